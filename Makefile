@@ -1,0 +1,70 @@
+# Everything a developer or a CI job needs. `make` alone lists the targets.
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup brokers run test lint bench load clean
+
+UV_VERSION := 0.13.9
+UV := .ratchet/tools/uv-$(UV_VERSION)/bin/uv
+BIN := .venv/bin
+STAMP := .venv/.locked
+
+# The first Python that is new enough. Evaluated only where it is used.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$name && break; done)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv with the locked dependencies (nothing to do when they are there)
+
+# What is shown goes to standard error: standard output belongs to the command that was asked for.
+$(UV):
+	@test -n "$(PYTHON)" || { echo "ratchet: Python 3.11 or newer is needed; python3 is" \
+		"$$(python3 --version 2>&1). Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "ratchet: installing uv $(UV_VERSION) into .ratchet/tools" >&2
+	@rm -rf .ratchet/tools/uv-$(UV_VERSION) && mkdir -p .ratchet/tools
+	@$(PYTHON) -m venv .ratchet/tools/uv-$(UV_VERSION) >&2 || { rm -rf .ratchet/tools/uv-$(UV_VERSION); \
+		echo "ratchet: $(PYTHON) cannot make environments; install its venv package (Debian: python3-venv)" >&2; exit 1; }
+	@.ratchet/tools/uv-$(UV_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check \
+		'uv==$(UV_VERSION)' >&2 || { rm -rf .ratchet/tools/uv-$(UV_VERSION); exit 1; }
+
+# uv knows nothing of pip's configuration; where only that names an index, pip installs the same locked files.
+$(STAMP): uv.lock pyproject.toml | $(UV)
+	@echo "ratchet: installing the locked dependencies into .venv" >&2
+	@$(UV) sync --quiet --frozen --all-extras --all-groups --no-python-downloads $(if $(PYTHON),--python $(PYTHON)) >&2 || \
+		{ echo "ratchet: uv cannot reach the index; trying pip with the same lock" >&2; \
+		rm -rf .venv && $(PYTHON) -m venv .venv && \
+		$(UV) export --quiet --frozen --all-extras --all-groups --no-emit-project -o .ratchet/tools/locked.txt && \
+		$(BIN)/python -m pip install --quiet --require-hashes -r .ratchet/tools/locked.txt >&2 && \
+		$(BIN)/python -m pip install --quiet hatchling editables >&2 && \
+		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . >&2; }
+	@touch $@
+
+brokers: $(STAMP) ## fetch and prepare the embedded brokers (43 MB, once)
+	@$(BIN)/python -m runtime.stack
+
+run: $(STAMP) ## start everything and post the sample; ONCE=1 stops when it is settled and prints JSON
+	@$(BIN)/ratchet up $(if $(ONCE),--once --json)
+
+test: brokers ## all tests, with coverage
+	@$(BIN)/pytest --cov --cov-report=term-missing $(ARGS)
+
+lint: $(STAMP) ## style, types, layers and the schema's dump
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m runtime.schema_dump --check
+
+bench: brokers ## measure against the plain ways of doing it; writes .ratchet/bench.json
+	@$(BIN)/python -m tests.load.bench $(ARGS)
+
+load: brokers ## a storm of webhooks on the front door
+	@$(BIN)/python -m tests.load.load $(ARGS)
+
+clean: ## remove what was built; ALL=1 also the brokers' data in .ratchet
+	@rm -rf .venv .ratchet/tools .ratchet-test .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		.coverage .coverage.* htmlcov dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@$(if $(ALL),rm -rf .ratchet)

@@ -1,0 +1,118 @@
+"""One batch is one transaction: names locked, then payments, then read, settled in memory, written, committed.
+
+The order is what makes it right. Names are locked before anything is read, so an event that parks and one that brings
+its payment never miss each other; payments are locked in id order after the names, so batches don't deadlock; only
+then is it read what is in the books already. The ledger's unique key is the backstop.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from consumer import rows
+from consumer.decode import Event, decode
+from consumer.ledger import COLUMNS, values_of
+from consumer.resolve import RefKey, keys_of
+from consumer.settlement import Known, ParkedEvent, Plan, Settlement
+from consumer.verdict import Dead
+from runtime.sql import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from uuid import UUID
+
+    from runtime.clock import Clock
+    from runtime.postgres import Connection, Pool
+    from runtime.settings import Settings
+    from schemas.record import Record
+
+Item = tuple["Record", Event | Dead]
+"""A record and what it was understood to be."""
+
+
+def _sql(name: str) -> str:
+    return statement("consumer", name)
+
+
+class BatchWriter:
+    """Settles batches in Postgres. Raises what the driver raises; then nothing of the batch is written."""
+
+    def __init__(self, pool: Pool, settings: Settings, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._facts_max = settings.consumer.facts_per_payment_max
+        self._woken_max = settings.consumer.batch_records_max
+        self._patience = dt.timedelta(seconds=settings.parking.deadline_seconds)
+
+    async def settle(self, items: Sequence[Item]) -> Plan:
+        """Settle the batch in one transaction; return what was written once it is committed."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            xid = await connection.fetchval("select pg_current_xact_id()::text::bigint")
+            known = await self._read(connection, [item for _, item in items if isinstance(item, Event)])
+            now = self._clock.now()
+            plan = Settlement(known, now=now, xid=xid, facts_max=self._facts_max).settle(items)
+            await self._write(connection, plan, dt.datetime.fromtimestamp(now, dt.UTC), xid)
+        return plan
+
+    async def _read(self, connection: Connection, events: Sequence[Event]) -> Known:
+        """Lock all that the events speak of, then read what is known of it."""
+        known = Known()
+        if not events:
+            return known
+        keys = {key for event in events for key in keys_of(event)}
+        await connection.execute(_sql("insert_refs"), *rows.ref_columns(keys))
+        await self._lock(connection, known, keys)
+        claims = {(event.source, event.event_id) for event in events}
+        for row in await connection.fetch(_sql("find_claims"), *rows.columns(sorted(claims), 2)):
+            known.claims[row["source"], row["event_id"]] = row["facts"]
+        await self._read_parked(connection, known, keys)
+        return known
+
+    async def _lock(self, connection: Connection, known: Known, keys: Iterable[RefKey]) -> None:
+        for row in await connection.fetch(_sql("lock_refs"), *rows.ref_columns(keys)):
+            known.names[row["provider"], row["account"], row["kind"], row["ref"]] = row["payment_id"]
+        wanted = {payment_id for payment_id in known.names.values() if payment_id is not None}
+        await self._lock_payments(connection, known, wanted - known.payments.keys())
+
+    async def _lock_payments(self, connection: Connection, known: Known, wanted: set[UUID]) -> None:
+        if wanted:
+            for row in await connection.fetch(_sql("lock_payments"), sorted(wanted)):
+                known.payments[row["id"]] = rows.payment_of(row)
+
+    async def _read_parked(self, connection: Connection, known: Known, keys: set[RefKey]) -> None:
+        """Read which parked events may be true now, and lock the names that only they carry."""
+        found = await connection.fetch(
+            _sql("find_parked"), *rows.ref_columns(keys), sorted(known.payments), self._woken_max
+        )
+        known.parked = [ParkedEvent(row["id"], rows.record_of(row)) for row in found]
+        items = [decode(parked.record) for parked in known.parked]
+        theirs = {key for item in items if isinstance(item, Event) for key in keys_of(item)} - keys
+        if theirs:
+            await connection.execute(_sql("insert_refs"), *rows.ref_columns(theirs))
+            await self._lock(connection, known, theirs)
+
+    async def _write(self, connection: Connection, plan: Plan, now: dt.datetime, xid: int) -> None:
+        await self._write_payments(connection, plan, now)
+        if plan.woken:
+            await connection.execute(_sql("delete_parked"), plan.woken)
+        if plan.parkings:
+            arguments = [rows.parking_arguments(parking, now, now + self._patience) for parking in plan.parkings]
+            await connection.executemany(_sql("park_event"), arguments)
+        if plan.letters:
+            arguments = [rows.letter_arguments(letter, xid, now) for letter in plan.letters]
+            await connection.executemany(_sql("bury_record"), arguments)
+        if plan.rows:
+            records = [values_of(row) for row in plan.rows]
+            await connection.copy_records_to_table("payment_logs", records=records, columns=COLUMNS)
+
+    async def _write_payments(self, connection: Connection, plan: Plan, now: dt.datetime) -> None:
+        moved = [payment for payment_id, payment in plan.changed.items() if payment_id not in plan.opened]
+        if plan.opened:
+            await connection.execute(_sql("insert_payments"), *rows.payment_columns(plan.opened.values()), now)
+        if moved:
+            await connection.execute(_sql("update_payments"), *rows.payment_columns(moved), now)
+        if plan.merges:
+            await connection.execute(_sql("move_refs"), *rows.columns(plan.merges, 2))
+        if plan.bindings:
+            await connection.execute(_sql("bind_refs"), *rows.binding_columns(plan.bindings))

@@ -1,0 +1,116 @@
+"""From a Kafka record to an event with its meaning, or to a dead letter. Pure.
+
+Each record is decoded by itself: what is wrong with one is that one's own verdict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+import providers
+from consumer.verdict import Dead
+from schemas.dead_letter import Reason
+from schemas.errors import UninterpretableError
+from schemas.facts import Claim, Fact, FactKind, Meaning, Ref, RefKind
+from schemas.intents import Command, Intent, IntentRecord
+from schemas.topics import INTENTS
+
+if TYPE_CHECKING:
+    from schemas.record import Record
+
+EVENT_ID_LENGTH_MAX: Final = 400
+SOURCE_LENGTH_MAX: Final = 192
+KIND_LENGTH_MAX: Final = 255
+TEXT_LENGTH_MAX: Final = 64
+"""Characters of a provider's and of an account's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record that was understood. `source` and `event_id` together are its idempotency key."""
+
+    record: Record
+    source: str
+    event_id: str
+    kind: str
+    provider: str
+    account: str
+    meaning: Meaning
+
+
+def decode(record: Record) -> Event | Dead:
+    """Understand one record; never raises for what the record holds."""
+    try:
+        return _decode_intent(record) if record.topic == INTENTS.name else _decode_webhook(record)
+    except UninterpretableError as error:
+        return Dead(Reason(error.reason), error.detail)
+
+
+def identity(record: Record) -> tuple[str | None, str | None, str | None]:
+    """Return (source, event id, kind) of a record as far as it tells them and they can be stored."""
+    limits = (("ce_source", SOURCE_LENGTH_MAX), ("ce_id", EVENT_ID_LENGTH_MAX), ("ce_type", KIND_LENGTH_MAX))
+    source, event_id, kind = (_attribute(record, name, length_max) for name, length_max in limits)
+    return source, event_id, kind
+
+
+def _attribute(record: Record, name: str, length_max: int) -> str | None:
+    text = record.header(name)
+    return text if text and len(text) <= length_max and "\x00" not in text else None
+
+
+def _decode_webhook(record: Record) -> Event:
+    source, event_id, kind = identity(record)
+    if source is None or event_id is None:
+        raise UninterpretableError(Reason.UNDECODABLE, "the record has no usable ce_source or ce_id header")
+    provider, _, account = source.partition("/")
+    if max(len(provider), len(account)) > TEXT_LENGTH_MAX:
+        raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is too long")
+    try:
+        meaning = providers.interpret(provider, "" if kind in (None, "unknown") else str(kind), record.value or b"")
+    except LookupError:
+        raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is no known provider") from None
+    return Event(record, source, event_id, kind or "", provider, account, meaning)
+
+
+def _decode_intent(record: Record) -> Event:
+    value = record.value or b""
+    try:
+        said = IntentRecord.model_validate_json(value)
+        intent = Intent.model_validate(said.body) if said.command is Command.CREATE else None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the record"
+        raise UninterpretableError(Reason.UNDECODABLE, f"intent: {place}: {first['msg']}"[:500]) from None
+    _, event_id, _ = identity(record)
+    if intent is None:
+        event_id = event_id or f"sha256:{hashlib.sha256(value).hexdigest()}"
+        meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),))
+        return Event(record, f"intents/{said.client}", event_id, f"intent.{said.command}", "ratchet", "", meaning)
+    event_id = event_id or f"{said.id}:create"
+    meaning = _intent_meaning(said, intent)
+    return Event(record, f"intents/{said.client}", event_id, "intent.create", intent.provider, intent.account, meaning)
+
+
+def _intent_meaning(said: IntentRecord, intent: Intent) -> Meaning:
+    refs = [Ref(RefKind.ID, str(said.id))]
+    if intent.provider_ref:
+        refs.append(Ref(RefKind.PAYMENT, intent.provider_ref))
+    if intent.reference:
+        refs.append(Ref(RefKind.REFERENCE, intent.reference))
+    return Meaning(
+        refs=tuple(refs),
+        facts=(
+            Fact(FactKind.TERMS, "amount", "intent", intent.amount),
+            Fact(FactKind.MODE, "capture", intent.capture),
+            Fact(FactKind.PROGRESS, str(said.id), "created"),
+        ),
+        opens=True,
+        currency=intent.currency,
+        amount=intent.amount,
+        provider_ref=intent.provider_ref,
+        claim=Claim(said.id, said.client, intent.reference),
+    )

@@ -1,0 +1,120 @@
+"""What to do when a batch fails: try again, find the bad record, wait, or halt.
+
+A batch that fails on data is halved until the bad record stands alone; its neighbours commit, it becomes a dead letter.
+Twins (another transaction did the same, or was in the way) are read and folded again. An outage is raised to the caller
+and never makes a dead letter. A run of bad records with no success between halts: a bad deploy must not pour a topic
+into the DLQ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from consumer.verdict import Dead
+from runtime.postgres import Failure, classify
+from schemas.dead_letter import Reason
+from schemas.errors import HaltedError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from consumer.batch import Item
+    from consumer.settlement import Plan
+    from runtime.settings import ConsumerSettings
+
+TWIN_PAUSE_SECONDS = 0.005
+"""Mean pause before a twin is tried again; random, so that two twins don't meet again."""
+
+_FOREBODING = frozenset({Reason.UNEXPECTED, Reason.DATA_REJECTED})
+
+
+class PoisonRun:
+    """Counts bad records with no success between; past the bound it halts."""
+
+    def __init__(self, length_max: int) -> None:
+        self._length_max = length_max
+        self._length = 0
+
+    def succeeded(self) -> None:
+        """Note that an event was settled: what is wrong is wrong with single records."""
+        self._length = 0
+
+    def failed(self, item: Item) -> None:
+        """Note a bad record; raise HaltedError when it is one too many."""
+        self._length += 1
+        if self._length > self._length_max:
+            record = item[0]
+            raise HaltedError(
+                record.topic,
+                record.partition,
+                f"{self._length} records in a row failed with no success between, the last at offset {record.offset}; "
+                "look at the newest dead letters and at the last deploy, then restart the consumer",
+            )
+
+
+class Isolator:
+    """Settles batches whatever they hold. Raises UnavailableError in an outage, HaltedError after a run of failures."""
+
+    def __init__(
+        self, settle: Callable[[Sequence[Item]], Awaitable[Plan]], run: PoisonRun, settings: ConsumerSettings
+    ) -> None:
+        self._settle = settle
+        self._run = run
+        self._twin_retries_max = settings.twin_retries_max
+
+    async def settle(self, items: Sequence[Item]) -> list[Plan]:
+        """Settle all items, in one transaction where none of them is bad; return what was written."""
+        for item in items:
+            if isinstance(item[1], Dead) and item[1].reason in _FOREBODING:
+                self._run.failed(item)
+        plans = await self._divide(items)
+        if any(plan.rows or plan.duplicates for plan in plans):
+            self._run.succeeded()
+        return plans
+
+    async def _divide(self, items: Sequence[Item]) -> list[Plan]:
+        try:
+            return [await self._retry_twins(items)]
+        except Exception as error:
+            failure = classify(error)
+            if failure is Failure.OUTAGE:
+                raise UnavailableError(f"Postgres does not take the batch: {type(error).__name__}: {error}") from error
+            if len(items) == 1:
+                return [await self._bury(items[0], error, failure)]
+        middle = len(items) // 2
+        plans = await self._divide(items[:middle])
+        if any(plan.rows for plan in plans):
+            self._run.succeeded()
+        return plans + await self._divide(items[middle:])
+
+    async def _retry_twins(self, items: Sequence[Item]) -> Plan:
+        """Try while another transaction is in the way; a lock that stays taken is an outage, not bad data."""
+        for _ in range(self._twin_retries_max):
+            try:
+                return await self._settle(items)
+            except Exception as error:
+                if classify(error) is not Failure.TWIN:
+                    raise
+                last = error
+                await asyncio.sleep(random.uniform(0, 2 * TWIN_PAUSE_SECONDS))  # noqa: S311 - jitter
+        if isinstance(last, asyncpg.UniqueViolationError):
+            raise last
+        raise UnavailableError(f"other transactions stay in the way: {last}") from last
+
+    async def _bury(self, item: Item, error: Exception, failure: Failure) -> Plan:
+        self._run.failed(item)
+        reason = Reason.UNEXPECTED if failure is Failure.UNEXPECTED else Reason.DATA_REJECTED
+        return await self._settle([(item[0], Dead(reason, _without_values(error)))])
+
+
+def _without_values(error: Exception) -> str:
+    """Describe an error without the values that it quotes: they may be secrets."""
+    if isinstance(error, asyncpg.PostgresError):
+        place = [getattr(error, name, None) for name in ("table_name", "column_name", "constraint_name")]
+        named = ".".join(str(part) for part in place if part)
+        return f"{type(error).__name__} {error.sqlstate} {named}".strip()
+    return f"{type(error).__name__} while settling the record"

@@ -1,0 +1,151 @@
+"""A lane settles one fetched batch, whatever happens: decoding, caution, outages, halts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from consumer.decode import decode
+from consumer.verdict import Dead
+from runtime.retry import delays
+from schemas.dead_letter import Reason
+from schemas.errors import HaltedError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from consumer.batch import Item
+    from consumer.isolate import Isolator
+    from consumer.marks import Caution, Marks
+    from consumer.offsets import Place
+    from consumer.settlement import Plan
+    from runtime.settings import ConsumerSettings
+    from schemas.record import Record
+
+log = structlog.get_logger()
+Result = TypeVar("Result")
+
+
+class Lanes:
+    """Settles batches side by side, at most as many as there are lanes.
+
+    `outage_since` is the monotonic time since when Postgres is away, or None; `halted` holds the partitions that take
+    no more records until a restart.
+    """
+
+    def __init__(self, isolator: Isolator, marks: Marks, settings: ConsumerSettings) -> None:
+        self._isolator = isolator
+        self._marks = marks
+        self._settings = settings
+        self._starting = asyncio.Lock()
+        self._careful = asyncio.Lock()
+        self._cautions: dict[Place, Caution | None] = {}
+        self.outage_since: float | None = None
+        self.halted: dict[Place, str] = {}
+
+    async def settle(self, records: Sequence[Record]) -> bool:
+        """Settle the records; False where some belong to a halted partition and stay open."""
+        began = time.monotonic()
+        calm, careful = await self._sort(records)
+        plans = await self._settle_all([understand(record) for record in calm])
+        for record in careful:
+            plans += await self._settle_carefully(record)
+        _log_batch(records, plans, time.monotonic() - began)
+        return not any((record.topic, record.partition) in self.halted for record in records)
+
+    async def _sort(self, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+        """Tell records that may be settled together from those to be touched one by one."""
+        calm: list[Record] = []
+        careful: list[Record] = []
+        for record in records:
+            place = (record.topic, record.partition)
+            if place not in self._cautions:
+                await self._start(place, record.offset)
+            caution = self._cautions[place]
+            (calm if caution is None or record.offset >= caution.until_offset else careful).append(record)
+        return calm, careful
+
+    async def _start(self, place: Place, offset: int) -> None:
+        """Note durably, once an assignment, where the partition's records begin to be touched."""
+        async with self._starting:
+            if place not in self._cautions:
+                self._cautions[place] = await self._through_outages(lambda: self._marks.start(place, offset))
+
+    async def _settle_carefully(self, record: Record) -> list[Plan]:
+        """Settle one record by itself, noted durably before it is touched; a fatal one is not touched again."""
+        place = (record.topic, record.partition)
+        caution = self._cautions[place]
+        async with self._careful:
+            if caution is not None and record.offset == caution.fatal_offset:
+                dead = Dead(Reason.FATAL, "the record ended the process that touched it, again and again")
+                return await self._settle_all([(record, dead)])
+            await self._through_outages(lambda: self._marks.probe(place, record.offset))
+            return await self._settle_all([understand(record)])
+
+    async def _settle_all(self, items: list[Item]) -> list[Plan]:
+        """Settle items through outages; records of a partition that halts on the way are left open."""
+        while items := [item for item in items if (item[0].topic, item[0].partition) not in self.halted]:
+            try:
+                return await self._through_outages(partial(self._isolator.settle, items))
+            except HaltedError as error:
+                self.halted[error.topic, error.partition] = str(error)
+                log.critical("partition_halted", topic=error.topic, partition=error.partition, detail=str(error))
+        return []
+
+    async def _through_outages(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        """Try until Postgres takes it; an outage never gives up and never dead-letters."""
+        pauses = delays(self._settings.backoff_initial_seconds, self._settings.backoff_max_seconds)
+        while True:
+            try:
+                result = await attempt()
+            except UnavailableError as error:
+                if self.outage_since is None:
+                    self.outage_since = time.monotonic()
+                    log.warning("postgres_away", detail=str(error))
+                await asyncio.sleep(next(pauses))
+            else:
+                if self.outage_since is not None:
+                    log.info("postgres_back", away_seconds=round(time.monotonic() - self.outage_since, 3))
+                    self.outage_since = None
+                return result
+
+    def forget(self) -> None:
+        """Drop what is known of partitions that were given up."""
+        self._cautions.clear()
+
+    async def end_cleanly(self) -> None:
+        """Remove the notes on the partitions held: nothing here ended uncleanly."""
+        for place in self._cautions:
+            await self._marks.clear(place)
+
+
+def understand(record: Record) -> Item:
+    """Decode one record; an error that nobody foresaw is that record's own verdict."""
+    try:
+        return record, decode(record)
+    except Exception as error:  # noqa: BLE001 - one record must not stop its neighbours
+        return record, Dead(Reason.UNEXPECTED, f"{type(error).__name__} while interpreting the record")
+
+
+def _log_batch(records: Sequence[Record], plans: list[Plan], seconds: float) -> None:
+    """Write the canonical line of a batch."""
+    outcomes: dict[str, int] = {}
+    for plan in plans:
+        for row in plan.rows:
+            outcomes[row.outcome] = outcomes.get(row.outcome, 0) + 1
+    log.info(
+        "batch_settled",
+        records=len(records),
+        transactions=len(plans),
+        seconds=round(seconds, 4),
+        duplicates=sum(plan.duplicates for plan in plans),
+        parked=sum(len(plan.parkings) for plan in plans),
+        woken=sum(len(plan.woken) for plan in plans),
+        dead_letters=sum(len(plan.letters) for plan in plans),
+        merges=sum(len(plan.merges) for plan in plans),
+        **outcomes,
+    )

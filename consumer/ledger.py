@@ -1,0 +1,82 @@
+"""The ledger's rows and the hash chain that runs through a payment's rows. Pure.
+
+hash = SHA-256(previous row's hash of the same payment, then the row's content as canonical JSON). A payment keeps the
+newest hash, so a changed, removed or inserted row shows. Rows of no payment have nothing before them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from schemas.payment import Outcome, Status
+
+_encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+
+@dataclass(slots=True)
+class LedgerRow:
+    """One row of `payment_logs`, its columns in order; `seal` completes it.
+
+    `facts` is the text of `consumer.facts_json.dump_said`. Amounts are minor units.
+    """
+
+    payment_id: UUID | None
+    source: str
+    event_id: str
+    event_type: str
+    outcome: Outcome
+    from_status: Status | None
+    to_status: Status | None
+    amount: int | None
+    version: int | None
+    facts: str
+    topic: str
+    partition: int
+    offset: int
+    occurred_at: dt.datetime | None
+    recorded_at: dt.datetime
+    relay_xid: int
+    hash: bytes = b""
+
+    def seal(self, before: bytes) -> bytes:
+        """Set and return the row's hash; `before` is that of its payment's row before (b"" for the first)."""
+        content = (
+            self.payment_id.hex if self.payment_id else None,
+            self.source,
+            self.event_id,
+            self.event_type,
+            self.outcome,
+            self.from_status,
+            self.to_status,
+            self.amount,
+            self.version,
+            self.facts,
+            None if self.occurred_at is None else (self.occurred_at - _EPOCH) // _MICROSECOND,
+            (self.recorded_at - _EPOCH) // _MICROSECOND,
+        )
+        self.hash = hashlib.sha256(before + _encode(content)).digest()
+        return self.hash
+
+
+COLUMNS: Final = tuple(column.name for column in fields(LedgerRow))
+values_of: Final = attrgetter(*COLUMNS)
+"""From a row to the tuple that COPY takes."""
+
+
+def timestamp(seconds: float | None) -> dt.datetime | None:
+    """Return unix seconds as a time that Postgres can hold, or None where there is none."""
+    if seconds is None or not 0 <= seconds < 253_402_300_800:  # noqa: PLR2004 - the year 10000
+        return None
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)

@@ -1,0 +1,129 @@
+"""Which payment an event is about: by any reference it carries. Pure.
+
+A payment has many names; two payments that one event names turn out to be one. Then the row that a client's intent
+promised survives (else the older one), the other keeps its ledger and points to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from consumer.verdict import Dead, Waits
+from schemas.dead_letter import Reason
+from schemas.facts import FactKind, RefKind
+from schemas.payment import Payment, new_payment_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from consumer.decode import Event
+    from schemas.facts import Ref
+
+RefKey = tuple[str, str, str, str]
+"""(provider, account, kind, reference): the primary key of `payment_refs`."""
+
+OWN: Final = ("ratchet", "")
+"""The scope of our own payment ids, which are the same for every provider."""
+
+
+@dataclass(slots=True)
+class Target:
+    """The payment that an event is about, the payments that turn out to be the same one, and the names to bind."""
+
+    payment: Payment
+    same: list[Payment] = field(default_factory=list)
+    names: list[RefKey] = field(default_factory=list)
+
+
+def key_of(event: Event, ref: Ref) -> RefKey:
+    """Return the key of one of an event's references."""
+    provider, account = OWN if ref.kind is RefKind.ID else (event.provider, event.account)
+    return provider, account, ref.kind.value, ref.ref
+
+
+def keys_of(event: Event) -> list[RefKey]:
+    """Return the keys of all references of an event, strongest first."""
+    return [key_of(event, ref) for ref in event.meaning.refs]
+
+
+def resolve(
+    event: Event, names: Mapping[RefKey, UUID | None], payments: Mapping[UUID, Payment], now_ms: int
+) -> Target | Waits | Dead | None:
+    """Find the event's payment; None where it is about none.
+
+    `names` says what every reference of the event is bound to. `now_ms` goes into the id of a payment that it opens.
+    """
+    keys = keys_of(event)
+    found: dict[UUID, Payment] = {}
+    for key in keys:
+        if (payment_id := names.get(key)) is not None:
+            found.setdefault(payment_id, payments[payment_id])
+    candidates = list(found.values())
+    if event.meaning.claim is not None:
+        return _claim(event, candidates, keys, names)
+    if not candidates:
+        return _open(event, keys, now_ms)
+    return _choose(candidates, keys, names)
+
+
+def _open(event: Event, keys: list[RefKey], now_ms: int) -> Target | Waits | None:
+    if not event.meaning.facts:
+        return None
+    if not keys or not event.meaning.opens:
+        return Waits(Reason.ORPHAN, f"no payment is known by {_said(keys)}")
+    return Target(Payment(new_payment_id(now_ms), event.provider, event.account), [], keys)
+
+
+def _said(keys: list[RefKey]) -> str:
+    return ", ".join(f"{kind} {ref}" for _, _, kind, ref in keys)[:400] or "any reference"
+
+
+def _choose(candidates: list[Payment], keys: list[RefKey], names: Mapping[RefKey, UUID | None]) -> Target:
+    """Take the one candidate, or merge; two payments that were both promised to clients stay two."""
+    promised = [payment for payment in candidates if payment.client is not None]
+    strongest = candidates[0]
+    if len(promised) > 1 or not _one_currency(candidates):
+        unbound = [key for key in keys if names.get(key) is None]
+        return Target(strongest, [], unbound)
+    survivor = promised[0] if promised else min(candidates, key=lambda payment: payment.id)
+    same = [payment for payment in candidates if payment is not survivor]
+    return Target(survivor, same, [key for key in keys if names.get(key) != survivor.id])
+
+
+def _one_currency(candidates: list[Payment]) -> bool:
+    return len({payment.currency for payment in candidates if payment.currency}) <= 1
+
+
+def _claim(
+    event: Event, candidates: list[Payment], keys: list[RefKey], names: Mapping[RefKey, UUID | None]
+) -> Target | Dead:
+    """Give a client its payment under the promised id, with all that webhooks have said of it already."""
+    claim = event.meaning.claim
+    assert claim is not None
+    own = next((payment for payment in candidates if payment.id == claim.payment_id), None)
+    if any(payment.client == claim.client and payment is not own for payment in candidates):
+        return Dead(Reason.CONFLICT, f"client {claim.client} has another payment under the same reference")
+    survivor = own or Payment(claim.payment_id, event.provider, event.account)
+    same = [payment for payment in candidates if payment.client is None and payment is not own]
+    if not _one_currency([survivor, *same]) or any(_differs(payment, event) for payment in same):
+        same = []
+    free = {payment.id for payment in same} | {None}
+    return Target(survivor, same, [key for key in keys if names.get(key) in free])
+
+
+def _differs(payment: Payment, event: Event) -> bool:
+    return bool(payment.currency and event.meaning.currency and payment.currency != event.meaning.currency)
+
+
+def counts_more(payment: Payment, offered: str | None) -> str | None:
+    """Return the provider's reference to show: of several attempts the one that holds the authorization.
+
+    Ties go to the smaller text, so that the order of arrival does not matter.
+    """
+    held = payment.provider_ref
+    if offered is None or held is None or offered == held:
+        return offered or held
+    holders = [ref for ref in (offered, held) if (FactKind.AUTHORIZATION, ref) in payment.facts]
+    return min(holders or (offered, held))

@@ -1,0 +1,183 @@
+"""The consumer as a process: its parts put together, and their watch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from consumer.batch import BatchWriter
+from consumer.isolate import Isolator, PoisonRun
+from consumer.lane import Lanes
+from consumer.marks import Marks
+from consumer.sweeper import sweep
+from consumer.worker import Worker
+from runtime.clock import SystemClock
+from runtime.kafka import bootstrap_of, ensure_topics
+from runtime.postgres import Failure, classify, open_pool
+from runtime.retry import delays
+from schemas import topics
+from schemas.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from runtime.health import Probe
+    from runtime.postgres import Pool
+    from runtime.settings import Settings
+
+log = structlog.get_logger()
+Part = TypeVar("Part")
+
+LAG_INTERVAL_SECONDS = 2.0
+EXTRA_CONNECTIONS = 2
+"""Connections beside the lanes': the sweeper's and the marks'."""
+
+PLANNER = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+"""Every statement of a batch looks rows up by key: plans made on empty or un-analyzed tables must not stay bad."""
+
+
+async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
+    """Run the consumer until `stop` is set. Waits for brokers that are away at the start."""
+    async with AsyncExitStack() as stack:
+        pool = await _patiently(lambda: _open_pool(settings), settings, stop)
+        if pool is None:
+            return
+        stack.push_async_callback(_close_pool, pool, settings.consumer.drain_seconds)
+        consumer = await _patiently(lambda: _open_consumer(settings), settings, stop)
+        if consumer is None:
+            return
+        stack.push_async_callback(consumer.stop)
+        lanes = _lanes(pool, settings)
+        worker = Worker(consumer, lanes, settings.consumer)
+        consumer.subscribe([topic.name for topic in topics.CONSUMED], listener=worker)
+        _show(probe, worker, lanes, settings)
+        async with asyncio.TaskGroup() as group:
+            watchers = [
+                group.create_task(_watch_lag(worker, probe, lanes)),
+                group.create_task(_keep_sweeping(pool, settings)),
+            ]
+            try:
+                await worker.run(stop)
+            finally:
+                for watcher in watchers:
+                    watcher.cancel()
+
+
+def _lanes(pool: Pool, settings: Settings) -> Lanes:
+    limits = settings.consumer
+    marks = Marks(
+        pool,
+        unclean_ends_max=limits.unclean_ends_max,
+        window_records=limits.batch_records_max * (limits.batches_in_flight_max + 1),
+    )
+    writer = BatchWriter(pool, settings, SystemClock())
+    return Lanes(Isolator(writer.settle, PoisonRun(limits.unexpected_run_max), limits), marks, limits)
+
+
+async def _open_pool(settings: Settings) -> Pool:
+    try:
+        return await open_pool(
+            settings.postgres,
+            role="consumer",
+            connections=settings.consumer.batches_in_flight_max + EXTRA_CONNECTIONS,
+            parameters=PLANNER,
+        )
+    except Exception as error:
+        if classify(error) is Failure.OUTAGE:
+            raise UnavailableError(f"Postgres is away: {type(error).__name__}") from error
+        raise
+
+
+async def _close_pool(pool: Pool, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), seconds)
+    except TimeoutError:
+        pool.terminate()
+
+
+async def _open_consumer(settings: Settings) -> AIOKafkaConsumer:
+    await ensure_topics(settings.kafka)
+    limits = settings.consumer
+    session_ms = int(limits.session_timeout_seconds * 1000)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_of(settings.kafka),
+        group_id=topics.CONSUMER_GROUP,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        session_timeout_ms=session_ms,
+        rebalance_timeout_ms=session_ms + int(limits.drain_seconds * 2000),
+        request_timeout_ms=int(settings.kafka.request_timeout_seconds * 1000) + session_ms,
+        max_partition_fetch_bytes=limits.partition_fetch_bytes_max,
+        fetch_max_bytes=limits.batch_bytes_max,
+        fetch_max_wait_ms=int(limits.fetch_wait_seconds * 1000),
+    )
+    try:
+        await consumer.start()
+    except KafkaError as error:
+        await consumer.stop()
+        raise UnavailableError(f"Kafka is away: {type(error).__name__}") from error
+    return consumer
+
+
+async def _patiently(open_part: Callable[[], Awaitable[Part]], settings: Settings, stop: asyncio.Event) -> Part | None:
+    """Open a part of the role, however long its broker is away; None where the role is stopped first."""
+    for pause in delays(settings.consumer.backoff_initial_seconds, settings.consumer.backoff_max_seconds):
+        try:
+            return await open_part()
+        except UnavailableError as error:
+            log.warning("broker_away_at_start", detail=str(error))
+        try:
+            await asyncio.wait_for(stop.wait(), pause)
+        except TimeoutError:
+            continue
+        return None
+    return None
+
+
+def _show(probe: Probe, worker: Worker, lanes: Lanes, settings: Settings) -> None:
+    """Let the probe tell what holds the worker up: an outage is waited for, a stall wants a restart."""
+
+    def stuck() -> str | None:
+        quiet = time.monotonic() - worker.progress_at
+        if lanes.outage_since is None and quiet > settings.consumer.stall_seconds:
+            return f"lag {worker.lag} and nothing settled for {quiet:.0f} s"
+        return None
+
+    def unready() -> str | None:
+        return None if lanes.outage_since is None else "Postgres is away"
+
+    probe.stuck, probe.unready, probe.state = stuck, unready, "running"
+
+
+async def _watch_lag(worker: Worker, probe: Probe, lanes: Lanes) -> None:
+    while True:
+        await asyncio.sleep(LAG_INTERVAL_SECONDS)
+        try:
+            await worker.measure_lag()
+        except (KafkaError, OSError) as error:
+            log.warning("lag_unknown", error=type(error).__name__)
+        if lanes.halted:
+            probe.state = "halted"
+        probe.facts["lag"] = worker.lag
+
+
+async def _keep_sweeping(pool: Pool, settings: Settings) -> None:
+    """Bury expired events for as long as the role runs; whatever goes wrong is tried again."""
+    clock, parking = SystemClock(), settings.parking
+    while True:
+        try:
+            buried = await sweep(pool, clock, records_max=parking.sweep_records_max)
+        except Exception as error:  # noqa: BLE001 - the next turn tries again, and a batch does not wait for it
+            log.warning("sweep_failed", error=type(error).__name__, failure=classify(error))
+            buried = 0
+        if buried:
+            log.info("parked_expired", dead_letters=buried)
+        if buried < parking.sweep_records_max:
+            await asyncio.sleep(parking.sweep_interval_seconds)

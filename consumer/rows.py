@@ -1,0 +1,173 @@
+"""Between the database's rows and our types: the arguments of the statements in `consumer/sql`. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from consumer.decode import identity
+from consumer.facts_json import dump_joined, load_joined
+from consumer.fold import project
+from consumer.resolve import RefKey, keys_of
+from schemas.payment import Payment
+from schemas.record import REDRIVE_COUNT_HEADER, Record
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping
+    from uuid import UUID
+
+    import asyncpg
+
+    from consumer.settlement import Letter, Parking
+
+REDRIVE_COUNT_MAX = 2**31 - 1
+PAYMENT_REF_LENGTH_MAX = 255
+
+
+def columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Turn rows into `width` columns, the shape that `unnest` takes."""
+    turned = [list(column) for column in zip(*rows, strict=True)]
+    return turned or [[] for _ in range(width)]
+
+
+def ref_columns(keys: Iterable[RefKey]) -> list[list[Any]]:
+    """Return reference keys as sorted columns."""
+    return columns(sorted(set(keys)), 4)
+
+
+def payment_columns(payments: Iterable[Payment]) -> list[list[Any]]:
+    """Return payments as the columns of insert_payments.sql and update_payments.sql, in id order."""
+    rows = []
+    for payment in sorted(payments, key=lambda payment: payment.id):
+        shown = payment.projection
+        rows.append(
+            (
+                payment.id,
+                payment.provider,
+                payment.account,
+                payment.provider_ref,
+                payment.client,
+                payment.reference,
+                payment.merged_into,
+                shown.status,
+                shown.refund_status,
+                shown.dispute_status,
+                payment.currency,
+                shown.amount,
+                shown.authorized,
+                shown.captured,
+                shown.refunded,
+                shown.disputed,
+                payment.version,
+                dump_joined(payment.facts),
+                payment.head_hash,
+                payment.head_xid,
+            )
+        )
+    return columns(rows, 20)
+
+
+def payment_of(row: asyncpg.Record) -> Payment:
+    """Read one row of lock_payments.sql."""
+    facts = load_joined(row["facts"])
+    return Payment(
+        id=row["id"],
+        provider=row["provider"],
+        account=row["account"],
+        provider_ref=row["provider_ref"],
+        client=row["client"],
+        reference=row["reference"],
+        merged_into=row["merged_into"],
+        currency=row["currency"],
+        version=row["version"],
+        facts=facts,
+        projection=project(facts),
+        head_hash=row["head_hash"],
+        head_xid=row["head_xid"],
+    )
+
+
+def binding_columns(bindings: Mapping[RefKey, UUID]) -> list[list[Any]]:
+    """Return bindings as the columns of bind_refs.sql."""
+    return columns([(*key, payment_id) for key, payment_id in sorted(bindings.items())], 5)
+
+
+def record_of(row: asyncpg.Record) -> Record:
+    """Read the Kafka record that a parked event keeps byte for byte."""
+    names = [name.decode(errors="surrogateescape") for name in row["header_names"]]
+    return Record(
+        topic=row["topic"],
+        partition=row["partition"],
+        offset=row["offset"],
+        timestamp_ms=row["timestamp_ms"],
+        key=row["key"],
+        value=row["value"],
+        headers=tuple(zip(names, row["header_values"], strict=True)),
+    )
+
+
+def _header_arrays(record: Record) -> tuple[list[bytes], list[bytes]]:
+    return [name.encode(errors="surrogateescape") for name, _ in record.headers], [value for _, value in record.headers]
+
+
+def parking_arguments(parking: Parking, now: dt.datetime, deadline: dt.datetime) -> tuple[Any, ...]:
+    """Return the arguments of park_event.sql."""
+    event, record = parking.event, parking.event.record
+    return (
+        event.source,
+        event.event_id,
+        event.kind,
+        parking.waits.reason,
+        parking.waits.detail,
+        parking.facts,
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp_ms,
+        record.key,
+        record.value,
+        *_header_arrays(record),
+        now,
+        deadline,
+        *ref_columns(keys_of(event)),
+    )
+
+
+def letter_arguments(letter: Letter, xid: int, now: dt.datetime) -> tuple[Any, ...]:
+    """Return the arguments of bury_record.sql."""
+    record = letter.record
+    source, event_id, kind = identity(record)
+    return (
+        record.topic,
+        record.partition,
+        record.offset,
+        letter.digest,
+        record.timestamp_ms,
+        record.key,
+        record.value,
+        *_header_arrays(record),
+        source,
+        event_id,
+        kind,
+        payment_ref_of(record),
+        letter.reason,
+        letter.message.replace("\x00", "\\0"),
+        redrive_count_of(record),
+        xid,
+        now,
+    )
+
+
+def payment_ref_of(record: Record) -> str | None:
+    """Return the record's key as text, where it is one: what `dlq list --payment` looks for."""
+    try:
+        text = (record.key or b"").decode()
+    except UnicodeDecodeError:
+        return None
+    return text if 0 < len(text) <= PAYMENT_REF_LENGTH_MAX and "\x00" not in text else None
+
+
+def redrive_count_of(record: Record) -> int:
+    """Return how often the record was redriven, as its header says; 0 where that is no number."""
+    text = record.header(REDRIVE_COUNT_HEADER) or ""
+    return min(int(text), REDRIVE_COUNT_MAX) if text.isascii() and text.isdigit() and len(text) <= 10 else 0  # noqa: PLR2004

@@ -1,0 +1,260 @@
+"""A batch settled in memory: events in, rows to write out. Pure, but for the ids of new payments.
+
+`Known` is what the transaction read under its locks; `Plan` is what it writes. An event that waits is tried again after
+its neighbours, together with the parked events that wait on the same names, until nothing moves any more.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from consumer.decode import Event, decode
+from consumer.facts_json import dump_said, same_facts
+from consumer.fold import broken_invariant, facts_of, newer, project
+from consumer.ledger import LedgerRow, timestamp
+from consumer.resolve import RefKey, Target, counts_more, resolve
+from consumer.verdict import Dead, Settled, Waits, judge
+from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
+from schemas.payment import Outcome, Payment, Projection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from schemas.record import Record
+
+ClaimKey = tuple[str, str]
+"""(source, event id)."""
+
+_NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
+"""The verdict on an event that is about no payment."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEvent:
+    """A parked event as the table holds it."""
+
+    id: int
+    record: Record
+
+
+@dataclass(slots=True)
+class Known:
+    """What a batch read under its locks. `claims` maps settled and parked events to the facts they said."""
+
+    names: dict[RefKey, UUID | None] = field(default_factory=dict)
+    payments: dict[UUID, Payment] = field(default_factory=dict)
+    claims: dict[ClaimKey, str] = field(default_factory=dict)
+    parked: list[ParkedEvent] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """An event to park."""
+
+    event: Event
+    facts: str
+    waits: Waits
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A record to make a dead letter of."""
+
+    record: Record
+    reason: Reason
+    message: str
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of key and value, each under its length; absent is told from empty."""
+        hashed = hashlib.sha256()
+        for part in (self.record.key, self.record.value):
+            hashed.update(b"-" if part is None else b"%d:" % len(part))
+            hashed.update(part or b"")
+        return hashed.digest()
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one transaction writes."""
+
+    rows: list[LedgerRow] = field(default_factory=list)
+    opened: dict[UUID, Payment] = field(default_factory=dict)
+    changed: dict[UUID, Payment] = field(default_factory=dict)
+    bindings: dict[RefKey, UUID] = field(default_factory=dict)
+    merges: list[tuple[UUID, UUID]] = field(default_factory=list)
+    parkings: list[Parking] = field(default_factory=list)
+    woken: list[int] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+    duplicates: int = 0
+
+
+class Settlement:
+    """Settles the events of one batch on what is known."""
+
+    def __init__(self, known: Known, *, now: float, xid: int, facts_max: int) -> None:
+        self._known = known
+        self._now = dt.datetime.fromtimestamp(now, dt.UTC)
+        self._now_ms = int(now * 1000)
+        self._xid = xid
+        self._facts_max = facts_max
+        self._plan = Plan()
+
+    def settle(self, items: Iterable[tuple[Record, Event | Dead]]) -> Plan:
+        """Settle the batch's events in order, then whatever waits; return all that is to be written."""
+        waiting: list[tuple[Event, int | None]] = []
+        for record, item in items:
+            if isinstance(item, Dead):
+                self._bury(record, item)
+            elif not self._seen(item) and not self._try(item):
+                self._known.claims[item.source, item.event_id] = dump_said(item.meaning.facts)
+                waiting.append((item, None))
+        waiting.extend(self._unpark())
+        self._wake(waiting)
+        return self._plan
+
+    def _unpark(self) -> Iterable[tuple[Event, int | None]]:
+        """Understand the parked events again, with today's interpretation."""
+        for parked in self._known.parked:
+            item = decode(parked.record)
+            if isinstance(item, Dead):
+                self._bury(parked.record, item, parked.id)
+            else:
+                yield item, parked.id
+
+    def _wake(self, waiting: list[tuple[Event, int | None]]) -> None:
+        """Try what waits until a whole pass settles nothing; then park what is not parked yet."""
+        while waiting:
+            still = [(event, parked_id) for event, parked_id in waiting if not self._try(event, parked_id)]
+            if len(still) == len(waiting):
+                break
+            waiting = still
+        for event, parked_id in waiting:
+            _, verdict = self._decide(event)
+            if parked_id is None and isinstance(verdict, Waits):
+                self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), verdict))
+
+    def _seen(self, event: Event) -> bool:
+        """Tell whether the event is in the books; facts are compared, for bytes change between deliveries."""
+        said = self._known.claims.get((event.source, event.event_id))
+        if said is None:
+            return False
+        if same_facts(said, dump_said(event.meaning.facts)):
+            self._plan.duplicates += 1
+        else:
+            self._bury(
+                event.record, Dead(Reason.CONFLICT, "the event id is in the books with other facts; the first stands")
+            )
+        return True
+
+    def _try(self, event: Event, parked_id: int | None = None) -> bool:
+        """Settle or bury an event; False where it has to wait."""
+        target, verdict = self._decide(event)
+        match verdict:
+            case Waits():
+                return False
+            case Dead():
+                self._bury(event.record, verdict, parked_id)
+            case Settled():
+                self._book(event, target, verdict)
+                if parked_id is not None:
+                    self._plan.woken.append(parked_id)
+        return True
+
+    def _decide(self, event: Event) -> tuple[Target | None, Settled | Waits | Dead]:
+        target = resolve(event, self._known.names, self._known.payments, self._now_ms)
+        match target:
+            case None:
+                return None, _NOTHING
+            case Waits() | Dead():
+                return None, target
+        merged = _merged(target)
+        verdict = judge(merged, event.meaning, facts_max=self._facts_max)
+        if target.same and isinstance(verdict, Settled):
+            joined = merged.facts | verdict.news
+            projection = project(joined)
+            if broken := broken_invariant(joined, projection):
+                return target, Waits(Reason.CONFLICT, broken)
+            verdict = Settled(Outcome.APPLIED, joined, projection, versioned=True)
+        return target, verdict
+
+    def _bury(self, record: Record, dead: Dead, parked_id: int | None = None) -> None:
+        self._plan.letters.append(Letter(record, dead.reason, dead.message[:MESSAGE_LENGTH_MAX]))
+        if parked_id is not None:
+            self._plan.woken.append(parked_id)
+
+    def _book(self, event: Event, target: Target | None, verdict: Settled) -> None:
+        """Move the event's payment and write its ledger row, chained to the payment's row before."""
+        payment = target.payment if target else None
+        before = payment.projection.status if payment and payment.version else None
+        if target is not None:
+            self._move(event, target, verdict)
+        row = LedgerRow(
+            payment_id=payment.id if payment else None,
+            source=event.source,
+            event_id=event.event_id,
+            event_type=event.kind,
+            outcome=verdict.outcome,
+            from_status=before,
+            to_status=payment.projection.status if payment else None,
+            amount=event.meaning.amount,
+            version=payment.version if payment and verdict.versioned else None,
+            facts=dump_said(event.meaning.facts),
+            topic=event.record.topic,
+            partition=event.record.partition,
+            offset=event.record.offset,
+            occurred_at=timestamp(event.meaning.occurred_at),
+            recorded_at=self._now,
+            relay_xid=max(self._xid, payment.head_xid if payment else 0),
+        )
+        hashed = row.seal(payment.head_hash if payment else b"")
+        if payment:
+            payment.head_hash, payment.head_xid = hashed, row.relay_xid
+        self._plan.rows.append(row)
+        self._known.claims[event.source, event.event_id] = row.facts
+
+    def _move(self, event: Event, target: Target, verdict: Settled) -> None:
+        payment, meaning = target.payment, event.meaning
+        if payment.id not in self._known.payments:
+            self._known.payments[payment.id] = self._plan.opened[payment.id] = payment
+        self._plan.changed[payment.id] = payment
+        for other in target.same:
+            self._merge(other, payment)
+        payment.facts |= verdict.news
+        payment.projection = verdict.projection
+        payment.version += verdict.versioned
+        payment.currency = payment.currency or meaning.currency
+        payment.provider_ref = counts_more(payment, meaning.provider_ref)
+        if meaning.claim is not None and payment.client is None:
+            payment.client, payment.reference = meaning.claim.client, meaning.claim.reference
+        for key in target.names:
+            self._known.names[key] = self._plan.bindings[key] = payment.id
+
+    def _merge(self, other: Payment, survivor: Payment) -> None:
+        """Point a payment that turned out to be the same one to its survivor, and give its names away."""
+        other.merged_into = survivor.id
+        self._plan.changed[other.id] = other
+        self._plan.merges.append((other.id, survivor.id))
+        survivor.currency = survivor.currency or other.currency
+        survivor.provider_ref = counts_more(survivor, other.provider_ref)
+        for key, payment_id in self._known.names.items():
+            if payment_id == other.id:
+                self._known.names[key] = survivor.id
+        for key, payment_id in self._plan.bindings.items():
+            if payment_id == other.id:
+                self._plan.bindings[key] = survivor.id
+
+
+def _merged(target: Target) -> Payment:
+    """Return the payment as it would stand with the facts of those that are the same one."""
+    payment = target.payment
+    if not target.same:
+        return payment
+    facts = dict(payment.facts)
+    for other in target.same:
+        facts |= newer(facts, facts_of(other.facts))
+    return replace(payment, facts=facts, projection=project(facts))

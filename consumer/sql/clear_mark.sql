@@ -1,0 +1,1 @@
+delete from consumer_marks where topic = $1 and partition = $2

@@ -1,0 +1,1 @@
+delete from parked_events where id = any($1::bigint[]) returning id

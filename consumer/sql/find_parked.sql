@@ -1,0 +1,17 @@
+-- Which parked events wait on these names, or on any name of these payments. Costs nothing while nothing is parked.
+select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values
+from parked_events p
+where (select exists (select from parked_refs))
+  and p.id in (
+    select w.parked_id
+    from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as n (provider, account, kind, ref)
+    join parked_refs w using (provider, account, kind, ref)
+    union
+    select w.parked_id
+    from payment_refs r
+    join parked_refs w using (provider, account, kind, ref)
+    where r.payment_id = any($5::uuid[])
+)
+order by p.id
+limit $6
+for update of p

@@ -1,0 +1,6 @@
+-- Lock names in key order; what they are bound to holds until the transaction ends.
+select r.provider, r.account, r.kind, r.ref, r.payment_id
+from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as n (provider, account, kind, ref)
+join payment_refs r using (provider, account, kind, ref)
+order by r.provider, r.account, r.kind, r.ref
+for no key update of r

@@ -1,0 +1,227 @@
+"""The books of a sample's run: what was posted against what stands in the database, never the pipeline's own counters.
+
+Every event that the door took is exactly one of a ledger row, an open parked event or a dead letter; nothing that it
+refused is anywhere; every payment's row is what its story says; versions have no hole; money is conserved; nothing is
+left on the way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from ops.database import connected, fetch
+from ops.sample.post import Fate, Fault
+from schemas.payment import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ops.sample.post import Event, Life
+    from ops.sample.send import Sent
+    from runtime.postgres import Connection
+    from runtime.settings import Settings
+
+Key = tuple[str, str]
+
+EXPECTED_STATUS: Final[dict[Fault, HTTPStatus]] = {
+    Fault.FORGED: HTTPStatus.UNAUTHORIZED,
+    Fault.ALTERED: HTTPStatus.UNAUTHORIZED,
+    Fault.STALE: HTTPStatus.UNAUTHORIZED,
+    Fault.MALFORMED: HTTPStatus.UNAUTHORIZED,
+    Fault.OVERSIZE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Fault.UNKNOWN_PROVIDER: HTTPStatus.NOT_FOUND,
+}
+"""What the door must say to each fault; 429 is as good, for it limits whoever proves nothing."""
+END_COLUMNS: Final = ("status", "refund_status", "currency", "amount", "authorized", "captured", "refunded")
+CHUNK_ROWS: Final = 5000
+"""Events asked for in one statement."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """What stands in the database of what was posted."""
+
+    ledger: dict[Key, str] = field(default_factory=dict)
+    parked: set[Key] = field(default_factory=set)
+    letters: set[Key] = field(default_factory=set)
+    payments: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    """By provider and the provider's payment id: the row, with `rows`, `lowest` and `highest` of its versions."""
+
+    def fates(self, key: Key) -> set[Fate]:
+        """Return where an event stands; a letter that a later delivery settled is settled, and counts once."""
+        fates = {Fate.LEDGER} if key in self.ledger else {Fate.PARKED} if key in self.parked else set()
+        return fates or ({Fate.LETTER} if key in self.letters else set())
+
+    def doubled(self, key: Key) -> bool:
+        """Tell whether an event is both settled and waiting: it would have its effect twice."""
+        return key in self.ledger and key in self.parked
+
+
+@dataclass(slots=True)
+class Books:
+    """What became of everything, and what is wrong with it, in words."""
+
+    posted: int
+    requests: int
+    outcome: dict[str, int]
+    duplicates: int
+    refused: dict[str, int]
+    problems: list[str]
+
+    @property
+    def balanced(self) -> bool:
+        """Tell whether nothing is wrong and the sum of the parts is the whole."""
+        return not self.problems and self.posted == self.settled + self.duplicates + sum(self.refused.values())
+
+    @property
+    def settled(self) -> int:
+        """Events that stand somewhere, each counted once."""
+        return sum(self.outcome.values())
+
+    def document(self, *, seconds: float, problems_max: int) -> dict[str, Any]:
+        """Return the JSON document of `up --once`."""
+        return {
+            "balanced": self.balanced,
+            "posted": self.posted,
+            "outcome": self.outcome,
+            "refused": self.refused,
+            "duplicates": self.duplicates,
+            "requests": self.requests,
+            "seconds": round(seconds, 3),
+            "problems": self.problems[:problems_max],
+        }
+
+
+def taken_events(results: Iterable[Sent]) -> dict[Key, Event]:
+    """Return every event that the door took, once."""
+    return {event.key: event for sent in results if sent.taken for event in sent.post.events}
+
+
+def refused_keys(results: Sequence[Sent]) -> set[Key]:
+    """Return the events that no request brought in."""
+    taken = taken_events(results)
+    return {event.key for sent in results if not sent.taken for event in sent.post.events} - taken.keys()
+
+
+def unsettled(results: Sequence[Sent], standing: Standing) -> list[Key]:
+    """Return the events that the door took and that stand nowhere, or wait although they are settled at the end."""
+    return [key for key, event in taken_events(results).items() if not standing.fates(key) & event.legal]
+
+
+def draw_up(results: Sequence[Sent], lives: Sequence[Life], standing: Standing, left: Mapping[str, int]) -> Books:
+    """Work the books out. `left` is what is still on the way by name (lag of a topic, outbox, spool). Pure."""
+    taken, refused = taken_events(results), Counter[str]()
+    deliveries = sum(len(sent.post.events) for sent in results if sent.taken)
+    for sent in results:
+        if not sent.taken:
+            refused[sent.post.fault or "unavailable"] += len(sent.post.events)
+    return Books(
+        posted=sum(len(sent.post.events) for sent in results),
+        requests=len(results),
+        outcome=_outcomes(taken, standing),
+        duplicates=deliveries - len(taken),
+        refused=dict(sorted(refused.items())),
+        problems=[
+            *_door_problems(results),
+            *_fate_problems(taken, standing),
+            *_leak_problems(refused_keys(results), standing),
+            *_end_problems(lives, taken, standing),
+            *(f"{name}: {number} still on the way" for name, number in left.items() if number),
+        ],
+    )
+
+
+def _outcomes(taken: Mapping[Key, Event], standing: Standing) -> dict[str, int]:
+    counts = {**{outcome.value: 0 for outcome in Outcome}, "parked": 0, "dead_letters": 0}
+    for key in taken:
+        for fate in standing.fates(key):
+            name = {Fate.PARKED: "parked", Fate.LETTER: "dead_letters"}.get(fate) or standing.ledger[key]
+            counts[name] += 1
+    return counts
+
+
+def _door_problems(results: Sequence[Sent]) -> Iterable[str]:
+    """Name each answer of the door that was not the right one."""
+    for sent in results:
+        post = sent.post
+        what = f"a request of {post.provider} ({', '.join(event.event_id for event in post.events)})"
+        if post.fault is None:
+            if not sent.taken:
+                yield f"{what} is genuine and was answered {sent.status} after {sent.attempts} attempts"
+            elif sent.accepted != len(post.events):
+                yield f"{what} holds {len(post.events)} events and was answered as {sent.accepted}"
+        elif sent.status not in (EXPECTED_STATUS[post.fault], HTTPStatus.TOO_MANY_REQUESTS):
+            yield f"{what} is {post.fault} and was answered {sent.status} instead of {EXPECTED_STATUS[post.fault]:d}"
+
+
+def _fate_problems(taken: Mapping[Key, Event], standing: Standing) -> Iterable[str]:
+    """Name each event that is missing, doubled, or where it must not be."""
+    for key, event in taken.items():
+        fates = standing.fates(key)
+        if not fates:
+            yield f"event {event.event_id} of {event.source} was accepted and stands nowhere"
+        elif standing.doubled(key):
+            yield f"event {event.event_id} of {event.source} is in the ledger and parked as well"
+        elif not fates & event.legal:
+            found, legal = ", ".join(sorted(fates)), ", ".join(sorted(event.legal))
+            yield f"event {event.event_id} of {event.source} ended as {found}; it must be {legal}"
+
+
+def _leak_problems(refused: Iterable[Key], standing: Standing) -> Iterable[str]:
+    """Name each event that was refused and is there all the same."""
+    for source, event_id in refused:
+        if standing.fates((source, event_id)):
+            yield f"event {event_id} of {source} was refused and stands in the books all the same"
+
+
+def _end_problems(lives: Sequence[Life], taken: Mapping[Key, Event], standing: Standing) -> Iterable[str]:
+    """Name each payment whose row is not what its story says; one whose events were not all taken proves nothing."""
+    for life in lives:
+        if any(event.key not in taken for post in life.posts for event in post.events):
+            continue
+        row = standing.payments.get((life.provider, life.provider_ref))
+        name = f"payment {life.provider_ref} of {life.provider}"
+        if row is None:
+            yield f"{name} has no row"
+            continue
+        for column in END_COLUMNS:
+            if row[column] != getattr(life.end, column):
+                yield f"{name}: {column} is {row[column]}, its story says {getattr(life.end, column)}"
+        if not row["refunded"] <= row["captured"] <= row["authorized"]:
+            yield f"{name}: refunded {row['refunded']} <= captured {row['captured']} <= {row['authorized']} is broken"
+        if (row["rows"], row["lowest"], row["highest"]) != (row["version"], min(1, row["version"]), row["version"]):
+            yield f"{name}: its ledger's versions are not 1..{row['version']} without a hole"
+
+
+async def last_letter(settings: Settings) -> int:
+    """Return the newest dead letter's id: what stands up to it is not of this run."""
+    async with connected(settings) as connection:
+        found: int = (await fetch(connection, "read_last_letter"))[0]["id"]
+        return found
+
+
+async def read_standing(settings: Settings, keys: Iterable[Key], lives: Sequence[Life], letters_after: int) -> Standing:
+    """Read what stands of these events and payments; letters up to `letters_after` are of earlier runs."""
+    asked, standing = sorted(keys), Standing()
+    async with connected(settings) as connection:
+        for start in range(0, len(asked), CHUNK_ROWS):
+            await _read_events(connection, asked[start : start + CHUNK_ROWS], letters_after, standing)
+        for start in range(0, len(lives), CHUNK_ROWS):
+            chunk = lives[start : start + CHUNK_ROWS]
+            providers, refs = [life.provider for life in chunk], [life.provider_ref for life in chunk]
+            for row in await fetch(connection, "read_ends", providers, refs):
+                standing.payments[row["provider"], row["ref"]] = row
+    return standing
+
+
+async def _read_events(connection: Connection, keys: Sequence[Key], letters_after: int, standing: Standing) -> None:
+    sources, event_ids = [source for source, _ in keys], [event_id for _, event_id in keys]
+    for row in await fetch(connection, "find_ledger_rows", sources, event_ids):
+        standing.ledger[row["source"], row["event_id"]] = row["outcome"]
+    for row in await fetch(connection, "find_parked_events", sources, event_ids):
+        standing.parked.add((row["source"], row["event_id"]))
+    for row in await fetch(connection, "find_letters", sources, event_ids, letters_after):
+        standing.letters.add((row["source"], row["event_id"]))

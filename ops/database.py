@@ -1,0 +1,54 @@
+"""One short connection to Postgres for a command of people: bounded, read as the application's role."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from runtime.postgres import OUTAGE_ERRORS
+from runtime.sql import statement
+from schemas.errors import RatchetError, SettingsError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from runtime.postgres import Connection
+    from runtime.settings import Settings
+
+
+@contextlib.asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[Connection]:
+    """Connect; raise UnavailableError where Postgres does not answer, RatchetError where the schema is missing."""
+    if settings.postgres.dsn is None:
+        raise SettingsError("RATCHET_POSTGRES__DSN is not set")
+    seconds = settings.ops.lookup_timeout_seconds
+    try:
+        connection = await asyncpg.connect(
+            settings.postgres.dsn.get_secret_value(),
+            timeout=seconds,
+            command_timeout=seconds,
+            server_settings={"application_name": "ratchet ops", "statement_timeout": str(int(seconds * 1000))},
+        )
+    except (*OUTAGE_ERRORS, asyncpg.PostgresError) as error:
+        raise UnavailableError(f"Postgres does not let us in ({_told(error)}); is it up? `ratchet doctor`") from error
+    try:
+        yield connection
+    except asyncpg.UndefinedTableError as error:
+        raise UnavailableError(f"the schema is not there ({error}); run `ratchet migrate up`") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise RatchetError(f"the role may not read this ({error}); run `ratchet migrate up` for the grants") from error
+    except OUTAGE_ERRORS as error:
+        raise UnavailableError(f"Postgres went away ({_told(error)}); try again") from error
+    finally:
+        connection.terminate()
+
+
+def _told(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+async def fetch(connection: Connection, name: str, *arguments: Any) -> list[dict[str, Any]]:
+    """Run the statement `ops/sql/<name>.sql`; return its rows."""
+    return [dict(row) for row in await connection.fetch(statement("ops", name), *arguments)]

@@ -1,0 +1,76 @@
+"""How far the consumer is behind: end offsets less committed ones, by topic and partition."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from schemas.errors import UnavailableError
+from schemas.topics import CONSUMED, CONSUMER_GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiokafka import TopicPartition
+
+    from runtime.settings import Settings
+
+NAMES: Final = tuple(topic.name for topic in CONSUMED)
+PartitionLag = dict[tuple[str, int], int]
+
+
+@contextlib.asynccontextmanager
+async def _clients(bootstrap: str, seconds: float) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
+    milliseconds = int(seconds * 1000)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=milliseconds)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=milliseconds, enable_auto_commit=False)
+    try:
+        await admin.start()
+        await consumer.start()
+        yield admin, consumer
+    finally:
+        with contextlib.suppress(Exception):
+            await admin.close()
+        with contextlib.suppress(Exception):
+            await consumer.stop()
+
+
+async def read_lag(settings: Settings) -> PartitionLag:
+    """Return the lag a partition; raise UnavailableError where Kafka does not answer in time."""
+    seconds = settings.ops.lookup_timeout_seconds
+    try:
+        async with asyncio.timeout(seconds), _clients(settings.kafka.bootstrap or "", seconds) as (admin, consumer):
+            committed = await admin.list_consumer_group_offsets(CONSUMER_GROUP)
+            partitions = await _partitions(admin)
+            ends = await consumer.end_offsets(partitions)
+            begins = await consumer.beginning_offsets(partitions)
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise UnavailableError(f"Kafka does not answer ({type(error).__name__})") from error
+    done = {partition: found.offset for partition, found in committed.items() if found.offset >= 0}
+    return {
+        (partition.topic, partition.partition): max(0, ends[partition] - max(done.get(partition, 0), begins[partition]))
+        for partition in partitions
+    }
+
+
+async def _partitions(admin: AIOKafkaAdminClient) -> list[TopicPartition]:
+    """Return the partitions of the consumed topics; a topic that is not there yet has none."""
+    from aiokafka import TopicPartition
+
+    described = await admin.describe_topics(list(NAMES))
+    return [
+        TopicPartition(topic["topic"], partition["partition"])
+        for topic in described
+        if not topic["error_code"]
+        for partition in topic["partitions"]
+    ]
+
+
+def by_topic(lag: PartitionLag) -> dict[str, int]:
+    """Return the lag a topic; a topic without partitions has none."""
+    return {name: sum(behind for (topic, _), behind in lag.items() if topic == name) for name in NAMES}

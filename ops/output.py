@@ -1,0 +1,77 @@
+"""What every command does alike: a document or a text on standard output, one line of error, an exit status."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec
+
+import typer
+from rich.console import Console
+
+from schemas.errors import MigrationError, RatchetError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rich.console import RenderableType
+
+Parameters = ParamSpec("Parameters")
+
+EXIT_DONE: Final = 0
+EXIT_PROBLEM: Final = 1
+EXIT_USAGE: Final = 2
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+
+
+def out() -> Console:
+    """Return the console of standard output; colour only on a terminal, lines are never cut elsewhere."""
+    return Console() if sys.stdout.isatty() else Console(width=160, no_color=True, highlight=False)
+
+
+def emit(document: Mapping[str, Any], *, as_json: bool, show: Callable[[], RenderableType]) -> None:
+    """Print the document, or what people read."""
+    if as_json:
+        sys.stdout.write(json.dumps(document, default=str, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    else:
+        out().print(show())
+
+
+def say(line: str) -> None:
+    """Tell people what happens, on standard error."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def fail(message: str, status: int) -> typer.Exit:
+    """Say in one line what is wrong; return what to raise."""
+    say(f"ratchet: {' '.join(message.split())}")
+    return typer.Exit(status)
+
+
+def command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
+    """Turn a function that returns an exit status into a command: errors become one line, never a traceback.
+
+    2 for wrong usage or configuration, 1 for what went wrong although they were right.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            status = function(*args, **kwargs)
+        except SettingsError as error:
+            raise fail(str(error), EXIT_USAGE) from None
+        except MigrationError as error:
+            raise fail(str(error), EXIT_PROBLEM) from None
+        except RatchetError as error:
+            raise fail(str(error), EXIT_PROBLEM if error.transient else EXIT_USAGE) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        if status != EXIT_DONE:
+            raise typer.Exit(status)
+
+    run.__annotations__ = {**function.__annotations__, "return": None}
+    return run

@@ -1,0 +1,95 @@
+"""Adyen's notifications: items of one eventCode each, one or several a body, signed item by item."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import string
+from typing import TYPE_CHECKING, Any, Final
+
+from ops.sample.post import LEDGER, Event, Fate, Life, Post, token
+from ops.sample.story import Course, Story, ending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from random import Random
+
+NAME: Final = "adyen"
+COURSES: Final = (Course.MANUAL, Course.IN_PARTS, Course.PARTIAL, Course.AUTHORIZED, Course.FAILED, Course.CANCELED)
+"""An AUTHORISATION awaits its capture unless an intent said otherwise, so no life here is automatic."""
+PSP_ALPHABET: Final = string.ascii_uppercase + string.digits
+
+
+def psp_reference(rng: Random) -> str:
+    """Return an id as Adyen makes them."""
+    return token(rng, 16, PSP_ALPHABET)
+
+
+def item(code: str, psp: str, story: Story, amount: int, now: int, **fields: Any) -> dict[str, Any]:
+    """Return one notification item, not signed yet."""
+    shown = {
+        "additionalData": {},
+        "amount": {"currency": story.currency, "value": amount},
+        "eventCode": code,
+        "eventDate": dt.datetime.fromtimestamp(now, dt.UTC).isoformat(timespec="seconds"),
+        "merchantAccountCode": "",
+        "merchantReference": "",
+        "paymentMethod": "visa",
+        "pspReference": psp,
+        "reason": "",
+        "success": "true",
+    }
+    return shown | fields
+
+
+def post_of(items: Iterable[dict[str, Any]], *, legal: frozenset[Fate] = LEDGER) -> Post:
+    """Put items into one body."""
+    listed = list(items)
+    body = {"live": "false", "notificationItems": [{"NotificationRequestItem": one} for one in listed]}
+    events = (
+        Event(NAME, ":".join(one[key] for key in ("pspReference", "eventCode", "success")), legal) for one in listed
+    )
+    return Post(NAME, json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(), tuple(events))
+
+
+def items_of(post: Post) -> list[dict[str, Any]]:
+    """Return the items of a body."""
+    return [wrapped["NotificationRequestItem"] for wrapped in json.loads(post.body)["notificationItems"]]
+
+
+def together(posts: Iterable[Post]) -> Post:
+    """Put the items of several bodies into one."""
+    return post_of(one for post in posts for one in items_of(post))
+
+
+def again(post: Post) -> Post:
+    """Return the same events as a later delivery shows them: other unsigned fields, all else is equal."""
+    same = post_of(shown | {"eventDate": "2030-01-01T00:00:00+00:00", "reason": "again"} for shown in items_of(post))
+    return Post(NAME, same.body, post.events, duplicate=True)
+
+
+def live(rng: Random, story: Story, now: int) -> Life:
+    """Tell the story in Adyen's items: a refused attempt has a pspReference of its own under one merchantReference."""
+    reference, psp = f"ORD-{token(rng, 14)}", psp_reference(rng)
+    posts: list[Post] = []
+
+    def say(code: str, own_psp: str, amount: int, **fields: Any) -> None:
+        at = now + 60 * len(posts)
+        posts.append(post_of([item(code, own_psp, story, amount, at, merchantReference=reference, **fields)]))
+
+    refused = [psp_reference(rng) for _ in range(story.failures)]
+    for one in refused:
+        say("AUTHORISATION", one, story.amount, success="false", reason="Refused")
+    if story.authorized:
+        say("AUTHORISATION", psp, story.amount, operations=["CANCEL", "CAPTURE", "REFUND"])
+    for part in story.captures:
+        say("CAPTURE", psp_reference(rng), part, originalReference=psp)
+    for amount in story.failed_refunds:
+        failed = psp_reference(rng)
+        say("REFUND", failed, amount, originalReference=psp)
+        say("REFUND_FAILED", failed, amount, originalReference=psp)
+    for amount in story.refunds:
+        say("REFUND", psp_reference(rng), amount, originalReference=psp)
+    if story.course is Course.CANCELED:
+        say("CANCELLATION", psp_reference(rng), story.amount, originalReference=psp)
+    return Life(NAME, psp if story.authorized else refused[0], ending(story), tuple(posts))

@@ -1,0 +1,79 @@
+"""What goes wrong at a real door: requests to refuse, genuine rubbish, kinds nobody knows, and orphans."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ops.sample import adyen, standard, stripe
+from ops.sample.post import LEDGER, LETTER, WAITS, Event, Fate, Fault, Post, Style, digest_id, token
+from ops.sample.story import Course, Story
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from random import Random
+
+    from ops.sample.post import Life
+
+STORY = Story(Course.AUTOMATIC, 1000, "EUR")
+"""What the odd ones are about."""
+
+
+def _about(rng: Random, provider: str, what: str, now: int, legal: frozenset[Fate]) -> Post:
+    """Say something of that name about a payment nobody else speaks of."""
+    if provider == adyen.NAME:
+        other = adyen.psp_reference(rng)
+        shown = adyen.item(what, adyen.psp_reference(rng), STORY, STORY.amount, now, originalReference=other)
+        return adyen.post_of([shown | {"merchantReference": f"ORD-{token(rng, 14)}"}], legal=legal)
+    if provider == standard.NAME:
+        data = {"payment_id": f"pay_{token(rng, 20)}", "amount": STORY.amount, "currency": STORY.currency}
+        return standard.post_of(rng, what, data | {"refund_id": f"ref_{token(rng, 16)}"}, now, legal=legal)
+    teller = stripe.Teller(rng, STORY, now)
+    refund = teller.refund(f"re_3{token(rng, 23)}", STORY.amount, "succeeded")
+    shown = teller.intent("succeeded", received=STORY.amount) if what.startswith("payment_intent.") else refund
+    return stripe.post_of(rng, what, shown, now, legal=legal)
+
+
+ORPHANS = {stripe.NAME: "charge.refund.updated", adyen.NAME: "REFUND", standard.NAME: "payment.refunded"}
+UNKNOWN = {stripe.NAME: "payment_intent.teleported", adyen.NAME: "TELEPORTATION", standard.NAME: "payment.teleported"}
+OTHERS = {stripe.NAME: "customer.updated", adyen.NAME: "REPORT_AVAILABLE", standard.NAME: "user.created"}
+
+
+def orphan(rng: Random, provider: str, now: int) -> Post:
+    """Return a refund of a payment that never shows up."""
+    return _about(rng, provider, ORPHANS[provider], now, WAITS)
+
+
+def unknown_kind(rng: Random, provider: str, now: int) -> Post:
+    """Return an event of a payment family whose kind nobody knows."""
+    return _about(rng, provider, UNKNOWN[provider], now, LETTER)
+
+
+def other_family(rng: Random, provider: str, now: int) -> Post:
+    """Return an event that says nothing about a payment."""
+    return _about(rng, provider, OTHERS[provider], now, LEDGER)
+
+
+def poison(rng: Random, provider: str, now: int) -> Iterable[Post]:
+    """Return genuinely signed bodies that mean nothing; Adyen signs fields, so it can't send them."""
+    nonce = token(rng, 16)
+    shapes = (b"", f"not json {nonce}".encode(), json.dumps(["no", "object", nonce]).encode())
+    if provider == standard.NAME:
+        kind = json.dumps({"type": "payment.captured", "data": {"payment_id": 7.5, "amount": "much"}}).encode()
+        return [standard.raw(rng, body, legal=LETTER) for body in (*shapes, kind)]
+    if provider == stripe.NAME:
+        wrong = stripe.post_of(rng, "payment_intent.succeeded", {"object": "payment_intent"}, now, legal=LETTER)
+        without_id = (Post(provider, body, (Event(provider, digest_id(body), LETTER),)) for body in shapes)
+        return [*without_id, wrong]
+    return []
+
+
+def refused(rng: Random, provider: str, fault: Fault, life: Life) -> Post | None:
+    """Return one of the life's posts in a request that the door must refuse; None where the fault can't be."""
+    if provider == adyen.NAME and fault is Fault.STALE:
+        return None  # Adyen signs no time
+    post = replace(rng.choice(life.posts), fault=fault, style=Style.PLAIN)
+    if fault is Fault.UNKNOWN_PROVIDER:
+        return replace(post, events=tuple(replace(event, source="nobody") for event in post.events))
+    return post

@@ -1,0 +1,124 @@
+"""The plan of a run: what is posted, in which order, and what must become of it. Pure: a seed says it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from ops.sample import adyen, faults, standard, stripe
+from ops.sample.post import Fault, Life, Post
+from ops.sample.story import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ops.sample.story import Course, Story
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """What a provider's file offers: the courses it knows, a story told in its events, an event delivered again."""
+
+    courses: tuple[Course, ...]
+    live: Callable[[Random, Story, int], Life]
+    again: Callable[[Post], Post]
+
+
+TELLERS: Final = {
+    stripe.NAME: Teller(stripe.COURSES, stripe.live, stripe.again),
+    adyen.NAME: Teller(adyen.COURSES, adyen.live, adyen.again),
+    standard.NAME: Teller(standard.COURSES, standard.live, standard.again),
+}
+PROVIDERS: Final = tuple(TELLERS)
+WEIGHTS: Final = {stripe.NAME: 5, adyen.NAME: 3, standard.NAME: 2}
+DUPLICATE_SHARE: Final = 0.05
+LATE_SHARE: Final = 0.08
+WINDOW: Final = 12.0
+"""How far apart events may change places, in events of one life."""
+LATE_WINDOW: Final = 200.0
+ITEMS_MAX: Final = 4
+"""Adyen items in one body."""
+ODD_EACH: Final = 6
+"""Orphans, unknown kinds and events of other families, each a provider."""
+REFUSED_EACH: Final = 6
+"""Requests of each fault a provider; together far below the door's limit for unverified requests."""
+
+Placed = tuple[float, Post]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to post in order, and how each payment must end."""
+
+    seed: int
+    posts: tuple[Post, ...]
+    lives: tuple[Life, ...]
+
+
+def _place(rng: Random, lives: Sequence[Life]) -> Iterator[Placed]:
+    """Spread the lives over time and shuffle within windows; some events come very late, some twice."""
+    for start, life in enumerate(lives):
+        for step, post in enumerate(life.posts):
+            at = start + step + rng.uniform(0, WINDOW)
+            if rng.random() < LATE_SHARE:
+                at += rng.uniform(0, LATE_WINDOW)
+            yield at, post
+            if rng.random() < DUPLICATE_SHARE:
+                yield at + rng.uniform(0, WINDOW), TELLERS[post.provider].again(post)
+
+
+def _grouped(rng: Random, posts: Sequence[Post]) -> Iterator[Post]:
+    """Put some of Adyen's neighbours into one body, as Adyen does; duplicates stay alone."""
+    waiting: list[Post] = []
+    for post in posts:
+        if post.provider != adyen.NAME or post.duplicate or post.fault:
+            yield post
+            continue
+        waiting.append(post)
+        if len(waiting) >= ITEMS_MAX or rng.random() < 0.6:  # noqa: PLR2004
+            yield adyen.together(waiting) if len(waiting) > 1 else waiting[0]
+            waiting.clear()
+    yield from waiting
+
+
+def _genuine_odd(rng: Random, provider: str, now: int) -> Iterator[Post]:
+    makers: tuple[Callable[[Random, str, int], Post], ...] = (
+        faults.orphan,
+        faults.unknown_kind,
+        faults.other_family,
+    )
+    for make in makers:
+        for _ in range(ODD_EACH):
+            yield make(rng, provider, now)
+    yield from faults.poison(rng, provider, now)
+
+
+def _refused(rng: Random, provider: str, now: int) -> Iterator[Post]:
+    """Invent lives for the refused requests: none of their events may be anywhere in the books."""
+    teller = TELLERS[provider]
+    for fault in Fault:
+        for _ in range(REFUSED_EACH):
+            post = faults.refused(rng, provider, fault, teller.live(rng, tell(rng, teller.courses), now))
+            if post is not None:
+                yield post
+
+
+def _life(rng: Random, providers: Sequence[str], now: int) -> Life:
+    provider = rng.choices(providers, [WEIGHTS[name] for name in providers])[0]
+    teller = TELLERS[provider]
+    return teller.live(rng, tell(rng, teller.courses), now)
+
+
+def make_plan(seed: int, *, lives: int, providers: Sequence[str], now: int) -> Plan:
+    """Plan a run; the same arguments give the same plan. `now` is unix seconds and only shown inside events."""
+    rng = Random(seed)  # noqa: S311 - ids of a sample, not secrets
+    if not providers:
+        return Plan(seed, (), ())
+    lived = tuple(_life(rng, providers, now) for _ in range(lives))
+    placed = list(_place(rng, lived))
+    for provider in providers:
+        odd = [*_genuine_odd(rng, provider, now), *_refused(rng, provider, now)]
+        placed += [(rng.uniform(0, lives), post) for post in odd]
+    ordered = [post for _, post in sorted(placed, key=lambda one: one[0])]
+    return Plan(seed, tuple(_grouped(rng, ordered)), lived)

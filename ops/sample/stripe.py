@@ -1,0 +1,187 @@
+"""Stripe's events: payment intents, charges and refunds in the shapes of API version 2025-08-27."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ops.sample.post import LEDGER, Event, Fate, Life, Post, Style, token
+from ops.sample.story import Course, Story, ending
+
+if TYPE_CHECKING:
+    from random import Random
+
+NAME: Final = "stripe"
+COURSES: Final = tuple(Course)
+ROTATION_SHARE: Final = 0.1
+
+
+def post_of(
+    rng: Random, kind: str, shown: dict[str, Any], now: int, *, legal: frozenset[Fate] = LEDGER, **extra: Any
+) -> Post:
+    """Wrap an object into an event of that kind."""
+    event_id = f"evt_3{token(rng, 23)}"
+    document = {
+        "id": event_id,
+        "object": "event",
+        "api_version": "2025-08-27.basil",
+        "created": now,
+        "data": {"object": shown, **extra},
+        "livemode": False,
+        "pending_webhooks": rng.randint(1, 3),
+        "request": {"id": f"req_{token(rng, 14)}", "idempotency_key": None},
+        "type": kind,
+    }
+    style = Style.ROTATION if rng.random() < ROTATION_SHARE else Style.PLAIN
+    body = json.dumps(document, indent=2, ensure_ascii=False).encode()
+    return Post(NAME, body, (Event(NAME, event_id, legal),), style=style)
+
+
+def again(post: Post) -> Post:
+    """Return the same event as a later delivery shows it: `pending_webhooks` counts on, all else is equal."""
+    document = json.loads(post.body)
+    document["pending_webhooks"] += 1
+    body = json.dumps(document, indent=2, ensure_ascii=False).encode()
+    return Post(post.provider, body, post.events, post.message_id, post.style, duplicate=True)
+
+
+@dataclass(slots=True)
+class Teller:
+    """Tells one story in Stripe's events; `now` (unix seconds) goes on as it speaks."""
+
+    rng: Random
+    story: Story
+    now: int
+    posts: list[Post] = field(default_factory=list)
+    intent_id: str = ""
+    charge_id: str = ""
+    order_id: str = ""
+
+    def __post_init__(self) -> None:
+        self.intent_id = f"pi_3{token(self.rng, 23)}"
+        self.charge_id = f"ch_3{token(self.rng, 23)}"
+        self.order_id = f"ORD-{token(self.rng, 12)}"
+
+    def say(self, kind: str, shown: dict[str, Any], **extra: Any) -> None:
+        self.now += self.rng.randint(1, 60)
+        self.posts.append(post_of(self.rng, kind, shown, self.now, **extra))
+
+    def intent(self, status: str, *, capturable: int = 0, received: int = 0, **changes: Any) -> dict[str, Any]:
+        return {
+            "id": self.intent_id,
+            "object": "payment_intent",
+            "amount": self.story.amount,
+            "amount_capturable": capturable,
+            "amount_details": {"tip": {}},
+            "amount_received": received,
+            "capture_method": "automatic" if self.story.course is Course.AUTOMATIC else "manual",
+            "created": self.now,
+            "currency": self.story.currency.lower(),
+            "customer": None,
+            "description": f"Order {self.order_id}",
+            "last_payment_error": None,
+            "latest_charge": None if status.startswith("requires_payment") else self.charge_id,
+            "livemode": False,
+            "metadata": {"order_id": self.order_id},
+            "payment_method_types": ["card"],
+            "status": status,
+        } | changes
+
+    def charge(self, *, captured: int = 0, refunded: int = 0, **changes: Any) -> dict[str, Any]:
+        return {
+            "id": self.charge_id,
+            "object": "charge",
+            "amount": self.story.amount,
+            "amount_captured": captured,
+            "amount_refunded": refunded,
+            "billing_details": {"name": "Ana Sousa & Söhne", "phone": None},
+            "captured": captured > 0,
+            "created": self.now,
+            "currency": self.story.currency.lower(),
+            "disputed": False,
+            "failure_code": None,
+            "livemode": False,
+            "metadata": {"order_id": self.order_id},
+            "paid": True,
+            "payment_intent": self.intent_id,
+            "refunded": refunded > 0 and refunded == captured,
+            "status": "succeeded",
+        } | changes
+
+    def refund(self, refund_id: str, amount: int, status: str) -> dict[str, Any]:
+        return {
+            "id": refund_id,
+            "object": "refund",
+            "amount": amount,
+            "charge": self.charge_id,
+            "created": self.now,
+            "currency": self.story.currency.lower(),
+            "metadata": {},
+            "payment_intent": self.intent_id,
+            "reason": "requested_by_customer",
+            "status": status,
+        }
+
+    def open(self) -> None:
+        self.say("payment_intent.created", self.intent("requires_payment_method"))
+        if self.rng.random() < 0.2:  # noqa: PLR2004
+            self.say("payment_intent.requires_action", self.intent("requires_action"))
+        for _ in range(self.story.failures):
+            failed_charge = f"ch_3{token(self.rng, 23)}"
+            error = {"charge": failed_charge, "code": "card_declined", "type": "card_error"}
+            self.say("payment_intent.payment_failed", self.intent("requires_payment_method", last_payment_error=error))
+            failed: dict[str, Any] = {
+                "id": failed_charge,
+                "paid": False,
+                "status": "failed",
+                "failure_code": "card_declined",
+            }
+            self.say("charge.failed", self.charge(**failed))
+
+    def pay(self) -> None:
+        story, captured = self.story, 0
+        if story.course is Course.AUTOMATIC:
+            self.say("charge.succeeded", self.charge(captured=story.amount))
+        elif story.authorized:
+            capturable = self.intent("requires_capture", capturable=story.amount)
+            self.say("payment_intent.amount_capturable_updated", capturable)
+            self.say("charge.succeeded", self.charge())
+            for part in story.captures:
+                captured += part
+                self.say("charge.captured", self.charge(captured=captured))
+        if story.captures:
+            self.say("payment_intent.succeeded", self.intent("succeeded", received=sum(story.captures)))
+
+    def give_back(self) -> None:
+        captured, refunded = sum(self.story.captures), 0
+        for amount in self.story.failed_refunds:
+            refund_id = f"re_3{token(self.rng, 23)}"
+            self.say("refund.created", self.refund(refund_id, amount, "pending"))
+            self.say("refund.failed", self.refund(refund_id, amount, "failed"))
+        for amount in self.story.refunds:
+            refund_id = f"re_3{token(self.rng, 23)}"
+            self.say("refund.created", self.refund(refund_id, amount, "pending"))
+            before = {"amount_refunded": refunded}
+            refunded += amount
+            released = self.story.amount - captured  # Stripe counts what a partial capture left as given back
+            shown = self.charge(captured=captured, refunded=refunded + released)
+            self.say("charge.refunded", shown, previous_attributes=before)
+            self.say("charge.refund.updated", self.refund(refund_id, amount, "succeeded"))
+
+    def end(self) -> None:
+        if self.story.course in (Course.CANCELED, Course.CANCELED_EARLY):
+            canceled: dict[str, Any] = {"cancellation_reason": "abandoned", "canceled_at": self.now}
+            self.say("payment_intent.canceled", self.intent("canceled", **canceled))
+        if self.story.course is Course.EXPIRED:
+            self.say("charge.expired", self.charge())
+
+
+def live(rng: Random, story: Story, now: int) -> Life:
+    """Tell the story in Stripe's events."""
+    teller = Teller(rng, story, now)
+    teller.open()
+    teller.pay()
+    teller.give_back()
+    teller.end()
+    return Life(NAME, teller.intent_id, ending(story), tuple(teller.posts))

@@ -1,0 +1,23 @@
+-- What `ratchet status` counts. outbox: ledger rows and dead letters that the relay has not published yet.
+select
+    (select count(*) from payments) as payments,
+    (select count(*) from payment_logs) as ledger,
+    (select count(*) from parked_events) as parked,
+    (select count(*) from dead_letters where status = 'open') as dead_letters_open,
+    (
+        select count(*)
+        from payment_logs
+        where version is not null
+            and (relay_xid, id) > (
+                (select relay_xid from relay_cursors where name = 'changes'),
+                (select id from relay_cursors where name = 'changes')
+            )
+    ) + (
+        select count(*)
+        from dead_letters
+        where (relay_xid, id) > (
+            (select relay_xid from relay_cursors where name = 'dead_letters'),
+            (select id from relay_cursors where name = 'dead_letters')
+        )
+    ) as outbox,
+    (select count(*) from spool) as spool

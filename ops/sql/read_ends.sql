@@ -1,0 +1,15 @@
+-- $1 providers, $2 the providers' payment ids, pairwise; accounts are none. The row, and its ledger's versions.
+select
+    asked.provider, asked.ref, payments.id, payments.status, payments.refund_status, payments.currency,
+    payments.amount, payments.authorized, payments.captured, payments.refunded, payments.version,
+    versions.rows, versions.lowest, versions.highest
+from unnest($1::text[], $2::text[]) as asked (provider, ref)
+inner join payment_refs
+    on payment_refs.provider = asked.provider and payment_refs.account = ''
+    and payment_refs.kind = 'payment' and payment_refs.ref = asked.ref
+inner join payments on payments.id = payment_refs.payment_id
+cross join lateral (
+    select count(distinct version) as rows, coalesce(min(version), 0) as lowest, coalesce(max(version), 0) as highest
+    from payment_logs
+    where payment_logs.payment_id = payments.id and version is not null
+) as versions

@@ -1,0 +1,2 @@
+-- $1 id
+select * from dead_letters where id = $1

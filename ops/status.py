@@ -1,0 +1,169 @@
+"""`ratchet status`: roles, lag and counts, each looked up by itself, and left out where it can't be known in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from rich.console import Group
+from rich.table import Table
+
+from ops import endpoints
+from ops.database import connected, fetch
+from ops.lag import by_topic, read_lag
+from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
+from ops.roles import ROLES
+from runtime.lifecycle import read_run_file
+from schemas.errors import RatchetError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
+    from typing import TypeVar
+
+    import typer
+    from rich.console import RenderableType
+
+    from runtime.settings import Settings
+
+    Found = TypeVar("Found")
+
+
+class RoleState(StrEnum):
+    """How a role looks from outside."""
+
+    RUNNING = "running"
+    STALLED = "stalled"
+    """It lives, and its probe does not answer or says that it is stuck."""
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class RoleStatus:
+    """One role. `address` is its service, or its probe where it has none; `reason` is why it stalls."""
+
+    role: str
+    pid: int | None = None
+    state: RoleState = RoleState.DOWN
+    address: str | None = None
+    reason: str | None = None
+
+
+async def ask_livez(address: str, seconds: float) -> str | None:
+    """Ask a probe; return None for a role that gets on, else why it does not."""
+    timeout = aiohttp.ClientTimeout(total=seconds)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"http://{address}/livez") as answer:
+            document = await answer.json(content_type=None)
+            return None if answer.ok else str(document.get("reason"))
+    except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError) as error:
+        return f"the probe at {address} does not answer ({type(error).__name__})"
+
+
+async def role_status(settings: Settings, role: str) -> RoleStatus:
+    """Tell how one role does, from its run file and its probe."""
+    run_file = read_run_file(settings.home, role)
+    if run_file is None:
+        return RoleStatus(role)
+    address = run_file.address or run_file.probe
+    if not run_file.alive():
+        return RoleStatus(role, None, RoleState.DOWN, address, f"the process {run_file.pid} is gone")
+    reason = await ask_livez(run_file.probe, settings.role.probe_timeout_seconds)
+    return RoleStatus(role, run_file.pid, RoleState.STALLED if reason else RoleState.RUNNING, address, reason)
+
+
+async def read_counts(settings: Settings) -> dict[str, int]:
+    """Count what stands in Postgres; raise RatchetError where that can't be known."""
+    async with connected(settings) as connection:
+        return (await fetch(connection, "read_counts"))[0]
+
+
+@dataclass(slots=True)
+class Status:
+    """All that could be known; what could not is absent, and `unknown` says why."""
+
+    roles: list[RoleStatus]
+    lag: dict[str, int]
+    partitions: dict[str, int]
+    counts: dict[str, int]
+    unknown: list[str]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as one JSON document."""
+        return asdict(self)
+
+
+async def gather(settings: Settings) -> Status:
+    """Look everything up at once; each look-up has its own time-out and its failure takes away its part alone."""
+    unknown: list[str] = []
+
+    async def known(work: Awaitable[Found], otherwise: Found) -> Found:
+        try:
+            async with asyncio.timeout(settings.ops.lookup_timeout_seconds * 2):
+                return await work
+        except (RatchetError, TimeoutError) as error:
+            unknown.append(str(error) or "a look-up took too long")
+            return otherwise
+
+    with contextlib.suppress(RatchetError):
+        settings = endpoints.found(settings)
+    roles = asyncio.gather(*(role_status(settings, role) for role in ROLES))
+    if settings.embedded():
+        unknown.append(f"no endpoint is configured and no stack runs in {settings.home}")
+        return Status(await roles, {}, {}, {}, unknown)
+    lag, counts, found = await asyncio.gather(known(read_lag(settings), None), known(read_counts(settings), {}), roles)
+    partitions = {f"{topic}/{number}": behind for (topic, number), behind in sorted((lag or {}).items())}
+    return Status(found, {} if lag is None else by_topic(lag), partitions, counts, unknown)
+
+
+COLOURS = {RoleState.RUNNING: "green", RoleState.STALLED: "yellow", RoleState.DOWN: "red"}
+
+
+def roles_table(roles: list[RoleStatus]) -> Table:
+    """Return the roles as people read them."""
+    table = Table("role", "state", "pid", "address", "why")
+    for role in roles:
+        colour = COLOURS[role.state]
+        pid = str(role.pid) if role.pid else ""
+        table.add_row(role.role, f"[{colour}]{role.state}[/]", pid, role.address or "", role.reason or "")
+    return table
+
+
+def figures_table(title: str, figures: Mapping[str, int]) -> Table:
+    """Return figures under a title, one a row."""
+    table = Table(title, "")
+    table.columns[1].justify = "right"
+    for name, number in figures.items():
+        table.add_row(name, f"{number:,}")
+    return table
+
+
+def _shown(status: Status) -> RenderableType:
+    lines = [f"[yellow]unknown:[/] {reason}" for reason in status.unknown]
+    return Group(
+        roles_table(status.roles),
+        figures_table("lag", status.lag),
+        figures_table("counts", status.counts),
+        *lines,
+    )
+
+
+def healthy(status: Status) -> bool:
+    """Tell whether everything could be known and no role stalls or died; one that nobody started is no problem."""
+    return not status.unknown and all(role.reason is None for role in status.roles)
+
+
+@command
+def show_status(*, as_json: AsJson = False) -> int:
+    """Show roles, lag and counts. Exit 1 where a role stalls or died, or a figure can't be known."""
+    status = asyncio.run(gather(endpoints.load()))
+    emit(status.document(), as_json=as_json, show=lambda: _shown(status))
+    return EXIT_DONE if healthy(status) else EXIT_PROBLEM
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("status")(show_status)

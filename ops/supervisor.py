@@ -1,0 +1,203 @@
+"""The supervisor of the roles: each its own process, back when it dies, replaced when it is stuck, stopped in order.
+
+One loop a role. What to do is decided by `verdict` and `pause_before`, which are pure; the loop does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import IO, TYPE_CHECKING, Final
+
+from ops.status import ask_livez
+from runtime.lifecycle import read_run_file, run_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from runtime.settings import RoleSettings, Settings
+
+KILL_GRACE_SECONDS: Final = 3.0
+"""Beyond its own bound of a clean stop, before a role is killed."""
+LONG_RUN_SECONDS: Final = 30.0
+"""A role that ran this long starts its backoff anew."""
+DOUBLINGS_MAX: Final = 16
+HIDDEN_FROM_ROLES: Final = frozenset({"RATCHET_POSTGRES__OWNER_DSN"})
+"""Roles never own the schema."""
+
+
+class Verdict(StrEnum):
+    """What to do with a role that lives."""
+
+    LEAVE = "leave"
+    REPLACE = "replace"
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is known of one process: times are monotonic seconds. `reason` is why it does not get on, or None."""
+
+    started_at: float
+    healthy_at: float | None = None
+    reason: str | None = None
+
+
+def verdict(watch: Watch, now: float, settings: RoleSettings) -> Verdict:
+    """Decide on a role that lives: replaced when it never answered or has been stuck for too long."""
+    if watch.reason is None and watch.healthy_at is not None:
+        return Verdict.LEAVE
+    since = watch.started_at if watch.healthy_at is None else watch.healthy_at
+    bound = settings.start_seconds_max if watch.healthy_at is None else settings.stalled_after_seconds
+    return Verdict.REPLACE if now - since > bound else Verdict.LEAVE
+
+
+def pause_before(ends_in_row: int, settings: RoleSettings) -> float:
+    """Return how long to wait before a role starts again: twice as long each time, bounded."""
+    return min(
+        settings.restart_backoff_initial_seconds * 2 ** min(ends_in_row, 16), settings.restart_backoff_max_seconds
+    )
+
+
+def open_log(path: Path, bytes_max: int) -> IO[bytes]:
+    """Open a role's log to append; one that grew past its bound is kept once and begun anew."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > bytes_max:
+        path.replace(path.with_suffix(".old.log"))
+    return path.open("ab")
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a log, for a message; empty where there is none."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+    return ""
+
+
+@dataclass(slots=True)
+class Kept:
+    """One role as the supervisor keeps it: its process now, how often it began, how often it ended in a row."""
+
+    role: str
+    process: asyncio.subprocess.Process | None = None
+    watch: Watch = field(default_factory=lambda: Watch(0.0))
+    starts: int = 0
+    ends_in_row: int = 0
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Keeps the roles of one home alive. `environment` is what they need beside this process's own.
+
+    `command` makes the command line of a role; `report` is told in a sentence what happens.
+    """
+
+    settings: Settings
+    environment: Mapping[str, str]
+    report: Callable[[str], None]
+    command: Callable[[str], Sequence[str]] = lambda role: (sys.executable, "-P", "-m", "ops.cli", role)
+    roles: dict[str, Kept] = field(default_factory=dict)
+    _loops: list[asyncio.Task[None]] = field(default_factory=list)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _lifeline: tuple[int, int] | None = None
+
+    def start(self, roles: Sequence[str]) -> None:
+        """Start every role and keep it."""
+        self._lifeline = os.pipe()
+        for role in roles:
+            self.roles[role] = Kept(role)
+            self._loops.append(asyncio.create_task(self._keep(self.roles[role])))
+
+    async def stop(self) -> None:
+        """Stop every role cleanly, by force past the bound; return when none lives."""
+        self._stop.set()
+        for kept in self.roles.values():
+            _signal(kept.process, signal.SIGTERM)
+        if self._loops:
+            bound = self.settings.role.drain_seconds_max + KILL_GRACE_SECONDS
+            _, slow = await asyncio.wait(self._loops, timeout=bound)
+            for kept in self.roles.values():
+                _signal(kept.process, signal.SIGKILL)
+            if slow:
+                self.report("a role did not stop in time and was killed; nothing is lost by that")
+                await asyncio.wait(slow)
+            for loop in self._loops:
+                loop.result()
+        if self._lifeline is not None:
+            for end in self._lifeline:
+                os.close(end)
+            self._lifeline = None
+
+    async def _keep(self, kept: Kept) -> None:
+        while not self._stop.is_set():
+            process = await self._spawn(kept)
+            status = await self._until_end(kept, process)
+            kept.process = None
+            if self._stop.is_set():
+                return
+            lived = time.monotonic() - kept.watch.started_at
+            kept.ends_in_row = 0 if lived > LONG_RUN_SECONDS else kept.ends_in_row + 1
+            seconds = pause_before(kept.ends_in_row - 1, self.settings.role) if kept.ends_in_row else 0.0
+            self.report(f"{kept.role} (pid {process.pid}) ended with status {status}; starting it again")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), seconds)
+
+    def log_path(self, role: str) -> Path:
+        """Return where a role's output goes."""
+        return self.settings.home / "log" / f"{role}.log"
+
+    async def _spawn(self, kept: Kept) -> asyncio.subprocess.Process:
+        assert self._lifeline is not None, "start() made it"
+        run_path(self.settings.home, kept.role).unlink(missing_ok=True)
+        inherited = {name: value for name, value in os.environ.items() if name.upper() not in HIDDEN_FROM_ROLES}
+        watched = {"RATCHET_ROLE__LIFELINE_FD": str(self._lifeline[0]), "RATCHET_ROLE__PARENT_PID": str(os.getpid())}
+        kept.watch = Watch(time.monotonic())
+        kept.starts += 1
+        with open_log(self.log_path(kept.role), self.settings.role.log_bytes_max) as log:
+            kept.process = await asyncio.create_subprocess_exec(
+                *self.command(kept.role),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=inherited | dict(self.environment) | watched,
+                pass_fds=(self._lifeline[0],),
+                start_new_session=True,  # Ctrl-C on a terminal reaches us alone; we stop the roles in order
+            )
+        if self._stop.is_set():
+            _signal(kept.process, signal.SIGTERM)
+        return kept.process
+
+    async def _until_end(self, kept: Kept, process: asyncio.subprocess.Process) -> int:
+        """Watch a process until it ends, killing it where it is stuck; return its exit status."""
+        ended = asyncio.ensure_future(process.wait())
+        while not (await asyncio.wait({ended}, timeout=self.settings.role.probe_interval_seconds))[0]:
+            await self._probe(kept, process.pid)
+            if ended.done() or self._stop.is_set():
+                continue
+            if verdict(kept.watch, time.monotonic(), self.settings.role) is Verdict.REPLACE:
+                self.report(f"{kept.role} (pid {process.pid}) is stuck: {kept.watch.reason}; replacing it")
+                _signal(process, signal.SIGKILL)
+        return ended.result()
+
+    async def _probe(self, kept: Kept, pid: int) -> None:
+        run_file = read_run_file(self.settings.home, kept.role)
+        if run_file is None or run_file.pid != pid:
+            kept.watch.reason = "it has not said where its probe is"
+            return
+        kept.watch.reason = await ask_livez(run_file.probe, self.settings.role.probe_timeout_seconds)
+        if kept.watch.reason is None:
+            kept.watch.healthy_at = time.monotonic()
+
+
+def _signal(process: asyncio.subprocess.Process | None, number: signal.Signals) -> None:
+    if process is not None and process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)

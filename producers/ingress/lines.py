@@ -1,0 +1,118 @@
+"""One canonical line a request, and the last resort for exceptions that nobody foresaw."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from producers.ingress.answers import Refusal, of_refusal, send_answer
+from schemas import problems
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = structlog.get_logger()
+
+SCOPE_KEY: Final = "ratchet.line"
+QUIET_TEMPLATES: Final = frozenset({"/livez", "/readyz"})
+"""Paths that machines ask every second: logged at debug level."""
+INTERRUPTED: Final = Refusal(problems.INTERRUPTED, "interrupted")
+UNEXPECTED: Final = Refusal(problems.INTERRUPTED, "unexpected")
+
+
+@dataclass(slots=True)
+class Line:
+    """What is said of a request; never its body, query, secrets or signature headers.
+
+    `template` is the path's form, `outcome` one of accepted, answered, refused, failed; `reason` is a refusal's slug.
+    """
+
+    request_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    template: str = "unknown"
+    provider: str | None = None
+    account: str | None = None
+    outcome: str = "answered"
+    reason: str | None = None
+    durability: str | None = None
+    events: int = 0
+    bytes: int = 0
+    status: int | None = None
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Note a refusal."""
+        self.outcome = "failed" if refusal in (INTERRUPTED, UNEXPECTED) else "refused"
+        self.reason = refusal.reason
+
+
+def line_of(scope: Scope) -> Line:
+    """Return the line of this request."""
+    line: Line = scope[SCOPE_KEY]
+    return line
+
+
+class CanonicalLines:
+    """Outermost application: writes each request's line, and answers 503 where something raised.
+
+    A webhook never gets another 5xx: its sender tries again, and nothing was promised yet.
+    """
+
+    def __init__(self, app: ASGIApp, retry_after_seconds: int) -> None:
+        self._app = app
+        self._retry_after_seconds = retry_after_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        line, started = Line(), time.perf_counter()
+        scope[SCOPE_KEY] = line
+        request_id = (b"x-request-id", line.request_id.encode())
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                line.status = message["status"]
+                message["headers"].append(request_id)
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, noting, line)
+        finally:
+            self._write(scope["method"], line, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, line: Line) -> None:
+        refusal = await self._attempt(scope, receive, send, line)
+        if refusal is None:
+            return
+        line.refuse(refusal)
+        if line.status is None:
+            await send_answer(send, of_refusal(refusal, self._retry_after_seconds))
+
+    async def _attempt(self, scope: Scope, receive: Receive, send: Send, line: Line) -> Refusal | None:
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            return INTERRUPTED
+        except Exception:  # noqa: BLE001 - the last resort: logged whole, and the sender is told to come again
+            _log.exception("request_failed", request_id=line.request_id, provider=line.provider)
+            return UNEXPECTED
+        return None
+
+    def _write(self, method: str, line: Line, seconds: float) -> None:
+        write = _log.debug if line.template in QUIET_TEMPLATES else _log.info
+        write(
+            "request",
+            request_id=line.request_id,
+            method=method,
+            path=line.template,
+            provider=line.provider,
+            account=line.account,
+            outcome=line.outcome,
+            reason=line.reason,
+            durability=line.durability,
+            events=line.events,
+            bytes=line.bytes,
+            status=line.status,
+            duration_seconds=round(seconds, 6),
+        )

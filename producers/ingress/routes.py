@@ -1,0 +1,39 @@
+"""Webhook paths: the one place that knows their form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+PREFIX: Final = "/webhooks/"
+SECRET_IN_PATH: Final = frozenset({"mpesa"})
+"""Providers that sign nothing: their secret is the last part of the path, and is never logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookPath:
+    """A parsed path: provider and account ("" is the provider's own), and the path's form for logs and metrics."""
+
+    provider: str
+    account: str
+    template: str
+
+
+def parse(path: str) -> WebhookPath | None:
+    """Parse `/webhooks/{provider}[/{account}]`, or `/webhooks/mpesa[/{account}]/{secret}`; None for anything else.
+
+    Account names have no case: two spellings must not become two sources, or one event would count twice.
+    """
+    if not path.startswith(PREFIX):
+        return None
+    provider, *rest = path[len(PREFIX) :].split("/")
+    template = PREFIX + "{provider}"
+    secret = provider in SECRET_IN_PATH
+    if secret and not (rest and rest.pop()):
+        return None
+    if not provider or len(rest) > 1 or "" in rest:
+        return None
+    account = rest[0].lower() if rest else ""
+    return WebhookPath(
+        provider, account, template + ("/{account}" if account else "") + ("/{secret}" if secret else "")
+    )

@@ -1,0 +1,169 @@
+"""One webhook, from its body to its answer: receive, verify, publish, and only then say 202."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import providers
+from producers.ingress import records, routes
+from producers.ingress.admission import Window
+from producers.ingress.answers import Answer, Refusal, of_json, of_problem, of_refusal, send_answer
+from producers.ingress.body import BodyBounds, BodyReader
+from producers.ingress.lines import Line, line_of
+from schemas import problems
+from schemas.errors import SignatureRejected, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import Receive, Scope, Send
+
+    from producers.ingress.endpoints import Endpoint, Endpoints
+    from producers.ingress.publisher import Publisher
+    from providers.core.contract import Notification
+    from runtime.clock import Clock
+    from runtime.settings import Settings
+
+UNKNOWN_PATH: Final = Refusal(problems.UNKNOWN_PATH, "unknown_path")
+UNKNOWN_PROVIDER: Final = Refusal(problems.UNKNOWN_PROVIDER, "unknown_provider")
+METHOD_NOT_ALLOWED: Final = Refusal(problems.METHOD_NOT_ALLOWED, "method_not_allowed")
+IN_FLIGHT_FULL: Final = Refusal(problems.WINDOW_FULL, "in_flight_full")
+NOT_DURABLE: Final = Refusal(problems.NOTHING_DURABLE, "not_durable")
+PROOF_UNAVAILABLE: Final = Refusal(problems.PROOF_UNAVAILABLE, "proof_unavailable")
+
+
+class Webhooks:
+    """The webhook door: an ASGI application for every path under /webhooks/."""
+
+    def __init__(self, settings: Settings, endpoints: Endpoints, publisher: Publisher, clock: Clock) -> None:
+        door = settings.ingress
+        self._base_url = settings.webhook_base_url()
+        self._endpoints = endpoints
+        self._publisher = publisher
+        self._clock = clock
+        self._retry_after_seconds = door.retry_after_seconds
+        self._in_flight = Window(door.in_flight_max, door.in_flight_wait_seconds)
+        self._large_bodies = Window(door.large_bodies_max, door.in_flight_wait_seconds)
+        self._bounds = BodyBounds(door.body_bytes_max, door.body_bytes_unreserved, door.receipt_deadline_seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        line = line_of(scope)
+        found = self._find(scope, line)
+        if isinstance(found, Refusal):
+            await send_answer(send, self._refused(found, line))
+            return
+        reader = BodyReader(receive, self._bounds, self._large_bodies)
+        try:
+            await send_answer(send, await self._take(found, scope, reader, line))
+        finally:
+            reader.close()
+
+    def _find(self, scope: Scope, line: Line) -> Endpoint | Refusal:
+        """Return the endpoint that the request is for, or why there is none."""
+        path = routes.parse(scope["path"])
+        if path is None:
+            return UNKNOWN_PATH
+        line.template = path.template
+        endpoint = self._endpoints.get((path.provider, path.account))
+        if endpoint is None:
+            return UNKNOWN_PROVIDER
+        line.provider, line.account = path.provider, path.account or None
+        return endpoint if scope["method"] == "POST" else METHOD_NOT_ALLOWED
+
+    async def _take(self, endpoint: Endpoint, scope: Scope, reader: BodyReader, line: Line) -> Answer:
+        headers = headers_of(scope)
+        body = await reader.read(declared_bytes(headers))
+        if isinstance(body, Refusal):
+            return self._refused(body, line)
+        line.bytes = len(body)
+        received_at = self._clock.now()
+        if not await self._in_flight.enter():
+            return self._refused(IN_FLIGHT_FULL, line)
+        try:
+            return await self._accept(endpoint, scope, headers, body, received_at, line)
+        finally:
+            self._in_flight.leave()
+
+    async def _accept(  # noqa: PLR0913, PLR0917 - the request's parts, once
+        self,
+        endpoint: Endpoint,
+        scope: Scope,
+        headers: dict[str, list[str]],
+        body: bytes,
+        received_at: float,
+        line: Line,
+    ) -> Answer:
+        """Verify and publish. What is verified is never refused for its content: only a lack of storage stops it."""
+        notifications = self._verified(endpoint, scope, headers, body, received_at, line)
+        if isinstance(notifications, Refusal):
+            return self._refused(notifications, line)
+        arrival = records.Arrival(
+            endpoint.source,
+            received_at,
+            records.well_formed_content_type(first(headers, "content-type")),
+            records.well_formed_traceparent(first(headers, "traceparent")),
+        )
+        try:
+            line.durability = await self._publisher.publish(records.build(notifications, arrival))
+        except UnavailableError:
+            return self._refused(NOT_DURABLE, line)
+        line.outcome, line.events = "accepted", len(notifications)
+        return of_json(202, {"accepted": len(notifications)})
+
+    def _verified(  # noqa: PLR0913, PLR0917 - the request's parts, once
+        self,
+        endpoint: Endpoint,
+        scope: Scope,
+        headers: dict[str, list[str]],
+        body: bytes,
+        received_at: float,
+        line: Line,
+    ) -> Sequence[Notification] | Refusal:
+        try:
+            return providers.verify(
+                endpoint.provider,
+                headers=headers,
+                body=body,
+                url=self._base_url + target_of(scope),
+                secrets=endpoint.secrets,
+                now=received_at,
+                config=endpoint.config,
+            )
+        except SignatureRejected as rejected:
+            line.events = 0
+            return Refusal(problems.SIGNATURE_REJECTED, rejected.reason)
+        except UnavailableError:
+            return PROOF_UNAVAILABLE
+
+    def _refused(self, refusal: Refusal, line: Line) -> Answer:
+        line.refuse(refusal)
+        if refusal is METHOD_NOT_ALLOWED:
+            return of_problem(refusal.problem, (b"allow", b"POST"))
+        return of_refusal(refusal, self._retry_after_seconds)
+
+
+def headers_of(scope: Scope) -> dict[str, list[str]]:
+    """Return the headers as `providers.verify` takes them: lower-case names, all values in order, latin-1 text."""
+    headers: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    return headers
+
+
+def first(headers: dict[str, list[str]], name: str) -> str | None:
+    """Return the first value of a header, or None."""
+    values = headers.get(name)
+    return values[0] if values else None
+
+
+def declared_bytes(headers: dict[str, list[str]]) -> int:
+    """Return the Content-Length, 0 where there is none; the connection has refused what is no number."""
+    value = first(headers, "content-length")
+    return int(value) if value and value.isascii() and value.isdigit() else 0
+
+
+def target_of(scope: Scope) -> str:
+    """Return path and query as they were sent, byte for byte: some signatures cover them."""
+    query = scope["query_string"]
+    path: str = scope["raw_path"].decode("latin-1")
+    return f"{path}?{query.decode('latin-1')}" if query else path

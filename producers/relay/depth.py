@@ -1,0 +1,19 @@
+"""How much the relay has still to publish."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runtime.sql import statement
+
+if TYPE_CHECKING:
+    from runtime.postgres import Connection
+
+
+async def outbox_depth(connection: Connection) -> dict[str, int]:
+    """Count what is not published yet: `changes` (ledger rows with a version), `dead_letters` and `spool`.
+
+    At rest all three are zero. Reads what the backlog holds, so it costs little when there is little.
+    """
+    row = await connection.fetchrow(statement("producers", "count_outbox"))
+    return {name: int(count) for name, count in (row or {}).items()}

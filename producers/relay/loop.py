@@ -1,0 +1,143 @@
+"""The loop of one lane: read, publish, settle, again; after a failure wait and begin anew from what is marked.
+
+`turn` is one pass without any waiting; `run` is the loop that decides when the next one comes.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from producers.relay.cluster import RelayHaltedError, check_cluster
+from producers.relay.outlet import Outlet
+from runtime.lease import wait_for_event
+from runtime.postgres import OUTAGE_ERRORS
+from schemas.errors import LeaseLostError, UnavailableError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from producers.relay.lanes import Lane
+    from runtime.lease import Lease
+    from runtime.postgres import Connection, Pool
+    from runtime.settings import Settings
+
+SESSION = "set synchronous_commit = off; set plan_cache_mode = force_custom_plan"
+"""A lane's session. Losing the last moves of a cursor to a crash only publishes again, so they need not wait for the
+disk; and a plan made while the ledger was empty must not outlive that."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class LaneHealth:
+    """What a lane tells of itself. `ended_at` is when the last turn ended, well or not (monotonic seconds)."""
+
+    ended_at: float = field(default_factory=time.monotonic)
+    failure: str | None = None
+    halted: bool = False
+    failures_in_row: int = 0
+    records: int = 0
+
+    def succeeded(self, records: int) -> None:
+        """Note a turn that ended well."""
+        self.ended_at = time.monotonic()
+        self.failure, self.halted, self.failures_in_row = None, False, 0
+        self.records += records
+
+    def failed(self, reason: str, *, halted: bool) -> None:
+        """Note a turn that did not."""
+        self.ended_at = time.monotonic()
+        self.failure, self.halted = reason, halted
+        self.failures_in_row += 1
+
+
+def backoff_seconds(failures_in_row: int, initial: float, most: float) -> float:
+    """Return how long to wait at most after so many failures in a row: doubled each time, up to `most`."""
+    return float(min(most, initial * 2 ** min(failures_in_row - 1, 32)))
+
+
+class LaneLoop:
+    """One lane at work under one lease."""
+
+    def __init__(self, lane: Lane, pool: Pool, settings: Settings, health: LaneHealth) -> None:
+        self._lane = lane
+        self._pool = pool
+        self._settings = settings
+        self._health = health
+        self._outlet = Outlet(settings.kafka)
+
+    async def run(self, lease: Lease, ending: asyncio.Event) -> None:
+        """Carry until `ending`; an outage is waited out, LeaseLostError is raised."""
+        try:
+            while not ending.is_set():
+                try:
+                    await self._session(lease, ending)
+                except LeaseLostError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - one lane's trouble must not stop the others
+                    await self._recover(error, ending)
+        finally:
+            await self._outlet.close()
+
+    async def _session(self, lease: Lease, ending: asyncio.Event) -> None:
+        """Turn on one connection until `ending` or a failure, looking after the cluster's identity now and then."""
+        bound = self._settings.postgres.connect_timeout_seconds
+        async with self._pool.acquire(timeout=bound) as connection:
+            await connection.execute(SESSION)
+            checked_at = -float("inf")
+            while not ending.is_set():
+                if time.monotonic() - checked_at >= self._settings.relay.cluster_check_seconds:
+                    await check_cluster(connection, lease)
+                    checked_at = time.monotonic()
+                if not await self.turn(connection, lease):
+                    await wait_for_event(ending, self._settings.relay.poll_interval_seconds)
+
+    async def turn(self, connection: Connection, lease: Lease) -> bool:
+        """Carry one batch; tell whether the next one should follow at once."""
+        started = time.monotonic()
+        batch = await self._lane.read(connection)
+        if batch is None:
+            self._health.succeeded(0)
+            return False
+        read = time.monotonic()
+        if batch.records:
+            await self._outlet.publish(batch.records)
+        published = time.monotonic()
+        await self._lane.settle(connection, batch, lease)
+        settled = time.monotonic()
+        self._health.succeeded(len(batch.records))
+        _log.info(
+            "relay_batch",
+            lane=self._lane.name,
+            rows=batch.rows,
+            records=len(batch.records),
+            read_seconds=round(read - started, 4),
+            publish_seconds=round(published - read, 4),
+            settle_seconds=round(settled - published, 4),
+            more=batch.more,
+            fencing_token=lease.token,
+        )
+        return batch.more
+
+    async def _recover(self, error: Exception, ending: asyncio.Event) -> None:
+        """Say what failed and wait a random part of the backoff; what is not marked is read again."""
+        halted = isinstance(error, RelayHaltedError)
+        foreseen = isinstance(error, (UnavailableError, *OUTAGE_ERRORS))
+        reason = f"{self._lane.name}: {type(error).__name__}: {error}"
+        self._health.failed(reason, halted=halted)
+        relay = self._settings.relay
+        pause = backoff_seconds(self._health.failures_in_row, relay.backoff_initial_seconds, relay.backoff_max_seconds)
+        tell = _log.warning if foreseen else _log.error
+        tell(
+            "relay_halted" if halted else "relay_failed",
+            lane=self._lane.name,
+            error=reason,
+            failures_in_row=self._health.failures_in_row,
+            exc_info=not (foreseen or halted),
+        )
+        await wait_for_event(ending, pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret

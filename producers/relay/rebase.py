@@ -1,0 +1,87 @@
+"""Rebase: give a restored database's rows ids that this cluster understands. `python -m producers.relay.rebase`.
+
+Stop every role first. In one transaction, as the schema's owner: rows published already get relay_xid 1, rows not yet
+published get 2 (transaction ids of a cluster begin at 3, so both are settled and every new row comes after them), the
+cursors stand between the two, and the payments' newest relay_xid is lowered, so that new rows take their own
+transaction's id. Within relay_xid 2 the order is that of ids, which is the order of versions of a payment.
+
+A row counts as published if it is not above the old cursor and was recorded before that cursor last moved: rows written
+between the restore and this step look old by their id, and only their time tells them apart. What is taken for
+unpublished though it was is published again; nothing is skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from runtime.settings import load
+from runtime.sql import statement
+from schemas.errors import RatchetError, SettingsError
+
+if TYPE_CHECKING:
+    from runtime.postgres import Connection
+    from runtime.settings import PostgresSettings
+
+STEPS: Final = (
+    "lock_for_rebase",
+    "rebase_changes",
+    "rebase_letters",
+    "rebase_spool",
+    "rebase_payments",
+    "rebase_cursors",
+)
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
+
+
+async def rebase(owner_dsn: str) -> dict[str, int]:
+    """Rebase a restored database; return how many rows are to be published, by lane.
+
+    Raises RatchetError while a relay holds the lease, and what the driver raises.
+    """
+    connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS)
+    try:
+        async with connection.transaction():
+            return await _rebase(connection)
+    finally:
+        await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+
+async def _rebase(connection: Connection) -> dict[str, int]:
+    """Run the steps in one transaction."""
+    if await connection.fetchval(
+        "select exists (select from leases where name = 'relay' and expires_at > clock_timestamp())"
+    ):
+        raise RatchetError("a relay holds its lease; stop all roles before the rebase")
+    for step in STEPS:
+        await connection.execute(statement("producers", step))
+    row = await connection.fetchrow(statement("producers", "count_outbox"))
+    return {name: int(count) for name, count in (row or {}).items()}
+
+
+def owner_dsn_of(settings: PostgresSettings) -> str:
+    """Return the owner's DSN; raise SettingsError where there is none."""
+    if settings.owner_dsn is None:
+        raise SettingsError("RATCHET_POSTGRES__OWNER_DSN is not set; the rebase needs the schema's owner")
+    return settings.owner_dsn.get_secret_value()
+
+
+def main() -> int:
+    """Rebase the configured database; exit status 0 done, 1 failed, 2 not configured."""
+    try:
+        pending = asyncio.run(rebase(owner_dsn_of(load().postgres)))
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except (RatchetError, asyncpg.PostgresError, OSError) as error:
+        sys.stderr.write(f"rebase failed, nothing was changed: {error}\n")
+        return 1
+    sys.stdout.write(f"rebased; to be published: {pending}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""From rows to Kafka records: pure. What a row says decides the record, byte for byte."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from schemas.changes import change_headers
+from schemas.dead_letter import ERRORS_PREFIX, ORIGINAL_PREFIX, REASON_HEADER
+from schemas.record import REDRIVE_COUNT_HEADER
+from schemas.topics import CHANGES, CONSUMER_GROUP, DLQ
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import asyncpg
+
+    Row = Mapping[str, Any] | asyncpg.Record
+    Header = tuple[str, bytes | None]
+
+CHANGE_FIELDS: Final = (
+    "payment_id",
+    "version",
+    "source",
+    "event_id",
+    "event_type",
+    "outcome",
+    "from_status",
+    "to_status",
+    "amount",
+    "currency",
+    "occurred_at",
+    "recorded_at",
+)
+"""The JSON keys of a change, in order; columns of read_changes.sql of the same names."""
+INT32: Final = struct.Struct(">i")
+INT64: Final = struct.Struct(">q")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Outgoing(NamedTuple):
+    """One record on its way to Kafka.
+
+    `timestamp_ms` of None is the time of sending. A record without a key goes to partition `spread` modulo their
+    number. A header's value of None is Kafka's null.
+    """
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[Header]
+    timestamp_ms: int | None
+    spread: int
+
+    def size(self) -> int:
+        """Return about how many bytes the record takes."""
+        return (
+            len(self.key or b"")
+            + len(self.value or b"")
+            + sum(len(name) + len(value or b"") for name, value in self.headers)
+        )
+
+
+def change_of(row: Row) -> Outgoing | None:
+    """Return the record of a ledger row, or None for a row that changed no payment."""
+    if row["version"] is None:
+        return None
+    payment_id = str(row["payment_id"])
+    value = _encode({name: row[name] for name in CHANGE_FIELDS})
+    headers = change_headers(payment_id, row["version"], row["recorded_at"])
+    return Outgoing(CHANGES.name, payment_id.encode(), value, headers, None, 0)
+
+
+def letter_of(row: Row) -> Outgoing:
+    """Return the record of a dead letter: the original's bytes, headers and time, and after its headers ours.
+
+    `__dlq.errors.*` are texts, as in Kafka's KIP-1191; `kafka_dlt-original-*` are what Spring for Apache Kafka's
+    DeadLetterPublishingRecoverer writes: big-endian int32 (partition) and int64 (offset, timestamp). A letter without a
+    key stays on its partition's number.
+    """
+    partition, offset, timestamp_ms = row["partition"], row["offset"], row["timestamp_ms"]
+    added: tuple[Header, ...] = (
+        (f"{ERRORS_PREFIX}topic", row["topic"].encode()),
+        (f"{ERRORS_PREFIX}partition", str(partition).encode()),
+        (f"{ERRORS_PREFIX}offset", str(offset).encode()),
+        (f"{ERRORS_PREFIX}group", CONSUMER_GROUP.encode()),
+        (f"{ERRORS_PREFIX}delivery.count", str(row["delivery_count"]).encode()),
+        (f"{ERRORS_PREFIX}message", row["message"].encode()),
+        (f"{ORIGINAL_PREFIX}topic", row["topic"].encode()),
+        (f"{ORIGINAL_PREFIX}partition", INT32.pack(partition)),
+        (f"{ORIGINAL_PREFIX}offset", INT64.pack(offset)),
+        (f"{ORIGINAL_PREFIX}timestamp", INT64.pack(timestamp_ms)),
+        (REASON_HEADER, row["reason"].encode()),
+        (REDRIVE_COUNT_HEADER, str(row["redrive_count"]).encode()),
+    )
+    headers = (*headers_of(row), *added)
+    return Outgoing(DLQ.name, row["key"], row["value"], headers, timestamp_ms, partition)
+
+
+def spooled_of(row: Row) -> Outgoing:
+    """Return the record of a spooled row, as the ingress would have sent it."""
+    return Outgoing(row["topic"], row["key"], row["value"], headers_of(row), None, row["id"])
+
+
+def headers_of(row: Row) -> tuple[Header, ...]:
+    """Return the headers that a row keeps as two arrays; names are UTF-8, as Kafka demands of them."""
+    return tuple((name.decode(), value) for name, value in zip(row["header_names"], row["header_values"], strict=True))

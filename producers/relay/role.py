@@ -1,0 +1,124 @@
+"""The relay as a process: takes the lease, runs the lanes under it, tells the probe how they fare."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from producers.relay.lanes import open_lanes
+from producers.relay.loop import LaneHealth, LaneLoop, backoff_seconds
+from runtime.kafka import ensure_topics
+from runtime.lease import Leader, PostgresLeases, holder_name, wait_for_event
+from runtime.postgres import OUTAGE_ERRORS, open_pool
+from schemas.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from runtime.health import Probe
+    from runtime.lease import Lease
+    from runtime.postgres import Pool
+    from runtime.settings import Settings
+
+LEASE_NAME: Final = "relay"
+LEASE_PART: Final = 0.9
+"""Part of `lease_seconds` that the lease is taken for: with the successor's pause between two looks it makes one."""
+
+_log = structlog.get_logger()
+
+
+async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
+    """Relay until `stop`: then finish the batches under way, give the lease back and return.
+
+    Kafka or Postgres away is waited out and told by `probe.unready`; a database whose transaction ids are not its own
+    halts the relay (`probe.state` is `halted`) until it is mended.
+    """
+    health = {lane.name: LaneHealth() for lane in open_lanes(settings.relay)}
+    waiting: dict[str, str] = {}
+    watch_health(probe, health, waiting, settings.role.stalled_after_seconds)
+    pool = await _open_when_there(settings, stop, waiting)
+    if pool is None:
+        return
+    leader = Leader(PostgresLeases(pool), LEASE_NAME, holder_name(), settings.relay.lease_seconds * LEASE_PART)
+    reporter = asyncio.ensure_future(_report(probe, health, leader, settings.relay.poll_interval_seconds))
+    try:
+        await leader.run(stop, lambda lease, ending: _carry(settings, pool, health, lease, ending))
+    finally:
+        reporter.cancel()
+        await _close(pool, settings.postgres.connect_timeout_seconds)
+
+
+async def _carry(
+    settings: Settings, pool: Pool, health: dict[str, LaneHealth], lease: Lease, ending: asyncio.Event
+) -> None:
+    """Run all lanes under one lease; the first one to lose it ends them all."""
+    for lane_health in health.values():
+        lane_health.ended_at = time.monotonic()
+    lanes = [LaneLoop(lane, pool, settings, health[lane.name]) for lane in open_lanes(settings.relay)]
+    tasks = [asyncio.ensure_future(lane.run(lease, ending)) for lane in lanes]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _open_when_there(settings: Settings, stop: asyncio.Event, waiting: dict[str, str]) -> Pool | None:
+    """Make sure of the topics and open the relay's own pool, waiting out outages; None when `stop` came first."""
+    relay, failures = settings.relay, 0
+    while not stop.is_set():
+        try:
+            await ensure_topics(settings.kafka)
+            pool = await open_pool(settings.postgres, role="relay", connections=relay.pool_connections_max)
+        except (UnavailableError, *OUTAGE_ERRORS) as error:
+            failures += 1
+            waiting["starting"] = f"starting: {type(error).__name__}: {error}"
+            _log.warning("relay_waits", error=waiting["starting"], failures_in_row=failures)
+            pause = backoff_seconds(failures, relay.backoff_initial_seconds, relay.backoff_max_seconds)
+            await wait_for_event(stop, pause)
+        else:
+            waiting.clear()
+            return pool
+    return None
+
+
+def watch_health(
+    probe: Probe, health: dict[str, LaneHealth], waiting: dict[str, str], stalled_after_seconds: float
+) -> None:
+    """Let the probe ask the lanes: unready is a lane that fails, stuck is one whose turn does not end at all."""
+
+    def unready() -> str | None:
+        reasons = [*waiting.values(), *(lane.failure for lane in health.values() if lane.failure)]
+        return "; ".join(reasons) or None
+
+    def stuck() -> str | None:
+        if not probe.facts.get("leading"):
+            return None
+        silent = {name: time.monotonic() - lane.ended_at for name, lane in health.items()}
+        late = [f"{name} for {seconds:.0f} s" for name, seconds in silent.items() if seconds > stalled_after_seconds]
+        return f"no turn has ended: {', '.join(late)}" if late else None
+
+    probe.unready, probe.stuck = unready, stuck
+
+
+async def _report(probe: Probe, health: dict[str, LaneHealth], leader: Leader, interval_seconds: float) -> None:
+    """Keep the probe's state and figures current."""
+    while True:
+        if probe.state != "stopping":
+            probe.state = "halted" if any(lane.halted for lane in health.values()) else "running"
+        probe.facts["leading"] = leader.leading
+        probe.facts["published"] = {name: lane.records for name, lane in health.items()}
+        await asyncio.sleep(interval_seconds)
+
+
+async def _close(pool: Pool, within_seconds: float) -> None:
+    """Close the pool; a Postgres that does not answer is left alone."""
+    try:
+        async with asyncio.timeout(within_seconds):
+            await pool.close()
+    except OUTAGE_ERRORS:
+        pool.terminate()

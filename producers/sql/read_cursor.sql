@@ -1,0 +1,1 @@
+select relay_xid, id from relay_cursors where name = $1

@@ -1,0 +1,116 @@
+"""What each payment provider says and how it proves that it said it: one file a provider.
+
+A provider's file holds its signature scheme, how its body splits into events, where an event names its payment, and
+what its kinds mean as facts. It is pure: no clock, no I/O, no logger; `now`, secrets and certificates come as
+arguments. Machinery that several providers share lives in `providers.core`. Every other module of this folder defines
+`PROVIDER` and is found by its name: adding a provider is adding a file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from providers.core.contract import HeaderValues, Notification, Provider, SignedRequest
+from providers.core.meaning import checked, undecodable
+from providers.core.proof import body_digest
+from providers.core.reading import storable
+from schemas.dead_letter import Reason
+from schemas.errors import SignatureRejected, UninterpretableError
+from schemas.facts import Meaning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["find", "interpret", "names", "verify"]
+
+
+@cache
+def names() -> frozenset[str]:
+    """Return the names of all providers: the modules of this folder."""
+    return frozenset(module.name for module in pkgutil.iter_modules(__path__) if module.name != "core")
+
+
+@cache
+def _load(name: str) -> Provider:
+    provider: Provider = importlib.import_module(f"{__name__}.{name}").PROVIDER
+    return provider
+
+
+def find(name: str) -> Provider | None:
+    """Return the provider of that name, importing its file on first use, or None."""
+    return _load(name) if name in names() else None
+
+
+def verify(  # noqa: PLR0913 - the signature is part of the public contract
+    provider: str,
+    *,
+    headers: HeaderValues,
+    body: bytes,
+    url: str,
+    secrets: Sequence[str],
+    now: float,
+    config: Mapping[str, Any] | None = None,
+) -> list[Notification]:
+    """Return the events of one genuine webhook request, in the order in which it holds them; it may hold none.
+
+    `headers` maps a name (no case) to a text or a list of texts; `url` is the public one as configured; `secrets` are
+    all live ones; `now` is unix seconds; `config` is what a provider needs beside secrets. Raises SignatureRejected and
+    nothing else for whatever comes in, and LookupError for a provider that does not exist.
+    """
+    found = find(provider)
+    if found is None:
+        raise LookupError(f"{provider!r} is no provider; there are {', '.join(sorted(names()))}")
+    try:
+        live = (secrets,) if isinstance(secrets, str) else tuple(secrets)
+        request = SignedRequest(_normalised(headers), body, url, live, now, config or {})
+        return [_storable(notification) for notification in found.verify(request)]
+    except SignatureRejected:
+        raise
+    except Exception as error:
+        raise SignatureRejected("malformed_body", f"checking raised {type(error).__name__}") from error
+
+
+def interpret(provider: str, kind: str, body: bytes) -> Meaning:
+    """Return what one event says; `kind` and `body` are those of its Notification.
+
+    Raises UninterpretableError and nothing else: `undecodable`, `unknown_kind`, or `unexpected` for an exception that
+    nobody foresaw; LookupError for a provider that does not exist.
+    """
+    found = find(provider)
+    if found is None:
+        raise LookupError(f"{provider!r} is no provider")
+    if found.interpret is None:
+        return Meaning()
+    try:
+        return checked(found.interpret(kind, body))
+    except UninterpretableError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise undecodable(f"interpreting raised {type(error).__name__}") from error
+    except Exception as error:
+        raise UninterpretableError(Reason.UNEXPECTED, f"interpreting raised {type(error).__name__}") from error
+
+
+def _normalised(headers: HeaderValues) -> dict[str, tuple[str, ...]]:
+    values: dict[str, tuple[str, ...]] = {}
+    for name, value in headers.items():
+        lower = name.lower()
+        values[lower] = values.get(lower, ()) + ((value,) if isinstance(value, str) else tuple(value))
+    return values
+
+
+def _storable(notification: Notification) -> Notification:
+    """Drop identities that could not be stored; an event id that was there becomes the body's digest."""
+    event_id, kind, ref = notification.event_id, notification.kind, notification.payment_ref
+    if event_id and not storable(event_id):
+        return replace(_storable(replace(notification, event_id=None)), event_id=body_digest(notification.body))
+    return replace(
+        notification,
+        event_id=event_id or None,
+        kind=kind if kind and storable(kind) else None,
+        payment_ref=ref if ref and storable(ref) else None,
+    )

@@ -1,0 +1,371 @@
+"""Adyen: fields of every item are signed, not bytes; platform webhooks sign the raw body in a header.
+
+Sources: Adyen's webhook documentation and its Python library (`Adyen.util` 16.0, which looks at the first item alone).
+Signed are pspReference, originalReference, merchantAccountCode, merchantReference, amount, eventCode and success.
+Nothing else of an item (eventDate, reason, live, additionalData) decides anything here.
+
+An item's `Notification.body` is its NotificationRequestItem object, byte for byte as it came; `interpret` reads that.
+
+A payment's key is the pspReference of its authorisation, which its modifications carry as originalReference. A capture
+and a refund are keyed by their own pspReference: CAPTURE_FAILED, REFUND_FAILED and REFUNDED_REVERSED repeat it. All
+events of one dispute carry the same pspReference ("Dispute webhooks" in Adyen's documentation), which is its key.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.meaning import (
+    decode_or_raise,
+    maybe_id,
+    need_amount,
+    need_currency,
+    need_id,
+    refs_of,
+    undecodable,
+    unknown_kind,
+)
+from providers.core.proof import hmac_base64, live_secrets, need_header, need_match, to_bytes
+from providers.core.reading import decode, read_json, repaired, text_at, value_at
+from schemas.errors import SignatureRejected
+from schemas.facts import Fact, FactKind, Meaning, RefKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HEADER: Final = "hmacsignature"
+_SIGNATURE: Final = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
+"""Base64 of 32 bytes."""
+
+
+class _Shape(msgspec.Struct, rename="camel"):
+    notification_items: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Wrapper(msgspec.Struct):
+    item: msgspec.Raw = msgspec.field(name="NotificationRequestItem")
+
+
+class _Item(msgspec.Struct, rename="camel"):
+    """The signed fields of an item."""
+
+    psp_reference: Any = None
+    original_reference: Any = None
+    merchant_account_code: Any = None
+    merchant_reference: Any = None
+    amount: Any = None
+    event_code: Any = None
+    success: Any = None
+
+
+class _SignedItem(_Item, rename="camel"):
+    additional_data: Any = None
+
+
+class _Platform(msgspec.Struct):
+    type: Any = None
+
+
+_SHAPE: Final = msgspec.json.Decoder(_Shape)
+_WRAPPERS: Final = msgspec.json.Decoder(list[_Wrapper])
+_ITEM: Final = msgspec.json.Decoder(_Item)
+_SIGNED_ITEM: Final = msgspec.json.Decoder(_SignedItem)
+_PLATFORM: Final = msgspec.json.Decoder(_Platform)
+
+
+def verify(request: SignedRequest) -> list[Notification]:
+    """Check every item of `notificationItems`, or the header of a body without them; return an event an item.
+
+    `config["merchant_accounts"]` names the accounts that are ours; none means any.
+    """
+    keys = _keys(live_secrets(request))
+    shape = decode(_SHAPE, request.body)
+    if shape is None or isinstance(shape.notification_items, msgspec.UnsetType):
+        if shape is None and _HEADER not in request.headers:
+            raise SignatureRejected("malformed_body", "no JSON object and no HmacSignature header")
+        return [_platform_notification(request, keys)]
+    slices = _slices(request.body, bytes(shape.notification_items))
+    accounts = frozenset(request.config.get("merchant_accounts") or ())
+    return [_item_notification(one, keys, accounts) for one in slices]
+
+
+def _keys(secrets: tuple[str, ...]) -> list[bytes]:
+    """Return the hex-decoded keys; a secret that is no hex is no secret."""
+    keys = []
+    for secret in secrets:
+        try:
+            keys.append(bytes.fromhex(secret))
+        except ValueError:
+            continue
+    if not any(keys):
+        raise SignatureRejected("empty_secret", "no configured secret is a hex key")
+    return [key for key in keys if key]
+
+
+def _platform_notification(request: SignedRequest, keys: list[bytes]) -> Notification:
+    """Check the HmacSignature header over the raw body: management, balance platform and the like."""
+    need_match([need_header(request, _HEADER)], [hmac_base64(key, request.body) for key in keys])
+    return Notification(None, text_at(read_json(request.body), "type"), None, request.body)
+
+
+def _slices(body: bytes, items: bytes) -> list[bytes]:
+    """Return each item's own bytes of the body; an empty list is no proof of anything."""
+    wrappers = decode(_WRAPPERS, items)
+    if not wrappers:
+        raise SignatureRejected("malformed_body", "notificationItems is no list of items")
+    slices, position, source = [], 0, body
+    for wrapper in wrappers:
+        item = bytes(wrapper.item)
+        start = source.find(item, position)
+        if start < 0:  # characters of it had to be repaired: the repaired body has the same offsets
+            source = repaired(body)
+            start = source.find(item, position)
+        position = start + len(item)
+        slices.append(body[start:position])
+    return slices
+
+
+def _item_notification(body: bytes, keys: list[bytes], accounts: frozenset[str]) -> Notification:
+    item = decode(_SIGNED_ITEM, body)
+    if item is None:
+        raise SignatureRejected("malformed_body", "an item is no object")
+    signature = value_at(item.additional_data, "hmacSignature")
+    if signature is None:
+        raise SignatureRejected("missing_header", "an item has no hmacSignature")
+    if not isinstance(signature, str) or not _SIGNATURE.match(signature):
+        raise SignatureRejected("malformed_header", "an item's hmacSignature is no base64 of 32 bytes")
+    fields = _signed_fields(item)
+    signed = to_bytes(":".join(fields))
+    need_match([signature], [hmac_base64(key, signed) for key in keys])
+    _check_account(fields, accounts)
+    psp, original, code, success = fields[0], fields[1], fields[6], fields[7]
+    event_id = f"{psp}:{code}:{success}" if psp and code else None
+    return Notification(event_id, code or None, original or psp or None, body)
+
+
+def _signed_fields(item: _Item) -> list[str]:
+    """Return the eight signed fields as Adyen writes them; absent is empty, nothing is escaped."""
+    if value_at(item.amount, "value") is None or value_at(item.amount, "currency") is None:
+        raise SignatureRejected("malformed_body", "an item has no amount")
+    return [
+        _as_signed(value)
+        for value in (
+            item.psp_reference,
+            item.original_reference,
+            item.merchant_account_code,
+            item.merchant_reference,
+            item.amount["value"],
+            item.amount["currency"],
+            item.event_code,
+            item.success,
+        )
+    ]
+
+
+def _as_signed(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int):
+        raise SignatureRejected("malformed_body", "a signed field is neither text nor a whole number")
+    return str(value)
+
+
+def _check_account(fields: list[str], accounts: frozenset[str]) -> None:
+    """Raise unless the item is ours and its signed text can be split in one way only.
+
+    ':' is not escaped, so that account A with reference R:1 and account A:R with reference 1 share a signature. Only
+    the merchant's reference may hold one; then the other seven fields are where Adyen put them.
+    """
+    if accounts and fields[2] not in accounts:
+        raise SignatureRejected("wrong_account", "an item is for a merchant account that is not configured")
+    if any(":" in field for field in (*fields[:3], *fields[4:])):
+        raise SignatureRejected("malformed_body", "a signed field other than merchantReference holds ':'")
+
+
+Facts = tuple[Fact, ...]
+
+
+def interpret(kind: str, body: bytes) -> Meaning:
+    """Return what one item says; platform webhooks (dotted names) carry no payment of ours and say nothing."""
+    if "." in kind:
+        if decode_or_raise(_PLATFORM, body).type != kind:
+            raise undecodable("the body's type is not the kind it came as")
+        return Meaning()
+    item = decode_or_raise(_ITEM, body)
+    if not kind or item.event_code != kind:
+        raise undecodable("the item's eventCode is not the kind it came as")
+    if kind in _SILENT:
+        return Meaning()
+    if kind not in _ON_SUCCESS:
+        raise unknown_kind(kind)
+    return _meaning(kind, item)
+
+
+def _meaning(kind: str, item: _Item) -> Meaning:
+    own = need_id(item.psp_reference, "pspReference")
+    original = maybe_id(item.original_reference, "originalReference")
+    reference = maybe_id(item.merchant_reference, "merchantReference")
+    amount = need_amount(value_at(item.amount, "value"), "amount.value")
+    reader = (_ON_SUCCESS if _succeeded(item.success) else _ON_FAILURE).get(kind)
+    opens = kind in _OPENING
+    payment = own if opens else original
+    if payment is None and kind in _OF_THE_PAYMENT:
+        payment = own
+    # A modification may carry a reference of its own, which another payment may share: it names the payment only
+    # where nothing else does.
+    refs = refs_of(
+        (RefKind.PAYMENT, payment),
+        (RefKind.PAYMENT, original),
+        (RefKind.REFERENCE, reference if opens or original is None else None),
+    )
+    return Meaning(
+        refs=refs,
+        facts=reader(own, payment or own, amount) if reader else (),
+        opens=opens,
+        currency=need_currency(value_at(item.amount, "currency"), "amount.currency"),
+        amount=amount,
+        provider_ref=payment,
+    )
+
+
+def _succeeded(success: object) -> bool:
+    if success in ("true", "false"):
+        return success == "true"
+    if isinstance(success, bool):
+        return success
+    raise undecodable("success is neither true nor false")
+
+
+def _terms(amount: int) -> Fact:
+    return Fact(FactKind.TERMS, "amount", "provider", amount)
+
+
+def _authorized(own: str, _payment: str, amount: int) -> Facts:
+    """Give an authorization that awaits its capture; the intent's mode says if it is captured by itself."""
+    return (
+        _terms(amount),
+        Fact(FactKind.AUTHORIZATION, own, "authorized", amount),
+        Fact(FactKind.ATTEMPT, own, "succeeded"),
+    )
+
+
+def _refused(own: str, _payment: str, amount: int) -> Facts:
+    return (_terms(amount), Fact(FactKind.ATTEMPT, own, "failed"))
+
+
+def _pending(own: str, _payment: str, amount: int) -> Facts:
+    return (_terms(amount), Fact(FactKind.PROGRESS, own, "processing"))
+
+
+def _adjusted(_own: str, payment: str, amount: int) -> Facts:
+    return (Fact(FactKind.AUTHORIZATION, payment, "adjusted", amount),)
+
+
+def _child(kind: FactKind, state: str) -> Callable[[str, str, int], Facts]:
+    return lambda own, _payment, amount: (Fact(kind, own, state, amount),)
+
+
+def _void(state: str) -> Callable[[str, str, int], Facts]:
+    return lambda _own, payment, _amount: (Fact(FactKind.VOID, payment, state),)
+
+
+def _dispute(state: str, funds: str | None = None) -> Callable[[str, str, int], Facts]:
+    def read(own: str, _payment: str, amount: int) -> Facts:
+        facts: Facts = (Fact(FactKind.DISPUTE, own, state),)
+        return (*facts, Fact(FactKind.DISPUTE_FUNDS, own, funds, amount)) if funds else facts
+
+    return read
+
+
+_ON_SUCCESS: Final[dict[str, Callable[[str, str, int], Facts]]] = {
+    "AUTHORISATION": _authorized,
+    "PENDING": _pending,
+    "AUTHORISATION_ADJUSTMENT": _adjusted,
+    "CAPTURE": _child(FactKind.CAPTURE, "succeeded"),
+    "CAPTURE_FAILED": _child(FactKind.CAPTURE, "failed"),
+    "CANCELLATION": _void("canceled"),
+    "TECHNICAL_CANCEL": _void("canceled"),
+    # Which of the two it was stands in unsigned data only. As a void it cannot undo money that was taken: of a
+    # captured payment it is logged as a conflict, for people to look at.
+    "CANCEL_OR_REFUND": _void("canceled"),
+    "EXPIRE": _void("expired"),
+    "REFUND": _child(FactKind.REFUND, "succeeded"),
+    "REFUND_WITH_DATA": _child(FactKind.REFUND, "succeeded"),
+    "REFUND_FAILED": _child(FactKind.REFUND, "failed"),
+    "REFUNDED_REVERSED": _child(FactKind.REFUND, "reversed"),
+    "REQUEST_FOR_INFORMATION": _dispute("inquiry"),
+    "NOTIFICATION_OF_CHARGEBACK": _dispute("open"),
+    "CHARGEBACK": _dispute("open", "withdrawn"),
+    "CHARGEBACK_REVERSED": _dispute("won", "reinstated"),
+    "PREARBITRATION_WON": _dispute("won", "reinstated"),
+    "SECOND_CHARGEBACK": _dispute("lost_final", "withdrawn_final"),
+    "PREARBITRATION_LOST": _dispute("lost_final", "withdrawn_final"),
+}
+
+_ON_FAILURE: Final[dict[str, Callable[[str, str, int], Facts]]] = {
+    "AUTHORISATION": _refused,
+    "CAPTURE": _child(FactKind.CAPTURE, "failed"),
+    "CAPTURE_FAILED": _child(FactKind.CAPTURE, "failed"),
+    "REFUND": _child(FactKind.REFUND, "failed"),
+    "REFUND_WITH_DATA": _child(FactKind.REFUND, "failed"),
+    "REFUND_FAILED": _child(FactKind.REFUND, "failed"),
+}
+"""What success=false says; of any other kind it says that nothing happened (a cancel that did not work)."""
+
+_OPENING: Final = frozenset({"AUTHORISATION", "PENDING"})
+
+_OF_THE_PAYMENT: Final = frozenset(
+    {
+        "EXPIRE",
+        "REQUEST_FOR_INFORMATION",
+        "NOTIFICATION_OF_CHARGEBACK",
+        "CHARGEBACK",
+        "CHARGEBACK_REVERSED",
+        "PREARBITRATION_WON",
+        "SECOND_CHARGEBACK",
+        "PREARBITRATION_LOST",
+    }
+)
+"""Where an item without originalReference names the payment itself: settings of older accounts."""
+
+_SILENT: Final = frozenset(
+    {
+        "ACH_NOTIFICATION_OF_CHANGE",
+        "AUTHENTICATION",
+        "AUTORESCUE",
+        "AUTORESCUE_NEXT_ATTEMPT",
+        "CANCEL_AUTORESCUE",
+        "DEACTIVATE_RECURRING",
+        "DISABLE_RECURRING",
+        "DISPUTE_DEFENSE_PERIOD_ENDED",
+        "DONATION",
+        "HANDLED_EXTERNALLY",
+        "INFORMATION_SUPPLIED",
+        "ISSUER_COMMENTS",
+        "ISSUER_RESPONSE_TIMEFRAME_EXPIRED",
+        "MANUAL_REVIEW_ACCEPT",
+        "MANUAL_REVIEW_REJECT",
+        "NOTIFICATION_OF_FRAUD",
+        "OFFER_CLOSED",
+        "ORDER_CLOSED",
+        "ORDER_OPENED",
+        "PAIDOUT_REVERSED",
+        "PAYOUT_DECLINE",
+        "PAYOUT_EXPIRE",
+        "PAYOUT_THIRDPARTY",
+        "POSTPONED_REFUND",
+        "PREARBITRATION_OPENED",
+        "RECURRING_CONTRACT",
+        "REPORT_AVAILABLE",
+        "VOID_PENDING_REFUND",
+    }
+)
+"""Kinds that add nothing to a payment: reports, payouts, reviews, news of a dispute that moves nothing yet."""
+
+PROVIDER: Final = Provider("adyen", verify, interpret)

@@ -1,0 +1,101 @@
+"""The contract between a provider's file and the rest: requests in, notifications and meanings out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from schemas.facts import Meaning
+
+HeaderValues = Mapping[str, str | Sequence[str]]
+
+REASONS: Final = frozenset(
+    {
+        "missing_header",
+        "malformed_header",
+        "malformed_body",
+        "bad_signature",
+        "stale_timestamp",
+        "future_timestamp",
+        "empty_secret",
+        "wrong_account",
+        "unsupported_algorithm",
+        "untrusted_cert_url",
+        "untrusted_cert",
+        "expired_cert",
+    }
+)
+"""Every reason that `SignatureRejected` may carry."""
+
+TOLERANCE_SECONDS: Final = 300
+"""How old or how far ahead a signed time may be; exactly this much is still good."""
+
+
+class Trust(StrEnum):
+    """How much a request proves."""
+
+    VERIFIED = "verified"
+    """The body is proven genuine."""
+    HINT = "hint"
+    """Something may have happened; nothing in the body moves money before the provider's API was read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """One webhook request as it came in.
+
+    `headers` maps lower-case names to all their values in order, latin-1 text. `url` is the public URL as configured.
+    `secrets` are all live ones, as the provider shows them. `now` is unix seconds. `config` holds what a provider needs
+    beside secrets (PayPal's certificates, Adyen's merchant accounts).
+    """
+
+    headers: Mapping[str, tuple[str, ...]]
+    body: bytes
+    url: str
+    secrets: tuple[str, ...]
+    now: float
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header (lower-case name), or None."""
+        values = self.headers.get(name)
+        return values[0] if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One event of a verified request.
+
+    `event_id` is the provider's identity of the event, or None where it gives none. `kind` is the provider's name of
+    what happened. `payment_ref` is the reference that correlates the events of one payment. `body` is the provider's
+    own bytes: of a multi-item body the item's own slice.
+    """
+
+    event_id: str | None
+    kind: str | None
+    payment_ref: str | None
+    body: bytes
+    trust: Literal["verified", "hint"] = "verified"
+
+
+Verify = Callable[[SignedRequest], list[Notification]]
+"""Return the request's events, or raise SignatureRejected and nothing else."""
+
+Interpret = Callable[[str, bytes], Meaning]
+"""From (kind, body) to what the event says; raise UninterpretableError and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One provider: what a file of this folder defines as `PROVIDER`.
+
+    `event_id_signed` is False where the event id comes from an unsigned place (a header), so that dedupe must look at
+    the body too. `interpret` is None for a provider that says nothing about payments.
+    """
+
+    name: str
+    verify: Verify
+    interpret: Interpret | None = None
+    event_id_signed: bool = True

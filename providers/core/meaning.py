@@ -1,0 +1,99 @@
+"""Building what an event means: needed fields, refs, and the checks that hold for every provider's meaning."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from providers.core.reading import decode, storable, to_id
+from schemas.dead_letter import Reason
+from schemas.errors import UninterpretableError
+from schemas.facts import AMOUNT_MAX, Meaning, Ref, RefKind
+
+if TYPE_CHECKING:
+    import msgspec
+
+T = TypeVar("T")
+
+_CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
+_UNIX_SECONDS_MAX: Final = 253_402_300_799
+"""The end of the year 9999, the last that a datetime can show."""
+
+
+def undecodable(detail: str) -> UninterpretableError:
+    """Return the error for a body that is no JSON, has the wrong shape, or lacks what its kind needs."""
+    return UninterpretableError(Reason.UNDECODABLE, detail)
+
+
+def unknown_kind(kind: str) -> UninterpretableError:
+    """Return the error for a kind of a payment family that the provider's file does not know."""
+    return UninterpretableError(Reason.UNKNOWN_KIND, f"{kind!r} is not known; teach the provider's file what it means")
+
+
+def decode_or_raise(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Decode the body, or raise `undecodable`."""
+    value = decode(decoder, body)
+    if value is None:
+        raise undecodable("the body is no JSON of the provider's shape")
+    return value
+
+
+def need_id(value: object, what: str) -> str:
+    """Return the id, or raise `undecodable`; `what` names the field."""
+    text = to_id(value)
+    if text is None:
+        raise undecodable(f"{what} is missing or cannot be an id")
+    return text
+
+
+def maybe_id(value: object, what: str) -> str | None:
+    """Return the id, or None where there is none; raise `undecodable` for a text that cannot be one."""
+    if value is None or value == "" or not isinstance(value, str | int) or isinstance(value, bool):
+        return None
+    return need_id(value, what)
+
+
+def need_amount(value: object, what: str) -> int:
+    """Return an amount in minor units, or raise `undecodable`: no whole number, or outside 0..AMOUNT_MAX."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= AMOUNT_MAX:
+        raise undecodable(f"{what} is no amount in minor units")
+    return value
+
+
+def need_currency(value: object, what: str) -> str:
+    """Return an ISO 4217 code in upper case, or raise `undecodable`."""
+    code = value.upper() if isinstance(value, str) else ""
+    if not _CURRENCY.match(code):
+        raise undecodable(f"{what} is no ISO 4217 code")
+    return code
+
+
+def maybe_time(value: object) -> float | None:
+    """Return unix seconds for display, or None where there is no plausible number."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _UNIX_SECONDS_MAX:
+        return float(value)
+    return None
+
+
+def refs_of(*pairs: tuple[RefKind, str | None]) -> tuple[Ref, ...]:
+    """Return the references that are there, in the order given and each once."""
+    return tuple(dict.fromkeys(Ref(kind, ref) for kind, ref in pairs if ref))
+
+
+def checked(meaning: Meaning) -> Meaning:
+    """Return the meaning, or raise `undecodable` if anything in it could not be stored or names no payment."""
+    for ref in meaning.refs:
+        if not storable(ref.ref):
+            raise undecodable(f"a {ref.kind} reference is empty, too long or holds characters that no id has")
+    for fact in meaning.facts:
+        if not storable(fact.key):
+            raise undecodable(f"the key of a {fact.kind} is empty, too long or holds characters that no id has")
+    if meaning.facts and not meaning.refs:
+        raise undecodable("the event moves money and names no payment")
+    if meaning.provider_ref is not None and not storable(meaning.provider_ref):
+        raise undecodable("the provider's payment id cannot be an id")
+    if meaning.currency is not None and not _CURRENCY.match(meaning.currency):
+        raise undecodable("the currency is no ISO 4217 code")
+    if meaning.amount is not None:
+        need_amount(meaning.amount, "the amount")
+    return meaning

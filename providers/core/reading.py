@@ -1,0 +1,75 @@
+"""Reading bodies: one JSON decoder for identity and meaning, so that both see the same event."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from schemas.facts import REF_LENGTH_MAX
+
+T = TypeVar("T")
+
+_ANY: Final = msgspec.json.Decoder()
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+_STAND_IN: Final = "\x7f"
+_FORBIDDEN: Final = re.compile("[\x00\x7f\ufffd\ud800-\udfff]")
+"""NUL and lone surrogates, which Postgres does not store, and the stand-ins that `repaired` writes."""
+
+
+def repaired(body: bytes) -> bytes:
+    r"""Return the body with its broken characters replaced, byte for byte of the same length.
+
+    A name cut in the middle of an emoji (`\ud83d` alone) or a byte that is no UTF-8 must not hide the payment that
+    the body is about. Stand-ins are U+FFFD and DEL; `storable` refuses both, so that no id is ever made of them.
+    """
+    text = _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], body).decode("utf-8", "surrogateescape")
+    return re.sub("[\udc80-\udcff]", _STAND_IN, text).encode()
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
+    """Decode the body, if need be its `repaired` form; None where it is no JSON or not the decoder's shape."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        return None
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return decoder.decode(repaired(body))
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_json(body: bytes) -> Any:
+    """Return the body as plain Python values, or None where it is no JSON."""
+    return decode(_ANY, body)
+
+
+def storable(text: str) -> bool:
+    """Tell whether a text may be an id: 1 to REF_LENGTH_MAX characters that Postgres and Kafka take as they are."""
+    return 0 < len(text) <= REF_LENGTH_MAX and not _FORBIDDEN.search(text)
+
+
+def to_id(value: object) -> str | None:
+    """Return a text, or a whole number as text, if it may be an id; else None."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return text if isinstance(text, str) and storable(text) else None
+
+
+def value_at(value: Any, *path: str | int) -> Any:
+    """Walk through objects (by name) and arrays (by index); None where the way ends early."""
+    for step in path:
+        if isinstance(step, str):
+            value = value.get(step) if isinstance(value, dict) else None
+        else:
+            value = value[step] if isinstance(value, list) and -len(value) <= step < len(value) else None
+    return value
+
+
+def text_at(value: Any, *path: str | int) -> str | None:
+    """Return the id at the end of the path (see `to_id`), or None."""
+    return to_id(value_at(value, *path))

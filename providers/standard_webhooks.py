@@ -1,0 +1,272 @@
+"""Standard Webhooks: the open scheme that services of ours, and Svix, sign with.
+
+Source: the Standard Webhooks specification and its Python library (`standardwebhooks` 1.1), `svix` 2.9. The headers
+are `webhook-id`, `webhook-timestamp` and `webhook-signature`, or the same under `svix-`.
+
+The specification leaves the payload open. A service that reports payments through this door sends
+
+    {"type": "payment.captured", "timestamp": "2026-09-21T14:18:20Z",
+     "data": {"payment_id": "pay_1", "reference": "ORD-1", "amount": 1000, "currency": "EUR", "id": "cap_1"}}
+
+`payment_id` is the sender's id of the payment and always there. `reference` is the merchant's own, if any. `amount` is
+minor units and goes with `currency`; both are needed wherever money is said to move. `id` names the child that the
+event is about: the try of payment.failed, the capture, the refund, the dispute (`capture_id`, `refund_id` and
+`dispute_id` are taken too). It is needed for refund.* and dispute.*. Without it payment.captured and payment.refunded
+are cumulative: the whole sum so far. One sender does it one way for all of a payment's captures.
+`timestamp` is for display.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.meaning import (
+    decode_or_raise,
+    maybe_id,
+    maybe_time,
+    need_amount,
+    need_currency,
+    need_id,
+    refs_of,
+    undecodable,
+    unknown_kind,
+)
+from providers.core.proof import (
+    any_same,
+    header_bytes,
+    hmac_base64,
+    live_secrets,
+    need_fresh,
+    need_header,
+    need_unix_seconds,
+)
+from providers.core.reading import read_json, text_at
+from schemas.errors import SignatureRejected
+from schemas.facts import Fact, FactKind, Meaning, RefKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PUBLIC_KEY_PREFIX: Final = "whpk_"
+_SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix, not a secret
+_PUBLIC_KEY_BYTES: Final = 32
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}\Z")
+
+
+def verify(request: SignedRequest) -> list[Notification]:
+    """Check the signature list over `<id>.<timestamp>.` + raw body against every key; return the one event."""
+    keys, public_keys = _keys(live_secrets(request))
+    prefix = "svix" if "webhook-id" not in request.headers and "svix-id" in request.headers else "webhook"
+    event_id = need_header(request, f"{prefix}-id")
+    timestamp = need_header(request, f"{prefix}-timestamp")
+    need_header(request, f"{prefix}-signature")
+    signed_at = need_unix_seconds(timestamp)
+    symmetric, asymmetric = _signatures(" ".join(request.headers[f"{prefix}-signature"]))
+    signed = b".".join((header_bytes(event_id), timestamp.encode(), request.body))
+    fits = any_same(symmetric, [hmac_base64(key, signed) for key in keys])
+    if not (fits or any(_signed_by(key, one, signed) for key in public_keys for one in asymmetric)):
+        raise SignatureRejected("bad_signature", "no signature fits a live secret")
+    need_fresh(signed_at, request.now)
+    event = read_json(request.body)
+    return [Notification(event_id, text_at(event, "type"), text_at(event, "data", "payment_id"), request.body)]
+
+
+def _keys(secrets: tuple[str, ...]) -> tuple[list[bytes], list[Ed25519PublicKey]]:
+    """Return the HMAC keys and the ed25519 public keys; a secret that cannot be decoded is no secret."""
+    keys: list[bytes] = []
+    public_keys: list[Ed25519PublicKey] = []
+    for secret in secrets:
+        text = secret.strip()
+        if text.startswith(_PUBLIC_KEY_PREFIX):
+            raw = _decode_base64(text.removeprefix(_PUBLIC_KEY_PREFIX))
+            public_keys += [Ed25519PublicKey.from_public_bytes(raw)] if len(raw) == _PUBLIC_KEY_BYTES else []
+        else:
+            raw = _decode_base64(text.removeprefix(_SECRET_PREFIX))
+            keys += [raw] if raw else []
+    if not keys and not public_keys:
+        raise SignatureRejected("empty_secret", "no configured secret holds a key")
+    return keys, public_keys
+
+
+def _decode_base64(text: str) -> bytes:
+    """Decode base64 whose padding may be missing; empty for anything else."""
+    if not _BASE64.match(text):
+        return b""
+    try:
+        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
+    except binascii.Error:
+        return b""
+
+
+def _signatures(header: str) -> tuple[list[str], list[bytes]]:
+    """Return the `v1` (HMAC, as text) and `v1a` (ed25519, decoded) signatures; other versions prove nothing."""
+    pairs = [part.partition(",") for part in header.split(" ")]
+    symmetric = [value for version, _, value in pairs if version == "v1" and value]
+    asymmetric = [_decode_base64(value) for version, _, value in pairs if version == "v1a" and value]
+    if not symmetric and not asymmetric:
+        raise SignatureRejected("malformed_header", "the signature list holds no v1 and no v1a")
+    return symmetric, asymmetric
+
+
+def _signed_by(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True
+
+
+class _Data(msgspec.Struct):
+    payment_id: Any = None
+    reference: Any = None
+    amount: Any = None
+    currency: Any = None
+    id: Any = None
+    capture_id: Any = None
+    refund_id: Any = None
+    dispute_id: Any = None
+
+
+class _Event(msgspec.Struct):
+    data: _Data
+    type: Any = None
+    timestamp: Any = None
+
+
+class _Envelope(msgspec.Struct):
+    type: Any = None
+
+
+_EVENT: Final = msgspec.json.Decoder(_Event)
+_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
+_PAYMENT_FAMILIES: Final = ("payment.", "refund.", "dispute.")
+
+Facts = tuple[Fact, ...]
+
+
+def interpret(kind: str, body: bytes) -> Meaning:
+    """Return what an event of the shape above says; kinds outside payment, refund and dispute say nothing."""
+    if not kind.startswith(_PAYMENT_FAMILIES):
+        if decode_or_raise(_ENVELOPE, body).type != kind:
+            raise undecodable("the body's type is not the kind it came as")
+        return Meaning()
+    event = decode_or_raise(_EVENT, body)
+    if event.type != kind:
+        raise undecodable("the body's type is not the kind it came as")
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise unknown_kind(kind)
+    data = event.data
+    payment = need_id(data.payment_id, "data.payment_id")
+    facts = reader(data, payment)
+    moves = any(fact.amount is not None for fact in facts)
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFERENCE, maybe_id(data.reference, "data.reference"))),
+        facts=facts,
+        opens=kind.startswith("payment.") and kind != "payment.refunded",
+        currency=need_currency(data.currency, "data.currency") if moves or data.currency is not None else None,
+        amount=need_amount(data.amount, "data.amount") if moves or data.amount is not None else None,
+        provider_ref=payment,
+        occurred_at=_time(event.timestamp),
+    )
+
+
+def _time(value: object) -> float | None:
+    """Return an ISO 8601 time as unix seconds, or None; it is shown, and orders nothing."""
+    try:
+        moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
+        return maybe_time(moment.timestamp()) if moment and moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _terms(data: _Data) -> Facts:
+    if data.amount is None:
+        return ()
+    return (Fact(FactKind.TERMS, "amount", "provider", need_amount(data.amount, "data.amount")),)
+
+
+def _progress(state: str) -> Callable[[_Data, str], Facts]:
+    return lambda data, payment: (*_terms(data), Fact(FactKind.PROGRESS, payment, state))
+
+
+def _authorized(data: _Data, payment: str) -> Facts:
+    amount = need_amount(data.amount, "data.amount")
+    return (
+        *_terms(data),
+        Fact(FactKind.AUTHORIZATION, payment, "authorized", amount),
+        Fact(FactKind.ATTEMPT, payment, "succeeded"),
+    )
+
+
+def _captured(data: _Data, payment: str) -> Facts:
+    """Give the capture, and the authorization that it implies; a larger one from payment.authorized wins."""
+    amount = need_amount(data.amount, "data.amount")
+    key = maybe_id(data.id, "data.id") or maybe_id(data.capture_id, "data.capture_id") or payment
+    return (
+        Fact(FactKind.AUTHORIZATION, payment, "authorized", amount),
+        Fact(FactKind.CAPTURE, key, "succeeded", amount),
+        Fact(FactKind.ATTEMPT, payment, "succeeded"),
+    )
+
+
+def _failed(data: _Data, payment: str) -> Facts:
+    return (*_terms(data), Fact(FactKind.ATTEMPT, maybe_id(data.id, "data.id") or payment, "failed"))
+
+
+def _void(state: str) -> Callable[[_Data, str], Facts]:
+    return lambda data, payment: (*_terms(data), Fact(FactKind.VOID, payment, state))
+
+
+def _refunded(data: _Data, payment: str) -> Facts:
+    key = maybe_id(data.id, "data.id") or maybe_id(data.refund_id, "data.refund_id")
+    amount = need_amount(data.amount, "data.amount")
+    if key:
+        return (Fact(FactKind.REFUND, key, "succeeded", amount),)
+    return (Fact(FactKind.REFUND_TOTAL, payment, "succeeded", amount),)
+
+
+def _refund(state: str) -> Callable[[_Data, str], Facts]:
+    def read(data: _Data, _payment: str) -> Facts:
+        key = maybe_id(data.id, "data.id") or need_id(data.refund_id, "data.id")
+        return (Fact(FactKind.REFUND, key, state, need_amount(data.amount, "data.amount")),)
+
+    return read
+
+
+def _dispute(state: str, funds: str | None = None) -> Callable[[_Data, str], Facts]:
+    def read(data: _Data, _payment: str) -> Facts:
+        key = maybe_id(data.id, "data.id") or need_id(data.dispute_id, "data.id")
+        facts: Facts = (Fact(FactKind.DISPUTE, key, state),)
+        if funds:
+            facts += (Fact(FactKind.DISPUTE_FUNDS, key, funds, need_amount(data.amount, "data.amount")),)
+        return facts
+
+    return read
+
+
+_READERS: Final[dict[str, Callable[[_Data, str], Facts]]] = {
+    **{f"payment.{state}": _progress(state) for state in ("created", "requires_action", "processing")},
+    "payment.authorized": _authorized,
+    "payment.captured": _captured,
+    "payment.failed": _failed,
+    "payment.canceled": _void("canceled"),
+    "payment.expired": _void("expired"),
+    "payment.refunded": _refunded,
+    **{f"refund.{state}": _refund(state) for state in ("pending", "succeeded", "failed", "reversed", "canceled")},
+    "dispute.opened": _dispute("open"),
+    **{f"dispute.{state}": _dispute(state) for state in ("inquiry", "under_review", "won", "lost", "prevented")},
+    "dispute.funds_withdrawn": _dispute("open", "withdrawn"),
+    "dispute.funds_reinstated": _dispute("open", "reinstated"),
+}
+
+PROVIDER: Final = Provider("standard_webhooks", verify, interpret)

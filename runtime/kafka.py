@@ -1,0 +1,141 @@
+"""Kafka: the topics, the producer and the ping of every role; a broker that is away or hangs is UnavailableError."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, for_code
+
+from schemas import topics
+from schemas.errors import SettingsError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from runtime.settings import KafkaSettings
+
+TOPIC_EXISTS: Final = 36
+"""Kafka's error code TOPIC_ALREADY_EXISTS."""
+PRODUCE_OVERHEAD_BYTES: Final = 64 * 1024
+"""Room in a request beside its largest record: batch header, topic names, other partitions' framing."""
+
+
+def bootstrap_of(settings: KafkaSettings) -> str:
+    """Return the bootstrap address, or raise SettingsError where none is known."""
+    if settings.bootstrap is None:
+        raise SettingsError("RATCHET_KAFKA__BOOTSTRAP is not set; start the embedded stack with `ratchet stack up`")
+    return settings.bootstrap
+
+
+@asynccontextmanager
+async def unavailable_after(seconds: float, what: str) -> AsyncIterator[None]:
+    """Turn a time-out of `seconds` and every error of the Kafka client into UnavailableError."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise UnavailableError(f"Kafka: {what} got no answer in {seconds:g} s; is the broker up?") from None
+    except (KafkaError, OSError) as error:
+        raise UnavailableError(f"Kafka: {what} failed with {type(error).__name__}") from error
+
+
+@asynccontextmanager
+async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap_of(settings), request_timeout_ms=_milliseconds(settings.request_timeout_seconds)
+    )
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.close()
+
+
+async def ping(settings: KafkaSettings) -> None:
+    """Return if a broker answers a metadata request in time; raise UnavailableError otherwise."""
+    async with unavailable_after(settings.connect_timeout_seconds, "ping"), _admin(settings) as client:
+        await client.describe_cluster()
+
+
+async def ensure_topics(settings: KafkaSettings) -> None:
+    """Create the topics of `schemas.topics.ALL` that do not exist yet; what exists is left as it is."""
+    async with unavailable_after(settings.request_timeout_seconds, "creating topics"), _admin(settings) as client:
+        existing = set(await client.list_topics())
+        missing = [topic for topic in topics.ALL if topic.name not in existing]
+        if not missing:
+            return
+        if client._client.cluster.controller is None:  # noqa: SLF001 - the client fails on a young cluster
+            raise UnavailableError("Kafka: the cluster has no controller yet; try again")
+        answer = await client.create_topics([_new_topic(topic, settings) for topic in missing])
+        for name, code, *_ in answer.topic_errors:
+            _need_created(name, code)
+
+
+def _new_topic(topic: topics.Topic, settings: KafkaSettings) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        settings.partitions,
+        settings.replication_factor,
+        topic_configs={
+            "max.message.bytes": str(topic.record_bytes_max),
+            "retention.ms": str(topic.retention_ms),
+            "compression.type": "producer",
+        },
+    )
+
+
+def _need_created(name: str, code: int) -> None:
+    if code not in (0, TOPIC_EXISTS):
+        raise UnavailableError(f"Kafka: topic {name} cannot be created: {for_code(code).__name__}")
+
+
+async def open_producer(settings: KafkaSettings, record_bytes_max: int) -> AIOKafkaProducer:
+    """Open a producer whose acknowledgement means every in-sync replica has the record, once a call.
+
+    Records are sent as soon as the broker has answered the request before, so batches grow with load and a lone
+    record never waits; no compression: the CPU of one core is the door's bound, not the network. Raises
+    UnavailableError when no broker answers in `connect_timeout_seconds`.
+    """
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap_of(settings),
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=_milliseconds(settings.linger_seconds),
+        max_batch_size=settings.producer_batch_bytes_max,
+        max_request_size=record_bytes_max + PRODUCE_OVERHEAD_BYTES,
+        request_timeout_ms=_milliseconds(settings.request_timeout_seconds),
+    )
+    try:
+        async with unavailable_after(settings.connect_timeout_seconds, "opening a producer"):
+            await producer.start()
+    except BaseException:
+        await close_producer(producer, settings.close_timeout_seconds)
+        raise
+    return producer
+
+
+async def close_producer(producer: AIOKafkaProducer, within_seconds: float) -> None:
+    """Flush and close; past `within_seconds` drop what is not acknowledged and close the connections."""
+    try:
+        async with asyncio.timeout(within_seconds):
+            await producer.stop()
+    except (TimeoutError, KafkaError, OSError):
+        await _abandon(producer, within_seconds)
+
+
+async def _abandon(producer: Any, within_seconds: float) -> None:
+    """Cancel the sender of a producer that can't flush: its own `stop` would wait for a broker that hangs."""
+    if (task := producer._sender.sender_task) is not None:  # noqa: SLF001 - the client has no other way
+        task.cancel()
+    with contextlib.suppress(TimeoutError, KafkaError, OSError):
+        async with asyncio.timeout(within_seconds):
+            await producer.client.close()
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -1,0 +1,199 @@
+"""Leases: one process at a time may act, and Postgres refuses the writes of one that no longer may.
+
+A lease is a row of `leases`. Postgres issues its fencing token (one more at each take-over, never less) and judges its
+expiry by its own clock, so clocks of processes need not agree. A guarded write checks in its own transaction that its
+token still stands: a holder that was paused past its time finds its write refused, not applied.
+(M. Kleppmann, How to do distributed locking, 2016: a lease without a fencing token protects nothing.)
+
+`Leases` is the seam for another issuer of acquisitions; tokens come from Postgres whoever is asked first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from runtime.postgres import OUTAGE_ERRORS
+from runtime.sql import statement
+from schemas.errors import LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from runtime.postgres import Connection, Pool
+
+    Work = Callable[["Lease", asyncio.Event], Awaitable[None]]
+
+RENEW_PART: Final = 1 / 3
+"""A lease is renewed each third of its time: two renewals may fail before it is lost."""
+WATCH_PART: Final = 1 / 10
+"""How often one that waits for a lease asks for it, and how soon a failed renewal is tried again, in parts of it."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease as it was given: `token` fences the holder's writes."""
+
+    name: str
+    holder: str
+    token: int
+
+
+class Leases(Protocol):
+    """Gives, renews and takes back leases; raises what the driver raises when it can't be asked."""
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
+        """Take the lease for so long, or return None while another's stands. It is nobody's own: not re-entrant."""
+        ...
+
+    async def renew(self, lease: Lease, seconds: float) -> bool:
+        """Extend the lease from now; False when it has expired or is another's."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give the lease back, so that a successor need not wait; harmless when it is lost already."""
+        ...
+
+
+class PostgresLeases:
+    """Leases in the table `leases`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
+        """Take the lease in one statement; see `Leases`."""
+        token = await self._pool.fetchval(statement("runtime", "acquire_lease"), name, holder, seconds)
+        return None if token is None else Lease(name, holder, token)
+
+    async def renew(self, lease: Lease, seconds: float) -> bool:
+        """Extend the lease in one statement; see `Leases`."""
+        token = await self._pool.fetchval(statement("runtime", "renew_lease"), lease.name, lease.token, seconds)
+        return token is not None
+
+    async def release(self, lease: Lease) -> None:
+        """Give the lease back in one statement; see `Leases`."""
+        await self._pool.execute(statement("runtime", "release_lease"), lease.name, lease.token)
+
+
+async def guard(connection: Connection, lease: Lease) -> None:
+    """Raise LeaseLostError unless the lease stands; call it first in the transaction whose writes it guards.
+
+    The lease can't be taken over before that transaction ends, so keep the transaction short.
+    """
+    if await connection.fetchval(statement("runtime", "guard_lease"), lease.name, lease.token) is None:
+        raise LeaseLostError(f"lease {lease.name!r} with token {lease.token} expired or was taken over")
+
+
+def holder_name() -> str:
+    """Name this process as a holder: host, pid, and something random since pids come again."""
+    return f"{socket.gethostname()[:80]}:{os.getpid()}:{os.urandom(4).hex()}"
+
+
+class Leader:
+    """Leads while it can: takes the lease, works under it, renews it, and tells the work when it is lost.
+
+    `seconds` is the lease's time; after a holder's sudden death another one leads `seconds * (1 + WATCH_PART)` later at
+    the latest. `leading` tells whether this one holds the lease.
+    """
+
+    def __init__(self, leases: Leases, name: str, holder: str, seconds: float) -> None:
+        self._leases = leases
+        self._name = name
+        self._holder = holder
+        self._seconds = seconds
+        self._valid_until = 0.0
+        self.leading = False
+
+    async def run(self, stop: asyncio.Event, work: Work) -> None:
+        """Lead term after term until `stop`.
+
+        `work` gets the lease and an event that asks it to finish what it has in hand and return; it is cancelled when
+        the lease is lost. An end of `work` by LeaseLostError is the end of a term; any other error ends the run.
+        """
+        while not stop.is_set():
+            lease = await self._try_acquire()
+            if lease is None:
+                await wait_for_event(stop, self._seconds * WATCH_PART)
+                continue
+            self.leading = True
+            _log.info("lease_acquired", lease=lease.name, holder=lease.holder, fencing_token=lease.token)
+            try:
+                await self._serve_term(lease, stop, work)
+            finally:
+                self.leading = False
+
+    async def _try_acquire(self) -> Lease | None:
+        """Ask once; an issuer that is away is no lease."""
+        asked_at = time.monotonic()
+        try:
+            async with asyncio.timeout(self._seconds):
+                lease = await self._leases.acquire(self._name, self._holder, self._seconds)
+        except OUTAGE_ERRORS as error:
+            _log.warning("lease_unavailable", lease=self._name, error=f"{type(error).__name__}: {error}")
+            return None
+        self._valid_until = asked_at + self._seconds
+        return lease
+
+    async def _serve_term(self, lease: Lease, stop: asyncio.Event, work: Work) -> None:
+        """Work under one lease until the work ends, `stop` is set or the lease is lost."""
+        ending = asyncio.Event()
+        worker = asyncio.ensure_future(work(lease, ending))
+        keeper = asyncio.ensure_future(self._keep(lease))
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({worker, keeper, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            ending.set()
+            await asyncio.wait({worker, keeper}, return_when=asyncio.FIRST_COMPLETED)
+            lost = keeper.done() and not worker.done()
+            if lost:
+                worker.cancel()
+                _log.warning("lease_lost", lease=lease.name, fencing_token=lease.token)
+            with contextlib.suppress(LeaseLostError, *((asyncio.CancelledError,) if lost else ())):
+                await worker
+        finally:
+            for task in (worker, keeper, stopping):
+                task.cancel()
+            await asyncio.gather(worker, keeper, stopping, return_exceptions=True)
+            await self._release(lease)
+
+    async def _keep(self, lease: Lease) -> None:
+        """Renew until the lease is lost: refused, or not renewed within its time by this process's own clock."""
+        pause = self._seconds * RENEW_PART
+        while True:
+            await asyncio.sleep(pause)
+            asked_at = time.monotonic()
+            try:
+                async with asyncio.timeout(self._valid_until - asked_at):
+                    if not await self._leases.renew(lease, self._seconds):
+                        return
+                self._valid_until = asked_at + self._seconds
+                pause = self._seconds * RENEW_PART
+            except OUTAGE_ERRORS as error:
+                _log.warning("lease_not_renewed", lease=lease.name, error=f"{type(error).__name__}: {error}")
+                if time.monotonic() >= self._valid_until:
+                    return
+                pause = self._seconds * WATCH_PART
+
+    async def _release(self, lease: Lease) -> None:
+        """Give the lease back if the issuer answers; otherwise it expires by itself."""
+        with contextlib.suppress(*OUTAGE_ERRORS):
+            async with asyncio.timeout(self._seconds):
+                await self._leases.release(lease)
+
+
+async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for the event, at most so long; tell whether it is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()

@@ -1,0 +1,167 @@
+"""Logging: JSON lines on standard error, one canonical line a request or event, and nothing secret in any of them.
+
+A canonical line is one line that carries everything about one piece of work. Every value of every line, however
+nested, goes through `masked`: values under secret-sounding keys, tokens that look like credentials, card numbers and
+phone numbers do not reach the output, also not in the text of an exception.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final, TextIO
+
+import structlog
+
+MASK: Final = "[masked]"
+DEPTH_MAX: Final = 16
+"""How deep a value may nest; what lies deeper is masked whole."""
+TEXT_LENGTH_MAX: Final = 32 * 1024
+"""Characters of one value; the rest is cut off."""
+
+_SECRET_KEYS: Final = re.compile(
+    r"secret|passw|token|api_?-?key|authoriz|signature|credential|cookie|\bdsn\b|_dsn|private|\bpan\b|card_?number|\bcvc|\bcvv|iban",
+    re.IGNORECASE,
+)
+_PUBLIC_KEYS: Final = frozenset({"authorized", "authorized_at", "fencing_token", "api_keys_count"})
+_TOKENS: Final = re.compile(
+    r"\b(?:whsec|whpk|sk_live|sk_test|rk_live|rk_test|pk_live|ghp|xox[bp])[_-][A-Za-z0-9+/=_-]{6,}"
+    r"|\b(?:Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}"
+    r"|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"
+    r"|(?<=/webhooks/mpesa/)[^\s?\"']+",
+    re.IGNORECASE,
+)
+_PHONE: Final = re.compile(r"(?<![\w+])\+[1-9](?:[ .()-]?\d){6,14}(?!\d)")
+_CARD: Final = re.compile(r"\d(?:[ .-]?\d){12,}")
+_GROUP: Final = re.compile(r"\d+")
+_CARD_DIGITS: Final = range(13, 20)
+_DIGITS: Final = re.compile(r"\d{4}|\+\d")
+_CARD_NUMBER_MIN: Final = 10**12
+_DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+def luhn(digits: str) -> bool:
+    """Tell whether the digits' check digit fits (ISO/IEC 7812-1, annex B)."""
+    total = sum(int(digit) if index % 2 == 0 else _DOUBLED[int(digit)] for index, digit in enumerate(reversed(digits)))
+    return total % 10 == 0
+
+
+def mask_text(text: str) -> str:
+    """Return the text without credentials, card numbers (13 to 19 digits that pass Luhn) and E.164 phone numbers."""
+    if len(text) > TEXT_LENGTH_MAX:
+        text = text[:TEXT_LENGTH_MAX] + "..."
+    if ":" in text or "_" in text or "-" in text or " " in text or "/" in text:
+        text = _TOKENS.sub(MASK, text)
+    if _DIGITS.search(text):
+        text = _CARD.sub(_mask_card, _PHONE.sub(MASK, text))
+    return text
+
+
+def _mask_card(match: re.Match[str]) -> str:
+    """Mask every stretch of whole digit groups that makes a card number: dates and ids may stand right beside it."""
+    run, groups = match[0], list(_GROUP.finditer(match[0]))
+    for first, start in enumerate(groups):
+        digits = ""
+        for end in groups[first:]:
+            digits += end[0]
+            if len(digits) in _CARD_DIGITS and luhn(digits):
+                return run[: start.start()] + MASK + _CARD.sub(_mask_card, run[end.end() :])
+            if len(digits) >= _CARD_DIGITS.stop:
+                break
+    return run
+
+
+def masked(value: Any, depth: int = 0) -> Any:
+    """Return the value with everything secret masked; what JSON does not know becomes masked text."""
+    match value:
+        case str():
+            shown: Any = mask_text(value)
+        case None | bool() | float():
+            shown = value
+        case int():
+            shown = value if abs(value) < _CARD_NUMBER_MIN else _mask_number(value)
+        case bytes() | bytearray() | memoryview():
+            shown = f"<{len(value)} bytes>"
+        case Mapping() | list() | tuple() | set() | frozenset():
+            shown = MASK if depth >= DEPTH_MAX else _masked_container(value, depth)
+        case _:
+            shown = mask_text(str(value))
+    return shown
+
+
+def _masked_container(value: Any, depth: int) -> Any:
+    if isinstance(value, Mapping):
+        return {mask_text(str(key)): _masked_item(key, item, depth) for key, item in value.items()}
+    return [masked(item, depth + 1) for item in value]
+
+
+def _mask_number(value: int) -> int | str:
+    """Mask a card number that came as a number."""
+    text = mask_text(str(value))
+    return text if MASK in text else value
+
+
+def _masked_item(key: Any, item: Any, depth: int) -> Any:
+    return MASK if item is not None and is_secret_key(str(key)) else masked(item, depth + 1)
+
+
+def is_secret_key(key: str) -> bool:
+    """Tell whether a value under this key must not be shown, whatever it is."""
+    return key.lower() not in _PUBLIC_KEYS and _SECRET_KEYS.search(key) is not None
+
+
+def mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask a whole line: a structlog processor, the last before the renderer."""
+    return {key: _masked_item(key, item, 0) for key, item in event.items()}
+
+
+def render_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    """Render a line; `mask_event` has left nothing that JSON does not know."""
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+
+
+SHARED: Final[tuple[Any, ...]] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.format_exc_info,
+)
+
+
+def configure(role: str, level: str = "info", stream: TextIO | None = None) -> None:
+    """Send this process's lines, and those of the libraries it uses, to standard error as masked JSON.
+
+    `role` stands on every line; `level` is debug, info, warning or error; `stream` replaces standard error in tests.
+    """
+
+    def add_role(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.setdefault("role", role)
+        return event
+
+    output = stream or sys.stderr
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*SHARED, add_role, mask_event, render_json],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(output),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *SHARED, add_role],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, mask_event, render_json],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(number, logging.WARNING))
+
+
+def get(name: str) -> Any:
+    """Return a logger whose lines name the part that wrote them."""
+    return structlog.get_logger(part=name)

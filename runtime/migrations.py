@@ -1,0 +1,297 @@
+"""Migrations: the schema's history as files, applied in order under a lock, checked by checksum.
+
+A file `NNNN_verb_noun.sql` has a `-- migrate:up` and a `-- migrate:down` half (the format of dbmate). Each half runs in
+one transaction together with its row of `schema_migrations`, so a file is applied or it is not. All of it happens under
+one advisory lock of Postgres: of two that start at once, one applies and the other waits and finds nothing to do.
+`grants.sql` runs after every `up`: what the application's role may do is stated once, for the schema as it now stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Final, Literal
+
+import asyncpg
+
+from runtime.postgres import OUTAGE_ERRORS
+from runtime.sql import statement
+from schemas.errors import MigrationError, UnavailableError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import AsyncIterator, Sequence
+    from importlib.resources.abc import Traversable
+
+    from runtime.postgres import Connection
+
+LOCK_KEY: Final = 0x5241_5443_4845_5400
+"""The advisory lock of all migrations of a database: "RATCHET" in ASCII."""
+LOCK_WAIT_SECONDS: Final = 120
+"""How long an `up` waits for another one, and at most for a table that is in use."""
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
+FILE_NAME: Final = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9]+(?:_[a-z0-9]+)+)\.sql")
+NOT_MIGRATIONS: Final = frozenset({"grants.sql", "schema.sql"})
+UP_MARK: Final = "-- migrate:up"
+DOWN_MARK: Final = "-- migrate:down"
+
+State = Literal["applied", "pending", "edited", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file. `checksum` is the SHA-256 of its text, in hex; line ends do not count."""
+
+    version: int
+    name: str
+    up: str
+    down: str
+    checksum: str
+
+    @property
+    def title(self) -> str:
+        """The file's name without its ending."""
+        return title_of(self.version, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One row of `schema_migrations`."""
+
+    version: int
+    name: str
+    checksum: str
+    applied_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one migration stands in one database; `applied_at` is None while it is pending.
+
+    `edited`: the file is not the one that was applied. `missing`: applied, but there is no such file.
+    """
+
+    version: int
+    name: str
+    state: State
+    applied_at: dt.datetime | None
+
+
+def title_of(version: int, name: str) -> str:
+    """Return a file's name without its ending, e.g. 0001_create_ledger."""
+    return f"{version:04d}_{name}"
+
+
+def parse(file_name: str, text: str) -> Migration:
+    """Read one file; raise MigrationError where its name or its halves are not as they must be."""
+    match = FILE_NAME.fullmatch(file_name)
+    if match is None:
+        raise MigrationError(f"migrations/{file_name} is not named NNNN_verb_noun.sql; rename it, or move it elsewhere")
+    text = text.replace("\r\n", "\n")
+    lines = text.split("\n")
+    marks = [line for line in lines if line.startswith("-- migrate:")]
+    if marks != [UP_MARK, DOWN_MARK] or lines[0] != UP_MARK:
+        raise MigrationError(
+            f"migrations/{file_name} must begin with the line `{UP_MARK}` and have one line `{DOWN_MARK}` after it"
+        )
+    middle = lines.index(DOWN_MARK)
+    up, down = "\n".join(lines[1:middle]).strip(), "\n".join(lines[middle + 1 :]).strip()
+    if not up or not down:
+        raise MigrationError(f"migrations/{file_name} has an empty half; say what it does and how it is undone")
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    return Migration(int(match["version"]), match["name"], up, down, checksum)
+
+
+def read_files(folder: Traversable) -> tuple[Migration, ...]:
+    """Read all migrations of a folder in order; raise MigrationError for a gap or a number used twice."""
+    files = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".sql") and file.name not in NOT_MIGRATIONS),
+        key=lambda file: file.name,
+    )
+    found = tuple(parse(file.name, file.read_text(encoding="utf-8")) for file in files)
+    for expected, migration in enumerate(found, start=1):
+        if migration.version != expected:
+            raise MigrationError(
+                f"migrations/{migration.title}.sql is number {migration.version:04d} where {expected:04d} must stand; "
+                "numbers run from 0001 without a gap or a repetition: restore the file that is gone, or renumber"
+            )
+    return found
+
+
+def check_history(files: Sequence[Migration], applied: Sequence[Applied]) -> None:
+    """Raise MigrationError where the database's history is not a prefix of the files, unchanged."""
+    for position, row in enumerate(applied):
+        title = title_of(row.version, row.name)
+        if position < len(files) and row.version != files[position].version:
+            raise MigrationError(
+                f"{title} is applied, but {files[position].title} before it is not; migrations apply in order: restore "
+                "the database, or the row of schema_migrations that was removed"
+            )
+        if position >= len(files):
+            raise MigrationError(
+                f"{title} is applied in the database, but migrations/{title}.sql is missing; "
+                "restore the file, or use the release that has it"
+            )
+        file = files[position]
+        if (file.name, file.checksum) != (row.name, row.checksum):
+            raise MigrationError(
+                f"migrations/{file.title}.sql is not the file that was applied as {title}; "
+                "restore it as it was, and put the change into a new file"
+            )
+
+
+def compare(files: Sequence[Migration], applied: Sequence[Applied]) -> list[Standing]:
+    """Tell where each migration stands, by number; never raises for what does not match."""
+    rows = {row.version: row for row in applied}
+    standings = [_standing(file, rows.pop(file.version, None)) for file in files]
+    standings += [Standing(row.version, row.name, "missing", row.applied_at) for row in rows.values()]
+    return sorted(standings, key=lambda standing: standing.version)
+
+
+def _standing(file: Migration, row: Applied | None) -> Standing:
+    """Tell where one file stands."""
+    if row is None:
+        return Standing(file.version, file.name, "pending", None)
+    same = (file.name, file.checksum) == (row.name, row.checksum)
+    return Standing(file.version, file.name, "applied" if same else "edited", row.applied_at)
+
+
+async def migrate_up(owner_dsn: str, app_role: str, *, folder: Traversable | None = None) -> list[str]:
+    """Apply every pending migration, then the grants; return the titles of those applied.
+
+    `owner_dsn` logs in as the schema's owner, `app_role` is the role of the application's own DSN and must exist. Where
+    both are one role, grants are left out: an owner can't be kept from its tables. Raises MigrationError for a history
+    that does not match, a failing file or a missing right, UnavailableError where Postgres does not answer.
+    """
+    source = folder or resources.files("migrations")
+    files = read_files(source)
+    done: list[str] = []
+    async with _locked(owner_dsn) as connection:
+        await connection.execute(statement("runtime", "create_schema_migrations"))
+        applied = await _read_applied(connection)
+        check_history(files, applied)
+        for migration in files[len(applied) :]:
+            await _apply(connection, migration)
+            done.append(migration.title)
+        await _grant(connection, app_role, source.joinpath("grants.sql").read_text(encoding="utf-8"))
+    return done
+
+
+async def migrate_down(
+    owner_dsn: str, app_role: str, steps: int = 1, *, folder: Traversable | None = None
+) -> list[str]:
+    """Undo the newest `steps` migrations and set the grants of what remains; return the titles undone, newest first.
+
+    Raises what `migrate_up` raises: a file that was edited can't be trusted to undo what was applied.
+    """
+    if steps < 1:
+        raise MigrationError(f"steps must be 1 or more, not {steps}")
+    source = folder or resources.files("migrations")
+    files = read_files(source)
+    async with _locked(owner_dsn) as connection:
+        applied = await _read_applied(connection)
+        check_history(files, applied)
+        undone = files[: len(applied)][::-1][:steps]
+        for migration in undone:
+            await _undo(connection, migration)
+        if len(applied) > len(undone):
+            await _grant(connection, app_role, source.joinpath("grants.sql").read_text(encoding="utf-8"))
+    return [migration.title for migration in undone]
+
+
+async def migration_status(dsn: str, *, folder: Traversable | None = None) -> list[Standing]:
+    """Tell where each migration stands in a database; either role may ask, also before the first `up`."""
+    files = read_files(folder or resources.files("migrations"))
+    async with _connected(dsn) as connection:
+        return compare(files, await _read_applied(connection))
+
+
+async def _read_applied(connection: Connection) -> list[Applied]:
+    """Read `schema_migrations` in order; none where the table does not exist yet."""
+    if await connection.fetchval("select to_regclass('schema_migrations')") is None:
+        return []
+    return [Applied(*row) for row in await connection.fetch(statement("runtime", "read_schema_migrations"))]
+
+
+async def _apply(connection: Connection, migration: Migration) -> None:
+    """Run the file's up half and write its row, in one transaction."""
+    async with _told(migration.title), connection.transaction():
+        await connection.execute(migration.up)
+        await connection.execute(
+            statement("runtime", "insert_schema_migration"), migration.version, migration.name, migration.checksum
+        )
+
+
+async def _undo(connection: Connection, migration: Migration) -> None:
+    """Run the file's down half and delete its row, in one transaction."""
+    async with _told(f"{migration.title} (down)"), connection.transaction():
+        await connection.execute(migration.down)
+        await connection.execute(statement("runtime", "delete_schema_migration"), migration.version)
+
+
+async def _grant(connection: Connection, app_role: str, grants: str) -> None:
+    """Set what the application's role may do, in one transaction; nothing where it owns the schema."""
+    if app_role == await connection.fetchval("select current_user"):
+        return
+    if not await connection.fetchval("select exists (select from pg_roles where rolname = $1)", app_role):
+        raise MigrationError(
+            f"the application's role {app_role!r} does not exist; create it (create role ... login) and run `up` again"
+        )
+    async with _told("grants.sql"), connection.transaction():
+        await connection.execute("select set_config('ratchet.app_role', $1, true)", app_role)
+        await connection.execute(grants)
+
+
+@asynccontextmanager
+async def _locked(owner_dsn: str) -> AsyncIterator[Connection]:
+    """Connect as the owner and hold the migrations' lock; closing the connection gives it back."""
+    async with _connected(owner_dsn) as connection:
+        await connection.execute(f"set lock_timeout = '{LOCK_WAIT_SECONDS}s'")
+        try:
+            await connection.execute("select pg_advisory_lock($1)", LOCK_KEY)
+        except asyncpg.LockNotAvailableError:
+            raise MigrationError(
+                f"another migration of this database has run for {LOCK_WAIT_SECONDS} seconds; wait for it, or end it"
+            ) from None
+        yield connection
+
+
+@asynccontextmanager
+async def _connected(dsn: str) -> AsyncIterator[Connection]:
+    """Connect without a statement time-out: a migration takes as long as it takes."""
+    try:
+        connection = await asyncpg.connect(
+            dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings={"application_name": "ratchet migrate"}
+        )
+    except OUTAGE_ERRORS as error:
+        raise UnavailableError(f"Postgres cannot be reached for migrations: {type(error).__name__}: {error}") from error
+    try:
+        yield connection
+    except OUTAGE_ERRORS as error:
+        raise UnavailableError(f"Postgres went away during migrations: {error}; run `up` again") from error
+    finally:
+        await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+
+@asynccontextmanager
+async def _told(title: str) -> AsyncIterator[None]:
+    """Say in words which file failed; what it did is rolled back."""
+    try:
+        yield
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MigrationError(
+            f"{title}: the role of RATCHET_POSTGRES__OWNER_DSN lacks a right: {error}; nothing of it was applied. "
+            "Log in as the owner of the database and its schema `public`"
+        ) from error
+    except asyncpg.LockNotAvailableError as error:
+        raise MigrationError(
+            f"{title}: a table it needs was in use for {LOCK_WAIT_SECONDS} seconds; nothing of it was applied. "
+            "Try again, or stop the roles first"
+        ) from error
+    except OUTAGE_ERRORS:
+        raise
+    except asyncpg.PostgresError as error:
+        raise MigrationError(f"{title} failed and nothing of it was applied: {error}") from error

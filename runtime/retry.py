@@ -1,0 +1,21 @@
+"""Retries: the one place that knows how long to wait. `backoff` is imported here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def delays(initial_seconds: float, max_seconds: float) -> Iterator[float]:
+    """Yield pauses in seconds without end: exponential from `initial_seconds`, capped, with full jitter.
+
+    Full jitter (a random part of the whole delay) keeps many clients from coming back together. Never below a tenth
+    of the delay, so that a retry is never a busy loop.
+    """
+    for delay in backoff.expo(base=2, factor=initial_seconds, max_value=max_seconds):
+        if delay is not None:
+            yield max(backoff.full_jitter(delay), delay / 10)

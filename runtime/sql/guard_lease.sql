@@ -1,0 +1,2 @@
+-- $1 name, $2 token. The row lock keeps a take-over waiting until the guarded transaction has ended.
+select token from leases where name = $1 and token = $2 and expires_at > clock_timestamp() for share

@@ -1,0 +1,2 @@
+-- $1 name, $2 token. The row stays: its token must never run backwards.
+update leases set expires_at = clock_timestamp() where name = $1 and token = $2 and expires_at > clock_timestamp()

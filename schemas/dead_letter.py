@@ -1,0 +1,44 @@
+"""Dead letters: why a record could not be settled, and the headers that say so on `payments.dlq`.
+
+Header families: `__dlq.errors.*` follows Kafka's KIP-1191, `kafka_dlt-original-*` follows Spring for Apache Kafka, so
+that tools which know either can read the letters.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Reason(StrEnum):
+    """Why a record is a dead letter."""
+
+    UNDECODABLE = "undecodable"
+    """No JSON, wrong shape, missing or impossible fields."""
+    UNKNOWN_KIND = "unknown_kind"
+    """A kind of a payment family that nobody taught us."""
+    CONFLICT = "conflict"
+    """It contradicts what is known: other facts under the same event id, or an invariant broken past its deadline."""
+    ORPHAN = "orphan"
+    """Its payment did not appear before the deadline."""
+    DATA_REJECTED = "data_rejected"
+    """Postgres refuses what it holds."""
+    UNEXPECTED = "unexpected"
+    """Interpreting or folding it raised an error that nobody foresaw."""
+    FATAL = "fatal"
+    """It ended the process that touched it, twice."""
+
+
+class LetterStatus(StrEnum):
+    """What became of a dead letter."""
+
+    OPEN = "open"
+    REDRIVEN = "redriven"
+    DISCARDED = "discarded"
+
+
+ERRORS_PREFIX: Final = "__dlq.errors."
+ORIGINAL_PREFIX: Final = "kafka_dlt-original-"
+REASON_HEADER: Final = "ratchet-dlq-reason"
+MESSAGE_LENGTH_MAX: Final = 1000
+"""Characters of a dead letter's message; it says what is wrong and never quotes the payload."""

@@ -1,0 +1,83 @@
+"""The errors of every room.
+
+RatchetError
+├── SettingsError             a setting is unknown, missing or malformed
+├── SignatureRejected         a webhook is not proven genuine
+├── UninterpretableError      a genuine event says nothing that can be folded
+├── DataRejectedError         Postgres refuses a batch for what it holds
+├── LeaseLostError            another process holds the lease now
+├── HaltedError              a partition is halted after a run of failures
+├── MigrationError            the schema's history does not match the files
+├── StackError                an embedded broker cannot be set up or started
+└── UnavailableError          a broker is away; trying again later may help (transient)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RatchetError(Exception):
+    """Base of all errors that Ratchet raises on purpose.
+
+    `transient` tells whether the same call may succeed later without anybody changing anything.
+    """
+
+    transient: ClassVar[bool] = False
+
+
+class SettingsError(RatchetError):
+    """A setting is unknown, missing or malformed; the message names it and what it takes."""
+
+
+class SignatureRejected(RatchetError):  # noqa: N818 - the name is part of the public contract
+    """A webhook is not proven genuine.
+
+    `reason` is a slug of the catalogue in `providers.core.contract.REASONS`; it is for logs and metrics, never for
+    the sender.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class UninterpretableError(RatchetError):
+    """A genuine event can't be folded; `reason` is the dead letter's slug (`schemas.dead_letter.Reason`)."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class DataRejectedError(RatchetError):
+    """Postgres refuses a batch because of what one of its records holds; smaller batches find the record."""
+
+
+class LeaseLostError(RatchetError):
+    """The lease that guards a write belongs to another holder now; the write did not happen."""
+
+
+class MigrationError(RatchetError):
+    """The schema's history in the database and the migration files disagree; the message says what to do."""
+
+
+class StackError(RatchetError):
+    """An embedded broker cannot be fetched, configured or started; the message says what to do."""
+
+
+class UnavailableError(RatchetError):
+    """A broker or an outside service does not answer; nothing is known to be wrong with the request."""
+
+    transient: ClassVar[bool] = True
+
+
+class HaltedError(RatchetError):
+    """A partition is halted: too many records in a row failed. The message says what to look at."""
+
+    def __init__(self, topic: str, partition: int, detail: str) -> None:
+        super().__init__(f"{topic} [{partition}] is halted: {detail}")
+        self.topic = topic
+        self.partition = partition

@@ -1,0 +1,101 @@
+"""A payment: its closed vocabularies, its identity and the row that others read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from schemas.facts import FactKind
+
+
+class Status(StrEnum):
+    """Where a payment stands; derived from its facts, never moved."""
+
+    CREATED = "created"
+    REQUIRES_ACTION = "requires_action"
+    PROCESSING = "processing"
+    AUTHORIZED = "authorized"
+    PARTIALLY_CAPTURED = "partially_captured"
+    CAPTURED = "captured"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+class RefundStatus(StrEnum):
+    """How much of the captured money went back."""
+
+    NONE = "none"
+    PENDING = "pending"
+    PARTIAL = "partial"
+    FULL = "full"
+
+
+class DisputeStatus(StrEnum):
+    """Where the payment's most advanced dispute stands."""
+
+    NONE = "none"
+    INQUIRY = "inquiry"
+    OPEN = "open"
+    UNDER_REVIEW = "under_review"
+    WON = "won"
+    LOST = "lost"
+    PREVENTED = "prevented"
+
+
+class Outcome(StrEnum):
+    """What one event did to its payment; the ledger's column."""
+
+    APPLIED = "applied"
+    NOOP = "noop"
+    LATE = "late"
+    CONFLICT = "conflict"
+
+
+Facts = dict["tuple[FactKind, str]", "tuple[str, int | None]"]
+"""All facts of a payment: (kind, key) -> (state, amount)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What the facts of a payment come to: the columns that users read. Amounts are minor units."""
+
+    status: Status = Status.CREATED
+    refund_status: RefundStatus = RefundStatus.NONE
+    dispute_status: DisputeStatus = DisputeStatus.NONE
+    amount: int = 0
+    authorized: int = 0
+    captured: int = 0
+    refunded: int = 0
+    disputed: int = 0
+
+
+@dataclass(slots=True)
+class Payment:
+    """One payment as the consumer holds it under its row lock."""
+
+    id: UUID
+    provider: str
+    account: str
+    provider_ref: str | None = None
+    client: str | None = None
+    reference: str | None = None
+    merged_into: UUID | None = None
+    currency: str | None = None
+    version: int = 0
+    facts: Facts = field(default_factory=dict)
+    projection: Projection = Projection()
+    head_hash: bytes = b""
+    head_xid: int = 0
+
+
+def new_payment_id(now_ms: int) -> UUID:
+    """Make a UUIDv7 (RFC 9562, section 5.7): time-ordered, so that new payments share index pages."""
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (now_ms & (1 << 48) - 1) << 80
+    value |= 0x7 << 76 | (random >> 62 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    return UUID(int=value)

@@ -1,0 +1,74 @@
+"""One Kafka record as bytes, and its CloudEvents attributes.
+
+CloudEvents 1.0, Kafka protocol binding, binary content mode: the value is the event's own bytes, attributes are headers
+named `ce_*`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Final
+
+Headers = tuple[tuple[str, bytes], ...]
+
+SPEC_VERSION: Final = "1.0"
+TRUST_HEADER: Final = "ce_ratchettrust"
+"""`verified` or `hint`; an extension attribute of ours."""
+REDRIVE_COUNT_HEADER: Final = "ratchet-redrive-count"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a consumed topic, byte for byte. `timestamp_ms` is unix milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    def header(self, name: str) -> str | None:
+        """Return the last header of that name as text, or None; bytes that are no UTF-8 count as absent."""
+        for key, value in reversed(self.headers):
+            if key == name:
+                try:
+                    return value.decode()
+                except UnicodeDecodeError:
+                    return None
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """The CloudEvents attributes of one event.
+
+    `source` is `provider` or `provider/account` for webhooks and `intents/<client>` for intents; with `event_id` it is
+    the idempotency key. `kind` is the provider's own name of what happened, or "" where it gives none. `received_at`
+    is unix seconds at the door.
+    """
+
+    source: str
+    event_id: str
+    kind: str
+    received_at: float
+    content_type: str = "application/json"
+    trust: str = "verified"
+    traceparent: str | None = None
+
+    def to_headers(self) -> Headers:
+        """Return the binary-mode headers, in a fixed order."""
+        headers = [
+            ("ce_specversion", SPEC_VERSION),
+            ("ce_id", self.event_id),
+            ("ce_source", self.source),
+            ("ce_type", self.kind or "unknown"),
+            ("ce_time", dt.datetime.fromtimestamp(self.received_at, dt.UTC).isoformat()),
+            ("content-type", self.content_type),
+            (TRUST_HEADER, self.trust),
+        ]
+        if self.traceparent:
+            headers.append(("traceparent", self.traceparent))
+        return tuple((name, value.encode()) for name, value in headers)

@@ -1,0 +1,33 @@
+"""The Kafka topics: names, sizes and retention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+BODY_BYTES_MAX: Final = 1024 * 1024
+"""The largest webhook or intent body that the door takes."""
+RECORD_BYTES_MAX: Final = 2 * 1024 * 1024
+"""The largest record of a payments topic: a body, its key and headers."""
+DEAD_LETTER_BYTES_MAX: Final = 4 * 1024 * 1024
+"""The largest record of the DLQ: a record and the headers that say why it is there."""
+RETENTION_MS: Final = 30 * 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic; `retention_ms` of -1 keeps records without end."""
+
+    name: str
+    record_bytes_max: int
+    retention_ms: int
+
+
+WEBHOOKS: Final = Topic("payments.webhooks", RECORD_BYTES_MAX, RETENTION_MS)
+INTENTS: Final = Topic("payments.intents", RECORD_BYTES_MAX, RETENTION_MS)
+DLQ: Final = Topic("payments.dlq", DEAD_LETTER_BYTES_MAX, -1)
+CHANGES: Final = Topic("payments.changes", RECORD_BYTES_MAX, RETENTION_MS)
+
+CONSUMED: Final = (WEBHOOKS, INTENTS)
+ALL: Final = (WEBHOOKS, INTENTS, DLQ, CHANGES)
+CONSUMER_GROUP: Final = "ratchet"

@@ -1,0 +1,176 @@
+"""What all tests share: the brokers, a database of their own, names of their own, and the counts at the end.
+
+The brokers are the embedded ones, started once a session. RATCHET_TEST_STACK=containers takes testcontainers instead;
+with endpoints configured (RATCHET_KAFKA__BOOTSTRAP, ...) neither starts, and the owner's role must be allowed to create
+databases.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections import Counter
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from runtime.settings import Settings
+    from runtime.stack import Endpoints
+
+HOMES = Path(__file__).parent.parent / ".ratchet-test"
+WORLDS = ("unit", "integration")
+OUTCOMES: Counter[tuple[str, str]] = Counter()
+
+
+class Database(NamedTuple):
+    """A fresh, migrated database: the application's DSN and the owner's."""
+
+    dsn: str
+    owner_dsn: str
+
+
+@pytest.fixture(scope="session")
+async def stack() -> AsyncIterator[Endpoints]:
+    """Give the brokers of the session: `kafka`, `dsn`, `owner_dsn`, `superuser_dsn`, `redis`."""
+    from runtime.settings import load
+
+    settings = load()
+    if not settings.embedded():
+        yield configured(settings)
+    elif settings.test_stack == "containers":
+        async with containers() as endpoints:
+            yield endpoints
+    else:
+        async with embedded() as endpoints:
+            yield endpoints
+
+
+def configured(settings: Settings) -> Endpoints:
+    """Return the endpoints of the environment; the owner stands for the superuser."""
+    from runtime.stack import Endpoints
+
+    secrets = (settings.postgres.dsn, settings.postgres.owner_dsn, settings.redis.url)
+    if settings.kafka.bootstrap is None or None in secrets:
+        pytest.exit("configure all of RATCHET_KAFKA__BOOTSTRAP, _POSTGRES__DSN, _POSTGRES__OWNER_DSN, _REDIS__URL", 2)
+    dsn, owner_dsn, redis = (secret.get_secret_value() for secret in secrets if secret)
+    return Endpoints(settings.kafka.bootstrap, dsn, owner_dsn, owner_dsn, redis)
+
+
+@asynccontextmanager
+async def embedded() -> AsyncIterator[Endpoints]:
+    """Run the embedded brokers in a home of this session; homes of sessions that were killed are removed."""
+    from runtime.stack import Stack
+
+    for old in HOMES.glob("[0-9]*"):
+        if not psutil.pid_exists(int(old.name)):
+            shutil.rmtree(old, ignore_errors=True)
+    home = HOMES / str(os.getpid())
+    brokers = Stack(home)
+    try:
+        yield await brokers.start()
+    finally:
+        await brokers.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@asynccontextmanager
+async def containers() -> AsyncIterator[Endpoints]:  # pragma: no cover - needs a container engine
+    """Run the same brokers in containers."""
+    from dataclasses import replace
+
+    from testcontainers.kafka import KafkaContainer
+    from testcontainers.postgres import PostgresContainer
+    from testcontainers.redis import RedisContainer
+
+    from runtime.stack import postgres
+    from runtime.stack.ports import Kept
+    from runtime.stack.supervisor import endpoints_of
+
+    server = PostgresContainer("postgres:18", username="postgres", dbname="postgres")
+    server.with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
+    with server, KafkaContainer().with_kraft() as kafka, RedisContainer("redis:8") as redis:
+        places = {"postgres": server.get_exposed_port(5432), "redis": redis.get_exposed_port(6379), "kafka": 0}
+        kept = Kept({name: int(port) for name, port in places.items()}, "app", "owner", "")
+        await postgres.make_roles(kept)
+        yield replace(endpoints_of(kept), kafka=kafka.get_bootstrap_server())
+
+
+def with_database(dsn: str, name: str) -> str:
+    """Return the DSN of another database of the same server and role."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+async def run_as_superuser(endpoints: Endpoints, *statements: str) -> None:
+    """Run statements, each in its own transaction."""
+    connection = await asyncpg.connect(endpoints.superuser_dsn)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def role_of(dsn: str) -> str:
+    """Return the role that a DSN logs in as."""
+    role = urlsplit(dsn).username
+    assert role, "a DSN names its role"
+    return role
+
+
+@pytest.fixture(scope="session")
+async def template_database(stack: Endpoints) -> AsyncIterator[str]:
+    """Name a migrated database that nobody is connected to, of which each test gets a copy."""
+    from runtime.migrations import migrate_up
+
+    name = f"template_{uuid.uuid4().hex[:12]}"
+    await run_as_superuser(stack, f"create database {name} owner {role_of(stack.owner_dsn)}")
+    await migrate_up(with_database(stack.owner_dsn, name), role_of(stack.dsn))
+    yield name
+    await run_as_superuser(stack, f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture
+async def database(stack: Endpoints, template_database: str) -> AsyncIterator[Database]:
+    """Give a test a migrated database of its own: `dsn, owner_dsn = database`."""
+    name, owner = f"test_{uuid.uuid4().hex[:12]}", role_of(stack.owner_dsn)
+    await run_as_superuser(stack, f"create database {name} template {template_database} owner {owner}")
+    yield Database(with_database(stack.dsn, name), with_database(stack.owner_dsn, name))
+    await run_as_superuser(stack, f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Give a test a prefix for the names of its topics, groups and Redis keys that nobody else uses."""
+    return f"test-{uuid.uuid4().hex[:12]}."
+
+
+@pytest.fixture
+def unique(topic_prefix: str) -> Callable[[str], str]:
+    """Give a test a function that makes a name its own: `unique("payments.webhooks")`."""
+    return lambda name: f"{topic_prefix}{name}"
+
+
+def world_of(keywords: object) -> str:
+    """Return the mark of a test, by which it is counted."""
+    return next((world for world in WORLDS if world in keywords), "unmarked")  # type: ignore[operator]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" or (report.when == "setup" and not report.passed):
+        OUTCOMES[world_of(report.keywords), report.outcome] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for world in (*WORLDS, "unmarked"):
+        counts = [f"{count} {outcome}" for (of, outcome), count in sorted(OUTCOMES.items()) if of == world]
+        if counts:
+            terminalreporter.write_line(f"{world} tests: {', '.join(counts)}")

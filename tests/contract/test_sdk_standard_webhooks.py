@@ -1,0 +1,83 @@
+"""What the Standard Webhooks and Svix libraries sign is what we take."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from typing import Any
+
+import pytest
+import standardwebhooks
+import svix
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers import providers
+from schemas.errors import SignatureRejected
+
+pytestmark = pytest.mark.unit
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
+NOW = 1_790_000_300
+WHEN = dt.datetime.fromtimestamp(NOW, dt.UTC)
+
+
+def _verify(headers: dict[str, str], body: str, secrets: list[str] | None = None) -> list[providers.Notification]:
+    secrets = [SECRET] if secrets is None else secrets
+    return providers.verify("standard_webhooks", headers=headers, body=body.encode(), url="", secrets=secrets, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("library", "prefix"),
+    [(standardwebhooks.Webhook, "webhook"), (svix.Webhook, "webhook"), (svix.Webhook, "svix")],
+    ids=["standardwebhooks", "svix", "svix-names"],
+)
+def test_library_signs_what_we_take(library: Any, prefix: str) -> None:
+    @given(st.text(st.characters(exclude_categories=["Cs"])))
+    def check(body: str) -> None:
+        headers = {
+            f"{prefix}-id": "msg_1",
+            f"{prefix}-timestamp": str(NOW),
+            f"{prefix}-signature": library(SECRET).sign("msg_1", WHEN, body),
+        }
+        (notification,) = _verify(headers, body)
+        assert (notification.event_id, notification.body) == ("msg_1", body.encode())
+
+    check()
+
+
+def _ed25519() -> tuple[str, dict[str, str], str]:
+    private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    raw = private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    body = '{"type": "payment.created"}'
+    signature = base64.b64encode(private.sign(f"msg_1.{NOW}.{body}".encode())).decode()
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": str(NOW), "webhook-signature": f"v1a,{signature}"}
+    return "whpk_" + base64.b64encode(raw).decode(), headers, body
+
+
+def test_ed25519() -> None:
+    public, headers, body = _ed25519()
+    assert _verify(headers, body, [public])
+    assert _verify(headers, body, [SECRET, public])
+    with pytest.raises(SignatureRejected, match="bad_signature"):
+        _verify(headers, body + " ", [public])
+
+
+@pytest.mark.parametrize("secret", ["whpk_AAAA", "whsec_%%%", "whsec_A", "whsec_", "whpk_"])
+def test_a_secret_without_a_key_is_no_secret(secret: str) -> None:
+    _, headers, body = _ed25519()
+    with pytest.raises(SignatureRejected, match="empty_secret"):
+        _verify(headers, body, [secret])
+
+
+def test_an_over_long_id_gives_way_to_the_body_s_digest() -> None:
+    long = "m" * 300
+    headers = {
+        "webhook-id": long,
+        "webhook-timestamp": str(NOW),
+        "webhook-signature": standardwebhooks.Webhook(SECRET).sign(long, WHEN, "{}"),
+    }
+    (notification,) = _verify(headers, "{}")
+    assert notification.event_id == "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"

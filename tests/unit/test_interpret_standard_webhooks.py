@@ -1,0 +1,112 @@
+"""What our own shape of a Standard Webhooks payload comes to as facts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import providers
+from schemas.dead_letter import Reason
+from schemas.errors import UninterpretableError
+from schemas.facts import Fact, FactKind, Meaning, Ref, RefKind
+
+pytestmark = pytest.mark.unit
+
+TERMS = Fact(FactKind.TERMS, "amount", "provider", 1000)
+AUTHORIZED = Fact(FactKind.AUTHORIZATION, "pay_1", "authorized", 1000)
+PAID = Fact(FactKind.ATTEMPT, "pay_1", "succeeded")
+
+
+def interpret(kind: str, **changes: Any) -> Meaning:
+    data = {"payment_id": "pay_1", "reference": "ORD-1", "amount": 1000, "currency": "EUR", **changes}
+    body = {"type": kind, "timestamp": "2026-09-21T14:18:20Z", "data": data}
+    return providers.interpret("standard_webhooks", kind, json.dumps(body).encode())
+
+
+FACTS: list[tuple[str, dict[str, Any], tuple[Fact, ...]]] = [
+    ("payment.created", {}, (TERMS, Fact(FactKind.PROGRESS, "pay_1", "created"))),
+    ("payment.created", {"amount": None, "currency": None}, (Fact(FactKind.PROGRESS, "pay_1", "created"),)),
+    ("payment.requires_action", {}, (TERMS, Fact(FactKind.PROGRESS, "pay_1", "requires_action"))),
+    ("payment.processing", {}, (TERMS, Fact(FactKind.PROGRESS, "pay_1", "processing"))),
+    ("payment.authorized", {}, (TERMS, AUTHORIZED, PAID)),
+    ("payment.captured", {}, (AUTHORIZED, Fact(FactKind.CAPTURE, "pay_1", "succeeded", 1000), PAID)),
+    ("payment.captured", {"id": "c"}, (AUTHORIZED, Fact(FactKind.CAPTURE, "c", "succeeded", 1000), PAID)),
+    ("payment.captured", {"capture_id": "c"}, (AUTHORIZED, Fact(FactKind.CAPTURE, "c", "succeeded", 1000), PAID)),
+    ("payment.failed", {}, (TERMS, Fact(FactKind.ATTEMPT, "pay_1", "failed"))),
+    ("payment.failed", {"id": "try_2"}, (TERMS, Fact(FactKind.ATTEMPT, "try_2", "failed"))),
+    ("payment.canceled", {}, (TERMS, Fact(FactKind.VOID, "pay_1", "canceled"))),
+    ("payment.expired", {}, (TERMS, Fact(FactKind.VOID, "pay_1", "expired"))),
+    ("payment.refunded", {"refund_id": "r"}, (Fact(FactKind.REFUND, "r", "succeeded", 1000),)),
+    ("payment.refunded", {}, (Fact(FactKind.REFUND_TOTAL, "pay_1", "succeeded", 1000),)),
+    ("refund.pending", {"id": "r"}, (Fact(FactKind.REFUND, "r", "pending", 1000),)),
+    ("refund.succeeded", {"refund_id": "r"}, (Fact(FactKind.REFUND, "r", "succeeded", 1000),)),
+    ("refund.failed", {"id": "r"}, (Fact(FactKind.REFUND, "r", "failed", 1000),)),
+    ("dispute.inquiry", {"id": "d"}, (Fact(FactKind.DISPUTE, "d", "inquiry"),)),
+    ("dispute.opened", {"dispute_id": "d"}, (Fact(FactKind.DISPUTE, "d", "open"),)),
+    ("dispute.won", {"id": "d"}, (Fact(FactKind.DISPUTE, "d", "won"),)),
+    (
+        "dispute.funds_withdrawn",
+        {"id": "d"},
+        (Fact(FactKind.DISPUTE, "d", "open"), Fact(FactKind.DISPUTE_FUNDS, "d", "withdrawn", 1000)),
+    ),
+    (
+        "dispute.funds_reinstated",
+        {"id": "d"},
+        (Fact(FactKind.DISPUTE, "d", "open"), Fact(FactKind.DISPUTE_FUNDS, "d", "reinstated", 1000)),
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "changes", "facts"), FACTS, ids=range(len(FACTS)))
+def test_facts(kind: str, changes: dict[str, Any], facts: tuple[Fact, ...]) -> None:
+    meaning = interpret(kind, **changes)
+    assert meaning.facts == facts
+    assert meaning.refs == (Ref(RefKind.PAYMENT, "pay_1"), Ref(RefKind.REFERENCE, "ORD-1"))
+    assert meaning.opens == (kind.startswith("payment.") and kind != "payment.refunded")
+    assert meaning.occurred_at == 1790000300.0
+
+
+def test_other_kinds_say_nothing() -> None:
+    assert interpret("invoice.paid") == Meaning()
+
+
+@pytest.mark.parametrize("kind", ["payment.teleported", "refund.lost", "dispute.x"])
+def test_unknown_kind(kind: str) -> None:
+    with pytest.raises(UninterpretableError) as refused:
+        interpret(kind)
+    assert refused.value.reason == Reason.UNKNOWN_KIND
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("payment.captured", {"amount": None}),
+        ("payment.captured", {"currency": None}),
+        ("payment.captured", {"payment_id": None}),
+        ("payment.captured", {"amount": "10"}),
+        ("payment.created", {"amount": -1}),
+        ("refund.succeeded", {}),
+        ("dispute.opened", {}),
+        ("payment.created", {"reference": "\x00"}),
+    ],
+    ids=range(8),
+)
+def test_undecodable(kind: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(UninterpretableError) as refused:
+        interpret(kind, **changes)
+    assert refused.value.reason == Reason.UNDECODABLE
+
+
+@pytest.mark.parametrize("kind", ["payment.created", "invoice.paid"])
+def test_a_body_of_another_kind(kind: str) -> None:
+    with pytest.raises(UninterpretableError, match="undecodable"):
+        providers.interpret("standard_webhooks", kind, b'{"type": "payment.captured", "data": {}}')
+
+
+@pytest.mark.parametrize("timestamp", ["yesterday", 7, None, "2026-09-21T14:18:20", "0001-01-01T00:00:00+23:59"])
+def test_an_unreadable_time_is_no_time(timestamp: Any) -> None:
+    body = {"type": "payment.created", "timestamp": timestamp, "data": {"payment_id": "p"}}
+    meaning = providers.interpret("standard_webhooks", "payment.created", json.dumps(body).encode())
+    assert meaning.occurred_at is None

@@ -1,0 +1,277 @@
+"""What each of Stripe's kinds comes to as facts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import providers
+from schemas.dead_letter import Reason
+from schemas.errors import UninterpretableError
+from schemas.facts import AMOUNT_MAX, Fact, FactKind, Meaning, Ref, RefKind
+
+pytestmark = pytest.mark.unit
+
+INTENT: dict[str, Any] = {
+    "id": "pi_1",
+    "object": "payment_intent",
+    "amount": 1000,
+    "amount_capturable": 0,
+    "amount_received": 0,
+    "currency": "eur",
+    "latest_charge": "ch_1",
+    "metadata": {"order_id": "ORD-1"},
+}
+CHARGE: dict[str, Any] = {
+    "id": "ch_1",
+    "object": "charge",
+    "amount": 1000,
+    "amount_captured": 0,
+    "amount_refunded": 0,
+    "captured": False,
+    "currency": "eur",
+    "payment_intent": "pi_1",
+    "metadata": {"order_id": "ORD-1"},
+}
+REFUND = {"id": "re_1", "amount": 400, "currency": "eur", "payment_intent": "pi_1", "charge": "ch_1"}
+DISPUTE = {"id": "du_1", "amount": 1000, "currency": "eur", "payment_intent": "pi_1", "charge": "ch_1"}
+SESSION = {"id": "cs_1", "payment_intent": None, "client_reference_id": "ORD-1"}
+
+REFS = (Ref(RefKind.PAYMENT, "pi_1"), Ref(RefKind.CHARGE, "ch_1"), Ref(RefKind.REFERENCE, "ORD-1"))
+
+TERMS = Fact(FactKind.TERMS, "amount", "provider", 1000)
+AUTHORIZED = Fact(FactKind.AUTHORIZATION, "pi_1", "authorized", 1000)
+CAPTURED = Fact(FactKind.CAPTURE, "pi_1", "succeeded", 1000)
+PAID = Fact(FactKind.ATTEMPT, "ch_1", "succeeded")
+FAILED = Fact(FactKind.ATTEMPT, "ch_1", "failed")
+
+
+def progress(state: str) -> Fact:
+    return Fact(FactKind.PROGRESS, "pi_1", state)
+
+
+def void(state: str, key: str = "pi_1") -> Fact:
+    return Fact(FactKind.VOID, key, state)
+
+
+def refund(state: str, key: str = "re_1", amount: int = 400) -> Fact:
+    return Fact(FactKind.REFUND, key, state, amount)
+
+
+def refund_total(amount: int) -> Fact:
+    return Fact(FactKind.REFUND_TOTAL, "pi_1", "succeeded", amount)
+
+
+def dispute(state: str) -> Fact:
+    return Fact(FactKind.DISPUTE, "du_1", state)
+
+
+def funds(state: str) -> Fact:
+    return Fact(FactKind.DISPUTE_FUNDS, "du_1", state, 1000)
+
+
+def interpret(kind: str, thing: Any, **changes: Any) -> Meaning:
+    body = {"id": "evt_1", "type": kind, "created": 1790000000, "data": {"object": {**thing, **changes}}}
+    return providers.interpret("stripe", kind, json.dumps(body).encode())
+
+
+FACTS = [
+    ("payment_intent.created", INTENT, {}, (TERMS, progress("created"))),
+    ("payment_intent.requires_action", INTENT, {}, (TERMS, progress("requires_action"))),
+    ("payment_intent.processing", INTENT, {}, (TERMS, progress("processing"))),
+    ("payment_intent.partially_funded", INTENT, {}, ()),
+    ("payment_intent.amount_capturable_updated", INTENT, {"amount_capturable": 1000}, (TERMS, AUTHORIZED, PAID)),
+    (
+        "payment_intent.amount_capturable_updated",
+        INTENT,
+        {"amount_capturable": 700, "amount_received": 300},
+        (TERMS, AUTHORIZED, PAID),
+    ),
+    ("payment_intent.amount_capturable_updated", INTENT, {}, ()),
+    ("payment_intent.succeeded", INTENT, {"amount_received": 1000}, (TERMS, AUTHORIZED, CAPTURED, PAID)),
+    (
+        "payment_intent.succeeded",
+        INTENT,
+        {"amount_received": 300, "latest_charge": None},
+        (TERMS, AUTHORIZED, Fact(FactKind.CAPTURE, "pi_1", "succeeded", 300)),
+    ),
+    (
+        "payment_intent.succeeded",
+        INTENT,
+        {"amount_received": 1100, "latest_charge": {"id": "ch_1"}},
+        (
+            TERMS,
+            Fact(FactKind.AUTHORIZATION, "pi_1", "authorized", 1100),
+            Fact(FactKind.CAPTURE, "pi_1", "succeeded", 1100),
+            PAID,
+        ),
+    ),
+    ("payment_intent.payment_failed", INTENT, {}, (TERMS, FAILED)),
+    (
+        "payment_intent.payment_failed",
+        INTENT,
+        {"latest_charge": None, "last_payment_error": {"charge": "ch_1"}},
+        (TERMS, FAILED),
+    ),
+    (
+        "payment_intent.payment_failed",
+        INTENT,
+        {"latest_charge": None},
+        (TERMS, Fact(FactKind.ATTEMPT, "pi_1", "failed")),
+    ),
+    ("payment_intent.canceled", INTENT, {}, (TERMS, void("canceled"))),
+    ("charge.pending", CHARGE, {}, (TERMS, progress("processing"))),
+    ("charge.succeeded", CHARGE, {}, (TERMS, AUTHORIZED, PAID)),
+    ("charge.succeeded", CHARGE, {"captured": True, "amount_captured": 1000}, (TERMS, AUTHORIZED, CAPTURED, PAID)),
+    ("charge.captured", CHARGE, {"captured": True, "amount_captured": 1000}, (TERMS, AUTHORIZED, CAPTURED, PAID)),
+    ("charge.failed", CHARGE, {}, (TERMS, FAILED)),
+    ("charge.expired", CHARGE, {}, (TERMS, void("expired"))),
+    ("charge.updated", CHARGE, {}, ()),
+    ("charge.refunded", CHARGE, {"amount_refunded": 1000}, (void("canceled"),)),
+    (
+        "charge.refunded",
+        CHARGE,
+        {"captured": True, "amount_captured": 1000, "amount_refunded": 400},
+        (refund_total(400),),
+    ),
+    (
+        "charge.refunded",
+        CHARGE,
+        {"captured": True, "amount_captured": None, "amount_refunded": 400},
+        (refund_total(400),),
+    ),
+    # A partial capture: 700 of the 1000 refunded are the rest that was released.
+    ("charge.refunded", CHARGE, {"captured": True, "amount_captured": 300, "amount_refunded": 700}, ()),
+    (
+        "charge.refunded",
+        CHARGE,
+        {"captured": True, "amount_captured": 300, "amount_refunded": 800},
+        (refund_total(100),),
+    ),
+    (
+        "charge.refunded",
+        CHARGE,
+        {
+            "captured": True,
+            "amount_captured": 1000,
+            "amount_refunded": 400,
+            "refunds": {"data": [{"id": "re_1", "amount": 400, "status": "succeeded"}]},
+        },
+        (refund_total(400), refund("succeeded")),
+    ),
+    ("refund.created", REFUND, {"status": "pending"}, (refund("pending"),)),
+    ("refund.created", REFUND, {"status": "requires_action"}, (refund("pending"),)),
+    ("refund.updated", REFUND, {"status": "succeeded"}, (refund("succeeded"),)),
+    ("refund.updated", REFUND, {"status": "canceled"}, (refund("canceled"),)),
+    ("charge.refund.updated", REFUND, {"status": "succeeded"}, (refund("succeeded"),)),
+    ("refund.failed", REFUND, {"status": "failed"}, (refund("failed"),)),
+    ("charge.dispute.created", DISPUTE, {"status": "warning_needs_response"}, (dispute("inquiry"),)),
+    ("charge.dispute.created", DISPUTE, {"status": "needs_response"}, (dispute("open"),)),
+    ("charge.dispute.updated", DISPUTE, {"status": "under_review"}, (dispute("under_review"),)),
+    ("charge.dispute.funds_withdrawn", DISPUTE, {"status": "needs_response"}, (dispute("open"), funds("withdrawn"))),
+    ("charge.dispute.funds_reinstated", DISPUTE, {"status": "won"}, (dispute("won"), funds("reinstated"))),
+    ("charge.dispute.closed", DISPUTE, {"status": "won"}, (dispute("won"),)),
+    ("charge.dispute.closed", DISPUTE, {"status": "lost"}, (dispute("lost"),)),
+    ("charge.dispute.closed", DISPUTE, {"status": "prevented"}, (dispute("prevented"),)),
+    ("charge.dispute.closed", DISPUTE, {"status": "warning_closed"}, (dispute("prevented"),)),
+    ("checkout.session.expired", SESSION, {}, (void("expired", "cs_1"),)),
+    ("checkout.session.expired", SESSION, {"payment_intent": "pi_1"}, (void("expired"),)),
+    ("checkout.session.expired", SESSION, {"client_reference_id": None}, ()),
+    ("checkout.session.completed", SESSION, {}, ()),
+    ("customer.updated", {}, {}, ()),
+    ("payout.paid", {}, {}, ()),
+]
+
+
+@pytest.mark.parametrize(("kind", "thing", "changes", "facts"), FACTS, ids=[f"{n}-{c[0]}" for n, c in enumerate(FACTS)])
+def test_facts(kind: str, thing: Any, changes: dict[str, Any], facts: tuple[Fact, ...]) -> None:
+    meaning = interpret(kind, thing, **changes)
+    assert meaning.facts == facts
+    of_intent_or_charge = kind.startswith(("payment_intent.", "charge.")) and ".dispute." not in kind
+    assert meaning.opens == (bool(facts) and of_intent_or_charge and not kind.startswith("charge.refund"))
+
+
+def test_one_fact_of_two_names() -> None:
+    of_intent = interpret("payment_intent.succeeded", INTENT, amount_received=1000)
+    of_charge = interpret("charge.succeeded", CHARGE, captured=True, amount_captured=1000)
+    assert of_intent == of_charge
+    assert of_intent == Meaning(
+        refs=REFS,
+        facts=(TERMS, AUTHORIZED, CAPTURED, PAID),
+        opens=True,
+        currency="EUR",
+        amount=1000,
+        provider_ref="pi_1",
+        occurred_at=1790000000.0,
+    )
+
+
+def test_a_bare_charge_is_its_own_payment() -> None:
+    meaning = interpret("charge.succeeded", CHARGE, payment_intent=None, metadata=None)
+    assert meaning.refs == (Ref(RefKind.PAYMENT, "ch_1"), Ref(RefKind.CHARGE, "ch_1"))
+    assert meaning.facts[1].key == meaning.provider_ref == "ch_1"
+    refunded = interpret("refund.updated", REFUND, payment_intent=None, status="succeeded")
+    assert refunded.refs == meaning.refs
+
+
+def test_reference_beats_order_id() -> None:
+    meaning = interpret("payment_intent.created", INTENT, metadata={"reference": "R", "order_id": "O"})
+    assert meaning.refs[-1] == Ref(RefKind.REFERENCE, "R")
+
+
+UNDECODABLE: list[tuple[str, Any, dict[str, Any]]] = [
+    ("payment_intent.created", INTENT, {"id": None}),
+    ("payment_intent.created", INTENT, {"id": "x" * 256}),
+    ("payment_intent.created", INTENT, {"id": "pi\x00"}),
+    ("payment_intent.created", INTENT, {"metadata": {"order_id": "half \ud83d"}}),
+    ("payment_intent.created", INTENT, {"metadata": {"order_id": "x" * 256}}),
+    ("payment_intent.created", INTENT, {"amount": None}),
+    ("payment_intent.created", INTENT, {"amount": "1000"}),
+    ("payment_intent.created", INTENT, {"amount": 10.0}),
+    ("payment_intent.created", INTENT, {"amount": True}),
+    ("payment_intent.created", INTENT, {"amount": -1}),
+    ("payment_intent.created", INTENT, {"amount": AMOUNT_MAX + 1}),
+    ("payment_intent.created", INTENT, {"amount": 10**30}),
+    ("payment_intent.created", INTENT, {"currency": "euro"}),
+    ("payment_intent.created", INTENT, {"currency": None}),
+    (
+        "payment_intent.amount_capturable_updated",
+        INTENT,
+        {"amount_capturable": AMOUNT_MAX, "amount_received": AMOUNT_MAX},
+    ),
+    ("charge.succeeded", CHARGE, {"captured": "yes"}),
+    ("charge.captured", CHARGE, {"amount_captured": None}),
+    ("refund.updated", REFUND, {"status": "lost"}),
+    ("refund.updated", REFUND, {"status": ["succeeded"]}),
+    ("refund.updated", REFUND, {"status": "succeeded", "payment_intent": None, "charge": None}),
+    ("charge.dispute.created", DISPUTE, {"status": {}}),
+]
+
+
+@pytest.mark.parametrize(("kind", "thing", "changes"), UNDECODABLE, ids=range(len(UNDECODABLE)))
+def test_undecodable(kind: str, thing: Any, changes: dict[str, Any]) -> None:
+    with pytest.raises(UninterpretableError) as refused:
+        interpret(kind, thing, **changes)
+    assert refused.value.reason == Reason.UNDECODABLE
+
+
+@pytest.mark.parametrize("kind", ["payment_intent.teleported", "charge.dispute.new", "refund.lost", "charge.x"])
+def test_unknown_kind_of_a_payment_family(kind: str) -> None:
+    with pytest.raises(UninterpretableError) as refused:
+        interpret(kind, CHARGE)
+    assert refused.value.reason == Reason.UNKNOWN_KIND
+
+
+@pytest.mark.parametrize("kind", ["", "unknown", "customer.created", "charge.succeeded"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"type": "payout.paid", "data": {"object": {}}}'])
+def test_a_body_that_is_not_of_its_kind(kind: str, body: bytes) -> None:
+    with pytest.raises(UninterpretableError) as refused:
+        providers.interpret("stripe", kind, body)
+    assert refused.value.reason == Reason.UNDECODABLE
+
+
+def test_a_cut_emoji_elsewhere_hides_nothing() -> None:
+    meaning = interpret("payment_intent.created", INTENT, description="half \ud83d")
+    assert meaning.facts == (TERMS, progress("created"))
