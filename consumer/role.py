@@ -53,7 +53,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         if consumer is None:
             return
         stack.push_async_callback(consumer.stop)
-        lanes = _lanes(pool, settings)
+        lanes = make_lanes(pool, settings)
         worker = Worker(consumer, lanes, settings.consumer)
         consumer.subscribe([topic.name for topic in topics.CONSUMED], listener=worker)
         _show(probe, worker, lanes, settings)
@@ -69,7 +69,8 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
                     watcher.cancel()
 
 
-def _lanes(pool: Pool, settings: Settings) -> Lanes:
+def make_lanes(pool: Pool, settings: Settings) -> Lanes:
+    """Put together what settles batches."""
     limits = settings.consumer
     marks = Marks(
         pool,
@@ -101,13 +102,13 @@ async def _close_pool(pool: Pool, seconds: float) -> None:
         pool.terminate()
 
 
-async def _open_consumer(settings: Settings) -> AIOKafkaConsumer:
-    await ensure_topics(settings.kafka)
+def make_consumer(settings: Settings, group: str = topics.CONSUMER_GROUP) -> AIOKafkaConsumer:
+    """Make the client of one group member; it is not started yet."""
     limits = settings.consumer
     session_ms = int(limits.session_timeout_seconds * 1000)
-    consumer = AIOKafkaConsumer(
+    return AIOKafkaConsumer(
         bootstrap_servers=bootstrap_of(settings.kafka),
-        group_id=topics.CONSUMER_GROUP,
+        group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
@@ -118,6 +119,11 @@ async def _open_consumer(settings: Settings) -> AIOKafkaConsumer:
         fetch_max_bytes=limits.batch_bytes_max,
         fetch_max_wait_ms=int(limits.fetch_wait_seconds * 1000),
     )
+
+
+async def _open_consumer(settings: Settings) -> AIOKafkaConsumer:
+    await ensure_topics(settings.kafka)
+    consumer = make_consumer(settings)
     try:
         await consumer.start()
     except KafkaError as error:

@@ -45,6 +45,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._generation = 0
         self.progress_at = time.monotonic()
         self.lag = 0
+        self.records_settled = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set, then drain."""
@@ -121,6 +122,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         if halted:
             self._consumer.pause(*{TopicPartition(*place) for place in halted} & self._consumer.assignment())
         self.progress_at = time.monotonic()
+        self.records_settled += len(records)
 
     def _commit_when_due(self) -> None:
         """Commit in the background, one commit at a time: a commit waits for the broker, settling does not."""

@@ -61,7 +61,7 @@ def verdict(watch: Watch, now: float, settings: RoleSettings) -> Verdict:
 def pause_before(ends_in_row: int, settings: RoleSettings) -> float:
     """Return how long to wait before a role starts again: twice as long each time, bounded."""
     return min(
-        settings.restart_backoff_initial_seconds * 2 ** min(ends_in_row, 16), settings.restart_backoff_max_seconds
+        settings.restart_backoff_initial_seconds * 2.0 ** min(ends_in_row, 16), settings.restart_backoff_max_seconds
     )
 
 

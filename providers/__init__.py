@@ -83,9 +83,9 @@ def interpret(provider: str, kind: str, body: bytes) -> Meaning:
     found = find(provider)
     if found is None:
         raise LookupError(f"{provider!r} is no provider")
-    if found.interpret is None:
-        return Meaning()
     try:
+        if found.interpret is None:
+            return _says_nothing(kind, body)
         return checked(found.interpret(kind, body))
     except UninterpretableError:
         raise
@@ -93,6 +93,13 @@ def interpret(provider: str, kind: str, body: bytes) -> Meaning:
         raise undecodable(f"interpreting raised {type(error).__name__}") from error
     except Exception as error:
         raise UninterpretableError(Reason.UNEXPECTED, f"interpreting raised {type(error).__name__}") from error
+
+
+def _says_nothing(kind: str, body: bytes) -> Meaning:
+    """Return the empty meaning of a provider whose events are not about payments; an event of no kind is broken."""
+    if not kind or not body:
+        raise undecodable("the event names no kind, or its body is empty")
+    return Meaning()
 
 
 def _normalised(headers: HeaderValues) -> dict[str, tuple[str, ...]]:

@@ -30,7 +30,8 @@ from providers.core.meaning import (
     unknown_kind,
 )
 from providers.core.proof import hmac_base64, live_secrets, need_header, need_match, to_bytes
-from providers.core.reading import decode, read_json, repaired, text_at, value_at
+from providers.core.reading import decode, read_json, text_at, value_at
+from providers.core.slices import own_slices
 from schemas.errors import SignatureRejected
 from schemas.facts import Fact, FactKind, Meaning, RefKind
 
@@ -117,16 +118,7 @@ def _slices(body: bytes, items: bytes) -> list[bytes]:
     wrappers = decode(_WRAPPERS, items)
     if not wrappers:
         raise SignatureRejected("malformed_body", "notificationItems is no list of items")
-    slices, position, source = [], 0, body
-    for wrapper in wrappers:
-        item = bytes(wrapper.item)
-        start = source.find(item, position)
-        if start < 0:  # characters of it had to be repaired: the repaired body has the same offsets
-            source = repaired(body)
-            start = source.find(item, position)
-        position = start + len(item)
-        slices.append(body[start:position])
-    return slices
+    return own_slices(body, [bytes(wrapper.item) for wrapper in wrappers])
 
 
 def _item_notification(body: bytes, keys: list[bytes], accounts: frozenset[str]) -> Notification:

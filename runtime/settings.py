@@ -185,7 +185,8 @@ class OpsSettings(Group):
     lookup_timeout_seconds: Seconds = 8.0
     disk_free_bytes_min: Count = 1024 * 1024 * 1024
     clock_skew_seconds_max: Seconds = 2.0
-    board_interval_seconds: Seconds = 1.0
+    board_interval_seconds: Seconds = 2.0
+    report_interval_seconds: Seconds = 5.0
     timeline_rows_max: Count = 1000
     problems_max: Count = 20
 
@@ -203,6 +204,7 @@ class SampleSettings(Group):
     start_seconds_max: Seconds = 60.0
     settle_seconds_max: Seconds = 180.0
     settle_interval_seconds: Seconds = 0.3
+    quiet_seconds_max: Seconds = 15.0
 
 
 class LogSettings(Group):

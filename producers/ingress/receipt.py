@@ -43,11 +43,16 @@ class HeadTooLargeError(Exception):
     """A head over its bound."""
 
 
-def need_one_framing(headers: list[tuple[bytes, bytes]], http_version: str) -> None:
-    """Raise AmbiguousFramingError where two readers could disagree on the body's end (RFC 9112, 6.1 and 6.3)."""
-    lengths = sum(name == b"content-length" for name, _ in headers)
-    codings = sum(name == b"transfer-encoding" for name, _ in headers)
-    if lengths + codings > 1 or (codings and http_version == "1.0"):
+def need_one_framing(headers: list[tuple[bytes, bytes]], http_version: str, *, upgrade: bool) -> None:
+    """Raise AmbiguousFramingError where two readers could disagree on the body's end (RFC 9112, 6.1 and 6.3).
+
+    A body behind an upgrade counts as such: the parser takes what follows the head for the other protocol's.
+    """
+    lengths = [value for name, value in headers if name == b"content-length"]
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if len(lengths) + len(codings) > 1 or (codings and http_version == "1.0"):
+        raise AmbiguousFramingError
+    if upgrade and (codings or lengths not in ([], [b"0"])):
         raise AmbiguousFramingError
 
 
@@ -100,9 +105,10 @@ class ReceiptProtocol(HttpToolsProtocol):
             return
         if self._timer is None and (self.cycle is None or self.cycle.response_complete):
             self._arm()
-        began_before = self._in_head
+        cycle = self.cycle
         super().data_received(data)
-        if self._in_head and began_before and not self._deaf:
+        # A head that began behind another request in the same read is counted from the next read on.
+        if self._in_head and self.cycle is cycle and not self._deaf:
             self._head_bytes += len(data)
             if self._head_bytes > self.bounds.head_bytes_max:
                 self._problem = problems.HEAD_TOO_LARGE
@@ -122,7 +128,7 @@ class ReceiptProtocol(HttpToolsProtocol):
         except HeadTooLargeError:
             self._problem = problems.HEAD_TOO_LARGE
             raise
-        need_one_framing(self.headers, self.parser.get_http_version())
+        need_one_framing(self.headers, self.parser.get_http_version(), upgrade=self.parser.should_upgrade())
         super().on_headers_complete()
         self.cycle.transport = cast("asyncio.Transport", _CycleTransport(self.transport, self._close))
 

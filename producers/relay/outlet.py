@@ -62,9 +62,13 @@ async def _publish(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> N
         count = counts[record.topic]
         partition = partition_of(record.key, count) if record.key is not None else record.spread % count
         places[record.topic, partition].append(record)
-    async with asyncio.TaskGroup() as group:
-        for (topic, partition), rows in places.items():
-            group.create_task(_publish_partition(producer, topic, partition, rows))
+    outcomes = await asyncio.gather(
+        *(_publish_partition(producer, topic, partition, rows) for (topic, partition), rows in places.items()),
+        return_exceptions=True,
+    )
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
 
 
 async def _publish_partition(
@@ -77,7 +81,7 @@ async def _publish_partition(
         while position < len(records):
             record = records[position]
             appended = batch.append(
-                timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers
+                timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=list(record.headers)
             )
             if appended is None:
                 break

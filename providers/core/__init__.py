@@ -7,6 +7,7 @@ No provider is named here. What only one provider needs belongs in that provider
 - `proof` (`verify`): live secrets (empty ones fail closed), keyed hashes, compares that never raise, the time window.
 - `reading` (both): one tolerant JSON decoder; `text_at` walks to an identity; `storable` tells what may be an id.
 - `meaning` (`interpret`): needed fields or `undecodable`, amounts in minor units, refs; `checked` guards every meaning.
+- `slices` (`verify`): the own bytes of each event of a body that holds several.
 - `money` (`interpret`): amounts written in major units, by the currency's ISO 4217 exponent.
 
 How a file uses them: `verify` calls `live_secrets` first, then checks the raw bytes, then reads the identity with

@@ -1,0 +1,80 @@
+"""What the contenders settle: the lives of many payments in Stripe's own shapes, and how each must end.
+
+5 % of the events come twice, 5 % out of order, 0.1 % are poison: genuine deliveries that are no JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from ops.sample import stripe
+from ops.sample.story import tell
+from producers.ingress.records import Arrival, Outgoing, build
+from providers.core.contract import Notification
+
+if TYPE_CHECKING:
+    from ops.sample.post import Life, Post
+    from ops.sample.story import End
+
+DUPLICATE_SHARE: Final = 0.05
+LATE_SHARE: Final = 0.05
+POISON_SHARE: Final = 0.001
+OVERLAP_EVENTS: Final = 2000.0
+"""How many events of other payments run beside one payment's life."""
+LATE_EVENTS: Final = 500.0
+STARTED_AT: Final = 1_790_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Records to publish, in order, and what must stand in the books afterwards."""
+
+    records: tuple[Outgoing, ...]
+    events: int
+    poison: int
+    ends: dict[str, End]
+
+
+def make_workload(events_min: int, seed: int) -> Workload:
+    """Make at least `events_min` records; the same arguments give the same workload."""
+    rng = Random(seed)  # noqa: S311 - ids of a benchmark, not secrets
+    placed: list[tuple[float, Outgoing]] = []
+    ends: dict[str, End] = {}
+    distinct = poison = 0
+    while len(placed) < events_min:
+        life = stripe.live(rng, tell(rng, stripe.COURSES), STARTED_AT)
+        ends[life.provider_ref] = life.end
+        distinct += len(life.posts)
+        placed += _placed(rng, life, at=len(placed))
+        if rng.random() < POISON_SHARE * len(life.posts):
+            placed.append((len(placed), _record(f"evt_poison_{poison}", None, None, b"\x00 no JSON")))
+            poison += 1
+    placed.sort(key=lambda one: one[0])
+    return Workload(tuple(record for _, record in placed), distinct, poison, ends)
+
+
+def _placed(rng: Random, life: Life, at: int) -> list[tuple[float, Outgoing]]:
+    """Spread a life over the events of its neighbours; some come late, some come again."""
+    placed = []
+    step = OVERLAP_EVENTS / max(len(life.posts), 1)
+    for number, post in enumerate(life.posts):
+        when = at + step * number
+        if rng.random() < LATE_SHARE:
+            when += LATE_EVENTS + step
+        placed.append((when, _outgoing(post, life.provider_ref)))
+        if rng.random() < DUPLICATE_SHARE:
+            placed.append((when + rng.uniform(0, OVERLAP_EVENTS), _outgoing(stripe.again(post), life.provider_ref)))
+    return placed
+
+
+def _outgoing(post: Post, payment_ref: str) -> Outgoing:
+    event_id = post.events[0].event_id
+    kind = post.body.rpartition(b'"type": "')[2].partition(b'"')[0].decode()
+    return _record(event_id, kind, payment_ref, post.body)
+
+
+def _record(event_id: str, kind: str | None, payment_ref: str | None, body: bytes) -> Outgoing:
+    notification = Notification(event_id, kind, payment_ref, body)
+    return build([notification], Arrival(stripe.NAME, STARTED_AT))[0]

@@ -1,0 +1,266 @@
+"""`ratchet up`: brokers, schema, topics, roles, the sample and its books; everything ends with it.
+
+The order of the start is the order of the `async with` blocks; a signal cancels the innermost one, so that the end runs
+backwards: the roles first, then the brokers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import aiohttp
+import typer
+from rich.table import Table
+
+from ops import endpoints
+from ops.board import Teller, wants_board
+from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
+from ops.roles import ROLES
+from ops.run_sample import choose_signers, make_run
+from ops.supervisor import Supervisor, last_line
+from runtime.health import join_address, split_address
+from runtime.lifecycle import EXIT_FORCED, read_run_file
+from schemas.errors import SettingsError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+    from pathlib import Path
+
+    from ops.run_sample import Run
+    from runtime.settings import Settings
+
+ENDS_IN_ROW_MAX = 4
+"""Ends of a role before it was ever healthy, after which `up` gives up: something is wrong that a restart won't mend."""
+READY_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    once: bool
+    sample: bool
+    as_json: bool
+
+
+@contextlib.contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Hold the home for one `up`; the kernel gives it back with the process. Raises SettingsError where one runs."""
+    path = home / "run" / "up.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise SettingsError(
+                f"`ratchet up` runs in {home} already (pid {file.read().strip() or 'unknown'}); "
+                "stop it first, or set RATCHET_HOME to another folder"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+@contextlib.asynccontextmanager
+async def brokers(settings: Settings, teller: Teller) -> AsyncIterator[Settings]:
+    """Yield the settings with endpoints: those configured, those of a stack that runs here, or of one of our own."""
+    if not settings.embedded() or endpoints.running_stack(settings):
+        yield endpoints.found(settings)
+        return
+    from runtime.stack import Stack, watch
+
+    stack, stop = Stack(settings.home, settings.stack), asyncio.Event()
+    teller.report("starting Kafka, Postgres and Redis")
+    found = await stack.start()
+    watching = asyncio.create_task(watch(stack, stop, settings.stack, teller.report))
+    try:
+        yield endpoints.with_endpoints(settings, found)
+    finally:
+        stop.set()
+        teller.report("stopping Kafka, Postgres and Redis")
+        await asyncio.gather(watching, return_exceptions=True)
+        await stack.stop()
+
+
+async def prepare(settings: Settings, teller: Teller) -> None:
+    """Bring the schema up to date, where we may, and make sure of the topics."""
+    from runtime.kafka import ensure_topics
+    from runtime.migrations import migrate_up
+
+    if settings.postgres.owner_dsn is not None:
+        for title in await migrate_up(endpoints.owner_dsn(settings), endpoints.app_role(settings)):
+            teller.report(f"migrated: {title}")
+    await _with_patience(settings.sample.start_seconds_max, lambda: ensure_topics(settings.kafka))
+
+
+async def _with_patience(seconds: float, attempt: Any) -> None:
+    """Try until it works; raise the last UnavailableError past the bound: a broker just started may need a moment."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            await attempt()
+        except UnavailableError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(READY_POLL_SECONDS)
+        else:
+            return
+
+
+def fixed_bind(bind: str) -> str:
+    """Return an address whose port is decided, so that a role that comes back has the one it had."""
+    host, port = split_address(bind)
+    if port:
+        return bind
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return join_address(host, probe.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def roles(settings: Settings, extra: Mapping[str, str], teller: Teller) -> AsyncIterator[Supervisor]:
+    """Run every role while the context lasts."""
+    bind = {"RATCHET_INGRESS__BIND": fixed_bind(settings.ingress.bind)}
+    supervisor = Supervisor(settings, endpoints.environment(settings) | bind | dict(extra), teller.report)
+    supervisor.start(tuple(ROLES))
+    try:
+        yield supervisor
+    finally:
+        teller.report("stopping the roles")
+        await supervisor.stop()
+
+
+async def door_of(settings: Settings, supervisor: Supervisor) -> str:
+    """Wait until the ingress takes webhooks; return its URL. Raise UnavailableError with its last words otherwise."""
+    deadline = time.monotonic() + settings.sample.start_seconds_max
+    timeout = aiohttp.ClientTimeout(total=settings.role.probe_timeout_seconds)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            run_file = read_run_file(settings.home, "ingress")
+            if run_file and run_file.address and await _answers(session, f"http://{run_file.address}/readyz"):
+                return f"http://{run_file.address}"
+            give_up_on_failing(supervisor)
+            if time.monotonic() > deadline:
+                raise UnavailableError(f"the ingress does not get ready: {last_line(supervisor.log_path('ingress'))}")
+            await asyncio.sleep(READY_POLL_SECONDS)
+
+
+def give_up_on_failing(supervisor: Supervisor) -> None:
+    """Raise UnavailableError for a role that ends again and again without ever having been healthy."""
+    for kept in supervisor.roles.values():
+        if kept.ends_in_row >= ENDS_IN_ROW_MAX and kept.watch.healthy_at is None:
+            path = supervisor.log_path(kept.role)
+            raise UnavailableError(f"{kept.role} does not start: {last_line(path)} (see {path})")
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return response.ok
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+def books_table(document: Mapping[str, Any]) -> Table:
+    """Return a run's books as people read them."""
+    title = "the books balance" if document["balanced"] else "THE BOOKS DO NOT BALANCE"
+    table = Table(title=f"{title} ({document['requests']:,} requests in {document['seconds']:g} s)")
+    table.add_column("what became of it")
+    table.add_column("events", justify="right")
+    rows = [*document["outcome"].items(), ("duplicates", document["duplicates"])]
+    rows += [(f"refused: {reason}", number) for reason, number in document["refused"].items()]
+    for name, number in rows:
+        table.add_row(name.replace("_", " "), f"{number:,}")
+    table.add_section()
+    table.add_row("posted", f"{document['posted']:,}")
+    for problem in document["problems"]:
+        table.add_row(f"[red]{problem}[/]", "")
+    return table
+
+
+async def _sample(run: Run, supervisor: Supervisor, teller: Teller, options: Options) -> int:
+    """Run the sample and show its books; return 0 where they balance."""
+    door = await door_of(run.settings, supervisor)
+    teller.run = run
+    teller.report(f"posting {len(run.plan.posts):,} requests of the sample to {door}")
+    await run.go(door)
+    document = run.document()
+    emit(document, as_json=options.as_json, show=lambda: books_table(document))
+    return EXIT_DONE if document["balanced"] else EXIT_PROBLEM
+
+
+async def _up(settings: Settings, options: Options, teller: Teller) -> int:
+    with alone(settings.home):
+        async with brokers(settings, teller) as found:
+            await prepare(found, teller)
+            signers, secrets = choose_signers(settings) if options.sample else ({}, {})
+            async with roles(found, secrets, teller) as supervisor, teller.showing():
+                status = EXIT_DONE
+                if options.sample:
+                    status = await _sample(make_run(found, signers), supervisor, teller, options)
+                if options.once:
+                    return status
+                teller.report(f"serving at {await door_of(found, supervisor)}; Ctrl-C stops everything")
+                await asyncio.get_running_loop().create_future()
+    return EXIT_DONE  # pragma: no cover - a signal ends the wait above
+
+
+async def _until_signal(settings: Settings, options: Options) -> int:
+    """Run `up`; the first SIGINT or SIGTERM takes it down in order, the second one at once."""
+    teller = Teller(settings, live=wants_board(as_json=options.as_json))
+    body = asyncio.create_task(_up(settings, options, teller))
+
+    def received() -> None:
+        if body.cancelling():
+            os._exit(EXIT_FORCED)
+        body.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, received)
+    try:
+        return await body
+    except asyncio.CancelledError:
+        return EXIT_PROBLEM if options.once else EXIT_DONE
+
+
+def run(settings: Settings, options: Options) -> int:
+    """Run `up` to its end; return the exit status."""
+    factory = None
+    if sys.platform != "win32":
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(_until_signal(settings, options))
+
+
+@command
+def up(
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop when the sample has settled; exit 0 if it balances.")
+    ] = False,
+    no_sample: Annotated[bool, typer.Option("--no-sample", help="Post nothing.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Start everything and serve until Ctrl-C: brokers (unless configured), schema, every role, and the sample."""
+    if once and no_sample:
+        raise SettingsError("--once runs the sample and stops; it makes no sense with --no-sample")
+    return run(endpoints.load(), Options(once=once, sample=not no_sample, as_json=as_json))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("up")(up)

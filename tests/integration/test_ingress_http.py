@@ -1,0 +1,278 @@
+"""The door over HTTP: what it takes, what it refuses, and that the bytes arrive as they were sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import ingress_door as ingress
+import pytest
+
+from producers.ingress.records import digest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.integration
+
+MIB = 1024 * 1024
+DEADLINE_SECONDS = 0.6
+
+
+@pytest.fixture
+async def door(stack: Any, database: Any) -> AsyncIterator[ingress.Door]:
+    bounds = {"receipt_deadline_seconds": DEADLINE_SECONDS, "header_bytes_max": 8192, "linger_seconds": 0.5}
+    async with ingress.open_door(stack.kafka, database.dsn, **bounds) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def tail(stack: Any) -> AsyncIterator[ingress.Tail]:
+    async with ingress.tail(stack.kafka) as following:
+        yield following
+
+
+async def test_a_webhook_arrives_byte_for_byte_with_its_attributes(door: ingress.Door, tail: ingress.Tail) -> None:
+    event_id, body = ingress.event()
+    body = body.replace(b'"pad"', b'  "p\\u00e4d"')
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    before = time.time()
+    status, answer, headers = await door.post(body, "/webhooks/stripe/ACME", traceparent=trace)
+    assert (status, answer) == (202, b'{"accepted":1}')
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "Server" not in headers
+    record = await tail.find(event_id)
+    assert record.value == body
+    assert record.key == f"pi_{event_id[4:]}".encode()
+    attributes = {name: value.decode() for name, value in record.headers}
+    received = attributes.pop("ce_time")
+    assert attributes == {
+        "ce_specversion": "1.0",
+        "ce_id": event_id,
+        "ce_source": "stripe/acme",
+        "ce_type": "payment_intent.succeeded",
+        "content-type": "application/octet-stream",
+        "ce_ratchettrust": "verified",
+        "traceparent": trace,
+    }
+    assert received >= time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(before))
+
+
+@pytest.mark.parametrize("body", [b"", b"no json", b"[]", b'{"id": 7}', b"\xff\x00\xfe"])
+async def test_a_genuine_request_is_taken_whatever_it_holds(
+    door: ingress.Door, tail: ingress.Tail, body: bytes
+) -> None:
+    body += b"" if not body else b" " * (time.time_ns() % 5000)
+    assert (await door.post(body))[:2] == (202, b'{"accepted":1}')
+    record = await tail.find("7" if b"7" in body else digest(body))
+    assert record.value == body
+
+
+async def test_a_forged_request_leaves_nothing(door: ingress.Door, tail: ingress.Tail, caplog: Any) -> None:
+    forged_id, forged = ingress.event()
+    status, answer, headers = await door.post(forged, **ingress.signature(forged, secret="whsec_other"))
+    assert (status, headers["Content-Type"]) == (401, "application/problem+json")
+    assert json.loads(answer)["type"] == "urn:ratchet:problem:signature-rejected"
+    stale_id, stale = ingress.event()
+    assert (await door.post(stale, **ingress.signature(stale, at=time.time() - 301)))[0] == 401
+    good_id, good = ingress.event()
+    assert (await door.post(good))[0] == 202
+    await tail.find(good_id)
+    assert forged_id not in tail.ids()
+    assert stale_id not in tail.ids()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/webhooks/adyen", 404),
+        ("POST", "/webhooks/nobody", 404),
+        ("POST", "/webhooks/stripe/unknown", 404),
+        ("POST", "/webhooks/stripe/acme/more", 404),
+        ("POST", "/webhooks/", 404),
+        ("GET", "/webhooks/stripe", 405),
+        ("PUT", "/webhooks/stripe", 405),
+        ("POST", "/livez", 405),
+        ("GET", "/nothing", 404),
+    ],
+)
+async def test_what_is_not_there_is_a_problem(door: ingress.Door, method: str, path: str, status: int) -> None:
+    async with door.client.request(method, door.url + path, data=b"{}") as response:
+        document = json.loads(await response.read())
+        assert (response.status, document["status"]) == (status, status)
+        assert response.content_type == "application/problem+json"
+        assert ("Allow" in response.headers) == (status == 405)
+
+
+async def test_exactly_one_mebibyte_passes_and_one_more_does_not(door: ingress.Door, tail: ingress.Tail) -> None:
+    event_id, body = ingress.event(size=MIB)
+    assert len(body) == MIB
+    assert (await door.post(body))[0] == 202
+    assert (await tail.find(event_id)).value == body
+    status, answer, headers = await door.post(body + b" ")
+    assert (status, json.loads(answer)["type"]) == (413, "urn:ratchet:problem:body-too-large")
+    assert headers["Connection"] == "close"
+
+
+async def test_an_oversized_chunked_body_is_refused_and_its_sender_reads_the_answer(door: ingress.Door) -> None:
+    chunk = b"%x\r\n" % 65536 + b"x" * 65536 + b"\r\n"
+    head = ingress.raw_request(b"", "Transfer-Encoding: chunked", length=False)
+    answer = await ingress.exchange(door.address, head, *[chunk] * 24, b"0\r\n\r\n")
+    assert ingress.statuses(answer) == [413]
+
+
+async def test_a_chunked_body_without_length_is_taken(door: ingress.Door, tail: ingress.Tail) -> None:
+    event_id, body = ingress.event(size=200_000)
+    head = ingress.raw_request(body, "Transfer-Encoding: chunked", "Connection: close", length=False)[: -len(body)]
+    pieces = [body[at : at + 50_000] for at in range(0, len(body), 50_000)]
+    chunks = [b"%x\r\n" % len(piece) + piece + b"\r\n" for piece in pieces]
+    assert ingress.statuses(await ingress.exchange(door.address, head, *chunks, b"0\r\n\r\n")) == [202]
+    assert (await tail.find(event_id)).value == body
+
+
+async def drip(door: ingress.Door, start: bytes, drop: bytes) -> tuple[bytes, float]:
+    """Send `start`, then a drop every 20 ms until the door closes; return its answer and how long it took."""
+    async with asyncio.timeout(10), ingress.connection(door.address) as (reader, writer):
+        started = time.monotonic()
+        writer.write(start)
+        answer = asyncio.create_task(reader.read())
+        while not answer.done():
+            writer.write(drop)
+            await asyncio.wait({answer}, timeout=0.02)
+        return await answer, time.monotonic() - started
+
+
+@pytest.mark.parametrize(
+    ("start", "drop"),
+    [
+        (b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\nX-Drip: ", b"x"),
+        (b"POST /webhooks/stripe HTTP/1.1\r\n", b"A: b\r\n"),
+        (b"PO", b""),
+        (b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", b"x"),
+        (b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", b""),
+    ],
+)
+async def test_a_request_that_only_drips_is_ended_at_the_deadline(
+    door: ingress.Door, start: bytes, drop: bytes
+) -> None:
+    answer, seconds = await drip(door, start, drop)
+    assert ingress.statuses(answer) == [408]
+    assert b"receipt-timeout" in answer
+    assert DEADLINE_SECONDS * 0.9 <= seconds < DEADLINE_SECONDS + 3
+
+
+@pytest.mark.parametrize(("start", "drop"), [(b"", b""), (b"\r\n", b"\r\n")])
+async def test_a_connection_that_says_nothing_is_closed(door: ingress.Door, start: bytes, drop: bytes) -> None:
+    answer, seconds = await drip(door, start, drop)
+    assert answer == b""
+    assert seconds < DEADLINE_SECONDS + 3
+
+
+async def test_an_idle_kept_connection_can_not_be_dripped_alive(door: ingress.Door) -> None:
+    live = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+    answer, seconds = await drip(door, live, b"\r\n")
+    assert ingress.statuses(answer) == [200]
+    assert seconds < DEADLINE_SECONDS + 3
+
+
+@pytest.mark.parametrize("size", [9_000, 300_000])
+async def test_a_head_over_its_bound_is_refused(door: ingress.Door, size: int) -> None:
+    request = b"GET /livez HTTP/1.1\r\nHost: a\r\nX-Big: " + b"x" * size
+    assert ingress.statuses(await ingress.exchange(door.address, request + b"\r\n\r\n")) == [431]
+    dripped = [request[at : at + 1000] for at in range(0, len(request), 1000)]
+    assert ingress.statuses(await ingress.exchange(door.address, *dripped)) == [431]
+
+
+SMUGGLED = b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 5\r\nContent-Length: 6\r\n",
+        b"Content-Length: 5\r\nContent-Length: 5\r\n",
+        b"Content-Length: 5, 5\r\n",
+        b"Content-Length: +5\r\n",
+        b"Content-Length: 0x5\r\n",
+        b"Content-Length: -1\r\n",
+        b"Content-Length: 99999999999999999999999\r\n",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked, identity\r\n",
+        b"Transfer-Encoding: xchunked\r\n",
+        b"Transfer-Encoding : chunked\r\n",
+        b"Transfer-Encoding:\x0bchunked\r\n",
+        b" Transfer-Encoding: chunked\r\n",
+        b"X: y\nTransfer-Encoding: chunked\r\n",
+        b"X: y\rContent-Length: 5\r\n",
+        b"Content-Length : 5\r\n",
+    ],
+)
+async def test_ambiguous_framing_is_refused_and_nothing_after_it_is_read(door: ingress.Door, head: bytes) -> None:
+    request = b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n0\r\n\r\n" + SMUGGLED
+    answer = await ingress.exchange(door.address, request)
+    assert ingress.statuses(answer) == [400], answer
+    assert b"malformed-request" in answer
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GARBAGE\r\n\r\n",
+        b"POST /webhooks/stripe HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /webhooks/\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_a_400(door: ingress.Door, request_bytes: bytes) -> None:
+    assert ingress.statuses(await ingress.exchange(door.address, request_bytes)) == [400]
+
+
+async def test_pipelined_requests_are_answered_in_order(door: ingress.Door, tail: ingress.Tail) -> None:
+    sent = [ingress.event() for _ in range(3)]
+    requests = b"".join(ingress.raw_request(body) for _, body in sent)
+    answer = await ingress.exchange(door.address, requests + b"BROKEN\r\n\r\n")
+    assert ingress.statuses(answer) == [202, 202, 202]
+    for event_id, _ in sent:
+        await tail.find(event_id)
+
+
+async def test_an_upgrade_is_answered_as_plain_http(door: ingress.Door) -> None:
+    _, body = ingress.event()
+    request = ingress.raw_request(
+        body, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"
+    )
+    assert ingress.statuses(await ingress.exchange(door.address, request)) == [202]
+
+
+async def test_expect_continue_is_asked_for_the_body(door: ingress.Door) -> None:
+    _, body = ingress.event()
+    head = ingress.raw_request(body, "Expect: 100-continue", "Connection: close")[: -len(body)]
+    async with asyncio.timeout(5), ingress.connection(door.address) as (reader, writer):
+        writer.write(head)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+        writer.write(body)
+        assert ingress.statuses(await reader.read()) == [202]
+
+
+async def test_one_canonical_line_a_request(door: ingress.Door, capsys: Any) -> None:
+    import structlog
+
+    with structlog.testing.capture_logs() as lines:
+        _, body = ingress.event()
+        await door.post(body, "/webhooks/stripe/acme?token=querysecret")
+        await door.post(body, **ingress.signature(body, secret="whsec_x"))
+        await ingress.until(lambda: sum(line["event"] == "request" for line in lines) == 2)
+    taken, refused = [line for line in lines if line["event"] == "request"]
+    assert taken["path"] == "/webhooks/{provider}/{account}"
+    assert (taken["provider"], taken["account"], taken["outcome"]) == ("stripe", "acme", "accepted")
+    assert (taken["events"], taken["bytes"], taken["status"]) == (1, len(body), 202)
+    assert (refused["outcome"], refused["reason"], refused["status"]) == ("refused", "bad_signature", 401)
+    assert "querysecret" not in json.dumps(lines)

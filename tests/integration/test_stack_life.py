@@ -1,0 +1,334 @@
+"""The embedded brokers die, hang, lose their starter, and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import psutil
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from runtime.settings import StackSettings
+from runtime.stack import Endpoints, Stack, read_state, read_status, request_stop, serve, watch
+from schemas.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from runtime.stack import StackState
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+NAMES = ("kafka", "postgres", "redis")
+REVIVE_SECONDS = 30.0
+OUTLIVE_SECONDS = 20.0
+STARTER = """
+import asyncio, signal, sys
+from pathlib import Path
+from runtime.stack import serve
+
+async def main():
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await serve(Path(sys.argv[1]), stop, on_ready=lambda _: print("ready", flush=True))
+
+asyncio.run(main())
+"""
+
+
+def starter(home: Path) -> subprocess.Popen[str]:
+    """Start a process that serves the home, and return when it is ready."""
+    process = subprocess.Popen([sys.executable, "-c", STARTER, str(home)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def state_of(home: Path) -> StackState:
+    found = read_state(home)
+    assert found is not None
+    return found
+
+
+async def until(condition: Callable[[], bool], seconds: float) -> float:
+    """Wait for a condition and return how long it took."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, "too late"
+        await asyncio.sleep(0.05)
+    return time.monotonic() - started
+
+
+async def until_back(home: Path, name: str, old_pid: int) -> None:
+    """Wait until another server of that name answers."""
+    deadline = time.monotonic() + REVIVE_SECONDS
+    while True:
+        row = (await read_status(home))[name]
+        if row["state"] == "running" and row["pid"] not in (None, old_pid):
+            return
+        assert time.monotonic() < deadline, f"{name} is not back: {row}"
+        await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def publish(endpoints: Endpoints, topic: str, value: bytes) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=endpoints.kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, 1)])
+    await admin.close()
+    async with AIOKafkaProducer(bootstrap_servers=endpoints.kafka, acks="all", max_request_size=1 << 23) as producer:
+        await producer.send_and_wait(topic, value)
+
+
+async def first_value(endpoints: Endpoints, topic: str) -> bytes:
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=endpoints.kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        record = await asyncio.wait_for(consumer.getone(), 20.0)
+    finally:
+        await consumer.stop()
+    return bytes(record.value)
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """Give this module a home of its own, for the starters that it kills."""
+    path = Path(__file__).parent.parent.parent / ".ratchet-test" / f"life-{os.getpid()}"
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+async def served(home: Path) -> AsyncIterator[subprocess.Popen[str]]:
+    """Serve the home from another process; what the test leaves of it is stopped."""
+    with starter(home) as process:
+        yield process
+        await request_stop(home)
+        process.kill()
+
+
+async def test_all_answer_at_loopback_as_distinct_roles(home: Path, served: subprocess.Popen[str]) -> None:
+    status = await read_status(home)
+    assert {name: row["state"] for name, row in status.items()} == dict.fromkeys(NAMES, "running")
+    assert all(str(row["address"]).startswith("127.0.0.1:") for row in status.values())
+    commands = {name: " ".join(psutil.Process(row["pid"]).cmdline()) for name, row in status.items()}
+    assert "kafka.Kafka" in commands["kafka"]
+    assert "postgres" in commands["postgres"]
+    assert "redis-server" in commands["redis"]
+    endpoints = state_of(home).endpoints
+    who = (
+        "select current_user || ' ' || current_database() || ' ' || (select rolsuper from pg_roles where rolname=user)"
+    )
+    for dsn, expected in (
+        (endpoints.dsn, "ratchet ratchet false"),
+        (endpoints.owner_dsn, "ratchet_owner ratchet false"),
+        (endpoints.superuser_dsn, "postgres postgres true"),
+    ):
+        async with connected(dsn) as connection:
+            assert await connection.fetchval(who) == expected
+    async with connected(endpoints.dsn) as connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("create table intruder ()")
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(endpoints.dsn.replace("ratchet:", "ratchet:not-"))
+
+
+async def test_the_largest_dead_letter_fits(home: Path, served: subprocess.Popen[str], topic_prefix: str) -> None:
+    endpoints, value = state_of(home).endpoints, b"x" * (4 * 1024 * 1024)
+    await publish(endpoints, f"{topic_prefix}large", value)
+    consumer = AIOKafkaConsumer(
+        f"{topic_prefix}large",
+        bootstrap_servers=endpoints.kafka,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=1 << 23,
+    )
+    await consumer.start()
+    try:
+        assert (await asyncio.wait_for(consumer.getone(), 20.0)).value == value
+    finally:
+        await consumer.stop()
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_killed_broker_comes_back_at_its_address_with_its_data(
+    home: Path, served: subprocess.Popen[str], name: str, topic_prefix: str
+) -> None:
+    before, topic = state_of(home), f"{topic_prefix}kept"
+    await publish(before.endpoints, topic, b"kept")
+    async with connected(before.endpoints.superuser_dsn) as connection:
+        await connection.execute(f"create table kept_{name} as select 7 as seven")
+    pid = before.servers[name].pid
+    os.kill(pid, signal.SIGKILL)
+    await until_back(home, name, pid)
+    assert state_of(home).endpoints == before.endpoints
+    async with connected(before.endpoints.superuser_dsn) as connection:
+        assert await connection.fetchval(f"select seven from kept_{name}") == 7
+    assert await first_value(before.endpoints, topic) == b"kept"
+    others = {other: server for other, server in before.servers.items() if other != name}
+    assert {other: state_of(home).servers[other] for other in others} == others, "a living broker was touched"
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_killed_warden_takes_its_broker_along_and_both_come_back(
+    home: Path, served: subprocess.Popen[str], name: str
+) -> None:
+    server = state_of(home).servers[name]
+    warden = psutil.Process(server.pid).parent()
+    assert warden is not None
+    assert "warden.py" in " ".join(warden.cmdline())
+    warden.kill()
+    await until(lambda: not server.alive(), OUTLIVE_SECONDS)
+    await until_back(home, name, server.pid)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_hanging_broker_is_unresponsive_within_seconds(
+    home: Path, served: subprocess.Popen[str], name: str
+) -> None:
+    server = state_of(home).servers[name]
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        status = await read_status(home)
+        assert time.monotonic() - started < 5.0
+        assert status[name]["state"] == "unresponsive"
+        assert status[name]["pid"] == server.pid
+        assert all(row["state"] == "running" for other, row in status.items() if other != name)
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert state_of(home).servers[name] == server, "a hanging broker is not a dead one"
+
+
+async def test_a_second_starter_refuses_and_names_the_first(home: Path, served: subprocess.Popen[str]) -> None:
+    before = state_of(home)
+    with pytest.raises(StackError, match=rf"already runs in .*pid {served.pid}.*ratchet stack down"):
+        await Stack(home).start()
+    assert state_of(home) == before
+    assert all(server.alive() for server in before.servers.values())
+
+
+@pytest.mark.parametrize("hanging", [None, *NAMES])
+async def test_nothing_outlives_a_killed_starter_and_the_next_start_finds_the_data(
+    home: Path, hanging: str | None, topic_prefix: str
+) -> None:
+    with starter(home) as process:
+        before = state_of(home)
+        await publish(before.endpoints, f"{topic_prefix}kept", b"kept")
+        brood = psutil.Process(process.pid).children(recursive=True)
+        assert len(brood) > 2 * len(NAMES)
+        if hanging:
+            os.kill(before.servers[hanging].pid, signal.SIGSTOP)
+        process.kill()
+    await until(lambda: not any(one.is_running() for one in brood), OUTLIVE_SECONDS)
+    assert read_state(home) is None
+    assert {row["state"] for row in (await read_status(home)).values()} == {"stopped"}
+    with starter(home):
+        assert state_of(home).endpoints == before.endpoints
+        assert await first_value(before.endpoints, f"{topic_prefix}kept") == b"kept"
+        assert await request_stop(home)
+
+
+async def test_a_start_right_after_a_kill_waits_for_the_leftovers(home: Path) -> None:
+    with starter(home) as process:
+        before = state_of(home)
+        process.kill()
+    with starter(home):
+        after = state_of(home)
+        assert after.endpoints == before.endpoints
+        assert not any(server.alive() for server in before.servers.values())
+        assert await request_stop(home)
+    assert not await request_stop(home)
+
+
+async def test_a_stack_in_this_process_restarts_and_stops(home: Path) -> None:
+    stack = Stack(home)
+    with pytest.raises(StackError, match="not started"):
+        stack.endpoints()
+    with pytest.raises(StackError, match="not started"):
+        await stack.restart("redis")
+    endpoints = await stack.start()
+    try:
+        before = state_of(home).servers
+        await stack.restart("redis")
+        assert stack.endpoints() == endpoints
+        assert state_of(home).servers["redis"] != before["redis"]
+        os.kill(before["postgres"].pid, signal.SIGKILL)
+        await until(lambda: stack.dead() == ["postgres"], 10.0)
+        assert await stack.revive() == ["postgres"]
+        assert {row["state"] for row in (await stack.status()).values()} == {"running"}
+    finally:
+        await stack.stop()
+    await stack.stop()
+    assert {row["state"] for row in (await stack.status()).values()} == {"stopped"}
+    assert not any(server.alive() for server in before.values())
+
+
+async def test_watching_brings_back_what_dies_and_says_so(home: Path) -> None:
+    said: list[str] = []
+    stop, stack = asyncio.Event(), Stack(home)
+    await stack.start()
+    try:
+        watching = asyncio.ensure_future(watch(stack, stop, StackSettings(), said.append))
+        os.kill(state_of(home).servers["redis"].pid, signal.SIGKILL)
+        await until(lambda: "redis is back" in said, REVIVE_SECONDS)
+        stop.set()
+        await watching
+    finally:
+        await stack.stop()
+    assert said == ["redis has died; starting it again at the same address", "redis is back"]
+
+
+async def test_serving_can_be_stopped_while_it_starts(home: Path) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    await serve(home, stop)
+    assert read_state(home) is None
+    assert {row["state"] for row in (await read_status(home)).values()} == {"stopped"}
+
+
+async def test_serving_stops_when_told_and_failing_to_start_is_told(home: Path) -> None:
+    stop = asyncio.Event()
+    ready: list[Endpoints] = []
+
+    def on_ready(endpoints: Endpoints) -> None:
+        ready.append(endpoints)
+        stop.set()
+
+    await serve(home, stop, on_ready=on_ready)
+    assert len(ready) == 1
+    assert read_state(home) is None
+    impatient = StackSettings(start_timeout_seconds=0.001, probe_timeout_seconds=0.001)
+    with pytest.raises(StackError, match="does not answer"):
+        await serve(home, asyncio.Event(), settings=impatient)
+    assert {row["state"] for row in (await read_status(home)).values()} == {"stopped"}
+
+
+async def test_a_broker_that_cannot_start_says_why_and_nothing_stays(home: Path) -> None:
+    configuration = home / "kafka" / "data" / "meta.properties"
+    good = configuration.read_text()
+    configuration.write_text(good.replace("node.id=1", "node.id=2"))
+    try:
+        with pytest.raises(StackError, match="kafka ended at its start"):
+            await Stack(home).start()
+    finally:
+        configuration.write_text(good)
+    assert {row["state"] for row in (await read_status(home)).values()} == {"stopped"}
