@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec
 import typer
 from rich.console import Console
 
-from schemas.errors import MigrationError, RatchetError, SettingsError
+from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,10 +64,8 @@ def command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
             status = function(*args, **kwargs)
         except SettingsError as error:
             raise fail(str(error), EXIT_USAGE) from None
-        except MigrationError as error:
-            raise fail(str(error), EXIT_PROBLEM) from None
         except RatchetError as error:
-            raise fail(str(error), EXIT_PROBLEM if error.transient else EXIT_USAGE) from None
+            raise fail(str(error), EXIT_PROBLEM) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         if status != EXIT_DONE:

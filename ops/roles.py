@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from runtime.lifecycle import Serve
 
 ROLES: Final[dict[str, str]] = {
-    "ingress": "producers.ingress",
-    "consumer": "consumer.worker",
+    "ingress": "producers.ingress.app",
+    "consumer": "consumer.role",
     "relay": "producers.relay",
 }
 """A role's name and the module whose `serve` does its work."""

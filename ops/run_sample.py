@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ops import books
+from ops.books import Standing
 from ops.lag import by_topic, read_lag
 from ops.sample.plan import PROVIDERS, make_plan
 from ops.sample.send import Progress, Sender
@@ -81,12 +82,12 @@ class Run:
         document = self.books.document(seconds=self.seconds, problems_max=self.settings.ops.problems_max)
         return document | {"seed": self.plan.seed, "retried": self.progress.retried}
 
-    async def _settle(self, letters_before: int) -> books.Standing:
+    async def _settle(self, letters_before: int) -> Standing:
         """Wait until nothing is on the way and every event stands somewhere; bounded, also where nothing moves."""
         results, sample = self.progress.results, self.settings.sample
         keys = {event.key for sent in results for event in sent.post.events}
         deadline, quiet_since = time.monotonic() + sample.settle_seconds_max, time.monotonic()
-        standing = books.Standing()
+        standing = Standing()
         while True:
             self.left = await on_the_way(self.settings)
             now = time.monotonic()

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 ENDS_IN_ROW_MAX = 4
-"""Ends of a role before it was ever healthy, after which `up` gives up: something is wrong that a restart won't mend."""
+"""Ends of a role that was never healthy, after which `up` gives up: a restart won't mend what is wrong."""
 READY_POLL_SECONDS = 0.1
 
 
@@ -208,7 +208,7 @@ async def _up(settings: Settings, options: Options, teller: Teller) -> int:
             signers, secrets = choose_signers(settings) if options.sample else ({}, {})
             async with roles(found, secrets, teller) as supervisor, teller.showing():
                 status = EXIT_DONE
-                if options.sample:
+                if options.sample or options.once:
                     status = await _sample(make_run(found, signers), supervisor, teller, options)
                 if options.once:
                     return status
@@ -256,8 +256,6 @@ def up(
     as_json: AsJson = False,
 ) -> int:
     """Start everything and serve until Ctrl-C: brokers (unless configured), schema, every role, and the sample."""
-    if once and no_sample:
-        raise SettingsError("--once runs the sample and stops; it makes no sense with --no-sample")
     return run(endpoints.load(), Options(once=once, sample=not no_sample, as_json=as_json))
 
 

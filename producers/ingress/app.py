@@ -142,6 +142,7 @@ def _configuration(app: ASGIApp, door: IngressSettings) -> uvicorn.Config:
         lifespan="off",
         interface="asgi3",
         log_config=None,
+        log_level="error",
         access_log=False,
         proxy_headers=False,
         server_header=False,

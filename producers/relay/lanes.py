@@ -40,8 +40,12 @@ class Lane(Protocol):
 
     name: str
 
-    async def read(self, connection: Connection) -> Batch | None:
-        """Return the next rows to publish, or None where there are none."""
+    async def read(self, connection: Connection, behind: Batch | None = None) -> Batch | None:
+        """Return the next rows to publish, or None where there are none.
+
+        `behind` is a batch that is being published: then return what comes after it, or None where only its settling
+        tells.
+        """
         ...
 
     async def settle(self, connection: Connection, batch: Batch, lease: Lease) -> None:
@@ -91,12 +95,16 @@ class CursorLane:
         self._record_of = record_of
         self._full_rows = full_rows
 
-    async def read(self, connection: Connection) -> Batch | None:
-        """Read from the cursor on; see `Lane`."""
+    async def _read_cursor(self, connection: Connection) -> Position:
+        """Return how far the lane has published."""
         cursor = await connection.fetchrow(statement("producers", "read_cursor"), self.name)
         if cursor is None:
             raise RatchetError(f"relay_cursors has no row {self.name!r}; insert it, or restore the table")
-        start = (cursor["relay_xid"], cursor["id"])
+        return cursor["relay_xid"], cursor["id"]
+
+    async def read(self, connection: Connection, behind: Batch | None = None) -> Batch | None:
+        """Read from the cursor on, or from the end of `behind`; see `Lane`."""
+        start = await self._read_cursor(connection) if behind is None else behind.mark.end
         rows = await self._fetch(connection, start, self._settings)
         if not rows:
             return None
@@ -123,8 +131,10 @@ class SpoolLane:
     def __init__(self, settings: RelaySettings) -> None:
         self._settings = settings
 
-    async def read(self, connection: Connection) -> Batch | None:
-        """Read from the oldest on; see `Lane`."""
+    async def read(self, connection: Connection, behind: Batch | None = None) -> Batch | None:
+        """Read from the oldest on, never ahead: a row may settle late that belongs before one read by now."""
+        if behind is not None:
+            return None
         limit = self._settings.batch_records_max
         rows = await connection.fetch(statement("producers", "read_spool"), limit, self._settings.batch_bytes_max)
         if not rows:

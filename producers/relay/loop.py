@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from dataclasses import dataclass, field
@@ -19,9 +20,7 @@ from runtime.postgres import OUTAGE_ERRORS
 from schemas.errors import LeaseLostError, UnavailableError
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from producers.relay.lanes import Lane
+    from producers.relay.lanes import Batch, Lane
     from runtime.lease import Lease
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings
@@ -70,6 +69,7 @@ class LaneLoop:
         self._settings = settings
         self._health = health
         self._outlet = Outlet(settings.kafka)
+        self._following: Batch | None = None
 
     async def run(self, lease: Lease, ending: asyncio.Event) -> None:
         """Carry until `ending`; an outage is waited out, LeaseLostError is raised."""
@@ -89,6 +89,7 @@ class LaneLoop:
         bound = self._settings.postgres.connect_timeout_seconds
         async with self._pool.acquire(timeout=bound) as connection:
             await connection.execute(SESSION)
+            self._following = None
             checked_at = -float("inf")
             while not ending.is_set():
                 if time.monotonic() - checked_at >= self._settings.relay.cluster_check_seconds:
@@ -98,15 +99,14 @@ class LaneLoop:
                     await wait_for_event(ending, self._settings.relay.poll_interval_seconds)
 
     async def turn(self, connection: Connection, lease: Lease) -> bool:
-        """Carry one batch; tell whether the next one should follow at once."""
+        """Carry one batch; tell whether the next turn should follow at once."""
         started = time.monotonic()
-        batch = await self._lane.read(connection)
+        batch, self._following = self._following or await self._lane.read(connection), None
         if batch is None:
             self._health.succeeded(0)
             return False
         read = time.monotonic()
-        if batch.records:
-            await self._outlet.publish(batch.records)
+        following = await self._publish_and_read_on(connection, batch)
         published = time.monotonic()
         await self._lane.settle(connection, batch, lease)
         settled = time.monotonic()
@@ -122,7 +122,19 @@ class LaneLoop:
             more=batch.more,
             fencing_token=lease.token,
         )
+        self._following = following
         return batch.more
+
+    async def _publish_and_read_on(self, connection: Connection, batch: Batch) -> Batch | None:
+        """Publish the batch and meanwhile read the next one, if there may be one."""
+        reading = asyncio.ensure_future(self._lane.read(connection, batch)) if batch.more else None
+        try:
+            if batch.records:
+                await self._outlet.publish(batch.records)
+        finally:
+            if reading is not None:
+                await asyncio.gather(reading, return_exceptions=True)
+        return None if reading is None else reading.result()
 
     async def _recover(self, error: Exception, ending: asyncio.Event) -> None:
         """Say what failed and wait a random part of the backoff; what is not marked is read again."""

@@ -77,7 +77,7 @@ def maybe_time(value: object) -> float | None:
 
 def refs_of(*pairs: tuple[RefKind, str | None]) -> tuple[Ref, ...]:
     """Return the references that are there, in the order given and each once."""
-    return tuple(dict.fromkeys(Ref(kind, ref) for kind, ref in pairs if ref))
+    return tuple(Ref(kind, ref) for place, (kind, ref) in enumerate(pairs) if ref and (kind, ref) not in pairs[:place])
 
 
 def checked(meaning: Meaning) -> Meaning:

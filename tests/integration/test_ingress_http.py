@@ -244,12 +244,12 @@ async def test_pipelined_requests_are_answered_in_order(door: ingress.Door, tail
         await tail.find(event_id)
 
 
-async def test_an_upgrade_is_answered_as_plain_http(door: ingress.Door) -> None:
-    _, body = ingress.event()
-    request = ingress.raw_request(
-        body, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"
-    )
-    assert ingress.statuses(await ingress.exchange(door.address, request)) == [202]
+async def test_an_upgrade_is_answered_as_plain_http_and_takes_no_body(door: ingress.Door) -> None:
+    upgrade = b"Host: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    bare = b"GET /livez HTTP/1.1\r\n" + upgrade + b"\r\n"
+    assert ingress.statuses(await ingress.exchange(door.address, bare)) == [200]
+    with_body = b"POST /webhooks/stripe HTTP/1.1\r\n" + upgrade + b"Content-Length: 2\r\n\r\n{}"
+    assert ingress.statuses(await ingress.exchange(door.address, with_body)) == [400]
 
 
 async def test_expect_continue_is_asked_for_the_body(door: ingress.Door) -> None:

@@ -1,0 +1,51 @@
+"""The command `ratchet`: puts the groups of commands together; each group is a file beside this one."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Final
+
+import typer
+
+from ops import doctor, roles, status, up
+from ops.dead_letter_commands import dlq
+from ops.migrate_commands import migrate
+from ops.output import EXIT_DONE, AsJson, command, emit
+from ops.payment_commands import payment
+from ops.stack_commands import stack
+
+DISTRIBUTION: Final = "ratchet-payments"
+
+app = typer.Typer(
+    name="ratchet",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Payment events in, exactly one effect each, nothing lost. Exit: 0 done, 1 a problem, 2 wrong usage",
+)
+up.add_to(app)
+roles.add_to(app)
+app.add_typer(stack, name="stack")
+app.add_typer(migrate, name="migrate")
+status.add_to(app)
+app.add_typer(payment, name="payment")
+app.add_typer(dlq, name="dlq")
+doctor.add_to(app)
+
+
+@app.command("version")
+@command
+def version(*, as_json: AsJson = False) -> int:
+    """Print the version."""
+    document = {"version": metadata.version(DISTRIBUTION), "python": platform.python_version()}
+    emit(document, as_json=as_json, show=lambda: f"ratchet {document['version']} (Python {document['python']})")
+    return EXIT_DONE
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""`ratchet doctor`: looks at the configuration and every endpoint, and says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from redis import asyncio as redis
+from redis.exceptions import RedisError
+from rich.table import Table
+from rich.text import Text
+
+from ops import endpoints
+from ops.database import connected
+from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
+from schemas import topics
+from schemas.errors import RatchetError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    import typer
+
+    from runtime.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, whether it is right, what was seen, and what to do where it is not."""
+
+    check: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+def configuration(settings: Settings) -> list[Finding]:
+    """Look at what is configured; settings that load hold no unknown name. Secrets are counted, never shown."""
+    where = "the embedded stack" if settings.embedded() else "configured endpoints"
+    findings = [Finding("settings", ok=True, found=f"{where}, home {settings.home}")]
+    counts = {name: len(provider.secrets) for name, provider in settings.providers.items()}
+    for name, provider in settings.providers.items():
+        counts |= {f"{name}/{account}": len(found.secrets) for account, found in provider.accounts.items()}
+    told = ", ".join(f"{name}: {number}" for name, number in sorted(counts.items()) if number)
+    advice = "" if told else "set RATCHET_PROVIDERS__<NAME>__SECRETS; `ratchet up` makes some up for its sample"
+    findings.append(Finding("secrets", ok=True, found=told or "none: every webhook is answered 404", advice=advice))
+    if settings.postgres.owner_dsn is None and not settings.embedded():
+        advice = "set RATCHET_POSTGRES__OWNER_DSN where migrations are run"
+        findings.append(Finding("owner DSN", ok=True, found="not set", advice=advice))
+    return findings
+
+
+def disk(home: Path, bytes_min: int) -> Finding:
+    """Look at the room left on the home's disk."""
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    advice = "" if free >= bytes_min else f"free some, or set RATCHET_HOME; {bytes_min / 1e9:.1f} GB is the least"
+    return Finding("disk", ok=not advice, found=f"{free / 1e9:.1f} GB free at {existing}", advice=advice)
+
+
+async def kafka(settings: Settings) -> list[Finding]:
+    """Look at Kafka and the settings of its topics."""
+    seconds = settings.ops.lookup_timeout_seconds
+    client = AIOKafkaAdminClient(
+        bootstrap_servers=settings.kafka.bootstrap, request_timeout_ms=int(seconds * 1000), client_id="ratchet doctor"
+    )
+    try:
+        await client.start()
+        cluster = await client.describe_cluster()
+        resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics.ALL]
+        present = set(await client.list_topics())
+        wanted = [one for one in resources if one.name in present]
+        answers = await client.describe_configs(wanted) if wanted else []
+    finally:
+        await client.close()
+    brokers = len(cluster["brokers"])
+    findings = [Finding("kafka", ok=True, found=f"{settings.kafka.bootstrap}, {brokers} broker(s)")]
+    known = {row[3]: {entry[0]: entry[1] for entry in row[4]} for answer in answers for row in answer.resources}
+    return findings + [topic_finding(topic, known.get(topic.name)) for topic in topics.ALL]
+
+
+def topic_finding(topic: topics.Topic, found: dict[str, Any] | None) -> Finding:
+    """Compare a topic's settings with what they must be; None is a topic that is not there."""
+    name = f"topic {topic.name}"
+    if found is None:
+        return Finding(name, ok=False, found="not there", advice="start a role or `ratchet up`: they create it")
+    wrong = []
+    if int(found.get("max.message.bytes") or 0) < topic.record_bytes_max:
+        wrong.append(f"max.message.bytes={topic.record_bytes_max}")
+    retention = int(found.get("retention.ms") or 0)
+    if retention != -1 and (topic.retention_ms == -1 or retention < topic.retention_ms):
+        wrong.append(f"retention.ms={topic.retention_ms}")
+    advice = f"set {' and '.join(wrong)} with kafka-configs" if wrong else ""
+    return Finding(
+        name, ok=not wrong, found="as it must be" if not wrong else "its settings are too small", advice=advice
+    )
+
+
+async def postgres(settings: Settings) -> list[Finding]:
+    """Look at Postgres: version, clock, migrations, and whether the application's role can alter the ledger."""
+    async with connected(settings) as connection:
+        version = await connection.fetchval("show server_version")
+        clock = float(await connection.fetchval("select extract(epoch from clock_timestamp())::float8"))
+        skew = abs(clock - time.time())
+        findings = [Finding("postgres", ok=True, found=f"version {version}"), clock_finding(settings, skew)]
+        findings.append(await _migrations(settings))
+        if await connection.fetchval("select to_regclass('payment_logs') is not null"):
+            may = await connection.fetchval(
+                "select has_table_privilege('payment_logs', 'update') or has_table_privilege('payment_logs', 'delete')"
+                " or has_table_privilege('payment_logs', 'truncate')"
+            )
+            advice = "log in as a role that does not own the schema, and run `ratchet migrate up`" if may else ""
+            told = "the application's role can alter it" if may else "the application's role can't alter it"
+            findings.append(Finding("ledger", ok=not may, found=told, advice=advice))
+    return findings
+
+
+def clock_finding(settings: Settings, skew_seconds: float) -> Finding:
+    """Judge how far our clock and Postgres's are apart: signatures hold for minutes, leases for seconds."""
+    ok = skew_seconds <= settings.ops.clock_skew_seconds_max
+    advice = "" if ok else "synchronise the machines' clocks (NTP)"
+    return Finding("clock", ok=ok, found=f"{skew_seconds:.2f} s apart from Postgres's", advice=advice)
+
+
+async def _migrations(settings: Settings) -> Finding:
+    from runtime.migrations import migration_status
+
+    dsn = settings.postgres.dsn
+    standings = await migration_status(dsn.get_secret_value() if dsn else "")
+    behind = [f"{one.version:04d} is {one.state}" for one in standings if one.state != "applied"]
+    advice = "run `ratchet migrate up`" if behind else ""
+    return Finding("migrations", ok=not behind, found=", ".join(behind) or f"{len(standings)} applied", advice=advice)
+
+
+async def cache(settings: Settings) -> list[Finding]:
+    """Look at Redis; without it everything works, limits are local and leases slower."""
+    if settings.redis.url is None:
+        advice = "set RATCHET_REDIS__URL to share rate windows between processes"
+        return [Finding("redis", ok=True, found="not configured", advice=advice)]
+    client = redis.from_url(
+        settings.redis.url.get_secret_value(), socket_timeout=settings.redis.timeout_seconds, protocol=2
+    )
+    try:
+        found = await client.info("server")
+    finally:
+        await client.aclose()
+    return [Finding("redis", ok=True, found=f"version {found['redis_version']}")]
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Look at everything, all endpoints at once; what does not answer is a finding, not an error."""
+    findings = [*configuration(settings), disk(settings.home, settings.ops.disk_free_bytes_min)]
+    try:
+        settings = endpoints.found(settings)
+    except RatchetError as error:
+        return [
+            *findings,
+            Finding("endpoints", ok=False, found=str(error), advice="`ratchet stack up`, or `ratchet up`"),
+        ]
+    looked: Sequence[tuple[str, Callable[[Settings], Awaitable[list[Finding]]]]]
+    looked = (("kafka", kafka), ("postgres", postgres), ("redis", cache))
+    groups = await asyncio.gather(*(_looked_at(name, look, settings) for name, look in looked))
+    return [*findings, *(finding for group in groups for finding in group)]
+
+
+async def _looked_at(
+    name: str, look: Callable[[Settings], Awaitable[list[Finding]]], settings: Settings
+) -> list[Finding]:
+    from aiokafka.errors import KafkaError
+
+    try:
+        async with asyncio.timeout(settings.ops.lookup_timeout_seconds * 2):
+            return await look(settings)
+    except (RatchetError, KafkaError, RedisError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+        told = str(error) if isinstance(error, RatchetError) else type(error).__name__
+        return [Finding(name, ok=False, found=f"does not answer: {told}", advice="is it up, and the address right?")]
+
+
+def _table(findings: Sequence[Finding]) -> Table:
+    table = Table("check", "", "found", "what to do")
+    for one in findings:
+        table.add_row(one.check, "[green]ok[/]" if one.ok else "[red]problem[/]", Text(one.found), Text(one.advice))
+    return table
+
+
+@command
+def run(*, as_json: AsJson = False) -> int:
+    """Check the configuration and every endpoint, and say what to do. Exit 1 where something is wrong."""
+    findings = asyncio.run(examine(endpoints.load()))
+    healthy = all(finding.ok for finding in findings)
+    document = {"ok": healthy, "checks": [asdict(finding) for finding in findings]}
+    emit(document, as_json=as_json, show=lambda: _table(findings))
+    return EXIT_DONE if healthy else EXIT_PROBLEM
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(run)

@@ -1,0 +1,73 @@
+"""`ratchet migrate`: the schema's history."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from ops import endpoints
+from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.migrations import Standing
+
+migrate = typer.Typer(no_args_is_help=True, help="The database's schema; needs RATCHET_POSTGRES__OWNER_DSN.")
+
+
+def _told(titles: Sequence[str], done: str) -> str:
+    return "\n".join(f"{done} {title}" for title in titles) or "nothing to do"
+
+
+@migrate.command("up")
+@command
+def up(*, as_json: AsJson = False) -> int:
+    """Apply every migration that is pending, and set the grants of the application's role."""
+    from runtime.migrations import migrate_up
+
+    settings = endpoints.found(endpoints.load())
+    titles = asyncio.run(migrate_up(endpoints.owner_dsn(settings), endpoints.app_role(settings)))
+    emit({"applied": titles}, as_json=as_json, show=lambda: _told(titles, "applied"))
+    return EXIT_DONE
+
+
+@migrate.command("down")
+@command
+def down(
+    *,
+    steps: Annotated[int, typer.Option(min=1, help="How many migrations to undo, the newest first.")] = 1,
+    as_json: AsJson = False,
+) -> int:
+    """Undo the newest migrations. What their tables hold is gone."""
+    from runtime.migrations import migrate_down
+
+    settings = endpoints.found(endpoints.load())
+    titles = asyncio.run(migrate_down(endpoints.owner_dsn(settings), endpoints.app_role(settings), steps=steps))
+    emit({"undone": titles}, as_json=as_json, show=lambda: _told(titles, "undone"))
+    return EXIT_DONE
+
+
+def _table(standings: Sequence[Standing]) -> Table:
+    table = Table("migration", "state", "applied at")
+    for one in standings:
+        table.add_row(f"{one.version:04d} {one.name}", one.state, str(one.applied_at or ""))
+    return table
+
+
+@migrate.command("status")
+@command
+def status(*, as_json: AsJson = False) -> int:
+    """Show where each migration stands. Exit 1 unless all of them are applied as they are."""
+    from runtime.migrations import migration_status
+
+    settings = endpoints.found(endpoints.load())
+    dsn = settings.postgres.owner_dsn or settings.postgres.dsn
+    standings = asyncio.run(migration_status(dsn.get_secret_value() if dsn else ""))
+    document = {"migrations": [asdict(one) for one in standings]}
+    emit(document, as_json=as_json, show=lambda: _table(standings))
+    return EXIT_DONE if all(one.state == "applied" for one in standings) else EXIT_PROBLEM

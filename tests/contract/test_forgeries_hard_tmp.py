@@ -1,0 +1,452 @@
+"""Whatever is done to a genuine request: it is refused with a reason, or what was signed is still what is read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers import providers
+from providers.core.contract import REASONS
+from schemas.errors import SignatureRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from providers.core.contract import Notification
+
+pytestmark = pytest.mark.unit
+
+VECTORS = Path(__file__).parent / "vectors"
+NAMES = sorted(path.stem for path in VECTORS.glob("*.json") if path.stem in providers.names())
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One request of somebody; header names in lower case."""
+
+    headers: dict[str, list[str]]
+    body: bytes
+    url: str
+
+    def values(self, name: str) -> list[str]:
+        return self.headers.get(name, [])
+
+
+@dataclass(frozen=True)
+class Genuine:
+    """An accepted case of the vectors."""
+
+    provider: str
+    attempt: Attempt
+    trust: str
+    rest: dict[str, Any]
+
+    def verify(self, attempt: Attempt) -> list[Notification] | str:
+        """Return the notifications, or the reason of the refusal; any other exception is a failure."""
+        try:
+            return providers.verify(
+                self.provider, headers=attempt.headers, body=attempt.body, url=attempt.url, **self.rest
+            )
+        except SignatureRejected as refused:
+            return refused.reason
+
+
+@cache
+def genuine(provider: str) -> list[Genuine]:
+    return [
+        Genuine(
+            provider,
+            Attempt(
+                {name.lower(): [value] if isinstance(value, str) else value for name, value in case["headers"].items()},
+                base64.b64decode(case["body_base64"]),
+                case["url"],
+            ),
+            case["trust"],
+            {"secrets": case["secrets"], "now": case["now"], "config": case.get("config")},
+        )
+        for case in json.loads((VECTORS / f"{provider}.json").read_text())["cases"]
+        if case["expect"] == "accept"
+    ]
+
+
+# --- What is signed, written down a second time from the schemes' descriptions -------------------------------------
+
+
+def _adyen(attempt: Attempt) -> Any:
+    body = json.loads(attempt.body.decode("utf-8", "replace"))
+    if "notificationItems" not in body:
+        return attempt.body
+    return [_adyen_item(wrapper["NotificationRequestItem"]) for wrapper in body["notificationItems"]]
+
+
+def _adyen_item(item: dict[str, Any]) -> list[Any]:
+    names = ("pspReference", "originalReference", "merchantAccountCode", "merchantReference", "eventCode")
+    plain = [item.get(name) or "" for name in names]
+    success = str(item["success"]).lower()
+    return [
+        *plain,
+        item["amount"]["value"],
+        item["amount"]["currency"],
+        success,
+        item["additionalData"]["hmacSignature"],
+    ]
+
+
+def _braintree(attempt: Attempt) -> Any:
+    form = dict(parse_qsl(attempt.body.decode("latin-1"), encoding="latin-1"))
+    signature = {pair for pair in form["bt_signature"].split("&") if "integration" in pair or "new_" in pair}
+    return form["bt_payload"].removesuffix("\n"), bool(signature)
+
+
+def _twilio(attempt: Attempt) -> Any:
+    url = re.sub(r"^(https?://[^/:?]+):[0-9]+", r"\1", attempt.url)
+    if "bodySHA256" in url:
+        return url, attempt.body
+    form = parse_qsl(attempt.body.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+    joined = "".join(name + value for name, value in sorted(set(form)))
+    return url, joined, {name: value for name, value in form if name in {"MessageSid", "MessageStatus"}}
+
+
+def _with_headers(*names: str) -> Callable[[Attempt], Any]:
+    return lambda attempt: (attempt.body, [attempt.values(name)[:1] for name in names])
+
+
+SIGNED: Final[dict[str, Callable[[Attempt], Any]]] = {
+    "adyen": _adyen,
+    "braintree": _braintree,
+    "twilio": _twilio,
+    "square": lambda attempt: (attempt.url, attempt.body),
+    "paypal": _with_headers("paypal-transmission-id", "paypal-transmission-time", "paypal-cert-url"),
+}
+"""What the signature covers; the raw body where nothing stands here."""
+
+SIGNATURES: Final = {
+    "adyen": "hmacsignature",
+    "checkout": "cko-signature",
+    "flutterwave": "flutterwave-signature",
+    "github": "x-hub-signature-256",
+    "gocardless": "webhook-signature",
+    "mollie": "x-mollie-signature",
+    "paypal": "paypal-transmission-sig",
+    "paystack": "x-paystack-signature",
+    "razorpay": "x-razorpay-signature",
+    "shopify": "x-shopify-hmac-sha256",
+    "square": "x-square-hmacsha256-signature",
+    "standard_webhooks": "webhook-signature",
+    "stripe": "stripe-signature",
+    "twilio": "x-twilio-signature",
+}
+
+
+def _macs(provider: str, attempt: Attempt) -> set[str]:
+    """Return what looks like a MAC or signature in the provider's header."""
+    name = SIGNATURES.get(provider, "")
+    values = attempt.values(name) or attempt.values(name.replace("webhook-", "svix-"))
+    return set(re.findall(r"[A-Za-z0-9+/]{27,}", " ".join(values)))
+
+
+def _shown(provider: str, attempt: Attempt, secrets: list[str]) -> bool:
+    """Tell whether a hint's sender showed the secret, where the scheme has one to show."""
+    if provider == "mpesa":
+        return attempt.url.partition("?")[0].rpartition("/")[2] in secrets
+    return provider == "mollie" or bool({*attempt.values("verif-hash")} & {*secrets})
+
+
+def judge(case: Genuine, forged: Attempt, *others: Genuine) -> None:
+    """Fail unless the forged request is refused with a known reason, or still is what one of the cases signed."""
+    notifications = case.verify(forged)
+    if isinstance(notifications, str):
+        assert notifications in REASONS
+        return
+    if any(one.trust == "hint" for one in notifications):
+        assert _shown(case.provider, forged, case.rest["secrets"])
+        return
+    signed = SIGNED.get(case.provider, lambda attempt: attempt.body)
+    fitting = [one for one in (case, *others) if one.trust == "verified" and signed(one.attempt) == signed(forged)]
+    assert fitting
+    macs = [_macs(case.provider, one.attempt) for one in fitting]
+    assert any(not was or was & _macs(case.provider, forged) for was in macs)
+
+
+# --- Ways to spoil a request -----------------------------------------------------------------------------------------
+
+PLACES = st.floats(0, 1)
+SNIPPETS = st.sampled_from(
+    [
+        b"",
+        b"0",
+        b"1",
+        b"a",
+        b"\n",
+        b" ",
+        b"=",
+        b"&",
+        b",",
+        b"|",
+        b":",
+        b"/",
+        b"%00",
+        b"\xff",
+        b"\xc3",
+        b"{}",
+        b'"',
+        b"?",
+    ]
+) | st.binary(max_size=6)
+
+
+@st.composite
+def edits(draw: st.DrawFn, text: bytes) -> bytes:
+    """Cut a piece out of the text, or none, and put a snippet in its place."""
+    start = int(draw(PLACES) * len(text))
+    length = draw(st.sampled_from([0, 0, 1, 1, 1, 2, 5, 40]))
+    return text[:start] + draw(SNIPPETS) + text[start + length :]
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, attempt: Attempt) -> Attempt:
+    """Do one thing to a request."""
+    what = draw(st.sampled_from(["body", "body", "header", "header", "drop", "twice", "url", "replace"]))
+    if what == "body":
+        return replace(attempt, body=draw(edits(attempt.body)))
+    if what == "url":
+        return replace(attempt, url=draw(edits(attempt.url.encode())).decode("latin-1"))
+    name = draw(st.sampled_from(sorted(attempt.headers) or ["x"]))
+    values = attempt.values(name)
+    if what == "drop":
+        return replace(attempt, headers={key: value for key, value in attempt.headers.items() if key != name})
+    if what == "replace":
+        return replace(attempt, headers=attempt.headers | {name: [draw(st.text(st.characters(max_codepoint=255)))]})
+    edited = draw(edits((values[0] if values else "").encode("latin-1", "replace"))).decode("latin-1")
+    kept = values if what == "twice" else values[1:]
+    return replace(attempt, headers=attempt.headers | {name: draw(st.permutations([edited, *kept]))})
+
+
+@pytest.mark.parametrize("provider", NAMES)
+@settings(max_examples=3000, deadline=None)
+@given(data=st.data())
+def test_spoiled_requests_prove_nothing_new(provider: str, data: st.DataObject) -> None:
+    case = data.draw(st.sampled_from(genuine(provider)))
+    forged = case.attempt
+    for _ in range(data.draw(st.sampled_from([1, 1, 1, 2, 3]))):
+        forged = data.draw(spoiled(forged))
+    judge(case, forged)
+
+
+@pytest.mark.parametrize("provider", NAMES)
+@settings(max_examples=600, deadline=None)
+@given(data=st.data())
+def test_parts_of_two_genuine_requests_make_no_third(provider: str, data: st.DataObject) -> None:
+    one, other = (data.draw(st.sampled_from(genuine(provider))) for _ in range(2))
+    headers = data.draw(st.sampled_from([one.attempt.headers, one.attempt.headers | other.attempt.headers]))
+    judge(one, Attempt(headers, other.attempt.body, one.attempt.url), other)
+
+
+@pytest.mark.parametrize("provider", NAMES)
+@settings(max_examples=600, deadline=None)
+@given(data=st.data())
+def test_every_byte_of_the_signature_counts(provider: str, data: st.DataObject) -> None:
+    case = data.draw(st.sampled_from([case for case in genuine(provider) if case.trust == "verified"] or [None]))
+    name = SIGNATURES.get(provider, "")
+    if case is None or len(case.attempt.values(name)) != 1:
+        return
+    (value,) = case.attempt.values(name)
+    at = data.draw(st.integers(0, len(value) - 1))
+    other = data.draw(st.sampled_from("0123456789abcdefABCDEF+/=,;é\x00").filter(lambda letter: letter != value[at]))
+    changed = value[:at] + other + value[at + 1 :]
+    judge(case, replace(case.attempt, headers=case.attempt.headers | {name: [changed]}))
+
+
+@pytest.mark.parametrize("provider", NAMES)
+@settings(max_examples=600, deadline=None)
+@given(data=st.data())
+def test_made_up_requests_are_refused_with_a_reason(provider: str, data: st.DataObject) -> None:
+    known = sorted({name for case in genuine(provider) for name in case.attempt.headers})
+    letters = st.text(st.characters(max_codepoint=255), max_size=40)
+    headers = data.draw(st.dictionaries(st.sampled_from(known), letters | st.lists(letters, max_size=3)))
+    made_up = Attempt(
+        headers,
+        data.draw(st.binary(max_size=60) | st.sampled_from([b"{}", b"[]", b"a=b", b"id=tr_1", b"\xef\xbb\xbf{}"])),
+        data.draw(st.text(max_size=30) | st.sampled_from(["https://[/x", f"https://h/webhooks/{provider}/x"])),
+    )
+    rest = {
+        "secrets": data.draw(st.lists(st.text(min_size=4, max_size=30) | st.sampled_from(["", " "]), max_size=3)),
+        "now": data.draw(st.floats(0, 4e9)),
+    }
+    found = Genuine(provider, made_up, "hint", rest).verify(made_up)
+    assert found in REASONS if isinstance(found, str) else [one.trust for one in found] == ["hint"]
+
+
+# --- Whatever was genuinely signed is taken ---------------------------------------------------------------------------
+
+KEY = "key with ümlaut"
+URL = "https://shop.test/webhooks/x?tenant=a%20b"
+
+
+def _mac(message: bytes, algorithm: str = "sha256") -> bytes:
+    return hmac.digest(KEY.encode(), message, algorithm)
+
+
+SIGNERS: Final[dict[str, Callable[[bytes], str]]] = {
+    "checkout": lambda body: _mac(body).hex(),
+    "flutterwave": lambda body: base64.b64encode(_mac(body)).decode(),
+    "github": lambda body: "sha256=" + _mac(body).hex(),
+    "gocardless": lambda body: _mac(body).hex(),
+    "mollie": lambda body: "sha256=" + _mac(body).hex(),
+    "paystack": lambda body: _mac(body, "sha512").hex(),
+    "razorpay": lambda body: _mac(body).hex(),
+    "shopify": lambda body: base64.b64encode(_mac(body)).decode(),
+    "square": lambda body: base64.b64encode(_mac(URL.encode() + body)).decode(),
+}
+
+ODD = st.sampled_from(
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"x"',
+        b"{}",
+        b"{",
+        b"\xff",
+        b'{"events":7}',
+        b'{"event":{},"data":[]}',
+        b'{"data":{"id":true}}',
+    ]
+)
+
+
+@pytest.mark.parametrize("provider", sorted(SIGNERS))
+@given(body=ODD | st.binary(max_size=80))
+def test_a_genuine_body_of_any_shape_is_one_event(provider: str, body: bytes) -> None:
+    headers = {SIGNATURES[provider]: SIGNERS[provider](body)}
+    (notification,) = providers.verify(provider, headers=headers, body=body, url=URL, secrets=[KEY], now=0)
+    assert (notification.body, notification.payment_ref) == (body, None)
+    assert notification.event_id is None
+
+
+@pytest.mark.parametrize("broken", [b"caf\xe9", rb"half \ud83d"])
+def test_gocardless_items_keep_their_bytes(broken: bytes) -> None:
+    items = [b'{"id": "EV1", "note": "' + broken + b'"}', b"7", b'{ "id":"EV2","links":{"payment":"PM1"} }']
+    body = b'{"meta":{"note":"' + broken + b'"},"events":[ ' + b" ,\n".join(items) + b"]}"
+    headers = {"Webhook-Signature": SIGNERS["gocardless"](body)}
+    found = providers.verify("gocardless", headers=headers, body=body, url=URL, secrets=[KEY], now=0)
+    assert [one.body for one in found] == items
+    assert [(one.event_id, one.payment_ref) for one in found] == [("EV1", None), (None, None), ("EV2", "PM1")]
+
+
+def _braintree_form(xml: bytes) -> bytes:
+    payload = base64.encodebytes(xml).decode()
+    mac = hmac.new(hashlib.sha1(KEY.encode()).digest(), payload.encode(), "sha1").hexdigest()
+    return urlencode({"bt_signature": f"pub|{mac}", "bt_payload": payload}).encode()
+
+
+@pytest.mark.parametrize(
+    ("xml", "event_id", "kind", "payment_ref"),
+    [
+        (b"<a>", None, None, None),
+        (b"<a/>", None, None, None),
+        (b"\xff\xfe", None, None, None),
+        (b"<notification><kind>check</kind></notification>", None, "check", None),
+        (
+            b"<notification><kind>k</kind><subject><subscription><id>s1</id></subscription></subject></notification>",
+            "k:s1",
+            "k",
+            None,
+        ),
+        (b'<!DOCTYPE x [<!ENTITY e "boom">]><notification><kind>&e;</kind></notification>', None, None, None),
+        (b"<n>" * 100_000, None, None, None),
+    ],
+)
+def test_braintree_takes_any_signed_document(
+    xml: bytes, event_id: str | None, kind: str | None, payment_ref: str | None
+) -> None:
+    body = _braintree_form(xml)
+    (found,) = providers.verify("braintree", headers={}, body=body, url=URL, secrets=[f"pub|{KEY}"], now=0)
+    assert (found.event_id, found.kind, found.payment_ref) == (event_id, kind, payment_ref)
+
+
+def test_braintree_payload_twice_is_no_proof() -> None:
+    body = _braintree_form(b"<a/>") + b"&bt_payload=PGIvPg%3D%3D"
+    with pytest.raises(SignatureRejected, match="malformed_header"):
+        providers.verify("braintree", headers={}, body=body, url=URL, secrets=[f"pub|{KEY}"], now=0)
+
+
+def _twilio(fields: bytes, joined: str, url: str = URL) -> list[Notification]:
+    signature = base64.b64encode(_mac(url.encode() + joined.encode(), "sha1")).decode()
+    return providers.verify(
+        "twilio", headers={"X-Twilio-Signature": signature}, body=fields, url=url, secrets=[KEY], now=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "joined"),
+    [
+        (b"MessageSi=dSM1&MessageStatus=sent", "MessageSidSM1MessageStatussent"),
+        (b"From=1MessageSidSM1&MessageStatus=sent", "From1MessageSidSM1MessageStatussent"),
+        (b"MessageSid=SM1&MessageStatus=sentSmsSidSM1", "MessageSidSM1MessageStatussentSmsSidSM1"),
+        (
+            b"MessageSid=SM1&MessageStatus=failed&MessageStatus=sent",
+            "MessageSidSM1MessageStatusfailedMessageStatussent",
+        ),
+        (b"MessageSid=&MessageStatus=sent", "MessageSidMessageStatussent"),
+    ],
+)
+def test_twilio_fields_with_moved_borders(fields: bytes, joined: str) -> None:
+    with pytest.raises(SignatureRejected, match="malformed_body"):
+        _twilio(fields, joined)
+
+
+def test_twilio_takes_other_callbacks_and_urls_without_a_host() -> None:
+    (inbound,) = _twilio(b"MessageSid=SM1&SmsStatus=received", "MessageSidSM1SmsStatusreceived")
+    (odd,) = _twilio(b"MessageSid=SM1&MessageStatus=sent", "MessageSidSM1MessageStatussent", "https://[::1]/x")
+    assert [(one.event_id, one.kind) for one in (inbound, odd)] == [(None, None), ("SM1:sent", "sent")]
+
+
+@pytest.mark.parametrize("settings_header", ["", "key=k", "algorithm=HMAC_SHA1,algorithm=HMAC_SHA256", "algorithm="])
+def test_twilio_settings_must_name_one_algorithm(settings_header: str) -> None:
+    headers = {"X-Twilio-Signature": "x", "X-Twilio-Webhooks-Signature-Settings": settings_header}
+    with pytest.raises(SignatureRejected, match="unsupported_algorithm"):
+        providers.verify("twilio", headers=headers, body=b"", url=URL, secrets=[KEY], now=0)
+
+
+@pytest.mark.parametrize(
+    ("provider", "headers"),
+    [
+        ("twilio", {"X-Twilio-Signature": "x"}),
+        ("braintree", {}),
+        ("mollie", {"Content-Type": "application/x-www-form-urlencoded"}),
+    ],
+)
+def test_a_form_of_a_stranger_is_bounded(provider: str, headers: dict[str, str]) -> None:
+    with pytest.raises(SignatureRejected, match="malformed_body: the form has more than"):
+        providers.verify(provider, headers=headers, body=b"a=1&" * 200_000, url=URL, secrets=["a|b"], now=0)
+
+
+def test_mpesa_path_may_name_an_account() -> None:
+    body = b'{"TransID":"R1","TransactionType":"Buy Goods","BillRefNumber":""}'
+    for end, fits in {
+        "acme/s3cret": True,
+        "s3cret?x=1": True,
+        "../s3cret": False,
+        "a/b/s3cret": False,
+        "s3cret/": False,
+    }.items():
+        url = f"https://h.test/mpesa/webhooks/mpesa/{end}"
+        if fits:
+            (found,) = providers.verify("mpesa", headers={}, body=body, url=url, secrets=["s3cret"], now=0)
+            assert (found.event_id, found.kind, found.payment_ref) == ("R1", "Buy Goods", None)
+            continue
+        with pytest.raises(SignatureRejected, match="bad_signature"):
+            providers.verify("mpesa", headers={}, body=body, url=url, secrets=["s3cret"], now=0)

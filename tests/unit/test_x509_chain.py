@@ -1,0 +1,156 @@
+"""A signer's certificate is trusted through CAs that may issue it, and only while all of them are valid."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from providers.core.x509_chain import BUNDLE_CERTIFICATES_MAX, CHAIN_LENGTH_MAX, need_trusted, read_certificates
+from schemas.errors import SignatureRejected
+
+pytestmark = pytest.mark.unit
+
+NOW = datetime(2026, 9, 21, tzinfo=UTC)
+
+
+class Signer(NamedTuple):
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def pem(self) -> str:
+        return self.certificate.public_bytes(Encoding.PEM).decode()
+
+
+def issue(
+    name: str,
+    issuer: Signer | None = None,
+    *,
+    ca: bool | None = True,
+    path_length: int | None = None,
+    may_sign: bool | None = None,
+    days: int = 1,
+) -> Signer:
+    """Make a certificate that is valid from a day before NOW to `days` after it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=days, seconds=-1))
+    )
+    if ca is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca, path_length), critical=True)
+    if may_sign is not None:
+        usage = x509.KeyUsage(
+            digital_signature=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=may_sign,
+            crl_sign=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        builder = builder.add_extension(usage, critical=True)
+    return Signer(builder.sign(issuer.key if issuer else key, SHA256()), key)
+
+
+def judge(leaf: Signer, intermediates: list[Signer], roots: list[Signer]) -> str:
+    try:
+        need_trusted(
+            leaf.certificate,
+            [one.certificate for one in intermediates],
+            [one.certificate for one in roots],
+            NOW.timestamp(),
+        )
+    except SignatureRejected as refused:
+        return refused.reason
+    return "trusted"
+
+
+def test_chain_over_intermediates() -> None:
+    root = issue("root", path_length=1)
+    middle = issue("middle", root, path_length=0, may_sign=True)
+    leaf = issue("leaf", middle, ca=False)
+    assert judge(leaf, [middle], [root]) == "trusted"
+    assert judge(leaf, [], [root]) == "untrusted_cert"
+    assert judge(leaf, [middle], []) == "untrusted_cert"
+    assert judge(leaf, [middle, root], [issue("root")]) == "untrusted_cert"
+    assert judge(leaf, [], [middle]) == "trusted"
+    assert judge(root, [], [root]) == "trusted"
+
+
+@pytest.mark.parametrize(
+    "middle", [{"ca": False}, {"ca": None}, {"may_sign": False}], ids=["no CA", "no constraints", "no signing of keys"]
+)
+def test_an_issuer_that_may_not_issue(middle: dict[str, bool | None]) -> None:
+    root = issue("root")
+    between = issue("middle", root, ca=middle.get("ca", True), may_sign=middle.get("may_sign"))
+    assert judge(issue("leaf", between, ca=False), [between], [root]) == "untrusted_cert"
+
+
+def test_path_length_counts_the_cas_below() -> None:
+    root = issue("root", path_length=0)
+    middle = issue("middle", root)
+    assert judge(issue("leaf", middle, ca=False), [middle], [root]) == "untrusted_cert"
+    assert judge(issue("leaf", root, ca=False), [], [root]) == "trusted"
+
+
+def test_every_certificate_of_one_chain_is_valid_now() -> None:
+    root = issue("root")
+    ended = issue("middle", root, days=0)
+    leaf = issue("leaf", ended, ca=False)
+    assert judge(leaf, [ended], [root]) == "expired_cert"
+    renewed = Signer(
+        x509.CertificateBuilder()
+        .subject_name(ended.certificate.subject)
+        .issuer_name(root.certificate.subject)
+        .public_key(ended.key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW)
+        .add_extension(x509.BasicConstraints(True, None), critical=True)
+        .sign(root.key, SHA256()),
+        ended.key,
+    )
+    assert judge(leaf, [ended, renewed], [root]) == "trusted"
+
+
+def test_a_long_or_circular_chain_ends() -> None:
+    root = issue("root")
+    line = [issue("ca 0", root)]
+    for step in range(1, CHAIN_LENGTH_MAX):
+        line.append(issue(f"ca {step}", line[-1]))
+    longest = issue("leaf", line[CHAIN_LENGTH_MAX - 3], ca=False)
+    too_long = issue("leaf", line[CHAIN_LENGTH_MAX - 2], ca=False)
+    assert judge(longest, line, [root]) == "trusted"
+    assert judge(too_long, line, [root]) == "untrusted_cert"
+    assert judge(issue("self"), line * 3, [root]) == "untrusted_cert"
+
+
+@pytest.mark.parametrize(
+    "pem", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_unreadable_certificates(pem: str) -> None:
+    with pytest.raises(SignatureRejected, match="untrusted_cert"):
+        read_certificates(pem)
+
+
+def test_a_bundle_is_bounded() -> None:
+    pem = issue("root").pem
+    assert len(read_certificates(pem * BUNDLE_CERTIFICATES_MAX)) == BUNDLE_CERTIFICATES_MAX
+    with pytest.raises(SignatureRejected, match="untrusted_cert"):
+        read_certificates(pem * (BUNDLE_CERTIFICATES_MAX + 1))
