@@ -47,7 +47,7 @@ def facts_of(known: Facts) -> list[Fact]:
 class _Sums:
     """Figures of one payment, gathered in one pass over its facts."""
 
-    __slots__ = ("amounts", "attempts", "automatic", "disputes", "progress", "terms", "void")
+    __slots__ = ("amounts", "attempts", "authorizations", "automatic", "disputes", "progress", "terms", "voids")
 
     def __init__(self, facts: Facts) -> None:
         self.amounts: dict[tuple[FactKind, str], int] = {}
@@ -56,12 +56,15 @@ class _Sums:
         self.progress = 0
         self.terms = (-1, 0)
         self.automatic = False
-        self.void: str | None = None
-        for (kind, _), (state, amount) in facts.items():
-            self._add(kind, state, amount or 0)
+        self.authorizations: dict[str, int] = {}
+        self.voids: dict[str, str] = {}
+        for (kind, key), (state, amount) in facts.items():
+            self._add(kind, key, state, amount or 0)
 
-    def _add(self, kind: FactKind, state: str, amount: int) -> None:
+    def _add(self, kind: FactKind, key: str, state: str, amount: int) -> None:
         match kind:
+            case FactKind.AUTHORIZATION:
+                self.authorizations[key] = amount
             case FactKind.PROGRESS:
                 self.progress = max(self.progress, RANKS[kind][state])
             case FactKind.ATTEMPT:
@@ -73,14 +76,19 @@ class _Sums:
             case FactKind.MODE:
                 self.automatic = state == "automatic"
             case FactKind.VOID:
-                self.void = "canceled" if "canceled" in (self.void, state) else state
+                self.voids[key] = state
             case _:
                 self.amounts[kind, state] = self.amounts.get((kind, state), 0) + amount
 
     @property
-    def authorizes(self) -> bool:
-        """Tell whether funds are reserved, also where the amount is zero (a card that was only checked)."""
-        return any(kind is FactKind.AUTHORIZATION for kind, _ in self.amounts)
+    def live(self) -> list[int]:
+        """Amounts that attempts reserve and that nobody released."""
+        return [amount for key, amount in self.authorizations.items() if key not in self.voids]
+
+    @property
+    def void(self) -> Status:
+        """How the payment ended without money: canceled where any attempt was."""
+        return Status.CANCELED if "canceled" in self.voids.values() else Status.EXPIRED
 
     def of(self, kind: FactKind, *states: str) -> int:
         """Return the sum of a kind's amounts in these states."""
@@ -90,8 +98,8 @@ class _Sums:
 def project(facts: Facts) -> Projection:
     """Return what the facts come to."""
     sums = _Sums(facts)
-    authorized = sums.of(FactKind.AUTHORIZATION, "authorized", "adjusted")
-    captured = _captured(sums, authorized)
+    captured = _captured(sums)
+    authorized = _authorized(sums, captured)
     refunded = _refunded(sums)
     return Projection(
         status=_status(sums, authorized, captured),
@@ -105,12 +113,18 @@ def project(facts: Facts) -> Projection:
     )
 
 
-def _captured(sums: _Sums, authorized: int) -> int:
+def _captured(sums: _Sums) -> int:
     """Sum the captures; an automatic payment is captured with its authorization, less what failed since."""
     captured = sums.of(FactKind.CAPTURE, "succeeded")
-    if sums.automatic and authorized:
-        return max(captured, authorized - sums.of(FactKind.CAPTURE, "failed", "reversed"))
+    if sums.automatic:
+        return max(captured, sum(sums.live) - sums.of(FactKind.CAPTURE, "failed", "reversed"))
     return captured
+
+
+def _authorized(sums: _Sums, captured: int) -> int:
+    """Sum what the attempts reserve; where all was released, or money was taken from it, the figure stays."""
+    live = sum(sums.live)
+    return live if live and captured <= live else sum(sums.authorizations.values())
 
 
 def _refunded(sums: _Sums) -> int:
@@ -126,10 +140,10 @@ def _refunded(sums: _Sums) -> int:
 def _status(sums: _Sums, authorized: int, captured: int) -> Status:
     if captured:
         return Status.CAPTURED if captured >= authorized else Status.PARTIALLY_CAPTURED
-    if sums.void:
-        return Status(sums.void)
-    if sums.authorizes:
+    if sums.live:
         return Status.AUTHORIZED
+    if sums.voids:
+        return sums.void
     if "failed" in sums.attempts and "succeeded" not in sums.attempts:
         return Status.FAILED
     return _PROGRESS_STATUS[sums.progress]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from consumer.rows import redrive_count_of
 from consumer.verdict import Dead
 from runtime.postgres import Failure, classify
 from schemas.dead_letter import Reason
@@ -33,11 +34,25 @@ _FOREBODING = frozenset({Reason.UNEXPECTED, Reason.DATA_REJECTED})
 
 
 class PoisonRun:
-    """Counts bad records with no success between; past the bound it halts."""
+    """Counts bad records with no success between; past the bound it halts. Redriven records don't count."""
 
     def __init__(self, length_max: int) -> None:
         self._length_max = length_max
         self._length = 0
+
+    @property
+    def length(self) -> int:
+        """How many bad records came in a row."""
+        return self._length
+
+    @property
+    def spent(self) -> bool:
+        """Whether the next bad record is one too many."""
+        return self._length >= self._length_max
+
+    def rewind(self, length: int) -> None:
+        """Forget what an attempt counted that came to nothing and is made again."""
+        self._length = min(self._length, length)
 
     def succeeded(self) -> None:
         """Note that an event was settled: what is wrong is wrong with single records."""
@@ -68,9 +83,26 @@ class Isolator:
 
     async def settle(self, items: Sequence[Item]) -> list[Plan]:
         """Settle all items, in one transaction where none of them is bad; return what was written."""
-        for item in items:
-            if isinstance(item[1], Dead) and item[1].reason in _FOREBODING:
+        counted = self._run.length
+        try:
+            return await self._count(items)
+        except UnavailableError:
+            self._run.rewind(counted)
+            raise
+
+    async def _count(self, items: Sequence[Item]) -> list[Plan]:
+        """Count what decoding found bad, and settle; what stands before one too many shows first if it succeeds."""
+        plans: list[Plan] = []
+        begin = 0
+        for position, item in enumerate(items):
+            if isinstance(item[1], Dead) and item[1].reason in _FOREBODING and not redrive_count_of(item[0]):
+                if self._run.spent and position > begin:
+                    plans += await self._note_success(items[begin:position])
+                    begin = position
                 self._run.failed(item)
+        return plans + await self._note_success(items[begin:])
+
+    async def _note_success(self, items: Sequence[Item]) -> list[Plan]:
         plans = await self._divide(items)
         if any(plan.rows or plan.duplicates for plan in plans):
             self._run.succeeded()
@@ -78,18 +110,25 @@ class Isolator:
 
     async def _divide(self, items: Sequence[Item]) -> list[Plan]:
         try:
-            return [await self._retry_twins(items)]
+            return [await self._attempt(items)]
+        except UnavailableError:
+            raise
         except Exception as error:
-            failure = classify(error)
-            if failure is Failure.OUTAGE:
-                raise UnavailableError(f"Postgres does not take the batch: {type(error).__name__}: {error}") from error
             if len(items) == 1:
-                return [await self._bury(items[0], error, failure)]
+                return [await self._bury(items[0], error)]
         middle = len(items) // 2
         plans = await self._divide(items[:middle])
         if any(plan.rows for plan in plans):
             self._run.succeeded()
         return plans + await self._divide(items[middle:])
+
+    async def _attempt(self, items: Sequence[Item]) -> Plan:
+        try:
+            return await self._retry_twins(items)
+        except Exception as error:
+            if classify(error) is not Failure.OUTAGE:
+                raise
+            raise UnavailableError(f"Postgres does not take the batch: {type(error).__name__}: {error}") from error
 
     async def _retry_twins(self, items: Sequence[Item]) -> Plan:
         """Try while another transaction is in the way; a lock that stays taken is an outage, not bad data."""
@@ -105,10 +144,11 @@ class Isolator:
             raise last
         raise UnavailableError(f"other transactions stay in the way: {last}") from last
 
-    async def _bury(self, item: Item, error: Exception, failure: Failure) -> Plan:
-        self._run.failed(item)
-        reason = Reason.UNEXPECTED if failure is Failure.UNEXPECTED else Reason.DATA_REJECTED
-        return await self._settle([(item[0], Dead(reason, _without_values(error)))])
+    async def _bury(self, item: Item, error: Exception) -> Plan:
+        if not redrive_count_of(item[0]):
+            self._run.failed(item)
+        reason = Reason.UNEXPECTED if classify(error) is Failure.UNEXPECTED else Reason.DATA_REJECTED
+        return await self._attempt([(item[0], Dead(reason, _without_values(error)))])
 
 
 def _without_values(error: Exception) -> str:

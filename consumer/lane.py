@@ -11,6 +11,7 @@ import structlog
 
 from consumer.decode import decode
 from consumer.verdict import Dead
+from runtime.postgres import Failure, classify
 from runtime.retry import delays
 from schemas.dead_letter import Reason
 from schemas.errors import HaltedError, UnavailableError
@@ -52,35 +53,44 @@ class Lanes:
         began = time.monotonic()
         calm, careful = await self._sort(records)
         plans = await self._settle_all([understand(record) for record in calm])
-        for record in careful:
-            plans += await self._settle_carefully(record)
+        for record, caution in careful:
+            plans += await self._settle_carefully(record, caution)
         _log_batch(records, plans, time.monotonic() - began)
         return not any((record.topic, record.partition) in self.halted for record in records)
 
-    async def _sort(self, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    async def _sort(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[Record, Caution]]]:
         """Tell records that may be settled together from those to be touched one by one."""
         calm: list[Record] = []
-        careful: list[Record] = []
+        careful: list[tuple[Record, Caution]] = []
+        cautions: dict[Place, Caution | None] = {}
         for record in records:
             place = (record.topic, record.partition)
-            if place not in self._cautions:
-                await self._start(place, record.offset)
-            caution = self._cautions[place]
-            (calm if caution is None or record.offset >= caution.until_offset else careful).append(record)
+            if place not in cautions:
+                cautions[place] = await self._start(place, record.offset)
+            caution = cautions[place]
+            if caution is None or record.offset >= caution.until_offset:
+                calm.append(record)
+            else:
+                careful.append((record, caution))
         return calm, careful
 
-    async def _start(self, place: Place, offset: int) -> None:
-        """Note durably, once an assignment, where the partition's records begin to be touched."""
-        async with self._starting:
-            if place not in self._cautions:
-                self._cautions[place] = await self._through_outages(lambda: self._marks.start(place, offset))
+    async def _start(self, place: Place, offset: int) -> Caution | None:
+        """Note durably, once an assignment, where the partition's records begin to be touched.
 
-    async def _settle_carefully(self, record: Record) -> list[Plan]:
+        What was asked under an assignment that ended meanwhile is not kept for the next one.
+        """
+        async with self._starting:
+            if place in self._cautions:
+                return self._cautions[place]
+            held = self._cautions
+            held[place] = caution = await self._through_outages(lambda: self._marks.start(place, offset))
+            return caution
+
+    async def _settle_carefully(self, record: Record, caution: Caution) -> list[Plan]:
         """Settle one record by itself, noted durably before it is touched; a fatal one is not touched again."""
         place = (record.topic, record.partition)
-        caution = self._cautions[place]
         async with self._careful:
-            if caution is not None and record.offset == caution.fatal_offset:
+            if record.offset == caution.fatal_offset:
                 dead = Dead(Reason.FATAL, "the record ended the process that touched it, again and again")
                 return await self._settle_all([(record, dead)])
             await self._through_outages(lambda: self._marks.probe(place, record.offset))
@@ -102,10 +112,12 @@ class Lanes:
         while True:
             try:
                 result = await attempt()
-            except UnavailableError as error:
+            except Exception as error:
+                if not isinstance(error, UnavailableError) and classify(error) is not Failure.OUTAGE:
+                    raise
                 if self.outage_since is None:
                     self.outage_since = time.monotonic()
-                    log.warning("postgres_away", detail=str(error))
+                    log.warning("postgres_away", error=type(error).__name__, detail=str(error))
                 await asyncio.sleep(next(pauses))
             else:
                 if self.outage_since is not None:
@@ -115,11 +127,11 @@ class Lanes:
 
     def forget(self) -> None:
         """Drop what is known of partitions that were given up."""
-        self._cautions.clear()
+        self._cautions = {}
 
     async def end_cleanly(self) -> None:
         """Remove the notes on the partitions held: nothing here ended uncleanly."""
-        for place in self._cautions:
+        for place in tuple(self._cautions):
             await self._marks.clear(place)
 
 

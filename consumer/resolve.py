@@ -44,8 +44,15 @@ def key_of(event: Event, ref: Ref) -> RefKey:
 
 
 def keys_of(event: Event) -> list[RefKey]:
-    """Return the keys of all references of an event, strongest first."""
-    return [key_of(event, ref) for ref in event.meaning.refs]
+    """Return the keys of all references of an event, strongest first.
+
+    A client's own reference is unique for the client, whatever the provider: it is a name in the client's scope too.
+    """
+    keys = [key_of(event, ref) for ref in event.meaning.refs]
+    claim = event.meaning.claim
+    if claim is not None and claim.reference is not None:
+        keys.append((OWN[0], claim.client, RefKind.REFERENCE.value, claim.reference))
+    return keys
 
 
 def resolve(
@@ -103,6 +110,8 @@ def _claim(
     claim = event.meaning.claim
     assert claim is not None
     own = next((payment for payment in candidates if payment.id == claim.payment_id), None)
+    if own is not None and own.client not in (None, claim.client):
+        return Dead(Reason.CONFLICT, f"payment {own.id} belongs to another client than {claim.client}")
     if any(payment.client == claim.client and payment is not own for payment in candidates):
         return Dead(Reason.CONFLICT, f"client {claim.client} has another payment under the same reference")
     survivor = own or Payment(claim.payment_id, event.provider, event.account)

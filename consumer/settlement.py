@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from consumer.decode import Event, decode
@@ -21,13 +22,19 @@ from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.payment import Outcome, Payment, Projection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from schemas.record import Record
 
 ClaimKey = tuple[str, str]
 """(source, event id)."""
+
+Waiting = tuple[Event, int | None]
+"""An event that waits, and its id if it is parked already."""
+
+TOGETHER_MAX: Final = 16
+"""Events of one payment, at most, that are tried together when none of them can be true alone."""
 
 _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 """The verdict on an event that is about no payment."""
@@ -106,7 +113,7 @@ class Settlement:
 
     def settle(self, items: Iterable[tuple[Record, Event | Dead]]) -> Plan:
         """Settle the batch's events in order, then whatever waits; return all that is to be written."""
-        waiting: list[tuple[Event, int | None]] = []
+        waiting: list[Waiting] = []
         for record, item in items:
             if isinstance(item, Dead):
                 self._bury(record, item)
@@ -117,7 +124,7 @@ class Settlement:
         self._wake(waiting)
         return self._plan
 
-    def _unpark(self) -> Iterable[tuple[Event, int | None]]:
+    def _unpark(self) -> Iterable[Waiting]:
         """Understand the parked events again, with today's interpretation."""
         for parked in self._known.parked:
             item = decode(parked.record)
@@ -126,10 +133,12 @@ class Settlement:
             else:
                 yield item, parked.id
 
-    def _wake(self, waiting: list[tuple[Event, int | None]]) -> None:
-        """Try what waits until a whole pass settles nothing; then park what is not parked yet."""
+    def _wake(self, waiting: list[Waiting]) -> None:
+        """Try what waits until nothing settles any more, alone or together; then park what is not parked yet."""
         while waiting:
             still = [(event, parked_id) for event, parked_id in waiting if not self._try(event, parked_id)]
+            if len(still) == len(waiting):
+                still = self._settle_together(waiting)
             if len(still) == len(waiting):
                 break
             waiting = still
@@ -137,6 +146,23 @@ class Settlement:
             _, verdict = self._decide(event)
             if parked_id is None and isinstance(verdict, Waits):
                 self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), verdict))
+
+    def _settle_together(self, waiting: list[Waiting]) -> list[Waiting]:
+        """Settle events that can only be true together; return what still waits.
+
+        A capture that failed after its money was refunded and the capture that took its place break an invariant each.
+        """
+        companions: dict[UUID, list[Waiting]] = {}
+        for one in waiting:
+            target, _ = self._decide(one[0])
+            if target is not None and not target.same and target.payment.id in self._known.payments:
+                companions.setdefault(target.payment.id, []).append(one)
+        settled: list[Waiting] = []
+        for payment_id, group in companions.items():
+            settled += _true_together(self._known.payments[payment_id], group, self._facts_max)
+        for event, parked_id in settled:
+            self._try(event, parked_id, alone=False)
+        return [one for one in waiting if one not in settled]
 
     def _seen(self, event: Event) -> bool:
         """Tell whether the event is in the books; facts are compared, for bytes change between deliveries."""
@@ -151,9 +177,9 @@ class Settlement:
             )
         return True
 
-    def _try(self, event: Event, parked_id: int | None = None) -> bool:
+    def _try(self, event: Event, parked_id: int | None = None, *, alone: bool = True) -> bool:
         """Settle or bury an event; False where it has to wait."""
-        target, verdict = self._decide(event)
+        target, verdict = self._decide(event, alone=alone)
         match verdict:
             case Waits():
                 return False
@@ -165,7 +191,7 @@ class Settlement:
                     self._plan.woken.append(parked_id)
         return True
 
-    def _decide(self, event: Event) -> tuple[Target | None, Settled | Waits | Dead]:
+    def _decide(self, event: Event, *, alone: bool = True) -> tuple[Target | None, Settled | Waits | Dead]:
         target = resolve(event, self._known.names, self._known.payments, self._now_ms)
         match target:
             case None:
@@ -173,7 +199,7 @@ class Settlement:
             case Waits() | Dead():
                 return None, target
         merged = _merged(target)
-        verdict = judge(merged, event.meaning, facts_max=self._facts_max)
+        verdict = judge(merged, event.meaning, facts_max=self._facts_max, alone=alone)
         if target.same and isinstance(verdict, Settled):
             joined = merged.facts | verdict.news
             projection = project(joined)
@@ -222,9 +248,9 @@ class Settlement:
         if payment.id not in self._known.payments:
             self._known.payments[payment.id] = self._plan.opened[payment.id] = payment
         self._plan.changed[payment.id] = payment
+        payment.facts |= verdict.news
         for other in target.same:
             self._merge(other, payment)
-        payment.facts |= verdict.news
         payment.projection = verdict.projection
         payment.version += verdict.versioned
         payment.currency = payment.currency or meaning.currency
@@ -238,7 +264,8 @@ class Settlement:
         """Point a payment that turned out to be the same one to its survivor, and give its names away."""
         other.merged_into = survivor.id
         self._plan.changed[other.id] = other
-        self._plan.merges.append((other.id, survivor.id))
+        merges = [(gone, survivor.id if kept == other.id else kept) for gone, kept in self._plan.merges]
+        self._plan.merges = [*merges, (other.id, survivor.id)]
         survivor.currency = survivor.currency or other.currency
         survivor.provider_ref = counts_more(survivor, other.provider_ref)
         for key, payment_id in self._known.names.items():
@@ -257,4 +284,19 @@ def _merged(target: Target) -> Payment:
     facts = dict(payment.facts)
     for other in target.same:
         facts |= newer(facts, facts_of(other.facts))
-    return replace(payment, facts=facts, projection=project(facts))
+    currency = next((one.currency for one in (payment, *target.same) if one.currency), None)
+    return replace(payment, facts=facts, projection=project(facts), currency=currency)
+
+
+def _true_together(payment: Payment, waiting: list[Waiting], facts_max: int) -> Sequence[Waiting]:
+    """Return events that break no invariant of money together, though each does alone; none where there are none.
+
+    All of them are tried, then each two: enough for one that never becomes true beside those that do.
+    """
+    if len(waiting) > TOGETHER_MAX:
+        return ()
+    for chosen in (waiting, *combinations(waiting, 2)):
+        joined = payment.facts | newer(payment.facts, [fact for event, _ in chosen for fact in event.meaning.facts])
+        if len(joined) <= facts_max and broken_invariant(joined, project(joined)) is None:
+            return chosen
+    return ()

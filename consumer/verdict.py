@@ -53,19 +53,22 @@ _QUIET: Final = frozenset({(FactKind.TERMS, "provider"), (FactKind.ATTEMPT, "suc
 """Facts that only accompany others: alone they don't make an event worth a version."""
 
 
-def judge(payment: Payment, meaning: Meaning, *, facts_max: int) -> Judgement:
-    """Judge what an event does to a payment whose row is locked."""
+def judge(payment: Payment, meaning: Meaning, *, facts_max: int, alone: bool = True) -> Judgement:
+    """Judge what an event does to a payment whose row is locked.
+
+    Not `alone`: its companions are settled with it, and the invariants of money were checked for all of them together.
+    """
     if meaning.currency and payment.currency and meaning.currency != payment.currency and meaning.facts:
         return Dead(Reason.CONFLICT, f"currency {meaning.currency} on a payment in {payment.currency}")
     news = newer(payment.facts, meaning.facts)
-    if len(payment.facts) + len(news) > facts_max:
+    if len(payment.facts.keys() | news.keys()) > facts_max:
         return Dead(Reason.CONFLICT, f"the payment holds {facts_max} facts, the most that one payment may have")
     before = payment.projection
     if not news:
         return Settled(_unmoved(payment, meaning), news, before, versioned=False)
     joined = payment.facts | news
     after = project(joined)
-    if broken := broken_invariant(joined, after):
+    if alone and (broken := broken_invariant(joined, after)):
         return Waits(Reason.CONFLICT, broken)
     return _settled(payment, meaning, news, after)
 

@@ -196,19 +196,12 @@ def _end_problems(lives: Sequence[Life], taken: Mapping[Key, Event], standing: S
             yield f"{name}: its ledger's versions are not 1..{row['version']} without a hole"
 
 
-async def last_letter(settings: Settings) -> int:
-    """Return the newest dead letter's id: what stands up to it is not of this run."""
-    async with connected(settings) as connection:
-        found: int = (await fetch(connection, "read_last_letter"))[0]["id"]
-        return found
-
-
-async def read_standing(settings: Settings, keys: Iterable[Key], lives: Sequence[Life], letters_after: int) -> Standing:
-    """Read what stands of these events and payments; letters up to `letters_after` are of earlier runs."""
+async def read_standing(settings: Settings, keys: Iterable[Key], lives: Sequence[Life]) -> Standing:
+    """Read what stands of these events and payments."""
     asked, standing = sorted(keys), Standing()
     async with connected(settings) as connection:
         for start in range(0, len(asked), CHUNK_ROWS):
-            await _read_events(connection, asked[start : start + CHUNK_ROWS], letters_after, standing)
+            await _read_events(connection, asked[start : start + CHUNK_ROWS], standing)
         for start in range(0, len(lives), CHUNK_ROWS):
             chunk = lives[start : start + CHUNK_ROWS]
             providers, refs = [life.provider for life in chunk], [life.provider_ref for life in chunk]
@@ -217,11 +210,11 @@ async def read_standing(settings: Settings, keys: Iterable[Key], lives: Sequence
     return standing
 
 
-async def _read_events(connection: Connection, keys: Sequence[Key], letters_after: int, standing: Standing) -> None:
+async def _read_events(connection: Connection, keys: Sequence[Key], standing: Standing) -> None:
     sources, event_ids = [source for source, _ in keys], [event_id for _, event_id in keys]
     for row in await fetch(connection, "find_ledger_rows", sources, event_ids):
         standing.ledger[row["source"], row["event_id"]] = row["outcome"]
     for row in await fetch(connection, "find_parked_events", sources, event_ids):
         standing.parked.add((row["source"], row["event_id"]))
-    for row in await fetch(connection, "find_letters", sources, event_ids, letters_after):
+    for row in await fetch(connection, "find_letters", sources, event_ids):
         standing.letters.add((row["source"], row["event_id"]))

@@ -68,11 +68,10 @@ class Run:
 
     async def go(self, base_url: str) -> None:
         """Post everything, wait until it has settled, draw up the books."""
-        letters_before = await books.last_letter(self.settings)
         begun = time.monotonic()
         sender = Sender(self.settings.sample, self.signers, base_url, self.progress)
         await sender.send_all(self.plan.posts)
-        standing = await self._settle(letters_before)
+        standing = await self._settle()
         self.seconds = time.monotonic() - begun
         self.books = books.draw_up(self.progress.results, self.plan.lives, standing, self.left)
 
@@ -82,7 +81,7 @@ class Run:
         document = self.books.document(seconds=self.seconds, problems_max=self.settings.ops.problems_max)
         return document | {"seed": self.plan.seed, "retried": self.progress.retried}
 
-    async def _settle(self, letters_before: int) -> Standing:
+    async def _settle(self) -> Standing:
         """Wait until nothing is on the way and every event stands somewhere; bounded, also where nothing moves."""
         results, sample = self.progress.results, self.settings.sample
         keys = {event.key for sent in results for event in sent.post.events}
@@ -94,11 +93,11 @@ class Run:
             if any(self.left.values()):
                 quiet_since = now
             else:
-                standing = await books.read_standing(self.settings, keys, self.plan.lives, letters_before)
+                standing = await books.read_standing(self.settings, keys, self.plan.lives)
                 if not books.unsettled(results, standing) or now - quiet_since > sample.quiet_seconds_max:
                     return standing
             if now > deadline:
-                return await books.read_standing(self.settings, keys, self.plan.lives, letters_before)
+                return await books.read_standing(self.settings, keys, self.plan.lives)
             await asyncio.sleep(sample.settle_interval_seconds)
 
 

@@ -141,7 +141,7 @@ class RelaySettings(Group):
     `pool_connections_max` is one connection a lane (changes, dead letters, spool) and one for the lease.
     """
 
-    batch_records_max: Count = 2000
+    batch_records_max: Count = 4000
     batch_bytes_max: Count = 16 * 1024 * 1024
     poll_interval_seconds: Seconds = 0.1
     lease_seconds: Seconds = 5.0

@@ -71,7 +71,7 @@ async def embedded() -> AsyncIterator[Endpoints]:
     from runtime.stack import Stack
 
     for old in HOMES.glob("[0-9]*"):
-        if not psutil.pid_exists(int(old.name)):
+        if not psutil.pid_exists(int(old.name.split("-")[0])):
             shutil.rmtree(old, ignore_errors=True)
     home = HOMES / str(os.getpid())
     brokers = Stack(home)

@@ -5,18 +5,28 @@ from __future__ import annotations
 import datetime as dt
 import json
 import string
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.sample.post import LEDGER, Event, Fate, Life, Post, token
 from ops.sample.story import Course, Story, ending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from random import Random
 
 NAME: Final = "adyen"
-COURSES: Final = (Course.MANUAL, Course.IN_PARTS, Course.PARTIAL, Course.AUTHORIZED, Course.FAILED, Course.CANCELED)
+COURSES: Final = (
+    Course.MANUAL,
+    Course.IN_PARTS,
+    Course.PARTIAL,
+    Course.AUTHORIZED,
+    Course.FAILED,
+    Course.CANCELED,
+    Course.EXPIRED,
+)
 """An AUTHORISATION awaits its capture unless an intent said otherwise, so no life here is automatic."""
+ENDS: Final = {Course.CANCELED: "CANCELLATION", Course.EXPIRED: "EXPIRE"}
 PSP_ALPHABET: Final = string.ascii_uppercase + string.digits
 
 
@@ -57,9 +67,10 @@ def items_of(post: Post) -> list[dict[str, Any]]:
     return [wrapped["NotificationRequestItem"] for wrapped in json.loads(post.body)["notificationItems"]]
 
 
-def together(posts: Iterable[Post]) -> Post:
-    """Put the items of several bodies into one."""
-    return post_of(one for post in posts for one in items_of(post))
+def together(posts: Sequence[Post]) -> Post:
+    """Put the items of several bodies into one; each event keeps its legal fates."""
+    whole = post_of(one for post in posts for one in items_of(post))
+    return replace(whole, events=tuple(event for post in posts for event in post.events))
 
 
 def again(post: Post) -> Post:
@@ -90,6 +101,6 @@ def live(rng: Random, story: Story, now: int) -> Life:
         say("REFUND_FAILED", failed, amount, originalReference=psp)
     for amount in story.refunds:
         say("REFUND", psp_reference(rng), amount, originalReference=psp)
-    if story.course is Course.CANCELED:
-        say("CANCELLATION", psp_reference(rng), story.amount, originalReference=psp)
+    if story.course in ENDS:
+        say(ENDS[story.course], psp_reference(rng), story.amount, originalReference=psp)
     return Life(NAME, psp if story.authorized else refused[0], ending(story), tuple(posts))

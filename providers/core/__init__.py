@@ -9,6 +9,10 @@ No provider is named here. What only one provider needs belongs in that provider
 - `meaning` (`interpret`): needed fields or `undecodable`, amounts in minor units, refs; `checked` guards every meaning.
 - `slices` (`verify`): the own bytes of each event of a body that holds several.
 - `money` (`interpret`): amounts written in major units, by the currency's ISO 4217 exponent.
+- `body_mac` (`verify`): the signature of one header over the raw body.
+- `forms` (`verify`): forms read byte for byte, with a bound on fields.
+- `slices` (`verify`): each item's own bytes of a body that holds several.
+- `x509_chain` (`verify`): a certificate chain, its dates, constraints and names.
 
 How a file uses them: `verify` calls `live_secrets` first, then checks the raw bytes, then reads the identity with
 `text_at`, which gives None for whatever is not there: a genuine request is never refused for its content. `interpret`

@@ -29,7 +29,7 @@ _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignat
 """What a certificate raises that is broken, or that its supposed issuer did not sign."""
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def read_certificates(pem: str) -> tuple[x509.Certificate, ...]:
     """Return the certificates of a PEM text, the leaf first; raise `untrusted_cert` where there is none."""
     try:

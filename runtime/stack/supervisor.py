@@ -104,9 +104,11 @@ class Stack:
 
     async def restart(self, name: str) -> None:
         """Stop a broker if it runs, and start it again at the same address; return when it answers."""
-        if name not in self._brokers:
-            raise StackError(f"{name} is not started; there are {', '.join(NAMES)}")
+        if name not in self._turns:
+            raise StackError(f"there is no broker {name}; there are {', '.join(NAMES)}")
         async with self._turns[name]:
+            if name not in self._guards:
+                raise StackError(f"{name} is not started")
             await self._start_again(name)
 
     async def revive(self) -> list[str]:

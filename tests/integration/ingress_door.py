@@ -188,7 +188,8 @@ class Tail:
         """Return the first record with that event id once it is there."""
 
         async def there() -> bool:
-            await self.poll()
+            if event_id not in self.ids():
+                await self.poll()
             return event_id in self.ids()
 
         await until_true(there)

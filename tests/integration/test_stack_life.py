@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from runtime.settings import StackSettings
-from runtime.stack import Endpoints, Stack, read_state, read_status, request_stop, serve, watch
+from runtime.stack import Endpoints, Stack, guard, jars, kafka, read_state, read_status, request_stop, serve, watch
 from schemas.errors import StackError
 
 if TYPE_CHECKING:
@@ -109,24 +109,34 @@ async def first_value(endpoints: Endpoints, topic: str) -> bytes:
     return bytes(record.value)
 
 
+def new_home(name: str) -> Path:
+    return Path(__file__).parent.parent.parent / ".ratchet-test" / f"{os.getpid()}-{name}"
+
+
 @pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
+def own() -> Iterator[Path]:
     """Give this module a home of its own, for the starters that it kills."""
-    path = Path(__file__).parent.parent.parent / ".ratchet-test" / f"life-{os.getpid()}"
+    path = new_home("own")
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.fixture
-async def served(home: Path) -> AsyncIterator[subprocess.Popen[str]]:
-    """Serve the home from another process; what the test leaves of it is stopped."""
-    with starter(home) as process:
+@pytest.fixture(scope="module")
+def served() -> Iterator[subprocess.Popen[str]]:
+    """Serve another home from another process, for the tests that leave it running."""
+    with starter(new_home("served")) as process:
         yield process
-        await request_stop(home)
-        process.kill()
+        process.terminate()
+    shutil.rmtree(new_home("served"), ignore_errors=True)
 
 
-async def test_all_answer_at_loopback_as_distinct_roles(home: Path, served: subprocess.Popen[str]) -> None:
+@pytest.fixture
+def home(served: subprocess.Popen[str]) -> Path:
+    """Name the home that is served."""
+    return new_home("served")
+
+
+async def test_all_answer_at_loopback_as_distinct_roles(home: Path) -> None:
     status = await read_status(home)
     assert {name: row["state"] for name, row in status.items()} == dict.fromkeys(NAMES, "running")
     assert all(str(row["address"]).startswith("127.0.0.1:") for row in status.values())
@@ -135,13 +145,11 @@ async def test_all_answer_at_loopback_as_distinct_roles(home: Path, served: subp
     assert "postgres" in commands["postgres"]
     assert "redis-server" in commands["redis"]
     endpoints = state_of(home).endpoints
-    who = (
-        "select current_user || ' ' || current_database() || ' ' || (select rolsuper from pg_roles where rolname=user)"
-    )
+    who = "select concat_ws(' ', current_user, current_database(), rolsuper) from pg_roles where rolname = current_user"
     for dsn, expected in (
-        (endpoints.dsn, "ratchet ratchet false"),
-        (endpoints.owner_dsn, "ratchet_owner ratchet false"),
-        (endpoints.superuser_dsn, "postgres postgres true"),
+        (endpoints.dsn, "ratchet ratchet f"),
+        (endpoints.owner_dsn, "ratchet_owner ratchet f"),
+        (endpoints.superuser_dsn, "postgres postgres t"),
     ):
         async with connected(dsn) as connection:
             assert await connection.fetchval(who) == expected
@@ -152,7 +160,7 @@ async def test_all_answer_at_loopback_as_distinct_roles(home: Path, served: subp
         await asyncpg.connect(endpoints.dsn.replace("ratchet:", "ratchet:not-"))
 
 
-async def test_the_largest_dead_letter_fits(home: Path, served: subprocess.Popen[str], topic_prefix: str) -> None:
+async def test_the_largest_dead_letter_fits(home: Path, topic_prefix: str) -> None:
     endpoints, value = state_of(home).endpoints, b"x" * (4 * 1024 * 1024)
     await publish(endpoints, f"{topic_prefix}large", value)
     consumer = AIOKafkaConsumer(
@@ -170,7 +178,7 @@ async def test_the_largest_dead_letter_fits(home: Path, served: subprocess.Popen
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_killed_broker_comes_back_at_its_address_with_its_data(
-    home: Path, served: subprocess.Popen[str], name: str, topic_prefix: str
+    home: Path, name: str, topic_prefix: str
 ) -> None:
     before, topic = state_of(home), f"{topic_prefix}kept"
     await publish(before.endpoints, topic, b"kept")
@@ -188,9 +196,7 @@ async def test_a_killed_broker_comes_back_at_its_address_with_its_data(
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_killed_warden_takes_its_broker_along_and_both_come_back(
-    home: Path, served: subprocess.Popen[str], name: str
-) -> None:
+async def test_a_killed_warden_takes_its_broker_along_and_both_come_back(home: Path, name: str) -> None:
     server = state_of(home).servers[name]
     warden = psutil.Process(server.pid).parent()
     assert warden is not None
@@ -201,9 +207,7 @@ async def test_a_killed_warden_takes_its_broker_along_and_both_come_back(
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_hanging_broker_is_unresponsive_within_seconds(
-    home: Path, served: subprocess.Popen[str], name: str
-) -> None:
+async def test_a_hanging_broker_is_unresponsive_within_seconds(home: Path, name: str) -> None:
     server = state_of(home).servers[name]
     os.kill(server.pid, signal.SIGSTOP)
     try:
@@ -226,51 +230,53 @@ async def test_a_second_starter_refuses_and_names_the_first(home: Path, served: 
     assert all(server.alive() for server in before.servers.values())
 
 
-@pytest.mark.parametrize("hanging", [None, *NAMES])
+@pytest.mark.parametrize("hanging", [(), NAMES], ids=["answering", "hanging"])
 async def test_nothing_outlives_a_killed_starter_and_the_next_start_finds_the_data(
-    home: Path, hanging: str | None, topic_prefix: str
+    own: Path, hanging: tuple[str, ...], topic_prefix: str
 ) -> None:
-    with starter(home) as process:
-        before = state_of(home)
+    with starter(own) as process:
+        before = state_of(own)
         await publish(before.endpoints, f"{topic_prefix}kept", b"kept")
         brood = psutil.Process(process.pid).children(recursive=True)
         assert len(brood) > 2 * len(NAMES)
-        if hanging:
-            os.kill(before.servers[hanging].pid, signal.SIGSTOP)
+        for name in hanging:
+            os.kill(before.servers[name].pid, signal.SIGSTOP)
         process.kill()
     await until(lambda: not any(one.is_running() for one in brood), OUTLIVE_SECONDS)
-    assert read_state(home) is None
-    assert {row["state"] for row in (await read_status(home)).values()} == {"stopped"}
-    with starter(home):
-        assert state_of(home).endpoints == before.endpoints
+    assert read_state(own) is None
+    assert {row["state"] for row in (await read_status(own)).values()} == {"stopped"}
+    with starter(own):
+        assert state_of(own).endpoints == before.endpoints
         assert await first_value(before.endpoints, f"{topic_prefix}kept") == b"kept"
-        assert await request_stop(home)
+        assert await request_stop(own)
 
 
-async def test_a_start_right_after_a_kill_waits_for_the_leftovers(home: Path) -> None:
-    with starter(home) as process:
-        before = state_of(home)
+async def test_a_start_right_after_a_kill_waits_for_the_leftovers(own: Path) -> None:
+    with starter(own) as process:
+        before = state_of(own)
         process.kill()
-    with starter(home):
-        after = state_of(home)
+    with starter(own):
+        after = state_of(own)
         assert after.endpoints == before.endpoints
         assert not any(server.alive() for server in before.servers.values())
-        assert await request_stop(home)
-    assert not await request_stop(home)
+        assert await request_stop(own)
+    assert not await request_stop(own)
 
 
-async def test_a_stack_in_this_process_restarts_and_stops(home: Path) -> None:
-    stack = Stack(home)
+async def test_a_stack_in_this_process_restarts_and_stops(own: Path) -> None:
+    stack = Stack(own)
     with pytest.raises(StackError, match="not started"):
         stack.endpoints()
     with pytest.raises(StackError, match="not started"):
         await stack.restart("redis")
+    with pytest.raises(StackError, match="no broker zookeeper"):
+        await stack.restart("zookeeper")
     endpoints = await stack.start()
     try:
-        before = state_of(home).servers
+        before = state_of(own).servers
         await stack.restart("redis")
         assert stack.endpoints() == endpoints
-        assert state_of(home).servers["redis"] != before["redis"]
+        assert state_of(own).servers["redis"] != before["redis"]
         os.kill(before["postgres"].pid, signal.SIGKILL)
         await until(lambda: stack.dead() == ["postgres"], 10.0)
         assert await stack.revive() == ["postgres"]
@@ -282,13 +288,13 @@ async def test_a_stack_in_this_process_restarts_and_stops(home: Path) -> None:
     assert not any(server.alive() for server in before.values())
 
 
-async def test_watching_brings_back_what_dies_and_says_so(home: Path) -> None:
+async def test_watching_brings_back_what_dies_and_says_so(own: Path) -> None:
     said: list[str] = []
-    stop, stack = asyncio.Event(), Stack(home)
+    stop, stack = asyncio.Event(), Stack(own)
     await stack.start()
     try:
         watching = asyncio.ensure_future(watch(stack, stop, StackSettings(), said.append))
-        os.kill(state_of(home).servers["redis"].pid, signal.SIGKILL)
+        os.kill(state_of(own).servers["redis"].pid, signal.SIGKILL)
         await until(lambda: "redis is back" in said, REVIVE_SECONDS)
         stop.set()
         await watching
@@ -297,15 +303,15 @@ async def test_watching_brings_back_what_dies_and_says_so(home: Path) -> None:
     assert said == ["redis has died; starting it again at the same address", "redis is back"]
 
 
-async def test_serving_can_be_stopped_while_it_starts(home: Path) -> None:
+async def test_serving_can_be_stopped_while_it_starts(own: Path) -> None:
     stop = asyncio.Event()
     stop.set()
-    await serve(home, stop)
-    assert read_state(home) is None
-    assert {row["state"] for row in (await read_status(home)).values()} == {"stopped"}
+    await serve(own, stop)
+    assert read_state(own) is None
+    assert {row["state"] for row in (await read_status(own)).values()} == {"stopped"}
 
 
-async def test_serving_stops_when_told_and_failing_to_start_is_told(home: Path) -> None:
+async def test_serving_stops_when_told_and_failing_to_start_is_told(own: Path) -> None:
     stop = asyncio.Event()
     ready: list[Endpoints] = []
 
@@ -313,22 +319,51 @@ async def test_serving_stops_when_told_and_failing_to_start_is_told(home: Path) 
         ready.append(endpoints)
         stop.set()
 
-    await serve(home, stop, on_ready=on_ready)
+    await serve(own, stop, on_ready=on_ready)
     assert len(ready) == 1
-    assert read_state(home) is None
+    assert read_state(own) is None
     impatient = StackSettings(start_timeout_seconds=0.001, probe_timeout_seconds=0.001)
     with pytest.raises(StackError, match="does not answer"):
-        await serve(home, asyncio.Event(), settings=impatient)
-    assert {row["state"] for row in (await read_status(home)).values()} == {"stopped"}
+        await serve(own, asyncio.Event(), settings=impatient)
+    assert {row["state"] for row in (await read_status(own)).values()} == {"stopped"}
 
 
-async def test_a_broker_that_cannot_start_says_why_and_nothing_stays(home: Path) -> None:
-    configuration = home / "kafka" / "data" / "meta.properties"
+async def test_a_broker_that_cannot_start_says_why_and_nothing_stays(own: Path) -> None:
+    configuration = own / "kafka" / "data" / "meta.properties"
     good = configuration.read_text()
     configuration.write_text(good.replace("node.id=1", "node.id=2"))
     try:
         with pytest.raises(StackError, match="kafka ended at its start"):
-            await Stack(home).start()
+            await Stack(own).start()
     finally:
         configuration.write_text(good)
-    assert {row["state"] for row in (await read_status(home)).values()} == {"stopped"}
+    assert {row["state"] for row in (await read_status(own)).values()} == {"stopped"}
+
+
+async def test_a_start_is_prepared_once_and_goes_on_without_if_that_fails(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = jars.fetch(jars.default_cache(own), StackSettings())
+    linked = jars.install(folder, tmp_path / "jars")
+    assert await asyncio.to_thread(kafka.train, linked[:1], tmp_path, StackSettings()) is None
+    assert "without a prepared cache" in capsys.readouterr().err
+    made = await asyncio.to_thread(kafka.train, linked, tmp_path, StackSettings())
+    assert made is not None
+    assert made.stat().st_size > 1 << 20
+    modified = made.stat().st_mtime_ns
+    assert kafka.train(linked, tmp_path, StackSettings()) == made
+    assert made.stat().st_mtime_ns == modified
+    assert not [name for name in os.listdir(tmp_path) if name.startswith("training-")]  # noqa: PTH208
+
+
+async def test_a_stopped_warden_does_not_keep_its_broker(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "MARGIN_SECONDS", 0.5)
+    stack = Stack(own, StackSettings(stop_grace_seconds=0.5))
+    await stack.start()
+    servers = state_of(own).servers
+    wardens = [psutil.Process(server.pid).parent() for server in servers.values()]
+    for warden in wardens:
+        assert warden is not None
+        warden.suspend()
+    await stack.stop()
+    await until(lambda: not any(server.alive() for server in servers.values()), OUTLIVE_SECONDS)

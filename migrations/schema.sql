@@ -1,0 +1,422 @@
+-- The schema after all migrations; written by `python -m runtime.schema_dump`, not by hand.
+
+CREATE SCHEMA public;
+
+COMMENT ON SCHEMA public IS 'standard public schema';
+
+CREATE TABLE public.consumer_marks (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    start_offset bigint NOT NULL,
+    unclean_ends integer NOT NULL,
+    probing_offset bigint,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT consumer_marks_check CHECK ((probing_offset >= start_offset)),
+    CONSTRAINT consumer_marks_partition_check CHECK ((partition >= 0)),
+    CONSTRAINT consumer_marks_start_offset_check CHECK ((start_offset >= 0)),
+    CONSTRAINT consumer_marks_topic_check CHECK ((length(topic) <= 249)),
+    CONSTRAINT consumer_marks_unclean_ends_check CHECK ((unclean_ends >= 0))
+);
+
+COMMENT ON TABLE public.consumer_marks IS 'Where a consumer started and how often it ended uncleanly there: finds the record that kills the process.';
+
+CREATE TABLE public.dead_letters (
+    id bigint NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    digest bytea NOT NULL,
+    timestamp_ms bigint NOT NULL,
+    key bytea,
+    value bytea,
+    header_names bytea[] NOT NULL,
+    header_values bytea[] NOT NULL,
+    source text,
+    event_id text,
+    event_type text,
+    payment_ref text,
+    reason text NOT NULL,
+    message text NOT NULL,
+    status text DEFAULT 'open'::text NOT NULL,
+    delivery_count integer DEFAULT 1 NOT NULL,
+    redrive_count integer DEFAULT 0 NOT NULL,
+    relay_xid bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT dead_letters_delivery_count_check CHECK ((delivery_count >= 1)),
+    CONSTRAINT dead_letters_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT dead_letters_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
+    CONSTRAINT dead_letters_event_type_check CHECK ((length(event_type) <= 255)),
+    CONSTRAINT dead_letters_headers_pair CHECK ((cardinality(header_names) = cardinality(header_values))),
+    CONSTRAINT dead_letters_message_check CHECK ((length(message) <= 1000)),
+    CONSTRAINT dead_letters_offset_check CHECK (("offset" >= 0)),
+    CONSTRAINT dead_letters_partition_check CHECK ((partition >= 0)),
+    CONSTRAINT dead_letters_payment_ref_check CHECK ((length(payment_ref) <= 255)),
+    CONSTRAINT dead_letters_reason_check CHECK ((reason = ANY (ARRAY['undecodable'::text, 'unknown_kind'::text, 'conflict'::text, 'orphan'::text, 'data_rejected'::text, 'unexpected'::text, 'fatal'::text]))),
+    CONSTRAINT dead_letters_redrive_count_check CHECK ((redrive_count >= 0)),
+    CONSTRAINT dead_letters_relay_xid_check CHECK ((relay_xid > 0)),
+    CONSTRAINT dead_letters_source_check CHECK (((length(source) >= 1) AND (length(source) <= 192))),
+    CONSTRAINT dead_letters_status_check CHECK ((status = ANY (ARRAY['open'::text, 'redriven'::text, 'discarded'::text]))),
+    CONSTRAINT dead_letters_topic_check CHECK ((length(topic) <= 249))
+);
+
+COMMENT ON TABLE public.dead_letters IS 'Records that could not be settled, byte for byte, with the place they came from.';
+
+COMMENT ON COLUMN public.dead_letters.digest IS 'SHA-256 of key and value: a topic made anew never swallows a letter';
+
+ALTER TABLE public.dead_letters ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.dead_letters_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.leases (
+    name text NOT NULL,
+    holder text NOT NULL,
+    token bigint NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT leases_holder_check CHECK (((length(holder) >= 1) AND (length(holder) <= 128))),
+    CONSTRAINT leases_name_check CHECK (((length(name) >= 1) AND (length(name) <= 64))),
+    CONSTRAINT leases_token_check CHECK ((token > 0))
+);
+
+COMMENT ON TABLE public.leases IS 'Who may act where one must; a write names the fencing token it was given.';
+
+CREATE TABLE public.parked_events (
+    id bigint NOT NULL,
+    source text NOT NULL,
+    event_id text NOT NULL,
+    event_type text NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    facts jsonb NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    timestamp_ms bigint NOT NULL,
+    key bytea,
+    value bytea,
+    header_names bytea[] NOT NULL,
+    header_values bytea[] NOT NULL,
+    parked_at timestamp with time zone NOT NULL,
+    deadline timestamp with time zone NOT NULL,
+    CONSTRAINT parked_events_check CHECK ((deadline >= parked_at)),
+    CONSTRAINT parked_events_detail_check CHECK ((length(detail) <= 1000)),
+    CONSTRAINT parked_events_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
+    CONSTRAINT parked_events_event_type_check CHECK ((length(event_type) <= 255)),
+    CONSTRAINT parked_events_facts_check CHECK ((jsonb_typeof(facts) = 'array'::text)),
+    CONSTRAINT parked_events_headers_pair CHECK ((cardinality(header_names) = cardinality(header_values))),
+    CONSTRAINT parked_events_offset_check CHECK (("offset" >= 0)),
+    CONSTRAINT parked_events_partition_check CHECK ((partition >= 0)),
+    CONSTRAINT parked_events_reason_check CHECK ((reason = ANY (ARRAY['orphan'::text, 'conflict'::text]))),
+    CONSTRAINT parked_events_source_check CHECK (((length(source) >= 1) AND (length(source) <= 192))),
+    CONSTRAINT parked_events_topic_check CHECK ((length(topic) <= 249))
+);
+
+COMMENT ON TABLE public.parked_events IS 'Events that wait for their payment, byte for byte. reason is what they become past the deadline.';
+
+ALTER TABLE public.parked_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.parked_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.parked_refs (
+    provider text NOT NULL,
+    account text NOT NULL,
+    kind text NOT NULL,
+    ref text NOT NULL,
+    parked_id bigint NOT NULL
+);
+
+COMMENT ON TABLE public.parked_refs IS 'The references that a parked event waits on.';
+
+CREATE TABLE public.payment_logs (
+    id bigint NOT NULL,
+    payment_id uuid,
+    source text NOT NULL,
+    event_id text NOT NULL,
+    event_type text NOT NULL,
+    outcome text NOT NULL,
+    from_status text,
+    to_status text,
+    amount bigint,
+    version bigint,
+    facts jsonb NOT NULL,
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    occurred_at timestamp with time zone,
+    recorded_at timestamp with time zone NOT NULL,
+    relay_xid bigint NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT payment_logs_amount_check CHECK ((amount >= 0)),
+    CONSTRAINT payment_logs_applied_has_version CHECK (((outcome <> 'applied'::text) OR (version IS NOT NULL))),
+    CONSTRAINT payment_logs_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
+    CONSTRAINT payment_logs_event_type_check CHECK ((length(event_type) <= 255)),
+    CONSTRAINT payment_logs_facts_check CHECK ((jsonb_typeof(facts) = 'array'::text)),
+    CONSTRAINT payment_logs_from_status_check CHECK ((from_status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text, 'partially_captured'::text, 'captured'::text, 'failed'::text, 'canceled'::text, 'expired'::text]))),
+    CONSTRAINT payment_logs_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT payment_logs_offset_check CHECK (("offset" >= 0)),
+    CONSTRAINT payment_logs_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'noop'::text, 'late'::text, 'conflict'::text]))),
+    CONSTRAINT payment_logs_partition_check CHECK ((partition >= 0)),
+    CONSTRAINT payment_logs_relay_xid_check CHECK ((relay_xid > 0)),
+    CONSTRAINT payment_logs_source_check CHECK (((length(source) >= 1) AND (length(source) <= 192))),
+    CONSTRAINT payment_logs_to_status_check CHECK ((to_status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text, 'partially_captured'::text, 'captured'::text, 'failed'::text, 'canceled'::text, 'expired'::text]))),
+    CONSTRAINT payment_logs_topic_check CHECK ((length(topic) <= 249)),
+    CONSTRAINT payment_logs_version_check CHECK ((version > 0)),
+    CONSTRAINT payment_logs_version_needs_payment CHECK (((version IS NULL) OR (payment_id IS NOT NULL)))
+);
+
+COMMENT ON TABLE public.payment_logs IS 'The ledger: idempotency claim, audit row and outbox row in one. Never updated, never deleted by the application.';
+
+COMMENT ON COLUMN public.payment_logs.version IS 'the payment''s version after this row; null where it changed nothing';
+
+COMMENT ON COLUMN public.payment_logs.relay_xid IS 'The writing transaction''s id, but never below that of the payment''s row before: relay order is (relay_xid, id)';
+
+ALTER TABLE public.payment_logs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.payment_logs_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.payment_refs (
+    provider text NOT NULL,
+    account text NOT NULL,
+    kind text NOT NULL,
+    ref text NOT NULL,
+    payment_id uuid,
+    CONSTRAINT payment_refs_account_check CHECK ((length(account) <= 64)),
+    CONSTRAINT payment_refs_kind_check CHECK ((kind = ANY (ARRAY['id'::text, 'payment'::text, 'charge'::text, 'capture'::text, 'refund'::text, 'dispute'::text, 'reference'::text]))),
+    CONSTRAINT payment_refs_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
+    CONSTRAINT payment_refs_ref_check CHECK (((length(ref) >= 1) AND (length(ref) <= 255)))
+)
+WITH (fillfactor='80');
+
+COMMENT ON TABLE public.payment_refs IS 'Every name of every payment; also the lock that orders batches. payment_id is null until the payment is known.';
+
+CREATE TABLE public.payments (
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    account text NOT NULL,
+    provider_ref text,
+    client text,
+    reference text,
+    merged_into uuid,
+    status text NOT NULL,
+    refund_status text NOT NULL,
+    dispute_status text NOT NULL,
+    currency text,
+    amount bigint NOT NULL,
+    authorized bigint NOT NULL,
+    captured bigint NOT NULL,
+    refunded bigint NOT NULL,
+    disputed bigint NOT NULL,
+    version bigint NOT NULL,
+    facts jsonb NOT NULL,
+    head_hash bytea NOT NULL,
+    head_xid bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT payments_account_check CHECK ((length(account) <= 64)),
+    CONSTRAINT payments_amount_check CHECK ((amount >= 0)),
+    CONSTRAINT payments_authorized_check CHECK ((authorized >= 0)),
+    CONSTRAINT payments_captured_check CHECK ((captured >= 0)),
+    CONSTRAINT payments_captured_within_authorized CHECK ((captured <= authorized)),
+    CONSTRAINT payments_check CHECK ((merged_into <> id)),
+    CONSTRAINT payments_check1 CHECK ((updated_at >= created_at)),
+    CONSTRAINT payments_client_check CHECK (((length(client) >= 1) AND (length(client) <= 64))),
+    CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT payments_dispute_status_check CHECK ((dispute_status = ANY (ARRAY['none'::text, 'inquiry'::text, 'open'::text, 'under_review'::text, 'won'::text, 'lost'::text, 'prevented'::text]))),
+    CONSTRAINT payments_disputed_check CHECK ((disputed >= 0)),
+    CONSTRAINT payments_facts_check CHECK ((jsonb_typeof(facts) = 'object'::text)),
+    CONSTRAINT payments_head_hash_check CHECK ((length(head_hash) = ANY (ARRAY[0, 32]))),
+    CONSTRAINT payments_head_xid_check CHECK ((head_xid >= 0)),
+    CONSTRAINT payments_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
+    CONSTRAINT payments_provider_ref_check CHECK (((length(provider_ref) >= 1) AND (length(provider_ref) <= 255))),
+    CONSTRAINT payments_reference_check CHECK (((length(reference) >= 1) AND (length(reference) <= 255))),
+    CONSTRAINT payments_refund_status_check CHECK ((refund_status = ANY (ARRAY['none'::text, 'pending'::text, 'partial'::text, 'full'::text]))),
+    CONSTRAINT payments_refunded_check CHECK ((refunded >= 0)),
+    CONSTRAINT payments_refunded_within_captured CHECK ((refunded <= captured)),
+    CONSTRAINT payments_status_check CHECK ((status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text, 'partially_captured'::text, 'captured'::text, 'failed'::text, 'canceled'::text, 'expired'::text]))),
+    CONSTRAINT payments_version_check CHECK ((version >= 0))
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.payments IS 'One row a payment: what its facts come to. No index on columns that every event changes.';
+
+COMMENT ON COLUMN public.payments.facts IS '{"kind:key": [state, amount or null]}: the join of all facts of the ledger';
+
+COMMENT ON COLUMN public.payments.head_hash IS 'hash of the payment''s newest ledger row';
+
+COMMENT ON COLUMN public.payments.head_xid IS 'relay_xid of the payment''s newest ledger row';
+
+CREATE TABLE public.relay_cursors (
+    name text NOT NULL,
+    relay_xid bigint DEFAULT 0 NOT NULL,
+    id bigint DEFAULT 0 NOT NULL,
+    system_identifier bigint,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT relay_cursors_name_check CHECK ((name = ANY (ARRAY['changes'::text, 'dead_letters'::text])))
+);
+
+COMMENT ON TABLE public.relay_cursors IS 'How far the relay has published: everything up to (relay_xid, id).';
+
+COMMENT ON COLUMN public.relay_cursors.system_identifier IS 'the database cluster whose transaction ids these are; in another one (a restored dump) they mean nothing';
+
+CREATE TABLE public.schema_migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT schema_migrations_checksum_check CHECK ((length(checksum) = 64)),
+    CONSTRAINT schema_migrations_version_check CHECK ((version > 0))
+);
+
+CREATE TABLE public.sms_transactions (
+    id bigint NOT NULL,
+    payment_id uuid NOT NULL,
+    to_number text NOT NULL,
+    template text NOT NULL,
+    status text NOT NULL,
+    provider_sid text,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT sms_transactions_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT sms_transactions_provider_sid_check CHECK (((length(provider_sid) >= 1) AND (length(provider_sid) <= 64))),
+    CONSTRAINT sms_transactions_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'delivered'::text, 'undelivered'::text, 'failed'::text]))),
+    CONSTRAINT sms_transactions_template_check CHECK (((length(template) >= 1) AND (length(template) <= 64))),
+    CONSTRAINT sms_transactions_to_number_check CHECK ((to_number ~ '^\+[1-9][0-9]{6,14}$'::text))
+);
+
+COMMENT ON TABLE public.sms_transactions IS 'Messages to customers: each template once a payment.';
+
+ALTER TABLE public.sms_transactions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.sms_transactions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.spool (
+    id bigint NOT NULL,
+    topic text NOT NULL,
+    key bytea,
+    value bytea NOT NULL,
+    header_names bytea[] NOT NULL,
+    header_values bytea[] NOT NULL,
+    relay_xid bigint DEFAULT ((pg_current_xact_id())::text)::bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT spool_headers_pair CHECK ((cardinality(header_names) = cardinality(header_values))),
+    CONSTRAINT spool_topic_check CHECK ((length(topic) <= 249)),
+    CONSTRAINT spool_value_check CHECK ((length(value) <= 2097152))
+);
+
+COMMENT ON TABLE public.spool IS 'Accepted records on their way to Kafka: webhooks while Kafka is away, intents always.';
+
+ALTER TABLE public.spool ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.spool_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY public.consumer_marks
+    ADD CONSTRAINT consumer_marks_pkey PRIMARY KEY (topic, partition);
+
+ALTER TABLE ONLY public.dead_letters
+    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.dead_letters
+    ADD CONSTRAINT dead_letters_place UNIQUE (topic, partition, "offset", digest);
+
+ALTER TABLE ONLY public.leases
+    ADD CONSTRAINT leases_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.parked_events
+    ADD CONSTRAINT parked_events_claim UNIQUE (source, event_id);
+
+ALTER TABLE ONLY public.parked_events
+    ADD CONSTRAINT parked_events_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.parked_refs
+    ADD CONSTRAINT parked_refs_pkey PRIMARY KEY (provider, account, kind, ref, parked_id);
+
+ALTER TABLE ONLY public.payment_logs
+    ADD CONSTRAINT payment_logs_claim UNIQUE (source, event_id);
+
+ALTER TABLE ONLY public.payment_logs
+    ADD CONSTRAINT payment_logs_pkey PRIMARY KEY (relay_xid, id);
+
+ALTER TABLE ONLY public.payment_refs
+    ADD CONSTRAINT payment_refs_pkey PRIMARY KEY (provider, account, kind, ref);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.relay_cursors
+    ADD CONSTRAINT relay_cursors_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY public.sms_transactions
+    ADD CONSTRAINT sms_transactions_once UNIQUE (payment_id, template);
+
+ALTER TABLE ONLY public.sms_transactions
+    ADD CONSTRAINT sms_transactions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.spool
+    ADD CONSTRAINT spool_pkey PRIMARY KEY (id);
+
+CREATE INDEX dead_letters_event ON public.dead_letters USING btree (source, event_id);
+
+CREATE INDEX dead_letters_open ON public.dead_letters USING btree (reason, id) WHERE (status = 'open'::text);
+
+CREATE INDEX dead_letters_payment ON public.dead_letters USING btree (payment_ref);
+
+CREATE INDEX dead_letters_relay ON public.dead_letters USING btree (relay_xid, id);
+
+CREATE INDEX parked_events_deadline ON public.parked_events USING btree (deadline);
+
+CREATE INDEX parked_refs_parked ON public.parked_refs USING btree (parked_id);
+
+CREATE INDEX payment_logs_timeline ON public.payment_logs USING btree (payment_id, id) WHERE (payment_id IS NOT NULL);
+
+CREATE INDEX payment_refs_payment ON public.payment_refs USING btree (payment_id) WHERE (payment_id IS NOT NULL);
+
+CREATE INDEX payment_refs_ref ON public.payment_refs USING btree (ref);
+
+CREATE UNIQUE INDEX payments_client_reference ON public.payments USING btree (client, reference) WHERE ((client IS NOT NULL) AND (reference IS NOT NULL) AND (merged_into IS NULL));
+
+CREATE INDEX sms_transactions_due ON public.sms_transactions USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['queued'::text, 'sending'::text]));
+
+CREATE INDEX sms_transactions_sid ON public.sms_transactions USING btree (provider_sid);
+
+ALTER TABLE ONLY public.parked_refs
+    ADD CONSTRAINT parked_refs_parked_id_fkey FOREIGN KEY (parked_id) REFERENCES public.parked_events(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.parked_refs
+    ADD CONSTRAINT parked_refs_provider_account_kind_ref_fkey FOREIGN KEY (provider, account, kind, ref) REFERENCES public.payment_refs(provider, account, kind, ref);
+
+ALTER TABLE ONLY public.payment_refs
+    ADD CONSTRAINT payment_refs_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_merged_into_fkey FOREIGN KEY (merged_into) REFERENCES public.payments(id);
+
+ALTER TABLE ONLY public.sms_transactions
+    ADD CONSTRAINT sms_transactions_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);

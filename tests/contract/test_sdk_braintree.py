@@ -1,0 +1,36 @@
+"""What Braintree's own test gateway signs is what we take, kind for kind."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+
+from producers import providers
+
+braintree = pytest.importorskip("braintree", reason="braintree is not installed")
+pytestmark = pytest.mark.unit
+
+GATEWAY = braintree.BraintreeGateway(
+    braintree.Configuration(braintree.Environment.Sandbox, "merchant", "public", "private")
+)
+KINDS = sorted(
+    value
+    for name, value in vars(braintree.WebhookNotification.Kind).items()
+    if not name.startswith("_") and value.startswith(("transaction_", "dispute_"))
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sample_notification(kind: str) -> None:
+    sample = GATEWAY.webhook_testing.sample_notification(kind, "subject1")
+    theirs = GATEWAY.webhook_notification.parse(sample["bt_signature"], sample["bt_payload"])
+    (ours,) = providers.verify(
+        "braintree", headers={}, body=urlencode(sample).encode(), url="", secrets=["public|private"], now=0
+    )
+    assert ours.kind == theirs.kind
+    subject = getattr(theirs, "dispute", None) or getattr(theirs, "transaction", None)
+    if subject is not None:
+        assert ours.event_id == f"{kind}:{subject.id}"
+    transaction = getattr(theirs, "transaction", None) or getattr(getattr(theirs, "dispute", None), "transaction", None)
+    assert ours.payment_ref == (transaction.id if transaction else None)

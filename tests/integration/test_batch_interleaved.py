@@ -1,0 +1,247 @@
+"""Two transactions at once, forced step by step: one is held before its commit until the other waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+from settling import (
+    CLIENT,
+    Bench,
+    Books,
+    bench,
+    broken_chains,
+    intent,
+    intent_records,
+    lives,
+    records,
+    shown,
+    until_waiting,
+    webhook,
+    wrong_payments,
+)
+
+from consumer.batch import BatchWriter
+from consumer.lane import understand
+from runtime.postgres import classify
+from schemas.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from conftest import Database
+
+    from consumer.batch import Item
+    from consumer.settlement import Plan
+    from runtime.stack import Endpoints
+    from schemas.record import Record
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def desk(database: Database) -> AsyncIterator[Bench]:
+    async with bench(database.dsn) as open_bench:
+        yield open_bench
+
+
+@pytest.fixture
+async def observer(stack: Endpoints, database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """Give a superuser's connection to the test's database: it sees all sessions and can hold locks."""
+    from conftest import with_database
+
+    connection = await asyncpg.connect(with_database(stack.superuser_dsn, database.dsn.rpartition("/")[2]))
+    await connection.execute("set deadlock_timeout = '60s'")
+    yield connection
+    await connection.close()
+
+
+class HeldWriter(BatchWriter):
+    """A writer that stops when all is written and nothing is committed."""
+
+    def __init__(self, desk: Bench) -> None:
+        super().__init__(desk.pool, desk.settings, desk.clock)
+        self.written, self.release = asyncio.Event(), asyncio.Event()
+
+    async def _write(self, *arguments: Any) -> None:
+        await super()._write(*arguments)
+        self.written.set()
+        await self.release.wait()
+
+
+async def overlapped(
+    desk: Bench, observer: asyncpg.Connection[Any], first: Sequence[Record], second: Sequence[Record]
+) -> Books:
+    """Settle `first`, hold it before its commit until `second` waits for its locks, let both end."""
+    held = HeldWriter(desk)
+    one = asyncio.create_task(desk.isolator(held.settle).settle([understand(record) for record in first]))
+    await held.written.wait()
+    two = asyncio.create_task(desk.settle(second))
+    await until_waiting(observer)
+    assert not one.done()
+    held.release.set()
+    await asyncio.gather(one, two)
+    return await desk.books()
+
+
+CAPTURED = webhook("payment.captured", "pay", child="c", reference="ORD")
+REFUND = webhook("refund.succeeded", "pay", child="r", amount=400)
+
+
+@pytest.mark.parametrize("order", [(REFUND, CAPTURED), (CAPTURED, REFUND)], ids=["park first", "open first"])
+async def test_an_event_parked_while_its_payment_is_opened_is_woken(
+    desk: Bench, observer: asyncpg.Connection[Any], order: tuple[Any, Any]
+) -> None:
+    first, second = order
+    books = await overlapped(desk, observer, records([first]), records([second], partition=1))
+    assert books.parked == books.letters == []
+    assert [(row["captured"], row["refunded"], row["version"]) for row in books.payments] == [(1000, 400, 2)]
+    assert broken_chains(books) == []
+
+
+async def test_an_event_parked_under_a_second_name_is_woken_by_who_binds_it(
+    desk: Bench, observer: asyncpg.Connection[Any]
+) -> None:
+    """The refund knows the reference alone; the payment gets that name in the other transaction."""
+    await desk.settle(records([webhook("payment.created", "pay")]))
+    refund = webhook("refund.succeeded", "other-attempt", child="r", amount=400, reference="ORD")
+    books = await overlapped(desk, observer, records([refund], partition=1), records([CAPTURED], first=1))
+    assert books.parked == books.letters == []
+    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 400)]
+
+
+@pytest.mark.parametrize("intent_first", [True, False])
+async def test_intent_and_webhook_open_one_payment_at_once(
+    desk: Bench, observer: asyncpg.Connection[Any], intent_first: bool
+) -> None:
+    promised = uuid.uuid4()
+    wish = intent_records([intent(promised, reference="ORD", amount=2500)])
+    news = records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")])
+    first, second = (wish, news) if intent_first else (news, wish)
+    books = await overlapped(desk, observer, first, second)
+    live = [row for row in books.payments if row["merged_into"] is None]
+    assert [(row["id"], row["client"], row["reference"], row["provider_ref"], row["status"]) for row in live] == [
+        (promised, CLIENT, "ORD", "pay", "authorized")
+    ]
+    assert {row["merged_into"] for row in books.payments} - {None} <= {promised}
+    assert books.letters == books.parked == []
+    assert broken_chains(books) == []
+
+
+async def test_two_payments_under_different_names_merge_while_the_loser_still_gets_events(
+    desk: Bench, observer: asyncpg.Connection[Any]
+) -> None:
+    """The event that carries both names proves that they are one, while another batch moves the one that gives way."""
+    promised = uuid.uuid4()
+    await desk.settle(intent_records([intent(promised, reference="ORD", amount=2500)]))
+    await desk.settle(records([webhook("payment.authorized", "pay", amount=2500)]))
+    proof = records([webhook("payment.processing", "pay", amount=2500, reference="ORD")], first=1)
+    more = records([webhook("payment.captured", "pay", amount=2500, child="c")], partition=1)
+    books = await overlapped(desk, observer, proof, more)
+    survivor = {"id": promised, "status": "captured", "authorized": 2500, "captured": 2500, "provider_ref": "pay"}
+    assert [shown(row, survivor) for row in books.payments if row["merged_into"] is None] == [survivor]
+    assert [row["merged_into"] for row in books.payments if row["id"] != promised] == [promised]
+    names = await desk.fetch("select distinct payment_id from payment_refs")
+    assert names == [{"payment_id": promised}], "the merged row gives all its names away"
+    assert books.letters == books.parked == []
+    assert broken_chains(books) == []
+
+
+async def test_the_loser_moved_first_and_the_merge_waits_for_it(
+    desk: Bench, observer: asyncpg.Connection[Any]
+) -> None:
+    promised = uuid.uuid4()
+    await desk.settle(intent_records([intent(promised, reference="ORD", amount=2500)]))
+    await desk.settle(records([webhook("payment.authorized", "pay", amount=2500)]))
+    more = records([webhook("payment.captured", "pay", amount=2500, child="c")], partition=1)
+    proof = records([webhook("payment.processing", "pay", amount=2500, reference="ORD")], first=1)
+    books = await overlapped(desk, observer, more, proof)
+    assert [(row["id"], row["captured"]) for row in books.payments if row["merged_into"] is None] == [(promised, 2500)]
+    assert broken_chains(books) == []
+
+
+async def test_two_consumers_fed_overlapping_halves_at_once_give_the_same_rows_as_one(database: Database) -> None:
+    expected = lives(30)
+    events = [event for life in expected for event in life.events()]
+    chance = random.Random(5)
+    async with bench(database.dsn, connections=4) as desk:
+
+        async def consume(partition: int, share: list[Any]) -> None:
+            chance.shuffle(share)
+            for start in range(0, len(share), 25):
+                await desk.settle(records(share[start : start + 25], partition=partition, first=start))
+
+        two_thirds = len(events) * 2 // 3
+        halves = [events[:two_thirds], events[-two_thirds:], events[::2], events[1::2]]
+        await asyncio.gather(*(consume(partition, list(half)) for partition, half in enumerate(halves)))
+        books = await desk.books()
+    assert wrong_payments(books, expected) == []
+    assert len(books.ledger) == len(set(books.claims)) == len(events)
+    assert books.parked == books.letters == []
+    assert broken_chains(books) == []
+
+
+async def test_a_deadlock_is_settled_again(desk: Bench, observer: asyncpg.Connection[Any]) -> None:
+    """Somebody locks our names in the other order; Postgres ends our transaction, and we come again."""
+    await desk.settle(records([webhook("payment.created", "a"), webhook("payment.created", "b")]))
+    errors: list[str] = []
+
+    async def settle(items: Sequence[Item]) -> Plan:
+        try:
+            return await desk.writer.settle(items)
+        except Exception as error:
+            errors.append(f"{type(error).__name__} {classify(error)}")
+            raise
+
+    lock = "select 1 from payment_refs where ref = $1 for update"
+    transaction = observer.transaction()
+    await transaction.start()
+    await observer.execute(lock, "b")
+    batch = records([webhook("payment.authorized", "a"), webhook("payment.authorized", "b")], first=2)
+    ours = asyncio.create_task(desk.isolator(settle).settle([understand(record) for record in batch]))
+    witness = await asyncpg.connect(desk.settings.postgres.dsn.get_secret_value())  # type: ignore[union-attr]
+    await until_waiting(witness)
+    await observer.execute(lock, "a")
+    await transaction.commit()
+    await ours
+    await witness.close()
+    books = await desk.books()
+    assert errors == ["DeadlockDetectedError twin"]
+    assert {row["status"] for row in books.payments} == {"authorized"}
+    assert (len(books.ledger), books.letters) == (4, [])
+
+
+async def test_a_lock_that_stays_taken_is_an_outage_and_never_a_letter(
+    database: Database, observer: asyncpg.Connection[Any]
+) -> None:
+    async with bench(database.dsn, twin_retries_max=2) as desk:
+        await desk.settle(records([webhook("payment.created", "a")]))
+        await desk.pool.expire_connections()
+        async with observer.transaction():
+            await observer.execute("lock table payments in access exclusive mode")
+            impatient = desk.settings.postgres.model_copy(update={"lock_timeout_seconds": 0.1})
+            from runtime.postgres import open_pool
+
+            pool = await open_pool(impatient, role="consumer", connections=1)
+            batch = [understand(record) for record in records([webhook("payment.authorized", "a")], first=1)]
+            with pytest.raises(UnavailableError, match="stay in the way"):
+                await desk.isolator(BatchWriter(pool, desk.settings, desk.clock).settle).settle(batch)
+            await pool.close()
+        await desk.settle(records([webhook("payment.authorized", "a")], first=1))
+        books = await desk.books()
+    assert (len(books.ledger), books.letters) == (2, [])
+
+
+async def test_one_client_reference_at_two_providers_never_stops_the_batch(desk: Bench) -> None:
+    """`reference` is unique a client; the names of two providers don't lock each other, the unique index does."""
+    first, second = uuid.uuid4(), uuid.uuid4()
+    await desk.settle(intent_records([intent(first, reference="ORD")]))
+    await desk.settle(intent_records([intent(second, reference="ORD", provider="stripe")], first=1))
+    books = await desk.books()
+    assert [row["id"] for row in books.payments] == [first]
+    assert [row["event_id"] for row in books.letters] == [f"{second}:create"]
+    assert books.letters[0]["reason"] in ("conflict", "data_rejected")

@@ -1,0 +1,275 @@
+"""One batch on a real Postgres: what is settled, what becomes a dead letter, and that neighbours never suffer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+from settling import (
+    SOURCE,
+    Bench,
+    bench,
+    broken_chains,
+    digest,
+    lives,
+    records,
+    shown,
+    webhook,
+    wrong_payments,
+)
+
+from consumer import rows
+from consumer.lane import understand
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from conftest import Database
+
+    from consumer.batch import Item
+    from consumer.settlement import Plan
+
+pytestmark = pytest.mark.integration
+BATCH = 500
+
+
+@pytest.fixture
+async def desk(database: Database) -> AsyncIterator[Bench]:
+    async with bench(database.dsn) as open_bench:
+        yield open_bench
+
+
+def five_hundred() -> list[Any]:
+    """Return 100 whole lives, 500 events, in an order of their own."""
+    events = [event for life in lives(BATCH // 5) for event in life.events()]
+    random.Random(20).shuffle(events)
+    return events
+
+
+async def test_a_batch_of_whole_lives_comes_to_plain_arithmetic(desk: Bench) -> None:
+    plans = await desk.settle(records(five_hundred()))
+    books = await desk.books()
+    assert len(plans) == 1
+    assert len(books.claims) == BATCH
+    assert books.parked == books.letters == []
+    assert wrong_payments(books, lives(BATCH // 5)) == []
+    assert broken_chains(books) == []
+
+
+async def test_ledger_rows_tell_what_happened_and_where_it_stood(desk: Bench) -> None:
+    events = [
+        webhook("payment.authorized", "p", amount=1000, event_id="e1"),
+        webhook("payment.authorized", "p", amount=1000, event_id="e2"),
+        webhook("payment.captured", "p", amount=1000, child="c", event_id="e3"),
+        webhook("payment.created", "p", amount=1000, event_id="e4"),
+        webhook("payment.canceled", "p", amount=1000, event_id="e5"),
+        webhook("customer.updated", "p", amount=None, event_id="e6"),
+    ]
+    await desk.settle(records(events, partition=3, first=40))
+    books = await desk.books()
+    payment = books.payments[0]
+    columns = ("event_id", "event_type", "outcome", "from_status", "to_status", "amount", "version", "offset")
+    assert [tuple(row[name] for name in columns) for row in books.ledger] == [
+        ("e1", "payment.authorized", "applied", None, "authorized", 1000, 1, 40),
+        ("e2", "payment.authorized", "noop", "authorized", "authorized", 1000, None, 41),
+        ("e3", "payment.captured", "applied", "authorized", "captured", 1000, 2, 42),
+        ("e4", "payment.created", "late", "captured", "captured", 1000, None, 43),
+        ("e5", "payment.canceled", "conflict", "captured", "captured", 1000, None, 44),
+        ("e6", "customer.updated", "noop", None, None, None, None, 45),
+    ]
+    assert {(row["topic"], row["partition"], row["source"]) for row in books.ledger} == {("payments.webhooks", 3, SOURCE)}
+    assert [row["payment_id"] for row in books.ledger] == [payment["id"]] * 5 + [None]
+    assert (payment["version"], payment["status"], payment["captured"]) == (2, "captured", 1000)
+    assert broken_chains(books) == []
+
+
+async def test_a_changed_ledger_row_breaks_the_chain(desk: Bench, database: Database) -> None:
+    await desk.settle(records(lives(1)[0].events()))
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute("update payment_logs set amount = amount + 1 where version = 2")
+    await owner.close()
+    assert len(broken_chains(await desk.books())) > 1
+
+
+async def test_an_undecodable_record_among_500_is_a_letter_and_499_settle(desk: Bench) -> None:
+    events = five_hundred()
+    poison = webhook("payment.captured", "poison", event_id="poison")
+    events[217] = poison._replace(value=b'{"type": "payment.captured", "data": \xff')
+    plans = await desk.settle(records(events))
+    books = await desk.books()
+    assert len(plans) == 1, "a verdict needs no bisection"
+    assert len(books.claims) + len(books.parked) == BATCH - 1
+    assert [(row["reason"], row["event_id"], row["offset"]) for row in books.letters] == [("undecodable", "poison", 217)]
+
+
+@pytest.mark.parametrize("where", [0, 250, 499])
+async def test_a_record_that_postgres_refuses_is_found_by_bisection(desk: Bench, database: Database, where: int) -> None:
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute("alter table payments add constraint no_thirteen check (amount <> 13)")
+    await owner.close()
+    events = five_hundred()
+    events[where] = webhook("payment.created", "unlucky", amount=13, event_id="unlucky")
+    plans = await desk.settle(records(events))
+    books = await desk.books()
+    assert len(plans) > 2, "halves were settled on their own"
+    assert len(books.claims) + len(books.parked) == BATCH - 1
+    assert "unlucky" not in books.by_ref
+    assert [shown(row, {"reason": 0, "event_id": 0, "offset": 0, "status": 0, "message": 0}) for row in books.letters] == [
+        {
+            "reason": "data_rejected",
+            "event_id": "unlucky",
+            "offset": where,
+            "status": "open",
+            "message": "CheckViolationError 23514 payments.no_thirteen",
+        }
+    ]
+    assert broken_chains(books) == []
+
+
+async def test_a_figure_that_the_driver_refuses_is_data_and_no_outage(desk: Bench, monkeypatch: Any) -> None:
+    """A sum beyond a bigint never reaches Postgres: the driver can't encode it, and trying again won't help."""
+    real = rows.payment_columns
+
+    def beyond(payments: Any) -> list[list[Any]]:
+        columns = real(payments)
+        columns[11] = [2**63 if ref == "unlucky" else figure for ref, figure in zip(columns[3], columns[11], strict=True)]
+        return columns
+
+    monkeypatch.setattr(rows, "payment_columns", beyond)
+    events = five_hundred()
+    events[123] = webhook("payment.created", "unlucky", event_id="unlucky")
+    await desk.settle(records(events))
+    books = await desk.books()
+    assert len(books.claims) + len(books.parked) == BATCH - 1
+    assert [(row["reason"], row["event_id"]) for row in books.letters] == [("data_rejected", "unlucky")]
+
+
+async def test_500_records_with_one_of_each_poison_settle_the_rest(desk: Bench) -> None:
+    events = five_hundred()
+    events[3] = events[3]._replace(value=None, key=None)
+    events[77] = webhook("payment.teleported", "poison-kind", event_id="unknown")
+    events[300] = events[300]._replace(headers=())
+    events[499] = webhook("payment.captured", "poison-amount", amount=-5, event_id="negative")
+    await desk.settle(records(events))
+    books = await desk.books()
+    assert len(books.claims) + len(books.parked) == BATCH - 4
+    assert {row["offset"]: row["reason"] for row in books.letters} == {
+        3: "undecodable",
+        77: "unknown_kind",
+        300: "undecodable",
+        499: "undecodable",
+    }
+
+
+async def test_letters_keep_every_byte(desk: Bench) -> None:
+    raw = [
+        (None, None, ()),
+        (b"", b"", (("", b""),)),
+        (b"\xff\x00k", b"\x00\xfe{", (("ce_id", b"\xff\xfe"), ("ce_source", SOURCE.encode()), ("x\udcff", b"\x00"))),
+        (b"k", b"v", (("ce_id", b"one"), ("ce_id", b"two"), ("ce_source", b"nobody"), ("ratchet-redrive-count", b"3"))),
+    ]
+    made = [webhook("payment.created", "p")._replace(key=key, value=value, headers=headers) for key, value, headers in raw]
+    await desk.settle(records(made, first=7))
+    letters = (await desk.books()).letters
+    assert [(row["key"], row["value"]) for row in letters] == [(key, value) for key, value, _ in raw]
+    for row, (key, value, headers) in zip(letters, raw, strict=True):
+        names = [name.encode(errors="surrogateescape") for name, _ in headers]
+        assert (row["header_names"], row["header_values"]) == (names, [value for _, value in headers])
+        assert row["digest"] == digest(key, value)
+        assert row["timestamp_ms"] == 1_790_000_000_000 + row["offset"]
+        assert (row["topic"], row["partition"], row["reason"]) == ("payments.webhooks", 0, "undecodable")
+    assert [row["offset"] for row in letters] == [7, 8, 9, 10]
+    assert [(row["event_id"], row["source"], row["redrive_count"]) for row in letters] == [
+        (None, None, 0),
+        (None, None, 0),
+        (None, SOURCE, 0),
+        ("two", "nobody", 3),
+    ]
+
+
+async def test_a_header_without_a_value_is_no_end_of_the_world(desk: Bench) -> None:
+    """Kafka's header values may be null; aiokafka gives None for them."""
+    bare = webhook("payment.created", "bare", event_id="bare")
+    headers: Any = (*bare.headers, ("ce_id", None), ("note", None))
+    await desk.settle(records([bare._replace(headers=headers), webhook("payment.created", "good")]))
+    books = await desk.books()
+    assert [row["event_id"] for row in books.ledger] == ["good:payment.created:"]
+    assert [(row["reason"], row["header_values"][-2:]) for row in books.letters] == [("undecodable", [None, None])]
+
+
+async def test_the_same_event_from_20_connections_at_once_is_one_row(database: Database) -> None:
+    async with bench(database.dsn, connections=20) as desk:
+        await asyncio.gather(*(desk.pool.execute("select pg_sleep(0)") for _ in range(20)))
+        event = webhook("payment.captured", "p", child="c")
+        batches = [records([event], partition=number) for number in range(20)]
+        plans = await asyncio.gather(*(desk.settle(batch) for batch in batches))
+        books = await desk.books()
+    assert len(books.ledger) == len(books.payments) == 1
+    assert sum(plan.duplicates for settled in plans for plan in settled) == 19
+    assert books.payments[0]["captured"] == 1000
+    assert books.letters == books.parked == []
+
+
+@pytest.mark.parametrize("kind", ["refund.succeeded", "customer.updated"])
+async def test_an_event_that_opens_nothing_comes_20_times_at_once(database: Database, kind: str) -> None:
+    async with bench(database.dsn, connections=20) as desk:
+        event = webhook(kind, "p", child="r")
+        await asyncio.gather(*(desk.settle(records([event], partition=number)) for number in range(20)))
+        books = await desk.books()
+    assert len(books.ledger) + len(books.parked) == 1
+    assert books.letters == []
+
+
+async def test_the_same_event_twice_in_a_batch_and_again_later_is_one_row(desk: Bench) -> None:
+    event = webhook("payment.created", "p")
+    first = await desk.settle(records([event, event]))
+    second = await desk.settle(records([event], first=2))
+    assert [plan.duplicates for plan in (*first, *second)] == [1, 1]
+    assert len((await desk.books()).ledger) == 1
+
+
+async def test_a_twin_with_other_facts_is_a_conflict_letter_and_the_first_stands(desk: Bench) -> None:
+    first = webhook("payment.authorized", "p", amount=1000, event_id="e")
+    twin = webhook("payment.authorized", "p", amount=2000, event_id="e")
+    await desk.settle(records([first, twin]))
+    await desk.settle(records([twin], first=2))
+    books = await desk.books()
+    assert books.payments[0]["authorized"] == 1000
+    assert len(books.ledger) == 1
+    assert [row["reason"] for row in books.letters] == ["conflict"], "the same bytes again are the same letter"
+
+
+async def test_other_bytes_of_the_same_facts_are_no_conflict(desk: Bench) -> None:
+    event = webhook("payment.created", "p")
+    spaced = event._replace(value=event.value.replace(b",", b" ,\n"))
+    await desk.settle(records([event]))
+    plans = await desk.settle(records([spaced], first=1))
+    assert [plan.duplicates for plan in plans] == [1]
+    assert (await desk.books()).letters == []
+
+
+async def test_a_batch_cut_off_at_its_commit_is_settled_again_without_a_trace(desk: Bench) -> None:
+    """The commit went through, its answer did not: the batch comes again."""
+    events = [*five_hundred()[:50], webhook("payment.teleported", "x")]
+    batch = records(events)
+    await desk.settle(batch)
+    before = await desk.books()
+    plans = await desk.settle(batch)
+    assert await desk.books() == before
+    assert sum(plan.duplicates for plan in plans) == 50
+
+
+async def test_an_error_nobody_foresaw_is_that_records_own_letter(desk: Bench) -> None:
+    async def settle(items: Sequence[Item]) -> Plan:
+        if any(record.offset == 9 and not hasattr(item, "reason") for record, item in items):
+            raise ZeroDivisionError
+        return await desk.writer.settle(items)
+
+    batch = records(five_hundred()[:20])
+    await desk.isolator(settle).settle([understand(record) for record in batch])
+    books = await desk.books()
+    assert len(books.claims) + len(books.parked) == 19
+    assert [(row["reason"], row["offset"]) for row in books.letters] == [("unexpected", 9)]

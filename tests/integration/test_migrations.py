@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import asyncio
+import uuid
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from runtime import schema_dump
+from runtime.migrations import migrate_down, migrate_up, migration_status
+from schemas.errors import MigrationError, StackError, UnavailableError
+
+pytestmark = pytest.mark.integration
+
+GRANTS = "grant select on all tables in schema public to public"
+
+
+@pytest.fixture
+async def empty(stack):
+    """A database without any schema: the owner's DSN."""
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+    superuser = await asyncpg.connect(stack.superuser_dsn)
+    owner = stack.owner_dsn.split("//")[1].split(":")[0]
+    await superuser.execute(f"create database {name} owner {owner}")
+    yield stack.owner_dsn.rsplit("/", 1)[0] + f"/{name}"
+    await superuser.execute(f"drop database {name} with (force)")
+    await superuser.close()
+
+
+@pytest.fixture
+def app(stack) -> str:
+    return stack.dsn.split("//")[1].split(":")[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path, "0001_create_one.sql", "create table one (id int)", "drop table one")
+    write(tmp_path, "0002_create_two.sql", "create table two (id int)", "drop table two")
+    (tmp_path / "grants.sql").write_text(GRANTS)
+    return tmp_path
+
+
+def write(folder: Path, name: str, up: str, down: str) -> None:
+    (folder / name).write_text(f"-- migrate:up\n{up};\n-- migrate:down\n{down};\n")
+
+
+async def tables(dsn: str) -> set[str]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return {row[0] for row in await connection.fetch("select tablename from pg_tables where schemaname = 'public'")}
+    finally:
+        await connection.close()
+
+
+async def test_two_at_once_apply_each_file_once(empty, app):
+    done = await asyncio.gather(*(migrate_up(empty, app) for _ in range(3)))
+    assert sorted(map(len, done)) == [0, 0, len(await migration_status(empty))]
+    assert {standing.state for standing in await migration_status(empty)} == {"applied"}
+
+
+async def test_down_undoes_and_up_does_again(empty, app, folder):
+    assert [standing.state for standing in await migration_status(empty, folder=folder)] == ["pending", "pending"]
+    assert await migrate_up(empty, app, folder=folder) == ["0001_create_one", "0002_create_two"]
+    assert await migrate_down(empty, app, folder=folder) == ["0002_create_two"]
+    assert await tables(empty) == {"one", "schema_migrations"}
+    assert await migrate_down(empty, app, steps=5, folder=folder) == ["0001_create_one"]
+    assert await migrate_down(empty, app, folder=folder) == []
+    assert await migrate_up(empty, app, folder=folder) == ["0001_create_one", "0002_create_two"]
+
+
+async def test_real_files_go_down_to_nothing(empty, app):
+    await migrate_up(empty, app)
+    await migrate_down(empty, app, steps=99)
+    assert await tables(empty) == {"schema_migrations"}
+
+
+async def test_edited_and_missing_files_are_refused_by_name(empty, app, folder):
+    await migrate_up(empty, app, folder=folder)
+    write(folder, "0002_create_two.sql", "create table two (id bigint)", "drop table two")
+    for attempt in (migrate_up, migrate_down):
+        with pytest.raises(MigrationError, match=r"0002_create_two\.sql is not the file that was applied"):
+            await attempt(empty, app, folder=folder)
+    assert [standing.state for standing in await migration_status(empty, folder=folder)] == ["applied", "edited"]
+    (folder / "0002_create_two.sql").unlink()
+    with pytest.raises(MigrationError, match=r"0002_create_two\.sql is missing"):
+        await migrate_up(empty, app, folder=folder)
+    assert [standing.state for standing in await migration_status(empty, folder=folder)] == ["applied", "missing"]
+
+
+async def test_failing_file_is_rolled_back_whole_and_named(empty, app, folder):
+    write(folder, "0002_create_two.sql", "create table two (id int); select 1/0", "drop table two")
+    with pytest.raises(MigrationError, match="0002_create_two failed and nothing of it was applied: division by zero"):
+        await migrate_up(empty, app, folder=folder)
+    assert await tables(empty) == {"one", "schema_migrations"}
+    write(folder, "0002_create_two.sql", "create table two (id int)", "drop table two")
+    assert await migrate_up(empty, app, folder=folder) == ["0002_create_two"]
+
+
+async def test_role_without_the_right_or_unknown_is_said_in_words(database, empty, folder):
+    with pytest.raises(MigrationError, match="role 'nobody_here' does not exist"):
+        await migrate_up(empty, "nobody_here", folder=folder)
+    with pytest.raises(MigrationError, match="OWNER_DSN lacks a right"):
+        await migrate_down(database.dsn, "ratchet")
+
+
+async def test_owner_that_is_the_application_needs_no_grants(empty, folder):
+    (folder / "grants.sql").write_text("select 1/0")
+    owner = empty.split("//")[1].split(":")[0]
+    assert await migrate_up(empty, owner, folder=folder) == ["0001_create_one", "0002_create_two"]
+
+
+async def test_no_server_is_unavailable():
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        await migrate_up("postgresql://x@127.0.0.1:1/x", "app")
+
+
+async def test_application_can_append_to_the_ledger_and_not_alter_it(database):
+    connection = await asyncpg.connect(database.dsn)
+    for sql in (
+        "update payment_logs set amount = 1",
+        "delete from payment_logs",
+        "truncate payment_logs",
+        "alter table payment_logs add column x int",
+        "drop table payments",
+        "delete from dead_letters",
+        "update schema_migrations set checksum = ''",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(sql)
+    assert await connection.fetchval("select has_table_privilege('payment_logs', 'insert')")
+    await connection.close()
+
+
+async def test_schema_file_is_what_the_migrations_make(database, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("RATCHET_POSTGRES__OWNER_DSN", database.owner_dsn)
+    dumped = schema_dump.dump(database.owner_dsn)
+    assert schema_dump.difference(Path("migrations/schema.sql").read_text(), dumped) == ""
+    monkeypatch.setattr(schema_dump, "SCHEMA_FILE", tmp_path / "schema.sql")
+    assert schema_dump.main([]) == 0
+    assert schema_dump.main(["--check"]) == 0
+    (tmp_path / "schema.sql").write_text(dumped.replace("CREATE TABLE public.spool", "CREATE TABLE public.spools"))
+    assert schema_dump.main(["--check"]) == 1
+    assert "-CREATE TABLE public.spools (" in capsys.readouterr().err
+
+
+def test_dump_of_no_database_says_so():
+    with pytest.raises(StackError, match="pg_dump failed"):
+        schema_dump.dump("postgresql://x:secret@127.0.0.1:1/x")

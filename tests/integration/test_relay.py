@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import json
+import struct
+import uuid
+from contextlib import AsyncExitStack
+
+import asyncpg
+import pytest
+from relay_rows import (
+    LEDGER,
+    NOW,
+    add_letter,
+    add_payment,
+    change,
+    eventually,
+    ledger_row,
+    reading,
+    relaying,
+    settings_for,
+    spool,
+)
+
+from producers.relay import outbox_depth
+from producers.relay.rebase import rebase
+from runtime.kafka import ensure_topics
+from runtime.sql import statement
+from schemas.changes import Change
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+async def topics(stack) -> None:
+    await ensure_topics(settings_for(stack, "postgresql://").kafka)
+
+
+@pytest.fixture
+async def connections(database):
+    """Two connections of the application and one of the owner."""
+    async with AsyncExitStack() as opened:
+        found = []
+        for dsn in (database.dsn, database.dsn, database.owner_dsn):
+            connection = await asyncpg.connect(dsn)
+            opened.push_async_callback(connection.close)
+            found.append(connection)
+        yield found
+
+
+def versions_of(records, payment_id: uuid.UUID) -> list[int]:
+    key = str(payment_id).encode()
+    return [json.loads(record.value)["version"] for record in records if record.key == key]
+
+
+async def test_change_is_published_as_the_contract_says(stack, database, connections):
+    first, _, owner = connections
+    payment_id = await add_payment(first)
+    async with first.transaction():
+        await change(first, payment_id)
+    await owner.copy_records_to_table("payment_logs", records=[ledger_row(None, None, 3)], columns=LEDGER)
+    async with reading(stack, "payments.changes") as reader, relaying(settings_for(stack, database.dsn)):
+        await reader.until(lambda records: versions_of(records, payment_id) == [1])
+        record = next(record for record in reader.records if record.key == str(payment_id).encode())
+        found = Change.model_validate_json(record.value)
+        assert (found.payment_id, found.version, found.currency) == (payment_id, 1, "EUR")
+        assert (found.source, found.event_type, found.outcome) == ("stripe", "charge.captured", "applied")
+        assert (found.from_status, found.to_status, found.amount) == ("authorized", "captured", 700)
+        assert found.recorded_at == found.occurred_at == NOW
+        assert set(json.loads(record.value)) == set(Change.model_fields)
+        headers = dict(record.headers)
+        assert headers["ce_id"] == f"{payment_id}/1".encode()
+        assert headers["ce_specversion"] == b"1.0"
+        await eventually(lambda: depth_is_zero(first))
+
+
+async def depth_is_zero(connection) -> bool:
+    return not any((await outbox_depth(connection)).values())
+
+
+@pytest.mark.parametrize("limit", [1, 2, 1000])
+async def test_slow_transaction_with_a_low_id_skips_nothing_and_keeps_order(stack, database, connections, limit):
+    slow, fast, _ = connections
+    same, other, third = [await add_payment(fast) for _ in range(3)]
+    settings = settings_for(stack, database.dsn, batch_records_max=limit)
+    async with reading(stack, "payments.changes") as reader, relaying(settings):
+        begun = slow.transaction()
+        await begun.start()
+        low = await slow.fetchval("select pg_current_xact_id()::text::bigint")
+        await change(slow, other)
+        for payment_id in (same, third, same):
+            async with fast.transaction():
+                assert await fast.fetchval("select pg_current_xact_id()::text::bigint") > low
+                await change(fast, payment_id, versions=2)
+        assert await fast.fetch(statement("producers", "read_changes"), 0, 0, 1000) == []
+        assert await outbox_depth(fast) == {"changes": 6, "dead_letters": 0, "spool": 0}
+        await change(slow, same, versions=2)  # version 5 and 6, under an id below those of versions 1 to 4
+        await begun.commit()
+        wanted = {same: [1, 2, 3, 4, 5, 6], other: [1], third: [1, 2]}
+        await reader.until(
+            lambda records: all(len(versions_of(records, payment)) >= len(wanted[payment]) for payment in wanted)
+        )
+        assert {payment: versions_of(reader.records, payment) for payment in wanted} == wanted
+        await eventually(lambda: depth_is_zero(fast))
+
+
+async def test_rolled_back_transaction_does_not_hold_up_the_rest(stack, database, connections):
+    slow, fast, _ = connections
+    payment_id = await add_payment(fast)
+    async with reading(stack, "payments.changes") as reader, relaying(settings_for(stack, database.dsn)):
+        begun = slow.transaction()
+        await begun.start()
+        await slow.fetchval("select pg_current_xact_id()")
+        async with fast.transaction():
+            await change(fast, payment_id)
+        await begun.rollback()
+        await reader.until(lambda records: versions_of(records, payment_id) == [1])
+
+
+async def test_dead_letter_of_a_mebibyte_is_published_byte_for_byte(stack, database, connections):
+    first, _, _ = connections
+    value = bytes(range(256)) * 4096
+    names, values = [b"ce_id", "grüße".encode(), b"twice", b"twice"], [b"\xff\x00", None, b"1", b"2"]
+    place = {"offset": 2**40 + uuid.uuid4().int % 2**20, "partition": 3}
+    await add_letter(first, key=None, value=value, header_names=names, header_values=values, **place)
+    await add_letter(first, key=b"\x00\xff", value=None, **(place | {"partition": 4}))
+    async with reading(stack, "payments.dlq") as reader, relaying(settings_for(stack, database.dsn)):
+        mine = struct.pack(">q", place["offset"])
+        await reader.until(lambda records: len(letters(records, mine)) == 2)
+        big, empty = sorted(letters(reader.records, mine), key=lambda record: record.key or b"")
+        assert (big.key, big.value, big.timestamp) == (None, value, 1_767_323_045_678)
+        assert (empty.key, empty.value) == (b"\x00\xff", None)
+        kept = [(name.decode(), value) for name, value in zip(names, values, strict=True)]
+        assert list(big.headers[:4]) == kept
+        assert dict(big.headers[4:]) == {
+            "__dlq.errors.topic": b"payments.webhooks",
+            "__dlq.errors.partition": b"3",
+            "__dlq.errors.offset": str(place["offset"]).encode(),
+            "__dlq.errors.group": b"ratchet",
+            "__dlq.errors.delivery.count": b"3",
+            "__dlq.errors.message": b"no JSON",
+            "kafka_dlt-original-topic": b"payments.webhooks",
+            "kafka_dlt-original-partition": b"\0\0\0\3",
+            "kafka_dlt-original-offset": mine,
+            "kafka_dlt-original-timestamp": struct.pack(">q", 1_767_323_045_678),
+            "ratchet-dlq-reason": b"undecodable",
+            "ratchet-redrive-count": b"1",
+        }
+        await eventually(lambda: depth_is_zero(first))
+
+
+def letters(records, offset: bytes):
+    return [record for record in records if dict(record.headers)["kafka_dlt-original-offset"] == offset]
+
+
+async def test_letters_over_the_byte_bound_come_in_several_batches(stack, database, connections):
+    first, _, _ = connections
+    marks = [await add_letter(first, value=b"x" * 3000, message=f"number {number}") for number in range(7)]
+    settings = settings_for(stack, database.dsn, batch_bytes_max=5000)
+    rows = await first.fetch(statement("producers", "read_letters"), 0, 0, 1000, 5000)
+    assert [row["id"] for row in rows] == marks[:2]
+    async with reading(stack, "payments.dlq") as reader, relaying(settings):
+        texts = {f"number {number}".encode() for number in range(7)}
+        await reader.until(
+            lambda records: texts <= {dict(record.headers)["__dlq.errors.message"] for record in records}
+        )
+
+
+async def test_spool_keeps_the_order_of_a_key_and_is_emptied(stack, database, connections):
+    first, _, _ = connections
+    key = uuid.uuid4().bytes
+    async with reading(stack, "payments.intents") as reader:
+        for number in range(5):
+            await spool(first, "payments.intents", key, str(number).encode())
+        await spool(first, "payments.webhooks", None, b"no key")
+        async with relaying(settings_for(stack, database.dsn, batch_records_max=2)):
+            await reader.until(lambda records: sum(record.key == key for record in records) == 5)
+            mine = [record for record in reader.records if record.key == key]
+            assert [record.value for record in mine] == [b"0", b"1", b"2", b"3", b"4"]
+            assert mine[0].headers == (("ce_id", b"1"), ("null", None))
+            await eventually(lambda: depth_is_zero(first))
+    assert await first.fetchval("select count(*) from spool") == 0
+
+
+async def test_read_uses_the_primary_key_and_sorts_nothing(connections):
+    first, _, owner = connections
+    rows = [ledger_row(None, None, 3) for _ in range(50_000)]
+    await owner.copy_records_to_table("payment_logs", records=rows, columns=LEDGER)
+    for analyzed in (False, True):
+        if analyzed:
+            await owner.execute("analyze payment_logs")
+        await first.execute("set plan_cache_mode = force_custom_plan")
+        sql = f"explain (format json) {statement('producers', 'read_changes').split(chr(10), 1)[1]}"
+        plan = await first.fetchval(sql, 3, 25_000, 1000)
+        assert '"payment_logs_pkey"' in plan
+        assert '"Index Scan"' in plan
+        assert '"Sort"' not in plan
+        assert "Seq Scan" not in plan
+        assert "ROW(relay_xid, id) >" in plan
+
+
+async def test_rows_without_a_version_move_the_cursor_and_publish_nothing(stack, database, connections):
+    first, _, owner = connections
+    rows = [ledger_row(None, None, 3) for _ in range(25)]
+    await owner.copy_records_to_table("payment_logs", records=rows, columns=LEDGER)
+    async with relaying(settings_for(stack, database.dsn, batch_records_max=10)) as probe:
+        query = "select id from relay_cursors where name = 'changes'"
+        last = await first.fetchval("select max(id) from payment_logs")
+        await eventually(lambda: is_equal(first, query, last))
+        assert probe.facts["published"]["changes"] == 0
+
+
+async def is_equal(connection, query: str, wanted: object) -> bool:
+    return await connection.fetchval(query) == wanted
+
+
+async def test_restored_database_halts_and_a_rebase_mends_it(stack, database, connections):
+    first, _, owner = connections
+    published, pending, written_since = [await add_payment(first) for _ in range(3)]
+    far = 10**12
+    await owner.execute("update payments set head_xid = $1", far + 1)
+    old = [ledger_row(published, 1, far), ledger_row(pending, 1, far + 1)]
+    await owner.copy_records_to_table("payment_logs", records=old, columns=LEDGER)
+    await owner.execute("update payments set version = 1 where id = any ($1)", [published, pending])
+    await owner.execute(
+        "update relay_cursors set relay_xid = $1, system_identifier = 1, updated_at = $2, "
+        "id = (select id from payment_logs where relay_xid = $1) where name = 'changes'",
+        far,
+        NOW,
+    )
+    late = (*ledger_row(written_since, 1, 3)[:14], NOW.replace(year=2027), 3, b"\0" * 32)
+    await owner.copy_records_to_table("payment_logs", records=[late], columns=LEDGER)
+    settings = settings_for(stack, database.dsn)
+    async with reading(stack, "payments.changes") as reader:
+        async with relaying(settings) as probe:
+            await eventually(lambda: probe.state == "halted")
+            assert "restored from a dump" in str(probe.unready())
+            assert "producers.relay.rebase" in str(probe.unready())
+            assert probe.facts["published"]["changes"] == 0
+        assert await rebase(database.owner_dsn) == {"changes": 2, "dead_letters": 0, "spool": 0}
+        async with relaying(settings):
+            async with first.transaction():
+                await change(first, pending)
+            wanted = {pending: [1, 2], written_since: [1], published: []}
+            await reader.until(lambda records: len(versions_of(records, pending)) == 2)
+            assert {payment: versions_of(reader.records, payment) for payment in wanted} == wanted
+            await eventually(lambda: depth_is_zero(first))

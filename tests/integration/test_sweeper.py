@@ -1,0 +1,141 @@
+"""The sweeper: past its deadline an event is buried, unless somebody wakes it; never both, and never unbounded."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+from settling import Bench, bench, records, until_waiting, webhook
+
+from consumer.batch import BatchWriter
+from consumer.lane import understand
+from consumer.sweeper import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from conftest import Database
+
+pytestmark = pytest.mark.integration
+DEADLINE_SECONDS = 60.0
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_790_000_000.0
+
+    def now(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+async def desk(database: Database) -> AsyncIterator[Bench]:
+    async with bench(database.dsn, parking={"deadline_seconds": DEADLINE_SECONDS}) as open_bench:
+        open_bench.clock = Clock()
+        yield open_bench
+
+
+@pytest.fixture
+async def observer(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
+    connection = await asyncpg.connect(database.dsn)
+    yield connection
+    await connection.close()
+
+
+def refund(payment: str, child: str = "r", amount: int = 100) -> Any:
+    return webhook("refund.succeeded", payment, child=child, amount=amount)
+
+
+async def test_events_past_their_deadline_become_letters_byte_for_byte(desk: Bench) -> None:
+    broken = [webhook("payment.captured", "q", child="c", amount=10), refund("q", "too-much", 5000)]
+    await desk.settle(records([refund("p"), *broken]))
+    parked = (await desk.books()).parked
+    desk.clock.seconds += DEADLINE_SECONDS
+    assert await sweep(desk.pool, desk.clock, records_max=10) == 0, "exactly at the deadline it still waits"
+    desk.clock.seconds += 1
+    assert await sweep(desk.pool, desk.clock, records_max=10) == 2
+    books = await desk.books()
+    assert books.parked == []
+    assert [(row["event_id"], row["reason"], row["status"]) for row in books.letters] == [
+        ("p:refund.succeeded:r", "orphan", "open"),
+        ("q:refund.succeeded:too-much", "conflict", "open"),
+    ]
+    kept = ("topic", "partition", "offset", "timestamp_ms", "key", "value", "header_names", "header_values")
+    assert [[row[name] for name in kept] for row in books.letters] == [[row[name] for name in kept] for row in parked]
+    assert await desk.fetch("select * from parked_refs") == []
+
+
+async def test_one_sweep_is_bounded_and_the_next_goes_on(desk: Bench) -> None:
+    await desk.settle(records([refund(f"p{number}") for number in range(25)]))
+    desk.clock.seconds += DEADLINE_SECONDS + 1
+    assert [await sweep(desk.pool, desk.clock, records_max=10) for _ in range(4)] == [10, 10, 5, 0]
+    books = await desk.books()
+    assert (len(books.letters), len(books.parked)) == (25, 0)
+
+
+async def test_two_sweepers_at_once_bury_each_event_once(desk: Bench) -> None:
+    await desk.settle(records([refund(f"p{number}") for number in range(20)]))
+    desk.clock.seconds += DEADLINE_SECONDS + 1
+    counts = await asyncio.gather(*(sweep(desk.pool, desk.clock, records_max=50) for _ in range(4)))
+    assert sum(counts) == len((await desk.books()).letters) == 20
+
+
+async def test_a_wake_up_that_holds_the_names_wins_over_the_sweeper(
+    desk: Bench, observer: asyncpg.Connection[Any]
+) -> None:
+    await desk.settle(records([refund("p")]))
+    desk.clock.seconds += DEADLINE_SECONDS + 1
+    written, release = asyncio.Event(), asyncio.Event()
+
+    class Held(BatchWriter):
+        async def _write(self, *arguments: Any) -> None:
+            await super()._write(*arguments)
+            written.set()
+            await release.wait()
+
+    batch = [understand(record) for record in records([webhook("payment.captured", "p", child="c")], first=1)]
+    waking = asyncio.create_task(Held(desk.pool, desk.settings, desk.clock).settle(batch))
+    await written.wait()
+    sweeping = asyncio.create_task(sweep(desk.pool, desk.clock, records_max=10))
+    await until_waiting(observer)
+    release.set()
+    await waking
+    assert await sweeping == 0
+    books = await desk.books()
+    assert (books.letters, books.parked, books.payments[0]["refunded"]) == ([], [], 100)
+
+
+async def test_a_sweeper_that_holds_the_names_wins_over_the_wake_up(
+    desk: Bench, observer: asyncpg.Connection[Any]
+) -> None:
+    """The sweeper is stopped on the payment's name; whoever comes after it finds the letter, not the event."""
+    await desk.settle(records([refund("p")]))
+    desk.clock.seconds += DEADLINE_SECONDS + 1
+    gate = observer.transaction()
+    await gate.start()
+    await observer.execute("lock table dead_letters in share mode")
+    witness = await asyncpg.connect(desk.settings.postgres.dsn.get_secret_value())  # type: ignore[union-attr]
+    sweeping = asyncio.create_task(sweep(desk.pool, desk.clock, records_max=10))
+    await until_waiting(witness)
+    waking = asyncio.create_task(desk.settle(records([webhook("payment.captured", "p", child="c")], first=1)))
+    await until_waiting(witness, 2)
+    await gate.commit()
+    assert await sweeping == 1
+    await waking
+    await witness.close()
+    books = await desk.books()
+    assert [row["reason"] for row in books.letters] == ["orphan"]
+    assert (books.parked, books.payments[0]["refunded"], len(books.ledger)) == ([], 0, 1)
+
+
+async def test_a_buried_event_that_comes_again_is_settled(desk: Bench) -> None:
+    await desk.settle(records([refund("p")]))
+    desk.clock.seconds += DEADLINE_SECONDS + 1
+    await sweep(desk.pool, desk.clock, records_max=10)
+    await desk.settle(records([webhook("payment.captured", "p", child="c"), refund("p")], first=1))
+    books = await desk.books()
+    assert (books.payments[0]["refunded"], len(books.ledger), len(books.letters)) == (100, 2, 1)

@@ -1,0 +1,289 @@
+"""What the consumer's tests share: records of payments' lives, their sums by plain arithmetic, and the books as rows."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+import uuid
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import asyncpg
+from pydantic import SecretStr
+
+from consumer.batch import BatchWriter
+from consumer.facts_json import dump_said, load_said
+from consumer.isolate import Isolator, PoisonRun
+from consumer.lane import understand
+from consumer.ledger import COLUMNS, LedgerRow
+from consumer.role import PLANNER
+from runtime.clock import SystemClock
+from runtime.postgres import open_pool
+from runtime.settings import ConsumerSettings, KafkaSettings, ParkingSettings, PostgresSettings, Settings
+from schemas.intents import Command
+from schemas.record import Attributes, Record
+from schemas.topics import INTENTS, WEBHOOKS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from consumer.batch import Item
+    from consumer.settlement import Plan
+    from runtime.postgres import Pool
+
+SOURCE = "standard_webhooks"
+CLIENT = "shop"
+WAIT_SECONDS = 45.0
+
+
+class Event(NamedTuple):
+    """One webhook to publish: key, value, headers."""
+
+    event_id: str
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+def webhook(
+    kind: str,
+    payment: str,
+    *,
+    event_id: str | None = None,
+    amount: int | None = 1000,
+    child: str | None = None,
+    reference: str | None = None,
+    currency: str = "EUR",
+) -> Event:
+    """Make one Standard Webhooks event as the ingress publishes it."""
+    data: dict[str, Any] = {"payment_id": payment, "id": child, "reference": reference}
+    if amount is not None:
+        data |= {"amount": amount, "currency": currency}
+    body = json.dumps({"type": kind, "data": {name: value for name, value in data.items() if value is not None}})
+    event_id = event_id or f"{payment}:{kind}:{child or ''}"
+    attributes = Attributes(source=SOURCE, event_id=event_id, kind=kind, received_at=1_790_000_000.0)
+    return Event(event_id, payment.encode(), body.encode(), attributes.to_headers())
+
+
+def intent(
+    payment_id: uuid.UUID,
+    *,
+    client: str = CLIENT,
+    amount: int = 1000,
+    provider: str = SOURCE,
+    reference: str | None = None,
+    provider_ref: str | None = None,
+) -> Event:
+    """Make one intent as the relay publishes it."""
+    body = {"amount": amount, "currency": "EUR", "provider": provider}
+    body |= {name: value for name, value in (("reference", reference), ("provider_ref", provider_ref)) if value}
+    value = json.dumps({"id": str(payment_id), "client": client, "command": Command.CREATE, "body": body}).encode()
+    event_id = f"{payment_id}:create"
+    headers = Attributes(source=f"intents/{client}", event_id=event_id, kind="intent.create", received_at=1.79e9)
+    return Event(event_id, str(payment_id).encode(), value, headers.to_headers())
+
+
+def records(events: Iterable[Event], *, topic: str = WEBHOOKS.name, partition: int = 0, first: int = 0) -> list[Record]:
+    """Give events their places in a topic."""
+    return [
+        Record(topic, partition, offset, 1_790_000_000_000 + offset, event.key, event.value, event.headers)
+        for offset, event in enumerate(events, start=first)
+    ]
+
+
+def intent_records(events: Iterable[Event], *, first: int = 0) -> list[Record]:
+    """Give intents their places in their topic."""
+    return records(events, topic=INTENTS.name, first=first)
+
+
+@dataclass(frozen=True)
+class Life:
+    """One payment from its creation to a partial refund, in events of which any order is possible."""
+
+    payment: str
+    amount: int
+
+    @property
+    def refunded(self) -> int:
+        return self.amount // 10
+
+    def events(self) -> list[Event]:
+        first = self.amount // 3
+        return [
+            webhook("payment.created", self.payment, amount=self.amount),
+            webhook("payment.authorized", self.payment, amount=self.amount),
+            webhook("payment.captured", self.payment, amount=first, child=f"{self.payment}-c1"),
+            webhook("payment.captured", self.payment, amount=self.amount - first, child=f"{self.payment}-c2"),
+            webhook("refund.succeeded", self.payment, amount=self.refunded, child=f"{self.payment}-r1"),
+        ]
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns of the payment once all is settled, by plain arithmetic."""
+        return {
+            "provider": SOURCE,
+            "provider_ref": self.payment,
+            "status": "captured",
+            "refund_status": "partial",
+            "dispute_status": "none",
+            "currency": "EUR",
+            "amount": self.amount,
+            "authorized": self.amount,
+            "captured": self.amount,
+            "refunded": self.refunded,
+            "disputed": 0,
+            "merged_into": None,
+        }
+
+
+def lives(count: int, prefix: str = "pay") -> list[Life]:
+    return [Life(f"{prefix}-{number:05d}", 1000 + 7 * number) for number in range(count)]
+
+
+def settings_for(
+    dsn: str, *, kafka: str | None = None, home: Path | None = None, parking: dict[str, Any] | None = None, **limits: Any
+) -> Settings:
+    """Return the settings of a consumer on this database, with `limits` of its ConsumerSettings."""
+    settings = Settings().model_copy(
+        update={
+            "kafka": KafkaSettings(bootstrap=kafka),
+            "postgres": PostgresSettings(dsn=SecretStr(dsn)),
+            "consumer": ConsumerSettings(**limits),
+            "parking": ParkingSettings(**(parking or {})),
+        }
+    )
+    return settings.model_copy(update={"home": home}) if home else settings
+
+
+@dataclass
+class Bench:
+    """A batch writer on a database, its pool and its settings."""
+
+    pool: Pool
+    settings: Settings
+    clock: Any = field(default_factory=SystemClock)
+
+    @property
+    def writer(self) -> BatchWriter:
+        return BatchWriter(self.pool, self.settings, self.clock)
+
+    def isolator(self, settle: Callable[[Sequence[Item]], Awaitable[Plan]] | None = None) -> Isolator:
+        limits = self.settings.consumer
+        return Isolator(settle or self.writer.settle, PoisonRun(limits.unexpected_run_max), limits)
+
+    async def settle(self, batch: Iterable[Record]) -> list[Plan]:
+        return await self.isolator().settle([understand(record) for record in batch])
+
+    async def fetch(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
+        return [dict(row) for row in await self.pool.fetch(query, *arguments)]
+
+    async def books(self) -> Books:
+        return await read_books(self.pool)
+
+
+@asynccontextmanager
+async def bench(dsn: str, *, connections: int = 4, **limits: Any) -> AsyncIterator[Bench]:
+    """Open a pool as the consumer does and give a writer on it."""
+    settings = settings_for(dsn, **limits)
+    pool = await open_pool(settings.postgres, role="consumer", connections=connections, parameters=PLANNER)
+    try:
+        yield Bench(pool, settings)
+    finally:
+        await pool.close()
+
+
+@dataclass
+class Books:
+    """All rows of a database."""
+
+    payments: list[dict[str, Any]]
+    ledger: list[dict[str, Any]]
+    letters: list[dict[str, Any]]
+    parked: list[dict[str, Any]]
+
+    @property
+    def claims(self) -> list[tuple[str, str]]:
+        return sorted((row["source"], row["event_id"]) for row in self.ledger)
+
+    @property
+    def by_ref(self) -> dict[str, dict[str, Any]]:
+        return {row["provider_ref"]: row for row in self.payments if row["merged_into"] is None}
+
+
+async def read_books(pool: Any) -> Books:
+    async def rows(query: str) -> list[dict[str, Any]]:
+        return [dict(row) for row in await pool.fetch(query)]
+
+    return Books(
+        await rows("select * from payments order by id"),
+        await rows("select * from payment_logs order by id"),
+        await rows("select * from dead_letters order by id"),
+        await rows("select * from parked_events order by id"),
+    )
+
+
+def shown(row: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a row that `like` has."""
+    return {name: row[name] for name in like}
+
+
+def broken_chains(books: Books) -> list[str]:
+    """Walk every payment's ledger rows; return what does not fit: hash, head, versions with a hole."""
+    problems = []
+    by_payment: dict[Any, list[dict[str, Any]]] = {}
+    for row in books.ledger:
+        by_payment.setdefault(row["payment_id"], []).append(row)
+    for payment in books.payments:
+        head, versions = b"", []
+        for row in by_payment.get(payment["id"], []):
+            sealed = LedgerRow(**{name: row[name] for name in COLUMNS})
+            sealed = replace(sealed, facts=dump_said(load_said(row["facts"])))
+            head = sealed.seal(head)
+            versions += [row["version"]] if row["version"] else []
+            if head != row["hash"]:
+                problems.append(f"ledger row {row['id']}: hash")
+        if head != payment["head_hash"]:
+            problems.append(f"payment {payment['provider_ref']}: head_hash")
+        if versions != list(range(1, payment["version"] + 1)):
+            problems.append(f"payment {payment['provider_ref']}: versions {versions} of {payment['version']}")
+    return problems
+
+
+def wrong_payments(books: Books, expected: Iterable[Life]) -> list[str]:
+    """Compare every payment with what its life comes to."""
+    found, problems = books.by_ref, []
+    for life in expected:
+        row = found.pop(life.payment, None)
+        if row is None or shown(row, life.row()) != life.row():
+            problems.append(f"{life.payment}: {row}")
+    return problems + [f"{extra}: nobody expected it" for extra in found]
+
+
+def digest(key: bytes | None, value: bytes | None) -> bytes:
+    """Return a dead letter's digest, worked out from its description alone."""
+    parts = (b"-" if part is None else str(len(part)).encode() + b":" + part for part in (key, value))
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+async def until(condition: Callable[[], Awaitable[Any]], what: str, within_seconds: float = WAIT_SECONDS) -> Any:
+    """Ask again and again until the answer is true; fail saying what was waited for."""
+    deadline = time.monotonic() + within_seconds
+    while not (answer := await condition()):
+        assert time.monotonic() < deadline, f"not within {within_seconds:g} s: {what}"
+        await asyncio.sleep(0.02)
+    return answer
+
+
+async def until_waiting(observer: asyncpg.Connection[Any], count: int = 1) -> None:
+    """Wait until `count` sessions of this database wait for a lock that another one holds."""
+
+    async def waiting() -> bool:
+        found = await observer.fetchval(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        return bool(found >= count)
+
+    await until(waiting, f"{count} sessions wait for a lock", 10)

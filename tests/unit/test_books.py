@@ -1,0 +1,170 @@
+"""The books: they balance when all is right, and each thing that can be wrong is told by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from ops.books import Books, Standing, draw_up, refused_keys, unsettled
+from ops.sample import stripe
+from ops.sample.post import LETTER, WAITS, Event, Fault, Life, Post
+from ops.sample.send import NO_ANSWER, Sent
+from ops.sample.story import Course, Story
+
+pytestmark = pytest.mark.unit
+
+LIFE = stripe.live(Random(5), Story(Course.AUTOMATIC, 1200, "EUR", (1200,), (200,)), 1_790_000_000)
+KEYS = [event.key for post in LIFE.posts for event in post.events]
+ROW = {
+    "status": "captured", "refund_status": "partial", "currency": "EUR", "amount": 1200, "authorized": 1200,
+    "captured": 1200, "refunded": 200, "version": 3, "rows": 3, "lowest": 1, "highest": 3,
+}  # fmt: skip
+
+
+def results(*more: Sent) -> list[Sent]:
+    return [*(Sent(post, 202, 1) for post in LIFE.posts), *more]
+
+
+def standing() -> Standing:
+    return Standing(dict.fromkeys(KEYS, "applied"), payments={(LIFE.provider, LIFE.provider_ref): dict(ROW)})
+
+
+def books(sent: list[Sent] | None = None, found: Standing | None = None, left: dict[str, int] | None = None) -> Books:
+    return draw_up(sent or results(), [LIFE], found or standing(), left or {})
+
+
+def odd(name: str, legal: frozenset = LETTER, fault: Fault | None = None) -> Post:
+    return Post("stripe", b"", (Event("stripe", name, legal),), fault=fault)
+
+
+def test_balanced() -> None:
+    drawn = books()
+    assert drawn.balanced
+    assert drawn.outcome["applied"] == len(KEYS) == drawn.posted
+    document = drawn.document(seconds=1.23456, problems_max=5)
+    assert document["balanced"] is True
+    assert document["seconds"] == 1.235
+    assert set(document["outcome"]) == {"applied", "noop", "late", "conflict", "parked", "dead_letters"}
+
+
+def test_each_part_counts_once() -> None:
+    again = replace(LIFE.posts[0], duplicate=True)
+    found = standing()
+    found.parked.add(("stripe", "orphan"))
+    found.letters.add(("stripe", "poison"))
+    drawn = books(
+        results(
+            Sent(again, 202, 1),
+            Sent(odd("orphan", WAITS), 202, 1),
+            Sent(odd("poison"), 202, 1),
+            Sent(odd("forged", fault=Fault.FORGED), 401),
+            Sent(odd("limited", fault=Fault.STALE), 429),
+        ),
+        found,
+    )
+    assert drawn.problems == []
+    assert (drawn.duplicates, drawn.outcome["parked"], drawn.outcome["dead_letters"]) == (1, 1, 1)
+    assert drawn.refused == {"forged": 1, "stale": 1}
+    assert drawn.posted == drawn.settled + drawn.duplicates + sum(drawn.refused.values())
+
+
+def test_a_lost_event_is_told() -> None:
+    found = standing()
+    del found.ledger[KEYS[0]]
+    drawn = books(found=found)
+    assert not drawn.balanced
+    assert any(KEYS[0][1] in problem and "stands nowhere" in problem for problem in drawn.problems)
+    assert unsettled(results(), found) == [KEYS[0]]
+
+
+def test_an_event_in_two_places_is_told() -> None:
+    found = standing()
+    found.parked.add(KEYS[0])
+    assert any("parked as well" in problem for problem in books(found=found).problems)
+
+
+def test_a_letter_that_was_settled_since_counts_once() -> None:
+    found = standing()
+    found.letters.add(KEYS[0])
+    drawn = books(found=found)
+    assert drawn.balanced
+    assert drawn.outcome["dead_letters"] == 0
+
+
+def test_an_event_at_the_wrong_place_is_told() -> None:
+    found = standing()
+    found.ledger["stripe", "poison"] = "applied"
+    drawn = books(results(Sent(odd("poison"), 202, 1)), found)
+    assert any("it must be letter" in problem for problem in drawn.problems)
+
+
+def test_a_refused_event_that_is_there_is_told() -> None:
+    found, sent = standing(), results(Sent(odd("forged", fault=Fault.FORGED), 401))
+    assert refused_keys(sent) == {("stripe", "forged")}
+    found.letters.add(("stripe", "forged"))
+    assert any("was refused and stands" in problem for problem in books(sent, found).problems)
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (Sent(odd("a", fault=Fault.OVERSIZE), 401), "is oversize and was answered 401 instead of 413"),
+        (Sent(odd("a", fault=Fault.FORGED), 202, 1), "is forged and was answered 202"),
+        (Sent(odd("a"), 500, 0, 3), "is genuine and was answered 500 after 3 attempts"),
+        (Sent(odd("a"), NO_ANSWER, 0, 12), "is genuine and was answered 0"),
+        (Sent(odd("a"), 202, 2), "holds 1 events and was answered as 2"),
+    ],
+)
+def test_a_wrong_answer_of_the_door_is_told(sent: Sent, words: str) -> None:
+    assert any(words in problem for problem in books(results(sent)).problems)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"status": "authorized"}, "status is authorized, its story says captured"),
+        ({"captured": 1199}, "captured is 1199"),
+        ({"refunded": 1300}, "is broken"),
+        ({"captured": 1300}, "is broken"),
+        ({"rows": 2}, "versions are not 1..3"),
+        ({"lowest": 2}, "versions are not 1..3"),
+        ({"highest": 4}, "versions are not 1..3"),
+    ],
+)
+def test_a_wrong_row_is_told(changes: dict[str, object], words: str) -> None:
+    found = standing()
+    found.payments[LIFE.provider, LIFE.provider_ref] |= changes
+    assert any(words in problem for problem in books(found=found).problems)
+
+
+def test_a_payment_without_a_row_is_told() -> None:
+    found = standing()
+    found.payments.clear()
+    assert books(found=found).problems == [f"payment {LIFE.provider_ref} of stripe has no row"]
+
+
+def test_a_life_that_was_not_taken_whole_proves_nothing() -> None:
+    sent = [replace(one, status=503) if at == 0 else one for at, one in enumerate(results())]
+    found = standing()
+    found.payments.clear()
+    del found.ledger[KEYS[0]]
+    drawn = books(sent, found)
+    assert drawn.refused == {"unavailable": 1}
+    assert len(drawn.problems) == 1
+
+
+def test_what_is_left_on_the_way_is_told() -> None:
+    assert books(left={"outbox": 0, "lag of payments.webhooks": 4}).problems == [
+        "lag of payments.webhooks: 4 still on the way"
+    ]
+
+
+def test_a_sum_that_does_not_add_up_is_no_balance() -> None:
+    assert not replace(books(), posted=1).balanced
+
+
+def test_lives_are_told_once() -> None:
+    assert isinstance(LIFE, Life)
+    assert len(set(KEYS)) == len(KEYS)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from runtime.lease import Leader, Lease, holder_name
+from schemas.errors import LeaseLostError
+
+pytestmark = pytest.mark.unit
+
+SECONDS = 0.09
+
+
+@dataclass
+class ScriptedLeases:
+    """Answers as a test says: True, False or an exception for each call; past the script everything works."""
+
+    acquires: list[object] = field(default_factory=list)
+    renewals: list[object] = field(default_factory=list)
+    released: list[int] = field(default_factory=list)
+    renewed: int = 0
+    token: int = 0
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
+        if not self._next(self.acquires):
+            return None
+        self.token += 1
+        return Lease(name, holder, self.token)
+
+    async def renew(self, lease: Lease, seconds: float) -> bool:
+        self.renewed += 1
+        return self._next(self.renewals)
+
+    async def release(self, lease: Lease) -> None:
+        self.released.append(lease.token)
+
+    def _next(self, script: list[object]) -> bool:
+        answer = script.pop(0) if script else True
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+
+async def lead(leases: ScriptedLeases, work) -> Leader:
+    stop = asyncio.Event()
+    leader = Leader(leases, "work", "me", SECONDS)
+
+    async def work_and_stop(lease: Lease, ending: asyncio.Event) -> None:
+        assert leader.leading
+        await work(lease, ending, stop)
+
+    async with asyncio.timeout(5):
+        await leader.run(stop, work_and_stop)
+    assert not leader.leading
+    return leader
+
+
+async def test_lease_is_renewed_while_work_goes_on_and_released_at_the_stop():
+    leases = ScriptedLeases()
+
+    async def work(lease, ending, stop):
+        while leases.renewed < 4:
+            await asyncio.sleep(0.001)
+        stop.set()
+        await ending.wait()
+
+    await lead(leases, work)
+    assert leases.released == [1]
+    assert leases.token == 1
+
+
+async def test_waits_for_a_lease_that_another_holds_or_an_issuer_that_is_away():
+    leases = ScriptedLeases(acquires=[False, OSError("away"), TimeoutError(), False])
+
+    async def work(lease, ending, stop):
+        stop.set()
+
+    await lead(leases, work)
+    assert leases.acquires == []
+
+
+async def test_refused_renewal_cancels_the_work_and_a_new_term_begins():
+    leases = ScriptedLeases(renewals=[True, False])
+    cancelled = []
+
+    async def work(lease, ending, stop):
+        if lease.token == 2:
+            stop.set()
+            return
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append((lease.token, ending.is_set()))
+            raise
+
+    await lead(leases, work)
+    assert cancelled == [(1, True)]
+
+
+async def test_issuer_away_past_the_leases_time_is_a_loss_and_a_short_outage_is_none():
+    leases = ScriptedLeases(renewals=[OSError("away"), True, *[OSError("away")] * 20])
+    tokens = []
+
+    async def work(lease, ending, stop):
+        tokens.append(lease.token)
+        if lease.token == 2:
+            stop.set()
+            return
+        await asyncio.Event().wait()
+
+    await lead(leases, work)
+    assert tokens == [1, 2]
+    assert leases.renewed > 3
+
+
+async def test_work_that_finds_its_lease_lost_ends_the_term_only():
+    leases = ScriptedLeases()
+
+    async def work(lease, ending, stop):
+        if lease.token == 1:
+            raise LeaseLostError("gone")
+        stop.set()
+
+    await lead(leases, work)
+    assert leases.released == [1, 2]
+
+
+async def test_other_errors_of_the_work_come_out():
+    async def work(lease, ending, stop):
+        raise ValueError("bug")
+
+    leases = ScriptedLeases()
+    with pytest.raises(ValueError, match="bug"):
+        await lead(leases, work)
+    assert leases.released == [1]
+
+
+def test_holders_are_told_apart():
+    assert holder_name() != holder_name()
+    assert len(holder_name()) <= 128

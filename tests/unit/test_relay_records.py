@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import uuid
+
+import pytest
+from aiokafka.partitioner import murmur2 as reference
+
+from producers.relay.cluster import find_mismatch
+from producers.relay.lanes import cut
+from producers.relay.loop import LaneHealth, backoff_seconds
+from producers.relay.partitions import murmur2, partition_of
+from producers.relay.records import CHANGE_FIELDS, Outgoing, change_of, letter_of, spooled_of
+from producers.relay.role import watch_health
+from runtime.health import Probe
+from schemas.changes import Change
+
+pytestmark = pytest.mark.unit
+
+NOW = dt.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=dt.UTC)
+CHANGE = {
+    "payment_id": uuid.UUID("01890000-0000-7000-8000-000000000001"),
+    "version": 4,
+    "source": "adyen/acme",
+    "event_id": 'e"1ü',
+    "event_type": "CAPTURE",
+    "outcome": "late",
+    "from_status": None,
+    "to_status": "captured",
+    "amount": 10**15,
+    "currency": None,
+    "occurred_at": None,
+    "recorded_at": NOW,
+}
+
+
+def test_change_is_the_published_type_and_nothing_else():
+    record = change_of(CHANGE)
+    assert record is not None
+    assert (record.topic, record.key) == ("payments.changes", str(CHANGE["payment_id"]).encode())
+    assert Change.model_validate_json(record.value or b"") == Change(**CHANGE)
+    assert tuple(json.loads(record.value or b"")) == CHANGE_FIELDS == tuple(Change.model_fields)
+    headers = dict(record.headers)
+    assert headers["ce_id"] == b"01890000-0000-7000-8000-000000000001/4"
+    assert headers["ce_time"] == b"2026-01-02T03:04:05.000006+00:00"
+
+
+def test_row_without_a_version_is_no_change():
+    assert change_of(CHANGE | {"version": None, "payment_id": None}) is None
+
+
+def test_letter_keeps_null_headers_and_its_partition_number():
+    row = {
+        "topic": "t", "partition": 2, "offset": 9, "timestamp_ms": -1, "key": None, "value": None, "message": "é",
+        "reason": "orphan", "delivery_count": 1, "redrive_count": 0, "header_names": [b"a"], "header_values": [None],
+    }  # fmt: skip
+    record = letter_of(row)
+    assert (record.key, record.value, record.timestamp_ms, record.spread) == (None, None, -1, 2)
+    assert record.headers[0] == ("a", None)
+    assert dict(record.headers)["kafka_dlt-original-timestamp"] == b"\xff" * 8
+    assert dict(record.headers)["__dlq.errors.message"] == "é".encode()
+    assert record.size() > 100
+
+
+def test_spooled_record_is_as_it_was():
+    row = {"id": 5, "topic": "t", "key": b"k", "value": b"v", "header_names": [b"a"], "header_values": [b"1"]}
+    assert spooled_of(row) == Outgoing("t", b"k", b"v", (("a", b"1"),), None, 5)
+
+
+def test_partition_is_the_one_of_kafkas_own_producer():
+    dice = random.Random(1)
+    for length in range(70):
+        key = dice.randbytes(length)
+        assert murmur2(key) == reference(key)
+        assert partition_of(key, 7) == (reference(key) & 0x7FFFFFFF) % 7
+
+
+def outgoing(size: int) -> Outgoing:
+    return Outgoing("t", None, b"x" * size, (), None, 0)
+
+
+def test_batch_is_cut_at_the_bound_and_never_empty():
+    rows = [{}] * 4
+    assert cut(rows, [outgoing(5), None, outgoing(5), outgoing(1)], 10) == (3, [outgoing(5), outgoing(5)])
+    assert cut(rows, [outgoing(50), None, outgoing(5), None], 10) == (2, [outgoing(50)])
+    assert cut(rows, [None] * 4, 10) == (4, [])
+    assert cut(rows[:1], [outgoing(5)], 10) == (1, [outgoing(5)])
+
+
+def cursor(**changes: object) -> dict[str, object]:
+    healthy = {"name": "changes", "relay_xid": 5, "known": 1, "current": 1, "next_xid": 9, "highest_xid": 8}
+    return healthy | changes
+
+
+def test_only_ids_of_this_cluster_are_let_pass():
+    assert find_mismatch([cursor(), cursor(known=None), cursor(highest_xid=None)]) is None
+    assert "restored from a dump" in str(find_mismatch([cursor(), cursor(known=2)]))
+    assert "transaction id 9" in str(find_mismatch([cursor(highest_xid=9)]))
+    assert "only reached 9" in str(find_mismatch([cursor(relay_xid=50, highest_xid=None)]))
+
+
+def test_backoff_doubles_up_to_its_bound():
+    assert [backoff_seconds(failures, 0.1, 1.0) for failures in (1, 2, 3, 5, 10_000)] == [0.1, 0.2, 0.4, 1.0, 1.0]
+
+
+def test_probe_tells_waiting_failing_and_hanging_lanes():
+    probe, lane, waiting = Probe("relay"), LaneHealth(), {}
+    watch_health(probe, {"changes": lane}, waiting, stalled_after_seconds=20)
+    assert (probe.unready(), probe.stuck()) == (None, None)
+    waiting["starting"] = "starting: away"
+    lane.failed("changes: away", halted=False)
+    assert probe.unready() == "starting: away; changes: away"
+    lane.ended_at -= 30
+    assert probe.stuck() is None, "a relay that stands by is not stuck"
+    probe.facts["leading"] = True
+    assert probe.stuck() == "no turn has ended: changes for 30 s"
+    lane.succeeded(3)
+    assert (probe.stuck(), lane.failure, lane.records) == (None, None, 3)

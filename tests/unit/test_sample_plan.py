@@ -1,0 +1,151 @@
+"""The sample's plan: deterministic, genuine where it says so, refused where it says so, its stories' sums right."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from random import Random
+
+import pytest
+
+import providers
+from ops.sample import adyen, standard, stripe
+from ops.sample.plan import PROVIDERS, Plan, make_plan
+from ops.sample.post import Event, Fault, Post, digest_id
+from ops.sample.signing import Signer, can_sign, new_secret, seal
+from ops.sample.story import WEIGHTS, Course, Story, ending, parts_of, tell
+from schemas.errors import SignatureRejected
+from schemas.topics import BODY_BYTES_MAX
+
+pytestmark = pytest.mark.unit
+
+NOW = 1_790_000_000
+SIGNERS = {name: Signer(new_secret(name)) for name in PROVIDERS}
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return make_plan(7, lives=300, providers=PROVIDERS, now=NOW)
+
+
+def ids_of(post: Post, now: float) -> list[str]:
+    """Return the event ids that the door's own check finds in a sealed post."""
+    sealed = seal(post, SIGNERS, now)
+    secrets = [SIGNERS[post.provider].secret]
+    found = providers.verify(
+        post.provider, headers=sealed.headers, body=sealed.body, url="http://x" + sealed.path, secrets=secrets, now=now
+    )
+    return [one.event_id or digest_id(one.body) for one in found]
+
+
+def test_same_seed_same_plan(plan: Plan) -> None:
+    assert make_plan(7, lives=300, providers=PROVIDERS, now=NOW) == plan
+    assert make_plan(8, lives=300, providers=PROVIDERS, now=NOW).posts != plan.posts
+
+
+def test_every_genuine_post_verifies_with_exactly_the_planned_events(plan: Plan) -> None:
+    now = time.time()
+    for post in plan.posts:
+        if post.fault is None:
+            assert ids_of(post, now) == [event.event_id for event in post.events]
+
+
+def test_every_faulty_post_is_rejected_by_its_fault(plan: Plan) -> None:
+    now, seen = time.time(), Counter[Fault]()
+    for post in plan.posts:
+        if post.fault is None:
+            continue
+        seen[post.fault] += 1
+        sealed = seal(post, SIGNERS, now)
+        if post.fault is Fault.OVERSIZE:
+            assert len(sealed.body) > BODY_BYTES_MAX
+        elif post.fault is Fault.UNKNOWN_PROVIDER:
+            assert sealed.path == "/webhooks/nobody"
+        else:
+            with pytest.raises(SignatureRejected):
+                ids_of(post, now)
+    assert set(seen) == set(Fault)
+
+
+def test_refused_events_are_nobody_elses(plan: Plan) -> None:
+    genuine = {event.event_id for post in plan.posts if post.fault is None for event in post.events}
+    refused = {event.event_id for post in plan.posts if post.fault is not None for event in post.events}
+    assert refused
+    assert not genuine & refused
+
+
+def test_duplicates_are_of_events_that_are_posted_and_some_differ_in_bytes(plan: Plan) -> None:
+    first = {event.key: post for post in plan.posts if not post.duplicate for event in post.events}
+    duplicates = [post for post in plan.posts if post.duplicate]
+    assert 0.02 < len(duplicates) / len(plan.posts) < 0.1
+    assert all(event.key in first for post in duplicates for event in post.events)
+    assert any(post.provider == "stripe" and post.body != first[post.events[0].key].body for post in duplicates)
+
+
+def test_several_adyen_items_come_in_one_body(plan: Plan) -> None:
+    sizes = Counter(len(post.events) for post in plan.posts if post.provider == adyen.NAME)
+    assert sizes[1]
+    assert sum(number for size, number in sizes.items() if size > 1) > 10
+
+
+def test_grouping_keeps_each_events_legal_fates() -> None:
+    rng = Random(3)
+    story = Story(Course.MANUAL, 100, "EUR", (100,))
+    one = adyen.live(rng, story, NOW).posts[0]
+    odd = Post(adyen.NAME, one.body, (Event(adyen.NAME, one.events[0].event_id, frozenset()),))
+    assert [event.legal for event in adyen.together([one, odd]).events] == [one.events[0].legal, frozenset()]
+
+
+def test_events_of_a_life_come_out_of_order(plan: Plan) -> None:
+    place = {event.key: at for at, post in enumerate(plan.posts) if not post.duplicate for event in post.events}
+    shuffled = sum(
+        places != sorted(places)
+        for places in ([place[event.key] for post in life.posts for event in post.events] for life in plan.lives)
+    )
+    assert shuffled > len(plan.lives) / 3
+
+
+def test_nothing_to_post_without_a_provider() -> None:
+    assert make_plan(1, lives=10, providers=(), now=NOW).posts == ()
+
+
+def test_only_the_providers_asked_for_are_posted() -> None:
+    assert {post.provider for post in make_plan(1, lives=30, providers=["adyen"], now=NOW).posts} == {"adyen"}
+
+
+@pytest.mark.parametrize(
+    ("story", "status", "refund_status", "sums"),
+    [
+        (Story(Course.AUTOMATIC, 900, "EUR", (900,)), "captured", "none", (900, 900, 0)),
+        (Story(Course.IN_PARTS, 900, "EUR", (400, 500), (300,)), "captured", "partial", (900, 900, 300)),
+        (Story(Course.PARTIAL, 900, "EUR", (400,), (100, 300)), "partially_captured", "full", (900, 400, 400)),
+        (Story(Course.AUTHORIZED, 900, "EUR"), "authorized", "none", (900, 0, 0)),
+        (Story(Course.FAILED, 900, "EUR", failures=1), "failed", "none", (0, 0, 0)),
+        (Story(Course.CANCELED, 900, "EUR"), "canceled", "none", (900, 0, 0)),
+        (Story(Course.CANCELED_EARLY, 900, "EUR"), "canceled", "none", (0, 0, 0)),
+        (Story(Course.EXPIRED, 900, "EUR"), "expired", "none", (900, 0, 0)),
+    ],
+)
+def test_endings(story: Story, status: str, refund_status: str, sums: tuple[int, int, int]) -> None:
+    end = ending(story)
+    assert (end.status, end.refund_status, end.amount) == (status, refund_status, 900)
+    assert (end.authorized, end.captured, end.refunded) == sums
+
+
+def test_stories_conserve_money() -> None:
+    rng = Random(11)
+    for _ in range(2000):
+        story = tell(rng, tuple(WEIGHTS))
+        assert sum(story.refunds) + sum(story.failed_refunds) <= sum(story.captures) <= story.amount
+        assert all(amount > 0 for amount in (*story.captures, *story.refunds, *story.failed_refunds))
+
+
+def test_parts_add_up() -> None:
+    assert sum(parts_of(10, 4, Random(1))) == 10
+    assert parts_of(5, 1, Random(1)) == (5,)
+
+
+def test_public_keys_and_blanks_do_not_sign() -> None:
+    assert not can_sign(standard.NAME, "whpk_abc")
+    assert not can_sign(stripe.NAME, " ")
+    assert all(can_sign(name, new_secret(name)) for name in PROVIDERS)

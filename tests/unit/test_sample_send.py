@@ -1,0 +1,109 @@
+"""The sender, against a small door of its own."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from ops.sample.plan import PROVIDERS, make_plan
+from ops.sample.send import NO_ANSWER, Progress, Sender
+from ops.sample.signing import Signer, new_secret
+from runtime.settings import SampleSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.unit
+
+SETTINGS = SampleSettings(
+    backoff_initial_seconds=0.001, backoff_max_seconds=0.002, attempts_max=3, requests_in_flight_max=4
+)
+SIGNERS = {name: Signer(new_secret(name)) for name in PROVIDERS}
+POSTS = [post for post in make_plan(3, lives=8, providers=PROVIDERS, now=1_790_000_000).posts if not post.fault]
+
+
+class Door:
+    """Answers each body as told, the last answer again and again."""
+
+    def __init__(self, *answers: int) -> None:
+        self.answers = answers
+        self.seen: Counter[bytes] = Counter()
+        self.now = self.most = 0
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        body = await request.read()
+        status = self.answers[min(self.seen[body], len(self.answers) - 1)]
+        self.seen[body] += 1
+        self.now -= 1
+        return web.Response(status=status, text='{"accepted": 1}' if status == 202 else "oops")
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[object]:
+    runners: list[web.AppRunner] = []
+
+    async def begin(door: Door) -> str:
+        app = web.Application()
+        app.router.add_post("/webhooks/{provider}", door.take)
+        runners.append(web.AppRunner(app))
+        await runners[-1].setup()
+        listener = socket.create_server(("127.0.0.1", 0))
+        await web.SockSite(runners[-1], listener).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield begin
+    for runner in runners:
+        await runner.cleanup()
+
+
+async def send(url: str) -> Progress:
+    progress = Progress(len(POSTS))
+    await Sender(SETTINGS, SIGNERS, url, progress).send_all(POSTS)
+    return progress
+
+
+async def test_everything_is_posted_once_and_bounded(serve) -> None:
+    door = Door(202)
+    progress = await send(await serve(door))
+    assert (progress.sent, progress.accepted, progress.refused) == (len(POSTS), len(POSTS), 0)
+    assert {sent.post for sent in progress.results} == set(POSTS)
+    assert all((sent.taken, sent.accepted, sent.attempts) == (True, 1, 1) for sent in progress.results)
+    assert door.most <= SETTINGS.requests_in_flight_max
+
+
+async def test_a_503_is_tried_again_and_counted(serve) -> None:
+    class Flaky(Door):
+        async def take(self, request: web.Request) -> web.Response:
+            first = not self.seen["all"]
+            self.seen["all"] += 1
+            return web.Response(status=503) if first else web.json_response({"accepted": 1}, status=202)
+
+    progress = await send(await serve(Flaky(202)))
+    assert progress.retried == 1
+    assert progress.accepted == len(POSTS)
+    assert sorted({sent.attempts for sent in progress.results}) == [1, 2]
+
+
+async def test_patience_ends(serve) -> None:
+    progress = await send(await serve(Door(503)))
+    assert {(sent.status, sent.attempts) for sent in progress.results} == {(503, 3)}
+    assert progress.refused == len(POSTS)
+
+
+async def test_a_refusal_is_not_tried_again(serve) -> None:
+    progress = await send(await serve(Door(401)))
+    assert {(sent.status, sent.attempts, sent.accepted) for sent in progress.results} == {(401, 1, 0)}
+
+
+async def test_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    progress = await send(f"http://127.0.0.1:{port}")
+    assert {sent.status for sent in progress.results} == {NO_ANSWER}
+    assert not any(sent.taken for sent in progress.results)
