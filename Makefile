@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test lint bench load clean
+.PHONY: help setup brokers run test lint bench clean
 
 UV_VERSION := 0.13.9
 UV := .ratchet/tools/uv-$(UV_VERSION)/bin/uv
@@ -58,10 +58,7 @@ lint: $(STAMP) ## style, types, layers and the schema's dump
 	$(BIN)/python -m runtime.schema_dump --check
 
 bench: brokers ## measure against the plain ways of doing it; writes .ratchet/bench.json
-	@$(BIN)/python -m tests.load.bench $(ARGS)
-
-load: brokers ## a storm of webhooks on the front door
-	@$(BIN)/python -m tests.load.load $(ARGS)
+	@$(BIN)/python -m ops.bench.run $(ARGS)
 
 clean: ## remove what was built; ALL=1 also the brokers' data in .ratchet
 	@rm -rf .venv .ratchet/tools .ratchet-test .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

@@ -8,6 +8,7 @@ then is it read what is in the books already. The ledger's unique key is the bac
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consumer import rows
@@ -16,6 +17,7 @@ from consumer.ledger import COLUMNS, values_of
 from consumer.resolve import RefKey, keys_of
 from consumer.settlement import Known, ParkedEvent, Plan, Settlement
 from consumer.verdict import Dead
+from runtime.postgres import Failure, classify
 from runtime.sql import statement
 
 if TYPE_CHECKING:
@@ -35,6 +37,30 @@ def _sql(name: str) -> str:
     return statement("consumer", name)
 
 
+def _understood(record: Record) -> Event | Dead | None:
+    """Decode a parked record; None where today's interpretation trips over it, so that it stays parked."""
+    try:
+        return decode(record)
+    except Exception:  # noqa: BLE001 - whoever wakes it must not suffer
+        return None
+
+
+@dataclass(slots=True)
+class _ParkedRead:
+    """One bounded read of parked events, in the order of their ids: its bounds, and what it came to."""
+
+    limit: int
+    after_id: int = 0
+    last_id: int = 0
+    taken: int = 0
+    full: bool = True
+
+    def note(self, ids: Sequence[int]) -> None:
+        """Note what was read."""
+        self.taken, self.full = len(ids), len(ids) == self.limit
+        self.last_id = ids[-1] if ids else self.after_id
+
+
 class BatchWriter:
     """Settles batches in Postgres. Raises what the driver raises; then nothing of the batch is written."""
 
@@ -46,27 +72,62 @@ class BatchWriter:
         self._patience = dt.timedelta(seconds=settings.parking.deadline_seconds)
 
     async def settle(self, items: Sequence[Item]) -> Plan:
-        """Settle the batch in one transaction; return what was written once it is committed."""
+        """Settle the batch in one transaction; return what was written once it is committed.
+
+        Where more parked events wait on its names than one read takes, transactions that follow wake the rest. A batch
+        that fails on data while it wakes others is settled without them: the bad record may be a parked one, which must
+        not cost its neighbours anything.
+        """
+        keys = {key for _, item in items if isinstance(item, Event) for key in keys_of(item)}
+        parked = _ParkedRead(self._woken_max)
+        try:
+            plan = await self._transact(items, keys, parked)
+        except Exception as error:
+            if not parked.taken or classify(error) not in (Failure.DATA, Failure.UNEXPECTED):
+                raise
+            return await self._transact(items, keys, _ParkedRead(0))
+        if parked.full:
+            await self._wake_rest(keys, plan)
+        return plan
+
+    async def _wake_rest(self, keys: set[RefKey], plan: Plan) -> None:
+        """Read all that waits on these names, part by part, until a whole pass wakes nothing; add to what was written.
+
+        A crash in between loses nothing: the offsets of the batch are not committed yet, so it comes again.
+        """
+        woken = -1
+        while len(plan.woken) != woken:
+            woken, parked = len(plan.woken), _ParkedRead(self._woken_max)
+            while parked.full:
+                parked = _ParkedRead(self._woken_max, after_id=parked.last_id)
+                more = await self._transact([], keys, parked)
+                plan.rows += more.rows
+                plan.woken += more.woken
+                plan.letters += more.letters
+
+    async def _transact(self, items: Sequence[Item], keys: set[RefKey], parked: _ParkedRead) -> Plan:
         async with self._pool.acquire() as connection, connection.transaction():
             xid = await connection.fetchval("select pg_current_xact_id()::text::bigint")
-            known = await self._read(connection, [item for _, item in items if isinstance(item, Event)])
+            known = await self._read(connection, [item for _, item in items if isinstance(item, Event)], keys, parked)
             now = self._clock.now()
             plan = Settlement(known, now=now, xid=xid, facts_max=self._facts_max).settle(items)
             await self._write(connection, plan, dt.datetime.fromtimestamp(now, dt.UTC), xid)
         return plan
 
-    async def _read(self, connection: Connection, events: Sequence[Event]) -> Known:
+    async def _read(
+        self, connection: Connection, events: Sequence[Event], keys: set[RefKey], parked: _ParkedRead
+    ) -> Known:
         """Lock all that the events speak of, then read what is known of it."""
         known = Known()
-        if not events:
-            return known
-        keys = {key for event in events for key in keys_of(event)}
-        await connection.execute(_sql("insert_refs"), *rows.ref_columns(keys))
-        await self._lock(connection, known, keys)
-        claims = {(event.source, event.event_id) for event in events}
-        for row in await connection.fetch(_sql("find_claims"), *rows.columns(sorted(claims), 2)):
-            known.claims[row["source"], row["event_id"]] = row["facts"]
-        await self._read_parked(connection, known, keys)
+        if keys:
+            await connection.execute(_sql("insert_refs"), *rows.ref_columns(keys))
+            await self._lock(connection, known, keys)
+        if events:
+            claims = {(event.source, event.event_id) for event in events}
+            for row in await connection.fetch(_sql("find_claims"), *rows.columns(sorted(claims), 2)):
+                known.claims[row["source"], row["event_id"]] = row["facts"]
+        if keys and parked.limit:
+            await self._read_parked(connection, known, keys, parked)
         return known
 
     async def _lock(self, connection: Connection, known: Known, keys: Iterable[RefKey]) -> None:
@@ -80,14 +141,19 @@ class BatchWriter:
             for row in await connection.fetch(_sql("lock_payments"), sorted(wanted)):
                 known.payments[row["id"]] = rows.payment_of(row)
 
-    async def _read_parked(self, connection: Connection, known: Known, keys: set[RefKey]) -> None:
+    async def _read_parked(self, connection: Connection, known: Known, keys: set[RefKey], parked: _ParkedRead) -> None:
         """Read which parked events may be true now, and lock the names that only they carry."""
         found = await connection.fetch(
-            _sql("find_parked"), *rows.ref_columns(keys), sorted(known.payments), self._woken_max
+            _sql("find_parked"), *rows.ref_columns(keys), sorted(known.payments), parked.limit, parked.after_id
         )
-        known.parked = [ParkedEvent(row["id"], rows.record_of(row)) for row in found]
-        items = [decode(parked.record) for parked in known.parked]
-        theirs = {key for item in items if isinstance(item, Event) for key in keys_of(item)} - keys
+        parked.note([row["id"] for row in found])
+        theirs: set[RefKey] = set()
+        for row in found:
+            one = ParkedEvent(row["id"], rows.record_of(row))
+            if (item := _understood(one.record)) is not None:
+                known.parked.append(one)
+                theirs.update(keys_of(item) if isinstance(item, Event) else ())
+        theirs -= keys
         if theirs:
             await connection.execute(_sql("insert_refs"), *rows.ref_columns(theirs))
             await self._lock(connection, known, theirs)

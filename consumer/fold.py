@@ -117,7 +117,8 @@ def _captured(sums: _Sums) -> int:
     """Sum the captures; an automatic payment is captured with its authorization, less what failed since."""
     captured = sums.of(FactKind.CAPTURE, "succeeded")
     if sums.automatic:
-        return max(captured, sum(sums.live) - sums.of(FactKind.CAPTURE, "failed", "reversed"))
+        taken = sum(sums.live) or sum(sums.authorizations.values())  # money beats the void of all there is
+        return max(captured, taken - sums.of(FactKind.CAPTURE, "failed", "reversed"))
     return captured
 
 

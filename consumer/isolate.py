@@ -111,9 +111,9 @@ class Isolator:
     async def _divide(self, items: Sequence[Item]) -> list[Plan]:
         try:
             return [await self._attempt(items)]
-        except UnavailableError:
-            raise
         except Exception as error:
+            if isinstance(error, UnavailableError):
+                raise
             if len(items) == 1:
                 return [await self._bury(items[0], error)]
         middle = len(items) // 2

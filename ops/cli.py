@@ -9,6 +9,7 @@ from typing import Final
 import typer
 
 from ops import doctor, roles, status, up
+from ops.audit_commands import audit
 from ops.dead_letter_commands import dlq
 from ops.migrate_commands import migrate
 from ops.output import EXIT_DONE, AsJson, command, emit
@@ -30,6 +31,7 @@ app.add_typer(migrate, name="migrate")
 status.add_to(app)
 app.add_typer(payment, name="payment")
 app.add_typer(dlq, name="dlq")
+app.add_typer(audit, name="audit")
 doctor.add_to(app)
 
 

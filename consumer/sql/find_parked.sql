@@ -2,6 +2,7 @@
 select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values
 from parked_events p
 where (select exists (select from parked_refs))
+  and p.id > $7
   and p.id in (
     select w.parked_id
     from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as n (provider, account, kind, ref)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import asyncpg
     from aiokafka import ConsumerRecord
 
+    from runtime.stack import Endpoints
+
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=dt.UTC)
 LEDGER = [
     "payment_id",
@@ -43,7 +45,7 @@ LEDGER = [
 ]
 
 
-def settings_for(stack, dsn: str, **relay: object) -> Settings:
+def settings_for(stack: Endpoints, dsn: str, **relay: object) -> Settings:
     chosen = {"poll_interval_seconds": 0.02, "lease_seconds": 2.0, "backoff_max_seconds": 0.3} | relay
     return Settings(
         kafka=KafkaSettings(bootstrap=stack.kafka),
@@ -151,7 +153,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(stack, topic: str, partitions: int = 4) -> AsyncIterator[Reader]:
+async def reading(stack: Endpoints, topic: str, partitions: int = 4) -> AsyncIterator[Reader]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=stack.kafka, enable_auto_commit=False, max_partition_fetch_bytes=8 * 1024 * 1024
     )

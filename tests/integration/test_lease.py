@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
@@ -8,20 +9,23 @@ import pytest
 from runtime.lease import Lease, PostgresLeases, guard
 from schemas.errors import LeaseLostError
 
+if TYPE_CHECKING:
+    from conftest import Database
+
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def pool(database):
+async def pool(database: Database):
     async with asyncpg.create_pool(database.dsn, min_size=1, max_size=4) as pool:
         yield pool
 
 
-async def expire(pool, name: str) -> None:
+async def expire(pool: asyncpg.Pool, name: str) -> None:
     await pool.execute("update leases set expires_at = clock_timestamp() - interval '1 ms' where name = $1", name)
 
 
-async def test_one_holds_and_the_token_rises_at_each_take_over(pool):
+async def test_one_holds_and_the_token_rises_at_each_take_over(pool: asyncpg.Pool):
     leases = PostgresLeases(pool)
     first = await leases.acquire("work", "a", 60)
     assert first == Lease("work", "a", 1)
@@ -37,7 +41,7 @@ async def test_one_holds_and_the_token_rises_at_each_take_over(pool):
     assert await leases.acquire("work", "a", 60) == Lease("work", "a", 3)
 
 
-async def test_renewal_extends_only_what_stands(pool):
+async def test_renewal_extends_only_what_stands(pool: asyncpg.Pool):
     leases = PostgresLeases(pool)
     lease = await leases.acquire("work", "a", 1)
     assert lease is not None
@@ -48,7 +52,7 @@ async def test_renewal_extends_only_what_stands(pool):
     assert not await leases.renew(lease, 60)
 
 
-async def test_many_ask_at_once_and_one_gets_it(pool):
+async def test_many_ask_at_once_and_one_gets_it(pool: asyncpg.Pool):
     leases = PostgresLeases(pool)
     for _ in range(5):
         given = await asyncio.gather(*(leases.acquire("work", f"h{number}", 60) for number in range(8)))
@@ -57,7 +61,7 @@ async def test_many_ask_at_once_and_one_gets_it(pool):
         await leases.release(winners[0])
 
 
-async def test_guard_refuses_a_lost_lease(pool):
+async def test_guard_refuses_a_lost_lease(pool: asyncpg.Pool):
     leases = PostgresLeases(pool)
     lease = await leases.acquire("work", "a", 60)
     assert lease is not None
@@ -73,7 +77,7 @@ async def test_guard_refuses_a_lost_lease(pool):
             await guard(connection, lease)
 
 
-async def test_take_over_waits_for_a_guarded_transaction(pool):
+async def test_take_over_waits_for_a_guarded_transaction(pool: asyncpg.Pool):
     leases = PostgresLeases(pool)
     lease = await leases.acquire("work", "a", 60)
     assert lease is not None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
@@ -11,14 +12,20 @@ from runtime import schema_dump
 from runtime.migrations import migrate_down, migrate_up, migration_status
 from schemas.errors import MigrationError, StackError, UnavailableError
 
+if TYPE_CHECKING:
+    from conftest import Database
+
+    from runtime.stack import Endpoints
+
 pytestmark = pytest.mark.integration
 
+SCHEMA = Path("migrations/schema.sql").read_text(encoding="utf-8")
 GRANTS = "grant select on all tables in schema public to public"
 
 
 @pytest.fixture
-async def empty(stack):
-    """A database without any schema: the owner's DSN."""
+async def empty(stack: Endpoints):
+    """Give a database without any schema, as the owner's DSN."""
     name = f"empty_{uuid.uuid4().hex[:12]}"
     superuser = await asyncpg.connect(stack.superuser_dsn)
     owner = stack.owner_dsn.split("//")[1].split(":")[0]
@@ -29,7 +36,7 @@ async def empty(stack):
 
 
 @pytest.fixture
-def app(stack) -> str:
+def app(stack: Endpoints) -> str:
     return stack.dsn.split("//")[1].split(":")[0]
 
 
@@ -53,13 +60,13 @@ async def tables(dsn: str) -> set[str]:
         await connection.close()
 
 
-async def test_two_at_once_apply_each_file_once(empty, app):
+async def test_two_at_once_apply_each_file_once(empty: str, app: str):
     done = await asyncio.gather(*(migrate_up(empty, app) for _ in range(3)))
     assert sorted(map(len, done)) == [0, 0, len(await migration_status(empty))]
     assert {standing.state for standing in await migration_status(empty)} == {"applied"}
 
 
-async def test_down_undoes_and_up_does_again(empty, app, folder):
+async def test_down_undoes_and_up_does_again(empty: str, app: str, folder: Path):
     assert [standing.state for standing in await migration_status(empty, folder=folder)] == ["pending", "pending"]
     assert await migrate_up(empty, app, folder=folder) == ["0001_create_one", "0002_create_two"]
     assert await migrate_down(empty, app, folder=folder) == ["0002_create_two"]
@@ -69,13 +76,13 @@ async def test_down_undoes_and_up_does_again(empty, app, folder):
     assert await migrate_up(empty, app, folder=folder) == ["0001_create_one", "0002_create_two"]
 
 
-async def test_real_files_go_down_to_nothing(empty, app):
+async def test_real_files_go_down_to_nothing(empty: str, app: str):
     await migrate_up(empty, app)
     await migrate_down(empty, app, steps=99)
     assert await tables(empty) == {"schema_migrations"}
 
 
-async def test_edited_and_missing_files_are_refused_by_name(empty, app, folder):
+async def test_edited_and_missing_files_are_refused_by_name(empty: str, app: str, folder: Path):
     await migrate_up(empty, app, folder=folder)
     write(folder, "0002_create_two.sql", "create table two (id bigint)", "drop table two")
     for attempt in (migrate_up, migrate_down):
@@ -88,7 +95,7 @@ async def test_edited_and_missing_files_are_refused_by_name(empty, app, folder):
     assert [standing.state for standing in await migration_status(empty, folder=folder)] == ["applied", "missing"]
 
 
-async def test_failing_file_is_rolled_back_whole_and_named(empty, app, folder):
+async def test_failing_file_is_rolled_back_whole_and_named(empty: str, app: str, folder: Path):
     write(folder, "0002_create_two.sql", "create table two (id int); select 1/0", "drop table two")
     with pytest.raises(MigrationError, match="0002_create_two failed and nothing of it was applied: division by zero"):
         await migrate_up(empty, app, folder=folder)
@@ -97,16 +104,16 @@ async def test_failing_file_is_rolled_back_whole_and_named(empty, app, folder):
     assert await migrate_up(empty, app, folder=folder) == ["0002_create_two"]
 
 
-async def test_role_without_the_right_or_unknown_is_said_in_words(database, empty, folder):
+async def test_role_without_the_right_or_unknown_is_said_in_words(database: Database, empty: str, folder: Path):
     with pytest.raises(MigrationError, match="role 'nobody_here' does not exist"):
         await migrate_up(empty, "nobody_here", folder=folder)
     with pytest.raises(MigrationError, match="OWNER_DSN lacks a right"):
         await migrate_down(database.dsn, "ratchet")
 
 
-async def test_owner_that_is_the_application_needs_no_grants(empty, folder):
+async def test_owner_that_is_the_application_needs_no_grants(empty: str, folder: Path):
     (folder / "grants.sql").write_text("select 1/0")
-    owner = empty.split("//")[1].split(":")[0]
+    owner = empty.split("//")[1].split(":", maxsplit=1)[0]
     assert await migrate_up(empty, owner, folder=folder) == ["0001_create_one", "0002_create_two"]
 
 
@@ -115,7 +122,7 @@ async def test_no_server_is_unavailable():
         await migrate_up("postgresql://x@127.0.0.1:1/x", "app")
 
 
-async def test_application_can_append_to_the_ledger_and_not_alter_it(database):
+async def test_application_can_append_to_the_ledger_and_not_alter_it(database: Database):
     connection = await asyncpg.connect(database.dsn)
     for sql in (
         "update payment_logs set amount = 1",
@@ -132,10 +139,12 @@ async def test_application_can_append_to_the_ledger_and_not_alter_it(database):
     await connection.close()
 
 
-async def test_schema_file_is_what_the_migrations_make(database, monkeypatch, capsys, tmp_path):
+async def test_schema_file_is_what_the_migrations_make(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
     monkeypatch.setenv("RATCHET_POSTGRES__OWNER_DSN", database.owner_dsn)
     dumped = schema_dump.dump(database.owner_dsn)
-    assert schema_dump.difference(Path("migrations/schema.sql").read_text(), dumped) == ""
+    assert schema_dump.difference(SCHEMA, dumped) == ""
     monkeypatch.setattr(schema_dump, "SCHEMA_FILE", tmp_path / "schema.sql")
     assert schema_dump.main([]) == 0
     assert schema_dump.main(["--check"]) == 0

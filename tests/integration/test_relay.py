@@ -4,6 +4,7 @@ import json
 import struct
 import uuid
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
@@ -27,16 +28,24 @@ from runtime.kafka import ensure_topics
 from runtime.sql import statement
 from schemas.changes import Change
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiokafka import ConsumerRecord
+    from conftest import Database
+
+    from runtime.stack import Endpoints
+
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(autouse=True)
-async def topics(stack) -> None:
+async def topics(stack: Endpoints) -> None:
     await ensure_topics(settings_for(stack, "postgresql://").kafka)
 
 
 @pytest.fixture
-async def connections(database):
+async def connections(database: Database):
     """Two connections of the application and one of the owner."""
     async with AsyncExitStack() as opened:
         found = []
@@ -47,12 +56,14 @@ async def connections(database):
         yield found
 
 
-def versions_of(records, payment_id: uuid.UUID) -> list[int]:
+def versions_of(records: Sequence[ConsumerRecord], payment_id: uuid.UUID) -> list[int]:
     key = str(payment_id).encode()
     return [json.loads(record.value)["version"] for record in records if record.key == key]
 
 
-async def test_change_is_published_as_the_contract_says(stack, database, connections):
+async def test_change_is_published_as_the_contract_says(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection]
+):
     first, _, owner = connections
     payment_id = await add_payment(first)
     async with first.transaction():
@@ -73,12 +84,14 @@ async def test_change_is_published_as_the_contract_says(stack, database, connect
         await eventually(lambda: depth_is_zero(first))
 
 
-async def depth_is_zero(connection) -> bool:
+async def depth_is_zero(connection: asyncpg.Connection) -> bool:
     return not any((await outbox_depth(connection)).values())
 
 
 @pytest.mark.parametrize("limit", [1, 2, 1000])
-async def test_slow_transaction_with_a_low_id_skips_nothing_and_keeps_order(stack, database, connections, limit):
+async def test_slow_transaction_with_a_low_id_skips_nothing_and_keeps_order(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection], limit: int
+):
     slow, fast, _ = connections
     same, other, third = [await add_payment(fast) for _ in range(3)]
     settings = settings_for(stack, database.dsn, batch_records_max=limit)
@@ -103,7 +116,9 @@ async def test_slow_transaction_with_a_low_id_skips_nothing_and_keeps_order(stac
         await eventually(lambda: depth_is_zero(fast))
 
 
-async def test_rolled_back_transaction_does_not_hold_up_the_rest(stack, database, connections):
+async def test_rolled_back_transaction_does_not_hold_up_the_rest(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection]
+):
     slow, fast, _ = connections
     payment_id = await add_payment(fast)
     async with reading(stack, "payments.changes") as reader, relaying(settings_for(stack, database.dsn)):
@@ -116,7 +131,9 @@ async def test_rolled_back_transaction_does_not_hold_up_the_rest(stack, database
         await reader.until(lambda records: versions_of(records, payment_id) == [1])
 
 
-async def test_dead_letter_of_a_mebibyte_is_published_byte_for_byte(stack, database, connections):
+async def test_dead_letter_of_a_mebibyte_is_published_byte_for_byte(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection]
+):
     first, _, _ = connections
     value = bytes(range(256)) * 4096
     names, values = [b"ce_id", "grüße".encode(), b"twice", b"twice"], [b"\xff\x00", None, b"1", b"2"]
@@ -148,11 +165,13 @@ async def test_dead_letter_of_a_mebibyte_is_published_byte_for_byte(stack, datab
         await eventually(lambda: depth_is_zero(first))
 
 
-def letters(records, offset: bytes):
+def letters(records: Sequence[ConsumerRecord], offset: bytes):
     return [record for record in records if dict(record.headers)["kafka_dlt-original-offset"] == offset]
 
 
-async def test_letters_over_the_byte_bound_come_in_several_batches(stack, database, connections):
+async def test_letters_over_the_byte_bound_come_in_several_batches(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection]
+):
     first, _, _ = connections
     marks = [await add_letter(first, value=b"x" * 3000, message=f"number {number}") for number in range(7)]
     settings = settings_for(stack, database.dsn, batch_bytes_max=5000)
@@ -165,7 +184,9 @@ async def test_letters_over_the_byte_bound_come_in_several_batches(stack, databa
         )
 
 
-async def test_spool_keeps_the_order_of_a_key_and_is_emptied(stack, database, connections):
+async def test_spool_keeps_the_order_of_a_key_and_is_emptied(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection]
+):
     first, _, _ = connections
     key = uuid.uuid4().bytes
     async with reading(stack, "payments.intents") as reader:
@@ -181,7 +202,7 @@ async def test_spool_keeps_the_order_of_a_key_and_is_emptied(stack, database, co
     assert await first.fetchval("select count(*) from spool") == 0
 
 
-async def test_read_uses_the_primary_key_and_sorts_nothing(connections):
+async def test_read_uses_the_primary_key_and_sorts_nothing(connections: list[asyncpg.Connection]):
     first, _, owner = connections
     rows = [ledger_row(None, None, 3) for _ in range(50_000)]
     await owner.copy_records_to_table("payment_logs", records=rows, columns=LEDGER)
@@ -198,7 +219,9 @@ async def test_read_uses_the_primary_key_and_sorts_nothing(connections):
         assert "ROW(relay_xid, id) >" in plan
 
 
-async def test_rows_without_a_version_move_the_cursor_and_publish_nothing(stack, database, connections):
+async def test_rows_without_a_version_move_the_cursor_and_publish_nothing(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection]
+):
     first, _, owner = connections
     rows = [ledger_row(None, None, 3) for _ in range(25)]
     await owner.copy_records_to_table("payment_logs", records=rows, columns=LEDGER)
@@ -209,11 +232,13 @@ async def test_rows_without_a_version_move_the_cursor_and_publish_nothing(stack,
         assert probe.facts["published"]["changes"] == 0
 
 
-async def is_equal(connection, query: str, wanted: object) -> bool:
+async def is_equal(connection: asyncpg.Connection, query: str, wanted: object) -> bool:
     return await connection.fetchval(query) == wanted
 
 
-async def test_restored_database_halts_and_a_rebase_mends_it(stack, database, connections):
+async def test_restored_database_halts_and_a_rebase_mends_it(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection]
+):
     first, _, owner = connections
     published, pending, written_since = [await add_payment(first) for _ in range(3)]
     far = 10**12

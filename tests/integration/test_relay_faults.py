@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 import time
-import uuid
 from collections import defaultdict
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
@@ -18,6 +18,15 @@ from relay_rows import LEDGER, add_payment, change, eventually, ledger_row, read
 from producers.relay import outbox_depth, outlet
 from runtime.kafka import ensure_topics
 from runtime.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Sequence
+
+    from aiokafka import AIOKafkaProducer, ConsumerRecord
+    from conftest import Database
+
+    from runtime.stack import Endpoints
 
 pytestmark = pytest.mark.integration
 
@@ -38,20 +47,20 @@ asyncio.run(main())
 
 
 @pytest.fixture(autouse=True)
-async def topics(stack) -> None:
+async def topics(stack: Endpoints) -> None:
     await ensure_topics(KafkaSettings(bootstrap=stack.kafka))
 
 
 @pytest.fixture
-async def connection(database):
+async def connection(database: Database):
     connection = await asyncpg.connect(database.owner_dsn)
     yield connection
     await connection.close()
 
 
 @asynccontextmanager
-async def relay_process(stack, dsn: str):
-    """A relay as a process of its own; killed at the end if it still runs."""
+async def relay_process(stack: Endpoints, dsn: str):
+    """Run a relay as a process of its own, killed at the end if it still runs."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")},
         "RATCHET_KAFKA__BOOTSTRAP": stack.kafka,
@@ -75,11 +84,11 @@ async def relay_process(stack, dsn: str):
         await process.wait()
 
 
-async def published_up_to(connection) -> int:
+async def published_up_to(connection: asyncpg.Connection) -> int:
     return await connection.fetchval("select id from relay_cursors where name = 'changes'")
 
 
-async def add_history(connection, payments: list[uuid.UUID], versions: range) -> None:
+async def add_history(connection: asyncpg.Connection, payments: list[uuid.UUID], versions: range) -> None:
     """Write one version of each payment after another, 500 rows a transaction."""
     rows = [(payment_id, version) for version in versions for payment_id in payments]
     for start in range(0, len(rows), 500):
@@ -89,7 +98,7 @@ async def add_history(connection, payments: list[uuid.UUID], versions: range) ->
             await connection.copy_records_to_table("payment_logs", records=block, columns=LEDGER)
 
 
-def first_occurrences(records) -> dict[str, list[int]]:
+def first_occurrences(records: Sequence[ConsumerRecord]) -> dict[str, list[int]]:
     """Return each payment's versions in the order in which they first appear on their partition."""
     seen: defaultdict[str, list[int]] = defaultdict(list)
     for record in sorted(records, key=lambda record: (record.partition, record.offset)):
@@ -99,7 +108,9 @@ def first_occurrences(records) -> dict[str, list[int]]:
     return seen
 
 
-async def test_kill_in_mid_batch_loses_nothing_and_keeps_order(stack, database, connection):
+async def test_kill_in_mid_batch_loses_nothing_and_keeps_order(
+    stack: Endpoints, database: Database, connection: asyncpg.Connection
+):
     payments = [await add_payment(connection) for _ in range(250)]
     keys = {str(payment_id).encode() for payment_id in payments}
     await add_history(connection, payments, range(1, 21))
@@ -120,7 +131,7 @@ async def test_kill_in_mid_batch_loses_nothing_and_keeps_order(stack, database, 
             assert await asyncio.wait_for(process.wait(), 10) == 0
         wanted = list(range(1, 36))
 
-        def complete(records) -> bool:
+        def complete(records: Sequence[ConsumerRecord]) -> bool:
             found = first_occurrences(record for record in records if record.key in keys)
             return len(found) == len(payments) and all(len(versions) == len(wanted) for versions in found.values())
 
@@ -131,22 +142,24 @@ async def test_kill_in_mid_batch_loses_nothing_and_keeps_order(stack, database, 
     assert len(mine) >= len(payments) * len(wanted)
 
 
-async def has_moved(connection, start: int) -> bool:
+async def has_moved(connection: asyncpg.Connection, start: int) -> bool:
     return await published_up_to(connection) > start
 
 
-async def is_drained(connection) -> bool:
+async def is_drained(connection: asyncpg.Connection) -> bool:
     return not any((await outbox_depth(connection)).values())
 
 
-async def holder(connection) -> tuple[str, int] | None:
+async def holder(connection: asyncpg.Connection) -> tuple[str, int] | None:
     row = await connection.fetchrow(
         "select holder, token from leases where name = 'relay' and expires_at > clock_timestamp()"
     )
     return None if row is None else (row["holder"], row["token"])
 
 
-async def test_successor_takes_over_within_the_lease_after_a_kill_and_at_once_after_a_stop(stack, database, connection):
+async def test_successor_takes_over_within_the_lease_after_a_kill_and_at_once_after_a_stop(
+    stack: Endpoints, database: Database, connection: asyncpg.Connection
+):
     async with relay_process(stack, database.dsn) as first:
         await eventually(lambda: holder(connection), 30)
         held = await holder(connection)
@@ -164,11 +177,13 @@ async def test_successor_takes_over_within_the_lease_after_a_kill_and_at_once_af
     assert await holder(connection) is None, "a clean stop gives the lease back"
 
 
-async def test_kafka_that_fails_after_taking_a_batch_gets_it_again(stack, database, connection, monkeypatch):
+async def test_kafka_that_fails_after_taking_a_batch_gets_it_again(
+    stack: Endpoints, database: Database, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+):
     payment_id = await add_payment(connection)
     publish, failures = outlet._publish, iter(range(3))
 
-    async def publish_and_fail(producer, records):
+    async def publish_and_fail(producer: AIOKafkaProducer, records: Sequence[ConsumerRecord]) -> None:
         await publish(producer, records)
         if next(failures, None) is not None:
             raise KafkaConnectionError("away")
@@ -180,7 +195,7 @@ async def test_kafka_that_fails_after_taking_a_batch_gets_it_again(stack, databa
     ):
         async with connection.transaction():
             await change(connection, payment_id)
-        await eventually(lambda: probe.unready())
+        await eventually(probe.unready)
         assert "KafkaConnectionError" in str(probe.unready())
         assert probe.stuck() is None
         key = str(payment_id).encode()
@@ -189,28 +204,32 @@ async def test_kafka_that_fails_after_taking_a_batch_gets_it_again(stack, databa
         await eventually(lambda: probe.unready() is None)
 
 
-async def test_brokers_away_at_the_start_are_waited_for_until_the_stop(database, stack):
+async def test_brokers_away_at_the_start_are_waited_for_until_the_stop(database: Database, stack: Endpoints):
     settings = settings_for(stack, database.dsn)
     nowhere = settings.model_copy(update={"kafka": KafkaSettings(bootstrap="127.0.0.1:1")})
     async with relaying(nowhere) as probe:
-        await eventually(lambda: probe.unready())
+        await eventually(probe.unready)
         assert str(probe.unready()).startswith("starting: UnavailableError")
         assert probe.state == "starting"
 
 
-async def test_lane_that_fails_does_not_stop_the_others(stack, database, connection):
+async def test_lane_that_fails_does_not_stop_the_others(
+    stack: Endpoints, database: Database, connection: asyncpg.Connection
+):
     async with relaying(settings_for(stack, database.dsn)) as probe:
         await eventually(lambda: probe.facts.get("leading"))
-        await connection.execute("alter table payment_logs rename to hidden")
-        await eventually(lambda: probe.unready())
+        await connection.execute("alter table payments rename to hidden")
+        await eventually(probe.unready)
         assert str(probe.unready()).startswith("changes: UndefinedTableError")
         await spool(connection, "payments.webhooks", b"k", b"v")
         await eventually(lambda: probe.facts["published"]["spool"] == 1)
-        await connection.execute("alter table hidden rename to payment_logs")
+        await connection.execute("alter table hidden rename to payments")
         await eventually(lambda: probe.unready() is None)
 
 
-async def test_postgres_connections_cut_are_opened_again(stack, database, connection):
+async def test_postgres_connections_cut_are_opened_again(
+    stack: Endpoints, database: Database, connection: asyncpg.Connection
+):
     payment_id = await add_payment(connection)
     async with relaying(settings_for(stack, database.dsn)) as probe:
         await eventually(lambda: probe.facts.get("leading"))

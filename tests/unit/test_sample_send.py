@@ -15,7 +15,9 @@ from ops.sample.signing import Signer, new_secret
 from runtime.settings import SampleSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Serve = Callable[["Door"], Awaitable[str]]
 
 pytestmark = pytest.mark.unit
 
@@ -68,7 +70,7 @@ async def send(url: str) -> Progress:
     return progress
 
 
-async def test_everything_is_posted_once_and_bounded(serve) -> None:
+async def test_everything_is_posted_once_and_bounded(serve: Serve) -> None:
     door = Door(202)
     progress = await send(await serve(door))
     assert (progress.sent, progress.accepted, progress.refused) == (len(POSTS), len(POSTS), 0)
@@ -77,7 +79,7 @@ async def test_everything_is_posted_once_and_bounded(serve) -> None:
     assert door.most <= SETTINGS.requests_in_flight_max
 
 
-async def test_a_503_is_tried_again_and_counted(serve) -> None:
+async def test_a_503_is_tried_again_and_counted(serve: Serve) -> None:
     class Flaky(Door):
         async def take(self, request: web.Request) -> web.Response:
             first = not self.seen["all"]
@@ -90,13 +92,13 @@ async def test_a_503_is_tried_again_and_counted(serve) -> None:
     assert sorted({sent.attempts for sent in progress.results}) == [1, 2]
 
 
-async def test_patience_ends(serve) -> None:
+async def test_patience_ends(serve: Serve) -> None:
     progress = await send(await serve(Door(503)))
     assert {(sent.status, sent.attempts) for sent in progress.results} == {(503, 3)}
     assert progress.refused == len(POSTS)
 
 
-async def test_a_refusal_is_not_tried_again(serve) -> None:
+async def test_a_refusal_is_not_tried_again(serve: Serve) -> None:
     progress = await send(await serve(Door(401)))
     assert {(sent.status, sent.attempts, sent.accepted) for sent in progress.results} == {(401, 1, 0)}
 

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Never
 
 import pytest
 
 from runtime.lease import Leader, Lease, holder_name
 from schemas.errors import LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +25,7 @@ class ScriptedLeases:
     renewals: list[object] = field(default_factory=list)
     released: list[int] = field(default_factory=list)
     renewed: int = 0
+    renewed_often: asyncio.Event = field(default_factory=asyncio.Event)
     token: int = 0
 
     async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
@@ -31,6 +36,8 @@ class ScriptedLeases:
 
     async def renew(self, lease: Lease, seconds: float) -> bool:
         self.renewed += 1
+        if self.renewed > 3:
+            self.renewed_often.set()
         return self._next(self.renewals)
 
     async def release(self, lease: Lease) -> None:
@@ -43,7 +50,7 @@ class ScriptedLeases:
         return bool(answer)
 
 
-async def lead(leases: ScriptedLeases, work) -> Leader:
+async def lead(leases: ScriptedLeases, work: Callable[..., Awaitable[None]]) -> Leader:
     stop = asyncio.Event()
     leader = Leader(leases, "work", "me", SECONDS)
 
@@ -60,9 +67,8 @@ async def lead(leases: ScriptedLeases, work) -> Leader:
 async def test_lease_is_renewed_while_work_goes_on_and_released_at_the_stop():
     leases = ScriptedLeases()
 
-    async def work(lease, ending, stop):
-        while leases.renewed < 4:
-            await asyncio.sleep(0.001)
+    async def work(lease: Lease, ending: asyncio.Event, stop: asyncio.Event) -> None:
+        await leases.renewed_often.wait()
         stop.set()
         await ending.wait()
 
@@ -74,7 +80,7 @@ async def test_lease_is_renewed_while_work_goes_on_and_released_at_the_stop():
 async def test_waits_for_a_lease_that_another_holds_or_an_issuer_that_is_away():
     leases = ScriptedLeases(acquires=[False, OSError("away"), TimeoutError(), False])
 
-    async def work(lease, ending, stop):
+    async def work(lease: Lease, ending: asyncio.Event, stop: asyncio.Event) -> None:
         stop.set()
 
     await lead(leases, work)
@@ -85,7 +91,7 @@ async def test_refused_renewal_cancels_the_work_and_a_new_term_begins():
     leases = ScriptedLeases(renewals=[True, False])
     cancelled = []
 
-    async def work(lease, ending, stop):
+    async def work(lease: Lease, ending: asyncio.Event, stop: asyncio.Event) -> None:
         if lease.token == 2:
             stop.set()
             return
@@ -103,7 +109,7 @@ async def test_issuer_away_past_the_leases_time_is_a_loss_and_a_short_outage_is_
     leases = ScriptedLeases(renewals=[OSError("away"), True, *[OSError("away")] * 20])
     tokens = []
 
-    async def work(lease, ending, stop):
+    async def work(lease: Lease, ending: asyncio.Event, stop: asyncio.Event) -> None:
         tokens.append(lease.token)
         if lease.token == 2:
             stop.set()
@@ -118,7 +124,7 @@ async def test_issuer_away_past_the_leases_time_is_a_loss_and_a_short_outage_is_
 async def test_work_that_finds_its_lease_lost_ends_the_term_only():
     leases = ScriptedLeases()
 
-    async def work(lease, ending, stop):
+    async def work(lease: Lease, ending: asyncio.Event, stop: asyncio.Event) -> None:
         if lease.token == 1:
             raise LeaseLostError("gone")
         stop.set()
@@ -128,7 +134,7 @@ async def test_work_that_finds_its_lease_lost_ends_the_term_only():
 
 
 async def test_other_errors_of_the_work_come_out():
-    async def work(lease, ending, stop):
+    async def work(lease: Lease, ending: asyncio.Event, stop: asyncio.Event) -> Never:
         raise ValueError("bug")
 
     leases = ScriptedLeases()

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from runtime import schema_dump
 from runtime.migrations import Applied, Migration, check_history, compare, parse, read_files
 from schemas.errors import MigrationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
@@ -35,7 +38,7 @@ def test_file_is_split_and_its_checksum_ignores_line_ends():
 @pytest.mark.parametrize(
     "name", ["1_create_t.sql", "0001_create.sql", "0001-create-t.sql", "0001_Create_t.sql", "x.sql"]
 )
-def test_bad_name_is_refused(name):
+def test_bad_name_is_refused(name: str):
     with pytest.raises(MigrationError, match=r"not named NNNN_verb_noun\.sql"):
         parse(name, GOOD)
 
@@ -52,7 +55,7 @@ def test_bad_name_is_refused(name):
         ("-- migrate:up\nselect 1;\n-- migrate:down\n", "empty half"),
     ],
 )
-def test_bad_halves_are_refused(text, complaint):
+def test_bad_halves_are_refused(text: str, complaint: str):
     with pytest.raises(MigrationError, match=complaint):
         parse("0001_create_t.sql", text)
 
@@ -62,10 +65,10 @@ def test_folder_is_read_in_order_and_may_have_no_gap(tmp_path: Path):
         (tmp_path / name).write_text(GOOD)
     assert [migration.name for migration in read_files(tmp_path)] == ["add_a", "add_b"]
     (tmp_path / "0004_add_d.sql").write_text(GOOD)
-    with pytest.raises(MigrationError, match="0004_add_d.sql is number 0004 where 0003 must stand"):
+    with pytest.raises(MigrationError, match=r"0004_add_d\.sql is number 0004 where 0003 must stand"):
         read_files(tmp_path)
     (tmp_path / "0004_add_d.sql").rename(tmp_path / "0002_add_d.sql")
-    with pytest.raises(MigrationError, match="0002_add_d.sql is number 0002 where 0003 must stand"):
+    with pytest.raises(MigrationError, match=r"0002_add_d\.sql is number 0002 where 0003 must stand"):
         read_files(tmp_path)
 
 
@@ -73,11 +76,11 @@ def test_history_must_be_an_unchanged_prefix_of_the_files():
     files = migrations(3)
     for count in range(4):
         check_history(files, [applied(file) for file in files[:count]])
-    with pytest.raises(MigrationError, match="0002_create_t2.sql is not the file that was applied"):
+    with pytest.raises(MigrationError, match=r"0002_create_t2\.sql is not the file that was applied"):
         check_history(files, [applied(files[0]), applied(files[1], checksum="0" * 64)])
     with pytest.raises(MigrationError, match="applied as 0001_create_other"):
         check_history(files, [applied(files[0], name="create_other")])
-    with pytest.raises(MigrationError, match="0003_create_t3.sql is missing"):
+    with pytest.raises(MigrationError, match=r"0003_create_t3\.sql is missing"):
         check_history(files[:2], [applied(file) for file in files])
     with pytest.raises(MigrationError, match="0003_create_t3 is applied, but 0002_create_t2 before it is not"):
         check_history(files, [applied(files[0]), applied(files[2])])

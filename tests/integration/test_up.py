@@ -1,0 +1,178 @@
+"""`ratchet up` as people run it: a process with a home of its own, its roles and brokers, and what survives what."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+RATCHET = (sys.executable, "-P", "-m", "ops.cli")
+START_SECONDS = 90
+
+
+def environment(home: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
+    return kept | {"RATCHET_HOME": str(home), "RATCHET_INGRESS__BIND": "127.0.0.1:0"}
+
+
+def ratchet(home: Path, *words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*RATCHET, *words], env=environment(home), capture_output=True, text=True, timeout=seconds, check=False
+    )
+
+
+def until(condition: Callable[[], Any], seconds: float) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"it did not happen in {seconds} s"
+        time.sleep(0.2)
+    return found
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """Return everything that a process started, whatever session it is in."""
+    return psutil.Process(pid).children(recursive=True)
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+@dataclass
+class Up:
+    """An `up` that serves."""
+
+    home: Path
+    process: subprocess.Popen[str]
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(ratchet(self.home, "status", "--json").stdout)
+
+    def role(self, name: str) -> dict[str, Any]:
+        return next(role for role in self.status()["roles"] if role["role"] == name)
+
+    def running(self) -> bool:
+        assert self.process.poll() is None, self.process.stderr.read() if self.process.stderr else ""
+        return all(role["state"] == "running" for role in self.status()["roles"])
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    home = tmp_path_factory.mktemp("up")
+    with (home / "up.err").open("w") as errors:
+        process = subprocess.Popen([*RATCHET, "up", "--no-sample"], env=environment(home), stderr=errors, text=True)
+        found = Up(home, process)
+        try:
+            until(found.running, START_SECONDS)
+            yield found
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(60)
+
+
+def test_once_balances_and_ends_with_everything_stopped(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*RATCHET, "up", "--once", "--json"],
+        env=environment(tmp_path) | {"RATCHET_SAMPLE__LIVES": "120"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    seen: dict[int, psutil.Process] = {}
+    while process.poll() is None:
+        seen |= {one.pid: one for one in family(process.pid)} if psutil.pid_exists(process.pid) else {}
+        time.sleep(0.2)
+    out, told = process.communicate()
+    document = json.loads(out)
+    assert document["problems"] == [], told
+    assert document["balanced"] is True
+    assert process.returncode == 0
+    sums = sum(document["outcome"].values()) + document["duplicates"] + sum(document["refused"].values())
+    assert document["posted"] == sums > 500
+    assert set(document["outcome"]) == {"applied", "noop", "late", "conflict", "parked", "dead_letters"}
+    assert {"forged", "altered", "stale", "malformed", "oversize", "unknown_provider"} == set(document["refused"])
+    assert len(seen) >= 6
+    assert alive(list(seen.values())) == []
+
+
+def test_status_has_its_shape(served: Up) -> None:
+    document = served.status()
+    assert {role["role"] for role in document["roles"]} >= {"ingress", "consumer", "relay"}
+    for role in document["roles"]:
+        assert set(role) >= {"role", "pid", "state", "address"}
+        assert psutil.pid_exists(role["pid"])
+    assert set(document["lag"]) == {"payments.webhooks", "payments.intents"}
+    assert set(document["counts"]) == {"payments", "ledger", "parked", "dead_letters_open", "outbox", "spool"}
+    assert document["unknown"] == []
+
+
+def test_a_second_up_refuses(served: Up) -> None:
+    result = ratchet(served.home, "up", "--no-sample")
+    assert result.returncode == 2
+    assert str(served.process.pid) in result.stderr
+    assert served.running()
+
+
+def test_the_environment_can_be_evaluated_by_a_shell(served: Up) -> None:
+    lines = ratchet(served.home, "stack", "env").stdout
+    script = lines + 'printf "%s\\n" "$RATCHET_KAFKA__BOOTSTRAP" "$RATCHET_POSTGRES__DSN" "$RATCHET_REDIS__URL"'
+    found = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={}).stdout.split()
+    assert found[0].startswith("127.0.0.1:")
+    assert found[1].startswith("postgresql://")
+    assert found[2].startswith("redis://")
+    assert "RATCHET_POSTGRES__OWNER_DSN=" in lines
+
+
+def test_doctor_finds_nothing_wrong(served: Up) -> None:
+    result = ratchet(served.home, "doctor", "--json")
+    document = json.loads(result.stdout)
+    assert [check for check in document["checks"] if not check["ok"]] == []
+    assert {"kafka", "postgres", "redis", "ledger", "migrations", "clock", "disk"} <= {
+        check["check"] for check in document["checks"]
+    }
+    assert result.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["ingress", "consumer", "relay"])
+def test_a_killed_role_is_back_in_10_seconds_at_its_address(served: Up, name: str) -> None:
+    before = until(lambda: served.running() and served.role(name), 30)
+    os.kill(before["pid"], signal.SIGKILL)
+
+    def back() -> bool:
+        role = served.role(name)
+        return role["state"] == "running" and role["pid"] not in (None, before["pid"])
+
+    until(back, 10)
+    if name == "ingress":
+        assert served.role(name)["address"] == before["address"]
+
+
+def test_a_stopped_role_shows_it_and_is_replaced(served: Up) -> None:
+    before = until(lambda: served.running() and served.role("relay"), 30)
+    os.kill(before["pid"], signal.SIGSTOP)
+    until(lambda: served.role("relay")["state"] != "running", 30)
+    until(lambda: served.running() and served.role("relay")["pid"] != before["pid"], 60)
+
+
+def test_nothing_outlives_a_sigkill_of_up(served: Up) -> None:
+    until(served.running, 30)
+    processes = family(served.process.pid)
+    assert len(processes) >= 6
+    served.process.kill()
+    served.process.wait()
+    until(lambda: not alive(processes), 20)

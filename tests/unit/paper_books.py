@@ -1,0 +1,180 @@
+"""The books on paper: what Postgres holds, as dictionaries, with the reads and the writes of one batch.
+
+It reads as `consumer.batch` does and writes what a `Plan` says, statement by statement. `check` is what must hold of
+the books after every batch.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from consumer import rows
+from consumer.decode import Event, decode
+from consumer.facts_json import load_said
+from consumer.fold import newer, project
+from consumer.resolve import keys_of
+from consumer.settlement import Known, ParkedEvent, Settlement
+from schemas.payment import Payment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from uuid import UUID
+
+    from consumer.ledger import LedgerRow
+    from consumer.resolve import RefKey
+    from consumer.settlement import Letter, Parking, Plan
+    from schemas.record import Record
+
+SHOWN = (
+    "provider_ref client reference status refund_status dispute_status currency amount authorized captured refunded "
+    "disputed"
+).split()
+COLUMNS = (
+    "id provider account provider_ref client reference merged_into status refund_status dispute_status currency amount "
+    "authorized captured refunded disputed version facts head_hash head_xid"
+).split()
+NOW = 1_790_000_000.0
+
+
+@dataclass
+class PaperBooks:
+    """A database with one writer."""
+
+    facts_max: int = 1000
+    payments: dict[UUID, dict[str, Any]] = field(default_factory=dict)
+    names: dict[RefKey, UUID | None] = field(default_factory=dict)
+    ledger: list[LedgerRow] = field(default_factory=list)
+    parked: dict[int, Parking] = field(default_factory=dict)
+    letters: list[Letter] = field(default_factory=list)
+    duplicates: int = 0
+    batches: int = 0
+
+    def settle(self, batch: Iterable[Record]) -> Plan:
+        """Settle one batch in one transaction and check the books."""
+        items = [(one, decode(one)) for one in batch]
+        known = self._read([item for _, item in items if isinstance(item, Event)])
+        self.batches += 1
+        plan = Settlement(known, now=NOW + self.batches, xid=self.batches, facts_max=self.facts_max).settle(items)
+        self._write(plan)
+        self.check()
+        return plan
+
+    def _read(self, events: Sequence[Event]) -> Known:
+        known = Known()
+        keys = {key for event in events for key in keys_of(event)}
+        self._lock(known, keys)
+        ids = {(event.source, event.event_id) for event in events}
+        known.claims = {(row.source, row.event_id): row.facts for row in self.ledger}
+        known.claims |= {(one.event.source, one.event.event_id): one.facts for one in self.parked.values()}
+        known.claims = {claim: facts for claim, facts in known.claims.items() if claim in ids}
+        reached = keys | {key for key, payment_id in self.names.items() if payment_id in known.payments}
+        for parked_id, parking in sorted(self.parked.items()):
+            if reached & set(keys_of(parking.event)):
+                known.parked.append(ParkedEvent(parked_id, parking.event.record))
+                self._lock(known, set(keys_of(parking.event)))
+        return known
+
+    def _lock(self, known: Known, keys: set[RefKey]) -> None:
+        for key in keys:
+            payment_id = known.names[key] = self.names.setdefault(key, None)
+            if payment_id is not None and payment_id not in known.payments:
+                known.payments[payment_id] = rows.payment_of(self.payments[payment_id])  # type: ignore[arg-type]
+
+    def _write(self, plan: Plan) -> None:
+        for payments in (plan.opened.values(), plan.changed.values()):
+            for values in zip(*rows.payment_columns(payments), strict=True):
+                row = dict(zip(COLUMNS, values, strict=True))
+                self.payments[row["id"]] = row
+        moves = dict(plan.merges)
+        assert len(moves) == len(plan.merges), "a payment was merged twice in one statement"
+        self.names = {key: moves.get(held, held) if held else None for key, held in self.names.items()}
+        for *key, payment_id in zip(*rows.binding_columns(plan.bindings), strict=True):
+            self.names[tuple(key)] = payment_id  # type: ignore[index]
+        for parked_id in plan.woken:
+            del self.parked[parked_id]
+        for parking in plan.parkings:
+            self.parked[max(self.parked, default=0) + 1 + 1000 * self.batches] = parking
+        self.letters += plan.letters
+        self.ledger += plan.rows
+        self.duplicates += plan.duplicates
+
+    @property
+    def standing(self) -> list[dict[str, Any]]:
+        """The rows that were not merged into another one, as users see them."""
+        alive = [row for row in self.payments.values() if row["merged_into"] is None]
+        return sorted(({name: row[name] for name in SHOWN} for row in alive), key=str)
+
+    @property
+    def only(self) -> dict[str, Any]:
+        """The one row that there is."""
+        (row,) = self.standing
+        return row
+
+    def claims(self) -> list[tuple[str, str]]:
+        return sorted((row.source, row.event_id) for row in self.ledger)
+
+    def outcomes(self) -> list[str]:
+        return [row.outcome.value for row in self.ledger]
+
+    def check(self) -> None:
+        """Assert what must hold after every batch."""
+        claims = self.claims()
+        assert len(set(claims)) == len(claims), "an event is in the ledger twice"
+        waiting = {(one.event.source, one.event.event_id) for one in self.parked.values()}
+        assert not waiting & set(claims), "an event is parked and in the ledger"
+        for payment_id, row in self.payments.items():
+            assert 0 <= row["captured"] <= row["authorized"], row
+            assert 0 <= row["refunded"] <= row["captured"], row
+            self._check_chain(payment_id)
+            self._check_fold(payment_id)
+        for key, held in self.names.items():
+            assert held is None or self.payments[held]["merged_into"] is None, f"{key} names a merged payment"
+
+    def _check_chain(self, payment_id: UUID) -> None:
+        """Walk the payment's rows: hashes chain, versions are 1..n, relay order never runs back."""
+        before, version, xid, status = b"", 0, 0, None
+        for row in self.ledger:
+            if row.payment_id != payment_id:
+                continue
+            assert replace(row).seal(before) == row.hash
+            assert row.relay_xid >= xid
+            assert version == 0 or row.from_status is not None
+            if row.version is not None:
+                assert row.version == version + 1
+                version = row.version
+            before, xid, status = row.hash, row.relay_xid, row.to_status
+        held = self.payments[payment_id]
+        assert (held["head_hash"], held["version"], held["head_xid"]) == (before, version, xid)
+        assert held["status"] == status
+
+    def _check_fold(self, payment_id: UUID) -> None:
+        """Fold the payment again from the ledger of its family and compare."""
+        family, grown = {payment_id}, True
+        while grown:
+            more = {one for one, row in self.payments.items() if row["merged_into"] in family} - family
+            family, grown = family | more, bool(more)
+        facts: dict[Any, Any] = {}
+        for row in self.ledger:
+            if row.payment_id in family:
+                facts |= newer(facts, load_said(row.facts))
+        after, held = project(facts), self.payments[payment_id]
+        for column in fields(after):
+            assert getattr(after, column.name) == held[column.name], column.name
+
+    def digest(self) -> str:
+        """Return one text for all that a reader of the books sees, but for generated ids and times."""
+        return hashlib.sha256(repr((self.standing, self.claims())).encode()).hexdigest()
+
+
+def moment(seconds: float = NOW) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def payment(**columns: Any) -> Payment:
+    """Return a payment of no facts."""
+    from events import INTENT_ID
+
+    return Payment(**{"id": INTENT_ID, "provider": "standard_webhooks", "account": "", **columns})
