@@ -53,7 +53,7 @@ class _ParkedRead:
     after_id: int = 0
     last_id: int = 0
     taken: int = 0
-    full: bool = True
+    full: bool = False
 
     def note(self, ids: Sequence[int]) -> None:
         """Note what was read."""
@@ -97,7 +97,7 @@ class BatchWriter:
         """
         woken = -1
         while len(plan.woken) != woken:
-            woken, parked = len(plan.woken), _ParkedRead(self._woken_max)
+            woken, parked = len(plan.woken), _ParkedRead(self._woken_max, full=True)
             while parked.full:
                 parked = _ParkedRead(self._woken_max, after_id=parked.last_id)
                 more = await self._transact([], keys, parked)

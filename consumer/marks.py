@@ -2,7 +2,8 @@
 
 Such a record raises nothing that a bisection could catch. So a consumer notes durably where it starts before it touches
 the first record; after too many unclean ends at one place it goes record by record, noting each before it is touched.
-A record whose note is found at the next start ended the process again: it becomes a dead letter, undecoded.
+One end at a noted record may be anybody's doing (an operator, a full memory); a record that was noted at as many ends
+in a row as made us careful becomes a dead letter, undecoded.
 """
 
 from __future__ import annotations
@@ -40,11 +41,12 @@ class Marks:
         if row["unclean_ends"] < self._unclean_ends_max:
             return None
         probing = row["probing_offset"]
-        return Caution(max(offset, probing or 0) + self._window_records, probing)
+        fatal = probing if row["unclean_ends"] >= 2 * self._unclean_ends_max else None
+        return Caution(max(offset, probing or 0) + self._window_records, fatal)
 
     async def probe(self, place: Place, offset: int) -> None:
         """Note that this record is about to be touched by itself."""
-        await self._pool.execute(statement("consumer", "mark_probe"), *place, offset)
+        await self._pool.execute(statement("consumer", "mark_probe"), *place, offset, self._unclean_ends_max)
 
     async def clear(self, place: Place) -> None:
         """Remove the note: the consumer lets go of the partition cleanly."""

@@ -35,6 +35,9 @@ log = structlog.get_logger()
 Part = TypeVar("Part")
 
 LAG_INTERVAL_SECONDS = 2.0
+LAG_TIMEOUT_SECONDS = 5.0
+STACK_FRAMES = 3
+"""Frames of each task that are shown when the role is stuck."""
 EXTRA_CONNECTIONS = 2
 """Connections beside the lanes': the sweeper's and the marks'."""
 
@@ -166,12 +169,23 @@ async def _watch_lag(worker: Worker, probe: Probe, lanes: Lanes) -> None:
     while True:
         await asyncio.sleep(LAG_INTERVAL_SECONDS)
         try:
-            await worker.measure_lag()
-        except (KafkaError, OSError) as error:
+            await asyncio.wait_for(worker.measure_lag(), LAG_TIMEOUT_SECONDS)
+        except (KafkaError, OSError, TimeoutError) as error:
             log.warning("lag_unknown", error=type(error).__name__)
+        if probe.stuck():
+            log.error("stalled", detail=probe.stuck(), tasks=where_tasks_wait())
         if lanes.halted:
             probe.state = "halted"
         probe.facts["lag"] = worker.lag
+
+
+def where_tasks_wait() -> list[str]:
+    """Tell where every task of the loop stands, by file and line: what to look at when nothing moves."""
+    places = []
+    for task in asyncio.all_tasks():
+        frames = task.get_stack(limit=STACK_FRAMES)
+        places.append(" < ".join(f"{frame.f_code.co_qualname}:{frame.f_lineno}" for frame in reversed(frames)))
+    return places
 
 
 async def _keep_sweeping(pool: Pool, settings: Settings) -> None:

@@ -159,7 +159,8 @@ class Settlement:
                 companions.setdefault(target.payment.id, []).append(one)
         settled: list[Waiting] = []
         for payment_id, group in companions.items():
-            settled += _true_together(self._known.payments[payment_id], group, self._facts_max)
+            chosen = _true_together(self._known.payments[payment_id], group, self._facts_max)
+            settled += sorted(chosen, key=_undoes)  # no row of the ledger shows money gone that is there
         for event, parked_id in settled:
             self._try(event, parked_id, alone=False)
         return [one for one in waiting if one not in settled]
@@ -185,7 +186,7 @@ class Settlement:
                 return False
             case Dead():
                 self._bury(event.record, verdict, parked_id)
-            case Settled():
+            case _:
                 self._book(event, target, verdict)
                 if parked_id is not None:
                     self._plan.woken.append(parked_id)
@@ -286,6 +287,11 @@ def _merged(target: Target) -> Payment:
         facts |= newer(facts, facts_of(other.facts))
     currency = next((one.currency for one in (payment, *target.same) if one.currency), None)
     return replace(payment, facts=facts, projection=project(facts), currency=currency)
+
+
+def _undoes(one: Waiting) -> int:
+    """Return how late in rank an event is: what undoes comes after what does."""
+    return max(fact.rank for fact in one[0].meaning.facts)
 
 
 def _true_together(payment: Payment, waiting: list[Waiting], facts_max: int) -> Sequence[Waiting]:

@@ -54,15 +54,25 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             if self._lanes.outage_since is not None:
                 await self._poll_paused()
                 continue
-            generation = self._generation
             batches = await self._fetch()
+            generation = self._generation
             for records in batches:
                 await self._free_lane()
                 if generation == self._generation:
                     self._launch(records)
             self._commit_when_due()
         await self._drain()
-        await self._lanes.end_cleanly()
+        await self._end()
+
+    async def _end(self) -> None:
+        """Give up what did not finish in time, which is settled again at the next start; note that the end was clean."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await asyncio.wait_for(self._lanes.end_cleanly(), self._settings.backoff_max_seconds)
+        except Exception as error:  # noqa: BLE001 - an end that is not noted costs one careful start at most
+            log.warning("clean_end_not_noted", error=type(error).__name__)
 
     async def _fetch(self) -> list[list[Record]]:
         fetched = await self._consumer.getmany(
@@ -83,11 +93,16 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
                 )
 
     async def _poll_paused(self) -> None:
-        """Poll without taking records: the partitions stay ours while nothing can be settled."""
+        """Poll without taking records: the partitions stay ours while nothing can be settled.
+
+        A rebalance meanwhile may bring partitions that are not paused: what comes from them is fetched again.
+        """
         assigned = self._consumer.assignment()
         self._consumer.pause(*assigned)
         try:
-            await self._consumer.getmany(timeout_ms=int(PAUSED_POLL_SECONDS * 1000))
+            fetched = await self._consumer.getmany(timeout_ms=int(PAUSED_POLL_SECONDS * 1000))
+            for partition, messages in fetched.items():
+                self._consumer.seek(partition, messages[0].offset)
         finally:
             self._resume(assigned)
         await asyncio.sleep(0)
@@ -137,10 +152,11 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         if not positions:
             return
         try:
-            await self._consumer.commit({TopicPartition(*place): offset for place, offset in positions.items()})
+            offsets = {TopicPartition(*place): offset for place, offset in positions.items()}
+            await asyncio.wait_for(self._consumer.commit(offsets), self._settings.commit_timeout_seconds)
         except IllegalStateError:
             log.info("offsets_not_ours", partitions=len(positions))
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             self._offsets.give_back(positions)
             log.warning("offsets_not_committed", error=type(error).__name__)
 

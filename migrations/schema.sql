@@ -4,6 +4,17 @@ CREATE SCHEMA public;
 
 COMMENT ON SCHEMA public IS 'standard public schema';
 
+CREATE TABLE public.body_claims (
+    source text NOT NULL,
+    digest bytea NOT NULL,
+    event_id text NOT NULL,
+    CONSTRAINT body_claims_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT body_claims_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
+    CONSTRAINT body_claims_source_check CHECK (((length(source) >= 1) AND (length(source) <= 192)))
+);
+
+COMMENT ON TABLE public.body_claims IS 'Bodies that were taken from senders whose event ids are unsigned: a replay under another id is no new event.';
+
 CREATE TABLE public.consumer_marks (
     topic text NOT NULL,
     partition integer NOT NULL,
@@ -259,6 +270,38 @@ COMMENT ON COLUMN public.payments.head_hash IS 'hash of the payment''s newest le
 
 COMMENT ON COLUMN public.payments.head_xid IS 'relay_xid of the payment''s newest ledger row';
 
+CREATE TABLE public.refetches (
+    id bigint NOT NULL,
+    provider text NOT NULL,
+    account text NOT NULL,
+    ref text NOT NULL,
+    reason text NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_error text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT refetches_account_check CHECK ((length(account) <= 64)),
+    CONSTRAINT refetches_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT refetches_last_error_check CHECK ((length(last_error) <= 500)),
+    CONSTRAINT refetches_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
+    CONSTRAINT refetches_reason_check CHECK ((reason = ANY (ARRAY['hint'::text, 'contradiction'::text]))),
+    CONSTRAINT refetches_ref_check CHECK (((length(ref) >= 1) AND (length(ref) <= 255))),
+    CONSTRAINT refetches_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE public.refetches IS 'Payments whose provider must be asked again: unsigned hints and contradictions.';
+
+ALTER TABLE public.refetches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.refetches_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.relay_cursors (
     name text NOT NULL,
     relay_xid bigint DEFAULT 0 NOT NULL,
@@ -334,6 +377,9 @@ ALTER TABLE public.spool ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+ALTER TABLE ONLY public.body_claims
+    ADD CONSTRAINT body_claims_pkey PRIMARY KEY (source, digest);
+
 ALTER TABLE ONLY public.consumer_marks
     ADD CONSTRAINT consumer_marks_pkey PRIMARY KEY (topic, partition);
 
@@ -366,6 +412,9 @@ ALTER TABLE ONLY public.payment_refs
 
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.refetches
+    ADD CONSTRAINT refetches_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.relay_cursors
     ADD CONSTRAINT relay_cursors_pkey PRIMARY KEY (name);
@@ -401,6 +450,10 @@ CREATE INDEX payment_refs_payment ON public.payment_refs USING btree (payment_id
 CREATE INDEX payment_refs_ref ON public.payment_refs USING btree (ref);
 
 CREATE UNIQUE INDEX payments_client_reference ON public.payments USING btree (client, reference) WHERE ((client IS NOT NULL) AND (reference IS NOT NULL) AND (merged_into IS NULL));
+
+CREATE INDEX refetches_due ON public.refetches USING btree (next_attempt_at) WHERE (status = 'queued'::text);
+
+CREATE UNIQUE INDEX refetches_open ON public.refetches USING btree (provider, account, ref) WHERE (status = 'queued'::text);
 
 CREATE INDEX sms_transactions_due ON public.sms_transactions USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['queued'::text, 'sending'::text]));
 

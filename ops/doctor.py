@@ -9,10 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from redis import asyncio as redis
-from redis.exceptions import RedisError
 from rich.table import Table
 from rich.text import Text
 
@@ -67,6 +63,9 @@ def disk(home: Path, bytes_min: int) -> Finding:
 
 async def kafka(settings: Settings) -> list[Finding]:
     """Look at Kafka and the settings of its topics."""
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
     seconds = settings.ops.lookup_timeout_seconds
     client = AIOKafkaAdminClient(
         bootstrap_servers=settings.kafka.bootstrap, request_timeout_ms=int(seconds * 1000), client_id="ratchet doctor"
@@ -144,6 +143,8 @@ async def cache(settings: Settings) -> list[Finding]:
     if settings.redis.url is None:
         advice = "set RATCHET_REDIS__URL to share rate windows between processes"
         return [Finding("redis", ok=True, found="not configured", advice=advice)]
+    from redis import asyncio as redis
+
     client = redis.from_url(
         settings.redis.url.get_secret_value(), socket_timeout=settings.redis.timeout_seconds, protocol=2
     )
@@ -174,6 +175,7 @@ async def _looked_at(
     name: str, look: Callable[[Settings], Awaitable[list[Finding]]], settings: Settings
 ) -> list[Finding]:
     from aiokafka.errors import KafkaError
+    from redis.exceptions import RedisError
 
     try:
         async with asyncio.timeout(settings.ops.lookup_timeout_seconds * 2):

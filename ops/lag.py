@@ -6,17 +6,14 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-
 from schemas.errors import UnavailableError
 from schemas.topics import CONSUMED, CONSUMER_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from aiokafka import TopicPartition
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+    from aiokafka.admin import AIOKafkaAdminClient
 
     from runtime.settings import Settings
 
@@ -26,6 +23,9 @@ PartitionLag = dict[tuple[str, int], int]
 
 @contextlib.asynccontextmanager
 async def _clients(bootstrap: str, seconds: float) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
+    from aiokafka import AIOKafkaConsumer
+    from aiokafka.admin import AIOKafkaAdminClient
+
     milliseconds = int(seconds * 1000)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=milliseconds)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=milliseconds, enable_auto_commit=False)
@@ -42,6 +42,8 @@ async def _clients(bootstrap: str, seconds: float) -> AsyncIterator[tuple[AIOKaf
 
 async def read_lag(settings: Settings) -> PartitionLag:
     """Return the lag a partition; raise UnavailableError where Kafka does not answer in time."""
+    from aiokafka.errors import KafkaError
+
     seconds = settings.ops.lookup_timeout_seconds
     try:
         async with asyncio.timeout(seconds), _clients(settings.kafka.bootstrap or "", seconds) as (admin, consumer):

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 from rich.console import Group
 from rich.table import Table
 
@@ -54,6 +53,8 @@ class RoleStatus:
 
 async def ask_livez(address: str, seconds: float) -> str | None:
     """Ask a probe; return None for a role that gets on, else why it does not."""
+    import aiohttp
+
     timeout = aiohttp.ClientTimeout(total=seconds)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"http://{address}/livez") as answer:

@@ -18,6 +18,7 @@ from providers.core.contract import HeaderValues, Notification, Provider, Signed
 from providers.core.meaning import checked, undecodable
 from providers.core.proof import body_digest
 from providers.core.reading import storable
+from providers.core.refetch import KIND_PREFIX
 from schemas.dead_letter import Reason
 from schemas.errors import SignatureRejected, UninterpretableError
 from schemas.facts import Meaning
@@ -84,6 +85,8 @@ def interpret(provider: str, kind: str, body: bytes) -> Meaning:
     if found is None:
         raise LookupError(f"{provider!r} is no provider")
     try:
+        if kind.startswith(KIND_PREFIX) and found.refetch is not None:
+            return checked(found.refetch.interpret(kind, body))
         if found.interpret is None:
             return _says_nothing(kind, body)
         return checked(found.interpret(kind, body))

@@ -10,6 +10,12 @@ nor read.
 
 Identity: Braintree has no event id; it is `<kind>:<subject id>`. The payment is the transaction: the subject itself,
 or the one inside a dispute.
+
+Meaning ("Webhooks" in Braintree's documentation): a sale is one attempt, captured once, keyed by its transaction.
+`transaction_settled` is sent for bank debits and `transaction_disbursed` for all that is paid out: two names of one
+fact. A credit is a transaction of its own, the refund of `refunded-transaction-id`. A settlement can be declined after
+the money seemed settled. Amounts are major units. The merchant's reference is `order-id`. Kinds of local payments and
+subscriptions name no transaction to count, and its money comes under the transaction's own kinds.
 """
 
 from __future__ import annotations
@@ -22,8 +28,23 @@ from xml.parsers import expat
 
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.forms import Fields, read_form, values_of
+from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
+from providers.core.payments import (
+    Facts,
+    attempt,
+    captured,
+    dispute,
+    iso_seconds,
+    major_units,
+    need_kind,
+    need_state,
+    refund,
+    said_nothing,
+    terms,
+)
 from providers.core.proof import hmac_hex, live_secrets, need_match, to_bytes
 from schemas.errors import SignatureRejected
+from schemas.facts import Fact, FactKind, Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,4 +141,116 @@ class _Reader:
         raise ValueError("a notification has no document type")
 
 
-PROVIDER = Provider(name="braintree", verify=verify)
+_SUBJECT: Final = "notification/subject"
+
+
+def interpret(kind: str, body: bytes) -> Meaning:
+    """Return what an event says; kinds outside transactions, refunds and disputes say nothing."""
+    texts = _read(body)
+    need_kind(texts.get("notification/kind"), kind)
+    if kind in _TRANSACTION_STATES:
+        return _transaction(texts, _TRANSACTION_STATES[kind])
+    if kind in _DISPUTE_STATES:
+        return _dispute(texts, kind)
+    return Meaning() if kind in _SILENT else said_nothing(kind, _PAYMENT_FAMILIES)
+
+
+def _read(body: bytes) -> dict[str, str]:
+    """Return the document's texts, empty where the body is no form with an XML document in it."""
+    try:
+        return _texts(_need_field(read_form(body), b"bt_payload"))
+    except SignatureRejected as error:
+        raise undecodable("the body is no form with one bt_payload") from error
+
+
+def _money(texts: dict[str, str], path: str, amount: str) -> tuple[int, str]:
+    currency = need_currency(texts.get(f"{path}/currency-iso-code"), "currency-iso-code")
+    return major_units(texts.get(f"{path}/{amount}"), currency, amount), currency
+
+
+def _transaction(texts: dict[str, str], state: str) -> Meaning:
+    """Read a sale, or a credit, which is the refund of another transaction or of none."""
+    path = f"{_SUBJECT}/transaction"
+    own = need_id(texts.get(f"{path}/id"), "transaction/id")
+    kind = need_state({"sale": "sale", "credit": "credit"}, texts.get(f"{path}/type"), "transaction/type")
+    refunded = maybe_id(texts.get(f"{path}/refunded-transaction-id"), "transaction/refunded-transaction-id")
+    amount, currency = _money(texts, path, "amount")
+    occurred_at = iso_seconds(texts.get("notification/timestamp"))
+    if kind == "credit":
+        if refunded is None:
+            return Meaning()
+        return Meaning(
+            refs=refs_of((RefKind.PAYMENT, refunded), (RefKind.REFUND, own)),
+            facts=(refund(own, state, amount),),
+            currency=currency,
+            amount=amount,
+            provider_ref=refunded,
+            occurred_at=occurred_at,
+        )
+    reference = maybe_id(texts.get(f"{path}/order-id"), "transaction/order-id")
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, own), (RefKind.REFERENCE, reference)),
+        facts=(terms(amount), *_sale(own, state, amount)),
+        opens=True,
+        currency=currency,
+        amount=amount,
+        provider_ref=own,
+        occurred_at=occurred_at,
+    )
+
+
+def _sale(own: str, state: str, amount: int) -> Facts:
+    if state == "succeeded":
+        return captured(own, own, amount)
+    return (attempt(own, "failed"), Fact(FactKind.CAPTURE, own, "failed", amount))
+
+
+_TRANSACTION_STATES: Final = {
+    "transaction_settled": "succeeded",
+    "transaction_disbursed": "succeeded",
+    "transaction_settlement_declined": "failed",
+}
+
+
+def _dispute(texts: dict[str, str], kind: str) -> Meaning:
+    """Read a dispute; its events do not tell whether money moved."""
+    path = f"{_SUBJECT}/dispute"
+    own = need_id(texts.get(f"{path}/id"), "dispute/id")
+    payment = need_id(texts.get(f"{path}/transaction/id"), "dispute/transaction/id")
+    amount, currency = _money(texts, path, "amount-disputed" if f"{path}/amount-disputed" in texts else "amount")
+    asks = kind == "dispute_opened" and texts.get(f"{path}/kind") == "retrieval"
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
+        facts=(dispute(own, "inquiry" if asks else _DISPUTE_STATES[kind]),),
+        currency=currency,
+        amount=amount,
+        provider_ref=payment,
+        occurred_at=iso_seconds(texts.get("notification/timestamp")),
+    )
+
+
+_DISPUTE_STATES: Final = {
+    "dispute_opened": "open",
+    "dispute_disputed": "under_review",
+    "dispute_under_review": "under_review",
+    "dispute_accepted": "lost",
+    "dispute_auto_accepted": "lost",
+    "dispute_expired": "lost",  # the time to answer is over
+    "dispute_lost": "lost",
+    "dispute_won": "won",
+}
+
+_SILENT: Final = frozenset(
+    {
+        "local_payment_completed",
+        "local_payment_expired",
+        "local_payment_funded",
+        "transaction_retried",
+        "transaction_reviewed",
+    }
+)
+
+_PAYMENT_FAMILIES: Final = ("transaction_", "dispute_", "refund_", "local_payment_")
+"""`refund_failed` names the refunded transaction by a key of Braintree's own database: `unknown_kind`, for people."""
+
+PROVIDER: Final = Provider("braintree", verify, interpret)

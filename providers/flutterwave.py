@@ -12,16 +12,44 @@ back to version 3.
 Identity: version 4 `webhook_id`, `type`, `data.reference`; version 3 (a body with `event`)
 `<event>:<data.id>:<data.status>`, `event`, `data.tx_ref`. The shape decides, not the header. A version 3 id is
 unsigned: a made-up body under a future id must not swallow the genuine one, so dedupe has to look at the body too.
+
+Meaning: a charge is one attempt, captured at once, keyed by its id; all charges under the merchant's reference are one
+payment. `charge.completed` tells by its status how the charge ended. Amounts are major units. A refund names its charge
+and is counted by `amount_refunded`. Version 3 is interpreted alike, and its facts are dropped where it comes as a hint;
+its refunds are not documented as events. Chargebacks and authorized orders of version 4 are not documented well enough
+to be read: `unknown_kind`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import need_mac, need_signatures
 from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.meaning import maybe_id, need_currency, need_id, refs_of
+from providers.core.payments import (
+    Facts,
+    attempt,
+    captured,
+    iso_seconds,
+    major_units,
+    need_kind,
+    need_object,
+    need_state,
+    noted_reference,
+    progress,
+    read_event,
+    refund,
+    said_nothing,
+    terms,
+    void,
+)
 from providers.core.proof import header_bytes, hmac_base64, live_secrets, need_match, to_bytes
 from providers.core.reading import read_json, text_at
+from schemas.facts import Meaning, RefKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _V4_HEADER = "flutterwave-signature"
 _V3_HEADER = "verif-hash"
@@ -49,4 +77,91 @@ def _identity(event: Any) -> tuple[str | None, str | None, str | None]:
     return event_id, kind, text_at(event, "data", "tx_ref")
 
 
-PROVIDER = Provider(name="flutterwave", verify=verify, interpret=None, event_id_signed=False)
+_Data = dict[str, Any]
+
+
+def interpret(kind: str, body: bytes) -> Meaning:
+    """Return what an event of either version says; kinds outside charges, refunds and orders say nothing."""
+    event = read_event(body)
+    third = text_at(event, "event")
+    need_kind(third or text_at(event, "type"), kind)
+    reader = _READERS.get(kind)
+    if reader is None:
+        return said_nothing(kind, ("charge.", "chargeback.", "refund.", "order."))
+    return reader(need_object(event.get("data"), "data"), "tx_ref" if third else "reference")
+
+
+def _money(data: _Data, name: str) -> tuple[int, str]:
+    currency = need_currency(data.get("currency"), "data.currency")
+    return major_units(data.get(name), currency, f"data.{name}"), currency
+
+
+def _charge(data: _Data, reference_name: str) -> Meaning:
+    own = need_id(data.get("id"), "data.id")
+    reference = need_id(data.get(reference_name), f"data.{reference_name}")
+    amount, currency = _money(data, "amount")
+    state = need_state(_CHARGE_STATES, data.get("status"), "data.status")
+    return Meaning(
+        refs=refs_of(
+            (RefKind.PAYMENT, reference),
+            (RefKind.PAYMENT, own),
+            (RefKind.REFERENCE, noted_reference(data.get("meta"))),
+            (RefKind.REFERENCE, reference),
+        ),
+        facts=(terms(amount), *_CHARGE_FACTS[state](own, amount)),
+        opens=True,
+        currency=currency,
+        amount=amount,
+        provider_ref=reference,
+        occurred_at=iso_seconds(data.get("created_datetime") or data.get("created_at")),
+    )
+
+
+_CHARGE_STATES: Final = {
+    "succeeded": "captured",
+    "successful": "captured",
+    "pending": "processing",
+    "failed": "failed",
+    "voided": "canceled",
+}
+
+_CHARGE_FACTS: Final[dict[str, Callable[[str, int], Facts]]] = {
+    "captured": lambda own, amount: captured(own, own, amount),
+    "processing": lambda own, _amount: (progress(own, "processing"),),
+    "failed": lambda own, _amount: (attempt(own, "failed"),),
+    "canceled": lambda own, _amount: (void(own, "canceled"),),
+}
+
+
+def _refund(data: _Data, _reference_name: str) -> Meaning:
+    own, charge = need_id(data.get("id"), "data.id"), need_id(data.get("charge_id"), "data.charge_id")
+    amount, currency = _money(data, "amount_refunded")
+    state = need_state(_REFUND_STATES, data.get("status"), "data.status")
+    return Meaning(
+        refs=refs_of(
+            (RefKind.PAYMENT, charge),
+            (RefKind.PAYMENT, maybe_id(data.get("reference"), "data.reference")),
+            (RefKind.REFUND, own),
+        ),
+        facts=(refund(own, state, amount),),
+        currency=currency,
+        amount=amount,
+        occurred_at=iso_seconds(data.get("created_datetime")),
+    )
+
+
+_REFUND_STATES: Final = {
+    "new": "pending",
+    "pending": "pending",
+    "succeeded": "succeeded",
+    "failed": "failed",
+}
+
+_READERS: Final[dict[str, Callable[[_Data, str], Meaning]]] = {
+    "charge.completed": _charge,
+    "charge.failed": _charge,
+    "refund.completed": _refund,
+    "refund.failed": _refund,
+}
+
+PROVIDER: Final = Provider("flutterwave", verify, interpret, event_id_signed=False)

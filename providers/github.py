@@ -13,9 +13,12 @@ dedupe has to look at the body too. GitHub's events name no payment.
 
 from __future__ import annotations
 
+from typing import Final
+
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.proof import hmac_hex
+from providers.core.silent import silent_json
 
 
 def verify(request: SignedRequest) -> list[Notification]:
@@ -25,4 +28,4 @@ def verify(request: SignedRequest) -> list[Notification]:
     return [Notification(event_id, kind, None, request.body)]
 
 
-PROVIDER = Provider(name="github", verify=verify, interpret=None, event_id_signed=False)
+PROVIDER: Final = Provider("github", verify, silent_json, event_id_signed=False)

@@ -8,19 +8,43 @@ covers all events, so an event forged into the middle or added at the end spoils
 
 Identity: `events[].id`, `<resource_type>.<action>`, and `links.payment` where the event has it (a refund's event
 names the refund alone). Each event travels as its own slice of the body; an empty list is genuine and holds nothing.
+
+Meaning: an event tells what happened, and neither amount nor currency. So none opens a payment, and captures and
+refunds are facts of an unknown amount, which count 0: the money stands at the API, and a fact of the same key that
+brings the amount wins. `failed` may be followed by another try under the same payment id, so it ends an attempt and
+undoes no capture; `late_failure_settled` is what takes collected money back. The merchant's reference is read from
+`resource_metadata`, the payment's own; `metadata` is the event's.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.meaning import maybe_id, need_id, refs_of
+from providers.core.payments import (
+    Facts,
+    attempt,
+    dispute,
+    iso_seconds,
+    need_kind,
+    noted_reference,
+    progress,
+    read_event,
+    refund,
+    said_nothing,
+    void,
+)
 from providers.core.proof import hmac_hex
-from providers.core.reading import decode, read_json, text_at
+from providers.core.reading import decode, read_json, text_at, value_at
 from providers.core.slices import own_slices
+from schemas.facts import Fact, FactKind, Meaning, RefKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class _Body(msgspec.Struct):
@@ -41,9 +65,81 @@ def verify(request: SignedRequest) -> list[Notification]:
 
 def _notification(item: bytes) -> Notification:
     event = read_json(item)
+    return Notification(text_at(event, "id"), _kind(event), text_at(event, "links", "payment"), item)
+
+
+def _kind(event: Any) -> str | None:
     resource, action = text_at(event, "resource_type"), text_at(event, "action")
-    kind = f"{resource}.{action}" if resource and action else None
-    return Notification(text_at(event, "id"), kind, text_at(event, "links", "payment"), item)
+    return f"{resource}.{action}" if resource and action else None
 
 
-PROVIDER = Provider(name="gocardless", verify=verify)
+def interpret(kind: str, body: bytes) -> Meaning:
+    """Return what one event says; mandates, subscriptions, payouts and the like say nothing about a payment."""
+    event = read_event(body)
+    need_kind(_kind(event), kind)
+    if kind in _PAYMENT_FACTS:
+        return _payment(kind, event)
+    if kind in _REFUND_STATES:
+        return _refund(kind, event)
+    return Meaning() if kind in _SILENT else said_nothing(kind, ("payments.", "refunds."))
+
+
+def _payment(kind: str, event: dict[str, Any]) -> Meaning:
+    key = need_id(value_at(event, "links", "payment"), "links.payment")
+    reference = noted_reference(event.get("resource_metadata"))
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, reference)),
+        facts=_PAYMENT_FACTS[kind](key),
+        provider_ref=key,
+        occurred_at=iso_seconds(event.get("created_at")),
+    )
+
+
+def _collected(key: str) -> Facts:
+    """Say that the money was taken; how much, only the API tells."""
+    taken = Fact(FactKind.CAPTURE, key, "succeeded")
+    return (progress(key, "processing"), taken, attempt(key, "succeeded"))
+
+
+_PAYMENT_FACTS: Final[dict[str, Callable[[str], Facts]]] = {
+    "payments.created": lambda key: (progress(key, "created"),),
+    "payments.submitted": lambda key: (progress(key, "processing"),),
+    "payments.resubmission_requested": lambda key: (progress(key, "processing"),),
+    "payments.confirmed": _collected,
+    "payments.paid_out": _collected,
+    "payments.failed": lambda key: (attempt(key, "failed"),),
+    "payments.customer_approval_denied": lambda key: (attempt(key, "failed"),),
+    "payments.late_failure_settled": lambda key: (
+        attempt(key, "failed"),
+        Fact(FactKind.CAPTURE, key, "failed"),
+    ),
+    "payments.cancelled": lambda key: (void(key, "canceled"),),
+    "payments.charged_back": lambda key: (dispute(key, "open"),),
+    "payments.chargeback_settled": lambda key: (dispute(key, "lost"),),
+    "payments.chargeback_cancelled": lambda key: (dispute(key, "won"),),
+}
+
+
+def _refund(kind: str, event: dict[str, Any]) -> Meaning:
+    """Read a refund; one that names no payment waits until something ties it to one."""
+    own = need_id(value_at(event, "links", "refund"), "links.refund")
+    payment = maybe_id(value_at(event, "links", "payment"), "links.payment")
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
+        facts=(refund(own, _REFUND_STATES[kind], None),),
+        provider_ref=payment,
+        occurred_at=iso_seconds(event.get("created_at")),
+    )
+
+
+_REFUND_STATES: Final = {
+    "refunds.created": "pending",
+    "refunds.paid": "succeeded",
+    "refunds.refund_settled": "succeeded",
+    "refunds.failed": "failed",
+    "refunds.funds_returned": "reversed",
+}
+
+_SILENT: Final = frozenset({"payments.customer_approval_granted", "payments.surcharge_fee_debited"})
+
+PROVIDER: Final = Provider("gocardless", verify, interpret)

@@ -13,19 +13,49 @@ taken. A JSON body without a signature does not slip in as the old kind.
 
 Identity: `id`, `type`, and the payment in `_embedded.entity.paymentId` (of a refund, capture or chargeback), else
 `entityId`. The old kind has no event id and no kind: every change of a payment sends the very same bytes.
+
+Meaning: a payment is one attempt, keyed by its id. Amounts are major units, as text. What payment.paid captured is
+`amountCaptured`, cumulative, else the whole amount; the events of single captures tell parts of the same money and say
+nothing beside it. The old kind names a payment and says nothing: its state stands at the API alone. The `simple` form
+lacks the entity that its kind needs and is `undecodable`: subscribe to the full form. The merchant's reference stands
+in a payment's `metadata`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import need_mac, need_signatures
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.forms import read_form, values_of
+from providers.core.meaning import need_currency, need_id, refs_of, undecodable
+from providers.core.payments import (
+    Facts,
+    attempt,
+    authorized,
+    captured,
+    dispute,
+    dispute_funds,
+    iso_seconds,
+    major_units,
+    need_kind,
+    need_object,
+    noted_reference,
+    progress,
+    read_event,
+    refund,
+    said_nothing,
+    terms,
+    void,
+)
 from providers.core.proof import hmac_hex, live_secrets
-from providers.core.reading import read_json, text_at
+from providers.core.reading import read_json, text_at, value_at
 from schemas.errors import SignatureRejected
+from schemas.facts import Meaning, Ref, RefKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _HEADER: Final = "x-mollie-signature"
 _RESOURCE_ID: Final = re.compile(rb"[a-z]{1,10}_[A-Za-z0-9]{1,64}\Z")
@@ -56,4 +86,104 @@ def _hint(body: bytes) -> Notification:
     return Notification(None, None, ids[0].decode("ascii"), body, "hint")
 
 
-PROVIDER = Provider(name="mollie", verify=verify)
+_Entity = dict[str, Any]
+
+
+def interpret(kind: str, body: bytes) -> Meaning:
+    """Return what an event says; kinds outside payments, refunds, captures and chargebacks say nothing."""
+    if not kind:
+        return _hinted(body)
+    event = read_event(body)
+    need_kind(event.get("type"), kind)
+    if kind in _SILENT:
+        return Meaning()
+    reader = _READERS.get(kind)
+    if reader is None:
+        return said_nothing(kind, ("payment.", "refund.", "capture.", "chargeback."))
+    entity = need_object(value_at(event, "_embedded", "entity"), "_embedded.entity")
+    if entity.get("id") != event.get("entityId"):
+        raise undecodable("entityId is not the id of the entity")
+    return reader(entity, iso_seconds(event.get("createdAt")))
+
+
+def _hinted(body: bytes) -> Meaning:
+    """Name the payment of an old webhook; nothing in it says what happened."""
+    try:
+        named = _hint(body).payment_ref
+    except SignatureRejected as error:
+        raise undecodable("neither an event nor a form with one resource id") from error
+    return Meaning(refs=(Ref(RefKind.PAYMENT, need_id(named, "id")),), provider_ref=named)
+
+
+def _money(value: Any, what: str) -> tuple[int, str]:
+    currency = need_currency(value_at(value, "currency"), f"{what}.currency")
+    return major_units(value_at(value, "value"), currency, f"{what}.value"), currency
+
+
+def _payment(facts_of: Callable[[_Entity, str, int], Facts]) -> Callable[[_Entity, float | None], Meaning]:
+    def read(payment: _Entity, occurred_at: float | None) -> Meaning:
+        key = need_id(payment.get("id"), "payment.id")
+        amount, currency = _money(payment.get("amount"), "payment.amount")
+        return Meaning(
+            refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, noted_reference(payment.get("metadata")))),
+            facts=(terms(amount), *facts_of(payment, key, amount)),
+            opens=True,
+            currency=currency,
+            amount=amount,
+            provider_ref=key,
+            occurred_at=occurred_at,
+        )
+
+    return read
+
+
+def _paid(payment: _Entity, key: str, amount: int) -> Facts:
+    taken = payment.get("amountCaptured")
+    return captured(key, key, amount if taken is None else _money(taken, "payment.amountCaptured")[0], reserved=amount)
+
+
+def _child(facts_of: Callable[[str, int], Facts], kind: RefKind) -> Callable[[_Entity, float | None], Meaning]:
+    """Read a refund or a chargeback; its metadata is its own and names no payment."""
+
+    def read(entity: _Entity, occurred_at: float | None) -> Meaning:
+        own, payment = need_id(entity.get("id"), "entity.id"), need_id(entity.get("paymentId"), "entity.paymentId")
+        amount, currency = _money(entity.get("amount"), "entity.amount")
+        return Meaning(
+            refs=refs_of((RefKind.PAYMENT, payment), (kind, own)),
+            facts=facts_of(own, amount),
+            currency=currency,
+            amount=amount,
+            provider_ref=payment,
+            occurred_at=occurred_at,
+        )
+
+    return read
+
+
+def _refund(state: str) -> Callable[[_Entity, float | None], Meaning]:
+    return _child(lambda own, amount: (refund(own, state, amount),), RefKind.REFUND)
+
+
+def _chargeback(state: str, funds: str) -> Callable[[_Entity, float | None], Meaning]:
+    """Read a chargeback: Mollie takes its amount off the balance when it comes, and gives it back when reversed."""
+    return _child(lambda own, amount: (dispute(own, state), dispute_funds(own, funds, amount)), RefKind.DISPUTE)
+
+
+_SILENT: Final = frozenset({"capture.succeeded", "capture.failed"})
+
+_READERS: Final[dict[str, Callable[[_Entity, float | None], Meaning]]] = {
+    "payment.pending": _payment(lambda _payment, key, _amount: (progress(key, "processing"),)),
+    "payment.authorized": _payment(lambda _payment, key, amount: authorized(key, amount)),
+    "payment.paid": _payment(_paid),
+    "payment.failed": _payment(lambda _payment, key, _amount: (attempt(key, "failed"),)),
+    "payment.canceled": _payment(lambda _payment, key, _amount: (void(key, "canceled"),)),
+    "payment.expired": _payment(lambda _payment, key, _amount: (void(key, "expired"),)),
+    **dict.fromkeys(("refund.queued", "refund.pending", "refund.processing"), _refund("pending")),
+    "refund.refunded": _refund("succeeded"),
+    "refund.failed": _refund("failed"),
+    "refund.canceled": _refund("canceled"),
+    "chargeback.received": _chargeback("open", "withdrawn"),
+    "chargeback.reversed": _chargeback("won", "reinstated"),
+}
+
+PROVIDER: Final = Provider("mollie", verify, interpret)

@@ -11,6 +11,12 @@ Identity, by shape: an STK callback's `CheckoutRequestID` is event id and refere
 `OriginatorConversationID`; a C2B confirmation's `TransID` and `BillRefNumber`, whose kind is its `TransactionType`. A
 time-out (1037) and the real result that follows carry one id, and all of it is unsigned, so dedupe has to look at the
 body too. Amounts are shillings, as text or number.
+
+Meaning: what the body claims, for a reader that has reason to trust it; the facts of a hint are dropped. A payment is
+an STK push or a C2B confirmation, in Kenyan shillings. Money taken is keyed by the M-Pesa receipt, by which a reversal
+names it. A result code other than 0 is a try that failed (1019: expired), which a success that follows outranks. Of a
+reversal such a code says nothing: Safaricom's own sample of one has the code 21 and the words of a success. A
+validation request has the shape of a confirmation and cannot be told from it.
 """
 
 from __future__ import annotations
@@ -19,9 +25,12 @@ import re
 from typing import Any, Final
 
 from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.meaning import maybe_id, need_id, refs_of, undecodable, unknown_kind
+from providers.core.payments import attempt, captured, major_units, need_kind, need_object, read_event, terms, void
 from providers.core.proof import live_secrets, need_match
-from providers.core.reading import read_json, text_at
+from providers.core.reading import read_json, text_at, value_at
 from schemas.errors import SignatureRejected
+from schemas.facts import Fact, FactKind, Meaning, RefKind
 
 _PATH_END: Final = re.compile(r"/mpesa(?:/[A-Za-z0-9_-]+)?/([^/]*)\Z")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,9}\Z")
@@ -71,4 +80,80 @@ def _is_number(code: str | None) -> bool:
     return code is not None and _NUMBER.match(code) is not None
 
 
-PROVIDER = Provider(name="mpesa", verify=verify, interpret=None, event_id_signed=False)
+_CURRENCY: Final = "KES"
+_SUCCESS: Final = "0"
+_EXPIRED: Final = "1019"
+
+_CONFIRMATIONS: Final = frozenset({"Pay Bill", "Buy Goods", "CustomerPayBillOnline", "CustomerBuyGoodsOnline"})
+"""The transaction types of a customer's payment to a business."""
+
+
+def interpret(kind: str, body: bytes) -> Meaning:
+    """Return what a callback claims; results of other requests than a reversal say nothing."""
+    callback = read_event(body)
+    if kind == "stkCallback":
+        return _stk_meaning(need_object(value_at(callback, "Body", "stkCallback"), "Body.stkCallback"))
+    if kind == "Result":
+        return _result_meaning(need_object(callback.get("Result"), "Result"))
+    need_kind(callback.get("TransactionType"), kind)
+    if kind not in _CONFIRMATIONS:
+        raise unknown_kind(kind)
+    return _confirmation_meaning(callback)
+
+
+def _result_code(said: dict[str, Any]) -> str:
+    code = text_at(said, "ResultCode")
+    if code is None or not _is_number(code):
+        raise undecodable("ResultCode is no number")
+    return code
+
+
+def _named(items: Any, name: str, wanted: str) -> Any:
+    """Return the Value of the item of that name; a list of one item may come as the item itself."""
+    listed = items if isinstance(items, list) else [items]
+    return next((value_at(item, "Value") for item in listed if value_at(item, name) == wanted), None)
+
+
+def _stk_meaning(said: dict[str, Any]) -> Meaning:
+    key = need_id(said.get("CheckoutRequestID"), "CheckoutRequestID")
+    code = _result_code(said)
+    if code != _SUCCESS:
+        failed = void(key, "expired") if code == _EXPIRED else attempt(key, "failed")
+        return Meaning(refs=refs_of((RefKind.PAYMENT, key)), facts=(failed,), provider_ref=key)
+    items = value_at(said, "CallbackMetadata", "Item")
+    receipt = need_id(_named(items, "Name", "MpesaReceiptNumber"), "MpesaReceiptNumber")
+    return _paid(key, receipt, major_units(_named(items, "Name", "Amount"), _CURRENCY, "Amount"), None)
+
+
+def _confirmation_meaning(said: dict[str, Any]) -> Meaning:
+    key = need_id(said.get("TransID"), "TransID")
+    reference = maybe_id(said.get("BillRefNumber"), "BillRefNumber")
+    return _paid(key, key, major_units(said.get("TransAmount"), _CURRENCY, "TransAmount"), reference)
+
+
+def _paid(key: str, receipt: str, amount: int, reference: str | None) -> Meaning:
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, key), (RefKind.CAPTURE, receipt), (RefKind.REFERENCE, reference)),
+        facts=(terms(amount), *captured(key, receipt, amount)),
+        opens=True,
+        currency=_CURRENCY,
+        amount=amount,
+        provider_ref=key,
+    )
+
+
+def _result_meaning(said: dict[str, Any]) -> Meaning:
+    parameters = value_at(said, "ResultParameters", "ResultParameter")
+    receipt = maybe_id(_named(parameters, "Key", "OriginalTransactionID"), "OriginalTransactionID")
+    if _result_code(said) != _SUCCESS or receipt is None:
+        return Meaning()
+    amount = major_units(_named(parameters, "Key", "Amount"), _CURRENCY, "Amount")
+    return Meaning(
+        refs=refs_of((RefKind.CAPTURE, receipt)),
+        facts=(Fact(FactKind.CAPTURE, receipt, "reversed", amount),),
+        currency=_CURRENCY,
+        amount=amount,
+    )
+
+
+PROVIDER: Final = Provider("mpesa", verify, interpret, event_id_signed=False)

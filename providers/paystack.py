@@ -7,16 +7,43 @@ Signed: the raw body. `x-paystack-signature: <hex HMAC-SHA512>`, key = the secre
 Identity: `<event>:<data.id>`, else `<event>:<data.refund_reference>`. `refund.pending` and `refund.processing` carry
 neither, nor a time: two of one amount are byte for byte the same request and have no event id. The payment is the
 merchant's transaction reference, which refunds, disputes and charges keep in three places.
+
+Meaning: one transaction is one attempt, captured at once, and keyed by its reference, which is also the merchant's own.
+Amounts are minor units as number or text. Paystack is said to write currencies without decimals (XOF, RWF) times one
+hundred, which no source at hand confirms: an amount in one is refused as `undecodable`, and not read in either way.
+
+Pending refunds carry no id (`refund_reference` is null), and nothing ties them to the refund.processed that follows: to
+count one beside the other would give the money back twice, so they say nothing.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
+from providers.core.money import exponent, minor_units
+from providers.core.payments import (
+    attempt,
+    captured,
+    dispute,
+    iso_seconds,
+    need_kind,
+    need_object,
+    need_state,
+    noted_reference,
+    read_event,
+    refund,
+    said_nothing,
+    terms,
+)
 from providers.core.proof import hmac_hex
 from providers.core.reading import read_json, text_at, value_at
+from schemas.facts import Meaning, RefKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def verify(request: SignedRequest) -> list[Notification]:
@@ -40,4 +67,98 @@ def _payment_ref(data: Any) -> str | None:
     )
 
 
-PROVIDER = Provider(name="paystack", verify=verify)
+_Data = dict[str, Any]
+
+_DECIMALS: Final = 2
+
+
+def interpret(kind: str, body: bytes) -> Meaning:
+    """Return what an event says; kinds outside charges and refunds (transfers, invoices, ...) say nothing."""
+    event = read_event(body)
+    need_kind(event.get("event"), kind)
+    reader = _READERS.get(kind)
+    if reader is None:
+        return said_nothing(kind, ("charge.", "refund."))
+    return reader(need_object(event.get("data"), "data"))
+
+
+def _money(data: _Data, name: str) -> tuple[int, str]:
+    currency = need_currency(data.get("currency"), "data.currency")
+    if exponent(currency) != _DECIMALS:
+        raise undecodable(f"data.{name} is in {currency}, whose minor unit at Paystack is not known")
+    return minor_units(data.get(name), 0, f"data.{name}"), currency
+
+
+def _charge(*, paid: bool) -> Callable[[_Data], Meaning]:
+    def read(data: _Data) -> Meaning:
+        key = need_id(data.get("reference"), "data.reference")
+        amount, currency = _money(data, "amount")
+        if data.get("status") != ("success" if paid else "failed"):
+            raise undecodable("data.status says something else than the event")
+        noted = noted_reference(data.get("metadata"))
+        return Meaning(
+            refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, noted), (RefKind.REFERENCE, key)),
+            facts=(terms(amount), *(captured(key, key, amount) if paid else (attempt(key, "failed"),))),
+            opens=True,
+            currency=currency,
+            amount=amount,
+            provider_ref=key,
+            occurred_at=iso_seconds(data.get("paid_at")),
+        )
+
+    return read
+
+
+def _refund(state: str) -> Callable[[_Data], Meaning]:
+    def read(data: _Data) -> Meaning:
+        payment = need_id(data.get("transaction_reference"), "data.transaction_reference")
+        own = maybe_id(data.get("refund_reference"), "data.refund_reference")
+        amount, currency = _money(data, "amount")
+        if own is None and state != "pending":
+            raise undecodable("data.refund_reference is missing: nothing tells this refund from another")
+        return Meaning(
+            refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
+            facts=(refund(own, state, amount),) if own else (),
+            currency=currency,
+            amount=amount,
+            provider_ref=payment,
+        )
+
+    return read
+
+
+def _dispute(state_of: Callable[[_Data], str]) -> Callable[[_Data], Meaning]:
+    """Read a dispute; its events do not tell whether money moved."""
+
+    def read(data: _Data) -> Meaning:
+        own = need_id(data.get("id"), "data.id")
+        payment = need_id(value_at(data, "transaction", "reference"), "data.transaction.reference")
+        return Meaning(
+            refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
+            facts=(dispute(own, state_of(data)),),
+            provider_ref=payment,
+            occurred_at=iso_seconds(data.get("updatedAt")),
+        )
+
+    return read
+
+
+def _resolution(data: _Data) -> str:
+    return need_state(_RESOLUTIONS, data.get("resolution"), "data.resolution")
+
+
+_RESOLUTIONS: Final = {"merchant-accepted": "lost", "auto-accepted": "lost", "declined": "won"}
+"""`declined` is the claim that was turned down."""
+
+_READERS: Final[dict[str, Callable[[_Data], Meaning]]] = {
+    "charge.success": _charge(paid=True),
+    "charge.failed": _charge(paid=False),
+    **dict.fromkeys(("refund.pending", "refund.processing", "refund.needs-attention"), _refund("pending")),
+    "refund.processed": _refund("succeeded"),
+    "refund.failed": _refund("failed"),
+    "charge.dispute.create": _dispute(lambda _data: "open"),
+    "charge.dispute.remind": _dispute(lambda _data: "under_review"),
+    "charge.dispute.resolve": _dispute(_resolution),
+}
+
+PROVIDER: Final = Provider("paystack", verify, interpret)

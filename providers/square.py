@@ -8,16 +8,42 @@ configuration, never from a Host header or from what a proxy shows.
 
 Identity: `event_id` and `type`. The payment is `payment.id`, `refund.payment_id` or
 `dispute.disputed_payment.payment_id` in `data.object`.
+
+Meaning: a payment says its status, whatever the kind; one payment is one authorization and one capture. Amounts are
+minor units. `total_money` is amount and tip together; a partial authorization approves less. `refunded_money` is not
+read, since refunds come under their own ids. The merchant's reference is `reference_id`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import need_mac, need_signatures
 from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.meaning import maybe_id, need_amount, need_currency, need_id, refs_of
+from providers.core.payments import (
+    Facts,
+    attempt,
+    authorized,
+    captured,
+    dispute,
+    iso_seconds,
+    need_kind,
+    need_object,
+    need_state,
+    progress,
+    read_event,
+    refund,
+    said_nothing,
+    terms,
+    void,
+)
 from providers.core.proof import hmac_base64, live_secrets, to_bytes
 from providers.core.reading import read_json, text_at, value_at
+from schemas.facts import Meaning, RefKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def verify(request: SignedRequest) -> list[Notification]:
@@ -38,4 +64,122 @@ def _payment_ref(subject: Any) -> str | None:
     )
 
 
-PROVIDER = Provider(name="square", verify=verify)
+_Object = dict[str, Any]
+
+
+def interpret(kind: str, body: bytes) -> Meaning:
+    """Return what an event says; kinds outside payments, refunds and disputes say nothing."""
+    event = read_event(body)
+    need_kind(event.get("type"), kind)
+    if kind not in _READERS:
+        return Meaning() if kind in _SILENT else said_nothing(kind, ("payment.", "refund.", "dispute."))
+    name, reader = _READERS[kind]
+    what = f"data.object.{name}"
+    return reader(need_object(value_at(event, "data", "object", name), what), iso_seconds(event.get("created_at")))
+
+
+def _money(value: Any, what: str) -> tuple[int, str]:
+    currency = need_currency(value_at(value, "currency"), f"{what}.currency")
+    return need_amount(value_at(value, "amount"), f"{what}.amount"), currency
+
+
+def _payment(payment: _Object, occurred_at: float | None) -> Meaning:
+    key = need_id(payment.get("id"), "payment.id")
+    amount, currency = _total(payment)
+    state = need_state(_PAYMENT_STATES, payment.get("status"), "payment.status")
+    return Meaning(
+        refs=refs_of(
+            (RefKind.PAYMENT, key), (RefKind.REFERENCE, maybe_id(payment.get("reference_id"), "payment.reference_id"))
+        ),
+        facts=(terms(amount), *_PAYMENT_FACTS[state](key, amount)),
+        opens=True,
+        currency=currency,
+        amount=amount,
+        provider_ref=key,
+        occurred_at=occurred_at,
+    )
+
+
+def _total(payment: _Object) -> tuple[int, str]:
+    """Return what the payment comes to: the total, or what was approved of it where that is less."""
+    whole = payment.get("total_money")
+    amount, currency = _money(payment.get("amount_money") if whole is None else whole, "payment.total_money")
+    if payment.get("approved_money") is not None:
+        approved, _ = _money(payment["approved_money"], "payment.approved_money")
+        amount = min(amount, approved)
+    return amount, currency
+
+
+_PAYMENT_STATES: Final = {
+    "PENDING": "pending",
+    "APPROVED": "authorized",
+    "COMPLETED": "captured",
+    "CANCELED": "canceled",
+    "FAILED": "failed",
+}
+
+_PAYMENT_FACTS: Final[dict[str, Callable[[str, int], Facts]]] = {
+    "pending": lambda key, _amount: (progress(key, "processing"),),
+    "authorized": authorized,
+    "captured": lambda key, amount: captured(key, key, amount),
+    # Also how a payment ends that was never completed in time: nothing in it tells the two apart.
+    "canceled": lambda key, _amount: (void(key, "canceled"),),
+    "failed": lambda key, _amount: (attempt(key, "failed"),),
+}
+
+
+def _refund(said: _Object, occurred_at: float | None) -> Meaning:
+    if said.get("unlinked") is True:
+        return Meaning()  # money sent to a card that no payment of ours was made with
+    own, payment = need_id(said.get("id"), "refund.id"), need_id(said.get("payment_id"), "refund.payment_id")
+    amount, currency = _money(said.get("amount_money"), "refund.amount_money")
+    state = need_state(_REFUND_STATES, said.get("status"), "refund.status")
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
+        facts=(refund(own, state, amount),),
+        currency=currency,
+        amount=amount,
+        provider_ref=payment,
+        occurred_at=occurred_at,
+    )
+
+
+_REFUND_STATES: Final = {"PENDING": "pending", "COMPLETED": "succeeded", "REJECTED": "failed", "FAILED": "failed"}
+
+
+def _dispute(said: _Object, occurred_at: float | None) -> Meaning:
+    """Read a dispute; its events do not tell whether money moved."""
+    own = need_id(said.get("id") or said.get("dispute_id"), "dispute.id")
+    payment = need_id(value_at(said, "disputed_payment", "payment_id"), "dispute.disputed_payment.payment_id")
+    amount, currency = _money(said.get("amount_money"), "dispute.amount_money")
+    state = need_state(_DISPUTE_STATES, said.get("state"), "dispute.state")
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
+        facts=(dispute(own, state),),
+        currency=currency,
+        amount=amount,
+        provider_ref=payment,
+        occurred_at=occurred_at,
+    )
+
+
+_DISPUTE_STATES: Final = {
+    "INQUIRY_EVIDENCE_REQUIRED": "inquiry",
+    "INQUIRY_PROCESSING": "inquiry",
+    "INQUIRY_CLOSED": "prevented",
+    "EVIDENCE_REQUIRED": "open",
+    "PROCESSING": "under_review",
+    "WON": "won",
+    "LOST": "lost",
+    "ACCEPTED": "lost",
+}
+
+_SILENT: Final = frozenset(f"dispute.evidence.{what}" for what in ("added", "created", "deleted", "removed"))
+
+_READERS: Final[dict[str, tuple[str, Callable[[_Object, float | None], Meaning]]]] = {
+    **dict.fromkeys(("payment.created", "payment.updated"), ("payment", _payment)),
+    **dict.fromkeys(("refund.created", "refund.updated"), ("refund", _refund)),
+    **dict.fromkeys(("dispute.created", "dispute.state.changed", "dispute.state.updated"), ("dispute", _dispute)),
+}
+
+PROVIDER: Final = Provider("square", verify, interpret)

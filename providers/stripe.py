@@ -11,6 +11,7 @@ and a dispute by their own ids.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -29,6 +30,7 @@ from providers.core.meaning import (
 )
 from providers.core.proof import hmac_hex, live_secrets, need_fresh, need_header, need_match, need_unix_seconds
 from providers.core.reading import read_json, text_at, value_at
+from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, joined, object_answer
 from schemas.errors import SignatureRejected
 from schemas.facts import Fact, FactKind, Meaning, RefKind
 
@@ -398,4 +400,51 @@ _READERS: Final[dict[str, Callable[[_Event, _Object], Meaning]]] = {
     "checkout.session.expired": _session_expired,
 }
 
-PROVIDER: Final = Provider("stripe", verify, interpret)
+
+# --- read again at the API: a PaymentIntent with its charge, or the charge of an older integration ----------------
+
+_API_ID: Final = re.compile(r"(?:pi|ch|py)_[A-Za-z0-9_]{1,200}\Z")
+_ASK: Final = {
+    "payment_intent": "expand[]=latest_charge&expand[]=latest_charge.refunds",
+    "charge": "expand[]=refunds",
+}
+_KINDS: Final = {
+    **dict.fromkeys(("requires_payment_method", "requires_confirmation"), "payment_intent.created"),
+    "requires_capture": "payment_intent.amount_capturable_updated",
+}
+"""The webhook that says what an intent's status says, where it has another name."""
+
+
+def _object_of(ref: str) -> str | None:
+    return ("payment_intent" if ref.startswith("pi_") else "charge") if _API_ID.match(ref) else None
+
+
+def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
+    name = _object_of(ref)
+    url = f"{credentials.base_url}/v1/{name}s/{ref}?{_ASK.get(name or '')}"
+    return ApiRequest("GET", url, {**bearer(credentials.key), "Stripe-Version": "2024-06-20"}) if name else None
+
+
+def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
+    thing = decode_or_raise(msgspec.json.Decoder(_Object), body)
+    if _object_of(str(thing.id)) == "charge":
+        return _said_by_charge(thing)
+    failed = thing.status == "requires_payment_method" and thing.last_payment_error
+    kind = (
+        "payment_intent.payment_failed" if failed else _KINDS.get(str(thing.status), f"payment_intent.{thing.status}")
+    )
+    if kind not in _INTENT_FACTS:
+        raise undecodable("the PaymentIntent's status is not one of Stripe's")
+    meaning, charge = _READERS[kind](_Event(_Data(thing)), thing), thing.latest_charge
+    return joined(meaning, _said_by_charge(msgspec.convert(charge, _Object))) if isinstance(charge, dict) else meaning
+
+
+def _said_by_charge(charge: _Object) -> Meaning:
+    kinds = [f"charge.{charge.status}", *(["charge.refunded"] if charge.amount_refunded else [])]
+    if kinds[0] not in ("charge.pending", "charge.succeeded", "charge.failed"):
+        raise undecodable("the charge's status is not one of Stripe's")
+    return joined(*(_READERS[kind](_Event(_Data(charge)), charge) for kind in kinds))
+
+
+_REFETCH: Final = Refetch("https://api.stripe.com", _request, object_answer("object", _object_of), _interpret_fetched)
+PROVIDER: Final = Provider("stripe", verify, interpret, refetch=_REFETCH)

@@ -28,6 +28,7 @@ from providers.core.body_mac import need_signatures
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.forms import Fields, read_form, values_of
 from providers.core.proof import hmac_base64, live_secrets, need_match, same, to_bytes
+from providers.core.silent import silent_form
 from schemas.errors import SignatureRejected
 
 _ALGORITHMS: Final = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
@@ -88,4 +89,4 @@ def _plain(fields: Fields, signed: bytes, name: bytes) -> str | None:
     return value.decode("ascii")
 
 
-PROVIDER = Provider(name="twilio", verify=verify)
+PROVIDER: Final = Provider("twilio", verify, silent_form)

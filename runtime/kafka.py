@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
 
 from schemas import topics
 from schemas.errors import SettingsError, UnavailableError
@@ -129,8 +129,16 @@ async def close_producer(producer: AIOKafkaProducer, within_seconds: float) -> N
 
 
 async def _abandon(producer: Any, within_seconds: float) -> None:
-    """Cancel the sender of a producer that can't flush: its own `stop` would wait for a broker that hangs."""
-    if (task := producer._sender.sender_task) is not None:  # noqa: SLF001 - the client has no other way
+    """Fail what waits for acknowledgements and cancel the sender: the client's own `stop` would wait for a hung broker.
+
+    The client has no public way to do it, so this knows its insides; a test on a stopped broker guards it.
+    """
+    accumulator = producer._message_accumulator  # noqa: SLF001
+    accumulator.fail_all(KafkaConnectionError("the producer was given up"))
+    for batches in accumulator._batches.values():  # noqa: SLF001
+        for batch in batches:
+            batch._drain_waiter.exception()  # noqa: SLF001 - looked at, or asyncio complains that nobody did
+    if (task := producer._sender.sender_task) is not None:  # noqa: SLF001
         task.cancel()
     with contextlib.suppress(TimeoutError, KafkaError, OSError):
         async with asyncio.timeout(within_seconds):

@@ -11,9 +11,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.errors import SettingsError
@@ -21,6 +21,7 @@ from schemas.errors import SettingsError
 PREFIX: Final = "RATCHET_"
 
 Seconds = Annotated[float, Field(gt=0)]
+PerSecond = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -29,6 +30,7 @@ def _decode_json(value: object) -> object:
     return json.loads(value) if isinstance(value, str) else value
 
 
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
 Item = TypeVar("Item")
 JsonTuple = Annotated[tuple[Item, ...], BeforeValidator(_decode_json)]
 
@@ -114,6 +116,7 @@ class ConsumerSettings(Group):
     partition_fetch_bytes_max: Count = 4 * 1024 * 1024
     fetch_wait_seconds: Seconds = 0.05
     commit_interval_seconds: Seconds = 1.0
+    commit_timeout_seconds: Seconds = 5.0
     drain_seconds: Seconds = 8.0
     session_timeout_seconds: Seconds = 10.0
     backoff_initial_seconds: Seconds = 0.1
@@ -149,6 +152,92 @@ class RelaySettings(Group):
     backoff_max_seconds: Seconds = 2.0
     cluster_check_seconds: Seconds = 5.0
     pool_connections_max: Annotated[int, Field(ge=4)] = 4
+
+
+class HttpSettings(Group):
+    """Calls to outside services. `total_timeout_seconds` covers a call from the first byte to the last."""
+
+    connections_max: Count = 16
+    connect_timeout_seconds: Seconds = 5.0
+    total_timeout_seconds: Seconds = 10.0
+    response_bytes_max: Count = 1024 * 1024
+    retry_after_seconds_max: Seconds = 3600.0
+
+
+class DispatcherSettings(Group):
+    """What the dispatcher's two desks share.
+
+    A claim keeps what is in hand from being claimed again for `claim_seconds`; all calls of one try together may take
+    half of that. An outside service is left alone for `breaker_seconds` after `breaker_failures_max` failures in a row.
+    """
+
+    lease_seconds: Seconds = 5.0
+    poll_interval_seconds: Seconds = 0.2
+    report_interval_seconds: Seconds = 5.0
+    claim_seconds: Seconds = 40.0
+    breaker_failures_max: Count = 5
+    breaker_seconds: Seconds = 10.0
+    backoff_initial_seconds: Seconds = 0.1
+    backoff_max_seconds: Seconds = 5.0
+
+
+class RefetchSettings(Group):
+    """Reading payments again at the providers' APIs. A failed try waits at least a tenth of its backoff."""
+
+    workers: Count = 4
+    requests_per_second_max: PerSecond = 20.0
+    attempts_max: Count = 30
+    backoff_initial_seconds: Seconds = 1.0
+    backoff_max_seconds: Seconds = 900.0
+    token_margin_seconds: Seconds = 60.0
+
+
+class TwilioSettings(Group):
+    """Twilio's REST API, or a service of its shape. All three of account, token and sender number, or none."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    base_url: HttpUrl = "https://api.twilio.com"
+    account_sid: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    auth_token: SecretStr | None = None
+    from_number: Annotated[str | None, Field(alias="from", min_length=1, max_length=64)] = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        given = (self.account_sid, self.auth_token, self.from_number)
+        if any(given) and not all(given):
+            raise ValueError("ACCOUNT_SID, AUTH_TOKEN and FROM belong together: set all of them, or none")
+        return self
+
+    @property
+    def configured(self) -> bool:
+        """Whether messages can be sent."""
+        return self.account_sid is not None
+
+
+class SmsSettings(Group):
+    """Messages to customers: on as soon as a provider of them is configured.
+
+    `off` names templates that a client does not want; `"*"` stands for all of them. After `sends_max` tries a message
+    is only looked up, and after `attempts_max` it has failed. `lookup_pages_max` pages of `lookup_page_messages` are
+    read to find one that was sent without an answer; a message is not older than its row less `clock_skew_seconds`.
+    """
+
+    twilio: TwilioSettings = TwilioSettings()
+    off: Mapping[str, JsonTuple[str]] = Field(default_factory=dict)
+    workers: Count = 4
+    sends_max: Count = 8
+    attempts_max: Count = 16
+    backoff_initial_seconds: Seconds = 2.0
+    backoff_max_seconds: Seconds = 600.0
+    lookup_page_messages: Count = 100
+    lookup_pages_max: Count = 5
+    clock_skew_seconds: Seconds = 24 * 3600.0
+
+    def wants(self, client: str | None, template: str) -> bool:
+        """Tell whether a client's customers get this message; a payment of no client has nobody who said no."""
+        off = self.off.get(client or "", ())
+        return template not in off and "*" not in off
 
 
 class ConsoleSettings(Group):
@@ -214,10 +303,19 @@ class LogSettings(Group):
 
 
 class AccountSettings(Group):
-    """One tenant of a provider."""
+    """One tenant of a provider.
+
+    `api_*` is what a refetch takes: the key (M-Pesa: the consumer key), its secret where the provider has one, the
+    merchant's number and pass key (M-Pesa), and another address than the provider's public one.
+    """
 
     secrets: JsonTuple[SecretStr] = ()
     merchant_accounts: JsonTuple[str] = ()
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+    api_merchant: str | None = None
+    api_pass_key: SecretStr | None = None
+    api_base_url: HttpUrl | None = None
 
 
 class ProviderSettings(AccountSettings):
@@ -262,6 +360,10 @@ class Settings(BaseSettings):
     consumer: ConsumerSettings = ConsumerSettings()
     parking: ParkingSettings = ParkingSettings()
     relay: RelaySettings = RelaySettings()
+    http: HttpSettings = HttpSettings()
+    dispatcher: DispatcherSettings = DispatcherSettings()
+    refetch: RefetchSettings = RefetchSettings()
+    sms: SmsSettings = SmsSettings()
     console: ConsoleSettings = ConsoleSettings()
     role: RoleSettings = RoleSettings()
     ops: OpsSettings = OpsSettings()
@@ -306,4 +408,3 @@ def load() -> Settings:
         raise SettingsError(f"{name}: {first['msg']}") from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"settings cannot be read: {error}") from None
-

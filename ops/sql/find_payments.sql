@@ -1,10 +1,10 @@
 -- $1 our payment id as text, a provider's id or a merchant's reference; $2 rows. Merged rows lead to what they became.
 with recursive named as (
-    select id from payments where id = case when $1::text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then $1::text::uuid end
+    select id
+    from payments
+    where id = case when $1::text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then $1::text::uuid end
     union
     select payment_id from payment_refs where ref = $1 and payment_id is not null
-    union
-    select id from payments where reference = $1
 ),
 followed as (
     select payments.id, payments.merged_into

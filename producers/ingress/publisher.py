@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
-from producers.ingress.breaker import Breaker, State
+from runtime.breaker import Breaker
 from runtime.kafka import bootstrap_of, close_producer, ensure_topics, open_producer, unavailable_after
 from schemas import topics
 from schemas.errors import UnavailableError
@@ -134,8 +134,7 @@ class Publisher:
             self._failed(producer, error)
             return False
         except asyncio.CancelledError:
-            if self._breaker.state is State.PROBING:
-                self._breaker.failed(self._monotonic())
+            self._breaker.abandoned(self._monotonic())
             raise
         if producer is self._producer:
             self._breaker.succeeded()

@@ -9,6 +9,7 @@ No provider is named here. What only one provider needs belongs in that provider
 - `meaning` (`interpret`): needed fields or `undecodable`, amounts in minor units, refs; `checked` guards every meaning.
 - `slices` (`verify`): the own bytes of each event of a body that holds several.
 - `money` (`interpret`): amounts written in major units, by the currency's ISO 4217 exponent.
+- `refetch`: what an API is asked with, and what its answer is: the half of a provider that the dispatcher uses.
 - `body_mac` (`verify`): the signature of one header over the raw body.
 - `forms` (`verify`): forms read byte for byte, with a bound on fields.
 - `slices` (`verify`): each item's own bytes of a body that holds several.

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from schemas.facts import Meaning
+
+if TYPE_CHECKING:
+    from providers.core.refetch import Refetch
 
 HeaderValues = Mapping[str, str | Sequence[str]]
 
@@ -92,10 +95,12 @@ class Provider:
     """One provider: what a file of this folder defines as `PROVIDER`.
 
     `event_id_signed` is False where the event id comes from an unsigned place (a header), so that dedupe must look at
-    the body too. `interpret` is None for a provider that says nothing about payments.
+    the body too. `interpret` is None for a provider that says nothing about payments. `refetch` says how its API is
+    asked again; None where that is not possible.
     """
 
     name: str
     verify: Verify
     interpret: Interpret | None = None
     event_id_signed: bool = True
+    refetch: Refetch | None = None

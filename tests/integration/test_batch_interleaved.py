@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from consumer_stage import at_database
 from settling import (
     CLIENT,
     Bench,
@@ -52,9 +53,7 @@ async def desk(database: Database) -> AsyncIterator[Bench]:
 @pytest.fixture
 async def observer(stack: Endpoints, database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
     """Give a superuser's connection to the test's database: it sees all sessions and can hold locks."""
-    from conftest import with_database
-
-    connection = await asyncpg.connect(with_database(stack.superuser_dsn, database.dsn.rpartition("/")[2]))
+    connection = await asyncpg.connect(at_database(stack.superuser_dsn, database.dsn.rpartition("/")[2]))
     await connection.execute("set deadlock_timeout = '60s'")
     yield connection
     await connection.close()

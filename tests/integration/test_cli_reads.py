@@ -70,8 +70,10 @@ async def _fill(connection: Any) -> None:
     async with connection.transaction():
         await connection.execute(PAYMENT, MAIN, "pi_1", "ORD-1", None)
         await connection.execute(PAYMENT, MERGED, "pi_2", None, MAIN)
-        for kind, ref, payment in (("payment", "pi_1", MAIN), ("charge", "ch_1", MAIN), ("payment", "pi_2", MERGED)):
-            await connection.execute(REFERENCE, kind, ref, payment)
+        names = (("payment", "pi_1"), ("charge", "ch_1"), ("reference", "ORD-1"))
+        for kind, ref in names:
+            await connection.execute(REFERENCE, kind, ref, MAIN)
+        await connection.execute(REFERENCE, "payment", "pi_2", MERGED)
         await connection.execute(LEDGER, MERGED, "evt_1", "payment_intent.created", None, "created", 1)
         await connection.execute(LEDGER, MAIN, "evt_2", "charge.succeeded", "created", "captured", 1)
         letters = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -176,3 +177,36 @@ def test_nothing_outlives_a_sigkill_of_up(served: Up) -> None:
     served.process.kill()
     served.process.wait()
     until(lambda: not alive(processes), 20)
+
+
+def test_the_same_home_starts_again_and_ctrl_c_ends_it_cleanly(served: Up) -> None:
+    if served.process.poll() is None:
+        served.process.terminate()
+        assert served.process.wait(60) == 0
+    with (served.home / "again.err").open("w") as errors:
+        process = subprocess.Popen(
+            [*RATCHET, "up", "--no-sample"], env=environment(served.home), stderr=errors, start_new_session=True
+        )
+        try:
+            until(Up(served.home, process).running, START_SECONDS)
+            processes = family(process.pid)
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(60) == 0
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    assert alive(processes) == []
+    assert list((served.home / "run").glob("*.json")) == []
+
+
+def test_a_door_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = {"RATCHET_INGRESS__BIND": f"127.0.0.1:{taken.getsockname()[1]}"}
+        result = subprocess.run(
+            [*RATCHET, "up", "--once", "--json"],
+            env=environment(tmp_path) | bind, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert "ingress does not start" in result.stderr

@@ -49,7 +49,7 @@ def _stripe_body(event_id: str, kind: str, thing: dict[str, Any], created: int) 
     return {"id": event_id, "object": "event", "type": kind, "created": created, "data": {"object": thing}}
 
 
-def stripe_intent(kind: str, *, event_id: str = "", **changes: Any) -> Record:
+def stripe_intent(kind: str, *, event_id: str = "", created: int = 1_790_000_000, **changes: Any) -> Record:
     """Return a payment_intent.* event of `pi_1` over 1000, whose charge is `ch_1`."""
     thing = {
         "id": "pi_1",
@@ -61,7 +61,7 @@ def stripe_intent(kind: str, *, event_id: str = "", **changes: Any) -> Record:
         "latest_charge": "ch_1",
         "metadata": {},
     }
-    return stripe(f"payment_intent.{kind}", {**thing, **changes}, event_id=event_id)
+    return stripe(f"payment_intent.{kind}", {**thing, **changes}, event_id=event_id, created=created)
 
 
 def stripe_charge(kind: str, *, event_id: str = "", **changes: Any) -> Record:

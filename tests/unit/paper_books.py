@@ -28,15 +28,20 @@ if TYPE_CHECKING:
     from consumer.settlement import Letter, Parking, Plan
     from schemas.record import Record
 
-SHOWN = (
-    "provider_ref client reference status refund_status dispute_status currency amount authorized captured refunded "
-    "disputed"
-).split()
-COLUMNS = (
-    "id provider account provider_ref client reference merged_into status refund_status dispute_status currency amount "
-    "authorized captured refunded disputed version facts head_hash head_xid"
-).split()
+SHOWN = tuple(
+    "provider_ref client reference status refund_status dispute_status currency amount authorized captured refunded "  # noqa: SIM905
+    "disputed".split()
+)
+COLUMNS = tuple(
+    "id provider account provider_ref client reference merged_into status refund_status dispute_status currency amount "  # noqa: SIM905
+    "authorized captured refunded disputed version facts head_hash head_xid".split()
+)
 NOW = 1_790_000_000.0
+
+
+def by_ref(row: dict[str, Any]) -> tuple[str, str]:
+    """Return the order in which rows are compared."""
+    return str(row["provider_ref"]), str(row["client"])
 
 
 @dataclass
@@ -105,7 +110,7 @@ class PaperBooks:
     def standing(self) -> list[dict[str, Any]]:
         """The rows that were not merged into another one, as users see them."""
         alive = [row for row in self.payments.values() if row["merged_into"] is None]
-        return sorted(({name: row[name] for name in SHOWN} for row in alive), key=str)
+        return sorted(({name: row[name] for name in SHOWN} for row in alive), key=by_ref)
 
     @property
     def only(self) -> dict[str, Any]:

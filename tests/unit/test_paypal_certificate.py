@@ -101,8 +101,8 @@ def test_other_kinds_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         def public_key(self) -> None:
             raise UnsupportedAlgorithm("a key of next year")
 
-    monkeypatch.setattr("providers.paypal.read_certificates", lambda _pem: (Unknown(),))
-    monkeypatch.setattr("providers.paypal.need_trusted", lambda *_given: None)
+    monkeypatch.setattr("providers.paypal.signature.read_certificates", lambda _pem: (Unknown(),))
+    monkeypatch.setattr("providers.paypal.signature.need_trusted", lambda *_given: None)
     with pytest.raises(SignatureRejected, match="untrusted_cert: the certificate's key cannot be read"):
         _verify()
 

@@ -35,10 +35,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
-from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.contract import Notification, SignedRequest
 from providers.core.proof import header_bytes, live_secrets, need_header, to_bytes
 from providers.core.reading import read_json, text_at, value_at
 from providers.core.x509_chain import need_trusted, read_certificates
+from providers.paypal.links import linked
 from schemas.errors import SignatureRejected
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ CERTIFICATE_HOSTS: Final = ("api.paypal.com", "api.sandbox.paypal.com")
 
 _CERTIFICATE_URL: Final = re.compile(r"https://([a-z0-9.-]{1,253})(?::443)?/[A-Za-z0-9._~/-]{0,256}\Z")
 _SIGNER_NAME: Final = re.compile(r"(?:[a-z0-9-]+\.)+paypal\.com\Z")
-_CAPTURE_LINK: Final = re.compile(r"/captures/([A-Za-z0-9-]+)\Z")
 
 
 def verify(request: SignedRequest) -> list[Notification]:
@@ -143,18 +143,6 @@ def _payment_ref(resource: Any) -> str | None:
     return (
         text_at(resource, "supplementary_data", "related_ids", "order_id")
         or text_at(resource, "disputed_transactions", 0, "seller_transaction_id")
-        or _refunded_capture(value_at(resource, "links"))
+        or linked(value_at(resource, "links"), "up", "captures")
         or text_at(resource, "id")
     )
-
-
-def _refunded_capture(links: Any) -> str | None:
-    """Return the capture's id from the link `up`; a capture's own `up` leads to an order or authorization."""
-    for link in links if isinstance(links, list) else ():
-        capture = _CAPTURE_LINK.search(text_at(link, "href") or "")
-        if capture and text_at(link, "rel") == "up":
-            return capture[1]
-    return None
-
-
-PROVIDER = Provider(name="paypal", verify=verify)

@@ -1,0 +1,215 @@
+"""One account's API at a provider: its credentials, its pace, its breaker and its access token."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import structlog
+
+import providers
+from providers.core.refetch import Answer, ApiRequest, Credentials, Denied, Fetched, Gone, Later, Refetch
+from runtime.breaker import Breaker
+from runtime.http import HttpAnswer, HttpRequest, HttpUnavailableError, need_available
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import SecretStr
+
+    from runtime.http import HttpClient
+    from runtime.settings import AccountSettings, Settings
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The API answered with the payment: `body` is its own bytes."""
+
+    fetched: Fetched
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No later try will do better, unless somebody changes something; `error` says what."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A later try may do better. `after_seconds` is what the API asked for, or None."""
+
+    error: str
+    after_seconds: float | None = None
+
+
+Outcome = Answered | Refused | Again
+
+
+def judge(said: Answer, answer: HttpAnswer, host: str) -> Outcome:
+    """Say what an answer comes to; `said` is what the provider's file reads in it. Pure.
+
+    Raises HttpUnavailableError for a status that tells that the API is not well.
+    """
+    if isinstance(said, Fetched):
+        return Answered(said, answer.body)
+    if said is Later.NOT_NOW:
+        return Again(f"{host} has no outcome yet")
+    if said is None:
+        need_available(answer, host)
+        said = _SAID_BY_STATUS.get(answer.status)
+    if said is Gone.GONE:
+        return Refused(f"{host} does not know this payment ({answer.status})")
+    if said is Denied.DENIED:
+        return Refused(f"{host} refuses the credentials ({answer.status}); check the provider's api_ settings")
+    if answer.status == HTTPStatus.OK:
+        return Again(f"{host} answered with something else than this payment")
+    return Refused(f"{host} refuses the request ({answer.status})")
+
+
+_SAID_BY_STATUS: Final[dict[int, Gone | Denied]] = {
+    HTTPStatus.NOT_FOUND: Gone.GONE,
+    HTTPStatus.GONE: Gone.GONE,
+    HTTPStatus.UNAUTHORIZED: Denied.DENIED,
+    HTTPStatus.FORBIDDEN: Denied.DENIED,
+}
+
+
+class Pace:
+    """Spreads calls: at most so many a second."""
+
+    def __init__(self, per_second: float) -> None:
+        self._interval = 1 / per_second
+        self.free_at = 0.0
+
+    async def wait(self) -> None:
+        """Wait for this call's turn."""
+        now = time.monotonic()
+        mine = max(now, self.free_at)
+        self.free_at = mine + self._interval
+        await asyncio.sleep(mine - now)
+
+
+class Api:
+    """Asks one account's API; see `ask`."""
+
+    def __init__(
+        self,
+        source: tuple[str, str],
+        refetch: Refetch,
+        credentials: Credentials,
+        settings: Settings,
+        client: HttpClient,
+    ) -> None:
+        limits = settings.dispatcher
+        self.provider, self.account = source
+        self.breaker = Breaker(limits.breaker_seconds, limits.breaker_failures_max)
+        self._refetch = refetch
+        self._credentials = credentials
+        self._token_margin_seconds = settings.refetch.token_margin_seconds
+        self._client = client
+        self._pace = Pace(settings.refetch.requests_per_second_max)
+        self._host = urlsplit(credentials.base_url).netloc
+        self._token, self._token_until = "", 0.0
+
+    def ready(self, now: float) -> bool:
+        """Tell whether a call could leave now: the API is well, and its pace allows one."""
+        return self.breaker.would_allow(now) and self._pace.free_at <= now
+
+    async def ask(self, ref: str, unix_seconds: float) -> Outcome | None:
+        """Ask for one payment; None where another call is finding out whether the API is well again."""
+        if not self.breaker.allows(time.monotonic()):
+            return None
+        try:
+            outcome = await self._ask(ref, unix_seconds)
+        except HttpUnavailableError as error:
+            self._note_failure(error.retry_after_seconds)
+            return Again(str(error), error.retry_after_seconds)
+        except BaseException:
+            self.breaker.abandoned(time.monotonic())
+            raise
+        self.breaker.succeeded()
+        return outcome
+
+    async def _ask(self, ref: str, unix_seconds: float) -> Outcome:
+        """Call once; a token that was granted before may have been revoked, so a refusal of it is tried again."""
+        granted_before = self._token_until > time.monotonic()
+        refusal = await self._authorize()
+        if refusal is not None:
+            return refusal
+        request = self._refetch.request(ref, replace(self._credentials, token=self._token), unix_seconds)
+        if request is None:
+            return Refused(f"the API of {self.provider} can't be asked about this reference")
+        answer = await self._send(request)
+        said = self._refetch.answer(ref, answer.status, answer.body)
+        if granted_before and (said is Denied.DENIED or answer.status == HTTPStatus.UNAUTHORIZED):
+            self._token_until = 0.0
+            return Again(f"{self._host} takes the access token no longer")
+        return judge(said, answer, self._host)
+
+    async def _authorize(self) -> Refused | None:
+        """Get an access token where the API wants one and there is none that lives on."""
+        grant = self._refetch.grant
+        if grant is None or self._token_until > time.monotonic():
+            return None
+        answer = need_available(await self._send(grant.request(self._credentials)), self._host)
+        read = grant.read(answer.body) if answer.status == HTTPStatus.OK else None
+        if read is None:
+            return Refused(f"{self._host} grants no access token: {answer.status}; check the provider's api_ settings")
+        self._token = read[0]
+        self._token_until = time.monotonic() + max(read[1] - self._token_margin_seconds, 0.0)
+        return None
+
+    async def _send(self, request: ApiRequest) -> HttpAnswer:
+        await self._pace.wait()
+        return await self._client.send(HttpRequest(request.method, request.url, request.headers, request.body))
+
+    def _note_failure(self, retry_after_seconds: float | None) -> None:
+        now = time.monotonic()
+        self.breaker.failed(now)
+        if retry_after_seconds is not None:
+            self.breaker.rest(now, retry_after_seconds)
+
+
+def open_apis(settings: Settings, client: HttpClient) -> dict[tuple[str, str], Api]:
+    """Return the APIs that are configured, by provider and account (lower case, "" is the provider's own)."""
+    apis = {}
+    for provider, account, configured in _accounts(settings):
+        found = providers.find(provider)
+        if found is None or found.refetch is None or configured.api_key is None:
+            continue
+        credentials = _credentials(configured, found.refetch.base_url)
+        missing = [name for name in found.refetch.needs if not getattr(credentials, name)]
+        if missing:
+            log.error("refetch_not_configured", provider=provider, account=account, missing=missing)
+            continue
+        apis[provider, account] = Api((provider, account), found.refetch, credentials, settings, client)
+    return apis
+
+
+def _accounts(settings: Settings) -> Iterator[tuple[str, str, AccountSettings]]:
+    for name, provider in settings.providers.items():
+        yield name.lower(), "", provider
+        for account, configured in provider.accounts.items():
+            yield name.lower(), account.lower(), configured
+
+
+def _credentials(configured: AccountSettings, base_url: str) -> Credentials:
+    return Credentials(
+        base_url=(configured.api_base_url or base_url).rstrip("/"),
+        key=_reveal(configured.api_key),
+        secret=_reveal(configured.api_secret),
+        merchant=configured.api_merchant or "",
+        pass_key=_reveal(configured.api_pass_key),
+    )
+
+
+def _reveal(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()

@@ -1,0 +1,121 @@
+"""The refetch desk: reads payments again at the providers' APIs and spools the answers like any event.
+
+A row of `refetches` is claimed, its try counted and its next one put off, before the call: a crash tries again. The
+answer becomes one record of `payments.webhooks` in the spool, in the transaction that marks the row done; its event id
+is its digest, so an answer that says nothing new is a duplicate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from consumer.dispatcher.apis import Again, Answered, Api, Refused
+from consumer.dispatcher.worker import CALLS_PART, GuardedRows, pause_seconds
+from schemas import topics
+from schemas.record import Attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from consumer.dispatcher.apis import Outcome
+    from consumer.dispatcher.worker import Row
+    from runtime.clock import Clock
+    from runtime.lease import Lease
+    from runtime.settings import Settings
+
+log = structlog.get_logger()
+
+ERROR_LENGTH_MAX: Final = 500
+EVENT_ID_PREFIX: Final = "refetch:"
+
+
+class RefetchDesk:
+    """Claims one refetch a turn; see `worker.Desk`."""
+
+    name = "refetch"
+
+    def __init__(
+        self, rows: GuardedRows, apis: Mapping[tuple[str, str], Api], settings: Settings, clock: Clock
+    ) -> None:
+        self._rows = rows
+        self._apis = apis
+        self._limits = settings.refetch
+        self._claim_seconds = settings.dispatcher.claim_seconds
+        self._breaker_seconds = settings.dispatcher.breaker_seconds
+        self._clock = clock
+
+    async def turn(self, lease: Lease) -> bool:
+        """Read one payment again; False where nothing is due that could be asked now."""
+        now = time.monotonic()
+        ready = [source for source, api in self._apis.items() if api.ready(now)]
+        if not ready:
+            return False
+        columns = [provider for provider, _ in ready], [account for _, account in ready]
+        row = await self._rows.fetch_one(lease, "claim_refetch", *columns, self._claim_seconds)
+        if row is None:
+            return False
+        api = self._apis[row["provider"], row["account"].lower()]
+        outcome = await self._ask(api, row["ref"])
+        await self._settle(lease, row, outcome)
+        self._tell(row, outcome, time.monotonic() - now)
+        return True
+
+    async def _ask(self, api: Api, ref: str) -> Outcome | None:
+        try:
+            async with asyncio.timeout(self._claim_seconds * CALLS_PART):
+                return await api.ask(ref, self._clock.now())
+        except TimeoutError:
+            return Again(f"no answer in {self._claim_seconds * CALLS_PART:g} s")
+
+    async def _settle(self, lease: Lease, row: Row, outcome: Outcome | None) -> None:
+        claim = row["id"], row["attempts"]
+        match outcome:
+            case None:
+                await self._rows.fetch_one(lease, "retry_refetch", *claim, self._breaker_seconds, None, 1)
+            case Answered():
+                record = _record(row, outcome, self._clock.now())
+                await self._rows.fetch_one(lease, "settle_refetch", *claim, row["updated_at"], *record)
+            case Again() if row["attempts"] < self._limits.attempts_max:
+                pause = max(self._pause(row["attempts"]), outcome.after_seconds or 0.0)
+                error = outcome.error[:ERROR_LENGTH_MAX]
+                await self._rows.fetch_one(lease, "retry_refetch", *claim, pause, error, 0)
+            case Again() | Refused():
+                error = outcome.error[:ERROR_LENGTH_MAX]
+                await self._rows.fetch_one(lease, "fail_refetch", *claim, row["updated_at"], error)
+
+    def _pause(self, attempts: int) -> float:
+        return pause_seconds(attempts, self._limits.backoff_initial_seconds, self._limits.backoff_max_seconds)
+
+    def _tell(self, row: Row, outcome: Outcome | None, seconds: float) -> None:
+        """Write the canonical line of one refetch."""
+        failed = isinstance(outcome, Refused) or (
+            isinstance(outcome, Again) and row["attempts"] >= self._limits.attempts_max
+        )
+        (log.error if failed else log.info)(
+            "refetch_failed" if failed else "refetch",
+            refetch=row["id"],
+            provider=row["provider"],
+            account=row["account"],
+            attempts=row["attempts"],
+            outcome=type(outcome).__name__.lower() if outcome else "put_back",
+            error=getattr(outcome, "error", None),
+            seconds=round(seconds, 3),
+        )
+
+
+def _record(row: Row, answered: Answered, now: float) -> tuple[str, bytes, bytes, list[bytes], list[bytes]]:
+    """Return the answer as a row of the spool: topic, key, value, header names, header values."""
+    attributes = Attributes(
+        source="/".join(filter(None, (row["provider"], row["account"]))),
+        event_id=EVENT_ID_PREFIX + hashlib.sha256(answered.body).hexdigest(),
+        kind=answered.fetched.kind,
+        received_at=now,
+    )
+    names, values = zip(*attributes.to_headers(), strict=True)
+    key = answered.fetched.ref.encode()
+    return topics.WEBHOOKS.name, key, answered.body, [name.encode() for name in names], list(values)

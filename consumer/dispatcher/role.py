@@ -1,0 +1,176 @@
+"""The dispatcher as a process: takes the lease, runs the desks' workers under it, tells the probe how they fare."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from consumer.dispatcher.apis import open_apis
+from consumer.dispatcher.refetch import RefetchDesk
+from consumer.dispatcher.sms import SmsDesk
+from consumer.dispatcher.twilio import TwilioSender
+from consumer.dispatcher.worker import GuardedRows, Health, pause_seconds, work
+from runtime.breaker import Breaker
+from runtime.clock import SystemClock
+from runtime.http import HttpClient
+from runtime.lease import Leader, PostgresLeases, holder_name, wait_for_event
+from runtime.postgres import OUTAGE_ERRORS, open_pool
+from runtime.sql import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+
+    from consumer.dispatcher.apis import Api
+    from consumer.dispatcher.worker import Desk
+    from runtime.health import Probe
+    from runtime.lease import Lease
+    from runtime.postgres import Pool
+    from runtime.settings import Settings
+
+log = structlog.get_logger()
+
+LEASE_NAME: Final = "dispatcher"
+LEASE_PART: Final = 0.9
+"""Part of `lease_seconds` that the lease is taken for: with the successor's pause between two looks it makes one."""
+TURN_PART: Final = 0.65
+"""Part of `claim_seconds` that a turn may take: half of it is for calls, the rest for Postgres."""
+EXTRA_CONNECTIONS: Final = 2
+"""Connections beside the workers': the lease's and the reporter's."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the probe shows: one health a worker, and why the role does not start."""
+
+    workers: dict[str, Health] = field(default_factory=dict)
+    waiting: str | None = None
+
+
+async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
+    """Dispatch until `stop`: then finish what is in hand, give the lease back and return. Waits out a Postgres away."""
+    watch = Watch()
+    watch_health(probe, watch, settings)
+    pool = await _open_when_there(settings, stop, watch)
+    if pool is None:
+        return
+    try:
+        async with HttpClient(settings.http) as client:
+            apis = open_apis(settings, client)
+            desks = open_desks(settings, pool, client, apis)
+            leader = Leader(
+                PostgresLeases(pool), LEASE_NAME, holder_name(), settings.dispatcher.lease_seconds * LEASE_PART
+            )
+            reporter = asyncio.ensure_future(_report(probe, pool, leader, apis, settings))
+            try:
+                await leader.run(stop, lambda lease, ending: dispatch(desks, settings, watch, lease, ending))
+            finally:
+                reporter.cancel()
+                await asyncio.gather(reporter, return_exceptions=True)
+    finally:
+        await _close(pool, settings.postgres.connect_timeout_seconds)
+
+
+def open_desks(
+    settings: Settings, pool: Pool, client: HttpClient, apis: Mapping[tuple[str, str], Api]
+) -> dict[str, Desk]:
+    """Return one desk a worker, by the worker's name; a desk that nothing is configured for has none."""
+    rows, limits = GuardedRows(pool, settings.postgres.connect_timeout_seconds), settings.dispatcher
+    desks: dict[str, Desk] = {}
+    if apis:
+        refetch = RefetchDesk(rows, apis, settings, SystemClock())
+        desks |= {f"refetch-{number}": refetch for number in range(settings.refetch.workers)}
+    if settings.sms.twilio.configured:
+        breaker = Breaker(limits.breaker_seconds, limits.breaker_failures_max)
+        sms = SmsDesk(rows, TwilioSender(settings, client), breaker, settings)
+        desks |= {f"sms-{number}": sms for number in range(settings.sms.workers)}
+    log.info("desks_open", workers=sorted(desks), apis=["/".join(filter(None, source)) for source in sorted(apis)])
+    return desks
+
+
+async def dispatch(
+    desks: Mapping[str, Desk], settings: Settings, watch: Watch, lease: Lease, ending: asyncio.Event
+) -> None:
+    """Run all workers under one lease; the first one to find it lost ends them all."""
+    watch.workers = {name: Health(name) for name in desks}
+    works: list[Coroutine[None, None, object]] = [
+        work(desk, lease, ending, settings.dispatcher, watch.workers[name]) for name, desk in desks.items()
+    ]
+    tasks = [asyncio.ensure_future(task) for task in (*works, ending.wait())]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        watch.workers = {}
+
+
+async def _open_when_there(settings: Settings, stop: asyncio.Event, watch: Watch) -> Pool | None:
+    """Open the role's own pool, waiting out outages; None when `stop` came first."""
+    limits, failures = settings.dispatcher, 0
+    connections = settings.refetch.workers + settings.sms.workers + EXTRA_CONNECTIONS
+    while not stop.is_set():
+        try:
+            pool = await open_pool(settings.postgres, role="dispatcher", connections=connections)
+        except OUTAGE_ERRORS as error:
+            failures += 1
+            watch.waiting = f"Postgres is away: {type(error).__name__}"
+            log.warning("dispatcher_waits", error=watch.waiting, failures_in_row=failures)
+            pause = pause_seconds(failures, limits.backoff_initial_seconds, limits.backoff_max_seconds)
+            await wait_for_event(stop, pause)
+        else:
+            watch.waiting = None
+            return pool
+    return None
+
+
+def watch_health(probe: Probe, watch: Watch, settings: Settings) -> None:
+    """Let the probe ask the workers: unready is one that fails, stuck is one whose turn does not end at all."""
+
+    def unready() -> str | None:
+        reasons = [watch.waiting, *(worker.failure for worker in watch.workers.values())]
+        return "; ".join(reason for reason in reasons if reason) or None
+
+    def stuck() -> str | None:
+        longest = max(settings.role.stalled_after_seconds, settings.dispatcher.claim_seconds * TURN_PART)
+        silent = {worker.name: time.monotonic() - worker.ended_at for worker in watch.workers.values()}
+        late = [f"{name} for {seconds:.0f} s" for name, seconds in silent.items() if seconds > longest]
+        return f"no turn has ended: {', '.join(late)}" if late else None
+
+    probe.unready, probe.stuck = unready, stuck
+
+
+async def _report(
+    probe: Probe, pool: Pool, leader: Leader, apis: Mapping[tuple[str, str], Api], settings: Settings
+) -> None:
+    """Keep the probe's state and figures current; say once which refetches wait for a key that is not configured."""
+    sources, told = ([provider for provider, _ in apis], [account for _, account in apis]), None
+    while True:
+        if probe.state != "stopping":
+            probe.state = "running"
+        probe.facts["leading"] = leader.leading
+        try:
+            row = await pool.fetchrow(statement("consumer.dispatcher", "count_waiting"), *sources)
+        except OUTAGE_ERRORS:
+            row = None
+        if row is not None:
+            probe.facts["waiting"] = {"refetches": row["refetches"], "sms": row["sms"]}
+            if row["without_key"] and row["without_key"] != told:
+                told = row["without_key"]
+                log.error("refetch_without_key", sources=told, advice="set RATCHET_PROVIDERS__<NAME>__API_KEY")
+        await asyncio.sleep(settings.dispatcher.report_interval_seconds)
+
+
+async def _close(pool: Pool, within_seconds: float) -> None:
+    """Close the pool; a Postgres that does not answer is left alone."""
+    try:
+        async with asyncio.timeout(within_seconds):
+            await pool.close()
+    except OUTAGE_ERRORS:
+        pool.terminate()

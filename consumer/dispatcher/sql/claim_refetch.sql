@@ -1,0 +1,19 @@
+-- $1 providers and $2 accounts that can be asked now, $3 seconds the claim holds: a crash lets it be tried again then.
+-- updated_at is the claim's mark: whoever asks again while the answer is on its way changes it.
+with due as (
+    select id
+    from refetches
+    where status = 'queued'
+        and next_attempt_at <= clock_timestamp()
+        and (provider, lower(account)) in (select * from unnest($1::text[], $2::text[]))
+    order by next_attempt_at
+    limit 1
+    for update skip locked
+)
+update refetches
+set attempts = attempts + 1,
+    next_attempt_at = clock_timestamp() + make_interval(secs => $3),
+    updated_at = clock_timestamp()
+from due
+where refetches.id = due.id
+returning refetches.id, provider, account, ref, attempts, updated_at

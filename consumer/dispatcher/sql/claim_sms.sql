@@ -1,0 +1,22 @@
+-- $1 seconds the claim holds. A row that is found `sending` was claimed by one that ended without a word.
+-- A payment that was merged tells the figures of the one that survived.
+with due as (
+    select id
+    from sms_transactions
+    where status in ('queued', 'sending') and next_attempt_at <= clock_timestamp()
+    order by next_attempt_at
+    limit 1
+    for update skip locked
+), claimed as (
+    update sms_transactions as message
+    set status = 'sending',
+        attempts = attempts + 1,
+        next_attempt_at = clock_timestamp() + make_interval(secs => $1)
+    from due
+    where message.id = due.id
+    returning message.id, message.payment_id, message.to_number, message.template, message.attempts, message.created_at
+)
+select claimed.*, said.currency, said.amount, said.authorized, said.captured, said.refunded
+from claimed
+join payments as own on own.id = claimed.payment_id
+join payments as said on said.id = coalesce(own.merged_into, own.id)

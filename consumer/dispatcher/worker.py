@@ -1,0 +1,110 @@
+"""The loop of one worker: do one thing, then the next; wait when there is none or Postgres is away.
+
+`turn` of a desk is one pass without any waiting for work; the loop decides when the next one comes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from runtime.lease import guard, wait_for_event
+from runtime.postgres import OUTAGE_ERRORS, TWIN_ERRORS
+from runtime.retry import delays
+from runtime.sql import statement
+from schemas.errors import LeaseLostError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    import asyncpg
+
+    from runtime.lease import Lease
+    from runtime.postgres import Pool
+    from runtime.settings import DispatcherSettings
+
+    Row = asyncpg.Record
+
+log = structlog.get_logger()
+
+
+CALLS_PART: Final = 0.5
+"""Part of `claim_seconds` that all calls of one try may take, so that they are over before the claim expires."""
+
+
+class Desk(Protocol):
+    """Does one kind of work, one thing a turn."""
+
+    name: str
+
+    async def turn(self, lease: Lease) -> bool:
+        """Claim one thing, do it and settle it; False where nothing is due. Raises LeaseLostError."""
+        ...
+
+
+@dataclass(slots=True)
+class Health:
+    """What a worker tells of itself. `ended_at` is when its last turn ended, well or not (monotonic seconds)."""
+
+    name: str
+    ended_at: float = field(default_factory=time.monotonic)
+    failure: str | None = None
+    failures_in_row: int = 0
+
+    def succeeded(self) -> None:
+        """Note a turn that ended well."""
+        self.ended_at, self.failure, self.failures_in_row = time.monotonic(), None, 0
+
+    def failed(self, reason: str) -> None:
+        """Note a turn that did not."""
+        self.ended_at, self.failure = time.monotonic(), reason
+        self.failures_in_row += 1
+
+
+def pause_seconds(tries: int, initial_seconds: float, max_seconds: float) -> float:
+    """Return how long to wait after so many tries (from 1 on): exponential, capped, jittered."""
+    return next(islice(delays(initial_seconds, max_seconds), tries - 1, None))
+
+
+async def work(desk: Desk, lease: Lease, ending: asyncio.Event, limits: DispatcherSettings, health: Health) -> None:
+    """Take turns until `ending`; an outage is waited out, a lost lease is raised."""
+    health.ended_at = time.monotonic()
+    while not ending.is_set():
+        try:
+            busy = await desk.turn(lease)
+        except LeaseLostError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one desk's trouble must not stop the other
+            await _recover(error, ending, limits, health)
+        else:
+            health.succeeded()
+            if not busy:
+                await wait_for_event(ending, limits.poll_interval_seconds)
+
+
+async def _recover(error: Exception, ending: asyncio.Event, limits: DispatcherSettings, health: Health) -> None:
+    """Say what failed and wait; what was claimed comes again when its claim expires."""
+    foreseen = isinstance(error, OUTAGE_ERRORS + TWIN_ERRORS)
+    health.failed(f"{health.name}: {type(error).__name__}")
+    tell = log.warning if foreseen else log.error
+    tell("dispatch_failed", desk=health.name, error=type(error).__name__, exc_info=not foreseen)
+    pause = pause_seconds(health.failures_in_row, limits.backoff_initial_seconds, limits.backoff_max_seconds)
+    await wait_for_event(ending, pause)
+
+
+class GuardedRows:
+    """Runs a desk's statements, each in a transaction of its own that a lost lease refuses."""
+
+    def __init__(self, pool: Pool, connect_timeout_seconds: float) -> None:
+        self._pool = pool
+        self._timeout_seconds = connect_timeout_seconds
+
+    async def fetch_one(self, lease: Lease, name: str, *arguments: object) -> Row | None:
+        """Run one statement of this room; raise LeaseLostError, and write nothing, where the lease is another's."""
+        async with self._pool.acquire(timeout=self._timeout_seconds) as connection, connection.transaction():
+            await guard(connection, lease)
+            return await connection.fetchrow(statement("consumer.dispatcher", name), *arguments)

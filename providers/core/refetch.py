@@ -1,0 +1,139 @@
+"""Reading a payment again at the provider's API: the pure half, as a provider's file describes it.
+
+A hint that nobody signed moves nothing; what the provider's API answers does. A provider's file says how its API is
+asked (`request`), which answers are an event (`answer`), and what such an event means (`interpret`), in facts with the
+same keys as those of its webhooks, so that both fold to one row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from providers.core.reading import read_json, value_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from schemas.facts import Meaning
+
+KIND_PREFIX: Final = "refetch."
+"""Kinds of the events that a refetch makes: `refetch.<object>`; no provider names its own events so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What an account's owner configured for the provider's API. `token` is the granted one where the API wants one.
+
+    `base_url` has no trailing slash. A `repr` shows no secret.
+    """
+
+    base_url: str
+    key: str = field(repr=False)
+    secret: str = field(default="", repr=False)
+    merchant: str = ""
+    pass_key: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """One call of an API. A `repr` shows neither headers nor body, which hold credentials."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The answer is the payment: `object` names what it is, `ref` is the reference that keys its events."""
+
+    object: str
+    ref: str
+
+    @property
+    def kind(self) -> str:
+        """The kind of the event that the answer makes."""
+        return KIND_PREFIX + self.object
+
+
+class Later(Enum):
+    """The API is well and knows the payment, but has no outcome to tell yet."""
+
+    NOT_NOW = "not_now"
+
+
+class Gone(Enum):
+    """The API does not know the payment, whatever status it says so with."""
+
+    GONE = "gone"
+
+
+class Denied(Enum):
+    """The API refuses the credentials or the access token, whatever status it says so with."""
+
+    DENIED = "denied"
+
+
+Answer = Fetched | Later | Gone | Denied | None
+"""What an answer says; None leaves it to its HTTP status, or says that it is not what was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """How an access token is got: `request` asks for it, `read` finds (token, seconds it lives) in the answer."""
+
+    request: Callable[[Credentials], ApiRequest]
+    read: Callable[[bytes], tuple[str, float] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Refetch:
+    """A provider's API as the dispatcher uses it. All functions are pure.
+
+    `base_url` is the provider's public one. `needs` names the fields of `Credentials` beside the key that must be set.
+    `request` takes (reference, credentials, unix seconds) and returns None for a reference that the API can't be asked
+    about. `answer` takes (reference, status, body). `interpret` takes (kind, body), kinds being those of `Fetched`, and
+    raises UninterpretableError and nothing else.
+    """
+
+    base_url: str
+    request: Callable[[str, Credentials, float], ApiRequest | None]
+    answer: Callable[[str, int, bytes], Answer]
+    interpret: Callable[[str, bytes], Meaning]
+    needs: tuple[str, ...] = ()
+    grant: Grant | None = None
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the headers of a call that is authorized by a bearer token (RFC 6750, section 2.1)."""
+    return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+
+
+def object_answer(name_field: str, object_of: Callable[[str], str | None]) -> Callable[[str, int, bytes], Answer]:
+    """Return the reader of an API whose answer is the object itself: its `name_field` and its `id` say which one.
+
+    `object_of` tells what a reference names.
+    """
+
+    def answer(ref: str, status: int, body: bytes) -> Answer:
+        value, name = read_json(body), object_of(ref)
+        asked_for = name is not None and value_at(value, name_field) == name and value_at(value, "id") == ref
+        return Fetched(name, ref) if name and asked_for and status == HTTPStatus.OK else None
+
+    return answer
+
+
+def joined(first: Meaning, *others: Meaning) -> Meaning:
+    """Return the first meaning with the references and the facts of the others."""
+    meanings = (first, *others)
+    return replace(
+        first,
+        refs=tuple(dict.fromkeys(ref for meaning in meanings for ref in meaning.refs)),
+        facts=tuple(dict.fromkeys(fact for meaning in meanings for fact in meaning.facts)),
+        opens=any(meaning.opens for meaning in meanings),
+    )

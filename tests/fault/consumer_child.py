@@ -1,0 +1,57 @@
+"""The consumer as a child process, with the faults that its environment asks for; never part of the product.
+
+FAULT_FATAL: the process ends, without a word, when it decodes a record whose value holds this text.
+FAULT_TRIP: interpreting such a record raises an error that nobody foresaw.
+FAULT_PROBE: a file that shows the probe's state, its reason and its figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from consumer import lane, role
+from consumer.decode import Event, decode
+from runtime.lifecycle import run_role
+from runtime.settings import load
+
+if TYPE_CHECKING:
+    from consumer.verdict import Dead
+    from runtime.health import Probe
+    from runtime.settings import Settings
+    from schemas.record import Record
+
+
+def faulty(record: Record) -> Event | Dead:
+    """Decode as the product does, unless the record is one of those."""
+    value = record.value or b""
+    if (fatal := os.environ.get("FAULT_FATAL")) and fatal.encode() in value:
+        os._exit(139)
+    if (trip := os.environ.get("FAULT_TRIP")) and trip.encode() in value:
+        raise ZeroDivisionError
+    return decode(record)
+
+
+async def show(probe: Probe, path: Path) -> None:
+    while True:
+        draft = path.with_suffix(".tmp")
+        draft.write_text(json.dumps({"state": probe.state, "stuck": probe.stuck(), "unready": probe.unready()}))
+        draft.replace(path)
+        await asyncio.sleep(0.05)
+
+
+async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
+    showing = asyncio.ensure_future(show(probe, Path(os.environ["FAULT_PROBE"])))
+    try:
+        await role.serve(settings, stop, probe)
+    finally:
+        showing.cancel()
+
+
+if __name__ == "__main__":
+    lane.decode = faulty
+    sys.exit(run_role("consumer", load(), serve))

@@ -1,0 +1,106 @@
+"""The consumer as a process on real brokers: settles, commits what is durable, drains, shares, loses nothing."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from consumer_stage import Stage, stage
+from settling import broken_chains, intent, lives, until, webhook, wrong_payments
+
+from schemas.topics import INTENTS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from conftest import Database
+
+    from runtime.stack import Endpoints
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def scene(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with stage(stack.kafka, database, tmp_path) as made:
+        yield made
+
+
+async def test_what_is_on_the_topics_is_settled_committed_and_drained(scene: Stage) -> None:
+    expected = lives(60)
+    events = [event for life in expected for event in life.events()]
+    random.Random(1).shuffle(events)
+    promised = uuid.uuid4()
+    await scene.publish([*events, *events[::7], webhook("payment.created", "x")._replace(value=b"\xff", key=None)])
+    await scene.publish([intent(promised, provider_ref=expected[0].payment, amount=expected[0].amount)], INTENTS.name)
+    child = scene.spawn()
+    books = await scene.until_settled(len(events) + 2)
+    await scene.until_no_lag()
+    assert child.health() == {"state": "running", "stuck": None, "unready": None}
+    assert await child.terminate() == 0
+    assert wrong_payments(books, expected) == []
+    assert books.by_ref[expected[0].payment]["id"] == promised
+    assert [row["reason"] for row in books.letters] == ["undecodable"]
+    assert (books.parked, broken_chains(books)) == ([], [])
+    assert await scene.members() == [], "it left the group"
+    assert await scene.count("consumer_marks") == 0, "a clean end leaves no mark"
+
+
+async def test_a_stop_under_load_commits_only_what_is_durable(scene: Stage) -> None:
+    """Everything below the committed offset is in the books, and a second start settles the rest once."""
+    expected = lives(300)
+    events = [event for life in expected for event in life.events()]
+    await scene.publish(events)
+    child = scene.spawn(limits={"batch_records_max": 40})
+    await scene.until_settled(80)
+    assert await child.terminate() == 0
+    stopped = await scene.books()
+    assert len(stopped.claims) + len(stopped.parked) < len(events), "it was stopped under load"
+    lag = await scene.lag()
+    assert lag >= len(events) - len(stopped.claims) - len(stopped.parked)
+    scene.spawn()
+    books = await scene.until_settled(len(events))
+    await scene.until_no_lag()
+    assert (wrong_payments(books, expected), broken_chains(books), books.letters) == ([], [], [])
+    assert len(books.claims) == len(set(books.claims)) == len(events)
+
+
+async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled(scene: Stage) -> None:
+    expected = lives(400)
+    events = [event for life in expected for event in life.events()]
+    random.Random(2).shuffle(events)
+    third = len(events) // 3
+    first = scene.spawn(limits={"batch_records_max": 50})
+    await scene.publish(events[:third])
+    await scene.until_settled(50)
+    second = scene.spawn(limits={"batch_records_max": 50})
+    await scene.publish(events[third : 2 * third])
+
+    async def both_work() -> bool:
+        return len(await scene.members()) == 2 and bool(second.lines("partitions_assigned"))
+
+    await until(both_work, "two members share the partitions")
+    await scene.publish(events[2 * third :])
+    assert await first.terminate() == 0
+    books = await scene.until_settled(len(events))
+    await scene.until_no_lag()
+    assert (wrong_payments(books, expected), broken_chains(books), books.letters) == ([], [], [])
+    assert len(books.claims) == len(set(books.claims)) == len(events)
+    assert second.lines("batch_settled")
+
+
+async def test_the_consumer_waits_for_brokers_that_are_away_at_its_start(scene: Stage, tmp_path: Path) -> None:
+    """Nobody listens at these addresses; it says so, goes on asking, and stops when told to."""
+    away = Stage(
+        "127.0.0.1:1", scene.database._replace(dsn="postgresql://ratchet:x@127.0.0.1:1/x"), tmp_path, None, None, {}  # type: ignore[arg-type]
+    )
+    child = away.spawn()
+
+    async def says_so() -> bool:
+        return bool(child.lines("broker_away_at_start"))
+
+    await until(says_so, "the consumer says that a broker is away")
+    assert await child.terminate() == 0

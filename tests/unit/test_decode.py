@@ -1,0 +1,198 @@
+"""From a record to an event, or to a dead letter."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from events import INTENT_ID, intent, record, standard, understood
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.decode import Event, decode, identity
+from consumer.verdict import Dead
+from schemas.dead_letter import Reason
+from schemas.facts import Claim, Fact, FactKind, RefKind
+from schemas.topics import INTENTS, WEBHOOKS
+
+if TYPE_CHECKING:
+    from schemas.record import Record
+
+pytestmark = pytest.mark.unit
+
+CREATED = standard("payment.created")
+
+
+def with_header(one: Record, name: str, value: bytes) -> Record:
+    return replace(one, headers=(*one.headers, (name, value)))
+
+
+def reason(one: Record) -> Reason:
+    dead = decode(one)
+    assert isinstance(dead, Dead), dead
+    assert dead.message
+    return dead.reason
+
+
+def test_a_webhook_is_its_source_its_id_and_what_it_means() -> None:
+    event = understood(record("standard_webhooks/acme", "msg_1", "payment.created", CREATED.value))
+    assert (event.source, event.event_id, event.kind) == ("standard_webhooks/acme", "msg_1", "payment.created")
+    assert (event.provider, event.account) == ("standard_webhooks", "acme")
+    assert event.meaning.provider_ref == "pay_1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ce_source", b""),
+        ("ce_source", b"s" * 193),
+        ("ce_source", b"stripe\x00"),
+        ("ce_source", b"\xff"),
+        ("ce_source", b"acme_pay"),
+        ("ce_source", b"core"),
+        ("ce_source", b"/acme"),
+        ("ce_source", b"p" * 65 + b"/a"),
+        ("ce_source", b"stripe/" + b"a" * 65),
+        ("ce_id", b""),
+        ("ce_id", b"i" * 401),
+        ("ce_id", b"\xff"),
+        ("ce_type", b"k" * 256),
+        ("ce_type", b"unknown"),
+        ("ce_type", b"payment.captured"),
+    ],
+)
+def test_headers_that_cannot_be_used_make_a_letter(name: str, value: bytes) -> None:
+    assert reason(with_header(CREATED, name, value)) is Reason.UNDECODABLE
+
+
+def test_a_record_without_headers_is_a_letter() -> None:
+    assert reason(replace(CREATED, headers=())) is Reason.UNDECODABLE
+
+
+def test_a_record_without_a_value_is_a_letter() -> None:
+    assert reason(replace(CREATED, value=None)) is Reason.UNDECODABLE
+
+
+def test_an_unknown_kind_of_a_payment_family_is_a_letter_of_its_own() -> None:
+    assert reason(record("stripe", "1", "charge.teleported", {"type": "charge.teleported"})) is Reason.UNKNOWN_KIND
+
+
+def test_an_exception_that_nobody_foresaw_is_a_letter_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    import providers
+
+    broken = replace(providers.find("stripe"), interpret=lambda *_: {}["x"])  # type: ignore[type-var]
+    monkeypatch.setattr(providers, "find", lambda _: broken)
+    assert reason(record("stripe", "1", "x", {})) is Reason.UNEXPECTED
+
+
+def test_a_provider_that_says_nothing_of_payments_is_an_event_without_facts() -> None:
+    event = understood(record("github", "1", "push", b"not even json"))
+    assert (event.meaning.refs, event.meaning.facts) == ((), ())
+
+
+def test_an_event_that_names_no_kind_is_a_letter() -> None:
+    assert reason(record("github", "1", "unknown", {})) is Reason.UNDECODABLE
+
+
+def test_identity_tells_what_can_be_stored() -> None:
+    assert identity(CREATED) == ("standard_webhooks", "msg_pay_1_payment.created_None_1000", "payment.created")
+    broken = with_header(with_header(CREATED, "ce_id", b"\xff"), "ce_type", b"a\x00")
+    assert identity(broken) == ("standard_webhooks", None, None)
+
+
+# --- intents -----------------------------------------------------------------------------------------------------
+
+
+def test_an_intent_opens_the_payment_that_was_promised() -> None:
+    event = understood(intent(reference="ORD-1", provider_ref="pay_1", capture="automatic", account="acme"))
+    assert (event.source, event.event_id, event.kind) == ("intents/shop", f"{INTENT_ID}:create", "intent.create")
+    assert (event.provider, event.account) == ("standard_webhooks", "acme")
+    meaning = event.meaning
+    assert [ref.kind for ref in meaning.refs] == [RefKind.ID, RefKind.PAYMENT, RefKind.REFERENCE]
+    assert meaning.facts == (
+        Fact(FactKind.TERMS, "amount", "intent", 1000),
+        Fact(FactKind.MODE, "capture", "automatic"),
+        Fact(FactKind.PROGRESS, str(INTENT_ID), "created"),
+    )
+    assert (meaning.opens, meaning.claim) == (True, Claim(INTENT_ID, "shop", "ORD-1"))
+    assert (meaning.currency, meaning.amount, meaning.provider_ref) == ("EUR", 1000, "pay_1")
+
+
+def test_an_intent_published_without_headers_has_an_id_all_the_same() -> None:
+    create, capture = (replace(intent(command=command), headers=()) for command in ("create", "capture"))
+    assert understood(create).event_id == f"{INTENT_ID}:create"
+    assert understood(capture).event_id.startswith("sha256:")
+    assert len(understood(capture).event_id) == 7 + 64
+
+
+@pytest.mark.parametrize("command", ["capture", "cancel", "refund"])
+def test_a_command_names_its_payment_and_adds_nothing(command: str) -> None:
+    event = understood(intent(command=command))
+    assert (event.provider, event.account, event.kind) == ("ratchet", "", f"intent.{command}")
+    assert [(ref.kind, ref.ref) for ref in event.meaning.refs] == [(RefKind.ID, str(INTENT_ID))]
+    assert (event.meaning.facts, event.meaning.opens, event.meaning.claim) == ((), False, None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount": 0},
+        {"amount": "1000"},
+        {"amount": 10**15 + 1},
+        {"amount": None},
+        {"currency": "eur"},
+        {"provider": "No Such"},
+        {"reference": ""},
+        {"reference": "a\x00b"},
+        {"reference": "a\nb"},
+        {"provider_ref": "x" * 256},
+        {"account": "\x07"},
+        {"account": "a" * 65},
+        {"capture": "later"},
+        {"phone": "012345"},
+        {"surprise": 1},
+    ],
+)
+def test_an_intent_that_is_not_valid_is_a_letter(changes: dict[str, Any]) -> None:
+    assert reason(intent(**changes)) is Reason.UNDECODABLE
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"{", b"[]", b'"x"', b"\xff", b'{"id":1}', b'{"id":"\\ud800"}', b"[" * 100_000, None],
+)
+def test_an_intent_that_is_no_record_of_ours_is_a_letter(value: bytes | None) -> None:
+    assert reason(replace(intent(), value=value)) is Reason.UNDECODABLE
+
+
+def test_a_letter_does_not_quote_the_values() -> None:
+    dead = decode(intent(phone="4111111111111111"))
+    assert isinstance(dead, Dead)
+    assert "phone" in dead.message
+    assert "4111" not in dead.message
+
+
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([WEBHOOKS.name, INTENTS.name]),
+    st.sampled_from(["stripe", "adyen", "standard_webhooks", "mpesa", "x"]),
+)
+def test_never_raises_for_any_bytes(value: bytes, topic: str, source: str) -> None:
+    found = decode(record(source, "1", "payment.created", value, topic=topic))
+    assert isinstance(found, Event | Dead)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "type", "data", "object"]), inner)
+        ),
+    )
+)
+def test_never_raises_for_any_json(body: Any) -> None:
+    value = json.dumps(body).encode()
+    for source, kind in (("stripe", "charge.refunded"), ("adyen", "CAPTURE"), ("standard_webhooks", "refund.pending")):
+        assert isinstance(decode(record(source, "1", kind, value)), Event | Dead)

@@ -1,0 +1,253 @@
+"""The connection's deadlines and bounds, on a fake transport and a loop whose time the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from producers.ingress import receipt
+
+pytestmark = pytest.mark.unit
+
+BOUNDS = receipt.ReceiptBounds(
+    deadline_seconds=10, head_bytes_max=200, linger_seconds=2, connections_max=2, retry_after_seconds=3
+)
+GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+
+
+class FakeTransport(asyncio.Transport):
+    """Keeps what is written; closes at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+        self.half_closed = False
+
+    def write(self, data: Any) -> None:
+        assert not self.closed
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.half_closed = True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class HeldLoop:
+    """A loop whose timers go off when the test says so; tasks are real."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[tuple[float, Any, list[bool]]] = []
+
+    def create_task(self, work: Any) -> Any:
+        return asyncio.get_running_loop().create_task(work)
+
+    def call_later(self, seconds: float, callback: Any) -> Any:
+        cancelled = [False]
+        self.timers.append((self.now + seconds, callback, cancelled))
+
+        class Handle:
+            def cancel(self) -> None:
+                cancelled[0] = True
+
+        return Handle()
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        due = [timer for timer in self.timers if timer[0] <= self.now]
+        self.timers = [timer for timer in self.timers if timer[0] > self.now]
+        for _, callback, cancelled in due:
+            if not cancelled[0]:
+                callback()
+
+
+class Held:
+    """One protocol under test."""
+
+    def __init__(self, app: Any, state: ServerState | None = None) -> None:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, http=receipt.protocol_class(BOUNDS))
+        config.load()
+        self.loop = HeldLoop()
+        self.transport = FakeTransport()
+        self.state = state or ServerState()
+        self.protocol: Any = config.http_protocol_class(  # type: ignore[call-arg]
+            config=config, server_state=self.state, app_state={}, _loop=self.loop
+        )
+        self.protocol.connection_made(self.transport)
+
+    async def feed(self, *data: bytes) -> None:
+        for piece in data:
+            self.protocol.data_received(piece)
+            await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def answer_after_body(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    await answer(scope, receive, send)
+
+
+async def test_a_silent_connection_is_closed_without_a_word() -> None:
+    held = Held(answer)
+    held.loop.pass_time(9.9)
+    assert not held.transport.closed
+    held.loop.pass_time(0.2)
+    assert (held.transport.closed, held.transport.written) == (True, b"")
+
+
+async def test_a_dripped_head_gets_408_at_the_deadline_however_it_drips() -> None:
+    held = Held(answer)
+    for byte in GET[:9]:
+        await held.feed(bytes([byte]))
+        held.loop.pass_time(1)
+    held.loop.pass_time(1)
+    assert held.transport.written.startswith(b"HTTP/1.1 408 ")
+    assert held.transport.half_closed
+    assert not held.transport.closed
+    await held.feed(b"still talking")
+    held.loop.pass_time(2)
+    assert held.transport.closed
+
+
+async def test_the_deadline_starts_anew_with_each_request_and_rests_between() -> None:
+    held = Held(answer)
+    await held.feed(GET)
+    held.loop.pass_time(4)
+    await held.feed(b"G")
+    held.loop.pass_time(9)
+    await held.feed(GET[1:])
+    assert held.transport.written.count(b"HTTP/1.1 200 ") == 2
+    await held.feed(b"\r\n")
+    held.loop.pass_time(9.9)
+    await held.feed(b"\r\n")
+    assert not held.transport.closed
+    held.loop.pass_time(0.2)
+    assert held.transport.closed
+    assert held.transport.written.count(b"HTTP/1.1 ") == 2
+
+
+async def test_an_early_answer_lingers_over_the_unread_body_then_closes() -> None:
+    held = Held(answer)
+    await held.feed(POST + b"ab")
+    assert held.transport.written.startswith(b"HTTP/1.1 200 ")
+    assert held.transport.half_closed
+    await held.feed(b"cdGET /smuggled HTTP/1.1\r\n\r\n")
+    assert held.transport.written.count(b"HTTP/1.1 ") == 1
+    held.loop.pass_time(2)
+    assert held.transport.closed
+
+
+async def test_a_closing_answer_with_its_body_read_closes_at_once() -> None:
+    held = Held(answer_after_body)
+    await held.feed(POST.replace(b"Host: a", b"Connection: close"), b"abcd")
+    assert held.transport.closed
+    assert not held.transport.half_closed
+
+
+async def test_a_broken_request_behind_a_good_one_lets_it_be_answered_first() -> None:
+    held = Held(answer_after_body)
+    held.protocol.data_received(POST + b"abcd" + b"BROKEN\r\n\r\n")
+    assert held.transport.written == b""
+    await held.settle()
+    assert held.transport.written.startswith(b"HTTP/1.1 200 ")
+    assert held.transport.written.count(b"HTTP/1.1 ") == 1
+    assert held.transport.closed
+
+
+async def test_a_broken_body_behind_a_good_request_closes() -> None:
+    held = Held(answer_after_body)
+    chunked = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    held.protocol.data_received(POST + b"abcd" + chunked)
+    assert (held.transport.closed, held.transport.written) == (True, b"")
+    held.protocol.connection_lost(None)
+    await held.settle()
+
+
+async def test_a_dripped_head_behind_a_request_in_work_lets_it_be_answered_first() -> None:
+    release = asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await release.wait()
+        await answer(scope, receive, send)
+
+    held = Held(slow)
+    await held.feed(GET + b"GET /y HT")
+    held.loop.pass_time(11)
+    assert held.transport.written == b""
+    release.set()
+    await held.settle()
+    assert held.transport.written.startswith(b"HTTP/1.1 200 ")
+    assert held.transport.closed
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 300])
+async def test_a_head_over_its_bound_is_refused_however_it_comes(pieces: int) -> None:
+    held = Held(answer)
+    request = b"GET /x HTTP/1.1\r\nHost: " + b"a" * 300
+    step = max(1, len(request) // pieces)
+    await held.feed(*(request[at : at + step] for at in range(0, len(request), step)))
+    await held.feed(b"\r\n\r\n")
+    assert held.transport.written.startswith(b"HTTP/1.1 431 ")
+    assert held.transport.written.count(b"HTTP/1.1 ") == 1
+
+
+async def test_connections_over_their_bound_are_shed() -> None:
+    state = ServerState()
+    held = [Held(answer, state) for _ in range(3)]
+    assert [one.transport.written[:13] for one in held] == [b"", b"", b"HTTP/1.1 503 "]
+    assert b"retry-after: 3" in held[2].transport.written
+
+
+async def test_a_lost_connection_leaves_no_timer() -> None:
+    held = Held(answer)
+    await held.feed(b"G")
+    held.protocol.connection_lost(None)
+    held.loop.pass_time(100)
+    assert held.transport.written == b""
+
+
+@pytest.mark.parametrize(
+    ("headers", "version", "upgrade"),
+    [
+        ([(b"content-length", b"1"), (b"content-length", b"1")], "1.1", False),
+        ([(b"content-length", b"1"), (b"transfer-encoding", b"chunked")], "1.1", False),
+        ([(b"transfer-encoding", b"chunked")], "1.0", False),
+        ([(b"transfer-encoding", b"chunked")], "1.1", True),
+        ([(b"content-length", b"1")], "1.1", True),
+    ],
+)
+def test_ambiguous_framing_is_told(headers: Any, version: str, *, upgrade: bool) -> None:
+    with pytest.raises(receipt.AmbiguousFramingError):
+        receipt.need_one_framing(headers, version, upgrade=upgrade)
+
+
+def test_clear_framing_passes() -> None:
+    receipt.need_one_framing([(b"content-length", b"0"), (b"x", b"y")], "1.1", upgrade=True)
+    receipt.need_one_framing([(b"transfer-encoding", b"chunked")], "1.1", upgrade=False)

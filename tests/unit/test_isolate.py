@@ -1,0 +1,267 @@
+"""What happens to a batch that fails: twins, bad records, outages, runs of failures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+from events import placed, standard
+from paper_books import moment
+
+from consumer import isolate
+from consumer.decode import Event
+from consumer.isolate import Isolator, PoisonRun
+from consumer.lane import understand
+from consumer.ledger import LedgerRow
+from consumer.settlement import Letter, Plan
+from consumer.verdict import Dead
+from runtime.settings import ConsumerSettings
+from schemas.dead_letter import Reason
+from schemas.errors import HaltedError, UnavailableError
+from schemas.payment import Outcome
+from schemas.record import REDRIVE_COUNT_HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from consumer.batch import Item
+
+pytestmark = pytest.mark.unit
+
+RUN_MAX = 3
+LIMITS = ConsumerSettings(twin_retries_max=4, unexpected_run_max=RUN_MAX)
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolate, "TWIN_PAUSE_SECONDS", 0.0)
+
+
+def ledger_row(event: Event) -> LedgerRow:
+    columns = (None, event.source, event.event_id, event.kind, Outcome.NOOP, None, None, None, None, "[]")
+    return LedgerRow(*columns, "t", 0, 0, None, moment(), 1)
+
+
+@dataclass
+class Table:
+    """A database that refuses some offsets, and fails as told: each failure is raised once, in order."""
+
+    refused: dict[int, Exception] = field(default_factory=dict)
+    failures: list[Exception | None] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+    settled: list[int] = field(default_factory=list)
+    attempts: int = 0
+
+    async def settle(self, items: Sequence[Item]) -> Plan:
+        self.attempts += 1
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
+        plan = Plan()
+        for record, item in items:
+            if isinstance(item, Dead):
+                plan.letters.append(Letter(record, item.reason, item.message))
+            elif record.offset in self.refused:
+                raise self.refused[record.offset]
+            elif record.offset in self.settled:
+                plan.duplicates += 1
+            else:
+                plan.rows.append(ledger_row(item))
+        self.letters += plan.letters
+        self.settled += [record.offset for record, item in items if isinstance(item, Event)]
+        return plan
+
+    def isolator(self) -> Isolator:
+        return Isolator(self.settle, PoisonRun(RUN_MAX), LIMITS)
+
+    @property
+    def buried(self) -> list[tuple[int, Reason]]:
+        return [(letter.record.offset, letter.reason) for letter in self.letters]
+
+
+def good(count: int, first: int = 0) -> list[Item]:
+    return [understand(one) for one in placed([standard("payment.created")] * count, first=first)]
+
+
+def bad(offsets: Iterable[int], reason: Reason = Reason.UNEXPECTED, *, redriven: bool = False) -> list[Item]:
+    header = ((REDRIVE_COUNT_HEADER, b"1"),) if redriven else ()
+    records = [replace(placed([standard("payment.created")], first=offset)[0]) for offset in offsets]
+    return [(replace(one, headers=one.headers + header), Dead(reason, "why")) for one in records]
+
+
+REFUSED = asyncpg.CheckViolationError("secret 4111111111111111")
+
+
+async def test_a_good_batch_is_one_transaction() -> None:
+    table = Table()
+    plans = await table.isolator().settle(good(10))
+    assert (len(plans), table.attempts, table.settled) == (1, 1, list(range(10)))
+
+
+@pytest.mark.parametrize("offset", range(7))
+async def test_the_bad_record_is_found_and_its_neighbours_commit(offset: int) -> None:
+    table = Table(refused={offset: REFUSED})
+    await table.isolator().settle(good(7))
+    assert table.buried == [(offset, Reason.DATA_REJECTED)]
+    assert sorted(table.settled) == [one for one in range(7) if one != offset]
+
+
+async def test_a_letter_names_the_place_in_the_table_and_no_value() -> None:
+    error = asyncpg.CheckViolationError("secret 4111111111111111")
+    error.table_name, error.constraint_name = "payments", "payments_check"
+    table = Table(refused={0: error})
+    await table.isolator().settle(good(1))
+    assert table.letters[0].message == "CheckViolationError 23514 payments.payments_check"
+    table = Table(refused={0: KeyError("4111111111111111")})
+    await table.isolator().settle(good(1))
+    assert (table.buried, table.letters[0].message) == (
+        [(0, Reason.UNEXPECTED)],
+        "KeyError while settling the record",
+    )
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        asyncpg.UniqueViolationError("said by the server"),
+        asyncpg.DeadlockDetectedError("said by the server"),
+        asyncpg.SerializationError("said by the server"),
+    ],
+)
+async def test_a_twin_is_read_and_folded_again(twin: Exception) -> None:
+    table = Table(failures=[twin, twin, twin])
+    plans = await table.isolator().settle(good(3))
+    assert (table.attempts, len(plans), table.letters) == (4, 1, [])
+
+
+async def test_a_key_that_stays_taken_is_bad_data() -> None:
+    table = Table(refused={1: asyncpg.UniqueViolationError("said by the server")})
+    await table.isolator().settle(good(3))
+    assert table.buried == [(1, Reason.DATA_REJECTED)]
+    assert sorted(table.settled) == [0, 2]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+async def test_a_lock_that_stays_taken_is_an_outage_and_no_letter(count: int) -> None:
+    table = Table(refused={0: asyncpg.DeadlockDetectedError("said by the server")})
+    with pytest.raises(UnavailableError, match="in the way"):
+        await table.isolator().settle(good(count))
+    assert table.letters == []
+    assert table.attempts == LIMITS.twin_retries_max
+
+
+@pytest.mark.parametrize(
+    "outage", [ConnectionRefusedError(), TimeoutError(), asyncpg.AdminShutdownError("said by the server")]
+)
+async def test_an_outage_never_makes_a_letter(outage: Exception) -> None:
+    table = Table(failures=[outage])
+    with pytest.raises(UnavailableError):
+        await table.isolator().settle(good(5))
+    assert (table.letters, table.attempts) == ([], 1)
+
+
+async def test_an_outage_in_the_midst_of_halving_makes_no_letter() -> None:
+    table = Table(refused={0: REFUSED}, failures=[None, None, OSError()])
+    isolator = table.isolator()
+    with pytest.raises(UnavailableError):
+        await isolator.settle(good(2))
+    assert table.letters == []
+    await isolator.settle(good(2))
+    assert (table.buried, table.settled) == ([(0, Reason.DATA_REJECTED)], [1])
+
+
+async def test_a_twin_in_the_way_of_a_letter_is_tried_again() -> None:
+    table = Table(refused={0: REFUSED}, failures=[None, asyncpg.DeadlockDetectedError("said by the server")])
+    await table.isolator().settle(good(1))
+    assert table.buried == [(0, Reason.DATA_REJECTED)]
+
+
+async def test_an_outage_counts_no_bad_record_twice() -> None:
+    """Five attempts through an outage are one bad record each, not five."""
+    table = Table(failures=[OSError()] * 5)
+    isolator = table.isolator()
+    for _ in range(5):
+        with pytest.raises(UnavailableError):
+            await isolator.settle(bad([0, 1]))
+    await isolator.settle(bad([0, 1]))
+    assert len(table.letters) == 2
+
+
+async def test_a_success_of_another_lane_is_not_forgotten_in_an_outage() -> None:
+    run = PoisonRun(RUN_MAX)
+    run.failed(good(1)[0])
+    run.succeeded()
+    run.rewind(5)
+    assert run.length == 0
+
+
+# --- runs of failures --------------------------------------------------------------------------------------------
+
+
+async def test_a_run_of_bad_records_halts_before_it_pours_into_the_letters() -> None:
+    table = Table()
+    isolator = table.isolator()
+    await isolator.settle(bad(range(RUN_MAX)))
+    with pytest.raises(HaltedError) as halted:
+        await isolator.settle(bad([99]))
+    assert (halted.value.topic, halted.value.partition) == ("payments.webhooks", 0)
+    assert "offset 99" in str(halted.value)
+    assert len(table.letters) == RUN_MAX
+
+
+async def test_a_run_across_a_batch_settles_what_stands_before() -> None:
+    table = Table()
+    with pytest.raises(HaltedError, match="offset 3"):
+        await table.isolator().settle(bad(range(5)))
+    assert [offset for offset, _ in table.buried] == [0, 1, 2]
+
+
+async def test_successes_between_bad_records_of_one_batch_keep_it_going() -> None:
+    table = Table()
+    items: list[Item] = []
+    for number in range(4 * RUN_MAX):
+        items += [*good(1, first=2 * number), *bad([2 * number + 1])]
+    await table.isolator().settle(items)
+    assert (len(table.letters), len(table.settled)) == (4 * RUN_MAX, 4 * RUN_MAX)
+
+
+async def test_duplicates_are_successes() -> None:
+    table = Table(settled=[50])
+    isolator = table.isolator()
+    for _ in range(3):
+        await isolator.settle([*bad(range(RUN_MAX - 1)), *good(1, first=50)])
+    assert len(table.letters) == 3 * (RUN_MAX - 1)
+
+
+async def test_records_that_postgres_refuses_count_too() -> None:
+    table = Table(refused=dict.fromkeys(range(9), REFUSED))
+    with pytest.raises(HaltedError):
+        await table.isolator().settle(good(9))
+    assert len(table.letters) == RUN_MAX
+
+
+async def test_a_success_between_refusals_of_one_batch_resets_the_run() -> None:
+    table = Table(refused=dict.fromkeys(range(0, 16, 2), REFUSED))
+    await table.isolator().settle(good(16))
+    assert (len(table.letters), len(table.settled)) == (8, 8)
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.UNDECODABLE, Reason.UNKNOWN_KIND, Reason.CONFLICT, Reason.ORPHAN, Reason.FATAL]
+)
+async def test_verdicts_do_not_count(reason: Reason) -> None:
+    table = Table()
+    await table.isolator().settle(bad(range(5 * RUN_MAX), reason))
+    assert len(table.letters) == 5 * RUN_MAX
+
+
+async def test_redriven_records_do_not_count() -> None:
+    table = Table()
+    await table.isolator().settle(bad(range(5 * RUN_MAX), redriven=True))
+    assert len(table.letters) == 5 * RUN_MAX
+    items = [understand(one) for one, _ in bad(range(100, 110), redriven=True)]
+    table.refused = dict.fromkeys(range(100, 110), REFUSED)
+    await table.isolator().settle(items)
+    assert len(table.letters) == 5 * RUN_MAX + 10

@@ -1,0 +1,275 @@
+"""A lane: decoding, caution after unclean ends, outages, halts."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from events import placed, standard
+from structlog.testing import capture_logs
+
+from consumer.decode import Event
+from consumer.lane import Lanes, understand
+from consumer.marks import Caution
+from consumer.settlement import Letter, Plan
+from consumer.verdict import Dead
+from runtime.settings import ConsumerSettings
+from schemas.dead_letter import Reason
+from schemas.errors import HaltedError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from consumer.batch import Item
+    from consumer.offsets import Place
+    from schemas.record import Record
+
+pytestmark = pytest.mark.unit
+
+LIMITS = ConsumerSettings(backoff_initial_seconds=0.001, backoff_max_seconds=0.002)
+P0, P1 = ("payments.webhooks", 0), ("payments.webhooks", 1)
+PATIENCE_SECONDS = 5.0
+
+
+@dataclass
+class Notes:
+    """The marks, in memory: what was noted, in order; `cautions` is what a start answers."""
+
+    cautions: dict[Place, Caution] = field(default_factory=dict)
+    failures: list[Exception] = field(default_factory=list)
+    noted: list[tuple[str, Place, int]] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self, place: Place, offset: int) -> Caution | None:
+        await self._note("start", place, offset)
+        return self.cautions.get(place)
+
+    async def probe(self, place: Place, offset: int) -> None:
+        await self._note("probe", place, offset)
+
+    async def clear(self, place: Place) -> None:
+        await self._note("clear", place, -1)
+
+    async def _note(self, what: str, place: Place, offset: int) -> None:
+        self.asked.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.noted.append((what, place, offset))
+
+
+@dataclass
+class Settler:
+    """Stands for the isolator: notes what it was given; fails as told, in order; halts some partitions."""
+
+    failures: list[Exception] = field(default_factory=list)
+    halting: set[Place] = field(default_factory=set)
+    batches: list[list[Item]] = field(default_factory=list)
+
+    async def settle(self, items: Sequence[Item]) -> list[Plan]:
+        if self.failures:
+            raise self.failures.pop(0)
+        for record, _ in items:
+            if (record.topic, record.partition) in self.halting:
+                raise HaltedError(record.topic, record.partition, "too many")
+        self.batches.append(list(items))
+        return [Plan(letters=[Letter(record, item.reason, "") for record, item in items if isinstance(item, Dead)])]
+
+    @property
+    def offsets(self) -> list[list[int]]:
+        return [[record.offset for record, _ in items] for items in self.batches]
+
+
+def lanes(notes: Notes | None = None, settler: Settler | None = None) -> Lanes:
+    return Lanes(settler or Settler(), notes or Notes(), LIMITS)  # type: ignore[arg-type]
+
+
+def records(count: int, *, partition: int = 0, first: int = 0) -> list[Record]:
+    return placed([standard("payment.created")] * count, partition=partition, first=first)
+
+
+async def test_a_batch_is_settled_at_once_and_noted_once_an_assignment() -> None:
+    notes, settler = Notes(), Settler()
+    lane = lanes(notes, settler)
+    assert await lane.settle([*records(3, first=5), *records(2, partition=1)])
+    assert await lane.settle(records(2, first=8))
+    assert notes.noted == [("start", P0, 5), ("start", P1, 0)]
+    assert settler.offsets == [[5, 6, 7, 0, 1], [8, 9]]
+    lane.forget()
+    await lane.settle(records(1, first=10))
+    assert notes.noted[-1] == ("start", P0, 10)
+
+
+async def test_two_batches_that_begin_together_note_one_start() -> None:
+    notes = Notes()
+    lane = lanes(notes)
+    await asyncio.gather(lane.settle(records(2)), lane.settle(records(2, first=2)))
+    assert notes.noted == [("start", P0, 0)]
+
+
+async def test_a_clean_end_removes_the_notes() -> None:
+    notes = Notes()
+    lane = lanes(notes)
+    await lane.settle([*records(1), *records(1, partition=1)])
+    await lane.end_cleanly()
+    assert notes.noted[2:] == [("clear", P0, -1), ("clear", P1, -1)]
+
+
+def test_an_error_that_nobody_foresaw_is_the_records_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = records(1)[0]
+    assert isinstance(understand(record)[1], Event)
+
+    def fails(_: Record) -> None:
+        raise KeyError("4111111111111111")
+
+    monkeypatch.setattr("consumer.lane.decode", fails)
+    assert understand(record) == (record, Dead(Reason.UNEXPECTED, "KeyError while interpreting the record"))
+
+
+# --- caution -----------------------------------------------------------------------------------------------------
+
+
+async def test_after_unclean_ends_each_record_is_noted_before_it_is_touched() -> None:
+    notes, settler = Notes(cautions={P0: Caution(until_offset=7, fatal_offset=None)}), Settler()
+    await lanes(notes, settler).settle([*records(4, first=5), *records(2, partition=1)])
+    assert settler.offsets == [[7, 8, 0, 1], [5], [6]]
+    assert notes.noted == [("start", P0, 5), ("start", P1, 0), ("probe", P0, 5), ("probe", P0, 6)]
+
+
+async def test_the_fatal_record_is_a_letter_and_is_not_touched() -> None:
+    notes, settler = Notes(cautions={P0: Caution(until_offset=9, fatal_offset=6)}), Settler()
+    touched: list[int] = []
+
+    async def touch(items: Sequence[Item]) -> list[Plan]:
+        touched.extend(record.offset for record, item in items if isinstance(item, Event))
+        return await Settler.settle(settler, items)
+
+    settler.settle = touch  # type: ignore[method-assign]
+    await lanes(notes, settler).settle(records(3, first=5))
+    assert touched == [5, 7]
+    ((record, dead),) = settler.batches[1]
+    assert (record.offset, isinstance(dead, Dead) and dead.reason) == (6, Reason.FATAL)
+    assert ("probe", P0, 6) not in notes.noted
+
+
+async def test_partitions_given_up_in_the_midst_of_a_careful_batch_do_no_harm() -> None:
+    notes = Notes(cautions={P0: Caution(until_offset=9, fatal_offset=None)})
+    settler = Settler()
+    lane = lanes(notes, settler)
+
+    async def give_up(items: Sequence[Item]) -> list[Plan]:
+        lane.forget()
+        return await Settler.settle(settler, items)
+
+    settler.settle = give_up  # type: ignore[method-assign]
+    assert await lane.settle(records(3))
+    assert settler.offsets == [[0], [1], [2]]
+
+
+async def test_a_note_of_an_assignment_that_ended_is_not_kept_for_the_next() -> None:
+    notes = Notes(gate=asyncio.Event())
+    lane = lanes(notes)
+    assert notes.gate is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        task = asyncio.create_task(lane.settle(records(1)))
+        await notes.asked.wait()
+        lane.forget()
+        notes.gate.set()
+        await task
+        await lane.settle(records(1, first=40))
+    assert notes.noted == [("start", P0, 0), ("start", P0, 40)]
+
+
+# --- outages -----------------------------------------------------------------------------------------------------
+
+
+async def test_an_outage_is_waited_for_and_shown() -> None:
+    settler = Settler(failures=[UnavailableError("away"), UnavailableError("away")])
+    lane = lanes(settler=settler)
+    seen: list[float | None] = []
+
+    async def look(items: Sequence[Item]) -> list[Plan]:
+        seen.append(lane.outage_since)
+        return await Settler.settle(settler, items)
+
+    settler.settle = look  # type: ignore[method-assign]
+    with capture_logs() as lines:
+        assert await lane.settle(records(2))
+    assert seen[0] is None
+    assert seen[1] is not None
+    assert seen[1] == seen[2]
+    assert lane.outage_since is None
+    assert [line["event"] for line in lines] == ["postgres_away", "postgres_back", "batch_settled"]
+    assert settler.offsets == [[0, 1]]
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), UnavailableError("x")])
+async def test_a_note_that_cannot_be_written_is_waited_for(error: Exception) -> None:
+    notes = Notes(failures=[error, error])
+    lane = lanes(notes)
+    assert await lane.settle(records(1))
+    assert notes.noted == [("start", P0, 0)]
+    assert lane.outage_since is None
+
+
+async def test_what_is_no_outage_is_raised() -> None:
+    lane = lanes(settler=Settler(failures=[ZeroDivisionError()]))
+    with pytest.raises(ZeroDivisionError):
+        await lane.settle(records(1))
+    assert lane.outage_since is None
+
+
+# --- halts -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_halted_partition_leaves_its_records_open_and_others_go_on() -> None:
+    settler = Settler(halting={P0})
+    lane = lanes(settler=settler)
+    with capture_logs() as lines:
+        settled = await lane.settle([*records(2), *records(2, partition=1)])
+    assert not settled
+    assert lane.halted == {P0: "payments.webhooks [0] is halted: too many"}
+    assert settler.offsets == [[0, 1]]
+    assert [line["log_level"] for line in lines if line["event"] == "partition_halted"] == ["critical"]
+    settler.halting.clear()
+    assert not await lane.settle(records(2, first=2))
+    assert settler.offsets == [[0, 1]]
+    assert await lane.settle(records(2, partition=1, first=2))
+
+
+async def test_a_careful_record_of_a_halted_partition_stays_open() -> None:
+    notes, settler = Notes(cautions={P0: Caution(until_offset=9, fatal_offset=None)}), Settler(halting={P0})
+    assert not await lanes(notes, settler).settle(records(2))
+    assert settler.batches == []
+
+
+async def test_the_canonical_line_tells_what_became_of_the_batch() -> None:
+    with capture_logs() as lines:
+        await lanes().settle(records(4))
+    (line,) = lines
+    assert (line["event"], line["records"], line["transactions"], line["dead_letters"]) == ("batch_settled", 4, 1, 0)
+
+
+async def test_the_canonical_line_counts_outcomes() -> None:
+    from paper_books import PaperBooks
+
+    books, settler = PaperBooks(), Settler()
+
+    async def really(items: Sequence[Item]) -> list[Plan]:
+        return [books.settle([record for record, _ in items])]
+
+    settler.settle = really  # type: ignore[method-assign]
+    lane = lanes(settler=settler)
+    waits = standard("refund.succeeded", payment="pay_9", child="ref_1")
+    with capture_logs() as lines:
+        await lane.settle(placed([standard("payment.captured"), standard("payment.created"), waits]))
+    assert {name: lines[0].get(name) for name in ("applied", "late", "parked", "duplicates")} == {
+        "applied": 1,
+        "late": 1,
+        "parked": 1,
+        "duplicates": 0,
+    }

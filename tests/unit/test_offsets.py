@@ -1,0 +1,87 @@
+"""A commit never steps over a batch that is still open."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.offsets import Offsets, Span
+
+pytestmark = pytest.mark.unit
+
+P0, P1 = ("payments.webhooks", 0), ("payments.webhooks", 1)
+
+
+def test_a_later_batch_waits_for_the_earlier_one() -> None:
+    offsets = Offsets()
+    first, second = offsets.begin(P0, 10), offsets.begin(P0, 20)
+    offsets.settle([second])
+    assert offsets.take_ready() == {}
+    offsets.settle([first])
+    assert offsets.take_ready() == {P0: 20}
+    assert offsets.take_ready() == {}
+
+
+def test_partitions_do_not_wait_for_each_other() -> None:
+    offsets = Offsets()
+    offsets.begin(P0, 10)
+    offsets.settle([offsets.begin(P1, 5)])
+    assert offsets.take_ready() == {P1: 5}
+
+
+@given(st.lists(st.sampled_from([P0, P1]), min_size=1, max_size=20), st.data())
+def test_any_order_of_settling_commits_up_to_the_first_open_span(
+    places: list[tuple[str, int]], data: st.DataObject
+) -> None:
+    offsets = Offsets()
+    spans = [offsets.begin(place, number) for number, place in enumerate(places, start=1)]
+    committed: dict[tuple[str, int], int] = {}
+    for span in data.draw(st.permutations(spans)):
+        offsets.settle([span])
+        for place, offset in offsets.take_ready().items():
+            assert offset > committed.get(place, 0)
+            committed[place] = offset
+        for place in (P0, P1):
+            own = [one for one in spans if one.place == place]
+            settled = 0
+            for one in own:
+                if not one.settled:
+                    break
+                settled = one.next_offset
+            assert committed.get(place, 0) == settled
+
+
+def test_a_failed_commit_is_made_again_unless_newer_offsets_are_ready() -> None:
+    offsets = Offsets()
+    offsets.settle([offsets.begin(P0, 10)])
+    offsets.give_back(offsets.take_ready())
+    assert offsets.take_ready() == {P0: 10}
+    offsets.settle([offsets.begin(P0, 20)])
+    offsets.give_back({P0: 10})
+    assert offsets.take_ready() == {P0: 20}
+
+
+def test_what_was_given_up_is_not_committed() -> None:
+    offsets = Offsets()
+    span = offsets.begin(P0, 10)
+    offsets.settle([offsets.begin(P1, 7)])
+    offsets.forget()
+    offsets.settle([span])
+    offsets.give_back({P0: 10})
+    assert offsets.take_ready() == {}
+
+
+def test_a_span_of_an_earlier_assignment_commits_nothing_of_the_next() -> None:
+    offsets = Offsets()
+    old = offsets.begin(P0, 10)
+    offsets.forget()
+    new = offsets.begin(P0, 8)
+    offsets.settle([old])
+    assert offsets.take_ready() == {}
+    offsets.settle([new])
+    assert offsets.take_ready() == {P0: 8}
+
+
+def test_spans_are_told_apart_by_identity() -> None:
+    assert Span(P0, 1) != Span(P0, 1)

@@ -1,0 +1,28 @@
+"""How long a retry waits."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+
+from runtime.retry import delays
+
+pytestmark = pytest.mark.unit
+
+
+def test_delays_grow_from_the_initial_to_the_bound_with_full_jitter() -> None:
+    seen: list[set[float]] = [set() for _ in range(12)]
+    for _ in range(200):
+        for number, delay in enumerate(islice(delays(0.1, 5.0), 12)):
+            seen[number].add(delay)
+    for number, values in enumerate(seen):
+        whole = min(0.1 * 2**number, 5.0)
+        assert whole / 10 <= min(values)
+        assert max(values) <= whole
+        assert len(values) > 50
+        assert max(values) > whole / 2
+
+
+def test_delays_never_end() -> None:
+    assert len(list(islice(delays(0.001, 0.002), 5000))) == 5000

@@ -1,0 +1,113 @@
+"""Arguments of the consumer's statements, and rows read back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from events import adyen, standard, understood
+from paper_books import COLUMNS, PaperBooks, moment, payment
+
+from consumer import rows
+from consumer.settlement import Letter, Parking
+from consumer.verdict import Waits
+from schemas.dead_letter import Reason
+from schemas.facts import FactKind
+from schemas.record import REDRIVE_COUNT_HEADER
+
+if TYPE_CHECKING:
+    from schemas.payment import Payment
+
+pytestmark = pytest.mark.unit
+
+NOW, LATER = moment(), moment(1_790_000_060)
+
+
+def test_columns_turn_rows() -> None:
+    assert rows.columns([(1, "a"), (2, "b")], 2) == [[1, 2], ["a", "b"]]
+    assert rows.columns([], 3) == [[], [], []]
+
+
+def test_reference_keys_are_sorted_and_each_once() -> None:
+    one, two = ("adyen", "", "payment", "A"), ("adyen", "", "payment", "B")
+    assert rows.ref_columns([two, one, two]) == [["adyen"] * 2, [""] * 2, ["payment"] * 2, ["A", "B"]]
+    assert rows.ref_columns([]) == [[], [], [], []]
+
+
+def test_bindings_are_sorted_by_name() -> None:
+    one, two = ("adyen", "", "payment", "A"), ("adyen", "", "payment", "B")
+    found = rows.binding_columns({two: UUID(int=1), one: UUID(int=2)})
+    assert found == [["adyen"] * 2, [""] * 2, ["payment"] * 2, ["A", "B"], [UUID(int=2), UUID(int=1)]]
+    assert rows.binding_columns({}) == [[]] * 5
+
+
+def test_payments_round_trip_in_the_order_of_their_ids() -> None:
+    books = PaperBooks()
+    books.settle([adyen("AUTHORISATION", "PAY"), standard("payment.captured", reference="ORD-1")])
+    payments = [rows.payment_of(row) for row in books.payments.values()]  # type: ignore[arg-type]
+    turned = rows.payment_columns(reversed(payments))
+    assert turned[0] == sorted(books.payments)
+    back = [dict(zip(COLUMNS, values, strict=True)) for values in zip(*turned, strict=True)]
+    assert {one.id: one for one in payments} == {row["id"]: rows.payment_of(row) for row in back}  # type: ignore[arg-type]
+    assert len(rows.payment_columns([])) == len(COLUMNS) == 20
+
+
+def test_a_payment_is_projected_from_its_facts_when_read() -> None:
+    stored: Payment = payment(facts={(FactKind.AUTHORIZATION, "a"): ("authorized", 7)})
+    row = dict(zip(COLUMNS, (column[0] for column in rows.payment_columns([stored])), strict=True))
+    assert (row["authorized"], rows.payment_of(row).projection.authorized) == (0, 7)  # type: ignore[arg-type]
+
+
+def test_a_parked_record_comes_back_byte_for_byte() -> None:
+    record = replace(
+        adyen("CAPTURE", "CAP1"),
+        partition=3,
+        offset=9,
+        key=None,
+        headers=(("ce_id", b"\xff\x00"), ("ce_id", b""), ("n\udcffme", b"x")),
+    )
+    event = understood(adyen("CAPTURE", "CAP1"))
+    object.__setattr__(event, "record", record)
+    arguments = rows.parking_arguments(Parking(event, "[]", Waits(Reason.ORPHAN, "why")), NOW, LATER)
+    assert arguments[:6] == ("adyen", "CAP1:CAPTURE:true", "CAPTURE", Reason.ORPHAN, "why", "[]")
+    assert arguments[14:] == (NOW, LATER, ["adyen"], [""], ["payment"], ["PAY"])
+    names = ["topic", "partition", "offset", "timestamp_ms", "key", "value", "header_names", "header_values"]
+    row: Any = dict(zip(names, arguments[6:14], strict=True))
+    assert row["header_names"] == [b"ce_id", b"ce_id", b"n\xffme"]
+    assert rows.record_of(row) == record
+
+
+def test_a_letter_keeps_the_record_and_says_why() -> None:
+    record = replace(standard("payment.created"), offset=4, key=b"pay_1")
+    letter = Letter(record, Reason.UNDECODABLE, "a\x00b")
+    arguments = rows.letter_arguments(letter, 77, NOW)
+    names, values = zip(*record.headers, strict=True)
+    assert arguments == (
+        *("payments.webhooks", 0, 4, letter.digest, record.timestamp_ms, b"pay_1", record.value),
+        *([name.encode() for name in names], list(values)),
+        *("standard_webhooks", "msg_pay_1_payment.created_None_1000", "payment.created", "pay_1"),
+        *(Reason.UNDECODABLE, "a\\0b", 0, 77, NOW),
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "ref"),
+    [(None, None), (b"", None), (b"\xff", None), (b"a\x00", None), (b"x" * 256, None), (b"x" * 255, "x" * 255)],
+)
+def test_a_key_is_a_reference_where_it_is_text(key: bytes | None, ref: str | None) -> None:
+    assert rows.payment_ref_of(replace(standard("payment.created"), key=key)) == ref
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("3", 3), ("", 0), ("-1", 0), ("x", 0), ("²", 0), ("9999999999", 2**31 - 1), ("1" * 11, 0)],
+)
+def test_redrive_count(text: str, count: int) -> None:
+    record = replace(standard("payment.created"), headers=((REDRIVE_COUNT_HEADER, text.encode()),))
+    assert rows.redrive_count_of(record) == count
+
+
+def test_redrive_count_of_a_record_without_the_header() -> None:
+    assert rows.redrive_count_of(standard("payment.created")) == 0

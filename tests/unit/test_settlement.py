@@ -1,0 +1,470 @@
+"""Any order, any repetition and any cut into batches gives the same books."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from events import adyen, intent, placed, record, standard, stripe_intent, understood
+from histories import CAPTURED, HISTORIES, PLAIN, History
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from paper_books import PaperBooks, by_ref
+
+from consumer.settlement import Known, Letter, Settlement
+from consumer.verdict import Dead
+from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
+from schemas.payment import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schemas.record import Record
+
+pytestmark = pytest.mark.unit
+
+OTHER_ID = UUID("01890000-0000-7000-8000-000000000002")
+
+
+def settled(*batches: Sequence[Record]) -> PaperBooks:
+    books = PaperBooks()
+    for batch in batches:
+        books.settle(batch)
+    return books
+
+
+def at_rest(books: PaperBooks, history: History) -> None:
+    """Assert that all is settled and that the one row is the history's."""
+    assert not books.parked
+    assert not books.letters
+    assert books.only == history.row
+    assert len(books.ledger) == len(history.records)
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
+def test_every_order_gives_one_row(history: History) -> None:
+    for order in permutations(history.records):
+        at_rest(settled(*([one] for one in order)), history)
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
+def test_every_order_in_one_batch_gives_the_same_row(history: History) -> None:
+    for order in permutations(history.records):
+        at_rest(settled(order), history)
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_any_order_repetition_and_cut_of_many_payments(data: st.DataObject) -> None:
+    """Payments of one kind of provider share nothing; duplicates are known by their ids and make no row."""
+    several = [
+        data.draw(st.sampled_from([one for one in HISTORIES if one.name.startswith(provider)]))
+        for provider in ("stripe", "adyen", "standard")
+    ]
+    once = [one for history in several for one in history.records]
+    if sum(understood(one).meaning.claim is not None for one in once) > 1:  # one client's intents share a reference
+        several = several[:2]
+        once = [one for history in several for one in history.records]
+    again = data.draw(st.lists(st.sampled_from(once), max_size=12))
+    order = data.draw(st.permutations([*once, *again]))
+    books, rest = PaperBooks(), list(order)
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        books.settle(placed(rest[:size]))
+        rest = rest[size:]
+    assert books.standing == sorted((history.row for history in several), key=by_ref)
+    assert not books.parked
+    assert not books.letters
+    assert books.duplicates == len(again)
+    assert books.claims() == sorted((understood(one).source, understood(one).event_id) for one in once)
+
+
+def test_redelivery_changes_nothing() -> None:
+    for history in HISTORIES:
+        books = settled(history.records)
+        before = books.digest()
+        plan = books.settle(history.records)
+        assert books.digest() == before
+        assert (plan.duplicates, plan.rows, plan.changed) == (len(history.records), [], {})
+
+
+# --- duplicates and twins ----------------------------------------------------------------------------------------
+
+
+def test_twin_with_equal_facts_and_other_bytes_is_a_duplicate() -> None:
+    first = stripe_intent("succeeded", amount_received=1000)
+    twin = stripe_intent("succeeded", amount_received=1000, pending_webhooks=3)
+    assert first.value != twin.value
+    for batches in ([[first], [twin]], [[first, twin]], [[twin, first]]):
+        books = settled(*batches)
+        assert (books.duplicates, len(books.ledger), books.letters) == (1, 1, [])
+
+
+def test_twin_with_other_facts_is_a_letter_and_the_first_stands() -> None:
+    first = standard("payment.captured", event_id="msg_1")
+    twin = standard("payment.captured", amount=2000, event_id="msg_1")
+    for batches in ([[first], [twin]], [[first, twin]]):
+        books = settled(*batches)
+        assert [(one.record, one.reason) for one in books.letters] == [(twin, Reason.CONFLICT)]
+        assert books.only["captured"] == 1000
+
+
+def test_twin_of_a_parked_event_is_a_duplicate_or_a_letter() -> None:
+    waits = adyen("CAPTURE", "CAP1", 400)
+    twin = adyen("CAPTURE", "CAP1", 500)
+    for batches in ([[waits], [waits], [twin]], [[waits, waits, twin]]):
+        books = settled(*batches)
+        assert (len(books.parked), books.duplicates) == (1, 1)
+        assert [(one.record, one.reason) for one in books.letters] == [(twin, Reason.CONFLICT)]
+        books.settle([adyen("AUTHORISATION", "PAY"), waits])
+        assert (books.only["captured"], books.parked, books.duplicates) == (400, {}, 2)
+
+
+def test_same_id_of_another_source_is_another_event() -> None:
+    books = settled([standard("payment.created", event_id="1"), adyen("AUTHORISATION", "PAY", event_id="1")])
+    assert len(books.ledger) == 2
+
+
+# --- waiting -----------------------------------------------------------------------------------------------------
+
+
+def test_parked_events_wake_in_the_batch_that_brings_what_they_wait_for() -> None:
+    books = settled([adyen("REFUND", "REF1", 100)], [adyen("CAPTURE", "CAP1")])
+    assert [one.waits.reason for one in books.parked.values()] == [Reason.ORPHAN, Reason.ORPHAN]
+    assert not books.payments
+    plan = books.settle([adyen("AUTHORISATION", "PAY")])
+    assert len(plan.woken) == 2
+    assert books.outcomes() == ["applied"] * 3
+    assert (books.only["captured"], books.only["refunded"]) == (1000, 100)
+
+
+def test_invariant_broken_waits_as_conflict_and_holds_nothing_up() -> None:
+    books = settled([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1", 600), adyen("CAPTURE", "CAP2", 600)])
+    (parked,) = books.parked.values()
+    assert (parked.waits.reason, parked.event.event_id) == (Reason.CONFLICT, "CAP2:CAPTURE:true")
+    assert "captured 1200 exceeds authorized 1000" in parked.waits.detail
+    assert books.only["captured"] == 600
+    books.settle([adyen("AUTHORISATION_ADJUSTMENT", "ADJ1", 1200)])
+    assert (books.only["captured"], books.only["status"], books.parked) == (1200, "captured", {})
+
+
+def test_waiting_stays_parked_once() -> None:
+    books = settled([adyen("AUTHORISATION", "PAY"), adyen("REFUND", "REF1", 600)])
+    ((parked_id, parked),) = books.parked.items()
+    plan = books.settle([adyen("AUTHORISATION_ADJUSTMENT", "ADJ1", 2000)])
+    assert (plan.parkings, plan.woken, books.parked) == ([], [], {parked_id: parked})
+
+
+def test_parked_event_wakes_by_a_name_that_only_it_carries() -> None:
+    """The capture names the payment that the batch opens, and a second one that is known already."""
+    linked = standard("refund.succeeded", payment="pay_2", reference="ORD-1", amount=300, child="ref_1")
+    books = settled([linked], [standard("payment.captured", payment="pay_1", reference="ORD-1")])
+    assert not books.parked
+    assert (books.only["refunded"], books.only["captured"]) == (300, 1000)
+    books.settle([standard("payment.created", payment="pay_2")])
+    assert len(books.payments) == 1
+
+
+def test_events_that_are_true_only_together_settle_together() -> None:
+    first = [adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")]
+    failed, again = adyen("CAPTURE_FAILED", "CAP1"), adyen("CAPTURE", "CAP2")
+    for second in ([failed, again], [again, failed]):
+        for batches in ([first, second], [first, second[:1], second[1:]], [*([one] for one in first), second]):
+            books = settled(*batches)
+            assert not books.parked
+            assert (books.only["captured"], books.only["refunded"]) == (1000, 1000)
+            assert [row.to_status for row in books.ledger[1:]] == ["captured"] * 4
+
+
+def test_an_event_that_never_becomes_true_does_not_hold_up_two_that_do() -> None:
+    first = [adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")]
+    never = adyen("REFUND", "REF2", 1)
+    books = settled(first, [never, adyen("CAPTURE_FAILED", "CAP1")], [adyen("CAPTURE", "CAP2")])
+    assert [one.event.event_id for one in books.parked.values()] == ["REF2:REFUND:true"]
+    assert (books.only["captured"], books.only["refunded"]) == (1000, 1000)
+
+
+def test_too_many_that_wait_together_wait_on() -> None:
+    first = [adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")]
+    never = [adyen("REFUND", f"MORE{number}", 1) for number in range(15)]
+    books = settled(first, [*never, adyen("CAPTURE_FAILED", "CAP1")], [adyen("CAPTURE", "CAP2")])
+    assert len(books.parked) == 17
+    assert (books.only["captured"], books.only["refunded"]) == (1000, 1000)
+
+
+def test_together_keeps_the_bound_of_facts() -> None:
+    books = PaperBooks(facts_max=5)  # terms, authorization, attempt, capture, refund
+    books.settle([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
+    books.settle([adyen("CAPTURE_FAILED", "CAP1")])
+    books.settle([adyen("CAPTURE", "CAP2")])
+    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+    assert (books.only["captured"], len(books.parked)) == (1000, 1)
+
+
+def test_together_keeps_the_bound_of_facts_as_a_whole() -> None:
+    books = PaperBooks(facts_max=7)
+    parts = [adyen("CAPTURE", "CAP2", 500), adyen("CAPTURE", "CAP3", 500)]
+    books.settle([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
+    books.settle([*parts, adyen("CAPTURE_FAILED", "CAP1")])
+    assert (len(books.payments), books.parked) == (1, {})
+    books = PaperBooks(facts_max=6)
+    books.settle([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
+    books.settle([*parts, adyen("CAPTURE_FAILED", "CAP1")])
+    assert len(books.parked) == 3
+
+
+# --- letters -----------------------------------------------------------------------------------------------------
+
+
+def test_dead_items_are_letters_and_leave_their_neighbours_alone() -> None:
+    broken = record("stripe", "evt_x", "payment_intent.created", b"no json")
+    books = settled([broken, standard("payment.captured")])
+    assert [(one.record, one.reason) for one in books.letters] == [(broken, Reason.UNDECODABLE)]
+    assert books.only["status"] == "captured"
+
+
+def test_another_currency_is_a_letter_at_once() -> None:
+    books = settled([standard("payment.authorized")])
+    wrong = standard("payment.captured", currency="USD")
+    books.settle([wrong])
+    assert [(one.record, one.reason) for one in books.letters] == [(wrong, Reason.CONFLICT)]
+    assert "USD" in books.letters[0].message
+    assert books.only["captured"] == 0
+
+
+def test_a_parked_event_of_another_currency_is_a_letter_when_it_wakes() -> None:
+    wrong = adyen("CAPTURE", "CAP1", currency="USD")
+    books = settled([wrong], [adyen("AUTHORISATION", "PAY")])
+    assert (books.parked, [one.record for one in books.letters]) == ({}, [wrong])
+
+
+def test_a_parked_event_that_is_no_longer_understood_is_a_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = adyen("CAPTURE", "CAP1")
+    books = settled([waits])
+    opening = adyen("AUTHORISATION", "PAY")
+    item = (opening, understood(opening))
+    monkeypatch.setattr("consumer.settlement.decode", lambda _: Dead(Reason.UNKNOWN_KIND, "not any more"))
+    plan = Settlement(books._read([item[1]]), now=1.79e9, xid=9, facts_max=10).settle([item])
+    assert [(one.record, one.reason) for one in plan.letters] == [(waits, Reason.UNKNOWN_KIND)]
+    assert plan.woken == list(books.parked)
+
+
+def test_letter_is_cut_to_its_bound() -> None:
+    one = standard("payment.created")
+    plan = Settlement(Known(), now=0, xid=1, facts_max=1).settle([(one, Dead(Reason.UNEXPECTED, "x" * 5000))])
+    assert plan.letters[0].message == "x" * MESSAGE_LENGTH_MAX
+
+
+def test_digest_tells_key_from_value_and_absent_from_empty() -> None:
+    base = standard("payment.created")
+    pairs: list[tuple[bytes | None, bytes | None]] = [
+        *[(b"", b"ab"), (b"a", b"b"), (b"ab", b""), (None, b"ab"), (b"ab", None), (None, None), (b"", b"")],
+        *[(b"1:a", b""), (b"", b"1:a")],
+    ]
+    digests = set()
+    for key, value in pairs:
+        changed = type(base)(base.topic, 0, 0, 0, key, value, ())
+        digests.add(Letter(changed, Reason.FATAL, "").digest)
+    assert len(digests) == len(pairs)
+    assert {len(digest) for digest in digests} == {32}
+
+
+# --- rows --------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_about_no_payment_is_a_row_of_its_own() -> None:
+    books = settled([record("stripe", "evt_c", "customer.updated", {"type": "customer.updated"})])
+    (row,) = books.ledger
+    assert (row.payment_id, row.outcome, row.version, row.facts) == (None, Outcome.NOOP, None, "[]")
+    assert not books.payments
+
+
+def test_row_says_what_the_event_did() -> None:
+    books = settled([standard("payment.authorized")], [standard("payment.captured")])
+    row = books.ledger[1]
+    assert (row.from_status, row.to_status, row.version, row.amount) == ("authorized", "captured", 2, 1000)
+    assert books.ledger[0].from_status is None
+    assert row.event_type == "payment.captured"
+    assert row.relay_xid == 2
+
+
+def test_relay_order_never_runs_back_for_a_payment() -> None:
+    books = settled([standard("payment.authorized")])
+    books.batches = -1  # a transaction that began earlier and commits later
+    books.settle([standard("payment.captured")])
+    assert [row.relay_xid for row in books.ledger] == [1, 1]
+
+
+# --- merges ------------------------------------------------------------------------------------------------------
+
+MERGED: dict[str, Any] = {**PLAIN, **CAPTURED, "provider_ref": "pay_1", "client": "shop", "reference": "ORD-1"}
+PARTS = [
+    intent(reference="ORD-1"),
+    standard("payment.created"),
+    standard("payment.authorized", reference="ORD-1"),
+    standard("payment.captured"),
+    standard("refund.succeeded", amount=100, child="ref_1"),
+]
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_intent_and_webhooks_under_other_names_end_as_the_intents_row(single: bool) -> None:  # noqa: FBT001
+    for order in permutations(PARTS):
+        books = settled(*([one] for one in order)) if single else settled(order)
+        assert books.only == {**MERGED, "refund_status": "partial", "refunded": 100}
+        (survivor,) = [row for row in books.payments.values() if row["merged_into"] is None]
+        assert str(survivor["id"]) == "01890000-0000-7000-8000-000000000001"
+        assert all(row["merged_into"] == survivor["id"] for row in books.payments.values() if row is not survivor)
+        assert {held for held in books.names.values() if held} == {survivor["id"]}
+        assert not books.parked
+
+
+def test_three_rows_that_turn_out_to_be_one_in_one_batch() -> None:
+    """Names of a row that was merged into one which is merged itself must lead to the last."""
+    first = [standard("payment.created", payment=f"pay_{number}") for number in (1, 2)]
+    links = [
+        standard("payment.requires_action", payment="pay_1", reference="ORD-1"),
+        standard("payment.requires_action", payment="pay_2", reference="ORD-1"),
+    ]
+    for batches in ([first, links, [intent(reference="ORD-1")]], [first, [*links, intent(reference="ORD-1")]]):
+        books = settled(*batches)
+        assert len(books.payments) == 3
+        assert (books.only["client"], books.only["provider_ref"]) == ("shop", "pay_1")
+        survivor = next(row["id"] for row in books.payments.values() if row["merged_into"] is None)
+        assert {held for held in books.names.values() if held} == {survivor}
+
+
+def test_rows_that_no_client_was_promised_merge_into_the_older() -> None:
+    books = settled([standard("payment.authorized")], [standard("payment.created", payment="pay_2", reference="ORD-1")])
+    older = min(books.payments)
+    books.settle([standard("payment.captured", reference="ORD-1")])
+    assert books.payments[older]["merged_into"] is None
+    assert [row["merged_into"] for key, row in books.payments.items() if key != older] == [older]
+    assert books.only["captured"] == 1000
+    assert books.ledger[-1].outcome is Outcome.APPLIED
+
+
+def test_a_merge_shows_the_attempt_that_counts() -> None:
+    """The other row holds the authorization: its name is shown, whichever text is smaller."""
+    parts = [
+        intent(provider_ref="pay_1", reference="ORD-1"),
+        standard("payment.authorized", payment="pay_9"),
+        standard("payment.requires_action", payment="pay_9", reference="ORD-1"),
+    ]
+    for order in permutations(parts):
+        assert settled(*([one] for one in order)).only["provider_ref"] == "pay_9"
+
+
+def test_an_event_without_facts_proves_that_two_rows_are_one() -> None:
+    link = stripe_intent("partially_funded", metadata={"reference": "ORD-1"})
+    first = [intent(provider="stripe", reference="ORD-1"), stripe_intent("succeeded", amount_received=1000)]
+    books = settled(first, [link])
+    assert (books.only["client"], books.only["captured"]) == ("shop", 1000)
+    assert books.ledger[-1].version == 2
+
+
+def test_a_merge_that_breaks_an_invariant_waits() -> None:
+    """Both rows hold one capture's money; together they would have taken more than was authorized."""
+    first = [
+        *[adyen("AUTHORISATION", "PAY", reference="A"), adyen("AUTHORISATION_ADJUSTMENT", "ADJ1", 100)],
+        intent(provider="adyen", reference="B", provider_ref="OLD"),
+        adyen("AUTHORISATION", "OLD", reference="B"),
+        adyen("AUTHORISATION_ADJUSTMENT", "ADJ2", 50, original="OLD"),
+    ]
+    books = settled(first, [adyen("CAPTURE", "CAP1", 100), adyen("CAPTURE", "CAP2", 50, original="OLD")])
+    assert len(books.standing) == 2
+    link = adyen("AUTHORISATION", "PAY", reference="B", success=False)
+    books.settle([link])
+    assert len(books.standing) == 1
+    assert (books.only["captured"], books.only["authorized"]) == (150, 150)
+
+
+def test_a_merge_of_rows_that_contradict_each_other_waits() -> None:
+    """One row says that the capture failed whose money the other one refunded."""
+    ours = [adyen("AUTHORISATION", "PAY", reference="A"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")]
+    theirs = [adyen("AUTHORISATION", "OLD", reference="B"), adyen("CAPTURE_FAILED", "CAP1", original="OLD")]
+    books = settled(ours, theirs)
+    for event_id, news in (("again", 1000), ("more", 1500)):
+        books.settle([adyen("AUTHORISATION", "PAY", news, reference="B", event_id=event_id)])
+    assert len(books.standing) == 2
+    assert [one.waits.reason for one in books.parked.values()] == [Reason.CONFLICT, Reason.CONFLICT]
+    books.settle([adyen("REFUND_FAILED", "REF1")])
+    assert (len(books.standing), books.parked, books.only["captured"]) == (1, {}, 0)
+
+
+def test_rows_of_two_currencies_stay_two() -> None:
+    books = settled([standard("payment.authorized")], [intent(reference="ORD-1", currency="USD")])
+    books.settle([standard("payment.captured", reference="ORD-1")])
+    assert sorted((row["currency"], row["captured"]) for row in books.standing) == [("EUR", 1000), ("USD", 0)]
+
+
+def test_a_link_in_a_third_currency_is_a_letter_and_merges_nothing() -> None:
+    books = settled([standard("payment.created", amount=None, currency=None)])
+    books.settle([standard("payment.authorized", payment="pay_2", reference="ORD-1")])
+    link = standard("payment.authorized", reference="ORD-1", currency="USD")
+    books.settle([link])
+    assert [one.record for one in books.letters] == [link]
+    assert len(books.standing) == 2
+
+
+# --- clients -----------------------------------------------------------------------------------------------------
+
+
+def test_two_clients_with_one_reference_stay_two() -> None:
+    ours = intent(client="shop", reference="ORD-1", provider_ref="pay_1")
+    theirs = intent(OTHER_ID, client="mall", reference="ORD-1", provider_ref="pay_2")
+    webhooks = [
+        standard("payment.captured", payment="pay_1", reference="ORD-1"),
+        standard("payment.authorized", payment="pay_2", reference="ORD-1", amount=500),
+    ]
+    for order in permutations([ours, theirs]):
+        books = settled(order, webhooks)
+        assert sorted((row["client"], row["captured"], row["authorized"]) for row in books.standing) == [
+            ("mall", 0, 500),
+            ("shop", 1000, 1000),
+        ]
+        assert not books.letters
+
+
+def test_one_clients_reference_twice_is_a_conflict() -> None:
+    first, second = intent(reference="ORD-1"), intent(OTHER_ID, reference="ORD-1")
+    for batches in ([[first], [second]], [[first, second]]):
+        books = settled(*batches)
+        assert [(one.record, one.reason) for one in books.letters] == [(second, Reason.CONFLICT)]
+        assert len(books.payments) == 1
+
+
+def test_one_clients_reference_at_two_providers_is_a_conflict() -> None:
+    second = intent(OTHER_ID, reference="ORD-1", provider="stripe")
+    books = settled([intent(reference="ORD-1")], [second])
+    assert [(one.record, one.reason) for one in books.letters] == [(second, Reason.CONFLICT)]
+    books = settled(
+        [intent(client="mall", reference="ORD-1")], [intent(OTHER_ID, reference="ORD-1", provider="stripe")]
+    )
+    assert len(books.payments) == 2
+
+
+def test_one_clients_reference_twice_is_a_conflict_where_another_client_holds_the_name() -> None:
+    third = intent(UUID(int=3), reference="ORD-1")
+    books = settled([intent(client="mall", reference="ORD-1")], [intent(OTHER_ID, reference="ORD-1")], [third])
+    assert [(one.record, one.reason) for one in books.letters] == [(third, Reason.CONFLICT)]
+
+
+def test_another_clients_payment_cannot_be_claimed() -> None:
+    theft = intent(client="mall", amount=1, event_id="theft")
+    books = settled([intent(reference="ORD-1")], [theft])
+    assert [(one.record, one.reason) for one in books.letters] == [(theft, Reason.CONFLICT)]
+    assert (books.only["client"], books.only["amount"]) == ("shop", 1000)
+
+
+def test_an_intent_told_twice_under_other_ids_is_one() -> None:
+    books = settled([intent(reference="ORD-1")], [intent(reference="ORD-1", event_id="again")])
+    assert (books.outcomes(), len(books.payments), books.letters) == (["applied", "noop"], 1, [])
+
+
+def test_a_command_moves_nothing() -> None:
+    books = settled([intent()], [intent(command="capture"), intent(OTHER_ID, command="refund")])
+    assert books.outcomes() == ["applied", "noop", "noop"]
+    assert [row.payment_id for row in books.ledger[1:]] == [next(iter(books.payments)), None]

@@ -1,0 +1,113 @@
+"""What becomes of one event: outcome, version, wait or dead letter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from paper_books import payment
+
+from consumer.fold import newer, project
+from consumer.verdict import Dead, Settled, Waits, judge
+from schemas.dead_letter import Reason
+from schemas.facts import Fact, FactKind, Meaning
+from schemas.payment import Outcome, Payment
+
+pytestmark = pytest.mark.unit
+
+Said = tuple[str, str, str, int | None]
+TERMS: Said = ("terms", "amount", "provider", 1000)
+CREATED: Said = ("progress", "a", "created", None)
+AUTHORIZED: Said = ("authorization", "a", "authorized", 1000)
+TAKEN: Said = ("capture", "a", "succeeded", 1000)
+PAID: Said = ("attempt", "a", "succeeded", None)
+CANCELED: Said = ("void", "a", "canceled", None)
+
+
+def facts_of(said: list[Said]) -> list[Fact]:
+    return [Fact(FactKind(kind), key, state, amount) for kind, key, state, amount in said]
+
+
+def standing(said: list[Said], **columns: Any) -> Payment:
+    facts = newer({}, facts_of(said))
+    return payment(facts=facts, projection=project(facts), version=1, currency="EUR", **columns)
+
+
+def verdict(before: list[Said], *said: Said, currency: str | None = "EUR", facts_max: int = 100, **options: Any) -> Any:
+    meaning = Meaning(facts=tuple(facts_of(list(said))), currency=currency)
+    return judge(standing(before), meaning, facts_max=facts_max, **options)
+
+
+def test_the_first_event_of_a_payment_is_applied_whatever_it_says() -> None:
+    for said in (TERMS, PAID, CANCELED, CREATED):
+        judged = judge(payment(), Meaning(facts=tuple(facts_of([said]))), facts_max=9)
+        assert isinstance(judged, Settled)
+        assert (judged.outcome, judged.versioned) == (Outcome.APPLIED, True)
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "outcome", "versioned"),
+    [
+        ([CREATED], [AUTHORIZED], Outcome.APPLIED, True),
+        ([CREATED], [CREATED], Outcome.NOOP, False),
+        ([CREATED], [], Outcome.NOOP, False),
+        ([AUTHORIZED, TAKEN], [AUTHORIZED, TAKEN, PAID], Outcome.NOOP, False),
+        ([AUTHORIZED, TAKEN, TERMS], [("terms", "amount", "provider", 1500)], Outcome.APPLIED, True),
+        ([TERMS, CREATED], [PAID], Outcome.NOOP, False),
+        ([AUTHORIZED, TAKEN], [CREATED], Outcome.LATE, False),
+        ([AUTHORIZED], [("progress", "b", "requires_action", None)], Outcome.LATE, False),
+        ([AUTHORIZED], [("attempt", "b", "failed", None), TERMS], Outcome.LATE, False),
+        ([("attempt", "a", "failed", None)], [("attempt", "b", "failed", None)], Outcome.APPLIED, True),
+        ([AUTHORIZED, TAKEN], [AUTHORIZED], Outcome.LATE, False),
+        ([AUTHORIZED, TAKEN], [("authorization", "a", "authorized", 1500)], Outcome.LATE, True),
+        ([AUTHORIZED, TAKEN], [("authorization", "b", "authorized", 10)], Outcome.APPLIED, True),
+        ([AUTHORIZED, TAKEN], [CANCELED], Outcome.CONFLICT, False),
+        ([AUTHORIZED, TAKEN, CANCELED], [CANCELED], Outcome.CONFLICT, False),
+        ([AUTHORIZED, TAKEN], [CANCELED, ("terms", "amount", "provider", 1500)], Outcome.CONFLICT, True),
+        ([CANCELED], [("void", "a", "expired", None)], Outcome.LATE, False),
+        ([CANCELED], [CANCELED], Outcome.NOOP, False),
+        ([("refund", "r", "failed", 5)], [("refund", "r", "succeeded", 5)], Outcome.LATE, False),
+        ([("mode", "capture", "automatic", None)], [("mode", "capture", "manual", None)], Outcome.NOOP, False),
+        ([("dispute", "d", "won", None)], [("dispute", "d", "open", None)], Outcome.LATE, False),
+        (
+            [("dispute", "d", "under_review", None)],
+            [("dispute", "d", "open", None), ("dispute_funds", "d", "withdrawn", 10)],
+            Outcome.APPLIED,
+            True,
+        ),
+    ],
+)
+def test_outcomes(before: list[Said], said: list[Said], outcome: Outcome, versioned: bool) -> None:  # noqa: FBT001
+    judged = verdict(before, *said)
+    assert isinstance(judged, Settled)
+    assert (judged.outcome, judged.versioned) == (outcome, versioned)
+    joined = standing(before).facts | judged.news
+    assert judged.projection == project(joined)
+
+
+def test_an_unversioned_verdict_moves_no_column() -> None:
+    judged = verdict([AUTHORIZED, TAKEN], CREATED)
+    assert judged.news == {(FactKind.PROGRESS, "a"): ("created", None)}
+    assert judged.projection == standing([AUTHORIZED, TAKEN]).projection
+
+
+def test_a_broken_invariant_waits_unless_its_companions_mend_it() -> None:
+    over: Said = ("capture", "b", "succeeded", 1)
+    assert verdict([AUTHORIZED, TAKEN], over) == Waits(Reason.CONFLICT, "captured 1001 exceeds authorized 1000")
+    assert isinstance(verdict([AUTHORIZED, TAKEN], over, alone=False), Settled)
+
+
+def test_another_currency_is_dead_where_money_is_said_to_move() -> None:
+    judged = verdict([AUTHORIZED], TAKEN, currency="USD")
+    assert judged == Dead(Reason.CONFLICT, "currency USD on a payment in EUR")
+    assert isinstance(verdict([AUTHORIZED], currency="USD"), Settled)
+    assert isinstance(verdict([AUTHORIZED], TAKEN, currency=None), Settled)
+
+
+def test_the_bound_of_facts_counts_children_not_news_of_them() -> None:
+    assert isinstance(verdict([AUTHORIZED], TAKEN, facts_max=2), Settled)
+    assert isinstance(verdict([AUTHORIZED, TAKEN], ("capture", "a", "failed", 1000), facts_max=2), Settled)
+    judged = verdict([AUTHORIZED], TAKEN, facts_max=1)
+    assert isinstance(judged, Dead)
+    assert judged.reason is Reason.CONFLICT
+    assert "holds 1 facts" in judged.message

@@ -1,0 +1,478 @@
+"""The consumer's loop on a group member made by hand: fetching, lanes, offsets, rebalances, the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import ConsumerRecord
+from events import placed, standard
+
+from consumer import worker as module
+from consumer.worker import Worker, record_of, split
+from runtime.settings import ConsumerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from consumer.offsets import Place
+    from schemas.record import Record
+
+pytestmark = pytest.mark.unit
+
+TP0, TP1 = TopicPartition("payments.webhooks", 0), TopicPartition("payments.webhooks", 1)
+P0, P1 = ("payments.webhooks", 0), ("payments.webhooks", 1)
+LIMITS = ConsumerSettings(
+    fetch_wait_seconds=0.001, commit_interval_seconds=0.001, drain_seconds=0.2, backoff_max_seconds=0.01
+)
+PATIENCE_SECONDS = 10.0
+
+
+@pytest.fixture(autouse=True)
+def _short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSED_POLL_SECONDS", 0.001)
+
+
+def message(offset: int, *, partition: int = 0, value: bytes = b"{}") -> ConsumerRecord:
+    return ConsumerRecord(
+        topic="payments.webhooks",
+        partition=partition,
+        offset=offset,
+        timestamp=1,
+        timestamp_type=0,
+        key=b"k",
+        value=value,
+        checksum=None,
+        serialized_key_size=1,
+        serialized_value_size=len(value),
+        headers=[("ce_id", b"\xff")],
+    )
+
+
+@dataclass
+class Member:
+    """The methods of aiokafka's consumer that the worker uses, over logs in memory."""
+
+    logs: dict[TopicPartition, list[ConsumerRecord]] = field(default_factory=lambda: defaultdict(list))
+    positions: dict[TopicPartition, int] = field(default_factory=lambda: defaultdict(int))
+    assigned: set[TopicPartition] = field(default_factory=lambda: {TP0, TP1})
+    paused: set[TopicPartition] = field(default_factory=set)
+    commits: list[dict[TopicPartition, int]] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    polls: int = 0
+    during_poll: Callable[[], None] | None = None
+    commit_gate: asyncio.Event | None = None
+
+    async def getmany(self, *, timeout_ms: int, max_records: int | None = None) -> dict[Any, list[ConsumerRecord]]:
+        self.polls += 1
+        await asyncio.sleep(timeout_ms / 1000)
+        if self.during_poll is not None:
+            happens, self.during_poll = self.during_poll, None
+            happens()
+        taken, left = {}, max_records or 500
+        for tp in sorted(self.assigned - self.paused):
+            messages = self.logs[tp][self.positions[tp] :][:left]
+            if messages:
+                taken[tp] = messages
+                self.positions[tp] += len(messages)
+                left -= len(messages)
+        return taken
+
+    def assignment(self) -> set[TopicPartition]:
+        return set(self.assigned)
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        assert set(partitions) <= self.assigned
+        self.paused |= set(partitions)
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        assert set(partitions) <= self.assigned
+        self.paused -= set(partitions)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.positions[partition] = offset
+
+    async def commit(self, positions: dict[TopicPartition, int]) -> None:
+        if self.commit_gate is not None:
+            await self.commit_gate.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.commits.append(positions)
+
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: len(self.logs[tp]) for tp in partitions}
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self.positions[partition]
+
+    def publish(self, count: int, *, partition: int = 0) -> None:
+        log = self.logs[TopicPartition("payments.webhooks", partition)]
+        log += [message(len(log) + number, partition=partition) for number in range(count)]
+
+    @property
+    def committed(self) -> dict[TopicPartition, int]:
+        last: dict[TopicPartition, int] = {}
+        for positions in self.commits:
+            last |= positions
+        return last
+
+
+@dataclass
+class OpenLanes:
+    """Settles what it is given when `gate` is open; may halt partitions, fail, or be in an outage."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    batches: list[list[int]] = field(default_factory=list)
+    began: int = 0
+    outage_since: float | None = None
+    halted: dict[Place, str] = field(default_factory=dict)
+    halting: set[Place] = field(default_factory=set)
+    failure: Exception | None = None
+    forgotten: int = 0
+    ended: int = 0
+    end_failure: Exception | None = None
+
+    async def settle(self, records: Sequence[Record]) -> bool:
+        self.began += 1
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.halted |= dict.fromkeys(self.halting, "too many")
+        self.batches.append(
+            [record.offset for record in records if (record.topic, record.partition) not in self.halted]
+        )
+        return True
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+    async def end_cleanly(self) -> None:
+        if self.end_failure is not None:
+            raise self.end_failure
+        self.ended += 1
+
+    @property
+    def settled(self) -> list[int]:
+        return sorted(offset for batch in self.batches for offset in batch)
+
+
+@dataclass
+class Scene:
+    member: Member
+    lanes: OpenLanes
+    worker: Worker
+    stop: asyncio.Event
+    task: asyncio.Task[None]
+
+    async def until(self, true: Callable[[], object]) -> None:
+        """Wait for a condition; what the worker raises is raised here."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not true():
+                if self.task.done():
+                    await self.task
+                await asyncio.sleep(0.001)
+
+    async def end(self) -> None:
+        self.stop.set()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.task
+
+
+@asynccontextmanager
+async def running(*, is_open: bool = True, member: Member | None = None, **limits: Any) -> AsyncIterator[Scene]:
+    member, lanes, stop = member or Member(), OpenLanes(), asyncio.Event()
+    if is_open:
+        lanes.gate.set()
+    settings = LIMITS.model_copy(update=limits)
+    worker = Worker(member, lanes, settings)  # type: ignore[arg-type]
+    scene = Scene(member, lanes, worker, stop, asyncio.create_task(worker.run(stop)))
+    try:
+        yield scene
+    finally:
+        lanes.gate.set()
+        for task in (scene.task, *worker._tasks):
+            task.cancel()
+        await asyncio.gather(scene.task, *worker._tasks, return_exceptions=True)
+
+
+async def test_what_is_settled_is_committed() -> None:
+    async with running() as scene:
+        scene.member.publish(7)
+        scene.member.publish(3, partition=1)
+        await scene.until(lambda: scene.member.committed == {TP0: 7, TP1: 3})
+        await scene.end()
+        assert (scene.lanes.ended, len(scene.lanes.settled)) == (1, 10)
+
+
+async def test_nothing_is_committed_before_it_is_settled() -> None:
+    async with running(is_open=False) as scene:
+        scene.member.publish(3)
+        await scene.until(lambda: scene.lanes.began)
+        polls = scene.member.polls
+        await scene.until(lambda: scene.member.polls > polls + 5)
+        assert scene.member.commits == []
+        scene.lanes.gate.set()
+        await scene.until(lambda: scene.member.committed == {TP0: 3})
+
+
+async def test_no_more_batches_are_in_flight_than_there_are_lanes() -> None:
+    async with running(is_open=False, batch_records_max=1) as scene:
+        scene.member.publish(9)
+        await scene.until(lambda: scene.lanes.began == 2)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert scene.lanes.began == 2
+        scene.lanes.gate.set()
+        await scene.until(lambda: scene.member.committed == {TP0: 9})
+
+
+async def test_a_batch_is_cut_by_bytes() -> None:
+    async with running(batch_bytes_max=4) as scene:
+        scene.member.publish(5)
+        await scene.until(lambda: scene.member.committed == {TP0: 5})
+        assert sorted(map(len, scene.lanes.batches)) == [1, 2, 2]
+
+
+async def test_what_a_lane_cannot_go_on_with_ends_the_worker() -> None:
+    async with running() as scene:
+        scene.lanes.failure = ZeroDivisionError()
+        scene.member.publish(1)
+        with pytest.raises(ZeroDivisionError):
+            await scene.until(lambda: False)
+
+
+async def test_a_failure_ends_the_worker_that_waits_for_a_lane() -> None:
+    async with running(is_open=False, batch_records_max=1) as scene:
+        scene.member.publish(5)
+        await scene.until(lambda: scene.lanes.began == 2)
+        scene.lanes.failure = ZeroDivisionError()
+        scene.lanes.gate.set()
+        with pytest.raises(ZeroDivisionError):
+            await scene.until(lambda: False)
+        assert scene.member.commits == []
+
+
+# --- outages and halts -------------------------------------------------------------------------------------------
+
+
+async def test_an_outage_keeps_polling_and_takes_nothing() -> None:
+    async with running(is_open=False) as scene:
+        scene.lanes.outage_since = 1.0
+        await scene.until(lambda: scene.member.polls > 3)
+        scene.member.publish(4)
+        polls = scene.member.polls
+        await scene.until(lambda: scene.member.polls > polls + 5)
+        assert (scene.lanes.began, scene.member.positions[TP0]) == (0, 0)
+        scene.lanes.outage_since = None
+        scene.lanes.gate.set()
+        await scene.until(lambda: scene.member.committed == {TP0: 4})
+
+
+async def test_an_outage_with_every_lane_taken_keeps_polling() -> None:
+    async with running(is_open=False, batch_records_max=1) as scene:
+        scene.member.publish(4)
+        await scene.until(lambda: scene.lanes.began == 2)
+        scene.lanes.outage_since = 1.0
+        polls = scene.member.polls
+        await scene.until(lambda: scene.member.polls > polls + 5)
+        scene.lanes.outage_since = None
+        scene.lanes.gate.set()
+        await scene.until(lambda: scene.lanes.settled == [0, 1, 2, 3])
+
+
+async def test_a_halted_partition_is_paused_and_its_offsets_stay() -> None:
+    async with running() as scene:
+        scene.lanes.halting = {P0}
+        scene.member.publish(3)
+        scene.member.publish(3, partition=1)
+        await scene.until(lambda: scene.member.committed == {TP1: 3})
+        assert scene.member.paused == {TP0}
+        scene.lanes.outage_since = 1.0
+        polls = scene.member.polls
+        await scene.until(lambda: scene.member.polls > polls + 2)
+        scene.lanes.outage_since = None
+        scene.member.publish(2, partition=1)
+        await scene.until(lambda: scene.member.committed == {TP1: 5})
+        assert scene.member.paused == {TP0}
+        await scene.worker.on_partitions_assigned({TP0, TP1})
+        assert scene.member.paused == {TP0}
+        await scene.worker.measure_lag()
+        assert scene.worker.lag == 0
+
+
+# --- offsets -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_commit_that_fails_is_made_again() -> None:
+    member = Member(failures=[KafkaError(), KafkaError()])
+    async with running(member=member) as scene:
+        member.publish(2)
+        await scene.until(lambda: member.committed == {TP0: 2})
+
+
+@pytest.mark.parametrize("error", [IllegalStateError(), CommitFailedError()])
+async def test_a_commit_of_what_is_not_ours_ends_nothing(error: Exception) -> None:
+    member = Member(failures=[error])
+    async with running(member=member) as scene:
+        member.publish(2)
+        await scene.until(lambda: not member.failures)
+        member.publish(1)
+        await scene.until(lambda: member.committed == {TP0: 3})
+        await scene.end()
+
+
+async def test_settling_does_not_wait_for_a_commit() -> None:
+    member = Member(commit_gate=asyncio.Event())
+    async with running(member=member, batch_records_max=1) as scene:
+        member.publish(6)
+        await scene.until(lambda: len(scene.lanes.settled) == 6)
+        assert member.commits == []
+        assert member.commit_gate is not None
+        member.commit_gate.set()
+        await scene.until(lambda: member.committed == {TP0: 6})
+
+
+async def test_lag_is_what_was_not_fetched() -> None:
+    async with running(is_open=False) as scene:
+        scene.lanes.outage_since = 1.0
+        scene.member.publish(5)
+        await scene.worker.measure_lag()
+        assert scene.worker.lag == 5
+        scene.member.assigned.clear()
+        before = scene.worker.progress_at
+        await scene.worker.measure_lag()
+        assert (scene.worker.lag, scene.worker.progress_at >= before) == (0, True)
+
+
+async def test_no_lag_is_no_progress_while_a_batch_is_open() -> None:
+    async with running(is_open=False) as scene:
+        scene.member.publish(1)
+        await scene.until(lambda: scene.lanes.began)
+        before = scene.worker.progress_at
+        await scene.worker.measure_lag()
+        assert (scene.worker.lag, scene.worker.progress_at) == (0, before)
+
+
+# --- rebalances and the end --------------------------------------------------------------------------------------
+
+
+async def test_a_revoke_settles_and_commits_before_the_partitions_go() -> None:
+    async with running(is_open=False, commit_interval_seconds=60) as scene:
+        scene.member.publish(2)
+        await scene.until(lambda: scene.lanes.began)
+        revoke = asyncio.create_task(scene.worker.on_partitions_revoked({TP0, TP1}))
+        await asyncio.sleep(0.01)
+        assert not revoke.done()
+        scene.lanes.gate.set()
+        await revoke
+        assert (scene.member.committed, scene.lanes.forgotten) == ({TP0: 2}, 1)
+
+
+async def test_what_does_not_finish_before_a_revoke_is_not_committed_after_it() -> None:
+    async with running(is_open=False, drain_seconds=0.01) as scene:
+        scene.member.publish(2)
+        await scene.until(lambda: scene.lanes.began)
+        await scene.worker.on_partitions_revoked({TP0, TP1})
+        scene.member.positions[TP0] = 0
+        scene.lanes.gate.set()
+        await scene.until(lambda: scene.lanes.settled == [0, 0, 1, 1])
+        await scene.until(lambda: scene.member.committed == {TP0: 2})
+
+
+async def test_the_first_assignment_revokes_nothing() -> None:
+    async with running() as scene:
+        await scene.worker.on_partitions_revoked(set())
+        scene.member.publish(1)
+        await scene.until(lambda: scene.member.committed == {TP0: 1})
+
+
+async def test_records_fetched_before_a_revoke_are_not_settled_after_it() -> None:
+    async with running(is_open=False, batch_bytes_max=1, drain_seconds=0.01) as scene:
+        scene.member.publish(6)
+        await scene.until(lambda: scene.lanes.began == 2)
+        await scene.worker.on_partitions_revoked({TP0, TP1})
+        scene.member.assigned.clear()
+        scene.lanes.gate.set()
+        polls = scene.member.polls
+        await scene.until(lambda: scene.member.polls > polls + 3)
+        assert scene.lanes.settled == [0, 1]
+
+
+@pytest.mark.xfail(reason="records that a paused poll returns for partitions assigned meanwhile are thrown away")
+async def test_partitions_assigned_during_a_paused_poll_lose_nothing() -> None:
+    """They are not paused yet: what the poll returns for them moved their position and must not be dropped."""
+    member = Member(assigned={TP0})
+    async with running(member=member, is_open=False) as scene:
+        scene.lanes.outage_since = 1.0
+        await scene.until(lambda: member.polls > 2)
+        member.publish(3, partition=1)
+        member.during_poll = lambda: member.assigned.add(TP1)
+        await scene.until(lambda: member.during_poll is None)
+        scene.lanes.outage_since = None
+        scene.lanes.gate.set()
+        member.publish(2, partition=1)
+        await scene.until(lambda: member.committed.get(TP1) == 5)
+        assert scene.lanes.settled == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.xfail(reason="the wait for a free lane does not look at `stop`")
+async def test_a_stop_in_an_outage_ends_the_worker_with_every_lane_taken() -> None:
+    async with running(is_open=False, batch_records_max=1, drain_seconds=0.01) as scene:
+        scene.member.publish(5)
+        await scene.until(lambda: scene.lanes.began == 2)
+        scene.lanes.outage_since = 1.0
+        scene.stop.set()
+        async with asyncio.timeout(1.0):
+            await asyncio.wait([scene.task], timeout=0.5)
+        assert scene.task.done()
+
+
+async def test_a_stop_drains_and_commits() -> None:
+    async with running(is_open=False, commit_interval_seconds=60) as scene:
+        scene.member.publish(2)
+        await scene.until(lambda: scene.lanes.began)
+        scene.stop.set()
+        await asyncio.sleep(0.005)
+        scene.lanes.gate.set()
+        await scene.end()
+        assert (scene.member.committed, scene.lanes.ended) == ({TP0: 2}, 1)
+
+
+async def test_a_stop_gives_up_what_does_not_finish_in_time() -> None:
+    async with running(is_open=False, drain_seconds=0.01) as scene:
+        scene.member.publish(2)
+        await scene.until(lambda: scene.lanes.began)
+        await scene.end()
+        assert scene.member.commits == []
+        assert not scene.lanes.settled
+
+
+async def test_a_clean_end_that_cannot_be_noted_is_an_end_all_the_same() -> None:
+    async with running() as scene:
+        scene.lanes.end_failure = ConnectionRefusedError()
+        await scene.end()
+        assert scene.lanes.ended == 0
+
+
+# --- records -----------------------------------------------------------------------------------------------------
+
+
+def test_a_record_is_taken_byte_for_byte() -> None:
+    record = record_of(message(9, partition=1, value=b"\x00"))
+    assert (record.topic, record.partition, record.offset, record.timestamp_ms) == ("payments.webhooks", 1, 9, 1)
+    assert (record.key, record.value, record.headers) == (b"k", b"\x00", (("ce_id", b"\xff"),))
+
+
+def test_split_by_bytes_keeps_the_order_and_lets_a_large_record_stand_alone() -> None:
+    records = placed([standard("payment.created")] * 3)
+    size = len(records[0].value or b"")
+    assert [len(batch) for batch in split(records, size * 2)] == [2, 1]
+    assert [len(batch) for batch in split(records, 1)] == [1, 1, 1]
+    assert [one for batch in split(records, size * 2) for one in batch] == records
+    assert list(split([], 1)) == []

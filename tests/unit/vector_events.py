@@ -1,0 +1,108 @@
+"""The genuine requests of the contract's vectors, as the events that `verify` finds in them, and whole lives of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from functools import cache
+from itertools import permutations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from events import record
+from paper_books import PaperBooks
+
+import providers
+from schemas.errors import UninterpretableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from providers.core.contract import Notification
+    from schemas.facts import Meaning
+    from schemas.record import Record
+
+VECTORS = Path(__file__).parent.parent / "contract" / "vectors"
+
+
+@cache
+def notifications(provider: str) -> dict[str, list[Notification]]:
+    """Return the events of every genuine case by the case's name."""
+    cases = json.loads((VECTORS / f"{provider}.json").read_text())["cases"]
+    return {case["name"]: _verify(provider, case) for case in cases if case["expect"] == "accept"}
+
+
+def _verify(provider: str, case: dict[str, Any]) -> list[Notification]:
+    return providers.verify(
+        provider,
+        headers=case["headers"],
+        body=base64.b64decode(case["body_base64"]),
+        url=case["url"],
+        secrets=case["secrets"],
+        now=case["now"],
+        config=case.get("config"),
+    )
+
+
+def event(provider: str, case: str, place: int = 0) -> Notification:
+    return notifications(provider)[case][place]
+
+
+def body_of(provider: str, case: str, place: int = 0) -> dict[str, Any]:
+    """Return a fresh copy of a genuine JSON body."""
+    body: dict[str, Any] = json.loads(event(provider, case, place).body)
+    return body
+
+
+def meaning(provider: str, case: str, place: int = 0) -> Meaning:
+    """Interpret one event of a case as it is."""
+    found = event(provider, case, place)
+    return providers.interpret(provider, found.kind or "", found.body)
+
+
+def told(provider: str, kind: str, body: object) -> Meaning:
+    """Interpret a body that a test made."""
+    return providers.interpret(provider, kind, body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+def refused(provider: str, kind: str, body: object) -> str:
+    """Return the reason for which a body that a test made is not interpreted."""
+    with pytest.raises(UninterpretableError) as error:
+        told(provider, kind, body)
+    return str(error.value.reason)
+
+
+def changed(body: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return the body with the value at a dotted path changed (`data.items.0.id`)."""
+    copy: Any = json.loads(json.dumps(body))
+    *steps, last = (int(step) if step.isdigit() else step for step in path.split("."))
+    place = copy
+    for step in steps:
+        place = place[step]
+    place[last] = value
+    whole: dict[str, Any] = copy
+    return whole
+
+
+def genuine(provider: str, case: str, place: int = 0) -> Record:
+    """Return an event of a case as the consumer gets it."""
+    found = event(provider, case, place)
+    return record(provider, found.event_id or f"{case}:{place}", found.kind or "", found.body)
+
+
+def made(provider: str, kind: str, body: object, event_id: str) -> Record:
+    return record(provider, event_id, kind, body)
+
+
+def check_every_order(records: Sequence[Record], **row: Any) -> None:
+    """Settle the records in every order, one by one and all at once; each comes to the one row."""
+    for order in permutations(records):
+        for batches in ([[one] for one in order], [list(order)]):
+            books = PaperBooks()
+            for batch in batches:
+                books.settle(batch)
+            assert {name: books.only[name] for name in row} == row, [one.header("ce_type") for one in order]
+            assert not books.letters
+            assert not books.parked
+            assert len(books.ledger) == len(records)
