@@ -57,15 +57,14 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             batches = await self._fetch()
             generation = self._generation
             for records in batches:
-                await self._free_lane()
-                if generation == self._generation:
+                if await self._free_lane(stop) and generation == self._generation:
                     self._launch(records)
             self._commit_when_due()
         await self._drain()
         await self._end()
 
     async def _end(self) -> None:
-        """Give up what did not finish in time, which is settled again at the next start; note that the end was clean."""
+        """Give up what is not done in time: it is settled again at the next start; note that the end was clean."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -81,16 +80,17 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         records = [record_of(message) for messages in fetched.values() for message in messages]
         return list(split(records, self._settings.batch_bytes_max))
 
-    async def _free_lane(self) -> None:
-        """Wait until a lane is free; in an outage go on polling meanwhile, paused."""
-        while len(self._tasks) >= self._settings.batches_in_flight_max:
+    async def _free_lane(self, stop: asyncio.Event) -> bool:
+        """Wait until a lane is free, in an outage polling meanwhile, paused; False where a stop came first."""
+        while not stop.is_set() and len(self._tasks) >= self._settings.batches_in_flight_max:
             self._raise_failure()
             if self._lanes.outage_since is not None:
                 await self._poll_paused()
             else:
                 await asyncio.wait(
-                    self._tasks, return_when=asyncio.FIRST_COMPLETED, timeout=self._settings.backoff_max_seconds
+                    self._tasks, return_when=asyncio.FIRST_COMPLETED, timeout=self._settings.backoff_initial_seconds
                 )
+        return not stop.is_set()
 
     async def _poll_paused(self) -> None:
         """Poll without taking records: the partitions stay ours while nothing can be settled.

@@ -51,6 +51,7 @@ from providers.core.payments import (
 )
 from providers.core.proof import hmac_hex, live_secrets
 from providers.core.reading import read_json, text_at, value_at
+from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, merged, object_answer
 from schemas.errors import SignatureRejected
 from schemas.facts import Meaning, Ref, RefKind
 
@@ -186,4 +187,65 @@ _READERS: Final[dict[str, Callable[[_Entity, float | None], Meaning]]] = {
     "chargeback.reversed": _chargeback("won", "reinstated"),
 }
 
-PROVIDER: Final = Provider("mollie", verify, interpret)
+
+# --- read again at the API: a payment with its refunds and chargebacks --------------------------------------------
+
+_PAYMENT_ID: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}\Z")
+
+
+def _object_of(ref: str) -> str | None:
+    return "payment" if _PAYMENT_ID.match(ref) else None
+
+
+def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
+    url = f"{credentials.base_url}/v2/payments/{ref}?embed=refunds,captures,chargebacks"
+    return ApiRequest("GET", url, bearer(credentials.key)) if _object_of(ref) else None
+
+
+def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
+    """Read what the API answered: what the webhook of its status says, and what those of its children say."""
+    payment = read_event(body)
+    meaning = _payment(_fetched_facts)(payment, None)
+    children = [
+        *((f"refund.{child.get('status')}", child) for child in _embedded(payment, "refunds")),
+        *(("chargeback." + _chargeback_end(child), child) for child in _embedded(payment, "chargebacks")),
+    ]
+    for kind, child in children:
+        if kind not in _READERS:
+            raise undecodable("the status of a refund is not one of Mollie's")
+        meaning = merged(meaning, _READERS[kind]({**child, "paymentId": payment.get("id")}, None))
+    return meaning
+
+
+def _chargeback_end(chargeback: _Entity) -> str:
+    return "reversed" if chargeback.get("reversedAt") else "received"
+
+
+def _embedded(payment: _Entity, name: str) -> list[_Entity]:
+    listed = value_at(payment, "_embedded", name)
+    return [need_object(child, name) for child in listed] if isinstance(listed, list) else []
+
+
+def _fetched_facts(payment: _Entity, key: str, amount: int) -> Facts:
+    """Say what the status says; part of an authorization may be captured before the payment is paid."""
+    status = payment.get("status")
+    taken = _money(payment["amountCaptured"], "amountCaptured")[0] if payment.get("amountCaptured") else 0
+    if status == "paid" or taken:
+        return _paid(payment, key, amount)
+    said = _OF_STATUS.get(status) if isinstance(status, str) else None
+    if said is None:
+        raise undecodable("the payment's status is not one of Mollie's")
+    return said(key, amount)
+
+
+_OF_STATUS: Final[dict[str, Callable[[str, int], Facts]]] = {
+    "open": lambda key, _amount: (progress(key, "created"),),
+    "pending": lambda key, _amount: (progress(key, "processing"),),
+    "authorized": authorized,
+    "failed": lambda key, _amount: (attempt(key, "failed"),),
+    "canceled": lambda key, _amount: (void(key, "canceled"),),
+    "expired": lambda key, _amount: (void(key, "expired"),),
+}
+
+_REFETCH: Final = Refetch("https://api.mollie.com", _request, object_answer("resource", _object_of), _interpret_fetched)
+PROVIDER: Final = Provider("mollie", verify, interpret, refetch=_REFETCH)

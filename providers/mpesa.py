@@ -21,14 +21,39 @@ validation request has the shape of a confirmation and cannot be told from it.
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
+import json
 import re
+from http import HTTPStatus
 from typing import Any, Final
 
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import maybe_id, need_id, refs_of, undecodable, unknown_kind
-from providers.core.payments import attempt, captured, major_units, need_kind, need_object, read_event, terms, void
+from providers.core.payments import (
+    attempt,
+    captured,
+    major_units,
+    need_kind,
+    need_object,
+    progress,
+    read_event,
+    terms,
+    void,
+)
 from providers.core.proof import live_secrets, need_match
 from providers.core.reading import read_json, text_at, value_at
+from providers.core.refetch import (
+    Answer,
+    ApiRequest,
+    Credentials,
+    Denied,
+    Fetched,
+    Grant,
+    Later,
+    Refetch,
+    bearer,
+)
 from schemas.errors import SignatureRejected
 from schemas.facts import Fact, FactKind, Meaning, RefKind
 
@@ -156,4 +181,80 @@ def _result_meaning(said: dict[str, Any]) -> Meaning:
     )
 
 
-PROVIDER: Final = Provider("mpesa", verify, interpret, event_id_signed=False)
+# --- read again at the API: an STK query, with a token that is granted for an hour --------------------------------
+
+_CHECKOUT_ID: Final = re.compile(r"ws_CO_[A-Za-z0-9_]{1,200}\Z")
+_NAIROBI: Final = dt.timezone(dt.timedelta(hours=3))
+_PENDING: Final = frozenset({"500.001.1001", "4999"})
+"""The error code and the result code of a push that the customer has not answered yet."""
+_BAD_TOKEN: Final = "404.001.03"  # noqa: S105 - an error code
+
+
+def _grant_request(credentials: Credentials) -> ApiRequest:
+    basic = base64.b64encode(f"{credentials.key}:{credentials.secret}".encode()).decode()
+    url = f"{credentials.base_url}/oauth/v1/generate?grant_type=client_credentials"
+    return ApiRequest("GET", url, {"Authorization": f"Basic {basic}"})
+
+
+def _granted(body: bytes) -> tuple[str, float] | None:
+    """Read the token and its seconds, which come as text."""
+    answer = read_json(body)
+    token, seconds = text_at(answer, "access_token"), text_at(answer, "expires_in")
+    return (token, float(seconds)) if token and seconds and _is_number(seconds) else None
+
+
+def _request(ref: str, credentials: Credentials, now: float) -> ApiRequest | None:
+    """Ask for the outcome of an STK push; the password is the pass key, with the time in Nairobi."""
+    if not _CHECKOUT_ID.match(ref):
+        return None
+    timestamp = dt.datetime.fromtimestamp(now, _NAIROBI).strftime("%Y%m%d%H%M%S")
+    password = base64.b64encode(f"{credentials.merchant}{credentials.pass_key}{timestamp}".encode()).decode()
+    query = {
+        "BusinessShortCode": credentials.merchant,
+        "Password": password,
+        "Timestamp": timestamp,
+        "CheckoutRequestID": ref,
+    }
+    headers = {**bearer(credentials.token), "Content-Type": "application/json"}
+    url = f"{credentials.base_url}/mpesa/stkpushquery/v1/query"
+    return ApiRequest("POST", url, headers, json.dumps(query).encode())
+
+
+def _answer(ref: str, status: int, body: bytes) -> Answer:
+    """Read an answer; Daraja says with 500 that a push is still open, and with 404 that the token is no good."""
+    said = read_json(body)
+    if text_at(said, "errorCode") in _PENDING or text_at(said, "ResultCode") in _PENDING:
+        return Later.NOT_NOW
+    if text_at(said, "errorCode") == _BAD_TOKEN:
+        return Denied.DENIED
+    settled = text_at(said, "CheckoutRequestID") == ref and _is_number(text_at(said, "ResultCode"))
+    return Fetched("stk", ref) if settled and status == HTTPStatus.OK else None
+
+
+def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
+    """Read the outcome. A success names neither receipt nor amount: what was pushed was taken, whole.
+
+    So the capture is keyed by the push and has no figure of its own; the intent's terms are its figure.
+    """
+    said = read_event(body)
+    if _result_code(said) != _SUCCESS or value_at(said, "CallbackMetadata") is not None:
+        return _stk_meaning(said)
+    key = need_id(said.get("CheckoutRequestID"), "CheckoutRequestID")
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, key)),
+        facts=(progress(key, "processing"), attempt(key, "succeeded"), Fact(FactKind.CAPTURE, key, "succeeded")),
+        opens=True,
+        currency=_CURRENCY,
+        provider_ref=key,
+    )
+
+
+_REFETCH: Final = Refetch(
+    "https://api.safaricom.co.ke",
+    _request,
+    _answer,
+    _interpret_fetched,
+    needs=("secret", "merchant", "pass_key"),
+    grant=Grant(_grant_request, _granted),
+)
+PROVIDER: Final = Provider("mpesa", verify, interpret, event_id_signed=False, refetch=_REFETCH)

@@ -30,7 +30,7 @@ from providers.core.meaning import (
 )
 from providers.core.proof import hmac_hex, live_secrets, need_fresh, need_header, need_match, need_unix_seconds
 from providers.core.reading import read_json, text_at, value_at
-from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, joined, object_answer
+from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, merged, object_answer
 from schemas.errors import SignatureRejected
 from schemas.facts import Fact, FactKind, Meaning, RefKind
 
@@ -436,14 +436,14 @@ def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
     if kind not in _INTENT_FACTS:
         raise undecodable("the PaymentIntent's status is not one of Stripe's")
     meaning, charge = _READERS[kind](_Event(_Data(thing)), thing), thing.latest_charge
-    return joined(meaning, _said_by_charge(msgspec.convert(charge, _Object))) if isinstance(charge, dict) else meaning
+    return merged(meaning, _said_by_charge(msgspec.convert(charge, _Object))) if isinstance(charge, dict) else meaning
 
 
 def _said_by_charge(charge: _Object) -> Meaning:
     kinds = [f"charge.{charge.status}", *(["charge.refunded"] if charge.amount_refunded else [])]
     if kinds[0] not in ("charge.pending", "charge.succeeded", "charge.failed"):
         raise undecodable("the charge's status is not one of Stripe's")
-    return joined(*(_READERS[kind](_Event(_Data(charge)), charge) for kind in kinds))
+    return merged(*(_READERS[kind](_Event(_Data(charge)), charge) for kind in kinds))
 
 
 _REFETCH: Final = Refetch("https://api.stripe.com", _request, object_answer("object", _object_of), _interpret_fetched)

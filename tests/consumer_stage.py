@@ -1,4 +1,4 @@
-"""A stage for the consumer as a process: topics read from now on, a child with its log, what is settled and committed."""
+"""A stage for the consumer as a process: topics read from now on, children with their logs, what is committed."""
 
 from __future__ import annotations
 
@@ -95,7 +95,11 @@ class Stage:
         """Start a consumer process; `limits` are ConsumerSettings, `faults` see consumer_child.py."""
         number = len(self.children)
         log, probe = self.folder / f"consumer-{number}.log", self.folder / f"probe-{number}.json"
-        settings = {"session_timeout_seconds": SESSION_TIMEOUT_SECONDS, "commit_interval_seconds": 0.2, **(limits or {})}
+        settings = {
+            "session_timeout_seconds": SESSION_TIMEOUT_SECONDS,
+            "commit_interval_seconds": 0.2,
+            **(limits or {}),
+        }
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
         environment |= {f"RATCHET_CONSUMER__{name.upper()}": str(value) for name, value in settings.items()}
         environment |= {

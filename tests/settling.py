@@ -1,4 +1,4 @@
-"""What the consumer's tests share: records of payments' lives, their sums by plain arithmetic, and the books as rows."""
+"""What the consumer tests share: records of payments' lives, their sums by plain arithmetic, the books as rows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import asyncio
 import hashlib
 import json
 import time
-import uuid
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import asyncpg
 from pydantic import SecretStr
 
 from consumer.batch import BatchWriter
@@ -28,8 +26,11 @@ from schemas.record import Attributes, Record
 from schemas.topics import INTENTS, WEBHOOKS
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
+
+    import asyncpg
 
     from consumer.batch import Item
     from consumer.settlement import Plan
@@ -144,7 +145,12 @@ def lives(count: int, prefix: str = "pay") -> list[Life]:
 
 
 def settings_for(
-    dsn: str, *, kafka: str | None = None, home: Path | None = None, parking: dict[str, Any] | None = None, **limits: Any
+    dsn: str,
+    *,
+    kafka: str | None = None,
+    home: Path | None = None,
+    parking: dict[str, Any] | None = None,
+    **limits: Any,
 ) -> Settings:
     """Return the settings of a consumer on this database, with `limits` of its ConsumerSettings."""
     settings = Settings().model_copy(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from schemas import problems
 
@@ -54,7 +55,7 @@ class Refusal:
 
 def of_json(status: int, document: Any) -> Answer:
     """Return a JSON answer."""
-    return Answer(status, json.dumps(document, separators=(",", ":")).encode())
+    return Answer(status, msgspec.json.encode(document))
 
 
 def of_problem(problem: Problem, *headers: tuple[bytes, bytes]) -> Answer:

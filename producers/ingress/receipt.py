@@ -172,7 +172,7 @@ class ReceiptProtocol(HttpToolsProtocol):
             self._problem = problems.RECEIPT_TIMEOUT
             self.send_400_response("")
         elif self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
+            self._linger()
 
     def _refuse(self, problem: Problem) -> None:
         retry = ((b"retry-after", str(self.bounds.retry_after_seconds).encode()),) if problem.status == 503 else ()  # noqa: PLR2004

@@ -128,7 +128,7 @@ def object_answer(name_field: str, object_of: Callable[[str], str | None]) -> Ca
     return answer
 
 
-def joined(first: Meaning, *others: Meaning) -> Meaning:
+def merged(first: Meaning, *others: Meaning) -> Meaning:
     """Return the first meaning with the references and the facts of the others."""
     meanings = (first, *others)
     return replace(

@@ -1,4 +1,4 @@
-"""What the fault tests need of their own: brokers that they may stop and freeze without hurting anybody else's tests."""
+"""What the fault tests need of their own: brokers that they may stop and freeze at nobody else's cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brokers that go away under load: nothing is lost, nothing becomes a letter, and the consumer stays the same process."""
+"""Brokers that go away under load: nothing is lost or becomes a letter, and the consumer stays the same process."""
 
 from __future__ import annotations
 
@@ -101,9 +101,7 @@ async def test_a_stop_while_postgres_is_away_is_clean_and_bounded(scene: Stage, 
             return bool(child.lines("postgres_away"))
 
         await until(tells, "the consumer tells that Postgres is away")
-        code = await child.terminate()
-        print(child.log.read_text()[-3500:])
-        assert code == 0
+        assert await child.terminate() == 0
     finally:
         await brokers.stack.revive()
     scene.spawn()

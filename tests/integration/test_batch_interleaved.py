@@ -115,7 +115,7 @@ async def test_an_event_parked_under_a_second_name_is_woken_by_who_binds_it(
 
 @pytest.mark.parametrize("intent_first", [True, False])
 async def test_intent_and_webhook_open_one_payment_at_once(
-    desk: Bench, observer: asyncpg.Connection[Any], intent_first: bool
+    desk: Bench, observer: asyncpg.Connection[Any], *, intent_first: bool
 ) -> None:
     promised = uuid.uuid4()
     wish = intent_records([intent(promised, reference="ORD", amount=2500)])
@@ -150,9 +150,7 @@ async def test_two_payments_under_different_names_merge_while_the_loser_still_ge
     assert broken_chains(books) == []
 
 
-async def test_the_loser_moved_first_and_the_merge_waits_for_it(
-    desk: Bench, observer: asyncpg.Connection[Any]
-) -> None:
+async def test_the_loser_moved_first_and_the_merge_waits_for_it(desk: Bench, observer: asyncpg.Connection[Any]) -> None:
     promised = uuid.uuid4()
     await desk.settle(intent_records([intent(promised, reference="ORD", amount=2500)]))
     await desk.settle(records([webhook("payment.authorized", "pay", amount=2500)]))

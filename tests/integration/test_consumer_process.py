@@ -95,7 +95,12 @@ async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled
 async def test_the_consumer_waits_for_brokers_that_are_away_at_its_start(scene: Stage, tmp_path: Path) -> None:
     """Nobody listens at these addresses; it says so, goes on asking, and stops when told to."""
     away = Stage(
-        "127.0.0.1:1", scene.database._replace(dsn="postgresql://ratchet:x@127.0.0.1:1/x"), tmp_path, None, None, {}  # type: ignore[arg-type]
+        "127.0.0.1:1",
+        scene.database._replace(dsn="postgresql://ratchet:x@127.0.0.1:1/x"),
+        tmp_path,
+        None,
+        None,
+        {},  # type: ignore[arg-type]
     )
     child = away.spawn()
 

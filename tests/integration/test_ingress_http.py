@@ -21,14 +21,15 @@ MIB = 1024 * 1024
 DEADLINE_SECONDS = 0.6
 
 
-@pytest.fixture
-async def door(stack: Any, database: Any) -> AsyncIterator[ingress.Door]:
+@pytest.fixture(scope="module")
+async def door(stack: Any) -> AsyncIterator[ingress.Door]:
+    """Open one door for all: Kafka serves it, so its spool needs no table."""
     bounds = {"receipt_deadline_seconds": DEADLINE_SECONDS, "header_bytes_max": 8192, "linger_seconds": 0.5}
-    async with ingress.open_door(stack.kafka, database.dsn, **bounds) as opened:
+    async with ingress.open_door(stack.kafka, stack.dsn, **bounds) as opened:
         yield opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def tail(stack: Any) -> AsyncIterator[ingress.Tail]:
     async with ingress.tail(stack.kafka) as following:
         yield following

@@ -10,12 +10,13 @@ import pytest
 from settling import Bench, bench, broken_chains, intent, intent_records, records, webhook
 
 import providers
-from schemas.facts import Meaning
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from conftest import Database
+
+    from schemas.facts import Meaning
 
 pytestmark = pytest.mark.integration
 

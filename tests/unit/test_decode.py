@@ -88,7 +88,7 @@ def test_an_exception_that_nobody_foresaw_is_a_letter_of_its_own(monkeypatch: py
 
 
 def test_a_provider_that_says_nothing_of_payments_is_an_event_without_facts() -> None:
-    event = understood(record("github", "1", "push", b"not even json"))
+    event = understood(record("github", "1", "push", {"ref": "main"}))
     assert (event.meaning.refs, event.meaning.facts) == ((), ())
 
 

@@ -119,7 +119,9 @@ async def test_a_silent_connection_is_closed_without_a_word() -> None:
     held.loop.pass_time(9.9)
     assert not held.transport.closed
     held.loop.pass_time(0.2)
-    assert (held.transport.closed, held.transport.written) == (True, b"")
+    assert (held.transport.half_closed, held.transport.closed, held.transport.written) == (True, False, b"")
+    held.loop.pass_time(2)
+    assert held.transport.closed
 
 
 async def test_a_dripped_head_gets_408_at_the_deadline_however_it_drips() -> None:
@@ -149,7 +151,7 @@ async def test_the_deadline_starts_anew_with_each_request_and_rests_between() ->
     await held.feed(b"\r\n")
     assert not held.transport.closed
     held.loop.pass_time(0.2)
-    assert held.transport.closed
+    assert held.transport.half_closed
     assert held.transport.written.count(b"HTTP/1.1 ") == 2
 
 

@@ -404,7 +404,6 @@ async def test_records_fetched_before_a_revoke_are_not_settled_after_it() -> Non
         assert scene.lanes.settled == [0, 1]
 
 
-@pytest.mark.xfail(reason="records that a paused poll returns for partitions assigned meanwhile are thrown away")
 async def test_partitions_assigned_during_a_paused_poll_lose_nothing() -> None:
     """They are not paused yet: what the poll returns for them moved their position and must not be dropped."""
     member = Member(assigned={TP0})
@@ -421,7 +420,6 @@ async def test_partitions_assigned_during_a_paused_poll_lose_nothing() -> None:
         assert scene.lanes.settled == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.xfail(reason="the wait for a free lane does not look at `stop`")
 async def test_a_stop_in_an_outage_ends_the_worker_with_every_lane_taken() -> None:
     async with running(is_open=False, batch_records_max=1, drain_seconds=0.01) as scene:
         scene.member.publish(5)

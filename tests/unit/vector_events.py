@@ -1,4 +1,4 @@
-"""The genuine requests of the contract's vectors, as the events that `verify` finds in them, and whole lives of them."""
+"""The genuine requests of the contract's vectors as the events that `verify` finds in them, and lives made of them."""
 
 from __future__ import annotations
 
@@ -106,3 +106,13 @@ def check_every_order(records: Sequence[Record], **row: Any) -> None:
             assert not books.letters
             assert not books.parked
             assert len(books.ledger) == len(records)
+
+
+def facts(said: Meaning) -> set[tuple[str, ...]]:
+    """Return facts as texts: kind, key, state and, where there is one, the amount."""
+    parts = {(str(one.kind), one.key, one.state, one.amount) for one in said.facts}
+    return {tuple(str(part) for part in one if part is not None) for one in parts}
+
+
+def refs(said: Meaning) -> list[tuple[str, str]]:
+    return [(str(one.kind), one.ref) for one in said.refs]

@@ -1,0 +1,158 @@
+"""The plans of the batch's statements on 50,000 rows: index look-ups, also where nobody analyzed the tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import asyncpg
+import pytest
+from consumer_stage import new_database
+from settling import Bench, bench
+
+from runtime.sql import statement
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from runtime.stack import Endpoints
+
+pytestmark = pytest.mark.integration
+ROWS = 50_000
+BATCH = 200
+
+FILL = (
+    """insert into payments (id, provider, account, status, refund_status, dispute_status, amount, authorized, captured,
+        refunded, disputed, version, facts, head_hash, head_xid, created_at, updated_at)
+    select lpad(to_hex(n), 32, '0')::uuid, 'p', '', 'created', 'none', 'none', 0, 0, 0, 0, 0, 1, '{}', '', 0,
+        now(), now()
+    from generate_series(1, %d) n""",
+    """insert into payment_refs (provider, account, kind, ref, payment_id)
+    select 'p', '', 'payment', 'ref-' || n, lpad(to_hex(n), 32, '0')::uuid from generate_series(1, %d) n""",
+    """insert into payment_logs (payment_id, source, event_id, event_type, outcome, version, facts, topic, partition,
+        "offset", recorded_at, relay_xid, hash)
+    select lpad(to_hex(n), 32, '0')::uuid, 'p', 'event-' || n, 'k', 'applied', 1, '[]', 't', 0, n, now(), 1,
+        sha256(n::text::bytea) from generate_series(1, %d) n""",
+    """insert into parked_events (source, event_id, event_type, reason, detail, facts, topic, partition, "offset",
+        timestamp_ms, header_names, header_values, parked_at, deadline)
+    select 'p', 'parked-' || n, 'k', 'orphan', '', '[]', 't', 0, n, 0, '{}', '{}', now(), now()
+    from generate_series(1, %d) n""",
+    """insert into parked_refs (provider, account, kind, ref, parked_id)
+    select 'p', '', 'payment', 'ref-' || n, n from generate_series(1, %d) n""",
+)
+
+
+def payment_id(number: int) -> uuid.UUID:
+    return uuid.UUID(int=number)
+
+
+def refs() -> list[list[str]]:
+    numbers = range(1, ROWS, ROWS // BATCH)
+    return [["p"] * BATCH, [""] * BATCH, ["payment"] * BATCH, sorted(f"ref-{number}" for number in numbers)]
+
+
+def ids() -> list[uuid.UUID]:
+    return [payment_id(number) for number in range(1, ROWS, ROWS // BATCH)]
+
+
+def events() -> list[list[str]]:
+    return [["p"] * BATCH, [f"event-{number}" for number in range(1, ROWS, ROWS // BATCH)]]
+
+
+def payment_columns() -> list[list[Any]]:
+    fixed: list[Any] = [
+        "p",
+        "",
+        None,
+        None,
+        None,
+        None,
+        "created",
+        "none",
+        "none",
+        None,
+        0,
+        0,
+        0,
+        0,
+        0,
+        2,
+        "{}",
+        b"",
+        0,
+    ]
+    return [ids(), *([value] * BATCH for value in fixed)]
+
+
+STATEMENTS = {
+    "lock_refs": refs,
+    "find_claims": events,
+    "lock_payments": lambda: [ids()],
+    "find_parked": lambda: [*refs(), ids(), 1000, 0],
+    "update_payments": lambda: [*payment_columns(), dt.datetime.now(dt.UTC)],
+    "bind_refs": lambda: [*refs(), ids()],
+    "move_refs": lambda: [ids(), ids()[::-1]],
+    "delete_parked": lambda: [list(range(1, BATCH))],
+}
+
+
+class Filled(NamedTuple):
+    """A filled database, by the consumer's role and by its owner's."""
+
+    desk: Bench
+    owner: asyncpg.Connection[Any]
+
+
+@pytest.fixture(scope="module")
+async def filled(stack: Endpoints) -> AsyncIterator[Filled]:
+    """Fill one database for all statements; the plans are made in transactions that roll back."""
+    async with new_database(stack) as database:
+        owner = await asyncpg.connect(database.owner_dsn)
+        for fill in FILL:
+            await owner.execute(fill % ROWS)
+        async with bench(database.dsn, connections=1) as fresh:
+            yield Filled(fresh, owner)
+        await owner.close()
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+async def explain(desk: Bench, name: str) -> list[dict[str, Any]]:
+    async with desk.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            query = f"explain (analyze, format json) {statement('consumer', name)}"
+            text = await connection.fetchval(query, *STATEMENTS[name]())
+        finally:
+            await transaction.rollback()
+    return list(nodes(json.loads(text)[0]["Plan"]))
+
+
+async def assert_looked_up(desk: Bench, name: str) -> None:
+    found = await explain(desk, name)
+    scans = [node for node in found if "Scan" in node["Node Type"] and node.get("Relation Name")]
+    assert scans, "a plan reads some table"
+    for node in scans:
+        touched = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        exists_probe = node["Relation Name"] == "parked_refs" and node["Actual Rows"] <= 1
+        assert node["Node Type"] != "Seq Scan" or exists_probe, node
+        assert touched <= 4 * BATCH, node
+    assert not any(node["Node Type"] in ("Hash Join", "Merge Join") for node in found)
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS))
+async def test_rows_are_looked_up_before_anybody_analyzed(filled: Filled, name: str) -> None:
+    await assert_looked_up(filled.desk, name)
+
+
+async def test_rows_are_looked_up_after_an_analyze(filled: Filled) -> None:
+    await filled.owner.execute("analyze")
+    for name in sorted(STATEMENTS):
+        await assert_looked_up(filled.desk, name)

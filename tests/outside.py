@@ -1,0 +1,244 @@
+"""The outside world on one loopback server: Stripe's, Mollie's, M-Pesa's and Twilio's APIs as far as we call them.
+
+`faults` are what the next calls meet, in order, each by part of their path: a fault that answers keeps the call from
+its handler, one that `accepts` lets the handler work and then spoils the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+SID, TOKEN, SENDER = "AC0123456789", "twilio-token", "+15005550006"
+
+
+@dataclass
+class Fault:
+    """What one call whose path holds `path` meets instead of a good answer."""
+
+    path: str
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = "{}"
+    accepts: bool = False
+    drops: bool = False
+    holds: asyncio.Event | None = None
+    met: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
+class Outside:
+    """What the outside holds and what it was asked."""
+
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pushes: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    calls: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    page_messages: int = 50
+    url: str = ""
+
+    def asked(self, path: str, method: str = "") -> int:
+        """Count the calls whose path holds this."""
+        return sum(path in call[1] and call[0].startswith(method) for call in self.calls)
+
+    def fail(self, path: str, *statuses: int, **more: Any) -> Fault:
+        """Let the next calls of a path meet these statuses; return the last fault."""
+        made = [Fault(path, status, **more) for status in statuses or (None,)]
+        self.faults += made
+        return made[-1]
+
+
+def application(world: Outside) -> web.Application:
+    app = web.Application(middlewares=[_meeting_faults(world)])
+    app.add_routes(
+        [
+            web.get("/v1/payment_intents/{id}", partial(_object, world, authorization="Bearer sk_test")),
+            web.get("/v1/charges/{id}", partial(_object, world, authorization="Bearer sk_test")),
+            web.get("/v2/payments/{id}", partial(_object, world, authorization="Bearer test_mollie")),
+            web.get("/oauth/v1/generate", partial(_grant, world)),
+            web.post("/mpesa/stkpushquery/v1/query", partial(_push, world)),
+            web.post(f"/2010-04-01/Accounts/{SID}/Messages.json", partial(_send, world)),
+            web.get(f"/2010-04-01/Accounts/{SID}/Messages.json", partial(_list, world)),
+        ]
+    )
+    return app
+
+
+def _meeting_faults(world: Outside) -> Any:
+    @web.middleware
+    async def meet(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        text = await request.text()
+        world.calls.append((request.method, request.path_qs, dict(request.headers), text))
+        fault = next((fault for fault in world.faults if fault.path in f"{request.method} {request.path}"), None)
+        if fault is None:
+            return await handler(request)
+        world.faults.remove(fault)
+        answer = await handler(request) if fault.accepts else None
+        fault.met.set()
+        if fault.holds is not None:
+            await fault.holds.wait()
+        if fault.drops:
+            assert request.transport is not None
+            request.transport.abort()
+        if fault.status is not None:
+            return web.Response(status=fault.status, headers=fault.headers, text=fault.body)
+        return answer or web.Response(status=200, text=fault.body)
+
+    return meet
+
+
+async def _object(world: Outside, request: web.Request, *, authorization: str) -> web.Response:
+    if request.headers.get("Authorization") != authorization:
+        return web.json_response({"error": {"message": "Invalid API Key provided"}}, status=401)
+    found = world.objects.get(request.match_info["id"])
+    if found is None:
+        return web.json_response({"error": {"code": "resource_missing"}}, status=404)
+    return web.json_response(found)
+
+
+async def _grant(world: Outside, request: web.Request) -> web.Response:
+    if request.headers.get("Authorization") != "Basic " + base64.b64encode(b"consumer:hidden").decode():
+        return web.json_response(
+            {"errorCode": "400.008.01", "errorMessage": "Invalid Authentication passed"}, status=400
+        )
+    world.tokens.append(f"token-{len(world.tokens)}")
+    return web.json_response({"access_token": world.tokens[-1], "expires_in": "3599"})
+
+
+async def _push(world: Outside, request: web.Request) -> web.Response:
+    if not world.tokens or request.headers.get("Authorization") != f"Bearer {world.tokens[-1]}":
+        error = {"requestId": "1", "errorCode": "404.001.03", "errorMessage": "Invalid Access Token"}
+        return web.json_response(error, status=404)
+    asked = json.loads(await request.text())
+    password = base64.b64decode(asked["Password"]).decode()
+    assert password == f"174379passkey{asked['Timestamp']}"
+    status, answer = world.pushes[asked["CheckoutRequestID"]]
+    return web.json_response(answer, status=status)
+
+
+def _authorized(request: web.Request) -> bool:
+    return request.headers.get("Authorization") == "Basic " + base64.b64encode(f"{SID}:{TOKEN}".encode()).decode()
+
+
+async def _send(world: Outside, request: web.Request) -> web.Response:
+    if not _authorized(request):
+        return web.json_response({"code": 20003, "message": "Authenticate", "status": 401}, status=401)
+    form = await request.post()
+    message = {
+        "sid": f"SM{len(world.messages):032x}",
+        "to": form["To"],
+        "from": form["From"],
+        "body": form["Body"],
+        "status": "queued",
+        "date_created": formatdate(usegmt=False),
+        "date_sent": None,
+        "status_callback": form["StatusCallback"],
+    }
+    world.messages.insert(0, message)
+    return web.json_response(message, status=201)
+
+
+async def _list(world: Outside, request: web.Request) -> web.Response:
+    if not _authorized(request):
+        return web.json_response({"code": 20003, "message": "Authenticate", "status": 401}, status=401)
+    wanted = [
+        entry
+        for entry in world.messages
+        if entry["to"] == request.query["To"] and entry["from"] == request.query["From"]
+    ]
+    page = int(request.query.get("Page", 0))
+    part = wanted[page * world.page_messages : (page + 1) * world.page_messages]
+    query = request.rel_url.update_query(Page=page + 1)
+    more = len(wanted) > (page + 1) * world.page_messages
+    return web.json_response({"messages": part, "next_page_uri": str(query) if more else None})
+
+
+@asynccontextmanager
+async def outside() -> AsyncIterator[Outside]:
+    """Serve the outside on a free loopback port."""
+    world = Outside()
+    runner = web.AppRunner(application(world), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    world.url = "http://{}:{}".format(*runner.addresses[0][:2])
+    try:
+        yield world
+    finally:
+        await runner.cleanup()
+
+
+def intent(key: str, **more: Any) -> dict[str, Any]:
+    """Return a PaymentIntent as Stripe's API shows it."""
+    return {
+        "id": key,
+        "object": "payment_intent",
+        "amount": 1000,
+        "amount_capturable": 0,
+        "amount_received": 0,
+        "currency": "eur",
+        "status": "requires_payment_method",
+        "last_payment_error": None,
+        "latest_charge": None,
+        "metadata": {"reference": f"order-{key}"},
+    } | more
+
+
+def charge(key: str, of: str | None, **more: Any) -> dict[str, Any]:
+    """Return a charge as Stripe's API shows it, refunds expanded."""
+    return {
+        "id": key,
+        "object": "charge",
+        "payment_intent": of,
+        "amount": 1000,
+        "amount_captured": 1000,
+        "amount_refunded": 0,
+        "captured": True,
+        "currency": "eur",
+        "status": "succeeded",
+        "metadata": {},
+        "refunds": {"object": "list", "data": []},
+    } | more
+
+
+def euros(value: str) -> dict[str, str]:
+    return {"value": value, "currency": "EUR"}
+
+
+def mollie_payment(key: str, status: str, **more: Any) -> dict[str, Any]:
+    """Return a payment as Mollie's API shows it."""
+    return {
+        "resource": "payment",
+        "id": key,
+        "mode": "test",
+        "amount": euros("10.00"),
+        "status": status,
+        "metadata": {"order_id": f"order-{key}"},
+    } | more
+
+
+def stk_answer(key: str, code: str) -> dict[str, Any]:
+    """Return an STK query's answer as Daraja documents it."""
+    return {
+        "ResponseCode": "0",
+        "ResponseDescription": "The service request has been accepted successsfully",
+        "MerchantRequestID": "22205-34066-1",
+        "CheckoutRequestID": key,
+        "ResultCode": code,
+        "ResultDesc": "The service request is processed successfully.",
+    }

@@ -1,0 +1,164 @@
+"""What Braintree's kinds come to as facts; the documents are those of the vectors, and of the SDK's test gateway."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from vector_events import check_every_order, event, facts, genuine, made, meaning, refs, refused, told
+
+from schemas.facts import Meaning
+
+pytestmark = pytest.mark.unit
+
+KEY, DISPUTE = "8k2m9qxp", "9qde5qgp"
+TERMS = ("terms", "amount", "provider", "12590")
+RESERVED = ("authorization", KEY, "authorized", "12590")
+PAID = ("attempt", KEY, "succeeded")
+CAPTURED = ("capture", KEY, "succeeded", "12590")
+
+
+def form(document: str) -> bytes:
+    return urlencode({"bt_signature": "p|x", "bt_payload": base64.encodebytes(document.encode()).decode()}).encode()
+
+
+def notification(kind: str, subject: str) -> bytes:
+    time = '<timestamp type="datetime">2026-09-21T14:18:20Z</timestamp>'
+    return form(f"<notification>{time}<kind>{kind}</kind><subject>{subject}</subject></notification>")
+
+
+def transaction(kind: str, more: str = "", *, own: str = KEY, type_: str = "sale", amount: str = "125.90") -> bytes:
+    money = f"<amount>{amount}</amount><currency-iso-code>EUR</currency-iso-code>"
+    return notification(kind, f"<transaction><id>{own}</id><type>{type_}</type>{money}{more}</transaction>")
+
+
+def dispute(kind: str, more: str = "") -> bytes:
+    money = "<amount>125.90</amount><currency-iso-code>EUR</currency-iso-code>"
+    inside = f"<id>{DISPUTE}</id>{money}{more}<transaction><id>{KEY}</id></transaction>"
+    return notification(kind, f"<dispute>{inside}</dispute>")
+
+
+CREDIT = f"<refunded-transaction-id>{KEY}</refunded-transaction-id>"
+
+
+def test_real_bodies() -> None:
+    said = meaning("braintree", "event_transaction_settled")
+    assert facts(said) == {TERMS, RESERVED, PAID, CAPTURED}
+    assert refs(said) == [("payment", KEY), ("reference", "ORD-1")]
+    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "EUR", 12590, KEY)
+    assert said.occurred_at == 1790000300.0
+    declined = {TERMS, ("attempt", KEY, "failed"), ("capture", KEY, "failed", "12590")}
+    assert facts(meaning("braintree", "event_settlement_declined")) == declined
+    opened = meaning("braintree", "event_dispute_opened")
+    assert facts(opened) == {("dispute", DISPUTE, "open")}
+    assert refs(opened) == [("payment", KEY), ("dispute", DISPUTE)]
+    assert not opened.opens
+    assert facts(meaning("braintree", "event_dispute_won")) == {("dispute", DISPUTE, "won")}
+    assert facts(meaning("braintree", "event_dispute_lost")) == {("dispute", DISPUTE, "lost")}
+    sample = meaning("braintree", "sdk_sample_notification")
+    assert ("capture", "sample01", "succeeded", "10000") in facts(sample)
+
+
+def test_one_fact_of_two_names() -> None:
+    settled, disbursed = (meaning("braintree", f"event_transaction_{name}") for name in ("settled", "disbursed"))
+    assert settled == disbursed
+
+
+def test_a_credit_is_the_refund_of_its_sale() -> None:
+    said = told(
+        "braintree", "transaction_settled", transaction("transaction_settled", CREDIT, own="cr1", type_="credit")
+    )
+    assert facts(said) == {("refund", "cr1", "succeeded", "12590")}
+    assert refs(said) == [("payment", KEY), ("refund", "cr1")]
+    kind = "transaction_settlement_declined"
+    said = told("braintree", kind, transaction(kind, CREDIT, own="cr1", type_="credit"))
+    assert facts(said) == {("refund", "cr1", "failed", "12590")}
+    assert told("braintree", kind, transaction(kind, own="cr1", type_="credit")) == Meaning()
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "state"),
+    [
+        ("dispute_opened", "<kind>retrieval</kind>", "inquiry"),
+        ("dispute_disputed", "", "under_review"),
+        ("dispute_under_review", "", "under_review"),
+        ("dispute_accepted", "", "lost"),
+        ("dispute_auto_accepted", "", "lost"),
+        ("dispute_expired", "", "lost"),
+    ],
+)
+def test_disputes(kind: str, more: str, state: str) -> None:
+    assert facts(told("braintree", kind, dispute(kind, more))) == {("dispute", DISPUTE, state)}
+
+
+@pytest.mark.parametrize("kind", ["transaction_teleported", "dispute_new", "refund_failed", "local_payment_reversed"])
+def test_unknown_kind(kind: str) -> None:
+    assert refused("braintree", kind, notification(kind, "")) == "unknown_kind"
+
+
+@pytest.mark.parametrize("kind", ["check", "subscription_charged_successfully", "transaction_reviewed"])
+def test_kinds_that_say_nothing(kind: str) -> None:
+    assert told("braintree", kind, notification(kind, "")) == Meaning()
+
+
+BOMB = '<!DOCTYPE n [<!ENTITY a "transaction_settled">]><notification><kind>&a;</kind></notification>'
+KIND = "transaction_settled"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"bt_payload=",
+        b"bt_payload=%%%",
+        b"bt_payload=YQ&bt_payload=YQ",
+        b"a&" * 2000,
+        form("<notification>"),
+        form(BOMB),
+        transaction("transaction_disbursed"),
+        transaction(KIND, own=""),
+        transaction(KIND, type_="gift"),
+        transaction(KIND, amount="125.901"),
+        transaction(KIND, amount=""),
+        notification(KIND, f"<transaction><id>{KEY}</id><type>sale</type><amount>1</amount></transaction>"),
+    ],
+    ids=range(14),
+)
+def test_undecodable(body: bytes) -> None:
+    assert refused("braintree", KIND, body) == "undecodable"
+
+
+def test_a_dispute_needs_its_transaction() -> None:
+    body = notification("dispute_won", f"<dispute><id>{DISPUTE}</id></dispute>")
+    assert refused("braintree", "dispute_won", body) == "undecodable"
+
+
+def test_every_order_of_a_life() -> None:
+    refund: Any = transaction("transaction_disbursed", CREDIT, own="cr1", type_="credit", amount="25.90")
+    check_every_order(
+        [
+            genuine("braintree", "event_transaction_settled"),
+            genuine("braintree", "event_transaction_disbursed"),
+            made("braintree", "transaction_disbursed", refund, "e1"),
+            genuine("braintree", "event_dispute_opened"),
+            genuine("braintree", "event_dispute_won"),
+        ],
+        provider_ref=KEY,
+        status="captured",
+        refund_status="partial",
+        dispute_status="won",
+        currency="EUR",
+        amount=12590,
+        authorized=12590,
+        captured=12590,
+        refunded=2590,
+    )
+
+
+def test_every_order_of_a_settlement_that_was_declined_later() -> None:
+    names = ("event_transaction_settled", "event_settlement_declined")
+    check_every_order([genuine("braintree", name) for name in names], captured=0, authorized=12590)
+    assert event("braintree", names[1]).payment_ref == KEY

@@ -1,0 +1,155 @@
+"""What Checkout.com's kinds come to as facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+
+from schemas.facts import Meaning
+
+pytestmark = pytest.mark.unit
+
+KEY, ACTION, REFUND = (
+    "pay_vti5layihapu5bhbn5tjtk6eem",
+    "act_uqlj3642dyyuroivzdwfg2fysq",
+    "act_wn4emh2jhu5efoz5ghl3bui4zq",
+)
+TERMS = ("terms", "amount", "provider", "12590")
+RESERVED = ("authorization", KEY, "authorized", "12590")
+PAID = ("attempt", KEY, "succeeded")
+DISPUTE = "dsp_bc94ebda8d275i461229"
+
+
+def test_real_bodies() -> None:
+    said = meaning("checkout", "event_payment_approved")
+    assert facts(said) == {TERMS, RESERVED, PAID}
+    assert refs(said) == [("payment", KEY), ("reference", "ORD-5023-4E89")]
+    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "EUR", 12590, KEY)
+    assert facts(meaning("checkout", "event_payment_captured")) == {
+        RESERVED,
+        PAID,
+        ("capture", ACTION, "succeeded", "8000"),
+    }
+    assert facts(meaning("checkout", "event_payment_declined")) == {TERMS, ("attempt", KEY, "failed")}
+    refunded = meaning("checkout", "event_payment_refunded")
+    assert facts(refunded) == {("refund", REFUND, "succeeded", "4000")}
+    assert not refunded.opens
+    disputed = meaning("checkout", "event_dispute")
+    assert facts(disputed) == {("dispute", DISPUTE, "open"), ("dispute_funds", DISPUTE, "withdrawn", "8000")}
+    assert refs(disputed) == [("payment", KEY), ("dispute", DISPUTE)]
+
+
+def event(kind: str, case: str = "event_payment_captured", **changes: Any) -> dict[str, Any]:
+    body = changed(body_of("checkout", case), "type", kind)
+    for name, value in changes.items():
+        body = changed(body, f"data.{name}", value)
+    return body
+
+
+@pytest.mark.parametrize(
+    ("kind", "fact"),
+    [
+        ("payment_pending", ("progress", KEY, "processing")),
+        ("payment_canceled", ("void", KEY, "canceled")),
+        ("payment_expired", ("void", KEY, "expired")),
+        ("payment_voided", ("void", KEY, "canceled")),
+        ("payment_authorization_incremented", ("authorization", KEY, "adjusted", "12590")),
+        ("payment_capture_declined", ("capture", ACTION, "failed", "8000")),
+        ("payment_refund_declined", ("refund", ACTION, "failed", "8000")),
+    ],
+)
+def test_other_payments(kind: str, fact: tuple[str, ...]) -> None:
+    assert facts(told("checkout", kind, event(kind))) - {("terms", "amount", "provider", "8000")} == {fact}
+
+
+@pytest.mark.parametrize(
+    ("kind", "states"),
+    [
+        ("dispute_received", ["open"]),
+        ("dispute_evidence_submitted", ["under_review"]),
+        ("dispute_won", ["won", "reinstated"]),
+        ("dispute_canceled", ["won", "reinstated"]),
+        ("dispute_lost", ["lost"]),
+        ("dispute_expired", ["lost"]),
+        ("dispute_resolved", ["prevented"]),
+        ("dispute_arbitration_lost", ["lost_final"]),
+    ],
+)
+def test_disputes(kind: str, states: list[str]) -> None:
+    assert [one.state for one in told("checkout", kind, event(kind, "event_dispute")).facts] == states
+
+
+def test_chilean_pesos_are_written_with_two_decimals() -> None:
+    balances = {"total_authorized": 10000}
+    said = told("checkout", "payment_captured", event("payment_captured", currency="CLP", balances=balances))
+    assert {("authorization", KEY, "authorized", "100"), ("capture", ACTION, "succeeded", "80")} <= facts(said)
+    body = event("payment_captured", currency="CLP", amount=8001, balances={})
+    assert refused("checkout", "payment_captured", body) == "undecodable"
+
+
+def test_a_capture_without_balances_implies_its_own_amount() -> None:
+    said = told("checkout", "payment_captured", event("payment_captured", balances=None))
+    assert ("authorization", KEY, "authorized", "8000") in facts(said)
+
+
+@pytest.mark.parametrize("kind", ["payment_returned", "payment_teleported", "dispute_new"])
+def test_unknown_kind(kind: str) -> None:
+    assert refused("checkout", kind, {"type": kind}) == "unknown_kind"
+
+
+@pytest.mark.parametrize(
+    "kind", ["payment_refund_pending", "payment_capture_pending", "payment_instrument_created", "card_verified"]
+)
+def test_kinds_that_say_nothing(kind: str) -> None:
+    assert told("checkout", kind, {"type": kind}) == Meaning()
+
+
+@pytest.mark.parametrize(
+    ("case", "path", "value"),
+    [
+        ("event_payment_captured", "data.action_id", None),
+        ("event_payment_captured", "data.amount", "8000"),
+        ("event_payment_captured", "data.currency", None),
+        ("event_payment_captured", "data.balances", {"total_authorized": "12590"}),
+        ("event_payment_approved", "data.id", None),
+        ("event_payment_approved", "data", None),
+        ("event_payment_refunded", "data.action_id", ""),
+        ("event_dispute", "data.payment_id", None),
+        ("event_dispute", "type", "dispute_won"),
+    ],
+    ids=range(9),
+)
+def test_undecodable(case: str, path: str, value: Any) -> None:
+    kind = body_of("checkout", case)["type"]
+    assert refused("checkout", kind, changed(body_of("checkout", case), path, value)) == "undecodable"
+
+
+def test_an_increment_without_the_balance() -> None:
+    body = event("payment_authorization_incremented", balances={})
+    assert refused("checkout", "payment_authorization_incremented", body) == "undecodable"
+
+
+def test_every_order_of_a_life() -> None:
+    rest = event("payment_captured", action_id="act_2", amount=4590, balances=None)
+    check_every_order(
+        [
+            genuine("checkout", "event_payment_approved"),
+            genuine("checkout", "event_payment_captured"),
+            made("checkout", "payment_captured", rest, "e1"),
+            genuine("checkout", "event_payment_refunded"),
+            genuine("checkout", "event_dispute"),
+        ],
+        provider_ref=KEY,
+        status="captured",
+        refund_status="partial",
+        dispute_status="open",
+        amount=12590,
+        authorized=12590,
+        captured=12590,
+        refunded=4000,
+        disputed=8000,
+    )
+    declined = [genuine("checkout", "event_payment_declined"), genuine("checkout", "event_payment_captured")]
+    check_every_order(declined, status="partially_captured", captured=8000)

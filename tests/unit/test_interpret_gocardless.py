@@ -1,0 +1,107 @@
+"""What GoCardless's kinds come to as facts: they tell neither amount nor currency."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+from events import intent
+from paper_books import PaperBooks
+from vector_events import body_of, changed, facts, genuine, meaning, refs, refused, told
+
+from schemas.facts import Meaning
+
+pytestmark = pytest.mark.unit
+
+
+def test_real_bodies() -> None:
+    confirmed = meaning("gocardless", "event_many", 0)
+    taken = {
+        ("progress", "PM0001", "processing"),
+        ("capture", "PM0001", "succeeded"),
+        ("attempt", "PM0001", "succeeded"),
+    }
+    assert facts(confirmed) == taken
+    assert refs(confirmed) == [("payment", "PM0001")]
+    assert (confirmed.opens, confirmed.currency, confirmed.amount) == (False, None, None)
+    assert facts(meaning("gocardless", "event_paid_out")) == taken
+    assert facts(meaning("gocardless", "event_many", 1)) == {("attempt", "PM0002", "failed")}
+    assert facts(meaning("gocardless", "event_many", 2)) == {("dispute", "PM0003", "open")}
+    settled = meaning("gocardless", "event_many", 3)
+    assert facts(settled) == {("refund", "RF0001", "succeeded")}
+    assert refs(settled) == [("refund", "RF0001")]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_kinds_about_no_payment(place: int) -> None:
+    assert meaning("gocardless", "official_two_events", place) == Meaning()
+
+
+def event(kind: str, **more: Any) -> dict[str, Any]:
+    resource, action = kind.split(".")
+    return {**body_of("gocardless", "event_paid_out"), "resource_type": resource, "action": action, **more}
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ("created", {("progress", "PM0001", "created")}),
+        ("submitted", {("progress", "PM0001", "processing")}),
+        ("resubmission_requested", {("progress", "PM0001", "processing")}),
+        ("cancelled", {("void", "PM0001", "canceled")}),
+        ("customer_approval_denied", {("attempt", "PM0001", "failed")}),
+        ("late_failure_settled", {("attempt", "PM0001", "failed"), ("capture", "PM0001", "failed")}),
+        ("chargeback_settled", {("dispute", "PM0001", "lost")}),
+        ("chargeback_cancelled", {("dispute", "PM0001", "won")}),
+        ("customer_approval_granted", set()),
+    ],
+)
+def test_payments(action: str, said: set[tuple[str, ...]]) -> None:
+    assert facts(told("gocardless", f"payments.{action}", event(f"payments.{action}"))) == said
+
+
+@pytest.mark.parametrize(
+    ("action", "state"),
+    [("created", "pending"), ("paid", "succeeded"), ("failed", "failed"), ("funds_returned", "reversed")],
+)
+def test_refunds(action: str, state: str) -> None:
+    links = {"refund": "RF1", "payment": "PM1"}
+    said = told("gocardless", f"refunds.{action}", event(f"refunds.{action}", links=links))
+    assert facts(said) == {("refund", "RF1", state)}
+    assert refs(said) == [("payment", "PM1"), ("refund", "RF1")]
+
+
+def test_the_payments_own_metadata_names_the_reference() -> None:
+    body = event("payments.confirmed", resource_metadata={"order_id": "ORD-1"}, metadata={"order_id": "other"})
+    assert refs(told("gocardless", "payments.confirmed", body)) == [("payment", "PM0001"), ("reference", "ORD-1")]
+
+
+@pytest.mark.parametrize("kind", ["payments.teleported", "refunds.new"])
+def test_unknown_kind(kind: str) -> None:
+    assert refused("gocardless", kind, event(kind)) == "unknown_kind"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"events": 7}', event("payments.failed")])
+def test_a_body_that_is_not_of_its_kind(body: Any) -> None:
+    assert refused("gocardless", "payments.confirmed", body) == "undecodable"
+    assert refused("gocardless", "", body) == "undecodable"
+
+
+@pytest.mark.parametrize("links", [None, {}, {"payment": 7.5}, {"refund": "RF1"}])
+def test_a_payment_that_is_not_named(links: Any) -> None:
+    body = changed(body_of("gocardless", "event_paid_out"), "links", links)
+    assert refused("gocardless", "payments.paid_out", body) == "undecodable"
+
+
+def test_every_order_around_an_intent() -> None:
+    """No event opens the payment, none moves money: what was collected stands at the API."""
+    asked = intent(provider="gocardless", provider_ref="PM0001", capture="manual")
+    life = [asked, genuine("gocardless", "event_many", 0), genuine("gocardless", "event_paid_out")]
+    for order in permutations(life):
+        books = PaperBooks()
+        for one in order:
+            books.settle([one])
+        assert (books.only["status"], books.only["captured"], books.only["amount"]) == ("processing", 0, 1000)
+        assert not books.parked
+        assert not books.letters

@@ -1,0 +1,142 @@
+"""What Mollie's kinds come to as facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+
+from schemas.facts import Meaning
+
+pytestmark = pytest.mark.unit
+
+KEY, REFUND = "tr_uWILe4je6K", "re_lLsxYMdsfK"
+TERMS = ("terms", "amount", "provider", "74326")
+RESERVED = ("authorization", KEY, "authorized", "74326")
+PAID = ("attempt", KEY, "succeeded")
+ENTITY = "_embedded.entity"
+
+
+def test_real_bodies() -> None:
+    said = meaning("mollie", "event_payment_authorized")
+    assert facts(said) == {TERMS, RESERVED, PAID}
+    assert refs(said) == [("payment", KEY), ("reference", "ORD-HNU8TTZ2NM")]
+    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "USD", 74326, KEY)
+    assert facts(meaning("mollie", "event_payment_paid")) == {
+        TERMS,
+        RESERVED,
+        PAID,
+        ("capture", KEY, "succeeded", "74326"),
+    }
+    failed = ("attempt", "tr_RjtQ7S3g4B", "failed")
+    assert facts(meaning("mollie", "event_payment_failed")) == {("terms", "amount", "provider", "73512"), failed}
+    expired = ("void", "tr_qHWthUWMJZ", "expired")
+    assert facts(meaning("mollie", "event_payment_expired")) == {("terms", "amount", "provider", "228176"), expired}
+    pending = meaning("mollie", "event_refund_pending")
+    assert facts(pending) == {("refund", REFUND, "pending", "74326")}
+    assert refs(pending) == [("payment", KEY), ("refund", REFUND)]
+    assert not pending.opens
+    assert facts(meaning("mollie", "event_refund_refunded")) == {("refund", REFUND, "succeeded", "74326")}
+    assert facts(meaning("mollie", "event_refund_failed")) == {("refund", "re_NZeEqF4DOO", "failed", "163123")}
+
+
+@pytest.mark.parametrize("case", ["legacy_payment", "legacy_order", "legacy_made_up_id"])
+def test_the_old_kind_names_a_payment_and_says_nothing(case: str) -> None:
+    said = meaning("mollie", case)
+    assert said.facts == ()
+    assert [kind for kind, _ in refs(said)] == ["payment"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"id=", b"id=tr_1&id=tr_2", b"id=../x", b"a=1&" * 2000])
+def test_what_is_no_old_webhook(body: bytes) -> None:
+    assert refused("mollie", "", body) == "undecodable"
+
+
+def test_the_simple_form_lacks_the_entity() -> None:
+    assert refused("mollie", "payment.paid", body_of("mollie", "event_simple_payload")) == "undecodable"
+
+
+def test_a_partial_capture_is_what_was_captured() -> None:
+    part = {"value": "43.26", "currency": "USD"}
+    body = changed(body_of("mollie", "event_payment_paid"), f"{ENTITY}.amountCaptured", part)
+    said = facts(told("mollie", "payment.paid", body))
+    assert {RESERVED, ("capture", KEY, "succeeded", "4326")} <= said
+    body = changed(body, f"{ENTITY}.amountCaptured", None)
+    assert ("capture", KEY, "succeeded", "74326") in facts(told("mollie", "payment.paid", body))
+
+
+@pytest.mark.parametrize(
+    ("kind", "fact"),
+    [("payment.pending", ("progress", KEY, "processing")), ("payment.canceled", ("void", KEY, "canceled"))],
+)
+def test_other_payments(kind: str, fact: tuple[str, ...]) -> None:
+    body = changed(body_of("mollie", "event_payment_paid"), "type", kind)
+    assert facts(told("mollie", kind, body)) == {TERMS, fact}
+
+
+@pytest.mark.parametrize(
+    ("kind", "states"),
+    [
+        ("refund.queued", ["pending"]),
+        ("refund.processing", ["pending"]),
+        ("refund.canceled", ["canceled"]),
+        ("chargeback.received", ["open", "withdrawn"]),
+        ("chargeback.reversed", ["won", "reinstated"]),
+    ],
+)
+def test_other_children(kind: str, states: list[str]) -> None:
+    body = changed(body_of("mollie", "event_refund_pending"), "type", kind)
+    assert [one.state for one in told("mollie", kind, body).facts] == states
+
+
+@pytest.mark.parametrize("kind", ["payment.teleported", "refund.new", "capture.new", "chargeback.new"])
+def test_unknown_kind(kind: str) -> None:
+    assert refused("mollie", kind, {"type": kind}) == "unknown_kind"
+
+
+@pytest.mark.parametrize("kind", ["payment-link.paid", "sales-invoice.paid", "profile.blocked", "capture.succeeded"])
+def test_kinds_that_say_nothing(kind: str) -> None:
+    assert told("mollie", kind, {"type": kind}) == Meaning()
+
+
+@pytest.mark.parametrize(
+    ("case", "path", "value"),
+    [
+        ("event_payment_paid", "entityId", "tr_another"),
+        ("event_payment_paid", "type", "payment.failed"),
+        ("event_payment_paid", f"{ENTITY}.amount", {"value": "743.261", "currency": "USD"}),
+        ("event_payment_paid", f"{ENTITY}.amount", "743.26"),
+        ("event_payment_paid", f"{ENTITY}.metadata", {"order_id": "\x00"}),
+        ("event_payment_paid", f"{ENTITY}.amountCaptured", {"value": None, "currency": "USD"}),
+        ("event_refund_pending", f"{ENTITY}.paymentId", None),
+    ],
+    ids=range(7),
+)
+def test_undecodable(case: str, path: str, value: Any) -> None:
+    kind = body_of("mollie", case)["type"]
+    assert refused("mollie", kind, changed(body_of("mollie", case), path, value)) == "undecodable"
+
+
+def test_every_order_of_a_life() -> None:
+    check_every_order(
+        [
+            made(
+                "mollie",
+                "payment.pending",
+                changed(body_of("mollie", "event_payment_paid"), "type", "payment.pending"),
+                "e",
+            ),
+            genuine("mollie", "event_payment_authorized"),
+            genuine("mollie", "event_payment_paid"),
+            genuine("mollie", "event_refund_pending"),
+            genuine("mollie", "event_refund_refunded"),
+        ],
+        provider_ref=KEY,
+        status="captured",
+        refund_status="full",
+        amount=74326,
+        authorized=74326,
+        captured=74326,
+        refunded=74326,
+    )

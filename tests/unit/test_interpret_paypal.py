@@ -1,0 +1,295 @@
+"""What PayPal's kinds come to as facts: the real bodies of the vectors, and lives made of their shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from vector_events import body_of, changed, check_every_order, facts, made, meaning, refs, refused, told
+
+from schemas.facts import Meaning
+
+pytestmark = pytest.mark.unit
+
+ORDER, RESERVE, CAPTURE = "X9PJ2UP5ZYK2VTM7K", "QWDE3UH35GC4T7U9T", "VU2NDUXW993BWSJ37"
+CASES: dict[str, set[tuple[str, ...]]] = {
+    "event_checkout_order_approved": {("terms", "amount", "provider", "48922"), ("progress", ORDER, "created")},
+    "event_payment_authorization_created": {
+        ("terms", "amount", "provider", "48922"),
+        ("authorization", RESERVE, "authorized", "48922"),
+        ("attempt", RESERVE, "succeeded"),
+    },
+    "event_payment_capture_completed": {
+        ("authorization", RESERVE, "authorized", "18455"),
+        ("capture", CAPTURE, "succeeded", "18455"),
+        ("attempt", RESERVE, "succeeded"),
+    },
+    "event_payment_capture_pending": {
+        ("terms", "amount", "provider", "11134"),
+        ("progress", "MRB59FPBKLRDBMQ6H", "processing"),
+        ("capture", "Q32NSYYBRGDZUUDF9", "pending", "11134"),
+    },
+    "event_payment_capture_denied": {
+        ("terms", "amount", "provider", "193430"),
+        ("attempt", "4287PWYNDFXVAEVA8", "failed"),
+        ("capture", "4287PWYNDFXVAEVA8", "failed", "193430"),
+    },
+    "event_payment_capture_refunded": {("refund", "H32LCHQJXUZRRQG9Q", "succeeded", "215600")},
+    "event_payment_authorization_voided": {
+        ("terms", "amount", "provider", "50553"),
+        ("void", "7P2ZV68ALCMM49Y9T", "canceled"),
+    },
+    "event_customer_dispute_created": {("dispute", "PP-D-512331", "open")},
+    "event_customer_dispute_resolved": {("dispute", "PP-D-512331", "lost")},
+    "event_capture_in_yen": {
+        ("authorization", "ZWHH6V36W663V4U9D", "authorized", "40498"),
+        ("capture", "ZWHH6V36W663V4U9D", "succeeded", "40498"),
+        ("attempt", "ZWHH6V36W663V4U9D", "succeeded"),
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_real_bodies(case: str) -> None:
+    said = meaning("paypal", case)
+    assert facts(said) == CASES[case]
+    assert said.opens == ("refunded" not in case and "dispute" not in case)
+    assert said.currency in ("EUR", "USD", "JPY")
+    assert said.occurred_at
+
+
+def test_kinds_about_no_payment() -> None:
+    assert meaning("paypal", "official_java_sdk") == Meaning()
+
+
+def test_references() -> None:
+    order = [("payment", ORDER), ("reference", "ORD-MDPWTRY9SA")]
+    assert refs(meaning("paypal", "event_checkout_order_approved")) == order
+    reserved = meaning("paypal", "event_payment_authorization_created")
+    assert refs(reserved) == [order[0], ("charge", RESERVE), order[1]]
+    taken = meaning("paypal", "event_payment_capture_completed")
+    assert refs(taken) == [order[0], ("capture", CAPTURE), ("charge", RESERVE), order[1]]
+    assert taken.provider_ref == reserved.provider_ref == ORDER
+    given_back = meaning("paypal", "event_payment_capture_refunded")
+    assert refs(given_back) == [("capture", "SBAUZDZH56DNV5XZX"), ("refund", "H32LCHQJXUZRRQG9Q")]
+    assert given_back.provider_ref is None
+    disputed = meaning("paypal", "event_customer_dispute_created")
+    assert refs(disputed) == [("capture", "HNYTMGDZQGTM9GNCP"), ("dispute", "PP-D-512331")]
+
+
+def event(kind: str, resource: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "WH-1", "event_type": kind, "create_time": "2026-09-21T15:08:23.190Z", "resource": resource}
+
+
+def money(value: str, currency: str = "EUR") -> dict[str, str]:
+    return {"value": value, "currency_code": currency}
+
+
+def up(collection: str, own: str, relation: str = "up") -> list[dict[str, str]]:
+    return [{"rel": relation, "href": f"https://api.paypal.com/v2/payments/{collection}/{own}", "method": "GET"}]
+
+
+def order(kind: str, *units: dict[str, Any]) -> dict[str, Any]:
+    return event(kind, {"id": "O1", "purchase_units": list(units)})
+
+
+def unit(value: str, captures: Any = None, authorizations: Any = None, **more: Any) -> dict[str, Any]:
+    return {"amount": money(value), "payments": {"captures": captures, "authorizations": authorizations}, **more}
+
+
+def part(own: str, value: str, status: str = "COMPLETED", links: Any = None) -> dict[str, Any]:
+    return {"id": own, "status": status, "amount": money(value), "links": links}
+
+
+def refund_of(value: str, **more: Any) -> dict[str, Any]:
+    return {"id": "R1", "status": "COMPLETED", "amount": money(value), "links": up("captures", "C1"), **more}
+
+
+def dispute_of(**more: Any) -> dict[str, Any]:
+    body = {"dispute_id": "D1", "dispute_amount": money("5.00"), "status": "OPEN"}
+    return {**body, "disputed_transactions": [{"seller_transaction_id": "C1"}], **more}
+
+
+def states(said: Meaning) -> list[str]:
+    return [one.state for one in said.facts]
+
+
+def test_a_completed_order_lists_its_captures_under_their_own_keys() -> None:
+    listed = order(
+        "CHECKOUT.ORDER.COMPLETED",
+        unit("10.00", [part("C1", "10.00"), part("C0", "1.00", "DECLINED")], invoice_id="ORD-1"),
+    )
+    said = told("paypal", "CHECKOUT.ORDER.COMPLETED", listed)
+    assert facts(said) == {
+        ("terms", "amount", "provider", "1000"),
+        ("authorization", "C1", "authorized", "1000"),
+        ("capture", "C1", "succeeded", "1000"),
+        ("attempt", "C1", "succeeded"),
+    }
+    assert ("capture", "C1") in refs(said)
+    assert ("reference", "ORD-1") in refs(said)
+
+
+@pytest.mark.parametrize(("links", "implied"), [(None, "1000"), (up("authorizations", "A1"), "1000")])
+def test_a_completed_order_with_authorizations(links: Any, implied: str) -> None:
+    reserved = [part("A1", "10.00", "CAPTURED"), part("A2", "9.00", "VOIDED")]
+    listed = order("CHECKOUT.ORDER.COMPLETED", unit("10.00", [part("C1", "4.00", links=links)], reserved))
+    said = facts(told("paypal", "CHECKOUT.ORDER.COMPLETED", listed))
+    assert ("authorization", "A1", "authorized", implied) in said
+    assert ("capture", "C1", "succeeded", "400") in said
+    assert not any("A2" in one or one[:2] == ("authorization", "C1") for one in said)
+
+
+def test_a_completed_order_that_lists_nothing_moves_no_money() -> None:
+    units = ({"amount": money("10.00"), "invoice_id": "A"}, {"amount": money("2.50"), "invoice_id": "B"})
+    said = told("paypal", "CHECKOUT.ORDER.COMPLETED", order("CHECKOUT.ORDER.COMPLETED", *units))
+    assert facts(said) == {("terms", "amount", "provider", "1250"), ("progress", "O1", "processing")}
+    assert refs(said) == [("payment", "O1")]
+
+
+def test_an_approval_that_was_not_captured_in_time() -> None:
+    kind = "CHECKOUT.PAYMENT-APPROVAL.REVERSED"
+    assert facts(told("paypal", kind, event(kind, {"order_id": "O1"}))) == {("void", "O1", "canceled")}
+
+
+@pytest.mark.parametrize(("voided", "state"), [("2026-10-20T16:31:05Z", "expired"), (None, "canceled")])
+def test_an_authorization_whose_time_is_over(voided: str | None, state: str) -> None:
+    body = changed(body_of("paypal", "event_payment_authorization_voided"), "resource.update_time", voided)
+    assert ("void", "7P2ZV68ALCMM49Y9T", state) in facts(told("paypal", "PAYMENT.AUTHORIZATION.VOIDED", body))
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "state"),
+    [
+        ("PAYMENT.CAPTURE.REFUNDED", "PENDING", "pending"),
+        ("PAYMENT.CAPTURE.REFUNDED", "FAILED", "failed"),
+        ("PAYMENT.CAPTURE.REFUNDED", "CANCELLED", "canceled"),
+        ("PAYMENT.REFUND.PENDING", "PENDING", "pending"),
+        ("PAYMENT.REFUND.FAILED", "FAILED", "failed"),
+    ],
+)
+def test_refunds(kind: str, status: str, state: str) -> None:
+    assert states(told("paypal", kind, event(kind, refund_of("4.00", status=status)))) == [state]
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        refund_of("10.00"),
+        refund_of("10.00", links=None, supplementary_data={"related_ids": {"capture_id": "C1", "order_id": "O1"}}),
+        {"id": "C1", "amount": money("10.00"), "links": up("captures", "C1", "self")},
+    ],
+)
+def test_a_reversed_capture(resource: dict[str, Any]) -> None:
+    said = told("paypal", "PAYMENT.CAPTURE.REVERSED", event("PAYMENT.CAPTURE.REVERSED", resource))
+    assert facts(said) == {("capture", "C1", "reversed", "1000")}
+    assert ("capture", "C1") in refs(said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "state"),
+    [
+        ("CREATED", {"dispute_life_cycle_stage": "INQUIRY"}, "inquiry"),
+        ("UPDATED", {"dispute_life_cycle_stage": "CHARGEBACK", "status": "WAITING_FOR_SELLER_RESPONSE"}, "open"),
+        ("UPDATED", {"dispute_life_cycle_stage": "INQUIRY", "status": "OPEN"}, "inquiry"),
+        ("UPDATED", {"status": "UNDER_REVIEW"}, "under_review"),
+        ("UPDATED", {"status": "RESOLVED", "dispute_outcome": {"outcome_code": "ACCEPTED"}}, "lost"),
+        ("RESOLVED", {"dispute_outcome": {"outcome_code": "RESOLVED_SELLER_FAVOUR"}}, "won"),
+        ("RESOLVED", {"dispute_outcome": {"outcome_code": "CANCELED_BY_BUYER"}}, "won"),
+    ],
+)
+def test_disputes(kind: str, more: dict[str, Any], state: str) -> None:
+    kind = f"CUSTOMER.DISPUTE.{kind}"
+    assert states(told("paypal", kind, event(kind, dispute_of(**more)))) == [state]
+
+
+@pytest.mark.parametrize(
+    ("kind", "resource"),
+    [
+        ("CUSTOMER.DISPUTE.RESOLVED", dispute_of(dispute_outcome={"outcome_code": "RESOLVED_WITH_PAYOUT"})),
+        ("CUSTOMER.DISPUTE.RESOLVED", dispute_of()),
+        ("CUSTOMER.DISPUTE.CREATED", dispute_of(disputed_transactions=[])),
+        ("CUSTOMER.DISPUTE.CREATED", dispute_of(dispute_id=None)),
+        ("PAYMENT.CAPTURE.REFUNDED", refund_of("4.00", status="NEW")),
+        ("PAYMENT.CAPTURE.REFUNDED", refund_of("4.00", links=[{"rel": "up", "href": "https://x/orders/O1"}, 7])),
+        ("PAYMENT.CAPTURE.REFUNDED", refund_of("4.001")),
+        ("PAYMENT.CAPTURE.REFUNDED", refund_of("-4.00")),
+        ("PAYMENT.CAPTURE.REVERSED", {"id": "C1", "amount": money("1.00"), "links": up("captures", "C2", "self")}),
+        ("PAYMENT.CAPTURE.COMPLETED", {"id": "C1", "amount": {"total": "1.00", "currency": "EUR"}}),
+        ("PAYMENT.CAPTURE.COMPLETED", []),
+        ("CHECKOUT.ORDER.APPROVED", {"id": "O1", "purchase_units": []}),
+        ("CHECKOUT.ORDER.APPROVED", {"id": "O1", "purchase_units": "none"}),
+        ("CHECKOUT.ORDER.APPROVED", {"id": "O1", "purchase_units": [unit("1.00"), {"amount": money("1", "JPY")}]}),
+        ("CHECKOUT.ORDER.COMPLETED", {"id": "O1", "purchase_units": [unit("1.00", [{"status": "COMPLETED"}])]}),
+        ("CHECKOUT.PAYMENT-APPROVAL.REVERSED", {}),
+    ],
+    ids=range(16),
+)
+def test_undecodable(kind: str, resource: Any) -> None:
+    assert refused("paypal", kind, event(kind, resource)) == "undecodable"
+
+
+@pytest.mark.parametrize("kind", ["PAYMENT.SALE.COMPLETED", "CHECKOUT.ORDER.PROCESSED", "CUSTOMER.DISPUTE.NEW"])
+def test_unknown_kind(kind: str) -> None:
+    assert refused("paypal", kind, event(kind, {})) == "unknown_kind"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", {"event_type": "CHECKOUT.ORDER.APPROVED"}])
+def test_a_body_that_is_not_of_its_kind(body: Any) -> None:
+    assert refused("paypal", "PAYMENT.CAPTURE.COMPLETED", body) == "undecodable"
+    assert refused("paypal", "", body) == "undecodable"
+
+
+def captured(own: str, value: str, **related: str) -> dict[str, Any]:
+    related_ids = {"order_id": "O1", "authorization_id": "A1", **related}
+    resource = {"id": own, "amount": money(value), "supplementary_data": {"related_ids": related_ids}}
+    return event("PAYMENT.CAPTURE.COMPLETED", resource)
+
+
+APPROVED = made("paypal", "CHECKOUT.ORDER.APPROVED", order("CHECKOUT.ORDER.APPROVED", unit("10.00")), "e1")
+RESERVED = made(
+    "paypal",
+    "PAYMENT.AUTHORIZATION.CREATED",
+    event(
+        "PAYMENT.AUTHORIZATION.CREATED",
+        {"id": "A1", "amount": money("10.00"), "supplementary_data": {"related_ids": {"order_id": "O1"}}},
+    ),
+    "e2",
+)
+FIRST = made("paypal", "PAYMENT.CAPTURE.COMPLETED", captured("C1", "4.00"), "e3")
+SECOND = made("paypal", "PAYMENT.CAPTURE.COMPLETED", captured("C2", "6.00"), "e4")
+REFUNDED = made(
+    "paypal",
+    "PAYMENT.CAPTURE.REFUNDED",
+    event("PAYMENT.CAPTURE.REFUNDED", refund_of("4.00", links=up("captures", "C1"))),
+    "e5",
+)
+
+
+def test_every_order_of_a_life() -> None:
+    row = {"provider_ref": "O1", "currency": "EUR", "amount": 1000, "authorized": 1000}
+    check_every_order(
+        [APPROVED, RESERVED, FIRST, REFUNDED],
+        status="partially_captured",
+        refund_status="full",
+        captured=400,
+        refunded=400,
+        **row,
+    )
+    check_every_order([APPROVED, RESERVED, FIRST, SECOND], status="captured", captured=1000, refunded=0, **row)
+
+
+def test_every_order_of_a_direct_capture_and_its_reversal() -> None:
+    completed = order("CHECKOUT.ORDER.COMPLETED", unit("10.00", [part("C1", "10.00")]))
+    taken = captured("C1", "10.00")
+    del taken["resource"]["supplementary_data"]["related_ids"]["authorization_id"]
+    dispute = event("CUSTOMER.DISPUTE.CREATED", dispute_of())
+    life = [
+        made("paypal", "CHECKOUT.ORDER.COMPLETED", completed, "e1"),
+        made("paypal", "PAYMENT.CAPTURE.COMPLETED", taken, "e2"),
+        made("paypal", "CUSTOMER.DISPUTE.CREATED", dispute, "e3"),
+    ]
+    check_every_order(life, status="captured", captured=1000, authorized=1000, dispute_status="open", provider_ref="O1")
+    kind = "PAYMENT.CAPTURE.REVERSED"
+    back = made("paypal", kind, event(kind, refund_of("10.00")), "e4")
+    check_every_order([*life, back], status="authorized", captured=0, authorized=1000, dispute_status="open")

@@ -1,0 +1,123 @@
+"""What Paystack's kinds come to as facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+
+from schemas.facts import Meaning
+
+pytestmark = pytest.mark.unit
+
+KEY = "ord-2scjwvfzgm_aa263d90"
+DISPUTED = "ord-dz2yp22jp7_155405b2"
+
+
+def test_real_bodies() -> None:
+    said = meaning("paystack", "event_charge_success")
+    assert facts(said) == {
+        ("terms", "amount", "provider", "205492"),
+        ("authorization", KEY, "authorized", "205492"),
+        ("capture", KEY, "succeeded", "205492"),
+        ("attempt", KEY, "succeeded"),
+    }
+    assert refs(said) == [("payment", KEY), ("reference", "ORD-2SCJWVFZGM"), ("reference", KEY)]
+    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "NGN", 205492, KEY)
+    processed = meaning("paystack", "event_refund_processed")
+    assert facts(processed) == {("refund", "TRF_2nnnbhl8ywj4134", "succeeded", "205492")}
+    assert refs(processed) == [("payment", KEY), ("refund", "TRF_2nnnbhl8ywj4134")]
+    failed = meaning("paystack", "event_refund_failed")
+    assert facts(failed) == {("refund", "TRF_83h9btbbru5z1xf", "failed", "8260")}
+    assert facts(meaning("paystack", "event_charge_dispute_create")) == {("dispute", "4283367", "open")}
+    resolved = meaning("paystack", "event_charge_dispute_resolve")
+    assert facts(resolved) == {("dispute", "4283367", "won")}
+    assert refs(resolved) == [("payment", DISPUTED), ("dispute", "4283367")]
+    assert facts(meaning("paystack", "refund_amount_as_text")) == {
+        ("refund", "TRF_au0ouix3gt6p0zw", "succeeded", "177953")
+    }
+
+
+def test_a_pending_refund_without_an_id_is_not_counted() -> None:
+    said = meaning("paystack", "event_refund_pending")
+    assert said.facts == ()
+    assert refs(said) == [("payment", KEY)]
+    with_id = changed(body_of("paystack", "event_refund_processed"), "event", "refund.processing")
+    assert facts(told("paystack", "refund.processing", with_id)) == {
+        ("refund", "TRF_2nnnbhl8ywj4134", "pending", "205492")
+    }
+
+
+def test_a_failed_charge_never_undoes_the_next_try() -> None:
+    body = changed(body_of("paystack", "event_charge_success"), "data.status", "failed")
+    failed = {**body, "event": "charge.failed"}
+    assert ("attempt", KEY, "failed") in facts(told("paystack", "charge.failed", failed))
+    records = [made("paystack", "charge.failed", failed, "e1"), genuine("paystack", "event_charge_success")]
+    check_every_order(records, status="captured", captured=205492)
+
+
+@pytest.mark.parametrize(("resolution", "state"), [("merchant-accepted", "lost"), ("auto-accepted", "lost")])
+def test_disputes(resolution: str, state: str) -> None:
+    body = changed(body_of("paystack", "event_charge_dispute_resolve"), "data.resolution", resolution)
+    assert facts(told("paystack", "charge.dispute.resolve", body)) == {("dispute", "4283367", state)}
+
+
+def test_a_reminder_of_a_dispute() -> None:
+    body = changed(body_of("paystack", "event_charge_dispute_create"), "event", "charge.dispute.remind")
+    assert facts(told("paystack", "charge.dispute.remind", body)) == {("dispute", "4283367", "under_review")}
+
+
+@pytest.mark.parametrize("kind", ["charge.teleported", "refund.new"])
+def test_unknown_kind(kind: str) -> None:
+    assert refused("paystack", kind, {"event": kind}) == "unknown_kind"
+
+
+@pytest.mark.parametrize("kind", ["transfer.success", "subscription.create", "invoice.update"])
+def test_kinds_that_say_nothing(kind: str) -> None:
+    assert told("paystack", kind, {"event": kind}) == Meaning()
+
+
+@pytest.mark.parametrize(
+    ("case", "path", "value"),
+    [
+        ("event_charge_success", "data.reference", None),
+        ("event_charge_success", "data.amount", "2054.92"),
+        ("event_charge_success", "data.amount", None),
+        ("event_charge_success", "data.currency", "XOF"),
+        ("event_charge_success", "data.currency", None),
+        ("event_charge_success", "data.status", "abandoned"),
+        ("event_charge_success", "data", []),
+        ("event_refund_processed", "data.refund_reference", None),
+        ("event_refund_processed", "data.transaction_reference", None),
+        ("event_charge_dispute_resolve", "data.resolution", None),
+        ("event_charge_dispute_resolve", "data.transaction", None),
+    ],
+    ids=range(11),
+)
+def test_undecodable(case: str, path: str, value: Any) -> None:
+    kind = body_of("paystack", case)["event"]
+    assert refused("paystack", kind, changed(body_of("paystack", case), path, value)) == "undecodable"
+
+
+def test_every_order_of_a_life() -> None:
+    dispute = body_of("paystack", "event_charge_dispute_create")
+    resolve = body_of("paystack", "event_charge_dispute_resolve")
+    about_it = [changed(one, "data.transaction.reference", KEY) for one in (dispute, resolve)]
+    check_every_order(
+        [
+            genuine("paystack", "event_charge_success"),
+            genuine("paystack", "event_refund_pending"),
+            genuine("paystack", "event_refund_processed"),
+            made("paystack", "charge.dispute.create", about_it[0], "e1"),
+            made("paystack", "charge.dispute.resolve", about_it[1], "e2"),
+        ],
+        provider_ref=KEY,
+        status="captured",
+        refund_status="full",
+        dispute_status="won",
+        amount=205492,
+        authorized=205492,
+        captured=205492,
+        refunded=205492,
+    )

@@ -1,0 +1,131 @@
+"""What Razorpay's kinds come to as facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+
+from schemas.facts import Meaning
+
+pytestmark = pytest.mark.unit
+
+KEY, ORDER, REFUND = "pay_HuPfEJOHDwELTn", "order_uXQwcqK7TPCjPe", "rfnd_gXC6A0oXXv4En5"
+TERMS = ("terms", "amount", "provider", "138406")
+RESERVED = ("authorization", KEY, "authorized", "138406")
+PAID = ("attempt", KEY, "succeeded")
+CAPTURED = ("capture", KEY, "succeeded", "138406")
+DISPUTE = "payload.dispute.entity"
+
+
+def test_real_bodies() -> None:
+    said = meaning("razorpay", "event_payment_authorized")
+    assert facts(said) == {TERMS, RESERVED, PAID}
+    assert refs(said) == [("payment", KEY), ("payment", ORDER), ("reference", "ORD-T5SYXH293W")]
+    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "INR", 138406, KEY)
+    failed = meaning("razorpay", "event_payment_failed")
+    assert facts(failed) == {("terms", "amount", "provider", "33159"), ("attempt", "pay_ZuRFyAm0cj7soV", "failed")}
+    assert facts(meaning("razorpay", "event_refund_created")) == {("refund", REFUND, "pending", "138406")}
+    processed = meaning("razorpay", "event_refund_processed")
+    assert facts(processed) == {("refund", REFUND, "succeeded", "138406")}
+    assert refs(processed) == [("payment", KEY), ("refund", REFUND)]
+    assert not processed.opens
+    assert facts(meaning("razorpay", "event_refund_failed")) == {("refund", "rfnd_ivFyGdie2S5pHZ", "failed", "4093")}
+    disputed = meaning("razorpay", "event_payment_dispute_created")
+    assert facts(disputed) == {("dispute", "disp_jb1kAE5ESiBcSc", "open")}
+    assert refs(disputed) == [("payment", "pay_lC8By1UeRxFUx1"), ("dispute", "disp_jb1kAE5ESiBcSc")]
+
+
+def test_one_fact_of_two_names() -> None:
+    captured, paid = meaning("razorpay", "event_payment_captured"), meaning("razorpay", "event_order_paid")
+    assert facts(captured) == facts(paid) == {TERMS, RESERVED, PAID, CAPTURED}
+    assert refs(captured) == refs(paid)
+
+
+def test_authorized_is_not_captured_whatever_the_snapshot_says() -> None:
+    said = meaning("razorpay", "official_payment_authorized")
+    assert {one[0] for one in facts(said)} == {"terms", "authorization", "attempt"}
+
+
+def test_a_refund_that_was_processed_at_once() -> None:
+    body = changed(body_of("razorpay", "event_refund_created"), "payload.refund.entity.status", "processed")
+    assert facts(told("razorpay", "refund.created", body)) == {("refund", REFUND, "succeeded", "138406")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase", "deducted", "states"),
+    [
+        ("created", "retrieval", 0, ["inquiry"]),
+        ("created", "fraud", 0, ["inquiry"]),
+        ("action_required", "chargeback", 0, ["open"]),
+        ("under_review", "chargeback", 0, ["under_review"]),
+        ("won", "chargeback", 0, ["won"]),
+        ("lost", "chargeback", None, ["lost"]),
+        ("lost", "chargeback", 3200, ["lost", "withdrawn"]),
+        ("closed", "fraud", 0, ["prevented"]),
+    ],
+)
+def test_disputes(kind: str, phase: str, deducted: int | None, states: list[str]) -> None:
+    kind = f"payment.dispute.{kind}"
+    body = changed(body_of("razorpay", "event_payment_dispute_created"), "event", kind)
+    body = changed(changed(body, f"{DISPUTE}.phase", phase), f"{DISPUTE}.amount_deducted", deducted)
+    assert [one.state for one in told("razorpay", kind, body).facts] == states
+
+
+@pytest.mark.parametrize("kind", ["payment.teleported", "order.new", "refund.new", "payment.dispute.new"])
+def test_unknown_kind(kind: str) -> None:
+    assert refused("razorpay", kind, {"event": kind}) == "unknown_kind"
+
+
+@pytest.mark.parametrize("kind", ["payment.downtime.started", "payment_link.paid", "settlement.processed"])
+def test_kinds_that_say_nothing(kind: str) -> None:
+    assert told("razorpay", kind, {"event": kind}) == Meaning()
+
+
+@pytest.mark.parametrize(
+    ("case", "path", "value"),
+    [
+        ("event_payment_captured", "payload.payment.entity.id", None),
+        ("event_payment_captured", "payload.payment.entity.amount", 1384.06),
+        ("event_payment_captured", "payload.payment.entity.currency", 7),
+        ("event_payment_captured", "payload", []),
+        ("event_refund_created", "payload.refund.entity.status", "lost"),
+        ("event_refund_created", "payload.refund.entity.payment_id", None),
+        ("event_payment_dispute_created", f"{DISPUTE}.payment_id", None),
+        ("event_payment_dispute_created", "event", "payment.dispute.won"),
+    ],
+    ids=range(8),
+)
+def test_undecodable(case: str, path: str, value: Any) -> None:
+    kind = body_of("razorpay", case)["event"]
+    assert refused("razorpay", kind, changed(body_of("razorpay", case), path, value)) == "undecodable"
+
+
+def test_a_closed_chargeback_does_not_tell_who_won() -> None:
+    body = changed(body_of("razorpay", "event_payment_dispute_created"), "event", "payment.dispute.closed")
+    assert refused("razorpay", "payment.dispute.closed", body) == "undecodable"
+
+
+def test_every_order_of_a_life() -> None:
+    check_every_order(
+        [
+            genuine("razorpay", f"event_{name}")
+            for name in ("payment_authorized", "payment_captured", "order_paid", "refund_created", "refund_processed")
+        ],
+        provider_ref=KEY,
+        status="captured",
+        refund_status="full",
+        currency="INR",
+        amount=138406,
+        authorized=138406,
+        captured=138406,
+        refunded=138406,
+    )
+
+
+def test_every_order_of_a_failed_try_and_the_next_one_of_the_order() -> None:
+    failed = changed(body_of("razorpay", "event_payment_failed"), "payload.payment.entity.order_id", ORDER)
+    failed = changed(failed, "payload.payment.entity.amount", 138406)
+    records = [made("razorpay", "payment.failed", failed, "e1"), genuine("razorpay", "event_payment_captured")]
+    check_every_order(records, provider_ref=KEY, status="captured", amount=138406, captured=138406)

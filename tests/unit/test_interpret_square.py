@@ -1,0 +1,146 @@
+"""What Square's kinds come to as facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+
+from schemas.facts import Meaning
+
+pytestmark = pytest.mark.unit
+
+KEY = "hYy9pRFVxpDsO1FB05SunFWUe9JZY"
+TERMS = ("terms", "amount", "provider", "12590")
+RESERVED = ("authorization", KEY, "authorized", "12590")
+PAID = ("attempt", KEY, "succeeded")
+PAYMENT = "data.object.payment"
+
+
+def test_real_bodies() -> None:
+    assert facts(meaning("square", "event_payment_approved")) == {TERMS, RESERVED, PAID}
+    said = meaning("square", "event_payment_completed")
+    assert facts(said) == {TERMS, RESERVED, PAID, ("capture", KEY, "succeeded", "12590")}
+    assert refs(said) == [("payment", KEY), ("reference", "ORD-7Q2M")]
+    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "USD", 12590, KEY)
+    refunded = meaning("square", "event_refund_completed")
+    assert facts(refunded) == {("refund", f"{KEY}_TB1", "succeeded", "4000")}
+    assert refs(refunded) == [("payment", KEY), ("refund", f"{KEY}_TB1")]
+    disputed = meaning("square", "event_dispute_created")
+    assert facts(disputed) == {("dispute", "ORSEVtZAJxb37RA1EiGw", "open")}
+    assert not refunded.opens
+    assert not disputed.opens
+    assert meaning("square", "official_test_notification") == Meaning()
+
+
+def payment(**changes: Any) -> dict[str, Any]:
+    body = body_of("square", "event_payment_completed")
+    for name, value in changes.items():
+        body = changed(body, f"{PAYMENT}.{name}", value)
+    return body
+
+
+@pytest.mark.parametrize(
+    ("status", "fact"),
+    [
+        ("PENDING", ("progress", KEY, "processing")),
+        ("CANCELED", ("void", KEY, "canceled")),
+        ("FAILED", ("attempt", KEY, "failed")),
+    ],
+)
+def test_other_statuses(status: str, fact: tuple[str, ...]) -> None:
+    assert facts(told("square", "payment.updated", payment(status=status))) == {TERMS, fact}
+
+
+def test_a_tip_is_money_and_a_partial_authorization_is_less() -> None:
+    tipped = payment(total_money={"amount": 13000, "currency": "USD"}, approved_money=None)
+    assert ("capture", KEY, "succeeded", "13000") in facts(told("square", "payment.updated", tipped))
+    part = payment(approved_money={"amount": 500, "currency": "USD"})
+    assert ("capture", KEY, "succeeded", "500") in facts(told("square", "payment.updated", part))
+    bare = payment(total_money=None)
+    assert ("capture", KEY, "succeeded", "12590") in facts(told("square", "payment.updated", bare))
+
+
+@pytest.mark.parametrize(("status", "state"), [("PENDING", "pending"), ("REJECTED", "failed"), ("FAILED", "failed")])
+def test_refunds(status: str, state: str) -> None:
+    body = changed(body_of("square", "event_refund_completed"), "data.object.refund.status", status)
+    assert facts(told("square", "refund.updated", body)) == {("refund", f"{KEY}_TB1", state, "4000")}
+
+
+def test_a_refund_of_no_payment_of_ours() -> None:
+    body = changed(body_of("square", "event_refund_completed"), "data.object.refund.unlinked", True)
+    assert told("square", "refund.updated", body) == Meaning()
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("INQUIRY_EVIDENCE_REQUIRED", "inquiry"),
+        ("INQUIRY_CLOSED", "prevented"),
+        ("PROCESSING", "under_review"),
+        ("WON", "won"),
+        ("LOST", "lost"),
+        ("ACCEPTED", "lost"),
+    ],
+)
+def test_disputes(state: str, said: str) -> None:
+    body = changed(body_of("square", "event_dispute_created"), "data.object.dispute.state", state)
+    assert {one[2] for one in facts(told("square", "dispute.created", body))} == {said}
+
+
+def test_the_older_name_of_a_dispute_id() -> None:
+    body = changed(body_of("square", "event_dispute_created"), "data.object.dispute.id", None)
+    body = changed(body, "data.object.dispute.dispute_id", "dis_1")
+    assert facts(told("square", "dispute.created", body)) == {("dispute", "dis_1", "open")}
+
+
+@pytest.mark.parametrize("kind", ["payment.teleported", "refund.new", "dispute.new"])
+def test_unknown_kind(kind: str) -> None:
+    assert refused("square", kind, {"type": kind}) == "unknown_kind"
+
+
+@pytest.mark.parametrize("kind", ["dispute.evidence.created", "customer.created", "oauth.authorization.revoked"])
+def test_kinds_that_say_nothing(kind: str) -> None:
+    assert told("square", kind, {"type": kind}) == Meaning()
+
+
+@pytest.mark.parametrize(
+    ("case", "path", "value"),
+    [
+        ("event_payment_completed", f"{PAYMENT}.status", "LOST"),
+        ("event_payment_completed", f"{PAYMENT}.status", ["COMPLETED"]),
+        ("event_payment_completed", f"{PAYMENT}.id", None),
+        ("event_payment_completed", f"{PAYMENT}.total_money", {"amount": "12590", "currency": "USD"}),
+        ("event_payment_completed", f"{PAYMENT}.total_money", {"amount": 12590}),
+        ("event_payment_completed", PAYMENT, None),
+        ("event_refund_completed", "data.object.refund.payment_id", None),
+        ("event_refund_completed", "data.object.refund.status", "APPROVED"),
+        ("event_dispute_created", "data.object.dispute.disputed_payment", None),
+        ("event_dispute_created", "type", "dispute.state.updated"),
+    ],
+    ids=range(10),
+)
+def test_undecodable(case: str, path: str, value: Any) -> None:
+    kind = body_of("square", case)["type"]
+    assert refused("square", kind, changed(body_of("square", case), path, value)) == "undecodable"
+
+
+def test_every_order_of_a_life() -> None:
+    pending = changed(body_of("square", "event_refund_completed"), "data.object.refund.status", "PENDING")
+    check_every_order(
+        [
+            made("square", "payment.created", {**payment(status="PENDING"), "type": "payment.created"}, "e1"),
+            genuine("square", "event_payment_approved"),
+            genuine("square", "event_payment_completed"),
+            made("square", "refund.created", {**pending, "type": "refund.created"}, "e2"),
+            genuine("square", "event_refund_completed"),
+        ],
+        provider_ref=KEY,
+        status="captured",
+        refund_status="partial",
+        amount=12590,
+        authorized=12590,
+        captured=12590,
+        refunded=4000,
+    )

@@ -1,0 +1,188 @@
+"""One account's API under pace, breaker and token, against a server that plays the provider."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from outside import Outside, intent, mollie_payment, outside, stk_answer
+from pydantic import SecretStr
+
+from consumer.dispatcher.apis import Again, Answered, Api, Pace, Refused, judge, open_apis
+from providers.core.refetch import Fetched, Gone, Later
+from runtime.http import HttpAnswer, HttpClient, HttpUnavailableError
+from runtime.settings import AccountSettings, ProviderSettings, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.unit
+
+NOW = 1_790_000_300.0
+PUSH = "ws_CO_1"
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[Outside]:
+    async with outside() as open_world:
+        yield open_world
+
+
+def settings_for(world: Outside, **more: Any) -> Settings:
+    def account(key: str, **fields: Any) -> dict[str, Any]:
+        return {"api_key": SecretStr(key), "api_base_url": world.url + "/", **fields}
+
+    mpesa = {"api_secret": SecretStr("hidden"), "api_merchant": "174379", "api_pass_key": SecretStr("passkey")}
+    return Settings(
+        providers={
+            "stripe": ProviderSettings(
+                **account("sk_test"), accounts={"ACME": AccountSettings(**account("wrong")), "none": AccountSettings()}
+            ),
+            "mollie": ProviderSettings(**account("test_mollie")),
+            "mpesa": ProviderSettings(**account("consumer", **mpesa), accounts={"x": AccountSettings(**account("k"))}),
+            "github": ProviderSettings(**account("key")),
+            "unheard_of": ProviderSettings(**account("key")),
+        },
+        **more,
+    )
+
+
+@pytest.fixture
+async def apis(world: Outside) -> AsyncIterator[dict[tuple[str, str], Api]]:
+    settings = settings_for(
+        world,
+        http={"total_timeout_seconds": 0.5},
+        refetch={"requests_per_second_max": 1000},
+        dispatcher={"breaker_failures_max": 2, "breaker_seconds": 0.2},
+    )
+    async with HttpClient(settings.http) as client:
+        yield open_apis(settings, client)
+
+
+async def until_ready(api: Api) -> None:
+    """Wait until the breaker lets a probe through."""
+    await asyncio.sleep(max(api.breaker.closed_until - time.monotonic(), 0))
+    assert api.ready(time.monotonic())
+
+
+def test_judging_an_answer():
+    def of(status: int, said: Any = None) -> Any:
+        return judge(said, HttpAnswer(status, b"body"), "api")
+
+    assert of(200, Fetched("x", "r")) == Answered(Fetched("x", "r"), b"body")
+    assert of(500, Later.NOT_NOW) == Again("api has no outcome yet")
+    assert isinstance(of(200, Gone.GONE), Refused)
+    assert isinstance(of(200), Again)
+    for status, words in (
+        (404, "does not know"),
+        (410, "does not know"),
+        (401, "credentials"),
+        (403, "credentials"),
+        (302, "refuses the request"),
+        (400, "refuses the request"),
+    ):
+        outcome = of(status)
+        assert isinstance(outcome, Refused)
+        assert words in outcome.error
+        assert str(status) in outcome.error
+    for status in (429, 500, 503):
+        with pytest.raises(HttpUnavailableError):
+            of(status)
+
+
+async def test_only_what_is_configured_whole_is_asked(apis: dict[tuple[str, str], Api]):
+    assert sorted(apis) == [("mollie", ""), ("mpesa", ""), ("stripe", ""), ("stripe", "acme")]
+
+
+async def test_answers_are_the_apis_own_bytes(world: Outside, apis: dict[tuple[str, str], Api]):
+    world.objects["pi_1"] = intent("pi_1")
+    answered = await apis["stripe", ""].ask("pi_1", NOW)
+    assert isinstance(answered, Answered)
+    assert answered.body.startswith(b'{"id": "pi_1"')
+    assert answered.fetched.kind == "refetch.payment_intent"
+    world.objects["tr_1"] = mollie_payment("tr_1", "paid")
+    assert isinstance(await apis["mollie", ""].ask("tr_1", NOW), Answered)
+    assert isinstance(await apis["stripe", ""].ask("pi_unknown", NOW), Refused)
+    assert isinstance(await apis["stripe", "acme"].ask("pi_1", NOW), Refused)
+    asked = len(world.calls)
+    assert isinstance(await apis["stripe", ""].ask("re_1", NOW), Refused)
+    assert len(world.calls) == asked, "what can't be asked is not asked"
+
+
+async def test_an_api_that_fails_is_left_alone_and_found_well_again(world: Outside, apis: dict[tuple[str, str], Api]):
+    api, now = apis["stripe", ""], time.monotonic()
+    world.objects["pi_1"] = intent("pi_1")
+    world.fail("/v1/", 500, 503)
+    for status in (500, 503):
+        outcome = await api.ask("pi_1", NOW)
+        assert isinstance(outcome, Again)
+        assert str(status) in outcome.error
+    assert not api.ready(time.monotonic())
+    assert await api.ask("pi_1", NOW) is None
+    assert world.asked("/v1/") == 2
+    assert apis["mollie", ""].ready(now + 1), "another API is not touched"
+    await until_ready(api)
+    assert isinstance(await api.ask("pi_1", NOW), Answered)
+    assert api.ready(time.monotonic() + 1)
+
+
+async def test_an_api_that_asks_for_rest_gets_it(world: Outside, apis: dict[tuple[str, str], Api]):
+    world.fail("/v1/", 429, headers={"Retry-After": "30"})
+    assert await apis["stripe", ""].ask("pi_1", NOW) == Again(f"{world.url[7:]} answered 429", 30.0)
+    assert not apis["stripe", ""].ready(time.monotonic() + 29)
+    assert apis["stripe", ""].ready(time.monotonic() + 31)
+
+
+async def test_silence_and_a_cancelled_probe(world: Outside, apis: dict[tuple[str, str], Api]):
+    api = apis["stripe", ""]
+    world.fail("/v1/", None, None, drops=True)  # the client itself sends a GET again once
+    assert "broke the connection" in (await api.ask("pi_1", NOW)).error  # type: ignore[union-attr]
+    held = world.fail("/v1/", holds=asyncio.Event())
+    assert "did not answer" in (await api.ask("pi_1", NOW)).error  # type: ignore[union-attr]
+    held.holds.set()  # type: ignore[union-attr]
+    await until_ready(api)
+    held = world.fail("/v1/", holds=asyncio.Event())
+    probe = asyncio.create_task(api.ask("pi_1", NOW))
+    await held.met.wait()
+    assert not api.breaker.would_allow(time.monotonic())
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+    held.holds.set()  # type: ignore[union-attr]
+    assert api.breaker.would_allow(time.monotonic())
+
+
+async def test_token_is_granted_once_and_anew_when_it_was_revoked(world: Outside, apis: dict[tuple[str, str], Api]):
+    api = apis["mpesa", ""]
+    world.pushes[PUSH] = 200, stk_answer(PUSH, "0")
+    assert isinstance(await api.ask(PUSH, NOW), Answered)
+    assert isinstance(await api.ask(PUSH, NOW), Answered)
+    assert len(world.tokens) == 1
+    world.tokens.append("revoked")
+    outcome = await api.ask(PUSH, NOW)
+    assert isinstance(outcome, Again)
+    assert "token" in outcome.error
+    assert isinstance(await api.ask(PUSH, NOW), Answered)
+    world.pushes[PUSH] = 500, {"errorCode": "500.001.1001"}
+    for _ in range(5):
+        assert isinstance(await api.ask(PUSH, NOW), Again)
+    assert api.breaker.would_allow(time.monotonic()), "a push that is still open is no failure of the API"
+
+
+async def test_token_that_is_refused(world: Outside, apis: dict[tuple[str, str], Api]):
+    world.fail("/oauth", 400, 200)
+    for _ in range(2):
+        outcome = await apis["mpesa", ""].ask(PUSH, NOW)
+        assert isinstance(outcome, Refused)
+        assert "no access token" in outcome.error
+    world.fail("/oauth", 503)
+    assert isinstance(await apis["mpesa", ""].ask(PUSH, NOW), Again)
+    assert world.asked("/mpesa/") == 0
+
+
+async def test_calls_are_spread():
+    pace, begun = Pace(50), time.monotonic()
+    await asyncio.gather(*(pace.wait() for _ in range(6)))
+    assert time.monotonic() - begun >= 0.099
