@@ -11,6 +11,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from consumer import rows
 from consumer.decode import Event, decode
 from consumer.ledger import COLUMNS, values_of
@@ -19,6 +21,7 @@ from consumer.settlement import Known, ParkedEvent, Plan, Settlement
 from consumer.verdict import Dead
 from runtime.postgres import Failure, classify
 from runtime.sql import statement
+from schemas.dead_letter import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 Item = tuple["Record", Event | Dead]
 """A record and what it was understood to be."""
+
+
+log = structlog.get_logger()
 
 
 def _sql(name: str) -> str:
@@ -74,9 +80,9 @@ class BatchWriter:
     async def settle(self, items: Sequence[Item]) -> Plan:
         """Settle the batch in one transaction; return what was written once it is committed.
 
-        Where more parked events wait on its names than one read takes, transactions that follow wake the rest. A batch
-        that fails on data while it wakes others is settled without them: the bad record may be a parked one, which must
-        not cost its neighbours anything.
+        Where more parked events wait on its names than one read takes, or on names that a woken one brought,
+        transactions that follow wake the rest. A batch that fails on data while it wakes others is settled without
+        them: the bad record may be a parked one, which must not cost its neighbours anything.
         """
         keys = {key for _, item in items if isinstance(item, Event) for key in keys_of(item)}
         parked = _ParkedRead(self._woken_max)
@@ -85,9 +91,11 @@ class BatchWriter:
         except Exception as error:
             if not parked.taken or classify(error) not in (Failure.DATA, Failure.UNEXPECTED):
                 raise
+            log.warning("waking_failed", parked=parked.taken, error=type(error).__name__)
             return await self._transact(items, keys, _ParkedRead(0))
-        if parked.full:
-            await self._wake_rest(keys, plan)
+        fresh = plan.bindings.keys() - keys
+        if parked.full or fresh:
+            await self._wake_rest(keys | fresh, plan)
         return plan
 
     async def _wake_rest(self, keys: set[RefKey], plan: Plan) -> None:
@@ -126,6 +134,10 @@ class BatchWriter:
             claims = {(event.source, event.event_id) for event in events}
             for row in await connection.fetch(_sql("find_claims"), *rows.columns(sorted(claims), 2)):
                 known.claims[row["source"], row["event_id"]] = row["facts"]
+        bodies = {(event.source, event.digest) for event in events if event.digest is not None}
+        if bodies:
+            found = await connection.fetch(_sql("find_bodies"), *rows.columns(sorted(bodies), 2))
+            known.bodies = {(row["source"], row["digest"]) for row in found}
         if keys and parked.limit:
             await self._read_parked(connection, known, keys, parked)
         return known
@@ -149,7 +161,7 @@ class BatchWriter:
         parked.note([row["id"] for row in found])
         theirs: set[RefKey] = set()
         for row in found:
-            one = ParkedEvent(row["id"], rows.record_of(row))
+            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], Reason(row["reason"]))
             if (item := _understood(one.record)) is not None:
                 known.parked.append(one)
                 theirs.update(keys_of(item) if isinstance(item, Event) else ())
@@ -162,6 +174,13 @@ class BatchWriter:
         await self._write_payments(connection, plan, now)
         if plan.woken:
             await connection.execute(_sql("delete_parked"), plan.woken)
+        if plan.still:
+            arguments = [(parked_id, waits.reason, waits.detail) for parked_id, waits in plan.still]
+            await connection.executemany(_sql("note_still_parked"), arguments)
+        if plan.bodies:
+            await connection.execute(_sql("claim_bodies"), *rows.columns(plan.bodies, 3))
+        if plan.refetches:
+            await connection.execute(_sql("queue_refetches"), *rows.refetch_columns(plan.refetches))
         if plan.parkings:
             arguments = [rows.parking_arguments(parking, now, now + self._patience) for parking in plan.parkings]
             await connection.executemany(_sql("park_event"), arguments)

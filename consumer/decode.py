@@ -6,17 +6,19 @@ Each record is decoded by itself: what is wrong with one is that one's own verdi
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
 import providers
 from consumer.verdict import Dead
+from providers.core.contract import Trust
 from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
 from schemas.facts import Claim, Fact, FactKind, Meaning, Ref, RefKind
 from schemas.intents import Command, Intent, IntentRecord
+from schemas.record import TRUST_HEADER
 from schemas.topics import INTENTS
 
 if TYPE_CHECKING:
@@ -31,7 +33,11 @@ TEXT_LENGTH_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One record that was understood. `source` and `event_id` together are its idempotency key."""
+    """One record that was understood. `source` and `event_id` together are its idempotency key.
+
+    `digest` is the body's SHA-256 where the event id is unsigned, so that only the body tells a replay; else None.
+    `hint` is an unsigned event: it moves nothing, and its payment is read from the provider's API again.
+    """
 
     record: Record
     source: str
@@ -40,6 +46,8 @@ class Event:
     provider: str
     account: str
     meaning: Meaning
+    digest: bytes | None = None
+    hint: bool = False
 
 
 def decode(record: Record) -> Event | Dead:
@@ -48,6 +56,12 @@ def decode(record: Record) -> Event | Dead:
         return _decode_intent(record) if record.topic == INTENTS.name else _decode_webhook(record)
     except UninterpretableError as error:
         return Dead(Reason(error.reason), error.detail)
+
+
+def can_refetch(provider: str) -> bool:
+    """Tell whether the provider's API can be asked about a payment."""
+    found = providers.find(provider)
+    return found is not None and found.refetch is not None
 
 
 def identity(record: Record) -> tuple[str | None, str | None, str | None]:
@@ -73,7 +87,13 @@ def _decode_webhook(record: Record) -> Event:
         meaning = providers.interpret(provider, "" if kind in (None, "unknown") else str(kind), record.value or b"")
     except LookupError:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is no known provider") from None
-    return Event(record, source, event_id, kind or "", provider, account, meaning)
+    event = Event(record, source, event_id, kind or "", provider, account, meaning)
+    if record.header(TRUST_HEADER) != Trust.VERIFIED:
+        return replace(event, hint=True, meaning=replace(meaning, facts=(), opens=False))
+    found = providers.find(provider)
+    if found is not None and not found.event_id_signed:
+        return replace(event, digest=hashlib.sha256(record.value or b"").digest())
+    return event
 
 
 def _decode_intent(record: Record) -> Event:
@@ -105,7 +125,7 @@ def _intent_meaning(said: IntentRecord, intent: Intent) -> Meaning:
         refs=tuple(refs),
         facts=(
             Fact(FactKind.TERMS, "amount", "intent", intent.amount),
-            Fact(FactKind.MODE, "capture", intent.capture),
+            Fact(FactKind.MODE, "intent", intent.capture),
             Fact(FactKind.PROGRESS, str(said.id), "created"),
         ),
         opens=True,

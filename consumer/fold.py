@@ -47,7 +47,7 @@ def facts_of(known: Facts) -> list[Fact]:
 class _Sums:
     """Figures of one payment, gathered in one pass over its facts."""
 
-    __slots__ = ("amounts", "attempts", "authorizations", "automatic", "disputes", "progress", "terms", "voids")
+    __slots__ = ("amounts", "attempts", "authorizations", "disputes", "modes", "progress", "terms", "voids")
 
     def __init__(self, facts: Facts) -> None:
         self.amounts: dict[tuple[FactKind, str], int] = {}
@@ -55,7 +55,7 @@ class _Sums:
         self.disputes: set[str] = set()
         self.progress = 0
         self.terms = (-1, 0)
-        self.automatic = False
+        self.modes: set[str] = set()
         self.authorizations: dict[str, int] = {}
         self.voids: dict[str, str] = {}
         for (kind, key), (state, amount) in facts.items():
@@ -74,11 +74,16 @@ class _Sums:
             case FactKind.TERMS:
                 self.terms = max(self.terms, (RANKS[kind][state], amount))
             case FactKind.MODE:
-                self.automatic = state == "automatic"
+                self.modes.update({key} if state == "automatic" else ())
             case FactKind.VOID:
                 self.voids[key] = state
             case _:
                 self.amounts[kind, state] = self.amounts.get((kind, state), 0) + amount
+
+    @property
+    def automatic(self) -> bool:
+        """Tell whether an authorization is a capture too."""
+        return "capture" in self.modes or {"intent", "provider"} <= self.modes
 
     @property
     def live(self) -> list[int]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from consumer.settlement import Letter, Parking
+    from consumer.settlement import Letter, Parking, Refetching
 
 REDRIVE_COUNT_MAX = 2**31 - 1
 PAYMENT_REF_LENGTH_MAX = 255
@@ -92,6 +92,12 @@ def binding_columns(bindings: Mapping[RefKey, UUID]) -> list[list[Any]]:
     return columns([(*key, payment_id) for key, payment_id in sorted(bindings.items())], 5)
 
 
+def refetch_columns(refetches: Iterable[Refetching]) -> list[list[Any]]:
+    """Return the payments to ask about, each once, as the columns of queue_refetches.sql."""
+    wanted = {(one.provider, one.account, one.ref): one.reason for one in refetches}
+    return columns([(*place, reason) for place, reason in sorted(wanted.items())], 4)
+
+
 def record_of(row: asyncpg.Record) -> Record:
     """Read the Kafka record that a parked event keeps byte for byte."""
     names = [name.decode(errors="surrogateescape") for name in row["header_names"]]
@@ -106,7 +112,7 @@ def record_of(row: asyncpg.Record) -> Record:
     )
 
 
-def _header_arrays(record: Record) -> tuple[list[bytes], list[bytes]]:
+def _header_arrays(record: Record) -> tuple[list[bytes], list[bytes | None]]:
     return [name.encode(errors="surrogateescape") for name, _ in record.headers], [value for _, value in record.headers]
 
 

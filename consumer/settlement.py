@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
-from consumer.decode import Event, decode
+from consumer.decode import EVENT_ID_LENGTH_MAX, Event, can_refetch, decode
 from consumer.facts_json import dump_said, same_facts
 from consumer.fold import broken_invariant, facts_of, newer, project
 from consumer.ledger import LedgerRow, timestamp
 from consumer.resolve import RefKey, Target, counts_more, resolve
 from consumer.verdict import Dead, Settled, Waits, judge
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
+from schemas.facts import RefKind
 from schemas.payment import Outcome, Payment, Projection
 
 if TYPE_CHECKING:
@@ -30,8 +31,14 @@ if TYPE_CHECKING:
 ClaimKey = tuple[str, str]
 """(source, event id)."""
 
+BodyKey = tuple[str, bytes]
+"""(source, SHA-256 of a body)."""
+
 Waiting = tuple[Event, int | None]
 """An event that waits, and its id if it is parked already."""
+
+DIGEST_SHOWN: Final = 16
+"""Hex digits of a body's digest that tell events of one unsigned id apart."""
 
 TOGETHER_MAX: Final = 16
 """Events of one payment, at most, that are tried together when none of them can be true alone."""
@@ -42,19 +49,26 @@ _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 
 @dataclass(frozen=True, slots=True)
 class ParkedEvent:
-    """A parked event as the table holds it."""
+    """A parked event as the table holds it. `event_id` is the one under which it was parked."""
 
     id: int
     record: Record
+    event_id: str
+    reason: Reason
 
 
 @dataclass(slots=True)
 class Known:
-    """What a batch read under its locks. `claims` maps settled and parked events to the facts they said."""
+    """What a batch read under its locks.
+
+    `claims` maps settled and parked events to the facts they said; `bodies` holds what was taken already from senders
+    whose event ids are unsigned.
+    """
 
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
     payments: dict[UUID, Payment] = field(default_factory=dict)
     claims: dict[ClaimKey, str] = field(default_factory=dict)
+    bodies: set[BodyKey] = field(default_factory=set)
     parked: list[ParkedEvent] = field(default_factory=list)
 
 
@@ -85,9 +99,19 @@ class Letter:
         return hashed.digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Refetching:
+    """A payment that the provider's API must be asked about."""
+
+    provider: str
+    account: str
+    ref: str
+    reason: str
+
+
 @dataclass(slots=True)
 class Plan:
-    """What one transaction writes."""
+    """What one transaction writes. `still` are parked events that wait for something else now."""
 
     rows: list[LedgerRow] = field(default_factory=list)
     opened: dict[UUID, Payment] = field(default_factory=dict)
@@ -96,6 +120,9 @@ class Plan:
     merges: list[tuple[UUID, UUID]] = field(default_factory=list)
     parkings: list[Parking] = field(default_factory=list)
     woken: list[int] = field(default_factory=list)
+    still: list[tuple[int, Waits]] = field(default_factory=list)
+    bodies: list[tuple[str, bytes, str]] = field(default_factory=list)
+    refetches: list[Refetching] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     duplicates: int = 0
 
@@ -109,6 +136,7 @@ class Settlement:
         self._now_ms = int(now * 1000)
         self._xid = xid
         self._facts_max = facts_max
+        self._parked_reasons = {parked.id: parked.reason for parked in known.parked}
         self._plan = Plan()
 
     def settle(self, items: Iterable[tuple[Record, Event | Dead]]) -> Plan:
@@ -117,12 +145,39 @@ class Settlement:
         for record, item in items:
             if isinstance(item, Dead):
                 self._bury(record, item)
-            elif not self._seen(item) and not self._try(item):
-                self._known.claims[item.source, item.event_id] = dump_said(item.meaning.facts)
-                waiting.append((item, None))
+            else:
+                self._take(item, waiting)
         waiting.extend(self._unpark())
         self._wake(waiting)
         return self._plan
+
+    def _take(self, event: Event, waiting: list[Waiting]) -> None:
+        """Take one event of the batch in: it is known, or settled, or waits."""
+        if event.hint:
+            self._ask_again(event, "hint")
+        if event.digest is not None:
+            event = self._identified(event, event.digest)
+        if self._seen(event):
+            return
+        if not self._try(event):
+            self._known.claims[event.source, event.event_id] = dump_said(event.meaning.facts)
+            waiting.append((event, None))
+        if event.digest is not None and (event.source, event.event_id) in self._known.claims:
+            self._known.bodies.add((event.source, event.digest))
+            self._plan.bodies.append((event.source, event.digest, event.event_id))
+
+    def _identified(self, event: Event, digest: bytes) -> Event:
+        """Tell events of an unsigned id apart by their bodies: a forger's replay must not swallow the genuine one."""
+        if (event.source, digest) in self._known.bodies or (event.source, event.event_id) not in self._known.claims:
+            return event
+        room = EVENT_ID_LENGTH_MAX - DIGEST_SHOWN - 1
+        return replace(event, event_id=f"{event.event_id[:room]}#{digest.hex()[:DIGEST_SHOWN]}")
+
+    def _ask_again(self, event: Event, reason: str) -> None:
+        """Note that the provider's API must be asked about the event's payment, if it can be."""
+        ref = next((ref.ref for ref in event.meaning.refs if ref.kind is RefKind.PAYMENT), None)
+        if ref is not None and can_refetch(event.provider):
+            self._plan.refetches.append(Refetching(event.provider, event.account, ref, reason))
 
     def _unpark(self) -> Iterable[Waiting]:
         """Understand the parked events again, with today's interpretation."""
@@ -131,7 +186,7 @@ class Settlement:
             if isinstance(item, Dead):
                 self._bury(parked.record, item, parked.id)
             else:
-                yield item, parked.id
+                yield replace(item, event_id=parked.event_id), parked.id
 
     def _wake(self, waiting: list[Waiting]) -> None:
         """Try what waits until nothing settles any more, alone or together; then park what is not parked yet."""
@@ -144,8 +199,19 @@ class Settlement:
             waiting = still
         for event, parked_id in waiting:
             _, verdict = self._decide(event)
-            if parked_id is None and isinstance(verdict, Waits):
-                self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), verdict))
+            if isinstance(verdict, Waits):
+                self._park(event, parked_id, verdict)
+
+    def _park(self, event: Event, parked_id: int | None, waits: Waits) -> None:
+        """Park the event, or note that it waits for something else than before."""
+        if parked_id is None:
+            self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), waits))
+        elif waits.reason is not self._parked_reasons[parked_id]:
+            self._plan.still.append((parked_id, waits))
+        else:
+            return
+        if waits.reason is Reason.CONFLICT:
+            self._ask_again(event, "contradiction")
 
     def _settle_together(self, waiting: list[Waiting]) -> list[Waiting]:
         """Settle events that can only be true together; return what still waits.
@@ -167,6 +233,9 @@ class Settlement:
 
     def _seen(self, event: Event) -> bool:
         """Tell whether the event is in the books; facts are compared, for bytes change between deliveries."""
+        if event.digest is not None and (event.source, event.digest) in self._known.bodies:
+            self._plan.duplicates += 1
+            return True
         said = self._known.claims.get((event.source, event.event_id))
         if said is None:
             return False

@@ -52,6 +52,9 @@ Judgement = Settled | Waits | Dead
 _QUIET: Final = frozenset({(FactKind.TERMS, "provider"), (FactKind.ATTEMPT, "succeeded")})
 """Facts that only accompany others: alone they don't make an event worth a version."""
 
+_ECHOES: Final = frozenset({FactKind.PROGRESS, FactKind.REFUND_TOTAL})
+"""Facts that say again what others said in more detail: worth a version only where a column moves."""
+
 
 def judge(payment: Payment, meaning: Meaning, *, facts_max: int, alone: bool = True) -> Judgement:
     """Judge what an event does to a payment whose row is locked.
@@ -80,9 +83,13 @@ def _settled(payment: Payment, meaning: Meaning, news: Facts, after: Projection)
         return Settled(Outcome.CONFLICT, news, after, versioned=after != before)
     if not first and _stale(payment, meaning.facts):
         return Settled(Outcome.LATE, news, after, versioned=after != before)
-    if not first and after == before and all((kind, state) in _QUIET for (kind, _), (state, _) in news.items()):
+    if not first and after == before and all(_only_echoes(kind, state) for (kind, _), (state, _) in news.items()):
         return Settled(_unmoved(payment, meaning), news, after, versioned=False)
     return Settled(Outcome.APPLIED, news, after, versioned=True)
+
+
+def _only_echoes(kind: FactKind, state: str) -> bool:
+    return kind in _ECHOES or (kind, state) in _QUIET
 
 
 def _unmoved(payment: Payment, meaning: Meaning) -> Outcome:

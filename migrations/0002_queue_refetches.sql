@@ -26,6 +26,31 @@ create table body_claims (
 comment on table body_claims is
     'Bodies that were taken from senders whose event ids are unsigned: a replay under another id is no new event.';
 
+alter table payments add column over_captured boolean generated always as (amount > 0 and captured > amount) stored;
+comment on column payments.over_captured is 'more was taken than was asked for: some providers allow it';
+
+create view captures as
+select p.id as payment_id, substr(f.key, 9) as capture_id, f.value ->> 0 as state, (f.value ->> 1)::bigint as amount
+from payments p cross join lateral jsonb_each(p.facts) f
+where p.merged_into is null and f.key like 'capture:%';
+comment on view captures is 'The captures of every payment, as its facts have them. Amounts are minor units.';
+
+create view refunds as
+select p.id as payment_id, substr(f.key, 8) as refund_id, f.value ->> 0 as state, (f.value ->> 1)::bigint as amount
+from payments p cross join lateral jsonb_each(p.facts) f
+where p.merged_into is null and f.key like 'refund:%';
+comment on view refunds is 'The refunds of every payment that are known by id.';
+
+create view disputes as
+select p.id as payment_id, substr(f.key, 9) as dispute_id, f.value ->> 0 as state,
+    p.facts -> ('dispute_funds:' || substr(f.key, 9)) ->> 0 as funds_state,
+    (p.facts -> ('dispute_funds:' || substr(f.key, 9)) ->> 1)::bigint as funds_amount
+from payments p cross join lateral jsonb_each(p.facts) f
+where p.merged_into is null and f.key like 'dispute:%';
+comment on view disputes is 'The disputes of every payment, with the money that each took or gave back.';
+
 -- migrate:down
 
+drop view disputes, refunds, captures;
+alter table payments drop column over_captured;
 drop table body_claims, refetches;

@@ -9,6 +9,6 @@ begin
         leases, consumer_marks, sms_transactions, refetches, body_claims to %I', app);
     execute format('grant select, insert on payment_logs to %I', app);
     execute format('grant select, insert, update on dead_letters, relay_cursors to %I', app);
-    execute format('grant select on schema_migrations to %I', app);
+    execute format('grant select on schema_migrations, captures, refunds, disputes to %I', app);
 end
 $$;

@@ -15,6 +15,76 @@ CREATE TABLE public.body_claims (
 
 COMMENT ON TABLE public.body_claims IS 'Bodies that were taken from senders whose event ids are unsigned: a replay under another id is no new event.';
 
+CREATE TABLE public.payments (
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    account text NOT NULL,
+    provider_ref text,
+    client text,
+    reference text,
+    merged_into uuid,
+    status text NOT NULL,
+    refund_status text NOT NULL,
+    dispute_status text NOT NULL,
+    currency text,
+    amount bigint NOT NULL,
+    authorized bigint NOT NULL,
+    captured bigint NOT NULL,
+    refunded bigint NOT NULL,
+    disputed bigint NOT NULL,
+    version bigint NOT NULL,
+    facts jsonb NOT NULL,
+    head_hash bytea NOT NULL,
+    head_xid bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    over_captured boolean GENERATED ALWAYS AS (((amount > 0) AND (captured > amount))) STORED,
+    CONSTRAINT payments_account_check CHECK ((length(account) <= 64)),
+    CONSTRAINT payments_amount_check CHECK ((amount >= 0)),
+    CONSTRAINT payments_authorized_check CHECK ((authorized >= 0)),
+    CONSTRAINT payments_captured_check CHECK ((captured >= 0)),
+    CONSTRAINT payments_captured_within_authorized CHECK ((captured <= authorized)),
+    CONSTRAINT payments_check CHECK ((merged_into <> id)),
+    CONSTRAINT payments_check1 CHECK ((updated_at >= created_at)),
+    CONSTRAINT payments_client_check CHECK (((length(client) >= 1) AND (length(client) <= 64))),
+    CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT payments_dispute_status_check CHECK ((dispute_status = ANY (ARRAY['none'::text, 'inquiry'::text, 'open'::text, 'under_review'::text, 'won'::text, 'lost'::text, 'prevented'::text]))),
+    CONSTRAINT payments_disputed_check CHECK ((disputed >= 0)),
+    CONSTRAINT payments_facts_check CHECK ((jsonb_typeof(facts) = 'object'::text)),
+    CONSTRAINT payments_head_hash_check CHECK ((length(head_hash) = ANY (ARRAY[0, 32]))),
+    CONSTRAINT payments_head_xid_check CHECK ((head_xid >= 0)),
+    CONSTRAINT payments_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
+    CONSTRAINT payments_provider_ref_check CHECK (((length(provider_ref) >= 1) AND (length(provider_ref) <= 255))),
+    CONSTRAINT payments_reference_check CHECK (((length(reference) >= 1) AND (length(reference) <= 255))),
+    CONSTRAINT payments_refund_status_check CHECK ((refund_status = ANY (ARRAY['none'::text, 'pending'::text, 'partial'::text, 'full'::text]))),
+    CONSTRAINT payments_refunded_check CHECK ((refunded >= 0)),
+    CONSTRAINT payments_refunded_within_captured CHECK ((refunded <= captured)),
+    CONSTRAINT payments_status_check CHECK ((status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text, 'partially_captured'::text, 'captured'::text, 'failed'::text, 'canceled'::text, 'expired'::text]))),
+    CONSTRAINT payments_version_check CHECK ((version >= 0))
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE public.payments IS 'One row a payment: what its facts come to. No index on columns that every event changes.';
+
+COMMENT ON COLUMN public.payments.facts IS '{"kind:key": [state, amount or null]}: the join of all facts of the ledger';
+
+COMMENT ON COLUMN public.payments.head_hash IS 'hash of the payment''s newest ledger row';
+
+COMMENT ON COLUMN public.payments.head_xid IS 'relay_xid of the payment''s newest ledger row';
+
+COMMENT ON COLUMN public.payments.over_captured IS 'more was taken than was asked for: some providers allow it';
+
+CREATE VIEW public.captures AS
+ SELECT p.id AS payment_id,
+    substr(f.key, 9) AS capture_id,
+    (f.value ->> 0) AS state,
+    ((f.value ->> 1))::bigint AS amount
+   FROM (public.payments p
+     CROSS JOIN LATERAL jsonb_each(p.facts) f(key, value))
+  WHERE ((p.merged_into IS NULL) AND (f.key ~~ 'capture:%'::text));
+
+COMMENT ON VIEW public.captures IS 'The captures of every payment, as its facts have them. Amounts are minor units.';
+
 CREATE TABLE public.consumer_marks (
     topic text NOT NULL,
     partition integer NOT NULL,
@@ -82,6 +152,18 @@ ALTER TABLE public.dead_letters ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE VIEW public.disputes AS
+ SELECT p.id AS payment_id,
+    substr(f.key, 9) AS dispute_id,
+    (f.value ->> 0) AS state,
+    ((p.facts -> ('dispute_funds:'::text || substr(f.key, 9))) ->> 0) AS funds_state,
+    (((p.facts -> ('dispute_funds:'::text || substr(f.key, 9))) ->> 1))::bigint AS funds_amount
+   FROM (public.payments p
+     CROSS JOIN LATERAL jsonb_each(p.facts) f(key, value))
+  WHERE ((p.merged_into IS NULL) AND (f.key ~~ 'dispute:%'::text));
+
+COMMENT ON VIEW public.disputes IS 'The disputes of every payment, with the money that each took or gave back.';
 
 CREATE TABLE public.leases (
     name text NOT NULL,
@@ -214,62 +296,6 @@ WITH (fillfactor='80');
 
 COMMENT ON TABLE public.payment_refs IS 'Every name of every payment; also the lock that orders batches. payment_id is null until the payment is known.';
 
-CREATE TABLE public.payments (
-    id uuid NOT NULL,
-    provider text NOT NULL,
-    account text NOT NULL,
-    provider_ref text,
-    client text,
-    reference text,
-    merged_into uuid,
-    status text NOT NULL,
-    refund_status text NOT NULL,
-    dispute_status text NOT NULL,
-    currency text,
-    amount bigint NOT NULL,
-    authorized bigint NOT NULL,
-    captured bigint NOT NULL,
-    refunded bigint NOT NULL,
-    disputed bigint NOT NULL,
-    version bigint NOT NULL,
-    facts jsonb NOT NULL,
-    head_hash bytea NOT NULL,
-    head_xid bigint NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL,
-    CONSTRAINT payments_account_check CHECK ((length(account) <= 64)),
-    CONSTRAINT payments_amount_check CHECK ((amount >= 0)),
-    CONSTRAINT payments_authorized_check CHECK ((authorized >= 0)),
-    CONSTRAINT payments_captured_check CHECK ((captured >= 0)),
-    CONSTRAINT payments_captured_within_authorized CHECK ((captured <= authorized)),
-    CONSTRAINT payments_check CHECK ((merged_into <> id)),
-    CONSTRAINT payments_check1 CHECK ((updated_at >= created_at)),
-    CONSTRAINT payments_client_check CHECK (((length(client) >= 1) AND (length(client) <= 64))),
-    CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
-    CONSTRAINT payments_dispute_status_check CHECK ((dispute_status = ANY (ARRAY['none'::text, 'inquiry'::text, 'open'::text, 'under_review'::text, 'won'::text, 'lost'::text, 'prevented'::text]))),
-    CONSTRAINT payments_disputed_check CHECK ((disputed >= 0)),
-    CONSTRAINT payments_facts_check CHECK ((jsonb_typeof(facts) = 'object'::text)),
-    CONSTRAINT payments_head_hash_check CHECK ((length(head_hash) = ANY (ARRAY[0, 32]))),
-    CONSTRAINT payments_head_xid_check CHECK ((head_xid >= 0)),
-    CONSTRAINT payments_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
-    CONSTRAINT payments_provider_ref_check CHECK (((length(provider_ref) >= 1) AND (length(provider_ref) <= 255))),
-    CONSTRAINT payments_reference_check CHECK (((length(reference) >= 1) AND (length(reference) <= 255))),
-    CONSTRAINT payments_refund_status_check CHECK ((refund_status = ANY (ARRAY['none'::text, 'pending'::text, 'partial'::text, 'full'::text]))),
-    CONSTRAINT payments_refunded_check CHECK ((refunded >= 0)),
-    CONSTRAINT payments_refunded_within_captured CHECK ((refunded <= captured)),
-    CONSTRAINT payments_status_check CHECK ((status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text, 'partially_captured'::text, 'captured'::text, 'failed'::text, 'canceled'::text, 'expired'::text]))),
-    CONSTRAINT payments_version_check CHECK ((version >= 0))
-)
-WITH (fillfactor='70');
-
-COMMENT ON TABLE public.payments IS 'One row a payment: what its facts come to. No index on columns that every event changes.';
-
-COMMENT ON COLUMN public.payments.facts IS '{"kind:key": [state, amount or null]}: the join of all facts of the ledger';
-
-COMMENT ON COLUMN public.payments.head_hash IS 'hash of the payment''s newest ledger row';
-
-COMMENT ON COLUMN public.payments.head_xid IS 'relay_xid of the payment''s newest ledger row';
-
 CREATE TABLE public.refetches (
     id bigint NOT NULL,
     provider text NOT NULL,
@@ -301,6 +327,17 @@ ALTER TABLE public.refetches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE VIEW public.refunds AS
+ SELECT p.id AS payment_id,
+    substr(f.key, 8) AS refund_id,
+    (f.value ->> 0) AS state,
+    ((f.value ->> 1))::bigint AS amount
+   FROM (public.payments p
+     CROSS JOIN LATERAL jsonb_each(p.facts) f(key, value))
+  WHERE ((p.merged_into IS NULL) AND (f.key ~~ 'refund:%'::text));
+
+COMMENT ON VIEW public.refunds IS 'The refunds of every payment that are known by id.';
 
 CREATE TABLE public.relay_cursors (
     name text NOT NULL,

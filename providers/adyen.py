@@ -244,6 +244,7 @@ def _authorized(own: str, _payment: str, amount: int) -> Facts:
         _terms(amount),
         Fact(FactKind.AUTHORIZATION, own, "authorized", amount),
         Fact(FactKind.ATTEMPT, own, "succeeded"),
+        Fact(FactKind.MODE, "provider", "automatic"),
     )
 
 

@@ -105,7 +105,7 @@ def _texts(payload: bytes) -> dict[str, str]:
     reader = _Reader()
     try:
         reader.parser.Parse(base64.b64decode(payload), True)
-    except (ValueError, expat.ExpatError):
+    except (ValueError, LookupError, expat.ExpatError):  # LookupError: an encoding that does not exist
         return {}
     return reader.texts
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from uuid import UUID
 
-AMOUNT_MAX: Final = 10**15
+AMOUNT_MAX: Final = 10**14
 """Largest amount of one fact, in minor units; sums of a payment stay inside a bigint."""
 
 
@@ -27,7 +27,9 @@ class FactKind(StrEnum):
     TERMS = "terms"
     """What was asked for. Key `amount`; states provider < intent. The intent's amount beats the provider's echo."""
     MODE = "mode"
-    """When money is taken. Key `capture`; state manual or automatic, as the intent said it."""
+    """When money is taken. Key `capture`: automatic, where the provider says that it took the money at once. Key
+    `intent`: manual or automatic, as the client asked; it counts where the provider reports an authorization alone
+    also for money that it takes at once, which is key `provider`: automatic."""
     PROGRESS = "progress"
     """How far the customer got. Key: the provider's payment id (one attempt); no amount."""
     AUTHORIZATION = "authorization"

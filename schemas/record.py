@@ -10,7 +10,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[tuple[str, bytes | None], ...]
+"""Names and values as Kafka has them: a name may come twice, and a value may be absent."""
 
 SPEC_VERSION: Final = "1.0"
 TRUST_HEADER: Final = "ce_ratchettrust"
@@ -33,7 +34,7 @@ class Record:
     def header(self, name: str) -> str | None:
         """Return the last header of that name as text, or None; bytes that are no UTF-8 count as absent."""
         for key, value in reversed(self.headers):
-            if key == name:
+            if key == name and value is not None:
                 try:
                     return value.decode()
                 except UnicodeDecodeError:

@@ -1,5 +1,6 @@
 -- Which parked events wait on these names, or on any name of these payments. Costs nothing while nothing is parked.
-select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values
+select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values,
+    p.event_id, p.reason
 from parked_events p
 where (select exists (select from parked_refs))
   and p.id > $7

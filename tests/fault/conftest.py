@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -14,10 +16,13 @@ from settling import until
 
 from runtime.settings import load
 from runtime.stack import Endpoints, Stack, read_state
+from runtime.stack.broker import last_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
+
+
+HOMES = Path(__file__).parent.parent.parent / ".ratchet-test"
 
 
 @dataclass
@@ -57,11 +62,11 @@ class Brokers:
 
 
 @pytest.fixture(scope="session")
-async def brokers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Brokers]:
+async def brokers() -> AsyncIterator[Brokers]:
     """Start brokers of the fault tests' own; with endpoints configured there are none that may be stopped."""
     if not load().embedded() or load().test_stack != "embedded":
         pytest.skip("the configured brokers are not ours to stop")
-    home = tmp_path_factory.mktemp("fault-stack")
+    home = HOMES / f"fault-{os.getpid()}"
     stack = Stack(home)
     try:
         yield Brokers(stack, home, await stack.start())
@@ -78,3 +83,5 @@ async def scene(brokers: Brokers, tmp_path: Path) -> AsyncIterator[Stage]:
         stage(brokers.endpoints.kafka, database, tmp_path) as made,
     ):
         yield made
+        for name in brokers.stack.dead():
+            pytest.fail(f"{name} ended by itself: {last_words(brokers.home / name / 'server.log')}")

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from consumer.ledger import LedgerRow
     from consumer.resolve import RefKey
-    from consumer.settlement import Letter, Parking, Plan
+    from consumer.settlement import Letter, Parking, Plan, Refetching
+    from schemas.dead_letter import Reason
     from schemas.record import Record
 
 SHOWN = tuple(
@@ -53,6 +54,9 @@ class PaperBooks:
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
     ledger: list[LedgerRow] = field(default_factory=list)
     parked: dict[int, Parking] = field(default_factory=dict)
+    reasons: dict[int, Reason] = field(default_factory=dict)
+    bodies: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    refetches: list[Refetching] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     duplicates: int = 0
     batches: int = 0
@@ -74,11 +78,14 @@ class PaperBooks:
         ids = {(event.source, event.event_id) for event in events}
         known.claims = {(row.source, row.event_id): row.facts for row in self.ledger}
         known.claims |= {(one.event.source, one.event.event_id): one.facts for one in self.parked.values()}
+        digests = {(event.source, event.digest) for event in events if event.digest is not None}
+        known.bodies = {body for body, event_id in self.bodies.items() if (body[0], event_id) in known.claims} & digests
         known.claims = {claim: facts for claim, facts in known.claims.items() if claim in ids}
         reached = keys | {key for key, payment_id in self.names.items() if payment_id in known.payments}
         for parked_id, parking in sorted(self.parked.items()):
             if reached & set(keys_of(parking.event)):
-                known.parked.append(ParkedEvent(parked_id, parking.event.record))
+                reason = self.reasons.get(parked_id, parking.waits.reason)
+                known.parked.append(ParkedEvent(parked_id, parking.event.record, parking.event.event_id, reason))
                 self._lock(known, set(keys_of(parking.event)))
         return known
 
@@ -102,6 +109,9 @@ class PaperBooks:
             del self.parked[parked_id]
         for parking in plan.parkings:
             self.parked[max(self.parked, default=0) + 1 + 1000 * self.batches] = parking
+        self.reasons |= {parked_id: waits.reason for parked_id, waits in plan.still}
+        self.bodies |= {(source, digest): event_id for source, digest, event_id in plan.bodies}
+        self.refetches += plan.refetches
         self.letters += plan.letters
         self.ledger += plan.rows
         self.duplicates += plan.duplicates

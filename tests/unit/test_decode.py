@@ -113,7 +113,7 @@ def test_an_intent_opens_the_payment_that_was_promised() -> None:
     assert [ref.kind for ref in meaning.refs] == [RefKind.ID, RefKind.PAYMENT, RefKind.REFERENCE]
     assert meaning.facts == (
         Fact(FactKind.TERMS, "amount", "intent", 1000),
-        Fact(FactKind.MODE, "capture", "automatic"),
+        Fact(FactKind.MODE, "intent", "automatic"),
         Fact(FactKind.PROGRESS, str(INTENT_ID), "created"),
     )
     assert (meaning.opens, meaning.claim) == (True, Claim(INTENT_ID, "shop", "ORD-1"))

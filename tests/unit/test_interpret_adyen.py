@@ -91,7 +91,11 @@ OPENING = [
     (
         "AUTHORISATION",
         "true",
-        (Fact(FactKind.AUTHORIZATION, "OWN", "authorized", 1000), Fact(FactKind.ATTEMPT, "OWN", "succeeded")),
+        (
+            Fact(FactKind.AUTHORIZATION, "OWN", "authorized", 1000),
+            Fact(FactKind.ATTEMPT, "OWN", "succeeded"),
+            Fact(FactKind.MODE, "provider", "automatic"),
+        ),
     ),
     ("AUTHORISATION", "false", (Fact(FactKind.ATTEMPT, "OWN", "failed"),)),
     ("PENDING", "true", (Fact(FactKind.PROGRESS, "OWN", "processing"),)),

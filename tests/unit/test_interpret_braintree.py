@@ -118,6 +118,7 @@ KIND = "transaction_settled"
         b"a&" * 2000,
         form("<notification>"),
         form(BOMB),
+        form('<?xml version="1.0" encoding="ITF-8"?><notification/>'),
         transaction("transaction_disbursed"),
         transaction(KIND, own=""),
         transaction(KIND, type_="gift"),
@@ -125,7 +126,7 @@ KIND = "transaction_settled"
         transaction(KIND, amount=""),
         notification(KIND, f"<transaction><id>{KEY}</id><type>sale</type><amount>1</amount></transaction>"),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_undecodable(body: bytes) -> None:
     assert refused("braintree", KIND, body) == "undecodable"

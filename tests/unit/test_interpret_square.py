@@ -95,6 +95,12 @@ def test_the_older_name_of_a_dispute_id() -> None:
     assert facts(told("square", "dispute.created", body)) == {("dispute", "dis_1", "open")}
 
 
+@pytest.mark.parametrize("time", ["yesterday", 7, None, "2026-09-21T14:18:20", "0001-01-01T00:00:00+23:59"])
+def test_an_unreadable_time_is_no_time(time: Any) -> None:
+    body = changed(body_of("square", "event_payment_completed"), "created_at", time)
+    assert told("square", "payment.updated", body).occurred_at is None
+
+
 @pytest.mark.parametrize("kind", ["payment.teleported", "refund.new", "dispute.new"])
 def test_unknown_kind(kind: str) -> None:
     assert refused("square", kind, {"type": kind}) == "unknown_kind"

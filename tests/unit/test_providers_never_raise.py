@@ -5,29 +5,73 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import providers
-from providers import adyen, standard_webhooks, stripe
+from providers import (
+    adyen,
+    braintree,
+    checkout,
+    flutterwave,
+    gocardless,
+    mollie,
+    mpesa,
+    paystack,
+    razorpay,
+    shopify,
+    square,
+    standard_webhooks,
+    stripe,
+)
 from providers.core.contract import REASONS
 from providers.core.reading import storable
+from providers.paypal import meaning as paypal
 from schemas.dead_letter import Reason
 from schemas.errors import SignatureRejected, UninterpretableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.unit
 
 VECTORS = Path(__file__).parent.parent / "contract" / "vectors"
-NAMES = ("adyen", "standard_webhooks", "stripe")
-KINDS = {
-    "adyen": [*adyen._ON_SUCCESS, "REPORT_AVAILABLE", "merchant.created", "NEW", ""],
-    "standard_webhooks": [*standard_webhooks._READERS, "invoice.paid", "payment.new", ""],
-    "stripe": [*stripe._READERS, "customer.created", "charge.new", ""],
+NAMES = tuple(sorted(providers.names()))
+KINDS: dict[str, list[str]] = {
+    "adyen": [*adyen._ON_SUCCESS, "REPORT_AVAILABLE", "merchant.created", "NEW"],
+    "braintree": [*braintree._TRANSACTION_STATES, *braintree._DISPUTE_STATES, "check", "transaction_new"],
+    "checkout": [*checkout._PAYMENT_FACTS, *checkout._DISPUTE_FACTS, "card_verified", "payment_new"],
+    "flutterwave": [*flutterwave._READERS, "transfer.disburse", "charge.new"],
+    "github": ["ping"],
+    "gocardless": [*gocardless._PAYMENT_FACTS, *gocardless._REFUND_STATES, "mandates.created", "payments.new"],
+    "mollie": [*mollie._READERS, "profile.blocked", "payment.new"],
+    "mpesa": [*mpesa._CONFIRMATIONS, "stkCallback", "Result", "Other"],
+    "paypal": [*paypal._READERS, "BILLING.PLAN.CREATED", "PAYMENT.SALE.NEW"],
+    "paystack": [*paystack._READERS, "transfer.success", "charge.new"],
+    "razorpay": [*razorpay._READERS, "settlement.processed", "payment.new"],
+    "shopify": [*shopify._READERS, "products/create", "refunds/new"],
+    "square": [*square._READERS, "customer.created", "payment.new"],
+    "standard_webhooks": [*standard_webhooks._READERS, "invoice.paid", "payment.new"],
+    "stripe": [*stripe._READERS, "customer.created", "charge.new"],
+    "twilio": ["sent", "delivered"],
 }
+NESTS: dict[str, tuple[str, ...]] = {
+    "checkout": ("data",),
+    "flutterwave": ("data",),
+    "gocardless": ("links",),
+    "mollie": ("_embedded", "entity"),
+    "paypal": ("resource",),
+    "paystack": ("data",),
+    "standard_webhooks": ("data",),
+    "stripe": ("data", "object"),
+}
+"""Under which names a body keeps the object that it is about; the object is the whole body where none stands here."""
 
 SCALARS = st.one_of(
     st.none(),
@@ -36,11 +80,18 @@ SCALARS = st.one_of(
     st.floats(allow_nan=False),
     st.text(max_size=5),
     st.sampled_from(["EUR", "usd", "true", "false", "succeeded", "needs_response", "x" * 300, "\x00", 1000]),
+    st.sampled_from(
+        ["success", "paid", "COMPLETED", "sale", "refund", "10.00", "0", "tr_1", "https://x/captures/C1", "up"]
+    ),
 )
 FIELDS = st.sampled_from(
     sorted(
         {*stripe._Object.__struct_fields__, *adyen._Item.__struct_encode_fields__}
-        | {*standard_webhooks._Data.__struct_fields__, "value", "data", "object", "order_id"}
+        | {*standard_webhooks._Data.__struct_fields__, "value", "data", "object", "order_id", "payload", "entity"}
+        | {"reference", "action_id", "payment", "refund", "dispute", "kind", "transactions", "payments", "total_money"}
+        | {"currency_code", "amount_refunded", "charge_id", "links", "purchase_units", "captures", "dispute_amount"}
+        | {"rel", "href", "balances", "phase", "amount_money", "total_price", "paymentId", "Body", "stkCallback"}
+        | {"ResultCode", "CheckoutRequestID", "CallbackMetadata", "Item", "Name", "Value", "TransID", "TransAmount"}
     )
 )
 VALUES = st.recursive(
@@ -67,35 +118,73 @@ def _interpret(provider: str, kind: str, body: bytes) -> None:
 @pytest.mark.parametrize("provider", NAMES)
 @given(data=st.data(), body=st.binary())
 def test_interpret_any_bytes(provider: str, data: st.DataObject, body: bytes) -> None:
-    _interpret(provider, data.draw(st.sampled_from(KINDS[provider])), body)
+    _interpret(provider, _kind(data, provider), body)
+
+
+def _kind(data: st.DataObject, provider: str) -> str:
+    return data.draw(st.sampled_from([*KINDS[provider], ""]))
+
+
+def _wrapped(provider: str, kind: str, thing: Any) -> Any:
+    """Put an object where the provider's bodies have it, under the kind that they tell."""
+    for name in reversed(NESTS.get(provider, ())):
+        thing = {name: thing}
+    resource, _, action = kind.partition(".")
+    told = {"type": kind, "event": kind, "event_type": kind, "eventCode": kind, "TransactionType": kind}
+    if provider in ("flutterwave", "mollie"):
+        del told["event"]
+    return {**thing, **told, "resource_type": resource, "action": action} if isinstance(thing, dict) else thing
 
 
 @pytest.mark.parametrize("provider", NAMES)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(data=st.data(), thing=VALUES)
 def test_interpret_any_json(provider: str, data: st.DataObject, thing: Any) -> None:
-    kind = data.draw(st.sampled_from(KINDS[provider]))
-    whole = {"type": kind, "data": {"object": thing} if provider == "stripe" else thing}
-    if provider == "adyen" and isinstance(thing, dict):
-        whole = {**thing, "eventCode": kind}
-    _interpret(provider, kind, json.dumps(whole).encode())
+    kind = _kind(data, provider)
+    _interpret(provider, kind, json.dumps(_wrapped(provider, kind, thing)).encode())
 
 
 @pytest.mark.parametrize("provider", NAMES)
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_interpret_a_genuine_body_with_one_field_changed(provider: str, data: st.DataObject) -> None:
-    bodies = [one for case in _genuine(provider) for one in case]
-    notification = data.draw(st.sampled_from(bodies))
-    whole = json.loads(notification.body) if notification.kind else {}
-    place = whole
-    for step in ("data", "object"):
-        place = place.get(step, place) if isinstance(place, dict) else whole
-    if isinstance(place, dict) and place:
-        place[data.draw(st.sampled_from(sorted(place)))] = data.draw(VALUES)
-    _interpret(provider, notification.kind or "", json.dumps(whole).encode())
+def test_interpret_a_genuine_body_with_one_value_changed(provider: str, data: st.DataObject) -> None:
+    notification = data.draw(st.sampled_from([one for case in _genuine(provider) for one in case]))
+    whole = _json(notification.body)
+    if isinstance(whole, dict):
+        place, name = data.draw(st.sampled_from(list(_places(whole))))
+        place[name] = data.draw(VALUES)
+        body = json.dumps(whole).encode()
+    else:
+        body = _mutated(data, notification.body)
+    _interpret(provider, notification.kind or "", body)
 
 
+def _json(body: bytes) -> Any:
+    with contextlib.suppress(ValueError):
+        return json.loads(body)
+    return None
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every place of a JSON value: the object or list, and the name or index in it."""
+    for name, inner in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        yield value, name
+        if isinstance(inner, dict | list):
+            yield from _places(inner)
+
+
+@pytest.mark.parametrize("text", ["", "x" * 300, "\x00", "1e5", "0x10", "-1", "1000000000000000.01", "&lt;"])
+@pytest.mark.parametrize("name", ["id", "type", "amount", "currency-iso-code", "order-id", "refunded-transaction-id"])
+@pytest.mark.parametrize("kind", KINDS["braintree"])
+def test_interpret_any_document(kind: str, name: str, text: str) -> None:
+    fields = {"id": "t1", "type": "sale", "amount": "1.00", "currency-iso-code": "EUR", "order-id": "O", name: text}
+    inside = "".join(f"<{field}>{value}</{field}>" for field, value in fields.items())
+    subject = f"<transaction>{inside}</transaction><dispute>{inside}<transaction><id>t1</id></transaction></dispute>"
+    document = f"<notification><kind>{kind}</kind><subject>{subject}</subject></notification>"
+    _interpret("braintree", kind, urlencode({"bt_payload": base64.b64encode(document.encode())}).encode())
+
+
+@cache
 def _genuine(provider: str) -> list[list[Any]]:
     return [
         _verify(provider, case, base64.b64decode(case["body_base64"]))
@@ -123,7 +212,7 @@ def _mutated(data: st.DataObject, whole: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("provider", NAMES)
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_verify_mutated_requests(provider: str, data: st.DataObject) -> None:
     case = data.draw(st.sampled_from(_cases(provider)))
@@ -156,6 +245,8 @@ def test_verify_anything_is_refused(provider: str, headers: Any, body: bytes, se
 
 @pytest.mark.parametrize("provider", NAMES)
 def test_a_deep_body_is_uninterpretable(provider: str) -> None:
-    for kind in KINDS[provider]:
+    if provider == "twilio":
+        pytest.skip("its bodies are forms; a receipt of any other body says nothing")
+    for kind in (*KINDS[provider], ""):
         with pytest.raises(UninterpretableError):
             providers.interpret(provider, kind, b'{"type":' + b"[" * 100_000)

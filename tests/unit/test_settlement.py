@@ -195,7 +195,7 @@ def test_too_many_that_wait_together_wait_on() -> None:
 
 
 def test_together_keeps_the_bound_of_facts() -> None:
-    books = PaperBooks(facts_max=5)  # terms, authorization, attempt, capture, refund
+    books = PaperBooks(facts_max=6)  # terms, authorization, attempt, mode, capture, refund
     books.settle([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
     books.settle([adyen("CAPTURE_FAILED", "CAP1")])
     books.settle([adyen("CAPTURE", "CAP2")])
@@ -204,12 +204,12 @@ def test_together_keeps_the_bound_of_facts() -> None:
 
 
 def test_together_keeps_the_bound_of_facts_as_a_whole() -> None:
-    books = PaperBooks(facts_max=7)
+    books = PaperBooks(facts_max=8)
     parts = [adyen("CAPTURE", "CAP2", 500), adyen("CAPTURE", "CAP3", 500)]
     books.settle([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
     books.settle([*parts, adyen("CAPTURE_FAILED", "CAP1")])
     assert (len(books.payments), books.parked) == (1, {})
-    books = PaperBooks(facts_max=6)
+    books = PaperBooks(facts_max=7)
     books.settle([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
     books.settle([*parts, adyen("CAPTURE_FAILED", "CAP1")])
     assert len(books.parked) == 3

@@ -1,0 +1,6 @@
+-- Which bodies of senders with unsigned event ids are in the books already.
+select b.source, b.digest
+from unnest($1::text[], $2::bytea[]) as n (source, digest)
+join body_claims b using (source, digest)
+where exists (select from payment_logs l where l.source = b.source and l.event_id = b.event_id)
+   or exists (select from parked_events p where p.source = b.source and p.event_id = b.event_id)

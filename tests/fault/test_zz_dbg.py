@@ -1,0 +1,118 @@
+"""Brokers that go away under load: nothing is lost or becomes a letter, and the consumer stays the same process."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from settling import Event, broken_chains, lives, until, wrong_payments
+
+if TYPE_CHECKING:
+    from conftest import Brokers
+    from consumer_stage import Child, Stage
+
+pytestmark = pytest.mark.integration
+AWAY_SECONDS = 10.0
+SLOW = {"batch_records_max": 20}
+"""Small batches: the load lasts beyond the fault."""
+
+
+def load_of(count: int) -> tuple[list[Event], list[Event]]:
+    """Return the events of `count` lives in two shuffled halves: before the fault, and during it."""
+    events = [event for life in lives(count) for event in life.events()]
+    random.Random(4).shuffle(events)
+    return events[: len(events) // 2], events[len(events) // 2 :]
+
+
+async def assert_all_settled(scene: Stage, child: Child, count: int) -> None:
+    async def all_claimed() -> bool:
+        return await scene.count("payment_logs") == count * 5
+
+    try:
+        await until(all_claimed, "every event is in the ledger", 20)
+    except AssertionError:
+        books = await scene.books()
+        print("COUNTS", len(books.ledger), len(books.parked), len(books.letters), await scene.lag(), await scene.members(), child.health(), child.running)
+        print("\n".join(line for line in child.log.read_text().splitlines() if "batch_settled" not in line)[-4500:])
+        print(child.lines("batch_settled")[-1:])
+        raise
+    await scene.until_no_lag()
+    books = await scene.books()
+    assert (wrong_payments(books, lives(count)), broken_chains(books)) == ([], [])
+    assert books.parked == books.letters == []
+    assert child.running, "the outage did not end the consumer"
+    assert child.lines("role_failed") == child.lines("partition_halted") == []
+    assert await child.terminate() == 0
+
+
+async def test_postgres_is_shut_down_for_ten_seconds(scene: Stage, brokers: Brokers) -> None:
+    before, during = load_of(300)
+    child = scene.spawn(limits=SLOW)
+    await scene.publish(before)
+    await scene.until_settled(40)
+    since = time.monotonic()
+    await brokers.shut_down("postgres")
+    await scene.publish(during)
+
+    async def tells() -> bool:
+        return child.health().get("unready") == "Postgres is away"
+
+    await until(tells, "the consumer tells that Postgres is away")
+    await asyncio.sleep(AWAY_SECONDS - (time.monotonic() - since))
+    assert child.health()["stuck"] is None, "waiting for Postgres is no stall"
+    assert await brokers.stack.revive() == ["postgres"]
+    await assert_all_settled(scene, child, 300)
+    assert child.lines("postgres_back")
+
+
+async def test_postgres_is_frozen_for_ten_seconds(scene: Stage, brokers: Brokers) -> None:
+    """Connections stay open and nothing answers."""
+    before, during = load_of(300)
+    child = scene.spawn(limits=SLOW)
+    await scene.publish(before)
+    await scene.until_settled(40)
+    frozen = brokers.freeze("postgres")
+    try:
+        await scene.publish(during)
+        await asyncio.sleep(AWAY_SECONDS)
+        assert child.health()["stuck"] is None
+    finally:
+        brokers.thaw(frozen)
+    await assert_all_settled(scene, child, 300)
+
+
+@pytest.mark.parametrize("_n", range(8))
+async def test_kafka_is_restarted(scene: Stage, brokers: Brokers, _n: int) -> None:
+    before, during = load_of(300)
+    child = scene.spawn(limits=SLOW)
+    await scene.publish(before)
+    await scene.until_settled(40)
+    restarting = asyncio.create_task(brokers.stack.restart("kafka"))
+    publishing = asyncio.create_task(scene.publish(during))
+    await restarting
+    await publishing
+    await assert_all_settled(scene, child, 300)
+
+
+async def test_a_stop_while_postgres_is_away_is_clean_and_bounded(scene: Stage, brokers: Brokers) -> None:
+    before, _ = load_of(100)
+    child = scene.spawn(limits={**SLOW, "drain_seconds": 1})
+    await scene.publish(before)
+    await scene.until_settled(40)
+    await brokers.shut_down("postgres")
+    try:
+
+        async def tells() -> bool:
+            return bool(child.lines("postgres_away"))
+
+        await until(tells, "the consumer tells that Postgres is away")
+        assert await child.terminate() == 0
+    finally:
+        await brokers.stack.revive()
+    scene.spawn()
+    books = await scene.until_settled(len(before))
+    await scene.until_no_lag()
+    assert books.letters == []

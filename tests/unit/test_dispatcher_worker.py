@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import SecretStr
+
+from consumer.dispatcher.apis import Again
+from consumer.dispatcher.refetch import RefetchDesk
+from consumer.dispatcher.role import Watch, dispatch, serve, watch_health
+from consumer.dispatcher.sms import SmsDesk, Unknown
+from consumer.dispatcher.worker import Health, pause_seconds, work
+from runtime.breaker import Breaker
+from runtime.clock import SystemClock
+from runtime.health import Probe
+from runtime.http import HttpUnavailableError
+from runtime.lease import Lease
+from runtime.settings import DispatcherSettings, Settings
+from schemas.errors import LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from consumer.dispatcher.sender import Taken
+
+pytestmark = pytest.mark.unit
+
+LEASE = Lease("dispatcher", "me", 1)
+LIMITS = DispatcherSettings(backoff_initial_seconds=0.01, backoff_max_seconds=0.02, poll_interval_seconds=0.01)
+
+
+class ScriptedDesk:
+    """Answers its turns as a test says; the end of the script ends the work."""
+
+    name = "scripted"
+
+    def __init__(self, ending: asyncio.Event, *script: object) -> None:
+        self.ending, self.script, self.seen = ending, list(script), []
+        self.health = Health("scripted-0")
+
+    async def turn(self, lease: Lease) -> bool:
+        self.seen.append(self.health.failure)
+        if not self.script:
+            self.ending.set()
+            return False
+        step = self.script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return bool(step)
+
+
+async def test_failures_are_told_waited_out_and_forgotten():
+    ending = asyncio.Event()
+    desk = ScriptedDesk(ending, True, OSError("away"), ValueError("bug"), False, True)
+    async with asyncio.timeout(5):
+        await work(desk, LEASE, ending, LIMITS, desk.health)
+    assert desk.seen == [None, None, "scripted-0: OSError", "scripted-0: ValueError", None, None]
+    assert desk.health.failures_in_row == 0
+
+
+async def test_lost_lease_ends_all_workers():
+    ending = asyncio.Event()
+    desks = {"a-0": ScriptedDesk(ending, *[False] * 1000), "b-0": ScriptedDesk(ending, True, LeaseLostError("gone"))}
+    watch = Watch()
+    settings = Settings(dispatcher=LIMITS)
+    with pytest.raises(LeaseLostError):
+        async with asyncio.timeout(5):
+            await dispatch(desks, settings, watch, LEASE, ending)
+    assert watch.workers == {}
+    assert not ending.is_set()
+
+
+def test_pauses_grow_up_to_their_bound():
+    for tries, most in ((1, 1.0), (2, 2.0), (3, 4.0), (10, 10.0), (500, 10.0)):
+        assert most / 10 <= pause_seconds(tries, 1.0, 10.0) <= most
+
+
+def test_probe_tells_failing_and_hanging_workers():
+    probe, watch, settings = Probe("dispatcher"), Watch(), Settings()
+    watch_health(probe, watch, settings)
+    assert (probe.stuck(), probe.unready()) == (None, None)
+    watch.waiting = "Postgres is away"
+    watch.workers = {"sms-0": Health("sms-0"), "refetch-0": Health("refetch-0")}
+    watch.workers["sms-0"].failed("sms-0: OSError")
+    assert probe.unready() == "Postgres is away; sms-0: OSError"
+    watch.workers["refetch-0"].ended_at = time.monotonic() - 27
+    assert probe.stuck() == "no turn has ended: refetch-0 for 27 s"
+
+
+async def test_role_waits_for_a_postgres_that_is_away(unused_tcp_port: int):
+    dsn = SecretStr(f"postgresql://app@127.0.0.1:{unused_tcp_port}/x")
+    stop, probe = asyncio.Event(), Probe("dispatcher")
+    role = asyncio.create_task(serve(Settings(postgres={"dsn": dsn}, dispatcher=LIMITS), stop, probe))
+    deadline = time.monotonic() + 10
+    while not probe.unready():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0)
+    assert str(probe.unready()).startswith("Postgres is away: ")
+    stop.set()
+    await asyncio.wait_for(role, 10)
+
+
+class Rows:
+    """Gives one claimed row, and notes what is written."""
+
+    def __init__(self, **row: object) -> None:
+        self.row = {"id": 7, "attempts": 1, "provider": "stripe", "account": "", "ref": "pi_1"} | row
+        self.written: list[tuple[object, ...]] = []
+
+    async def fetch_one(self, lease: Lease, name: str, *arguments: object) -> Any:
+        if name.startswith("claim"):
+            return self.row
+        self.written.append((name, *arguments))
+        return None
+
+
+class ScriptedApi:
+    """An API that does as a test says."""
+
+    def __init__(self, ask: Callable[[], Any], *, ready: bool = True) -> None:
+        self._ask, self._ready = ask, ready
+
+    def ready(self, now: float) -> bool:
+        return self._ready
+
+    async def ask(self, ref: str, unix_seconds: float) -> Any:
+        return await self._ask()
+
+
+def refetch_desk(rows: Rows, api: ScriptedApi, claim_seconds: float = 40) -> RefetchDesk:
+    settings = Settings(dispatcher={"claim_seconds": claim_seconds})
+    return RefetchDesk(rows, {("stripe", ""): api}, settings, SystemClock())  # type: ignore[arg-type, dict-item]
+
+
+async def test_refetch_that_was_not_tried_is_put_back_uncounted():
+    async def refuse() -> None:
+        return None
+
+    rows = Rows()
+    assert await refetch_desk(rows, ScriptedApi(refuse)).turn(LEASE)
+    assert rows.written == [("retry_refetch", 7, 1, 10.0, None, 1)]
+    assert not await refetch_desk(Rows(), ScriptedApi(refuse, ready=False)).turn(LEASE)
+
+
+async def test_refetch_that_hangs_is_given_up_in_half_of_its_claim():
+    rows = Rows()
+    await refetch_desk(rows, ScriptedApi(asyncio.Event().wait), claim_seconds=0.1).turn(LEASE)
+    [(name, *_, error, uncounted)] = rows.written
+    assert (name, error, uncounted) == ("retry_refetch", "no answer in 0.05 s", 0)
+
+
+async def test_longer_wish_of_the_api_beats_the_backoff():
+    async def ask() -> Again:
+        return Again("busy", 900.0)
+
+    rows = Rows()
+    await refetch_desk(rows, ScriptedApi(ask)).turn(LEASE)
+    assert rows.written == [("retry_refetch", 7, 1, 900.0, "busy", 0)]
+
+
+class ScriptedSender:
+    """A sender that does as a test says."""
+
+    def __init__(self, send: Callable[[], Any]) -> None:
+        self._send = send
+
+    async def send(self, message: object) -> Any:
+        return await self._send()
+
+    async def find(self, message: object) -> None:
+        return None
+
+
+def sms_desk(rows: Rows, send: Callable[[], Any], breaker: Breaker, claim_seconds: float = 40) -> SmsDesk:
+    settings = Settings(dispatcher={"claim_seconds": claim_seconds})
+    return SmsDesk(rows, ScriptedSender(send), breaker, settings)  # type: ignore[arg-type]
+
+
+def sms_row(**more: object) -> Rows:
+    import datetime as dt
+    import uuid
+
+    return Rows(
+        payment_id=uuid.uuid4(),
+        to_number="+4915112345678",
+        template="captured",
+        currency="EUR",
+        amount=1,
+        captured=1,
+        created_at=dt.datetime.now(dt.UTC),
+        **more,
+    )
+
+
+async def test_provider_of_messages_that_fails_is_left_alone():
+    async def busy() -> Taken:
+        raise HttpUnavailableError("busy", retry_after_seconds=60.0)
+
+    rows, breaker = sms_row(), Breaker(10, 5)
+    desk = sms_desk(rows, busy, breaker)
+    assert await desk.turn(LEASE)
+    assert rows.written == [("retry_sms", 7, 1, 60.0)]
+    assert not breaker.would_allow(time.monotonic() + 59)
+    assert not await desk.turn(LEASE)
+
+
+async def test_message_that_hangs_is_unknown_in_half_of_its_claim():
+    rows, breaker = sms_row(), Breaker(10, 1)
+    await sms_desk(rows, asyncio.Event().wait, breaker, claim_seconds=0.1).turn(LEASE)
+    assert rows.written[0][0] == "retry_sms"
+    assert not breaker.would_allow(time.monotonic())
+    assert Unknown("x").after_seconds is None
+
+
+async def test_failure_before_the_call_frees_the_probe():
+    rows, breaker = sms_row(), Breaker(0.0, 1)
+    breaker.failed(time.monotonic())
+
+    async def broken(*_: object) -> None:
+        raise OSError("Postgres is away")
+
+    rows.fetch_one = broken  # type: ignore[method-assign, assignment]
+    with pytest.raises(OSError, match="away"):
+        await sms_desk(rows, broken, breaker).turn(LEASE)
+    assert breaker.would_allow(time.monotonic())

@@ -1,0 +1,102 @@
+"""What M-Pesa's callbacks claim, as facts; the consumer drops the facts of hints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from vector_events import body_of, changed, check_every_order, event, facts, genuine, made, meaning, refs, refused, told
+
+from schemas.facts import Meaning
+
+pytestmark = pytest.mark.unit
+
+KEY, RECEIPT = "ws_CO_21092026141820304796440427", "UIL7RT61SV"
+STK = "Body.stkCallback"
+PAID = {
+    ("terms", "amount", "provider", "100"),
+    ("authorization", KEY, "authorized", "100"),
+    ("capture", RECEIPT, "succeeded", "100"),
+    ("attempt", KEY, "succeeded"),
+}
+
+
+def test_real_bodies() -> None:
+    said = meaning("mpesa", "event_stk_success")
+    assert facts(said) == PAID
+    assert refs(said) == [("payment", KEY), ("capture", RECEIPT)]
+    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "KES", 100, KEY)
+    for case in ("event_stk_cancelled", "event_stk_timeout", "event_stk_insufficient"):
+        assert facts(meaning("mpesa", case)) == {("attempt", KEY, "failed")}
+        assert not meaning("mpesa", case).opens
+    confirmed = meaning("mpesa", "event_c2b_confirmation")
+    assert facts(confirmed) == {
+        ("terms", "amount", "provider", "1000"),
+        ("authorization", "RKTQDM7W6S", "authorized", "1000"),
+        ("capture", "RKTQDM7W6S", "succeeded", "1000"),
+        ("attempt", "RKTQDM7W6S", "succeeded"),
+    }
+    assert refs(confirmed) == [("payment", "RKTQDM7W6S"), ("capture", "RKTQDM7W6S"), ("reference", "invoice008")]
+    assert meaning("mpesa", "event_reversal_result") == Meaning(), "code 21 leaves open what happened"
+    assert event("mpesa", "forged_amount_passes").trust == "hint"
+
+
+def test_an_expired_push() -> None:
+    body = changed(body_of("mpesa", "event_stk_timeout"), f"{STK}.ResultCode", "1019")
+    assert facts(told("mpesa", "stkCallback", body)) == {("void", KEY, "expired")}
+
+
+def reversal(code: Any = 0, parameters: Any = ...) -> dict[str, Any]:
+    if parameters is ...:
+        parameters = [{"Key": "Amount", "Value": "1.00"}, {"Key": "OriginalTransactionID", "Value": RECEIPT}]
+    body = changed(body_of("mpesa", "event_reversal_result"), "Result.ResultCode", code)
+    return changed(body, "Result.ResultParameters.ResultParameter", parameters)
+
+
+def test_a_reversal_that_worked_names_the_receipt() -> None:
+    said = told("mpesa", "Result", reversal())
+    assert facts(said) == {("capture", RECEIPT, "reversed", "100")}
+    assert refs(said) == [("capture", RECEIPT)]
+
+
+@pytest.mark.parametrize("parameters", [None, [], {"Key": "TransactionStatus", "Value": "Completed"}])
+def test_other_results_say_nothing(parameters: Any) -> None:
+    assert told("mpesa", "Result", reversal(0, parameters)) == Meaning()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("stkCallback", b""),
+        ("stkCallback", {"Body": []}),
+        ("stkCallback", changed(body_of("mpesa", "event_stk_success"), f"{STK}.ResultCode", "ok")),
+        ("stkCallback", changed(body_of("mpesa", "event_stk_success"), f"{STK}.ResultCode", None)),
+        ("stkCallback", changed(body_of("mpesa", "event_stk_success"), f"{STK}.CallbackMetadata", None)),
+        ("stkCallback", changed(body_of("mpesa", "event_stk_success"), f"{STK}.CheckoutRequestID", "")),
+        ("stkCallback", changed(body_of("mpesa", "event_stk_success"), f"{STK}.CallbackMetadata.Item.0.Value", 0.001)),
+        ("Result", {"Result": 7}),
+        ("Result", reversal("x")),
+        ("Result", reversal(0, {"Key": "OriginalTransactionID", "Value": RECEIPT})),
+        ("Pay Bill", changed(body_of("mpesa", "event_c2b_confirmation"), "TransID", None)),
+        ("Pay Bill", changed(body_of("mpesa", "event_c2b_confirmation"), "TransAmount", "ten")),
+        ("Pay Bill", body_of("mpesa", "event_stk_success")),
+        ("", body_of("mpesa", "event_stk_success")),
+    ],
+    ids=range(14),
+)
+def test_undecodable(kind: str, body: Any) -> None:
+    assert refused("mpesa", kind, body) == "undecodable"
+
+
+def test_unknown_kind() -> None:
+    body = changed(body_of("mpesa", "event_c2b_confirmation"), "TransactionType", "Organization Settlement")
+    assert refused("mpesa", "Organization Settlement", body) == "unknown_kind"
+
+
+def test_every_order_of_a_time_out_the_real_result_and_its_reversal() -> None:
+    """A hint under one id has as many bodies as were sent; the ingress tells them apart, as do these ids."""
+    timeout = made("mpesa", "stkCallback", body_of("mpesa", "event_stk_timeout"), "e1")
+    life = [timeout, genuine("mpesa", "event_stk_success")]
+    check_every_order(life, provider_ref=KEY, status="captured", currency="KES", captured=100, authorized=100)
+    back = made("mpesa", "Result", reversal(), "e2")
+    check_every_order([*life, back], status="authorized", captured=0, authorized=100)

@@ -1,0 +1,194 @@
+"""What Shopify's topics come to as facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+
+from schemas.facts import Meaning
+
+pytestmark = pytest.mark.unit
+
+KEY, RESERVE, CAPTURE, REFUND = (
+    "820982911946154508",
+    "120560818172775265",
+    "120560818172775266",
+    "120560818172775270",
+)
+TERMS = ("terms", "amount", "provider", "12590")
+RESERVED = ("authorization", KEY, "authorized", "12590")
+TOPIC = "order_transactions/create"
+
+
+def test_real_bodies() -> None:
+    said = meaning("shopify", "event_authorization")
+    assert facts(said) == {TERMS, RESERVED, ("attempt", RESERVE, "succeeded")}
+    assert refs(said) == [("payment", KEY), ("charge", RESERVE)]
+    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "EUR", 12590, KEY)
+    taken = meaning("shopify", "event_capture")
+    assert facts(taken) == {RESERVED, ("capture", CAPTURE, "succeeded", "12590"), ("attempt", KEY, "succeeded")}
+    refund = meaning("shopify", "event_refund")
+    assert facts(refund) == {("refund", REFUND, "succeeded", "4000")}
+    assert refs(refund) == [("payment", KEY), ("refund", REFUND)]
+    assert (refund.opens, refund.amount, refund.currency) == (False, 4000, "EUR")
+    paid = meaning("shopify", "event_order_paid")
+    assert facts(paid) == {TERMS, RESERVED, ("attempt", KEY, "succeeded"), ("mode", "capture", "automatic")}
+    assert refs(paid) == [("payment", KEY)], "exact, though beyond 2**53"
+
+
+def transaction(kind: str, status: str = "success", **more: Any) -> dict[str, Any]:
+    return {**body_of("shopify", "event_capture"), "kind": kind, "status": status, **more}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "said"),
+    [
+        ("authorization", "pending", {TERMS, ("progress", KEY, "processing")}),
+        ("authorization", "failure", {TERMS, ("attempt", CAPTURE, "failed")}),
+        ("sale", "error", {TERMS, ("attempt", CAPTURE, "failed")}),
+        (
+            "sale",
+            "success",
+            {TERMS, RESERVED, ("capture", CAPTURE, "succeeded", "12590"), ("attempt", CAPTURE, "succeeded")},
+        ),
+        ("capture", "pending", {("capture", CAPTURE, "pending", "12590")}),
+        ("capture", "failure", set()),
+        ("void", "success", {("void", KEY, "canceled")}),
+        ("void", "failure", set()),
+        ("refund", "pending", {("refund", CAPTURE, "pending", "12590")}),
+        ("refund", "failure", {("refund", CAPTURE, "failed", "12590")}),
+        ("change", "success", set()),
+    ],
+)
+def test_transactions(kind: str, status: str, said: set[tuple[str, ...]]) -> None:
+    meant = told("shopify", TOPIC, transaction(kind, status))
+    assert facts(meant) == said
+    assert meant.opens == (bool(said) and kind in ("authorization", "sale", "capture"))
+
+
+def test_a_new_order() -> None:
+    said = told(
+        "shopify", "orders/create", changed(body_of("shopify", "event_order_paid"), "financial_status", "pending")
+    )
+    assert facts(said) == {TERMS, ("progress", KEY, "created")}
+
+
+def test_a_refund_of_goods_alone_and_one_of_two_transactions() -> None:
+    body = body_of("shopify", "event_refund")
+    none = told("shopify", "refunds/create", {**body, "transactions": []})
+    assert (none.facts, none.amount, none.currency) == ((), None, None)
+    one = body["transactions"][0]
+    two = [one, {**one, "id": 2, "amount": "1.00"}, {**one, "id": 3, "kind": "void"}]
+    said = told("shopify", "refunds/create", {**body, "transactions": two})
+    assert facts(said) == {("refund", REFUND, "succeeded", "4000"), ("refund", "2", "succeeded", "100")}
+    assert said.amount == 4100
+
+
+DISPUTE: dict[str, Any] = {
+    "id": 598735659,
+    "order_id": int(KEY),
+    "type": "chargeback",
+    "amount": "11.50",
+    "currency": "EUR",
+    "status": "needs_response",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "open"),
+        ({"type": "inquiry"}, "inquiry"),
+        ({"type": "inquiry", "status": "under_review"}, "inquiry"),
+        ({"status": "under_review"}, "under_review"),
+        ({"status": "charge_refunded"}, "prevented"),
+        ({"status": "accepted"}, "lost"),
+        ({"status": "lost"}, "lost"),
+        ({"status": "won", "type": "inquiry"}, "won"),
+    ],
+)
+def test_disputes(changes: dict[str, Any], state: str) -> None:
+    said = told("shopify", "disputes/update", {**DISPUTE, **changes})
+    assert facts(said) == {("dispute", "598735659", state)}
+    assert refs(said) == [("payment", KEY), ("dispute", "598735659")]
+
+
+@pytest.mark.parametrize("kind", ["order_transactions/update", "refunds/update", "disputes/delete"])
+def test_unknown_kind(kind: str) -> None:
+    assert refused("shopify", kind, {}) == "unknown_kind"
+
+
+@pytest.mark.parametrize(
+    "kind", ["orders/updated", "orders/cancelled", "products/create", "tender_transactions/create"]
+)
+def test_topics_that_say_nothing(kind: str) -> None:
+    assert told("shopify", kind, {"id": 1}) == Meaning()
+
+
+REFUND_BODY = body_of("shopify", "event_refund")
+OTHERS = [{**REFUND_BODY["transactions"][0], "order_id": 1}]
+MIXED = [REFUND_BODY["transactions"][0], {**REFUND_BODY["transactions"][0], "currency": "USD"}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("", {"id": 1}),
+        ("orders/updated", b""),
+        ("orders/paid", {**body_of("shopify", "event_order_paid"), "financial_status": "pending"}),
+        ("orders/paid", body_of("shopify", "event_capture")),
+        ("orders/paid", REFUND_BODY),
+        (TOPIC, body_of("shopify", "event_order_paid")),
+        (TOPIC, transaction("teleport")),
+        (TOPIC, {**transaction("sale"), "kind": ["sale"]}),
+        (TOPIC, transaction("sale", "unknown")),
+        (TOPIC, transaction("sale", amount="1.234")),
+        (TOPIC, transaction("sale", id=None)),
+        ("refunds/create", transaction("refund")),
+        ("refunds/create", {**REFUND_BODY, "transactions": [7]}),
+        ("refunds/create", {**REFUND_BODY, "transactions": OTHERS}),
+        ("refunds/create", {**REFUND_BODY, "transactions": MIXED}),
+        ("disputes/create", {**DISPUTE, "order_id": None}),
+    ],
+    ids=range(16),
+)
+def test_undecodable(kind: str, body: Any) -> None:
+    """The topic is unsigned: a genuine body under another topic moves nothing."""
+    assert refused("shopify", kind, body) == "undecodable"
+
+
+def test_every_order_of_a_life() -> None:
+    refund = made("shopify", TOPIC, REFUND_BODY["transactions"][0], "e1")
+    names = ("event_authorization", "event_capture", "event_order_paid", "event_refund")
+    check_every_order(
+        [*(genuine("shopify", name) for name in names), refund],
+        provider_ref=KEY,
+        status="captured",
+        refund_status="partial",
+        currency="EUR",
+        amount=12590,
+        authorized=12590,
+        captured=12590,
+        refunded=4000,
+    )
+
+
+def test_every_order_of_two_partial_captures() -> None:
+    parts = [transaction("capture", id=own, amount=amount) for own, amount in ((1, "100.00"), (2, "25.90"))]
+    records = [made("shopify", TOPIC, one, f"e{place}") for place, one in enumerate(parts)]
+    check_every_order([genuine("shopify", "event_authorization"), *records], status="captured", captured=12590)
+
+
+def test_every_order_of_a_paid_order_alone_and_of_one_that_two_sales_paid() -> None:
+    paid = genuine("shopify", "event_order_paid")
+    check_every_order([paid], status="captured", captured=12590, authorized=12590)
+    sales = [transaction("sale", id=own, amount=amount) for own, amount in ((1, "20.00"), (2, "105.90"))]
+    records = [made("shopify", TOPIC, one, f"e{place}") for place, one in enumerate(sales)]
+    check_every_order([paid, *records], status="captured", captured=12590, authorized=12590)
+
+
+def test_a_void_releases_the_rest() -> None:
+    void = made("shopify", TOPIC, transaction("void", id=9), "e1")
+    check_every_order([genuine("shopify", "event_authorization"), void], status="canceled", captured=0)
