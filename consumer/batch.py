@@ -161,7 +161,7 @@ class BatchWriter:
         parked.note([row["id"] for row in found])
         theirs: set[RefKey] = set()
         for row in found:
-            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], Reason(row["reason"]))
+            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], Reason(row["reason"]), row["settled"])
             if (item := _understood(one.record)) is not None:
                 known.parked.append(one)
                 theirs.update(keys_of(item) if isinstance(item, Event) else ())

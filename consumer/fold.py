@@ -47,7 +47,7 @@ def facts_of(known: Facts) -> list[Fact]:
 class _Sums:
     """Figures of one payment, gathered in one pass over its facts."""
 
-    __slots__ = ("amounts", "attempts", "authorizations", "disputes", "modes", "progress", "terms", "voids")
+    __slots__ = ("amounts", "attempts", "authorizations", "disputes", "modes", "progress", "terms", "voids", "whole")
 
     def __init__(self, facts: Facts) -> None:
         self.amounts: dict[tuple[FactKind, str], int] = {}
@@ -60,6 +60,10 @@ class _Sums:
         self.voids: dict[str, str] = {}
         for (kind, key), (state, amount) in facts.items():
             self._add(kind, key, state, amount or 0)
+        self.whole = any(
+            kind is FactKind.CAPTURE and state == "succeeded" and amount is None
+            for (kind, _), (state, amount) in facts.items()
+        )
 
     def _add(self, kind: FactKind, key: str, state: str, amount: int) -> None:
         match kind:
@@ -84,6 +88,12 @@ class _Sums:
     def automatic(self) -> bool:
         """Tell whether an authorization is a capture too."""
         return "capture" in self.modes or {"intent", "provider"} <= self.modes
+
+    @property
+    def asked(self) -> int:
+        """What the client asked for, where one did; a provider's echo of it does not count."""
+        rank, amount = self.terms
+        return amount if rank == RANKS[FactKind.TERMS]["intent"] else 0
 
     @property
     def live(self) -> list[int]:
@@ -119,8 +129,13 @@ def project(facts: Facts) -> Projection:
 
 
 def _captured(sums: _Sums) -> int:
-    """Sum the captures; an automatic payment is captured with its authorization, less what failed since."""
+    """Sum the captures; an automatic payment is captured with its authorization, less what failed since.
+
+    A capture whose provider names no amount took what the client asked for.
+    """
     captured = sums.of(FactKind.CAPTURE, "succeeded")
+    if sums.whole:
+        captured = max(captured, sums.asked)
     if sums.automatic:
         taken = sum(sums.live) or sum(sums.authorizations.values())  # money beats the void of all there is
         return max(captured, taken - sums.of(FactKind.CAPTURE, "failed", "reversed"))
@@ -130,7 +145,8 @@ def _captured(sums: _Sums) -> int:
 def _authorized(sums: _Sums, captured: int) -> int:
     """Sum what the attempts reserve; where all was released, or money was taken from it, the figure stays."""
     live = sum(sums.live)
-    return live if live and captured <= live else sum(sums.authorizations.values())
+    figure = live if live and captured <= live else sum(sums.authorizations.values())
+    return max(figure, sums.asked) if sums.whole else figure
 
 
 def _refunded(sums: _Sums) -> int:

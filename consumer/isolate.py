@@ -126,7 +126,7 @@ class Isolator:
         try:
             return await self._retry_twins(items)
         except Exception as error:
-            if classify(error) is not Failure.OUTAGE:
+            if classify(error) is not Failure.OUTAGE or _too_slow(items, error):
                 raise
             raise UnavailableError(f"Postgres does not take the batch: {type(error).__name__}: {error}") from error
 
@@ -149,6 +149,11 @@ class Isolator:
             self._run.failed(item)
         reason = Reason.UNEXPECTED if classify(error) is Failure.UNEXPECTED else Reason.DATA_REJECTED
         return await self._attempt([(item[0], Dead(reason, _without_values(error)))])
+
+
+def _too_slow(items: Sequence[Item], error: Exception) -> bool:
+    """Tell whether the batch did not fit the statement time-out; its halves may."""
+    return len(items) > 1 and isinstance(error, asyncpg.QueryCanceledError)
 
 
 def _without_values(error: Exception) -> str:

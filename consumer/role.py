@@ -15,10 +15,12 @@ from consumer.batch import BatchWriter
 from consumer.isolate import Isolator, PoisonRun
 from consumer.lane import Lanes
 from consumer.marks import Marks
-from consumer.sweeper import sweep
+from consumer.sweeper import keep_sweeping
 from consumer.worker import Worker
 from runtime.clock import SystemClock
-from runtime.kafka import bootstrap_of, ensure_topics
+from runtime.kafka import bootstrap_of, ensure_topics, ping
+from runtime.kafka_records import tolerate_odd_headers
+from runtime.lease import Leader, PostgresLeases, holder_name
 from runtime.postgres import Failure, classify, open_pool
 from runtime.retry import delays
 from schemas import topics
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from runtime.health import Probe
+    from runtime.lease import Lease
     from runtime.postgres import Pool
     from runtime.settings import Settings
 
@@ -62,8 +65,8 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         _show(probe, worker, lanes, settings)
         async with asyncio.TaskGroup() as group:
             watchers = [
-                group.create_task(_watch_lag(worker, probe, lanes)),
-                group.create_task(_keep_sweeping(pool, settings)),
+                group.create_task(_watch_lag(worker, probe, lanes, settings)),
+                group.create_task(_keep_sweeping(pool, settings, stop)),
             ]
             try:
                 await worker.run(stop)
@@ -107,6 +110,7 @@ async def _close_pool(pool: Pool, seconds: float) -> None:
 
 def make_consumer(settings: Settings, group: str = topics.CONSUMER_GROUP) -> AIOKafkaConsumer:
     """Make the client of one group member; it is not started yet."""
+    tolerate_odd_headers()
     limits = settings.consumer
     session_ms = int(limits.session_timeout_seconds * 1000)
     return AIOKafkaConsumer(
@@ -165,18 +169,27 @@ def _show(probe: Probe, worker: Worker, lanes: Lanes, settings: Settings) -> Non
     probe.stuck, probe.unready, probe.state = stuck, unready, "running"
 
 
-async def _watch_lag(worker: Worker, probe: Probe, lanes: Lanes) -> None:
+async def _watch_lag(worker: Worker, probe: Probe, lanes: Lanes, settings: Settings) -> None:
     while True:
         await asyncio.sleep(LAG_INTERVAL_SECONDS)
         try:
             await asyncio.wait_for(worker.measure_lag(), LAG_TIMEOUT_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("lag_unknown", error=type(error).__name__)
+            await _excuse(worker, settings)
         if probe.stuck():
             log.error("stalled", detail=probe.stuck(), tasks=where_tasks_wait())
         if lanes.halted:
             probe.state = "halted"
         probe.facts["lag"] = worker.lag
+
+
+async def _excuse(worker: Worker, settings: Settings) -> None:
+    """Count an outage of Kafka as no stall: a restart would not end it. A client that alone is broken is one."""
+    try:
+        await ping(settings.kafka)
+    except UnavailableError:
+        worker.progress_at = time.monotonic()
 
 
 def where_tasks_wait() -> list[str]:
@@ -188,16 +201,11 @@ def where_tasks_wait() -> list[str]:
     return places
 
 
-async def _keep_sweeping(pool: Pool, settings: Settings) -> None:
-    """Bury expired events for as long as the role runs; whatever goes wrong is tried again."""
-    clock, parking = SystemClock(), settings.parking
-    while True:
-        try:
-            buried = await sweep(pool, clock, records_max=parking.sweep_records_max)
-        except Exception as error:  # noqa: BLE001 - the next turn tries again, and a batch does not wait for it
-            log.warning("sweep_failed", error=type(error).__name__, failure=classify(error))
-            buried = 0
-        if buried:
-            log.info("parked_expired", dead_letters=buried)
-        if buried < parking.sweep_records_max:
-            await asyncio.sleep(parking.sweep_interval_seconds)
+async def _keep_sweeping(pool: Pool, settings: Settings, stop: asyncio.Event) -> None:
+    """Bury expired events for as long as the role runs, where no other consumer does."""
+    leader = Leader(PostgresLeases(pool), "sweeper", holder_name(), settings.parking.lease_seconds)
+
+    async def work(lease: Lease, ending: asyncio.Event) -> None:
+        await keep_sweeping(pool, SystemClock(), settings.parking, lease, ending)
+
+    await leader.run(stop, work)

@@ -49,12 +49,16 @@ _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 
 @dataclass(frozen=True, slots=True)
 class ParkedEvent:
-    """A parked event as the table holds it. `event_id` is the one under which it was parked."""
+    """A parked event as the table holds it. `event_id` is the one under which it was parked.
+
+    `settled` tells that a twin, which named other references, got into the ledger meanwhile.
+    """
 
     id: int
     record: Record
     event_id: str
     reason: Reason
+    settled: bool = False
 
 
 @dataclass(slots=True)
@@ -183,6 +187,8 @@ class Settlement:
         """Understand the parked events again, with today's interpretation."""
         for parked in self._known.parked:
             item = decode(parked.record)
+            if parked.settled:
+                item = Dead(Reason.CONFLICT, "its event id is in the books under other references; those stand")
             if isinstance(item, Dead):
                 self._bury(parked.record, item, parked.id)
             else:

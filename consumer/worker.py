@@ -68,6 +68,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._note_clean_end()
+
+    async def _note_clean_end(self) -> None:
         try:
             await asyncio.wait_for(self._lanes.end_cleanly(), self._settings.backoff_max_seconds)
         except Exception as error:  # noqa: BLE001 - an end that is not noted costs one careful start at most
@@ -165,6 +168,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._generation += 1
         if revoked:
             await self._drain()
+            if not self._tasks:
+                await self._note_clean_end()
         self._offsets.forget()
         self._lanes.forget()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from rich.text import Text
 from ops import endpoints
 from ops.database import connected
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
+from runtime.secret_windows import ends_at, live_at
 from schemas import topics
 from schemas.errors import RatchetError
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     import typer
 
+    from runtime.secret_windows import Secret
     from runtime.settings import Settings
 
 
@@ -47,10 +50,38 @@ def configuration(settings: Settings) -> list[Finding]:
     told = ", ".join(f"{name}: {number}" for name, number in sorted(counts.items()) if number)
     advice = "" if told else "set RATCHET_PROVIDERS__<NAME>__SECRETS; `ratchet up` makes some up for its sample"
     findings.append(Finding("secrets", ok=True, found=told or "none: every webhook is answered 404", advice=advice))
+    findings += secret_findings(settings, time.time())
     if settings.postgres.owner_dsn is None and not settings.embedded():
         advice = "set RATCHET_POSTGRES__OWNER_DSN where migrations are run"
         findings.append(Finding("owner DSN", ok=True, found="not set", advice=advice))
     return findings
+
+
+def secret_findings(settings: Settings, now: float) -> list[Finding]:
+    """Look at the secrets that end soon or have ended, by their place; `now` is unix seconds."""
+    return [
+        finding
+        for name, provider in sorted(settings.providers.items())
+        for place, account in ((name, provider), *((f"{name}/{key}", one) for key, one in provider.accounts.items()))
+        for finding in _endings(place, account.secrets, now, now + settings.ops.secret_notice_seconds)
+    ]
+
+
+def _endings(place: str, secrets: Sequence[Secret], now: float, soon: float) -> list[Finding]:
+    """Judge one endpoint's secrets: it is wrong where none is live now, or where none would be once the next ends."""
+    advice = (
+        "add the next secret at the provider and in RATCHET_PROVIDERS__<NAME>__SECRETS, and remove those that ended"
+    )
+    ending = [(number, ends_at(secret)) for number, secret in enumerate(secrets, 1) if ends_at(secret) <= soon]
+    covered = bool(live_at(secrets, now)) and bool(live_at(secrets, soon))
+    told = [f"number {number} {'ended' if end < now else 'ends'} {_date(end)}" for number, end in ending]
+    if secrets and not live_at(secrets, now):
+        told = ["none is live now: every webhook is answered 401", *told]
+    return [Finding(f"secrets of {place}", ok=covered, found="; ".join(told), advice=advice)] if told else []
+
+
+def _date(at: float) -> str:
+    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def disk(home: Path, bytes_min: int) -> Finding:

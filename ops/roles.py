@@ -20,12 +20,14 @@ ROLES: Final[dict[str, str]] = {
     "ingress": "producers.ingress.app",
     "consumer": "consumer.role",
     "relay": "producers.relay",
+    "dispatcher": "consumer.dispatcher.role",
 }
 """A role's name and the module whose `serve` does its work."""
 HELP: Final[dict[str, str]] = {
     "ingress": "Take webhooks in over HTTP and publish them.",
     "consumer": "Turn Kafka's records into the ledger.",
     "relay": "Publish what the ledger and the spool hold to Kafka.",
+    "dispatcher": "Ask providers' APIs again and send SMS.",
 }
 
 

@@ -107,11 +107,17 @@ def _decode_base64(text: str) -> bytes:
         return b""
 
 
+def _decode_signature(text: str) -> bytes:
+    """Decode a signature; a second spelling of the same bytes (loose last bits, no padding) is no signature."""
+    decoded = _decode_base64(text)
+    return decoded if base64.b64encode(decoded).decode() == text else b""
+
+
 def _signatures(header: str) -> tuple[list[str], list[bytes]]:
     """Return the `v1` (HMAC, as text) and `v1a` (ed25519, decoded) signatures; other versions prove nothing."""
     pairs = [part.partition(",") for part in header.split(" ")]
     symmetric = [value for version, _, value in pairs if version == "v1" and value]
-    asymmetric = [_decode_base64(value) for version, _, value in pairs if version == "v1a" and value]
+    asymmetric = [_decode_signature(value) for version, _, value in pairs if version == "v1a" and value]
     if not symmetric and not asymmetric:
         raise SignatureRejected("malformed_header", "the signature list holds no v1 and no v1a")
     return symmetric, asymmetric

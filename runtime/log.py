@@ -37,7 +37,7 @@ _TOKENS: Final = re.compile(
     r"|(?<=/webhooks/mpesa/)[^\s?\"']+",
     re.IGNORECASE,
 )
-_TOKEN_HINTS: Final = re.compile(r"[Ww]h|_live|_test|ghp_|xox|earer|asic|:/|mpesa|[A-Z]{3}")
+_TOKEN_HINTS: Final = re.compile(r"[Ww]h|_live|_test|ghp_|xox|earer|asic|:/|(?i:/mpesa)|[A-Z]{3}")
 """What every token has: a cheap look before the dear one. Capitals stand for a token in unusual case."""
 _SHORTEST_SECRET: Final = 8
 _PHONE: Final = re.compile(r"(?<![\w+])\+[1-9](?:[ .()-]{0,2}\d){6,14}(?!\d)")

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.networks import IPvAnyNetwork  # noqa: TC002 - pydantic reads the annotations
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from runtime.secret_windows import Secret  # noqa: TC001 - pydantic reads the annotations
 from schemas.errors import SettingsError
 
 PREFIX: Final = "RATCHET_"
@@ -74,6 +76,25 @@ class RedisSettings(Group):
     timeout_seconds: Seconds = 1.0
 
 
+class CertificateSettings(Group):
+    """Certificates that a request names by URL (PayPal's): how they are fetched and kept.
+
+    `entries_max` are kept and fetched again after `ttl_seconds`; where that fails, the old one serves for
+    `stale_seconds` more. Beyond `fetches_max` fetches, or `waiters_max` requests that wait for one, a request is told
+    to come again. A host is left alone for `breaker_seconds` after `breaker_failures_max` failures in a row.
+    """
+
+    entries_max: Count = 32
+    ttl_seconds: Seconds = 3600.0
+    stale_seconds: Seconds = 24 * 3600.0
+    bytes_max: Count = 64 * 1024
+    timeout_seconds: Seconds = 3.0
+    fetches_max: Count = 8
+    waiters_max: Count = 64
+    breaker_failures_max: Count = 3
+    breaker_seconds: Seconds = 2.0
+
+
 class IngressSettings(Group):
     """The front door.
 
@@ -82,7 +103,8 @@ class IngressSettings(Group):
     `large_bodies_max` places while it is received, so slow senders can't fill the memory or the window. Kafka has
     `publish_timeout_seconds` to acknowledge before the spool is asked, which has `spool_timeout_seconds`; after a
     failure Kafka is left alone for `breaker_seconds`. `linger_seconds` is how long a refused sender may go on sending
-    so that it reads the answer.
+    so that it reads the answer. A sender's address is the connection's, or behind `trusted_proxies` the last one of
+    X-Forwarded-For that is none of them.
     """
 
     bind: str = "127.0.0.1:8080"
@@ -105,6 +127,8 @@ class IngressSettings(Group):
     spool_connections_max: Count = 4
     ready_timeout_seconds: Seconds = 2.0
     ready_interval_seconds: Seconds = 2.0
+    trusted_proxies: JsonTuple[IPvAnyNetwork] = ()
+    certificates: CertificateSettings = CertificateSettings()
 
 
 class ConsumerSettings(Group):
@@ -123,7 +147,7 @@ class ConsumerSettings(Group):
     backoff_max_seconds: Seconds = 5.0
     twin_retries_max: Count = 20
     unexpected_run_max: Count = 50
-    facts_per_payment_max: Count = 10_000
+    facts_per_payment_max: Count = 2000
     stall_seconds: Seconds = 20.0
     unclean_ends_max: Count = 2
 
@@ -133,6 +157,7 @@ class ParkingSettings(Group):
 
     deadline_seconds: Seconds = 72 * 3600.0
     sweep_interval_seconds: Seconds = 1.0
+    lease_seconds: Seconds = 5.0
     sweep_records_max: Count = 500
 
 
@@ -274,6 +299,7 @@ class OpsSettings(Group):
     lookup_timeout_seconds: Seconds = 8.0
     disk_free_bytes_min: Count = 1024 * 1024 * 1024
     clock_skew_seconds_max: Seconds = 2.0
+    secret_notice_seconds: Seconds = 14 * 24 * 3600.0
     board_interval_seconds: Seconds = 2.0
     report_interval_seconds: Seconds = 5.0
     timeline_rows_max: Count = 1000
@@ -305,12 +331,14 @@ class LogSettings(Group):
 class AccountSettings(Group):
     """One tenant of a provider.
 
+    Webhooks from outside `source_networks` are refused (none: any; an account without its own has the provider's).
     `api_*` is what a refetch takes: the key (M-Pesa: the consumer key), its secret where the provider has one, the
     merchant's number and pass key (M-Pesa), and another address than the provider's public one.
     """
 
-    secrets: JsonTuple[SecretStr] = ()
+    secrets: JsonTuple[Secret] = ()
     merchant_accounts: JsonTuple[str] = ()
+    source_networks: JsonTuple[IPvAnyNetwork] = ()
     api_key: SecretStr | None = None
     api_secret: SecretStr | None = None
     api_merchant: str | None = None
@@ -319,9 +347,16 @@ class AccountSettings(Group):
 
 
 class ProviderSettings(AccountSettings):
-    """One provider: live secrets newest first, and tenants by account name."""
+    """One provider: live secrets newest first, and tenants by account name.
+
+    PayPal alone: `trust_roots` and `intermediates` are PEM files (no roots: the system's), `certificate_hosts` may
+    serve its certificates (none: PayPal's live and sandbox API).
+    """
 
     accounts: Mapping[str, AccountSettings] = Field(default_factory=dict)
+    trust_roots: Path | None = None
+    intermediates: Path | None = None
+    certificate_hosts: JsonTuple[Annotated[str, Field(pattern=r"^[a-z0-9.-]{1,253}$")]] = ()
 
     def account(self, name: str) -> AccountSettings | None:
         """Return the account's settings; "" is the provider's own. Names have no case."""
@@ -375,7 +410,7 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003

@@ -63,6 +63,11 @@ class Child:
         found = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [line for line in found if line.get("event") == event]
 
+    def last_words(self) -> str:
+        """Return the end of its log without the lines of every batch: shown where a test fails."""
+        told = [line for line in self.log.read_text().splitlines() if '"batch_settled"' not in line]
+        return "\n".join(line[-2000:] for line in told[-12:])
+
     def health(self) -> dict[str, Any]:
         try:
             return dict(json.loads(self.probe.read_text()))
@@ -244,6 +249,7 @@ async def stage(kafka: str, database: Database, folder: Path) -> AsyncIterator[S
         yield scene
     finally:
         for child in scene.children:
+            print(f"--- {child.log.name}, exit status {child.process.poll()}, {child.health()}\n{child.last_words()}")  # noqa: T201
             if child.running:
                 child.kill()
         with contextlib.suppress(Exception):

@@ -3,6 +3,8 @@
 In reading order, one file a concern: `app` (the role and its routes), `receipt` (the connection: deadlines, framing,
 refusals before a request exists), `lines` (one canonical line a request), `webhooks` (one webhook from body to answer),
 `routes` and `endpoints` (which provider, which secrets), `body` (bounded reading), `admission` (the windows),
+`evidence` (what a request is judged by: live secrets, the sender's address in `sources`, a certificate in
+`certificates`, trust in `trust`),
 `records` (events as Kafka records), `publisher` (Kafka, or the spool), `spool`, `readiness`, `answers`.
 What an event means is none of its business.
 """

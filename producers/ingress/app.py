@@ -11,7 +11,7 @@ import uvicorn
 from starlette.routing import Route, Router
 
 from producers.ingress.answers import of_problem, send_answer
-from producers.ingress.endpoints import open_endpoints
+from producers.ingress.certificates import Certificates, client_bounds
 from producers.ingress.lines import CanonicalLines, line_of
 from producers.ingress.publisher import Publisher
 from producers.ingress.readiness import HealthPage, Readiness
@@ -20,6 +20,7 @@ from producers.ingress.spool import Spool
 from producers.ingress.webhooks import UNKNOWN_PATH, Webhooks
 from runtime.clock import SystemClock
 from runtime.health import join_address, split_address
+from runtime.http import HttpClient
 from schemas import problems
 from schemas.errors import SettingsError
 
@@ -41,25 +42,31 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     spool = Spool(settings)
     publisher = Publisher(settings, spool)
     readiness = Readiness({"kafka": publisher, "postgres": spool}, probe, settings.ingress.ready_interval_seconds)
-    app = build_app(settings, publisher, readiness, SystemClock())
-    probe.unready = readiness.unready
-    background = [asyncio.create_task(publisher.run())]
-    try:
-        await publisher.first_try()
-        background.append(asyncio.create_task(readiness.run()))
-        await _serve_http(app, settings.ingress, stop, probe)
-    finally:
-        for task in background:
-            task.cancel()
-        await asyncio.wait(background)
-        await publisher.close()
-        await spool.close()
+    bounds = settings.ingress.certificates
+    async with HttpClient(client_bounds(settings.http, bounds)) as client:
+        certificates = Certificates(client, bounds)
+        app = build_app(settings, publisher, readiness, SystemClock(), certificates)
+        probe.unready = readiness.unready
+        background = [asyncio.create_task(publisher.run())]
+        try:
+            await publisher.first_try()
+            background.append(asyncio.create_task(readiness.run()))
+            await _serve_http(app, settings.ingress, stop, probe)
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.wait(background)
+            await certificates.close()
+            await publisher.close()
+            await spool.close()
 
 
-def build_app(settings: Settings, publisher: Publisher, readiness: Readiness, clock: Clock) -> ASGIApp:
+def build_app(
+    settings: Settings, publisher: Publisher, readiness: Readiness, clock: Clock, certificates: Certificates
+) -> ASGIApp:
     """Return the whole door as one ASGI application."""
     routes = [
-        Route("/webhooks/{rest:path}", Webhooks(settings, open_endpoints(settings), publisher, clock)),
+        Route("/webhooks/{rest:path}", Webhooks(settings, publisher, clock, certificates)),
         Route("/livez", HealthPage("/livez")),
         Route("/readyz", HealthPage("/readyz", readiness)),
     ]

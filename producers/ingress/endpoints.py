@@ -7,44 +7,64 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import providers
+from producers.ingress.routes import SECRET_IN_PATH
+from producers.ingress.trust import certificates_of, system_roots
+from providers.paypal import CERTIFICATE_HOSTS
+from runtime.secret_windows import DatedSecret, live_at
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runtime.settings import AccountSettings, Settings
+    from pydantic import SecretStr
+
+    from producers.ingress.sources import Network
+    from runtime.settings import AccountSettings, ProviderSettings, Settings
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\Z")
+_NAME_IN_SECRET_PATH: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
+NAMES_CERTIFICATE: Final = "paypal"
+"""The provider whose requests name a certificate by URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One open endpoint.
 
-    `source` is `provider` or `provider/account`; `config` is what `verify` needs beside secrets.
+    `source` is `provider` or `provider/account`; `config` is what `verify` needs beside secrets; `networks` are the
+    only ones it takes requests from, if any; `certificate_hosts` may serve the certificate that a request names, None
+    where it names none.
     """
 
     provider: str
     source: str
-    secrets: tuple[str, ...] = field(repr=False)
+    secrets: tuple[SecretStr | DatedSecret, ...] = field(repr=False)
     config: Mapping[str, Any] = field(repr=False)
+    networks: tuple[Network, ...] = ()
+    certificate_hosts: tuple[str, ...] | None = None
+
+    def live_secrets(self, now: float) -> tuple[str, ...]:
+        """Return the secrets that are live at a unix time."""
+        return live_at(self.secrets, now)
 
 
 Endpoints = dict[tuple[str, str], Endpoint]
 
 
 def open_endpoints(settings: Settings) -> Endpoints:
-    """Return every endpoint that has a secret; raise SettingsError for a name that can't be one."""
+    """Return every endpoint that has a secret, live or not; raise SettingsError for what can't be."""
     return {
-        (provider, account): Endpoint(
-            provider,
-            f"{provider}/{account}" if account else provider,
-            tuple(secret.get_secret_value() for secret in found.secrets),
-            config_of(found),
-        )
-        for provider, account, found in _accounts(settings)
+        (provider, account): _endpoint(provider, account, found, whole)
+        for provider, account, found, whole in _accounts(settings)
         if any(secret.get_secret_value() for secret in found.secrets)
     }
+
+
+def _endpoint(provider: str, account: str, found: AccountSettings, whole: ProviderSettings) -> Endpoint:
+    hosts = whole.certificate_hosts or CERTIFICATE_HOSTS if provider == NAMES_CERTIFICATE else None
+    config = config_of(found) | ({} if hosts is None else _certificate_config(whole, hosts))
+    source = f"{provider}/{account}" if account else provider
+    return Endpoint(provider, source, found.secrets, config, found.source_networks or whole.source_networks, hosts)
 
 
 def config_of(account: AccountSettings) -> dict[str, Any]:
@@ -52,19 +72,33 @@ def config_of(account: AccountSettings) -> dict[str, Any]:
     return {"merchant_accounts": list(account.merchant_accounts)} if account.merchant_accounts else {}
 
 
-def _accounts(settings: Settings) -> Iterator[tuple[str, str, AccountSettings]]:
+def _certificate_config(paypal: ProviderSettings, hosts: tuple[str, ...]) -> dict[str, Any]:
+    setting = "RATCHET_PROVIDERS__PAYPAL__"
+    roots, between = paypal.trust_roots, paypal.intermediates
+    return {
+        "allowed_cert_hosts": hosts,
+        "trust_roots": system_roots() if roots is None else certificates_of(roots, setting + "TRUST_ROOTS"),
+        "intermediates": [] if between is None else certificates_of(between, setting + "INTERMEDIATES"),
+    }
+
+
+def _accounts(settings: Settings) -> Iterator[tuple[str, str, AccountSettings, ProviderSettings]]:
     for raw_provider, found in settings.providers.items():
-        provider = raw_provider.lower()
+        provider, setting = raw_provider.lower(), f"RATCHET_PROVIDERS__{raw_provider.upper()}"
         if provider not in providers.names():
             raise SettingsError(
-                f"RATCHET_PROVIDERS__{raw_provider.upper()}: there is no such provider; "
-                f"there are {', '.join(sorted(providers.names()))}"
+                f"{setting}: there is no such provider; there are {', '.join(sorted(providers.names()))}"
             )
-        yield provider, "", found
+        if provider != NAMES_CERTIFICATE and (found.trust_roots or found.intermediates or found.certificate_hosts):
+            raise SettingsError(f"{setting}: trust roots, intermediates and certificate hosts are PayPal's alone")
+        yield provider, "", found, found
         for raw_account, account in found.accounts.items():
-            if not _NAME.match(raw_account.lower()):
-                raise SettingsError(
-                    f"RATCHET_PROVIDERS__{raw_provider.upper()}__ACCOUNTS: {raw_account!r} is no account name; "
-                    "use 1 to 64 letters, digits, '_', '-' or '.'"
-                )
-            yield provider, raw_account.lower(), account
+            _need_name(raw_account, provider, setting)
+            yield provider, raw_account.lower(), account, found
+
+
+def _need_name(account: str, provider: str, setting: str) -> None:
+    secret_follows = provider in SECRET_IN_PATH
+    if not (_NAME_IN_SECRET_PATH if secret_follows else _NAME).match(account.lower()):
+        characters = "letters, digits, '_' or '-'" if secret_follows else "letters, digits, '_', '-' or '.'"
+        raise SettingsError(f"{setting}__ACCOUNTS: {account!r} is no account name; use 1 to 64 {characters}")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from producers.ingress.answers import Refusal, of_refusal, send_answer
+from producers.ingress.routes import secrets_in
+from runtime.log import MASK
 from schemas import problems
 
 if TYPE_CHECKING:
@@ -94,8 +97,9 @@ class CanonicalLines:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
             return INTERRUPTED
-        except Exception:  # noqa: BLE001 - the last resort: logged whole, and the sender is told to come again
-            _log.exception("request_failed", request_id=line.request_id, provider=line.provider)
+        except Exception as error:  # noqa: BLE001 - the last resort: logged, and the sender is told to come again
+            told = told_without(error, secrets_in(scope["path"]) + secrets_in(scope["raw_path"].decode("latin-1")))
+            _log.error("request_failed", request_id=line.request_id, provider=line.provider, exception=told)
             return UNEXPECTED
         return None
 
@@ -116,3 +120,11 @@ class CanonicalLines:
             status=line.status,
             duration_seconds=round(seconds, 6),
         )
+
+
+def told_without(error: Exception, hidden: tuple[str, ...]) -> str:
+    """Return the exception with its traceback, without what stands in the request's path for us alone."""
+    told = "".join(traceback.format_exception(error))
+    for secret in sorted(hidden, key=len, reverse=True):
+        told = told.replace(secret, MASK)
+    return told

@@ -19,6 +19,13 @@ class WebhookPath:
     template: str
 
 
+def secrets_in(path: str) -> tuple[str, ...]:
+    """Return what may be a secret in a path that has one, known endpoint or not: the parts behind the provider's."""
+    provider, *rest = path.removeprefix(PREFIX).split("/")
+    hides = path.startswith(PREFIX) and provider.lower() in SECRET_IN_PATH
+    return tuple(part for part in rest if part) if hides else ()
+
+
 def parse(path: str) -> WebhookPath | None:
     """Parse `/webhooks/{provider}[/{account}]`, or `/webhooks/mpesa[/{account}]/{secret}`; None for anything else.
 

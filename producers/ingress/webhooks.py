@@ -9,15 +9,16 @@ from producers.ingress import records, routes
 from producers.ingress.admission import Window
 from producers.ingress.answers import Answer, Refusal, of_json, of_problem, of_refusal, send_answer
 from producers.ingress.body import BodyBounds, BodyReader
+from producers.ingress.endpoints import open_endpoints
+from producers.ingress.evidence import Delivery, Evidence, gather
 from producers.ingress.lines import Line, line_of
 from schemas import problems
 from schemas.errors import SignatureRejected, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from starlette.types import Receive, Scope, Send
 
+    from producers.ingress.certificates import Certificates
     from producers.ingress.endpoints import Endpoint, Endpoints
     from producers.ingress.publisher import Publisher
     from providers.core.contract import Notification
@@ -29,18 +30,19 @@ UNKNOWN_PROVIDER: Final = Refusal(problems.UNKNOWN_PROVIDER, "unknown_provider")
 METHOD_NOT_ALLOWED: Final = Refusal(problems.METHOD_NOT_ALLOWED, "method_not_allowed")
 IN_FLIGHT_FULL: Final = Refusal(problems.WINDOW_FULL, "in_flight_full")
 NOT_DURABLE: Final = Refusal(problems.NOTHING_DURABLE, "not_durable")
-PROOF_UNAVAILABLE: Final = Refusal(problems.PROOF_UNAVAILABLE, "proof_unavailable")
 
 
 class Webhooks:
     """The webhook door: an ASGI application for every path under /webhooks/."""
 
-    def __init__(self, settings: Settings, endpoints: Endpoints, publisher: Publisher, clock: Clock) -> None:
+    def __init__(self, settings: Settings, publisher: Publisher, clock: Clock, certificates: Certificates) -> None:
         door = settings.ingress
         self._base_url = settings.webhook_base_url()
-        self._endpoints = endpoints
+        self._endpoints: Endpoints = open_endpoints(settings)
         self._publisher = publisher
         self._clock = clock
+        self._certificates = certificates
+        self._trusted_proxies = door.trusted_proxies
         self._retry_after_seconds = door.retry_after_seconds
         self._in_flight = Window(door.in_flight_max, door.in_flight_wait_seconds)
         self._large_bodies = Window(door.large_bodies_max, door.in_flight_wait_seconds)
@@ -76,32 +78,28 @@ class Webhooks:
         if isinstance(body, Refusal):
             return self._refused(body, line)
         line.bytes = len(body)
-        received_at = self._clock.now()
+        url, peer = self._base_url + target_of(scope), peer_of(scope)
+        delivery = Delivery(endpoint, headers, body, url, peer, self._clock.now())
+        evidence = await gather(delivery, self._trusted_proxies, self._certificates)
+        if isinstance(evidence, Refusal):
+            return self._refused(evidence, line)
         if not await self._in_flight.enter():
             return self._refused(IN_FLIGHT_FULL, line)
         try:
-            return await self._accept(endpoint, scope, headers, body, received_at, line)
+            return await self._accept(delivery, evidence, line)
         finally:
             self._in_flight.leave()
 
-    async def _accept(  # noqa: PLR0913, PLR0917 - the request's parts, once
-        self,
-        endpoint: Endpoint,
-        scope: Scope,
-        headers: dict[str, list[str]],
-        body: bytes,
-        received_at: float,
-        line: Line,
-    ) -> Answer:
+    async def _accept(self, delivery: Delivery, evidence: Evidence, line: Line) -> Answer:
         """Verify and publish. What is verified is never refused for its content: only a lack of storage stops it."""
-        notifications = self._verified(endpoint, scope, headers, body, received_at, line)
+        notifications = verified(delivery, evidence)
         if isinstance(notifications, Refusal):
             return self._refused(notifications, line)
         arrival = records.Arrival(
-            endpoint.source,
-            received_at,
-            records.well_formed_content_type(first(headers, "content-type")),
-            records.well_formed_traceparent(first(headers, "traceparent")),
+            delivery.endpoint.source,
+            delivery.received_at,
+            records.well_formed_content_type(first(delivery.headers, "content-type")),
+            records.well_formed_traceparent(first(delivery.headers, "traceparent")),
         )
         try:
             line.durability = await self._publisher.publish(records.build(notifications, arrival))
@@ -110,36 +108,37 @@ class Webhooks:
         line.outcome, line.events = "accepted", len(notifications)
         return of_json(202, {"accepted": len(notifications)})
 
-    def _verified(  # noqa: PLR0913, PLR0917 - the request's parts, once
-        self,
-        endpoint: Endpoint,
-        scope: Scope,
-        headers: dict[str, list[str]],
-        body: bytes,
-        received_at: float,
-        line: Line,
-    ) -> Sequence[Notification] | Refusal:
-        try:
-            return providers.verify(
-                endpoint.provider,
-                headers=headers,
-                body=body,
-                url=self._base_url + target_of(scope),
-                secrets=endpoint.secrets,
-                now=received_at,
-                config=endpoint.config,
-            )
-        except SignatureRejected as rejected:
-            line.events = 0
-            return Refusal(problems.SIGNATURE_REJECTED, rejected.reason)
-        except UnavailableError:
-            return PROOF_UNAVAILABLE
-
     def _refused(self, refusal: Refusal, line: Line) -> Answer:
         line.refuse(refusal)
         if refusal is METHOD_NOT_ALLOWED:
             return of_problem(refusal.problem, (b"allow", b"POST"))
         return of_refusal(refusal, self._retry_after_seconds)
+
+
+def verified(delivery: Delivery, evidence: Evidence) -> list[Notification] | Refusal:
+    """Return the request's events, or why it is not genuine.
+
+    The body is what came over the wire, byte for byte: nothing is inflated, whatever Content-Encoding says, so the
+    signature covers what is kept, and no bomb goes off.
+    """
+    try:
+        return providers.verify(
+            delivery.endpoint.provider,
+            headers=delivery.headers,
+            body=delivery.body,
+            url=delivery.url,
+            secrets=evidence.secrets,
+            now=delivery.received_at,
+            config=evidence.config,
+        )
+    except SignatureRejected as rejected:
+        return Refusal(problems.SIGNATURE_REJECTED, rejected.reason)
+
+
+def peer_of(scope: Scope) -> str | None:
+    """Return the address of the connection's other end, or None where it has none."""
+    client = scope.get("client")
+    return client[0] if client else None
 
 
 def headers_of(scope: Scope) -> dict[str, list[str]]:

@@ -106,5 +106,9 @@ def spooled_of(row: Row) -> Outgoing:
 
 
 def headers_of(row: Row) -> tuple[Header, ...]:
-    """Return the headers that a row keeps as two arrays; names are UTF-8, as Kafka demands of them."""
-    return tuple((name.decode(), value) for name, value in zip(row["header_names"], row["header_values"], strict=True))
+    r"""Return the headers that a row keeps as two arrays.
+
+    Names are UTF-8, as Kafka demands of them; bytes that are not are written out as `\xff`, for the client sends text.
+    """
+    pairs = zip(row["header_names"], row["header_values"], strict=True)
+    return tuple((name.decode(errors="backslashreplace"), value) for name, value in pairs)

@@ -66,7 +66,6 @@ async def publish_raw(kafka: str, name: bytes, partition: int) -> None:
         await producer.stop()
 
 
-@pytest.mark.xfail(reason="aiokafka raises UnicodeDecodeError from getmany, at every start", strict=True)
 async def test_a_header_name_that_is_no_utf_8(scene: Stage, brokers: Brokers) -> None:
     """Kafka's protocol says that header names are UTF-8; the broker does not check it, and aiokafka decodes it."""
     await publish_raw(brokers.endpoints.kafka, b"wire\xff\xfeodd", 0)
@@ -78,10 +77,9 @@ async def test_a_header_name_that_is_no_utf_8(scene: Stage, brokers: Brokers) ->
     assert child.running
 
 
-@pytest.mark.xfail(reason="schemas.record.Record.header does not take a null value; it ends the consumer", strict=True)
 async def test_a_header_without_a_value(scene: Stage) -> None:
     event = webhook("payment.created", "bare", event_id="bare")
-    headers: Any = (*event.headers, ("ce_id", None))
+    headers: Any = (*((name, value) for name, value in event.headers if name != "ce_id"), ("ce_id", None))
     await scene.publish([event._replace(headers=headers), webhook("payment.created", "good")], partition=0)
     child = scene.spawn()
     books = await scene.until_settled(2, FEW_SECONDS)

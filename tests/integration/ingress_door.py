@@ -82,9 +82,14 @@ def door_settings(bootstrap: str, dsn: str, **ingress: Any) -> Settings:
 
 
 @asynccontextmanager
-async def open_door(bootstrap: str, dsn: str, *, connected: bool = True, **ingress: Any) -> AsyncIterator[Door]:
-    """Run the role in this process until the context ends; `connected` waits until it says that it is ready."""
-    settings = door_settings(bootstrap, dsn, **ingress)
+async def open_door(
+    bootstrap: str, dsn: str, *, connected: bool = True, changes: dict[str, Any] | None = None, **ingress: Any
+) -> AsyncIterator[Door]:
+    """Run the role in this process until the context ends; `connected` waits until it says that it is ready.
+
+    `changes` are other settings than those of the ingress.
+    """
+    settings = door_settings(bootstrap, dsn, **ingress).model_copy(update=changes or {})
     probe, stop = Probe("ingress"), asyncio.Event()
     task = asyncio.create_task(serve(settings, stop, probe))
     try:
@@ -183,6 +188,14 @@ class Tail:
 
     def ids(self) -> list[str]:
         return [dict(record.headers)["ce_id"].decode() for record in self.records]
+
+    async def drain(self) -> list[Any]:
+        """Return all records that are in the topic now and were not returned before."""
+        ends = await self._consumer.end_offsets(self._consumer.assignment())
+        while any([await self._consumer.position(partition) < end for partition, end in ends.items()]):
+            await self.poll()
+        fresh, self.records = self.records, []
+        return fresh
 
     async def find(self, event_id: str) -> Any:
         """Return the first record with that event id once it is there."""

@@ -202,11 +202,14 @@ async def test_letters_keep_every_byte(desk: Bench) -> None:
     ]
 
 
-@pytest.mark.xfail(reason="schemas.record.Record.header does not take a null value; it ends the consumer", strict=True)
 async def test_a_header_without_a_value_is_no_end_of_the_world(desk: Bench) -> None:
     """Kafka's header values may be null; aiokafka gives None for them."""
     bare = webhook("payment.created", "bare", event_id="bare")
-    headers: Any = (*bare.headers, ("ce_id", None), ("note", None))
+    headers: Any = (
+        *((name, value) for name, value in bare.headers if name != "ce_id"),
+        ("ce_id", None),
+        ("note", None),
+    )
     await desk.settle(records([bare._replace(headers=headers), webhook("payment.created", "good")]))
     books = await desk.books()
     assert [row["event_id"] for row in books.ledger] == ["good:payment.created:"]

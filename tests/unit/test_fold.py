@@ -202,3 +202,13 @@ def test_invariants_of_money() -> None:
     said = broken(AUTHORIZED, TAKEN, ("refund", "r", "succeeded", 600), ("refund", "s", "pending", 401))
     assert said == "refunds 600 + 401 pending exceed captured 1000"
     assert broken(AUTHORIZED, TAKEN, ("refund", "r", "pending", None)) is None
+
+
+@pytest.mark.parametrize(
+    ("terms", "captured"), [("intent", 1000), ("provider", 0)], ids=["as the client asked", "never as a provider echoes"]
+)
+def test_a_capture_without_an_amount_takes_what_was_asked_for(terms: str, captured: int) -> None:
+    facts = [Fact(FactKind.TERMS, "amount", terms, 1000), Fact(FactKind.CAPTURE, "c", "succeeded")]
+    projection = project(newer({}, facts))
+    assert (projection.captured, projection.authorized) == (captured, captured)
+    assert broken_invariant(newer({}, facts), projection) is None

@@ -1,0 +1,73 @@
+"""What a request is judged by beside its own bytes: the secrets that are live, the sender's address, a certificate.
+
+Everything that says no before a certificate would be fetched is asked first, so that a stranger makes us call nobody
+but a listed host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from producers.ingress.answers import Refusal
+from producers.ingress.sources import may_send, sender_address
+from providers.paypal import certificate_url
+from schemas import problems
+from schemas.errors import SignatureRejected, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from producers.ingress.certificates import Certificates
+    from producers.ingress.endpoints import Endpoint
+    from producers.ingress.sources import Network
+
+CERTIFICATE_HEADER: Final = "paypal-cert-url"
+UNTRUSTED_SOURCE: Final = Refusal(problems.SIGNATURE_REJECTED, "untrusted_source")
+NO_LIVE_SECRET: Final = Refusal(problems.SIGNATURE_REJECTED, "empty_secret")
+PROOF_UNAVAILABLE: Final = Refusal(problems.PROOF_UNAVAILABLE, "proof_unavailable")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request to one endpoint: `url` as the signature covers it, `peer` the connection's other end."""
+
+    endpoint: Endpoint
+    headers: dict[str, list[str]]
+    body: bytes
+    url: str = field(repr=False)
+    peer: str | None
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What `providers.verify` takes beside the request."""
+
+    secrets: tuple[str, ...] = field(repr=False)
+    config: Mapping[str, Any] = field(repr=False)
+
+
+async def gather(
+    delivery: Delivery, trusted_proxies: Sequence[Network], certificates: Certificates
+) -> Evidence | Refusal:
+    """Return what the request is judged by, or why it is refused unread."""
+    endpoint = delivery.endpoint
+    if endpoint.networks:
+        sender = sender_address(delivery.peer, delivery.headers.get("x-forwarded-for", ()), trusted_proxies)
+        if not may_send(sender, endpoint.networks):
+            return UNTRUSTED_SOURCE
+    secrets = endpoint.live_secrets(delivery.received_at)
+    if not secrets:
+        return NO_LIVE_SECRET
+    named = delivery.headers.get(CERTIFICATE_HEADER)
+    if endpoint.certificate_hosts is None or not named:
+        return Evidence(secrets, endpoint.config)
+    try:
+        url = certificate_url(named[0], endpoint.certificate_hosts)
+        pem = await certificates.get(url)
+    except SignatureRejected as rejected:
+        return Refusal(problems.SIGNATURE_REJECTED, rejected.reason)
+    except UnavailableError:
+        return PROOF_UNAVAILABLE
+    return Evidence(secrets, {**endpoint.config, "certs": {url: pem}})

@@ -1,0 +1,85 @@
+"""Reading records whose header names are no UTF-8: the broker takes them, and one must not stop its partition.
+
+The Kafka client decodes header names strictly and fails the whole fetch, at every start anew. Here a batch that fails
+so is read again by the client's own slow parser, with the names' bytes kept as lone surrogates (PEP 383), so that a
+dead letter can give them back. The client has no seam for this: the classes touched are private to aiokafka 0.14, and
+a test with such a record on a real broker guards them.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+from aiokafka.record.memory_records import _MemoryRecordsPy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAGIC_OFFSET: Final = 16
+MAGIC_WITH_HEADERS: Final = 2
+"""The record format, since Kafka 0.11, that has headers."""
+
+
+class _NameBytes(bytes):
+    """A slice of a batch whose text keeps what is no UTF-8."""
+
+    __slots__ = ()
+
+    def decode(self, encoding: str = "utf-8", errors: str = "surrogateescape") -> str:
+        return bytes(self).decode(encoding, errors)
+
+
+class _TolerantBuffer(bytearray):
+    """A batch's bytes; every slice of it decodes with surrogates."""
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return _NameBytes(found) if isinstance(index, slice) else found
+
+
+class _SlowBatch(_DefaultRecordBatchPy):  # type: ignore[misc]
+    """The client's own parser in Python, on bytes that decode leniently."""
+
+    def _maybe_uncompress(self) -> None:
+        super()._maybe_uncompress()
+        self._buffer: bytearray = _TolerantBuffer(self._buffer)
+
+
+class TolerantBatch:
+    """One batch: read fast, and slowly from the record on that the fast way can't read."""
+
+    def __init__(self, raw: memoryview) -> None:
+        self._raw = raw
+        self._fast = DefaultRecordBatch(raw)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fast, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        read = 0
+        try:
+            for record in self._fast:
+                yield record
+                read += 1
+        except UnicodeDecodeError:
+            yield from islice(_SlowBatch(self._raw), read, None)
+
+
+class TolerantRecords(_MemoryRecordsPy):  # type: ignore[misc]
+    """The batches of one fetched partition."""
+
+    def next_batch(self) -> Any:
+        """Return the next batch, or None after the last."""
+        raw = self._next_slice
+        if raw is None or len(raw) <= MAGIC_OFFSET or raw[MAGIC_OFFSET] < MAGIC_WITH_HEADERS:
+            return super().next_batch()
+        self._cache_next()
+        return TolerantBatch(raw)
+
+
+def tolerate_odd_headers() -> None:
+    """Let every consumer of this process read such records."""
+    fetcher.MemoryRecords = TolerantRecords

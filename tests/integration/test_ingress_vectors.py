@@ -1,0 +1,215 @@
+"""Every case of `vectors/` through the real door: what is genuine is in Kafka as it was sent, all else leaves nothing.
+
+One server and one connection to Kafka serve all; each case gets a door of its own behind them, with its secrets, its
+public URL, its certificates and its time.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import ingress_door as ingress
+import pytest
+from pydantic import SecretStr
+
+from producers.ingress import app as ingress_app
+from producers.ingress import webhooks
+from producers.ingress.certificates import Certificates
+from producers.ingress.records import digest
+from runtime.http import HttpAnswer
+from runtime.settings import CertificateSettings, ProviderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.integration
+
+VECTORS = Path(__file__).parent.parent / "contract" / "vectors"
+NAMES = sorted(path.stem for path in VECTORS.glob("*.json"))
+
+
+class Still:
+    """A clock that shows one time."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        return self._now
+
+
+class CertificateHost:
+    """Answers with the case's certificates, and with 404 for any other URL."""
+
+    def __init__(self, certs: dict[str, str]) -> None:
+        self._certs = certs
+        self.asked: list[str] = []
+
+    async def send(self, request: Any) -> HttpAnswer:
+        self.asked.append(request.url)
+        pem = self._certs.get(request.url)
+        return HttpAnswer(404, b"") if pem is None else HttpAnswer(200, pem.encode())
+
+
+class Switch:
+    """Stands where the door's application stands, and passes requests on to the case's own."""
+
+    def __init__(self) -> None:
+        self.build = ingress_app.build_app
+        self.shared: tuple[Any, Any] = (None, None)
+        self.current: Any = None
+
+    def __call__(self, settings: Any, publisher: Any, readiness: Any, clock: Any, certificates: Any) -> Any:
+        self.shared, self.current = (publisher, readiness), None
+
+        async def pass_on(scope: Any, receive: Any, send: Any) -> None:
+            await self.current(scope, receive, send)
+
+        return pass_on
+
+    def turn(self, settings: Any, case: dict[str, Any]) -> CertificateHost:
+        host = CertificateHost(case.get("config", {}).get("certs", {}))
+        certificates = Certificates(host, CertificateSettings())
+        self.current = self.build(settings, *self.shared, Still(case["now"]), certificates)
+        return host
+
+
+@pytest.fixture(scope="module")
+async def switch() -> AsyncIterator[Switch]:
+    made = Switch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ingress_app, "build_app", made)
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def door(stack: Any, switch: Switch) -> AsyncIterator[ingress.Door]:
+    async with ingress.open_door(stack.kafka, stack.dsn) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def tail(stack: Any) -> AsyncIterator[ingress.Tail]:
+    async with ingress.tail(stack.kafka) as following:
+        yield following
+
+
+def settings_of(base: Any, provider: str, case: dict[str, Any], folder: Path) -> Any:
+    """Say in settings what the case says of its endpoint."""
+    config, more = case.get("config", {}), {}
+    for name in ("trust_roots", "intermediates"):
+        if config.get(name):
+            more[name] = folder / f"{name}.pem"
+            more[name].write_text("\n".join(config[name]))
+    configured = ProviderSettings(
+        secrets=tuple(SecretStr(secret) for secret in case["secrets"]),
+        merchant_accounts=tuple(config.get("merchant_accounts", ())),
+        certificate_hosts=tuple(config.get("allowed_cert_hosts", ())),
+        **more,
+    )
+    url = urlsplit(case["url"])
+    return base.model_copy(update={"public_url": f"{url.scheme}://{url.netloc}", "providers": {provider: configured}})
+
+
+def target_of(case: dict[str, Any]) -> str:
+    """Return path and query of the case's URL."""
+    return case["url"].partition("://")[2].partition("/")[2].join(("/", ""))
+
+
+def request_bytes(case: dict[str, Any], target: str, trace: str, body: bytes) -> bytes:
+    lines = [f"POST {target} HTTP/1.1", "Host: door.test", f"Content-Length: {len(body)}", "Connection: close"]
+    for name, value in case["headers"].items():
+        values = value if isinstance(value, list) else [value]
+        lines += [f"{name}: {one}" for one in values if name.lower() not in ("content-length", "host")]
+    return "\r\n".join([*lines, f"traceparent: {trace}", "", ""]).encode("latin-1") + body
+
+
+def statuses_allowed(provider: str, case: dict[str, Any], target: str) -> set[int]:
+    """Return how a refused case may be answered: 401, but 404 for a path or an endpoint that there is not."""
+    path = target.partition("?")[0]
+    here = path.startswith(f"/webhooks/{provider}/") if provider == "mpesa" else path == f"/webhooks/{provider}"
+    if not here or not any(case["secrets"]):
+        return {404}
+    return {401} if path.count("/") == (3 if provider == "mpesa" else 2) and not path.endswith("/") else {404}
+
+
+@pytest.mark.parametrize("provider", NAMES)
+async def test_every_case_through_the_door(
+    provider: str, tail: ingress.Tail, door: ingress.Door, switch: Switch, tmp_path: Path
+) -> None:
+    cases = json.loads((VECTORS / f"{provider}.json").read_text())["cases"]
+    arrived: dict[str, list[Any]] = defaultdict(list)
+    for number, case in enumerate(cases):
+        settings = settings_of(door.settings, provider, case, tmp_path)
+        await post(door, switch.turn(settings, case), provider, number, case)
+    for record in await tail.drain():
+        arrived[dict(record.headers)["traceparent"].decode()].append(record)
+    for number, case in enumerate(cases):
+        records = arrived.pop(trace_of(number), [])
+        if case["expect"] == "reject":
+            assert records == [], case["name"]
+        else:
+            check_records(provider, case, records)
+    assert not arrived
+
+
+def trace_of(number: int) -> str:
+    return f"00-{number + 1:032x}-00f067aa0ba902b7-01"
+
+
+async def post(door: ingress.Door, host: CertificateHost, provider: str, number: int, case: dict[str, Any]) -> None:
+    """Post one case, and look at the answer."""
+    target = signed = target_of(case)
+    if "/webhooks/" not in target or "webhook.site" in case["url"]:
+        target = f"/webhooks/{provider}"
+    with pytest.MonkeyPatch.context() as patch:
+        if target != signed:  # Published by the provider for a path of its own; the door's is /webhooks/.
+            patch.setattr(webhooks, "target_of", lambda _scope: signed)
+        body = base64.b64decode(case["body_base64"])
+        answer = await ingress.exchange(door.address, request_bytes(case, target, trace_of(number), body))
+    (status,) = ingress.statuses(answer)
+    if case["expect"] == "accept":
+        assert status == 202, (case["name"], answer)
+    else:
+        assert status in statuses_allowed(provider, case, target), (case["name"], answer)
+        told = json.loads(answer.partition(b"\r\n\r\n")[2])
+        assert set(told) == {"type", "title", "status"}
+        assert "Retry-After" not in answer.decode("latin-1")
+    if case.get("reason") in ("untrusted_cert_url", "empty_secret"):
+        assert host.asked == [], case["name"]
+
+
+def check_records(provider: str, case: dict[str, Any], records: list[Any]) -> None:
+    body = base64.b64decode(case["body_base64"])
+    expected = case.get("events", [{}] * max(1, len(records)))
+    assert len(records) == len(expected), case["name"]
+    if len(expected) == 1 and provider not in ("adyen", "gocardless"):
+        assert records[0].value == body, case["name"]
+    got = []
+    for record in records:
+        assert record.value in body, case["name"]
+        said = {name: value.decode() for name, value in record.headers}
+        assert said["ce_source"] == provider
+        assert said["ce_ratchettrust"] == case["trust"]
+        assert dt.datetime.fromisoformat(said["ce_time"]).timestamp() == case["now"]
+        got.append((said["ce_id"], said["ce_type"], record.key.decode()))
+    if "events" in case:
+        assert sorted(got) == sorted(names_of(event, record_of(event, records)) for event in expected), case["name"]
+
+
+def record_of(event: dict[str, Any], records: list[Any]) -> bytes:
+    """Return the body of an event without an id, which comes alone."""
+    assert event["event_id"] or len(records) == 1
+    return records[0].value
+
+
+def names_of(event: dict[str, Any], body: bytes) -> tuple[str, str, str]:
+    """Return ce_id, ce_type and key as they must be."""
+    event_id = event["event_id"] or digest(body)
+    return event_id, event["kind"] or "unknown", event["payment_ref"] or event_id

@@ -1,0 +1,120 @@
+"""Events whose id nobody signed, and hints: what a forger may replay must not swallow what is genuine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from events import record
+from paper_books import PaperBooks
+
+from schemas.dead_letter import Reason
+from schemas.record import TRUST_HEADER
+
+if TYPE_CHECKING:
+    from schemas.record import Record
+
+pytestmark = pytest.mark.unit
+
+
+def razorpay(event_id: str, kind: str = "payment.captured", *, amount: int = 1000, status: str = "captured") -> Record:
+    """Return an event of Razorpay, whose event id comes in an unsigned header."""
+    entity: dict[str, Any] = {
+        "id": "pay_1", "entity": "payment", "amount": amount, "currency": "INR", "status": status,
+        "order_id": "order_1", "captured": status == "captured", "amount_refunded": 0, "created_at": 1_790_000_000,
+    }  # fmt: skip
+    body = {"entity": "event", "event": kind, "contains": ["payment"], "payload": {"payment": {"entity": entity}}}
+    return record("razorpay", event_id, kind, body)
+
+
+def hint(body: bytes = b"id=tr_1", event_id: str = "sha256:1") -> Record:
+    """Return Mollie's old kind: unsigned, it names a payment and says nothing of it."""
+    one = record("mollie", event_id, "unknown", body)
+    headers = tuple((name, b"hint" if name == TRUST_HEADER else value) for name, value in one.headers)
+    return replace(one, headers=headers)
+
+
+def claimed(books: PaperBooks) -> list[str]:
+    return [row.event_id for row in books.ledger]
+
+
+def test_a_body_replayed_under_another_id_is_no_new_event() -> None:
+    books = PaperBooks()
+    books.settle([razorpay("evt_1")])
+    books.settle([razorpay("evt_2")])
+    assert (claimed(books), books.duplicates) == (["evt_1"], 1)
+
+
+def test_the_same_in_one_batch() -> None:
+    books = PaperBooks()
+    books.settle([razorpay("evt_1"), razorpay("evt_2"), razorpay("evt_1")])
+    assert (claimed(books), books.duplicates) == (["evt_1"], 2)
+
+
+def test_a_replay_under_a_future_id_does_not_swallow_the_genuine_event() -> None:
+    books = PaperBooks()
+    failed = razorpay("evt_genuine", "payment.failed", status="failed")
+    books.settle([razorpay("evt_1"), razorpay("evt_genuine")])
+    books.settle([failed])
+    first, second = claimed(books)
+    assert first == "evt_1"
+    assert second == "evt_genuine"
+    other = json.loads(failed.value or b"")
+    other["contains"] = ["payment", "order"]
+    books.settle([record("razorpay", "evt_genuine", "payment.failed", other)])
+    assert claimed(books)[2].startswith("evt_genuine#")
+    assert not books.letters
+
+
+def test_an_event_that_waits_holds_its_body_and_keeps_its_own_id() -> None:
+    books = PaperBooks()
+    refund = {"id": "rfnd_1", "entity": "refund", "amount": 400, "currency": "INR", "payment_id": "pay_1",
+              "status": "processed", "created_at": 1_790_000_000}  # fmt: skip
+    body = {"entity": "event", "event": "refund.processed", "contains": ["refund"],
+            "payload": {"refund": {"entity": refund}}}  # fmt: skip
+    books.settle([razorpay("evt_2", "payment.authorized", status="authorized")])
+    books.settle([record("razorpay", "evt_2", "refund.processed", body)])
+    books.settle([record("razorpay", "evt_3", "refund.processed", body)])
+    assert (len(books.parked), books.duplicates) == (1, 1)
+    books.settle([razorpay("evt_4")])
+    assert not books.parked
+    assert claimed(books)[2].startswith("evt_2#")
+    assert books.only["refunded"] == 400
+
+
+def test_a_hint_moves_nothing_and_asks_the_provider() -> None:
+    books = PaperBooks()
+    books.settle([hint()])
+    (row,) = books.ledger
+    assert (row.payment_id, row.outcome, row.facts) == (None, "noop", "[]")
+    assert [(one.provider, one.ref, one.reason) for one in books.refetches] == [("mollie", "tr_1", "hint")]
+
+
+def test_a_hint_that_comes_again_asks_again() -> None:
+    books = PaperBooks()
+    books.settle([hint()])
+    books.settle([hint()])
+    assert (len(books.ledger), books.duplicates, len(books.refetches)) == (1, 1, 2)
+
+
+def test_a_contradiction_asks_the_provider_that_can_be_asked() -> None:
+    from events import stripe_intent, stripe_refund
+
+    books = PaperBooks()
+    books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
+    books.settle([stripe_refund("refund.created", "succeeded", 5000)])
+    assert [(one.ref, one.reason) for one in books.refetches] == [("pi_1", "contradiction")]
+    assert [one.waits.reason for one in books.parked.values()] == [Reason.CONFLICT]
+
+
+def test_a_parked_event_says_what_it_waits_for_now() -> None:
+    from events import stripe_intent, stripe_refund
+
+    books = PaperBooks()
+    books.settle([stripe_refund("refund.created", "succeeded", 5000)])
+    (parked,) = books.parked
+    assert books.parked[parked].waits.reason is Reason.ORPHAN
+    books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
+    assert books.reasons == {parked: Reason.CONFLICT}
