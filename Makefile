@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test lint bench clean
+.PHONY: help setup brokers run test lint bench forgeries clean
 
 UV_VERSION := 0.13.9
 UV := .ratchet/tools/uv-$(UV_VERSION)/bin/uv
@@ -59,6 +59,9 @@ lint: $(STAMP) ## style, types, layers and the schema's dump
 
 bench: brokers ## measure against the plain ways of doing it; writes .ratchet/bench.json
 	@$(BIN)/python -m ops.bench.run $(ARGS)
+
+forgeries: $(STAMP) ## a million forged requests a signature scheme; all must be refused
+	@$(BIN)/python -m ops.bench.forgeries $(ARGS)
 
 clean: ## remove what was built; ALL=1 also the brokers' data in .ratchet
 	@rm -rf .venv .ratchet/tools .ratchet-test .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

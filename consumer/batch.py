@@ -74,6 +74,7 @@ class BatchWriter:
         self._pool = pool
         self._clock = clock
         self._facts_max = settings.consumer.facts_per_payment_max
+        self._sms = settings.sms
         self._woken_max = settings.consumer.batch_records_max
         self._patience = dt.timedelta(seconds=settings.parking.deadline_seconds)
 
@@ -179,6 +180,7 @@ class BatchWriter:
             await connection.executemany(_sql("note_still_parked"), arguments)
         if plan.bodies:
             await connection.execute(_sql("claim_bodies"), *rows.columns(plan.bodies, 3))
+        await self._write_messages(connection, plan)
         if plan.refetches:
             await connection.execute(_sql("queue_refetches"), *rows.refetch_columns(plan.refetches))
         if plan.parkings:
@@ -190,6 +192,14 @@ class BatchWriter:
         if plan.rows:
             records = [values_of(row) for row in plan.rows]
             await connection.copy_records_to_table("payment_logs", records=records, columns=COLUMNS)
+
+    async def _write_messages(self, connection: Connection, plan: Plan) -> None:
+        wanted = [one for one in plan.messages if self._sms.wants(one.client, one.template)]
+        if wanted and self._sms.twilio.configured:
+            await connection.execute(_sql("queue_messages"), *rows.message_columns(wanted))
+        if plan.receipts:
+            await connection.execute(_sql("lock_receipts"), sorted({one.message_id for one in plan.receipts}))
+            await connection.execute(_sql("note_receipts"), *rows.receipt_columns(plan.receipts))
 
     async def _write_payments(self, connection: Connection, plan: Plan, now: dt.datetime) -> None:
         moved = [payment for payment_id, payment in plan.changed.items() if payment_id not in plan.opened]

@@ -132,5 +132,5 @@ def _intent_meaning(said: IntentRecord, intent: Intent) -> Meaning:
         currency=intent.currency,
         amount=intent.amount,
         provider_ref=intent.provider_ref,
-        claim=Claim(said.id, said.client, intent.reference),
+        claim=Claim(said.id, said.client, intent.reference, intent.phone),
     )

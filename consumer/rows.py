@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from consumer.settlement import Letter, Parking, Refetching
+    from consumer.settlement import Letter, Message, Parking, Refetching
+    from schemas.facts import Receipt
 
 REDRIVE_COUNT_MAX = 2**31 - 1
 PAYMENT_REF_LENGTH_MAX = 255
@@ -48,6 +49,7 @@ def payment_columns(payments: Iterable[Payment]) -> list[list[Any]]:
                 payment.provider_ref,
                 payment.client,
                 payment.reference,
+                payment.phone,
                 payment.merged_into,
                 shown.status,
                 shown.refund_status,
@@ -64,7 +66,7 @@ def payment_columns(payments: Iterable[Payment]) -> list[list[Any]]:
                 payment.head_xid,
             )
         )
-    return columns(rows, 20)
+    return columns(rows, 21)
 
 
 def payment_of(row: asyncpg.Record) -> Payment:
@@ -77,6 +79,7 @@ def payment_of(row: asyncpg.Record) -> Payment:
         provider_ref=row["provider_ref"],
         client=row["client"],
         reference=row["reference"],
+        phone=row["phone"],
         merged_into=row["merged_into"],
         currency=row["currency"],
         version=row["version"],
@@ -96,6 +99,20 @@ def refetch_columns(refetches: Iterable[Refetching]) -> list[list[Any]]:
     """Return the payments to ask about, each once, as the columns of queue_refetches.sql."""
     wanted = {(one.provider, one.account, one.ref): one.reason for one in refetches}
     return columns([(*place, reason) for place, reason in sorted(wanted.items())], 4)
+
+
+def message_columns(messages: Iterable[Message]) -> list[list[Any]]:
+    """Return messages as the columns of queue_messages.sql."""
+    return columns([(one.payment_id, one.phone, one.template.value) for one in messages], 3)
+
+
+def receipt_columns(receipts: Iterable[Receipt]) -> list[list[Any]]:
+    """Return receipts as the columns of note_receipts.sql; of several for one message the last word."""
+    said: dict[str, str] = {}
+    for one in receipts:
+        if said.get(one.message_id, "sent") == "sent":
+            said[one.message_id] = one.status
+    return columns(sorted(said.items()), 2)
 
 
 def record_of(row: asyncpg.Record) -> Record:

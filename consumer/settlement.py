@@ -21,12 +21,15 @@ from consumer.verdict import Dead, Settled, Waits, judge
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import RefKind
 from schemas.payment import Outcome, Payment, Projection
+from schemas.sms import templates_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from uuid import UUID
 
+    from schemas.facts import Receipt
     from schemas.record import Record
+    from schemas.sms import Template
 
 ClaimKey = tuple[str, str]
 """(source, event id)."""
@@ -113,6 +116,16 @@ class Refetching:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that a payment's customer is owed."""
+
+    payment_id: UUID
+    client: str | None
+    phone: str
+    template: Template
+
+
 @dataclass(slots=True)
 class Plan:
     """What one transaction writes. `still` are parked events that wait for something else now."""
@@ -127,6 +140,8 @@ class Plan:
     still: list[tuple[int, Waits]] = field(default_factory=list)
     bodies: list[tuple[str, bytes, str]] = field(default_factory=list)
     refetches: list[Refetching] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     duplicates: int = 0
 
@@ -294,7 +309,11 @@ class Settlement:
         payment = target.payment if target else None
         before = payment.projection.status if payment and payment.version else None
         if target is not None:
+            known = replace(target.payment)
             self._move(event, target, verdict)
+            self._tell_customer(known, target.payment)
+        if event.meaning.receipt is not None:
+            self._plan.receipts.append(event.meaning.receipt)
         row = LedgerRow(
             payment_id=payment.id if payment else None,
             source=event.source,
@@ -319,6 +338,17 @@ class Settlement:
         self._plan.rows.append(row)
         self._known.claims[event.source, event.event_id] = row.facts
 
+    def _tell_customer(self, before: Payment, now: Payment) -> None:
+        """Owe the customer what the transition is told with; a phone that comes late gets where the payment stands."""
+        if now.phone is None:
+            return
+        if before.phone is None or not before.version:
+            templates = templates_for(None, now.projection.status, to_refund=now.projection.refund_status)
+        else:
+            old, new = before.projection, now.projection
+            templates = templates_for(old.status, new.status, old.refund_status, new.refund_status)
+        self._plan.messages += [Message(now.id, now.client, now.phone, template) for template in templates]
+
     def _move(self, event: Event, target: Target, verdict: Settled) -> None:
         payment, meaning = target.payment, event.meaning
         if payment.id not in self._known.payments:
@@ -333,6 +363,7 @@ class Settlement:
         payment.provider_ref = counts_more(payment, meaning.provider_ref)
         if meaning.claim is not None and payment.client is None:
             payment.client, payment.reference = meaning.claim.client, meaning.claim.reference
+            payment.phone = meaning.claim.phone
         for key in target.names:
             self._known.names[key] = self._plan.bindings[key] = payment.id
 

@@ -29,6 +29,9 @@ comment on table body_claims is
 alter table payments add column over_captured boolean generated always as (amount > 0 and captured > amount) stored;
 comment on column payments.over_captured is 'more was taken than was asked for: some providers allow it';
 
+alter table payments add column phone text check (phone ~ '^\+[1-9][0-9]{6,14}$');
+comment on column payments.phone is 'the customer''s number (E.164) as the intent gave it';
+
 create view captures as
 select p.id as payment_id, substr(f.key, 9) as capture_id, f.value ->> 0 as state, (f.value ->> 1)::bigint as amount
 from payments p cross join lateral jsonb_each(p.facts) f
@@ -52,5 +55,5 @@ comment on view disputes is 'The disputes of every payment, with the money that 
 -- migrate:down
 
 drop view disputes, refunds, captures;
-alter table payments drop column over_captured;
+alter table payments drop column over_captured, drop column phone;
 drop table body_claims, refetches;

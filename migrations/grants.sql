@@ -1,14 +1,24 @@
 -- What the application's own role may do; the ledger can be read and appended to, nothing else.
+-- A table that an older schema does not have yet (after `migrate down`) is left out.
 do $$
 declare
     app text := current_setting('ratchet.app_role');
+    granted record;
 begin
     execute format('grant usage on schema public to %I', app);
     execute format('revoke all on all tables in schema public from %I', app);
-    execute format('grant select, insert, update, delete on payments, payment_refs, parked_events, parked_refs, spool,
-        leases, consumer_marks, sms_transactions, refetches, body_claims to %I', app);
-    execute format('grant select, insert on payment_logs to %I', app);
-    execute format('grant select, insert, update on dead_letters, relay_cursors to %I', app);
-    execute format('grant select on schema_migrations, captures, refunds, disputes to %I', app);
+    for granted in
+        select rights, name
+        from (values
+            ('select, insert, update, delete', '{payments, payment_refs, parked_events, parked_refs, spool, leases,
+                consumer_marks, sms_transactions, refetches, body_claims, intent_claims}'::text[]),
+            ('select, insert', '{payment_logs}'),
+            ('select, insert, update', '{dead_letters, relay_cursors}'),
+            ('select', '{schema_migrations, captures, refunds, disputes}')
+        ) as known (rights, names) cross join unnest(names) as name
+        where to_regclass(name) is not null
+    loop
+        execute format('grant %s on %I to %I', granted.rights, granted.name, app);
+    end loop;
 end
 $$;

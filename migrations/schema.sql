@@ -39,6 +39,7 @@ CREATE TABLE public.payments (
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
     over_captured boolean GENERATED ALWAYS AS (((amount > 0) AND (captured > amount))) STORED,
+    phone text,
     CONSTRAINT payments_account_check CHECK ((length(account) <= 64)),
     CONSTRAINT payments_amount_check CHECK ((amount >= 0)),
     CONSTRAINT payments_authorized_check CHECK ((authorized >= 0)),
@@ -53,6 +54,7 @@ CREATE TABLE public.payments (
     CONSTRAINT payments_facts_check CHECK ((jsonb_typeof(facts) = 'object'::text)),
     CONSTRAINT payments_head_hash_check CHECK ((length(head_hash) = ANY (ARRAY[0, 32]))),
     CONSTRAINT payments_head_xid_check CHECK ((head_xid >= 0)),
+    CONSTRAINT payments_phone_check CHECK ((phone ~ '^\+[1-9][0-9]{6,14}$'::text)),
     CONSTRAINT payments_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
     CONSTRAINT payments_provider_ref_check CHECK (((length(provider_ref) >= 1) AND (length(provider_ref) <= 255))),
     CONSTRAINT payments_reference_check CHECK (((length(reference) >= 1) AND (length(reference) <= 255))),
@@ -73,6 +75,8 @@ COMMENT ON COLUMN public.payments.head_hash IS 'hash of the payment''s newest le
 COMMENT ON COLUMN public.payments.head_xid IS 'relay_xid of the payment''s newest ledger row';
 
 COMMENT ON COLUMN public.payments.over_captured IS 'more was taken than was asked for: some providers allow it';
+
+COMMENT ON COLUMN public.payments.phone IS 'the customer''s number (E.164) as the intent gave it';
 
 CREATE VIEW public.captures AS
  SELECT p.id AS payment_id,
@@ -164,6 +168,48 @@ CREATE VIEW public.disputes AS
   WHERE ((p.merged_into IS NULL) AND (f.key ~~ 'dispute:%'::text));
 
 COMMENT ON VIEW public.disputes IS 'The disputes of every payment, with the money that each took or gave back.';
+
+CREATE TABLE public.intent_claims (
+    client text NOT NULL,
+    idempotency_key uuid NOT NULL,
+    fingerprint bytea NOT NULL,
+    command text NOT NULL,
+    payment_id uuid NOT NULL,
+    event_id text NOT NULL,
+    record_key text NOT NULL,
+    provider text,
+    account text,
+    reference text,
+    provider_ref text,
+    currency text,
+    amount bigint,
+    seen bigint,
+    answer bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT intent_claims_account_check CHECK ((length(account) <= 64)),
+    CONSTRAINT intent_claims_amount_check CHECK ((amount > 0)),
+    CONSTRAINT intent_claims_client_check CHECK (((length(client) >= 1) AND (length(client) <= 64))),
+    CONSTRAINT intent_claims_command_check CHECK ((command = ANY (ARRAY['create'::text, 'capture'::text, 'cancel'::text, 'refund'::text]))),
+    CONSTRAINT intent_claims_create_is_whole CHECK ((((command = 'create'::text) = ((provider IS NOT NULL) AND (account IS NOT NULL))) AND ((command <> 'create'::text) OR ((currency IS NOT NULL) AND (amount IS NOT NULL))))),
+    CONSTRAINT intent_claims_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT intent_claims_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
+    CONSTRAINT intent_claims_fingerprint_check CHECK ((length(fingerprint) = 32)),
+    CONSTRAINT intent_claims_lasts_a_day CHECK ((expires_at >= (created_at + '23:59:00'::interval))),
+    CONSTRAINT intent_claims_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
+    CONSTRAINT intent_claims_provider_ref_check CHECK (((length(provider_ref) >= 1) AND (length(provider_ref) <= 255))),
+    CONSTRAINT intent_claims_record_key_check CHECK (((length(record_key) >= 1) AND (length(record_key) <= 255))),
+    CONSTRAINT intent_claims_reference_check CHECK (((length(reference) >= 1) AND (length(reference) <= 255))),
+    CONSTRAINT intent_claims_seen_check CHECK ((seen >= 0))
+);
+
+COMMENT ON TABLE public.intent_claims IS 'What clients asked for, by Idempotency-Key, with the answer they got: written with the event in the spool, or not at all.';
+
+COMMENT ON COLUMN public.intent_claims.fingerprint IS 'SHA-256 of command, payment and body: the same key for another request is refused';
+
+COMMENT ON COLUMN public.intent_claims.record_key IS 'the Kafka key of all records of the payment that the API publishes';
+
+COMMENT ON COLUMN public.intent_claims.seen IS 'of a capture or refund: what the payment''s facts showed of its kind when it was asked for, in minor units';
 
 CREATE TABLE public.leases (
     name text NOT NULL,
@@ -426,6 +472,9 @@ ALTER TABLE ONLY public.dead_letters
 ALTER TABLE ONLY public.dead_letters
     ADD CONSTRAINT dead_letters_place UNIQUE (topic, partition, "offset", digest);
 
+ALTER TABLE ONLY public.intent_claims
+    ADD CONSTRAINT intent_claims_pkey PRIMARY KEY (client, idempotency_key);
+
 ALTER TABLE ONLY public.leases
     ADD CONSTRAINT leases_pkey PRIMARY KEY (name);
 
@@ -476,6 +525,16 @@ CREATE INDEX dead_letters_payment ON public.dead_letters USING btree (payment_re
 
 CREATE INDEX dead_letters_relay ON public.dead_letters USING btree (relay_xid, id);
 
+CREATE INDEX intent_claims_asked ON public.intent_claims USING btree (payment_id, created_at) WHERE (command <> 'create'::text);
+
+CREATE INDEX intent_claims_expiry ON public.intent_claims USING btree (expires_at);
+
+CREATE UNIQUE INDEX intent_claims_payment ON public.intent_claims USING btree (payment_id) WHERE (command = 'create'::text);
+
+CREATE UNIQUE INDEX intent_claims_provider_ref ON public.intent_claims USING btree (client, provider, account, provider_ref) WHERE ((command = 'create'::text) AND (provider_ref IS NOT NULL));
+
+CREATE UNIQUE INDEX intent_claims_reference ON public.intent_claims USING btree (client, reference) WHERE ((command = 'create'::text) AND (reference IS NOT NULL));
+
 CREATE INDEX parked_events_deadline ON public.parked_events USING btree (deadline);
 
 CREATE INDEX parked_refs_parked ON public.parked_refs USING btree (parked_id);
@@ -487,6 +546,8 @@ CREATE INDEX payment_refs_payment ON public.payment_refs USING btree (payment_id
 CREATE INDEX payment_refs_ref ON public.payment_refs USING btree (ref);
 
 CREATE UNIQUE INDEX payments_client_reference ON public.payments USING btree (client, reference) WHERE ((client IS NOT NULL) AND (reference IS NOT NULL) AND (merged_into IS NULL));
+
+CREATE INDEX payments_merged_into ON public.payments USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 
 CREATE INDEX refetches_due ON public.refetches USING btree (next_attempt_at) WHERE (status = 'queued'::text);
 

@@ -27,10 +27,14 @@ from typing import Final
 from providers.core.body_mac import need_signatures
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.forms import Fields, read_form, values_of
+from providers.core.meaning import undecodable
 from providers.core.proof import hmac_base64, live_secrets, need_match, same, to_bytes
 from providers.core.silent import silent_form
 from schemas.errors import SignatureRejected
+from schemas.facts import Meaning, Receipt
 
+_TOLD: Final = frozenset({"sent", "delivered", "undelivered", "failed"})
+"""The statuses that we keep; the others are steps on the way to `sent`."""
 _ALGORITHMS: Final = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _AUTHORITY: Final = re.compile(r"(https?)://([^/?#:@\[\]]+)(?::[0-9]+)?(?=[/?#]|\Z)")
@@ -89,4 +93,16 @@ def _plain(fields: Fields, signed: bytes, name: bytes) -> str | None:
     return value.decode("ascii")
 
 
-PROVIDER: Final = Provider("twilio", verify, silent_form)
+def interpret(kind: str, body: bytes) -> Meaning:
+    """Read a status callback; statuses on the way to `sent` say nothing that we keep."""
+    meaning = silent_form(kind, body)
+    try:
+        sids = values_of(read_form(body), b"MessageSid")
+    except SignatureRejected as error:
+        raise undecodable(error.detail) from None
+    if kind not in _TOLD or len(sids) != 1:
+        return meaning
+    return Meaning(receipt=Receipt(sids[0].decode("latin-1"), kind))
+
+
+PROVIDER: Final = Provider("twilio", verify, interpret)

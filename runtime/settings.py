@@ -37,6 +37,16 @@ Item = TypeVar("Item")
 JsonTuple = Annotated[tuple[Item, ...], BeforeValidator(_decode_json)]
 
 
+def _as_list(value: object) -> object:
+    """Take one key for a list of one."""
+    return (value,) if isinstance(value, str | SecretStr) else value
+
+
+ClientName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+ApiKeys = Annotated[tuple[SecretStr, ...], BeforeValidator(_as_list), Field(min_length=1)]
+"""The keys of one client of the intents API: one, or a list while an old one is being replaced."""
+
+
 class Group(BaseModel):
     """Base of all groups: frozen, and an unknown name is an error."""
 
@@ -129,6 +139,27 @@ class IngressSettings(Group):
     ready_interval_seconds: Seconds = 2.0
     trusted_proxies: JsonTuple[IPvAnyNetwork] = ()
     certificates: CertificateSettings = CertificateSettings()
+
+
+class IntentsSettings(Group):
+    """The payment-intents API.
+
+    The answer to an Idempotency-Key is kept for `kept_seconds`, at least a day, and then deleted by `clean_rows_max` at
+    a time. A twin waits `twin_wait_seconds` for the first one's end before it is told to come again. A capture, cancel
+    or refund that was asked for counts against the next one until the payment shows it, or for `asked_seconds`.
+    """
+
+    in_flight_max: Count = 256
+    in_flight_wait_seconds: Seconds = 2.0
+    connections_max: Count = 8
+    timeout_seconds: Seconds = 4.0
+    twin_wait_seconds: Seconds = 1.0
+    kept_seconds: Annotated[float, Field(ge=24 * 3600)] = 48 * 3600.0
+    asked_seconds: Seconds = 24 * 3600.0
+    clean_rows_max: Count = 500
+    clean_interval_seconds: Seconds = 60.0
+    timeline_rows_max: Count = 500
+    defects_max: Count = 20
 
 
 class ConsumerSettings(Group):
@@ -392,6 +423,7 @@ class Settings(BaseSettings):
     postgres: PostgresSettings = PostgresSettings()
     redis: RedisSettings = RedisSettings()
     ingress: IngressSettings = IngressSettings()
+    intents: IntentsSettings = IntentsSettings()
     consumer: ConsumerSettings = ConsumerSettings()
     parking: ParkingSettings = ParkingSettings()
     relay: RelaySettings = RelaySettings()
@@ -406,6 +438,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     stack: StackSettings = StackSettings()
     providers: Mapping[str, ProviderSettings] = Field(default_factory=dict)
+    api_keys: Mapping[ClientName, ApiKeys] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(

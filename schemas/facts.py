@@ -130,12 +130,21 @@ class Ref:
 class Claim:
     """A client's intent: it owns the payment, under the id that was promised to it.
 
-    `reference` is the client's own and unique for the client, or None.
+    `reference` is the client's own and unique for the client, or None. `phone` is the customer's number (E.164).
     """
 
     payment_id: UUID
     client: str
     reference: str | None = None
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a message to a customer, as the SMS provider tells it. `status` is the provider's word."""
+
+    message_id: str
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +155,8 @@ class Meaning:
     adds; none means that it has nothing to say (`noop`). `opens` tells whether the event may create a payment that is
     not known yet; where it may not, the event waits. `provider_ref` is the provider's payment id or None. `amount` is
     the event's headline figure for the ledger. `currency` is upper-case ISO 4217 or None.
-    `occurred_at` (unix seconds) is shown, and never orders anything. `claim` is set by intents alone.
+    `occurred_at` (unix seconds) is shown, and never orders anything. `claim` is set by intents alone,
+    `receipt` by providers of messages.
     """
 
     refs: tuple[Ref, ...] = ()
@@ -157,3 +167,4 @@ class Meaning:
     provider_ref: str | None = None
     occurred_at: float | None = None
     claim: Claim | None = None
+    receipt: Receipt | None = None

@@ -5,17 +5,56 @@ The ingress queues them for the relay; upstream services may publish them direct
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID  # noqa: TC003 - pydantic needs it at run time
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from schemas import metadata
+from schemas.currencies import DECIMALS
 from schemas.facts import AMOUNT_MAX, REF_LENGTH_MAX
 
+REASON_LENGTH_MAX: Final = 255
+ACCOUNT_LENGTH_MAX: Final = 64
+_UNREADABLE: Final = r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
+"""Controls, and characters that show nothing or turn the text around them: two names that look alike must be one."""
+_READABLE: Final = f"^[^{_UNREADABLE}]*$"
+_READABLE_TEXT: Final = re.compile(f"[^{_UNREADABLE}\ud800-\udfff]*\\Z")
+
+
+def _storable(text: str) -> str:
+    if not _READABLE_TEXT.match(text):
+        raise ValueError("holds characters that can't be stored")
+    return text
+
+
+def _account(name: str) -> str:
+    """Account names have no case, here as in a webhook's path."""
+    return _storable(name).lower()
+
+
+def _currency(code: str) -> str:
+    if code not in DECIMALS:
+        raise ValueError("is no currency of ISO 4217 that has minor units")
+    return code
+
+
+def _text(length_min: int, length_max: int) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "minLength": length_min, "maxLength": length_max, "pattern": _READABLE})
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
-Reference = Annotated[str, Field(min_length=1, max_length=REF_LENGTH_MAX)]
+Reference = Annotated[
+    str, Field(min_length=1, max_length=REF_LENGTH_MAX), AfterValidator(_storable), _text(1, REF_LENGTH_MAX)
+]
+Account = Annotated[str, Field(max_length=ACCOUNT_LENGTH_MAX), AfterValidator(_account), _text(0, ACCOUNT_LENGTH_MAX)]
 Amount = Annotated[int, Field(gt=0, le=AMOUNT_MAX, strict=True)]
+Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema({"type": "string", "enum": sorted(DECIMALS)})]
+Reason = Annotated[str, Field(max_length=REASON_LENGTH_MAX), AfterValidator(_storable), _text(0, REASON_LENGTH_MAX)]
+Phone = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]
+Metadata = Annotated[dict[str, Any], AfterValidator(metadata.checked), WithJsonSchema(metadata.json_schema())]
 
 
 class Command(StrEnum):
@@ -27,27 +66,55 @@ class Command(StrEnum):
     REFUND = "refund"
 
 
-class Intent(BaseModel):
-    """A payment that a client wants: the body of `create`. `amount` is minor units of `currency`."""
+class Order(BaseModel):
+    """Base of the bodies of all commands."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class Intent(Order):
+    """A payment that a client wants: the body of `create`. `amount` is minor units of `currency`."""
+
     amount: Amount
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    currency: Currency
     provider: Name
-    account: Annotated[str, Field(max_length=64)] = ""
+    account: Account = ""
     reference: Reference | None = None
     provider_ref: Reference | None = None
     capture: Literal["automatic", "manual"] = "manual"
-    phone: Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")] | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    phone: Phone | None = None
 
-    @field_validator("reference", "provider_ref", "account")
-    @classmethod
-    def _storable(cls, value: str | None) -> str | None:
-        if value is not None and ("\x00" in value or not value.isprintable()):
-            raise ValueError("holds characters that can't be stored")
-        return value
+
+class Capture(Order):
+    """Take authorized money: the body of `capture`. No `amount`: all that is left."""
+
+    amount: Amount | None = None
+    currency: Currency | None = None
+
+
+class Cancel(Order):
+    """Give an authorization up: the body of `cancel`."""
+
+    reason: Reason | None = None
+
+
+class Refund(Order):
+    """Give captured money back: the body of `refund`. No `amount`: all that is left."""
+
+    amount: Amount | None = None
+    currency: Currency | None = None
+    reason: Reason | None = None
+
+
+ORDERS: Final[dict[Command, type[Order]]] = {
+    Command.CREATE: Intent,
+    Command.CAPTURE: Capture,
+    Command.CANCEL: Cancel,
+    Command.REFUND: Refund,
+}
+"""Which body belongs to which command."""
 
 
 class IntentRecord(BaseModel):

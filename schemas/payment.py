@@ -84,6 +84,7 @@ class Payment:
     provider_ref: str | None = None
     client: str | None = None
     reference: str | None = None
+    phone: str | None = None
     merged_into: UUID | None = None
     currency: str | None = None
     version: int = 0

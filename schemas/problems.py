@@ -67,8 +67,13 @@ IDEMPOTENCY_MISMATCH: Final = Problem("idempotency-mismatch", "The Idempotency-K
 """Same key, other body or path."""
 INVALID_BODY: Final = Problem("invalid-body", "The body is not a valid command", 422)
 """`errors` lists what is wrong, by JSON pointer."""
+UNSUPPORTED_MEDIA_TYPE: Final = Problem("unsupported-media-type", "The body is not application/json", 415)
 UNKNOWN_INTENT: Final = Problem("unknown-intent", "There is no such payment intent", 404)
 """Or it belongs to another client: both look the same."""
+STATE_FORBIDS: Final = Problem("state-forbids", "The payment's state forbids the command", 409)
+"""`state` names the status that the payment has; `detail` says what else was asked for already."""
+REFERENCE_TAKEN: Final = Problem("reference-taken", "Another payment has this reference", 409)
+"""One of the client's own payments has the same `reference` or `provider_ref`; `payment_id` names it."""
 QUOTA_EXCEEDED: Final = Problem("quota-exceeded", "The rate limit is used up", 429, IANA_PREFIX)
 """Sent with `Retry-After`, `RateLimit` and `RateLimit-Policy`."""
 
@@ -91,7 +96,10 @@ CATALOGUE: Final = (
     IDEMPOTENCY_IN_PROGRESS,
     IDEMPOTENCY_MISMATCH,
     INVALID_BODY,
+    UNSUPPORTED_MEDIA_TYPE,
     UNKNOWN_INTENT,
+    STATE_FORBIDS,
+    REFERENCE_TAKEN,
     QUOTA_EXCEEDED,
 )
 

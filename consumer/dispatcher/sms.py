@@ -117,7 +117,7 @@ class SmsDesk:
         claim = row["id"], row["attempts"]
         match outcome:
             case Taken():
-                await self._rows.fetch_one(lease, "settle_sms", *claim, outcome.status, outcome.sid)
+                await self._rows.settle_sent(lease, outcome.sid, *claim, outcome.status)
             case Unknown() if row["attempts"] < self._limits.attempts_max:
                 pause = pause_seconds(
                     row["attempts"], self._limits.backoff_initial_seconds, self._limits.backoff_max_seconds

@@ -1,7 +1,8 @@
 -- Which parked events wait on these names, or on any name of these payments. Costs nothing while nothing is parked.
 select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values,
     p.event_id, p.reason,
-    exists (select from payment_logs l where l.source = p.source and l.event_id = p.event_id) as settled
+    coalesce(
+        (select true from payment_logs l where l.source = p.source and l.event_id = p.event_id limit 1), false) as settled
 from parked_events p
 where (select exists (select from parked_refs))
   and p.id > $7

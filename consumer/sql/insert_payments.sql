@@ -1,8 +1,8 @@
 insert into payments (
-    id, provider, account, provider_ref, client, reference, merged_into, status, refund_status, dispute_status, currency,
-    amount, authorized, captured, refunded, disputed, version, facts, head_hash, head_xid, created_at, updated_at)
-select n.*, $21::timestamptz, $21::timestamptz
+    id, provider, account, provider_ref, client, reference, phone, merged_into, status, refund_status, dispute_status,
+    currency, amount, authorized, captured, refunded, disputed, version, facts, head_hash, head_xid, created_at, updated_at)
+select n.*, $22::timestamptz, $22::timestamptz
 from unnest(
-    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::text[],
-    $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[],
-    $18::jsonb[], $19::bytea[], $20::bigint[]) as n
+    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::text[],
+    $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[],
+    $18::bigint[], $19::jsonb[], $20::bytea[], $21::bigint[]) as n

@@ -1,5 +1,5 @@
 -- Lock payments in id order, after the names.
-select id, provider, account, provider_ref, client, reference, merged_into, currency, version, facts, head_hash, head_xid
+select id, provider, account, provider_ref, client, reference, phone, merged_into, currency, version, facts, head_hash, head_xid
 from payments
 where id = any($1::uuid[])
 order by id

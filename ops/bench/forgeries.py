@@ -44,6 +44,7 @@ LOOK_EVERY: Final = 200
 """Attempts between two looks at the clock."""
 SHOWN_MAX: Final = 20
 """Failures that are shown whole."""
+FAILURE_LENGTH_MAX: Final = 4_000
 VECTORS: Final = Path(__file__).parents[2] / "tests" / "contract" / "vectors"
 
 
@@ -111,15 +112,15 @@ def judge(forged: Sample, genuine: Sequence[Sample], tally: Tally) -> None:
             tally.unchanged += 1
         else:
             tally.forgeries += 1
-            _fail(tally, forged, f"accepted: {found[:1]}", accepted=True)
+            _fail(tally, forged, f"accepted as {[one.event_id for one in found]}", accepted=True)
 
 
 def _fail(tally: Tally, forged: Sample, what: str, *, accepted: bool) -> None:
     tally.accepted += accepted
     tally.other_exceptions += not accepted
     if len(tally.failures) < SHOWN_MAX:
-        shown = {"headers": forged.headers, "body": forged.body[:2000], "url": forged.url}
-        tally.failures.append(f"{forged.provider}: {what}: {shown}")
+        shown = {"url": forged.url, "headers": forged.headers, "body": forged.body}
+        tally.failures.append(f"{forged.provider}: {what}: {shown}"[:FAILURE_LENGTH_MAX])
 
 
 def _tasks(family: str, options: argparse.Namespace) -> list[Task]:

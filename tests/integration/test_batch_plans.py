@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,6 +36,8 @@ FILL = (
         "offset", recorded_at, relay_xid, hash)
     select lpad(to_hex(n), 32, '0')::uuid, 'p', 'event-' || n, 'k', 'applied', 1, '[]', 't', 0, n, now(), 1,
         sha256(n::text::bytea) from generate_series(1, %d) n""",
+    """insert into body_claims (source, digest, event_id)
+    select 'p', sha256(n::text::bytea), 'event-' || n from generate_series(1, %d) n""",
     """insert into parked_events (source, event_id, event_type, reason, detail, facts, topic, partition, "offset",
         timestamp_ms, header_names, header_values, parked_at, deadline)
     select 'p', 'parked-' || n, 'k', 'orphan', '', '[]', 't', 0, n, 0, '{}', '{}', now(), now()
@@ -69,6 +72,7 @@ def payment_columns() -> list[list[Any]]:
         None,
         None,
         None,
+        None,
         "created",
         "none",
         "none",
@@ -92,6 +96,7 @@ STATEMENTS = {
     "lock_payments": lambda: [ids()],
     "find_parked": lambda: [*refs(), ids(), 1000, 0],
     "update_payments": lambda: [*payment_columns(), dt.datetime.now(dt.UTC)],
+    "find_bodies": lambda: [["p"] * BATCH, [hashlib.sha256(b"%d" % number).digest() for number in range(BATCH)]],
     "bind_refs": lambda: [*refs(), ids()],
     "move_refs": lambda: [ids(), ids()[::-1]],
     "delete_parked": lambda: [list(range(1, BATCH))],

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from consumer.ledger import LedgerRow
     from consumer.resolve import RefKey
-    from consumer.settlement import Letter, Parking, Plan, Refetching
+    from consumer.settlement import Letter, Message, Parking, Plan, Refetching
     from schemas.dead_letter import Reason
+    from schemas.facts import Receipt
     from schemas.record import Record
 
 SHOWN = tuple(
@@ -34,8 +35,8 @@ SHOWN = tuple(
     "disputed".split()
 )
 COLUMNS = tuple(
-    "id provider account provider_ref client reference merged_into status refund_status dispute_status currency amount "  # noqa: SIM905
-    "authorized captured refunded disputed version facts head_hash head_xid".split()
+    "id provider account provider_ref client reference phone merged_into status refund_status dispute_status currency "  # noqa: SIM905
+    "amount authorized captured refunded disputed version facts head_hash head_xid".split()
 )
 NOW = 1_790_000_000.0
 
@@ -57,6 +58,8 @@ class PaperBooks:
     reasons: dict[int, Reason] = field(default_factory=dict)
     bodies: dict[tuple[str, bytes], str] = field(default_factory=dict)
     refetches: list[Refetching] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     duplicates: int = 0
     batches: int = 0
@@ -112,6 +115,8 @@ class PaperBooks:
         self.reasons |= {parked_id: waits.reason for parked_id, waits in plan.still}
         self.bodies |= {(source, digest): event_id for source, digest, event_id in plan.bodies}
         self.refetches += plan.refetches
+        self.messages += plan.messages
+        self.receipts += plan.receipts
         self.letters += plan.letters
         self.ledger += plan.rows
         self.duplicates += plan.duplicates

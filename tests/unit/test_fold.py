@@ -205,7 +205,7 @@ def test_invariants_of_money() -> None:
 
 
 @pytest.mark.parametrize(
-    ("terms", "captured"), [("intent", 1000), ("provider", 0)], ids=["as the client asked", "never as a provider echoes"]
+    ("terms", "captured"), [("intent", 1000), ("provider", 0)], ids=["as asked", "never as echoed"]
 )
 def test_a_capture_without_an_amount_takes_what_was_asked_for(terms: str, captured: int) -> None:
     facts = [Fact(FactKind.TERMS, "amount", terms, 1000), Fact(FactKind.CAPTURE, "c", "succeeded")]

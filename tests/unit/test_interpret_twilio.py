@@ -1,4 +1,4 @@
-"""Twilio's receipts name no payment; a broken delivery is still a dead letter."""
+"""Twilio's receipts name no payment but a message; a broken delivery is still a dead letter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ pytestmark = pytest.mark.unit
 
 @pytest.mark.parametrize("case", ["event_sent", "event_delivered", "event_undelivered", "event_failed"])
 def test_real_bodies(case: str) -> None:
-    assert meaning("twilio", case) == Meaning()
+    said = meaning("twilio", case)
+    assert said == Meaning(receipt=said.receipt)
+    assert said.receipt is not None
+    assert said.receipt.status == case.removeprefix("event_")
 
 
 @pytest.mark.parametrize(("kind", "body"), [("sent", b""), ("sent", b" \r\n"), ("", b"MessageSid=SM1")])

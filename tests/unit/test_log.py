@@ -57,6 +57,7 @@ def lines() -> Iterator[Any]:
         ("Authorization: Bearer abcdef123456", f"Authorization: {log.MASK}"),
         ("postgresql://ratchet:pa55word@host/db", f"postgresql://{log.MASK}@host/db"),
         ("POST /webhooks/mpesa/hunter22 404", f"POST /webhooks/mpesa/{log.MASK} 404"),
+        ("POST /webhooks/MPesa/hunter22 404", f"POST /webhooks/MPesa/{log.MASK} 404"),
         ("plain text of no interest", "plain text of no interest"),
         ("short", "short"),
     ],

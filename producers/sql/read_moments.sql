@@ -1,0 +1,13 @@
+-- $1 payment id, $2 rows. The rows of the payments that were merged into it belong to its story.
+with recursive family as (
+    select id from payments where id = $1
+    union
+    select payments.id
+    from payments
+    inner join family on payments.merged_into = family.id
+)
+select source, event_id, event_type, outcome, from_status, to_status, amount, version, occurred_at, recorded_at
+from payment_logs
+where payment_id in (select id from family)
+order by relay_xid, id
+limit $2

@@ -1,0 +1,32 @@
+-- $1 payment id, $2 client: the payment, or the one that it turned out to be, and what its facts show of captures and
+-- refunds in any state.
+with recursive followed as (
+    select id, merged_into from payments where id = $1
+    union
+    select payments.id, payments.merged_into
+    from payments
+    inner join followed on payments.id = followed.merged_into
+)
+select
+    payments.id, provider, account, provider_ref, reference, status, refund_status, dispute_status, currency, amount,
+    authorized, captured, refunded, disputed, version, created_at, updated_at,
+    greatest(captured, (select sum(amount) from captures where payment_id = payments.id))::bigint as captures_seen,
+    greatest(
+        refunded,
+        (select sum(amount) from refunds where payment_id = payments.id),
+        (
+            select sum((fact.value ->> 1)::bigint)
+            from jsonb_each(payments.facts) as fact
+            where fact.key like 'refund\_total:%'
+        )
+    )::bigint as refunds_seen,
+    coalesce(
+        (select sum(amount) from refunds where payment_id = payments.id and state = 'pending'), 0
+    )::bigint as refunds_pending,
+    coalesce(
+        (select record_key from intent_claims where payment_id = payments.id and command = 'create'),
+        provider_ref, reference, payments.id::text
+    ) as record_key
+from payments
+inner join followed on followed.id = payments.id
+where payments.merged_into is null and payments.client = $2

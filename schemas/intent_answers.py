@@ -1,0 +1,109 @@
+"""What the intents API answers with. Amounts are minor units of `currency`."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003 - pydantic needs it at run time
+from typing import Annotated, Literal
+from uuid import UUID  # noqa: TC003 - pydantic needs it at run time
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.payment import DisputeStatus, Outcome, RefundStatus, Status  # noqa: TC001 - pydantic needs them at run time
+
+MinorUnits = Annotated[int, Field(ge=0)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Accepted(_Answer):
+    """A payment was claimed under `id`; its events are on their way."""
+
+    id: UUID
+    status: Status
+    command: Literal["create"]
+    provider: str
+    account: str
+    provider_ref: str | None
+    reference: str | None
+    currency: str
+    amount: MinorUnits
+    capture: Literal["automatic", "manual"]
+
+
+class Asked(_Answer):
+    """A command was taken. `status` is the payment's when it was; `amount` is what was asked for, None for cancel."""
+
+    id: UUID
+    status: Status
+    command: Literal["capture", "cancel", "refund"]
+    currency: str | None
+    amount: MinorUnits | None
+
+
+class PaymentAnswer(_Answer):
+    """A payment as it stands. `version` is 0 until the claim is in the books; `timeline` leads to its events."""
+
+    id: UUID
+    status: Status
+    refund_status: RefundStatus
+    dispute_status: DisputeStatus
+    provider: str
+    account: str
+    provider_ref: str | None
+    reference: str | None
+    currency: str | None
+    amount: MinorUnits
+    authorized: MinorUnits
+    captured: MinorUnits
+    refunded: MinorUnits
+    disputed: MinorUnits
+    version: Annotated[int, Field(ge=0)]
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    timeline: str
+
+
+class Moment(_Answer):
+    """One event of a payment, as the ledger has it."""
+
+    source: str
+    event_id: str
+    event_type: str
+    outcome: Outcome
+    from_status: Status | None
+    to_status: Status | None
+    amount: MinorUnits | None
+    version: int | None
+    occurred_at: dt.datetime | None
+    recorded_at: dt.datetime
+
+
+class Timeline(_Answer):
+    """A payment's events in the order of the books. `complete` is false where there are more than are shown."""
+
+    id: UUID
+    timeline: list[Moment]
+    complete: bool
+
+
+class Defect(_Answer):
+    """What is wrong with one place of a body; `pointer` is a JSON pointer as a URI fragment (RFC 6901, 6)."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemDetails(BaseModel):
+    """A problem (RFC 9457)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[Defect] | None = None
+    state: Status | None = None
+    payment_id: UUID | None = None

@@ -1,0 +1,133 @@
+"""No sequence of events breaks the books, legal or not: true, altered, of payments nobody knows, hints, all mixed.
+
+`PaperBooks.check` looks after every batch: captured <= authorized, refunded <= captured, versions 1..n, hashes in a
+chain, no event twice, and each row is what its ledger folds to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from discovery import LIVES, NAMES, events_of
+from events import placed, record
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from paper_books import PaperBooks
+
+from consumer.decode import Event, decode
+from schemas.record import TRUST_HEADER
+
+if TYPE_CHECKING:
+    from schemas.record import Record
+
+pytestmark = pytest.mark.unit
+
+_NUMBER: Final = re.compile(rb'(?<=[:>"])-?[0-9]+(?:\.[0-9]+)?(?=[,}<"])')
+_TEXT: Final = re.compile(rb'"([A-Za-z0-9_-]{2,40})"')
+AMOUNTS: Final = (b"0", b"1", b"-1", b"400", b"1000", b"1001", b"99999999999999", b"12.50", b"10000.01")
+
+
+@cache
+def told() -> tuple[Record, ...]:
+    """Return every event of every trace and of every genuine request."""
+    traced = [one for life in LIVES for one in life.records]
+    single = [
+        record(name, one.event_id or f"{name}:{place}", one.kind or "", one.body)
+        for name in NAMES
+        for place, one in enumerate(events_of(name))
+    ]
+    return (*traced, *single)
+
+
+@cache
+def told_by(source: str) -> tuple[Record, ...]:
+    return tuple(one for one in told() if one.header("ce_source") == source)
+
+
+def renamed(one: Record, event_id: str) -> Record:
+    """Return the record under another event id."""
+    headers = tuple((name, event_id.encode() if name == "ce_id" else value) for name, value in one.headers)
+    return replace(one, headers=headers)
+
+
+def altered(data: st.DataObject, one: Record) -> Record:
+    """Change a number of the body, put a word of it where another stands, or a word of another event's body."""
+    body = one.value or b""
+    pattern = data.draw(st.sampled_from([_NUMBER, _NUMBER, _TEXT]))
+    places = list(pattern.finditer(body))
+    if not places:
+        return one
+    place = data.draw(st.sampled_from(places))
+    if pattern is _NUMBER:
+        other = data.draw(st.sampled_from(AMOUNTS))
+    else:
+        source = data.draw(st.sampled_from(told_by(one.header("ce_source") or "")))
+        other = data.draw(st.sampled_from([*_TEXT.findall(source.value or b""), b"nobody", b"pay_1"]))
+        other = b'"' + other + b'"'
+    return replace(one, value=body[: place.start()] + other + body[place.end() :])
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> Record:
+    """Draw an event: as it was told, under another id, altered, or as a hint."""
+    data: Any = draw(st.data())
+    one: Record = draw(st.sampled_from(told()))
+    how = draw(st.sampled_from(["told", "told", "again", "altered", "altered", "altered twice", "hint", "twin"]))
+    for _ in range({"altered": 1, "altered twice": 2, "twin": 1}.get(how, 0)):
+        one = altered(data, one)
+    if how == "hint":
+        return replace(
+            one, headers=tuple((name, b"hint" if name == TRUST_HEADER else value) for name, value in one.headers)
+        )
+    return one if how in ("told", "twin") else renamed(one, f"{one.header('ce_id')}#{draw(st.integers(0, 3))}")
+
+
+def hold(books: PaperBooks, records: list[Record]) -> None:
+    """Assert that every record is one ledger row, one parked event, one letter or a duplicate."""
+    assert len(books.ledger) + len(books.parked) + len(books.letters) + books.duplicates == len(records)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(batches=st.lists(st.lists(anything(), min_size=1, max_size=8), min_size=1, max_size=5))
+def test_no_sequence_breaks_the_books(batches: list[list[Record]]) -> None:
+    books, taken = PaperBooks(), []
+    for batch in batches:
+        books.settle(placed(batch))
+        taken += batch
+        hold(books, taken)
+
+
+@pytest.mark.parametrize("life", LIVES, ids=str)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_no_alteration_of_a_life_breaks_its_payment(life: Any, data: st.DataObject) -> None:
+    """All of a life is about one payment, so what is altered meets what is true."""
+    extra = [
+        renamed(altered(data, data.draw(st.sampled_from(life.records))), f"altered {place}")
+        for place in range(data.draw(st.integers(1, 5)))
+    ]
+    order = data.draw(st.permutations([*life.records, *extra]))
+    books, taken = PaperBooks(), []
+    for one in order:
+        books.settle([one])
+        taken.append(one)
+    hold(books, taken)
+
+
+@pytest.mark.parametrize("life", LIVES, ids=str)
+def test_a_hint_moves_nothing(life: Any) -> None:
+    hints = [
+        replace(one, headers=tuple((name, b"hint" if name == TRUST_HEADER else value) for name, value in one.headers))
+        for one in life.records
+        if one.topic == "payments.webhooks"
+    ]
+    books = PaperBooks()
+    books.settle(hints)
+    assert not books.payments
+    assert all(isinstance(item, Event) and item.hint and not item.meaning.facts for item in map(decode, hints))
+    assert all(json.loads(row.facts) == [] for row in books.ledger)

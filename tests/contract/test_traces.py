@@ -1,0 +1,81 @@
+"""Every trace of every provider: whatever the order, the repetitions and the cuts, one row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from discovery import LIVES, NAMES, Life, lives, moves_payments
+from events import placed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from paper_books import PaperBooks, by_ref
+
+from consumer.decode import Event, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schemas.record import Record
+
+pytestmark = pytest.mark.unit
+
+
+def settled_in_cuts(data: st.DataObject, records: Sequence[Record]) -> PaperBooks:
+    """Settle the records in this order, cut into batches anyhow."""
+    books, rest = PaperBooks(), list(records)
+    while rest:
+        size = data.draw(st.integers(1, len(rest)), label="batch")
+        books.settle(placed(rest[:size]))
+        rest = rest[size:]
+    return books
+
+
+def said(books: PaperBooks, *expected: Life) -> None:
+    """Assert that all of the lives is settled, and nothing else."""
+    assert not books.letters
+    assert not books.parked
+    assert books.standing == sorted((life.row for life in expected), key=by_ref)
+    assert len(books.ledger) == sum(len(life.records) for life in expected)
+
+
+@pytest.mark.parametrize("provider", NAMES)
+def test_who_speaks_of_payments_has_a_trace(provider: str) -> None:
+    assert bool(lives(provider)) is moves_payments(provider)
+
+
+@pytest.mark.parametrize("life", LIVES, ids=str)
+def test_a_trace_is_understood_and_about_one_payment(life: Life) -> None:
+    events = [decode(one) for one in life.records]
+    assert all(isinstance(one, Event) and not one.hint for one in events)
+    assert len({(one.source, one.event_id) for one in events if isinstance(one, Event)}) == len(events)
+
+
+@pytest.mark.parametrize("life", LIVES, ids=str)
+def test_the_trace_and_its_reverse_come_to_the_row(life: Life) -> None:
+    for order in (life.records, life.records[::-1]):
+        for batches in ([[one] for one in order], [list(order)]):
+            books = PaperBooks()
+            for batch in batches:
+                books.settle(batch)
+            said(books, life)
+
+
+@pytest.mark.parametrize("life", LIVES, ids=str)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_any_order_repetition_and_cut_gives_one_row(life: Life, data: st.DataObject) -> None:
+    again = data.draw(st.lists(st.sampled_from(life.records), max_size=6), label="again")
+    books = settled_in_cuts(data, data.draw(st.permutations([*life.records, *again]), label="order"))
+    said(books, life)
+    assert books.duplicates == len(again)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_payments_of_several_providers_keep_apart(data: st.DataObject) -> None:
+    tellers = data.draw(st.lists(st.sampled_from([name for name in NAMES if lives(name)]), unique=True, max_size=4))
+    chosen = [data.draw(st.sampled_from(lives(name)), label=name) for name in tellers]
+    once = [one for life in chosen for one in life.records]
+    books = settled_in_cuts(data, data.draw(st.permutations(once), label="order"))
+    said(books, *chosen)

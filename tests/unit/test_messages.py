@@ -1,0 +1,77 @@
+"""Messages to customers: which are owed, and what receipts say of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from events import INTENT_ID, intent, record, stripe_intent, stripe_refund
+from paper_books import PaperBooks
+
+from consumer.rows import receipt_columns
+from providers import interpret
+from schemas.errors import UninterpretableError
+from schemas.facts import Meaning, Receipt
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+pytestmark = pytest.mark.unit
+
+PHONE = "+491701234567"
+
+
+def owed(books: PaperBooks) -> list[tuple[UUID, str, str]]:
+    return [(one.payment_id, one.phone, one.template.value) for one in books.messages]
+
+
+def test_a_transition_owes_its_message() -> None:
+    books = PaperBooks()
+    books.settle([intent(provider="stripe", provider_ref="pi_1", phone=PHONE)])
+    assert owed(books) == []
+    books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
+    books.settle([stripe_refund("refund.created", "succeeded", 400)])
+    assert owed(books) == [(INTENT_ID, PHONE, "captured"), (INTENT_ID, PHONE, "refunded")]
+
+
+def test_a_phone_that_comes_after_the_transition_still_gets_its_message() -> None:
+    books = PaperBooks()
+    books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
+    books.settle([intent(provider="stripe", provider_ref="pi_1", phone=PHONE)])
+    assert owed(books) == [(INTENT_ID, PHONE, "captured")]
+
+
+def test_without_a_phone_nothing_is_owed() -> None:
+    books = PaperBooks()
+    books.settle([intent(provider="stripe", provider_ref="pi_1")])
+    books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
+    assert owed(books) == []
+
+
+def test_a_receipt_is_a_row_of_no_payment_and_a_word_on_its_message() -> None:
+    books = PaperBooks()
+    body = b"MessageSid=SM1&MessageStatus=delivered&To=%2B4917"
+    books.settle([record("twilio", "SM1:delivered", "delivered", body)])
+    (row,) = books.ledger
+    assert (row.payment_id, row.outcome) == (None, "noop")
+    assert books.receipts == [Receipt("SM1", "delivered")]
+
+
+@pytest.mark.parametrize("kind", ["queued", "sending", "accepted"])
+def test_a_step_on_the_way_says_nothing(kind: str) -> None:
+    assert interpret("twilio", kind, b"MessageSid=SM1&MessageStatus=" + kind.encode()) == Meaning()
+
+
+def test_a_callback_that_names_two_messages_says_nothing() -> None:
+    assert interpret("twilio", "sent", b"MessageSid=SM1&MessageSid=SM2") == Meaning()
+
+
+def test_a_form_of_too_many_fields_is_undecodable() -> None:
+    with pytest.raises(UninterpretableError):
+        interpret("twilio", "sent", b"a=1&" * 1001)
+
+
+def test_sms_delivered_before_sent() -> None:
+    said = [Receipt("SM1", "delivered"), Receipt("SM1", "sent"), Receipt("SM2", "sent"), Receipt("SM2", "failed")]
+    assert receipt_columns(said) == [["SM1", "SM2"], ["delivered", "failed"]]
+    assert receipt_columns([]) == [[], []]
