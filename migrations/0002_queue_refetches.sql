@@ -26,6 +26,16 @@ create table body_claims (
 comment on table body_claims is
     'Bodies that were taken from senders whose event ids are unsigned: a replay under another id is no new event.';
 
+create table ledger_anchors (
+    payment_id uuid primary key references payments (id),
+    hash bytea not null check (length(hash) = 32),
+    version bigint not null check (version >= 0),
+    rows_removed bigint not null check (rows_removed > 0),
+    updated_at timestamptz not null default now()
+);
+comment on table ledger_anchors is
+    'Where a payment''s chain begins since retention removed its oldest rows: the hash and version of the last of them.';
+
 alter table payments add column over_captured boolean generated always as (amount > 0 and captured > amount) stored;
 comment on column payments.over_captured is 'more was taken than was asked for: some providers allow it';
 
@@ -56,4 +66,4 @@ comment on view disputes is 'The disputes of every payment, with the money that 
 
 drop view disputes, refunds, captures;
 alter table payments drop column over_captured, drop column phone;
-drop table body_claims, refetches;
+drop table ledger_anchors, body_claims, refetches;

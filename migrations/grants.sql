@@ -14,7 +14,7 @@ begin
                 consumer_marks, sms_transactions, refetches, body_claims, intent_claims}'::text[]),
             ('select, insert', '{payment_logs}'),
             ('select, insert, update', '{dead_letters, relay_cursors}'),
-            ('select', '{schema_migrations, captures, refunds, disputes}')
+            ('select', '{schema_migrations, ledger_anchors, captures, refunds, disputes}')
         ) as known (rights, names) cross join unnest(names) as name
         where to_regclass(name) is not null
     loop

@@ -223,6 +223,19 @@ CREATE TABLE public.leases (
 
 COMMENT ON TABLE public.leases IS 'Who may act where one must; a write names the fencing token it was given.';
 
+CREATE TABLE public.ledger_anchors (
+    payment_id uuid NOT NULL,
+    hash bytea NOT NULL,
+    version bigint NOT NULL,
+    rows_removed bigint NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT ledger_anchors_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT ledger_anchors_rows_removed_check CHECK ((rows_removed > 0)),
+    CONSTRAINT ledger_anchors_version_check CHECK ((version >= 0))
+);
+
+COMMENT ON TABLE public.ledger_anchors IS 'Where a payment''s chain begins since retention removed its oldest rows: the hash and version of the last of them.';
+
 CREATE TABLE public.parked_events (
     id bigint NOT NULL,
     source text NOT NULL,
@@ -478,6 +491,9 @@ ALTER TABLE ONLY public.intent_claims
 ALTER TABLE ONLY public.leases
     ADD CONSTRAINT leases_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.ledger_anchors
+    ADD CONSTRAINT ledger_anchors_pkey PRIMARY KEY (payment_id);
+
 ALTER TABLE ONLY public.parked_events
     ADD CONSTRAINT parked_events_claim UNIQUE (source, event_id);
 
@@ -556,6 +572,9 @@ CREATE UNIQUE INDEX refetches_open ON public.refetches USING btree (provider, ac
 CREATE INDEX sms_transactions_due ON public.sms_transactions USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['queued'::text, 'sending'::text]));
 
 CREATE INDEX sms_transactions_sid ON public.sms_transactions USING btree (provider_sid);
+
+ALTER TABLE ONLY public.ledger_anchors
+    ADD CONSTRAINT ledger_anchors_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
 
 ALTER TABLE ONLY public.parked_refs
     ADD CONSTRAINT parked_refs_parked_id_fkey FOREIGN KEY (parked_id) REFERENCES public.parked_events(id) ON DELETE CASCADE;

@@ -62,8 +62,11 @@ def expected_hash(row: Mapping[str, Any], before: bytes) -> bytes:
 
 
 def check_chain(head: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Broken]:
-    """Check one payment's rows, in order; the first broken row speaks for those after it."""
-    before, version = b"", 0
+    """Check one payment's rows, in order; the first broken row speaks for those after it.
+
+    Where retention removed its oldest rows, the chain begins at the anchor that it left.
+    """
+    before, version = head["anchor_hash"] or b"", head["anchor_version"] or 0
     for row in rows:
         if expected_hash(row, before) != row["hash"]:
             return [Broken(row["id"], head["id"], "its content, or a row before it, is not what was written")]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
@@ -12,7 +13,9 @@ from rich.table import Table
 from ops import endpoints
 from ops.audit import Audit, walk
 from ops.database import connected
-from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
+from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
+from ops.retention import DAYS_MIN, remove_old
+from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,3 +55,30 @@ def verify(*, as_json: AsJson = False) -> int:
     document = {"ok": found.ok, "rows": found.rows, "broken": broken}
     emit(document, as_json=as_json, show=lambda: _shown(found))
     return EXIT_DONE if found.ok else EXIT_PROBLEM
+
+
+@audit.command("retain")
+@command
+def retain(
+    *,
+    days: Annotated[int, typer.Option("--days", min=DAYS_MIN, help="Keep this many days of ledger rows.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it nothing is done.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Remove ledger rows older than that, as the schema's owner, and leave anchors by which the rest is proved."""
+    if not yes:
+        say("ratchet: rows would be removed for good; say --yes")
+        return EXIT_PROBLEM
+    removed = asyncio.run(_retain(endpoints.found(endpoints.load()), days))
+    emit({"removed": removed}, as_json=as_json, show=lambda: f"{removed:,} ledger rows removed")
+    return EXIT_DONE
+
+
+async def _retain(settings: Settings, days: int) -> int:
+    if settings.postgres.owner_dsn is None:
+        raise SettingsError("RATCHET_POSTGRES__OWNER_DSN is not set: only the schema's owner may remove ledger rows")
+    as_owner = settings.model_copy(
+        update={"postgres": settings.postgres.model_copy(update={"dsn": settings.postgres.owner_dsn})}
+    )
+    async with connected(as_owner) as connection:
+        return await remove_old(connection, days, dt.datetime.now(dt.UTC))

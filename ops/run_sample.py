@@ -16,6 +16,7 @@ from ops.sample.plan import PROVIDERS, make_plan
 from ops.sample.send import Progress, Sender
 from ops.sample.signing import MERCHANT_ACCOUNT, Signer, can_sign, new_secret
 from ops.status import read_counts
+from runtime.secret_windows import live_at
 from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def choose_signers(settings: Settings) -> tuple[dict[str, Signer], dict[str, str
         return signers, {names[name]: json.dumps([signer.secret]) for name, signer in signers.items()}
     found = {}
     for name, provider in settings.providers.items():
-        able = [secret.get_secret_value() for secret in provider.secrets]
-        able = [secret for secret in able if can_sign(name.lower(), secret)]
+        able = [secret for secret in live_at(provider.secrets, time.time()) if can_sign(name.lower(), secret)]
         if name.lower() in PROVIDERS and able:
             account = next(iter(provider.merchant_accounts), MERCHANT_ACCOUNT)
             found[name.lower()] = Signer(able[0], account)

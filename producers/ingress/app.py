@@ -12,6 +12,8 @@ from starlette.routing import Route, Router
 
 from producers.ingress.answers import of_problem, send_answer
 from producers.ingress.certificates import Certificates, client_bounds
+from producers.ingress.intents.pool import Transactions
+from producers.ingress.intents.wiring import intents_routes
 from producers.ingress.lines import CanonicalLines, line_of
 from producers.ingress.publisher import Publisher
 from producers.ingress.readiness import HealthPage, Readiness
@@ -39,13 +41,13 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 
     Opens without waiting for Kafka or Postgres. Raises SettingsError for endpoints or an address that can't be.
     """
-    spool = Spool(settings)
+    spool, transactions = Spool(settings), Transactions(settings)
     publisher = Publisher(settings, spool)
     readiness = Readiness({"kafka": publisher, "postgres": spool}, probe, settings.ingress.ready_interval_seconds)
     bounds = settings.ingress.certificates
     async with HttpClient(client_bounds(settings.http, bounds)) as client:
         certificates = Certificates(client, bounds)
-        app = build_app(settings, publisher, readiness, SystemClock(), certificates)
+        app = build_app(settings, publisher, readiness, SystemClock(), certificates, transactions)
         probe.unready = readiness.unready
         background = [asyncio.create_task(publisher.run())]
         try:
@@ -59,14 +61,21 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
             await certificates.close()
             await publisher.close()
             await spool.close()
+            await transactions.close()
 
 
-def build_app(
-    settings: Settings, publisher: Publisher, readiness: Readiness, clock: Clock, certificates: Certificates
+def build_app(  # noqa: PLR0913, PLR0917 - what the door is made of, once
+    settings: Settings,
+    publisher: Publisher,
+    readiness: Readiness,
+    clock: Clock,
+    certificates: Certificates,
+    transactions: Transactions,
 ) -> ASGIApp:
     """Return the whole door as one ASGI application."""
     routes = [
         Route("/webhooks/{rest:path}", Webhooks(settings, publisher, clock, certificates)),
+        *intents_routes(settings, transactions, clock),
         Route("/livez", HealthPage("/livez")),
         Route("/readyz", HealthPage("/readyz", readiness)),
     ]

@@ -32,13 +32,14 @@ UNEXPECTED: Final = Refusal(problems.INTERRUPTED, "unexpected")
 class Line:
     """What is said of a request; never its body, query, secrets or signature headers.
 
-    `template` is the path's form, `outcome` one of accepted, answered, refused, failed; `reason` is a refusal's slug.
+    `template` is the path's form, `outcome` one of accepted, replayed, answered, refused, failed; `reason` is a refusal's slug.
     """
 
     request_id: str = field(default_factory=lambda: secrets.token_hex(16))
     template: str = "unknown"
     provider: str | None = None
     account: str | None = None
+    client: str | None = None
     outcome: str = "answered"
     reason: str | None = None
     durability: str | None = None
@@ -112,6 +113,7 @@ class CanonicalLines:
             path=line.template,
             provider=line.provider,
             account=line.account,
+            client=line.client,
             outcome=line.outcome,
             reason=line.reason,
             durability=line.durability,

@@ -63,10 +63,13 @@ class Switch:
     def __init__(self) -> None:
         self.build = ingress_app.build_app
         self.shared: tuple[Any, Any] = (None, None)
+        self.transactions: Any = None
         self.current: Any = None
 
-    def __call__(self, settings: Any, publisher: Any, readiness: Any, clock: Any, certificates: Any) -> Any:
-        self.shared, self.current = (publisher, readiness), None
+    def __call__(  # noqa: PLR0917 - as the application's builder
+        self, settings: Any, publisher: Any, readiness: Any, clock: Any, certificates: Any, transactions: Any
+    ) -> Any:
+        self.shared, self.transactions, self.current = (publisher, readiness), transactions, None
 
         async def pass_on(scope: Any, receive: Any, send: Any) -> None:
             await self.current(scope, receive, send)
@@ -76,7 +79,7 @@ class Switch:
     def turn(self, settings: Any, case: dict[str, Any]) -> CertificateHost:
         host = CertificateHost(case.get("config", {}).get("certs", {}))
         certificates = Certificates(host, CertificateSettings())
-        self.current = self.build(settings, *self.shared, Still(case["now"]), certificates)
+        self.current = self.build(settings, *self.shared, Still(case["now"]), certificates, self.transactions)
         return host
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
+from discovery import NAMES, cases, events_of, verify
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-VECTORS = Path(__file__).parent.parent / "contract" / "vectors"
-NAMES = tuple(sorted(providers.names()))
 KINDS: dict[str, list[str]] = {
     "adyen": [*adyen._ON_SUCCESS, "REPORT_AVAILABLE", "merchant.created", "NEW"],
     "braintree": [*braintree._TRANSACTION_STATES, *braintree._DISPUTE_STATES, "check", "transaction_new"],
@@ -61,6 +58,7 @@ KINDS: dict[str, list[str]] = {
     "stripe": [*stripe._READERS, "customer.created", "charge.new"],
     "twilio": ["sent", "delivered"],
 }
+"""Kinds of a provider beside those of its vectors: all that it reads, one of no payment, and an unknown one."""
 NESTS: dict[str, tuple[str, ...]] = {
     "checkout": ("data",),
     "flutterwave": ("data",),
@@ -99,11 +97,6 @@ VALUES = st.recursive(
 )
 
 
-def _cases(name: str) -> list[dict[str, Any]]:
-    cases: list[dict[str, Any]] = json.loads((VECTORS / f"{name}.json").read_text())["cases"]
-    return cases
-
-
 def _interpret(provider: str, kind: str, body: bytes) -> None:
     try:
         meaning = providers.interpret(provider, kind, body)
@@ -122,7 +115,11 @@ def test_interpret_any_bytes(provider: str, data: st.DataObject, body: bytes) ->
 
 
 def _kind(data: st.DataObject, provider: str) -> str:
-    return data.draw(st.sampled_from([*KINDS[provider], ""]))
+    return data.draw(st.sampled_from(_kinds(provider)))
+
+
+def _kinds(provider: str) -> list[str]:
+    return [*KINDS.get(provider, ()), *sorted({one.kind or "" for one in events_of(provider)} | {"", "new.kind"})]
 
 
 def _wrapped(provider: str, kind: str, thing: Any) -> Any:
@@ -148,7 +145,7 @@ def test_interpret_any_json(provider: str, data: st.DataObject, thing: Any) -> N
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_interpret_a_genuine_body_with_one_value_changed(provider: str, data: st.DataObject) -> None:
-    notification = data.draw(st.sampled_from([one for case in _genuine(provider) for one in case]))
+    notification = data.draw(st.sampled_from(events_of(provider)))
     whole = _json(notification.body)
     if isinstance(whole, dict):
         place, name = data.draw(st.sampled_from(list(_places(whole))))
@@ -184,27 +181,6 @@ def test_interpret_any_document(kind: str, name: str, text: str) -> None:
     _interpret("braintree", kind, urlencode({"bt_payload": base64.b64encode(document.encode())}).encode())
 
 
-@cache
-def _genuine(provider: str) -> list[list[Any]]:
-    return [
-        _verify(provider, case, base64.b64decode(case["body_base64"]))
-        for case in _cases(provider)
-        if case["expect"] == "accept"
-    ]
-
-
-def _verify(provider: str, case: dict[str, Any], body: bytes) -> list[Any]:
-    return providers.verify(
-        provider,
-        headers=case["headers"],
-        body=body,
-        url=case["url"],
-        secrets=case["secrets"],
-        now=case["now"],
-        config=case.get("config"),
-    )
-
-
 def _mutated(data: st.DataObject, whole: bytes) -> bytes:
     start = data.draw(st.integers(0, len(whole)))
     end = data.draw(st.integers(start, min(len(whole), start + 5)))
@@ -215,7 +191,7 @@ def _mutated(data: st.DataObject, whole: bytes) -> bytes:
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_verify_mutated_requests(provider: str, data: st.DataObject) -> None:
-    case = data.draw(st.sampled_from(_cases(provider)))
+    case = data.draw(st.sampled_from(cases(provider)))
     body = _mutated(data, base64.b64decode(case["body_base64"]))
     headers = {
         name: _mutated(data, value.encode("latin-1")).decode("latin-1") if isinstance(value, str) else value
@@ -223,7 +199,7 @@ def test_verify_mutated_requests(provider: str, data: st.DataObject) -> None:
         if data.draw(st.booleans())
     }
     with contextlib.suppress(SignatureRejected):
-        for one in _verify(provider, case | {"headers": headers}, body):
+        for one in verify(provider, case | {"headers": headers}, body):
             assert one.event_id is None or storable(one.event_id)
 
 
@@ -247,6 +223,6 @@ def test_verify_anything_is_refused(provider: str, headers: Any, body: bytes, se
 def test_a_deep_body_is_uninterpretable(provider: str) -> None:
     if provider == "twilio":
         pytest.skip("its bodies are forms; a receipt of any other body says nothing")
-    for kind in (*KINDS[provider], ""):
+    for kind in _kinds(provider):
         with pytest.raises(UninterpretableError):
             providers.interpret(provider, kind, b'{"type":' + b"[" * 100_000)

@@ -1,0 +1,190 @@
+"""Claims: what a client asks for, its answer and its event, all in one transaction or not at all.
+
+A transaction holds the Idempotency-Key's name first and then the payment's, as advisory locks: they end with it, also
+when the process is killed, so no request is ever left in flight. A claim can only be seen whole, with its answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+from producers.ingress.intents.answers import Declined, body_of
+from producers.ingress.intents.queued import Asking, key_of, record_of
+from producers.ingress.intents.standing import Forbidden, Granted, Request, Standing, decide
+from runtime.sql import statement
+from schemas import problems
+from schemas.intent_answers import Accepted, Asked, Moment
+from schemas.intents import Capture, Command, Intent, Refund
+from schemas.payment import Status, new_payment_id
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from producers.ingress.intents.orders import Ordered
+    from producers.ingress.intents.pool import Transactions
+    from producers.ingress.records import Outgoing
+    from runtime.postgres import Connection
+    from runtime.settings import IntentsSettings
+
+IN_PROGRESS: Final = Declined(problems.IDEMPOTENCY_IN_PROGRESS)
+MISMATCH: Final = Declined(problems.IDEMPOTENCY_MISMATCH)
+UNKNOWN: Final = Declined(problems.UNKNOWN_INTENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claim with the body of its answer; `replayed` tells that it stood already."""
+
+    payment_id: UUID
+    answer: bytes
+    replayed: bool = False
+
+
+class Claims:
+    """What clients asked for, in Postgres. Methods raise UnavailableError while it is away."""
+
+    def __init__(self, transactions: Transactions, bounds: IntentsSettings) -> None:
+        self._transactions = transactions
+        self._bounds = bounds
+
+    async def make(self, asking: Asking, ordered: Ordered) -> Claimed | Declined:
+        """Claim, answer and queue; the same request again gets the same answer.
+
+        A name that another payment took while this one was being claimed is looked up again, once.
+        """
+        try:
+            try:
+                return await self._transactions.run(lambda connection: self._claim(connection, asking, ordered))
+            except asyncpg.UniqueViolationError:
+                return await self._transactions.run(lambda connection: self._claim(connection, asking, ordered))
+        except (asyncpg.UniqueViolationError, asyncpg.LockNotAvailableError):
+            return IN_PROGRESS
+
+    async def find(self, client: str, payment_id: UUID) -> Standing | None:
+        """Return the client's payment from the books, or from its claim until it is there."""
+        return await self._transactions.run(lambda connection: _standing(connection, client, payment_id))
+
+    async def moments(self, payment_id: UUID) -> list[Moment]:
+        """Return the payment's events in the order of the books, one more than are shown at most."""
+        rows = await self._transactions.run(
+            lambda connection: connection.fetch(
+                statement("producers", "read_moments"), payment_id, self._bounds.timeline_rows_max + 1
+            )
+        )
+        return [Moment(**row) for row in rows]
+
+    async def _claim(self, connection: Connection, asking: Asking, ordered: Ordered) -> Claimed | Declined:
+        await _lock(connection, f"intent-claim:{asking.client}:{asking.idempotency_key}")
+        key = (asking.client, asking.idempotency_key)
+        found = await connection.fetchrow(statement("producers", "find_claim"), *key)
+        if found is not None:
+            same = found["fingerprint"] == ordered.fingerprint
+            return Claimed(found["payment_id"], found["answer"], replayed=True) if same else MISMATCH
+        if isinstance(ordered.body, Intent):
+            return await self._create(connection, asking, ordered, ordered.body)
+        return await self._command(connection, asking, ordered)
+
+    async def _create(
+        self, connection: Connection, asking: Asking, ordered: Ordered, intent: Intent
+    ) -> Claimed | Declined:
+        names = (asking.client, intent.provider, intent.account, intent.provider_ref, intent.reference)
+        taken = await connection.fetchval(statement("producers", "find_taken"), *names)
+        if taken is not None:
+            return Declined(problems.REFERENCE_TAKEN, members={"payment_id": str(taken)})
+        payment_id = new_payment_id(int(asking.received_at * 1000))
+        said = intent.model_dump(include=set(Accepted.model_fields))
+        answer = Accepted(id=payment_id, status=Status.CREATED, command="create", **said)
+        event_id, key = f"{payment_id}:create", key_of(intent, payment_id)
+        body = intent.model_dump(mode="json", exclude_none=True)
+        record = record_of(asking, Command.CREATE, payment_id, body, event_id=event_id, key=key)
+        names_said = (intent.provider, intent.account, intent.reference, intent.provider_ref, intent.currency)
+        claimed = Claimed(payment_id, body_of(answer))
+        await self._write(connection, asking, ordered, claimed, record, (*names_said, intent.amount, None))
+        return claimed
+
+    async def _command(self, connection: Connection, asking: Asking, ordered: Ordered) -> Claimed | Declined:
+        assert ordered.payment_id is not None
+        await _lock(connection, f"intent-payment:{ordered.payment_id}")
+        standing = await _standing(connection, asking.client, ordered.payment_id)
+        if standing is None:
+            return UNKNOWN
+        asked = await connection.fetch(statement("producers", "read_asked"), standing.id, self._bounds.asked_seconds)
+        amount, currency = _figures(ordered)
+        verdict = decide(standing, (Request(*row) for row in asked), ordered.command, amount, currency)
+        match verdict:
+            case Forbidden(detail):
+                return Declined(problems.STATE_FORBIDS, detail, {"state": standing.status})
+            case Granted(granted):
+                return await self._ask(connection, asking, ordered, standing, granted)
+
+    async def _ask(
+        self, connection: Connection, asking: Asking, ordered: Ordered, standing: Standing, amount: int | None
+    ) -> Claimed:
+        answer = Asked(
+            id=standing.id,
+            status=Status(standing.status),
+            command=ordered.command.value,  # type: ignore[arg-type] - a create does not come here
+            currency=standing.currency,
+            amount=amount,
+        )
+        body = ordered.body.model_dump(mode="json", exclude_none=True)
+        body |= {} if amount is None else {"amount": amount, "currency": standing.currency}
+        event_id = f"{standing.id}:{ordered.command}:{new_payment_id(int(asking.received_at * 1000))}"
+        record = record_of(asking, ordered.command, standing.id, body, event_id=event_id, key=standing.record_key)
+        claimed = Claimed(standing.id, body_of(answer))
+        figures = (None, None, None, None, None, amount, standing.seen(ordered.command))
+        await self._write(connection, asking, ordered, claimed, record, figures)
+        return claimed
+
+    async def _write(  # noqa: PLR0913, PLR0917 - the parts of one row
+        self,
+        connection: Connection,
+        asking: Asking,
+        ordered: Ordered,
+        claimed: Claimed,
+        record: Outgoing,
+        said: tuple[Any, ...],
+    ) -> None:
+        """Write the claim and its event beside each other. `said` are the columns that depend on the command."""
+        headers = dict(record.headers)
+        await connection.execute(
+            statement("producers", "insert_claim"),
+            asking.client,
+            asking.idempotency_key,
+            ordered.fingerprint,
+            ordered.command.value,
+            claimed.payment_id,
+            (headers["ce_id"] or b"").decode(),
+            record.key.decode(),
+            *said,
+            self._bounds.kept_seconds,
+            claimed.answer,
+        )
+        await connection.execute(
+            statement("producers", "insert_spool"),
+            record.topic,
+            record.key,
+            record.value,
+            [name.encode() for name, _ in record.headers],
+            [value for _, value in record.headers],
+        )
+
+
+async def _lock(connection: Connection, name: str) -> None:
+    await connection.execute(statement("producers", "lock_name"), name)
+
+
+async def _standing(connection: Connection, client: str, payment_id: UUID) -> Standing | None:
+    for query in ("read_standing", "read_claimed"):
+        row = await connection.fetchrow(statement("producers", query), payment_id, client)
+        if row is not None:
+            return Standing(**row)
+    return None
+
+
+def _figures(ordered: Ordered) -> tuple[int | None, str | None]:
+    """Return the amount and the currency that a command names."""
+    return (ordered.body.amount, ordered.body.currency) if isinstance(ordered.body, Capture | Refund) else (None, None)

@@ -1,0 +1,149 @@
+"""One request to the intents API, from its head to its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from producers.ingress import records
+from producers.ingress.admission import Window
+from producers.ingress.answers import Answer, Refusal, send_answer
+from producers.ingress.body import BodyBounds, BodyReader
+from producers.ingress.intents import keys, orders, routes
+from producers.ingress.intents.answers import CHALLENGE, Declined, of_claim, of_declined, of_model, of_refusal
+from producers.ingress.intents.claims import UNKNOWN
+from producers.ingress.intents.clients import Clients
+from producers.ingress.intents.queued import Asking
+from producers.ingress.intents.routes import IntentPath, Look, path_of
+from producers.ingress.lines import line_of
+from producers.ingress.publisher import Durability
+from producers.ingress.webhooks import declared_bytes, first, headers_of
+from schemas import problems
+from schemas.errors import UnavailableError
+from schemas.intent_answers import PaymentAnswer, Timeline
+from schemas.intents import Command, Intent
+from schemas.problems import Problem
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from producers.ingress.intents.claims import Claims
+    from producers.ingress.intents.orders import Ordered
+    from producers.ingress.intents.standing import Standing
+    from producers.ingress.lines import Line
+    from runtime.clock import Clock
+    from runtime.settings import Settings
+
+Headers = dict[str, list[str]]
+
+UNKNOWN_PATH: Final = Declined(problems.UNKNOWN_PATH)
+UNAUTHENTICATED: Final = Declined(problems.UNAUTHENTICATED, headers=(CHALLENGE,))
+FULL: Final = Declined(problems.WINDOW_FULL)
+AWAY: Final = Declined(problems.NOTHING_DURABLE)
+NOT_JSON: Final = Declined(problems.UNSUPPORTED_MEDIA_TYPE, headers=((b"accept", b"application/json"),))
+
+
+class Intents:
+    """The intents API: an ASGI application for every path at and under /payment-intents."""
+
+    def __init__(self, settings: Settings, claims: Claims, clock: Clock) -> None:
+        door, self._bounds = settings.ingress, settings.intents
+        self._claims = claims
+        self._clock = clock
+        self._clients = Clients(settings.api_keys)
+        self._retry_after_seconds = door.retry_after_seconds
+        self._in_flight = Window(self._bounds.in_flight_max, self._bounds.in_flight_wait_seconds)
+        self._large_bodies = Window(door.large_bodies_max, door.in_flight_wait_seconds)
+        self._body_bounds = BodyBounds(door.body_bytes_max, door.body_bytes_unreserved, door.receipt_deadline_seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        line = line_of(scope)
+        reader = BodyReader(receive, self._body_bounds, self._large_bodies)
+        try:
+            answer = await self._answer(scope, reader, line)
+            if isinstance(answer, Declined):
+                line.refuse(answer.refusal)
+                answer = of_declined(answer, self._retry_after_seconds)
+            await send_answer(send, answer)
+        finally:
+            reader.close()
+
+    async def _answer(self, scope: Scope, reader: BodyReader, line: Line) -> Answer | Declined:
+        path = routes.parse(scope["path"])
+        if path is None:
+            return UNKNOWN_PATH
+        line.template = path.template
+        if scope["method"] not in path.methods:
+            allowed = ", ".join(path.methods).encode()
+            return Declined(problems.METHOD_NOT_ALLOWED, headers=((b"allow", allowed),))
+        headers = headers_of(scope)
+        client = self._clients.find(headers.get("authorization", ()))
+        if client is None:
+            return UNAUTHENTICATED
+        line.client = client
+        try:
+            if isinstance(path.action, Look):
+                return await self._show(client, path)
+            return await self._take(client, path, path.action, headers, reader, line)
+        except UnavailableError:
+            return AWAY
+
+    async def _show(self, client: str, path: IntentPath) -> Answer | Declined:
+        """Show the client's payment, or its timeline."""
+        if path.payment_id is None:
+            return UNKNOWN
+        standing = await self._claims.find(client, path.payment_id)
+        if standing is None:
+            return UNKNOWN
+        if path.action is Look.PAYMENT:
+            return of_model(shown(standing))
+        moments = await self._claims.moments(standing.id)
+        most = self._bounds.timeline_rows_max
+        return of_model(Timeline(id=standing.id, timeline=moments[:most], complete=len(moments) <= most))
+
+    async def _take(  # noqa: PLR0913, PLR0917 - the request's parts, once
+        self, client: str, path: IntentPath, command: Command, headers: Headers, reader: BodyReader, line: Line
+    ) -> Answer | Declined:
+        """Take a command: its head, its body, a place in the window, and then the claim."""
+        if command is not Command.CREATE and path.payment_id is None:
+            return UNKNOWN
+        key = keys.parse(headers.get("idempotency-key", ()))
+        if isinstance(key, Problem):
+            return Declined(key)
+        body = await reader.read(declared_bytes(headers))
+        if isinstance(body, Refusal):
+            return of_refusal(body)
+        line.bytes = len(body)
+        if body and not _is_json(headers):
+            return NOT_JSON
+        ordered = orders.read(command, path.payment_id, body, self._bounds.defects_max)
+        if isinstance(ordered, Declined):
+            return ordered
+        line.provider = ordered.body.provider if isinstance(ordered.body, Intent) else None
+        traceparent = records.well_formed_traceparent(first(headers, "traceparent"))
+        asking = Asking(client, key, self._clock.now(), traceparent)
+        return await self._claim(asking, ordered, line)
+
+    async def _claim(self, asking: Asking, ordered: Ordered, line: Line) -> Answer | Declined:
+        if not await self._in_flight.enter():
+            return FULL
+        try:
+            claimed = await self._claims.make(asking, ordered)
+        finally:
+            self._in_flight.leave()
+        if isinstance(claimed, Declined):
+            return claimed
+        line.outcome, line.events = ("replayed", 0) if claimed.replayed else ("accepted", 1)
+        line.durability = Durability.SPOOL
+        return of_claim(claimed.payment_id, claimed.answer, replayed=claimed.replayed)
+
+
+def shown(standing: Standing) -> PaymentAnswer:
+    """Return a payment as its client sees it."""
+    columns = {name: getattr(standing, name) for name in PaymentAnswer.model_fields if name != "timeline"}
+    return PaymentAnswer(**columns, timeline=f"{path_of(standing.id)}/timeline")
+
+
+def _is_json(headers: Headers) -> bool:
+    """Tell whether the body is JSON by its Content-Type; one that is left out is taken for it (RFC 9110, 8.3)."""
+    media_type = (first(headers, "content-type") or "application/json").partition(";")[0]
+    return media_type.strip().lower() == "application/json"

@@ -1,0 +1,93 @@
+"""Bodies of requests as orders: parsed, validated and fingerprinted; pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from pydantic import ValidationError
+
+import providers
+from producers.ingress.intents.answers import Declined
+from schemas.intents import ORDERS, Command, Intent, Order
+from schemas.problems import INVALID_BODY
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+NESTING_SAFE: Final = 64
+"""Brackets that may stand one in another before a body is looked at: far over what any order needs."""
+POINTER_LENGTH_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """A valid order of a client. `fingerprint` tells it from another one under the same Idempotency-Key."""
+
+    command: Command
+    payment_id: UUID | None
+    body: Order
+    fingerprint: bytes
+
+
+def read(command: Command, payment_id: UUID | None, body: bytes, defects_max: int) -> Ordered | Declined:
+    """Read a command's body, or say what is wrong with it, by JSON pointer. No body is an empty object."""
+    document = _parse(body) if body else {}
+    if isinstance(document, Declined):
+        return document
+    try:
+        order = ORDERS[command].model_validate(document)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        return _invalid([(_pointer(one["loc"]), one["msg"]) for one in found[:defects_max]])
+    if isinstance(order, Intent) and order.provider not in providers.names():
+        return _invalid([("#/provider", f"must be one of {', '.join(sorted(providers.names()))}")])
+    return Ordered(command, payment_id, order, _fingerprint(command, payment_id, document))
+
+
+def _parse(body: bytes) -> dict[str, Any] | Declined:
+    """Parse strict JSON: UTF-8, no NaN, no lone surrogate, and not so deep that it can only be an attack."""
+    if max(body.count(b"["), body.count(b"{")) > NESTING_SAFE and _nesting(body) > NESTING_SAFE:
+        return _invalid([("#", "is nested too deep")])
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
+        return _invalid([("#", "is not JSON")])
+    return document if isinstance(document, dict) else _invalid([("#", "is not an object")])
+
+
+def _nesting(body: bytes) -> int:
+    """Return how deep brackets stand in each other, strings left out."""
+    depth = deepest = 0
+    in_string = escaped = False
+    for byte in body:
+        if in_string:
+            in_string = escaped or byte != 0x22  # noqa: PLR2004 - a quotation mark
+            escaped = byte == 0x5C and not escaped  # noqa: PLR2004 - a backslash
+        elif byte == 0x22:  # noqa: PLR2004
+            in_string = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _invalid(defects: list[tuple[str, str]]) -> Declined:
+    errors = [{"pointer": pointer, "detail": detail} for pointer, detail in defects]
+    return Declined(INVALID_BODY, f"{defects[0][0]}: {defects[0][1]}", {"errors": errors})
+
+
+def _pointer(place: tuple[int | str, ...]) -> str:
+    """Return a place as a JSON pointer in a URI fragment (RFC 6901, 6)."""
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in place)
+    return "#" + "".join(f"/{part}" for part in parts)[:POINTER_LENGTH_MAX]
+
+
+def _fingerprint(command: Command, payment_id: UUID | None, document: dict[str, Any]) -> bytes:
+    """Digest what was asked; the order of members and white space ask for nothing else."""
+    said = msgspec.json.encode([command, payment_id, document], order="sorted")
+    return hashlib.sha256(said).digest()

@@ -1,0 +1,64 @@
+"""Paths of the intents API: the one place that knows their form."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from schemas.intents import Command
+
+PREFIX: Final = "/payment-intents"
+_UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
+
+
+class Look(StrEnum):
+    """What a client may look at."""
+
+    PAYMENT = "payment"
+    TIMELINE = "timeline"
+
+
+Action = Command | Look
+
+_OF_PAYMENT: Final[dict[str, Action]] = {
+    "": Look.PAYMENT,
+    "timeline": Look.TIMELINE,
+    "capture": Command.CAPTURE,
+    "cancel": Command.CANCEL,
+    "refunds": Command.REFUND,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IntentPath:
+    """A parsed path: what is wanted, of which payment (None: a new one, or an id that is none), and its template."""
+
+    action: Action
+    payment_id: UUID | None
+    template: str
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Return the methods that the path takes."""
+        return ("GET", "HEAD") if isinstance(self.action, Look) else ("POST",)
+
+
+def parse(path: str) -> IntentPath | None:
+    """Parse `/payment-intents[/{id}[/timeline|/capture|/cancel|/refunds]]`; None for anything else."""
+    if path == PREFIX:
+        return IntentPath(Command.CREATE, None, PREFIX)
+    if not path.startswith(PREFIX + "/"):
+        return None
+    text, slash, rest = path[len(PREFIX) + 1 :].partition("/")
+    if not text or rest not in _OF_PAYMENT or (slash and not rest):
+        return None
+    payment_id = UUID(text) if _UUID.match(text) else None
+    return IntentPath(_OF_PAYMENT[rest], payment_id, f"{PREFIX}/{{id}}" + (f"/{rest}" if rest else ""))
+
+
+def path_of(payment_id: UUID) -> str:
+    """Return the path of a payment."""
+    return f"{PREFIX}/{payment_id}"

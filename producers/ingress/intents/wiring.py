@@ -1,0 +1,47 @@
+"""The API's routes at the front door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.routing import Route
+
+import providers
+from producers.ingress.answers import Answer, of_problem, send_answer
+from producers.ingress.intents.claims import Claims
+from producers.ingress.intents.door import Intents
+from producers.ingress.intents.routes import PREFIX
+from producers.ingress.lines import line_of
+from schemas import openapi, problems
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from producers.ingress.intents.pool import Transactions
+    from runtime.clock import Clock
+    from runtime.settings import Settings
+
+
+class Document:
+    """`GET /openapi.json`: the interface, as one document made at the start."""
+
+    def __init__(self, server_url: str) -> None:
+        self._answer = Answer(200, msgspec.json.encode(openapi.document(providers.names(), server_url)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+        line_of(scope).template = "/openapi.json"
+        if scope["method"] in ("GET", "HEAD"):
+            await send_answer(send, self._answer)
+        else:
+            await send_answer(send, of_problem(problems.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD")))
+
+
+def intents_routes(settings: Settings, transactions: Transactions, clock: Clock) -> list[Route]:
+    """Return the routes; raises SettingsError for API keys that can't be."""
+    intents = Intents(settings, Claims(transactions, settings.intents), clock)
+    return [
+        Route(PREFIX, intents),
+        Route(PREFIX + "/{rest:path}", intents),
+        Route("/openapi.json", Document(settings.webhook_base_url())),
+    ]

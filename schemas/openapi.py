@@ -1,0 +1,214 @@
+"""The OpenAPI 3.1 document of the front door, from the pydantic models and the catalogue of problems; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic.json_schema import models_json_schema
+
+from schemas import problems
+from schemas.intent_answers import Accepted, Asked, PaymentAnswer, ProblemDetails, Timeline
+from schemas.intents import Cancel, Capture, Intent, Refund
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic import BaseModel
+
+    from schemas.problems import Problem
+
+Json = dict[str, Any]
+
+VERSION: Final = "1.0.0"
+"""Of the interface, not of the product: a breaking change raises the first number."""
+_UUID: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
+_REF: Final = "#/components/schemas/{model}"
+_BODIES: Final[tuple[type[BaseModel], ...]] = (Intent, Capture, Cancel, Refund)
+_ANSWERS: Final[tuple[type[BaseModel], ...]] = (Accepted, Asked, PaymentAnswer, Timeline, ProblemDetails)
+
+_LOOK: Final = (problems.UNAUTHENTICATED, problems.UNKNOWN_INTENT, problems.NOTHING_DURABLE, problems.INTERRUPTED)
+_CREATE: Final = (
+    problems.IDEMPOTENCY_KEY_MISSING,
+    problems.IDEMPOTENCY_KEY_MALFORMED,
+    problems.MALFORMED_REQUEST,
+    problems.UNAUTHENTICATED,
+    problems.RECEIPT_TIMEOUT,
+    problems.IDEMPOTENCY_IN_PROGRESS,
+    problems.BODY_TOO_LARGE,
+    problems.UNSUPPORTED_MEDIA_TYPE,
+    problems.IDEMPOTENCY_MISMATCH,
+    problems.INVALID_BODY,
+    problems.HEAD_TOO_LARGE,
+    problems.NOTHING_DURABLE,
+    problems.WINDOW_FULL,
+    problems.INTERRUPTED,
+)
+_COMMAND: Final = (*_CREATE, problems.UNKNOWN_INTENT, problems.STATE_FORBIDS)
+_ANY: Final = (problems.METHOD_NOT_ALLOWED,)
+
+
+def document(providers: Iterable[str], server_url: str) -> Json:
+    """Return the document; `providers` are the names that an intent may carry, `server_url` where the door is."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Ratchet ingress",
+            "version": VERSION,
+            "description": "Payment intents in, exactly one effect each. Amounts are minor units of their currency.",
+        },
+        "servers": [{"url": server_url}],
+        "paths": _paths(),
+        "components": {
+            "schemas": _schemas(providers),
+            "parameters": {"Id": _ID, "IdempotencyKey": _IDEMPOTENCY_KEY},
+            "headers": {"Location": _LOCATION, "IdempotentReplayed": _REPLAYED, "RetryAfter": _RETRY_AFTER},
+            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _paths() -> Json:
+    one = "/payment-intents/{id}"
+    return {
+        "/payment-intents": {"post": _create()},
+        one: {"parameters": [_parameter("Id")], "get": _look("getIntent", "The payment as it stands", PaymentAnswer)},
+        f"{one}/timeline": {
+            "parameters": [_parameter("Id")],
+            "get": _look("getTimeline", "The payment's events as the books have them", Timeline),
+        },
+        f"{one}/capture": _command("captureIntent", "Take authorized money", Capture),
+        f"{one}/cancel": _command("cancelIntent", "Give the authorization up", Cancel),
+        f"{one}/refunds": _command("refundIntent", "Give captured money back", Refund),
+        "/livez": {"get": _probe("getLiveness", "The process answers", ("200",))},
+        "/readyz": {"get": _probe("getReadiness", "The door takes webhooks", ("200", "503"))},
+        "/openapi.json": {"get": _probe("getDocument", "This document", ("200",))},
+    }
+
+
+def _create() -> Json:
+    return {
+        "operationId": "createIntent",
+        "summary": "Claim a payment",
+        "description": "202 once the claim and its event are durable. The same key and body get the same bytes again.",
+        "security": [{"apiKey": []}],
+        "parameters": [_parameter("IdempotencyKey")],
+        "requestBody": _body(Intent, required=True),
+        "responses": _responses({"202": _taken(Accepted, links=True)}, (*_CREATE, problems.REFERENCE_TAKEN)),
+    }
+
+
+def _command(operation: str, summary: str, body: type[BaseModel]) -> Json:
+    post = {
+        "operationId": operation,
+        "summary": summary,
+        "description": "409 with `state` where the payment's state, or what was asked for already, forbids it.",
+        "security": [{"apiKey": []}],
+        "parameters": [_parameter("IdempotencyKey")],
+        "requestBody": _body(body, required=False),
+        "responses": _responses({"202": _taken(Asked)}, _COMMAND),
+    }
+    return {"parameters": [_parameter("Id")], "post": post}
+
+
+def _look(operation: str, summary: str, answer: type[BaseModel]) -> Json:
+    found = {"description": summary, "content": _json(answer)}
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "security": [{"apiKey": []}],
+        "responses": _responses({"200": found}, _LOOK),
+    }
+
+
+def _probe(operation: str, summary: str, statuses: tuple[str, ...]) -> Json:
+    told = {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}
+    answers = dict.fromkeys(statuses, told)
+    if "503" not in answers:
+        return {"operationId": operation, "summary": summary, "responses": _responses(answers, ())}
+    return {"operationId": operation, "summary": summary, "responses": answers | _responses({}, _ANY)}
+
+
+def _taken(answer: type[BaseModel], *, links: bool = False) -> Json:
+    headers = {name: {"$ref": f"#/components/headers/{name.replace('-', '')}"} for name in _TAKEN_HEADERS}
+    taken: Json = {"description": "Taken: it is durable, and published in order", "headers": headers}
+    taken["content"] = _json(answer)
+    if links:
+        taken["links"] = {
+            operation: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
+            for operation in ("getIntent", "getTimeline", "captureIntent", "cancelIntent", "refundIntent")
+        }
+    return taken
+
+
+def _responses(answers: Json, refusals: Iterable[Problem]) -> Json:
+    """Return the answers and, a status, the problems that come with it."""
+    by_status: dict[int, list[Problem]] = {}
+    for problem in (*refusals, *_ANY):
+        by_status.setdefault(problem.status, []).append(problem)
+    return answers | {str(status): _refusal(status, found) for status, found in sorted(by_status.items())}
+
+
+def _refusal(status: int, found: list[Problem]) -> Json:
+    examples = {one.slug: {"value": {"type": one.type, "title": one.title, "status": one.status}} for one in found}
+    refusal: Json = {
+        "description": "; ".join(problem.title for problem in found),
+        "content": {problems.MEDIA_TYPE: {"schema": _ref(ProblemDetails), "examples": examples}},
+    }
+    if status == 503:  # noqa: PLR2004
+        refusal["headers"] = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
+    return refusal
+
+
+def _schemas(providers: Iterable[str]) -> Json:
+    _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
+    _, answers = models_json_schema([(model, "serialization") for model in _ANSWERS], ref_template=_REF)
+    schemas: Json = {**bodies["$defs"], **answers["$defs"]}
+    schemas["Intent"]["properties"]["provider"] = {"type": "string", "enum": sorted(providers)}
+    return schemas
+
+
+def _body(model: type[BaseModel], *, required: bool) -> Json:
+    return {"required": required, "content": _json(model)}
+
+
+def _json(model: type[BaseModel]) -> Json:
+    return {"application/json": {"schema": _ref(model)}}
+
+
+def _ref(model: type[BaseModel]) -> Json:
+    return {"$ref": _REF.format(model=model.__name__)}
+
+
+def _parameter(name: str) -> Json:
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+_ID: Final[Json] = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "description": "The payment's id, as the create answered it",
+    "schema": {"type": "string", "format": "uuid"},
+}
+_IDEMPOTENCY_KEY: Final[Json] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "A UUID of any version, bare or as a quoted string; the answer to it is kept for at least 24 hours",
+    "schema": {"type": "string", "pattern": f'^({_UUID}|"{_UUID}")$'},
+}
+_LOCATION: Final[Json] = {
+    "description": "Where the payment is",
+    "required": True,
+    "schema": {"type": "string", "format": "uri-reference"},
+}
+_REPLAYED: Final[Json] = {
+    "description": "`true` where this is the stored answer to an earlier request with the same key and body",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+_RETRY_AFTER: Final[Json] = {
+    "description": "Seconds after which it is worth trying again",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1},
+}
+_TAKEN_HEADERS: Final = ("Location", "Idempotent-Replayed")
