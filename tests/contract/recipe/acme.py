@@ -1,0 +1,42 @@
+"""Acme, an invented provider: a keyed hash over the raw body, and two kinds.
+
+Signed: the raw body; `acme-signature: <hex HMAC-SHA256>`. Identity: `id`, `type`, `payment`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from providers.core.body_mac import check_body_mac
+from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.meaning import need_amount, need_currency, need_id, refs_of
+from providers.core.payments import captured, need_kind, read_event, refund, said_nothing, terms
+from providers.core.proof import hmac_hex
+from providers.core.reading import read_json, text_at
+from schemas.facts import Meaning, RefKind
+
+
+def verify(request: SignedRequest) -> list[Notification]:
+    """Check `acme-signature` over the raw body; return the one event."""
+    check_body_mac(request, "acme-signature", hmac_hex)
+    event = read_json(request.body)
+    return [Notification(text_at(event, "id"), text_at(event, "type"), text_at(event, "payment"), request.body)]
+
+
+def interpret(kind: str, body: bytes) -> Meaning:
+    """Return what an event says."""
+    event = read_event(body)
+    need_kind(event.get("type"), kind)
+    if kind not in ("payment.paid", "payment.refunded"):
+        return said_nothing(kind, ("payment.",))
+    key, amount = need_id(event.get("payment"), "payment"), need_amount(event.get("amount"), "amount")
+    currency = need_currency(event.get("currency"), "currency")
+    if kind == "payment.paid":
+        facts = (terms(amount), *captured(key, key, amount))
+        return Meaning(refs_of((RefKind.PAYMENT, key)), facts, True, currency, amount, key)
+    own = need_id(event.get("refund"), "refund")
+    refs = refs_of((RefKind.PAYMENT, key), (RefKind.REFUND, own))
+    return Meaning(refs, (refund(own, "succeeded", amount),), False, currency, amount, key)
+
+
+PROVIDER: Final = Provider("acme", verify, interpret)
