@@ -9,9 +9,9 @@ covers all events, so an event forged into the middle or added at the end spoils
 Identity: `events[].id`, `<resource_type>.<action>`, and `links.payment` where the event has it (a refund's event
 names the refund alone). Each event travels as its own slice of the body; an empty list is genuine and holds nothing.
 
-Meaning: an event tells what happened, and neither amount nor currency. So none opens a payment, and captures and
-refunds are facts of an unknown amount, which count 0: the money stands at the API, and a fact of the same key that
-brings the amount wins. `failed` may be followed by another try under the same payment id, so it ends an attempt and
+Meaning: an event tells what happened, and neither amount nor currency. So none opens a payment. A payment is collected
+whole: its capture counts what the intent asked for. Refunds are facts of an unknown amount, which count 0: the money
+stands at the API, and a fact of the same key that brings the amount wins. `failed` may be followed by another try under the same payment id, so it ends an attempt and
 undoes no capture; `late_failure_settled` is what takes collected money back. The merchant's reference is read from
 `resource_metadata`, the payment's own; `metadata` is the event's.
 """

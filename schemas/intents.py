@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID  # noqa: TC003 - pydantic needs it at run time
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from schemas import metadata
 from schemas.currencies import DECIMALS
@@ -35,6 +35,12 @@ def _account(name: str) -> str:
     return _storable(name).lower()
 
 
+def _whole(amount: object) -> object:
+    """Take 100.0 for 100: JSON has one kind of number, and some writers know no integers."""
+    exact = isinstance(amount, float) and amount.is_integer() and abs(amount) <= metadata.NUMBER_MAX
+    return int(amount) if exact else amount  # type: ignore[call-overload]
+
+
 def _currency(code: str) -> str:
     if code not in DECIMALS:
         raise ValueError("is no currency of ISO 4217 that has minor units")
@@ -50,7 +56,7 @@ Reference = Annotated[
     str, Field(min_length=1, max_length=REF_LENGTH_MAX), AfterValidator(_storable), _text(1, REF_LENGTH_MAX)
 ]
 Account = Annotated[str, Field(max_length=ACCOUNT_LENGTH_MAX), AfterValidator(_account), _text(0, ACCOUNT_LENGTH_MAX)]
-Amount = Annotated[int, Field(gt=0, le=AMOUNT_MAX, strict=True)]
+Amount = Annotated[int, BeforeValidator(_whole), Field(gt=0, le=AMOUNT_MAX, strict=True)]
 Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema({"type": "string", "enum": sorted(DECIMALS)})]
 Reason = Annotated[str, Field(max_length=REASON_LENGTH_MAX), AfterValidator(_storable), _text(0, REASON_LENGTH_MAX)]
 Phone = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]

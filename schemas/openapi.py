@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from schemas import problems
+from schemas import metadata, problems
 from schemas.intent_answers import Accepted, Asked, PaymentAnswer, ProblemDetails, Timeline
 from schemas.intents import Cancel, Capture, Intent, Refund
 
@@ -163,6 +163,9 @@ def _schemas(providers: Iterable[str]) -> Json:
     _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
     _, answers = models_json_schema([(model, "serialization") for model in _ANSWERS], ref_template=_REF)
     schemas: Json = {**bodies["$defs"], **answers["$defs"]}
+    for model in _BODIES:
+        schemas[model.__name__]["properties"]["metadata"] = {"$ref": _REF.format(model="Metadata")}
+    schemas["Metadata"] = metadata.json_schema()
     schemas["Intent"]["properties"]["provider"] = {"type": "string", "enum": sorted(providers)}
     return schemas
 

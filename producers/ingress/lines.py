@@ -32,7 +32,8 @@ UNEXPECTED: Final = Refusal(problems.INTERRUPTED, "unexpected")
 class Line:
     """What is said of a request; never its body, query, secrets or signature headers.
 
-    `template` is the path's form, `outcome` one of accepted, replayed, answered, refused, failed; `reason` is a refusal's slug.
+    `template` is the path's form, `outcome` one of accepted, replayed, answered, refused, failed; `reason` is a
+    refusal's slug.
     """
 
     request_id: str = field(default_factory=lambda: secrets.token_hex(16))

@@ -95,13 +95,13 @@ def test_a_payment_that_is_not_named(links: Any) -> None:
 
 
 def test_every_order_around_an_intent() -> None:
-    """No event opens the payment, none moves money: what was collected stands at the API."""
+    """No event opens the payment, none tells an amount: what was asked for was collected, whole."""
     asked = intent(provider="gocardless", provider_ref="PM0001", capture="manual")
     life = [asked, genuine("gocardless", "event_many", 0), genuine("gocardless", "event_paid_out")]
     for order in permutations(life):
         books = PaperBooks()
         for one in order:
             books.settle([one])
-        assert (books.only["status"], books.only["captured"], books.only["amount"]) == ("processing", 0, 1000)
+        assert (books.only["status"], books.only["captured"], books.only["amount"]) == ("captured", 1000, 1000)
         assert not books.parked
         assert not books.letters

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from events import adyen, intent, standard, stripe_charge, stripe_dispute, stripe_intent, stripe_refund
+from events import adyen, intent, standard, stripe_charge, stripe_dispute, stripe_intent, stripe_refund, understood
 from histories import EXPIRED_SESSION
 from paper_books import PaperBooks
+from provider_events import EVENTS, telling, told
+from vector_events import genuine
+
+from schemas.record import TRUST_HEADER
 
 if TYPE_CHECKING:
     from schemas.record import Record
@@ -198,3 +203,138 @@ def test_timestamps_order_nothing() -> None:
     late = stripe_intent("succeeded", amount_received=1000)
     books = one_by_one(stripe_intent("processing", created=9_999_999_999), late)
     assert books.only["status"] == "captured"
+
+
+# --- the same orders, as the other providers tell them ------------------------------------------------------------
+
+
+def brought_nothing(books: PaperBooks) -> bool:
+    """Tell whether the last event was late; where ids are unsigned, a body that came before is a duplicate."""
+    return books.duplicates == 1 or books.outcomes()[-1] == "late"
+
+
+def bare(books: PaperBooks) -> tuple[Any, ...]:
+    return shown(books, "status", "captured", "refund_status", "refunded")
+
+
+@pytest.mark.parametrize("provider", telling("progress", "captured"))
+def test_created_or_pending_after_succeeded(provider: str) -> None:
+    books = one_by_one(*told(provider, "captured", "progress"))
+    assert books.outcomes() == ["applied", "late"]
+    assert books.ledger[1].version is None
+    assert books.only["status"] == "captured"
+
+
+@pytest.mark.parametrize(
+    ("provider", "step"),
+    [(name, step) for name, events in EVENTS.items() for step in ("canceled", "expired", "failed") if step in events],
+)
+def test_late_canceled_expired_or_failed_after_succeeded(provider: str, step: str) -> None:
+    before, after = one_by_one(*told(provider, "captured")), one_by_one(*told(provider, "captured", step))
+    assert bare(after) == bare(before)
+    if (provider, step) == ("paypal", "failed"):  # a denied capture is a child of its own, and news
+        assert after.outcomes() == ["applied", "applied"]
+        return
+    assert after.outcomes() == ["applied", "late" if step == "failed" else "conflict"]
+    assert after.ledger[1].version is None
+
+
+@pytest.mark.parametrize("provider", telling("failed", "captured"))
+def test_failed_attempt_processed_after_the_successful_one(provider: str) -> None:
+    early, late = (one_by_one(*told(provider, *steps)) for steps in (("failed", "captured"), ("captured", "failed")))
+    assert early.only == late.only
+    assert late.only["status"] == "captured"
+
+
+@pytest.mark.parametrize("provider", telling("authorized", "captured"))
+def test_authorization_repeated_after_capture(provider: str) -> None:
+    books = one_by_one(*told(provider, "authorized", "captured", "authorized"))
+    assert books.outcomes()[:2] == ["applied", "applied"]
+    assert brought_nothing(books)
+    assert books.only["status"] == "captured"
+
+
+def test_order_paid_payment_captured_and_payment_authorized_in_any_order() -> None:
+    for order in permutations(told("razorpay", "authorized", "captured", "captured, in other words")):
+        books = one_by_one(*order)
+        assert shown(books, "status", "authorized", "captured") == ("captured", 138406, 138406)
+        assert "conflict" not in books.outcomes()
+        assert not books.parked
+
+
+@pytest.mark.parametrize("provider", telling("refund pending", "refunded", "captured"))
+def test_refund_created_and_refund_processed_in_any_order(provider: str) -> None:
+    rows = {
+        str(one_by_one(*order).only) for order in permutations(told(provider, "captured", "refund pending", "refunded"))
+    }
+    assert len(rows) == 1
+    books = one_by_one(*told(provider, "captured", "refunded", "refund pending"))
+    assert books.only["refunded"] > 0
+    assert not books.parked
+    assert not books.letters
+
+
+@pytest.mark.parametrize("provider", telling("refunded", "captured"))
+def test_refund_before_the_capture(provider: str) -> None:
+    books = one_by_one(*told(provider, "refunded"))
+    assert len(books.parked) == 1
+    assert not books.letters
+    books.settle([EVENTS[provider]["captured"]("evt_late")])
+    assert books.only == one_by_one(*told(provider, "captured", "refunded")).only
+    assert (books.parked, books.only["status"]) == ({}, "captured")
+
+
+@pytest.mark.parametrize("provider", telling("refunded", "refund failed", "captured"))
+def test_refund_succeeded_then_failed_days_later(provider: str) -> None:
+    books = one_by_one(*told(provider, "captured", "refunded"))
+    assert books.only["refunded"] > 0
+    books.settle([EVENTS[provider]["refund failed"]("evt_failed")])
+    assert shown(books, "status", "refund_status", "refunded") == ("captured", "none", 0)
+    books.settle([EVENTS[provider]["refunded"]("evt_again")])
+    assert brought_nothing(books)
+    assert books.only["refunded"] == 0
+
+
+def test_dispute_funds_withdrawn_before_the_dispute_was_told() -> None:
+    rows = [
+        one_by_one(*told("checkout", "captured", *order)).only
+        for order in permutations(["dispute opened", "dispute funds"])
+    ]
+    assert rows[0] == rows[1]
+    assert (rows[0]["dispute_status"], rows[0]["disputed"]) == ("open", 8000)
+
+
+@pytest.mark.parametrize("provider", telling("authorized", "canceled"))
+def test_void_twice(provider: str) -> None:
+    books = one_by_one(*told(provider, "authorized", "canceled", "canceled"))
+    assert books.outcomes() in (["applied", "applied", "noop"], ["applied", "applied"])  # one body may be one event
+    assert (books.only["status"], books.only["captured"]) == ("canceled", 0)
+
+
+def test_time_out_callback_then_the_real_result() -> None:
+    """M-Pesa: both carry one id and are hints; what moves money is the answer to the query that either asks for."""
+    failed, paid = (EVENTS["mpesa"][step]("ws_CO_1") for step in ("failed", "captured"))
+    hints = [
+        replace(one, headers=tuple((name, b"hint" if name == TRUST_HEADER else value) for name, value in one.headers))
+        for one in (failed, paid)
+    ]
+    books = one_by_one(*hints)
+    assert (books.payments, len(books.refetches)) == ({}, 2)
+    assert not books.letters
+    for pair in permutations([failed, paid]):
+        books = one_by_one(*pair)
+        assert shown(books, "status", "captured") == ("captured", 100)
+        assert not books.letters
+
+
+@pytest.mark.parametrize("provider", ["gocardless", "mollie", "paystack", "razorpay", "shopify", "square"])
+def test_any_event_before_the_intent(provider: str) -> None:
+    captured = genuine("gocardless", "event_paid_out") if provider == "gocardless" else told(provider, "captured")[0]
+    named = next(ref.ref for ref in understood(captured).meaning.refs if ref.kind == "payment")
+    amount, currency = understood(captured).meaning.amount or 1000, understood(captured).meaning.currency or "EUR"
+    asked = intent(provider=provider, provider_ref=named, amount=amount, currency=currency)
+    early, late = one_by_one(captured, asked), one_by_one(asked, captured)
+    assert early.only == late.only
+    assert early.only["client"] == "shop"
+    assert early.only["captured"] == amount
+    assert not early.parked

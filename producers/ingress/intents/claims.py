@@ -126,7 +126,7 @@ class Claims:
         answer = Asked(
             id=standing.id,
             status=Status(standing.status),
-            command=ordered.command.value,  # type: ignore[arg-type] - a create does not come here
+            command=ordered.command.value,
             currency=standing.currency,
             amount=amount,
         )

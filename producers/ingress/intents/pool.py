@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
-import asyncpg
-
 from runtime.postgres import OUTAGE_ERRORS, TWIN_ERRORS, open_pool
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    import asyncpg
 
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings

@@ -1,0 +1,362 @@
+"""The intents API on real brokers: claims, twins, replays, refusals, what the state forbids, and separation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+from intents_door import INTENT, KEYS, Api, open_api, record_of
+from settling import Bench, bench, records, webhook
+
+from producers.ingress.intents.cleaning import clean_claims
+from runtime.lease import PostgresLeases
+from schemas.errors import LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def api(stack: Any, database: Any) -> AsyncIterator[Api]:
+    async with open_api(stack.kafka, database.dsn) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def books(database: Any) -> AsyncIterator[Bench]:
+    async with bench(database.dsn) as opened:
+        yield opened
+
+
+async def settle(books: Bench) -> None:
+    """Do what relay and consumer do with the spool."""
+    rows = await books.fetch("delete from spool returning *")
+    await books.settle([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
+
+
+async def tell(books: Bench, kind: str, payment: str, offset: int, **said: Any) -> None:
+    """Do what the consumer does with a webhook."""
+    await books.settle(records([webhook(kind, payment, **said)], first=offset))
+
+
+async def test_an_intent_is_claimed_answered_and_queued_at_once(api: Api, books: Bench) -> None:
+    reply = await api.create(reference="order-1", provider_ref="pay-1", phone="+4915112345678", metadata={"a": [1]})
+    assert (reply.status, reply.json["status"], reply.json["command"]) == (202, "created", "create")
+    payment_id = reply.json["id"]
+    assert reply.headers["Location"] == f"/payment-intents/{payment_id}"
+    assert "Idempotent-Replayed" not in reply.headers
+    (row,) = await books.fetch("select * from spool")
+    headers = dict(zip(row["header_names"], row["header_values"], strict=True))
+    assert (row["topic"], row["key"]) == ("payments.intents", b"pay-1")
+    assert (headers[b"ce_id"], headers[b"ce_source"]) == (f"{payment_id}:create".encode(), b"intents/shop")
+    said = json.loads(row["value"])
+    assert (said["id"], said["client"], said["command"]) == (payment_id, "shop", "create")
+    assert said["body"] | {**INTENT, "phone": "+4915112345678", "metadata": {"a": [1]}} == said["body"]
+
+
+async def test_the_same_request_gets_the_same_bytes(api: Api, books: Bench) -> None:
+    key = str(uuid.uuid4())
+    first = await api.create(key=key)
+    again = [await api.create(key=form) for form in (key, f'"{key}"', key.upper(), f'"{key.upper()}"')]
+    again.append(await api.post(body=json.dumps(INTENT, indent=3).encode(), key=key))
+    assert {(reply.status, reply.body) for reply in again} == {(202, first.body)}
+    assert {reply.headers["Location"] for reply in again} == {first.headers["Location"]}
+    assert {reply.headers["Idempotent-Replayed"] for reply in again} == {"true"}
+    assert await books.pool.fetchval("select count(*) from spool") == 1
+
+
+async def test_a_key_stands_for_one_request_of_one_client(api: Api) -> None:
+    key = str(uuid.uuid4())
+    first = await api.create(key=key)
+    other = await api.create(key=key, amount=101)
+    capture = await api.post(f"/payment-intents/{first.json['id']}/capture", key=key)
+    assert [(reply.status, reply.slug) for reply in (other, capture)] == [(422, "idempotency-mismatch")] * 2
+    rival = await api.of("rival").create(key=key)
+    assert (rival.status, rival.json["id"] != first.json["id"]) == (202, True)
+
+
+async def test_fifty_twins_make_one_event(api: Api, books: Bench) -> None:
+    key = str(uuid.uuid4())
+    replies = await asyncio.gather(*(api.create(key=key) for _ in range(50)))
+    taken = [reply for reply in replies if reply.status == 202]
+    rest = [reply for reply in replies if reply.status != 202]
+    assert {reply.body for reply in taken} == {taken[0].body}
+    assert {(reply.status, reply.slug) for reply in rest} <= {(409, "idempotency-in-progress")}
+    assert sum("Idempotent-Replayed" not in reply.headers for reply in taken) == 1
+    assert await books.pool.fetchval("select count(*) from spool") == 1
+    assert await books.pool.fetchval("select count(*) from intent_claims") == 1
+
+
+async def test_a_twin_of_a_request_that_hangs_is_told_so(stack: Any, database: Any, books: Bench) -> None:
+    """As a second process would hold it: the first one's transaction is open and does not end."""
+    key = uuid.uuid4()
+    name = f"intent-claim:shop:{key}"
+    async with open_api(stack.kafka, database.dsn, twin_wait_seconds=0.1) as api:
+        async with books.pool.acquire() as connection, connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+            reply = await api.create(key=str(key))
+            assert (reply.status, reply.slug) == (409, "idempotency-in-progress")
+            assert int(reply.headers["Retry-After"]) > 0
+        assert (await api.create(key=str(key))).status == 202
+
+
+async def test_what_is_refused_leaves_the_key_free(api: Api, books: Bench) -> None:
+    key = str(uuid.uuid4())
+    refused = await api.create(key=key, amount=0)
+    assert (refused.status, refused.slug) == (422, "invalid-body")
+    assert refused.json["errors"][0]["pointer"] == "#/amount"
+    assert (await api.create(key=key)).status == 202
+    assert await books.pool.fetchval("select count(*) from intent_claims") == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "slug"),
+    [(None, "idempotency-key-missing"), ("1", "idempotency-key-malformed"), ('"x', "idempotency-key-malformed")],
+)
+async def test_a_key_is_needed(api: Api, key: str | None, slug: str) -> None:
+    reply = await api.create(key=key)
+    assert (reply.status, reply.slug) == (400, slug)
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer", "Bearer nope", "Basic c2hvcDo=", KEYS["shop"]])
+async def test_a_key_of_a_client_is_needed(api: Api, authorization: str | None) -> None:
+    for method, path in (("POST", "/payment-intents"), ("GET", f"/payment-intents/{uuid.uuid4()}")):
+        reply = await api.call(method, path, b"{}" if method == "POST" else None, Authorization=authorization)
+        assert (reply.status, reply.slug) == (401, "unauthenticated")
+        assert reply.headers["WWW-Authenticate"] == 'Bearer realm="ratchet"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b"nul",
+        b'{"amount":' + b"9" * 5000 + b"}",
+        b"[" * 500_000,
+        b'{"metadata":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001,
+        json.dumps({**INTENT, "reference": "\ud800"}).encode(),
+        json.dumps({**INTENT, "reference": "a\x00b"}).encode(),
+        json.dumps({**INTENT, "metadata": {"a": "\x00"}}).encode(),
+        json.dumps({**INTENT, "metadata": {"a": float("inf")}}).encode(),
+        json.dumps({**INTENT, "metadata": {"a": {"b": {"c": {"d": {"e": {}}}}}}}).encode(),
+        json.dumps({**INTENT, "amount": 10**14 + 1}).encode(),
+        json.dumps({**INTENT, "amount": 2**63}).encode(),
+        json.dumps({**INTENT, "amount": 10.5}).encode(),
+        json.dumps({**INTENT, "amount": "100"}).encode(),
+        json.dumps({**INTENT, "currency": "XXX"}).encode(),
+        json.dumps({**INTENT, "currency": "eur"}).encode(),
+        json.dumps({**INTENT, "provider": "nobody"}).encode(),
+        json.dumps({**INTENT, "phone": "0151"}).encode(),
+        json.dumps({**INTENT, "surprise": 1}).encode(),
+        b'{"amount": 100, "currency": "EUR", "provider": "\xff"}',
+    ],
+)
+async def test_a_body_that_is_no_intent_is_refused(api: Api, books: Bench, body: bytes) -> None:
+    reply = await api.post(body=body)
+    assert (reply.status, reply.slug) == (422, "invalid-body")
+    assert await books.pool.fetchval("select count(*) from spool") == 0
+
+
+async def test_http_is_taken_at_its_word(api: Api) -> None:
+    path = f"/payment-intents/{uuid.uuid4()}"
+    for method, place, allowed in (("GET", "/payment-intents", "POST"), ("PUT", path, "GET, HEAD")):
+        reply = await api.call(method, place)
+        assert (reply.status, reply.slug, reply.headers["Allow"]) == (405, "method-not-allowed", allowed)
+    form = await api.call(
+        "POST", "/payment-intents", b"amount=1", Content_Type="text/plain", Idempotency_Key=str(uuid.uuid4())
+    )
+    assert (form.status, form.slug) == (415, "unsupported-media-type")
+    big = await api.post(body=b" " * (1024 * 1024 + 1))
+    assert (big.status, big.slug) == (413, "body-too-large")
+    bare = await api.post(body=INTENT, Content_Type=None)
+    assert bare.status == 202
+    for nowhere in ("/payment-intents/", f"{path}/void", f"{path}/", "/payment-intents/a/b/c"):
+        assert (await api.call("GET", nowhere)).slug == "unknown-path"
+    assert (await api.get("no-uuid")).slug == "unknown-intent"
+    assert (await api.post("/payment-intents/no-uuid/capture")).slug == "unknown-intent"
+    assert (await api.call("HEAD", path)).status == 404
+
+
+async def test_a_payment_is_seen_by_its_client_alone(api: Api, books: Bench) -> None:
+    payment_id = (await api.create(reference="order-2")).json["id"]
+    rival = api.of("rival")
+    for _ in range(2):
+        assert (await api.get(payment_id)).status == 200
+        for reply in (
+            await rival.get(payment_id),
+            await rival.get(payment_id, "/timeline"),
+            *[await rival.post(f"/payment-intents/{payment_id}/{what}") for what in ("capture", "cancel", "refunds")],
+        ):
+            assert (reply.status, reply.slug) == (404, "unknown-intent")
+        await settle(books)
+    assert (await rival.create(reference="order-2")).status == 202
+
+
+async def test_a_payment_that_only_webhooks_opened_is_nobodys(api: Api, books: Bench) -> None:
+    await tell(books, "payment.authorized", "pay-9", 0, amount=100)
+    (row,) = await books.fetch("select id from payments")
+    assert (await api.get(str(row["id"]))).slug == "unknown-intent"
+
+
+async def test_it_is_shown_from_the_claim_and_then_from_the_books(api: Api, books: Bench) -> None:
+    payment_id = (await api.create(provider_ref="pay-3", reference="order-3")).json["id"]
+    claimed = (await api.get(payment_id)).json
+    assert (claimed["id"], claimed["status"], claimed["version"]) == (payment_id, "created", 0)
+    assert (await api.get(payment_id, "/timeline")).json == {"id": payment_id, "timeline": [], "complete": True}
+    await settle(books)
+    await tell(books, "payment.authorized", "pay-3", 0, amount=100)
+    shown = (await api.get(payment_id)).json
+    assert (shown["id"], shown["status"], shown["authorized"], shown["version"]) == (payment_id, "authorized", 100, 2)
+    assert {**claimed, **{name: shown[name] for name in shown if name not in INTENT}} == shown
+    moments = (await api.call("GET", shown["timeline"])).json["timeline"]
+    assert [(moment["source"], moment["to_status"]) for moment in moments] == [
+        ("intents/shop", "created"),
+        ("standard_webhooks", "authorized"),
+    ]
+
+
+async def test_a_webhook_that_came_first_and_the_intent_are_one_payment(api: Api, books: Bench) -> None:
+    await tell(books, "payment.authorized", "pay-4", 0, amount=100)
+    payment_id = (await api.create(provider_ref="pay-4")).json["id"]
+    await settle(books)
+    assert [row["id"] for row in (await books.books()).payments if row["merged_into"] is None] == [
+        uuid.UUID(payment_id)
+    ]
+    assert (await api.get(payment_id)).json["status"] == "authorized"
+    moments = (await api.get(payment_id, "/timeline")).json["timeline"]
+    assert [moment["source"] for moment in moments] == ["standard_webhooks", "intents/shop"]
+
+
+async def test_names_are_unique_a_client(api: Api, books: Bench) -> None:
+    payment_id = (await api.create(reference="order-5", provider_ref="pay-5")).json["id"]
+    for _ in range(2):
+        for names in ({"reference": "order-5"}, {"provider_ref": "pay-5"}):
+            reply = await api.create(**names)
+            assert (reply.status, reply.slug, reply.json["payment_id"]) == (409, "reference-taken", payment_id)
+        await settle(books)
+        await books.pool.execute("delete from intent_claims")
+    assert (await api.create(provider_ref="pay-5", account="other")).status == 202
+
+
+async def test_twins_under_two_keys_get_one_reference(api: Api, books: Bench) -> None:
+    replies = await asyncio.gather(*(api.create(reference="order-6") for _ in range(20)))
+    assert Counter(reply.status for reply in replies) == {202: 1, 409: 19}
+    assert {reply.slug for reply in replies if reply.status == 409} == {"reference-taken"}
+    assert await books.pool.fetchval("select count(*) from spool") == 1
+
+
+async def test_commands_follow_their_create_under_its_key(api: Api, books: Bench) -> None:
+    payment_id = (await api.create(provider_ref="pay-7")).json["id"]
+    path = f"/payment-intents/{payment_id}"
+    capture = await api.post(f"{path}/capture", {"amount": 60})
+    assert (capture.status, capture.headers["Location"]) == (202, path)
+    said = {"id": payment_id, "status": "created", "command": "capture", "currency": "EUR", "amount": 60}
+    assert capture.json == said
+    rest = await api.post(f"{path}/capture")
+    assert (rest.status, rest.json["amount"]) == (202, 40)
+    rows = await books.fetch("select key, value from spool order by id")
+    assert [json.loads(row["value"])["command"] for row in rows] == ["create", "capture", "capture"]
+    assert {row["key"] for row in rows} == {b"pay-7"}
+    await settle(books)
+    ledger = (await books.books()).ledger
+    assert [(row["event_type"], row["outcome"]) for row in ledger][1:] == [("intent.capture", "noop")] * 2
+    assert len({row["event_id"] for row in ledger}) == 3
+
+
+async def test_a_command_is_answered_once_whatever_comes_after(api: Api, books: Bench) -> None:
+    payment_id = (await api.create(provider_ref="pay-8")).json["id"]
+    path, key = f"/payment-intents/{payment_id}/capture", str(uuid.uuid4())
+    first = await api.post(path, {"amount": 100}, key=key)
+    await settle(books)
+    await tell(books, "payment.captured", "pay-8", 0, amount=100)
+    again = await api.post(path, {"amount": 100}, key=key)
+    assert (again.status, again.body, again.headers["Idempotent-Replayed"]) == (202, first.body, "true")
+    other = await api.post(path, {"amount": 100})
+    assert (other.status, other.slug, other.json["state"]) == (409, "state-forbids", "captured")
+    assert "captured" in other.json["detail"]
+
+
+async def test_two_refunds_that_do_not_fit_together_are_one(api: Api, books: Bench) -> None:
+    payment_id = (await api.create(provider_ref="pay-10")).json["id"]
+    path = f"/payment-intents/{payment_id}/refunds"
+    assert (await api.post(path, {"amount": 1})).json["state"] == "created"
+    await settle(books)
+    await tell(books, "payment.captured", "pay-10", 0, amount=100)
+    replies = await asyncio.gather(*(api.post(path, {"amount": 60}) for _ in range(2)))
+    assert sorted(reply.status for reply in replies) == [202, 409]
+    assert next(reply.json["state"] for reply in replies if reply.status == 409) == "captured"
+    await settle(books)
+    await tell(books, "refund.succeeded", "pay-10", 1, amount=60, child="r1")
+    assert (await api.post(path, {"amount": 41})).status == 409
+    assert (await api.post(path)).json["amount"] == 40
+    assert (await api.post(path)).status == 409
+
+
+async def test_what_is_canceled_is_not_captured(api: Api, books: Bench) -> None:
+    payment_id = (await api.create(provider_ref="pay-11")).json["id"]
+    path = f"/payment-intents/{payment_id}"
+    assert (await api.post(f"{path}/capture", {"amount": 1, "currency": "USD"})).json["state"] == "created"
+    assert (await api.post(f"{path}/cancel", {"reason": "changed my mind"})).status == 202
+    for what in ("capture", "cancel"):
+        assert (await api.post(f"{path}/{what}")).slug == "state-forbids"
+    await settle(books)
+    await tell(books, "payment.canceled", "pay-11", 0)
+    assert (await api.post(f"{path}/capture")).json["state"] == "canceled"
+
+
+async def test_a_request_that_the_provider_never_served_stops_counting(stack: Any, database: Any) -> None:
+    async with open_api(stack.kafka, database.dsn, asked_seconds=0.01) as api:
+        path = f"/payment-intents/{(await api.create()).json['id']}/capture"
+        assert [(await api.post(path)).status for _ in range(2)] == [202, 202]
+
+
+async def test_postgres_away_is_503_and_comes_back(stack: Any, database: Any) -> None:
+    nowhere = database.dsn.replace(database.dsn.rpartition("/")[2], "nowhere")
+    async with open_api(stack.kafka, nowhere, timeout_seconds=1.0) as api:
+        for reply in (await api.create(), await api.get(str(uuid.uuid4()))):
+            assert (reply.status, reply.slug) == (503, "not-durable")
+            assert int(reply.headers["Retry-After"]) > 0
+
+
+async def test_connections_that_postgres_dropped_are_made_anew(api: Api, database: Any, books: Bench) -> None:
+    key = str(uuid.uuid4())
+    await api.create(key=str(uuid.uuid4()))
+    await books.pool.fetch(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name like '%intents'"
+    )
+    replies = [await api.create(key=key) for _ in range(3)]
+    assert {reply.status for reply in replies} <= {202, 503}
+    assert replies[-1].status == 202
+    assert await books.pool.fetchval("select count(*) from spool") == 2
+
+
+async def test_claims_are_kept_a_day_and_cleaned_in_batches_under_a_lease(
+    api: Api, books: Bench, database: Any
+) -> None:
+    for number in range(3):
+        await api.create(provider_ref=f"pay-{number}")
+    await settle(books)
+    waiting = await api.create()
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute("update intent_claims set created_at = created_at - interval '3 days'")
+    await owner.execute("update intent_claims set expires_at = expires_at - interval '3 days'")
+    await owner.close()
+    fresh = await api.create()
+    lease = await PostgresLeases(books.pool).acquire("clean", "a", 30)
+    assert lease is not None
+    async with books.pool.acquire() as connection:
+        assert [await clean_claims(connection, lease, 2) for _ in range(3)] == [2, 1, 0]
+        await PostgresLeases(books.pool).release(lease)
+        with pytest.raises(LeaseLostError):
+            await clean_claims(connection, lease, 2)
+    left = await books.fetch("select payment_id::text from intent_claims order by created_at")
+    assert [row["payment_id"] for row in left] == [waiting.json["id"], fresh.json["id"]]

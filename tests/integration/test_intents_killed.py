@@ -1,0 +1,133 @@
+"""The ingress killed (SIGKILL) at every point of an intent's way; then the client tries again at another one."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiokafka import AIOKafkaConsumer
+from intents_door import Api, Door, Reply, open_api, record_of
+from settling import bench, records, until, webhook
+
+from producers.relay.role import serve as relay
+from runtime.health import Probe
+from runtime.kafka import ensure_topics
+from runtime.settings import KafkaSettings
+from schemas.topics import INTENTS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from settling import Bench
+
+pytestmark = pytest.mark.integration
+
+BEFORE = ("lock_name", "find_claim", "insert_claim", "insert_spool", "commit")
+AFTER = ("committed", "answered")
+
+
+@pytest.fixture
+async def books(database: Any) -> AsyncIterator[Bench]:
+    async with bench(database.dsn) as opened:
+        yield opened
+
+
+async def killed(door: Door, path: str, body: Any, key: str) -> None:
+    """Send a request to a door that dies at its point."""
+    async with door:
+        async with aiohttp.ClientSession() as http:
+            with pytest.raises(aiohttp.ClientError):
+                await Api(door.url, http).post(path, body, key=key)
+        assert door.process is not None
+        assert await asyncio.to_thread(door.process.wait, 20) == -9
+
+
+async def promised(books: Bench) -> list[str]:
+    return [str(row["payment_id"]) for row in await books.fetch("select payment_id from intent_claims")]
+
+
+@pytest.mark.parametrize("point", ["find_taken", *BEFORE, *AFTER])
+async def test_a_create_has_one_effect_wherever_the_door_dies(
+    stack: Any, database: Any, books: Bench, point: str
+) -> None:
+    key, intent = str(uuid.uuid4()), {"amount": 5, "currency": "EUR", "provider": "stripe", "reference": "order-1"}
+    await killed(Door(stack.kafka, database.dsn, point), "/payment-intents", intent, key)
+    before = await promised(books)
+    assert len(before) == (point in AFTER)
+    async with open_api(stack.kafka, database.dsn) as api:
+        replies = [await api.post(body=intent, key=key) for _ in range(2)]
+    assert {(reply.status, reply.body) for reply in replies} == {(202, replies[0].body)}
+    assert ("Idempotent-Replayed" in replies[0].headers) == (point in AFTER)
+    assert await promised(books) == (before or [replies[0].json["id"]]) == [replies[0].json["id"]]
+    assert await books.pool.fetchval("select count(*) from spool") == 1
+
+
+@pytest.mark.parametrize("point", ["read_standing", "read_asked", *BEFORE, *AFTER])
+async def test_a_refund_has_one_effect_wherever_the_door_dies(
+    stack: Any, database: Any, books: Bench, point: str
+) -> None:
+    async with open_api(stack.kafka, database.dsn) as api:
+        payment_id = (await api.create(provider_ref="pay-1")).json["id"]
+        (row,) = await books.fetch("select * from spool")
+        await books.settle([record_of(row, 0)])
+        await books.settle(records([webhook("payment.captured", "pay-1", amount=100)]))
+        path, key = f"/payment-intents/{payment_id}/refunds", str(uuid.uuid4())
+        await killed(Door(stack.kafka, database.dsn, point), path, {"amount": 60}, key)
+        assert await books.pool.fetchval("select count(*) from spool") == 1 + (point in AFTER)
+        replies: list[Reply] = [await api.post(path, {"amount": 60}, key=key) for _ in range(2)]
+        assert {(reply.status, reply.body) for reply in replies} == {(202, replies[0].body)}
+        assert (await api.post(path, {"amount": 60})).status == 409
+    assert await books.pool.fetchval("select count(*) from spool") == 2
+    assert await books.pool.fetchval("select count(*) from intent_claims where command = 'refund'") == 1
+
+
+async def test_the_relay_publishes_a_claim_in_the_order_of_its_payment(stack: Any, database: Any, books: Bench) -> None:
+    async with open_api(stack.kafka, database.dsn) as api:
+        await ensure_topics(KafkaSettings(bootstrap=stack.kafka))
+        reply = await api.create(provider_ref=f"pay-{uuid.uuid4().hex}")
+        payment_id = reply.json["id"]
+        for what in ("capture", "refunds", "cancel"):
+            await api.post(f"/payment-intents/{payment_id}/{what}")
+        published = await _published(stack.kafka, database.dsn, books, payment_id)
+    assert [kind for kind, _, _ in published] == ["intent.create", "intent.capture"]
+    assert len({key for _, key, _ in published}) == 1
+    assert len({event_id for _, _, event_id in published}) == 2
+
+
+async def _published(kafka: str, dsn: str, books: Bench, payment_id: str) -> list[tuple[str, bytes, str]]:
+    """Run the relay until the spool is empty; return kind, key and event id of the payment's records."""
+    from settling import settings_for
+
+    stop, probe = asyncio.Event(), Probe("relay")
+    relaying = asyncio.create_task(relay(settings_for(dsn, kafka=kafka), stop, probe))
+    try:
+
+        async def empty() -> bool:
+            return await books.pool.fetchval("select count(*) from spool") == 0
+
+        await until(empty, "the spool is empty")
+    finally:
+        stop.set()
+        await relaying
+    consumer = AIOKafkaConsumer(INTENTS.name, bootstrap_servers=kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    found: list[Any] = []
+
+    async def enough() -> bool:
+        batches = await consumer.getmany(timeout_ms=200)
+        found.extend(
+            record for batch in batches.values() for record in batch if payment_id.encode() in (record.value or b"")
+        )
+        return len(found) >= 2
+
+    try:
+        await until(enough, "two records of the payment")
+    finally:
+        await consumer.stop()
+    told = [dict(record.headers) for record in found]
+    return [
+        (said["ce_type"].decode(), record.key, said["ce_id"].decode()) for record, said in zip(found, told, strict=True)
+    ]

@@ -1,0 +1,50 @@
+"""The served OpenAPI document against the running door: schemathesis, all checks, stateful links, bounded examples."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from intents_door import KEYS, open_api
+
+if TYPE_CHECKING:
+    from intents_door import Api
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+SCHEMATHESIS = Path(sys.executable).with_name("st")
+EXAMPLES = 25
+"""Test cases an operation and phase, at most."""
+
+
+async def schemathesis(api: Api, folder: Path) -> tuple[int, str]:
+    """Run it in a process of its own; return its exit status and what it said."""
+    arguments = [
+        *("run", f"{api.url}/openapi.json", "--url", api.url, "--header", f"Authorization: Bearer {KEYS['shop']}"),
+        *("--checks", "all", "--mode", "all", "--phases", "examples,coverage,fuzzing,stateful"),
+        *("--max-examples", str(EXAMPLES), "--seed", "20261123", "--workers", "2", "--generation-database", "none"),
+        *("--request-timeout", "10", "--warnings", "off", "--no-color", "--continue-on-failure"),
+    ]
+    hooks = {"SCHEMATHESIS_HOOKS": "intents_hooks", "PYTHONPATH": str(Path(__file__).parent)}
+    process = await asyncio.create_subprocess_exec(
+        SCHEMATHESIS,
+        *arguments,
+        cwd=folder,
+        env=os.environ | hooks,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def test_the_door_keeps_what_its_document_promises(stack: Any, database: Any, tmp_path: Path) -> None:
+    async with open_api(stack.kafka, database.dsn) as api:
+        status, said = await schemathesis(api, tmp_path)
+    assert status == 0, said
+    for phase in ("Coverage", "Fuzzing", "Stateful"):
+        assert phase in said, said
