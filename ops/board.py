@@ -45,10 +45,9 @@ def board(status: Status, run: Run | None, events_per_second: float) -> Renderab
     figures.add_row(figures_table("lag", status.lag), figures_table("counts", status.counts))
     parts: list[RenderableType] = [roles_table(status.roles), figures, f"{events_per_second:,.0f} ledger rows a second"]
     if run is not None:
-        parts += [
-            progress_line(run),
-            ProgressBar(total=max(1, run.progress.total), completed=run.progress.sent, width=60),
-        ]
+        bar = Table.grid()  # a bar alone ends without a line break, and the board would lose count of its lines
+        bar.add_row(ProgressBar(total=max(1, run.progress.total), completed=run.progress.sent, width=60))
+        parts += [progress_line(run), bar]
     parts += [f"[yellow]unknown:[/] {reason}" for reason in status.unknown]
     return Group(*parts, "[dim]Ctrl-C stops everything, roles first.[/]")
 

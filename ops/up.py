@@ -195,7 +195,8 @@ async def _sample(run: Run, supervisor: Supervisor, teller: Teller, options: Opt
     door = await door_of(run.settings, supervisor)
     teller.run = run
     teller.report(f"posting {len(run.plan.posts):,} requests of the sample to {door}")
-    await run.go(door)
+    async with teller.showing():  # the books go to standard output, which a board would not know of
+        await run.go(door)
     document = run.document()
     emit(document, as_json=options.as_json, show=lambda: books_table(document))
     return EXIT_DONE if document["balanced"] else EXIT_PROBLEM
@@ -206,14 +207,15 @@ async def _up(settings: Settings, options: Options, teller: Teller) -> int:
         async with brokers(settings, teller) as found:
             await prepare(found, teller)
             signers, secrets = choose_signers(settings) if options.sample else ({}, {})
-            async with roles(found, secrets, teller) as supervisor, teller.showing():
+            async with roles(found, secrets, teller) as supervisor:
                 status = EXIT_DONE
                 if options.sample or options.once:
                     status = await _sample(make_run(found, signers), supervisor, teller, options)
                 if options.once:
                     return status
                 teller.report(f"serving at {await door_of(found, supervisor)}; Ctrl-C stops everything")
-                await asyncio.get_running_loop().create_future()
+                async with teller.showing():
+                    await asyncio.get_running_loop().create_future()
     return EXIT_DONE  # pragma: no cover - a signal ends the wait above
 
 
