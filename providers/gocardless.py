@@ -11,9 +11,9 @@ names the refund alone). Each event travels as its own slice of the body; an emp
 
 Meaning: an event tells what happened, and neither amount nor currency. So none opens a payment. A payment is collected
 whole: its capture counts what the intent asked for. Refunds are facts of an unknown amount, which count 0: the money
-stands at the API, and a fact of the same key that brings the amount wins. `failed` may be followed by another try under the same payment id, so it ends an attempt and
-undoes no capture; `late_failure_settled` is what takes collected money back. The merchant's reference is read from
-`resource_metadata`, the payment's own; `metadata` is the event's.
+stands at the API, and a fact of the same key that brings the amount wins. `failed` may be followed by another try under
+the same payment id, so it ends an attempt and undoes no capture; `late_failure_settled` is what takes collected money
+back. The merchant's reference is read from `resource_metadata`, the payment's own; `metadata` is the event's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stripe: a timestamped HMAC over the raw body; payments are PaymentIntents, or bare charges in older integrations.
+"""What Stripe's events mean; payments are PaymentIntents, or bare charges in older integrations.
 
 Sources: Stripe's webhook documentation and `stripe-python` (`WebhookSignature`; event names and object fields of
 version 16.1). Amounts are minor units as Stripe writes them.
@@ -11,12 +11,10 @@ and a dispute by their own ids.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import (
     decode_or_raise,
     maybe_id,
@@ -28,46 +26,14 @@ from providers.core.meaning import (
     undecodable,
     unknown_kind,
 )
-from providers.core.proof import hmac_hex, live_secrets, need_fresh, need_header, need_match, need_unix_seconds
-from providers.core.reading import read_json, text_at, value_at
-from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, merged, object_answer
-from schemas.errors import SignatureRejected
+from providers.core.reading import value_at
 from schemas.facts import Fact, FactKind, Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def verify(request: SignedRequest) -> list[Notification]:
-    """Check `Stripe-Signature: t=<unix>,v1=<hex>[,v1=..]` over `<t>.` + raw body; return the one event."""
-    secrets = live_secrets(request)
-    need_header(request, "stripe-signature")
-    timestamp, signatures = _parts(",".join(request.headers["stripe-signature"]))
-    signed = timestamp.encode() + b"." + request.body
-    need_match(signatures, (hmac_hex(secret, signed) for secret in secrets))
-    need_fresh(int(timestamp), request.now)
-    return [_notification(request.body)]
-
-
-def _parts(header: str) -> tuple[str, list[str]]:
-    """Return `t` and every `v1`; parts of other schemes are skipped, the order is free."""
-    pairs = [part.strip().partition("=") for part in header.split(",")]
-    timestamps = [value for name, _, value in pairs if name == "t"]
-    signatures = [value for name, _, value in pairs if name == "v1"]
-    if len(timestamps) != 1 or not signatures:
-        raise SignatureRejected("malformed_header", "Stripe-Signature needs one t and a v1")
-    need_unix_seconds(timestamps[0])
-    return timestamps[0], signatures
-
-
-def _notification(body: bytes) -> Notification:
-    event = read_json(body)
-    of_intent = value_at(event, "data", "object", "object") == "payment_intent"
-    payment_ref = text_at(event, "data", "object", "id" if of_intent else "payment_intent")
-    return Notification(text_at(event, "id"), text_at(event, "type"), payment_ref, body)
-
-
-class _Object(msgspec.Struct):
+class Thing(msgspec.Struct):
     """What we read of `data.object`; a field of another shape is refused only by the kind that needs it."""
 
     id: Any = None
@@ -89,7 +55,7 @@ class _Object(msgspec.Struct):
 
 
 class _Data(msgspec.Struct):
-    object: _Object
+    object: Thing
 
 
 class _Event(msgspec.Struct):
@@ -128,7 +94,7 @@ def _id(value: object, what: str) -> str | None:
     return maybe_id(value.get("id") if isinstance(value, dict) else value, what)
 
 
-def _reference(thing: _Object) -> str | None:
+def _reference(thing: Thing) -> str | None:
     metadata = thing.metadata if isinstance(thing.metadata, dict) else {}
     return maybe_id(metadata.get("reference"), "metadata.reference") or maybe_id(
         metadata.get("order_id"), "metadata.order_id"
@@ -146,8 +112,8 @@ def _attempt(charge: str | None, state: str) -> Facts:
 # --- payment_intent.* --------------------------------------------------------------------------------------------
 
 
-def _intent(kind: str) -> Callable[[_Event, _Object], Meaning]:
-    def read(event: _Event, intent: _Object) -> Meaning:
+def _intent(kind: str) -> Callable[[_Event, Thing], Meaning]:
+    def read(event: _Event, intent: Thing) -> Meaning:
         key = need_id(intent.id, "data.object.id")
         charge = _id(intent.latest_charge, "latest_charge")
         total = need_amount(intent.amount, "amount")
@@ -169,11 +135,11 @@ _Said = tuple[int, Facts]
 """An event's headline amount and what it adds."""
 
 
-def _progress(state: str) -> Callable[[_Object, str, str | None, int], _Said]:
+def _progress(state: str) -> Callable[[Thing, str, str | None, int], _Said]:
     return lambda _intent, key, _charge, total: (total, (Fact(FactKind.PROGRESS, key, state),))
 
 
-def _intent_capturable(intent: _Object, key: str, charge: str | None, _total: int) -> _Said:
+def _intent_capturable(intent: Thing, key: str, charge: str | None, _total: int) -> _Said:
     """Read the authorization: what can still be captured and what was.
 
     The sum holds through several partial captures and grows with an incremental authorization. It falls when Stripe
@@ -186,7 +152,7 @@ def _intent_capturable(intent: _Object, key: str, charge: str | None, _total: in
     return reserved, (Fact(FactKind.AUTHORIZATION, key, "authorized", reserved), *_attempt(charge, "succeeded"))
 
 
-def _intent_succeeded(intent: _Object, key: str, charge: str | None, total: int) -> _Said:
+def _intent_succeeded(intent: Thing, key: str, charge: str | None, total: int) -> _Said:
     return _paid(key, charge, total, need_amount(intent.amount_received, "amount_received"))
 
 
@@ -203,18 +169,18 @@ def _paid(key: str, charge: str | None, total: int, captured: int) -> _Said:
     )
 
 
-def _intent_failed(intent: _Object, key: str, charge: str | None, total: int) -> _Said:
+def _intent_failed(intent: Thing, key: str, charge: str | None, total: int) -> _Said:
     """Name the failed try by its charge; one that failed before there was a charge (3-D Secure) by the intent."""
     error = intent.last_payment_error if isinstance(intent.last_payment_error, dict) else {}
     failed = _id(error.get("charge"), "last_payment_error.charge") or charge or key
     return total, (Fact(FactKind.ATTEMPT, failed, "failed"),)
 
 
-def _intent_canceled(_intent: _Object, key: str, _charge: str | None, total: int) -> _Said:
+def _intent_canceled(_intent: Thing, key: str, _charge: str | None, total: int) -> _Said:
     return total, (Fact(FactKind.VOID, key, "canceled"),)
 
 
-_INTENT_FACTS: Final[dict[str, Callable[[_Object, str, str | None, int], _Said]]] = {
+_INTENT_FACTS: Final[dict[str, Callable[[Thing, str, str | None, int], _Said]]] = {
     "payment_intent.created": _progress("created"),
     "payment_intent.requires_action": _progress("requires_action"),
     "payment_intent.processing": _progress("processing"),
@@ -229,8 +195,8 @@ _INTENT_FACTS: Final[dict[str, Callable[[_Object, str, str | None, int], _Said]]
 # --- charge.* ----------------------------------------------------------------------------------------------------
 
 
-def _charge(kind: str) -> Callable[[_Event, _Object], Meaning]:
-    def read(event: _Event, charge: _Object) -> Meaning:
+def _charge(kind: str) -> Callable[[_Event, Thing], Meaning]:
+    def read(event: _Event, charge: Thing) -> Meaning:
         own = need_id(charge.id, "data.object.id")
         key = _id(charge.payment_intent, "payment_intent") or own
         total = need_amount(charge.amount, "amount")
@@ -249,23 +215,23 @@ def _charge(kind: str) -> Callable[[_Event, _Object], Meaning]:
     return read
 
 
-def _is_captured(charge: _Object) -> bool:
+def _is_captured(charge: Thing) -> bool:
     if not isinstance(charge.captured, bool):
         raise undecodable("captured is no boolean")
     return charge.captured
 
 
-def _charge_succeeded(charge: _Object, key: str, own: str, total: int) -> _Said:
+def _charge_succeeded(charge: Thing, key: str, own: str, total: int) -> _Said:
     if _is_captured(charge):
         return _charge_captured(charge, key, own, total)
     return total, (Fact(FactKind.AUTHORIZATION, key, "authorized", total), *_attempt(own, "succeeded"))
 
 
-def _charge_captured(charge: _Object, key: str, own: str, total: int) -> _Said:
+def _charge_captured(charge: Thing, key: str, own: str, total: int) -> _Said:
     return _paid(key, own, total, need_amount(charge.amount_captured, "amount_captured"))
 
 
-def _charge_refunded(charge: _Object, key: str, _own: str, total: int) -> _Said:
+def _charge_refunded(charge: Thing, key: str, _own: str, total: int) -> _Said:
     """Read the cumulative refunds; of a charge that was never captured it is a release.
 
     After a partial capture `amount_refunded` also counts the rest that Stripe released, which never was money taken.
@@ -282,7 +248,7 @@ def _charge_refunded(charge: _Object, key: str, _own: str, total: int) -> _Said:
     return given_back, (Fact(FactKind.REFUND_TOTAL, key, "succeeded", floor), *named)
 
 
-def _listed_refunds(charge: _Object) -> Facts:
+def _listed_refunds(charge: Thing) -> Facts:
     """Return the refunds that API versions before 2022-11-15 list inside the charge."""
     listed = value_at(charge.refunds, "data")
     if not isinstance(listed, list):
@@ -298,7 +264,7 @@ def _listed_refunds(charge: _Object) -> Facts:
     )
 
 
-_CHARGE_FACTS: Final[dict[str, Callable[[_Object, str, str, int], _Said]]] = {
+_CHARGE_FACTS: Final[dict[str, Callable[[Thing, str, str, int], _Said]]] = {
     "charge.pending": lambda _charge, key, _own, total: (total, (Fact(FactKind.PROGRESS, key, "processing"),)),
     "charge.succeeded": _charge_succeeded,
     "charge.captured": _charge_captured,
@@ -328,7 +294,7 @@ def _refund_state(status: object) -> str:
     return state
 
 
-def _child(event: _Event, thing: _Object, facts: Facts) -> Meaning:
+def _child(event: _Event, thing: Thing, facts: Facts) -> Meaning:
     """Tell a refund's or a dispute's facts; their metadata is their own and names no payment."""
     intent, charge = _id(thing.payment_intent, "payment_intent"), _id(thing.charge, "charge")
     return Meaning(
@@ -341,7 +307,7 @@ def _child(event: _Event, thing: _Object, facts: Facts) -> Meaning:
     )
 
 
-def _refund(event: _Event, refund: _Object) -> Meaning:
+def _refund(event: _Event, refund: Thing) -> Meaning:
     key, amount = need_id(refund.id, "data.object.id"), need_amount(refund.amount, "amount")
     return _child(event, refund, (Fact(FactKind.REFUND, key, _refund_state(refund.status), amount),))
 
@@ -360,10 +326,10 @@ _DISPUTE_STATES: Final = {
 }
 
 
-def _dispute(funds: str | None) -> Callable[[_Event, _Object], Meaning]:
+def _dispute(funds: str | None) -> Callable[[_Event, Thing], Meaning]:
     """Read a dispute; `funds` is what the kind says of the money: withdrawn, reinstated, or None for nothing."""
 
-    def read(event: _Event, dispute: _Object) -> Meaning:
+    def read(event: _Event, dispute: Thing) -> Meaning:
         key, amount = need_id(dispute.id, "data.object.id"), need_amount(dispute.amount, "amount")
         state = _DISPUTE_STATES.get(dispute.status) if isinstance(dispute.status, str) else None
         if state is None:
@@ -376,7 +342,7 @@ def _dispute(funds: str | None) -> Callable[[_Event, _Object], Meaning]:
     return read
 
 
-def _session_expired(event: _Event, session: _Object) -> Meaning:
+def _session_expired(event: _Event, session: Thing) -> Meaning:
     """Read an expired Checkout session; one that nobody tried to pay has no PaymentIntent, only a reference."""
     intent = _id(session.payment_intent, "payment_intent")
     reference = _reference(session) or maybe_id(session.client_reference_id, "client_reference_id")
@@ -390,7 +356,7 @@ def _session_expired(event: _Event, session: _Object) -> Meaning:
 
 _PAYMENT_FAMILIES: Final = ("payment_intent.", "charge.", "refund.")
 
-_READERS: Final[dict[str, Callable[[_Event, _Object], Meaning]]] = {
+_READERS: Final[dict[str, Callable[[_Event, Thing], Meaning]]] = {
     **{kind: _intent(kind) for kind in _INTENT_FACTS},
     **{kind: _charge(kind) for kind in _CHARGE_FACTS},
     **dict.fromkeys(("refund.created", "refund.updated", "refund.failed", "charge.refund.updated"), _refund),
@@ -400,51 +366,9 @@ _READERS: Final[dict[str, Callable[[_Event, _Object], Meaning]]] = {
     "checkout.session.expired": _session_expired,
 }
 
-
-# --- read again at the API: a PaymentIntent with its charge, or the charge of an older integration ----------------
-
-_API_ID: Final = re.compile(r"(?:pi|ch|py)_[A-Za-z0-9_]{1,200}\Z")
-_ASK: Final = {
-    "payment_intent": "expand[]=latest_charge&expand[]=latest_charge.refunds",
-    "charge": "expand[]=refunds",
-}
-_KINDS: Final = {
-    **dict.fromkeys(("requires_payment_method", "requires_confirmation"), "payment_intent.created"),
-    "requires_capture": "payment_intent.amount_capturable_updated",
-}
-"""The webhook that says what an intent's status says, where it has another name."""
+INTENT_KINDS: Final = frozenset(_INTENT_FACTS)
 
 
-def _object_of(ref: str) -> str | None:
-    return ("payment_intent" if ref.startswith("pi_") else "charge") if _API_ID.match(ref) else None
-
-
-def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
-    name = _object_of(ref)
-    url = f"{credentials.base_url}/v1/{name}s/{ref}?{_ASK.get(name or '')}"
-    return ApiRequest("GET", url, {**bearer(credentials.key), "Stripe-Version": "2024-06-20"}) if name else None
-
-
-def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
-    thing = decode_or_raise(msgspec.json.Decoder(_Object), body)
-    if _object_of(str(thing.id)) == "charge":
-        return _said_by_charge(thing)
-    failed = thing.status == "requires_payment_method" and thing.last_payment_error
-    kind = (
-        "payment_intent.payment_failed" if failed else _KINDS.get(str(thing.status), f"payment_intent.{thing.status}")
-    )
-    if kind not in _INTENT_FACTS:
-        raise undecodable("the PaymentIntent's status is not one of Stripe's")
-    meaning, charge = _READERS[kind](_Event(_Data(thing)), thing), thing.latest_charge
-    return merged(meaning, _said_by_charge(msgspec.convert(charge, _Object))) if isinstance(charge, dict) else meaning
-
-
-def _said_by_charge(charge: _Object) -> Meaning:
-    kinds = [f"charge.{charge.status}", *(["charge.refunded"] if charge.amount_refunded else [])]
-    if kinds[0] not in ("charge.pending", "charge.succeeded", "charge.failed"):
-        raise undecodable("the charge's status is not one of Stripe's")
-    return merged(*(_READERS[kind](_Event(_Data(charge)), charge) for kind in kinds))
-
-
-_REFETCH: Final = Refetch("https://api.stripe.com", _request, object_answer("object", _object_of), _interpret_fetched)
-PROVIDER: Final = Provider("stripe", verify, interpret, refetch=_REFETCH)
+def said_by(kind: str, thing: Thing) -> Meaning:
+    """Return what an object says when it stands in an event of that kind, which is one that we read."""
+    return _READERS[kind](_Event(_Data(thing)), thing)

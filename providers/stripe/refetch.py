@@ -1,0 +1,60 @@
+"""Stripe read again at its API: a PaymentIntent with its charge, or the charge of an older integration."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from providers.core.meaning import decode_or_raise, undecodable
+from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, merged, object_answer
+from providers.stripe.meaning import INTENT_KINDS, Thing, said_by
+
+if TYPE_CHECKING:
+    from schemas.facts import Meaning
+
+_API_ID: Final = re.compile(r"(?:pi|ch|py)_[A-Za-z0-9_]{1,200}\Z")
+_ASK: Final = {
+    "payment_intent": "expand[]=latest_charge&expand[]=latest_charge.refunds",
+    "charge": "expand[]=refunds",
+}
+_KINDS: Final = {
+    **dict.fromkeys(("requires_payment_method", "requires_confirmation"), "payment_intent.created"),
+    "requires_capture": "payment_intent.amount_capturable_updated",
+}
+"""The webhook that says what an intent's status says, where it has another name."""
+
+
+def _object_of(ref: str) -> str | None:
+    return ("payment_intent" if ref.startswith("pi_") else "charge") if _API_ID.match(ref) else None
+
+
+def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
+    name = _object_of(ref)
+    url = f"{credentials.base_url}/v1/{name}s/{ref}?{_ASK.get(name or '')}"
+    return ApiRequest("GET", url, {**bearer(credentials.key), "Stripe-Version": "2024-06-20"}) if name else None
+
+
+def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
+    thing = decode_or_raise(msgspec.json.Decoder(Thing), body)
+    if _object_of(str(thing.id)) == "charge":
+        return _said_by_charge(thing)
+    failed = thing.status == "requires_payment_method" and thing.last_payment_error
+    kind = (
+        "payment_intent.payment_failed" if failed else _KINDS.get(str(thing.status), f"payment_intent.{thing.status}")
+    )
+    if kind not in INTENT_KINDS:
+        raise undecodable("the PaymentIntent's status is not one of Stripe's")
+    meaning, charge = said_by(kind, thing), thing.latest_charge
+    return merged(meaning, _said_by_charge(msgspec.convert(charge, Thing))) if isinstance(charge, dict) else meaning
+
+
+def _said_by_charge(charge: Thing) -> Meaning:
+    kinds = [f"charge.{charge.status}", *(["charge.refunded"] if charge.amount_refunded else [])]
+    if kinds[0] not in ("charge.pending", "charge.succeeded", "charge.failed"):
+        raise undecodable("the charge's status is not one of Stripe's")
+    return merged(*(said_by(kind, charge) for kind in kinds))
+
+
+REFETCH: Final = Refetch("https://api.stripe.com", _request, object_answer("object", _object_of), _interpret_fetched)
