@@ -197,7 +197,7 @@ class RelaySettings(Group):
 
     After a failure it waits a random part of `backoff_initial_seconds`, doubled each time up to `backoff_max_seconds`.
     Each `cluster_check_seconds` it makes sure that transaction ids are still those of the cluster it knows.
-    `pool_connections_max` is one connection a lane (changes, dead letters, spool) and one for the lease.
+    `pool_connections_max` is one connection a lane (changes, dead letters, spool), one for the lease, one for cleaning.
     """
 
     batch_records_max: Count = 4000
@@ -207,7 +207,7 @@ class RelaySettings(Group):
     backoff_initial_seconds: Seconds = 0.1
     backoff_max_seconds: Seconds = 2.0
     cluster_check_seconds: Seconds = 5.0
-    pool_connections_max: Annotated[int, Field(ge=4)] = 4
+    pool_connections_max: Annotated[int, Field(ge=5)] = 5
 
 
 class HttpSettings(Group):

@@ -56,7 +56,7 @@ Reference = Annotated[
     str, Field(min_length=1, max_length=REF_LENGTH_MAX), AfterValidator(_storable), _text(1, REF_LENGTH_MAX)
 ]
 Account = Annotated[str, Field(max_length=ACCOUNT_LENGTH_MAX), AfterValidator(_account), _text(0, ACCOUNT_LENGTH_MAX)]
-Amount = Annotated[int, BeforeValidator(_whole), Field(gt=0, le=AMOUNT_MAX, strict=True)]
+Amount = Annotated[int, Field(gt=0, le=AMOUNT_MAX, strict=True), BeforeValidator(_whole)]
 Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema({"type": "string", "enum": sorted(DECIMALS)})]
 Reason = Annotated[str, Field(max_length=REASON_LENGTH_MAX), AfterValidator(_storable), _text(0, REASON_LENGTH_MAX)]
 Phone = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]

@@ -6,5 +6,6 @@ refusals before a request exists), `lines` (one canonical line a request), `webh
 `evidence` (what a request is judged by: live secrets, the sender's address in `sources`, a certificate in
 `certificates`, trust in `trust`),
 `records` (events as Kafka records), `publisher` (Kafka, or the spool), `spool`, `readiness`, `answers`.
+The folder `intents` is the payment-intents API.
 What an event means is none of its business.
 """

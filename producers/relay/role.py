@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from producers.ingress.intents.cleaning import keep_clean
 from producers.relay.lanes import open_lanes
 from producers.relay.loop import LaneHealth, LaneLoop, backoff_seconds
 from runtime.kafka import ensure_topics
@@ -52,11 +53,12 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 async def _carry(
     settings: Settings, pool: Pool, health: dict[str, LaneHealth], lease: Lease, ending: asyncio.Event
 ) -> None:
-    """Run all lanes under one lease; the first one to lose it ends them all."""
+    """Run all lanes, and the cleaning of claims, under one lease; the first one to lose it ends them all."""
     for lane_health in health.values():
         lane_health.ended_at = time.monotonic()
     lanes = [LaneLoop(lane, pool, settings, health[lane.name]) for lane in open_lanes(settings.relay)]
     tasks = [asyncio.ensure_future(lane.run(lease, ending)) for lane in lanes]
+    tasks.append(asyncio.ensure_future(keep_clean(pool, settings.intents, lease, ending)))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:

@@ -27,11 +27,11 @@ from providers import (
     shopify,
     square,
     standard_webhooks,
-    stripe,
 )
 from providers.core.contract import REASONS
 from providers.core.reading import storable
 from providers.paypal import meaning as paypal
+from providers.stripe import meaning as stripe
 from schemas.dead_letter import Reason
 from schemas.errors import SignatureRejected, UninterpretableError
 
@@ -84,7 +84,7 @@ SCALARS = st.one_of(
 )
 FIELDS = st.sampled_from(
     sorted(
-        {*stripe._Object.__struct_fields__, *adyen._Item.__struct_encode_fields__}
+        {*stripe.Thing.__struct_fields__, *adyen._Item.__struct_encode_fields__}
         | {*standard_webhooks._Data.__struct_fields__, "value", "data", "object", "order_id", "payload", "entity"}
         | {"reference", "action_id", "payment", "refund", "dispute", "kind", "transactions", "payments", "total_money"}
         | {"currency_code", "amount_refunded", "charge_id", "links", "purchase_units", "captures", "dispute_amount"}

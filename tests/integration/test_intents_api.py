@@ -94,6 +94,16 @@ async def test_fifty_twins_make_one_event(api: Api, books: Bench) -> None:
     assert await books.pool.fetchval("select count(*) from intent_claims") == 1
 
 
+async def test_twins_at_two_doors_make_one_event(stack: Any, database: Any, books: Bench) -> None:
+    key = str(uuid.uuid4())
+    async with open_api(stack.kafka, database.dsn) as one, open_api(stack.kafka, database.dsn) as other:
+        replies = await asyncio.gather(*(door.create(key=key) for _ in range(25) for door in (one, other)))
+    taken = {reply.body for reply in replies if reply.status == 202}
+    assert len(taken) == 1
+    assert {reply.status for reply in replies} <= {202, 409}
+    assert await books.pool.fetchval("select count(*) from spool") == 1
+
+
 async def test_a_twin_of_a_request_that_hangs_is_told_so(stack: Any, database: Any, books: Bench) -> None:
     """As a second process would hold it: the first one's transaction is open and does not end."""
     key = uuid.uuid4()
@@ -313,10 +323,11 @@ async def test_what_is_canceled_is_not_captured(api: Api, books: Bench) -> None:
     assert (await api.post(f"{path}/capture")).json["state"] == "canceled"
 
 
-async def test_a_request_that_the_provider_never_served_stops_counting(stack: Any, database: Any) -> None:
-    async with open_api(stack.kafka, database.dsn, asked_seconds=0.01) as api:
-        path = f"/payment-intents/{(await api.create()).json['id']}/capture"
-        assert [(await api.post(path)).status for _ in range(2)] == [202, 202]
+async def test_a_request_that_the_provider_never_served_stops_counting(api: Api, books: Bench) -> None:
+    path = f"/payment-intents/{(await api.create()).json['id']}/capture"
+    assert [(await api.post(path)).status for _ in range(2)] == [202, 409]
+    await books.pool.execute("update intent_claims set created_at = created_at - interval '1 day 1 second'")
+    assert (await api.post(path)).status == 202
 
 
 async def test_postgres_away_is_503_and_comes_back(stack: Any, database: Any) -> None:
@@ -325,6 +336,27 @@ async def test_postgres_away_is_503_and_comes_back(stack: Any, database: Any) ->
         for reply in (await api.create(), await api.get(str(uuid.uuid4()))):
             assert (reply.status, reply.slug) == (503, "not-durable")
             assert int(reply.headers["Retry-After"]) > 0
+
+
+async def test_a_postgres_that_hangs_is_503_and_nothing_is_left_of_it(stack: Any, database: Any, books: Bench) -> None:
+    key = str(uuid.uuid4())
+    async with open_api(stack.kafka, database.dsn, timeout_seconds=0.5, connections_max=2) as api:
+        await api.create()
+        async with books.pool.acquire() as connection, connection.transaction():
+            await connection.execute("lock table intent_claims in access exclusive mode")
+            replies = await asyncio.gather(*(api.create(key=key) for _ in range(5)))
+            assert {(reply.status, reply.slug) for reply in replies} == {(503, "not-durable")}
+        again = [await api.create(key=key) for _ in range(2)]
+    assert [reply.status for reply in again] == [202, 202]
+    assert again[0].body == again[1].body
+    assert await books.pool.fetchval("select count(*) from spool") == 2
+
+
+async def test_the_document_is_served(api: Api) -> None:
+    served = await api.call("GET", "/openapi.json", Authorization=None)
+    assert (served.status, served.json["openapi"]) == (200, "3.1.0")
+    refused = await api.call("POST", "/openapi.json", b"{}")
+    assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD")
 
 
 async def test_connections_that_postgres_dropped_are_made_anew(api: Api, database: Any, books: Bench) -> None:

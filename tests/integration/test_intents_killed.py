@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer
 from intents_door import Api, Door, Reply, open_api, record_of
-from settling import bench, records, until, webhook
+from settling import bench, records, settings_for, until, webhook
 
 from producers.relay.role import serve as relay
 from runtime.health import Probe
@@ -97,21 +98,41 @@ async def test_the_relay_publishes_a_claim_in_the_order_of_its_payment(stack: An
     assert len({event_id for _, _, event_id in published}) == 2
 
 
+async def test_the_relay_cleans_what_was_kept_long_enough(stack: Any, database: Any, books: Bench) -> None:
+    async with open_api(stack.kafka, database.dsn) as api:
+        await api.create(provider_ref="pay-1")
+        kept = (await api.create(provider_ref="pay-2")).json["id"]
+    await books.settle([record_of(row, row["id"]) for row in await books.fetch("select * from spool order by id")])
+    columns = "created_at = created_at - interval '3 days', expires_at = expires_at - interval '3 days'"
+    await books.pool.execute(f"update intent_claims set {columns} where payment_id <> $1", kept)
+    async with relaying(stack.kafka, database.dsn):
+
+        async def cleaned() -> bool:
+            return await promised(books) == [kept]
+
+        await until(cleaned, "one claim is left")
+
+
+@asynccontextmanager
+async def relaying(kafka: str, dsn: str) -> AsyncIterator[None]:
+    """Run the relay."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(relay(settings_for(dsn, kafka=kafka), stop, Probe("relay")))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
 async def _published(kafka: str, dsn: str, books: Bench, payment_id: str) -> list[tuple[str, bytes, str]]:
     """Run the relay until the spool is empty; return kind, key and event id of the payment's records."""
-    from settling import settings_for
-
-    stop, probe = asyncio.Event(), Probe("relay")
-    relaying = asyncio.create_task(relay(settings_for(dsn, kafka=kafka), stop, probe))
-    try:
+    async with relaying(kafka, dsn):
 
         async def empty() -> bool:
             return await books.pool.fetchval("select count(*) from spool") == 0
 
         await until(empty, "the spool is empty")
-    finally:
-        stop.set()
-        await relaying
     consumer = AIOKafkaConsumer(INTENTS.name, bootstrap_servers=kafka, auto_offset_reset="earliest")
     await consumer.start()
     found: list[Any] = []

@@ -13,7 +13,7 @@ import asyncpg
 
 from producers.ingress.intents.answers import Declined, body_of
 from producers.ingress.intents.queued import Asking, key_of, record_of
-from producers.ingress.intents.standing import Forbidden, Granted, Request, Standing, decide
+from producers.ingress.intents.standing import Forbidden, Request, Standing, decide
 from runtime.sql import statement
 from schemas import problems
 from schemas.intent_answers import Accepted, Asked, Moment
@@ -114,11 +114,9 @@ class Claims:
         asked = await connection.fetch(statement("producers", "read_asked"), standing.id, self._bounds.asked_seconds)
         amount, currency = _figures(ordered)
         verdict = decide(standing, (Request(*row) for row in asked), ordered.command, amount, currency)
-        match verdict:
-            case Forbidden(detail):
-                return Declined(problems.STATE_FORBIDS, detail, {"state": standing.status})
-            case Granted(granted):
-                return await self._ask(connection, asking, ordered, standing, granted)
+        if isinstance(verdict, Forbidden):
+            return Declined(problems.STATE_FORBIDS, verdict.detail, {"state": standing.status})
+        return await self._ask(connection, asking, ordered, standing, verdict.amount)
 
     async def _ask(
         self, connection: Connection, asking: Asking, ordered: Ordered, standing: Standing, amount: int | None

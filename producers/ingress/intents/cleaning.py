@@ -4,12 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.lease import guard
+import structlog
+
+from runtime.lease import guard, wait_for_event
 from runtime.sql import statement
+from schemas.errors import LeaseLostError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from runtime.lease import Lease
-    from runtime.postgres import Connection
+    from runtime.postgres import Connection, Pool
+    from runtime.settings import IntentsSettings
+
+_log = structlog.get_logger()
+
+
+async def keep_clean(pool: Pool, bounds: IntentsSettings, lease: Lease, ending: asyncio.Event) -> None:
+    """Clean now and then until `ending`; what fails is tried again later, LeaseLostError is raised."""
+    while not ending.is_set():
+        more = False
+        try:
+            async with pool.acquire(timeout=bounds.clean_interval_seconds) as connection:
+                deleted = await clean_claims(connection, lease, bounds.clean_rows_max)
+            more = deleted == bounds.clean_rows_max
+            if deleted:
+                _log.info("intent_claims_cleaned", rows=deleted, more=more, fencing_token=lease.token)
+        except LeaseLostError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a claim that stays a while longer must not stop the relay
+            _log.warning("intent_claims_not_cleaned", error=f"{type(error).__name__}: {error}")
+        if not more:
+            await wait_for_event(ending, bounds.clean_interval_seconds)
 
 
 async def clean_claims(connection: Connection, lease: Lease, rows_max: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from runtime.postgres import OUTAGE_ERRORS, TWIN_ERRORS, open_pool
 from schemas.errors import UnavailableError
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 Result = TypeVar("Result")
+PLANNER: Final = {"enable_seqscan": "off", "jit": "off"}
+"""Every statement looks rows up by key: plans made on empty or un-analyzed tables must not stay bad."""
 
 
 class Transactions:
@@ -79,7 +81,7 @@ class Transactions:
             self._postgres,
             role="ingress intents",
             connections=self._bounds.connections_max,
-            parameters={"lock_timeout": wait_ms},
+            parameters={"lock_timeout": wait_ms, **PLANNER},
         )
 
     def _opened(self, task: asyncio.Task[Pool]) -> None:

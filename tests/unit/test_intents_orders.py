@@ -1,0 +1,164 @@
+"""Bodies of intents requests: what is taken, what is refused and where, and what tells two requests apart."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from producers.ingress.intents.answers import Declined
+from producers.ingress.intents.orders import Ordered, read
+from schemas import metadata
+from schemas.currencies import DECIMALS
+from schemas.intents import Cancel, Capture, Command, Intent
+
+pytestmark = pytest.mark.unit
+
+ID = UUID(int=7)
+INTENT: dict[str, Any] = {"amount": 100, "currency": "EUR", "provider": "stripe"}
+
+
+def ordered(document: Any, command: Command = Command.CREATE, payment_id: UUID | None = None) -> Ordered:
+    raw = document if isinstance(document, bytes) else json.dumps(document).encode()
+    found = read(command, payment_id, raw, 20)
+    assert isinstance(found, Ordered), found
+    return found
+
+
+def declined(document: Any, command: Command = Command.CREATE) -> list[dict[str, str]]:
+    raw = document if isinstance(document, bytes) else json.dumps(document).encode()
+    found = read(command, None, raw, 20)
+    assert isinstance(found, Declined)
+    assert (found.problem.slug, found.problem.status) == ("invalid-body", 422)
+    return list(found.members["errors"])
+
+
+def test_an_intent_is_read() -> None:
+    intent = ordered({**INTENT, "account": "ACME"}).body
+    assert isinstance(intent, Intent)
+    assert (intent.amount, intent.account, intent.capture) == (100, "acme", "manual")
+
+
+@pytest.mark.parametrize("command", [Command.CAPTURE, Command.CANCEL, Command.REFUND])
+def test_no_body_is_an_empty_one(command: Command) -> None:
+    assert ordered(b"", command, ID).fingerprint == ordered(b" {} ", command, ID).fingerprint
+
+
+def test_defects_are_named_by_pointer_and_bounded() -> None:
+    assert [one["pointer"] for one in declined({"amount": 0, "currency": "EUR"})] == ["#/amount", "#/provider"]
+    assert declined({**INTENT, "a/b~c": 1})[0]["pointer"] == "#/a~1b~0c"
+    assert len(declined({str(number): 1 for number in range(100)})) == 20
+    assert len(declined({**INTENT, "x" * 5000: 1})[0]["pointer"]) <= 201
+
+
+def test_a_provider_must_be_one_of_ours() -> None:
+    (defect,) = declined({**INTENT, "provider": "nobody"})
+    assert defect["pointer"] == "#/provider"
+    assert "stripe" in defect["detail"]
+
+
+@pytest.mark.parametrize("amount", [0, -1, 10**14 + 1, 2**63, 10**30, 10.5, 1e300, "100", True, None, [1]])
+def test_amounts_that_are_none(amount: Any) -> None:
+    assert declined({**INTENT, "amount": amount})[0]["pointer"] == "#/amount"
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    body = ordered({**INTENT, "amount": 100.0}).body
+    assert isinstance(body, Intent)
+    assert (body.amount, type(body.amount)) == (100, int)
+
+
+@pytest.mark.parametrize("currency", ["eur", "EURO", "XAU", "XXX", "AAA", "", 978])
+def test_currencies_that_are_none(currency: Any) -> None:
+    assert declined({**INTENT, "currency": currency})[0]["pointer"] == "#/currency"
+
+
+def test_the_table_of_currencies_is_that_of_iso_4217() -> None:
+    assert {DECIMALS[code] for code in ("JPY", "EUR", "KWD", "CLF")} == {0, 2, 3, 4}
+    assert all(len(code) == 3 and code.isupper() for code in DECIMALS)
+    assert len(DECIMALS) > 150
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[",
+        b"\xff",
+        b"NaN",
+        b"1",
+        b"null",
+        b'{"amount": 1e999}',
+        b'{"a": "\\ud800"}',
+        b'{"a": ' + b"1" * 5000 + b"}",
+        b"[" * 1_000_000,
+        b'{"a":' * 5000 + b"1" + b"}" * 5000,
+    ],
+)
+def test_what_is_no_json_object(body: bytes) -> None:
+    assert declined(body)[0]["pointer"] == "#"
+
+
+@pytest.mark.parametrize("depth", [5, 60, 500, 900])
+def test_what_is_deep_and_still_json_is_metadata_that_is_not(depth: int) -> None:
+    body = (
+        b'{"amount": 1, "currency": "EUR", "provider": "stripe", "metadata": '
+        + b'{"a":' * depth
+        + b"1"
+        + b"}" * (depth + 1)
+    )
+    assert declined(body)[0]["pointer"] in ("#/metadata", "#")
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise(body: bytes) -> None:
+    for command in Command:
+        assert isinstance(read(command, ID, body, 20), Ordered | Declined)
+
+
+def test_a_fingerprint_tells_requests_apart() -> None:
+    same = [ordered(INTENT), ordered(dict(reversed(INTENT.items()))), ordered(json.dumps(INTENT, indent=2).encode())]
+    assert len({one.fingerprint for one in same}) == 1
+    others = [
+        ordered({**INTENT, "amount": 101}),
+        ordered({**INTENT, "metadata": {"a": 1}}),
+        *(ordered({}, command, ID) for command in (Command.CAPTURE, Command.CANCEL, Command.REFUND)),
+        ordered({}, Command.CAPTURE, UUID(int=8)),
+        ordered({"amount": 1}, Command.CAPTURE, ID),
+    ]
+    assert len({one.fingerprint for one in (*same, *others)}) == 1 + len(others)
+
+
+def test_a_command_takes_nothing_that_it_does_not_know() -> None:
+    assert declined({"surprise": 1}, Command.CANCEL)[0]["pointer"] == "#/surprise"
+    assert Capture(amount=1, currency="EUR").amount == 1
+    assert Cancel(reason="why not").reason == "why not"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"a": "x" * 501}, "longer than 500"),
+        ({"x" * 65: 1}, "longer than 64"),
+        ({"a": "\x00"}, "NUL"),
+        ({"a": 2**53}, "number beyond"),
+        ({"a": float("nan")}, "number beyond"),
+        ({"a": {"b": {"c": {"d": {}}}}}, "nested deeper"),
+        ({str(number): 1 for number in range(51)}, "more than 50"),
+        ({"a": [1] * 51}, "more than 50"),
+        ({"a": object()}, "no JSON"),
+        ({f"{number}": {f"{inner}": "x" * 500 for inner in range(50)} for number in range(3)}, "over 65536 bytes"),
+    ],
+)
+def test_metadata_is_bounded_in_every_direction(said: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Intent.model_validate({**INTENT, "metadata": said})
+
+
+def test_metadata_is_any_json_within_its_bounds() -> None:
+    said = {"a": [None, True, 1, 1.5, "x", {"b": {}}], "c": {"d": {"e": [1]}} | {"f": -metadata.NUMBER_MAX}}
+    assert Intent.model_validate({**INTENT, "metadata": said}).metadata == said
