@@ -1,0 +1,136 @@
+"""The configuration: one frozen tree, read from the environment and a TOML file; nobody else reads either.
+
+Environment names begin with RATCHET_ and nest by `__`; RATCHET_CONFIG names a TOML file with the same tree. The
+environment wins. An unknown name or a bad value refuses to start and is named. Names end in their unit.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from runtime.settings.base import ApiKeys, ClientName  # noqa: TC001 - pydantic reads the annotations
+from runtime.settings.brokers import KafkaSettings, PostgresSettings, RedisSettings, StackSettings
+from runtime.settings.outside import AccountSettings, ProviderSettings, SmsSettings, TwilioSettings
+from runtime.settings.roles import (
+    CertificateSettings,
+    ConsoleSettings,
+    ConsumerSettings,
+    DispatcherSettings,
+    HttpSettings,
+    IngressSettings,
+    IntentsSettings,
+    LogSettings,
+    OpsSettings,
+    ParkingSettings,
+    RefetchSettings,
+    RelaySettings,
+    RoleSettings,
+    SampleSettings,
+)
+from schemas.errors import SettingsError
+
+__all__ = [
+    "AccountSettings",
+    "CertificateSettings",
+    "ConsoleSettings",
+    "ConsumerSettings",
+    "DispatcherSettings",
+    "HttpSettings",
+    "IngressSettings",
+    "IntentsSettings",
+    "KafkaSettings",
+    "LogSettings",
+    "OpsSettings",
+    "ParkingSettings",
+    "PostgresSettings",
+    "ProviderSettings",
+    "RedisSettings",
+    "RefetchSettings",
+    "RelaySettings",
+    "RoleSettings",
+    "SampleSettings",
+    "Settings",
+    "SmsSettings",
+    "StackSettings",
+    "TwilioSettings",
+    "load",
+]
+
+PREFIX: Final = "RATCHET_"
+
+
+class Settings(BaseSettings):
+    """All of it. Build it with `load`, which turns every complaint into a SettingsError."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", case_sensitive=False
+    )
+
+    home: Path = Path(".ratchet")
+    config: Path | None = None
+    test_stack: Literal["embedded", "containers"] = "embedded"
+    public_url: str | None = None
+    kafka: KafkaSettings = KafkaSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    redis: RedisSettings = RedisSettings()
+    ingress: IngressSettings = IngressSettings()
+    intents: IntentsSettings = IntentsSettings()
+    consumer: ConsumerSettings = ConsumerSettings()
+    parking: ParkingSettings = ParkingSettings()
+    relay: RelaySettings = RelaySettings()
+    http: HttpSettings = HttpSettings()
+    dispatcher: DispatcherSettings = DispatcherSettings()
+    refetch: RefetchSettings = RefetchSettings()
+    sms: SmsSettings = SmsSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    role: RoleSettings = RoleSettings()
+    ops: OpsSettings = OpsSettings()
+    sample: SampleSettings = SampleSettings()
+    log: LogSettings = LogSettings()
+    stack: StackSettings = StackSettings()
+    providers: Mapping[str, ProviderSettings] = Field(default_factory=dict)
+    api_keys: Mapping[ClientName, ApiKeys] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    def embedded(self) -> bool:
+        """Tell whether the embedded stack serves: no endpoint is configured."""
+        return self.kafka.bootstrap is None and self.postgres.dsn is None
+
+    def webhook_base_url(self) -> str:
+        """Return the URL that providers call, without a trailing slash: part of some signatures."""
+        return (self.public_url or f"http://{self.ingress.bind}").rstrip("/")
+
+
+def load() -> Settings:
+    """Read the settings; raise SettingsError naming what is unknown or bad, and never a secret's value."""
+    known = {name.upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper()[len(PREFIX) :].split("__")[0] not in known:
+            raise SettingsError(f"{name} is no setting of Ratchet; remove it, or see README.md for the names")
+    file_name = os.environ.get("RATCHET_CONFIG")
+    try:
+        from_file: dict[str, Any] = tomllib.loads(Path(file_name).read_text()) if file_name else {}
+        return Settings(**from_file)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = PREFIX + "__".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{name}: {first['msg']}") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"settings cannot be read: {error}") from None

@@ -1,0 +1,38 @@
+"""What settings are made of: bounded numbers, lists that come as text, frozen groups."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+Seconds = Annotated[float, Field(gt=0)]
+PerSecond = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _decode_json(value: object) -> object:
+    """Decode a JSON array that came as text: deep names of the environment reach us undecoded."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+Item = TypeVar("Item")
+JsonTuple = Annotated[tuple[Item, ...], BeforeValidator(_decode_json)]
+
+
+def _as_list(value: object) -> object:
+    """Take one key for a list of one."""
+    return (value,) if isinstance(value, str | SecretStr) else value
+
+
+ClientName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+ApiKeys = Annotated[tuple[SecretStr, ...], BeforeValidator(_as_list), Field(min_length=1)]
+"""The keys of one client of the intents API: one, or a list while an old one is being replaced."""
+
+
+class Group(BaseModel):
+    """Base of all groups: frozen, and an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

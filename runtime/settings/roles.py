@@ -1,0 +1,235 @@
+"""What each role may take, how long it waits, how much it holds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic.networks import IPvAnyNetwork  # noqa: TC002 - pydantic reads the annotations
+
+from runtime.settings.base import Count, Group, JsonTuple, PerSecond, Seconds
+
+
+class CertificateSettings(Group):
+    """Certificates that a request names by URL (PayPal's): how they are fetched and kept.
+
+    `entries_max` are kept and fetched again after `ttl_seconds`; where that fails, the old one serves for
+    `stale_seconds` more. Beyond `fetches_max` fetches, or `waiters_max` requests that wait for one, a request is told
+    to come again. A host is left alone for `breaker_seconds` after `breaker_failures_max` failures in a row.
+    """
+
+    entries_max: Count = 32
+    ttl_seconds: Seconds = 3600.0
+    stale_seconds: Seconds = 24 * 3600.0
+    bytes_max: Count = 64 * 1024
+    timeout_seconds: Seconds = 3.0
+    fetches_max: Count = 8
+    waiters_max: Count = 64
+    breaker_failures_max: Count = 3
+    breaker_seconds: Seconds = 2.0
+
+
+class IngressSettings(Group):
+    """The front door.
+
+    A request in flight holds one of `in_flight_max` places from its verification to its answer; one that waits longer
+    than `in_flight_wait_seconds` for it is shed. A body over `body_bytes_unreserved` also holds one of
+    `large_bodies_max` places while it is received, so slow senders can't fill the memory or the window. Kafka has
+    `publish_timeout_seconds` to acknowledge before the spool is asked, which has `spool_timeout_seconds`; after a
+    failure Kafka is left alone for `breaker_seconds`. `linger_seconds` is how long a refused sender may go on sending
+    so that it reads the answer. A sender's address is the connection's, or behind `trusted_proxies` the last one of
+    X-Forwarded-For that is none of them.
+    """
+
+    bind: str = "127.0.0.1:8080"
+    body_bytes_max: Count = 1024 * 1024
+    in_flight_max: Count = 512
+    in_flight_wait_seconds: Seconds = 5.0
+    receipt_deadline_seconds: Seconds = 10.0
+    keep_alive_seconds: Seconds = 30.0
+    drain_seconds: Seconds = 10.0
+    retry_after_seconds: Count = 2
+    header_bytes_max: Count = 64 * 1024
+    connections_max: Count = 4096
+    backlog_connections: Count = 2048
+    linger_seconds: Seconds = 2.0
+    body_bytes_unreserved: Count = 64 * 1024
+    large_bodies_max: Count = 64
+    publish_timeout_seconds: Seconds = 3.0
+    breaker_seconds: Seconds = 1.0
+    spool_timeout_seconds: Seconds = 3.0
+    spool_connections_max: Count = 4
+    ready_timeout_seconds: Seconds = 2.0
+    ready_interval_seconds: Seconds = 2.0
+    trusted_proxies: JsonTuple[IPvAnyNetwork] = ()
+    certificates: CertificateSettings = CertificateSettings()
+
+
+class IntentsSettings(Group):
+    """The payment-intents API.
+
+    The answer to an Idempotency-Key is kept for `kept_seconds`, at least a day, and then deleted by `clean_rows_max` at
+    a time. A twin waits `twin_wait_seconds` for the first one's end before it is told to come again. A capture, cancel
+    or refund that was asked for counts against the next one until the payment shows it, or for `asked_seconds`.
+    """
+
+    in_flight_max: Count = 256
+    in_flight_wait_seconds: Seconds = 2.0
+    connections_max: Count = 8
+    timeout_seconds: Seconds = 4.0
+    twin_wait_seconds: Seconds = 1.0
+    kept_seconds: Annotated[float, Field(ge=24 * 3600)] = 48 * 3600.0
+    asked_seconds: Seconds = 24 * 3600.0
+    clean_rows_max: Count = 500
+    clean_interval_seconds: Seconds = 60.0
+    timeline_rows_max: Count = 500
+    defects_max: Count = 20
+
+
+class ConsumerSettings(Group):
+    """The consumer: its batches, its patience, its bounds."""
+
+    batch_records_max: Count = 1000
+    batch_bytes_max: Count = 16 * 1024 * 1024
+    batches_in_flight_max: Count = 2
+    partition_fetch_bytes_max: Count = 4 * 1024 * 1024
+    fetch_wait_seconds: Seconds = 0.05
+    commit_interval_seconds: Seconds = 1.0
+    commit_timeout_seconds: Seconds = 5.0
+    drain_seconds: Seconds = 8.0
+    session_timeout_seconds: Seconds = 10.0
+    backoff_initial_seconds: Seconds = 0.1
+    backoff_max_seconds: Seconds = 5.0
+    twin_retries_max: Count = 20
+    unexpected_run_max: Count = 50
+    facts_per_payment_max: Count = 2000
+    stall_seconds: Seconds = 20.0
+    unclean_ends_max: Count = 2
+
+
+class ParkingSettings(Group):
+    """How long an event waits for its payment, and how the sweeper works."""
+
+    deadline_seconds: Seconds = 72 * 3600.0
+    sweep_interval_seconds: Seconds = 1.0
+    lease_seconds: Seconds = 5.0
+    sweep_records_max: Count = 500
+
+
+class RelaySettings(Group):
+    """The relay: how much it carries at once, and how often it looks.
+
+    After a failure it waits a random part of `backoff_initial_seconds`, doubled each time up to `backoff_max_seconds`.
+    Each `cluster_check_seconds` it makes sure that transaction ids are still those of the cluster it knows.
+    `pool_connections_max` is one connection a lane (changes, dead letters, spool), one for the lease, one for cleaning.
+    """
+
+    batch_records_max: Count = 4000
+    batch_bytes_max: Count = 16 * 1024 * 1024
+    poll_interval_seconds: Seconds = 0.1
+    lease_seconds: Seconds = 5.0
+    backoff_initial_seconds: Seconds = 0.1
+    backoff_max_seconds: Seconds = 2.0
+    cluster_check_seconds: Seconds = 5.0
+    pool_connections_max: Annotated[int, Field(ge=5)] = 5
+
+
+class HttpSettings(Group):
+    """Calls to outside services. `total_timeout_seconds` covers a call from the first byte to the last."""
+
+    connections_max: Count = 16
+    connect_timeout_seconds: Seconds = 5.0
+    total_timeout_seconds: Seconds = 10.0
+    response_bytes_max: Count = 1024 * 1024
+    retry_after_seconds_max: Seconds = 3600.0
+
+
+class DispatcherSettings(Group):
+    """What the dispatcher's two desks share.
+
+    A claim keeps what is in hand from being claimed again for `claim_seconds`; all calls of one try together may take
+    half of that. An outside service is left alone for `breaker_seconds` after `breaker_failures_max` failures in a row.
+    """
+
+    lease_seconds: Seconds = 5.0
+    poll_interval_seconds: Seconds = 0.2
+    report_interval_seconds: Seconds = 5.0
+    claim_seconds: Seconds = 40.0
+    breaker_failures_max: Count = 5
+    breaker_seconds: Seconds = 10.0
+    backoff_initial_seconds: Seconds = 0.1
+    backoff_max_seconds: Seconds = 5.0
+
+
+class RefetchSettings(Group):
+    """Reading payments again at the providers' APIs. A failed try waits at least a tenth of its backoff."""
+
+    workers: Count = 4
+    requests_per_second_max: PerSecond = 20.0
+    attempts_max: Count = 30
+    backoff_initial_seconds: Seconds = 1.0
+    backoff_max_seconds: Seconds = 900.0
+    token_margin_seconds: Seconds = 60.0
+
+
+class ConsoleSettings(Group):
+    """The web console for the people on call."""
+
+    bind: str = "127.0.0.1:8081"
+    password: SecretStr | None = None
+
+
+class RoleSettings(Group):
+    """What every role has: its probe server and how it is watched.
+
+    `parent_pid` and `lifeline_fd` are set by `ratchet up` for the roles that it starts: a role ends when its parent is
+    gone or the pipe behind `lifeline_fd` closes. `drain_seconds_max` bounds a clean stop as a whole.
+    """
+
+    probe_bind: str = "127.0.0.1:0"
+    probe_timeout_seconds: Seconds = 5.0
+    probe_interval_seconds: Seconds = 1.0
+    stalled_after_seconds: Seconds = 20.0
+    start_seconds_max: Seconds = 30.0
+    drain_seconds_max: Seconds = 14.0
+    restart_backoff_initial_seconds: Seconds = 0.2
+    restart_backoff_max_seconds: Seconds = 5.0
+    log_bytes_max: Count = 16 * 1024 * 1024
+    parent_pid: Count | None = None
+    parent_poll_seconds: Seconds = 1.0
+    lifeline_fd: Count | None = None
+
+
+class OpsSettings(Group):
+    """The command line: how long it waits for an answer and how much it shows."""
+
+    lookup_timeout_seconds: Seconds = 8.0
+    disk_free_bytes_min: Count = 1024 * 1024 * 1024
+    clock_skew_seconds_max: Seconds = 2.0
+    secret_notice_seconds: Seconds = 14 * 24 * 3600.0
+    board_interval_seconds: Seconds = 2.0
+    report_interval_seconds: Seconds = 5.0
+    timeline_rows_max: Count = 1000
+    problems_max: Count = 20
+
+
+class SampleSettings(Group):
+    """The bundled sample of `ratchet up`: its size, its pace, its patience. `seed` makes the plan the same again."""
+
+    seed: Count | None = None
+    lives: Count = 700
+    requests_in_flight_max: Count = 48
+    request_timeout_seconds: Seconds = 30.0
+    attempts_max: Count = 12
+    backoff_initial_seconds: Seconds = 0.1
+    backoff_max_seconds: Seconds = 5.0
+    start_seconds_max: Seconds = 60.0
+    settle_seconds_max: Seconds = 180.0
+    settle_interval_seconds: Seconds = 0.3
+    quiet_seconds_max: Seconds = 15.0
+
+
+class LogSettings(Group):
+    """Logging: JSON lines on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
