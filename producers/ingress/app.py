@@ -16,7 +16,7 @@ from producers.ingress.intents.pool import Transactions
 from producers.ingress.intents.wiring import intents_routes
 from producers.ingress.lines import CanonicalLines, line_of
 from producers.ingress.publisher import Publisher
-from producers.ingress.readiness import HealthPage, Readiness
+from producers.ingress.readiness import HealthPage, MetricsPage, Readiness
 from producers.ingress.receipt import ReceiptBounds, protocol_class
 from producers.ingress.spool import Spool
 from producers.ingress.webhooks import UNKNOWN_PATH, Webhooks
@@ -78,6 +78,7 @@ def build_app(  # noqa: PLR0913, PLR0917 - what the door is made of, once
         *intents_routes(settings, transactions, clock),
         Route("/livez", HealthPage("/livez")),
         Route("/readyz", HealthPage("/readyz", readiness)),
+        Route("/metrics", MetricsPage()),
     ]
     router = Router(routes, redirect_slashes=False, default=_not_found)
     return CanonicalLines(router, settings.ingress.retry_after_seconds)

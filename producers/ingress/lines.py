@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+import providers
 from producers.ingress.answers import Refusal, of_refusal, send_answer
 from producers.ingress.routes import secrets_in
+from runtime import metrics
 from runtime.log import MASK
 from schemas import problems
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 SCOPE_KEY: Final = "ratchet.line"
-QUIET_TEMPLATES: Final = frozenset({"/livez", "/readyz"})
+QUIET_TEMPLATES: Final = frozenset({"/livez", "/readyz", "/metrics"})
 """Paths that machines ask every second: logged at debug level."""
 INTERRUPTED: Final = Refusal(problems.INTERRUPTED, "interrupted")
 UNEXPECTED: Final = Refusal(problems.INTERRUPTED, "unexpected")
@@ -106,6 +108,7 @@ class CanonicalLines:
         return None
 
     def _write(self, method: str, line: Line, seconds: float) -> None:
+        count(line, seconds)
         write = _log.debug if line.template in QUIET_TEMPLATES else _log.info
         write(
             "request",
@@ -123,6 +126,19 @@ class CanonicalLines:
             status=line.status,
             duration_seconds=round(seconds, 6),
         )
+
+
+def count(line: Line, seconds: float) -> None:
+    """Count the request in the metrics; a provider that nobody knows is none, or senders could make series."""
+    if line.template in QUIET_TEMPLATES:
+        return
+    provider = line.provider if line.provider and providers.find(line.provider) else "none"
+    metrics.INGRESS_REQUESTS.labels(provider, line.outcome).inc()
+    metrics.INGRESS_SECONDS.observe(seconds)
+    if line.reason is not None:
+        metrics.INGRESS_REFUSALS.labels(provider, line.reason).inc()
+    if line.durability is not None:
+        metrics.INGRESS_EVENTS.labels(provider, line.durability).inc(line.events)
 
 
 def told_without(error: Exception, hidden: tuple[str, ...]) -> str:

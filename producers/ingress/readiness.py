@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from producers.ingress.answers import Answer, of_json, of_problem, send_answer
 from producers.ingress.lines import line_of
+from runtime import metrics
 from schemas import problems
 from schemas.errors import UnavailableError
 
@@ -65,6 +66,18 @@ class Readiness:
             self._failures[name] = str(error)
         else:
             self._failures[name] = None
+
+
+class MetricsPage:
+    """`GET /metrics`: the door's figures in Prometheus's text format."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+        line_of(scope).template = "/metrics"
+        if scope["method"] in ("GET", "HEAD"):
+            answer = Answer(200, metrics.page(), metrics.CONTENT_TYPE)
+        else:
+            answer = of_problem(problems.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD"))
+        await send_answer(send, answer)
 
 
 class HealthPage:

@@ -7,6 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import ingress_door as ingress
 import pytest
 
@@ -277,3 +278,32 @@ async def test_one_canonical_line_a_request(door: ingress.Door, capsys: Any) -> 
     assert (taken["events"], taken["bytes"], taken["status"]) == (1, len(body), 202)
     assert (refused["outcome"], refused["reason"], refused["status"]) == ("refused", "bad_signature", 401)
     assert "querysecret" not in json.dumps(lines)
+
+
+async def scraped(door: ingress.Door) -> dict[str, float]:
+    """Return the samples that a scrape gives, by name and labels."""
+    async with aiohttp.ClientSession() as session, session.get(f"{door.url}/metrics") as answer:
+        assert (answer.status, answer.content_type) == (200, "text/plain")
+        text = await answer.text()
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+async def test_refusals_are_counted_by_reason_and_senders_make_no_series(door: ingress.Door) -> None:
+    before = await scraped(door)
+    _, forged = ingress.event()
+    assert (await door.post(forged, **ingress.signature(forged, secret="whsec_other")))[0] == 401
+    assert (await door.post(b"{}", "/webhooks/invented"))[0] == 404
+    _, good = ingress.event()
+    assert (await door.post(good))[0] == 202
+    after = await scraped(door)
+
+    def grown(name: str) -> float:
+        return after.get(name, 0) - before.get(name, 0)
+
+    assert grown('ratchet_ingress_refusals_total{provider="stripe",reason="bad_signature"}') == 1
+    assert grown('ratchet_ingress_events_total{durability="kafka",provider="stripe"}') == 1
+    assert grown('ratchet_ingress_requests_total{outcome="refused",provider="none"}') == 1
+    assert not any("invented" in name for name in after)
+    async with aiohttp.ClientSession() as session, session.post(f"{door.url}/metrics") as answer:
+        assert answer.status == 405

@@ -1,0 +1,170 @@
+"""`kill -9` of every role and of the brokers while webhooks come in through the door: the books balance afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+RATCHET = (sys.executable, "-P", "-m", "ops.cli")
+SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
+WAIT_SECONDS = 120.0
+ROUNDS = 1
+
+
+def environment(home: Path, **changes: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
+    return kept | {"RATCHET_HOME": str(home), "RATCHET_INGRESS__BIND": "127.0.0.1:0"} | changes
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def running(home: Path, *words: str, **changes: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [*RATCHET, "up", *words],
+        env=environment(home, **changes),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+def pid_of(home: Path, role: str) -> int | None:
+    """Return the pid of a role that serves, by its run file."""
+    try:
+        pid = int(json.loads((home / "run" / f"{role}.json").read_text())["pid"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return pid if psutil.pid_exists(pid) else None
+
+
+def kill_and_await(process: subprocess.Popen[str], home: Path, role: str) -> bool:
+    """Kill a role and wait for its successor; False where `up` is done meanwhile."""
+    pid = until(lambda: pid_of(home, role) or process.poll() is not None)
+    if process.poll() is not None:
+        return False
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: pid_of(home, role) not in (None, pid) or process.poll() is not None)
+    return process.poll() is None
+
+
+def posted(home: Path) -> int:
+    """Return how many requests the door has answered, by its canonical lines."""
+    log = home / "log" / "ingress.log"
+    return log.read_text().count('"status":202') if log.exists() else 0
+
+
+def balanced(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, told = process.communicate(timeout=240)
+    document: dict[str, Any] = json.loads(out)
+    assert document["problems"] == [], told
+    assert (document["balanced"], process.returncode) == (True, 0)
+    return document
+
+
+def test_every_role_killed_under_load(tmp_path: Path) -> None:
+    with running(tmp_path, "--once", "--json", RATCHET_SAMPLE__LIVES="900") as process:
+        until(lambda: posted(tmp_path) > 50)
+        kills = sum(
+            kill_and_await(process, tmp_path, role) for _ in range(ROUNDS) for role in ("ingress", "consumer", "relay")
+        )
+        document = balanced(process)
+    assert kills >= 3
+    assert document["outcome"]["applied"] > 1000
+
+
+def test_the_brokers_killed_under_load(tmp_path: Path) -> None:
+    with running(tmp_path, "--once", "--json", RATCHET_SAMPLE__LIVES="900") as process:
+        until(lambda: posted(tmp_path) > 50)
+        for broker in ("kafka", "postgres", "redis"):
+            told = subprocess.run(
+                [*RATCHET, "stack", "status", "--json"], env=environment(tmp_path), capture_output=True, check=False
+            )
+            pid = json.loads(told.stdout)[broker]["pid"]
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+        document = balanced(process)
+    assert document["outcome"]["dead_letters"] < 60  # the sample's own poison; an outage makes none
+
+
+def post(address: str, body: bytes) -> int:
+    """Post a body signed as Standard Webhooks has it; return the status."""
+    stamp = str(int(time.time()))
+    signed = f"msg_mib.{stamp}.".encode() + body
+    digest = hmac.new(base64.b64decode(SECRET), signed, hashlib.sha256).digest()
+    headers = {
+        "webhook-id": "msg_mib",
+        "webhook-timestamp": stamp,
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+    request = urllib.request.Request(f"http://{address}/webhooks/standard_webhooks", data=body, headers=headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return int(answer.status)
+
+
+async def letters_of(bootstrap: str) -> list[Any]:
+    consumer = AIOKafkaConsumer(
+        "payments.dlq", bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=8 * 1024**2
+    )
+    await consumer.start()
+    try:
+        found: list[Any] = []
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not found and time.monotonic() < deadline:
+            fetched = await consumer.getmany(timeout_ms=500)
+            found = [one for messages in fetched.values() for one in messages]
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def test_a_body_of_exactly_1_mib_goes_all_the_way_to_the_dlq(tmp_path: Path) -> None:
+    body = b"\x00\xff no JSON " + os.urandom(1024 * 1024 - 11)
+    assert len(body) == 1024 * 1024
+    secrets = json.dumps([f"whsec_{SECRET}"])
+    with running(tmp_path, "--no-sample", RATCHET_PROVIDERS__STANDARD_WEBHOOKS__SECRETS=secrets):
+        run_file = tmp_path / "run" / "ingress.json"
+        address = until(lambda: run_file.exists() and json.loads(run_file.read_text()).get("address"))
+        assert post(address, body) == 202
+        told = await asyncio.to_thread(
+            subprocess.run, [*RATCHET, "stack", "env"], env=environment(tmp_path), capture_output=True, check=True
+        )
+        line = next(line for line in told.stdout.decode().splitlines() if "KAFKA__BOOTSTRAP" in line)
+        (letter,) = await letters_of(line.partition("=")[2].strip("'\""))
+    assert letter.value == body
+    headers = dict(letter.headers)
+    assert headers["ratchet-dlq-reason"] == b"undecodable"
+    assert headers["ce_id"] == b"msg_mib"
