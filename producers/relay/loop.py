@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings
 
-SESSION = "set synchronous_commit = off; set plan_cache_mode = force_custom_plan"
-"""A lane's session. Losing the last moves of a cursor to a crash only publishes again, so they need not wait for the
-disk; and a plan made while the ledger was empty must not outlive that."""
+SESSION = "set plan_cache_mode = force_custom_plan"
+"""A lane's session: a plan made while the ledger was empty must not outlive that."""
 
 _log = structlog.get_logger()
 

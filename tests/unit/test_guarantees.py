@@ -1,0 +1,40 @@
+"""Guarantees that no speed is worth: nothing of the product may switch durability off."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("schemas", "providers", "runtime", "producers", "consumer", "ops", "migrations")
+WEAKENED = re.compile(
+    r"synchronous_commit\W+(off|local|remote_write)|fsync\W+off|full_page_writes\W+off|acks\W+(0|1)\b|\bunlogged\b",
+    re.IGNORECASE,
+)
+
+
+def sources() -> list[Path]:
+    return [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.suffix in (".py", ".sql")]
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(sources()) > 150
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["set synchronous_commit = off", '"synchronous_commit": "off"', "fsync=off", "acks=1", "create unlogged table"],
+)
+def test_a_weakening_is_recognised(text: str) -> None:
+    assert WEAKENED.search(text)
+
+
+def test_nothing_switches_durability_off() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}" for path in sources() if (match := WEAKENED.search(path.read_text()))
+    ]
+    assert found == []
