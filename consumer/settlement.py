@@ -309,9 +309,9 @@ class Settlement:
         payment = target.payment if target else None
         before = payment.projection.status if payment and payment.version else None
         if target is not None:
-            known = replace(target.payment)
+            had_phone, shown = target.payment.phone is not None, target.payment.projection
             self._move(event, target, verdict)
-            self._tell_customer(known, target.payment)
+            self._tell_customer(target.payment, shown if before and had_phone else None)
         if event.meaning.receipt is not None:
             self._plan.receipts.append(event.meaning.receipt)
         row = LedgerRow(
@@ -338,16 +338,19 @@ class Settlement:
         self._plan.rows.append(row)
         self._known.claims[event.source, event.event_id] = row.facts
 
-    def _tell_customer(self, before: Payment, now: Payment) -> None:
-        """Owe the customer what the transition is told with; a phone that comes late gets where the payment stands."""
-        if now.phone is None:
+    def _tell_customer(self, payment: Payment, old: Projection | None) -> None:
+        """Owe the customer what the transition is told with.
+
+        `old` is how the payment stood before; None where it, or its phone, is new: then it is told where it stands.
+        """
+        if payment.phone is None:
             return
-        if before.phone is None or not before.version:
-            templates = templates_for(None, now.projection.status, to_refund=now.projection.refund_status)
+        new = payment.projection
+        if old is None:
+            templates = templates_for(None, new.status, to_refund=new.refund_status)
         else:
-            old, new = before.projection, now.projection
             templates = templates_for(old.status, new.status, old.refund_status, new.refund_status)
-        self._plan.messages += [Message(now.id, now.client, now.phone, template) for template in templates]
+        self._plan.messages += [Message(payment.id, payment.client, payment.phone, template) for template in templates]
 
     def _move(self, event: Event, target: Target, verdict: Settled) -> None:
         payment, meaning = target.payment, event.meaning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import asyncpg
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from runtime.settings import PostgresSettings
 
@@ -101,3 +102,37 @@ async def open_pool(
             **(parameters or {}),
         },
     )
+
+
+class LazyPool:
+    """A pool that is opened at its first use, once for all who wait, so a role starts while Postgres is away."""
+
+    def __init__(self, open_one: Callable[[], Awaitable[Pool]]) -> None:
+        self._open_one = open_one
+        self._pool: Pool | None = None
+        self._opening: asyncio.Task[Pool] | None = None
+
+    async def get(self) -> Pool:
+        """Return the pool; whoever gives up waiting leaves the attempt to the others."""
+        if self._pool is not None:
+            return self._pool
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+            self._opening.add_done_callback(self._opened)
+        return await asyncio.shield(self._opening)
+
+    async def close(self) -> None:
+        """Close the pool; what hangs is dropped."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait((self._opening,))
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def _open(self) -> Pool:
+        return await self._open_one()
+
+    def _opened(self, task: asyncio.Task[Pool]) -> None:
+        self._opening = None
+        if not task.cancelled() and task.exception() is None:
+            self._pool = task.result()

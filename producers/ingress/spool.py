@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from runtime.postgres import open_pool
+from runtime.postgres import LazyPool, open_pool
 from runtime.sql import statement
 from schemas.errors import UnavailableError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from producers.ingress.records import Outgoing
-    from runtime.postgres import Connection, Pool
+    from runtime.postgres import Connection
     from runtime.settings import Settings
 
     Work = Callable[[Connection], Awaitable[object]]
@@ -25,11 +25,9 @@ class Spool:
     """Opens its pool at the first use, so the door opens while Postgres is away."""
 
     def __init__(self, settings: Settings) -> None:
-        self._postgres = settings.postgres
         self._timeout_seconds = settings.ingress.spool_timeout_seconds
-        self._connections = settings.ingress.spool_connections_max
-        self._pool: Pool | None = None
-        self._opening: asyncio.Task[Pool] | None = None
+        connections = settings.ingress.spool_connections_max
+        self._pool = LazyPool(lambda: open_pool(settings.postgres, role="ingress", connections=connections))
 
     async def store(self, records: Sequence[Outgoing]) -> None:
         """Insert all records in one transaction; raise UnavailableError when that is not known to be committed."""
@@ -51,16 +49,12 @@ class Spool:
 
     async def close(self) -> None:
         """Close the pool; what hangs is dropped."""
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.wait((self._opening,))
-        if self._pool is not None:
-            self._pool.terminate()
+        await self._pool.close()
 
     async def _run(self, work: Work) -> None:
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                pool = self._pool or await self._open()
+                pool = await self._pool.get()
                 connection = await pool.acquire()
                 try:
                     await work(connection)
@@ -73,18 +67,3 @@ class Spool:
             raise UnavailableError(f"Postgres: the spool took no record in {self._timeout_seconds:g} s") from None
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise UnavailableError(f"Postgres: the spool failed with {type(error).__name__}") from error
-
-    async def _open(self) -> Pool:
-        """Open the pool once for all who wait; whoever gives up leaves the attempt to the others."""
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open_pool())
-            self._opening.add_done_callback(self._opened)
-        return await asyncio.shield(self._opening)
-
-    async def _open_pool(self) -> Pool:
-        return await open_pool(self._postgres, role="ingress", connections=self._connections)
-
-    def _opened(self, task: asyncio.Task[Pool]) -> None:
-        self._opening = None
-        if not task.cancelled() and task.exception() is None:
-            self._pool = task.result()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from runtime.postgres import OUTAGE_ERRORS, TWIN_ERRORS, open_pool
+from runtime.postgres import OUTAGE_ERRORS, TWIN_ERRORS, LazyPool, open_pool
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -25,10 +25,8 @@ class Transactions:
     """Runs work in transactions; the door opens while Postgres is away."""
 
     def __init__(self, settings: Settings) -> None:
-        self._postgres = settings.postgres
         self._bounds = settings.intents
-        self._pool: Pool | None = None
-        self._opening: asyncio.Task[Pool] | None = None
+        self._pool = LazyPool(lambda: _open_pool(settings))
 
     async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Return what the work returns once it is committed.
@@ -38,7 +36,7 @@ class Transactions:
         """
         try:
             async with asyncio.timeout(self._bounds.timeout_seconds):
-                pool = self._pool or await self._open()
+                pool = await self._pool.get()
                 async with pool.acquire() as connection:
                     return await self._transact(connection, work)
         except TimeoutError:
@@ -48,11 +46,7 @@ class Transactions:
 
     async def close(self) -> None:
         """Close the pool; what hangs is dropped."""
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.wait((self._opening,))
-        if self._pool is not None:
-            self._pool.terminate()
+        await self._pool.close()
 
     async def _transact(
         self,
@@ -68,23 +62,12 @@ class Transactions:
             connection.terminate()  # A hung server must not hold up the release, nor a half-done statement.
             raise
 
-    async def _open(self) -> Pool:
-        """Open the pool once for all who wait; whoever gives up leaves the attempt to the others."""
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open_pool())
-            self._opening.add_done_callback(self._opened)
-        return await asyncio.shield(self._opening)
 
-    async def _open_pool(self) -> Pool:
-        wait_ms = str(int(self._bounds.twin_wait_seconds * 1000))
-        return await open_pool(
-            self._postgres,
-            role="ingress intents",
-            connections=self._bounds.connections_max,
-            parameters={"lock_timeout": wait_ms, **PLANNER},
-        )
-
-    def _opened(self, task: asyncio.Task[Pool]) -> None:
-        self._opening = None
-        if not task.cancelled() and task.exception() is None:
-            self._pool = task.result()
+async def _open_pool(settings: Settings) -> Pool:
+    wait_ms = str(int(settings.intents.twin_wait_seconds * 1000))
+    return await open_pool(
+        settings.postgres,
+        role="ingress intents",
+        connections=settings.intents.connections_max,
+        parameters={"lock_timeout": wait_ms, **PLANNER},
+    )
