@@ -19,12 +19,14 @@ from consumer.ledger import COLUMNS, values_of
 from consumer.resolve import RefKey, keys_of
 from consumer.settlement import Known, ParkedEvent, Plan, Settlement
 from consumer.verdict import Dead
+from runtime.phases import BatchPhases
 from runtime.postgres import Failure, classify
+from runtime.postgres_arrays import plain_array
 from runtime.sql import statement
 from schemas.dead_letter import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from uuid import UUID
 
     from runtime.clock import Clock
@@ -115,49 +117,69 @@ class BatchWriter:
                 plan.letters += more.letters
 
     async def _transact(self, items: Sequence[Item], keys: set[RefKey], parked: _ParkedRead) -> Plan:
-        async with self._pool.acquire() as connection, connection.transaction():
-            xid = await connection.fetchval("select pg_current_xact_id()::text::bigint")
-            known = await self._read(connection, [item for _, item in items if isinstance(item, Event)], keys, parked)
-            now = self._clock.now()
-            plan = Settlement(known, now=now, xid=xid, facts_max=self._facts_max).settle(items)
-            await self._write(connection, plan, dt.datetime.fromtimestamp(now, dt.UTC), xid)
+        phases = BatchPhases()
+        async with self._pool.acquire() as connection:
+            phases.mark("acquire")
+            async with connection.transaction():
+                xid = await connection.fetchval("select pg_current_xact_id()::text::bigint")
+                events = [item for _, item in items if isinstance(item, Event)]
+                known = await self._read(connection, events, keys, parked, phases)
+                now = self._clock.now()
+                plan = Settlement(known, now=now, xid=xid, facts_max=self._facts_max).settle(items)
+                phases.mark("fold")
+                await self._write(connection, plan, dt.datetime.fromtimestamp(now, dt.UTC), xid)
+                phases.mark("write")
+            phases.mark("commit")
+        phases.observe()
         return plan
 
     async def _read(
-        self, connection: Connection, events: Sequence[Event], keys: set[RefKey], parked: _ParkedRead
+        self,
+        connection: Connection,
+        events: Sequence[Event],
+        keys: set[RefKey],
+        parked: _ParkedRead,
+        phases: BatchPhases,
     ) -> Known:
         """Lock all that the events speak of, then read what is known of it."""
-        known = Known()
-        if keys:
-            await connection.execute(_sql("insert_refs"), *rows.ref_columns(keys))
-            await self._lock(connection, known, keys)
+        known, names = Known(), sorted(keys)
+        arrays = rows.ref_arrays(names)
+        if names:
+            await self._lock(connection, known, names, arrays)
+        phases.mark("lock")
         if events:
             claims = {(event.source, event.event_id) for event in events}
-            for row in await connection.fetch(_sql("find_claims"), *rows.columns(sorted(claims), 2)):
+            for row in await connection.fetch(_sql("find_claims"), *rows.claim_arrays(claims)):
                 known.claims[row["source"], row["event_id"]] = row["facts"]
         bodies = {(event.source, event.digest) for event in events if event.digest is not None}
         if bodies:
             found = await connection.fetch(_sql("find_bodies"), *rows.columns(sorted(bodies), 2))
             known.bodies = {(row["source"], row["digest"]) for row in found}
-        if keys and parked.limit:
-            await self._read_parked(connection, known, keys, parked)
+        if names and parked.limit:
+            await self._read_parked(connection, known, keys, arrays, parked)
+        phases.mark("read")
         return known
 
-    async def _lock(self, connection: Connection, known: Known, keys: Iterable[RefKey]) -> None:
-        for row in await connection.fetch(_sql("lock_refs"), *rows.ref_columns(keys)):
-            known.names[row["provider"], row["account"], row["kind"], row["ref"]] = row["payment_id"]
+    async def _lock(self, connection: Connection, known: Known, names: Sequence[RefKey], arrays: Sequence[str]) -> None:
+        """Lock names, which are sorted and of which `arrays` are the arguments, then the payments that they name."""
+        await connection.execute(_sql("insert_refs"), *arrays)
+        known.names.update(dict.fromkeys(names))
+        for place, payment_id in await connection.fetch(_sql("lock_refs"), *arrays):
+            known.names[names[place - 1]] = payment_id
         wanted = {payment_id for payment_id in known.names.values() if payment_id is not None}
         await self._lock_payments(connection, known, wanted - known.payments.keys())
 
     async def _lock_payments(self, connection: Connection, known: Known, wanted: set[UUID]) -> None:
         if wanted:
-            for row in await connection.fetch(_sql("lock_payments"), sorted(wanted)):
+            for row in await connection.fetch(_sql("lock_payments"), plain_array(wanted)):
                 known.payments[row["id"]] = rows.payment_of(row)
 
-    async def _read_parked(self, connection: Connection, known: Known, keys: set[RefKey], parked: _ParkedRead) -> None:
+    async def _read_parked(
+        self, connection: Connection, known: Known, keys: set[RefKey], arrays: Sequence[str], parked: _ParkedRead
+    ) -> None:
         """Read which parked events may be true now, and lock the names that only they carry."""
         found = await connection.fetch(
-            _sql("find_parked"), *rows.ref_columns(keys), sorted(known.payments), parked.limit, parked.after_id
+            _sql("find_parked"), *arrays, plain_array(known.payments), parked.limit, parked.after_id
         )
         parked.note([row["id"] for row in found])
         theirs: set[RefKey] = set()
@@ -168,8 +190,8 @@ class BatchWriter:
                 theirs.update(keys_of(item) if isinstance(item, Event) else ())
         theirs -= keys
         if theirs:
-            await connection.execute(_sql("insert_refs"), *rows.ref_columns(theirs))
-            await self._lock(connection, known, theirs)
+            names = sorted(theirs)
+            await self._lock(connection, known, names, rows.ref_arrays(names))
 
     async def _write(self, connection: Connection, plan: Plan, now: dt.datetime, xid: int) -> None:
         await self._write_payments(connection, plan, now)
@@ -204,10 +226,10 @@ class BatchWriter:
     async def _write_payments(self, connection: Connection, plan: Plan, now: dt.datetime) -> None:
         moved = [payment for payment_id, payment in plan.changed.items() if payment_id not in plan.opened]
         if plan.opened:
-            await connection.execute(_sql("insert_payments"), *rows.payment_columns(plan.opened.values()), now)
+            await connection.execute(_sql("insert_payments"), *rows.payment_arrays(plan.opened.values()), now)
         if moved:
-            await connection.execute(_sql("update_payments"), *rows.payment_columns(moved), now)
+            await connection.execute(_sql("update_payments"), *rows.payment_arrays(moved), now)
         if plan.merges:
             await connection.execute(_sql("move_refs"), *rows.columns(plan.merges, 2))
         if plan.bindings:
-            await connection.execute(_sql("bind_refs"), *rows.binding_columns(plan.bindings))
+            await connection.execute(_sql("bind_refs"), *rows.binding_arrays(plan.bindings))

@@ -6,9 +6,10 @@ Each record is decoded by itself: what is wrong with one is that one's own verdi
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 import providers
@@ -22,17 +23,19 @@ from schemas.record import TRUST_HEADER
 from schemas.topics import INTENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from schemas.record import Record
 
 EVENT_ID_LENGTH_MAX: Final = 400
 SOURCE_LENGTH_MAX: Final = 192
 KIND_LENGTH_MAX: Final = 255
+VERIFIED: Final = Trust.VERIFIED.encode()
 TEXT_LENGTH_MAX: Final = 64
 """Characters of a provider's and of an account's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One record that was understood. `source` and `event_id` together are its idempotency key.
 
     `digest` is the body's SHA-256 where the event id is unsigned, so that only the body tells a replay; else None.
@@ -66,29 +69,39 @@ def can_refetch(provider: str) -> bool:
 
 def identity(record: Record) -> tuple[str | None, str | None, str | None]:
     """Return (source, event id, kind) of a record as far as it tells them and they can be stored."""
-    limits = (("ce_source", SOURCE_LENGTH_MAX), ("ce_id", EVENT_ID_LENGTH_MAX), ("ce_type", KIND_LENGTH_MAX))
-    source, event_id, kind = (_attribute(record, name, length_max) for name, length_max in limits)
-    return source, event_id, kind
+    return _identity(record.present())
 
 
-def _attribute(record: Record, name: str, length_max: int) -> str | None:
-    text = record.header(name)
+def _identity(headers: Mapping[str, bytes]) -> tuple[str | None, str | None, str | None]:
+    return (
+        _attribute(headers.get("ce_source"), SOURCE_LENGTH_MAX),
+        _attribute(headers.get("ce_id"), EVENT_ID_LENGTH_MAX),
+        _attribute(headers.get("ce_type"), KIND_LENGTH_MAX),
+    )
+
+
+def _attribute(value: bytes | None, length_max: int) -> str | None:
+    try:
+        text = value.decode() if value else ""
+    except UnicodeDecodeError:
+        return None
     return text if text and len(text) <= length_max and "\x00" not in text else None
 
 
 def _decode_webhook(record: Record) -> Event:
-    source, event_id, kind = identity(record)
+    headers = record.present()
+    source, event_id, kind = _identity(headers)
     if source is None or event_id is None:
         raise UninterpretableError(Reason.UNDECODABLE, "the record has no usable ce_source or ce_id header")
     provider, _, account = source.partition("/")
-    if max(len(provider), len(account)) > TEXT_LENGTH_MAX:
+    if len(provider) > TEXT_LENGTH_MAX or len(account) > TEXT_LENGTH_MAX:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is too long")
     try:
-        meaning = providers.interpret(provider, "" if kind in (None, "unknown") else str(kind), record.value or b"")
+        meaning = providers.interpret(provider, "" if kind is None or kind == "unknown" else kind, record.value or b"")
     except LookupError:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is no known provider") from None
     event = Event(record, source, event_id, kind or "", provider, account, meaning)
-    if record.header(TRUST_HEADER) != Trust.VERIFIED:
+    if headers.get(TRUST_HEADER) != VERIFIED:
         return replace(event, hint=True, meaning=replace(meaning, facts=(), opens=False))
     found = providers.find(provider)
     if found is not None and not found.event_id_signed:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _KINDS = {kind.value: kind for kind in FactKind}
 _decode_joined = msgspec.json.Decoder(dict[str, tuple[str, int | None]]).decode
 _decode_said = msgspec.json.Decoder(list[tuple[str, str, str, int | None]]).decode
-_encode = msgspec.json.encode
+_encode = msgspec.json.Encoder().encode
 
 
 def dump_joined(facts: Facts) -> str:
     """Return a payment's facts as `{"kind:key": [state, amount]}`."""
-    return _encode({f"{kind.value}:{key}": value for (kind, key), value in facts.items()}).decode()
+    return _encode({f"{kind}:{key}": value for (kind, key), value in facts.items()}).decode()
 
 
 def load_joined(text: str) -> Facts:
@@ -35,7 +35,7 @@ def load_joined(text: str) -> Facts:
 
 def dump_said(facts: Iterable[Fact]) -> str:
     """Return what one event said as `[[kind, key, state, amount], ...]`, in a canonical order."""
-    return _encode(sorted((f.kind.value, f.key, f.state, f.amount) for f in facts)).decode()
+    return _encode(sorted([(f.kind, f.key, f.state, f.amount) for f in facts])).decode()
 
 
 def load_said(text: str) -> list[Fact]:

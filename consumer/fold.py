@@ -28,10 +28,10 @@ def newer(known: Facts, facts: Iterable[Fact]) -> Facts:
     """Return the entries of `facts` that go beyond what is known: a later rank, or a larger amount at the same rank."""
     news: Facts = {}
     for fact in facts:
-        place = (fact.kind, fact.key)
+        place, said = (fact.kind, fact.key), (fact.state, fact.amount)
         held = news.get(place) or known.get(place)
-        if held is None or _order(fact.kind, fact.state, fact.amount) > _order(fact.kind, *held):
-            news[place] = (fact.state, fact.amount)
+        if held is None or (held != said and _order(fact.kind, *said) > _order(fact.kind, *held)):
+            news[place] = said
     return news
 
 
@@ -45,44 +45,45 @@ def facts_of(known: Facts) -> list[Fact]:
 
 
 class _Sums:
-    """Figures of one payment, gathered in one pass over its facts."""
+    """Figures of one payment, gathered in one pass over its facts; each method takes one kind of fact in.
 
-    __slots__ = ("amounts", "attempts", "authorizations", "disputes", "modes", "progress", "terms", "voids", "whole")
+    `live` is what attempts reserve and nobody released; `uncaptured` what failed of an automatic capture.
+    """
+
+    __slots__ = (
+        "attempts",
+        "authorizations",
+        "captured",
+        "disputed",
+        "disputes",
+        "live",
+        "modes",
+        "progress",
+        "refunds",
+        "refunds_pending",
+        "refunds_total",
+        "refunds_undone",
+        "terms",
+        "uncaptured",
+        "voids",
+        "whole",
+    )
 
     def __init__(self, facts: Facts) -> None:
-        self.amounts: dict[tuple[FactKind, str], int] = {}
         self.attempts: set[str] = set()
         self.disputes: set[str] = set()
-        self.progress = 0
-        self.terms = (-1, 0)
         self.modes: set[str] = set()
         self.authorizations: dict[str, int] = {}
         self.voids: dict[str, str] = {}
+        self.terms = (-1, 0)
+        self.progress = self.captured = self.uncaptured = self.disputed = 0
+        self.refunds = self.refunds_pending = self.refunds_undone = self.refunds_total = 0
+        self.whole = False
         for (kind, key), (state, amount) in facts.items():
-            self._add(kind, key, state, amount or 0)
-        self.whole = any(
-            kind is FactKind.CAPTURE and state == "succeeded" and amount is None
-            for (kind, _), (state, amount) in facts.items()
-        )
-
-    def _add(self, kind: FactKind, key: str, state: str, amount: int) -> None:
-        match kind:
-            case FactKind.AUTHORIZATION:
-                self.authorizations[key] = amount
-            case FactKind.PROGRESS:
-                self.progress = max(self.progress, RANKS[kind][state])
-            case FactKind.ATTEMPT:
-                self.attempts.add(state)
-            case FactKind.DISPUTE:
-                self.disputes.add(state)
-            case FactKind.TERMS:
-                self.terms = max(self.terms, (RANKS[kind][state], amount))
-            case FactKind.MODE:
-                self.modes.update({key} if state == "automatic" else ())
-            case FactKind.VOID:
-                self.voids[key] = state
-            case _:
-                self.amounts[kind, state] = self.amounts.get((kind, state), 0) + amount
+            _TAKE[kind](self, key, state, amount or 0)
+            if amount is None and kind is FactKind.CAPTURE and state == "succeeded":
+                self.whole = True
+        self.live = sum([amount for key, amount in self.authorizations.items() if key not in self.voids])
 
     @property
     def automatic(self) -> bool:
@@ -95,19 +96,50 @@ class _Sums:
         rank, amount = self.terms
         return amount if rank == RANKS[FactKind.TERMS]["intent"] else 0
 
-    @property
-    def live(self) -> list[int]:
-        """Amounts that attempts reserve and that nobody released."""
-        return [amount for key, amount in self.authorizations.items() if key not in self.voids]
+    def take_terms(self, _key: str, state: str, amount: int) -> None:
+        self.terms = max(self.terms, (RANKS[FactKind.TERMS][state], amount))
 
-    @property
-    def void(self) -> Status:
-        """How the payment ended without money: canceled where any attempt was."""
-        return Status.CANCELED if "canceled" in self.voids.values() else Status.EXPIRED
+    def take_mode(self, key: str, state: str, _amount: int) -> None:
+        if state == "automatic":
+            self.modes.add(key)
 
-    def of(self, kind: FactKind, *states: str) -> int:
-        """Return the sum of a kind's amounts in these states."""
-        return sum(self.amounts.get((kind, state), 0) for state in states)
+    def take_progress(self, _key: str, state: str, _amount: int) -> None:
+        self.progress = max(self.progress, RANKS[FactKind.PROGRESS][state])
+
+    def take_authorization(self, key: str, _state: str, amount: int) -> None:
+        self.authorizations[key] = amount
+
+    def take_attempt(self, _key: str, state: str, _amount: int) -> None:
+        self.attempts.add(state)
+
+    def take_capture(self, _key: str, state: str, amount: int) -> None:
+        if state == "succeeded":
+            self.captured += amount
+        elif state != "pending":
+            self.uncaptured += amount
+
+    def take_refund(self, _key: str, state: str, amount: int) -> None:
+        if state == "succeeded":
+            self.refunds += amount
+        else:
+            self.refunds_undone += amount
+            self.refunds_pending += amount if state == "pending" else 0
+
+    def take_refund_total(self, _key: str, _state: str, amount: int) -> None:
+        self.refunds_total += amount
+
+    def take_dispute(self, _key: str, state: str, _amount: int) -> None:
+        self.disputes.add(state)
+
+    def take_dispute_funds(self, _key: str, state: str, amount: int) -> None:
+        if state != "reinstated":
+            self.disputed += amount
+
+    def take_void(self, key: str, state: str, _amount: int) -> None:
+        self.voids[key] = state
+
+
+_TAKE: Final = {kind: getattr(_Sums, f"take_{kind}") for kind in FactKind}
 
 
 def project(facts: Facts) -> Projection:
@@ -124,7 +156,7 @@ def project(facts: Facts) -> Projection:
         authorized=authorized,
         captured=captured,
         refunded=refunded,
-        disputed=sums.of(FactKind.DISPUTE_FUNDS, "withdrawn", "withdrawn_final"),
+        disputed=sums.disputed,
     )
 
 
@@ -133,19 +165,16 @@ def _captured(sums: _Sums) -> int:
 
     A capture whose provider names no amount took what the client asked for.
     """
-    captured = sums.of(FactKind.CAPTURE, "succeeded")
-    if sums.whole:
-        captured = max(captured, sums.asked)
-    if sums.automatic:
-        taken = sum(sums.live) or sum(sums.authorizations.values())  # money beats the void of all there is
-        return max(captured, taken - sums.of(FactKind.CAPTURE, "failed", "reversed"))
+    captured = max(sums.captured, sums.asked) if sums.whole else sums.captured
+    if sums.modes and sums.automatic:
+        taken = sums.live or sum(sums.authorizations.values())  # money beats the void of all there is
+        return max(captured, taken - sums.uncaptured)
     return captured
 
 
 def _authorized(sums: _Sums, captured: int) -> int:
     """Sum what the attempts reserve; where all was released, or money was taken from it, the figure stays."""
-    live = sum(sums.live)
-    figure = live if live and captured <= live else sum(sums.authorizations.values())
+    figure = sums.live if sums.live and captured <= sums.live else sum(sums.authorizations.values())
     return max(figure, sums.asked) if sums.whole else figure
 
 
@@ -154,18 +183,16 @@ def _refunded(sums: _Sums) -> int:
 
     A cumulative figure counts refunds that are pending or failed since, so those known by id are taken off it.
     """
-    total = sums.of(FactKind.REFUND_TOTAL, "succeeded")
-    undone = sums.of(FactKind.REFUND, "pending", "failed", "reversed", "canceled")
-    return max(sums.of(FactKind.REFUND, "succeeded"), total - undone)
+    return max(sums.refunds, sums.refunds_total - sums.refunds_undone)
 
 
 def _status(sums: _Sums, authorized: int, captured: int) -> Status:
     if captured:
         return Status.CAPTURED if captured >= authorized else Status.PARTIALLY_CAPTURED
-    if sums.live:
+    if sums.authorizations.keys() - sums.voids.keys():
         return Status.AUTHORIZED
     if sums.voids:
-        return sums.void
+        return Status.CANCELED if "canceled" in sums.voids.values() else Status.EXPIRED
     if "failed" in sums.attempts and "succeeded" not in sums.attempts:
         return Status.FAILED
     return _PROGRESS_STATUS[sums.progress]
@@ -174,15 +201,15 @@ def _status(sums: _Sums, authorized: int, captured: int) -> Status:
 def _refund_status(sums: _Sums, captured: int, refunded: int) -> RefundStatus:
     if refunded:
         return RefundStatus.FULL if refunded >= captured else RefundStatus.PARTIAL
-    return RefundStatus.PENDING if sums.of(FactKind.REFUND, "pending") else RefundStatus.NONE
+    return RefundStatus.PENDING if sums.refunds_pending else RefundStatus.NONE
 
 
 def _dispute_status(disputes: set[str]) -> DisputeStatus:
     """Show an active dispute before a closed one, and a lost one before a won one."""
-    for state in _ACTIVE_DISPUTES:
+    for state in _ACTIVE_DISPUTES if disputes else ():
         if state in disputes:
             return DisputeStatus(state)
-    for state, status in _CLOSED_DISPUTES:
+    for state, status in _CLOSED_DISPUTES if disputes else ():
         if state in disputes:
             return status
     return DisputeStatus.NONE
@@ -192,6 +219,8 @@ def broken_invariant(facts: Facts, projection: Projection) -> str | None:
     """Return which invariant of money the facts break, in words, or None."""
     if projection.captured > projection.authorized:
         return f"captured {projection.captured} exceeds authorized {projection.authorized}"
+    if projection.refund_status is RefundStatus.NONE:
+        return None
     pending = sum(
         amount or 0 for (kind, _), (state, amount) in facts.items() if kind is FactKind.REFUND and state == "pending"
     )

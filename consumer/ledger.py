@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass, fields
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -25,11 +25,10 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
-@dataclass(slots=True)
-class LedgerRow:
+class LedgerRow(msgspec.Struct, gc=False):
     """One row of `payment_logs`, its columns in order; `seal` completes it.
 
-    `facts` is the text of `consumer.facts_json.dump_said`. Amounts are minor units.
+    `traceparent` is passed on and not hashed. `facts` is the text of `consumer.facts_json.dump_said`. Amounts are minor units.
     """
 
     payment_id: UUID | None
@@ -49,6 +48,7 @@ class LedgerRow:
     recorded_at: dt.datetime
     relay_xid: int
     hash: bytes = b""
+    traceparent: str | None = None
 
     def seal(self, before: bytes) -> bytes:
         """Set and return the row's hash; `before` is that of its payment's row before (b"" for the first)."""
@@ -64,13 +64,19 @@ class LedgerRow:
             self.version,
             self.facts,
             None if self.occurred_at is None else (self.occurred_at - _EPOCH) // _MICROSECOND,
-            (self.recorded_at - _EPOCH) // _MICROSECOND,
+            _microseconds(self.recorded_at),
         )
         self.hash = hashlib.sha256(before + _encode(content)).digest()
         return self.hash
 
 
-COLUMNS: Final = tuple(column.name for column in fields(LedgerRow))
+@lru_cache(maxsize=8)
+def _microseconds(moment: dt.datetime) -> int:
+    """Return microseconds since 1970; a batch asks for one and the same moment again and again."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+COLUMNS: Final = LedgerRow.__struct_fields__
 values_of: Final = attrgetter(*COLUMNS)
 """From a row to the tuple that COPY takes."""
 

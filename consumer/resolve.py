@@ -6,8 +6,9 @@ promised survives (else the older one), the other keeps its ledger and points to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
@@ -28,19 +29,19 @@ OWN: Final = ("ratchet", "")
 """The scope of our own payment ids, which are the same for every provider."""
 
 
-@dataclass(slots=True)
-class Target:
+class Target(msgspec.Struct):
     """The payment that an event is about, the payments that turn out to be the same one, and the names to bind."""
 
     payment: Payment
-    same: list[Payment] = field(default_factory=list)
-    names: list[RefKey] = field(default_factory=list)
+    same: list[Payment] = msgspec.field(default_factory=list)
+    names: list[RefKey] = msgspec.field(default_factory=list)
 
 
 def key_of(event: Event, ref: Ref) -> RefKey:
     """Return the key of one of an event's references."""
-    provider, account = OWN if ref.kind is RefKind.ID else (event.provider, event.account)
-    return provider, account, ref.kind.value, ref.ref
+    if ref.kind is RefKind.ID:
+        return (*OWN, ref.kind, ref.ref)
+    return event.provider, event.account, ref.kind, ref.ref
 
 
 def keys_of(event: Event) -> list[RefKey]:
@@ -51,7 +52,7 @@ def keys_of(event: Event) -> list[RefKey]:
     keys = [key_of(event, ref) for ref in event.meaning.refs]
     claim = event.meaning.claim
     if claim is not None and claim.reference is not None:
-        keys.append((OWN[0], claim.client, RefKind.REFERENCE.value, claim.reference))
+        keys.append((OWN[0], claim.client, RefKind.REFERENCE, claim.reference))
     return keys
 
 
@@ -89,8 +90,10 @@ def _said(keys: list[RefKey]) -> str:
 
 def _choose(candidates: list[Payment], keys: list[RefKey], names: Mapping[RefKey, UUID | None]) -> Target:
     """Take the one candidate, or merge; two payments that were both promised to clients stay two."""
-    promised = [payment for payment in candidates if payment.client is not None]
     strongest = candidates[0]
+    if len(candidates) == 1:
+        return Target(strongest, [], [key for key in keys if names.get(key) is None])
+    promised = [payment for payment in candidates if payment.client is not None]
     if len(promised) > 1 or not _one_currency(candidates):
         unbound = [key for key in keys if names.get(key) is None]
         return Target(strongest, [], unbound)

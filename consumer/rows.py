@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from consumer.decode import identity
 from consumer.facts_json import dump_joined, load_joined
 from consumer.fold import project
 from consumer.resolve import RefKey, keys_of
+from runtime.postgres_arrays import bytes_array, columns_of, plain_array, text_array
 from schemas.payment import Payment
 from schemas.record import REDRIVE_COUNT_HEADER, Record
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from uuid import UUID
 
     import asyncpg
 
-    from consumer.settlement import Letter, Message, Parking, Refetching
+    from consumer.settlement import ClaimKey, Letter, Message, Parking, Refetching
     from schemas.facts import Receipt
 
 REDRIVE_COUNT_MAX = 2**31 - 1
@@ -34,6 +35,34 @@ def columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
 def ref_columns(keys: Iterable[RefKey]) -> list[list[Any]]:
     """Return reference keys as sorted columns."""
     return columns(sorted(set(keys)), 4)
+
+
+def ref_arrays(keys: Sequence[RefKey]) -> list[str]:
+    """Return reference keys, in their order, as the arguments of the statements that take names."""
+    return [text_array(column) for column in columns_of(keys, 4)]
+
+
+def claim_arrays(claims: Iterable[ClaimKey]) -> list[str]:
+    """Return (source, event id) pairs as the arguments of find_claims.sql."""
+    return [text_array(column) for column in columns_of(claims, 2)]
+
+
+def payment_arrays(payments: Iterable[Payment]) -> list[str]:
+    """Return payments as the arguments of insert_payments.sql and update_payments.sql, in id order."""
+    return [_PAYMENT_ARRAYS.get(place, text_array)(column) for place, column in enumerate(payment_columns(payments))]
+
+
+_PAYMENT_ARRAYS: Final[dict[int, Callable[[Any], str]]] = {
+    **dict.fromkeys((0, 7, *range(12, 18), 20), plain_array),
+    19: bytes_array,
+}
+"""How the columns that are no texts are written: ids, amounts, the version and the transaction; the hash."""
+
+
+def binding_arrays(bindings: Mapping[RefKey, UUID]) -> list[str]:
+    """Return bindings as the arguments of bind_refs.sql."""
+    *key, payment_ids = binding_columns(bindings)
+    return [*(text_array(column) for column in key), plain_array(payment_ids)]
 
 
 def payment_columns(payments: Iterable[Payment]) -> list[list[Any]]:

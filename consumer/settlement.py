@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from consumer.decode import EVENT_ID_LENGTH_MAX, Event, can_refetch, decode
 from consumer.facts_json import dump_said, same_facts
@@ -22,6 +24,7 @@ from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import RefKind
 from schemas.payment import Outcome, Payment, Projection
 from schemas.sms import templates_for
+from schemas.traceparent import traceparent_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -331,6 +334,7 @@ class Settlement:
             occurred_at=timestamp(event.meaning.occurred_at),
             recorded_at=self._now,
             relay_xid=max(self._xid, payment.head_xid if payment else 0),
+            traceparent=traceparent_of(event.record.headers),
         )
         hashed = row.seal(payment.head_hash if payment else b"")
         if payment:

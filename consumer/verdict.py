@@ -5,8 +5,9 @@ Every record of a batch ends in exactly one of these. `consumer.batch` carries t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from consumer.fold import broken_invariant, newer, project
 from schemas.dead_letter import Reason
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from schemas.payment import Facts, Payment, Projection
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """The event is in the books: a ledger row. `news` is what it adds to the payment's facts.
 
     `versioned` tells whether the payment's version counts it.
@@ -31,16 +31,14 @@ class Settled:
     versioned: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(msgspec.Struct, frozen=True, gc=False):
     """The event can't be true yet: it is parked, and becomes a dead letter of `reason` past its deadline."""
 
     reason: Reason
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dead:
+class Dead(msgspec.Struct, frozen=True, gc=False):
     """The record is a dead letter."""
 
     reason: Reason
@@ -64,7 +62,7 @@ def judge(payment: Payment, meaning: Meaning, *, facts_max: int, alone: bool = T
     if meaning.currency and payment.currency and meaning.currency != payment.currency and meaning.facts:
         return Dead(Reason.CONFLICT, f"currency {meaning.currency} on a payment in {payment.currency}")
     news = newer(payment.facts, meaning.facts)
-    if len(payment.facts.keys() | news.keys()) > facts_max:
+    if len(payment.facts) + len(news) > facts_max and len(payment.facts.keys() | news.keys()) > facts_max:
         return Dead(Reason.CONFLICT, f"the payment holds {facts_max} facts, the most that one payment may have")
     before = payment.projection
     if not news:
@@ -104,8 +102,14 @@ def _voids(facts: tuple[Fact, ...]) -> bool:
 
 def _stale(payment: Payment, facts: tuple[Fact, ...]) -> bool:
     """Tell whether every fact that matters is older in rank than what the payment knows."""
-    telling = [fact for fact in facts if (fact.kind, fact.state) not in _QUIET and fact.kind is not FactKind.MODE]
-    return bool(telling) and all(_outranked(payment, fact) for fact in telling)
+    stale = False
+    for fact in facts:
+        if (fact.kind, fact.state) in _QUIET or fact.kind is FactKind.MODE:
+            continue
+        if not _outranked(payment, fact):
+            return False
+        stale = True
+    return stale
 
 
 def _outranked(payment: Payment, fact: Fact) -> bool:

@@ -11,10 +11,10 @@ begin
         select rights, name
         from (values
             ('select, insert, update, delete', '{payments, payment_refs, parked_events, parked_refs, spool, leases,
-                consumer_marks, sms_transactions, refetches, body_claims, intent_claims}'::text[]),
-            ('select, insert', '{payment_logs}'),
-            ('select, insert, update', '{dead_letters, relay_cursors}'),
-            ('select', '{schema_migrations, ledger_anchors, captures, refunds, disputes}')
+                consumer_marks, sms_transactions, refetches, body_claims, intent_claims, dlq_positions}'::text[]),
+            ('select, insert', '{payment_logs, discards}'),
+            ('select, insert, update', '{dead_letters, relay_cursors, redrives, redrive_messages}'),
+            ('select', '{schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns}')
         ) as known (rights, names) cross join unnest(names) as name
         where to_regclass(name) is not null
     loop

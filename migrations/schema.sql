@@ -157,6 +157,17 @@ ALTER TABLE public.dead_letters ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE TABLE public.discards (
+    dead_letter_id bigint NOT NULL,
+    discarded_by text NOT NULL,
+    because text NOT NULL,
+    discarded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT discards_because_check CHECK (((length(because) >= 1) AND (length(because) <= 500))),
+    CONSTRAINT discards_discarded_by_check CHECK (((length(discarded_by) >= 1) AND (length(discarded_by) <= 128)))
+);
+
+COMMENT ON TABLE public.discards IS 'Who gave a dead letter up, why and when. The letter''s bytes stay.';
+
 CREATE VIEW public.disputes AS
  SELECT p.id AS payment_id,
     substr(f.key, 9) AS dispute_id,
@@ -168,6 +179,16 @@ CREATE VIEW public.disputes AS
   WHERE ((p.merged_into IS NULL) AND (f.key ~~ 'dispute:%'::text));
 
 COMMENT ON VIEW public.disputes IS 'The disputes of every payment, with the money that each took or gave back.';
+
+CREATE TABLE public.dlq_positions (
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT dlq_positions_next_offset_check CHECK ((next_offset >= 0)),
+    CONSTRAINT dlq_positions_partition_check CHECK ((partition >= 0))
+);
+
+COMMENT ON TABLE public.dlq_positions IS 'How far payments.dlq was looked through for letters that other tools put there.';
 
 CREATE TABLE public.intent_claims (
     client text NOT NULL,
@@ -307,6 +328,7 @@ CREATE TABLE public.payment_logs (
     recorded_at timestamp with time zone NOT NULL,
     relay_xid bigint NOT NULL,
     hash bytea NOT NULL,
+    traceparent text,
     CONSTRAINT payment_logs_amount_check CHECK ((amount >= 0)),
     CONSTRAINT payment_logs_applied_has_version CHECK (((outcome <> 'applied'::text) OR (version IS NOT NULL))),
     CONSTRAINT payment_logs_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
@@ -321,6 +343,7 @@ CREATE TABLE public.payment_logs (
     CONSTRAINT payment_logs_source_check CHECK (((length(source) >= 1) AND (length(source) <= 192))),
     CONSTRAINT payment_logs_to_status_check CHECK ((to_status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text, 'partially_captured'::text, 'captured'::text, 'failed'::text, 'canceled'::text, 'expired'::text]))),
     CONSTRAINT payment_logs_topic_check CHECK ((length(topic) <= 249)),
+    CONSTRAINT payment_logs_traceparent_check CHECK ((length(traceparent) = 55)),
     CONSTRAINT payment_logs_version_check CHECK ((version > 0)),
     CONSTRAINT payment_logs_version_needs_payment CHECK (((version IS NULL) OR (payment_id IS NOT NULL)))
 );
@@ -330,6 +353,8 @@ COMMENT ON TABLE public.payment_logs IS 'The ledger: idempotency claim, audit ro
 COMMENT ON COLUMN public.payment_logs.version IS 'the payment''s version after this row; null where it changed nothing';
 
 COMMENT ON COLUMN public.payment_logs.relay_xid IS 'The writing transaction''s id, but never below that of the payment''s row before: relay order is (relay_xid, id)';
+
+COMMENT ON COLUMN public.payment_logs.traceparent IS 'W3C trace context of the event''s record; the relay hands it on to payments.changes. Not part of the hash';
 
 ALTER TABLE public.payment_logs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.payment_logs_id_seq
@@ -354,6 +379,110 @@ CREATE TABLE public.payment_refs (
 WITH (fillfactor='80');
 
 COMMENT ON TABLE public.payment_refs IS 'Every name of every payment; also the lock that orders batches. payment_id is null until the payment is known.';
+
+CREATE TABLE public.redrive_messages (
+    redrive_id bigint NOT NULL,
+    dead_letter_id bigint NOT NULL,
+    would text NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    detail text,
+    claimed_at timestamp with time zone,
+    published_at timestamp with time zone,
+    CONSTRAINT redrive_messages_claimed CHECK (((status = ANY (ARRAY['publishing'::text, 'published'::text])) = (claimed_at IS NOT NULL))),
+    CONSTRAINT redrive_messages_detail_check CHECK ((length(detail) <= 500)),
+    CONSTRAINT redrive_messages_published CHECK (((status = 'published'::text) = (published_at IS NOT NULL))),
+    CONSTRAINT redrive_messages_skipped CHECK (((status = 'skipped'::text) <= (detail IS NOT NULL))),
+    CONSTRAINT redrive_messages_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'publishing'::text, 'published'::text, 'skipped'::text]))),
+    CONSTRAINT redrive_messages_would_check CHECK ((would = ANY (ARRAY['apply'::text, 'noop'::text, 'illegal'::text, 'orphan'::text])))
+);
+
+COMMENT ON TABLE public.redrive_messages IS 'The audit of redrives, one row a letter: what was foreseen, what was done, when.';
+
+COMMENT ON COLUMN public.redrive_messages.status IS 'publishing: the letter is marked redriven and its record may or may not be in Kafka; it is published (again) next';
+
+CREATE VIEW public.redrive_returns AS
+ SELECT m.redrive_id,
+    m.dead_letter_id,
+    m.would,
+    again.id AS returned_id,
+    again.reason
+   FROM ((public.redrive_messages m
+     JOIN public.dead_letters old ON ((old.id = m.dead_letter_id)))
+     CROSS JOIN LATERAL ( SELECT a.id,
+            a.reason
+           FROM public.dead_letters a
+          WHERE ((a.digest = old.digest) AND (a.redrive_count = (old.redrive_count + 1)) AND (a.redrive_count > 0) AND (a.id > old.id) AND (NOT (a.source IS DISTINCT FROM old.source)) AND (NOT (a.event_id IS DISTINCT FROM old.event_id)))
+          ORDER BY a.id
+         LIMIT 1) again)
+  WHERE (m.status = ANY (ARRAY['publishing'::text, 'published'::text]));
+
+COMMENT ON VIEW public.redrive_returns IS 'Redriven letters that failed anew, and the letter that each came back as.';
+
+CREATE TABLE public.redrives (
+    id bigint NOT NULL,
+    requested_by text NOT NULL,
+    filter jsonb NOT NULL,
+    target_topic text,
+    rate_per_second double precision NOT NULL,
+    messages_max bigint,
+    policy text NOT NULL,
+    failure_ratio_max double precision NOT NULL,
+    failures_min bigint NOT NULL,
+    forced boolean NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    matched bigint NOT NULL,
+    selected bigint NOT NULL,
+    published bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
+    failed bigint DEFAULT 0 NOT NULL,
+    published_before bigint DEFAULT 0 NOT NULL,
+    failed_before bigint DEFAULT 0 NOT NULL,
+    stop_requested_by text,
+    stop_reason text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT redrives_check CHECK (((selected > 0) AND (selected <= matched))),
+    CONSTRAINT redrives_check1 CHECK (((published_before >= 0) AND (published_before <= published))),
+    CONSTRAINT redrives_check2 CHECK (((failed_before >= 0) AND (failed_before <= failed))),
+    CONSTRAINT redrives_done_is_whole CHECK (((status <> 'done'::text) OR ((published + skipped) = selected))),
+    CONSTRAINT redrives_ended CHECK (((status = ANY (ARRAY['done'::text, 'stopped'::text, 'failed'::text])) = (ended_at IS NOT NULL))),
+    CONSTRAINT redrives_failed_check CHECK ((failed >= 0)),
+    CONSTRAINT redrives_failure_ratio_max_check CHECK (((failure_ratio_max > (0)::double precision) AND (failure_ratio_max <= (1)::double precision))),
+    CONSTRAINT redrives_failures_min_check CHECK ((failures_min > 0)),
+    CONSTRAINT redrives_filter_check CHECK ((jsonb_typeof(filter) = 'object'::text)),
+    CONSTRAINT redrives_matched_check CHECK ((matched >= 0)),
+    CONSTRAINT redrives_messages_max_check CHECK ((messages_max > 0)),
+    CONSTRAINT redrives_policy_check CHECK ((policy = ANY (ARRAY['stop_on_failures'::text, 'keep_going'::text]))),
+    CONSTRAINT redrives_published_check CHECK ((published >= 0)),
+    CONSTRAINT redrives_rate_per_second_check CHECK ((rate_per_second > (0)::double precision)),
+    CONSTRAINT redrives_requested_by_check CHECK (((length(requested_by) >= 1) AND (length(requested_by) <= 128))),
+    CONSTRAINT redrives_skipped_check CHECK ((skipped >= 0)),
+    CONSTRAINT redrives_started CHECK (((started_at IS NOT NULL) OR ((published + skipped) = 0))),
+    CONSTRAINT redrives_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'done'::text, 'stopped'::text, 'failed'::text]))),
+    CONSTRAINT redrives_stop_reason_check CHECK ((length(stop_reason) <= 500)),
+    CONSTRAINT redrives_stop_requested_by_check CHECK (((length(stop_requested_by) >= 1) AND (length(stop_requested_by) <= 128))),
+    CONSTRAINT redrives_target_topic_check CHECK (((length(target_topic) >= 1) AND (length(target_topic) <= 249))),
+    CONSTRAINT redrives_within_selection CHECK (((published + skipped) <= selected))
+);
+
+COMMENT ON TABLE public.redrives IS 'Orders to publish dead letters once more: people write them, the relay carries them out.';
+
+COMMENT ON COLUMN public.redrives.matched IS 'open letters that fitted the filter when it was ordered; selected of them are to go';
+
+COMMENT ON COLUMN public.redrives.failed IS 'letters that came back as new ones although the dry run said they would not; as of the relay''s last look';
+
+COMMENT ON COLUMN public.redrives.published_before IS 'published and failed when it was last resumed: what is forgiven does not stop it again';
+
+ALTER TABLE public.redrives ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.redrives_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.refetches (
     id bigint NOT NULL,
@@ -485,6 +614,12 @@ ALTER TABLE ONLY public.dead_letters
 ALTER TABLE ONLY public.dead_letters
     ADD CONSTRAINT dead_letters_place UNIQUE (topic, partition, "offset", digest);
 
+ALTER TABLE ONLY public.discards
+    ADD CONSTRAINT discards_pkey PRIMARY KEY (dead_letter_id);
+
+ALTER TABLE ONLY public.dlq_positions
+    ADD CONSTRAINT dlq_positions_pkey PRIMARY KEY (partition);
+
 ALTER TABLE ONLY public.intent_claims
     ADD CONSTRAINT intent_claims_pkey PRIMARY KEY (client, idempotency_key);
 
@@ -515,6 +650,12 @@ ALTER TABLE ONLY public.payment_refs
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.redrive_messages
+    ADD CONSTRAINT redrive_messages_pkey PRIMARY KEY (redrive_id, dead_letter_id);
+
+ALTER TABLE ONLY public.redrives
+    ADD CONSTRAINT redrives_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.refetches
     ADD CONSTRAINT refetches_pkey PRIMARY KEY (id);
 
@@ -541,6 +682,8 @@ CREATE INDEX dead_letters_payment ON public.dead_letters USING btree (payment_re
 
 CREATE INDEX dead_letters_relay ON public.dead_letters USING btree (relay_xid, id);
 
+CREATE INDEX dead_letters_returned ON public.dead_letters USING btree (digest) WHERE (redrive_count > 0);
+
 CREATE INDEX intent_claims_asked ON public.intent_claims USING btree (payment_id, created_at) WHERE (command <> 'create'::text);
 
 CREATE INDEX intent_claims_expiry ON public.intent_claims USING btree (expires_at);
@@ -565,6 +708,12 @@ CREATE UNIQUE INDEX payments_client_reference ON public.payments USING btree (cl
 
 CREATE INDEX payments_merged_into ON public.payments USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 
+CREATE UNIQUE INDEX redrive_messages_once ON public.redrive_messages USING btree (dead_letter_id) WHERE (status = ANY (ARRAY['publishing'::text, 'published'::text]));
+
+CREATE INDEX redrive_messages_to_do ON public.redrive_messages USING btree (redrive_id, status, dead_letter_id) WHERE (status = ANY (ARRAY['queued'::text, 'publishing'::text]));
+
+CREATE INDEX redrives_open ON public.redrives USING btree (id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+
 CREATE INDEX refetches_due ON public.refetches USING btree (next_attempt_at) WHERE (status = 'queued'::text);
 
 CREATE UNIQUE INDEX refetches_open ON public.refetches USING btree (provider, account, ref) WHERE (status = 'queued'::text);
@@ -572,6 +721,9 @@ CREATE UNIQUE INDEX refetches_open ON public.refetches USING btree (provider, ac
 CREATE INDEX sms_transactions_due ON public.sms_transactions USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['queued'::text, 'sending'::text]));
 
 CREATE INDEX sms_transactions_sid ON public.sms_transactions USING btree (provider_sid);
+
+ALTER TABLE ONLY public.discards
+    ADD CONSTRAINT discards_dead_letter_id_fkey FOREIGN KEY (dead_letter_id) REFERENCES public.dead_letters(id);
 
 ALTER TABLE ONLY public.ledger_anchors
     ADD CONSTRAINT ledger_anchors_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
@@ -587,6 +739,12 @@ ALTER TABLE ONLY public.payment_refs
 
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_merged_into_fkey FOREIGN KEY (merged_into) REFERENCES public.payments(id);
+
+ALTER TABLE ONLY public.redrive_messages
+    ADD CONSTRAINT redrive_messages_dead_letter_id_fkey FOREIGN KEY (dead_letter_id) REFERENCES public.dead_letters(id);
+
+ALTER TABLE ONLY public.redrive_messages
+    ADD CONSTRAINT redrive_messages_redrive_id_fkey FOREIGN KEY (redrive_id) REFERENCES public.redrives(id);
 
 ALTER TABLE ONLY public.sms_transactions
     ADD CONSTRAINT sms_transactions_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);

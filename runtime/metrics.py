@@ -1,48 +1,284 @@
 """Every metric, in one place: its name, its labels, its meaning.
 
 Names follow Prometheus: base units, `_total` for counters, `_seconds` for times. Labels are closed sets, so a sender
-can't make series: a provider is one that the settings may name, a reason is a slug of a catalogue.
+can't make series: a provider is one that the settings may name, a reason is a slug of a catalogue. Every role answers
+`/metrics` with all of it; what a role does not do stays at zero or is absent.
+
+The hot path pays a batch, never an event: counters are raised by a batch's counts. `python -m runtime.metrics` writes
+the catalogue as a table (deploy/METRICS.md).
 """
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from importlib import metadata
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from runtime.metric_kinds import BatchHistogram, BreakerGauges, PoolGauges
+from schemas.dead_letter import Reason
+from schemas.payment import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 REGISTRY: Final = CollectorRegistry()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
-INGRESS_REQUESTS: Final = Counter(
+Phase = Literal["decode", "acquire", "lock", "read", "fold", "write", "commit"]
+PHASES: Final[tuple[Phase, ...]] = ("decode", "acquire", "lock", "read", "fold", "write", "commit")
+VERDICTS: Final = (*Outcome, "duplicate", "parked", "woken", "dead_letter")
+LANES: Final = ("changes", "dead_letters", "spool", "redrives")
+
+REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+STEP_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Seconds of one step of a batch, or of a call."""
+SIZE_BUCKETS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
+AGE_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the catalogue."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+CATALOGUE: Final[list[Entry]] = []
+
+
+def _note(name: str, kind: str, meaning: str, labels: Sequence[str] = ()) -> tuple[str, str]:
+    CATALOGUE.append(Entry(name, kind, tuple(labels), meaning))
+    return name, meaning
+
+
+def _counter(name: str, meaning: str, *labels: str) -> Counter:
+    return Counter(*_note(name, "counter", meaning, labels), labels, registry=REGISTRY)
+
+
+def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
+    return Gauge(*_note(name, "gauge", meaning, labels), labels, registry=REGISTRY)
+
+
+def _histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) -> Histogram:
+    return Histogram(*_note(name, "histogram", meaning, labels), labels, registry=REGISTRY, buckets=buckets)
+
+
+# --- the door --------------------------------------------------------------------------------------------------------
+
+INGRESS_REQUESTS: Final = _counter(
     "ratchet_ingress_requests_total",
     "Requests at the door, by provider (none where it is no webhook of a known one) and outcome.",
-    ("provider", "outcome"),
-    registry=REGISTRY,
+    "provider",
+    "outcome",
 )
-INGRESS_REFUSALS: Final = Counter(
+INGRESS_REFUSALS: Final = _counter(
     "ratchet_ingress_refusals_total",
     "Requests that the door refused, by provider and reason; of a signature the reason inside, never told outside.",
-    ("provider", "reason"),
-    registry=REGISTRY,
+    "provider",
+    "reason",
 )
-INGRESS_EVENTS: Final = Counter(
+INGRESS_EVENTS: Final = _counter(
     "ratchet_ingress_events_total",
     "Events that the door made durable, by provider and by where: kafka or spool.",
-    ("provider", "durability"),
-    registry=REGISTRY,
+    "provider",
+    "durability",
 )
-INGRESS_SECONDS: Final = Histogram(
-    "ratchet_ingress_request_seconds",
-    "Time from a request's head to its answer.",
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-    registry=REGISTRY,
+INGRESS_SECONDS: Final = _histogram(
+    "ratchet_ingress_request_seconds", "Time from a request's head to its answer.", REQUEST_BUCKETS
 )
-BUILD_INFO: Final = Gauge("ratchet_build_info", "Always 1; the version is its label.", ("version",), registry=REGISTRY)
-BUILD_INFO.labels(metadata.version("ratchet-payments")).set(1)
+
+# --- the consumer ----------------------------------------------------------------------------------------------------
+
+CONSUMER_EVENTS: Final = _counter(
+    "ratchet_consumer_events_total",
+    "Events by verdict: applied, noop, late, conflict (ledger rows), duplicate (in the books already), parked (waits"
+    " for its payment), woken (was parked, counted under its outcome too), dead_letter.",
+    "verdict",
+)
+LEDGER_ROWS: Final = _counter(
+    "ratchet_ledger_rows_total",
+    "Ledger rows by source (a provider, intents, or other) and outcome.",
+    "source",
+    "outcome",
+)
+DEAD_LETTERS: Final = _counter(
+    "ratchet_dead_letters_total",
+    "Dead letters made, by reason; a parked event past its deadline counts here when it is buried.",
+    "reason",
+)
+BATCH_RECORDS: Final = _histogram(
+    "ratchet_consumer_batch_records", "Records of a batch: one fetch, one transaction where none is bad.", SIZE_BUCKETS
+)
+BATCH_SECONDS: Final = _histogram(
+    "ratchet_consumer_batch_seconds", "Time to settle a batch, waits for Postgres included.", STEP_BUCKETS
+)
+BATCH_PHASE_SECONDS: Final = _histogram(
+    "ratchet_consumer_batch_phase_seconds",
+    "Time of a batch by phase: decode, acquire (a connection), lock, read, fold, write, commit.",
+    STEP_BUCKETS,
+    "phase",
+)
+END_TO_END_SECONDS: Final = BatchHistogram(
+    *_note(
+        "ratchet_end_to_end_seconds",
+        "histogram",
+        "Age of an event when its transaction has committed, since the time of its Kafka record.",
+    ),
+    AGE_BUCKETS,
+)
+REGISTRY.register(END_TO_END_SECONDS)
+CONSUMER_LAG: Final = _gauge(
+    "ratchet_consumer_lag_records",
+    "Records between what was fetched and a partition's end, of the partitions of this consumer, halted ones too.",
+    "topic",
+    "partition",
+)
+PARTITION_HALTED: Final = _gauge(
+    "ratchet_consumer_partition_halted",
+    "1 for a partition that takes no records any more: too many bad ones in a row; see the log, then restart.",
+    "topic",
+    "partition",
+)
+PARTITIONS_ASSIGNED: Final = _gauge("ratchet_consumer_partitions_assigned", "Partitions that this consumer has.")
+REBALANCES: Final = _counter("ratchet_consumer_rebalances_total", "Assignments that this consumer was given.")
+POSTGRES_AWAY: Final = _gauge("ratchet_consumer_postgres_away", "1 while batches wait for a Postgres that is away.")
+TWIN_RETRIES: Final = _counter(
+    "ratchet_consumer_twin_retries_total",
+    "Transactions made again because another one was in the way: unique violation, deadlock, lock time-out.",
+)
+BISECTIONS: Final = _counter(
+    "ratchet_consumer_bisections_total", "Batches halved because Postgres or the code refused something in them."
+)
+
+# --- the relay -------------------------------------------------------------------------------------------------------
+
+RELAY_RECORDS: Final = _counter("ratchet_relay_records_total", "Records that Kafka acknowledged, by lane.", "lane")
+RELAY_PUBLISH_SECONDS: Final = _histogram(
+    "ratchet_relay_publish_seconds",
+    "Time from handing a batch to Kafka to its last acknowledgement, by lane.",
+    STEP_BUCKETS,
+    "lane",
+)
+RELAY_FAILURES: Final = _counter(
+    "ratchet_relay_failures_total", "Turns of a lane that failed and are made again, by lane.", "lane"
+)
+RELAY_HALTED: Final = _gauge(
+    "ratchet_relay_halted", "1 for a lane that stands still: the database was restored; see the log.", "lane"
+)
+OUTBOX_ROWS: Final = _gauge(
+    "ratchet_outbox_rows",
+    "Rows not relayed yet: changes, dead_letters, spool. Sampled by the relay that leads, absent elsewhere.",
+    "lane",
+)
+PARKED_EVENTS: Final = _gauge(
+    "ratchet_parked_events", "Events that wait for their payment now. Sampled by the relay that leads.", "reason"
+)
+DEAD_LETTERS_OPEN: Final = _gauge(
+    "ratchet_dead_letters_open",
+    "Dead letters that nobody has dealt with yet. Sampled by the relay that leads.",
+    "reason",
+)
+
+# --- the dispatcher --------------------------------------------------------------------------------------------------
+
+SMS: Final = _counter("ratchet_sms_total", "Tries to send a message, by outcome: taken, rejected, unknown.", "outcome")
+REFETCHES: Final = _counter(
+    "ratchet_refetches_total",
+    "Payments read again at a provider's API, by provider and outcome: answered, again, refused, put_back.",
+    "provider",
+    "outcome",
+)
+DISPATCHER_WAITING: Final = _gauge(
+    "ratchet_dispatcher_waiting", "Work that waits for the dispatcher, by desk: refetches, sms.", "desk"
+)
+
+# --- every role ------------------------------------------------------------------------------------------------------
+
+ROLE_READY: Final = _gauge("ratchet_role_ready", "1 where the role takes work now: what /readyz says.", "role")
+ROLE_STUCK: Final = _gauge(
+    "ratchet_role_stuck", "1 where the role lives but does not get on: what /livez says with 503.", "role"
+)
+POOL_CONNECTIONS: Final = PoolGauges(
+    *_note(
+        "ratchet_postgres_pool_connections",
+        "gauge",
+        "Postgres connections of this process by state: in_use, idle, and max that the pools may open.",
+        ("state",),
+    )
+)
+REGISTRY.register(POOL_CONNECTIONS)
+BREAKERS: Final = BreakerGauges(
+    *_note(
+        "ratchet_breaker_state",
+        "gauge",
+        "1 for the state that the breaker before a service is in: closed (used), probing, open (left alone).",
+        ("service", "state"),
+    )
+)
+REGISTRY.register(BREAKERS)
+LEASE_HELD: Final = _gauge("ratchet_lease_held", "1 where this process holds the lease.", "lease")
+LEASE_TOKEN: Final = _gauge(
+    "ratchet_lease_token", "Fencing token of the lease when this process last took it: it never falls.", "lease"
+)
+LEASE_LOSSES: Final = _counter(
+    "ratchet_lease_losses_total",
+    "Leases that were lost while work was done under them: expired or taken over.",
+    "lease",
+)
+BUILD_INFO: Final = _gauge("ratchet_build_info", "Always 1; the version is its label.", "version")
+
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+
+def _open_series() -> None:
+    """Make the series of closed sets, at zero: a rate must see the first event too."""
+    BUILD_INFO.labels(metadata.version("ratchet-payments")).set(1)
+    for verdict in VERDICTS:
+        CONSUMER_EVENTS.labels(verdict)
+    for reason in Reason:
+        DEAD_LETTERS.labels(reason)
+    for phase in PHASES:
+        BATCH_PHASE_SECONDS.labels(phase)
+    for lane in LANES:
+        RELAY_RECORDS.labels(lane)
+    for outcome in ("taken", "rejected", "unknown"):
+        SMS.labels(outcome)
+
+
+_open_series()
 
 
 def page() -> bytes:
     """Return all metrics in Prometheus's text format."""
     return generate_latest(REGISTRY)
+
+
+def table() -> str:
+    """Return the catalogue as a Markdown table, in order of names."""
+    lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for entry in sorted(CATALOGUE, key=lambda entry: entry.name):
+        labels = ", ".join(f"`{label}`" for label in entry.labels)
+        lines.append(f"| `{entry.name}` | {entry.kind} | {labels} | {entry.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":  # pragma: no cover - writes deploy/METRICS.md
+    sys.stdout.write(table())

@@ -10,9 +10,10 @@ Amounts are minor units of the payment's currency.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -74,8 +75,7 @@ RANKS: Final[dict[FactKind, dict[str, int]]] = {
 """Rank of each state within its child; the whole vocabulary of facts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """One state of one child of a payment.
 
     `amount` is minor units, or None where the state has none. Raises ValueError for a state that its kind does not
@@ -118,16 +118,14 @@ REF_LENGTH_MAX: Final = 255
 """Characters of one reference, one fact key, one event id."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Ref:
+class Ref(msgspec.Struct, frozen=True, order=True, gc=False):
     """One reference of a payment inside one provider and account."""
 
     kind: RefKind
     ref: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """A client's intent: it owns the payment, under the id that was promised to it.
 
     `reference` is the client's own and unique for the client, or None. `phone` is the customer's number (E.164).
@@ -139,16 +137,14 @@ class Claim:
     phone: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What became of a message to a customer, as the SMS provider tells it. `status` is the provider's word."""
 
     message_id: str
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(msgspec.Struct, frozen=True, gc=False):
     """What one event says, in our words: the result of interpreting a provider's body.
 
     `refs` name the payment, strongest first; none means that the event is not about a payment. `facts` are what it

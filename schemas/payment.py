@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import UUID
+
+import msgspec
 
 if TYPE_CHECKING:
     from schemas.facts import FactKind
@@ -60,8 +61,7 @@ Facts = dict["tuple[FactKind, str]", "tuple[str, int | None]"]
 """All facts of a payment: (kind, key) -> (state, amount)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Projection:
+class Projection(msgspec.Struct, frozen=True, gc=False):
     """What the facts of a payment come to: the columns that users read. Amounts are minor units."""
 
     status: Status = Status.CREATED
@@ -74,8 +74,7 @@ class Projection:
     disputed: int = 0
 
 
-@dataclass(slots=True)
-class Payment:
+class Payment(msgspec.Struct):
     """One payment as the consumer holds it under its row lock."""
 
     id: UUID
@@ -88,7 +87,7 @@ class Payment:
     merged_into: UUID | None = None
     currency: str | None = None
     version: int = 0
-    facts: Facts = field(default_factory=dict)
+    facts: Facts = msgspec.field(default_factory=dict)
     projection: Projection = Projection()
     head_hash: bytes = b""
     head_xid: int = 0

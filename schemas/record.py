@@ -10,6 +10,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 Headers = tuple[tuple[str, bytes | None], ...]
 """Names and values as Kafka has them: a name may come twice, and a value may be absent."""
 
@@ -19,8 +21,7 @@ TRUST_HEADER: Final = "ce_ratchettrust"
 REDRIVE_COUNT_HEADER: Final = "ratchet-redrive-count"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record of a consumed topic, byte for byte. `timestamp_ms` is unix milliseconds."""
 
     topic: str
@@ -30,6 +31,10 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+    def present(self) -> dict[str, bytes]:
+        """Return the headers that have a value; of several of one name the last."""
+        return {name: value for name, value in self.headers if value is not None}
 
     def header(self, name: str) -> str | None:
         """Return the last header of that name as text, or None; bytes that are no UTF-8 count as absent."""

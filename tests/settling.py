@@ -7,9 +7,10 @@ import hashlib
 import json
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from consumer.batch import BatchWriter

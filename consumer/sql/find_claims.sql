@@ -1,8 +1,8 @@
 -- Which events are in the books already, and what they said.
 select source, event_id, l.facts
-from unnest($1::text[], $2::text[]) as n (source, event_id)
+from unnest($1::text::text[], $2::text::text[]) as n (source, event_id)
 join payment_logs l using (source, event_id)
 union all
 select source, event_id, p.facts
-from unnest($1::text[], $2::text[]) as n (source, event_id)
+from unnest($1::text::text[], $2::text::text[]) as n (source, event_id)
 join parked_events p using (source, event_id)

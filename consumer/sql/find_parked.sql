@@ -8,13 +8,13 @@ where (select exists (select from parked_refs))
   and p.id > $7
   and p.id in (
     select w.parked_id
-    from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as n (provider, account, kind, ref)
+    from unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::text[]) as n (provider, account, kind, ref)
     join parked_refs w using (provider, account, kind, ref)
     union
     select w.parked_id
     from payment_refs r
     join parked_refs w using (provider, account, kind, ref)
-    where r.payment_id = any($5::uuid[])
+    where r.payment_id = any($5::text::uuid[])
 )
 order by p.id
 limit $6

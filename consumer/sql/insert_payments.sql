@@ -3,6 +3,7 @@ insert into payments (
     currency, amount, authorized, captured, refunded, disputed, version, facts, head_hash, head_xid, created_at, updated_at)
 select n.*, $22::timestamptz, $22::timestamptz
 from unnest(
-    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::text[],
-    $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[],
-    $18::bigint[], $19::jsonb[], $20::bytea[], $21::bigint[]) as n
+    $1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[],
+    $7::text::text[], $8::text::uuid[], $9::text::text[], $10::text::text[], $11::text::text[], $12::text::text[],
+    $13::text::bigint[], $14::text::bigint[], $15::text::bigint[], $16::text::bigint[], $17::text::bigint[],
+    $18::text::bigint[], $19::text::jsonb[], $20::text::bytea[], $21::text::bigint[]) as n

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from providers.core.reading import decode, storable, to_id
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 _UNIX_SECONDS_MAX: Final = 253_402_300_799
 """The end of the year 9999, the last that a datetime can show."""
 
@@ -63,9 +61,14 @@ def need_amount(value: object, what: str) -> int:
 def need_currency(value: object, what: str) -> str:
     """Return an ISO 4217 code in upper case, or raise `undecodable`."""
     code = value.upper() if isinstance(value, str) else ""
-    if not _CURRENCY.match(code):
+    if not _is_currency(code):
         raise undecodable(f"{what} is no ISO 4217 code")
     return code
+
+
+def _is_currency(code: str) -> bool:
+    """Tell whether it is three capital letters; their meaning is the provider's affair."""
+    return len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()  # noqa: PLR2004 - ISO 4217
 
 
 def maybe_time(value: object) -> float | None:
@@ -77,7 +80,11 @@ def maybe_time(value: object) -> float | None:
 
 def refs_of(*pairs: tuple[RefKind, str | None]) -> tuple[Ref, ...]:
     """Return the references that are there, in the order given and each once."""
-    return tuple(Ref(kind, ref) for place, (kind, ref) in enumerate(pairs) if ref and (kind, ref) not in pairs[:place])
+    refs: list[Ref] = []
+    for kind, ref in pairs:
+        if ref and (one := Ref(kind, ref)) not in refs:
+            refs.append(one)
+    return tuple(refs)
 
 
 def checked(meaning: Meaning) -> Meaning:
@@ -92,7 +99,7 @@ def checked(meaning: Meaning) -> Meaning:
         raise undecodable("the event moves money and names no payment")
     if meaning.provider_ref is not None and not storable(meaning.provider_ref):
         raise undecodable("the provider's payment id cannot be an id")
-    if meaning.currency is not None and not _CURRENCY.match(meaning.currency):
+    if meaning.currency is not None and not _is_currency(meaning.currency):
         raise undecodable("the currency is no ISO 4217 code")
     if meaning.amount is not None:
         need_amount(meaning.amount, "the amount")

@@ -51,13 +51,16 @@ def read_json(body: bytes) -> Any:
 
 def storable(text: str) -> bool:
     """Tell whether a text may be an id: 1 to REF_LENGTH_MAX characters that Postgres and Kafka take as they are."""
-    return 0 < len(text) <= REF_LENGTH_MAX and not _FORBIDDEN.search(text)
+    if not 0 < len(text) <= REF_LENGTH_MAX:
+        return False
+    return (text.isascii() and text.isprintable()) or not _FORBIDDEN.search(text)
 
 
 def to_id(value: object) -> str | None:
     """Return a text, or a whole number as text, if it may be an id; else None."""
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    return text if isinstance(text, str) and storable(text) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return value if isinstance(value, str) and storable(value) else None
 
 
 def value_at(value: Any, *path: str | int) -> Any:

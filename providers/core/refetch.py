@@ -7,10 +7,12 @@ same keys as those of its webhooks, so that both fold to one row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from providers.core.reading import read_json, value_at
 

@@ -12,8 +12,9 @@ The kinds of Payments v1 (PAYMENT.SALE.*) have other shapes: `unknown_kind`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,7 @@ from discovery import LIVES, NAMES, events_of
 from events import placed, record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from paper_books import PaperBooks
 
 from consumer import rows

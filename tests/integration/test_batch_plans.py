@@ -13,7 +13,10 @@ import pytest
 from consumer_stage import new_database
 from settling import Bench, bench
 
+from consumer import rows
+from runtime.postgres_arrays import plain_array
 from runtime.sql import statement
+from schemas.payment import Payment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -51,53 +54,31 @@ def payment_id(number: int) -> uuid.UUID:
     return uuid.UUID(int=number)
 
 
-def refs() -> list[list[str]]:
+def refs() -> list[str]:
     numbers = range(1, ROWS, ROWS // BATCH)
-    return [["p"] * BATCH, [""] * BATCH, ["payment"] * BATCH, sorted(f"ref-{number}" for number in numbers)]
+    return rows.ref_arrays(sorted(("p", "", "payment", f"ref-{number}") for number in numbers))
 
 
 def ids() -> list[uuid.UUID]:
     return [payment_id(number) for number in range(1, ROWS, ROWS // BATCH)]
 
 
-def events() -> list[list[str]]:
-    return [["p"] * BATCH, [f"event-{number}" for number in range(1, ROWS, ROWS // BATCH)]]
+def events() -> list[str]:
+    return rows.claim_arrays([("p", f"event-{number}") for number in range(1, ROWS, ROWS // BATCH)])
 
 
-def payment_columns() -> list[list[Any]]:
-    fixed: list[Any] = [
-        "p",
-        "",
-        None,
-        None,
-        None,
-        None,
-        None,
-        "created",
-        "none",
-        "none",
-        None,
-        0,
-        0,
-        0,
-        0,
-        0,
-        2,
-        "{}",
-        b"",
-        0,
-    ]
-    return [ids(), *([value] * BATCH for value in fixed)]
+def payments() -> list[str]:
+    return rows.payment_arrays(Payment(one, "p", "", version=2) for one in ids())
 
 
 STATEMENTS = {
     "lock_refs": refs,
     "find_claims": events,
-    "lock_payments": lambda: [ids()],
-    "find_parked": lambda: [*refs(), ids(), 1000, 0],
-    "update_payments": lambda: [*payment_columns(), dt.datetime.now(dt.UTC)],
+    "lock_payments": lambda: [plain_array(ids())],
+    "find_parked": lambda: [*refs(), plain_array(ids()), 1000, 0],
+    "update_payments": lambda: [*payments(), dt.datetime.now(dt.UTC)],
     "find_bodies": lambda: [["p"] * BATCH, [hashlib.sha256(b"%d" % number).digest() for number in range(BATCH)]],
-    "bind_refs": lambda: [*refs(), ids()],
+    "bind_refs": lambda: [*refs(), plain_array(ids())],
     "move_refs": lambda: [ids(), ids()[::-1]],
     "delete_parked": lambda: [list(range(1, BATCH))],
 }

@@ -6,9 +6,10 @@ Amounts are minor units of EUR. The event id is made of what the event says, unl
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from consumer.decode import Event, decode
 from schemas.record import Attributes, Record

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from consumer import rows
 from consumer.decode import Event, decode
@@ -181,8 +183,8 @@ class PaperBooks:
             if row.payment_id in family:
                 facts |= newer(facts, load_said(row.facts))
         after, held = project(facts), self.payments[payment_id]
-        for column in fields(after):
-            assert getattr(after, column.name) == held[column.name], column.name
+        for column in after.__struct_fields__:
+            assert getattr(after, column) == held[column], column
 
     def digest(self) -> str:
         """Return one text for all that a reader of the books sees, but for generated ids and times."""

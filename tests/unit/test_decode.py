@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from events import INTENT_ID, intent, record, standard, understood
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from consumer.decode import Event, decode, identity
 from consumer.verdict import Dead
@@ -82,7 +83,7 @@ def test_an_unknown_kind_of_a_payment_family_is_a_letter_of_its_own() -> None:
 def test_an_exception_that_nobody_foresaw_is_a_letter_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     import providers
 
-    broken = replace(providers.find("stripe"), interpret=lambda *_: {}["x"])  # type: ignore[type-var]
+    broken = dataclasses.replace(providers.find("stripe"), interpret=lambda *_: {}["x"])  # type: ignore[type-var]
     monkeypatch.setattr(providers, "find", lambda _: broken)
     assert reason(record("stripe", "1", "x", {})) is Reason.UNEXPECTED
 

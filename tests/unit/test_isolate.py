@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 from events import placed, standard
+from msgspec.structs import replace
 from paper_books import moment
 
 from consumer import isolate

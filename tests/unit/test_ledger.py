@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from consumer.ledger import COLUMNS, LedgerRow, timestamp, values_of
 from schemas.payment import Outcome, Status

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from events import adyen, intent, standard, stripe_charge, stripe_dispute, stripe_intent, stripe_refund, understood
 from histories import EXPIRED_SESSION
+from msgspec.structs import replace
 from paper_books import PaperBooks
 from provider_events import EVENTS, telling, told
 from vector_events import genuine

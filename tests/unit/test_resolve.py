@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from events import INTENT_ID, adyen, intent, record, standard, understood
+from msgspec.structs import replace
 from paper_books import payment
 
 from consumer.resolve import RefKey, Target, counts_more, key_of, keys_of, resolve
@@ -59,7 +60,7 @@ def test_names_in_a_message_are_bounded() -> None:
     event = understood(adyen("CAPTURE", "CAP1", original="P" * 255))
     long = type(event)(**{name: getattr(event, name) for name in event.__slots__})
     meaning = type(event.meaning)(refs=event.meaning.refs * 5, facts=event.meaning.facts)
-    object.__setattr__(long, "meaning", meaning)
+    long = replace(long, meaning=meaning)
     found = resolve(long, {}, {}, 0)
     assert isinstance(found, Waits)
     assert len(found.detail) < 450
@@ -67,7 +68,7 @@ def test_names_in_a_message_are_bounded() -> None:
 
 def test_an_event_without_names_that_moves_something_waits_for_any() -> None:
     event = understood(adyen("CAPTURE", "CAP1"))
-    object.__setattr__(event, "meaning", type(event.meaning)(facts=event.meaning.facts, opens=True))
+    event = replace(event, meaning=type(event.meaning)(facts=event.meaning.facts, opens=True))
     assert resolve(event, {}, {}, 0) == Waits(Reason.ORPHAN, "no payment is known by any reference")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 from events import adyen, standard, understood
+from msgspec.structs import replace
 from paper_books import COLUMNS, PaperBooks, moment, payment
 
 from consumer import rows
@@ -69,7 +69,7 @@ def test_a_parked_record_comes_back_byte_for_byte() -> None:
         headers=(("ce_id", b"\xff\x00"), ("ce_id", b""), ("n\udcffme", b"x")),
     )
     event = understood(adyen("CAPTURE", "CAP1"))
-    object.__setattr__(event, "record", record)
+    event = replace(event, record=record)
     arguments = rows.parking_arguments(Parking(event, "[]", Waits(Reason.ORPHAN, "why")), NOW, LATER)
     assert arguments[:6] == ("adyen", "CAP1:CAPTURE:true", "CAPTURE", Reason.ORPHAN, "why", "[]")
     assert arguments[14:] == (NOW, LATER, ["adyen"], [""], ["payment"], ["PAY"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from events import record
+from msgspec.structs import replace
 from paper_books import PaperBooks
 
 from schemas.dead_letter import Reason

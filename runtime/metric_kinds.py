@@ -1,0 +1,102 @@
+"""Kinds of metrics that prometheus-client lacks: a histogram fed a batch at a time, figures read at a scrape."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, Protocol
+from weakref import WeakSet
+
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from runtime.breaker import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from runtime.breaker import Breaker
+
+INFINITY: Final = "+Inf"
+
+
+class BatchHistogram(Collector):
+    """A histogram without labels that takes a whole batch of values at once: about 50 ns a value instead of 1.5 us."""
+
+    def __init__(self, name: str, documentation: str, buckets: Sequence[float]) -> None:
+        if any(low >= high for low, high in pairwise(buckets)):
+            raise ValueError(f"{name}: the buckets must rise")
+        self._name, self._documentation, self._buckets = name, documentation, tuple(buckets)
+        self._below = [0] * len(self._buckets)
+        self._count, self._sum = 0, 0.0
+
+    def observe_all(self, values: Iterable[float]) -> None:
+        """Count all values."""
+        ordered = sorted(values)
+        self._count += len(ordered)
+        self._sum += sum(ordered)
+        for number, bound in enumerate(self._buckets):
+            self._below[number] += bisect_right(ordered, bound)
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        bounds = [(str(float(bound)), below) for bound, below in zip(self._buckets, self._below, strict=True)]
+        yield HistogramMetricFamily(
+            self._name, self._documentation, buckets=[*bounds, (INFINITY, self._count)], sum_value=self._sum
+        )
+
+
+class SizedPool(Protocol):
+    """What is asked of a pool of connections."""
+
+    def get_size(self) -> int: ...
+    def get_idle_size(self) -> int: ...
+    def get_max_size(self) -> int: ...
+    def is_closing(self) -> bool: ...
+
+
+class PoolGauges(Collector):
+    """The connections of this process's Postgres pools, counted when somebody asks."""
+
+    def __init__(self, name: str, documentation: str) -> None:
+        self._name, self._documentation = name, documentation
+        self._pools: list[SizedPool] = []
+
+    def watch(self, pool: SizedPool) -> None:
+        """Count this pool from now on, until it is closed."""
+        self._forget_closed()
+        self._pools.append(pool)
+
+    def _forget_closed(self) -> None:
+        self._pools = [pool for pool in self._pools if not pool.is_closing()]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        self._forget_closed()
+        opened, idle, most = 0, 0, 0
+        for pool in self._pools:
+            opened, idle, most = opened + pool.get_size(), idle + pool.get_idle_size(), most + pool.get_max_size()
+        family = GaugeMetricFamily(self._name, self._documentation, labels=["state"])
+        for state, count in (("in_use", opened - idle), ("idle", idle), ("max", most)):
+            family.add_metric([state], count)
+        yield family
+
+
+class BreakerGauges(Collector):
+    """Where the breakers of this process stand, read when somebody asks; of several of one service the worst counts."""
+
+    _WORSE: Final = (State.CLOSED, State.PROBING, State.OPEN)
+
+    def __init__(self, name: str, documentation: str) -> None:
+        self._name, self._documentation = name, documentation
+        self._services: dict[str, WeakSet[Breaker]] = {}
+
+    def watch(self, service: str, breaker: Breaker) -> None:
+        """Show this breaker for as long as it lives."""
+        self._services.setdefault(service, WeakSet()).add(breaker)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(self._name, self._documentation, labels=["service", "state"])
+        for service, breakers in sorted(self._services.items()):
+            worst = max((breaker.state for breaker in breakers), key=self._WORSE.index, default=State.CLOSED)
+            for state in self._WORSE:
+                family.add_metric([service, state], float(state is worst))
+        yield family
