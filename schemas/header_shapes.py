@@ -1,0 +1,100 @@
+"""The headers of our records as JSON Schemas: a name is a property, its value the header's text.
+
+CloudEvents 1.0 in Kafka's binary content mode, W3C Trace Context, and on `payments.dlq` the two families of headers by
+which other tools know dead letters. Where a header's value is no text but bytes, the schema takes them in base64.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from schemas import changes
+from schemas.dead_letter import ERRORS_PREFIX, MESSAGE_LENGTH_MAX, ORIGINAL_PREFIX, REASON_HEADER, Reason
+from schemas.record import REDRIVE_COUNT_HEADER, SPEC_VERSION, TRUST_HEADER
+from schemas.traceparent import HEADER as TRACEPARENT_HEADER
+
+Json = dict[str, Any]
+
+_DIGITS: Final = "^[0-9]+$"
+_TRACEPARENT: Final = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
+
+
+def _text(description: str, **more: Any) -> Json:
+    return {"type": "string", "description": description} | more
+
+
+def _bytes(description: str, base64_length: int) -> Json:
+    """Describe a binary value of a fixed size; `base64_length` counts the characters of its base64."""
+    size: Json = {"minLength": base64_length, "maxLength": base64_length}
+    return _text(f"{description}; shown here in base64", contentEncoding="base64", **size)
+
+
+def _cloud_event(source: Json, kind: Json) -> Json:
+    return {
+        "ce_specversion": {"const": SPEC_VERSION},
+        "ce_id": _text("Unique within ce_source: with it the key of idempotency", minLength=1),
+        "ce_source": source,
+        "ce_type": kind,
+        "ce_time": _text("When the door took it, or for a change when the ledger row was written", format="date-time"),
+        "content-type": _text("The media type of the value", minLength=1),
+    }
+
+
+_EVENT: Final = _cloud_event(
+    _text("provider, provider/account, or intents/client", minLength=1),
+    _text("The provider's own name of what happened, `unknown` where it gives none, or intent.<command>", minLength=1),
+)
+_CHANGE: Final = _cloud_event({"const": changes.SOURCE}, {"const": changes.TYPE})
+_TRACE: Final[Json] = {TRACEPARENT_HEADER: _text("W3C Trace Context of what caused the record", pattern=_TRACEPARENT)}
+_TRUST: Final[Json] = {
+    TRUST_HEADER: {
+        "enum": ["verified", "hint"],
+        "description": "hint: unsigned; moves nothing before the provider's API was read again",
+    }
+}
+_REDRIVEN: Final[Json] = {REDRIVE_COUNT_HEADER: _text("How often the record came back from the DLQ", pattern=_DIGITS)}
+
+_LETTER: Final[Json] = {
+    f"{ERRORS_PREFIX}topic": _text("The topic that the record came from"),
+    f"{ERRORS_PREFIX}partition": _text("Its partition", pattern=_DIGITS),
+    f"{ERRORS_PREFIX}offset": _text("Its offset", pattern=_DIGITS),
+    f"{ERRORS_PREFIX}group": _text("The consumer group that could not settle it"),
+    f"{ERRORS_PREFIX}delivery.count": _text("How often it was tried", pattern=_DIGITS),
+    f"{ERRORS_PREFIX}message": _text("What is wrong, never the payload", maxLength=MESSAGE_LENGTH_MAX),
+    f"{ORIGINAL_PREFIX}topic": _text("The topic that the record came from"),
+    f"{ORIGINAL_PREFIX}partition": _bytes("Its partition, a big-endian int32", 8),
+    f"{ORIGINAL_PREFIX}offset": _bytes("Its offset, a big-endian int64", 12),
+    f"{ORIGINAL_PREFIX}timestamp": _bytes("Its timestamp in unix milliseconds, a big-endian int64", 12),
+    REASON_HEADER: {"enum": [reason.value for reason in Reason], "description": "Why it could not be settled"},
+    REDRIVE_COUNT_HEADER: _text("How often the record had come back from the DLQ", pattern=_DIGITS),
+}
+BINARY: Final = tuple(name for name, shape in _LETTER.items() if "contentEncoding" in shape)
+"""Headers whose values are bytes."""
+
+
+def _headers(properties: Json, required: tuple[str, ...]) -> Json:
+    return {"type": "object", "properties": properties, "required": sorted(required)}
+
+
+def webhook() -> Json:
+    """Return the headers of `payments.webhooks`."""
+    return _headers(_EVENT | _TRUST | _TRACE | _REDRIVEN, (*_EVENT, *_TRUST))
+
+
+def intent() -> Json:
+    """Return the headers of `payments.intents`.
+
+    All may be absent from a direct publisher's record: the client is in the body, and without `ce_id` a create is
+    known by its payment's id and any other command by its bytes.
+    """
+    return _headers(_EVENT | _TRUST | _TRACE | _REDRIVEN, ())
+
+
+def change() -> Json:
+    """Return the headers of `payments.changes`."""
+    return _headers(_CHANGE | _TRACE, tuple(_CHANGE))
+
+
+def dead_letter() -> Json:
+    """Return the headers of `payments.dlq`: the original's stand before them, byte for byte, whatever they were."""
+    return _headers(dict(_LETTER), tuple(_LETTER))

@@ -1,0 +1,65 @@
+"""The values of our records as JSON Schemas, from the models that check them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic.json_schema import models_json_schema
+
+from schemas import metadata
+from schemas.changes import Change
+from schemas.intents import ORDERS, IntentRecord
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.json_schema import JsonSchemaMode
+
+Json = dict[str, Any]
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+DEFS: Final = "#/$defs/{model}"
+
+
+def definitions(ref_template: str) -> Json:
+    """Return the models of all records by name; `ref_template` is where references to `{model}` lead."""
+    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Change, "serialization"), (IntentRecord, "validation")]
+    wanted += [(model, "validation") for model in ORDERS.values()]
+    _, found = models_json_schema(wanted, ref_template=ref_template)
+    models: Json = found["$defs"] | {"Metadata": metadata.json_schema()}
+    for model in ORDERS.values():
+        models[model.__name__]["properties"]["metadata"] = {"$ref": ref_template.format(model="Metadata")}
+    models[IntentRecord.__name__]["allOf"] = [
+        {
+            "if": {"properties": {"command": {"const": command.value}}},
+            "then": {"properties": {"body": {"$ref": ref_template.format(model=body.__name__)}}},
+        }
+        for command, body in ORDERS.items()
+    ]
+    return models
+
+
+def standalone(name: str) -> Json:
+    """Return one model as a schema of its own, with all that it refers to."""
+    models = definitions(DEFS)
+    needed, waiting = set[str](), [name]
+    while waiting:
+        needed.add(waiting.pop())
+        waiting = [other for other in _named(models, needed) if other not in needed]
+    return {
+        "$schema": DIALECT,
+        "$ref": DEFS.format(model=name),
+        "$defs": {other: models[other] for other in sorted(needed)},
+    }
+
+
+def _named(models: Json, names: set[str]) -> list[str]:
+    """Return the models that these refer to."""
+    prefix = DEFS.format(model="")
+    return [reference.removeprefix(prefix) for name in sorted(names) for reference in _references(models[name])]
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+        return own + [one for value in node.values() for one in _references(value)]
+    return [one for value in node for one in _references(value)] if isinstance(node, list) else []

@@ -1,0 +1,81 @@
+"""The Dockerfile: locked, small, nobody's root, stopped and probed as the roles expect."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+from deploy_files import ROOT, dockerfile, image_environment, is_setting
+
+from runtime.health import split_address
+
+pytestmark = pytest.mark.unit
+
+LINES = dockerfile()
+FINAL = LINES[max(number for number, words in enumerate(LINES) if words[0] == "FROM") :]
+
+
+def instruction(name: str) -> list[str]:
+    (found,) = [words[1:] for words in FINAL if words[0] == name]
+    return found
+
+
+def copied() -> list[str]:
+    return [name for words in LINES if words[0] == "COPY" and "--from" not in words[1] for name in words[1:-1]]
+
+
+def test_it_has_two_stages_of_a_named_version() -> None:
+    stages = [words for words in LINES if words[0] == "FROM"]
+    assert len(stages) == 2
+    assert stages[0][-2:] == ["AS", "build"]
+    for words in stages:
+        assert re.fullmatch(r"python:\$\{PYTHON_VERSION\}-slim-\w+", words[1])
+    assert "uv" not in " ".join(word for words in FINAL for word in words), "the tool stays in the first stage"
+
+
+def test_uv_is_the_makefiles_and_keeps_to_the_lock() -> None:
+    (version,) = [words[1].split("=")[1] for words in LINES if words[0] == "ARG" and "UV_VERSION" in words[1]]
+    assert f"UV_VERSION := {version}\n" in (ROOT / "Makefile").read_text()
+    syncs = [words for words in LINES if words[:3] == ["RUN", "uv", "sync"]]
+    assert len(syncs) == 2
+    for words in syncs:
+        assert {"--frozen", "--no-default-groups"} <= set(words)
+        assert "embedded" not in words
+        assert "--all-extras" not in words
+
+
+def test_it_holds_every_package_and_nothing_else() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    files = {"pyproject.toml", "uv.lock", "README.md", "LICENSE"}
+    assert set(copied()) == packages | files
+    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert rules[0] == "*", "what nobody names stays out: secrets, homes, tests"
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == set(copied())
+
+
+def test_it_runs_as_a_number_that_is_not_root() -> None:
+    (user,) = instruction("USER")
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+
+
+def test_it_is_stopped_as_the_roles_expect() -> None:
+    assert instruction("STOPSIGNAL") == ["SIGTERM"]
+    assert instruction("ENTRYPOINT") == ['["ratchet"]'], "no shell between: signals reach the role"
+
+
+def test_it_asks_the_probe() -> None:
+    port = split_address(image_environment()["RATCHET_ROLE__PROBE_BIND"])[1]
+    check = " ".join(instruction("HEALTHCHECK"))
+    assert f"http://127.0.0.1:{port}/livez" in check
+    assert str(port) in instruction("EXPOSE")
+    script = re.search(r'"-c", "([^"]+)"', check)
+    assert script
+    compile(script[1], "HEALTHCHECK", "exec")
+
+
+def test_its_settings_are_settings() -> None:
+    assert image_environment()
+    for name in image_environment():
+        assert is_setting(name), name

@@ -1,0 +1,194 @@
+"""Alerts, dashboard and runbook: every metric, label, command, setting and section that they name is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+from deploy_files import DEPLOY, ROOT, SETTING, image_environment, is_setting, load_yaml
+
+from ops.cli import app
+from ops.roles import ROLES
+from runtime import metrics
+from schemas.dead_letter import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import click
+
+pytestmark = pytest.mark.unit
+
+ALERTS: list[dict[str, Any]] = [
+    rule for group in load_yaml("prometheus", "rules.yaml")["groups"] for rule in group["rules"]
+]
+BOARD = json.loads((DEPLOY / "grafana" / "ratchet.json").read_text())
+QUERIES = [(panel["title"], one["expr"]) for panel in BOARD["panels"] for one in panel.get("targets", ())]
+RUNBOOK = (ROOT / "RUNBOOK.md").read_text()
+KNOWN = {entry.name: entry for entry in metrics.CATALOGUE}
+STANDARD = {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds", "up", "ALERTS"}
+TARGET_LABELS = {"instance", "job", "component"}
+METRIC = re.compile(r"\b(?:ratchet|process)_[a-z0-9_]+")
+CLOSED = {
+    "role": set(ROLES) | {"console"},
+    "lane": set(metrics.LANES),
+    "verdict": set(map(str, metrics.VERDICTS)),
+    "phase": set(metrics.PHASES),
+}
+"""Labels whose values are known."""
+
+
+def entry_of(name: str) -> metrics.Entry | None:
+    base = re.sub(r"_(bucket|sum|count)$", "", name)
+    found = KNOWN.get(name) or KNOWN.get(base)
+    return found if found is None or name in KNOWN or found.kind == "histogram" else None
+
+
+def unknown_in(expr: str) -> Iterator[str]:
+    """Yield what an expression names and nobody measures."""
+    bare = re.sub(r'"[^"]*"', '""', expr)
+    names = set(METRIC.findall(bare))
+    labels = set(TARGET_LABELS)
+    for name in names - STANDARD:
+        entry = entry_of(name)
+        if entry is None:
+            yield name
+        else:
+            labels |= set(entry.labels) | ({"le"} if entry.kind == "histogram" else set())
+    for part in re.findall(r"\b(?:by|on|ignoring|without) \(([^)]*)\)", bare):
+        yield from set(part.replace(" ", "").split(",")) - labels
+    for name, label, values in re.findall(r'(\w+)\{[^}]*?(\w+)=~?"([^"]*)"', expr):
+        if name != "ALERTS" and label not in labels:
+            yield f"{name}{{{label}}}"
+        if label in CLOSED:
+            yield from set(values.split("|")) - CLOSED[label]
+        if label == "reason" and name == "ratchet_dead_letters_total":
+            yield from set(values.split("|")) - set(map(str, Reason))
+
+
+@pytest.mark.parametrize(("where", "expr"), [*((one["alert"], one["expr"]) for one in ALERTS), *QUERIES])
+def test_every_metric_and_label_is_measured(where: str, expr: str) -> None:
+    assert list(unknown_in(expr)) == [], where
+
+
+def test_what_is_not_measured_is_seen() -> None:
+    wrong = (
+        "rate(ratchet_ingress_requests[5m])", "sum by (color) (ratchet_outbox_rows)", "ratchet_outbox_rows_sum",
+        'ratchet_outbox_rows{lane="spol"}', 'ratchet_dead_letters_total{reason="bad"}',
+        'ratchet_parked_events{lane="x"}',
+    )  # fmt: skip
+    for expr in wrong:
+        assert list(unknown_in(expr)), expr
+
+
+def test_every_metric_is_looked_at_somewhere() -> None:
+    said = " ".join(expr for _, expr in QUERIES) + " ".join(one["expr"] for one in ALERTS)
+    unseen = {name for name in KNOWN if name not in said}
+    assert unseen <= UNSEEN, f"put {unseen - UNSEEN} on the dashboard, or say here why not"
+
+
+UNSEEN = {
+    "ratchet_ledger_rows_total",  # the verdicts say the same; by source it is for questions asked by hand
+    "ratchet_consumer_batch_seconds",  # its phases are shown
+    "ratchet_lease_token",  # for questions asked by hand
+}
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_every_alert_says_what_it_is_and_leads_to_its_section(alert: dict[str, Any]) -> None:
+    assert re.fullmatch(r"\d+[smh]", alert["for"])
+    assert alert["labels"]["severity"] in {"critical", "warning"}
+    notes = alert["annotations"]
+    assert set(notes) == {"summary", "description", "runbook_url"}
+    assert notes["runbook_url"] == f"RUNBOOK.md#{alert['alert'].lower()}"
+    section = re.search(rf"(?ms)^### {alert['alert']}\n(.*?)(?=^##|\Z)", RUNBOOK)
+    assert section, f"RUNBOOK.md has no section {alert['alert']}"
+    assert "**Means**" in section[1]
+    assert "**Do**" in section[1] or "and **do**" in section[1]
+
+
+def test_the_runbook_has_no_section_for_an_alert_that_is_gone() -> None:
+    sections = set(re.findall(r"(?m)^### (Ratchet\w+)$", RUNBOOK))
+    assert sections == {alert["alert"] for alert in ALERTS}
+    assert len(ALERTS) == len(sections), "each name once"
+
+
+def test_links_of_the_runbook_lead_somewhere() -> None:
+    anchors = {heading.lower().replace(" ", "-") for heading in re.findall(r"(?m)^#+ (.+)$", RUNBOOK)}
+    links = re.findall(r"\]\(#([^)]+)\)", RUNBOOK.replace("\n", " "))
+    assert links
+    assert {link for link in links if link not in anchors} == set()
+
+
+def commands() -> list[str]:
+    """Return every command line of ours in the runbook: of its blocks and of its spans."""
+    blocks = re.findall(r"(?ms)^ *```sh\n(.*?)^ *```", RUNBOOK)
+    rest = re.sub(r"(?ms)^ *```.*?^ *```", "", RUNBOOK)
+    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", rest)]
+    lines = [line.strip() for block in blocks for line in block.splitlines()] + spans
+    found = [re.search(r"(?:^|-- |exec \w+ |run --rm )(ratchet|migrate audit)( .*|$)", line) for line in lines]
+    return [match[2].split("#")[0].strip() for match in found if match and match[1] == "ratchet" and match[2]]
+
+
+@pytest.mark.parametrize("line", sorted(set(commands())))
+def test_every_command_of_the_runbook_exists(line: str) -> None:
+    node: click.Command = typer.main.get_command(app)
+    words = line.split()
+    while words and hasattr(node, "commands"):
+        assert words[0] in node.commands, f"ratchet {line}"
+        node = node.commands[words.pop(0)]
+    options = {option for parameter in node.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for option in re.findall(r"--[a-z-]+", " ".join(words)):
+        assert option in options, f"ratchet {line}: there is no {option}"
+
+
+def test_the_runbook_names_the_commands_that_matter() -> None:
+    said = " ".join(commands())
+    for command in ("status", "doctor", "dlq list", "dlq redrive", "dlq discard", "audit verify", "audit retain"):
+        assert command in said
+
+
+def test_settings_of_the_runbook_exist() -> None:
+    names = set(SETTING.findall(RUNBOOK))
+    assert names
+    assert {name for name in names if not is_setting(name)} == set()
+
+
+def test_panels_are_told_apart_and_do_not_overlap() -> None:
+    panels = BOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells: dict[tuple[int, int], str] = {}
+    for panel in panels:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24, panel["title"]
+        for x in range(place["x"], place["x"] + place["w"]):
+            for y in range(place["y"], place["y"] + place["h"]):
+                assert (x, y) not in cells, f"{panel['title']} lies over {cells[x, y]}"
+                cells[x, y] = panel["title"]
+
+
+def test_panels_say_what_they_count_in_and_where_from() -> None:
+    for panel in BOARD["panels"]:
+        if panel["type"] == "row":
+            continue
+        assert panel["title"]
+        assert panel["datasource"]["uid"] == "${datasource}", "no data source is baked in"
+        assert panel["targets"]
+        if panel["type"] == "timeseries":
+            assert panel["fieldConfig"]["defaults"]["unit"]
+            assert all(target["legendFormat"] for target in panel["targets"])
+
+
+def test_prometheus_asks_every_role_at_its_probe() -> None:
+    (job,) = load_yaml("prometheus", "prometheus.yml")["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+    assert job["job_name"] == "ratchet", "the rules ask `up` for it"
+    assert set(found["names"]) >= set(ROLES)
+    assert image_environment()["RATCHET_ROLE__PROBE_BIND"].endswith(f":{found['port']}")
+    services = load_yaml("compose.yaml")["services"]
+    assert set(found["names"]) <= set(services)
+    for name in found["names"]:
+        assert set(services[name]["networks"]) & set(services["prometheus"]["networks"]) == {"back"}, "one address each"
