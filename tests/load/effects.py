@@ -1,0 +1,68 @@
+"""What stands in the database of a load, and the wait until nothing is on the way any more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from load.compare import Effects, draw_up, lives_of
+from load.traffic import CLIENT
+from ops import books
+from ops.database import connected
+from ops.run_sample import on_the_way
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from load.compare import Verdict
+    from load.journal import Answer
+    from load.traffic import Traffic
+    from runtime.settings import Settings
+
+POLL_SECONDS = 0.3
+EVENTS = """
+select event_id from payment_logs where source = $1
+union all select event_id from parked_events where source = $1
+union all select event_id from dead_letters where source = $1 and status = 'open'
+"""
+PAYMENTS = "select id::text, reference from payments where client = $1 and merged_into is null"
+
+
+async def read_effects(settings: Settings) -> Effects:
+    """Read the client's payments and the events of its intents, wherever they stand."""
+    async with connected(settings) as connection:
+        events = await connection.fetch(EVENTS, f"intents/{CLIENT}")
+        payments = await connection.fetch(PAYMENTS, CLIENT)
+    named: defaultdict[str, list[str]] = defaultdict(list)
+    for row in payments:
+        named[row["reference"]].append(row["id"])
+    return Effects(Counter(pair_of(row["event_id"]) for row in events), dict(named))
+
+
+def pair_of(event_id: str) -> tuple[str, str]:
+    """Return payment and command of an intent's event id, `payment:command[:request]`."""
+    payment, _, rest = event_id.partition(":")
+    return payment, rest.partition(":")[0]
+
+
+async def until_at_rest(settings: Settings, seconds_max: float) -> dict[str, int]:
+    """Wait until lag, outbox and spool are empty, or the time is over; return what is left."""
+    deadline = time.monotonic() + seconds_max
+    while True:
+        left = await on_the_way(settings)
+        if not any(left.values()) or time.monotonic() > deadline:
+            return left
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def verdict_of(
+    settings: Settings, answers: Sequence[Answer], traffic: Traffic, *, rest_seconds_max: float
+) -> Verdict:
+    """Wait for the books to be at rest, read them, and compare."""
+    left = await until_at_rest(settings, rest_seconds_max)
+    lives = lives_of(answers, traffic)
+    keys = {event.key for life in lives.values() for post in life.posts for event in post.events}
+    standing = await books.read_standing(settings, keys, list(lives.values()))
+    return draw_up(answers, traffic, standing, await read_effects(settings), left)
