@@ -164,10 +164,10 @@ class BatchWriter:
         """Lock names, which are sorted and of which `arrays` are the arguments, then the payments that they name."""
         await connection.execute(_sql("insert_refs"), *arrays)
         known.names.update(dict.fromkeys(names))
+        wanted: dict[UUID, UUID] = {}
         for place, payment_id in await connection.fetch(_sql("lock_refs"), *arrays):
-            known.names[names[place - 1]] = payment_id
-        wanted = {payment_id for payment_id in known.names.values() if payment_id is not None}
-        await self._lock_payments(connection, known, wanted - known.payments.keys())
+            known.names[names[place - 1]] = wanted.setdefault(payment_id, payment_id)
+        await self._lock_payments(connection, known, wanted.keys() - known.payments.keys())
 
     async def _lock_payments(self, connection: Connection, known: Known, wanted: set[UUID]) -> None:
         if wanted:

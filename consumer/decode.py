@@ -21,6 +21,7 @@ from schemas.facts import Claim, Fact, FactKind, Meaning, Ref, RefKind
 from schemas.intents import Command, Intent, IntentRecord
 from schemas.record import TRUST_HEADER
 from schemas.topics import INTENTS
+from schemas.traceparent import trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """One record that was understood. `source` and `event_id` together are its idempotency key.
 
     `digest` is the body's SHA-256 where the event id is unsigned, so that only the body tells a replay; else None.
-    `hint` is an unsigned event: it moves nothing, and its payment is read from the provider's API again.
+    `hint` is an unsigned event: it moves nothing, and its payment is read from the provider's API again. `traceparent`
+    names the trace that the event belongs to, where it has one.
     """
 
     record: Record
@@ -51,6 +53,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     meaning: Meaning
     digest: bytes | None = None
     hint: bool = False
+    traceparent: str | None = None
 
 
 def decode(record: Record) -> Event | Dead:
@@ -100,7 +103,8 @@ def _decode_webhook(record: Record) -> Event:
         meaning = providers.interpret(provider, "" if kind is None or kind == "unknown" else kind, record.value or b"")
     except LookupError:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is no known provider") from None
-    event = Event(record, source, event_id, kind or "", provider, account, meaning)
+    trace = trace_of(headers)
+    event = Event(record, source, event_id, kind or "", provider, account, meaning, traceparent=trace)
     if headers.get(TRUST_HEADER) != VERIFIED:
         return replace(event, hint=True, meaning=replace(meaning, facts=(), opens=False))
     found = providers.find(provider)
@@ -118,14 +122,25 @@ def _decode_intent(record: Record) -> Event:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the record"
         raise UninterpretableError(Reason.UNDECODABLE, f"intent: {place}: {first['msg']}"[:500]) from None
-    _, event_id, _ = identity(record)
+    headers = record.present()
+    (_, event_id, _), trace = _identity(headers), trace_of(headers)
     if intent is None:
         event_id = event_id or f"sha256:{hashlib.sha256(value).hexdigest()}"
         meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),))
-        return Event(record, f"intents/{said.client}", event_id, f"intent.{said.command}", "ratchet", "", meaning)
+        kind = f"intent.{said.command}"
+        return Event(record, f"intents/{said.client}", event_id, kind, "ratchet", "", meaning, traceparent=trace)
     event_id = event_id or f"{said.id}:create"
     meaning = _intent_meaning(said, intent)
-    return Event(record, f"intents/{said.client}", event_id, "intent.create", intent.provider, intent.account, meaning)
+    return Event(
+        record,
+        f"intents/{said.client}",
+        event_id,
+        "intent.create",
+        intent.provider,
+        intent.account,
+        meaning,
+        traceparent=trace,
+    )
 
 
 def _intent_meaning(said: IntentRecord, intent: Intent) -> Meaning:

@@ -16,6 +16,7 @@ import asyncpg
 
 from consumer.rows import redrive_count_of
 from consumer.verdict import Dead
+from runtime import metrics
 from runtime.postgres import Failure, classify
 from schemas.dead_letter import Reason
 from schemas.errors import HaltedError, UnavailableError
@@ -116,6 +117,7 @@ class Isolator:
                 raise
             if len(items) == 1:
                 return [await self._bury(items[0], error)]
+        metrics.BISECTIONS.inc()
         middle = len(items) // 2
         plans = await self._divide(items[:middle])
         if any(plan.rows for plan in plans):
@@ -138,6 +140,7 @@ class Isolator:
             except Exception as error:
                 if classify(error) is not Failure.TWIN:
                     raise
+                metrics.TWIN_RETRIES.inc()
                 last = error
                 await asyncio.sleep(random.uniform(0, 2 * TWIN_PAUSE_SECONDS))  # noqa: S311 - jitter
         if isinstance(last, asyncpg.UniqueViolationError):

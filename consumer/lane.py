@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
 from consumer.decode import decode
+from consumer.marks import Caution
+from consumer.tally import count, tally
 from consumer.verdict import Dead
+from runtime import metrics, telemetry
 from runtime.postgres import Failure, classify
 from runtime.retry import delays
 from schemas.dead_letter import Reason
@@ -21,14 +25,19 @@ if TYPE_CHECKING:
 
     from consumer.batch import Item
     from consumer.isolate import Isolator
-    from consumer.marks import Caution, Marks
+    from consumer.marks import Marks
     from consumer.offsets import Place
     from consumer.settlement import Plan
+    from consumer.tally import Tally
     from runtime.settings import ConsumerSettings
     from schemas.record import Record
 
 log = structlog.get_logger()
+_observe_decoding: Final = metrics.BATCH_PHASE_SECONDS.labels("decode").observe
 Result = TypeVar("Result")
+
+_NEW: Final = Caution(sys.maxsize, None)
+"""How careful to be with a partition of which nothing is noted yet."""
 
 
 class Lanes:
@@ -48,15 +57,38 @@ class Lanes:
         self.outage_since: float | None = None
         self.halted: dict[Place, str] = {}
 
+    def calm(self, records: Sequence[Record]) -> bool:
+        """Tell whether all lanes may work on these records at once: no partition is new, and none wants caution.
+
+        The first records of a partition go through one lane, in order: where they begin is noted durably, and a note
+        must be the same at the next start for a record that kills the process to be found.
+        """
+        for place, offset in {(record.topic, record.partition): record.offset for record in reversed(records)}.items():
+            caution = self._cautions.get(place, _NEW)
+            if caution is not None and offset < caution.until_offset:
+                return False
+        return True
+
     async def settle(self, records: Sequence[Record]) -> bool:
         """Settle the records; False where some belong to a halted partition and stay open."""
         began = time.monotonic()
-        calm, careful = await self._sort(records)
-        plans = await self._settle_all([understand(record) for record in calm])
-        for record, caution in careful:
-            plans += await self._settle_carefully(record, caution)
-        _log_batch(records, plans, time.monotonic() - began)
-        return not any((record.topic, record.partition) in self.halted for record in records)
+        with telemetry.settling(records) as span:
+            calm, careful = await self._sort(records)
+            plans = await self._settle_all(_understand_all(calm))
+            for record, caution in careful:
+                plans += await self._settle_carefully(record, caution)
+            total, seconds = tally(plans), time.monotonic() - began
+            span.note(total.outcomes(), duplicate=total.duplicates, parked=total.parked, dead_letter=total.dead_letters)
+        settled = self._settled(records)
+        count(total, settled, seconds)
+        _log_batch(records, total, seconds)
+        return len(settled) == len(records)
+
+    def _settled(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Return those that are not left open by a halt."""
+        if not self.halted:
+            return records
+        return [record for record in records if (record.topic, record.partition) not in self.halted]
 
     async def _sort(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[Record, Caution]]]:
         """Tell records that may be settled together from those to be touched one by one."""
@@ -103,6 +135,7 @@ class Lanes:
                 return await self._through_outages(partial(self._isolator.settle, items))
             except HaltedError as error:
                 self.halted[error.topic, error.partition] = str(error)
+                metrics.PARTITION_HALTED.labels(error.topic, str(error.partition)).set(1)
                 log.critical("partition_halted", topic=error.topic, partition=error.partition, detail=str(error))
         return []
 
@@ -117,12 +150,14 @@ class Lanes:
                     raise
                 if self.outage_since is None:
                     self.outage_since = time.monotonic()
+                    metrics.POSTGRES_AWAY.set(1)
                     log.warning("postgres_away", error=type(error).__name__, detail=str(error))
                 await asyncio.sleep(next(pauses))
             else:
                 if self.outage_since is not None:
                     log.info("postgres_back", away_seconds=round(time.monotonic() - self.outage_since, 3))
                     self.outage_since = None
+                    metrics.POSTGRES_AWAY.set(0)
                 return result
 
     def forget(self) -> None:
@@ -135,6 +170,13 @@ class Lanes:
             await self._marks.clear(place)
 
 
+def _understand_all(records: Sequence[Record]) -> list[Item]:
+    began = time.perf_counter()
+    items = [understand(record) for record in records]
+    _observe_decoding(time.perf_counter() - began)
+    return items
+
+
 def understand(record: Record) -> Item:
     """Decode one record; an error that nobody foresaw is that record's own verdict."""
     try:
@@ -143,21 +185,17 @@ def understand(record: Record) -> Item:
         return record, Dead(Reason.UNEXPECTED, f"{type(error).__name__} while interpreting the record")
 
 
-def _log_batch(records: Sequence[Record], plans: list[Plan], seconds: float) -> None:
+def _log_batch(records: Sequence[Record], total: Tally, seconds: float) -> None:
     """Write the canonical line of a batch."""
-    outcomes: dict[str, int] = {}
-    for plan in plans:
-        for row in plan.rows:
-            outcomes[row.outcome] = outcomes.get(row.outcome, 0) + 1
     log.info(
         "batch_settled",
         records=len(records),
-        transactions=len(plans),
+        transactions=total.transactions,
         seconds=round(seconds, 4),
-        duplicates=sum(plan.duplicates for plan in plans),
-        parked=sum(len(plan.parkings) for plan in plans),
-        woken=sum(len(plan.woken) for plan in plans),
-        dead_letters=sum(len(plan.letters) for plan in plans),
-        merges=sum(len(plan.merges) for plan in plans),
-        **outcomes,
+        duplicates=total.duplicates,
+        parked=total.parked,
+        woken=total.woken,
+        dead_letters=total.dead_letters,
+        merges=total.merges,
+        **total.outcomes(),
     )

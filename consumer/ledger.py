@@ -28,7 +28,8 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 class LedgerRow(msgspec.Struct, gc=False):
     """One row of `payment_logs`, its columns in order; `seal` completes it.
 
-    `traceparent` is passed on and not hashed. `facts` is the text of `consumer.facts_json.dump_said`. Amounts are minor units.
+    `facts` is the text of `consumer.facts_json.dump_said`. Amounts are minor units. `traceparent` is passed on, and is
+    not part of the hash.
     """
 
     payment_id: UUID | None

@@ -18,11 +18,14 @@ Place = tuple[str, int]
 
 @dataclass(slots=True, eq=False)
 class Span:
-    """The records of one partition in one batch; `next_offset` is the one after the last."""
+    """The records of one partition in one fetch; `next_offset` is the one after the last.
+
+    `shares` is how many lanes have a share of them that is not durable yet.
+    """
 
     place: Place
     next_offset: int
-    settled: bool = False
+    shares: int
 
 
 @dataclass(slots=True)
@@ -32,18 +35,18 @@ class Offsets:
     _spans: dict[Place, deque[Span]] = field(default_factory=dict)
     _ready: dict[Place, int] = field(default_factory=dict)
 
-    def begin(self, place: Place, next_offset: int) -> Span:
-        """Note that records up to `next_offset` are being settled."""
-        span = Span(place, next_offset)
+    def begin(self, place: Place, next_offset: int, shares: int = 1) -> Span:
+        """Note that records up to `next_offset` are being settled, by so many lanes."""
+        span = Span(place, next_offset, shares)
         self._spans.setdefault(place, deque()).append(span)
         return span
 
     def settle(self, spans: Iterable[Span]) -> None:
-        """Note that these spans are durable; spans of a partition given up since are ignored."""
+        """Note that one share of each of these spans is durable; spans of a partition given up since are ignored."""
         for span in spans:
-            span.settled = True
+            span.shares -= 1
             queue = self._spans.get(span.place, deque())
-            while queue and queue[0].settled:
+            while queue and not queue[0].shares:
                 self._ready[span.place] = queue.popleft().next_offset
 
     def take_ready(self) -> dict[Place, int]:

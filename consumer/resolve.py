@@ -65,9 +65,12 @@ def resolve(
     """
     keys = keys_of(event)
     found: dict[UUID, Payment] = {}
+    before: UUID | None = None
     for key in keys:
-        if (payment_id := names.get(key)) is not None:
-            found.setdefault(payment_id, payments[payment_id])
+        payment_id = names.get(key)
+        if payment_id is not None and payment_id is not before:
+            found[payment_id] = payments[payment_id]
+            before = payment_id
     candidates = list(found.values())
     if event.meaning.claim is not None:
         return _claim(event, candidates, keys, names)

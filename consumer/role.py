@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from consumer.batch import BatchWriter
+from consumer.instance import InstanceLock
 from consumer.isolate import Isolator, PoisonRun
 from consumer.lane import Lanes
 from consumer.marks import Marks
@@ -20,14 +21,15 @@ from consumer.worker import Worker
 from runtime.clock import SystemClock
 from runtime.kafka import bootstrap_of, ensure_topics, ping
 from runtime.kafka_records import tolerate_odd_headers
-from runtime.lease import Leader, PostgresLeases, holder_name
+from runtime.lease import Leader, holder_name
+from runtime.lease_redis import open_leases
 from runtime.postgres import Failure, classify, open_pool
 from runtime.retry import delays
 from schemas import topics
-from schemas.errors import UnavailableError
+from schemas.errors import RatchetError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from runtime.health import Probe
     from runtime.lease import Lease
@@ -41,8 +43,8 @@ LAG_INTERVAL_SECONDS = 2.0
 LAG_TIMEOUT_SECONDS = 5.0
 STACK_FRAMES = 3
 """Frames of each task that are shown when the role is stuck."""
-EXTRA_CONNECTIONS = 2
-"""Connections beside the lanes': the sweeper's and the marks'."""
+EXTRA_CONNECTIONS = 3
+"""Connections beside the lanes': the sweeper's, the marks' and the instance lock's."""
 
 PLANNER = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 """Every statement of a batch looks rows up by key: plans made on empty or un-analyzed tables must not stay bad."""
@@ -55,6 +57,11 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         if pool is None:
             return
         stack.push_async_callback(_close_pool, pool, settings.consumer.drain_seconds)
+        lock = _instance_lock(pool, settings)
+        if lock is not None:
+            if await _patiently(lock.take, settings, stop) is None:
+                return
+            stack.push_async_callback(lock.give_back)
         consumer = await _patiently(lambda: _open_consumer(settings), settings, stop)
         if consumer is None:
             return
@@ -63,16 +70,31 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         worker = Worker(consumer, lanes, settings.consumer)
         consumer.subscribe([topic.name for topic in topics.CONSUMED], listener=worker)
         _show(probe, worker, lanes, settings)
+        watches = [_watch_lag(worker, probe, lanes, settings), _keep_sweeping(pool, settings, stop)]
+        if lock is not None:
+            watches.append(lock.keep())
+        await _run(worker, stop, watches)
+
+
+async def _run(worker: Worker, stop: asyncio.Event, watches: list[Coroutine[None, None, None]]) -> None:
+    """Run the worker and its watches; the first one to fail ends all, and a failure of our own is told as it is."""
+    try:
         async with asyncio.TaskGroup() as group:
-            watchers = [
-                group.create_task(_watch_lag(worker, probe, lanes, settings)),
-                group.create_task(_keep_sweeping(pool, settings, stop)),
-            ]
+            watchers = [group.create_task(watch) for watch in watches]
             try:
                 await worker.run(stop)
             finally:
                 for watcher in watchers:
                     watcher.cancel()
+    except* RatchetError as failures:
+        raise failures.exceptions[0] from None
+
+
+def _instance_lock(pool: Pool, settings: Settings) -> InstanceLock | None:
+    limits = settings.consumer
+    if limits.instance_id is None:
+        return None
+    return InstanceLock(pool, limits.instance_id, limits.session_timeout_seconds)
 
 
 def make_lanes(pool: Pool, settings: Settings) -> Lanes:
@@ -81,7 +103,7 @@ def make_lanes(pool: Pool, settings: Settings) -> Lanes:
     marks = Marks(
         pool,
         unclean_ends_max=limits.unclean_ends_max,
-        window_records=limits.batch_records_max * (limits.batches_in_flight_max + 1),
+        window_records=2 * limits.batch_records_max * limits.batches_in_flight_max,
     )
     writer = BatchWriter(pool, settings, SystemClock())
     return Lanes(Isolator(writer.settle, PoisonRun(limits.unexpected_run_max), limits), marks, limits)
@@ -116,6 +138,7 @@ def make_consumer(settings: Settings, group: str = topics.CONSUMER_GROUP) -> AIO
     return AIOKafkaConsumer(
         bootstrap_servers=bootstrap_of(settings.kafka),
         group_id=group,
+        group_instance_id=limits.instance_id,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
@@ -160,7 +183,7 @@ def _show(probe: Probe, worker: Worker, lanes: Lanes, settings: Settings) -> Non
     def stuck() -> str | None:
         quiet = time.monotonic() - worker.progress_at
         if lanes.outage_since is None and quiet > settings.consumer.stall_seconds:
-            return f"lag {worker.lag} and nothing settled for {quiet:.0f} s"
+            return f"lag {worker.lag}, {worker.batches_open} batches open and nothing settled for {quiet:.0f} s"
         return None
 
     def unready() -> str | None:
@@ -203,9 +226,9 @@ def where_tasks_wait() -> list[str]:
 
 async def _keep_sweeping(pool: Pool, settings: Settings, stop: asyncio.Event) -> None:
     """Bury expired events for as long as the role runs, where no other consumer does."""
-    leader = Leader(PostgresLeases(pool), "sweeper", holder_name(), settings.parking.lease_seconds)
 
     async def work(lease: Lease, ending: asyncio.Event) -> None:
         await keep_sweeping(pool, SystemClock(), settings.parking, lease, ending)
 
-    await leader.run(stop, work)
+    async with open_leases(pool, settings.redis) as leases:
+        await Leader(leases, "sweeper", holder_name(), settings.parking.lease_seconds).run(stop, work)

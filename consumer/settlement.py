@@ -24,7 +24,6 @@ from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import RefKind
 from schemas.payment import Outcome, Payment, Projection
 from schemas.sms import templates_for
-from schemas.traceparent import traceparent_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -334,7 +333,7 @@ class Settlement:
             occurred_at=timestamp(event.meaning.occurred_at),
             recorded_at=self._now,
             relay_xid=max(self._xid, payment.head_xid if payment else 0),
-            traceparent=traceparent_of(event.record.headers),
+            traceparent=event.traceparent,
         )
         hashed = row.seal(payment.head_hash if payment else b"")
         if payment:

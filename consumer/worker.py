@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,10 +16,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from consumer.offsets import Offsets, Place, Span
+from runtime import metrics
 from schemas.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
 
@@ -39,13 +41,18 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._lanes = lanes
         self._settings = settings
         self._offsets = Offsets()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._commit_task: asyncio.Task[None] | None = None
         self._committed_at = 0.0
         self._generation = 0
         self.progress_at = time.monotonic()
         self.lag = 0
         self.records_settled = 0
+
+    @property
+    def batches_open(self) -> int:
+        """How many batches are being settled."""
+        return len(self._tasks)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set, then drain."""
@@ -54,20 +61,20 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             if self._lanes.outage_since is not None:
                 await self._poll_paused()
                 continue
-            batches = await self._fetch()
+            fetched = await self._fetch()
             generation = self._generation
-            for records in batches:
-                if await self._free_lane(stop) and generation == self._generation:
-                    self._launch(records)
+            for records in fetched:
+                if generation == self._generation:
+                    await self._hand_out(records, stop)
             self._commit_when_due()
         await self._drain()
         await self._end()
 
     async def _end(self) -> None:
         """Give up what is not done in time: it is settled again at the next start; note that the end was clean."""
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._note_clean_end()
 
     async def _note_clean_end(self) -> None:
@@ -78,20 +85,44 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _fetch(self) -> list[list[Record]]:
         fetched = await self._consumer.getmany(
-            timeout_ms=int(self._settings.fetch_wait_seconds * 1000), max_records=self._settings.batch_records_max
+            timeout_ms=int(self._settings.fetch_wait_seconds * 1000),
+            max_records=self._settings.batch_records_max * self._settings.batches_in_flight_max,
         )
         records = [record_of(message) for messages in fetched.values() for message in messages]
         return list(split(records, self._settings.batch_bytes_max))
 
-    async def _free_lane(self, stop: asyncio.Event) -> bool:
-        """Wait until a lane is free, in an outage polling meanwhile, paused; False where a stop came first."""
-        while not stop.is_set() and len(self._tasks) >= self._settings.batches_in_flight_max:
+    async def _hand_out(self, records: Sequence[Record], stop: asyncio.Event) -> None:
+        """Give every lane its share; what is not handed out before a stop or a revoke is fetched again."""
+        generation = self._generation
+        whole = not self._lanes.calm(records)
+        shares = {0: list(records)} if whole else share_out(records, self._settings.batches_in_flight_max)
+        spans = self._begin(shares.values())
+        for lane, share in shares.items():
+            free = await self._free(range(self._settings.batches_in_flight_max) if whole else (lane,), stop)
+            if not free or generation != self._generation:
+                return
+            self._launch(lane, share, spans)
+
+    def _begin(self, shares: Iterable[Sequence[Record]]) -> dict[Place, Span]:
+        """Keep offsets from being committed past the records before all shares of them are durable."""
+        last: dict[Place, int] = {}
+        count: dict[Place, int] = {}
+        for share in shares:
+            ends = {(record.topic, record.partition): record.offset + 1 for record in share}
+            for place, end in ends.items():
+                last[place] = max(end, last.get(place, 0))
+                count[place] = count.get(place, 0) + 1
+        return {place: self._offsets.begin(place, end, count[place]) for place, end in last.items()}
+
+    async def _free(self, lanes: Container[int], stop: asyncio.Event) -> bool:
+        """Wait until these lanes are free, in an outage polling meanwhile, paused; False where a stop came first."""
+        while not stop.is_set() and (busy := [task for lane, task in self._tasks.items() if lane in lanes]):
             self._raise_failure()
             if self._lanes.outage_since is not None:
                 await self._poll_paused()
             else:
                 await asyncio.wait(
-                    self._tasks, return_when=asyncio.FIRST_COMPLETED, timeout=self._settings.backoff_initial_seconds
+                    busy, return_when=asyncio.FIRST_COMPLETED, timeout=self._settings.backoff_initial_seconds
                 )
         return not stop.is_set()
 
@@ -114,26 +145,23 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         halted = {TopicPartition(*place) for place in self._lanes.halted}
         self._consumer.resume(*(partitions & self._consumer.assignment()) - halted)
 
-    def _launch(self, records: list[Record]) -> None:
-        """Start settling a batch; its spans keep offsets from being committed past it."""
-        last: dict[Place, int] = {}
-        for record in records:
-            last[record.topic, record.partition] = record.offset + 1
-        spans = [self._offsets.begin(place, offset) for place, offset in last.items()]
-        task = asyncio.create_task(self._settle(records, spans))
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+    def _launch(self, lane: int, share: Sequence[Record], spans: Mapping[Place, Span]) -> None:
+        """Start settling a lane's share."""
+        places = {(record.topic, record.partition) for record in share}
+        task = asyncio.create_task(self._settle(share, [spans[place] for place in places]))
+        self._tasks[lane] = task
+        task.add_done_callback(partial(self._done, lane))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, lane: int, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception() is None:
-            self._tasks.discard(task)
+            del self._tasks[lane]
 
     def _raise_failure(self) -> None:
-        for task in self._tasks:
+        for task in self._tasks.values():
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
-    async def _settle(self, records: list[Record], spans: list[Span]) -> None:
+    async def _settle(self, records: Sequence[Record], spans: Sequence[Span]) -> None:
         await self._lanes.settle(records)
         halted = self._lanes.halted
         self._offsets.settle(span for span in spans if span.place not in halted)
@@ -166,6 +194,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Settle what was taken and commit it before the partitions go; what does not finish is settled again."""
         self._generation += 1
+        show_lag({})
+        metrics.PARTITIONS_ASSIGNED.set(0)
         if revoked:
             await self._drain()
             if not self._tasks:
@@ -176,12 +206,14 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Note the new assignment; a halted partition stays paused."""
         self.progress_at = time.monotonic()
+        metrics.REBALANCES.inc()
+        metrics.PARTITIONS_ASSIGNED.set(len(assigned))
         self._consumer.pause(*{TopicPartition(*place) for place in self._lanes.halted} & set(assigned))
         log.info("partitions_assigned", partitions=len(assigned))
 
     async def _drain(self) -> None:
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self._settings.drain_seconds)
+            await asyncio.wait(self._tasks.values(), timeout=self._settings.drain_seconds)
         if self._commit_task is not None:
             await asyncio.wait([self._commit_task], timeout=self._settings.drain_seconds)
         await self._commit()
@@ -190,13 +222,18 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         """Ask the broker how far the end is from what is settled; no lag is progress too."""
         assigned = self._consumer.assignment()
         ends = await self._consumer.end_offsets(list(assigned))
-        lag = 0
-        for partition, end in ends.items():
-            if (partition.topic, partition.partition) not in self._lanes.halted:
-                lag += end - await self._consumer.position(partition)
-        self.lag = lag
-        if not lag and not self._tasks:
+        behind = {place: end - await self._consumer.position(place) for place, end in ends.items()}
+        show_lag(behind)
+        self.lag = sum(lag for place, lag in behind.items() if (place.topic, place.partition) not in self._lanes.halted)
+        if not self.lag and not self._tasks:
             self.progress_at = time.monotonic()
+
+
+def show_lag(behind: Mapping[TopicPartition, int]) -> None:
+    """Show these partitions' lags in the metrics, and no other: what was given up is another consumer's to tell."""
+    metrics.CONSUMER_LAG.clear()
+    for place, lag in behind.items():
+        metrics.CONSUMER_LAG.labels(place.topic, str(place.partition)).set(max(lag, 0))
 
 
 def record_of(message: ConsumerRecord) -> Record:
@@ -210,6 +247,14 @@ def record_of(message: ConsumerRecord) -> Record:
         value=message.value,
         headers=tuple(message.headers),
     )
+
+
+def share_out(records: Sequence[Record], lanes: int) -> dict[int, list[Record]]:
+    """Share records out to lanes by their keys, in order: lanes that touch the same payment wait for each other."""
+    shares: dict[int, list[Record]] = {}
+    for record in records:
+        shares.setdefault(hash(record.key or record.partition) % lanes, []).append(record)
+    return shares
 
 
 def split(records: Sequence[Record], bytes_max: int) -> Iterator[list[Record]]:

@@ -630,22 +630,22 @@ ALTER TABLE ONLY public.ledger_anchors
     ADD CONSTRAINT ledger_anchors_pkey PRIMARY KEY (payment_id);
 
 ALTER TABLE ONLY public.parked_events
-    ADD CONSTRAINT parked_events_claim UNIQUE (source, event_id);
+    ADD CONSTRAINT parked_events_claim UNIQUE (event_id, source);
 
 ALTER TABLE ONLY public.parked_events
     ADD CONSTRAINT parked_events_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.parked_refs
-    ADD CONSTRAINT parked_refs_pkey PRIMARY KEY (provider, account, kind, ref, parked_id);
+    ADD CONSTRAINT parked_refs_pkey PRIMARY KEY (ref, kind, provider, account, parked_id);
 
 ALTER TABLE ONLY public.payment_logs
-    ADD CONSTRAINT payment_logs_claim UNIQUE (source, event_id);
+    ADD CONSTRAINT payment_logs_claim UNIQUE (event_id, source);
 
 ALTER TABLE ONLY public.payment_logs
     ADD CONSTRAINT payment_logs_pkey PRIMARY KEY (relay_xid, id);
 
 ALTER TABLE ONLY public.payment_refs
-    ADD CONSTRAINT payment_refs_pkey PRIMARY KEY (provider, account, kind, ref);
+    ADD CONSTRAINT payment_refs_pkey PRIMARY KEY (ref, kind, provider, account);
 
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
@@ -701,8 +701,6 @@ CREATE INDEX parked_refs_parked ON public.parked_refs USING btree (parked_id);
 CREATE INDEX payment_logs_timeline ON public.payment_logs USING btree (payment_id, id) WHERE (payment_id IS NOT NULL);
 
 CREATE INDEX payment_refs_payment ON public.payment_refs USING btree (payment_id) WHERE (payment_id IS NOT NULL);
-
-CREATE INDEX payment_refs_ref ON public.payment_refs USING btree (ref);
 
 CREATE UNIQUE INDEX payments_client_reference ON public.payments USING btree (client, reference) WHERE ((client IS NOT NULL) AND (reference IS NOT NULL) AND (merged_into IS NULL));
 

@@ -17,7 +17,7 @@ class State(StrEnum):
     """One call is trying the service; the others still do without it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Breaker:
     """Says who may try. Times are seconds of one monotonic clock, given by the caller.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from runtime import metrics
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -50,17 +51,19 @@ class Probe:
     facts: dict[str, object] = field(default_factory=dict)
 
 
-Answer = tuple[HTTPStatus, dict[str, object]]
+Document = dict[str, object] | bytes
+"""A JSON document, or the metrics' text as bytes."""
+Answer = tuple[HTTPStatus, Document]
 
 
-def livez(probe: Probe) -> Answer:
+def livez(probe: Probe) -> tuple[HTTPStatus, dict[str, object]]:
     """Tell whether the process gets on: 200, or 503 with the reason why it is stuck. Asks nothing of any broker."""
     reason = probe.stuck()
     status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
     return status, {"role": probe.role, "state": probe.state, "reason": reason}
 
 
-def readyz(probe: Probe, *, verbose: bool) -> Answer:
+def readyz(probe: Probe, *, verbose: bool) -> tuple[HTTPStatus, dict[str, object]]:
     """Tell whether the role takes work now: 200, or 503 with the reason why it does not."""
     reason = probe.stuck() or probe.unready()
     if reason is None and probe.state != "running":
@@ -70,20 +73,32 @@ def readyz(probe: Probe, *, verbose: bool) -> Answer:
     return status, document | {"facts": dict(probe.facts)} if verbose else document
 
 
+def metrics_page(probe: Probe) -> bytes:
+    """Return the process's metrics, with what the probe says now among them."""
+    metrics.ROLE_STUCK.labels(probe.role).set(probe.stuck() is not None)
+    metrics.ROLE_READY.labels(probe.role).set(readyz(probe, verbose=False)[0] is HTTPStatus.OK)
+    return metrics.page()
+
+
 def answer(probe: Probe, method: str, target: str) -> Answer:
-    """Route one probe request; pure. GET and HEAD of /livez and /readyz[?verbose], 405 and 404 for the rest."""
+    """Route one probe request. GET and HEAD of /livez, /readyz[?verbose] and /metrics, 405 and 404 for the rest."""
     path, _, query = target.partition("?")
-    if path not in ("/livez", "/readyz"):
-        return HTTPStatus.NOT_FOUND, {"reason": "ask /livez or /readyz?verbose"}
+    if path not in ("/livez", "/readyz", "/metrics"):
+        return HTTPStatus.NOT_FOUND, {"reason": "ask /livez, /readyz?verbose or /metrics"}
     if method not in ("GET", "HEAD"):
         return HTTPStatus.METHOD_NOT_ALLOWED, {"reason": "ask with GET"}
+    if path == "/metrics":
+        return HTTPStatus.OK, metrics_page(probe)
     return livez(probe) if path == "/livez" else readyz(probe, verbose="verbose" in query)
 
 
-def _response(status: HTTPStatus, document: dict[str, object], *, with_body: bool) -> bytes:
-    body = json.dumps(document, default=str).encode()
+def _response(status: HTTPStatus, document: Document, *, with_body: bool) -> bytes:
+    if isinstance(document, bytes):
+        body, content_type = document, metrics.CONTENT_TYPE
+    else:
+        body, content_type = json.dumps(document, default=str).encode(), "application/json"
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {content_type}\r\n"
         f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
     )
     return head.encode() + (body if with_body else b"")
@@ -105,11 +120,17 @@ async def _respond(probe: Probe, reader: asyncio.StreamReader, writer: asyncio.S
 
 @contextlib.asynccontextmanager
 async def serving(probe: Probe, bind: str) -> AsyncIterator[str]:
-    """Serve the probe on `host:port` (port 0: a free one) while the context lasts; yield the address it has."""
+    """Serve the probe on `host:port` (port 0: a free one) while the context lasts; yield the address it has.
+
+    Raises SettingsError for an address that can't be listened on.
+    """
     host, port = split_address(bind)
-    server = await asyncio.start_server(
-        lambda reader, writer: _respond(probe, reader, writer), host, port, limit=REQUEST_BYTES_MAX
-    )
+    try:
+        server = await asyncio.start_server(
+            lambda reader, writer: _respond(probe, reader, writer), host, port, limit=REQUEST_BYTES_MAX
+        )
+    except OSError as error:
+        raise SettingsError(f"RATCHET_ROLE__PROBE_BIND: {bind} cannot be listened on: {error.strerror}") from error
     try:
         bound = server.sockets[0].getsockname()
         yield join_address(bound[0], bound[1])

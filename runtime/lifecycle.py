@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import psutil
 
-from runtime import log
+from runtime import log, telemetry
+from runtime.collector import calm_collector
 from runtime.health import Probe, serving
 from schemas.errors import RatchetError
 
@@ -226,6 +227,8 @@ def run_role(name: str, settings: Settings, serve: Serve) -> int:
     log.configure(name, settings.log.level)
     probe = Probe(name)
     try:
+        telemetry.start(name, settings.telemetry)
+        calm_collector()
         _run_loop(_live(settings, serve, probe))
     except RatchetError as error:
         _log.error("role_failed", error=str(error), kind=type(error).__name__)
@@ -235,5 +238,6 @@ def run_role(name: str, settings: Settings, serve: Serve) -> int:
         return EXIT_FAILED
     finally:
         remove_run_file(settings.home, name, os.getpid())
+        telemetry.stop()
     _log.info("role_stopped")
     return EXIT_CLEAN

@@ -40,8 +40,11 @@ _TOKENS: Final = re.compile(
 _TOKEN_HINTS: Final = re.compile(r"[Ww]h|_live|_test|ghp_|xox|earer|asic|:/|(?i:/mpesa)|[A-Z]{3}")
 """What every token has: a cheap look before the dear one. Capitals stand for a token in unusual case."""
 _SHORTEST_SECRET: Final = 8
+_WORD_LENGTH_MAX: Final = 24
+_DIGIT: Final = re.compile(r"\d")
 _PHONE: Final = re.compile(r"(?<![\w+])\+[1-9](?:[ .()-]{0,2}\d){6,14}(?!\d)")
-_CARD: Final = re.compile(r"\d(?:[ .-]?\d){12,}")
+_CARD: Final = re.compile(r"(?<!\d)\d(?:[ .-]?\d){12,}")
+"""A run of digits is looked at from the start of a group alone: from inside one it holds fewer."""
 _GROUP: Final = re.compile(r"\d+")
 _CARD_DIGITS: Final = range(13, 20)
 _CARD_NUMBER_MIN: Final = 10**12
@@ -56,7 +59,7 @@ def luhn(digits: str) -> bool:
 
 def mask_text(text: str) -> str:
     """Return the text without credentials, card numbers (13 to 19 digits that pass Luhn) and E.164 phone numbers."""
-    if len(text) < _SHORTEST_SECRET:
+    if len(text) < _SHORTEST_SECRET or (len(text) <= _WORD_LENGTH_MAX and not _DIGIT.search(text) and _is_clean(text)):
         return text
     if len(text) > TEXT_LENGTH_MAX:
         text = text[:TEXT_LENGTH_MAX] + "..."
@@ -65,6 +68,12 @@ def mask_text(text: str) -> str:
     if "+" in text:
         text = _PHONE.sub(MASK, text)
     return _CARD.sub(_mask_card, text)
+
+
+@lru_cache(maxsize=KEYS_CACHED_MAX)
+def _is_clean(word: str) -> bool:
+    """Tell whether a short text without digits is no credential; lines say the same few words all the time."""
+    return not _TOKEN_HINTS.search(word) or not _TOKENS.search(word)
 
 
 def _mask_card(match: re.Match[str]) -> str:
@@ -92,6 +101,11 @@ def _card_end(groups: Sequence[re.Match[str]], first: int) -> int | None:
 
 def masked(value: Any, depth: int = 0) -> Any:
     """Return the value with everything secret masked; what JSON does not know becomes masked text."""
+    kind = type(value)
+    if kind is str:
+        return mask_text(value)
+    if value is None or kind is float or kind is bool or (kind is int and -_CARD_NUMBER_MIN < value < _CARD_NUMBER_MIN):
+        return value
     match value:
         case str():
             shown: Any = mask_text(value)
@@ -121,7 +135,7 @@ def _mask_number(value: int) -> int | str:
 
 
 def _masked_item(key: Any, item: Any, depth: int) -> Any:
-    return MASK if item is not None and is_secret_key(str(key)) else masked(item, depth + 1)
+    return None if item is None else MASK if is_secret_key(str(key)) else masked(item, depth + 1)
 
 
 @lru_cache(maxsize=KEYS_CACHED_MAX)

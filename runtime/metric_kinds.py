@@ -1,8 +1,8 @@
-"""Kinds of metrics that prometheus-client lacks: a histogram fed a batch at a time, figures read at a scrape."""
+"""Kinds of metrics that prometheus-client lacks: ages counted a batch at a time, figures read at a scrape."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakSet
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 INFINITY: Final = "+Inf"
 
 
-class BatchHistogram(Collector):
-    """A histogram without labels that takes a whole batch of values at once: about 50 ns a value instead of 1.5 us."""
+class AgeHistogram(Collector):
+    """A histogram of ages that takes a whole batch at once: about 30 ns a record instead of 1.5 us.
+
+    The bounds are turned into times and looked up among the records' times, so no age is computed a record.
+    """
 
     def __init__(self, name: str, documentation: str, buckets: Sequence[float]) -> None:
         if any(low >= high for low, high in pairwise(buckets)):
@@ -30,13 +33,14 @@ class BatchHistogram(Collector):
         self._below = [0] * len(self._buckets)
         self._count, self._sum = 0, 0.0
 
-    def observe_all(self, values: Iterable[float]) -> None:
-        """Count all values."""
-        ordered = sorted(values)
-        self._count += len(ordered)
-        self._sum += sum(ordered)
+    def observe_times(self, times_ms: Iterable[int], now_ms: float) -> None:
+        """Count the ages that these times (unix milliseconds) have now; a clock that is ahead makes none negative."""
+        ordered = sorted(times_ms)
+        count = len(ordered)
+        self._count += count
+        self._sum += max(count * now_ms - sum(ordered), 0.0) / 1000
         for number, bound in enumerate(self._buckets):
-            self._below[number] += bisect_right(ordered, bound)
+            self._below[number] += count - bisect_left(ordered, now_ms - bound * 1000)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         bounds = [(str(float(bound)), below) for bound, below in zip(self._buckets, self._below, strict=True)]

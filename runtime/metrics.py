@@ -27,7 +27,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from runtime.metric_kinds import BatchHistogram, BreakerGauges, PoolGauges
+from runtime.metric_kinds import AgeHistogram, BreakerGauges, PoolGauges
 from schemas.dead_letter import Reason
 from schemas.payment import Outcome
 
@@ -135,7 +135,7 @@ BATCH_PHASE_SECONDS: Final = _histogram(
     STEP_BUCKETS,
     "phase",
 )
-END_TO_END_SECONDS: Final = BatchHistogram(
+END_TO_END_SECONDS: Final = AgeHistogram(
     *_note(
         "ratchet_end_to_end_seconds",
         "histogram",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from runtime import metrics
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ async def open_pool(
     def milliseconds(seconds: float) -> str:
         return str(int(seconds * 1000))
 
-    return await asyncpg.create_pool(
+    pool = await asyncpg.create_pool(
         settings.dsn.get_secret_value(),
         min_size=1,
         max_size=size,
@@ -102,6 +103,8 @@ async def open_pool(
             **(parameters or {}),
         },
     )
+    metrics.POOL_CONNECTIONS.watch(pool)
+    return pool
 
 
 class LazyPool:

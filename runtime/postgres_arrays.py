@@ -7,15 +7,15 @@ it back with `$1::text::text[]`. Inside double quotes only the quote and the bac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-Column = tuple[object, ...]
+Column = tuple[Any, ...]
 
 
-def columns_of(rows: Iterable[tuple[object, ...]], width: int) -> list[Column]:
+def columns_of(rows: Iterable[Column], width: int) -> list[Column]:
     """Turn rows into `width` columns; no rows are as many empty ones."""
     return list(zip(*rows, strict=True)) or [()] * width
 

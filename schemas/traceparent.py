@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from schemas.record import TRUST_HEADER
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     Header = tuple[str, bytes | None]
 
 HEADER: Final = "traceparent"
-LENGTH: Final = 55
-"""Characters of version 00; a later version's further fields are not ours to keep."""
-_WELL_FORMED: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
+_PATTERN: Final = r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z"
+"""Version 00; the further fields of a later version are not ours to keep."""
+_WELL_FORMED: Final = re.compile(_PATTERN)
+_WELL_FORMED_BYTES: Final = re.compile(_PATTERN.encode())
 
 
 def well_formed(value: str | None) -> str | None:
@@ -25,9 +28,22 @@ def well_formed(value: str | None) -> str | None:
     return value if value and _WELL_FORMED.match(value) else None
 
 
+def trace_of(headers: Mapping[str, bytes]) -> str | None:
+    """Return the well-formed `traceparent` among a record's headers, or None."""
+    value = headers.get(HEADER)
+    return value.decode() if value is not None and _WELL_FORMED_BYTES.match(value) else None
+
+
 def traceparent_of(headers: Sequence[Header]) -> str | None:
-    """Return the well-formed `traceparent` of a record, or None; our own records carry it last."""
-    for name, value in reversed(headers):
-        if name == HEADER:
-            return None if value is None or len(value) != LENGTH else well_formed(value.decode("latin-1"))
-    return None
+    """Return the well-formed `traceparent` of a record, or None.
+
+    Our own records carry it last, or have the trust header last and none: then one look is enough.
+    """
+    if not headers:
+        return None
+    name, value = headers[-1]
+    if name == TRUST_HEADER:
+        return None
+    if name != HEADER:
+        value = next((value for name, value in reversed(headers) if name == HEADER), None)
+    return value.decode() if value is not None and _WELL_FORMED_BYTES.match(value) else None

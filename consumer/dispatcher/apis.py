@@ -13,6 +13,7 @@ import structlog
 
 import providers
 from providers.core.refetch import Answer, ApiRequest, Credentials, Denied, Fetched, Gone, Later, Refetch
+from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.http import HttpAnswer, HttpRequest, HttpUnavailableError, need_available
 
@@ -111,6 +112,7 @@ class Api:
         limits = settings.dispatcher
         self.provider, self.account = source
         self.breaker = Breaker(limits.breaker_seconds, limits.breaker_failures_max)
+        metrics.BREAKERS.watch("/".join(filter(None, source)), self.breaker)
         self._refetch = refetch
         self._credentials = credentials
         self._token_margin_seconds = settings.refetch.token_margin_seconds

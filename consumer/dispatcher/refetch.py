@@ -16,6 +16,7 @@ import structlog
 
 from consumer.dispatcher.apis import Again, Answered, Api, Refused
 from consumer.dispatcher.worker import CALLS_PART, GuardedRows, pause_seconds
+from runtime import metrics
 from schemas import topics
 from schemas.record import Attributes
 
@@ -92,7 +93,9 @@ class RefetchDesk:
         return pause_seconds(attempts, self._limits.backoff_initial_seconds, self._limits.backoff_max_seconds)
 
     def _tell(self, row: Row, outcome: Outcome | None, seconds: float) -> None:
-        """Write the canonical line of one refetch."""
+        """Count one refetch and write its canonical line."""
+        named = type(outcome).__name__.lower() if outcome else "put_back"
+        metrics.REFETCHES.labels(row["provider"], named).inc()
         failed = isinstance(outcome, Refused) or (
             isinstance(outcome, Again) and row["attempts"] >= self._limits.attempts_max
         )
@@ -102,7 +105,7 @@ class RefetchDesk:
             provider=row["provider"],
             account=row["account"],
             attempts=row["attempts"],
-            outcome=type(outcome).__name__.lower() if outcome else "put_back",
+            outcome=named,
             error=getattr(outcome, "error", None),
             seconds=round(seconds, 3),
         )

@@ -14,10 +14,12 @@ from consumer.dispatcher.refetch import RefetchDesk
 from consumer.dispatcher.sms import SmsDesk
 from consumer.dispatcher.twilio import TwilioSender
 from consumer.dispatcher.worker import GuardedRows, Health, pause_seconds, work
+from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.clock import SystemClock
 from runtime.http import HttpClient
-from runtime.lease import Leader, PostgresLeases, holder_name, wait_for_event
+from runtime.lease import Leader, holder_name, wait_for_event
+from runtime.lease_redis import open_leases
 from runtime.postgres import OUTAGE_ERRORS, open_pool
 from runtime.sql import statement
 
@@ -58,12 +60,10 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     if pool is None:
         return
     try:
-        async with HttpClient(settings.http) as client:
+        async with HttpClient(settings.http) as client, open_leases(pool, settings.redis) as leases:
             apis = open_apis(settings, client)
             desks = open_desks(settings, pool, client, apis)
-            leader = Leader(
-                PostgresLeases(pool), LEASE_NAME, holder_name(), settings.dispatcher.lease_seconds * LEASE_PART
-            )
+            leader = Leader(leases, LEASE_NAME, holder_name(), settings.dispatcher.lease_seconds * LEASE_PART)
             reporter = asyncio.ensure_future(_report(probe, pool, leader, apis, settings))
             try:
                 await leader.run(stop, lambda lease, ending: dispatch(desks, settings, watch, lease, ending))
@@ -85,6 +85,7 @@ def open_desks(
         desks |= {f"refetch-{number}": refetch for number in range(settings.refetch.workers)}
     if settings.sms.twilio.configured:
         breaker = Breaker(limits.breaker_seconds, limits.breaker_failures_max)
+        metrics.BREAKERS.watch("twilio", breaker)
         sms = SmsDesk(rows, TwilioSender(settings, client), breaker, settings)
         desks |= {f"sms-{number}": sms for number in range(settings.sms.workers)}
     log.info("desks_open", workers=sorted(desks), apis=["/".join(filter(None, source)) for source in sorted(apis)])
@@ -161,6 +162,8 @@ async def _report(
             row = None
         if row is not None:
             probe.facts["waiting"] = {"refetches": row["refetches"], "sms": row["sms"]}
+            for desk in ("refetches", "sms"):
+                metrics.DISPATCHER_WAITING.labels(desk).set(row[desk])
             if row["without_key"] and row["without_key"] != told:
                 told = row["without_key"]
                 log.error("refetch_without_key", sources=told, advice="set RATCHET_PROVIDERS__<NAME>__API_KEY")

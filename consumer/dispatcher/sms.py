@@ -18,6 +18,7 @@ import structlog
 from consumer.dispatcher.sender import Message, Rejected, Taken
 from consumer.dispatcher.worker import CALLS_PART, GuardedRows, pause_seconds
 from providers.core.money import exponent
+from runtime import metrics
 from runtime.http import HttpUnavailableError
 from schemas.sms import SmsStatus, Template, mark_of, text_for
 
@@ -127,7 +128,8 @@ class SmsDesk:
                 await self._rows.fetch_one(lease, "settle_sms", *claim, SmsStatus.FAILED, None)
 
     def _tell(self, row: Row, outcome: Outcome, seconds: float) -> None:
-        """Write the canonical line of one message; neither number nor text is in it."""
+        """Count one try and write its canonical line; neither number nor text is in it."""
+        metrics.SMS.labels(type(outcome).__name__.lower()).inc()
         failed = isinstance(outcome, Rejected) or (
             isinstance(outcome, Unknown) and row["attempts"] >= self._limits.attempts_max
         )

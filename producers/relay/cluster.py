@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runtime.lease import Lease
     from runtime.postgres import Connection
 
-REMEDY = "stop all roles, then run `python -m producers.relay.rebase` with RATCHET_POSTGRES__OWNER_DSN set"
+REMEDY = "stop all roles, then run `ratchet migrate rebase` with RATCHET_POSTGRES__OWNER_DSN set"
 
 
 class RelayHaltedError(RatchetError):

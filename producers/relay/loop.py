@@ -15,12 +15,16 @@ import structlog
 
 from producers.relay.cluster import RelayHaltedError, check_cluster
 from producers.relay.outlet import Outlet
+from runtime import metrics, telemetry
 from runtime.lease import wait_for_event
 from runtime.postgres import OUTAGE_ERRORS
 from schemas.errors import LeaseLostError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from producers.relay.lanes import Batch, Lane
+    from producers.relay.records import Outgoing
     from runtime.lease import Lease
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings
@@ -129,11 +133,19 @@ class LaneLoop:
         reading = asyncio.ensure_future(self._lane.read(connection, batch)) if batch.more else None
         try:
             if batch.records:
-                await self._outlet.publish(batch.records)
+                await self._publish(batch.records)
         finally:
             if reading is not None:
                 await asyncio.gather(reading, return_exceptions=True)
         return None if reading is None else reading.result()
+
+    async def _publish(self, records: Sequence[Outgoing]) -> None:
+        """Publish, timed and traced."""
+        began, topics = time.perf_counter(), {record.topic for record in records}
+        with telemetry.publishing(",".join(sorted(topics)), len(records), (record.headers for record in records)):
+            await self._outlet.publish(records)
+        metrics.RELAY_PUBLISH_SECONDS.labels(self._lane.name).observe(time.perf_counter() - began)
+        metrics.RELAY_RECORDS.labels(self._lane.name).inc(len(records))
 
     async def _recover(self, error: Exception, ending: asyncio.Event) -> None:
         """Say what failed and wait a random part of the backoff; what is not marked is read again."""
@@ -141,6 +153,7 @@ class LaneLoop:
         foreseen = isinstance(error, (UnavailableError, *OUTAGE_ERRORS))
         reason = f"{self._lane.name}: {type(error).__name__}: {error}"
         self._health.failed(reason, halted=halted)
+        metrics.RELAY_FAILURES.labels(self._lane.name).inc()
         relay = self._settings.relay
         pause = backoff_seconds(self._health.failures_in_row, relay.backoff_initial_seconds, relay.backoff_max_seconds)
         tell = _log.warning if foreseen else _log.error

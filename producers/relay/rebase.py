@@ -1,4 +1,4 @@
-"""Rebase: give a restored database's rows ids that this cluster understands. `python -m producers.relay.rebase`.
+"""Rebase: give a restored database's rows ids that this cluster understands: `ratchet migrate rebase`.
 
 Stop every role first. In one transaction, as the schema's owner: rows published already get relay_xid 1, rows not yet
 published get 2 (transaction ids of a cluster begin at 3, so both are settled and every new row comes after them), the
@@ -12,19 +12,15 @@ unpublished though it was is published again; nothing is skipped.
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from runtime.settings import load
 from runtime.sql import statement
-from schemas.errors import RatchetError, SettingsError
+from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
     from runtime.postgres import Connection
-    from runtime.settings import PostgresSettings
 
 STEPS: Final = (
     "lock_for_rebase",
@@ -60,28 +56,3 @@ async def _rebase(connection: Connection) -> dict[str, int]:
         await connection.execute(statement("producers", step))
     row = await connection.fetchrow(statement("producers", "count_outbox"))
     return {name: int(count) for name, count in (row or {}).items()}
-
-
-def owner_dsn_of(settings: PostgresSettings) -> str:
-    """Return the owner's DSN; raise SettingsError where there is none."""
-    if settings.owner_dsn is None:
-        raise SettingsError("RATCHET_POSTGRES__OWNER_DSN is not set; the rebase needs the schema's owner")
-    return settings.owner_dsn.get_secret_value()
-
-
-def main() -> int:
-    """Rebase the configured database; exit status 0 done, 1 failed, 2 not configured."""
-    try:
-        pending = asyncio.run(rebase(owner_dsn_of(load().postgres)))
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except (RatchetError, asyncpg.PostgresError, OSError) as error:
-        sys.stderr.write(f"rebase failed, nothing was changed: {error}\n")
-        return 1
-    sys.stdout.write(f"rebased; to be published: {pending}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,6 +11,7 @@ from schemas.changes import change_headers
 from schemas.dead_letter import ERRORS_PREFIX, ORIGINAL_PREFIX, REASON_HEADER
 from schemas.record import REDRIVE_COUNT_HEADER
 from schemas.topics import CHANGES, CONSUMER_GROUP, DLQ
+from schemas.traceparent import HEADER as TRACEPARENT_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +71,9 @@ def change_of(row: Row) -> Outgoing | None:
         return None
     payment_id = str(row["payment_id"])
     value = _encode({name: row[name] for name in CHANGE_FIELDS})
-    headers = change_headers(payment_id, row["version"], row["recorded_at"])
+    headers: Sequence[Header] = change_headers(payment_id, row["version"], row["recorded_at"])
+    if row["traceparent"] is not None:
+        headers = (*headers, (TRACEPARENT_HEADER, row["traceparent"].encode()))
     return Outgoing(CHANGES.name, payment_id.encode(), value, headers, None, 0)
 
 

@@ -11,8 +11,12 @@ import structlog
 from producers.ingress.intents.cleaning import keep_clean
 from producers.relay.lanes import open_lanes
 from producers.relay.loop import LaneHealth, LaneLoop, backoff_seconds
+from producers.relay.redrive import NAME, RedriveLane
+from producers.relay.sampling import keep_sampling
+from runtime import metrics
 from runtime.kafka import ensure_topics
-from runtime.lease import Leader, PostgresLeases, holder_name, wait_for_event
+from runtime.lease import Leader, holder_name, wait_for_event
+from runtime.lease_redis import open_leases
 from runtime.postgres import OUTAGE_ERRORS, open_pool
 from schemas.errors import UnavailableError
 
@@ -35,30 +39,35 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     Kafka or Postgres away is waited out and told by `probe.unready`; a database whose transaction ids are not its own
     halts the relay (`probe.state` is `halted`) until it is mended.
     """
-    health = {lane.name: LaneHealth() for lane in open_lanes(settings.relay)}
+    health = {name: LaneHealth() for name in (*(lane.name for lane in open_lanes(settings.relay)), NAME)}
     waiting: dict[str, str] = {}
     watch_health(probe, health, waiting, settings.role.stalled_after_seconds)
     pool = await _open_when_there(settings, stop, waiting)
     if pool is None:
         return
-    leader = Leader(PostgresLeases(pool), LEASE_NAME, holder_name(), settings.relay.lease_seconds * LEASE_PART)
-    reporter = asyncio.ensure_future(_report(probe, health, leader, settings.relay.poll_interval_seconds))
     try:
-        await leader.run(stop, lambda lease, ending: _carry(settings, pool, health, lease, ending))
+        async with open_leases(pool, settings.redis) as leases:
+            leader = Leader(leases, LEASE_NAME, holder_name(), settings.relay.lease_seconds * LEASE_PART)
+            reporter = asyncio.ensure_future(_report(probe, health, leader, settings.relay.poll_interval_seconds))
+            try:
+                await leader.run(stop, lambda lease, ending: _carry(settings, pool, health, lease, ending))
+            finally:
+                reporter.cancel()
     finally:
-        reporter.cancel()
         await _close(pool, settings.postgres.connect_timeout_seconds)
 
 
 async def _carry(
     settings: Settings, pool: Pool, health: dict[str, LaneHealth], lease: Lease, ending: asyncio.Event
 ) -> None:
-    """Run all lanes, and the cleaning of claims, under one lease; the first one to lose it ends them all."""
+    """Run all lanes, the cleaning of claims and the sampling under one lease; the first to lose it ends them all."""
     for lane_health in health.values():
         lane_health.ended_at = time.monotonic()
-    lanes = [LaneLoop(lane, pool, settings, health[lane.name]) for lane in open_lanes(settings.relay)]
+    redrives = RedriveLane(settings.relay, settings.redrive, lease)
+    lanes = [LaneLoop(lane, pool, settings, health[lane.name]) for lane in (*open_lanes(settings.relay), redrives)]
     tasks = [asyncio.ensure_future(lane.run(lease, ending)) for lane in lanes]
     tasks.append(asyncio.ensure_future(keep_clean(pool, settings.intents, lease, ending)))
+    tasks.append(asyncio.ensure_future(keep_sampling(pool, settings.metrics, ending)))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
@@ -112,6 +121,8 @@ async def _report(probe: Probe, health: dict[str, LaneHealth], leader: Leader, i
     while True:
         if probe.state != "stopping":
             probe.state = "halted" if any(lane.halted for lane in health.values()) else "running"
+        for name, lane in health.items():
+            metrics.RELAY_HALTED.labels(name).set(lane.halted)
         probe.facts["leading"] = leader.leading
         probe.facts["published"] = {name: lane.records for name, lane in health.items()}
         await asyncio.sleep(interval_seconds)

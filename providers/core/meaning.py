@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from providers.core.reading import decode, storable, to_id
+from providers.core.reading import all_storable, decode, storable, to_id
 from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
 from schemas.facts import AMOUNT_MAX, Meaning, Ref, RefKind
@@ -66,6 +67,7 @@ def need_currency(value: object, what: str) -> str:
     return code
 
 
+@lru_cache(maxsize=512)
 def _is_currency(code: str) -> bool:
     """Tell whether it is three capital letters; their meaning is the provider's affair."""
     return len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()  # noqa: PLR2004 - ISO 4217
@@ -87,14 +89,20 @@ def refs_of(*pairs: tuple[RefKind, str | None]) -> tuple[Ref, ...]:
     return tuple(refs)
 
 
-def checked(meaning: Meaning) -> Meaning:
-    """Return the meaning, or raise `undecodable` if anything in it could not be stored or names no payment."""
+def _refuse_names(meaning: Meaning) -> None:
+    """Raise `undecodable`, naming the first name that could not be stored."""
     for ref in meaning.refs:
         if not storable(ref.ref):
             raise undecodable(f"a {ref.kind} reference is empty, too long or holds characters that no id has")
     for fact in meaning.facts:
         if not storable(fact.key):
             raise undecodable(f"the key of a {fact.kind} is empty, too long or holds characters that no id has")
+
+
+def checked(meaning: Meaning) -> Meaning:
+    """Return the meaning, or raise `undecodable` if anything in it could not be stored or names no payment."""
+    if not all_storable([ref.ref for ref in meaning.refs] + [fact.key for fact in meaning.facts]):
+        _refuse_names(meaning)
     if meaning.facts and not meaning.refs:
         raise undecodable("the event moves money and names no payment")
     if meaning.provider_ref is not None and not storable(meaning.provider_ref):

@@ -56,6 +56,14 @@ def storable(text: str) -> bool:
     return (text.isascii() and text.isprintable()) or not _FORBIDDEN.search(text)
 
 
+def all_storable(texts: list[str]) -> bool:
+    """Tell whether each of the texts is `storable`; plain ones are looked at all at once."""
+    joined = "".join(texts)
+    if joined.isascii() and joined.isprintable() and all(texts):
+        return max(map(len, texts), default=0) <= REF_LENGTH_MAX
+    return all(storable(text) for text in texts)
+
+
 def to_id(value: object) -> str | None:
     """Return a text, or a whole number as text, if it may be an id; else None."""
     if isinstance(value, int) and not isinstance(value, bool):

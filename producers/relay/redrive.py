@@ -1,0 +1,207 @@
+"""The lane of redrives: publishes dead letters once more, as an order in `redrives` says.
+
+A letter is marked `redriven` first, together with its audit row (`publishing`), then published, then the audit row says
+`published`. Not the other way round: a letter that fails anew within milliseconds would be taken for a repetition of
+the one still open (bury_record.sql), and the mark that follows would lose it. What a crash leaves as `publishing` is
+published again before anything else, so each letter is in Kafka once at least; the ledger swallows what comes twice.
+
+The record is the original: key, value and headers byte for byte, and `ratchet-redrive-count` in place of an older one.
+Its time is the time of sending, or the topic's retention might delete it unread. A letter that is not open when its
+turn comes is skipped, and the audit row says why.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from producers.relay.lanes import Batch
+from producers.relay.pace import Pace
+from producers.relay.records import Outgoing, headers_of
+from runtime.lease import guard
+from runtime.sql import statement
+from schemas.record import REDRIVE_COUNT_HEADER
+from schemas.topics import CONSUMED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from producers.relay.records import Row
+    from runtime.lease import Lease
+    from runtime.postgres import Connection
+    from runtime.settings import RedriveSettings, RelaySettings
+
+NAME: Final = "redrives"
+COUNT_MAX: Final = 2**31 - 1
+"""The largest `redrive_count` that the column holds."""
+ROOM_BYTES: Final = 1024
+"""Room for Kafka's own framing and the header that is added, under the largest record that a topic takes."""
+RECORD_BYTES_MAX: Final = {topic.name: topic.record_bytes_max for topic in CONSUMED}
+
+_log = structlog.get_logger()
+
+
+def redriven_of(row: Row, topic: str) -> Outgoing:
+    """Return the record of a letter that is redriven to a topic. Pure."""
+    kept = [(name, value) for name, value in headers_of(row) if name != REDRIVE_COUNT_HEADER]
+    count = str(min(row["redrive_count"] + 1, COUNT_MAX)).encode()
+    return Outgoing(topic, row["key"], row["value"], (*kept, (REDRIVE_COUNT_HEADER, count)), None, row["partition"])
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Letters whose turn it is: the records of those that go, and why the others do not. Keys are letter ids."""
+
+    going: dict[int, Outgoing]
+    skipped: dict[int, str]
+
+
+def sort_out(rows: Sequence[Row], target_topic: str | None) -> Sorted:
+    """Decide which letters can go. Pure."""
+    found = Sorted({}, {})
+    for row in rows:
+        topic = row["topic"] if row["topic"] in RECORD_BYTES_MAX else target_topic
+        if row["status"] != "open":
+            found.skipped[row["id"]] = f"it is {row['status']} already"
+        elif topic is None or topic not in RECORD_BYTES_MAX:
+            found.skipped[row["id"]] = f"no topic is known to redrive it to: it came from {row['topic']}"
+        elif (record := redriven_of(row, topic)).size() + ROOM_BYTES > RECORD_BYTES_MAX[topic]:
+            found.skipped[row["id"]] = f"it has {record.size()} bytes, {topic} takes {RECORD_BYTES_MAX[topic]}"
+        else:
+            found.going[row["id"]] = record
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a batch settles: these letters of this redrive."""
+
+    redrive_id: int
+    letter_ids: list[int]
+
+
+class RedriveLane:
+    """Letters on their way back, one order at a time, the oldest first; see `producers.relay.lanes.Lane`.
+
+    Every write is fenced by the lease's token.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        relay: RelaySettings,
+        settings: RedriveSettings,
+        lease: Lease,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._relay = relay
+        self._settings = settings
+        self._lease = lease
+        self._monotonic = monotonic
+        self._pace: tuple[int, Pace] | None = None
+        self._checked_at = -float("inf")
+
+    async def read(self, connection: Connection, behind: Batch | None = None) -> Batch | None:
+        """Take the next letters as the pace allows and mark them `redriven`; None where there are none now."""
+        if behind is not None:
+            return None
+        order = await connection.fetchrow(statement("producers", "read_redrive"))
+        if order is None:
+            self._pace = None
+            return None
+        if doubtful := await self._read(
+            connection, "read_redrive_doubtful", order["id"], self._relay.batch_records_max
+        ):
+            return self._batch(order, {row["id"]: self._record(row, order) for row in doubtful}, more=True)
+        if ending := await self._ending(connection, order):
+            await self._end(connection, order["id"], *ending)
+            return None
+        return await self._claim(connection, order)
+
+    async def settle(self, connection: Connection, batch: Batch, lease: Lease) -> None:
+        """Note in the audit rows that Kafka has the records; raise LeaseLostError when another relay is at work."""
+        mark: Mark = batch.mark
+        async with connection.transaction():
+            await guard(connection, lease)
+            await connection.execute(statement("producers", "settle_redrive"), mark.redrive_id, mark.letter_ids)
+
+    async def _read(self, connection: Connection, name: str, redrive_id: int, rows_max: int) -> Sequence[Row]:
+        """Read letters of an order, bounded in rows and in bytes."""
+        return await connection.fetch(statement("producers", name), redrive_id, rows_max, self._relay.batch_bytes_max)
+
+    async def _claim(self, connection: Connection, order: Row) -> Batch | None:
+        pace = self._pace_of(order)
+        allowed = pace.allowed(self._monotonic())
+        if not allowed:
+            return None
+        rows_max = min(allowed, self._relay.batch_records_max)
+        async with connection.transaction():
+            await guard(connection, self._lease)
+            await connection.execute(statement("producers", "start_redrive"), order["id"])
+            rows = await self._read(connection, "read_redrive_next", order["id"], rows_max)
+            found = sort_out(rows, order["target_topic"])
+            if found.skipped:
+                skipped = list(found.skipped), list(found.skipped.values())
+                await connection.execute(statement("producers", "skip_redrive_messages"), order["id"], *skipped)
+            if found.going:
+                await connection.execute(
+                    statement("producers", "claim_redrive_messages"), order["id"], list(found.going)
+                )
+        if not rows:
+            await self._end(connection, order["id"], "done", None)
+        if not found.going:
+            return None
+        pace.take(len(found.going))
+        return self._batch(order, found.going, more=allowed > rows_max)
+
+    def _pace_of(self, order: Row) -> Pace:
+        """Return the order's bucket; it begins empty whenever a relay begins with an order."""
+        rate = min(order["rate_per_second"], self._settings.rate_per_second_max)
+        if self._pace is None or self._pace[0] != order["id"]:
+            self._pace = order["id"], Pace(rate, self._settings.burst_seconds, self._monotonic())
+            self._checked_at = -float("inf")
+        return self._pace[1]
+
+    async def _ending(self, connection: Connection, order: Row) -> tuple[str, str] | None:
+        """Tell how the order must end before it is through, if it must: (status, reason)."""
+        if order["stop_requested_by"] is not None:
+            return "stopped", f"stopped by {order['stop_requested_by']}"
+        now = self._monotonic()
+        if now - self._checked_at < self._settings.failure_check_seconds:
+            return None
+        self._checked_at = now
+        counted = await connection.fetchrow(statement("producers", "count_redrive_failures"), order["id"])
+        return too_many(counted) if counted is not None else None
+
+    async def _end(self, connection: Connection, redrive_id: int, status: str, reason: str | None) -> None:
+        async with connection.transaction():
+            await guard(connection, self._lease)
+            await connection.execute(statement("producers", "count_redrive_failures"), redrive_id)
+            await connection.execute(statement("producers", "end_redrive"), redrive_id, status, reason)
+        self._pace = None
+        _log.info("redrive_ended", redrive_id=redrive_id, status=status, reason=reason)
+
+    def _batch(self, order: Row, going: dict[int, Outgoing], *, more: bool) -> Batch:
+        return Batch(len(going), list(going.values()), Mark(order["id"], list(going)), more)
+
+    def _record(self, row: Row, order: Row) -> Outgoing:
+        """Return the record of a letter that was taken before: it could go then."""
+        return redriven_of(row, row["topic"] if row["topic"] in RECORD_BYTES_MAX else order["target_topic"])
+
+
+def too_many(counted: Row) -> tuple[str, str] | None:
+    """Tell whether more letters came back against the prediction than the order allows: (status, reason). Pure."""
+    failed = counted["failed"] - counted["failed_before"]
+    published = counted["published"] - counted["published_before"]
+    if counted["policy"] != "stop_on_failures" or failed < counted["failures_min"]:
+        return None
+    if failed <= counted["failure_ratio_max"] * published:
+        return None
+    return "failed", (
+        f"{failed} of {published} published letters came back although the dry run said they would not, "
+        f"more than {counted['failure_ratio_max']:.0%}; look at the newest dead letters, then resume or order anew"
+    )

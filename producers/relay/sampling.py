@@ -1,0 +1,58 @@
+"""Figures that somebody must count in Postgres: sampled by the relay that leads, so by one process, now and then."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from producers.relay.depth import outbox_depth
+from runtime import metrics
+from runtime.lease import wait_for_event
+from runtime.postgres import OUTAGE_ERRORS
+from runtime.sql import statement
+from schemas.dead_letter import Reason
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from runtime.postgres import Pool
+    from runtime.settings import MetricsSettings
+
+TIME_PART: Final = 1 / 20
+"""Part of the time that sampling may take: over a large backlog it looks less often."""
+
+_GAUGES: Final = {"parked": metrics.PARKED_EVENTS, "open": metrics.DEAD_LETTERS_OPEN}
+
+_log = structlog.get_logger()
+
+
+async def sample(pool: Pool, rows_max: int) -> None:
+    """Count once and show it; a reason that nothing waits for any more is zero."""
+    async with pool.acquire() as connection:
+        depth = await outbox_depth(connection)
+        rows = await connection.fetch(statement("producers", "sample_waiting"), rows_max)
+    counted = {(row["kind"], row["reason"]): row["count"] for row in rows}
+    for lane, waiting in depth.items():
+        metrics.OUTBOX_ROWS.labels(lane).set(waiting)
+    for kind, gauge in _GAUGES.items():
+        for reason in Reason:
+            if kind == "open" or reason in (Reason.ORPHAN, Reason.CONFLICT):
+                gauge.labels(reason).set(counted.get((kind, reason), 0))
+
+
+async def keep_sampling(pool: Pool, settings: MetricsSettings, ending: asyncio.Event) -> None:
+    """Sample until `ending`; then, or when it is cancelled, show nothing: another relay counts from now on."""
+    try:
+        while not ending.is_set():
+            began = time.monotonic()
+            try:
+                await sample(pool, settings.sample_rows_max)
+            except OUTAGE_ERRORS as error:
+                _log.warning("sampling_failed", error=type(error).__name__)
+            took = time.monotonic() - began
+            await wait_for_event(ending, max(settings.sample_interval_seconds, took / TIME_PART))
+    finally:
+        for gauge in (metrics.OUTBOX_ROWS, *_GAUGES.values()):
+            gauge.clear()
