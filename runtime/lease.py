@@ -5,7 +5,7 @@ expiry by its own clock, so clocks of processes need not agree. A guarded write 
 token still stands: a holder that was paused past its time finds its write refused, not applied.
 (M. Kleppmann, How to do distributed locking, 2016: a lease without a fencing token protects nothing.)
 
-`Leases` is the seam for another issuer of acquisitions; tokens come from Postgres whoever is asked first.
+`Leases` is the seam: `lease_redis` asks Redis first and waits on it; tokens come from Postgres whoever is asked first.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from runtime import metrics
 from runtime.postgres import OUTAGE_ERRORS
 from runtime.sql import statement
 from schemas.errors import LeaseLostError
@@ -63,6 +64,10 @@ class Leases(Protocol):
         """Give the lease back, so that a successor need not wait; harmless when it is lost already."""
         ...
 
+    async def wait(self, name: str, seconds: float, stop: asyncio.Event) -> None:
+        """Wait until it is worth asking again, `seconds` at most, or until `stop`."""
+        ...
+
 
 class PostgresLeases:
     """Leases in the table `leases`."""
@@ -83,6 +88,10 @@ class PostgresLeases:
     async def release(self, lease: Lease) -> None:
         """Give the lease back in one statement; see `Leases`."""
         await self._pool.execute(statement("runtime", "release_lease"), lease.name, lease.token)
+
+    async def wait(self, name: str, seconds: float, stop: asyncio.Event) -> None:  # noqa: ARG002 - see `Leases`
+        """Wait for the whole time: Postgres tells nobody."""
+        await wait_for_event(stop, seconds)
 
 
 async def guard(connection: Connection, lease: Lease) -> None:
@@ -123,14 +132,17 @@ class Leader:
         while not stop.is_set():
             lease = await self._try_acquire()
             if lease is None:
-                await wait_for_event(stop, self._seconds * WATCH_PART)
+                await self._leases.wait(self._name, self._seconds * WATCH_PART, stop)
                 continue
             self.leading = True
+            metrics.LEASE_HELD.labels(lease.name).set(1)
+            metrics.LEASE_TOKEN.labels(lease.name).set(lease.token)
             _log.info("lease_acquired", lease=lease.name, holder=lease.holder, fencing_token=lease.token)
             try:
                 await self._serve_term(lease, stop, work)
             finally:
                 self.leading = False
+                metrics.LEASE_HELD.labels(lease.name).set(0)
 
     async def _try_acquire(self) -> Lease | None:
         """Ask once; an issuer that is away is no lease."""
@@ -157,6 +169,7 @@ class Leader:
             lost = keeper.done() and not worker.done()
             if lost:
                 worker.cancel()
+                metrics.LEASE_LOSSES.labels(lease.name).inc()
                 _log.warning("lease_lost", lease=lease.name, fencing_token=lease.token)
             with contextlib.suppress(LeaseLostError, *((asyncio.CancelledError,) if lost else ())):
                 await worker

@@ -26,7 +26,13 @@ _REF: Final = "#/components/schemas/{model}"
 _BODIES: Final[tuple[type[BaseModel], ...]] = (Intent, Capture, Cancel, Refund)
 _ANSWERS: Final[tuple[type[BaseModel], ...]] = (Accepted, Asked, PaymentAnswer, Timeline, ProblemDetails)
 
-_LOOK: Final = (problems.UNAUTHENTICATED, problems.UNKNOWN_INTENT, problems.NOTHING_DURABLE, problems.INTERRUPTED)
+_LOOK: Final = (
+    problems.UNAUTHENTICATED,
+    problems.UNKNOWN_INTENT,
+    problems.QUOTA_EXCEEDED,
+    problems.NOTHING_DURABLE,
+    problems.INTERRUPTED,
+)
 _CREATE: Final = (
     problems.IDEMPOTENCY_KEY_MISSING,
     problems.IDEMPOTENCY_KEY_MALFORMED,
@@ -38,6 +44,7 @@ _CREATE: Final = (
     problems.UNSUPPORTED_MEDIA_TYPE,
     problems.IDEMPOTENCY_MISMATCH,
     problems.INVALID_BODY,
+    problems.QUOTA_EXCEEDED,
     problems.HEAD_TOO_LARGE,
     problems.NOTHING_DURABLE,
     problems.WINDOW_FULL,
@@ -61,7 +68,13 @@ def document(providers: Iterable[str], server_url: str) -> Json:
         "components": {
             "schemas": _schemas(providers),
             "parameters": {"Id": _ID, "IdempotencyKey": _IDEMPOTENCY_KEY},
-            "headers": {"Location": _LOCATION, "IdempotentReplayed": _REPLAYED, "RetryAfter": _RETRY_AFTER},
+            "headers": {
+                "Location": _LOCATION,
+                "IdempotentReplayed": _REPLAYED,
+                "RetryAfter": _RETRY_AFTER,
+                "RateLimit": _RATE_LIMIT,
+                "RateLimitPolicy": _RATE_LIMIT_POLICY,
+            },
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -111,7 +124,7 @@ def _command(operation: str, summary: str, body: type[BaseModel]) -> Json:
 
 
 def _look(operation: str, summary: str, answer: type[BaseModel]) -> Json:
-    found = {"description": summary, "content": _json(answer)}
+    found = {"description": summary, "headers": _headers(*_RATE_HEADERS), "content": _json(answer)}
     return {
         "operationId": operation,
         "summary": summary,
@@ -129,7 +142,7 @@ def _probe(operation: str, summary: str, statuses: tuple[str, ...]) -> Json:
 
 
 def _taken(answer: type[BaseModel], *, links: bool = False) -> Json:
-    headers = {name: {"$ref": f"#/components/headers/{name.replace('-', '')}"} for name in _TAKEN_HEADERS}
+    headers = _headers(*_TAKEN_HEADERS, *_RATE_HEADERS)
     taken: Json = {"description": "Taken: it is durable, and published in order", "headers": headers}
     taken["content"] = _json(answer)
     if links:
@@ -154,9 +167,13 @@ def _refusal(status: int, found: list[Problem]) -> Json:
         "description": "; ".join(problem.title for problem in found),
         "content": {problems.MEDIA_TYPE: {"schema": _ref(ProblemDetails), "examples": examples}},
     }
-    if status == 503:  # noqa: PLR2004
-        refusal["headers"] = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
+    if status in _REFUSAL_HEADERS:
+        refusal["headers"] = _headers(*_REFUSAL_HEADERS[status])
     return refusal
+
+
+def _headers(*names: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name.replace('-', '')}"} for name in names}
 
 
 def _schemas(providers: Iterable[str]) -> Json:
@@ -214,4 +231,16 @@ _RETRY_AFTER: Final[Json] = {
     "required": True,
     "schema": {"type": "integer", "minimum": 1},
 }
+_RATE_LIMIT: Final[Json] = {
+    "description": "What is left of the quota (`r`), and in how many seconds there is more (`t`)",
+    "required": True,
+    "schema": {"type": "string", "pattern": r'^"default";r=[0-9]+;t=[0-9]+$'},
+}
+_RATE_LIMIT_POLICY: Final[Json] = {
+    "description": "The quota: so many requests (`q`) in so many seconds (`w`), for each client and endpoint",
+    "required": True,
+    "schema": {"type": "string", "pattern": r'^"default";q=[0-9]+;w=[0-9]+$'},
+}
 _TAKEN_HEADERS: Final = ("Location", "Idempotent-Replayed")
+_RATE_HEADERS: Final = ("RateLimit", "RateLimit-Policy")
+_REFUSAL_HEADERS: Final = {429: ("Retry-After", *_RATE_HEADERS), 503: ("Retry-After",)}

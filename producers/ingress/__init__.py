@@ -5,7 +5,9 @@ refusals before a request exists), `lines` (one canonical line a request), `webh
 `routes` and `endpoints` (which provider, which secrets), `body` (bounded reading), `admission` (the windows),
 `evidence` (what a request is judged by: live secrets, the sender's address in `sources`, a certificate in
 `certificates`, trust in `trust`),
-`records` (events as Kafka records), `publisher` (Kafka, or the spool), `spool`, `readiness`, `answers`.
+`rate_limits` (quotas, asked only where nothing is proven), `twins` (copies of one delivery),
+`records` (events as Kafka records), `publisher` (Kafka, or the spool), `spool` (in groups: `group_commit`),
+`readiness`, `answers`.
 The folder `intents` is the payment-intents API.
 What an event means is none of its business.
 """

@@ -42,6 +42,8 @@ class BodyReader:
         """Return the whole body, or why it is refused. `declared_bytes` is the Content-Length, 0 where unknown."""
         if declared_bytes > self._bounds.bytes_max:
             return TOO_LARGE
+        if _is_whole(self._receive) and declared_bytes <= self._bounds.bytes_unreserved:
+            return await self._read(None)
         try:
             async with asyncio.timeout(self._bounds.deadline_seconds) as deadline:
                 return await self._read(deadline)
@@ -54,7 +56,7 @@ class BodyReader:
             self._holds_place = False
             self._large_bodies.leave()
 
-    async def _read(self, deadline: asyncio.Timeout) -> bytes | Refusal:
+    async def _read(self, deadline: asyncio.Timeout | None) -> bytes | Refusal:
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -70,12 +72,20 @@ class BodyReader:
             if size > self._bounds.bytes_unreserved and not await self._has_place(deadline):
                 return NO_PLACE
 
-    async def _has_place(self, deadline: asyncio.Timeout) -> bool:
+    async def _has_place(self, deadline: asyncio.Timeout | None) -> bool:
         """Take a place once; the wait for it is ours, so it does not count against the sender's deadline."""
-        if not self._holds_place:
+        if not self._holds_place and deadline is not None:
             due, loop = deadline.when(), asyncio.get_running_loop()
             started = loop.time()
             deadline.reschedule(None)
             self._holds_place = await self._large_bodies.enter()
             deadline.reschedule(None if due is None else due + loop.time() - started)
         return self._holds_place
+
+
+def _is_whole(receive: Receive) -> bool:
+    """Tell whether the server holds all of the body: then nothing is waited for, and no deadline need be set.
+
+    It knows uvicorn's request by `receive`, its bound method; any other server's body is waited for.
+    """
+    return getattr(getattr(receive, "__self__", None), "more_body", True) is False

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from providers.core.x509_chain import read_certificates
+from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.http import HttpRequest, need_available
 from schemas.errors import SignatureRejected, UnavailableError
@@ -146,7 +147,9 @@ class Certificates:
         return _certificate(answer, host)
 
     def _new_breaker(self) -> Breaker:
-        return Breaker(self._bounds.breaker_seconds, self._bounds.breaker_failures_max)
+        breaker = Breaker(self._bounds.breaker_seconds, self._bounds.breaker_failures_max)
+        metrics.BREAKERS.watch("certificates", breaker)
+        return breaker
 
 
 def _certificate(answer: HttpAnswer, host: str) -> str:

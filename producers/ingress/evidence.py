@@ -39,6 +39,11 @@ class Delivery:
     peer: str | None
     received_at: float
 
+    @property
+    def forwarded_for(self) -> Sequence[str]:
+        """Return the values of X-Forwarded-For, in order."""
+        return self.headers.get("x-forwarded-for", ())
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -54,7 +59,7 @@ async def gather(
     """Return what the request is judged by, or why it is refused unread."""
     endpoint = delivery.endpoint
     if endpoint.networks:
-        sender = sender_address(delivery.peer, delivery.headers.get("x-forwarded-for", ()), trusted_proxies)
+        sender = sender_address(delivery.peer, delivery.forwarded_for, trusted_proxies)
         if not may_send(sender, endpoint.networks):
             return UNTRUSTED_SOURCE
     secrets = endpoint.live_secrets(delivery.received_at)

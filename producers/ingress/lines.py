@@ -7,14 +7,15 @@ import secrets
 import time
 import traceback
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 import providers
 from producers.ingress.answers import Refusal, of_refusal, send_answer
 from producers.ingress.routes import secrets_in
-from runtime import metrics
+from runtime import metrics, telemetry
 from runtime.log import MASK
 from schemas import problems
 
@@ -26,6 +27,8 @@ _log = structlog.get_logger()
 SCOPE_KEY: Final = "ratchet.line"
 QUIET_TEMPLATES: Final = frozenset({"/livez", "/readyz", "/metrics"})
 """Paths that machines ask every second: logged at debug level."""
+SERIES_MAX: Final = 1024
+"""Series of the door's metrics that are held; labels are closed sets."""
 INTERRUPTED: Final = Refusal(problems.INTERRUPTED, "interrupted")
 UNEXPECTED: Final = Refusal(problems.INTERRUPTED, "unexpected")
 
@@ -71,6 +74,7 @@ class CanonicalLines:
     def __init__(self, app: ASGIApp, retry_after_seconds: int) -> None:
         self._app = app
         self._retry_after_seconds = retry_after_seconds
+        self._log = structlog.get_logger().bind()  # once: the lazy one is put together anew for every line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         line, started = Line(), time.perf_counter()
@@ -83,10 +87,12 @@ class CanonicalLines:
                 message["headers"].append(request_id)
             await send(message)
 
-        try:
-            await self._answer(scope, receive, noting, line)
-        finally:
-            self._write(scope["method"], line, time.perf_counter() - started)
+        with _traced(scope) as span:
+            try:
+                await self._answer(scope, receive, noting, line)
+            finally:
+                self._write(scope["method"], line, time.perf_counter() - started)
+                span.answer(scope["method"], line.template, line.status, _said(line))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, line: Line) -> None:
         refusal = await self._attempt(scope, receive, send, line)
@@ -109,7 +115,7 @@ class CanonicalLines:
 
     def _write(self, method: str, line: Line, seconds: float) -> None:
         count(line, seconds)
-        write = _log.debug if line.template in QUIET_TEMPLATES else _log.info
+        write = self._log.debug if line.template in QUIET_TEMPLATES else self._log.info
         write(
             "request",
             request_id=line.request_id,
@@ -128,17 +134,37 @@ class CanonicalLines:
         )
 
 
+def _traced(scope: Scope) -> telemetry.Scope:
+    return telemetry.NOTHING if scope["path"] in QUIET_TEMPLATES else telemetry.receiving(scope["headers"])
+
+
+def _said(line: Line) -> dict[str, str | int | None]:
+    """Return what a trace tells of a request."""
+    return {"provider": _provider(line), "outcome": line.outcome, "reason": line.reason, "events": line.events}
+
+
+def _provider(line: Line) -> str:
+    """Return the provider if it is a known one, else none: senders could make series otherwise."""
+    return line.provider if line.provider and providers.find(line.provider) else "none"
+
+
 def count(line: Line, seconds: float) -> None:
-    """Count the request in the metrics; a provider that nobody knows is none, or senders could make series."""
+    """Count the request in the metrics."""
     if line.template in QUIET_TEMPLATES:
         return
-    provider = line.provider if line.provider and providers.find(line.provider) else "none"
-    metrics.INGRESS_REQUESTS.labels(provider, line.outcome).inc()
+    provider = _provider(line)
+    _series(metrics.INGRESS_REQUESTS, provider, line.outcome).inc()
     metrics.INGRESS_SECONDS.observe(seconds)
     if line.reason is not None:
-        metrics.INGRESS_REFUSALS.labels(provider, line.reason).inc()
+        _series(metrics.INGRESS_REFUSALS, provider, line.reason).inc()
     if line.durability is not None:
-        metrics.INGRESS_EVENTS.labels(provider, line.durability).inc(line.events)
+        _series(metrics.INGRESS_EVENTS, provider, line.durability).inc(line.events)
+
+
+@lru_cache(SERIES_MAX)
+def _series(counter: Any, *labels: str) -> Any:
+    """Return one series of a metric; looking it up by its labels each time costs more than counting."""
+    return counter.labels(*labels)
 
 
 def told_without(error: Exception, hidden: tuple[str, ...]) -> str:

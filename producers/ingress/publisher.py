@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
+from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.kafka import bootstrap_of, close_producer, ensure_topics, open_producer, unavailable_after
 from schemas import topics
@@ -58,6 +59,7 @@ class Publisher:
         self._spool = spool
         self._monotonic = monotonic
         self._breaker = Breaker(self._pause_seconds)
+        metrics.BREAKERS.watch("kafka", self._breaker)
         self._producer: AIOKafkaProducer | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._tried = asyncio.Event()

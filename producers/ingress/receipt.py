@@ -33,6 +33,7 @@ class ReceiptBounds:
     linger_seconds: float
     connections_max: int
     retry_after_seconds: int
+    head_fields_max: int = 256
 
 
 class AmbiguousFramingError(Exception):
@@ -56,9 +57,9 @@ def need_one_framing(headers: list[tuple[bytes, bytes]], http_version: str, *, u
         raise AmbiguousFramingError
 
 
-def need_bounded_head(url: bytes, headers: list[tuple[bytes, bytes]], bytes_max: int) -> None:
-    """Raise HeadTooLargeError for a head over `bytes_max`, counted without separators."""
-    if len(url) + sum(len(name) + len(value) for name, value in headers) > bytes_max:
+def need_bounded_head(url: bytes, headers: list[tuple[bytes, bytes]], bytes_max: int, fields_max: int) -> None:
+    """Raise HeadTooLargeError for a head over `bytes_max`, counted without separators, or of too many fields."""
+    if len(headers) > fields_max or len(url) + sum(len(name) + len(value) for name, value in headers) > bytes_max:
         raise HeadTooLargeError
 
 
@@ -124,7 +125,7 @@ class ReceiptProtocol(HttpToolsProtocol):
         self._in_head = False
         self._disarm()
         try:
-            need_bounded_head(self.url, self.headers, self.bounds.head_bytes_max)
+            need_bounded_head(self.url, self.headers, self.bounds.head_bytes_max, self.bounds.head_fields_max)
         except HeadTooLargeError:
             self._problem = problems.HEAD_TOO_LARGE
             raise

@@ -19,7 +19,6 @@ EVENT_ID_LENGTH_MAX: Final = 400
 KIND_LENGTH_MAX: Final = 255
 KEY_LENGTH_MAX: Final = 255
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
 _CONTENT_TYPE: Final = re.compile(r"[\x20-\x7e]{1,255}\Z")
 
 
@@ -81,11 +80,6 @@ def _record(notification: Notification, arrival: Arrival) -> Outgoing:
     )
     key = storable(notification.payment_ref or event_id, KEY_LENGTH_MAX)
     return Outgoing(topics.WEBHOOKS.name, key.encode(), notification.body, attributes.to_headers())
-
-
-def well_formed_traceparent(value: str | None) -> str | None:
-    """Return a W3C `traceparent` (Trace Context level 1, 3.2) if it is one, else None."""
-    return value if value and _TRACEPARENT.match(value) else None
 
 
 def well_formed_content_type(value: str | None) -> str:

@@ -1,24 +1,31 @@
-"""The spool: accepted records wait in Postgres while Kafka is away; the relay brings them there."""
+"""The spool: accepted records wait in Postgres while Kafka is away; the relay brings them there.
+
+Requests that come together share a transaction (`group_commit`): a failure is the answer of all its members, and
+nothing of it is half accepted.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from producers.ingress.group_commit import GroupCommit
 from runtime.postgres import LazyPool, open_pool
-from runtime.sql import statement
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from producers.ingress.group_commit import Row
     from producers.ingress.records import Outgoing
     from runtime.postgres import Connection
     from runtime.settings import Settings
 
     Work = Callable[[Connection], Awaitable[object]]
+
+COLUMNS: Final = ("topic", "key", "value", "header_names", "header_values")
 
 
 class Spool:
@@ -26,22 +33,23 @@ class Spool:
 
     def __init__(self, settings: Settings) -> None:
         self._timeout_seconds = settings.ingress.spool_timeout_seconds
-        connections = settings.ingress.spool_connections_max
+        door = settings.ingress
+        connections = door.spool_connections_max
         self._pool = LazyPool(lambda: open_pool(settings.postgres, role="ingress", connections=connections))
+        self._groups = GroupCommit(
+            self._copy,
+            writers=connections,
+            rows_max=door.spool_group_records_max,
+            bytes_max=door.spool_group_bytes_max,
+        )
 
     async def store(self, records: Sequence[Outgoing]) -> None:
         """Insert all records in one transaction; raise UnavailableError when that is not known to be committed."""
-        rows = [
-            (
-                record.topic,
-                record.key,
-                record.value,
-                [name.encode() for name, _ in record.headers],
-                [value for _, value in record.headers],
-            )
-            for record in records
-        ]
-        await self._run(lambda connection: connection.executemany(statement("producers", "insert_spool"), rows))
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._groups.add([row_of(record) for record in records], sum(len(one.value) for one in records))
+        except TimeoutError:
+            raise self._too_slow() from None
 
     async def check(self) -> None:
         """Return if the spool can be reached, else raise UnavailableError."""
@@ -49,7 +57,15 @@ class Spool:
 
     async def close(self) -> None:
         """Close the pool; what hangs is dropped."""
+        await self._groups.close()
         await self._pool.close()
+
+    async def _copy(self, rows: Sequence[Row]) -> None:
+        """Write the rows in one COPY, which is a transaction of its own."""
+        await self._run(lambda connection: connection.copy_records_to_table("spool", records=rows, columns=COLUMNS))
+
+    def _too_slow(self) -> UnavailableError:
+        return UnavailableError(f"Postgres: the spool took no record in {self._timeout_seconds:g} s")
 
     async def _run(self, work: Work) -> None:
         try:
@@ -64,6 +80,12 @@ class Spool:
                 finally:
                     await pool.release(connection)
         except TimeoutError:
-            raise UnavailableError(f"Postgres: the spool took no record in {self._timeout_seconds:g} s") from None
+            raise self._too_slow() from None
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise UnavailableError(f"Postgres: the spool failed with {type(error).__name__}") from error
+
+
+def row_of(record: Outgoing) -> Row:
+    """Return a record as a row of the spool."""
+    names = [name.encode() for name, _ in record.headers]
+    return record.topic, record.key, record.value, names, [value for _, value in record.headers]

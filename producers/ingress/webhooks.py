@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Final
 import providers
 from producers.ingress import records, routes
 from producers.ingress.admission import Window
-from producers.ingress.answers import Answer, Refusal, of_json, of_problem, of_refusal, send_answer
+from producers.ingress.answers import Answer, Refusal, of_problem, of_refusal, send_answer
 from producers.ingress.body import BodyBounds, BodyReader
 from producers.ingress.endpoints import open_endpoints
 from producers.ingress.evidence import Delivery, Evidence, gather
 from producers.ingress.lines import Line, line_of
-from schemas import problems
+from producers.ingress.rate_limits import HINTS_BY_ANYBODY, OVER_QUOTA, fields_of
+from producers.ingress.twins import Twins
+from runtime import telemetry
+from schemas import problems, topics
 from schemas.errors import SignatureRejected, UnavailableError
 
 if TYPE_CHECKING:
@@ -21,8 +24,10 @@ if TYPE_CHECKING:
     from producers.ingress.certificates import Certificates
     from producers.ingress.endpoints import Endpoint, Endpoints
     from producers.ingress.publisher import Publisher
+    from producers.ingress.rate_limits import RateLimits
     from providers.core.contract import Notification
     from runtime.clock import Clock
+    from runtime.limits import Verdict
     from runtime.settings import Settings
 
 UNKNOWN_PATH: Final = Refusal(problems.UNKNOWN_PATH, "unknown_path")
@@ -35,11 +40,14 @@ NOT_DURABLE: Final = Refusal(problems.NOTHING_DURABLE, "not_durable")
 class Webhooks:
     """The webhook door: an ASGI application for every path under /webhooks/."""
 
-    def __init__(self, settings: Settings, publisher: Publisher, clock: Clock, certificates: Certificates) -> None:
+    def __init__(
+        self, settings: Settings, publisher: Publisher, clock: Clock, certificates: Certificates, rates: RateLimits
+    ) -> None:
         door = settings.ingress
         self._base_url = settings.webhook_base_url()
         self._endpoints: Endpoints = open_endpoints(settings)
-        self._publisher = publisher
+        self._twins = Twins(publisher, door)
+        self._rates = rates
         self._clock = clock
         self._certificates = certificates
         self._trusted_proxies = door.trusted_proxies
@@ -82,37 +90,60 @@ class Webhooks:
         delivery = Delivery(endpoint, headers, body, url, peer, self._clock.now())
         evidence = await gather(delivery, self._trusted_proxies, self._certificates)
         if isinstance(evidence, Refusal):
-            return self._refused(evidence, line)
+            return await self._unproven(evidence, delivery, line)
         if not await self._in_flight.enter():
             return self._refused(IN_FLIGHT_FULL, line)
         try:
-            return await self._accept(delivery, evidence, line)
+            taken = await self._accept(delivery, evidence, line)
         finally:
             self._in_flight.leave()
+        return await self._unproven(taken, delivery, line) if isinstance(taken, Refusal) else taken
 
-    async def _accept(self, delivery: Delivery, evidence: Evidence, line: Line) -> Answer:
+    async def _accept(self, delivery: Delivery, evidence: Evidence, line: Line) -> Answer | Refusal:
         """Verify and publish. What is verified is never refused for its content: only a lack of storage stops it."""
         notifications = verified(delivery, evidence)
         if isinstance(notifications, Refusal):
-            return self._refused(notifications, line)
-        arrival = records.Arrival(
-            delivery.endpoint.source,
-            delivery.received_at,
-            records.well_formed_content_type(first(delivery.headers, "content-type")),
-            records.well_formed_traceparent(first(delivery.headers, "traceparent")),
-        )
+            return notifications
+        if delivery.endpoint.provider in HINTS_BY_ANYBODY and notifications[0].trust == "hint":
+            verdict = await self._rates.of_unsigned(delivery.peer, delivery.forwarded_for)
+            if not verdict.allowed:
+                return self._refused(OVER_QUOTA, line, verdict)
         try:
-            line.durability = await self._publisher.publish(records.build(notifications, arrival))
+            with telemetry.publishing(topics.WEBHOOKS.name, len(notifications)):
+                arrival = arrival_of(delivery)
+                line.durability = await self._twins.publish(
+                    delivery.endpoint.source, notifications, lambda: records.build(notifications, arrival)
+                )
         except UnavailableError:
             return self._refused(NOT_DURABLE, line)
-        line.outcome, line.events = "accepted", len(notifications)
-        return of_json(202, {"accepted": len(notifications)})
+        line.outcome, line.events = "accepted" if line.durability else "replayed", len(notifications)
+        fields = self._rates.fields_of_verified(delivery.peer, delivery.forwarded_for)
+        return Answer(202, b'{"accepted":%d}' % len(notifications), headers=fields)
 
-    def _refused(self, refusal: Refusal, line: Line) -> Answer:
+    async def _unproven(self, refusal: Refusal, delivery: Delivery, line: Line) -> Answer:
+        """Refuse what is not proven genuine; its sender's address has a quota of that. An outage of ours counts not."""
+        if refusal.problem is not problems.SIGNATURE_REJECTED:
+            return self._refused(refusal, line)
+        verdict = await self._rates.of_unverified(delivery.peer, delivery.forwarded_for)
+        return self._refused(refusal if verdict.allowed else OVER_QUOTA, line, verdict)
+
+    def _refused(self, refusal: Refusal, line: Line, verdict: Verdict | None = None) -> Answer:
         line.refuse(refusal)
+        if verdict is not None:
+            return of_problem(refusal.problem, *fields_of(verdict))
         if refusal is METHOD_NOT_ALLOWED:
             return of_problem(refusal.problem, (b"allow", b"POST"))
         return of_refusal(refusal, self._retry_after_seconds)
+
+
+def arrival_of(delivery: Delivery) -> records.Arrival:
+    """Return what the request says of all its events; its trace is the span under way, or the sender's own."""
+    return records.Arrival(
+        delivery.endpoint.source,
+        delivery.received_at,
+        records.well_formed_content_type(first(delivery.headers, "content-type")),
+        telemetry.outgoing(first(delivery.headers, "traceparent")),
+    )
 
 
 def verified(delivery: Delivery, evidence: Evidence) -> list[Notification] | Refusal:

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from runtime.settings.base import ApiKeys, ClientName  # noqa: TC001 - pydantic reads the annotations
 from runtime.settings.brokers import KafkaSettings, PostgresSettings, RedisSettings, StackSettings
+from runtime.settings.limits import LimitSettings
 from runtime.settings.outside import AccountSettings, ProviderSettings, SmsSettings, TwilioSettings
 from runtime.settings.roles import (
     CertificateSettings,
@@ -29,11 +30,13 @@ from runtime.settings.roles import (
     LogSettings,
     OpsSettings,
     ParkingSettings,
+    RedriveSettings,
     RefetchSettings,
     RelaySettings,
     RoleSettings,
     SampleSettings,
 )
+from runtime.settings.watch import MetricsSettings, TelemetrySettings
 from schemas.errors import SettingsError
 
 __all__ = [
@@ -46,12 +49,15 @@ __all__ = [
     "IngressSettings",
     "IntentsSettings",
     "KafkaSettings",
+    "LimitSettings",
     "LogSettings",
+    "MetricsSettings",
     "OpsSettings",
     "ParkingSettings",
     "PostgresSettings",
     "ProviderSettings",
     "RedisSettings",
+    "RedriveSettings",
     "RefetchSettings",
     "RelaySettings",
     "RoleSettings",
@@ -59,6 +65,7 @@ __all__ = [
     "Settings",
     "SmsSettings",
     "StackSettings",
+    "TelemetrySettings",
     "TwilioSettings",
     "load",
 ]
@@ -82,9 +89,11 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     ingress: IngressSettings = IngressSettings()
     intents: IntentsSettings = IntentsSettings()
+    limits: LimitSettings = LimitSettings()
     consumer: ConsumerSettings = ConsumerSettings()
     parking: ParkingSettings = ParkingSettings()
     relay: RelaySettings = RelaySettings()
+    redrive: RedriveSettings = RedriveSettings()
     http: HttpSettings = HttpSettings()
     dispatcher: DispatcherSettings = DispatcherSettings()
     refetch: RefetchSettings = RefetchSettings()
@@ -94,6 +103,8 @@ class Settings(BaseSettings):
     ops: OpsSettings = OpsSettings()
     sample: SampleSettings = SampleSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     stack: StackSettings = StackSettings()
     providers: Mapping[str, ProviderSettings] = Field(default_factory=dict)
     api_keys: Mapping[ClientName, ApiKeys] = Field(default_factory=dict)

@@ -36,10 +36,19 @@ class PostgresSettings(Group):
 
 
 class RedisSettings(Group):
-    """Where Redis is. No URL: the embedded one. It holds only what may be lost."""
+    """Where Redis is. No URL: the embedded one. It holds only what may be lost.
+
+    An answer may take `timeout_seconds`, connecting included; after a failure Redis is left alone for
+    `breaker_seconds`, and then asked in the background until it answers. Deployments that share a Redis need a
+    `key_prefix` each. That a lease is taken is believed for `lease_trust_seconds`; then Postgres is asked.
+    """
 
     url: SecretStr | None = None
     timeout_seconds: Seconds = 1.0
+    connections_max: Count = 16
+    breaker_seconds: Seconds = 1.0
+    key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.-]{0,64}$")] = "ratchet:"
+    lease_trust_seconds: Seconds = 1.0
 
 
 class StackSettings(Group):

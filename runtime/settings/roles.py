@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 from pydantic.networks import IPvAnyNetwork  # noqa: TC002 - pydantic reads the annotations
 
-from runtime.settings.base import Count, Group, JsonTuple, PerSecond, Seconds
+from runtime.settings.base import Count, Group, HttpUrl, JsonTuple, PerSecond, Seconds
 
 
 class CertificateSettings(Group):
@@ -39,6 +39,10 @@ class IngressSettings(Group):
     failure Kafka is left alone for `breaker_seconds`. `linger_seconds` is how long a refused sender may go on sending
     so that it reads the answer. A sender's address is the connection's, or behind `trusted_proxies` the last one of
     X-Forwarded-For that is none of them.
+
+    A copy of a delivery that is being published waits `twin_wait_seconds` for it before it is published too; what is
+    durable is remembered for `twins_kept_seconds`, up to `twins_kept_max` deliveries, and its copies are not published.
+    Requests for the spool share a transaction of up to `spool_group_records_max` records and `spool_group_bytes_max`.
     """
 
     bind: str = "127.0.0.1:8080"
@@ -50,6 +54,7 @@ class IngressSettings(Group):
     drain_seconds: Seconds = 10.0
     retry_after_seconds: Count = 2
     header_bytes_max: Count = 64 * 1024
+    header_fields_max: Count = 256
     connections_max: Count = 4096
     backlog_connections: Count = 2048
     linger_seconds: Seconds = 2.0
@@ -59,6 +64,11 @@ class IngressSettings(Group):
     breaker_seconds: Seconds = 1.0
     spool_timeout_seconds: Seconds = 3.0
     spool_connections_max: Count = 4
+    spool_group_records_max: Count = 500
+    spool_group_bytes_max: Count = 8 * 1024 * 1024
+    twin_wait_seconds: Seconds = 2.0
+    twins_kept_seconds: Seconds = 5.0
+    twins_kept_max: Count = 10_000
     ready_timeout_seconds: Seconds = 2.0
     ready_interval_seconds: Seconds = 2.0
     trusted_proxies: JsonTuple[IPvAnyNetwork] = ()
@@ -87,7 +97,12 @@ class IntentsSettings(Group):
 
 
 class ConsumerSettings(Group):
-    """The consumer: its batches, its patience, its bounds."""
+    """The consumer: its batches, its patience, its bounds.
+
+    `instance_id` makes it a static member of its group: after a sudden death it gets its partitions back at once, not
+    `session_timeout_seconds` later. Each consumer needs an id of its own (a slot, a pod's name of a StatefulSet); a
+    clean stop then keeps the partitions for that time too, so a group that shrinks for good is slower to share.
+    """
 
     batch_records_max: Count = 1000
     batch_bytes_max: Count = 16 * 1024 * 1024
@@ -103,6 +118,7 @@ class ConsumerSettings(Group):
     twin_retries_max: Count = 20
     unexpected_run_max: Count = 50
     facts_per_payment_max: Count = 2000
+    instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] | None = None
     stall_seconds: Seconds = 20.0
     unclean_ends_max: Count = 2
 
@@ -121,7 +137,8 @@ class RelaySettings(Group):
 
     After a failure it waits a random part of `backoff_initial_seconds`, doubled each time up to `backoff_max_seconds`.
     Each `cluster_check_seconds` it makes sure that transaction ids are still those of the cluster it knows.
-    `pool_connections_max` is one connection a lane (changes, dead letters, spool), one for the lease, one for cleaning.
+    `pool_connections_max` is one connection a lane (changes, dead letters, spool, redrives), one for the lease, one for
+    cleaning, one for the sampling of what waits.
     """
 
     batch_records_max: Count = 4000
@@ -131,7 +148,38 @@ class RelaySettings(Group):
     backoff_initial_seconds: Seconds = 0.1
     backoff_max_seconds: Seconds = 2.0
     cluster_check_seconds: Seconds = 5.0
-    pool_connections_max: Annotated[int, Field(ge=5)] = 5
+    pool_connections_max: Annotated[int, Field(ge=7)] = 7
+
+
+class RedriveSettings(Group):
+    """Redrives of dead letters, and `ratchet dlq`.
+
+    One redrive carries `letters_max` at most, at `rate_per_second` unless it says otherwise and never above
+    `rate_per_second_max`; a pause of the relay is caught up for `burst_seconds` of the rate at most. A letter that came
+    back `returns_max` times, or came back once and would come back again, needs --force. Letters that come back
+    although the dry run said they would not stop it when they are `failures_min` at least and above `failure_ratio_max`
+    of what it published; looked at each `failure_check_seconds`. A command follows a redrive, looking each
+    `follow_interval_seconds`, and gives up when nothing moves for `follow_patience_seconds`. `payments.dlq` is read in
+    parts of `read_records_max`; a listing looks through it for `take_in_seconds`, a rebuild until nothing comes for
+    `rebuild_wait_seconds`.
+    """
+
+    letters_max: Count = 100_000
+    rate_per_second: PerSecond = 500.0
+    rate_per_second_max: PerSecond = 20_000.0
+    burst_seconds: Seconds = 1.0
+    returns_max: Count = 3
+    failure_ratio_max: Annotated[float, Field(gt=0, le=1)] = 0.1
+    failures_min: Count = 10
+    failure_check_seconds: Seconds = 1.0
+    preview_records_max: Count = 1000
+    preview_bytes_max: Count = 16 * 1024 * 1024
+    parked_read_max: Count = 10_000
+    follow_interval_seconds: Seconds = 0.2
+    follow_patience_seconds: Seconds = 30.0
+    read_records_max: Count = 1000
+    take_in_seconds: Seconds = 3.0
+    rebuild_wait_seconds: Seconds = 20.0
 
 
 class HttpSettings(Group):
@@ -173,10 +221,47 @@ class RefetchSettings(Group):
 
 
 class ConsoleSettings(Group):
-    """The web console for the people on call."""
+    """The web console for the people on call.
+
+    Without a password it binds to loopback alone. `public_url` is where people reach it, where that is not `bind`: over
+    https its cookies are Secure. A visitor's address is found as at the door, behind `trusted_proxies` of its own. A
+    session lasts `session_seconds`; an address may try `login_tries_max` passwords in `login_window_seconds`. It looks
+    every `look_seconds`, or every `idle_look_seconds` when nobody watched for `idle_after_seconds`, remembers
+    `history_seconds`, and counts no further than `count_max`. A page's look-ups share `pool_connections_max`
+    connections, have `statement_timeout_seconds` each and show `rows_max` rows; `payload_bytes_max` of a letter are
+    shown. A preview or an order may take `action_timeout_seconds`, a check of the books `books_timeout_seconds`.
+    """
 
     bind: str = "127.0.0.1:8081"
-    password: SecretStr | None = None
+    password: Annotated[SecretStr, Field(min_length=1)] | None = None
+    public_url: HttpUrl | None = None
+    trusted_proxies: JsonTuple[IPvAnyNetwork] = ()
+    session_seconds: Count = 12 * 3600
+    login_tries_max: Count = 5
+    login_window_seconds: Seconds = 60.0
+    login_addresses_max: Count = 4096
+    form_bytes_max: Count = 64 * 1024
+    pool_connections_max: Count = 4
+    connect_timeout_seconds: Seconds = 3.0
+    statement_timeout_seconds: Seconds = 4.0
+    look_seconds: Seconds = 2.0
+    look_timeout_seconds: Seconds = 4.0
+    idle_look_seconds: Seconds = 10.0
+    idle_after_seconds: Seconds = 60.0
+    history_seconds: Seconds = 300.0
+    count_max: Count = 100_000
+    look_rows_max: Count = 200_000
+    rows_max: Count = 50
+    payload_bytes_max: Count = 64 * 1024
+    action_timeout_seconds: Seconds = 60.0
+    books_timeout_seconds: Seconds = 300.0
+    receipt_deadline_seconds: Seconds = 10.0
+    keep_alive_seconds: Seconds = 15.0
+    header_bytes_max: Count = 32 * 1024
+    header_fields_max: Count = 100
+    linger_seconds: Seconds = 1.0
+    connections_max: Count = 128
+    drain_seconds: Seconds = 3.0
 
 
 class RoleSettings(Group):

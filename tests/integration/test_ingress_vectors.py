@@ -23,7 +23,7 @@ from producers.ingress import webhooks
 from producers.ingress.certificates import Certificates
 from producers.ingress.records import digest
 from runtime.http import HttpAnswer
-from runtime.settings import CertificateSettings, ProviderSettings
+from runtime.settings import CertificateSettings, LimitSettings, ProviderSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -64,12 +64,21 @@ class Switch:
         self.build = ingress_app.build_app
         self.shared: tuple[Any, Any] = (None, None)
         self.transactions: Any = None
+        self.rates: Any = None
         self.current: Any = None
 
     def __call__(  # noqa: PLR0917 - as the application's builder
-        self, settings: Any, publisher: Any, readiness: Any, clock: Any, certificates: Any, transactions: Any
+        self,
+        settings: Any,
+        publisher: Any,
+        readiness: Any,
+        clock: Any,
+        certificates: Any,
+        transactions: Any,
+        rates: Any,
     ) -> Any:
-        self.shared, self.transactions, self.current = (publisher, readiness), transactions, None
+        self.shared, self.transactions, self.rates = (publisher, readiness), transactions, rates
+        self.current = None
 
         async def pass_on(scope: Any, receive: Any, send: Any) -> None:
             await self.current(scope, receive, send)
@@ -79,7 +88,9 @@ class Switch:
     def turn(self, settings: Any, case: dict[str, Any]) -> CertificateHost:
         host = CertificateHost(case.get("config", {}).get("certs", {}))
         certificates = Certificates(host, CertificateSettings())
-        self.current = self.build(settings, *self.shared, Still(case["now"]), certificates, self.transactions)
+        self.current = self.build(
+            settings, *self.shared, Still(case["now"]), certificates, self.transactions, self.rates
+        )
         return host
 
 
@@ -93,7 +104,8 @@ async def switch() -> AsyncIterator[Switch]:
 
 @pytest.fixture(scope="module")
 async def door(stack: Any, switch: Switch) -> AsyncIterator[ingress.Door]:
-    async with ingress.open_door(stack.kafka, stack.dsn) as opened:
+    unlimited = {"limits": LimitSettings(unverified_requests_max=1_000_000, unsigned_requests_max=1_000_000)}
+    async with ingress.open_door(stack.kafka, stack.dsn, changes=unlimited) as opened:
         yield opened
 
 

@@ -44,8 +44,22 @@ def test_verbose_shows_the_facts() -> None:
     assert "facts" not in answer(running(), "GET", "/readyz")[1]
 
 
+def test_the_metrics_say_what_the_probe_says() -> None:
+    probe = running()
+    for stuck, lines in (
+        (None, (b'ratchet_role_stuck{role="relay"} 0.0\n', b'ratchet_role_ready{role="relay"} 1.0\n')),
+        ("no turn", (b'ratchet_role_stuck{role="relay"} 1.0\n', b'ratchet_role_ready{role="relay"} 0.0\n')),
+    ):
+        probe.stuck = lambda stuck=stuck: stuck
+        status, page = answer(probe, "GET", "/metrics")
+        assert status == 200
+        assert isinstance(page, bytes)
+        assert all(line in page for line in lines)
+
+
 def test_other_paths_and_methods() -> None:
     assert answer(running(), "GET", "/metricz")[0] == 404
+    assert answer(running(), "POST", "/metrics")[0] == 405
     assert answer(running(), "POST", "/livez")[0] == 405
     assert answer(running(), "HEAD", "/livez")[0] == 200
 
@@ -78,7 +92,18 @@ async def test_over_a_socket() -> None:
         head, _, body = (await ask(address, b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 OK")
         assert json.loads(body) == {"role": "relay", "state": "running", "reason": None}
+        head, _, body = (await ask(address, b"GET /metrics HTTP/1.1\r\n\r\n")).partition(b"\r\n\r\n")
+        assert b"content-type: text/plain; version=1.0.0; charset=utf-8\r\n" in head
+        assert b"content-length: %d\r\n" % len(body) in head
+        assert b'ratchet_role_ready{role="relay"} 1.0\n' in body
         assert (await ask(address, b"HEAD /livez HTTP/1.1\r\n\r\n")).endswith(b"\r\n\r\n")
         assert (await ask(address, b"rubbish\r\n\r\n")).startswith(b"HTTP/1.1 404")
         assert await ask(address, b"GET /livez HTTP/1.1\r\n") == b""
         assert await ask(address, b"GET /livez HTTP/1.1\r\nx: " + b"x" * 20_000) == b""
+
+
+async def test_an_address_that_is_taken_is_told_by_its_setting() -> None:
+    async with serving(running(), "127.0.0.1:0") as address:
+        with pytest.raises(SettingsError, match=f"RATCHET_ROLE__PROBE_BIND: {address} cannot be listened on"):
+            async with serving(running(), address):
+                pass

@@ -18,6 +18,7 @@ from providers.core.contract import Notification, Trust
 from runtime.settings import AccountSettings, ProviderSettings, Settings
 from schemas import problems
 from schemas.errors import SettingsError
+from schemas.traceparent import well_formed
 
 pytestmark = pytest.mark.unit
 
@@ -89,7 +90,7 @@ def test_identities_that_cannot_be_stored_give_way_to_their_digest() -> None:
     ],
 )
 def test_only_a_well_formed_traceparent_is_passed_on(value: str | None, *, passed_on: bool) -> None:
-    assert records.well_formed_traceparent(value) == (value if passed_on else None)
+    assert well_formed(value) == (value if passed_on else None)
 
 
 def test_content_types_are_printable() -> None:

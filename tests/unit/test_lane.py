@@ -104,6 +104,18 @@ async def test_a_batch_is_settled_at_once_and_noted_once_an_assignment() -> None
     assert notes.noted[-1] == ("start", P0, 10)
 
 
+async def test_lanes_may_share_what_is_neither_new_nor_wants_caution() -> None:
+    notes = Notes(cautions={P1: Caution(5, None)})
+    lane = lanes(notes)
+    assert not lane.calm(records(2))
+    await lane.settle([*records(1), *records(1, partition=1)])
+    assert lane.calm(records(2, first=1))
+    assert not lane.calm([*records(2, first=1), *records(3, partition=1, first=4)])
+    assert lane.calm(records(1, partition=1, first=5))
+    lane.forget()
+    assert not lane.calm(records(2, first=2))
+
+
 async def test_two_batches_that_begin_together_note_one_start() -> None:
     notes = Notes()
     lane = lanes(notes)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Never
 
 import pytest
 
-from runtime.lease import Leader, Lease, holder_name
+from runtime.lease import Leader, Lease, holder_name, wait_for_event
 from schemas.errors import LeaseLostError
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class ScriptedLeases:
 
     async def release(self, lease: Lease) -> None:
         self.released.append(lease.token)
+
+    async def wait(self, name: str, seconds: float, stop: asyncio.Event) -> None:
+        await wait_for_event(stop, seconds)
 
     def _next(self, script: list[object]) -> bool:
         answer = script.pop(0) if script else True

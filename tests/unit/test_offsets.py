@@ -23,6 +23,15 @@ def test_a_later_batch_waits_for_the_earlier_one() -> None:
     assert offsets.take_ready() == {}
 
 
+def test_every_share_of_a_span_must_be_durable() -> None:
+    offsets = Offsets()
+    span = offsets.begin(P0, 10, shares=2)
+    offsets.settle([span])
+    assert offsets.take_ready() == {}
+    offsets.settle([span])
+    assert offsets.take_ready() == {P0: 10}
+
+
 def test_partitions_do_not_wait_for_each_other() -> None:
     offsets = Offsets()
     offsets.begin(P0, 10)
@@ -46,7 +55,7 @@ def test_any_order_of_settling_commits_up_to_the_first_open_span(
             own = [one for one in spans if one.place == place]
             settled = 0
             for one in own:
-                if not one.settled:
+                if one.shares:
                     break
                 settled = one.next_offset
             assert committed.get(place, 0) == settled
@@ -84,4 +93,4 @@ def test_a_span_of_an_earlier_assignment_commits_nothing_of_the_next() -> None:
 
 
 def test_spans_are_told_apart_by_identity() -> None:
-    assert Span(P0, 1) != Span(P0, 1)
+    assert Span(P0, 1, 1) != Span(P0, 1, 1)

@@ -37,14 +37,22 @@ CHANGE = {
 
 
 def test_change_is_the_published_type_and_nothing_else():
-    record = change_of(CHANGE)
+    record = change_of(CHANGE | {"traceparent": None})
     assert record is not None
+    assert "traceparent" not in dict(record.headers)
     assert (record.topic, record.key) == ("payments.changes", str(CHANGE["payment_id"]).encode())
     assert Change.model_validate_json(record.value or b"") == Change(**CHANGE)
     assert tuple(json.loads(record.value or b"")) == CHANGE_FIELDS == tuple(Change.model_fields)
     headers = dict(record.headers)
     assert headers["ce_id"] == b"01890000-0000-7000-8000-000000000001/4"
     assert headers["ce_time"] == b"2026-01-02T03:04:05.000006+00:00"
+
+
+def test_change_carries_the_trace_of_the_event_that_caused_it():
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    record = change_of(CHANGE | {"traceparent": trace})
+    assert record is not None
+    assert record.headers[-1] == ("traceparent", trace.encode())
 
 
 def test_row_without_a_version_is_no_change():

@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 from events import placed, standard
+from msgspec.structs import replace
 
 from consumer import worker as module
 from consumer.worker import Worker, record_of, split
@@ -32,6 +33,8 @@ LIMITS = ConsumerSettings(
     fetch_wait_seconds=0.001, commit_interval_seconds=0.001, drain_seconds=0.2, backoff_max_seconds=0.01
 )
 PATIENCE_SECONDS = 10.0
+KEYS = tuple(next(key for key in (b"k%d" % n for n in range(100)) if hash(key) % 2 == lane) for lane in (0, 1))
+"""A key of each of two lanes; which one it is differs from process to process."""
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +49,10 @@ def message(offset: int, *, partition: int = 0, value: bytes = b"{}") -> Consume
         offset=offset,
         timestamp=1,
         timestamp_type=0,
-        key=b"k",
+        key=KEYS[offset % 2],
         value=value,
         checksum=None,
-        serialized_key_size=1,
+        serialized_key_size=len(KEYS[offset % 2]),
         serialized_value_size=len(value),
         headers=[("ce_id", b"\xff")],
     )
@@ -137,6 +140,10 @@ class OpenLanes:
     forgotten: int = 0
     ended: int = 0
     end_failure: Exception | None = None
+    is_calm: bool = True
+
+    def calm(self, records: Sequence[Record]) -> bool:
+        return self.is_calm
 
     async def settle(self, records: Sequence[Record]) -> bool:
         self.began += 1
@@ -196,9 +203,9 @@ async def running(*, is_open: bool = True, member: Member | None = None, **limit
         yield scene
     finally:
         lanes.gate.set()
-        for task in (scene.task, *worker._tasks):
+        for task in (scene.task, *worker._tasks.values()):
             task.cancel()
-        await asyncio.gather(scene.task, *worker._tasks, return_exceptions=True)
+        await asyncio.gather(scene.task, *worker._tasks.values(), return_exceptions=True)
 
 
 async def test_what_is_settled_is_committed() -> None:
@@ -232,8 +239,34 @@ async def test_no_more_batches_are_in_flight_than_there_are_lanes() -> None:
         await scene.until(lambda: scene.member.committed == {TP0: 9})
 
 
+async def test_lanes_share_a_fetch_by_key_and_commit_it_together() -> None:
+    async with running(is_open=False) as scene:
+        scene.member.publish(4)
+        await scene.until(lambda: scene.lanes.began == 2)
+        scene.lanes.gate.set()
+        await scene.until(lambda: scene.member.committed == {TP0: 4})
+        assert sorted(scene.lanes.batches) == [[0, 2], [1, 3]]
+
+
+async def test_records_that_want_caution_stay_together_and_in_order() -> None:
+    async with running() as scene:
+        scene.lanes.is_calm = False
+        scene.member.publish(4)
+        await scene.until(lambda: scene.member.committed == {TP0: 4})
+        assert scene.lanes.batches == [[0, 1, 2, 3]]
+
+
+def test_shares_keep_the_order_and_lose_nothing() -> None:
+    records = [module.record_of(message(offset)) for offset in range(9)]
+    shares = module.share_out(records, 2)
+    assert [record.offset for record in shares[0]] == [0, 2, 4, 6, 8]
+    assert [record.offset for record in shares[1]] == [1, 3, 5, 7]
+    keyless = [replace(record, key=None) for record in records]
+    assert sum(map(len, module.share_out(keyless, 4).values())) == 9
+
+
 async def test_a_batch_is_cut_by_bytes() -> None:
-    async with running(batch_bytes_max=4) as scene:
+    async with running(batch_bytes_max=4, batches_in_flight_max=1) as scene:
         scene.member.publish(5)
         await scene.until(lambda: scene.member.committed == {TP0: 5})
         assert sorted(map(len, scene.lanes.batches)) == [1, 2, 2]
@@ -464,7 +497,7 @@ async def test_a_clean_end_that_cannot_be_noted_is_an_end_all_the_same() -> None
 def test_a_record_is_taken_byte_for_byte() -> None:
     record = record_of(message(9, partition=1, value=b"\x00"))
     assert (record.topic, record.partition, record.offset, record.timestamp_ms) == ("payments.webhooks", 1, 9, 1)
-    assert (record.key, record.value, record.headers) == (b"k", b"\x00", (("ce_id", b"\xff"),))
+    assert (record.key, record.value, record.headers) == (KEYS[1], b"\x00", (("ce_id", b"\xff"),))
 
 
 def test_split_by_bytes_keeps_the_order_and_lets_a_large_record_stand_alone() -> None:

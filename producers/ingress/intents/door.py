@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from producers.ingress import records
 from producers.ingress.admission import Window
 from producers.ingress.answers import Answer, Refusal, send_answer
 from producers.ingress.body import BodyBounds, BodyReader
@@ -16,7 +16,9 @@ from producers.ingress.intents.queued import Asking
 from producers.ingress.intents.routes import IntentPath, Look, path_of
 from producers.ingress.lines import line_of
 from producers.ingress.publisher import Durability
+from producers.ingress.rate_limits import fields_of
 from producers.ingress.webhooks import declared_bytes, first, headers_of
+from runtime import telemetry
 from schemas import problems
 from schemas.errors import UnavailableError
 from schemas.intent_answers import PaymentAnswer, Timeline
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from producers.ingress.intents.orders import Ordered
     from producers.ingress.intents.standing import Standing
     from producers.ingress.lines import Line
+    from producers.ingress.rate_limits import RateLimits
     from runtime.clock import Clock
     from runtime.settings import Settings
 
@@ -45,9 +48,10 @@ NOT_JSON: Final = Declined(problems.UNSUPPORTED_MEDIA_TYPE, headers=((b"accept",
 class Intents:
     """The intents API: an ASGI application for every path at and under /payment-intents."""
 
-    def __init__(self, settings: Settings, claims: Claims, clock: Clock) -> None:
+    def __init__(self, settings: Settings, claims: Claims, clock: Clock, rates: RateLimits) -> None:
         door, self._bounds = settings.ingress, settings.intents
         self._claims = claims
+        self._rates = rates
         self._clock = clock
         self._clients = Clients(settings.api_keys)
         self._retry_after_seconds = door.retry_after_seconds
@@ -80,6 +84,16 @@ class Intents:
         if client is None:
             return UNAUTHENTICATED
         line.client = client
+        verdict = await self._rates.of_client(client, path.action)
+        if not verdict.allowed:
+            return Declined(problems.QUOTA_EXCEEDED, headers=fields_of(verdict))
+        answer = await self._answer_client(client, path, headers, reader, line)
+        return replace(answer, headers=(*answer.headers, *fields_of(verdict)))
+
+    async def _answer_client(
+        self, client: str, path: IntentPath, headers: Headers, reader: BodyReader, line: Line
+    ) -> Answer | Declined:
+        """Answer a known client that is within its quota."""
         try:
             if isinstance(path.action, Look):
                 return await self._show(client, path)
@@ -119,8 +133,7 @@ class Intents:
         if isinstance(ordered, Declined):
             return ordered
         line.provider = ordered.body.provider if isinstance(ordered.body, Intent) else None
-        traceparent = records.well_formed_traceparent(first(headers, "traceparent"))
-        asking = Asking(client, key, self._clock.now(), traceparent)
+        asking = Asking(client, key, self._clock.now(), telemetry.outgoing(first(headers, "traceparent")))
         return await self._claim(asking, ordered, line)
 
     async def _claim(self, asking: Asking, ordered: Ordered, line: Line) -> Answer | Declined:

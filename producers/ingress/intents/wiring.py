@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from producers.ingress.intents.pool import Transactions
+    from producers.ingress.rate_limits import RateLimits
     from runtime.clock import Clock
     from runtime.settings import Settings
 
@@ -37,9 +38,9 @@ class Document:
             await send_answer(send, of_problem(problems.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD")))
 
 
-def intents_routes(settings: Settings, transactions: Transactions, clock: Clock) -> list[Route]:
+def intents_routes(settings: Settings, transactions: Transactions, clock: Clock, rates: RateLimits) -> list[Route]:
     """Return the routes; raises SettingsError for API keys that can't be."""
-    intents = Intents(settings, Claims(transactions, settings.intents), clock)
+    intents = Intents(settings, Claims(transactions, settings.intents), clock, rates)
     return [
         Route(PREFIX, intents),
         Route(PREFIX + "/{rest:path}", intents),

@@ -1,0 +1,106 @@
+"""The door's quotas: a client and endpoint of the intents API, an address that sends webhooks nobody proved genuine.
+
+A webhook that is proven genuine is never refused for rate: the address is looked at only after the proof has failed,
+and an address over its quota gets 429 instead of 401 for those alone.
+Fields: draft-ietf-httpapi-ratelimit-headers, `RateLimit-Policy: "name";q=quota;w=seconds` and
+`RateLimit: "name";r=remaining;t=seconds`; where a request is refused, `Retry-After` says the same as `t`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING, Final
+
+from producers.ingress.answers import RawHeaders, Refusal
+from producers.ingress.sources import sender_address
+from runtime.limits import Limits, Quota, Verdict
+from schemas import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from producers.ingress.intents.routes import Action
+    from producers.ingress.sources import Network
+    from runtime.redis import RedisLink
+    from runtime.settings import Settings
+
+OVER_QUOTA: Final = Refusal(problems.QUOTA_EXCEEDED, "quota_exceeded")
+HINTS_BY_ANYBODY: Final = frozenset({"mollie"})
+"""Providers whose hints carry no secret at all; those of the others prove at least that the sender knows one."""
+IPV6_SITE_BITS: Final = 64
+"""What one subscriber of IPv6 has at least (RFC 6177): addresses inside it cost nothing."""
+ADDRESSES_REMEMBERED: Final = 4096
+"""Spellings of addresses whose key is kept, so that a busy sender's address is parsed once."""
+SPELLING_LENGTH_MAX: Final = 256
+"""The longest X-Forwarded-For that is kept: what a stranger writes must not fill the memory."""
+
+
+class RateLimits:
+    """Counts requests against the quotas of the settings."""
+
+    def __init__(self, settings: Settings, link: RedisLink) -> None:
+        bounds = settings.limits
+        self._bounds = bounds
+        self._limits = Limits(link, bounds.local_keys_max)
+        self._unverified = Quota("unverified", bounds.unverified_requests_max, bounds.window_seconds)
+        self._unsigned = Quota("unsigned", bounds.unsigned_requests_max, bounds.window_seconds)
+        whole = Verdict(self._unverified, True, bounds.unverified_requests_max, bounds.window_seconds)
+        self._untouched = fields_of(whole)
+        self._clients: dict[tuple[str, str], Quota] = {}
+        self._key_of = AddressKeys(settings.ingress.trusted_proxies)
+
+    async def of_client(self, client: str, action: Action) -> Verdict:
+        """Count a known client's request to an endpoint of the intents API."""
+        quota = self._clients.get((client, action))
+        if quota is None:
+            most = self._bounds.clients.get(client) or self._bounds.endpoints.get(action.value)  # type: ignore[call-overload]
+            quota = Quota("default", most or self._bounds.requests_max, self._bounds.window_seconds)
+            self._clients[client, action] = quota
+        return await self._limits.hit(quota, "client", client, action.value)
+
+    async def of_unverified(self, peer: str | None, forwarded_for: Sequence[str]) -> Verdict:
+        """Count a webhook that is not proven genuine against its sender's address."""
+        return await self._of_address(self._unverified, peer, forwarded_for)
+
+    async def of_unsigned(self, peer: str | None, forwarded_for: Sequence[str]) -> Verdict:
+        """Count a hint that anybody could have sent against its sender's address."""
+        return await self._of_address(self._unsigned, peer, forwarded_for)
+
+    def fields_of_verified(self, peer: str | None, forwarded_for: Sequence[str]) -> RawHeaders:
+        """Return the fields of a webhook that is taken: what its address has left for those that are not proven."""
+        last = self._limits.last(self._unverified, "address", self._key_of(peer, forwarded_for))
+        return self._untouched if last is None else fields_of(replace(last, allowed=True))
+
+    async def _of_address(self, quota: Quota, peer: str | None, forwarded_for: Sequence[str]) -> Verdict:
+        return await self._limits.hit(quota, "address", self._key_of(peer, forwarded_for))
+
+
+class AddressKeys:
+    """Names a request's sender: its IPv4 address, or its IPv6 site."""
+
+    def __init__(self, trusted_proxies: Sequence[Network]) -> None:
+        self._trusted_proxies = trusted_proxies
+        self._known = lru_cache(ADDRESSES_REMEMBERED)(self._name)
+
+    def __call__(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
+        said = tuple(forwarded_for) if self._trusted_proxies else ()
+        name = self._known if sum(map(len, said)) <= SPELLING_LENGTH_MAX else self._name
+        return name(peer, said)
+
+    def _name(self, peer: str | None, forwarded_for: tuple[str, ...]) -> str:
+        address = sender_address(peer, forwarded_for, self._trusted_proxies)
+        if isinstance(address, IPv6Address):
+            return f"v6:{int(address) >> (128 - IPV6_SITE_BITS):016x}"
+        return "unknown" if address is None else str(address)
+
+
+def fields_of(verdict: Verdict) -> RawHeaders:
+    """Return the fields that tell a client what came of its request."""
+    quota = verdict.quota
+    told = (
+        (b"ratelimit-policy", f'"{quota.name}";q={quota.requests_max};w={quota.window_seconds}'.encode()),
+        (b"ratelimit", f'"{quota.name}";r={verdict.remaining};t={verdict.reset_seconds}'.encode()),
+    )
+    return told if verdict.allowed else (*told, (b"retry-after", str(verdict.reset_seconds).encode()))

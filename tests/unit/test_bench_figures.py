@@ -1,0 +1,186 @@
+"""The benchmark's arithmetic: figures, ratios, chart, workload, floor, memory."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ops.bench import backlog, chart, contenders, figures, floor, http_load, latency, scale, table, usage
+from ops.bench.figures import Round
+from ops.bench.workload import make_hot_workload, make_workload
+from producers.providers import verify
+from runtime.sql import statement
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+
+def measured(rate: float, records: int = 1000) -> Round:
+    return Round(records, records / rate, {"process": 0.1, "postgres": 0.2, "kafka": 0.01}, 50.0)
+
+
+def document() -> dict[str, Any]:
+    rounds = {
+        "naive": [measured(400), measured(500), measured(450)],
+        "faststream": [measured(300)] * 3,
+        "faststream-workers": [measured(900)] * 3,
+        "ratchet": [measured(9000)] * 3,
+        "ratchet-2p": [measured(13500)] * 3,
+        "floor-2": [measured(20000)] * 3,
+    }
+    return figures.report(rounds)
+
+
+def test_a_report_has_median_range_and_the_cpu_of_each_server() -> None:
+    naive = document()["contenders"]["naive"]
+    assert naive["events_per_second"] == {"median": 450.0, "min": 400.0, "max": 500.0}
+    assert naive["cpu_microseconds_per_event"]["median"] == 100.0
+    assert {who: one["median"] for who, one in naive["cpu_microseconds_per_event_by"].items()} == {
+        "process": 100.0,
+        "postgres": 200.0,
+        "kafka": 10.0,
+    }
+
+
+def test_ratios_take_the_best_of_ours_and_of_theirs() -> None:
+    ratios = document()["ratios"]
+    assert ratios["ratchet/naive"] == 20.0
+    assert ratios["best/naive"] == 30.0
+    assert ratios["best/faststream"] == 15.0
+    assert ratios["best/floor-2"] == 0.68
+    assert ratios["ratchet/floor-2"] == 0.45
+    assert "naive/naive" not in ratios
+
+
+def test_naive_alone_has_no_ratios() -> None:
+    assert figures.report({"naive": [measured(400)]})["ratios"] == {}
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 50.0), (0.99, 99.0), (1.0, 100.0), (0.001, 1.0)])
+def test_a_quantile_is_the_nearest_rank(share: float, expected: float) -> None:
+    assert figures.quantile([float(value) for value in range(100, 0, -1)], share) == expected
+
+
+def test_contenders_are_chosen_beside_naive() -> None:
+    assert [one.name for one in contenders.chosen(["ratchet-4"], sweep=False)] == ["naive", "ratchet-4"]
+    assert contenders.chosen(None, sweep=False) == contenders.STANDARD
+    assert {one.name for one in contenders.chosen(None, sweep=True)} >= {"ratchet-batch-100", "ratchet-batch-5000"}
+
+
+def test_what_is_shipped_runs_once() -> None:
+    same = [one.name for one in contenders.STANDARD + contenders.SWEEP if contenders.same_as_shipped(one, 2, 1000)]
+    assert same == ["ratchet-2", "ratchet-batch-1000"]
+
+
+def test_bars_tell_median_range_and_ratio() -> None:
+    naive, *_, ours, floor_bar = chart.bars(document())
+    assert (naive.rate, naive.below, naive.above, naive.label) == (450.0, 50.0, 50.0, "450  (1.0x)")
+    assert ours.label == "13,500  (30.0x)"
+    assert len({naive.colour, ours.colour, floor_bar.colour}) == 3
+
+
+def test_the_chart_is_a_picture_with_every_name(tmp_path: Path) -> None:
+    chart.draw(document(), tmp_path / "bench.svg")
+    told = " ".join(ET.parse(tmp_path / "bench.svg").getroot().itertext())
+    assert all(name in told for name in document()["contenders"])
+
+
+def test_a_row_of_the_table_has_a_cell_a_column(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document()
+    row = table.cells("ratchet", found["contenders"]["ratchet"], 20.0)
+    assert len(row) == len(table.COLUMNS)
+    assert row[2] == "9,000"
+    table.show(found)
+    assert "best/faststream 15.00" in capsys.readouterr().out
+
+
+def test_a_hot_workload_is_one_payments_and_legal() -> None:
+    workload = make_hot_workload(2000, 1, 0.9, 20)
+    keys = Counter(record.key for record in workload.records)
+    _, hottest = keys.most_common(1)[0]
+    assert hottest / len(workload.records) == pytest.approx(0.9, abs=0.02)
+    assert len(workload.records) >= 2000
+    ids = Counter(
+        dict(record.headers)["ce_id"] for record in workload.records if record.key == keys.most_common(1)[0][0]
+    )
+    assert max(ids.values()) == 1
+
+
+def test_parts_of_a_backlog_share_no_event() -> None:
+    one, other = make_workload(3000, 1), make_workload(3000, 2)
+    ids = [{dict(record.headers)["ce_id"] for record in workload.records} for workload in (one, other)]
+    assert not ids[0] & ids[1]
+    books = backlog.Books()
+    books.add(one)
+    books.add(other)
+    assert books.whole().events == one.events + other.events
+    assert books.records == len(one.records) + len(other.records)
+
+
+def test_nothing_comes_late_where_nothing_may() -> None:
+    seen: set[bytes] = set()
+    for record in make_workload(1000, 3, late_share=0.0).records:
+        if b"charge.refund.updated" in record.value:
+            assert record.key in seen, "its payment was opened before"
+        seen.add(record.key)
+
+
+def test_lanes_share_no_key() -> None:
+    dealt = floor.split(make_workload(500, 1).records, 2)
+    keys = [{record.key for record in lane} for lane in dealt]
+    assert not keys[0] & keys[1]
+    assert [record.offset for record in dealt[0]] == list(range(len(dealt[0])))
+
+
+def test_parked_events_are_named_as_this_run_names_them() -> None:
+    delete, note = (statement("consumer", name) for name in floor.NAMES_PARKED)
+    assert floor.now_named((delete, [1, 2]), {1: 11, 2: 12}) == (delete, [11, 12])
+    assert floor.now_named((note, [(1, "conflict", "why")]), {1: 11}) == (note, [(11, "conflict", "why")])
+    assert floor.now_named(("select 1", [1]), {1: 11}) == ("select 1", [1])
+
+
+@pytest.mark.parametrize(
+    ("samples", "flat"),
+    [([50.0] * 20, True), ([float(value) for value in range(50, 70)], False), ([50, 60, 61, 60] * 5, True)],
+)
+def test_memory_is_flat_or_grows(samples: list[float], *, flat: bool) -> None:
+    assert backlog.is_flat(samples) is flat
+
+
+def test_spent_never_falls_below_zero() -> None:
+    assert usage.spent({"kafka": 2.0, "postgres": 1.0}, {"kafka": 1.0, "postgres": 1.5}) == {
+        "kafka": 0.0,
+        "postgres": 0.5,
+    }
+
+
+def test_rates_are_told_as_shares_of_the_first() -> None:
+    assert scale.told({"0 rows": [100.0, 110.0, 90.0], "10 rows": [75.0]})["10 rows"]["share_of_first"] == 0.75
+
+
+def test_latency_runs_from_the_first_202_to_the_row() -> None:
+    assert latency.milliseconds({"a": 1.0, "b": 2.0, "poison": 3.0}, {"a": 1.25, "b": 2.5}) == [250.0, 500.0]
+
+
+def test_latency_is_measured_at_a_tenth_of_each_ones_highest_rate(tmp_path: Path) -> None:
+    bench = tmp_path / "bench.json"
+    assert latency.highest_rates(bench) == latency.RATE_UNKNOWN
+    bench.write_text('{"contenders": {"naive": {"events_per_second": {"median": 500}},'
+                     ' "ratchet": {"events_per_second": {"median": 9000}}}}')  # fmt: skip
+    planned = {plan.name: plan.rate for plan in latency.plans(latency.highest_rates(bench), None, None)}
+    assert planned == {"naive": 50.0, "ratchet": 900.0, "ratchet at naive's pace": 50.0}
+
+
+def test_the_sender_signs_what_the_door_takes() -> None:
+    ((event_id, raw),) = http_load.requests_of(make_workload(1, 5).records[:1], "127.0.0.1:1", 1_790_000_000)
+    head, _, body = raw.partition(http_load.HEAD_END)
+    lines = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    headers = {name.lower(): [value] for name, value in lines.items()}
+    (found,) = verify("stripe", headers=headers, body=body, url="", secrets=[http_load.SECRET], now=1_790_000_000)
+    assert found.event_id == event_id
+    assert int(lines["Content-Length"]) == len(body)

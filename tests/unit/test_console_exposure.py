@@ -1,0 +1,116 @@
+"""Who reaches the console, under which names, and from which pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from ops.console.exposure import check_exposure, host_of, is_https, is_loopback, knows_host, same_site, visitor
+from runtime.settings import ConsoleSettings
+from schemas.errors import SettingsError
+
+pytestmark = pytest.mark.unit
+
+OPEN = ConsoleSettings()
+GUARDED = ConsoleSettings(password="x")
+PUBLIC = ConsoleSettings(password="x", public_url="https://ops.example", trusted_proxies=["10.0.0.0/8"])
+
+
+def request(peer: str | None = "192.0.2.1", **headers: str) -> Request:
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    client = None if peer is None else (peer, 1)
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": raw, "client": client, "scheme": "http",
+                    "server": ("127.0.0.1", 1), "query_string": b""})  # fmt: skip
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "LOCALHOST:1"])
+def test_loopback_needs_no_password(bind: str) -> None:
+    check_exposure(ConsoleSettings(bind=bind))
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "ops.example:1", "localhost.example:1"])
+def test_anything_else_needs_one(bind: str) -> None:
+    with pytest.raises(SettingsError, match="RATCHET_CONSOLE__PASSWORD"):
+        check_exposure(ConsoleSettings(bind=bind))
+    check_exposure(ConsoleSettings(bind=bind, password="x"))
+
+
+def test_an_empty_password_is_none() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        ConsoleSettings(password="")
+
+
+def test_loopback_is_what_is_written_not_what_resolves() -> None:
+    assert not is_loopback("localhost.localdomain")
+    assert not is_loopback("")
+
+
+@pytest.mark.parametrize(
+    ("authority", "host"),
+    [("Ops.Example:80", "ops.example"), ("[::1]:8081", "::1"), ("", ""), ("[::1", ""), ("a b", "a b")],
+)
+def test_the_host_of_a_header(authority: str, host: str) -> None:
+    assert host_of(authority) == host
+
+
+@pytest.mark.parametrize(
+    ("settings", "authority", "known"),
+    [
+        (OPEN, "127.0.0.1:8081", True),
+        (OPEN, "localhost:9999", True),
+        (OPEN, "[::1]:8081", True),
+        (OPEN, "rebound.example:8081", False),
+        (OPEN, "127.0.0.1.rebound.example", False),
+        (OPEN, "", False),
+        (GUARDED, "anything.example", True),
+        (GUARDED, "", False),
+        (PUBLIC, "ops.example", True),
+        (PUBLIC, "localhost:8081", True),
+        (PUBLIC, "other.example", False),
+    ],
+)
+def test_which_names_it_answers_to(settings: ConsoleSettings, authority: str, *, known: bool) -> None:
+    assert knows_host(settings, authority) is known
+
+
+@pytest.mark.parametrize(
+    ("headers", "same"),
+    [
+        ({"host": "a:1"}, True),
+        ({"host": "a:1", "origin": "http://a:1"}, True),
+        ({"host": "a:1", "origin": "http://A:1", "sec-fetch-site": "same-origin"}, True),
+        ({"host": "a:1", "origin": "http://a:2"}, False),
+        ({"host": "a:1", "origin": "http://evil"}, False),
+        ({"host": "a:1", "origin": "null"}, False),
+        ({"host": "", "origin": ""}, False),
+        ({"host": "a:1", "sec-fetch-site": "cross-site"}, False),
+        ({"host": "a:1", "sec-fetch-site": "same-site"}, False),
+        ({"host": "inner:1", "origin": "https://ops.example"}, True),
+    ],
+)
+def test_a_post_comes_from_our_own_page(headers: dict[str, str], *, same: bool) -> None:
+    assert same_site(PUBLIC, headers) is same
+
+
+def test_https_is_believed_of_a_trusted_proxy_alone() -> None:
+    proxied = ConsoleSettings(trusted_proxies=["10.0.0.0/8"])
+    assert is_https(proxied, request("10.0.0.1", x_forwarded_proto="https"))
+    assert not is_https(proxied, request("10.0.0.1", x_forwarded_proto="http"))
+    assert not is_https(proxied, request("192.0.2.1", x_forwarded_proto="https"))
+    assert not is_https(proxied, request(None, x_forwarded_proto="https"))
+    assert not is_https(OPEN, request())
+    assert is_https(PUBLIC, request())
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "seen"),
+    [
+        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),
+        ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
+        (None, "203.0.113.9", "unknown"),
+    ],
+)
+def test_a_visitor_is_who_a_trusted_proxy_says(peer: Any, forwarded: str, seen: str) -> None:
+    assert visitor(PUBLIC, request(peer, x_forwarded_for=forwarded)) == seen

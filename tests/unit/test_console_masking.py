@@ -1,0 +1,139 @@
+"""What of a payload people may see."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.console.masking import is_personal, mask_tree, phone, show_headers, show_payload
+from runtime.log import DEPTH_MAX, MASK
+
+pytestmark = pytest.mark.unit
+
+CARD = "4111111111111111"
+
+
+def shown(value: object) -> str:
+    return show_payload(json.dumps(value).encode(), 10_000).text
+
+
+def test_json_is_indented_and_masked() -> None:
+    payload = show_payload(json.dumps({"id": "evt_1", "card": {"number": CARD}, "amount": 1250}).encode(), 10_000)
+    assert payload.form == "JSON"
+    assert not payload.cut
+    assert json.loads(payload.text) == {"id": "evt_1", "card": {"number": MASK}, "amount": 1250}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"phone": "0712 345 678"},
+        {"customer": {"phone_number": 254712345678}},
+        {"msisdn": "254712345678"},
+        {"email": "ada@example.com"},
+        {"client_secret": "pi_1_secret_2"},
+        {"From": "4155552671", "To": "4155552672"},
+        {"Item": [{"Name": "PhoneNumber", "Value": 254712345678}]},
+        {"list": [{"name": "card_number", "value": "1"}]},
+        {"text": f"card {CARD}, call +254712345678, key sk_live_abcdefgh"},
+        {CARD: 1},
+        [int(CARD)],
+    ],
+)
+def test_what_is_secret_or_personal_is_masked(value: object) -> None:
+    text = shown(value)
+    assert MASK in text
+    for secret in ("712345678", "0712 345", "ada@", "_secret_2", "41555526", CARD, "abcdefgh", '"1"'):
+        assert secret not in text
+
+
+def test_what_is_neither_stays() -> None:
+    value = {
+        "from_status": "created",
+        "total": 12,
+        "Item": [{"Name": "Amount", "Value": 12}],
+        "phone": None,
+        "name": "x",
+    }
+    assert json.loads(shown(value)) == value
+
+
+def test_forms_are_read_field_by_field() -> None:
+    body = b"MessageSid=SM1&From=%2B14155552671&To=%2B254712345678&Body=hi&Empty="
+    payload = show_payload(body, 10_000)
+    assert payload.form == "form"
+    assert payload.text.splitlines() == ["MessageSid = SM1", f"From = {MASK}", f"To = {MASK}", "Body = hi", "Empty = "]
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (None, "empty", ""),
+        (b"", "empty", ""),
+        (b"plain words", "text", "plain words"),
+        (b'"a string"', "text", '"a string"'),
+        (b"12", "text", "12"),
+        (b"\xff\x00A", "bytes", "\ufffd\x00A"),
+    ],
+)
+def test_other_payloads(value: bytes | None, form: str, text: str) -> None:
+    payload = show_payload(value, 100)
+    assert (payload.form, payload.text, payload.bytes_total) == (form, text, len(value or b""))
+
+
+def test_bytes_that_are_no_text_are_masked_too() -> None:
+    assert CARD not in show_payload(b"\xff " + CARD.encode(), 100).text
+
+
+def test_long_ones_are_cut() -> None:
+    assert show_payload(b"x" * 200, 100).cut
+    assert show_payload(b"\xff" * 200, 100).cut
+    assert len(show_payload(json.dumps(["word"] * 200).encode(), 100).text) == 100
+
+
+def test_deep_ones_end_in_a_mask() -> None:
+    value: object = "deep"
+    for _ in range(DEPTH_MAX + 2):
+        value = [value]
+    assert MASK in str(mask_tree(value))
+    assert show_payload(b"[" * 100_000, 100).form == "text", "what no parser takes is text"
+
+
+def test_headers() -> None:
+    names = [b"ce_id", b"Authorization", b"x-\xff", b"note"]
+    values = [b"evt_1", b"Bearer abcdef123456", b"\xff", CARD.encode()]
+    assert show_headers(names, values) == [
+        ("ce_id", "evt_1"),
+        ("Authorization", MASK),
+        ("x-\ufffd", "\ufffd"),
+        ("note", MASK),
+    ]
+
+
+def test_a_phone_number_keeps_its_ends() -> None:
+    assert phone("+254712345678") == "+254 ••• 78"
+    assert phone(None) == ""
+
+
+@pytest.mark.parametrize(
+    "key", ["phone", "CustomerPhone", "MSISDN", "mobile_no", "e-mail", "email", "From", "to", "cvc"]
+)
+def test_personal_keys(key: str) -> None:
+    assert is_personal(key)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_no_payload_makes_it_fail_and_no_card_comes_through(value: object) -> None:
+    assert CARD not in show_payload(json.dumps({"a": value, "b": CARD}).encode(), 100_000).text
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_make_it_fail(value: bytes) -> None:
+    assert show_payload(value, 100).bytes_total == len(value)

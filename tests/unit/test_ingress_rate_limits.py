@@ -1,0 +1,104 @@
+"""The door's quotas: whose they are, and the fields that tell of them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from producers.ingress.intents.routes import Look
+from producers.ingress.rate_limits import AddressKeys, RateLimits, fields_of
+from runtime.limits import Quota, Verdict
+from runtime.redis import RedisLink
+from runtime.settings import IngressSettings, LimitSettings, RedisSettings, Settings
+from schemas.intents import Command
+
+pytestmark = pytest.mark.unit
+
+
+def rates_of(**limits: object) -> RateLimits:
+    proxies = IngressSettings(trusted_proxies=(ip_network("10.0.0.0/8"),))
+    settings = Settings().model_copy(update={"limits": LimitSettings(**limits), "ingress": proxies})
+    return RateLimits(settings, RedisLink(RedisSettings()))
+
+
+def test_the_defaults_are_generous() -> None:
+    limits = LimitSettings()
+    assert limits.unverified_requests_max * 60 / limits.window_seconds >= 200
+    assert limits.requests_max * 60 / limits.window_seconds >= 6000
+
+
+def test_fields_are_structured_ones() -> None:
+    quota = Quota("default", 100, 60)
+    assert fields_of(Verdict(quota, allowed=True, remaining=50, reset_seconds=30)) == (
+        (b"ratelimit-policy", b'"default";q=100;w=60'),
+        (b"ratelimit", b'"default";r=50;t=30'),
+    )
+    assert fields_of(Verdict(quota, allowed=False, remaining=0, reset_seconds=7))[2:] == ((b"retry-after", b"7"),)
+
+
+async def test_a_client_has_a_quota_at_each_endpoint() -> None:
+    rates = rates_of(requests_max=1)
+    assert (await rates.of_client("shop", Command.CREATE)).allowed
+    assert not (await rates.of_client("shop", Command.CREATE)).allowed
+    assert (await rates.of_client("shop", Command.CAPTURE)).allowed
+    assert (await rates.of_client("shop", Look.PAYMENT)).allowed
+    assert (await rates.of_client("rival", Command.CREATE)).allowed
+
+
+async def test_the_clients_own_figure_wins_over_the_endpoints() -> None:
+    rates = rates_of(requests_max=7, endpoints={"create": 5}, clients={"shop": 9})
+    assert (await rates.of_client("shop", Command.CREATE)).quota.requests_max == 9
+    assert (await rates.of_client("rival", Command.CREATE)).quota.requests_max == 5
+    assert (await rates.of_client("rival", Look.TIMELINE)).quota.requests_max == 7
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (("192.0.2.1", []), ("192.0.2.1", ["198.51.100.7"]), True),
+        (("192.0.2.1", []), ("192.0.2.2", []), False),
+        (("10.0.0.1", ["192.0.2.1"]), ("10.9.9.9", ["203.0.113.1, 192.0.2.1"]), True),
+        (("10.0.0.1", ["192.0.2.1"]), ("10.0.0.1", ["192.0.2.2"]), False),
+        (("2001:db8:0:1::1", []), ("2001:db8:0:1:ffff::9", []), True),
+        (("2001:db8:0:1::1", []), ("2001:db8:0:2::1", []), False),
+        (("::ffff:192.0.2.1", []), ("192.0.2.1", []), True),
+        ((None, []), ("/run/door.sock", []), True),
+    ],
+)
+async def test_an_address_is_the_senders_and_of_ipv6_its_site(
+    one: tuple[str | None, list[str]], other: tuple[str | None, list[str]], *, same: bool
+) -> None:
+    rates = rates_of(unverified_requests_max=1)
+    assert (await rates.of_unverified(*one)).allowed
+    assert (await rates.of_unverified(*other)).allowed is not same
+
+
+async def test_a_verified_webhook_is_told_what_its_address_has_left_and_never_refused() -> None:
+    rates = rates_of(unverified_requests_max=2)
+    assert dict(rates.fields_of_verified("192.0.2.1", []))[b"ratelimit"] == b'"unverified";r=2;t=60'
+    await rates.of_unverified("192.0.2.1", [])
+    assert dict(rates.fields_of_verified("192.0.2.1", []))[b"ratelimit"].startswith(b'"unverified";r=1;')
+    for _ in range(3):
+        await rates.of_unverified("192.0.2.1", [])
+    fields = dict(rates.fields_of_verified("192.0.2.1", []))
+    assert fields[b"ratelimit"].startswith(b'"unverified";r=0;')
+    assert b"retry-after" not in fields
+    assert dict(rates.fields_of_verified("192.0.2.2", []))[b"ratelimit"].startswith(b'"unverified";r=2;')
+
+
+async def test_hints_by_anybody_have_a_quota_of_their_own() -> None:
+    rates = rates_of(unverified_requests_max=1, unsigned_requests_max=1)
+    assert (await rates.of_unsigned("192.0.2.1", [])).allowed
+    assert not (await rates.of_unsigned("192.0.2.1", [])).allowed
+    assert (await rates.of_unverified("192.0.2.1", [])).allowed
+
+
+def test_what_a_stranger_writes_is_not_kept() -> None:
+    plain, proxied = AddressKeys(()), AddressKeys((ip_network("10.0.0.0/8"),))
+    for number in range(50):
+        assert plain("192.0.2.1", [f"{number}," * 20_000]) == "192.0.2.1"
+        assert proxied("192.0.2.1", [f"{number}," * 20_000]) == "192.0.2.1"
+        assert proxied("10.0.0.1", [f"192.0.2.{number}"]) == f"192.0.2.{number}"
+    assert plain._known.cache_info().currsize == 1
+    assert proxied._known.cache_info().currsize == 50

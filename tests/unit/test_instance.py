@@ -1,0 +1,112 @@
+"""The lock on a group instance id: taken, waited for, kept over outages, refused to a second process."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from structlog.testing import capture_logs
+
+from consumer import instance
+from consumer.instance import InstanceLock
+from ops.up import instance_id
+from runtime.settings import ConsumerSettings, Settings
+from schemas.errors import SettingsError, UnavailableError
+
+pytestmark = pytest.mark.unit
+
+PATIENCE_SECONDS = 10.0
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instance, "ASK_SECONDS", 0.001)
+    monkeypatch.setattr(instance, "LOOK_SECONDS", 0.001)
+
+
+@dataclass
+class Pool:
+    """A pool of one connection, which it also is; each answer or error is given once, the last answer for good."""
+
+    answers: list[object] = field(default_factory=list)
+    acquired: int = 0
+    released: int = 0
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def acquire(self, timeout: float) -> Pool:  # noqa: ASYNC109 - asyncpg's name
+        self.acquired += 1
+        return self
+
+    async def release(self, connection: Pool, timeout: float) -> None:  # noqa: ASYNC109
+        self.released += 1
+
+    async def fetchval(self, *_: object, **__: object) -> object:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if len(self.answers) == 1:
+            self.asked.set()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def lock(pool: Pool, patience_seconds: float = PATIENCE_SECONDS) -> InstanceLock:
+    return InstanceLock(pool, "slot-1", patience_seconds)  # type: ignore[arg-type]
+
+
+async def test_it_waits_for_its_predecessor_to_be_gone() -> None:
+    pool = Pool([False, False, True])
+    holder = lock(pool)
+    assert await holder.take()
+    assert (pool.acquired, pool.released) == (1, 0)
+    await holder.give_back()
+    await holder.give_back()
+    assert pool.released == 1
+
+
+async def test_an_id_that_stays_in_use_is_refused_by_name() -> None:
+    pool = Pool([False])
+    with pytest.raises(SettingsError, match="INSTANCE_ID=slot-1 is in use by another consumer"):
+        await lock(pool, 0.01).take()
+    assert pool.released == 1
+
+
+async def test_an_outage_tells_nothing() -> None:
+    pool = Pool([ConnectionResetError()])
+    with pytest.raises(UnavailableError):
+        await lock(pool).take()
+    assert pool.released == 1
+
+
+async def test_after_an_outage_the_lock_is_taken_anew() -> None:
+    pool = Pool([True, 1, ConnectionResetError(), ConnectionResetError(), True, 1])
+    holder = lock(pool)
+    await holder.take()
+    with capture_logs() as lines:
+        keeping = asyncio.create_task(holder.keep())
+        await asyncio.wait_for(pool.asked.wait(), PATIENCE_SECONDS)
+        assert not keeping.done()
+        keeping.cancel()
+        await asyncio.wait((keeping,))
+    assert [line["event"] for line in lines] == ["instance_lock_lost"] * 2
+    assert (pool.acquired, pool.released) == (3, 2)
+
+
+async def test_a_lock_that_another_took_meanwhile_ends_the_keeping() -> None:
+    pool = Pool([True, ConnectionResetError(), False])
+    holder = lock(pool, 0.01)
+    await holder.take()
+    with pytest.raises(SettingsError, match="in use"):
+        await asyncio.wait_for(holder.keep(), PATIENCE_SECONDS)
+
+
+def test_up_gives_each_home_an_id_of_its_own() -> None:
+    first, second = (instance_id(Settings(home=Path(name))) for name in ("/a", "/b"))
+    assert first != second
+    assert first == instance_id(Settings(home=Path("/a")))
+    assert ConsumerSettings(instance_id=first).instance_id == first
+    assert instance_id(Settings(consumer=ConsumerSettings(instance_id="pod-3"))) == "pod-3"
+    with pytest.raises(ValidationError):
+        ConsumerSettings(instance_id="a/b")
