@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test lint bench forgeries clean
+.PHONY: help setup brokers run test lint bench bench-ingress bench-latency bench-scale load forgeries deploy-check clean
 
 UV_VERSION := 0.13.9
 UV := .ratchet/tools/uv-$(UV_VERSION)/bin/uv
@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$name && break; done)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv with the locked dependencies (nothing to do when they are there)
 
@@ -60,8 +60,23 @@ lint: $(STAMP) ## style, types, layers and the schema's dump
 bench: brokers ## measure against the plain ways of doing it; writes .ratchet/bench.json
 	@$(BIN)/python -m ops.bench.run $(ARGS)
 
+bench-ingress: brokers ## signed webhooks a second, beside a bare handler; writes .ratchet/bench-ingress.json
+	@$(BIN)/python -m ops.bench.ingress $(ARGS)
+
+bench-latency: brokers ## from the 202 to the committed row; writes .ratchet/bench-latency.json
+	@$(BIN)/python -m ops.bench.latency $(ARGS)
+
+bench-scale: brokers ## large ledgers, a hot payment, several consumers, a backlog; writes .ratchet/bench-scale.json
+	@$(BIN)/python -m ops.bench.scale $(ARGS)
+
+load: brokers ## load a `ratchet up` and compare with the books; SHAPE=steady|stair|spike|storm SECONDS=25
+	@PYTHONPATH=tests $(BIN)/python -m load.run $(if $(SHAPE),--shape $(SHAPE)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
 forgeries: $(STAMP) ## a million forged requests a signature scheme; all must be refused
 	@$(BIN)/python -m ops.bench.forgeries $(ARGS)
+
+deploy-check: $(STAMP) ## hold deploy/ against helm, kubeconform, promtool and compose-go, built with Go
+	@$(BIN)/python deploy/check.py $(ARGS)
 
 clean: ## remove what was built; ALL=1 also the brokers' data in .ratchet
 	@rm -rf .venv .ratchet/tools .ratchet-test .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

@@ -1,76 +1,173 @@
-"""One contender as a process: settles a preloaded topic, prints what it took as one JSON line, and ends.
+"""One process of a contender: gets ready, waits for the word, settles, tells how far it is, and ends when told.
 
-python -m ops.bench.contender NAME TOPIC GROUP RECORDS
+    python -m ops.bench.contender KIND TOPIC GROUP PROCESSES RECORDING
+
+Lines of JSON: `{"ready": true}`, then on standard input a line; `{"began": t}` at the first record in hand,
+`{"settled": n, "at": t}` as it goes on; another line on standard input ends it, with `{"cpu_seconds", "peak_mib"}`.
+Times are those of the machine's monotonic clock, which all processes share.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import asyncpg
 import psutil
 import structlog
 import uvloop
 
 from consumer.batch import BatchWriter
-from consumer.role import PLANNER, make_consumer, make_lanes
+from consumer.role import EXTRA_CONNECTIONS, PLANNER, make_consumer, make_lanes
 from consumer.worker import Worker
-from ops.bench import naive
+from ops.bench import floor, naive, on_faststream
+from ops.bench.stage import PARTITIONS
 from runtime.clock import SystemClock
+from runtime.kafka import bootstrap_of
 from runtime.postgres import open_pool
 from runtime.settings import load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiokafka import AIOKafkaConsumer
 
-    from runtime.postgres import Pool
     from runtime.settings import Settings
 
-POLL_SECONDS: Final = 0.005
+REPORT_SECONDS: Final = 0.005
+ASSIGNMENT_POLL_SECONDS: Final = 0.02
 
 
-async def _naive(consumer: AIOKafkaConsumer, pool: Pool, settings: Settings, records: int) -> None:
-    await naive.consume(consumer, pool, BatchWriter(pool, settings, SystemClock()), SystemClock(), records)
+class Telling:
+    """The process's side of the conversation."""
+
+    def __init__(self) -> None:
+        self.settled: Callable[[], int] = lambda: 0
+        self.began_at: Callable[[], float] = time.monotonic
+        self.stopped = asyncio.Event()
+
+    async def wait_for_word(self) -> None:
+        """Say that all is ready and wait for a line."""
+        tell(ready=True)
+        await asyncio.to_thread(sys.stdin.readline)
+
+    async def run(self) -> None:
+        """Tell when it began, and how far it is until the line that ends it."""
+        ending = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+        told, began = 0, 0.0
+        while not ending.done():
+            if not began and (began := self.began_at()):
+                tell(began=began)
+            if (settled := self.settled()) != told:
+                told = settled
+                tell(settled=settled, at=time.monotonic())
+            await asyncio.wait((ending,), timeout=REPORT_SECONDS)
+        self.stopped.set()
 
 
-async def _ratchet(consumer: AIOKafkaConsumer, pool: Pool, settings: Settings, records: int) -> None:
-    """Run the product's own worker until that many records are settled."""
-    worker = Worker(consumer, make_lanes(pool, settings), settings.consumer)
-    stop = asyncio.Event()
-
-    async def watch() -> None:
-        while worker.records_settled < records:  # noqa: ASYNC110 - a role has no reason to count to an end
-            await asyncio.sleep(POLL_SECONDS)
-        stop.set()
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(watch())
-        group.create_task(worker.run(stop))
+def tell(**words: Any) -> None:
+    """Say one line."""
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
 
 
-CONTENDERS: Final = {"naive": _naive, "ratchet": _ratchet}
-
-
-async def _measure(name: str, topic: str, group: str, records: int) -> dict[str, float]:
-    """Measure from the first record in hand to the last one durable; set-up does not count."""
-    settings = load()
-    pool = await open_pool(settings.postgres, role=f"bench {name}", connections=8, parameters=PLANNER)
+async def _member(settings: Settings, topic: str, group: str, processes: int) -> AIOKafkaConsumer:
+    """Join the group and wait for this member's share; nothing is fetched before the word."""
     consumer = make_consumer(settings, group)
     await consumer.start()
     consumer.subscribe([topic])
-    while not consumer.assignment():
-        await consumer.getmany(timeout_ms=100, max_records=1)
-    await consumer.seek_to_beginning()
-    began, used = time.perf_counter(), time.process_time()
-    await CONTENDERS[name](consumer, pool, settings, records)
-    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - used
+    while len(consumer.assignment()) != PARTITIONS // processes:
+        consumer.pause(*consumer.assignment())
+        await asyncio.sleep(ASSIGNMENT_POLL_SECONDS)
+    consumer.pause(*consumer.assignment())
+    return consumer
+
+
+async def _ratchet(settings: Settings, topic: str, group: str, processes: int, telling: Telling) -> None:
+    """Run the product's own worker."""
+    connections = settings.consumer.batches_in_flight_max + EXTRA_CONNECTIONS
+    pool = await open_pool(settings.postgres, role="bench", connections=connections, parameters=PLANNER)
+    consumer = await _member(settings, topic, group, processes)
+    worker = Worker(consumer, make_lanes(pool, settings), settings.consumer)
+    telling.settled = lambda: worker.records_settled
+    await telling.wait_for_word()
+    consumer.resume(*consumer.assignment())
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(telling.run())
+        tasks.create_task(worker.run(telling.stopped))
     await consumer.stop()
     await pool.close()
-    return {"records": records, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak_mib()}
+
+
+async def _by_hand(settings: Settings, kind: str, topic: str, group: str, telling: Telling) -> None:
+    """Run the naive handler, by itself or on FastStream."""
+    assert settings.postgres.dsn is not None
+    dsn = settings.postgres.dsn.get_secret_value()
+    count = PARTITIONS if kind == "faststream-workers" else 1
+    connections = [await asyncpg.connect(dsn, server_settings=PLANNER) for _ in range(count)]
+    pool = await open_pool(settings.postgres, role="bench", connections=count, parameters=PLANNER)
+    handler = naive.Handler(list(connections), BatchWriter(pool, settings, SystemClock()), SystemClock())
+    telling.settled = lambda: handler.settled
+    if kind != "naive":
+        telling.began_at = lambda: handler.began_at  # its broker joins the group on the word; that is not counted
+
+    def wanted() -> bool:
+        return not telling.stopped.is_set()
+
+    async with asyncio.TaskGroup() as tasks:
+        if kind == "naive":
+            consumer = await _member(settings, topic, group, 1)
+            await telling.wait_for_word()
+            consumer.resume(*consumer.assignment())
+            tasks.create_task(telling.run())
+            await naive.consume(consumer, handler, wanted)
+            await consumer.stop()
+        else:
+            await telling.wait_for_word()
+            tasks.create_task(telling.run())
+            said = on_faststream.Subscription(bootstrap_of(settings.kafka), topic, group, kind)
+            await on_faststream.consume(said, handler, wanted)
+    for connection in connections:
+        await connection.close()
+    await pool.close()
+
+
+async def _floor(settings: Settings, recording: Path, telling: Telling) -> None:
+    """Replay what the product said to Postgres."""
+    lanes = floor.read(recording)
+    connections = max(1, len(lanes))
+    pool = await open_pool(settings.postgres, role="bench", connections=connections, parameters=PLANNER)
+    held = [await pool.acquire() for _ in lanes]
+    settled = [0] * len(lanes)
+    telling.settled = lambda: sum(settled)
+    await telling.wait_for_word()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(telling.run())
+        for number, (connection, lane) in enumerate(zip(held, lanes, strict=True)):
+            tasks.create_task(floor.replay(connection, lane, settled, number))
+    for connection in held:
+        await pool.release(connection)
+    await pool.close()
+
+
+async def _measure(kind: str, topic: str, group: str, processes: int, recording: Path) -> None:
+    settings, telling = load(), Telling()
+    try:
+        if kind == "ratchet":
+            await _ratchet(settings, topic, group, processes, telling)
+        elif kind.startswith("floor"):
+            await _floor(settings, recording, telling)
+        else:
+            await _by_hand(settings, kind, topic, group, telling)
+    except Exception:  # noqa: BLE001 - the thread that waits for a line would keep the process for ever
+        traceback.print_exc()
+        os._exit(1)
 
 
 def peak_mib() -> float:
@@ -86,10 +183,11 @@ def peak_mib() -> float:
 
 
 def main() -> None:
-    """Read the arguments, measure, print."""
+    """Read the arguments, settle, tell the rest."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    name, topic, group, records = sys.argv[1:]
-    print(json.dumps(uvloop.run(_measure(name, topic, group, int(records)))))  # noqa: T201 - the process's one answer
+    kind, topic, group, processes, recording = sys.argv[1:]
+    uvloop.run(_measure(kind, topic, group, int(processes), Path(recording)))
+    tell(peak_mib=peak_mib())
 
 
 if __name__ == "__main__":

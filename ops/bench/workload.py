@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Final
 
 from ops.sample import stripe
-from ops.sample.story import tell
+from ops.sample.post import Event, Post, token
+from ops.sample.story import Course, Story, tell
 from producers.ingress.records import Arrival, Outgoing, build
 from providers.core.contract import Notification
 
 if TYPE_CHECKING:
-    from ops.sample.post import Life, Post
+    from ops.sample.post import Life
     from ops.sample.story import End
 
 DUPLICATE_SHARE: Final = 0.05
@@ -37,7 +39,7 @@ class Workload:
     ends: dict[str, End]
 
 
-def make_workload(events_min: int, seed: int) -> Workload:
+def make_workload(events_min: int, seed: int, *, late_share: float = LATE_SHARE) -> Workload:
     """Make at least `events_min` records; the same arguments give the same workload."""
     rng = Random(seed)  # noqa: S311 - ids of a benchmark, not secrets
     placed: list[tuple[float, Outgoing]] = []
@@ -47,21 +49,51 @@ def make_workload(events_min: int, seed: int) -> Workload:
         life = stripe.live(rng, tell(rng, stripe.COURSES), STARTED_AT)
         ends[life.provider_ref] = life.end
         distinct += len(life.posts)
-        placed += _placed(rng, life, at=len(placed))
+        placed += _placed(rng, life, len(placed), late_share)
         if rng.random() < POISON_SHARE * len(life.posts):
-            placed.append((len(placed), _record(f"evt_poison_{poison}", None, None, b"\x00 no JSON")))
+            placed.append((len(placed), _record(f"evt_poison_{seed}_{poison}", None, None, b"\x00 no JSON")))
             poison += 1
     placed.sort(key=lambda one: one[0])
     return Workload(tuple(record for _, record in placed), distinct, poison, ends)
 
 
-def _placed(rng: Random, life: Life, at: int) -> list[tuple[float, Outgoing]]:
+def make_hot_workload(events_min: int, seed: int, hot_share: float, refunds: int) -> Workload:
+    """Make a workload in which one payment has `hot_share` of the events; all of them legal, and none a duplicate.
+
+    A payment has a bounded number of facts, so most of its events say nothing new: it is paid, it is refunded
+    `refunds` times by one minor unit, and then its refunds are told of again and again under new event ids, as
+    Stripe does when a refund's details change.
+    """
+    rng = Random(seed)  # noqa: S311 - ids of a benchmark, not secrets
+    others = make_workload(int(events_min * (1 - hot_share)), seed + 1)
+    story = Story(Course.AUTOMATIC, 10 * refunds, "EUR", captures=(10 * refunds,), refunds=(1,) * refunds)
+    life = stripe.live(rng, story, STARTED_AT)
+    posts = list(life.posts)
+    told = [post for post in posts if b"charge.refund.updated" in post.body]
+    while len(posts) < events_min - len(others.records):
+        posts.append(_retold(rng, told[len(posts) % len(told)]))
+    step = len(posts) / max(1, len(others.records))
+    placed = [(float(number), _outgoing(post, life.provider_ref)) for number, post in enumerate(posts)]
+    placed += [(number * step, record) for number, record in enumerate(others.records)]
+    placed.sort(key=lambda one: one[0])
+    ends = {**others.ends, life.provider_ref: life.end}
+    return Workload(tuple(record for _, record in placed), others.events + len(posts), others.poison, ends)
+
+
+def _retold(rng: Random, post: Post) -> Post:
+    """Return the same news as an event of its own."""
+    document = json.loads(post.body)
+    document["id"] = event_id = f"evt_3{token(rng, 23)}"
+    return Post(post.provider, json.dumps(document, indent=2).encode(), (Event(post.provider, event_id),))
+
+
+def _placed(rng: Random, life: Life, at: int, late_share: float) -> list[tuple[float, Outgoing]]:
     """Spread a life over the events of its neighbours; some come late, some come again."""
     placed = []
     step = OVERLAP_EVENTS / max(len(life.posts), 1)
     for number, post in enumerate(life.posts):
         when = at + step * number
-        if rng.random() < LATE_SHARE:
+        if rng.random() < late_share:
             when += LATE_EVENTS + step
         placed.append((when, _outgoing(post, life.provider_ref)))
         if rng.random() < DUPLICATE_SHARE:

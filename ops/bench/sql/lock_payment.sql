@@ -1,6 +1,6 @@
 -- The naive contender: find and lock the payment that any of these names is bound to.
 select p.id, p.provider, p.account, p.provider_ref, p.client, p.reference, p.phone, p.merged_into, p.currency, p.version,
-    p.facts, p.head_hash, p.head_xid, pg_current_xact_id()::text::bigint as xid
+    p.facts, p.head_hash, p.head_xid
 from payments p
 where p.id in (
     select r.payment_id

@@ -1,0 +1,156 @@
+"""The floor: what the product said to Postgres, recorded once and said again with nothing around it.
+
+A recording run settles the workload's records in memory order through the product's own writer, in lanes whose keys
+are disjoint, and keeps every statement with its arguments. A replay says them on a fresh database, one connection a
+lane, with the same transactions; no Kafka, no decoding, no fold. Ids that the database gives out (parked events) are
+those of the run that is going on.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from consumer.batch import BatchWriter
+from consumer.lane import understand
+from consumer.role import PLANNER
+from runtime.clock import SystemClock
+from runtime.postgres import open_pool
+from runtime.sql import statement
+from schemas.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from producers.ingress.records import Outgoing
+    from runtime.postgres import Connection, Pool
+    from runtime.settings import Settings
+
+Call = tuple[str, tuple[Any, ...], dict[str, Any], list[int]]
+"""Method of the connection, its arguments, and the ids of parked events that it answered with."""
+
+FIND_PARKED: Final = "find_parked"
+NAMES_PARKED: Final = ("delete_parked", "note_still_parked")
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One transaction: its statements in order, and how many records it settled."""
+
+    calls: list[Call] = field(default_factory=list)
+    records: int = 0
+
+
+Lane = list[Transaction]
+
+
+def lane_of(key: bytes, lanes: int) -> int:
+    """Return the lane of a record's key; a payment's records are all in one."""
+    return zlib.crc32(key) % lanes
+
+
+def split(records: Sequence[Outgoing], lanes: int) -> list[list[Record]]:
+    """Deal the records out to lanes, as Kafka's records of one partition each."""
+    dealt: list[list[Record]] = [[] for _ in range(lanes)]
+    for number, record in enumerate(records):
+        lane = lane_of(record.key, lanes)
+        made = Record(record.topic, lane, len(dealt[lane]), number, record.key, record.value, record.headers)
+        dealt[lane].append(made)
+    return dealt
+
+
+class _Recorder:
+    """A connection that notes what is said through it."""
+
+    def __init__(self, connection: Connection, lane: Lane) -> None:
+        self._connection = connection
+        self._lane = lane
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        self._lane.append(Transaction())
+        async with self._connection.transaction():
+            yield
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._connection, name)
+
+        async def noting(*arguments: Any, **options: Any) -> Any:
+            result = await method(*arguments, **options)
+            parked = [row["id"] for row in result] if arguments[:1] == (_sql(FIND_PARKED),) else []
+            self._lane[-1].calls.append((name, arguments, options, parked))
+            return result
+
+        return noting
+
+
+class _RecordingPool:
+    """A pool whose connections note what is said."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.lane: Lane = []
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[_Recorder]:
+        async with self._pool.acquire() as connection:
+            yield _Recorder(connection, self.lane)
+
+
+async def record(settings: Settings, records: Sequence[Outgoing], lanes: int) -> list[Lane]:
+    """Settle the records on the settings' database with the product's writer; return all that was said."""
+    pool = await open_pool(settings.postgres, role="bench", connections=2, parameters=PLANNER)
+    said: list[Lane] = []
+    size = settings.consumer.batch_records_max
+    try:
+        for dealt in split(records, lanes):
+            noting = _RecordingPool(pool)
+            writer = BatchWriter(cast("Pool", noting), settings, SystemClock())
+            for begin in range(0, len(dealt), size):
+                batch = dealt[begin : begin + size]
+                await writer.settle([understand(one) for one in batch])
+                noting.lane[-1].records = len(batch)
+            said.append(noting.lane)
+    finally:
+        await pool.close()
+    return said
+
+
+def write(said: list[Lane], recording: Path) -> None:
+    """Write down what was said."""
+    recording.write_bytes(pickle.dumps(said))
+
+
+def read(recording: Path) -> list[Lane]:
+    """Read what `write` wrote."""
+    lanes: list[Lane] = pickle.loads(recording.read_bytes())  # noqa: S301 - this run's own file
+    return lanes
+
+
+async def replay(connection: Connection, lane: Lane, settled: list[int], number: int) -> None:
+    """Say a lane's transactions again; counts its records in `settled[number]` as they commit."""
+    parked: dict[int, int] = {}
+    for transaction in lane:
+        async with connection.transaction():
+            for name, arguments, options, ids in transaction.calls:
+                answer = await getattr(connection, name)(*now_named(arguments, parked), **options)
+                if ids:
+                    parked.update(zip(ids, (row["id"] for row in answer), strict=True))
+        settled[number] += transaction.records
+
+
+def now_named(arguments: tuple[Any, ...], parked: dict[int, int]) -> tuple[Any, ...]:
+    """Return a call's arguments with the ids that parked events have in this run."""
+    if not arguments or arguments[0] not in [_sql(name) for name in NAMES_PARKED]:
+        return arguments
+    if isinstance(arguments[1][0], int):
+        return arguments[0], [parked[one] for one in arguments[1]]
+    return arguments[0], [(parked[one[0]], *one[1:]) for one in arguments[1]]
+
+
+def _sql(name: str) -> str:
+    return statement("consumer", name)

@@ -1,0 +1,235 @@
+"""`make bench-latency`: from the 202 to the committed row, ours beside the naive contender.
+
+    python -m ops.bench.latency [--seconds N] [--rounds N] [--rate N] [--naive-rate N]
+
+Real webhooks go through the real door at fixed times, at a tenth of each contender's highest rate (from the last
+`make bench`, if there was one), and ours also at the naive contender's pace. Each round has brokers, a topic and a
+database of its own; the door is the same for all.
+
+The moment of the 202 is when the sender has read it; the moment of the row is its transaction's commit timestamp in
+Postgres. Both are the machine's wall clock. A commit's timestamp is taken just before its flush to disk, so the time of
+one flush is missing, in everybody's favour alike; the sender's own delay (about 0.1 ms) counts the other way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+from rich.console import Console
+from rich.table import Table
+
+from ops.bench.contenders import NAIVE, PRODUCT
+from ops.bench.doors import Sending, our_door, running, send
+from ops.bench.figures import quantile, spread
+from ops.bench.rounds import member
+from ops.bench.stage import Database, make_database
+from runtime.settings import load
+from runtime.sql import statement
+from runtime.stack import Stack
+from schemas.errors import RatchetError
+from schemas.topics import WEBHOOKS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
+
+    from runtime.stack import Endpoints
+
+SECONDS_DEFAULT: Final = 20.0
+ROUNDS_DEFAULT: Final = 3
+SHARE: Final = 0.1
+RATE_UNKNOWN: Final = {PRODUCT: 6000.0, NAIVE: 450.0}
+"""Highest rates where no bench.json tells them."""
+WARM_UP_SECONDS: Final = 3.0
+CONNECTIONS: Final = 32
+SETTLE_SECONDS_MAX: Final = 60.0
+SETTLED_SHARE: Final = 0.99
+"""Poison makes no row: this much of what was sent must have one."""
+POLL_SECONDS: Final = 0.5
+SEED: Final = 20_261_123
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One thing to measure: who consumes, and how many webhooks a second come."""
+
+    name: str
+    consumer: str
+    rate: float
+
+
+def plans(highest: Mapping[str, float], rate: float | None, naive_rate: float | None) -> tuple[Plan, ...]:
+    """Return what is measured, a tenth of the highest rates unless others are given."""
+    ours = rate or highest[PRODUCT] * SHARE
+    naive = naive_rate or highest[NAIVE] * SHARE
+    return (
+        Plan(NAIVE, NAIVE, naive),
+        Plan(PRODUCT, PRODUCT, ours),
+        Plan(f"{PRODUCT} at naive's pace", PRODUCT, naive),
+    )
+
+
+def highest_rates(bench: Path) -> dict[str, float]:
+    """Return the medians of the last `make bench`, or rough ones."""
+    try:
+        found = json.loads(bench.read_text(encoding="utf-8"))["contenders"]
+        return {name: float(found[name]["events_per_second"]["median"]) for name in RATE_UNKNOWN}
+    except (OSError, ValueError, KeyError):
+        return dict(RATE_UNKNOWN)
+
+
+def milliseconds(accepted_at: Mapping[str, float], committed_at: Mapping[str, float]) -> list[float]:
+    """Return what each event waited from its first 202 to its row, in milliseconds; poison has no row."""
+    return [(committed_at[event_id] - at) * 1000 for event_id, at in accepted_at.items() if event_id in committed_at]
+
+
+@asynccontextmanager
+async def _consuming(plan: Plan, environment: Mapping[str, str], log: Path) -> AsyncIterator[None]:
+    """Run the plan's consumer on the door's topic."""
+    if plan.consumer == PRODUCT:
+        async with running(("ops.cli", "consumer"), environment, log):
+            yield
+        return
+    async with member((plan.consumer, WEBHOOKS.name, "bench", "1", "-"), environment) as one:
+        await one.ready()
+        await one.begin()
+        following = asyncio.create_task(_hear(one.follow))
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+async def _hear(follow: Any) -> None:
+    while True:
+        await follow()
+
+
+async def _committed(database: Database, wanted: int) -> dict[str, float]:
+    """Wait until the books hold what was sent and grow no more; return when each event's row was committed."""
+    connection = await asyncpg.connect(database.superuser_dsn)
+    try:
+        async with asyncio.timeout(SETTLE_SECONDS_MAX):
+            before, rows = -1, 0
+            while rows < wanted * SETTLED_SHARE or rows != before:
+                await asyncio.sleep(POLL_SECONDS)
+                before, rows = rows, await connection.fetchval("select count(*) from payment_logs")
+        return {
+            row["event_id"]: row["committed_at"]
+            for row in await connection.fetch(statement("ops.bench", "read_commits"))
+        }
+    except TimeoutError:
+        raise RatchetError("the consumer did not keep up; give a lower --rate or --naive-rate") from None
+    finally:
+        await connection.close()
+
+
+async def _keep_commit_times(stack: Stack, endpoints: Endpoints) -> None:
+    connection = await asyncpg.connect(endpoints.superuser_dsn)
+    await connection.execute("alter system set track_commit_timestamp = on")
+    await connection.close()
+    await stack.restart("postgres")
+
+
+async def _send(address: str, rate: float, seconds: float, seed: int) -> dict[str, float]:
+    events = int(rate * seconds) + 100
+    sent = await send(address, Sending(seconds, CONNECTIONS, rate, events, seed))
+    accepted_at: dict[str, float] = sent["accepted_at"]
+    return accepted_at
+
+
+async def measure(plan: Plan, folder: Path, seconds: float) -> dict[str, float]:
+    """Measure one plan once, on brokers of its own; milliseconds."""
+    shutil.rmtree(folder, ignore_errors=True)
+    stack = Stack(folder)
+    endpoints = await stack.start()
+    try:
+        await _keep_commit_times(stack, endpoints)
+        database = await make_database(endpoints, "bench_latency")
+        log = folder.with_suffix(".log")
+        async with our_door(database.environment, log) as door, _consuming(plan, database.environment, log):
+            first = await _send(door.address, plan.rate, WARM_UP_SECONDS, SEED + 1)
+            await _committed(database, len(first))
+            accepted = await _send(door.address, plan.rate, seconds, SEED)
+            committed = await _committed(database, len(first) + len(accepted))
+    finally:
+        await stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    took = milliseconds(accepted, committed)
+    return {"p50": quantile(took, 0.5), "p99": quantile(took, 0.99), "max": max(took), "events": len(took)}
+
+
+def report(chosen: Sequence[Plan], figures: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
+    """Return the document: quantiles of each plan, and how our p99 compares."""
+    told: dict[str, dict[str, Any]] = {
+        plan.name: {
+            "webhooks_per_second": round(plan.rate, 1),
+            **{f"{name}_milliseconds": spread([one[name] for one in figures[plan.name]], 2) for name in ("p50", "p99")},
+            "events": int(sum(one["events"] for one in figures[plan.name])),
+        }
+        for plan in chosen
+    }
+    naive = told[NAIVE]["p99_milliseconds"]["median"]
+    ratios = {
+        f"{name}/{NAIVE} p99": round(one["p99_milliseconds"]["median"] / naive, 2)
+        for name, one in told.items()
+        if name != NAIVE
+    }
+    return {"latency": told, "ratios": ratios}
+
+
+async def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure all plans in turn; return the document that is written."""
+    home = load().home
+    chosen = plans(highest_rates(home / "bench.json"), options.rate, options.naive_rate)
+    figures: dict[str, list[dict[str, float]]] = {plan.name: [] for plan in chosen}
+    for number in range(options.rounds):
+        for plan in chosen:
+            found = await measure(plan, home / "bench-latency", options.seconds)
+            figures[plan.name].append(found)
+            sys.stderr.write(f"round {number + 1}: {plan.name} p50 {found['p50']:.1f} p99 {found['p99']:.1f} ms\n")
+    document = report(chosen, figures)
+    (home / "bench-latency.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return document
+
+
+def show(document: Mapping[str, Any]) -> None:
+    """Print the table."""
+    table = Table(title="From the 202 to the committed row, milliseconds")
+    for column in ("consumer", "webhooks/s", "p50", "p99", "p99 min", "p99 max", "events"):
+        table.add_column(column, justify="left" if column == "consumer" else "right")
+    for name, one in document["latency"].items():
+        p99 = one["p99_milliseconds"]
+        values = (one["p50_milliseconds"]["median"], p99["median"], p99["min"], p99["max"])
+        row = (f"{one['webhooks_per_second']:,.0f}", *(f"{value:.1f}" for value in values), f"{one['events']:,}")
+        table.add_row(name, *row)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(table)
+    console.print(", ".join(f"{name} {ratio:.2f}" for name, ratio in document["ratios"].items()))
+
+
+def main() -> None:
+    """Measure, print, and leave the figures in RATCHET_HOME/bench-latency.json."""
+    parser = argparse.ArgumentParser(prog="bench-latency", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=SECONDS_DEFAULT, help="length of a round")
+    parser.add_argument("--rounds", type=int, default=ROUNDS_DEFAULT)
+    parser.add_argument("--rate", type=float, help="webhooks a second for ours")
+    parser.add_argument("--naive-rate", type=float, help="webhooks a second for the naive contender")
+    try:
+        show(asyncio.run(run(parser.parse_args())))
+    except RatchetError as error:
+        sys.stderr.write(f"bench-latency: {error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

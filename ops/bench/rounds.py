@@ -1,0 +1,173 @@
+"""One round of one contender: its processes, what they and the servers spent, and whether the rows are right."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+
+from ops.bench.figures import Round
+from ops.bench.stage import check_books, drop_database, make_database, settle_down
+from ops.bench.usage import snapshot, spent
+from schemas.errors import RatchetError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
+
+    from ops.bench.contenders import Contender
+    from ops.bench.workload import Workload
+    from runtime.stack import Endpoints
+
+TIMEOUT_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What all rounds share: the brokers, their pids, topic and workload by speed, recordings by number of lanes."""
+
+    endpoints: Endpoints
+    servers: Mapping[str, int]
+    topics: Mapping[bool, tuple[str, Workload]]
+    recordings: Mapping[int, Path]
+
+
+class Member:
+    """One process of a contender, as seen from here."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.pid = process.pid
+        self._watched = psutil.Process(process.pid)
+        self._cpu_at_start = 0.0
+        self.settled = 0
+        self.told_at = 0.0
+        self.began = 0.0
+        self.peak_mib = 0.0
+
+    async def ready(self) -> None:
+        """Wait until the process is ready."""
+        while "ready" not in await self._hear():
+            pass
+
+    def say(self) -> None:
+        """Give the word: begin, or end."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+
+    async def begin(self) -> None:
+        """Let it begin, and note when it did."""
+        self._cpu_at_start = self._cpu()
+        self.say()
+        while not self.began:
+            self.began = (await self._hear()).get("began", 0.0)
+
+    async def follow(self) -> None:
+        """Hear how far it is; returns after each word."""
+        word = await self._hear()
+        self.settled, self.told_at = word["settled"], word["at"]
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds since it began."""
+        return self._cpu() - self._cpu_at_start
+
+    async def end(self) -> None:
+        """Let it end, and hear its last word."""
+        self.say()
+        while not self.peak_mib:
+            self.peak_mib = (await self._hear()).get("peak_mib", 0.0)
+        await self._process.wait()
+
+    def _cpu(self) -> float:
+        times = self._watched.cpu_times()
+        return float(times.user + times.system)
+
+    async def _hear(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            raise RatchetError(f"the contender ended too early, with status {await self._process.wait()}")
+        heard: dict[str, Any] = json.loads(line)
+        return heard
+
+
+@asynccontextmanager
+async def member(arguments: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[Member]:
+    """Start one process of a contender; it does not outlive the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ops.bench.contender", *arguments,
+        env=os.environ | dict(environment), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield Member(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def settle_all(members: Sequence[Member], records: int) -> float:
+    """Follow the members until they settled that many records together; return when the last one was."""
+
+    async def follow(one: Member) -> None:
+        while True:
+            await one.follow()
+            if sum(other.settled for other in members) >= records:
+                done.set()
+
+    done = asyncio.Event()
+    following: list[asyncio.Task[None]] = [asyncio.create_task(follow(one)) for one in members]
+    finished = asyncio.create_task(done.wait())
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await asyncio.wait((finished, *following), return_when=asyncio.FIRST_COMPLETED)
+        for task in following:
+            if task.done():
+                task.result()
+    finally:
+        finished.cancel()
+        for task in following:
+            task.cancel()
+        await asyncio.gather(finished, *following, return_exceptions=True)
+    return max(one.told_at for one in members)
+
+
+async def run_round(scene: Scene, contender: Contender, number: int) -> Round:
+    """Measure one contender once on a fresh database; raise RatchetError where its rows are wrong."""
+    topic, workload = scene.topics[contender.slow]
+    name = f"bench_{contender.name.replace('-', '_')}_{number}_{os.getpid()}"
+    lanes = int(contender.kind[-1]) if contender.kind.startswith("floor") else 0
+    recording = str(scene.recordings.get(lanes, "-"))
+    database = await make_database(scene.endpoints, name)
+    try:
+        await settle_down(database)
+        arguments = (contender.kind, topic, name, str(contender.processes), recording)
+        found = await measure(scene, contender, arguments, database.environment, len(workload.records))
+        await check_books(database.dsn, workload)
+    finally:
+        await drop_database(scene.endpoints, name)
+    return found
+
+
+async def measure(
+    scene: Scene, contender: Contender, arguments: Sequence[str], environment: Mapping[str, str], records: int
+) -> Round:
+    """Let a contender settle that many records of its topic; return what it took. Its rows are not checked here."""
+    async with AsyncExitStack() as stack:
+        members = [
+            await stack.enter_async_context(member(arguments, {**environment, **contender.environment}))
+            for _ in range(contender.processes)
+        ]
+        await asyncio.gather(*(one.ready() for one in members))
+        before = snapshot(scene.servers)
+        await asyncio.gather(*(one.begin() for one in members))
+        ended = await settle_all(members, records)
+        cpu = spent(before, snapshot(scene.servers)) | {"process": sum(one.cpu_seconds() for one in members)}
+        await asyncio.gather(*(one.end() for one in members))
+    return Round(records, ended - min(one.began for one in members), cpu, max(one.peak_mib for one in members))

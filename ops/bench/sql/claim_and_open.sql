@@ -1,0 +1,26 @@
+-- The naive contender, in one round trip: the ledger's row and, unless it was there, a new payment with its names.
+with claimed as (
+    insert into payment_logs (
+        payment_id, source, event_id, event_type, outcome, from_status, to_status, amount, version, facts, topic,
+        partition, "offset", occurred_at, recorded_at, relay_xid, hash)
+    values (
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+        greatest($16, pg_current_xact_id()::text::bigint), $17)
+    on conflict (source, event_id) do nothing
+    returning id
+), opened as (
+    insert into payments (
+        id, provider, account, provider_ref, client, reference, phone, merged_into, status, refund_status,
+        dispute_status, currency, amount, authorized, captured, refunded, disputed, version, facts, head_hash, head_xid,
+        created_at, updated_at)
+    select $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37,
+        greatest($38, pg_current_xact_id()::text::bigint), $15, $15
+    from claimed
+), bound as (
+    insert into payment_refs (provider, account, kind, ref, payment_id)
+    select n.provider, n.account, n.kind, n.ref, $18
+    from claimed, unnest($39::text[], $40::text[], $41::text[], $42::text[]) as n (provider, account, kind, ref)
+    on conflict (provider, account, kind, ref) do update set payment_id = excluded.payment_id
+    where payment_refs.payment_id is null
+)
+select id from claimed
