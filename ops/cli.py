@@ -14,6 +14,7 @@ from ops.dead_letter_commands import dlq
 from ops.migrate_commands import migrate
 from ops.output import EXIT_DONE, AsJson, command, emit
 from ops.payment_commands import payment
+from ops.schema_commands import schema
 from ops.stack_commands import stack
 
 DISTRIBUTION: Final = "ratchet-payments"
@@ -32,6 +33,7 @@ status.add_to(app)
 app.add_typer(payment, name="payment")
 app.add_typer(dlq, name="dlq")
 app.add_typer(audit, name="audit")
+app.add_typer(schema, name="schema")
 doctor.add_to(app)
 
 

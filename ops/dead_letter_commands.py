@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,12 +11,15 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ops import endpoints
+from ops import endpoints, redrive_commands
 from ops.database import connected, fetch
+from ops.dlq_filters import LetterFilter, moment
+from ops.dlq_options import Ids, OfPayment, OfProvider, OfReason, Since, Until, take_in_foreign
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.payment_commands import plain
-from schemas.dead_letter import LetterStatus, Reason  # noqa: TC001 - typer reads the annotations
-from schemas.errors import SettingsError
+from ops.redrives import LetterPage
+from ops.redrives import list_letters as read_letters
+from schemas.dead_letter import LetterStatus  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,25 +29,16 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that could not be settled, byte for byte.")
+redrive_commands.add_to(dlq)
 
 PREVIEW_BYTES_MAX = 2000
 
 
-def moment(text: str | None, option: str) -> dt.datetime | None:
-    """Read an ISO 8601 time (UTC where it names no zone); raise SettingsError for anything else."""
-    if text is None:
-        return None
-    try:
-        value = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"{option}: {text!r} is no ISO 8601 time, as in 2026-11-23 or 2026-11-23T14:00Z") from None
-    return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-
-
-async def read_list(settings: Settings, *filters: Any) -> list[dict[str, Any]]:
-    """Return the letters that fit the filters, newest first, each with the `total` that fits."""
+async def read_list(settings: Settings, filters: LetterFilter, limit: int) -> LetterPage:
+    """Return the letters that fit the filters, newest first; those that other tools made are taken in before."""
     async with connected(settings) as connection:
-        return await fetch(connection, "list_letters", *filters)
+        await take_in_foreign(connection, settings)
+        return await read_letters(connection, filters, limit)
 
 
 async def read_one(settings: Settings, letter_id: int) -> dict[str, Any] | None:
@@ -70,24 +63,22 @@ def letters_table(rows: Sequence[Mapping[str, Any]], total: int) -> Table:
 @command
 def list_letters(  # noqa: PLR0913 - one argument a filter
     *,
-    reason: Annotated[Reason | None, typer.Option(help="Only letters with this reason.")] = None,
-    provider: Annotated[str | None, typer.Option(help="Only letters of this provider.")] = None,
-    payment: Annotated[str | None, typer.Option(help="Only letters with this payment reference or event id.")] = None,
-    since: Annotated[str | None, typer.Option(help="Not before this time (ISO 8601).")] = None,
-    until: Annotated[str | None, typer.Option(help="Before this time (ISO 8601).")] = None,
-    letter_id: Annotated[list[int] | None, typer.Option("--id", help="Only this letter; may be repeated.")] = None,
+    reason: OfReason = None,
+    provider: OfProvider = None,
+    payment: OfPayment = None,
+    since: Since = None,
+    until: Until = None,
+    letter_id: Ids = None,
     status: Annotated[LetterStatus | None, typer.Option(help="Only letters of this status.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many; `total` counts all.")] = 100,
     as_json: AsJson = False,
 ) -> int:
     """List dead letters, newest first; without a filter those of every status."""
-    bounds = (moment(since, "--since"), moment(until, "--until"))
-    settings = endpoints.found(endpoints.load())
-    found = read_list(settings, reason, provider, payment, *bounds, letter_id or None, status, limit)
-    rows = asyncio.run(found)
-    total = rows[0]["total"] if rows else 0
-    letters = [plain({name: value for name, value in row.items() if name != "total"}) for row in rows]
-    emit({"total": total, "dead_letters": letters}, as_json=as_json, show=lambda: letters_table(rows, total))
+    bounds = moment(since, "--since"), moment(until, "--until")
+    filters = LetterFilter(reason, provider, payment, *bounds, tuple(letter_id) if letter_id else None, status)
+    page = asyncio.run(read_list(endpoints.found(endpoints.load()), filters, limit))
+    document = {"total": page.total, "dead_letters": [plain(row) for row in page.letters]}
+    emit(document, as_json=as_json, show=lambda: letters_table(page.letters, page.total))
     return EXIT_DONE
 
 

@@ -71,3 +71,23 @@ def status(*, as_json: AsJson = False) -> int:
     document = {"migrations": [asdict(one) for one in standings]}
     emit(document, as_json=as_json, show=lambda: _table(standings))
     return EXIT_DONE if all(one.state == "applied" for one in standings) else EXIT_PROBLEM
+
+
+@migrate.command("rebase")
+@command
+def rebase(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking; every role must be stopped.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """After a restore from a dump: give rows transaction ids of this cluster; until then the relay stays halted."""
+    from ops.dlq_options import agreed, need_consent
+    from producers.relay.rebase import rebase as rebase_rows
+
+    need_consent(yes=yes, as_json=as_json)
+    settings = endpoints.found(endpoints.load())
+    if not yes and not agreed("Every role must be stopped.", "Rebase the database?"):
+        return EXIT_PROBLEM
+    pending = asyncio.run(rebase_rows(endpoints.owner_dsn(settings)))
+    emit({"pending": pending}, as_json=as_json, show=lambda: f"rebased; to be published: {pending}")
+    return EXIT_DONE

@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from schemas.record import REDRIVE_COUNT_HEADER
+
 
 class Reason(StrEnum):
     """Why a record is a dead letter."""
@@ -40,5 +42,12 @@ class LetterStatus(StrEnum):
 ERRORS_PREFIX: Final = "__dlq.errors."
 ORIGINAL_PREFIX: Final = "kafka_dlt-original-"
 REASON_HEADER: Final = "ratchet-dlq-reason"
+ADDED_HEADERS: Final = (
+    *(f"{ERRORS_PREFIX}{name}" for name in ("topic", "partition", "offset", "group", "delivery.count", "message")),
+    *(f"{ORIGINAL_PREFIX}{name}" for name in ("topic", "partition", "offset", "timestamp")),
+    REASON_HEADER,
+    REDRIVE_COUNT_HEADER,
+)
+"""The names of the headers that stand behind the original's own on `payments.dlq`, in their order."""
 MESSAGE_LENGTH_MAX: Final = 1000
 """Characters of a dead letter's message; it says what is wrong and never quotes the payload."""

@@ -259,7 +259,7 @@ async def test_restored_database_halts_and_a_rebase_mends_it(
         async with relaying(settings) as probe:
             await eventually(lambda: probe.state == "halted")
             assert "restored from a dump" in str(probe.unready())
-            assert "producers.relay.rebase" in str(probe.unready())
+            assert "ratchet migrate rebase" in str(probe.unready())
             assert probe.facts["published"]["changes"] == 0
         assert await rebase(database.owner_dsn) == {"changes": 2, "dead_letters": 0, "spool": 0}
         async with relaying(settings):

@@ -1,0 +1,95 @@
+"""What the commands of `ratchet dlq` share: the options that choose letters, who asks, and whether people agree."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.dlq_filters import LetterFilter, moment
+from ops.output import out, say
+from schemas.dead_letter import Reason
+from schemas.errors import RatchetError, SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from runtime.postgres import Connection
+    from runtime.settings import Settings
+
+OfReason = Annotated[Reason | None, typer.Option("--reason", help="Only letters with this reason.")]
+OfProvider = Annotated[str | None, typer.Option("--provider", help="Only letters of this provider.")]
+OfPayment = Annotated[
+    str | None, typer.Option("--payment", help="Only letters with this payment reference or event id.")
+]
+Since = Annotated[str | None, typer.Option("--since", help="Not before this time (ISO 8601).")]
+Until = Annotated[str | None, typer.Option("--until", help="Before this time (ISO 8601).")]
+Ids = Annotated[list[int] | None, typer.Option("--id", help="Only this letter; may be repeated.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the oldest so many of the letters that fit.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+Who = Annotated[str | None, typer.Option("--who", help="Who asks for it, for the audit; else the user and the host.")]
+
+
+def chosen(  # noqa: PLR0913 - one argument a filter
+    *,
+    reason: Reason | None,
+    provider: str | None,
+    payment: str | None,
+    since: str | None,
+    until: str | None,
+    ids: list[int] | None,
+    limit: int | None,
+) -> LetterFilter:
+    """Return the filter that the options mean; raise SettingsError for a time that is none."""
+    return LetterFilter(
+        reason=reason,
+        provider=provider,
+        payment=payment,
+        since=moment(since, "--since"),
+        until=moment(until, "--until"),
+        ids=tuple(ids) if ids else None,
+        limit=limit,
+    )
+
+
+def asker(who: str | None) -> str:
+    """Return who asks: as told, or the user and the host."""
+    if who is not None:
+        return who
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
+
+
+def need_consent(*, yes: bool, as_json: bool) -> None:
+    """Raise SettingsError where nobody said yes and nobody can be asked."""
+    if not yes and (as_json or not (sys.stdin.isatty() and sys.stdout.isatty())):
+        raise SettingsError("nobody can be asked here; say --yes to do it, or look first with --dry-run or `dlq list`")
+
+
+def agreed(shown: RenderableType, question: str) -> bool:
+    """Show what is about to happen, and ask."""
+    out().print(shown)
+    return typer.confirm(question, default=False)
+
+
+async def take_in_foreign(connection: Connection, settings: Settings) -> None:
+    """Take in what other tools put into `payments.dlq`, and say so; Kafka away keeps nobody from the table."""
+    from ops.dlq_rebuild import take_in
+
+    try:
+        found = await take_in(connection, settings)
+    except RatchetError as error:
+        say(f"ratchet: payments.dlq was not looked through for letters of other tools: {error}")
+        return
+    if found.added:
+        say(f"ratchet: took in {found.added} letters that other tools put into payments.dlq")
+    if found.unknown_ours:
+        say(f"ratchet: payments.dlq holds {found.unknown_ours} letters that the table lost; see `ratchet dlq rebuild`")
+    if not found.complete:
+        say("ratchet: payments.dlq holds more than was looked through; `ratchet dlq rebuild` reads all of it")

@@ -1,0 +1,206 @@
+"""Takes letters of `payments.dlq` into the table: after the database was lost, and those that other tools put there.
+
+What is taken in bears `relay_xid` 1, which is below every transaction's id and below the relay's cursor: it is in the
+topic already and is never published there again. A letter is known by its place and digest, so nothing is taken in
+twice. Letters of ours that came back from a redrive mark the ones they were as redriven.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from consumer import rows
+from consumer.settlement import Letter
+from ops.dlq_families import read_back
+from runtime.kafka import bootstrap_of, unavailable_after
+from runtime.sql import statement
+from schemas.errors import UnavailableError
+from schemas.topics import DLQ
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from aiokafka import AIOKafkaConsumer, TopicPartition
+
+    from ops.dlq_families import Found
+    from runtime.postgres import Connection
+    from runtime.settings import Settings
+    from schemas.record import Record
+
+PUBLISHED_XID: Final = 1
+POLL_MILLISECONDS: Final = 200
+YEAR_10000_MS: Final = 253_402_300_800_000
+
+
+@dataclass(slots=True)
+class TakenIn:
+    """What was found: records read, letters taken in (by whom they were put there), letters of ours left for a rebuild.
+
+    `complete` tells that everything up to the end, as it was at the beginning, was read.
+    """
+
+    read: int = 0
+    added: int = 0
+    added_foreign: int = 0
+    unknown_ours: int = 0
+    complete: bool = True
+
+
+async def rebuild(connection: Connection, settings: Settings) -> TakenIn:
+    """Read the whole topic and take in every letter that the table does not know.
+
+    Raises UnavailableError when Kafka does not answer, or nothing comes for `rebuild_wait_seconds`.
+    """
+    found = await _read(connection, settings, {}, ours_too=True, seconds=None)
+    await connection.execute(statement("ops", "note_returned_letters"))
+    if not found.complete:
+        seconds = settings.redrive.rebuild_wait_seconds
+        raise UnavailableError(f"Kafka: no more of {DLQ.name} came for {seconds:g} s; run it again, nothing is lost")
+    return found
+
+
+async def take_in(connection: Connection, settings: Settings) -> TakenIn:
+    """Take in the letters that other tools put there since the last look; read for `take_in_seconds` at most.
+
+    Raises UnavailableError when Kafka does not answer.
+    """
+    positions = {
+        row["partition"]: row["next_offset"] for row in await connection.fetch(statement("ops", "read_positions"))
+    }
+    seconds = settings.redrive.take_in_seconds
+    async with unavailable_after(seconds + settings.ops.lookup_timeout_seconds, f"looking through {DLQ.name}"):
+        return await _read(connection, settings, positions, ours_too=False, seconds=seconds)
+
+
+@contextlib.asynccontextmanager
+async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """Give a consumer of no group; raise UnavailableError for every error of the client."""
+    from aiokafka import AIOKafkaConsumer
+    from aiokafka.errors import KafkaError
+
+    from runtime.kafka_records import tolerate_odd_headers
+
+    tolerate_odd_headers()
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_of(settings.kafka),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        request_timeout_ms=int(settings.ops.lookup_timeout_seconds * 1000),
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise UnavailableError(f"Kafka does not answer ({type(error).__name__})") from error
+    finally:
+        with contextlib.suppress(Exception):
+            await consumer.stop()
+
+
+async def _read(
+    connection: Connection, settings: Settings, positions: dict[int, int], *, ours_too: bool, seconds: float | None
+) -> TakenIn:
+    """Read from these positions to the end, part by part; each part's letters and positions are written together."""
+    found = TakenIn()
+    patience = settings.redrive.rebuild_wait_seconds if seconds is None else seconds
+    from consumer.worker import record_of
+
+    async with _consumer(settings) as consumer:
+        ends = await _assign(consumer, settings, positions)
+        until = time.monotonic() + patience
+        while await _behind(consumer, ends):
+            if time.monotonic() > until:
+                found.complete = False
+                break
+            parts = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=settings.redrive.read_records_max)
+            records = [record_of(message) for part in parts.values() for message in part]
+            if records and seconds is None:
+                until = time.monotonic() + patience
+            reached = {place.partition: await consumer.position(place) for place in ends}
+            await _take(connection, records, reached, found, ours_too=ours_too)
+    return found
+
+
+async def _partitions(settings: Settings) -> list[TopicPartition]:
+    """Return the topic's partitions; none where it is not there yet."""
+    from aiokafka import TopicPartition
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap_of(settings.kafka),
+        request_timeout_ms=int(settings.ops.lookup_timeout_seconds * 1000),
+    )
+    try:
+        await admin.start()
+        (topic,) = await admin.describe_topics([DLQ.name])
+    finally:
+        with contextlib.suppress(Exception):
+            await admin.close()
+    if topic["error_code"]:
+        return []
+    return sorted(TopicPartition(DLQ.name, partition["partition"]) for partition in topic["partitions"])
+
+
+async def _assign(
+    consumer: AIOKafkaConsumer, settings: Settings, positions: dict[int, int]
+) -> dict[TopicPartition, int]:
+    """Assign all partitions and seek; return their ends. A topic that is not there, or was made anew, is no error."""
+    places = await _partitions(settings)
+    if not places:
+        return {}
+    consumer.assign(places)
+    ends, begins = await consumer.end_offsets(places), await consumer.beginning_offsets(places)
+    for place in places:
+        start = positions.get(place.partition, 0)
+        consumer.seek(place, start if begins[place] <= start <= ends[place] else begins[place])
+    return dict(ends)
+
+
+async def _behind(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+    """Tell whether anything up to the ends is still to come."""
+    return any([await consumer.position(place) < end for place, end in ends.items()])
+
+
+async def _take(
+    connection: Connection, records: Sequence[Record], reached: dict[int, int], found: TakenIn, *, ours_too: bool
+) -> None:
+    """Write what is new of these, and how far the topic was read."""
+    letters = [read_back(record) for record in records]
+    found.read += len(letters)
+    async with connection.transaction():
+        unknown = await _unknown(connection, letters)
+        wanted = [one for one in unknown if ours_too or not one.ours]
+        await connection.executemany(statement("ops", "take_in_letter"), [_arguments(one) for one in wanted])
+        await connection.execute(statement("ops", "note_positions"), list(reached), list(reached.values()))
+    found.added += len(wanted)
+    found.added_foreign += sum(not one.ours for one in wanted)
+    found.unknown_ours += len(unknown) - len(wanted)
+
+
+async def _unknown(connection: Connection, letters: Sequence[Found]) -> list[Found]:
+    """Return the letters that the table does not hold, each once."""
+    by_place: dict[tuple[str, int, int, bytes], Found] = {}
+    for one in letters:
+        place = (one.record.topic, one.record.partition, one.record.offset, _letter(one).digest)
+        by_place.setdefault(place, one)
+    known = await connection.fetch(statement("ops", "find_places"), *rows.columns(by_place, 4))
+    for row in known:
+        by_place.pop((row["topic"], row["partition"], row["offset"], row["digest"]))
+    return list(by_place.values())
+
+
+def _letter(one: Found) -> Letter:
+    return Letter(one.record, one.reason, one.message)
+
+
+def _arguments(one: Found) -> tuple[object, ...]:
+    """Return the arguments of take_in_letter.sql: those of the consumer's own letters, and the deliveries."""
+    timestamp_ms = one.record.timestamp_ms
+    known = 0 < timestamp_ms < YEAR_10000_MS
+    when = dt.datetime.fromtimestamp(timestamp_ms / 1000 if known else time.time(), dt.UTC)
+    return (*rows.letter_arguments(_letter(one), PUBLISHED_XID, when), one.delivery_count)

@@ -1,0 +1,317 @@
+"""`ratchet dlq redrive`, `stop`, `redrives`, `discard`: letters on their way back, or given up."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from ops import endpoints, redrives
+from ops.database import connected
+from ops.dlq_options import (
+    Ids,
+    Limit,
+    OfPayment,
+    OfProvider,
+    OfReason,
+    Since,
+    Until,
+    Who,
+    Yes,
+    agreed,
+    asker,
+    chosen,
+    need_consent,
+    take_in_foreign,
+)
+from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
+from ops.redrive_follow import follow
+from ops.redrives import LetterFilter, Order, Policy, RedriveStatus
+from schemas.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from ops.redrives import Preview, Progress
+    from runtime.settings import Settings
+
+SHOWN_ROWS_MAX = 50
+INTERRUPTED = 130
+RedriveId = Annotated[int, typer.Argument(metavar="ID", min=1, help="The redrive's id.")]
+
+
+def redrive_document(seen: Preview, now: Progress | None) -> dict[str, Any]:
+    """Return the JSON document of a redrive, or of a dry run (`now` of None). Pure."""
+    document = {
+        "redrive_id": now.id if now else None,
+        "matched": seen.matched,
+        "published": now.published if now else 0,
+        "messages": [asdict(one) for one in seen.messages],
+        "left_out": [asdict(one) for one in seen.left_out],
+        "would": seen.counts(),
+    }
+    return document | (standing(now) if now else {})
+
+
+def standing(now: Progress) -> dict[str, Any]:
+    """Return how a redrive stands, as JSON. Pure."""
+    return {
+        "status": now.status,
+        "selected": now.selected,
+        "skipped": now.skipped,
+        "returned": now.returned,
+        "failed": now.failed,
+        "rate_per_second": now.rate_per_second,
+        "stop_reason": now.stop_reason,
+        "requested_by": now.requested_by,
+        "started_at": now.started_at.isoformat() if now.started_at else None,
+        "ended_at": now.ended_at.isoformat() if now.ended_at else None,
+    }
+
+
+def preview_shown(seen: Preview) -> RenderableType:
+    """Return what a redrive would do, as people read it. Pure."""
+    counts = ", ".join(f"{count:,} {would}" for would, count in seen.counts().items() if count) or "nothing"
+    table = Table("letter", "would", "because", title=f"{len(seen.messages):,} of {seen.matched:,}: {counts}")
+    for one in seen.messages[:SHOWN_ROWS_MAX]:
+        table.add_row(str(one.id), one.would, Text(f"{one.outcome}: {one.why}" if one.why else one.outcome))
+    lines: list[RenderableType] = [table]
+    if len(seen.messages) > SHOWN_ROWS_MAX:
+        lines.append(f"and {len(seen.messages) - SHOWN_ROWS_MAX:,} more; --json lists all")
+    lines += [Text(f"left out {one.id}: {one.why}") for one in seen.left_out[:SHOWN_ROWS_MAX]]
+    return Group(*lines)
+
+
+def ended_shown(now: Progress) -> str:
+    """Say how a redrive stands, in a line. Pure."""
+    said = f"redrive {now.id} {now.status}: {now.published:,} of {now.selected:,} published"
+    said += f", {now.skipped:,} skipped" if now.skipped else ""
+    said += f", {now.returned:,} came back by now" if now.returned else ""
+    return said + (f"; {now.stop_reason}" if now.stop_reason and now.status is not RedriveStatus.DONE else "")
+
+
+async def _preview(settings: Settings, order: Order) -> Preview:
+    async with connected(settings) as connection:
+        await take_in_foreign(connection, settings)
+        return await redrives.preview(connection, settings, order)
+
+
+async def _start(settings: Settings, order: Order, seen: Preview) -> int | None:
+    async with connected(settings) as connection:
+        return (await redrives.start(connection, settings, order, seen)).redrive_id
+
+
+def _followed(settings: Settings, redrive_id: int) -> Progress:
+    """Follow to the end; an interruption leaves the redrive running and says so."""
+    try:
+        return asyncio.run(follow(settings, redrive_id))
+    except KeyboardInterrupt:
+        say(
+            f"redrive {redrive_id} runs on. Follow it: `ratchet dlq redrive --resume {redrive_id}`; "
+            f"end it: `ratchet dlq stop {redrive_id}`"
+        )
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _told(seen: Preview, now: Progress | None, *, as_json: bool) -> int:
+    emit(
+        redrive_document(seen, now),
+        as_json=as_json,
+        show=lambda: ended_shown(now) if now else preview_shown(seen),
+    )
+    return EXIT_DONE if now is None or now.status is RedriveStatus.DONE else EXIT_PROBLEM
+
+
+@command
+def redrive(  # noqa: PLR0913 - one argument an option
+    *,
+    reason: OfReason = None,
+    provider: OfProvider = None,
+    payment: OfPayment = None,
+    since: Since = None,
+    until: Until = None,
+    letter_id: Ids = None,
+    limit: Limit = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would become of each letter.")] = False,
+    rate: Annotated[float | None, typer.Option("--rate", help="Letters a second; else the configured rate.")] = None,
+    most: Annotated[int | None, typer.Option("--max", min=1, help="Publish so many at most.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also letters that came back too often.")] = False,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Don't stop when too many come back.")] = False,
+    to: Annotated[str | None, typer.Option("--to", help="The topic for letters whose own one is unknown.")] = None,
+    yes: Yes = False,
+    resume: Annotated[int | None, typer.Option("--resume", min=1, help="Go on with this redrive.")] = None,
+    who: Who = None,
+    as_json: AsJson = False,
+) -> int:
+    """Publish open dead letters once more, and follow until that is done. Exit 1 where it stopped or failed."""
+    filters = chosen(
+        reason=reason, provider=provider, payment=payment, since=since, until=until, ids=letter_id, limit=limit
+    )
+    policy = Policy.KEEP_GOING if keep_going else Policy.STOP_ON_FAILURES
+    order = Order(filters, asker(who), rate, most, force, policy, to)
+    if resume is not None:
+        return _resume(resume, order, as_json=as_json)
+    if not dry_run:
+        need_consent(yes=yes, as_json=as_json)
+    settings = endpoints.found(endpoints.load())
+    seen = asyncio.run(_preview(settings, order))
+    for one in seen.left_out[:SHOWN_ROWS_MAX]:
+        say(f"ratchet: letter {one.id} is left out: {one.why}")
+    if dry_run or not seen.messages:
+        return _told(seen, None, as_json=as_json)
+    if not yes and not agreed(preview_shown(seen), f"Redrive {len(seen.messages):,} letters?"):
+        say("nothing was done")
+        return EXIT_PROBLEM
+    redrive_id = asyncio.run(_start(settings, order, seen))
+    assert redrive_id is not None
+    return _told(seen, _followed(settings, redrive_id), as_json=as_json)
+
+
+def _resume(redrive_id: int, order: Order, *, as_json: bool) -> int:
+    """Let a redrive go on and follow it; what it is about was said when it was ordered."""
+    if order != Order(LetterFilter(), order.requested_by):
+        raise SettingsError("--resume goes on with a redrive as it was ordered; it takes no filter and no rate")
+    settings = endpoints.found(endpoints.load())
+
+    async def begin() -> None:
+        async with connected(settings) as connection:
+            await redrives.resume(connection, redrive_id, order.requested_by)
+
+    async def audit() -> Sequence[dict[str, Any]]:
+        async with connected(settings) as connection:
+            return await redrives.read_messages(connection, redrive_id)
+
+    asyncio.run(begin())
+    now = _followed(settings, redrive_id)
+    messages = [{"id": row["id"], "would": row["would"]} for row in asyncio.run(audit())]
+    document = {"redrive_id": now.id, "matched": now.matched, "published": now.published, "messages": messages}
+    emit(document | standing(now), as_json=as_json, show=lambda: ended_shown(now))
+    return EXIT_DONE if now.status is RedriveStatus.DONE else EXIT_PROBLEM
+
+
+@command
+def stop(redrive_id: RedriveId, *, who: Who = None, as_json: AsJson = False) -> int:
+    """End a redrive after the batch in hand, and wait for that; what it has not published stays open."""
+    settings = endpoints.found(endpoints.load())
+
+    async def ask() -> None:
+        async with connected(settings) as connection:
+            await redrives.stop(connection, redrive_id, asker(who))
+
+    asyncio.run(ask())
+    now = _followed(settings, redrive_id)
+    document = {"redrive_id": now.id, "matched": now.matched, "published": now.published} | standing(now)
+    emit(document, as_json=as_json, show=lambda: ended_shown(now))
+    return EXIT_DONE
+
+
+def _redrives_table(found: Sequence[Progress]) -> Table:
+    table = Table(
+        "redrive", "status", "published", "skipped", "came back", "a second", "who", "ordered", "why it ended"
+    )
+    for one in found:
+        when = one.created_at.isoformat(sep=" ", timespec="seconds")
+        figures = f"{one.published:,} of {one.selected:,}", f"{one.skipped:,}", f"{one.returned:,}"
+        rest = Text(one.requested_by), when, Text(one.stop_reason or "")
+        table.add_row(str(one.id), one.status, *figures, f"{one.rate_per_second:g}", *rest)
+    return table
+
+
+@command
+def list_redrives(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    as_json: AsJson = False,
+) -> int:
+    """List the redrives, newest first: who ordered them, how they stand, how they ended."""
+    settings = endpoints.found(endpoints.load())
+
+    async def read() -> Sequence[Progress]:
+        async with connected(settings) as connection:
+            return await redrives.list_redrives(connection, limit)
+
+    found = asyncio.run(read())
+    rows = [
+        {"redrive_id": one.id, "matched": one.matched, "published": one.published, "filter": one.filter} | standing(one)
+        for one in found
+    ]
+    emit({"redrives": rows}, as_json=as_json, show=lambda: _redrives_table(found))
+    return EXIT_DONE
+
+
+async def _choose(settings: Settings, filters: LetterFilter) -> int:
+    async with connected(settings) as connection:
+        return len(await redrives.choose(connection, filters))
+
+
+@command
+def discard(  # noqa: PLR0913 - one argument an option
+    *,
+    because: Annotated[str, typer.Option("--because", help="Why they are given up; kept with who and when.")],
+    reason: OfReason = None,
+    provider: OfProvider = None,
+    payment: OfPayment = None,
+    since: Since = None,
+    until: Until = None,
+    letter_id: Ids = None,
+    limit: Limit = None,
+    yes: Yes = False,
+    who: Who = None,
+    as_json: AsJson = False,
+) -> int:
+    """Give open dead letters up: they become `discarded` and are never redriven. Their bytes stay."""
+    filters = chosen(
+        reason=reason, provider=provider, payment=payment, since=since, until=until, ids=letter_id, limit=limit
+    )
+    need_consent(yes=yes, as_json=as_json)
+    settings = endpoints.found(endpoints.load())
+    if not yes:
+        count = asyncio.run(_choose(settings, filters))
+        if not agreed(f"{count:,} open letters fit", f"Discard {count:,} letters?"):
+            say("nothing was done")
+            return EXIT_PROBLEM
+
+    async def give_up() -> redrives.Discarded:
+        async with connected(settings) as connection:
+            return await redrives.discard(connection, filters, who=asker(who), because=because)
+
+    done = asyncio.run(give_up())
+    document = {"matched": done.matched, "discarded": len(done.ids), "messages": [{"id": one} for one in done.ids]}
+    emit(document, as_json=as_json, show=lambda: f"discarded {len(done.ids):,} of {done.matched:,} letters")
+    return EXIT_DONE
+
+
+@command
+def rebuild(*, as_json: AsJson = False) -> int:
+    """Read `payments.dlq` again and take in every letter that the table does not know, whoever put it there."""
+    from ops.dlq_rebuild import rebuild as read_all
+
+    settings = endpoints.found(endpoints.load())
+
+    async def read() -> dict[str, int]:
+        async with connected(settings) as connection:
+            found = await read_all(connection, settings)
+        return {"read": found.read, "added": found.added, "added_foreign": found.added_foreign}
+
+    done = asyncio.run(read())
+    said = (
+        f"read {done['read']:,} records, took in {done['added']:,}, {done['added_foreign']:,} of them from other tools"
+    )
+    emit(done, as_json=as_json, show=lambda: said)
+    return EXIT_DONE
+
+
+def add_to(dlq: typer.Typer) -> None:
+    """Add the commands."""
+    dlq.command("redrive")(redrive)
+    dlq.command("stop")(stop)
+    dlq.command("redrives")(list_redrives)
+    dlq.command("discard")(discard)
+    dlq.command("rebuild")(rebuild)

@@ -1,0 +1,306 @@
+"""Redrives as stored instructions: what the command line and the console do with dead letters.
+
+Every function takes one asyncpg connection (of a pool or not) that is in no transaction, and leaves it so. What carries
+an order out is the relay (`producers.relay.redrive`); here it is written, looked at and stopped.
+
+    page = await list_letters(connection, LetterFilter(reason=Reason.ORPHAN), limit=50)
+    groups = await group_letters(connection, LetterFilter(status=LetterStatus.OPEN))
+    seen = await preview(connection, settings, Order(LetterFilter(reason=Reason.ORPHAN)))
+    for one in seen.messages: one.id, one.would, one.why
+    begun = await start(connection, settings, Order(LetterFilter(...), requested_by="alice", rate_per_second=50))
+    if begun.redrive_id is not None:                     # None: nothing is to be published
+        now = await progress(connection, begun.redrive_id)   # poll; now.ended, now.status, now.published, now.selected
+        await stop(connection, begun.redrive_id, "alice")    # the relay ends it after the batch in hand
+        await resume(connection, begun.redrive_id, "alice")  # one that was stopped or has failed goes on
+    gone = await discard(connection, LetterFilter(ids=(7,)), who="alice", because="a test's leftover")
+
+Errors: SettingsError for what can't be meant (a rate above the bound, a topic that is not ours), RatchetError for an id
+that does not exist, and what the driver raises.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from ops.database import fetch
+from ops.dlq_filters import LetterFilter
+from ops.redrive_preview import TOPICS, Choice, LeftOut, Prediction, Preview, Would, foresee
+from runtime.sql import statement
+from schemas.dead_letter import LetterStatus
+from schemas.errors import RatchetError, SettingsError
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from runtime.postgres import Connection
+    from runtime.settings import RedriveSettings, Settings
+
+__all__ = [
+    "Discarded",
+    "LeftOut",
+    "LetterFilter",
+    "LetterGroup",
+    "LetterPage",
+    "Order",
+    "Policy",
+    "Prediction",
+    "Preview",
+    "Progress",
+    "RedriveStatus",
+    "Started",
+    "Would",
+    "choose",
+    "discard",
+    "group_letters",
+    "list_letters",
+    "list_redrives",
+    "preview",
+    "progress",
+    "read_messages",
+    "resume",
+    "start",
+    "stop",
+]
+
+GROUPS_MAX: Final = 100
+"""Groups that are shown at most."""
+WHO_LENGTH_MAX: Final = 128
+BECAUSE_LENGTH_MAX: Final = 500
+
+
+class Policy(StrEnum):
+    """What a redrive does when letters come back although the dry run said they would not."""
+
+    STOP_ON_FAILURES = "stop_on_failures"
+    KEEP_GOING = "keep_going"
+
+
+class RedriveStatus(StrEnum):
+    """Where a redrive stands. `stopped` by people, `failed` because too many letters came back."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be redriven, and how. `rate_per_second` of None is the configured one.
+
+    `messages_max` bounds what is published; `force` sends also what the loop guard holds back; `target_topic` is where
+    letters go whose own topic is unknown.
+    """
+
+    filters: LetterFilter = field(default_factory=LetterFilter)
+    requested_by: str = "ratchet"
+    rate_per_second: float | None = None
+    messages_max: int | None = None
+    force: bool = False
+    policy: Policy = Policy.STOP_ON_FAILURES
+    target_topic: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LetterPage:
+    """Some letters, newest first: rows as in `dlq list --json`. `total` counts all that fit."""
+
+    total: int
+    letters: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LetterGroup:
+    """Open letters alike: of one reason, source and event type; `sample_id` is the newest of them."""
+
+    reason: str
+    source: str | None
+    event_type: str | None
+    letters: int
+    oldest: dt.datetime
+    newest: dt.datetime
+    sample_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An order as it was stored; `redrive_id` is None where nothing is to be published, so nothing was stored."""
+
+    redrive_id: int | None
+    preview: Preview
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a redrive is.
+
+    `selected` letters are to go, of which `published` are in Kafka and `skipped` were not open any more when their
+    turn came. `returned` came back as new letters by now, `failed` of them against the prediction (as of the relay's
+    last look).
+    """
+
+    id: int
+    status: RedriveStatus
+    requested_by: str
+    filter: dict[str, Any]
+    rate_per_second: float
+    policy: Policy
+    forced: bool
+    matched: int
+    selected: int
+    published: int
+    skipped: int
+    failed: int
+    returned: int
+    stopping: bool
+    stop_reason: str | None
+    created_at: dt.datetime
+    started_at: dt.datetime | None
+    updated_at: dt.datetime
+    ended_at: dt.datetime | None
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the relay is through with it."""
+        return self.ended_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """What was given up: the letters' ids, of `matched` that fitted the filter."""
+
+    matched: int
+    ids: tuple[int, ...]
+
+
+async def list_letters(connection: Connection, filters: LetterFilter, limit: int) -> LetterPage:
+    """Return the newest `limit` letters that fit; without a filter those of every status."""
+    rows = await fetch(connection, "list_letters", *filters.arguments(), limit)
+    total = rows[0]["total"] if rows else 0
+    return LetterPage(total, tuple({name: row[name] for name in row if name != "total"} for row in rows))
+
+
+async def group_letters(connection: Connection, filters: LetterFilter) -> tuple[LetterGroup, ...]:
+    """Return the letters that fit (open ones where the filter names no status) by what is alike, largest first."""
+    asked = replace(filters, status=filters.status or LetterStatus.OPEN)
+    rows = await fetch(connection, "group_letters", *asked.arguments(), filters.limit or GROUPS_MAX)
+    return tuple(LetterGroup(**row) for row in rows)
+
+
+async def preview(connection: Connection, settings: Settings, order: Order) -> Preview:
+    """Say for each open letter that fits what a redrive would do now; nothing is written and nothing is locked."""
+    _check(order, settings.redrive)
+    return await foresee(
+        connection, settings, Choice(order.filters, order.messages_max, order.force, order.target_topic)
+    )
+
+
+async def start(connection: Connection, settings: Settings, order: Order, seen: Preview | None = None) -> Started:
+    """Store the order for the relay, with what is foreseen for each letter: `seen`, or else a preview made now."""
+    seen = seen or await preview(connection, settings, order)
+    if not seen.messages:
+        return Started(None, seen)
+    bounds = settings.redrive
+    async with connection.transaction():
+        redrive_id = await connection.fetchval(
+            statement("ops", "order_redrive"),
+            order.requested_by,
+            json.dumps(order.filters.document()),
+            order.target_topic,
+            order.rate_per_second or bounds.rate_per_second,
+            order.messages_max,
+            order.policy,
+            bounds.failure_ratio_max,
+            bounds.failures_min,
+            order.force,
+            seen.matched,
+            [one.id for one in seen.messages],
+            [one.would for one in seen.messages],
+        )
+    return Started(redrive_id, seen)
+
+
+async def progress(connection: Connection, redrive_id: int) -> Progress:
+    """Return how far a redrive is; raise RatchetError where there is no such one."""
+    rows = await fetch(connection, "read_redrives", redrive_id, 1)
+    if not rows:
+        raise RatchetError(f"there is no redrive {redrive_id}")
+    return _progress_of(rows[0])
+
+
+async def list_redrives(connection: Connection, limit: int) -> tuple[Progress, ...]:
+    """Return the newest redrives, the newest first."""
+    return tuple(_progress_of(row) for row in await fetch(connection, "read_redrives", None, limit))
+
+
+async def read_messages(connection: Connection, redrive_id: int) -> tuple[dict[str, Any], ...]:
+    """Return the audit of a redrive, one row a letter in the order of publishing.
+
+    Keys: id, would, status, detail, published_at, returned_id (the letter it came back as, or None).
+    """
+    return tuple(await fetch(connection, "read_redrive_messages", redrive_id))
+
+
+async def stop(connection: Connection, redrive_id: int, who: str) -> Progress:
+    """Ask the relay to end a redrive after the batch in hand; one that has ended stays as it is."""
+    await connection.execute(statement("ops", "stop_redrive"), redrive_id, _named(who))
+    return await progress(connection, redrive_id)
+
+
+async def resume(connection: Connection, redrive_id: int, who: str) -> Progress:
+    """Let a stopped or failed redrive go on where it ended, its failures forgiven; a running one just runs on."""
+    await connection.execute(statement("ops", "resume_redrive"), redrive_id, _named(who))
+    return await progress(connection, redrive_id)
+
+
+async def discard(connection: Connection, filters: LetterFilter, *, who: str, because: str) -> Discarded:
+    """Give up the open letters that fit: their status becomes `discarded`; who, why and when are kept.
+
+    Raises SettingsError for a reason that is empty or too long.
+    """
+    because = because.strip()
+    if not 0 < len(because) <= BECAUSE_LENGTH_MAX:
+        raise SettingsError(f"say why the letters are given up, in 1 to {BECAUSE_LENGTH_MAX} characters")
+    async with connection.transaction():
+        chosen = await choose(connection, filters)
+        rows = await fetch(connection, "discard_letters", [row["id"] for row in chosen], _named(who), because)
+    matched = chosen[0]["total"] if chosen else 0
+    return Discarded(matched, tuple(row["id"] for row in rows))
+
+
+async def choose(connection: Connection, filters: LetterFilter) -> list[dict[str, Any]]:
+    """Return the open letters that fit, oldest first: `id`, `topic`, and the `total` that fits on each."""
+    return await fetch(connection, "choose_letters", *filters.arguments(), filters.limit)
+
+
+def _check(order: Order, bounds: RedriveSettings) -> None:
+    """Raise SettingsError for an order that can't be meant."""
+    rate = order.rate_per_second
+    if rate is not None and not 0 < rate <= bounds.rate_per_second_max:
+        raise SettingsError(
+            f"the rate must be above 0 and at most {bounds.rate_per_second_max:g} a second, not {rate:g}"
+        )
+    if order.messages_max is not None and order.messages_max < 1:
+        raise SettingsError(f"the most to publish must be 1 at least, not {order.messages_max}")
+    if order.target_topic is not None and order.target_topic not in TOPICS:
+        raise SettingsError(
+            f"{order.target_topic} is none of the topics that Ratchet reads: {', '.join(sorted(TOPICS))}"
+        )
+    _named(order.requested_by)
+
+
+def _named(who: str) -> str:
+    """Return a name as the audit keeps it; raise SettingsError for an empty one."""
+    name = who.replace("\x00", "").strip()[:WHO_LENGTH_MAX]
+    if not name:
+        raise SettingsError("say who asks for it")
+    return name
+
+
+def _progress_of(row: dict[str, Any]) -> Progress:
+    said = {**row, "filter": json.loads(row["filter"])}
+    return Progress(**said | {"status": RedriveStatus(row["status"]), "policy": Policy(row["policy"])})

@@ -1,0 +1,18 @@
+-- Open letters that fit, oldest first. $1 reason, $2 provider, $3 payment reference or event id, $4 since, $5 until,
+-- $6 ids, $7 status, $8 rows; null: any.
+select
+    id, topic, redrive_count,
+    coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0)
+        + pg_column_size(header_names) + pg_column_size(header_values) as bytes,
+    count(*) over () as total
+from dead_letters
+where status = 'open'
+    and ($1::text is null or reason = $1)
+    and ($2::text is null or split_part(source, '/', 1) = $2)
+    and ($3::text is null or payment_ref = $3 or event_id = $3)
+    and ($4::timestamptz is null or created_at >= $4)
+    and ($5::timestamptz is null or created_at < $5)
+    and ($6::bigint[] is null or id = any($6))
+    and ($7::text is null or status = $7)
+order by id
+limit $8

@@ -1,0 +1,18 @@
+-- What consumer/sql/find_parked.sql reads, without its locks. $1-$4 names, $5 payments, $6 rows.
+select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values,
+    p.event_id, p.reason,
+    coalesce(
+        (select true from payment_logs l where l.source = p.source and l.event_id = p.event_id limit 1), false) as settled
+from parked_events p
+where p.id in (
+    select w.parked_id
+    from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as n (provider, account, kind, ref)
+    join parked_refs w using (provider, account, kind, ref)
+    union
+    select w.parked_id
+    from payment_refs r
+    join parked_refs w using (provider, account, kind, ref)
+    where r.payment_id = any($5::uuid[])
+)
+order by p.id
+limit $6

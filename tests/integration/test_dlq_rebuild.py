@@ -1,0 +1,213 @@
+"""Letters read back from `payments.dlq`: those of a lost database, and those that other tools put there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import struct
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+from redriving import Desk, desk, empty_dlq
+from relay_rows import add_letter, reading, relaying
+from settling import Event, digest, until, webhook
+from typer.testing import CliRunner
+
+from ops import redrives
+from ops.cli import app
+from ops.dlq_rebuild import rebuild, take_in
+from ops.redrives import LetterFilter, RedriveStatus
+from producers.relay import outbox_depth
+from runtime.kafka import ensure_topics
+from schemas.topics import DLQ, WEBHOOKS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
+
+    from conftest import Database
+
+    from runtime.stack import Endpoints
+
+pytestmark = pytest.mark.integration
+
+Headers = list[tuple[str, bytes]]
+
+
+def spring(offset: int) -> Headers:
+    return [
+        ("kafka_dlt-original-topic", b"payments.webhooks"),
+        ("kafka_dlt-original-partition", struct.pack(">i", 2)),
+        ("kafka_dlt-original-offset", struct.pack(">q", offset)),
+        ("kafka_dlt-original-timestamp", struct.pack(">q", 1_790_000_000_000)),
+        ("kafka_dlt-original-timestamp-type", b"CreateTime"),
+        ("kafka_dlt-exception-fqcn", b"org.springframework.kafka.listener.ListenerExecutionFailedException"),
+        ("kafka_dlt-exception-message", b"Cannot read 4111111111111111"),
+        ("kafka_dlt-original-consumer-group", b"billing"),
+    ]
+
+
+def connect(offset: int) -> Headers:
+    said = {
+        "topic": "payments.webhooks",
+        "partition": "1",
+        "offset": str(offset),
+        "connector.name": "sink",
+        "task.id": "0",
+    }
+    return [(f"__connect.errors.{name}", value.encode()) for name, value in said.items()]
+
+
+def share_group(offset: int) -> Headers:
+    said = {"topic": "payments.webhooks", "partition": "3", "offset": str(offset), "delivery.count": "5"}
+    return [(f"__dlq.errors.{name}", value.encode()) for name, value in said.items()]
+
+
+@pytest.fixture
+async def table(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Desk]:
+    """Give a desk whose `payments.dlq` is empty, and leave it so."""
+    async with desk(stack, database, tmp_path) as made:
+        await empty_dlq(stack)
+        yield made
+        await empty_dlq(stack)
+
+
+async def put(table: Desk, events: Iterable[tuple[Event, Headers]]) -> None:
+    """Put records into `payments.dlq` as a plain client does."""
+    for event, added in events:
+        headers = [*event.headers, *added]
+        await table.stage.producer.send_and_wait(DLQ.name, event.value, key=event.key, headers=headers)
+
+
+async def run(table: Desk, folder: Path, *words: str) -> tuple[int, dict[str, Any], str]:
+    """Run a command of `ratchet dlq` in this process; return its status, its document and what it said."""
+    own = {name: None for name in os.environ if name.startswith("RATCHET_")} | {
+        "RATCHET_HOME": str(folder),
+        "RATCHET_KAFKA__BOOTSTRAP": table.stage.kafka,
+        "RATCHET_POSTGRES__DSN": table.stage.database.dsn,
+    }
+    done = await asyncio.to_thread(CliRunner().invoke, app, ["dlq", *words, "--json"], env=own)
+    begin = done.stdout.find("{\n")  # the relay of this process logs to the same place
+    document = json.JSONDecoder().raw_decode(done.stdout, begin)[0] if begin >= 0 else {}
+    return done.exit_code, document, done.stderr
+
+
+async def test_letters_of_other_tools_are_listed_and_redriven(stack: Endpoints, table: Desk, tmp_path: Path):
+    """By the command line alone, without a rebuild; the record that goes back has none of their headers."""
+    events = [webhook("payment.created", f"foreign-{n}") for n in range(4)]
+    await put(table, zip(events, [spring(7), connect(8), share_group(9), []], strict=True))
+    status, listed, told = await run(table, tmp_path, "list")
+    assert (status, listed["total"]) == (0, 4), told
+    assert "took in 4 letters" in told
+    places = {(row["topic"], row["partition"], row["offset"]) for row in listed["dead_letters"]}
+    assert places >= {("payments.webhooks", 2, 7), ("payments.webhooks", 1, 8), ("payments.webhooks", 3, 9)}
+    assert {row["reason"] for row in listed["dead_letters"]} == {"unexpected"}
+    assert not any("4111" in row["message"] for row in listed["dead_letters"])
+    status, listed, told = await run(table, tmp_path, "list", "--status", "open")
+    assert (listed["total"], told) == (4, ""), "nothing is taken in twice"
+
+    table.stage.spawn()
+    async with reading(stack, WEBHOOKS.name) as reader, relaying(table.settings):
+        status, done, told = await run(table, tmp_path, "redrive", "--yes")
+        assert (status, done["matched"], done["published"], done["status"]) == (0, 4, 3, "done"), told
+        assert [one["would"] for one in done["messages"]] == ["apply"] * 3
+        assert "--to" in done["left_out"][0]["why"]
+        assert "is left out" in told
+        keys = {event.key for event in events[:3]}
+        await reader.until(lambda records: keys <= {record.key for record in records})
+        again = [("ratchet-redrive-count", b"1")]
+        sent = {record.key: record.headers for record in reader.records if record.key in keys}
+        assert all(list(sent[event.key]) == [*event.headers, *again] for event in events[:3])
+        status, done, _ = await run(table, tmp_path, "redrive", "--yes", "--to", WEBHOOKS.name)
+        assert (status, done["published"]) == (0, 1)
+
+        async def applied() -> bool:
+            return len(await table.settled()) == 4
+
+        await until(applied, "all four are in the ledger")
+        await until(lambda: _at_rest(table), "nothing of them was published to the DLQ again")
+
+
+async def _at_rest(table: Desk) -> bool:
+    return not any((await outbox_depth(table.connection)).values())
+
+
+async def test_lost_table_is_rebuilt(stack: Endpoints, table: Desk, database: Database):
+    """Byte for byte, the letter that was redriven told from the one it came back as; nothing goes out twice."""
+    first = table.connection
+    await ensure_topics(table.settings.kafka)
+    names, values = [b"ce_id", b"ce_source", b"n"], [b"evt", b"stripe", None]
+    columns = {
+        "header_names": names,
+        "header_values": values,
+        "source": "stripe",
+        "payment_ref": "key",
+        "event_id": "evt",
+        "redrive_count": 0,
+    }
+    old = await add_letter(first, value=b"\xff", digest=digest(b"key", b"\xff"), **columns)
+    await first.execute("update dead_letters set status = 'redriven' where id = $1", old)
+    back = columns | {
+        "header_names": [*names, b"ratchet-redrive-count"], "header_values": [*values, b"1"], "redrive_count": 1,
+    }  # fmt: skip
+    await add_letter(first, value=b"\xff", digest=digest(b"key", b"\xff"), **back)
+    empty = await add_letter(first, key=None, value=None, digest=digest(None, None), redrive_count=0)
+    async with relaying(table.settings):
+        await until(lambda: _at_rest(table), "the letters are in the DLQ")
+    kept = [dict(row) for row in await first.fetch("select * from dead_letters order by id")]
+    assert (await rebuild(first, table.settings)).added == 0, "what is known is not taken in"
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute("delete from dead_letters")
+    assert (await take_in(first, table.settings)).added == 0, "a listing does not bring our own back"
+    found = await rebuild(first, table.settings)
+    assert (found.read, found.added, found.added_foreign, found.complete) == (3, 3, 0, True)
+    assert (await rebuild(first, table.settings)).added == 0
+    rows = [dict(row) for row in await first.fetch("select * from dead_letters")]
+    same = sorted(set(kept[0]) - {"id", "relay_xid", "created_at"})
+    places = lambda found: sorted(tuple(str(row[name]) for name in same) for row in found)  # noqa: E731
+    assert places(rows) == places(kept)
+    assert empty
+    async with reading(stack, DLQ.name) as reader, relaying(table.settings):
+        assert await _at_rest(table), "rebuilt rows count as published"
+        late = await add_letter(first, digest=digest(b"key", b"late"), value=b"late")
+        assert late
+        await reader.until(bool)
+    assert [record.value for record in reader.records] == [b"late"]
+    await owner.close()
+
+
+async def test_topic_made_anew_is_read_from_its_beginning(table: Desk):
+    await put(table, [(webhook("payment.created", "one"), spring(1))])
+    assert (await take_in(table.connection, table.settings)).added == 1
+    await table.connection.execute("update dlq_positions set next_offset = next_offset + 1000000")
+    await put(table, [(webhook("payment.created", "two"), spring(2))])
+    found = await take_in(table.connection, table.settings)
+    assert (found.added, found.complete) == (1, True)
+    assert (await redrives.list_letters(table.connection, LetterFilter(), 10)).total == 2
+
+
+async def test_command_line_refuses_and_goes_on(table: Desk, tmp_path: Path):
+    for words in (("redrive",), ("discard", "--because", "x"), ("redrive", "--resume", "1", "--max", "3", "--yes")):
+        status, _, told = await run(table, tmp_path, *words)
+        assert status == 2, told
+    status, _, told = await run(table, tmp_path, "redrive", "--resume", "1")
+    assert (status, "no redrive 1" in told) == (1, True)
+    await put(table, [(webhook("payment.created", f"p-{n}"), spring(n)) for n in range(3)])
+    status, seen, _ = await run(table, tmp_path, "redrive", "--dry-run", "--limit", "2")
+    assert (status, seen["redrive_id"], seen["matched"], seen["published"]) == (0, None, 3, 0)
+    assert [one["would"] for one in seen["messages"]] == ["apply"] * 2
+    status, gone, _ = await run(table, tmp_path, "discard", "--because", "a test", "--limit", "1", "--yes")
+    assert (status, gone["matched"], gone["discarded"]) == (0, 3, 1)
+    async with relaying(table.settings):
+        status, done, _ = await run(table, tmp_path, "redrive", "--max", "1", "--yes", "--rate", "100")
+        assert (status, done["matched"], done["published"]) == (0, 2, 1)
+        status, resumed, _ = await run(table, tmp_path, "redrive", "--resume", str(done["redrive_id"]))
+        assert (status, resumed["status"], resumed["messages"]) == (0, "done", [{"id": 2, "would": "apply"}])
+        status, stopped, _ = await run(table, tmp_path, "stop", str(done["redrive_id"]))
+        assert (status, stopped["status"]) == (0, RedriveStatus.DONE)
+    status, found, _ = await run(table, tmp_path, "redrives")
+    assert [one["status"] for one in found["redrives"]] == ["done"]
+    status, found, _ = await run(table, tmp_path, "rebuild")
+    assert (status, found["added"]) == (0, 0)
