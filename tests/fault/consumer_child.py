@@ -2,6 +2,7 @@
 
 FAULT_FATAL: the process ends, without a word, when it decodes a record whose value holds this text.
 FAULT_TRIP: interpreting such a record raises an error that nobody foresaw.
+FAULT_HANG: a batch with such a record never ends; the loop goes on.
 FAULT_PROBE: a file that shows the probe's state, its reason and its figures.
 """
 
@@ -16,10 +17,13 @@ from typing import TYPE_CHECKING
 
 from consumer import lane, role
 from consumer.decode import Event, decode
+from consumer.lane import Lanes
 from runtime.lifecycle import run_role
 from runtime.settings import load
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from consumer.verdict import Dead
     from runtime.health import Probe
     from runtime.settings import Settings
@@ -34,6 +38,13 @@ def faulty(record: Record) -> Event | Dead:
     if (trip := os.environ.get("FAULT_TRIP")) and trip.encode() in value:
         raise ZeroDivisionError
     return decode(record)
+
+
+async def hang(self: Lanes, records: Sequence[Record]) -> bool:
+    """Settle as the product does, unless a record is one of those."""
+    if (text := os.environ.get("FAULT_HANG")) and any(text.encode() in (record.value or b"") for record in records):
+        await asyncio.Event().wait()
+    return await settle(self, records)
 
 
 async def show(probe: Probe, path: Path) -> None:
@@ -54,4 +65,5 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 
 if __name__ == "__main__":
     lane.decode = faulty
+    settle, Lanes.settle = Lanes.settle, hang  # type: ignore[method-assign]
     sys.exit(run_role("consumer", load(), serve))

@@ -1,0 +1,69 @@
+"""What the relay that leads counts and samples: records, publish times, what waits; and that it stops telling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+from relay_rows import NOW, add_letter, eventually, relaying, settings_for, spool
+
+from runtime import metrics
+from runtime.kafka import ensure_topics
+from runtime.settings import MetricsSettings
+
+if TYPE_CHECKING:
+    from conftest import Database
+
+    from runtime.stack import Endpoints
+
+pytestmark = pytest.mark.integration
+
+
+def value(name: str, **labels: str) -> float | None:
+    return metrics.REGISTRY.get_sample_value(name, labels)
+
+
+async def park(connection: asyncpg.Connection, event_id: str) -> None:
+    await connection.execute(
+        """insert into parked_events (source, event_id, event_type, reason, detail, facts, topic, partition, "offset",
+            timestamp_ms, key, value, header_names, header_values, parked_at, deadline)
+        values ('stripe', $1, 'x', 'orphan', 'no payment', '[]', 'payments.webhooks', 0, 1, 0, null, null, '{}', '{}',
+            $2, $2)""",
+        event_id,
+        NOW,
+    )
+
+
+async def test_the_relay_that_leads_counts_and_samples(stack: Endpoints, database: Database) -> None:
+    settings = settings_for(stack, database.dsn).model_copy(
+        update={"metrics": MetricsSettings(sample_interval_seconds=0.05, sample_rows_max=3)}
+    )
+    await ensure_topics(settings.kafka)
+    connection = await asyncpg.connect(database.dsn)
+    for number in range(2):
+        await add_letter(connection, reason="orphan")
+        await spool(connection, "payments.webhooks", b"key", b"{}")
+        await park(connection, f"evt_{number}")
+    await add_letter(connection, reason="fatal", status="discarded")
+    before = {lane: value("ratchet_relay_records_total", lane=lane) or 0.0 for lane in ("dead_letters", "spool")}
+    async with relaying(settings):
+        await eventually(
+            lambda: value("ratchet_relay_records_total", lane="dead_letters") == before["dead_letters"] + 3
+        )
+        await eventually(lambda: value("ratchet_relay_records_total", lane="spool") == before["spool"] + 2)
+        await eventually(lambda: value("ratchet_outbox_rows", lane="dead_letters") == 0)
+        assert value("ratchet_outbox_rows", lane="changes") == 0
+        assert value("ratchet_dead_letters_open", reason="orphan") == 2
+        assert value("ratchet_dead_letters_open", reason="fatal") == 0, "a discarded one is not open"
+        assert value("ratchet_parked_events", reason="orphan") == 2
+        assert (value("ratchet_lease_held", lease="relay"), value("ratchet_relay_halted", lane="spool")) == (1, 0)
+        assert (value("ratchet_relay_publish_seconds_count", lane="spool") or 0) >= 1
+        assert (value("ratchet_postgres_pool_connections", state="in_use") or 0) >= 3, "one connection a lane"
+        for number in range(2, 6):
+            await park(connection, f"evt_{number}")
+        await eventually(lambda: value("ratchet_parked_events", reason="orphan") == 3)  # counted no further than that
+    assert value("ratchet_lease_held", lease="relay") == 0
+    assert value("ratchet_outbox_rows", lane="changes") is None, "another relay tells now"
+    assert value("ratchet_parked_events", reason="orphan") is None
+    await connection.close()
