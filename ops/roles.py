@@ -21,6 +21,7 @@ ROLES: Final[dict[str, str]] = {
     "consumer": "consumer.role",
     "relay": "producers.relay",
     "dispatcher": "consumer.dispatcher.role",
+    "console": "ops.console.role",
 }
 """A role's name and the module whose `serve` does its work."""
 HELP: Final[dict[str, str]] = {
@@ -28,6 +29,7 @@ HELP: Final[dict[str, str]] = {
     "consumer": "Turn Kafka's records into the ledger.",
     "relay": "Publish what the ledger and the spool hold to Kafka.",
     "dispatcher": "Ask providers' APIs again and send SMS.",
+    "console": "Show people how things go, in a browser.",
 }
 
 

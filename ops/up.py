@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import os
+import re
 import signal
 import socket
 import sys
@@ -23,6 +25,7 @@ from rich.table import Table
 
 from ops import endpoints
 from ops.board import Teller, wants_board
+from ops.console.exposure import check_exposure
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from ops.roles import ROLES
 from ops.run_sample import choose_signers, make_run
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ops.run_sample import Run
-    from runtime.settings import Settings
+    from runtime.settings import ConsoleSettings, Settings
 
 ENDS_IN_ROW_MAX = 4
 """Ends of a role that was never healthy, after which `up` gives up: a restart won't mend what is wrong."""
@@ -129,11 +132,34 @@ def fixed_bind(bind: str) -> str:
         return join_address(host, probe.getsockname()[1])
 
 
+def console_bind(console: ConsoleSettings) -> str:
+    """Return where the console listens: a free port where nobody chose one and the usual one is taken."""
+    host, port = split_address(console.bind)
+    if "bind" in console.model_fields_set:
+        return fixed_bind(console.bind)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return fixed_bind(join_address(host, 0))
+    return console.bind
+
+
+def instance_id(settings: Settings) -> str:
+    """Return the consumer's id in its group: this host's and this home's, so it has its place back after a kill."""
+    home = hashlib.sha256(str(settings.home.resolve()).encode()).hexdigest()[:12]
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64]
+    return settings.consumer.instance_id or f"{host}-{home}"
+
+
 @contextlib.asynccontextmanager
 async def roles(settings: Settings, extra: Mapping[str, str], teller: Teller) -> AsyncIterator[Supervisor]:
     """Run every role while the context lasts."""
-    bind = {"RATCHET_INGRESS__BIND": fixed_bind(settings.ingress.bind)}
-    supervisor = Supervisor(settings, endpoints.environment(settings) | bind | dict(extra), teller.report)
+    console = console_bind(settings.console)
+    bind = {"RATCHET_INGRESS__BIND": fixed_bind(settings.ingress.bind), "RATCHET_CONSOLE__BIND": console}
+    member = {"RATCHET_CONSUMER__INSTANCE_ID": instance_id(settings)}
+    supervisor = Supervisor(settings, endpoints.environment(settings) | bind | member | dict(extra), teller.report)
     supervisor.start(tuple(ROLES))
     try:
         yield supervisor
@@ -203,6 +229,7 @@ async def _sample(run: Run, supervisor: Supervisor, teller: Teller, options: Opt
 
 
 async def _up(settings: Settings, options: Options, teller: Teller) -> int:
+    check_exposure(settings.console)
     with alone(settings.home):
         async with brokers(settings, teller) as found:
             await prepare(found, teller)
@@ -214,6 +241,7 @@ async def _up(settings: Settings, options: Options, teller: Teller) -> int:
                 if options.once:
                     return status
                 teller.report(f"serving at {await door_of(found, supervisor)}; Ctrl-C stops everything")
+                teller.report(f"the console is at http://{supervisor.environment['RATCHET_CONSOLE__BIND']}")
                 async with teller.showing():
                     await asyncio.get_running_loop().create_future()
     return EXIT_DONE  # pragma: no cover - a signal ends the wait above

@@ -34,7 +34,8 @@ ROUNDS = 1
 
 def environment(home: Path, **changes: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
-    return kept | {"RATCHET_HOME": str(home), "RATCHET_INGRESS__BIND": "127.0.0.1:0"} | changes
+    free = {"RATCHET_INGRESS__BIND": "127.0.0.1:0", "RATCHET_CONSOLE__BIND": "127.0.0.1:0"}
+    return kept | free | {"RATCHET_HOME": str(home)} | changes
 
 
 def until(condition: Callable[[], Any]) -> Any:

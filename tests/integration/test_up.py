@@ -27,7 +27,8 @@ START_SECONDS = 90
 
 def environment(home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
-    return kept | {"RATCHET_HOME": str(home), "RATCHET_INGRESS__BIND": "127.0.0.1:0"}
+    free = {"RATCHET_INGRESS__BIND": "127.0.0.1:0", "RATCHET_CONSOLE__BIND": "127.0.0.1:0"}
+    return kept | free | {"RATCHET_HOME": str(home)}
 
 
 def ratchet(home: Path, *words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
@@ -113,7 +114,7 @@ def test_once_balances_and_ends_with_everything_stopped(tmp_path: Path) -> None:
 
 def test_status_has_its_shape(served: Up) -> None:
     document = served.status()
-    assert {role["role"] for role in document["roles"]} >= {"ingress", "consumer", "relay"}
+    assert {role["role"] for role in document["roles"]} >= {"ingress", "consumer", "relay", "dispatcher", "console"}
     for role in document["roles"]:
         assert set(role) >= {"role", "pid", "state", "address"}
         assert psutil.pid_exists(role["pid"])
@@ -149,7 +150,7 @@ def test_doctor_finds_nothing_wrong(served: Up) -> None:
     assert result.returncode == 0
 
 
-@pytest.mark.parametrize("name", ["ingress", "consumer", "relay"])
+@pytest.mark.parametrize("name", ["ingress", "consumer", "relay", "console"])
 def test_a_killed_role_is_back_in_10_seconds_at_its_address(served: Up, name: str) -> None:
     before = until(lambda: served.running() and served.role(name), 30)
     os.kill(before["pid"], signal.SIGKILL)
@@ -159,7 +160,7 @@ def test_a_killed_role_is_back_in_10_seconds_at_its_address(served: Up, name: st
         return role["state"] == "running" and role["pid"] not in (None, before["pid"])
 
     until(back, 10)
-    if name == "ingress":
+    if name in ("ingress", "console"):
         assert served.role(name)["address"] == before["address"]
 
 

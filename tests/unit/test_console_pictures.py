@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from ops.console import timeline
-from ops.console.backlog import ENDS_KEPT, Ends
+from ops.console.backlog import ENDS_KEPT, BacklogReader, Ends
 from ops.console.sparkline import BAR_WIDTH, HEIGHT, MARGIN, WIDTH, bar, curve
 from ops.console.timeline import LEFT, draw, place
 from ops.console.words import age, number, plural, precise, short, until, utc
+from runtime.settings import Settings
 
 pytestmark = pytest.mark.unit
 
@@ -185,3 +188,33 @@ class TestEnds:
         for look in range(ENDS_KEPT + 10):
             ends.note(float(look), look)
         assert len(ends.looks) == ENDS_KEPT
+
+
+class _Records:
+    """A consumer whose every record is of one moment; counts what is fetched."""
+
+    def __init__(self) -> None:
+        self.fetched: list[tuple[Any, int]] = []
+        self.offset = 0
+
+    def assign(self, _: Any) -> None:
+        pass
+
+    def seek(self, _: Any, offset: int) -> None:
+        self.offset = offset
+
+    async def getone(self, place: Any) -> Any:
+        self.fetched.append((place, self.offset))
+        return SimpleNamespace(timestamp=5_000)
+
+
+async def test_a_record_older_than_the_watch_is_read_once_and_a_newer_one_never() -> None:
+    reader, records, place_ = BacklogReader(Settings()), _Records(), TopicPartition("payments.webhooks", 0)
+    reader._ends[place_] = Ends([(100.0, 10), (102.0, 20)])
+    consumer: Any = records
+    assert await reader._came(consumer, place_, 15) == 102.0
+    assert records.fetched == []
+    assert [await reader._came(consumer, place_, 3) for _ in range(3)] == [5.0, 5.0, 5.0]
+    assert records.fetched == [(place_, 3)]
+    assert await reader._came(consumer, place_, 4) == 5.0
+    assert len(records.fetched) == 2

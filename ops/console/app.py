@@ -1,0 +1,55 @@
+"""The console as one ASGI application: every path and what answers it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jinja2
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import Route, Router
+
+from ops.console import words
+from ops.console.pages import board, books, letters, parked, payments, redrives, signing_in
+from ops.console.shield import Shield
+from ops.console.visits import answer
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from ops.console.parts import Parts
+    from ops.console.static_files import StaticFiles
+    from ops.console.visits import Visit
+
+PAGES = (board, payments, letters, redrives, parked, books, signing_in)
+
+
+def make_templates(files: StaticFiles) -> jinja2.Environment:
+    """Return the templates: everything is escaped, and a name that is not there is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ops.console", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(words.FILTERS)
+    environment.globals.update(static=files.url, OUTCOMES=words.OUTCOMES, REASONS=words.REASONS)
+    return environment
+
+
+def build_app(parts: Parts, files: StaticFiles) -> ASGIApp:
+    """Return the whole console."""
+    routes = [route for part in PAGES for route in part.routes(parts)]
+    static = Route("/static/{digest}/{name}", files.answer, methods=["GET"])
+
+    async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await answer(Request(scope, receive), _not_there, parts)
+        await response(scope, receive, send)
+
+    return Shield(Router([*routes, static], redirect_slashes=False, default=elsewhere))
+
+
+async def _not_there(visit: Visit) -> Response:  # noqa: ARG001 - as every page
+    raise HTTPException(404)

@@ -1,0 +1,88 @@
+"""Who may reach the console, and under which names: loopback alone without a password; pure."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from producers.ingress.sources import is_in, read_address, sender_address
+from runtime.health import split_address
+from schemas.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.requests import Request
+
+    from runtime.settings import ConsoleSettings
+
+LOCALHOST: Final = "localhost"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address reaches this machine alone, whatever a resolver says."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == LOCALHOST
+
+
+def check_exposure(settings: ConsoleSettings) -> None:
+    """Raise SettingsError where others could reach a console that asks nobody for a password."""
+    host, _ = split_address(settings.bind)
+    if settings.password is None and not is_loopback(host):
+        raise SettingsError(
+            f"RATCHET_CONSOLE__BIND: {settings.bind} can be reached from other machines; "
+            "set RATCHET_CONSOLE__PASSWORD, or bind to 127.0.0.1"
+        )
+
+
+def host_of(authority: str) -> str:
+    """Return the host of a Host header, lower case and without its port; empty where there is none."""
+    try:
+        return (urlsplit(f"//{authority}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def knows_host(settings: ConsoleSettings, authority: str) -> bool:
+    """Tell whether the console answers to this Host header.
+
+    A page of a stranger whose name was pointed at loopback (DNS rebinding) comes with the stranger's name. A session
+    cookie would not come along, but without a password there is none to need. With a password and no `public_url` any
+    name is taken: the cookie belongs to the name under which somebody signed in.
+    """
+    host = host_of(authority)
+    own = {split_address(settings.bind)[0].lower(), host_of(urlsplit(settings.public_url or "").netloc)}
+    if settings.password is not None and settings.public_url is None:
+        return bool(host)
+    return bool(host) and (host in own or is_loopback(host))
+
+
+def same_site(settings: ConsoleSettings, headers: Mapping[str, str]) -> bool:
+    """Tell whether a POST comes from a page of this console, as the browser tells it (Origin, Sec-Fetch-Site)."""
+    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        return False
+    own = {headers.get("host", "").lower(), urlsplit(settings.public_url or "").netloc.lower()}
+    return "origin" not in headers or urlsplit(headers["origin"]).netloc.lower() in own - {""}
+
+
+def _forwarded(request: Request, trusted: Sequence[object]) -> bool:
+    peer = read_address(request.client.host) if request.client else None
+    return peer is not None and is_in(peer, trusted)  # type: ignore[arg-type] # the networks of the settings
+
+
+def is_https(settings: ConsoleSettings, request: Request) -> bool:
+    """Tell whether the visitor came over https: as told by a trusted proxy, or by the address that people use."""
+    if (settings.public_url or "").startswith("https:") or request.url.scheme == "https":
+        return True
+    by_proxy = _forwarded(request, settings.trusted_proxies)
+    return by_proxy and request.headers.get("x-forwarded-proto", "").strip().lower() == "https"
+
+
+def visitor(settings: ConsoleSettings, request: Request) -> str:
+    """Return the visitor's address as text; `unknown` where it cannot be told."""
+    peer = request.client.host if request.client else None
+    address = sender_address(peer, request.headers.getlist("x-forwarded-for"), settings.trusted_proxies)
+    return "unknown" if address is None else str(address)

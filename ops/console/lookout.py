@@ -1,0 +1,206 @@
+"""The lookout: looks at everything the board shows, again and again, and remembers it for a while.
+
+One look serves however many visitors there are, so the board costs the same for one as for a hundred; when nobody
+watches it looks more rarely. Each part has its own time-out, and its failure takes away that part alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from ops.roles import ROLES
+from ops.status import RoleState, RoleStatus, role_status
+from runtime import log
+from schemas.dead_letter import Reason
+from schemas.errors import RatchetError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
+
+    from ops.console.backlog import Backlog, BacklogReader
+    from ops.console.reader import Reader
+    from runtime.settings import Settings
+
+    Part = TypeVar("Part")
+
+_log = log.get("console")
+
+OLDEST_LOUD_SECONDS: Final = 30.0
+"""Past this an event that waits is worth a word: the consumer should have settled it long ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """What waits in Postgres. `spool_since` and `parked_until` are None where nothing waits."""
+
+    outbox: int
+    spool: int
+    spool_since: dt.datetime | None
+    parked: int
+    parked_until: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look. A part that could not be known is None, and `problems` says why.
+
+    `settled` counts events by outcome since the look before, `seconds` ago (0 for the first). `oldest_seconds` is the
+    age of the oldest event that is accepted and not settled; 0 where there is none.
+    """
+
+    at: dt.datetime
+    seconds: float
+    settled: Mapping[str, int] | None
+    lag: Mapping[str, int] | None
+    oldest_seconds: float | None
+    queues: Queues | None
+    letters: Mapping[str, int] | None
+    roles: tuple[RoleStatus, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def rate(self) -> float | None:
+        """Events settled a second since the look before."""
+        if self.settled is None or self.seconds <= 0:
+            return None
+        return sum(self.settled.values()) / self.seconds
+
+    def worries(self) -> list[str]:
+        """Return what a person should look at, in words; nothing where all is well."""
+        found = list(self.problems)
+        found += [f"{one.role} is {one.state}" for one in self.roles if one.state is not RoleState.RUNNING]
+        if self.oldest_seconds is not None and self.oldest_seconds > OLDEST_LOUD_SECONDS:
+            found.append("an accepted event has waited long for the consumer")
+        if sum((self.letters or {}).values()):
+            found.append("dead letters are open")
+        return found
+
+
+@dataclass(slots=True)
+class Lookout:
+    """Looks; `history` has the newest look last."""
+
+    settings: Settings
+    reader: Reader
+    backlog: BacklogReader
+    history: deque[Look] = field(default_factory=deque)
+    _place: tuple[int, int] | None = None
+    _looked_at: float | None = None
+    _watched_at: float = field(default_factory=time.monotonic)
+    _awaited: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def watched(self) -> None:
+        """Note that somebody watches."""
+        self._watched_at = time.monotonic()
+        self._awaited.set()
+
+    @property
+    def newest(self) -> Look | None:
+        """The newest look, or None before the first one."""
+        return self.history[-1] if self.history else None
+
+    def mix(self) -> dict[str, int]:
+        """Return the events settled within the history, by outcome."""
+        counts: Counter[str] = Counter()
+        for look in self.history:
+            counts.update(look.settled or {})
+        return dict(counts)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        console = self.settings.console
+        while True:
+            began = time.monotonic()
+            try:
+                self.remember(await self.look())
+            except Exception:  # noqa: BLE001 - one look that failed must not end the board; its figures show their age
+                _log.exception("console_look_failed")
+            idle = time.monotonic() - self._watched_at > console.idle_after_seconds
+            self._awaited.clear()
+            pause = (console.idle_look_seconds if idle else console.look_seconds) - (time.monotonic() - began)
+            if idle:
+                await _wait(self._awaited, pause)
+            else:
+                await asyncio.sleep(max(0.0, pause))
+
+    def remember(self, look: Look) -> None:
+        """Keep a look, and none that is older than the history reaches back."""
+        self.history.append(look)
+        horizon = look.at - dt.timedelta(seconds=self.settings.console.history_seconds)
+        while self.history[0].at < horizon:
+            self.history.popleft()
+
+    async def look(self) -> Look:
+        """Look at everything once."""
+        problems: list[str] = []
+
+        async def known(work: Awaitable[Part]) -> Part | None:
+            try:
+                return await work
+            except RatchetError as error:
+                if str(error) not in problems:
+                    problems.append(str(error))
+                return None
+
+        backlog, queues, letters, settled, roles = await asyncio.gather(
+            known(self.backlog.read()),
+            known(self._read_queues()),
+            known(self._count_letters()),
+            known(self._count_settled()),
+            asyncio.gather(*(role_status(self.settings, role) for role in ROLES)),
+        )
+        now, before = time.monotonic(), self._looked_at
+        if settled is not None:
+            self._looked_at = now
+        return Look(
+            at=dt.datetime.now(dt.UTC),
+            seconds=0.0 if before is None else now - before,
+            settled=settled,
+            lag=None if backlog is None else backlog.lag,
+            oldest_seconds=oldest(backlog, queues, time.time()),
+            queues=queues,
+            letters=letters,
+            roles=tuple(roles),
+            problems=tuple(problems),
+        )
+
+    async def _read_queues(self) -> Queues:
+        return Queues(**(await self.reader.fetch("read_queues", self.settings.console.count_max))[0])
+
+    async def _count_letters(self) -> dict[str, int]:
+        reasons = [reason.value for reason in Reason]
+        rows = await self.reader.fetch("count_open_letters", reasons, self.settings.console.count_max)
+        return {row["reason"]: row["open"] for row in rows}
+
+    async def _count_settled(self) -> dict[str, int]:
+        """Count what the ledger took in since the last time; at the first time only find its end."""
+        if self._place is None:
+            ends = await self.reader.fetch("find_ledger_end")
+            self._place = (ends[0]["relay_xid"], ends[0]["id"]) if ends else (0, 0)
+            return {}
+        rows = await self.reader.fetch("count_settled", *self._place, self.settings.console.look_rows_max)
+        if rows:
+            self._place = rows[0]["relay_xid"], rows[0]["id"]
+        return {row["outcome"]: row["events"] for row in rows}
+
+
+def oldest(backlog: Backlog | None, queues: Queues | None, now: float) -> float | None:
+    """Return the age of the oldest event that waits in Kafka or the spool; None where that can't be known."""
+    if backlog is None or queues is None:
+        return None
+    since = [backlog.since] if backlog.since is not None else []
+    since += [queues.spool_since.timestamp()] if queues.spool_since is not None else []
+    return max(0.0, now - min(since)) if since else 0.0
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,75 @@
+"""The board: how things go now, and went in the last minutes."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from ops.console.sparkline import bar, curve
+from ops.console.visits import page
+from schemas.payment import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    from ops.console.lookout import Look, Lookout
+    from ops.console.parts import Parts
+    from ops.console.sparkline import Curve
+    from ops.console.visits import Visit
+
+
+def routes(parts: Parts) -> list[Route]:
+    """Return the board's routes."""
+    return [page("/", show, parts), page("/board/live", live, parts)]
+
+
+async def show(visit: Visit) -> Response:
+    """Show the board."""
+    return visit.render("board.html", **context(visit))
+
+
+async def live(visit: Visit) -> Response:
+    """Show the part of it that lives; the headline goes along where it says something else than before."""
+    shown = context(visit)
+    return visit.render("board_live.html", **(shown | {"tell": visit.query("said") != shown["said"]}))
+
+
+def context(visit: Visit) -> dict[str, Any]:
+    """Return what the board shows."""
+    lookout = visit.parts.lookout
+    lookout.watched()
+    look, mix = lookout.newest, lookout.mix()
+    worries = [] if look is None else look.worries()
+    return {
+        "look": look,
+        "worries": worries,
+        "said": hashlib.sha256(repr(worries).encode()).hexdigest()[:12],
+        "mix": [(outcome.value, mix.get(outcome.value, 0)) for outcome in Outcome],
+        "shares": bar([(outcome.value, mix.get(outcome.value, 0)) for outcome in Outcome]),
+        "curves": curves(lookout),
+        "console": visit.parts.settings.console,
+        "tell": False,
+    }
+
+
+def curves(lookout: Lookout) -> dict[str, Curve]:
+    """Return the curve of each figure over the history."""
+    figures: dict[str, Callable[[Look], float | None]] = {
+        "rate": lambda look: look.rate,
+        "lag": lambda look: None if look.lag is None else float(sum(look.lag.values())),
+        "oldest": lambda look: look.oldest_seconds,
+        "outbox": lambda look: None if look.queues is None else float(look.queues.outbox),
+        "spool": lambda look: None if look.queues is None else float(look.queues.spool),
+        "parked": lambda look: None if look.queues is None else float(look.queues.parked),
+        "letters": lambda look: None if look.letters is None else float(sum(look.letters.values())),
+    }
+    looks = list(lookout.history)
+    seconds = lookout.settings.console.history_seconds
+
+    def drawn(figure: Callable[[Look], float | None]) -> Curve:
+        return curve([((looks[-1].at - look.at).total_seconds(), figure(look)) for look in looks], seconds)
+
+    return {name: drawn(figure) for name, figure in figures.items()}

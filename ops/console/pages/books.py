@@ -1,0 +1,46 @@
+"""The books: what must hold, checked when somebody asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ops.console.visits import action, page
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    from ops.console.parts import Parts
+    from ops.console.visits import Visit
+
+
+def routes(parts: Parts) -> list[Route]:
+    """Return the routes of the books."""
+    return [
+        page("/books", show, parts),
+        page("/books/live", live, parts),
+        action("/books/check", check, parts),
+    ]
+
+
+def context(visit: Visit) -> dict[str, Any]:
+    """Return what the page shows."""
+    books = visit.parts.books
+    return {"result": books.result, "running": books.running_seconds, "look": visit.parts.lookout.newest}
+
+
+async def show(visit: Visit) -> Response:
+    """Show the last result, and offer a new check."""
+    visit.parts.lookout.watched()
+    return visit.render("books.html", **context(visit))
+
+
+async def live(visit: Visit) -> Response:
+    """Show the part of it that lives while a check is under way."""
+    return visit.render("books_live.html", **context(visit))
+
+
+async def check(visit: Visit) -> Response:
+    """Begin a check, unless one is under way."""
+    visit.parts.books.start()
+    return visit.redirect("/books")

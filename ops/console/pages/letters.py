@@ -1,0 +1,91 @@
+"""Dead letters: by what is alike, one by one, and given up with a reason."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from starlette.exceptions import HTTPException
+
+from ops import redrives
+from ops.console.choosing import choose
+from ops.console.masking import show_headers, show_payload
+from ops.console.visits import action, page
+from ops.dlq_filters import LetterFilter
+from runtime.log import mask_text
+from schemas.dead_letter import LetterStatus, Reason
+from schemas.errors import RatchetError
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    from ops.console.parts import Parts
+    from ops.console.visits import Visit
+    from ops.redrives import Discarded, LetterGroup, LetterPage
+    from runtime.postgres import Connection
+
+GROUPS_MAX: Final = 40
+WORDS: Final = {"reasons": [reason.value for reason in Reason], "statuses": [status.value for status in LetterStatus]}
+
+
+def routes(parts: Parts) -> list[Route]:
+    """Return the routes of dead letters."""
+    return [
+        page("/dead-letters", show_all, parts),
+        page("/dead-letters/{id}", show_one, parts),
+        action("/dead-letters/{id}/discard", discard, parts),
+    ]
+
+
+async def show_all(visit: Visit) -> Response:
+    """Show the letters that fit, and what they have in common."""
+    chosen, rows_max = choose(visit.request.query_params), visit.parts.settings.console.rows_max
+
+    async def look(connection: Connection) -> tuple[LetterPage, tuple[LetterGroup, ...]]:
+        found = await redrives.list_letters(connection, chosen.filters, min(rows_max, chosen.filters.limit or rows_max))
+        return found, await redrives.group_letters(connection, chosen.filters)
+
+    found, groups = await visit.parts.reader.run(look)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if chosen.said else HTTPStatus.OK
+    return visit.render(
+        "letters.html",
+        status,
+        chosen=chosen,
+        found=found,
+        groups=groups[:GROUPS_MAX],
+        groups_total=len(groups),
+        **WORDS,
+    )
+
+
+async def show_one(visit: Visit) -> Response:
+    """Show one letter: why it is here, its story, its headers and its payload, masked."""
+    reader, letter_id = visit.parts.reader, visit.number("id")
+    found = await reader.fetch("read_letter", letter_id, package="ops")
+    if not found:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    letter = found[0]
+    return visit.render(
+        "letter.html",
+        letter=letter,
+        key=mask_text((letter["key"] or b"").decode(errors="replace")),
+        payload=show_payload(letter["value"], visit.parts.settings.console.payload_bytes_max),
+        headers=show_headers(letter["header_names"], letter["header_values"]),
+        redriven=await reader.fetch("list_redrives_of_letter", letter_id),
+        discarded=await reader.fetch("read_discard", letter_id),
+        because_length_max=redrives.BECAUSE_LENGTH_MAX,
+    )
+
+
+async def discard(visit: Visit) -> Response:
+    """Give one letter up."""
+    letter_id, because = visit.number("id"), visit.form.get("because", "")
+
+    async def give_up(connection: Connection) -> Discarded:
+        return await redrives.discard(connection, LetterFilter(ids=(letter_id,)), who=visit.who, because=because)
+
+    given_up = await visit.parts.actions.run(give_up)
+    if not given_up.ids:
+        raise RatchetError(f"dead letter {letter_id} is not open any more; nothing was done")
+    return visit.redirect(f"/dead-letters/{letter_id}")

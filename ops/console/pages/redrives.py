@@ -1,0 +1,168 @@
+"""Redrives: chosen, foreseen, ordered, followed, stopped. The relay carries them out."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.exceptions import HTTPException
+
+from ops import redrives
+from ops.console.choosing import Chosen, choose, rate, whole_number
+from ops.console.pages.letters import WORDS
+from ops.console.sparkline import bar
+from ops.console.visits import action, checked, page
+from ops.redrives import Order, Policy
+from schemas.errors import RatchetError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    from ops.console.parts import Parts
+    from ops.console.visits import Visit
+    from ops.redrives import Preview, Progress, Started
+    from runtime.postgres import Connection
+
+ORDER_FIELDS: Final = ("rate", "max", "force", "keep_going")
+SHOWN_MAX: Final = 50
+
+
+def routes(parts: Parts) -> list[Route]:
+    """Return the routes of redrives."""
+    return [
+        page("/redrives", show_all, parts),
+        action("/redrives", start, parts),
+        page("/redrives/new", prepare, parts),
+        page("/redrives/{id}", show_one, parts),
+        page("/redrives/{id}/live", live, parts),
+        action("/redrives/{id}/stop", stop, parts),
+        action("/redrives/{id}/resume", resume, parts),
+    ]
+
+
+async def show_all(visit: Visit) -> Response:
+    """Show the newest redrives."""
+    rows_max = visit.parts.settings.console.rows_max
+
+    async def look(connection: Connection) -> tuple[Progress, ...]:
+        return await redrives.list_redrives(connection, rows_max)
+
+    return visit.render("redrives.html", found=await visit.parts.reader.run(look))
+
+
+def order_of(source: Mapping[str, str], chosen: Chosen, who: str) -> Order:
+    """Return the order that a form means; raise SettingsError for what can't be meant."""
+    return Order(
+        filters=chosen.filters,
+        requested_by=who,
+        rate_per_second=rate(source),
+        messages_max=whole_number(source, "max"),
+        force=checked(source, "force"),
+        policy=Policy.KEEP_GOING if checked(source, "keep_going") else Policy.STOP_ON_FAILURES,
+    )
+
+
+async def prepare(visit: Visit) -> Response:
+    """Ask which letters are meant; once told, say for each what would happen. Nothing is written."""
+    query = visit.request.query_params
+    chosen = choose(query)
+    written = chosen.written | {name: query[name] for name in ORDER_FIELDS if query.get(name, "").strip()}
+    said, seen = chosen.said, None
+    if query.get("preview") and not said:
+        try:
+            seen = await _foresee(visit, order_of(query, chosen, visit.who))
+        except SettingsError as error:
+            said = str(error)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK
+    bounds = visit.parts.settings.redrive
+    return visit.render(
+        "redrive_new.html", status, chosen=chosen, written=written, said=said, bounds=bounds, **_seen(seen), **WORDS
+    )
+
+
+async def _foresee(visit: Visit, order: Order) -> Preview:
+    async def look(connection: Connection) -> Preview:
+        return await redrives.preview(connection, visit.parts.settings, order)
+
+    return await visit.parts.actions.run(look)
+
+
+def _seen(seen: Preview | None) -> dict[str, Any]:
+    """Return what a page shows of a preview."""
+    if seen is None:
+        return {"seen": None}
+    counts = list(seen.counts().items())
+    return {"seen": seen, "counts": counts, "shares": bar(counts), "shown": seen.messages[:SHOWN_MAX]}
+
+
+async def start(visit: Visit) -> Response:
+    """Order a redrive, and go and see how far it is."""
+    chosen = choose(visit.form)
+    if chosen.said:
+        raise SettingsError(chosen.said)
+    order = order_of(visit.form, chosen, visit.who)
+
+    async def write(connection: Connection) -> Started:
+        return await redrives.start(connection, visit.parts.settings, order)
+
+    begun = await visit.parts.actions.run(write)
+    if begun.redrive_id is None:
+        raise RatchetError("no open letter fits any more; nothing was ordered")
+    return visit.redirect(f"/redrives/{begun.redrive_id}")
+
+
+async def _look(visit: Visit) -> dict[str, Any]:
+    """Return what a page shows of one redrive; raise 404 where there is no such one."""
+    redrive_id = visit.number("id")
+
+    async def look(connection: Connection) -> Progress:
+        return await redrives.progress(connection, redrive_id)
+
+    try:
+        progress = await visit.parts.reader.run(look)
+    except RatchetError as error:
+        if error.transient:
+            raise
+        raise HTTPException(HTTPStatus.NOT_FOUND) from error
+    done = progress.published + progress.skipped
+    return {
+        "progress": progress,
+        "done": done,
+        "percent": 100 * done / progress.selected,
+        "messages": await visit.parts.reader.fetch("list_redrive_messages", redrive_id, SHOWN_MAX),
+    }
+
+
+async def show_one(visit: Visit) -> Response:
+    """Show how far a redrive is."""
+    return visit.render("redrive.html", **await _look(visit))
+
+
+async def live(visit: Visit) -> Response:
+    """Show the part of it that lives."""
+    return visit.render("redrive_live.html", **await _look(visit))
+
+
+async def stop(visit: Visit) -> Response:
+    """Ask the relay to end it after the batch in hand."""
+    redrive_id = visit.number("id")
+
+    async def write(connection: Connection) -> Progress:
+        return await redrives.stop(connection, redrive_id, visit.who)
+
+    await visit.parts.actions.run(write)
+    return visit.redirect(f"/redrives/{redrive_id}")
+
+
+async def resume(visit: Visit) -> Response:
+    """Let it go on where it ended."""
+    redrive_id = visit.number("id")
+
+    async def write(connection: Connection) -> Progress:
+        return await redrives.resume(connection, redrive_id, visit.who)
+
+    await visit.parts.actions.run(write)
+    return visit.redirect(f"/redrives/{redrive_id}")

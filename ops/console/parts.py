@@ -1,0 +1,30 @@
+"""What the console is made of: one value that every page is handed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import jinja2
+
+    from ops.console.actions import Actions
+    from ops.console.books_check import BooksCheck
+    from ops.console.lookout import Lookout
+    from ops.console.reader import Reader
+    from ops.console.sessions import Sessions, Tries
+    from runtime.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts, put together by `ops.console.role`."""
+
+    settings: Settings
+    sessions: Sessions
+    tries: Tries
+    reader: Reader
+    lookout: Lookout
+    actions: Actions
+    books: BooksCheck
+    templates: jinja2.Environment

@@ -1,0 +1,83 @@
+"""The console role: its parts, and the order in which they start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from ops.console.actions import Actions
+from ops.console.app import build_app, make_templates
+from ops.console.backlog import BacklogReader
+from ops.console.books_check import BooksCheck
+from ops.console.exposure import check_exposure
+from ops.console.lookout import Lookout
+from ops.console.parts import Parts
+from ops.console.reader import Reader
+from ops.console.sessions import Sessions, Tries
+from ops.console.static_files import StaticFiles
+from producers.ingress.receipt import ReceiptBounds, protocol_class
+from runtime.http_server import listen, serve_http
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from runtime.health import Probe
+    from runtime.settings import ConsoleSettings, Settings
+
+
+async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
+    """Run the console until `stop` is set. Opens without waiting for Kafka or Postgres.
+
+    Raises SettingsError for an address that can't be, or that others could reach without a password.
+    """
+    check_exposure(settings.console)
+    listener = listen(settings.console.bind, "RATCHET_CONSOLE__BIND")
+    files, reader, backlog = StaticFiles(), Reader(settings), BacklogReader(settings)
+    lookout, books = Lookout(settings, reader, backlog), BooksCheck(settings)
+    parts = Parts(
+        settings=settings,
+        sessions=Sessions(settings.console),
+        tries=Tries(settings.console),
+        reader=reader,
+        lookout=lookout,
+        actions=Actions(settings),
+        books=books,
+        templates=make_templates(files),
+    )
+    looking = asyncio.create_task(lookout.run())
+    try:
+        await serve_http(configuration(build_app(parts, files), settings.console), listener, stop, probe)
+    finally:
+        looking.cancel()
+        await asyncio.wait((looking,))
+        await books.close()
+        await backlog.close()
+        await reader.close()
+
+
+def configuration(app: ASGIApp, console: ConsoleSettings) -> uvicorn.Config:
+    """Return uvicorn's configuration, bounded as the door's is."""
+    bounds = ReceiptBounds(
+        deadline_seconds=console.receipt_deadline_seconds,
+        head_bytes_max=console.header_bytes_max,
+        head_fields_max=console.header_fields_max,
+        linger_seconds=console.linger_seconds,
+        connections_max=console.connections_max,
+        retry_after_seconds=1,
+    )
+    return uvicorn.Config(
+        app,
+        http=protocol_class(bounds),
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=max(1, round(console.keep_alive_seconds)),
+        timeout_graceful_shutdown=max(1, round(console.drain_seconds)),
+    )

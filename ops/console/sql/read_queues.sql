@@ -1,0 +1,28 @@
+-- $1 how far to count. What waits in Postgres; a count of $1 means: at least so many.
+select
+    (
+        select count(*)
+        from (
+            select from payment_logs
+            where version is not null
+                and (relay_xid, id) > (
+                    (select relay_xid from relay_cursors where name = 'changes'),
+                    (select id from relay_cursors where name = 'changes')
+                )
+            limit $1
+        ) as changes
+    ) + (
+        select count(*)
+        from (
+            select from dead_letters
+            where (relay_xid, id) > (
+                (select relay_xid from relay_cursors where name = 'dead_letters'),
+                (select id from relay_cursors where name = 'dead_letters')
+            )
+            limit $1
+        ) as letters
+    ) as outbox,
+    (select count(*) from (select from spool limit $1) as spooled) as spool,
+    (select created_at from spool order by id limit 1) as spool_since,
+    (select count(*) from (select from parked_events limit $1) as parked) as parked,
+    (select min(deadline) from parked_events) as parked_until

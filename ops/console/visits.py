@@ -1,0 +1,225 @@
+"""The gate: what every request passes before a page is asked, and what becomes of a page's failure.
+
+A route is made by `page` (GET, changes nothing) or `action` (POST: same site, the session's token, a bounded form), so
+no page can forget its checks.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote
+
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from ops.console.exposure import is_https, knows_host, same_site, visitor
+from ops.console.sessions import COOKIE, SECURE_COOKIE
+from runtime import log
+from schemas.errors import RatchetError, SettingsError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.requests import Request
+
+    from ops.console.parts import Parts
+    from ops.console.sessions import Session
+
+    Page = Callable[["Visit"], Awaitable[Response]]
+
+FIELDS_MAX: Final = 64
+TOKEN_FIELD: Final = "csrf"  # noqa: S105 - the name of a form's field
+QUIET_PATHS: Final = ("/live",)
+"""Ends of paths that poll: their lines would drown the others."""
+
+_log = log.get("console")
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request that passed the gate. `form` holds what was posted; of a repeated field the last."""
+
+    parts: Parts
+    request: Request
+    session: Session
+    form: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def who(self) -> str:
+        """Who did it, for the audit: there are no names, so where from."""
+        return f"console, {visitor(self.parts.settings.console, self.request)}"
+
+    @property
+    def live(self) -> bool:
+        """Whether a part of a page is asked for, not a page."""
+        return self.request.headers.get("hx-request") == "true"
+
+    def query(self, name: str) -> str:
+        """Return a value of the query without blanks around it, empty where it is absent."""
+        return self.request.query_params.get(name, "").strip()
+
+    def number(self, name: str) -> int:
+        """Return a number of the path; raise 404 for what can't be an id."""
+        text = self.request.path_params[name]
+        if not (text.isascii() and text.isdigit() and len(text) < 19):  # noqa: PLR2004 - a bigint's digits
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return int(text)
+
+    def render(self, template: str, status: HTTPStatus = HTTPStatus.OK, /, **context: Any) -> Response:
+        """Return a page."""
+        shared = {
+            "visit": self,
+            "path": self.request.url.path,
+            "csrf": self.parts.sessions.token(self.session),
+            "guarded": self.parts.settings.console.password is not None,
+        }
+        return HTMLResponse(self.parts.templates.get_template(template).render(shared | context), status.value)
+
+    def redirect(self, path: str) -> Response:
+        """Send the visitor on with a GET."""
+        return RedirectResponse(path, HTTPStatus.SEE_OTHER)
+
+    def fail(self, status: HTTPStatus, said: str, *, retry_seconds: int | None = None) -> Response:
+        """Return the page of a failure: what happened and what to do, never a trace."""
+        return self.render("failure.html", status, status=status, said=said, retry_seconds=retry_seconds)
+
+
+def page(path: str, handler: Page, parts: Parts, *, public: bool = False) -> Route:
+    """Return the route of a page; a `public` one needs no session that signed in."""
+    return Route(path, _endpoint(handler, parts, public=public), methods=["GET"])
+
+
+def action(path: str, handler: Page, parts: Parts, *, public: bool = False) -> Route:
+    """Return the route of something that is done."""
+    return Route(path, _endpoint(handler, parts, public=public), methods=["POST"])
+
+
+def _endpoint(handler: Page, parts: Parts, *, public: bool) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return await answer(request, handler, parts, public=public)
+
+    return endpoint
+
+
+async def answer(request: Request, handler: Page, parts: Parts, *, public: bool = False) -> Response:
+    """Answer one request: the gate, the page, and one line for it."""
+    began = time.monotonic()
+    cookie = request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
+    known = parts.sessions.read(cookie)
+    visit = Visit(parts, request, known or parts.sessions.begin(signed_in=False))
+    response = await _pass(visit, handler, public=public)
+    if visit.session is not known:
+        _give_cookie(visit, response)
+    write = _log.debug if request.url.path.endswith(QUIET_PATHS) else _log.info
+    write(
+        "console_request",
+        method=request.method,
+        path=request.url.path,
+        status=int(response.status_code),
+        seconds=round(time.monotonic() - began, 4),
+        visitor=visitor(parts.settings.console, request),
+    )
+    return response
+
+
+async def _pass(visit: Visit, handler: Page, *, public: bool) -> Response:
+    console = visit.parts.settings.console
+    if not knows_host(console, visit.request.headers.get("host", "")):
+        return visit.fail(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            "The console answers under its own address alone. Ask for it by that, or set RATCHET_CONSOLE__PUBLIC_URL.",
+        )
+    if console.password is not None and not visit.session.signed_in and not public:
+        return _to_login(visit)
+    if visit.request.method == "POST":
+        refusal = await _check_post(visit)
+        if refusal is not None:
+            return refusal
+    return await _safely(visit, handler)
+
+
+async def _check_post(visit: Visit) -> Response | None:
+    """Read the form and check that it is one of ours; return the refusal, or None."""
+    if not same_site(visit.parts.settings.console, visit.request.headers):
+        return visit.fail(HTTPStatus.FORBIDDEN, "This form was sent from another site; nothing was done.")
+    body = await _read_body(visit.request, visit.parts.settings.console.form_bytes_max)
+    if body is None:
+        return visit.fail(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This form is too large; nothing was done.")
+    try:
+        visit.form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX))
+    except ValueError:
+        return visit.fail(HTTPStatus.BAD_REQUEST, "This form cannot be read; nothing was done.")
+    if not visit.parts.sessions.owns(visit.session, visit.form.pop(TOKEN_FIELD, "")):
+        return visit.fail(
+            HTTPStatus.FORBIDDEN, "This form is out of date; nothing was done. Go back, reload the page and try again."
+        )
+    return None
+
+
+async def _read_body(request: Request, bytes_max: int) -> bytes | None:
+    """Return a request's body, or None where it is larger than allowed."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > bytes_max:
+            return None
+    return bytes(body)
+
+
+async def _safely(visit: Visit, handler: Page) -> Response:
+    """Ask the page; turn its failure into words."""
+    try:
+        return await handler(visit)
+    except HTTPException as error:
+        return visit.fail(HTTPStatus(error.status_code), NOT_THERE)
+    except UnavailableError as error:
+        return visit.fail(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}.", retry_seconds=RETRY_SECONDS)
+    except SettingsError as error:
+        return visit.fail(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}.")
+    except RatchetError as error:
+        return visit.fail(HTTPStatus.CONFLICT, f"{error}.")
+    except Exception:  # noqa: BLE001 - the last resort of a page: say it in the log, and that it happened to the visitor
+        _log.exception("console_page_failed", path=visit.request.url.path)
+        return visit.fail(HTTPStatus.INTERNAL_SERVER_ERROR, "This page failed; the console's log says why.")
+
+
+NOT_THERE: Final = "There is no such page or thing."
+RETRY_SECONDS: Final = 5
+"""After which a page that failed for an outage asks again by itself."""
+
+
+def _to_login(visit: Visit) -> Response:
+    if visit.live:  # htmx follows this header also where it would not swap
+        return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"hx-redirect": "/login"})
+    if visit.request.method != "GET":
+        return visit.fail(HTTPStatus.UNAUTHORIZED, "You are signed out; nothing was done. Sign in and try again.")
+    target = visit.request.url.path + (f"?{visit.request.url.query}" if visit.request.url.query else "")
+    return visit.redirect(f"/login?next={quote(target, safe='')}" if target != "/" else "/login")
+
+
+def _give_cookie(visit: Visit, response: Response) -> None:
+    secure = is_https(visit.parts.settings.console, visit.request)
+    response.set_cookie(
+        SECURE_COOKIE if secure else COOKIE,
+        visit.parts.sessions.cookie(visit.session),
+        max_age=visit.parts.settings.console.session_seconds,
+        path="/",
+        secure=secure,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def own_path(text: str) -> str:
+    """Return a path of this console to go to, `/` for anything that could lead elsewhere."""
+    plain = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable() and "\\" not in text
+    return text if plain else "/"
+
+
+def checked(form: Mapping[str, str], name: str) -> bool:
+    """Tell whether a box of a form is ticked."""
+    return form.get(name) in ("on", "true", "1", "yes")

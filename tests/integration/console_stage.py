@@ -1,0 +1,167 @@
+"""What the console's tests share: a console that runs in this process, and a database with something to see in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from ops.console.role import serve
+from runtime.health import Probe
+from runtime.settings import ConsoleSettings, KafkaSettings, PostgresSettings, Settings
+from tests.conftest import Database, role_of, run_as_superuser, with_database
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from runtime.stack import Endpoints
+
+PASSWORD = "open sesame"
+PAYMENT_ID = UUID("0190abcd-0000-7000-8000-0000000000aa")
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+"""What a provider might send to whoever looks at it."""
+CARD = "4111111111111111"
+PHONE = "+254712345678"
+SECRET = "whsec_0123456789abcdef"
+HOSTILE_BODY = json.dumps({
+    "id": "evt_bad",
+    "type": HOSTILE,
+    HOSTILE: "x",
+    "card": {"number": CARD},
+    "client_secret": "tell nobody",
+    "customer": {"phone": "0712 345 678", "email": "ada@example.com"},
+    "Item": [{"Name": "PhoneNumber", "Value": 254712345678}, {"Name": "Amount", "Value": 12}],
+    "note": f"call {PHONE}, key {SECRET}, card {CARD}",
+}).encode()  # fmt: skip
+
+PAYMENT = """
+insert into payments (id, provider, account, provider_ref, client, reference, status, refund_status, dispute_status,
+    currency, amount, authorized, captured, refunded, disputed, version, facts, head_hash, head_xid, created_at,
+    updated_at, phone)
+values ($1, 'stripe', '', 'pi_1', 'shop', $2, 'captured', 'partial', 'none', 'EUR', 1250, 1250, 1250, 250, 0, 3, '{}',
+    '', 0, now(), now(), $3)
+"""
+REFERENCE = "insert into payment_refs (provider, account, kind, ref, payment_id) values ('stripe', '', $1, $2, $3)"
+LEDGER = """
+insert into payment_logs (payment_id, source, event_id, event_type, outcome, from_status, to_status, amount, version,
+    facts, topic, partition, "offset", occurred_at, recorded_at, relay_xid, hash)
+values ($1, 'stripe', $2, $3, $4, $5, $6, $7, $8, $9, 'payments.webhooks', 0, 7, now(), now() - $10::text::interval, 1,
+    sha256($2::text::bytea))
+"""
+LETTER = """
+insert into dead_letters (topic, partition, "offset", digest, timestamp_ms, key, value, header_names, header_values,
+    source, event_id, event_type, payment_ref, reason, message, relay_xid, created_at)
+values ('payments.webhooks', 0, $1, sha256($2), 1, 'pi_1', $2, '{ce_id,authorization}',
+    array['evt'::bytea, 'Bearer abc123'], 'stripe', $3, $4, 'pi_1', $5, $6, 1, now())
+returning id
+"""
+PARKED = """
+insert into parked_events (source, event_id, event_type, reason, detail, facts, topic, partition, "offset",
+    timestamp_ms, header_names, header_values, parked_at, deadline)
+values ('stripe', 'evt_waits', 'charge.refunded', 'orphan', 'no payment is known by payment pi_later', '[]',
+    'payments.webhooks', 0, 9, 1, '{}', '{}', now(), now() + interval '2 days')
+returning id
+"""
+CREATED = '[["terms","amount","provider",1250]]'
+TAKEN = '[["authorization","pi_1","authorized",1250],["capture","pi_1","succeeded",1250]]'
+AGAIN = '[["progress","pi_1","created",null]]'
+RETURNED = '[["refund","re_1","succeeded",250]]'
+STORY = (
+    ("evt_1", "payment_intent.created", "applied", None, "created", 1250, 1, CREATED, "3 s"),
+    ("evt_2", "charge.succeeded", "applied", "created", "captured", 1250, 2, TAKEN, "2 s"),
+    ("evt_0", "charge.pending", "late", "captured", "captured", None, None, AGAIN, "2 s"),
+    ("evt_3", "charge.refunded", "applied", "captured", "captured", 250, 3, RETURNED, "1 s"),
+)
+
+
+@dataclass(slots=True)
+class Console:
+    """A console that runs."""
+
+    settings: Settings
+    probe: Probe
+    stop: asyncio.Event
+    task: asyncio.Task[None]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.probe.facts['address']}"
+
+
+def console_settings(home: Path, bootstrap: str, dsn: str, **console: Any) -> Settings:
+    patience = {"connect_timeout_seconds": 2.0}
+    return Settings().model_copy(
+        update={
+            "home": home,
+            "kafka": KafkaSettings(bootstrap=bootstrap, **patience),
+            "postgres": PostgresSettings(dsn=SecretStr(dsn), **patience),
+            "console": ConsoleSettings(**{"bind": "127.0.0.1:0", "look_seconds": 0.3, **console}),
+        }
+    )
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Console]:
+    """Run a console while the context lasts."""
+    probe, stop = Probe("console"), asyncio.Event()
+    task = asyncio.create_task(serve(settings, stop, probe))
+    try:
+        while "address" not in probe.facts:
+            await asyncio.sleep(0.01)
+            if task.done():
+                task.result()
+        yield Console(settings, probe, stop, task)
+    finally:
+        stop.set()
+        await task
+
+
+async def fill(connection: Any) -> list[int]:
+    """Put a payment with its story, two letters and a parked event into the database; return the letters' ids."""
+    async with connection.transaction():
+        await connection.execute(PAYMENT, PAYMENT_ID, f"ORD-{HOSTILE}", PHONE)
+        for kind, ref in (("payment", "pi_1"), ("charge", "ch_1"), ("reference", "ORD-1")):
+            await connection.execute(REFERENCE, kind, ref, PAYMENT_ID)
+        for event in STORY:
+            await connection.execute(LEDGER, PAYMENT_ID, *event)
+        parked_id = await connection.fetchval(PARKED)
+        await connection.execute(REFERENCE, "payment", "pi_later", None)
+        await connection.execute(
+            "insert into parked_refs (provider, account, kind, ref, parked_id)"
+            " values ('stripe', '', 'payment', 'pi_later', $1)",
+            parked_id,
+        )
+        return [
+            await connection.fetchval(LETTER, 1, HOSTILE_BODY, "evt_bad", HOSTILE, "unknown_kind", f"{HOSTILE} is new"),
+            await connection.fetchval(LETTER, 2, b"\xff\x00", "evt_worse", "unknown", "undecodable", "no JSON"),
+        ]
+
+
+async def add_letter(connection: Any, reason: str) -> int:
+    """Put one more open letter into the database; return its id."""
+    body = uuid.uuid4().hex.encode()
+    offset = int(uuid.uuid4().int % 10**9) + 10
+    letter_id = await connection.fetchval(LETTER, offset, body, body.decode(), "charge.succeeded", reason, "why")
+    return int(letter_id)
+
+
+@asynccontextmanager
+async def own_database(stack: Endpoints, template: str) -> AsyncIterator[Database]:
+    """Make a migrated database for a whole module of tests."""
+    name, owner = f"test_{uuid.uuid4().hex[:12]}", role_of(stack.owner_dsn)
+    await run_as_superuser(stack, f"create database {name} template {template} owner {owner}")
+    yield Database(with_database(stack.dsn, name), with_database(stack.owner_dsn, name))
+    await run_as_superuser(stack, f"drop database if exists {name} with (force)")
+
+
+async def settle_one_more(connection: Any, number: int) -> None:
+    """Let the ledger take in one more event of the payment."""
+    event = (f"evt_more_{number}", "charge.updated", "noop", "captured", "captured", None, None, "[]", "0 s")
+    await connection.execute(LEDGER, PAYMENT_ID, *event)

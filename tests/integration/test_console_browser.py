@@ -1,0 +1,256 @@
+"""The console in a real Chromium: signing in, live figures, keyboard, narrow screens, and nothing from elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from playwright.async_api import expect
+
+from ops import redrives
+from ops.redrives import LetterFilter, Order
+from schemas.dead_letter import Reason
+from tests.integration.chromium import chromium
+from tests.integration.console_stage import (
+    CARD,
+    PASSWORD,
+    PAYMENT_ID,
+    Console,
+    add_letter,
+    console_settings,
+    fill,
+    own_database,
+    serving,
+    settle_one_more,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from playwright.async_api import Browser, ConsoleMessage, Page, Request
+
+    from runtime.stack import Endpoints
+    from tests.conftest import Database
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+PATIENCE_MS = 20_000
+NARROWEST = 360
+WATCH = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => window.violations.push(event.violatedDirective));
+"""
+UNNAMED = """
+() => [...document.querySelectorAll("input:not([type=hidden]), select, button, a, svg[role=img], [role=region]")]
+    .filter((one) => !(one.labels?.length || one.textContent.trim() || one.ariaLabel
+        || one.getAttribute("aria-labelledby")))
+    .map((one) => one.outerHTML)
+"""
+"""What a screen reader would have no name for."""
+
+
+@dataclass
+class Visitor:
+    """A page, and what went wrong in it. Without slots: Playwright leaves its wrappers of methods on the object."""
+
+    page: Page
+    url: str
+    wrong: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    def watch(self) -> None:
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.wrong.append(f"a script ran: {dialog.message}"))
+        self.page.on("request", self._asked)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.wrong.append(message.text)
+
+    def _asked(self, request: Request) -> None:
+        self.hosts.add(urlsplit(request.url).netloc)
+
+    async def go(self, path: str) -> None:
+        await self.page.goto(self.url + path)
+
+    async def sign_in(self) -> None:
+        await self.go("/")
+        await self.page.keyboard.type(PASSWORD)  # the field has the focus
+        await self.page.keyboard.press("Enter")
+        await self.page.wait_for_selector("#board")
+
+    async def check(self) -> None:
+        """Fail where anything was refused, failed, or came from elsewhere."""
+        assert await self.page.evaluate("window.violations") == []
+        assert self.wrong == []
+        assert self.hosts == {urlsplit(self.url).netloc}
+
+
+@pytest.fixture(scope="module")
+async def place(stack: Endpoints, template_database: str) -> AsyncIterator[Database]:
+    async with own_database(stack, template_database) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+async def owner(place: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    connection = await asyncpg.connect(place.owner_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="module")
+async def letters(owner: Any) -> list[int]:
+    return await fill(owner)
+
+
+@pytest.fixture(scope="module")
+async def console(
+    stack: Endpoints, place: Database, letters: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Console]:
+    home = tmp_path_factory.mktemp("console")
+    async with serving(console_settings(home, stack.kafka, place.dsn, password=PASSWORD)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+async def visitor(browser: Browser, console: Console) -> AsyncIterator[Visitor]:
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    await context.add_init_script(WATCH)
+    found = Visitor(await context.new_page(), console.url)
+    found.watch()
+    try:
+        yield found
+    finally:
+        await context.close()
+
+
+async def test_the_board_lives(visitor: Visitor, owner: Any) -> None:
+    await visitor.sign_in()
+    figure = visitor.page.locator("#board tr", has_text="nothing new").locator("td.number")
+    before = int(await figure.inner_text())
+    for number in range(3):
+        await settle_one_more(owner, number)
+    await expect(figure).to_have_text(str(before + 3), timeout=PATIENCE_MS)
+    await add_letter(owner, "orphan")
+    await expect(visitor.page.locator("#go-orphan")).to_be_visible(timeout=PATIENCE_MS)
+    await visitor.check()
+
+
+async def test_a_link_keeps_the_focus_while_the_board_renews_itself(visitor: Visitor) -> None:
+    await visitor.sign_in()
+    await visitor.page.focus("#go-unknown_kind")
+    for _ in range(3):
+        await visitor.page.wait_for_event("response", lambda answer: "/board/live" in answer.url)
+    assert await visitor.page.evaluate("document.activeElement.id") == "go-unknown_kind"
+
+
+async def test_a_payment_by_keyboard_alone(visitor: Visitor) -> None:
+    await visitor.sign_in()
+    page = visitor.page
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.className") == "skip"
+    while await page.evaluate("document.activeElement.id") != "find":
+        await page.keyboard.press("Tab")
+    await page.keyboard.type("ch_1")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"**/payments/{PAYMENT_ID}")
+    assert await page.locator("svg.timeline .mark.applied").count() == 4
+    tabs = 0
+    while not await page.evaluate("document.activeElement.matches('svg.timeline a')"):
+        await page.keyboard.press("Tab")
+        tabs += 1
+        assert tabs < 40, "the marks cannot be reached"
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**#row-*")
+    assert await page.locator("tr:target").count() == 1
+    await visitor.check()
+
+
+async def test_a_hostile_letter_is_text(visitor: Visitor, letters: list[int]) -> None:
+    await visitor.sign_in()
+    await visitor.go("/dead-letters")
+    await visitor.page.click(f"td a[href='/dead-letters/{letters[0]}'] >> nth=0")
+    await visitor.page.wait_for_selector("pre.payload")
+    text = await visitor.page.inner_text("main")
+    assert "<script>alert(1)</script>" in text
+    assert CARD not in text
+    await visitor.check()
+
+
+async def test_a_letter_is_given_up(visitor: Visitor, owner: Any) -> None:
+    letter_id = await add_letter(owner, "conflict")
+    await visitor.sign_in()
+    await visitor.go(f"/dead-letters/{letter_id}")
+    await visitor.page.fill("#because", "a test's leftover")
+    await visitor.page.press("#because", "Enter")
+    await visitor.page.wait_for_selector("text=Given up by console")
+    assert await owner.fetchval("select status from dead_letters where id = $1", letter_id) == "discarded"
+    await visitor.check()
+
+
+async def test_a_redrive_from_preview_to_stop(visitor: Visitor, owner: Any) -> None:
+    await add_letter(owner, "data_rejected")
+    await visitor.sign_in()
+    await visitor.go("/redrives/new")
+    page = visitor.page
+    await page.select_option("#reason", "data_rejected")
+    await page.click("button:has-text('Preview')")
+    await page.click("button:has-text('Redrive 1 letter')")
+    await page.wait_for_selector("#progress #stop")
+    redrive_id = int(page.url.rpartition("/")[2])
+    await page.click("#stop")
+    await page.wait_for_selector("#progress .badge:has-text('stopping')")
+    await owner.execute("update redrives set status = 'stopped', ended_at = now() where id = $1", redrive_id)
+    await page.wait_for_selector("#progress #resume")
+    await visitor.check()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_page_fits_a_phone_and_names_its_parts(
+    browser: Browser, console: Console, letters: list[int], owner: Any, scheme: Any
+) -> None:
+    await add_letter(owner, "unexpected")
+    begun = await redrives.start(owner, console.settings, Order(LetterFilter(reason=Reason.UNEXPECTED)))
+    context = await browser.new_context(viewport={"width": NARROWEST, "height": 740}, color_scheme=scheme)
+    await context.add_init_script(WATCH)
+    visitor = Visitor(await context.new_page(), console.url)
+    visitor.watch()
+    await visitor.sign_in()
+    paths = ("/", "/payments", f"/payments/{PAYMENT_ID}", "/dead-letters", f"/dead-letters/{letters[0]}", "/redrives",
+             f"/redrives/{begun.redrive_id}", "/redrives/new?preview=1", "/parked", "/books")  # fmt: skip
+    for path in paths:
+        await visitor.go(path)
+        assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= NARROWEST, path
+        assert await visitor.page.locator("h1").count() == 1, path
+        assert await visitor.page.evaluate(UNNAMED) == [], path
+        await visitor.check()
+    await context.close()
+
+
+async def test_it_says_so_when_the_console_is_gone_and_recovers(
+    browser: Browser, stack: Endpoints, place: Database, letters: list[int], tmp_path: Any
+) -> None:
+    settings = console_settings(tmp_path, stack.kafka, place.dsn)
+    page = await (await browser.new_context()).new_page()
+    async with serving(settings) as first:
+        await page.goto(first.url)
+        await page.wait_for_selector("#board")
+        address = first.url.removeprefix("http://")
+        await expect(page.locator("#stale")).to_be_hidden()
+    await expect(page.locator("#stale")).to_be_visible(timeout=PATIENCE_MS)
+    again = settings.model_copy(update={"console": settings.console.model_copy(update={"bind": address})})
+    async with serving(again):
+        await expect(page.locator("#stale")).to_be_hidden(timeout=PATIENCE_MS)
+    await page.context.close()

@@ -1,0 +1,430 @@
+"""The console over HTTP: who gets in, what pages show and hide, what they do, and what they say in an outage."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import aiohttp
+import asyncpg
+import pytest
+
+from ops.console.shield import POLICY
+from ops.redrives import list_redrives, progress
+from schemas.errors import SettingsError
+from tests.integration.console_stage import (
+    CARD,
+    HOSTILE,
+    PASSWORD,
+    PAYMENT_ID,
+    Console,
+    add_letter,
+    console_settings,
+    fill,
+    own_database,
+    serving,
+    settle_one_more,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from runtime.stack import Endpoints
+    from tests.conftest import Database
+
+pytestmark = pytest.mark.integration
+
+AWAY = "127.0.0.1:9"
+PAGES = ("/", "/payments", "/dead-letters", "/redrives", "/redrives/new", "/parked", "/books")
+
+
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := await condition()):
+        assert time.monotonic() < deadline, f"it did not happen in {seconds} s"
+        await asyncio.sleep(0.05)
+    return found
+
+
+async def status_of(owner: Any, letter_id: int) -> str:
+    return str(await owner.fetchval("select status from dead_letters where id = $1", letter_id))
+
+
+class Browser:
+    """A client that keeps cookies and knows a page's token."""
+
+    def __init__(self, console: Console, **headers: str) -> None:
+        jar = aiohttp.CookieJar(unsafe=True)
+        self.url = console.url
+        self.client = aiohttp.ClientSession(cookie_jar=jar, headers=headers)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
+
+    async def get(self, path: str, **headers: str) -> tuple[int, str]:
+        async with self.client.get(self.url + path, headers=headers, allow_redirects=False) as answer:
+            self.headers = answer.headers
+            return answer.status, await answer.text()
+
+    async def token(self, path: str) -> str:
+        _, text = await self.get(path)
+        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', text)
+        assert found, text
+        return found[1]
+
+    async def post(self, path: str, headers: dict[str, str] | None = None, **form: str) -> tuple[int, str]:
+        request = self.client.post(self.url + path, data=form, headers=headers, allow_redirects=False)
+        async with request as answer:
+            self.headers = answer.headers
+            return answer.status, await answer.text()
+
+    async def sign_in(self, password: str = PASSWORD) -> tuple[int, str]:
+        return await self.post("/login", csrf=await self.token("/login"), password=password, next="/books")
+
+
+@pytest.fixture(scope="module")
+async def place(stack: Endpoints, template_database: str) -> AsyncIterator[Database]:
+    """Give all tests of this module one database: they only look, or act on letters of their own."""
+    async with own_database(stack, template_database) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+async def owner(place: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    connection = await asyncpg.connect(place.owner_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="module")
+async def letters(owner: Any) -> list[int]:
+    return await fill(owner)
+
+
+@pytest.fixture(scope="module")
+async def console(
+    stack: Endpoints, place: Database, letters: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Console]:
+    async with serving(console_settings(tmp_path_factory.mktemp("console"), stack.kafka, place.dsn)) as found:
+        yield found
+
+
+@pytest.fixture
+async def browser(console: Console) -> AsyncIterator[Browser]:
+    async with Browser(console) as found:
+        yield found
+
+
+@pytest.fixture
+async def guarded(tmp_path: Any) -> AsyncIterator[Console]:
+    dsn = f"postgresql://nobody:x@{AWAY}/none"
+    settings = console_settings(tmp_path, AWAY, dsn, password=PASSWORD, login_tries_max=3)
+    async with serving(settings) as found:
+        yield found
+
+
+class TestGate:
+    async def test_everything_needs_the_password(self, guarded: Console) -> None:
+        async with Browser(guarded) as browser:
+            for path in (*PAGES[1:], "/payments/1", "/nowhere"):
+                assert (await browser.get(path))[0] == 303
+                assert browser.headers["location"].startswith("/login?next=%2F")
+            assert (await browser.get("/board/live", **{"hx-request": "true"}))[0] == 401
+            assert browser.headers["hx-redirect"] == "/login"
+            assert (await browser.post("/redrives", csrf="x"))[0] == 401
+            assert (await browser.get("/login"))[0] == 200
+
+    async def test_signing_in_and_out(self, guarded: Console) -> None:
+        async with Browser(guarded) as browser:
+            status, _ = await browser.sign_in()
+            assert (status, browser.headers["location"]) == (303, "/books")
+            cookie = browser.headers["set-cookie"]
+            assert "HttpOnly" in cookie
+            assert "SameSite=strict" in cookie
+            assert "Secure" not in cookie
+            kept = cookie.partition(";")[0]
+            assert (await browser.get("/books"))[0] == 200
+            assert (await browser.post("/logout", csrf=await browser.token("/books")))[0] == 303
+            assert (await browser.get("/books"))[0] == 303
+            browser.client.cookie_jar.clear()
+            assert (await browser.get("/books", cookie=kept))[0] == 303, "the old cookie counts for nothing"
+
+    async def test_signing_in_makes_a_new_session(self, guarded: Console) -> None:
+        async with Browser(guarded) as browser:
+            before = await browser.token("/login")
+            await browser.post("/login", csrf=before, password=PASSWORD)
+            assert (await browser.post("/logout", csrf=before))[0] == 403
+
+    async def test_guesses_are_bounded(self, guarded: Console) -> None:
+        async with Browser(guarded) as browser:
+            statuses = [(await browser.sign_in("wrong"))[0] for _ in range(4)]
+            assert statuses == [401, 401, 401, 429]
+            status, text = await browser.sign_in()
+            assert status == 429, "the right one has to wait too, or it would tell itself apart"
+            assert PASSWORD not in text
+
+    async def test_a_form_needs_its_token(self, console: Console, letters: list[int], owner: Any) -> None:
+        async with Browser(console) as browser, Browser(console) as stranger:
+            path = f"/dead-letters/{letters[0]}"
+            for token in ("", "0" * 64, await stranger.token("/books")):
+                assert (await browser.post(f"{path}/discard", csrf=token, because="no"))[0] == 403
+            own = await browser.token(path)
+            for site in ({"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}):
+                assert (await browser.post(f"{path}/discard", site, csrf=own, because="no"))[0] == 403
+            assert (await browser.post(f"{path}/discard", csrf=own, because="x" * 70_000))[0] == 413
+            many = {f"field{number}": "" for number in range(100)}
+            assert (await browser.post(f"{path}/discard", csrf=own, **many))[0] == 400
+        assert await status_of(owner, letters[0]) == "open"
+
+    async def test_a_rebound_name_gets_nothing(self, browser: Browser) -> None:
+        for path in ("/", "/payments"):
+            status, text = await browser.get(path, host="rebound.example:8081")
+            assert status == 421
+            assert "pi_1" not in text
+
+    async def test_over_https_the_cookie_is_secure(self, tmp_path: Any) -> None:
+        trusting = {"password": PASSWORD, "trusted_proxies": ["127.0.0.1"]}
+        async with (
+            serving(console_settings(tmp_path, AWAY, f"postgresql://x:x@{AWAY}/x", **trusting)) as found,
+            Browser(found) as browser,
+        ):
+            await browser.get("/login", **{"x-forwarded-proto": "https"})
+            assert browser.headers["set-cookie"].startswith("__Host-ratchet_console=")
+            assert "Secure" in browser.headers["set-cookie"]
+
+    @pytest.mark.parametrize("path", [*PAGES, "/nowhere", "/static/x/y", "/login"])
+    async def test_every_answer_is_shielded(self, browser: Browser, path: str) -> None:
+        await browser.get(path)
+        assert browser.headers["content-security-policy"] == POLICY
+        assert browser.headers["x-content-type-options"] == "nosniff"
+        assert browser.headers["referrer-policy"] == "same-origin"
+        assert browser.headers["cache-control"] == "no-store"
+
+    async def test_files_are_kept_for_ever_under_their_content(self, browser: Browser) -> None:
+        _, text = await browser.get("/")
+        for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', text):
+            assert (await browser.get(path))[0] == 200
+            assert "immutable" in browser.headers["cache-control"]
+            assert browser.headers["content-security-policy"] == POLICY
+            assert (await browser.get(path.replace("/static/", "/static/0")))[0] == 404
+
+    async def test_get_does_nothing(self, browser: Browser, letters: list[int], owner: Any) -> None:
+        for path in (f"/dead-letters/{letters[0]}/discard", "/redrives/1/stop", "/books/check", "/logout"):
+            assert (await browser.get(path))[0] == 405
+        assert await status_of(owner, letters[0]) == "open"
+
+    async def test_an_open_address_without_a_password_refuses(self, tmp_path: Any) -> None:
+        settings = console_settings(tmp_path, AWAY, f"postgresql://x:x@{AWAY}/x", bind="0.0.0.0:0")
+        with pytest.raises(SettingsError, match="RATCHET_CONSOLE__PASSWORD"):
+            async with serving(settings):
+                pass
+
+    async def test_a_taken_address_refuses(self, console: Console, tmp_path: Any) -> None:
+        taken = console_settings(tmp_path, AWAY, f"postgresql://x:x@{AWAY}/x", bind=console.url[7:])
+        with pytest.raises(SettingsError, match="RATCHET_CONSOLE__BIND"):
+            async with serving(taken):
+                pass
+
+
+class TestPages:
+    @pytest.mark.parametrize(
+        "path", [*PAGES, "/dead-letters?reason=orphan", "/parked?q=pi_later", "/redrives/new?preview=1"]
+    )
+    async def test_they_show_and_escape(self, browser: Browser, path: str) -> None:
+        status, text = await browser.get(path)
+        assert status == 200
+        assert "<script>alert" not in text
+        assert "<img" not in text
+        assert " style=" not in text
+        assert " onclick" not in text
+
+    @pytest.mark.parametrize("ref", ["pi_1", "ch_1", "ORD-1", str(PAYMENT_ID)])
+    async def test_a_payment_is_found_by_its_names(self, browser: Browser, ref: str) -> None:
+        assert (await browser.get(f"/payments?q={ref}"))[0] == 303
+        assert browser.headers["location"] == f"/payments/{PAYMENT_ID}"
+
+    async def test_a_payment_shows_its_story_and_hides_its_phone(self, browser: Browser) -> None:
+        status, text = await browser.get(f"/payments/{PAYMENT_ID}")
+        assert status == 200
+        assert text.count('<tr id="row-') == 4
+        assert "12.50 EUR" in text
+        assert "<svg" in text
+        assert "refunded" in text
+        assert "+254 ••• 78" in text
+        assert "712345678" not in text
+        assert HOSTILE not in text
+        assert "&lt;script&gt;alert(1)" in text
+
+    async def test_nothing_by_that_name(self, browser: Browser) -> None:
+        for path in ("/payments?q=nobody", "/payments/nobody"):
+            status, text = await browser.get(path)
+            assert status == 404
+            assert "nobody" in text
+
+    async def test_a_letter_is_masked(self, browser: Browser, letters: list[int]) -> None:
+        status, text = await browser.get(f"/dead-letters/{letters[0]}")
+        assert status == 200
+        for secret in (
+            CARD,
+            "712345678",
+            "0712 345",
+            "254712345678",
+            "tell nobody",
+            "ada@",
+            "0123456789abcdef",
+            "abc123",
+        ):
+            assert secret not in text
+        assert text.count("[masked]") >= 8
+        assert "<script>alert" not in text
+        assert "evt_bad" in text
+        assert (await browser.get(f"/dead-letters/{letters[1]}"))[0] == 200, "bytes that are no text"
+
+    @pytest.mark.parametrize(
+        "path", ["/dead-letters/999999", "/dead-letters/x", "/redrives/999999", f"/redrives/{'9' * 30}"]
+    )
+    async def test_what_is_not_there(self, browser: Browser, path: str) -> None:
+        status, text = await browser.get(path)
+        assert status == 404
+        assert "Traceback" not in text
+
+    async def test_a_filter_that_cannot_be_meant(self, browser: Browser) -> None:
+        status, text = await browser.get("/dead-letters?since=yesterday")
+        assert status == 422
+        assert "yesterday" in text
+        assert (await browser.get("/redrives/new?preview=1&rate=fast"))[0] == 422
+
+    async def test_parked_events(self, browser: Browser) -> None:
+        assert "payment pi_later" in (await browser.get("/parked?q=pi_later"))[1]
+        assert "evt_waits" in (await browser.get("/parked?q=evt_waits"))[1]
+        assert "Nothing waits for" in (await browser.get("/parked?q=pi_1"))[1]
+
+    async def test_the_board_counts_what_is_settled(self, browser: Browser, owner: Any) -> None:
+        async def shows(pattern: str) -> bool:
+            return re.search(pattern, (await browser.get("/board/live"))[1], re.DOTALL) is not None
+
+        await until(lambda: shows("Looked at"))
+        for number in range(3):
+            await settle_one_more(owner, number)
+        await until(lambda: shows(r'class="outcome noop".{0,600}<td class="number">3</td>'))
+        assert await shows("/dead-letters\\?reason=unknown_kind")
+        assert await shows("payments.webhooks")
+
+    async def test_the_headline_comes_along_only_when_it_is_another(self, browser: Browser) -> None:
+        async def said() -> str | None:
+            found = re.search(r"said=([0-9a-f]{12})", (await browser.get("/board/live"))[1])
+            return found[1] if found else None
+
+        async def quiet() -> bool:
+            return "hx-swap-oob" not in (await browser.get(f"/board/live?said={await said()}"))[1]
+
+        await until(quiet)
+        assert "hx-swap-oob" in (await browser.get("/board/live?said=other"))[1]
+
+
+class TestActions:
+    async def test_a_letter_is_discarded_with_a_reason(self, browser: Browser, owner: Any) -> None:
+        letter_id = await add_letter(owner, "conflict")
+        path = f"/dead-letters/{letter_id}"
+        token = await browser.token(path)
+        assert (await browser.post(f"{path}/discard", csrf=token, because=" "))[0] == 422
+        assert (await browser.post(f"{path}/discard", csrf=token, because=f"a test {HOSTILE}"))[0] == 303
+        assert (await browser.post(f"{path}/discard", csrf=token, because="again"))[0] == 409
+        who = await owner.fetchval("select discarded_by from discards where dead_letter_id = $1", letter_id)
+        assert who == "console, 127.0.0.1"
+        assert await status_of(owner, letter_id) == "discarded"
+        _, text = await browser.get(path)
+        assert "Given up by console, 127.0.0.1" in text
+        assert "<script>alert" not in text
+
+    async def test_a_redrive_is_foreseen_ordered_followed_and_stopped(self, browser: Browser, owner: Any) -> None:
+        await add_letter(owner, "data_rejected")
+        _, text = await browser.get("/redrives/new?preview=1&reason=data_rejected&rate=5")
+        assert "Redrive 1 letter" in text
+        assert await list_redrives(owner, 10) == (), "a preview writes nothing"
+        token = await browser.token("/books")
+        assert (await browser.post("/redrives", csrf=token, reason="data_rejected", rate="5"))[0] == 303
+        path = browser.headers["location"]
+        order = (await list_redrives(owner, 10))[0]
+        assert path == f"/redrives/{order.id}"
+        assert (order.rate_per_second, order.requested_by, order.selected) == (5.0, "console, 127.0.0.1", 1)
+        assert order.filter == {"reason": "data_rejected"}
+        _, text = await browser.get(path)
+        assert f'hx-get="{path}/live"' in text
+        assert (await browser.post(f"{path}/stop", csrf=token))[0] == 303
+        assert (await list_redrives(owner, 10))[0].stopping
+        assert 'id="stop"' not in (await browser.get(f"{path}/live"))[1]
+        assert "stopping" in (await browser.get("/redrives"))[1]
+
+    async def test_a_redrive_that_stopped_goes_on(self, browser: Browser, owner: Any) -> None:
+        await add_letter(owner, "unexpected")
+        token = await browser.token("/books")
+        await browser.post("/redrives", csrf=token, reason="unexpected")
+        path = browser.headers["location"]
+        redrive_id = int(path.rpartition("/")[2])
+        ended = "update redrives set status = 'stopped', stop_reason = 'enough', ended_at = now() where id = $1"
+        await owner.execute(ended, redrive_id)
+        assert 'id="resume"' in (await browser.get(path))[1]
+        assert (await browser.post(f"{path}/resume", csrf=token))[0] == 303
+        assert (await progress(owner, redrive_id)).status in ("queued", "running")
+
+    async def test_a_redrive_of_nothing_is_told(self, browser: Browser) -> None:
+        token = await browser.token("/books")
+        assert (await browser.post("/redrives", csrf=token, reason="fatal"))[0] == 409
+        assert (await browser.post("/redrives", csrf=token, reason="teapot"))[0] == 422
+        assert (await browser.post("/redrives/999999/stop", csrf=token))[0] == 409
+
+    async def test_the_books_are_checked_on_demand(self, browser: Browser) -> None:
+        _, text = await browser.get("/books")
+        assert "Nothing was checked" in text
+        assert (await browser.post("/books/check", csrf=await browser.token("/books")))[0] == 303
+
+        async def checked() -> str | None:
+            text = (await browser.get("/books/live"))[1]
+            return text if "What must hold" in text else None
+
+        text = await until(checked)
+        assert "The books do not balance" in text, "the rows of this test have made-up hashes"
+        assert f"/payments/{PAYMENT_ID}" in text
+        assert "12.50" in text
+
+
+class TestOutage:
+    async def test_pages_say_so_and_ask_again(self, guarded: Console) -> None:
+        async with Browser(guarded) as browser:
+            await browser.sign_in()
+            for path in ("/payments", "/dead-letters", "/parked", "/redrives", "/redrives/new?preview=1"):
+                status, text = await browser.get(path)
+                assert status == 503, path
+                assert '<meta http-equiv="refresh"' in text
+                assert "Postgres" in text
+                assert "Traceback" not in text
+                assert "nobody:x" not in text
+
+    async def test_the_board_shows_what_it_can(self, guarded: Console) -> None:
+        async with Browser(guarded) as browser:
+            await browser.sign_in()
+
+            async def looked() -> str | None:
+                text = (await browser.get("/"))[1]
+                return text if "Looked at" in text else None
+
+            text = await until(looked)
+            assert "Kafka does not answer" in text
+            assert "Postgres does not answer" in text
+            assert "dispatcher" in text
+
+    async def test_the_books_say_why_there_is_no_result(self, guarded: Console) -> None:
+        async with Browser(guarded) as browser:
+            await browser.sign_in()
+            await browser.post("/books/check", csrf=await browser.token("/books"))
+
+            async def failed() -> bool:
+                return "Postgres does not answer" in (await browser.get("/books/live"))[1]
+
+            await until(failed)

@@ -1,0 +1,137 @@
+"""What a look says, how long looks are kept, and which words and files the pages have."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import socket
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from ops.console import lookout as lookouts
+from ops.console import words
+from ops.console.app import make_templates
+from ops.console.backlog import Backlog
+from ops.console.lookout import Look, Lookout, Queues, oldest
+from ops.console.static_files import StaticFiles
+from ops.status import RoleState, RoleStatus
+from ops.up import console_bind
+from runtime.settings import ConsoleSettings, Settings
+from schemas.dead_letter import Reason
+from schemas.payment import Outcome
+
+pytestmark = pytest.mark.unit
+
+NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
+RUNNING = (RoleStatus("ingress", 1, RoleState.RUNNING),)
+QUIET = Queues(outbox=0, spool=0, spool_since=None, parked=0, parked_until=None)
+WELL = Look(NOON, 2.0, {"applied": 10}, {"payments.webhooks": 0}, 0.0, QUIET, {}, RUNNING, ())
+
+
+def lookout(**console: Any) -> Lookout:
+    settings = Settings().model_copy(update={"console": ConsoleSettings(**console)})
+    return Lookout(settings, None, None)  # type: ignore[arg-type] # it looks at nothing here
+
+
+def test_all_is_well() -> None:
+    assert WELL.worries() == []
+    assert WELL.rate == 5.0
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"roles": (RoleStatus("relay"),)}, "relay is down"),
+        ({"oldest_seconds": 31.0}, "waited long"),
+        ({"letters": {"orphan": 1}}, "dead letters are open"),
+        ({"problems": ("Kafka does not answer",)}, "Kafka does not answer"),
+    ],
+)
+def test_a_worry_is_named(change: dict[str, Any], word: str) -> None:
+    assert [word in worry for worry in replace(WELL, **change).worries()] == [True]
+
+
+def test_nothing_is_said_of_what_is_not_known() -> None:
+    blind = replace(WELL, settled=None, lag=None, oldest_seconds=None, queues=None, letters=None)
+    assert blind.rate is None
+    assert blind.worries() == []
+    assert replace(WELL, seconds=0.0).rate is None, "the first look has no time behind it"
+
+
+def test_the_oldest_waits_in_kafka_or_in_the_spool() -> None:
+    spooled = replace(QUIET, spool_since=dt.datetime.fromtimestamp(90, dt.UTC))
+    assert oldest(Backlog({}, 95.0), spooled, 100.0) == 10.0
+    assert oldest(Backlog({}, 80.0), spooled, 100.0) == 20.0
+    assert oldest(Backlog({}, None), QUIET, 100.0) == 0.0
+    assert oldest(Backlog({}, 101.0), QUIET, 100.0) == 0.0, "a clock ahead of ours"
+    assert oldest(None, QUIET, 100.0) is None
+    assert oldest(Backlog({}, None), None, 100.0) is None
+
+
+def test_looks_are_kept_for_a_while_and_summed() -> None:
+    watch = lookout(history_seconds=10)
+    assert watch.newest is None
+    for seconds in (0, 5, 11):
+        watch.remember(replace(WELL, at=NOON + dt.timedelta(seconds=seconds)))
+    watch.remember(replace(WELL, at=NOON + dt.timedelta(seconds=12), settled=None))
+    assert len(watch.history) == 3
+    assert watch.mix() == {"applied": 20}
+
+
+async def test_it_looks_on_after_a_failure_and_sooner_when_somebody_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = lookout(look_seconds=0.001, idle_after_seconds=0.001, idle_look_seconds=60)
+    looks = asyncio.Queue[int]()
+
+    async def look(_self: Lookout) -> Look:
+        looks.put_nowait(1)
+        if looks.qsize() == 1:
+            raise RuntimeError("a look that nobody foresaw")
+        return WELL
+
+    monkeypatch.setattr(lookouts.Lookout, "look", look)
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(20):
+        while watch.newest is None:
+            await asyncio.sleep(0.01)
+            watch.watched()
+    task.cancel()
+    await asyncio.wait((task,))
+    assert looks.qsize() >= 2
+
+
+def test_every_outcome_and_reason_has_words() -> None:
+    assert set(words.OUTCOMES) == set(Outcome)
+    assert set(words.REASONS) == set(Reason)
+
+
+def test_every_template_compiles_and_no_page_asks_elsewhere() -> None:
+    templates = make_templates(StaticFiles())
+    names = templates.list_templates()
+    assert len(names) > 15
+    for name in names:
+        templates.get_template(name)
+        assert templates.loader is not None
+        source = templates.loader.get_source(templates, name)[0]
+        for word in ("http://", "https://", " style=", "onclick=", "hx-on", "|safe", "| safe"):
+            assert word not in source, name
+
+
+async def test_a_file_under_another_name_is_not_there() -> None:
+    files = StaticFiles()
+    for name, path in (("console.css", "/static/0/console.css"), ("../app.py", "/static/0/../app.py")):
+        scope = {"type": "http", "method": "GET", "path": path, "headers": [], "path_params": {"name": name}}
+        assert (await files.answer(Request(scope))).status_code == 404
+
+
+def test_up_gives_the_console_a_free_port_where_nobody_chose_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        unchosen = ConsoleSettings.model_construct(_fields_set=set(), bind=address)
+        assert console_bind(unchosen) != address
+        assert console_bind(ConsoleSettings(bind=address)) == address, (
+            "a choice stands, and the role says what is wrong"
+        )
+    assert console_bind(unchosen) == address
