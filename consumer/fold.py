@@ -14,6 +14,16 @@ from schemas.payment import DisputeStatus, Facts, Projection, RefundStatus, Stat
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_TERMS: Final = FactKind.TERMS
+_PROGRESS: Final = FactKind.PROGRESS
+_AUTHORIZATION: Final = FactKind.AUTHORIZATION
+_ATTEMPT: Final = FactKind.ATTEMPT
+_CAPTURE: Final = FactKind.CAPTURE
+_REFUND: Final = FactKind.REFUND
+_REFUND_TOTAL: Final = FactKind.REFUND_TOTAL
+_DISPUTE: Final = FactKind.DISPUTE
+_DISPUTE_FUNDS: Final = FactKind.DISPUTE_FUNDS
+_VOID: Final = FactKind.VOID
 _PROGRESS_STATUS: Final = (Status.CREATED, Status.REQUIRES_ACTION, Status.PROCESSING)
 _ACTIVE_DISPUTES: Final = ("under_review", "open", "inquiry")
 _CLOSED_DISPUTES: Final = (
@@ -45,44 +55,59 @@ def facts_of(known: Facts) -> list[Fact]:
 
 
 class _Sums:
-    """Figures of one payment, gathered in one pass over its facts; each method takes one kind of fact in.
+    """Figures of one payment, gathered in one pass over its facts.
 
-    `live` is what attempts reserve and nobody released; `uncaptured` what failed of an automatic capture.
+    Amounts of captures, refunds and disputes' funds are sums by state; `live` is what attempts reserve and nobody
+    released; `whole` tells of a capture that names no amount.
     """
 
     __slots__ = (
         "attempts",
         "authorizations",
-        "captured",
-        "disputed",
+        "captures",
         "disputes",
+        "funds",
         "live",
         "modes",
         "progress",
         "refunds",
-        "refunds_pending",
         "refunds_total",
-        "refunds_undone",
         "terms",
-        "uncaptured",
         "voids",
         "whole",
     )
 
-    def __init__(self, facts: Facts) -> None:
-        self.attempts: set[str] = set()
-        self.disputes: set[str] = set()
-        self.modes: set[str] = set()
-        self.authorizations: dict[str, int] = {}
-        self.voids: dict[str, str] = {}
-        self.terms = (-1, 0)
-        self.progress = self.captured = self.uncaptured = self.disputed = 0
-        self.refunds = self.refunds_pending = self.refunds_undone = self.refunds_total = 0
-        self.whole = False
-        for (kind, key), (state, amount) in facts.items():
-            _TAKE[kind](self, key, state, amount or 0)
-            if amount is None and kind is FactKind.CAPTURE and state == "succeeded":
-                self.whole = True
+    def __init__(self, facts: Facts) -> None:  # noqa: C901 - one case a kind of fact, the frequent ones first
+        self.attempts, self.disputes, self.modes = set[str](), set[str](), set[str]()
+        self.authorizations, self.voids = dict[str, int](), dict[str, str]()
+        captures, refunds, funds = dict[str, int](), dict[str, int](), dict[str, int]()
+        self.captures, self.refunds, self.funds = captures, refunds, funds
+        self.terms, self.progress, self.refunds_total, self.whole = (-1, 0), 0, 0, False
+        for (kind, key), (state, said) in facts.items():
+            amount = said or 0
+            if kind is _ATTEMPT:
+                self.attempts.add(state)
+            elif kind is _AUTHORIZATION:
+                self.authorizations[key] = amount
+            elif kind is _CAPTURE:
+                captures[state] = captures.get(state, 0) + amount
+                self.whole = self.whole or (said is None and state == "succeeded")
+            elif kind is _TERMS:
+                self.terms = max(self.terms, (RANKS[kind][state], amount))
+            elif kind is _PROGRESS:
+                self.progress = max(self.progress, RANKS[kind][state])
+            elif kind is _REFUND:
+                refunds[state] = refunds.get(state, 0) + amount
+            elif kind is _REFUND_TOTAL:
+                self.refunds_total += amount
+            elif kind is _VOID:
+                self.voids[key] = state
+            elif kind is _DISPUTE:
+                self.disputes.add(state)
+            elif kind is _DISPUTE_FUNDS:
+                funds[state] = funds.get(state, 0) + amount
+            elif state == "automatic":
+                self.modes.add(key)
         self.live = sum([amount for key, amount in self.authorizations.items() if key not in self.voids])
 
     @property
@@ -94,52 +119,11 @@ class _Sums:
     def asked(self) -> int:
         """What the client asked for, where one did; a provider's echo of it does not count."""
         rank, amount = self.terms
-        return amount if rank == RANKS[FactKind.TERMS]["intent"] else 0
-
-    def take_terms(self, _key: str, state: str, amount: int) -> None:
-        self.terms = max(self.terms, (RANKS[FactKind.TERMS][state], amount))
-
-    def take_mode(self, key: str, state: str, _amount: int) -> None:
-        if state == "automatic":
-            self.modes.add(key)
-
-    def take_progress(self, _key: str, state: str, _amount: int) -> None:
-        self.progress = max(self.progress, RANKS[FactKind.PROGRESS][state])
-
-    def take_authorization(self, key: str, _state: str, amount: int) -> None:
-        self.authorizations[key] = amount
-
-    def take_attempt(self, _key: str, state: str, _amount: int) -> None:
-        self.attempts.add(state)
-
-    def take_capture(self, _key: str, state: str, amount: int) -> None:
-        if state == "succeeded":
-            self.captured += amount
-        elif state != "pending":
-            self.uncaptured += amount
-
-    def take_refund(self, _key: str, state: str, amount: int) -> None:
-        if state == "succeeded":
-            self.refunds += amount
-        else:
-            self.refunds_undone += amount
-            self.refunds_pending += amount if state == "pending" else 0
-
-    def take_refund_total(self, _key: str, _state: str, amount: int) -> None:
-        self.refunds_total += amount
-
-    def take_dispute(self, _key: str, state: str, _amount: int) -> None:
-        self.disputes.add(state)
-
-    def take_dispute_funds(self, _key: str, state: str, amount: int) -> None:
-        if state != "reinstated":
-            self.disputed += amount
-
-    def take_void(self, key: str, state: str, _amount: int) -> None:
-        self.voids[key] = state
+        return amount if rank == RANKS[_TERMS]["intent"] else 0
 
 
-_TAKE: Final = {kind: getattr(_Sums, f"take_{kind}") for kind in FactKind}
+def _sum_of(amounts: dict[str, int], *states: str) -> int:
+    return sum([amounts.get(state, 0) for state in states])
 
 
 def project(facts: Facts) -> Projection:
@@ -156,7 +140,7 @@ def project(facts: Facts) -> Projection:
         authorized=authorized,
         captured=captured,
         refunded=refunded,
-        disputed=sums.disputed,
+        disputed=_sum_of(sums.funds, "withdrawn", "withdrawn_final") if sums.funds else 0,
     )
 
 
@@ -165,10 +149,12 @@ def _captured(sums: _Sums) -> int:
 
     A capture whose provider names no amount took what the client asked for.
     """
-    captured = max(sums.captured, sums.asked) if sums.whole else sums.captured
+    captured = sums.captures.get("succeeded", 0)
+    if sums.whole:
+        captured = max(captured, sums.asked)
     if sums.modes and sums.automatic:
         taken = sums.live or sum(sums.authorizations.values())  # money beats the void of all there is
-        return max(captured, taken - sums.uncaptured)
+        return max(captured, taken - _sum_of(sums.captures, "failed", "reversed"))
     return captured
 
 
@@ -183,7 +169,10 @@ def _refunded(sums: _Sums) -> int:
 
     A cumulative figure counts refunds that are pending or failed since, so those known by id are taken off it.
     """
-    return max(sums.refunds, sums.refunds_total - sums.refunds_undone)
+    if not sums.refunds:
+        return sums.refunds_total
+    undone = _sum_of(sums.refunds, "pending", "failed", "reversed", "canceled")
+    return max(sums.refunds.get("succeeded", 0), sums.refunds_total - undone)
 
 
 def _status(sums: _Sums, authorized: int, captured: int) -> Status:
@@ -201,7 +190,7 @@ def _status(sums: _Sums, authorized: int, captured: int) -> Status:
 def _refund_status(sums: _Sums, captured: int, refunded: int) -> RefundStatus:
     if refunded:
         return RefundStatus.FULL if refunded >= captured else RefundStatus.PARTIAL
-    return RefundStatus.PENDING if sums.refunds_pending else RefundStatus.NONE
+    return RefundStatus.PENDING if sums.refunds.get("pending") else RefundStatus.NONE
 
 
 def _dispute_status(disputes: set[str]) -> DisputeStatus:
