@@ -16,8 +16,9 @@ import structlog
 from consumer import rows
 from consumer.decode import Event, decode
 from consumer.ledger import COLUMNS, values_of
+from consumer.plan import Known, ParkedEvent, Plan
 from consumer.resolve import RefKey, keys_of
-from consumer.settlement import Known, ParkedEvent, Plan, Settlement
+from consumer.settlement import Settlement
 from consumer.verdict import Dead
 from runtime.phases import BatchPhases
 from runtime.postgres import Failure, classify

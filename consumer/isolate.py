@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from consumer.batch import Item
-    from consumer.settlement import Plan
+    from consumer.plan import Plan
     from runtime.settings import ConsumerSettings
 
 TWIN_PAUSE_SECONDS = 0.005

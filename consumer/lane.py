@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from consumer.isolate import Isolator
     from consumer.marks import Marks
     from consumer.offsets import Place
-    from consumer.settlement import Plan
+    from consumer.plan import Plan
     from consumer.tally import Tally
     from runtime.settings import ConsumerSettings
     from schemas.record import Record

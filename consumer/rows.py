@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from consumer.settlement import ClaimKey, Letter, Message, Parking, Refetching
+    from consumer.plan import ClaimKey, Letter, Message, Parking, Refetching
     from schemas.facts import Receipt
 
 REDRIVE_COUNT_MAX = 2**31 - 1

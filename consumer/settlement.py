@@ -1,14 +1,12 @@
 """A batch settled in memory: events in, rows to write out. Pure, but for the ids of new payments.
 
-`Known` is what the transaction read under its locks; `Plan` is what it writes. An event that waits is tried again after
+From what the transaction read (`Known`) to what it writes (`Plan`). An event that waits is tried again after
 its neighbours, together with the parked events that wait on the same names, until nothing moves any more.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +16,8 @@ from consumer.decode import EVENT_ID_LENGTH_MAX, Event, can_refetch, decode
 from consumer.facts_json import dump_said, same_facts
 from consumer.fold import broken_invariant, facts_of, newer, project
 from consumer.ledger import LedgerRow, timestamp
-from consumer.resolve import RefKey, Target, counts_more, resolve
+from consumer.plan import Letter, Message, Parking, Plan, Refetching
+from consumer.resolve import Target, counts_more, resolve
 from consumer.verdict import Dead, Settled, Waits, judge
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import RefKind
@@ -29,15 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from uuid import UUID
 
-    from schemas.facts import Receipt
+    from consumer.plan import Known
     from schemas.record import Record
-    from schemas.sms import Template
-
-ClaimKey = tuple[str, str]
-"""(source, event id)."""
-
-BodyKey = tuple[str, bytes]
-"""(source, SHA-256 of a body)."""
 
 Waiting = tuple[Event, int | None]
 """An event that waits, and its id if it is parked already."""
@@ -50,102 +42,6 @@ TOGETHER_MAX: Final = 16
 
 _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 """The verdict on an event that is about no payment."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParkedEvent:
-    """A parked event as the table holds it. `event_id` is the one under which it was parked.
-
-    `settled` tells that a twin, which named other references, got into the ledger meanwhile.
-    """
-
-    id: int
-    record: Record
-    event_id: str
-    reason: Reason
-    settled: bool = False
-
-
-@dataclass(slots=True)
-class Known:
-    """What a batch read under its locks.
-
-    `claims` maps settled and parked events to the facts they said; `bodies` holds what was taken already from senders
-    whose event ids are unsigned.
-    """
-
-    names: dict[RefKey, UUID | None] = field(default_factory=dict)
-    payments: dict[UUID, Payment] = field(default_factory=dict)
-    claims: dict[ClaimKey, str] = field(default_factory=dict)
-    bodies: set[BodyKey] = field(default_factory=set)
-    parked: list[ParkedEvent] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Parking:
-    """An event to park."""
-
-    event: Event
-    facts: str
-    waits: Waits
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A record to make a dead letter of."""
-
-    record: Record
-    reason: Reason
-    message: str
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of key and value, each under its length; absent is told from empty."""
-        hashed = hashlib.sha256()
-        for part in (self.record.key, self.record.value):
-            hashed.update(b"-" if part is None else b"%d:" % len(part))
-            hashed.update(part or b"")
-        return hashed.digest()
-
-
-@dataclass(frozen=True, slots=True)
-class Refetching:
-    """A payment that the provider's API must be asked about."""
-
-    provider: str
-    account: str
-    ref: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message that a payment's customer is owed."""
-
-    payment_id: UUID
-    client: str | None
-    phone: str
-    template: Template
-
-
-@dataclass(slots=True)
-class Plan:
-    """What one transaction writes. `still` are parked events that wait for something else now."""
-
-    rows: list[LedgerRow] = field(default_factory=list)
-    opened: dict[UUID, Payment] = field(default_factory=dict)
-    changed: dict[UUID, Payment] = field(default_factory=dict)
-    bindings: dict[RefKey, UUID] = field(default_factory=dict)
-    merges: list[tuple[UUID, UUID]] = field(default_factory=list)
-    parkings: list[Parking] = field(default_factory=list)
-    woken: list[int] = field(default_factory=list)
-    still: list[tuple[int, Waits]] = field(default_factory=list)
-    bodies: list[tuple[str, bytes, str]] = field(default_factory=list)
-    refetches: list[Refetching] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
-    receipts: list[Receipt] = field(default_factory=list)
-    letters: list[Letter] = field(default_factory=list)
-    duplicates: int = 0
 
 
 class Settlement:

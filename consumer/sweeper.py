@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from consumer import rows
-from consumer.settlement import Letter
+from consumer.plan import Letter
 from consumer.tally import count_buried
 from runtime.lease import guard, wait_for_event
 from runtime.postgres import classify

@@ -17,7 +17,7 @@ from runtime import metrics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumer.settlement import Letter, Plan
+    from consumer.plan import Letter, Plan
     from schemas.record import Record
 
 INTENTS: Final = "intents"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from consumer import rows
-from consumer.settlement import Letter
+from consumer.plan import Letter
 from ops.dlq_families import read_back
 from runtime.kafka import bootstrap_of, unavailable_after
 from runtime.sql import statement

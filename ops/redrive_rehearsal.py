@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from consumer import rows
 from consumer.decode import Event
 from consumer.lane import understand
+from consumer.plan import Known, ParkedEvent
 from consumer.resolve import keys_of
-from consumer.settlement import Known, ParkedEvent, Settlement
+from consumer.settlement import Settlement
 from consumer.verdict import Dead
 from ops.database import fetch
 from runtime.sql import statement
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from consumer.batch import Item
+    from consumer.plan import Plan
     from consumer.resolve import RefKey
-    from consumer.settlement import Plan
     from runtime.postgres import Connection
     from runtime.settings import Settings
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from consumer.batch import Item
-    from consumer.settlement import Plan
+    from consumer.plan import Plan
     from runtime.postgres import Pool
 
 SOURCE = "standard_webhooks"

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 from consumer import rows
 from consumer.decode import Event
 from consumer.lane import understand
+from consumer.plan import Known
 from consumer.resolve import RefKey, keys_of
-from consumer.settlement import Known, Settlement
+from consumer.settlement import Settlement
 from consumer.worker import record_of
 from runtime.sql import statement
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
     from consumer.batch import BatchWriter, Item
-    from consumer.settlement import Plan
+    from consumer.plan import Plan
     from runtime.clock import Clock
     from runtime.postgres import Connection
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from conftest import Database
 
     from consumer.batch import Item
-    from consumer.settlement import Plan
+    from consumer.plan import Plan
     from runtime.stack import Endpoints
     from schemas.record import Record
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from conftest import Database
 
     from consumer.batch import Item
-    from consumer.settlement import Plan
+    from consumer.plan import Plan
 
 pytestmark = pytest.mark.integration
 BATCH = 500

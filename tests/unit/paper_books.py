@@ -17,8 +17,9 @@ from consumer import rows
 from consumer.decode import Event, decode
 from consumer.facts_json import load_said
 from consumer.fold import newer, project
+from consumer.plan import Known, ParkedEvent
 from consumer.resolve import keys_of
-from consumer.settlement import Known, ParkedEvent, Settlement
+from consumer.settlement import Settlement
 from schemas.payment import Payment
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from consumer.ledger import LedgerRow
+    from consumer.plan import Letter, Message, Parking, Plan, Refetching
     from consumer.resolve import RefKey
-    from consumer.settlement import Letter, Message, Parking, Plan, Refetching
     from schemas.dead_letter import Reason
     from schemas.facts import Receipt
     from schemas.record import Record

@@ -16,7 +16,7 @@ from consumer.decode import Event
 from consumer.isolate import Isolator, PoisonRun
 from consumer.lane import understand
 from consumer.ledger import LedgerRow
-from consumer.settlement import Letter, Plan
+from consumer.plan import Letter, Plan
 from consumer.verdict import Dead
 from runtime.settings import ConsumerSettings
 from schemas.dead_letter import Reason

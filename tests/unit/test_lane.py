@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from consumer.decode import Event
 from consumer.lane import Lanes, understand
 from consumer.marks import Caution
-from consumer.settlement import Letter, Plan
+from consumer.plan import Letter, Plan
 from consumer.verdict import Dead
 from runtime.settings import ConsumerSettings
 from schemas.dead_letter import Reason

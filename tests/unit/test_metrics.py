@@ -13,7 +13,7 @@ from events import placed, standard
 
 from consumer import tally as tallying
 from consumer.ledger import LedgerRow
-from consumer.settlement import Letter, Plan
+from consumer.plan import Letter, Plan
 from consumer.tally import count, count_buried, source_label, tally
 from consumer.worker import show_lag
 from runtime import metrics

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from paper_books import COLUMNS, PaperBooks, moment, payment
 
 from consumer import rows
-from consumer.settlement import Letter, Parking
+from consumer.plan import Letter, Parking
 from consumer.verdict import Waits
 from schemas.dead_letter import Reason
 from schemas.facts import FactKind

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paper_books import PaperBooks, by_ref
 
-from consumer.settlement import Known, Letter, Settlement
+from consumer.plan import Known, Letter
+from consumer.settlement import Settlement
 from consumer.verdict import Dead
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.payment import Outcome
