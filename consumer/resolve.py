@@ -64,14 +64,8 @@ def resolve(
     `names` says what every reference of the event is bound to. `now_ms` goes into the id of a payment that it opens.
     """
     keys = keys_of(event)
-    found: dict[UUID, Payment] = {}
-    before: UUID | None = None
-    for key in keys:
-        payment_id = names.get(key)
-        if payment_id is not None and payment_id is not before:
-            found[payment_id] = payments[payment_id]
-            before = payment_id
-    candidates = list(found.values())
+    bound = [names.get(key) for key in keys]
+    candidates = [payments[payment_id] for payment_id in dict.fromkeys(bound) if payment_id is not None]
     if event.meaning.claim is not None:
         return _claim(event, candidates, keys, names)
     if not candidates:
