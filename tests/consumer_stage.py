@@ -19,12 +19,13 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError
 from aiokafka.protocol.group import LeaveGroupRequest
 from settling import Books, Event, read_books, until
 
 from runtime.kafka import ensure_topics
 from runtime.migrations import migrate_up
-from runtime.settings import KafkaSettings
+from runtime.settings import ConsumerSettings, KafkaSettings
 from schemas import topics
 
 if TYPE_CHECKING:
@@ -203,11 +204,22 @@ def places() -> list[TopicPartition]:
 
 
 async def from_now_on(kafka: str) -> dict[TopicPartition, int]:
-    """Move the group to the topics' ends; return them. What other tests left behind is not read again."""
+    """Move the group to the topics' ends; return them. What other tests left behind is not read again.
+
+    A static member of an `up` that ended keeps the group for the session time-out; until then nobody else may commit.
+    """
     await ensure_topics(KafkaSettings(bootstrap=kafka))
     async with member(kafka) as reader:
         ends = await reader.end_offsets(places())
-        await reader.commit(ends)
+
+        async def moved() -> bool:
+            try:
+                await reader.commit(ends)
+            except CommitFailedError:
+                return False
+            return True
+
+        await until(moved, "the group is free", 3 * ConsumerSettings().session_timeout_seconds)
     return dict(ends)
 
 
