@@ -7,6 +7,8 @@ phone numbers do not reach the output, also not in the text of an exception.
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import logging
 import re
 import sys
@@ -24,6 +26,8 @@ KEYS_CACHED_MAX: Final = 1024
 """How many keys' verdicts are remembered: keys are few and come with every line."""
 TEXT_LENGTH_MAX: Final = 32 * 1024
 """Characters of one value; the rest is cut off."""
+CLOSED_LINES_HELD_MAX: Final = 256
+"""Closed lines that wait for the end of the loop's turn, to be written at once."""
 
 _SECRET_KEYS: Final = re.compile(
     r"secret|passw|token|api_?-?key|authoriz|signature|credential|cookie|\bdsn\b|_dsn|private|\bpan\b|card_?number|\bcvc|\bcvv|iban",
@@ -37,9 +41,9 @@ _TOKENS: Final = re.compile(
     r"|(?<=/webhooks/mpesa/)[^\s?\"']+",
     re.IGNORECASE,
 )
-_TOKEN_HINTS: Final = re.compile(r"[Ww]h|_live|_test|ghp_|xox|earer|asic|:/|(?i:/mpesa)|[A-Z]{3}")
-"""What every token has: a cheap look before the dear one. Capitals stand for a token in unusual case."""
-_SHORTEST_SECRET: Final = 8
+_TOKEN_HINTS: Final = re.compile(r"wh|_live|_test|ghp|xox|earer|asic|:/|/mpesa", re.IGNORECASE)
+"""What every token has, in any case: a cheap look before the dear one."""
+_SHORTEST_SECRET: Final = 6
 _WORD_LENGTH_MAX: Final = 24
 _DIGIT: Final = re.compile(r"\d")
 _PHONE: Final = re.compile(r"(?<![\w+])\+[1-9](?:[ .()-]{0,2}\d){6,14}(?!\d)")
@@ -173,10 +177,13 @@ def configure(role: str, level: str = "info", stream: TextIO | None = None) -> N
         event.setdefault("role", role)
         return event
 
+    global _closed  # noqa: PLW0603 - one output a process, as structlog's own configuration
     output = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
+    processors = [*SHARED, add_role, mask_event, render_json]
+    _closed = _ClosedLines(role, number, output, processors)
     structlog.configure(
-        processors=[*SHARED, add_role, mask_event, render_json],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(output),
         cache_logger_on_first_use=False,
@@ -191,6 +198,66 @@ def configure(role: str, level: str = "info", stream: TextIO | None = None) -> N
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.WARNING))
+
+
+class ClosedLine(msgspec.Struct, gc=False):
+    """A line that needs no masking: each of its fields is a number, an id made here, or a word of a closed set.
+
+    What a sender may write must not stand in one; a name from the settings goes through `mask_text` first.
+    """
+
+    event: str
+    role: str = ""
+    level: str = "info"
+    time: dt.datetime | None = None
+
+
+class _ClosedLines:
+    """Where closed lines go: the stream of the others, those of one turn of the loop in one write."""
+
+    def __init__(self, role: str, level: int, stream: TextIO, processors: list[Any]) -> None:
+        self._role = role
+        self._level = level
+        self._stream = stream
+        self._processors = processors
+        self._encoder = msgspec.json.Encoder()
+        self._held: list[bytes] = []
+
+    def takes(self) -> bool:
+        """Tell whether structlog would write an info line here and now: a test may have put itself between."""
+        current: list[Any] = structlog.get_config()["processors"]
+        return self._level <= logging.INFO and current is self._processors and current[-1] is render_json
+
+    def write(self, line: ClosedLine) -> None:
+        """Write the line at the end of the loop's turn, or now where no loop runs."""
+        line.role, line.time = self._role, dt.datetime.now(dt.UTC)
+        held = self._held
+        held.append(self._encoder.encode(line))
+        if len(held) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:
+                self.flush()
+        elif len(held) >= CLOSED_LINES_HELD_MAX:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._held:
+            held, self._held = self._held, []
+            self._stream.write(b"\n".join((*held, b"")).decode())
+            self._stream.flush()
+
+
+_closed: _ClosedLines | None = None
+
+
+def write_closed(line: ClosedLine) -> bool:
+    """Write an info line past structlog, which costs ten times as much; return False where that must write it."""
+    if _closed is None or not _closed.takes():
+        return False
+    _closed.write(line)
+    return True
 
 
 def get(name: str) -> Any:

@@ -52,4 +52,10 @@ def ends_at(secret: SecretStr | DatedSecret) -> float:
 
 def live_at(secrets: Iterable[SecretStr | DatedSecret], now: float) -> tuple[str, ...]:
     """Return the secrets that are live at a unix time, in their order; one outside its window is as if absent."""
-    return tuple(secret.get_secret_value() for secret in secrets if starts_at(secret) <= now <= ends_at(secret))
+    return tuple(
+        [
+            secret.get_secret_value()
+            for secret in secrets
+            if not isinstance(secret, DatedSecret) or starts_at(secret) <= now <= ends_at(secret)
+        ]
+    )

@@ -7,7 +7,6 @@ named `ce_*`.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -47,8 +46,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(msgspec.Struct, frozen=True):
     """The CloudEvents attributes of one event.
 
     `source` is `provider` or `provider/account` for webhooks and `intents/<client>` for intents; with `event_id` it is
@@ -66,15 +64,13 @@ class Attributes:
 
     def to_headers(self) -> Headers:
         """Return the binary-mode headers, in a fixed order."""
-        headers = [
-            ("ce_specversion", SPEC_VERSION),
-            ("ce_id", self.event_id),
-            ("ce_source", self.source),
-            ("ce_type", self.kind or "unknown"),
-            ("ce_time", dt.datetime.fromtimestamp(self.received_at, dt.UTC).isoformat()),
-            ("content-type", self.content_type),
-            (TRUST_HEADER, self.trust),
-        ]
-        if self.traceparent:
-            headers.append(("traceparent", self.traceparent))
-        return tuple((name, value.encode()) for name, value in headers)
+        headers = (
+            ("ce_specversion", SPEC_VERSION.encode()),
+            ("ce_id", self.event_id.encode()),
+            ("ce_source", self.source.encode()),
+            ("ce_type", self.kind.encode() or b"unknown"),
+            ("ce_time", dt.datetime.fromtimestamp(self.received_at, dt.UTC).isoformat().encode()),
+            ("content-type", self.content_type.encode()),
+            (TRUST_HEADER, self.trust.encode()),
+        )
+        return (*headers, ("traceparent", self.traceparent.encode())) if self.traceparent else headers

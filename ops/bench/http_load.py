@@ -15,10 +15,10 @@ import json
 import sys
 import time
 from collections import Counter, deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 import uvloop
+from msgspec.structs import replace
 
 from ops.bench.workload import make_workload
 

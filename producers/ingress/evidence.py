@@ -28,7 +28,7 @@ NO_LIVE_SECRET: Final = Refusal(problems.SIGNATURE_REJECTED, "empty_secret")
 PROOF_UNAVAILABLE: Final = Refusal(problems.PROOF_UNAVAILABLE, "proof_unavailable")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
     """One request to one endpoint: `url` as the signature covers it, `peer` the connection's other end."""
 
@@ -45,7 +45,7 @@ class Delivery:
         return self.headers.get("x-forwarded-for", ())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Evidence:
     """What `providers.verify` takes beside the request."""
 

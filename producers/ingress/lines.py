@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import random
 import time
 import traceback
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import structlog
 
 import providers
 from producers.ingress.answers import Refusal, of_refusal, send_answer
 from producers.ingress.routes import secrets_in
 from runtime import metrics, telemetry
-from runtime.log import MASK
+from runtime.log import MASK, ClosedLine, mask_text, write_closed
 from schemas import problems
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from producers.ingress.answers import Answer, WholeSend
 
 _log = structlog.get_logger()
 
@@ -29,20 +31,26 @@ QUIET_TEMPLATES: Final = frozenset({"/livez", "/readyz", "/metrics"})
 """Paths that machines ask every second: logged at debug level."""
 SERIES_MAX: Final = 1024
 """Series of the door's metrics that are held; labels are closed sets."""
+NAMES_MAX: Final = 1024
+"""Accounts and clients of the settings whose shown names are held."""
+_random_bits: Final = random.Random().getrandbits  # noqa: S311 - names a request; whoever guesses a name gains nothing
+REQUEST_ID: Final = b"x-request-id"
 INTERRUPTED: Final = Refusal(problems.INTERRUPTED, "interrupted")
 UNEXPECTED: Final = Refusal(problems.INTERRUPTED, "unexpected")
 
 
-@dataclass(slots=True)
-class Line:
+class Line(ClosedLine, gc=False):
     """What is said of a request; never its body, query, secrets or signature headers.
 
     `template` is the path's form, `outcome` one of accepted, replayed, answered, refused, failed; `reason` is a
-    refusal's slug.
+    refusal's slug. The method is one that the parser knows, `account` and `client` are names from the settings; those,
+    and a provider that is none of ours, are masked before they are written.
     """
 
-    request_id: str = field(default_factory=lambda: secrets.token_hex(16))
-    template: str = "unknown"
+    event: str = "request"
+    request_id: str = msgspec.field(default_factory=lambda: f"{_random_bits(128):032x}")
+    method: str = ""
+    template: str = msgspec.field(default="unknown", name="path")
     provider: str | None = None
     account: str | None = None
     client: str | None = None
@@ -52,6 +60,7 @@ class Line:
     events: int = 0
     bytes: int = 0
     status: int | None = None
+    duration_seconds: float = 0.0
 
     def refuse(self, refusal: Refusal) -> None:
         """Note a refusal."""
@@ -59,10 +68,44 @@ class Line:
         self.reason = refusal.reason
 
 
+WRITTEN: Final = {
+    field: name
+    for field, name in zip(Line.__struct_fields__, Line.__struct_encode_fields__, strict=True)
+    if field not in {"role", "level", "time"}
+}
+"""A line's own fields, and the names that they are written by; the others are added by whoever writes."""
+
+
 def line_of(scope: Scope) -> Line:
     """Return the line of this request."""
     line: Line = scope[SCOPE_KEY]
     return line
+
+
+class NotingSend:
+    """A request's `send`, which notes the status and puts the request's id on the answer."""
+
+    __slots__ = ("_line", "_request_id", "_send", "_send_whole")
+
+    def __init__(self, send: Send, line: Line) -> None:
+        self._send = send
+        self._line = line
+        self._request_id = line.request_id.encode()
+        self._send_whole: WholeSend | None = getattr(getattr(send, "__self__", None), "send_whole", None)
+
+    async def __call__(self, message: Message) -> None:
+        """Pass on a message of ASGI."""
+        if message["type"] == "http.response.start":
+            self._line.status = message["status"]
+            message["headers"].append((REQUEST_ID, self._request_id))
+        await self._send(message)
+
+    def whole(self, answer: Answer) -> bool:
+        """Send the whole answer in one write, if the server can; return False where it goes by messages."""
+        if self._send_whole is None or not self._send_whole(answer, self._request_id):
+            return False
+        self._line.status = answer.status
+        return True
 
 
 class CanonicalLines:
@@ -77,22 +120,15 @@ class CanonicalLines:
         self._log = structlog.get_logger().bind()  # once: the lazy one is put together anew for every line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        line, started = Line(), time.perf_counter()
-        scope[SCOPE_KEY] = line
-        request_id = (b"x-request-id", line.request_id.encode())
-
-        async def noting(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                line.status = message["status"]
-                message["headers"].append(request_id)
-            await send(message)
-
+        started = time.perf_counter()
+        line = scope[SCOPE_KEY] = Line(method=scope["method"])
         with _traced(scope) as span:
             try:
-                await self._answer(scope, receive, noting, line)
+                await self._answer(scope, receive, NotingSend(send, line), line)
             finally:
-                self._write(scope["method"], line, time.perf_counter() - started)
-                span.answer(scope["method"], line.template, line.status, _said(line))
+                self._write(line, time.perf_counter() - started)
+                if span is not telemetry.NOTHING:
+                    span.answer(line.method, line.template, line.status, _said(line))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, line: Line) -> None:
         refusal = await self._attempt(scope, receive, send, line)
@@ -113,25 +149,26 @@ class CanonicalLines:
             return UNEXPECTED
         return None
 
-    def _write(self, method: str, line: Line, seconds: float) -> None:
+    def _write(self, line: Line, seconds: float) -> None:
         count(line, seconds)
-        write = self._log.debug if line.template in QUIET_TEMPLATES else self._log.info
-        write(
-            "request",
-            request_id=line.request_id,
-            method=method,
-            path=line.template,
-            provider=line.provider,
-            account=line.account,
-            client=line.client,
-            outcome=line.outcome,
-            reason=line.reason,
-            durability=line.durability,
-            events=line.events,
-            bytes=line.bytes,
-            status=line.status,
-            duration_seconds=round(seconds, 6),
-        )
+        line.duration_seconds = round(seconds, 6)
+        if line.provider is not None and not providers.find(line.provider):
+            line.provider = mask_text(line.provider)
+        line.account, line.client = known_name(line.account), known_name(line.client)
+        quiet = line.template in QUIET_TEMPLATES
+        if quiet or not write_closed(line):
+            (self._log.debug if quiet else self._log.info)(**said_in(line))
+
+
+@lru_cache(NAMES_MAX)
+def known_name(name: str | None) -> str | None:
+    """Return a name from the settings as a line may show it."""
+    return name and mask_text(name)
+
+
+def said_in(line: Line) -> dict[str, Any]:
+    """Return a line's own fields under the names that they are written by."""
+    return {name: getattr(line, field) for field, name in WRITTEN.items()}
 
 
 def _traced(scope: Scope) -> telemetry.Scope:

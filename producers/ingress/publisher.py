@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
+from producers.ingress.deadlines import Deadlines
 from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.kafka import bootstrap_of, close_producer, ensure_topics, open_producer, unavailable_after
@@ -53,7 +54,7 @@ class Publisher:
     def __init__(self, settings: Settings, spool: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
         bootstrap_of(settings.kafka)
         self._kafka = settings.kafka
-        self._timeout_seconds = settings.ingress.publish_timeout_seconds
+        self._deadlines = Deadlines(settings.ingress.publish_timeout_seconds)
         self._pause_seconds = settings.ingress.breaker_seconds
         self._ready_timeout_seconds = settings.ingress.ready_timeout_seconds
         self._spool = spool
@@ -126,7 +127,7 @@ class Publisher:
     async def _acked(self, producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> bool:
         """Tell whether Kafka acknowledged all records; a failure opens the breaker."""
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            with self._deadlines.deadline():
                 await _send(producer, records)
         except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
             self._breaker.succeeded()
@@ -170,9 +171,10 @@ async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> None
             acks.append(ack)
         for ack in acks:
             await ack
-    finally:
+    except BaseException:
         for ack in acks:
             ack.add_done_callback(_forget)
+        raise
 
 
 def _forget(ack: asyncio.Future[Any]) -> None:

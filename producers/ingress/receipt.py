@@ -7,18 +7,21 @@ moment (a lingering close), or the reset that follows unread data would take the
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, cast
+from urllib.parse import unquote
 
+import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from producers.ingress.answers import CLOSE, of_problem
+from producers.ingress.cycle import ReceiptCycle
 from schemas import problems
 
 if TYPE_CHECKING:
-    import asyncio
-
     from schemas.problems import Problem
 
 _log = structlog.get_logger()
@@ -59,12 +62,12 @@ def need_one_framing(headers: list[tuple[bytes, bytes]], http_version: str, *, u
 
 def need_bounded_head(url: bytes, headers: list[tuple[bytes, bytes]], bytes_max: int, fields_max: int) -> None:
     """Raise HeadTooLargeError for a head over `bytes_max`, counted without separators, or of too many fields."""
-    if len(headers) > fields_max or len(url) + sum(len(name) + len(value) for name, value in headers) > bytes_max:
+    if len(headers) > fields_max or len(url) + sum(map(len, chain.from_iterable(headers))) > bytes_max:
         raise HeadTooLargeError
 
 
 class _CycleTransport:
-    """What a request's response writes to: closing it lingers while the request's body is still coming in."""
+    """What a connection's responses write to: closing it lingers while the request's body is still coming in."""
 
     __slots__ = ("_close", "is_closing", "write")
 
@@ -85,6 +88,7 @@ class ReceiptProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
+        self._cycle_transport: _CycleTransport
         self._in_head = False
         self._head_bytes = 0
         self._deaf = False
@@ -92,6 +96,7 @@ class ReceiptProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._cycle_transport = _CycleTransport(transport, self._close)
         if len(self.connections) > self.bounds.connections_max:
             self._refuse(problems.WINDOW_FULL)
         else:
@@ -104,10 +109,10 @@ class ReceiptProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
-            self._arm()
         cycle = self.cycle
         super().data_received(data)
+        if self._timer is None and not self._deaf and (self._in_head or not self._answering()):
+            self._arm()
         # A head that began behind another request in the same read is counted from the next read on.
         if self._in_head and self.cycle is cycle and not self._deaf:
             self._head_bytes += len(data)
@@ -118,8 +123,6 @@ class ReceiptProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
-        if self._timer is None:
-            self._arm()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -129,9 +132,41 @@ class ReceiptProtocol(HttpToolsProtocol):
         except HeadTooLargeError:
             self._problem = problems.HEAD_TOO_LARGE
             raise
-        need_one_framing(self.headers, self.parser.get_http_version(), upgrade=self.parser.should_upgrade())
-        super().on_headers_complete()
-        self.cycle.transport = cast("asyncio.Transport", _CycleTransport(self.transport, self._close))
+        http_version = self.parser.get_http_version()
+        need_one_framing(self.headers, http_version, upgrade=self.parser.should_upgrade())
+        self._complete_scope(http_version)
+        waiting = self._answering()
+        self.cycle = self._new_cycle(http_version)
+        if waiting:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        else:
+            self._start_asgi_task(self.cycle, self.app)
+
+    def _complete_scope(self, http_version: str) -> None:
+        """Say what was asked for, as uvicorn does; raises what the parser raises for a target that is no URL."""
+        target = httptools.parse_url(self.url)
+        path = target.path.decode("ascii")
+        self.scope["http_version"] = http_version
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["path"] = unquote(path) if "%" in path else path
+        self.scope["raw_path"] = target.path
+        self.scope["query_string"] = target.query or b""
+
+    def _new_cycle(self, http_version: str) -> ReceiptCycle:
+        return ReceiptCycle(
+            scope=self.scope,
+            transport=cast("asyncio.Transport", self._cycle_transport),
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=http_version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
 
     def on_response_complete(self) -> None:
         if not self.pipeline and self.cycle.more_body:
@@ -142,7 +177,7 @@ class ReceiptProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
         """Refuse what cannot be parsed; a request before it that is being answered gets its answer first."""
-        answering = self.cycle is not None and not self.cycle.response_complete
+        answering = self._answering()
         if answering and self.pipeline and self.cycle.more_body:
             self._deaf = True
             self.transport.close()
@@ -156,6 +191,10 @@ class ReceiptProtocol(HttpToolsProtocol):
         """Answer an upgrade request as what it is, HTTP/1.1, and then close: what follows is of no protocol."""
         if self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def _answering(self) -> bool:
+        """Tell whether a request is under way."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _arm(self) -> None:
         self._timer = self.loop.call_later(self.bounds.deadline_seconds, self._expired)
@@ -172,7 +211,7 @@ class ReceiptProtocol(HttpToolsProtocol):
         if self._in_head:
             self._problem = problems.RECEIPT_TIMEOUT
             self.send_400_response("")
-        elif self.cycle is None or self.cycle.response_complete:
+        elif not self._answering():
             self._linger()
 
     def _refuse(self, problem: Problem) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from schemas import topics
 from schemas.record import Attributes, Headers
@@ -22,8 +23,7 @@ _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _CONTENT_TYPE: Final = re.compile(r"[\x20-\x7e]{1,255}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """One record on its way to Kafka, by the producer or through the spool."""
 
     topic: str
@@ -32,8 +32,7 @@ class Outgoing:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """What a request says of all its events. `received_at` is unix seconds at the door."""
 
     source: str

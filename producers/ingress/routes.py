@@ -26,6 +26,11 @@ def secrets_in(path: str) -> tuple[str, ...]:
     return tuple(part for part in rest if part) if hides else ()
 
 
+def plain_path(endpoint: tuple[str, str]) -> str:
+    """Return the path of a provider's account as most senders write it; that of a secret's holder is never built."""
+    return PREFIX + "/".join(part for part in endpoint if part)
+
+
 def parse(path: str) -> WebhookPath | None:
     """Parse `/webhooks/{provider}[/{account}]`, or `/webhooks/mpesa[/{account}]/{secret}`; None for anything else.
 

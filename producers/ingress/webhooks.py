@@ -46,6 +46,9 @@ class Webhooks:
         door = settings.ingress
         self._base_url = settings.webhook_base_url()
         self._endpoints: Endpoints = open_endpoints(settings)
+        self._plain_paths = {
+            path: found for path in map(routes.plain_path, self._endpoints) if (found := routes.parse(path))
+        }
         self._twins = Twins(publisher, door)
         self._rates = rates
         self._clock = clock
@@ -70,7 +73,7 @@ class Webhooks:
 
     def _find(self, scope: Scope, line: Line) -> Endpoint | Refusal:
         """Return the endpoint that the request is for, or why there is none."""
-        path = routes.parse(scope["path"])
+        path = self._plain_paths.get(scope["path"]) or routes.parse(scope["path"])
         if path is None:
             return UNKNOWN_PATH
         line.template = path.template

@@ -110,7 +110,7 @@ def test_status_without_anything(run: Any) -> None:
     result = run("status", "--json")
     document = json.loads(result.stdout)
     assert result.exit_code == 1
-    assert [role["role"] for role in document["roles"]] == ["ingress", "consumer", "relay", "dispatcher"]
+    assert [role["role"] for role in document["roles"]] == ["ingress", "consumer", "relay", "dispatcher", "console"]
     assert {role["state"] for role in document["roles"]} == {"down"}
     assert "no endpoint" in document["unknown"][0]
     assert "consumer" in run("status").stdout

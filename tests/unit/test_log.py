@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -12,6 +13,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producers.ingress.lines import CanonicalLines, Line
 from runtime import log
 
 if TYPE_CHECKING:
@@ -145,3 +147,57 @@ def test_libraries_lines_are_masked_json_too(lines: Any) -> None:
     (line,) = lines()
     assert line["event"] == f"cannot reach user:{log.MASK}"
     assert (line["logger"], line["level"], line["role"]) == ("aiokafka", "warning", "ingress")
+
+
+# --- closed lines ------------------------------------------------------------------------------------------------
+
+
+class Told(log.ClosedLine, gc=False):
+    """A closed line of these tests."""
+
+    count: int = 0
+
+
+def test_a_closed_line_looks_like_the_others(lines: Any) -> None:
+    structlog.get_logger().info("told", count=1)
+    assert log.write_closed(Told("told", count=1))
+    plain, closed = lines()
+    assert plain.keys() == closed.keys()
+    assert {**plain, "time": ""} == {**closed, "time": ""}
+    assert closed["time"].endswith("Z")
+    assert len(closed["time"]) == len(plain["time"])
+
+
+async def test_closed_lines_of_a_turn_are_one_write(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert log._closed is not None
+    written: list[str] = []
+    monkeypatch.setattr(log._closed, "_stream", io.StringIO())
+    monkeypatch.setattr(log._closed._stream, "write", written.append)
+    for number in range(3):
+        log.write_closed(Told("told", count=number))
+    assert written == []
+    await asyncio.sleep(0)
+    assert [json.loads(line)["count"] for line in "".join(written).splitlines()] == [0, 1, 2]
+    assert len(written) == 1
+    for _ in range(log.CLOSED_LINES_HELD_MAX):
+        log.write_closed(Told("told"))
+    assert len(written) == 2, "no more are held than the bound says"
+    await asyncio.sleep(0)
+    assert len(written) == 2
+    assert lines() == []
+
+
+def test_a_closed_line_is_left_to_structlog_where_that_goes_another_way(lines: Any) -> None:
+    with structlog.testing.capture_logs():
+        assert not log.write_closed(Told("told"))
+    log.configure("ingress", "warning", io.StringIO())
+    assert not log.write_closed(Told("told"))
+    assert lines() == []
+
+
+def test_names_in_a_request_s_line_are_masked(lines: Any) -> None:
+    line = Line(method="POST", provider=f"p{CARD}", account="+254712345678", client="whsec_abcdefgh1234")
+    CanonicalLines(lambda *_: None, 1)._write(line, 0.5)  # type: ignore[arg-type, return-value]
+    (shown,) = lines()
+    assert (shown["provider"], shown["account"], shown["client"]) == (f"p{log.MASK}", log.MASK, log.MASK)
+    assert (shown["path"], shown["duration_seconds"], shown["event"]) == ("unknown", 0.5, "request")

@@ -64,14 +64,20 @@ async def test_a_pool_needs_a_dsn() -> None:
 async def test_a_pool_has_its_named_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, Any]] = []
 
-    async def create_pool(*arguments: Any, **options: Any) -> str:
+    class Pool:
+        def is_closing(self) -> bool:
+            return True
+
+    pool = Pool()
+
+    async def create_pool(*arguments: Any, **options: Any) -> Pool:
         asked.append((arguments, options))
-        return "pool"
+        return pool
 
     monkeypatch.setattr(asyncpg, "create_pool", create_pool)
     settings = PostgresSettings(dsn=SecretStr("postgresql://x"), lock_timeout_seconds=1.5, pool_connections_max=7)
-    assert await open_pool(settings, role="relay") == "pool"
-    assert await open_pool(settings, role="relay", connections=2, parameters={"jit": "off"}) == "pool"
+    assert await open_pool(settings, role="relay") is pool
+    assert await open_pool(settings, role="relay", connections=2, parameters={"jit": "off"}) is pool
     (dsn,), first = asked[0]
     second = asked[1][1]
     assert dsn == "postgresql://x"
