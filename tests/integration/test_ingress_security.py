@@ -44,13 +44,11 @@ def intent(*headers: str) -> bytes:
     return request("POST /payment-intents", KEY, f"Idempotency-Key: {uuid.uuid4()}", *headers, body=BODY)
 
 
-GENUINE = ingress.event()[1]
 REQUESTS: dict[str, tuple[bytes, int]] = {
     "livez": (request("GET /livez"), 200),
     "readyz": (request("GET /readyz?verbose"), 200),
     "metrics": (request("GET /metrics"), 200),
     "document": (request("GET /openapi.json"), 200),
-    "webhook": (ingress.raw_request(GENUINE, "Connection: close"), 202),
     "forged": (request("POST /webhooks/stripe", "Stripe-Signature: t=1,v1=00", body="{}"), 401),
     "intent": (intent(), 202),
     "no key": (request("POST /payment-intents", body=BODY), 401),
@@ -71,7 +69,8 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
 
 
 async def test_every_answer_has_the_security_fields_and_nothing_of_the_inside(door: ingress.Door) -> None:
-    for name, (sent, status) in REQUESTS.items():
+    webhook = ingress.raw_request(ingress.event()[1], "Connection: close")  # signed now: it is stale in five minutes
+    for name, (sent, status) in {"webhook": (webhook, 202), **REQUESTS}.items():
         answer = await ingress.exchange(door.address, sent)
         assert ingress.statuses(answer) == [status], name
         need_sound(answer)
