@@ -15,17 +15,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.database import fetch
+from runtime.lease import PostgresLeases, guard, holder_name
 from runtime.sql import statement
+from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    from runtime.lease import Lease
     from runtime.postgres import Connection
 
 DAYS_MIN: Final = 120
 """Four times what the topics keep: no redelivery and no redrive reaches back further."""
 ROWS_A_STEP: Final = 5000
+LEASE_NAME: Final = "retention"
+LEASE_SECONDS: Final = 60.0
+"""How long one step may take before another retention may take over."""
 
 
 @dataclass(slots=True)
@@ -51,9 +57,13 @@ def anchors_of(rows: Sequence[dict[str, Any]]) -> list[Anchor]:
     return sorted(anchors.values(), key=lambda anchor: anchor.payment_id)
 
 
-async def remove_step(connection: Connection, before: dt.datetime) -> int:
-    """Remove up to ROWS_A_STEP rows recorded before that time, in one transaction; return how many."""
+async def remove_step(connection: Connection, before: dt.datetime, lease: Lease) -> int:
+    """Remove up to ROWS_A_STEP rows recorded before that time, in one transaction; return how many.
+
+    Raises LeaseLostError when another retention took over: its anchors are further on than ours.
+    """
     async with connection.transaction():
+        await guard(connection, lease)
         rows = await fetch(connection, "list_old_rows", before, ROWS_A_STEP)
         if not rows:
             return 0
@@ -72,9 +82,16 @@ async def remove_step(connection: Connection, before: dt.datetime) -> int:
 
 
 async def remove_old(connection: Connection, days: int, now: dt.datetime) -> int:
-    """Remove every row older than that many days; return how many."""
+    """Remove every row older than that many days; return how many. Raises RatchetError while another one is at it."""
     before = now - dt.timedelta(days=days)
-    removed = 0
-    while step := await remove_step(connection, before):
-        removed += step
+    removed, leases = 0, PostgresLeases(connection)
+    lease = await leases.acquire(LEASE_NAME, holder_name(), LEASE_SECONDS)
+    if lease is None:
+        raise RatchetError(f"another retention is at work; look again when it ended, in {LEASE_SECONDS:.0f} s at most")
+    try:
+        while step := await remove_step(connection, before, lease):
+            removed += step
+            await leases.renew(lease, LEASE_SECONDS)
+    finally:
+        await leases.release(lease)
     return removed

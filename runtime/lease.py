@@ -72,7 +72,7 @@ class Leases(Protocol):
 class PostgresLeases:
     """Leases in the table `leases`."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool | Connection) -> None:
         self._pool = pool
 
     async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:

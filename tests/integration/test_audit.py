@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from ops.audit import Audit, walk
 from ops.cli import app
-from ops.retention import DAYS_MIN, remove_old
+from ops.retention import DAYS_MIN, LEASE_NAME, remove_old, remove_step
+from runtime.lease import Lease, PostgresLeases
+from schemas.errors import LeaseLostError, RatchetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -153,6 +155,22 @@ async def test_retention_leaves_what_can_be_proved(scene: Scene) -> None:
     assert await remove_old(scene.owner, DAYS_MIN, later + dt.timedelta(days=3)) == kept
     found = await scene.audit()
     assert (found.ok, found.rows) == (True, 0)
+
+
+async def test_two_retentions_do_not_move_anchors_side_by_side(scene: Scene) -> None:
+    await publish_all(scene)
+    later, leases = NOW + dt.timedelta(days=DAYS_MIN + 1), PostgresLeases(scene.owner)
+    other = await leases.acquire(LEASE_NAME, "another", 60)
+    assert other is not None
+    with pytest.raises(RatchetError, match="another retention"):
+        await remove_old(scene.owner, DAYS_MIN, later)
+    overtaken = Lease(LEASE_NAME, "paused", other.token - 1)
+    rows = await scene.owner.fetchval("select count(*) from payment_logs")
+    with pytest.raises(LeaseLostError):
+        await remove_step(scene.owner, later, overtaken)
+    assert await scene.owner.fetchval("select count(*) from payment_logs") == rows
+    await leases.release(other)
+    assert await remove_old(scene.owner, DAYS_MIN, later) == rows
 
 
 async def test_retention_never_removes_what_is_not_published(scene: Scene) -> None:
