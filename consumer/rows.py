@@ -28,8 +28,7 @@ PAYMENT_REF_LENGTH_MAX = 255
 
 def columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
     """Turn rows into `width` columns, the shape that `unnest` takes."""
-    turned = [list(column) for column in zip(*rows, strict=True)]
-    return turned or [[] for _ in range(width)]
+    return [list(column) for column in columns_of(rows, width)]
 
 
 def ref_columns(keys: Iterable[RefKey]) -> list[list[Any]]:

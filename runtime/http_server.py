@@ -15,6 +15,8 @@ from schemas.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from starlette.types import ASGIApp
+
     from runtime.health import Probe
 
 
@@ -32,6 +34,28 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def configure(
+    app: ASGIApp, protocol: type[asyncio.Protocol], *, backlog: int, keep_alive_seconds: float, drain_seconds: float
+) -> uvicorn.Config:
+    """Return uvicorn's configuration with nothing left to its defaults that a sender could feel."""
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=True,
+        backlog=backlog,
+        timeout_keep_alive=max(1, round(keep_alive_seconds)),
+        timeout_graceful_shutdown=max(1, round(drain_seconds)),
+    )
 
 
 def listen(bind: str, setting: str) -> socket.socket:

@@ -30,7 +30,10 @@ def well_formed(value: str | None) -> str | None:
 
 def trace_of(headers: Mapping[str, bytes]) -> str | None:
     """Return the well-formed `traceparent` among a record's headers, or None."""
-    value = headers.get(HEADER)
+    return _read(headers.get(HEADER))
+
+
+def _read(value: bytes | None) -> str | None:
     return value.decode() if value is not None and _WELL_FORMED_BYTES.match(value) else None
 
 
@@ -46,4 +49,4 @@ def traceparent_of(headers: Sequence[Header]) -> str | None:
         return None
     if name != HEADER:
         value = next((value for name, value in reversed(headers) if name == HEADER), None)
-    return value.decode() if value is not None and _WELL_FORMED_BYTES.match(value) else None
+    return _read(value)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
-
-import uvicorn
+from typing import TYPE_CHECKING, Final
 
 from ops.console.actions import Actions
 from ops.console.app import build_app, make_templates
@@ -18,13 +16,17 @@ from ops.console.reader import Reader
 from ops.console.sessions import Sessions, Tries
 from ops.console.static_files import StaticFiles
 from producers.ingress.receipt import ReceiptBounds, protocol_class
-from runtime.http_server import listen, serve_http
+from runtime.http_server import configure, listen, serve_http
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.types import ASGIApp
 
     from runtime.health import Probe
     from runtime.settings import ConsoleSettings, Settings
+
+BACKLOG_CONNECTIONS: Final = 2048
+"""Connections that the system holds until they are accepted."""
 
 
 async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
@@ -58,7 +60,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 
 
 def configuration(app: ASGIApp, console: ConsoleSettings) -> uvicorn.Config:
-    """Return uvicorn's configuration, bounded as the door's is."""
+    """Return the server's configuration, bounded as the door's is."""
     bounds = ReceiptBounds(
         deadline_seconds=console.receipt_deadline_seconds,
         head_bytes_max=console.header_bytes_max,
@@ -67,17 +69,10 @@ def configuration(app: ASGIApp, console: ConsoleSettings) -> uvicorn.Config:
         connections_max=console.connections_max,
         retry_after_seconds=1,
     )
-    return uvicorn.Config(
+    return configure(
         app,
-        http=protocol_class(bounds),
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=max(1, round(console.keep_alive_seconds)),
-        timeout_graceful_shutdown=max(1, round(console.drain_seconds)),
+        protocol_class(bounds),
+        backlog=BACKLOG_CONNECTIONS,
+        keep_alive_seconds=console.keep_alive_seconds,
+        drain_seconds=console.drain_seconds,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import uvicorn
 from starlette.routing import Route, Router
 
 from producers.ingress.answers import of_problem, send_answer
@@ -22,11 +21,12 @@ from producers.ingress.spool import Spool
 from producers.ingress.webhooks import UNKNOWN_PATH, Webhooks
 from runtime.clock import SystemClock
 from runtime.http import HttpClient
-from runtime.http_server import listen, serve_http
+from runtime.http_server import configure, listen, serve_http
 from runtime.redis import RedisLink
 from schemas import problems
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from runtime.clock import Clock
@@ -98,7 +98,7 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noq
 
 
 def _configuration(app: ASGIApp, door: IngressSettings) -> uvicorn.Config:
-    """Return uvicorn's configuration with nothing left to its defaults that a sender could feel."""
+    """Return the server's configuration, with the door's bounds."""
     bounds = ReceiptBounds(
         deadline_seconds=door.receipt_deadline_seconds,
         head_bytes_max=door.header_bytes_max,
@@ -107,19 +107,10 @@ def _configuration(app: ASGIApp, door: IngressSettings) -> uvicorn.Config:
         connections_max=door.connections_max,
         retry_after_seconds=door.retry_after_seconds,
     )
-    return uvicorn.Config(
+    return configure(
         app,
-        http=protocol_class(bounds),
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=True,
+        protocol_class(bounds),
         backlog=door.backlog_connections,
-        timeout_keep_alive=max(1, round(door.keep_alive_seconds)),
-        timeout_graceful_shutdown=max(1, round(door.drain_seconds)),
+        keep_alive_seconds=door.keep_alive_seconds,
+        drain_seconds=door.drain_seconds,
     )
