@@ -94,14 +94,32 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _hand_out(self, records: Sequence[Record], stop: asyncio.Event) -> None:
         """Give every lane its share; what is not handed out before a stop or a revoke is fetched again."""
         generation = self._generation
-        whole = not self._lanes.calm(records)
-        shares = {0: list(records)} if whole else share_out(records, self._settings.batches_in_flight_max)
+        if len(records) < self._settings.share_records_min or not self._lanes.calm(records):
+            await self._settle_alone(records, stop)
+            return
+        shares = share_out(records, self._settings.batches_in_flight_max)
         spans = self._begin(shares.values())
         for lane, share in shares.items():
-            free = await self._free(range(self._settings.batches_in_flight_max) if whole else (lane,), stop)
-            if not free or generation != self._generation:
+            if not await self._free((lane,), stop) or generation != self._generation:
                 return
             self._launch(lane, share, spans)
+
+    async def _settle_alone(self, records: Sequence[Record], stop: asyncio.Event) -> None:
+        """Settle records as one batch, and fetch nothing meanwhile: all that comes is fetched together after it.
+
+        A fetch that waits for records is answered at the first one, and the client sends no other before that one is
+        taken; so a fetch sent beside a batch brings little, and what comes after it waits for two batches.
+        """
+        generation = self._generation
+        if not await self._free(self._tasks.keys(), stop) or generation != self._generation:
+            return
+        self._launch(0, records, self._begin([records]))
+        assigned = self._consumer.assignment()
+        self._consumer.pause(*assigned)
+        try:
+            await self._free((0,), stop)
+        finally:
+            self._resume(assigned)
 
     def _begin(self, shares: Iterable[Sequence[Record]]) -> dict[Place, Span]:
         """Keep offsets from being committed past the records before all shares of them are durable."""

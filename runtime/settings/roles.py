@@ -102,6 +102,9 @@ class ConsumerSettings(Group):
     `instance_id` makes it a static member of its group: after a sudden death it gets its partitions back at once, not
     `session_timeout_seconds` later. Each consumer needs an id of its own (a slot, a pod's name of a StatefulSet); a
     clean stop then keeps the partitions for that time too, so a group that shrinks for good is slower to share.
+
+    A fetch of `share_records_min` or more is shared out to all `batches_in_flight_max` lanes; a smaller one is one
+    batch: what a transaction costs by itself is more than what sharing gives.
     """
 
     batch_records_max: Count = 1000
@@ -109,6 +112,7 @@ class ConsumerSettings(Group):
     batches_in_flight_max: Count = 2
     partition_fetch_bytes_max: Count = 4 * 1024 * 1024
     fetch_wait_seconds: Seconds = 0.05
+    share_records_min: Count = 200
     commit_interval_seconds: Seconds = 1.0
     commit_timeout_seconds: Seconds = 5.0
     drain_seconds: Seconds = 8.0

@@ -30,7 +30,11 @@ pytestmark = pytest.mark.unit
 TP0, TP1 = TopicPartition("payments.webhooks", 0), TopicPartition("payments.webhooks", 1)
 P0, P1 = ("payments.webhooks", 0), ("payments.webhooks", 1)
 LIMITS = ConsumerSettings(
-    fetch_wait_seconds=0.001, commit_interval_seconds=0.001, drain_seconds=0.2, backoff_max_seconds=0.01
+    fetch_wait_seconds=0.001,
+    share_records_min=1,
+    commit_interval_seconds=0.001,
+    drain_seconds=0.2,
+    backoff_max_seconds=0.01,
 )
 PATIENCE_SECONDS = 10.0
 KEYS = tuple(next(key for key in (b"k%d" % n for n in range(100)) if hash(key) % 2 == lane) for lane in (0, 1))
@@ -246,6 +250,50 @@ async def test_lanes_share_a_fetch_by_key_and_commit_it_together() -> None:
         scene.lanes.gate.set()
         await scene.until(lambda: scene.member.committed == {TP0: 4})
         assert sorted(scene.lanes.batches) == [[0, 2], [1, 3]]
+
+
+async def test_a_small_fetch_is_one_batch_and_what_comes_meanwhile_is_the_next() -> None:
+    async with running(is_open=False, share_records_min=5) as scene:
+        scene.member.publish(3)
+        await scene.until(lambda: scene.lanes.began)
+        polls = scene.member.polls
+        scene.member.publish(2)
+        scene.member.publish(2, partition=1)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert (scene.lanes.began, scene.member.polls) == (1, polls)
+        assert scene.member.paused == {TP0, TP1}
+        scene.lanes.gate.set()
+        await scene.until(lambda: scene.member.committed == {TP0: 5, TP1: 2})
+        assert scene.lanes.batches == [[0, 1, 2], [3, 4, 0, 1]]
+        assert scene.member.paused == set()
+
+
+async def test_a_small_fetch_waits_for_every_lane() -> None:
+    async with running(is_open=False, share_records_min=3) as scene:
+        scene.member.publish(4)
+        await scene.until(lambda: scene.lanes.began == 2)
+        scene.member.publish(2)
+        await scene.until(lambda: scene.member.positions[TP0] == 6)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert scene.lanes.began == 2
+        scene.lanes.gate.set()
+        await scene.until(lambda: scene.member.committed == {TP0: 6})
+        assert scene.lanes.batches[2:] == [[4, 5]]
+
+
+async def test_a_small_fetch_is_given_up_where_a_stop_or_a_revoke_comes_first() -> None:
+    async with running(is_open=False, share_records_min=3, drain_seconds=0.01) as scene:
+        scene.member.publish(4)
+        await scene.until(lambda: scene.lanes.began == 2)
+        scene.member.publish(2)
+        await scene.until(lambda: scene.member.positions[TP0] == 6)
+        await scene.worker.on_partitions_revoked({TP0, TP1})
+        scene.lanes.gate.set()
+        await scene.until(lambda: len(scene.lanes.settled) == 4)
+        await scene.end()
+        assert scene.lanes.settled == [0, 1, 2, 3]
 
 
 async def test_records_that_want_caution_stay_together_and_in_order() -> None:
