@@ -11,6 +11,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import asyncpg
 import structlog
 
 from consumer import rows
@@ -28,7 +29,6 @@ from schemas.dead_letter import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from uuid import UUID
 
     from runtime.clock import Clock
     from runtime.postgres import Connection, Pool
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 Item = tuple["Record", Event | Dead]
 """A record and what it was understood to be."""
 
+LOCKS_MAX = 3
+"""How often names are asked to be locked: what the first time misses may be bound anew until the second has it."""
 
 log = structlog.get_logger()
 
@@ -122,9 +124,8 @@ class BatchWriter:
         async with self._pool.acquire() as connection:
             phases.mark("acquire")
             async with connection.transaction():
-                xid = await connection.fetchval("select pg_current_xact_id()::text::bigint")
                 events = [item for _, item in items if isinstance(item, Event)]
-                known = await self._read(connection, events, keys, parked, phases)
+                known, xid = await self._read(connection, events, keys, parked, phases)
                 now = self._clock.now()
                 plan = Settlement(known, now=now, xid=xid, facts_max=self._facts_max).settle(items)
                 phases.mark("fold")
@@ -141,39 +142,49 @@ class BatchWriter:
         keys: set[RefKey],
         parked: _ParkedRead,
         phases: BatchPhases,
-    ) -> Known:
-        """Lock all that the events speak of, then read what is known of it."""
+    ) -> tuple[Known, int]:
+        """Lock all that the events speak of, then read what is known of it; also return the transaction's id."""
         known, names = Known(), sorted(keys)
         arrays = rows.ref_arrays(names)
-        if names:
-            await self._lock(connection, known, names, arrays)
+        xid = await self._lock(connection, known, names, arrays)
         phases.mark("lock")
+        some_wait = not events
         if events:
             claims = {(event.source, event.event_id) for event in events}
-            for row in await connection.fetch(_sql("find_claims"), *rows.claim_arrays(claims)):
-                known.claims[row["source"], row["event_id"]] = row["facts"]
+            for source, event_id, facts in await connection.fetch(_sql("find_claims"), *rows.claim_arrays(claims)):
+                if source is None:
+                    some_wait = True
+                else:
+                    known.claims[source, event_id] = facts
         bodies = {(event.source, event.digest) for event in events if event.digest is not None}
         if bodies:
             found = await connection.fetch(_sql("find_bodies"), *rows.columns(sorted(bodies), 2))
             known.bodies = {(row["source"], row["digest"]) for row in found}
-        if names and parked.limit:
+        if names and parked.limit and some_wait:
             await self._read_parked(connection, known, keys, arrays, parked)
         phases.mark("read")
-        return known
+        return known, xid
 
-    async def _lock(self, connection: Connection, known: Known, names: Sequence[RefKey], arrays: Sequence[str]) -> None:
-        """Lock names, which are sorted and of which `arrays` are the arguments, then the payments that they name."""
-        await connection.execute(_sql("insert_refs"), *arrays)
+    async def _lock(self, connection: Connection, known: Known, names: Sequence[RefKey], arrays: Sequence[str]) -> int:
+        """Lock names, which are sorted and of which `arrays` are the arguments, then the payments that have them.
+
+        Returns the transaction's id.
+        """
         known.names.update(dict.fromkeys(names))
-        wanted: dict[UUID, UUID] = {}
-        for place, payment_id in await connection.fetch(_sql("lock_refs"), *arrays):
-            known.names[names[place - 1]] = wanted.setdefault(payment_id, payment_id)
-        await self._lock_payments(connection, known, wanted.keys() - known.payments.keys())
-
-    async def _lock_payments(self, connection: Connection, known: Known, wanted: set[UUID]) -> None:
-        if wanted:
-            for row in await connection.fetch(_sql("lock_payments"), plain_array(wanted)):
-                known.payments[row["id"]] = rows.payment_of(row)
+        for _ in range(LOCKS_MAX):
+            locked, *held = await connection.fetch(_sql("lock_refs"), *arrays)
+            payment_ids = locked["payment_ids"] or ()
+            for row in held:
+                if row["id"] not in known.payments:
+                    known.payments[row["id"]] = rows.payment_of(row)
+            if locked["names"] == len(names) and known.payments.keys() >= set(payment_ids):
+                break
+        else:
+            raise asyncpg.SerializationError("names went on to be bound while they were being locked")
+        for place, payment_id in zip(locked["places"] or (), payment_ids, strict=True):
+            known.names[names[place - 1]] = payment_id
+        xid: int = locked["xid"]
+        return xid
 
     async def _read_parked(
         self, connection: Connection, known: Known, keys: set[RefKey], arrays: Sequence[str], parked: _ParkedRead
@@ -195,7 +206,11 @@ class BatchWriter:
             await self._lock(connection, known, names, rows.ref_arrays(names))
 
     async def _write(self, connection: Connection, plan: Plan, now: dt.datetime, xid: int) -> None:
-        await self._write_payments(connection, plan, now)
+        if plan.changed:
+            payments = rows.payment_arrays(plan.changed.values(), plan.opened)
+            await connection.execute(_sql("write_payments"), *payments, now, *rows.binding_arrays(plan.bindings))
+        if plan.merges:
+            await connection.execute(_sql("move_refs"), *rows.columns(plan.merges, 2))
         if plan.woken:
             await connection.execute(_sql("delete_parked"), plan.woken)
         if plan.still:
@@ -223,14 +238,3 @@ class BatchWriter:
         if plan.receipts:
             await connection.execute(_sql("lock_receipts"), sorted({one.message_id for one in plan.receipts}))
             await connection.execute(_sql("note_receipts"), *rows.receipt_columns(plan.receipts))
-
-    async def _write_payments(self, connection: Connection, plan: Plan, now: dt.datetime) -> None:
-        moved = [payment for payment_id, payment in plan.changed.items() if payment_id not in plan.opened]
-        if plan.opened:
-            await connection.execute(_sql("insert_payments"), *rows.payment_arrays(plan.opened.values()), now)
-        if moved:
-            await connection.execute(_sql("update_payments"), *rows.payment_arrays(moved), now)
-        if plan.merges:
-            await connection.execute(_sql("move_refs"), *rows.columns(plan.merges, 2))
-        if plan.bindings:
-            await connection.execute(_sql("bind_refs"), *rows.binding_arrays(plan.bindings))

@@ -81,5 +81,9 @@ class InstanceLock:
         """Let go of the id; a connection that hangs is dropped, and the lock with it."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            try:
+                await connection.reset(timeout=self._patience_seconds)
+            except OUTAGE_ERRORS:
+                connection.terminate()
             with contextlib.suppress(*OUTAGE_ERRORS):
                 await self._pool.release(connection, timeout=self._patience_seconds)

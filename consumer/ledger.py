@@ -9,10 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from functools import lru_cache
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import astuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ def _microseconds(moment: dt.datetime) -> int:
 
 
 COLUMNS: Final = LedgerRow.__struct_fields__
-values_of: Final = attrgetter(*COLUMNS)
+values_of: Final = astuple
 """From a row to the tuple that COPY takes."""
 
 

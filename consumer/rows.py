@@ -14,7 +14,7 @@ from schemas.record import REDRIVE_COUNT_HEADER, Record
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from uuid import UUID
 
     import asyncpg
@@ -46,9 +46,11 @@ def claim_arrays(claims: Iterable[ClaimKey]) -> list[str]:
     return [text_array(column) for column in columns_of(claims, 2)]
 
 
-def payment_arrays(payments: Iterable[Payment]) -> list[str]:
-    """Return payments as the arguments of insert_payments.sql and update_payments.sql, in id order."""
-    return [_PAYMENT_ARRAYS.get(place, text_array)(column) for place, column in enumerate(payment_columns(payments))]
+def payment_arrays(payments: Iterable[Payment], opened: Container[UUID]) -> list[str]:
+    """Return payments, some of them `opened` now, as the first arguments of write_payments.sql, in id order."""
+    columns = payment_columns(payments)
+    arrays = [_PAYMENT_ARRAYS.get(place, text_array)(column) for place, column in enumerate(columns)]
+    return [*arrays, plain_array(payment_id in opened for payment_id in columns[0])]
 
 
 _PAYMENT_ARRAYS: Final[dict[int, Callable[[Any], str]]] = {
@@ -59,13 +61,13 @@ _PAYMENT_ARRAYS: Final[dict[int, Callable[[Any], str]]] = {
 
 
 def binding_arrays(bindings: Mapping[RefKey, UUID]) -> list[str]:
-    """Return bindings as the arguments of bind_refs.sql."""
+    """Return bindings as the last arguments of write_payments.sql."""
     *key, payment_ids = binding_columns(bindings)
     return [*(text_array(column) for column in key), plain_array(payment_ids)]
 
 
 def payment_columns(payments: Iterable[Payment]) -> list[list[Any]]:
-    """Return payments as the columns of insert_payments.sql and update_payments.sql, in id order."""
+    """Return payments as the columns of write_payments.sql, in id order."""
     rows = []
     for payment in sorted(payments, key=lambda payment: payment.id):
         shown = payment.projection
@@ -98,7 +100,7 @@ def payment_columns(payments: Iterable[Payment]) -> list[list[Any]]:
 
 
 def payment_of(row: asyncpg.Record) -> Payment:
-    """Read one row of lock_payments.sql."""
+    """Read one payment of lock_refs.sql."""
     facts = load_joined(row["facts"])
     return Payment(
         id=row["id"],
@@ -119,7 +121,7 @@ def payment_of(row: asyncpg.Record) -> Payment:
 
 
 def binding_columns(bindings: Mapping[RefKey, UUID]) -> list[list[Any]]:
-    """Return bindings as the columns of bind_refs.sql."""
+    """Return bindings as columns: the names' keys, then the payments."""
     return columns([(*key, payment_id) for key, payment_id in sorted(bindings.items())], 5)
 
 

@@ -44,10 +44,9 @@ async def sweep(pool: Pool, clock: Clock, *, records_max: int, lease: Lease | No
         if not found:
             return 0
         keys = {(row["provider"], row["account"], row["kind"], row["ref"]) for row in found if row["ref"] is not None}
-        await connection.fetch(statement("consumer", "lock_refs"), *rows.ref_arrays(sorted(keys)))
+        xid = await connection.fetchval(statement("consumer", "lock_refs"), *rows.ref_arrays(sorted(keys)))
         ids = sorted({row["id"] for row in found})
         taken = await connection.fetch(statement("consumer", "take_expired"), ids, now)
-        xid = await connection.fetchval("select pg_current_xact_id()::text::bigint")
         letters = [Letter(rows.record_of(row), Reason(row["reason"]), row["detail"]) for row in taken]
         arguments = [rows.letter_arguments(letter, xid, now) for letter in letters]
         await connection.executemany(statement("consumer", "bury_record"), arguments)

@@ -124,8 +124,10 @@ class Rehearsal:
         known = self._known
         claims = {(event.source, event.event_id) for event in events} - known.claims.keys()
         if claims:
-            for row in await self._connection.fetch(statement("consumer", "find_claims"), *rows.claim_arrays(claims)):
-                known.claims.setdefault((row["source"], row["event_id"]), row["facts"])
+            found = await self._connection.fetch(statement("consumer", "find_claims"), *rows.claim_arrays(claims))
+            for source, event_id, facts in found:
+                if source is not None:
+                    known.claims.setdefault((source, event_id), facts)
         bodies = {(event.source, event.digest) for event in events if event.digest is not None} - known.bodies
         if bodies:
             for row in await self._connection.fetch(

@@ -95,6 +95,7 @@ async def open_pool(
         timeout=settings.connect_timeout_seconds,
         command_timeout=settings.statement_timeout_seconds + settings.connect_timeout_seconds,
         max_inactive_connection_lifetime=0,
+        reset=_nothing_to_reset,
         server_settings={
             "application_name": f"ratchet {role}",
             "statement_timeout": milliseconds(settings.statement_timeout_seconds),
@@ -105,6 +106,13 @@ async def open_pool(
     )
     metrics.POOL_CONNECTIONS.watch(pool)
     return pool
+
+
+async def _nothing_to_reset(_: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Save the round trip that resets a session: whoever sets something in one for longer takes it back.
+
+    A connection that comes back inside a transaction is rolled back by the driver all the same.
+    """
 
 
 class LazyPool:

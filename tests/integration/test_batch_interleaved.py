@@ -26,9 +26,10 @@ from settling import (
     wrong_payments,
 )
 
+from consumer import batch
 from consumer.batch import BatchWriter
 from consumer.lane import understand
-from runtime.postgres import classify
+from runtime.postgres import Failure, classify
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -110,6 +111,26 @@ async def test_an_event_parked_under_a_second_name_is_woken_by_who_binds_it(
     refund = webhook("refund.succeeded", "other-attempt", child="r", amount=400, reference="ORD")
     books = await overlapped(desk, observer, records([refund], partition=1), records([CAPTURED], first=1))
     assert books.parked == books.letters == []
+    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 400)]
+
+
+async def test_names_made_meanwhile_are_asked_for_again(
+    desk: Bench, observer: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement that waited for another's new name does not see it; once is not enough, and is told so."""
+    monkeypatch.setattr(batch, "LOCKS_MAX", 1)
+    held = HeldWriter(desk)
+    one = asyncio.create_task(held.settle([understand(record) for record in records([CAPTURED])]))
+    await held.written.wait()
+    two = asyncio.create_task(desk.writer.settle([understand(record) for record in records([REFUND], partition=1)]))
+    await until_waiting(observer)
+    held.release.set()
+    await one
+    with pytest.raises(asyncpg.SerializationError) as caught:
+        await two
+    assert classify(caught.value) is Failure.TWIN
+    await desk.settle(records([REFUND], partition=1))
+    books = await desk.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 400)]
 
 
@@ -198,8 +219,8 @@ async def test_a_deadlock_is_settled_again(desk: Bench, observer: asyncpg.Connec
     transaction = observer.transaction()
     await transaction.start()
     await observer.execute(lock, "b")
-    batch = records([webhook("payment.authorized", "a"), webhook("payment.authorized", "b")], first=2)
-    ours = asyncio.create_task(desk.isolator(settle).settle([understand(record) for record in batch]))
+    both = records([webhook("payment.authorized", "a"), webhook("payment.authorized", "b")], first=2)
+    ours = asyncio.create_task(desk.isolator(settle).settle([understand(record) for record in both]))
     witness = await asyncpg.connect(desk.settings.postgres.dsn.get_secret_value())  # type: ignore[union-attr]
     await until_waiting(witness)
     await observer.execute(lock, "a")
@@ -224,9 +245,9 @@ async def test_a_lock_that_stays_taken_is_an_outage_and_never_a_letter(
             from runtime.postgres import open_pool
 
             pool = await open_pool(impatient, role="consumer", connections=1)
-            batch = [understand(record) for record in records([webhook("payment.authorized", "a")], first=1)]
+            items = [understand(record) for record in records([webhook("payment.authorized", "a")], first=1)]
             with pytest.raises(UnavailableError, match="stay in the way"):
-                await desk.isolator(BatchWriter(pool, desk.settings, desk.clock).settle).settle(batch)
+                await desk.isolator(BatchWriter(pool, desk.settings, desk.clock).settle).settle(items)
             await pool.close()
         await desk.settle(records([webhook("payment.authorized", "a")], first=1))
         books = await desk.books()

@@ -68,17 +68,15 @@ def events() -> list[str]:
 
 
 def payments() -> list[str]:
-    return rows.payment_arrays(Payment(one, "p", "", version=2) for one in ids())
+    return rows.payment_arrays((Payment(one, "p", "", version=2) for one in ids()), opened=())
 
 
 STATEMENTS = {
     "lock_refs": refs,
     "find_claims": events,
-    "lock_payments": lambda: [plain_array(ids())],
     "find_parked": lambda: [*refs(), plain_array(ids()), 1000, 0],
-    "update_payments": lambda: [*payments(), dt.datetime.now(dt.UTC)],
+    "write_payments": lambda: [*payments(), dt.datetime.now(dt.UTC), *refs(), plain_array(ids())],
     "find_bodies": lambda: [["p"] * BATCH, [hashlib.sha256(b"%d" % number).digest() for number in range(BATCH)]],
-    "bind_refs": lambda: [*refs(), plain_array(ids())],
     "move_refs": lambda: [ids(), ids()[::-1]],
     "delete_parked": lambda: [list(range(1, BATCH))],
 }
