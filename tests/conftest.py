@@ -1,4 +1,4 @@
-"""What all tests share: the brokers, a database of their own, names of their own, and the counts at the end.
+"""What all tests share: the brokers, a database, names and a folder of their own, and the counts at the end.
 
 The brokers are the embedded ones, started once a session. RATCHET_TEST_STACK=containers takes testcontainers instead;
 with endpoints configured (RATCHET_KAFKA__BOOTSTRAP, ...) neither starts, and the owner's role must be allowed to create
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+import time
 import uuid
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -27,8 +29,34 @@ if TYPE_CHECKING:
     from runtime.stack import Endpoints
 
 HOMES = Path(__file__).parent.parent / ".ratchet-test"
+SCRATCHES = f"ratchet-test-of-{os.getuid()}-"
+"""How the name of a run's temporary folder begins; the time of its start and its process follow."""
+SCRATCHES_KEPT = 3
+SCRATCH = Path(tempfile.gettempdir()) / f"{SCRATCHES}{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
 WORLDS = ("unit", "integration")
 OUTCOMES: Counter[tuple[str, str]] = Counter()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this run a temporary folder of its own, unless --basetemp names one; drop old ones as pytest would.
+
+    The folder that pytest's runs share is closed (mode 0700) by each that starts. As root, the embedded Postgres is
+    another user, and would lose the way to its files.
+    """
+    if config.option.basetemp is None:
+        config.option.basetemp = SCRATCH  # made by pytest when a test first asks for it
+        found = sorted(SCRATCH.parent.glob(f"{SCRATCHES}*-[0-9]*"))
+        ended = [one for one in found if not psutil.pid_exists(int(one.name.rpartition("-")[2]))]
+        for old in ended[:-SCRATCHES_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Remove what tests left that all passed; what failed stays to be looked at."""
+    if exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(SCRATCH, ignore_errors=True)
 
 
 class Database(NamedTuple):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import asyncpg
+import pytest
 from pydantic import SecretStr
 
 from ops.console.role import serve
@@ -152,16 +154,35 @@ async def add_letter(connection: Any, reason: str) -> int:
     return int(letter_id)
 
 
-@asynccontextmanager
-async def own_database(stack: Endpoints, template: str) -> AsyncIterator[Database]:
-    """Make a migrated database for a whole module of tests."""
-    name, owner = f"test_{uuid.uuid4().hex[:12]}", role_of(stack.owner_dsn)
-    await run_as_superuser(stack, f"create database {name} template {template} owner {owner}")
-    yield Database(with_database(stack.dsn, name), with_database(stack.owner_dsn, name))
-    await run_as_superuser(stack, f"drop database if exists {name} with (force)")
+async def status_of(connection: Any, letter_id: int) -> str:
+    """Return the status of a letter."""
+    return str(await connection.fetchval("select status from dead_letters where id = $1", letter_id))
 
 
 async def settle_one_more(connection: Any, number: int) -> None:
     """Let the ledger take in one more event of the payment."""
     event = (f"evt_more_{number}", "charge.updated", "noop", "captured", "captured", None, None, "[]", "0 s")
     await connection.execute(LEDGER, PAYMENT_ID, *event)
+
+
+@pytest.fixture(scope="module")
+async def place(stack: Endpoints, template_database: str) -> AsyncIterator[Database]:
+    """Give all tests of a module one migrated database: they only look, or act on letters of their own."""
+    name, role = f"test_{uuid.uuid4().hex[:12]}", role_of(stack.owner_dsn)
+    await run_as_superuser(stack, f"create database {name} template {template_database} owner {role}")
+    yield Database(with_database(stack.dsn, name), with_database(stack.owner_dsn, name))
+    await run_as_superuser(stack, f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture(scope="module")
+async def owner(place: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Give a connection of the owner to the module's database."""
+    connection = await asyncpg.connect(place.owner_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="module")
+async def letters(owner: Any) -> list[int]:
+    """Fill the module's database; give the ids of its two letters."""
+    return await fill(owner)

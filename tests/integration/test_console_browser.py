@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 from playwright.async_api import expect
 
 from ops import redrives
 from ops.redrives import LetterFilter, Order
 from schemas.dead_letter import Reason
+from tests.integration import console_stage
 from tests.integration.chromium import chromium
 from tests.integration.console_stage import (
     CARD,
@@ -21,10 +22,9 @@ from tests.integration.console_stage import (
     Console,
     add_letter,
     console_settings,
-    fill,
-    own_database,
     serving,
     settle_one_more,
+    status_of,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from tests.conftest import Database
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+place, owner, letters = console_stage.place, console_stage.owner, console_stage.letters
+"""The fixtures of the console's tests: under these names pytest finds them."""
 
 PATIENCE_MS = 20_000
 NARROWEST = 360
@@ -91,22 +94,17 @@ class Visitor:
         assert self.hosts == {urlsplit(self.url).netloc}
 
 
-@pytest.fixture(scope="module")
-async def place(stack: Endpoints, template_database: str) -> AsyncIterator[Database]:
-    async with own_database(stack, template_database) as found:
+@asynccontextmanager
+async def visiting(browser: Browser, console: Console, **context: Any) -> AsyncIterator[Visitor]:
+    """Open a watched page in a browser context of its own."""
+    opened = await browser.new_context(**context)
+    try:
+        await opened.add_init_script(WATCH)
+        found = Visitor(await opened.new_page(), console.url)
+        found.watch()
         yield found
-
-
-@pytest.fixture(scope="module")
-async def owner(place: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await asyncpg.connect(place.owner_dsn)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture(scope="module")
-async def letters(owner: Any) -> list[int]:
-    return await fill(owner)
+    finally:
+        await opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -126,14 +124,8 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def visitor(browser: Browser, console: Console) -> AsyncIterator[Visitor]:
-    context = await browser.new_context(viewport={"width": 1280, "height": 900})
-    await context.add_init_script(WATCH)
-    found = Visitor(await context.new_page(), console.url)
-    found.watch()
-    try:
+    async with visiting(browser, console, viewport={"width": 1280, "height": 900}) as found:
         yield found
-    finally:
-        await context.close()
 
 
 async def test_the_board_lives(visitor: Visitor, owner: Any) -> None:
@@ -196,7 +188,7 @@ async def test_a_letter_is_given_up(visitor: Visitor, owner: Any) -> None:
     await visitor.page.fill("#because", "a test's leftover")
     await visitor.page.press("#because", "Enter")
     await visitor.page.wait_for_selector("text=Given up by console")
-    assert await owner.fetchval("select status from dead_letters where id = $1", letter_id) == "discarded"
+    assert await status_of(owner, letter_id) == "discarded"
     await visitor.check()
 
 
@@ -223,20 +215,17 @@ async def test_every_page_fits_a_phone_and_names_its_parts(
 ) -> None:
     await add_letter(owner, "unexpected")
     begun = await redrives.start(owner, console.settings, Order(LetterFilter(reason=Reason.UNEXPECTED)))
-    context = await browser.new_context(viewport={"width": NARROWEST, "height": 740}, color_scheme=scheme)
-    await context.add_init_script(WATCH)
-    visitor = Visitor(await context.new_page(), console.url)
-    visitor.watch()
-    await visitor.sign_in()
     paths = ("/", "/payments", f"/payments/{PAYMENT_ID}", "/dead-letters", f"/dead-letters/{letters[0]}", "/redrives",
              f"/redrives/{begun.redrive_id}", "/redrives/new?preview=1", "/parked", "/books")  # fmt: skip
-    for path in paths:
-        await visitor.go(path)
-        assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= NARROWEST, path
-        assert await visitor.page.locator("h1").count() == 1, path
-        assert await visitor.page.evaluate(UNNAMED) == [], path
-        await visitor.check()
-    await context.close()
+    narrow = {"width": NARROWEST, "height": 740}
+    async with visiting(browser, console, viewport=narrow, color_scheme=scheme) as visitor:
+        await visitor.sign_in()
+        for path in paths:
+            await visitor.go(path)
+            assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= NARROWEST, path
+            assert await visitor.page.locator("h1").count() == 1, path
+            assert await visitor.page.evaluate(UNNAMED) == [], path
+            await visitor.check()
 
 
 async def test_it_says_so_when_the_console_is_gone_and_recovers(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import time
 from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
-import asyncpg
 import pytest
 
 from ops.console.shield import POLICY
 from ops.redrives import list_redrives, progress
 from schemas.errors import SettingsError
+from tests.integration import console_stage
 from tests.integration.console_stage import (
     CARD,
     HOSTILE,
@@ -22,34 +20,26 @@ from tests.integration.console_stage import (
     Console,
     add_letter,
     console_settings,
-    fill,
-    own_database,
     serving,
     settle_one_more,
+    status_of,
 )
+from tests.settling import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
     from runtime.stack import Endpoints
     from tests.conftest import Database
 
 pytestmark = pytest.mark.integration
 
+place, owner, letters = console_stage.place, console_stage.owner, console_stage.letters
+"""The fixtures of the console's tests: under these names pytest finds them."""
+
 AWAY = "127.0.0.1:9"
+DSN_AWAY = f"postgresql://nobody:x@{AWAY}/none"
 PAGES = ("/", "/payments", "/dead-letters", "/redrives", "/redrives/new", "/parked", "/books")
-
-
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := await condition()):
-        assert time.monotonic() < deadline, f"it did not happen in {seconds} s"
-        await asyncio.sleep(0.05)
-    return found
-
-
-async def status_of(owner: Any, letter_id: int) -> str:
-    return str(await owner.fetchval("select status from dead_letters where id = $1", letter_id))
 
 
 class Browser:
@@ -88,25 +78,6 @@ class Browser:
 
 
 @pytest.fixture(scope="module")
-async def place(stack: Endpoints, template_database: str) -> AsyncIterator[Database]:
-    """Give all tests of this module one database: they only look, or act on letters of their own."""
-    async with own_database(stack, template_database) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-async def owner(place: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    connection = await asyncpg.connect(place.owner_dsn)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture(scope="module")
-async def letters(owner: Any) -> list[int]:
-    return await fill(owner)
-
-
-@pytest.fixture(scope="module")
 async def console(
     stack: Endpoints, place: Database, letters: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Console]:
@@ -122,8 +93,7 @@ async def browser(console: Console) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def guarded(tmp_path: Any) -> AsyncIterator[Console]:
-    dsn = f"postgresql://nobody:x@{AWAY}/none"
-    settings = console_settings(tmp_path, AWAY, dsn, password=PASSWORD, login_tries_max=3)
+    settings = console_settings(tmp_path, AWAY, DSN_AWAY, password=PASSWORD, login_tries_max=3)
     async with serving(settings) as found:
         yield found
 
@@ -177,7 +147,7 @@ class TestGate:
             for site in ({"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}):
                 assert (await browser.post(f"{path}/discard", site, csrf=own, because="no"))[0] == 403
             assert (await browser.post(f"{path}/discard", csrf=own, because="x" * 70_000))[0] == 413
-            many = {f"field{number}": "" for number in range(100)}
+            many: dict[str, Any] = {f"field{number}": "" for number in range(100)}
             assert (await browser.post(f"{path}/discard", csrf=own, **many))[0] == 400
         assert await status_of(owner, letters[0]) == "open"
 
@@ -190,7 +160,7 @@ class TestGate:
     async def test_over_https_the_cookie_is_secure(self, tmp_path: Any) -> None:
         trusting = {"password": PASSWORD, "trusted_proxies": ["127.0.0.1"]}
         async with (
-            serving(console_settings(tmp_path, AWAY, f"postgresql://x:x@{AWAY}/x", **trusting)) as found,
+            serving(console_settings(tmp_path, AWAY, DSN_AWAY, **trusting)) as found,
             Browser(found) as browser,
         ):
             await browser.get("/login", **{"x-forwarded-proto": "https"})
@@ -219,13 +189,13 @@ class TestGate:
         assert await status_of(owner, letters[0]) == "open"
 
     async def test_an_open_address_without_a_password_refuses(self, tmp_path: Any) -> None:
-        settings = console_settings(tmp_path, AWAY, f"postgresql://x:x@{AWAY}/x", bind="0.0.0.0:0")
+        settings = console_settings(tmp_path, AWAY, DSN_AWAY, bind="0.0.0.0:0")
         with pytest.raises(SettingsError, match="RATCHET_CONSOLE__PASSWORD"):
             async with serving(settings):
                 pass
 
     async def test_a_taken_address_refuses(self, console: Console, tmp_path: Any) -> None:
-        taken = console_settings(tmp_path, AWAY, f"postgresql://x:x@{AWAY}/x", bind=console.url[7:])
+        taken = console_settings(tmp_path, AWAY, DSN_AWAY, bind=console.url[7:])
         with pytest.raises(SettingsError, match="RATCHET_CONSOLE__BIND"):
             async with serving(taken):
                 pass
@@ -308,10 +278,12 @@ class TestPages:
         async def shows(pattern: str) -> bool:
             return re.search(pattern, (await browser.get("/board/live"))[1], re.DOTALL) is not None
 
-        await until(lambda: shows("Looked at"))
+        await until(lambda: shows("Looked at"), "the first look")
         for number in range(3):
             await settle_one_more(owner, number)
-        await until(lambda: shows(r'class="outcome noop".{0,600}<td class="number">3</td>'))
+        await until(
+            lambda: shows(r'class="outcome noop".{0,600}<td class="number">3</td>'), "three more that say nothing new"
+        )
         assert await shows("/dead-letters\\?reason=unknown_kind")
         assert await shows("payments.webhooks")
 
@@ -323,7 +295,7 @@ class TestPages:
         async def quiet() -> bool:
             return "hx-swap-oob" not in (await browser.get(f"/board/live?said={await said()}"))[1]
 
-        await until(quiet)
+        await until(quiet, "a headline that stays")
         assert "hx-swap-oob" in (await browser.get("/board/live?said=other"))[1]
 
 
@@ -388,7 +360,7 @@ class TestActions:
             text = (await browser.get("/books/live"))[1]
             return text if "What must hold" in text else None
 
-        text = await until(checked)
+        text = await until(checked, "a result")
         assert "The books do not balance" in text, "the rows of this test have made-up hashes"
         assert f"/payments/{PAYMENT_ID}" in text
         assert "12.50" in text
@@ -414,7 +386,7 @@ class TestOutage:
                 text = (await browser.get("/"))[1]
                 return text if "Looked at" in text else None
 
-            text = await until(looked)
+            text = await until(looked, "the first look")
             assert "Kafka does not answer" in text
             assert "Postgres does not answer" in text
             assert "dispatcher" in text
@@ -427,4 +399,4 @@ class TestOutage:
             async def failed() -> bool:
                 return "Postgres does not answer" in (await browser.get("/books/live"))[1]
 
-            await until(failed)
+            await until(failed, "the reason")
