@@ -40,6 +40,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
         self._lanes = lanes
         self._settings = settings
+        self._fetch_max = settings.batch_records_max * settings.batches_in_flight_max
+        self._shared_min = min(settings.share_records_min, self._fetch_max)
         self._offsets = Offsets()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._commit_task: asyncio.Task[None] | None = None
@@ -85,8 +87,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _fetch(self) -> list[list[Record]]:
         fetched = await self._consumer.getmany(
-            timeout_ms=int(self._settings.fetch_wait_seconds * 1000),
-            max_records=self._settings.batch_records_max * self._settings.batches_in_flight_max,
+            timeout_ms=int(self._settings.fetch_wait_seconds * 1000), max_records=self._fetch_max
         )
         records = [record_of(message) for messages in fetched.values() for message in messages]
         return list(split(records, self._settings.batch_bytes_max))
@@ -94,7 +95,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _hand_out(self, records: Sequence[Record], stop: asyncio.Event) -> None:
         """Give every lane its share; what is not handed out before a stop or a revoke is fetched again."""
         generation = self._generation
-        if len(records) < self._settings.share_records_min or not self._lanes.calm(records):
+        if len(records) < self._shared_min or not self._lanes.calm(records):
             await self._settle_alone(records, stop)
             return
         shares = share_out(records, self._settings.batches_in_flight_max)

@@ -269,6 +269,12 @@ async def test_a_small_fetch_is_one_batch_and_what_comes_meanwhile_is_the_next()
         assert scene.member.paused == set()
 
 
+async def test_a_fetch_that_could_not_be_larger_is_shared() -> None:
+    async with running(is_open=False, share_records_min=100, batch_records_max=2) as scene:
+        scene.member.publish(4)
+        await scene.until(lambda: scene.lanes.began == 2)
+
+
 async def test_a_small_fetch_waits_for_every_lane() -> None:
     async with running(is_open=False, share_records_min=3) as scene:
         scene.member.publish(4)
