@@ -19,8 +19,9 @@ from consumer.marks import Marks
 from consumer.sweeper import keep_sweeping
 from consumer.worker import Worker
 from runtime.clock import SystemClock
-from runtime.kafka import bootstrap_of, ensure_topics, ping
+from runtime.kafka import ensure_topics, ping
 from runtime.kafka_records import tolerate_odd_headers
+from runtime.kafka_security import client_arguments
 from runtime.lease import Leader, holder_name
 from runtime.lease_redis import open_leases
 from runtime.postgres import Failure, classify, open_pool
@@ -136,7 +137,7 @@ def make_consumer(settings: Settings, group: str = topics.CONSUMER_GROUP) -> AIO
     limits = settings.consumer
     session_ms = int(limits.session_timeout_seconds * 1000)
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_of(settings.kafka),
+        **client_arguments(settings.kafka),
         group_id=group,
         group_instance_id=limits.instance_id,
         enable_auto_commit=False,

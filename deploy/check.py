@@ -38,9 +38,11 @@ GO_TOOLS: Final = {
     "compose-go": ("github.com/compose-spec/compose-go/v2/cmd@v2.16.2", ""),
 }
 """A tool, its module and the build tags."""
+KEDA: Final = "github.com/kedacore/keda/v2@v2.21.0"
 OPERATOR: Final = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 CRDS: Final = (
-    ("github.com/kedacore/keda/v2@v2.21.0", "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    (KEDA, "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    (KEDA, "config/crd/bases/keda.sh_triggerauthentications.yaml"),
     (OPERATOR, "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"),
     (OPERATOR, "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"),
 )
@@ -59,6 +61,11 @@ EVERYTHING: Final = (
     "monitoring.dashboard",
 )  # fmt: skip
 """What the chart can do beyond its defaults."""
+SECURED: Final = (
+    "kafka.securityProtocol=SASL_SSL", "kafka.sasl.mechanism=SCRAM-SHA-512", "kafka.sasl.user=ratchet",
+    "kafka.tls.secretName=kafka-tls", "kafka.tls.certificate=tls.crt", "kafka.tls.key=tls.key",
+)  # fmt: skip
+"""A Kafka that wants a login and a client's certificate."""
 
 
 class CheckError(Exception):
@@ -133,17 +140,21 @@ def rendered(*words: str, version: str = KUBERNETES[-1]) -> str:
 def rendered_file() -> str:
     """Return the text of rendered.yaml: every part of the chart, and from which chart it was made."""
     head = f"# What the chart makes with everything on (`make deploy-check ARGS=--write`). Chart: {chart_digest()}\n"
-    return head + rendered(*(word for name in EVERYTHING[:4] for word in ("--set", f"{name}=true")))
+    return head + rendered(*everything(EVERYTHING[:4]))
+
+
+def everything(names: Sequence[str] = EVERYTHING) -> list[str]:
+    """Return helm's words that turn these on, and make Kafka a secured one."""
+    return [word for value in (*(f"{name}=true" for name in names), *SECURED) for word in ("--set", value)]
 
 
 def check_chart() -> None:
     """Lint the chart and hold what it makes against the schemas of Kubernetes and of the operators."""
     run(tool("helm"), "lint", CHART, "--strict")
-    everything = [word for name in EVERYTHING for word in ("--set", f"{name}=true")]
     schemas, crds = kubernetes_schemas(), crd_schemas()
     with tempfile.TemporaryDirectory() as folder:
         for version in KUBERNETES:
-            for number, words in enumerate(([], everything)):
+            for number, words in enumerate(([], everything())):
                 path = Path(folder) / f"{version}-{number}.yaml"
                 path.write_text(rendered(*words, version=version))
                 said = run(
@@ -162,6 +173,12 @@ def check_refusals() -> None:
         (("keda.enabled=true", "keda.maxReplicas=13"), "stand idle"),
         (("settings.RATCHET_API_KEYS=x",), "RATCHET_API_KEYS"),
         (("replicas=3",), "replicas"),
+        (("settings.RATCHET_KAFKA__SASL_PASSWORD=x",), "RATCHET_KAFKA__SASL_PASSWORD"),
+        (("kafka.securityProtocol=SASL_SSL",), "takes a mechanism"),
+        (("kafka.sasl.mechanism=PLAIN",), "the others none"),
+        (("kafka.tls.secretName=x",), "is for TLS"),
+        (("kafka.securityProtocol=SSL", "kafka.tls.certificate=tls.crt"), "all of them"),
+        (("kafka.securityProtocol=SSL", "kafka.tls.certificate=a", "kafka.tls.key=b"), "all of them"),
     ):
         try:
             rendered(*(word for one in words for word in ("--set-string" if "settings" in one else "--set", one)))

@@ -30,6 +30,7 @@ maxmemory-policy allkeys-lru
 END
 
 keep ratchet.toml << END
+# A Kafka of yours with TLS or SASL takes more lines here: README.md beside compose.yaml.
 [kafka]
 bootstrap = "kafka:9092"
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 from consumer import rows
 from consumer.plan import Letter
 from ops.dlq_families import read_back
-from runtime.kafka import bootstrap_of, unavailable_after
+from runtime.kafka import unavailable_after
+from runtime.kafka_security import away_or_refused, client_arguments
 from runtime.sql import statement
 from schemas.errors import UnavailableError
 from schemas.topics import DLQ
@@ -86,7 +87,7 @@ async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 
     tolerate_odd_headers()
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_of(settings.kafka),
+        **client_arguments(settings.kafka),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
@@ -96,7 +97,7 @@ async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         await consumer.start()
         yield consumer
     except (KafkaError, OSError, TimeoutError) as error:
-        raise UnavailableError(f"Kafka does not answer ({type(error).__name__})") from error
+        raise await away_or_refused(settings.kafka, f"Kafka does not answer ({type(error).__name__})") from error
     finally:
         with contextlib.suppress(Exception):
             await consumer.stop()
@@ -132,7 +133,7 @@ async def _partitions(settings: Settings) -> list[TopicPartition]:
     from aiokafka.admin import AIOKafkaAdminClient
 
     admin = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap_of(settings.kafka),
+        **client_arguments(settings.kafka),
         request_timeout_ms=int(settings.ops.lookup_timeout_seconds * 1000),
     )
     try:

@@ -18,7 +18,7 @@ from ops.database import connected
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from runtime.secret_windows import ends_at, live_at
 from schemas import topics
-from schemas.errors import RatchetError
+from schemas.errors import AccessRefusedError, RatchetError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -51,6 +51,7 @@ def configuration(settings: Settings) -> list[Finding]:
     advice = "" if told else "set RATCHET_PROVIDERS__<NAME>__SECRETS; `ratchet up` makes some up for its sample"
     findings.append(Finding("secrets", ok=True, found=told or "none: every webhook is answered 404", advice=advice))
     findings += secret_findings(settings, time.time())
+    findings += kafka_findings(settings, time.time())
     if settings.postgres.owner_dsn is None and not settings.embedded():
         advice = "set RATCHET_POSTGRES__OWNER_DSN where migrations are run"
         findings.append(Finding("owner DSN", ok=True, found="not set", advice=advice))
@@ -80,6 +81,38 @@ def _endings(place: str, secrets: Sequence[Secret], now: float, soon: float) -> 
     return [Finding(f"secrets of {place}", ok=covered, found="; ".join(told), advice=advice)] if told else []
 
 
+def kafka_findings(settings: Settings, now: float) -> list[Finding]:
+    """Look at how Kafka is reached where that is not in the clear, and when our certificate ends; `now` is unix."""
+    found = settings.kafka
+    if found.security_protocol == "PLAINTEXT":
+        return []
+    told: list[str] = [found.security_protocol]
+    if found.sasl:
+        told.append(f"{found.sasl_mechanism} as {found.sasl_user}")
+    if found.tls:
+        told.append(f"CAs of {found.ca_file or 'the system'}")
+    open_password = found.security_protocol == "SASL_PLAINTEXT"
+    advice = "records, and with PLAIN the password, can be read on their way; take SASL_SSL" if open_password else ""
+    findings = [Finding("kafka security", ok=True, found=", ".join(told), advice=advice)]
+    if found.certificate_file is not None:
+        findings.append(certificate_finding(found.certificate_file, now, now + settings.ops.secret_notice_seconds))
+    return findings
+
+
+def certificate_finding(path: Path, now: float, soon: float) -> Finding:
+    """Judge when the certificate by which Kafka knows us ends."""
+    from cryptography import x509
+
+    check, advice = "kafka certificate", "put the next one and its key in the place of the files; no restart is needed"
+    try:
+        end = x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc.timestamp()
+    except (OSError, ValueError) as error:
+        told = f"{path} cannot be read ({type(error).__name__})"
+        return Finding(check, ok=False, found=told, advice="RATCHET_KAFKA__CERTIFICATE_FILE takes PEM")
+    told = f"{'ended' if end < now else 'ends'} {_date(end)}"
+    return Finding(check, ok=end > soon, found=told, advice="" if end > soon else advice)
+
+
 def _date(at: float) -> str:
     return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
@@ -97,19 +130,23 @@ async def kafka(settings: Settings) -> list[Finding]:
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+    from runtime.kafka import opening
+    from runtime.kafka_security import client_arguments
+
     seconds = settings.ops.lookup_timeout_seconds
-    client = AIOKafkaAdminClient(
-        bootstrap_servers=settings.kafka.bootstrap, request_timeout_ms=int(seconds * 1000), client_id="ratchet doctor"
-    )
-    try:
-        await client.start()
-        cluster = await client.describe_cluster()
-        resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics.ALL]
-        present = set(await client.list_topics())
-        wanted = [one for one in resources if one.name in present]
-        answers = await client.describe_configs(wanted) if wanted else []
-    finally:
-        await client.close()
+    async with opening(settings.kafka, seconds, "looking at the topics"):
+        client = AIOKafkaAdminClient(
+            **client_arguments(settings.kafka), request_timeout_ms=int(seconds * 1000), client_id="ratchet doctor"
+        )
+        try:
+            await client.start()
+            cluster = await client.describe_cluster()
+            resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics.ALL]
+            present = set(await client.list_topics())
+            wanted = [one for one in resources if one.name in present]
+            answers = await client.describe_configs(wanted) if wanted else []
+        finally:
+            await client.close()
     brokers = len(cluster["brokers"])
     findings = [Finding("kafka", ok=True, found=f"{settings.kafka.bootstrap}, {brokers} broker(s)")]
     known = {row[3]: {entry[0]: entry[1] for entry in row[4]} for answer in answers for row in answer.resources}
@@ -117,10 +154,13 @@ async def kafka(settings: Settings) -> list[Finding]:
 
 
 def topic_finding(topic: topics.Topic, found: dict[str, Any] | None) -> Finding:
-    """Compare a topic's settings with what they must be; None is a topic that is not there."""
+    """Compare a topic's settings with what they must be; None is a topic that is not there, none are kept from us."""
     name = f"topic {topic.name}"
     if found is None:
         return Finding(name, ok=False, found="not there", advice="start a role or `ratchet up`: they create it")
+    if not found:
+        advice = "grant our user DescribeConfigs on it"
+        return Finding(name, ok=False, found="its settings are not shown to us", advice=advice)
     wrong = []
     if int(found.get("max.message.bytes") or 0) < topic.record_bytes_max:
         wrong.append(f"max.message.bytes={topic.record_bytes_max}")
@@ -211,9 +251,12 @@ async def _looked_at(
     try:
         async with asyncio.timeout(settings.ops.lookup_timeout_seconds * 2):
             return await look(settings)
+    except AccessRefusedError as error:
+        return [Finding(name, ok=False, found=str(error), advice="correct the setting, and restart the roles")]
     except (RatchetError, KafkaError, RedisError, asyncpg.PostgresError, OSError, TimeoutError) as error:
         told = str(error) if isinstance(error, RatchetError) else type(error).__name__
-        return [Finding(name, ok=False, found=f"does not answer: {told}", advice="is it up, and the address right?")]
+        right = "the address and RATCHET_KAFKA__SECURITY_PROTOCOL" if name == "kafka" else "the address"
+        return [Finding(name, ok=False, found=f"does not answer: {told}", advice=f"is it up, and {right} right?")]
 
 
 def _table(findings: Sequence[Finding]) -> Table:

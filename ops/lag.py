@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from schemas.errors import UnavailableError
 from schemas.topics import CONSUMED, CONSUMER_GROUP
 
 if TYPE_CHECKING:
@@ -15,20 +14,24 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, TopicPartition
     from aiokafka.admin import AIOKafkaAdminClient
 
-    from runtime.settings import Settings
+    from runtime.settings import KafkaSettings, Settings
 
 NAMES: Final = tuple(topic.name for topic in CONSUMED)
 PartitionLag = dict[tuple[str, int], int]
 
 
 @contextlib.asynccontextmanager
-async def _clients(bootstrap: str, seconds: float) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
+async def _clients(
+    settings: KafkaSettings, seconds: float
+) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
     from aiokafka import AIOKafkaConsumer
     from aiokafka.admin import AIOKafkaAdminClient
 
-    milliseconds = int(seconds * 1000)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=milliseconds)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=milliseconds, enable_auto_commit=False)
+    from runtime.kafka_security import client_arguments
+
+    reached, milliseconds = client_arguments(settings), int(seconds * 1000)
+    admin = AIOKafkaAdminClient(**reached, request_timeout_ms=milliseconds)
+    consumer = AIOKafkaConsumer(**reached, request_timeout_ms=milliseconds, enable_auto_commit=False)
     try:
         await admin.start()
         await consumer.start()
@@ -44,15 +47,17 @@ async def read_lag(settings: Settings) -> PartitionLag:
     """Return the lag a partition; raise UnavailableError where Kafka does not answer in time."""
     from aiokafka.errors import KafkaError
 
+    from runtime.kafka_security import away_or_refused
+
     seconds = settings.ops.lookup_timeout_seconds
     try:
-        async with asyncio.timeout(seconds), _clients(settings.kafka.bootstrap or "", seconds) as (admin, consumer):
+        async with asyncio.timeout(seconds), _clients(settings.kafka, seconds) as (admin, consumer):
             committed = await admin.list_consumer_group_offsets(CONSUMER_GROUP)
             partitions = await _partitions(admin)
             ends = await consumer.end_offsets(partitions)
             begins = await consumer.beginning_offsets(partitions)
     except (KafkaError, OSError, TimeoutError) as error:
-        raise UnavailableError(f"Kafka does not answer ({type(error).__name__})") from error
+        raise await away_or_refused(settings.kafka, f"Kafka does not answer ({type(error).__name__})") from error
     done = {partition: found.offset for partition, found in committed.items() if found.offset >= 0}
     return {
         (partition.topic, partition.partition): max(0, ends[partition] - max(done.get(partition, 0), begins[partition]))

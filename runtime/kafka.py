@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
+from runtime.kafka_security import away_or_refused, client_arguments
 from schemas import topics
-from schemas.errors import SettingsError, UnavailableError
+from schemas.errors import AccessRefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,33 +29,49 @@ if TYPE_CHECKING:
 
 TOPIC_EXISTS: Final = 36
 """Kafka's error code TOPIC_ALREADY_EXISTS."""
+AUTHORIZATION_ERRORS: Final = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+)
+MISSING_ACL: Final = "the login is right and an ACL is missing; deploy/README.md lists what is needed"
 PRODUCE_OVERHEAD_BYTES: Final = 64 * 1024
 """Room in a request beside its largest record: batch header, topic names, other partitions' framing."""
 
 
-def bootstrap_of(settings: KafkaSettings) -> str:
-    """Return the bootstrap address, or raise SettingsError where none is known."""
-    if settings.bootstrap is None:
-        raise SettingsError("RATCHET_KAFKA__BOOTSTRAP is not set; start the embedded stack with `ratchet stack up`")
-    return settings.bootstrap
-
-
 @asynccontextmanager
 async def unavailable_after(seconds: float, what: str) -> AsyncIterator[None]:
-    """Turn a time-out of `seconds` and every error of the Kafka client into UnavailableError."""
+    """Turn a time-out of `seconds` and every error of the Kafka client into UnavailableError.
+
+    Where an ACL is missing it is AccessRefusedError.
+    """
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
         raise UnavailableError(f"Kafka: {what} got no answer in {seconds:g} s; is the broker up?") from None
+    except AUTHORIZATION_ERRORS as error:
+        raise AccessRefusedError(f"Kafka: {what} is not allowed ({type(error).__name__}): {MISSING_ACL}") from error
     except (KafkaError, OSError) as error:
         raise UnavailableError(f"Kafka: {what} failed with {type(error).__name__}") from error
 
 
 @asynccontextmanager
+async def opening(settings: KafkaSettings, seconds: float, what: str) -> AsyncIterator[None]:
+    """Do as `unavailable_after`, and raise AccessRefusedError where brokers answer and refuse us."""
+    try:
+        async with unavailable_after(seconds, what):
+            yield
+    except AccessRefusedError:
+        raise
+    except UnavailableError as error:
+        raise await away_or_refused(settings, str(error)) from error
+
+
+@asynccontextmanager
 async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     client = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap_of(settings), request_timeout_ms=_milliseconds(settings.request_timeout_seconds)
+        **client_arguments(settings), request_timeout_ms=_milliseconds(settings.request_timeout_seconds)
     )
     try:
         await client.start()
@@ -58,13 +82,13 @@ async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 async def ping(settings: KafkaSettings) -> None:
     """Return if a broker answers a metadata request in time; raise UnavailableError otherwise."""
-    async with unavailable_after(settings.connect_timeout_seconds, "ping"), _admin(settings) as client:
+    async with opening(settings, settings.connect_timeout_seconds, "ping"), _admin(settings) as client:
         await client.describe_cluster()
 
 
 async def ensure_topics(settings: KafkaSettings) -> None:
     """Create the topics of `schemas.topics.ALL` that do not exist yet; what exists is left as it is."""
-    async with unavailable_after(settings.request_timeout_seconds, "creating topics"), _admin(settings) as client:
+    async with opening(settings, settings.request_timeout_seconds, "creating topics"), _admin(settings) as client:
         existing = set(await client.list_topics())
         missing = [topic for topic in topics.ALL if topic.name not in existing]
         if not missing:
@@ -90,8 +114,12 @@ def _new_topic(topic: topics.Topic, settings: KafkaSettings) -> NewTopic:
 
 
 def _need_created(name: str, code: int) -> None:
-    if code not in (0, TOPIC_EXISTS):
-        raise UnavailableError(f"Kafka: topic {name} cannot be created: {for_code(code).__name__}")
+    if code in (0, TOPIC_EXISTS):
+        return
+    why = for_code(code)
+    if issubclass(why, AUTHORIZATION_ERRORS):
+        raise AccessRefusedError(f"Kafka: creating topic {name} is not allowed ({why.__name__}): {MISSING_ACL}")
+    raise UnavailableError(f"Kafka: topic {name} cannot be created: {why.__name__}")
 
 
 async def open_producer(settings: KafkaSettings, record_bytes_max: int) -> AIOKafkaProducer:
@@ -99,10 +127,10 @@ async def open_producer(settings: KafkaSettings, record_bytes_max: int) -> AIOKa
 
     Records are sent as soon as the broker has answered the request before, so batches grow with load and a lone
     record never waits; no compression: the CPU of one core is the door's bound, not the network. Raises
-    UnavailableError when no broker answers in `connect_timeout_seconds`.
+    UnavailableError when no broker answers in `connect_timeout_seconds`, AccessRefusedError when one refuses us.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_of(settings),
+        **client_arguments(settings),
         enable_idempotence=True,
         acks="all",
         linger_ms=_milliseconds(settings.linger_seconds),
@@ -111,7 +139,7 @@ async def open_producer(settings: KafkaSettings, record_bytes_max: int) -> AIOKa
         request_timeout_ms=_milliseconds(settings.request_timeout_seconds),
     )
     try:
-        async with unavailable_after(settings.connect_timeout_seconds, "opening a producer"):
+        async with opening(settings, settings.connect_timeout_seconds, "opening a producer"):
             await producer.start()
     except BaseException:
         await close_producer(producer, settings.close_timeout_seconds)

@@ -10,6 +10,7 @@ RatchetError
 ├── MigrationError            the schema's history does not match the files
 ├── StackError                an embedded broker cannot be set up or started
 └── UnavailableError          a broker is away; trying again later may help (transient)
+    └── AccessRefusedError    a broker answers and refuses us: password, certificate or protocol (transient)
 """
 
 from __future__ import annotations
@@ -72,6 +73,14 @@ class UnavailableError(RatchetError):
     """A broker or an outside service does not answer; nothing is known to be wrong with the request."""
 
     transient: ClassVar[bool] = True
+
+
+class AccessRefusedError(UnavailableError):
+    """A broker answers and refuses us, or we its certificate; the message names the setting to look at.
+
+    An outage like any other: while credentials are rotated the same call may succeed a moment later, so whoever waits
+    for a broker waits for this one too, and nothing is given up.
+    """
 
 
 class HaltedError(RatchetError):

@@ -29,7 +29,7 @@ from consumer.worker import Worker
 from ops.bench import floor, naive, on_faststream
 from ops.bench.stage import PARTITIONS
 from runtime.clock import SystemClock
-from runtime.kafka import bootstrap_of
+from runtime.kafka_security import bootstrap_of
 from runtime.postgres import open_pool
 from runtime.settings import load
 

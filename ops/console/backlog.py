@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from runtime.kafka_records import tolerate_odd_headers
-from schemas.errors import UnavailableError
+from runtime.kafka_security import away_or_refused, client_arguments
 from schemas.topics import CONSUMED, CONSUMER_GROUP
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class BacklogReader:
     """Reads the backlog again and again; after a failure it connects anew."""
 
     def __init__(self, settings: Settings) -> None:
-        self._bootstrap = settings.kafka.bootstrap or ""
+        self._kafka = settings.kafka
+        self._reached = client_arguments(settings.kafka)
         self._seconds = settings.console.look_timeout_seconds
         self._admin: AIOKafkaAdminClient | None = None
         self._consumer: AIOKafkaConsumer | None = None
@@ -76,7 +77,7 @@ class BacklogReader:
                 return await self._look()
         except (KafkaError, OSError, TimeoutError) as error:
             await self.close()
-            raise UnavailableError(f"Kafka does not answer ({type(error).__name__})") from error
+            raise await away_or_refused(self._kafka, f"Kafka does not answer ({type(error).__name__})") from error
         except asyncio.CancelledError:
             await self.close()
             raise
@@ -97,9 +98,9 @@ class BacklogReader:
         if self._admin is None or self._consumer is None:
             milliseconds = int(self._seconds * 1000)
             tolerate_odd_headers()
-            self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=milliseconds)
+            self._admin = AIOKafkaAdminClient(**self._reached, request_timeout_ms=milliseconds)
             self._consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._bootstrap,
+                **self._reached,
                 request_timeout_ms=milliseconds,
                 enable_auto_commit=False,
                 max_partition_fetch_bytes=FETCH_BYTES_MAX,

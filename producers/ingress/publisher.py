@@ -14,7 +14,8 @@ from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from producers.ingress.deadlines import Deadlines
 from runtime import metrics
 from runtime.breaker import Breaker
-from runtime.kafka import bootstrap_of, close_producer, ensure_topics, open_producer, unavailable_after
+from runtime.kafka import close_producer, ensure_topics, open_producer, unavailable_after
+from runtime.kafka_security import client_arguments
 from schemas import topics
 from schemas.errors import UnavailableError
 
@@ -52,7 +53,7 @@ class Publisher:
     """
 
     def __init__(self, settings: Settings, spool: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
-        bootstrap_of(settings.kafka)
+        client_arguments(settings.kafka)  # what cannot work is told now, not at the first webhook
         self._kafka = settings.kafka
         self._deadlines = Deadlines(settings.ingress.publish_timeout_seconds)
         self._pause_seconds = settings.ingress.breaker_seconds
@@ -85,18 +86,18 @@ class Publisher:
 
     async def run(self) -> None:
         """Connect, and connect again whenever the producer was given up; runs until it is cancelled."""
-        away = False
+        away = None
         while True:
             if self._producer is None:
                 try:
                     self._producer = await self._connect()
                 except UnavailableError as error:
-                    if not away:
+                    if str(error) != away:
                         _log.warning("kafka_away", error=str(error))
-                    away = True
+                    away = str(error)
                 else:
                     _log.info("kafka_connected")
-                    away = False
+                    away = None
                 self._tried.set()
             await asyncio.sleep(self._pause_seconds)
 

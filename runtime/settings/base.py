@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 Seconds = Annotated[float, Field(gt=0)]
 PerSecond = Annotated[float, Field(gt=0)]
@@ -17,6 +19,14 @@ def _decode_json(value: object) -> object:
     return json.loads(value) if isinstance(value, str) else value
 
 
+def _readable(path: Path) -> Path:
+    """Take the path of a file that is there and may be read."""
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ValueError(f"{path} is no file that can be read; mount it there, let this user read it, or set its path")
+    return path
+
+
+ExistingFile = Annotated[Path, AfterValidator(_readable)]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
 Item = TypeVar("Item")
 JsonTuple = Annotated[tuple[Item, ...], BeforeValidator(_decode_json)]

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
-from runtime.settings.base import Count, Group, Seconds
+from runtime.settings.base import Count, ExistingFile, Group, Seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Password = Annotated[SecretStr, Field(min_length=1)]
 
 
 class KafkaSettings(Group):
-    """Where Kafka is and how it is used. No bootstrap: the embedded one."""
+    """Where Kafka is and how it is used. No bootstrap: the embedded one, which speaks PLAINTEXT.
+
+    With SSL or SASL_SSL the broker's certificate is always checked, its name too: against `ca_file` (PEM; none: the
+    system's CAs). `certificate_file` and `key_file` (PEM, may be one file) are our own for mutual TLS; with SASL the
+    user and password log us in.
+    """
 
     bootstrap: str | None = None
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ca_file: ExistingFile | None = None
+    certificate_file: ExistingFile | None = None
+    key_file: ExistingFile | None = None
+    key_password: Password | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_user: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    sasl_password: Password | None = None
     partitions: Count = 4
     replication_factor: Count = 1
     request_timeout_seconds: Seconds = 10.0
@@ -21,6 +39,49 @@ class KafkaSettings(Group):
     close_timeout_seconds: Seconds = 2.0
     linger_seconds: Annotated[float, Field(ge=0)] = 0.0
     producer_batch_bytes_max: Count = 256 * 1024
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def sasl(self) -> bool:
+        """Whether we log in."""
+        return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+    @model_validator(mode="after")
+    def _of_one_mind(self) -> Self:
+        for contradiction in self._contradictions():
+            raise ValueError(contradiction)
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
+        """Say what does not fit together, and what to do about it."""
+        protocol, mine = self.security_protocol, "RATCHET_KAFKA__"
+        if self.bootstrap is None and protocol != "PLAINTEXT":
+            yield f"{mine}SECURITY_PROTOCOL={protocol} is for a Kafka of your own; set {mine}BOOTSTRAP too"
+        for name in ("ca_file", "certificate_file", "key_file", "key_password"):
+            if getattr(self, name) is not None and not self.tls:
+                yield (
+                    f"{mine}{name.upper()} is for TLS, but {mine}SECURITY_PROTOCOL is {protocol}; "
+                    "set that to SSL or SASL_SSL, or remove the other"
+                )
+        for name in ("sasl_mechanism", "sasl_user", "sasl_password"):
+            if (getattr(self, name) is not None) != self.sasl:
+                yield (
+                    f"{mine}{name.upper()} is {'not set' if self.sasl else 'set'}, but {mine}SECURITY_PROTOCOL is "
+                    f"{protocol}; SASL_SSL and SASL_PLAINTEXT take SASL_MECHANISM, SASL_USER and SASL_PASSWORD, "
+                    "all of them, and the others none"
+                )
+        for name, other in (("certificate_file", "key_file"), ("key_file", "certificate_file")):
+            if getattr(self, name) is not None and getattr(self, other) is None:
+                yield (
+                    f"{mine}{name.upper()} is set and {mine}{other.upper()} is not; mutual TLS takes both "
+                    "(one file may hold both)"
+                )
+        if self.key_password is not None and self.key_file is None:
+            yield f"{mine}KEY_PASSWORD is set and {mine}KEY_FILE is not; set it, or remove the password"
 
 
 class PostgresSettings(Group):

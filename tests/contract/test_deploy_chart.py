@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -12,6 +13,7 @@ import yaml
 from deploy_files import CLEAN_END_SECONDS, DEPLOY, ROOT, SETTING, is_setting, load_yaml
 
 from ops.roles import ROLES
+from runtime.settings import KafkaSettings
 from schemas.topics import CONSUMED, CONSUMER_GROUP
 
 sys.path.insert(0, str(DEPLOY))
@@ -21,6 +23,8 @@ pytestmark = pytest.mark.unit
 
 CHART = DEPLOY / "helm" / "ratchet"
 TEXT = (DEPLOY / "helm" / "rendered.yaml").read_text()
+TOPICS_ONLY = ("PARTITIONS", "REPLICATION_FACTOR")
+"""Settings of Kafka that the migration, which makes no topics, goes without."""
 OBJECTS: list[dict[str, Any]] = [one for one in yaml.safe_load_all(TEXT) if one]
 VALUES = load_yaml("helm", "ratchet", "values.yaml")
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -126,6 +130,45 @@ def test_lag_scales_the_consumers_but_a_halted_partition_does_not() -> None:
     assert "replicas" not in of_kind("Deployment")["ratchet-ingress"]["spec"]
 
 
+def test_every_pod_reaches_kafka_the_same_way() -> None:
+    settings = of_kind("ConfigMap")["ratchet"]["data"]
+    known = {name: value for name, value in settings.items() if name.startswith("RATCHET_KAFKA__")}
+    inline = {one["name"]: one["value"] for one in PODS[-1]["containers"][0]["env"]}
+    assert inline == {name: known[name] for name in known.keys() - {f"RATCHET_KAFKA__{one}" for one in TOPICS_ONLY}}
+    assert "PASSWORD" not in TEXT.replace("name: RATCHET_KAFKA__SASL_PASSWORD", ""), "passwords stay in the Secret"
+    for pod in PODS:
+        (volume,) = [one for one in pod["volumes"] if one["name"] == "kafka-tls"]
+        assert volume["secret"]["secretName"] == "kafka-tls"
+        (mount,) = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "kafka-tls"]
+        for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE"):
+            assert str(Path(known[f"RATCHET_KAFKA__{name}"]).parent) == mount["mountPath"]
+        assert mount["readOnly"] is True
+
+
+def test_the_chart_s_kafka_settings_fit_together(tmp_path: Path) -> None:
+    settings = of_kind("ConfigMap")["ratchet"]["data"]
+    known = {name.removeprefix("RATCHET_KAFKA__").lower(): value for name, value in settings.items() if "KAFKA" in name}
+    for name in ("ca_file", "certificate_file", "key_file"):
+        known[name] = str(tmp_path / name)
+        (tmp_path / name).touch()
+    assert KafkaSettings(**known, sasl_password="x").sasl
+
+
+def test_the_autoscaler_logs_in_as_the_consumer_does() -> None:
+    login = of_kind("TriggerAuthentication")["ratchet-kafka"]["spec"]
+    assert {one["parameter"]: one["name"] for one in login["env"]} == {
+        "username": "RATCHET_KAFKA__SASL_USER", "password": "RATCHET_KAFKA__SASL_PASSWORD",
+    }  # fmt: skip
+    assert {one["containerName"] for one in login["env"]} == {"consumer"}
+    assert {one["parameter"]: one["key"] for one in login["secretTargetRef"]} == {
+        "ca": "ca.crt", "cert": "tls.crt", "key": "tls.key",
+    }  # fmt: skip
+    for trigger in of_kind("ScaledObject")["ratchet-consumer"]["spec"]["triggers"]:
+        assert trigger["authenticationRef"] == {"name": "ratchet-kafka"}
+        assert (trigger["metadata"]["tls"], trigger["metadata"]["sasl"]) == ("enable", "scram_sha512")
+        assert "unsafeSsl" not in trigger["metadata"]
+
+
 def test_only_the_doors_paths_are_led_in() -> None:
     paths = [one["path"] for one in of_kind("Ingress")["ratchet"]["spec"]["rules"][0]["http"]["paths"]]
     assert paths == ["/webhooks", "/payment-intents", "/openapi.json"]
@@ -150,6 +193,11 @@ def test_values_fit_their_schema() -> None:
         {"settings": {"RATCHET_PROVIDERS__STRIPE__SECRETS": "[]"}},
         {"settings": {"OTHER": "x"}},
         {"kafka": VALUES["kafka"] | {"bootstrap": "kafka"}},
+        {"kafka": VALUES["kafka"] | {"securityProtocol": "TLS"}},
+        {"kafka": VALUES["kafka"] | {"sasl": {"mechanism": "GSSAPI"}}},
+        {"kafka": VALUES["kafka"] | {"sasl": {"password": "x"}}},
+        {"kafka": VALUES["kafka"] | {"tls": {"ca": "../ca.pem"}}},
+        {"settings": {"RATCHET_KAFKA__SASL_PASSWORD": "x"}},
         {"replicaCount": 2},
         {"terminationGracePeriodSeconds": "40"},
     ):

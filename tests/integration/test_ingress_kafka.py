@@ -26,8 +26,12 @@ async def topic_settings(bootstrap: str, name: str) -> dict[str, str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-        return {entry[0]: entry[1] for entry in answer.resources[0][4]}
+        async with asyncio.timeout(10):
+            while True:  # the broker may not know yet what its controller has made
+                (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+                if found := {entry[0]: entry[1] for entry in answer.resources[0][4]}:
+                    return found
+                await asyncio.sleep(0.02)
     finally:
         await admin.close()
 

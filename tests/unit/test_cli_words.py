@@ -143,6 +143,7 @@ def test_disk_finding(tmp_path: Path) -> None:
         ({"max.message.bytes": "9999999", "retention.ms": "-1"}, True, ""),
         ({"max.message.bytes": "1048588", "retention.ms": "604800000"}, False, "max.message.bytes=2097152 and reten"),
         (None, False, "create"),
+        ({}, False, "DescribeConfigs"),
     ],
 )
 def test_topic_finding(found: dict[str, str] | None, ok: bool, words: str) -> None:  # noqa: FBT001

@@ -22,15 +22,29 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "ratchet.name" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
 {{- end }}
 
+{{/* How Kafka is reached: what the roles and the migration share. */}}
+{{- define "ratchet.kafka" -}}
+{{- $kafka := .Values.kafka }}
+{{- $folder := "/etc/ratchet/kafka" }}
+{{- $known := dict "RATCHET_KAFKA__BOOTSTRAP" $kafka.bootstrap "RATCHET_KAFKA__SECURITY_PROTOCOL" $kafka.securityProtocol }}
+{{- with $kafka.sasl.mechanism }}{{ $_ := set $known "RATCHET_KAFKA__SASL_MECHANISM" . }}{{ end }}
+{{- with $kafka.sasl.user }}{{ $_ := set $known "RATCHET_KAFKA__SASL_USER" . }}{{ end }}
+{{- if $kafka.tls.secretName }}
+{{- with $kafka.tls.ca }}{{ $_ := set $known "RATCHET_KAFKA__CA_FILE" (printf "%s/%s" $folder .) }}{{ end }}
+{{- with $kafka.tls.certificate }}{{ $_ := set $known "RATCHET_KAFKA__CERTIFICATE_FILE" (printf "%s/%s" $folder .) }}{{ end }}
+{{- with $kafka.tls.key }}{{ $_ := set $known "RATCHET_KAFKA__KEY_FILE" (printf "%s/%s" $folder .) }}{{ end }}
+{{- end }}
+{{- toYaml $known }}
+{{- end }}
+
 {{/* Settings that are no secrets; what is given wins over what the chart knows. */}}
 {{- define "ratchet.settings" -}}
-{{- $known := dict
-  "RATCHET_KAFKA__BOOTSTRAP" .Values.kafka.bootstrap
+{{- $known := merge (include "ratchet.kafka" . | fromYaml) (dict
   "RATCHET_KAFKA__PARTITIONS" (.Values.kafka.partitions | toString)
   "RATCHET_KAFKA__REPLICATION_FACTOR" (.Values.kafka.replicationFactor | toString)
   "RATCHET_ROLE__PROBE_BIND" (printf "0.0.0.0:%v" .Values.probePort)
   "RATCHET_INGRESS__BIND" "0.0.0.0:8080"
-  "RATCHET_CONSOLE__BIND" "0.0.0.0:8081" }}
+  "RATCHET_CONSOLE__BIND" "0.0.0.0:8081") }}
 {{- toYaml (mergeOverwrite $known .Values.settings) }}
 {{- end }}
 
@@ -54,11 +68,18 @@ seccompProfile: { type: RuntimeDefault }
   emptyDir: { sizeLimit: 64Mi }
 - name: tmp
   emptyDir: { sizeLimit: 64Mi }
+{{- with .Values.kafka.tls.secretName }}
+- name: kafka-tls
+  secret: { secretName: {{ . }}, defaultMode: 0440 }
+{{- end }}
 {{- end }}
 
 {{- define "ratchet.volumeMounts" -}}
 - { name: home, mountPath: /var/lib/ratchet }
 - { name: tmp, mountPath: /tmp }
+{{- if .Values.kafka.tls.secretName }}
+- { name: kafka-tls, mountPath: /etc/ratchet/kafka, readOnly: true }
+{{- end }}
 {{- end }}
 
 {{- define "ratchet.placement" -}}
@@ -86,6 +107,16 @@ priorityClassName: {{ . }}
 {{- if ge (addf $drain ($one.preStopSeconds | float64) 2.0) ($.Values.terminationGracePeriodSeconds | float64) }}
 {{- fail (printf "roles.%s: a pause of %v s, a drain of %v s and 2 s to leave do not fit under terminationGracePeriodSeconds=%v; raise it" $role $one.preStopSeconds $drain $.Values.terminationGracePeriodSeconds) }}
 {{- end }}
+{{- end }}
+{{- $kafka := .Values.kafka }}
+{{- if ne (hasPrefix "SASL_" $kafka.securityProtocol) (ne $kafka.sasl.mechanism "") }}
+{{- fail (printf "kafka.securityProtocol=%v and kafka.sasl.mechanism=%q do not fit; SASL_... takes a mechanism, the others none" $kafka.securityProtocol $kafka.sasl.mechanism) }}
+{{- end }}
+{{- if and $kafka.tls.secretName (not (hasSuffix "SSL" $kafka.securityProtocol)) }}
+{{- fail (printf "kafka.tls.secretName is for TLS, but kafka.securityProtocol is %v; set that to SSL or SASL_SSL" $kafka.securityProtocol) }}
+{{- end }}
+{{- if or (ne (empty $kafka.tls.certificate) (empty $kafka.tls.key)) (and $kafka.tls.key (not $kafka.tls.secretName)) }}
+{{- fail "kafka.tls: mutual TLS takes certificate, key and secretName, all of them" }}
 {{- end }}
 {{- if and .Values.keda.enabled (gt (int .Values.keda.maxReplicas) (int .Values.kafka.partitions)) }}
 {{- fail (printf "keda.maxReplicas=%v is above kafka.partitions=%v; the consumers above it would stand idle" .Values.keda.maxReplicas .Values.kafka.partitions) }}
