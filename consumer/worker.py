@@ -17,6 +17,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from consumer.offsets import Offsets, Place, Span
 from runtime import metrics
+from runtime.kafka import AUTHORIZATION_ERRORS, not_allowed
 from schemas.record import Record
 
 if TYPE_CHECKING:
@@ -86,11 +87,19 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("clean_end_not_noted", error=type(error).__name__)
 
     async def _fetch(self) -> list[list[Record]]:
-        fetched = await self._consumer.getmany(
-            timeout_ms=int(self._settings.fetch_wait_seconds * 1000), max_records=self._fetch_max
-        )
+        fetched = await self._poll(self._settings.fetch_wait_seconds, self._fetch_max)
         records = [record_of(message) for messages in fetched.values() for message in messages]
         return list(split(records, self._settings.batch_bytes_max))
+
+    async def _poll(self, seconds: float, records_max: int | None = None) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Take what comes in that time; raise AccessRefusedError where we may not read."""
+        try:
+            found: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+                timeout_ms=int(seconds * 1000), max_records=records_max
+            )
+        except AUTHORIZATION_ERRORS as error:
+            raise not_allowed("reading the topics in the group", type(error)) from error
+        return found
 
     async def _hand_out(self, records: Sequence[Record], stop: asyncio.Event) -> None:
         """Give every lane its share; what is not handed out before a stop or a revoke is fetched again."""
@@ -153,7 +162,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         assigned = self._consumer.assignment()
         self._consumer.pause(*assigned)
         try:
-            fetched = await self._consumer.getmany(timeout_ms=int(PAUSED_POLL_SECONDS * 1000))
+            fetched = await self._poll(PAUSED_POLL_SECONDS)
             for partition, messages in fetched.items():
                 self._consumer.seek(partition, messages[0].offset)
         finally:

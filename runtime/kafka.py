@@ -34,9 +34,17 @@ AUTHORIZATION_ERRORS: Final = (
     GroupAuthorizationFailedError,
     TopicAuthorizationFailedError,
 )
-MISSING_ACL: Final = "the login is right and an ACL is missing; deploy/README.md lists what is needed"
+"""The login is right, and an ACL is missing."""
 PRODUCE_OVERHEAD_BYTES: Final = 64 * 1024
 """Room in a request beside its largest record: batch header, topic names, other partitions' framing."""
+
+
+def not_allowed(what: str, kind: type[BaseException]) -> AccessRefusedError:
+    """Return what to raise for one of AUTHORIZATION_ERRORS."""
+    return AccessRefusedError(
+        f"Kafka: {what} is not allowed ({kind.__name__}): the login is right and an ACL is missing; "
+        "deploy/README.md lists what is needed"
+    )
 
 
 @asynccontextmanager
@@ -51,7 +59,7 @@ async def unavailable_after(seconds: float, what: str) -> AsyncIterator[None]:
     except TimeoutError:
         raise UnavailableError(f"Kafka: {what} got no answer in {seconds:g} s; is the broker up?") from None
     except AUTHORIZATION_ERRORS as error:
-        raise AccessRefusedError(f"Kafka: {what} is not allowed ({type(error).__name__}): {MISSING_ACL}") from error
+        raise not_allowed(what, type(error)) from error
     except (KafkaError, OSError) as error:
         raise UnavailableError(f"Kafka: {what} failed with {type(error).__name__}") from error
 
@@ -118,7 +126,7 @@ def _need_created(name: str, code: int) -> None:
         return
     why = for_code(code)
     if issubclass(why, AUTHORIZATION_ERRORS):
-        raise AccessRefusedError(f"Kafka: creating topic {name} is not allowed ({why.__name__}): {MISSING_ACL}")
+        raise not_allowed(f"creating topic {name}", why)
     raise UnavailableError(f"Kafka: topic {name} cannot be created: {why.__name__}")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, GroupAuthorizationFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 from events import placed, standard
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from consumer import worker as module
 from consumer.worker import Worker, record_of, split
 from runtime.settings import ConsumerSettings
+from schemas.errors import AccessRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -75,10 +76,13 @@ class Member:
     polls: int = 0
     during_poll: Callable[[], None] | None = None
     commit_gate: asyncio.Event | None = None
+    refusal: Exception | None = None
 
     async def getmany(self, *, timeout_ms: int, max_records: int | None = None) -> dict[Any, list[ConsumerRecord]]:
         self.polls += 1
         await asyncio.sleep(timeout_ms / 1000)
+        if self.refusal is not None:
+            raise self.refusal
         if self.during_poll is not None:
             happens, self.during_poll = self.during_poll, None
             happens()
@@ -343,6 +347,15 @@ async def test_a_failure_ends_the_worker_that_waits_for_a_lane() -> None:
         with pytest.raises(ZeroDivisionError):
             await scene.until(lambda: False)
         assert scene.member.commits == []
+
+
+@pytest.mark.parametrize("outage", [None, 1.0])
+async def test_a_consumer_that_may_not_read_says_so(outage: float | None) -> None:
+    async with running() as scene:
+        scene.lanes.outage_since = outage
+        scene.member.refusal = GroupAuthorizationFailedError()
+        with pytest.raises(AccessRefusedError, match=r"GroupAuthorizationFailedError.*an ACL is missing"):
+            await scene.until(lambda: False)
 
 
 # --- outages and halts -------------------------------------------------------------------------------------------
