@@ -78,12 +78,10 @@ class InstanceLock:
                 await self.give_back()
 
     async def give_back(self) -> None:
-        """Let go of the id; a connection that hangs is dropped, and the lock with it."""
+        """Let go of the id by ending the session, which may be gone already; a connection that hangs is dropped."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
-                await connection.reset(timeout=self._patience_seconds)
-            except OUTAGE_ERRORS:
-                connection.terminate()
+            with contextlib.suppress(*OUTAGE_ERRORS):
+                await connection.close(timeout=self._patience_seconds)
             with contextlib.suppress(*OUTAGE_ERRORS):
                 await self._pool.release(connection, timeout=self._patience_seconds)

@@ -16,7 +16,7 @@ from ops.console.backlog import ENDS_KEPT, BacklogReader, Ends
 from ops.console.sparkline import BAR_WIDTH, HEIGHT, MARGIN, WIDTH, bar, curve
 from ops.console.timeline import LEFT, draw, place
 from ops.console.words import age, number, plural, precise, short, until, utc
-from runtime.settings import Settings
+from runtime.settings import KafkaSettings, Settings
 
 pytestmark = pytest.mark.unit
 
@@ -209,7 +209,8 @@ class _Records:
 
 
 async def test_a_record_older_than_the_watch_is_read_once_and_a_newer_one_never() -> None:
-    reader, records, place_ = BacklogReader(Settings()), _Records(), TopicPartition("payments.webhooks", 0)
+    settings = Settings(kafka=KafkaSettings(bootstrap="kafka.test:9092"))
+    reader, records, place_ = BacklogReader(settings), _Records(), TopicPartition("payments.webhooks", 0)
     reader._ends[place_] = Ends([(100.0, 10), (102.0, 20)])
     consumer: Any = records
     assert await reader._came(consumer, place_, 15) == 102.0

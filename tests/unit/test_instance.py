@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from asyncpg import InterfaceError
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
@@ -34,9 +35,8 @@ class Pool:
     answers: list[object] = field(default_factory=list)
     acquired: int = 0
     released: int = 0
-    resets: int = 0
-    terminated: int = 0
-    hangs: bool = False
+    closed: int = 0
+    failure: Exception | None = None
     asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def acquire(self, timeout: float) -> Pool:  # noqa: ASYNC109 - asyncpg's name
@@ -46,13 +46,10 @@ class Pool:
     async def release(self, connection: Pool, timeout: float) -> None:  # noqa: ASYNC109
         self.released += 1
 
-    async def reset(self, timeout: float) -> None:  # noqa: ASYNC109
-        self.resets += 1
-        if self.hangs:
-            raise TimeoutError
-
-    def terminate(self) -> None:
-        self.terminated += 1
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109
+        self.closed += 1
+        if self.failure is not None:
+            raise self.failure
 
     async def fetchval(self, *_: object, **__: object) -> object:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -74,15 +71,16 @@ async def test_it_waits_for_its_predecessor_to_be_gone() -> None:
     assert (pool.acquired, pool.released) == (1, 0)
     await holder.give_back()
     await holder.give_back()
-    assert (pool.resets, pool.terminated, pool.released) == (1, 0, 1)
+    assert (pool.closed, pool.released) == (1, 1)
 
 
-async def test_a_connection_that_keeps_the_lock_is_dropped() -> None:
-    pool = Pool([True], hangs=True)
+@pytest.mark.parametrize("failure", [TimeoutError(), InterfaceError("released back to the pool")])
+async def test_a_session_that_hangs_or_is_gone_is_given_back_too(failure: Exception) -> None:
+    pool = Pool([True], failure=failure)
     holder = lock(pool)
     await holder.take()
     await holder.give_back()
-    assert (pool.terminated, pool.released) == (1, 1)
+    assert (pool.closed, pool.released) == (1, 1)
 
 
 async def test_an_id_that_stays_in_use_is_refused_by_name() -> None:

@@ -234,7 +234,7 @@ def test_errors_say_what_and_why() -> None:
 
 def test_only_an_outage_is_transient() -> None:
     kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.RatchetError)]
-    assert [one for one in kinds if one.transient] == [errors.UnavailableError]
+    assert [one for one in kinds if one.transient] == [errors.UnavailableError, errors.AccessRefusedError]
 
 
 def test_a_letter_fits_where_its_record_came_from() -> None:
