@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings
 
-SESSION = "set plan_cache_mode = force_custom_plan"
-"""A lane's session: a plan made while the ledger was empty must not outlive that."""
-
 _log = structlog.get_logger()
 
 
@@ -91,7 +88,6 @@ class LaneLoop:
         """Turn on one connection until `ending` or a failure, looking after the cluster's identity now and then."""
         bound = self._settings.postgres.connect_timeout_seconds
         async with self._pool.acquire(timeout=bound) as connection:
-            await connection.execute(SESSION)
             self._following = None
             checked_at = -float("inf")
             while not ending.is_set():

@@ -30,6 +30,9 @@ LEASE_NAME: Final = "relay"
 LEASE_PART: Final = 0.9
 """Part of `lease_seconds` that the lease is taken for: with the successor's pause between two looks it makes one."""
 
+PLANNER = {"plan_cache_mode": "force_custom_plan"}
+"""The relay's sessions: a plan made while the ledger was empty must not outlive that."""
+
 _log = structlog.get_logger()
 
 
@@ -84,7 +87,9 @@ async def _open_when_there(settings: Settings, stop: asyncio.Event, waiting: dic
     while not stop.is_set():
         try:
             await ensure_topics(settings.kafka)
-            pool = await open_pool(settings.postgres, role="relay", connections=relay.pool_connections_max)
+            pool = await open_pool(
+                settings.postgres, role="relay", connections=relay.pool_connections_max, parameters=PLANNER
+            )
         except (UnavailableError, *OUTAGE_ERRORS) as error:
             failures += 1
             waiting["starting"] = f"starting: {type(error).__name__}: {error}"
