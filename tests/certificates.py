@@ -1,4 +1,4 @@
-"""Certificates for tests: a CA of their own, servers by address, clients by name; all as PEM files."""
+"""Certificates for tests: whatever a chain needs; a CA of their own, servers by address, clients by name, as PEM."""
 
 from __future__ import annotations
 
@@ -47,19 +47,28 @@ class Pair:
         return certificate, key
 
 
-def issue(name: str, issuer: Pair | None = None, *, address: str | None = None, days: float = 1) -> Pair:
-    """Make a certificate that ends in so many days: a CA without an issuer, else one of a server or a client."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+def draft(
+    name: str, key: ec.EllipticCurvePrivateKey, issuer: Pair | None, begins: datetime, ends: datetime
+) -> x509.CertificateBuilder:
+    """Begin a certificate of a key, without extensions; with no issuer it is its own."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    signing = issuer.key if issuer else key
-    builder = (
+    return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=10))
-        .not_valid_after(now + timedelta(days=days))
+        .not_valid_before(begins)
+        .not_valid_after(ends)
+    )
+
+
+def issue(name: str, issuer: Pair | None = None, *, address: str | None = None, days: float = 1) -> Pair:
+    """Make a certificate that ends in so many days: a CA without an issuer, else one of a server or a client."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    signing = issuer.key if issuer else key
+    builder = (
+        draft(name, key, issuer, now - timedelta(days=10), now + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)

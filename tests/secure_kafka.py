@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from certificates import issue
+from certificates import Pair, issue
 
 from runtime.settings import StackSettings
 from runtime.stack import guard, jars, kafka
@@ -39,6 +39,7 @@ class SecureKafka:
     ca_file: Path
     certificate_file: Path
     key_file: Path
+    client: Pair
     held: Guard | None = None
 
     async def start(self) -> None:
@@ -91,13 +92,13 @@ def configuration(folder: Path, ports: dict[str, int], controller_port: int) -> 
     return text + "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
-def write_certificates(folder: Path) -> tuple[Path, Path]:
-    """Write the CA, the broker's store and a client's files; return the client's certificate and key."""
+def write_certificates(folder: Path) -> Pair:
+    """Write the CA and the broker's store; return a client's certificate and key."""
     ca = issue("Test CA")
     ca.write(folder, "ca")
     broker = issue("broker", ca, address=LOOPBACK)
     (folder / "broker-store.pem").write_bytes(broker.key_pem() + broker.certificate_pem() + ca.certificate_pem())
-    return issue("client", ca).write(folder, "client")
+    return issue("client", ca)
 
 
 def format_storage(libraries: list[Path], folder: Path, cache: Path | None) -> None:
@@ -119,14 +120,15 @@ def prepare(folder: Path) -> SecureKafka:
     for name in LISTENERS:
         ports[name] = choose(ports.values())
     controller_port = choose(ports.values())
-    certificate, key = write_certificates(folder)
+    client = write_certificates(folder)
+    certificate, key = client.write(folder, "client")
     kafka.write_configuration(folder, ports["PLAINTEXT"], controller_port)
     (folder / "server.properties").write_text(configuration(folder, ports, controller_port))
     format_storage(list(libraries), folder, trained)
     argv = kafka.command(libraries, folder, trained, "kafka.Kafka", str(folder / "server.properties"))
     addresses = {name: f"{LOOPBACK}:{port}" for name, port in ports.items()}
     broker = Broker(kafka.NAME, ports["PLAINTEXT"], argv, folder)
-    return SecureKafka(broker, addresses, folder, folder / "ca.pem", certificate, key)
+    return SecureKafka(broker, addresses, folder, folder / "ca.pem", certificate, key, client)
 
 
 @asynccontextmanager

@@ -117,12 +117,7 @@ async def test_records_go_out_and_come_back(broker: SecureKafka, how: str, tmp_p
     settings = sasl(broker, how) if how in ("SCRAM-SHA-256", "PLAIN") else mutual(broker)
     if how == "mutual, key encrypted":
         password, key = "keysecret", tmp_path / "client.key"
-        from cryptography.hazmat.primitives import serialization
-
-        loaded = serialization.load_pem_private_key(broker.key_file.read_bytes(), None)
-        secrecy = serialization.BestAvailableEncryption(password.encode())
-        forms = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        key.write_bytes(loaded.private_bytes(*forms, secrecy))
+        key.write_bytes(broker.client.key_pem(password))
         settings = mutual(broker, key_file=key, key_password=password)
     await ping(settings)
     value = uuid.uuid4().bytes

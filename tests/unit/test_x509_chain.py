@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 import pytest
+from certificates import Pair, draft
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from providers.core.x509_chain import BUNDLE_CERTIFICATES_MAX, CHAIN_LENGTH_MAX, need_trusted, read_certificates
 from schemas.errors import SignatureRejected
@@ -20,36 +18,18 @@ pytestmark = pytest.mark.unit
 NOW = datetime(2026, 9, 21, tzinfo=UTC)
 
 
-class Signer(NamedTuple):
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
-
-    @property
-    def pem(self) -> str:
-        return self.certificate.public_bytes(Encoding.PEM).decode()
-
-
 def issue(
     name: str,
-    issuer: Signer | None = None,
+    issuer: Pair | None = None,
     *,
     ca: bool | None = True,
     path_length: int | None = None,
     may_sign: bool | None = None,
     days: int = 1,
-) -> Signer:
+) -> Pair:
     """Make a certificate that is valid from a day before NOW to `days` after it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.certificate.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - timedelta(days=1))
-        .not_valid_after(NOW + timedelta(days=days, seconds=-1))
-    )
+    builder = draft(name, key, issuer, NOW - timedelta(days=1), NOW + timedelta(days=days, seconds=-1))
     if ca is not None:
         builder = builder.add_extension(x509.BasicConstraints(ca, path_length), critical=True)
     if may_sign is not None:
@@ -65,10 +45,10 @@ def issue(
             decipher_only=False,
         )
         builder = builder.add_extension(usage, critical=True)
-    return Signer(builder.sign(issuer.key if issuer else key, SHA256()), key)
+    return Pair(builder.sign(issuer.key if issuer else key, SHA256()), key)
 
 
-def judge(leaf: Signer, intermediates: list[Signer], roots: list[Signer]) -> str:
+def judge(leaf: Pair, intermediates: list[Pair], roots: list[Pair]) -> str:
     try:
         need_trusted(
             leaf.certificate,
@@ -114,18 +94,8 @@ def test_every_certificate_of_one_chain_is_valid_now() -> None:
     ended = issue("middle", root, days=0)
     leaf = issue("leaf", ended, ca=False)
     assert judge(leaf, [ended], [root]) == "expired_cert"
-    renewed = Signer(
-        x509.CertificateBuilder()
-        .subject_name(ended.certificate.subject)
-        .issuer_name(root.certificate.subject)
-        .public_key(ended.key.public_key())
-        .serial_number(1)
-        .not_valid_before(NOW)
-        .not_valid_after(NOW)
-        .add_extension(x509.BasicConstraints(True, None), critical=True)
-        .sign(root.key, SHA256()),
-        ended.key,
-    )
+    again = draft("middle", ended.key, root, NOW, NOW).add_extension(x509.BasicConstraints(True, None), critical=True)
+    renewed = Pair(again.sign(root.key, SHA256()), ended.key)
     assert judge(leaf, [ended, renewed], [root]) == "trusted"
 
 
@@ -150,7 +120,7 @@ def test_unreadable_certificates(pem: str) -> None:
 
 
 def test_a_bundle_is_bounded() -> None:
-    pem = issue("root").pem
+    pem = issue("root").certificate_pem().decode()
     assert len(read_certificates(pem * BUNDLE_CERTIFICATES_MAX)) == BUNDLE_CERTIFICATES_MAX
     with pytest.raises(SignatureRejected, match="untrusted_cert"):
         read_certificates(pem * (BUNDLE_CERTIFICATES_MAX + 1))
