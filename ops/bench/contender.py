@@ -4,7 +4,8 @@
 
 Lines of JSON: `{"ready": true}`, then on standard input a line; `{"began": t}` at the first record in hand,
 `{"settled": n, "at": t}` as it goes on; another line on standard input ends it, with `{"cpu_seconds", "peak_mib"}`.
-Times are those of the machine's monotonic clock, which all processes share.
+Times are those of the machine's monotonic clock, which all processes share. Every contender has the event loop of the
+product's roles, and their settings of Python's garbage collector.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from consumer.worker import Worker
 from ops.bench import floor, naive, on_faststream
 from ops.bench.stage import PARTITIONS
 from runtime.clock import SystemClock
+from runtime.collector import calm_collector
 from runtime.kafka_security import bootstrap_of
 from runtime.postgres import open_pool
 from runtime.settings import load
@@ -186,6 +188,7 @@ def main() -> None:
     """Read the arguments, settle, tell the rest."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     kind, topic, group, processes, recording = sys.argv[1:]
+    calm_collector()
     uvloop.run(_measure(kind, topic, group, int(processes), Path(recording)))
     tell(peak_mib=peak_mib())
 
