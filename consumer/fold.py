@@ -78,9 +78,14 @@ class _Sums:
     )
 
     def __init__(self, facts: Facts) -> None:  # noqa: C901 - one case a kind of fact, the frequent ones first
-        self.attempts, self.disputes, self.modes = set[str](), set[str](), set[str]()
-        self.authorizations, self.voids = dict[str, int](), dict[str, str]()
-        captures, refunds, funds = dict[str, int](), dict[str, int](), dict[str, int]()
+        self.attempts: set[str] = set()
+        self.disputes: set[str] = set()
+        self.modes: set[str] = set()
+        self.authorizations: dict[str, int] = {}
+        self.voids: dict[str, str] = {}
+        captures: dict[str, int] = {}
+        refunds: dict[str, int] = {}
+        funds: dict[str, int] = {}
         self.captures, self.refunds, self.funds = captures, refunds, funds
         self.terms, self.progress, self.refunds_total, self.whole = (-1, 0), 0, 0, False
         for (kind, key), (state, said) in facts.items():

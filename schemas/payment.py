@@ -94,8 +94,13 @@ class Payment(msgspec.Struct):
 
 
 def new_payment_id(now_ms: int) -> UUID:
-    """Make a UUIDv7 (RFC 9562, section 5.7): time-ordered, so that new payments share index pages."""
+    """Make the id of a payment, as `new_id_bytes` does."""
+    return UUID(bytes=new_id_bytes(now_ms))
+
+
+def new_id_bytes(now_ms: int) -> bytes:
+    """Make the 16 bytes of a UUIDv7 (RFC 9562, section 5.7): time-ordered, so that new payments share index pages."""
     random = int.from_bytes(os.urandom(10), "big")
     value = (now_ms & (1 << 48) - 1) << 80
     value |= 0x7 << 76 | (random >> 62 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
-    return UUID(int=value)
+    return value.to_bytes(16, "big")

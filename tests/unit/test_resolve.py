@@ -10,7 +10,7 @@ from events import INTENT_ID, adyen, intent, record, standard, understood
 from msgspec.structs import replace
 from paper_books import payment
 
-from consumer.resolve import RefKey, Target, counts_more, key_of, keys_of, resolve
+from consumer.resolve import RefKey, Target, counts_more, keys_of, resolve
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
 from schemas.facts import FactKind, Ref, RefKind
@@ -39,7 +39,6 @@ def target(event: Event, names: dict[RefKey, UUID | None], *payments: Payment) -
 def test_keys_are_scoped_by_provider_and_account_but_our_own_ids_are_not() -> None:
     tenant = understood(record("standard_webhooks/acme", "1", "payment.created", standard("payment.created").value))
     assert keys_of(tenant) == [("standard_webhooks", "acme", "payment", "pay_1")]
-    assert key_of(tenant, Ref(RefKind.ID, "x")) == ("ratchet", "", "id", "x")
     assert keys_of(WEBHOOK) == [PAY_1, ORD_1]
     assert keys_of(INTENT) == [OWN_ID, PAY_1, ORD_1, OUR_ORD_1]
     assert keys_of(understood(intent())) == [OWN_ID]
