@@ -33,7 +33,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     def present(self) -> dict[str, bytes]:
         """Return the headers that have a value; of several of one name the last."""
-        return {name: value for name, value in self.headers if value is not None}
+        found = dict(self.headers)
+        if None in found.values():
+            return {name: value for name, value in self.headers if value is not None}
+        return found  # type: ignore[return-value]
 
     def header(self, name: str) -> str | None:
         """Return the last header of that name as text, or None; bytes that are no UTF-8 count as absent."""

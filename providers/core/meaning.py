@@ -101,11 +101,12 @@ def _refuse_names(meaning: Meaning) -> None:
 
 def checked(meaning: Meaning) -> Meaning:
     """Return the meaning, or raise `undecodable` if anything in it could not be stored or names no payment."""
-    if not all_storable([ref.ref for ref in meaning.refs] + [fact.key for fact in meaning.facts]):
+    names = [ref.ref for ref in meaning.refs]
+    if not all_storable([*names, *[fact.key for fact in meaning.facts]]):
         _refuse_names(meaning)
-    if meaning.facts and not meaning.refs:
+    if meaning.facts and not names:
         raise undecodable("the event moves money and names no payment")
-    if meaning.provider_ref is not None and not storable(meaning.provider_ref):
+    if meaning.provider_ref is not None and meaning.provider_ref not in names and not storable(meaning.provider_ref):
         raise undecodable("the provider's payment id cannot be an id")
     if meaning.currency is not None and not _is_currency(meaning.currency):
         raise undecodable("the currency is no ISO 4217 code")

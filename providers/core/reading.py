@@ -59,9 +59,9 @@ def storable(text: str) -> bool:
 def all_storable(texts: list[str]) -> bool:
     """Tell whether each of the texts is `storable`; plain ones are looked at all at once."""
     joined = "".join(texts)
-    if joined.isascii() and joined.isprintable() and all(texts):
-        return max(map(len, texts), default=0) <= REF_LENGTH_MAX
-    return all(storable(text) for text in texts)
+    if len(joined) <= REF_LENGTH_MAX and joined.isascii() and joined.isprintable() and "" not in texts:
+        return True
+    return all([storable(text) for text in texts])
 
 
 def to_id(value: object) -> str | None:
