@@ -21,7 +21,7 @@ from runtime.kafka import AUTHORIZATION_ERRORS, not_allowed
 from schemas.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
 
@@ -41,7 +41,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
         self._lanes = lanes
         self._settings = settings
-        self._fetch_max = settings.batch_records_max * settings.batches_in_flight_max
+        self._lane_count = settings.batches_in_flight_max
+        self._fetch_max = settings.batch_records_max * self._lane_count
         self._shared_min = min(settings.share_records_min, self._fetch_max)
         self._offsets = Offsets()
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -102,34 +103,63 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         return found
 
     async def _hand_out(self, records: Sequence[Record], stop: asyncio.Event) -> None:
-        """Give every lane its share; what is not handed out before a stop or a revoke is fetched again."""
-        generation = self._generation
-        if len(records) < self._shared_min or not self._lanes.calm(records):
+        """Give lanes what was fetched; what is not handed out before a stop or a revoke is fetched again."""
+        if not self._lanes.calm(records):
             await self._settle_alone(records, stop)
-            return
-        shares = share_out(records, self._settings.batches_in_flight_max)
+        elif len(records) < self._shared_min:
+            await self._settle_whole(records, stop)
+        else:
+            await self._settle_shared(records, stop)
+
+    async def _settle_shared(self, records: Sequence[Record], stop: asyncio.Event) -> None:
+        """Give every lane its share as soon as it is free, and go on fetching."""
+        generation = self._generation
+        shares = share_out(records, self._lane_count)
         spans = self._begin(shares.values())
         for lane, share in shares.items():
-            if not await self._free((lane,), stop) or generation != self._generation:
+            if not await self._until(partial(self._lane_is_free, lane), stop) or generation != self._generation:
                 return
             self._launch(lane, share, spans)
 
-    async def _settle_alone(self, records: Sequence[Record], stop: asyncio.Event) -> None:
-        """Settle records as one batch, and fetch nothing meanwhile: all that comes is fetched together after it.
+    async def _settle_whole(self, records: Sequence[Record], stop: asyncio.Event) -> None:
+        """Settle records as one batch on any lane that is free; while none is, fetch nothing.
 
         A fetch that waits for records is answered at the first one, and the client sends no other before that one is
-        taken; so a fetch sent beside a batch brings little, and what comes after it waits for two batches.
+        taken: sent beside busy lanes it brings little, and splits what is fetched together when one is free.
         """
         generation = self._generation
-        if not await self._free(self._tasks.keys(), stop) or generation != self._generation:
+        if not await self._until(self._some_lane_is_free, stop) or generation != self._generation:
+            return
+        lane = next(filter(self._lane_is_free, range(self._lane_count)))
+        self._launch(lane, records, self._begin([records]))
+        if not self._some_lane_is_free():
+            await self._without_fetching(self._some_lane_is_free, stop)
+
+    async def _settle_alone(self, records: Sequence[Record], stop: asyncio.Event) -> None:
+        """Settle records as one batch with nothing beside it."""
+        generation = self._generation
+        if not await self._until(self._all_lanes_are_free, stop) or generation != self._generation:
             return
         self._launch(0, records, self._begin([records]))
+        await self._without_fetching(self._all_lanes_are_free, stop)
+
+    async def _without_fetching(self, ready: Callable[[], bool], stop: asyncio.Event) -> None:
+        """Wait for lanes, and let the client fetch nothing meanwhile."""
         assigned = self._consumer.assignment()
         self._consumer.pause(*assigned)
         try:
-            await self._free((0,), stop)
+            await self._until(ready, stop)
         finally:
             self._resume(assigned)
+
+    def _lane_is_free(self, lane: int) -> bool:
+        return lane not in self._tasks
+
+    def _some_lane_is_free(self) -> bool:
+        return len(self._tasks) < self._lane_count
+
+    def _all_lanes_are_free(self) -> bool:
+        return not self._tasks
 
     def _begin(self, shares: Iterable[Sequence[Record]]) -> dict[Place, Span]:
         """Keep offsets from being committed past the records before all shares of them are durable."""
@@ -142,15 +172,17 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
                 count[place] = count.get(place, 0) + 1
         return {place: self._offsets.begin(place, end, count[place]) for place, end in last.items()}
 
-    async def _free(self, lanes: Container[int], stop: asyncio.Event) -> bool:
-        """Wait until these lanes are free, in an outage polling meanwhile, paused; False where a stop came first."""
-        while not stop.is_set() and (busy := [task for lane, task in self._tasks.items() if lane in lanes]):
+    async def _until(self, ready: Callable[[], bool], stop: asyncio.Event) -> bool:
+        """Wait for lanes, in an outage polling meanwhile, paused; False where a stop came first."""
+        while not stop.is_set() and not ready():
             self._raise_failure()
             if self._lanes.outage_since is not None:
                 await self._poll_paused()
             else:
                 await asyncio.wait(
-                    busy, return_when=asyncio.FIRST_COMPLETED, timeout=self._settings.backoff_initial_seconds
+                    self._tasks.values(),
+                    return_when=asyncio.FIRST_COMPLETED,
+                    timeout=self._settings.backoff_initial_seconds,
                 )
         return not stop.is_set()
 

@@ -2,9 +2,11 @@
 
     python -m ops.bench.latency [--seconds N] [--rounds N] [--rate N] [--naive-rate N]
 
-Real webhooks go through the real door at fixed times, at a tenth of each contender's highest rate (from the last
-`make bench`, if there was one), and ours also at the naive contender's pace. Each round has brokers, a topic and a
-database of its own; the door is the same for all.
+Real webhooks go through the real door. First a burst tells what door, Kafka, consumer and Postgres carry together on
+this machine; then webhooks come at fixed times, at a tenth of that for each contender. Ours is also measured at the
+naive contender's pace, and at a tenth of what its consumer settles from a preloaded topic (from the last `make bench`,
+if there was one): that is most of what the door alone can take here, so it tells of a busy machine. Each round has
+brokers, a topic and a database of its own; the door is the same for all.
 
 The moment of the 202 is when the sender has read it; the moment of the row is its transaction's commit timestamp in
 Postgres. Both are the machine's wall clock. A commit's timestamp is taken just before its flush to disk, so the time of
@@ -46,9 +48,14 @@ if TYPE_CHECKING:
 SECONDS_DEFAULT: Final = 20.0
 ROUNDS_DEFAULT: Final = 3
 SHARE: Final = 0.1
-RATE_UNKNOWN: Final = {PRODUCT: 6000.0, NAIVE: 450.0}
-"""Highest rates where no bench.json tells them."""
+RATE_UNKNOWN: Final = 6000.0
+"""What our consumer settles of a preloaded topic, where no bench.json tells it."""
+BURST_EVENTS: Final = {PRODUCT: 12_000, NAIVE: 2_000}
+"""Some seconds of what each contender carries."""
+BURST_RATE: Final = 100_000.0
+"""More than any door takes: each request goes out as soon as a connection is free."""
 WARM_UP_SECONDS: Final = 3.0
+WARM_UP_EVENTS: Final = 500
 CONNECTIONS: Final = 32
 SETTLE_SECONDS_MAX: Final = 60.0
 SETTLED_SHARE: Final = 0.99
@@ -66,24 +73,34 @@ class Plan:
     rate: float
 
 
-def plans(highest: Mapping[str, float], rate: float | None, naive_rate: float | None) -> tuple[Plan, ...]:
-    """Return what is measured, a tenth of the highest rates unless others are given."""
-    ours = rate or highest[PRODUCT] * SHARE
-    naive = naive_rate or highest[NAIVE] * SHARE
+def plans(carried: Mapping[str, float], settled: float, options: argparse.Namespace) -> tuple[Plan, ...]:
+    """Return what is measured, at a tenth of what each contender's path carries unless rates are given.
+
+    `settled` is what our consumer settles of a preloaded topic.
+    """
+    ours = options.rate or carried[PRODUCT] * SHARE
+    naive = options.naive_rate or carried[NAIVE] * SHARE
     return (
         Plan(NAIVE, NAIVE, naive),
         Plan(PRODUCT, PRODUCT, ours),
         Plan(f"{PRODUCT} at naive's pace", PRODUCT, naive),
+        Plan(f"{PRODUCT}, a tenth of its consumer's rate", PRODUCT, settled * SHARE),
     )
 
 
-def highest_rates(bench: Path) -> dict[str, float]:
-    """Return the medians of the last `make bench`, or rough ones."""
+def settled_rate(bench: Path) -> float:
+    """Return our median of the last `make bench`, or a rough one."""
     try:
         found = json.loads(bench.read_text(encoding="utf-8"))["contenders"]
-        return {name: float(found[name]["events_per_second"]["median"]) for name in RATE_UNKNOWN}
+        return float(found[PRODUCT]["events_per_second"]["median"])
     except (OSError, ValueError, KeyError):
-        return dict(RATE_UNKNOWN)
+        return RATE_UNKNOWN
+
+
+def carried_rate(accepted_at: Mapping[str, float], committed_at: Mapping[str, float]) -> float:
+    """Return the events a second of a burst, from its first 202 to its last row; poison has no row."""
+    rows = [at for event_id, at in committed_at.items() if event_id in accepted_at]
+    return len(rows) / (max(rows) - min(accepted_at.values()))
 
 
 def milliseconds(accepted_at: Mapping[str, float], committed_at: Mapping[str, float]) -> list[float]:
@@ -91,14 +108,18 @@ def milliseconds(accepted_at: Mapping[str, float], committed_at: Mapping[str, fl
     return [(committed_at[event_id] - at) * 1000 for event_id, at in accepted_at.items() if event_id in committed_at]
 
 
+_Times = tuple[dict[str, float], dict[str, float]]
+"""When each event had its first 202, and when its row was committed."""
+
+
 @asynccontextmanager
-async def _consuming(plan: Plan, environment: Mapping[str, str], log: Path) -> AsyncIterator[None]:
-    """Run the plan's consumer on the door's topic."""
-    if plan.consumer == PRODUCT:
+async def _consuming(consumer: str, environment: Mapping[str, str], log: Path) -> AsyncIterator[None]:
+    """Run a contender's consumer on the door's topic."""
+    if consumer == PRODUCT:
         async with running(("ops.cli", "consumer"), environment, log):
             yield
         return
-    async with member((plan.consumer, WEBHOOKS.name, "bench", "1", "-"), environment) as one:
+    async with member((consumer, WEBHOOKS.name, "bench", "1", "-"), environment) as one:
         await one.ready()
         await one.begin()
         following = asyncio.create_task(_hear(one.follow))
@@ -140,15 +161,9 @@ async def _keep_commit_times(stack: Stack, endpoints: Endpoints) -> None:
     await stack.restart("postgres")
 
 
-async def _send(address: str, rate: float, seconds: float, seed: int) -> dict[str, float]:
-    events = int(rate * seconds) + 100
-    sent = await send(address, Sending(seconds, CONNECTIONS, rate, events, seed))
-    accepted_at: dict[str, float] = sent["accepted_at"]
-    return accepted_at
-
-
-async def measure(plan: Plan, folder: Path, seconds: float) -> dict[str, float]:
-    """Measure one plan once, on brokers of its own; milliseconds."""
+@asynccontextmanager
+async def _path(consumer: str, folder: Path) -> AsyncIterator[tuple[str, Database]]:
+    """Set up brokers, a database, our door and a contender's consumer; give the door's address and the database."""
     shutil.rmtree(folder, ignore_errors=True)
     stack = Stack(folder)
     endpoints = await stack.start()
@@ -156,15 +171,40 @@ async def measure(plan: Plan, folder: Path, seconds: float) -> dict[str, float]:
         await _keep_commit_times(stack, endpoints)
         database = await make_database(endpoints, "bench_latency")
         log = folder.with_suffix(".log")
-        async with our_door(database.environment, log) as door, _consuming(plan, database.environment, log):
-            first = await _send(door.address, plan.rate, WARM_UP_SECONDS, SEED + 1)
-            await _committed(database, len(first))
-            accepted = await _send(door.address, plan.rate, seconds, SEED)
-            committed = await _committed(database, len(first) + len(accepted))
+        async with our_door(database.environment, log) as door, _consuming(consumer, database.environment, log):
+            yield door.address, database
     finally:
         await stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    took = milliseconds(accepted, committed)
+
+
+async def _send(address: str, rate: float, events: int, seed: int) -> dict[str, float]:
+    """Send that many webhooks at fixed times; return when each event had its first 202."""
+    sent = await send(address, Sending(events / rate, CONNECTIONS, rate, events + 100, seed))
+    accepted_at: dict[str, float] = sent["accepted_at"]
+    return accepted_at
+
+
+async def _through(path: tuple[str, Database], rates: tuple[float, float], events: tuple[int, int]) -> _Times:
+    """Send a warm-up, wait for its rows, then send what counts; return its 202s and its commits."""
+    address, database = path
+    first = await _send(address, rates[0], events[0], SEED + 1)
+    await _committed(database, len(first))
+    accepted = await _send(address, rates[1], events[1], SEED)
+    return accepted, await _committed(database, len(first) + len(accepted))
+
+
+async def carry(consumer: str, folder: Path) -> float:
+    """Measure once what the whole path carries with this consumer; events a second."""
+    async with _path(consumer, folder) as path:
+        return carried_rate(*await _through(path, (BURST_RATE, BURST_RATE), (WARM_UP_EVENTS, BURST_EVENTS[consumer])))
+
+
+async def measure(plan: Plan, folder: Path, seconds: float) -> dict[str, float]:
+    """Measure one plan once; milliseconds."""
+    async with _path(plan.consumer, folder) as path:
+        events = int(plan.rate * WARM_UP_SECONDS), int(plan.rate * seconds)
+        took = milliseconds(*await _through(path, (plan.rate, plan.rate), events))
     return {"p50": quantile(took, 0.5), "p99": quantile(took, 0.99), "max": max(took), "events": len(took)}
 
 
@@ -190,16 +230,23 @@ def report(chosen: Sequence[Plan], figures: Mapping[str, Sequence[Mapping[str, f
 async def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure all plans in turn; return the document that is written."""
     home = load().home
-    chosen = plans(highest_rates(home / "bench.json"), options.rate, options.naive_rate)
+    carried = {consumer: await carry(consumer, home / "bench-latency") for consumer in BURST_EVENTS}
+    say(f"the whole path carries {carried[PRODUCT]:,.0f} events/s, with naive {carried[NAIVE]:,.0f}")
+    chosen = plans(carried, settled_rate(home / "bench.json"), options)
     figures: dict[str, list[dict[str, float]]] = {plan.name: [] for plan in chosen}
     for number in range(options.rounds):
         for plan in chosen:
             found = await measure(plan, home / "bench-latency", options.seconds)
             figures[plan.name].append(found)
-            sys.stderr.write(f"round {number + 1}: {plan.name} p50 {found['p50']:.1f} p99 {found['p99']:.1f} ms\n")
-    document = report(chosen, figures)
+            say(f"round {number + 1}: {plan.name} p50 {found['p50']:.1f} p99 {found['p99']:.1f} ms")
+    document = report(chosen, figures) | {"carried_per_second": {name: round(rate) for name, rate in carried.items()}}
     (home / "bench-latency.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return document
+
+
+def say(text: str) -> None:
+    """Tell on standard error how far it is."""
+    sys.stderr.write(f"bench-latency: {text}\n")
 
 
 def show(document: Mapping[str, Any]) -> None:
@@ -227,7 +274,7 @@ def main() -> None:
     try:
         show(asyncio.run(run(parser.parse_args())))
     except RatchetError as error:
-        sys.stderr.write(f"bench-latency: {error}\n")
+        say(str(error))
         sys.exit(1)
 
 

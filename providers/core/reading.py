@@ -61,7 +61,7 @@ def all_storable(texts: list[str]) -> bool:
     joined = "".join(texts)
     if len(joined) <= REF_LENGTH_MAX and joined.isascii() and joined.isprintable() and "" not in texts:
         return True
-    return all([storable(text) for text in texts])
+    return all(storable(text) for text in texts)
 
 
 def to_id(value: object) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import xml.etree.ElementTree as ET
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -167,13 +168,23 @@ def test_latency_runs_from_the_first_202_to_the_row() -> None:
     assert latency.milliseconds({"a": 1.0, "b": 2.0, "poison": 3.0}, {"a": 1.25, "b": 2.5}) == [250.0, 500.0]
 
 
-def test_latency_is_measured_at_a_tenth_of_each_ones_highest_rate(tmp_path: Path) -> None:
+def test_what_a_path_carries_runs_from_the_first_202_to_the_last_row() -> None:
+    accepted = {"a": 10.0, "b": 11.0, "poison": 11.5, "c": 12.0}
+    assert latency.carried_rate(accepted, {"a": 10.5, "b": 11.5, "c": 13.0, "of the warm-up": 99.0}) == 1.0
+
+
+def test_latency_is_measured_at_a_tenth_of_what_each_path_carries(tmp_path: Path) -> None:
     bench = tmp_path / "bench.json"
-    assert latency.highest_rates(bench) == latency.RATE_UNKNOWN
-    bench.write_text('{"contenders": {"naive": {"events_per_second": {"median": 500}},'
-                     ' "ratchet": {"events_per_second": {"median": 9000}}}}')  # fmt: skip
-    planned = {plan.name: plan.rate for plan in latency.plans(latency.highest_rates(bench), None, None)}
-    assert planned == {"naive": 50.0, "ratchet": 900.0, "ratchet at naive's pace": 50.0}
+    assert latency.settled_rate(bench) == latency.RATE_UNKNOWN
+    bench.write_text('{"contenders": {"ratchet": {"events_per_second": {"median": 9000}}}}')
+    carried, asked = {"naive": 400.0, "ratchet": 2500.0}, argparse.Namespace(rate=None, naive_rate=None)
+    planned = {plan.name: plan.rate for plan in latency.plans(carried, latency.settled_rate(bench), asked)}
+    assert planned == {
+        "naive": 40.0,
+        "ratchet": 250.0,
+        "ratchet at naive's pace": 40.0,
+        "ratchet, a tenth of its consumer's rate": 900.0,
+    }
 
 
 def test_the_sender_signs_what_the_door_takes() -> None:

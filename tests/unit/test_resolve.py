@@ -13,7 +13,7 @@ from paper_books import payment
 from consumer.resolve import RefKey, Target, counts_more, keys_of, resolve
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
-from schemas.facts import FactKind, Ref, RefKind
+from schemas.facts import FactKind
 
 if TYPE_CHECKING:
     from consumer.decode import Event

@@ -256,20 +256,34 @@ async def test_lanes_share_a_fetch_by_key_and_commit_it_together() -> None:
         assert sorted(scene.lanes.batches) == [[0, 2], [1, 3]]
 
 
-async def test_a_small_fetch_is_one_batch_and_what_comes_meanwhile_is_the_next() -> None:
+async def test_a_small_fetch_is_one_batch_on_a_lane_that_is_free() -> None:
     async with running(is_open=False, share_records_min=5) as scene:
         scene.member.publish(3)
-        await scene.until(lambda: scene.lanes.began)
+        await scene.until(lambda: scene.lanes.began == 1)
+        scene.member.publish(2)
+        await scene.until(lambda: scene.lanes.began == 2)
+        scene.lanes.gate.set()
+        await scene.until(lambda: scene.member.committed == {TP0: 5})
+        assert scene.lanes.batches == [[0, 1, 2], [3, 4]]
+        assert scene.member.paused == set()
+
+
+async def test_what_comes_while_no_lane_is_free_is_the_next_batch() -> None:
+    async with running(is_open=False, share_records_min=5) as scene:
+        scene.member.publish(3)
+        await scene.until(lambda: scene.lanes.began == 1)
+        scene.member.publish(1)
+        await scene.until(lambda: scene.lanes.began == 2)
         polls = scene.member.polls
         scene.member.publish(2)
         scene.member.publish(2, partition=1)
         for _ in range(20):
             await asyncio.sleep(0.001)
-        assert (scene.lanes.began, scene.member.polls) == (1, polls)
+        assert (scene.lanes.began, scene.member.polls) == (2, polls)
         assert scene.member.paused == {TP0, TP1}
         scene.lanes.gate.set()
-        await scene.until(lambda: scene.member.committed == {TP0: 5, TP1: 2})
-        assert scene.lanes.batches == [[0, 1, 2], [3, 4, 0, 1]]
+        await scene.until(lambda: scene.member.committed == {TP0: 6, TP1: 2})
+        assert scene.lanes.batches == [[0, 1, 2], [3], [4, 5, 0, 1]]
         assert scene.member.paused == set()
 
 
@@ -279,7 +293,7 @@ async def test_a_fetch_that_could_not_be_larger_is_shared() -> None:
         await scene.until(lambda: scene.lanes.began == 2)
 
 
-async def test_a_small_fetch_waits_for_every_lane() -> None:
+async def test_a_small_fetch_waits_for_a_lane() -> None:
     async with running(is_open=False, share_records_min=3) as scene:
         scene.member.publish(4)
         await scene.until(lambda: scene.lanes.began == 2)
