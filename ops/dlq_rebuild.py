@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from consumer import rows
 from consumer.plan import Letter
 from ops.dlq_families import read_back
-from runtime.kafka import unavailable_after
-from runtime.kafka_security import away_or_refused, client_arguments
+from runtime.kafka import opening, unavailable_after
+from runtime.kafka_security import client_arguments
 from runtime.sql import statement
 from schemas.errors import UnavailableError
 from schemas.topics import DLQ
@@ -81,7 +81,6 @@ async def take_in(connection: Connection, settings: Settings) -> TakenIn:
 async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     """Give a consumer of no group; raise UnavailableError for every error of the client."""
     from aiokafka import AIOKafkaConsumer
-    from aiokafka.errors import KafkaError
 
     from runtime.kafka_records import tolerate_odd_headers
 
@@ -94,10 +93,9 @@ async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         request_timeout_ms=int(settings.ops.lookup_timeout_seconds * 1000),
     )
     try:
-        await consumer.start()
-        yield consumer
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise await away_or_refused(settings.kafka, f"Kafka does not answer ({type(error).__name__})") from error
+        async with opening(settings.kafka, None, f"reading {DLQ.name}"):
+            await consumer.start()
+            yield consumer
     finally:
         with contextlib.suppress(Exception):
             await consumer.stop()

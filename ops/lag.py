@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
@@ -45,19 +44,15 @@ async def _clients(
 
 async def read_lag(settings: Settings) -> PartitionLag:
     """Return the lag a partition; raise UnavailableError where Kafka does not answer in time."""
-    from aiokafka.errors import KafkaError
-
-    from runtime.kafka_security import away_or_refused
+    from runtime.kafka import opening
 
     seconds = settings.ops.lookup_timeout_seconds
-    try:
-        async with asyncio.timeout(seconds), _clients(settings.kafka, seconds) as (admin, consumer):
-            committed = await admin.list_consumer_group_offsets(CONSUMER_GROUP)
-            partitions = await _partitions(admin)
-            ends = await consumer.end_offsets(partitions)
-            begins = await consumer.beginning_offsets(partitions)
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise await away_or_refused(settings.kafka, f"Kafka does not answer ({type(error).__name__})") from error
+    reaching, clients = opening(settings.kafka, seconds, "reading the lag"), _clients(settings.kafka, seconds)
+    async with reaching, clients as (admin, consumer):
+        committed = await admin.list_consumer_group_offsets(CONSUMER_GROUP)
+        partitions = await _partitions(admin)
+        ends = await consumer.end_offsets(partitions)
+        begins = await consumer.beginning_offsets(partitions)
     done = {partition: found.offset for partition, found in committed.items() if found.offset >= 0}
     return {
         (partition.topic, partition.partition): max(0, ends[partition] - max(done.get(partition, 0), begins[partition]))

@@ -48,16 +48,17 @@ def not_allowed(what: str, kind: type[BaseException]) -> AccessRefusedError:
 
 
 @asynccontextmanager
-async def unavailable_after(seconds: float, what: str) -> AsyncIterator[None]:
+async def unavailable_after(seconds: float | None, what: str) -> AsyncIterator[None]:
     """Turn a time-out of `seconds` and every error of the Kafka client into UnavailableError.
 
-    Where an ACL is missing it is AccessRefusedError.
+    Where an ACL is missing it is AccessRefusedError. None sets no time-out: what is done then has bounds of its own.
     """
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise UnavailableError(f"Kafka: {what} got no answer in {seconds:g} s; is the broker up?") from None
+        within = "" if seconds is None else f" in {seconds:g} s"
+        raise UnavailableError(f"Kafka: {what} got no answer{within}; is the broker up?") from None
     except AUTHORIZATION_ERRORS as error:
         raise not_allowed(what, type(error)) from error
     except (KafkaError, OSError) as error:
@@ -65,7 +66,7 @@ async def unavailable_after(seconds: float, what: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def opening(settings: KafkaSettings, seconds: float, what: str) -> AsyncIterator[None]:
+async def opening(settings: KafkaSettings, seconds: float | None, what: str) -> AsyncIterator[None]:
     """Do as `unavailable_after`, and raise AccessRefusedError where brokers answer and refuse us."""
     try:
         async with unavailable_after(seconds, what):

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from runtime.kafka_records import tolerate_odd_headers
-from runtime.kafka_security import away_or_refused, client_arguments
+from runtime.kafka_security import client_arguments
+from schemas.errors import UnavailableError
 from schemas.topics import CONSUMED, CONSUMER_GROUP
 
 if TYPE_CHECKING:
@@ -70,15 +71,12 @@ class BacklogReader:
 
     async def read(self) -> Backlog:
         """Return the backlog; raise UnavailableError where Kafka does not answer in time."""
-        from aiokafka.errors import KafkaError
+        from runtime.kafka import opening
 
         try:
-            async with asyncio.timeout(self._seconds):
+            async with opening(self._kafka, self._seconds, "looking at the backlog"):
                 return await self._look()
-        except (KafkaError, OSError, TimeoutError) as error:
-            await self.close()
-            raise await away_or_refused(self._kafka, f"Kafka does not answer ({type(error).__name__})") from error
-        except asyncio.CancelledError:
+        except (UnavailableError, asyncio.CancelledError):
             await self.close()
             raise
 
