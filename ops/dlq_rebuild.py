@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from consumer import rows
 from consumer.plan import Letter
 from ops.dlq_families import read_back
-from runtime.kafka import opening, unavailable_after
+from runtime.kafka import opening, partitions_of, unavailable_after
 from runtime.kafka_security import client_arguments
 from runtime.sql import statement
 from schemas.errors import UnavailableError
@@ -127,7 +127,6 @@ async def _read(
 
 async def _partitions(settings: Settings) -> list[TopicPartition]:
     """Return the topic's partitions; none where it is not there yet."""
-    from aiokafka import TopicPartition
     from aiokafka.admin import AIOKafkaAdminClient
 
     admin = AIOKafkaAdminClient(
@@ -136,13 +135,10 @@ async def _partitions(settings: Settings) -> list[TopicPartition]:
     )
     try:
         await admin.start()
-        (topic,) = await admin.describe_topics([DLQ.name])
+        return await partitions_of(admin, [DLQ.name])
     finally:
         with contextlib.suppress(Exception):
             await admin.close()
-    if topic["error_code"]:
-        return []
-    return sorted(TopicPartition(DLQ.name, partition["partition"]) for partition in topic["partitions"])
 
 
 async def _assign(

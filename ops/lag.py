@@ -10,7 +10,7 @@ from schemas.topics import CONSUMED, CONSUMER_GROUP
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from aiokafka import AIOKafkaConsumer, TopicPartition
+    from aiokafka import AIOKafkaConsumer
     from aiokafka.admin import AIOKafkaAdminClient
 
     from runtime.settings import KafkaSettings, Settings
@@ -44,13 +44,13 @@ async def _clients(
 
 async def read_lag(settings: Settings) -> PartitionLag:
     """Return the lag a partition; raise UnavailableError where Kafka does not answer in time."""
-    from runtime.kafka import opening
+    from runtime.kafka import opening, partitions_of
 
     seconds = settings.ops.lookup_timeout_seconds
     reaching, clients = opening(settings.kafka, seconds, "reading the lag"), _clients(settings.kafka, seconds)
     async with reaching, clients as (admin, consumer):
         committed = await admin.list_consumer_group_offsets(CONSUMER_GROUP)
-        partitions = await _partitions(admin)
+        partitions = await partitions_of(admin, NAMES)
         ends = await consumer.end_offsets(partitions)
         begins = await consumer.beginning_offsets(partitions)
     done = {partition: found.offset for partition, found in committed.items() if found.offset >= 0}
@@ -58,19 +58,6 @@ async def read_lag(settings: Settings) -> PartitionLag:
         (partition.topic, partition.partition): max(0, ends[partition] - max(done.get(partition, 0), begins[partition]))
         for partition in partitions
     }
-
-
-async def _partitions(admin: AIOKafkaAdminClient) -> list[TopicPartition]:
-    """Return the partitions of the consumed topics; a topic that is not there yet has none."""
-    from aiokafka import TopicPartition
-
-    described = await admin.describe_topics(list(NAMES))
-    return [
-        TopicPartition(topic["topic"], partition["partition"])
-        for topic in described
-        if not topic["error_code"]
-        for partition in topic["partitions"]
-    ]
 
 
 def by_topic(lag: PartitionLag) -> dict[str, int]:

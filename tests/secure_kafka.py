@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 from certificates import Pair, issue
 
 from runtime.settings import StackSettings
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 USER: Final = "ratchet"
 PASSWORD: Final = "kafka-topsecret-1"
 START_SECONDS_MAX: Final = 60.0
+TOPIC: Final = 2
+GROUP: Final = 3
+LITERAL: Final = 3
+EVERY_OPERATION: Final = 2
+DENY: Final = 2
+"""Codes of Kafka's ACL requests."""
 LISTENERS: Final = {"PLAINTEXT": "PLAINTEXT", "SASL": "SASL_SSL", "MUTUAL": "SSL", "MISNAMED": "SSL"}
 """A listener and its protocol. MUTUAL wants a client's certificate, MISNAMED says that it is another host."""
 
@@ -64,6 +72,21 @@ class SecureKafka:
         command = kafka.command(libraries, self.folder, None, "kafka.admin.ConfigCommand", *words, *who)
         subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)
 
+    @asynccontextmanager
+    async def denied(self, resource: int, name: str) -> AsyncIterator[None]:
+        """Deny the user everything with one TOPIC or GROUP for as long as it lasts."""
+        entry = (resource, name, LITERAL, f"User:{USER}", "*", EVERY_OPERATION, DENY)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.addresses["PLAINTEXT"])
+        await admin.start()
+        try:
+            await admin._send_request(CreateAclsRequest(*entry))
+            try:
+                yield
+            finally:
+                await admin._send_request(DeleteAclsRequest(*entry))
+        finally:
+            await admin.close()
+
 
 def configuration(folder: Path, ports: dict[str, int], controller_port: int) -> str:
     """Return server.properties: the embedded stack's, and what it lacks; of a name that comes twice the last counts."""
@@ -87,6 +110,9 @@ def configuration(folder: Path, ports: dict[str, int], controller_port: int) -> 
             f'{jaas}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
         ),
         "connection.failed.authentication.delay.ms": "0",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",  # who comes by PLAINTEXT: the broker itself, and the tests' own hand
+        "allow.everyone.if.no.acl.found": "true",
     }
     text = kafka.configuration(ports["PLAINTEXT"], controller_port, folder / "data")
     return text + "".join(f"{name}={value}\n" for name, value in lines.items())

@@ -109,16 +109,10 @@ class BacklogReader:
         return self._admin, self._consumer
 
     async def _look(self) -> Backlog:
-        from aiokafka import TopicPartition
+        from runtime.kafka import partitions_of
 
         admin, consumer = await self._clients()
-        described = await admin.describe_topics(list(TOPICS))
-        partitions = [
-            TopicPartition(topic["topic"], partition["partition"])
-            for topic in described
-            if not topic["error_code"]
-            for partition in topic["partitions"]
-        ]
+        partitions = await partitions_of(admin, TOPICS)
         committed = await admin.list_consumer_group_offsets(CONSUMER_GROUP)
         begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
         now, waiting = time.time(), {}

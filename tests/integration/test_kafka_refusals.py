@@ -13,7 +13,7 @@ import pytest
 import structlog
 from certificates import issue
 from pydantic import SecretStr
-from secure_kafka import PASSWORD, USER, SecureKafka, secure_kafka
+from secure_kafka import GROUP, PASSWORD, TOPIC, USER, SecureKafka, secure_kafka
 from settling import until
 
 from consumer.role import make_consumer, serve
@@ -22,7 +22,7 @@ from ops.console.backlog import BacklogReader
 from ops.dlq_rebuild import _consumer, _partitions
 from producers.ingress.publisher import Durability, Publisher
 from producers.ingress.records import Outgoing
-from runtime import log
+from runtime import log, metrics
 from runtime.health import Probe
 from runtime.kafka import close_producer, ensure_topics, open_producer, ping
 from runtime.kafka_security import away_or_refused
@@ -188,6 +188,23 @@ async def test_operators_are_told_of_a_refusal(broker: SecureKafka) -> None:
             pass
 
 
+async def test_operators_are_told_which_right_is_missing(broker: SecureKafka) -> None:
+    settings = whole(sasl(broker))
+    reader = BacklogReader(settings)
+    async with broker.denied(GROUP, topics.CONSUMER_GROUP):
+        for look, what in ((lag.read_lag(settings), "reading the lag"), (reader.read(), "looking at the backlog")):
+            with pytest.raises(AccessRefusedError, match=rf"{what} is not allowed .GroupAuthorizationFailedError"):
+                await look
+    async with broker.denied(TOPIC, topics.WEBHOOKS.name):
+        for look, what in ((lag.read_lag(settings), "reading the lag"), (reader.read(), "looking at the backlog")):
+            with pytest.raises(AccessRefusedError, match=rf"{what} is not allowed .TopicAuthorizationFailedError"):
+                await look
+    async with broker.denied(TOPIC, topics.DLQ.name):
+        with pytest.raises(AccessRefusedError, match=rf"reading {topics.DLQ.name} is not allowed"):
+            async with _consumer(settings):
+                await _partitions(settings)
+
+
 async def test_another_security_protocol_is_an_outage_with_a_hint(broker: SecureKafka) -> None:
     for settings in (
         mutual(broker, "PLAINTEXT"),
@@ -320,3 +337,27 @@ async def test_a_consumer_that_is_refused_says_why_and_waits(consumer_settings: 
         await asyncio.wait_for(role, 30)
     assert "refuses the user ratchet with SCRAM-SHA-256; check RATCHET_KAFKA__SASL_USER" in shown.getvalue()
     assert "topsecret" not in shown.getvalue()
+
+
+async def test_a_consumer_whose_right_is_taken_away_ends_and_says_so(
+    consumer_settings: Settings, broker: SecureKafka
+) -> None:
+    settings = consumer_settings.model_copy(update={"kafka": sasl(broker)})
+    stop, probe = asyncio.Event(), Probe("consumer")
+    role = asyncio.create_task(serve(settings, stop, probe))
+
+    async def assigned() -> bool:
+        return bool(metrics.PARTITIONS_ASSIGNED._value.get())
+
+    async def ended() -> bool:
+        return role.done()
+
+    try:
+        await until(assigned, "its partitions", 30)
+        async with broker.denied(TOPIC, topics.WEBHOOKS.name):
+            await until(ended, "it ends", 60)
+        with pytest.raises(AccessRefusedError, match="reading the topics in the group is not allowed"):
+            await role
+    finally:
+        stop.set()
+        await asyncio.gather(role, return_exceptions=True)
