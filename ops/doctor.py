@@ -248,12 +248,14 @@ async def _looked_at(
     from aiokafka.errors import KafkaError
     from redis.exceptions import RedisError
 
+    from runtime.postgres import OUTAGE_ERRORS
+
     try:
         async with asyncio.timeout(settings.ops.lookup_timeout_seconds * 2):
             return await look(settings)
     except AccessRefusedError as error:
         return [Finding(name, ok=False, found=str(error), advice="correct the setting, and restart the roles")]
-    except (RatchetError, KafkaError, RedisError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+    except (RatchetError, KafkaError, RedisError, asyncpg.PostgresError, *OUTAGE_ERRORS) as error:
         told = str(error) if isinstance(error, RatchetError) else type(error).__name__
         right = "the address and RATCHET_KAFKA__SECURITY_PROTOCOL" if name == "kafka" else "the address"
         return [Finding(name, ok=False, found=f"does not answer: {told}", advice=f"is it up, and {right} right?")]

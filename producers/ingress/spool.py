@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from producers.ingress.group_commit import GroupCommit
-from runtime.postgres import LazyPool, open_pool
+from runtime.postgres import OUTAGE_ERRORS, LazyPool, open_pool
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Spool:
                     await pool.release(connection)
         except TimeoutError:
             raise self._too_slow() from None
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*OUTAGE_ERRORS, asyncpg.PostgresError) as error:
             raise UnavailableError(f"Postgres: the spool failed with {type(error).__name__}") from error
 
 

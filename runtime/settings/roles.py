@@ -104,7 +104,8 @@ class ConsumerSettings(Group):
     clean stop then keeps the partitions for that time too, so a group that shrinks for good is slower to share.
 
     A fetch of `share_records_min` or more, or as large as one can be, is shared out to all `batches_in_flight_max`
-    lanes; a smaller one is one batch: what a transaction costs by itself is more than what sharing gives.
+    lanes; a smaller one is one batch on a lane that is free: what a transaction costs by itself is more than what
+    sharing gives.
     """
 
     batch_records_max: Count = 1000

@@ -35,6 +35,10 @@ pytestmark = pytest.mark.unit
         (ConnectionRefusedError(), Failure.OUTAGE),
         (TimeoutError(), Failure.OUTAGE),
         (asyncpg.InterfaceError("x"), Failure.OUTAGE),
+        (
+            asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
+            Failure.OUTAGE,
+        ),
         (asyncpg.ConnectionDoesNotExistError(), Failure.OUTAGE),
         (asyncpg.TooManyConnectionsError(), Failure.OUTAGE),
         (asyncpg.DiskFullError(), Failure.OUTAGE),
