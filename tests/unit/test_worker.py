@@ -32,6 +32,7 @@ TP0, TP1 = TopicPartition("payments.webhooks", 0), TopicPartition("payments.webh
 P0, P1 = ("payments.webhooks", 0), ("payments.webhooks", 1)
 LIMITS = ConsumerSettings(
     fetch_wait_seconds=0.001,
+    batches_in_flight_max=2,
     share_records_min=1,
     commit_interval_seconds=0.001,
     drain_seconds=0.2,
