@@ -110,7 +110,7 @@ class ConsumerSettings(Group):
 
     batch_records_max: Count = 1000
     batch_bytes_max: Count = 16 * 1024 * 1024
-    batches_in_flight_max: Count = 3
+    batches_in_flight_max: Count = 4
     partition_fetch_bytes_max: Count = 4 * 1024 * 1024
     fetch_wait_seconds: Seconds = 0.05
     share_records_min: Count = 200
