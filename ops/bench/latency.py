@@ -185,26 +185,26 @@ async def _send(address: str, rate: float, events: int, seed: int) -> dict[str, 
     return accepted_at
 
 
-async def _through(path: tuple[str, Database], rates: tuple[float, float], events: tuple[int, int]) -> _Times:
+async def _through(path: tuple[str, Database], rate: float, warm_up: int, events: int) -> _Times:
     """Send a warm-up, wait for its rows, then send what counts; return its 202s and its commits."""
     address, database = path
-    first = await _send(address, rates[0], events[0], SEED + 1)
+    first = await _send(address, rate, warm_up, SEED + 1)
     await _committed(database, len(first))
-    accepted = await _send(address, rates[1], events[1], SEED)
+    accepted = await _send(address, rate, events, SEED)
     return accepted, await _committed(database, len(first) + len(accepted))
 
 
 async def carry(consumer: str, folder: Path) -> float:
     """Measure once what the whole path carries with this consumer; events a second."""
     async with _path(consumer, folder) as path:
-        return carried_rate(*await _through(path, (BURST_RATE, BURST_RATE), (WARM_UP_EVENTS, BURST_EVENTS[consumer])))
+        return carried_rate(*await _through(path, BURST_RATE, WARM_UP_EVENTS, BURST_EVENTS[consumer]))
 
 
 async def measure(plan: Plan, folder: Path, seconds: float) -> dict[str, float]:
     """Measure one plan once; milliseconds."""
     async with _path(plan.consumer, folder) as path:
-        events = int(plan.rate * WARM_UP_SECONDS), int(plan.rate * seconds)
-        took = milliseconds(*await _through(path, (plan.rate, plan.rate), events))
+        warm_up, events = int(plan.rate * WARM_UP_SECONDS), int(plan.rate * seconds)
+        took = milliseconds(*await _through(path, plan.rate, warm_up, events))
     return {"p50": quantile(took, 0.5), "p99": quantile(took, 0.99), "max": max(took), "events": len(took)}
 
 
