@@ -110,8 +110,28 @@ class RefKind(StrEnum):
     CAPTURE = "capture"
     REFUND = "refund"
     DISPUTE = "dispute"
+    SESSION = "session"
+    """The provider's id of what became exactly one payment: a checkout session, an order, an invoice. It joins."""
+    SHARED = "shared"
+    """The provider's id that many payments share: a subscription, a mandate, a reusable link. It is for looking up
+    and joins nothing."""
     REFERENCE = "reference"
-    """The merchant's own reference; several attempts under it are one payment."""
+    """The merchant's own reference: free text that somebody else types. It joins nothing; an intent that promised it
+    groups the payments under it."""
+
+
+JOINING: Final = frozenset(
+    {
+        RefKind.ID,
+        RefKind.PAYMENT,
+        RefKind.CHARGE,
+        RefKind.CAPTURE,
+        RefKind.REFUND,
+        RefKind.DISPUTE,
+        RefKind.SESSION,
+    }
+)
+"""References that belong to one payment alone: whatever carries the same one is the same payment."""
 
 
 REF_LENGTH_MAX: Final = 255
@@ -151,6 +171,8 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     adds; none means that it has nothing to say (`noop`). `opens` tells whether the event may create a payment that is
     not known yet; where it may not, the event waits. `provider_ref` is the provider's payment id or None. `amount` is
     the event's headline figure for the ledger. `currency` is upper-case ISO 4217 or None.
+    `merchant_account` is the merchant account that the body names under its signature, "" where it names none;
+    `livemode` is the mode that it signs, None where it signs none (then the endpoint's setting says).
     `occurred_at` (unix seconds) is shown, and never orders anything. `claim` is set by intents alone,
     `receipt` by providers of messages.
     """
@@ -161,6 +183,8 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     currency: str | None = None
     amount: int | None = None
     provider_ref: str | None = None
+    merchant_account: str = ""
+    livemode: bool | None = None
     occurred_at: float | None = None
     claim: Claim | None = None
     receipt: Receipt | None = None
