@@ -2,12 +2,16 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test lint bench bench-ingress bench-latency bench-scale load forgeries deploy-check clean
+.PHONY: help setup brokers run test test-slow nightly coverage lint bench bench-ingress bench-latency bench-scale load forgeries deploy-check clean
 
 UV_VERSION := 0.13.9
 UV := .ratchet/tools/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 STAMP := .venv/.locked
+
+# Every worker of the tests has brokers of its own (half a gigabyte); a file's tests run on one worker, in order.
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The first Python that is new enough. Evaluated only where it is used.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -47,8 +51,18 @@ brokers: $(STAMP) ## fetch and prepare the embedded brokers (43 MB, once)
 run: $(STAMP) ## start everything and post the sample; ONCE=1 stops when it is settled and prints JSON
 	@$(BIN)/ratchet up $(if $(ONCE),--once --json)
 
-test: brokers ## all tests, with coverage
-	@$(BIN)/pytest --cov --cov-report=term-missing $(ARGS)
+test: brokers ## the tests of every change, in parallel, with coverage; ARGS="-k ingress" narrows them
+	@$(BIN)/pytest $(PARALLEL) -m "not slow" --cov --cov-report= --cov-fail-under=0 $(ARGS)
+
+test-slow: brokers ## what is long by nature: outages, kill storms, scale, bench, browser; adds to the coverage
+	@$(BIN)/pytest $(PARALLEL) -m slow --cov --cov-append --cov-report= --cov-fail-under=0 $(ARGS)
+
+nightly: brokers ## all tests with the long outages and redrives, and many more examples a property
+	@HYPOTHESIS_PROFILE=nightly OUTAGE_SECONDS=30 REDRIVE_LETTERS=9999 $(BIN)/pytest $(PARALLEL) --timeout=3600 $(ARGS)
+	@$(BIN)/python -m ops.bench.forgeries
+
+coverage: $(STAMP) ## the gates on what `make test test-slow` measured: 90 % of all branches, 100 % of the pure modules
+	@$(BIN)/coverage report --skip-covered
 
 lint: $(STAMP) ## style, types, layers and the schema's dump
 	$(BIN)/ruff check .

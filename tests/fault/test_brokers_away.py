@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from conftest import Brokers
     from consumer_stage import Child, Stage
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 AWAY_SECONDS = 10.0
 SLOW = {"batch_records_max": 20}
 """Small batches: the load lasts beyond the fault."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from ops.sample.signing import Signer
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 RATCHET = (sys.executable, "-P", "-m", "ops.cli")
 ROLES = ("ingress", "consumer", "relay", "dispatcher")

@@ -12,7 +12,7 @@ from settling import SOURCE, broken_chains, lives, until, webhook, wrong_payment
 if TYPE_CHECKING:
     from consumer_stage import Stage
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 KILLS = 4
 DEATHS_MAX = 6
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 RATCHET = (sys.executable, "-P", "-m", "ops.cli")
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()

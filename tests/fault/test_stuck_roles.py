@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from runtime.stack import Endpoints
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SEEN_WITHIN_SECONDS = 30.0
 """The promise: a stuck role is seen by then."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from runtime.stack import Endpoints
     from tests.conftest import Database
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180)]
 
 place, owner, letters = console_stage.place, console_stage.owner, console_stage.letters
 """The fixtures of the console's tests: under these names pytest finds them."""
