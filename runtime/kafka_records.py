@@ -2,8 +2,8 @@
 
 The Kafka client decodes header names strictly and fails the whole fetch, at every start anew. Here a batch that fails
 so is read again by the client's own slow parser, with the names' bytes kept as lone surrogates (PEP 383), so that a
-dead letter can give them back. The client has no seam for this: the classes touched are private to aiokafka 0.14, and
-a test with such a record on a real broker guards them.
+dead letter can give them back. The client has no seam for this: the classes touched are private to aiokafka 0.14. Tests
+hold each stand-in against the whole protocol of what it replaces, and read such records from a real broker.
 """
 
 from __future__ import annotations
@@ -49,16 +49,31 @@ class _SlowBatch(_DefaultRecordBatchPy):  # type: ignore[misc]
 
 
 class TolerantBatch:
-    """One batch: read fast, and slowly from the record on that the fast way can't read."""
+    """One batch: read fast, and slowly from the record on that the fast way can't read.
+
+    It stands in for the client's `DefaultRecordBatch`, which can't be subclassed, and is an iterator as that one is:
+    the fetcher reads records with `for`, and the control record that ends a transaction with `next`. Everything else
+    is asked of the fast batch. Python looks special methods up on the class, never by `__getattr__`, so each one that
+    the client's class has must stand here.
+    """
+
+    __slots__ = ("_fast", "_raw", "_records")
 
     def __init__(self, raw: memoryview) -> None:
         self._raw = raw
         self._fast = DefaultRecordBatch(raw)
+        self._records = self._read()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._fast, name)
 
     def __iter__(self) -> Iterator[Any]:
+        return self._records
+
+    def __next__(self) -> Any:
+        return next(self._records)
+
+    def _read(self) -> Iterator[Any]:
         read = 0
         try:
             for record in self._fast:
