@@ -1,6 +1,7 @@
 """What all tests share: the brokers, a database, names and a folder of their own, and the counts at the end.
 
-The brokers are the embedded ones, started once a session. RATCHET_TEST_STACK=containers takes testcontainers instead;
+The brokers are the embedded ones, started once a session: with pytest-xdist each worker is one, so it has brokers of
+its own, which end with it. RATCHET_TEST_STACK=containers takes testcontainers instead;
 with endpoints configured (RATCHET_KAFKA__BOOTSTRAP, ...) neither starts, and the owner's role must be allowed to create
 databases.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 import uuid
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import profiles
 import psutil
 import pytest
 
@@ -35,6 +38,23 @@ SCRATCHES_KEPT = 3
 SCRATCH = Path(tempfile.gettempdir()) / f"{SCRATCHES}{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
 WORLDS = ("unit", "integration")
 OUTCOMES: Counter[tuple[str, str]] = Counter()
+HEAVY_FIRST = ("fault", "integration", "contract")
+
+# Tests start some hundred processes. Without compiled files each compiles all that it imports, pytest every test file.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+profiles.load()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the heavy files first: workers that share out files end together when the last ones are small."""
+    tests = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(tests).parts[0]
+        return HEAVY_FIRST.index(folder) if folder in HEAVY_FIRST else len(HEAVY_FIRST)
+
+    items.sort(key=rank)
 
 
 @pytest.hookimpl(tryfirst=True)

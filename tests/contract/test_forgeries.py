@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from profiles import FEW, examples
 
 from producers import providers
 from providers.core.contract import REASONS
@@ -230,7 +231,6 @@ def spoiled(draw: st.DrawFn, attempt: Attempt) -> Attempt:
 
 
 @pytest.mark.parametrize("provider", NAMES)
-@settings(max_examples=120, deadline=None)
 @given(data=st.data())
 def test_spoiled_requests_prove_nothing_new(provider: str, data: st.DataObject) -> None:
     case = data.draw(st.sampled_from(genuine(provider)))
@@ -241,7 +241,7 @@ def test_spoiled_requests_prove_nothing_new(provider: str, data: st.DataObject) 
 
 
 @pytest.mark.parametrize("provider", NAMES)
-@settings(max_examples=40, deadline=None)
+@examples(FEW)
 @given(data=st.data())
 def test_parts_of_two_genuine_requests_make_no_third(provider: str, data: st.DataObject) -> None:
     one, other = (data.draw(st.sampled_from(genuine(provider))) for _ in range(2))
@@ -250,7 +250,7 @@ def test_parts_of_two_genuine_requests_make_no_third(provider: str, data: st.Dat
 
 
 @pytest.mark.parametrize("provider", NAMES)
-@settings(max_examples=40, deadline=None)
+@examples(FEW)
 @given(data=st.data())
 def test_every_byte_of_the_signature_counts(provider: str, data: st.DataObject) -> None:
     case = data.draw(st.sampled_from([case for case in genuine(provider) if case.trust == "verified"] or [None]))
@@ -265,7 +265,7 @@ def test_every_byte_of_the_signature_counts(provider: str, data: st.DataObject) 
 
 
 @pytest.mark.parametrize("provider", NAMES)
-@settings(max_examples=50, deadline=None)
+@examples(FEW)
 @given(data=st.data())
 def test_made_up_requests_are_refused_with_a_reason(provider: str, data: st.DataObject) -> None:
     known = sorted({name for case in genuine(provider) for name in case.attempt.headers})

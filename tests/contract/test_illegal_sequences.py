@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from discovery import LIVES, NAMES, events_of
 from events import placed, record
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from paper_books import PaperBooks
+from profiles import FEW, MANY, examples
 
 from consumer import rows
 from consumer.decode import Event, decode
@@ -102,7 +103,7 @@ def hold(books: PaperBooks, records: list[Record]) -> None:
     assert len(books.ledger) + len(books.parked) + len(books.letters) + books.duplicates == len(records)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@examples(MANY)
 @given(batches=st.lists(st.lists(anything(), min_size=1, max_size=8), min_size=1, max_size=5))
 def test_no_sequence_breaks_the_books(batches: list[list[Record]]) -> None:
     books, taken = PaperBooks(), []
@@ -113,7 +114,7 @@ def test_no_sequence_breaks_the_books(batches: list[list[Record]]) -> None:
 
 
 @pytest.mark.parametrize("life", LIVES, ids=str)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(FEW)
 @given(data=st.data())
 def test_no_alteration_of_a_life_breaks_its_payment(life: Any, data: st.DataObject) -> None:
     """All of a life is about one payment, so what is altered meets what is true."""

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 from discovery import NAMES, cases, events_of, verify
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import providers
@@ -134,7 +134,6 @@ def _wrapped(provider: str, kind: str, thing: Any) -> Any:
 
 
 @pytest.mark.parametrize("provider", NAMES)
-@settings(max_examples=150)
 @given(data=st.data(), thing=VALUES)
 def test_interpret_any_json(provider: str, data: st.DataObject, thing: Any) -> None:
     kind = _kind(data, provider)
@@ -142,7 +141,6 @@ def test_interpret_any_json(provider: str, data: st.DataObject, thing: Any) -> N
 
 
 @pytest.mark.parametrize("provider", NAMES)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_interpret_a_genuine_body_with_one_value_changed(provider: str, data: st.DataObject) -> None:
     notification = data.draw(st.sampled_from(events_of(provider)))
@@ -188,7 +186,6 @@ def _mutated(data: st.DataObject, whole: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("provider", NAMES)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_verify_mutated_requests(provider: str, data: st.DataObject) -> None:
     case = data.draw(st.sampled_from(cases(provider)))

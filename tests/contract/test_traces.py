@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from discovery import LIVES, NAMES, Life, lives, moves_payments
 from events import placed
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paper_books import PaperBooks, by_ref
+from profiles import FEW, examples
 
 from consumer.decode import Event, decode
 
@@ -62,7 +63,7 @@ def test_the_trace_and_its_reverse_come_to_the_row(life: Life) -> None:
 
 
 @pytest.mark.parametrize("life", LIVES, ids=str)
-@settings(max_examples=40, deadline=None)
+@examples(FEW)
 @given(data=st.data())
 def test_any_order_repetition_and_cut_gives_one_row(life: Life, data: st.DataObject) -> None:
     again = data.draw(st.lists(st.sampled_from(life.records), max_size=6), label="again")
@@ -71,7 +72,6 @@ def test_any_order_repetition_and_cut_gives_one_row(life: Life, data: st.DataObj
     assert books.duplicates == len(again)
 
 
-@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_payments_of_several_providers_keep_apart(data: st.DataObject) -> None:
     tellers = data.draw(st.lists(st.sampled_from([name for name in NAMES if lives(name)]), unique=True, max_size=4))

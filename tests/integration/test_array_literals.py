@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from profiles import MANY, examples
 
 from runtime.postgres_arrays import bytes_array, plain_array, text_array
 
@@ -23,17 +24,17 @@ SPECIAL = st.sampled_from(['"', "\\", '\\"', ",", "{}", "NULL", "null", " ", "\n
 async def test_texts_bytes_and_numbers_come_back(stack: Endpoints) -> None:
     connection = await asyncpg.connect(stack.dsn)
 
-    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(examples(MANY), suppress_health_check=list(HealthCheck))
     @given(
         st.lists(st.none() | TEXTS | SPECIAL),
         st.lists(st.binary()),
         st.lists(st.none() | st.integers(-(2**63), 2**63 - 1)),
     )
-    def examples(texts: list[str | None], blobs: list[bytes], numbers: list[int | None]) -> None:
+    def draw(texts: list[str | None], blobs: list[bytes], numbers: list[int | None]) -> None:
         seen.append((texts, blobs, numbers))
 
     seen: list[tuple[list[str | None], list[bytes], list[int | None]]] = []
-    examples()
+    draw()
     try:
         for texts, blobs, numbers in seen:
             row = await connection.fetchrow(

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from profiles import MANY, examples
 
 from runtime import log
 
@@ -27,7 +28,6 @@ TOKENS = re.compile(
 PHONE = re.compile(r"(?<![\w+])\+[1-9](?:[ .()-]{0,2}\d){6,14}(?!\d)")
 CARD = re.compile(r"\d(?:[ .-]?\d){12,}")
 GROUP = re.compile(r"\d+")
-EXAMPLES_MAX = 300
 
 
 def plain(text: str) -> str:
@@ -108,7 +108,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=EXAMPLES_MAX, deadline=None)
+@examples(MANY)
 @given(TEXTS)
 @example("1.4111111111111111")
 @example("99 4111 1111 1111 1111 99")
@@ -124,7 +124,7 @@ def test_texts_are_masked_as_by_the_plain_rule(text: str) -> None:
     assert log.mask_text(text) == plain(text), "what is remembered of a word says the same"
 
 
-@settings(max_examples=EXAMPLES_MAX, deadline=None)
+@examples(MANY)
 @given(VALUES)
 @example({"provider": None, "account": "+254712345678", "amount": 4111111111111111, "token": 1})
 def test_values_are_masked_as_by_the_plain_rule(value: Any) -> None:

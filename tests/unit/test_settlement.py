@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 from events import adyen, intent, placed, record, standard, stripe_intent, understood
 from histories import CAPTURED, HISTORIES, PLAIN, History
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paper_books import PaperBooks, by_ref
+from profiles import MANY, examples
 
 from consumer.plan import Known, Letter
 from consumer.settlement import Settlement
@@ -57,7 +58,7 @@ def test_every_order_in_one_batch_gives_the_same_row(history: History) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@examples(MANY)
 def test_any_order_repetition_and_cut_of_many_payments(data: st.DataObject) -> None:
     """Payments of one kind of provider share nothing; duplicates are known by their ids and make no row."""
     several = [

@@ -1,0 +1,59 @@
+"""How many examples a property test tries: all numbers, by profile, in this one place.
+
+HYPOTHESIS_PROFILE names the profile: `dev` unless it is set, `ci` in .ci/run, `nightly` in `make nightly`. A property
+takes the profile's USUAL by itself; `@examples(FEW)` is for those that run once a provider or trace, `@examples(MANY)`
+for the few that carry the most.
+
+`ci` draws the same examples at every run (derandomize): what turns red there was turned red by the change, and turns
+red again on a developer's machine. Looking for what nobody thought of is the work of `dev` and `nightly`, which draw
+anew each time; `dev` keeps what failed in .hypothesis and tries it first.
+
+No profile has a deadline or minds slow draws: how long an example takes says more of the machine than of the code, and
+pytest-timeout ends what hangs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from hypothesis import HealthCheck, settings
+
+FEW: Final = "few"
+USUAL: Final = "usual"
+MANY: Final = "many"
+
+EXAMPLES: Final = {
+    "dev": {FEW: 10, USUAL: 40, MANY: 100},
+    "ci": {FEW: 50, USUAL: 150, MANY: 400},
+    "nightly": {FEW: 1_000, USUAL: 3_000, MANY: 10_000},
+}
+SLOW_DRAWS: Final = (HealthCheck.too_slow, HealthCheck.data_too_large)
+
+
+def chosen() -> str:
+    """Return the name of the profile that the environment asks for; a name that is none fails the start."""
+    name = os.environ.get("HYPOTHESIS_PROFILE") or "dev"
+    if name not in EXAMPLES:
+        raise ValueError(f"HYPOTHESIS_PROFILE is {name!r}; there are {', '.join(EXAMPLES)}")
+    return name
+
+
+def load() -> None:
+    """Make the chosen profile what every property takes. Called before any test module is imported."""
+    for name, counts in EXAMPLES.items():
+        settings.register_profile(
+            name,
+            max_examples=counts[USUAL],
+            deadline=None,
+            suppress_health_check=SLOW_DRAWS,
+            derandomize=name == "ci",
+            print_blob=True,
+            **({"database": None} if name == "ci" else {}),
+        )
+    settings.load_profile(chosen())
+
+
+def examples(amount: str) -> settings:
+    """Return the settings, to be used as a decorator, of a property that tries FEW or MANY examples."""
+    return settings(max_examples=EXAMPLES[chosen()][amount])
