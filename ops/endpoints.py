@@ -34,7 +34,8 @@ def with_endpoints(settings: Settings, endpoints: Endpoints) -> Settings:
     kafka = settings.kafka.model_copy(update={"bootstrap": endpoints.kafka})
     dsns = {"dsn": SecretStr(endpoints.dsn), "owner_dsn": SecretStr(endpoints.owner_dsn)}
     postgres = settings.postgres.model_copy(update=dsns)
-    redis = settings.redis.model_copy(update={"url": SecretStr(endpoints.redis)})
+    url = None if endpoints.redis is None else SecretStr(endpoints.redis)
+    redis = settings.redis.model_copy(update={"url": url})
     return settings.model_copy(update={"kafka": kafka, "postgres": postgres, "redis": redis})
 
 

@@ -70,7 +70,7 @@ class SecureKafka:
         who = ("--entity-type", "users", "--entity-name", USER)
         libraries = sorted((self.folder / "libs").iterdir())
         command = kafka.command(libraries, self.folder, None, "kafka.admin.ConfigCommand", *words, *who)
-        subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)
+        subprocess.run(command, check=True, capture_output=True, cwd=self.folder, env=ENVIRONMENT)
 
     @asynccontextmanager
     async def denied(self, resource: int, name: str) -> AsyncIterator[None]:
@@ -114,7 +114,7 @@ def configuration(folder: Path, ports: dict[str, int], controller_port: int) -> 
         "super.users": "User:ANONYMOUS",  # who comes by PLAINTEXT: the broker itself, and the tests' own hand
         "allow.everyone.if.no.acl.found": "true",
     }
-    text = kafka.configuration(ports["PLAINTEXT"], controller_port, folder / "data")
+    text = kafka.configuration(ports["PLAINTEXT"], controller_port)
     return text + "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
@@ -132,7 +132,7 @@ def format_storage(libraries: list[Path], folder: Path, cache: Path | None) -> N
     scram = f"SCRAM-SHA-256=[name={USER},password={PASSWORD}]"
     words = ("format", "-t", "R" * 21 + "A", "-c", str(folder / "server.properties"), "--add-scram", scram)
     command = kafka.command(libraries, folder, cache, "kafka.tools.StorageTool", *words)
-    subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)
+    subprocess.run(command, check=True, capture_output=True, cwd=folder, env=ENVIRONMENT)
 
 
 def prepare(folder: Path) -> SecureKafka:

@@ -35,6 +35,7 @@ from runtime.postgres import open_pool
 from runtime.redis import RedisLink
 from runtime.settings import PostgresSettings, RedisSettings, load
 from runtime.stack import Stack
+from schemas.errors import StackError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -180,6 +181,8 @@ async def run(count: int, rounds: int) -> list[Waits]:
     endpoints = await stack.start()
     found: list[Waits] = []
     try:
+        if endpoints.redis is None:
+            raise StackError("there is no Redis for this machine to measure leases with")
         for way in ("postgres", "redis", "redis away"):
             name = f"bench_leases_{way.replace(' ', '_')}_{os.getpid()}"
             database = await make_database(endpoints, name)

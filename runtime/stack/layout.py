@@ -14,6 +14,10 @@ from schemas.errors import StackError
 DISK_BYTES_MIN: Final = 1024**3
 """Free bytes below which a start is refused: jars 45 MB, Postgres 60 MB and its WAL, Kafka's segments."""
 PRIVATE_FILE: Final = 0o600
+PRIVATE_FOLDER: Final = 0o700
+UNUSABLE: Final = '$"`:\n'
+"""What no path of ours may hold: Postgres' initdb hands its own path to a shell between double quotes, and Java
+separates its class path by colons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,25 @@ def at(home: Path) -> Layout:
     return Layout(Path(os.path.abspath(home)))  # noqa: PTH100 - resolve() would turn a link into its target
 
 
+def usable(path: Path) -> Path:
+    """Return the path; raise StackError where the brokers cannot work under it."""
+    wrong = " and ".join(repr(letter) for letter in UNUSABLE if letter in str(path))
+    if wrong:
+        raise StackError(
+            f"the brokers cannot work under a path with {wrong}: {path}; move the checkout, or set RATCHET_HOME "
+            "and install into another environment"
+        )
+    return path
+
+
 def make_ready(layout: Layout) -> None:
     """Create the home and make sure that it can be written and has room; raise StackError if not."""
+    usable(layout.home)
     try:
-        for directory in (layout.home, *(layout.broker(name) for name in ("kafka", "postgres", "redis"))):
-            directory.mkdir(parents=True, exist_ok=True)
+        layout.home.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+        close(layout)
+        for name in ("kafka", "postgres", "redis"):
+            layout.broker(name).mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
         probe = layout.home / f".writable-{os.getpid()}"
         probe.touch()
         probe.unlink()
@@ -62,6 +80,19 @@ def make_ready(layout: Layout) -> None:
             f"the disk of {layout.home} has {free_bytes // 1024**2} MiB free and the embedded brokers need "
             f"{DISK_BYTES_MIN // 1024**2}; free some or set RATCHET_HOME to another disk"
         )
+
+
+def close(layout: Layout) -> None:
+    """Take away from others what a home of an earlier version let them read; a folder that is not ours stays as it is.
+
+    The right to pass through stays: as root, Postgres' user needs it.
+    """
+    for directory in (layout.home, layout.home / "log", layout.home / "run", *map(layout.broker, ("kafka", "redis"))):
+        if layout.kept.exists() and directory.is_dir():
+            mode = stat.S_IMODE(directory.stat().st_mode)
+            kept = mode & (PRIVATE_FOLDER | stat.S_IXGRP | stat.S_IXOTH)
+            if kept != mode:
+                directory.chmod(kept)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -25,12 +25,17 @@ PORT_NAMES: Final = ("kafka", "kafka_controller", "postgres", "redis")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a home keeps between starts: a port a listener, and the passwords of the two Postgres roles."""
+    """What a home keeps between starts: a port a listener, and the passwords of Postgres' roles and of Redis.
+
+    An empty password is one that a home of an earlier version does not have yet; `keep` makes it up.
+    """
 
     ports: dict[str, int]
     app_password: str
     owner_password: str
     cluster_id: str
+    superuser_password: str = ""
+    redis_password: str = ""
 
 
 def is_free(port: int) -> bool:
@@ -66,6 +71,10 @@ def read(path: Path) -> Kept | None:
         ) from error
 
 
+def _password(old: str) -> str:
+    return old or secrets.token_urlsafe(24)
+
+
 def keep(path: Path, free: Callable[[int], bool] = is_free) -> Kept:
     """Return the home's ports and passwords, choosing what is missing and replacing ports that others have taken."""
     old = read(path)
@@ -76,8 +85,10 @@ def keep(path: Path, free: Callable[[int], bool] = is_free) -> Kept:
         ports[name] = port if port is not None and free(port) else choose(reserved, free)
     kept = Kept(
         ports=ports,
-        app_password=old.app_password if old else secrets.token_urlsafe(24),
-        owner_password=old.owner_password if old else secrets.token_urlsafe(24),
+        app_password=_password(old.app_password if old else ""),
+        owner_password=_password(old.owner_password if old else ""),
+        superuser_password=_password(old.superuser_password if old else ""),
+        redis_password=_password(old.redis_password if old else ""),
         # Kafka wants 16 random bytes in URL-safe base64, and takes no identifier that begins with a dash.
         cluster_id=old.cluster_id if old else "R" + secrets.token_urlsafe(16)[1:],
     )

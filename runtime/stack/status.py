@@ -14,29 +14,32 @@ if TYPE_CHECKING:
 
     from runtime.stack.state import StackState
 
-Word = Literal["running", "stopped", "starting", "unresponsive"]
+Word = Literal["running", "stopped", "starting", "unresponsive", "absent"]
 
-PROBES: Final[dict[str, Callable[[int], Awaitable[None]]]] = {
-    kafka.NAME: kafka.ask_versions,
+PROBES: Final[dict[str, Callable[[Kept], Awaitable[None]]]] = {
+    kafka.NAME: lambda kept: kafka.ask_versions(kept.ports[kafka.NAME]),
     postgres.NAME: postgres.ask,
-    redis.NAME: redis.ping,
+    redis.NAME: lambda kept: redis.ping(kept.ports[redis.NAME], kept.redis_password),
 }
-"""A cheap question to a broker at a port of the loopback address; whatever it raises, the broker did not answer."""
+"""A cheap question to a broker of a home; whatever it raises, the broker did not answer."""
 
 
 class BrokerStatus(TypedDict):
-    """One broker. `pid` is the server's own, null when it does not run; `address` is null before the first start."""
+    """One broker. `pid` is the server's own, null when it does not run; `address` is null before the first start.
+
+    `absent` is a Redis that no package has for this machine: the stack runs without.
+    """
 
     state: Word
     pid: int | None
     address: str | None
 
 
-async def answers(name: str, port: int, seconds: float) -> bool:
+async def answers(name: str, kept: Kept, seconds: float) -> bool:
     """Tell whether a broker answers its probe in time."""
     try:
         async with asyncio.timeout(seconds):
-            await PROBES[name](port)
+            await PROBES[name](kept)
     except Exception:  # noqa: BLE001 - whatever it is, the broker did not answer
         return False
     return True
@@ -58,10 +61,12 @@ async def of(found: StackState | None, kept: Kept | None, probe_seconds: float) 
 async def _one(name: str, found: StackState | None, kept: Kept | None, seconds: float) -> BrokerStatus:
     port = kept.ports[name] if kept else None
     address = f"{LOOPBACK}:{port}" if port else None
+    if name == redis.NAME and (found.endpoints.redis is None if found else not redis.available()):
+        return {"state": "absent", "pid": None, "address": None}
     server = found.servers.get(name) if found else None
-    if found is None or server is None or port is None or not server.alive():
+    if found is None or server is None or kept is None or not server.alive():
         return {"state": "stopped", "pid": None, "address": address}
     word: Word = "running"
-    if not await answers(name, port, seconds):
+    if not await answers(name, kept, seconds):
         word = "unresponsive" if name in found.ready else "starting"
     return {"state": word, "pid": server.pid, "address": address}

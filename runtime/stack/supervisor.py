@@ -1,4 +1,4 @@
-"""The supervisor of the three brokers: starts them together, brings the dead back, stops them together."""
+"""The supervisor of the brokers: starts them together, brings the dead back, stops them together."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from runtime.stack import guard, identity, jars, kafka, leftovers, ports, postgr
 from runtime.stack import layout as layouts
 from runtime.stack.broker import Broker, last_words
 from runtime.stack.ports import LOOPBACK, Kept
+from runtime.stack.progress import say
 from runtime.stack.state import Endpoints, StackState
 from schemas.errors import StackError
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 NAMES: Final = (kafka.NAME, postgres.NAME, redis.NAME)
+WITHOUT_REDIS: Final = (
+    "no package has a Redis for this machine; running without one: rate limits count in each process, and leases "
+    "are taken in Postgres alone"
+)
 READY_POLL_SECONDS: Final = 0.05
 
 
@@ -36,8 +41,8 @@ def endpoints_of(kept: Kept) -> Endpoints:
         kafka=f"{LOOPBACK}:{kept.ports[kafka.NAME]}",
         dsn=postgres.dsn(postgres.APP_ROLE, kept.app_password, port),
         owner_dsn=postgres.dsn(postgres.OWNER_ROLE, kept.owner_password, port),
-        superuser_dsn=postgres.dsn(postgres.SUPERUSER, "", port, "postgres"),
-        redis=f"redis://{LOOPBACK}:{kept.ports[redis.NAME]}/0",
+        superuser_dsn=postgres.dsn(postgres.SUPERUSER, kept.superuser_password, port, "postgres"),
+        redis=redis.url(kept.ports[redis.NAME], kept.redis_password) if redis.available() else None,
     )
 
 
@@ -66,18 +71,18 @@ class Stack:
         return self._state.endpoints
 
     async def start(self) -> Endpoints:
-        """Start all three and return when each answers. On failure, or if cancelled, what was started is stopped."""
+        """Start all of them and return when each answers. On failure, or if cancelled, what was started is stopped."""
         self._take_home()
         try:
             await self._in_thread(self._clear_and_keep)
-            await asyncio.gather(*(self._bring_up(name) for name in NAMES))
+            await asyncio.gather(*(self._bring_up(name) for name in self._names()))
         except BaseException:
             await self.stop()
             raise
         return self.endpoints()
 
     async def stop(self) -> None:
-        """Stop all three and give the home free. May be called at any time, and twice."""
+        """Stop all of them and give the home free. May be called at any time, and twice."""
         for turn in self._turns.values():
             await turn.acquire()
         try:
@@ -145,11 +150,18 @@ class Stack:
         assert owner is not None, "this process runs"
         self._state = StackState(owner=owner, endpoints=endpoints_of(self._kept))
 
+    def _names(self) -> tuple[str, ...]:
+        """Return the brokers that this machine can run."""
+        if self.endpoints().redis is not None:
+            return NAMES
+        say(WITHOUT_REDIS)
+        return tuple(name for name in NAMES if name != redis.NAME)
+
     def _prepare(self, name: str) -> Broker:
         assert self._kept is not None
         folder = self._layout.broker(name)
         if name == redis.NAME:
-            return redis.prepare(folder, self._kept.ports[name])
+            return redis.prepare(folder, self._kept)
         if name == postgres.NAME:
             return postgres.prepare(folder, self._kept)
         return kafka.prepare(folder, self._kept, self._cache or jars.default_cache(self._layout.home), self._settings)
@@ -180,8 +192,9 @@ class Stack:
         state.write(self._layout.state, self._state)
 
     async def _wait_until_ready(self, broker: Broker) -> None:
+        assert self._kept is not None
         deadline = time.monotonic() + self._settings.start_timeout_seconds
-        while not await status.answers(broker.name, broker.port, self._settings.probe_timeout_seconds):
+        while not await status.answers(broker.name, self._kept, self._settings.probe_timeout_seconds):
             if not self._guards[broker.name].alive():
                 why = last_words(broker.log) or "it said nothing"
                 raise StackError(f"{broker.name} ended at its start: {why}; see {broker.folder}")

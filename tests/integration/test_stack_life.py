@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import psutil
 import pytest
+import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
@@ -143,7 +145,7 @@ async def test_all_answer_at_loopback_as_distinct_roles(home: Path) -> None:
     commands = {name: " ".join(psutil.Process(row["pid"]).cmdline()) for name, row in status.items()}
     assert "kafka.Kafka" in commands["kafka"]
     assert "postgres" in commands["postgres"]
-    assert "redis-server" in commands["redis"]
+    assert "valkey-server" in commands["redis"]
     endpoints = state_of(home).endpoints
     who = "select concat_ws(' ', current_user, current_database(), rolsuper) from pg_roles where rolname = current_user"
     for dsn, expected in (
@@ -286,6 +288,49 @@ async def test_a_stack_in_this_process_restarts_and_stops(own: Path) -> None:
     await stack.stop()
     assert {row["state"] for row in (await stack.status()).values()} == {"stopped"}
     assert not any(server.alive() for server in before.values())
+
+
+async def test_nobody_logs_in_without_the_homes_passwords(home: Path) -> None:
+    endpoints = state_of(home).endpoints
+    for role in ("postgres", "ratchet"):
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(f"postgresql://{role}@{endpoints.dsn.rpartition('@')[2]}", password="")
+    async with redis.asyncio.Redis.from_url(f"redis://{str(endpoints.redis).rpartition('@')[2]}") as client:
+        with pytest.raises(redis.exceptions.AuthenticationError):
+            await client.ping()
+    async with redis.asyncio.Redis.from_url(str(endpoints.redis)) as client:
+        assert await client.eval("return redis.call('ping')", 0)
+
+
+async def test_a_cluster_whose_superuser_had_no_password_gets_one(own: Path) -> None:
+    with starter(own):
+        assert await request_stop(own)
+    data = own / "postgres" / "data"
+    (data / "superuser-has-password").unlink()
+    kept = json.loads((own / "stack-kept.json").read_text())
+    (own / "stack-kept.json").write_text(json.dumps(kept | {"superuser_password": ""}))
+    with starter(own):
+        dsn = state_of(own).endpoints.superuser_dsn
+        async with connected(dsn) as connection:
+            assert await connection.fetchval("select rolpassword like 'SCRAM-%' from pg_authid where oid = 10")
+        assert await request_stop(own)
+    assert kept["superuser_password"] not in dsn
+
+
+async def test_where_no_package_has_a_redis_the_rest_runs_and_it_is_said_once(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("runtime.stack.redis.find", lambda: None)
+    stack = Stack(own)
+    endpoints = await stack.start()
+    try:
+        assert endpoints.redis is None
+        status = await stack.status()
+        assert status["redis"] == {"state": "absent", "pid": None, "address": None}
+        assert {status[name]["state"] for name in ("kafka", "postgres")} == {"running"}
+        assert capsys.readouterr().err.count("no package has a Redis") == 1
+    finally:
+        await stack.stop()
 
 
 async def test_watching_brings_back_what_dies_and_says_so(own: Path) -> None:

