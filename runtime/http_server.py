@@ -13,7 +13,7 @@ from runtime.health import join_address, split_address
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
 
@@ -37,12 +37,15 @@ class Server(uvicorn.Server):
 
 
 def configure(
-    app: ASGIApp, protocol: type[asyncio.Protocol], *, backlog: int, keep_alive_seconds: float, drain_seconds: float
+    app: ASGIApp, connect: Callable[..., asyncio.BaseProtocol], *, backlog: int, keep_alive_seconds: float, drain_seconds: float
 ) -> uvicorn.Config:
-    """Return uvicorn's configuration with nothing left to its defaults that a sender could feel."""
+    """Return uvicorn's configuration with nothing left to its defaults that a sender could feel.
+
+    `connect` makes the protocol of a connection from uvicorn's parts.
+    """
     return uvicorn.Config(
         app,
-        http=protocol,
+        http=connect,  # type: ignore[arg-type] - uvicorn calls it, and asks nothing else of it
         ws="none",
         lifespan="off",
         interface="asgi3",

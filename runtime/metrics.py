@@ -100,6 +100,12 @@ INGRESS_EVENTS: Final = _counter(
     "provider",
     "durability",
 )
+INGRESS_CONNECTIONS_REFUSED: Final = _counter(
+    "ratchet_ingress_connections_refused_total",
+    "Connections that found no place: connections_full (all are taken), address_connections_full (one address has"
+    " its share).",
+    "reason",
+)
 INGRESS_SECONDS: Final = _histogram(
     "ratchet_ingress_request_seconds", "Time from a request's head to its answer.", REQUEST_BUCKETS
 )

@@ -15,7 +15,7 @@ from ops.console.parts import Parts
 from ops.console.reader import Reader
 from ops.console.sessions import Sessions, Tries
 from ops.console.static_files import StaticFiles
-from producers.ingress.receipt import ReceiptBounds, protocol_class
+from producers.ingress.receipt import ReceiptBounds, connection_factory
 from runtime.http_server import configure, listen, serve_http
 
 if TYPE_CHECKING:
@@ -67,11 +67,15 @@ def configuration(app: ASGIApp, console: ConsoleSettings) -> uvicorn.Config:
         head_fields_max=console.header_fields_max,
         linger_seconds=console.linger_seconds,
         connections_max=console.connections_max,
+        connections_per_address_max=console.connections_per_address_max,
+        crowded_deadline_seconds=console.crowded_deadline_seconds,
+        write_deadline_seconds=console.write_deadline_seconds,
+        trusted_proxies=console.trusted_proxies,
         retry_after_seconds=1,
     )
     return configure(
         app,
-        protocol_class(bounds),
+        connection_factory(bounds),
         backlog=BACKLOG_CONNECTIONS,
         keep_alive_seconds=console.keep_alive_seconds,
         drain_seconds=console.drain_seconds,

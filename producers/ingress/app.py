@@ -15,7 +15,7 @@ from producers.ingress.lines import CanonicalLines, line_of
 from producers.ingress.publisher import Publisher
 from producers.ingress.rate_limits import RateLimits
 from producers.ingress.readiness import HealthPage, MetricsPage, Readiness
-from producers.ingress.receipt import ReceiptBounds, protocol_class
+from producers.ingress.receipt import ReceiptBounds, connection_factory
 from producers.ingress.routes import PREFIX
 from producers.ingress.spool import Spool
 from producers.ingress.webhooks import UNKNOWN_PATH, Webhooks
@@ -105,11 +105,15 @@ def _configuration(app: ASGIApp, door: IngressSettings) -> uvicorn.Config:
         head_fields_max=door.header_fields_max,
         linger_seconds=door.linger_seconds,
         connections_max=door.connections_max,
+        connections_per_address_max=door.connections_per_address_max,
+        crowded_deadline_seconds=door.crowded_deadline_seconds,
+        write_deadline_seconds=door.write_deadline_seconds,
+        trusted_proxies=door.trusted_proxies,
         retry_after_seconds=door.retry_after_seconds,
     )
     return configure(
         app,
-        protocol_class(bounds),
+        connection_factory(bounds),
         backlog=door.backlog_connections,
         keep_alive_seconds=door.keep_alive_seconds,
         drain_seconds=door.drain_seconds,

@@ -9,61 +9,62 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import unquote
 
 import httptools
 import structlog
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from producers.ingress.answers import CLOSE, of_problem
+from producers.ingress.connection_places import Places
 from producers.ingress.cycle import ReceiptCycle
+from producers.ingress.http_framing import (
+    BLANK_LINE,
+    HeadTooLargeError,
+    MalformedHeadError,
+    body_bytes,
+    need_one_framing,
+    need_one_host,
+    need_version,
+    next_piece,
+)
 from schemas import problems
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from producers.ingress.sources import Network
     from schemas.problems import Problem
 
 _log = structlog.get_logger()
 
+READ_BYTES: Final = 16 * 1024
+"""How much of a connection is read at once, and the most that waits unparsed behind a request that is being answered."""
+UNREAD_SHARE: Final = 0.75
+"""An answer that is being read slowly must shrink to this much of itself within each write deadline."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReceiptBounds:
-    """The bounds of a connection. The deadline runs from a head's first byte (or the connection's start) to its end."""
+    """The bounds of a connection. The deadline runs from a head's first byte (or the connection's start) to its end.
+
+    Above `connection_places.CROWDED_SHARE` of `connections_max` it is `crowded_deadline_seconds`, and so is the time
+    that a connection may rest between requests. An answer that is not read for `write_deadline_seconds` ends the
+    connection. `connections_per_address_max` does not hold for `trusted_proxies`.
+    """
 
     deadline_seconds: float
     head_bytes_max: int
     linger_seconds: float
     connections_max: int
     retry_after_seconds: int
-    head_fields_max: int = 256
-
-
-class AmbiguousFramingError(Exception):
-    """A head whose body could end at two places."""
-
-
-class HeadTooLargeError(Exception):
-    """A head over its bound."""
-
-
-def need_one_framing(headers: list[tuple[bytes, bytes]], http_version: str, *, upgrade: bool) -> None:
-    """Raise AmbiguousFramingError where two readers could disagree on the body's end (RFC 9112, 6.1 and 6.3).
-
-    A body behind an upgrade counts as such: the parser takes what follows the head for the other protocol's.
-    """
-    lengths = [value for name, value in headers if name == b"content-length"]
-    codings = [value for name, value in headers if name == b"transfer-encoding"]
-    if len(lengths) + len(codings) > 1 or (codings and http_version == "1.0"):
-        raise AmbiguousFramingError
-    if upgrade and (codings or lengths not in ([], [b"0"])):
-        raise AmbiguousFramingError
-
-
-def need_bounded_head(url: bytes, headers: list[tuple[bytes, bytes]], bytes_max: int, fields_max: int) -> None:
-    """Raise HeadTooLargeError for a head over `bytes_max`, counted without separators, or of too many fields."""
-    if len(headers) > fields_max or len(url) + sum(map(len, chain.from_iterable(headers))) > bytes_max:
-        raise HeadTooLargeError
+    head_fields_max: int = 100
+    connections_per_address_max: int = 256
+    crowded_deadline_seconds: float = 3.0
+    write_deadline_seconds: float = 10.0
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 class _CycleTransport:
@@ -80,68 +81,145 @@ class _CycleTransport:
         self._close()
 
 
+class _HeldFlow(FlowControl):
+    """uvicorn's flow control that stays paused while `held`: its request cycles resume reading whenever they like."""
+
+    held = False
+
+    def hold(self) -> None:
+        """Pause reading until `release`."""
+        self.held = True
+        self.pause_reading()
+
+    def release(self) -> None:
+        """Read on."""
+        self.held = False
+        self.resume_reading()
+
+    def resume_reading(self) -> None:
+        if not self.held:
+            super().resume_reading()
+
+
 class ReceiptProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol with a deadline, bounds and strict framing. Make one with `protocol_class`."""
+    """uvicorn's HTTP/1.1 protocol with deadlines, bounds and strict framing. Make one with `protocol_class`.
+
+    One request at a time: what follows a whole request waits as bytes, at most one read of them, and reading is paused
+    until the answer is sent. So a pipelining sender is answered in order and holds no more than one that waits.
+    """
 
     bounds: ClassVar[ReceiptBounds]
+    places: ClassVar[Places]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
         self._cycle_transport: _CycleTransport
         self._in_head = False
         self._head_bytes = 0
-        self._deaf = False
+        self._body_left = 0
+        self._parsed_last = self._waiting = b""
+        self._deaf = self._has_place = self._lingers_refused = False
         self._problem: Problem = problems.MALFORMED_REQUEST
+
+    @property
+    def _peer(self) -> str | None:
+        return self.client[0] if self.client else None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _HeldFlow(transport)
+        transport.set_write_buffer_limits(high=0)
         self._cycle_transport = _CycleTransport(transport, self._close)
-        if len(self.connections) > self.bounds.connections_max:
-            self._refuse(problems.WINDOW_FULL)
-        else:
+        if self.places.enter(self._peer) is None:
+            self._has_place = True
             self._arm()
+        else:
+            self._shed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._end_write_deadline()
+        if self._has_place:
+            self.places.leave(self._peer)
+        if self._lingers_refused:
+            self.places.end_lingering()
+        self._has_place = self._lingers_refused = False
+        self._waiting = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        cycle = self.cycle
-        super().data_received(data)
+        if self._answers_whole():
+            self._hold(self._waiting + data)
+        else:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse up to the end of one request; what is behind it waits until that is answered."""
+        begin = 0
+        while begin < len(data) and not self._deaf:
+            if self._answers_whole():
+                self._hold(data[begin:])
+                return
+            end = next_piece(data, begin, self._body_left, self._parsed_last)
+            self._parse_piece(data[begin:end])
+            begin = end
         if self._timer is None and not self._deaf and (self._in_head or not self._answering()):
             self._arm()
-        # A head that began behind another request in the same read is counted from the next read on.
-        if self._in_head and self.cycle is cycle and not self._deaf:
-            self._head_bytes += len(data)
-            if self._head_bytes > self.bounds.head_bytes_max:
-                self._problem = problems.HEAD_TOO_LARGE
-                self.send_400_response("")
+
+    def _parse_piece(self, piece: bytes) -> None:
+        if self._body_left:
+            self._body_left -= len(piece)
+        elif not self._count_unparsed(len(piece)):
+            return
+        self._parsed_last = b"" if self._body_left or piece.endswith(BLANK_LINE) else piece[1 - len(BLANK_LINE) :]
+        super().data_received(piece)
+
+    def _count_unparsed(self, size: int) -> bool:
+        """Count what comes of a head, or of trailers and chunks without content; refuse it over the bound."""
+        self._head_bytes = self._head_bytes + size if self._in_head or self._answering() else size
+        if self._head_bytes <= self.bounds.head_bytes_max:
+            return True
+        self._problem = problems.HEAD_TOO_LARGE
+        self.send_400_response("")
+        return False
+
+    def _hold(self, data: bytes) -> None:
+        self._waiting = data
+        self.flow.hold()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer: nobody reads those, and the application has its headers already
+        super().on_header(name, value)
+        if len(self.headers) > self.bounds.head_fields_max:
+            self._problem = problems.HEAD_TOO_LARGE
+            raise HeadTooLargeError
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._disarm()
-        try:
-            need_bounded_head(self.url, self.headers, self.bounds.head_bytes_max, self.bounds.head_fields_max)
-        except HeadTooLargeError:
-            self._problem = problems.HEAD_TOO_LARGE
-            raise
+        if self._answering():
+            raise MalformedHeadError  # a request that the cut between two requests did not see
         http_version = self.parser.get_http_version()
+        need_version(http_version)
+        need_one_host(self.headers, http_version)
         need_one_framing(self.headers, http_version, upgrade=self.parser.should_upgrade())
         self._complete_scope(http_version)
-        waiting = self._answering()
+        self._body_left = body_bytes(self.headers)
         self.cycle = self._new_cycle(http_version)
-        if waiting:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
-        else:
-            self._start_asgi_task(self.cycle, self.app)
+        self._start_asgi_task(self.cycle, self.app)
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
 
     def _complete_scope(self, http_version: str) -> None:
         """Say what was asked for, as uvicorn does; raises what the parser raises for a target that is no URL."""
@@ -169,23 +247,36 @@ class ReceiptProtocol(HttpToolsProtocol):
         )
 
     def on_response_complete(self) -> None:
-        if not self.pipeline and self.cycle.more_body:
+        if self.cycle.more_body:
             self._linger()
+        self.timeout_keep_alive = self._rest_seconds()
         super().on_response_complete()
         if self._deaf:
             self._unset_keepalive_if_required()
+        elif self._waiting and not self.transport.is_closing():
+            self._parse_waiting()
+
+    def _rest_seconds(self) -> int:
+        """Return how long the connection may rest until its next request."""
+        seconds = self.config.timeout_keep_alive
+        return min(seconds, max(1, round(self.bounds.crowded_deadline_seconds))) if self.places.crowded else seconds
+
+    def _parse_waiting(self) -> None:
+        """Go on with what came while the request before it was being answered."""
+        data, self._waiting = self._waiting, b""
+        self.flow.release()
+        self._parse(data)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
-        """Refuse what cannot be parsed; a request before it that is being answered gets its answer first."""
-        answering = self._answering()
-        if answering and self.pipeline and self.cycle.more_body:
-            self._deaf = True
-            self.transport.close()
-        elif answering and not self.cycle.more_body:
-            self._deaf = True
-            self.cycle.keep_alive = False
-        else:
-            self._refuse(self._problem)
+        """Refuse what cannot be parsed; the request that it is part of, if any, is told that its sender is gone."""
+        if self._answering():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self._deaf = True
+                self.transport.close()
+                return
+        self._refuse(self._problem)
 
     def _unsupported_upgrade_warning(self) -> None:
         """Answer an upgrade request as what it is, HTTP/1.1, and then close: what follows is of no protocol."""
@@ -196,8 +287,14 @@ class ReceiptProtocol(HttpToolsProtocol):
         """Tell whether a request is under way."""
         return self.cycle is not None and not self.cycle.response_complete
 
+    def _answers_whole(self) -> bool:
+        """Tell whether a request is under way whose body is whole."""
+        return self._answering() and not self.cycle.more_body
+
     def _arm(self) -> None:
-        self._timer = self.loop.call_later(self.bounds.deadline_seconds, self._expired)
+        bounds = self.bounds
+        seconds = bounds.crowded_deadline_seconds if self.places.crowded else bounds.deadline_seconds
+        self._timer = self.loop.call_later(min(seconds, bounds.deadline_seconds), self._expired)
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -214,18 +311,59 @@ class ReceiptProtocol(HttpToolsProtocol):
         elif not self._answering():
             self._linger()
 
+    def pause_writing(self) -> None:
+        """Begin the write deadline: with a high-water mark of 0, bytes wait that the sender does not read."""
+        super().pause_writing()
+        self._begin_write_deadline(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._end_write_deadline()
+
+    def _begin_write_deadline(self, unread_bytes: int) -> None:
+        self._end_write_deadline()
+        self._write_timer = self.loop.call_later(self.bounds.write_deadline_seconds, self._unread, unread_bytes)
+
+    def _end_write_deadline(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _unread(self, before_bytes: int) -> None:
+        """End a connection whose answers nobody reads, also one that is closing and waits for that."""
+        unread_bytes = self.transport.get_write_buffer_size()
+        if unread_bytes <= before_bytes * UNREAD_SHARE:
+            self._begin_write_deadline(unread_bytes)
+            return
+        _log.info("connection_unread", sender=self.places.sender(self._peer), bytes=unread_bytes)
+        self.transport.abort()
+
+    def _shed(self) -> None:
+        """Answer a connection that has no place; few such may linger, or they would take the places of others."""
+        self._write_refusal(problems.WINDOW_FULL)
+        self._lingers_refused = self.places.begin_lingering()
+        if self._lingers_refused:
+            self._linger()
+        else:
+            self._deaf = True
+            self.transport.close()
+
     def _refuse(self, problem: Problem) -> None:
+        self._write_refusal(problem)
+        sender = self.places.sender(self._peer)
+        _log.info("connection_refused", reason=problem.slug, status=problem.status, sender=sender)
+        self._linger()
+
+    def _write_refusal(self, problem: Problem) -> None:
         retry = ((b"retry-after", str(self.bounds.retry_after_seconds).encode()),) if problem.status == 503 else ()  # noqa: PLR2004
         answer = of_problem(problem, CLOSE, *retry)
         head = [STATUS_LINE[answer.status]]
         for name, value in (*self.server_state.default_headers, *answer.raw_headers()):
             head += [name, b": ", value, b"\r\n"]
         self.transport.write(b"".join((*head, b"\r\n", answer.body)))
-        _log.info("connection_refused", reason=problem.slug, status=problem.status)
-        self._linger()
 
     def _close(self) -> None:
-        if self.cycle.more_body and not self.pipeline:
+        if self.cycle.more_body:
             self._linger()
         else:
             self.transport.close()
@@ -235,18 +373,55 @@ class ReceiptProtocol(HttpToolsProtocol):
         if self._deaf or self.transport.is_closing():
             return
         self._deaf = True
+        self._waiting = b""
         self._disarm()
-        self.flow.resume_reading()
+        self.flow.release()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._timer = self.loop.call_later(self.bounds.linger_seconds, self.transport.close)
 
 
+class _Reader(asyncio.BufferedProtocol):
+    """What the loop calls for one connection: it reads into a buffer that all connections of a class share.
+
+    So no read is larger than READ_BYTES, whichever loop it is, and no connection has a buffer of its own.
+    """
+
+    buffer: ClassVar[memoryview] = memoryview(bytearray(READ_BYTES))
+
+    def __init__(self, protocol: ReceiptProtocol) -> None:
+        self._protocol = protocol
+        self.connection_made = protocol.connection_made  # type: ignore[method-assign, assignment]
+        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
+        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        return self.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._protocol.data_received(bytes(self.buffer[:nbytes]))
+
+    def eof_received(self) -> None:
+        self._protocol.eof_received()
+
+
 def protocol_class(bounds: ReceiptBounds) -> type[ReceiptProtocol]:
-    """Return the protocol with its bounds, in the form that uvicorn's configuration takes."""
+    """Return the protocol with its bounds; its connections share their places."""
 
     class BoundedProtocol(ReceiptProtocol):
         """The protocol of one server."""
 
     BoundedProtocol.bounds = bounds
+    BoundedProtocol.places = Places(bounds.connections_max, bounds.connections_per_address_max, bounds.trusted_proxies)
     return BoundedProtocol
+
+
+def connection_factory(bounds: ReceiptBounds) -> Callable[..., asyncio.BufferedProtocol]:
+    """Return what makes a server's connections, in the form that uvicorn's configuration takes."""
+    bounded = protocol_class(bounds)
+
+    def connect(**parts: Any) -> asyncio.BufferedProtocol:
+        return _Reader(bounded(**parts))
+
+    return connect

@@ -40,6 +40,11 @@ class IngressSettings(Group):
     so that it reads the answer. A sender's address is the connection's, or behind `trusted_proxies` the last one of
     X-Forwarded-For that is none of them.
 
+    An address (of IPv6 each /64) has `connections_per_address_max` of the `connections_max` connections, unless it is a
+    trusted proxy. While more than four fifths are taken, `crowded_deadline_seconds` is how long a head may take and a
+    connection may rest. An answer that is not read for `write_deadline_seconds` ends the connection. The bounds
+    together fit the memory that the Helm chart gives an ingress.
+
     A copy of a delivery that is being published waits `twin_wait_seconds` for it before it is published too; what is
     durable is remembered for `twins_kept_seconds`, up to `twins_kept_max` deliveries, and its copies are not published.
     Requests for the spool share a transaction of up to `spool_group_records_max` records and `spool_group_bytes_max`.
@@ -53,12 +58,15 @@ class IngressSettings(Group):
     keep_alive_seconds: Seconds = 30.0
     drain_seconds: Seconds = 10.0
     retry_after_seconds: Count = 2
-    header_bytes_max: Count = 64 * 1024
-    header_fields_max: Count = 256
-    connections_max: Count = 4096
+    header_bytes_max: Count = 32 * 1024
+    header_fields_max: Count = 100
+    connections_max: Count = 2048
+    connections_per_address_max: Count = 256
+    crowded_deadline_seconds: Seconds = 3.0
+    write_deadline_seconds: Seconds = 10.0
     backlog_connections: Count = 2048
     linger_seconds: Seconds = 2.0
-    body_bytes_unreserved: Count = 64 * 1024
+    body_bytes_unreserved: Count = 32 * 1024
     large_bodies_max: Count = 64
     publish_timeout_seconds: Seconds = 3.0
     breaker_seconds: Seconds = 1.0
@@ -266,6 +274,9 @@ class ConsoleSettings(Group):
     header_fields_max: Count = 100
     linger_seconds: Seconds = 1.0
     connections_max: Count = 128
+    connections_per_address_max: Count = 64
+    crowded_deadline_seconds: Seconds = 3.0
+    write_deadline_seconds: Seconds = 10.0
     drain_seconds: Seconds = 3.0
 
 

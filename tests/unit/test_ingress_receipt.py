@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 from typing import Any
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from producers.ingress import receipt
+from producers.ingress import http_framing, receipt
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +29,9 @@ class FakeTransport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closed = False
-        self.half_closed = False
+        self.half_closed = self.aborted = False
+        self.reading = True
+        self.unsent = 0
 
     def write(self, data: Any) -> None:
         assert not self.closed
@@ -45,9 +49,20 @@ class FakeTransport(asyncio.Transport):
     def write_eof(self) -> None:
         self.half_closed = True
 
-    def pause_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.reading = False
 
-    def resume_reading(self) -> None: ...
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        assert high == 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def abort(self) -> None:
+        self.aborted = self.closed = True
 
 
 class HeldLoop:
@@ -60,9 +75,9 @@ class HeldLoop:
     def create_task(self, work: Any) -> Any:
         return asyncio.get_running_loop().create_task(work)
 
-    def call_later(self, seconds: float, callback: Any) -> Any:
+    def call_later(self, seconds: float, callback: Any, *arguments: Any) -> Any:
         cancelled = [False]
-        self.timers.append((self.now + seconds, callback, cancelled))
+        self.timers.append((self.now + seconds, functools.partial(callback, *arguments), cancelled))
 
         class Handle:
             def cancel(self) -> None:
@@ -82,12 +97,13 @@ class HeldLoop:
 class Held:
     """One protocol under test."""
 
-    def __init__(self, app: Any, state: ServerState | None = None) -> None:
-        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, http=receipt.protocol_class(BOUNDS))
+    def __init__(self, app: Any, protocol: Any = None) -> None:
+        made: Any = protocol or receipt.protocol_class(BOUNDS)
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, http=made)
         config.load()
         self.loop = HeldLoop()
         self.transport = FakeTransport()
-        self.state = state or ServerState()
+        self.state = ServerState()
         self.protocol: Any = config.http_protocol_class(  # type: ignore[call-arg]
             config=config, server_state=self.state, app_state={}, _loop=self.loop
         )
@@ -183,13 +199,130 @@ async def test_a_broken_request_behind_a_good_one_lets_it_be_answered_first() ->
     assert held.transport.closed
 
 
-async def test_a_broken_body_behind_a_good_request_closes() -> None:
+async def test_a_broken_body_behind_a_good_request_is_refused_after_its_answer() -> None:
     held = Held(answer_after_body)
     chunked = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
     held.protocol.data_received(POST + b"abcd" + chunked)
-    assert (held.transport.closed, held.transport.written) == (True, b"")
-    held.protocol.connection_lost(None)
     await held.settle()
+    assert [part[:3] for part in held.transport.written.split(b"HTTP/1.1 ")[1:]] == [b"200", b"400"]
+    assert held.transport.half_closed
+
+
+async def test_a_request_that_is_refused_in_its_body_is_not_answered_again() -> None:
+    seen: list[str] = []
+
+    async def listening(scope: Any, receive: Any, send: Any) -> None:
+        while (message := await receive()).get("more_body"):
+            pass
+        seen.append(message["type"])
+        await answer(scope, receive, send)
+
+    held = Held(listening)
+    await held.feed(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"Z")
+    assert seen == ["http.disconnect"]
+    assert [part[:3] for part in held.transport.written.split(b"HTTP/1.1 ")[1:]] == [b"400"]
+
+
+async def test_what_follows_a_whole_request_waits_and_reading_is_paused() -> None:
+    release = asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await release.wait()
+        await answer(scope, receive, send)
+
+    held = Held(slow)
+    held.protocol.data_received(POST + b"abcd" + GET * 5 + b"GET /z HT")
+    await held.settle()
+    assert (held.transport.reading, held.transport.written) == (False, b"")
+    held.loop.pass_time(60)
+    assert held.transport.written == b"", "waiting for us is not the sender's slowness"
+    release.set()
+    for _ in range(8):
+        await held.settle()
+    assert held.transport.written.count(b"HTTP/1.1 200 ") == 6
+    assert held.transport.reading
+    held.loop.pass_time(10)
+    assert held.transport.written.endswith(b"}")
+    assert b"HTTP/1.1 408 " in held.transport.written
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 31, 64, 1000])
+async def test_requests_are_told_apart_wherever_the_reads_are_cut(step: int) -> None:
+    held = Held(answer_after_body)
+    chunked = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\nt: x\r\n\r\n"
+    sent = (chunked + GET + POST + b"\r\n\r\n") * 3 + GET
+    for at in range(0, len(sent), step):
+        held.protocol.data_received(sent[at : at + step])
+        for _ in range(2 if step < 100 else 12):
+            await held.settle()
+    assert held.transport.written.count(b"HTTP/1.1 200 ") == 10
+    assert held.transport.written.count(b"HTTP/1.1 ") == 10
+
+
+async def test_fields_are_counted_as_they_come() -> None:
+    held = Held(answer)
+    few = b"GET /x HTTP/1.1\r\n" + b"a:\r\n" * 2
+    await held.feed(few)
+    held.protocol.bounds = dataclasses.replace(BOUNDS, head_fields_max=4)
+    await held.feed(b"a:\r\n" * 4)
+    assert held.transport.written.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_trailers_without_end_are_refused() -> None:
+    held = Held(answer_after_body)
+    await held.feed(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nt: ")
+    for _ in range(30):
+        await held.feed(b"x" * 10)
+    assert held.transport.written.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_an_answer_that_is_not_read_ends_the_connection() -> None:
+    held = Held(answer)
+    await held.feed(GET)
+    held.transport.unsent = 1000
+    held.protocol.pause_writing()
+    held.transport.unsent = 700
+    held.loop.pass_time(10.1)
+    assert not held.transport.aborted, "it is being read, slowly"
+    held.loop.pass_time(10.1)
+    assert held.transport.aborted
+
+
+async def test_an_answer_that_is_read_in_time_ends_nothing() -> None:
+    held = Held(answer)
+    await held.feed(GET)
+    held.transport.unsent = 1000
+    held.protocol.pause_writing()
+    held.protocol.resume_writing()
+    held.loop.pass_time(10.1)
+    assert not held.transport.aborted
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /x HTTP/1.1\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        b"GET /x HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET /x HTTP/2.0\r\nHost: a\r\n\r\n",
+        b"GET /x HTTP/0.9\r\nHost: a\r\n\r\n",
+    ],
+)
+async def test_a_head_that_http_does_not_allow_is_refused(head: bytes) -> None:
+    held = Held(answer)
+    await held.feed(head)
+    assert held.transport.written.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("host", [b"a", b"", b"pay.example:443", b"[::1]:80", b"127.0.0.1", b"a_b.example"])
+async def test_a_host_that_is_one_is_taken(host: bytes) -> None:
+    held = Held(answer)
+    await held.feed(b"GET /x HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+    assert held.transport.written.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_dripped_head_behind_a_request_in_work_lets_it_be_answered_first() -> None:
@@ -221,8 +354,8 @@ async def test_a_head_over_its_bound_is_refused_however_it_comes(pieces: int) ->
 
 
 async def test_connections_over_their_bound_are_shed() -> None:
-    state = ServerState()
-    held = [Held(answer, state) for _ in range(3)]
+    protocol = receipt.protocol_class(BOUNDS)
+    held = [Held(answer, protocol) for _ in range(3)]
     assert [one.transport.written[:13] for one in held] == [b"", b"", b"HTTP/1.1 503 "]
     assert b"retry-after: 3" in held[2].transport.written
 
@@ -246,10 +379,10 @@ async def test_a_lost_connection_leaves_no_timer() -> None:
     ],
 )
 def test_ambiguous_framing_is_told(headers: Any, version: str, *, upgrade: bool) -> None:
-    with pytest.raises(receipt.AmbiguousFramingError):
-        receipt.need_one_framing(headers, version, upgrade=upgrade)
+    with pytest.raises(http_framing.MalformedHeadError):
+        http_framing.need_one_framing(headers, version, upgrade=upgrade)
 
 
 def test_clear_framing_passes() -> None:
-    receipt.need_one_framing([(b"content-length", b"0"), (b"x", b"y")], "1.1", upgrade=True)
-    receipt.need_one_framing([(b"transfer-encoding", b"chunked")], "1.1", upgrade=False)
+    http_framing.need_one_framing([(b"content-length", b"0"), (b"x", b"y")], "1.1", upgrade=True)
+    http_framing.need_one_framing([(b"transfer-encoding", b"chunked")], "1.1", upgrade=False)
