@@ -6,6 +6,7 @@ first record of a kind that nobody tried.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import re
@@ -20,12 +21,13 @@ from aiokafka.record import default_records, memory_records
 from packaging.requirements import Requirement
 from packaging.version import Version
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from producers.ingress import body
 from producers.ingress.cycle import ReceiptCycle
-from producers.ingress.receipt import ReceiptProtocol
+from producers.ingress.receipt import ReceiptProtocol, _HeldFlow
 from runtime import kafka_records
 from runtime.http_server import Server
 
@@ -84,6 +86,7 @@ STAND_INS = [
     StandIn(kafka_records.TolerantRecords, memory_records.MemoryRecords, lambda: kafka_records.TolerantRecords(b"")),
     StandIn(ReceiptCycle, RequestResponseCycle, lambda: ReceiptCycle.__new__(ReceiptCycle)),
     StandIn(ReceiptProtocol, HttpToolsProtocol, lambda: ReceiptProtocol.__new__(ReceiptProtocol)),
+    StandIn(_HeldFlow, FlowControl, lambda: _HeldFlow(asyncio.Transport())),
     StandIn(Server, uvicorn.Server, lambda: Server(Config(answer_nothing))),
 ]
 
