@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -29,6 +30,7 @@ KILL_GRACE_SECONDS: Final = 3.0
 LONG_RUN_SECONDS: Final = 30.0
 """A role that ran this long starts its backoff anew."""
 DOUBLINGS_MAX: Final = 16
+"""Of the pause before a restart; the bound in the settings is reached long before."""
 HIDDEN_FROM_ROLES: Final = frozenset({"RATCHET_POSTGRES__OWNER_DSN"})
 """Roles never own the schema."""
 
@@ -61,16 +63,17 @@ def verdict(watch: Watch, now: float, settings: RoleSettings) -> Verdict:
 def pause_before(ends_in_row: int, settings: RoleSettings) -> float:
     """Return how long to wait before a role starts again: twice as long each time, bounded."""
     return min(
-        settings.restart_backoff_initial_seconds * 2.0 ** min(ends_in_row, 16), settings.restart_backoff_max_seconds
+        settings.restart_backoff_initial_seconds * 2.0 ** min(ends_in_row, DOUBLINGS_MAX),
+        settings.restart_backoff_max_seconds,
     )
 
 
 def open_log(path: Path, bytes_max: int) -> IO[bytes]:
-    """Open a role's log to append; one that grew past its bound is kept once and begun anew."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Open a role's log to append, for its user alone; one past its bound is kept once and begun anew."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists() and path.stat().st_size > bytes_max:
         path.replace(path.with_suffix(".old.log"))
-    return path.open("ab")
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
 def last_line(path: Path) -> str:
@@ -82,15 +85,29 @@ def last_line(path: Path) -> str:
     return ""
 
 
+def reason_in(path: Path) -> str:
+    """Return why a role ended, from the last line of its log: the sentence alone where the line is a JSON record."""
+    line = last_line(path)
+    with contextlib.suppress(ValueError):
+        record = json.loads(line)
+        if isinstance(record, dict) and "error" in record:
+            return str(record["error"])
+    return line.removeprefix("ratchet: ")
+
+
 @dataclass(slots=True)
 class Kept:
-    """One role as the supervisor keeps it: its process now, how often it began, how often it ended in a row."""
+    """One role as the supervisor keeps it: its process now, how often it began, how often it ended in a row.
+
+    `status` is the exit status of the process before, or None.
+    """
 
     role: str
     process: asyncio.subprocess.Process | None = None
     watch: Watch = field(default_factory=lambda: Watch(0.0))
     starts: int = 0
     ends_in_row: int = 0
+    status: int | None = None
 
 
 @dataclass(slots=True)
@@ -140,7 +157,7 @@ class Supervisor:
         while not self._stop.is_set():
             process = await self._spawn(kept)
             status = await self._until_end(kept, process)
-            kept.process = None
+            kept.process, kept.status = None, status
             if self._stop.is_set():
                 return
             lived = time.monotonic() - kept.watch.started_at

@@ -20,17 +20,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import aiohttp
+import psutil
 import typer
 from rich.table import Table
 
-from ops import endpoints
+from ops import binds, detach, endpoints
 from ops.board import Teller, wants_board
 from ops.console.exposure import check_exposure
-from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
+from ops.output import EXIT_DONE, EXIT_PROBLEM, EXIT_USAGE, AsJson, command, emit
 from ops.roles import ROLES
 from ops.run_sample import choose_signers, make_run
-from ops.supervisor import Supervisor, last_line
-from runtime.health import join_address, split_address
+from ops.supervisor import Supervisor, reason_in
 from runtime.lifecycle import EXIT_FORCED, read_run_file
 from schemas.errors import SettingsError, UnavailableError
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ops.run_sample import Run
-    from runtime.settings import ConsoleSettings, Settings
+    from runtime.settings import Settings
 
 ENDS_IN_ROW_MAX = 4
 """Ends of a role that was never healthy, after which `up` gives up: a restart won't mend what is wrong."""
@@ -53,24 +53,26 @@ class Options:
     once: bool
     sample: bool
     as_json: bool
+    released_by_stdin: bool = False
 
 
 @contextlib.contextmanager
 def alone(home: Path) -> Iterator[None]:
     """Hold the home for one `up`; the kernel gives it back with the process. Raises SettingsError where one runs."""
-    path = home / "run" / "up.lock"
+    path = detach.lock_path(home)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
+            pid = (file.read().split() or ["unknown"])[0]
             raise SettingsError(
-                f"`ratchet up` runs in {home} already (pid {file.read().strip() or 'unknown'}); "
-                "stop it first, or set RATCHET_HOME to another folder"
+                f"`ratchet up` runs in {home} already (pid {pid}); "
+                "`ratchet down` ends it, or set RATCHET_HOME to another folder"
             ) from None
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(f"{os.getpid()} {psutil.Process().create_time()}")
         file.flush()
         yield
 
@@ -121,31 +123,6 @@ async def _with_patience(seconds: float, attempt: Any) -> None:
             return
 
 
-def fixed_bind(bind: str) -> str:
-    """Return an address whose port is decided, so that a role that comes back has the one it had."""
-    host, port = split_address(bind)
-    if port:
-        return bind
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return join_address(host, probe.getsockname()[1])
-
-
-def console_bind(console: ConsoleSettings) -> str:
-    """Return where the console listens: a free port where nobody chose one and the usual one is taken."""
-    host, port = split_address(console.bind)
-    if "bind" in console.model_fields_set:
-        return fixed_bind(console.bind)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return fixed_bind(join_address(host, 0))
-    return console.bind
-
-
 def instance_id(settings: Settings) -> str:
     """Return the consumer's id in its group: this host's and this home's, so it has its place back after a kill."""
     home = hashlib.sha256(str(settings.home.resolve()).encode()).hexdigest()[:12]
@@ -155,11 +132,9 @@ def instance_id(settings: Settings) -> str:
 
 @contextlib.asynccontextmanager
 async def roles(settings: Settings, extra: Mapping[str, str], teller: Teller) -> AsyncIterator[Supervisor]:
-    """Run every role while the context lasts."""
-    console = console_bind(settings.console)
-    bind = {"RATCHET_INGRESS__BIND": fixed_bind(settings.ingress.bind), "RATCHET_CONSOLE__BIND": console}
+    """Run every role while the context lasts; `extra` is what they need in their environment beside the brokers."""
     member = {"RATCHET_CONSUMER__INSTANCE_ID": instance_id(settings)}
-    supervisor = Supervisor(settings, endpoints.environment(settings) | bind | member | dict(extra), teller.report)
+    supervisor = Supervisor(settings, endpoints.environment(settings) | member | dict(extra), teller.report)
     supervisor.start(tuple(ROLES))
     try:
         yield supervisor
@@ -179,16 +154,18 @@ async def door_of(settings: Settings, supervisor: Supervisor) -> str:
                 return f"http://{run_file.address}"
             give_up_on_failing(supervisor)
             if time.monotonic() > deadline:
-                raise UnavailableError(f"the ingress does not get ready: {last_line(supervisor.log_path('ingress'))}")
+                raise UnavailableError(f"the ingress does not get ready: {reason_in(supervisor.log_path('ingress'))}")
             await asyncio.sleep(READY_POLL_SECONDS)
 
 
 def give_up_on_failing(supervisor: Supervisor) -> None:
-    """Raise UnavailableError for a role that ends again and again without ever having been healthy."""
+    """Raise RatchetError for a role that never got healthy: at once where a setting is wrong, else after some tries."""
     for kept in supervisor.roles.values():
-        if kept.ends_in_row >= ENDS_IN_ROW_MAX and kept.watch.healthy_at is None:
+        misconfigured = kept.status == EXIT_USAGE and kept.ends_in_row > 0
+        if kept.watch.healthy_at is None and (misconfigured or kept.ends_in_row >= ENDS_IN_ROW_MAX):
             path = supervisor.log_path(kept.role)
-            raise UnavailableError(f"{kept.role} does not start: {last_line(path)} (see {path})")
+            kind = SettingsError if misconfigured else UnavailableError
+            raise kind(f"{kept.role} does not start: {reason_in(path)} (see {path})")
 
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
@@ -231,10 +208,11 @@ async def _sample(run: Run, supervisor: Supervisor, teller: Teller, options: Opt
 async def _up(settings: Settings, options: Options, teller: Teller) -> int:
     check_exposure(settings.console)
     with alone(settings.home):
+        listening = binds.choose(settings, teller.report)
         async with brokers(settings, teller) as found:
             await prepare(found, teller)
             signers, secrets = choose_signers(settings) if options.sample else ({}, {})
-            async with roles(found, secrets, teller) as supervisor:
+            async with roles(found, secrets | listening, teller) as supervisor:
                 status = EXIT_DONE
                 if options.sample or options.once:
                     status = await _sample(make_run(found, signers), supervisor, teller, options)
@@ -257,8 +235,11 @@ async def _until_signal(settings: Settings, options: Options) -> int:
             os._exit(EXIT_FORCED)
         body.cancel()
 
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, received)
+        loop.add_signal_handler(number, received)
+    if options.released_by_stdin:
+        detach.stop_unless_released(lambda: loop.call_soon_threadsafe(received))
     try:
         return await body
     except asyncio.CancelledError:
@@ -283,12 +264,23 @@ def up(
         bool, typer.Option("--once", help="Stop when the sample has settled; exit 0 if it balances.")
     ] = False,
     no_sample: Annotated[bool, typer.Option("--no-sample", help="Post nothing.")] = False,
+    detached: detach.Detach = False,
+    released_by_stdin: detach.Released = False,
     as_json: AsJson = False,
 ) -> int:
     """Start everything and serve until Ctrl-C: brokers (unless configured), schema, every role, and the sample."""
-    return run(endpoints.load(), Options(once=once, sample=not no_sample, as_json=as_json))
+    settings = endpoints.load()
+    if not detached:
+        return run(settings, Options(once, not no_sample, as_json, released_by_stdin))
+    if once:
+        raise SettingsError("--once ends by itself; leave out --detach")
+    document = detach.start(settings, ["--no-sample"] if no_sample else [])
+    words = f"serving at {document['ingress']}, the console at {document['console']}; `ratchet down` stops it"
+    emit(document, as_json=as_json, show=lambda: words)
+    return EXIT_DONE
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command("up")(up)
+    app.command("down")(detach.down)

@@ -24,7 +24,7 @@ import psutil
 from runtime import log, telemetry
 from runtime.collector import calm_collector
 from runtime.health import Probe, serving
-from schemas.errors import RatchetError
+from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 EXIT_CLEAN: Final = 0
 EXIT_FAILED: Final = 1
+EXIT_MISCONFIGURED: Final = 2
 EXIT_FORCED: Final = 130
 PR_SET_PDEATHSIG: Final = 1
 """prctl(2): the signal that this process gets when its parent dies; Linux only."""
@@ -223,7 +224,10 @@ def leave(status: int) -> NoReturn:
 
 
 def run_role(name: str, settings: Settings, serve: Serve) -> int:
-    """Run one role in the foreground until it is told to stop; return the exit status: 0 clean, 1 failed."""
+    """Run one role in the foreground until it is told to stop; return the exit status.
+
+    0 is a clean end, 1 a failure, 2 a setting that is wrong, which a restart does not mend.
+    """
     log.configure(name, settings.log.level)
     probe = Probe(name)
     try:
@@ -232,7 +236,7 @@ def run_role(name: str, settings: Settings, serve: Serve) -> int:
         _run_loop(_live(settings, serve, probe))
     except RatchetError as error:
         _log.error("role_failed", error=str(error), kind=type(error).__name__)
-        return EXIT_FAILED
+        return EXIT_MISCONFIGURED if isinstance(error, SettingsError) else EXIT_FAILED
     except Exception:  # noqa: BLE001 - the process's last resort: say it and end
         _log.exception("role_failed")
         return EXIT_FAILED

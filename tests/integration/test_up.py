@@ -9,11 +9,14 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+
+from runtime.stack import read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,13 +204,68 @@ def test_the_same_home_starts_again_and_ctrl_c_ends_it_cleanly(served: Up) -> No
     assert list((served.home / "run").glob("*.json")) == []
 
 
-def test_a_door_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_a_chosen_address_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = {"RATCHET_INGRESS__BIND": f"127.0.0.1:{taken.getsockname()[1]}"}
         result = subprocess.run(
             [*RATCHET, "up", "--once", "--json"],
             env=environment(tmp_path) | bind, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert "ingress does not start" in result.stderr
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"ratchet: RATCHET_INGRESS__BIND: {bind['RATCHET_INGRESS__BIND']} cannot be listened on")
+    assert not (tmp_path / "stack.json").exists()
+
+
+def test_a_role_that_cannot_start_is_told_in_its_own_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = {"RATCHET_ROLE__PROBE_BIND": f"127.0.0.1:{taken.getsockname()[1]}"}
+        result = subprocess.run(
+            [*RATCHET, "up", "--no-sample"],
+            env=environment(tmp_path) | bind, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert result.returncode == 2
+    last = result.stderr.splitlines()[-1]
+    assert f"does not start: RATCHET_ROLE__PROBE_BIND: {bind['RATCHET_ROLE__PROBE_BIND']} cannot be" in last
+    assert "{" not in last
+
+
+def test_detached_it_returns_when_the_ingress_answers_and_down_ends_it(tmp_path: Path) -> None:
+    result = ratchet(tmp_path, "up", "--detach", "--no-sample", "--json", seconds=120)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    processes = [psutil.Process(document["pid"]), *family(document["pid"])]
+    try:
+        with urllib.request.urlopen(f"{document['ingress']}/readyz", timeout=5) as answer:
+            assert answer.status == 200
+        assert os.getsid(document["pid"]) == document["pid"]
+        again = ratchet(tmp_path, "up", "--detach")
+        assert again.returncode == 2
+        assert str(document["pid"]) in again.stderr
+        assert ratchet(tmp_path, "down", "--json").stdout == '{\n  "stopped": true\n}\n'
+        assert alive(processes) == []
+        assert json.loads(ratchet(tmp_path, "down", "--json").stdout) == {"stopped": False}
+    finally:
+        for one in alive(processes):
+            one.kill()
+
+
+def test_a_detached_start_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*RATCHET, "up", "--detach", "--no-sample"], env=environment(tmp_path), stderr=subprocess.PIPE
+    ) as process:
+        processes = until(lambda: (found := family(process.pid)) and len(found) > 2 and found, START_SECONDS)
+        process.kill()
+    until(lambda: not alive(processes), 20)
+    assert read_state(tmp_path) is None
+
+
+def test_a_detached_start_that_fails_says_why(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [*RATCHET, "up", "--detach"],
+        env=environment(tmp_path) | {"RATCHET_CONSOLE__BIND": "0.0.0.0:0"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "RATCHET_CONSOLE__" in result.stderr.splitlines()[-1]
+    assert ratchet(tmp_path, "up", "--detach", "--once").returncode == 2

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from ops import board, doctor, endpoints, up
+from ops import binds, board, doctor, endpoints, up
 from ops.cli import app
 from ops.dead_letter_commands import letter_document, moment
 from ops.payment_commands import major, plain
@@ -278,8 +278,8 @@ def test_one_up_a_home(tmp_path: Path) -> None:
 
 
 def test_a_port_is_decided_once() -> None:
-    assert up.fixed_bind("127.0.0.1:8080") == "127.0.0.1:8080"
-    assert int(up.fixed_bind("127.0.0.1:0").rpartition(":")[2]) > 0
+    assert binds.fixed("127.0.0.1:8080") == "127.0.0.1:8080"
+    assert int(binds.fixed("127.0.0.1:0").rpartition(":")[2]) > 0
 
 
 def test_rates_and_lines() -> None:

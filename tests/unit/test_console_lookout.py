@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import socket
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,6 @@ from ops.console.backlog import Backlog
 from ops.console.lookout import Look, Lookout, Queues, oldest
 from ops.console.static_files import StaticFiles
 from ops.status import RoleState, RoleStatus
-from ops.up import console_bind
 from runtime.settings import ConsoleSettings, Settings
 from schemas.dead_letter import Reason
 from schemas.payment import Outcome
@@ -124,14 +122,3 @@ async def test_a_file_under_another_name_is_not_there() -> None:
     for name, path in (("console.css", "/static/0/console.css"), ("../app.py", "/static/0/../app.py")):
         scope = {"type": "http", "method": "GET", "path": path, "headers": [], "path_params": {"name": name}}
         assert (await files.answer(Request(scope))).status_code == 404
-
-
-def test_up_gives_the_console_a_free_port_where_nobody_chose_one() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        unchosen = ConsoleSettings.model_construct(_fields_set=set(), bind=address)
-        assert console_bind(unchosen) != address
-        assert console_bind(ConsoleSettings(bind=address)) == address, (
-            "a choice stands, and the role says what is wrong"
-        )
-    assert console_bind(unchosen) == address

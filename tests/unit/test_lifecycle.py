@@ -131,12 +131,18 @@ def test_ctrl_c_is_clean_too(start: Callable[..., Role]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
-    [(FAILS, "the sky is not configured"), (BREAKS, "ZeroDivisionError"), (ENDS, "the role ended by itself")],
+    ("code", "words", "expected"),
+    [
+        (FAILS, "the sky is not configured", 2),
+        (BREAKS, "ZeroDivisionError", 1),
+        (ENDS, "the role ended by itself", 1),
+    ],
 )
-def test_failures_exit_with_1_and_say_why(start: Callable[..., Role], code: str, words: str) -> None:
+def test_failures_say_why_and_a_wrong_setting_has_a_status_of_its_own(
+    start: Callable[..., Role], code: str, words: str, expected: int
+) -> None:
     status, told = start(code).end()
-    assert status == 1
+    assert status == expected
     assert words in told
     assert all(json.loads(line) for line in told.splitlines()), "logs are JSON lines"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from ops.supervisor import Supervisor, Verdict, Watch, last_line, open_log, pause_before, verdict
+from ops.supervisor import Supervisor, Verdict, Watch, last_line, open_log, pause_before, reason_in, verdict
 from runtime.settings import RoleSettings, Settings
 
 if TYPE_CHECKING:
@@ -116,6 +116,33 @@ async def test_a_stopped_process_is_replaced(tmp_path: Path) -> None:
         await until(lambda: pid_of(kept) not in (0, first) and kept.roles["relay"].watch.healthy_at)
         assert "is stuck" in told[0]
         assert not psutil.pid_exists(first)
+    finally:
+        await kept.stop()
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"part": "lifecycle", "error": "X: it is taken", "event": "role_failed"}', "X: it is taken"),
+        ("ratchet: RATCHET_X is unknown", "RATCHET_X is unknown"),
+        ('{"event": "no error in it"}', '{"event": "no error in it"}'),
+        ("Killed", "Killed"),
+    ],
+)
+def test_why_a_role_ended_is_a_sentence(tmp_path: Path, line: str, reason: str) -> None:
+    path = tmp_path / "relay.log"
+    path.write_text(f"before\n{line}\n")
+    assert reason_in(path) == reason
+
+
+async def test_a_wrong_setting_is_the_exit_status_of_a_role(tmp_path: Path) -> None:
+    wrong = GOOD_ROLE.replace("    probe.state", "    raise SettingsError('X is wrong')\n    probe.state")
+    kept = supervisor("from schemas.errors import SettingsError\n" + wrong, settings(tmp_path), [])
+    kept.start(["relay"])
+    try:
+        await until(lambda: kept.roles["relay"].status is not None)
+        assert kept.roles["relay"].status == 2
+        assert reason_in(kept.log_path("relay")) == "X is wrong"
     finally:
         await kept.stop()
 

@@ -1,0 +1,73 @@
+"""Where the roles of `up` listen: a choice stands, and where nobody chose a taken port is no obstacle."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from ops import binds
+from runtime.settings import ConsoleSettings, IngressSettings, Settings
+from schemas.errors import SettingsError
+
+pytestmark = pytest.mark.unit
+
+
+def unchosen(ingress: int, console: int) -> Settings:
+    """Return settings whose usual ports are these, and nobody chose them."""
+    return Settings().model_copy(
+        update={
+            "ingress": IngressSettings.model_construct(_fields_set=set(), bind=f"127.0.0.1:{ingress}"),
+            "console": ConsoleSettings.model_construct(_fields_set=set(), bind=f"127.0.0.1:{console}"),
+        }
+    )
+
+
+def port_of(server: socket.socket) -> int:
+    return int(server.getsockname()[1])
+
+
+def test_the_usual_ports_where_they_are_free() -> None:
+    first, second = binds.any_port("127.0.0.1"), binds.any_port("127.0.0.1")
+    said: list[str] = []
+    found = binds.choose(unchosen(first, second), said.append)
+    assert list(found.values()) == [f"127.0.0.1:{first}", f"127.0.0.1:{second}"]
+    assert said == []
+
+
+def test_a_taken_port_is_passed_over_and_said_in_a_line() -> None:
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
+        port_of_taken, port_of_other = port_of(taken), port_of(other)
+        found = binds.choose(unchosen(port_of_taken, port_of_other), said.append)
+    ingress, console = found.values()
+    assert said == [
+        f"port {port_of_taken} is taken: the ingress listens at {ingress}",
+        f"port {port_of_other} is taken: the console listens at {console}",
+    ]
+    assert len({ingress, console, f"127.0.0.1:{port_of_taken}", f"127.0.0.1:{port_of_other}"}) == 4
+
+
+def test_the_next_port_is_the_first_that_is_free_and_not_the_others() -> None:
+    assert binds.next_free("127.0.0.1", 8080, {8081}, lambda _, port: port > 8080) == 8082
+    assert binds.next_free("127.0.0.1", 8080, (), lambda *_: False) > 0
+
+
+@pytest.mark.parametrize("role", ["ingress", "console"])
+def test_a_chosen_address_that_is_taken_is_an_error_that_names_the_setting(role: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{port_of(taken)}"
+        settings = Settings(**{role: {"bind": address}})
+        with pytest.raises(SettingsError, match=f"RATCHET_{role.upper()}__BIND: {address} cannot be listened on"):
+            binds.choose(settings, pytest.fail)
+
+
+def test_a_chosen_address_stands_and_port_0_is_decided() -> None:
+    settings = Settings(ingress={"bind": "127.0.0.1:0"}, console={"bind": f"127.0.0.1:{binds.any_port('127.0.0.1')}"})
+    found = binds.choose(settings, pytest.fail)
+    assert found["RATCHET_CONSOLE__BIND"] == settings.console.bind
+    assert int(found["RATCHET_INGRESS__BIND"].rpartition(":")[2]) > 0
+
+
+def test_ipv6_has_its_own_ports() -> None:
+    assert binds.fixed("[::1]:8080") == "[::1]:8080"
