@@ -4,7 +4,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup brokers run test test-slow nightly coverage lint bench bench-ingress bench-latency bench-scale load forgeries deploy-check clean
 
-UV_VERSION := 0.13.9
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
 UV := .ratchet/tools/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 STAMP := .venv/.locked
@@ -34,7 +34,7 @@ $(UV):
 	@$(PYTHON) -m venv .ratchet/tools/uv-$(UV_VERSION) >&2 || { rm -rf .ratchet/tools/uv-$(UV_VERSION); \
 		echo "ratchet: $(PYTHON) cannot make environments; install its venv package (Debian: python3-venv)" >&2; exit 1; }
 	@.ratchet/tools/uv-$(UV_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check \
-		'uv==$(UV_VERSION)' >&2 || { rm -rf .ratchet/tools/uv-$(UV_VERSION); exit 1; }
+		--no-deps --require-hashes -r requirements-uv.txt >&2 || { rm -rf .ratchet/tools/uv-$(UV_VERSION); exit 1; }
 
 # uv knows nothing of pip's configuration; where only that names an index, pip installs the same locked files.
 $(STAMP): uv.lock pyproject.toml | $(UV)
@@ -43,8 +43,7 @@ $(STAMP): uv.lock pyproject.toml | $(UV)
 		{ echo "ratchet: uv cannot reach the index; trying pip with the same lock" >&2; \
 		rm -rf .venv && $(PYTHON) -m venv .venv && \
 		$(UV) export --quiet --frozen --all-extras --all-groups --no-emit-project -o .ratchet/tools/locked.txt && \
-		$(BIN)/python -m pip install --quiet --require-hashes -r .ratchet/tools/locked.txt >&2 && \
-		$(BIN)/python -m pip install --quiet hatchling editables >&2 && \
+		$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r .ratchet/tools/locked.txt >&2 && \
 		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . >&2; }
 	@touch $@
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -13,6 +14,7 @@ from rich.table import Table
 from ops import endpoints
 from ops.database import connected, fetch
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
+from schemas.currencies import exponent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,12 +25,6 @@ if TYPE_CHECKING:
 
 FOUND_MAX: Final = 20
 """Payments that one reference may name before we stop listing them."""
-EXPONENTS: Final = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV"), 0),
-    **dict.fromkeys(("XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-}
-"""Digits after the point where they are not two (ISO 4217)."""
 OUTCOMES: Final = {
     "applied": "changed the payment",
     "noop": "nothing new",
@@ -41,8 +37,8 @@ def major(amount: int | None, currency: str | None) -> str:
     """Return an amount in the currency's own units, as in 12.50 EUR; empty for None."""
     if amount is None:
         return ""
-    digits = EXPONENTS.get(currency or "", 2)
-    return f"{amount / 10**digits:,.{digits}f} {currency or ''}".strip()
+    digits = exponent(currency or "")
+    return f"{Decimal(amount).scaleb(-digits):,.{digits}f} {currency or ''}".strip()
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:

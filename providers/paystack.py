@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
-from providers.core.money import exponent, minor_units
+from providers.core.money import minor_units
 from providers.core.payments import (
     attempt,
     captured,
@@ -40,6 +40,7 @@ from providers.core.payments import (
 )
 from providers.core.proof import hmac_hex
 from providers.core.reading import read_json, text_at, value_at
+from schemas.currencies import exponent
 from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""Currencies that a payment can be in: ISO 4217 list one, with the decimals of their minor unit.
+"""Currencies that a payment can be in: ISO 4217 list one, with the decimals of their minor unit. The one table.
 
-Units of account without a minor unit (XAU, XDR, ...), bond units and codes for testing are no currencies to pay in.
+Units of account (XAU, XDR, XAD, ...), bond units and codes for testing are no currencies to pay in.
 """
 
 from __future__ import annotations
@@ -19,3 +19,12 @@ _DECIMALS: Final = {
 }
 DECIMALS: Final = {code: decimals for decimals, codes in _DECIMALS.items() for code in codes.split()}
 """Currency code -> how many decimals its minor unit has: 1050 minor units of EUR (2) are 10.50."""
+USUAL_DECIMALS: Final = 2
+
+
+def exponent(currency: str) -> int:
+    """Return how many decimals a currency's minor unit has; 2 for a code that is not in the list (any more).
+
+    A provider that counts otherwise says so in its own file.
+    """
+    return DECIMALS.get(currency, USUAL_DECIMALS)

@@ -4,7 +4,6 @@ RatchetError
 ├── SettingsError             a setting is unknown, missing or malformed
 ├── SignatureRejected         a webhook is not proven genuine
 ├── UninterpretableError      a genuine event says nothing that can be folded
-├── DataRejectedError         Postgres refuses a batch for what it holds
 ├── LeaseLostError            another process holds the lease now
 ├── HaltedError              a partition is halted after a run of failures
 ├── MigrationError            the schema's history does not match the files
@@ -51,10 +50,6 @@ class UninterpretableError(RatchetError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
-
-
-class DataRejectedError(RatchetError):
-    """Postgres refuses a batch because of what one of its records holds; smaller batches find the record."""
 
 
 class LeaseLostError(RatchetError):

@@ -68,8 +68,6 @@ _LETTER: Final[Json] = {
     REASON_HEADER: {"enum": [reason.value for reason in Reason], "description": "Why it could not be settled"},
     REDRIVE_COUNT_HEADER: _text("How often the record had come back from the DLQ", pattern=_DIGITS),
 }
-BINARY: Final = tuple(name for name, shape in _LETTER.items() if "contentEncoding" in shape)
-"""Headers whose values are bytes."""
 
 
 def _headers(properties: Json, required: tuple[str, ...]) -> Json:

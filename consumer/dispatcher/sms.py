@@ -17,9 +17,9 @@ import structlog
 
 from consumer.dispatcher.sender import Message, Rejected, Taken
 from consumer.dispatcher.worker import CALLS_PART, GuardedRows, pause_seconds
-from providers.core.money import exponent
 from runtime import metrics
 from runtime.http import HttpUnavailableError
+from schemas.currencies import exponent
 from schemas.sms import SmsStatus, Template, mark_of, text_for
 
 if TYPE_CHECKING:

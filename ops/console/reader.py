@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 OWN: Final = "ops.console"
-OPS: Final = "ops"
-"""Where a statement's file stands: here, or beside the command line's."""
+"""Where a statement's file stands, unless a caller names another package."""
 
 
 class Reader:

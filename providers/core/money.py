@@ -11,18 +11,6 @@ from schemas.facts import AMOUNT_MAX
 
 _PLAIN: Final = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,8})?\Z")
 
-_NO_DECIMALS: Final = frozenset(
-    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()  # noqa: SIM905 - a table of codes
-)
-_THREE_DECIMALS: Final = frozenset("BHD IQD JOD KWD LYD OMR TND".split())  # noqa: SIM905
-
-
-def exponent(currency: str) -> int:
-    """Return how many decimals a currency has (ISO 4217, list one); a provider's exceptions live in its own file."""
-    if currency in _NO_DECIMALS:
-        return 0
-    return 3 if currency in _THREE_DECIMALS else 2
-
 
 def minor_units(value: object, decimals: int, what: str) -> int:
     """Turn `"10.50"` or 10.5 into 1050 at two decimals; raise `undecodable` for anything that is not exact.

@@ -6,8 +6,9 @@ import datetime as dt
 from typing import Any, Final
 
 from providers.core.meaning import maybe_id, maybe_time, undecodable, unknown_kind
-from providers.core.money import exponent, minor_units
+from providers.core.money import minor_units
 from providers.core.reading import read_json
+from schemas.currencies import exponent
 from schemas.facts import Fact, FactKind, Meaning
 
 Facts = tuple[Fact, ...]

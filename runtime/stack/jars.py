@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from runtime.settings import StackSettings
 
 LOCK_FILE: Final = Path(__file__).with_name("kafka.lock")
-CHUNK_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

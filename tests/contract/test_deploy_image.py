@@ -34,9 +34,13 @@ def test_it_has_two_stages_of_a_named_version() -> None:
     assert "uv" not in " ".join(word for words in FINAL for word in words), "the tool stays in the first stage"
 
 
-def test_uv_is_the_makefiles_and_keeps_to_the_lock() -> None:
-    (version,) = [words[1].split("=")[1] for words in LINES if words[0] == "ARG" and "UV_VERSION" in words[1]]
-    assert f"UV_VERSION := {version}\n" in (ROOT / "Makefile").read_text()
+def test_uv_is_the_makefiles_by_its_digests_and_keeps_to_the_lock() -> None:
+    (pip,) = [words for words in LINES if words[0] == "RUN" and "pip" in words and "install" in words]
+    assert pip[-4:] == ["--no-deps", "--require-hashes", "-r", "/tmp/requirements-uv.txt"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert "--no-deps --require-hashes -r requirements-uv.txt" in makefile
+    pinned = (ROOT / "requirements-uv.txt").read_text()
+    assert re.search(r"^uv==[\d.]+ \\\n    --hash=sha256:[0-9a-f]{64}", pinned, re.MULTILINE)
     syncs = [words for words in LINES if words[:3] == ["RUN", "uv", "sync"]]
     assert len(syncs) == 2
     for words in syncs:
@@ -48,7 +52,7 @@ def test_uv_is_the_makefiles_and_keeps_to_the_lock() -> None:
 def test_it_holds_every_package_and_nothing_else() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
-    files = {"pyproject.toml", "uv.lock", "README.md", "LICENSE"}
+    files = {"pyproject.toml", "uv.lock", "README.md", "LICENSE", "requirements-uv.txt"}
     assert set(copied()) == packages | files
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert rules[0] == "*", "what nobody names stays out: secrets, homes, tests"

@@ -21,9 +21,8 @@ from producers.ingress import records
 from producers.ingress.intents.queued import Asking, record_of
 from producers.relay.records import change_of, letter_of
 from providers.core.contract import Notification, Trust
-from schemas import topics
+from schemas import header_shapes, topics
 from schemas.dead_letter import Reason
-from schemas.header_shapes import BINARY
 from schemas.intents import ORDERS, Command
 
 if TYPE_CHECKING:
@@ -68,10 +67,16 @@ def official(name: str) -> Any:
     return jsonschema_rs.validator_for(json.loads((OFFICIAL / f"{name}.json").read_text()))
 
 
+def binary() -> set[str]:
+    """Return the headers whose values are bytes, by the exported schema."""
+    properties = header_shapes.dead_letter()["properties"]
+    return {name for name, shape in properties.items() if "contentEncoding" in shape}
+
+
 def as_json(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     """Return headers as their schema has them: text, and base64 where the value is bytes."""
     return {
-        name: base64.b64encode(value).decode() if name in BINARY else value.decode()
+        name: base64.b64encode(value).decode() if name in binary() else value.decode()
         for name, value in headers
         if value is not None
     }

@@ -9,6 +9,7 @@ import pytest
 import providers
 from providers.core import meaning, money, proof, reading
 from providers.core.contract import Notification, Provider, SignedRequest
+from schemas.currencies import exponent
 from schemas.dead_letter import Reason
 from schemas.errors import SignatureRejected, UninterpretableError
 from schemas.facts import AMOUNT_MAX, REF_LENGTH_MAX, Fact, FactKind, Meaning, Ref, RefKind
@@ -163,10 +164,13 @@ def test_checked_passes() -> None:
         ("1.234", "KWD", 1234),
         ("0", "USD", 0),
         (0.29, "USD", 29),
+        ("1.2345", "CLF", 12345),
+        ("1", "UYW", 10000),
+        ("3.50", "BGN", 350),
     ],
 )
 def test_minor_units(value: object, currency: str, minor: int) -> None:
-    assert money.minor_units(value, money.exponent(currency), "amount") == minor
+    assert money.minor_units(value, exponent(currency), "amount") == minor
 
 
 @pytest.mark.parametrize("value", ["10.505", "-1", "", "1e3", None, True, "NaN", "1" * 17, "9" * 16, "1.", 1e20, " 1"])
