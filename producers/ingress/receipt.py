@@ -171,18 +171,21 @@ class ReceiptProtocol(HttpToolsProtocol):
             self._arm()
 
     def _parse_piece(self, piece: bytes) -> None:
-        if self._body_left:
+        """Parse a part of a head, of a body of known length, or of chunks; what is no content counts as head."""
+        in_body, known = self._answering(), bool(self._body_left)
+        self._parsed_last = b"" if known or piece.endswith(BLANK_LINE) else piece[1 - len(BLANK_LINE) :]
+        if known:
             self._body_left -= len(piece)
-        elif not self._count_unparsed(len(piece)):
-            return
-        self._parsed_last = b"" if self._body_left or piece.endswith(BLANK_LINE) else piece[1 - len(BLANK_LINE) :]
-        super().data_received(piece)
+        else:
+            self._head_bytes = self._head_bytes + len(piece) if self._in_head or in_body else len(piece)
+        if in_body or self._need_bounded_head():
+            super().data_received(piece)
+            self._need_bounded_head()
 
-    def _count_unparsed(self, size: int) -> bool:
-        """Count what comes of a head, or of trailers and chunks without content; refuse it over the bound."""
-        self._head_bytes = self._head_bytes + size if self._in_head or self._answering() else size
-        if self._head_bytes <= self.bounds.head_bytes_max:
-            return True
+    def _need_bounded_head(self) -> bool:
+        """Refuse a head over its bound, and trailers, or chunks without content, that come to as much."""
+        if self._deaf or self._head_bytes <= self.bounds.head_bytes_max:
+            return not self._deaf
         self._problem = problems.HEAD_TOO_LARGE
         self.send_400_response("")
         return False
@@ -204,7 +207,7 @@ class ReceiptProtocol(HttpToolsProtocol):
             raise HeadTooLargeError
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._head_bytes = False, 0
         self._disarm()
         if self._answering():
             raise MalformedHeadError  # a request that the cut between two requests did not see

@@ -65,7 +65,7 @@ async def test_it_is_one_write_and_says_the_same_as_messages() -> None:
     ("raw", "answer"),
     [
         (GET.replace(b"GET", b"HEAD"), TAKEN),
-        (GET.replace(b"Host: a", b"Connection: close"), TAKEN),
+        (GET.replace(b"Host: a", b"Host: a\r\nConnection: close"), TAKEN),
         (GET.replace(b"1.1", b"1.0"), TAKEN),
         (GET, Answer(413, b"{}", headers=(CLOSE,))),
     ],
