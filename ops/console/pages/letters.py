@@ -9,10 +9,9 @@ from starlette.exceptions import HTTPException
 
 from ops import redrives
 from ops.console.choosing import choose
-from ops.console.masking import show_headers, show_payload
+from ops.payloads import show_headers, show_payload, show_text
 from ops.console.visits import action, page
 from ops.dlq_filters import LetterFilter
-from runtime.log import mask_text
 from schemas.dead_letter import LetterStatus, Reason
 from schemas.errors import RatchetError
 
@@ -69,7 +68,7 @@ async def show_one(visit: Visit) -> Response:
     return visit.render(
         "letter.html",
         letter=letter,
-        key=mask_text((letter["key"] or b"").decode(errors="replace")),
+        key=show_text(letter["key"]),
         payload=show_payload(letter["value"], visit.parts.settings.console.payload_bytes_max),
         headers=show_headers(letter["header_names"], letter["header_values"]),
         redriven=await reader.fetch("list_redrives_of_letter", letter_id),

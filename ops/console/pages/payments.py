@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from ops.console.masking import phone
+from ops.payloads import phone
 from ops.console.timeline import draw
 from ops.console.visits import page
 from ops.payment_commands import FOUND_MAX

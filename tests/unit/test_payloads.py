@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.console.masking import is_personal, mask_tree, phone, show_headers, show_payload
-from runtime.log import DEPTH_MAX, MASK
+from ops.payloads import harmless, is_personal, mask_tree, phone, show_headers, show_payload
+from runtime.masking import DEPTH_MAX, MASK
 
 pytestmark = pytest.mark.unit
 
@@ -76,7 +78,7 @@ def test_forms_are_read_field_by_field() -> None:
         (b"plain words", "text", "plain words"),
         (b'"a string"', "text", '"a string"'),
         (b"12", "text", "12"),
-        (b"\xff\x00A", "bytes", "\ufffd\x00A"),
+        (b"\xff\x00A", "bytes", "\ufffd\ufffdA"),
     ],
 )
 def test_other_payloads(value: bytes | None, form: str, text: str) -> None:
@@ -86,6 +88,75 @@ def test_other_payloads(value: bytes | None, form: str, text: str) -> None:
 
 def test_bytes_that_are_no_text_are_masked_too() -> None:
     assert CARD not in show_payload(b"\xff " + CARD.encode(), 100).text
+
+
+PERSONAL = (
+    b'"phone": "254712345678", "email": "jane@example.com", "cvc": "737", "client_secret": "pi_1_secret_abcdefgh"'
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{" + PERSONAL,
+        b"{" + PERSONAL + b', "note": "\xff"}',
+        b"{" + PERSONAL + b"} and more",
+        b"{" + PERSONAL + b', "a": "\x00"',
+        b'{"n": ' + b"1" * 4301 + b", " + PERSONAL + b"}",
+        b"{" + PERSONAL.replace(b'"', b"'") + b"}",
+        json.dumps({"body": "{" + PERSONAL.decode() + "}"}).encode(),
+        json.dumps({"body": "{" + PERSONAL.decode()}).encode()[:-3],
+        b"a=b c&phone=254712345678&email=jane%40example.com&cvc=737&client_secret=pi_1_secret_abcdefgh",
+        b"phone: 254712345678\nemail: jane at example.com\ncvc = 737\nclient-secret: pi_1_secret_abcdefgh",
+        (
+            b"<a><phone k='v'>254712345678</phone><email>jane@example.com</email><cvc>737</cvc>"
+            b"<ns:client_secret>pi_1_secret_abcdefgh</ns:client_secret>"
+        ),
+        b'{"Item": [{"Name": "PhoneNumber", "Value": 254712345678}, {"name": "cvc", "value": "737"}',
+        b'{"phones": ["254712345678"], "email": {"a": "jane@example.com"}, "card": {"cvc": "737"',
+    ],
+)
+def test_what_does_not_parse_is_masked_by_its_names(body: bytes) -> None:
+    text = show_payload(body, 10_000).text
+    assert MASK in text
+    for secret in ("712345678", "jane", "737", "abcdefgh"):
+        assert secret not in text
+
+
+def test_braintree_s_envelope_is_opened() -> None:
+    xml = b"<customer><email>jane@example.com</email><phone>254712345678</phone><id>c1</id></customer>"
+    body = b"bt_signature=key|abc&bt_payload=" + base64.encodebytes(xml).replace(b"\n", b"%0A").replace(b"+", b"%2B")
+    text = show_payload(body, 10_000).text
+    assert f"base64 of <customer><email>{MASK}</email><phone>{MASK}</phone><id>c1</id>" in text
+    assert base64.b64encode(xml)[:16].decode() not in text
+
+
+def test_an_escaped_quote_ends_no_text() -> None:
+    assert show_payload(b'{"phone": "07\\"12 345 678", "x": 1', 1000).text == f'{{"phone": {MASK}, "x": 1'
+
+
+def test_no_control_character_is_left() -> None:
+    hostile = "\x1b[2J\x1b]0;mine\x07\x9b31m\u202egnp.exe\rend"
+    for value in (hostile.encode(), json.dumps({"a": hostile}).encode(), b"\xff" + hostile.encode()):
+        text = show_payload(value, 1000).text
+        assert not set(text) & set("\x1b\x07\x9b\u202e\r")
+    assert show_headers([b"\x1b[1m"], [b"\x9b"]) == [("\ufffd[1m", "\ufffd")]
+    assert harmless("tab\tand\nnewline") == "tab\tand\nnewline"
+
+
+def test_a_secret_at_the_cut_is_not_shown_in_part() -> None:
+    for shift in range(30):
+        text = show_payload(b"x" * (50 - shift) + b" " + CARD.encode() + b" " + b"y" * 9000, 60).text
+        assert "4111" not in text
+
+
+@pytest.mark.parametrize(
+    "piece", [b"1 ", b'"a":', b"a ", b"<a ", b'\\"a\\"', b"phone:[", b'"phone":"\\', b"a@", b"\\", b"a:"]
+)
+def test_hostile_ones_take_no_long_time(piece: bytes) -> None:
+    began = time.process_time()
+    show_payload(piece * (1_000_000 // len(piece)), 64 * 1024)
+    assert time.process_time() - began < 5
 
 
 def test_long_ones_are_cut() -> None:
