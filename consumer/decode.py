@@ -40,7 +40,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """One record that was understood. `source` and `event_id` together are its idempotency key.
 
     `digest` is the body's SHA-256 where the event id is unsigned, so that only the body tells a replay; else None.
-    `hint` is an unsigned event: it moves nothing, and its payment is read from the provider's API again. `traceparent`
+    `hint` is an unsigned event of a record that is older than the ingress' own queue of hints, or that nobody marked as
+    verified: it says nothing, and only `named`, what to read again at the provider's API, is looked at. `traceparent`
     names the trace that the event belongs to, where it has one.
     """
 
@@ -53,6 +54,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     meaning: Meaning
     digest: bytes | None = None
     hint: bool = False
+    named: str | None = None
     traceparent: str | None = None
 
 
@@ -99,18 +101,25 @@ def _decode_webhook(record: Record) -> Event:
     provider, _, account = source.partition("/")
     if len(provider) > TEXT_LENGTH_MAX or len(account) > TEXT_LENGTH_MAX:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is too long")
+    trace = trace_of(headers)
+    if headers.get(TRUST_HEADER) != VERIFIED and provider in providers.names():
+        return _hint(Event(record, source, event_id, kind or "", provider, account, Meaning(), traceparent=trace))
     try:
         meaning = providers.interpret(provider, "" if kind is None or kind == "unknown" else kind, record.value or b"")
     except LookupError:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is no known provider") from None
-    trace = trace_of(headers)
     event = Event(record, source, event_id, kind or "", provider, account, meaning, traceparent=trace)
-    if headers.get(TRUST_HEADER) != VERIFIED:
-        return replace(event, hint=True, meaning=replace(meaning, facts=(), opens=False))
     found = providers.find(provider)
     if found is not None and not found.event_id_signed:
         return replace(event, digest=hashlib.sha256(record.value or b"").digest())
     return event
+
+
+def _hint(event: Event) -> Event:
+    """Return an unsigned event, which says nothing. It has an id that no genuine event has: it must swallow none."""
+    body = event.record.value or b""
+    named = providers.named_by_hint(event.provider, body)
+    return replace(event, event_id=f"hint:{hashlib.sha256(body).hexdigest()}", hint=True, named=named)
 
 
 def _decode_intent(record: Record) -> Event:

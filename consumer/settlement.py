@@ -70,8 +70,8 @@ class Settlement:
 
     def _take(self, event: Event, waiting: list[Waiting]) -> None:
         """Take one event of the batch in: it is known, or settled, or waits."""
-        if event.hint:
-            self._ask_again(event, "hint")
+        if event.named is not None:
+            self._ask_again(event, event.named, "hint")
         if event.digest is not None:
             event = self._identified(event, event.digest)
         if self._seen(event):
@@ -90,9 +90,8 @@ class Settlement:
         room = EVENT_ID_LENGTH_MAX - DIGEST_SHOWN - 1
         return replace(event, event_id=f"{event.event_id[:room]}#{digest.hex()[:DIGEST_SHOWN]}")
 
-    def _ask_again(self, event: Event, reason: str) -> None:
-        """Note that the provider's API must be asked about the event's payment, if it can be."""
-        ref = next((ref.ref for ref in event.meaning.refs if ref.kind is RefKind.PAYMENT), None)
+    def _ask_again(self, event: Event, ref: str | None, reason: str) -> None:
+        """Note that the provider's API must be asked about a payment, if it can be."""
         if ref is not None and can_refetch(event.provider):
             self._plan.refetches.append(Refetching(event.provider, event.account, ref, reason))
 
@@ -130,7 +129,8 @@ class Settlement:
         else:
             return
         if waits.reason is Reason.CONFLICT:
-            self._ask_again(event, "contradiction")
+            ref = next((ref.ref for ref in event.meaning.refs if ref.kind is RefKind.PAYMENT), None)
+            self._ask_again(event, ref, "contradiction")
 
     def _settle_together(self, waiting: list[Waiting]) -> list[Waiting]:
         """Settle events that can only be true together; return what still waits.

@@ -208,6 +208,8 @@ CREATE TABLE public.intent_claims (
     answer bytea NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
+    merchant_account text,
+    livemode boolean,
     CONSTRAINT intent_claims_account_check CHECK ((length(account) <= 64)),
     CONSTRAINT intent_claims_amount_check CHECK ((amount > 0)),
     CONSTRAINT intent_claims_client_check CHECK (((length(client) >= 1) AND (length(client) <= 64))),
@@ -217,6 +219,7 @@ CREATE TABLE public.intent_claims (
     CONSTRAINT intent_claims_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
     CONSTRAINT intent_claims_fingerprint_check CHECK ((length(fingerprint) = 32)),
     CONSTRAINT intent_claims_lasts_a_day CHECK ((expires_at >= (created_at + '23:59:00'::interval))),
+    CONSTRAINT intent_claims_merchant_account_check CHECK ((length(merchant_account) <= 255)),
     CONSTRAINT intent_claims_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
     CONSTRAINT intent_claims_provider_ref_check CHECK (((length(provider_ref) >= 1) AND (length(provider_ref) <= 255))),
     CONSTRAINT intent_claims_record_key_check CHECK (((length(record_key) >= 1) AND (length(record_key) <= 255))),
@@ -496,16 +499,23 @@ CREATE TABLE public.refetches (
     last_error text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    known boolean DEFAULT true NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
     CONSTRAINT refetches_account_check CHECK ((length(account) <= 64)),
     CONSTRAINT refetches_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT refetches_last_error_check CHECK ((length(last_error) <= 500)),
+    CONSTRAINT refetches_priority_check CHECK ((priority >= 0)),
     CONSTRAINT refetches_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
-    CONSTRAINT refetches_reason_check CHECK ((reason = ANY (ARRAY['hint'::text, 'contradiction'::text]))),
+    CONSTRAINT refetches_reason_check CHECK ((reason = ANY (ARRAY['hint'::text, 'contradiction'::text, 'stale'::text]))),
     CONSTRAINT refetches_ref_check CHECK (((length(ref) >= 1) AND (length(ref) <= 255))),
     CONSTRAINT refetches_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'done'::text, 'failed'::text])))
 );
 
-COMMENT ON TABLE public.refetches IS 'Payments whose provider must be asked again: unsigned hints and contradictions.';
+COMMENT ON TABLE public.refetches IS 'Payments whose provider must be asked again: unsigned hints, contradictions, and what was not heard of for long.';
+
+COMMENT ON COLUMN public.refetches.known IS 'whether a payment or an intent had this id when it was asked about; anybody can make up the ids that none has';
+
+COMMENT ON COLUMN public.refetches.priority IS 'smaller goes first: 0 contradictions, 1 hints of what is known, 5 what was not heard of for long, 9 the unknown';
 
 ALTER TABLE public.refetches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.refetches_id_seq
@@ -657,6 +667,9 @@ ALTER TABLE ONLY public.redrives
     ADD CONSTRAINT redrives_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.refetches
+    ADD CONSTRAINT refetches_payment UNIQUE (ref, provider, account);
+
+ALTER TABLE ONLY public.refetches
     ADD CONSTRAINT refetches_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.relay_cursors
@@ -688,11 +701,13 @@ CREATE INDEX intent_claims_asked ON public.intent_claims USING btree (payment_id
 
 CREATE INDEX intent_claims_expiry ON public.intent_claims USING btree (expires_at);
 
+CREATE INDEX intent_claims_named ON public.intent_claims USING btree (provider_ref, provider, account) WHERE ((command = 'create'::text) AND (provider_ref IS NOT NULL));
+
 CREATE UNIQUE INDEX intent_claims_payment ON public.intent_claims USING btree (payment_id) WHERE (command = 'create'::text);
 
 CREATE UNIQUE INDEX intent_claims_provider_ref ON public.intent_claims USING btree (client, provider, account, provider_ref) WHERE ((command = 'create'::text) AND (provider_ref IS NOT NULL));
 
-CREATE UNIQUE INDEX intent_claims_reference ON public.intent_claims USING btree (client, reference) WHERE ((command = 'create'::text) AND (reference IS NOT NULL));
+CREATE INDEX intent_claims_reference ON public.intent_claims USING btree (reference, provider, account) WHERE ((command = 'create'::text) AND (reference IS NOT NULL));
 
 CREATE INDEX parked_events_deadline ON public.parked_events USING btree (deadline);
 
@@ -712,9 +727,11 @@ CREATE INDEX redrive_messages_to_do ON public.redrive_messages USING btree (redr
 
 CREATE INDEX redrives_open ON public.redrives USING btree (id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
-CREATE INDEX refetches_due ON public.refetches USING btree (next_attempt_at) WHERE (status = 'queued'::text);
+CREATE INDEX refetches_due ON public.refetches USING btree (priority, next_attempt_at) WHERE (status = 'queued'::text);
 
-CREATE UNIQUE INDEX refetches_open ON public.refetches USING btree (provider, account, ref) WHERE (status = 'queued'::text);
+CREATE INDEX refetches_unknown_failed ON public.refetches USING btree (updated_at) WHERE ((status = 'failed'::text) AND (NOT known));
+
+CREATE INDEX refetches_waiting ON public.refetches USING btree (provider, account, known) WHERE (status = 'queued'::text);
 
 CREATE INDEX sms_transactions_due ON public.sms_transactions USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['queued'::text, 'sending'::text]));
 

@@ -98,6 +98,19 @@ def interpret(provider: str, kind: str, body: bytes) -> Meaning:
         raise UninterpretableError(Reason.UNEXPECTED, f"interpreting raised {type(error).__name__}") from error
 
 
+def named_by_hint(provider: str, body: bytes) -> str | None:
+    """Return the id to read again at the provider's API that an unsigned body names, or None.
+
+    Nothing else of such a body is looked at. Raises nothing.
+    """
+    found = find(provider)
+    try:
+        named = found.named(body) if found is not None and found.named is not None else None
+    except Exception:  # noqa: BLE001 - whatever a stranger's body does to a reader, it names nothing then
+        return None
+    return named if named is not None and storable(named) else None
+
+
 def _says_nothing(kind: str, body: bytes) -> Meaning:
     """Return the empty meaning of a provider whose events are not about payments; an event of no kind is broken."""
     if not kind or not body:

@@ -361,4 +361,4 @@ _SILENT: Final = frozenset(
 )
 """Kinds that add nothing to a payment: reports, payouts, reviews, news of a dispute that moves nothing yet."""
 
-PROVIDER: Final = Provider("adyen", verify, interpret)
+PROVIDER: Final = Provider("adyen", verify, interpret, capture_by_setting=True)

@@ -77,6 +77,11 @@ def _identity(event: Any) -> tuple[str | None, str | None, str | None]:
     return event_id, kind, text_at(event, "data", "tx_ref")
 
 
+def _named(body: bytes) -> str | None:
+    """Return the transaction's id of a version 3 body: its API is asked by that, not by the merchant's reference."""
+    return text_at(read_json(body), "data", "id")
+
+
 _Data = dict[str, Any]
 
 
@@ -164,4 +169,4 @@ _READERS: Final[dict[str, Callable[[_Data, str], Meaning]]] = {
     "refund.failed": _refund,
 }
 
-PROVIDER: Final = Provider("flutterwave", verify, interpret, event_id_signed=False)
+PROVIDER: Final = Provider("flutterwave", verify, interpret, event_id_signed=False, named=_named)

@@ -87,6 +87,14 @@ def _hint(body: bytes) -> Notification:
     return Notification(None, None, ids[0].decode("ascii"), body, "hint")
 
 
+def _named(body: bytes) -> str | None:
+    """Return the resource id of an old webhook."""
+    try:
+        return _hint(body).payment_ref
+    except SignatureRejected:
+        return None
+
+
 _Entity = dict[str, Any]
 
 
@@ -248,4 +256,4 @@ _OF_STATUS: Final[dict[str, Callable[[str, int], Facts]]] = {
 }
 
 _REFETCH: Final = Refetch("https://api.mollie.com", _request, object_answer("resource", _object_of), _interpret_fetched)
-PROVIDER: Final = Provider("mollie", verify, interpret, refetch=_REFETCH)
+PROVIDER: Final = Provider("mollie", verify, interpret, refetch=_REFETCH, named=_named, unsigned=True)

@@ -8,9 +8,9 @@ path can claim any amount, so the outcome is read again with an STK query or a t
 vouches for the body, one that names nothing to read again, or no numeric result, is refused.
 
 Identity, by shape: an STK callback's `CheckoutRequestID` is event id and reference; a result's `ConversationID` and
-`OriginatorConversationID`; a C2B confirmation's `TransID` and `BillRefNumber`, whose kind is its `TransactionType`. A
-time-out (1037) and the real result that follows carry one id, and all of it is unsigned, so dedupe has to look at the
-body too. Amounts are shillings, as text or number.
+`OriginatorConversationID`; a C2B confirmation's `TransID` and `BillRefNumber`, whose kind is its `TransactionType`,
+which Safaricom's own sample leaves empty. A time-out (1037) and the real result that follows carry one id, and all of
+it is unsigned. Amounts are shillings, as text or number.
 
 Meaning: what the body claims, for a reader that has reason to trust it; the facts of a hint are dropped. A payment is
 an STK push or a C2B confirmation, in Kenyan shillings. Money taken is keyed by the M-Pesa receipt, by which a reversal
@@ -75,7 +75,7 @@ def verify(request: SignedRequest) -> list[Notification]:
 def _hint(body: bytes) -> Notification:
     callback = read_json(body)
     event_id, kind, payment_ref = _stk(callback) or _result(callback) or _confirmation(callback)
-    if event_id is None or kind is None:
+    if event_id is None:
         raise SignatureRejected("malformed_body", "the body names nothing that could be read again")
     return Notification(event_id, kind, payment_ref, body, "hint")
 
@@ -99,6 +99,19 @@ def _result(callback: Any) -> _Identity | None:
 
 def _confirmation(callback: Any) -> _Identity:
     return text_at(callback, "TransID"), text_at(callback, "TransactionType"), text_at(callback, "BillRefNumber")
+
+
+def _named_by(body: bytes) -> str | None:
+    """Return what can be asked about: the push, of a reversal the receipt of what it reverses, else the receipt."""
+    callback = read_json(body)
+    parameters = value_at(callback, "Result", "ResultParameters", "ResultParameter")
+    reversed_receipt = _named(parameters, "Key", "OriginalTransactionID")
+    return (
+        text_at(callback, "Body", "stkCallback", "CheckoutRequestID")
+        or (reversed_receipt if isinstance(reversed_receipt, str) else None)
+        or text_at(callback, "Result", "TransactionID")
+        or text_at(callback, "TransID")
+    )
 
 
 def _is_number(code: str | None) -> bool:
@@ -257,4 +270,6 @@ _REFETCH: Final = Refetch(
     needs=("secret", "merchant", "pass_key"),
     grant=Grant(_grant_request, _granted),
 )
-PROVIDER: Final = Provider("mpesa", verify, interpret, event_id_signed=False, refetch=_REFETCH)
+PROVIDER: Final = Provider(
+    "mpesa", verify, interpret, event_id_signed=False, refetch=_REFETCH, named=_named_by, unsigned=True
+)

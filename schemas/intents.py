@@ -56,6 +56,7 @@ Reference = Annotated[
     str, Field(min_length=1, max_length=REF_LENGTH_MAX), AfterValidator(_storable), _text(1, REF_LENGTH_MAX)
 ]
 Account = Annotated[str, Field(max_length=ACCOUNT_LENGTH_MAX), AfterValidator(_account), _text(0, ACCOUNT_LENGTH_MAX)]
+MerchantAccount = Annotated[str, Field(max_length=REF_LENGTH_MAX), AfterValidator(_storable), _text(0, REF_LENGTH_MAX)]
 Amount = Annotated[int, Field(gt=0, le=AMOUNT_MAX, strict=True), BeforeValidator(_whole)]
 Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema({"type": "string", "enum": sorted(DECIMALS)})]
 Reason = Annotated[str, Field(max_length=REASON_LENGTH_MAX), AfterValidator(_storable), _text(0, REASON_LENGTH_MAX)]
@@ -81,12 +82,17 @@ class Order(BaseModel):
 
 
 class Intent(Order):
-    """A payment that a client wants: the body of `create`. `amount` is minor units of `currency`."""
+    """A payment that a client wants: the body of `create`. `amount` is minor units of `currency`.
+
+    `merchant_account` may be left out where the endpoint has one; `livemode` is the endpoint's mode unless given.
+    """
 
     amount: Amount
     currency: Currency
     provider: Name
     account: Account = ""
+    merchant_account: MerchantAccount = ""
+    livemode: bool | None = None
     reference: Reference | None = None
     provider_ref: Reference | None = None
     capture: Literal["automatic", "manual"] = "manual"

@@ -98,6 +98,25 @@ class Pace:
         await asyncio.sleep(mine - now)
 
 
+class Budget:
+    """Grants so many calls a minute, evenly spread."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._interval = 60 / per_minute
+        self._free_at = 0.0
+
+    def take(self, now: float) -> bool:
+        """Take the next call where it is granted now; whoever doesn't make it gives it back."""
+        if self._free_at > now:
+            return False
+        self._free_at = now + self._interval
+        return True
+
+    def give_back(self) -> None:
+        """Give back the call that was taken and not made."""
+        self._free_at -= self._interval
+
+
 class Api:
     """Asks one account's API; see `ask`."""
 
@@ -118,6 +137,8 @@ class Api:
         self._token_margin_seconds = settings.refetch.token_margin_seconds
         self._client = client
         self._pace = Pace(settings.refetch.requests_per_second_max)
+        self.guesses = Budget(settings.refetch.unknown_per_minute_max)
+        """Calls about ids that nobody knows."""
         self._host = urlsplit(credentials.base_url).netloc
         self._token, self._token_until = "", 0.0
 

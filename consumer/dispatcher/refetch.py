@@ -3,6 +3,9 @@
 A row of `refetches` is claimed, its try counted and its next one put off, before the call: a crash tries again. The
 answer becomes one record of `payments.webhooks` in the spool, in the transaction that marks the row done; its event id
 is its digest, so an answer that says nothing new is a duplicate.
+
+Whoever can post an unsigned webhook can make us ask. So what the ledger knows goes first, a payment is one row however
+often it is hinted at, and calls about ids that nobody knows have a budget.
 """
 
 from __future__ import annotations
@@ -53,11 +56,7 @@ class RefetchDesk:
     async def turn(self, lease: Lease) -> bool:
         """Read one payment again; False where nothing is due that could be asked now."""
         now = time.monotonic()
-        ready = [source for source, api in self._apis.items() if api.ready(now)]
-        if not ready:
-            return False
-        columns = [provider for provider, _ in ready], [account for _, account in ready]
-        row = await self._rows.fetch_one(lease, "claim_refetch", *columns, self._claim_seconds)
+        row = await self._claim(lease, now)
         if row is None:
             return False
         api = self._apis[row["provider"], row["account"].lower()]
@@ -65,6 +64,22 @@ class RefetchDesk:
         await self._settle(lease, row, outcome)
         self._tell(row, outcome, time.monotonic() - now)
         return True
+
+    async def _claim(self, lease: Lease, now: float) -> Row | None:
+        """Claim the refetch that is next, for which the budget of its API has a call if nobody knows its payment."""
+        ready = [(source, api, api.guesses.take(now)) for source, api in self._apis.items() if api.ready(now)]
+        if not ready:
+            return None
+        columns = [[provider for (provider, _), _, _ in ready], [account for (_, account), _, _ in ready]]
+        may_guess, row = [taken for _, _, taken in ready], None
+        try:
+            row = await self._rows.fetch_one(lease, "claim_refetch", *columns, self._claim_seconds, may_guess)
+        finally:
+            guessed = None if row is None or row["known"] else (row["provider"], row["account"].lower())
+            for source, api, taken in ready:
+                if taken and source != guessed:
+                    api.guesses.give_back()
+        return row
 
     async def _ask(self, api: Api, ref: str) -> Outcome | None:
         try:
@@ -80,14 +95,17 @@ class RefetchDesk:
                 await self._rows.fetch_one(lease, "retry_refetch", *claim, self._breaker_seconds, None, 1)
             case Answered():
                 record = _record(row, outcome, self._clock.now())
-                await self._rows.fetch_one(lease, "settle_refetch", *claim, row["updated_at"], *record)
+                again = self._limits.same_payment_seconds
+                await self._rows.fetch_one(lease, "settle_refetch", *claim, row["updated_at"], *record, again)
             case Again() if row["attempts"] < self._limits.attempts_max:
                 pause = max(self._pause(row["attempts"]), outcome.after_seconds or 0.0)
                 error = outcome.error[:ERROR_LENGTH_MAX]
                 await self._rows.fetch_one(lease, "retry_refetch", *claim, pause, error, 0)
             case Again() | Refused():
-                error = outcome.error[:ERROR_LENGTH_MAX]
-                await self._rows.fetch_one(lease, "fail_refetch", *claim, row["updated_at"], error)
+                error, again = outcome.error[:ERROR_LENGTH_MAX], self._limits.same_payment_seconds
+                await self._rows.fetch_one(lease, "fail_refetch", *claim, row["updated_at"], error, again)
+                if not row["known"]:
+                    await self._rows.fetch_one(lease, "trim_refetches", self._limits.unknown_waiting_max)
 
     def _pause(self, attempts: int) -> float:
         return pause_seconds(attempts, self._limits.backoff_initial_seconds, self._limits.backoff_max_seconds)

@@ -9,6 +9,7 @@ from starlette.routing import Route, Router
 
 from producers.ingress.answers import of_problem, send_answer
 from producers.ingress.certificates import Certificates, client_bounds
+from producers.ingress.hints import Hints
 from producers.ingress.intents.pool import Transactions
 from producers.ingress.intents.wiring import intents_routes
 from producers.ingress.lines import CanonicalLines, line_of
@@ -40,6 +41,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     Opens without waiting for Kafka or Postgres. Raises SettingsError for endpoints or an address that can't be.
     """
     spool, transactions = Spool(settings), Transactions(settings)
+    hint_transactions = Transactions(settings, role="ingress hints", connections=settings.ingress.hint_connections_max)
     publisher = Publisher(settings, spool)
     readiness = Readiness({"kafka": publisher, "postgres": spool}, probe, settings.ingress.ready_interval_seconds)
     link = RedisLink(settings.redis)
@@ -47,7 +49,8 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     async with HttpClient(client_bounds(settings.http, bounds)) as client:
         certificates = Certificates(client, bounds)
         rates = RateLimits(settings, link)
-        app = build_app(settings, publisher, readiness, SystemClock(), certificates, transactions, rates)
+        hints = Hints(hint_transactions, settings.refetch)
+        app = build_app(settings, publisher, readiness, SystemClock(), certificates, transactions, rates, hints)
         probe.unready = readiness.unready
         background = [asyncio.create_task(publisher.run())]
         try:
@@ -63,6 +66,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
             await publisher.close()
             await spool.close()
             await transactions.close()
+            await hint_transactions.close()
             await link.close()
 
 
@@ -74,9 +78,10 @@ def build_app(  # noqa: PLR0913, PLR0917 - what the door is made of, once
     certificates: Certificates,
     transactions: Transactions,
     rates: RateLimits,
+    hints: Hints,
 ) -> ASGIApp:
     """Return the whole door as one ASGI application."""
-    webhooks = Webhooks(settings, publisher, clock, certificates, rates)
+    webhooks = Webhooks(settings, publisher, clock, certificates, rates, hints)
     routes = [
         *intents_routes(settings, transactions, clock, rates),
         Route("/livez", HealthPage("/livez")),

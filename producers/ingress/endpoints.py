@@ -33,7 +33,7 @@ class Endpoint:
 
     `source` is `provider` or `provider/account`; `config` is what `verify` needs beside secrets; `networks` are the
     only ones it takes requests from, if any; `certificate_hosts` may serve the certificate that a request names, None
-    where it names none.
+    where it names none. `unsigned` tells whether it takes unsigned webhooks, as hints.
     """
 
     provider: str
@@ -42,6 +42,8 @@ class Endpoint:
     config: Mapping[str, Any] = field(repr=False)
     networks: tuple[Network, ...] = ()
     certificate_hosts: tuple[str, ...] | None = None
+    account: str = ""
+    unsigned: bool = False
 
     def live_secrets(self, now: float) -> tuple[str, ...]:
         """Return the secrets that are live at a unix time."""
@@ -64,7 +66,15 @@ def _endpoint(provider: str, account: str, found: AccountSettings, whole: Provid
     hosts = whole.certificate_hosts or CERTIFICATE_HOSTS if provider == NAMES_CERTIFICATE else None
     config = config_of(found) | ({} if hosts is None else _certificate_config(whole, hosts))
     source = f"{provider}/{account}" if account else provider
-    return Endpoint(provider, source, found.secrets, config, found.source_networks or whole.source_networks, hosts)
+    networks = found.source_networks or whole.source_networks
+    unsigned = takes_unsigned(provider, whole.unsigned if found.unsigned is None else found.unsigned)
+    return Endpoint(provider, source, found.secrets, config, networks, hosts, account, unsigned)
+
+
+def takes_unsigned(provider: str, said: bool | None) -> bool:  # noqa: FBT001 - the setting's own three values
+    """Tell whether unsigned webhooks are taken; where the setting says nothing, if the provider's own are unsigned."""
+    found = providers.find(provider)
+    return found is not None and found.unsigned if said is None else said
 
 
 def config_of(account: AccountSettings) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Durability(StrEnum):
 
     KAFKA = "kafka"
     SPOOL = "spool"
+    REFETCHES = "refetches"
+    """Of a hint: the id that it names waits to be read again."""
 
 
 class Store(Protocol):

@@ -11,7 +11,9 @@ from producers.ingress.answers import Answer, Refusal, of_problem, of_refusal, s
 from producers.ingress.body import BodyBounds, BodyReader
 from producers.ingress.endpoints import open_endpoints
 from producers.ingress.evidence import Delivery, Evidence, gather
+from producers.ingress.hints import TOO_MANY_WAIT, UNSIGNED
 from producers.ingress.lines import Line, line_of
+from producers.ingress.publisher import Durability
 from producers.ingress.rate_limits import HINTS_BY_ANYBODY, OVER_QUOTA, fields_of
 from producers.ingress.twins import Twins
 from runtime import telemetry
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from producers.ingress.certificates import Certificates
     from producers.ingress.endpoints import Endpoint, Endpoints
+    from producers.ingress.hints import Hints
     from producers.ingress.publisher import Publisher
     from producers.ingress.rate_limits import RateLimits
     from providers.core.contract import Notification
@@ -40,8 +43,14 @@ NOT_DURABLE: Final = Refusal(problems.NOTHING_DURABLE, "not_durable")
 class Webhooks:
     """The webhook door: an ASGI application for every path under /webhooks/."""
 
-    def __init__(
-        self, settings: Settings, publisher: Publisher, clock: Clock, certificates: Certificates, rates: RateLimits
+    def __init__(  # noqa: PLR0913, PLR0917 - what the door is made of, once
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        clock: Clock,
+        certificates: Certificates,
+        rates: RateLimits,
+        hints: Hints,
     ) -> None:
         door = settings.ingress
         self._base_url = settings.webhook_base_url()
@@ -51,6 +60,8 @@ class Webhooks:
         }
         self._twins = Twins(publisher, door)
         self._rates = rates
+        self._hints = hints
+        self._full_retry = (b"retry-after", str(settings.limits.window_seconds).encode())
         self._clock = clock
         self._certificates = certificates
         self._trusted_proxies = door.trusted_proxies
@@ -107,10 +118,8 @@ class Webhooks:
         notifications = verified(delivery, evidence)
         if isinstance(notifications, Refusal):
             return notifications
-        if delivery.endpoint.provider in HINTS_BY_ANYBODY and notifications[0].trust == "hint":
-            verdict = await self._rates.of_unsigned(delivery.peer, delivery.forwarded_for)
-            if not verdict.allowed:
-                return self._refused(OVER_QUOTA, line, verdict)
+        if notifications and notifications[0].trust == "hint":
+            return await self._take_hints(delivery, notifications, line)
         try:
             with telemetry.publishing(topics.WEBHOOKS.name, len(notifications)):
                 arrival = arrival_of(delivery)
@@ -120,8 +129,28 @@ class Webhooks:
         except UnavailableError:
             return self._refused(NOT_DURABLE, line)
         line.outcome, line.events = "accepted" if line.durability else "replayed", len(notifications)
+        return self._accepted(delivery, len(notifications))
+
+    async def _take_hints(self, delivery: Delivery, notifications: list[Notification], line: Line) -> Answer | Refusal:
+        """Queue what an unsigned webhook names to be read again; nothing of it becomes an event."""
+        if not delivery.endpoint.unsigned:
+            return UNSIGNED
+        if delivery.endpoint.provider in HINTS_BY_ANYBODY:
+            verdict = await self._rates.of_unsigned(delivery.peer, delivery.forwarded_for)
+            if not verdict.allowed:
+                return self._refused(OVER_QUOTA, line, verdict)
+        try:
+            refusal = await self._hints.take(delivery.endpoint, notifications)
+        except UnavailableError:
+            refusal = NOT_DURABLE
+        if refusal is not None:
+            return self._refused(refusal, line)
+        line.outcome, line.durability = "accepted", Durability.REFETCHES
+        return self._accepted(delivery, len(notifications))
+
+    def _accepted(self, delivery: Delivery, events: int) -> Answer:
         fields = self._rates.fields_of_verified(delivery.peer, delivery.forwarded_for)
-        return Answer(202, b'{"accepted":%d}' % len(notifications), headers=fields)
+        return Answer(202, b'{"accepted":%d}' % events, headers=fields)
 
     async def _unproven(self, refusal: Refusal, delivery: Delivery, line: Line) -> Answer:
         """Refuse what is not proven genuine; its sender's address has a quota of that. An outage of ours counts not."""
@@ -134,6 +163,8 @@ class Webhooks:
         line.refuse(refusal)
         if verdict is not None:
             return of_problem(refusal.problem, *fields_of(verdict))
+        if refusal is TOO_MANY_WAIT:
+            return of_problem(refusal.problem, self._full_retry)
         if refusal is METHOD_NOT_ALLOWED:
             return of_problem(refusal.problem, (b"allow", b"POST"))
         return of_refusal(refusal, self._retry_after_seconds)

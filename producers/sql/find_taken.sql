@@ -1,18 +1,42 @@
--- $1 client, $2 provider, $3 account, $4 provider_ref, $5 reference: the client's own payment that has one of these
--- names, in the books or only claimed.
-select payment_id
-from intent_claims
-where
-    command = 'create'
-    and client = $1
-    and (reference = $5 or (provider = $2 and account = $3 and provider_ref = $4))
-union
-select payments.id
-from payment_refs
-inner join payments on payments.id = payment_refs.payment_id
-where
-    payments.client = $1
-    and (payment_refs.provider, payment_refs.account, payment_refs.kind, payment_refs.ref) in (
-        ($2, $3, 'payment', $4), ($2, $3, 'reference', $5), ('ratchet', $1, 'reference', $5)
-    )
+-- $1 client, $2 provider, $3 account, $4 merchant account, $5 livemode, $6 provider_ref, $7 reference: a promise that
+-- stands in the way, in the books or only claimed. Of a reference it is whoever's that is live in the same scope; a
+-- payment that ended without money gives its reference free. A provider's id it is the client's own: another's claim of
+-- it may not fit the payment, and the consumer decides that. A merchant account that is left out may be any.
+select promised.payment_id, promised.client
+from (
+    select intent_claims.payment_id, intent_claims.client
+    from intent_claims
+    left join payments on payments.id = intent_claims.payment_id
+    where
+        command = 'create'
+        and intent_claims.provider = $2
+        and intent_claims.account = $3
+        and (
+            (intent_claims.client = $1 and intent_claims.provider_ref = $6)
+            or (
+                intent_claims.reference = $7
+                and coalesce(intent_claims.livemode, true) = $5
+                and (intent_claims.merchant_account = $4 or coalesce(intent_claims.merchant_account, '') = '' or $4 = '')
+                and (payments.captured > 0 or coalesce(payments.status, '') not in ('canceled', 'expired', 'failed'))
+            )
+        )
+    union
+    select payments.id, payments.client
+    from payment_refs
+    inner join payments on payments.id = payment_refs.payment_id
+    where
+        payments.client is not null
+        and payment_refs.provider = $2
+        and payment_refs.account = $3
+        and (
+            (payments.client = $1 and payment_refs.kind = 'payment' and payment_refs.ref = $6)
+            or (
+                payment_refs.kind = 'reference'
+                and payment_refs.ref = $7
+                and payments.reference = $7
+                and (payments.captured > 0 or payments.status not in ('canceled', 'expired', 'failed'))
+            )
+        )
+) as promised
+order by (promised.client = $1) desc, promised.payment_id
 limit 1

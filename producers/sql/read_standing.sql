@@ -26,7 +26,15 @@ select
     coalesce(
         (select record_key from intent_claims where payment_id = payments.id and command = 'create'),
         provider_ref, reference, payments.id::text
-    ) as record_key
+    ) as record_key,
+    array(
+        select dispute_id from disputes
+        where payment_id = payments.id and funds_amount > 0 and funds_state like 'withdrawn%'
+        order by dispute_id limit 20
+    ) as disputes,
+    array(
+        select capture_id from captures where payment_id = payments.id and state = 'reversed' order by capture_id limit 20
+    ) as reversals
 from payments
 inner join followed on followed.id = payments.id
 where payments.merged_into is null and payments.client = $2

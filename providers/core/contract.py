@@ -97,6 +97,11 @@ class Provider:
     `event_id_signed` is False where the event id comes from an unsigned place (a header), so that dedupe must look at
     the body too. `interpret` is None for a provider that says nothing about payments. `refetch` says how its API is
     asked again; None where that is not possible.
+
+    `named` reads in an unsigned body what to read again at the API; it raises nothing, and returns None where the body
+    names nothing. `unsigned` tells that the provider's ordinary webhook is unsigned: such bodies are taken as hints
+    unless the settings say otherwise. `payments` is False for a provider that no payment can be made with.
+    `capture_by_setting` tells that its authorizations don't say whether the money is taken at once.
     """
 
     name: str
@@ -104,3 +109,7 @@ class Provider:
     interpret: Interpret | None = None
     event_id_signed: bool = True
     refetch: Refetch | None = None
+    named: Callable[[bytes], str | None] | None = None
+    unsigned: bool = False
+    payments: bool = True
+    capture_by_setting: bool = False

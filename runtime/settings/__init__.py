@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from runtime.settings.base import ApiKeys, ClientName  # noqa: TC001 - pydantic reads the annotations
 from runtime.settings.brokers import KafkaSettings, PostgresSettings, RedisSettings, StackSettings
 from runtime.settings.limits import LimitSettings
-from runtime.settings.outside import AccountSettings, ProviderSettings, SmsSettings, TwilioSettings
+from runtime.settings.outside import AccountSettings, ClientSettings, ProviderSettings, SmsSettings, TwilioSettings
 from runtime.settings.roles import (
     CertificateSettings,
     ConsoleSettings,
@@ -42,6 +42,7 @@ from schemas.errors import SettingsError
 __all__ = [
     "AccountSettings",
     "CertificateSettings",
+    "ClientSettings",
     "ConsoleSettings",
     "ConsumerSettings",
     "DispatcherSettings",
@@ -108,6 +109,7 @@ class Settings(BaseSettings):
     stack: StackSettings = StackSettings()
     providers: Mapping[str, ProviderSettings] = Field(default_factory=dict)
     api_keys: Mapping[ClientName, ApiKeys] = Field(default_factory=dict)
+    clients: Mapping[ClientName, ClientSettings] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(

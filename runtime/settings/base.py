@@ -38,6 +38,9 @@ def _as_list(value: object) -> object:
 
 
 ClientName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+_PATH_PART = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+AccountPath = Annotated[str, AfterValidator(str.lower), Field(pattern=rf"^{_PATH_PART}(/{_PATH_PART})?$")]
+"""One endpoint as its webhooks name it: `provider`, or `provider/account`. It has no case."""
 ApiKeys = Annotated[tuple[SecretStr, ...], BeforeValidator(_as_list), Field(min_length=1)]
 """The keys of one client of the intents API: one, or a list while an old one is being replaced."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotations
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, SecretStr, model_validator
 from pydantic.networks import IPvAnyNetwork  # noqa: TC002 - pydantic reads the annotations
 
 from runtime.secret_windows import Secret  # noqa: TC001 - pydantic reads the annotations
-from runtime.settings.base import Count, Group, HttpUrl, JsonTuple, Seconds
+from runtime.settings.base import AccountPath, Count, Group, HttpUrl, JsonTuple, Seconds
 
 
 class TwilioSettings(Group):
@@ -67,6 +67,12 @@ class AccountSettings(Group):
     Webhooks from outside `source_networks` are refused (none: any; an account without its own has the provider's).
     `api_*` is what a refetch takes: the key (M-Pesa: the consumer key), its secret where the provider has one, the
     merchant's number and pass key (M-Pesa), and another address than the provider's public one.
+
+    An account without its own `unsigned`, `mode` or `capture` has the provider's. `unsigned` takes webhooks that nobody
+    signed as hints, which only have the payment read again at the provider's API; unset, they are taken where the
+    provider's ordinary webhook is unsigned. `mode` is that of deliveries which don't sign theirs; unset, it is live.
+    `capture` says what an authorization that no intent announced means at a provider that doesn't say it itself
+    (Adyen): automatic, the money is taken at once; unset, it is manual.
     """
 
     secrets: JsonTuple[Secret] = ()
@@ -77,6 +83,9 @@ class AccountSettings(Group):
     api_merchant: str | None = None
     api_pass_key: SecretStr | None = None
     api_base_url: HttpUrl | None = None
+    unsigned: bool | None = None
+    mode: Literal["test", "live"] | None = None
+    capture: Literal["automatic", "manual"] | None = None
 
 
 class ProviderSettings(AccountSettings):
@@ -94,3 +103,13 @@ class ProviderSettings(AccountSettings):
     def account(self, name: str) -> AccountSettings | None:
         """Return the account's settings; "" is the provider's own. Names have no case."""
         return self if not name else {key.lower(): value for key, value in self.accounts.items()}.get(name.lower())
+
+
+class ClientSettings(Group):
+    """One client of the intents API.
+
+    `accounts` are the endpoints that it may name, as `provider` or `provider/account`; not set: every one that is
+    configured.
+    """
+
+    accounts: JsonTuple[AccountPath] | None = None

@@ -48,6 +48,7 @@ class IngressSettings(Group):
     A copy of a delivery that is being published waits `twin_wait_seconds` for it before it is published too; what is
     durable is remembered for `twins_kept_seconds`, up to `twins_kept_max` deliveries, and its copies are not published.
     Requests for the spool share a transaction of up to `spool_group_records_max` records and `spool_group_bytes_max`.
+    Hints have `hint_connections_max` connections to Postgres of their own, so that a flood of them holds up nothing.
     """
 
     bind: str = "127.0.0.1:8080"
@@ -72,6 +73,7 @@ class IngressSettings(Group):
     breaker_seconds: Seconds = 1.0
     spool_timeout_seconds: Seconds = 3.0
     spool_connections_max: Count = 4
+    hint_connections_max: Count = 2
     spool_group_records_max: Count = 500
     spool_group_bytes_max: Count = 8 * 1024 * 1024
     twin_wait_seconds: Seconds = 2.0
@@ -223,10 +225,20 @@ class DispatcherSettings(Group):
 
 
 class RefetchSettings(Group):
-    """Reading payments again at the providers' APIs. A failed try waits at least a tenth of its backoff."""
+    """Reading payments again at the providers' APIs. A failed try waits at least a tenth of its backoff.
+
+    A payment is read again `same_payment_seconds` after the last time at the earliest, however often it is asked for.
+    Of one endpoint `waiting_max` payments may wait, and of those that nobody knows, which anybody can make up,
+    `unknown_waiting_max`; a hint beyond that is answered 429. Calls for such payments are `unknown_per_minute_max` at
+    most, and leave after those for payments that are known; of those that failed, `unknown_waiting_max` are kept.
+    """
 
     workers: Count = 4
     requests_per_second_max: PerSecond = 20.0
+    same_payment_seconds: Seconds = 5.0
+    waiting_max: Count = 20_000
+    unknown_waiting_max: Count = 1_000
+    unknown_per_minute_max: Count = 300
     attempts_max: Count = 30
     backoff_initial_seconds: Seconds = 1.0
     backoff_max_seconds: Seconds = 900.0

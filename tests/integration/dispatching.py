@@ -57,7 +57,12 @@ class Office:
             "postgres": {"dsn": SecretStr(self.dsn)},
             "http": {"total_timeout_seconds": 5.0},
             "dispatcher": {"lease_seconds": 1.0, "poll_interval_seconds": 0.02, "breaker_failures_max": 1000},
-            "refetch": {"backoff_initial_seconds": 0.01, "backoff_max_seconds": 0.02, "requests_per_second_max": 1000},
+            "refetch": {
+                "backoff_initial_seconds": 0.01,
+                "backoff_max_seconds": 0.02,
+                "requests_per_second_max": 1000,
+                "same_payment_seconds": 1e-6,
+            },
             "sms": {"backoff_initial_seconds": 0.01, "backoff_max_seconds": 0.02},
         }
         merged = {name: fields | more.pop(name, {}) for name, fields in groups.items()} | more

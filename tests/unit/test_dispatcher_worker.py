@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 
-from consumer.dispatcher.apis import Again
+from consumer.dispatcher.apis import Again, Budget, Refused
 from consumer.dispatcher.refetch import RefetchDesk
 from consumer.dispatcher.role import Watch, dispatch, serve, watch_health
 from consumer.dispatcher.sms import SmsDesk, Unknown
@@ -106,11 +106,20 @@ class Rows:
     """Gives one claimed row, and notes what is written."""
 
     def __init__(self, **row: object) -> None:
-        self.row = {"id": 7, "attempts": 1, "provider": "stripe", "account": "", "ref": "pi_1"} | row
+        self.row = {
+            "id": 7,
+            "attempts": 1,
+            "provider": "stripe",
+            "account": "",
+            "ref": "pi_1",
+            "known": True,
+            "updated_at": 0,
+        } | row
         self.written: list[tuple[object, ...]] = []
 
     async def fetch_one(self, lease: Lease, name: str, *arguments: object) -> Any:
         if name.startswith("claim"):
+            self.claimed_with = arguments
             return self.row
         self.written.append((name, *arguments))
         return None
@@ -121,6 +130,7 @@ class ScriptedApi:
 
     def __init__(self, ask: Callable[[], Any], *, ready: bool = True) -> None:
         self._ask, self._ready = ask, ready
+        self.guesses = Budget(60)
 
     def ready(self, now: float) -> bool:
         return self._ready
@@ -158,6 +168,34 @@ async def test_longer_wish_of_the_api_beats_the_backoff():
     rows = Rows()
     await refetch_desk(rows, ScriptedApi(ask)).turn(LEASE)
     assert rows.written == [("retry_refetch", 7, 1, 900.0, "busy", 0)]
+
+
+async def test_calls_about_what_nobody_knows_have_a_budget():
+    """The call that is granted is taken before the claim, so that no second worker claims on it; unused it is free."""
+
+    async def ask() -> Refused:
+        return Refused("gone")
+
+    unknown, known, api = Rows(known=False), Rows(), ScriptedApi(ask)
+    for rows, may_guess in ((known, True), (known, True), (unknown, True), (unknown, False), (known, False)):
+        await refetch_desk(rows, api).turn(LEASE)
+        assert rows.claimed_with[3] == [may_guess]
+    assert [name for name, *_ in unknown.written[:2]] == ["fail_refetch", "trim_refetches"]
+    assert {name for name, *_ in known.written} == {"fail_refetch"}
+
+
+async def test_a_claim_that_fails_gives_its_call_back():
+    async def ask() -> Refused:
+        return Refused("gone")
+
+    async def broken(*_: object) -> None:
+        raise OSError("Postgres is away")
+
+    rows, api = Rows(), ScriptedApi(ask)
+    rows.fetch_one = broken  # type: ignore[method-assign, assignment]
+    with pytest.raises(OSError, match="away"):
+        await refetch_desk(rows, api).turn(LEASE)
+    assert api.guesses.take(time.monotonic())
 
 
 class ScriptedSender:

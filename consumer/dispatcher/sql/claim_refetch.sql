@@ -1,12 +1,19 @@
--- $1 providers and $2 accounts that can be asked now, $3 seconds the claim holds: a crash lets it be tried again then.
--- updated_at is the claim's mark: whoever asks again while the answer is on its way changes it.
+-- $1 providers and $2 accounts that can be asked now, $3 seconds the claim holds: a crash lets it be tried again then;
+-- $4 whether one that nobody knows may be asked about there. updated_at is the claim's mark: whoever asks again while
+-- the answer is on its way changes it.
 with due as (
     select id
     from refetches
     where status = 'queued'
         and next_attempt_at <= clock_timestamp()
-        and (provider, lower(account)) in (select * from unnest($1::text[], $2::text[]))
-    order by next_attempt_at
+        and exists (
+            select
+            from unnest($1::text[], $2::text[], $4::boolean[]) as source (provider, account, may_guess)
+            where source.provider = refetches.provider
+                and source.account = lower(refetches.account)
+                and (refetches.known or source.may_guess)
+        )
+    order by priority, next_attempt_at
     limit 1
     for update skip locked
 )
@@ -16,4 +23,4 @@ set attempts = attempts + 1,
     updated_at = clock_timestamp()
 from due
 where refetches.id = due.id
-returning refetches.id, provider, account, ref, attempts, updated_at
+returning refetches.id, provider, account, ref, known, attempts, updated_at

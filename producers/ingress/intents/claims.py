@@ -90,20 +90,34 @@ class Claims:
     async def _create(
         self, connection: Connection, asking: Asking, ordered: Ordered, intent: Intent
     ) -> Claimed | Declined:
-        names = (asking.client, intent.provider, intent.account, intent.provider_ref, intent.reference)
-        taken = await connection.fetchval(statement("producers", "find_taken"), *names)
-        if taken is not None:
-            return Declined(problems.REFERENCE_TAKEN, members={"payment_id": str(taken)})
+        if taken := await self._taken(connection, asking.client, intent):
+            return taken
         payment_id = new_payment_id(int(asking.received_at * 1000))
-        said = intent.model_dump(include=set(Accepted.model_fields))
-        answer = Accepted(id=payment_id, status=Status.CREATED, command="create", **said)
+        told = intent.model_dump(include=set(Accepted.model_fields))
+        answer = Accepted(id=payment_id, status=Status.CREATED, command="create", **told)
         event_id, key = f"{payment_id}:create", key_of(intent, payment_id)
         body = intent.model_dump(mode="json", exclude_none=True)
         record = record_of(asking, Command.CREATE, payment_id, body, event_id=event_id, key=key)
-        names_said = (intent.provider, intent.account, intent.reference, intent.provider_ref, intent.currency)
+        scope = (intent.provider, intent.account, intent.merchant_account, intent.livemode)
+        said = (*scope, intent.reference, intent.provider_ref, intent.currency, intent.amount, None)
         claimed = Claimed(payment_id, body_of(answer))
-        await self._write(connection, asking, ordered, claimed, record, (*names_said, intent.amount, None))
+        await self._write(connection, asking, ordered, claimed, record, said)
         return claimed
+
+    async def _taken(self, connection: Connection, client: str, intent: Intent) -> Declined | None:
+        """Refuse a name that a promise holds; whose the promise is, is told to its own client alone.
+
+        The reference's lock is held to the transaction's end, so that of two that come together one is the second.
+        """
+        scope = (intent.provider, intent.account, intent.merchant_account, intent.livemode)
+        if intent.reference is not None:
+            await _lock(connection, f"intent-reference:{intent.provider}/{intent.account}:{intent.reference}")
+        names = (client, *scope, intent.provider_ref, intent.reference)
+        taken = await connection.fetchrow(statement("producers", "find_taken"), *names)
+        if taken is None:
+            return None
+        own = taken["client"] == client
+        return Declined(problems.REFERENCE_TAKEN, members={"payment_id": str(taken["payment_id"])} if own else {})
 
     async def _command(self, connection: Connection, asking: Asking, ordered: Ordered) -> Claimed | Declined:
         assert ordered.payment_id is not None
@@ -115,7 +129,8 @@ class Claims:
         amount, currency = _figures(ordered)
         verdict = decide(standing, (Request(*row) for row in asked), ordered.command, amount, currency)
         if isinstance(verdict, Forbidden):
-            return Declined(problems.STATE_FORBIDS, verdict.detail, {"state": standing.status})
+            members = {"state": standing.status, **verdict.members}
+            return Declined(problems.STATE_FORBIDS, verdict.detail, members)
         return await self._ask(connection, asking, ordered, standing, verdict.amount)
 
     async def _ask(
@@ -133,7 +148,7 @@ class Claims:
         event_id = f"{standing.id}:{ordered.command}:{new_payment_id(int(asking.received_at * 1000))}"
         record = record_of(asking, ordered.command, standing.id, body, event_id=event_id, key=standing.record_key)
         claimed = Claimed(standing.id, body_of(answer))
-        figures = (None, None, None, None, None, amount, standing.seen(ordered.command))
+        figures = (*(None,) * 7, amount, standing.seen(ordered.command))
         await self._write(connection, asking, ordered, claimed, record, figures)
         return claimed
 

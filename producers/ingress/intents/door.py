@@ -19,6 +19,7 @@ from producers.ingress.publisher import Durability
 from producers.ingress.rate_limits import fields_of
 from producers.ingress.webhooks import declared_bytes, first, headers_of
 from runtime import telemetry
+from runtime.settings.scopes import scopes_of
 from schemas import problems
 from schemas.errors import UnavailableError
 from schemas.intent_answers import PaymentAnswer, Timeline
@@ -54,6 +55,7 @@ class Intents:
         self._rates = rates
         self._clock = clock
         self._clients = Clients(settings.api_keys)
+        self._scopes = scopes_of(settings)
         self._retry_after_seconds = door.retry_after_seconds
         self._in_flight = Window(self._bounds.in_flight_max, self._bounds.in_flight_wait_seconds)
         self._large_bodies = Window(door.large_bodies_max, door.in_flight_wait_seconds)
@@ -130,11 +132,20 @@ class Intents:
         if body and not _is_json(headers):
             return NOT_JSON
         ordered = orders.read(command, path.payment_id, body, self._bounds.defects_max)
+        if not isinstance(ordered, Declined):
+            ordered = self._in_scope(client, ordered)
         if isinstance(ordered, Declined):
             return ordered
         line.provider = ordered.body.provider if isinstance(ordered.body, Intent) else None
         asking = Asking(client, key, self._clock.now(), telemetry.outgoing(first(headers, "traceparent")))
         return await self._claim(asking, ordered, line)
+
+    def _in_scope(self, client: str, ordered: Ordered) -> Ordered | Declined:
+        """Check and fill in what an intent names; a command names nothing but the payment."""
+        if not isinstance(ordered.body, Intent):
+            return ordered
+        intent = orders.need_endpoint(ordered.body, client, self._scopes)
+        return intent if isinstance(intent, Declined) else replace(ordered, body=intent)
 
     async def _claim(self, asking: Asking, ordered: Ordered, line: Line) -> Answer | Declined:
         if not await self._in_flight.enter():

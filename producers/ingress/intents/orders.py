@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -16,6 +17,8 @@ from schemas.problems import INVALID_BODY
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from runtime.settings.scopes import Scopes
 
 POINTER_LENGTH_MAX: Final = 200
 
@@ -30,6 +33,39 @@ class Ordered:
     fingerprint: bytes
 
 
+def need_endpoint(intent: Intent, client: str, scopes: Scopes) -> Intent | Declined:
+    """Return the intent with its scope filled in, or say that the client may not name that endpoint.
+
+    An intent that leaves its merchant account out has the endpoint's where that takes one alone; its mode is the
+    endpoint's unless it says so itself.
+    """
+    found = providers.find(intent.provider)
+    if found is None or not found.payments:
+        return _invalid([("#/provider", f"must be one of {', '.join(_paying())}")])
+    place = "/".join(filter(None, (intent.provider, intent.account)))
+    where = "#/account" if intent.account else "#/provider"
+    if not scopes.may_name(client, intent.provider, intent.account):
+        return _invalid([(where, f"{place} is no account of this client's")])
+    if not scopes.is_configured(intent.provider, intent.account):
+        return _invalid([(where, f"{place} is not configured here")])
+    terms = scopes.terms(intent.provider, intent.account)
+    known, merchant_account = terms.merchant_accounts, intent.merchant_account
+    if merchant_account and known and merchant_account not in known:
+        return _invalid([("#/merchant_account", f"is no merchant account of {place}")])
+    if not merchant_account and len(known) == 1:
+        merchant_account = known[0]
+    livemode = terms.livemode if intent.livemode is None else intent.livemode
+    return intent.model_copy(update={"merchant_account": merchant_account, "livemode": livemode})
+
+
+@cache
+def _paying() -> tuple[str, ...]:
+    """Return the names of the providers that payments can be made with."""
+    return tuple(
+        name for name in sorted(providers.names()) if (found := providers.find(name)) is not None and found.payments
+    )
+
+
 def read(command: Command, payment_id: UUID | None, body: bytes, defects_max: int) -> Ordered | Declined:
     """Read a command's body, or say what is wrong with it, by JSON pointer. No body is an empty object."""
     document = _parse(body) if body else {}
@@ -40,8 +76,6 @@ def read(command: Command, payment_id: UUID | None, body: bytes, defects_max: in
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
         return _invalid([(_pointer(one["loc"]), one["msg"]) for one in found[:defects_max]])
-    if isinstance(order, Intent) and order.provider not in providers.names():
-        return _invalid([("#/provider", f"must be one of {', '.join(sorted(providers.names()))}")])
     return Ordered(command, payment_id, order, _fingerprint(command, payment_id, document))
 
 

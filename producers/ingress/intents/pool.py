@@ -24,9 +24,10 @@ PLANNER: Final = {"enable_seqscan": "off", "jit": "off"}
 class Transactions:
     """Runs work in transactions; the door opens while Postgres is away."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, role: str = "ingress intents", connections: int | None = None) -> None:
         self._bounds = settings.intents
-        self._pool = LazyPool(lambda: _open_pool(settings))
+        size = connections or settings.intents.connections_max
+        self._pool = LazyPool(lambda: _open_pool(settings, role, size))
 
     async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Return what the work returns once it is committed.
@@ -63,11 +64,11 @@ class Transactions:
             raise
 
 
-async def _open_pool(settings: Settings) -> Pool:
+async def _open_pool(settings: Settings, role: str, connections: int) -> Pool:
     wait_ms = str(int(settings.intents.twin_wait_seconds * 1000))
     return await open_pool(
         settings.postgres,
-        role="ingress intents",
-        connections=settings.intents.connections_max,
+        role=role,
+        connections=connections,
         parameters={"lock_timeout": wait_ms, **PLANNER},
     )

@@ -11,6 +11,7 @@ from uuid import UUID
 from schemas.intents import Command
 
 PREFIX: Final = "/payment-intents"
+_NIL: Final = str(UUID(int=0))
 _UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
@@ -55,7 +56,7 @@ def parse(path: str) -> IntentPath | None:
     text, slash, rest = path[len(PREFIX) + 1 :].partition("/")
     if not text or rest not in _OF_PAYMENT or (slash and not rest):
         return None
-    payment_id = UUID(text) if _UUID.match(text) else None
+    payment_id = UUID(text) if _UUID.match(text) and text != _NIL else None
     return IntentPath(_OF_PAYMENT[rest], payment_id, f"{PREFIX}/{{id}}" + (f"/{rest}" if rest else ""))
 
 

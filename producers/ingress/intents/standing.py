@@ -6,15 +6,15 @@ moment it is taken: two refunds of 60 on a capture of 100 can't both be.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from schemas.intents import Command
 from schemas.payment import Status
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
 _UNDECIDED: Final = frozenset({Status.CREATED, Status.REQUIRES_ACTION, Status.PROCESSING})
@@ -27,7 +27,8 @@ _CANCELABLE: Final = _UNDECIDED | {Status.AUTHORIZED, Status.FAILED}
 class Standing:
     """A payment as the books have it, or as it was claimed; columns of read_standing.sql. Amounts are minor units.
 
-    `captures_seen` and `refunds_seen` sum what its facts show of each, in any state; they never shrink.
+    `captures_seen` and `refunds_seen` sum what its facts show of each, in any state; they never shrink. `disputes` and
+    `reversals` name those that hold or took back captured money.
     """
 
     id: UUID
@@ -51,6 +52,8 @@ class Standing:
     refunds_seen: int
     refunds_pending: int
     record_key: str
+    disputes: Sequence[str] = ()
+    reversals: Sequence[str] = ()
 
     def seen(self, command: Command) -> int | None:
         """Return what the facts show of a command's kind."""
@@ -75,9 +78,10 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """The state forbids the command; `detail` says why, in words that name the state."""
+    """The state forbids the command; `detail` says why, in words that name the state, `members` in further fields."""
 
     detail: str
+    members: Mapping[str, Any] = field(default_factory=dict)
 
 
 def decide(
@@ -119,12 +123,28 @@ def _cancel(standing: Standing, asked: list[Request]) -> Granted | Forbidden:
 
 
 def _refund(standing: Standing, asked: list[Request], amount: int | None) -> Granted | Forbidden:
+    """Refund what is there: captured money less what went back already, and less what the bank took by itself."""
     status = Status(standing.status)
+    taken, members = _taken_back(standing)
     if not standing.captured:
-        return Forbidden(f"the payment is {status}: there is nothing to refund")
+        return Forbidden(f"the payment is {status}: there is nothing to refund{taken}", members)
     waiting = outstanding(asked, Command.REFUND, standing.refunds_seen)
     returned = standing.refunded + standing.refunds_pending
-    return _within(status, amount, standing.captured, returned, waiting, "refunded")
+    room = _within(status, amount, standing.captured - standing.disputed, returned, waiting, "refunded")
+    return Forbidden(room.detail + taken, members) if isinstance(room, Forbidden) else room
+
+
+def _taken_back(standing: Standing) -> tuple[str, dict[str, Any]]:
+    """Say which disputes and reversals took captured money, in words and as members of the problem."""
+    said, members = "", {}
+    if standing.disputed:
+        named = ", ".join(standing.disputes) or "a dispute"
+        said += f"; {standing.disputed} of {standing.captured} was taken by {named} ({standing.dispute_status})"
+        members["disputes"] = list(standing.disputes)
+    if standing.reversals:
+        said += f"; taken back by the reversal of {', '.join(standing.reversals)}"
+        members["reversals"] = list(standing.reversals)
+    return said, members
 
 
 def _within(  # noqa: PLR0913, PLR0917 - the figures of one comparison

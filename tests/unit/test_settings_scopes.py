@@ -1,0 +1,110 @@
+"""What the settings say of endpoints and clients: who may name which account, in which mode, captured how."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+
+from runtime.settings import ClientSettings, ProviderSettings, load
+from runtime.settings.scopes import DEFAULT_TERMS, Scopes, scopes_of
+from schemas.errors import SettingsError
+
+pytestmark = pytest.mark.unit
+
+ADYEN = {
+    "mode": "test",
+    "capture": "automatic",
+    "accounts": {
+        "ACME": {"secrets": ["aa"], "mode": "live", "merchant_accounts": ["AcmeShop"]},
+        "idle": {"unsigned": True},
+    },
+}
+STRIPE = {"secrets": ["whsec_1"]}
+
+
+def scopes(**clients: list[str]) -> Scopes:
+    found = {"adyen": ProviderSettings.model_validate(ADYEN), "Stripe": ProviderSettings.model_validate(STRIPE)}
+    return Scopes(found, {name: ClientSettings(accounts=tuple(own)) for name, own in clients.items()})
+
+
+def test_an_account_without_its_own_terms_has_its_providers() -> None:
+    found = scopes()
+    acme, idle = found.terms("adyen", "acme"), found.terms("Adyen", "IDLE")
+    assert (acme.livemode, acme.capture, acme.unsigned, acme.merchant_accounts) == (
+        True, "automatic", None, ("AcmeShop",),
+    )  # fmt: skip
+    assert (idle.livemode, idle.capture, idle.unsigned) == (False, "automatic", True)
+    assert found.terms("mollie", "") == DEFAULT_TERMS == found.terms("stripe", "")
+
+
+def test_an_account_of_a_provider_may_say_otherwise() -> None:
+    whole = ProviderSettings.model_validate({"unsigned": True, "accounts": {"acme": {"unsigned": False}}})
+    found = Scopes({"mollie": whole}, {})
+    assert (found.terms("mollie", "").unsigned, found.terms("mollie", "acme").unsigned) == (True, False)
+
+
+def test_only_what_has_a_secret_or_a_key_is_configured() -> None:
+    found = scopes()
+    assert [found.is_configured(*one) for one in (("stripe", ""), ("adyen", "ACME"), ("adyen", ""), ("adyen", "idle"))]\
+        == [True, True, False, False]  # fmt: skip
+    by_key = Scopes({"mollie": ProviderSettings(api_key=SecretStr("live"))}, {})
+    assert by_key.is_configured("mollie", "")
+
+
+def test_a_client_may_name_its_own_accounts_alone() -> None:
+    found = scopes(shop=["Stripe", "adyen/acme"], narrow=["adyen/acme"], nothing=[])
+    asked = (("stripe", ""), ("adyen", "acme"), ("adyen", ""), ("stripe", "acme"))
+    told = {client: [found.may_name(client, *one) for one in asked] for client in ("shop", "narrow", "nothing", "new")}
+    assert told == {
+        "shop": [True, True, False, False],
+        "narrow": [False, True, False, False],
+        "nothing": [False] * 4,
+        "new": [True] * 4,
+    }
+    assert [found.may_claim("new", *one) for one in asked] == [True, True, False, False]
+    assert [found.may_claim("narrow", *one) for one in asked] == [False, True, False, False]
+
+
+def test_who_knows_no_endpoint_looks_at_the_clients_list_alone() -> None:
+    blind = Scopes({}, {"shop": ClientSettings(accounts=("stripe",))})
+    assert blind.may_claim("shop", "stripe", "")
+    assert not blind.may_claim("shop", "adyen", "")
+    assert blind.may_claim("other", "adyen", "")
+
+
+def test_a_list_that_names_what_is_not_there_is_found() -> None:
+    assert scopes(shop=["stripe", "stripe/x", "paypal"], other=["stripe"]).not_configured() == {
+        "shop": ["paypal", "stripe/x"]
+    }
+
+
+def test_the_environment_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("RATCHET_CLIENTS__SHOP__ACCOUNTS", '["stripe","adyen/Acme"]'),
+        ("RATCHET_PROVIDERS__ADYEN__CAPTURE", "automatic"),
+        ("RATCHET_PROVIDERS__ADYEN__ACCOUNTS__ACME__MODE", "test"),
+        ("RATCHET_PROVIDERS__MOLLIE__UNSIGNED", "false"),
+    ):
+        monkeypatch.setenv(name, value)
+    found = scopes_of(load())
+    assert found.may_name("shop", "adyen", "acme")
+    assert not found.may_name("shop", "adyen", "")
+    terms = found.terms("adyen", "acme")
+    assert (terms.livemode, terms.capture) == (False, "automatic")
+    assert found.terms("mollie", "").unsigned is False
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RATCHET_CLIENTS__SHOP__ACCOUNTS", '["stripe/a/b"]'),
+        ("RATCHET_CLIENTS__SHOP__ACCOUNTS", '[""]'),
+        ("RATCHET_CLIENTS__SHOP__KEYS", "[]"),
+        ("RATCHET_PROVIDERS__ADYEN__MODE", "sandbox"),
+        ("RATCHET_PROVIDERS__ADYEN__CAPTURE", "late"),
+    ],
+)
+def test_what_can_not_be_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        scopes_of(load())
