@@ -17,7 +17,7 @@ from consumer.verdict import Dead
 from providers.core.contract import Trust
 from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
-from schemas.facts import Claim, Fact, FactKind, Meaning, Ref, RefKind
+from schemas.facts import INTENT, Claim, Fact, FactKind, Meaning, Ref, RefKind
 from schemas.intents import Command, Intent, IntentRecord
 from schemas.record import TRUST_HEADER
 from schemas.topics import INTENTS
@@ -161,9 +161,8 @@ def _intent_meaning(said: IntentRecord, intent: Intent) -> Meaning:
     return Meaning(
         refs=tuple(refs),
         facts=(
-            Fact(FactKind.TERMS, "amount", "intent", intent.amount),
-            Fact(FactKind.MODE, "intent", intent.capture),
-            Fact(FactKind.PROGRESS, str(said.id), "created"),
+            Fact(FactKind.TERMS, INTENT, "asked", intent.amount),
+            Fact(FactKind.MODE, INTENT, intent.capture),
         ),
         opens=True,
         currency=intent.currency,

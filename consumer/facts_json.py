@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from schemas.facts import Fact, FactKind
+from schemas.facts import Fact, FactKind, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,35 +14,54 @@ if TYPE_CHECKING:
     from schemas.payment import Facts
 
 _KINDS = {kind.value: kind for kind in FactKind}
-_decode_joined = msgspec.json.Decoder(dict[str, tuple[str, int | None]]).decode
-_decode_said = msgspec.json.Decoder(list[tuple[str, str, str, int | None]]).decode
+_decode_joined = msgspec.json.Decoder(dict[str, State]).decode
+_decode_said = msgspec.json.Decoder(list[tuple[str, str, State]]).decode
+_decode_plain = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
 def dump_joined(facts: Facts) -> str:
-    """Return a payment's facts as `{"kind:key": [state, amount]}`."""
-    return _encode({f"{kind}:{key}": value for (kind, key), value in facts.items()}).decode()
+    """Return a payment's facts as `{"kind:key": [state, amount, parent, version, replaces, low]}`, short at the end."""
+    return _encode({f"{kind}:{key}": _short(state) for (kind, key), state in facts.items()}).decode()
 
 
 def load_joined(text: str) -> Facts:
     """Read what `dump_joined` wrote."""
     facts: Facts = {}
-    for place, value in _decode_joined(text).items():
+    for place, state in _decode_joined(text).items():
         kind, _, key = place.partition(":")
-        facts[_KINDS[kind], key] = value
+        facts[_KINDS[kind], key] = state
     return facts
 
 
 def dump_said(facts: Iterable[Fact]) -> str:
-    """Return what one event said as `[[kind, key, state, amount], ...]`, in a canonical order."""
-    return _encode(sorted([(f.kind, f.key, f.state, f.amount) for f in facts])).decode()
+    """Return what one event said as `[[kind, key, [state, amount, ...]], ...]`, in a canonical order."""
+    said = [
+        (fact.kind, fact.key, _short(State(fact.state, fact.amount, fact.parent, fact.version, fact.replaces)))
+        for fact in facts
+    ]
+    return _encode(sorted(said, key=repr) if len(said) > 1 else said).decode()
 
 
 def load_said(text: str) -> list[Fact]:
     """Read what `dump_said` wrote."""
-    return [Fact(_KINDS[kind], key, state, amount) for kind, key, state, amount in _decode_said(text)]
+    return [
+        Fact(_KINDS[kind], key, state.name, state.amount, state.parent, state.version, state.replaces)
+        for kind, key, state in _decode_said(text)
+    ]
 
 
 def same_facts(left: str, right: str) -> bool:
     """Tell whether two dumps of `dump_said` say the same, however the database spaced them."""
-    return left == right or _decode_said(left) == _decode_said(right)
+    return left == right or _decode_plain(left) == _decode_plain(right)
+
+
+def _short(state: State) -> State | tuple[str | int | None, ...]:
+    """Leave out what a state does not have, as far as it stands at the end; most have a name and an amount."""
+    if state.low is not None or state.replaces is not None:
+        return state
+    if state.version:
+        return (state.name, state.amount, state.parent, state.version)
+    if state.parent is not None:
+        return (state.name, state.amount, state.parent)
+    return (state.name,) if state.amount is None else (state.name, state.amount)

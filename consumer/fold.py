@@ -1,223 +1,192 @@
 """The fold: facts joined, and what they come to. Pure.
 
-`join` is the least upper bound of a semilattice (commutative, associative, idempotent), and `project` looks at nothing
-but the joined facts; so any order and any repetition of the same events gives the same row.
+The join is the least upper bound of a lattice (commutative, associative, idempotent; `schemas.facts` has its parts),
+and `project` looks at nothing but the joined facts; so any order and any repetition of the same events gives the same
+row. `consumer.children` does the sums of each kind of child.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from schemas.facts import RANKS, Fact, FactKind
-from schemas.payment import DisputeStatus, Facts, Projection, RefundStatus, Status
+from consumer.children import Children
+from schemas.facts import INTENT, RANKS, Fact, FactKind, State
+from schemas.payment import DisputeStatus, Facts, Flag, Projection, RefundStatus, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _TERMS: Final = FactKind.TERMS
-_PROGRESS: Final = FactKind.PROGRESS
-_AUTHORIZATION: Final = FactKind.AUTHORIZATION
-_ATTEMPT: Final = FactKind.ATTEMPT
-_CAPTURE: Final = FactKind.CAPTURE
-_REFUND: Final = FactKind.REFUND
-_REFUND_TOTAL: Final = FactKind.REFUND_TOTAL
-_DISPUTE: Final = FactKind.DISPUTE
-_DISPUTE_FUNDS: Final = FactKind.DISPUTE_FUNDS
-_VOID: Final = FactKind.VOID
-_PROGRESS_STATUS: Final = (Status.CREATED, Status.REQUIRES_ACTION, Status.PROCESSING)
-_ACTIVE_DISPUTES: Final = ("under_review", "open", "inquiry")
-_CLOSED_DISPUTES: Final = (
-    ("lost_final", DisputeStatus.LOST),
-    ("lost", DisputeStatus.LOST),
-    ("won", DisputeStatus.WON),
-    ("prevented", DisputeStatus.PREVENTED),
-)
+_OPEN: Final = {"created": Status.CREATED, "requires_action": Status.REQUIRES_ACTION, "processing": Status.PROCESSING}
+_ENDS: Final = (("canceled", Status.CANCELED), ("expired", Status.EXPIRED), ("failed", Status.FAILED))
+_DISPUTES: Final = ("open", "inquiry", "under_review", "lost", "won", "prevented")
+"""Which of several disputes is shown: the one that needs somebody first."""
+
+
+# --- the join ----------------------------------------------------------------------------------------------------
 
 
 def newer(known: Facts, facts: Iterable[Fact]) -> Facts:
-    """Return the entries of `facts` that go beyond what is known: a later rank, or a larger amount at the same rank."""
+    """Return the joined states of those children of which `facts` say more than is known."""
     news: Facts = {}
     for fact in facts:
-        place, said = (fact.kind, fact.key), (fact.state, fact.amount)
+        place = (fact.kind, fact.key)
         held = news.get(place) or known.get(place)
-        if held is None or (held != said and _order(fact.kind, *said) > _order(fact.kind, *held)):
-            news[place] = said
+        if held is None:
+            news[place] = State(fact.state, fact.amount, fact.parent, fact.version, fact.replaces)
+        else:
+            joined = _join(held, fact)
+            if joined is not held:
+                news[place] = joined
     return news
 
 
-def _order(kind: FactKind, state: str, amount: int | None) -> tuple[int, int]:
-    return RANKS[kind][state], -1 if amount is None else amount
+def _join(held: State, fact: Fact) -> State:
+    """Return the join of what is known of a child and what a fact says of it; `held` itself where that is no more."""
+    same = held.name == fact.state and held.amount == fact.amount and held.version == fact.version
+    if same and fact.parent in (None, held.parent) and fact.replaces in (None, held.replaces):
+        return held
+    ranks = RANKS[fact.kind]
+    later = (fact.version, ranks[fact.state], _known(fact.amount)) > (
+        held.version,
+        ranks[held.name],
+        _known(held.amount),
+    )
+    name, amount, version = (fact.state, fact.amount, fact.version) if later else (held.name, held.amount, held.version)
+    low = None if same or fact.kind is not _TERMS else _lower(held, fact, amount)
+    joined = State(
+        name, amount, _larger(held.parent, fact.parent), version, _larger(held.replaces, fact.replaces), low or None
+    )
+    return held if joined == held else joined
+
+
+def _known(amount: int | None) -> int:
+    return -1 if amount is None else amount
+
+
+def _larger(one: str | None, other: str | None) -> str | None:
+    """Return the larger text; no text is below any."""
+    return other if one is None or (other is not None and other > one) else one
+
+
+def _lower(held: State, fact: Fact, amount: int | None) -> int | None:
+    """Return the smallest amount ever said, where it is not the one that counts."""
+    said = [one for one in (held.amount if held.low is None else held.low, fact.amount) if one is not None]
+    least = min(said, default=None)
+    return None if least == amount else least
 
 
 def facts_of(known: Facts) -> list[Fact]:
     """Return joined facts as a list, for joining them into another payment."""
-    return [Fact(kind, key, state, amount) for (kind, key), (state, amount) in known.items()]
+    facts = [
+        Fact(kind, key, state.name, state.amount, state.parent, state.version, state.replaces)
+        for (kind, key), state in known.items()
+    ]
+    lows = [(kind, key, state) for (kind, key), state in known.items() if state.low is not None]
+    return facts + [Fact(kind, key, state.name, state.low) for kind, key, state in lows]
 
 
-class _Sums:
-    """Figures of one payment, gathered in one pass over its facts.
-
-    Amounts of captures, refunds and disputes' funds are sums by state; `live` is what attempts reserve and nobody
-    released; `whole` tells of a capture that names no amount.
-    """
-
-    __slots__ = (
-        "attempts",
-        "authorizations",
-        "captures",
-        "disputes",
-        "funds",
-        "live",
-        "modes",
-        "progress",
-        "refunds",
-        "refunds_total",
-        "terms",
-        "voids",
-        "whole",
-    )
-
-    def __init__(self, facts: Facts) -> None:  # noqa: C901 - one case a kind of fact, the frequent ones first
-        self.attempts: set[str] = set()
-        self.disputes: set[str] = set()
-        self.modes: set[str] = set()
-        self.authorizations: dict[str, int] = {}
-        self.voids: dict[str, str] = {}
-        captures: dict[str, int] = {}
-        refunds: dict[str, int] = {}
-        funds: dict[str, int] = {}
-        self.captures, self.refunds, self.funds = captures, refunds, funds
-        self.terms, self.progress, self.refunds_total, self.whole = (-1, 0), 0, 0, False
-        for (kind, key), (state, said) in facts.items():
-            amount = said or 0
-            if kind is _ATTEMPT:
-                self.attempts.add(state)
-            elif kind is _AUTHORIZATION:
-                self.authorizations[key] = amount
-            elif kind is _CAPTURE:
-                captures[state] = captures.get(state, 0) + amount
-                self.whole = self.whole or (said is None and state == "succeeded")
-            elif kind is _TERMS:
-                self.terms = max(self.terms, (RANKS[kind][state], amount))
-            elif kind is _PROGRESS:
-                self.progress = max(self.progress, RANKS[kind][state])
-            elif kind is _REFUND:
-                refunds[state] = refunds.get(state, 0) + amount
-            elif kind is _REFUND_TOTAL:
-                self.refunds_total += amount
-            elif kind is _VOID:
-                self.voids[key] = state
-            elif kind is _DISPUTE:
-                self.disputes.add(state)
-            elif kind is _DISPUTE_FUNDS:
-                funds[state] = funds.get(state, 0) + amount
-            elif state == "automatic":
-                self.modes.add(key)
-        self.live = sum([amount for key, amount in self.authorizations.items() if key not in self.voids])
-
-    @property
-    def automatic(self) -> bool:
-        """Tell whether an authorization is a capture too."""
-        return "capture" in self.modes or {"intent", "provider"} <= self.modes
-
-    @property
-    def asked(self) -> int:
-        """What the client asked for, where one did; a provider's echo of it does not count."""
-        rank, amount = self.terms
-        return amount if rank == RANKS[_TERMS]["intent"] else 0
-
-
-def _sum_of(amounts: dict[str, int], *states: str) -> int:
-    return sum([amounts.get(state, 0) for state in states])
+# --- what the facts come to --------------------------------------------------------------------------------------
 
 
 def project(facts: Facts) -> Projection:
-    """Return what the facts come to."""
-    sums = _Sums(facts)
-    captured = _captured(sums)
-    authorized = _authorized(sums, captured)
-    refunded = _refunded(sums)
+    """Return what the facts come to, also of several payments' facts united."""
+    children = Children(facts)
+    captured, refunded = children.captured, children.refunded
+    flags = _flags(children)
     return Projection(
-        status=_status(sums, authorized, captured),
-        refund_status=_refund_status(sums, captured, refunded),
-        dispute_status=_dispute_status(sums.disputes),
-        amount=sums.terms[1] or authorized,
-        authorized=authorized,
+        status=_status(children),
+        refund_status=_refund_status(children),
+        dispute_status=_dispute_status(children),
+        amount=children.amount,
+        authorized=children.authorized,
         captured=captured,
         refunded=refunded,
-        disputed=_sum_of(sums.funds, "withdrawn", "withdrawn_final") if sums.funds else 0,
+        disputed=children.disputed,
+        flags=tuple(sorted(flags)) if flags else (),
     )
 
 
-def _captured(sums: _Sums) -> int:
-    """Sum the captures; an automatic payment is captured with its authorization, less what failed since.
+def held(facts: Facts) -> int:
+    """Return what an attempt holds: what was captured less what was refunded, else what is authorized and live."""
+    children = Children(facts)
+    return max(children.captured - children.refunded, 0) if children.captured else children.live
 
-    A capture whose provider names no amount took what the client asked for.
+
+def asked(facts: Facts) -> int | None:
+    """Return what an attempt asked for to begin with, or None where nothing tells.
+
+    Tips, increments and adjustments come on top; an amount that was lowered before anything was paid counts lowered.
     """
-    captured = sums.captures.get("succeeded", 0)
-    if sums.whole:
-        captured = max(captured, sums.asked)
-    if sums.modes and sums.automatic:
-        taken = sums.live or sum(sums.authorizations.values())  # money beats the void of all there is
-        return max(captured, taken - _sum_of(sums.captures, "failed", "reversed"))
-    return captured
+    children = Children(facts)
+    terms = [state for key, state in children.of(_TERMS).items() if key != INTENT]
+    if terms:
+        return max((state.amount if state.low is None else state.low) or 0 for state in terms)
+    if children.intent_amount is not None:
+        return children.intent_amount
+    told = children.of(FactKind.AUTHORIZATION) or children.of(FactKind.ATTEMPT)
+    amounts = [state.amount for state in told.values() if state.amount is not None]
+    return max(amounts, default=None)
 
 
-def _authorized(sums: _Sums, captured: int) -> int:
-    """Sum what the attempts reserve; where all was released, or money was taken from it, the figure stays."""
-    figure = sums.live if sums.live and captured <= sums.live else sum(sums.authorizations.values())
-    return max(figure, sums.asked) if sums.whole else figure
+def money_rank(facts: Facts) -> int:
+    """Return 0 where money was captured, 1 where it is held, 2 where there is none: the order of adoption."""
+    children = Children(facts)
+    if children.captured:
+        return 0
+    return 1 if children.live else 2
 
 
-def _refunded(sums: _Sums) -> int:
-    """Sum the refunds by id, or take a cumulative figure that names none of them, whichever knows more.
-
-    A cumulative figure counts refunds that are pending or failed since, so those known by id are taken off it.
-    """
-    if not sums.refunds:
-        return sums.refunds_total
-    undone = _sum_of(sums.refunds, "pending", "failed", "reversed", "canceled")
-    return max(sums.refunds.get("succeeded", 0), sums.refunds_total - undone)
-
-
-def _status(sums: _Sums, authorized: int, captured: int) -> Status:
-    if captured:
-        return Status.CAPTURED if captured >= authorized else Status.PARTIALLY_CAPTURED
-    if sums.authorizations.keys() - sums.voids.keys():
+def _status(children: Children) -> Status:
+    """Return the status: money first, then a try that is open, then how it ended."""
+    captured = children.captured
+    if captured or children.paid_nothing:
+        return Status.CAPTURED if captured >= children.asked else Status.PARTIALLY_CAPTURED
+    if children.is_live:
         return Status.AUTHORIZED
-    if sums.voids:
-        return Status.CANCELED if "canceled" in sums.voids.values() else Status.EXPIRED
-    if "failed" in sums.attempts and "succeeded" not in sums.attempts:
+    attempt = "processing" if children.takes_unknown else children.open_attempt
+    if attempt in ("requires_action", "processing"):
+        return _OPEN[attempt]
+    return _ended(children)
+
+
+def _ended(children: Children) -> Status:
+    """Return how a payment ended without money: by itself, by money that came undone, or by its last try."""
+    if children.ends:
+        return Status.CANCELED if "canceled" in children.ends.values() else Status.EXPIRED
+    if children.undone:
         return Status.FAILED
-    return _PROGRESS_STATUS[sums.progress]
+    ended = children.ended_attempts
+    return next((status for name, status in _ENDS if name in ended), Status.CREATED)
 
 
-def _refund_status(sums: _Sums, captured: int, refunded: int) -> RefundStatus:
-    if refunded:
-        return RefundStatus.FULL if refunded >= captured else RefundStatus.PARTIAL
-    return RefundStatus.PENDING if sums.refunds.get("pending") else RefundStatus.NONE
+def _refund_status(children: Children) -> RefundStatus:
+    if children.refunded:
+        return RefundStatus.FULL if children.refunded >= children.captured else RefundStatus.PARTIAL
+    return RefundStatus.PENDING if children.refund_pending else RefundStatus.NONE
 
 
-def _dispute_status(disputes: set[str]) -> DisputeStatus:
-    """Show an active dispute before a closed one, and a lost one before a won one."""
-    for state in _ACTIVE_DISPUTES if disputes else ():
-        if state in disputes:
-            return DisputeStatus(state)
-    for state, status in _CLOSED_DISPUTES if disputes else ():
-        if state in disputes:
-            return status
-    return DisputeStatus.NONE
+def _dispute_status(children: Children) -> DisputeStatus:
+    disputes = children.of(FactKind.DISPUTE)
+    if not disputes:
+        return DisputeStatus.NONE
+    states = {state.name for state in disputes.values()}
+    return next(DisputeStatus(name) for name in _DISPUTES if name in states)
 
 
-def broken_invariant(facts: Facts, projection: Projection) -> str | None:
-    """Return which invariant of money the facts break, in words, or None."""
-    if projection.captured > projection.authorized:
-        return f"captured {projection.captured} exceeds authorized {projection.authorized}"
-    if projection.refund_status is RefundStatus.NONE:
-        return None
-    pending = sum(
-        amount or 0 for (kind, _), (state, amount) in facts.items() if kind is FactKind.REFUND and state == "pending"
-    )
-    if projection.refunded + pending > projection.captured:
-        return f"refunds {projection.refunded} + {pending} pending exceed captured {projection.captured}"
-    return None
+def _flags(children: Children) -> list[Flag]:
+    """Return the flags that the facts raise by themselves; those of several payments are the group's."""
+    flags = []
+    if children.over_captured:
+        flags.append(Flag.OVER_CAPTURED)
+    if children.refunded > children.captured:
+        flags.append(Flag.OVER_REFUNDED)
+    if children.is_closed and 0 < children.captured_ever < children.asked:
+        flags.append(Flag.UNDERPAID)
+    if children.amount_differs:
+        flags.append(Flag.AMOUNT_DIFFERS)
+    if children.contradicts:
+        flags.append(Flag.CONTRADICTION)
+    if children.of(FactKind.OTHER_CURRENCY):
+        flags.append(Flag.OTHER_CURRENCY)
+    return flags

@@ -138,5 +138,7 @@ def counts_more(payment: Payment, offered: str | None) -> str | None:
     held = payment.provider_ref
     if offered is None or held is None or offered == held:
         return offered or held
-    holders = [ref for ref in (offered, held) if (FactKind.AUTHORIZATION, ref) in payment.facts]
+    money = (FactKind.AUTHORIZATION, FactKind.CAPTURE)
+    paid = {name for (kind, key), state in payment.facts.items() if kind in money for name in (key, state.parent)}
+    holders = [ref for ref in (offered, held) if ref in paid]
     return min(holders or (offered, held))

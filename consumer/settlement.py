@@ -7,26 +7,23 @@ its neighbours, together with the parked events that wait on the same names, unt
 from __future__ import annotations
 
 import datetime as dt
-from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from consumer.decode import EVENT_ID_LENGTH_MAX, Event, can_refetch, decode
 from consumer.facts_json import dump_said, same_facts
-from consumer.fold import broken_invariant, facts_of, newer, project
+from consumer.fold import facts_of, newer, project
 from consumer.ledger import LedgerRow, timestamp
 from consumer.plan import Letter, Message, Parking, Plan, Refetching
 from consumer.resolve import Target, counts_more, resolve
-from consumer.verdict import Dead, Settled, Waits, judge
+from consumer.verdict import Dead, Settled, Waits, judge, said_in
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
-from schemas.facts import RefKind
 from schemas.payment import Outcome, Payment, Projection
 from schemas.sms import templates_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from uuid import UUID
+    from collections.abc import Iterable
 
     from consumer.plan import Known
     from schemas.record import Record
@@ -36,9 +33,6 @@ Waiting = tuple[Event, int | None]
 
 DIGEST_SHOWN: Final = 16
 """Hex digits of a body's digest that tell events of one unsigned id apart."""
-
-TOGETHER_MAX: Final = 16
-"""Events of one payment, at most, that are tried together when none of them can be true alone."""
 
 _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 """The verdict on an event that is about no payment."""
@@ -107,11 +101,9 @@ class Settlement:
                 yield replace(item, event_id=parked.event_id), parked.id
 
     def _wake(self, waiting: list[Waiting]) -> None:
-        """Try what waits until nothing settles any more, alone or together; then park what is not parked yet."""
+        """Try what waits until nothing settles any more; then park what is not parked yet."""
         while waiting:
             still = [(event, parked_id) for event, parked_id in waiting if not self._try(event, parked_id)]
-            if len(still) == len(waiting):
-                still = self._settle_together(waiting)
             if len(still) == len(waiting):
                 break
             waiting = still
@@ -126,29 +118,6 @@ class Settlement:
             self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), waits))
         elif waits.reason is not self._parked_reasons[parked_id]:
             self._plan.still.append((parked_id, waits))
-        else:
-            return
-        if waits.reason is Reason.CONFLICT:
-            ref = next((ref.ref for ref in event.meaning.refs if ref.kind is RefKind.PAYMENT), None)
-            self._ask_again(event, ref, "contradiction")
-
-    def _settle_together(self, waiting: list[Waiting]) -> list[Waiting]:
-        """Settle events that can only be true together; return what still waits.
-
-        A capture that failed after its money was refunded and the capture that took its place break an invariant each.
-        """
-        companions: dict[UUID, list[Waiting]] = {}
-        for one in waiting:
-            target, _ = self._decide(one[0])
-            if target is not None and not target.same and target.payment.id in self._known.payments:
-                companions.setdefault(target.payment.id, []).append(one)
-        settled: list[Waiting] = []
-        for payment_id, group in companions.items():
-            chosen = _true_together(self._known.payments[payment_id], group, self._facts_max)
-            settled += sorted(chosen, key=_undoes)  # no row of the ledger shows money gone that is there
-        for event, parked_id in settled:
-            self._try(event, parked_id, alone=False)
-        return [one for one in waiting if one not in settled]
 
     def _seen(self, event: Event) -> bool:
         """Tell whether the event is in the books; facts are compared, for bytes change between deliveries."""
@@ -158,7 +127,7 @@ class Settlement:
         said = self._known.claims.get((event.source, event.event_id))
         if said is None:
             return False
-        if same_facts(said, dump_said(event.meaning.facts)):
+        if same_facts(said, dump_said(event.meaning.facts)) or self._told_in_other_currency(event, said):
             self._plan.duplicates += 1
         else:
             self._bury(
@@ -166,9 +135,16 @@ class Settlement:
             )
         return True
 
-    def _try(self, event: Event, parked_id: int | None = None, *, alone: bool = True) -> bool:
+    def _told_in_other_currency(self, event: Event, said: str) -> bool:
+        """Tell whether the books hold the event as money in another currency than its payment's."""
+        found = resolve(event, self._known.names, self._known.payments, self._now_ms)
+        if not isinstance(found, Target):
+            return False
+        return same_facts(said, dump_said(said_in(found.payment.currency, event.meaning)))
+
+    def _try(self, event: Event, parked_id: int | None = None) -> bool:
         """Settle or bury an event; False where it has to wait."""
-        target, verdict = self._decide(event, alone=alone)
+        target, verdict = self._decide(event)
         match verdict:
             case Waits():
                 return False
@@ -180,7 +156,7 @@ class Settlement:
                     self._plan.woken.append(parked_id)
         return True
 
-    def _decide(self, event: Event, *, alone: bool = True) -> tuple[Target | None, Settled | Waits | Dead]:
+    def _decide(self, event: Event) -> tuple[Target | None, Settled | Waits | Dead]:
         target = resolve(event, self._known.names, self._known.payments, self._now_ms)
         match target:
             case None:
@@ -188,13 +164,10 @@ class Settlement:
             case Waits() | Dead():
                 return None, target
         merged = _merged(target)
-        verdict = judge(merged, event.meaning, facts_max=self._facts_max, alone=alone)
+        verdict = judge(merged, event.meaning, facts_max=self._facts_max)
         if target.same and isinstance(verdict, Settled):
             joined = merged.facts | verdict.news
-            projection = project(joined)
-            if broken := broken_invariant(joined, projection):
-                return target, Waits(Reason.CONFLICT, broken)
-            verdict = Settled(Outcome.APPLIED, joined, projection, versioned=True)
+            verdict = Settled(Outcome.APPLIED, joined, project(joined), versioned=True, said=verdict.said)
         return target, verdict
 
     def _bury(self, record: Record, dead: Dead, parked_id: int | None = None) -> None:
@@ -222,7 +195,7 @@ class Settlement:
             to_status=payment.projection.status if payment else None,
             amount=event.meaning.amount,
             version=payment.version if payment and verdict.versioned else None,
-            facts=dump_said(event.meaning.facts),
+            facts=dump_said(verdict.said),
             topic=event.record.topic,
             partition=event.record.partition,
             offset=event.record.offset,
@@ -295,22 +268,3 @@ def _merged(target: Target) -> Payment:
         facts |= newer(facts, facts_of(other.facts))
     currency = next((one.currency for one in (payment, *target.same) if one.currency), None)
     return replace(payment, facts=facts, projection=project(facts), currency=currency)
-
-
-def _undoes(one: Waiting) -> int:
-    """Return how late in rank an event is: what undoes comes after what does."""
-    return max(fact.rank for fact in one[0].meaning.facts)
-
-
-def _true_together(payment: Payment, waiting: list[Waiting], facts_max: int) -> Sequence[Waiting]:
-    """Return events that break no invariant of money together, though each does alone; none where there are none.
-
-    All of them are tried, then each two: enough for one that never becomes true beside those that do.
-    """
-    if len(waiting) > TOGETHER_MAX:
-        return ()
-    for chosen in (waiting, *combinations(waiting, 2)):
-        joined = payment.facts | newer(payment.facts, [fact for event, _ in chosen for fact in event.meaning.facts])
-        if len(joined) <= facts_max and broken_invariant(joined, project(joined)) is None:
-            return chosen
-    return ()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from consumer.fold import broken_invariant, newer, project
+from consumer.fold import newer, project
 from schemas.dead_letter import Reason
-from schemas.facts import RANKS, Fact, FactKind
+from schemas.facts import INTENT, RANKS, Fact, FactKind
 from schemas.payment import Outcome, Status
 
 if TYPE_CHECKING:
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 class Settled(msgspec.Struct, frozen=True, gc=False):
     """The event is in the books: a ledger row. `news` is what it adds to the payment's facts.
 
-    `versioned` tells whether the payment's version counts it.
+    `versioned` tells whether the payment's version counts it. `said` is what was folded, which the ledger keeps.
     """
 
     outcome: Outcome
     news: Facts
     projection: Projection
     versioned: bool
+    said: tuple[Fact, ...] = ()
 
 
 class Waits(msgspec.Struct, frozen=True, gc=False):
-    """The event can't be true yet: it is parked, and becomes a dead letter of `reason` past its deadline."""
+    """The event's payment is not known yet: it is parked, and becomes a dead letter of `reason` past its deadline."""
 
     reason: Reason
     detail: str
@@ -47,82 +48,93 @@ class Dead(msgspec.Struct, frozen=True, gc=False):
 
 Judgement = Settled | Waits | Dead
 
-_QUIET: Final = frozenset({(FactKind.TERMS, "provider"), (FactKind.ATTEMPT, "succeeded")})
-"""Facts that only accompany others: alone they don't make an event worth a version."""
+_QUIET: Final = frozenset({(FactKind.ATTEMPT, "succeeded"), (FactKind.END, "closed")})
+"""States that only accompany others: alone they don't make an event worth a version."""
 
-_ECHOES: Final = frozenset({FactKind.PROGRESS, FactKind.REFUND_TOTAL})
+_ECHOES: Final = frozenset({FactKind.TERMS, FactKind.MODE, FactKind.REFUND_TOTAL})
 """Facts that say again what others said in more detail: worth a version only where a column moves."""
 
+_UNDER_WAY: Final = ("created", "requires_action", "processing")
+"""States of a try that are worth a version only where a column moves."""
 
-def judge(payment: Payment, meaning: Meaning, *, facts_max: int, alone: bool = True) -> Judgement:
+_UNPAID: Final = (Status.CREATED, Status.REQUIRES_ACTION, Status.PROCESSING, Status.FAILED)
+"""Statuses in which a try to pay is news."""
+
+_IN_ANY_CURRENCY: Final = frozenset({FactKind.ATTEMPT, FactKind.DISPUTE, FactKind.VOID, FactKind.END, FactKind.MODE})
+
+
+def judge(payment: Payment, meaning: Meaning, *, facts_max: int) -> Settled | Dead:
     """Judge what an event does to a payment whose row is locked.
 
-    Not `alone`: its companions are settled with it, and the invariants of money were checked for all of them together.
+    Whatever a verified event says of a known payment is folded: what does not add up is a flag, and money in another
+    currency is noted without its sum. Only the bound of one payment's facts is a refusal.
     """
-    if meaning.currency and payment.currency and meaning.currency != payment.currency and meaning.facts:
-        return Dead(Reason.CONFLICT, f"currency {meaning.currency} on a payment in {payment.currency}")
-    news = newer(payment.facts, meaning.facts)
+    facts = said_in(payment.currency, meaning)
+    news = newer(payment.facts, facts)
     if len(payment.facts) + len(news) > facts_max and len(payment.facts.keys() | news.keys()) > facts_max:
         return Dead(Reason.CONFLICT, f"the payment holds {facts_max} facts, the most that one payment may have")
     before = payment.projection
     if not news:
-        return Settled(_unmoved(payment, meaning), news, before, versioned=False)
-    joined = payment.facts | news
-    after = project(joined)
-    if alone and (broken := broken_invariant(joined, after)):
-        return Waits(Reason.CONFLICT, broken)
-    return _settled(payment, meaning, news, after)
+        outcome = Outcome.LATE if _stale(payment, facts, before) else Outcome.NOOP
+        return Settled(outcome, news, before, versioned=False, said=facts)
+    after = project(payment.facts | news)
+    outcome = _outcome(payment, facts, news, after)
+    versioned = after != before or outcome is Outcome.APPLIED
+    return Settled(outcome, news, after, versioned=versioned, said=facts)
 
 
-def _settled(payment: Payment, meaning: Meaning, news: Facts, after: Projection) -> Settled:
+def said_in(currency: str | None, meaning: Meaning) -> tuple[Fact, ...]:
+    """Return what an event says of a payment in `currency`; money in another one is seen, and in no sum."""
+    if not currency or not meaning.currency or meaning.currency == currency:
+        return meaning.facts
+    kept = tuple(fact for fact in meaning.facts if fact.kind in _IN_ANY_CURRENCY)
+    money = [fact for fact in meaning.facts if fact.kind not in _IN_ANY_CURRENCY]
+    return kept + tuple(Fact(FactKind.OTHER_CURRENCY, one.key, "seen", one.amount, meaning.currency) for one in money)
+
+
+def _outcome(payment: Payment, facts: tuple[Fact, ...], news: Facts, after: Projection) -> Outcome:
+    """Name what an event did that said something new."""
     before = payment.projection
-    first = payment.version == 0
-    if not first and before.status is Status.CAPTURED and _voids(meaning.facts):
-        return Settled(Outcome.CONFLICT, news, after, versioned=after != before)
-    if not first and _stale(payment, meaning.facts):
-        return Settled(Outcome.LATE, news, after, versioned=after != before)
-    if not first and after == before and all(_only_echoes(kind, state) for (kind, _), (state, _) in news.items()):
-        return Settled(_unmoved(payment, meaning), news, after, versioned=False)
-    return Settled(Outcome.APPLIED, news, after, versioned=True)
-
-
-def _only_echoes(kind: FactKind, state: str) -> bool:
-    return kind in _ECHOES or (kind, state) in _QUIET
-
-
-def _unmoved(payment: Payment, meaning: Meaning) -> Outcome:
-    if payment.projection.status is Status.CAPTURED and _voids(meaning.facts):
+    if set(after.flags) - set(before.flags):
         return Outcome.CONFLICT
-    return Outcome.LATE if _stale(payment, meaning.facts) else Outcome.NOOP
+    if payment.version == 0:
+        return Outcome.APPLIED
+    if after.status is before.status and _stale(payment, facts, after):
+        return Outcome.LATE
+    if after == before and all(_only_echoes(kind, key, state.name) for (kind, key), state in news.items()):
+        return Outcome.NOOP
+    return Outcome.APPLIED
 
 
-def _voids(facts: tuple[Fact, ...]) -> bool:
-    return any(fact.kind is FactKind.VOID for fact in facts)
+def _only_echoes(kind: FactKind, key: str, state: str) -> bool:
+    if key == INTENT:
+        return False
+    return kind in _ECHOES or (kind, state) in _QUIET or (kind is FactKind.ATTEMPT and state in _UNDER_WAY)
 
 
-def _stale(payment: Payment, facts: tuple[Fact, ...]) -> bool:
+def _stale(payment: Payment, facts: tuple[Fact, ...], after: Projection) -> bool:
     """Tell whether every fact that matters is older in rank than what the payment knows."""
     stale = False
     for fact in facts:
-        if (fact.kind, fact.state) in _QUIET or fact.kind is FactKind.MODE:
+        if fact.kind in (FactKind.MODE, FactKind.TERMS) or (fact.kind, fact.state) in _QUIET:
             continue
-        if not _outranked(payment, fact):
+        if not _outranked(payment, fact, after):
             return False
         stale = True
     return stale
 
 
-def _outranked(payment: Payment, fact: Fact) -> bool:
+def _outranked(payment: Payment, fact: Fact, after: Projection) -> bool:
     known = payment.facts.get((fact.kind, fact.key))
-    if known is not None and RANKS[fact.kind][known[0]] > fact.rank:
+    if known is not None and (known.version, RANKS[fact.kind][known.name]) > (fact.version, fact.rank):
         return True
     before = payment.projection
     match fact.kind:
-        case FactKind.PROGRESS:
-            return before.status not in (Status.CREATED, Status.REQUIRES_ACTION, Status.PROCESSING)
         case FactKind.ATTEMPT:
-            return before.status not in (Status.CREATED, Status.REQUIRES_ACTION, Status.PROCESSING, Status.FAILED)
+            return before.status not in _UNPAID
         case FactKind.AUTHORIZATION:
-            return known is not None and before.captured > 0
+            return before.captured > 0 and (known is not None or before.authorized == after.authorized)
+        case FactKind.VOID | FactKind.END:
+            return before.status is Status.CAPTURED
         case _:
             return False

@@ -29,11 +29,25 @@ from providers.core.meaning import (
     undecodable,
     unknown_kind,
 )
+from providers.core.payments import (
+    Facts,
+    adjusted,
+    at_stage,
+    attempt,
+    authorized,
+    capture_failed,
+    captured,
+    dispute,
+    dispute_funds,
+    mode,
+    refund,
+    void,
+)
 from providers.core.proof import hmac_base64, live_secrets, need_header, need_match, to_bytes
 from providers.core.reading import decode, read_json, text_at, value_at
 from providers.core.slices import own_slices
 from schemas.errors import SignatureRejected
-from schemas.facts import Fact, FactKind, Meaning, RefKind
+from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,9 +194,6 @@ def _check_account(fields: list[str], accounts: frozenset[str]) -> None:
         raise SignatureRejected("malformed_body", "a signed field other than merchantReference holds ':'")
 
 
-Facts = tuple[Fact, ...]
-
-
 def interpret(kind: str, body: bytes) -> Meaning:
     """Return what one item says; platform webhooks (dotted names) carry no payment of ours and say nothing."""
     if "." in kind:
@@ -234,44 +245,52 @@ def _succeeded(success: object) -> bool:
     raise undecodable("success is neither true nor false")
 
 
-def _terms(amount: int) -> Fact:
-    return Fact(FactKind.TERMS, "amount", "provider", amount)
-
-
 def _authorized(own: str, _payment: str, amount: int) -> Facts:
-    """Give an authorization that awaits its capture; the intent's mode says if it is captured by itself."""
-    return (
-        _terms(amount),
-        Fact(FactKind.AUTHORIZATION, own, "authorized", amount),
-        Fact(FactKind.ATTEMPT, own, "succeeded"),
-        Fact(FactKind.MODE, "provider", "automatic"),
-    )
+    """Give an authorization that awaits its capture; the intent or the account says if it is captured by itself."""
+    return (authorized(own, amount), mode(own, "account"))
 
 
 def _refused(own: str, _payment: str, amount: int) -> Facts:
-    return (_terms(amount), Fact(FactKind.ATTEMPT, own, "failed"))
+    return (attempt(own, "failed", amount=amount),)
 
 
 def _pending(own: str, _payment: str, amount: int) -> Facts:
-    return (_terms(amount), Fact(FactKind.PROGRESS, own, "processing"))
+    return (attempt(own, "processing", amount=amount),)
 
 
-def _adjusted(_own: str, payment: str, amount: int) -> Facts:
-    return (Fact(FactKind.AUTHORIZATION, payment, "adjusted", amount),)
+def _adjusted(own: str, payment: str, amount: int) -> Facts:
+    return (adjusted(own, payment, amount),)
 
 
-def _child(kind: FactKind, state: str) -> Callable[[str, str, int], Facts]:
-    return lambda own, _payment, amount: (Fact(kind, own, state, amount),)
+def _captured(own: str, payment: str, amount: int) -> Facts:
+    return (captured(own, amount, authorization=payment),)
+
+
+def _capture_failed(own: str, payment: str, amount: int) -> Facts:
+    return capture_failed(own, amount, authorization=payment)
+
+
+def _refund(state: str) -> Callable[[str, str, int], Facts]:
+    """Read a refund; one that was accepted, whatever became of it, proves that the payment had been captured."""
+    return lambda own, payment, amount: (refund(own, state, amount, payment=payment), mode(payment, "automatic"))
+
+
+def _refund_refused(own: str, payment: str, amount: int) -> Facts:
+    return (refund(own, "failed", amount, payment=payment),)
 
 
 def _void(state: str) -> Callable[[str, str, int], Facts]:
-    return lambda _own, payment, _amount: (Fact(FactKind.VOID, payment, state),)
+    return lambda _own, payment, _amount: (void(payment, state),)
 
 
-def _dispute(state: str, funds: str | None = None) -> Callable[[str, str, int], Facts]:
-    def read(own: str, _payment: str, amount: int) -> Facts:
-        facts: Facts = (Fact(FactKind.DISPUTE, own, state),)
-        return (*facts, Fact(FactKind.DISPUTE_FUNDS, own, funds, amount)) if funds else facts
+def _dispute(state: str, stage: int, funds: str | None = None, number: int = 0) -> Callable[[str, str, int], Facts]:
+    """Read a dispute: its stage ranks its states, and each round of its money counts by itself."""
+
+    def read(own: str, payment: str, amount: int) -> Facts:
+        said = dispute(own, state, payment=payment, version=at_stage(stage))
+        if funds is None:
+            return (said,)
+        return (said, dispute_funds(own, funds, amount, number=number), mode(payment, "automatic"))
 
     return read
 
@@ -280,36 +299,35 @@ _ON_SUCCESS: Final[dict[str, Callable[[str, str, int], Facts]]] = {
     "AUTHORISATION": _authorized,
     "PENDING": _pending,
     "AUTHORISATION_ADJUSTMENT": _adjusted,
-    "CAPTURE": _child(FactKind.CAPTURE, "succeeded"),
-    "CAPTURE_FAILED": _child(FactKind.CAPTURE, "failed"),
+    "CAPTURE": _captured,
+    "CAPTURE_FAILED": _capture_failed,
     "CANCELLATION": _void("canceled"),
     "TECHNICAL_CANCEL": _void("canceled"),
-    # Which of the two it was stands in unsigned data only. As a void it cannot undo money that was taken: of a
-    # captured payment it is logged as a conflict, for people to look at.
-    "CANCEL_OR_REFUND": _void("canceled"),
+    # Which of the two it was stands in unsigned data only: the fold knows what had been captured.
+    "CANCEL_OR_REFUND": lambda own, payment, amount: (refund(own, "either", amount, payment=payment),),
     "EXPIRE": _void("expired"),
-    "REFUND": _child(FactKind.REFUND, "succeeded"),
-    "REFUND_WITH_DATA": _child(FactKind.REFUND, "succeeded"),
-    "REFUND_FAILED": _child(FactKind.REFUND, "failed"),
-    "REFUNDED_REVERSED": _child(FactKind.REFUND, "reversed"),
-    "REQUEST_FOR_INFORMATION": _dispute("inquiry"),
-    "NOTIFICATION_OF_CHARGEBACK": _dispute("open"),
-    "CHARGEBACK": _dispute("open", "withdrawn"),
-    "CHARGEBACK_REVERSED": _dispute("won", "reinstated"),
-    "PREARBITRATION_WON": _dispute("won", "reinstated"),
-    "SECOND_CHARGEBACK": _dispute("lost_final", "withdrawn_final"),
-    "PREARBITRATION_LOST": _dispute("lost_final", "withdrawn_final"),
+    "REFUND": _refund("succeeded"),
+    "REFUND_WITH_DATA": _refund("succeeded"),
+    "REFUND_FAILED": _refund("failed"),
+    "REFUNDED_REVERSED": _refund("reversed"),
+    "REQUEST_FOR_INFORMATION": _dispute("inquiry", 0),
+    "NOTIFICATION_OF_CHARGEBACK": _dispute("open", 1),
+    "CHARGEBACK": _dispute("open", 1, "withdrawn"),
+    "CHARGEBACK_REVERSED": _dispute("won", 1, "reinstated"),
+    "SECOND_CHARGEBACK": _dispute("lost", 2, "withdrawn", 1),
+    "PREARBITRATION_LOST": _dispute("lost", 3, "withdrawn", 1),
+    "PREARBITRATION_WON": _dispute("won", 3, "reinstated", 1),
 }
 
 _ON_FAILURE: Final[dict[str, Callable[[str, str, int], Facts]]] = {
     "AUTHORISATION": _refused,
-    "CAPTURE": _child(FactKind.CAPTURE, "failed"),
-    "CAPTURE_FAILED": _child(FactKind.CAPTURE, "failed"),
-    "REFUND": _child(FactKind.REFUND, "failed"),
-    "REFUND_WITH_DATA": _child(FactKind.REFUND, "failed"),
-    "REFUND_FAILED": _child(FactKind.REFUND, "failed"),
+    "CAPTURE_FAILED": _capture_failed,
+    "REFUND": _refund_refused,
+    "REFUND_WITH_DATA": _refund_refused,
+    "REFUND_FAILED": _refund_refused,
 }
-"""What success=false says; of any other kind it says that nothing happened (a cancel that did not work)."""
+"""What success=false says; of any other kind it says that nothing happened: a request that was refused proves nothing
+about the money."""
 
 _OPENING: Final = frozenset({"AUTHORISATION", "PENDING"})
 

@@ -32,6 +32,7 @@ from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, un
 from providers.core.payments import (
     Facts,
     attempt,
+    capture_failed,
     captured,
     dispute,
     iso_seconds,
@@ -44,7 +45,7 @@ from providers.core.payments import (
 )
 from providers.core.proof import hmac_hex, live_secrets, need_match, to_bytes
 from schemas.errors import SignatureRejected
-from schemas.facts import Fact, FactKind, Meaning, RefKind
+from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,7 +182,7 @@ def _transaction(texts: dict[str, str], state: str) -> Meaning:
             return Meaning()
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, refunded), (RefKind.REFUND, own)),
-            facts=(refund(own, state, amount),),
+            facts=(refund(own, state, amount, payment=refunded),),
             currency=currency,
             amount=amount,
             provider_ref=refunded,
@@ -190,7 +191,7 @@ def _transaction(texts: dict[str, str], state: str) -> Meaning:
     reference = maybe_id(texts.get(f"{path}/order-id"), "transaction/order-id")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, own), (RefKind.REFERENCE, reference)),
-        facts=(terms(amount), *_sale(own, state, amount)),
+        facts=(terms(own, amount), *_sale(own, state, amount)),
         opens=True,
         currency=currency,
         amount=amount,
@@ -201,8 +202,8 @@ def _transaction(texts: dict[str, str], state: str) -> Meaning:
 
 def _sale(own: str, state: str, amount: int) -> Facts:
     if state == "succeeded":
-        return captured(own, own, amount)
-    return (attempt(own, "failed"), Fact(FactKind.CAPTURE, own, "failed", amount))
+        return (captured(own, amount, authorization=own),)
+    return (attempt(own, "failed"), *capture_failed(own, amount, authorization=own))
 
 
 _TRANSACTION_STATES: Final = {
@@ -221,7 +222,7 @@ def _dispute(texts: dict[str, str], kind: str) -> Meaning:
     asks = kind == "dispute_opened" and texts.get(f"{path}/kind") == "retrieval"
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-        facts=(dispute(own, "inquiry" if asks else _DISPUTE_STATES[kind]),),
+        facts=(dispute(own, "inquiry" if asks else _DISPUTE_STATES[kind], payment=payment),),
         currency=currency,
         amount=amount,
         provider_ref=payment,

@@ -24,15 +24,17 @@ from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import maybe_id, need_amount, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
+    at_stage,
     attempt,
     authorized,
+    capture_failed,
     captured,
     dispute,
     dispute_funds,
+    ended,
     iso_seconds,
     need_kind,
     need_object,
-    progress,
     read_event,
     refund,
     said_nothing,
@@ -41,10 +43,12 @@ from providers.core.payments import (
 )
 from providers.core.proof import hmac_hex
 from providers.core.reading import read_json, text_at, value_at
-from schemas.facts import Fact, FactKind, Meaning, RefKind
+from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from schemas.facts import Fact
 
 
 def verify(request: SignedRequest) -> list[Notification]:
@@ -110,7 +114,9 @@ def _reserved(data: _Data) -> int:
 
 
 def _captured(data: _Data, key: str, amount: int) -> Facts:
-    return captured(key, _action(data), amount, reserved=_reserved(data))
+    reserved = _reserved(data)
+    taken = captured(_action(data), amount, authorization=key)
+    return (authorized(key, reserved), taken) if reserved else (taken,)
 
 
 def _incremented(data: _Data, key: str, _amount: int) -> Facts:
@@ -118,29 +124,29 @@ def _incremented(data: _Data, key: str, _amount: int) -> Facts:
     total = _reserved(data)
     if not total:
         raise undecodable("data.balances.total_authorized is missing")
-    return (Fact(FactKind.AUTHORIZATION, key, "adjusted", total),)
+    return (authorized(key, total),)
 
 
-def _child(kind: FactKind, state: str) -> Callable[[_Data, str, int], Facts]:
-    return lambda data, _key, amount: (Fact(kind, _action(data), state, amount),)
+def _refund(state: str) -> Callable[[_Data, str, int], Facts]:
+    return lambda data, key, amount: (refund(_action(data), state, amount, payment=key),)
 
 
-def _with_terms(facts_of: Callable[[str, int], Facts]) -> Callable[[_Data, str, int], Facts]:
-    return lambda _data, key, amount: (terms(amount), *facts_of(key, amount))
+def _with_terms(fact_of: Callable[[str, int], Fact]) -> Callable[[_Data, str, int], Facts]:
+    return lambda _data, key, amount: (terms(key, amount), fact_of(key, amount))
 
 
 _PAYMENT_FACTS: Final[dict[str, Callable[[_Data, str, int], Facts]]] = {
     "payment_approved": _with_terms(authorized),
-    "payment_pending": _with_terms(lambda key, _amount: (progress(key, "processing"),)),
-    "payment_declined": _with_terms(lambda key, _amount: (attempt(key, "failed"),)),
-    "payment_canceled": _with_terms(lambda key, _amount: (void(key, "canceled"),)),
-    "payment_expired": _with_terms(lambda key, _amount: (void(key, "expired"),)),
+    "payment_pending": _with_terms(lambda key, _amount: attempt(key, "processing")),
+    "payment_declined": _with_terms(lambda key, _amount: attempt(key, "failed")),
+    "payment_canceled": _with_terms(lambda key, _amount: ended(key, "canceled")),
+    "payment_expired": _with_terms(lambda key, _amount: ended(key, "expired")),
     "payment_voided": lambda _data, key, _amount: (void(key, "canceled"),),
     "payment_authorization_incremented": _incremented,
     "payment_captured": _captured,
-    "payment_capture_declined": _child(FactKind.CAPTURE, "failed"),
-    "payment_refunded": lambda data, _key, amount: (refund(_action(data), "succeeded", amount),),
-    "payment_refund_declined": _child(FactKind.REFUND, "failed"),
+    "payment_capture_declined": lambda data, key, amount: capture_failed(_action(data), amount, authorization=key),
+    "payment_refunded": _refund("succeeded"),
+    "payment_refund_declined": _refund("failed"),
 }
 
 _OPENING: Final = frozenset(
@@ -159,10 +165,11 @@ def _dispute(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
     own, payment = need_id(data.get("id"), "data.id"), need_id(data.get("payment_id"), "data.payment_id")
     currency = need_currency(data.get("currency"), "data.currency")
     amount = _minor(data.get("amount"), currency, "data.amount")
-    state, funds = _DISPUTE_FACTS[kind]
+    state, stage, funds = _DISPUTE_FACTS[kind]
+    said = dispute(own, state, payment=payment, version=at_stage(stage))
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-        facts=(dispute(own, state), *((dispute_funds(own, funds, amount),) if funds else ())),
+        facts=(said, *((dispute_funds(own, funds, amount),) if funds else ())),
         currency=currency,
         amount=amount,
         provider_ref=payment,
@@ -170,21 +177,22 @@ def _dispute(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
     )
 
 
-_DISPUTE_FACTS: Final[dict[str, tuple[str, str | None]]] = {
-    "dispute_received": ("open", None),
-    "dispute_evidence_required": ("open", "withdrawn"),
-    "dispute_evidence_submitted": ("under_review", None),
-    "dispute_evidence_acknowledged_by_scheme": ("under_review", None),
-    "dispute_resolved": ("prevented", None),  # the payment had been refunded already
-    "dispute_canceled": ("won", "reinstated"),
-    "dispute_won": ("won", "reinstated"),
-    "dispute_accepted": ("lost", None),
-    "dispute_expired": ("lost", None),  # the time to answer is over
-    "dispute_lost": ("lost", None),
-    "dispute_arbitration_sent_to_scheme": ("under_review", None),
-    "dispute_arbitration_won": ("won", None),
-    "dispute_arbitration_lost": ("lost_final", None),
+_DISPUTE_FACTS: Final[dict[str, tuple[str, int, str | None]]] = {
+    "dispute_received": ("open", 1, None),
+    "dispute_evidence_required": ("open", 1, "withdrawn"),
+    "dispute_evidence_submitted": ("under_review", 1, None),
+    "dispute_evidence_acknowledged_by_scheme": ("under_review", 1, None),
+    "dispute_resolved": ("prevented", 1, None),  # the payment had been refunded already
+    "dispute_canceled": ("won", 1, "reinstated"),
+    "dispute_won": ("won", 1, "reinstated"),
+    "dispute_accepted": ("lost", 1, None),
+    "dispute_expired": ("lost", 1, None),  # the time to answer is over
+    "dispute_lost": ("lost", 1, None),
+    "dispute_arbitration_sent_to_scheme": ("under_review", 2, None),
+    "dispute_arbitration_won": ("won", 2, "reinstated"),
+    "dispute_arbitration_lost": ("lost", 2, None),
 }
+"""What a kind says: the state, the stage of the dispute's life cycle, and what became of the money."""
 
 _SILENT: Final = (
     "payment_authentication_",

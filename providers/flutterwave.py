@@ -28,21 +28,19 @@ from providers.core.body_mac import need_mac, need_signatures
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import maybe_id, need_currency, need_id, refs_of
 from providers.core.payments import (
-    Facts,
     attempt,
     captured,
+    ended,
     iso_seconds,
     major_units,
     need_kind,
     need_object,
     need_state,
     noted_reference,
-    progress,
     read_event,
     refund,
     said_nothing,
     terms,
-    void,
 )
 from providers.core.proof import header_bytes, hmac_base64, live_secrets, need_match, to_bytes
 from providers.core.reading import read_json, text_at
@@ -50,6 +48,8 @@ from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from schemas.facts import Fact
 
 _V4_HEADER = "flutterwave-signature"
 _V3_HEADER = "verif-hash"
@@ -113,7 +113,7 @@ def _charge(data: _Data, reference_name: str) -> Meaning:
             (RefKind.REFERENCE, noted_reference(data.get("meta"))),
             (RefKind.REFERENCE, reference),
         ),
-        facts=(terms(amount), *_CHARGE_FACTS[state](own, amount)),
+        facts=(terms(own, amount), _CHARGE_FACTS[state](own, amount)),
         opens=True,
         currency=currency,
         amount=amount,
@@ -130,11 +130,11 @@ _CHARGE_STATES: Final = {
     "voided": "canceled",
 }
 
-_CHARGE_FACTS: Final[dict[str, Callable[[str, int], Facts]]] = {
-    "captured": lambda own, amount: captured(own, own, amount),
-    "processing": lambda own, _amount: (progress(own, "processing"),),
-    "failed": lambda own, _amount: (attempt(own, "failed"),),
-    "canceled": lambda own, _amount: (void(own, "canceled"),),
+_CHARGE_FACTS: Final[dict[str, Callable[[str, int], Fact]]] = {
+    "captured": lambda own, amount: captured(own, amount, authorization=own),
+    "processing": lambda own, _amount: attempt(own, "processing"),
+    "failed": lambda own, _amount: attempt(own, "failed"),
+    "canceled": lambda own, _amount: ended(own, "canceled"),
 }
 
 
@@ -148,7 +148,7 @@ def _refund(data: _Data, _reference_name: str) -> Meaning:
             (RefKind.PAYMENT, maybe_id(data.get("reference"), "data.reference")),
             (RefKind.REFUND, own),
         ),
-        facts=(refund(own, state, amount),),
+        facts=(refund(own, state, amount, payment=charge),),
         currency=currency,
         amount=amount,
         occurred_at=iso_seconds(data.get("created_datetime")),

@@ -12,13 +12,15 @@ names the refund alone). Each event travels as its own slice of the body; an emp
 Meaning: an event tells what happened, and neither amount nor currency. So none opens a payment. A payment is collected
 whole: its capture counts what the intent asked for. Refunds are facts of an unknown amount, which count 0: the money
 stands at the API, and a fact of the same key that brings the amount wins. `failed` may be followed by another try under
-the same payment id, so it ends an attempt and undoes no capture; `late_failure_settled` is what takes collected money
-back. The merchant's reference is read from `resource_metadata`, the payment's own; `metadata` is the event's.
+the same payment id, and may follow a confirmation (GoCardless's "late failure"): the signed `created_at` orders the
+events of one payment. The merchant's reference is read from `resource_metadata`, the payment's own; `metadata` is the
+event's.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
@@ -28,23 +30,23 @@ from providers.core.meaning import maybe_id, need_id, refs_of
 from providers.core.payments import (
     Facts,
     attempt,
+    capture_failed,
+    captured,
     dispute,
+    dispute_funds,
+    ended,
     iso_seconds,
+    micros,
     need_kind,
     noted_reference,
-    progress,
     read_event,
     refund,
     said_nothing,
-    void,
 )
 from providers.core.proof import hmac_hex
 from providers.core.reading import decode, read_json, text_at, value_at
 from providers.core.slices import own_slices
-from schemas.facts import Fact, FactKind, Meaning, RefKind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from schemas.facts import Meaning, RefKind
 
 
 class _Body(msgspec.Struct):
@@ -89,34 +91,54 @@ def _payment(kind: str, event: dict[str, Any]) -> Meaning:
     reference = noted_reference(event.get("resource_metadata"))
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, reference)),
-        facts=_PAYMENT_FACTS[kind](key),
+        facts=_PAYMENT_FACTS[kind](key, micros(iso_seconds(event.get("created_at")))),
         provider_ref=key,
         occurred_at=iso_seconds(event.get("created_at")),
     )
 
 
-def _collected(key: str) -> Facts:
+_Reader = Callable[[str, int], Facts]
+"""Takes the payment's id and the version: the signed time of the event."""
+
+
+def _tried(state: str) -> _Reader:
+    return lambda key, version: (attempt(key, state, version=version),)
+
+
+def _collected(key: str, version: int) -> Facts:
     """Say that the money was taken; how much, only the API tells."""
-    taken = Fact(FactKind.CAPTURE, key, "succeeded")
-    return (progress(key, "processing"), taken, attempt(key, "succeeded"))
+    return (captured(key, None, authorization=key, version=version),)
 
 
-_PAYMENT_FACTS: Final[dict[str, Callable[[str], Facts]]] = {
-    "payments.created": lambda key: (progress(key, "created"),),
-    "payments.submitted": lambda key: (progress(key, "processing"),),
-    "payments.resubmission_requested": lambda key: (progress(key, "processing"),),
+def _failed(key: str, version: int) -> Facts:
+    """Say that a collection failed, be it after it was confirmed; a later one of the same payment may succeed."""
+    failed = capture_failed(key, None, authorization=key, version=version)
+    return (attempt(key, "failed", version=version), *failed)
+
+
+def _charged_back(state: str, funds: str | None = None) -> _Reader:
+    """Read a chargeback: the money is taken with the first event, and given back where it is canceled."""
+
+    def read(key: str, version: int) -> Facts:
+        said = dispute(key, state, payment=key, version=version)
+        return (said, dispute_funds(key, funds, None)) if funds else (said,)
+
+    return read
+
+
+_PAYMENT_FACTS: Final[dict[str, _Reader]] = {
+    "payments.created": _tried("created"),
+    "payments.submitted": _tried("processing"),
+    "payments.resubmission_requested": _tried("processing"),
     "payments.confirmed": _collected,
     "payments.paid_out": _collected,
-    "payments.failed": lambda key: (attempt(key, "failed"),),
-    "payments.customer_approval_denied": lambda key: (attempt(key, "failed"),),
-    "payments.late_failure_settled": lambda key: (
-        attempt(key, "failed"),
-        Fact(FactKind.CAPTURE, key, "failed"),
-    ),
-    "payments.cancelled": lambda key: (void(key, "canceled"),),
-    "payments.charged_back": lambda key: (dispute(key, "open"),),
-    "payments.chargeback_settled": lambda key: (dispute(key, "lost"),),
-    "payments.chargeback_cancelled": lambda key: (dispute(key, "won"),),
+    "payments.failed": _failed,
+    "payments.customer_approval_denied": _tried("failed"),
+    "payments.late_failure_settled": _failed,
+    "payments.cancelled": lambda key, _version: (ended(key, "canceled"),),
+    "payments.charged_back": _charged_back("open", "withdrawn"),
+    "payments.chargeback_settled": _charged_back("lost", "withdrawn"),
+    "payments.chargeback_cancelled": _charged_back("won", "reinstated"),
 }
 
 
@@ -126,7 +148,7 @@ def _refund(kind: str, event: dict[str, Any]) -> Meaning:
     payment = maybe_id(value_at(event, "links", "payment"), "links.payment")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
-        facts=(refund(own, _REFUND_STATES[kind], None),),
+        facts=(refund(own, _REFUND_STATES[kind], None, payment=payment),),
         provider_ref=payment,
         occurred_at=iso_seconds(event.get("created_at")),
     )

@@ -37,12 +37,12 @@ from providers.core.payments import (
     captured,
     dispute,
     dispute_funds,
+    ended,
     iso_seconds,
     major_units,
     need_kind,
     need_object,
     noted_reference,
-    progress,
     read_event,
     refund,
     said_nothing,
@@ -135,7 +135,7 @@ def _payment(facts_of: Callable[[_Entity, str, int], Facts]) -> Callable[[_Entit
         amount, currency = _money(payment.get("amount"), "payment.amount")
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, noted_reference(payment.get("metadata")))),
-            facts=(terms(amount), *facts_of(payment, key, amount)),
+            facts=(terms(key, amount), *facts_of(payment, key, amount)),
             opens=True,
             currency=currency,
             amount=amount,
@@ -147,11 +147,19 @@ def _payment(facts_of: Callable[[_Entity, str, int], Facts]) -> Callable[[_Entit
 
 
 def _paid(payment: _Entity, key: str, amount: int) -> Facts:
-    taken = payment.get("amountCaptured")
-    return captured(key, key, amount if taken is None else _money(taken, "payment.amountCaptured")[0], reserved=amount)
+    """Read what was captured, of what had been reserved where the two are told apart."""
+    if payment.get("amountCaptured") is None:
+        return (captured(key, amount, authorization=key),)
+    taken, _ = _money(payment["amountCaptured"], "payment.amountCaptured")
+    return (authorized(key, amount), captured(key, taken, authorization=key))
 
 
-def _child(facts_of: Callable[[str, int], Facts], kind: RefKind) -> Callable[[_Entity, float | None], Meaning]:
+def _failed(key: str) -> Facts:
+    """Say that a payment failed, and what it had reserved with it: an authorization that ran out ends so."""
+    return (attempt(key, "failed"), void(key, "failed"))
+
+
+def _child(facts_of: Callable[[str, int, str], Facts], kind: RefKind) -> Callable[[_Entity, float | None], Meaning]:
     """Read a refund or a chargeback; its metadata is its own and names no payment."""
 
     def read(entity: _Entity, occurred_at: float | None) -> Meaning:
@@ -159,7 +167,7 @@ def _child(facts_of: Callable[[str, int], Facts], kind: RefKind) -> Callable[[_E
         amount, currency = _money(entity.get("amount"), "entity.amount")
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (kind, own)),
-            facts=facts_of(own, amount),
+            facts=facts_of(own, amount, payment),
             currency=currency,
             amount=amount,
             provider_ref=payment,
@@ -170,23 +178,26 @@ def _child(facts_of: Callable[[str, int], Facts], kind: RefKind) -> Callable[[_E
 
 
 def _refund(state: str) -> Callable[[_Entity, float | None], Meaning]:
-    return _child(lambda own, amount: (refund(own, state, amount),), RefKind.REFUND)
+    return _child(lambda own, amount, payment: (refund(own, state, amount, payment=payment),), RefKind.REFUND)
 
 
 def _chargeback(state: str, funds: str) -> Callable[[_Entity, float | None], Meaning]:
     """Read a chargeback: Mollie takes its amount off the balance when it comes, and gives it back when reversed."""
-    return _child(lambda own, amount: (dispute(own, state), dispute_funds(own, funds, amount)), RefKind.DISPUTE)
+    return _child(
+        lambda own, amount, payment: (dispute(own, state, payment=payment), dispute_funds(own, funds, amount)),
+        RefKind.DISPUTE,
+    )
 
 
 _SILENT: Final = frozenset({"capture.succeeded", "capture.failed"})
 
 _READERS: Final[dict[str, Callable[[_Entity, float | None], Meaning]]] = {
-    "payment.pending": _payment(lambda _payment, key, _amount: (progress(key, "processing"),)),
-    "payment.authorized": _payment(lambda _payment, key, amount: authorized(key, amount)),
+    "payment.pending": _payment(lambda _payment, key, _amount: (attempt(key, "processing"),)),
+    "payment.authorized": _payment(lambda _payment, key, amount: (authorized(key, amount),)),
     "payment.paid": _payment(_paid),
-    "payment.failed": _payment(lambda _payment, key, _amount: (attempt(key, "failed"),)),
-    "payment.canceled": _payment(lambda _payment, key, _amount: (void(key, "canceled"),)),
-    "payment.expired": _payment(lambda _payment, key, _amount: (void(key, "expired"),)),
+    "payment.failed": _payment(lambda _payment, key, _amount: _failed(key)),
+    "payment.canceled": _payment(lambda _payment, key, _amount: (ended(key, "canceled"),)),
+    "payment.expired": _payment(lambda _payment, key, _amount: (ended(key, "expired"),)),
     **dict.fromkeys(("refund.queued", "refund.pending", "refund.processing"), _refund("pending")),
     "refund.refunded": _refund("succeeded"),
     "refund.failed": _refund("failed"),
@@ -247,12 +258,12 @@ def _fetched_facts(payment: _Entity, key: str, amount: int) -> Facts:
 
 
 _OF_STATUS: Final[dict[str, Callable[[str, int], Facts]]] = {
-    "open": lambda key, _amount: (progress(key, "created"),),
-    "pending": lambda key, _amount: (progress(key, "processing"),),
-    "authorized": authorized,
-    "failed": lambda key, _amount: (attempt(key, "failed"),),
-    "canceled": lambda key, _amount: (void(key, "canceled"),),
-    "expired": lambda key, _amount: (void(key, "expired"),),
+    "open": lambda key, _amount: (attempt(key, "created"),),
+    "pending": lambda key, _amount: (attempt(key, "processing"),),
+    "authorized": lambda key, amount: (authorized(key, amount),),
+    "failed": lambda key, _amount: _failed(key),
+    "canceled": lambda key, _amount: (ended(key, "canceled"),),
+    "expired": lambda key, _amount: (ended(key, "expired"),),
 }
 
 _REFETCH: Final = Refetch("https://api.mollie.com", _request, object_answer("resource", _object_of), _interpret_fetched)

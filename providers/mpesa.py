@@ -36,10 +36,9 @@ from providers.core.payments import (
     major_units,
     need_kind,
     need_object,
-    progress,
     read_event,
+    reversal,
     terms,
-    void,
 )
 from providers.core.proof import live_secrets, need_match
 from providers.core.reading import read_json, text_at, value_at
@@ -55,7 +54,7 @@ from providers.core.refetch import (
     bearer,
 )
 from schemas.errors import SignatureRejected
-from schemas.facts import Fact, FactKind, Meaning, RefKind
+from schemas.facts import Meaning, RefKind
 
 _PATH_END: Final = re.compile(r"/mpesa(?:/[A-Za-z0-9_-]+)?/([^/]*)\Z")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,9}\Z")
@@ -156,7 +155,7 @@ def _stk_meaning(said: dict[str, Any]) -> Meaning:
     key = need_id(said.get("CheckoutRequestID"), "CheckoutRequestID")
     code = _result_code(said)
     if code != _SUCCESS:
-        failed = void(key, "expired") if code == _EXPIRED else attempt(key, "failed")
+        failed = attempt(key, "expired" if code == _EXPIRED else "failed")
         return Meaning(refs=refs_of((RefKind.PAYMENT, key)), facts=(failed,), provider_ref=key)
     items = value_at(said, "CallbackMetadata", "Item")
     receipt = need_id(_named(items, "Name", "MpesaReceiptNumber"), "MpesaReceiptNumber")
@@ -172,7 +171,7 @@ def _confirmation_meaning(said: dict[str, Any]) -> Meaning:
 def _paid(key: str, receipt: str, amount: int, reference: str | None) -> Meaning:
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, key), (RefKind.CAPTURE, receipt), (RefKind.REFERENCE, reference)),
-        facts=(terms(amount), *captured(key, receipt, amount)),
+        facts=(terms(key, amount), captured(receipt, amount, authorization=key)),
         opens=True,
         currency=_CURRENCY,
         amount=amount,
@@ -188,7 +187,7 @@ def _result_meaning(said: dict[str, Any]) -> Meaning:
     amount = major_units(_named(parameters, "Key", "Amount"), _CURRENCY, "Amount")
     return Meaning(
         refs=refs_of((RefKind.CAPTURE, receipt)),
-        facts=(Fact(FactKind.CAPTURE, receipt, "reversed", amount),),
+        facts=(reversal(receipt, receipt, amount),),
         currency=_CURRENCY,
         amount=amount,
     )
@@ -255,7 +254,7 @@ def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
     key = need_id(said.get("CheckoutRequestID"), "CheckoutRequestID")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, key)),
-        facts=(progress(key, "processing"), attempt(key, "succeeded"), Fact(FactKind.CAPTURE, key, "succeeded")),
+        facts=(captured(key, None, authorization=key),),
         opens=True,
         currency=_CURRENCY,
         provider_ref=key,

@@ -99,7 +99,10 @@ def _charge(*, paid: bool) -> Callable[[_Data], Meaning]:
         noted = noted_reference(data.get("metadata"))
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, noted), (RefKind.REFERENCE, key)),
-            facts=(terms(amount), *(captured(key, key, amount) if paid else (attempt(key, "failed"),))),
+            facts=(
+                terms(key, amount),
+                captured(key, amount, authorization=key) if paid else attempt(key, "failed"),
+            ),
             opens=True,
             currency=currency,
             amount=amount,
@@ -119,7 +122,7 @@ def _refund(state: str) -> Callable[[_Data], Meaning]:
             raise undecodable("data.refund_reference is missing: nothing tells this refund from another")
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
-            facts=(refund(own, state, amount),) if own else (),
+            facts=(refund(own, state, amount, payment=payment),) if own else (),
             currency=currency,
             amount=amount,
             provider_ref=payment,
@@ -136,7 +139,7 @@ def _dispute(state_of: Callable[[_Data], str]) -> Callable[[_Data], Meaning]:
         payment = need_id(value_at(data, "transaction", "reference"), "data.transaction.reference")
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-            facts=(dispute(own, state_of(data)),),
+            facts=(dispute(own, state_of(data), payment=payment),),
             provider_ref=payment,
             occurred_at=iso_seconds(data.get("updatedAt")),
         )

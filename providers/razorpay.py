@@ -21,7 +21,6 @@ from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import maybe_id, maybe_time, need_amount, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
-    Facts,
     attempt,
     authorized,
     captured,
@@ -42,6 +41,8 @@ from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from schemas.facts import Fact
 
 
 def verify(request: SignedRequest) -> list[Notification]:
@@ -73,7 +74,7 @@ def _money(entity: dict[str, Any]) -> tuple[int, str]:
     return need_amount(entity.get("amount"), "amount"), need_currency(entity.get("currency"), "currency")
 
 
-def _payment(facts_of: Callable[[str, int], Facts]) -> Callable[[_Event], Meaning]:
+def _payment(fact_of: Callable[[str, int], Fact]) -> Callable[[_Event], Meaning]:
     def read(event: _Event) -> Meaning:
         payment = _entity(event, "payment")
         key, order = need_id(payment.get("id"), "payment.id"), maybe_id(payment.get("order_id"), "payment.order_id")
@@ -85,7 +86,7 @@ def _payment(facts_of: Callable[[str, int], Facts]) -> Callable[[_Event], Meanin
                 (RefKind.PAYMENT, order),
                 (RefKind.REFERENCE, receipt or noted_reference(payment.get("notes"))),
             ),
-            facts=(terms(amount), *facts_of(key, amount)),
+            facts=(terms(key, amount), fact_of(key, amount)),
             opens=True,
             currency=currency,
             amount=amount,
@@ -106,7 +107,7 @@ def _refund(state: str | None) -> Callable[[_Event], Meaning]:
         amount, currency = _money(entity)
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
-            facts=(refund(own, said, amount),),
+            facts=(refund(own, said, amount, payment=payment),),
             currency=currency,
             amount=amount,
             provider_ref=payment,
@@ -133,7 +134,10 @@ def _dispute(state_of: Callable[[str], str]) -> Callable[[_Event], Meaning]:
         taken = need_amount(entity.get("amount_deducted") or 0, "dispute.amount_deducted") if state == "lost" else 0
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-            facts=(dispute(own, state), *((dispute_funds(own, "withdrawn", taken),) if taken else ())),
+            facts=(
+                dispute(own, state, payment=payment),
+                *((dispute_funds(own, "withdrawn", taken),) if taken else ()),
+            ),
             currency=currency,
             amount=amount,
             provider_ref=payment,
@@ -154,8 +158,11 @@ _SILENT: Final = ("payment.downtime.", "order.notification.", "refund.arn_update
 
 _READERS: Final[dict[str, Callable[[_Event], Meaning]]] = {
     "payment.authorized": _payment(authorized),
-    **dict.fromkeys(("payment.captured", "order.paid"), _payment(lambda key, amount: captured(key, key, amount))),
-    "payment.failed": _payment(lambda key, _amount: (attempt(key, "failed"),)),
+    **dict.fromkeys(
+        ("payment.captured", "order.paid"),
+        _payment(lambda key, amount: captured(key, amount, authorization=key)),
+    ),
+    "payment.failed": _payment(lambda key, _amount: attempt(key, "failed")),
     **dict.fromkeys(("refund.created", "refund.speed_changed"), _refund(None)),
     "refund.processed": _refund("succeeded"),
     "refund.failed": _refund("failed"),

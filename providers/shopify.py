@@ -14,8 +14,8 @@ come in `refunds/create` and in `order_transactions/create` under the same ones.
 topic is unsigned, so a body must have the shape of the topic that it came under, and `orders/paid` its paid status.
 
 `orders/paid` says that the whole order is paid and lists no transactions. To count it beside them would count money
-twice, so it says what is reserved and that it is taken at once (`MODE` automatic): captured is then the larger of that
-and of the transactions' sum, in any order. Orders that two transactions paid (a gift card and a card) wait for it.
+twice, so it says what is reserved and that it is taken at once (`MODE` automatic): where transactions are told, those
+say what was taken, in any order.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from providers.core.payments import (
     Facts,
     attempt,
     authorized,
+    capture_pending,
     captured,
     dispute,
     iso_seconds,
     major_units,
+    mode,
     need_object,
     need_state,
-    progress,
     read_event,
     refund,
     said_nothing,
@@ -44,7 +45,7 @@ from providers.core.payments import (
 )
 from providers.core.proof import hmac_base64
 from providers.core.reading import read_json, text_at
-from schemas.facts import Fact, FactKind, Meaning, RefKind
+from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +82,7 @@ def _order(facts_of: Callable[[_Object, str, int], Facts]) -> Callable[[_Object]
         amount, currency = _money(order, "total_price")
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, key)),
-            facts=(terms(amount), *facts_of(order, key, amount)),
+            facts=(terms(key, amount), *facts_of(order, key, amount)),
             opens=True,
             currency=currency,
             amount=amount,
@@ -95,7 +96,7 @@ def _order(facts_of: Callable[[_Object, str, int], Facts]) -> Callable[[_Object]
 def _paid(order: _Object, key: str, amount: int) -> Facts:
     if order.get("financial_status") not in ("paid", "partially_refunded", "refunded"):
         raise undecodable("financial_status of a paid order is another one")
-    return (*authorized(key, amount), Fact(FactKind.MODE, "capture", "automatic"))
+    return (authorized(key, amount), mode(key, "automatic"))
 
 
 def _transaction(said: _Object) -> Meaning:
@@ -125,26 +126,25 @@ _STATUSES: Final = {"success": "succeeded", "pending": "pending", "failure": "fa
 
 def _authorization(key: str, own: str, status: str, amount: int) -> Facts:
     if status == "pending":
-        return (terms(amount), progress(key, "processing"))
+        return (attempt(own, "processing", amount=amount, payment=key),)
     if status == "failed":
-        return (terms(amount), attempt(own, "failed"))
-    reserve, _ = authorized(key, amount)
-    return (terms(amount), reserve, attempt(own, "succeeded"))
+        return (attempt(own, "failed", amount=amount, payment=key),)
+    return (authorized(key, amount), attempt(own, "succeeded", payment=key))
 
 
 def _sale(key: str, own: str, status: str, amount: int) -> Facts:
     if status != "succeeded":
         return _authorization(key, own, status, amount)
-    reserve, taken, _ = captured(key, own, amount)
-    return (terms(amount), reserve, taken, attempt(own, "succeeded"))
+    return (captured(own, amount, authorization=key),)
 
 
 def _capture(key: str, own: str, status: str, amount: int) -> Facts:
     """Read a capture; one that failed took nothing, and the next one is a transaction of its own."""
     if status == "failed":
         return ()
-    pending = (Fact(FactKind.CAPTURE, own, "pending", amount),)
-    return captured(key, own, amount) if status == "succeeded" else pending
+    if status == "pending":
+        return (capture_pending(own, amount, authorization=key),)
+    return (captured(own, amount, authorization=key),)
 
 
 def _void(key: str, _own: str, status: str, _amount: int) -> Facts:
@@ -156,7 +156,7 @@ _TRANSACTION_FACTS: Final[dict[str, Callable[[str, str, str, int], Facts]]] = {
     "sale": _sale,
     "capture": _capture,
     "void": _void,
-    "refund": lambda _key, own, status, amount: (refund(own, status, amount),),
+    "refund": lambda key, own, status, amount: (refund(own, status, amount, payment=key),),
     "change": lambda _key, _own, _status, _amount: (),  # coins handed back at a till
 }
 
@@ -195,7 +195,7 @@ def _dispute(said: _Object) -> Meaning:
     asks = said.get("type") == "inquiry" and state in ("open", "under_review")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, key), (RefKind.DISPUTE, own)),
-        facts=(dispute(own, "inquiry" if asks else state),),
+        facts=(dispute(own, "inquiry" if asks else state, payment=key),),
         currency=currency,
         amount=amount,
         provider_ref=key,
@@ -212,7 +212,7 @@ _DISPUTE_STATES: Final = {
 }
 
 _READERS: Final[dict[str, Callable[[_Object], Meaning]]] = {
-    "orders/create": _order(lambda _order, key, _amount: (progress(key, "created"),)),
+    "orders/create": _order(lambda _order, key, _amount: (attempt(key, "created"),)),
     "orders/paid": _order(_paid),
     "order_transactions/create": _transaction,
     "refunds/create": _refund,

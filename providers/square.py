@@ -22,21 +22,19 @@ from providers.core.body_mac import need_mac, need_signatures
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import maybe_id, need_amount, need_currency, need_id, refs_of
 from providers.core.payments import (
-    Facts,
     attempt,
     authorized,
     captured,
     dispute,
+    ended,
     iso_seconds,
     need_kind,
     need_object,
     need_state,
-    progress,
     read_event,
     refund,
     said_nothing,
     terms,
-    void,
 )
 from providers.core.proof import hmac_base64, live_secrets, to_bytes
 from providers.core.reading import read_json, text_at, value_at
@@ -44,6 +42,8 @@ from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from schemas.facts import Fact
 
 
 def verify(request: SignedRequest) -> list[Notification]:
@@ -91,7 +91,7 @@ def _payment(payment: _Object, occurred_at: float | None) -> Meaning:
         refs=refs_of(
             (RefKind.PAYMENT, key), (RefKind.REFERENCE, maybe_id(payment.get("reference_id"), "payment.reference_id"))
         ),
-        facts=(terms(amount), *_PAYMENT_FACTS[state](key, amount)),
+        facts=(terms(key, amount), _PAYMENT_FACTS[state](key, amount)),
         opens=True,
         currency=currency,
         amount=amount,
@@ -118,13 +118,13 @@ _PAYMENT_STATES: Final = {
     "FAILED": "failed",
 }
 
-_PAYMENT_FACTS: Final[dict[str, Callable[[str, int], Facts]]] = {
-    "pending": lambda key, _amount: (progress(key, "processing"),),
+_PAYMENT_FACTS: Final[dict[str, Callable[[str, int], Fact]]] = {
+    "pending": lambda key, _amount: attempt(key, "processing"),
     "authorized": authorized,
-    "captured": lambda key, amount: captured(key, key, amount),
+    "captured": lambda key, amount: captured(key, amount, authorization=key),
     # Also how a payment ends that was never completed in time: nothing in it tells the two apart.
-    "canceled": lambda key, _amount: (void(key, "canceled"),),
-    "failed": lambda key, _amount: (attempt(key, "failed"),),
+    "canceled": lambda key, _amount: ended(key, "canceled"),
+    "failed": lambda key, _amount: attempt(key, "failed"),
 }
 
 
@@ -136,7 +136,7 @@ def _refund(said: _Object, occurred_at: float | None) -> Meaning:
     state = need_state(_REFUND_STATES, said.get("status"), "refund.status")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
-        facts=(refund(own, state, amount),),
+        facts=(refund(own, state, amount, payment=payment),),
         currency=currency,
         amount=amount,
         provider_ref=payment,
@@ -155,7 +155,7 @@ def _dispute(said: _Object, occurred_at: float | None) -> Meaning:
     state = need_state(_DISPUTE_STATES, said.get("state"), "dispute.state")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-        facts=(dispute(own, state),),
+        facts=(dispute(own, state, payment=payment),),
         currency=currency,
         amount=amount,
         provider_ref=payment,

@@ -10,9 +10,10 @@ The specification leaves the payload open. A service that reports payments throu
 
 `payment_id` is the sender's id of the payment and always there. `reference` is the merchant's own, if any. `amount` is
 minor units and goes with `currency`; both are needed wherever money is said to move. `id` names the child that the
-event is about: the try of payment.failed, the capture, the refund, the dispute (`capture_id`, `refund_id` and
-`dispute_id` are taken too). It is needed for refund.* and dispute.*. Without it payment.captured and payment.refunded
-are cumulative: the whole sum so far. One sender does it one way for all of a payment's captures.
+event is about: the try of payment.requires_action, .processing and .failed, the capture, the refund, the dispute
+(`capture_id`, `refund_id` and `dispute_id` are taken too). It is needed for refund.* and dispute.*. Without it
+payment.captured and payment.refunded are cumulative: the whole sum so far. One sender does it one way for all of a
+payment's captures.
 `timestamp` is for display.
 """
 
@@ -40,6 +41,18 @@ from providers.core.meaning import (
     undecodable,
     unknown_kind,
 )
+from providers.core.payments import (
+    Facts,
+    attempt,
+    authorized,
+    captured,
+    dispute,
+    dispute_funds,
+    ended,
+    refund,
+    refunded_in_all,
+    terms,
+)
 from providers.core.proof import (
     any_same,
     header_bytes,
@@ -51,7 +64,7 @@ from providers.core.proof import (
 )
 from providers.core.reading import read_json, text_at
 from schemas.errors import SignatureRejected
-from schemas.facts import Fact, FactKind, Meaning, RefKind
+from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,8 +169,6 @@ _EVENT: Final = msgspec.json.Decoder(_Event)
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 _PAYMENT_FAMILIES: Final = ("payment.", "refund.", "dispute.")
 
-Facts = tuple[Fact, ...]
-
 
 def interpret(kind: str, body: bytes) -> Meaning:
     """Return what an event of the shape above says; kinds outside payment, refund and dispute say nothing."""
@@ -195,78 +206,63 @@ def _time(value: object) -> float | None:
         return None
 
 
-def _terms(data: _Data) -> Facts:
+def _terms(data: _Data, payment: str) -> Facts:
     if data.amount is None:
         return ()
-    return (Fact(FactKind.TERMS, "amount", "provider", need_amount(data.amount, "data.amount")),)
+    return (terms(payment, need_amount(data.amount, "data.amount")),)
 
 
-def _progress(state: str) -> Callable[[_Data, str], Facts]:
-    return lambda data, payment: (*_terms(data), Fact(FactKind.PROGRESS, payment, state))
+def _tried(state: str) -> Callable[[_Data, str], Facts]:
+    """Read where a try stands; `id` names it where the sender tells several tries apart."""
+    return lambda data, payment: (*_terms(data, payment), attempt(maybe_id(data.id, "data.id") or payment, state))
 
 
 def _authorized(data: _Data, payment: str) -> Facts:
-    amount = need_amount(data.amount, "data.amount")
-    return (
-        *_terms(data),
-        Fact(FactKind.AUTHORIZATION, payment, "authorized", amount),
-        Fact(FactKind.ATTEMPT, payment, "succeeded"),
-    )
+    return (*_terms(data, payment), authorized(payment, need_amount(data.amount, "data.amount")))
 
 
 def _captured(data: _Data, payment: str) -> Facts:
-    """Give the capture, and the authorization that it implies; a larger one from payment.authorized wins."""
-    amount = need_amount(data.amount, "data.amount")
     key = maybe_id(data.id, "data.id") or maybe_id(data.capture_id, "data.capture_id") or payment
-    return (
-        Fact(FactKind.AUTHORIZATION, payment, "authorized", amount),
-        Fact(FactKind.CAPTURE, key, "succeeded", amount),
-        Fact(FactKind.ATTEMPT, payment, "succeeded"),
-    )
+    return (captured(key, need_amount(data.amount, "data.amount"), authorization=payment),)
 
 
-def _failed(data: _Data, payment: str) -> Facts:
-    return (*_terms(data), Fact(FactKind.ATTEMPT, maybe_id(data.id, "data.id") or payment, "failed"))
-
-
-def _void(state: str) -> Callable[[_Data, str], Facts]:
-    return lambda data, payment: (*_terms(data), Fact(FactKind.VOID, payment, state))
+def _ended(state: str) -> Callable[[_Data, str], Facts]:
+    return lambda data, payment: (*_terms(data, payment), ended(payment, state))
 
 
 def _refunded(data: _Data, payment: str) -> Facts:
     key = maybe_id(data.id, "data.id") or maybe_id(data.refund_id, "data.refund_id")
     amount = need_amount(data.amount, "data.amount")
     if key:
-        return (Fact(FactKind.REFUND, key, "succeeded", amount),)
-    return (Fact(FactKind.REFUND_TOTAL, payment, "succeeded", amount),)
+        return (refund(key, "succeeded", amount, payment=payment),)
+    return (refunded_in_all(payment, amount),)
 
 
 def _refund(state: str) -> Callable[[_Data, str], Facts]:
-    def read(data: _Data, _payment: str) -> Facts:
+    def read(data: _Data, payment: str) -> Facts:
         key = maybe_id(data.id, "data.id") or need_id(data.refund_id, "data.id")
-        return (Fact(FactKind.REFUND, key, state, need_amount(data.amount, "data.amount")),)
+        return (refund(key, state, need_amount(data.amount, "data.amount"), payment=payment),)
 
     return read
 
 
 def _dispute(state: str, funds: str | None = None) -> Callable[[_Data, str], Facts]:
-    def read(data: _Data, _payment: str) -> Facts:
+    def read(data: _Data, payment: str) -> Facts:
         key = maybe_id(data.id, "data.id") or need_id(data.dispute_id, "data.id")
-        facts: Facts = (Fact(FactKind.DISPUTE, key, state),)
+        facts: Facts = (dispute(key, state, payment=payment),)
         if funds:
-            facts += (Fact(FactKind.DISPUTE_FUNDS, key, funds, need_amount(data.amount, "data.amount")),)
+            facts += (dispute_funds(key, funds, need_amount(data.amount, "data.amount")),)
         return facts
 
     return read
 
 
 _READERS: Final[dict[str, Callable[[_Data, str], Facts]]] = {
-    **{f"payment.{state}": _progress(state) for state in ("created", "requires_action", "processing")},
+    **{f"payment.{state}": _tried(state) for state in ("created", "requires_action", "processing", "failed")},
     "payment.authorized": _authorized,
     "payment.captured": _captured,
-    "payment.failed": _failed,
-    "payment.canceled": _void("canceled"),
-    "payment.expired": _void("expired"),
+    "payment.canceled": _ended("canceled"),
+    "payment.expired": _ended("expired"),
     "payment.refunded": _refunded,
     **{f"refund.{state}": _refund(state) for state in ("pending", "succeeded", "failed", "reversed", "canceled")},
     "dispute.opened": _dispute("open"),

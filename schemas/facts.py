@@ -1,9 +1,16 @@
 """Facts: what an event adds to a payment.
 
-An event does not move a payment, it adds facts. Each fact belongs to a child (an attempt's authorization, a capture, a
-refund, a dispute, ...) known by `key`, and says one state of that child. States of a child have a rank and the later
-rank wins; of two amounts at the same rank the larger one wins. So the facts of a payment form a join-semilattice: any
-order and any repetition of the same facts gives the same payment.
+An event does not move a payment, it adds facts. Each fact belongs to a child (an attempt, an authorization, a capture,
+a refund, a dispute, ...) known by the provider's id of it, and says one state of that child. No key is a constant but
+those of the intent itself (`intent`), so that the facts of an order's attempts can be united.
+
+The states of a child form a lattice, the product of:
+- (version, rank, amount), the largest: a later version wins, within it the later rank, within that the larger amount.
+  `version` is the provider's own signed time or version, for figures that a merchant may lower and for children that
+  begin anew; 0 where there is none, and then the rank alone decides;
+- `parent` and `replaces`, each for itself: a state that leaves them out does not lose them;
+- `low`, of terms: the smallest amount that was ever said, which is what was asked for to begin with.
+So any order and any repetition of the same facts gives the same payment.
 
 Amounts are minor units of the payment's currency.
 """
@@ -21,77 +28,121 @@ if TYPE_CHECKING:
 AMOUNT_MAX: Final = 10**14
 """Largest amount of one fact, in minor units; sums of a payment stay inside a bigint."""
 
+VERSION_MAX: Final = 2**63 - 1
+INTENT: Final = "intent"
+"""The key of what the client's intent says itself; the only key that is no provider's id."""
+
 
 class FactKind(StrEnum):
     """The children of a payment."""
 
     TERMS = "terms"
-    """What was asked for. Key `amount`; states provider < intent. The intent's amount beats the provider's echo."""
+    """What was asked for in all. Key: `intent`, or the provider's id of the payment or order that tells it. The
+    intent's amount beats the provider's."""
     MODE = "mode"
-    """When money is taken. Key `capture`: automatic, where the provider says that it took the money at once. Key
-    `intent`: manual or automatic, as the client asked; it counts where the provider reports an authorization alone
-    also for money that it takes at once, which is key `provider`: automatic."""
-    PROGRESS = "progress"
-    """How far the customer got. Key: the provider's payment id (one attempt); no amount."""
-    AUTHORIZATION = "authorization"
-    """Funds reserved by one attempt. Key: the provider's payment id. Amount: what is authorized by this state."""
+    """When money is taken. Key `intent`: manual or automatic, as the client asked. Else the key of an authorization
+    whose provider tells of it alone also where it takes the money at once: `account` (the intent or the account's
+    setting says which), `manual` or `automatic`. Every event is evidence that beats it: see `consumer.fold`."""
     ATTEMPT = "attempt"
-    """One try to pay. Key: the attempt's id; a failed attempt never undoes another one's success."""
+    """One try to pay. Key: the provider's id of the try; parent: that of its payment, where it is another. Amount: what
+    it asked to begin with. It is over by money of its own too: an authorization or a capture under its key, or whose
+    parent it is."""
+    AUTHORIZATION = "authorization"
+    """Funds reserved. Key: the authorization's id, or the payment's where it has one only; parent: its attempt.
+    `replaces` names the authorization whose place it takes, or what several that take each other's place have in
+    common; then the one with the latest version stands."""
+    ADJUSTMENT = "adjustment"
+    """A new figure of an authorization. Key: the adjustment's id; parent: the authorization. The latest version
+    counts; of one version the larger amount."""
     CAPTURE = "capture"
-    """Money taken. Key: the capture's id, or the provider's payment id where its figure is cumulative."""
+    """Money taken. Key: the capture's id, or the payment's where its figure is cumulative; parent: the authorization.
+    No amount: all that the client asked for. It proves its own amount where no such authorization is known."""
+    REVERSAL = "reversal"
+    """Captured money that came undone: a capture that failed (state `failed`, the capture's key) or was taken back, in
+    whole or in part. Key: its own id, or the capture's; parent: the capture. No amount: all of the capture."""
     REFUND = "refund"
-    """Money given back. Key: the refund's id."""
+    """Money given back. Key: the refund's id; parent: the authorization or the payment that it names. `either` is a
+    cancel or a refund, whichever was possible: the refund of what was captured, else a void."""
     REFUND_TOTAL = "refund_total"
-    """A cumulative figure of refunds that names none of them. Key: the provider's payment id."""
+    """A cumulative figure of refunds that names none of them. Key: the provider's payment id, the parent of those."""
     DISPUTE = "dispute"
-    """A customer's claim. Key: the dispute's id; no amount."""
-    DISPUTE_FUNDS = "dispute_funds"
-    """Money that a dispute took or gave back. Key: the dispute's id."""
+    """A customer's claim. Key: the dispute's id; parent: the payment; version: stage and time. No amount."""
+    DISPUTE_OUT = "dispute_out"
+    """Money that a dispute took. Key: the part's id; parent: the dispute; version: the round. No amount: all that was
+    captured."""
+    DISPUTE_IN = "dispute_in"
+    """Money that a dispute gave back. Key, parent and version as of DISPUTE_OUT. No amount: all of its round."""
     VOID = "void"
-    """The rest of a payment released. Key: the provider's payment id; no amount."""
+    """The end of an authorization, or of what is left of it. Key: the authorization's id."""
+    END = "end"
+    """The end of a payment. Key: the provider's id of the payment; it ends the tries and authorizations that have this
+    key, or whose parent it is. `closed`: nothing more will be taken."""
+    OTHER_CURRENCY = "other_currency"
+    """Money told in another currency than the payment's: shown by a flag, in no sum. Key: the child's; parent: the
+    currency."""
 
 
 RANKS: Final[dict[FactKind, dict[str, int]]] = {
-    FactKind.TERMS: {"provider": 0, "intent": 1},
-    FactKind.MODE: {"manual": 0, "automatic": 1},
-    FactKind.PROGRESS: {"created": 0, "requires_action": 1, "processing": 2},
-    FactKind.AUTHORIZATION: {"authorized": 0, "adjusted": 1},
-    FactKind.ATTEMPT: {"pending": 0, "failed": 1, "succeeded": 2},
-    FactKind.CAPTURE: {"pending": 0, "succeeded": 1, "failed": 2, "reversed": 3},
-    FactKind.REFUND: {"pending": 0, "succeeded": 1, "failed": 2, "reversed": 3, "canceled": 4},
-    FactKind.REFUND_TOTAL: {"succeeded": 0},
-    FactKind.DISPUTE: {
-        "inquiry": 0,
-        "open": 1,
-        "under_review": 2,
-        "prevented": 3,
-        "lost": 4,
-        "won": 5,
-        "lost_final": 6,
+    FactKind.TERMS: {"asked": 0},
+    FactKind.MODE: {"account": 0, "manual": 1, "automatic": 2},
+    FactKind.ATTEMPT: {
+        "created": 0,
+        "requires_action": 1,
+        "processing": 2,
+        "failed": 3,
+        "expired": 4,
+        "canceled": 5,
+        "succeeded": 6,
     },
-    FactKind.DISPUTE_FUNDS: {"withdrawn": 0, "reinstated": 1, "withdrawn_final": 2},
-    FactKind.VOID: {"expired": 0, "canceled": 1},
+    FactKind.AUTHORIZATION: {"authorized": 0},
+    FactKind.ADJUSTMENT: {"adjusted": 0},
+    FactKind.CAPTURE: {"pending": 0, "succeeded": 1},
+    FactKind.REVERSAL: {"failed": 0, "done": 1, "canceled": 2},
+    FactKind.REFUND: {"pending": 0, "either": 1, "succeeded": 2, "failed": 3, "reversed": 4, "canceled": 5},
+    FactKind.REFUND_TOTAL: {"succeeded": 0},
+    FactKind.DISPUTE: {"inquiry": 0, "open": 1, "under_review": 2, "prevented": 3, "lost": 4, "won": 5},
+    FactKind.DISPUTE_OUT: {"withdrawn": 0},
+    FactKind.DISPUTE_IN: {"reinstated": 0},
+    FactKind.VOID: {"failed": 0, "expired": 1, "canceled": 2},
+    FactKind.END: {"closed": 0, "expired": 1, "canceled": 2},
+    FactKind.OTHER_CURRENCY: {"seen": 0},
 }
 """Rank of each state within its child; the whole vocabulary of facts."""
 
 
+class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is known of one child, joined: the value of the lattice. See the module for the fields."""
+
+    name: str
+    amount: int | None = None
+    parent: str | None = None
+    version: int = 0
+    replaces: str | None = None
+    low: int | None = None
+
+
 class Fact(msgspec.Struct, frozen=True, gc=False):
-    """One state of one child of a payment.
+    """One state of one child of a payment, as one event says it.
 
     `amount` is minor units, or None where the state has none. Raises ValueError for a state that its kind does not
-    know or an amount outside 0..AMOUNT_MAX.
+    know, an amount outside 0..AMOUNT_MAX or a version outside 0..VERSION_MAX.
     """
 
     kind: FactKind
     key: str
     state: str
     amount: int | None = None
+    parent: str | None = None
+    version: int = 0
+    replaces: str | None = None
 
     def __post_init__(self) -> None:
         if self.state not in RANKS[self.kind]:
             raise ValueError(f"{self.kind} has no state {self.state!r}")
         if self.amount is not None and not 0 <= self.amount <= AMOUNT_MAX:
             raise ValueError(f"amount {self.amount} of {self.kind} {self.key!r} is outside 0..{AMOUNT_MAX}")
+        if not 0 <= self.version <= VERSION_MAX:
+            raise ValueError(f"version {self.version} of {self.kind} {self.key!r} is outside 0..{VERSION_MAX}")
 
     @property
     def rank(self) -> int:

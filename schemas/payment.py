@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 if TYPE_CHECKING:
-    from schemas.facts import FactKind
+    from schemas.facts import FactKind, State
 
 
 class Status(StrEnum):
@@ -37,7 +37,7 @@ class RefundStatus(StrEnum):
 
 
 class DisputeStatus(StrEnum):
-    """Where the payment's most advanced dispute stands."""
+    """Where that dispute of the payment stands that needs somebody first."""
 
     NONE = "none"
     INQUIRY = "inquiry"
@@ -57,12 +57,34 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"
 
 
-Facts = dict["tuple[FactKind, str]", "tuple[str, int | None]"]
-"""All facts of a payment: (kind, key) -> (state, amount)."""
+class Flag(StrEnum):
+    """What of a payment does not add up, derived from its facts; it goes when the missing fact comes."""
+
+    OVER_CAPTURED = "over_captured"
+    """Captured above what was authorized."""
+    OVER_REFUNDED = "over_refunded"
+    """Refunded above captured."""
+    UNDERPAID = "underpaid"
+    """Closed with less captured than asked for."""
+    AMOUNT_DIFFERS = "amount_differs"
+    """The intent's and the provider's totals differ."""
+    PAID_AGAIN = "paid_again"
+    """A payment under the same claim that was not adopted holds money."""
+    OTHER_CURRENCY = "other_currency"
+    """Money was told in another currency; it is in no sum."""
+    CONTRADICTION = "contradiction"
+    """Facts of which one must be wrong."""
+
+
+Facts = dict["tuple[FactKind, str]", "State"]
+"""All facts of a payment, joined: (kind, key) -> state."""
 
 
 class Projection(msgspec.Struct, frozen=True, gc=False):
-    """What the facts of a payment come to: the columns that users read. Amounts are minor units."""
+    """What the facts of a payment come to: the columns that users read. Amounts are minor units.
+
+    Sums are what the provider said; `flags`, sorted, tell what of them does not add up.
+    """
 
     status: Status = Status.CREATED
     refund_status: RefundStatus = RefundStatus.NONE
@@ -72,6 +94,7 @@ class Projection(msgspec.Struct, frozen=True, gc=False):
     captured: int = 0
     refunded: int = 0
     disputed: int = 0
+    flags: tuple[str, ...] = ()
 
 
 class Payment(msgspec.Struct):

@@ -50,15 +50,19 @@ EDGE: Final = 8
 _LANES: Final[dict[FactKind, tuple[int, str, bool]]] = {
     FactKind.TERMS: (0, "Payment", False),
     FactKind.MODE: (0, "Payment", False),
-    FactKind.PROGRESS: (0, "Payment", False),
-    FactKind.ATTEMPT: (1, "Authorization", False),
+    FactKind.END: (0, "Payment", False),
+    FactKind.ATTEMPT: (1, "Attempts", False),
     FactKind.AUTHORIZATION: (1, "Authorization", False),
+    FactKind.ADJUSTMENT: (1, "Authorization", False),
     FactKind.CAPTURE: (2, "Capture", True),
+    FactKind.REVERSAL: (2, "Reversal", True),
     FactKind.REFUND: (3, "Refund", True),
     FactKind.REFUND_TOTAL: (4, "Refunds, total", False),
     FactKind.DISPUTE: (5, "Dispute", True),
-    FactKind.DISPUTE_FUNDS: (5, "Dispute", True),
+    FactKind.DISPUTE_OUT: (5, "Dispute", True),
+    FactKind.DISPUTE_IN: (5, "Dispute", True),
     FactKind.VOID: (6, "Void", False),
+    FactKind.OTHER_CURRENCY: (7, "Other currency", False),
 }
 """A kind of fact: its lane's place from the top, its name, and whether each child has one of its own."""
 LaneKey = tuple[int, str, str]
@@ -188,8 +192,7 @@ def _mark(lanes: dict[LaneKey, Lane], x: float, row: Mapping[str, Any], known: F
 def _told(fact: Fact, currency: str | None) -> str:
     """Say a fact in a few words."""
     amount = f" {major(fact.amount, currency)}" if fact.amount is not None else ""
-    state = {"provider": "asked", "intent": "asked"}.get(fact.state, spaced(fact.state))
-    return f"{state}{amount}"
+    return f"{spaced(fact.state)}{amount}"
 
 
 def _labelled(lane: Lane, width: float) -> list[Mark]:

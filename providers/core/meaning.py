@@ -13,6 +13,8 @@ from schemas.facts import AMOUNT_MAX, Meaning, Ref, RefKind
 if TYPE_CHECKING:
     import msgspec
 
+    from schemas.facts import Fact
+
 T = TypeVar("T")
 
 _UNIX_SECONDS_MAX: Final = 253_402_300_799
@@ -95,14 +97,21 @@ def _refuse_names(meaning: Meaning) -> None:
         if not storable(ref.ref):
             raise undecodable(f"a {ref.kind} reference is empty, too long or holds characters that no id has")
     for fact in meaning.facts:
-        if not storable(fact.key):
+        if not all(storable(name) for name in _names_of(fact)):
             raise undecodable(f"the key of a {fact.kind} is empty, too long or holds characters that no id has")
+
+
+def _names_of(fact: Fact) -> list[str]:
+    """Return the ids of a fact: its key, what it belongs to and what it replaces."""
+    if fact.parent is None and fact.replaces is None:
+        return [fact.key]
+    return [name for name in (fact.key, fact.parent, fact.replaces) if name is not None]
 
 
 def checked(meaning: Meaning) -> Meaning:
     """Return the meaning, or raise `undecodable` if anything in it could not be stored or names no payment."""
     names = [ref.ref for ref in meaning.refs]
-    if not all_storable([*names, *[fact.key for fact in meaning.facts]]):
+    if not all_storable([*names, *[name for fact in meaning.facts for name in _names_of(fact)]]):
         _refuse_names(meaning)
     if meaning.facts and not names:
         raise undecodable("the event moves money and names no payment")

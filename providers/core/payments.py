@@ -74,50 +74,107 @@ def iso_seconds(value: object) -> float | None:
         return None
 
 
-def terms(amount: int) -> Fact:
-    """Say what was asked for, as the provider echoes it."""
-    return Fact(FactKind.TERMS, "amount", "provider", amount)
+def micros(seconds: float | None) -> int:
+    """Return a signed time as a version of facts: whole microseconds, 0 where there is none.
 
-
-def progress(payment: str, state: str) -> Fact:
-    """Say how far the customer got."""
-    return Fact(FactKind.PROGRESS, payment, state)
-
-
-def attempt(key: str, state: str) -> Fact:
-    """Say how one try to pay ended."""
-    return Fact(FactKind.ATTEMPT, key, state)
-
-
-def void(key: str, state: str) -> Fact:
-    """Say that the rest of an authorization was released."""
-    return Fact(FactKind.VOID, key, state)
-
-
-def authorized(key: str, amount: int) -> Facts:
-    """Say that one attempt reserved the amount."""
-    return (Fact(FactKind.AUTHORIZATION, key, "authorized", amount), attempt(key, "succeeded"))
-
-
-def captured(payment: str, key: str, amount: int, *, reserved: int = 0) -> Facts:
-    """Say that money was taken, and the authorization that this implies.
-
-    `reserved` is what was authorized as far as the event tells; another event that tells of more wins.
+    For children that begin anew or figures that may be lowered alone: a time orders states of one child, never
+    children.
     """
-    reserve, tried = authorized(payment, max(amount, reserved))
-    return (reserve, Fact(FactKind.CAPTURE, key, "succeeded", amount), tried)
+    return 0 if seconds is None else int(seconds * 1_000_000)
 
 
-def refund(key: str, state: str, amount: int | None) -> Fact:
-    """Say where one refund stands."""
-    return Fact(FactKind.REFUND, key, state, amount)
+_STAGE_BITS: Final = 53
+"""A stage's number stands above all microseconds until the year 2255."""
 
 
-def dispute(key: str, state: str) -> Fact:
-    """Say where one dispute stands."""
-    return Fact(FactKind.DISPUTE, key, state)
+def at_stage(number: int, version: int = 0) -> int:
+    """Return the version of a dispute's state: the stage of its life cycle first, within it the provider's own."""
+    return (number << _STAGE_BITS) + version
 
 
-def dispute_funds(key: str, state: str, amount: int) -> Fact:
-    """Say that a dispute took money or gave it back."""
-    return Fact(FactKind.DISPUTE_FUNDS, key, state, amount)
+def terms(key: str, amount: int, *, version: int = 0) -> Fact:
+    """Say what was asked for in all, as the payment or order `key` tells it."""
+    return Fact(FactKind.TERMS, key, "asked", amount, version=version)
+
+
+def attempt(key: str, state: str, *, amount: int | None = None, payment: str | None = None, version: int = 0) -> Fact:
+    """Say where one try to pay stands; `payment` is the id of its payment, where it is another."""
+    return Fact(FactKind.ATTEMPT, key, state, amount, payment, version)
+
+
+def authorized(
+    key: str, amount: int, *, attempt: str | None = None, replaces: str | None = None, version: int = 0
+) -> Fact:
+    """Say that an authorization reserved the amount; `attempt` is the id of its try, where it is another."""
+    return Fact(FactKind.AUTHORIZATION, key, "authorized", amount, attempt, version, replaces)
+
+
+def adjusted(key: str, authorization: str, amount: int, *, version: int = 0) -> Fact:
+    """Say an authorization's new figure; `key` is the adjustment's own id."""
+    return Fact(FactKind.ADJUSTMENT, key, "adjusted", amount, authorization, version)
+
+
+def mode(authorization: str, state: str) -> Fact:
+    """Say when the money of an authorization is taken: `account`, `manual` or `automatic`."""
+    return Fact(FactKind.MODE, authorization, state)
+
+
+def captured(key: str, amount: int | None, *, authorization: str | None = None, version: int = 0) -> Fact:
+    """Say that money was taken, from an authorization or payment; without it, from any that there is.
+
+    Where that authorization is not known the capture proves its own amount. No amount: all that the client asked for.
+    """
+    return Fact(FactKind.CAPTURE, key, "succeeded", amount, authorization, version)
+
+
+def capture_pending(key: str, amount: int | None, *, authorization: str | None = None) -> Fact:
+    """Say that money is being taken."""
+    return Fact(FactKind.CAPTURE, key, "pending", amount, authorization)
+
+
+def capture_failed(key: str, amount: int | None, *, authorization: str | None = None, version: int = 0) -> Facts:
+    """Say that a capture failed, before or after it had succeeded."""
+    return (
+        capture_pending(key, amount, authorization=authorization),
+        Fact(FactKind.REVERSAL, key, "failed", amount, key, version),
+    )
+
+
+def reversal(key: str, capture: str, amount: int | None, state: str = "done") -> Fact:
+    """Say that captured money was taken back; `key` is the reversal's own id, or the capture's. No amount: all."""
+    return Fact(FactKind.REVERSAL, key, state, amount, capture)
+
+
+def void(authorization: str, state: str) -> Fact:
+    """Say that an authorization, or what is left of it, was released: `failed`, `expired` or `canceled`."""
+    return Fact(FactKind.VOID, authorization, state)
+
+
+def ended(payment: str, state: str) -> Fact:
+    """Say that a payment was ended, with its tries and authorizations: `expired`, `canceled`; or `closed`."""
+    return Fact(FactKind.END, payment, state)
+
+
+def refund(key: str, state: str, amount: int | None, *, payment: str | None = None) -> Fact:
+    """Say where one refund stands; `payment` is the authorization or payment that it names."""
+    return Fact(FactKind.REFUND, key, state, amount, payment)
+
+
+def refunded_in_all(payment: str, amount: int) -> Fact:
+    """Say a cumulative figure of refunds that names none of them."""
+    return Fact(FactKind.REFUND_TOTAL, payment, "succeeded", amount)
+
+
+def dispute(key: str, state: str, *, payment: str | None = None, version: int = 0) -> Fact:
+    """Say where one dispute stands; see `at_stage` for the version."""
+    return Fact(FactKind.DISPUTE, key, state, None, payment, version)
+
+
+def dispute_funds(key: str, state: str, amount: int | None, *, number: int = 0, part: str | None = None) -> Fact:
+    """Say that a dispute took money (`withdrawn`) or gave it back (`reinstated`), in its round `number`.
+
+    `part` is the id of this movement, where a round has several. No amount: all that was captured, all of the round.
+    """
+    kind = FactKind.DISPUTE_OUT if state == "withdrawn" else FactKind.DISPUTE_IN
+    own = part or (f"{key}#{number}" if number else key)
+    return Fact(kind, own, state, amount, None if own == key else key, number)

@@ -4,8 +4,8 @@ Sources: PayPal's webhook event names and the Orders v2, Payments v2 and Dispute
 units, as text. PayPal writes HUF and TWD without decimals; minor units are those of ISO 4217 all the same.
 
 A payment is an order. One order may hold several authorizations and captures (purchase units, partial captures), so
-each authorization is keyed by its own id, and a capture that was made without one is its own. The merchant's reference
-is `invoice_id`, which PayPal keeps unique; `custom_id` is free text that many payments may share.
+each authorization is keyed by its own id, and a capture that was made without one belongs to the order. The merchant's
+reference is `invoice_id`, which PayPal keeps unique; `custom_id` is free text that many payments may share.
 
 The kinds of Payments v1 (PAYMENT.SALE.*) have other shapes: `unknown_kind`.
 """
@@ -21,26 +21,31 @@ from providers.core.payments import (
     Facts,
     attempt,
     authorized,
+    capture_failed,
+    capture_pending,
     captured,
     dispute,
+    ended,
     iso_seconds,
     major_units,
     need_kind,
     need_object,
     need_state,
-    progress,
     read_event,
     refund,
+    reversal,
     said_nothing,
     terms,
     void,
 )
 from providers.core.reading import value_at
 from providers.paypal.links import linked
-from schemas.facts import Fact, FactKind, Meaning, Ref, RefKind
+from schemas.facts import Meaning, Ref, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from schemas.facts import Fact
 
 _Resource = dict[str, Any]
 
@@ -85,7 +90,7 @@ def _order(facts_of: Callable[[str, list[_Resource]], Facts]) -> Callable[[_Reso
         reference = _reference(units[0]) if len(units) == 1 else None
         return Meaning(
             refs=(*refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, reference)), *_captures_of(units)),
-            facts=(terms(total), *facts_of(key, units)),
+            facts=(terms(key, total), *facts_of(key, units)),
             opens=True,
             currency=sums[0][1],
             amount=total,
@@ -108,22 +113,21 @@ def _captures_of(units: list[_Resource]) -> tuple[Ref, ...]:
 
 def _completed(key: str, units: list[_Resource]) -> Facts:
     """Give what the order lists, under the keys of its own events; one that lists nothing is on its way."""
-    return tuple(fact for unit in units for fact in _unit(unit)) or (progress(key, "processing"),)
+    return tuple(fact for unit in units for fact in _unit(key, unit)) or (attempt(key, "processing"),)
 
 
-def _unit(unit: _Resource) -> Facts:
+def _unit(order: str, unit: _Resource) -> Facts:
     authorizations = _listed(value_at(unit, "payments", "authorizations"))
     facts: Facts = ()
     for one in authorizations:
         if one.get("status") in _RESERVED:
             amount, _ = _money(one.get("amount"), "authorizations.amount")
-            facts += authorized(need_id(one.get("id"), "authorizations.id"), amount)
+            facts += (authorized(need_id(one.get("id"), "authorizations.id"), amount, attempt=order),)
     for one in _listed(value_at(unit, "payments", "captures")):
         if one.get("status") in _TAKEN:
             key, amount = need_id(one.get("id"), "captures.id"), _money(one.get("amount"), "captures.amount")[0]
-            reserve, *taken = captured(_authorization(one) or key, key, amount)
             # Beside listed authorizations a capture that names none of them belongs to one of them all the same.
-            facts += tuple(taken) if authorizations and not _authorization(one) else (reserve, *taken)
+            facts += (captured(key, amount, authorization=_authorization(one) or (None if authorizations else order)),)
     return facts
 
 
@@ -134,13 +138,15 @@ _TAKEN: Final = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
 def _approval_reversed(resource: _Resource) -> Meaning:
     """Read the end of an approved order that was not captured in time: PayPal canceled it."""
     key = need_id(resource.get("order_id"), "resource.order_id")
-    return Meaning(refs=refs_of((RefKind.PAYMENT, key)), facts=(void(key, "canceled"),), provider_ref=key)
+    return Meaning(refs=refs_of((RefKind.PAYMENT, key)), facts=(ended(key, "canceled"),), provider_ref=key)
 
 
 # --- PAYMENT.AUTHORIZATION.* -------------------------------------------------------------------------------------
 
 
-def _authorization_event(facts_of: Callable[[_Resource, str, int], Facts]) -> Callable[[_Resource], Meaning]:
+def _authorization_event(fact_of: Callable[[_Resource, str, int, str | None], Fact]) -> Callable[[_Resource], Meaning]:
+    """Read an authorization; `fact_of` gets it, its id, its amount and its order."""
+
     def read(resource: _Resource) -> Meaning:
         own = need_id(resource.get("id"), "resource.id")
         order = _related(resource, "order_id")
@@ -149,7 +155,7 @@ def _authorization_event(facts_of: Callable[[_Resource, str, int], Facts]) -> Ca
             refs=refs_of(
                 (RefKind.PAYMENT, order or own), (RefKind.CHARGE, own), (RefKind.REFERENCE, _reference(resource))
             ),
-            facts=(terms(amount), *facts_of(resource, own, amount)),
+            facts=(fact_of(resource, own, amount, order),),
             opens=True,
             currency=currency,
             amount=amount,
@@ -159,11 +165,11 @@ def _authorization_event(facts_of: Callable[[_Resource, str, int], Facts]) -> Ca
     return read
 
 
-def _voided(resource: _Resource, own: str, _amount: int) -> Facts:
+def _voided(resource: _Resource, own: str, _amount: int, _order: str | None) -> Fact:
     """Tell a void from the end of the authorization's time, which come under one kind."""
     ended, voided = iso_seconds(resource.get("expiration_time")), iso_seconds(resource.get("update_time"))
     expired = ended is not None and voided is not None and voided >= ended
-    return (void(own, "expired" if expired else "canceled"),)
+    return void(own, "expired" if expired else "canceled")
 
 
 # --- PAYMENT.CAPTURE.* -------------------------------------------------------------------------------------------
@@ -173,8 +179,8 @@ def _authorization(capture: _Resource) -> str | None:
     return _related(capture, "authorization_id") or linked(capture.get("links"), "up", "authorizations")
 
 
-def _capture(facts_of: Callable[[str, str, str, int], Facts]) -> Callable[[_Resource], Meaning]:
-    """Read a capture; `facts_of` gets the keys of payment, authorization and capture, and the amount."""
+def _capture(facts_of: Callable[[str | None, str, str, int], Facts]) -> Callable[[_Resource], Meaning]:
+    """Read a capture; `facts_of` gets its order, its authorization (else the payment), its own id and the amount."""
 
     def read(resource: _Resource) -> Meaning:
         own = need_id(resource.get("id"), "resource.id")
@@ -187,7 +193,7 @@ def _capture(facts_of: Callable[[str, str, str, int], Facts]) -> Callable[[_Reso
                 (RefKind.CHARGE, authorization),
                 (RefKind.REFERENCE, _reference(resource)),
             ),
-            facts=facts_of(order or own, authorization or own, own, amount),
+            facts=facts_of(order, authorization or order or own, own, amount),
             opens=True,
             currency=currency,
             amount=amount,
@@ -197,12 +203,14 @@ def _capture(facts_of: Callable[[str, str, str, int], Facts]) -> Callable[[_Reso
     return read
 
 
-def _pending(payment: str, _authorization: str, own: str, amount: int) -> Facts:
-    return (terms(amount), progress(payment, "processing"), Fact(FactKind.CAPTURE, own, "pending", amount))
+def _pending(order: str | None, authorization: str, own: str, amount: int) -> Facts:
+    taking = capture_pending(own, amount, authorization=authorization)
+    return (attempt(own, "processing", amount=amount, payment=order), taking)
 
 
-def _denied(_payment: str, _authorization: str, own: str, amount: int) -> Facts:
-    return (terms(amount), attempt(own, "failed"), Fact(FactKind.CAPTURE, own, "failed", amount))
+def _denied(order: str | None, authorization: str, own: str, amount: int) -> Facts:
+    failed = capture_failed(own, amount, authorization=authorization)
+    return (attempt(own, "failed", amount=amount, payment=order), *failed)
 
 
 def _refund(state: str | None) -> Callable[[_Resource], Meaning]:
@@ -212,13 +220,14 @@ def _refund(state: str | None) -> Callable[[_Resource], Meaning]:
         own = need_id(resource.get("id"), "resource.id")
         amount, currency = _money(resource.get("amount"), "amount")
         status = need_state(_REFUND_STATES, resource.get("status", "COMPLETED"), "resource.status")
+        capture = _capture_of(resource)
         return Meaning(
             refs=refs_of(
                 (RefKind.PAYMENT, _related(resource, "order_id")),
-                (RefKind.CAPTURE, _capture_of(resource)),
+                (RefKind.CAPTURE, capture),
                 (RefKind.REFUND, own),
             ),
-            facts=(refund(own, state or status, amount),),
+            facts=(refund(own, state or status, amount, payment=capture),),
             currency=currency,
             amount=amount,
         )
@@ -241,14 +250,13 @@ def _capture_of(resource: _Resource) -> str:
 
 
 def _reversed(resource: _Resource) -> Meaning:
-    """Read a capture that PayPal took back: the resource is the capture, or a refund that names it."""
-    links = resource.get("links")
-    own = linked(links, "self", "captures")
-    capture = own if own and own == resource.get("id") else _capture_of(resource)
+    """Read money that PayPal took back: the resource is the capture, or like a refund, of a part perhaps."""
+    own = need_id(resource.get("id"), "resource.id")
+    capture = own if linked(resource.get("links"), "self", "captures") == own else _capture_of(resource)
     amount, currency = _money(resource.get("amount"), "amount")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, _related(resource, "order_id")), (RefKind.CAPTURE, capture)),
-        facts=(Fact(FactKind.CAPTURE, capture, "reversed", amount),),
+        facts=(reversal(own, capture, amount),),
         currency=currency,
         amount=amount,
     )
@@ -264,12 +272,13 @@ def _dispute(state_of: Callable[[_Resource], str]) -> Callable[[_Resource], Mean
         own = need_id(resource.get("dispute_id"), "resource.dispute_id")
         transaction = value_at(resource, "disputed_transactions", 0, "seller_transaction_id")
         amount, currency = _money(resource.get("dispute_amount"), "dispute_amount")
+        capture = need_id(transaction, "disputed_transactions.seller_transaction_id")
         return Meaning(
             refs=refs_of(
-                (RefKind.CAPTURE, need_id(transaction, "disputed_transactions.seller_transaction_id")),
+                (RefKind.CAPTURE, capture),
                 (RefKind.DISPUTE, own),
             ),
-            facts=(dispute(own, state_of(resource)),),
+            facts=(dispute(own, state_of(resource), payment=capture),),
             currency=currency,
             amount=amount,
         )
@@ -314,13 +323,17 @@ _PAYMENT_FAMILIES: Final = (
 )
 
 _READERS: Final[dict[str, Callable[[_Resource], Meaning]]] = {
-    "CHECKOUT.ORDER.APPROVED": _order(lambda key, _units: (progress(key, "created"),)),
+    "CHECKOUT.ORDER.APPROVED": _order(lambda key, _units: (attempt(key, "created"),)),
     "CHECKOUT.ORDER.COMPLETED": _order(_completed),
     "CHECKOUT.PAYMENT-APPROVAL.REVERSED": _approval_reversed,
-    "PAYMENT.AUTHORIZATION.CREATED": _authorization_event(lambda _resource, own, amount: authorized(own, amount)),
+    "PAYMENT.AUTHORIZATION.CREATED": _authorization_event(
+        lambda _resource, own, amount, order: authorized(own, amount, attempt=order)
+    ),
     "PAYMENT.AUTHORIZATION.VOIDED": _authorization_event(_voided),
     "PAYMENT.CAPTURE.PENDING": _capture(_pending),
-    "PAYMENT.CAPTURE.COMPLETED": _capture(lambda _payment, reserve, own, amount: captured(reserve, own, amount)),
+    "PAYMENT.CAPTURE.COMPLETED": _capture(
+        lambda _order, authorization, own, amount: (captured(own, amount, authorization=authorization),)
+    ),
     **dict.fromkeys(("PAYMENT.CAPTURE.DENIED", "PAYMENT.CAPTURE.DECLINED"), _capture(_denied)),
     "PAYMENT.CAPTURE.REFUNDED": _refund(None),
     "PAYMENT.CAPTURE.REVERSED": _reversed,

@@ -3,15 +3,17 @@
 Sources: Stripe's webhook documentation and `stripe-python` (`WebhookSignature`; event names and object fields of
 version 16.1). Amounts are minor units as Stripe writes them.
 
-One attempt of a payment has one key, the PaymentIntent's id, or the charge's id where there is no PaymentIntent.
-Stripe's figures for authorized, captured and refunded money are cumulative, so they stand under that key and the larger
-one wins: payment_intent.succeeded and charge.succeeded say one fact. A try at paying is keyed by its charge, a refund
-and a dispute by their own ids.
+A payment's key is the PaymentIntent's id, or the charge's id where there is no PaymentIntent. Stripe's figures for
+authorized, captured and refunded money are cumulative, so they stand under that key and the larger one wins:
+payment_intent.succeeded and charge.succeeded say one fact. A try at paying is keyed by its charge, else by its payment
+method, else by the intent; a refund and a dispute by their own ids. `created` of the event, signed, orders the states
+of one object, never objects.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
@@ -26,11 +28,22 @@ from providers.core.meaning import (
     undecodable,
     unknown_kind,
 )
+from providers.core.payments import (
+    Facts,
+    at_stage,
+    attempt,
+    authorized,
+    captured,
+    dispute,
+    dispute_funds,
+    ended,
+    refund,
+    refunded_in_all,
+    terms,
+    void,
+)
 from providers.core.reading import value_at
-from schemas.facts import Fact, FactKind, Meaning, RefKind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from schemas.facts import Meaning, RefKind
 
 
 class Thing(msgspec.Struct):
@@ -38,6 +51,7 @@ class Thing(msgspec.Struct):
 
     id: Any = None
     payment_intent: Any = None
+    payment_method: Any = None
     charge: Any = None
     latest_charge: Any = None
     last_payment_error: Any = None
@@ -71,8 +85,6 @@ class _Envelope(msgspec.Struct):
 _EVENT: Final = msgspec.json.Decoder(_Event)
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
-Facts = tuple[Fact, ...]
-
 
 def interpret(kind: str, body: bytes) -> Meaning:
     """Return what an event says; kinds outside the payment families say nothing."""
@@ -101,12 +113,15 @@ def _reference(thing: Thing) -> str | None:
     )
 
 
-def _terms(amount: int) -> Fact:
-    return Fact(FactKind.TERMS, "amount", "provider", amount)
+def _version(event: _Event) -> int:
+    """Return when Stripe made the event, in whole seconds: the newest state of one object stands."""
+    return int(maybe_time(event.created) or 0)
 
 
-def _attempt(charge: str | None, state: str) -> Facts:
-    return (Fact(FactKind.ATTEMPT, charge, state),) if charge else ()
+def _tries(keys: tuple[str | None, ...], state: str, payment: str, version: int) -> Facts:
+    """Say where a try stands that goes by several names: its charge, its payment method."""
+    named = dict.fromkeys(key for key in keys if key)
+    return tuple(attempt(key, state, payment=None if key == payment else payment, version=version) for key in named)
 
 
 # --- payment_intent.* --------------------------------------------------------------------------------------------
@@ -117,10 +132,10 @@ def _intent(kind: str) -> Callable[[_Event, Thing], Meaning]:
         key = need_id(intent.id, "data.object.id")
         charge = _id(intent.latest_charge, "latest_charge")
         total = need_amount(intent.amount, "amount")
-        amount, facts = _INTENT_FACTS[kind](intent, key, charge, total)
+        amount, facts = _INTENT_FACTS[kind](intent, key, charge, total, _version(event))
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, key), (RefKind.CHARGE, charge), (RefKind.REFERENCE, _reference(intent))),
-            facts=(_terms(total), *facts) if facts else (),
+            facts=(terms(key, total, version=_version(event)), *facts) if facts else (),
             opens=bool(facts),
             currency=need_currency(intent.currency, "currency"),
             amount=amount,
@@ -135,56 +150,61 @@ _Said = tuple[int, Facts]
 """An event's headline amount and what it adds."""
 
 
-def _progress(state: str) -> Callable[[Thing, str, str | None, int], _Said]:
-    return lambda _intent, key, _charge, total: (total, (Fact(FactKind.PROGRESS, key, state),))
+_IntentReader = Callable[[Thing, str, str | None, int, int], _Said]
+"""Takes the intent, its id, its charge's, its amount and the version."""
 
 
-def _intent_capturable(intent: Thing, key: str, charge: str | None, _total: int) -> _Said:
+def _progress(state: str) -> _IntentReader:
+    """Name the try by its charge, before there is one by its payment method, else by the intent alone."""
+
+    def read(intent: Thing, key: str, charge: str | None, total: int, version: int) -> _Said:
+        own = charge or _id(intent.payment_method, "payment_method") or key
+        return total, _tries((key if state == "created" else own,), state, key, version)
+
+    return read
+
+
+def _intent_capturable(intent: Thing, key: str, charge: str | None, _total: int, version: int) -> _Said:
     """Read the authorization: what can still be captured and what was.
 
     The sum holds through several partial captures and grows with an incremental authorization. It falls when Stripe
-    releases the rest after a final capture; the larger figure wins, so `authorized` keeps what was reserved.
+    releases the rest after a final capture; the larger figure wins, so `authorized` keeps what was reserved. What was
+    received while the rest waits is captured (multicapture).
     """
     received = need_amount(intent.amount_received or 0, "amount_received")
     reserved = need_amount(need_amount(intent.amount_capturable, "amount_capturable") + received, "the sum")
     if not reserved:
         return 0, ()
-    return reserved, (Fact(FactKind.AUTHORIZATION, key, "authorized", reserved), *_attempt(charge, "succeeded"))
+    taken = (captured(key, received, authorization=key),) if received else ()
+    return reserved, (authorized(key, reserved), *taken, *_tries((charge,), "succeeded", key, version))
 
 
-def _intent_succeeded(intent: Thing, key: str, charge: str | None, total: int) -> _Said:
-    return _paid(key, charge, total, need_amount(intent.amount_received, "amount_received"))
+def _intent_succeeded(intent: Thing, key: str, charge: str | None, _total: int, version: int) -> _Said:
+    return _paid(key, charge, need_amount(intent.amount_received, "amount_received"), version)
 
 
-def _paid(key: str, charge: str | None, total: int, captured: int) -> _Said:
-    """Give authorization and capture at once; an over-capture raises what was authorized, as Stripe allowed it.
-
-    A capture below the authorized amount is final: Stripe releases the rest (unless it is multicapture), and the
-    payment reads as partially captured.
-    """
-    return captured, (
-        Fact(FactKind.AUTHORIZATION, key, "authorized", max(total, captured)),
-        Fact(FactKind.CAPTURE, key, "succeeded", captured),
-        *_attempt(charge, "succeeded"),
-    )
+def _paid(key: str, charge: str | None, taken: int, version: int) -> _Said:
+    """Give the money taken so far; less than the intent's amount reads as partially captured."""
+    return taken, (captured(key, taken, authorization=key), *_tries((charge,), "succeeded", key, version))
 
 
-def _intent_failed(intent: Thing, key: str, charge: str | None, total: int) -> _Said:
-    """Name the failed try by its charge; one that failed before there was a charge (3-D Secure) by the intent."""
+def _intent_failed(intent: Thing, key: str, charge: str | None, total: int, version: int) -> _Said:
+    """Name the failed try by its charge and its payment method; one that had neither by the intent."""
     error = intent.last_payment_error if isinstance(intent.last_payment_error, dict) else {}
-    failed = _id(error.get("charge"), "last_payment_error.charge") or charge or key
-    return total, (Fact(FactKind.ATTEMPT, failed, "failed"),)
+    failed = _id(error.get("charge"), "last_payment_error.charge") or charge
+    method = _id(error.get("payment_method"), "last_payment_error.payment_method")
+    return total, _tries((failed, method) if failed or method else (key,), "failed", key, version)
 
 
-def _intent_canceled(_intent: Thing, key: str, _charge: str | None, total: int) -> _Said:
-    return total, (Fact(FactKind.VOID, key, "canceled"),)
+def _intent_canceled(_intent: Thing, key: str, _charge: str | None, total: int, _version: int) -> _Said:
+    return total, (ended(key, "canceled"),)
 
 
-_INTENT_FACTS: Final[dict[str, Callable[[Thing, str, str | None, int], _Said]]] = {
+_INTENT_FACTS: Final[dict[str, _IntentReader]] = {
     "payment_intent.created": _progress("created"),
     "payment_intent.requires_action": _progress("requires_action"),
     "payment_intent.processing": _progress("processing"),
-    "payment_intent.partially_funded": lambda _intent, _key, _charge, total: (total, ()),
+    "payment_intent.partially_funded": lambda _intent, _key, _charge, total, _version: (total, ()),
     "payment_intent.amount_capturable_updated": _intent_capturable,
     "payment_intent.succeeded": _intent_succeeded,
     "payment_intent.payment_failed": _intent_failed,
@@ -200,11 +220,12 @@ def _charge(kind: str) -> Callable[[_Event, Thing], Meaning]:
         own = need_id(charge.id, "data.object.id")
         key = _id(charge.payment_intent, "payment_intent") or own
         total = need_amount(charge.amount, "amount")
-        amount, facts = _CHARGE_FACTS[kind](charge, key, own, total)
+        version = _version(event)
+        amount, facts = _CHARGE_FACTS[kind](charge, key, own, total, version)
         opens = bool(facts) and kind != "charge.refunded"
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, key), (RefKind.CHARGE, own), (RefKind.REFERENCE, _reference(charge))),
-            facts=(_terms(total), *facts) if opens else facts,
+            facts=(terms(key, total, version=version), *facts) if opens else facts,
             opens=opens,
             currency=need_currency(charge.currency, "currency"),
             amount=amount,
@@ -221,17 +242,29 @@ def _is_captured(charge: Thing) -> bool:
     return charge.captured
 
 
-def _charge_succeeded(charge: Thing, key: str, own: str, total: int) -> _Said:
+_ChargeReader = Callable[[Thing, str, str, int, int], _Said]
+"""Takes the charge, its payment's id, its own, its amount and the version."""
+
+
+def _charge_tried(state: str) -> _ChargeReader:
+    def read(charge: Thing, key: str, own: str, total: int, version: int) -> _Said:
+        method = charge.payment_method if isinstance(charge.payment_method, str) else None
+        return total, _tries((own, maybe_id(method, "payment_method")), state, key, version)
+
+    return read
+
+
+def _charge_succeeded(charge: Thing, key: str, own: str, total: int, version: int) -> _Said:
     if _is_captured(charge):
-        return _charge_captured(charge, key, own, total)
-    return total, (Fact(FactKind.AUTHORIZATION, key, "authorized", total), *_attempt(own, "succeeded"))
+        return _charge_captured(charge, key, own, total, version)
+    return total, (authorized(key, total), *_tries((own,), "succeeded", key, version))
 
 
-def _charge_captured(charge: Thing, key: str, own: str, total: int) -> _Said:
-    return _paid(key, own, total, need_amount(charge.amount_captured, "amount_captured"))
+def _charge_captured(charge: Thing, key: str, own: str, _total: int, version: int) -> _Said:
+    return _paid(key, own, need_amount(charge.amount_captured, "amount_captured"), version)
 
 
-def _charge_refunded(charge: Thing, key: str, _own: str, total: int) -> _Said:
+def _charge_refunded(charge: Thing, key: str, _own: str, total: int, _version: int) -> _Said:
     """Read the cumulative refunds; of a charge that was never captured it is a release.
 
     After a partial capture `amount_refunded` also counts the rest that Stripe released, which never was money taken.
@@ -239,39 +272,39 @@ def _charge_refunded(charge: Thing, key: str, _own: str, total: int) -> _Said:
     """
     given_back = need_amount(charge.amount_refunded, "amount_refunded")
     if not _is_captured(charge):
-        return given_back, (Fact(FactKind.VOID, key, "canceled"),)
-    captured = total if charge.amount_captured is None else need_amount(charge.amount_captured, "amount_captured")
-    floor = given_back - max(total - captured, 0)
+        return given_back, (void(key, "canceled"),)
+    taken = total if charge.amount_captured is None else need_amount(charge.amount_captured, "amount_captured")
+    floor = given_back - max(total - taken, 0)
     if floor <= 0:
         return given_back, ()
-    named = _listed_refunds(charge) if captured >= total else ()
-    return given_back, (Fact(FactKind.REFUND_TOTAL, key, "succeeded", floor), *named)
+    named = _listed_refunds(charge, key) if taken >= total else ()
+    return given_back, (refunded_in_all(key, floor), *named)
 
 
-def _listed_refunds(charge: Thing) -> Facts:
+def _listed_refunds(charge: Thing, payment: str) -> Facts:
     """Return the refunds that API versions before 2022-11-15 list inside the charge."""
     listed = value_at(charge.refunds, "data")
     if not isinstance(listed, list):
         return ()
     return tuple(
-        Fact(
-            FactKind.REFUND,
-            need_id(value_at(refund, "id"), "refunds.data.id"),
-            _refund_state(value_at(refund, "status")),
-            need_amount(value_at(refund, "amount"), "refunds.data.amount"),
+        refund(
+            need_id(value_at(one, "id"), "refunds.data.id"),
+            _refund_state(value_at(one, "status")),
+            need_amount(value_at(one, "amount"), "refunds.data.amount"),
+            payment=payment,
         )
-        for refund in listed
+        for one in listed
     )
 
 
-_CHARGE_FACTS: Final[dict[str, Callable[[Thing, str, str, int], _Said]]] = {
-    "charge.pending": lambda _charge, key, _own, total: (total, (Fact(FactKind.PROGRESS, key, "processing"),)),
+_CHARGE_FACTS: Final[dict[str, _ChargeReader]] = {
+    "charge.pending": _charge_tried("processing"),
     "charge.succeeded": _charge_succeeded,
     "charge.captured": _charge_captured,
-    "charge.failed": lambda _charge, _key, own, total: (total, _attempt(own, "failed")),
-    "charge.expired": lambda _charge, key, _own, total: (total, (Fact(FactKind.VOID, key, "expired"),)),
+    "charge.failed": _charge_tried("failed"),
+    "charge.expired": lambda _charge, key, _own, total, _version: (total, (void(key, "expired"),)),
     "charge.refunded": _charge_refunded,
-    "charge.updated": lambda _charge, _key, _own, total: (total, ()),
+    "charge.updated": lambda _charge, _key, _own, total, _version: (total, ()),
 }
 
 
@@ -307,9 +340,14 @@ def _child(event: _Event, thing: Thing, facts: Facts) -> Meaning:
     )
 
 
-def _refund(event: _Event, refund: Thing) -> Meaning:
-    key, amount = need_id(refund.id, "data.object.id"), need_amount(refund.amount, "amount")
-    return _child(event, refund, (Fact(FactKind.REFUND, key, _refund_state(refund.status), amount),))
+def _payment_of(thing: Thing) -> str | None:
+    """Return the payment that a refund or a dispute names: the intent, in older integrations the charge."""
+    return _id(thing.payment_intent, "payment_intent") or _id(thing.charge, "charge")
+
+
+def _refund(event: _Event, thing: Thing) -> Meaning:
+    key, amount = need_id(thing.id, "data.object.id"), need_amount(thing.amount, "amount")
+    return _child(event, thing, (refund(key, _refund_state(thing.status), amount, payment=_payment_of(thing)),))
 
 
 _DISPUTE_STATES: Final = {
@@ -329,15 +367,17 @@ _DISPUTE_STATES: Final = {
 def _dispute(funds: str | None) -> Callable[[_Event, Thing], Meaning]:
     """Read a dispute; `funds` is what the kind says of the money: withdrawn, reinstated, or None for nothing."""
 
-    def read(event: _Event, dispute: Thing) -> Meaning:
-        key, amount = need_id(dispute.id, "data.object.id"), need_amount(dispute.amount, "amount")
-        state = _DISPUTE_STATES.get(dispute.status) if isinstance(dispute.status, str) else None
+    def read(event: _Event, thing: Thing) -> Meaning:
+        key, amount = need_id(thing.id, "data.object.id"), need_amount(thing.amount, "amount")
+        state = _DISPUTE_STATES.get(thing.status) if isinstance(thing.status, str) else None
         if state is None:
             raise undecodable("the dispute's status is not one of Stripe's")
-        facts: Facts = (Fact(FactKind.DISPUTE, key, state),)
+        stage = 0 if str(thing.status).startswith("warning_") else 1
+        version = at_stage(stage, _version(event))
+        facts: Facts = (dispute(key, state, payment=_payment_of(thing), version=version),)
         if funds:
-            facts += (Fact(FactKind.DISPUTE_FUNDS, key, funds, amount),)
-        return _child(event, dispute, facts)
+            facts += (dispute_funds(key, funds, amount),)
+        return _child(event, thing, facts)
 
     return read
 
@@ -350,7 +390,7 @@ def _session_expired(event: _Event, session: Thing) -> Meaning:
     if not refs:
         return Meaning()
     key = intent or need_id(session.id, "data.object.id")
-    facts = (Fact(FactKind.VOID, key, "expired"),)
+    facts = (ended(key, "expired"),)
     return Meaning(refs=refs, facts=facts, provider_ref=intent, occurred_at=maybe_time(event.created))
 
 

