@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -16,10 +17,12 @@ from consumer.instance import InstanceLock
 from consumer.isolate import Isolator, PoisonRun
 from consumer.lane import Lanes
 from consumer.marks import Marks
+from consumer.standstill import PartitionWatch
 from consumer.sweeper import keep_sweeping
 from consumer.worker import Worker
 from runtime.clock import SystemClock
 from runtime.kafka import ensure_topics, ping
+from runtime.kafka_ends import EndsReader
 from runtime.kafka_records import tolerate_odd_headers
 from runtime.kafka_security import client_arguments
 from runtime.lease import Leader, holder_name
@@ -141,7 +144,8 @@ def make_consumer(settings: Settings, group: str = topics.CONSUMER_GROUP) -> AIO
         group_id=group,
         group_instance_id=limits.instance_id,
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset="none",
+        metadata_max_age_ms=int(limits.metadata_age_seconds_max * 1000),
         isolation_level="read_committed",
         session_timeout_ms=session_ms,
         rebalance_timeout_ms=session_ms + int(limits.drain_seconds * 2000),
@@ -194,18 +198,33 @@ def _show(probe: Probe, worker: Worker, lanes: Lanes, settings: Settings) -> Non
 
 
 async def _watch_lag(worker: Worker, probe: Probe, lanes: Lanes, settings: Settings) -> None:
+    """Look at the partitions for as long as the role runs, through connections that are made anew after a failure."""
+    watch = PartitionWatch(worker)
     while True:
-        await asyncio.sleep(LAG_INTERVAL_SECONDS)
         try:
-            await asyncio.wait_for(worker.measure_lag(), LAG_TIMEOUT_SECONDS)
+            async with EndsReader(settings.kafka, LAG_TIMEOUT_SECONDS) as reader:
+                while True:
+                    await asyncio.wait_for(watch.look(reader), LAG_TIMEOUT_SECONDS)
+                    _show_partitions(worker, watch, lanes, probe)
+                    await asyncio.sleep(LAG_INTERVAL_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("lag_unknown", error=type(error).__name__)
             await _excuse(worker, settings)
-        if probe.stuck():
-            log.error("stalled", detail=probe.stuck(), tasks=where_tasks_wait())
-        if lanes.halted:
-            probe.state = "halted"
-        probe.facts["lag"] = worker.lag
+            _show_stall(probe)
+            await asyncio.sleep(LAG_INTERVAL_SECONDS)
+
+
+def _show_partitions(worker: Worker, watch: PartitionWatch, lanes: Lanes, probe: Probe) -> None:
+    _show_stall(probe)
+    if lanes.halted:
+        probe.state = "halted"
+    probe.facts["lag"] = worker.lag
+    probe.facts["standstills"] = [asdict(one) for one in watch.standstills]
+
+
+def _show_stall(probe: Probe) -> None:
+    if probe.stuck():
+        log.error("stalled", detail=probe.stuck(), tasks=where_tasks_wait())
 
 
 async def _excuse(worker: Worker, settings: Settings) -> None:

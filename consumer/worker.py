@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from consumer.offsets import Offsets, Place, Span
 from runtime import metrics
@@ -21,11 +21,12 @@ from runtime.kafka import AUTHORIZATION_ERRORS, not_allowed
 from schemas.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
 
     from consumer.lane import Lanes
+    from runtime.kafka_ends import Ends
     from runtime.settings import ConsumerSettings
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._commit_task: asyncio.Task[None] | None = None
         self._committed_at = 0.0
         self._generation = 0
+        self._all_begun = True
         self.progress_at = time.monotonic()
         self.lag = 0
         self.records_settled = 0
@@ -70,6 +72,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             for records in fetched:
                 if generation == self._generation:
                     await self._hand_out(records, stop)
+            self._all_begun = generation == self._generation and not stop.is_set()
             self._commit_when_due()
         await self._drain()
         await self._end()
@@ -89,6 +92,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _fetch(self) -> list[list[Record]]:
         fetched = await self._poll(self._settings.fetch_wait_seconds, self._fetch_max)
+        self._all_begun = not fetched
         records = [record_of(message) for messages in fetched.values() for message in messages]
         return list(split(records, self._settings.batch_bytes_max))
 
@@ -100,7 +104,40 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             )
         except AUTHORIZATION_ERRORS as error:
             raise not_allowed("reading the topics in the group", type(error)) from error
+        except OffsetOutOfRangeError as error:
+            for partition, offset in error.args[0].items():
+                await self._restart(partition, offset)
+            return {}
+        except NoOffsetForPartitionError as error:
+            await self._restart(error.args[0], None)
+            return {}
         return found
+
+    async def _restart(self, partition: TopicPartition, wanted: int | None) -> None:
+        """Go on at the partition's first record where what we `wanted` is not there, and say what that skips.
+
+        None is a partition of which the group has committed nothing.
+        """
+        try:
+            begin = (await self._consumer.beginning_offsets([partition]))[partition]
+            self._consumer.seek(partition, begin)
+        except KafkaError as error:
+            log.warning("beginning_unknown", topic=partition.topic, partition=partition.partition, error=repr(error))
+            return
+        self._offsets.restart((partition.topic, partition.partition), begin)
+        report_restart(partition, wanted, begin)
+
+    def read_anew(self, topic: str) -> None:
+        """Read a topic from its beginning: it was deleted and made anew, and our positions are of the old one.
+
+        What was taken of the old one is still settled.
+        """
+        for partition in self._consumer.assignment():
+            if partition.topic == topic:
+                self._consumer.seek(partition, 0)
+                self._offsets.restart((topic, partition.partition), 0)
+        metrics.TOPICS_MADE_ANEW.labels(topic).inc()
+        log.error("topic_made_anew", topic=topic, detail="it is read from its beginning")
 
     async def _hand_out(self, records: Sequence[Record], stop: asyncio.Event) -> None:
         """Give lanes what was fetched; what is not handed out before a stop or a revoke is fetched again."""
@@ -234,9 +271,21 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         """Commit in the background, one commit at a time: a commit waits for the broker, settling does not."""
         if time.monotonic() - self._committed_at < self._settings.commit_interval_seconds:
             return
+        self._note_reached()
         if self._commit_task is None or self._commit_task.done():
             self._committed_at = time.monotonic()
             self._commit_task = asyncio.create_task(self._commit())
+
+    def _note_reached(self) -> None:
+        """Note how far each partition was read: where all that was fetched was begun, also what is no record counts."""
+        if self._all_begun:
+            for place, position in self.positions().items():
+                self._offsets.reach((place.topic, place.partition), position)
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """Return the offset to be fetched next, of the partitions of ours of which it is known now."""
+        known = {place: known_position(self._consumer, place) for place in self._consumer.assignment()}
+        return {place: position for place, position in known.items() if position is not None}
 
     async def _commit(self) -> None:
         positions = self._offsets.take_ready()
@@ -276,17 +325,69 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.wait(self._tasks.values(), timeout=self._settings.drain_seconds)
         if self._commit_task is not None:
             await asyncio.wait([self._commit_task], timeout=self._settings.drain_seconds)
+        self._note_reached()
         await self._commit()
 
-    async def measure_lag(self) -> None:
-        """Ask the broker how far the end is from what is settled; no lag is progress too."""
-        assigned = self._consumer.assignment()
-        ends = await self._consumer.end_offsets(list(assigned))
-        behind = {place: end - await self._consumer.position(place) for place, end in ends.items()}
-        show_lag(behind)
-        self.lag = sum(lag for place, lag in behind.items() if (place.topic, place.partition) not in self._lanes.halted)
+    def note_ends(self, ends: Mapping[TopicPartition, Ends]) -> None:
+        """Compare how far was read with where our partitions end; nothing left to read is progress too.
+
+        `lag` is what could be read now: nothing of a halted partition, nothing behind an open transaction.
+        """
+        self.lag = sum(
+            max(0, ends[place].stable - position)
+            for place, position in self.positions().items()
+            if place in ends and (place.topic, place.partition) not in self._lanes.halted
+        )
         if not self.lag and not self._tasks:
             self.progress_at = time.monotonic()
+
+    @property
+    def halted(self) -> Collection[Place]:
+        """Partitions that take no more records until a restart."""
+        return self._lanes.halted
+
+    @property
+    def assigned(self) -> frozenset[TopicPartition]:
+        """Partitions that are ours."""
+        return frozenset(self._consumer.assignment())
+
+    def rejoin(self, missing: Collection[TopicPartition]) -> bool:
+        """Join the group anew, so that its leader shares `missing` partitions out; False where we don't know them yet.
+
+        A static member that came back may be the leader and not know it: brokers tell it from JoinGroup 9 on, which
+        the client does not speak (KAFKA-13435). When the leader joins anew, the broker lets it share out again.
+        """
+        if not all(one.partition in (self._consumer.partitions_for_topic(one.topic) or ()) for one in missing):
+            return False
+        self._consumer._coordinator.request_rejoin()  # noqa: SLF001 - subscribing anew would drop what is in hand
+        return True
+
+
+def known_position(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | None:
+    """Return the partition's position if the client knows it now, without waiting for it."""
+    asking = consumer.position(place)
+    try:
+        asking.send(None)
+    except StopIteration as answer:
+        return int(answer.value)
+    except KafkaError:
+        return None
+    asking.close()
+    return None
+
+
+def report_restart(place: TopicPartition, wanted: int | None, begin: int) -> None:
+    """Tell that a partition goes on at its first record, and what that means."""
+    where = {"topic": place.topic, "partition": place.partition, "to_offset": begin}
+    if wanted is None:
+        log.info("partition_begun", **where, detail="the group had committed no offset of it")
+    elif wanted < begin:
+        metrics.RECORDS_SKIPPED.labels(place.topic, str(place.partition)).inc(begin - wanted)
+        detail = "records were deleted before they were read, by retention or by hand: what they said is lost here"
+        log.error("records_skipped", **where, from_offset=wanted, count=begin - wanted, detail=detail)
+    else:
+        detail = "the partition ends before the offset: the topic was made anew or cut; it is read from its beginning"
+        log.error("offset_beyond_end", **where, from_offset=wanted, detail=detail)
 
 
 def show_lag(behind: Mapping[TopicPartition, int]) -> None:

@@ -48,6 +48,7 @@ def board(status: Status, run: Run | None, events_per_second: float) -> Renderab
         bar = Table.grid()  # a bar alone ends without a line break, and the board would lose count of its lines
         bar.add_row(ProgressBar(total=max(1, run.progress.total), completed=run.progress.sent, width=60))
         parts += [progress_line(run), bar]
+    parts += [f"[red]problem:[/] {problem}" for problem in status.problems]
     parts += [f"[yellow]unknown:[/] {reason}" for reason in status.unknown]
     return Group(*parts, "[dim]Ctrl-C stops everything, roles first.[/]")
 

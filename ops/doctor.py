@@ -150,7 +150,21 @@ async def kafka(settings: Settings) -> list[Finding]:
     brokers = len(cluster["brokers"])
     findings = [Finding("kafka", ok=True, found=f"{settings.kafka.bootstrap}, {brokers} broker(s)")]
     known = {row[3]: {entry[0]: entry[1] for entry in row[4]} for answer in answers for row in answer.resources}
-    return findings + [topic_finding(topic, known.get(topic.name)) for topic in topics.ALL]
+    findings += [topic_finding(topic, known.get(topic.name)) for topic in topics.ALL]
+    return findings + await partitions(settings)
+
+
+async def partitions(settings: Settings) -> list[Finding]:
+    """Look whether all partitions are read as they should be."""
+    from ops.lag import problems, read_partitions
+
+    try:
+        found = await read_partitions(settings)
+    except AccessRefusedError as error:
+        return [Finding("partitions", ok=False, found=str(error), advice="grant our user Describe on topics and group")]
+    wrong = [Finding("partitions", ok=False, found=one.found, advice=one.advice) for one in problems(found, settings)]
+    told = f"{len(found)}, {sum(one.lag for one in found)} offsets to be read"
+    return wrong or [Finding("partitions", ok=True, found=told)]
 
 
 def topic_finding(topic: topics.Topic, found: dict[str, Any] | None) -> Finding:

@@ -1,65 +1,133 @@
-"""How far the consumer is behind: end offsets less committed ones, by topic and partition."""
+"""How far the consumers are behind, a partition: high watermark less committed offset; and what holds them back."""
 
 from __future__ import annotations
 
-import contextlib
+import datetime as dt
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from schemas.topics import CONSUMED, CONSUMER_GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Sequence
 
-    from aiokafka import AIOKafkaConsumer
-    from aiokafka.admin import AIOKafkaAdminClient
-
-    from runtime.settings import KafkaSettings, Settings
+    from runtime.kafka_ends import Ends
+    from runtime.settings import Settings
 
 NAMES: Final = tuple(topic.name for topic in CONSUMED)
 PartitionLag = dict[tuple[str, int], int]
 
 
-@contextlib.asynccontextmanager
-async def _clients(
-    settings: KafkaSettings, seconds: float
-) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
-    from aiokafka import AIOKafkaConsumer
-    from aiokafka.admin import AIOKafkaAdminClient
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """One partition: where it begins and ends, what the group committed, and whether a member of the group has it.
 
-    from runtime.kafka_security import client_arguments
+    `is_read` is also true where that can't be told: while members come and go, and where no consumer runs at all.
+    """
 
-    reached, milliseconds = client_arguments(settings), int(seconds * 1000)
-    admin = AIOKafkaAdminClient(**reached, request_timeout_ms=milliseconds)
-    consumer = AIOKafkaConsumer(**reached, request_timeout_ms=milliseconds, enable_auto_commit=False)
-    try:
-        await admin.start()
-        await consumer.start()
-        yield admin, consumer
-    finally:
-        with contextlib.suppress(Exception):
-            await admin.close()
-        with contextlib.suppress(Exception):
-            await consumer.stop()
+    topic: str
+    partition: int
+    ends: Ends
+    committed: int | None
+    is_read: bool
+
+    @property
+    def lag(self) -> int:
+        """Offsets that are still to be read; zero at rest, behind the marker of a transaction too."""
+        start = self.ends.begin if self.committed is None else max(self.committed, self.ends.begin)
+        return max(0, self.ends.high - start)
+
+    @property
+    def name(self) -> str:
+        return f"{self.topic}/{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a partition is not read as it should be, and what to do."""
+
+    found: str
+    advice: str
+
+
+async def read_partitions(settings: Settings) -> list[PartitionState]:
+    """Return all partitions that consumers read, sorted; raise UnavailableError where Kafka doesn't answer in time."""
+    from runtime.kafka import opening
+    from runtime.kafka_ends import STABLE, EndsReader, partitions_in
+
+    seconds = settings.ops.lookup_timeout_seconds
+    async with opening(settings.kafka, seconds, "reading the lag"), EndsReader(settings.kafka, seconds) as reader:
+        committed = await reader.committed(CONSUMER_GROUP)
+        group = await reader.group(CONSUMER_GROUP)
+        ends = await reader.ends(partitions_in(await reader.topics(NAMES)))
+    return [
+        PartitionState(
+            place.topic, place.partition, found, committed.get(place), group.state != STABLE or place in group.held
+        )
+        for place, found in ends.items()
+    ]
 
 
 async def read_lag(settings: Settings) -> PartitionLag:
     """Return the lag a partition; raise UnavailableError where Kafka does not answer in time."""
-    from runtime.kafka import opening, partitions_of
+    return lag_of(await read_partitions(settings))
 
-    seconds = settings.ops.lookup_timeout_seconds
-    reaching, clients = opening(settings.kafka, seconds, "reading the lag"), _clients(settings.kafka, seconds)
-    async with reaching, clients as (admin, consumer):
-        committed = await admin.list_consumer_group_offsets(CONSUMER_GROUP)
-        partitions = await partitions_of(admin, NAMES)
-        ends = await consumer.end_offsets(partitions)
-        begins = await consumer.beginning_offsets(partitions)
-    done = {partition: found.offset for partition, found in committed.items() if found.offset >= 0}
-    return {
-        (partition.topic, partition.partition): max(0, ends[partition] - max(done.get(partition, 0), begins[partition]))
-        for partition in partitions
-    }
+
+def lag_of(partitions: Sequence[PartitionState]) -> PartitionLag:
+    """Return the lag a partition."""
+    return {(one.topic, one.partition): one.lag for one in partitions}
 
 
 def by_topic(lag: PartitionLag) -> dict[str, int]:
     """Return the lag a topic; a topic without partitions has none."""
     return {name: sum(behind for (topic, _), behind in lag.items() if topic == name) for name in NAMES}
+
+
+def problems(partitions: Sequence[PartitionState], settings: Settings, now: float | None = None) -> list[Problem]:
+    """Return what keeps partitions from being read as they should be; `now` is unix seconds."""
+    now = time.time() if now is None else now
+    patience = settings.ops.transaction_notice_seconds
+    return [found for one in partitions for found in _problems_of(one, now, patience)]
+
+
+def _problems_of(one: PartitionState, now: float, patience_seconds: float) -> list[Problem]:
+    found: list[Problem] = []
+    ends, since = one.ends, one.ends.held_since
+    if ends.stable < ends.high and (since is None or now - since > patience_seconds):
+        told = "" if since is None else f" since {_date(since)}"
+        waiting = ends.high - max(ends.stable, one.committed or 0)
+        found.append(
+            Problem(
+                f"an open transaction holds {one.name}{told}: {waiting} offsets wait from {ends.stable} on",
+                "see which publisher hangs; `kafka-transactions.sh find-hanging`, then `abort` (RUNBOOK: "
+                "RatchetPartitionStandsStill)",
+            )
+        )
+    if not one.is_read and one.lag:
+        found.append(
+            Problem(
+                f"no consumer reads {one.name}: {one.lag} offsets wait",
+                "consumers join the group anew by themselves within seconds; where it stays so, restart them",
+            )
+        )
+    if one.committed is not None and one.committed < ends.begin:
+        found.append(
+            Problem(
+                f"{ends.begin - one.committed} offsets of {one.name} were deleted before they were read: "
+                f"{one.committed} to {ends.begin - 1}",
+                "have their publishers send them again (RUNBOOK: RatchetRecordsSkipped)",
+            )
+        )
+    if one.committed is not None and one.committed > ends.high:
+        found.append(
+            Problem(
+                f"{one.name} ends at {ends.high}, before the committed offset {one.committed}: it was made anew or cut",
+                "start a consumer: it reads the partition from its beginning",
+            )
+        )
+    return found
+
+
+def _date(at: float) -> str:
+    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ops import endpoints
 from ops.database import connected, fetch
-from ops.lag import by_topic, read_lag
+from ops.lag import by_topic, lag_of, problems, read_partitions
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from ops.roles import ROLES
 from runtime.lifecycle import read_run_file
@@ -84,13 +84,17 @@ async def read_counts(settings: Settings) -> dict[str, int]:
 
 @dataclass(slots=True)
 class Status:
-    """All that could be known; what could not is absent, and `unknown` says why."""
+    """All that could be known; what could not is absent, and `unknown` says why.
+
+    `problems` are partitions that are not read as they should be: an open transaction, nobody's, deleted records.
+    """
 
     roles: list[RoleStatus]
     lag: dict[str, int]
     partitions: dict[str, int]
     counts: dict[str, int]
     unknown: list[str]
+    problems: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """Return it as one JSON document."""
@@ -115,9 +119,13 @@ async def gather(settings: Settings) -> Status:
     if settings.embedded():
         unknown.append(f"no endpoint is configured and no stack runs in {settings.home}")
         return Status(await roles, {}, {}, {}, unknown)
-    lag, counts, found = await asyncio.gather(known(read_lag(settings), None), known(read_counts(settings), {}), roles)
-    partitions = {f"{topic}/{number}": behind for (topic, number), behind in sorted((lag or {}).items())}
-    return Status(found, {} if lag is None else by_topic(lag), partitions, counts, unknown)
+    read = known(read_partitions(settings), None)
+    partitions, counts, found = await asyncio.gather(read, known(read_counts(settings), {}), roles)
+    if partitions is None:
+        return Status(found, {}, {}, counts, unknown)
+    lag = lag_of(partitions)
+    shown = {f"{topic}/{number}": behind for (topic, number), behind in sorted(lag.items())}
+    return Status(found, by_topic(lag), shown, counts, unknown, [one.found for one in problems(partitions, settings)])
 
 
 COLOURS = {RoleState.RUNNING: "green", RoleState.STALLED: "yellow", RoleState.DOWN: "red"}
@@ -143,7 +151,8 @@ def figures_table(title: str, figures: Mapping[str, int]) -> Table:
 
 
 def _shown(status: Status) -> RenderableType:
-    lines = [f"[yellow]unknown:[/] {reason}" for reason in status.unknown]
+    lines = [f"[red]problem:[/] {problem}" for problem in status.problems]
+    lines += [f"[yellow]unknown:[/] {reason}" for reason in status.unknown]
     return Group(
         roles_table(status.roles),
         figures_table("lag", status.lag),
@@ -153,13 +162,16 @@ def _shown(status: Status) -> RenderableType:
 
 
 def healthy(status: Status) -> bool:
-    """Tell whether everything could be known and no role stalls or died; one that nobody started is no problem."""
-    return not status.unknown and all(role.reason is None for role in status.roles)
+    """Tell whether all could be known, all partitions are read, and no role stalls or died.
+
+    A role that nobody started is no problem.
+    """
+    return not status.unknown and not status.problems and all(role.reason is None for role in status.roles)
 
 
 @command
 def show_status(*, as_json: AsJson = False) -> int:
-    """Show roles, lag and counts. Exit 1 where a role stalls or died, or a figure can't be known."""
+    """Show roles, lag and counts. Exit 1 where a role or a partition stands still, or a figure can't be known."""
     status = asyncio.run(gather(endpoints.load()))
     emit(status.document(), as_json=as_json, show=lambda: _shown(status))
     return EXIT_DONE if healthy(status) else EXIT_PROBLEM

@@ -152,9 +152,28 @@ END_TO_END_SECONDS: Final = AgeHistogram(
 REGISTRY.register(END_TO_END_SECONDS)
 CONSUMER_LAG: Final = _gauge(
     "ratchet_consumer_lag_records",
-    "Records between what was fetched and a partition's end, of the partitions of this consumer, halted ones too.",
+    "Offsets between what was fetched and a partition's high watermark: of the partitions of this consumer, halted ones"
+    " and those behind an open transaction too, and of those that nobody in the group has.",
     "topic",
     "partition",
+)
+STANDSTILL_SECONDS: Final = _gauge(
+    "ratchet_consumer_partition_standstill_seconds",
+    "For how long a partition with records to read stands still, by cause: halted, open_transaction, unassigned.",
+    "topic",
+    "partition",
+    "cause",
+)
+RECORDS_SKIPPED: Final = _counter(
+    "ratchet_consumer_records_skipped_total",
+    "Offsets that were deleted before they were read, by retention or by hand: what they said never took effect.",
+    "topic",
+    "partition",
+)
+TOPICS_MADE_ANEW: Final = _counter(
+    "ratchet_consumer_topics_made_anew_total",
+    "Times that a topic was found to be deleted and made anew; it was then read from its beginning.",
+    "topic",
 )
 PARTITION_HALTED: Final = _gauge(
     "ratchet_consumer_partition_halted",

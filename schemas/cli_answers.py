@@ -72,11 +72,15 @@ class NoCounts(_Answer):
 
 
 class RolesAndCounts(_Answer):
-    """`ratchet status`. `lag` is records behind by topic; empty, like `counts`, where it can't be known in time."""
+    """`ratchet status`. `lag` is records behind by topic; empty, like `counts`, where it can't be known in time.
+
+    `problems` names each partition that is not read as it should be, in words for people.
+    """
 
     roles: list[Role]
     lag: dict[str, Figure]
     counts: Counts | NoCounts
+    problems: list[str] = []
 
 
 class Broker(_Answer):

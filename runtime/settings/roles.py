@@ -116,6 +116,8 @@ class ConsumerSettings(Group):
     A fetch of `share_records_min` or more, or as large as one can be, is shared out to all `batches_in_flight_max`
     lanes; a smaller one is one batch on a lane that is free: what a transaction costs by itself is more than what
     sharing gives.
+
+    What topics and partitions there are is asked again each `metadata_age_seconds_max`: new ones are read after that.
     """
 
     batch_records_max: Count = 1000
@@ -124,6 +126,7 @@ class ConsumerSettings(Group):
     partition_fetch_bytes_max: Count = 4 * 1024 * 1024
     fetch_wait_seconds: Seconds = 0.05
     share_records_min: Count = 200
+    metadata_age_seconds_max: Seconds = 5.0
     commit_interval_seconds: Seconds = 1.0
     commit_timeout_seconds: Seconds = 5.0
     drain_seconds: Seconds = 8.0
@@ -314,9 +317,13 @@ class RoleSettings(Group):
 
 
 class OpsSettings(Group):
-    """The command line: how long it waits for an answer and how much it shows."""
+    """The command line: how long it waits for an answer and how much it shows.
+
+    A publisher's transaction that is open for longer than `transaction_notice_seconds` is named as a problem.
+    """
 
     lookup_timeout_seconds: Seconds = 8.0
+    transaction_notice_seconds: Seconds = 5.0
     disk_free_bytes_min: Count = 1024 * 1024 * 1024
     clock_skew_seconds_max: Seconds = 2.0
     secret_notice_seconds: Seconds = 14 * 24 * 3600.0

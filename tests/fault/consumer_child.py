@@ -50,7 +50,8 @@ async def hang(self: Lanes, records: Sequence[Record]) -> bool:
 async def show(probe: Probe, path: Path) -> None:
     while True:
         draft = path.with_suffix(".tmp")
-        draft.write_text(json.dumps({"state": probe.state, "stuck": probe.stuck(), "unready": probe.unready()}))
+        shown = {"state": probe.state, "stuck": probe.stuck(), "unready": probe.unready(), "facts": dict(probe.facts)}
+        draft.write_text(json.dumps(shown))
         draft.replace(path)
         await asyncio.sleep(0.05)
 

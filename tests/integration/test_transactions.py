@@ -111,6 +111,7 @@ async def test_six_producers_that_commit_abort_and_mix_with_plain_records_behind
 
     await asyncio.gather(*(produce(number, codec) for number, codec in enumerate(CODECS)))
     books = await scene.until_settled(len(committed))
+    await scene.until_no_lag()
     events = [row["event_id"] for row in books.ledger]
     assert len(events) == len(set(events)), "once each"
     assert set(events) == ids(committed)

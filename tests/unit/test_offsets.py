@@ -94,3 +94,57 @@ def test_a_span_of_an_earlier_assignment_commits_nothing_of_the_next() -> None:
 
 def test_spans_are_told_apart_by_identity() -> None:
     assert Span(P0, 1, 1) != Span(P0, 1, 1)
+
+
+def test_a_position_behind_the_last_record_is_committed_once_all_is_durable() -> None:
+    offsets = Offsets()
+    first, second = offsets.begin(P0, 10), offsets.begin(P0, 20)
+    offsets.reach(P0, 27)
+    offsets.settle([second])
+    assert offsets.take_ready() == {}
+    offsets.settle([first])
+    assert offsets.take_ready() == {P0: 27}
+    offsets.reach(P0, 27)
+    assert offsets.take_ready() == {}
+
+
+def test_a_position_moves_without_any_record() -> None:
+    offsets = Offsets()
+    offsets.reach(P0, 0)
+    assert offsets.take_ready() == {}
+    offsets.reach(P0, 5)
+    assert offsets.take_ready() == {P0: 5}
+    offsets.settle([offsets.begin(P0, 8)])
+    assert offsets.take_ready() == {P0: 8}
+    offsets.reach(P0, 8)
+    assert offsets.take_ready() == {}
+
+
+def test_a_halted_span_holds_the_position_back() -> None:
+    offsets = Offsets()
+    offsets.begin(P0, 10)
+    offsets.reach(P0, 12)
+    assert offsets.take_ready() == {}
+
+
+def test_what_begins_anew_commits_its_beginning_and_takes_no_old_offset_back() -> None:
+    offsets = Offsets()
+    old = offsets.begin(P0, 100)
+    offsets.settle([old])
+    ready = offsets.take_ready()
+    late = offsets.begin(P0, 200)
+    offsets.restart(P0, 0)
+    offsets.give_back(ready)
+    offsets.settle([late])
+    assert offsets.take_ready() == {P0: 0}
+    offsets.settle([offsets.begin(P0, 3)])
+    assert offsets.take_ready() == {P0: 3}
+
+
+def test_nothing_is_given_back_for_what_is_not_ours_any_more() -> None:
+    offsets = Offsets()
+    offsets.settle([offsets.begin(P0, 10)])
+    ready = offsets.take_ready()
+    offsets.forget()
+    offsets.give_back(ready)
+    assert offsets.take_ready() == {}

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from consumer import worker as module
 from consumer.worker import Worker, record_of, split
+from runtime.kafka_ends import Ends
 from runtime.settings import ConsumerSettings
 from schemas.errors import AccessRefusedError
 
@@ -117,8 +118,8 @@ class Member:
             raise self.failures.pop(0)
         self.commits.append(positions)
 
-    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        return {tp: len(self.logs[tp]) for tp in partitions}
+    def ends(self) -> dict[TopicPartition, Ends]:
+        return {tp: Ends(0, len(self.logs[tp]), len(self.logs[tp])) for tp in self.assigned}
 
     async def position(self, partition: TopicPartition) -> int:
         return self.positions[partition]
@@ -417,7 +418,7 @@ async def test_a_halted_partition_is_paused_and_its_offsets_stay() -> None:
         assert scene.member.paused == {TP0}
         await scene.worker.on_partitions_assigned({TP0, TP1})
         assert scene.member.paused == {TP0}
-        await scene.worker.measure_lag()
+        scene.worker.note_ends(scene.member.ends())
         assert scene.worker.lag == 0
 
 
@@ -457,11 +458,11 @@ async def test_lag_is_what_was_not_fetched() -> None:
     async with running(is_open=False) as scene:
         scene.lanes.outage_since = 1.0
         scene.member.publish(5)
-        await scene.worker.measure_lag()
+        scene.worker.note_ends(scene.member.ends())
         assert scene.worker.lag == 5
         scene.member.assigned.clear()
         before = scene.worker.progress_at
-        await scene.worker.measure_lag()
+        scene.worker.note_ends(scene.member.ends())
         assert (scene.worker.lag, scene.worker.progress_at >= before) == (0, True)
 
 
@@ -470,7 +471,7 @@ async def test_no_lag_is_no_progress_while_a_batch_is_open() -> None:
         scene.member.publish(1)
         await scene.until(lambda: scene.lanes.began)
         before = scene.worker.progress_at
-        await scene.worker.measure_lag()
+        scene.worker.note_ends(scene.member.ends())
         assert (scene.worker.lag, scene.worker.progress_at) == (0, before)
 
 

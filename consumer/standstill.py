@@ -1,0 +1,158 @@
+"""Which partitions stand still, since when and why; and what the group does not read although it is there.
+
+Kafka tells none of it by itself: a partition that nobody has, one behind an open transaction and one of a topic that
+was deleted and made anew all look as if there were nothing to read.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from consumer.worker import show_lag
+from runtime import metrics
+from runtime.kafka_ends import STABLE, partitions_in
+from schemas.topics import CONSUMED, CONSUMER_GROUP
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Callable, Mapping
+
+    from aiokafka import TopicPartition
+
+    from consumer.worker import Worker
+    from runtime.kafka_ends import Ends, EndsReader
+    from runtime.kafka_topic_ids import TopicFound
+
+log = structlog.get_logger()
+
+NAMES: Final = tuple(topic.name for topic in CONSUMED)
+LOOKS_BEFORE_REJOINING: Final = 2
+"""A partition must be nobody's at so many looks in a row: the leader shares out a new one by itself, if it can."""
+
+
+class Cause(StrEnum):
+    """Why a partition stands still. None of them is mended by waiting alone, and none by a restart but HALTED."""
+
+    HALTED = "halted"
+    """Too many records in a row failed; a restart takes it up again."""
+    OPEN_TRANSACTION = "open_transaction"
+    """A publisher's transaction has not ended: what is behind its first record is given to nobody."""
+    UNASSIGNED = "unassigned"
+    """It exists, and no member of the group has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """A partition that has something to read and is not read further.
+
+    `since` is unix seconds: when the open transaction's first record was made, else when it was first seen. `waiting`
+    is how many offsets lie between what was read and the high watermark.
+    """
+
+    topic: str
+    partition: int
+    cause: Cause
+    since: float
+    waiting: int
+
+
+class PartitionWatch:
+    """Looks at all partitions of our topics, again and again, and acts where nobody else would."""
+
+    def __init__(self, worker: Worker, clock: Callable[[], float] = time.time) -> None:
+        self._worker = worker
+        self._clock = clock
+        self._ids: dict[str, uuid.UUID] = {}
+        self._unassigned_looks = 0
+        self._found: dict[TopicPartition, Standstill] = {}
+
+    @property
+    def standstills(self) -> tuple[Standstill, ...]:
+        """What stood still at the last look, in order of topics and partitions.
+
+        An open transaction stands here as soon as it is seen: most end within milliseconds.
+        """
+        return tuple(self._found[place] for place in sorted(self._found))
+
+    def since(self, topic: str, partition: int) -> Standstill | None:
+        """Tell since when a partition stands still, and why; None where it was read on at the last look."""
+        return next((one for one in self.standstills if (one.topic, one.partition) == (topic, partition)), None)
+
+    async def look(self, reader: EndsReader) -> None:
+        """Compare what Kafka has with what is read; raises the client's errors."""
+        topics = await reader.topics(NAMES)
+        self._notice_new_topics(topics)
+        places = frozenset(partitions_in(topics))
+        ends = await reader.ends(places)
+        self._worker.note_ends(ends)
+        read = {place: offset for place, offset in self._worker.positions().items() if place in places}
+        nobodys = await self._nobodys(reader, places)
+        if nobodys:
+            committed = await reader.committed(CONSUMER_GROUP)
+            read |= {place: max(committed.get(place, 0), ends[place].begin) for place in nobodys}
+        show_lag({place: ends[place].high - offset for place, offset in read.items()})
+        self._note(ends, read, nobodys)
+
+    def _notice_new_topics(self, topics: Mapping[str, TopicFound]) -> None:
+        for name, found in topics.items():
+            if found.topic_id is None:
+                continue
+            known = self._ids.setdefault(name, found.topic_id)
+            if known != found.topic_id:
+                self._ids[name] = found.topic_id
+                self._worker.read_anew(name)
+
+    async def _nobodys(self, reader: EndsReader, places: frozenset[TopicPartition]) -> frozenset[TopicPartition]:
+        """Return the partitions that no member of the group has; at the second look in a row join the group anew."""
+        missing = places - self._worker.assigned
+        if missing:
+            group = await reader.group(CONSUMER_GROUP)
+            missing = missing - group.held if group.state == STABLE else frozenset()
+        self._unassigned_looks = self._unassigned_looks + 1 if missing else 0
+        if self._unassigned_looks >= LOOKS_BEFORE_REJOINING and self._worker.rejoin(missing):
+            self._unassigned_looks = 0
+            told = [f"{place.topic}/{place.partition}" for place in sorted(missing)]
+            log.warning("partitions_of_nobody", partitions=told, detail="the group is joined anew to share them out")
+        return missing
+
+    def _note(
+        self,
+        ends: Mapping[TopicPartition, Ends],
+        read: Mapping[TopicPartition, int],
+        nobodys: frozenset[TopicPartition],
+    ) -> None:
+        now = self._clock()
+        found: dict[TopicPartition, Standstill] = {}
+        for place, offset in read.items():
+            cause, waiting = self._cause(place, offset, ends[place], nobodys), ends[place].high - offset
+            if cause is None or (waiting <= 0 and cause is not Cause.HALTED):
+                continue
+            before = self._found.get(place)
+            since = before.since if before is not None and before.cause is cause else now
+            if cause is Cause.OPEN_TRANSACTION and (began := ends[place].held_since) is not None:
+                since = min(began, now)
+            found[place] = Standstill(place.topic, place.partition, cause, since, max(0, waiting))
+        self._found = found
+        show_standstills(self.standstills, now)
+
+    def _cause(
+        self, place: TopicPartition, offset: int, ends: Ends, nobodys: frozenset[TopicPartition]
+    ) -> Cause | None:
+        if place in nobodys:
+            return Cause.UNASSIGNED
+        if (place.topic, place.partition) in self._worker.halted:
+            return Cause.HALTED
+        return Cause.OPEN_TRANSACTION if ends.stable < ends.high and offset >= ends.stable else None
+
+
+def show_standstills(found: tuple[Standstill, ...], now: float) -> None:
+    """Show these in the metrics, and no other."""
+    metrics.STANDSTILL_SECONDS.clear()
+    for one in found:
+        seconds = max(0.0, now - one.since)
+        metrics.STANDSTILL_SECONDS.labels(one.topic, str(one.partition), one.cause.value).set(seconds)

@@ -1,0 +1,177 @@
+"""Partitions are added, topics made anew, records deleted: each is noticed, and nothing is skipped in silence."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewPartitions, RecordsToDelete
+from consumer_stage import PARTITIONS, Stage, administration
+from settling import until, webhook
+
+from runtime.kafka import ensure_topics
+from runtime.settings import KafkaSettings
+from schemas.topics import WEBHOOKS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from consumer_stage import Child
+    from settling import Event
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
+
+NOTICED_SECONDS = 30.0
+"""The contract's bound for a role that lives and is stuck while there is lag."""
+MORE = 2 * PARTITIONS
+
+
+@asynccontextmanager
+async def topic_to_change(kafka: str) -> AsyncIterator[None]:
+    """Leave the topic behind as other tests expect it."""
+    try:
+        yield
+    finally:
+        await make_anew(kafka)
+
+
+async def make_anew(kafka: str) -> None:
+    async with administration(kafka) as client:
+
+        async def gone() -> bool:
+            await client.delete_topics([WEBHOOKS.name])
+            return WEBHOOKS.name not in await client.list_topics()
+
+        await until(gone, "the topic is deleted")
+    await until(lambda: made(kafka), "the topic is there again")
+
+
+async def made(kafka: str) -> bool:
+    await ensure_topics(KafkaSettings(bootstrap=kafka))
+    async with administration(kafka) as client:
+        return WEBHOOKS.name in await client.list_topics()
+
+
+async def add_partitions(kafka: str) -> None:
+    async with administration(kafka) as client:
+        await client.create_partitions({WEBHOOKS.name: NewPartitions(MORE)})
+
+        async def there() -> bool:
+            (topic,) = await client.describe_topics([WEBHOOKS.name])
+            return len(topic["partitions"]) == MORE
+
+        await until(there, "the partitions are there")
+
+
+def events(name: str, count: int) -> list[Event]:
+    return [webhook("payment.created", f"{name}-{number}") for number in range(count)]
+
+
+async def publish_to_all(scene: Stage, found: Iterable[Event], partitions: int) -> None:
+    producer = scene.producer
+    await producer.client.force_metadata_update()
+    for number, event in enumerate(found):
+        await scene.publish([event], partition=number % partitions)
+
+
+@pytest.mark.parametrize("instance_id", [None, "slot-7"], ids=["dynamic", "static"])
+async def test_partitions_added_after_a_restart_are_read(scene: Stage, instance_id: str | None) -> None:
+    """A static member that came back is not told that it leads the group, and only a leader looks for new ones."""
+    limits: dict[str, Any] = {} if instance_id is None else {"instance_id": instance_id}
+    async with topic_to_change(scene.kafka):
+        child = scene.spawn(limits=limits)
+        await publish_to_all(scene, events("before", 4), PARTITIONS)
+        await scene.until_settled(4)
+        child.kill()
+        child = scene.spawn(limits=limits)
+        await publish_to_all(scene, events("between", 4), PARTITIONS)
+        await scene.until_settled(8)
+        await add_partitions(scene.kafka)
+        await publish_to_all(scene, events("after", 2 * MORE), MORE)
+        books = await scene.until_settled(8 + 2 * MORE, NOTICED_SECONDS)
+        assert len({row["event_id"] for row in books.ledger}) == len(books.ledger)
+        assert child.running
+        await child.terminate()
+
+
+async def test_a_topic_made_anew_is_read_from_its_beginning(scene: Stage) -> None:
+    async with topic_to_change(scene.kafka):
+        child = scene.spawn()
+        await publish_to_all(scene, events("old", 8), PARTITIONS)
+        await scene.until_settled(8)
+        await until(lambda: looked(child), "the consumer knows the topic")
+        await make_anew(scene.kafka)
+        await publish_to_all(scene, events("new", 40), PARTITIONS)
+        books = await scene.until_settled(48, NOTICED_SECONDS)
+        assert {row["event_id"] for row in books.ledger} >= {one.event_id for one in events("new", 40)}
+        assert child.running
+        await until(lambda: logged(child, "topic_made_anew"), "it is told")
+        await child.terminate()
+
+
+async def logged(child: Child, name: str) -> list[dict[str, Any]]:
+    return child.lines(name)
+
+
+async def looked(child: Child) -> bool:
+    return "standstills" in child.health().get("facts", {})
+
+
+async def test_records_that_were_deleted_before_they_were_read_are_named(scene: Stage) -> None:
+    place = TopicPartition(WEBHOOKS.name, 1)
+    child = scene.spawn()
+    await scene.publish(events("first", 2), partition=1)
+    await scene.until_settled(2)
+    await scene.until_no_lag()
+    await child.terminate()
+    await scene.publish(events("lost", 20), partition=1)
+    async with administration(scene.kafka) as client:
+        await client.delete_records({place: RecordsToDelete(before_offset=scene.start[place] + 17)})
+    child = scene.spawn()
+    await scene.until_settled(2 + 5)
+    (told,) = child.lines("records_skipped")
+    start = scene.start[place]
+    assert (told["topic"], told["partition"], told["from_offset"], told["to_offset"], told["count"]) == (
+        *place,
+        start + 2,
+        start + 17,
+        15,
+    )
+    assert told["level"] == "error"
+    await scene.until_no_lag()
+
+
+async def test_an_open_transaction_is_told_by_the_consumer_since_when_and_how_many_wait(scene: Stage) -> None:
+    child = scene.spawn()
+    await scene.publish(events("one", 1), partition=0)
+    await scene.until_settled(1)
+    producer = AIOKafkaProducer(bootstrap_servers=scene.kafka, transactional_id=uuid.uuid4().hex)
+    await producer.start()
+    try:
+        await producer.begin_transaction()
+        began = time.time()
+        await producer.send_and_wait(WEBHOOKS.name, b"open", partition=2)
+        await scene.publish(events("behind", 5), partition=2)
+
+        async def standstill() -> list[dict[str, Any]]:
+            found = child.health().get("facts", {}).get("standstills", [])
+            return found if found and found[0]["waiting"] == 6 else []
+
+        (told,) = await until(standstill, "the partition stands still", 15)
+        assert (told["topic"], told["partition"], told["cause"]) == (WEBHOOKS.name, 2, "open_transaction")
+        assert abs(told["since"] - began) < 2
+        assert child.health()["stuck"] is None, "a restart mends nothing here"
+        await producer.abort_transaction()
+    finally:
+        await producer.stop()
+    await scene.until_settled(6)
+    await scene.until_no_lag()
+
+    async def over() -> bool:
+        return child.health().get("facts", {}).get("standstills") == []
+
+    await until(over, "the consumer shows that it goes on", 15)
