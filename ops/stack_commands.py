@@ -6,7 +6,7 @@ import asyncio
 import shlex
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -93,7 +93,11 @@ def export_lines(environment: Mapping[str, str]) -> str:
 
 @stack.command("env")
 @command
-def env(*, as_json: AsJson = False) -> int:
+def env(
+    *,
+    superuser: Annotated[bool, typer.Option("--superuser", help="Also the DSN of Postgres' superuser.")] = False,
+    as_json: AsJson = False,
+) -> int:
     """Print what makes other processes use these brokers: eval "$(ratchet stack env)". Holds passwords."""
     settings = endpoints.load()
     running = endpoints.running_stack(settings)
@@ -101,6 +105,8 @@ def env(*, as_json: AsJson = False) -> int:
         say(f"ratchet: no stack runs in {settings.home}; start one with `ratchet stack up`")
         return EXIT_PROBLEM
     environment = running.endpoints.environment()
+    if superuser:
+        environment["RATCHET_POSTGRES__SUPERUSER_DSN"] = running.endpoints.superuser_dsn
     if as_json:
         emit(environment, as_json=True, show=str)
     else:

@@ -31,7 +31,7 @@ LONG_RUN_SECONDS: Final = 30.0
 """A role that ran this long starts its backoff anew."""
 DOUBLINGS_MAX: Final = 16
 """Of the pause before a restart; the bound in the settings is reached long before."""
-HIDDEN_FROM_ROLES: Final = frozenset({"RATCHET_POSTGRES__OWNER_DSN"})
+HIDDEN_FROM_ROLES: Final = frozenset({"RATCHET_POSTGRES__OWNER_DSN", "RATCHET_POSTGRES__SUPERUSER_DSN"})
 """Roles never own the schema."""
 
 

@@ -85,10 +85,14 @@ class KafkaSettings(Group):
 
 
 class PostgresSettings(Group):
-    """Where Postgres is. No DSN: the embedded one. `owner_dsn` owns the schema: migrations and retention only."""
+    """Where Postgres is. No DSN: the embedded one. `owner_dsn` owns the schema: migrations and retention only.
+
+    `superuser_dsn` is what `ratchet stack env --superuser` prints, for tools of people; no command uses it.
+    """
 
     dsn: SecretStr | None = None
     owner_dsn: SecretStr | None = None
+    superuser_dsn: SecretStr | None = None
     pool_connections_max: Count = 4
     connect_timeout_seconds: Seconds = 5.0
     statement_timeout_seconds: Seconds = 30.0

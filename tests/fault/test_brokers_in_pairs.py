@@ -95,7 +95,7 @@ def running(settings: Settings, home: Path, more: dict[str, str]) -> Iterator[su
 
 @pytest.fixture(scope="module")
 async def product(brokers: Brokers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
-    home, api_key = tmp_path_factory.mktemp("pairs"), "sk_load_0123456789"
+    home, api_key = tmp_path_factory.mktemp("pairs"), "sk_load_0123456789abcdef"
     signers, secrets = choose_signers(Settings())
     more = {"RATCHET_INGRESS__BIND": "127.0.0.1:0", "RATCHET_API_KEYS": f'{{"shop":"{api_key}"}}', **secrets}
     async with new_database(brokers.endpoints) as database:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 CHILD = Path(__file__).parent / "intents_child.py"
-KEYS = {"shop": "sk_shop_0123456789", "rival": "sk_rival_0123456789"}
+KEYS = {"shop": "sk_shop_0123456789abcdef", "rival": "sk_rival_0123456789abcdef"}
 INTENT: dict[str, Any] = {"amount": 100, "currency": "EUR", "provider": "standard_webhooks"}
 
 

@@ -141,6 +141,12 @@ def test_the_environment_can_be_evaluated_by_a_shell(served: Up) -> None:
     assert found[1].startswith("postgresql://")
     assert found[2].startswith("redis://")
     assert "RATCHET_POSTGRES__OWNER_DSN=" in lines
+    assert "SUPERUSER" not in lines
+    whole = ratchet(served.home, "stack", "env", "--superuser", "--json").stdout
+    environment_of_all = environment(served.home) | json.loads(whole)
+    assert "RATCHET_POSTGRES__SUPERUSER_DSN" in environment_of_all
+    done = subprocess.run([*RATCHET, "migrate", "status"], env=environment_of_all, capture_output=True, check=False)
+    assert done.returncode == 0, "what it prints is known to every command"
 
 
 def test_doctor_finds_nothing_wrong(served: Up) -> None:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-_KEY: Final = re.compile(r"[!-~]{1,512}\Z")
+KEY_LENGTH_MIN: Final = 24
+"""A key that is compared with what anybody may send has to be beyond guessing."""
+KEY_LENGTH_MAX: Final = 512
+_KEY: Final = re.compile(rf"[!-~]{{{KEY_LENGTH_MIN},{KEY_LENGTH_MAX}}}\Z")
 _BEARER: Final = re.compile(r"bearer +([!-~]{1,512}) *\Z", re.IGNORECASE)
 
 
@@ -31,7 +34,10 @@ class Clients:
         for client, keys in api_keys.items():
             for key in keys:
                 if not _KEY.match(key.get_secret_value()):
-                    raise SettingsError(f"RATCHET_API_KEYS: a key of {client!r} is not 1 to 512 visible characters")
+                    raise SettingsError(
+                        f"RATCHET_API_KEYS: a key of {client!r} is not {KEY_LENGTH_MIN} to {KEY_LENGTH_MAX} visible "
+                        "characters; make one by `openssl rand -hex 24`"
+                    )
                 if owners.setdefault(_digest(key.get_secret_value()), client) != client:
                     raise SettingsError(f"RATCHET_API_KEYS: {client!r} shares a key with another client")
         self._owners = tuple(owners.items())
