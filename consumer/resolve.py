@@ -1,4 +1,6 @@
-"""Which payment an event is about: by any reference it carries. Pure.
+"""Which payment an event is about: by any reference it carries.
+
+A decision over rows that were read before: no I/O. It is pure but for the random id of a payment that it opens.
 
 A payment has many names; two payments that one event names turn out to be one. Then the row that a client's intent
 promised survives (else the older one), the other keeps its ledger and points to it.

@@ -1,9 +1,9 @@
 """The relay: Postgres to Kafka. It alone publishes changes, dead letters and what the ingress spooled.
 
-Three lanes under one lease, each its own loop: ledger rows to `payments.changes`, dead letters to `payments.dlq`, the
-spool to the topic that each row names. A lane reads a batch of settled rows in order, publishes it, waits for every
-acknowledgement and only then moves its cursor (or deletes the spooled rows): what a crash leaves is published again,
-never skipped.
+Four lanes under one lease, each its own loop: ledger rows to `payments.changes`, dead letters to `payments.dlq`, the
+spool to the topic that each row names, and dead letters that are redriven to the topic they came from. A lane reads a
+batch of settled rows in order, publishes it, waits for every acknowledgement and only then moves its cursor (or deletes
+the spooled rows): what a crash leaves is published again, never skipped.
 
 Why the order holds. A row is settled when its `relay_xid` is below the snapshot's xmin. `relay_xid` is never below the
 id of the transaction that wrote the row, so all rows below xmin belong to transactions that have ended: the set is
@@ -12,7 +12,7 @@ written under its lock by one who has seen the row before: its `relay_xid` is no
 versions leave in order. Within a partition one Kafka batch is under way at a time, so a batch that fails is never
 overtaken by the next.
 
-Read `role` (the process), then `lanes`, `outlet` and `records`; `cluster` guards against a restored database.
+Read `role` (the process), then `lanes`, `redrive`, `loop` and `records`; `cluster` guards against a restored database.
 """
 
 from producers.relay.depth import outbox_depth

@@ -1,4 +1,6 @@
-"""The three lanes: what each reads, and how it marks what is published.
+"""The lanes of changes, dead letters and the spool: what each reads, and how it marks what is published.
+
+The fourth lane, of redrives, stands in `redrive`.
 
 A lane is two effects around a pure step: `read` takes the next settled rows in order, `settle` marks them as published.
 What happens between is the same for all and stands in `loop`.
@@ -161,7 +163,7 @@ async def _fetch_letters(connection: Connection, start: Position, settings: Rela
 
 
 def open_lanes(settings: RelaySettings) -> tuple[Lane, ...]:
-    """Return the three lanes."""
+    """Return the lanes of changes, dead letters and the spool."""
     return (
         CursorLane("changes", settings, _fetch_changes, change_of, settings.batch_records_max),
         CursorLane("dead_letters", settings, _fetch_letters, letter_of, 1),
