@@ -25,6 +25,8 @@ class Accepted(_Answer):
     command: Literal["create"]
     provider: str
     account: str
+    merchant_account: str
+    livemode: bool
     provider_ref: str | None
     reference: str | None
     currency: str

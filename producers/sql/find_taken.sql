@@ -34,6 +34,8 @@ from (
                 payment_refs.kind = 'reference'
                 and payment_refs.ref = $7
                 and payments.reference = $7
+                and coalesce((to_jsonb(payments) ->> 'livemode')::boolean, true) = $5
+                and (coalesce(to_jsonb(payments) ->> 'merchant_account', '') in ('', $4) or $4 = '')
                 and (payments.captured > 0 or payments.status not in ('canceled', 'expired', 'failed'))
             )
         )

@@ -70,13 +70,15 @@ def door_settings(bootstrap: str, dsn: str, **ingress: Any) -> Settings:
     stripe = ProviderSettings(
         secrets=(SecretStr(SECRET),), accounts={"acme": AccountSettings(secrets=(SecretStr(SECRET),))}
     )
+    secret = SecretStr("whsec_" + "c2VjcmV0" * 4)
+    standard = ProviderSettings(secrets=(secret,), accounts={"other": AccountSettings(secrets=(secret,))})
     return Settings().model_copy(
         update={
             "kafka": KafkaSettings(bootstrap=bootstrap, connect_timeout_seconds=1.0, close_timeout_seconds=0.5),
             "postgres": PostgresSettings(dsn=SecretStr(dsn), connect_timeout_seconds=1.0),
             "ingress": IngressSettings(**{"bind": "127.0.0.1:0", "keep_alive_seconds": 2.0, **ingress}),
             "public_url": PUBLIC_URL,
-            "providers": {"stripe": stripe},
+            "providers": {"stripe": stripe, "standard_webhooks": standard},
         }
     )
 

@@ -92,7 +92,15 @@ class Api:
 def intents_settings(bootstrap: str, dsn: str, **bounds: Any) -> Any:
     clients = {client: (SecretStr(key),) for client, key in KEYS.items()}
     settings = door_settings(bootstrap, dsn)
-    return settings.model_copy(update={"api_keys": clients, "intents": IntentsSettings(**bounds)})
+    more = {"clients": bounds.pop("clients", {}), "providers": bounds.pop("providers", {})}
+    return settings.model_copy(
+        update={
+            "api_keys": clients,
+            "intents": IntentsSettings(**bounds),
+            "clients": more["clients"],
+            "providers": {**settings.providers, **more["providers"]},
+        }
+    )
 
 
 @asynccontextmanager

@@ -63,7 +63,7 @@ def test_all_spellings_of_a_key_are_one(form: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "00000000-0000-0000-0000-000000000000",
+        "00000000-0000-0000-0000-000000000001",
         "6fa459ea-ee8a-1ca4-894e-db77e160355e",
         "f" * 8 + "-ffff" * 3 + "-" + "f" * 12,
     ],
@@ -99,6 +99,15 @@ def test_a_key_that_is_no_uuid(fields: list[str]) -> None:
 def whole(word: str) -> str:
     """Return a key of the least length that begins with the word."""
     return word.ljust(24, "-")
+
+
+@pytest.mark.parametrize("form", ["{}", '"{}"'])
+def test_the_nil_uuid_is_no_key_and_names_no_payment(form: str) -> None:
+    nil = UUID(int=0)
+    assert keys.parse([form.format(nil)]) is IDEMPOTENCY_KEY_MALFORMED
+    path = parse(f"/payment-intents/{nil}/capture")
+    assert path is not None
+    assert path.payment_id is None
 
 
 def clients(**keys_of: str | tuple[str, ...]) -> Clients:

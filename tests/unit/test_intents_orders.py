@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from producers.ingress.intents.answers import Declined
-from producers.ingress.intents.orders import Ordered, read
+from producers.ingress.intents.orders import Ordered, need_endpoint, read
+from runtime.settings import ClientSettings, ProviderSettings
+from runtime.settings.scopes import Scopes
 from schemas import metadata
 from schemas.intents import Cancel, Capture, Command, Intent
 
@@ -55,10 +57,60 @@ def test_defects_are_named_by_pointer_and_bounded() -> None:
     assert len(declined({**INTENT, "x" * 5000: 1})[0]["pointer"]) <= 201
 
 
-def test_a_provider_must_be_one_of_ours() -> None:
-    (defect,) = declined({**INTENT, "provider": "nobody"})
-    assert defect["pointer"] == "#/provider"
-    assert "stripe" in defect["detail"]
+SCOPES = Scopes(
+    {
+        "stripe": ProviderSettings.model_validate({"secrets": ["whsec_1"], "mode": "test"}),
+        "github": ProviderSettings.model_validate({"secrets": ["gh"]}),
+        "adyen": ProviderSettings.model_validate(
+            {
+                "accounts": {
+                    "acme": {"secrets": ["aa"], "merchant_accounts": ["AcmeShop"]},
+                    "many": {"secrets": ["aa"], "merchant_accounts": ["One", "Two"]},
+                }
+            }
+        ),
+    },
+    {"shop": ClientSettings(accounts=("adyen/acme", "adyen/many"))},
+)
+
+
+def scoped(client: str, **said: Any) -> Any:
+    body = ordered({**INTENT, **said}).body
+    assert isinstance(body, Intent)
+    return need_endpoint(body, client, SCOPES)
+
+
+@pytest.mark.parametrize(
+    ("client", "said", "pointer", "word"),
+    [
+        ("any", {"provider": "nobody"}, "#/provider", "stripe"),
+        ("any", {"provider": "github"}, "#/provider", "must be one of"),
+        ("any", {"provider": "mollie"}, "#/provider", "not configured"),
+        ("any", {"provider": "adyen"}, "#/provider", "not configured"),
+        ("any", {"provider": "adyen", "account": "else"}, "#/account", "not configured"),
+        ("shop", {"provider": "stripe"}, "#/provider", "no account of this client's"),
+        ("shop", {"provider": "adyen", "account": "acme", "merchant_account": "Else"}, "#/merchant_account", "acme"),
+    ],
+)
+def test_an_intent_names_an_endpoint_that_is_the_clients(
+    client: str, said: dict[str, Any], pointer: str, word: str
+) -> None:
+    found = scoped(client, **said)
+    assert isinstance(found, Declined)
+    assert (found.problem.slug, found.problem.status) == ("invalid-body", 422)
+    (defect,) = found.members["errors"]
+    assert (defect["pointer"], word in defect["detail"]) == (pointer, True)
+
+
+def test_what_an_intent_leaves_out_is_the_endpoints() -> None:
+    acme = scoped("shop", provider="adyen", account="ACME")
+    many = scoped("shop", provider="adyen", account="many", livemode=False)
+    assert [(one.merchant_account, one.livemode) for one in (acme, many, scoped("any"))] == [
+        ("AcmeShop", True),
+        ("", False),
+        ("", False),
+    ]
+    assert scoped("any", livemode=True).livemode is True
 
 
 @pytest.mark.parametrize("amount", [0, -1, 10**14 + 1, 2**63, 10**30, 10.5, 1e300, "100", True, None, [1]])

@@ -160,3 +160,25 @@ def test_what_a_client_is_shown() -> None:
     said = shown(AUTHORIZED).model_dump()
     assert (said["timeline"], said["authorized"]) == (f"/payment-intents/{UUID(int=1)}/timeline", 100)
     assert not {"record_key", "captures_seen", "refunds_seen", "refunds_pending"} & said.keys()
+
+
+def test_a_refund_has_no_room_for_what_a_dispute_took() -> None:
+    disputed = replace(CAPTURED, disputed=60, dispute_status="open", disputes=["dp_1"])
+    assert ask(disputed, Command.REFUND) == Granted(40)
+    refused = ask(disputed, Command.REFUND, amount=41)
+    assert isinstance(refused, Forbidden)
+    assert ("dp_1" in refused.detail, dict(refused.members)) == (True, {"disputes": ["dp_1"]})
+    whole = replace(disputed, disputed=100, dispute_status="lost")
+    refused = ask(whole, Command.REFUND)
+    assert isinstance(refused, Forbidden)
+    assert "100 of 100 was taken by dp_1 (lost)" in refused.detail
+    pending = replace(disputed, refunded=10, refunds_pending=20, refunds_seen=30)
+    assert ask(pending, Command.REFUND) == Granted(10)
+    won = replace(disputed, disputed=0, dispute_status="won", disputes=[])
+    assert ask(won, Command.REFUND) == Granted(100)
+
+
+def test_a_refund_of_money_that_a_reversal_took_names_it() -> None:
+    refused = ask(replace(CAPTURED, status="failed", captured=0, reversals=["RKX1"]), Command.REFUND)
+    assert isinstance(refused, Forbidden)
+    assert ("RKX1" in refused.detail, dict(refused.members)) == (True, {"reversals": ["RKX1"]})

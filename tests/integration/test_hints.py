@@ -1,0 +1,198 @@
+"""Unsigned webhooks at the ingress: they move nothing, and cost at most one bounded look-up of what they name."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import ingress_door as ingress
+import pytest
+from pydantic import SecretStr
+from settling import bench, records, webhook
+
+from runtime.settings import LimitSettings, PostgresSettings, ProviderSettings, RefetchSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.integration
+
+VECTORS = Path(__file__).parents[1] / "contract" / "vectors"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+PATH_SECRET = "u7Jq2mX9cVb4RkTz8WpL"
+HASH = "flutterwave-secret-hash"
+PROVIDERS = {
+    "mollie": ProviderSettings(secrets=(SecretStr("live_secret"),)),
+    "mpesa": ProviderSettings(secrets=(SecretStr(PATH_SECRET),)),
+    "flutterwave": ProviderSettings(secrets=(SecretStr(HASH),), unsigned=True),
+}
+CHANGES = {"providers": PROVIDERS, "limits": LimitSettings(unsigned_requests_max=1_000_000)}
+
+
+@pytest.fixture
+async def pool(database: Any) -> AsyncIterator[Any]:
+    async with asyncpg.create_pool(database.dsn, min_size=1, max_size=4) as opened:
+        yield opened
+
+
+async def post(door: ingress.Door, path: str, body: bytes, **headers: str) -> tuple[int, Any]:
+    async with door.client.post(door.url + path, data=body, headers=headers) as response:
+        await response.read()
+        return response.status, response.headers
+
+
+async def hint(door: ingress.Door, ref: str) -> tuple[int, Any]:
+    return await post(door, "/webhooks/mollie", f"id={ref}".encode(), **FORM)
+
+
+def bodies() -> list[tuple[str, bytes, dict[str, str]]]:
+    """Return every provider's published bodies, each as a hint of the providers that have any: path, body, headers."""
+    found = []
+    for file in sorted(VECTORS.glob("*.json")):
+        for case in json.loads(file.read_text())["cases"]:
+            if case["expect"] == "accept":
+                body = base64.b64decode(case["body_base64"])
+                found += [
+                    ("/webhooks/mollie", body, FORM),
+                    (f"/webhooks/mpesa/{PATH_SECRET}", body, {}),
+                    ("/webhooks/flutterwave", body, {"verif-hash": HASH}),
+                ]
+    return found
+
+
+async def everything(pool: Any) -> dict[str, list[Any]]:
+    """Return all rows of the tables that a hint must leave as they are."""
+    tables = ("payments", "payment_refs", "payment_logs", "parked_events", "dead_letters", "spool")
+    return {table: [tuple(row) for row in await pool.fetch(f"select * from {table} order by 1, 2")] for table in tables}
+
+
+async def test_no_body_of_any_provider_moves_anything_as_a_hint(stack: Any, database: Any, pool: Any) -> None:
+    async with bench(database.dsn) as books:
+        known = [webhook("payment.authorized", ref, amount=100, reference=ref) for ref in ("tr_1", "ws_CO_1", "INV-1")]
+        await books.settle(records(known))
+    before = await everything(pool)
+    async with (
+        ingress.tail(stack.kafka) as tail,
+        ingress.open_door(stack.kafka, database.dsn, changes=CHANGES) as door,
+    ):
+        statuses = Counter([(await post(door, path, body, **headers))[0] for path, body, headers in bodies()])
+        for ref in ("tr_1", "tr_unknown"):
+            assert (await hint(door, ref))[0] == 202
+        mine = [one for one in await tail.drain() if (one.headers and dict(one.headers)["ce_source"] in PROVIDERS)]
+    assert mine == [], "no record"
+    assert statuses[202] > 20
+    assert set(statuses) == {202, 401}
+    assert await everything(pool) == before
+    assert await pool.fetchval("select count(*) from refetches") > 5
+
+
+async def test_a_hint_is_one_row_however_often_it_comes(stack: Any, database: Any, pool: Any) -> None:
+    changes = CHANGES | {"refetch": RefetchSettings(same_payment_seconds=600)}
+    async with ingress.open_door(stack.kafka, database.dsn, changes=changes) as door:
+        assert [(await hint(door, "tr_1"))[0] for _ in range(3)] == [202] * 3
+        (first,) = await pool.fetch("select * from refetches")
+        assert (first["status"], first["known"], first["priority"]) == ("queued", False, 9)
+        await pool.execute("update refetches set status = 'done', attempts = 3, updated_at = clock_timestamp()")
+        assert (await hint(door, "tr_1"))[0] == 202
+    (row,) = await pool.fetch("select *, next_attempt_at - clock_timestamp() as wait from refetches")
+    assert (row["id"], row["status"], row["attempts"]) == (first["id"], "queued", 0)
+    assert 500 < row["wait"].total_seconds() <= 600, "not sooner than a payment may be read again"
+
+
+async def test_what_is_known_goes_first_and_has_room_of_its_own(stack: Any, database: Any, pool: Any) -> None:
+    await pool.execute(
+        "insert into intent_claims (client, idempotency_key, fingerprint, command, payment_id, event_id, record_key,"
+        " provider, account, provider_ref, currency, amount, answer, expires_at) values ('shop', gen_random_uuid(),"
+        " sha256(''), 'create', gen_random_uuid(), 'e', 'k', 'mollie', '', 'tr_known', 'EUR', 1, '',"
+        " now() + interval '2 days')"
+    )
+    changes = CHANGES | {"refetch": RefetchSettings(unknown_waiting_max=2, waiting_max=4)}
+    async with ingress.open_door(stack.kafka, database.dsn, changes=changes) as door:
+        assert [(await hint(door, f"tr_{number}"))[0] for number in range(3)] == [202, 202, 429]
+        status, headers = await hint(door, "tr_9")
+        assert (status, headers["Retry-After"]) == (429, "60")
+        assert (await hint(door, "tr_0"))[0] == 202, "it waits already"
+        assert (await hint(door, "tr_known"))[0] == 202
+        stk = json.dumps({"Body": {"stkCallback": {"CheckoutRequestID": "ws_CO_1", "ResultCode": 0}}}).encode()
+        assert (await post(door, f"/webhooks/mpesa/{PATH_SECRET}", stk))[0] == 202, "another endpoint has its own room"
+    rows = await pool.fetch(
+        "select ref, known, priority from refetches where provider = 'mollie' order by priority, id"
+    )
+    assert [tuple(row) for row in rows] == [("tr_known", True, 1), ("tr_0", False, 9), ("tr_1", False, 9)]
+
+
+@pytest.mark.slow
+async def test_ten_thousand_made_up_ids_cost_a_bounded_queue(stack: Any, database: Any, pool: Any) -> None:
+    limits = LimitSettings(unsigned_requests_max=1_000_000)
+    async with ingress.open_door(stack.kafka, database.dsn, changes=CHANGES | {"limits": limits}) as door:
+        statuses: Counter[int] = Counter()
+
+        async def flood(numbers: range) -> None:
+            for number in numbers:
+                statuses[(await hint(door, f"tr_{number:07}"))[0]] += 1
+
+        await asyncio.gather(*(flood(range(start, 10_000, 8)) for start in range(8)))
+    bound = RefetchSettings().unknown_waiting_max
+    assert set(statuses) == {202, 429}
+    queued = await pool.fetchval("select count(*) from refetches")
+    slack = door.settings.ingress.hint_connections_max
+    assert bound <= queued == statuses[202] <= bound + slack
+    assert await pool.fetchval("select count(*) from payment_logs") == 0
+    assert await pool.fetchval("select count(*) from spool") == 0
+
+
+async def test_signed_webhooks_alone_where_the_settings_say_so(stack: Any, database: Any, pool: Any) -> None:
+    v3 = json.dumps(
+        {"event": "charge.completed", "data": {"id": 4400001, "tx_ref": "ORD-77", "amount": 2500, "currency": "NGN",
+         "status": "successful"}, "event.type": "CARD_TRANSACTION"}
+    ).encode()  # fmt: skip
+    signed = PROVIDERS | {
+        "mollie": ProviderSettings(secrets=(SecretStr("live_secret"),), unsigned=False),
+        "flutterwave": ProviderSettings(secrets=(SecretStr(HASH),)),
+    }
+    async with ingress.open_door(stack.kafka, database.dsn, changes=CHANGES | {"providers": signed}) as door:
+        assert (await hint(door, "tr_1"))[0] == 401
+        assert (await post(door, "/webhooks/flutterwave", v3, **{"verif-hash": HASH}))[0] == 401
+    assert await pool.fetchval("select count(*) from refetches") == 0
+    async with ingress.open_door(stack.kafka, database.dsn, changes=CHANGES) as door:
+        assert (await post(door, "/webhooks/flutterwave", v3, **{"verif-hash": HASH}))[0] == 202
+        assert (await post(door, "/webhooks/flutterwave", v3, **{"verif-hash": "else"}))[0] == 401
+    (row,) = await pool.fetch("select provider, ref from refetches")
+    assert tuple(row) == ("flutterwave", "4400001")
+
+
+@pytest.mark.parametrize(
+    ("body", "ref"),
+    [
+        ({"Body": {"stkCallback": {"CheckoutRequestID": "ws_CO_7", "ResultCode": 1032}}}, "ws_CO_7"),
+        ({"TransactionType": "Pay Bill", "TransID": "RKX0000001", "BillRefNumber": "INV-1"}, "RKX0000001"),
+        ({"TransactionType": "", "TransID": "RKX0000002", "BillRefNumber": "INV-1"}, "RKX0000002"),
+        ({"TransID": "RKX0000003"}, "RKX0000003"),
+        (
+            {"Result": {"ResultCode": 0, "ConversationID": "AG_1", "TransactionID": "RKX0000005", "ResultParameters":
+             {"ResultParameter": [{"Key": "OriginalTransactionID", "Value": "RKX0000004"}]}}},
+            "RKX0000004",
+        ),
+        ({"Result": {"ResultCode": 0, "ConversationID": "AG_2"}}, None),
+    ],
+)  # fmt: skip
+async def test_what_mpesa_names_can_be_asked_about(
+    stack: Any, database: Any, pool: Any, body: dict[str, Any], ref: str | None
+) -> None:
+    async with ingress.open_door(stack.kafka, database.dsn, changes=CHANGES) as door:
+        assert (await post(door, f"/webhooks/mpesa/{PATH_SECRET}", json.dumps(body).encode()))[0] == 202
+    assert [row["ref"] for row in await pool.fetch("select ref from refetches")] == ([] if ref is None else [ref])
+
+
+async def test_the_sender_comes_again_while_postgres_is_away(stack: Any, database: Any) -> None:
+    away = PostgresSettings(dsn=SecretStr("postgresql://nobody@127.0.0.1:1/none"), connect_timeout_seconds=0.5)
+    async with ingress.open_door(
+        stack.kafka, database.dsn, connected=False, changes=CHANGES | {"postgres": away}
+    ) as door:
+        status, headers = await hint(door, "tr_1")
+    assert (status, "Retry-After" in headers) == (503, True)
