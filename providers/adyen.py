@@ -44,7 +44,7 @@ from providers.core.payments import (
     void,
 )
 from providers.core.proof import hmac_base64, live_secrets, need_header, need_match, to_bytes
-from providers.core.reading import decode, read_json, text_at, value_at
+from providers.core.reading import UNPROVEN_REPAIR_BYTES_MAX, decode, read_json, text_at, value_at
 from providers.core.slices import own_slices
 from schemas.errors import SignatureRejected
 from schemas.facts import Meaning, RefKind
@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _HEADER: Final = "hmacsignature"
+ITEMS_MAX: Final = 1_000
+"""How many items a request may hold: Adyen sends a few, and a stranger's are taken apart before one is proven."""
+_ITEM_NAME: Final = b'"NotificationRequestItem"'
 _SIGNATURE: Final = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
 """Base64 of 32 bytes."""
 
@@ -98,7 +101,9 @@ def verify(request: SignedRequest) -> list[Notification]:
     `config["merchant_accounts"]` names the accounts that are ours; none means any.
     """
     keys = _keys(live_secrets(request))
-    shape = decode(_SHAPE, request.body)
+    if request.body.count(_ITEM_NAME) > ITEMS_MAX:
+        raise SignatureRejected("malformed_body", f"more than {ITEMS_MAX} items")
+    shape = decode(_SHAPE, request.body, repair_bytes_max=UNPROVEN_REPAIR_BYTES_MAX)
     if shape is None or isinstance(shape.notification_items, msgspec.UnsetType):
         if shape is None and _HEADER not in request.headers:
             raise SignatureRejected("malformed_body", "no JSON object and no HmacSignature header")
@@ -128,15 +133,19 @@ def _platform_notification(request: SignedRequest, keys: list[bytes]) -> Notific
 
 
 def _slices(body: bytes, items: bytes) -> list[bytes]:
-    """Return each item's own bytes of the body; an empty list is no proof of anything."""
-    wrappers = decode(_WRAPPERS, items)
+    """Return each different item's own bytes of the body; an empty list is no proof of anything.
+
+    An item proves itself and not its neighbours, so whoever has one could repeat it: equal items are one event.
+    """
+    wrappers = decode(_WRAPPERS, items, repair_bytes_max=UNPROVEN_REPAIR_BYTES_MAX)
     if not wrappers:
         raise SignatureRejected("malformed_body", "notificationItems is no list of items")
-    return own_slices(body, [bytes(wrapper.item) for wrapper in wrappers])
+    slices = own_slices(body, [bytes(wrapper.item) for wrapper in wrappers])
+    return list(dict.fromkeys(slices))
 
 
 def _item_notification(body: bytes, keys: list[bytes], accounts: frozenset[str]) -> Notification:
-    item = decode(_SIGNED_ITEM, body)
+    item = decode(_SIGNED_ITEM, body, repair_bytes_max=UNPROVEN_REPAIR_BYTES_MAX)
     if item is None:
         raise SignatureRejected("malformed_body", "an item is no object")
     signature = value_at(item.additional_data, "hmacSignature")

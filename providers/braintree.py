@@ -43,7 +43,7 @@ from providers.core.payments import (
     said_nothing,
     terms,
 )
-from providers.core.proof import hmac_hex, live_secrets, need_match, to_bytes
+from providers.core.proof import few, hmac_hex, live_secrets, need_match, to_bytes
 from schemas.errors import SignatureRejected
 from schemas.facts import Meaning, RefKind
 
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BASE64_LINES: Final = re.compile(rb"[A-Za-z0-9+/=\n]+\Z")
+_SIGNATURE_BYTES_MAX: Final = 4 * 1024
 _DEPTH_MAX: Final = 5
 """notification/subject/dispute/transaction/id: nothing deeper is read."""
 _SUBJECT_ID: Final = re.compile(r"notification/subject/[^/]+/id\Z")
@@ -61,10 +62,18 @@ def verify(request: SignedRequest) -> list[Notification]:
     pairs = _key_pairs(live_secrets(request))
     fields = read_form(request.body)
     signature, payload = _need_field(fields, b"bt_signature"), _need_field(fields, b"bt_payload")
+    presented = _presented(signature)
     if not _BASE64_LINES.match(payload):
         raise SignatureRejected("malformed_body", "bt_payload holds characters outside base64")
-    need_match(signature.split(b"&"), _expected(pairs, payload))
+    need_match(presented, _expected(pairs, payload))
     return [_notification(payload, request.body)]
+
+
+def _presented(signature: bytes) -> tuple[bytes, ...]:
+    """Return the pairs of `bt_signature`; raise `malformed_header` for more than a gateway has."""
+    if len(signature) > _SIGNATURE_BYTES_MAX:
+        raise SignatureRejected("malformed_header", f"bt_signature is over {_SIGNATURE_BYTES_MAX} bytes")
+    return few(signature.split(b"&"))
 
 
 def _key_pairs(secrets: tuple[str, ...]) -> list[tuple[str, str]]:

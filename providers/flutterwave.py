@@ -58,13 +58,12 @@ _V3_HEADER = "verif-hash"
 def verify(request: SignedRequest) -> list[Notification]:
     """Check the version 4 signature if its header is there, else the version 3 secret; return the one event."""
     secrets = live_secrets(request)
-    event_id, kind, payment_ref = _identity(read_json(request.body))
     if _V4_HEADER in request.headers:
         need_mac(need_signatures(request, _V4_HEADER), secrets, request.body, hmac_base64)
-        return [Notification(event_id, kind, payment_ref, request.body)]
+        return [Notification(*_identity(read_json(request.body)), request.body)]
     shown = need_signatures(request, _V3_HEADER)
     need_match(map(header_bytes, shown), map(to_bytes, secrets))
-    return [Notification(event_id, kind, payment_ref, request.body, "hint")]
+    return [Notification(*_identity(read_json(request.body)), request.body, "hint")]
 
 
 def _identity(event: Any) -> tuple[str | None, str | None, str | None]:

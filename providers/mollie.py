@@ -49,7 +49,7 @@ from providers.core.payments import (
     terms,
     void,
 )
-from providers.core.proof import hmac_hex, live_secrets
+from providers.core.proof import few, hmac_hex, live_secrets
 from providers.core.reading import read_json, text_at, value_at
 from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, merged, object_answer
 from schemas.errors import SignatureRejected
@@ -68,7 +68,7 @@ def verify(request: SignedRequest) -> list[Notification]:
     if _HEADER not in request.headers and _is_form(request):
         return [_hint(request.body)]
     joined = ",".join(need_signatures(request, _HEADER))
-    presented = [signature.strip().removeprefix("sha256=") for signature in joined.split(",")]
+    presented = few(signature.strip().removeprefix("sha256=") for signature in joined.split(","))
     need_mac(presented, secrets, request.body, hmac_hex)
     event = read_json(request.body)
     payment_ref = text_at(event, "_embedded", "entity", "paymentId") or text_at(event, "entityId")

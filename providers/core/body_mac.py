@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from providers.core.proof import live_secrets, need_match
+from providers.core.proof import few, live_secrets, need_match
 from schemas.errors import SignatureRejected
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ Mac = Callable[[str, bytes], str]
 def need_signatures(request: SignedRequest, name: str) -> tuple[str, ...]:
     """Return every value of a signature header (lower-case name).
 
-    Raises `missing_header` where there is none and `malformed_header` where all are blank.
+    Raises `missing_header` where there is none and `malformed_header` where all are blank, or they are too many.
     """
     values = request.headers.get(name, ())
     if not values:
         raise SignatureRejected("missing_header", f"no {name} header")
     if not any(value.strip() for value in values):
         raise SignatureRejected("malformed_header", f"the {name} header is empty")
-    return values
+    return few(values)
 
 
 def need_mac(presented: Sequence[str], secrets: Sequence[str], message: bytes, mac: Mac) -> None:

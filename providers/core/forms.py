@@ -12,15 +12,19 @@ if TYPE_CHECKING:
 
 FIELDS_MAX: Final = 1_000
 """How many fields a form may have: the body of a stranger is parsed before anything is proven."""
+ESCAPES_MAX: Final = 32 * 1024
+"""How many `%XX` a form may hold: each costs more than the rest of a form. Base64 of 500 KB has fewer."""
 
 Fields = list[tuple[bytes, bytes]]
 
 
 def read_form(body: bytes) -> Fields:
-    """Return names and values in order, blank values kept; raise `malformed_body` beyond FIELDS_MAX.
+    """Return names and values in order, blank values kept; raise `malformed_body` beyond FIELDS_MAX or ESCAPES_MAX.
 
     Bytes stay bytes, so that two bodies which differ never read as one text full of replacement characters.
     """
+    if body.count(b"%") > ESCAPES_MAX:
+        raise SignatureRejected("malformed_body", f"the form has more than {ESCAPES_MAX} escapes")
     try:
         pairs = parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="latin-1", max_num_fields=FIELDS_MAX)
     except ValueError as error:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from providers.core.contract import TOLERANCE_SECONDS, SignedRequest
 from schemas.errors import SignatureRejected
@@ -14,6 +14,9 @@ from schemas.errors import SignatureRejected
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+Signature = TypeVar("Signature", str, bytes)
+SIGNATURES_MAX: Final = 8
+"""Different signatures of one version that a request may present. A sender that rotates its keys sends two or three."""
 _UNIX_SECONDS: Final = re.compile(r"[0-9]{1,12}\Z")
 """Plain ASCII digits, within any clock's reach: no sign, no float, no `inf`, no text too long for int()."""
 
@@ -49,6 +52,17 @@ def same(left: str | bytes, right: str | bytes) -> bool:
     left_bytes = to_bytes(left) if isinstance(left, str) else left
     right_bytes = to_bytes(right) if isinstance(right, str) else right
     return hmac.compare_digest(left_bytes, right_bytes)
+
+
+def few(presented: Iterable[Signature]) -> tuple[Signature, ...]:
+    """Return the different signatures, in order; raise `malformed_header` for more than SIGNATURES_MAX.
+
+    Each is work that a stranger asks for, so they are counted before any is looked at.
+    """
+    different = tuple(dict.fromkeys(presented))
+    if len(different) > SIGNATURES_MAX:
+        raise SignatureRejected("malformed_header", f"more than {SIGNATURES_MAX} signatures of one version")
+    return different
 
 
 def any_same(presented: Iterable[str | bytes], expected: Iterable[str | bytes]) -> bool:

@@ -6,19 +6,22 @@ Source: Stripe's webhook documentation and `stripe-python` (`WebhookSignature`).
 from __future__ import annotations
 
 from providers.core.contract import Notification, SignedRequest
-from providers.core.proof import hmac_hex, live_secrets, need_fresh, need_header, need_match, need_unix_seconds
+from providers.core.proof import few, hmac_hex, live_secrets, need_fresh, need_header, need_match, need_unix_seconds
 from providers.core.reading import read_json, text_at, value_at
 from schemas.errors import SignatureRejected
 
 
 def verify(request: SignedRequest) -> list[Notification]:
-    """Check `Stripe-Signature: t=<unix>,v1=<hex>[,v1=..]` over `<t>.` + raw body; return the one event."""
+    """Check `Stripe-Signature: t=<unix>,v1=<hex>[,v1=..]` over `<t>.` + raw body; return the one event.
+
+    A stale header is refused before the body is hashed.
+    """
     secrets = live_secrets(request)
     need_header(request, "stripe-signature")
     timestamp, signatures = _parts(",".join(request.headers["stripe-signature"]))
+    need_fresh(int(timestamp), request.now)
     signed = timestamp.encode() + b"." + request.body
     need_match(signatures, (hmac_hex(secret, signed) for secret in secrets))
-    need_fresh(int(timestamp), request.now)
     return [_notification(request.body)]
 
 
@@ -30,7 +33,7 @@ def _parts(header: str) -> tuple[str, list[str]]:
     if len(timestamps) != 1 or not signatures:
         raise SignatureRejected("malformed_header", "Stripe-Signature needs one t and a v1")
     need_unix_seconds(timestamps[0])
-    return timestamps[0], signatures
+    return timestamps[0], list(few(signatures))
 
 
 def _notification(body: bytes) -> Notification:
