@@ -270,8 +270,11 @@ class Children:
         A void or an end of what was captured in full and not given back; adjustments to different figures of which
         nothing says which came last.
         """
-        if any(self._net.get(key, 0) >= amount > 0 for key, amount in self._reserved.items() if key in self._void):
-            return True
+        voids = {key for key, state in self.of(_VOID).items() if state.name != "failed"}
+        unnamed = self._net.get(None, 0) if len(self._reserved) == 1 else 0
+        for key, amount in self._reserved.items():
+            if key in voids and self._net.get(key, 0) + unnamed >= amount > 0:
+                return True
         ended = bool(self.ends) and self.captured >= self.asked > 0 and self.refunded < self.captured
         return ended or self._adjusted_twice()
 

@@ -196,6 +196,7 @@ ADYEN = [
         adyen("CAPTURE", "CAP1", 1500),
         adyen("CANCELLATION", "CAN1"),
         status="captured",
+        amount=1500,
         authorized=1500,
         captured=1500,
     ),
@@ -225,12 +226,12 @@ ADYEN = [
         intent(provider="adyen", reference="ORD-1", capture="automatic"),
         adyen("AUTHORISATION", "PAY"),
         adyen("REFUND", "REF1", 250),
-        adyen("CANCEL_OR_REFUND", "COR1"),
+        adyen("CANCEL_OR_REFUND", "COR1", 750),
         **CAPTURED,
         client="shop",
         reference="ORD-1",
-        refund_status="partial",
-        refunded=250,
+        refund_status="full",
+        refunded=1000,
     ),
 ]
 

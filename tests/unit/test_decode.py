@@ -113,9 +113,8 @@ def test_an_intent_opens_the_payment_that_was_promised() -> None:
     meaning = event.meaning
     assert [ref.kind for ref in meaning.refs] == [RefKind.ID, RefKind.PAYMENT, RefKind.REFERENCE]
     assert meaning.facts == (
-        Fact(FactKind.TERMS, "amount", "intent", 1000),
+        Fact(FactKind.TERMS, "intent", "asked", 1000),
         Fact(FactKind.MODE, "intent", "automatic"),
-        Fact(FactKind.PROGRESS, str(INTENT_ID), "created"),
     )
     assert (meaning.opens, meaning.claim) == (True, Claim(INTENT_ID, "shop", "ORD-1"))
     assert (meaning.currency, meaning.amount, meaning.provider_ref) == ("EUR", 1000, "pay_1")

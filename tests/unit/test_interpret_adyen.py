@@ -14,7 +14,6 @@ from schemas.facts import Fact, FactKind, Meaning, Ref, RefKind
 
 pytestmark = pytest.mark.unit
 
-TERMS = Fact(FactKind.TERMS, "amount", "provider", 1000)
 PAYMENT = Ref(RefKind.PAYMENT, "PAY")
 REFERENCE = Ref(RefKind.REFERENCE, "ORD-1")
 
@@ -35,48 +34,59 @@ def interpret(code: str, success: Any = "true", **changes: Any) -> Meaning:
     return providers.interpret("adyen", code, json.dumps({**item, **changes}).encode())
 
 
-def child(kind: FactKind, state: str) -> tuple[Fact, ...]:
-    return (Fact(kind, "OWN", state, 1000),)
+PROOF = Fact(FactKind.MODE, "PAY", "automatic")
+CAPTURE_FAILED = (
+    Fact(FactKind.CAPTURE, "OWN", "pending", 1000, "PAY"),
+    Fact(FactKind.REVERSAL, "OWN", "failed", 1000, "OWN"),
+)
+
+
+def refund(state: str) -> Fact:
+    return Fact(FactKind.REFUND, "OWN", state, 1000, "PAY")
 
 
 def void(state: str, key: str = "PAY") -> tuple[Fact, ...]:
     return (Fact(FactKind.VOID, key, state),)
 
 
-def dispute(state: str, funds: str | None = None) -> tuple[Fact, ...]:
-    facts = (Fact(FactKind.DISPUTE, "OWN", state),)
-    return (*facts, Fact(FactKind.DISPUTE_FUNDS, "OWN", funds, 1000)) if funds else facts
+def dispute(state: str, stage: int, funds: FactKind | None = None, number: int = 0) -> tuple[Fact, ...]:
+    said = Fact(FactKind.DISPUTE, "OWN", state, None, "PAY", stage << 53)
+    if funds is None:
+        return (said,)
+    moved = "withdrawn" if funds is FactKind.DISPUTE_OUT else "reinstated"
+    own, parent = (f"OWN#{number}", "OWN") if number else ("OWN", None)
+    return (said, Fact(funds, own, moved, 1000, parent, number), PROOF)
 
 
 MODIFICATIONS = [
     (
         "AUTHORISATION_ADJUSTMENT",
         "true",
-        (Fact(FactKind.AUTHORIZATION, "PAY", "adjusted", 1000),),
+        (Fact(FactKind.ADJUSTMENT, "OWN", "adjusted", 1000, "PAY"),),
     ),
     ("AUTHORISATION_ADJUSTMENT", "false", ()),
-    ("CAPTURE", "true", child(FactKind.CAPTURE, "succeeded")),
-    ("CAPTURE", "false", child(FactKind.CAPTURE, "failed")),
-    ("CAPTURE_FAILED", "true", child(FactKind.CAPTURE, "failed")),
-    ("CAPTURE_FAILED", "false", child(FactKind.CAPTURE, "failed")),
+    ("CAPTURE", "true", (Fact(FactKind.CAPTURE, "OWN", "succeeded", 1000, "PAY"),)),
+    ("CAPTURE", "false", ()),
+    ("CAPTURE_FAILED", "true", CAPTURE_FAILED),
+    ("CAPTURE_FAILED", "false", CAPTURE_FAILED),
     ("CANCELLATION", "true", void("canceled")),
     ("CANCELLATION", "false", ()),
     ("TECHNICAL_CANCEL", "true", void("canceled")),
-    ("CANCEL_OR_REFUND", "true", void("canceled")),
+    ("CANCEL_OR_REFUND", "true", (refund("either"),)),
     ("CANCEL_OR_REFUND", "false", ()),
     ("EXPIRE", "true", void("expired")),
-    ("REFUND", "true", child(FactKind.REFUND, "succeeded")),
-    ("REFUND", "false", child(FactKind.REFUND, "failed")),
-    ("REFUND_WITH_DATA", "true", child(FactKind.REFUND, "succeeded")),
-    ("REFUND_FAILED", "true", child(FactKind.REFUND, "failed")),
-    ("REFUNDED_REVERSED", "true", child(FactKind.REFUND, "reversed")),
-    ("REQUEST_FOR_INFORMATION", "true", dispute("inquiry")),
-    ("NOTIFICATION_OF_CHARGEBACK", "true", dispute("open")),
-    ("CHARGEBACK", "true", dispute("open", "withdrawn")),
-    ("CHARGEBACK_REVERSED", "true", dispute("won", "reinstated")),
-    ("PREARBITRATION_WON", "true", dispute("won", "reinstated")),
-    ("SECOND_CHARGEBACK", "true", dispute("lost_final", "withdrawn_final")),
-    ("PREARBITRATION_LOST", "true", dispute("lost_final", "withdrawn_final")),
+    ("REFUND", "true", (refund("succeeded"), PROOF)),
+    ("REFUND", "false", (refund("failed"),)),
+    ("REFUND_WITH_DATA", "true", (refund("succeeded"), PROOF)),
+    ("REFUND_FAILED", "true", (refund("failed"), PROOF)),
+    ("REFUNDED_REVERSED", "true", (refund("reversed"), PROOF)),
+    ("REQUEST_FOR_INFORMATION", "true", dispute("inquiry", 0)),
+    ("NOTIFICATION_OF_CHARGEBACK", "true", dispute("open", 1)),
+    ("CHARGEBACK", "true", dispute("open", 1, FactKind.DISPUTE_OUT)),
+    ("CHARGEBACK_REVERSED", "true", dispute("won", 1, FactKind.DISPUTE_IN)),
+    ("PREARBITRATION_WON", "true", dispute("won", 3, FactKind.DISPUTE_IN, 1)),
+    ("SECOND_CHARGEBACK", "true", dispute("lost", 2, FactKind.DISPUTE_OUT, 1)),
+    ("PREARBITRATION_LOST", "true", dispute("lost", 3, FactKind.DISPUTE_OUT, 1)),
 ]
 
 
@@ -93,19 +103,18 @@ OPENING = [
         "true",
         (
             Fact(FactKind.AUTHORIZATION, "OWN", "authorized", 1000),
-            Fact(FactKind.ATTEMPT, "OWN", "succeeded"),
-            Fact(FactKind.MODE, "provider", "automatic"),
+            Fact(FactKind.MODE, "OWN", "account"),
         ),
     ),
-    ("AUTHORISATION", "false", (Fact(FactKind.ATTEMPT, "OWN", "failed"),)),
-    ("PENDING", "true", (Fact(FactKind.PROGRESS, "OWN", "processing"),)),
+    ("AUTHORISATION", "false", (Fact(FactKind.ATTEMPT, "OWN", "failed", 1000),)),
+    ("PENDING", "true", (Fact(FactKind.ATTEMPT, "OWN", "processing", 1000),)),
 ]
 
 
 @pytest.mark.parametrize(("code", "success", "facts"), OPENING, ids=["authorised", "refused", "pending"])
 def test_a_try_opens_its_payment(code: str, success: str, facts: tuple[Fact, ...]) -> None:
     meaning = interpret(code, success, originalReference="")
-    assert meaning.facts == (TERMS, *facts)
+    assert meaning.facts == facts
     assert meaning.opens
     assert meaning.refs == (Ref(RefKind.PAYMENT, "OWN"), REFERENCE)
     assert meaning.provider_ref == "OWN"

@@ -15,19 +15,22 @@ from schemas.facts import Meaning
 pytestmark = pytest.mark.unit
 
 
+def failed(key: str) -> set[tuple[str, ...]]:
+    return {("attempt", key, "failed"), ("capture", key, "pending"), ("reversal", key, "failed")}
+
+
 def test_real_bodies() -> None:
     confirmed = meaning("gocardless", "event_many", 0)
-    taken = {
-        ("progress", "PM0001", "processing"),
-        ("capture", "PM0001", "succeeded"),
-        ("attempt", "PM0001", "succeeded"),
-    }
+    taken = {("capture", "PM0001", "succeeded")}
     assert facts(confirmed) == taken
     assert refs(confirmed) == [("payment", "PM0001")]
     assert (confirmed.opens, confirmed.currency, confirmed.amount) == (False, None, None)
     assert facts(meaning("gocardless", "event_paid_out")) == taken
-    assert facts(meaning("gocardless", "event_many", 1)) == {("attempt", "PM0002", "failed")}
-    assert facts(meaning("gocardless", "event_many", 2)) == {("dispute", "PM0003", "open")}
+    assert facts(meaning("gocardless", "event_many", 1)) == failed("PM0002")
+    assert facts(meaning("gocardless", "event_many", 2)) == {
+        ("dispute", "PM0003", "open"),
+        ("dispute_out", "PM0003", "withdrawn"),
+    }
     settled = meaning("gocardless", "event_many", 3)
     assert facts(settled) == {("refund", "RF0001", "succeeded")}
     assert refs(settled) == [("refund", "RF0001")]
@@ -46,14 +49,14 @@ def event(kind: str, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("action", "said"),
     [
-        ("created", {("progress", "PM0001", "created")}),
-        ("submitted", {("progress", "PM0001", "processing")}),
-        ("resubmission_requested", {("progress", "PM0001", "processing")}),
-        ("cancelled", {("void", "PM0001", "canceled")}),
+        ("created", {("attempt", "PM0001", "created")}),
+        ("submitted", {("attempt", "PM0001", "processing")}),
+        ("resubmission_requested", {("attempt", "PM0001", "processing")}),
+        ("cancelled", {("end", "PM0001", "canceled")}),
         ("customer_approval_denied", {("attempt", "PM0001", "failed")}),
-        ("late_failure_settled", {("attempt", "PM0001", "failed"), ("capture", "PM0001", "failed")}),
-        ("chargeback_settled", {("dispute", "PM0001", "lost")}),
-        ("chargeback_cancelled", {("dispute", "PM0001", "won")}),
+        ("late_failure_settled", failed("PM0001")),
+        ("chargeback_settled", {("dispute", "PM0001", "lost"), ("dispute_out", "PM0001", "withdrawn")}),
+        ("chargeback_cancelled", {("dispute", "PM0001", "won"), ("dispute_in", "PM0001", "reinstated")}),
         ("customer_approval_granted", set()),
     ],
 )

@@ -13,38 +13,28 @@ pytestmark = pytest.mark.unit
 
 ORDER, RESERVE, CAPTURE = "X9PJ2UP5ZYK2VTM7K", "QWDE3UH35GC4T7U9T", "VU2NDUXW993BWSJ37"
 CASES: dict[str, set[tuple[str, ...]]] = {
-    "event_checkout_order_approved": {("terms", "amount", "provider", "48922"), ("progress", ORDER, "created")},
+    "event_checkout_order_approved": {("terms", ORDER, "asked", "48922"), ("attempt", ORDER, "created")},
     "event_payment_authorization_created": {
-        ("terms", "amount", "provider", "48922"),
         ("authorization", RESERVE, "authorized", "48922"),
-        ("attempt", RESERVE, "succeeded"),
     },
     "event_payment_capture_completed": {
-        ("authorization", RESERVE, "authorized", "18455"),
         ("capture", CAPTURE, "succeeded", "18455"),
-        ("attempt", RESERVE, "succeeded"),
     },
     "event_payment_capture_pending": {
-        ("terms", "amount", "provider", "11134"),
-        ("progress", "MRB59FPBKLRDBMQ6H", "processing"),
+        ("attempt", "Q32NSYYBRGDZUUDF9", "processing", "11134"),
         ("capture", "Q32NSYYBRGDZUUDF9", "pending", "11134"),
     },
     "event_payment_capture_denied": {
-        ("terms", "amount", "provider", "193430"),
-        ("attempt", "4287PWYNDFXVAEVA8", "failed"),
-        ("capture", "4287PWYNDFXVAEVA8", "failed", "193430"),
+        ("attempt", "4287PWYNDFXVAEVA8", "failed", "193430"),
+        ("capture", "4287PWYNDFXVAEVA8", "pending", "193430"),
+        ("reversal", "4287PWYNDFXVAEVA8", "failed", "193430"),
     },
     "event_payment_capture_refunded": {("refund", "H32LCHQJXUZRRQG9Q", "succeeded", "215600")},
-    "event_payment_authorization_voided": {
-        ("terms", "amount", "provider", "50553"),
-        ("void", "7P2ZV68ALCMM49Y9T", "canceled"),
-    },
+    "event_payment_authorization_voided": {("void", "7P2ZV68ALCMM49Y9T", "canceled")},
     "event_customer_dispute_created": {("dispute", "PP-D-512331", "open")},
     "event_customer_dispute_resolved": {("dispute", "PP-D-512331", "lost")},
     "event_capture_in_yen": {
-        ("authorization", "ZWHH6V36W663V4U9D", "authorized", "40498"),
         ("capture", "ZWHH6V36W663V4U9D", "succeeded", "40498"),
-        ("attempt", "ZWHH6V36W663V4U9D", "succeeded"),
     },
 }
 
@@ -121,10 +111,8 @@ def test_a_completed_order_lists_its_captures_under_their_own_keys() -> None:
     )
     said = told("paypal", "CHECKOUT.ORDER.COMPLETED", listed)
     assert facts(said) == {
-        ("terms", "amount", "provider", "1000"),
-        ("authorization", "C1", "authorized", "1000"),
+        ("terms", "O1", "asked", "1000"),
         ("capture", "C1", "succeeded", "1000"),
-        ("attempt", "C1", "succeeded"),
     }
     assert ("capture", "C1") in refs(said)
     assert ("reference", "ORD-1") in refs(said)
@@ -143,13 +131,13 @@ def test_a_completed_order_with_authorizations(links: Any, implied: str) -> None
 def test_a_completed_order_that_lists_nothing_moves_no_money() -> None:
     units = ({"amount": money("10.00"), "invoice_id": "A"}, {"amount": money("2.50"), "invoice_id": "B"})
     said = told("paypal", "CHECKOUT.ORDER.COMPLETED", order("CHECKOUT.ORDER.COMPLETED", *units))
-    assert facts(said) == {("terms", "amount", "provider", "1250"), ("progress", "O1", "processing")}
+    assert facts(said) == {("terms", "O1", "asked", "1250"), ("attempt", "O1", "processing")}
     assert refs(said) == [("payment", "O1")]
 
 
 def test_an_approval_that_was_not_captured_in_time() -> None:
     kind = "CHECKOUT.PAYMENT-APPROVAL.REVERSED"
-    assert facts(told("paypal", kind, event(kind, {"order_id": "O1"}))) == {("void", "O1", "canceled")}
+    assert facts(told("paypal", kind, event(kind, {"order_id": "O1"}))) == {("end", "O1", "canceled")}
 
 
 @pytest.mark.parametrize(("voided", "state"), [("2026-10-20T16:31:05Z", "expired"), (None, "canceled")])
@@ -182,7 +170,8 @@ def test_refunds(kind: str, status: str, state: str) -> None:
 )
 def test_a_reversed_capture(resource: dict[str, Any]) -> None:
     said = told("paypal", "PAYMENT.CAPTURE.REVERSED", event("PAYMENT.CAPTURE.REVERSED", resource))
-    assert facts(said) == {("capture", "C1", "reversed", "1000")}
+    assert facts(said) == {("reversal", resource["id"], "done", "1000")}
+    assert [fact.parent for fact in said.facts] == ["C1"]
     assert ("capture", "C1") in refs(said)
 
 
@@ -292,4 +281,4 @@ def test_every_order_of_a_direct_capture_and_its_reversal() -> None:
     check_every_order(life, status="captured", captured=1000, authorized=1000, dispute_status="open", provider_ref="O1")
     kind = "PAYMENT.CAPTURE.REVERSED"
     back = made("paypal", kind, event(kind, refund_of("10.00")), "e4")
-    check_every_order([*life, back], status="authorized", captured=0, authorized=1000, dispute_status="open")
+    check_every_order([*life, back], status="failed", captured=0, authorized=1000, dispute_status="open")

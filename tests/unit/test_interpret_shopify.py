@@ -17,24 +17,24 @@ KEY, RESERVE, CAPTURE, REFUND = (
     "120560818172775266",
     "120560818172775270",
 )
-TERMS = ("terms", "amount", "provider", "12590")
+TERMS = ("terms", KEY, "asked", "12590")
 RESERVED = ("authorization", KEY, "authorized", "12590")
 TOPIC = "order_transactions/create"
 
 
 def test_real_bodies() -> None:
     said = meaning("shopify", "event_authorization")
-    assert facts(said) == {TERMS, RESERVED, ("attempt", RESERVE, "succeeded")}
+    assert facts(said) == {RESERVED, ("attempt", RESERVE, "succeeded")}
     assert refs(said) == [("payment", KEY), ("charge", RESERVE)]
     assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "EUR", 12590, KEY)
     taken = meaning("shopify", "event_capture")
-    assert facts(taken) == {RESERVED, ("capture", CAPTURE, "succeeded", "12590"), ("attempt", KEY, "succeeded")}
+    assert facts(taken) == {("capture", CAPTURE, "succeeded", "12590")}
     refund = meaning("shopify", "event_refund")
     assert facts(refund) == {("refund", REFUND, "succeeded", "4000")}
     assert refs(refund) == [("payment", KEY), ("refund", REFUND)]
     assert (refund.opens, refund.amount, refund.currency) == (False, 4000, "EUR")
     paid = meaning("shopify", "event_order_paid")
-    assert facts(paid) == {TERMS, RESERVED, ("attempt", KEY, "succeeded"), ("mode", "capture", "automatic")}
+    assert facts(paid) == {TERMS, RESERVED, ("mode", KEY, "automatic")}
     assert refs(paid) == [("payment", KEY)], "exact, though beyond 2**53"
 
 
@@ -45,14 +45,10 @@ def transaction(kind: str, status: str = "success", **more: Any) -> dict[str, An
 @pytest.mark.parametrize(
     ("kind", "status", "said"),
     [
-        ("authorization", "pending", {TERMS, ("progress", KEY, "processing")}),
-        ("authorization", "failure", {TERMS, ("attempt", CAPTURE, "failed")}),
-        ("sale", "error", {TERMS, ("attempt", CAPTURE, "failed")}),
-        (
-            "sale",
-            "success",
-            {TERMS, RESERVED, ("capture", CAPTURE, "succeeded", "12590"), ("attempt", CAPTURE, "succeeded")},
-        ),
+        ("authorization", "pending", {("attempt", CAPTURE, "processing", "12590")}),
+        ("authorization", "failure", {("attempt", CAPTURE, "failed", "12590")}),
+        ("sale", "error", {("attempt", CAPTURE, "failed", "12590")}),
+        ("sale", "success", {("capture", CAPTURE, "succeeded", "12590")}),
         ("capture", "pending", {("capture", CAPTURE, "pending", "12590")}),
         ("capture", "failure", set()),
         ("void", "success", {("void", KEY, "canceled")}),
@@ -72,7 +68,7 @@ def test_a_new_order() -> None:
     said = told(
         "shopify", "orders/create", changed(body_of("shopify", "event_order_paid"), "financial_status", "pending")
     )
-    assert facts(said) == {TERMS, ("progress", KEY, "created")}
+    assert facts(said) == {TERMS, ("attempt", KEY, "created")}
 
 
 def test_a_refund_of_goods_alone_and_one_of_two_transactions() -> None:

@@ -14,9 +14,8 @@ from schemas.facts import Fact, FactKind, Meaning, Ref, RefKind
 
 pytestmark = pytest.mark.unit
 
-TERMS = Fact(FactKind.TERMS, "amount", "provider", 1000)
+TERMS = Fact(FactKind.TERMS, "pay_1", "asked", 1000)
 AUTHORIZED = Fact(FactKind.AUTHORIZATION, "pay_1", "authorized", 1000)
-PAID = Fact(FactKind.ATTEMPT, "pay_1", "succeeded")
 
 
 def interpret(kind: str, **changes: Any) -> Meaning:
@@ -26,35 +25,35 @@ def interpret(kind: str, **changes: Any) -> Meaning:
 
 
 FACTS: list[tuple[str, dict[str, Any], tuple[Fact, ...]]] = [
-    ("payment.created", {}, (TERMS, Fact(FactKind.PROGRESS, "pay_1", "created"))),
-    ("payment.created", {"amount": None, "currency": None}, (Fact(FactKind.PROGRESS, "pay_1", "created"),)),
-    ("payment.requires_action", {}, (TERMS, Fact(FactKind.PROGRESS, "pay_1", "requires_action"))),
-    ("payment.processing", {}, (TERMS, Fact(FactKind.PROGRESS, "pay_1", "processing"))),
-    ("payment.authorized", {}, (TERMS, AUTHORIZED, PAID)),
-    ("payment.captured", {}, (AUTHORIZED, Fact(FactKind.CAPTURE, "pay_1", "succeeded", 1000), PAID)),
-    ("payment.captured", {"id": "c"}, (AUTHORIZED, Fact(FactKind.CAPTURE, "c", "succeeded", 1000), PAID)),
-    ("payment.captured", {"capture_id": "c"}, (AUTHORIZED, Fact(FactKind.CAPTURE, "c", "succeeded", 1000), PAID)),
+    ("payment.created", {}, (TERMS, Fact(FactKind.ATTEMPT, "pay_1", "created"))),
+    ("payment.created", {"amount": None, "currency": None}, (Fact(FactKind.ATTEMPT, "pay_1", "created"),)),
+    ("payment.requires_action", {}, (TERMS, Fact(FactKind.ATTEMPT, "pay_1", "requires_action"))),
+    ("payment.processing", {}, (TERMS, Fact(FactKind.ATTEMPT, "pay_1", "processing"))),
+    ("payment.authorized", {}, (TERMS, AUTHORIZED)),
+    ("payment.captured", {}, (Fact(FactKind.CAPTURE, "pay_1", "succeeded", 1000, "pay_1"),)),
+    ("payment.captured", {"id": "c"}, (Fact(FactKind.CAPTURE, "c", "succeeded", 1000, "pay_1"),)),
+    ("payment.captured", {"capture_id": "c"}, (Fact(FactKind.CAPTURE, "c", "succeeded", 1000, "pay_1"),)),
     ("payment.failed", {}, (TERMS, Fact(FactKind.ATTEMPT, "pay_1", "failed"))),
     ("payment.failed", {"id": "try_2"}, (TERMS, Fact(FactKind.ATTEMPT, "try_2", "failed"))),
-    ("payment.canceled", {}, (TERMS, Fact(FactKind.VOID, "pay_1", "canceled"))),
-    ("payment.expired", {}, (TERMS, Fact(FactKind.VOID, "pay_1", "expired"))),
-    ("payment.refunded", {"refund_id": "r"}, (Fact(FactKind.REFUND, "r", "succeeded", 1000),)),
+    ("payment.canceled", {}, (TERMS, Fact(FactKind.END, "pay_1", "canceled"))),
+    ("payment.expired", {}, (TERMS, Fact(FactKind.END, "pay_1", "expired"))),
+    ("payment.refunded", {"refund_id": "r"}, (Fact(FactKind.REFUND, "r", "succeeded", 1000, "pay_1"),)),
     ("payment.refunded", {}, (Fact(FactKind.REFUND_TOTAL, "pay_1", "succeeded", 1000),)),
-    ("refund.pending", {"id": "r"}, (Fact(FactKind.REFUND, "r", "pending", 1000),)),
-    ("refund.succeeded", {"refund_id": "r"}, (Fact(FactKind.REFUND, "r", "succeeded", 1000),)),
-    ("refund.failed", {"id": "r"}, (Fact(FactKind.REFUND, "r", "failed", 1000),)),
-    ("dispute.inquiry", {"id": "d"}, (Fact(FactKind.DISPUTE, "d", "inquiry"),)),
-    ("dispute.opened", {"dispute_id": "d"}, (Fact(FactKind.DISPUTE, "d", "open"),)),
-    ("dispute.won", {"id": "d"}, (Fact(FactKind.DISPUTE, "d", "won"),)),
+    ("refund.pending", {"id": "r"}, (Fact(FactKind.REFUND, "r", "pending", 1000, "pay_1"),)),
+    ("refund.succeeded", {"refund_id": "r"}, (Fact(FactKind.REFUND, "r", "succeeded", 1000, "pay_1"),)),
+    ("refund.failed", {"id": "r"}, (Fact(FactKind.REFUND, "r", "failed", 1000, "pay_1"),)),
+    ("dispute.inquiry", {"id": "d"}, (Fact(FactKind.DISPUTE, "d", "inquiry", None, "pay_1"),)),
+    ("dispute.opened", {"dispute_id": "d"}, (Fact(FactKind.DISPUTE, "d", "open", None, "pay_1"),)),
+    ("dispute.won", {"id": "d"}, (Fact(FactKind.DISPUTE, "d", "won", None, "pay_1"),)),
     (
         "dispute.funds_withdrawn",
         {"id": "d"},
-        (Fact(FactKind.DISPUTE, "d", "open"), Fact(FactKind.DISPUTE_FUNDS, "d", "withdrawn", 1000)),
+        (Fact(FactKind.DISPUTE, "d", "open", None, "pay_1"), Fact(FactKind.DISPUTE_OUT, "d", "withdrawn", 1000)),
     ),
     (
         "dispute.funds_reinstated",
         {"id": "d"},
-        (Fact(FactKind.DISPUTE, "d", "open"), Fact(FactKind.DISPUTE_FUNDS, "d", "reinstated", 1000)),
+        (Fact(FactKind.DISPUTE, "d", "open", None, "pay_1"), Fact(FactKind.DISPUTE_IN, "d", "reinstated", 1000)),
     ),
 ]
 

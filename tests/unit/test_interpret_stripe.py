@@ -41,15 +41,26 @@ SESSION = {"id": "cs_1", "payment_intent": None, "client_reference_id": "ORD-1"}
 
 REFS = (Ref(RefKind.PAYMENT, "pi_1"), Ref(RefKind.CHARGE, "ch_1"), Ref(RefKind.REFERENCE, "ORD-1"))
 
-TERMS = Fact(FactKind.TERMS, "amount", "provider", 1000)
+CREATED_AT = 1790000000
+TERMS = Fact(FactKind.TERMS, "pi_1", "asked", 1000, version=CREATED_AT)
 AUTHORIZED = Fact(FactKind.AUTHORIZATION, "pi_1", "authorized", 1000)
-CAPTURED = Fact(FactKind.CAPTURE, "pi_1", "succeeded", 1000)
-PAID = Fact(FactKind.ATTEMPT, "ch_1", "succeeded")
-FAILED = Fact(FactKind.ATTEMPT, "ch_1", "failed")
 
 
-def progress(state: str) -> Fact:
-    return Fact(FactKind.PROGRESS, "pi_1", state)
+def attempt(state: str, key: str = "ch_1") -> Fact:
+    return Fact(FactKind.ATTEMPT, key, state, None, None if key == "pi_1" else "pi_1", CREATED_AT)
+
+
+def captured(amount: int = 1000) -> Fact:
+    return Fact(FactKind.CAPTURE, "pi_1", "succeeded", amount, "pi_1")
+
+
+CAPTURED = captured()
+PAID = attempt("succeeded")
+FAILED = attempt("failed")
+
+
+def ended(state: str, key: str = "pi_1") -> Fact:
+    return Fact(FactKind.END, key, state)
 
 
 def void(state: str, key: str = "pi_1") -> Fact:
@@ -57,19 +68,19 @@ def void(state: str, key: str = "pi_1") -> Fact:
 
 
 def refund(state: str, key: str = "re_1", amount: int = 400) -> Fact:
-    return Fact(FactKind.REFUND, key, state, amount)
+    return Fact(FactKind.REFUND, key, state, amount, "pi_1")
 
 
 def refund_total(amount: int) -> Fact:
     return Fact(FactKind.REFUND_TOTAL, "pi_1", "succeeded", amount)
 
 
-def dispute(state: str) -> Fact:
-    return Fact(FactKind.DISPUTE, "du_1", state)
+def dispute(state: str, stage: int = 1) -> Fact:
+    return Fact(FactKind.DISPUTE, "du_1", state, None, "pi_1", (stage << 53) + CREATED_AT)
 
 
 def funds(state: str) -> Fact:
-    return Fact(FactKind.DISPUTE_FUNDS, "du_1", state, 1000)
+    return Fact(FactKind.DISPUTE_OUT if state == "withdrawn" else FactKind.DISPUTE_IN, "du_1", state, 1000)
 
 
 def interpret(kind: str, thing: Any, **changes: Any) -> Meaning:
@@ -78,35 +89,30 @@ def interpret(kind: str, thing: Any, **changes: Any) -> Meaning:
 
 
 FACTS = [
-    ("payment_intent.created", INTENT, {}, (TERMS, progress("created"))),
-    ("payment_intent.requires_action", INTENT, {}, (TERMS, progress("requires_action"))),
-    ("payment_intent.processing", INTENT, {}, (TERMS, progress("processing"))),
+    ("payment_intent.created", INTENT, {}, (TERMS, attempt("created", "pi_1"))),
+    ("payment_intent.requires_action", INTENT, {}, (TERMS, attempt("requires_action"))),
+    ("payment_intent.processing", INTENT, {}, (TERMS, attempt("processing"))),
     ("payment_intent.partially_funded", INTENT, {}, ()),
     ("payment_intent.amount_capturable_updated", INTENT, {"amount_capturable": 1000}, (TERMS, AUTHORIZED, PAID)),
     (
         "payment_intent.amount_capturable_updated",
         INTENT,
         {"amount_capturable": 700, "amount_received": 300},
-        (TERMS, AUTHORIZED, PAID),
+        (TERMS, AUTHORIZED, captured(300), PAID),
     ),
     ("payment_intent.amount_capturable_updated", INTENT, {}, ()),
-    ("payment_intent.succeeded", INTENT, {"amount_received": 1000}, (TERMS, AUTHORIZED, CAPTURED, PAID)),
+    ("payment_intent.succeeded", INTENT, {"amount_received": 1000}, (TERMS, CAPTURED, PAID)),
     (
         "payment_intent.succeeded",
         INTENT,
         {"amount_received": 300, "latest_charge": None},
-        (TERMS, AUTHORIZED, Fact(FactKind.CAPTURE, "pi_1", "succeeded", 300)),
+        (TERMS, captured(300)),
     ),
     (
         "payment_intent.succeeded",
         INTENT,
         {"amount_received": 1100, "latest_charge": {"id": "ch_1"}},
-        (
-            TERMS,
-            Fact(FactKind.AUTHORIZATION, "pi_1", "authorized", 1100),
-            Fact(FactKind.CAPTURE, "pi_1", "succeeded", 1100),
-            PAID,
-        ),
+        (TERMS, captured(1100), PAID),
     ),
     ("payment_intent.payment_failed", INTENT, {}, (TERMS, FAILED)),
     (
@@ -119,13 +125,25 @@ FACTS = [
         "payment_intent.payment_failed",
         INTENT,
         {"latest_charge": None},
-        (TERMS, Fact(FactKind.ATTEMPT, "pi_1", "failed")),
+        (TERMS, attempt("failed", "pi_1")),
     ),
-    ("payment_intent.canceled", INTENT, {}, (TERMS, void("canceled"))),
-    ("charge.pending", CHARGE, {}, (TERMS, progress("processing"))),
+    (
+        "payment_intent.payment_failed",
+        INTENT,
+        {"last_payment_error": {"charge": "ch_1", "payment_method": {"id": "pm_1"}}},
+        (TERMS, FAILED, attempt("failed", "pm_1")),
+    ),
+    (
+        "payment_intent.requires_action",
+        INTENT,
+        {"latest_charge": None, "payment_method": "pm_1"},
+        (TERMS, attempt("requires_action", "pm_1")),
+    ),
+    ("payment_intent.canceled", INTENT, {}, (TERMS, ended("canceled"))),
+    ("charge.pending", CHARGE, {}, (TERMS, attempt("processing"))),
     ("charge.succeeded", CHARGE, {}, (TERMS, AUTHORIZED, PAID)),
-    ("charge.succeeded", CHARGE, {"captured": True, "amount_captured": 1000}, (TERMS, AUTHORIZED, CAPTURED, PAID)),
-    ("charge.captured", CHARGE, {"captured": True, "amount_captured": 1000}, (TERMS, AUTHORIZED, CAPTURED, PAID)),
+    ("charge.succeeded", CHARGE, {"captured": True, "amount_captured": 1000}, (TERMS, CAPTURED, PAID)),
+    ("charge.captured", CHARGE, {"captured": True, "amount_captured": 1000}, (TERMS, CAPTURED, PAID)),
     ("charge.failed", CHARGE, {}, (TERMS, FAILED)),
     ("charge.expired", CHARGE, {}, (TERMS, void("expired"))),
     ("charge.updated", CHARGE, {}, ()),
@@ -167,7 +185,7 @@ FACTS = [
     ("refund.updated", REFUND, {"status": "canceled"}, (refund("canceled"),)),
     ("charge.refund.updated", REFUND, {"status": "succeeded"}, (refund("succeeded"),)),
     ("refund.failed", REFUND, {"status": "failed"}, (refund("failed"),)),
-    ("charge.dispute.created", DISPUTE, {"status": "warning_needs_response"}, (dispute("inquiry"),)),
+    ("charge.dispute.created", DISPUTE, {"status": "warning_needs_response"}, (dispute("inquiry", 0),)),
     ("charge.dispute.created", DISPUTE, {"status": "needs_response"}, (dispute("open"),)),
     ("charge.dispute.updated", DISPUTE, {"status": "under_review"}, (dispute("under_review"),)),
     ("charge.dispute.funds_withdrawn", DISPUTE, {"status": "needs_response"}, (dispute("open"), funds("withdrawn"))),
@@ -175,9 +193,9 @@ FACTS = [
     ("charge.dispute.closed", DISPUTE, {"status": "won"}, (dispute("won"),)),
     ("charge.dispute.closed", DISPUTE, {"status": "lost"}, (dispute("lost"),)),
     ("charge.dispute.closed", DISPUTE, {"status": "prevented"}, (dispute("prevented"),)),
-    ("charge.dispute.closed", DISPUTE, {"status": "warning_closed"}, (dispute("prevented"),)),
-    ("checkout.session.expired", SESSION, {}, (void("expired", "cs_1"),)),
-    ("checkout.session.expired", SESSION, {"payment_intent": "pi_1"}, (void("expired"),)),
+    ("charge.dispute.closed", DISPUTE, {"status": "warning_closed"}, (dispute("prevented", 0),)),
+    ("checkout.session.expired", SESSION, {}, (ended("expired", "cs_1"),)),
+    ("checkout.session.expired", SESSION, {"payment_intent": "pi_1"}, (ended("expired"),)),
     ("checkout.session.expired", SESSION, {"client_reference_id": None}, ()),
     ("checkout.session.completed", SESSION, {}, ()),
     ("customer.updated", {}, {}, ()),
@@ -199,7 +217,7 @@ def test_one_fact_of_two_names() -> None:
     assert of_intent == of_charge
     assert of_intent == Meaning(
         refs=REFS,
-        facts=(TERMS, AUTHORIZED, CAPTURED, PAID),
+        facts=(TERMS, CAPTURED, PAID),
         opens=True,
         currency="EUR",
         amount=1000,
@@ -274,4 +292,4 @@ def test_a_body_that_is_not_of_its_kind(kind: str, body: bytes) -> None:
 
 def test_a_cut_emoji_elsewhere_hides_nothing() -> None:
     meaning = interpret("payment_intent.created", INTENT, description="half \ud83d")
-    assert meaning.facts == (TERMS, progress("created"))
+    assert meaning.facts == (TERMS, attempt("created", "pi_1"))

@@ -13,7 +13,7 @@ from paper_books import payment
 from consumer.resolve import RefKey, Target, counts_more, keys_of, resolve
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
-from schemas.facts import FactKind
+from schemas.facts import FactKind, State
 
 if TYPE_CHECKING:
     from consumer.decode import Event
@@ -147,13 +147,13 @@ def test_another_clients_id_is_a_conflict() -> None:
 
 
 def test_the_attempt_that_holds_the_authorization_counts() -> None:
-    held = payment(provider_ref="b", facts={(FactKind.AUTHORIZATION, "c"): ("authorized", 1)})
+    held = payment(provider_ref="b", facts={(FactKind.AUTHORIZATION, "c"): State("authorized", 1)})
     assert counts_more(held, "a") == "a"
     assert counts_more(held, "c") == "c"
     assert counts_more(held, None) == "b"
     assert counts_more(held, "b") == "b"
     assert counts_more(payment(), "a") == "a"
     assert counts_more(payment(), None) is None
-    both = payment(provider_ref="c", facts=held.facts | {(FactKind.AUTHORIZATION, "b"): ("authorized", 1)})
+    both = payment(provider_ref="c", facts=held.facts | {(FactKind.AUTHORIZATION, "b"): State("authorized", 1)})
     assert counts_more(both, "b") == "b"
     assert counts_more(both, "a") == "c"

@@ -14,7 +14,7 @@ from consumer import rows
 from consumer.plan import Letter, Parking
 from consumer.verdict import Waits
 from schemas.dead_letter import Reason
-from schemas.facts import FactKind
+from schemas.facts import FactKind, State
 from schemas.record import REDRIVE_COUNT_HEADER
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def test_payments_round_trip_in_the_order_of_their_ids() -> None:
 
 
 def test_a_payment_is_projected_from_its_facts_when_read() -> None:
-    stored: Payment = payment(facts={(FactKind.AUTHORIZATION, "a"): ("authorized", 7)})
+    stored: Payment = payment(facts={(FactKind.AUTHORIZATION, "a"): State("authorized", 7)})
     row = dict(zip(COLUMNS, (column[0] for column in rows.payment_columns([stored])), strict=True))
     assert (row["authorized"], rows.payment_of(row).projection.authorized) == (0, 7)  # type: ignore[arg-type]
 

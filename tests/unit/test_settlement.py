@@ -142,21 +142,51 @@ def test_parked_events_wake_in_the_batch_that_brings_what_they_wait_for() -> Non
     assert (books.only["captured"], books.only["refunded"]) == (1000, 100)
 
 
-def test_invariant_broken_waits_as_conflict_and_holds_nothing_up() -> None:
+def test_what_does_not_add_up_is_folded_at_once_and_flagged_while_it_does_not() -> None:
     books = settled([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1", 600), adyen("CAPTURE", "CAP2", 600)])
-    (parked,) = books.parked.values()
-    assert (parked.waits.reason, parked.event.event_id) == (Reason.CONFLICT, "CAP2:CAPTURE:true")
-    assert "captured 1200 exceeds authorized 1000" in parked.waits.detail
-    assert books.only["captured"] == 600
+    assert (books.parked, books.only["captured"], books.outcomes()[-1]) == ({}, 1200, "conflict")
     books.settle([adyen("AUTHORISATION_ADJUSTMENT", "ADJ1", 1200)])
-    assert (books.only["captured"], books.only["status"], books.parked) == (1200, "captured", {})
+    assert (books.only["captured"], books.only["status"], books.outcomes()[-1]) == (1200, "captured", "applied")
 
 
-def test_waiting_stays_parked_once() -> None:
-    books = settled([adyen("AUTHORISATION", "PAY"), adyen("REFUND", "REF1", 600)])
-    ((parked_id, parked),) = books.parked.items()
-    plan = books.settle([adyen("AUTHORISATION_ADJUSTMENT", "ADJ1", 2000)])
-    assert (plan.parkings, plan.woken, books.parked) == ([], [], {parked_id: parked})
+def test_a_refund_of_money_that_a_failed_capture_never_took_is_in_every_row() -> None:
+    first = [adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")]
+    second = [adyen("CAPTURE_FAILED", "CAP1"), adyen("REFUND", "REF2", 1)]
+    for order in permutations([*first, *second]):
+        books = settled(*([one] for one in order))
+        if order[0] is first[0]:
+            assert (books.parked, books.letters) == ({}, [])
+            row = books.only
+            assert (row["status"], row["captured"], row["refunded"]) == ("failed", 0, 1001)
+
+
+def test_the_bound_of_facts_is_kept() -> None:
+    books = PaperBooks(facts_max=4)  # authorization, mode, capture, refund
+    books.settle([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
+    books.settle([adyen("CAPTURE", "CAP2")])
+    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+    assert books.only["captured"] == 1000
+
+
+def test_money_in_another_currency_is_seen_and_in_no_sum() -> None:
+    books = settled([standard("payment.captured")])
+    wrong = standard("refund.succeeded", child="ref_1", currency="USD")
+    for _ in range(2):
+        books.settle([wrong])
+    assert (books.letters, books.parked, books.duplicates) == ([], {}, 1)
+    assert books.outcomes() == ["applied", "conflict"]
+    assert (books.only["captured"], books.only["refunded"], books.only["currency"]) == (1000, 0, "EUR")
+
+
+def test_a_dispute_in_another_currency_shows_its_state_without_its_sum() -> None:
+    for kind in ("dispute.funds_withdrawn", "dispute.opened"):
+        books = settled([standard("payment.captured")], [standard(kind, child="dis_1", currency="USD")])
+        assert (books.only["dispute_status"], books.only["disputed"]) == ("open", 0)
+
+
+def test_a_parked_event_of_another_currency_is_folded_when_it_wakes() -> None:
+    books = settled([adyen("CAPTURE", "CAP1", currency="USD")], [adyen("AUTHORISATION", "PAY")])
+    assert (books.parked, books.letters, books.only["captured"]) == ({}, [], 0)
 
 
 def test_parked_event_wakes_by_a_name_that_only_it_carries() -> None:
@@ -169,54 +199,6 @@ def test_parked_event_wakes_by_a_name_that_only_it_carries() -> None:
     assert len(books.payments) == 1
 
 
-def test_events_that_are_true_only_together_settle_together() -> None:
-    first = [adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")]
-    failed, again = adyen("CAPTURE_FAILED", "CAP1"), adyen("CAPTURE", "CAP2")
-    for second in ([failed, again], [again, failed]):
-        for batches in ([first, second], [first, second[:1], second[1:]], [*([one] for one in first), second]):
-            books = settled(*batches)
-            assert not books.parked
-            assert (books.only["captured"], books.only["refunded"]) == (1000, 1000)
-            assert [row.to_status for row in books.ledger[1:]] == ["captured"] * 4
-
-
-def test_an_event_that_never_becomes_true_does_not_hold_up_two_that_do() -> None:
-    first = [adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")]
-    never = adyen("REFUND", "REF2", 1)
-    books = settled(first, [never, adyen("CAPTURE_FAILED", "CAP1")], [adyen("CAPTURE", "CAP2")])
-    assert [one.event.event_id for one in books.parked.values()] == ["REF2:REFUND:true"]
-    assert (books.only["captured"], books.only["refunded"]) == (1000, 1000)
-
-
-def test_too_many_that_wait_together_wait_on() -> None:
-    first = [adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")]
-    never = [adyen("REFUND", f"MORE{number}", 1) for number in range(15)]
-    books = settled(first, [*never, adyen("CAPTURE_FAILED", "CAP1")], [adyen("CAPTURE", "CAP2")])
-    assert len(books.parked) == 17
-    assert (books.only["captured"], books.only["refunded"]) == (1000, 1000)
-
-
-def test_together_keeps_the_bound_of_facts() -> None:
-    books = PaperBooks(facts_max=6)  # terms, authorization, attempt, mode, capture, refund
-    books.settle([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
-    books.settle([adyen("CAPTURE_FAILED", "CAP1")])
-    books.settle([adyen("CAPTURE", "CAP2")])
-    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
-    assert (books.only["captured"], len(books.parked)) == (1000, 1)
-
-
-def test_together_keeps_the_bound_of_facts_as_a_whole() -> None:
-    books = PaperBooks(facts_max=8)
-    parts = [adyen("CAPTURE", "CAP2", 500), adyen("CAPTURE", "CAP3", 500)]
-    books.settle([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
-    books.settle([*parts, adyen("CAPTURE_FAILED", "CAP1")])
-    assert (len(books.payments), books.parked) == (1, {})
-    books = PaperBooks(facts_max=7)
-    books.settle([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
-    books.settle([*parts, adyen("CAPTURE_FAILED", "CAP1")])
-    assert len(books.parked) == 3
-
-
 # --- letters -----------------------------------------------------------------------------------------------------
 
 
@@ -225,21 +207,6 @@ def test_dead_items_are_letters_and_leave_their_neighbours_alone() -> None:
     books = settled([broken, standard("payment.captured")])
     assert [(one.record, one.reason) for one in books.letters] == [(broken, Reason.UNDECODABLE)]
     assert books.only["status"] == "captured"
-
-
-def test_another_currency_is_a_letter_at_once() -> None:
-    books = settled([standard("payment.authorized")])
-    wrong = standard("payment.captured", currency="USD")
-    books.settle([wrong])
-    assert [(one.record, one.reason) for one in books.letters] == [(wrong, Reason.CONFLICT)]
-    assert "USD" in books.letters[0].message
-    assert books.only["captured"] == 0
-
-
-def test_a_parked_event_of_another_currency_is_a_letter_when_it_wakes() -> None:
-    wrong = adyen("CAPTURE", "CAP1", currency="USD")
-    books = settled([wrong], [adyen("AUTHORISATION", "PAY")])
-    assert (books.parked, [one.record for one in books.letters]) == ({}, [wrong])
 
 
 def test_a_parked_event_that_is_no_longer_understood_is_a_letter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,32 +350,10 @@ def test_a_merge_that_breaks_an_invariant_waits() -> None:
     assert (books.only["captured"], books.only["authorized"]) == (150, 150)
 
 
-def test_a_merge_of_rows_that_contradict_each_other_waits() -> None:
-    """One row says that the capture failed whose money the other one refunded."""
-    ours = [adyen("AUTHORISATION", "PAY", reference="A"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")]
-    theirs = [adyen("AUTHORISATION", "OLD", reference="B"), adyen("CAPTURE_FAILED", "CAP1", original="OLD")]
-    books = settled(ours, theirs)
-    for event_id, news in (("again", 1000), ("more", 1500)):
-        books.settle([adyen("AUTHORISATION", "PAY", news, reference="B", event_id=event_id)])
-    assert len(books.standing) == 2
-    assert [one.waits.reason for one in books.parked.values()] == [Reason.CONFLICT, Reason.CONFLICT]
-    books.settle([adyen("REFUND_FAILED", "REF1")])
-    assert (len(books.standing), books.parked, books.only["captured"]) == (1, {}, 0)
-
-
 def test_rows_of_two_currencies_stay_two() -> None:
     books = settled([standard("payment.authorized")], [intent(reference="ORD-1", currency="USD")])
     books.settle([standard("payment.captured", reference="ORD-1")])
     assert sorted((row["currency"], row["captured"]) for row in books.standing) == [("EUR", 1000), ("USD", 0)]
-
-
-def test_a_link_in_a_third_currency_is_a_letter_and_merges_nothing() -> None:
-    books = settled([standard("payment.created", amount=None, currency=None)])
-    books.settle([standard("payment.authorized", payment="pay_2", reference="ORD-1")])
-    link = standard("payment.authorized", reference="ORD-1", currency="USD")
-    books.settle([link])
-    assert [one.record for one in books.letters] == [link]
-    assert len(books.standing) == 2
 
 
 # --- clients -----------------------------------------------------------------------------------------------------

@@ -8,16 +8,16 @@ import pytest
 from paper_books import payment
 
 from consumer.fold import newer, project
-from consumer.verdict import Dead, Settled, Waits, judge
+from consumer.verdict import Dead, Settled, judge
 from schemas.dead_letter import Reason
-from schemas.facts import Fact, FactKind, Meaning
-from schemas.payment import Outcome, Payment
+from schemas.facts import Fact, FactKind, Meaning, State
+from schemas.payment import Flag, Outcome, Payment
 
 pytestmark = pytest.mark.unit
 
 Said = tuple[str, str, str, int | None]
-TERMS: Said = ("terms", "amount", "provider", 1000)
-CREATED: Said = ("progress", "a", "created", None)
+TERMS: Said = ("terms", "a", "asked", 1000)
+CREATED: Said = ("attempt", "a", "created", None)
 AUTHORIZED: Said = ("authorization", "a", "authorized", 1000)
 TAKEN: Said = ("capture", "a", "succeeded", 1000)
 PAID: Said = ("attempt", "a", "succeeded", None)
@@ -52,26 +52,29 @@ def test_the_first_event_of_a_payment_is_applied_whatever_it_says() -> None:
         ([CREATED], [CREATED], Outcome.NOOP, False),
         ([CREATED], [], Outcome.NOOP, False),
         ([AUTHORIZED, TAKEN], [AUTHORIZED, TAKEN, PAID], Outcome.NOOP, False),
-        ([AUTHORIZED, TAKEN, TERMS], [("terms", "amount", "provider", 1500)], Outcome.APPLIED, True),
+        ([AUTHORIZED, TAKEN, TERMS], [("terms", "a", "asked", 1500)], Outcome.APPLIED, True),
         ([TERMS, CREATED], [PAID], Outcome.NOOP, False),
         ([AUTHORIZED, TAKEN], [CREATED], Outcome.LATE, False),
-        ([AUTHORIZED], [("progress", "b", "requires_action", None)], Outcome.LATE, False),
+        ([AUTHORIZED], [("attempt", "b", "requires_action", None)], Outcome.LATE, False),
         ([AUTHORIZED], [("attempt", "b", "failed", None), TERMS], Outcome.LATE, False),
         ([("attempt", "a", "failed", None)], [("attempt", "b", "failed", None)], Outcome.APPLIED, True),
         ([AUTHORIZED, TAKEN], [AUTHORIZED], Outcome.LATE, False),
-        ([AUTHORIZED, TAKEN], [("authorization", "a", "authorized", 1500)], Outcome.LATE, True),
+        ([AUTHORIZED, TAKEN, TERMS], [("authorization", "a", "authorized", 1500)], Outcome.LATE, True),
         ([AUTHORIZED, TAKEN], [("authorization", "b", "authorized", 10)], Outcome.APPLIED, True),
-        ([AUTHORIZED, TAKEN], [CANCELED], Outcome.CONFLICT, False),
-        ([AUTHORIZED, TAKEN, CANCELED], [CANCELED], Outcome.CONFLICT, False),
-        ([AUTHORIZED, TAKEN], [CANCELED, ("terms", "amount", "provider", 1500)], Outcome.CONFLICT, True),
+        ([AUTHORIZED, TAKEN], [CANCELED], Outcome.CONFLICT, True),
+        ([AUTHORIZED, TAKEN, CANCELED], [CANCELED], Outcome.LATE, False),
+        ([AUTHORIZED, TAKEN], [("end", "a", "canceled", None)], Outcome.CONFLICT, True),
+        ([AUTHORIZED, TAKEN], [("capture", "b", "succeeded", 1)], Outcome.CONFLICT, True),
+        ([AUTHORIZED, ("refund", "r", "succeeded", 5)], [TAKEN], Outcome.APPLIED, True),
+        ([("attempt", "a", "failed", None)], [("attempt", "b", "processing", None)], Outcome.APPLIED, True),
         ([CANCELED], [("void", "a", "expired", None)], Outcome.LATE, False),
         ([CANCELED], [CANCELED], Outcome.NOOP, False),
         ([("refund", "r", "failed", 5)], [("refund", "r", "succeeded", 5)], Outcome.LATE, False),
-        ([("mode", "capture", "automatic", None)], [("mode", "capture", "manual", None)], Outcome.NOOP, False),
+        ([("mode", "a", "automatic", None)], [("mode", "a", "manual", None)], Outcome.NOOP, False),
         ([("dispute", "d", "won", None)], [("dispute", "d", "open", None)], Outcome.LATE, False),
         (
             [("dispute", "d", "under_review", None)],
-            [("dispute", "d", "open", None), ("dispute_funds", "d", "withdrawn", 10)],
+            [("dispute", "d", "open", None), ("dispute_out", "d", "withdrawn", 10)],
             Outcome.APPLIED,
             True,
         ),
@@ -87,26 +90,23 @@ def test_outcomes(before: list[Said], said: list[Said], outcome: Outcome, versio
 
 def test_an_unversioned_verdict_moves_no_column() -> None:
     judged = verdict([AUTHORIZED, TAKEN], CREATED)
-    assert judged.news == {(FactKind.PROGRESS, "a"): ("created", None)}
+    assert judged.news == {(FactKind.ATTEMPT, "a"): State("created")}
     assert judged.projection == standing([AUTHORIZED, TAKEN]).projection
 
 
-def test_a_broken_invariant_waits_unless_its_companions_mend_it() -> None:
-    over: Said = ("capture", "b", "succeeded", 1)
-    assert verdict([AUTHORIZED, TAKEN], over) == Waits(Reason.CONFLICT, "captured 1001 exceeds authorized 1000")
-    assert isinstance(verdict([AUTHORIZED, TAKEN], over, alone=False), Settled)
-
-
-def test_another_currency_is_dead_where_money_is_said_to_move() -> None:
-    judged = verdict([AUTHORIZED], TAKEN, currency="USD")
-    assert judged == Dead(Reason.CONFLICT, "currency USD on a payment in EUR")
+def test_another_currency_is_folded_without_its_sums() -> None:
+    judged = verdict([AUTHORIZED], TAKEN, CREATED, currency="USD")
+    seen = Fact(FactKind.OTHER_CURRENCY, "a", "seen", 1000, "USD")
+    assert (judged.outcome, judged.said) == (Outcome.CONFLICT, (Fact(FactKind.ATTEMPT, "a", "created"), seen))
+    assert judged.projection.flags == (Flag.OTHER_CURRENCY,)
+    assert judged.projection.captured == 0
     assert isinstance(verdict([AUTHORIZED], currency="USD"), Settled)
-    assert isinstance(verdict([AUTHORIZED], TAKEN, currency=None), Settled)
+    assert verdict([AUTHORIZED], TAKEN, currency=None).projection.captured == 1000
 
 
 def test_the_bound_of_facts_counts_children_not_news_of_them() -> None:
     assert isinstance(verdict([AUTHORIZED], TAKEN, facts_max=2), Settled)
-    assert isinstance(verdict([AUTHORIZED, TAKEN], ("capture", "a", "failed", 1000), facts_max=2), Settled)
+    assert isinstance(verdict([AUTHORIZED, TAKEN], ("capture", "a", "succeeded", 1001), facts_max=2), Settled)
     judged = verdict([AUTHORIZED], TAKEN, facts_max=1)
     assert isinstance(judged, Dead)
     assert judged.reason is Reason.CONFLICT
