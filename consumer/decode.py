@@ -6,6 +6,8 @@ Each record is decoded by itself: what is wrong with one is that one's own verdi
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Callable  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -42,7 +44,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     `digest` is the body's SHA-256 where the event id is unsigned, so that only the body tells a replay; else None.
     `hint` is an unsigned event of a record that is older than the ingress' own queue of hints, or that nobody marked as
     verified: it says nothing, and only `named`, what to read again at the provider's API, is looked at. `traceparent`
-    names the trace that the event belongs to, where it has one.
+    names the trace that the event belongs to, where it has one. `livemode` is false of test money: as the event signs
+    it, else as the endpoint's setting says.
     """
 
     record: Record
@@ -56,12 +59,34 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     hint: bool = False
     named: str | None = None
     traceparent: str | None = None
+    livemode: bool = True
 
 
-def decode(record: Record) -> Event | Dead:
+def _always(*_: str) -> bool:
+    return True
+
+
+class Endpoints(msgspec.Struct, frozen=True):
+    """What the settings say of endpoints and clients, as far as decoding needs it.
+
+    `is_live(provider, account)` is the mode of an endpoint whose events don't sign theirs. `may_name(client, provider,
+    account)` tells whether a client's intent may name that account.
+    """
+
+    is_live: Callable[[str, str], bool] = _always
+    may_name: Callable[[str, str, str], bool] = _always
+
+
+ANY: Final = Endpoints()
+"""Every endpoint is live, and every client may name each."""
+
+
+def decode(record: Record, endpoints: Endpoints = ANY) -> Event | Dead:
     """Understand one record; never raises for what the record holds."""
     try:
-        return _decode_intent(record) if record.topic == INTENTS.name else _decode_webhook(record)
+        if record.topic == INTENTS.name:
+            return _decode_intent(record, endpoints)
+        return _decode_webhook(record, endpoints)
     except UninterpretableError as error:
         return Dead(Reason(error.reason), error.detail)
 
@@ -93,7 +118,7 @@ def _attribute(value: bytes | None, length_max: int) -> str | None:
     return text if text and len(text) <= length_max and "\x00" not in text else None
 
 
-def _decode_webhook(record: Record) -> Event:
+def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
     headers = record.present()
     source, event_id, kind = _identity(headers)
     if source is None or event_id is None:
@@ -108,7 +133,10 @@ def _decode_webhook(record: Record) -> Event:
         meaning = providers.interpret(provider, "" if kind is None or kind == "unknown" else kind, record.value or b"")
     except LookupError:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is no known provider") from None
-    event = Event(record, source, event_id, kind or "", provider, account, meaning, traceparent=trace)
+    live = endpoints.is_live(provider, account) if meaning.livemode is None else meaning.livemode
+    event = Event(
+        record, source, event_id, kind or "", provider, account, meaning, traceparent=trace, livemode=live
+    )
     found = providers.find(provider)
     if found is not None and not found.event_id_signed:
         return replace(event, digest=hashlib.sha256(record.value or b"").digest())
@@ -122,7 +150,7 @@ def _hint(event: Event) -> Event:
     return replace(event, event_id=f"hint:{hashlib.sha256(body).hexdigest()}", hint=True, named=named)
 
 
-def _decode_intent(record: Record) -> Event:
+def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
     value = record.value or b""
     try:
         said = IntentRecord.model_validate_json(value)
@@ -131,6 +159,8 @@ def _decode_intent(record: Record) -> Event:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the record"
         raise UninterpretableError(Reason.UNDECODABLE, f"intent: {place}: {first['msg']}"[:500]) from None
+    if said.id.int == 0:
+        raise UninterpretableError(Reason.UNDECODABLE, "intent: id: the nil UUID names no payment; make one a payment")
     headers = record.present()
     (_, event_id, _), trace = _identity(headers), trace_of(headers)
     if intent is None:
@@ -138,7 +168,11 @@ def _decode_intent(record: Record) -> Event:
         meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),))
         kind = f"intent.{said.command}"
         return Event(record, f"intents/{said.client}", event_id, kind, "ratchet", "", meaning, traceparent=trace)
+    if not endpoints.may_name(said.client, intent.provider, intent.account):
+        place = "/".join(filter(None, (intent.provider, intent.account)))
+        raise UninterpretableError(Reason.CONFLICT, f"client {said.client} may not name payments of {place}")
     event_id = event_id or f"{said.id}:create"
+    live = endpoints.is_live(intent.provider, intent.account) if intent.livemode is None else intent.livemode
     meaning = _intent_meaning(said, intent)
     return Event(
         record,
@@ -149,6 +183,7 @@ def _decode_intent(record: Record) -> Event:
         intent.account,
         meaning,
         traceparent=trace,
+        livemode=live,
     )
 
 
@@ -168,5 +203,13 @@ def _intent_meaning(said: IntentRecord, intent: Intent) -> Meaning:
         currency=intent.currency,
         amount=intent.amount,
         provider_ref=intent.provider_ref,
-        claim=Claim(said.id, said.client, intent.reference, intent.phone),
+        merchant_account=intent.merchant_account,
+        claim=Claim(
+            said.id,
+            said.client,
+            intent.reference,
+            intent.phone,
+            groups=intent.reference is not None and intent.provider_ref is None,
+            metadata=json.dumps(intent.metadata) if intent.metadata else None,
+        ),
     )

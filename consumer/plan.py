@@ -43,12 +43,25 @@ class ParkedEvent:
     settled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """How a payment stands under a merchant's own reference.
+
+    `promise` counts the intents that claimed it, from 1; None of all other payments. `groups` tells that the promise
+    adopts attempts.
+    """
+
+    promise: int | None = None
+    groups: bool = False
+
+
 @dataclass(slots=True)
 class Known:
     """What a batch read under its locks.
 
     `claims` maps settled and parked events to the facts they said; `bodies` holds what was taken already from senders
-    whose event ids are unsigned.
+    whose event ids are unsigned. `groups` holds, of each reference that somebody promised or that the batch promises,
+    the payments that stand under it.
     """
 
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
@@ -56,6 +69,7 @@ class Known:
     claims: dict[ClaimKey, str] = field(default_factory=dict)
     bodies: set[BodyKey] = field(default_factory=set)
     parked: list[ParkedEvent] = field(default_factory=list)
+    groups: dict[RefKey, dict[UUID, Member]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +121,19 @@ class Message:
 
 @dataclass(slots=True)
 class Plan:
-    """What one transaction writes. `still` are parked events that wait for something else now."""
+    """What one transaction writes.
+
+    `still` are parked events that wait for something else now. `standing` are payments that come to stand under a
+    reference or a shared id; `metadata` is what clients noted on their intents, as JSON.
+    """
 
     rows: list[LedgerRow] = field(default_factory=list)
     opened: dict[UUID, Payment] = field(default_factory=dict)
     changed: dict[UUID, Payment] = field(default_factory=dict)
     bindings: dict[RefKey, UUID] = field(default_factory=dict)
     merges: list[tuple[UUID, UUID]] = field(default_factory=list)
+    standing: dict[tuple[RefKey, UUID], Member] = field(default_factory=dict)
+    metadata: dict[UUID, str] = field(default_factory=dict)
     parkings: list[Parking] = field(default_factory=list)
     woken: list[int] = field(default_factory=list)
     still: list[tuple[int, Waits]] = field(default_factory=list)

@@ -1,9 +1,8 @@
-"""Which payment an event is about: by any reference it carries.
+"""Which payment an event is about: by the names it carries that belong to one payment alone. Pure.
 
-A decision over rows that were read before: no I/O. It is pure but for the random id of a payment that it opens.
-
-A payment has many names; two payments that one event names turn out to be one. Then the row that a client's intent
-promised survives (else the older one), the other keeps its ledger and points to it.
+A name lives in its scope: provider, account of the URL, merchant account, live or test. Two payments that one event
+names turn out to be one: then the row that a client's intent promised survives (else the older one), the other keeps
+its ledger and points to it. A merchant's own reference joins nothing; `consumer.grouping` does what it is for.
 """
 
 from __future__ import annotations
@@ -13,22 +12,28 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from asyncpg.pgproto import pgproto
 
+from consumer.adoption import asked
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
-from schemas.facts import FactKind, RefKind
-from schemas.payment import Payment, new_id_bytes
+from schemas.facts import JOINING, FactKind, RefKind
+from schemas.payment import Payment, Status, derived_id_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from consumer.decode import Event
+    from consumer.plan import Known
+    from schemas.facts import Claim
 
-RefKey = tuple[str, str, str, str]
-"""(provider, account, kind, reference): the primary key of `payment_refs`."""
+RefKey = tuple[str, str, str, bool, str, str]
+"""(provider, account, merchant account, live, kind, reference): the key of a row of `payment_refs`."""
 
-OWN: Final = ("ratchet", "")
+OWN: Final = ("ratchet", "", "", True)
 """The scope of our own payment ids, which are the same for every provider."""
+
+ENDED: Final = frozenset({Status.CANCELED, Status.EXPIRED, Status.FAILED})
+"""Where a promise's payment ended without money: then it is live no more."""
 
 
 class Target(msgspec.Struct):
@@ -39,97 +44,211 @@ class Target(msgspec.Struct):
     names: list[RefKey] = msgspec.field(default_factory=list)
 
 
-def keys_of(event: Event) -> list[RefKey]:
-    """Return the keys of all references of an event, strongest first.
+def names_of(event: Event) -> list[RefKey]:
+    """Return the keys of the names of an event, strongest first: those that belong to one payment alone.
 
-    A client's own reference is unique for the client, whatever the provider: it is a name in the client's scope too.
+    A provider's payment id stands also without its merchant account, which an intent may leave out.
     """
-    provider, account = event.provider, event.account
+    if event.hint:
+        return []
+    merchant = event.meaning.merchant_account
+    scope = (event.provider, event.account, merchant, event.livemode)
     keys: list[RefKey] = [
-        (*OWN, ref.kind, ref.ref) if ref.kind is RefKind.ID else (provider, account, ref.kind, ref.ref)
+        (*OWN, ref.kind, ref.ref) if ref.kind is RefKind.ID else (*scope, ref.kind, ref.ref)
         for ref in event.meaning.refs
+        if ref.kind in JOINING
     ]
-    claim = event.meaning.claim
-    if claim is not None and claim.reference is not None:
-        keys.append((OWN[0], claim.client, RefKind.REFERENCE, claim.reference))
+    if merchant:
+        keys += [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind is RefKind.PAYMENT]
     return keys
 
 
-def resolve(
-    event: Event, names: Mapping[RefKey, UUID | None], payments: Mapping[UUID, Payment], now_ms: int
-) -> Target | Waits | Dead | None:
-    """Find the event's payment; None where it is about none.
-
-    `names` says what every reference of the event is bound to. `now_ms` goes into the id of a payment that it opens.
-    """
-    keys = keys_of(event)
-    bound = [names.get(key) for key in keys]
-    candidates = [payments[payment_id] for payment_id in dict.fromkeys(bound) if payment_id is not None]
-    if event.meaning.claim is not None:
-        return _claim(event, candidates, keys, names)
-    if not candidates:
-        return _open(event, keys, now_ms)
-    if len(candidates) == 1:
-        return Target(candidates[0], [], _unbound(keys, bound))
-    return _choose(candidates, keys, bound)
+def groups_of(event: Event) -> list[RefKey]:
+    """Return the keys of the merchant's own references of an event: each the lock of the group that stands under it."""
+    if event.hint:
+        return []
+    return [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind is RefKind.REFERENCE]
 
 
-def _open(event: Event, keys: list[RefKey], now_ms: int) -> Target | Waits | None:
-    if not event.meaning.facts:
+def shared_of(event: Event) -> list[RefKey]:
+    """Return the keys of ids that many payments share: nobody locks them."""
+    return [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind is RefKind.SHARED]
+
+
+def claimed_of(event: Event) -> RefKey | None:
+    """Return the key of the reference that an intent promises, or None."""
+    claim = event.meaning.claim
+    if claim is None or claim.reference is None:
         return None
-    if not keys or not event.meaning.opens:
-        return Waits(Reason.ORPHAN, f"no payment is known by {_said(keys)}")
-    payment_id = pgproto.UUID(new_id_bytes(now_ms))  # the driver's type: hashed and written five times as fast
-    return Target(Payment(payment_id, event.provider, event.account), [], keys)
+    return _anywhere(event, RefKind.REFERENCE, claim.reference)
+
+
+def keys_of(event: Event) -> list[RefKey]:
+    """Return the keys of all that an event locks: its names, then its references."""
+    return names_of(event) + groups_of(event)
+
+
+def _anywhere(event: Event, kind: RefKind, ref: str) -> RefKey:
+    """Return a key whose scope leaves the merchant account open."""
+    return (event.provider, event.account, "", event.livemode, kind, ref)
+
+
+def resolve(event: Event, known: Known) -> Target | Waits | Dead | None:
+    """Find the event's payment; None where it is about none. `known` holds what its names are bound to."""
+    names = names_of(event)
+    bound = [known.names.get(key) for key in names]
+    found = _candidates(event, bound, known.payments)
+    if event.meaning.claim is not None:
+        return _claim(event, event.meaning.claim, found, names, known)
+    if not found:
+        return _open(event, names, known)
+    if len(found) == 1:
+        return Target(found[0], [], _to_bind(names, bound, found, known.payments))
+    return _choose(found, names, bound, known.payments)
+
+
+def followed(payments: Mapping[UUID, Payment], payment_id: UUID) -> Payment:
+    """Return a payment, or the one that it turned out to be."""
+    payment = payments[payment_id]
+    while payment.merged_into is not None:
+        payment = payments[payment.merged_into]
+    return payment
+
+
+def _candidates(event: Event, bound: Sequence[UUID | None], payments: Mapping[UUID, Payment]) -> list[Payment]:
+    """Return the payments that the event's names stand for, but none of another merchant account."""
+    merchant = event.meaning.merchant_account
+    found: dict[UUID, Payment] = {}
+    for payment_id in dict.fromkeys(bound):
+        if payment_id is not None:
+            payment = followed(payments, payment_id)
+            if not merchant or payment.merchant_account in ("", merchant):
+                found[payment.id] = payment
+    return list(found.values())
+
+
+def _open(event: Event, names: list[RefKey], known: Known) -> Target | Waits | None:
+    meaning = event.meaning
+    if not meaning.facts or event.hint:
+        return None
+    if not names or not meaning.opens:
+        return Waits(Reason.ORPHAN, f"no payment is known by {_said(names)}")
+    identity = derived_id_bytes(event.record.timestamp_ms, "\x00".join(map(str, names[0])))
+    payment_id = pgproto.UUID(identity)  # the driver's type: hashed and written five times as fast
+    payment = Payment(
+        payment_id,
+        event.provider,
+        event.account,
+        merchant_account=meaning.merchant_account,
+        livemode=event.livemode,
+    )
+    return Target(payment, [], [name for name in names if known.names.get(name) is None])
 
 
 def _said(keys: list[RefKey]) -> str:
-    return ", ".join(f"{kind} {ref}" for _, _, kind, ref in keys)[:400] or "any reference"
+    shown = dict.fromkeys(f"{kind} {ref}" for *_, kind, ref in keys)
+    return ", ".join(shown)[:400] or "any name of its own"
 
 
-def _unbound(keys: list[RefKey], bound: list[UUID | None]) -> list[RefKey]:
-    """Return the names that no payment has yet; mostly all have one."""
-    if None not in bound:
-        return []
-    return [key for key, payment_id in zip(keys, bound, strict=True) if payment_id is None]
+def _to_bind(
+    names: list[RefKey], bound: Sequence[UUID | None], ours: Sequence[Payment], payments: Mapping[UUID, Payment]
+) -> list[RefKey]:
+    """Return the names that the first of `ours` has to get: of no payment yet, or of one that is the same."""
+    own, ids = ours[0].id, {payment.id for payment in ours}
+    return [
+        key
+        for key, payment_id in zip(names, bound, strict=True)
+        if payment_id != own and (payment_id is None or followed(payments, payment_id).id in ids)
+    ]
 
 
-def _choose(candidates: list[Payment], keys: list[RefKey], bound: list[UUID | None]) -> Target:
+def _choose(
+    found: list[Payment], names: list[RefKey], bound: Sequence[UUID | None], payments: Mapping[UUID, Payment]
+) -> Target:
     """Merge several candidates into one; two payments that were both promised to clients stay two."""
-    promised = [payment for payment in candidates if payment.client is not None]
-    if len(promised) > 1 or not _one_currency(candidates):
-        return Target(candidates[0], [], _unbound(keys, bound))
-    survivor = promised[0] if promised else min(candidates, key=lambda payment: payment.id)
-    same = [payment for payment in candidates if payment is not survivor]
-    other = [key for key, payment_id in zip(keys, bound, strict=True) if payment_id != survivor.id]
-    return Target(survivor, same, other)
+    promised = [payment for payment in found if payment.client is not None]
+    if len(promised) > 1 or not _fit_together(found):
+        return Target(found[0], [], _to_bind(names, bound, found[:1], payments))
+    survivor = promised[0] if promised else min(found, key=lambda payment: payment.id)
+    same = [payment for payment in found if payment is not survivor]
+    return Target(survivor, same, _to_bind(names, bound, [survivor, *same], payments))
 
 
-def _one_currency(candidates: list[Payment]) -> bool:
-    return len({payment.currency for payment in candidates if payment.currency}) <= 1
+def _fit_together(payments: Sequence[Payment]) -> bool:
+    """Tell whether payments are of one currency and one merchant account, as far as they say."""
+    currencies = {payment.currency for payment in payments if payment.currency}
+    merchants = {payment.merchant_account for payment in payments if payment.merchant_account}
+    return len(currencies) <= 1 and len(merchants) <= 1
 
 
-def _claim(
-    event: Event, candidates: list[Payment], keys: list[RefKey], names: Mapping[RefKey, UUID | None]
-) -> Target | Dead:
+def _claim(event: Event, claim: Claim, found: list[Payment], names: list[RefKey], known: Known) -> Target | Dead:
     """Give a client its payment under the promised id, with all that webhooks have said of it already."""
-    claim = event.meaning.claim
-    assert claim is not None
-    own = next((payment for payment in candidates if payment.id == claim.payment_id), None)
-    if own is not None and own.client not in (None, claim.client):
+    own = known.payments.get(claim.payment_id)
+    if own is not None:
+        return _claimed_again(event, claim, own, names, known)
+    for other in found:
+        if refused := _refused(event, other):
+            return Dead(Reason.CONFLICT, refused)
+    if refused := _promised_already(event, claim, known):
+        return Dead(Reason.CONFLICT, refused)
+    merchant = event.meaning.merchant_account or next((one.merchant_account for one in found), "")
+    opened = Payment(
+        claim.payment_id, event.provider, event.account, merchant_account=merchant, livemode=event.livemode
+    )
+    if not _fit_together([opened, *found]):
+        return Dead(Reason.CONFLICT, "its provider_ref names payments of several currencies or merchant accounts")
+    bound = [known.names.get(key) for key in names]
+    return Target(opened, found, _to_bind(names, bound, [opened, *found], known.payments))
+
+
+def _claimed_again(event: Event, claim: Claim, own: Payment, names: list[RefKey], known: Known) -> Target | Dead:
+    """Take a second create under one id for what it is: the same again, or a conflict."""
+    if own.client != claim.client:
         return Dead(Reason.CONFLICT, f"payment {own.id} belongs to another client than {claim.client}")
-    if any(payment.client == claim.client and payment is not own for payment in candidates):
-        return Dead(Reason.CONFLICT, f"client {claim.client} has another payment under the same reference")
-    survivor = own or Payment(claim.payment_id, event.provider, event.account)
-    same = [payment for payment in candidates if payment.client is None and payment is not own]
-    if not _one_currency([survivor, *same]) or any(_differs(payment, event) for payment in same):
-        same = []
-    free = {payment.id for payment in same} | {None}
-    return Target(survivor, same, [key for key in keys if names.get(key) in free])
+    bound = [known.names.get(key) for key in names]
+    elsewhere = any(held is None or followed(known.payments, held) is not own for held in bound)
+    if elsewhere or _other_terms(event, claim, own):
+        return Dead(Reason.CONFLICT, f"payment {own.id} was created with other terms; the first stand")
+    return Target(own)
 
 
-def _differs(payment: Payment, event: Event) -> bool:
-    return bool(payment.currency and event.meaning.currency and payment.currency != event.meaning.currency)
+def _other_terms(event: Event, claim: Claim, own: Payment) -> bool:
+    meaning = event.meaning
+    if (own.provider, own.account, own.livemode) != (event.provider, event.account, event.livemode):
+        return True
+    if own.reference != claim.reference or own.currency != meaning.currency:
+        return True
+    terms = [fact for fact in meaning.facts if fact.kind in (FactKind.TERMS, FactKind.MODE)]
+    return any(own.facts.get((fact.kind, fact.key)) != (fact.state, fact.amount) for fact in terms)
+
+
+def _refused(event: Event, other: Payment) -> str | None:
+    """Return why an intent may not take the payment that its `provider_ref` names, or None."""
+    meaning = event.meaning
+    if other.client is not None:
+        return f"the payment that its provider_ref names belongs to another intent: {other.id}"
+    if other.intent_id is not None:
+        return f"the payment that its provider_ref names is an attempt of intent {other.intent_id}"
+    if other.currency and meaning.currency and other.currency != meaning.currency:
+        return f"the payment that its provider_ref names is in {other.currency}, the intent in {meaning.currency}"
+    amount = asked(other.facts)
+    if amount is not None and meaning.amount is not None and amount > meaning.amount:
+        return f"the payment that its provider_ref names asked {amount}, the intent {meaning.amount}"
+    return None
+
+
+def _promised_already(event: Event, claim: Claim, known: Known) -> str | None:
+    """Return why a reference can't be promised again, or None: the first promise that is live stands."""
+    key = claimed_of(event)
+    if key is None:
+        return None
+    merchant = event.meaning.merchant_account
+    for payment_id, member in known.groups.get(key, {}).items():
+        held = known.payments[payment_id]
+        overlap = not merchant or held.merchant_account in ("", merchant)
+        if member.promise is not None and overlap and held.projection.status not in ENDED:
+            return f"reference {claim.reference!r} is promised to payment {held.id} already"
+    return None
 
 
 def counts_more(payment: Payment, offered: str | None) -> str | None:

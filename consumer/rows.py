@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 from consumer.decode import identity
 from consumer.facts_json import dump_joined, load_joined
 from consumer.fold import project
-from consumer.resolve import RefKey, keys_of
+from consumer.plan import Member
+from consumer.resolve import RefKey, names_of
 from runtime.postgres_arrays import bytes_array, columns_of, plain_array, text_array
+from schemas.facts import RefKind
 from schemas.payment import Payment
 from schemas.record import REDRIVE_COUNT_HEADER, Record
 
@@ -31,14 +33,51 @@ def columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in columns_of(rows, width)]
 
 
+def key_of(row: asyncpg.Record | Mapping[str, Any]) -> RefKey:
+    """Read the key of a name from the columns that it has."""
+    place = (row["provider"], row["account"], row["merchant_account"])
+    return (*place, row["livemode"], row["kind"], row["ref"])
+
+
 def ref_columns(keys: Iterable[RefKey]) -> list[list[Any]]:
     """Return reference keys as sorted columns."""
-    return columns(sorted(set(keys)), 4)
+    return columns(sorted(set(keys)), 6)
 
 
 def ref_arrays(keys: Sequence[RefKey]) -> list[str]:
     """Return reference keys, in their order, as the arguments of the statements that take names."""
-    return [text_array(column) for column in columns_of(keys, 4)]
+    return _name_arrays(columns_of(keys, 6))
+
+
+def _name_arrays(columns: Sequence[Sequence[Any]]) -> list[str]:
+    return [plain_array(column) if place == LIVEMODE else text_array(column) for place, column in enumerate(columns)]
+
+
+def group_arrays(keys: Iterable[RefKey]) -> list[str]:
+    """Return the keys of references as the last arguments of find_claims.sql: provider, account, mode, reference."""
+    provider, account, livemode, ref = columns_of(
+        [(provider, account, livemode, ref) for provider, account, _, livemode, _, ref in sorted(keys)], 4
+    )
+    return [text_array(provider), text_array(account), plain_array(livemode), text_array(ref)]
+
+
+def note_member(groups: dict[RefKey, dict[UUID, Member]], row: asyncpg.Record) -> None:
+    """Take one member of a group in, as find_claims.sql gives it."""
+    key = (row["provider"], row["account"], "", row["livemode"], RefKind.REFERENCE, row["ref"])
+    groups.setdefault(key, {})[row["payment_id"]] = Member(row["promise"], row["groups"])
+
+
+def standing_arrays(standing: Mapping[tuple[RefKey, UUID], Member]) -> list[str]:
+    """Return which payments come to stand under which references as the arguments of note_standing.sql."""
+    found = [
+        (provider, account, livemode, kind, ref, payment_id, member.promise, member.groups)
+        for ((provider, account, _, livemode, kind, ref), payment_id), member in sorted(standing.items(), key=_first)
+    ]
+    return [_STANDING_ARRAYS.get(place, text_array)(column) for place, column in enumerate(columns_of(found, 8))]
+
+
+def _first(item: tuple[Any, Any]) -> Any:
+    return item[0]
 
 
 def claim_arrays(claims: Iterable[ClaimKey]) -> list[str]:
@@ -54,16 +93,19 @@ def payment_arrays(payments: Iterable[Payment], opened: Container[UUID]) -> list
 
 
 _PAYMENT_ARRAYS: Final[dict[int, Callable[[Any], str]]] = {
-    **dict.fromkeys((0, 7, *range(12, 18), 20), plain_array),
+    **dict.fromkeys((0, 7, *range(12, 18), 20, 22, 23), plain_array),
     19: bytes_array,
 }
-"""How the columns that are no texts are written: ids, amounts, the version and the transaction; the hash."""
+"""How the columns that are no texts are written: ids, amounts, the version, the transaction, the mode; the hash."""
+_STANDING_ARRAYS: Final[dict[int, Callable[[Any], str]]] = dict.fromkeys((2, 5, 6, 7), plain_array)
+LIVEMODE: Final = 3
+"""The place of the mode in a name's key."""
 
 
 def binding_arrays(bindings: Mapping[RefKey, UUID]) -> list[str]:
     """Return bindings as the last arguments of write_payments.sql."""
     *key, payment_ids = binding_columns(bindings)
-    return [*(text_array(column) for column in key), plain_array(payment_ids)]
+    return [*_name_arrays(key), plain_array(payment_ids)]
 
 
 def payment_columns(payments: Iterable[Payment]) -> list[list[Any]]:
@@ -94,9 +136,13 @@ def payment_columns(payments: Iterable[Payment]) -> list[list[Any]]:
                 dump_joined(payment.facts),
                 payment.head_hash,
                 payment.head_xid,
+                payment.merchant_account,
+                payment.livemode,
+                payment.intent_id,
+                ",".join(payment.marks),
             )
         )
-    return columns(rows, 21)
+    return columns(rows, 25)
 
 
 def payment_of(row: asyncpg.Record) -> Payment:
@@ -117,12 +163,16 @@ def payment_of(row: asyncpg.Record) -> Payment:
         projection=project(facts),
         head_hash=row["head_hash"],
         head_xid=row["head_xid"],
+        merchant_account=row["merchant_account"],
+        livemode=row["livemode"],
+        intent_id=row["intent_id"],
+        marks=tuple(row["flags"]),
     )
 
 
 def binding_columns(bindings: Mapping[RefKey, UUID]) -> list[list[Any]]:
     """Return bindings as columns: the names' keys, then the payments."""
-    return columns([(*key, payment_id) for key, payment_id in sorted(bindings.items())], 5)
+    return columns([(*key, payment_id) for key, payment_id in sorted(bindings.items())], 7)
 
 
 def refetch_columns(refetches: Iterable[Refetching]) -> list[list[Any]]:
@@ -182,7 +232,7 @@ def parking_arguments(parking: Parking, now: dt.datetime, deadline: dt.datetime)
         *_header_arrays(record),
         now,
         deadline,
-        *ref_columns(keys_of(event)),
+        *ref_columns(names_of(event)),
     )
 
 

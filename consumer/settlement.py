@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from consumer.decode import EVENT_ID_LENGTH_MAX, Event, can_refetch, decode
+from consumer.decode import ANY, EVENT_ID_LENGTH_MAX, Endpoints, Event, can_refetch, decode
 from consumer.facts_json import dump_said, same_facts
 from consumer.fold import facts_of, newer, project
+from consumer.grouping import Grouping
 from consumer.ledger import LedgerRow, timestamp
 from consumer.plan import Letter, Message, Parking, Plan, Refetching
 from consumer.resolve import Target, counts_more, resolve
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from consumer.plan import Known
+    from schemas.facts import Claim
     from schemas.record import Record
 
 Waiting = tuple[Event, int | None]
 """An event that waits, and its id if it is parked already."""
+
+OWN_SOURCE: Final = "ratchet"
+"""The ledger's source of changes that have no event of their own."""
 
 DIGEST_SHOWN: Final = 16
 """Hex digits of a body's digest that tell events of one unsigned id apart."""
@@ -41,14 +46,17 @@ _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 class Settlement:
     """Settles the events of one batch on what is known."""
 
-    def __init__(self, known: Known, *, now: float, xid: int, facts_max: int) -> None:
+    def __init__(
+        self, known: Known, *, now: float, xid: int, facts_max: int, endpoints: Endpoints = ANY
+    ) -> None:
         self._known = known
+        self._endpoints = endpoints
         self._now = dt.datetime.fromtimestamp(now, dt.UTC)
-        self._now_ms = int(now * 1000)
         self._xid = xid
         self._facts_max = facts_max
         self._parked_reasons = {parked.id: parked.reason for parked in known.parked}
         self._plan = Plan()
+        self._grouping = Grouping(known, self._plan, self)
 
     def settle(self, items: Iterable[tuple[Record, Event | Dead]]) -> Plan:
         """Settle the batch's events in order, then whatever waits; return all that is to be written."""
@@ -60,6 +68,7 @@ class Settlement:
                 self._take(item, waiting)
         waiting.extend(self._unpark())
         self._wake(waiting)
+        self._grouping.work_out()
         return self._plan
 
     def _take(self, event: Event, waiting: list[Waiting]) -> None:
@@ -92,7 +101,7 @@ class Settlement:
     def _unpark(self) -> Iterable[Waiting]:
         """Understand the parked events again, with today's interpretation."""
         for parked in self._known.parked:
-            item = decode(parked.record)
+            item = decode(parked.record, self._endpoints)
             if parked.settled:
                 item = Dead(Reason.CONFLICT, "its event id is in the books under other references; those stand")
             if isinstance(item, Dead):
@@ -137,7 +146,7 @@ class Settlement:
 
     def _told_in_other_currency(self, event: Event, said: str) -> bool:
         """Tell whether the books hold the event as money in another currency than its payment's."""
-        found = resolve(event, self._known.names, self._known.payments, self._now_ms)
+        found = resolve(event, self._known)
         if not isinstance(found, Target):
             return False
         return same_facts(said, dump_said(said_in(found.payment.currency, event.meaning)))
@@ -157,17 +166,17 @@ class Settlement:
         return True
 
     def _decide(self, event: Event) -> tuple[Target | None, Settled | Waits | Dead]:
-        target = resolve(event, self._known.names, self._known.payments, self._now_ms)
+        target = resolve(event, self._known)
         match target:
             case None:
                 return None, _NOTHING
             case Waits() | Dead():
                 return None, target
-        merged = _merged(target)
+        merged = self._grouping.whole(_merged(target))
         verdict = judge(merged, event.meaning, facts_max=self._facts_max)
         if target.same and isinstance(verdict, Settled):
-            joined = merged.facts | verdict.news
-            verdict = Settled(Outcome.APPLIED, joined, project(joined), versioned=True, said=verdict.said)
+            projection = project(merged.facts | verdict.news)
+            verdict = Settled(Outcome.APPLIED, verdict.news, projection, versioned=True, said=verdict.said)
         return target, verdict
 
     def _bury(self, record: Record, dead: Dead, parked_id: int | None = None) -> None:
@@ -210,12 +219,38 @@ class Settlement:
         self._plan.rows.append(row)
         self._known.claims[event.source, event.event_id] = row.facts
 
+    def note_change(self, payment: Payment, event_type: str, old: Projection) -> None:
+        """Write the ledger row of a change that has no event of its own; `old` is how the payment stood before."""
+        payment.version += 1
+        self._plan.changed[payment.id] = payment
+        row = LedgerRow(
+            payment_id=payment.id,
+            source=OWN_SOURCE,
+            event_id=f"{payment.id}:{payment.version}",
+            event_type=event_type,
+            outcome=Outcome.APPLIED,
+            from_status=old.status,
+            to_status=payment.projection.status,
+            amount=None,
+            version=payment.version,
+            facts="[]",
+            topic="",
+            partition=0,
+            offset=0,
+            occurred_at=None,
+            recorded_at=self._now,
+            relay_xid=max(self._xid, payment.head_xid),
+        )
+        payment.head_hash, payment.head_xid = row.seal(payment.head_hash), row.relay_xid
+        self._plan.rows.append(row)
+        self._tell_customer(payment, old)
+
     def _tell_customer(self, payment: Payment, old: Projection | None) -> None:
-        """Owe the customer what the transition is told with.
+        """Owe the customer what the transition is told with; test money tells nobody.
 
         `old` is how the payment stood before; None where it, or its phone, is new: then it is told where it stands.
         """
-        if payment.phone is None:
+        if payment.phone is None or not payment.livemode:
             return
         new = payment.projection
         if old is None:
@@ -229,33 +264,39 @@ class Settlement:
         if payment.id not in self._known.payments:
             self._known.payments[payment.id] = self._plan.opened[payment.id] = payment
         self._plan.changed[payment.id] = payment
-        payment.facts |= verdict.news
         for other in target.same:
-            self._merge(other, payment)
+            payment.facts |= newer(payment.facts, facts_of(other.facts))
+        payment.facts |= verdict.news
         payment.projection = verdict.projection
         payment.version += verdict.versioned
         payment.currency = payment.currency or meaning.currency
+        payment.merchant_account = payment.merchant_account or meaning.merchant_account
         payment.provider_ref = counts_more(payment, meaning.provider_ref)
         if meaning.claim is not None and payment.client is None:
-            payment.client, payment.reference = meaning.claim.client, meaning.claim.reference
-            payment.phone = meaning.claim.phone
+            self._give(payment, meaning.claim)
+        for other in target.same:
+            self._merge(other, payment)
         for key in target.names:
             self._known.names[key] = self._plan.bindings[key] = payment.id
+        self._grouping.stand(event, payment)
+
+    def _give(self, payment: Payment, claim: Claim) -> None:
+        """Give a payment to the client whose intent claims it."""
+        payment.client, payment.reference, payment.phone = claim.client, claim.reference, claim.phone
+        if claim.metadata is not None:
+            self._plan.metadata[payment.id] = claim.metadata
 
     def _merge(self, other: Payment, survivor: Payment) -> None:
-        """Point a payment that turned out to be the same one to its survivor, and give its names away."""
+        """Point a payment that turned out to be the same one to its survivor; its names are followed from now on."""
         other.merged_into = survivor.id
-        self._plan.changed[other.id] = other
-        merges = [(gone, survivor.id if kept == other.id else kept) for gone, kept in self._plan.merges]
-        self._plan.merges = [*merges, (other.id, survivor.id)]
+        self._plan.merges.append((other.id, survivor.id))
         survivor.currency = survivor.currency or other.currency
+        survivor.merchant_account = survivor.merchant_account or other.merchant_account
         survivor.provider_ref = counts_more(survivor, other.provider_ref)
-        for key, payment_id in self._known.names.items():
-            if payment_id == other.id:
-                self._known.names[key] = survivor.id
-        for key, payment_id in self._plan.bindings.items():
-            if payment_id == other.id:
-                self._plan.bindings[key] = survivor.id
+        if survivor.client is None:
+            survivor.reference = min(filter(None, (survivor.reference, other.reference)), default=None)
+        self._grouping.merge(other, survivor)
+        self.note_change(other, "payment.merged", other.projection)
 
 
 def _merged(target: Target) -> Payment:

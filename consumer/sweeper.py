@@ -43,8 +43,8 @@ async def sweep(pool: Pool, clock: Clock, *, records_max: int, lease: Lease | No
         found = await connection.fetch(statement("consumer", "find_expired"), now, records_max)
         if not found:
             return 0
-        keys = {(row["provider"], row["account"], row["kind"], row["ref"]) for row in found if row["ref"] is not None}
-        xid = await connection.fetchval(statement("consumer", "lock_refs"), *rows.ref_arrays(sorted(keys)))
+        keys = {rows.key_of(row) for row in found if row["ref"] is not None}
+        xid = await connection.fetchval(statement("consumer", "lock_names"), *rows.ref_arrays(sorted(keys)))
         ids = sorted({row["id"] for row in found})
         taken = await connection.fetch(statement("consumer", "take_expired"), ids, now)
         letters = [Letter(rows.record_of(row), Reason(row["reason"]), row["detail"]) for row in taken]

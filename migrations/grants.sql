@@ -10,7 +10,7 @@ begin
     for granted in
         select rights, name
         from (values
-            ('select, insert, update, delete', '{payments, payment_refs, parked_events, parked_refs, spool, leases,
+            ('select, insert, update, delete', '{payments, payment_refs, reference_payments, parked_events, parked_refs, spool, leases,
                 consumer_marks, sms_transactions, refetches, body_claims, intent_claims, dlq_positions}'::text[]),
             ('select, insert', '{payment_logs, discards}'),
             ('select, insert, update', '{dead_letters, relay_cursors, redrives, redrive_messages}'),

@@ -15,10 +15,11 @@ from consumer import rows
 from consumer.decode import Event
 from consumer.lane import understand
 from consumer.plan import Known, ParkedEvent
-from consumer.resolve import keys_of
+from consumer.resolve import claimed_of, keys_of
 from consumer.settlement import Settlement
 from consumer.verdict import Dead
 from ops.database import fetch
+from runtime.postgres_arrays import plain_array
 from runtime.sql import statement
 from schemas.dead_letter import Reason
 from schemas.errors import RatchetError
@@ -27,9 +28,10 @@ from schemas.topics import CONSUMED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from uuid import UUID
 
     from consumer.batch import Item
-    from consumer.plan import Plan
+    from consumer.plan import Member, Plan
     from consumer.resolve import RefKey
     from runtime.postgres import Connection
     from runtime.settings import Settings
@@ -99,6 +101,7 @@ class Rehearsal:
         keys = {key for event in events for key in keys_of(event)}
         await self._read_names(keys)
         await self._read_claims(events)
+        await self._read_groups({key for event in events if (key := claimed_of(event)) is not None})
         self._known.parked = []
         await self._read_parked(keys)
         touched = {self._known.names.get(key) for key in keys} - {None}
@@ -112,22 +115,51 @@ class Rehearsal:
         if not unread:
             return
         for row in await fetch(self._connection, "foresee_refs", *rows.ref_columns(unread)):
-            known.names[row["provider"], row["account"], row["kind"], row["ref"]] = row["payment_id"]
+            known.names[rows.key_of(row)] = row["payment_id"]
         for key in unread:
             known.names.setdefault(key, None)
-        wanted = {bound for key in unread if (bound := known.names[key]) is not None} - known.payments.keys()
-        if wanted:
-            for found in await self._connection.fetch(statement("ops", "foresee_payments"), sorted(wanted)):
-                known.payments[found["id"]] = rows.payment_of(found)
+        await self._read_payments({bound for key in unread if (bound := known.names[key]) is not None})
+
+    async def _read_payments(self, wanted: set[UUID]) -> None:
+        """Read payments that are not known yet, and those that they turned out to be or whose attempts they are."""
+        known = self._known
+        while wanted := wanted - known.payments.keys():
+            found = await self._connection.fetch(statement("ops", "foresee_payments"), sorted(wanted))
+            known.payments |= {row["id"]: rows.payment_of(row) for row in found}
+            further = [place for row in found for place in (row["merged_into"], row["intent_id"])]
+            wanted = {payment_id for payment_id in further if payment_id is not None}
+
+    async def _read_groups(self, promised: set[RefKey]) -> None:
+        """Read who stands under the references of what is known, and under those that the letters promise."""
+        known = self._known
+        while True:
+            found = await self._connection.fetch(
+                statement("consumer", "find_claims"),
+                *rows.claim_arrays(()),
+                plain_array(known.payments),
+                *rows.group_arrays(promised),
+            )
+            read: dict[RefKey, dict[UUID, Member]] = {key: {} for key in promised}
+            for row in found:
+                if row["payment_id"] is not None:
+                    rows.note_member(read, row)
+            for key, group in read.items():
+                known.groups[key] = group | known.groups.get(key, {})
+            members = {payment_id for group in read.values() for payment_id in group}
+            if members <= known.payments.keys():
+                return
+            await self._read_payments(members)
 
     async def _read_claims(self, events: Sequence[Event]) -> None:
         known = self._known
         claims = {(event.source, event.event_id) for event in events} - known.claims.keys()
         if claims:
-            found = await self._connection.fetch(statement("consumer", "find_claims"), *rows.claim_arrays(claims))
-            for source, event_id, facts in found:
-                if source is not None:
-                    known.claims.setdefault((source, event_id), facts)
+            found = await self._connection.fetch(
+                statement("consumer", "find_claims"), *rows.claim_arrays(claims), "{}", *rows.group_arrays(())
+            )
+            for row in found:
+                if row["source"] is not None:
+                    known.claims.setdefault((row["source"], row["event_id"]), row["facts"])
         bodies = {(event.source, event.digest) for event in events if event.digest is not None} - known.bodies
         if bodies:
             for row in await self._connection.fetch(

@@ -199,13 +199,17 @@ class Ref(msgspec.Struct, frozen=True, order=True, gc=False):
 class Claim(msgspec.Struct, frozen=True, gc=False):
     """A client's intent: it owns the payment, under the id that was promised to it.
 
-    `reference` is the client's own and unique for the client, or None. `phone` is the customer's number (E.164).
+    `reference` is the merchant's own, which the intent promises: at most one promise of it is live in one scope.
+    `groups` tells that the payments under it are the intent's attempts (it names no payment of the provider). `phone`
+    is the customer's number (E.164). `metadata` is a JSON object as text, None where the client noted nothing.
     """
 
     payment_id: UUID
     client: str
     reference: str | None = None
     phone: str | None = None
+    groups: bool = False
+    metadata: str | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -98,7 +99,12 @@ class Projection(msgspec.Struct, frozen=True, gc=False):
 
 
 class Payment(msgspec.Struct):
-    """One payment as the consumer holds it under its row lock."""
+    """One payment as the consumer holds it under its row lock.
+
+    `facts` are its own; `projection` is what they come to, of an intent together with those of the attempts that it has
+    adopted. `intent_id` is, of an attempt, the intent's payment that has adopted it. `marks` are the flags that its
+    group gives it, beside those that its facts raise.
+    """
 
     id: UUID
     provider: str
@@ -114,6 +120,20 @@ class Payment(msgspec.Struct):
     projection: Projection = Projection()
     head_hash: bytes = b""
     head_xid: int = 0
+    merchant_account: str = ""
+    livemode: bool = True
+    intent_id: UUID | None = None
+    marks: tuple[str, ...] = ()
+
+
+def derived_id_bytes(timestamp_ms: int, name: str) -> bytes:
+    """Make the 16 bytes of a UUIDv7 out of a name and a time: the same two always give the same id.
+
+    So a payment that an event opens has the same id again when the event's record is read again after a restore. In
+    place of random bits stand those of the name's digest.
+    """
+    digest = int.from_bytes(hashlib.sha256(name.encode(errors="surrogatepass")).digest()[:10], "big")
+    return _uuid7(timestamp_ms, digest)
 
 
 def new_payment_id(now_ms: int) -> UUID:
@@ -123,7 +143,10 @@ def new_payment_id(now_ms: int) -> UUID:
 
 def new_id_bytes(now_ms: int) -> bytes:
     """Make the 16 bytes of a UUIDv7 (RFC 9562, section 5.7): time-ordered, so that new payments share index pages."""
-    random = int.from_bytes(os.urandom(10), "big")
+    return _uuid7(now_ms, int.from_bytes(os.urandom(10), "big"))
+
+
+def _uuid7(now_ms: int, random: int) -> bytes:
     value = (now_ms & (1 << 48) - 1) << 80
     value |= 0x7 << 76 | (random >> 62 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
     return value.to_bytes(16, "big")

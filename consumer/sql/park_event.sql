@@ -6,6 +6,8 @@ with parked as (
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
     returning id
 )
-insert into parked_refs (provider, account, kind, ref, parked_id)
-select n.provider, n.account, n.kind, n.ref, parked.id
-from parked, unnest($17::text[], $18::text[], $19::text[], $20::text[]) as n (provider, account, kind, ref)
+insert into parked_refs (provider, account, merchant_account, livemode, kind, ref, parked_id)
+select n.provider, n.account, n.merchant_account, n.livemode, n.kind, n.ref, parked.id
+from parked,
+    unnest($17::text[], $18::text[], $19::text[], $20::boolean[], $21::text[], $22::text[])
+        as n (provider, account, merchant_account, livemode, kind, ref)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ops.bench.stage import Database
 
 ROWS_PER_PAYMENT: Final = 4
-TABLES: Final = ("payments", "payment_refs", "payment_logs")
-FILLS: Final = ("fill_payments", "fill_refs", "fill_ledger")
+TABLES: Final = ("payments", "payment_refs", "payment_logs", "reference_payments")
+FILLS: Final = ("fill_payments", "fill_refs", "fill_ledger", "fill_standing")
 SESSION: Final = {"maintenance_work_mem": "512MB", "statement_timeout": "0"}
 """Of the session that fills; nothing that is measured runs in it."""
 

@@ -18,7 +18,7 @@ from consumer import rows
 from consumer.decode import Event
 from consumer.lane import understand
 from consumer.plan import Known
-from consumer.resolve import RefKey, keys_of
+from consumer.resolve import RefKey, keys_of, names_of
 from consumer.settlement import Settlement
 from consumer.worker import record_of
 from runtime.sql import statement
@@ -40,6 +40,8 @@ values_of: Final = attrgetter(
     "facts", "topic", "partition", "offset", "occurred_at", "recorded_at", "relay_xid", "hash",
 )  # fmt: skip
 """From a ledger row to the first arguments of this contender's statements."""
+STANDING: Final = ("provider", "account", "livemode", "kind", "ref")
+"""What names a reference that a payment stands under."""
 NAMED_AGAIN: Final = "charge."
 """Kinds of events that bring a payment new names, beside the one that opens it."""
 
@@ -96,7 +98,7 @@ async def _settle(connection: Connection, item: Item, clock: Clock) -> bool:
     event = item[1]
     if not isinstance(event, Event):
         return False
-    keys = keys_of(event)
+    keys = names_of(event)
     async with connection.transaction():
         known = Known()
         found = await connection.fetch(_sql("lock_payment"), *rows.ref_columns(keys))
@@ -118,7 +120,10 @@ def _write(connection: Connection, plan: Plan, names: list[RefKey] | tuple[RefKe
     ((payment_id, payment),) = plan.changed.items()
     payment_values = [column[0] for column in rows.payment_columns([payment])]
     name = "claim_and_open" if payment_id in plan.opened else "claim_and_move"
-    return connection.execute(_sql(name), *claim, *payment_values, *rows.ref_columns(names))
+    standing = [(one[0], one[1], one[3], one[4], one[5]) for one, _ in plan.standing]
+    return connection.execute(
+        _sql(name), *claim, *payment_values, *rows.ref_columns(names), *rows.columns(standing, len(STANDING))
+    )
 
 
 def _sql(name: str) -> str:

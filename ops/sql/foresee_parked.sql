@@ -1,4 +1,4 @@
--- What consumer/sql/find_parked.sql reads, without its locks. $1-$4 names, $5 payments, $6 rows.
+-- What consumer/sql/find_parked.sql reads. $1-$6 names, $7 payments, $8 rows.
 select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values,
     p.event_id, p.reason,
     coalesce(
@@ -6,13 +6,14 @@ select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p
 from parked_events p
 where p.id in (
     select w.parked_id
-    from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as n (provider, account, kind, ref)
-    join parked_refs w using (provider, account, kind, ref)
+    from unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[])
+        as n (provider, account, merchant_account, livemode, kind, ref)
+    join parked_refs w using (provider, account, merchant_account, livemode, kind, ref)
     union
     select w.parked_id
     from payment_refs r
-    join parked_refs w using (provider, account, kind, ref)
-    where r.payment_id = any($5::uuid[])
+    join parked_refs w using (provider, account, merchant_account, livemode, kind, ref)
+    where r.payment_id = any($7::uuid[])
 )
 order by p.id
-limit $6
+limit $8

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 PLAIN: dict[str, Any] = {
     "client": None,
-    "reference": None,
     "status": "created",
     "refund_status": "none",
     "dispute_status": "none",
@@ -168,8 +167,7 @@ ADYEN = [
         refunded=500,
     ),
     adyen_life(
-        "a refused try under the same reference, then authorized, expiry that did not work",
-        adyen("AUTHORISATION", "OLD", success=False),
+        "pending, then authorized, expiry that did not work",
         adyen("PENDING", "PAY"),
         adyen("AUTHORISATION", "PAY"),
         adyen("CAPTURE", "CAP1", 700),
@@ -213,11 +211,10 @@ ADYEN = [
         disputed=1000,
     ),
     adyen_life(
-        "canceled, twice told, and tried again",
+        "canceled, twice told",
         adyen("AUTHORISATION", "PAY"),
         adyen("CANCELLATION", "CAN1"),
         adyen("TECHNICAL_CANCEL", "CAN2"),
-        adyen("AUTHORISATION", "OLD", success=False),
         status="canceled",
         authorized=1000,
     ),

@@ -17,9 +17,9 @@ from consumer import rows
 from consumer.decode import Event, decode
 from consumer.facts_json import load_said
 from consumer.fold import newer, project
-from consumer.plan import Known, ParkedEvent
-from consumer.resolve import keys_of
-from consumer.settlement import Settlement
+from consumer.plan import Known, Member, ParkedEvent
+from consumer.resolve import claimed_of, keys_of
+from consumer.settlement import OWN_SOURCE, Settlement
 from schemas.payment import Payment
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ SHOWN = tuple(
 )
 COLUMNS = tuple(
     "id provider account provider_ref client reference phone merged_into status refund_status dispute_status currency "  # noqa: SIM905
-    "amount authorized captured refunded disputed version facts head_hash head_xid".split()
+    "amount authorized captured refunded disputed version facts head_hash head_xid merchant_account livemode "
+    "intent_id flags".split()
 )
 NOW = 1_790_000_000.0
 
@@ -66,6 +67,7 @@ class PaperBooks:
     letters: list[Letter] = field(default_factory=list)
     duplicates: int = 0
     batches: int = 0
+    standing_under: dict[tuple[RefKey, UUID], Member] = field(default_factory=dict)
 
     def settle(self, batch: Iterable[Record]) -> Plan:
         """Settle one batch in one transaction and check the books."""
@@ -81,6 +83,7 @@ class PaperBooks:
         known = Known()
         keys = {key for event in events for key in keys_of(event)}
         self._lock(known, keys)
+        promised = {key for event in events if (key := claimed_of(event)) is not None}
         ids = {(event.source, event.event_id) for event in events}
         known.claims = {(row.source, row.event_id): row.facts for row in self.ledger}
         known.claims |= {(one.event.source, one.event.event_id): one.facts for one in self.parked.values()}
@@ -93,22 +96,46 @@ class PaperBooks:
                 reason = self.reasons.get(parked_id, parking.waits.reason)
                 known.parked.append(ParkedEvent(parked_id, parking.event.record, parking.event.event_id, reason))
                 self._lock(known, set(keys_of(parking.event)))
+        self._read_groups(known, promised)
         return known
+
+    def _read_groups(self, known: Known, promised: set[RefKey]) -> None:
+        """Read the groups of all payments that are known, and those payments, until nothing is new."""
+        reached = -1
+        while reached != len(known.payments):
+            reached = len(known.payments)
+            theirs = {key for key, payment_id in self.standing_under if payment_id in known.payments}
+            live = {key for (key, _), member in self.standing_under.items() if member.promise is not None}
+            for key in promised | (theirs & live):
+                group = {held: member for (one, held), member in self.standing_under.items() if one == key}
+                known.groups[key] = group
+                for payment_id in group:
+                    self._hold(known, payment_id)
+
+    def _hold(self, known: Known, payment_id: UUID | None) -> None:
+        while payment_id is not None and payment_id not in known.payments:
+            one = known.payments[payment_id] = rows.payment_of(self.payments[payment_id])  # type: ignore[arg-type]
+            self._hold(known, one.intent_id)
+            payment_id = one.merged_into
 
     def _lock(self, known: Known, keys: set[RefKey]) -> None:
         for key in keys:
-            payment_id = known.names[key] = self.names.setdefault(key, None)
-            if payment_id is not None and payment_id not in known.payments:
-                known.payments[payment_id] = rows.payment_of(self.payments[payment_id])  # type: ignore[arg-type]
+            known.names[key] = self.names.setdefault(key, None)
+            self._hold(known, known.names[key])
 
     def _write(self, plan: Plan) -> None:
         for payments in (plan.opened.values(), plan.changed.values()):
             for values in zip(*rows.payment_columns(payments), strict=True):
                 row = dict(zip(COLUMNS, values, strict=True))
+                row["flags"] = row["flags"].split(",") if row["flags"] else []
                 self.payments[row["id"]] = row
-        moves = dict(plan.merges)
-        assert len(moves) == len(plan.merges), "a payment was merged twice in one statement"
-        self.names = {key: moves.get(held, held) if held else None for key, held in self.names.items()}
+        for place, member in plan.standing.items():
+            if self.standing_under.get(place, Member()).promise is None:
+                self.standing_under[place] = member
+        for other, survivor in plan.merges:
+            for key, held in list(self.standing_under):
+                if held == other:
+                    self.standing_under.setdefault((key, survivor), Member())
         for *key, payment_id in zip(*rows.binding_columns(plan.bindings), strict=True):
             self.names[tuple(key)] = payment_id  # type: ignore[index]
         for parked_id in plan.woken:
@@ -126,8 +153,8 @@ class PaperBooks:
 
     @property
     def standing(self) -> list[dict[str, Any]]:
-        """The rows that were not merged into another one, as users see them."""
-        alive = [row for row in self.payments.values() if row["merged_into"] is None]
+        """The rows that add up to all the money there is, as users see them: not merged, and no intent's attempt."""
+        alive = [row for row in self.payments.values() if row["merged_into"] is None and row["intent_id"] is None]
         return sorted(({name: row[name] for name in SHOWN} for row in alive), key=by_ref)
 
     @property
@@ -136,23 +163,32 @@ class PaperBooks:
         (row,) = self.standing
         return row
 
+    @property
+    def events(self) -> list[LedgerRow]:
+        """The ledger's rows of events; the others tell of changes that had none of their own."""
+        return [row for row in self.ledger if row.source != OWN_SOURCE]
+
     def claims(self) -> list[tuple[str, str]]:
-        return sorted((row.source, row.event_id) for row in self.ledger)
+        return sorted((row.source, row.event_id) for row in self.events)
 
     def outcomes(self) -> list[str]:
-        return [row.outcome.value for row in self.ledger]
+        return [row.outcome.value for row in self.events]
+
+    def row_of(self, provider_ref: str) -> dict[str, Any]:
+        """The row of one payment of a provider, merged or not, but not that of an intent."""
+        (row,) = [row for row in self.payments.values() if row["provider_ref"] == provider_ref and not row["client"]]
+        return row
 
     def check(self) -> None:
         """Assert what must hold after every batch."""
-        claims = self.claims()
+        claims = sorted((row.source, row.event_id) for row in self.ledger)
         assert len(set(claims)) == len(claims), "an event is in the ledger twice"
         waiting = {(one.event.source, one.event.event_id) for one in self.parked.values()}
         assert not waiting & set(claims), "an event is parked and in the ledger"
         for payment_id, row in self.payments.items():
             self._check_chain(payment_id)
             self._check_fold(payment_id)
-        for key, held in self.names.items():
-            assert held is None or self.payments[held]["merged_into"] is None, f"{key} names a merged payment"
+            assert row["intent_id"] is None or row["merged_into"] is None, row
 
     def _check_chain(self, payment_id: UUID) -> None:
         """Walk the payment's rows: hashes chain, versions are 1..n, relay order never runs back."""
@@ -172,8 +208,9 @@ class PaperBooks:
         assert held["status"] == status
 
     def _check_fold(self, payment_id: UUID) -> None:
-        """Fold the payment again from the ledger of its family and compare."""
+        """Fold the payment again from the ledger of its family, and of the attempts that it has adopted; compare."""
         family, grown = {payment_id}, True
+        family |= {one for one, row in self.payments.items() if row["intent_id"] == payment_id}
         while grown:
             more = {one for one, row in self.payments.items() if row["merged_into"] in family} - family
             family, grown = family | more, bool(more)
@@ -188,6 +225,10 @@ class PaperBooks:
     def digest(self) -> str:
         """Return one text for all that a reader of the books sees, but for generated ids and times."""
         return hashlib.sha256(repr((self.standing, self.claims())).encode()).hexdigest()
+
+    def shown(self, like: dict[str, Any]) -> list[dict[str, Any]]:
+        """The standing rows, of the columns that `like` has."""
+        return [{name: row[name] for name in like} for row in self.standing]
 
 
 def moment(seconds: float = NOW) -> dt.datetime:

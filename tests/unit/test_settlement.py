@@ -7,14 +7,27 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from events import adyen, intent, placed, record, standard, stripe_intent, understood
+from events import (
+    INTENT_ID,
+    adyen,
+    intent,
+    placed,
+    record,
+    standard,
+    stripe_charge,
+    stripe_intent,
+    stripe_refund,
+    understood,
+)
 from histories import CAPTURED, HISTORIES, PLAIN, History
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from paper_books import PaperBooks, by_ref
 from profiles import MANY, examples
 
 from consumer.plan import Known, Letter
+from consumer.resolve import keys_of
 from consumer.settlement import Settlement
 from consumer.verdict import Dead
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
@@ -41,8 +54,8 @@ def at_rest(books: PaperBooks, history: History) -> None:
     """Assert that all is settled and that the one row is the history's."""
     assert not books.parked
     assert not books.letters
-    assert books.only == history.row
-    assert len(books.ledger) == len(history.records)
+    assert books.shown(history.row) == [history.row]
+    assert len(books.events) == len(history.records)
 
 
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
@@ -66,7 +79,7 @@ def test_any_order_repetition_and_cut_of_many_payments(data: st.DataObject) -> N
         for provider in ("stripe", "adyen", "standard")
     ]
     once = [one for history in several for one in history.records]
-    if sum(understood(one).meaning.claim is not None for one in once) > 1:  # one client's intents share a reference
+    if sum(understood(one).meaning.claim is not None for one in once) > 1:  # all intents have one id
         several = several[:2]
         once = [one for history in several for one in history.records]
     again = data.draw(st.lists(st.sampled_from(once), max_size=12))
@@ -76,7 +89,8 @@ def test_any_order_repetition_and_cut_of_many_payments(data: st.DataObject) -> N
         size = data.draw(st.integers(1, len(rest)))
         books.settle(placed(rest[:size]))
         rest = rest[size:]
-    assert books.standing == sorted((history.row for history in several), key=by_ref)
+    rows = sorted((history.row for history in several), key=by_ref)
+    assert [{name: row[name] for name in like} for row, like in zip(books.standing, rows, strict=True)] == rows
     assert not books.parked
     assert not books.letters
     assert books.duplicates == len(again)
@@ -191,12 +205,12 @@ def test_a_parked_event_of_another_currency_is_folded_when_it_wakes() -> None:
 
 def test_parked_event_wakes_by_a_name_that_only_it_carries() -> None:
     """The capture names the payment that the batch opens, and a second one that is known already."""
-    linked = standard("refund.succeeded", payment="pay_2", reference="ORD-1", amount=300, child="ref_1")
-    books = settled([linked], [standard("payment.captured", payment="pay_1", reference="ORD-1")])
+    linked = stripe_refund("refund.created", "succeeded", 300)
+    books = settled([linked], [stripe_charge("succeeded", payment_intent=None)])
     assert not books.parked
-    assert (books.only["refunded"], books.only["captured"]) == (300, 1000)
-    books.settle([standard("payment.created", payment="pay_2")])
-    assert len(books.payments) == 1
+    assert books.only["refunded"] == 300
+    books.settle([stripe_intent("created")])
+    assert len(books.standing) == 1
 
 
 # --- letters -----------------------------------------------------------------------------------------------------
@@ -214,7 +228,7 @@ def test_a_parked_event_that_is_no_longer_understood_is_a_letter(monkeypatch: py
     books = settled([waits])
     opening = adyen("AUTHORISATION", "PAY")
     item = (opening, understood(opening))
-    monkeypatch.setattr("consumer.settlement.decode", lambda _: Dead(Reason.UNKNOWN_KIND, "not any more"))
+    monkeypatch.setattr("consumer.settlement.decode", lambda *_: Dead(Reason.UNKNOWN_KIND, "not any more"))
     plan = Settlement(books._read([item[1]]), now=1.79e9, xid=9, facts_max=10).settle([item])
     assert [(one.record, one.reason) for one in plan.letters] == [(waits, Reason.UNKNOWN_KIND)]
     assert plan.woken == list(books.parked)
@@ -270,7 +284,6 @@ def test_relay_order_never_runs_back_for_a_payment() -> None:
 
 MERGED: dict[str, Any] = {**PLAIN, **CAPTURED, "provider_ref": "pay_1", "client": "shop", "reference": "ORD-1"}
 PARTS = [
-    intent(reference="ORD-1"),
     standard("payment.created"),
     standard("payment.authorized", reference="ORD-1"),
     standard("payment.captured"),
@@ -278,101 +291,143 @@ PARTS = [
 ]
 
 
+@pytest.mark.parametrize("provider_ref", ["pay_1", None])
 @pytest.mark.parametrize("single", [True, False])
-def test_intent_and_webhooks_under_other_names_end_as_the_intents_row(single: bool) -> None:  # noqa: FBT001
-    for order in permutations(PARTS):
+def test_an_intent_shows_the_money_whatever_came_first(single: bool, provider_ref: str | None) -> None:  # noqa: FBT001
+    """With a provider_ref the intent is that payment; without one it groups the payments under its reference."""
+    parts = [intent(reference="ORD-1", **({"provider_ref": provider_ref} if provider_ref else {})), *PARTS]
+    for order in permutations(parts):
         books = settled(*([one] for one in order)) if single else settled(order)
         assert books.only == {**MERGED, "refund_status": "partial", "refunded": 100}
-        (survivor,) = [row for row in books.payments.values() if row["merged_into"] is None]
-        assert str(survivor["id"]) == "01890000-0000-7000-8000-000000000001"
-        assert all(row["merged_into"] == survivor["id"] for row in books.payments.values() if row is not survivor)
-        assert {held for held in books.names.values() if held} == {survivor["id"]}
+        (survivor,) = [row for row in books.payments.values() if row["client"]]
+        assert survivor["id"] == INTENT_ID
+        column = "merged_into" if provider_ref else "intent_id"
+        assert all(row[column] == INTENT_ID for row in books.payments.values() if row is not survivor)
         assert not books.parked
 
 
-def test_three_rows_that_turn_out_to_be_one_in_one_batch() -> None:
-    """Names of a row that was merged into one which is merged itself must lead to the last."""
-    first = [standard("payment.created", payment=f"pay_{number}") for number in (1, 2)]
-    links = [
-        standard("payment.requires_action", payment="pay_1", reference="ORD-1"),
-        standard("payment.requires_action", payment="pay_2", reference="ORD-1"),
-    ]
-    for batches in ([first, links, [intent(reference="ORD-1")]], [first, [*links, intent(reference="ORD-1")]]):
-        books = settled(*batches)
-        assert len(books.payments) == 3
-        assert (books.only["client"], books.only["provider_ref"]) == ("shop", "pay_1")
-        survivor = next(row["id"] for row in books.payments.values() if row["merged_into"] is None)
-        assert {held for held in books.names.values() if held} == {survivor}
+LINK = stripe_charge("succeeded")
+"""Names both the charge and its PaymentIntent."""
 
 
 def test_rows_that_no_client_was_promised_merge_into_the_older() -> None:
-    books = settled([standard("payment.authorized")], [standard("payment.created", payment="pay_2", reference="ORD-1")])
+    books = settled([stripe_charge("pending", payment_intent=None)], [stripe_intent("created")])
     older = min(books.payments)
-    books.settle([standard("payment.captured", reference="ORD-1")])
+    books.settle([LINK])
     assert books.payments[older]["merged_into"] is None
     assert [row["merged_into"] for key, row in books.payments.items() if key != older] == [older]
-    assert books.only["captured"] == 1000
+    assert [(row.source, row.event_type, row.version) for row in books.ledger[-2:]] == [
+        ("ratchet", "payment.merged", 2),
+        ("stripe", "charge.succeeded", 2),
+    ]
     assert books.ledger[-1].outcome is Outcome.APPLIED
-
-
-def test_a_merge_shows_the_attempt_that_counts() -> None:
-    """The other row holds the authorization: its name is shown, whichever text is smaller."""
-    parts = [
-        intent(provider_ref="pay_1", reference="ORD-1"),
-        standard("payment.authorized", payment="pay_9"),
-        standard("payment.requires_action", payment="pay_9", reference="ORD-1"),
-    ]
-    for order in permutations(parts):
-        assert settled(*([one] for one in order)).only["provider_ref"] == "pay_9"
-
-
-def test_an_event_without_facts_proves_that_two_rows_are_one() -> None:
-    link = stripe_intent("partially_funded", metadata={"reference": "ORD-1"})
-    first = [intent(provider="stripe", reference="ORD-1"), stripe_intent("succeeded", amount_received=1000)]
-    books = settled(first, [link])
-    assert (books.only["client"], books.only["captured"]) == ("shop", 1000)
-    assert books.ledger[-1].version == 2
-
-
-def test_a_merge_that_breaks_an_invariant_waits() -> None:
-    """Both rows hold one capture's money; together they would have taken more than was authorized."""
-    first = [
-        *[adyen("AUTHORISATION", "PAY", reference="A"), adyen("AUTHORISATION_ADJUSTMENT", "ADJ1", 100)],
-        intent(provider="adyen", reference="B", provider_ref="OLD"),
-        adyen("AUTHORISATION", "OLD", reference="B"),
-        adyen("AUTHORISATION_ADJUSTMENT", "ADJ2", 50, original="OLD"),
-    ]
-    books = settled(first, [adyen("CAPTURE", "CAP1", 100), adyen("CAPTURE", "CAP2", 50, original="OLD")])
-    assert len(books.standing) == 2
-    link = adyen("AUTHORISATION", "PAY", reference="B", success=False)
-    books.settle([link])
-    assert len(books.standing) == 1
-    assert (books.only["captured"], books.only["authorized"]) == (150, 150)
+    books.settle([stripe_intent("succeeded", amount_received=1000)])
+    assert (len(books.standing), books.only["captured"]) == (1, 1000)
 
 
 def test_rows_of_two_currencies_stay_two() -> None:
-    books = settled([standard("payment.authorized")], [intent(reference="ORD-1", currency="USD")])
-    books.settle([standard("payment.captured", reference="ORD-1")])
-    assert sorted((row["currency"], row["captured"]) for row in books.standing) == [("EUR", 1000), ("USD", 0)]
+    books = settled([stripe_charge("pending", payment_intent=None)], [stripe_intent("created", currency="usd")])
+    books.settle([LINK])
+    assert len(books.standing) == 2
+
+
+# --- scopes ------------------------------------------------------------------------------------------------------
+
+
+def test_a_reference_joins_nothing() -> None:
+    """Twelve months of a subscription carry one text; the third fails, and shows."""
+    months = [standard("payment.captured", payment=f"pay_{month}", reference="SUB-1") for month in (1, 2)]
+    for order in permutations([*months, standard("payment.failed", payment="pay_3", reference="SUB-1")]):
+        books = settled(order)
+        assert [(row["provider_ref"], row["status"]) for row in books.standing] == [
+            ("pay_1", "captured"),
+            ("pay_2", "captured"),
+            ("pay_3", "failed"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"merchant_account": "acct_A"}, {"merchant_account": "acct_B"}),
+        ({"livemode": True}, {"livemode": False}),
+    ],
+)
+def test_names_of_two_merchants_or_modes_never_meet(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Even the provider's id is a name of its scope alone."""
+    records = [standard("payment.captured", event_id=f"evt_{number}", reference="ORD-1") for number in (1, 2)]
+    events = [
+        (record, replace(understood(record), meaning=replace(understood(record).meaning, **scope)))
+        for record, scope in zip(records, (one, other), strict=True)
+    ]
+    events = [(record, replace(event, livemode=event.meaning.livemode is not False)) for record, event in events]
+    for order in permutations(events):
+        known = Known(names={key: None for _, event in order for key in keys_of(event)})
+        plan = Settlement(known, now=1.79e9, xid=9, facts_max=10).settle(order)
+        assert [payment.projection.captured for payment in plan.opened.values()] == [1000, 1000]
+        assert len({(payment.merchant_account, payment.livemode) for payment in plan.opened.values()}) == 2
 
 
 # --- clients -----------------------------------------------------------------------------------------------------
 
 
-def test_two_clients_with_one_reference_stay_two() -> None:
+def test_a_second_promise_of_one_reference_is_a_conflict_whoever_makes_it() -> None:
     ours = intent(client="shop", reference="ORD-1", provider_ref="pay_1")
     theirs = intent(OTHER_ID, client="mall", reference="ORD-1", provider_ref="pay_2")
-    webhooks = [
-        standard("payment.captured", payment="pay_1", reference="ORD-1"),
-        standard("payment.authorized", payment="pay_2", reference="ORD-1", amount=500),
+    for first, second in permutations([ours, theirs]):
+        books = settled([first], [second])
+        assert [(one.record, one.reason) for one in books.letters] == [(second, Reason.CONFLICT)]
+        assert len(books.standing) == 1
+
+
+def test_a_promise_that_ended_without_money_gives_its_reference_free() -> None:
+    first = intent(reference="ORD-1")
+    failed = standard("payment.failed", reference="ORD-1", payment="pay_1")
+    books = settled([first, failed], [intent(OTHER_ID, reference="ORD-1", client="mall")])
+    assert not books.letters
+    books.settle([standard("payment.captured", reference="ORD-1", payment="pay_2")])
+    assert {(row["client"], row["status"]) for row in books.standing} == {("shop", "failed"), ("mall", "captured")}
+
+
+def test_an_intent_takes_only_a_payment_that_fits() -> None:
+    """A client that names a stranger's payment gets none of its figures."""
+    paid = [standard("payment.captured", amount=125000)]
+    for theft in (intent(provider_ref="pay_1", amount=1), intent(provider_ref="pay_1", amount=125000, currency="USD")):
+        books = settled(paid, [theft])
+        assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+        assert (books.only["client"], books.only["captured"]) == (None, 125000)
+    books = settled(paid, [intent(provider_ref="pay_1", amount=125000)])
+    assert (books.only["client"], books.only["captured"], books.letters) == ("shop", 125000, [])
+    books.settle([intent(OTHER_ID, client="mall", provider_ref="pay_1", amount=125000)])
+    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+
+
+def test_an_attempt_of_another_intent_can_not_be_claimed() -> None:
+    books = settled([intent(reference="ORD-1")], [standard("payment.captured", reference="ORD-1")])
+    books.settle([intent(OTHER_ID, provider_ref="pay_1")])
+    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+    assert (books.only["client"], books.only["captured"]) == ("shop", 1000)
+
+
+def test_a_second_create_under_one_id_with_other_terms_is_a_conflict_and_never_a_merge() -> None:
+    paid = [
+        standard("payment.captured", payment="pay_1", amount=1000),
+        standard("payment.captured", payment="pay_2", amount=2500),
     ]
-    for order in permutations([ours, theirs]):
-        books = settled(order, webhooks)
-        assert sorted((row["client"], row["captured"], row["authorized"]) for row in books.standing) == [
-            ("mall", 0, 500),
-            ("shop", 1000, 1000),
-        ]
-        assert not books.letters
+    first = intent(provider_ref="pay_1", reference="ORD-A")
+    for again in (
+        intent(provider_ref="pay_2", reference="ORD-B", amount=2500, event_id="again"),
+        intent(provider_ref="pay_1", reference="ORD-B", event_id="again"),
+        intent(provider_ref="pay_1", reference="ORD-A", amount=999, event_id="again"),
+        intent(provider_ref="pay_2", reference="ORD-A", event_id="again"),
+    ):
+        for batches in ([paid, [first], [again]], [[*paid, first, again]]):
+            books = settled(*batches)
+            assert [(one.record, one.reason) for one in books.letters] == [(again, Reason.CONFLICT)]
+            assert sorted((row["client"] or "", row["captured"]) for row in books.standing) == [
+                ("", 2500),
+                ("shop", 1000),
+            ]
 
 
 def test_one_clients_reference_twice_is_a_conflict() -> None:
@@ -383,20 +438,9 @@ def test_one_clients_reference_twice_is_a_conflict() -> None:
         assert len(books.payments) == 1
 
 
-def test_one_clients_reference_at_two_providers_is_a_conflict() -> None:
-    second = intent(OTHER_ID, reference="ORD-1", provider="stripe")
-    books = settled([intent(reference="ORD-1")], [second])
-    assert [(one.record, one.reason) for one in books.letters] == [(second, Reason.CONFLICT)]
-    books = settled(
-        [intent(client="mall", reference="ORD-1")], [intent(OTHER_ID, reference="ORD-1", provider="stripe")]
-    )
-    assert len(books.payments) == 2
-
-
-def test_one_clients_reference_twice_is_a_conflict_where_another_client_holds_the_name() -> None:
-    third = intent(UUID(int=3), reference="ORD-1")
-    books = settled([intent(client="mall", reference="ORD-1")], [intent(OTHER_ID, reference="ORD-1")], [third])
-    assert [(one.record, one.reason) for one in books.letters] == [(third, Reason.CONFLICT)]
+def test_one_reference_at_two_providers_is_two_promises() -> None:
+    books = settled([intent(reference="ORD-1")], [intent(OTHER_ID, reference="ORD-1", provider="stripe")])
+    assert (len(books.payments), books.letters) == (2, [])
 
 
 def test_another_clients_payment_cannot_be_claimed() -> None:

@@ -13,14 +13,23 @@ with claimed as (
     set provider_ref = $21, client = $22, reference = $23, phone = $24, merged_into = $25, status = $26,
         refund_status = $27, dispute_status = $28, currency = $29, amount = $30, authorized = $31, captured = $32,
         refunded = $33, disputed = $34, version = $35, facts = $36, head_hash = $37,
-        head_xid = greatest($38, pg_current_xact_id()::text::bigint), updated_at = greatest(p.updated_at, $15)
+        head_xid = greatest($38, pg_current_xact_id()::text::bigint), merchant_account = $39, livemode = $40,
+        intent_id = $41, flags = string_to_array($42, ','), updated_at = greatest(p.updated_at, $15)
     from claimed
     where p.id = $18 and p.provider = $19 and p.account = $20
 ), bound as (
-    insert into payment_refs (provider, account, kind, ref, payment_id)
-    select n.provider, n.account, n.kind, n.ref, $18
-    from claimed, unnest($39::text[], $40::text[], $41::text[], $42::text[]) as n (provider, account, kind, ref)
-    on conflict (provider, account, kind, ref) do update set payment_id = excluded.payment_id
+    insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id)
+    select n.provider, n.account, n.merchant_account, n.livemode, n.kind, n.ref, $18
+    from claimed,
+        unnest($43::text[], $44::text[], $45::text[], $46::boolean[], $47::text[], $48::text[])
+        as n (provider, account, merchant_account, livemode, kind, ref)
+    on conflict (provider, account, merchant_account, livemode, kind, ref) do update set payment_id = excluded.payment_id
     where payment_refs.payment_id is null
+), standing as (
+    insert into reference_payments (provider, account, livemode, kind, ref, payment_id)
+    select n.provider, n.account, n.livemode, n.kind, n.ref, $18
+    from claimed, unnest($49::text[], $50::text[], $51::boolean[], $52::text[], $53::text[])
+        as n (provider, account, livemode, kind, ref)
+    on conflict do nothing
 )
 select id from claimed

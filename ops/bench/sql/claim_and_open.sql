@@ -12,15 +12,23 @@ with claimed as (
     insert into payments (
         id, provider, account, provider_ref, client, reference, phone, merged_into, status, refund_status,
         dispute_status, currency, amount, authorized, captured, refunded, disputed, version, facts, head_hash, head_xid,
-        created_at, updated_at)
+        merchant_account, livemode, intent_id, flags, created_at, updated_at)
     select $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37,
-        greatest($38, pg_current_xact_id()::text::bigint), $15, $15
+        greatest($38, pg_current_xact_id()::text::bigint), $39, $40, $41, string_to_array($42, ','), $15, $15
     from claimed
 ), bound as (
-    insert into payment_refs (provider, account, kind, ref, payment_id)
-    select n.provider, n.account, n.kind, n.ref, $18
-    from claimed, unnest($39::text[], $40::text[], $41::text[], $42::text[]) as n (provider, account, kind, ref)
-    on conflict (provider, account, kind, ref) do update set payment_id = excluded.payment_id
+    insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id)
+    select n.provider, n.account, n.merchant_account, n.livemode, n.kind, n.ref, $18
+    from claimed,
+        unnest($43::text[], $44::text[], $45::text[], $46::boolean[], $47::text[], $48::text[])
+        as n (provider, account, merchant_account, livemode, kind, ref)
+    on conflict (provider, account, merchant_account, livemode, kind, ref) do update set payment_id = excluded.payment_id
     where payment_refs.payment_id is null
+), standing as (
+    insert into reference_payments (provider, account, livemode, kind, ref, payment_id)
+    select n.provider, n.account, n.livemode, n.kind, n.ref, $18
+    from claimed, unnest($49::text[], $50::text[], $51::boolean[], $52::text[], $53::text[])
+        as n (provider, account, livemode, kind, ref)
+    on conflict do nothing
 )
 select id from claimed

@@ -1,8 +1,8 @@
 -- Payments as a year of traffic leaves them: captured in one go. $1 is how many.
 insert into payments (
-    id, provider, account, provider_ref, status, refund_status, dispute_status, currency, amount, authorized, captured,
+    id, provider, account, provider_ref, reference, status, refund_status, dispute_status, currency, amount, authorized, captured,
     refunded, disputed, version, facts, head_hash, head_xid, created_at, updated_at)
-select ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'stripe', '', ref, 'captured', 'none', 'none',
+select ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'stripe', '', ref, 'ORD-' || substr(md5('ord' || n), 1, 24), 'captured', 'none', 'none',
     'EUR', amount, amount, amount, 0, 0, 3,
     format('{"terms:amount":["provider",%1$s],"progress:%2$s":["created",null],"authorization:%2$s":["authorized",%1$s],'
         '"capture:%2$s":["succeeded",%1$s],"attempt:%3$s":["succeeded",null]}', amount, ref, charge)::jsonb,

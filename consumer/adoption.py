@@ -1,0 +1,127 @@
+"""Which attempts an intent adopts: a pure function of the attempts that stand under its reference.
+
+An order is often paid in more than one piece: two tries, a gift card and a card, by mistake twice. What fits into what
+the intent asked is its own; the rest stays apart. The order in which attempts are looked at is made of what they hold
+and of the provider's ids, so the order in which they arrived does not matter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from consumer.fold import project
+from schemas.facts import FactKind
+from schemas.payment import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from schemas.payment import Facts, Payment, Projection
+
+PAID_AGAIN: Final = "paid_again"
+OTHER_CURRENCY: Final = "other_currency"
+CONTRADICTION: Final = "contradiction"
+
+_CAPTURED: Final = 0
+_HELD: Final = 1
+_OPEN: Final = 2
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What an intent asked: minor units of `currency`, to be paid to `merchant_account` ("" where it named none).
+
+    `room` is how much of it attempts may still bring, None for all of it; where it is negative none is adopted.
+    """
+
+    amount: int
+    currency: str | None = None
+    merchant_account: str = ""
+    room: int | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """A payment under an intent's reference, as far as adoption looks at it.
+
+    `name` is the provider's id. `asked` is what it asked to begin with, None where that is unknown; `held` what it
+    holds by now, minor units. `place` is its place in the order: with money captured, with money held, the rest.
+    """
+
+    id: UUID
+    name: str
+    currency: str | None
+    merchant_account: str
+    asked: int | None
+    held: int
+    place: int
+
+    @property
+    def order(self) -> tuple[int, bytes, str, UUID]:
+        """The order in which attempts are looked at."""
+        return self.place, self.name.encode(errors="surrogatepass"), self.merchant_account, self.id
+
+
+class Adoption(msgspec.Struct, frozen=True):
+    """Which attempts are the intent's, and the flags of others: they hold money, or are another merchant's."""
+
+    adopted: frozenset[UUID]
+    flags: dict[UUID, str]
+
+
+def asked(facts: Facts) -> int | None:
+    """Return what a payment asked to begin with, in minor units, or None where nothing says so."""
+    amounts = [said or 0 for (kind, _), (_, said) in facts.items() if kind is FactKind.TERMS]
+    return max(amounts) if amounts else None
+
+
+def held(shown: Projection) -> int:
+    """Return what a payment holds: captured less refunded (what is only pending lowers nothing), else authorized."""
+    if shown.captured:
+        return max(shown.captured - shown.refunded, 0)
+    return shown.authorized if shown.status is Status.AUTHORIZED else 0
+
+
+def attempt_of(payment: Payment) -> Attempt:
+    """Return what adoption looks at of a payment."""
+    shown = project(payment.facts)
+    place = _CAPTURED if shown.captured else _HELD if shown.status is Status.AUTHORIZED else _OPEN
+    return Attempt(
+        payment.id,
+        payment.provider_ref or "",
+        payment.currency,
+        payment.merchant_account,
+        asked(payment.facts),
+        held(shown),
+        place,
+    )
+
+
+def adopt(wanted: Asked, attempts: Iterable[Attempt]) -> Adoption:
+    """Work out which attempts are the intent's.
+
+    Those with money captured come first, then those that hold some, then the rest, each by the bytes of the provider's
+    id. Each counts the smaller of what it holds and what it asked to begin with; one that does not fit into what is
+    left is skipped and the next is tried; one that asked more than the intent by itself is none of it. The first that
+    is adopted names the merchant account where the intent left it out.
+    """
+    room = wanted.amount if wanted.room is None else wanted.room
+    merchant = wanted.merchant_account or None
+    adopted: set[UUID] = set()
+    flags: dict[UUID, str] = {}
+    for one in sorted(attempts, key=lambda attempt: attempt.order):
+        counted = one.held if one.asked is None else min(one.held, one.asked)
+        if wanted.currency and one.currency and one.currency != wanted.currency:
+            if one.held:
+                flags[one.id] = OTHER_CURRENCY
+        elif merchant is not None and one.merchant_account != merchant:
+            flags[one.id] = CONTRADICTION
+        elif counted > room or (one.asked or 0) > wanted.amount:
+            if one.held:
+                flags[one.id] = PAID_AGAIN
+        else:
+            adopted.add(one.id)
+            room, merchant = room - counted, one.merchant_account
+    return Adoption(frozenset(adopted), flags)
+

@@ -1,0 +1,215 @@
+"""An intent and its attempts: the payments under a merchant's own reference that an intent has promised. Pure.
+
+Each attempt keeps its row, its names and its facts, and points to the intent that has adopted it; the intent's row
+shows what its own facts and theirs come to. `consumer.adoption` says which attempts are adopted; this carries it out on
+what a batch knows, once, after its events.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
+
+from consumer.adoption import Asked, adopt, attempt_of, held
+from consumer.fold import facts_of, newer, project
+from consumer.plan import Member
+from consumer.resolve import claimed_of, followed, groups_of, shared_of
+from schemas.facts import FactKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from uuid import UUID
+
+    from consumer.decode import Event
+    from consumer.plan import Known, Plan
+    from consumer.resolve import RefKey
+    from schemas.payment import Facts, Payment, Projection
+
+
+class Ledger(Protocol):
+    """Whoever writes the ledger row of a change that has no event of its own."""
+
+    def note_change(self, payment: Payment, event_type: str, old: Projection) -> None:
+        """Count a version and write its row; `old` is how the payment stood before."""
+
+
+class Grouping:
+    """The groups of one batch."""
+
+    def __init__(self, known: Known, plan: Plan, ledger: Ledger) -> None:
+        self._known = known
+        self._plan = plan
+        self._ledger = ledger
+        self._adopted: dict[UUID, list[Payment]] = adopted_by(known.payments.values()) if known.groups else {}
+        for intent_id, attempts in self._adopted.items():
+            if (intent := known.payments.get(intent_id)) is not None:
+                intent.projection = project(united(intent, attempts))
+
+    def whole(self, payment: Payment) -> Payment:
+        """Return an intent's payment with the facts of its attempts beside its own; any other as it is."""
+        attempts = self._adopted.get(payment.id) if self._adopted else None
+        return replace(payment, facts=united(payment, attempts)) if attempts else payment
+
+    def stand(self, event: Event, payment: Payment) -> None:
+        """Put the event's payment under the references that the event names, as a promise where it claims one."""
+        if not event.meaning.refs:
+            return
+        claimed = claimed_of(event)
+        for key in groups_of(event):
+            if key == claimed:
+                self._promise(key, event, payment)
+            else:
+                self._stand_under(key, payment)
+        for key in shared_of(event):
+            self._plan.standing[key, payment.id] = Member()
+
+    def _stand_under(self, key: RefKey, payment: Payment) -> None:
+        group = self._known.groups.get(key)
+        if group is not None and payment.id in group:
+            return
+        if group is not None:
+            group[payment.id] = Member()
+        if payment.reference == key[-1]:
+            return
+        self._plan.standing[key, payment.id] = Member()
+        if payment.client is None:
+            payment.reference = min(payment.reference or key[-1], key[-1])
+
+    def _promise(self, key: RefKey, event: Event, payment: Payment) -> None:
+        """Note the intent's promise, unless it is noted already."""
+        claim, group = event.meaning.claim, self._known.groups.setdefault(key, {})
+        if claim is None or (payment.id in group and group[payment.id].promise is not None):
+            return
+        newest = max((member.promise or 0 for member in group.values()), default=0)
+        member = Member(newest + 1, claim.groups)
+        group[payment.id] = self._plan.standing[key, payment.id] = member
+        self._known.names[key] = self._plan.bindings[key] = payment.id
+
+    def merge(self, other: Payment, survivor: Payment) -> None:
+        """Hand the groups of a payment over to the one that it turned out to be."""
+        for group in self._known.groups.values():
+            if other.id in group:
+                group.setdefault(survivor.id, Member())
+        intents = [one for one in (survivor.intent_id, other.intent_id) if one not in (None, survivor.id)]
+        survivor.intent_id = min(intents, key=self._promise_of, default=None)
+        other.intent_id, other.marks = None, ()
+
+    def _promise_of(self, intent_id: UUID) -> tuple[int, UUID]:
+        """Return the order of promises: the earlier first."""
+        numbers = [
+            member.promise
+            for group in self._known.groups.values()
+            if (member := group.get(intent_id)) is not None and member.promise is not None
+        ]
+        return min(numbers, default=0), intent_id
+
+    def work_out(self) -> None:
+        """Work the groups out anew in which something moved, and write what changed."""
+        for key in sorted(self._known.groups):
+            group = self._known.groups[key]
+            if not self._plan.changed.keys().isdisjoint(group):
+                self._work_out(group)
+
+    def _work_out(self, group: Mapping[UUID, Member]) -> None:
+        payments = self._known.payments
+        standing = {(one := followed(payments, payment_id)).id: one for payment_id in group}
+        promises = [
+            (payments[payment_id], member)
+            for payment_id, member in sorted(group.items(), key=lambda item: item[1].promise or 0)
+            if member.promise is not None
+        ]
+        ours = {None, *(promise.id for promise, _ in promises)}
+        attempts = [one for one in standing.values() if one.client is None and one.intent_id in ours]
+        candidates = _shared_out(promises, attempts)
+        for place, (promise, member) in enumerate(promises):
+            later = [one for one, _ in promises[place + 1 :]]
+            self._adopt(promise, member, candidates, later)
+
+    def _adopt(
+        self, promise: Payment, member: Member, candidates: dict[UUID, list[Payment]], later: list[Payment]
+    ) -> None:
+        """Carry out what one promise adopts of its candidates; what it does not goes to a later one that takes it."""
+        own = candidates.pop(promise.id)
+        attempts = {one.id: attempt_of(one) for one in own}
+        adoption = adopt(_asked(promise, member), attempts.values())
+        flags = set()
+        for one in own:
+            taken = one.id in adoption.adopted
+            newer_one = None if taken else _newest(later, one)
+            if newer_one is not None:
+                candidates[newer_one.id].append(one)
+                continue
+            flag = adoption.flags.get(one.id)
+            flags |= {flag} if flag else set()
+            self._set(one, promise.id if taken else None, flag)
+        adopted = sorted((one for one in own if one.id in adoption.adopted), key=lambda one: attempts[one.id].order)
+        self._show(promise, adopted, own, tuple(sorted(flags)))
+
+    def _set(self, attempt: Payment, intent_id: UUID | None, flag: str | None) -> None:
+        marks = (flag,) if flag else ()
+        if (attempt.intent_id, attempt.marks) == (intent_id, marks):
+            return
+        kind = "payment.flagged"
+        if attempt.intent_id != intent_id:
+            kind = "attempt.adopted" if intent_id else "attempt.released"
+        attempt.intent_id, attempt.marks = intent_id, marks
+        self._ledger.note_change(attempt, kind, attempt.projection)
+
+    def _show(self, intent: Payment, adopted: list[Payment], own: list[Payment], marks: tuple[str, ...]) -> None:
+        """Let an intent's row show what its own facts and those of its attempts come to."""
+        old = intent.projection
+        shown = project(united(intent, adopted))
+        provider_ref = intent.provider_ref
+        if provider_ref is None or any(one.provider_ref == provider_ref for one in own):
+            provider_ref = next((one.provider_ref for one in adopted if one.provider_ref), None)
+        if (old, intent.marks, intent.provider_ref) == (shown, marks, provider_ref):
+            return
+        intent.projection, intent.marks, intent.provider_ref = shown, marks, provider_ref
+        self._ledger.note_change(intent, "intent.attempts", old)
+
+
+def adopted_by(payments: Iterable[Payment]) -> dict[UUID, list[Payment]]:
+    """Return the attempts of each intent."""
+    found: dict[UUID, list[Payment]] = {}
+    for payment in payments:
+        if payment.intent_id is not None and payment.merged_into is None:
+            found.setdefault(payment.intent_id, []).append(payment)
+    return found
+
+
+def united(intent: Payment, attempts: Iterable[Payment]) -> Facts:
+    """Return an intent's own facts and those of its attempts, joined."""
+    facts = dict(intent.facts)
+    for attempt in attempts:
+        facts |= newer(facts, facts_of(attempt.facts))
+    return facts
+
+
+def _asked(promise: Payment, member: Member) -> Asked:
+    """Return what is left of what an intent asked; nothing where it names the provider's payment itself."""
+    amount = next((said or 0 for (kind, _), (state, said) in promise.facts.items() if _of_intent(kind, state)), 0)
+    room = max(amount - held(project(promise.facts)), 0) if member.groups else -1
+    return Asked(amount, promise.currency, promise.merchant_account, room)
+
+
+def _of_intent(kind: FactKind, state: str) -> bool:
+    return kind is FactKind.TERMS and state == "intent"
+
+
+def _newest(promises: list[Payment], attempt: Payment) -> Payment | None:
+    """Return the newest promise whose scope an attempt is in."""
+    fitting = [one for one in promises if one.merchant_account in ("", attempt.merchant_account)]
+    return fitting[-1] if fitting else None
+
+
+def _shared_out(promises: list[tuple[Payment, Member]], attempts: list[Payment]) -> dict[UUID, list[Payment]]:
+    """Share attempts out: each stays with the promise that has adopted it, the others go to the newest."""
+    candidates: dict[UUID, list[Payment]] = {promise.id: [] for promise, _ in promises}
+    everybody = [promise for promise, _ in promises]
+    for attempt in attempts:
+        if attempt.intent_id is not None:
+            candidates[attempt.intent_id].append(attempt)
+        elif (newest := _newest(everybody, attempt)) is not None:
+            candidates[newest.id].append(attempt)
+    return candidates

@@ -1,0 +1,227 @@
+"""An intent and the attempts under its reference: any order of any history of them gives the same rows."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from events import INTENT_ID, intent, placed, standard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from paper_books import PaperBooks
+
+from consumer.adoption import CONTRADICTION, OTHER_CURRENCY, PAID_AGAIN, Asked, Attempt, adopt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from uuid import UUID
+
+    from schemas.record import Record
+
+pytestmark = pytest.mark.unit
+
+ASKED = 100
+ORDER = intent(reference="ORD-1", amount=ASKED)
+
+
+class Try(NamedTuple):
+    """One payment under the reference: what it asked, and how it went on."""
+
+    name: str
+    asked: int
+    currency: str
+    steps: tuple[str, ...]
+
+    @property
+    def records(self) -> list[Record]:
+        return [_record(self, step) for step in self.steps]
+
+    @property
+    def captured(self) -> int:
+        return self.asked if "payment.captured" in self.steps else 0
+
+    @property
+    def held(self) -> int:
+        """What it holds, by plain arithmetic."""
+        if self.captured:
+            return self.captured - (self.captured // 2 if "refund.succeeded" in self.steps else 0)
+        return self.asked if "payment.authorized" in self.steps else 0
+
+    @property
+    def place(self) -> int:
+        return 0 if self.captured else 1 if self.held else 2
+
+
+def _record(one: Try, step: str) -> Record:
+    amount, child = one.asked, None
+    if step == "refund.succeeded":
+        amount, child = one.asked // 2, f"{one.name}-r1"
+    if step == "payment.failed":
+        child = f"{one.name}-t1"
+    return standard(
+        step, payment=one.name, amount=amount, currency=one.currency, reference="ORD-1", child=child
+    )
+
+
+def model(tries: Iterable[Try]) -> tuple[set[str], set[str], set[str]]:
+    """Return which tries the order adopts, which were paid again, and which are in another currency; by hand."""
+    room, adopted, again, foreign = ASKED, set(), set(), set()
+    for one in sorted(tries, key=lambda one: (one.place, one.name.encode())):
+        if one.currency != "EUR":
+            foreign |= {one.name} if one.held else set()
+        elif min(one.held, one.asked) <= room and one.asked <= ASKED:
+            adopted.add(one.name)
+            room -= min(one.held, one.asked)
+        elif one.held:
+            again.add(one.name)
+    return adopted, again, foreign
+
+
+STEPS = [
+    ("payment.created",),
+    ("payment.created", "payment.failed"),
+    ("payment.created", "payment.authorized"),
+    ("payment.created", "payment.authorized", "payment.captured"),
+    ("payment.created", "payment.captured", "refund.succeeded"),
+]
+TRIES = st.builds(
+    Try,
+    name=st.sampled_from(["pay_1", "pay_2", "pay_3", "pay_10", "pay_é"]),
+    asked=st.sampled_from([20, 40, 60, 80, 100, 140]),
+    currency=st.sampled_from(["EUR", "EUR", "EUR", "USD"]),
+    steps=st.sampled_from(STEPS),
+)
+
+
+def at_rest(books: PaperBooks, tries: Sequence[Try]) -> None:
+    """Assert that rows are what the model says."""
+    adopted, again, foreign = model(tries)
+    for one in tries:
+        row = books.row_of(one.name)
+        assert row["intent_id"] == (INTENT_ID if one.name in adopted else None), one
+        flags = ["paid_again"] if one.name in again else ["other_currency"] if one.name in foreign else []
+        assert row["flags"] == flags, one
+    order = books.payments[INTENT_ID]
+    assert order["captured"] == sum(one.captured for one in tries if one.name in adopted)
+    expected = ([OTHER_CURRENCY] if foreign else []) + ([PAID_AGAIN] if again else [])
+    assert order["flags"] == expected
+
+
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_any_order_of_any_attempts_gives_the_same_rows(data: st.DataObject) -> None:
+    tries = data.draw(st.lists(TRIES, min_size=1, max_size=4, unique_by=lambda one: one.name))
+    records = [ORDER, *(record for one in tries for record in one.records)]
+    rest, books = list(data.draw(st.permutations(records))), PaperBooks()
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        books.settle(placed(rest[:size]))
+        rest = rest[size:]
+    assert not books.letters
+    at_rest(books, tries)
+
+
+def settled(*records: Record) -> PaperBooks:
+    books = PaperBooks()
+    for one in records:
+        books.settle([one])
+    return books
+
+
+def paid(name: str, amount: int) -> Record:
+    return standard("payment.captured", payment=name, amount=amount, reference="ORD-1")
+
+
+def test_a_gift_card_and_a_card_are_one_order() -> None:
+    for order in permutations([ORDER, paid("card", 80), paid("gift", 20)]):
+        books = settled(*order)
+        assert (books.only["client"], books.only["captured"], books.only["status"]) == ("shop", 100, "captured")
+        assert books.payments[INTENT_ID]["flags"] == []
+
+
+def test_an_order_paid_twice_is_two_whatever_came_first() -> None:
+    for order in permutations([ORDER, paid("one", 100), paid("two", 100)]):
+        books = settled(*order)
+        assert [(row["provider_ref"], row["captured"]) for row in books.standing] == [("one", 100), ("two", 100)]
+        assert [row["flags"] for row in (books.payments[INTENT_ID], books.row_of("two"))] == [[PAID_AGAIN]] * 2
+        assert books.row_of("one")["flags"] == []
+
+
+def test_a_failed_try_shows_until_another_is_paid() -> None:
+    failed = standard("payment.failed", payment="a", amount=100, reference="ORD-1")
+    books = settled(ORDER, failed)
+    assert books.payments[INTENT_ID]["status"] == "failed"
+    books.settle([paid("b", 100)])
+    assert books.payments[INTENT_ID]["status"] == "captured"
+    assert {row["intent_id"] for row in books.payments.values()} == {None, INTENT_ID}
+
+
+def test_adoption_is_taken_back_and_told() -> None:
+    """The second payment is smaller by its name: the first is released, and each change has its version."""
+    books = settled(ORDER, paid("b", 100))
+    assert books.row_of("b")["intent_id"] == INTENT_ID
+    books.settle([paid("a", 100)])
+    assert (books.row_of("a")["intent_id"], books.row_of("b")["intent_id"]) == (INTENT_ID, None)
+    told = [(row.event_type, row.event_id) for row in books.ledger if row.source == "ratchet"]
+    assert [kind for kind, _ in told] == [
+        *("attempt.adopted", "intent.attempts", "attempt.adopted", "attempt.released", "intent.attempts")
+    ]
+    assert told[0][1] == f"{books.row_of('b')['id']}:2"
+
+
+def test_the_rows_of_one_batch_tell_of_a_change_once() -> None:
+    books = PaperBooks()
+    books.settle([ORDER, paid("a", 20), paid("b", 30), paid("c", 50)])
+    told = [row.payment_id for row in books.ledger if row.source == "ratchet"]
+    assert len(told) == len(set(told)) == 4
+    books.settle([paid("a", 20)])
+    assert len(books.ledger) == 8
+
+
+def attempt(number: int, **columns: Any) -> Attempt:
+    from uuid import UUID
+
+    defaults = {"name": f"p{number}", "currency": "EUR", "merchant_account": "", "asked": 100, "held": 0, "place": 2}
+    return Attempt(id=UUID(int=number), **{**defaults, **columns})
+
+
+def adopted(wanted: Asked, *attempts: Attempt) -> tuple[set[int], dict[int, str]]:
+    found = adopt(wanted, attempts)
+    numbers: set[UUID] = set(found.adopted)
+    return {one.int for one in numbers}, {one.int: flag for one, flag in found.flags.items()}
+
+
+def test_what_counts_of_an_attempt_is_the_smaller_of_what_it_asked_and_holds() -> None:
+    tip = attempt(1, asked=80, held=95, place=0)
+    assert adopted(Asked(100, "EUR"), tip, attempt(2, asked=20, held=20, place=0)) == ({1, 2}, {})
+    assert adopted(Asked(100, "EUR"), attempt(1, asked=None, held=95, place=0)) == ({1}, {})
+    assert adopted(Asked(90, "EUR"), attempt(1, asked=None, held=95, place=0)) == (set(), {1: PAID_AGAIN})
+
+
+def test_one_that_asked_more_than_the_intent_is_never_adopted() -> None:
+    assert adopted(Asked(100, "EUR"), attempt(1, asked=101)) == (set(), {})
+    assert adopted(Asked(100, "EUR"), attempt(1, asked=101, held=1, place=0)) == (set(), {1: PAID_AGAIN})
+
+
+def test_money_comes_first_and_what_does_not_fit_is_skipped() -> None:
+    captured, held, small = (
+        attempt(3, asked=60, held=60, place=0),
+        attempt(1, asked=60, held=60, place=1),
+        attempt(2, asked=40, held=40, place=1),
+    )
+    assert adopted(Asked(100, "EUR"), held, small, captured) == ({2, 3}, {1: PAID_AGAIN})
+
+
+def test_a_second_merchant_account_is_a_contradiction() -> None:
+    one = attempt(1, merchant_account="A", asked=50, held=50, place=0)
+    other = attempt(2, merchant_account="B", asked=50)
+    assert adopted(Asked(100, "EUR"), other, one) == ({1}, {2: CONTRADICTION})
+    assert adopted(Asked(100, "EUR", "B"), other, one) == ({2}, {1: CONTRADICTION})
+
+
+def test_other_money_is_never_added() -> None:
+    assert adopted(Asked(100, "EUR"), attempt(1, currency="USD")) == (set(), {})
+    assert adopted(Asked(100, "EUR"), attempt(1, currency="USD", held=1)) == (set(), {1: OTHER_CURRENCY})
+    assert adopted(Asked(100, None), attempt(1, currency="USD")) == ({1}, {})
+    assert adopted(Asked(100, "EUR", room=-1), attempt(1, held=5)) == (set(), {1: PAID_AGAIN})
