@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from asyncpg.pgproto import pgproto
 
-from consumer.adoption import asked
+from consumer.adoption import asked, held
+from consumer.fold import project
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
 from schemas.facts import JOINING, FactKind, RefKind
@@ -232,7 +233,8 @@ def _refused(event: Event, other: Payment) -> str | None:
     if other.currency and meaning.currency and other.currency != meaning.currency:
         return f"the payment that its provider_ref names is in {other.currency}, the intent in {meaning.currency}"
     amount = asked(other.facts)
-    if amount is not None and meaning.amount is not None and amount > meaning.amount:
+    amount = held(project(other.facts)) if amount is None else amount
+    if meaning.amount is not None and amount > meaning.amount:
         return f"the payment that its provider_ref names asked {amount}, the intent {meaning.amount}"
     return None
 

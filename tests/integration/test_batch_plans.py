@@ -14,6 +14,7 @@ from consumer_stage import new_database
 from settling import Bench, bench
 
 from consumer import rows
+from consumer.plan import Member
 from runtime.postgres_arrays import plain_array
 from runtime.sql import statement
 from schemas.payment import Payment
@@ -33,8 +34,14 @@ FILL = (
     select lpad(to_hex(n), 32, '0')::uuid, 'p', '', 'created', 'none', 'none', 0, 0, 0, 0, 0, 1, '{}', '', 0,
         now(), now()
     from generate_series(1, %d) n""",
-    """insert into payment_refs (provider, account, kind, ref, payment_id)
-    select 'p', '', 'payment', 'ref-' || n, lpad(to_hex(n), 32, '0')::uuid from generate_series(1, %d) n""",
+    """insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id)
+    select 'p', '', '', true, 'payment', 'ref-' || n, lpad(to_hex(n), 32, '0')::uuid from generate_series(1, %d) n""",
+    """insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id)
+    select 'p', '', '', true, 'reference', 'ord-' || n, case n %% 2 when 0 then lpad(to_hex(n), 32, '0')::uuid end
+    from generate_series(1, %d) n""",
+    """insert into reference_payments (provider, account, livemode, kind, ref, payment_id, promise, groups)
+    select 'p', '', true, 'reference', 'ord-' || n, lpad(to_hex(n), 32, '0')::uuid, case n %% 2 when 0 then 1 end,
+        n %% 2 = 0 from generate_series(1, %d) n""",
     """insert into payment_logs (payment_id, source, event_id, event_type, outcome, version, facts, topic, partition,
         "offset", recorded_at, relay_xid, hash)
     select lpad(to_hex(n), 32, '0')::uuid, 'p', 'event-' || n, 'k', 'applied', 1, '[]', 't', 0, n, now(), 1,
@@ -45,8 +52,8 @@ FILL = (
         timestamp_ms, header_names, header_values, parked_at, deadline)
     select 'p', 'parked-' || n, 'k', 'orphan', '', '[]', 't', 0, n, 0, '{}', '{}', now(), now()
     from generate_series(1, %d) n""",
-    """insert into parked_refs (provider, account, kind, ref, parked_id)
-    select 'p', '', 'payment', 'ref-' || n, n from generate_series(1, %d) n""",
+    """insert into parked_refs (provider, account, merchant_account, livemode, kind, ref, parked_id)
+    select 'p', '', '', true, 'payment', 'ref-' || n, n from generate_series(1, %d) n""",
 )
 
 
@@ -56,7 +63,16 @@ def payment_id(number: int) -> uuid.UUID:
 
 def refs() -> list[str]:
     numbers = range(1, ROWS, ROWS // BATCH)
-    return rows.ref_arrays(sorted(("p", "", "payment", f"ref-{number}") for number in numbers))
+    return rows.ref_arrays(sorted(("p", "", "", True, "payment", f"ref-{number}") for number in numbers))
+
+
+def locks() -> list[str]:
+    return [*refs(), plain_array([False] * len(ids())), "{}"]
+
+
+def standing() -> list[str]:
+    key = ("p", "", "", True, "reference")
+    return rows.standing_arrays({((*key, f"new-{number}"), one): Member() for number, one in enumerate(ids())})
 
 
 def ids() -> list[uuid.UUID]:
@@ -72,12 +88,14 @@ def payments() -> list[str]:
 
 
 STATEMENTS = {
-    "lock_refs": refs,
-    "find_claims": events,
+    "lock_refs": locks,
+    "find_claims": lambda: [*events(), plain_array(ids()), *rows.group_arrays(())],
     "find_parked": lambda: [*refs(), plain_array(ids()), 1000, 0],
     "write_payments": lambda: [*payments(), dt.datetime.now(dt.UTC), *refs(), plain_array(ids())],
     "find_bodies": lambda: [["p"] * BATCH, [hashlib.sha256(b"%d" % number).digest() for number in range(BATCH)]],
-    "move_refs": lambda: [ids(), ids()[::-1]],
+    "copy_standing": lambda: [ids(), ids()[::-1]],
+    "note_standing": standing,
+    "lock_names": refs,
     "delete_parked": lambda: [list(range(1, BATCH))],
 }
 

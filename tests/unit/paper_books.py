@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from consumer.ledger import LedgerRow
     from consumer.plan import Letter, Message, Parking, Plan, Refetching
     from consumer.resolve import RefKey
+    from consumer.verdict import Dead
     from schemas.dead_letter import Reason
     from schemas.facts import Receipt
     from schemas.record import Record
@@ -71,7 +72,10 @@ class PaperBooks:
 
     def settle(self, batch: Iterable[Record]) -> Plan:
         """Settle one batch in one transaction and check the books."""
-        items = [(one, decode(one)) for one in batch]
+        return self.settle_items([(one, decode(one)) for one in batch])
+
+    def settle_items(self, items: Sequence[tuple[Record, Event | Dead]]) -> Plan:
+        """Settle records that are decoded already."""
         known = self._read([item for _, item in items if isinstance(item, Event)])
         self.batches += 1
         plan = Settlement(known, now=NOW + self.batches, xid=self.batches, facts_max=self.facts_max).settle(items)

@@ -164,9 +164,8 @@ def test_adoption_is_taken_back_and_told() -> None:
     books.settle([paid("a", 100)])
     assert (books.row_of("a")["intent_id"], books.row_of("b")["intent_id"]) == (INTENT_ID, None)
     told = [(row.event_type, row.event_id) for row in books.ledger if row.source == "ratchet"]
-    assert [kind for kind, _ in told] == [
-        *("attempt.adopted", "intent.attempts", "attempt.adopted", "attempt.released", "intent.attempts")
-    ]
+    assert [kind for kind, _ in told[:2]] == ["attempt.adopted", "intent.attempts"]
+    assert sorted(kind for kind, _ in told[2:]) == ["attempt.adopted", "attempt.released", "intent.attempts"]
     assert told[0][1] == f"{books.row_of('b')['id']}:2"
 
 

@@ -14,9 +14,7 @@ from events import (
     placed,
     record,
     standard,
-    stripe_charge,
     stripe_intent,
-    stripe_refund,
     understood,
 )
 from histories import CAPTURED, HISTORIES, PLAIN, History
@@ -31,11 +29,13 @@ from consumer.resolve import keys_of
 from consumer.settlement import Settlement
 from consumer.verdict import Dead
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
+from schemas.facts import Ref, RefKind
 from schemas.payment import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from consumer.decode import Event
     from schemas.record import Record
 
 pytestmark = pytest.mark.unit
@@ -104,6 +104,13 @@ def test_redelivery_changes_nothing() -> None:
         plan = books.settle(history.records)
         assert books.digest() == before
         assert (plan.duplicates, plan.rows, plan.changed) == (len(history.records), [], {})
+
+
+def naming(one: Record, *payments: str) -> tuple[Record, Event]:
+    """Return a record whose event names several payments of a provider: they are one."""
+    event = understood(one)
+    refs = tuple(Ref(RefKind.PAYMENT, payment) for payment in payments)
+    return one, replace(event, meaning=replace(event.meaning, refs=refs))
 
 
 # --- duplicates and twins ----------------------------------------------------------------------------------------
@@ -204,13 +211,14 @@ def test_a_parked_event_of_another_currency_is_folded_when_it_wakes() -> None:
 
 
 def test_parked_event_wakes_by_a_name_that_only_it_carries() -> None:
-    """The capture names the payment that the batch opens, and a second one that is known already."""
-    linked = stripe_refund("refund.created", "succeeded", 300)
-    books = settled([linked], [stripe_charge("succeeded", payment_intent=None)])
+    """The refund names the payment that the batch opens, and a second one that is known already."""
+    refund = naming(standard("refund.succeeded", payment="pay_1", amount=300, child="ref_1"), "pay_1", "pay_2")
+    books = PaperBooks()
+    books.settle_items([refund])
+    assert len(books.parked) == 1
+    books.settle_items([(one, understood(one)) for one in [standard("payment.captured", payment="pay_1")]])
     assert not books.parked
-    assert books.only["refunded"] == 300
-    books.settle([stripe_intent("created")])
-    assert len(books.standing) == 1
+    assert (books.only["refunded"], books.only["captured"]) == (300, 1000)
 
 
 # --- letters -----------------------------------------------------------------------------------------------------
@@ -306,29 +314,43 @@ def test_an_intent_shows_the_money_whatever_came_first(single: bool, provider_re
         assert not books.parked
 
 
-LINK = stripe_charge("succeeded")
-"""Names both the charge and its PaymentIntent."""
+LINK = naming(standard("payment.captured", event_id="link"), "pay_2", "pay_1")
+"""Names two payments: they are one."""
 
 
 def test_rows_that_no_client_was_promised_merge_into_the_older() -> None:
-    books = settled([stripe_charge("pending", payment_intent=None)], [stripe_intent("created")])
+    books = settled([standard("payment.created", payment="pay_2")], [standard("payment.created")])
     older = min(books.payments)
-    books.settle([LINK])
+    books.settle_items([LINK])
     assert books.payments[older]["merged_into"] is None
     assert [row["merged_into"] for key, row in books.payments.items() if key != older] == [older]
     assert [(row.source, row.event_type, row.version) for row in books.ledger[-2:]] == [
         ("ratchet", "payment.merged", 2),
-        ("stripe", "charge.succeeded", 2),
+        ("standard_webhooks", "payment.captured", 2),
     ]
     assert books.ledger[-1].outcome is Outcome.APPLIED
-    books.settle([stripe_intent("succeeded", amount_received=1000)])
-    assert (len(books.standing), books.only["captured"]) == (1, 1000)
+    books.settle([standard("refund.succeeded", payment="pay_2", amount=1, child="r1"), standard("payment.authorized")])
+    assert (len(books.standing), books.only["captured"], books.only["refunded"]) == (1, 1000, 1)
 
 
 def test_rows_of_two_currencies_stay_two() -> None:
-    books = settled([stripe_charge("pending", payment_intent=None)], [stripe_intent("created", currency="usd")])
-    books.settle([LINK])
+    books = settled([standard("payment.created", payment="pay_2", currency="USD")], [standard("payment.created")])
+    books.settle_items([LINK])
     assert len(books.standing) == 2
+
+
+def test_a_merge_keeps_the_intent_that_had_adopted_the_attempt() -> None:
+    books = settled([intent(reference="ORD-1"), standard("payment.authorized", reference="ORD-1")])
+    books.settle([standard("payment.created", payment="pay_2")])
+    books.settle_items([LINK])
+    assert (len(books.standing), books.only["client"], books.only["captured"]) == (1, "shop", 1000)
+    assert {row["intent_id"] for row in books.payments.values() if row["merged_into"] is None} == {None, INTENT_ID}
+
+
+def test_two_promises_never_merge() -> None:
+    books = settled([intent(provider_ref="pay_1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
+    books.settle_items([LINK])
+    assert {(row["client"], row["captured"]) for row in books.standing} == {("mall", 1000), ("shop", 0)}
 
 
 # --- scopes ------------------------------------------------------------------------------------------------------
