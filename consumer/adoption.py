@@ -7,28 +7,18 @@ and of the provider's ids, so the order in which they arrived does not matter.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from consumer.fold import project
-from schemas.facts import FactKind
-from schemas.payment import Status
+from consumer.fold import asked, held, money_rank
+from schemas.payment import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from schemas.payment import Facts, Payment, Projection
-
-PAID_AGAIN: Final = "paid_again"
-OTHER_CURRENCY: Final = "other_currency"
-CONTRADICTION: Final = "contradiction"
-
-_CAPTURED: Final = 0
-_HELD: Final = 1
-_OPEN: Final = 2
-
+    from schemas.payment import Payment
 
 class Asked(msgspec.Struct, frozen=True):
     """What an intent asked: minor units of `currency`, to be paid to `merchant_account` ("" where it named none).
@@ -67,34 +57,20 @@ class Adoption(msgspec.Struct, frozen=True):
     """Which attempts are the intent's, and the flags of others: they hold money, or are another merchant's."""
 
     adopted: frozenset[UUID]
-    flags: dict[UUID, str]
-
-
-def asked(facts: Facts) -> int | None:
-    """Return what a payment asked to begin with, in minor units, or None where nothing says so."""
-    amounts = [said or 0 for (kind, _), (_, said) in facts.items() if kind is FactKind.TERMS]
-    return max(amounts) if amounts else None
-
-
-def held(shown: Projection) -> int:
-    """Return what a payment holds: captured less refunded (what is only pending lowers nothing), else authorized."""
-    if shown.captured:
-        return max(shown.captured - shown.refunded, 0)
-    return shown.authorized if shown.status is Status.AUTHORIZED else 0
+    flags: dict[UUID, Flag]
 
 
 def attempt_of(payment: Payment) -> Attempt:
     """Return what adoption looks at of a payment."""
-    shown = project(payment.facts)
-    place = _CAPTURED if shown.captured else _HELD if shown.status is Status.AUTHORIZED else _OPEN
+    facts = payment.facts
     return Attempt(
         payment.id,
         payment.provider_ref or "",
         payment.currency,
         payment.merchant_account,
-        asked(payment.facts),
-        held(shown),
-        place,
+        asked(facts),
+        held(facts),
+        money_rank(facts),
     )
 
 
@@ -109,17 +85,17 @@ def adopt(wanted: Asked, attempts: Iterable[Attempt]) -> Adoption:
     room = wanted.amount if wanted.room is None else wanted.room
     merchant = wanted.merchant_account or None
     adopted: set[UUID] = set()
-    flags: dict[UUID, str] = {}
+    flags: dict[UUID, Flag] = {}
     for one in sorted(attempts, key=lambda attempt: attempt.order):
         counted = one.held if one.asked is None else min(one.held, one.asked)
         if wanted.currency and one.currency and one.currency != wanted.currency:
             if one.held:
-                flags[one.id] = OTHER_CURRENCY
+                flags[one.id] = Flag.OTHER_CURRENCY
         elif merchant is not None and one.merchant_account != merchant:
-            flags[one.id] = CONTRADICTION
+            flags[one.id] = Flag.CONTRADICTION
         elif counted > room or (one.asked or 0) > wanted.amount:
             if one.held:
-                flags[one.id] = PAID_AGAIN
+                flags[one.id] = Flag.PAID_AGAIN
         else:
             adopted.add(one.id)
             room, merchant = room - counted, one.merchant_account

@@ -18,7 +18,7 @@ import asyncpg
 import structlog
 
 from consumer import rows
-from consumer.decode import ANY, Endpoints, Event, decode
+from consumer.decode import Event, decode, endpoints_of
 from consumer.ledger import COLUMNS, values_of
 from consumer.plan import Known, ParkedEvent, Plan
 from consumer.resolve import RefKey, claimed_of, keys_of
@@ -27,12 +27,14 @@ from consumer.verdict import Dead
 from runtime.phases import BatchPhases
 from runtime.postgres import Failure, classify
 from runtime.postgres_arrays import plain_array
+from runtime.settings.scopes import scopes_of
 from runtime.sql import statement
 from schemas.dead_letter import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from consumer.decode import Endpoints
     from runtime.clock import Clock
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings
@@ -100,9 +102,9 @@ class _GrewError(Exception):
 class BatchWriter:
     """Settles batches in Postgres. Raises what the driver raises; then nothing of the batch is written."""
 
-    def __init__(self, pool: Pool, settings: Settings, clock: Clock, endpoints: Endpoints = ANY) -> None:
+    def __init__(self, pool: Pool, settings: Settings, clock: Clock) -> None:
         self._pool = pool
-        self._endpoints = endpoints
+        self._endpoints = endpoints_of(scopes_of(settings))
         self._clock = clock
         self._facts_max = settings.consumer.facts_per_payment_max
         self._sms = settings.sms

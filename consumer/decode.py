@@ -28,6 +28,7 @@ from schemas.traceparent import trace_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runtime.settings.scopes import Scopes
     from schemas.record import Record
 
 EVENT_ID_LENGTH_MAX: Final = 400
@@ -79,6 +80,11 @@ class Endpoints(msgspec.Struct, frozen=True):
 
 ANY: Final = Endpoints()
 """Every endpoint is live, and every client may name each."""
+
+
+def endpoints_of(scopes: Scopes) -> Endpoints:
+    """Return what the settings say."""
+    return Endpoints(lambda provider, account: scopes.terms(provider, account).livemode, scopes.may_claim)
 
 
 def decode(record: Record, endpoints: Endpoints = ANY) -> Event | Dead:

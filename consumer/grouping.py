@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from consumer.adoption import Asked, adopt, attempt_of, held
-from consumer.fold import facts_of, newer, project
+from consumer.adoption import Asked, adopt, attempt_of
+from consumer.fold import facts_of, held, newer, project
 from consumer.plan import Member
 from consumer.resolve import claimed_of, followed, groups_of, shared_of
-from schemas.facts import FactKind
+from schemas.facts import INTENT, FactKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,6 +45,7 @@ class Grouping:
         for intent_id, attempts in self._adopted.items():
             if (intent := known.payments.get(intent_id)) is not None:
                 intent.projection = project(united(intent, attempts))
+                intent.marks = tuple(mark for mark in intent.marks if mark not in intent.projection.flags)
 
     def whole(self, payment: Payment) -> Payment:
         """Return an intent's payment with the facts of its attempts beside its own; any other as it is."""
@@ -188,13 +189,10 @@ def united(intent: Payment, attempts: Iterable[Payment]) -> Facts:
 
 def _asked(promise: Payment, member: Member) -> Asked:
     """Return what is left of what an intent asked; nothing where it names the provider's payment itself."""
-    amount = next((said or 0 for (kind, _), (state, said) in promise.facts.items() if _of_intent(kind, state)), 0)
-    room = max(amount - held(project(promise.facts)), 0) if member.groups else -1
+    terms = promise.facts.get((FactKind.TERMS, INTENT))
+    amount = (terms.amount or 0) if terms is not None else 0
+    room = max(amount - held(promise.facts), 0) if member.groups else -1
     return Asked(amount, promise.currency, promise.merchant_account, room)
-
-
-def _of_intent(kind: FactKind, state: str) -> bool:
-    return kind is FactKind.TERMS and state == "intent"
 
 
 def _newest(promises: list[Payment], attempt: Payment) -> Payment | None:

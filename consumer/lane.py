@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from consumer.decode import decode
+from consumer.decode import ANY, Endpoints, decode
 from consumer.marks import Caution
 from consumer.tally import count, tally
 from consumer.verdict import Dead
@@ -47,7 +47,10 @@ class Lanes:
     no more records until a restart.
     """
 
-    def __init__(self, isolator: Isolator, marks: Marks, settings: ConsumerSettings) -> None:
+    def __init__(
+        self, isolator: Isolator, marks: Marks, settings: ConsumerSettings, endpoints: Endpoints = ANY
+    ) -> None:
+        self._endpoints = endpoints
         self._isolator = isolator
         self._marks = marks
         self._settings = settings
@@ -74,7 +77,7 @@ class Lanes:
         began = time.monotonic()
         with telemetry.settling(records) as span:
             calm, careful = await self._sort(records)
-            plans = await self._settle_all(_understand_all(calm))
+            plans = await self._settle_all(_understand_all(calm, self._endpoints))
             for record, caution in careful:
                 plans += await self._settle_carefully(record, caution)
             total, seconds = tally(plans), time.monotonic() - began
@@ -126,7 +129,7 @@ class Lanes:
                 dead = Dead(Reason.FATAL, "the record ended the process that touched it, again and again")
                 return await self._settle_all([(record, dead)])
             await self._through_outages(lambda: self._marks.probe(place, record.offset))
-            return await self._settle_all([understand(record)])
+            return await self._settle_all([understand(record, self._endpoints)])
 
     async def _settle_all(self, items: list[Item]) -> list[Plan]:
         """Settle items through outages; records of a partition that halts on the way are left open."""
@@ -170,17 +173,17 @@ class Lanes:
             await self._marks.clear(place)
 
 
-def _understand_all(records: Sequence[Record]) -> list[Item]:
+def _understand_all(records: Sequence[Record], endpoints: Endpoints) -> list[Item]:
     began = time.perf_counter()
-    items = [understand(record) for record in records]
+    items = [understand(record, endpoints) for record in records]
     _observe_decoding(time.perf_counter() - began)
     return items
 
 
-def understand(record: Record) -> Item:
+def understand(record: Record, endpoints: Endpoints = ANY) -> Item:
     """Decode one record; an error that nobody foresaw is that record's own verdict."""
     try:
-        return record, decode(record)
+        return record, decode(record, endpoints)
     except Exception as error:  # noqa: BLE001 - one record must not stop its neighbours
         return record, Dead(Reason.UNEXPECTED, f"{type(error).__name__} while interpreting the record")
 

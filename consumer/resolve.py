@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from asyncpg.pgproto import pgproto
 
-from consumer.adoption import asked, held
-from consumer.fold import project
+from consumer.fold import asked, held
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
 from schemas.facts import JOINING, FactKind, RefKind
@@ -220,7 +219,8 @@ def _other_terms(event: Event, claim: Claim, own: Payment) -> bool:
     if own.reference != claim.reference or own.currency != meaning.currency:
         return True
     terms = [fact for fact in meaning.facts if fact.kind in (FactKind.TERMS, FactKind.MODE)]
-    return any(own.facts.get((fact.kind, fact.key)) != (fact.state, fact.amount) for fact in terms)
+    known = [(own.facts.get((fact.kind, fact.key)), fact) for fact in terms]
+    return any(state is None or (state.name, state.amount) != (fact.state, fact.amount) for state, fact in known)
 
 
 def _refused(event: Event, other: Payment) -> str | None:
@@ -233,7 +233,7 @@ def _refused(event: Event, other: Payment) -> str | None:
     if other.currency and meaning.currency and other.currency != meaning.currency:
         return f"the payment that its provider_ref names is in {other.currency}, the intent in {meaning.currency}"
     amount = asked(other.facts)
-    amount = held(project(other.facts)) if amount is None else amount
+    amount = held(other.facts) if amount is None else amount
     if meaning.amount is not None and amount > meaning.amount:
         return f"the payment that its provider_ref names asked {amount}, the intent {meaning.amount}"
     return None

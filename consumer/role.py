@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from consumer.batch import BatchWriter
+from consumer.decode import endpoints_of
 from consumer.instance import InstanceLock
 from consumer.isolate import Isolator, PoisonRun
 from consumer.lane import Lanes
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from runtime.lease import Lease
     from runtime.postgres import Pool
     from runtime.settings import Settings
+from runtime.settings.scopes import scopes_of
 
 log = structlog.get_logger()
 Part = TypeVar("Part")
@@ -110,7 +112,8 @@ def make_lanes(pool: Pool, settings: Settings) -> Lanes:
         window_records=2 * limits.batch_records_max * limits.batches_in_flight_max,
     )
     writer = BatchWriter(pool, settings, SystemClock())
-    return Lanes(Isolator(writer.settle, PoisonRun(limits.unexpected_run_max), limits), marks, limits)
+    isolator = Isolator(writer.settle, PoisonRun(limits.unexpected_run_max), limits)
+    return Lanes(isolator, marks, limits, endpoints_of(scopes_of(settings)))
 
 
 async def _open_pool(settings: Settings) -> Pool:

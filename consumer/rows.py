@@ -11,7 +11,7 @@ from consumer.plan import Member
 from consumer.resolve import RefKey, names_of
 from runtime.postgres_arrays import bytes_array, columns_of, plain_array, text_array
 from schemas.facts import RefKind
-from schemas.payment import Payment
+from schemas.payment import Flag, Payment
 from schemas.record import REDRIVE_COUNT_HEADER, Record
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ _PAYMENT_ARRAYS: Final[dict[int, Callable[[Any], str]]] = {
 }
 """How the columns that are no texts are written: ids, amounts, the version, the transaction, the mode; the hash."""
 _STANDING_ARRAYS: Final[dict[int, Callable[[Any], str]]] = dict.fromkeys((2, 5, 6, 7), plain_array)
+MARKS: Final = frozenset({Flag.PAID_AGAIN, Flag.OTHER_CURRENCY, Flag.CONTRADICTION})
+"""The flags that a payment's group gives it; contradiction and other currency may also be of its own."""
 LIVEMODE: Final = 3
 """The place of the mode in a name's key."""
 
@@ -139,15 +141,21 @@ def payment_columns(payments: Iterable[Payment]) -> list[list[Any]]:
                 payment.merchant_account,
                 payment.livemode,
                 payment.intent_id,
-                ",".join(payment.marks),
+                ",".join(flags_of(payment)),
             )
         )
     return columns(rows, 25)
 
 
+def flags_of(payment: Payment) -> list[str]:
+    """Return what of a payment does not add up, by itself and in its group, sorted."""
+    return sorted({*payment.projection.flags, *payment.marks})
+
+
 def payment_of(row: asyncpg.Record) -> Payment:
     """Read one payment of lock_refs.sql."""
     facts = load_joined(row["facts"])
+    shown = project(facts)
     return Payment(
         id=row["id"],
         provider=row["provider"],
@@ -160,13 +168,13 @@ def payment_of(row: asyncpg.Record) -> Payment:
         currency=row["currency"],
         version=row["version"],
         facts=facts,
-        projection=project(facts),
+        projection=shown,
         head_hash=row["head_hash"],
         head_xid=row["head_xid"],
         merchant_account=row["merchant_account"],
         livemode=row["livemode"],
         intent_id=row["intent_id"],
-        marks=tuple(row["flags"]),
+        marks=tuple(flag for flag in row["flags"] if flag in MARKS and flag not in shown.flags),
     )
 
 

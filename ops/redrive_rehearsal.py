@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from consumer import rows
-from consumer.decode import Event
+from consumer.decode import Event, endpoints_of
 from consumer.lane import understand
 from consumer.plan import Known, ParkedEvent
 from consumer.resolve import claimed_of, keys_of
@@ -20,6 +20,7 @@ from consumer.settlement import Settlement
 from consumer.verdict import Dead
 from ops.database import fetch
 from runtime.postgres_arrays import plain_array
+from runtime.settings.scopes import scopes_of
 from runtime.sql import statement
 from schemas.dead_letter import Reason
 from schemas.errors import RatchetError
@@ -71,6 +72,7 @@ class Rehearsal:
         self._parked_max = settings.redrive.parked_read_max
         self._target_topic = target_topic
         self._tripped = tripped
+        self._endpoints = endpoints_of(scopes_of(settings))
         self._known = Known()
         self._waiting: dict[int, tuple[ParkedEvent, tuple[RefKey, ...]]] = {}
         self._woken: set[int] = set()
@@ -93,7 +95,7 @@ class Rehearsal:
             return record, Dead(Reason.FATAL, "it ended the process that touched it; not tried here")
         if row["id"] in self._tripped:
             return record, Dead(Reason.UNEXPECTED, "settling it raises an error that nobody foresaw")
-        return understand(record)
+        return understand(record, self._endpoints)
 
     async def _read(self, items: Sequence[Item]) -> None:
         """Read what a batch of these would read, and choose what waits on the same names."""
@@ -180,7 +182,7 @@ class Rehearsal:
             if row["id"] in self._woken:
                 continue
             one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], Reason(row["reason"]), row["settled"])
-            _, item = understand(one.record)
+            _, item = understand(one.record, self._endpoints)
             if isinstance(item, Dead) and item.reason is Reason.UNEXPECTED:
                 continue
             self._known.parked.append(one)
@@ -194,7 +196,9 @@ class Rehearsal:
             raise self._blame(items) from error
 
     def _settlement(self) -> Settlement:
-        return Settlement(self._known, now=time.time(), xid=1, facts_max=self._facts_max)
+        return Settlement(
+            self._known, now=time.time(), xid=1, facts_max=self._facts_max, endpoints=self._endpoints
+        )
 
     def _blame(self, items: Sequence[Item]) -> RatchetError:
         """Find the letters that trip the fold by themselves; what is in memory is of no more use after this."""

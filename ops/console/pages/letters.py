@@ -9,9 +9,9 @@ from starlette.exceptions import HTTPException
 
 from ops import redrives
 from ops.console.choosing import choose
-from ops.payloads import show_headers, show_payload, show_text
 from ops.console.visits import action, page
 from ops.dlq_filters import LetterFilter
+from ops.payloads import show_headers, show_payload, show_text
 from schemas.dead_letter import LetterStatus, Reason
 from schemas.errors import RatchetError
 

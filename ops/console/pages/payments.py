@@ -5,9 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from ops.payloads import phone
 from ops.console.timeline import draw
 from ops.console.visits import page
+from ops.payloads import phone
 from ops.payment_commands import FOUND_MAX
 
 if TYPE_CHECKING:
