@@ -120,7 +120,9 @@ def _make_user(name: str) -> None:
 
 def open_to(user: User, data: Path, bin_folder: Path) -> None:
     """Let the other user reach its programs and its data, widening as little as possible."""
-    changed = let_others_pass(data) + let_others_pass(bin_folder)
+    home = data.parent.parent  # ours from the first, and nobody else's; what lies outside is said
+    widened = let_others_pass(data) + let_others_pass(bin_folder)
+    changed = [path for path in widened if path != home and home not in path.parents]
     if changed:
         names = ", ".join(str(path) for path in changed)
         say(f"as root, Postgres runs as another user; others may now pass through (not read) {names}")
