@@ -35,18 +35,25 @@ def test_it_has_two_stages_of_a_named_version() -> None:
 
 
 def test_uv_is_the_makefiles_by_its_digests_and_keeps_to_the_lock() -> None:
-    (pip,) = [words for words in LINES if words[0] == "RUN" and "pip" in words and "install" in words]
+    (pip,) = [words for words in LINES if words[:4] == ["RUN", "python", "-m", "pip"]]
     assert pip[-4:] == ["--no-deps", "--require-hashes", "-r", "/tmp/requirements-uv.txt"]
     makefile = (ROOT / "Makefile").read_text()
     assert "--no-deps --require-hashes -r requirements-uv.txt" in makefile
     pinned = (ROOT / "requirements-uv.txt").read_text()
     assert re.search(r"^uv==[\d.]+ \\\n    --hash=sha256:[0-9a-f]{64}", pinned, re.MULTILINE)
     syncs = [words for words in LINES if words[:3] == ["RUN", "uv", "sync"]]
-    assert len(syncs) == 2
-    for words in syncs:
-        assert {"--frozen", "--no-default-groups"} <= set(words)
-        assert "embedded" not in words
-        assert "--all-extras" not in words
+    (words,) = syncs
+    assert {"--frozen", "--no-default-groups"} <= set(words)
+    assert "embedded" not in words
+    assert "--all-extras" not in words
+
+
+def test_what_builds_the_wheel_is_locked_and_stays_out_of_the_image() -> None:
+    (words,) = [words for words in LINES if words[0] == "RUN" and "build" in words and "uv" in words]
+    text = " ".join(words)
+    assert "UV_PROJECT_ENVIRONMENT=/opt/build uv sync --frozen --only-group build" in text
+    assert "uv build --wheel --no-build-isolation --python /opt/build/bin/python" in text
+    assert not any("/opt/build" in word for line in FINAL for word in line)
 
 
 def test_it_holds_every_package_and_nothing_else() -> None:
