@@ -84,9 +84,9 @@ class RolesAndCounts(_Answer):
 
 
 class Broker(_Answer):
-    """One embedded broker; `pid` is the server's own."""
+    """One embedded broker; `pid` is the server's own. `absent`: there is none for this machine, Redis alone."""
 
-    state: Literal["running", "starting", "unresponsive", "stopped"]
+    state: Literal["running", "starting", "unresponsive", "stopped", "absent"]
     pid: Pid | None
     address: str | None
 
@@ -200,8 +200,25 @@ class AuditVerified(_Answer):
     broken: list[BrokenRow]
 
 
+class UpDetached(_Answer):
+    """`ratchet up --detach`: the background process, and where its ingress and its console answer."""
+
+    pid: Pid
+    ingress: str
+    console: str | None
+    log: str
+
+
+class Down(_Answer):
+    """`ratchet down`; `stopped` is false where nothing ran."""
+
+    stopped: bool
+
+
 ANSWERS: Final[dict[str, type[BaseModel]]] = {
     "up --once": UpOnce,
+    "up --detach": UpDetached,
+    "down": Down,
     "status": RolesAndCounts,
     "stack status": StackStatus,
     "payment show": PaymentShown,

@@ -96,6 +96,11 @@ def test_answers_that_need_more_than_a_database() -> None:
     outcome = dict.fromkeys(("applied", "noop", "late", "conflict", "parked", "dead_letters"), 1)
     books = Books(posted=6, requests=6, outcome=outcome, duplicates=0, refused={"forged": 1}, problems=[])
     check("up --once", books.document(seconds=1.0, problems_max=1))
+    check("up --detach", {"pid": 7, "ingress": "http://127.0.0.1:8080", "console": None, "log": "/h/log/up.log"})
+    check("down", {"stopped": False})
+    absent = {"state": "absent", "pid": None, "address": None}
+    stopped = {"state": "stopped", "pid": None, "address": "127.0.0.1:1"}
+    check("stack status", {"kafka": stopped, "postgres": stopped, "redis": absent})
     counts = dict.fromkeys(("payments", "ledger", "parked", "dead_letters_open", "outbox", "spool"), 0)
     known = Status([RoleStatus("ingress", 7)], {"payments.webhooks": 0}, {}, counts, [])
     check("status", json.loads(json.dumps(known.document())))
