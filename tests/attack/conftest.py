@@ -16,7 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "integration"))
 
 
 @pytest.fixture
-def record_figure(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Callable[..., None]:
+def record_figure(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Callable[..., None]:
     """Give a test a function that prints its figures and keeps them in the report."""
 
     def record(**figures: float) -> None:

@@ -85,9 +85,7 @@ REQUESTS: dict[str, Forged] = {
     "twilio, percent": Forged("twilio", {"x-twilio-signature": "x"}, PERCENT, (SECRET,)),
     "twilio, fields": Forged("twilio", {"x-twilio-signature": "x"}, filled(b"", b"a=b&"), (SECRET,)),
     "twilio, wide": Forged("twilio", {"x-twilio-signature": "x"}, filled(b"", b"\xff"), (SECRET,)),
-    "mollie, percent": Forged(
-        "mollie", {"content-type": "application/x-www-form-urlencoded"}, PERCENT, (SECRET,)
-    ),
+    "mollie, percent": Forged("mollie", {"content-type": "application/x-www-form-urlencoded"}, PERCENT, (SECRET,)),
     "mollie, signatures": Forged("mollie", {"x-mollie-signature": "a," * (HEAD_BYTES // 2)}, JSON, (SECRET,)),
     "stripe, signatures": Forged(
         "stripe", {"stripe-signature": f"t={NOW}" + ",v1=a" * (HEAD_BYTES // 5)}, JSON, (SECRET, SECRET + "2")
