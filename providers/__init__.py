@@ -26,7 +26,7 @@ from schemas.facts import Meaning
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["find", "interpret", "names", "verify"]
+__all__ = ["find", "interpret", "names", "verify", "work"]
 
 
 @cache
@@ -73,6 +73,12 @@ def verify(  # noqa: PLR0913 - the signature is part of the public contract
         raise
     except Exception as error:
         raise SignatureRejected("malformed_body", f"checking raised {type(error).__name__}") from error
+
+
+def work(provider: str, headers: Mapping[str, Sequence[str]], body_bytes: int) -> int:
+    """Return what a check will cost, in bytes to be hashed; headers have lower-case names."""
+    found = find(provider)
+    return body_bytes if found is None else found.work(headers, body_bytes)
 
 
 def interpret(provider: str, kind: str, body: bytes) -> Meaning:

@@ -37,7 +37,12 @@ class Server(uvicorn.Server):
 
 
 def configure(
-    app: ASGIApp, connect: Callable[..., asyncio.BaseProtocol], *, backlog: int, keep_alive_seconds: float, drain_seconds: float
+    app: ASGIApp,
+    connect: Callable[..., asyncio.BaseProtocol],
+    *,
+    backlog: int,
+    keep_alive_seconds: float,
+    drain_seconds: float,
 ) -> uvicorn.Config:
     """Return uvicorn's configuration with nothing left to its defaults that a sender could feel.
 

@@ -36,11 +36,16 @@ class BodyReader:
         self._receive = receive
         self._bounds = bounds
         self._large_bodies = large_bodies
+        self._bytes_max = bounds.bytes_max
         self._holds_place = False
 
-    async def read(self, declared_bytes: int) -> bytes | Refusal:
-        """Return the whole body, or why it is refused. `declared_bytes` is the Content-Length, 0 where unknown."""
-        if declared_bytes > self._bounds.bytes_max:
+    async def read(self, declared_bytes: int, bytes_max: int | None = None) -> bytes | Refusal:
+        """Return the whole body, or why it is refused.
+
+        `declared_bytes` is the Content-Length, 0 where unknown; `bytes_max` a bound below that of all bodies.
+        """
+        self._bytes_max = self._bounds.bytes_max if bytes_max is None else bytes_max
+        if declared_bytes > self._bytes_max:
             return TOO_LARGE
         if _is_whole(self._receive) and declared_bytes <= self._bounds.bytes_unreserved:
             return await self._read(None)
@@ -65,7 +70,7 @@ class BodyReader:
                 return DISCONNECTED
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
-            if size > self._bounds.bytes_max:
+            if size > self._bytes_max:
                 return TOO_LARGE
             if not message.get("more_body", False):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)

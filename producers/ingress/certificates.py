@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 OK: Final = 200
+MINUTE_SECONDS: Final = 60
 GONE: Final = (404, 410)
 """Statuses by which the host says for sure that there is no such certificate."""
 
@@ -75,6 +76,11 @@ class Certificates:
         self._fetching: dict[str, asyncio.Task[str]] = {}
         self._breakers: dict[str, Breaker] = {}
         self._waiting = 0
+        self._fetched_at: deque[float] = deque()
+
+    def has(self, url: str) -> bool:
+        """Tell whether the certificate is kept, fresh or old."""
+        return url in self._kept
 
     async def get(self, url: str) -> str:
         """Return the PEM text behind the URL.
@@ -115,10 +121,21 @@ class Certificates:
     def _start(self, url: str) -> asyncio.Task[str]:
         if len(self._fetching) >= self._bounds.fetches_max:
             raise UnavailableError(f"{len(self._fetching)} certificates are being fetched already")
+        if url not in self._kept:
+            self._need_room_for_unknown()
         task = asyncio.create_task(self._fetch(url))
         self._fetching[url] = task
         task.add_done_callback(lambda done: self._fetched(url, done))
         return task
+
+    def _need_room_for_unknown(self) -> None:
+        """Raise UnavailableError beyond the fetches a minute: strangers decide which URLs are named."""
+        now = self._monotonic()
+        while self._fetched_at and self._fetched_at[0] <= now - MINUTE_SECONDS:
+            self._fetched_at.popleft()
+        if len(self._fetched_at) >= self._bounds.fetches_a_minute_max:
+            raise UnavailableError(f"{len(self._fetched_at)} unknown certificates were fetched within a minute")
+        self._fetched_at.append(now)
 
     def _fetched(self, url: str, task: asyncio.Task[str]) -> None:
         del self._fetching[url]

@@ -34,6 +34,7 @@ class Endpoint:
     `source` is `provider` or `provider/account`; `config` is what `verify` needs beside secrets; `networks` are the
     only ones it takes requests from, if any; `certificate_hosts` may serve the certificate that a request names, None
     where it names none. `unsigned` tells whether it takes unsigned webhooks, as hints.
+    where it names none. `body_bytes_max` is how large its bodies may be, None where only the bound of all holds.
     """
 
     provider: str
@@ -44,6 +45,7 @@ class Endpoint:
     certificate_hosts: tuple[str, ...] | None = None
     account: str = ""
     unsigned: bool = False
+    body_bytes_max: int | None = None
 
     def live_secrets(self, now: float) -> tuple[str, ...]:
         """Return the secrets that are live at a unix time."""
@@ -67,8 +69,9 @@ def _endpoint(provider: str, account: str, found: AccountSettings, whole: Provid
     config = config_of(found) | ({} if hosts is None else _certificate_config(whole, hosts))
     source = f"{provider}/{account}" if account else provider
     networks = found.source_networks or whole.source_networks
+    most = found.body_bytes_max or whole.body_bytes_max
     unsigned = takes_unsigned(provider, whole.unsigned if found.unsigned is None else found.unsigned)
-    return Endpoint(provider, source, found.secrets, config, networks, hosts, account, unsigned)
+    return Endpoint(provider, source, found.secrets, config, networks, hosts, account, unsigned, most)
 
 
 def takes_unsigned(provider: str, said: bool | None) -> bool:  # noqa: FBT001 - the setting's own three values

@@ -6,10 +6,12 @@ but a listed host.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from producers.ingress.answers import Refusal
+from producers.ingress.rate_limits import OVER_QUOTA
 from producers.ingress.sources import may_send, sender_address
 from providers.paypal import certificate_url
 from schemas import problems
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from producers.ingress.certificates import Certificates
     from producers.ingress.endpoints import Endpoint
     from producers.ingress.sources import Network
+
+MayFetch = Callable[["Delivery"], Awaitable[bool]]
 
 CERTIFICATE_HEADER: Final = "paypal-cert-url"
 UNTRUSTED_SOURCE: Final = Refusal(problems.SIGNATURE_REJECTED, "untrusted_source")
@@ -54,9 +58,9 @@ class Evidence:
 
 
 async def gather(
-    delivery: Delivery, trusted_proxies: Sequence[Network], certificates: Certificates
+    delivery: Delivery, trusted_proxies: Sequence[Network], certificates: Certificates, may_fetch: MayFetch
 ) -> Evidence | Refusal:
-    """Return what the request is judged by, or why it is refused unread."""
+    """Return what the request is judged by, or why it is refused unread. `may_fetch` is asked before a fetch."""
     endpoint = delivery.endpoint
     if endpoint.networks:
         sender = sender_address(delivery.peer, delivery.forwarded_for, trusted_proxies)
@@ -70,6 +74,8 @@ async def gather(
         return Evidence(secrets, endpoint.config)
     try:
         url = certificate_url(named[0], endpoint.certificate_hosts)
+        if not certificates.has(url) and not await may_fetch(delivery):
+            return OVER_QUOTA
         pem = await certificates.get(url)
     except SignatureRejected as rejected:
         return Refusal(problems.SIGNATURE_REJECTED, rejected.reason)

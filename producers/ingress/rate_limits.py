@@ -8,6 +8,7 @@ Fields: draft-ietf-httpapi-ratelimit-headers, `RateLimit-Policy: "name";q=quota;
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv6Address
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 OVER_QUOTA: Final = Refusal(problems.QUOTA_EXCEEDED, "quota_exceeded")
+OVER_QUOTA_UNREAD: Final = Refusal(problems.QUOTA_EXCEEDED, "quota_exceeded_unread", close=True)
 HINTS_BY_ANYBODY: Final = frozenset({"mollie"})
 """Providers whose hints carry no secret at all; those of the others prove at least that the sender knows one."""
 IPV6_SITE_BITS: Final = 64
@@ -50,6 +52,7 @@ class RateLimits:
         self._untouched = fields_of(whole)
         self._clients: dict[tuple[str, str], Quota] = {}
         self._key_of = AddressKeys(settings.ingress.trusted_proxies)
+        self._proven: OrderedDict[str, None] = OrderedDict()
 
     async def of_client(self, client: str, action: Action) -> Verdict:
         """Count a known client's request to an endpoint of the intents API."""
@@ -67,6 +70,29 @@ class RateLimits:
     async def of_unsigned(self, peer: str | None, forwarded_for: Sequence[str]) -> Verdict:
         """Count a hint that anybody could have sent against its sender's address."""
         return await self._of_address(self._unsigned, peer, forwarded_for)
+
+    def proves(self, peer: str | None, forwarded_for: Sequence[str]) -> None:
+        """Remember that a genuine webhook came from there."""
+        key = self._key_of(peer, forwarded_for)
+        self._proven[key] = None
+        self._proven.move_to_end(key)
+        if len(self._proven) > ADDRESSES_REMEMBERED:
+            self._proven.popitem(last=False)
+
+    def is_proven(self, peer: str | None, forwarded_for: Sequence[str]) -> bool:
+        """Tell whether a genuine webhook came from there, as far as this process remembers."""
+        return self._key_of(peer, forwarded_for) in self._proven
+
+    def spent(self, peer: str | None, forwarded_for: Sequence[str]) -> Verdict | None:
+        """Return the verdict on an address that is over its quota and never sent anything genuine; asks nobody.
+
+        Where senders share an address (a balancer that is no trusted proxy), what is genuine among them keeps the
+        others from being refused unread.
+        """
+        if self.is_proven(peer, forwarded_for):
+            return None
+        last = self._limits.last(self._unverified, "address", self._key_of(peer, forwarded_for))
+        return last if last is not None and not last.allowed else None
 
     def fields_of_verified(self, peer: str | None, forwarded_for: Sequence[str]) -> RawHeaders:
         """Return the fields of a webhook that is taken: what its address has left for those that are not proven."""

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Final
 import providers
 from producers.ingress import records, routes
 from producers.ingress.admission import Window
-from producers.ingress.answers import Answer, Refusal, of_problem, of_refusal, send_answer
-from producers.ingress.body import BodyBounds, BodyReader
+from producers.ingress.answers import CLOSE, Answer, Refusal, of_problem, of_refusal, send_answer
+from producers.ingress.body import TOO_LARGE, BodyBounds, BodyReader
+from producers.ingress.dear_checks import DearChecks
 from producers.ingress.endpoints import open_endpoints
 from producers.ingress.evidence import Delivery, Evidence, gather
 from producers.ingress.hints import TOO_MANY_WAIT, UNSIGNED
 from producers.ingress.lines import Line, line_of
 from producers.ingress.publisher import Durability
-from producers.ingress.rate_limits import HINTS_BY_ANYBODY, OVER_QUOTA, fields_of
+from producers.ingress.rate_limits import HINTS_BY_ANYBODY, OVER_QUOTA, OVER_QUOTA_UNREAD, fields_of
 from producers.ingress.twins import Twins
 from runtime import telemetry
 from schemas import problems, topics
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from runtime.limits import Verdict
     from runtime.settings import Settings
 
+SMALL_BODY_BYTES: Final = 16 * 1024
+"""A body that is checked whatever its sender's quota: nearly every genuine webhook is smaller."""
 UNKNOWN_PATH: Final = Refusal(problems.UNKNOWN_PATH, "unknown_path")
 UNKNOWN_PROVIDER: Final = Refusal(problems.UNKNOWN_PROVIDER, "unknown_provider")
 METHOD_NOT_ALLOWED: Final = Refusal(problems.METHOD_NOT_ALLOWED, "method_not_allowed")
@@ -68,6 +71,7 @@ class Webhooks:
         self._retry_after_seconds = door.retry_after_seconds
         self._in_flight = Window(door.in_flight_max, door.in_flight_wait_seconds)
         self._large_bodies = Window(door.large_bodies_max, door.in_flight_wait_seconds)
+        self._dear_checks = DearChecks(door.dear_checks_waiting_max, door.in_flight_wait_seconds)
         self._bounds = BodyBounds(door.body_bytes_max, door.body_bytes_unreserved, door.receipt_deadline_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,31 +99,53 @@ class Webhooks:
         return endpoint if scope["method"] == "POST" else METHOD_NOT_ALLOWED
 
     async def _take(self, endpoint: Endpoint, scope: Scope, reader: BodyReader, line: Line) -> Answer:
-        headers = headers_of(scope)
-        body = await reader.read(declared_bytes(headers))
-        if isinstance(body, Refusal):
-            return self._refused(body, line)
+        headers, peer = headers_of(scope), peer_of(scope)
+        body = await self._read(endpoint, headers, peer, reader, line)
+        if isinstance(body, Answer):
+            return body
         line.bytes = len(body)
-        url, peer = self._base_url + target_of(scope), peer_of(scope)
+        url = self._base_url + target_of(scope)
         delivery = Delivery(endpoint, headers, body, url, peer, self._clock.now())
-        evidence = await gather(delivery, self._trusted_proxies, self._certificates)
+        evidence = await gather(delivery, self._trusted_proxies, self._certificates, self._may_fetch)
         if isinstance(evidence, Refusal):
             return await self._unproven(evidence, delivery, line)
-        if not await self._in_flight.enter():
+        work = providers.work(endpoint.provider, headers, len(body))
+        checked = await self._dear_checks.run(work, lambda: verified(delivery, evidence))
+        if isinstance(checked, Refusal):
+            return await self._unproven(checked, delivery, line)
+        if checked is None or not await self._in_flight.enter():
             return self._refused(IN_FLIGHT_FULL, line)
         try:
-            taken = await self._accept(delivery, evidence, line)
+            taken = await self._accept(delivery, checked, line)
         finally:
             self._in_flight.leave()
         return await self._unproven(taken, delivery, line) if isinstance(taken, Refusal) else taken
 
-    async def _accept(self, delivery: Delivery, evidence: Evidence, line: Line) -> Answer | Refusal:
-        """Verify and publish. What is verified is never refused for its content: only a lack of storage stops it."""
-        notifications = verified(delivery, evidence)
-        if isinstance(notifications, Refusal):
-            return notifications
+    async def _read(
+        self, endpoint: Endpoint, headers: dict[str, list[str]], peer: str | None, reader: BodyReader, line: Line
+    ) -> bytes | Answer:
+        """Return the body, or the answer to one that is not read: too large, too slow, or of an address that is over
+        its quota and larger than what costs nothing to check.
+        """
+        spent = self._rates.spent(peer, headers.get("x-forwarded-for", ()))
+        most = endpoint.body_bytes_max or self._bounds.bytes_max
+        body = await reader.read(declared_bytes(headers), most if spent is None else min(most, SMALL_BODY_BYTES))
+        if not isinstance(body, Refusal):
+            return body
+        if spent is not None and body is TOO_LARGE:
+            return self._refused(OVER_QUOTA_UNREAD, line, spent)
+        return self._refused(body, line)
+
+    async def _may_fetch(self, delivery: Delivery) -> bool:
+        """Count a request that would make us call somebody, unless its sender has sent something genuine before."""
+        sender = delivery.peer, delivery.forwarded_for
+        return self._rates.is_proven(*sender) or (await self._rates.of_unverified(*sender)).allowed
+
+    async def _accept(self, delivery: Delivery, notifications: list[Notification], line: Line) -> Answer | Refusal:
+        """Publish what is verified. It is never refused for its content: only a lack of storage stops it."""
         if notifications and notifications[0].trust == "hint":
             return await self._take_hints(delivery, notifications, line)
+        self._rates.proves(delivery.peer, delivery.forwarded_for)
         try:
             with telemetry.publishing(topics.WEBHOOKS.name, len(notifications)):
                 arrival = arrival_of(delivery)
@@ -154,7 +180,7 @@ class Webhooks:
 
     async def _unproven(self, refusal: Refusal, delivery: Delivery, line: Line) -> Answer:
         """Refuse what is not proven genuine; its sender's address has a quota of that. An outage of ours counts not."""
-        if refusal.problem is not problems.SIGNATURE_REJECTED:
+        if refusal.problem not in {problems.SIGNATURE_REJECTED, problems.QUOTA_EXCEEDED}:
             return self._refused(refusal, line)
         verdict = await self._rates.of_unverified(delivery.peer, delivery.forwarded_for)
         return self._refused(refusal if verdict.allowed else OVER_QUOTA, line, verdict)
@@ -162,7 +188,7 @@ class Webhooks:
     def _refused(self, refusal: Refusal, line: Line, verdict: Verdict | None = None) -> Answer:
         line.refuse(refusal)
         if verdict is not None:
-            return of_problem(refusal.problem, *fields_of(verdict))
+            return of_problem(refusal.problem, *fields_of(verdict), *((CLOSE,) if refusal.close else ()))
         if refusal is TOO_MANY_WAIT:
             return of_problem(refusal.problem, self._full_retry)
         if refusal is METHOD_NOT_ALLOWED:

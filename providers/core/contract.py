@@ -90,6 +90,15 @@ Interpret = Callable[[str, bytes], Meaning]
 """From (kind, body) to what the event says; raise UninterpretableError and nothing else."""
 
 
+Work = Callable[[Mapping[str, Sequence[str]], int], int]
+"""From a request's headers (lower-case names) and its body's length to what its check costs, in bytes to be hashed."""
+
+
+def body_work(headers: Mapping[str, Sequence[str]], body_bytes: int) -> int:  # noqa: ARG001 - a `Work`
+    """Return the work of a check that hashes the body once."""
+    return body_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One provider: what a file of this folder defines as `PROVIDER`.
@@ -102,6 +111,7 @@ class Provider:
     names nothing. `unsigned` tells that the provider's ordinary webhook is unsigned: such bodies are taken as hints
     unless the settings say otherwise. `payments` is False for a provider that no payment can be made with.
     `capture_by_setting` tells that its authorizations don't say whether the money is taken at once.
+    `work` says what a check costs before it is made.
     """
 
     name: str
@@ -113,3 +123,4 @@ class Provider:
     unsigned: bool = False
     payments: bool = True
     capture_by_setting: bool = False
+    work: Work = body_work

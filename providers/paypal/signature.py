@@ -47,10 +47,12 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-CERTIFICATE_HOSTS: Final = ("api.paypal.com", "api.sandbox.paypal.com")
-"""The hosts that serve PayPal's certificates, where `allowed_cert_hosts` says nothing else."""
+CERTIFICATE_HOSTS: Final = ("api.paypal.com",)
+"""The host that serves PayPal's live certificates, where `allowed_cert_hosts` says nothing else."""
 
-_CERTIFICATE_URL: Final = re.compile(r"https://([a-z0-9.-]{1,253})(?::443)?/[A-Za-z0-9._~/-]{0,256}\Z")
+_CERTIFICATE_URL: Final = re.compile(
+    r"https://([a-z0-9.-]{1,253})(?::443)?/v1/notifications/certs/CERT-[A-Za-z0-9_-]{1,128}\Z"
+)
 _SIGNER_NAME: Final = re.compile(r"(?:[a-z0-9-]+\.)+paypal\.com\Z")
 
 
@@ -74,7 +76,8 @@ def certificate_url(url: str, allowed_hosts: Collection[str] | None = None) -> s
     """Return the URL of `PAYPAL-CERT-URL` if it may be fetched, else raise `untrusted_cert_url`.
 
     To be asked before any fetch. Only the plainest spelling passes: https, a listed host in lower case, port 443 or
-    none, a bare path; no user, query, fragment, backslash or blank, on which parsers disagree.
+    none, the path under which PayPal serves certificates; no user, query, fragment, backslash or blank, on which parsers
+    disagree.
     """
     if not url:
         raise SignatureRejected("malformed_header", "PAYPAL-CERT-URL is empty")

@@ -64,7 +64,8 @@ class SmsSettings(Group):
 class AccountSettings(Group):
     """One tenant of a provider.
 
-    Webhooks from outside `source_networks` are refused (none: any; an account without its own has the provider's).
+    Webhooks from outside `source_networks` are refused (none: any; an account without its own has the provider's), and
+    so are bodies over `body_bytes_max` (none: the ingress' own bound, which is the most).
     `api_*` is what a refetch takes: the key (M-Pesa: the consumer key), its secret where the provider has one, the
     merchant's number and pass key (M-Pesa), and another address than the provider's public one.
 
@@ -76,6 +77,7 @@ class AccountSettings(Group):
     """
 
     secrets: JsonTuple[Secret] = ()
+    body_bytes_max: Count | None = None
     merchant_accounts: JsonTuple[str] = ()
     source_networks: JsonTuple[IPvAnyNetwork] = ()
     api_key: SecretStr | None = None
@@ -92,7 +94,7 @@ class ProviderSettings(AccountSettings):
     """One provider: live secrets newest first, and tenants by account name.
 
     PayPal alone: `trust_roots` and `intermediates` are PEM files (no roots: the system's), `certificate_hosts` may
-    serve its certificates (none: PayPal's live and sandbox API).
+    serve its certificates (none: PayPal's live API; the sandbox's are api.sandbox.paypal.com's).
     """
 
     accounts: Mapping[str, AccountSettings] = Field(default_factory=dict)

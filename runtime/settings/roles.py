@@ -15,7 +15,7 @@ class CertificateSettings(Group):
 
     `entries_max` are kept and fetched again after `ttl_seconds`; where that fails, the old one serves for
     `stale_seconds` more. Beyond `fetches_max` fetches, or `waiters_max` requests that wait for one, a request is told
-    to come again. A host is left alone for `breaker_seconds` after `breaker_failures_max` failures in a row.
+    to come again, and beyond `fetches_a_minute_max` fetches of what is not known yet. A host is left alone for `breaker_seconds` after `breaker_failures_max` failures in a row.
     """
 
     entries_max: Count = 32
@@ -24,6 +24,7 @@ class CertificateSettings(Group):
     bytes_max: Count = 64 * 1024
     timeout_seconds: Seconds = 3.0
     fetches_max: Count = 8
+    fetches_a_minute_max: Count = 60
     waiters_max: Count = 64
     breaker_failures_max: Count = 3
     breaker_seconds: Seconds = 2.0
@@ -69,6 +70,7 @@ class IngressSettings(Group):
     linger_seconds: Seconds = 2.0
     body_bytes_unreserved: Count = 32 * 1024
     large_bodies_max: Count = 64
+    dear_checks_waiting_max: Count = 256
     publish_timeout_seconds: Seconds = 3.0
     breaker_seconds: Seconds = 1.0
     spool_timeout_seconds: Seconds = 3.0
