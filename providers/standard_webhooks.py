@@ -283,7 +283,7 @@ _READERS: Final[dict[str, Callable[[_Data, str], Facts]]] = {
 
 
 def work(headers: Mapping[str, Sequence[str]], body_bytes: int) -> int:
-    """Return what the check costs: each `v1a` hashes the whole body anew, and a signature is worth 48 KiB of hashing."""
+    """Return what the check costs: each `v1a` hashes the whole body anew, and a signature some more."""
     presented = (*headers.get("webhook-signature", ()), *headers.get("svix-signature", ()))
     asymmetric = min(SIGNATURES_MAX, sum(value.count("v1a,") for value in presented))
     return max(body_bytes, (body_bytes + _ED25519_BYTES) * asymmetric)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
@@ -50,7 +50,7 @@ def configure(
     """
     return uvicorn.Config(
         app,
-        http=connect,  # type: ignore[arg-type] - uvicorn calls it, and asks nothing else of it
+        http=cast("Any", connect),  # uvicorn calls it, and asks nothing else of it
         ws="none",
         lifespan="off",
         interface="asgi3",

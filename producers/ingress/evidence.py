@@ -72,13 +72,20 @@ async def gather(
     named = delivery.headers.get(CERTIFICATE_HEADER)
     if endpoint.certificate_hosts is None or not named:
         return Evidence(secrets, endpoint.config)
+    found = await _certificate(named[0], endpoint.certificate_hosts, delivery, certificates, may_fetch)
+    return found if isinstance(found, Refusal) else Evidence(secrets, {**endpoint.config, "certs": found})
+
+
+async def _certificate(
+    named: str, hosts: tuple[str, ...], delivery: Delivery, certificates: Certificates, may_fetch: MayFetch
+) -> dict[str, str] | Refusal:
+    """Return the certificate that the request names, by its URL."""
     try:
-        url = certificate_url(named[0], endpoint.certificate_hosts)
+        url = certificate_url(named, hosts)
         if not certificates.has(url) and not await may_fetch(delivery):
             return OVER_QUOTA
-        pem = await certificates.get(url)
+        return {url: await certificates.get(url)}
     except SignatureRejected as rejected:
         return Refusal(problems.SIGNATURE_REJECTED, rejected.reason)
     except UnavailableError:
         return PROOF_UNAVAILABLE
-    return Evidence(secrets, {**endpoint.config, "certs": {url: pem}})

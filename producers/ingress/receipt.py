@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 READ_BYTES: Final = 16 * 1024
-"""How much of a connection is read at once, and the most that waits unparsed behind a request that is being answered."""
+"""How much of a connection is read at once, and the most that waits unparsed behind a request under way."""
 UNREAD_SHARE: Final = 0.75
 """An answer that is being read slowly must shrink to this much of itself within each write deadline."""
 
@@ -116,6 +116,7 @@ class ReceiptProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._cycle_transport: _CycleTransport
+        self._reading: _HeldFlow
         self._in_head = False
         self._head_bytes = 0
         self._body_left = 0
@@ -129,7 +130,7 @@ class ReceiptProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = _HeldFlow(transport)
+        self.flow = self._reading = _HeldFlow(transport)
         transport.set_write_buffer_limits(high=0)
         self._cycle_transport = _CycleTransport(transport, self._close)
         if self.places.enter(self._peer) is None:
@@ -192,7 +193,7 @@ class ReceiptProtocol(HttpToolsProtocol):
 
     def _hold(self, data: bytes) -> None:
         self._waiting = data
-        self.flow.hold()
+        self._reading.hold()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -267,7 +268,7 @@ class ReceiptProtocol(HttpToolsProtocol):
     def _parse_waiting(self) -> None:
         """Go on with what came while the request before it was being answered."""
         data, self._waiting = self._waiting, b""
-        self.flow.release()
+        self._reading.release()
         self._parse(data)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
@@ -378,7 +379,7 @@ class ReceiptProtocol(HttpToolsProtocol):
         self._deaf = True
         self._waiting = b""
         self._disarm()
-        self.flow.release()
+        self._reading.release()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._timer = self.loop.call_later(self.bounds.linger_seconds, self.transport.close)

@@ -124,8 +124,9 @@ class Webhooks:
     async def _read(
         self, endpoint: Endpoint, headers: dict[str, list[str]], peer: str | None, reader: BodyReader, line: Line
     ) -> bytes | Answer:
-        """Return the body, or the answer to one that is not read: too large, too slow, or of an address that is over
-        its quota and larger than what costs nothing to check.
+        """Return the body, or the answer to one that is not read.
+
+        An address over its quota is answered before more is read than costs nothing to check.
         """
         spent = self._rates.spent(peer, headers.get("x-forwarded-for", ()))
         most = endpoint.body_bytes_max or self._bounds.bytes_max

@@ -76,8 +76,8 @@ def certificate_url(url: str, allowed_hosts: Collection[str] | None = None) -> s
     """Return the URL of `PAYPAL-CERT-URL` if it may be fetched, else raise `untrusted_cert_url`.
 
     To be asked before any fetch. Only the plainest spelling passes: https, a listed host in lower case, port 443 or
-    none, the path under which PayPal serves certificates; no user, query, fragment, backslash or blank, on which parsers
-    disagree.
+    none, the path under which PayPal serves certificates; no user, query, fragment, backslash or blank, on which
+    parsers disagree.
     """
     if not url:
         raise SignatureRejected("malformed_header", "PAYPAL-CERT-URL is empty")

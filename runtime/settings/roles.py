@@ -15,7 +15,8 @@ class CertificateSettings(Group):
 
     `entries_max` are kept and fetched again after `ttl_seconds`; where that fails, the old one serves for
     `stale_seconds` more. Beyond `fetches_max` fetches, or `waiters_max` requests that wait for one, a request is told
-    to come again, and beyond `fetches_a_minute_max` fetches of what is not known yet. A host is left alone for `breaker_seconds` after `breaker_failures_max` failures in a row.
+    to come again, and so it is beyond `fetches_a_minute_max` fetches of what is not kept. A host is left alone for
+    `breaker_seconds` after `breaker_failures_max` failures in a row.
     """
 
     entries_max: Count = 32
@@ -35,7 +36,9 @@ class IngressSettings(Group):
 
     A request in flight holds one of `in_flight_max` places from its verification to its answer; one that waits longer
     than `in_flight_wait_seconds` for it is shed. A body over `body_bytes_unreserved` also holds one of
-    `large_bodies_max` places while it is received, so slow senders can't fill the memory or the window. Kafka has
+    `large_bodies_max` places while it is received, so slow senders can't fill the memory or the window. Checks that
+    cost milliseconds are made one at a time, and `dear_checks_waiting_max` may wait for that, as long as for a place.
+    Kafka has
     `publish_timeout_seconds` to acknowledge before the spool is asked, which has `spool_timeout_seconds`; after a
     failure Kafka is left alone for `breaker_seconds`. `linger_seconds` is how long a refused sender may go on sending
     so that it reads the answer. A sender's address is the connection's, or behind `trusted_proxies` the last one of

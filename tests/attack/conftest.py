@@ -25,6 +25,6 @@ def record_figure(
         for name, value in figures.items():
             record_property(name, value)
         shown = ", ".join(f"{name} {value:.1f}" for name, value in figures.items())
-        print(f"\n{request.node.name}: {shown}")
+        sys.stdout.write(f"\n{request.node.name}: {shown}\n")
 
     return record
