@@ -7,7 +7,8 @@ Version 4: `flutterwave-signature: <base64 HMAC-SHA256>` over the raw body, key 
 from the absence of that header: `verif-hash` is the secret hash itself. It tells that the sender knows the secret and
 proves nothing about the body, whose amount anyone on the way may change: such a notification is a hint, and the
 transaction is read again at the API. Where a version 4 header stands it must fit: an empty or wrong one never falls
-back to version 3.
+back to version 3. A secret that is shown on every request must not be a key too: where `config` has `shown_secrets`,
+version 3 is checked against them alone, and they verify nothing else.
 
 Identity: version 4 `webhook_id`, `type`, `data.reference`; version 3 (a body with `event`)
 `<event>:<data.id>:<data.status>`, `event`, `data.tx_ref`. The shape decides, not the header. A version 3 id is
@@ -57,10 +58,11 @@ _V3_HEADER = "verif-hash"
 
 def verify(request: SignedRequest) -> list[Notification]:
     """Check the version 4 signature if its header is there, else the version 3 secret; return the one event."""
-    secrets = live_secrets(request)
     if _V4_HEADER in request.headers:
-        need_mac(need_signatures(request, _V4_HEADER), secrets, request.body, hmac_base64)
+        need_mac(need_signatures(request, _V4_HEADER), live_secrets(request), request.body, hmac_base64)
         return [Notification(*_identity(read_json(request.body)), request.body)]
+    own = request.config.get("shown_secrets")
+    secrets = live_secrets(request) if own is None else tuple(own)
     shown = need_signatures(request, _V3_HEADER)
     need_match(map(header_bytes, shown), map(to_bytes, secrets))
     return [Notification(*_identity(read_json(request.body)), request.body, "hint")]

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, SecretStr, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    SecretStr,
+    Tag,
+    model_validator,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+def plain_secret(secret: SecretStr) -> SecretStr:
+    """Take a secret as it is compared and hashed, byte by byte: white space around it came from a file or a shell."""
+    text = secret.get_secret_value()
+    if text != text.strip() or not text.isprintable():
+        raise ValueError("has white space around it, or a control character in it, and would fit nothing; remove that")
+    return secret
+
+
+CHARACTERS_MIN: Final = 24
+DIFFERENT_CHARACTERS_MIN: Final = 8
+
+
+def is_strong(text: str) -> bool:
+    """Tell whether a secret that is compared, or stands in a path, is long and varied enough not to be guessed."""
+    return len(text) >= CHARACTERS_MIN and len(set(text)) >= DIFFERENT_CHARACTERS_MIN
 
 
 class DatedSecret(BaseModel):
@@ -15,7 +41,7 @@ class DatedSecret(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    secret: SecretStr
+    secret: Annotated[SecretStr, AfterValidator(plain_secret)]
     not_before: AwareDatetime | None = None
     not_after: AwareDatetime | None = None
 
@@ -34,7 +60,10 @@ def _form(value: Any) -> str:
     return "dated" if isinstance(value, dict | DatedSecret) else "text"
 
 
-Secret = Annotated[Annotated[SecretStr, Tag("text")] | Annotated[DatedSecret, Tag("dated")], Discriminator(_form)]
+Secret = Annotated[
+    Annotated[SecretStr, AfterValidator(plain_secret), Tag("text")] | Annotated[DatedSecret, Tag("dated")],
+    Discriminator(_form),
+]
 """A setting's item: a text, or `{"secret": ..., "not_before": ..., "not_after": ...}`, times with their zone."""
 
 

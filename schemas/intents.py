@@ -42,6 +42,8 @@ def _whole(amount: object) -> object:
 
 
 def _currency(code: str) -> str:
+    if code.upper() in DECIMALS and code not in DECIMALS:
+        raise ValueError(f"is no currency code of ISO 4217; write {code.upper()}")
     if code not in DECIMALS:
         raise ValueError("is no currency of ISO 4217 that has minor units")
     return code

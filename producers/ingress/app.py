@@ -94,7 +94,7 @@ def build_app(  # noqa: PLR0913, PLR0917 - what the door is made of, once
         """Send webhooks straight to their door: it knows its paths, and nearly every request is one."""
         await (webhooks if scope["path"].startswith(PREFIX) else router)(scope, receive, send)
 
-    return CanonicalLines(doors, settings.ingress.retry_after_seconds)
+    return CanonicalLines(doors, settings.ingress.retry_after_seconds, settings.ingress.trusted_proxies)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import providers
 from producers.ingress.routes import SECRET_IN_PATH
 from producers.ingress.trust import certificates_of, system_roots
-from providers.paypal import CERTIFICATE_HOSTS
-from runtime.secret_windows import DatedSecret, live_at
-from schemas.errors import SettingsError
+from providers.paypal import LIVE_CERTIFICATE_HOSTS
+from runtime.secret_windows import DatedSecret, is_strong, live_at
+from schemas.errors import SettingsError, SignatureRejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runtime.settings import AccountSettings, ProviderSettings, Settings
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\Z")
+_PATH_SECRET: Final = re.compile(r"[A-Za-z0-9._~-]+\Z")
 _NAME_IN_SECRET_PATH: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 NAMES_CERTIFICATE: Final = "paypal"
 """The provider whose requests name a certificate by URL."""
@@ -58,20 +59,63 @@ Endpoints = dict[tuple[str, str], Endpoint]
 def open_endpoints(settings: Settings) -> Endpoints:
     """Return every endpoint that has a secret, live or not; raise SettingsError for what can't be."""
     return {
-        (provider, account): _endpoint(provider, account, found, whole)
+        (provider, account): _endpoint(provider, account, found, whole, settings.ingress.body_bytes_max)
         for provider, account, found, whole in _accounts(settings)
-        if any(secret.get_secret_value() for secret in found.secrets)
+        if any(secret.get_secret_value() for secret in (*found.secrets, *found.shown_secrets))
     }
 
 
-def _endpoint(provider: str, account: str, found: AccountSettings, whole: ProviderSettings) -> Endpoint:
-    hosts = whole.certificate_hosts or CERTIFICATE_HOSTS if provider == NAMES_CERTIFICATE else None
+def _endpoint(provider: str, account: str, found: AccountSettings, whole: ProviderSettings, bytes_max: int) -> Endpoint:
+    _need_usable(provider, account, found)
+    hosts = whole.certificate_hosts or LIVE_CERTIFICATE_HOSTS if provider == NAMES_CERTIFICATE else None
     config = config_of(found) | ({} if hosts is None else _certificate_config(whole, hosts))
     source = f"{provider}/{account}" if account else provider
     networks = found.source_networks or whole.source_networks
     most = found.body_bytes_max or whole.body_bytes_max
+    if most is not None and most > bytes_max:
+        raise SettingsError(
+            f"RATCHET_PROVIDERS__{provider.upper()}: BODY_BYTES_MAX {most} is above RATCHET_INGRESS__BODY_BYTES_MAX,"
+            f" {bytes_max}, which no body may exceed"
+        )
     unsigned = takes_unsigned(provider, whole.unsigned if found.unsigned is None else found.unsigned)
     return Endpoint(provider, source, found.secrets, config, networks, hosts, account, unsigned, most)
+
+
+def _need_usable(provider: str, account: str, found: AccountSettings) -> None:
+    """Raise SettingsError for a secret that fits nothing a sender could send, or that could be guessed.
+
+    A check that finds no key in its secrets says so before it looks at the request.
+    """
+    place = f"__ACCOUNTS__{account.upper()}" if account else ""
+    setting = f"RATCHET_PROVIDERS__{provider.upper()}{place}__SECRETS"
+    keys = {secret.get_secret_value() for secret in found.secrets}
+    for secret in found.shown_secrets:
+        text = secret.get_secret_value()
+        if text in keys or not is_strong(text):
+            raise SettingsError(
+                f"{setting[: -len('SECRETS')]}SHOWN_SECRETS: a secret that is shown on each request must be none of"
+                " SECRETS, and have 24 characters or more"
+            )
+    for number, secret in enumerate(found.secrets, 1):
+        text = secret.get_secret_value()
+        if not text:
+            continue
+        if (complaint := _unusable(provider, text)) is not None:
+            raise SettingsError(f"{setting}: secret {number} is no key of {provider}: {complaint}")
+        if provider in SECRET_IN_PATH and not (is_strong(text) and _PATH_SECRET.match(text)):
+            raise SettingsError(
+                f"{setting}: secret {number} stands in a path; use 24 letters and digits or more, as"
+                " `openssl rand -hex 24` makes them"
+            )
+
+
+def _unusable(provider: str, secret: str) -> str | None:
+    """Return why the secret holds no key of the provider's kind, or None where it does."""
+    try:
+        providers.verify(provider, headers={}, body=b"", url="", secrets=[secret], now=0)
+    except SignatureRejected as rejected:
+        return rejected.detail if rejected.reason == "empty_secret" else None
+    return None
 
 
 def takes_unsigned(provider: str, said: bool | None) -> bool:  # noqa: FBT001 - the setting's own three values
@@ -82,7 +126,9 @@ def takes_unsigned(provider: str, said: bool | None) -> bool:  # noqa: FBT001 - 
 
 def config_of(account: AccountSettings) -> dict[str, Any]:
     """Return what the provider's check needs beside secrets, in the form that `providers.verify` takes."""
-    return {"merchant_accounts": list(account.merchant_accounts)} if account.merchant_accounts else {}
+    shown = [secret.get_secret_value() for secret in account.shown_secrets]
+    config: dict[str, Any] = {"shown_secrets": shown}
+    return config | ({"merchant_accounts": list(account.merchant_accounts)} if account.merchant_accounts else {})
 
 
 def _certificate_config(paypal: ProviderSettings, hosts: tuple[str, ...]) -> dict[str, Any]:

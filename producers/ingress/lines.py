@@ -14,21 +14,28 @@ import structlog
 
 import providers
 from producers.ingress.answers import Refusal, of_refusal, send_answer
+from producers.ingress.intents.routes import PREFIX as INTENTS_PREFIX
+from producers.ingress.rate_limits import AddressKeys
 from producers.ingress.routes import secrets_in
 from runtime import metrics, telemetry
 from runtime.log import MASK, ClosedLine, mask_text, write_closed
 from schemas import problems
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from producers.ingress.answers import Answer, WholeSend
+    from producers.ingress.sources import Network
 
 _log = structlog.get_logger()
 
 SCOPE_KEY: Final = "ratchet.line"
 QUIET_TEMPLATES: Final = frozenset({"/livez", "/readyz", "/metrics"})
 """Paths that machines ask every second: logged at debug level."""
+TELLING_OUTCOMES: Final = frozenset({"refused", "failed"})
+"""Outcomes of which the sender is told (PCI DSS 10.2.2): who asked for what was not given."""
 SERIES_MAX: Final = 1024
 """Series of the door's metrics that are held; labels are closed sets."""
 NAMES_MAX: Final = 1024
@@ -44,7 +51,8 @@ class Line(ClosedLine, gc=False):
 
     `template` is the path's form, `outcome` one of accepted, replayed, answered, refused, failed; `reason` is a
     refusal's slug. The method is one that the parser knows, `account` and `client` are names from the settings; those,
-    and a provider that is none of ours, are masked before they are written.
+    and a provider that is none of ours, are masked before they are written. `sender` is who asked, as
+    `rate_limits.AddressKeys` names addresses: on what was refused or failed, and on all of the intents API.
     """
 
     event: str = "request"
@@ -54,6 +62,7 @@ class Line(ClosedLine, gc=False):
     provider: str | None = None
     account: str | None = None
     client: str | None = None
+    sender: str | None = None
     outcome: str = "answered"
     reason: str | None = None
     durability: str | None = None
@@ -114,8 +123,9 @@ class CanonicalLines:
     A webhook never gets another 5xx: its sender tries again, and nothing was promised yet.
     """
 
-    def __init__(self, app: ASGIApp, retry_after_seconds: int) -> None:
+    def __init__(self, app: ASGIApp, retry_after_seconds: int, trusted_proxies: Sequence[Network] = ()) -> None:
         self._app = app
+        self._name_sender = AddressKeys(trusted_proxies)
         self._retry_after_seconds = retry_after_seconds
         self._log = structlog.get_logger().bind()  # once: the lazy one is put together anew for every line
 
@@ -126,6 +136,8 @@ class CanonicalLines:
             try:
                 await self._answer(scope, receive, NotingSend(send, line), line)
             finally:
+                if line.outcome in TELLING_OUTCOMES or line.template.startswith(INTENTS_PREFIX):
+                    line.sender = self._sender(scope)
                 self._write(line, time.perf_counter() - started)
                 if span is not telemetry.NOTHING:
                     span.answer(line.method, line.template, line.status, _said(line))
@@ -148,6 +160,11 @@ class CanonicalLines:
             _log.error("request_failed", request_id=line.request_id, provider=line.provider, exception=told)
             return UNEXPECTED
         return None
+
+    def _sender(self, scope: Scope) -> str:
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        client = scope.get("client")
+        return self._name_sender(client[0] if client else None, forwarded)
 
     def _write(self, line: Line, seconds: float) -> None:
         count(line, seconds)

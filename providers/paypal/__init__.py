@@ -2,8 +2,8 @@
 
 from providers.core.contract import Provider
 from providers.paypal.meaning import interpret
-from providers.paypal.signature import CERTIFICATE_HOSTS, certificate_url, verify
+from providers.paypal.signature import LIVE_CERTIFICATE_HOSTS, certificate_url, verify
 
-__all__ = ["CERTIFICATE_HOSTS", "PROVIDER", "certificate_url"]
+__all__ = ["LIVE_CERTIFICATE_HOSTS", "PROVIDER", "certificate_url"]
 
 PROVIDER = Provider(name="paypal", verify=verify, interpret=interpret)

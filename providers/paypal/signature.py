@@ -47,8 +47,10 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-CERTIFICATE_HOSTS: Final = ("api.paypal.com",)
-"""The host that serves PayPal's live certificates, where `allowed_cert_hosts` says nothing else."""
+CERTIFICATE_HOSTS: Final = ("api.paypal.com", "api.sandbox.paypal.com")
+"""The hosts that serve PayPal's certificates, where `allowed_cert_hosts` says nothing else."""
+LIVE_CERTIFICATE_HOSTS: Final = CERTIFICATE_HOSTS[:1]
+"""What an endpoint trusts unless its settings say otherwise: everybody may sign with the sandbox's."""
 
 _CERTIFICATE_URL: Final = re.compile(
     r"https://([a-z0-9.-]{1,253})(?::443)?/v1/notifications/certs/CERT-[A-Za-z0-9_-]{1,128}\Z"

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from runtime.settings.base import ApiKeys, ClientName  # noqa: TC001 - pydantic reads the annotations
+from runtime.settings.base import ApiKeys, ClientName, HttpUrl  # noqa: TC001 - pydantic reads the annotations
 from runtime.settings.brokers import KafkaSettings, PostgresSettings, RedisSettings, StackSettings
 from runtime.settings.limits import LimitSettings
 from runtime.settings.outside import AccountSettings, ClientSettings, ProviderSettings, SmsSettings, TwilioSettings
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     home: Path = Path(".ratchet")
     config: Path | None = None
     test_stack: Literal["embedded", "containers"] = "embedded"
-    public_url: str | None = None
+    public_url: HttpUrl | None = None
     kafka: KafkaSettings = KafkaSettings()
     postgres: PostgresSettings = PostgresSettings()
     redis: RedisSettings = RedisSettings()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from runtime.secret_windows import plain_secret
 
 Seconds = Annotated[float, Field(gt=0)]
 PerSecond = Annotated[float, Field(gt=0)]
@@ -27,7 +30,28 @@ def _readable(path: Path) -> Path:
 
 
 ExistingFile = Annotated[Path, AfterValidator(_readable)]
-HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+_HTTP_URL: Final = re.compile(r"(https?)://([^\s/?#@]+)(/[^\s?#]*)?")
+_LOOPBACK: Final = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?", re.IGNORECASE)
+
+
+def _http_url(text: str) -> str:
+    """Take a URL that something can be joined to."""
+    if not _HTTP_URL.fullmatch(text):
+        raise ValueError("is no URL; write https://host[:port][/path], without user, query, fragment or white space")
+    return text
+
+
+def _https_or_loopback(text: str) -> str:
+    """Take a URL by which a key may be sent: over TLS, or to this machine."""
+    found = _HTTP_URL.fullmatch(text)
+    if found and found[1] != "https" and not _LOOPBACK.fullmatch(found[2]):
+        raise ValueError("would send an API key unencrypted; write https:// (http:// is for loopback alone)")
+    return text
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ApiUrl = Annotated[str, AfterValidator(_http_url), AfterValidator(_https_or_loopback)]
+PlainSecret = Annotated[SecretStr, AfterValidator(plain_secret)]
 Item = TypeVar("Item")
 JsonTuple = Annotated[tuple[Item, ...], BeforeValidator(_decode_json)]
 
@@ -41,7 +65,7 @@ ClientName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 _PATH_PART = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 AccountPath = Annotated[str, AfterValidator(str.lower), Field(pattern=rf"^{_PATH_PART}(/{_PATH_PART})?$")]
 """One endpoint as its webhooks name it: `provider`, or `provider/account`. It has no case."""
-ApiKeys = Annotated[tuple[SecretStr, ...], BeforeValidator(_as_list), Field(min_length=1)]
+ApiKeys = Annotated[tuple[PlainSecret, ...], BeforeValidator(_as_list), Field(min_length=1)]
 """The keys of one client of the intents API: one, or a list while an old one is being replaced."""
 
 

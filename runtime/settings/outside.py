@@ -6,11 +6,11 @@ from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotati
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotations
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, SecretStr, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.networks import IPvAnyNetwork  # noqa: TC002 - pydantic reads the annotations
 
 from runtime.secret_windows import Secret  # noqa: TC001 - pydantic reads the annotations
-from runtime.settings.base import AccountPath, Count, Group, HttpUrl, JsonTuple, Seconds
+from runtime.settings.base import AccountPath, ApiUrl, Count, Group, JsonTuple, PlainSecret, Seconds
 
 
 class TwilioSettings(Group):
@@ -18,9 +18,9 @@ class TwilioSettings(Group):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    base_url: HttpUrl = "https://api.twilio.com"
+    base_url: ApiUrl = "https://api.twilio.com"
     account_sid: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
-    auth_token: SecretStr | None = None
+    auth_token: PlainSecret | None = None
     from_number: Annotated[str | None, Field(alias="from", min_length=1, max_length=64)] = None
 
     @model_validator(mode="after")
@@ -66,6 +66,7 @@ class AccountSettings(Group):
 
     Webhooks from outside `source_networks` are refused (none: any; an account without its own has the provider's), and
     so are bodies over `body_bytes_max` (none: the ingress' own bound, which is the most).
+    `shown_secrets` are what a scheme shows on each request instead of signing with it (Flutterwave's version 3).
     `api_*` is what a refetch takes: the key (M-Pesa: the consumer key), its secret where the provider has one, the
     merchant's number and pass key (M-Pesa), and another address than the provider's public one.
 
@@ -77,14 +78,15 @@ class AccountSettings(Group):
     """
 
     secrets: JsonTuple[Secret] = ()
+    shown_secrets: JsonTuple[Secret] = ()
     body_bytes_max: Count | None = None
     merchant_accounts: JsonTuple[str] = ()
     source_networks: JsonTuple[IPvAnyNetwork] = ()
-    api_key: SecretStr | None = None
-    api_secret: SecretStr | None = None
+    api_key: PlainSecret | None = None
+    api_secret: PlainSecret | None = None
     api_merchant: str | None = None
-    api_pass_key: SecretStr | None = None
-    api_base_url: HttpUrl | None = None
+    api_pass_key: PlainSecret | None = None
+    api_base_url: ApiUrl | None = None
     unsigned: bool | None = None
     mode: Literal["test", "live"] | None = None
     capture: Literal["automatic", "manual"] | None = None

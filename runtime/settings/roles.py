@@ -96,10 +96,13 @@ class IntentsSettings(Group):
     The answer to an Idempotency-Key is kept for `kept_seconds`, at least a day, and then deleted by `clean_rows_max` at
     a time. A twin waits `twin_wait_seconds` for the first one's end before it is told to come again. A capture, cancel
     or refund that was asked for counts against the next one until the payment shows it, or for `asked_seconds`.
+    Bodies have bounds of their own: `body_bytes_max`, and `large_bodies_max` over the ingress' `body_bytes_unreserved`.
     """
 
     in_flight_max: Count = 256
     in_flight_wait_seconds: Seconds = 2.0
+    body_bytes_max: Count = 256 * 1024
+    large_bodies_max: Count = 16
     connections_max: Count = 8
     timeout_seconds: Seconds = 4.0
     twin_wait_seconds: Seconds = 1.0

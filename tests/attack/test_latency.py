@@ -110,7 +110,7 @@ FLOODS: dict[str, tuple[Callable[[], bytes], int]] = {
 @pytest.mark.parametrize("name", FLOODS)
 @pytest.mark.parametrize("quota", [600, 100_000_000], ids=["quota", "no quota"])
 async def test_genuine_webhooks_are_taken_in_time(
-    stack: Any, database: Any, tmp_path: Any, record_figure: Callable[..., None], name: str, quota: int
+    stack: Any, database: Any, tmp_path: Any, record_figure: Callable[..., None], *, name: str, quota: int
 ) -> None:
     key = hashlib.sha256(b"standard").digest()
     settings = {

@@ -15,7 +15,8 @@ from producers.ingress import trust
 from producers.ingress.certificates import Certificates, client_bounds
 from producers.ingress.endpoints import Endpoint, open_endpoints
 from producers.ingress.evidence import NO_LIVE_SECRET, PROOF_UNAVAILABLE, Delivery, Evidence, gather
-from providers.paypal import CERTIFICATE_HOSTS
+from producers.ingress.rate_limits import OVER_QUOTA
+from providers.paypal import LIVE_CERTIFICATE_HOSTS
 from runtime.http import HttpAnswer, HttpClient, HttpRequest, HttpUnavailableError
 from runtime.settings import CertificateSettings, HttpSettings, ProviderSettings, Settings
 from schemas.errors import SettingsError, SignatureRejected, UnavailableError
@@ -219,7 +220,15 @@ def delivery(endpoint: Endpoint, *urls: str, now: float = 0.0) -> Delivery:
     return Delivery(endpoint, {"paypal-cert-url": list(urls)} if urls else {}, b"", "", None, now)
 
 
+async def anybody(_: Any) -> bool:
+    return True
+
+
 FORBIDDEN = [
+    "https://api.paypal.com/cert",
+    "https://api.paypal.com/v1/notifications/certs/../../x",
+    "https://api.paypal.com/v1/notifications/certs/",
+    "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-1",
     "http://api.paypal.com/cert",
     "https://api.paypal.com:8443/cert",
     "https://api.paypal.com./cert",
@@ -249,7 +258,7 @@ async def test_a_url_elsewhere_is_refused_and_nobody_is_asked(tmp_path: Path, ur
     host = Host(GOOD)
     certificates, _ = kept_by(host)
     for urls in ((url,), (url, URL)):
-        refused = await gather(delivery(paypal(tmp_path), *urls), (), certificates)
+        refused = await gather(delivery(paypal(tmp_path), *urls), (), certificates, anybody)
         assert not isinstance(refused, Evidence)
         assert (refused.problem.status, refused.reason) == (
             401,
@@ -258,12 +267,38 @@ async def test_a_url_elsewhere_is_refused_and_nobody_is_asked(tmp_path: Path, ur
     assert host.asked == []
 
 
+async def test_a_sender_over_its_quota_makes_us_ask_nobody_for_what_is_not_kept(tmp_path: Path) -> None:
+    async def nobody(_: Any) -> bool:
+        return False
+
+    host = Host(GOOD)
+    certificates, _ = kept_by(host)
+    endpoint = paypal(tmp_path)
+    assert await gather(delivery(endpoint, URL), (), certificates, nobody) is OVER_QUOTA
+    assert host.asked == []
+    await certificates.get(URL)
+    assert isinstance(await gather(delivery(endpoint, URL), (), certificates, nobody), Evidence)
+    assert host.asked == [URL]
+
+
+async def test_so_many_unknown_certificates_a_minute_are_fetched() -> None:
+    host = Host(GOOD)
+    certificates, clock = kept_by(host, fetches_a_minute_max=2)
+    for number in range(2):
+        await certificates.get(f"{URL}{number}")
+    with pytest.raises(UnavailableError, match="2 unknown certificates"):
+        await certificates.get(f"{URL}2")
+    assert await certificates.get(f"{URL}1") == PEM, "what is kept needs no fetch"
+    clock.now += 61
+    assert await certificates.get(f"{URL}2") == PEM
+
+
 async def test_evidence_holds_the_certificate_and_the_trust(tmp_path: Path) -> None:
     between = tmp_path / "between.pem"
     between.write_text(ROOT)
     endpoint = paypal(tmp_path, intermediates=between, certificate_hosts=("api.paypal.com",))
     certificates, _ = kept_by(Host(GOOD))
-    evidence = await gather(delivery(endpoint, URL), (), certificates)
+    evidence = await gather(delivery(endpoint, URL), (), certificates, anybody)
     assert isinstance(evidence, Evidence)
     assert evidence.secrets == ("webhook-id",)
     assert evidence.config == {
@@ -273,7 +308,7 @@ async def test_evidence_holds_the_certificate_and_the_trust(tmp_path: Path) -> N
         "certs": {URL: PEM},
     }
     assert "certs" not in endpoint.config
-    bare = await gather(delivery(endpoint), (), certificates)
+    bare = await gather(delivery(endpoint), (), certificates, anybody)
     assert isinstance(bare, Evidence)
     assert "certs" not in bare.config
 
@@ -292,13 +327,13 @@ async def test_without_a_live_secret_nobody_is_asked(tmp_path: Path) -> None:
     certificates, _ = kept_by(host)
     ended = ({"secret": "id", "not_after": "2026-11-01T00:00:00Z"},)
     endpoint = paypal(tmp_path, secrets=ended)
-    assert await gather(delivery(endpoint, URL, now=4e9), (), certificates) is NO_LIVE_SECRET
+    assert await gather(delivery(endpoint, URL, now=4e9), (), certificates, anybody) is NO_LIVE_SECRET
     assert host.asked == []
 
 
 def test_without_roots_of_its_own_the_system_decides(tmp_path: Path) -> None:
     endpoint = paypal(tmp_path, trust_roots=None)
-    assert endpoint.certificate_hosts == CERTIFICATE_HOSTS
+    assert endpoint.certificate_hosts == LIVE_CERTIFICATE_HOSTS
     assert endpoint.config["intermediates"] == []
     assert endpoint.config["trust_roots"] == trust.system_roots()
     assert all(pem.startswith("-----BEGIN CERTIFICATE-----") for pem in trust.system_roots())

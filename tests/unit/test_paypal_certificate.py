@@ -109,7 +109,8 @@ def test_other_kinds_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_where_a_certificate_may_be_fetched() -> None:
     assert certificate_url(URL) == URL
-    assert certificate_url("https://certs.test/x", ["certs.test"]) == "https://certs.test/x"
-    for url in (URL.upper(), URL + "?x=1", URL + "\n", "https://certs.test/x"):
+    elsewhere = URL.replace("api.paypal.com", "certs.test").replace("api.sandbox.paypal.com", "certs.test")
+    assert certificate_url(elsewhere, ["certs.test"]) == elsewhere
+    for url in (URL.upper(), URL + "?x=1", URL + "\n", elsewhere, "https://api.paypal.com/x"):
         with pytest.raises(SignatureRejected, match="untrusted_cert_url"):
             certificate_url(url)

@@ -17,7 +17,7 @@ from producers.ingress.intents.routes import IntentPath, Look, path_of
 from producers.ingress.lines import line_of
 from producers.ingress.publisher import Durability
 from producers.ingress.rate_limits import fields_of
-from producers.ingress.webhooks import declared_bytes, first, headers_of
+from producers.ingress.webhooks import declared_bytes, first, headers_of, peer_of
 from runtime import telemetry
 from runtime.settings.scopes import scopes_of
 from schemas import problems
@@ -58,8 +58,10 @@ class Intents:
         self._scopes = scopes_of(settings)
         self._retry_after_seconds = door.retry_after_seconds
         self._in_flight = Window(self._bounds.in_flight_max, self._bounds.in_flight_wait_seconds)
-        self._large_bodies = Window(door.large_bodies_max, door.in_flight_wait_seconds)
-        self._body_bounds = BodyBounds(door.body_bytes_max, door.body_bytes_unreserved, door.receipt_deadline_seconds)
+        self._large_bodies = Window(self._bounds.large_bodies_max, door.in_flight_wait_seconds)
+        self._body_bounds = BodyBounds(
+            self._bounds.body_bytes_max, door.body_bytes_unreserved, door.receipt_deadline_seconds
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = line_of(scope)
@@ -84,13 +86,20 @@ class Intents:
         headers = headers_of(scope)
         client = self._clients.find(headers.get("authorization", ()))
         if client is None:
-            return UNAUTHENTICATED
+            return await self._unknown(peer_of(scope), headers)
         line.client = client
         verdict = await self._rates.of_client(client, path.action)
         if not verdict.allowed:
             return Declined(problems.QUOTA_EXCEEDED, headers=fields_of(verdict))
         answer = await self._answer_client(client, path, headers, reader, line)
         return replace(answer, headers=(*answer.headers, *fields_of(verdict)))
+
+    async def _unknown(self, peer: str | None, headers: Headers) -> Declined:
+        """Refuse a key that is none; its sender's address has a quota of that, the one of forged webhooks."""
+        verdict = await self._rates.of_unverified(peer, headers.get("x-forwarded-for", ()))
+        if verdict.allowed:
+            return UNAUTHENTICATED
+        return Declined(problems.QUOTA_EXCEEDED, headers=fields_of(verdict))
 
     async def _answer_client(
         self, client: str, path: IntentPath, headers: Headers, reader: BodyReader, line: Line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -80,12 +81,30 @@ def read(command: Command, payment_id: UUID | None, body: bytes, defects_max: in
 
 
 def _parse(body: bytes) -> dict[str, Any] | Declined:
-    """Parse strict JSON: UTF-8, no NaN, no lone surrogate, and no deeper than the parser goes."""
+    """Parse strict JSON: UTF-8, no NaN, no lone surrogate, no name twice, and no deeper than the parser goes."""
     try:
         document = msgspec.json.decode(body)
+        json.loads(body, object_pairs_hook=_need_different)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
-        return _invalid([("#", "is not JSON, or is nested too deep")])
+        return _invalid([("#", "is not JSON, has a name twice in one object, or is nested too deep")])
     return document if isinstance(document, dict) else _invalid([("#", "is not an object")])
+
+
+def _need_different(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object in which a name stands twice: its readers would disagree (RFC 7493, 2.3)."""
+    found = dict(members)
+    if len(found) < len(members):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _same_numbers(value: Any) -> Any:
+    """Return the value with 100 for 100.0 and 1e2: they are one number, and read as one."""
+    if isinstance(value, dict):
+        return {name: _same_numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_same_numbers(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _invalid(defects: list[tuple[str, str]]) -> Declined:
@@ -100,6 +119,6 @@ def _pointer(place: tuple[int | str, ...]) -> str:
 
 
 def _fingerprint(command: Command, payment_id: UUID | None, document: dict[str, Any]) -> bytes:
-    """Digest what was asked; the order of members and white space ask for nothing else."""
-    said = msgspec.json.encode([command, payment_id, document], order="sorted")
+    """Digest what was asked; order of members, white space and the spelling of a number ask for nothing else."""
+    said = msgspec.json.encode([command, payment_id, _same_numbers(document)], order="sorted")
     return hashlib.sha256(said).digest()
