@@ -105,7 +105,7 @@ def whole(word: str) -> str:
 def test_the_nil_uuid_is_no_key_and_names_no_payment(form: str) -> None:
     nil = UUID(int=0)
     assert keys.parse([form.format(nil)]) is IDEMPOTENCY_KEY_MALFORMED
-    path = parse(f"/payment-intents/{nil}/capture")
+    path = routes.parse(f"/payment-intents/{nil}/capture")
     assert path is not None
     assert path.payment_id is None
 

@@ -1,0 +1,196 @@
+"""Whose payment is it: clients that name what is not theirs get a refusal, or a payment of their own that is empty."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from intents_door import Api, open_api, record_of
+from settling import Bench, bench, records, webhook
+
+from runtime.settings import ClientSettings, ProviderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.integration
+
+MONEY = ("captured", "authorized", "refunded", "disputed")
+
+
+@pytest.fixture
+async def api(stack: Any, database: Any) -> AsyncIterator[Api]:
+    async with open_api(stack.kafka, database.dsn) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def books(database: Any) -> AsyncIterator[Bench]:
+    async with bench(database.dsn) as opened:
+        yield opened
+
+
+async def settle(books: Bench) -> None:
+    """Do what relay and consumer do with the spool."""
+    rows = await books.fetch("delete from spool returning *")
+    await books.settle([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
+
+
+async def told(books: Bench, *events: Any, first: int = 0) -> None:
+    await books.settle(records(events, first=first))
+
+
+def is_empty(payment: Any) -> bool:
+    return [payment[name] for name in MONEY] == [0] * 4 and payment["status"] == "created"
+
+
+async def test_a_client_names_its_own_accounts_alone(stack: Any, database: Any) -> None:
+    own = {"rival": ClientSettings(accounts=("stripe", "stripe/acme")), "shop": ClientSettings(accounts=())}
+    async with open_api(stack.kafka, database.dsn, clients=own) as api:
+        rival = api.of("rival")
+        for said, status in (
+            ({"provider": "stripe"}, 202),
+            ({"provider": "stripe", "account": "ACME"}, 202),
+            ({"provider": "standard_webhooks"}, 422),
+            ({"provider": "stripe", "account": "someoneelse"}, 422),
+            ({"provider": "github"}, 422),
+        ):
+            reply = await rival.create(**said)
+            assert reply.status == status, said
+            assert status == 202 or reply.slug == "invalid-body"
+        assert (await api.create()).status == 422, "a client whose list is empty may name nothing"
+
+
+async def test_what_is_not_configured_is_refused_to_everybody(api: Api) -> None:
+    for said in ({"provider": "adyen"}, {"account": "someoneelse"}, {"provider": "github"}, {"provider": "twilio"}):
+        reply = await api.create(**said)
+        assert (reply.status, reply.slug) == (422, "invalid-body")
+    assert (await api.create(account="other")).status == 202
+
+
+@pytest.mark.xfail(strict=True, reason="the consumer adopts whatever an intent names, until claims have to fit")
+async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, books: Bench) -> None:
+    """Sequence A: a stranger's captured payment, named with an amount of 1."""
+    await told(books, webhook("payment.captured", "pay-victim", amount=125_000))
+    mine = (await api.create(amount=1, provider_ref="pay-victim", phone="+254700000001")).json["id"]
+    await settle(books)
+    assert is_empty((await api.get(mine)).json)
+    assert (await api.post(f"/payment-intents/{mine}/refunds", {})).status == 409
+    assert await books.fetch("select from sms_transactions") == []
+
+
+@pytest.mark.xfail(strict=True, reason="the consumer merges what an intent names together, until references group")
+async def test_a_claim_never_makes_two_strangers_one(api: Api, books: Bench) -> None:
+    """Sequence B: one payment by its id and another by its reference, in one intent."""
+    await told(
+        books,
+        webhook("payment.captured", "pay-one", amount=1_000),
+        webhook("payment.captured", "pay-two", amount=70_000, reference="ORD-two"),
+    )
+    mine = (await api.create(amount=1, provider_ref="pay-one", reference="ORD-two")).json["id"]
+    await settle(books)
+    assert is_empty((await api.get(mine)).json)
+    rows = await books.fetch("select captured from payments where client is null and merged_into is null order by 1")
+    assert [row["captured"] for row in rows] == [1_000, 70_000]
+
+
+async def test_a_reference_that_is_promised_is_refused_and_names_nobody(api: Api, books: Bench) -> None:
+    """Sequence C between clients that share the account: the first promise stands, and the second knows it at once."""
+    first = await api.of("rival").create(reference="NEXT", amount=1)
+    for _ in range(2):
+        second = await api.create(reference="NEXT", amount=9_900)
+        assert (second.status, second.slug) == (409, "reference-taken")
+        assert "payment_id" not in second.json, "another client's id is told to nobody"
+        assert (await api.get(first.json["id"])).status == 404
+        await settle(books)
+        await books.pool.execute("delete from intent_claims")
+
+
+async def test_clients_with_accounts_of_their_own_take_no_reference_from_each_other(stack: Any, database: Any) -> None:
+    """Sequence C between clients that share nothing."""
+    own = {"rival": ClientSettings(accounts=("standard_webhooks/other",)), "shop": ClientSettings(accounts=("stripe",))}
+    async with open_api(stack.kafka, database.dsn, clients=own) as api, bench(database.dsn) as books:
+        rival = api.of("rival")
+        assert (await rival.create(reference="NEXT", amount=1, provider="stripe")).status == 422
+        taken = await rival.create(reference="NEXT", amount=1, account="other")
+        mine = await api.create(reference="NEXT", amount=9_900, provider="stripe")
+        assert (taken.status, mine.status) == (202, 202)
+        await settle(books)
+        assert (await api.get(mine.json["id"])).json["amount"] == 9_900
+        assert is_empty((await rival.get(taken.json["id"])).json)
+
+
+@pytest.mark.parametrize("end", ["payment.canceled", "payment.expired", "payment.failed"])
+async def test_a_payment_that_ended_without_money_gives_its_reference_free(api: Api, books: Bench, end: str) -> None:
+    assert (await api.create(reference="ORD", provider_ref="pay-1")).status == 202
+    await settle(books)
+    again = {"reference": "ORD", "provider_ref": "pay-2"}
+    assert (await api.create(**again)).status == 409
+    await told(books, webhook(end, "pay-1"))
+    await books.fetch("select")
+    reply = await api.create(**again)
+    assert (reply.status, reply.json["reference"]) == (202, "ORD")
+    third = await api.create(reference="ORD")
+    assert (third.status, third.json["payment_id"]) == (409, reply.json["id"])
+
+
+async def test_the_same_order_at_another_provider_or_in_another_mode_is_another_promise(
+    stack: Any, database: Any
+) -> None:
+    test_mode = {"stripe": ProviderSettings.model_validate({"secrets": ["whsec_1"], "mode": "test"})}
+    async with open_api(stack.kafka, database.dsn, providers=test_mode) as api:
+        replies = [
+            await api.create(reference="ORD", **said)
+            for said in ({}, {"account": "other"}, {"provider": "stripe"}, {"provider": "stripe", "livemode": True})
+        ]
+        assert [reply.status for reply in replies] == [202] * 4
+        assert [reply.json["livemode"] for reply in replies] == [True, True, False, True]
+        assert (await api.create(reference="ORD", provider="stripe", livemode=False)).status == 409
+
+
+async def test_merchant_accounts_part_references(stack: Any, database: Any) -> None:
+    adyen = {"adyen": ProviderSettings.model_validate({"secrets": ["aa"], "merchant_accounts": ["One", "Two"]})}
+    async with open_api(stack.kafka, database.dsn, providers=adyen) as api:
+        one = await api.create(reference="ORD", provider="adyen", merchant_account="One")
+        two = await api.create(reference="ORD", provider="adyen", merchant_account="Two")
+        assert (one.json["merchant_account"], two.status) == ("One", 202)
+        assert (await api.create(reference="ORD", provider="adyen")).status == 409, "left out, it may be either"
+        assert (await api.create(provider="adyen", merchant_account="Three")).status == 422
+
+
+async def test_the_record_says_the_scope_that_was_promised(api: Api, books: Bench) -> None:
+    await api.create(reference="ORD")
+    (row,) = await books.fetch("select value from spool")
+    body = json.loads(row["value"])["body"]
+    assert (body["livemode"], body["merchant_account"]) == (True, "")
+
+
+async def test_a_client_reads_and_commands_its_own_rows_alone(api: Api, books: Bench) -> None:
+    await told(books, webhook("payment.captured", "pay-nobody", amount=100))
+    (nobodys,) = await books.fetch("select id from payments")
+    mine = (await api.create(reference="ORD")).json["id"]
+    await settle(books)
+    for client, payment_id in (("shop", nobodys["id"]), ("rival", nobodys["id"]), ("rival", mine)):
+        other = api.of(client)
+        for tail in ("", "/timeline"):
+            assert (await other.get(str(payment_id), tail)).status == 404
+        for command in ("capture", "cancel", "refunds"):
+            assert (await other.post(f"/payment-intents/{payment_id}/{command}", {})).status == 404
+
+
+async def test_no_refund_of_money_that_a_dispute_took(api: Api, books: Bench) -> None:
+    payment_id = (await api.create(provider_ref="pay-1", amount=5_000)).json["id"]
+    path = f"/payment-intents/{payment_id}/refunds"
+    await settle(books)
+    await told(
+        books,
+        webhook("payment.captured", "pay-1", amount=5_000, child="cap-1"),
+        webhook("dispute.opened", "pay-1", child="dp-1", amount=5_000),
+        webhook("dispute.funds_withdrawn", "pay-1", child="dp-1", amount=5_000),
+    )
+    reply = await api.post(path, {})
+    assert (reply.status, reply.slug, reply.json["disputes"]) == (409, "state-forbids", ["dp-1"])
+    assert "dp-1" in reply.json["detail"]
+    await told(books, webhook("dispute.funds_reinstated", "pay-1", child="dp-1", amount=5_000), first=10)
+    assert (await api.post(path, {})).status == 202
