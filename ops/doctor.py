@@ -13,10 +13,12 @@ import asyncpg
 from rich.table import Table
 from rich.text import Text
 
+import providers
 from ops import endpoints
 from ops.database import connected
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from runtime.secret_windows import ends_at, live_at
+from runtime.settings.scopes import scopes_of
 from schemas import topics
 from schemas.errors import AccessRefusedError, RatchetError
 
@@ -52,6 +54,7 @@ def configuration(settings: Settings) -> list[Finding]:
     findings.append(Finding("secrets", ok=True, found=told or "none: every webhook is answered 404", advice=advice))
     findings += secret_findings(settings, time.time())
     findings += kafka_findings(settings, time.time())
+    findings += scope_findings(settings)
     if settings.postgres.owner_dsn is None and not settings.embedded():
         advice = "set RATCHET_POSTGRES__OWNER_DSN where migrations are run"
         findings.append(Finding("owner DSN", ok=True, found="not set", advice=advice))
@@ -79,6 +82,28 @@ def _endings(place: str, secrets: Sequence[Secret], now: float, soon: float) -> 
     if secrets and not live_at(secrets, now):
         told = ["none is live now: every webhook is answered 401", *told]
     return [Finding(f"secrets of {place}", ok=covered, found="; ".join(told), advice=advice)] if told else []
+
+
+def scope_findings(settings: Settings) -> list[Finding]:
+    """Look at who may name which endpoint, and at endpoints that leave open when money is taken."""
+    scopes, findings = scopes_of(settings), []
+    for client, missing in scopes.not_configured().items():
+        advice = "give the endpoint a secret, or take it out of RATCHET_CLIENTS__<NAME>__ACCOUNTS"
+        told = f"not configured: {', '.join(missing)}"
+        findings.append(Finding(f"accounts of client {client}", ok=False, found=told, advice=advice))
+    free = scopes.unbounded(settings.api_keys) if len(settings.api_keys) > 1 else []
+    if free:
+        advice = "set RATCHET_CLIENTS__<NAME>__ACCOUNTS: clients that share an account can claim each other's payments"
+        told = f"may name every account: {', '.join(free)}"
+        findings.append(Finding("accounts of clients", ok=True, found=told, advice=advice))
+    for provider, account in scopes.configured():
+        known = providers.find(provider)
+        if known is not None and known.capture_by_setting and scopes.terms(provider, account).capture is None:
+            advice = f"set RATCHET_PROVIDERS__{provider.upper()}__CAPTURE to automatic or manual, as the account has it"
+            told = "not set: an authorization without an intent waits for a capture"
+            place = "/".join(filter(None, (provider, account)))
+            findings.append(Finding(f"capture of {place}", ok=True, found=told, advice=advice))
+    return findings
 
 
 def kafka_findings(settings: Settings, now: float) -> list[Finding]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from runtime.settings import Settings
     from runtime.settings.outside import AccountSettings, ClientSettings, ProviderSettings
@@ -68,6 +68,14 @@ class Scopes:
         """
         known = self.is_configured(provider, account) or not self._configured
         return known and self.may_name(client, provider, account)
+
+    def configured(self) -> list[EndpointKey]:
+        """Return the endpoints that are configured, sorted."""
+        return sorted(self._configured)
+
+    def unbounded(self, clients: Iterable[str]) -> list[str]:
+        """Return those of the clients that have no list of their own and may name every endpoint, sorted."""
+        return sorted(client for client in clients if client not in self._own)
 
     def not_configured(self) -> dict[str, list[str]]:
         """Return the endpoints that a client's list names and that aren't configured, by client; for doctor."""

@@ -108,3 +108,21 @@ def test_what_can_not_be_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name):
         scopes_of(load())
+
+
+def test_doctor_says_who_shares_and_what_is_open() -> None:
+    from ops.doctor import scope_findings
+    from runtime.settings import Settings
+
+    keys = {name: (SecretStr(name * 10),) for name in ("shop", "rival")}
+    found = {"adyen": ProviderSettings.model_validate({"secrets": ["aa"]})}
+    told = scope_findings(Settings(providers=found, api_keys=keys, clients={"shop": ClientSettings(accounts=("x",))}))
+    assert [(one.check, one.ok) for one in told] == [
+        ("accounts of client shop", False),
+        ("accounts of clients", True),
+        ("capture of adyen", True),
+    ]
+    assert "rival" in told[1].found
+    assert "shop" not in told[1].found
+    quiet = {"adyen": ProviderSettings.model_validate({"secrets": ["aa"], "capture": "manual"})}
+    assert scope_findings(Settings(providers=quiet, api_keys={"shop": keys["shop"]})) == []
