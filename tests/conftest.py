@@ -24,6 +24,7 @@ import asyncpg
 import profiles
 import psutil
 import pytest
+import reaper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -38,12 +39,14 @@ SCRATCHES_KEPT = 3
 SCRATCH = Path(tempfile.gettempdir()) / f"{SCRATCHES}{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
 WORLDS = ("unit", "integration")
 OUTCOMES: Counter[tuple[str, str]] = Counter()
-HEAVY_FIRST = ("fault", "integration", "contract")
+HEAVY_FIRST = ("attack", "fault", "integration", "contract")
 
 # Tests start some hundred processes. Without compiled files each compiles all that it imports, pytest every test file.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 profiles.load()
+REAPER = reaper.start()
+"""Held until this process ends, and with it the pipe that the reaper waits for."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,6 +73,9 @@ def pytest_configure(config: pytest.Config) -> None:
         ended = [one for one in found if not psutil.pid_exists(int(one.name.rpartition("-")[2]))]
         for old in ended[:-SCRATCHES_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
+        for home in HOMES.glob("*[0-9]"):  # of brokers whose run was killed; their names end with its process
+            if not psutil.pid_exists(int(home.name.rpartition("-")[2])):
+                shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.hookimpl(trylast=True)
@@ -77,6 +83,10 @@ def pytest_sessionfinish(exitstatus: int) -> None:
     """Remove what tests left that all passed; what failed stays to be looked at."""
     if exitstatus == pytest.ExitCode.OK:
         shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+def pytest_unconfigure() -> None:
+    reaper.release(REAPER)
 
 
 class Database(NamedTuple):
@@ -115,12 +125,9 @@ def configured(settings: Settings) -> Endpoints:
 
 @asynccontextmanager
 async def embedded() -> AsyncIterator[Endpoints]:
-    """Run the embedded brokers in a home of this session; homes of sessions that were killed are removed."""
+    """Run the embedded brokers in a home of this session."""
     from runtime.stack import Stack
 
-    for old in HOMES.glob("[0-9]*"):
-        if not psutil.pid_exists(int(old.name.split("-")[0])):
-            shutil.rmtree(old, ignore_errors=True)
     home = HOMES / str(os.getpid())
     brokers = Stack(home)
     try:

@@ -112,6 +112,7 @@ class Stage:
             "RATCHET_HOME": str(self.folder / f"home-{number}"),
             "RATCHET_KAFKA__BOOTSTRAP": self.kafka,
             "RATCHET_POSTGRES__DSN": self.database.dsn,
+            "RATCHET_ROLE__PARENT_PID": str(os.getpid()),
             "FAULT_PROBE": str(probe),
             **{f"FAULT_{name.upper()}": value for name, value in faults.items()},
         }

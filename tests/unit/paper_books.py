@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -69,6 +69,11 @@ class PaperBooks:
     duplicates: int = 0
     batches: int = 0
     standing_under: dict[tuple[RefKey, UUID], Member] = field(default_factory=dict)
+
+    def copy(self) -> PaperBooks:
+        """Return books of their own with the same rows: a row is replaced, never altered."""
+        held = {one.name: getattr(self, one.name) for one in fields(self)}
+        return PaperBooks(**{name: it.copy() if isinstance(it, list | dict) else it for name, it in held.items()})
 
     def settle(self, batch: Iterable[Record]) -> Plan:
         """Settle one batch in one transaction and check the books."""
