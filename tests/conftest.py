@@ -116,6 +116,8 @@ def configured(settings: Settings) -> Endpoints:
     """Return the endpoints of the environment; the owner stands for the superuser."""
     from runtime.stack import Endpoints
 
+    if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":
+        pytest.exit("configured brokers are one set, whose topics two workers cannot share: make test WORKERS=1", 2)
     secrets = (settings.postgres.dsn, settings.postgres.owner_dsn, settings.redis.url)
     if settings.kafka.bootstrap is None or None in secrets:
         pytest.exit("configure all of RATCHET_KAFKA__BOOTSTRAP, _POSTGRES__DSN, _POSTGRES__OWNER_DSN, _REDIS__URL", 2)
