@@ -15,7 +15,10 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # Every worker of the tests has brokers of its own (half a gigabyte); a file's tests run on one worker, in order.
 WORKERS ?= 2
-PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Outages, storms and benches take all cores by themselves, and wait for what is promised within seconds.
+SLOW_WORKERS ?= 1
+BY_FILE := --dist loadfile --no-loadscope-reorder
+MEASURE := --cov --cov-report= --cov-fail-under=0
 
 # The pure modules: what decides, and reads and writes nothing.
 PURE := schemas/*,providers/*,$(shell printf 'consumer/%s.py,' decode facts_json fold ledger offsets plan resolve rows \
@@ -59,13 +62,14 @@ run: $(STAMP) ## start everything and post the sample; ONCE=1 stops when it is s
 	@$(BIN)/ratchet up $(if $(ONCE),--once --json)
 
 test: brokers ## the tests of every change, in parallel, with coverage; ARGS="-k ingress" narrows them
-	@$(BIN)/pytest $(PARALLEL) -m "not slow" --cov --cov-report= --cov-fail-under=0 $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) $(BY_FILE) -m "not slow" $(MEASURE) $(ARGS)
 
 test-slow: brokers ## what is long by nature: outages, kill storms, scale, bench, browser; adds to the coverage
-	@$(BIN)/pytest $(PARALLEL) -m slow --cov --cov-append --cov-report= --cov-fail-under=0 $(ARGS)
+	@$(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) -m slow $(MEASURE) --cov-append $(ARGS)
 
 nightly: brokers ## all tests with the long outages and redrives, and many more examples a property
-	@HYPOTHESIS_PROFILE=nightly OUTAGE_SECONDS=30 REDRIVE_LETTERS=9999 $(BIN)/pytest $(PARALLEL) -o timeout=3600 $(ARGS)
+	@HYPOTHESIS_PROFILE=nightly OUTAGE_SECONDS=30 REDRIVE_LETTERS=9999 $(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) \
+		-o timeout=3600 $(ARGS)
 	@$(BIN)/python -m ops.bench.forgeries
 
 coverage: $(STAMP) ## the gates on what `make test test-slow` measured: 90 % of all branches, 100 % of the pure modules
