@@ -40,27 +40,34 @@ CREATE TABLE public.payments (
     updated_at timestamp with time zone NOT NULL,
     over_captured boolean GENERATED ALWAYS AS (((amount > 0) AND (captured > amount))) STORED,
     phone text,
+    merchant_account text DEFAULT ''::text NOT NULL,
+    livemode boolean DEFAULT true NOT NULL,
+    intent_id uuid,
+    metadata jsonb,
+    flags text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT payments_account_check CHECK ((length(account) <= 64)),
     CONSTRAINT payments_amount_check CHECK ((amount >= 0)),
     CONSTRAINT payments_authorized_check CHECK ((authorized >= 0)),
     CONSTRAINT payments_captured_check CHECK ((captured >= 0)),
-    CONSTRAINT payments_captured_within_authorized CHECK ((captured <= authorized)),
     CONSTRAINT payments_check CHECK ((merged_into <> id)),
     CONSTRAINT payments_check1 CHECK ((updated_at >= created_at)),
+    CONSTRAINT payments_check2 CHECK ((intent_id <> id)),
     CONSTRAINT payments_client_check CHECK (((length(client) >= 1) AND (length(client) <= 64))),
     CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT payments_dispute_status_check CHECK ((dispute_status = ANY (ARRAY['none'::text, 'inquiry'::text, 'open'::text, 'under_review'::text, 'won'::text, 'lost'::text, 'prevented'::text]))),
     CONSTRAINT payments_disputed_check CHECK ((disputed >= 0)),
     CONSTRAINT payments_facts_check CHECK ((jsonb_typeof(facts) = 'object'::text)),
+    CONSTRAINT payments_flags_check CHECK ((flags <@ ARRAY['amount_differs'::text, 'contradiction'::text, 'other_currency'::text, 'over_captured'::text, 'over_refunded'::text, 'paid_again'::text, 'underpaid'::text])),
     CONSTRAINT payments_head_hash_check CHECK ((length(head_hash) = ANY (ARRAY[0, 32]))),
     CONSTRAINT payments_head_xid_check CHECK ((head_xid >= 0)),
+    CONSTRAINT payments_merchant_account_check CHECK ((length(merchant_account) <= 255)),
+    CONSTRAINT payments_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
     CONSTRAINT payments_phone_check CHECK ((phone ~ '^\+[1-9][0-9]{6,14}$'::text)),
     CONSTRAINT payments_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
     CONSTRAINT payments_provider_ref_check CHECK (((length(provider_ref) >= 1) AND (length(provider_ref) <= 255))),
     CONSTRAINT payments_reference_check CHECK (((length(reference) >= 1) AND (length(reference) <= 255))),
     CONSTRAINT payments_refund_status_check CHECK ((refund_status = ANY (ARRAY['none'::text, 'pending'::text, 'partial'::text, 'full'::text]))),
     CONSTRAINT payments_refunded_check CHECK ((refunded >= 0)),
-    CONSTRAINT payments_refunded_within_captured CHECK ((refunded <= captured)),
     CONSTRAINT payments_status_check CHECK ((status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text, 'partially_captured'::text, 'captured'::text, 'failed'::text, 'canceled'::text, 'expired'::text]))),
     CONSTRAINT payments_version_check CHECK ((version >= 0))
 )
@@ -68,7 +75,7 @@ WITH (fillfactor='70');
 
 COMMENT ON TABLE public.payments IS 'One row a payment: what its facts come to. No index on columns that every event changes.';
 
-COMMENT ON COLUMN public.payments.facts IS '{"kind:key": [state, amount or null]}: the join of all facts of the ledger';
+COMMENT ON COLUMN public.payments.facts IS '{"kind:key": [state, amount, parent, version, replaces, low]}, short at the end: the join of all facts of the ledger';
 
 COMMENT ON COLUMN public.payments.head_hash IS 'hash of the payment''s newest ledger row';
 
@@ -77,6 +84,16 @@ COMMENT ON COLUMN public.payments.head_xid IS 'relay_xid of the payment''s newes
 COMMENT ON COLUMN public.payments.over_captured IS 'more was taken than was asked for: some providers allow it';
 
 COMMENT ON COLUMN public.payments.phone IS 'the customer''s number (E.164) as the intent gave it';
+
+COMMENT ON COLUMN public.payments.merchant_account IS 'the merchant account that the body names under its signature (of an intent: that it asked for); empty where none';
+
+COMMENT ON COLUMN public.payments.livemode IS 'false: test money, which never mixes with live and is left out of sums';
+
+COMMENT ON COLUMN public.payments.intent_id IS 'of an attempt: the intent''s payment that has adopted it. Rows without merged_into and intent_id add up to all money';
+
+COMMENT ON COLUMN public.payments.metadata IS 'what the client noted on its intent';
+
+COMMENT ON COLUMN public.payments.flags IS 'what does not add up, as the facts say it; empty where all does';
 
 CREATE VIEW public.captures AS
  SELECT p.id AS payment_id,
@@ -172,13 +189,17 @@ CREATE VIEW public.disputes AS
  SELECT p.id AS payment_id,
     substr(f.key, 9) AS dispute_id,
     (f.value ->> 0) AS state,
-    ((p.facts -> ('dispute_funds:'::text || substr(f.key, 9))) ->> 0) AS funds_state,
-    (((p.facts -> ('dispute_funds:'::text || substr(f.key, 9))) ->> 1))::bigint AS funds_amount
+    (( SELECT sum(((m.value ->> 1))::bigint) AS sum
+           FROM jsonb_each(p.facts) m(key, value)
+          WHERE ((m.key ~~ 'dispute_out:%'::text) AND (COALESCE((m.value ->> 2), substr(m.key, 13)) = substr(f.key, 9)))))::bigint AS withdrawn,
+    (( SELECT sum(((m.value ->> 1))::bigint) AS sum
+           FROM jsonb_each(p.facts) m(key, value)
+          WHERE ((m.key ~~ 'dispute_in:%'::text) AND (COALESCE((m.value ->> 2), substr(m.key, 12)) = substr(f.key, 9)))))::bigint AS reinstated
    FROM (public.payments p
      CROSS JOIN LATERAL jsonb_each(p.facts) f(key, value))
   WHERE ((p.merged_into IS NULL) AND (f.key ~~ 'dispute:%'::text));
 
-COMMENT ON VIEW public.disputes IS 'The disputes of every payment, with the money that each took or gave back.';
+COMMENT ON VIEW public.disputes IS 'The disputes of every payment, with the money that each took and gave back in all its rounds.';
 
 CREATE TABLE public.dlq_positions (
     partition integer NOT NULL,
@@ -307,7 +328,9 @@ CREATE TABLE public.parked_refs (
     account text NOT NULL,
     kind text NOT NULL,
     ref text NOT NULL,
-    parked_id bigint NOT NULL
+    parked_id bigint NOT NULL,
+    merchant_account text NOT NULL,
+    livemode boolean NOT NULL
 );
 
 COMMENT ON TABLE public.parked_refs IS 'The references that a parked event waits on.';
@@ -374,14 +397,17 @@ CREATE TABLE public.payment_refs (
     kind text NOT NULL,
     ref text NOT NULL,
     payment_id uuid,
+    merchant_account text NOT NULL,
+    livemode boolean NOT NULL,
     CONSTRAINT payment_refs_account_check CHECK ((length(account) <= 64)),
-    CONSTRAINT payment_refs_kind_check CHECK ((kind = ANY (ARRAY['id'::text, 'payment'::text, 'charge'::text, 'capture'::text, 'refund'::text, 'dispute'::text, 'reference'::text]))),
+    CONSTRAINT payment_refs_kind_check CHECK ((kind = ANY (ARRAY['id'::text, 'payment'::text, 'charge'::text, 'capture'::text, 'refund'::text, 'dispute'::text, 'session'::text, 'reference'::text]))),
+    CONSTRAINT payment_refs_merchant_account_check CHECK ((length(merchant_account) <= 255)),
     CONSTRAINT payment_refs_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
     CONSTRAINT payment_refs_ref_check CHECK (((length(ref) >= 1) AND (length(ref) <= 255)))
 )
 WITH (fillfactor='80');
 
-COMMENT ON TABLE public.payment_refs IS 'Every name of every payment; also the lock that orders batches. payment_id is null until the payment is known.';
+COMMENT ON TABLE public.payment_refs IS 'Names that belong to one payment alone, and the lock that orders batches; payment_id is null until it is known. A merchant''s own reference (kind reference, no merchant_account) is the lock of its group; payment_id: its newest promise.';
 
 CREATE TABLE public.redrive_messages (
     redrive_id bigint NOT NULL,
@@ -486,6 +512,30 @@ ALTER TABLE public.redrives ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.reference_payments (
+    provider text NOT NULL,
+    account text NOT NULL,
+    livemode boolean NOT NULL,
+    kind text NOT NULL,
+    ref text NOT NULL,
+    payment_id uuid NOT NULL,
+    promise integer,
+    groups boolean DEFAULT false NOT NULL,
+    CONSTRAINT reference_payments_account_check CHECK ((length(account) <= 64)),
+    CONSTRAINT reference_payments_group_is_promised CHECK (((NOT groups) OR (promise IS NOT NULL))),
+    CONSTRAINT reference_payments_kind_check CHECK ((kind = ANY (ARRAY['reference'::text, 'shared'::text]))),
+    CONSTRAINT reference_payments_promise_check CHECK ((promise > 0)),
+    CONSTRAINT reference_payments_promise_is_a_reference CHECK (((promise IS NULL) OR (kind = 'reference'::text))),
+    CONSTRAINT reference_payments_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
+    CONSTRAINT reference_payments_ref_check CHECK (((length(ref) >= 1) AND (length(ref) <= 255)))
+);
+
+COMMENT ON TABLE public.reference_payments IS 'Which payments stand under a merchant''s own reference, or under a provider''s id that many payments share. Joins nothing.';
+
+COMMENT ON COLUMN public.reference_payments.promise IS 'of an intent that claimed the reference: the how many-th promise it is. Null of all others';
+
+COMMENT ON COLUMN public.reference_payments.groups IS 'the promise adopts attempts: its intent named no payment of the provider';
 
 CREATE TABLE public.refetches (
     id bigint NOT NULL,
@@ -646,7 +696,7 @@ ALTER TABLE ONLY public.parked_events
     ADD CONSTRAINT parked_events_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.parked_refs
-    ADD CONSTRAINT parked_refs_pkey PRIMARY KEY (ref, kind, provider, account, parked_id);
+    ADD CONSTRAINT parked_refs_pkey PRIMARY KEY (ref, kind, provider, account, merchant_account, livemode, parked_id);
 
 ALTER TABLE ONLY public.payment_logs
     ADD CONSTRAINT payment_logs_claim UNIQUE (event_id, source);
@@ -655,7 +705,7 @@ ALTER TABLE ONLY public.payment_logs
     ADD CONSTRAINT payment_logs_pkey PRIMARY KEY (relay_xid, id);
 
 ALTER TABLE ONLY public.payment_refs
-    ADD CONSTRAINT payment_refs_pkey PRIMARY KEY (ref, kind, provider, account);
+    ADD CONSTRAINT payment_refs_pkey PRIMARY KEY (ref, kind, provider, account, merchant_account, livemode);
 
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
@@ -665,6 +715,9 @@ ALTER TABLE ONLY public.redrive_messages
 
 ALTER TABLE ONLY public.redrives
     ADD CONSTRAINT redrives_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.reference_payments
+    ADD CONSTRAINT reference_payments_pkey PRIMARY KEY (ref, kind, provider, account, livemode, payment_id);
 
 ALTER TABLE ONLY public.refetches
     ADD CONSTRAINT refetches_payment UNIQUE (ref, provider, account);
@@ -717,15 +770,19 @@ CREATE INDEX payment_logs_timeline ON public.payment_logs USING btree (payment_i
 
 CREATE INDEX payment_refs_payment ON public.payment_refs USING btree (payment_id) WHERE (payment_id IS NOT NULL);
 
-CREATE UNIQUE INDEX payments_client_reference ON public.payments USING btree (client, reference) WHERE ((client IS NOT NULL) AND (reference IS NOT NULL) AND (merged_into IS NULL));
+CREATE INDEX payments_intent ON public.payments USING btree (intent_id) WHERE (intent_id IS NOT NULL);
 
 CREATE INDEX payments_merged_into ON public.payments USING btree (merged_into) WHERE (merged_into IS NOT NULL);
+
+CREATE INDEX payments_reference ON public.payments USING btree (reference) WHERE (reference IS NOT NULL);
 
 CREATE UNIQUE INDEX redrive_messages_once ON public.redrive_messages USING btree (dead_letter_id) WHERE (status = ANY (ARRAY['publishing'::text, 'published'::text]));
 
 CREATE INDEX redrive_messages_to_do ON public.redrive_messages USING btree (redrive_id, status, dead_letter_id) WHERE (status = ANY (ARRAY['queued'::text, 'publishing'::text]));
 
 CREATE INDEX redrives_open ON public.redrives USING btree (id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+
+CREATE INDEX reference_payments_payment ON public.reference_payments USING btree (payment_id);
 
 CREATE INDEX refetches_due ON public.refetches USING btree (priority, next_attempt_at) WHERE (status = 'queued'::text);
 
@@ -744,13 +801,16 @@ ALTER TABLE ONLY public.ledger_anchors
     ADD CONSTRAINT ledger_anchors_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
 
 ALTER TABLE ONLY public.parked_refs
-    ADD CONSTRAINT parked_refs_parked_id_fkey FOREIGN KEY (parked_id) REFERENCES public.parked_events(id) ON DELETE CASCADE;
+    ADD CONSTRAINT parked_refs_name_fkey FOREIGN KEY (ref, kind, provider, account, merchant_account, livemode) REFERENCES public.payment_refs(ref, kind, provider, account, merchant_account, livemode);
 
 ALTER TABLE ONLY public.parked_refs
-    ADD CONSTRAINT parked_refs_provider_account_kind_ref_fkey FOREIGN KEY (provider, account, kind, ref) REFERENCES public.payment_refs(provider, account, kind, ref);
+    ADD CONSTRAINT parked_refs_parked_id_fkey FOREIGN KEY (parked_id) REFERENCES public.parked_events(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.payment_refs
     ADD CONSTRAINT payment_refs_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_intent_id_fkey FOREIGN KEY (intent_id) REFERENCES public.payments(id);
 
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_merged_into_fkey FOREIGN KEY (merged_into) REFERENCES public.payments(id);
@@ -760,6 +820,9 @@ ALTER TABLE ONLY public.redrive_messages
 
 ALTER TABLE ONLY public.redrive_messages
     ADD CONSTRAINT redrive_messages_redrive_id_fkey FOREIGN KEY (redrive_id) REFERENCES public.redrives(id);
+
+ALTER TABLE ONLY public.reference_payments
+    ADD CONSTRAINT reference_payments_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
 
 ALTER TABLE ONLY public.sms_transactions
     ADD CONSTRAINT sms_transactions_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
