@@ -135,7 +135,8 @@ def draw_up(results: Sequence[Sent], lives: Sequence[Life], standing: Standing, 
 
 
 def _outcomes(taken: Mapping[Key, Event], standing: Standing) -> dict[str, int]:
-    counts = {**{outcome.value: 0 for outcome in Outcome}, "parked": 0, "dead_letters": 0}
+    """Count what became of the events, each once; of `hints`, which stand nowhere, the sample posts none."""
+    counts = {**{outcome.value: 0 for outcome in Outcome}, "parked": 0, "dead_letters": 0, "hints": 0}
     for key in taken:
         for fate in standing.fates(key):
             name = {Fate.PARKED: "parked", Fate.LETTER: "dead_letters"}.get(fate) or standing.ledger[key]

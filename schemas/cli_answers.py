@@ -34,6 +34,7 @@ class RunOutcome(_Answer):
     conflict: Figure
     parked: Figure
     dead_letters: Figure
+    hints: Figure
 
 
 class UpOnce(_Answer):

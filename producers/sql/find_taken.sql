@@ -9,36 +9,37 @@ from (
     left join payments on payments.id = intent_claims.payment_id
     where
         command = 'create'
+        and intent_claims.reference = $7
         and intent_claims.provider = $2
         and intent_claims.account = $3
-        and (
-            (intent_claims.client = $1 and intent_claims.provider_ref = $6)
-            or (
-                intent_claims.reference = $7
-                and coalesce(intent_claims.livemode, true) = $5
-                and (intent_claims.merchant_account = $4 or coalesce(intent_claims.merchant_account, '') = '' or $4 = '')
-                and (payments.captured > 0 or coalesce(payments.status, '') not in ('canceled', 'expired', 'failed'))
-            )
-        )
+        and coalesce(intent_claims.livemode, true) = $5
+        and (coalesce(intent_claims.merchant_account, '') in ('', $4) or $4 = '')
+        and (payments.captured > 0 or coalesce(payments.status, '') not in ('canceled', 'expired', 'failed'))
+    union
+    select payment_id, client
+    from intent_claims
+    where command = 'create' and client = $1 and provider = $2 and account = $3 and provider_ref = $6
+    union
+    select id, client
+    from payments
+    where
+        client is not null
+        and reference = $7
+        and provider = $2
+        and account = $3
+        and coalesce((to_jsonb(payments) ->> 'livemode')::boolean, true) = $5
+        and (coalesce(to_jsonb(payments) ->> 'merchant_account', '') in ('', $4) or $4 = '')
+        and (captured > 0 or status not in ('canceled', 'expired', 'failed'))
     union
     select payments.id, payments.client
     from payment_refs
     inner join payments on payments.id = payment_refs.payment_id
     where
-        payments.client is not null
+        payments.client = $1
+        and payment_refs.ref = $6
+        and payment_refs.kind = 'payment'
         and payment_refs.provider = $2
         and payment_refs.account = $3
-        and (
-            (payments.client = $1 and payment_refs.kind = 'payment' and payment_refs.ref = $6)
-            or (
-                payment_refs.kind = 'reference'
-                and payment_refs.ref = $7
-                and payments.reference = $7
-                and coalesce((to_jsonb(payments) ->> 'livemode')::boolean, true) = $5
-                and (coalesce(to_jsonb(payments) ->> 'merchant_account', '') in ('', $4) or $4 = '')
-                and (payments.captured > 0 or payments.status not in ('canceled', 'expired', 'failed'))
-            )
-        )
 ) as promised
 order by (promised.client = $1) desc, promised.payment_id
 limit 1

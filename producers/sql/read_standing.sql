@@ -21,19 +21,32 @@ select
         )
     )::bigint as refunds_seen,
     coalesce(
-        (select sum(amount) from refunds where payment_id = payments.id and state = 'pending'), 0
+        (select sum(coalesce(amount, captured)) from refunds where payment_id = payments.id and state = 'pending'), 0
     )::bigint as refunds_pending,
     coalesce(
         (select record_key from intent_claims where payment_id = payments.id and command = 'create'),
         provider_ref, reference, payments.id::text
     ) as record_key,
     array(
-        select dispute_id from disputes
-        where payment_id = payments.id and funds_amount > 0 and funds_state like 'withdrawn%'
-        order by dispute_id limit 20
+        select dispute_id
+        from (
+            select
+                coalesce(fact.value ->> 2, substr(fact.key, strpos(fact.key, ':') + 1)) as dispute_id,
+                case when fact.key like 'dispute\_out:%' then 1 else -1 end
+                * coalesce((fact.value ->> 1)::bigint, captured) as taken
+            from jsonb_each(payments.facts) as fact
+            where fact.key like 'dispute\_out:%' or fact.key like 'dispute\_in:%'
+        ) as moved
+        group by dispute_id
+        having sum(taken) > 0
+        order by dispute_id
+        limit 20
     ) as disputes,
     array(
-        select capture_id from captures where payment_id = payments.id and state = 'reversed' order by capture_id limit 20
+        select substr(reversal.key, 10)
+        from jsonb_each(payments.facts) as reversal
+        where reversal.key like 'reversal:%' and reversal.value ->> 0 in ('failed', 'done')
+        order by 1 limit 20
     ) as reversals
 from payments
 inner join followed on followed.id = payments.id

@@ -93,7 +93,7 @@ async def test_what_the_commands_print_fits_their_schemas(answers: Run) -> None:
 
 @pytest.mark.unit
 def test_answers_that_need_more_than_a_database() -> None:
-    outcome = dict.fromkeys(("applied", "noop", "late", "conflict", "parked", "dead_letters"), 1)
+    outcome = dict.fromkeys(("applied", "noop", "late", "conflict", "parked", "dead_letters", "hints"), 1)
     books = Books(posted=6, requests=6, outcome=outcome, duplicates=0, refused={"forged": 1}, problems=[])
     check("up --once", books.document(seconds=1.0, problems_max=1))
     check("up --detach", {"pid": 7, "ingress": "http://127.0.0.1:8080", "console": None, "log": "/h/log/up.log"})

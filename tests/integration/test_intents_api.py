@@ -246,7 +246,7 @@ async def test_a_webhook_that_came_first_and_the_intent_are_one_payment(api: Api
     assert [moment["source"] for moment in moments] == ["standard_webhooks", "intents/shop"]
 
 
-async def test_names_are_unique_a_client(api: Api, books: Bench) -> None:
+async def test_names_are_unique_in_their_scope(api: Api, books: Bench) -> None:
     payment_id = (await api.create(reference="order-5", provider_ref="pay-5")).json["id"]
     for _ in range(2):
         for names in ({"reference": "order-5"}, {"provider_ref": "pay-5"}):

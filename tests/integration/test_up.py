@@ -109,7 +109,7 @@ def test_once_balances_and_ends_with_everything_stopped(tmp_path: Path) -> None:
     assert process.returncode == 0
     sums = sum(document["outcome"].values()) + document["duplicates"] + sum(document["refused"].values())
     assert document["posted"] == sums > 500
-    assert set(document["outcome"]) == {"applied", "noop", "late", "conflict", "parked", "dead_letters"}
+    assert set(document["outcome"]) == {"applied", "noop", "late", "conflict", "parked", "dead_letters", "hints"}
     assert {"forged", "altered", "stale", "malformed", "oversize", "unknown_provider"} == set(document["refused"])
     assert len(seen) >= 6
     assert alive(list(seen.values())) == []

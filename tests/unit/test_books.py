@@ -46,7 +46,7 @@ def test_balanced() -> None:
     document = drawn.document(seconds=1.23456, problems_max=5)
     assert document["balanced"] is True
     assert document["seconds"] == 1.235
-    assert set(document["outcome"]) == {"applied", "noop", "late", "conflict", "parked", "dead_letters"}
+    assert set(document["outcome"]) == {"applied", "noop", "late", "conflict", "parked", "dead_letters", "hints"}
 
 
 def test_each_part_counts_once() -> None:
