@@ -27,8 +27,8 @@ from (
         and reference = $7
         and provider = $2
         and account = $3
-        and coalesce((to_jsonb(payments) ->> 'livemode')::boolean, true) = $5
-        and (coalesce(to_jsonb(payments) ->> 'merchant_account', '') in ('', $4) or $4 = '')
+        and livemode = $5
+        and (merchant_account in ('', $4) or $4 = '')
         and (captured > 0 or status not in ('canceled', 'expired', 'failed'))
     union
     select payments.id, payments.client

@@ -21,6 +21,7 @@ from runtime.health import Probe
 from runtime.http import HttpClient
 from runtime.lease import PostgresLeases
 from runtime.settings import Settings
+from runtime.sql import statement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -131,11 +132,8 @@ class Office:
     async def ask_again(self, ref: str, provider: str = "stripe", account: str = "") -> None:
         """Queue a refetch as the consumer does."""
         await self.pool.execute(
-            "insert into refetches (provider, account, ref, reason) values ($1, $2, $3, 'hint')"
-            " on conflict (provider, account, ref) where status = 'queued'"
-            " do update set updated_at = clock_timestamp()",
-            provider, account, ref,
-        )  # fmt: skip
+            statement("consumer", "queue_refetches"), [provider], [account], [ref], ["contradiction"]
+        )
 
     async def queue_sms(self, *templates: str, number: str = NUMBER) -> uuid.UUID:
         """Queue messages of a new payment."""
