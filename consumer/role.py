@@ -30,6 +30,7 @@ from runtime.lease import Leader, holder_name
 from runtime.lease_redis import open_leases
 from runtime.postgres import Failure, classify, open_pool
 from runtime.retry import delays
+from runtime.settings.scopes import scopes_of
 from schemas import topics
 from schemas.errors import RatchetError, UnavailableError
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from runtime.lease import Lease
     from runtime.postgres import Pool
     from runtime.settings import Settings
-from runtime.settings.scopes import scopes_of
 
 log = structlog.get_logger()
 Part = TypeVar("Part")

@@ -68,6 +68,8 @@ comment on column reference_payments.promise is
     'of an intent that claimed the reference: the how many-th promise it is. Null of all others';
 comment on column reference_payments.groups is 'the promise adopts attempts: its intent named no payment of the provider';
 create index reference_payments_payment on reference_payments (payment_id);
+-- Whether anybody promised anything is asked for each batch.
+create index reference_payments_promise on reference_payments (promise) where promise is not null;
 
 -- migrate:down
 

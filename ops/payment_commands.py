@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FOUND_MAX: Final = 20
 """Payments that one reference may name before we stop listing them."""
+IDENTITY: Final = ("provider", "account", "merchant_account", "provider_ref", "client", "reference")
 OUTCOMES: Final = {
     "applied": "changed the payment",
     "noop": "nothing new",
@@ -47,8 +48,10 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         if isinstance(value, bytes):
             shown[name] = value.hex()
-        elif name == "facts" and isinstance(value, str):
+        elif name in ("facts", "metadata") and isinstance(value, str):
             shown[name] = json.loads(value)
+        elif isinstance(value, list):
+            shown[name] = value
         else:
             shown[name] = value if value is None or isinstance(value, int | float | str | bool) else str(value)
     return shown
@@ -60,6 +63,12 @@ async def find(settings: Settings, ref: str) -> list[dict[str, Any]]:
         return await fetch(connection, "find_payments", ref, FOUND_MAX)
 
 
+async def attempts(settings: Settings, payment_id: Any) -> list[dict[str, Any]]:
+    """Return the attempts that an intent's payment has adopted."""
+    async with connected(settings) as connection:
+        return await fetch(connection, "read_attempts", payment_id, FOUND_MAX)
+
+
 async def timeline(settings: Settings, payment_id: Any) -> list[dict[str, Any]]:
     """Return the ledger rows of a payment and of those merged into it, oldest first."""
     async with connected(settings) as connection:
@@ -68,15 +77,34 @@ async def timeline(settings: Settings, payment_id: Any) -> list[dict[str, Any]]:
 
 def payment_table(payment: Mapping[str, Any]) -> Table:
     """Return how a payment stands."""
-    table = Table(title=f"payment {payment['id']}", show_header=False)
+    test = "" if payment["livemode"] else " (test money)"
+    table = Table(title=f"payment {payment['id']}{test}", show_header=False)
     currency = payment["currency"]
     for name in ("status", "refund_status", "dispute_status"):
         table.add_row(name.replace("_", " "), payment[name])
     for name in ("amount", "authorized", "captured", "refunded", "disputed"):
         table.add_row(name, major(payment[name], currency))
-    for name in ("provider", "account", "provider_ref", "client", "reference", "created_at", "updated_at"):
+    if payment["flags"]:
+        table.add_row("does not add up", ", ".join(payment["flags"]))
+    for name in (*IDENTITY, "intent_id", "created_at", "updated_at"):
         if payment[name]:
             table.add_row(name.replace("_", " "), str(payment[name]))
+    return table
+
+
+def payments_table(title: str, payments: Sequence[Mapping[str, Any]]) -> Table:
+    """Return several payments, one a line."""
+    table = Table("payment", "provider", "provider's id", "status", "captured", "does not add up", title=title)
+    for one in payments:
+        status = one["status"] if one["livemode"] else f"{one['status']} (test)"
+        table.add_row(
+            str(one["id"]),
+            "/".join(filter(None, (one["provider"], one["account"], one["merchant_account"]))),
+            one["provider_ref"] or "",
+            status,
+            major(one["captured"], one["currency"]),
+            ", ".join(one["flags"]),
+        )
     return table
 
 
@@ -113,17 +141,33 @@ def show(
     *,
     as_json: AsJson = False,
 ) -> int:
-    """Show a payment and its whole timeline. Exit 1 where nothing, or more than one payment, has that name."""
+    """Show a payment, its attempts and its whole timeline; of several under one reference, each in short.
+
+    Exit 1 where nothing has that name.
+    """
     settings = endpoints.found(endpoints.load())
     found = asyncio.run(find(settings, ref))
-    if len(found) != 1:
-        ids = ", ".join(f"{one['id']} ({one['provider']})" for one in found)
-        say(f"ratchet: {ref!r} names several payments: {ids}; ask by id" if found else f"ratchet: no payment {ref!r}")
+    if not found:
+        say(f"ratchet: no payment {ref!r}")
         return EXIT_PROBLEM
-    row, rows = found[0], asyncio.run(timeline(settings, found[0]["id"]))
+    row, *others = _named(found)
+    if others:
+        title = f"payments under {ref!r}"
+        document = {"payments": [plain(one) for one in found]}
+        emit(document, as_json=as_json, show=lambda: payments_table(title, found))
+        return EXIT_DONE
+    rows, tries = asyncio.run(timeline(settings, row["id"])), asyncio.run(attempts(settings, row["id"]))
 
     def shown() -> RenderableType:
-        return Group(payment_table(row), timeline_table(rows, row["currency"]))
+        tables = [payment_table(row), timeline_table(rows, row["currency"])]
+        return Group(*tables[:1], *([payments_table("attempts", tries)] if tries else []), *tables[1:])
 
-    emit({"payment": plain(row), "timeline": [plain(one) for one in rows]}, as_json=as_json, show=shown)
+    document = {"payment": plain(row), "attempts": list(map(plain, tries)), "timeline": list(map(plain, rows))}
+    emit(document, as_json=as_json, show=shown)
     return EXIT_DONE
+
+
+def _named(found: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return the payments that a name means: where it is an intent with nothing but its own attempts, the intent."""
+    intent, *rest = found
+    return found if any(one["intent_id"] != intent["id"] for one in rest) else [intent]

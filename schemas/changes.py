@@ -12,7 +12,13 @@ from uuid import UUID  # noqa: TC003 - pydantic reads the annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.payment import Outcome, Status  # noqa: TC001 - pydantic reads the annotations
+from schemas.payment import (  # noqa: TC001 - pydantic reads the annotations
+    DisputeStatus,
+    Flag,
+    Outcome,
+    RefundStatus,
+    Status,
+)
 from schemas.record import SPEC_VERSION, Headers
 
 SOURCE: Final = "ratchet/payments"
@@ -24,9 +30,13 @@ TYPE: Final = "payment.changed"
 class Change(BaseModel):
     """The JSON value of one record. Amounts are minor units of `currency`.
 
-    `source` and `event_id` name the event that changed the payment, `event_type` is its provider's name for it.
-    `amount` is the event's own figure, not the payment's. `currency` is the payment's when the record was sent: null
-    until an event has said it. `occurred_at` is what the provider says, `recorded_at` when the ledger row was written.
+    First what happened: `source` and `event_id` name the event that changed the payment, `event_type` is its provider's
+    name for it, `event_amount` the event's own figure. `occurred_at` is what the provider says, `recorded_at` when the
+    ledger row was written. A change without an event of its own (an attempt was adopted or released, a payment turned
+    out to be another one) has the source `ratchet` and the event id `payment_id:version`.
+
+    Then, from `provider` on, how the payment stood when the record was sent, which may be later. `livemode` is false of
+    test money. Payments that have neither `intent_id` nor `merged_into` add up to all the money there is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,10 +49,28 @@ class Change(BaseModel):
     outcome: Outcome
     from_status: Status | None
     to_status: Status | None
-    amount: Annotated[int, Field(ge=0)] | None
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None
+    event_amount: Annotated[int, Field(ge=0)] | None
     occurred_at: dt.datetime | None
     recorded_at: dt.datetime
+    provider: str
+    account: str
+    merchant_account: str
+    livemode: bool
+    provider_ref: str | None
+    reference: str | None
+    client: str | None
+    status: Status
+    refund_status: RefundStatus
+    dispute_status: DisputeStatus
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None
+    amount: Annotated[int, Field(ge=0)]
+    authorized: Annotated[int, Field(ge=0)]
+    captured: Annotated[int, Field(ge=0)]
+    refunded: Annotated[int, Field(ge=0)]
+    disputed: Annotated[int, Field(ge=0)]
+    flags: list[Flag]
+    intent_id: UUID | None
+    merged_into: UUID | None
 
 
 _FIXED: Final[Headers] = (
@@ -53,10 +81,15 @@ _FIXED: Final[Headers] = (
 )
 
 
-def change_headers(payment_id: str, version: int, recorded_at: dt.datetime) -> Headers:
-    """Return the CloudEvents headers of one change; `ce_id` is `payment_id/version`."""
+def change_headers(  # noqa: PLR0913 - one argument a header
+    payment_id: str, version: int, recorded_at: dt.datetime, status: str, provider: str, *, livemode: bool
+) -> Headers:
+    """Return the CloudEvents headers of one change; `ce_id` is `payment_id/version`. The last three are for filters."""
     return (
         *_FIXED,
         ("ce_id", f"{payment_id}/{version}".encode()),
         ("ce_time", recorded_at.isoformat().encode()),
+        ("ce_status", status.encode()),
+        ("ce_provider", provider.encode()),
+        ("ce_livemode", b"true" if livemode else b"false"),
     )

@@ -1,6 +1,22 @@
 -- Which events are in the ledger already, and what they said; a row of nulls where any event waits for a name; and who
 -- stands under the references that somebody promised, of the payments held ($3) and of those that the batch promises
 -- ($4-$7). $1, $2 sources and event ids.
+with under as materialized (
+    select g.provider, g.account, g.livemode, g.ref
+    from unnest($3::text::uuid[]) as h (payment_id)
+    join reference_payments g on g.payment_id = h.payment_id and g.kind = 'reference'
+    where (select exists (select from reference_payments where promise is not null))
+),
+grouped as materialized (
+    select u.provider, u.account, u.livemode, u.ref
+    from under u
+    join payment_refs r
+        on r.ref = u.ref and r.kind = 'reference' and r.provider = u.provider and r.account = u.account
+        and r.merchant_account = '' and r.livemode = u.livemode
+    where r.payment_id is not null
+    union
+    select * from unnest($4::text::text[], $5::text::text[], $6::text::boolean[], $7::text::text[])
+)
 select source, event_id, l.facts, null::uuid as payment_id, null as provider, null as account, null::boolean as livemode,
     null as ref, null::integer as promise, null::boolean as groups
 from unnest($1::text::text[], $2::text::text[]) as n (source, event_id)
@@ -13,17 +29,7 @@ union all
 select null, null, null, null, null, null, null, null, null, null where exists (select from parked_refs)
 union all
 select null, null, null, m.payment_id, m.provider, m.account, m.livemode, m.ref, m.promise, m.groups
-from (
-    select g.provider, g.account, g.livemode, g.ref
-    from unnest($3::text::uuid[]) as h (payment_id)
-    join reference_payments g on g.payment_id = h.payment_id and g.kind = 'reference'
-    join payment_refs r
-        on r.provider = g.provider and r.account = g.account and r.merchant_account = '' and r.livemode = g.livemode
-        and r.kind = 'reference' and r.ref = g.ref
-    where r.payment_id is not null and (select exists (select from reference_payments where promise is not null))
-    union
-    select * from unnest($4::text::text[], $5::text::text[], $6::text::boolean[], $7::text::text[])
-) g
+from grouped g
 join reference_payments m
-    on m.provider = g.provider and m.account = g.account and m.livemode = g.livemode and m.kind = 'reference'
-    and m.ref = g.ref
+    on m.ref = g.ref and m.kind = 'reference' and m.provider = g.provider and m.account = g.account
+    and m.livemode = g.livemode

@@ -6,8 +6,9 @@ select
 from unnest($1::text[], $2::text[]) as asked (provider, ref)
 inner join payment_refs
     on payment_refs.provider = asked.provider and payment_refs.account = ''
-    and payment_refs.kind = 'payment' and payment_refs.ref = asked.ref
-inner join payments on payments.id = payment_refs.payment_id
+    and payment_refs.merchant_account = '' and payment_refs.kind = 'payment' and payment_refs.ref = asked.ref
+inner join payments as named on named.id = payment_refs.payment_id
+inner join payments on payments.id = coalesce(named.merged_into, named.id)
 cross join lateral (
     select count(distinct version) as rows, coalesce(min(version), 0) as lowest, coalesce(max(version), 0) as highest
     from payment_logs

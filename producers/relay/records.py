@@ -30,10 +30,28 @@ CHANGE_FIELDS: Final = (
     "outcome",
     "from_status",
     "to_status",
-    "amount",
-    "currency",
+    "event_amount",
     "occurred_at",
     "recorded_at",
+    "provider",
+    "account",
+    "merchant_account",
+    "livemode",
+    "provider_ref",
+    "reference",
+    "client",
+    "status",
+    "refund_status",
+    "dispute_status",
+    "currency",
+    "amount",
+    "authorized",
+    "captured",
+    "refunded",
+    "disputed",
+    "flags",
+    "intent_id",
+    "merged_into",
 )
 """The JSON keys of a change, in order; columns of read_changes.sql of the same names."""
 INT32: Final = struct.Struct(">i")
@@ -71,7 +89,9 @@ def change_of(row: Row) -> Outgoing | None:
         return None
     payment_id = str(row["payment_id"])
     value = _encode({name: row[name] for name in CHANGE_FIELDS})
-    headers: Sequence[Header] = change_headers(payment_id, row["version"], row["recorded_at"])
+    headers: Sequence[Header] = change_headers(
+        payment_id, row["version"], row["recorded_at"], row["status"], row["provider"], livemode=row["livemode"]
+    )
     if row["traceparent"] is not None:
         headers = (*headers, (TRACEPARENT_HEADER, row["traceparent"].encode()))
     return Outgoing(CHANGES.name, payment_id.encode(), value, headers, None, 0)

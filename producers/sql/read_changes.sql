@@ -1,10 +1,17 @@
--- $1 relay_xid and $2 id of the cursor, $3 rows. Rows without a version come too: the cursor must pass them.
+-- $1 relay_xid and $2 id of the cursor, $3 rows. Rows without a version come too: the cursor must pass them. How the
+-- payment stands is as it stands now, which may be later than the row.
 select
-    relay_xid, id, payment_id, version, source, event_id, event_type, outcome, from_status, to_status, amount,
-    (select currency from payments where payments.id = payment_id) as currency, occurred_at, recorded_at,
-    traceparent
-from payment_logs
-where (relay_xid, id) > ($1::bigint, $2::bigint)
-    and relay_xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-order by relay_xid, id
-limit $3
+    l.relay_xid, l.id, l.payment_id, l.version, l.source, l.event_id, l.event_type, l.outcome, l.from_status, l.to_status,
+    l.amount as event_amount, l.occurred_at, l.recorded_at, l.traceparent, p.provider, p.account, p.merchant_account, p.livemode,
+    p.provider_ref, p.reference, p.client, p.status, p.refund_status, p.dispute_status, p.currency,
+    p.amount, p.authorized, p.captured, p.refunded, p.disputed, p.flags, p.intent_id, p.merged_into
+from (
+    select *
+    from payment_logs
+    where (relay_xid, id) > ($1::bigint, $2::bigint)
+        and relay_xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    order by relay_xid, id
+    limit $3
+) l
+left join payments p on p.id = l.payment_id
+order by l.relay_xid, l.id

@@ -29,10 +29,28 @@ CHANGE = {
     "outcome": "late",
     "from_status": None,
     "to_status": "captured",
-    "amount": 10**15,
-    "currency": None,
+    "event_amount": 10**15,
     "occurred_at": None,
     "recorded_at": NOW,
+    "provider": "adyen",
+    "account": "acme",
+    "merchant_account": "ShopNL",
+    "livemode": False,
+    "provider_ref": None,
+    "reference": "ORD-1",
+    "client": None,
+    "status": "captured",
+    "refund_status": "none",
+    "dispute_status": "none",
+    "currency": None,
+    "amount": 10**15,
+    "authorized": 0,
+    "captured": 1,
+    "refunded": 0,
+    "disputed": 0,
+    "flags": ["over_captured"],
+    "intent_id": None,
+    "merged_into": uuid.UUID("01890000-0000-7000-8000-000000000002"),
 }
 
 
@@ -46,6 +64,7 @@ def test_change_is_the_published_type_and_nothing_else():
     headers = dict(record.headers)
     assert headers["ce_id"] == b"01890000-0000-7000-8000-000000000001/4"
     assert headers["ce_time"] == b"2026-01-02T03:04:05.000006+00:00"
+    assert (headers["ce_status"], headers["ce_provider"], headers["ce_livemode"]) == (b"captured", b"adyen", b"false")
 
 
 def test_change_carries_the_trace_of_the_event_that_caused_it():

@@ -155,7 +155,7 @@ def test_a_record_of_an_intent_takes_nothing_else() -> None:
 
 def test_a_change_names_its_version_in_its_id() -> None:
     moment = dt.datetime(2026, 9, 21, tzinfo=dt.UTC)
-    headers = dict(change_headers("abc", 3, moment))
+    headers = dict(change_headers("abc", 3, moment, "captured", "stripe", livemode=True))
     assert headers == {
         "ce_specversion": b"1.0",
         "ce_source": b"ratchet/payments",
@@ -163,6 +163,9 @@ def test_a_change_names_its_version_in_its_id() -> None:
         "content-type": b"application/json",
         "ce_id": b"abc/3",
         "ce_time": b"2026-09-21T00:00:00+00:00",
+        "ce_status": b"captured",
+        "ce_provider": b"stripe",
+        "ce_livemode": b"true",
     }
 
 

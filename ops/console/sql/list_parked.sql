@@ -7,9 +7,8 @@ where $1::text is null
     or p.event_id = $1
     or p.id in (
         select w.parked_id
-        from payment_refs n
-        inner join parked_refs w using (provider, account, kind, ref)
-        where n.ref = $1
+        from parked_refs w
+        where w.ref = $1
     )
 order by p.deadline, p.id
 limit $2

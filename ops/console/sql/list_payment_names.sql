@@ -1,2 +1,6 @@
--- $1 a payment's id, $2 rows. Every name that it goes by.
-select kind, ref from payment_refs where payment_id = $1 order by kind, ref limit $2
+-- $1 a payment's id, $2 rows. Every name that it goes by, and the references under which it stands.
+select kind, ref from payment_refs where payment_id = $1
+union
+select kind, ref from reference_payments where payment_id = $1
+order by kind, ref
+limit $2

@@ -1,10 +1,11 @@
--- What the payments come to, a currency; impossible ones break refunded <= captured <= authorized.
+-- What the payments come to, a currency, without test money; an intent's row has its attempts' money. Impossible ones
+-- break refunded <= captured <= authorized.
 select
     currency, count(*) as payments, sum(authorized) as authorized, sum(captured) as captured, sum(refunded) as refunded,
     sum(disputed) as disputed, sum(captured - refunded - disputed) as net,
     count(*) filter (where captured > authorized or refunded > captured) as impossible
 from payments
-where merged_into is null
+where merged_into is null and intent_id is null and livemode
 group by currency
 order by payments desc, currency
 limit 200
