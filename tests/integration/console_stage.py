@@ -50,7 +50,10 @@ insert into payments (id, provider, account, provider_ref, client, reference, st
 values ($1, 'stripe', '', 'pi_1', 'shop', $2, 'captured', 'partial', 'none', 'EUR', 1250, 1250, 1250, 250, 0, 3, '{}',
     '', 0, now(), now(), $3)
 """
-REFERENCE = "insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id) values ('stripe', '', '', true, $1, $2, $3)"
+REFERENCE = """
+insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id)
+values ('stripe', '', '', true, $1, $2, $3)
+"""
 LEDGER = """
 insert into payment_logs (payment_id, source, event_id, event_type, outcome, from_status, to_status, amount, version,
     facts, topic, partition, "offset", occurred_at, recorded_at, relay_xid, hash)
@@ -137,7 +140,7 @@ async def fill(connection: Any) -> list[int]:
         await connection.execute(REFERENCE, "payment", "pi_later", None)
         await connection.execute(
             "insert into parked_refs (provider, account, merchant_account, livemode, kind, ref, parked_id)"
-            " values ('stripe', '', 'payment', 'pi_later', $1)",
+            " values ('stripe', '', '', true, 'payment', 'pi_later', $1)",
             parked_id,
         )
         return [

@@ -103,22 +103,11 @@ async def test_an_event_parked_while_its_payment_is_opened_is_woken(
     assert broken_chains(books) == []
 
 
-async def test_an_event_parked_under_a_second_name_is_woken_by_who_binds_it(
-    desk: Bench, observer: asyncpg.Connection[Any]
-) -> None:
-    """The refund knows the reference alone; the payment gets that name in the other transaction."""
-    await desk.settle(records([webhook("payment.created", "pay")]))
-    refund = webhook("refund.succeeded", "other-attempt", child="r", amount=400, reference="ORD")
-    books = await overlapped(desk, observer, records([refund], partition=1), records([CAPTURED], first=1))
-    assert books.parked == books.letters == []
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 400)]
-
-
 async def test_names_made_meanwhile_are_asked_for_again(
     desk: Bench, observer: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The statement that waited for another's new name does not see it; once is not enough, and is told so."""
-    monkeypatch.setattr(batch, "LOCKS_MAX", 1)
+    """The statement that waited for another's new name does not see it; the transaction begins anew."""
+    monkeypatch.setattr(batch, "BEGINNINGS_MAX", 1)
     held = HeldWriter(desk)
     one = asyncio.create_task(held.settle([understand(record) for record in records([CAPTURED])]))
     await held.written.wait()
@@ -143,42 +132,52 @@ async def test_intent_and_webhook_open_one_payment_at_once(
     news = records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")])
     first, second = (wish, news) if intent_first else (news, wish)
     books = await overlapped(desk, observer, first, second)
-    live = [row for row in books.payments if row["merged_into"] is None]
-    assert [(row["id"], row["client"], row["reference"], row["provider_ref"], row["status"]) for row in live] == [
+    orders = [row for row in books.payments if row["intent_id"] is None]
+    assert [(row["id"], row["client"], row["reference"], row["provider_ref"], row["status"]) for row in orders] == [
         (promised, CLIENT, "ORD", "pay", "authorized")
     ]
-    assert {row["merged_into"] for row in books.payments} - {None} <= {promised}
+    assert {row["intent_id"] for row in books.payments} == {None, promised}
     assert books.letters == books.parked == []
     assert broken_chains(books) == []
 
 
-async def test_two_payments_under_different_names_merge_while_the_loser_still_gets_events(
-    desk: Bench, observer: asyncpg.Connection[Any]
+@pytest.mark.parametrize("attempt_first", [True, False])
+async def test_an_order_and_its_attempt_move_at_once(
+    desk: Bench, observer: asyncpg.Connection[Any], *, attempt_first: bool
 ) -> None:
-    """The event that carries both names proves that they are one, while another batch moves the one that gives way."""
+    """The attempt's event names the provider's id alone, the other one the reference: both want the whole group."""
     promised = uuid.uuid4()
     await desk.settle(intent_records([intent(promised, reference="ORD", amount=2500)]))
+    await desk.settle(records([webhook("payment.authorized", "pay", amount=2000, reference="ORD")]))
+    paid = records([webhook("payment.captured", "pay", amount=2000, child="c")], partition=1)
+    gift = records([webhook("payment.captured", "gift", amount=500, child="g", reference="ORD")], partition=2)
+    first, second = (paid, gift) if attempt_first else (gift, paid)
+    books = await overlapped(desk, observer, first, second)
+    order = {"id": promised, "status": "captured", "captured": 2500, "intent_id": None}
+    assert [shown(row, order) for row in books.payments if row["id"] == promised] == [order]
+    assert [row["intent_id"] for row in books.payments if row["id"] != promised] == [promised, promised]
+    assert books.letters == books.parked == []
+    assert broken_chains(books) == []
+
+
+@pytest.mark.parametrize("proof_first", [True, False])
+async def test_an_intent_claims_a_payment_while_that_still_gets_events(
+    desk: Bench, observer: asyncpg.Connection[Any], *, proof_first: bool
+) -> None:
+    """The payment gives way to the intent's row while another batch moves it, and its names are followed."""
+    promised = uuid.uuid4()
     await desk.settle(records([webhook("payment.authorized", "pay", amount=2500)]))
-    proof = records([webhook("payment.processing", "pay", amount=2500, reference="ORD")], first=1)
-    more = records([webhook("payment.captured", "pay", amount=2500, child="c")], partition=1)
-    books = await overlapped(desk, observer, proof, more)
+    proof = intent_records([intent(promised, provider_ref="pay", amount=2500)])
+    more = records([webhook("payment.captured", "pay", amount=2500, child="c")], partition=1, first=1)
+    first, second = (proof, more) if proof_first else (more, proof)
+    books = await overlapped(desk, observer, first, second)
     survivor = {"id": promised, "status": "captured", "authorized": 2500, "captured": 2500, "provider_ref": "pay"}
     assert [shown(row, survivor) for row in books.payments if row["merged_into"] is None] == [survivor]
     assert [row["merged_into"] for row in books.payments if row["id"] != promised] == [promised]
-    names = await desk.fetch("select distinct payment_id from payment_refs")
-    assert names == [{"payment_id": promised}], "the merged row gives all its names away"
+    await desk.settle(records([webhook("refund.succeeded", "pay", amount=100, child="r")], first=2))
+    books = await desk.books()
+    assert [row["refunded"] for row in books.payments if row["id"] == promised] == [100]
     assert books.letters == books.parked == []
-    assert broken_chains(books) == []
-
-
-async def test_the_loser_moved_first_and_the_merge_waits_for_it(desk: Bench, observer: asyncpg.Connection[Any]) -> None:
-    promised = uuid.uuid4()
-    await desk.settle(intent_records([intent(promised, reference="ORD", amount=2500)]))
-    await desk.settle(records([webhook("payment.authorized", "pay", amount=2500)]))
-    more = records([webhook("payment.captured", "pay", amount=2500, child="c")], partition=1)
-    proof = records([webhook("payment.processing", "pay", amount=2500, reference="ORD")], first=1)
-    books = await overlapped(desk, observer, more, proof)
-    assert [(row["id"], row["captured"]) for row in books.payments if row["merged_into"] is None] == [(promised, 2500)]
     assert broken_chains(books) == []
 
 
@@ -254,12 +253,15 @@ async def test_a_lock_that_stays_taken_is_an_outage_and_never_a_letter(
     assert (len(books.ledger), books.letters) == (2, [])
 
 
-async def test_one_client_reference_at_two_providers_never_stops_the_batch(desk: Bench) -> None:
-    """`reference` is unique a client; the names of two providers don't lock each other, the unique index does."""
+async def test_two_promises_of_one_reference_made_at_once_are_one(
+    desk: Bench, observer: asyncpg.Connection[Any]
+) -> None:
     first, second = uuid.uuid4(), uuid.uuid4()
-    await desk.settle(intent_records([intent(first, reference="ORD")]))
-    await desk.settle(intent_records([intent(second, reference="ORD", provider="stripe")], first=1))
-    books = await desk.books()
+    books = await overlapped(
+        desk,
+        observer,
+        intent_records([intent(first, reference="ORD")]),
+        intent_records([intent(second, reference="ORD", client="mall")], first=1),
+    )
     assert [row["id"] for row in books.payments] == [first]
-    assert [row["event_id"] for row in books.letters] == [f"{second}:create"]
-    assert books.letters[0]["reason"] in ("conflict", "data_rejected")
+    assert [(row["event_id"], row["reason"]) for row in books.letters] == [(f"{second}:create", "conflict")]

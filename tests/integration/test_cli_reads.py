@@ -30,7 +30,10 @@ insert into payments (id, provider, account, provider_ref, reference, merged_int
 values ($1, 'stripe', '', $2, $3, $4, 'captured', 'none', 'none', 'EUR', 1250, 1250, 1250, 0, 0, 1, '{}', '', 0,
     now(), now())
 """
-REFERENCE = "insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id) values ('stripe', '', '', true, $1, $2, $3)"
+REFERENCE = """
+insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id)
+values ('stripe', '', '', true, $1, $2, $3)
+"""
 LEDGER = """
 insert into payment_logs (payment_id, source, event_id, event_type, outcome, from_status, to_status, amount, version,
     facts, topic, partition, "offset", occurred_at, recorded_at, relay_xid, hash)

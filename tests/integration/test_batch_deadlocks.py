@@ -1,0 +1,89 @@
+"""Batches never deadlock with each other: all that one needs is locked in one sorted set, and nothing later."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+from consumer_stage import new_database
+from settling import bench, broken_chains, intent, intent_records, records, webhook
+
+if TYPE_CHECKING:
+    from conftest import Database
+    from settling import Bench, Event
+
+    from runtime.stack import Endpoints
+    from schemas.record import Record
+
+pytestmark = pytest.mark.integration
+
+WRITERS = 6
+ORDERS = 12
+"""So few that batches meet all the time."""
+
+
+def mixed_batch(dice: random.Random, round_: int) -> list[Record]:
+    """Make events of a few orders: attempts under shared references, refunds that come first, intents, many names."""
+    events: list[Event] = []
+    intents: list[Event] = []
+    for number in range(dice.randrange(4, 24)):
+        order = dice.randrange(ORDERS)
+        reference, payment = f"ORD-{round_}-{order}", f"pay-{round_}-{order}-{dice.randrange(3)}"
+        match dice.randrange(6):
+            case 0:
+                named = {"provider_ref": payment} if dice.random() < 0.2 else {"reference": reference}
+                intents.append(intent(uuid.uuid5(uuid.NAMESPACE_URL, f"{reference}{named}"), amount=1000, **named))
+            case 1:
+                events.append(webhook("refund.succeeded", payment, amount=10, child=f"{payment}-r{dice.randrange(4)}"))
+            case 2:
+                events.append(webhook("payment.captured", payment, amount=400, child=f"{payment}-c{dice.randrange(2)}"))
+            case 3:
+                events.append(webhook("payment.failed", payment, amount=None, child=f"{payment}-t{number % 3}"))
+            case _:
+                kind = dice.choice(["payment.created", "payment.authorized"])
+                events.append(webhook(kind, payment, reference=reference if dice.random() < 0.7 else None))
+    return [*records(events, partition=dice.randrange(4)), *intent_records(intents)]
+
+
+async def deadlocks(connection: asyncpg.Connection) -> int:
+    """Return how many deadlocks the database has seen; a session reports its own when it ends or idles."""
+    return int(await connection.fetchval("select deadlocks from pg_stat_database where datname = current_database()"))
+
+
+async def _write(desk: Bench, seed: int, until: float) -> int:
+    dice, batches = random.Random(seed), 0
+    while time.monotonic() < until:
+        await desk.settle(mixed_batch(dice, int(until - time.monotonic()) // 2))
+        batches += 1
+    return batches
+
+
+async def _load(database: Database, seconds: float) -> None:
+    async with bench(database.dsn, connections=WRITERS) as desk:
+        until = time.monotonic() + seconds
+        batches = await asyncio.gather(*(_write(desk, seed, until) for seed in range(WRITERS)))
+        books = await desk.books()
+    observer = await asyncpg.connect(database.owner_dsn)
+    try:
+        assert await deadlocks(observer) == 0
+    finally:
+        await observer.close()
+    assert min(batches) > 0
+    assert books.payments
+    assert not broken_chains(books)
+
+
+async def test_writers_that_share_names_and_groups_never_deadlock(stack: Endpoints) -> None:
+    async with new_database(stack) as database:
+        await _load(database, 4.0)
+
+
+@pytest.mark.slow
+async def test_a_minute_of_mixed_load_has_no_deadlock(stack: Endpoints) -> None:
+    async with new_database(stack) as database:
+        await _load(database, 60.0)
