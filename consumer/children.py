@@ -60,7 +60,9 @@ class Children:
         self.ends = {key: state.name for key, state in ends.items() if state.name != "closed"} if ends else {}
         self._captures = by_kind.get(_CAPTURE, _NONE)
         self._reserved = self._reserve()
-        self._void = {key for key, state in self.of(_AUTHORIZATION).items() if self._is_void(key, state)}
+        self._void: set[str] = set()
+        if _VOID in by_kind or self.ends:
+            self._void = {key for key, state in self.of(_AUTHORIZATION).items() if self._is_void(key, state)}
         self._take()
         self._give_back()
 
@@ -74,7 +76,7 @@ class Children:
         """Read what the client asked for, and the provider's own total: the largest of its objects'."""
         self.intent_amount: int | None = None
         self.total: int | None = None
-        for key, state in self.of(FactKind.TERMS).items():
+        for key, state in self._by_kind.get(FactKind.TERMS, _NONE).items():
             if key == INTENT:
                 self.intent_amount = state.amount
             elif self.total is None or (state.amount or 0) > self.total:
@@ -90,7 +92,7 @@ class Children:
     @property
     def amount(self) -> int:
         """The figure to show; before anything else is known, what the tries asked for."""
-        tries = self.of(FactKind.ATTEMPT)
+        tries = self._by_kind.get(FactKind.ATTEMPT, _NONE)
         return self.asked or max([state.amount or 0 for state in tries.values()], default=0)
 
     @property
@@ -98,7 +100,7 @@ class Children:
         """Tell whether the intent's and the provider's totals differ: one is larger, or all are less together."""
         if self.intent_amount is None or self.total is None or self.intent_amount == self.total:
             return False
-        terms = self.of(FactKind.TERMS)
+        terms = self._by_kind.get(FactKind.TERMS, _NONE)
         together = sum(state.amount or 0 for key, state in terms.items() if key != INTENT)
         return self.total > self.intent_amount or together < self.intent_amount
 
@@ -106,19 +108,21 @@ class Children:
 
     def _reserve(self) -> dict[str, int]:
         """Return what each authorization reserves that no other one took the place of, adjusted."""
-        authorizations = self.of(_AUTHORIZATION)
-        reserved = {key: state.amount or 0 for key, state in authorizations.items()}
-        for key, latest in self._latest_adjustments().items():
-            if key in reserved:
-                reserved[key] = latest[1]
-        if any(state.replaces for state in authorizations.values()):
+        authorizations = self._by_kind.get(_AUTHORIZATION, _NONE)
+        reserved, replaces = {}, False
+        for key, state in authorizations.items():
+            reserved[key] = state.amount or 0
+            replaces = replaces or state.replaces is not None
+        if FactKind.ADJUSTMENT in self._by_kind:
+            reserved |= {key: latest for key, (_, latest) in self._latest_adjustments().items() if key in reserved}
+        if replaces:
             for key in self._replaced(authorizations):
                 del reserved[key]
         return reserved
 
     def _latest_adjustments(self) -> dict[str, tuple[int, int]]:
         latest: dict[str, tuple[int, int]] = {}
-        for state in self.of(FactKind.ADJUSTMENT).values():
+        for state in self._by_kind.get(FactKind.ADJUSTMENT, _NONE).values():
             key = state.parent or ""
             latest[key] = max(latest.get(key, (-1, 0)), (state.version, state.amount or 0))
         return latest
@@ -136,13 +140,13 @@ class Children:
 
     def _is_void(self, key: str, state: State) -> bool:
         """Tell whether an authorization was released: by itself, or with its payment."""
-        return key in self.of(_VOID) or (bool(self.ends) and self._is_ended(key, state))
+        return key in self._by_kind.get(_VOID, _NONE) or (bool(self.ends) and self._is_ended(key, state))
 
     def _is_ended(self, key: str, state: State) -> bool:
         """Tell whether a child is of a payment that was ended: it, its parent, or its parent's."""
         if key in self.ends or state.parent in self.ends:
             return True
-        parent = self.of(FactKind.ATTEMPT).get(state.parent or "")
+        parent = self._by_kind.get(FactKind.ATTEMPT, _NONE).get(state.parent or "")
         return parent is not None and parent.parent in self.ends
 
     # --- captures ---
@@ -154,7 +158,7 @@ class Children:
         """
         gross: dict[str | None, int] = {}
         net: dict[str | None, int] = {}
-        undone = self._undone_by_capture()
+        undone = self._undone_by_capture() if FactKind.REVERSAL in self._by_kind else {}
         for key, state in self._captures.items():
             if state.name == "succeeded":
                 amount = (self.intent_amount or 0) if state.amount is None else state.amount
@@ -165,13 +169,15 @@ class Children:
         if _MODE in self._by_kind and self._reserved:
             self._imply(undone)
         self.captured, self.captured_ever = sum(net.values()), sum(gross.values())
-        self._void |= {state.parent or "" for state in self.of(_REFUND).values() if self._voids(state)}
+        for state in self._by_kind.get(_REFUND, _NONE).values():
+            if state.name == "either" and self._voids(state):
+                self._void.add(state.parent or "")
         self._sum_authorizations()
 
     def _undone_by_capture(self) -> dict[str, int]:
         """Return how much of each capture was reversed; a capture that was made anew since is whole again."""
         undone: dict[str, int] = {}
-        for key, state in self.of(FactKind.REVERSAL).items():
+        for key, state in self._by_kind.get(FactKind.REVERSAL, _NONE).items():
             target = state.parent or key
             capture = self._captures.get(target)
             anew = key == target and capture is not None and capture.version > state.version
@@ -185,7 +191,7 @@ class Children:
 
         A capture that is told says what was taken; a void proves that this much was never taken.
         """
-        modes = self.of(_MODE)
+        modes = self._by_kind.get(_MODE, _NONE)
         asked = modes.get(INTENT)
         automatic = asked is not None and asked.name == "automatic"
         failed: dict[str | None, int] = {}
@@ -203,12 +209,15 @@ class Children:
 
     def _part_given_back(self, key: str, amount: int) -> bool:
         """Tell whether a part of an authorization was canceled or refunded: only a refund can be of a part."""
-        refunds = self.of(_REFUND).values()
+        refunds = self._by_kind.get(_REFUND, _NONE).values()
         return any(one.name == "either" and one.parent == key and 0 < (one.amount or 0) < amount for one in refunds)
 
     def _sum_authorizations(self) -> None:
         """Add up what is live or used; where all was released, what it had been, and what captures proved."""
         gross, void, reserved = self._gross, self._void, self._reserved
+        if not reserved and self.captured == self.captured_ever:
+            self.authorized, self.live = self.captured, 0
+            return
         counted = released = live = 0
         for key, amount in reserved.items():
             if key in void and key not in gross:
@@ -216,7 +225,7 @@ class Children:
             else:
                 counted += amount
                 live += amount if key not in gross else 0
-        known = self.of(_AUTHORIZATION)
+        known = self._by_kind.get(_AUTHORIZATION, _NONE)
         proven = sum([amount for key, amount in gross.items() if key not in known and (key is not None or not known)])
         replaced = sum([amount for key, amount in gross.items() if key in known and key not in reserved])
         if proven and not self.captured:
@@ -252,14 +261,15 @@ class Children:
         reserved = self._reserved
         if not reserved:
             return False
-        if any(amount > reserved[key] for key, amount in self._net.items() if key in reserved):
-            return True
+        for key, amount in self._net.items():
+            if amount > (self.authorized if key is None else reserved.get(key, amount)):
+                return True
         return None in self._net and self.captured > self.authorized
 
     @property
     def is_closed(self) -> bool:
         """Tell whether nothing more will be taken: the payment was ended, or the rest of what it reserved released."""
-        if self.of(FactKind.END):
+        if self._by_kind.get(FactKind.END, _NONE):
             return True
         return bool(self._void) and not self.live and self._reserved.keys() <= self._void
 
@@ -270,7 +280,10 @@ class Children:
         A void or an end of what was captured in full and not given back; adjustments to different figures of which
         nothing says which came last.
         """
-        voids = {key for key, state in self.of(_VOID).items() if state.name != "failed"}
+        by_kind = self._by_kind
+        if _VOID not in by_kind and not self.ends and FactKind.ADJUSTMENT not in by_kind:
+            return False
+        voids = {key for key, state in self._by_kind.get(_VOID, _NONE).items() if state.name != "failed"}
         unnamed = self._net.get(None, 0) if len(self._reserved) == 1 else 0
         for key, amount in self._reserved.items():
             if key in voids and self._net.get(key, 0) + unnamed >= amount > 0:
@@ -279,7 +292,7 @@ class Children:
         return ended or self._adjusted_twice()
 
     def _adjusted_twice(self) -> bool:
-        adjustments = self.of(FactKind.ADJUSTMENT)
+        adjustments = self._by_kind.get(FactKind.ADJUSTMENT, _NONE)
         if len(adjustments) < 2:  # noqa: PLR2004 - two that differ
             return False
         latest = self._latest_adjustments()
@@ -297,7 +310,7 @@ class Children:
 
         One is over that ended, had money of its own, or whose payment was ended.
         """
-        attempts = self.of(FactKind.ATTEMPT)
+        attempts = self._by_kind.get(FactKind.ATTEMPT, _NONE)
         found = None
         for key, state in attempts.items():
             rank = _OPEN.get(state.name)
@@ -314,7 +327,7 @@ class Children:
         One of them succeeded; or the try had the payment's name alone, and ended under one of its own.
         """
         payment = state.parent or key
-        for other, known in self.of(FactKind.ATTEMPT).items():
+        for other, known in self._by_kind.get(FactKind.ATTEMPT, _NONE).items():
             sibling = other != key and payment in (known.parent, other) and known.version >= state.version
             if sibling and (known.name == "succeeded" or (key == payment and known.name in _ENDED)):
                 return True
@@ -323,7 +336,7 @@ class Children:
     @property
     def takes_unknown(self) -> bool:
         """Tell whether money was taken of which nothing tells how much."""
-        unknown = self.intent_amount is None and not self.of(FactKind.REVERSAL)
+        unknown = self.intent_amount is None and not self._by_kind.get(FactKind.REVERSAL, _NONE)
         return unknown and any(one.name == "succeeded" and one.amount is None for one in self._captures.values())
 
     def _had_money(self, key: str, version: int) -> bool:
@@ -333,14 +346,14 @@ class Children:
                 pending = kind is _CAPTURE and state.name == "pending"
                 if not pending and key in (own, state.parent) and state.version >= version:
                     return True
-        return key in self.of(_VOID) and self.of(_VOID)[key].version >= version
+        return key in self._by_kind.get(_VOID, _NONE) and self._by_kind.get(_VOID, _NONE)[key].version >= version
 
     @property
     def ended_attempts(self) -> set[str]:
         """How tries ended, and authorizations with them."""
-        ended = {state.name for state in self.of(FactKind.ATTEMPT).values() if state.name in _ENDED}
-        ended |= {state.name for state in self.of(_VOID).values()}
-        return ended | {"canceled" for state in self.of(_REFUND).values() if self._voids(state)}
+        ended = {state.name for state in self._by_kind.get(FactKind.ATTEMPT, _NONE).values() if state.name in _ENDED}
+        ended |= {state.name for state in self._by_kind.get(_VOID, _NONE).values()}
+        return ended | {"canceled" for state in self._by_kind.get(_REFUND, _NONE).values() if self._voids(state)}
 
     # --- refunds ---
 
@@ -357,13 +370,13 @@ class Children:
         A cumulative figure counts refunds that are pending or failed since, so those known by id are taken off it.
         """
         refunded, self.refund_pending = 0, False
-        refunds = self.of(_REFUND)
+        refunds = self._by_kind.get(_REFUND, _NONE)
         for state in refunds.values():
             if state.name == "succeeded" or (state.name == "either" and not self._voids(state)):
                 refunded += state.amount or 0
             elif state.name == "pending":
                 self.refund_pending = True
-        for key, total in self.of(FactKind.REFUND_TOTAL).items():
+        for key, total in self._by_kind.get(FactKind.REFUND_TOTAL, _NONE).items():
             named = sum([state.amount or 0 for state in refunds.values() if state.parent in (None, key)])
             refunded += max((total.amount or 0) - named, 0)
         self.refunded = refunded
@@ -376,11 +389,11 @@ class Children:
 
         A later round that takes money says that the rounds before it had given theirs back, unless they tell a part.
         """
-        outs = self.of(FactKind.DISPUTE_OUT)
+        outs = self._by_kind.get(FactKind.DISPUTE_OUT, _NONE)
         if not outs:
             return 0
         taken = _by_round(outs, whole=self.captured)
-        given = _by_round(self.of(FactKind.DISPUTE_IN), whole=-1)
+        given = _by_round(self._by_kind.get(FactKind.DISPUTE_IN, _NONE), whole=-1)
         last: dict[str, int] = {}
         for dispute, number in (*taken, *given):
             last[dispute] = max(last.get(dispute, 0), number)

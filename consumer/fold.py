@@ -181,7 +181,7 @@ def _flags(children: Children) -> list[Flag]:
         flags.append(Flag.OVER_CAPTURED)
     if children.refunded > children.captured:
         flags.append(Flag.OVER_REFUNDED)
-    if children.is_closed and 0 < children.captured_ever < children.asked:
+    if 0 < children.captured_ever < children.asked and children.is_closed:
         flags.append(Flag.UNDERPAID)
     if children.amount_differs:
         flags.append(Flag.AMOUNT_DIFFERS)
