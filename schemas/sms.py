@@ -38,12 +38,12 @@ class SmsStatus(StrEnum):
 
 _OF_STATUS: Final = {
     Status.AUTHORIZED: Template.AUTHORIZED,
-    Status.PARTIALLY_CAPTURED: Template.CAPTURED,
     Status.CAPTURED: Template.CAPTURED,
     Status.FAILED: Template.FAILED,
     Status.CANCELED: Template.CANCELED,
     Status.EXPIRED: Template.CANCELED,
 }
+_PAID: Final = (Status.PARTIALLY_CAPTURED, Status.CAPTURED)
 _GIVEN_BACK: Final = (RefundStatus.PARTIAL, RefundStatus.FULL)
 
 _LETTERS: Final = {
@@ -56,7 +56,7 @@ _LETTERS: Final = {
 _TEXTS: Final = {
     Template.AUTHORIZED: "Your payment of {amount} is authorized.",
     Template.CAPTURED: "We received your payment of {amount}. Thank you.",
-    Template.FAILED: "Your payment of {amount} failed. Nothing was charged; please try again.",
+    Template.FAILED: "Your payment of {amount} failed.",
     Template.REFUNDED: "We refunded {amount} to you.",
     Template.CANCELED: "Your payment of {amount} was canceled. Nothing was charged.",
 }
@@ -70,11 +70,14 @@ def templates_for(
 ) -> tuple[Template, ...]:
     """Return what a transition of a payment is told with, in order; mostly nothing.
 
+    Only what is sure is told: no thanks for a part, and no authorization where money was there before and came undone.
     `from_status` is None for a payment that was not known. One event may do two things at once: what a provider's API
     answered can say that a payment was captured and refunded.
     """
     told = []
     template = _OF_STATUS.get(to_status)
+    if template is Template.AUTHORIZED and from_status in _PAID:
+        template = None
     if template is not None and (from_status is None or _OF_STATUS.get(from_status) is not template):
         told.append(template)
     if to_refund in _GIVEN_BACK and from_refund not in _GIVEN_BACK:
