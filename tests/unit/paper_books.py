@@ -194,7 +194,7 @@ class PaperBooks:
         assert len(set(claims)) == len(claims), "an event is in the ledger twice"
         waiting = {(one.event.source, one.event.event_id) for one in self.parked.values()}
         assert not waiting & set(claims), "an event is parked and in the ledger"
-        for payment_id in self.payments:
+        for payment_id, row in self.payments.items():
             self._check_chain(payment_id)
             self._check_fold(payment_id)
             assert row["intent_id"] is None or row["merged_into"] is None, row
