@@ -223,6 +223,7 @@ def test_a_chosen_address_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "stack.json").exists()
 
 
+@pytest.mark.slow
 def test_a_role_that_cannot_start_is_told_in_its_own_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = {"RATCHET_ROLE__PROBE_BIND": f"127.0.0.1:{taken.getsockname()[1]}"}
@@ -256,6 +257,7 @@ def test_detached_it_returns_when_the_ingress_answers_and_down_ends_it(tmp_path:
             one.kill()
 
 
+@pytest.mark.slow
 def test_a_detached_start_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*RATCHET, "up", "--detach", "--no-sample"], env=environment(tmp_path), stderr=subprocess.PIPE
