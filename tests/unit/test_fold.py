@@ -15,17 +15,11 @@ from schemas.payment import DisputeStatus, Facts, Flag, Projection, RefundStatus
 pytestmark = pytest.mark.unit
 
 KEYS = st.sampled_from(["a", "b", "intent"])
-FACTS = st.sampled_from([(kind, state) for kind, states in RANKS.items() for state in states]).flatmap(
-    lambda place: st.builds(
-        Fact,
-        st.just(place[0]),
-        KEYS,
-        st.just(place[1]),
-        st.one_of(st.none(), st.integers(0, 5)),
-        st.one_of(st.none(), KEYS),
-        st.integers(0, 2),
-        st.one_of(st.none(), KEYS),
-    )
+PLACES = st.sampled_from([(kind, state) for kind, states in RANKS.items() for state in states])
+AMOUNTS = st.one_of(st.none(), st.integers(0, 5))
+OTHERS = st.one_of(st.none(), KEYS)
+FACTS = st.tuples(PLACES, KEYS, AMOUNTS, OTHERS, st.integers(0, 2), OTHERS).map(
+    lambda drawn: Fact(drawn[0][0], drawn[1], drawn[0][1], *drawn[2:])
 )
 MANY = st.lists(FACTS, max_size=14)
 
