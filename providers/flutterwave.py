@@ -170,4 +170,4 @@ _READERS: Final[dict[str, Callable[[_Data, str], Meaning]]] = {
     "refund.failed": _refund,
 }
 
-PROVIDER: Final = Provider("flutterwave", verify, interpret, event_id_signed=False, named=_named)
+PROVIDER: Final = Provider("flutterwave", verify, interpret, shows_secret=True, event_id_signed=False, named=_named)

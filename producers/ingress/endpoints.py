@@ -68,7 +68,10 @@ def open_endpoints(settings: Settings) -> Endpoints:
 def _endpoint(provider: str, account: str, found: AccountSettings, whole: ProviderSettings, bytes_max: int) -> Endpoint:
     _need_usable(provider, account, found)
     hosts = whole.certificate_hosts or LIVE_CERTIFICATE_HOSTS if provider == NAMES_CERTIFICATE else None
-    config = config_of(found) | ({} if hosts is None else _certificate_config(whole, hosts))
+    known = providers.find(provider)
+    config = config_of(found, shows_secret=known is not None and known.shows_secret) | (
+        {} if hosts is None else _certificate_config(whole, hosts)
+    )
     source = f"{provider}/{account}" if account else provider
     networks = found.source_networks or whole.source_networks
     most = found.body_bytes_max or whole.body_bytes_max
@@ -89,6 +92,9 @@ def _need_usable(provider: str, account: str, found: AccountSettings) -> None:
     place = f"__ACCOUNTS__{account.upper()}" if account else ""
     setting = f"RATCHET_PROVIDERS__{provider.upper()}{place}__SECRETS"
     keys = {secret.get_secret_value() for secret in found.secrets}
+    known = providers.find(provider)
+    if found.shown_secrets and not (known and known.shows_secret):
+        raise SettingsError(f"{setting[: -len('SECRETS')]}SHOWN_SECRETS: {provider} shows no secret; use SECRETS")
     for secret in found.shown_secrets:
         text = secret.get_secret_value()
         if text in keys or not is_strong(text):
@@ -124,10 +130,10 @@ def takes_unsigned(provider: str, said: bool | None) -> bool:  # noqa: FBT001 - 
     return found is not None and found.unsigned if said is None else said
 
 
-def config_of(account: AccountSettings) -> dict[str, Any]:
+def config_of(account: AccountSettings, *, shows_secret: bool = False) -> dict[str, Any]:
     """Return what the provider's check needs beside secrets, in the form that `providers.verify` takes."""
     shown = [secret.get_secret_value() for secret in account.shown_secrets]
-    config: dict[str, Any] = {"shown_secrets": shown}
+    config: dict[str, Any] = {"shown_secrets": shown} if shows_secret else {}
     return config | ({"merchant_accounts": list(account.merchant_accounts)} if account.merchant_accounts else {})
 
 

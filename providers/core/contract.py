@@ -111,7 +111,8 @@ class Provider:
     names nothing. `unsigned` tells that the provider's ordinary webhook is unsigned: such bodies are taken as hints
     unless the settings say otherwise. `payments` is False for a provider that no payment can be made with.
     `capture_by_setting` tells that its authorizations don't say whether the money is taken at once.
-    `work` says what a check costs before it is made.
+    `work` says what a check costs before it is made. `shows_secret` tells that one of its schemes shows a secret on
+    each request instead of signing with it; such secrets are settings of their own, `config["shown_secrets"]`.
     """
 
     name: str
@@ -124,3 +125,4 @@ class Provider:
     payments: bool = True
     capture_by_setting: bool = False
     work: Work = body_work
+    shows_secret: bool = False

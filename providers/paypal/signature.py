@@ -53,7 +53,7 @@ LIVE_CERTIFICATE_HOSTS: Final = CERTIFICATE_HOSTS[:1]
 """What an endpoint trusts unless its settings say otherwise: everybody may sign with the sandbox's."""
 
 _CERTIFICATE_URL: Final = re.compile(
-    r"https://([a-z0-9.-]{1,253})(?::443)?/v1/notifications/certs/CERT-[A-Za-z0-9_-]{1,128}\Z"
+    r"https://([a-z0-9.-]{1,253})(?::443)?/v1/notifications/[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_-]{1,128})?\Z"
 )
 _SIGNER_NAME: Final = re.compile(r"(?:[a-z0-9-]+\.)+paypal\.com\Z")
 

@@ -24,12 +24,12 @@ pytestmark = pytest.mark.integration
 
 VECTORS = Path(__file__).parents[1] / "contract" / "vectors"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-PATH_SECRET = "u7Jq2mX9cVb4RkTz8WpL"
-HASH = "flutterwave-secret-hash"
+PATH_SECRET = "u7Jq2mX9cVb4RkTz8WpLn5Hs"
+HASH = "flutterwave-secret-hash-v3"
 PROVIDERS = {
     "mollie": ProviderSettings(secrets=(SecretStr("live_secret"),)),
     "mpesa": ProviderSettings(secrets=(SecretStr(PATH_SECRET),)),
-    "flutterwave": ProviderSettings(secrets=(SecretStr(HASH),), unsigned=True),
+    "flutterwave": ProviderSettings(shown_secrets=(SecretStr(HASH),), unsigned=True),
 }
 CHANGES = {"providers": PROVIDERS, "limits": LimitSettings(unsigned_requests_max=1_000_000)}
 
@@ -153,7 +153,7 @@ async def test_signed_webhooks_alone_where_the_settings_say_so(stack: Any, datab
     ).encode()  # fmt: skip
     signed = PROVIDERS | {
         "mollie": ProviderSettings(secrets=(SecretStr("live_secret"),), unsigned=False),
-        "flutterwave": ProviderSettings(secrets=(SecretStr(HASH),)),
+        "flutterwave": ProviderSettings(shown_secrets=(SecretStr(HASH),)),
     }
     async with ingress.open_door(stack.kafka, database.dsn, changes=CHANGES | {"providers": signed}) as door:
         assert (await hint(door, "tr_1"))[0] == 401

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-PATH_SECRET = "u7Jq2mX9cVb4RkTz8WpL"
+PATH_SECRET = "u7Jq2mX9cVb4RkTz8WpLn5Hs"
 TOKEN = "twilio-auth-token"
 PREFIXED = "https://pay.example/hooks/v1"
 LOOPBACK = ("127.0.0.0/8",)

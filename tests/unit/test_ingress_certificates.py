@@ -315,9 +315,9 @@ async def test_evidence_holds_the_certificate_and_the_trust(tmp_path: Path) -> N
 
 async def test_a_certificate_that_is_away_is_told_as_such_and_one_that_is_not_there_is_no_proof(tmp_path: Path) -> None:
     away, _ = kept_by(Host(HttpUnavailableError("away")))
-    assert await gather(delivery(paypal(tmp_path), URL), (), away) is PROOF_UNAVAILABLE
+    assert await gather(delivery(paypal(tmp_path), URL), (), away, anybody) is PROOF_UNAVAILABLE
     gone, _ = kept_by(Host(HttpAnswer(404, b"")))
-    refused = await gather(delivery(paypal(tmp_path), URL), (), gone)
+    refused = await gather(delivery(paypal(tmp_path), URL), (), gone, anybody)
     assert not isinstance(refused, Evidence)
     assert (refused.problem.status, refused.reason) == (401, "untrusted_cert")
 

@@ -128,7 +128,7 @@ def settings_with(**providers: ProviderSettings) -> Settings:
 
 
 def test_only_endpoints_with_a_secret_are_open() -> None:
-    secret = (SecretStr("s"),)
+    secret = (SecretStr("aabb"),)
     found = open_endpoints(
         settings_with(
             stripe=ProviderSettings(secrets=secret, accounts={"none": AccountSettings()}),

@@ -33,14 +33,14 @@ def test_texts_and_windows_stand_side_by_side(monkeypatch: pytest.MonkeyPatch) -
         "whsec_always",
     ]
     monkeypatch.setenv(NAME, json.dumps(items))
-    monkeypatch.setenv("RATCHET_PROVIDERS__ADYEN__ACCOUNTS__ACME__SECRETS", json.dumps(items[:1]))
+    monkeypatch.setenv("RATCHET_PROVIDERS__STRIPE__ACCOUNTS__ACME__SECRETS", json.dumps(items[:1]))
     settings = load()
     secrets = settings.providers["stripe"].secrets
     assert live_at(secrets, NOVEMBER - 1) == ("whsec_last", "whsec_always")
     assert live_at(secrets, NOVEMBER) == ("whsec_next", "whsec_last", "whsec_always")
     assert live_at(secrets, NOVEMBER + DAY) == ("whsec_next", "whsec_last", "whsec_always"), "an end belongs to it"
     assert live_at(secrets, NOVEMBER + DAY + 1) == ("whsec_next", "whsec_always")
-    endpoint = open_endpoints(settings)["adyen", "acme"]
+    endpoint = open_endpoints(settings)["stripe", "acme"]
     assert (endpoint.live_secrets(NOVEMBER - 1), endpoint.live_secrets(NOVEMBER)) == ((), ("whsec_next",))
     assert "whsec_" not in repr(settings) + repr(endpoint)
 
