@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 
 import pytest
@@ -46,7 +47,7 @@ async def test_the_loop_has_as_much_time_as_a_check_took() -> None:
     await asyncio.gather(*(checks.run(DEAR, check) for _ in range(3)))
     counting = False
     await counter
-    assert all(after - before > 10 for before, after in zip(seen, seen[1:], strict=False))
+    assert all(after - before > 10 for before, after in itertools.pairwise(seen))
 
 
 async def test_who_waits_too_long_or_finds_too_many_is_told_so() -> None:
