@@ -67,9 +67,13 @@ def test_late_failed_after_succeeded() -> None:
 
 
 def test_failed_attempt_1_processed_after_successful_attempt_2() -> None:
-    books = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("AUTHORISATION", "OLD", success=False))
-    assert books.outcomes() == ["applied", "late"]
-    assert shown(books, "status", "provider_ref") == ("authorized", "PAY")
+    said = [
+        intent(provider="adyen", reference="ORD-1"),
+        adyen("AUTHORISATION", "PAY"),
+        adyen("AUTHORISATION", "OLD", success=False),
+    ]
+    for order in permutations(said):
+        assert shown(one_by_one(*order), "status", "authorized") == ("authorized", 1000)
 
 
 def test_authorisation_repeated_after_capture() -> None:
@@ -154,7 +158,8 @@ def test_void_after_void() -> None:
 
 
 def test_an_attempt_that_was_voided_does_not_end_the_next_one() -> None:
-    said = [adyen("AUTHORISATION", "OLD"), adyen("CANCELLATION", "CAN1", original="OLD"), adyen("AUTHORISATION", "PAY")]
+    old = [adyen("AUTHORISATION", "OLD"), adyen("CANCELLATION", "CAN1", original="OLD")]
+    said = [intent(provider="adyen", reference="ORD-1"), *old, adyen("AUTHORISATION", "PAY")]
     for order in permutations(said):
         books = one_by_one(*order)
         assert shown(books, "status", "authorized") == ("authorized", 1000)
