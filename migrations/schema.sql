@@ -784,6 +784,8 @@ CREATE INDEX redrives_open ON public.redrives USING btree (id) WHERE (status = A
 
 CREATE INDEX reference_payments_payment ON public.reference_payments USING btree (payment_id);
 
+CREATE INDEX reference_payments_promise ON public.reference_payments USING btree (promise) WHERE (promise IS NOT NULL);
+
 CREATE INDEX refetches_due ON public.refetches USING btree (priority, next_attempt_at) WHERE (status = 'queued'::text);
 
 CREATE INDEX refetches_unknown_failed ON public.refetches USING btree (updated_at) WHERE ((status = 'failed'::text) AND (NOT known));
