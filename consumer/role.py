@@ -24,7 +24,7 @@ from consumer.worker import Worker
 from runtime.clock import SystemClock
 from runtime.kafka import ensure_topics, ping
 from runtime.kafka_ends import EndsReader
-from runtime.kafka_records import tolerate_odd_headers
+from runtime.kafka_records import bound_fetches, tolerate_odd_headers
 from runtime.kafka_security import client_arguments
 from runtime.lease import Leader, holder_name
 from runtime.lease_redis import open_leases
@@ -141,6 +141,7 @@ def make_consumer(settings: Settings, group: str = topics.CONSUMER_GROUP) -> AIO
     """Make the client of one group member; it is not started yet."""
     tolerate_odd_headers()
     limits = settings.consumer
+    bound_fetches(limits.partition_fetch_bytes_max)
     session_ms = int(limits.session_timeout_seconds * 1000)
     return AIOKafkaConsumer(
         **client_arguments(settings.kafka),

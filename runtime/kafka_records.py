@@ -9,7 +9,7 @@ hold each stand-in against the whole protocol of what it replaces, and read such
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
@@ -93,6 +93,45 @@ class TolerantRecords(_MemoryRecordsPy):  # type: ignore[misc]
             return super().next_batch()
         self._cache_next()
         return TolerantBatch(raw)
+
+
+class BoundedResult(fetcher.FetchResult):  # type: ignore[misc]
+    """What was fetched of one partition, given out by bytes as well as by records.
+
+    A batch of Kafka is decompressed when its first record is asked for. The client counts records alone: thousands of
+    one megabyte each, of which a codec made a few hundred bytes, would all be in memory at once.
+    """
+
+    bytes_max: ClassVar[int]
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        """Return the next records; one that is larger than `bytes_max` is given out by itself."""
+        if not self.check_assignment(self._topic_partition) or not self.has_more():
+            return []
+        found: list[Any] = []
+        size = 0
+        for record in self._partition_records:
+            found.append(record)
+            size += bytes_of(record)
+            if size >= self.bytes_max or len(found) == max_records:
+                self._update_position()
+                break
+        else:
+            self._update_position()
+            self._partition_records = None
+        return found
+
+
+def bytes_of(record: Any) -> int:
+    """Return how large a record is: its key, value and headers."""
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
+
+
+def bound_fetches(bytes_max: int) -> None:
+    """Let each consumer of this process give out `bytes_max` of a partition at once, or one record."""
+    BoundedResult.bytes_max = bytes_max
+    fetcher.FetchResult = BoundedResult
 
 
 def tolerate_odd_headers() -> None:

@@ -125,6 +125,8 @@ class ConsumerSettings(Group):
     lanes; a smaller one is one batch on a lane that is free: what a transaction costs by itself is more than what
     sharing gives.
 
+    A fetch is at most `partition_fetch_bytes_max` of a partition as it comes, and as much at once when decompressed.
+
     What topics and partitions there are is asked again each `metadata_age_seconds_max`: new ones are read after that.
     """
 

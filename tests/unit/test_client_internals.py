@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import aiokafka
 import pytest
 import uvicorn
-from aiokafka.consumer import fetcher
+from aiokafka.consumer import fetcher, subscription_state
+from aiokafka.protocol import api
+from aiokafka.protocol.struct import Struct
 from aiokafka.record import default_records, memory_records
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -78,12 +80,26 @@ def tolerant() -> Any:
     return kafka_records.TolerantBatch(memoryview(batch_bytes()))
 
 
+PLACE = aiokafka.TopicPartition("t", 0)
+FETCH_RESULT = fetcher.FetchResult
+"""The client's own, whatever another test has put there."""
+
+
+def result(raw: bytes, *, cls: Any = kafka_records.BoundedResult) -> Any:
+    """Return what was fetched of a partition whose position is 0."""
+    assignment = subscription_state.Assignment([PLACE])
+    assignment.state_value(PLACE).seek(0)
+    records = fetcher.PartitionRecords(PLACE, memory_records.MemoryRecords(raw), [], 0, None, None, True, 1)
+    return cls(PLACE, assignment=assignment, partition_records=records, backoff=0)
+
+
 STAND_INS = [
     StandIn(kafka_records.TolerantBatch, default_records.DefaultRecordBatch, tolerant),
     StandIn(
         kafka_records._SlowBatch, default_records._DefaultRecordBatchPy, lambda: kafka_records._SlowBatch(batch_bytes())
     ),
     StandIn(kafka_records.TolerantRecords, memory_records.MemoryRecords, lambda: kafka_records.TolerantRecords(b"")),
+    StandIn(kafka_records.BoundedResult, FETCH_RESULT, lambda: result(b"")),
     StandIn(ReceiptCycle, RequestResponseCycle, lambda: ReceiptCycle.__new__(ReceiptCycle)),
     StandIn(ReceiptProtocol, HttpToolsProtocol, lambda: ReceiptProtocol.__new__(ReceiptProtocol)),
     StandIn(_HeldFlow, FlowControl, lambda: _HeldFlow(asyncio.Transport())),
@@ -91,7 +107,11 @@ STAND_INS = [
 ]
 
 
-PUBLIC_BASES = {aiokafka.ConsumerRebalanceListener, aiokafka.abc.ConsumerRebalanceListener}
+PUBLIC_BASES = {
+    aiokafka.ConsumerRebalanceListener,
+    aiokafka.abc.ConsumerRebalanceListener,
+    *(api.Request, api.RequestStruct, api.Response, Struct),
+}
 """Made to be extended, and said to be."""
 
 
@@ -280,3 +300,37 @@ def test_a_library_whose_private_names_we_use_is_held_to_a_range(library: Any) -
     allowed, here = Requirement(declared[1]).specifier, Version(library.__version__)
     assert allowed.contains(here)
     assert not allowed.contains(Version(f"{here.major}.{here.minor + 1}.0"))
+
+
+@pytest.mark.parametrize(("bytes_max", "sizes"), [(1, [1, 1, 1, 1, 1]), (20, [2, 2, 1]), (10**6, [5])])
+async def test_what_was_fetched_is_given_out_by_bytes_and_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch, bytes_max: int, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(kafka_records.BoundedResult, "bytes_max", bytes_max, raising=False)
+    found, parts = result(batch_bytes(5)), []
+    while found.has_more() and (part := found.getall()):
+        parts.append(part)
+    assert [len(part) for part in parts] == sizes
+    assert [record.offset for part in parts for record in part] == [0, 1, 2, 3, 4]
+    assert found._assignment.state_value(PLACE).position == 5
+
+
+@pytest.mark.parametrize("max_records", [None, 1, 2, 5, 6])
+async def test_what_was_fetched_is_given_out_as_the_client_s_own(
+    monkeypatch: pytest.MonkeyPatch, max_records: int | None
+) -> None:
+    monkeypatch.setattr(kafka_records.BoundedResult, "bytes_max", 10**9, raising=False)
+    read = []
+    for cls in (kafka_records.BoundedResult, FETCH_RESULT):
+        found, parts = result(batch_bytes(5), cls=cls), []
+        while found.has_more():
+            part = [record.offset for record in found.getall(max_records)]
+            parts.append((part, found._assignment.state_value(PLACE).position))
+        read.append(parts)
+    assert read[0] == read[1]
+
+
+def test_results_are_told_from_errors_by_the_class_that_is_put_there() -> None:
+    source = inspect.getsource(fetcher.Fetcher.fetched_records)
+    assert "type(res_or_error) is FetchResult" in source, "looked up in the module, as where one is made"
+    assert "FetchResult(" in inspect.getsource(fetcher.Fetcher._proc_fetch_request)
