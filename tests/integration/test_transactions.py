@@ -12,10 +12,13 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
 from consumer_stage import PARTITIONS, Stage, administration, stage
+from pydantic import SecretStr
 from settling import Event, intent, until, webhook
 
 from consumer.role import make_consumer
-from runtime.settings import KafkaSettings, Settings
+from ops import doctor
+from ops.status import gather
+from runtime.settings import KafkaSettings, OpsSettings, PostgresSettings, Settings
 from schemas.topics import INTENTS, WEBHOOKS
 
 if TYPE_CHECKING:
@@ -150,10 +153,26 @@ async def test_what_is_behind_an_open_transaction_waits_and_is_then_applied_once
         await publish(scene.producer, beside)  # type: ignore[arg-type]
         books = await scene.until_settled(len(beside))
         assert {row["event_id"] for row in books.ledger} == ids(beside), "the other partitions go on"
+        await until(lambda: named(scene), "status and doctor name it")
         await producer.commit_transaction()
     books = await scene.until_settled(len(beside) + 6)
     assert sorted(row["event_id"] for row in books.ledger) == sorted(ids(beside) | ids(behind) | ids(held))
     assert child.running
+
+
+async def named(scene: Stage) -> bool:
+    """Tell whether status and doctor name the open transaction and how many offsets wait."""
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap=scene.kafka),
+        postgres=PostgresSettings(dsn=SecretStr(scene.database.dsn)),
+        ops=OpsSettings(transaction_notice_seconds=1.0),
+    )
+    told = f"an open transaction holds {INTENTS.name}/1 since "
+    status = await gather(settings)
+    checks = [one for one in await doctor.kafka(settings) if one.check == "partitions"]
+    found = [*status.problems, *(one.found for one in checks if not one.ok)]
+    assert status.lag[INTENTS.name] >= 6, "lag is to the high watermark"
+    return len(found) == 2 and all(one.startswith(told) and "6 offsets wait" in one for one in found)
 
 
 @pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
