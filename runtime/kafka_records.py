@@ -103,6 +103,7 @@ class BoundedResult(fetcher.FetchResult):  # type: ignore[misc]
     """
 
     bytes_max: ClassVar[int]
+    _partition_records: Any
 
     def getall(self, max_records: int | None = None) -> list[Any]:
         """Return the next records; one that is larger than `bytes_max` is given out by itself."""
