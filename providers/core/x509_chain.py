@@ -2,7 +2,8 @@
 
 Web rules (names, server authentication, short validity) do not hold for a certificate that signs messages, so the chain
 is built here from `cryptography`'s primitives: issuer's name and signature, basicConstraints with its path length,
-keyUsage, dates (RFC 5280, section 6.1, without policies and revocation).
+keyUsage, dates, and no critical extension that is not looked at (RFC 5280, section 6.1, without policies and
+revocation; a chain with name constraints is refused, since they are not evaluated). RSA keys have 2,048 bits at least.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from schemas.errors import SignatureRejected
 
@@ -23,6 +25,10 @@ CHAIN_LENGTH_MAX: Final = 5
 """Leaf and root included."""
 BUNDLE_CERTIFICATES_MAX: Final = 16
 """How many certificates one fetched file may hold."""
+
+RSA_BITS_MIN: Final = 2048
+_LOOKED_AT: Final = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
+"""Extensions that may be critical. What a certificate may be used for beside signing says nothing against that."""
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.DuplicateExtension)
@@ -48,6 +54,8 @@ def need_trusted(
     when = datetime.fromtimestamp(now, UTC)
     found = False
     for chain in _chains((leaf,), tuple(intermediates), tuple(roots)):
+        if not all(map(_is_understood, chain)) or not _may_sign(leaf):
+            continue
         found = True
         if all(one.not_valid_before_utc <= when <= one.not_valid_after_utc for one in chain):
             return
@@ -89,6 +97,30 @@ def _may_issue(issuer: x509.Certificate, *, below: int) -> bool:
     if constraints is None or not constraints.ca or (usage is not None and not usage.key_cert_sign):
         return False
     return constraints.path_length is None or below <= constraints.path_length
+
+
+def _may_sign(leaf: x509.Certificate) -> bool:
+    """Tell whether the leaf may sign messages: its keyUsage, where it has one, says so (RFC 5280, 4.2.1.3)."""
+    usage = _extension(leaf, x509.KeyUsage)
+    return usage is None or usage.digital_signature
+
+
+def _is_understood(certificate: x509.Certificate) -> bool:
+    """Tell whether nothing in it is critical that is not looked at here, and its RSA key is strong enough.
+
+    Name constraints are not evaluated, so a chain that has some leads nowhere (RFC 5280, 4.2).
+    """
+    try:
+        extensions = list(certificate.extensions)
+        key = certificate.public_key()
+    except _UNREADABLE:
+        return False
+    if isinstance(key, RSAPublicKey) and key.key_size < RSA_BITS_MIN:
+        return False
+    return not any(
+        isinstance(one.value, x509.NameConstraints) or (one.critical and not isinstance(one.value, _LOOKED_AT))
+        for one in extensions
+    )
 
 
 def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from certificates import Pair, draft
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from providers.core.x509_chain import BUNDLE_CERTIFICATES_MAX, CHAIN_LENGTH_MAX, need_trusted, read_certificates
@@ -124,3 +124,60 @@ def test_a_bundle_is_bounded() -> None:
     assert len(read_certificates(pem * BUNDLE_CERTIFICATES_MAX)) == BUNDLE_CERTIFICATES_MAX
     with pytest.raises(SignatureRejected, match="untrusted_cert"):
         read_certificates(pem * (BUNDLE_CERTIFICATES_MAX + 1))
+
+
+def extended(extension: x509.ExtensionType, *, critical: bool, ca: bool = True, issuer: Pair | None = None) -> Pair:
+    """Make a certificate with one more extension."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = draft("extended", key, issuer, NOW - timedelta(days=1), NOW + timedelta(days=1))
+    builder = builder.add_extension(x509.BasicConstraints(ca, None), critical=True)
+    return Pair(builder.add_extension(extension, critical=critical).sign(issuer.key if issuer else key, SHA256()), key)
+
+
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+NAMES = x509.NameConstraints(permitted_subtrees=[x509.DNSName("example")], excluded_subtrees=None)
+
+
+@pytest.mark.parametrize(
+    ("extension", "critical", "said"),
+    [
+        (UNKNOWN, True, "untrusted_cert"),
+        (UNKNOWN, False, "trusted"),
+        (NAMES, True, "untrusted_cert"),
+        (NAMES, False, "untrusted_cert"),
+        (x509.ExtendedKeyUsage([x509.ObjectIdentifier("1.3.6.1.5.5.7.3.1")]), True, "trusted"),
+    ],
+)
+def test_what_is_critical_and_not_looked_at_leads_nowhere(
+    extension: x509.ExtensionType, said: str, *, critical: bool
+) -> None:
+    root = issue("root")
+    assert judge(extended(extension, critical=critical, ca=False, issuer=root), [], [root]) == said
+    middle = extended(extension, critical=critical, issuer=root)
+    assert judge(issue("leaf", middle, ca=False), [middle], [root]) == said
+
+
+@pytest.mark.parametrize(("bits", "said"), [(1024, "untrusted_cert"), (2048, "trusted")])
+def test_a_short_rsa_key_is_none(bits: int, said: str) -> None:
+    root, key = issue("root"), rsa.generate_private_key(65537, bits)
+    leaf = draft("leaf", key, root, NOW - timedelta(days=1), NOW + timedelta(days=1))  # type: ignore[arg-type]
+    assert judge(Pair(leaf.sign(root.key, SHA256()), root.key), [], [root]) == said
+
+
+def test_a_leaf_that_may_not_sign_messages_signs_none() -> None:
+    root, key = issue("root"), ec.generate_private_key(ec.SECP256R1())
+    usage = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=True,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    leaf = draft("leaf", key, root, NOW - timedelta(days=1), NOW + timedelta(days=1))
+    assert judge(Pair(leaf.add_extension(usage, critical=True).sign(root.key, SHA256()), key), [], [root]) == (
+        "untrusted_cert"
+    )
