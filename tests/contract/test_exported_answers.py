@@ -35,7 +35,8 @@ ROWS = (
         updated_at)
     values ($1, 'stripe', '', 'pi_1', null, 'captured', 'none', 'none', 'EUR', 1250, 1250, 1250, 0, 0, 1, '{}', '', 0,
         now(), now())""",
-    "insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id) values ('stripe', '', '', true, 'payment', 'pi_1', $1)",
+    """insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id)
+    values ('stripe', '', '', true, 'payment', 'pi_1', $1)""",
     """insert into payment_logs (payment_id, source, event_id, event_type, outcome, from_status, to_status, amount,
         version, facts, topic, partition, "offset", occurred_at, recorded_at, relay_xid, hash)
     values ($1, 'stripe', 'evt_1', 'charge.captured', 'applied', null, 'captured', 1250, 1, '[]', 'payments.webhooks',

@@ -138,13 +138,7 @@ class PaperBooks:
                 row = dict(zip(COLUMNS, values, strict=True))
                 row["flags"] = row["flags"].split(",") if row["flags"] else []
                 self.payments[row["id"]] = row
-        for place, member in plan.standing.items():
-            if self.standing_under.get(place, Member()).promise is None:
-                self.standing_under[place] = member
-        for other, survivor in plan.merges:
-            for key, held in list(self.standing_under):
-                if held == other:
-                    self.standing_under.setdefault((key, survivor), Member())
+        self._write_standing(plan)
         for *key, payment_id in zip(*rows.binding_columns(plan.bindings), strict=True):
             self.names[tuple(key)] = payment_id  # type: ignore[index]
         for parked_id in plan.woken:
@@ -159,6 +153,15 @@ class PaperBooks:
         self.letters += plan.letters
         self.ledger += plan.rows
         self.duplicates += plan.duplicates
+
+    def _write_standing(self, plan: Plan) -> None:
+        for place, member in plan.standing.items():
+            if self.standing_under.get(place, Member()).promise is None:
+                self.standing_under[place] = member
+        for other, survivor in plan.merges:
+            for key, held in list(self.standing_under):
+                if held == other:
+                    self.standing_under.setdefault((key, survivor), Member())
 
     @property
     def standing(self) -> list[dict[str, Any]]:
@@ -184,7 +187,7 @@ class PaperBooks:
         return [row.outcome.value for row in self.events]
 
     def row_of(self, provider_ref: str) -> dict[str, Any]:
-        """The row of one payment of a provider, merged or not, but not that of an intent."""
+        """Return the row of one payment of a provider, merged or not, but not that of an intent."""
         (row,) = [row for row in self.payments.values() if row["provider_ref"] == provider_ref and not row["client"]]
         return row
 
@@ -236,7 +239,7 @@ class PaperBooks:
         return hashlib.sha256(repr((self.standing, self.claims())).encode()).hexdigest()
 
     def shown(self, like: dict[str, Any]) -> list[dict[str, Any]]:
-        """The standing rows, of the columns that `like` has."""
+        """Return the standing rows, of the columns that `like` has."""
         return [{name: row[name] for name in like} for row in self.standing]
 
 

@@ -10,10 +10,12 @@ from events import INTENT_ID, adyen, intent, record, standard, understood
 from msgspec.structs import replace
 from paper_books import payment
 
-from consumer.resolve import RefKey, Target, counts_more, keys_of, resolve
+from consumer.plan import Known, Member
+from consumer.resolve import RefKey, Target, claimed_of, counts_more, groups_of, names_of, resolve, shared_of
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
-from schemas.facts import FactKind, State
+from schemas.facts import FactKind, Ref, RefKind, State
+from schemas.payment import Projection, Status
 
 if TYPE_CHECKING:
     from consumer.decode import Event
@@ -21,129 +23,188 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-A, B, C = (UUID(int=number) for number in (1, 2, 3))
-PAY_1 = ("standard_webhooks", "", "payment", "pay_1")
-ORD_1 = ("standard_webhooks", "", "reference", "ORD-1")
-OWN_ID = ("ratchet", "", "id", str(INTENT_ID))
-OUR_ORD_1 = ("ratchet", "shop", "reference", "ORD-1")
+A, B = (UUID(int=number) for number in (1, 2))
+SCOPE = ("standard_webhooks", "", "", True)
+PAY_1 = (*SCOPE, "payment", "pay_1")
+ORD_1 = (*SCOPE, "reference", "ORD-1")
+OWN_ID = ("ratchet", "", "", True, "id", str(INTENT_ID))
 WEBHOOK = understood(standard("payment.captured", reference="ORD-1"))
 INTENT = understood(intent(reference="ORD-1", provider_ref="pay_1"))
+CAPTURED = Projection(status=Status.CAPTURED, captured=1000, authorized=1000)
+
+
+def with_refs(event: Event, *refs: Ref) -> Event:
+    return replace(event, meaning=replace(event.meaning, refs=refs))
+
+
+LINK = with_refs(WEBHOOK, Ref(RefKind.PAYMENT, "pay_1"), Ref(RefKind.PAYMENT, "pay_2"))
+PAY_2 = (*SCOPE, "payment", "pay_2")
+
+
+def resolved(event: Event, names: dict[RefKey, UUID | None], *payments: Payment) -> Target | Waits | Dead | None:
+    return resolve(event, Known(names=names, payments={one.id: one for one in payments}))
 
 
 def target(event: Event, names: dict[RefKey, UUID | None], *payments: Payment) -> Target:
-    found = resolve(event, names, {one.id: one for one in payments}, 1000)
+    found = resolved(event, names, *payments)
     assert isinstance(found, Target), found
     return found
 
 
-def test_keys_are_scoped_by_provider_and_account_but_our_own_ids_are_not() -> None:
+def test_names_are_scoped_but_our_own_ids_are_not() -> None:
     tenant = understood(record("standard_webhooks/acme", "1", "payment.created", standard("payment.created").value))
-    assert keys_of(tenant) == [("standard_webhooks", "acme", "payment", "pay_1")]
-    assert keys_of(WEBHOOK) == [PAY_1, ORD_1]
-    assert keys_of(INTENT) == [OWN_ID, PAY_1, ORD_1, OUR_ORD_1]
-    assert keys_of(understood(intent())) == [OWN_ID]
+    assert names_of(tenant) == [("standard_webhooks", "acme", "", True, "payment", "pay_1")]
+    assert (names_of(WEBHOOK), groups_of(WEBHOOK), claimed_of(WEBHOOK)) == ([PAY_1], [ORD_1], None)
+    assert (names_of(INTENT), groups_of(INTENT), claimed_of(INTENT)) == ([OWN_ID, PAY_1], [ORD_1], ORD_1)
+    assert names_of(replace(WEBHOOK, livemode=False)) == [(*SCOPE[:3], False, "payment", "pay_1")]
 
 
-def test_an_unknown_payment_is_opened_by_an_event_that_may() -> None:
-    found = target(WEBHOOK, dict.fromkeys(keys_of(WEBHOOK)))
-    assert (found.same, found.names) == ([], [PAY_1, ORD_1])
+def test_a_payments_id_stands_without_its_merchant_account_too() -> None:
+    """An intent may leave the merchant account out where the endpoint has one."""
+    event = replace(WEBHOOK, meaning=replace(WEBHOOK.meaning, merchant_account="Shop"))
+    assert names_of(event) == [("standard_webhooks", "", "Shop", True, "payment", "pay_1"), PAY_1]
+    shop, other = payment(id=A, merchant_account="Shop"), payment(id=B, merchant_account="Other")
+    assert target(event, {PAY_1: A}, shop).payment is shop
+    found = target(event, {PAY_1: B}, other)
+    assert (found.payment.merchant_account, found.names) == ("Shop", [names_of(event)[0]])
+
+
+def test_what_many_share_is_no_name() -> None:
+    event = with_refs(WEBHOOK, Ref(RefKind.SHARED, "sub_1"), Ref(RefKind.REFERENCE, "ORD-1"))
+    assert (names_of(event), shared_of(event)) == ([], [(*SCOPE, "shared", "sub_1")])
+    assert resolved(event, {ORD_1: A}, payment(id=A)) == Waits(
+        Reason.ORPHAN, "no payment is known by any name of its own"
+    )
+
+
+def test_a_hint_has_no_target() -> None:
+    hint = replace(WEBHOOK, hint=True)
+    assert (names_of(hint), groups_of(hint)) == ([], [])
+    assert resolved(hint, {PAY_1: A}, payment(id=A)) is None
+
+
+def test_an_unknown_payment_is_opened_by_an_event_that_may_and_always_has_the_same_id() -> None:
+    found = target(WEBHOOK, {PAY_1: None, ORD_1: B}, payment(id=B))
+    assert (found.same, found.names) == ([], [PAY_1])
     assert (found.payment.provider, found.payment.version, found.payment.id.version) == ("standard_webhooks", 0, 7)
+    assert found.payment.id == target(WEBHOOK, {}).payment.id
+    assert found.payment.id != target(replace(WEBHOOK, livemode=False), {}).payment.id
 
 
 def test_an_unknown_payment_is_waited_for_by_an_event_that_may_not_open_it() -> None:
     event = understood(adyen("CAPTURE", "CAP1"))
-    assert resolve(event, {}, {}, 0) == Waits(Reason.ORPHAN, "no payment is known by payment PAY")
+    event = replace(event, meaning=replace(event.meaning, opens=False))
+    assert resolved(event, {}) == Waits(Reason.ORPHAN, "no payment is known by payment PAY")
 
 
 def test_names_in_a_message_are_bounded() -> None:
-    event = understood(adyen("CAPTURE", "CAP1", original="P" * 255))
-    long = type(event)(**{name: getattr(event, name) for name in event.__slots__})
-    meaning = type(event.meaning)(refs=event.meaning.refs * 5, facts=event.meaning.facts)
-    long = replace(long, meaning=meaning)
-    found = resolve(long, {}, {}, 0)
+    event = with_refs(WEBHOOK, *(Ref(RefKind.PAYMENT, f"{number}" * 255) for number in range(5)))
+    event = replace(event, meaning=replace(event.meaning, opens=False))
+    found = resolved(event, {})
     assert isinstance(found, Waits)
     assert len(found.detail) < 450
 
 
-def test_an_event_without_names_that_moves_something_waits_for_any() -> None:
-    event = understood(adyen("CAPTURE", "CAP1"))
-    event = replace(event, meaning=type(event.meaning)(facts=event.meaning.facts, opens=True))
-    assert resolve(event, {}, {}, 0) == Waits(Reason.ORPHAN, "no payment is known by any reference")
-
-
 def test_an_event_that_says_nothing_of_an_unknown_payment_is_about_none() -> None:
-    assert resolve(understood(intent(command="capture")), {}, {}, 0) is None
+    assert resolved(understood(intent(command="capture")), {}) is None
 
 
 def test_one_candidate_takes_the_names_that_it_did_not_have() -> None:
     one = payment(id=A)
-    found = target(WEBHOOK, {PAY_1: A, ORD_1: None}, one)
-    assert (found.payment, found.same, found.names) == (one, [], [ORD_1])
-    assert target(WEBHOOK, {PAY_1: A, ORD_1: A}, one).names == []
+    found = target(LINK, {PAY_1: A, PAY_2: None}, one)
+    assert (found.payment, found.same, found.names) == (one, [], [PAY_2])
+    assert target(LINK, {PAY_1: A, PAY_2: A}, one).names == []
 
 
-def test_the_older_of_two_rows_survives() -> None:
+def test_a_merged_payment_is_followed_and_its_names_go_to_the_survivor() -> None:
+    gone, survivor = payment(id=A, merged_into=B), payment(id=B)
+    found = target(WEBHOOK, {PAY_1: A}, gone, survivor)
+    assert (found.payment, found.names) == (survivor, [PAY_1])
+
+
+def test_the_older_of_two_rows_survives_but_a_promised_one_whatever_its_age() -> None:
     older, newer = payment(id=A), payment(id=B)
-    found = target(WEBHOOK, {PAY_1: B, ORD_1: A}, older, newer)
+    found = target(LINK, {PAY_1: B, PAY_2: A}, older, newer)
     assert (found.payment, found.same, found.names) == (older, [newer], [PAY_1])
-
-
-def test_the_promised_row_survives_whatever_its_age() -> None:
-    older, promised = payment(id=A), payment(id=B, client="shop")
-    found = target(WEBHOOK, {PAY_1: A, ORD_1: B}, older, promised)
+    promised = payment(id=B, client="shop")
+    found = target(LINK, {PAY_1: A, PAY_2: B}, older, promised)
     assert (found.payment, found.same) == (promised, [older])
 
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [({"client": "shop"}, {"client": "mall"}), ({"currency": "EUR"}, {"currency": "USD"})],
+    [
+        ({"client": "shop"}, {"client": "mall"}),
+        ({"currency": "EUR"}, {"currency": "USD"}),
+        ({"merchant_account": "A"}, {"merchant_account": "B"}),
+    ],
 )
-def test_two_promises_or_two_currencies_stay_two(first: dict[str, str], second: dict[str, str]) -> None:
+def test_two_promises_currencies_or_merchants_stay_two(first: dict[str, str], second: dict[str, str]) -> None:
     one, other = payment(id=A, **first), payment(id=B, **second)
-    found = target(WEBHOOK, {PAY_1: B, ORD_1: A}, one, other)
+    found = target(LINK, {PAY_1: B, PAY_2: A}, one, other)
     assert (found.payment, found.same, found.names) == (other, [], [])
 
 
-def test_an_intent_opens_its_row_and_takes_what_webhooks_opened() -> None:
-    opened = payment(id=A, currency="EUR")
-    found = target(INTENT, {PAY_1: A, ORD_1: None}, opened)
-    assert (found.payment.id, found.same) == (INTENT_ID, [opened])
-    assert found.names == [OWN_ID, PAY_1, ORD_1, OUR_ORD_1]
+def test_an_intent_opens_its_row_and_takes_the_payment_that_it_names() -> None:
+    opened = payment(id=A, currency="EUR", merchant_account="Shop")
+    found = target(INTENT, {PAY_1: A}, opened)
+    assert (found.payment.id, found.payment.merchant_account, found.same) == (INTENT_ID, "Shop", [opened])
+    assert found.names == [OWN_ID, PAY_1]
 
 
-def test_an_intent_that_is_known_takes_no_new_row() -> None:
-    own = payment(id=INTENT_ID, client="shop")
-    found = target(INTENT, {OWN_ID: INTENT_ID, PAY_1: INTENT_ID}, own)
-    assert (found.payment, found.same, found.names) == (own, [], [ORD_1, OUR_ORD_1])
-
-
-def test_an_intent_leaves_rows_of_another_currency_alone() -> None:
-    dollars, euros = payment(id=A, currency="USD"), payment(id=B, currency="EUR")
-    for names, rows in (({PAY_1: A}, [dollars]), ({PAY_1: A, ORD_1: B}, [dollars, euros])):
-        found = target(INTENT, names, *rows)
-        assert found.same == []
-        assert PAY_1 not in found.names
-
-
-def test_an_intent_leaves_another_clients_row_alone() -> None:
-    theirs = payment(id=A, client="mall")
-    found = target(INTENT, {ORD_1: A}, theirs)
-    assert (found.payment.id, found.same, found.names) == (INTENT_ID, [], [OWN_ID, PAY_1, OUR_ORD_1])
-
-
-def test_a_clients_second_row_under_one_reference_is_a_conflict() -> None:
-    for name in (ORD_1, OUR_ORD_1, PAY_1):
-        found = resolve(INTENT, {name: A}, {A: payment(id=A, client="shop")}, 0)
-        assert isinstance(found, Dead)
-        assert found.reason is Reason.CONFLICT
-
-
-def test_another_clients_id_is_a_conflict() -> None:
-    found = resolve(INTENT, {OWN_ID: INTENT_ID}, {INTENT_ID: payment(client="mall")}, 0)
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ({"currency": "USD"}, "in USD"),
+        ({"client": "mall"}, "another intent"),
+        ({"intent_id": B}, "an attempt of intent"),
+        ({"facts": {(FactKind.AUTHORIZATION, "a"): State("authorized", 1001)}}, "asked 1001"),
+    ],
+)
+def test_an_intent_never_takes_a_payment_that_does_not_fit(columns: dict[str, object], why: str) -> None:
+    found = resolved(INTENT, {PAY_1: A}, payment(id=A, **columns))
     assert isinstance(found, Dead)
     assert found.reason is Reason.CONFLICT
-    unclaimed = payment(id=INTENT_ID)
-    assert target(INTENT, {OWN_ID: INTENT_ID}, unclaimed).payment is unclaimed
+    assert why in found.message
+
+
+def test_an_intent_that_names_payments_of_two_merchants_is_a_conflict() -> None:
+    both = with_refs(INTENT, Ref(RefKind.PAYMENT, "pay_1"), Ref(RefKind.PAYMENT, "pay_2"))
+    payments = payment(id=A, merchant_account="A"), payment(id=B, merchant_account="B")
+    found = resolved(both, {PAY_1: A, PAY_2: B}, *payments)
+    assert isinstance(found, Dead)
+
+
+@pytest.mark.parametrize(
+    ("status", "merchant", "refused"),
+    [
+        (Status.CREATED, "", True),
+        (Status.CREATED, "Shop", True),
+        (Status.CAPTURED, "", True),
+        (Status.CANCELED, "", False),
+        (Status.EXPIRED, "", False),
+        (Status.FAILED, "", False),
+    ],
+)
+def test_the_first_live_promise_of_a_reference_stands(status: Status, merchant: str, refused: bool) -> None:  # noqa: FBT001
+    held = payment(id=A, client="mall", merchant_account=merchant, projection=Projection(status=status))
+    known = Known(payments={A: held}, groups={ORD_1: {A: Member(1, groups=True), B: Member()}})
+    known.payments[B] = payment(id=B)
+    assert isinstance(resolve(INTENT, known), Dead if refused else Target)
+
+
+def test_promises_of_two_merchant_accounts_do_not_meet() -> None:
+    held = payment(id=A, client="mall", merchant_account="A", projection=CAPTURED)
+    known = Known(payments={A: held}, groups={ORD_1: {A: Member(1)}})
+    other = replace(INTENT, meaning=replace(INTENT.meaning, merchant_account="B"))
+    assert isinstance(resolve(other, known), Target)
+
+
+def test_another_clients_id_or_endpoint_is_a_conflict() -> None:
+    for columns in ({"client": "mall"}, {"client": "shop", "account": "acme"}, {"client": "shop", "reference": "X"}):
+        found = resolved(INTENT, {OWN_ID: INTENT_ID, PAY_1: INTENT_ID}, payment(**columns))
+        assert isinstance(found, Dead)
+        assert found.reason is Reason.CONFLICT
 
 
 def test_the_attempt_that_holds_the_authorization_counts() -> None:

@@ -31,16 +31,18 @@ def test_columns_turn_rows() -> None:
 
 
 def test_reference_keys_are_sorted_and_each_once() -> None:
-    one, two = ("adyen", "", "payment", "A"), ("adyen", "", "payment", "B")
-    assert rows.ref_columns([two, one, two]) == [["adyen"] * 2, [""] * 2, ["payment"] * 2, ["A", "B"]]
-    assert rows.ref_columns([]) == [[], [], [], []]
+    one, two = ("adyen", "", "Shop", True, "payment", "A"), ("adyen", "", "Shop", True, "payment", "B")
+    scope = [["adyen"] * 2, [""] * 2, ["Shop"] * 2, [True] * 2]
+    assert rows.ref_columns([two, one, two]) == [*scope, ["payment"] * 2, ["A", "B"]]
+    assert rows.ref_columns([]) == [[]] * 6
 
 
 def test_bindings_are_sorted_by_name() -> None:
-    one, two = ("adyen", "", "payment", "A"), ("adyen", "", "payment", "B")
+    one, two = ("adyen", "", "Shop", True, "payment", "A"), ("adyen", "", "Shop", True, "payment", "B")
     found = rows.binding_columns({two: UUID(int=1), one: UUID(int=2)})
-    assert found == [["adyen"] * 2, [""] * 2, ["payment"] * 2, ["A", "B"], [UUID(int=2), UUID(int=1)]]
-    assert rows.binding_columns({}) == [[]] * 5
+    scope = [["adyen"] * 2, [""] * 2, ["Shop"] * 2, [True] * 2]
+    assert found == [*scope, ["payment"] * 2, ["A", "B"], [UUID(int=2), UUID(int=1)]]
+    assert rows.binding_columns({}) == [[]] * 7
 
 
 def test_payments_round_trip_in_the_order_of_their_ids() -> None:
@@ -50,8 +52,9 @@ def test_payments_round_trip_in_the_order_of_their_ids() -> None:
     turned = rows.payment_columns(reversed(payments))
     assert turned[0] == sorted(books.payments)
     back = [dict(zip(COLUMNS, values, strict=True)) for values in zip(*turned, strict=True)]
+    back = [{**row, "flags": row["flags"].split(",") if row["flags"] else []} for row in back]
     assert {one.id: one for one in payments} == {row["id"]: rows.payment_of(row) for row in back}  # type: ignore[arg-type]
-    assert len(rows.payment_columns([])) == len(COLUMNS) == 21
+    assert len(rows.payment_columns([])) == len(COLUMNS) == 25
 
 
 def test_a_payment_is_projected_from_its_facts_when_read() -> None:
@@ -72,7 +75,7 @@ def test_a_parked_record_comes_back_byte_for_byte() -> None:
     event = replace(event, record=record)
     arguments = rows.parking_arguments(Parking(event, "[]", Waits(Reason.ORPHAN, "why")), NOW, LATER)
     assert arguments[:6] == ("adyen", "CAP1:CAPTURE:true", "CAPTURE", Reason.ORPHAN, "why", "[]")
-    assert arguments[14:] == (NOW, LATER, ["adyen"], [""], ["payment"], ["PAY"])
+    assert arguments[14:] == (NOW, LATER, *[[one, one] for one in ("adyen", "")], ["", "Shop"], [True] * 2, ["payment"] * 2, ["PAY"] * 2)
     names = ["topic", "partition", "offset", "timestamp_ms", "key", "value", "header_names", "header_values"]
     row: Any = dict(zip(names, arguments[6:14], strict=True))
     assert row["header_names"] == [b"ce_id", b"ce_id", b"n\xffme"]

@@ -179,13 +179,23 @@ def test_a_change_is_validated() -> None:
         "outcome": "applied",
         "from_status": None,
         "to_status": "captured",
-        "amount": 5,
-        "currency": "EUR",
+        "event_amount": 5,
         "occurred_at": None,
         "recorded_at": dt.datetime(2026, 9, 21, tzinfo=dt.UTC),
+        **dict.fromkeys(("provider_ref", "reference", "client", "intent_id", "merged_into")),
+        **dict.fromkeys(("amount", "authorized", "captured", "refunded", "disputed"), 5),
+        "provider": "stripe",
+        "account": "",
+        "merchant_account": "acct_1",
+        "livemode": True,
+        "status": "captured",
+        "refund_status": "none",
+        "dispute_status": "none",
+        "currency": "EUR",
+        "flags": ["paid_again"],
     }
     assert Change.model_validate(value).to_status is Status.CAPTURED
-    for change in ({"version": 0}, {"currency": "eur"}, {"amount": -1}, {"outcome": "won"}, {"extra": 1}):
+    for change in ({"version": 0}, {"currency": "eur"}, {"amount": -1}, {"outcome": "won"}, {"extra": 1}, {"flags": ["odd"]}):
         with pytest.raises(ValidationError):
             Change.model_validate({**value, **change})
 

@@ -1,0 +1,70 @@
+"""Cases from real deliveries: payments of two merchants, or of test and live, under one endpoint stay apart."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from events import record
+from paper_books import PaperBooks
+
+if TYPE_CHECKING:
+    from schemas.record import Record
+
+pytestmark = pytest.mark.unit
+
+
+def stripe(event_id: str, account: str, payment: str, amount: int, order: str, *, live: bool = True) -> Record:
+    thing = {
+        "id": payment, "object": "payment_intent", "amount": amount, "amount_capturable": 0, "amount_received": amount,
+        "currency": "eur", "latest_charge": None, "metadata": {"order_id": order},
+    }  # fmt: skip
+    kind = "payment_intent.succeeded"
+    body = {"id": event_id, "object": "event", "created": 1790000001, "livemode": live, "type": kind, "account": account}
+    return record("stripe", event_id, kind, {**body, "data": {"object": thing}})
+
+
+def adyen(merchant: str, payment: str, amount: int) -> Record:
+    item = {
+        "amount": {"currency": "EUR", "value": amount}, "eventCode": "AUTHORISATION", "success": "true",
+        "eventDate": "2026-09-21T14:18:20+02:00", "merchantAccountCode": merchant, "merchantReference": "ORD-1",
+        "pspReference": payment,
+    }  # fmt: skip
+    return record("adyen", f"{payment}:AUTHORISATION:true", "AUTHORISATION", item)
+
+
+def rows_of(books: PaperBooks, *names: str) -> list[tuple[Any, ...]]:
+    return sorted(tuple(row[name] for name in names) for row in books.payments.values())
+
+
+def test_t1_two_connected_accounts_with_one_order_number_are_two_payments() -> None:
+    steps = [stripe("evt_1", "acct_A", "pi_A", 1000, "1001"), stripe("evt_2", "acct_B", "pi_B", 9900, "1001")]
+    for order in permutations(steps):
+        books = PaperBooks()
+        books.settle(order)
+        assert rows_of(books, "provider_ref", "merchant_account", "captured") == [
+            ("pi_A", "acct_A", 1000),
+            ("pi_B", "acct_B", 9900),
+        ]
+
+
+def test_t1b_two_merchant_accounts_with_one_reference_are_two_payments() -> None:
+    for order in permutations([adyen("ShopNL", "PSP1", 1000), adyen("ShopDE", "PSP2", 5000)]):
+        books = PaperBooks()
+        books.settle(order)
+        assert rows_of(books, "provider_ref", "merchant_account", "authorized") == [
+            ("PSP1", "ShopNL", 1000),
+            ("PSP2", "ShopDE", 5000),
+        ]
+
+
+def test_t2_test_money_moves_no_live_row() -> None:
+    steps = [
+        stripe("evt_9", "acct_A", "pi_T", 5000, "7", live=False),
+        stripe("evt_10", "acct_A", "pi_L", 2000, "7"),
+    ]
+    for order in permutations(steps):
+        books = PaperBooks()
+        books.settle(order)
+        assert rows_of(books, "provider_ref", "livemode", "captured") == [("pi_L", True, 2000), ("pi_T", False, 5000)]
