@@ -1,24 +1,91 @@
--- What the application's own role may do; the ledger can be read and appended to, nothing else.
--- A table that an older schema does not have yet (after `migrate down`) is left out.
+-- What the application's own role may do, and what the role of each process may do where there is one: of an application
+-- role `ratchet` or `ratchet_app` these are `ratchet_ingress`, `ratchet_consumer`, `ratchet_relay`, `ratchet_dispatcher`,
+-- `ratchet_console` and `ratchet_ops` (the command line). Nobody can alter the ledger or what people did.
+-- A table or function that an older schema does not have yet (after `migrate down`) is left out. A column list follows
+-- the rights that it bounds.
 do $$
 declare
     app text := current_setting('ratchet.app_role');
+    process text;
+    grantee text;
     granted record;
+    columns text;
 begin
-    execute format('grant usage on schema public to %I', app);
-    execute format('revoke all on all tables in schema public from %I', app);
-    for granted in
-        select rights, name
-        from (values
-            ('select, insert, update, delete', '{payments, payment_refs, reference_payments, parked_events, parked_refs, spool, leases,
-                consumer_marks, sms_transactions, refetches, body_claims, intent_claims, dlq_positions}'::text[]),
-            ('select, insert', '{payment_logs, discards}'),
-            ('select, insert, update', '{dead_letters, relay_cursors, redrives, redrive_messages}'),
-            ('select', '{schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns}')
-        ) as known (rights, names) cross join unnest(names) as name
-        where to_regclass(name) is not null
-    loop
-        execute format('grant %s on %I to %I', granted.rights, granted.name, app);
+    foreach process in array '{app,ingress,consumer,relay,dispatcher,console,ops}'::text[] loop
+        grantee := case when process = 'app' then app else regexp_replace(app, '_app$', '') || '_' || process end;
+        continue when to_regrole(quote_ident(grantee)) is null or grantee = current_user;
+        execute format('grant connect on database %I to %I', current_database(), grantee);
+        execute format('grant usage on schema public to %I', grantee);
+        execute format('revoke all on all tables in schema public from %I', grantee);
+        execute format('revoke all on all functions in schema public from %I', grantee);
+        for granted in
+            select rights, name, bounded
+            from (values
+                ('app', 'select, insert, update, delete', '', '{payments, payment_refs, reference_payments, parked_events,
+                    parked_refs, spool, leases, consumer_marks, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
+                    console_sessions}'::text[]),
+                ('app', 'select, insert', '', '{payment_logs, discards}'),
+                ('app', 'select, insert, update', '', '{dead_letters, relay_cursors, redrives, redrive_messages,
+                    console_keys}'),
+                ('app', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
+                ('app', 'select', '', '{schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns,
+                    operator_actions, erased_letters}'),
+
+                ('ingress', 'select, insert', '', '{spool}'),
+                ('ingress', 'select, insert, update, delete', '', '{intent_claims}'),
+                ('ingress', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, captures, refunds,
+                    disputes, schema_migrations}'),
+
+                ('consumer', 'select, insert, update', '', '{payments, payment_refs, reference_payments, sms_transactions, refetches}'),
+                ('consumer', 'delete', '', '{payment_refs, reference_payments}'),
+                ('consumer', 'select, insert, update, delete', '', '{parked_events, parked_refs, consumer_marks, leases,
+                    body_claims}'),
+                ('consumer', 'select, insert', '', '{payment_logs, dead_letters}'),
+                ('consumer', 'update', 'status, delivery_count', '{dead_letters}'),
+                ('consumer', 'select', '', '{schema_migrations, ledger_anchors, intent_claims, captures, refunds,
+                    disputes, redrive_messages, redrive_returns}'),
+
+                ('relay', 'select, update, delete', '', '{spool}'),
+                ('relay', 'select', '', '{payments, payment_logs, dead_letters, redrive_returns, schema_migrations,
+                    ledger_anchors, parked_events, sms_transactions, refetches, intent_claims}'),
+                ('relay', 'update', 'status, redrive_count', '{dead_letters}'),
+                ('relay', 'select, update', '', '{relay_cursors, redrives, redrive_messages}'),
+                ('relay', 'select, insert, update, delete', '', '{leases}'),
+
+                ('dispatcher', 'select, insert, update, delete', '', '{leases, sms_transactions, refetches}'),
+                ('dispatcher', 'select, insert', '', '{spool}'),
+                ('dispatcher', 'select, delete', '', '{body_claims}'),
+                ('dispatcher', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, schema_migrations}'),
+
+                ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, spool, leases,
+                    consumer_marks, sms_transactions, refetches, body_claims, intent_claims, dlq_positions, relay_cursors,
+                    schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions}'),
+                ('console', 'select, insert', '', '{discards, redrives, redrive_messages}'),
+                ('console', 'update', 'stop_requested_by, status, stop_reason, ended_at, updated_at', '{redrives}'),
+                ('console', 'select', '', '{dead_letters, erased_letters}'),
+                ('console', 'update', 'status', '{dead_letters}'),
+                ('console', 'select, insert, update', '', '{console_keys}'),
+                ('console', 'select, insert, update, delete', '', '{console_sessions}'),
+                ('console', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
+
+                ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, spool, leases,
+                    consumer_marks, sms_transactions, refetches, body_claims, intent_claims, relay_cursors,
+                    schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions,
+                    erased_letters}'),
+                ('ops', 'select, insert, update', '', '{redrives, redrive_messages, dlq_positions}'),
+                ('ops', 'select, insert', '', '{discards, dead_letters}'),
+                ('ops', 'update', 'status, redrive_count', '{dead_letters}'),
+                ('ops', 'insert', 'who, origin, action, target, because', '{operator_actions}')
+            ) as known (grantee_process, rights, bounded, names) cross join unnest(names) as name
+            where grantee_process = process and to_regclass(name) is not null
+        loop
+            columns := case granted.bounded when '' then '' else format('(%s)', granted.bounded) end;
+            execute format('grant %s %s on %I to %I', granted.rights, columns, granted.name, grantee);
+        end loop;
+        if process in ('app', 'console', 'ops')
+            and to_regprocedure('redact_dead_letter(bigint, text, text, text)') is not null then
+            execute format('grant execute on function redact_dead_letter(bigint, text, text, text) to %I', grantee);
+        end if;
     end loop;
 end
 $$;

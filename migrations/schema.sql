@@ -4,6 +4,58 @@ CREATE SCHEMA public;
 
 COMMENT ON SCHEMA public IS 'standard public schema';
 
+CREATE FUNCTION public.redact_dead_letter(letter_id bigint, who text, origin text, because text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $_$
+declare
+    letter public.dead_letters%rowtype;
+    replacement bytea;
+begin
+    select * into letter from public.dead_letters where id = letter_id for update;
+    if not found then
+        return 'unknown';
+    elsif letter.redacted_at is not null then
+        return 'redacted_before';
+    elsif exists (
+        select from public.redrive_messages where dead_letter_id = letter_id and status = 'publishing'
+    ) then
+        return 'being_redriven';
+    end if;
+    replacement := convert_to('redacted, sha256 ' || encode(sha256(coalesce(letter.value, '')), 'hex'), 'UTF8');
+    insert into public.erased_letters (topic, partition, "offset", digest)
+    values
+        (letter.topic, letter.partition, letter."offset", letter.digest),
+        (letter.topic, letter.partition, letter."offset", sha256(
+            case when letter.key is null then '-'::bytea
+                else convert_to(length(letter.key) || ':', 'UTF8') || letter.key end
+            || convert_to(length(replacement) || ':', 'UTF8') || replacement))
+    on conflict do nothing;
+    update public.dead_letters
+    set value = replacement,
+        redacted_at = clock_timestamp(),
+        status = case when status = 'open' then 'discarded' else status end,
+        header_values = coalesce((
+            select array_agg(
+                case when convert_from(name, 'LATIN1') ~* '^(ce_|kafka_|ratchet-|traceparent$|content-type$)' then v
+                    else convert_to('redacted', 'UTF8') end
+                order by place)
+            from unnest(header_names, header_values) with ordinality as header (name, v, place)
+        ), header_values)
+    where id = letter_id;
+    if letter.status = 'open' then
+        insert into public.discards (dead_letter_id, discarded_by, because)
+        values (letter_id, who, because)
+        on conflict do nothing;
+    end if;
+    insert into public.operator_actions (who, origin, action, target, because)
+    values (who, origin, 'dead_letter.redact', 'dead letter ' || letter_id, because);
+    return 'redacted';
+end
+$_$;
+
+COMMENT ON FUNCTION public.redact_dead_letter(letter_id bigint, who text, origin text, because text) IS 'Replace one dead letter''s payload by its digest and write down who did it, with the owner''s rights and nothing more.';
+
 CREATE TABLE public.body_claims (
     source text NOT NULL,
     digest bytea NOT NULL,
@@ -106,6 +158,34 @@ CREATE VIEW public.captures AS
 
 COMMENT ON VIEW public.captures IS 'The captures of every payment, as its facts have them. Amounts are minor units.';
 
+CREATE TABLE public.console_keys (
+    only_one boolean DEFAULT true NOT NULL,
+    signing_key bytea NOT NULL,
+    password_hash text NOT NULL,
+    made_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT console_keys_only_one_check CHECK (only_one),
+    CONSTRAINT console_keys_password_hash_check CHECK (((length(password_hash) >= 16) AND (length(password_hash) <= 512))),
+    CONSTRAINT console_keys_signing_key_check CHECK ((length(signing_key) = 32))
+);
+
+COMMENT ON TABLE public.console_keys IS 'What signs the console''s cookies: random, so that no cookie tells anything of the password. Another password, another key.';
+
+CREATE TABLE public.console_sessions (
+    digest bytea NOT NULL,
+    person text NOT NULL,
+    address text NOT NULL,
+    began_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    used_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT console_sessions_address_check CHECK (((length(address) >= 1) AND (length(address) <= 64))),
+    CONSTRAINT console_sessions_check CHECK ((used_at >= began_at)),
+    CONSTRAINT console_sessions_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT console_sessions_person_check CHECK (((length(person) >= 1) AND (length(person) <= 128)))
+);
+
+COMMENT ON TABLE public.console_sessions IS 'Who is signed in to the console; a row that is gone is a session that ended, in every replica.';
+
+COMMENT ON COLUMN public.console_sessions.digest IS 'SHA-256 of the session''s id: whoever reads the table can''t take a session over';
+
 CREATE TABLE public.consumer_marks (
     topic text NOT NULL,
     partition integer NOT NULL,
@@ -144,6 +224,7 @@ CREATE TABLE public.dead_letters (
     redrive_count integer DEFAULT 0 NOT NULL,
     relay_xid bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    redacted_at timestamp with time zone,
     CONSTRAINT dead_letters_delivery_count_check CHECK ((delivery_count >= 1)),
     CONSTRAINT dead_letters_digest_check CHECK ((length(digest) = 32)),
     CONSTRAINT dead_letters_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
@@ -164,6 +245,8 @@ CREATE TABLE public.dead_letters (
 COMMENT ON TABLE public.dead_letters IS 'Records that could not be settled, byte for byte, with the place they came from.';
 
 COMMENT ON COLUMN public.dead_letters.digest IS 'SHA-256 of key and value: a topic made anew never swallows a letter';
+
+COMMENT ON COLUMN public.dead_letters.redacted_at IS 'since when the row holds a digest in place of the payload';
 
 ALTER TABLE public.dead_letters ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.dead_letters_id_seq
@@ -210,6 +293,20 @@ CREATE TABLE public.dlq_positions (
 );
 
 COMMENT ON TABLE public.dlq_positions IS 'How far payments.dlq was looked through for letters that other tools put there.';
+
+CREATE TABLE public.erased_letters (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    digest bytea NOT NULL,
+    erased_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT erased_letters_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT erased_letters_offset_check CHECK (("offset" >= 0)),
+    CONSTRAINT erased_letters_partition_check CHECK ((partition >= 0)),
+    CONSTRAINT erased_letters_topic_check CHECK ((length(topic) <= 249))
+);
+
+COMMENT ON TABLE public.erased_letters IS 'Dead letters that were redacted or removed: what payments.dlq still holds of them is never taken in again.';
 
 CREATE TABLE public.intent_claims (
     client text NOT NULL,
@@ -280,6 +377,35 @@ CREATE TABLE public.ledger_anchors (
 );
 
 COMMENT ON TABLE public.ledger_anchors IS 'Where a payment''s chain begins since retention removed its oldest rows: the hash and version of the last of them.';
+
+CREATE TABLE public.operator_actions (
+    id bigint NOT NULL,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    who text NOT NULL,
+    origin text NOT NULL,
+    action text NOT NULL,
+    target text NOT NULL,
+    because text NOT NULL,
+    db_role text DEFAULT SESSION_USER NOT NULL,
+    CONSTRAINT operator_actions_action_check CHECK ((action ~ '^[a-z_.]{1,64}$'::text)),
+    CONSTRAINT operator_actions_because_check CHECK ((length(because) <= 500)),
+    CONSTRAINT operator_actions_origin_check CHECK (((length(origin) >= 1) AND (length(origin) <= 128))),
+    CONSTRAINT operator_actions_target_check CHECK ((length(target) <= 400)),
+    CONSTRAINT operator_actions_who_check CHECK (((length(who) >= 1) AND (length(who) <= 128)))
+);
+
+COMMENT ON TABLE public.operator_actions IS 'What people did or looked at in clear: who, from where, what, on what, why, when. Rows are only added.';
+
+COMMENT ON COLUMN public.operator_actions.db_role IS 'the role that wrote the row, as Postgres knows it: nobody can name another';
+
+ALTER TABLE public.operator_actions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.operator_actions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.parked_events (
     id bigint NOT NULL,
@@ -665,6 +791,12 @@ ALTER TABLE public.spool ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 ALTER TABLE ONLY public.body_claims
     ADD CONSTRAINT body_claims_pkey PRIMARY KEY (source, digest);
 
+ALTER TABLE ONLY public.console_keys
+    ADD CONSTRAINT console_keys_pkey PRIMARY KEY (only_one);
+
+ALTER TABLE ONLY public.console_sessions
+    ADD CONSTRAINT console_sessions_pkey PRIMARY KEY (digest);
+
 ALTER TABLE ONLY public.consumer_marks
     ADD CONSTRAINT consumer_marks_pkey PRIMARY KEY (topic, partition);
 
@@ -680,6 +812,9 @@ ALTER TABLE ONLY public.discards
 ALTER TABLE ONLY public.dlq_positions
     ADD CONSTRAINT dlq_positions_pkey PRIMARY KEY (partition);
 
+ALTER TABLE ONLY public.erased_letters
+    ADD CONSTRAINT erased_letters_pkey PRIMARY KEY (topic, partition, "offset", digest);
+
 ALTER TABLE ONLY public.intent_claims
     ADD CONSTRAINT intent_claims_pkey PRIMARY KEY (client, idempotency_key);
 
@@ -688,6 +823,9 @@ ALTER TABLE ONLY public.leases
 
 ALTER TABLE ONLY public.ledger_anchors
     ADD CONSTRAINT ledger_anchors_pkey PRIMARY KEY (payment_id);
+
+ALTER TABLE ONLY public.operator_actions
+    ADD CONSTRAINT operator_actions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.parked_events
     ADD CONSTRAINT parked_events_claim UNIQUE (event_id, source);
@@ -750,6 +888,8 @@ CREATE INDEX dead_letters_relay ON public.dead_letters USING btree (relay_xid, i
 
 CREATE INDEX dead_letters_returned ON public.dead_letters USING btree (digest) WHERE (redrive_count > 0);
 
+CREATE INDEX erased_letters_age ON public.erased_letters USING btree (erased_at);
+
 CREATE INDEX intent_claims_asked ON public.intent_claims USING btree (payment_id, created_at) WHERE (command <> 'create'::text);
 
 CREATE INDEX intent_claims_expiry ON public.intent_claims USING btree (expires_at);
@@ -761,6 +901,8 @@ CREATE UNIQUE INDEX intent_claims_payment ON public.intent_claims USING btree (p
 CREATE UNIQUE INDEX intent_claims_provider_ref ON public.intent_claims USING btree (client, provider, account, provider_ref) WHERE ((command = 'create'::text) AND (provider_ref IS NOT NULL));
 
 CREATE INDEX intent_claims_reference ON public.intent_claims USING btree (reference, provider, account) WHERE ((command = 'create'::text) AND (reference IS NOT NULL));
+
+CREATE INDEX operator_actions_recent ON public.operator_actions USING btree (acted_at);
 
 CREATE INDEX parked_events_deadline ON public.parked_events USING btree (deadline);
 

@@ -12,10 +12,9 @@ from rich.table import Table
 
 from ops import endpoints
 from ops.audit import Audit, walk
-from ops.database import connected
+from ops.database import as_owner, connected
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.retention import DAYS_MIN, remove_old
-from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -75,10 +74,5 @@ def retain(
 
 
 async def _retain(settings: Settings, days: int) -> int:
-    if settings.postgres.owner_dsn is None:
-        raise SettingsError("RATCHET_POSTGRES__OWNER_DSN is not set: only the schema's owner may remove ledger rows")
-    as_owner = settings.model_copy(
-        update={"postgres": settings.postgres.model_copy(update={"dsn": settings.postgres.owner_dsn})}
-    )
-    async with connected(as_owner) as connection:
+    async with connected(as_owner(settings, "ledger rows")) as connection:
         return await remove_old(connection, days, dt.datetime.now(dt.UTC))

@@ -8,19 +8,20 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
-from ops.output import say
-from ops.status import Status, figures_table, gather, roles_table
+from ops.output import PlainConsole, say
+from ops.status import Status, figures_table, gather, roles_table, trouble_lines
 from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from ops.run_sample import Run
     from runtime.settings import Settings
@@ -48,9 +49,8 @@ def board(status: Status, run: Run | None, events_per_second: float) -> Renderab
         bar = Table.grid()  # a bar alone ends without a line break, and the board would lose count of its lines
         bar.add_row(ProgressBar(total=max(1, run.progress.total), completed=run.progress.sent, width=60))
         parts += [progress_line(run), bar]
-    parts += [f"[red]problem:[/] {problem}" for problem in status.problems]
-    parts += [f"[yellow]unknown:[/] {reason}" for reason in status.unknown]
-    return Group(*parts, "[dim]Ctrl-C stops everything, roles first.[/]")
+    parts += trouble_lines(status)
+    return Group(*parts, Text("Ctrl-C stops everything, roles first.", style="dim"))
 
 
 class Teller:
@@ -58,7 +58,7 @@ class Teller:
 
     def __init__(self, settings: Settings, *, live: bool) -> None:
         self._settings = settings
-        self._console = Console(stderr=True) if live else None
+        self._console: Console | None = PlainConsole(stderr=True) if live else None
         self._live: Live | None = None
         self.run: Run | None = None
 
@@ -67,7 +67,7 @@ class Teller:
         if self._console is None:
             say(sentence)
         else:
-            self._console.print(sentence, markup=False, highlight=False)
+            self._console.print(sentence, highlight=False)
 
     @contextlib.asynccontextmanager
     async def showing(self) -> AsyncIterator[None]:

@@ -49,6 +49,14 @@ def _told(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def as_owner(settings: Settings, what: str) -> Settings:
+    """Return the settings with the DSN of the schema's owner; raise SettingsError where it is not set."""
+    if settings.postgres.owner_dsn is None:
+        raise SettingsError(f"RATCHET_POSTGRES__OWNER_DSN is not set: only the schema's owner may remove {what}")
+    owned = settings.postgres.model_copy(update={"dsn": settings.postgres.owner_dsn})
+    return settings.model_copy(update={"postgres": owned})
+
+
 async def fetch(connection: Connection, name: str, *arguments: Any) -> list[dict[str, Any]]:
     """Run the statement `ops/sql/<name>.sql`; return its rows."""
     return [dict(row) for row in await connection.fetch(statement("ops", name), *arguments)]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
-from ops import endpoints, redrive_commands
+from ops import endpoints, erasure_commands, redrive_commands
 from ops.database import connected, fetch
 from ops.dlq_filters import LetterFilter, moment
-from ops.dlq_options import Ids, OfPayment, OfProvider, OfReason, Since, Until, take_in_foreign
+from ops.dlq_options import Ids, OfPayment, OfProvider, OfReason, Since, Until, Who, asker, take_in_foreign
+from ops.operators import Operator, note_action, reason_of
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
+from ops.payloads import show_headers, show_payload, show_text
 from ops.payment_commands import plain
 from ops.redrives import LetterPage
 from ops.redrives import list_letters as read_letters
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
 
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that could not be settled, byte for byte.")
 redrive_commands.add_to(dlq)
+erasure_commands.add_to(dlq)
 
-PREVIEW_BYTES_MAX = 2000
+PREVIEW_LENGTH_MAX = 2000
+PAYLOAD_BYTES_MAX = 1024 * 1024
 
 
 async def read_list(settings: Settings, filters: LetterFilter, limit: int) -> LetterPage:
@@ -41,10 +45,14 @@ async def read_list(settings: Settings, filters: LetterFilter, limit: int) -> Le
         return await read_letters(connection, filters, limit)
 
 
-async def read_one(settings: Settings, letter_id: int) -> dict[str, Any] | None:
-    """Return one letter, or None."""
+async def read_one(
+    settings: Settings, letter_id: int, *, operator: Operator, because: str | None = None
+) -> dict[str, Any] | None:
+    """Return one letter, or None; with a reason it is written down first that somebody looks at it in clear."""
     async with connected(settings) as connection:
         rows = await fetch(connection, "read_letter", letter_id)
+        if rows and because is not None:
+            await note_action(connection, operator, "dead_letter.show_raw", f"dead letter {letter_id}", because)
         return rows[0] if rows else None
 
 
@@ -55,7 +63,7 @@ def letters_table(rows: Sequence[Mapping[str, Any]], total: int) -> Table:
         what = " ".join(str(row[name]) for name in ("source", "event_type", "event_id") if row[name])
         place = f"{row['topic']}/{row['partition']}@{row['offset']}"
         when = row["created_at"].isoformat(sep=" ", timespec="seconds")
-        table.add_row(str(row["id"]), row["reason"], row["status"], Text(what), place, str(row["redrive_count"]), when)
+        table.add_row(str(row["id"]), row["reason"], row["status"], what, place, str(row["redrive_count"]), when)
     return table
 
 
@@ -83,26 +91,38 @@ def list_letters(  # noqa: PLR0913 - one argument a filter
 
 
 def letter_document(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a letter with its bytes: key and value in base64, headers as text where they are text."""
+    """Return a letter with its payload, key and headers as people may see them."""
+    payload = show_payload(row["value"], PAYLOAD_BYTES_MAX)
+    headers = [list(pair) for pair in show_headers(row["header_names"], row["header_values"])]
+    return _rest(row) | {"key": show_text(row["key"]), "payload": asdict(payload), "headers": headers}
+
+
+def raw_document(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a letter with its bytes: key and value in base64, headers as they are."""
     names, values = row["header_names"], row["header_values"]
     headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in zip(names, values, strict=True)]
-    rest = {name: value for name, value in row.items() if name not in ("key", "value", "header_names", "header_values")}
     encoded = {
         f"{name}_base64": None if row[name] is None else base64.b64encode(row[name]).decode()
         for name in ("key", "value")
     }
-    return plain(rest) | encoded | {"headers": headers}
+    return _rest(row) | encoded | {"headers": headers}
+
+
+def _rest(row: Mapping[str, Any]) -> dict[str, Any]:
+    return plain({name: row[name] for name in row if name not in ("key", "value", "header_names", "header_values")})
 
 
 def _shown(row: Mapping[str, Any], document: Mapping[str, Any]) -> RenderableType:
     table = Table(title=f"dead letter {row['id']}", show_header=False)
+    hidden = ("id", "headers", "payload", "key_base64", "value_base64", "digest")
     for name, value in document.items():
-        if name not in ("id", "headers", "key_base64", "value_base64", "digest") and value is not None:
-            table.add_row(name.replace("_", " "), Text(str(value)))
+        if name not in hidden and value is not None:
+            table.add_row(name.replace("_", " "), str(value))
     for name, value in document["headers"]:
-        table.add_row(Text(name), Text(value))
+        table.add_row(name, value)
     value = row["value"] or b""
-    return Group(table, f"{len(value):,} bytes:", Text(value[:PREVIEW_BYTES_MAX].decode(errors="replace")))
+    text = document["payload"]["text"] if "payload" in document else value.decode(errors="replace")
+    return Group(table, f"{len(value):,} bytes:", text[:PREVIEW_LENGTH_MAX])
 
 
 @dlq.command("show")
@@ -110,13 +130,18 @@ def _shown(row: Mapping[str, Any], document: Mapping[str, Any]) -> RenderableTyp
 def show_letter(
     letter_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="The letter's id, as `dlq list` shows it.")],
     *,
+    raw: Annotated[bool, typer.Option("--raw", help="Its bytes as they came; needs --because.")] = False,
+    because: Annotated[str | None, typer.Option("--because", help="Why you need them; kept with who and when.")] = None,
+    who: Who = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show one dead letter: why it is here, where it came from, its headers and its bytes."""
-    row = asyncio.run(read_one(endpoints.found(endpoints.load()), letter_id))
+    """Show one dead letter: why it is here, where it came from, its headers and its payload, masked."""
+    why = reason_of(because, "you need the bytes as they came (--because)") if raw else None
+    operator = Operator(asker(who))
+    row = asyncio.run(read_one(endpoints.found(endpoints.load()), letter_id, operator=operator, because=why))
     if row is None:
         say(f"ratchet: there is no dead letter {letter_id}; `ratchet dlq list` shows those there are")
         return EXIT_PROBLEM
-    document = letter_document(row)
+    document = raw_document(row) if raw else letter_document(row)
     emit(document, as_json=as_json, show=lambda: _shown(row, document))
     return EXIT_DONE

@@ -204,11 +204,15 @@ def topic_finding(topic: topics.Topic, found: dict[str, Any] | None) -> Finding:
     if int(found.get("max.message.bytes") or 0) < topic.record_bytes_max:
         wrong.append(f"max.message.bytes={topic.record_bytes_max}")
     retention = int(found.get("retention.ms") or 0)
-    if retention != -1 and (topic.retention_ms == -1 or retention < topic.retention_ms):
+    endless = retention == -1 and topic is topics.DLQ  # what was redacted would stay there for ever
+    if endless or -1 < retention < topic.retention_ms:
         wrong.append(f"retention.ms={topic.retention_ms}")
     advice = f"set {' and '.join(wrong)} with kafka-configs" if wrong else ""
     return Finding(
-        name, ok=not wrong, found="as it must be" if not wrong else "its settings are too small", advice=advice
+        name,
+        ok=not wrong,
+        found="as it must be" if not wrong else "its settings are wrong",
+        advice=advice,
     )
 
 
@@ -300,10 +304,14 @@ async def _looked_at(
         return [Finding(name, ok=False, found=f"does not answer: {told}", advice=f"is it up, and {right} right?")]
 
 
+def _mark(*, ok: bool) -> Text:
+    return Text("ok", style="green") if ok else Text("problem", style="red")
+
+
 def _table(findings: Sequence[Finding]) -> Table:
     table = Table("check", "", "found", "what to do")
     for one in findings:
-        table.add_row(one.check, "[green]ok[/]" if one.ok else "[red]problem[/]", Text(one.found), Text(one.advice))
+        table.add_row(one.check, _mark(ok=one.ok), Text(one.found), Text(one.advice))
     return table
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec
 
 import typer
 from rich.console import Console
+from rich.segment import Segment
 
+from ops.payloads import harmless
 from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from rich.console import RenderableType
+    from rich.console import ConsoleOptions, RenderableType
 
 Parameters = ParamSpec("Parameters")
 
@@ -26,15 +29,40 @@ EXIT_USAGE: Final = 2
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 
 
+_NOT_PLAIN: Final = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON may hold as it is and a terminal would obey."""
+
+
+class PlainConsole(Console):
+    """A terminal that shows texts as they are: no text is markup, and no control character of a text reaches it.
+
+    What is printed comes from strangers: an id may hold escape sequences, a reference `[link=https://evil.example]`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as rich does, every piece of text made harmless."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(harmless(piece.text), piece.style)
+
+
 def out() -> Console:
     """Return the console of standard output; colour only on a terminal, lines are never cut elsewhere."""
-    return Console() if sys.stdout.isatty() else Console(width=160, no_color=True, highlight=False)
+    return PlainConsole() if sys.stdout.isatty() else PlainConsole(width=160, no_color=True)
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """Return the document as JSON text that a terminal can be shown too: control characters are escaped."""
+    text = json.dumps(document, default=str, indent=2, ensure_ascii=False)
+    return _NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def emit(document: Mapping[str, Any], *, as_json: bool, show: Callable[[], RenderableType]) -> None:
     """Print the document, or what people read."""
     if as_json:
-        sys.stdout.write(json.dumps(document, default=str, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(document) + "\n")
         sys.stdout.flush()
     else:
         out().print(show())
@@ -42,7 +70,7 @@ def emit(document: Mapping[str, Any], *, as_json: bool, show: Callable[[], Rende
 
 def say(line: str) -> None:
     """Tell people what happens, on standard error."""
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(harmless(line) + "\n")
     sys.stderr.flush()
 
 

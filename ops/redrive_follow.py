@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ops.database import connected
+from ops.output import PlainConsole
 from ops.redrives import progress
 from schemas.errors import UnavailableError
 
@@ -32,14 +33,13 @@ class Bar:
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
         """Show the bar while this lasts."""
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         if not sys.stderr.isatty():
             yield
             return
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=Console(stderr=True)) as show:
+        with Progress(*columns, console=PlainConsole(stderr=True)) as show:
             self._show, self._task = show, show.add_task("redrive", total=None)
             yield
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from ops import endpoints
 from ops.database import connected, fetch
@@ -135,9 +136,10 @@ def roles_table(roles: list[RoleStatus]) -> Table:
     """Return the roles as people read them."""
     table = Table("role", "state", "pid", "address", "why")
     for role in roles:
-        colour = COLOURS[role.state]
         pid = str(role.pid) if role.pid else ""
-        table.add_row(role.role, f"[{colour}]{role.state}[/]", pid, role.address or "", role.reason or "")
+        table.add_row(
+            role.role, Text(str(role.state), style=COLOURS[role.state]), pid, role.address or "", role.reason or ""
+        )
     return table
 
 
@@ -150,14 +152,18 @@ def figures_table(title: str, figures: Mapping[str, int]) -> Table:
     return table
 
 
+def trouble_lines(status: Status) -> list[RenderableType]:
+    """Return what is wrong and what could not be known, a line each."""
+    lines: list[RenderableType] = [Text.assemble(("problem:", "red"), f" {one}") for one in status.problems]
+    return lines + [Text.assemble(("unknown:", "yellow"), f" {reason}") for reason in status.unknown]
+
+
 def _shown(status: Status) -> RenderableType:
-    lines = [f"[red]problem:[/] {problem}" for problem in status.problems]
-    lines += [f"[yellow]unknown:[/] {reason}" for reason in status.unknown]
     return Group(
         roles_table(status.roles),
         figures_table("lag", status.lag),
         figures_table("counts", status.counts),
-        *lines,
+        *trouble_lines(status),
     )
 
 

@@ -23,6 +23,7 @@ import aiohttp
 import psutil
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from ops import binds, detach, endpoints
 from ops.board import Teller, wants_board
@@ -189,7 +190,7 @@ def books_table(document: Mapping[str, Any]) -> Table:
     table.add_section()
     table.add_row("posted", f"{document['posted']:,}")
     for problem in document["problems"]:
-        table.add_row(f"[red]{problem}[/]", "")
+        table.add_row(Text(problem, style="red"), "")
     return table
 
 

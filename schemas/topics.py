@@ -11,12 +11,15 @@ RECORD_BYTES_MAX: Final = 2 * 1024 * 1024
 """The largest record of a payments topic: a body, its key and headers."""
 DEAD_LETTER_BYTES_MAX: Final = 4 * 1024 * 1024
 """The largest record of the DLQ: a record and the headers that say why it is there."""
-RETENTION_MS: Final = 30 * 24 * 3600 * 1000
+DAY_MS: Final = 24 * 3600 * 1000
+RETENTION_MS: Final = 30 * DAY_MS
+DLQ_RETENTION_MS: Final = 90 * DAY_MS
+"""Dead letters hold what strangers sent: their copies in Kafka end, the table's rows stay until they are removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic; `retention_ms` of -1 keeps records without end."""
+    """One topic, and how long it keeps its records."""
 
     name: str
     record_bytes_max: int
@@ -25,7 +28,7 @@ class Topic:
 
 WEBHOOKS: Final = Topic("payments.webhooks", RECORD_BYTES_MAX, RETENTION_MS)
 INTENTS: Final = Topic("payments.intents", RECORD_BYTES_MAX, RETENTION_MS)
-DLQ: Final = Topic("payments.dlq", DEAD_LETTER_BYTES_MAX, -1)
+DLQ: Final = Topic("payments.dlq", DEAD_LETTER_BYTES_MAX, DLQ_RETENTION_MS)
 CHANGES: Final = Topic("payments.changes", RECORD_BYTES_MAX, RETENTION_MS)
 
 CONSUMED: Final = (WEBHOOKS, INTENTS)

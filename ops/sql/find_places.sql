@@ -1,4 +1,7 @@
--- Which of these letters are known. $1 topics, $2 partitions, $3 offsets, $4 digests
-select d.topic, d.partition, d."offset", d.digest
-from unnest($1::text[], $2::integer[], $3::bigint[], $4::bytea[]) as n (topic, partition, "offset", digest)
-inner join dead_letters d using (topic, partition, "offset", digest)
+-- Which of these letters are known, or were and must not come back. $1 topics, $2 partitions, $3 offsets, $4 digests
+with asked as materialized (
+    select * from unnest($1::text[], $2::integer[], $3::bigint[], $4::bytea[]) as n (topic, partition, "offset", digest)
+)
+select topic, partition, "offset", digest from asked inner join dead_letters using (topic, partition, "offset", digest)
+union
+select topic, partition, "offset", digest from asked inner join erased_letters using (topic, partition, "offset", digest)

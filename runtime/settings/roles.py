@@ -189,7 +189,8 @@ class RedriveSettings(Group):
     of what it published; looked at each `failure_check_seconds`. A command follows a redrive, looking each
     `follow_interval_seconds`, and gives up when nothing moves for `follow_patience_seconds`. `payments.dlq` is read in
     parts of `read_records_max`; a listing looks through it for `take_in_seconds`, a rebuild until nothing comes for
-    `rebuild_wait_seconds`.
+    `rebuild_wait_seconds`. What was redacted or removed is remembered for `erased_letters_days`, longer than
+    `payments.dlq` keeps its records, so that no rebuild brings it back.
     """
 
     letters_max: Count = 100_000
@@ -208,6 +209,7 @@ class RedriveSettings(Group):
     read_records_max: Count = 1000
     take_in_seconds: Seconds = 3.0
     rebuild_wait_seconds: Seconds = 20.0
+    erased_letters_days: Count = 120
 
 
 class HttpSettings(Group):

@@ -136,8 +136,12 @@ def test_dlq_list_filters(run: Run, words: tuple[str, ...], offsets: list[int]) 
 def test_dlq_show(run: Run) -> None:
     letter_id = json.loads(run("dlq", "list", "--json", "--reason", "undecodable").stdout)["dead_letters"][0]["id"]
     document = json.loads(run("dlq", "show", str(letter_id), "--json").stdout)
-    assert document["value_base64"] == "/w=="
+    assert document["payload"] == {"form": "bytes", "text": "\ufffd", "bytes_total": 1, "cut": False}
     assert document["headers"] == [["ce_id", "evt"]]
+    refused = run("dlq", "show", str(letter_id), "--raw", "--json")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    raw = json.loads(run("dlq", "show", str(letter_id), "--raw", "--because", "ticket 7", "--json").stdout)
+    assert raw["value_base64"] == "/w=="
     assert "undecodable" in run("dlq", "show", str(letter_id)).stdout
     assert run("dlq", "show", "99999").returncode == 1
 

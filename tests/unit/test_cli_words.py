@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import os
@@ -13,13 +14,14 @@ from typer.testing import CliRunner
 
 from ops import binds, board, doctor, endpoints, up
 from ops.cli import app
-from ops.dead_letter_commands import letter_document, moment
+from ops.dead_letter_commands import letter_document, moment, raw_document
 from ops.payment_commands import major, plain
 from ops.run_sample import choose_signers, make_run
 from ops.sample.plan import PROVIDERS
 from ops.sample.send import Progress
 from ops.stack_commands import export_lines
 from ops.status import RoleState, RoleStatus, Status, healthy
+from runtime.masking import MASK
 from runtime.settings import Settings
 from schemas.errors import SettingsError
 from schemas.topics import DLQ, WEBHOOKS
@@ -151,8 +153,11 @@ def test_topic_finding(found: dict[str, str] | None, ok: bool, words: str) -> No
     assert (finding.ok, words in finding.advice) == (ok, True)
 
 
-def test_the_dlq_keeps_without_end() -> None:
-    assert not doctor.topic_finding(DLQ, {"max.message.bytes": "9999999", "retention.ms": "1000000000000"}).ok
+def test_the_dlq_s_records_end() -> None:
+    sizes = {"max.message.bytes": "9999999"}
+    assert doctor.topic_finding(DLQ, sizes | {"retention.ms": str(DLQ.retention_ms)}).ok
+    assert not doctor.topic_finding(DLQ, sizes | {"retention.ms": "-1"}).ok
+    assert doctor.topic_finding(WEBHOOKS, sizes | {"retention.ms": "-1"}).ok
 
 
 def test_clock_finding() -> None:
@@ -182,9 +187,21 @@ def test_rows_as_json() -> None:
     }  # fmt: skip
 
 
+def test_a_letter_is_shown_masked() -> None:
+    value = b'{"card": {"number": "4111111111111111", "cvc": "737"}'
+    names, values = [b"ce_id", b"verif-hash"], [b"evt", b"the secret itself"]
+    row = {"id": 1, "key": b"+254712345678", "value": value, "header_names": names, "header_values": values}
+    document = letter_document(row)
+    assert document["key"] == MASK
+    assert document["headers"] == [["ce_id", "evt"], ["verif-hash", MASK]]
+    assert document["payload"]["text"] == f'{{"card": {{"number": "{MASK}", "cvc": {MASK}}}'
+    assert "4111111111111111" not in str(document)
+    assert base64.b64encode(value).decode()[:16] not in str(document)
+
+
 def test_a_letter_keeps_its_bytes() -> None:
     row = {"id": 1, "key": None, "value": b"\xff\x00", "header_names": [b"ce_id"], "header_values": [b"evt"]}
-    document = letter_document(row)
+    document = raw_document(row)
     assert document["value_base64"] == "/wA="
     assert document["key_base64"] is None
     assert document["headers"] == [["ce_id", "evt"]]

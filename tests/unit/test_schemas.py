@@ -253,7 +253,7 @@ def test_only_an_outage_is_transient() -> None:
 def test_a_letter_fits_where_its_record_came_from() -> None:
     assert topics.BODY_BYTES_MAX < topics.RECORD_BYTES_MAX < topics.DLQ.record_bytes_max
     assert {topic.name for topic in topics.CONSUMED} < {topic.name for topic in topics.ALL}
-    assert topics.DLQ.retention_ms == -1
+    assert topics.DLQ.retention_ms > topics.WEBHOOKS.retention_ms > 0
     assert len(topics.ALL) == 4
 
 
