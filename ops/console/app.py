@@ -44,11 +44,13 @@ def build_app(parts: Parts, files: StaticFiles) -> ASGIApp:
     routes = [route for part in PAGES for route in part.routes(parts)]
     static = Route("/static/{digest}/{name}", files.answer, methods=["GET"])
 
+    https = (parts.settings.console.public_url or "").startswith("https:")
+
     async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
         response = await answer(Request(scope, receive), _not_there, parts)
         await response(scope, receive, send)
 
-    return Shield(Router([*routes, static], redirect_slashes=False, default=elsewhere))
+    return Shield(Router([*routes, static], redirect_slashes=False, default=elsewhere), https=https)
 
 
 async def _not_there(visit: Visit) -> Response:  # noqa: ARG001 - as every page

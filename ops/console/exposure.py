@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -29,9 +29,17 @@ def is_loopback(host: str) -> bool:
 
 
 def check_exposure(settings: ConsoleSettings) -> None:
-    """Raise SettingsError where others could reach a console that asks nobody for a password."""
+    """Raise SettingsError where others could reach a console that asks nobody for a password, also by a proxy."""
+    if settings.password is not None:
+        return
     host, _ = split_address(settings.bind)
-    if settings.password is None and not is_loopback(host):
+    for name, reached in (("PUBLIC_URL", settings.public_url), ("TRUSTED_PROXIES", settings.trusted_proxies)):
+        if reached and not (name == "PUBLIC_URL" and is_loopback(host_of(urlsplit(settings.public_url or "").netloc))):
+            raise SettingsError(
+                f"RATCHET_CONSOLE__{name} says that others reach the console; set RATCHET_CONSOLE__PASSWORD, "
+                "16 characters at least"
+            )
+    if not is_loopback(host):
         raise SettingsError(
             f"RATCHET_CONSOLE__BIND: {settings.bind} can be reached from other machines; "
             "set RATCHET_CONSOLE__PASSWORD, or bind to 127.0.0.1"
@@ -79,6 +87,15 @@ def is_https(settings: ConsoleSettings, request: Request) -> bool:
         return True
     by_proxy = _forwarded(request, settings.trusted_proxies)
     return by_proxy and request.headers.get("x-forwarded-proto", "").strip().lower() == "https"
+
+
+def site_of(address: str) -> str:
+    """Return what tries are counted by: an IPv4 address, or the IPv6 site (/64) that one sender has as a whole."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    return str(found) if found.version == 4 else str(ip_network((found, 64), strict=False))  # noqa: PLR2004
 
 
 def visitor(settings: ConsoleSettings, request: Request) -> str:

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from ops.console.actions import Actions
     from ops.console.books_check import BooksCheck
     from ops.console.lookout import Lookout
+    from ops.console.passwords import Password, Tries
     from ops.console.reader import Reader
-    from ops.console.sessions import Sessions, Tries
+    from ops.console.sessions import Sessions
     from runtime.settings import Settings
 
 
@@ -23,6 +24,7 @@ class Parts:
     settings: Settings
     sessions: Sessions
     tries: Tries
+    password: Password | None
     reader: Reader
     lookout: Lookout
     actions: Actions

@@ -12,7 +12,7 @@ from runtime.sql import statement
 from schemas.errors import RatchetError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings
@@ -27,10 +27,9 @@ class Reader:
     """Reads for pages; opened at the first look-up, so that the console starts while Postgres is away."""
 
     def __init__(self, settings: Settings) -> None:
-        console = settings.console
-        self._statement_seconds = console.statement_timeout_seconds
-        self._seconds = console.statement_timeout_seconds + console.connect_timeout_seconds
-        self._pool = LazyPool(lambda: _open(settings))
+        self._settings = settings
+        connections = settings.console.pool_connections_max
+        self._pool = LazyPool(lambda: open_pool_for(settings, connections, {"default_transaction_read_only": "on"}))
 
     async def fetch(self, name: str, *arguments: Any, package: str = OWN) -> list[dict[str, Any]]:
         """Run the statement `sql/<name>.sql` of the package; return its rows. Raises what `run` raises."""
@@ -45,25 +44,35 @@ class Reader:
 
         Raises UnavailableError where Postgres is away or too slow, or the schema is not there.
         """
-        try:
-            async with asyncio.timeout(self._seconds):
-                pool = await self._pool.get()
-                async with pool.acquire() as connection:
-                    return await _undisturbed(connection, work)
-        except asyncpg.QueryCanceledError as error:
-            raise UnavailableError(f"Postgres needs more than {self._statement_seconds:g} s for this") from error
-        except asyncpg.UndefinedTableError as error:
-            raise UnavailableError("the schema is not there; run `ratchet migrate up`") from error
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise RatchetError("the role may not read this; run `ratchet migrate up` for the grants") from error
-        except TimeoutError as error:
-            raise UnavailableError(f"Postgres does not answer within {self._seconds:g} s") from error
-        except OUTAGE_ERRORS as error:
-            raise UnavailableError(f"Postgres does not answer ({type(error).__name__})") from error
+        return await run_on(self._settings, self._pool, work)
 
     async def close(self) -> None:
         """Close the pool; what hangs is dropped."""
         await self._pool.close()
+
+
+async def run_on(settings: Settings, waiting: LazyPool, work: Callable[[Connection], Awaitable[Found]]) -> Found:
+    """Return what the work does on one connection of the pool, within the console's bounds.
+
+    Raises UnavailableError where Postgres is away or too slow, or the schema is not there.
+    """
+    statement_seconds = settings.console.statement_timeout_seconds
+    seconds = statement_seconds + settings.console.connect_timeout_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            pool = await waiting.get()
+            async with pool.acquire() as connection:
+                return await _undisturbed(connection, work)
+    except asyncpg.QueryCanceledError as error:
+        raise UnavailableError(f"Postgres needs more than {statement_seconds:g} s for this") from error
+    except asyncpg.UndefinedTableError as error:
+        raise UnavailableError("the schema is not there; run `ratchet migrate up`") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise RatchetError("the role may not do this; run `ratchet migrate up` for the grants") from error
+    except TimeoutError as error:
+        raise UnavailableError(f"Postgres does not answer within {seconds:g} s") from error
+    except OUTAGE_ERRORS as error:
+        raise UnavailableError(f"Postgres does not answer ({type(error).__name__})") from error
 
 
 async def _undisturbed(
@@ -76,16 +85,17 @@ async def _undisturbed(
         raise
 
 
-async def _open(settings: Settings) -> Pool:
+async def open_pool_for(settings: Settings, connections: int, parameters: Mapping[str, str]) -> Pool:
+    """Open a pool of the console with its time-outs."""
     console = settings.console
     patience = {"connect_timeout_seconds": console.connect_timeout_seconds}
     return await open_pool(
         settings.postgres.model_copy(update=patience),
         role="console",
-        connections=console.pool_connections_max,
+        connections=connections,
         parameters={
-            "default_transaction_read_only": "on",
             "statement_timeout": str(int(console.statement_timeout_seconds * 1000)),
             "jit": "off",
+            **parameters,
         },
     )

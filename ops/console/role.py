@@ -12,8 +12,10 @@ from ops.console.books_check import BooksCheck
 from ops.console.exposure import check_exposure
 from ops.console.lookout import Lookout
 from ops.console.parts import Parts
+from ops.console.passwords import Password, Tries
 from ops.console.reader import Reader
-from ops.console.sessions import Sessions, Tries
+from ops.console.session_rows import SessionRows
+from ops.console.sessions import Sessions
 from ops.console.static_files import StaticFiles
 from producers.ingress.receipt import ReceiptBounds, connection_factory
 from runtime.http_server import configure, listen, serve_http
@@ -38,10 +40,13 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     listener = listen(settings.console.bind, "RATCHET_CONSOLE__BIND")
     files, reader, backlog = StaticFiles(), Reader(settings), BacklogReader(settings)
     lookout, books = Lookout(settings, reader, backlog), BooksCheck(settings)
+    password = None if settings.console.password is None else Password(settings.console.password)
+    rows = None if password is None else SessionRows(settings, password)
     parts = Parts(
         settings=settings,
-        sessions=Sessions(settings.console),
+        sessions=Sessions(settings.console, rows),
         tries=Tries(settings.console),
+        password=password,
         reader=reader,
         lookout=lookout,
         actions=Actions(settings),
@@ -57,6 +62,8 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         await books.close()
         await backlog.close()
         await reader.close()
+        if rows is not None:
+            await rows.close()
 
 
 def configuration(app: ASGIApp, console: ConsoleSettings) -> uvicorn.Config:

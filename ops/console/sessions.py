@@ -1,4 +1,10 @@
-"""Sessions: a signed cookie, the token that every form carries, and the bound on guessing the password."""
+"""Sessions: a signed cookie, a row that makes it count, and the token that every form carries.
+
+Who has not signed in gets a cookie signed with a key of this process, which tells nothing of the password. Signing in
+makes a row in Postgres and a cookie signed with the key that all replicas share; the row ends by signing out, here or
+everywhere, by age, or by lying idle. With Postgres away nobody can sign out elsewhere either: who was seen signed in
+within the idle time stays so, and a new session lives in this process until Postgres is back.
+"""
 
 from __future__ import annotations
 
@@ -12,116 +18,192 @@ from typing import TYPE_CHECKING, Final
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from schemas.errors import UnavailableError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pydantic import SecretStr
-
+    from ops.console.session_rows import SessionRows
     from runtime.settings import ConsoleSettings
 
 COOKIE: Final = "ratchet_console"
 SECURE_COOKIE: Final = f"__Host-{COOKIE}"
 """Over https the browser itself sees to it that the cookie is Secure and this host's alone (RFC 6265bis, 4.1.3.2)."""
-SALT: Final = b"ratchet console session"
-SCRYPT_COST: Final = 2**14
-SCRYPT_BLOCK: Final = 8
-REVOKED_MAX: Final = 10_000
-"""Sessions that signed out and are remembered; the oldest goes first."""
+PURPOSE: Final = b"ratchet console session"
+SEEN_MAX: Final = 10_000
+"""Sessions that this process remembers; the oldest goes first, and is looked up again."""
+PERSON: Final = "console"
+"""Who signs in with the shared password: there are no names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One visitor's session. `signed_in` says that the password was right; without a password it never is."""
+    """One visitor's session. `signed_in` says that the password was right; without a password it never is.
+
+    `shared` says that it is a row that every replica knows.
+    """
 
     id: str
     signed_in: bool = False
+    shared: bool = False
+
+    @property
+    def digest(self) -> bytes:
+        """What of the id is stored."""
+        return hashlib.sha256(self.id.encode()).digest()
 
 
-def signing_key(password: SecretStr | None) -> bytes:
-    """Return the key of cookies and tokens: of the password, slowly (RFC 7914), or of this process where there is none.
+@dataclass(slots=True)
+class _Seen:
+    """A session that signed in, as this process knows it: when it was looked up and used, by the monotonic clock."""
 
-    A key of the password outlives a restart and holds for every replica; a new password ends every session.
-    """
-    if password is None:
-        return secrets.token_bytes(32)
-    text = password.get_secret_value().encode()
-    return hashlib.scrypt(text, salt=SALT, n=SCRYPT_COST, r=SCRYPT_BLOCK, p=1, dklen=32)
+    checked: float
+    used: float
+    noted: float
 
 
 class Sessions:
-    """Makes, reads and ends sessions."""
+    """Makes, reads and ends sessions; `rows` of None is a console without a password, where nobody signs in."""
 
-    def __init__(self, settings: ConsoleSettings) -> None:
-        self._key = signing_key(settings.password)
-        self._password = settings.password
-        self._seconds_max = settings.session_seconds
-        self._serializer = URLSafeTimedSerializer(self._key, salt=SALT)
-        self._revoked: OrderedDict[str, None] = OrderedDict()
+    def __init__(
+        self, settings: ConsoleSettings, rows: SessionRows | None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._rows = rows
+        self._now = now
+        self._own = _serializer(secrets.token_bytes(32))
+        self._shared: URLSafeTimedSerializer | None = None
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._away_until = 0.0
 
-    def begin(self, *, signed_in: bool) -> Session:
-        """Return a new session; signing in always makes one, so that nobody plants his own (session fixation)."""
-        return Session(secrets.token_urlsafe(18), signed_in)
+    def begin(self) -> Session:
+        """Return a new session of somebody who did not sign in."""
+        return Session(secrets.token_urlsafe(32))
+
+    async def sign_in(self, address: str) -> Session:
+        """Return a new session, signed in; always a new one, so that nobody plants his own (session fixation)."""
+        session = Session(secrets.token_urlsafe(32), signed_in=True, shared=True)
+        try:
+            await self._load_key()
+            await self._need_rows().begin(session.digest, PERSON, address)
+        except UnavailableError:
+            self._note_away()
+            session = Session(session.id, signed_in=True)
+        self._remember(session)
+        return session
+
+    async def read(self, cookie: str | None, *, looking_on: bool = False) -> Session | None:
+        """Return the session of a cookie; None where it is forged, too old or ended.
+
+        A page that asks by itself (`looking_on`) keeps nobody signed in.
+        """
+        own = self._signed_by(self._own, cookie)
+        if own is not None:
+            return Session(own, signed_in=own in self._seen and await self._is_away() and self._fresh(own))
+        if self._rows is None:
+            return None
+        try:
+            await self._load_key()
+        except UnavailableError:
+            self._note_away()
+        shared = self._signed_by(self._shared, cookie)
+        if shared is None:
+            return None
+        session = Session(shared, signed_in=True, shared=True)
+        return session if await self._lives(session, looking_on=looking_on) else None
 
     def cookie(self, session: Session) -> str:
         """Return the cookie's value."""
-        return str(self._serializer.dumps([session.id, session.signed_in]))
+        serializer = self._shared if session.shared and self._shared is not None else self._own
+        return str(serializer.dumps(session.id))
 
-    def read(self, cookie: str | None) -> Session | None:
-        """Return the session of a cookie; None where it is forged, too old or ended."""
-        try:
-            found = self._serializer.loads(cookie or "", max_age=self._seconds_max)
-        except BadData:
-            return None
-        session = Session(*found)
-        return None if session.id in self._revoked else session
+    async def end(self, session: Session) -> None:
+        """End a session, in every replica. Raises UnavailableError where that can't be written."""
+        self._seen.pop(session.id, None)
+        if session.shared:
+            await self._need_rows().end(session.digest)
 
-    def end(self, session: Session) -> None:
-        """End a session: its cookie counts for nothing from now on."""
-        self._revoked[session.id] = None
-        if len(self._revoked) > REVOKED_MAX:
-            self._revoked.popitem(last=False)
+    async def end_all(self, who: str) -> None:
+        """End every session of every replica. Raises UnavailableError where that can't be written."""
+        await self._need_rows().end_all(who)
+        self._seen.clear()
 
     def token(self, session: Session) -> str:
-        """Return what the session's forms must carry."""
-        return hmac.new(self._key, b"form:" + session.id.encode(), hashlib.sha256).hexdigest()
+        """Return what the session's forms must carry: the id itself, which only its cookie holds, is the key."""
+        return hmac.new(session.id.encode(), b"form", hashlib.sha256).hexdigest()
 
     def owns(self, session: Session, token: str) -> bool:
         """Tell whether a form belongs to the session, in constant time."""
         return hmac.compare_digest(self.token(session).encode(), token.encode())
 
-    def opens(self, password: str) -> bool:
-        """Tell whether the password is right, in a time that says nothing of it."""
-        if self._password is None:
-            return False
-        right = hashlib.sha256(self._password.get_secret_value().encode()).digest()
-        return hmac.compare_digest(hashlib.sha256(password.encode()).digest(), right)
+    def _need_rows(self) -> SessionRows:
+        if self._rows is None:
+            raise UnavailableError("the console has no password, so nobody signs in")
+        return self._rows
+
+    def _signed_by(self, serializer: URLSafeTimedSerializer | None, cookie: str | None) -> str | None:
+        try:
+            found = serializer.loads(cookie or "", max_age=self._settings.session_seconds) if serializer else None
+        except BadData:
+            return None
+        return found if isinstance(found, str) else None
+
+    async def _load_key(self) -> None:
+        """Learn the shared key; while Postgres is known to be away, raise UnavailableError at once."""
+        if self._now() < self._away_until:
+            raise UnavailableError("Postgres did not answer a moment ago")
+        if self._shared is None:
+            self._shared = _serializer(await self._need_rows().key())
+
+    async def _lives(self, session: Session, *, looking_on: bool) -> bool:
+        """Tell whether the row is there: looked up now and then, and believed for as long as Postgres is away."""
+        seen, now = self._seen.get(session.id), self._now()
+        try:
+            if seen is None or now - seen.checked >= self._settings.session_check_seconds:
+                await self._load_key()
+                if not await self._need_rows().lives(session.digest):
+                    self._seen.pop(session.id, None)
+                    return False
+                seen = self._remember(session, seen)
+            if not looking_on:
+                await self._note_use(session, seen)
+        except UnavailableError:
+            self._note_away()
+            return self._fresh(session.id)
+        return True
+
+    async def _note_use(self, session: Session, seen: _Seen) -> None:
+        seen.used = self._now()
+        if seen.used - seen.noted >= self._settings.session_check_seconds:
+            seen.noted = seen.used
+            await self._need_rows().use(session.digest)
+
+    def _remember(self, session: Session, before: _Seen | None = None) -> _Seen:
+        now = self._now()
+        seen = _Seen(now, before.used, before.noted) if before is not None else _Seen(now, now, now)
+        self._seen[session.id] = seen
+        if len(self._seen) > SEEN_MAX:
+            self._seen.popitem(last=False)
+        return seen
+
+    def _fresh(self, session_id: str) -> bool:
+        seen = self._seen.get(session_id)
+        return seen is not None and self._now() - seen.used < self._settings.session_idle_seconds
+
+    async def _is_away(self) -> bool:
+        """Tell whether Postgres is away, asking it now and then."""
+        try:
+            await self._load_key()
+            await self._need_rows().lives(b"\0" * 32)
+        except UnavailableError:
+            self._note_away()
+            return True
+        return False
+
+    def _note_away(self) -> None:
+        if self._now() >= self._away_until:
+            self._away_until = self._now() + self._settings.session_check_seconds
 
 
-class Tries:
-    """Counts wrong passwords an address in windows of fixed length; the longest known address goes first."""
-
-    def __init__(self, settings: ConsoleSettings, now: Callable[[], float] = time.monotonic) -> None:
-        self._tries_max = settings.login_tries_max
-        self._seconds = settings.login_window_seconds
-        self._addresses_max = settings.login_addresses_max
-        self._now = now
-        self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
-
-    def wait_seconds(self, address: str) -> float:
-        """Return how long the address has to wait before it may try; 0 where it may."""
-        began, count = self._windows.get(address, (0.0, 0))
-        left = began + self._seconds - self._now()
-        return left if count >= self._tries_max and left > 0 else 0.0
-
-    def note(self, address: str) -> None:
-        """Count one try."""
-        began, count = self._windows.get(address, (self._now(), 0))
-        if self._now() - began >= self._seconds:
-            began, count = self._now(), 0
-        self._windows[address] = began, count + 1
-        if len(self._windows) > self._addresses_max:
-            self._windows.popitem(last=False)
-
-    def forget(self, address: str) -> None:
-        """Forget an address that knew the password."""
-        self._windows.pop(address, None)
+def _serializer(key: bytes) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(key, salt=PURPOSE)

@@ -23,17 +23,22 @@ HEADERS: Final = (
 NO_STORE: Final = (b"cache-control", b"no-store")
 
 
+STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
+"""People reach it over https alone: browsers need not be told twice (RFC 6797)."""
+
+
 class Shield:
     """Adds the headers; one that the answer brings itself (a file's cache-control) stays."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
+        self._headers = (*HEADERS, STRICT_TRANSPORT, NO_STORE) if https else (*HEADERS, NO_STORE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name.lower() for name, _ in message["headers"]}
-                added = [header for header in (*HEADERS, NO_STORE) if header[0] not in present]
+                added = [header for header in self._headers if header[0] not in present]
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 

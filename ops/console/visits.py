@@ -109,8 +109,9 @@ async def answer(request: Request, handler: Page, parts: Parts, *, public: bool 
     """Answer one request: the gate, the page, and one line for it."""
     began = time.monotonic()
     cookie = request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
-    known = parts.sessions.read(cookie)
-    visit = Visit(parts, request, known or parts.sessions.begin(signed_in=False))
+    polls = request.headers.get("hx-request") == "true" and request.method == "GET"
+    known = await parts.sessions.read(cookie, looking_on=polls)
+    visit = Visit(parts, request, known or parts.sessions.begin())
     response = await _pass(visit, handler, public=public)
     if visit.session is not known:
         _give_cookie(visit, response)
@@ -133,6 +134,8 @@ async def _pass(visit: Visit, handler: Page, *, public: bool) -> Response:
             HTTPStatus.MISDIRECTED_REQUEST,
             "The console answers under its own address alone. Ask for it by that, or set RATCHET_CONSOLE__PUBLIC_URL.",
         )
+    if _holds_nul(visit.request):
+        return visit.fail(HTTPStatus.NOT_FOUND, NOT_THERE)
     if console.password is not None and not visit.session.signed_in and not public:
         return _to_login(visit)
     if visit.request.method == "POST":
@@ -140,6 +143,11 @@ async def _pass(visit: Visit, handler: Page, *, public: bool) -> Response:
         if refusal is not None:
             return refusal
     return await _safely(visit, handler)
+
+
+def _holds_nul(request: Request) -> bool:
+    """Tell whether the path or the query has a NUL, which Postgres stores nowhere: nothing can be found by it."""
+    return "\0" in request.scope["path"] or any("\0" in value for value in request.query_params.values())
 
 
 async def _check_post(visit: Visit) -> Response | None:
@@ -151,6 +159,8 @@ async def _check_post(visit: Visit) -> Response | None:
         return visit.fail(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This form is too large; nothing was done.")
     try:
         visit.form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX))
+        if any("\0" in value for value in visit.form.values()):
+            raise ValueError("NUL")  # noqa: TRY301 - one answer for every form that can't be meant
     except ValueError:
         return visit.fail(HTTPStatus.BAD_REQUEST, "This form cannot be read; nothing was done.")
     if not visit.parts.sessions.owns(visit.session, visit.form.pop(TOKEN_FIELD, "")):

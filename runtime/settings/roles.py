@@ -265,7 +265,9 @@ class ConsoleSettings(Group):
 
     Without a password it binds to loopback alone. `public_url` is where people reach it, where that is not `bind`: over
     https its cookies are Secure. A visitor's address is found as at the door, behind `trusted_proxies` of its own. A
-    session lasts `session_seconds`; an address may try `login_tries_max` passwords in `login_window_seconds`. It looks
+    session lasts `session_seconds`, and `session_idle_seconds` unused (a page that reloads itself is no use); that it
+    ended elsewhere is seen within `session_check_seconds`. The password has 16 characters at least, or is its argon2id
+    hash. An IPv4 address or IPv6 /64 may try `login_tries_max` passwords in `login_window_seconds`. It looks
     every `look_seconds`, or every `idle_look_seconds` when nobody watched for `idle_after_seconds`, remembers
     `history_seconds`, and counts no further than `count_max`. A page's look-ups share `pool_connections_max`
     connections, have `statement_timeout_seconds` each and show `rows_max` rows; `payload_bytes_max` of a letter are
@@ -273,10 +275,12 @@ class ConsoleSettings(Group):
     """
 
     bind: str = "127.0.0.1:8081"
-    password: Annotated[SecretStr, Field(min_length=1)] | None = None
+    password: Annotated[SecretStr, Field(min_length=16)] | None = None
     public_url: HttpUrl | None = None
     trusted_proxies: JsonTuple[IPvAnyNetwork] = ()
     session_seconds: Count = 12 * 3600
+    session_idle_seconds: Count = 30 * 60
+    session_check_seconds: Seconds = 5.0
     login_tries_max: Count = 5
     login_window_seconds: Seconds = 60.0
     login_addresses_max: Count = 4096

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from runtime.stack import Endpoints
 
-PASSWORD = "open sesame"
+PASSWORD = "open sesame, says Ali Baba"
 PAYMENT_ID = UUID("0190abcd-0000-7000-8000-0000000000aa")
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 """What a provider might send to whoever looks at it."""

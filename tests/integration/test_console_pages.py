@@ -159,6 +159,13 @@ class TestGate:
 
     async def test_over_https_the_cookie_is_secure(self, tmp_path: Any) -> None:
         trusting = {"password": PASSWORD, "trusted_proxies": ["127.0.0.1"]}
+        public = {"password": PASSWORD, "public_url": "https://ops.example"}
+        async with (
+            serving(console_settings(tmp_path, AWAY, DSN_AWAY, **public)) as found,
+            Browser(found) as browser,
+        ):
+            await browser.get("/login")
+            assert browser.headers["strict-transport-security"] == "max-age=31536000"
         async with (
             serving(console_settings(tmp_path, AWAY, DSN_AWAY, **trusting)) as found,
             Browser(found) as browser,
@@ -199,6 +206,79 @@ class TestGate:
         with pytest.raises(SettingsError, match="RATCHET_CONSOLE__BIND"):
             async with serving(taken):
                 pass
+
+
+class TestSharedSessions:
+    """Two consoles on one database, as replicas are."""
+
+    @pytest.fixture
+    async def replicas(self, place: Database, tmp_path: Any) -> AsyncIterator[tuple[Console, Console]]:
+        settings = console_settings(tmp_path, AWAY, place.dsn, password=PASSWORD, session_check_seconds=0.01)
+        async with serving(settings) as one, serving(settings) as other:
+            yield one, other
+
+    async def test_a_session_counts_in_both_until_it_ends_in_one(self, replicas: tuple[Console, Console]) -> None:
+        here, there = replicas
+        async with Browser(here) as browser, Browser(there) as elsewhere:
+            await browser.sign_in()
+            kept = browser.headers["set-cookie"].partition(";")[0]
+            assert (await elsewhere.get("/books", cookie=kept))[0] == 200
+            assert (await browser.post("/logout", csrf=await browser.token("/books")))[0] == 303
+            elsewhere.client.cookie_jar.clear()
+
+            async def ended() -> bool:
+                return (await elsewhere.get("/books", cookie=kept))[0] == 303
+
+            await until(ended, "the end of the session in the other replica")
+
+    async def test_signing_out_everywhere(self, replicas: tuple[Console, Console], owner: Any) -> None:
+        here, there = replicas
+        async with Browser(here) as browser, Browser(there) as elsewhere:
+            await browser.sign_in()
+            await elsewhere.sign_in()
+            assert (await browser.post("/logout/everywhere", csrf=await browser.token("/books")))[0] == 303
+
+            async def ended() -> bool:
+                return (await elsewhere.get("/books"))[0] == 303
+
+            await until(ended, "the end of the other session")
+        row = await owner.fetchrow("select * from operator_actions where action = 'console.sign_out_everywhere'")
+        assert (row["who"], row["target"]) == ("console, 127.0.0.1", "2 sessions")
+
+    async def test_idle_and_old_sessions_end(self, replicas: tuple[Console, Console], owner: Any) -> None:
+        async with Browser(replicas[0]) as browser:
+            for column in ("used_at", "began_at"):
+                await browser.sign_in()
+                assert (await browser.get("/books"))[0] == 200
+                hours, minutes = (1, 31) if column == "used_at" else (13, 0)
+                past = f"began_at - interval '{hours} h', used_at = used_at - interval '{minutes} min'"
+                await owner.execute(f"update console_sessions set began_at = {past}")
+
+                async def ended() -> bool:
+                    return (await browser.get("/books", **{"hx-request": "true"}))[0] == 401
+
+                await until(ended, column)
+
+    async def test_another_password_ends_every_session(self, place: Database, owner: Any, tmp_path: Any) -> None:
+        settings = console_settings(tmp_path, AWAY, place.dsn, password=PASSWORD)
+        async with serving(settings) as found, Browser(found) as browser:
+            await browser.sign_in()
+            kept = browser.headers["set-cookie"].partition(";")[0]
+        key = await owner.fetchval("select signing_key from console_keys")
+        other = console_settings(tmp_path, AWAY, place.dsn, password=PASSWORD[::-1])
+        async with serving(other) as found, Browser(found) as browser:
+            await browser.sign_in(PASSWORD[::-1])
+            assert (await browser.get("/books"))[0] == 200
+            browser.client.cookie_jar.clear()
+            assert (await browser.get("/books", cookie=kept))[0] == 303
+        assert await owner.fetchval("select signing_key from console_keys") != key
+        assert await owner.fetchval("select count(*) from console_sessions") == 1
+
+    @pytest.mark.parametrize(
+        "path", ["/payments?q=%00", "/payments/%00", "/parked?q=a%00", "/dead-letters?payment=%00"]
+    )
+    async def test_a_nul_is_no_fault(self, browser: Browser, path: str) -> None:
+        assert (await browser.get(path))[0] in (404, 422)
 
 
 class TestPages:

@@ -129,7 +129,7 @@ async def test_nobody_alters_what_people_did(application: Any) -> None:
     await redact(application, await add(application), ALICE, "x")
     forged = "insert into operator_actions (who, origin, action, target, because, db_role) values ($1,$1,$1,$1,$1,$1)"
     for statement in ("update operator_actions set who = 'bob'", "delete from operator_actions",
-                      "delete from erased_letters", "insert into erased_letters values ('a', 0, 0, sha256(''))"):  # fmt: skip
+                      "delete from erased_letters", "insert into erased_letters values ('a', 0, 0, '')"):  # fmt: skip
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await application.execute(statement)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):

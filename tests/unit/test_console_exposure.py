@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from ops.console.exposure import check_exposure, host_of, is_https, is_loopback, knows_host, same_site, visitor
+from ops.console.exposure import check_exposure, host_of, is_https, is_loopback, knows_host, same_site, site_of, visitor
 from runtime.settings import ConsoleSettings
 from schemas.errors import SettingsError
 
 pytestmark = pytest.mark.unit
 
 OPEN = ConsoleSettings()
-GUARDED = ConsoleSettings(password="x")
-PUBLIC = ConsoleSettings(password="x", public_url="https://ops.example", trusted_proxies=["10.0.0.0/8"])
+PASSWORD = "sixteen of them.."
+GUARDED = ConsoleSettings(password=PASSWORD)
+PUBLIC = ConsoleSettings(password=PASSWORD, public_url="https://ops.example", trusted_proxies=["10.0.0.0/8"])
 
 
 def request(peer: str | None = "192.0.2.1", **headers: str) -> Request:
@@ -34,12 +35,27 @@ def test_loopback_needs_no_password(bind: str) -> None:
 def test_anything_else_needs_one(bind: str) -> None:
     with pytest.raises(SettingsError, match="RATCHET_CONSOLE__PASSWORD"):
         check_exposure(ConsoleSettings(bind=bind))
-    check_exposure(ConsoleSettings(bind=bind, password="x"))
+    check_exposure(ConsoleSettings(bind=bind, password=PASSWORD))
 
 
-def test_an_empty_password_is_none() -> None:
-    with pytest.raises(ValueError, match="at least 1"):
-        ConsoleSettings(password="")
+@pytest.mark.parametrize("password", ["", "summer2026", "fifteen of them"])
+def test_a_short_password_is_none(password: str) -> None:
+    with pytest.raises(ValueError, match="at least 16"):
+        ConsoleSettings(password=password)
+
+
+def test_a_proxy_before_it_needs_a_password_too() -> None:
+    for beyond in ({"public_url": "https://ops.example"}, {"trusted_proxies": ["10.0.0.0/8"]}):
+        with pytest.raises(SettingsError, match="RATCHET_CONSOLE__PASSWORD"):
+            check_exposure(ConsoleSettings(**beyond))
+        check_exposure(ConsoleSettings(**beyond, password=PASSWORD))
+    check_exposure(ConsoleSettings(public_url="http://localhost:8081"))
+
+
+def test_tries_are_counted_by_site() -> None:
+    assert site_of("2001:db8:1:2::1") == site_of("2001:db8:1:2:ffff::9") == "2001:db8:1:2::/64"
+    assert site_of("2001:db8:1:3::1") != site_of("2001:db8:1:2::1")
+    assert (site_of("192.0.2.1"), site_of("unknown")) == ("192.0.2.1", "unknown")
 
 
 def test_loopback_is_what_is_written_not_what_resolves() -> None:

@@ -1,79 +1,204 @@
-"""Sessions that cannot be forged, tokens that belong to one, and guesses that are bounded."""
+"""Sessions that cannot be forged and end everywhere, tokens that belong to one, and guesses that are bounded."""
 
 from __future__ import annotations
 
+import hashlib
 import time
+from typing import Any, cast
 
 import pytest
+from itsdangerous import URLSafeTimedSerializer
+from pydantic import SecretStr
 
-from ops.console import sessions
-from ops.console.sessions import Session, Sessions, Tries, signing_key
+from ops.console import passwords, sessions
+from ops.console.passwords import Password, Tries
+from ops.console.sessions import PURPOSE, Sessions
 from ops.console.visits import checked, own_path
 from runtime.settings import ConsoleSettings
+from schemas.errors import UnavailableError
 
 pytestmark = pytest.mark.unit
 
-GUARDED = ConsoleSettings(password="open sesame")
+RIGHT = "open sesame, says Ali Baba"
+GUARDED = ConsoleSettings(password=RIGHT)
 
 
-def test_a_cookie_brings_its_session_back_also_after_a_restart() -> None:
-    session = Sessions(GUARDED).begin(signed_in=True)
-    cookie = Sessions(GUARDED).cookie(session)
-    assert Sessions(GUARDED).read(cookie) == session
+class Rows:
+    """The rows of `console_sessions`, shared by replicas; `away` is Postgres that does not answer."""
+
+    def __init__(self) -> None:
+        self.live: set[bytes] = set()
+        self.away = False
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*arguments: Any) -> Any:
+            self.calls.append(name)
+            if self.away:
+                raise UnavailableError("away")
+            actions = {
+                "key": lambda: b"k" * 32,
+                "begin": lambda digest, *_: self.live.add(digest),
+                "lives": lambda digest: digest in self.live,
+                "use": lambda _: None,
+                "end": self.live.discard,
+                "end_all": lambda _: self.live.clear(),
+            }
+            return actions[name](*arguments)
+
+        return call
 
 
-def test_another_password_ends_every_session() -> None:
-    cookie = Sessions(GUARDED).cookie(Session("a", signed_in=True))
-    assert Sessions(ConsoleSettings(password="another")).read(cookie) is None
+class Console:
+    """One replica with a clock of its own."""
+
+    def __init__(self, rows: Rows | None) -> None:
+        self.now = 1000.0
+        self.sessions = Sessions(GUARDED, cast("Any", rows), lambda: self.now)
 
 
-def test_without_a_password_a_restart_ends_every_session() -> None:
-    assert signing_key(None) != signing_key(None)
-    assert signing_key(GUARDED.password) == signing_key(GUARDED.password)
+@pytest.fixture
+def rows() -> Rows:
+    return Rows()
+
+
+async def test_a_cookie_brings_its_session_back_in_every_replica(rows: Rows) -> None:
+    one, other = Console(rows).sessions, Console(rows).sessions
+    session = await one.sign_in("192.0.2.1")
+    assert await one.read(one.cookie(session)) == await other.read(one.cookie(session)) == session
+    assert session.signed_in
+    assert rows.live == {hashlib.sha256(session.id.encode()).digest()}, "the id itself is nowhere"
+
+
+async def test_an_anonymous_cookie_tells_nothing_of_the_password(rows: Rows) -> None:
+    kept = Console(rows).sessions
+    cookie = kept.cookie(kept.begin())
+    for guess in (RIGHT.encode(), hashlib.scrypt(RIGHT.encode(), salt=PURPOSE, n=2**14, r=8, p=1, dklen=32)):
+        with pytest.raises(sessions.BadData):
+            URLSafeTimedSerializer(guess, salt=PURPOSE).loads(cookie)
+    found = await kept.read(cookie)
+    assert found is not None
+    assert not found.signed_in
+    assert await Console(rows).sessions.read(cookie) is None, "its key is the process's"
 
 
 @pytest.mark.parametrize("cookie", [None, "", "x", "WyJhIix0cnVlXQ.aaaa.bbbb"])
-def test_a_forged_cookie_is_none(cookie: str | None) -> None:
-    assert Sessions(GUARDED).read(cookie) is None
+async def test_a_forged_cookie_is_none_and_asks_postgres_nothing(rows: Rows, cookie: str | None) -> None:
+    assert await Console(rows).sessions.read(cookie) is None
+    assert "lives" not in rows.calls
 
 
-def test_a_changed_cookie_is_none() -> None:
-    kept = Sessions(GUARDED)
-    anonymous, other = kept.cookie(Session("a")), kept.cookie(Session("b", signed_in=True))
-    assert kept.read(other.split(".")[0] + "." + anonymous.split(".", 1)[1]) is None
+async def test_a_cookie_signed_with_the_key_needs_its_row(rows: Rows) -> None:
+    forged = URLSafeTimedSerializer(b"k" * 32, salt=PURPOSE).dumps("made up")
+    assert await Console(rows).sessions.read(forged) is None
+    wrong_shape = URLSafeTimedSerializer(b"k" * 32, salt=PURPOSE).dumps(["made up", True])
+    assert await Console(rows).sessions.read(wrong_shape) is None
 
 
-def test_an_old_cookie_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Sessions(GUARDED)
-    cookie = kept.cookie(Session("a", signed_in=True))
+async def test_an_old_cookie_is_none(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Console(rows).sessions
+    cookie = kept.cookie(await kept.sign_in("a"))
     late = time.time() + GUARDED.session_seconds + 2
     monkeypatch.setattr(time, "time", lambda: late)
-    assert kept.read(cookie) is None
+    assert await kept.read(cookie) is None
 
 
-def test_a_session_that_ended_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "REVOKED_MAX", 2)
-    kept = Sessions(GUARDED)
-    cookies = [kept.cookie(Session(name, signed_in=True)) for name in "abc"]
-    for name in "abc":
-        kept.end(Session(name))
-    assert [kept.read(cookie) is None for cookie in cookies] == [False, True, True], "the memory of them is bounded"
+async def test_signing_out_ends_it_in_the_other_replica_too(rows: Rows) -> None:
+    here, there = Console(rows), Console(rows)
+    session = await here.sessions.sign_in("a")
+    cookie = here.sessions.cookie(session)
+    assert await there.sessions.read(cookie)
+    await here.sessions.end(session)
+    assert await here.sessions.read(cookie) is None
+    there.now += GUARDED.session_check_seconds
+    assert await there.sessions.read(cookie) is None
 
 
-def test_a_token_belongs_to_one_session() -> None:
-    kept = Sessions(GUARDED)
-    one, other = kept.begin(signed_in=True), kept.begin(signed_in=True)
+async def test_signing_out_everywhere_ends_all(rows: Rows) -> None:
+    console = Console(rows)
+    cookies = [console.sessions.cookie(await console.sessions.sign_in(name)) for name in "ab"]
+    await console.sessions.end_all("console, a")
+    assert [await console.sessions.read(cookie) for cookie in cookies] == [None, None]
+
+
+async def test_a_page_that_polls_keeps_nobody_signed_in(rows: Rows) -> None:
+    console = Console(rows)
+    cookie = console.sessions.cookie(await console.sessions.sign_in("a"))
+    console.now += GUARDED.session_check_seconds
+    await console.sessions.read(cookie, looking_on=True)
+    assert "use" not in rows.calls
+    await console.sessions.read(cookie)
+    await console.sessions.read(cookie)
+    assert rows.calls.count("use") == 1, "noted now and then"
+
+
+async def test_with_postgres_away_who_was_seen_stays_and_others_sign_in(rows: Rows) -> None:
+    console, stranger = Console(rows), Console(rows)
+    cookie = console.sessions.cookie(await console.sessions.sign_in("a"))
+    rows.away = True
+    console.now += GUARDED.session_check_seconds
+    assert (await console.sessions.read(cookie)) is not None
+    asked = len(rows.calls)
+    assert (await console.sessions.read(cookie)) is not None
+    assert len(rows.calls) == asked, "an outage is not waited for by each request"
+    console.now += GUARDED.session_idle_seconds
+    assert await console.sessions.read(cookie) is None
+    assert await stranger.sessions.read(cookie) is None, "a replica that never saw it believes nothing"
+    local = await stranger.sessions.sign_in("b")
+    local_cookie = stranger.sessions.cookie(local)
+    found = await stranger.sessions.read(local_cookie)
+    assert found is not None
+    assert found.signed_in
+    rows.away = False
+    stranger.now += GUARDED.session_check_seconds
+    found = await stranger.sessions.read(local_cookie)
+    assert found is not None
+    assert not found.signed_in, "it ends when rows can be written again"
+
+
+async def test_without_a_password_nobody_signs_in() -> None:
+    kept = Console(None).sessions
+    assert (await kept.read(kept.cookie(kept.begin()))) is not None
+    assert await kept.read("x") is None
+    with pytest.raises(UnavailableError):
+        await kept.end_all("a")
+
+
+async def test_what_is_remembered_is_bounded(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "SEEN_MAX", 2)
+    kept = Console(rows).sessions
+    cookies = [kept.cookie(await kept.sign_in(name)) for name in "abc"]
+    assert len(kept._seen) == 2
+    assert all([await kept.read(cookie) for cookie in cookies]), "the oldest is looked up again"
+
+
+async def test_a_token_belongs_to_one_session(rows: Rows) -> None:
+    kept = Console(rows).sessions
+    one, other = kept.begin(), await kept.sign_in("a")
     assert kept.owns(one, kept.token(one))
     assert not kept.owns(other, kept.token(one))
     assert not kept.owns(one, "")
     assert not kept.owns(one, "ü")
 
 
-def test_the_password() -> None:
-    assert Sessions(GUARDED).opens("open sesame")
-    assert not Sessions(GUARDED).opens("open sesam")
-    assert not Sessions(GUARDED).opens("")
-    assert not Sessions(ConsoleSettings()).opens("")
+async def test_the_password_is_hashed_with_a_salt_of_its_own() -> None:
+    one, other = Password(SecretStr(RIGHT)), Password(SecretStr(RIGHT))
+    assert one.hashed != other.hashed
+    assert one.hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert RIGHT not in one.hashed
+    assert await one.opens(RIGHT)
+    assert not await one.opens(RIGHT[:-1])
+    assert not await one.opens("")
+    assert one.made(other.hashed)
+    assert not one.made(Password(SecretStr("another password..")).hashed)
+
+
+async def test_a_hash_may_be_configured() -> None:
+    configured = Password(SecretStr(passwords._HASHER.hash(RIGHT)))
+    assert await configured.opens(RIGHT)
+    assert not await configured.opens(configured.hashed)
+    assert configured.made(configured.hashed)
+    assert not await Password(SecretStr("$argon2id$nonsense of a hash")).opens("x")
 
 
 class TestTries:

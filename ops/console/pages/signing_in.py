@@ -6,7 +6,7 @@ import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from ops.console.exposure import visitor
+from ops.console.exposure import site_of, visitor
 from ops.console.visits import action, own_path, page
 from runtime import log
 
@@ -26,6 +26,7 @@ def routes(parts: Parts) -> list[Route]:
         page("/login", ask, parts, public=True),
         action("/login", sign_in, parts, public=True),
         action("/logout", sign_out, parts),
+        action("/logout/everywhere", sign_out_everywhere, parts),
     ]
 
 
@@ -40,23 +41,31 @@ async def ask(visit: Visit) -> Response:
 async def sign_in(visit: Visit) -> Response:
     """Compare the password, within the bound on tries; begin a new session where it is right."""
     parts, address = visit.parts, visitor(visit.parts.settings.console, visit.request)
+    sender = site_of(address)
     target = own_path(visit.form.get("next", "/"))
-    wait = parts.tries.wait_seconds(address)
+    wait = parts.tries.wait_seconds(sender)
     if wait:
         said = f"Too many tries. Wait {math.ceil(wait)} seconds."
         return visit.render("login.html", HTTPStatus.TOO_MANY_REQUESTS, target=target, said=said)
-    parts.tries.note(address)
-    if not parts.sessions.opens(visit.form.get("password", "")):
+    parts.tries.note(sender)
+    if parts.password is None or not await parts.password.opens(visit.form.get("password", "")):
         _log.warning("console_sign_in_refused", visitor=address)
         return visit.render("login.html", HTTPStatus.UNAUTHORIZED, target=target, said="That is not the password.")
-    parts.tries.forget(address)
-    visit.session = parts.sessions.begin(signed_in=True)
+    parts.tries.forget(sender)
+    visit.session = await parts.sessions.sign_in(address)
     _log.info("console_signed_in", visitor=address)
     return visit.redirect(target)
 
 
 async def sign_out(visit: Visit) -> Response:
     """End the session."""
-    visit.parts.sessions.end(visit.session)
-    visit.session = visit.parts.sessions.begin(signed_in=False)
+    await visit.parts.sessions.end(visit.session)
+    visit.session = visit.parts.sessions.begin()
+    return visit.redirect("/login")
+
+
+async def sign_out_everywhere(visit: Visit) -> Response:
+    """End every session of every console; `operator_actions` says who did."""
+    await visit.parts.sessions.end_all(visit.who)
+    visit.session = visit.parts.sessions.begin()
     return visit.redirect("/login")

@@ -1,0 +1,2 @@
+-- $1 digest
+delete from console_sessions where digest = $1

@@ -1,0 +1,1 @@
+select signing_key, password_hash from console_keys
