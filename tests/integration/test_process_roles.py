@@ -1,0 +1,157 @@
+"""Each process's database role may do what its statements need, and nothing that others are for.
+
+What a process needs is read from its own source: every statement that it names is explained under its role, which
+checks the rights as running it would.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+
+from runtime.migrations import migrate_up
+from tests.conftest import role_of, run_as_superuser, with_database
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from runtime.stack import Endpoints
+    from tests.conftest import Database
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+PROCESSES = ("ingress", "consumer", "relay", "dispatcher", "console", "ops")
+LEASES = ("runtime/sql", ("acquire_lease", "guard_lease", "release_lease", "renew_lease"))
+SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "ingress": (("producers/ingress/**/*.py",), ("producers/sql",)),
+    "relay": (("producers/relay/*.py",), ("producers/sql", "runtime/sql")),
+    "consumer": (("consumer/*.py",), ("consumer/sql", "runtime/sql")),
+    "dispatcher": (("consumer/dispatcher/*.py",), ("consumer/dispatcher/sql",)),
+    "console": (
+        (
+            "ops/console/**/*.py",
+            "ops/redrives.py",
+            "ops/redrive_preview.py",
+            "ops/redrive_rehearsal.py",
+            "ops/audit.py",
+        ),
+        ("ops/console/sql", "ops/sql"),
+    ),
+    "ops": (
+        ("ops/*.py",),
+        ("ops/sql",),
+    ),
+}
+AS_OWNER = {
+    "rebase_changes", "rebase_cursors", "rebase_letters", "rebase_payments", "rebase_spool", "lock_for_rebase",
+    "list_old_rows", "lock_chains", "move_anchors", "remove_rows", "remove_letters", "forget_erased",
+}  # fmt: skip
+"""What only `ratchet migrate rebase`, `audit retain` and `dlq retain` run, as the schema's owner."""
+FORBIDDEN = """
+select table_name || '.' || privilege_type as what from information_schema.role_table_grants where grantee = $1
+union all
+select distinct table_name || '.' || privilege_type from information_schema.column_privileges where grantee = $1
+"""
+APPENDED = {f"{table}.{right}" for table in ("payment_logs", "operator_actions", "erased_letters", "ledger_anchors")
+            for right in ("UPDATE", "DELETE", "TRUNCATE")}  # fmt: skip
+MONEY = {f"{table}.{right}" for table in ("payments", "payment_refs", "payment_logs")
+         for right in ("INSERT", "UPDATE", "DELETE")}  # fmt: skip
+
+
+def statements_of(process: str) -> Iterator[tuple[str, str]]:
+    """Yield name and text of every statement that a process's source names."""
+    patterns, folders = SOURCES[process]
+    said = " ".join(path.read_text() for pattern in patterns for path in ROOT.glob(pattern))
+    words = set(re.findall(r'"([a-z_]+)"', said))
+    for folder in folders:
+        for path in sorted((ROOT / folder).glob("*.sql")):
+            if path.stem not in AS_OWNER and (path.stem in words or (folder == LEASES[0] and path.stem in LEASES[1])):
+                yield f"{folder}/{path.name}", path.read_text()
+
+
+@pytest.fixture
+async def granted(stack: Endpoints, database: Database) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Give a superuser's connection to a database whose processes have roles of their own."""
+    makes = [
+        f"do $$ begin if to_regrole('ratchet_{one}') is null then create role ratchet_{one} login; end if; end $$"
+        for one in PROCESSES
+    ]
+    await run_as_superuser(stack, *makes)
+    await migrate_up(database.owner_dsn, role_of(database.dsn))
+    name = database.dsn.rpartition("/")[2]
+    connection = await asyncpg.connect(with_database(stack.superuser_dsn, name))
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+async def test_a_process_may_run_its_own_statements(granted: Any, process: str) -> None:
+    found = dict(statements_of(process))
+    assert len(found) >= 5
+    await granted.execute(f"set role ratchet_{process}")
+    refused = {}
+    for name, text in found.items():
+        try:
+            await granted.execute(f"explain (generic_plan) {text}")
+        except asyncpg.InsufficientPrivilegeError as error:
+            refused[name] = str(error)
+    assert refused == {}
+
+
+async def rights_of(connection: Any, role: str) -> set[str]:
+    return {row["what"] for row in await connection.fetch(FORBIDDEN, role)}
+
+
+async def test_nobody_may_alter_what_is_only_appended(granted: Any, database: Database) -> None:
+    for role in (role_of(database.dsn), *(f"ratchet_{process}" for process in PROCESSES)):
+        assert await rights_of(granted, role) & APPENDED == set(), role
+
+
+async def test_money_moves_in_the_consumer_alone(granted: Any) -> None:
+    for process in PROCESSES:
+        held = await rights_of(granted, f"ratchet_{process}") & MONEY
+        assert (held != set()) is (process == "consumer"), process
+
+
+@pytest.mark.parametrize(
+    ("process", "right"),
+    [
+        ("ingress", "dead_letters.SELECT"),
+        ("ingress", "relay_cursors.UPDATE"),
+        ("ingress", "console_keys.SELECT"),
+        ("consumer", "spool.INSERT"),
+        ("consumer", "relay_cursors.UPDATE"),
+        ("consumer", "console_sessions.SELECT"),
+        ("relay", "dead_letters.INSERT"),
+        ("dispatcher", "dead_letters.SELECT"),
+        ("console", "dead_letters.INSERT"),
+        ("console", "spool.INSERT"),
+        ("ops", "console_sessions.SELECT"),
+    ],
+)
+async def test_what_is_another_process_s(granted: Any, process: str, right: str) -> None:
+    assert right not in await rights_of(granted, f"ratchet_{process}")
+
+
+async def test_a_letter_s_bytes_are_nobody_s_to_change(granted: Any, database: Database) -> None:
+    columns = await granted.fetch(
+        "select grantee, column_name from information_schema.column_privileges"
+        " where table_name = 'dead_letters' and privilege_type = 'UPDATE' and grantee like 'ratchet\\__%'"
+        " and grantee <> $1", role_of(database.owner_dsn),
+    )  # fmt: skip
+    assert {row["column_name"] for row in columns} <= {"status", "delivery_count", "redrive_count"}
+
+
+async def test_redacting_is_for_people_s_processes(granted: Any) -> None:
+    function = "redact_dead_letter(bigint, text, text, text)"
+    may = [
+        process
+        for process in PROCESSES
+        if await granted.fetchval("select has_function_privilege($1, $2, 'execute')", f"ratchet_{process}", function)
+    ]
+    assert may == ["console", "ops"]
