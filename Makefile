@@ -3,7 +3,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup brokers run test test-slow coverage nightly lint \
-	bench bench-ingress bench-latency bench-scale load forgeries deploy-check clean
+	bench bench-ingress bench-latency bench-scale load forgeries deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
 UV := .ratchet/tools/uv-$(UV_VERSION)/bin/uv
@@ -103,6 +103,10 @@ forgeries: $(STAMP) ## a million forged requests a signature scheme; all must be
 
 deploy-check: $(STAMP) ## hold deploy/ against helm, kubeconform, promtool and compose-go, built with Go
 	@$(BIN)/python deploy/check.py $(ARGS)
+
+sbom: $(STAMP) $(UV) ## write the bill of materials (CycloneDX) of what is shipped to .ratchet/sbom.json
+	@$(UV) export --quiet --frozen --preview-features sbom-export --format cyclonedx1.5 --no-dev --all-extras \
+		--output-file .ratchet/sbom.json && echo ".ratchet/sbom.json"
 
 clean: ## remove what was built; ALL=1 also the brokers' data in .ratchet
 	@rm -rf .venv .ratchet/tools .ratchet-test .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
