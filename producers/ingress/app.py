@@ -15,7 +15,7 @@ from producers.ingress.intents.wiring import intents_routes
 from producers.ingress.lines import CanonicalLines, line_of
 from producers.ingress.publisher import Publisher
 from producers.ingress.rate_limits import RateLimits
-from producers.ingress.readiness import HealthPage, MetricsPage, Readiness
+from producers.ingress.readiness import HealthPage, Readiness
 from producers.ingress.receipt import ReceiptBounds, connection_factory
 from producers.ingress.routes import PREFIX
 from producers.ingress.spool import Spool
@@ -86,7 +86,6 @@ def build_app(  # noqa: PLR0913, PLR0917 - what the door is made of, once
         *intents_routes(settings, transactions, clock, rates),
         Route("/livez", HealthPage("/livez")),
         Route("/readyz", HealthPage("/readyz", readiness)),
-        Route("/metrics", MetricsPage()),
     ]
     router = Router(routes, redirect_slashes=False, default=_not_found)
 

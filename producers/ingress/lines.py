@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 SCOPE_KEY: Final = "ratchet.line"
-QUIET_TEMPLATES: Final = frozenset({"/livez", "/readyz", "/metrics"})
+QUIET_TEMPLATES: Final = frozenset({"/livez", "/readyz"})
 """Paths that machines ask every second: logged at debug level."""
 TELLING_OUTCOMES: Final = frozenset({"refused", "failed"})
 """Outcomes of which the sender is told (PCI DSS 10.2.2): who asked for what was not given."""

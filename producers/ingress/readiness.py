@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from producers.ingress.answers import Answer, of_json, of_problem, send_answer
 from producers.ingress.lines import line_of
-from runtime import metrics
 from schemas import problems
 from schemas.errors import UnavailableError
 
@@ -44,14 +43,10 @@ class Readiness:
             return None
         return "; ".join(f"{name}: {failure}" for name, failure in self._failures.items())
 
-    def report(self) -> dict[str, object]:
-        """Return the state of the role and of every store."""
-        checks = {name: {"ok": failure is None, "error": failure} for name, failure in self._failures.items()}
-        return {"ready": self.unready() is None, "state": self._probe.state, "checks": checks}
-
     async def refresh(self) -> None:
-        """Ask every store once, all at the same time."""
+        """Ask every store once, all at the same time; the probe's `/readyz?verbose` shows what each answered."""
         await asyncio.gather(*(self._ask(name, store) for name, store in self._stores.items()))
+        self._probe.facts["stores"] = {name: failure or "ok" for name, failure in self._failures.items()}
 
     async def run(self) -> None:
         """Refresh until cancelled."""
@@ -68,20 +63,11 @@ class Readiness:
             self._failures[name] = None
 
 
-class MetricsPage:
-    """`GET /metrics`: the door's figures in Prometheus's text format."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        line_of(scope).template = "/metrics"
-        if scope["method"] in ("GET", "HEAD"):
-            answer = Answer(200, metrics.page(), metrics.CONTENT_TYPE)
-        else:
-            answer = of_problem(problems.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD"))
-        await send_answer(send, answer)
-
-
 class HealthPage:
-    """`GET /livez`: the process answers. `GET /readyz[?verbose]`: the door takes webhooks."""
+    """`GET /livez`: the process answers. `GET /readyz`: the ingress takes webhooks.
+
+    Details and metrics stand on the probe port alone (`runtime.health`): this one faces the Internet.
+    """
 
     def __init__(self, template: str, readiness: Readiness | None = None) -> None:
         self._template = template
@@ -96,6 +82,5 @@ class HealthPage:
             return of_problem(problems.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD"))
         if self._readiness is None:
             return of_json(200, {"live": True})
-        report = self._readiness.report()
-        verbose = b"verbose" in scope["query_string"]
-        return of_json(200 if report["ready"] else 503, report if verbose else {"ready": report["ready"]})
+        ready = self._readiness.unready() is None
+        return of_json(200 if ready else 503, {"ready": ready})

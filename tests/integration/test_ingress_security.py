@@ -47,7 +47,7 @@ def intent(*headers: str) -> bytes:
 REQUESTS: dict[str, tuple[bytes, int]] = {
     "livez": (request("GET /livez"), 200),
     "readyz": (request("GET /readyz?verbose"), 200),
-    "metrics": (request("GET /metrics"), 200),
+    "metrics": (request("GET /metrics"), 404),
     "document": (request("GET /openapi.json"), 200),
     "forged": (request("POST /webhooks/stripe", "Stripe-Signature: t=1,v1=00", body="{}"), 401),
     "intent": (intent(), 202),
