@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ops import endpoints
 from ops.audit import Audit, walk
+from ops.cleaning import clean
 from ops.database import as_owner, connected
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.retention import DAYS_MIN, remove_old
@@ -64,15 +65,21 @@ def retain(
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it nothing is done.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Remove ledger rows older than that, as the schema's owner, and leave anchors by which the rest is proved."""
+    """Remove ledger rows older than that, as the schema's owner, and leave anchors by which the rest is proved.
+
+    Old text messages, refetches and claims on bodies go too (RATCHET_RETENTION__SMS_DAYS, __REFETCHES_DAYS).
+    """
     if not yes:
         say("ratchet: rows would be removed for good; say --yes")
         return EXIT_PROBLEM
     removed = asyncio.run(_retain(endpoints.found(endpoints.load()), days))
-    emit({"removed": removed}, as_json=as_json, show=lambda: f"{removed:,} ledger rows removed")
+    said = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in removed.items())
+    emit(removed, as_json=as_json, show=lambda: f"removed: {said}")
     return EXIT_DONE
 
 
-async def _retain(settings: Settings, days: int) -> int:
+async def _retain(settings: Settings, days: int) -> dict[str, int]:
     async with connected(as_owner(settings, "ledger rows")) as connection:
-        return await remove_old(connection, days, dt.datetime.now(dt.UTC))
+        now = dt.datetime.now(dt.UTC)
+        removed = {"removed": await remove_old(connection, days, now)}
+        return removed | await clean(connection, settings.retention, now)

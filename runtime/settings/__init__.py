@@ -33,6 +33,7 @@ from runtime.settings.roles import (
     RedriveSettings,
     RefetchSettings,
     RelaySettings,
+    RetentionSettings,
     RoleSettings,
     SampleSettings,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "RedriveSettings",
     "RefetchSettings",
     "RelaySettings",
+    "RetentionSettings",
     "RoleSettings",
     "SampleSettings",
     "Settings",
@@ -95,6 +97,7 @@ class Settings(BaseSettings):
     parking: ParkingSettings = ParkingSettings()
     relay: RelaySettings = RelaySettings()
     redrive: RedriveSettings = RedriveSettings()
+    retention: RetentionSettings = RetentionSettings()
     http: HttpSettings = HttpSettings()
     dispatcher: DispatcherSettings = DispatcherSettings()
     refetch: RefetchSettings = RefetchSettings()

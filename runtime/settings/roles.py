@@ -212,6 +212,17 @@ class RedriveSettings(Group):
     erased_letters_days: Count = 120
 
 
+class RetentionSettings(Group):
+    """How long rows stay that are no part of the ledger; `ratchet audit retain` removes older ones.
+
+    Text messages that came to their end stay for `sms_days`, payments that were read again at their provider for
+    `refetches_days`. Claims on bodies go with the ledger rows that they belong to.
+    """
+
+    sms_days: Annotated[int, Field(ge=30)] = 180
+    refetches_days: Annotated[int, Field(ge=30)] = 90
+
+
 class HttpSettings(Group):
     """Calls to outside services. `total_timeout_seconds` covers a call from the first byte to the last."""
 

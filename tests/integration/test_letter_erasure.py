@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,17 @@ import pytest
 from typer.testing import CliRunner
 
 from consumer.plan import Letter
+from ops.cleaning import clean
 from ops.cli import app
 from ops.dlq_families import Found
 from ops.dlq_rebuild import _unknown
 from ops.letter_erasure import redact, remove_old
 from ops.operators import Operator
+from runtime.settings import RetentionSettings
 from schemas.dead_letter import Reason
 from schemas.errors import RatchetError
 from schemas.record import Record
+from tests.integration import console_stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -123,6 +127,29 @@ async def test_only_closed_letters_of_an_age_are_removed(application: Any, owner
     assert await owner.fetchval("select count(*) from erased_letters where topic = 'old'") == 0
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await remove_old(application, 30, 120)
+
+
+async def test_old_rows_that_name_people_go_by_their_settings(owner: Any, application: Any) -> None:
+    await console_stage.fill(owner)
+    await owner.execute(
+        "insert into sms_transactions (payment_id, to_number, template, status, created_at)"
+        " select id, '+254712345678', status, status, now() - make_interval(days => days)"
+        " from payments, (values ('sent', 200), ('failed', 10), ('queued', 200)) as n (status, days)"
+    )
+    await owner.execute(
+        "insert into refetches (provider, account, ref, reason, status, updated_at)"
+        " select 'mollie', '', status, 'hint', status, now() - interval '100 days'"
+        " from unnest('{done,failed,queued}'::text[]) as status"
+    )
+    await owner.execute(
+        "insert into body_claims (source, digest, event_id)"
+        " select 'stripe', sha256(id::bytea), id from unnest('{evt_1,evt_waits,evt_gone}'::text[]) as id"
+    )
+    now = dt.datetime.now(dt.UTC)
+    assert await clean(owner, RetentionSettings(), now) == {"messages": 1, "refetches": 2, "body_claims": 1}
+    assert await clean(owner, RetentionSettings(), now) == {"messages": 0, "refetches": 0, "body_claims": 0}
+    left = await application.fetch("select event_id from body_claims order by event_id")
+    assert [row["event_id"] for row in left] == ["evt_1", "evt_waits"]
 
 
 async def test_nobody_alters_what_people_did(application: Any) -> None:
