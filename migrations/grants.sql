@@ -32,6 +32,7 @@ begin
                     operator_actions, erased_letters}'),
 
                 ('ingress', 'select, insert', '', '{spool}'),
+                ('ingress', 'select, insert, update, delete', '', '{refetches}'),
                 ('ingress', 'select, insert, update, delete', '', '{intent_claims}'),
                 ('ingress', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, captures, refunds,
                     disputes, schema_migrations}'),
@@ -50,6 +51,7 @@ begin
                     ledger_anchors, parked_events, sms_transactions, refetches, intent_claims}'),
                 ('relay', 'update', 'status, redrive_count', '{dead_letters}'),
                 ('relay', 'select, update', '', '{relay_cursors, redrives, redrive_messages}'),
+                ('relay', 'update, delete', '', '{intent_claims}'),
                 ('relay', 'select, insert, update, delete', '', '{leases}'),
 
                 ('dispatcher', 'select, insert, update, delete', '', '{leases, sms_transactions, refetches}'),
@@ -61,7 +63,7 @@ begin
                     consumer_marks, sms_transactions, refetches, body_claims, intent_claims, dlq_positions, relay_cursors,
                     schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions}'),
                 ('console', 'select, insert', '', '{discards, redrives, redrive_messages}'),
-                ('console', 'update', 'stop_requested_by, status, stop_reason, ended_at, updated_at', '{redrives}'),
+                ('console', 'update', '', '{redrives}'),
                 ('console', 'select', '', '{dead_letters, erased_letters}'),
                 ('console', 'update', 'status', '{dead_letters}'),
                 ('console', 'select, insert, update', '', '{console_keys}'),

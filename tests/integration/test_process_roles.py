@@ -29,9 +29,9 @@ PROCESSES = ("ingress", "consumer", "relay", "dispatcher", "console", "ops")
 LEASES = ("runtime/sql", ("acquire_lease", "guard_lease", "release_lease", "renew_lease"))
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ingress": (("producers/ingress/**/*.py",), ("producers/sql",)),
-    "relay": (("producers/relay/*.py",), ("producers/sql", "runtime/sql")),
+    "relay": (("producers/relay/*.py", "producers/ingress/intents/cleaning.py"), ("producers/sql", "runtime/sql")),
     "consumer": (("consumer/*.py",), ("consumer/sql", "runtime/sql")),
-    "dispatcher": (("consumer/dispatcher/*.py",), ("consumer/dispatcher/sql",)),
+    "dispatcher": (("consumer/dispatcher/*.py",), ("consumer/dispatcher/sql", "consumer/sql", "runtime/sql")),
     "console": (
         (
             "ops/console/**/*.py",
@@ -50,8 +50,9 @@ SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 AS_OWNER = {
     "rebase_changes", "rebase_cursors", "rebase_letters", "rebase_payments", "rebase_spool", "lock_for_rebase",
     "list_old_rows", "lock_chains", "move_anchors", "remove_rows", "remove_letters", "forget_erased",
+    "remove_messages", "remove_refetches", "remove_body_claims",
 }  # fmt: skip
-"""What only `ratchet migrate rebase`, `audit retain` and `dlq retain` run, as the schema's owner."""
+"""What only `migrate rebase`, `audit retain` and `dlq retain` run, as the schema's owner."""
 FORBIDDEN = """
 select table_name || '.' || privilege_type as what from information_schema.role_table_grants where grantee = $1
 union all
