@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from schemas.payment import Payment
 
+
 class Asked(msgspec.Struct, frozen=True):
     """What an intent asked: minor units of `currency`, to be paid to `merchant_account` ("" where it named none).
 
@@ -100,4 +101,3 @@ def adopt(wanted: Asked, attempts: Iterable[Attempt]) -> Adoption:
             adopted.add(one.id)
             room, merchant = room - counted, one.merchant_account
     return Adoption(frozenset(adopted), flags)
-

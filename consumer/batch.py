@@ -167,9 +167,7 @@ class BatchWriter:
                 events = [item for _, item in items if isinstance(item, Event)]
                 known, xid = await self._read(connection, events, needs, parked, phases)
                 now = self._clock.now()
-                settlement = Settlement(
-                    known, now=now, xid=xid, facts_max=self._facts_max, endpoints=self._endpoints
-                )
+                settlement = Settlement(known, now=now, xid=xid, facts_max=self._facts_max, endpoints=self._endpoints)
                 plan = settlement.settle(items)
                 phases.mark("fold")
                 await self._write(connection, plan, dt.datetime.fromtimestamp(now, dt.UTC), xid)

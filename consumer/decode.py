@@ -140,9 +140,7 @@ def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
     except LookupError:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is no known provider") from None
     live = endpoints.is_live(provider, account) if meaning.livemode is None else meaning.livemode
-    event = Event(
-        record, source, event_id, kind or "", provider, account, meaning, traceparent=trace, livemode=live
-    )
+    event = Event(record, source, event_id, kind or "", provider, account, meaning, traceparent=trace, livemode=live)
     found = providers.find(provider)
     if found is not None and not found.event_id_signed:
         return replace(event, digest=hashlib.sha256(record.value or b"").digest())

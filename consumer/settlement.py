@@ -46,9 +46,7 @@ _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 class Settlement:
     """Settles the events of one batch on what is known."""
 
-    def __init__(
-        self, known: Known, *, now: float, xid: int, facts_max: int, endpoints: Endpoints = ANY
-    ) -> None:
+    def __init__(self, known: Known, *, now: float, xid: int, facts_max: int, endpoints: Endpoints = ANY) -> None:
         self._known = known
         self._endpoints = endpoints
         self._now = dt.datetime.fromtimestamp(now, dt.UTC)

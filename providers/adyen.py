@@ -21,6 +21,7 @@ import msgspec
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import (
     decode_or_raise,
+    in_scope,
     maybe_id,
     need_amount,
     need_currency,
@@ -216,7 +217,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
         return Meaning()
     if kind not in _ON_SUCCESS:
         raise unknown_kind(kind)
-    return _meaning(kind, item)
+    return in_scope(_meaning(kind, item), item.merchant_account_code)
 
 
 def _meaning(kind: str, item: _Item) -> Meaning:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
-from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
+from providers.core.meaning import in_scope, maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.money import minor_units
 from providers.core.payments import (
     attempt,
@@ -80,7 +80,8 @@ def interpret(kind: str, body: bytes) -> Meaning:
     reader = _READERS.get(kind)
     if reader is None:
         return said_nothing(kind, ("charge.", "refund."))
-    return reader(need_object(event.get("data"), "data"))
+    data = need_object(event.get("data"), "data")
+    return in_scope(reader(data), None, {"test": False, "live": True}.get(str(data.get("domain"))))
 
 
 def _money(data: _Data, name: str) -> tuple[int, str]:

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
-from providers.core.meaning import maybe_id, maybe_time, need_amount, need_currency, need_id, refs_of, undecodable
+from providers.core.meaning import (
+    in_scope,
+    maybe_id,
+    maybe_time,
+    need_amount,
+    need_currency,
+    need_id,
+    refs_of,
+    undecodable,
+)
 from providers.core.payments import (
     attempt,
     authorized,
@@ -62,7 +71,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     need_kind(event.get("event"), kind)
     reader = _READERS.get(kind)
     if reader is not None:
-        return reader(event)
+        return in_scope(reader(event), event.get("account_id"))
     return Meaning() if kind.startswith(_SILENT) else said_nothing(kind, ("payment.", "order.", "refund."))
 
 

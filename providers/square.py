@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import need_mac, need_signatures
 from providers.core.contract import Notification, Provider, SignedRequest
-from providers.core.meaning import maybe_id, need_amount, need_currency, need_id, refs_of
+from providers.core.meaning import in_scope, maybe_id, need_amount, need_currency, need_id, refs_of
 from providers.core.payments import (
     attempt,
     authorized,
@@ -75,7 +75,8 @@ def interpret(kind: str, body: bytes) -> Meaning:
         return Meaning() if kind in _SILENT else said_nothing(kind, ("payment.", "refund.", "dispute."))
     name, reader = _READERS[kind]
     what = f"data.object.{name}"
-    return reader(need_object(value_at(event, "data", "object", name), what), iso_seconds(event.get("created_at")))
+    meaning = reader(need_object(value_at(event, "data", "object", name), what), iso_seconds(event.get("created_at")))
+    return in_scope(meaning, event.get("merchant_id"))
 
 
 def _money(value: Any, what: str) -> tuple[int, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from msgspec.structs import replace
+
 from providers.core.reading import all_storable, decode, storable, to_id
 from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
@@ -45,6 +47,18 @@ def need_id(value: object, what: str) -> str:
     if text is None:
         raise undecodable(f"{what} is missing or cannot be an id")
     return text
+
+
+def in_scope(meaning: Meaning, merchant_account: object, livemode: object = None) -> Meaning:
+    """Return the meaning with the merchant account and the mode that the body names under its signature.
+
+    What is no id, or no boolean, counts as not named.
+    """
+    account = to_id(merchant_account) or ""
+    live = livemode if isinstance(livemode, bool) else None
+    if not meaning.refs or (not account and live is None):
+        return meaning
+    return replace(meaning, merchant_account=account, livemode=live)
 
 
 def maybe_id(value: object, what: str) -> str | None:

@@ -19,6 +19,7 @@ import msgspec
 
 from providers.core.meaning import (
     decode_or_raise,
+    in_scope,
     maybe_id,
     maybe_time,
     need_amount,
@@ -76,6 +77,8 @@ class _Event(msgspec.Struct):
     data: _Data
     type: Any = None
     created: Any = None
+    account: Any = None
+    livemode: Any = None
 
 
 class _Envelope(msgspec.Struct):
@@ -98,7 +101,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     event = decode_or_raise(_EVENT, body)
     if event.type != kind:
         raise undecodable("the body's type is not the kind it came as")
-    return reader(event, event.data.object)
+    return in_scope(reader(event, event.data.object), event.account, event.livemode)
 
 
 def _id(value: object, what: str) -> str | None:

@@ -21,7 +21,14 @@ def stripe(event_id: str, account: str, payment: str, amount: int, order: str, *
         "currency": "eur", "latest_charge": None, "metadata": {"order_id": order},
     }  # fmt: skip
     kind = "payment_intent.succeeded"
-    body = {"id": event_id, "object": "event", "created": 1790000001, "livemode": live, "type": kind, "account": account}
+    body = {
+        "id": event_id,
+        "object": "event",
+        "created": 1790000001,
+        "livemode": live,
+        "type": kind,
+        "account": account,
+    }
     return record("stripe", event_id, kind, {**body, "data": {"object": thing}})
 
 

@@ -60,9 +60,7 @@ def _record(one: Try, step: str) -> Record:
         amount, child = one.asked // 2, f"{one.name}-r1"
     if step == "payment.failed":
         child = f"{one.name}-t1"
-    return standard(
-        step, payment=one.name, amount=amount, currency=one.currency, reference="ORD-1", child=child
-    )
+    return standard(step, payment=one.name, amount=amount, currency=one.currency, reference="ORD-1", child=child)
 
 
 def model(tries: Iterable[Try]) -> tuple[set[str], set[str], set[str]]:

@@ -93,7 +93,13 @@ MODIFICATIONS = [
 @pytest.mark.parametrize(("code", "success", "facts"), MODIFICATIONS, ids=[f"{c[0]}-{c[1]}" for c in MODIFICATIONS])
 def test_modification(code: str, success: str, facts: tuple[Fact, ...]) -> None:
     assert interpret(code, success) == Meaning(
-        refs=(PAYMENT,), facts=facts, opens=False, currency="EUR", amount=1000, provider_ref="PAY"
+        refs=(PAYMENT,),
+        facts=facts,
+        opens=False,
+        currency="EUR",
+        amount=1000,
+        provider_ref="PAY",
+        merchant_account="Shop",
     )
 
 

@@ -195,7 +195,8 @@ def test_a_change_is_validated() -> None:
         "flags": ["paid_again"],
     }
     assert Change.model_validate(value).to_status is Status.CAPTURED
-    for change in ({"version": 0}, {"currency": "eur"}, {"amount": -1}, {"outcome": "won"}, {"extra": 1}, {"flags": ["odd"]}):
+    wrong = ({"version": 0}, {"currency": "eur"}, {"amount": -1}, {"outcome": "won"}, {"extra": 1}, {"flags": ["odd"]})
+    for change in wrong:
         with pytest.raises(ValidationError):
             Change.model_validate({**value, **change})
 
