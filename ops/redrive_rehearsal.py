@@ -196,9 +196,7 @@ class Rehearsal:
             raise self._blame(items) from error
 
     def _settlement(self) -> Settlement:
-        return Settlement(
-            self._known, now=time.time(), xid=1, facts_max=self._facts_max, endpoints=self._endpoints
-        )
+        return Settlement(self._known, now=time.time(), xid=1, facts_max=self._facts_max, endpoints=self._endpoints)
 
     def _blame(self, items: Sequence[Item]) -> RatchetError:
         """Find the letters that trip the fold by themselves; what is in memory is of no more use after this."""

@@ -135,7 +135,7 @@ def test_an_error_that_nobody_foresaw_is_the_records_own(monkeypatch: pytest.Mon
     record = records(1)[0]
     assert isinstance(understand(record)[1], Event)
 
-    def fails(_: Record) -> None:
+    def fails(*_: object) -> None:
         raise KeyError("4111111111111111")
 
     monkeypatch.setattr("consumer.lane.decode", fails)

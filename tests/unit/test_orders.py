@@ -343,7 +343,8 @@ def test_any_event_before_the_intent(provider: str) -> None:
     captured = genuine("gocardless", "event_paid_out") if provider == "gocardless" else told(provider, "captured")[0]
     named = next(ref.ref for ref in understood(captured).meaning.refs if ref.kind == "payment")
     amount, currency = understood(captured).meaning.amount or 1000, understood(captured).meaning.currency or "EUR"
-    asked = intent(provider=provider, provider_ref=named, amount=amount, currency=currency)
+    live = understood(captured).livemode
+    asked = intent(provider=provider, provider_ref=named, amount=amount, currency=currency, livemode=live)
     early, late = one_by_one(captured, asked), one_by_one(asked, captured)
     assert early.only == late.only
     assert early.only["client"] == "shop"
