@@ -54,14 +54,14 @@ def same(left: str | bytes, right: str | bytes) -> bool:
     return hmac.compare_digest(left_bytes, right_bytes)
 
 
-def few(presented: Iterable[Signature]) -> tuple[Signature, ...]:
-    """Return the different signatures, in order; raise `malformed_header` for more than SIGNATURES_MAX.
+def few(presented: Iterable[Signature], most: int = SIGNATURES_MAX) -> tuple[Signature, ...]:
+    """Return the different signatures, in order; raise `malformed_header` for more than `most`.
 
     Each is work that a stranger asks for, so they are counted before any is looked at.
     """
     different = tuple(dict.fromkeys(presented))
-    if len(different) > SIGNATURES_MAX:
-        raise SignatureRejected("malformed_header", f"more than {SIGNATURES_MAX} signatures of one version")
+    if len(different) > most:
+        raise SignatureRejected("malformed_header", f"more than {most} signatures of one version")
     return different
 
 
