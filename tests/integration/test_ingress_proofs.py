@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import datetime as dt
 import gzip
 import hashlib
@@ -78,6 +79,9 @@ async def open_door(stack: Any, url: str = ingress.PUBLIC_URL, **providers: Any)
 # --- PayPal's certificate ---------------------------------------------------------------------------------------
 
 
+LISTED = "https://localhost/v1/notifications/certs/CERT-1"
+
+
 def paypal_headers(url: str) -> dict[str, str]:
     parts = {"ID": "id", "TIME": "time", "SIG": base64.b64encode(b"x" * 256).decode()}
     signed = {f"PAYPAL-TRANSMISSION-{name}": value for name, value in parts.items()}
@@ -106,27 +110,29 @@ async def test_a_certificate_is_fetched_from_a_listed_host_alone(
     async with ingress.open_door(stack.kafka, stack.dsn, changes={"providers": {"paypal": configured}}) as door:
         port = door.address.rpartition(":")[2]
         for url in (
-            f"https://localhost:{port}/cert",
-            f"http://localhost:{port}/cert",
-            f"https://127.0.0.1:{port}/cert",
-            f"https://localhost@127.0.0.1:{port}/cert",
-            f"https://localhost:443@127.0.0.1:{port}/cert",
-            f"https://user:pass@localhost:{port}/cert",
-            "https://localhost./cert",
-            "https://127.0.0.1/cert",
-            "https://[::1]/cert",
-            "https://LOCALHOST/cert",
-            "https://localhost\\@127.0.0.1/cert",
+            f"https://localhost:{port}/v1/notifications/certs/CERT-1",
+            f"http://localhost:{port}/v1/notifications/certs/CERT-1",
+            f"https://127.0.0.1:{port}/v1/notifications/certs/CERT-1",
+            f"https://localhost@127.0.0.1:{port}/v1/notifications/certs/CERT-1",
+            f"https://localhost:443@127.0.0.1:{port}/v1/notifications/certs/CERT-1",
+            f"https://user:pass@localhost:{port}/v1/notifications/certs/CERT-1",
+            "https://localhost./v1/notifications/certs/CERT-1",
+            "https://127.0.0.1/v1/notifications/certs/CERT-1",
+            "https://[::1]/v1/notifications/certs/CERT-1",
+            "https://LOCALHOST/v1/notifications/certs/CERT-1",
+            "https://localhost\\@127.0.0.1/v1/notifications/certs/CERT-1",
             "https://api.paypal.com/v1/notifications/certs/CERT-1",
+            "https://localhost/cert",
+            "https://localhost/v1/notifications/certs/../../x",
         ):
             status, answer, _ = await door.post(b"{}", "/webhooks/paypal", **paypal_headers(url))
             assert (status, json.loads(answer)["type"]) == (401, "urn:ratchet:problem:signature-rejected"), url
         assert connections == []
         assert {line["reason"] for line in requests_in(lines())} == {"untrusted_cert_url"}
-        status, answer, headers = await door.post(b"{}", "/webhooks/paypal", **paypal_headers("https://localhost/cert"))
+        status, answer, headers = await door.post(b"{}", "/webhooks/paypal", **paypal_headers(LISTED))
         assert (status, json.loads(answer)["type"]) == (503, "urn:ratchet:problem:proof-unavailable")
         assert int(headers["Retry-After"]) > 0
-        assert connections == ["https://localhost/cert"], "the door does connect to what is listed"
+        assert connections == [LISTED], "the door does connect to what is listed"
     assert requests_in(lines())[-1]["reason"] == "proof_unavailable"
 
 
@@ -180,7 +186,10 @@ async def test_a_secret_path_takes_hints(stack: Any, database: Any, tail: ingres
     assert tuple(row) == (*(f"{source}/".split("/")[:2]), checkout_id, "hint", "queued")
 
 
-async def test_the_secret_path_is_in_no_line_whatever_happens(stack: Any, lines: Any, monkeypatch: Any) -> None:
+async def test_the_secret_path_is_in_no_line_whatever_happens(
+    stack: Any, database: Any, lines: Any, monkeypatch: Any
+) -> None:
+    stack = dataclasses.replace(stack, dsn=database.dsn)  # hints are rows
     configured = provider(secrets=[PATH_SECRET])
     percent = "".join(f"%{ord(character):02x}" for character in PATH_SECRET)
     async with open_door(stack, mpesa=configured) as door:
@@ -214,7 +223,8 @@ async def test_the_secret_path_is_in_no_line_whatever_happens(stack: Any, lines:
     assert "/webhooks/{provider}/{secret}" in text
 
 
-async def test_hints_come_from_allowed_networks_alone(stack: Any, lines: Any) -> None:
+async def test_hints_come_from_allowed_networks_alone(stack: Any, database: Any, lines: Any) -> None:
+    stack = dataclasses.replace(stack, dsn=database.dsn)  # hints are rows
     closed = provider(
         secrets=[PATH_SECRET],
         source_networks=["196.201.214.0/24"],

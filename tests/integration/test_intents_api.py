@@ -151,8 +151,8 @@ async def test_a_key_of_a_client_is_needed(api: Api, authorization: str | None) 
         b"{",
         b"nul",
         b'{"amount":' + b"9" * 5000 + b"}",
-        b"[" * 500_000,
-        b'{"metadata":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001,
+        b"[" * 200_000,
+        b'{"metadata":' + b'{"a":' * 40_000 + b"1" + b"}" * 40_001,
         json.dumps({**INTENT, "reference": "\ud800"}).encode(),
         json.dumps({**INTENT, "reference": "a\x00b"}).encode(),
         json.dumps({**INTENT, "metadata": {"a": "\x00"}}).encode(),
@@ -185,7 +185,7 @@ async def test_http_is_taken_at_its_word(api: Api) -> None:
         "POST", "/payment-intents", b"amount=1", Content_Type="text/plain", Idempotency_Key=str(uuid.uuid4())
     )
     assert (form.status, form.slug) == (415, "unsupported-media-type")
-    big = await api.post(body=b" " * (1024 * 1024 + 1))
+    big = await api.post(body=b" " * (256 * 1024 + 1))
     assert (big.status, big.slug) == (413, "body-too-large")
     bare = await api.post(body=INTENT, Content_Type=None)
     assert bare.status == 202
