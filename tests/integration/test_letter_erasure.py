@@ -133,7 +133,7 @@ async def test_old_rows_that_name_people_go_by_their_settings(owner: Any, applic
     await console_stage.fill(owner)
     await owner.execute(
         "insert into sms_transactions (payment_id, to_number, template, status, created_at)"
-        " select id, '+254712345678', status, status, now() - make_interval(days => days)"
+        " select id, '+254712345678', n.status, n.status, now() - make_interval(days => days)"
         " from payments, (values ('sent', 200), ('failed', 10), ('queued', 200)) as n (status, days)"
     )
     await owner.execute(
