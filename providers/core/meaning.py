@@ -68,6 +68,11 @@ def maybe_id(value: object, what: str) -> str | None:
     return need_id(value, what)
 
 
+def id_or_none(value: object) -> str | None:
+    """Return the id, or None for what cannot be one: for free text of the merchant's that the event can do without."""
+    return None if value is None or isinstance(value, bool) else to_id(value)
+
+
 def need_amount(value: object, what: str) -> int:
     """Return an amount in minor units, or raise `undecodable`: no whole number, or outside 0..AMOUNT_MAX."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= AMOUNT_MAX:

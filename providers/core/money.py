@@ -1,13 +1,17 @@
-"""Amounts that a provider writes in major units, as text or number."""
+"""Amounts that a provider writes in major units, or in minor units that are not those of ISO 4217."""
 
 from __future__ import annotations
 
 import re
-from decimal import Decimal
-from typing import Final
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING, Final
 
 from providers.core.meaning import undecodable
+from schemas.currencies import exponent
 from schemas.facts import AMOUNT_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PLAIN: Final = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,8})?\Z")
 
@@ -23,4 +27,19 @@ def minor_units(value: object, decimals: int, what: str) -> int:
     scaled = Decimal(text).scaleb(decimals)
     if scaled != scaled.to_integral_value() or scaled > AMOUNT_MAX:
         raise undecodable(f"{what} has more decimals than its currency, or is out of range")
+    return int(scaled)
+
+
+def in_iso_units(amount: int, currency: str, decimals: Mapping[str, int]) -> int:
+    """Turn a provider's minor units into those of ISO 4217; `decimals` names the currencies where the two differ.
+
+    What ISO 4217 has no unit for is rounded: no fact is lost for a fraction that nobody can pay. Raises `undecodable`
+    where the result is out of range.
+    """
+    theirs = decimals.get(currency)
+    if theirs is None:
+        return amount
+    scaled = Decimal(amount).scaleb(exponent(currency) - theirs).to_integral_value(ROUND_HALF_EVEN)
+    if scaled > AMOUNT_MAX:
+        raise undecodable(f"an amount of {currency} is out of range")
     return int(scaled)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Final
 
-from providers.core.meaning import maybe_id, maybe_time, undecodable, unknown_kind
+from providers.core.meaning import id_or_none, maybe_time, undecodable, unknown_kind
 from providers.core.money import minor_units
 from providers.core.reading import read_json
 from schemas.currencies import exponent
-from schemas.facts import Fact, FactKind, Meaning
+from schemas.facts import INTENT, Fact, FactKind, Meaning
 
 Facts = tuple[Fact, ...]
 
@@ -59,9 +59,9 @@ def major_units(value: object, currency: str, what: str) -> int:
 
 
 def noted_reference(notes: object) -> str | None:
-    """Return the merchant's own reference from a payment's metadata, or None."""
+    """Return the merchant's own reference from a payment's metadata; None where there is none that can be one."""
     held = notes if isinstance(notes, dict) else {}
-    found = (maybe_id(held.get(name), f"metadata.{name}") for name in REFERENCE_NAMES)
+    found = (id_or_none(held.get(name)) for name in REFERENCE_NAMES)
     return next((reference for reference in found if reference), None)
 
 
@@ -153,6 +153,14 @@ def void(authorization: str, state: str) -> Fact:
 def ended(payment: str, state: str) -> Fact:
     """Say that a payment was ended, with its tries and authorizations: `expired`, `canceled`; or `closed`."""
     return Fact(FactKind.END, payment, state)
+
+
+def order_ended(order: str, amount: int) -> Fact:
+    """Say that an order of several parts was not paid in full: Adyen and the like give back what its parts had taken.
+
+    It reaches the parts that stand under the same intent, as long as they come to less than the order's amount.
+    """
+    return Fact(FactKind.END, order, "canceled", amount, INTENT)
 
 
 def refund(key: str, state: str, amount: int | None, *, payment: str | None = None) -> Fact:
