@@ -33,6 +33,7 @@ class Children:
         "_captures",
         "_gross",
         "_net",
+        "_order_ended",
         "_reserved",
         "_void",
         "authorized",
@@ -60,6 +61,7 @@ class Children:
         self.ends = {key: state.name for key, state in ends.items() if state.name != "closed"} if ends else {}
         self._captures = by_kind.get(_CAPTURE, _NONE)
         self._reserved = self._reserve()
+        self._order_ended = bool(self.ends) and self._is_order_ended(ends)
         self._void: set[str] = set()
         if _VOID in by_kind or self.ends:
             self._void = {key for key, state in self.of(_AUTHORIZATION).items() if self._is_void(key, state)}
@@ -144,10 +146,15 @@ class Children:
 
     def _is_ended(self, key: str, state: State) -> bool:
         """Tell whether a child is of a payment that was ended: it, its parent, or its parent's."""
-        if key in self.ends or state.parent in self.ends:
+        if key in self.ends or state.parent in self.ends or self._order_ended:
             return True
         parent = self._by_kind.get(FactKind.ATTEMPT, _NONE).get(state.parent or "")
         return parent is not None and parent.parent in self.ends
+
+    def _is_order_ended(self, ends: Mapping[str, State]) -> bool:
+        """Tell whether an order of several parts was given up, and its parts are all that there is."""
+        parts = sum(self._reserved.values())
+        return any(state.parent == INTENT and parts < (state.amount or 0) for state in ends.values())
 
     # --- captures ---
 
@@ -201,7 +208,9 @@ class Children:
             failed[parent] = failed.get(parent, 0) + amount
         for key, amount in self._reserved.items():
             mode = modes.get(key)
-            if mode is None or key in self._void or key in self._gross or None in self._gross:
+            refunded = mode is not None and mode.name == "automatic" and self._order_ended
+            void = key in self._void and not (refunded and key not in self._by_kind.get(_VOID, _NONE))
+            if mode is None or void or key in self._gross or None in self._gross:
                 continue
             if mode.name == "automatic" or (mode.name == "account" and automatic) or self._part_given_back(key, amount):
                 self._gross[key] = amount
@@ -382,6 +391,13 @@ class Children:
         self.refunded = refunded
 
     # --- disputes ---
+
+    def dispute_state(self, key: str, state: State) -> str:
+        """Return where a dispute stands; one that nobody answered in time is lost where it had taken money."""
+        if state.name != "undefended":
+            return state.name
+        outs = self._by_kind.get(FactKind.DISPUTE_OUT, _NONE)
+        return "lost" if any(key == (out.parent or own) for own, out in outs.items()) else "prevented"
 
     @property
     def disputed(self) -> int:

@@ -170,7 +170,7 @@ def _dispute_status(children: Children) -> DisputeStatus:
     disputes = children.of(FactKind.DISPUTE)
     if not disputes:
         return DisputeStatus.NONE
-    states = {state.name for state in disputes.values()}
+    states = {children.dispute_state(key, state) for key, state in disputes.items()}
     return next(DisputeStatus(name) for name in _DISPUTES if name in states)
 
 

@@ -2,7 +2,8 @@
 
 Sources: Adyen's webhook documentation and its Python library (`Adyen.util` 16.0, which looks at the first item alone).
 Signed are pspReference, originalReference, merchantAccountCode, merchantReference, amount, eventCode and success.
-Nothing else of an item (eventDate, reason, live, additionalData) decides anything here.
+Nothing else of an item (eventDate, reason, live, additionalData) decides anything here. What each event code means, and
+by which document, stands in `KINDS`; amounts are in the minor units of Adyen's own table of currencies.
 
 An item's `Notification.body` is its NotificationRequestItem object, byte for byte as it came; `interpret` reads that.
 
@@ -21,6 +22,7 @@ import msgspec
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import (
     decode_or_raise,
+    id_or_none,
     in_scope,
     maybe_id,
     need_amount,
@@ -30,6 +32,7 @@ from providers.core.meaning import (
     undecodable,
     unknown_kind,
 )
+from providers.core.money import in_iso_units
 from providers.core.payments import (
     Facts,
     adjusted,
@@ -41,6 +44,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     mode,
+    order_ended,
     refund,
     void,
 )
@@ -88,6 +92,9 @@ class _SignedItem(_Item, rename="camel"):
 class _Platform(msgspec.Struct):
     type: Any = None
 
+
+_DECIMALS: Final = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
+"""Where Adyen's minor units are not those of ISO 4217 (docs.adyen.com/development-resources/currency-codes)."""
 
 _SHAPE: Final = msgspec.json.Decoder(_Shape)
 _WRAPPERS: Final = msgspec.json.Decoder(list[_Wrapper])
@@ -223,8 +230,9 @@ def interpret(kind: str, body: bytes) -> Meaning:
 def _meaning(kind: str, item: _Item) -> Meaning:
     own = need_id(item.psp_reference, "pspReference")
     original = maybe_id(item.original_reference, "originalReference")
-    reference = maybe_id(item.merchant_reference, "merchantReference")
-    amount = need_amount(value_at(item.amount, "value"), "amount.value")
+    reference = id_or_none(item.merchant_reference)
+    currency = need_currency(value_at(item.amount, "currency"), "amount.currency")
+    amount = in_iso_units(need_amount(value_at(item.amount, "value"), "amount.value"), currency, _DECIMALS)
     reader = (_ON_SUCCESS if _succeeded(item.success) else _ON_FAILURE).get(kind)
     opens = kind in _OPENING
     payment = own if opens else original
@@ -241,7 +249,7 @@ def _meaning(kind: str, item: _Item) -> Meaning:
         refs=refs,
         facts=reader(own, payment or own, amount) if reader else (),
         opens=opens,
-        currency=need_currency(value_at(item.amount, "currency"), "amount.currency"),
+        currency=currency,
         amount=amount,
         provider_ref=payment,
     )
@@ -320,13 +328,25 @@ _ON_SUCCESS: Final[dict[str, Callable[[str, str, int], Facts]]] = {
     "REFUND_WITH_DATA": _refund("succeeded"),
     "REFUND_FAILED": _refund("failed"),
     "REFUNDED_REVERSED": _refund("reversed"),
+    "ORDER_CLOSED": lambda _own, _payment, _amount: (),
     "REQUEST_FOR_INFORMATION": _dispute("inquiry", 0),
     "NOTIFICATION_OF_CHARGEBACK": _dispute("open", 1),
+    "INFORMATION_SUPPLIED": _dispute("under_review", 1),
+    "DISPUTE_DEFENSE_PERIOD_ENDED": _dispute("undefended", 1),
+    "ISSUER_RESPONSE_TIMEFRAME_EXPIRED": _dispute("won", 1),
     "CHARGEBACK": _dispute("open", 1, "withdrawn"),
     "CHARGEBACK_REVERSED": _dispute("won", 1, "reinstated"),
     "SECOND_CHARGEBACK": _dispute("lost", 2, "withdrawn", 1),
+    "PREARBITRATION_OPEN": _dispute("open", 3),
+    "PREARBITRATION_OPENED": _dispute("open", 3),
+    "PREARBITRATION_DECLINED": _dispute("under_review", 3),
+    "PREARBITRATION_ACCEPTED": _dispute("lost", 3, "withdrawn", 1),
     "PREARBITRATION_LOST": _dispute("lost", 3, "withdrawn", 1),
     "PREARBITRATION_WON": _dispute("won", 3, "reinstated", 1),
+    "PREARBITRATION_ISSUER_WITHDRAWN": _dispute("won", 3, "reinstated", 1),
+    "SCHEME_ARBITRATION": _dispute("under_review", 4),
+    "SCHEME_ARBITRATION_LOST": _dispute("lost", 4, "withdrawn", 1),
+    "SCHEME_ARBITRATION_WON": _dispute("won", 4, "reinstated", 1),
 }
 
 _ON_FAILURE: Final[dict[str, Callable[[str, str, int], Facts]]] = {
@@ -335,22 +355,30 @@ _ON_FAILURE: Final[dict[str, Callable[[str, str, int], Facts]]] = {
     "REFUND": _refund_refused,
     "REFUND_WITH_DATA": _refund_refused,
     "REFUND_FAILED": _refund_refused,
+    # An order that was not paid in full: what its parts had reserved or taken is given back.
+    "ORDER_CLOSED": lambda own, _payment, amount: (order_ended(own, amount),),
 }
 """What success=false says; of any other kind it says that nothing happened: a request that was refused proves nothing
 about the money."""
 
-_OPENING: Final = frozenset({"AUTHORISATION", "PENDING"})
+_OPENING: Final = frozenset({"AUTHORISATION", "PENDING", "ORDER_CLOSED"})
 
 _OF_THE_PAYMENT: Final = frozenset(
     {
         "EXPIRE",
         "REQUEST_FOR_INFORMATION",
         "NOTIFICATION_OF_CHARGEBACK",
+        "INFORMATION_SUPPLIED",
+        "DISPUTE_DEFENSE_PERIOD_ENDED",
+        "ISSUER_RESPONSE_TIMEFRAME_EXPIRED",
         "CHARGEBACK",
         "CHARGEBACK_REVERSED",
-        "PREARBITRATION_WON",
         "SECOND_CHARGEBACK",
-        "PREARBITRATION_LOST",
+        *(f"PREARBITRATION_{end}" for end in ("OPEN", "OPENED", "DECLINED", "ACCEPTED", "LOST", "WON")),
+        "PREARBITRATION_ISSUER_WITHDRAWN",
+        "SCHEME_ARBITRATION",
+        "SCHEME_ARBITRATION_LOST",
+        "SCHEME_ARBITRATION_WON",
     }
 )
 """Where an item without originalReference names the payment itself: settings of older accounts."""
@@ -363,25 +391,22 @@ _SILENT: Final = frozenset(
         "AUTORESCUE_NEXT_ATTEMPT",
         "CANCEL_AUTORESCUE",
         "DEACTIVATE_RECURRING",
+        "DIRECT_DEBIT_NOTICE_OF_CHANGE_NOTIFICATION",
         "DISABLE_RECURRING",
-        "DISPUTE_DEFENSE_PERIOD_ENDED",
         "DONATION",
         "HANDLED_EXTERNALLY",
-        "INFORMATION_SUPPLIED",
         "ISSUER_COMMENTS",
-        "ISSUER_RESPONSE_TIMEFRAME_EXPIRED",
         "MANUAL_REVIEW_ACCEPT",
         "MANUAL_REVIEW_REJECT",
         "NOTIFICATION_OF_FRAUD",
         "OFFER_CLOSED",
-        "ORDER_CLOSED",
         "ORDER_OPENED",
         "PAIDOUT_REVERSED",
         "PAYOUT_DECLINE",
         "PAYOUT_EXPIRE",
         "PAYOUT_THIRDPARTY",
         "POSTPONED_REFUND",
-        "PREARBITRATION_OPENED",
+        "PROCESS_RETRY",
         "RECURRING_CONTRACT",
         "REPORT_AVAILABLE",
         "VOID_PENDING_REFUND",

@@ -66,7 +66,9 @@ class FactKind(StrEnum):
     REFUND_TOTAL = "refund_total"
     """A cumulative figure of refunds that names none of them. Key: the provider's payment id, the parent of those."""
     DISPUTE = "dispute"
-    """A customer's claim. Key: the dispute's id; parent: the payment; version: stage and time. No amount."""
+    """A customer's claim. Key: the dispute's id; parent: the payment; version: stage and time. No amount.
+    `undefended`: the time to answer is over; it is lost where it took money, else it never became more than a
+    question."""
     DISPUTE_OUT = "dispute_out"
     """Money that a dispute took. Key: the part's id; parent: the dispute; version: the round. No amount: all that was
     captured."""
@@ -75,8 +77,9 @@ class FactKind(StrEnum):
     VOID = "void"
     """The end of an authorization, or of what is left of it. Key: the authorization's id."""
     END = "end"
-    """The end of a payment. Key: the provider's id of the payment; it ends the tries and authorizations that have this
-    key, or whose parent it is. `closed`: nothing more will be taken."""
+    """The end of a payment. Key: the provider's id of the payment; it ends the tries and authorizations that have that
+    key, or whose parent it is. `closed`: nothing more will be taken. With parent `intent` an order of several parts was
+    given up, of this amount; it ends all authorizations beside it while they come to less."""
     OTHER_CURRENCY = "other_currency"
     """Money told in another currency than the payment's: shown by a flag, in no sum. Key: the child's; parent: the
     currency."""
@@ -100,7 +103,15 @@ RANKS: Final[dict[FactKind, dict[str, int]]] = {
     FactKind.REVERSAL: {"failed": 0, "done": 1, "canceled": 2},
     FactKind.REFUND: {"pending": 0, "either": 1, "succeeded": 2, "failed": 3, "reversed": 4, "canceled": 5},
     FactKind.REFUND_TOTAL: {"succeeded": 0},
-    FactKind.DISPUTE: {"inquiry": 0, "open": 1, "under_review": 2, "prevented": 3, "lost": 4, "won": 5},
+    FactKind.DISPUTE: {
+        "inquiry": 0,
+        "open": 1,
+        "under_review": 2,
+        "undefended": 3,
+        "prevented": 4,
+        "lost": 5,
+        "won": 6,
+    },
     FactKind.DISPUTE_OUT: {"withdrawn": 0},
     FactKind.DISPUTE_IN: {"reinstated": 0},
     FactKind.VOID: {"failed": 0, "expired": 1, "canceled": 2},
