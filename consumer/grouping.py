@@ -15,7 +15,7 @@ from consumer.adoption import Asked, adopt, attempt_of
 from consumer.fold import facts_of, held, newer, project
 from consumer.plan import Member
 from consumer.resolve import claimed_of, followed, groups_of, shared_of
-from schemas.facts import INTENT, FactKind
+from schemas.facts import INTENT, JOINING, FactKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,7 +54,7 @@ class Grouping:
 
     def stand(self, event: Event, payment: Payment) -> None:
         """Put the event's payment under the references that the event names, as a promise where it claims one."""
-        if not event.meaning.refs:
+        if all([ref.kind in JOINING for ref in event.meaning.refs]):  # mostly so; a list is the faster here
             return
         claimed = claimed_of(event)
         for key in groups_of(event):

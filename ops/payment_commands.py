@@ -153,8 +153,7 @@ def show(
     row, *others = _named(found)
     if others:
         title = f"payments under {ref!r}"
-        document = {"payments": [plain(one) for one in found]}
-        emit(document, as_json=as_json, show=lambda: payments_table(title, found))
+        emit({"payments": [plain(one) for one in found]}, as_json=as_json, show=lambda: payments_table(title, found))
         return EXIT_DONE
     rows, tries = asyncio.run(timeline(settings, row["id"])), asyncio.run(attempts(settings, row["id"]))
 
@@ -162,7 +161,11 @@ def show(
         tables = [payment_table(row), timeline_table(rows, row["currency"])]
         return Group(*tables[:1], *([payments_table("attempts", tries)] if tries else []), *tables[1:])
 
-    document = {"payment": plain(row), "attempts": list(map(plain, tries)), "timeline": list(map(plain, rows))}
+    document: dict[str, Any] = {
+        "payment": plain(row),
+        "attempts": list(map(plain, tries)),
+        "timeline": list(map(plain, rows)),
+    }
     emit(document, as_json=as_json, show=shown)
     return EXIT_DONE
 
