@@ -153,7 +153,8 @@ def show(
     row, *others = _named(found)
     if others:
         title = f"payments under {ref!r}"
-        emit({"payments": [plain(one) for one in found]}, as_json=as_json, show=lambda: payments_table(title, found))
+        several = answer(None, (), (), found)
+        emit(several, as_json=as_json, show=lambda: payments_table(title, found))
         return EXIT_DONE
     rows, tries = asyncio.run(timeline(settings, row["id"])), asyncio.run(attempts(settings, row["id"]))
 
@@ -161,13 +162,23 @@ def show(
         tables = [payment_table(row), timeline_table(rows, row["currency"])]
         return Group(*tables[:1], *([payments_table("attempts", tries)] if tries else []), *tables[1:])
 
-    document: dict[str, Any] = {
-        "payment": plain(row),
+    emit(answer(row, tries, rows, ()), as_json=as_json, show=shown)
+    return EXIT_DONE
+
+
+def answer(
+    row: Mapping[str, Any] | None,
+    tries: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    several: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return the JSON document: one payment with its attempts and ledger rows, or several payments."""
+    return {
+        "payment": None if row is None else plain(row),
         "attempts": list(map(plain, tries)),
         "timeline": list(map(plain, rows)),
+        "payments": list(map(plain, several)),
     }
-    emit(document, as_json=as_json, show=shown)
-    return EXIT_DONE
 
 
 def _named(found: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

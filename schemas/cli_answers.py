@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.dead_letter import LetterStatus, Reason  # noqa: TC001 - pydantic reads the annotations
 from schemas.payment import (  # noqa: TC001 - pydantic reads the annotations
     DisputeStatus,
+    Flag,
     Outcome,
     RefundStatus,
     Status,
@@ -110,6 +111,10 @@ class PaymentRow(_Answer):
     client: str | None
     reference: str | None
     merged_into: Id | None
+    merchant_account: str
+    livemode: bool
+    intent_id: Id | None
+    flags: list[Flag]
     status: Status
     refund_status: RefundStatus
     dispute_status: DisputeStatus
@@ -143,10 +148,15 @@ class LedgerRow(_Answer):
 
 
 class PaymentShown(_Answer):
-    """`ratchet payment show`: the row and its whole timeline, oldest first."""
+    """`ratchet payment show`: the row, the attempts that it has adopted and its whole timeline, oldest first.
 
-    payment: PaymentRow
+    Where several payments stand under the name, `payment` is null and `payments` holds their rows.
+    """
+
+    payment: PaymentRow | None
+    attempts: list[PaymentRow]
     timeline: list[LedgerRow]
+    payments: list[PaymentRow]
 
 
 class DeadLetter(_Answer):
