@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _NONE: Final[dict[str, State]] = {}
 _AUTHORIZATION: Final = FactKind.AUTHORIZATION
 _CAPTURE: Final = FactKind.CAPTURE
+_CAPTURE_TOTAL: Final = FactKind.CAPTURE_TOTAL
 _REFUND: Final = FactKind.REFUND
 _MODE: Final = FactKind.MODE
 _VOID: Final = FactKind.VOID
@@ -173,6 +174,8 @@ class Children:
                 gross[parent] = gross.get(parent, 0) + amount
                 net[parent] = net.get(parent, 0) + (max(amount - undone.get(key, 0), 0) if undone else amount)
         self._gross, self._net = gross, net
+        if _CAPTURE_TOTAL in self._by_kind:
+            self._count_totals()
         if _MODE in self._by_kind and self._reserved:
             self._imply(undone)
         self.captured, self.captured_ever = sum(net.values()), sum(gross.values())
@@ -180,6 +183,21 @@ class Children:
             if state.name == "either" and self._voids(state):
                 self._void.add(state.parent or "")
         self._sum_authorizations()
+
+    def _count_totals(self) -> None:
+        """Count as taken what cumulative figures tell beyond the captures that are known by id."""
+        for key, total in self._by_kind[_CAPTURE_TOTAL].items():
+            told = [one for one in self._captures.values() if one.name == "succeeded" and self._is_of(one, key)]
+            beyond = (total.amount or 0) - sum([one.amount or 0 for one in told])
+            if beyond > 0:
+                self._gross[None] = self._gross.get(None, 0) + beyond
+                self._net[None] = self._net.get(None, 0) + beyond
+
+    def _is_of(self, capture: State, payment: str) -> bool:
+        """Tell whether a capture is of the payment: it names it, an authorization of it, or nothing that is known."""
+        authorization = self._by_kind.get(_AUTHORIZATION, _NONE).get(capture.parent or "")
+        known = capture.parent if authorization is None else authorization.parent
+        return known in (None, payment) or (authorization is None and known not in self._by_kind[_CAPTURE_TOTAL])
 
     def _undone_by_capture(self) -> dict[str, int]:
         """Return how much of each capture was reversed; a capture that was made anew since is whole again."""
@@ -257,7 +275,7 @@ class Children:
         if self.asked or self.captured_ever:
             return False
         taken = any(state.name == "succeeded" and state.amount == 0 for state in self._captures.values())
-        return taken or self.is_live
+        return taken or _CAPTURE_TOTAL in self._by_kind or self.is_live
 
     @property
     def undone(self) -> bool:

@@ -57,6 +57,9 @@ class FactKind(StrEnum):
     CAPTURE = "capture"
     """Money taken. Key: the capture's id, or the payment's where its figure is cumulative; parent: the authorization.
     No amount: all that the client asked for. It proves its own amount where no such authorization is known."""
+    CAPTURE_TOTAL = "capture_total"
+    """A cumulative figure of captures that names none of them. Key: the provider's payment id, the parent of those, or
+    of the authorizations that they name."""
     REVERSAL = "reversal"
     """Captured money that came undone: a capture that failed (state `failed`, the capture's key) or was taken back, in
     whole or in part. Key: its own id, or the capture's; parent: the capture. No amount: all of the capture."""
@@ -100,6 +103,7 @@ RANKS: Final[dict[FactKind, dict[str, int]]] = {
     FactKind.AUTHORIZATION: {"authorized": 0},
     FactKind.ADJUSTMENT: {"adjusted": 0},
     FactKind.CAPTURE: {"pending": 0, "succeeded": 1},
+    FactKind.CAPTURE_TOTAL: {"succeeded": 0},
     FactKind.REVERSAL: {"failed": 0, "done": 1, "canceled": 2},
     FactKind.REFUND: {"pending": 0, "either": 1, "succeeded": 2, "failed": 3, "reversed": 4, "canceled": 5},
     FactKind.REFUND_TOTAL: {"succeeded": 0},

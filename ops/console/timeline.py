@@ -56,6 +56,7 @@ _LANES: Final[dict[FactKind, tuple[int, str, bool]]] = {
     FactKind.ADJUSTMENT: (1, "Authorization", False),
     FactKind.CAPTURE: (2, "Capture", True),
     FactKind.REVERSAL: (2, "Reversal", True),
+    FactKind.CAPTURE_TOTAL: (3, "Captures, total", False),
     FactKind.REFUND: (3, "Refund", True),
     FactKind.REFUND_TOTAL: (4, "Refunds, total", False),
     FactKind.DISPUTE: (5, "Dispute", True),

@@ -132,6 +132,11 @@ def capture_pending(key: str, amount: int | None, *, authorization: str | None =
     return Fact(FactKind.CAPTURE, key, "pending", amount, authorization)
 
 
+def captured_in_all(payment: str, amount: int) -> Fact:
+    """Say a cumulative figure of captures that names none of them."""
+    return Fact(FactKind.CAPTURE_TOTAL, payment, "succeeded", amount)
+
+
 def capture_failed(key: str, amount: int | None, *, authorization: str | None = None, version: int = 0) -> Facts:
     """Say that a capture failed, before or after it had succeeded."""
     return (

@@ -260,6 +260,48 @@ def test_status_and_amounts(facts: list[Any], row: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("facts", "authorized", "captured", "status"),
+    [
+        ([("capture_total", "p", "succeeded", 1000)], 1000, 1000, Status.CAPTURED),
+        ([("capture_total", "p", "succeeded", 0)], 0, 0, Status.CAPTURED),
+        ([("capture_total", "p", "succeeded", 1000), ("capture", "c", "succeeded", 400, "p")], 1000, 1000, "captured"),
+        ([("capture_total", "p", "succeeded", 300), ("capture", "c", "succeeded", 400, "p")], 400, 400, "captured"),
+        (
+            [
+                ("authorization", "a", "authorized", 1000, "p"),
+                ("capture", "c", "succeeded", 800, "a"),
+                ("capture_total", "p", "succeeded", 800),
+            ],
+            1000,
+            800,
+            Status.PARTIALLY_CAPTURED,
+        ),
+        (
+            [("authorization", "a", "authorized", 1000, "p"), ("capture_total", "p", "succeeded", 800)],
+            1000,
+            800,
+            Status.PARTIALLY_CAPTURED,
+        ),
+        (
+            [
+                ("capture_total", "p", "succeeded", 500),
+                ("capture_total", "q", "succeeded", 300),
+                ("capture", "c", "succeeded", 300, "q"),
+            ],
+            800,
+            800,
+            Status.CAPTURED,
+        ),
+    ],
+)
+def test_a_cumulative_figure_of_captures_counts_what_no_capture_tells(
+    facts: list[Any], authorized: int, captured: int, status: Status
+) -> None:
+    row = project(known(*facts))
+    assert (row.authorized, row.captured, row.status) == (authorized, captured, status)
+
+
+@pytest.mark.parametrize(
     ("facts", "refunded", "status"),
     [
         ([], 0, RefundStatus.NONE),
