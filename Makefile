@@ -21,8 +21,8 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 MEASURE := --cov --cov-report= --cov-fail-under=0
 
 # The pure modules: what decides, and reads and writes nothing.
-PURE := schemas/*,providers/*,$(shell printf 'consumer/%s.py,' decode facts_json fold ledger offsets plan resolve rows \
-	settlement tally verdict)
+PURE := schemas/*,providers/*,$(shell printf 'consumer/%s.py,' children decode facts_json fold ledger offsets plain plan \
+	resolve rows settlement tally verdict)
 
 # The first Python that is new enough. Evaluated only where it is used.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \

@@ -344,21 +344,9 @@ class Children:
             if rank is None or (found is not None and rank <= _OPEN[found]):
                 continue
             ended = bool(self.ends) and self._is_ended(key, state)
-            if not ended and not self._had_money(key, state.version) and not self._went_on(key, state):
+            if not ended and not self._had_money(key, state.version) and not went_on(attempts, key, state):
                 found = state.name
         return found
-
-    def _went_on(self, key: str, state: State) -> bool:
-        """Tell whether a try went on under another name of its payment, which is no older.
-
-        One of them succeeded; or the try had the payment's name alone, and ended under one of its own.
-        """
-        payment = state.parent or key
-        for other, known in self._by_kind.get(FactKind.ATTEMPT, _NONE).items():
-            sibling = other != key and payment in (known.parent, other) and known.version >= state.version
-            if sibling and (known.name == "succeeded" or (key == payment and known.name in _ENDED)):
-                return True
-        return False
 
     @property
     def takes_unknown(self) -> bool:
@@ -436,6 +424,19 @@ class Children:
             back = given.get((dispute, number), amount if number < last[dispute] else 0)
             total += 0 if back < 0 else max(amount - back, 0)
         return total
+
+
+def went_on(attempts: Mapping[str, State], key: str, state: State) -> bool:
+    """Tell whether a try went on under another name of its payment, which is no older.
+
+    One of them succeeded; or the try had the payment's name alone, and ended under one of its own.
+    """
+    payment = state.parent or key
+    for other, known in attempts.items():
+        sibling = other != key and payment in (known.parent, other) and known.version >= state.version
+        if sibling and (known.name == "succeeded" or (key == payment and known.name in _ENDED)):
+            return True
+    return False
 
 
 def _by_round(parts: Mapping[str, State], *, whole: int) -> dict[tuple[str, int], int]:

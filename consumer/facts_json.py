@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,16 +14,16 @@ if TYPE_CHECKING:
     from schemas.payment import Facts
 
 _KINDS = {kind.value: kind for kind in FactKind}
+_PREFIXES = {kind: f"{kind}:" for kind in FactKind}
 _decode_joined = msgspec.json.Decoder(dict[str, State]).decode
 _decode_said = msgspec.json.Decoder(list[tuple[str, str, State]]).decode
 _decode_plain = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-_PLACE = itemgetter(0, 1)
 
 
 def dump_joined(facts: Facts) -> str:
     """Return a payment's facts as `{"kind:key": [state, amount, parent, version, replaces, low]}`, short at the end."""
-    return _encode({f"{kind}:{key}": _short(state) for (kind, key), state in facts.items()}).decode()
+    return _encode({_PREFIXES[kind] + key: _short(state) for (kind, key), state in facts.items()}).decode()
 
 
 def load_joined(text: str) -> Facts:
@@ -41,10 +39,24 @@ def dump_said(facts: Iterable[Fact]) -> str:
     """Return what one event said as `[[kind, key, [state, amount, ...]], ...]`, in a canonical order."""
     said = [(fact.kind, fact.key, _said(fact)) for fact in facts]
     if len(said) > 1:
-        said.sort(key=_PLACE)
-        if any(one[:2] == other[:2] for one, other in pairwise(said)):
+        try:
+            said.sort()
+        except TypeError:  # one child twice, of which one has no amount or parent: those don't compare
             said.sort(key=repr)
+        else:
+            if _any_twice(said):
+                said.sort(key=repr)
     return _encode(said).decode()
+
+
+def _any_twice(said: list[tuple[FactKind, str, Any]]) -> bool:
+    """Tell whether sorted facts have one child twice."""
+    last, last_kind = "", None
+    for kind, key, _ in said:
+        if key == last and kind is last_kind:
+            return True
+        last, last_kind = key, kind
+    return False
 
 
 def load_said(text: str) -> list[Fact]:
@@ -60,9 +72,12 @@ def same_facts(left: str, right: str) -> bool:
     return left == right or _decode_plain(left) == _decode_plain(right)
 
 
-def _said(fact: Fact) -> State | tuple[str | int | None, ...]:
-    if fact.replaces is not None or fact.version:
-        return _short(State(fact.state, fact.amount, fact.parent, fact.version, fact.replaces))
+def _said(fact: Fact) -> tuple[str | int | None, ...]:
+    """Return a fact's state as `_short` would."""
+    if fact.replaces is not None:
+        return (fact.state, fact.amount, fact.parent, fact.version, fact.replaces, None)
+    if fact.version:
+        return (fact.state, fact.amount, fact.parent, fact.version)
     if fact.parent is not None:
         return (fact.state, fact.amount, fact.parent)
     return (fact.state,) if fact.amount is None else (fact.state, fact.amount)

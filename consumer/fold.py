@@ -2,7 +2,7 @@
 
 The join is the least upper bound of a lattice (commutative, associative, idempotent; `schemas.facts` has its parts),
 and `project` looks at nothing but the joined facts; so any order and any repetition of the same events gives the same
-row. `consumer.children` does the sums of each kind of child.
+row. `consumer.children` does the sums of each kind of child; `consumer.plain` is the short way of most payments.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from consumer.children import Children
+from consumer.plain import plain_row
 from schemas.facts import INTENT, RANKS, Fact, FactKind, State
 from schemas.payment import DisputeStatus, Facts, Flag, Projection, RefundStatus, Status
 
@@ -34,34 +35,33 @@ def newer(known: Facts, facts: Iterable[Fact]) -> Facts:
         held = news.get(place) or known.get(place)
         if held is None:
             news[place] = State(fact.state, fact.amount, fact.parent, fact.version, fact.replaces)
-        else:
-            joined = _join(held, fact)
-            if joined is not held:
-                news[place] = joined
+        elif (joined := _join(held, fact)) is not held:
+            news[place] = joined
     return news
 
 
 def _join(held: State, fact: Fact) -> State:
     """Return the join of what is known of a child and what a fact says of it; `held` itself where that is no more."""
-    same = held.name == fact.state and held.amount == fact.amount and held.version == fact.version
-    if same and fact.parent in (None, held.parent) and fact.replaces in (None, held.replaces):
+    name, amount, version = fact.state, fact.amount, fact.version
+    parent, replaces, low = fact.parent, fact.replaces, held.low
+    if parent != held.parent:
+        parent = _larger(held.parent, parent)
+    if replaces != held.replaces:
+        replaces = _larger(held.replaces, replaces)
+    if version != held.version:
+        later = version > held.version
+    elif name != held.name:
+        ranks = RANKS[fact.kind]
+        later = ranks[name] > ranks[held.name]
+    else:
+        later = amount != held.amount and (held.amount is None or (amount is not None and amount > held.amount))
+    if amount != held.amount or low is not None:
+        low = _lower(held, amount, later=later) if fact.kind is _TERMS else None
+    if later:
+        return State(name, amount, parent, version, replaces, low)
+    if parent == held.parent and replaces == held.replaces and low == held.low:
         return held
-    ranks = RANKS[fact.kind]
-    later = (fact.version, ranks[fact.state], _known(fact.amount)) > (
-        held.version,
-        ranks[held.name],
-        _known(held.amount),
-    )
-    name, amount, version = (fact.state, fact.amount, fact.version) if later else (held.name, held.amount, held.version)
-    low = None if same or fact.kind is not _TERMS else _lower(held, fact, amount)
-    joined = State(
-        name, amount, _larger(held.parent, fact.parent), version, _larger(held.replaces, fact.replaces), low or None
-    )
-    return held if joined == held else joined
-
-
-def _known(amount: int | None) -> int:
-    return -1 if amount is None else amount
+    return State(held.name, held.amount, parent, held.version, replaces, low)
 
 
 def _larger(one: str | None, other: str | None) -> str | None:
@@ -69,11 +69,11 @@ def _larger(one: str | None, other: str | None) -> str | None:
     return other if one is None or (other is not None and other > one) else one
 
 
-def _lower(held: State, fact: Fact, amount: int | None) -> int | None:
+def _lower(held: State, amount: int | None, *, later: bool) -> int | None:
     """Return the smallest amount ever said, where it is not the one that counts."""
-    said = [one for one in (held.amount if held.low is None else held.low, fact.amount) if one is not None]
+    said = [one for one in (held.amount if held.low is None else held.low, amount) if one is not None]
     least = min(said, default=None)
-    return None if least == amount else least
+    return None if least == (amount if later else held.amount) else least
 
 
 def facts_of(known: Facts) -> list[Fact]:
@@ -91,6 +91,11 @@ def facts_of(known: Facts) -> list[Fact]:
 
 def project(facts: Facts) -> Projection:
     """Return what the facts come to, also of several payments' facts united."""
+    return plain_row(facts) or full_row(facts)
+
+
+def full_row(facts: Facts) -> Projection:
+    """Return the same by the rules in full, for facts of every shape."""
     children = Children(facts)
     captured, refunded = children.captured, children.refunded
     flags = _flags(children)

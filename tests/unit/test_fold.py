@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.fold import asked, facts_of, held, money_rank, newer, project
+from consumer.fold import asked, facts_of, full_row, held, money_rank, newer, project
+from consumer.plain import plain_row
 from schemas.facts import RANKS, Fact, FactKind, State
 from schemas.payment import DisputeStatus, Facts, Flag, Projection, RefundStatus, Status
 
@@ -70,6 +71,79 @@ def _order(kind: FactKind, state: State) -> tuple[int, int, int]:
 def test_projection_looks_at_no_order(order: list[int], data: st.DataObject) -> None:
     facts = [data.draw(FACTS) for _ in order]
     assert project(join(facts)) == project(join([facts[index] for index in order]))
+
+
+PLAIN_KINDS = ("terms", "mode", "attempt", "authorization", "capture", "refund", "refund_total")
+PLAIN_FACTS = st.tuples(
+    st.sampled_from([(FactKind(kind), state) for kind in PLAIN_KINDS for state in RANKS[FactKind(kind)]]),
+    st.sampled_from(["a", "b", "c", "intent"]),
+    st.sampled_from([3, 3, 5, 8, 0, None]),
+    OTHERS,
+    st.integers(0, 1),
+).map(lambda drawn: Fact(drawn[0][0], drawn[1], drawn[0][1], *drawn[2:]))
+
+
+@settings(max_examples=400)
+@given(st.lists(PLAIN_FACTS, min_size=1, max_size=9))
+def test_the_short_way_gives_the_row_of_the_rules_in_full(facts: list[Fact]) -> None:
+    joined = join(facts)
+    assert plain_row(joined) in (None, full_row(joined))
+
+
+@given(MANY)
+def test_the_short_way_refuses_what_it_does_not_know(facts: list[Fact]) -> None:
+    joined = join(facts)
+    assert plain_row(joined) in (None, full_row(joined))
+
+
+SHORT = {
+    "asked": [("terms", "p", "asked", 1000), ("attempt", "p", "processing", 1000)],
+    "a second try": [("attempt", "p", "requires_action"), ("attempt", "x", "failed", 1000, "p")],
+    "a third": [
+        ("attempt", "p", "requires_action"),
+        ("attempt", "x", "failed", None, "p"),
+        ("attempt", "y", "created"),
+    ],
+    "held": [("authorization", "a", "authorized", 1000, "p"), ("attempt", "p", "processing", 1000)],
+    "captured": [("authorization", "a", "authorized", 1000), ("capture", "c", "succeeded", 1000, "a")],
+    "over": [("authorization", "a", "authorized", 1000), ("capture", "c", "succeeded", 1100, "a")],
+    "over, unnamed": [("authorization", "a", "authorized", 1000), ("capture", "c", "succeeded", 1100)],
+    "proved by itself": [("authorization", "a", "authorized", 1000), ("capture", "c", "succeeded", 9, "b")],
+    "in part": [("terms", "intent", "asked", 1000), ("capture", "c", "succeeded", 400, "p")],
+    "at once": [("authorization", "a", "authorized", 1000), ("mode", "a", "automatic")],
+    "as the intent wanted": [
+        ("authorization", "a", "authorized", 1000),
+        ("mode", "a", "account"),
+        ("mode", "intent", "automatic"),
+    ],
+    "told by a capture": [
+        ("authorization", "a", "authorized", 1000),
+        ("mode", "a", "automatic"),
+        ("capture", "c", "succeeded", 400),
+    ],
+    "refunded": [
+        ("capture", "c", "succeeded", 1000, "p"),
+        ("refund", "r", "succeeded", 400, "p"),
+        ("refund", "s", "pending", 100, "other"),
+        ("refund_total", "p", "succeeded", 700),
+    ],
+    "refunded twice": [("capture", "c", "succeeded", 9, "p"), ("refund", "r", "succeeded", 18, "p")],
+    "a refund to come": [("capture", "c", "succeeded", 9, "p"), ("refund", "r", "pending", 9, "p")],
+}
+
+
+@pytest.mark.parametrize("facts", SHORT.values(), ids=SHORT)
+def test_plain_payments_go_the_short_way(facts: list[Any]) -> None:
+    joined = known(*facts)
+    assert plain_row(joined) == full_row(joined)
+
+
+@pytest.mark.parametrize("first", [5, 0])
+def test_what_was_asked_to_begin_with_is_kept(first: int) -> None:
+    told = [Fact(FactKind.TERMS, "p", "asked", first, None, 1), Fact(FactKind.TERMS, "p", "asked", 9, None, 2)]
+    named = Fact(FactKind.TERMS, "p", "asked", 9, "order", 2)
+    for order in ([*told, named], [named, *told]):
+        assert join(order) == {(FactKind.TERMS, "p"): State("asked", 9, "order", 2, None, first)}
 
 
 def test_larger_amount_wins_at_the_same_rank_and_a_later_rank_beats_any() -> None:
