@@ -77,14 +77,15 @@ async def test_ledger_rows_tell_what_happened_and_where_it_stood(desk: Bench) ->
         ("e2", "payment.authorized", "noop", "authorized", "authorized", 1000, None, 41),
         ("e3", "payment.captured", "applied", "authorized", "captured", 1000, 2, 42),
         ("e4", "payment.created", "late", "captured", "captured", 1000, None, 43),
-        ("e5", "payment.canceled", "conflict", "captured", "captured", 1000, None, 44),
+        ("e5", "payment.canceled", "conflict", "captured", "captured", 1000, 3, 44),
         ("e6", "customer.updated", "noop", None, None, None, None, 45),
     ]
     assert {(row["topic"], row["partition"], row["source"]) for row in books.ledger} == {
         ("payments.webhooks", 3, SOURCE)
     }
     assert [row["payment_id"] for row in books.ledger] == [payment["id"]] * 5 + [None]
-    assert (payment["version"], payment["status"], payment["captured"]) == (2, "captured", 1000)
+    assert (payment["version"], payment["status"], payment["captured"]) == (3, "captured", 1000)
+    assert payment["flags"] == ["contradiction"], "a cancellation after the capture is flagged, and that is a change"
     assert broken_chains(books) == []
 
 
