@@ -69,7 +69,6 @@ async def test_what_is_not_configured_is_refused_to_everybody(api: Api) -> None:
     assert (await api.create(account="other")).status == 202
 
 
-@pytest.mark.xfail(strict=True, reason="the consumer adopts whatever an intent names, until claims have to fit")
 async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, books: Bench) -> None:
     """Sequence A: a stranger's captured payment, named with an amount of 1."""
     await told(books, webhook("payment.captured", "pay-victim", amount=125_000))
@@ -80,7 +79,6 @@ async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, books: 
     assert await books.fetch("select from sms_transactions") == []
 
 
-@pytest.mark.xfail(strict=True, reason="the consumer merges what an intent names together, until references group")
 async def test_a_claim_never_makes_two_strangers_one(api: Api, books: Bench) -> None:
     """Sequence B: one payment by its id and another by its reference, in one intent."""
     await told(
