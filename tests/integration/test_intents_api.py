@@ -208,7 +208,10 @@ async def test_a_payment_is_seen_by_its_client_alone(api: Api, books: Bench) -> 
         ):
             assert (reply.status, reply.slug) == (404, "unknown-intent")
         await settle(books)
-    assert (await rival.create(reference="order-2")).status == 202
+    refused = await rival.create(reference="order-2")
+    assert (refused.status, refused.slug) == (409, "reference-taken"), "clients of one account share its references"
+    assert "payment_id" not in refused.json
+    assert (await rival.create(reference="order-2", account="other")).status == 202
 
 
 async def test_a_payment_that_only_webhooks_opened_is_nobodys(api: Api, books: Bench) -> None:
@@ -243,7 +246,11 @@ async def test_a_webhook_that_came_first_and_the_intent_are_one_payment(api: Api
     ]
     assert (await api.get(payment_id)).json["status"] == "authorized"
     moments = (await api.get(payment_id, "/timeline")).json["timeline"]
-    assert [moment["source"] for moment in moments] == ["standard_webhooks", "intents/shop"]
+    assert [(moment["source"], moment["to_status"]) for moment in moments] == [
+        ("standard_webhooks", "authorized"),
+        ("ratchet", "authorized"),  # the webhook's row gave its payment to the intent's
+        ("intents/shop", "authorized"),
+    ]
 
 
 async def test_names_are_unique_in_their_scope(api: Api, books: Bench) -> None:
