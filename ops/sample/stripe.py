@@ -55,12 +55,13 @@ class Teller:
     now: int
     posts: list[Post] = field(default_factory=list)
     intent_id: str = ""
-    charge_id: str = ""
+    method_id: str = ""
+    latest_charge: str | None = None
+    """The charge of the latest try that came as far as the bank; none before."""
     order_id: str = ""
 
     def __post_init__(self) -> None:
         self.intent_id = f"pi_3{token(self.rng, 23)}"
-        self.charge_id = f"ch_3{token(self.rng, 23)}"
         self.order_id = f"ORD-{token(self.rng, 12)}"
 
     def say(self, kind: str, shown: dict[str, Any], **extra: Any) -> None:
@@ -81,16 +82,18 @@ class Teller:
             "customer": None,
             "description": f"Order {self.order_id}",
             "last_payment_error": None,
-            "latest_charge": None if status.startswith("requires_payment") else self.charge_id,
+            "latest_charge": self.latest_charge,
             "livemode": True,
             "metadata": {"order_id": self.order_id},
+            "next_action": None,
+            "payment_method": None if status == "requires_payment_method" else self.method_id,
             "payment_method_types": ["card"],
             "status": status,
         } | changes
 
     def charge(self, *, captured: int = 0, refunded: int = 0, **changes: Any) -> dict[str, Any]:
         return {
-            "id": self.charge_id,
+            "id": self.latest_charge,
             "object": "charge",
             "amount": self.story.amount,
             "amount_captured": captured,
@@ -105,6 +108,7 @@ class Teller:
             "metadata": {"order_id": self.order_id},
             "paid": True,
             "payment_intent": self.intent_id,
+            "payment_method": self.method_id,
             "refunded": refunded > 0 and refunded == captured,
             "status": "succeeded",
         } | changes
@@ -114,7 +118,7 @@ class Teller:
             "id": refund_id,
             "object": "refund",
             "amount": amount,
-            "charge": self.charge_id,
+            "charge": self.latest_charge,
             "created": self.now,
             "currency": self.story.currency.lower(),
             "metadata": {},
@@ -124,23 +128,32 @@ class Teller:
         }
 
     def open(self) -> None:
+        """Tell the tries that failed: the customer chooses a card, may have to prove to be its owner, is declined."""
         self.say("payment_intent.created", self.intent("requires_payment_method"))
-        if self.rng.random() < 0.2:  # noqa: PLR2004
-            self.say("payment_intent.requires_action", self.intent("requires_action"))
         for _ in range(self.story.failures):
-            failed_charge = f"ch_3{token(self.rng, 23)}"
-            error = {"charge": failed_charge, "code": "card_declined", "type": "card_error"}
-            self.say("payment_intent.payment_failed", self.intent("requires_payment_method", last_payment_error=error))
-            failed: dict[str, Any] = {
-                "id": failed_charge,
-                "paid": False,
-                "status": "failed",
-                "failure_code": "card_declined",
+            self.try_to_pay()
+            self.latest_charge = f"ch_3{token(self.rng, 23)}"
+            error = {
+                "charge": self.latest_charge,
+                "code": "card_declined",
+                "payment_method": {"id": self.method_id, "object": "payment_method", "type": "card"},
+                "type": "card_error",
             }
-            self.say("charge.failed", self.charge(**failed))
+            self.say("payment_intent.payment_failed", self.intent("requires_payment_method", last_payment_error=error))
+            self.say("charge.failed", self.charge(paid=False, status="failed", failure_code="card_declined"))
+
+    def try_to_pay(self) -> None:
+        """Begin a try: a card of its own, and no charge before the customer has done what the bank asks."""
+        self.method_id = f"pm_1{token(self.rng, 23)}"
+        if self.rng.random() < 0.3:  # noqa: PLR2004
+            asked = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}}
+            self.say("payment_intent.requires_action", self.intent("requires_action", next_action=asked))
 
     def pay(self) -> None:
         story, captured = self.story, 0
+        if story.authorized:
+            self.try_to_pay()
+            self.latest_charge = f"ch_3{token(self.rng, 23)}"
         if story.course is Course.AUTOMATIC:
             self.say("charge.succeeded", self.charge(captured=story.amount))
         elif story.authorized:

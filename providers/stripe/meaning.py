@@ -158,10 +158,13 @@ _IntentReader = Callable[[Thing, str, str | None, int, int], _Said]
 
 
 def _progress(state: str) -> _IntentReader:
-    """Name the try by its charge, before there is one by its payment method, else by the intent alone."""
+    """Name the try by its payment method, in older integrations by its charge, else by the intent alone.
+
+    `latest_charge` of a second try that waits for the customer is still the failed charge of the first.
+    """
 
     def read(intent: Thing, key: str, charge: str | None, total: int, version: int) -> _Said:
-        own = charge or _id(intent.payment_method, "payment_method") or key
+        own = _id(intent.payment_method, "payment_method") or charge or key
         return total, _tries((key if state == "created" else own,), state, key, version)
 
     return read

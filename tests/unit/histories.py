@@ -88,6 +88,22 @@ STRIPE = [
         **CAPTURED,
     ),
     stripe_life(
+        "two tries that failed, each after a challenge",
+        stripe_intent("requires_action", latest_charge=None, payment_method="pm_1"),
+        stripe_intent(
+            "payment_failed",
+            latest_charge="ch_0",
+            last_payment_error={"charge": "ch_0", "payment_method": {"id": "pm_1"}},
+        ),
+        stripe_intent("requires_action", event_id="evt_a2", latest_charge="ch_0", payment_method="pm_2"),
+        stripe_intent(
+            "payment_failed",
+            event_id="evt_f2",
+            last_payment_error={"charge": "ch_1", "payment_method": {"id": "pm_2"}},
+        ),
+        status="failed",
+    ),
+    stripe_life(
         "authorized and canceled",
         stripe_intent("created", latest_charge=None),
         stripe_intent("requires_action", latest_charge=None),

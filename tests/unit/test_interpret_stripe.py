@@ -139,6 +139,12 @@ FACTS = [
         {"latest_charge": None, "payment_method": "pm_1"},
         (TERMS, attempt("requires_action", "pm_1")),
     ),
+    (  # the second try waits for the customer; the latest charge is the failed one of the first
+        "payment_intent.requires_action",
+        INTENT,
+        {"latest_charge": "ch_0", "payment_method": "pm_2"},
+        (TERMS, attempt("requires_action", "pm_2")),
+    ),
     ("payment_intent.canceled", INTENT, {}, (TERMS, ended("canceled"))),
     ("charge.pending", CHARGE, {}, (TERMS, attempt("processing"))),
     ("charge.succeeded", CHARGE, {}, (TERMS, AUTHORIZED, PAID)),
