@@ -131,6 +131,8 @@ def _open(event: Event, names: list[RefKey], known: Known) -> Target | Waits | N
     meaning = event.meaning
     if not meaning.facts or event.hint:
         return None
+    if not meaning.waits and not any(known.names.get(key) for key in groups_of(event)):
+        return None
     if not names or not meaning.opens:
         return Waits(Reason.ORPHAN, f"no payment is known by {_said(names)}")
     identity = derived_id_bytes(event.record.timestamp_ms, "\x00".join(map(str, names[0])))

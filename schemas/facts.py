@@ -239,8 +239,9 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
 
     `refs` name the payment, strongest first; none means that the event is not about a payment. `facts` are what it
     adds; none means that it has nothing to say (`noop`). `opens` tells whether the event may create a payment that is
-    not known yet; where it may not, the event waits. `provider_ref` is the provider's payment id or None. `amount` is
-    the event's headline figure for the ledger. `currency` is upper-case ISO 4217 or None.
+    not known yet; where it may not, the event waits. `waits` is false of an event that closes what is known or
+    promised, and says nothing of what is not. `provider_ref` is the provider's payment id or None. `amount` is the
+    event's headline figure for the ledger. `currency` is upper-case ISO 4217 or None.
     `merchant_account` is the merchant account that the body names under its signature, "" where it names none;
     `livemode` is the mode that it signs, None where it signs none (then the endpoint's setting says).
     `occurred_at` (unix seconds) is shown, and never orders anything. `claim` is set by intents alone,
@@ -250,6 +251,7 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     refs: tuple[Ref, ...] = ()
     facts: tuple[Fact, ...] = ()
     opens: bool = False
+    waits: bool = True
     currency: str | None = None
     amount: int | None = None
     provider_ref: str | None = None

@@ -6,12 +6,16 @@ import re
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from providers.core.meaning import undecodable
 from schemas.currencies import exponent
 from schemas.facts import AMOUNT_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from schemas.facts import Meaning
 
 _PLAIN: Final = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,8})?\Z")
 
@@ -43,3 +47,16 @@ def in_iso_units(amount: int, currency: str, decimals: Mapping[str, int]) -> int
     if scaled > AMOUNT_MAX:
         raise undecodable(f"an amount of {currency} is out of range")
     return int(scaled)
+
+
+def meaning_in_iso_units(meaning: Meaning, decimals: Mapping[str, int]) -> Meaning:
+    """Return a meaning whose amounts are a provider's minor units in those of ISO 4217; see `in_iso_units`."""
+    currency = meaning.currency or ""
+    if currency not in decimals:
+        return meaning
+
+    def scaled(amount: int | None) -> int | None:
+        return None if amount is None else in_iso_units(amount, currency, decimals)
+
+    facts = tuple(replace(fact, amount=scaled(fact.amount)) for fact in meaning.facts)
+    return replace(meaning, amount=scaled(meaning.amount), facts=facts)
