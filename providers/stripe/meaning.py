@@ -13,6 +13,7 @@ of one object, never objects.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -29,14 +30,11 @@ from providers.core.meaning import (
     undecodable,
     unknown_kind,
 )
+from providers.core.money import meaning_in_iso_units
 from providers.core.payments import (
     Facts,
-    at_stage,
-    attempt,
     authorized,
     captured,
-    dispute,
-    dispute_funds,
     ended,
     refund,
     refunded_in_all,
@@ -44,48 +42,28 @@ from providers.core.payments import (
     void,
 )
 from providers.core.reading import value_at
+from providers.stripe.disputes import read_dispute, read_refund, refund_state
+from providers.stripe.sessions import (
+    INVOICE_KINDS,
+    SESSION_KINDS,
+    read_expired,
+    read_invoice,
+    read_invoice_payment,
+    read_session,
+)
+from providers.stripe.things import Data, Event, Thing, id_of, named_beside, tries, version_of
 from schemas.facts import Meaning, RefKind
-
-
-class Thing(msgspec.Struct):
-    """What we read of `data.object`; a field of another shape is refused only by the kind that needs it."""
-
-    id: Any = None
-    payment_intent: Any = None
-    payment_method: Any = None
-    charge: Any = None
-    latest_charge: Any = None
-    last_payment_error: Any = None
-    client_reference_id: Any = None
-    metadata: Any = None
-    amount: Any = None
-    amount_capturable: Any = None
-    amount_received: Any = None
-    amount_captured: Any = None
-    amount_refunded: Any = None
-    captured: Any = None
-    currency: Any = None
-    refunds: Any = None
-    status: Any = None
-
-
-class _Data(msgspec.Struct):
-    object: Thing
-
-
-class _Event(msgspec.Struct):
-    data: _Data
-    type: Any = None
-    created: Any = None
-    account: Any = None
-    livemode: Any = None
 
 
 class _Envelope(msgspec.Struct):
     type: Any = None
 
 
-_EVENT: Final = msgspec.json.Decoder(_Event)
+_in_iso_units: Final = partial(meaning_in_iso_units, decimals={"ISK": 2, "UGX": 2, "MGA": 0})
+"""Stripe's minor units (docs.stripe.com/currencies, zero-decimal currencies and special cases): ISK and UGX have no
+decimals and are written with two, MGA is written without; all others are as in ISO 4217."""
+
+_EVENT: Final = msgspec.json.Decoder(Event)
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 
@@ -101,44 +79,21 @@ def interpret(kind: str, body: bytes) -> Meaning:
     event = decode_or_raise(_EVENT, body)
     if event.type != kind:
         raise undecodable("the body's type is not the kind it came as")
-    return in_scope(reader(event, event.data.object), event.account, event.livemode)
-
-
-def _id(value: object, what: str) -> str | None:
-    """Return an id that may come expanded to its whole object."""
-    return maybe_id(value.get("id") if isinstance(value, dict) else value, what)
-
-
-def _reference(thing: Thing) -> str | None:
-    metadata = thing.metadata if isinstance(thing.metadata, dict) else {}
-    return maybe_id(metadata.get("reference"), "metadata.reference") or maybe_id(
-        metadata.get("order_id"), "metadata.order_id"
-    )
-
-
-def _version(event: _Event) -> int:
-    """Return when Stripe made the event, in whole seconds: the newest state of one object stands."""
-    return int(maybe_time(event.created) or 0)
-
-
-def _tries(keys: tuple[str | None, ...], state: str, payment: str, version: int) -> Facts:
-    """Say where a try stands that goes by several names: its charge, its payment method."""
-    named = dict.fromkeys(key for key in keys if key)
-    return tuple(attempt(key, state, payment=None if key == payment else payment, version=version) for key in named)
+    return in_scope(_in_iso_units(reader(event, event.data.object)), event.account, event.livemode)
 
 
 # --- payment_intent.* --------------------------------------------------------------------------------------------
 
 
-def _intent(kind: str) -> Callable[[_Event, Thing], Meaning]:
-    def read(event: _Event, intent: Thing) -> Meaning:
+def _intent(kind: str) -> Callable[[Event, Thing], Meaning]:
+    def read(event: Event, intent: Thing) -> Meaning:
         key = need_id(intent.id, "data.object.id")
-        charge = _id(intent.latest_charge, "latest_charge")
+        charge = id_of(intent.latest_charge, "latest_charge")
         total = need_amount(intent.amount, "amount")
-        amount, facts = _INTENT_FACTS[kind](intent, key, charge, total, _version(event))
+        amount, facts = _INTENT_FACTS[kind](intent, key, charge, total, version_of(event))
         return Meaning(
-            refs=refs_of((RefKind.PAYMENT, key), (RefKind.CHARGE, charge), (RefKind.REFERENCE, _reference(intent))),
-            facts=(terms(key, total, version=_version(event)), *facts) if facts else (),
+            refs=refs_of((RefKind.PAYMENT, key), (RefKind.CHARGE, charge), *named_beside(intent)),
+            facts=(terms(key, total, version=version_of(event)), *facts) if facts else (),
             opens=bool(facts),
             currency=need_currency(intent.currency, "currency"),
             amount=amount,
@@ -164,8 +119,8 @@ def _progress(state: str) -> _IntentReader:
     """
 
     def read(intent: Thing, key: str, charge: str | None, total: int, version: int) -> _Said:
-        own = _id(intent.payment_method, "payment_method") or charge or key
-        return total, _tries((key if state == "created" else own,), state, key, version)
+        own = id_of(intent.payment_method, "payment_method") or charge or key
+        return total, tries((key if state == "created" else own,), state, key, version)
 
     return read
 
@@ -182,7 +137,7 @@ def _intent_capturable(intent: Thing, key: str, charge: str | None, _total: int,
     if not reserved:
         return 0, ()
     taken = (captured(key, received, authorization=key),) if received else ()
-    return reserved, (authorized(key, reserved), *taken, *_tries((charge,), "succeeded", key, version))
+    return reserved, (authorized(key, reserved), *taken, *tries((charge,), "succeeded", key, version))
 
 
 def _intent_succeeded(intent: Thing, key: str, charge: str | None, _total: int, version: int) -> _Said:
@@ -191,15 +146,15 @@ def _intent_succeeded(intent: Thing, key: str, charge: str | None, _total: int, 
 
 def _paid(key: str, charge: str | None, taken: int, version: int) -> _Said:
     """Give the money taken so far; less than the intent's amount reads as partially captured."""
-    return taken, (captured(key, taken, authorization=key), *_tries((charge,), "succeeded", key, version))
+    return taken, (captured(key, taken, authorization=key), *tries((charge,), "succeeded", key, version))
 
 
 def _intent_failed(intent: Thing, key: str, charge: str | None, total: int, version: int) -> _Said:
     """Name the failed try by its charge and its payment method; one that had neither by the intent."""
     error = intent.last_payment_error if isinstance(intent.last_payment_error, dict) else {}
-    failed = _id(error.get("charge"), "last_payment_error.charge") or charge
-    method = _id(error.get("payment_method"), "last_payment_error.payment_method")
-    return total, _tries((failed, method) if failed or method else (key,), "failed", key, version)
+    failed = id_of(error.get("charge"), "last_payment_error.charge") or charge
+    method = id_of(error.get("payment_method"), "last_payment_error.payment_method")
+    return total, tries((failed, method) if failed or method else (key,), "failed", key, version)
 
 
 def _intent_canceled(_intent: Thing, key: str, _charge: str | None, total: int, _version: int) -> _Said:
@@ -221,16 +176,16 @@ _INTENT_FACTS: Final[dict[str, _IntentReader]] = {
 # --- charge.* ----------------------------------------------------------------------------------------------------
 
 
-def _charge(kind: str) -> Callable[[_Event, Thing], Meaning]:
-    def read(event: _Event, charge: Thing) -> Meaning:
+def _charge(kind: str) -> Callable[[Event, Thing], Meaning]:
+    def read(event: Event, charge: Thing) -> Meaning:
         own = need_id(charge.id, "data.object.id")
-        key = _id(charge.payment_intent, "payment_intent") or own
+        key = id_of(charge.payment_intent, "payment_intent") or own
         total = need_amount(charge.amount, "amount")
-        version = _version(event)
+        version = version_of(event)
         amount, facts = _CHARGE_FACTS[kind](charge, key, own, total, version)
         opens = bool(facts) and kind != "charge.refunded"
         return Meaning(
-            refs=refs_of((RefKind.PAYMENT, key), (RefKind.CHARGE, own), (RefKind.REFERENCE, _reference(charge))),
+            refs=refs_of((RefKind.PAYMENT, key), (RefKind.CHARGE, own), *named_beside(charge)),
             facts=(terms(key, total, version=version), *facts) if opens else facts,
             opens=opens,
             currency=need_currency(charge.currency, "currency"),
@@ -255,7 +210,7 @@ _ChargeReader = Callable[[Thing, str, str, int, int], _Said]
 def _charge_tried(state: str) -> _ChargeReader:
     def read(charge: Thing, key: str, own: str, total: int, version: int) -> _Said:
         method = charge.payment_method if isinstance(charge.payment_method, str) else None
-        return total, _tries((own, maybe_id(method, "payment_method")), state, key, version)
+        return total, tries((own, maybe_id(method, "payment_method")), state, key, version)
 
     return read
 
@@ -263,11 +218,25 @@ def _charge_tried(state: str) -> _ChargeReader:
 def _charge_succeeded(charge: Thing, key: str, own: str, total: int, version: int) -> _Said:
     if _is_captured(charge):
         return _charge_captured(charge, key, own, total, version)
-    return total, (authorized(key, total), *_tries((own,), "succeeded", key, version))
+    reserved = _reserved(charge, total)
+    return reserved, (authorized(key, reserved), *tries((own,), "succeeded", key, version))
 
 
-def _charge_captured(charge: Thing, key: str, own: str, _total: int, version: int) -> _Said:
-    return _paid(key, own, need_amount(charge.amount_captured, "amount_captured"), version)
+def _reserved(charge: Thing, total: int) -> int:
+    """Return what the bank reserved: with partial authorization that is less than the charge's amount."""
+    told = value_at(charge.payment_method_details, "card", "amount_authorized")
+    return total if told is None else need_amount(told, "amount_authorized")
+
+
+def _charge_captured(charge: Thing, key: str, own: str, total: int, version: int) -> _Said:
+    return _paid(key, own, _captured_of(charge, total), version)
+
+
+def _captured_of(charge: Thing, total: int) -> int:
+    """Return what was captured; without the figure (it is there since 2020) what was not released with the capture."""
+    if charge.amount_captured is not None:
+        return need_amount(charge.amount_captured, "amount_captured")
+    return max(total - need_amount(charge.amount_refunded or 0, "amount_refunded"), 0)
 
 
 def _charge_refunded(charge: Thing, key: str, _own: str, total: int, _version: int) -> _Said:
@@ -295,7 +264,7 @@ def _listed_refunds(charge: Thing, payment: str) -> Facts:
     return tuple(
         refund(
             need_id(value_at(one, "id"), "refunds.data.id"),
-            _refund_state(value_at(one, "status")),
+            refund_state(value_at(one, "status")),
             need_amount(value_at(one, "amount"), "refunds.data.amount"),
             payment=payment,
         )
@@ -314,102 +283,19 @@ _CHARGE_FACTS: Final[dict[str, _ChargeReader]] = {
 }
 
 
-# --- refunds, disputes, checkout ---------------------------------------------------------------------------------
-
-
-_REFUND_STATES: Final = {
-    "pending": "pending",
-    "requires_action": "pending",
-    "succeeded": "succeeded",
-    "failed": "failed",
-    "canceled": "canceled",
-}
-
-
-def _refund_state(status: object) -> str:
-    state = _REFUND_STATES.get(status) if isinstance(status, str) else None
-    if state is None:
-        raise undecodable("the refund's status is not one of Stripe's")
-    return state
-
-
-def _child(event: _Event, thing: Thing, facts: Facts) -> Meaning:
-    """Tell a refund's or a dispute's facts; their metadata is their own and names no payment."""
-    intent, charge = _id(thing.payment_intent, "payment_intent"), _id(thing.charge, "charge")
-    return Meaning(
-        refs=refs_of((RefKind.PAYMENT, intent or charge), (RefKind.CHARGE, charge)),
-        facts=facts,
-        currency=need_currency(thing.currency, "currency"),
-        amount=need_amount(thing.amount, "amount"),
-        provider_ref=intent or charge,
-        occurred_at=maybe_time(event.created),
-    )
-
-
-def _payment_of(thing: Thing) -> str | None:
-    """Return the payment that a refund or a dispute names: the intent, in older integrations the charge."""
-    return _id(thing.payment_intent, "payment_intent") or _id(thing.charge, "charge")
-
-
-def _refund(event: _Event, thing: Thing) -> Meaning:
-    key, amount = need_id(thing.id, "data.object.id"), need_amount(thing.amount, "amount")
-    return _child(event, thing, (refund(key, _refund_state(thing.status), amount, payment=_payment_of(thing)),))
-
-
-_DISPUTE_STATES: Final = {
-    "warning_needs_response": "inquiry",
-    "warning_under_review": "inquiry",
-    "warning_closed": "prevented",  # an inquiry that ended without becoming a dispute
-    "needs_response": "open",
-    "under_review": "under_review",
-    "appeal_needs_response": "under_review",
-    "appeal_under_review": "under_review",
-    "prevented": "prevented",
-    "won": "won",
-    "lost": "lost",
-}
-
-
-def _dispute(funds: str | None) -> Callable[[_Event, Thing], Meaning]:
-    """Read a dispute; `funds` is what the kind says of the money: withdrawn, reinstated, or None for nothing."""
-
-    def read(event: _Event, thing: Thing) -> Meaning:
-        key, amount = need_id(thing.id, "data.object.id"), need_amount(thing.amount, "amount")
-        state = _DISPUTE_STATES.get(thing.status) if isinstance(thing.status, str) else None
-        if state is None:
-            raise undecodable("the dispute's status is not one of Stripe's")
-        stage = 0 if str(thing.status).startswith("warning_") else 1
-        version = at_stage(stage, _version(event))
-        facts: Facts = (dispute(key, state, payment=_payment_of(thing), version=version),)
-        if funds:
-            facts += (dispute_funds(key, funds, amount),)
-        return _child(event, thing, facts)
-
-    return read
-
-
-def _session_expired(event: _Event, session: Thing) -> Meaning:
-    """Read an expired Checkout session; one that nobody tried to pay has no PaymentIntent, only a reference."""
-    intent = _id(session.payment_intent, "payment_intent")
-    reference = _reference(session) or maybe_id(session.client_reference_id, "client_reference_id")
-    refs = refs_of((RefKind.PAYMENT, intent), (RefKind.REFERENCE, reference))
-    if not refs:
-        return Meaning()
-    key = intent or need_id(session.id, "data.object.id")
-    facts = (ended(key, "expired"),)
-    return Meaning(refs=refs, facts=facts, provider_ref=intent, occurred_at=maybe_time(event.created))
-
-
 _PAYMENT_FAMILIES: Final = ("payment_intent.", "charge.", "refund.")
 
-_READERS: Final[dict[str, Callable[[_Event, Thing], Meaning]]] = {
+_READERS: Final[dict[str, Callable[[Event, Thing], Meaning]]] = {
     **{kind: _intent(kind) for kind in _INTENT_FACTS},
     **{kind: _charge(kind) for kind in _CHARGE_FACTS},
-    **dict.fromkeys(("refund.created", "refund.updated", "refund.failed", "charge.refund.updated"), _refund),
-    **dict.fromkeys(("charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"), _dispute(None)),
-    "charge.dispute.funds_withdrawn": _dispute("withdrawn"),
-    "charge.dispute.funds_reinstated": _dispute("reinstated"),
-    "checkout.session.expired": _session_expired,
+    **dict.fromkeys(("refund.created", "refund.updated", "refund.failed", "charge.refund.updated"), read_refund),
+    **dict.fromkeys(("charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"), read_dispute(None)),
+    "charge.dispute.funds_withdrawn": read_dispute("withdrawn"),
+    "charge.dispute.funds_reinstated": read_dispute("reinstated"),
+    **{kind: read_session(kind) for kind in SESSION_KINDS},
+    "checkout.session.expired": read_expired,
+    **dict.fromkeys(INVOICE_KINDS, read_invoice),
+    "invoice_payment.paid": read_invoice_payment,
 }
 
 INTENT_KINDS: Final = frozenset(_INTENT_FACTS)
@@ -417,4 +303,4 @@ INTENT_KINDS: Final = frozenset(_INTENT_FACTS)
 
 def said_by(kind: str, thing: Thing) -> Meaning:
     """Return what an object says when it stands in an event of that kind, which is one that we read."""
-    return _READERS[kind](_Event(_Data(thing)), thing)
+    return _in_iso_units(_READERS[kind](Event(Data(thing)), thing))

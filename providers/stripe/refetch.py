@@ -9,7 +9,8 @@ import msgspec
 
 from providers.core.meaning import decode_or_raise, undecodable
 from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, merged, object_answer
-from providers.stripe.meaning import INTENT_KINDS, Thing, said_by
+from providers.stripe.meaning import INTENT_KINDS, said_by
+from providers.stripe.things import Thing
 
 if TYPE_CHECKING:
     from schemas.facts import Meaning

@@ -1,0 +1,107 @@
+"""What Stripe's refunds and disputes mean: money that goes back, by the ids of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from providers.core.meaning import maybe_time, need_amount, need_currency, need_id, refs_of, undecodable
+from providers.core.payments import Facts, at_stage, dispute, dispute_funds, refund
+from providers.core.reading import value_at
+from providers.stripe.things import Event, Thing, id_of, version_of
+from schemas.facts import Meaning, RefKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_REFUND_STATES: Final = {
+    "pending": "pending",
+    "requires_action": "pending",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "canceled": "canceled",
+}
+
+
+def refund_state(status: object) -> str:
+    """Return the state that a refund's status stands for, or raise `undecodable`."""
+    state = _REFUND_STATES.get(status) if isinstance(status, str) else None
+    if state is None:
+        raise undecodable("the refund's status is not one of Stripe's")
+    return state
+
+
+def _child(event: Event, thing: Thing, facts: Facts) -> Meaning:
+    """Tell a refund's or a dispute's facts; their metadata is their own and names no payment."""
+    intent, charge = id_of(thing.payment_intent, "payment_intent"), id_of(thing.charge, "charge")
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, intent or charge), (RefKind.CHARGE, charge)),
+        facts=facts,
+        currency=need_currency(thing.currency, "currency"),
+        amount=need_amount(thing.amount, "amount"),
+        provider_ref=intent or charge,
+        occurred_at=maybe_time(event.created),
+    )
+
+
+def _payment_of(thing: Thing) -> str | None:
+    """Return the payment that a refund or a dispute names: the intent, in older integrations the charge."""
+    return id_of(thing.payment_intent, "payment_intent") or id_of(thing.charge, "charge")
+
+
+def read_refund(event: Event, thing: Thing) -> Meaning:
+    """Read a refund; one of a customer's cash balance names no payment and says nothing (both ids are nullable)."""
+    if _payment_of(thing) is None:
+        return Meaning()
+    key, amount = need_id(thing.id, "data.object.id"), need_amount(thing.amount, "amount")
+    return _child(event, thing, (refund(key, refund_state(thing.status), amount, payment=_payment_of(thing)),))
+
+
+_DISPUTE_STATES: Final = {
+    "warning_needs_response": "inquiry",
+    "warning_under_review": "inquiry",
+    "warning_closed": "prevented",  # an inquiry that ended without becoming a dispute
+    "needs_response": "open",
+    "under_review": "under_review",
+    "appeal_needs_response": "under_review",
+    "appeal_under_review": "under_review",
+    "prevented": "prevented",
+    "won": "won",
+    "lost": "lost",
+}
+
+
+def read_dispute(funds: str | None) -> Callable[[Event, Thing], Meaning]:
+    """Read a dispute; `funds` is what the kind says of the money: withdrawn, reinstated, or None for nothing."""
+
+    def read(event: Event, thing: Thing) -> Meaning:
+        key, amount = need_id(thing.id, "data.object.id"), need_amount(thing.amount, "amount")
+        state = _DISPUTE_STATES.get(thing.status) if isinstance(thing.status, str) else None
+        if state is None:
+            raise undecodable("the dispute's status is not one of Stripe's")
+        stage = 0 if str(thing.status).startswith("warning_") else 1
+        version = at_stage(stage, version_of(event))
+        facts: Facts = (dispute(key, state, payment=_payment_of(thing), version=version),)
+        facts += _funds(key, amount, funds, thing)
+        return _child(event, thing, facts)
+
+    return read
+
+
+def _funds(key: str, amount: int, funds: str | None, thing: Thing) -> Facts:
+    """Say what a dispute took and gave back: as its balance transactions tell, else what the kind says, of all of it.
+
+    "Zero, one, or two balance transactions that show funds withdrawn and reinstated" (Dispute.balance_transactions):
+    where a refund had been made before, a dispute that was lost gives that part back. They are in the currency of the
+    account; what came back of another currency is worked out by its share. Both figures are cumulative.
+    """
+    listed = thing.balance_transactions if isinstance(thing.balance_transactions, list) else []
+    moves = [move for one in listed if isinstance(move := value_at(one, "amount"), int) and not isinstance(move, bool)]
+    taken, given = -sum(move for move in moves if move < 0), sum(move for move in moves if move > 0)
+    if not taken:
+        return (dispute_funds(key, funds, amount),) if funds else ()
+    if any(value_at(one, "currency") != thing.currency for one in listed):
+        taken, given = amount, amount * given // taken
+    back = (dispute_funds(key, "reinstated", need_amount(given, "what a dispute gave back")),) if given else ()
+    if funds == "reinstated" and not given:
+        back = (dispute_funds(key, "reinstated", amount),)
+    return (dispute_funds(key, "withdrawn", need_amount(taken, "what a dispute took")), *back)

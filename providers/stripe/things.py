@@ -1,0 +1,90 @@
+"""Stripe's objects and events as far as they are read, and what is read of all of them alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from providers.core.meaning import id_or_none, maybe_id, maybe_time
+from providers.core.payments import Facts, attempt
+from schemas.facts import RefKind
+
+
+class Thing(msgspec.Struct):
+    """What we read of `data.object`; a field of another shape is refused only by the kind that needs it."""
+
+    id: Any = None
+    payment_intent: Any = None
+    payment_method: Any = None
+    charge: Any = None
+    latest_charge: Any = None
+    last_payment_error: Any = None
+    payment_method_details: Any = None
+    client_reference_id: Any = None
+    invoice: Any = None
+    subscription: Any = None
+    payment: Any = None
+    parent: Any = None
+    payment_status: Any = None
+    metadata: Any = None
+    amount: Any = None
+    amount_capturable: Any = None
+    amount_received: Any = None
+    amount_captured: Any = None
+    amount_refunded: Any = None
+    amount_total: Any = None
+    amount_paid: Any = None
+    captured: Any = None
+    currency: Any = None
+    refunds: Any = None
+    balance_transactions: Any = None
+    status: Any = None
+
+
+class Data(msgspec.Struct):
+    """`data` of an event."""
+
+    object: Thing
+
+
+class Event(msgspec.Struct):
+    """What we read of an event: `account` names the connected account that it is about."""
+
+    data: Data
+    type: Any = None
+    created: Any = None
+    account: Any = None
+    livemode: Any = None
+
+
+def id_of(value: object, what: str) -> str | None:
+    """Return an id that may come expanded to its whole object."""
+    return maybe_id(value.get("id") if isinstance(value, dict) else value, what)
+
+
+def name_of(value: object) -> str | None:
+    """Return an id that a payment can do without, also of an expanded object; None where it cannot be one."""
+    return id_or_none(value.get("id") if isinstance(value, dict) else value)
+
+
+def reference_of(thing: Thing) -> str | None:
+    """Return the merchant's own reference from the metadata; None where it is none that can be kept."""
+    metadata = thing.metadata if isinstance(thing.metadata, dict) else {}
+    return id_or_none(metadata.get("reference")) or id_or_none(metadata.get("order_id"))
+
+
+def named_beside(thing: Thing) -> tuple[tuple[RefKind, str | None], ...]:
+    """Return the other names of a payment: the invoice that it pays (before 2025-03-31), the merchant's reference."""
+    return (RefKind.PAYMENT, name_of(thing.invoice)), (RefKind.REFERENCE, reference_of(thing))
+
+
+def version_of(event: Event) -> int:
+    """Return when Stripe made the event, in whole seconds: the newest state of one object stands."""
+    return int(maybe_time(event.created) or 0)
+
+
+def tries(keys: tuple[str | None, ...], state: str, payment: str, version: int) -> Facts:
+    """Say where a try stands that goes by several names: its charge, its payment method."""
+    named = dict.fromkeys(key for key in keys if key)
+    return tuple(attempt(key, state, payment=None if key == payment else payment, version=version) for key in named)
