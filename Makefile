@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test test-slow coverage nightly lint \
+.PHONY: help setup brokers run test test-slow coverage nightly lint catalogues \
 	bench bench-ingress bench-latency bench-scale load forgeries deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -75,6 +75,9 @@ nightly: brokers ## all tests with the long outages and redrives, and many more 
 coverage: $(STAMP) ## the gates on what `make test test-slow` measured: 90 % of all branches, 100 % of the pure modules
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='$(PURE)' --fail-under=100
+
+catalogues: $(STAMP) ## write docs/providers from the tables of kinds
+	$(BIN)/python -m ops.catalogues docs/providers
 
 lint: $(STAMP) ## style, types, layers and the schema's dump
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from schemas.facts import Meaning
 
 if TYPE_CHECKING:
+    from providers.core.catalogue import Catalogue
     from providers.core.refetch import Refetch
 
 HeaderValues = Mapping[str, str | Sequence[str]]
@@ -113,6 +114,7 @@ class Provider:
     `capture_by_setting` tells that its authorizations don't say whether the money is taken at once.
     `work` says what a check costs before it is made. `shows_secret` tells that one of its schemes shows a secret on
     each request instead of signing with it; such secrets are settings of their own, `config["shown_secrets"]`.
+    `catalogue` holds every kind that it publishes, with what is decided about each.
     """
 
     name: str
@@ -126,3 +128,4 @@ class Provider:
     capture_by_setting: bool = False
     work: Work = body_work
     shows_secret: bool = False
+    catalogue: Catalogue | None = None

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 import providers
 from providers import (
-    adyen,
     braintree,
     checkout,
     flutterwave,
@@ -28,10 +27,13 @@ from providers import (
     square,
     standard_webhooks,
 )
+from providers.adyen import meaning as adyen
+from providers.adyen.items import Item
 from providers.core.contract import REASONS
 from providers.core.reading import storable
 from providers.paypal import meaning as paypal
 from providers.stripe import meaning as stripe
+from providers.stripe.things import Thing
 from schemas.dead_letter import Reason
 from schemas.errors import SignatureRejected, UninterpretableError
 
@@ -84,7 +86,7 @@ SCALARS = st.one_of(
 )
 FIELDS = st.sampled_from(
     sorted(
-        {*stripe.Thing.__struct_fields__, *adyen._Item.__struct_encode_fields__}
+        {*Thing.__struct_fields__, *Item.__struct_encode_fields__}
         | {*standard_webhooks._Data.__struct_fields__, "value", "data", "object", "order_id", "payload", "entity"}
         | {"reference", "action_id", "payment", "refund", "dispute", "kind", "transactions", "payments", "total_money"}
         | {"currency_code", "amount_refunded", "charge_id", "links", "purchase_units", "captures", "dispute_amount"}

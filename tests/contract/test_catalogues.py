@@ -1,0 +1,73 @@
+"""Every kind that a provider publishes is decided, and its page says so.
+
+`catalogues/NAME.txt` are the names that the provider's own document publishes, one a line.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+import providers
+from ops.catalogues import pages
+from providers.core.catalogue import Decision
+from schemas.dead_letter import Reason
+from schemas.errors import UninterpretableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.unit
+
+FOLDER: Final = Path(__file__).parent / "catalogues"
+PAGES: Final = Path(__file__).parents[2] / "docs" / "providers"
+PUBLISHED: Final = {file.stem: file.read_text().split() for file in sorted(FOLDER.glob("*.txt"))}
+EMPTY: Final[dict[str, Callable[[str], Any]]] = {
+    "adyen": lambda kind: {"eventCode": kind},
+    "stripe": lambda kind: {"type": kind, "data": {"object": {}}},
+}
+"""The body of a kind that says nothing else, by provider."""
+KINDS: Final = [(name, kind) for name, kinds in PUBLISHED.items() for kind in kinds]
+
+
+def test_every_catalogue_has_its_published_names() -> None:
+    assert {f"{name}.md" for name in PUBLISHED} == set(pages())
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_kind_is_decided(name: str) -> None:
+    provider = providers.find(name)
+    assert provider is not None
+    assert provider.catalogue is not None
+    assert set(PUBLISHED[name]) <= set(provider.catalogue.kinds)
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS, ids=[f"{name}-{kind}" for name, kind in KINDS])
+def test_a_published_kind_is_what_is_decided(name: str, kind: str) -> None:
+    provider = providers.find(name)
+    assert provider is not None
+    assert provider.catalogue is not None
+    decision = provider.catalogue.kinds[kind].decision
+    body = json.dumps(EMPTY[name](kind)).encode()
+    assert outcome(name, kind, body) in {
+        Decision.MONEY: (None, Reason.UNDECODABLE),
+        Decision.NOTHING: (None,),
+        Decision.REFUSED: (Reason.UNKNOWN_KIND,),
+    }[decision]
+
+
+def outcome(name: str, kind: str, body: bytes) -> str | None:
+    """Return why the body was refused, or None where it said nothing."""
+    try:
+        assert not providers.interpret(name, kind, body).facts
+    except UninterpretableError as error:
+        return error.reason
+    return None
+
+
+@pytest.mark.parametrize("page", pages())
+def test_the_page_is_up_to_date(page: str) -> None:
+    assert (PAGES / page).read_text() == pages()[page], "run `make catalogues`"
