@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 import providers
 from providers import (
-    braintree,
     checkout,
     flutterwave,
     gocardless,
@@ -29,6 +28,7 @@ from providers import (
 )
 from providers.adyen import meaning as adyen
 from providers.adyen.items import Item
+from providers.braintree import meaning as braintree
 from providers.core.contract import REASONS
 from providers.core.reading import storable
 from providers.paypal import meaning as paypal
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.unit
 
 KINDS: dict[str, list[str]] = {
     "adyen": [*adyen._ON_SUCCESS, "REPORT_AVAILABLE", "merchant.created", "NEW"],
-    "braintree": [*braintree._TRANSACTION_STATES, *braintree._DISPUTE_STATES, "check", "transaction_new"],
+    "braintree": [*braintree._READERS, "check", "transaction_new"],
     "checkout": [*checkout._PAYMENT_FACTS, *checkout._DISPUTE_FACTS, "card_verified", "payment_new"],
     "flutterwave": [*flutterwave._READERS, "transfer.disburse", "charge.new"],
     "github": ["ping"],

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import pytest
 from vector_events import check_every_order, event, facts, genuine, made, meaning, refs, refused, told
 
+import providers
 from schemas.facts import Meaning
 
 pytestmark = pytest.mark.unit
@@ -52,7 +55,7 @@ def test_real_bodies() -> None:
     opened = meaning("braintree", "event_dispute_opened")
     assert facts(opened) == {("dispute", DISPUTE, "open")}
     assert refs(opened) == [("payment", KEY), ("dispute", DISPUTE)]
-    assert not opened.opens
+    assert opened.opens
     assert facts(meaning("braintree", "event_dispute_won")) == {("dispute", DISPUTE, "won")}
     assert facts(meaning("braintree", "event_dispute_lost")) == {("dispute", DISPUTE, "lost")}
     sample = meaning("braintree", "sdk_sample_notification")
@@ -91,12 +94,12 @@ def test_disputes(kind: str, more: str, state: str) -> None:
     assert facts(told("braintree", kind, dispute(kind, more))) == {("dispute", DISPUTE, state)}
 
 
-@pytest.mark.parametrize("kind", ["transaction_teleported", "dispute_new", "refund_failed", "local_payment_reversed"])
+@pytest.mark.parametrize("kind", ["transaction_teleported", "dispute_new", "refund_new", "local_payment_new"])
 def test_unknown_kind(kind: str) -> None:
     assert refused("braintree", kind, notification(kind, "")) == "unknown_kind"
 
 
-@pytest.mark.parametrize("kind", ["check", "subscription_charged_successfully", "transaction_reviewed"])
+@pytest.mark.parametrize("kind", ["check", "subscription_canceled", "local_payment_reversed", "transaction_reviewed"])
 def test_kinds_that_say_nothing(kind: str) -> None:
     assert told("braintree", kind, notification(kind, "")) == Meaning()
 
@@ -130,9 +133,88 @@ def test_undecodable(body: bytes) -> None:
     assert refused("braintree", KIND, body) == "undecodable"
 
 
-def test_a_dispute_needs_its_transaction() -> None:
-    body = notification("dispute_won", f"<dispute><id>{DISPUTE}</id></dispute>")
-    assert refused("braintree", "dispute_won", body) == "undecodable"
+def test_a_dispute_without_its_transaction_is_found_by_its_own_id() -> None:
+    said = told("braintree", "dispute_won", notification("dispute_won", f"<dispute><id>{DISPUTE}</id></dispute>"))
+    assert facts(said) == {("dispute", DISPUTE, "won")}
+    assert refs(said) == [("dispute", DISPUTE)]
+    assert not said.opens
+
+
+def inside(own: str, status: str, more: str = "") -> str:
+    money = "<amount>10.00</amount><currency-iso-code>USD</currency-iso-code>"
+    return f"<transaction><id>{own}</id><status>{status}</status>{money}{more}</transaction>"
+
+
+def subscription(kind: str, *transactions: str) -> bytes:
+    listed = f'<transactions type="array">{"".join(transactions)}</transactions>'
+    return notification(kind, f"<subscription><id>s1</id>{listed}</subscription>")
+
+
+def test_a_subscription_s_charge_is_its_newest_transaction() -> None:
+    kind = "subscription_charged_successfully"
+    older = inside("t8", "settled", "<order-id>ORD-8</order-id>")
+    said = told("braintree", kind, subscription(kind, inside("t9", "submitted_for_settlement"), older))
+    assert facts(said) == {("terms", "t9", "asked", "1000"), ("capture", "t9", "succeeded", "1000")}
+    assert refs(said) == [("payment", "t9"), ("shared", "s1")]
+    assert told("braintree", kind, subscription(kind)) == Meaning()
+    kind = "subscription_charged_unsuccessfully"
+    said = told("braintree", kind, subscription(kind, inside("t9", "processor_declined")))
+    assert facts(said) == {("terms", "t9", "asked", "1000"), ("attempt", "t9", "failed")}
+
+
+@pytest.mark.parametrize(
+    ("status", "states"),
+    [
+        ("authorizing", ["asked", "processing"]),
+        ("authorized", ["asked", "authorized"]),
+        ("settlement_pending", ["asked", "processing", "pending"]),
+        ("settlement_declined", ["asked", "failed", "pending", "failed"]),
+        ("voided", ["asked", "authorized", "canceled"]),
+        ("authorization_expired", ["asked", "authorized", "expired"]),
+        ("made_up", ["asked"]),
+    ],
+)
+def test_where_a_transaction_stands(status: str, states: list[str]) -> None:
+    kind = "transaction_retried"
+    retried = "<retried-transaction-id>t0</retried-transaction-id>"
+    said = told("braintree", kind, notification(kind, inside("t1", status, f"<type>sale</type>{retried}")))
+    assert [one.state for one in said.facts] == states
+    assert refs(said) == [("payment", "t1"), ("payment", "t0")]
+
+
+@pytest.mark.parametrize(("status", "fact"), [("settled", ("capture", "t1", "succeeded")), ("authorizing", None)])
+def test_a_local_payment_becomes_its_transaction(status: str, fact: tuple[str, ...] | None) -> None:
+    kind = "local_payment_funded"
+    paid = f"<transaction><id>t1</id><status>{status}</status><amount>10.00</amount></transaction>"
+    said = told(
+        "braintree",
+        kind,
+        notification(kind, f"<local-payment-funded><payment-id>p1</payment-id>{paid}</local-payment-funded>"),
+    )
+    assert facts(said) == {fact or ("attempt", "t1", "processing")}
+    assert refs(said) == [("payment", "t1"), ("session", "p1")]
+
+
+def test_a_refund_that_failed_is_found_by_its_own_id() -> None:
+    kind = "refund_failed"
+    said = told("braintree", kind, notification(kind, "<transaction><id>r1</id><amount>100</amount></transaction>"))
+    assert facts(said) == {("refund", "r1", "failed")}
+    assert refs(said) == [("refund", "r1")]
+    assert not said.opens
+
+
+def test_events_of_a_subscription_differ_by_their_transaction() -> None:
+    key = "k|s"
+    ids = set()
+    for own in ("t1", "t2"):
+        kind = "subscription_charged_successfully"
+        payload = parse_qs(subscription(kind, inside(own, "settled")).decode())["bt_payload"][0]
+        mac = hmac.new(hashlib.sha1(b"s").digest(), payload.encode(), "sha1").hexdigest()
+        body = urlencode({"bt_signature": f"k|{mac}", "bt_payload": payload}).encode()
+        (one,) = providers.verify("braintree", headers={}, body=body, url="", secrets=[key], now=0)
+        ids.add(one.event_id)
+        assert one.payment_ref == own
+    assert ids == {"subscription_charged_successfully:s1:t1", "subscription_charged_successfully:s1:t2"}
 
 
 def test_every_order_of_a_life() -> None:

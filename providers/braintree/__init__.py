@@ -1,0 +1,11 @@
+"""Braintree: what it signs (`signature`), its XML (`document`), and what its events mean (`meaning`)."""
+
+from typing import Final
+
+from providers.braintree.meaning import interpret
+from providers.braintree.signature import verify
+from providers.core.contract import Provider
+
+__all__ = ["PROVIDER"]
+
+PROVIDER: Final = Provider("braintree", verify, interpret)
