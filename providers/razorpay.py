@@ -8,18 +8,30 @@ secret. After a rotation, retries of events from before it keep the old secret, 
 Identity: `x-razorpay-event-id` is unsigned: a replay under a fresh id verifies, so dedupe has to look at the body too.
 The payment is `payload.payment.entity.id`, which refunds, orders and disputes carry as well.
 
-Meaning: a payment is one attempt and is captured in full, so `payment.captured` and `order.paid` are one fact. All
-attempts of an order are one payment of ours: the order's id is a reference beside the payment's. Amounts are minor
-units. The merchant's reference is the order's `receipt` or stands in `notes`.
+Meaning (razorpay/markdown-docs): a payment is one attempt and is captured in full, so `payment.captured` and
+`order.paid` are one fact. All attempts of an order are one payment of ours: the order's id is a reference beside the
+payment's. A payment link and an invoice become one order (SESSION), also where they are paid in parts; a subscription,
+a QR code and a virtual account are paid many times (SHARED); the events of all of them hold the payment. A refund whose
+payment was never captured gives a hold back: no money that was taken, so the authorization ends.
+
+Disputes: the phase orders first (a chargeback that was won can come back as pre-arbitration), within it the event's
+`created_at`; `action_required` opens one that was under review. `amount_deducted` is what a lost one took off the
+balance, 0 otherwise.
+
+Amounts are minor units of ISO 4217. The merchant's reference is the order's `receipt` or stands in `notes`.
+`account_id` names the merchant; the mode stands in no field.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import (
+    id_or_none,
     in_scope,
     maybe_id,
     maybe_time,
@@ -27,14 +39,17 @@ from providers.core.meaning import (
     need_currency,
     need_id,
     refs_of,
-    undecodable,
 )
 from providers.core.payments import (
+    Facts,
+    at_stage,
     attempt,
     authorized,
     captured,
     dispute,
     dispute_funds,
+    ended,
+    micros,
     need_kind,
     need_object,
     need_state,
@@ -43,6 +58,7 @@ from providers.core.payments import (
     refund,
     said_nothing,
     terms,
+    void,
 )
 from providers.core.proof import hmac_hex
 from providers.core.reading import read_json, text_at, value_at
@@ -50,8 +66,6 @@ from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from schemas.facts import Fact
 
 
 def verify(request: SignedRequest) -> list[Notification]:
@@ -70,9 +84,10 @@ def interpret(kind: str, body: bytes) -> Meaning:
     event = read_event(body)
     need_kind(event.get("event"), kind)
     reader = _READERS.get(kind)
-    if reader is not None:
-        return in_scope(reader(event), event.get("account_id"))
-    return Meaning() if kind.startswith(_SILENT) else said_nothing(kind, ("payment.", "order.", "refund."))
+    if reader is None:
+        return Meaning() if kind.startswith(_SILENT) else said_nothing(kind, ("payment.", "order.", "refund."))
+    meaning = reader(event)
+    return in_scope(replace(meaning, occurred_at=maybe_time(event.get("created_at"))), event.get("account_id"))
 
 
 def _entity(event: _Event, name: str) -> dict[str, Any]:
@@ -83,24 +98,95 @@ def _money(entity: dict[str, Any]) -> tuple[int, str]:
     return need_amount(entity.get("amount"), "amount"), need_currency(entity.get("currency"), "currency")
 
 
-def _payment(fact_of: Callable[[str, int], Fact]) -> Callable[[_Event], Meaning]:
+def _payment(facts_of: Callable[[str, int], Facts]) -> Callable[[_Event], Meaning]:
     def read(event: _Event) -> Meaning:
-        payment = _entity(event, "payment")
-        key, order = need_id(payment.get("id"), "payment.id"), maybe_id(payment.get("order_id"), "payment.order_id")
-        receipt = maybe_id(value_at(event, "payload", "order", "entity", "receipt"), "order.receipt")
-        amount, currency = _money(payment)
+        return _read_payment(event, _entity(event, "payment"), facts_of)
+
+    return read
+
+
+def _read_payment(event: _Event, payment: dict[str, Any], facts_of: Callable[[str, int], Facts]) -> Meaning:
+    key, order = need_id(payment.get("id"), "payment.id"), maybe_id(payment.get("order_id"), "payment.order_id")
+    receipt = id_or_none(value_at(event, "payload", "order", "entity", "receipt"))
+    amount, currency = _money(payment)
+    return Meaning(
+        refs=refs_of(
+            (RefKind.PAYMENT, key),
+            (RefKind.PAYMENT, order),
+            *((kind, _own(event, name)) for name, kind in _BEHIND.items()),
+            (RefKind.REFERENCE, receipt or noted_reference(payment.get("notes"))),
+        ),
+        facts=(terms(key, amount), *_whole(event, order, currency), *facts_of(key, amount)),
+        opens=True,
+        currency=currency,
+        amount=amount,
+        provider_ref=key,
+    )
+
+
+def _own(event: _Event, name: str) -> str | None:
+    return maybe_id(value_at(event, "payload", name, "entity", "id"), f"{name}.id")
+
+
+_BEHIND: Final = {
+    "payment_link": RefKind.SESSION,
+    "invoice": RefKind.SESSION,
+    "subscription": RefKind.SHARED,
+    "qr_code": RefKind.SHARED,
+    "virtual_account": RefKind.SHARED,
+}
+"""What stands behind a payment: what became one order, and what many payments share."""
+
+
+def _whole(event: _Event, order: str | None, currency: str) -> Facts:
+    """Return what the order asks for in all, which several payments may come to."""
+    entity = value_at(event, "payload", "order", "entity")
+    asked = value_at(entity, "amount")
+    if order is None or asked is None or value_at(entity, "currency") not in (None, currency):
+        return ()
+    return (terms(order, need_amount(asked, "order.amount")),)
+
+
+def _paid(event: _Event) -> Meaning:
+    """Read the payment inside the event of a link, an invoice, a subscription, a QR code or a virtual account."""
+    payment = value_at(event, "payload", "payment", "entity")
+    if not isinstance(payment, dict):
+        return Meaning()
+    return _read_payment(event, payment, _STATUS.get(payment.get("status") or "", lambda _key, _amount: ()))
+
+
+def _taken(key: str, amount: int) -> Facts:
+    return (captured(key, amount, authorization=key),)
+
+
+def _reserved(key: str, amount: int) -> Facts:
+    return (authorized(key, amount),)
+
+
+_STATUS: Final[dict[str, Callable[[str, int], Facts]]] = {
+    "authorized": _reserved,
+    "captured": _taken,
+    "refunded": _taken,
+    "failed": lambda key, _amount: (attempt(key, "failed"),),
+    "pending": lambda key, _amount: (attempt(key, "processing"),),
+}
+
+
+def _unpaid(name: str, state: str) -> Callable[[_Event], Meaning]:
+    """Read the end of a link or an invoice that nobody pays any more; what was paid in part stays."""
+
+    def read(event: _Event) -> Meaning:
+        entity = _entity(event, name)
+        key, order = need_id(entity.get("id"), f"{name}.id"), maybe_id(entity.get("order_id"), f"{name}.order_id")
+        told = entity.get("amount") is not None and entity.get("currency") is not None
+        amount, currency = _money(entity) if told else (None, None)
         return Meaning(
-            refs=refs_of(
-                (RefKind.PAYMENT, key),
-                (RefKind.PAYMENT, order),
-                (RefKind.REFERENCE, receipt or noted_reference(payment.get("notes"))),
-            ),
-            facts=(terms(key, amount), fact_of(key, amount)),
+            refs=refs_of((RefKind.SESSION, key), (RefKind.PAYMENT, order)),
+            facts=(*(() if amount is None else (terms(key, amount),)), ended(key, state)),
             opens=True,
             currency=currency,
             amount=amount,
-            provider_ref=key,
-            occurred_at=maybe_time(event.get("created_at")),
+            provider_ref=order or key,
         )
 
     return read
@@ -114,13 +200,15 @@ def _refund(state: str | None) -> Callable[[_Event], Meaning]:
         own, payment = need_id(entity.get("id"), "refund.id"), need_id(entity.get("payment_id"), "refund.payment_id")
         said = state or need_state(_REFUND_STATES, entity.get("status"), "refund.status")
         amount, currency = _money(entity)
+        facts: Facts = (refund(own, said, amount, payment=payment),)
+        if value_at(event, "payload", "payment", "entity", "captured") is False:
+            facts = (void(payment, "canceled"),) if said == "succeeded" else ()
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
-            facts=(refund(own, said, amount, payment=payment),),
+            facts=facts,
             currency=currency,
             amount=amount,
             provider_ref=payment,
-            occurred_at=maybe_time(event.get("created_at")),
         )
 
     return read
@@ -128,57 +216,76 @@ def _refund(state: str | None) -> Callable[[_Event], Meaning]:
 
 _REFUND_STATES: Final = {"pending": "pending", "processed": "succeeded", "failed": "failed"}
 
-_INQUIRIES: Final = ("fraud", "retrieval")
-"""Phases of a dispute in which the bank asks and takes nothing yet."""
+_PHASES: Final = {"fraud": 0, "retrieval": 0, "chargeback": 1, "pre_arbitration": 2, "arbitration": 3}
+"""The phases of a dispute, in their order; in the first the bank asks and takes nothing yet."""
 
 
-def _dispute(state_of: Callable[[str], str]) -> Callable[[_Event], Meaning]:
-    """Read a dispute; `amount_deducted` is what a lost one took off the balance, 0 before."""
-
+def _dispute(state_of: Callable[[dict[str, Any]], str]) -> Callable[[_Event], Meaning]:
     def read(event: _Event) -> Meaning:
         entity = _entity(event, "dispute")
         own, payment = need_id(entity.get("id"), "dispute.id"), need_id(entity.get("payment_id"), "dispute.payment_id")
         amount, currency = _money(entity)
-        state = state_of("inquiry" if entity.get("phase") in _INQUIRIES else "open")
-        taken = need_amount(entity.get("amount_deducted") or 0, "dispute.amount_deducted") if state == "lost" else 0
+        state, taken = state_of(entity), _deducted(entity)
+        version = at_stage(_phase(entity), micros(maybe_time(event.get("created_at"))))
+        funds = (dispute_funds(own, "withdrawn", taken),) if taken and state == "lost" else ()
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-            facts=(
-                dispute(own, state, payment=payment),
-                *((dispute_funds(own, "withdrawn", taken),) if taken else ()),
-            ),
+            facts=(dispute(own, state, payment=payment, version=version), *funds),
             currency=currency,
             amount=amount,
             provider_ref=payment,
-            occurred_at=maybe_time(event.get("created_at")),
         )
 
     return read
 
 
-def _closed(phase: str) -> str:
-    """Return the end of a question that never became a dispute; how a real one ended, `closed` does not tell."""
-    if phase != "inquiry":
-        raise undecodable("a closed chargeback does not tell who won")
-    return "prevented"
+def _phase(entity: dict[str, Any]) -> int:
+    phase = entity.get("phase")
+    return _PHASES.get(phase, 1) if isinstance(phase, str) else 1
+
+
+def _deducted(entity: dict[str, Any]) -> int:
+    return need_amount(entity.get("amount_deducted") or 0, "dispute.amount_deducted")
+
+
+def _opened(entity: dict[str, Any]) -> str:
+    return "open" if _phase(entity) else "inquiry"
+
+
+def _closed(entity: dict[str, Any]) -> str:
+    """Return how a closed dispute ended, which only the money tells."""
+    return "lost" if _deducted(entity) else "prevented"
 
 
 _SILENT: Final = ("payment.downtime.", "order.notification.", "refund.arn_updated")
 
 _READERS: Final[dict[str, Callable[[_Event], Meaning]]] = {
-    "payment.authorized": _payment(authorized),
+    "payment.authorized": _payment(_reserved),
+    **dict.fromkeys(("payment.captured", "order.paid"), _payment(_taken)),
+    "payment.failed": _payment(_STATUS["failed"]),
+    "payment.pending": _payment(_STATUS["pending"]),
     **dict.fromkeys(
-        ("payment.captured", "order.paid"),
-        _payment(lambda key, amount: captured(key, amount, authorization=key)),
+        (
+            "invoice.paid",
+            "invoice.partially_paid",
+            "payment_link.paid",
+            "payment_link.partially_paid",
+            "qr_code.credited",
+            "subscription.charged",
+            "virtual_account.credited",
+        ),
+        _paid,
     ),
-    "payment.failed": _payment(lambda key, _amount: attempt(key, "failed")),
+    "invoice.expired": _unpaid("invoice", "expired"),
+    "payment_link.expired": _unpaid("payment_link", "expired"),
+    "payment_link.cancelled": _unpaid("payment_link", "canceled"),
     **dict.fromkeys(("refund.created", "refund.speed_changed"), _refund(None)),
     "refund.processed": _refund("succeeded"),
     "refund.failed": _refund("failed"),
-    **dict.fromkeys(("payment.dispute.created", "payment.dispute.action_required"), _dispute(lambda phase: phase)),
-    "payment.dispute.under_review": _dispute(lambda _phase: "under_review"),
-    "payment.dispute.won": _dispute(lambda _phase: "won"),
-    "payment.dispute.lost": _dispute(lambda _phase: "lost"),
+    **dict.fromkeys(("payment.dispute.created", "payment.dispute.action_required"), _dispute(_opened)),
+    "payment.dispute.under_review": _dispute(lambda _entity: "under_review"),
+    "payment.dispute.won": _dispute(lambda _entity: "won"),
+    "payment.dispute.lost": _dispute(lambda _entity: "lost"),
     "payment.dispute.closed": _dispute(_closed),
 }
 

@@ -41,7 +41,8 @@ def test_real_bodies() -> None:
 
 def test_one_fact_of_two_names() -> None:
     captured, paid = meaning("razorpay", "event_payment_captured"), meaning("razorpay", "event_order_paid")
-    assert facts(captured) == facts(paid) == {TERMS, CAPTURED}
+    assert facts(captured) == {TERMS, CAPTURED}
+    assert facts(paid) == {TERMS, CAPTURED, ("terms", ORDER, "asked", "138406")}
     assert refs(captured) == refs(paid)
 
 
@@ -80,7 +81,7 @@ def test_unknown_kind(kind: str) -> None:
     assert refused("razorpay", kind, {"event": kind}) == "unknown_kind"
 
 
-@pytest.mark.parametrize("kind", ["payment.downtime.started", "payment_link.paid", "settlement.processed"])
+@pytest.mark.parametrize("kind", ["payment.downtime.started", "payment_link.created", "settlement.processed"])
 def test_kinds_that_say_nothing(kind: str) -> None:
     assert told("razorpay", kind, {"event": kind}) == Meaning()
 
@@ -104,9 +105,63 @@ def test_undecodable(case: str, path: str, value: Any) -> None:
     assert refused("razorpay", kind, changed(body_of("razorpay", case), path, value)) == "undecodable"
 
 
-def test_a_closed_chargeback_does_not_tell_who_won() -> None:
+@pytest.mark.parametrize(("deducted", "states"), [(0, ["prevented"]), (700, ["lost", "withdrawn"])])
+def test_how_a_closed_chargeback_ended_its_money_tells(deducted: int, states: list[str]) -> None:
     body = changed(body_of("razorpay", "event_payment_dispute_created"), "event", "payment.dispute.closed")
-    assert refused("razorpay", "payment.dispute.closed", body) == "undecodable"
+    body = changed(body, f"{DISPUTE}.amount_deducted", deducted)
+    assert [one.state for one in told("razorpay", "payment.dispute.closed", body).facts] == states
+
+
+PAID = {"id": "pay_1", "amount": 400, "currency": "INR", "status": "captured", "order_id": "order_1", "notes": []}
+
+
+def paid(kind: str, name: str, payment: Any = PAID, **more: Any) -> dict[str, Any]:
+    entity = {"id": f"{name}_1", "amount": 1000, "currency": "INR", "order_id": "order_1", **more}
+    order = {"id": "order_1", "amount": 1000, "receipt": "R1"}
+    held = {name: {"entity": entity}, "order": {"entity": order}, "payment": {"entity": payment}}
+    return {"event": kind, "account_id": "acc_1", "payload": held}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "ref"),
+    [
+        ("payment_link.paid", "payment_link", "session"),
+        ("payment_link.partially_paid", "payment_link", "session"),
+        ("invoice.paid", "invoice", "session"),
+        ("subscription.charged", "subscription", "shared"),
+        ("qr_code.credited", "qr_code", "shared"),
+        ("virtual_account.credited", "virtual_account", "shared"),
+    ],
+)
+def test_what_stands_behind_a_payment(kind: str, name: str, ref: str) -> None:
+    said = told("razorpay", kind, paid(kind, name))
+    own = [("terms", "pay_1", "asked", "400"), ("terms", "order_1", "asked", "1000")]
+    assert facts(said) == {*own, ("capture", "pay_1", "succeeded", "400")}
+    behind = (ref, f"{name}_1")
+    assert refs(said) == [("payment", "pay_1"), ("payment", "order_1"), behind, ("reference", "R1")]
+    assert said.merchant_account == "acc_1"
+    assert told("razorpay", kind, paid(kind, name, None)) == Meaning()
+
+
+@pytest.mark.parametrize(("status", "kinds"), [("authorized", 3), ("failed", 3), ("pending", 3), (None, 2), ("odd", 2)])
+def test_a_payment_behind_a_link_stands_where_its_status_says(status: str | None, kinds: int) -> None:
+    said = told("razorpay", "invoice.paid", paid("invoice.paid", "invoice", {**PAID, "status": status}))
+    assert len(said.facts) == kinds
+
+
+@pytest.mark.parametrize(("amount", "asked"), [(1000, [("terms", "payment_link_1", "asked", "1000")]), (None, [])])
+def test_a_link_that_nobody_pays_any_more(amount: int | None, asked: list[tuple[str, ...]]) -> None:
+    kind = "payment_link.expired"
+    said = told("razorpay", kind, paid(kind, "payment_link", amount=amount))
+    assert facts(said) == {*asked, ("end", "payment_link_1", "expired")}
+    assert refs(said) == [("session", "payment_link_1"), ("payment", "order_1")]
+
+
+def test_a_hold_that_is_given_back_is_no_refund() -> None:
+    for kind, said in (("refund.processed", {("void", "pay_1", "canceled")}), ("refund.failed", set())):
+        entity = {"id": "rfnd_1", "amount": 400, "currency": "INR", "payment_id": "pay_1"}
+        body = paid(kind, "refund", {**PAID, "captured": False}, **entity)
+        assert facts(told("razorpay", kind, body)) == said
 
 
 def test_every_order_of_a_life() -> None:
