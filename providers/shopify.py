@@ -9,32 +9,42 @@ Identity: `X-Shopify-Event-Id` and `X-Shopify-Topic`, both unsigned: a replay un
 dedupe has to look at the body too. The payment is `order_id`, else (of an order itself) `id`. These ids go beyond
 2**53 and are read as exact whole numbers.
 
-Meaning: a payment is an order, and its transactions are the children, keyed by their own ids; a refund's transactions
-come in `refunds/create` and in `order_transactions/create` under the same ones. Amounts are major units, as text. The
-topic is unsigned, so a body must have the shape of the topic that it came under, and `orders/paid` its paid status.
+Meaning: a payment is an order, and its transactions are the children, keyed by their own ids; a capture and a void
+name their authorization (`parent_id`), a sale is authorization and capture in one. A refund's transactions come in
+`refunds/create` and in `order_transactions/create` under the same ids. Amounts are major units, as text, in
+`currency`; an order shows its own in the shop's currency and in the customer's (`.._set.presentment_money`), which is
+that of its transactions. The topic is unsigned, so a body must have the shape of the topic that it came under, and
+`orders/paid` its paid status.
 
-`orders/paid` says that the whole order is paid and lists no transactions. To count it beside them would count money
-twice, so it says what is reserved and that it is taken at once (`MODE` automatic): where transactions are told, those
-say what was taken, in any order.
+What an order asks for may be lowered by an edit: `current_total_price`, in the version of `updated_at`; what was
+refunded is taken off it too, and is added again. That an order is paid says this much was taken in all, and lists no
+transactions: it counts what no transaction tells. `test` is the mode. No signed field names the shop.
+
+A chargeback takes its amount at once and a won one gives it back; an inquiry takes nothing
+(help.shopify.com, "The chargeback process").
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
-from providers.core.meaning import need_currency, need_id, refs_of, undecodable
+from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
+    at_stage,
     attempt,
     authorized,
     capture_pending,
     captured,
+    captured_in_all,
     dispute,
+    dispute_funds,
+    ended,
     iso_seconds,
     major_units,
-    mode,
+    micros,
     need_object,
     need_state,
     read_event,
@@ -44,7 +54,7 @@ from providers.core.payments import (
     void,
 )
 from providers.core.proof import hmac_base64
-from providers.core.reading import read_json, text_at
+from providers.core.reading import read_json, text_at, value_at
 from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
@@ -76,27 +86,95 @@ def _money(thing: _Object, name: str) -> tuple[int, str]:
     return major_units(thing.get(name), currency, name), currency
 
 
-def _order(facts_of: Callable[[_Object, str, int], Facts]) -> Callable[[_Object], Meaning]:
-    def read(order: _Object) -> Meaning:
-        key = need_id(order.get("id"), "id")
-        amount, currency = _money(order, "total_price")
-        return Meaning(
-            refs=refs_of((RefKind.PAYMENT, key)),
-            facts=(terms(key, amount), *facts_of(order, key, amount)),
-            opens=True,
-            currency=currency,
-            amount=amount,
-            provider_ref=key,
-            occurred_at=iso_seconds(order.get("updated_at")),
-        )
-
-    return read
+def _mode(thing: _Object) -> bool | None:
+    """Return whether an order or a transaction is live, or None where it does not tell."""
+    test = thing.get("test")
+    return not test if isinstance(test, bool) else None
 
 
-def _paid(order: _Object, key: str, amount: int) -> Facts:
-    if order.get("financial_status") not in ("paid", "partially_refunded", "refunded"):
+# --- orders ------------------------------------------------------------------------------------------------------
+
+
+_PAID: Final = ("paid", "partially_refunded", "refunded")
+
+
+def _order(order: _Object) -> Meaning:
+    """Read an order: what it asks for, whether it is paid in full, and whether it was canceled."""
+    key = need_id(order.get("id"), "id")
+    amount, currency = _total(order)
+    seconds = iso_seconds(order.get("updated_at"))
+    canceled = order.get("cancelled_at") is not None
+    facts = [terms(key, amount, version=0 if canceled else micros(seconds)), attempt(key, "created")]
+    if order.get("financial_status") in _PAID and not canceled:
+        facts.append(captured_in_all(key, amount))
+    if canceled:
+        facts.append(ended(key, "canceled"))
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, key)),
+        facts=tuple(facts),
+        opens=True,
+        currency=currency,
+        amount=amount,
+        provider_ref=key,
+        livemode=_mode(order),
+        occurred_at=seconds,
+    )
+
+
+def _total(order: _Object) -> tuple[int, str]:
+    """Return what an order asks for, after edits and before refunds, in the currency of its transactions.
+
+    A canceled order's current total is what is left of it, so it shows the total as it was.
+    """
+    current = order.get("current_total_price") is not None and order.get("cancelled_at") is None
+    name = "current_total_price" if current else "total_price"
+    shown = value_at(order, f"{name}_set", "presentment_money")
+    abroad = order.get("presentment_currency") not in (None, order.get("currency")) and isinstance(shown, dict)
+    total = (
+        {"currency": value_at(shown, "currency_code") or value_at(shown, "currency"), name: shown["amount"]}
+        if (abroad and "amount" in shown)
+        else order
+    )
+    amount, currency = _money(total, name)
+    return max(amount, min(amount + _given_back(order, currency), _before(order, currency, abroad=abroad))), currency
+
+
+def _before(order: _Object, currency: str, *, abroad: bool) -> int:
+    """Return the total before edits and refunds, which bounds what an order asks for after them; 0 if not told."""
+    shown = value_at(order, "total_price_set", "presentment_money", "amount") if abroad else order.get("total_price")
+    return 0 if shown is None else major_units(shown, currency, "total_price")
+
+
+def _given_back(order: _Object, currency: str) -> int:
+    """Return what the refunds in an order gave back."""
+    refunds = [one for one in _listed(order, "refunds") if isinstance(one, dict)]
+    given = [one for refund in refunds for one in _listed(refund, "transactions") if isinstance(one, dict)]
+    amounts = [
+        major_units(one.get("amount"), currency, "refunds.amount")
+        for one in given
+        if one.get("kind") == "refund" and one.get("status") == "success" and one.get("currency") in (None, currency)
+    ]
+    return sum(amounts)
+
+
+def _listed(thing: _Object, name: str) -> list[Any]:
+    listed = thing.get(name)
+    return listed if isinstance(listed, list) else []
+
+
+def _paid(order: _Object) -> Meaning:
+    if order.get("financial_status") not in _PAID:
         raise undecodable("financial_status of a paid order is another one")
-    return (authorized(key, amount), mode(key, "automatic"))
+    return _order(order)
+
+
+def _canceled(order: _Object) -> Meaning:
+    if order.get("cancelled_at") is None:
+        raise undecodable("cancelled_at of a canceled order is missing")
+    return _order(order)
+
+
+# --- transactions ------------------------------------------------------------------------------------------------
 
 
 def _transaction(said: _Object) -> Meaning:
@@ -107,67 +185,95 @@ def _transaction(said: _Object) -> Meaning:
     if not isinstance(kind, str) or kind not in _TRANSACTION_FACTS:
         raise undecodable("kind is none of a transaction")
     amount, currency = _money(said, "amount")
-    facts = _TRANSACTION_FACTS[kind](key, own, status, amount)
+    facts = _TRANSACTION_FACTS[kind](_Child(key, own, maybe_id(said.get("parent_id"), "parent_id"), status, amount))
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, key), (_CHILD_REFS.get(kind, RefKind.CHARGE), own)),
         facts=facts,
-        opens=bool(facts) and kind in ("authorization", "sale", "capture"),
+        opens=bool(facts) and kind in _OPENING,
         currency=currency,
         amount=amount,
         provider_ref=key,
+        livemode=_mode(said),
         occurred_at=iso_seconds(said.get("processed_at")),
     )
 
 
+class _Child(NamedTuple):
+    """A transaction: its order, its id, the transaction that it follows, how it went, and its amount."""
+
+    order: str
+    own: str
+    parent: str | None
+    status: str
+    amount: int
+
+
 _CHILD_REFS: Final = {"capture": RefKind.CAPTURE, "sale": RefKind.CAPTURE, "refund": RefKind.REFUND}
+_OPENING: Final = frozenset({"authorization", "emv_authorization", "sale", "capture"})
 
-_STATUSES: Final = {"success": "succeeded", "pending": "pending", "failure": "failed", "error": "failed"}
-
-
-def _authorization(key: str, own: str, status: str, amount: int) -> Facts:
-    if status == "pending":
-        return (attempt(own, "processing", amount=amount, payment=key),)
-    if status == "failed":
-        return (attempt(own, "failed", amount=amount, payment=key),)
-    return (authorized(key, amount), attempt(own, "succeeded", payment=key))
-
-
-def _sale(key: str, own: str, status: str, amount: int) -> Facts:
-    if status != "succeeded":
-        return _authorization(key, own, status, amount)
-    return (captured(own, amount, authorization=key),)
+_STATUSES: Final = {
+    "success": "succeeded",
+    "pending": "pending",
+    "awaiting_response": "pending",
+    "unknown": "pending",
+    "failure": "failed",
+    "error": "failed",
+}
 
 
-def _capture(key: str, own: str, status: str, amount: int) -> Facts:
+def _authorization(said: _Child) -> Facts:
+    if said.status == "succeeded":
+        return (authorized(said.own, said.amount, attempt=said.order),)
+    state = "processing" if said.status == "pending" else "failed"
+    return (attempt(said.own, state, amount=said.amount, payment=said.order),)
+
+
+def _sale(said: _Child) -> Facts:
+    if said.status != "succeeded":
+        return _authorization(said)
+    return (captured(said.own, said.amount, authorization=said.order), attempt(said.own, "succeeded"))
+
+
+def _capture(said: _Child) -> Facts:
     """Read a capture; one that failed took nothing, and the next one is a transaction of its own."""
-    if status == "failed":
+    if said.status == "failed":
         return ()
-    if status == "pending":
-        return (capture_pending(own, amount, authorization=key),)
-    return (captured(own, amount, authorization=key),)
+    if said.status == "pending":
+        return (capture_pending(said.own, said.amount, authorization=said.parent),)
+    return (captured(said.own, said.amount, authorization=said.parent),)
 
 
-def _void(key: str, _own: str, status: str, _amount: int) -> Facts:
-    return (void(key, "canceled"),) if status == "succeeded" else ()
+def _void(said: _Child) -> Facts:
+    """Read a void: of the authorization that it names, without one of all that the order has."""
+    if said.status != "succeeded":
+        return ()
+    return (void(said.parent, "canceled"),) if said.parent else (ended(said.order, "canceled"),)
 
 
-_TRANSACTION_FACTS: Final[dict[str, Callable[[str, str, str, int], Facts]]] = {
+def _nothing(_said: _Child) -> Facts:
+    return ()
+
+
+_TRANSACTION_FACTS: Final[dict[str, Callable[[_Child], Facts]]] = {
     "authorization": _authorization,
+    "emv_authorization": _authorization,
     "sale": _sale,
     "capture": _capture,
     "void": _void,
-    "refund": lambda key, own, status, amount: (refund(own, status, amount, payment=key),),
-    "change": lambda _key, _own, _status, _amount: (),  # coins handed back at a till
+    "refund": lambda said: (refund(said.own, said.status, said.amount, payment=said.order),),
+    "suggested_refund": _nothing,
+    "change": _nothing,  # coins handed back at a till
 }
 
 
 def _refund(said: _Object) -> Meaning:
     """Read a refund: the transactions of kind refund in it; one that only takes goods back has none."""
     key = need_id(said.get("order_id"), "order_id")
-    listed = said.get("transactions")
-    if not isinstance(listed, list):
-        raise undecodable("transactions is no list")
-    meanings = [_transaction(need_object(one, "transactions")) for one in listed if _gives_back(one)]
+    if "transactions" not in said:
+        raise undecodable("transactions is missing")
+    meanings = [
+        _transaction(need_object(one, "transactions")) for one in _listed(said, "transactions") if _gives_back(one)
+    ]
     if any(meaning.provider_ref != key for meaning in meanings):
         raise undecodable("a transaction is of another order")
     currencies = {meaning.currency for meaning in meanings}
@@ -179,6 +285,7 @@ def _refund(said: _Object) -> Meaning:
         currency=currencies.pop() if currencies else None,
         amount=sum(meaning.amount or 0 for meaning in meanings) if meanings else None,
         provider_ref=key,
+        livemode=next((one.livemode for one in meanings), None),
         occurred_at=iso_seconds(said.get("processed_at")),
     )
 
@@ -187,33 +294,49 @@ def _gives_back(transaction: Any) -> bool:
     return not isinstance(transaction, dict) or transaction.get("kind") == "refund"
 
 
+# --- disputes of Shopify Payments --------------------------------------------------------------------------------
+
+
 def _dispute(said: _Object) -> Meaning:
-    """Read a dispute of Shopify Payments; its events do not tell whether money moved."""
-    own, key = need_id(said.get("id"), "id"), need_id(said.get("order_id"), "order_id")
+    """Read a dispute; one without an order is about no payment that is known here."""
+    own, key = need_id(said.get("id"), "id"), maybe_id(said.get("order_id"), "order_id")
+    if key is None:
+        return Meaning()
     amount, currency = _money(said, "amount")
     state = need_state(_DISPUTE_STATES, said.get("status"), "status")
-    asks = said.get("type") == "inquiry" and state in ("open", "under_review")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, key), (RefKind.DISPUTE, own)),
-        facts=(dispute(own, "inquiry" if asks else state, payment=key),),
+        facts=_dispute_facts(own, key, state, amount, asks=said.get("type") == "inquiry"),
         currency=currency,
         amount=amount,
         provider_ref=key,
     )
 
 
+def _dispute_facts(own: str, key: str, state: str, amount: int, *, asks: bool) -> Facts:
+    """Read an inquiry, which takes nothing, or the chargeback that may follow it under the same id."""
+    shown = "inquiry" if asks and state in ("open", "under_review") else state
+    said = dispute(own, shown, payment=key, version=at_stage(1 if asks else 2))
+    if asks:
+        return (said,)
+    taken = dispute_funds(own, "withdrawn", amount)
+    return (said, taken, dispute_funds(own, "reinstated", amount)) if state in ("won", "prevented") else (said, taken)
+
+
 _DISPUTE_STATES: Final = {
     "needs_response": "open",
     "under_review": "under_review",
     "charge_refunded": "prevented",
+    "prevented": "prevented",
     "accepted": "lost",
     "lost": "lost",
     "won": "won",
 }
 
 _READERS: Final[dict[str, Callable[[_Object], Meaning]]] = {
-    "orders/create": _order(lambda _order, key, _amount: (attempt(key, "created"),)),
-    "orders/paid": _order(_paid),
+    **dict.fromkeys(("orders/create", "orders/updated"), _order),
+    "orders/paid": _paid,
+    "orders/cancelled": _canceled,
     "order_transactions/create": _transaction,
     "refunds/create": _refund,
     **dict.fromkeys(("disputes/create", "disputes/update"), _dispute),

@@ -18,23 +18,29 @@ KEY, RESERVE, CAPTURE, REFUND = (
     "120560818172775270",
 )
 TERMS = ("terms", KEY, "asked", "12590")
-RESERVED = ("authorization", KEY, "authorized", "12590")
+RESERVED = ("authorization", RESERVE, "authorized", "12590")
+TOTAL = ("capture_total", KEY, "succeeded", "12590")
+PAID = {**body_of("shopify", "event_order_paid"), "test": True}
 TOPIC = "order_transactions/create"
 
 
 def test_real_bodies() -> None:
     said = meaning("shopify", "event_authorization")
-    assert facts(said) == {RESERVED, ("attempt", RESERVE, "succeeded")}
+    assert facts(said) == {RESERVED}
+    assert said.facts[0].parent == KEY
+    assert said.livemode is False
     assert refs(said) == [("payment", KEY), ("charge", RESERVE)]
     assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "EUR", 12590, KEY)
     taken = meaning("shopify", "event_capture")
     assert facts(taken) == {("capture", CAPTURE, "succeeded", "12590")}
+    assert taken.facts[0].parent == RESERVE
     refund = meaning("shopify", "event_refund")
     assert facts(refund) == {("refund", REFUND, "succeeded", "4000")}
     assert refs(refund) == [("payment", KEY), ("refund", REFUND)]
     assert (refund.opens, refund.amount, refund.currency) == (False, 4000, "EUR")
     paid = meaning("shopify", "event_order_paid")
-    assert facts(paid) == {TERMS, RESERVED, ("mode", KEY, "automatic")}
+    assert facts(paid) == {TERMS, ("attempt", KEY, "created"), TOTAL}
+    assert paid.livemode is None
     assert refs(paid) == [("payment", KEY)], "exact, though beyond 2**53"
 
 
@@ -48,10 +54,14 @@ def transaction(kind: str, status: str = "success", **more: Any) -> dict[str, An
         ("authorization", "pending", {("attempt", CAPTURE, "processing", "12590")}),
         ("authorization", "failure", {("attempt", CAPTURE, "failed", "12590")}),
         ("sale", "error", {("attempt", CAPTURE, "failed", "12590")}),
-        ("sale", "success", {("capture", CAPTURE, "succeeded", "12590")}),
+        ("sale", "success", {("capture", CAPTURE, "succeeded", "12590"), ("attempt", CAPTURE, "succeeded")}),
+        ("emv_authorization", "success", {("authorization", CAPTURE, "authorized", "12590")}),
+        ("authorization", "awaiting_response", {("attempt", CAPTURE, "processing", "12590")}),
+        ("sale", "unknown", {("attempt", CAPTURE, "processing", "12590")}),
+        ("suggested_refund", "success", set()),
         ("capture", "pending", {("capture", CAPTURE, "pending", "12590")}),
         ("capture", "failure", set()),
-        ("void", "success", {("void", KEY, "canceled")}),
+        ("void", "success", {("void", RESERVE, "canceled")}),
         ("void", "failure", set()),
         ("refund", "pending", {("refund", CAPTURE, "pending", "12590")}),
         ("refund", "failure", {("refund", CAPTURE, "failed", "12590")}),
@@ -61,7 +71,7 @@ def transaction(kind: str, status: str = "success", **more: Any) -> dict[str, An
 def test_transactions(kind: str, status: str, said: set[tuple[str, ...]]) -> None:
     meant = told("shopify", TOPIC, transaction(kind, status))
     assert facts(meant) == said
-    assert meant.opens == (bool(said) and kind in ("authorization", "sale", "capture"))
+    assert meant.opens == (bool(said) and kind in ("authorization", "emv_authorization", "sale", "capture"))
 
 
 def test_a_new_order() -> None:
@@ -100,6 +110,7 @@ DISPUTE: dict[str, Any] = {
         ({"type": "inquiry", "status": "under_review"}, "inquiry"),
         ({"status": "under_review"}, "under_review"),
         ({"status": "charge_refunded"}, "prevented"),
+        ({"status": "prevented"}, "prevented"),
         ({"status": "accepted"}, "lost"),
         ({"status": "lost"}, "lost"),
         ({"status": "won", "type": "inquiry"}, "won"),
@@ -107,7 +118,10 @@ DISPUTE: dict[str, Any] = {
 )
 def test_disputes(changes: dict[str, Any], state: str) -> None:
     said = told("shopify", "disputes/update", {**DISPUTE, **changes})
-    assert facts(said) == {("dispute", "598735659", state)}
+    asks, back = changes.get("type") == "inquiry", state in ("won", "prevented")
+    taken = set() if asks else {("dispute_out", "598735659", "withdrawn", "1150")}
+    given = {("dispute_in", "598735659", "reinstated", "1150")} if back and not asks else set()
+    assert facts(said) == {("dispute", "598735659", state), *taken, *given}
     assert refs(said) == [("payment", KEY), ("dispute", "598735659")]
 
 
@@ -116,9 +130,7 @@ def test_unknown_kind(kind: str) -> None:
     assert refused("shopify", kind, {}) == "unknown_kind"
 
 
-@pytest.mark.parametrize(
-    "kind", ["orders/updated", "orders/cancelled", "products/create", "tender_transactions/create"]
-)
+@pytest.mark.parametrize("kind", ["orders/fulfilled", "orders/delete", "products/create", "tender_transactions/create"])
 def test_topics_that_say_nothing(kind: str) -> None:
     assert told("shopify", kind, {"id": 1}) == Meaning()
 
@@ -139,16 +151,17 @@ MIXED = [REFUND_BODY["transactions"][0], {**REFUND_BODY["transactions"][0], "cur
         (TOPIC, body_of("shopify", "event_order_paid")),
         (TOPIC, transaction("teleport")),
         (TOPIC, {**transaction("sale"), "kind": ["sale"]}),
-        (TOPIC, transaction("sale", "unknown")),
+        (TOPIC, transaction("sale", "odd")),
+        ("orders/cancelled", body_of("shopify", "event_order_paid")),
         (TOPIC, transaction("sale", amount="1.234")),
         (TOPIC, transaction("sale", id=None)),
         ("refunds/create", transaction("refund")),
         ("refunds/create", {**REFUND_BODY, "transactions": [7]}),
         ("refunds/create", {**REFUND_BODY, "transactions": OTHERS}),
         ("refunds/create", {**REFUND_BODY, "transactions": MIXED}),
-        ("disputes/create", {**DISPUTE, "order_id": None}),
+        ("disputes/create", {**DISPUTE, "status": "odd"}),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_undecodable(kind: str, body: Any) -> None:
     """The topic is unsigned: a genuine body under another topic moves nothing."""
@@ -157,9 +170,10 @@ def test_undecodable(kind: str, body: Any) -> None:
 
 def test_every_order_of_a_life() -> None:
     refund = made("shopify", TOPIC, REFUND_BODY["transactions"][0], "e1")
-    names = ("event_authorization", "event_capture", "event_order_paid", "event_refund")
+    names = ("event_authorization", "event_capture", "event_refund")
+    paid = made("shopify", "orders/paid", PAID, "e2")
     check_every_order(
-        [*(genuine("shopify", name) for name in names), refund],
+        [*(genuine("shopify", name) for name in names), paid, refund],
         provider_ref=KEY,
         status="captured",
         refund_status="partial",
@@ -178,7 +192,7 @@ def test_every_order_of_two_partial_captures() -> None:
 
 
 def test_every_order_of_a_paid_order_alone_and_of_one_that_two_sales_paid() -> None:
-    paid = genuine("shopify", "event_order_paid")
+    paid = made("shopify", "orders/paid", PAID, "paid")
     check_every_order([paid], status="captured", captured=12590, authorized=12590)
     sales = [transaction("sale", id=own, amount=amount) for own, amount in ((1, "20.00"), (2, "105.90"))]
     records = [made("shopify", TOPIC, one, f"e{place}") for place, one in enumerate(sales)]
@@ -188,3 +202,46 @@ def test_every_order_of_a_paid_order_alone_and_of_one_that_two_sales_paid() -> N
 def test_a_void_releases_the_rest() -> None:
     void = made("shopify", TOPIC, transaction("void", id=9), "e1")
     check_every_order([genuine("shopify", "event_authorization"), void], status="canceled", captured=0)
+    unnamed = made("shopify", TOPIC, transaction("void", id=9, parent_id=None), "e1")
+    check_every_order([genuine("shopify", "event_authorization"), unnamed], status="canceled", captured=0)
+
+
+def test_a_dispute_without_an_order_says_nothing() -> None:
+    assert told("shopify", "disputes/create", {**DISPUTE, "order_id": None}) == Meaning()
+
+
+def test_an_inquiry_that_becomes_a_chargeback_and_is_won() -> None:
+    steps = [{**DISPUTE, "type": "inquiry", "status": "won"}, DISPUTE]
+    records = [made("shopify", "disputes/update", one, f"e{place}") for place, one in enumerate(steps)]
+    paid = made("shopify", "orders/paid", {**PAID, "test": False}, "paid")
+    check_every_order([paid, *records], dispute_status="open", disputed=1150)
+    won = made("shopify", "disputes/update", {**DISPUTE, "status": "won"}, "e3")
+    check_every_order([paid, *records, won], dispute_status="won", disputed=0)
+
+
+def refunds(*amounts: str) -> list[dict[str, Any]]:
+    return [{"transactions": [{"kind": "refund", "status": "success", "amount": one}]} for one in amounts]
+
+
+@pytest.mark.parametrize(
+    ("changes", "amount"),
+    [
+        ({"current_total_price": "80.00"}, "8000"),
+        ({"current_total_price": "130.00"}, "13000"),
+        ({"current_total_price": "85.90", "refunds": refunds("40.00")}, "12590"),
+        ({"current_total_price": "125.90", "refunds": refunds("40.00")}, "12590"),
+        ({"current_total_price": "0.00", "refunds": [None, {"transactions": [7]}]}, "0"),
+        ({"current_total_price": "80.00", "total_price": None}, "8000"),
+        ({"refunds": refunds("1.00")}, "12590"),
+    ],
+)
+def test_what_an_order_asks_for_after_edits_and_before_refunds(changes: dict[str, Any], amount: str) -> None:
+    assert ("terms", KEY, "asked", amount) in facts(told("shopify", "orders/paid", {**PAID, **changes}))
+
+
+def test_an_order_is_in_the_currency_of_its_transactions() -> None:
+    money = {"presentment_money": {"amount": "150.00", "currency_code": "USD"}}
+    body = {**PAID, "presentment_currency": "USD", "total_price_set": money}
+    said = told("shopify", "orders/paid", body)
+    assert (said.currency, said.amount) == ("USD", 15000)
+    assert told("shopify", "orders/paid", {**PAID, "presentment_currency": "USD"}).currency == "EUR"
