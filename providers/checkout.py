@@ -12,7 +12,10 @@ refund is an action, keyed by `action_id`, and `amount` is the action's own. `ba
 authorized. A dispute's amount leaves the account when evidence is required and comes back when it is won or canceled.
 Amounts are minor units of ISO 4217, but for CLP, which is written with two decimals. Whether a pending refund has the
 action id of the refund that follows is not documented, so it says nothing: counted beside that one, it would be money
-given back twice. The merchant's reference is `data.reference`.
+given back twice. The merchant's reference is `data.reference`; `data.entity_id`
+names the merchant. No field names the mode: the sandbox has endpoints of its own.
+
+A payout has the kinds of a payment: it has a `destination` and no card or the like as its source, and says nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
-from providers.core.meaning import maybe_id, need_amount, need_currency, need_id, refs_of, undecodable
+from providers.core.meaning import in_scope, need_amount, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
     at_stage,
@@ -42,7 +45,7 @@ from providers.core.payments import (
     void,
 )
 from providers.core.proof import hmac_hex
-from providers.core.reading import read_json, text_at, value_at
+from providers.core.reading import read_json, text_at, to_id, value_at
 from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
@@ -71,9 +74,9 @@ def interpret(kind: str, body: bytes) -> Meaning:
     data = need_object(event.get("data"), "data") if kind in _PAYMENT_FACTS or kind in _DISPUTE_FACTS else {}
     occurred_at = iso_seconds(event.get("timestamp"))
     if kind in _PAYMENT_FACTS:
-        return _payment(kind, data, occurred_at)
+        return in_scope(_payment(kind, data, occurred_at), data.get("entity_id"))
     if kind in _DISPUTE_FACTS:
-        return _dispute(kind, data, occurred_at)
+        return in_scope(_dispute(kind, data, occurred_at), data.get("entity_id"))
     return said_nothing(kind, ("payment_", "dispute_"))
 
 
@@ -87,12 +90,21 @@ def _minor(value: object, currency: str, what: str) -> int:
     return amount // 100
 
 
+def _pays_out(data: _Data) -> bool:
+    """Tell whether the event is of a payout: money that goes out of the merchant's own account."""
+    source = data.get("source")
+    own = source is None or value_at(source, "type") == "currency_account"
+    return isinstance(data.get("destination"), dict) and own
+
+
 def _payment(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
+    if _pays_out(data):
+        return Meaning()
     key = need_id(data.get("id"), "data.id")
     currency = need_currency(data.get("currency"), "data.currency")
     amount = _minor(data.get("amount"), currency, "data.amount")
     return Meaning(
-        refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, maybe_id(data.get("reference"), "data.reference"))),
+        refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, to_id(data.get("reference")))),
         facts=_PAYMENT_FACTS[kind](data, key, amount),
         opens=kind in _OPENING,
         currency=currency,
@@ -199,6 +211,8 @@ _SILENT: Final = (
     "payment_capture_pending",
     "payment_compliance_review",
     "payment_instrument_",
+    "payment_paid",
+    "payment_returned",
     "payment_refund_pending",
     "payment_retry_scheduled",
     "payment_void_declined",

@@ -10,8 +10,11 @@ Identity: `event_id` and `type`. The payment is `payment.id`, `refund.payment_id
 `dispute.disputed_payment.payment_id` in `data.object`.
 
 Meaning: a payment says its status, whatever the kind; one payment is one authorization and one capture. Amounts are
-minor units. `total_money` is amount and tip together; a partial authorization approves less. `refunded_money` is not
-read, since refunds come under their own ids. The merchant's reference is `reference_id`.
+minor units. `total_money` is amount and tip together, and what a payment comes to: `approved_money` is what the bank
+was asked first (the example of UpdatePayment takes 1100 of an approval of 1000), and a partial authorization lowers
+`amount_money` itself. A seller may change an amount before it is taken, so the figures are in the version of
+`updated_at`. `refunded_money` is not read, since refunds come under their own ids. The merchant's reference is
+`reference_id`.
 """
 
 from __future__ import annotations
@@ -20,14 +23,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import need_mac, need_signatures
 from providers.core.contract import Notification, Provider, SignedRequest
-from providers.core.meaning import in_scope, maybe_id, need_amount, need_currency, need_id, refs_of
+from providers.core.meaning import in_scope, need_amount, need_currency, need_id, refs_of
 from providers.core.payments import (
+    Facts,
     attempt,
     authorized,
     captured,
     dispute,
     ended,
     iso_seconds,
+    micros,
     need_kind,
     need_object,
     need_state,
@@ -37,13 +42,11 @@ from providers.core.payments import (
     terms,
 )
 from providers.core.proof import hmac_base64, live_secrets, to_bytes
-from providers.core.reading import read_json, text_at, value_at
+from providers.core.reading import read_json, text_at, to_id, value_at
 from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from schemas.facts import Fact
 
 
 def verify(request: SignedRequest) -> list[Notification]:
@@ -88,11 +91,10 @@ def _payment(payment: _Object, occurred_at: float | None) -> Meaning:
     key = need_id(payment.get("id"), "payment.id")
     amount, currency = _total(payment)
     state = need_state(_PAYMENT_STATES, payment.get("status"), "payment.status")
+    version = micros(iso_seconds(payment.get("updated_at")))
     return Meaning(
-        refs=refs_of(
-            (RefKind.PAYMENT, key), (RefKind.REFERENCE, maybe_id(payment.get("reference_id"), "payment.reference_id"))
-        ),
-        facts=(terms(key, amount), _PAYMENT_FACTS[state](key, amount)),
+        refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, to_id(payment.get("reference_id")))),
+        facts=(terms(key, amount, version=version), *_PAYMENT_FACTS[state](key, amount, version)),
         opens=True,
         currency=currency,
         amount=amount,
@@ -102,13 +104,9 @@ def _payment(payment: _Object, occurred_at: float | None) -> Meaning:
 
 
 def _total(payment: _Object) -> tuple[int, str]:
-    """Return what the payment comes to: the total, or what was approved of it where that is less."""
+    """Return what the payment comes to, the tip with it."""
     whole = payment.get("total_money")
-    amount, currency = _money(payment.get("amount_money") if whole is None else whole, "payment.total_money")
-    if payment.get("approved_money") is not None:
-        approved, _ = _money(payment["approved_money"], "payment.approved_money")
-        amount = min(amount, approved)
-    return amount, currency
+    return _money(payment.get("amount_money") if whole is None else whole, "payment.total_money")
 
 
 _PAYMENT_STATES: Final = {
@@ -119,13 +117,16 @@ _PAYMENT_STATES: Final = {
     "FAILED": "failed",
 }
 
-_PAYMENT_FACTS: Final[dict[str, Callable[[str, int], Fact]]] = {
-    "pending": lambda key, _amount: attempt(key, "processing"),
-    "authorized": authorized,
-    "captured": lambda key, amount: captured(key, amount, authorization=key),
+_PAYMENT_FACTS: Final[dict[str, Callable[[str, int, int], Facts]]] = {
+    "pending": lambda key, _amount, _version: (attempt(key, "processing"),),
+    "authorized": lambda key, amount, version: (authorized(key, amount, version=version),),
+    "captured": lambda key, amount, version: (
+        authorized(key, amount, version=version),
+        captured(key, amount, authorization=key, version=version),
+    ),
     # Also how a payment ends that was never completed in time: nothing in it tells the two apart.
-    "canceled": lambda key, _amount: ended(key, "canceled"),
-    "failed": lambda key, _amount: attempt(key, "failed"),
+    "canceled": lambda key, _amount, _version: (ended(key, "canceled"),),
+    "failed": lambda key, _amount, _version: (attempt(key, "failed"),),
 }
 
 

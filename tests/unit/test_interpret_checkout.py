@@ -97,13 +97,21 @@ def test_a_capture_without_balances_tells_of_no_authorization() -> None:
     assert facts(said) == {("capture", ACTION, "succeeded", "8000")}
 
 
-@pytest.mark.parametrize("kind", ["payment_returned", "payment_teleported", "dispute_new"])
+@pytest.mark.parametrize("kind", ["payment_teleported", "dispute_new"])
 def test_unknown_kind(kind: str) -> None:
     assert refused("checkout", kind, {"type": kind}) == "unknown_kind"
 
 
 @pytest.mark.parametrize(
-    "kind", ["payment_refund_pending", "payment_capture_pending", "payment_instrument_created", "card_verified"]
+    "kind",
+    [
+        "payment_refund_pending",
+        "payment_capture_pending",
+        "payment_instrument_created",
+        "payment_paid",
+        "payment_returned",
+        "card_verified",
+    ],
 )
 def test_kinds_that_say_nothing(kind: str) -> None:
     assert told("checkout", kind, {"type": kind}) == Meaning()
@@ -156,3 +164,17 @@ def test_every_order_of_a_life() -> None:
     )
     declined = [genuine("checkout", "event_payment_declined"), genuine("checkout", "event_payment_captured")]
     check_every_order(declined, status="partially_captured", captured=8000)
+
+
+def test_a_payout_says_nothing_and_a_payment_with_a_destination_does() -> None:
+    card, own = {"type": "card", "id": "src_1"}, {"type": "currency_account", "id": "ca_1"}
+    for source in (own, None):
+        payout = event("payment_approved", "event_payment_approved", destination=card, source=source)
+        assert told("checkout", "payment_approved", payout) == Meaning()
+    paid = event("payment_approved", "event_payment_approved", destination={"id": "acc_1"}, source=card)
+    assert told("checkout", "payment_approved", paid).facts
+
+
+def test_the_merchant_is_the_entity_and_a_reference_that_is_too_long_is_left_out() -> None:
+    said = told("checkout", "payment_approved", event("payment_approved", entity_id="ent_1", reference="x" * 300))
+    assert (said.merchant_account, refs(said)) == ("ent_1", [("payment", KEY)])

@@ -20,7 +20,7 @@ PAYMENT = "data.object.payment"
 def test_real_bodies() -> None:
     assert facts(meaning("square", "event_payment_approved")) == {TERMS, RESERVED}
     said = meaning("square", "event_payment_completed")
-    assert facts(said) == {TERMS, ("capture", KEY, "succeeded", "12590")}
+    assert facts(said) == {TERMS, RESERVED, ("capture", KEY, "succeeded", "12590")}
     assert refs(said) == [("payment", KEY), ("reference", "ORD-7Q2M")]
     assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "USD", 12590, KEY)
     refunded = meaning("square", "event_refund_completed")
@@ -52,11 +52,11 @@ def test_other_statuses(status: str, fact: tuple[str, ...]) -> None:
     assert facts(told("square", "payment.updated", payment(status=status))) == {TERMS, fact}
 
 
-def test_a_tip_is_money_and_a_partial_authorization_is_less() -> None:
+def test_a_tip_is_money_also_where_less_was_approved() -> None:
     tipped = payment(total_money={"amount": 13000, "currency": "USD"}, approved_money=None)
     assert ("capture", KEY, "succeeded", "13000") in facts(told("square", "payment.updated", tipped))
     part = payment(approved_money={"amount": 500, "currency": "USD"})
-    assert ("capture", KEY, "succeeded", "500") in facts(told("square", "payment.updated", part))
+    assert ("capture", KEY, "succeeded", "12590") in facts(told("square", "payment.updated", part))
     bare = payment(total_money=None)
     assert ("capture", KEY, "succeeded", "12590") in facts(told("square", "payment.updated", bare))
 
@@ -149,3 +149,12 @@ def test_every_order_of_a_life() -> None:
         captured=12590,
         refunded=4000,
     )
+
+
+def test_the_latest_figure_stands_and_a_long_reference_is_left_out() -> None:
+    first = payment(status="APPROVED", updated_at="2026-09-21T14:00:00Z")
+    lower = {"amount": 9000, "currency": "USD"}
+    later = payment(status="APPROVED", updated_at="2026-09-21T15:00:00Z", total_money=lower)
+    records = [made("square", "payment.updated", one, f"e{place}") for place, one in enumerate((first, later))]
+    check_every_order(records, status="authorized", amount=9000, authorized=9000)
+    assert refs(told("square", "payment.updated", payment(reference_id="x" * 300))) == [("payment", KEY)]
