@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SHOWN = tuple(
     "provider_ref client reference status refund_status dispute_status currency amount authorized captured refunded "  # noqa: SIM905
-    "disputed".split()
+    "disputed flags".split()
 )
 COLUMNS = tuple(
     "id provider account provider_ref client reference phone merged_into status refund_status dispute_status currency "  # noqa: SIM905
