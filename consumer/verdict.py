@@ -51,9 +51,7 @@ Judgement = Settled | Waits | Dead
 _QUIET: Final = frozenset({(FactKind.ATTEMPT, "succeeded"), (FactKind.END, "closed")})
 """States that only accompany others: alone they don't make an event worth a version."""
 
-_ECHOES: Final = frozenset(
-    {FactKind.TERMS, FactKind.MODE, FactKind.CAPTURE_TOTAL, FactKind.REFUND_TOTAL}
-)
+_ECHOES: Final = frozenset({FactKind.TERMS, FactKind.MODE, FactKind.CAPTURE_TOTAL, FactKind.REFUND_TOTAL})
 """Facts that say again what others said in more detail: worth a version only where a column moves."""
 
 _UNDER_WAY: Final = ("created", "requires_action", "processing")

@@ -52,11 +52,14 @@ def test_a_published_kind_is_what_is_decided(name: str, kind: str) -> None:
     assert provider.catalogue is not None
     decision = provider.catalogue.kinds[kind].decision
     body = json.dumps(EMPTY[name](kind)).encode()
-    assert outcome(name, kind, body) in {
-        Decision.MONEY: (None, Reason.UNDECODABLE),
-        Decision.NOTHING: (None,),
-        Decision.REFUSED: (Reason.UNKNOWN_KIND,),
-    }[decision]
+    assert (
+        outcome(name, kind, body)
+        in {
+            Decision.MONEY: (None, Reason.UNDECODABLE),
+            Decision.NOTHING: (None,),
+            Decision.REFUSED: (Reason.UNKNOWN_KIND,),
+        }[decision]
+    )
 
 
 def outcome(name: str, kind: str, body: bytes) -> str | None:
