@@ -10,9 +10,7 @@ KINDS: Final[dict[str, Kind]] = {
     **said(
         Decision.MONEY,
         {
-            "AUTHORISATION": (
-                "success: `amount` is reserved, or taken if the account captures by itself; else a try failed"
-            ),
+            "AUTHORISATION": "success: `amount` is reserved, or taken where that is set; else a try failed",
             "PENDING": "a try is processing",
             "AUTHORISATION_ADJUSTMENT": "success: the authorization's new figure",
             "CAPTURE": "success: `amount` of this capture was taken; else nothing happened",

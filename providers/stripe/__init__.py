@@ -1,10 +1,15 @@
-"""Stripe: what it signs (`signature`), what its events mean (`meaning`), how it is asked again (`refetch`)."""
+"""Stripe: what it signs (`signature`), what its events mean (`meaning`), how it is asked again (`refetch`).
+
+`meaning` reads PaymentIntents and charges itself, `disputes` refunds and disputes, `sessions` what becomes a payment;
+`kinds` is the catalogue.
+"""
 
 from providers.core.contract import Provider
+from providers.stripe.kinds import CATALOGUE
 from providers.stripe.meaning import interpret
 from providers.stripe.refetch import REFETCH
 from providers.stripe.signature import verify
 
 __all__ = ["PROVIDER"]
 
-PROVIDER = Provider("stripe", verify, interpret, refetch=REFETCH)
+PROVIDER = Provider("stripe", verify, interpret, refetch=REFETCH, catalogue=CATALOGUE)

@@ -239,6 +239,11 @@ def _captured_of(charge: Thing, total: int) -> int:
     return max(total - need_amount(charge.amount_refunded or 0, "amount_refunded"), 0)
 
 
+def _charge_updated(charge: Thing, key: str, own: str, total: int, version: int) -> _Said:
+    """Read a charge that succeeded as such, for part captures show here too; any other change says nothing."""
+    return _charge_succeeded(charge, key, own, total, version) if charge.status == "succeeded" else (total, ())
+
+
 def _charge_refunded(charge: Thing, key: str, _own: str, total: int, _version: int) -> _Said:
     """Read the cumulative refunds; of a charge that was never captured it is a release.
 
@@ -279,7 +284,7 @@ _CHARGE_FACTS: Final[dict[str, _ChargeReader]] = {
     "charge.failed": _charge_tried("failed"),
     "charge.expired": lambda _charge, key, _own, total, _version: (total, (void(key, "expired"),)),
     "charge.refunded": _charge_refunded,
-    "charge.updated": lambda _charge, _key, _own, total, _version: (total, ()),
+    "charge.updated": _charge_updated,
 }
 
 

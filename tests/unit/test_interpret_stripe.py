@@ -153,6 +153,12 @@ FACTS = [
     ("charge.failed", CHARGE, {}, (TERMS, FAILED)),
     ("charge.expired", CHARGE, {}, (TERMS, void("expired"))),
     ("charge.updated", CHARGE, {}, ()),
+    (
+        "charge.updated",
+        CHARGE,
+        {"status": "succeeded", "captured": True, "amount_captured": 300},
+        (TERMS, captured(300), PAID),
+    ),
     ("charge.refunded", CHARGE, {"amount_refunded": 1000}, (void("canceled"),)),
     (
         "charge.refunded",
