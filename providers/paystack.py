@@ -4,16 +4,21 @@ Sources: Paystack's webhook documentation, the payloads of PaystackOSS/doc-code-
 
 Signed: the raw body. `x-paystack-signature: <hex HMAC-SHA512>`, key = the secret API key itself.
 
-Identity: `<event>:<data.id>`, else `<event>:<data.refund_reference>`. `refund.pending` and `refund.processing` carry
-neither, nor a time: two of one amount are byte for byte the same request and have no event id. The payment is the
-merchant's transaction reference, which refunds, disputes and charges keep in three places.
+Identity: `<event>:<data.id>`, else `<event>:<data.refund_reference>`. `refund.pending` and `refund.processing` may
+carry neither, nor a time: two of one amount are byte for byte the same request and have no event id. The payment is the
+merchant's transaction reference, which refunds, disputes and charges keep in three places. `data.domain` is the mode;
+no field names the merchant but a number of Paystack's own (`integration`), which charges leave out.
 
 Meaning: one transaction is one attempt, captured at once, and keyed by its reference, which is also the merchant's own.
-Amounts are minor units as number or text. Paystack is said to write currencies without decimals (XOF, RWF) times one
-hundred, which no source at hand confirms: an amount in one is refused as `undecodable`, and not read in either way.
+Amounts are hundredths of the currency, as number or text, also of currencies without decimals (XOF, RWF): so secondary
+sources say of XOF; no document of Paystack's own at hand says it, or anything else.
 
-Pending refunds carry no id (`refund_reference` is null), and nothing ties them to the refund.processed that follows: to
-count one beside the other would give the money back twice, so they say nothing.
+A refund is named by `refund_reference`, else by its `id`; where both are told the reference, which its earlier events
+carry. Pending refunds without either are tied to nothing that follows: to count one beside the other would give the
+money back twice, so they say nothing.
+
+A dispute that was accepted, by the merchant or because nobody answered in time, takes `refund_amount` off the payouts,
+which may be a part. How its money goes before that no document tells.
 """
 
 from __future__ import annotations
@@ -23,11 +28,12 @@ from typing import TYPE_CHECKING, Any, Final
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import in_scope, maybe_id, need_currency, need_id, refs_of, undecodable
-from providers.core.money import minor_units
+from providers.core.money import in_iso_units, minor_units
 from providers.core.payments import (
     attempt,
     captured,
     dispute,
+    dispute_funds,
     iso_seconds,
     need_kind,
     need_object,
@@ -40,7 +46,7 @@ from providers.core.payments import (
 )
 from providers.core.proof import hmac_hex
 from providers.core.reading import read_json, text_at, value_at
-from schemas.currencies import exponent
+from schemas.currencies import DECIMALS, USUAL_DECIMALS
 from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
@@ -70,7 +76,8 @@ def _payment_ref(data: Any) -> str | None:
 
 _Data = dict[str, Any]
 
-_DECIMALS: Final = 2
+_THEIR_DECIMALS: Final = {code: 2 for code, decimals in DECIMALS.items() if decimals != USUAL_DECIMALS}
+"""Paystack writes hundredths of every currency, also where ISO 4217 knows none."""
 
 
 def interpret(kind: str, body: bytes) -> Meaning:
@@ -86,9 +93,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
 
 def _money(data: _Data, name: str) -> tuple[int, str]:
     currency = need_currency(data.get("currency"), "data.currency")
-    if exponent(currency) != _DECIMALS:
-        raise undecodable(f"data.{name} is in {currency}, whose minor unit at Paystack is not known")
-    return minor_units(data.get(name), 0, f"data.{name}"), currency
+    return in_iso_units(minor_units(data.get(name), 0, f"data.{name}"), currency, _THEIR_DECIMALS), currency
 
 
 def _charge(*, paid: bool) -> Callable[[_Data], Meaning]:
@@ -117,10 +122,10 @@ def _charge(*, paid: bool) -> Callable[[_Data], Meaning]:
 def _refund(state: str) -> Callable[[_Data], Meaning]:
     def read(data: _Data) -> Meaning:
         payment = need_id(data.get("transaction_reference"), "data.transaction_reference")
-        own = maybe_id(data.get("refund_reference"), "data.refund_reference")
+        own = maybe_id(data.get("refund_reference"), "data.refund_reference") or maybe_id(data.get("id"), "data.id")
         amount, currency = _money(data, "amount")
         if own is None and state != "pending":
-            raise undecodable("data.refund_reference is missing: nothing tells this refund from another")
+            raise undecodable("data.refund_reference and data.id are missing: nothing tells this refund from another")
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
             facts=(refund(own, state, amount, payment=payment),) if own else (),
@@ -133,19 +138,30 @@ def _refund(state: str) -> Callable[[_Data], Meaning]:
 
 
 def _dispute(state_of: Callable[[_Data], str]) -> Callable[[_Data], Meaning]:
-    """Read a dispute; its events do not tell whether money moved."""
+    """Read a dispute; one that was accepted took `refund_amount`, without a figure all."""
 
     def read(data: _Data) -> Meaning:
         own = need_id(data.get("id"), "data.id")
         payment = need_id(value_at(data, "transaction", "reference"), "data.transaction.reference")
+        state = state_of(data)
+        told = data.get("refund_amount") is not None and data.get("currency") is not None
+        amount, currency = _money(data, "refund_amount") if told else (None, None)
+        funds = (dispute_funds(own, "withdrawn", amount),) if state == "lost" else ()
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-            facts=(dispute(own, state_of(data), payment=payment),),
+            facts=(dispute(own, state, payment=payment), *funds),
+            currency=currency,
+            amount=amount,
             provider_ref=payment,
             occurred_at=iso_seconds(data.get("updatedAt")),
         )
 
     return read
+
+
+def _open(data: _Data) -> str:
+    """Return whose answer an open dispute waits for: the merchant's, or the bank's."""
+    return "under_review" if data.get("status") in ("awaiting-bank-feedback", "pending") else "open"
 
 
 def _resolution(data: _Data) -> str:
@@ -161,8 +177,7 @@ _READERS: Final[dict[str, Callable[[_Data], Meaning]]] = {
     **dict.fromkeys(("refund.pending", "refund.processing", "refund.needs-attention"), _refund("pending")),
     "refund.processed": _refund("succeeded"),
     "refund.failed": _refund("failed"),
-    "charge.dispute.create": _dispute(lambda _data: "open"),
-    "charge.dispute.remind": _dispute(lambda _data: "under_review"),
+    **dict.fromkeys(("charge.dispute.create", "charge.dispute.remind"), _dispute(_open)),
     "charge.dispute.resolve": _dispute(_resolution),
 }
 
