@@ -5,6 +5,7 @@ Each record is decoded by itself: what is wrong with one is that one's own verdi
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable  # noqa: TC003 - msgspec reads the annotations
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 import providers
 from consumer.verdict import Dead
 from providers.core.contract import Trust
+from providers.core.refetch import KIND_PREFIX, at_second
 from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
 from schemas.facts import INTENT, Claim, Fact, FactKind, Meaning, Ref, RefKind
@@ -35,6 +37,7 @@ EVENT_ID_LENGTH_MAX: Final = 400
 SOURCE_LENGTH_MAX: Final = 192
 KIND_LENGTH_MAX: Final = 255
 VERIFIED: Final = Trust.VERIFIED.encode()
+SECONDS_LENGTH_MAX: Final = 16
 TEXT_LENGTH_MAX: Final = 64
 """Characters of a provider's and of an account's name."""
 
@@ -103,6 +106,30 @@ def can_refetch(provider: str) -> bool:
     return found is not None and found.refetch is not None
 
 
+def is_answer(event: Event) -> bool:
+    """Tell whether the event is what a provider's API answered, and no webhook."""
+    return event.kind.startswith(KIND_PREFIX) and can_refetch(event.provider)
+
+
+def _answered(event: Event, timed: frozenset[FactKind], headers: Mapping[str, bytes]) -> Event:
+    """Return an API's answer as of the second in which the API was asked, which is its time and part of its id.
+
+    The same answer, asked for later, says that what it tells is still so; hence it is an event of its own.
+    """
+    seconds = _asked_at(headers) if timed else 0
+    if not seconds:
+        return event
+    event_id = f"{event.event_id[: EVENT_ID_LENGTH_MAX - SECONDS_LENGTH_MAX]}@{seconds}"
+    return replace(event, event_id=event_id, meaning=at_second(event.meaning, timed, seconds))
+
+
+def _asked_at(headers: Mapping[str, bytes]) -> int:
+    try:
+        return max(int(dt.datetime.fromisoformat(headers.get("ce_time", b"").decode()).timestamp()), 0)
+    except (ValueError, OverflowError):
+        return 0
+
+
 def identity(record: Record) -> tuple[str | None, str | None, str | None]:
     """Return (source, event id, kind) of a record as far as it tells them and they can be stored."""
     return _identity(record.present())
@@ -142,6 +169,8 @@ def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
     live = endpoints.is_live(provider, account) if meaning.livemode is None else meaning.livemode
     event = Event(record, source, event_id, kind or "", provider, account, meaning, traceparent=trace, livemode=live)
     found = providers.find(provider)
+    if found is not None and found.refetch is not None and is_answer(event):
+        return _answered(event, found.refetch.timed, headers)
     if found is not None and not found.event_id_signed:
         return replace(event, digest=hashlib.sha256(record.value or b"").digest())
     return event

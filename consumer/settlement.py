@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from consumer.decode import ANY, EVENT_ID_LENGTH_MAX, Endpoints, Event, can_refetch, decode
+from consumer.decode import ANY, EVENT_ID_LENGTH_MAX, Endpoints, Event, can_refetch, decode, is_answer
 from consumer.facts_json import dump_said, same_facts
 from consumer.fold import facts_of, newer, project
 from consumer.grouping import Grouping
@@ -20,7 +20,7 @@ from consumer.plan import Letter, Message, Parking, Plan, Refetching
 from consumer.resolve import Target, counts_more, resolve
 from consumer.verdict import Dead, Settled, Waits, judge, said_in
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
-from schemas.payment import Outcome, Payment, Projection
+from schemas.payment import Flag, Outcome, Payment, Projection
 from schemas.sms import templates_for
 
 if TYPE_CHECKING:
@@ -95,6 +95,11 @@ class Settlement:
         """Note that the provider's API must be asked about a payment, if it can be."""
         if ref is not None and can_refetch(event.provider):
             self._plan.refetches.append(Refetching(event.provider, event.account, ref, reason))
+
+    def _look_again(self, event: Event, payment: Payment) -> None:
+        """Have a payment read again whose facts came to contradict each other; an answer is not asked for again."""
+        if not is_answer(event):
+            self._ask_again(event, event.meaning.provider_ref or payment.provider_ref, "contradiction")
 
     def _unpark(self) -> Iterable[Waiting]:
         """Understand the parked events again, with today's interpretation."""
@@ -186,6 +191,8 @@ class Settlement:
         """Move the event's payment and write its ledger row, chained to the payment's row before."""
         payment = target.payment if target else None
         before = payment.projection.status if payment and payment.version else None
+        if payment and _contradicts(verdict.projection) and not _contradicts(payment.projection):
+            self._look_again(event, payment)
         if target is not None:
             had_phone, shown = target.payment.phone is not None, target.payment.projection
             self._move(event, target, verdict)
@@ -295,6 +302,10 @@ class Settlement:
             survivor.reference = min(filter(None, (survivor.reference, other.reference)), default=None)
         self._grouping.merge(other, survivor)
         self.note_change(other, "payment.merged", other.projection)
+
+
+def _contradicts(projection: Projection) -> bool:
+    return Flag.CONTRADICTION in projection.flags
 
 
 def _merged(target: Target) -> Payment:

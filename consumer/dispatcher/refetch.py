@@ -60,8 +60,9 @@ class RefetchDesk:
         if row is None:
             return False
         api = self._apis[row["provider"], row["account"].lower()]
+        asked_at = self._clock.now()
         outcome = await self._ask(api, row["ref"])
-        await self._settle(lease, row, outcome)
+        await self._settle(lease, row, outcome, asked_at)
         self._tell(row, outcome, time.monotonic() - now)
         return True
 
@@ -88,13 +89,13 @@ class RefetchDesk:
         except TimeoutError:
             return Again(f"no answer in {self._claim_seconds * CALLS_PART:g} s")
 
-    async def _settle(self, lease: Lease, row: Row, outcome: Outcome | None) -> None:
+    async def _settle(self, lease: Lease, row: Row, outcome: Outcome | None, asked_at: float) -> None:
         claim = row["id"], row["attempts"]
         match outcome:
             case None:
                 await self._rows.fetch_one(lease, "retry_refetch", *claim, self._breaker_seconds, None, 1)
             case Answered():
-                record = _record(row, outcome, self._clock.now())
+                record = _record(row, outcome, asked_at)
                 again = self._limits.same_payment_seconds
                 await self._rows.fetch_one(lease, "settle_refetch", *claim, row["updated_at"], *record, again)
             case Again() if row["attempts"] < self._limits.attempts_max:
@@ -129,13 +130,16 @@ class RefetchDesk:
         )
 
 
-def _record(row: Row, answered: Answered, now: float) -> tuple[str, bytes, bytes, list[bytes], list[bytes]]:
-    """Return the answer as a row of the spool: topic, key, value, header names, header values."""
+def _record(row: Row, answered: Answered, asked_at: float) -> tuple[str, bytes, bytes, list[bytes], list[bytes]]:
+    """Return the answer as a row of the spool: topic, key, value, header names, header values.
+
+    Its time is that of the question: what happened since may be missing from the answer.
+    """
     attributes = Attributes(
         source="/".join(filter(None, (row["provider"], row["account"]))),
         event_id=EVENT_ID_PREFIX + hashlib.sha256(answered.body).hexdigest(),
         kind=answered.fetched.kind,
-        received_at=now,
+        received_at=asked_at,
     )
     names, values = zip(*attributes.to_headers(), strict=True)
     key = answered.fetched.ref.encode()

@@ -19,7 +19,7 @@ from providers.core.reading import read_json, value_at
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from schemas.facts import Meaning
+    from schemas.facts import FactKind, Meaning
 
 KIND_PREFIX: Final = "refetch."
 """Kinds of the events that a refetch makes: `refetch.<object>`; no provider names its own events so."""
@@ -100,7 +100,8 @@ class Refetch:
     `base_url` is the provider's public one. `needs` names the fields of `Credentials` beside the key that must be set.
     `request` takes (reference, credentials, unix seconds) and returns None for a reference that the API can't be asked
     about. `answer` takes (reference, status, body). `interpret` takes (kind, body), kinds being those of `Fetched`, and
-    raises UninterpretableError and nothing else.
+    raises UninterpretableError and nothing else. `timed` names the kinds of facts whose version is the second in which
+    the provider's event was made; an answer, which has none, counts from the second in which the API was asked.
     """
 
     base_url: str
@@ -109,6 +110,7 @@ class Refetch:
     interpret: Callable[[str, bytes], Meaning]
     needs: tuple[str, ...] = ()
     grant: Grant | None = None
+    timed: frozenset[FactKind] = frozenset()
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -128,6 +130,17 @@ def object_answer(name_field: str, object_of: Callable[[str], str | None]) -> Ca
         return Fetched(name, ref) if name and asked_for and status == HTTPStatus.OK else None
 
     return answer
+
+
+def at_second(meaning: Meaning, timed: frozenset[FactKind], second: int) -> Meaning:
+    """Return what an answer says, its figures of those kinds as of the second in which the API was asked.
+
+    So a payment that is read again beats the events that were made before, and loses to those made since.
+    """
+    return replace(
+        meaning,
+        facts=tuple(replace(fact, version=second) if fact.kind in timed else fact for fact in meaning.facts),
+    )
 
 
 def merged(first: Meaning, *others: Meaning) -> Meaning:

@@ -11,6 +11,7 @@ from providers.core.meaning import decode_or_raise, undecodable
 from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, merged, object_answer
 from providers.stripe.meaning import INTENT_KINDS, said_by
 from providers.stripe.things import Thing
+from schemas.facts import FactKind
 
 if TYPE_CHECKING:
     from schemas.facts import Meaning
@@ -58,4 +59,10 @@ def _said_by_charge(charge: Thing) -> Meaning:
     return merged(*(said_by(kind, charge) for kind in kinds))
 
 
-REFETCH: Final = Refetch("https://api.stripe.com", _request, object_answer("object", _object_of), _interpret_fetched)
+REFETCH: Final = Refetch(
+    "https://api.stripe.com",
+    _request,
+    object_answer("object", _object_of),
+    _interpret_fetched,
+    timed=frozenset({FactKind.TERMS, FactKind.ATTEMPT}),
+)

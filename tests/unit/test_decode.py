@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from events import INTENT_ID, intent, record, standard, understood
+from events import INTENT_ID, intent, record, standard, stripe_intent, understood
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from outside import mollie_payment
 
 from consumer.decode import Event, decode, identity
+from consumer.fold import newer, project
 from consumer.verdict import Dead
 from schemas.dead_letter import Reason
 from schemas.facts import Claim, Fact, FactKind, RefKind
+from schemas.record import Attributes, Record
 from schemas.topics import INTENTS, WEBHOOKS
 
 if TYPE_CHECKING:
-    from schemas.record import Record
+    from schemas.payment import Facts
 
 pytestmark = pytest.mark.unit
 
@@ -196,3 +200,51 @@ def test_never_raises_for_any_json(body: Any) -> None:
     value = json.dumps(body).encode()
     for source, kind in (("stripe", "charge.refunded"), ("adyen", "CAPTURE"), ("standard_webhooks", "refund.pending")):
         assert isinstance(decode(record(source, "1", kind, value)), Event | Dead)
+
+
+# --- answers of providers' APIs ----------------------------------------------------------------------------------
+
+PAID = {"id": "pi_1", "object": "payment_intent", "amount": 1000, "amount_received": 0, "currency": "eur"}
+
+
+def answer(asked_at: float, **changes: object) -> Record:
+    value = json.dumps({**PAID, "status": "processing", **changes}).encode()
+    event_id = f"refetch:{hashlib.sha256(value).hexdigest()}"
+    headers = Attributes("stripe", event_id, "refetch.payment_intent", asked_at).to_headers()
+    return Record(WEBHOOKS.name, 0, 0, 0, b"pi_1", value, headers)
+
+
+def test_an_answer_counts_from_the_second_in_which_the_api_was_asked() -> None:
+    first, later = understood(answer(1_790_000_005.9)), understood(answer(1_790_000_009.0))
+    assert {fact.kind: fact.version for fact in first.meaning.facts} == {
+        FactKind.TERMS: 1_790_000_005,
+        FactKind.ATTEMPT: 1_790_000_005,
+    }
+    assert first.event_id == understood(answer(1_790_000_005.2)).event_id, "told twice"
+    assert first.event_id != later.event_id, "the same answer later says that it is still so"
+
+
+def test_an_answer_beats_the_events_before_it_and_loses_to_those_since() -> None:
+    lowered = understood(stripe_intent("processing", amount=800, created=1_790_000_003)).meaning.facts
+    raised = understood(answer(1_790_000_005)).meaning.facts
+    since = understood(stripe_intent("processing", amount=900, created=1_790_000_006)).meaning.facts
+    for said, amount in (((lowered, raised), 1000), ((raised, lowered), 1000), ((raised, since, lowered), 900)):
+        facts: Facts = {}
+        for one in said:
+            facts |= newer(facts, one)
+        assert project(facts).amount == amount
+
+
+def test_an_answer_without_a_time_keeps_its_id_and_its_figures() -> None:
+    timed = answer(1_790_000_005)
+    bare = replace(timed, headers=tuple(pair for pair in timed.headers if pair[0] != "ce_time"))
+    event = understood(bare)
+    assert "@" not in event.event_id
+    assert {fact.version for fact in event.meaning.facts} == {0}
+
+
+def test_the_api_of_a_provider_without_versions_gives_one_event_however_often_it_is_asked() -> None:
+    value = json.dumps(mollie_payment("tr_1", status="open")).encode()
+    told = [Attributes("mollie", "refetch:1", "refetch.payment", at).to_headers() for at in (1.79e9, 1.79e9 + 50)]
+    events = [understood(Record(WEBHOOKS.name, 0, 0, 0, b"tr_1", value, headers)) for headers in told]
+    assert [event.event_id for event in events] == ["refetch:1"] * 2

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from events import adyen, intent, standard, stripe_charge, stripe_dispute, stripe_intent, stripe_refund, understood
+from events import (
+    adyen,
+    intent,
+    record,
+    standard,
+    stripe_charge,
+    stripe_dispute,
+    stripe_intent,
+    stripe_refund,
+    understood,
+)
 from histories import EXPIRED_SESSION
 from msgspec.structs import replace
 from paper_books import PaperBooks
@@ -26,8 +37,8 @@ CHARGED = stripe_charge("succeeded", captured=True, amount_captured=1000)
 
 def one_by_one(*records: Record) -> PaperBooks:
     books = PaperBooks()
-    for record in records:
-        books.settle([record])
+    for one in records:
+        books.settle([one])
     return books
 
 
@@ -350,3 +361,29 @@ def test_any_event_before_the_intent(provider: str) -> None:
     assert early.only["client"] == "shop"
     assert early.only["captured"] == amount
     assert not early.parked
+
+
+# --- what contradicts is read again ------------------------------------------------------------------------------
+
+
+def asked_again(books: PaperBooks) -> list[tuple[str, str, str]]:
+    return [(one.provider, one.ref, one.reason) for one in books.refetches]
+
+
+def test_a_contradiction_that_is_raised_has_the_payment_read_again_once() -> None:
+    books = one_by_one(SUCCEEDED, stripe_intent("canceled"))
+    assert books.only["flags"] == ["contradiction"]
+    assert asked_again(books) == [("stripe", "pi_1", "contradiction")]
+    books.settle([CHARGED])
+    assert len(books.refetches) == 1, "it stands since"
+
+
+def test_a_contradiction_of_a_provider_without_an_api_asks_nobody() -> None:
+    books = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("CANCELLATION", "CAN1"))
+    assert (books.only["flags"], books.refetches) == (["contradiction"], [])
+
+
+def test_an_answer_that_contradicts_is_not_asked_for_again() -> None:
+    answer = json.loads(stripe_intent("canceled").value or b"")["data"]["object"] | {"status": "canceled"}
+    books = one_by_one(SUCCEEDED, record("stripe", "refetch:1", "refetch.payment_intent", answer))
+    assert (books.only["flags"], books.refetches) == (["contradiction"], [])
