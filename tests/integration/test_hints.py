@@ -127,6 +127,7 @@ async def test_what_is_known_goes_first_and_has_room_of_its_own(stack: Any, data
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(480)
 async def test_ten_thousand_made_up_ids_cost_a_bounded_queue(stack: Any, database: Any, pool: Any) -> None:
     limits = LimitSettings(unsigned_requests_max=1_000_000)
     async with ingress.open_door(stack.kafka, database.dsn, changes=CHANGES | {"limits": limits}) as door:
