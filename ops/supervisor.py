@@ -86,13 +86,23 @@ def last_line(path: Path) -> str:
 
 
 def reason_in(path: Path) -> str:
-    """Return why a role ended, from the last line of its log: the sentence alone where the line is a JSON record."""
+    """Return why a role ended, from the last line of its log: the sentence alone where the line is a JSON record.
+
+    Of an exception that nobody foresaw it is the last line of its traceback, which names it.
+    """
     line = last_line(path)
     with contextlib.suppress(ValueError):
         record = json.loads(line)
         if isinstance(record, dict) and "error" in record:
             return str(record["error"])
+        if isinstance(record, dict) and "exception" in record:
+            return last_words(str(record["exception"]))
     return line.removeprefix("ratchet: ")
+
+
+def last_words(traceback: str) -> str:
+    """Return the last line of a traceback that says anything."""
+    return next((line.strip() for line in reversed(traceback.splitlines()) if line.strip()), "no reason was logged")
 
 
 @dataclass(slots=True)

@@ -127,6 +127,11 @@ async def test_a_stopped_process_is_replaced(tmp_path: Path) -> None:
         ("ratchet: RATCHET_X is unknown", "RATCHET_X is unknown"),
         ('{"event": "no error in it"}', '{"event": "no error in it"}'),
         ("Killed", "Killed"),
+        (
+            '{"event":"role_failed","exception":"Traceback (most recent call last):\\n File x\\nKeyError: \'a\'\\n"}',
+            "KeyError: 'a'",
+        ),
+        ('{"event":"role_failed","exception":""}', "no reason was logged"),
     ],
 )
 def test_why_a_role_ended_is_a_sentence(tmp_path: Path, line: str, reason: str) -> None:
