@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test test-slow coverage nightly lint catalogues \
+.PHONY: help setup brokers run test test-slow coverage nightly lint catalogues corpus \
 	bench bench-ingress bench-latency bench-scale load forgeries deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -78,6 +78,9 @@ coverage: $(STAMP) ## the gates on what `make test test-slow` measured: 90 % of 
 
 catalogues: $(STAMP) ## write docs/providers from the tables of kinds
 	$(BIN)/python -m ops.catalogues docs/providers
+
+corpus: $(STAMP) ## read a folder of a provider's payloads, PROVIDER=stripe DIR=..
+	@$(BIN)/python -m ops.corpus $(PROVIDER) $(DIR)
 
 lint: $(STAMP) ## style, types, layers and the schema's dump
 	$(BIN)/ruff check .

@@ -101,6 +101,12 @@ CATALOGUE: Final = Catalogue(
   REFUND, CHARGEBACK and a CANCEL_OR_REFUND of a part prove a capture, CANCELLATION and EXPIRE that there was none.
 - **Platform webhooks**: dotted types (balancePlatform., merchant.) are signed as a whole and are about no payment.
 """,
+    tried="""
+Read with `make corpus`, November 2026; none of them is kept here.
+
+- adyen-java-api-library (mocks), commercetools-adyen-integration, lago-api, hyperswitch-prism: 27 items, 21 with facts,
+  5 that say nothing, 1 refused, which its test made up (an amount without currency).
+""",
     open_questions="""
 - Whether INFORMATION_SUPPLIED answers the inquiry or the chargeback where one dispute had both: it reads under review.
 - Whether a capture that is tried again after CAPTURE_FAILED repeats the pspReference of the failed one.

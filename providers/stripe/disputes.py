@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from providers.core.meaning import maybe_time, need_amount, need_currency, need_id, refs_of, undecodable
+from providers.core.meaning import id_or_none, maybe_time, need_amount, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import Facts, at_stage, dispute, dispute_funds, refund
 from providers.core.reading import value_at
 from providers.stripe.things import Event, Thing, id_of, version_of
@@ -22,12 +22,29 @@ _REFUND_STATES: Final = {
 }
 
 
-def refund_state(status: object) -> str:
+def _refund_state(status: object) -> str:
     """Return the state that a refund's status stands for, or raise `undecodable`."""
     state = _REFUND_STATES.get(status) if isinstance(status, str) else None
     if state is None:
         raise undecodable("the refund's status is not one of Stripe's")
     return state
+
+
+def listed_refunds(charge: Thing, payment: str) -> Facts:
+    """Return the refunds that API versions before 2022-11-15 list inside the charge, as far as they can be read.
+
+    The charge's own figure counts them all: what is not readable here is no loss.
+    """
+    listed = value_at(charge.refunds, "data")
+    facts = []
+    for one in listed if isinstance(listed, list) else ():
+        key, status = id_or_none(value_at(one, "id")), value_at(one, "status")
+        amount = value_at(one, "amount")
+        if key and isinstance(status, str) and status in _REFUND_STATES and amount is not None:
+            facts.append(
+                refund(key, _REFUND_STATES[status], need_amount(amount, "refunds.data.amount"), payment=payment)
+            )
+    return tuple(facts)
 
 
 def _child(event: Event, thing: Thing, facts: Facts) -> Meaning:
@@ -53,7 +70,7 @@ def read_refund(event: Event, thing: Thing) -> Meaning:
     if _payment_of(thing) is None:
         return Meaning()
     key, amount = need_id(thing.id, "data.object.id"), need_amount(thing.amount, "amount")
-    return _child(event, thing, (refund(key, refund_state(thing.status), amount, payment=_payment_of(thing)),))
+    return _child(event, thing, (refund(key, _refund_state(thing.status), amount, payment=_payment_of(thing)),))
 
 
 _DISPUTE_STATES: Final = {
@@ -74,7 +91,9 @@ def read_dispute(funds: str | None) -> Callable[[Event, Thing], Meaning]:
     """Read a dispute; `funds` is what the kind says of the money: withdrawn, reinstated, or None for nothing."""
 
     def read(event: Event, thing: Thing) -> Meaning:
-        key, amount = need_id(thing.id, "data.object.id"), need_amount(thing.amount, "amount")
+        # In the API of 2013 a dispute had no id: its charge's stands for it.
+        key = id_of(thing.id, "data.object.id") or need_id(id_of(thing.charge, "charge"), "charge")
+        amount = need_amount(thing.amount, "amount")
         state = _DISPUTE_STATES.get(thing.status) if isinstance(thing.status, str) else None
         if state is None:
             raise undecodable("the dispute's status is not one of Stripe's")

@@ -36,13 +36,12 @@ from providers.core.payments import (
     authorized,
     captured,
     ended,
-    refund,
     refunded_in_all,
     terms,
     void,
 )
 from providers.core.reading import value_at
-from providers.stripe.disputes import read_dispute, read_refund, refund_state
+from providers.stripe.disputes import listed_refunds, read_dispute, read_refund
 from providers.stripe.sessions import (
     INVOICE_KINDS,
     SESSION_KINDS,
@@ -257,24 +256,8 @@ def _charge_refunded(charge: Thing, key: str, _own: str, total: int, _version: i
     floor = given_back - max(total - taken, 0)
     if floor <= 0:
         return given_back, ()
-    named = _listed_refunds(charge, key) if taken >= total else ()
+    named = listed_refunds(charge, key) if taken >= total else ()
     return given_back, (refunded_in_all(key, floor), *named)
-
-
-def _listed_refunds(charge: Thing, payment: str) -> Facts:
-    """Return the refunds that API versions before 2022-11-15 list inside the charge."""
-    listed = value_at(charge.refunds, "data")
-    if not isinstance(listed, list):
-        return ()
-    return tuple(
-        refund(
-            need_id(value_at(one, "id"), "refunds.data.id"),
-            refund_state(value_at(one, "status")),
-            need_amount(value_at(one, "amount"), "refunds.data.amount"),
-            payment=payment,
-        )
-        for one in listed
-    )
 
 
 _CHARGE_FACTS: Final[dict[str, _ChargeReader]] = {

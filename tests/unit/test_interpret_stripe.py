@@ -265,6 +265,17 @@ def test_a_capture_of_an_older_version_is_what_was_not_released() -> None:
     assert captured(700) in interpret("charge.captured", CHARGE, **old).facts
 
 
+def test_a_dispute_of_an_older_version_goes_by_its_charge() -> None:
+    meaning = interpret("charge.dispute.closed", DISPUTE, id=None, status="won", payment_intent=None)
+    assert [fact.key for fact in meaning.facts] == ["ch_1"]
+
+
+def test_a_listed_refund_that_cannot_be_read_is_in_the_total_all_the_same() -> None:
+    odd = [{"id": "re_1"}, {"amount": 5}, {"id": "re_2", "status": "new", "amount": 5}, None]
+    paid = {"captured": True, "amount_captured": 1000, "amount_refunded": 400, "refunds": {"data": odd}}
+    assert interpret("charge.refunded", CHARGE, **paid).facts == (refund_total(400),)
+
+
 def test_a_refund_of_no_payment_says_nothing() -> None:
     of_a_balance = {"status": "succeeded", "payment_intent": None, "charge": None}
     assert interpret("refund.updated", REFUND, **of_a_balance) == Meaning()

@@ -1,0 +1,131 @@
+"""Reads a folder of other people's payloads: `python -m ops.corpus PROVIDER DIR` (`make corpus PROVIDER=.. DIR=..`).
+
+Every JSON file under the folder is searched for events of the provider, wherever in it they stand. Each is interpreted
+without verification; then what all of them say is joined, payment by payment. It prints a line for each event (file,
+kind, outcome, references, facts), the rows, and the counts. Nothing is written anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import providers
+from consumer.fold import newer, project
+from schemas.errors import UninterpretableError
+from schemas.facts import JOINING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from schemas.facts import Meaning, Ref
+    from schemas.payment import Facts
+
+FILE_BYTES_MAX: Final = 20_000_000
+"""A file that is larger is no payload."""
+KIND_AT: Final = {
+    "adyen": ("eventCode", "pspReference"),
+    "braintree": ("kind", "subject"),
+    "checkout": ("type", "data"),
+    "flutterwave": ("event", "data"),
+    "gocardless": ("action", "resource_type"),
+    "paypal": ("event_type", "resource"),
+    "paystack": ("event", "data"),
+    "razorpay": ("event", "payload"),
+    "square": ("type", "merchant_id"),
+    "stripe": ("type", "data"),
+}
+"""Under which name an event tells its kind, and a name that it has beside."""
+
+
+def show(line: str) -> None:
+    """Write one line to standard output."""
+    sys.stdout.write(line + "\n")
+
+
+def events_in(provider: str, value: Any) -> Iterator[tuple[str, bytes]]:
+    """Return (kind, body) of every event of the provider inside a JSON value."""
+    kind_at, beside = KIND_AT[provider]
+    if isinstance(value, dict):
+        if isinstance(value.get(kind_at), str) and beside in value:
+            yield value[kind_at], json.dumps(value).encode()
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from events_in(provider, one)
+
+
+def files_of(folder: Path) -> Iterator[tuple[str, Any]]:
+    """Return (path, content) of every file under the folder that is JSON."""
+    for path in sorted(folder.rglob("*.json")):
+        if path.is_file() and path.stat().st_size <= FILE_BYTES_MAX:
+            try:
+                yield str(path.relative_to(folder)), json.loads(path.read_bytes())
+            except (ValueError, RecursionError):
+                show(f"{path.relative_to(folder)}: no JSON")
+
+
+class Corpus:
+    """What a folder's events say together: payments by the names that they share."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._payments: dict[Ref, dict[str, Any]] = {}
+        self.counts: Counter[str] = Counter()
+
+    def read(self, file: str, kind: str, body: bytes) -> None:
+        """Interpret one event, print what it says, and join it."""
+        try:
+            meaning = providers.interpret(self._provider, kind, body)
+        except UninterpretableError as error:
+            self.counts[str(error.reason)] += 1
+            show(f"{file}: {kind}: {error.reason}: {error}")
+            return
+        self.counts["facts" if meaning.facts else "nothing"] += 1
+        refs = " ".join(f"{ref.kind}={ref.ref}" for ref in meaning.refs)
+        facts = " ".join(f"{one.kind}:{one.key}={one.state}/{one.amount}" for one in meaning.facts)
+        show(f"{file}: {kind}: {'facts' if meaning.facts else 'nothing'}: {refs} | {meaning.currency} {facts}")
+        self._join(meaning)
+
+    def _join(self, meaning: Meaning) -> None:
+        names = [ref for ref in meaning.refs if ref.kind in JOINING]
+        if not meaning.facts or not names:
+            return
+        held = {id(one): one for name in names if (one := self._payments.get(name)) is not None}
+        payment: dict[str, Any] = {"names": set(names), "facts": {}, "currency": meaning.currency}
+        for one in held.values():
+            payment["names"] |= one["names"]
+            payment["facts"] |= one["facts"]
+        payment["facts"] |= newer(payment["facts"], meaning.facts)
+        for name in payment["names"]:
+            self._payments[name] = payment
+
+    def rows(self) -> Iterator[str]:
+        """Return a line for each payment: its names, and what all facts come to."""
+        for payment in {id(one): one for one in self._payments.values()}.values():
+            facts: Facts = payment["facts"]
+            row = project(facts)
+            yield (
+                f"{sorted(name.ref for name in payment['names'])}: {row.status} refunds {row.refund_status} "
+                f"dispute {row.dispute_status} amount {row.amount} authorized {row.authorized} captured {row.captured} "
+                f"refunded {row.refunded} disputed {row.disputed} {','.join(row.flags)}"
+            )
+
+
+def main(provider: str, folder: Path) -> None:
+    """Print what a folder's payloads say."""
+    corpus = Corpus(provider)
+    for file, content in files_of(folder):
+        for kind, body in events_in(provider, content):
+            corpus.read(file, kind, body)
+    for row in corpus.rows():
+        show(row)
+    show(str(dict(corpus.counts)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,41 @@
+"""Reading a folder of payloads: every event is found, shown, joined and counted."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ops.corpus import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+
+def item(code: str, own: str, **fields: object) -> dict[str, object]:
+    return {
+        "eventCode": code,
+        "pspReference": own,
+        "success": "true",
+        "amount": {"value": 1000, "currency": "EUR"},
+        **fields,
+    }
+
+
+def test_a_folder_is_read_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paid = {"live": "false", "notificationItems": [{"NotificationRequestItem": item("AUTHORISATION", "PAY")}]}
+    (tmp_path / "paid.json").write_text(json.dumps(paid))
+    (tmp_path / "deep").mkdir()
+    taken = item("CAPTURE", "CAP", originalReference="PAY")
+    odd = [taken, item("TELEPORT", "PAY"), item("REPORT_AVAILABLE", "R")]
+    (tmp_path / "deep" / "more.json").write_text(json.dumps(odd))
+    (tmp_path / "broken.json").write_text("{")
+    main("adyen", tmp_path)
+    shown = capsys.readouterr().out
+    assert "broken.json: no JSON" in shown
+    assert "deep/more.json: TELEPORT: unknown_kind" in shown
+    assert "['PAY']: captured refunds none dispute none amount 1000 authorized 1000 captured 1000" in shown
+    assert shown.splitlines()[-1] == str({"facts": 2, "unknown_kind": 1, "nothing": 1})
