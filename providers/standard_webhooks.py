@@ -15,6 +15,14 @@ event is about: the try of payment.requires_action, .processing and .failed, the
 payment.captured and payment.refunded are cumulative: the whole sum so far. One sender does it one way for all of a
 payment's captures.
 `timestamp` is for display.
+
+Two public senders of the scheme have shapes of their own, told by their fields:
+
+- Dodo Payments (dodopayments/dodo-docs): `payment_id` with `total_amount`; payment.succeeded takes it all;
+  payment.cancelled; dispute.expired, .accepted, .challenged and .cancelled; a dispute's amount is text and not needed.
+- Polar (polarsource/polar): an order is a payment. order.paid holds `id`, `total_amount` and `currency`; refund.created
+  and refund.updated name it by `order_id`, and their `status` tells where they stand. Endpoints that Polar made before
+  8 September 2026 sign with the bytes of the whole secret as it is shown, `whsec_` included: both keys are tried.
 """
 
 from __future__ import annotations
@@ -49,6 +57,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
+    need_state,
     refund,
     refunded_in_all,
     terms,
@@ -62,10 +71,11 @@ from providers.core.proof import (
     need_fresh,
     need_header,
     need_unix_seconds,
+    to_bytes,
 )
 from providers.core.reading import read_json, text_at
 from schemas.errors import SignatureRejected
-from schemas.facts import Meaning, RefKind
+from schemas.facts import AMOUNT_MAX, Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -115,6 +125,7 @@ def _keys(secrets: tuple[str, ...]) -> tuple[list[bytes], list[Ed25519PublicKey]
         else:
             raw = _decode_base64(text.removeprefix(_SECRET_PREFIX))
             keys += [raw] if raw else []
+            keys += [to_bytes(text)] if raw and text.startswith(_SECRET_PREFIX) else []
     if not keys and not public_keys:
         raise SignatureRejected("empty_secret", "no configured secret holds a key")
     return keys, public_keys
@@ -164,6 +175,9 @@ class _Data(msgspec.Struct):
     capture_id: Any = None
     refund_id: Any = None
     dispute_id: Any = None
+    total_amount: Any = None
+    order_id: Any = None
+    status: Any = None
 
 
 class _Event(msgspec.Struct):
@@ -179,11 +193,12 @@ class _Envelope(msgspec.Struct):
 _EVENT: Final = msgspec.json.Decoder(_Event)
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 _PAYMENT_FAMILIES: Final = ("payment.", "refund.", "dispute.")
+_ORDER_PAID: Final = "order.paid"
 
 
 def interpret(kind: str, body: bytes) -> Meaning:
     """Return what an event of the shape above says; kinds outside payment, refund and dispute say nothing."""
-    if not kind.startswith(_PAYMENT_FAMILIES):
+    if not kind.startswith(_PAYMENT_FAMILIES) and kind != _ORDER_PAID:
         if decode_or_raise(_ENVELOPE, body).type != kind:
             raise undecodable("the body's type is not the kind it came as")
         return Meaning()
@@ -194,18 +209,37 @@ def interpret(kind: str, body: bytes) -> Meaning:
     if reader is None:
         raise unknown_kind(kind)
     data = event.data
-    payment = need_id(data.payment_id, "data.payment_id")
+    payment = _payment_of(kind, data)
+    if payment is None:
+        return Meaning()
+    if data.total_amount is not None and data.amount is None:
+        data.amount = data.total_amount
     facts = reader(data, payment)
     moves = any(fact.amount is not None for fact in facts)
+    shown = data.amount is not None and not kind.startswith("dispute.")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFERENCE, maybe_id(data.reference, "data.reference"))),
         facts=facts,
-        opens=kind.startswith("payment.") and kind != "payment.refunded",
+        opens=kind.startswith(("payment.", _ORDER_PAID)) and kind != "payment.refunded",
         currency=need_currency(data.currency, "data.currency") if moves or data.currency is not None else None,
-        amount=need_amount(data.amount, "data.amount") if moves or data.amount is not None else None,
+        amount=need_amount(data.amount, "data.amount") if moves or shown else _maybe_amount(data.amount),
         provider_ref=payment,
         occurred_at=_time(event.timestamp),
     )
+
+
+def _payment_of(kind: str, data: _Data) -> str | None:
+    """Return the payment's id; Polar's is its order's. None for an order of some other sender."""
+    if kind == _ORDER_PAID:
+        return None if data.total_amount is None else need_id(data.id, "data.id")
+    if data.payment_id is None and data.order_id is not None:
+        return need_id(data.order_id, "data.order_id")
+    return need_id(data.payment_id, "data.payment_id")
+
+
+def _maybe_amount(value: object) -> int | None:
+    """Return an amount in minor units, or None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= AMOUNT_MAX else None
 
 
 def _time(value: object) -> float | None:
@@ -257,6 +291,21 @@ def _refund(state: str) -> Callable[[_Data, str], Facts]:
     return read
 
 
+def _refund_by_status(data: _Data, payment: str) -> Facts:
+    """Read Polar's refund, whose status tells where it stands."""
+    state = need_state(_REFUND_STATES, data.status, "data.status")
+    return _refund(state)(data, payment)
+
+
+_REFUND_STATES: Final = {"pending": "pending", "succeeded": "succeeded", "failed": "failed", "canceled": "canceled"}
+
+
+def _paid(data: _Data, payment: str) -> Facts:
+    """Read a payment that was taken at once, in full."""
+    amount = need_amount(data.amount, "data.amount")
+    return (terms(payment, amount), captured(payment, amount, authorization=payment))
+
+
 def _dispute(state: str, funds: str | None = None) -> Callable[[_Data, str], Facts]:
     def read(data: _Data, payment: str) -> Facts:
         key = maybe_id(data.id, "data.id") or need_id(data.dispute_id, "data.id")
@@ -272,11 +321,16 @@ _READERS: Final[dict[str, Callable[[_Data, str], Facts]]] = {
     **{f"payment.{state}": _tried(state) for state in ("created", "requires_action", "processing", "failed")},
     "payment.authorized": _authorized,
     "payment.captured": _captured,
-    "payment.canceled": _ended("canceled"),
+    **dict.fromkeys(("payment.succeeded", _ORDER_PAID), _paid),
+    **dict.fromkeys(("payment.canceled", "payment.cancelled"), _ended("canceled")),
     "payment.expired": _ended("expired"),
     "payment.refunded": _refunded,
     **{f"refund.{state}": _refund(state) for state in ("pending", "succeeded", "failed", "reversed", "canceled")},
+    **dict.fromkeys(("refund.created", "refund.updated"), _refund_by_status),
     "dispute.opened": _dispute("open"),
+    "dispute.challenged": _dispute("under_review"),
+    **dict.fromkeys(("dispute.accepted", "dispute.expired"), _dispute("lost")),
+    "dispute.cancelled": _dispute("won"),
     **{f"dispute.{state}": _dispute(state) for state in ("inquiry", "under_review", "won", "lost", "prevented")},
     "dispute.funds_withdrawn": _dispute("open", "withdrawn"),
     "dispute.funds_reinstated": _dispute("open", "reinstated"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 from typing import Any
 
@@ -45,6 +47,21 @@ FACTS: list[tuple[str, dict[str, Any], tuple[Fact, ...]]] = [
     ("dispute.inquiry", {"id": "d"}, (Fact(FactKind.DISPUTE, "d", "inquiry", None, "pay_1"),)),
     ("dispute.opened", {"dispute_id": "d"}, (Fact(FactKind.DISPUTE, "d", "open", None, "pay_1"),)),
     ("dispute.won", {"id": "d"}, (Fact(FactKind.DISPUTE, "d", "won", None, "pay_1"),)),
+    ("payment.succeeded", {"total_amount": 900}, (TERMS, Fact(FactKind.CAPTURE, "pay_1", "succeeded", 1000, "pay_1"))),
+    (
+        "payment.succeeded",
+        {"amount": None, "total_amount": 1000},
+        (TERMS, Fact(FactKind.CAPTURE, "pay_1", "succeeded", 1000, "pay_1")),
+    ),
+    ("payment.cancelled", {}, (TERMS, Fact(FactKind.END, "pay_1", "canceled"))),
+    ("dispute.opened", {"id": "d", "amount": "1000"}, (Fact(FactKind.DISPUTE, "d", "open", None, "pay_1"),)),
+    ("dispute.challenged", {"id": "d"}, (Fact(FactKind.DISPUTE, "d", "under_review", None, "pay_1"),)),
+    ("dispute.expired", {"id": "d"}, (Fact(FactKind.DISPUTE, "d", "lost", None, "pay_1"),)),
+    (
+        "refund.updated",
+        {"payment_id": None, "order_id": "pay_1", "id": "r", "status": "failed"},
+        (Fact(FactKind.REFUND, "r", "failed", 1000, "pay_1"),),
+    ),
     (
         "dispute.funds_withdrawn",
         {"id": "d"},
@@ -65,6 +82,23 @@ def test_facts(kind: str, changes: dict[str, Any], facts: tuple[Fact, ...]) -> N
     assert meaning.refs == (Ref(RefKind.PAYMENT, "pay_1"), Ref(RefKind.REFERENCE, "ORD-1"))
     assert meaning.opens == (kind.startswith("payment.") and kind != "payment.refunded")
     assert meaning.occurred_at == 1790000300.0
+
+
+def test_an_order_that_was_paid() -> None:
+    said = interpret("order.paid", payment_id=None, amount=None, id="pay_1", total_amount=1000, currency="eur")
+    assert said.facts == (TERMS, Fact(FactKind.CAPTURE, "pay_1", "succeeded", 1000, "pay_1"))
+    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "EUR", 1000, "pay_1")
+    assert interpret("order.paid", id="o1") == Meaning()
+
+
+@pytest.mark.parametrize("as_shown", [True, False])
+def test_the_secret_s_own_bytes_are_a_key_too(*, as_shown: bool) -> None:
+    secret, body, at = "whsec_" + base64.b64encode(b"k" * 24).decode(), b'{"type":"invoice.paid"}', 1_790_000_000
+    key = secret.encode() if as_shown else b"k" * 24
+    mac = base64.b64encode(hmac.new(key, f"msg_1.{at}.".encode() + body, "sha256").digest()).decode()
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": str(at), "webhook-signature": f"v1,{mac}"}
+    (one,) = providers.verify("standard_webhooks", headers=headers, body=body, url="", secrets=[secret], now=at)
+    assert one.event_id == "msg_1"
 
 
 def test_other_kinds_say_nothing() -> None:
