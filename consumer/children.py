@@ -85,6 +85,13 @@ class Children:
             elif self.total is None or (state.amount or 0) > self.total:
                 self.total = state.amount or 0
 
+    def _whole(self, payment: str | None) -> int:
+        """Return what a capture without amount comes to: what its payment asks for, else the client, else in all."""
+        own = self._by_kind.get(FactKind.TERMS, _NONE).get(payment or "")
+        if own is not None and own.amount is not None:
+            return own.amount
+        return (self.total or 0) if self.intent_amount is None else self.intent_amount
+
     @property
     def asked(self) -> int:
         """What a payment in full comes to: what the client asked for, else the provider's total, else its holds."""
@@ -169,8 +176,8 @@ class Children:
         undone = self._undone_by_capture() if FactKind.REVERSAL in self._by_kind else {}
         for key, state in self._captures.items():
             if state.name == "succeeded":
-                amount = (self.intent_amount or 0) if state.amount is None else state.amount
                 parent = state.parent
+                amount = self._whole(parent) if state.amount is None else state.amount
                 gross[parent] = gross.get(parent, 0) + amount
                 net[parent] = net.get(parent, 0) + (max(amount - undone.get(key, 0), 0) if undone else amount)
         self._gross, self._net = gross, net
@@ -207,8 +214,9 @@ class Children:
             capture = self._captures.get(target)
             anew = key == target and capture is not None and capture.version > state.version
             if state.name != "canceled" and not anew:
-                known = capture.amount if capture and capture.amount is not None else self.intent_amount
-                undone[target] = undone.get(target, 0) + ((known or 0) if state.amount is None else state.amount)
+                known = capture.amount if capture else None
+                whole = self._whole(capture.parent if capture else target) if known is None else known
+                undone[target] = undone.get(target, 0) + (whole if state.amount is None else state.amount)
         return undone
 
     def _imply(self, undone: dict[str, int]) -> None:
@@ -256,7 +264,7 @@ class Children:
         proven = sum([amount for key, amount in gross.items() if key not in known and (key is not None or not known)])
         replaced = sum([amount for key, amount in gross.items() if key in known and key not in reserved])
         if proven and not self.captured:
-            proven = max(state.amount or self.intent_amount or 0 for state in self._captures.values())
+            proven = max(state.amount or self._whole(state.parent) for state in self._captures.values())
         self.authorized = (counted + proven + replaced) or released
         self.live = max(live - gross.get(None, 0), 0)
 
@@ -351,7 +359,8 @@ class Children:
     @property
     def takes_unknown(self) -> bool:
         """Tell whether money was taken of which nothing tells how much."""
-        unknown = self.intent_amount is None and not self._by_kind.get(FactKind.REVERSAL, _NONE)
+        asked = self.intent_amount is not None or self.total is not None
+        unknown = not asked and not self._by_kind.get(FactKind.REVERSAL, _NONE)
         return unknown and any(one.name == "succeeded" and one.amount is None for one in self._captures.values())
 
     def _had_money(self, key: str, version: int) -> bool:

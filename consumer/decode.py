@@ -130,6 +130,12 @@ def _asked_at(headers: Mapping[str, bytes]) -> int:
         return 0
 
 
+def reads_unknown(provider: str) -> bool:
+    """Tell whether an event about a payment that is not known is a reason to ask the provider's API."""
+    found = providers.find(provider)
+    return found is not None and found.refetch is not None and found.refetch.unknown
+
+
 def identity(record: Record) -> tuple[str | None, str | None, str | None]:
     """Return (source, event id, kind) of a record as far as it tells them and they can be stored."""
     return _identity(record.present())

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from consumer.decode import ANY, EVENT_ID_LENGTH_MAX, Endpoints, Event, can_refetch, decode, is_answer
+from consumer.decode import (
+    ANY,
+    EVENT_ID_LENGTH_MAX,
+    Endpoints,
+    Event,
+    can_refetch,
+    decode,
+    is_answer,
+    reads_unknown,
+)
 from consumer.facts_json import dump_said, same_facts
 from consumer.fold import facts_of, newer, project
 from consumer.grouping import Grouping
@@ -101,6 +110,11 @@ class Settlement:
         if not is_answer(event):
             self._ask_again(event, event.meaning.provider_ref or payment.provider_ref, "contradiction")
 
+    def _ask_about_unknown(self, event: Event) -> None:
+        """Ask about the payment of an event that has to wait, where the provider makes payments that no event opens."""
+        if reads_unknown(event.provider) and event.meaning.refs:
+            self._ask_again(event, event.meaning.provider_ref or event.meaning.refs[0].ref, "stale")
+
     def _unpark(self) -> Iterable[Waiting]:
         """Understand the parked events again, with today's interpretation."""
         for parked in self._known.parked:
@@ -127,6 +141,7 @@ class Settlement:
     def _park(self, event: Event, parked_id: int | None, waits: Waits) -> None:
         """Park the event, or note that it waits for something else than before."""
         if parked_id is None:
+            self._ask_about_unknown(event)
             self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), waits))
         elif waits.reason is not self._parked_reasons[parked_id]:
             self._plan.still.append((parked_id, waits))

@@ -9,24 +9,28 @@ covers all events, so an event forged into the middle or added at the end spoils
 Identity: `events[].id`, `<resource_type>.<action>`, and `links.payment` where the event has it (a refund's event
 names the refund alone). Each event travels as its own slice of the body; an empty list is genuine and holds nothing.
 
-Meaning: an event tells what happened, and neither amount nor currency. So none opens a payment. A payment is collected
-whole: its capture counts what the intent asked for. Refunds are facts of an unknown amount, which count 0: the money
-stands at the API, and a fact of the same key that brings the amount wins. `failed` may be followed by another try under
+Meaning: an event tells what happened, and neither amount nor currency. So none opens a payment: one that no intent
+announced (of a subscription, an instalment schedule) is read at the API, and so is a refund, whose events name the
+refund alone. A payment is collected whole: its capture counts what was asked for. Refunds are facts of an unknown
+amount, which count 0 until the API's answer brings it under the same key. `failed` may be followed by another try under
 the same payment id, and may follow a confirmation (GoCardless's "late failure"): the signed `created_at` orders the
-events of one payment. The merchant's reference is read from `resource_metadata`, the payment's own; `metadata` is the
-event's.
+events of one payment. The API's answer has no such time, so what it says of the state stands behind all events. The id
+of a subscription is shared by its payments. The merchant's reference is read from `resource_metadata`, the payment's
+own; `metadata` is the event's.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, Provider, SignedRequest
-from providers.core.meaning import maybe_id, need_id, refs_of
+from providers.core.meaning import maybe_id, need_amount, need_currency, need_id, refs_of
 from providers.core.payments import (
     Facts,
     attempt,
@@ -38,13 +42,18 @@ from providers.core.payments import (
     iso_seconds,
     micros,
     need_kind,
+    need_object,
+    need_state,
     noted_reference,
     read_event,
     refund,
+    refunded_in_all,
     said_nothing,
+    terms,
 )
 from providers.core.proof import hmac_hex
-from providers.core.reading import decode, read_json, text_at, value_at
+from providers.core.reading import decode, read_json, text_at, to_id, value_at
+from providers.core.refetch import Answer, ApiRequest, Credentials, Fetched, Refetch, bearer
 from providers.core.slices import own_slices
 from schemas.facts import Meaning, RefKind
 
@@ -83,6 +92,8 @@ def interpret(kind: str, body: bytes) -> Meaning:
         return _payment(kind, event)
     if kind in _REFUND_STATES:
         return _refund(kind, event)
+    if kind in _CREATING:
+        return _created(event)
     return Meaning() if kind in _SILENT else said_nothing(kind, ("payments.", "refunds."))
 
 
@@ -162,6 +173,126 @@ _REFUND_STATES: Final = {
     "refunds.funds_returned": "reversed",
 }
 
+
+def _created(event: dict[str, Any]) -> Meaning:
+    """Read that a subscription or the like made a payment, which many others share its id with."""
+    key, links = maybe_id(value_at(event, "links", "payment"), "links.payment"), event.get("links")
+    if key is None:
+        return Meaning()
+    seconds = iso_seconds(event.get("created_at"))
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, key), *_shared(links)),
+        facts=(attempt(key, "created", version=micros(seconds)),),
+        provider_ref=key,
+        occurred_at=seconds,
+    )
+
+
+def _shared(links: Any) -> list[tuple[RefKind, str | None]]:
+    names = ("subscription", "instalment_schedule", "mandate")
+    return [(RefKind.SHARED, to_id(value_at(links, name))) for name in names]
+
+
+_CREATING: Final = frozenset({"subscriptions.payment_created", "instalment_schedules.payment_created"})
+
 _SILENT: Final = frozenset({"payments.customer_approval_granted", "payments.surcharge_fee_debited"})
 
-PROVIDER: Final = Provider("gocardless", verify, interpret)
+
+# --- read at the API: a payment or a refund, with what no event tells ---------------------------------------------
+
+_API_ID: Final = re.compile(r"(PM|RF)[A-Za-z0-9]{1,60}\Z")
+_NAMES: Final = {"PM": "payments", "RF": "refunds"}
+_VERSION: Final = "2015-07-06"
+
+
+def _object_of(ref: str) -> str | None:
+    found = _API_ID.match(ref)
+    return _NAMES[found[1]] if found else None
+
+
+def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
+    name = _object_of(ref)
+    headers = {**bearer(credentials.key), "GoCardless-Version": _VERSION}
+    return ApiRequest("GET", f"{credentials.base_url}/{name}/{ref}", headers) if name else None
+
+
+def _answer(ref: str, status: int, body: bytes) -> Answer:
+    """Read an answer: an object under the plural of its name."""
+    name = _object_of(ref)
+    asked_for = name is not None and value_at(read_json(body), name, "id") == ref
+    return Fetched(name, ref) if name and asked_for and status == HTTPStatus.OK else None
+
+
+def _interpret_fetched(kind: str, body: bytes) -> Meaning:
+    answer = read_event(body)
+    if kind == "refetch.refunds":
+        return _fetched_refund(need_object(answer.get("refunds"), "refunds"))
+    return _fetched_payment(need_object(answer.get("payments"), "payments"))
+
+
+def _money(thing: dict[str, Any], name: str) -> int:
+    return need_amount(thing.get(name), name)
+
+
+def _fetched_payment(payment: dict[str, Any]) -> Meaning:
+    key = need_id(payment.get("id"), "payments.id")
+    amount, currency = _money(payment, "amount"), need_currency(payment.get("currency"), "currency")
+    said = _OF_STATUS[need_state(_STATUSES, payment.get("status"), "payments.status")](key, 0)
+    refunded = (refunded_in_all(key, _money(payment, "amount_refunded")),) if payment.get("amount_refunded") else ()
+    return Meaning(
+        refs=refs_of(
+            (RefKind.PAYMENT, key),
+            *_shared(payment.get("links")),
+            (RefKind.REFERENCE, noted_reference(payment.get("metadata"))),
+        ),
+        facts=(terms(key, amount), *said, *refunded),
+        opens=True,
+        currency=currency,
+        amount=amount,
+        provider_ref=key,
+    )
+
+
+def _fetched_refund(said: dict[str, Any]) -> Meaning:
+    own, payment = need_id(said.get("id"), "refunds.id"), maybe_id(value_at(said, "links", "payment"), "links.payment")
+    if payment is None:
+        return Meaning()  # money that a customer had paid twice, outside any payment
+    amount, currency = _money(said, "amount"), need_currency(said.get("currency"), "currency")
+    state = need_state(_REFUND_STATUSES, said.get("status"), "refunds.status")
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
+        facts=(refund(own, state, amount, payment=payment),),
+        currency=currency,
+        amount=amount,
+        provider_ref=payment,
+    )
+
+
+_REFUND_STATUSES: Final = {
+    **dict.fromkeys(("created", "pending_submission", "submitted"), "pending"),
+    "paid": "succeeded",
+    "cancelled": "canceled",
+    "bounced": "failed",
+    "funds_returned": "reversed",
+}
+
+_STATUSES: Final = {
+    **dict.fromkeys(("pending_customer_approval", "pending_submission"), "created"),
+    "submitted": "processing",
+    **dict.fromkeys(("confirmed", "paid_out"), "collected"),
+    **dict.fromkeys(("customer_approval_denied", "failed"), "failed"),
+    "cancelled": "canceled",
+    "charged_back": "charged_back",
+}
+
+_OF_STATUS: Final[dict[str, _Reader]] = {
+    "created": _tried("created"),
+    "processing": _tried("processing"),
+    "collected": _collected,
+    "failed": _tried("failed"),
+    "canceled": lambda key, _version: (ended(key, "canceled"),),
+    "charged_back": lambda key, version: (*_collected(key, version), *_charged_back("open", "withdrawn")(key, version)),
+}
+
+_REFETCH: Final = Refetch("https://api.gocardless.com", _request, _answer, _interpret_fetched, unknown=True)
+PROVIDER: Final = Provider("gocardless", verify, interpret, refetch=_REFETCH)

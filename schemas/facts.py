@@ -56,7 +56,7 @@ class FactKind(StrEnum):
     counts; of one version the larger amount."""
     CAPTURE = "capture"
     """Money taken. Key: the capture's id, or the payment's where its figure is cumulative; parent: the authorization.
-    No amount: all that the client asked for. It proves its own amount where no such authorization is known."""
+    No amount: all that was asked for. It proves its own amount where no such authorization is known."""
     CAPTURE_TOTAL = "capture_total"
     """A cumulative figure of captures that names none of them. Key: the provider's payment id, the parent of those, or
     of the authorizations that they name."""

@@ -122,7 +122,7 @@ def mode(authorization: str, state: str) -> Fact:
 def captured(key: str, amount: int | None, *, authorization: str | None = None, version: int = 0) -> Fact:
     """Say that money was taken, from an authorization or payment; without it, from any that there is.
 
-    Where that authorization is not known the capture proves its own amount. No amount: all that the client asked for.
+    Where that authorization is not known the capture proves its own amount. No amount: all that was asked for.
     """
     return Fact(FactKind.CAPTURE, key, "succeeded", amount, authorization, version)
 

@@ -2,8 +2,9 @@
 
 `cases/histories_NAME.jsonl` holds those of one provider, one a line. A step is `[kind, body]` as the provider sends it,
 `{"intent": ..}` as a client of ours asks, or `{"api": .., "of": ..}` what the provider's API answers when it is asked
-for a reference. They go through the consumer, in the books on paper, each delivered twice: in every order where `order`
-is `any`, else as told. All ids and amounts are made up.
+for a reference; `asks` are the references that the other steps make us ask about. They go through the consumer, in the
+books on paper, each delivered twice: in every order where `order` is `any`, else as told. All ids and amounts are made
+up.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.unit
 
 FILES = sorted((Path(__file__).parent / "cases").glob("histories_*.jsonl"))
 CASES = [json.loads(line) for path in FILES for line in path.read_text().splitlines()]
+ASKING = [case for case in CASES if "asks" in case]
 
 
 def record_of(provider: str, place: int, step: Any) -> Record:
@@ -55,6 +57,15 @@ def test_history(case: dict[str, Any]) -> None:
             assert not books.letters, case["title"]
             assert not books.parked, case["title"]
             assert shown(books, case["rows"]) == case["rows"], case["title"]
+
+
+@pytest.mark.parametrize("case", ASKING, ids=[case["id"] for case in ASKING])
+def test_what_the_events_make_us_ask(case: dict[str, Any]) -> None:
+    told = [step for step in case["steps"] if "api" not in step]
+    books = PaperBooks()
+    for place, step in enumerate(told):
+        books.settle([record_of(case["provider"], place, step)])
+    assert {one.ref for one in books.refetches} == set(case["asks"])
 
 
 def shown(books: PaperBooks, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

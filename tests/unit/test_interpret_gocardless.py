@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import permutations
 from typing import Any
 
@@ -10,6 +11,9 @@ from events import intent
 from paper_books import PaperBooks
 from vector_events import body_of, changed, facts, genuine, meaning, refs, refused, told
 
+import providers
+from consumer.fold import newer, project
+from providers.core.refetch import Credentials, Fetched
 from schemas.facts import Meaning
 
 pytestmark = pytest.mark.unit
@@ -108,3 +112,69 @@ def test_every_order_around_an_intent() -> None:
         assert (books.only["status"], books.only["captured"], books.only["amount"]) == ("captured", 1000, 1000)
         assert not books.parked
         assert not books.letters
+
+
+# --- read at the API ---------------------------------------------------------------------------------------------
+
+PROVIDER = providers.find("gocardless")
+assert PROVIDER is not None
+assert PROVIDER.refetch is not None
+REFETCH = PROVIDER.refetch
+CREDENTIALS = Credentials("http://api", "token")
+
+
+def read(name: str, **thing: Any) -> Meaning:
+    body = json.dumps({name: thing}).encode()
+    answer = REFETCH.answer(thing["id"], 200, body)
+    assert isinstance(answer, Fetched)
+    return providers.interpret("gocardless", answer.kind, body)
+
+
+def test_payments_and_refunds_are_asked_about_and_nothing_else() -> None:
+    asked = REFETCH.request("PM1", CREDENTIALS, 0.0)
+    assert asked is not None
+    assert (asked.method, asked.url) == ("GET", "http://api/payments/PM1")
+    assert asked.headers["GoCardless-Version"] == "2015-07-06"
+    refund = REFETCH.request("RF1", CREDENTIALS, 0.0)
+    assert refund is not None
+    assert refund.url == "http://api/refunds/RF1"
+    assert all(REFETCH.request(ref, CREDENTIALS, 0.0) is None for ref in ("MD1", "PM", "PM1/../x", "PM1\n", ""))
+    body = b'{"payments": {"id": "PM1"}}'
+    assert REFETCH.answer("PM1", 200, body) == Fetched("payments", "PM1")
+    assert all(REFETCH.answer(*one) is None for one in (("PM2", 200, body), ("PM1", 404, body), ("RF1", 200, body)))
+
+
+@pytest.mark.parametrize(
+    ("status", "row"),
+    [
+        ("pending_submission", ("created", 0, 0)),
+        ("submitted", ("processing", 0, 0)),
+        ("paid_out", ("captured", 900, 0)),
+        ("failed", ("failed", 0, 0)),
+        ("cancelled", ("canceled", 0, 0)),
+        ("charged_back", ("captured", 900, 900)),
+    ],
+)
+def test_a_payment_as_the_api_shows_it(status: str, row: tuple[str, int, int]) -> None:
+    said = read("payments", id="PM1", amount=900, currency="GBP", status=status, links={"subscription": "SB1"})
+    assert refs(said) == [("payment", "PM1"), ("shared", "SB1")]
+    assert (said.opens, said.currency, said.amount) == (True, "GBP", 900)
+    projection = project(newer({}, said.facts))
+    assert (projection.status, projection.captured, projection.disputed) == row
+
+
+def test_what_was_refunded_in_all_and_one_refund() -> None:
+    said = read("payments", id="PM1", amount=900, currency="GBP", status="paid_out", amount_refunded=300)
+    assert ("refund_total", "PM1", "succeeded", "300") in facts(said)
+    one = read("refunds", id="RF1", amount=300, currency="GBP", status="bounced", links={"payment": "PM1"})
+    assert facts(one) == {("refund", "RF1", "failed", "300")}
+    assert refs(one) == [("payment", "PM1"), ("refund", "RF1")]
+    assert read("refunds", id="RF1", amount=300, currency="GBP", status="paid", links={"mandate": "MD1"}) == Meaning()
+
+
+def test_a_subscription_made_a_payment() -> None:
+    body = event("subscriptions.payment_created", links={"subscription": "SB1", "payment": "PM1"})
+    said = told("gocardless", "subscriptions.payment_created", body)
+    assert refs(said) == [("payment", "PM1"), ("shared", "SB1")]
+    bare = event("subscriptions.payment_created", links={"subscription": "SB1"})
+    assert told("gocardless", "subscriptions.payment_created", bare) == Meaning()
