@@ -101,9 +101,9 @@ class Refetch:
     `request` takes (reference, credentials, unix seconds) and returns None for a reference that the API can't be asked
     about. `answer` takes (reference, status, body). `interpret` takes (kind, body), kinds being those of `Fetched`, and
     raises UninterpretableError and nothing else. `timed` names the kinds of facts whose version is the second in which
-    the provider's event was made; an answer, which has none, counts from the second in which the API was asked. `unknown`
-    tells that payments begin at the provider which no event opens, so that an event about one that is not known is a
-    reason to ask.
+    the provider's event was made; an answer, which has none, counts from the second in which the API was asked.
+    `unknown` tells that payments begin at the provider which no event opens, so that an event about one that is not
+    known is a reason to ask.
     """
 
     base_url: str
