@@ -18,7 +18,10 @@ Meaning: a payment is one attempt, keyed by its id. Amounts are major units, as 
 `amountCaptured`, cumulative, else the whole amount; the events of single captures tell parts of the same money and say
 nothing beside it. The old kind names a payment and says nothing: its state stands at the API alone. The `simple` form
 lacks the entity that its kind needs and is `undecodable`: subscribe to the full form. The merchant's reference stands
-in a payment's `metadata`.
+in a payment's `metadata`; `profileId` names the merchant, `mode` the mode.
+
+An order of the Orders API is one payment, whose tries are its `tr_` payments; its webhook is the old kind with an
+`ord_` id.
 """
 
 from __future__ import annotations
@@ -26,10 +29,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from providers.core.body_mac import need_mac, need_signatures
 from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.forms import read_form, values_of
-from providers.core.meaning import need_currency, need_id, refs_of, undecodable
+from providers.core.meaning import in_scope, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
     attempt,
@@ -50,7 +55,7 @@ from providers.core.payments import (
     void,
 )
 from providers.core.proof import few, hmac_hex, live_secrets
-from providers.core.reading import read_json, text_at, value_at
+from providers.core.reading import read_json, text_at, to_id, value_at
 from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, merged, object_answer
 from schemas.errors import SignatureRejected
 from schemas.facts import Meaning, Ref, RefKind
@@ -112,7 +117,13 @@ def interpret(kind: str, body: bytes) -> Meaning:
     entity = need_object(value_at(event, "_embedded", "entity"), "_embedded.entity")
     if entity.get("id") != event.get("entityId"):
         raise undecodable("entityId is not the id of the entity")
-    return reader(entity, iso_seconds(event.get("createdAt")))
+    return _scoped(reader(entity, iso_seconds(event.get("createdAt"))), entity)
+
+
+def _scoped(meaning: Meaning, entity: _Entity) -> Meaning:
+    """Return the meaning in the profile and the mode that the entity names."""
+    mode = entity.get("mode")
+    return in_scope(meaning, entity.get("profileId"), mode == "live" if mode in ("live", "test") else None)
 
 
 def _hinted(body: bytes) -> Meaning:
@@ -134,12 +145,16 @@ def _payment(facts_of: Callable[[_Entity, str, int], Facts]) -> Callable[[_Entit
         key = need_id(payment.get("id"), "payment.id")
         amount, currency = _money(payment.get("amount"), "payment.amount")
         return Meaning(
-            refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, noted_reference(payment.get("metadata")))),
+            refs=refs_of(
+                (RefKind.PAYMENT, key),
+                (RefKind.PAYMENT, to_id(payment.get("orderId"))),
+                (RefKind.REFERENCE, noted_reference(payment.get("metadata"))),
+            ),
             facts=(terms(key, amount), *facts_of(payment, key, amount)),
             opens=True,
             currency=currency,
             amount=amount,
-            provider_ref=key,
+            provider_ref=to_id(payment.get("orderId")) or key,
             occurred_at=occurred_at,
         )
 
@@ -209,21 +224,62 @@ _READERS: Final[dict[str, Callable[[_Entity, float | None], Meaning]]] = {
 
 # --- read again at the API: a payment with its refunds and chargebacks --------------------------------------------
 
-_PAYMENT_ID: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}\Z")
+_API_ID: Final = re.compile(r"(tr|ord)_[A-Za-z0-9]{1,64}\Z")
+_OBJECTS: Final = {"tr": "payment", "ord": "order"}
+_EMBEDDED: Final = {"payment": "refunds,captures,chargebacks", "order": "payments,refunds"}
 
 
 def _object_of(ref: str) -> str | None:
-    return "payment" if _PAYMENT_ID.match(ref) else None
+    found = _API_ID.match(ref)
+    return _OBJECTS[found[1]] if found else None
 
 
 def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
-    url = f"{credentials.base_url}/v2/payments/{ref}?embed=refunds,captures,chargebacks"
-    return ApiRequest("GET", url, bearer(credentials.key)) if _object_of(ref) else None
+    name = _object_of(ref)
+    url = f"{credentials.base_url}/v2/{name}s/{ref}?embed={_EMBEDDED.get(name or '')}"
+    return ApiRequest("GET", url, bearer(credentials.key)) if name else None
 
 
-def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
+def _interpret_fetched(kind: str, body: bytes) -> Meaning:
+    thing = read_event(body)
+    return _scoped(_fetched_order(thing) if kind == "refetch.order" else _fetched_payment(thing), thing)
+
+
+def _fetched_order(order: _Entity) -> Meaning:
+    """Read an order as one payment: its tries with what they took, its refunds, its end."""
+    key = need_id(order.get("id"), "order.id")
+    amount, currency = _money(order.get("amount"), "order.amount")
+    ends = {"canceled": ended(key, "canceled"), "expired": ended(key, "expired")}
+    tries = [_fetched_payment(one) for one in _embedded(order, "payments")]
+    refunds = [_fetched_refund(one, str(one.get("paymentId"))) for one in _embedded(order, "refunds")]
+    whole = Meaning(
+        refs=refs_of((RefKind.PAYMENT, key)),
+        facts=(terms(key, amount), attempt(key, "created")),
+        opens=True,
+        currency=currency,
+        amount=amount,
+        provider_ref=key,
+    )
+    end = ends.get(str(order.get("status")))
+    said = merged(whole, *tries, *refunds)
+    reference = noted_reference(order.get("metadata")) or to_id(order.get("orderNumber"))
+    refs = tuple(ref for ref in said.refs if ref.kind is not RefKind.REFERENCE)
+    return replace(
+        said,
+        refs=refs + refs_of((RefKind.REFERENCE, reference)),
+        facts=(*said.facts, end) if end else said.facts,
+    )
+
+
+def _fetched_refund(child: _Entity, payment: str) -> Meaning:
+    reader = _READERS.get(f"refund.{child.get('status')}")
+    if reader is None:
+        raise undecodable("the status of a refund is not one of Mollie's")
+    return reader({**child, "paymentId": payment}, None)
+
+
+def _fetched_payment(payment: _Entity) -> Meaning:
     """Read what the API answered: what the webhook of its status says, and what those of its children say."""
-    payment = read_event(body)
     meaning = _payment(_fetched_facts)(payment, None)
     children = [
         *((f"refund.{child.get('status')}", child) for child in _embedded(payment, "refunds")),

@@ -225,7 +225,7 @@ def mollie_payment(key: str, status: str, **more: Any) -> dict[str, Any]:
     return {
         "resource": "payment",
         "id": key,
-        "mode": "test",
+        "mode": "live",
         "amount": euros("10.00"),
         "status": status,
         "metadata": {"order_id": f"order-{key}"},

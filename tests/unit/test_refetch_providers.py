@@ -161,8 +161,37 @@ def test_mollie_is_asked_for_a_payment_with_all_that_belongs_to_it():
     assert asked
     assert asked.url == "http://api/v2/payments/tr_7UhSN1zuXS?embed=refunds,captures,chargebacks"
     assert asked.headers["Authorization"] == "Bearer key"
-    for other in ("re_1", "ord_1", "tr_", "tr_1/x", "tr_1\n"):
+    order = ask("ord_kEn1PlbGa", CREDENTIALS, NOW)
+    assert order
+    assert order.url == "http://api/v2/orders/ord_kEn1PlbGa?embed=payments,refunds"
+    for other in ("re_1", "ord_", "tr_", "tr_1/x", "tr_1\n", "ord_1?x"):
         assert ask(other, CREDENTIALS, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "expected"),
+    [
+        ("created", {}, Status.CREATED),
+        ("canceled", {}, Status.CANCELED),
+        ("expired", {}, Status.EXPIRED),
+        ("authorized", {"payments": [mollie_payment("tr_1", "authorized")]}, Status.AUTHORIZED),
+        ("created", {"payments": [mollie_payment("tr_1", "expired"), mollie_payment("tr_2", "open")]}, Status.EXPIRED),
+        ("paid", {"payments": [mollie_payment("tr_1", "failed"), mollie_payment("tr_2", "paid")]}, Status.CAPTURED),
+    ],
+)
+def test_a_mollie_order_is_one_payment_of_its_tries(status: str, more: dict[str, Any], expected: Status):
+    order = {"resource": "order", "id": "ord_1", "amount": euros("10.00"), "status": status, "orderNumber": "7"}
+    answer = fetched("mollie", "ord_1", {**order, "profileId": "pfl_1", "mode": "test", "_embedded": more})
+    assert fold(answer).status is expected
+    assert (answer.opens, answer.provider_ref, answer.amount) == (True, "ord_1", 1000)
+    assert (answer.merchant_account, answer.livemode) == ("pfl_1", False)
+    assert [ref.ref for ref in answer.refs if ref.kind is RefKind.REFERENCE] == ["7"]
+
+
+def test_a_mollie_order_with_a_refund_of_an_odd_status_is_undecodable():
+    order = {"resource": "order", "id": "ord_1", "amount": euros("10.00"), "status": "paid"}
+    with pytest.raises(UninterpretableError):
+        fetched("mollie", "ord_1", {**order, "_embedded": {"refunds": [{"id": "re_1", "status": "odd"}]}})
 
 
 @pytest.mark.parametrize(
