@@ -90,13 +90,13 @@ CREATE TABLE public.payments (
     head_xid bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
-    over_captured boolean GENERATED ALWAYS AS (((amount > 0) AND (captured > amount))) STORED,
     phone text,
     merchant_account text DEFAULT ''::text NOT NULL,
     livemode boolean DEFAULT true NOT NULL,
     intent_id uuid,
     metadata jsonb,
     flags text[] DEFAULT '{}'::text[] NOT NULL,
+    flagged_at timestamp with time zone,
     CONSTRAINT payments_account_check CHECK ((length(account) <= 64)),
     CONSTRAINT payments_amount_check CHECK ((amount >= 0)),
     CONSTRAINT payments_authorized_check CHECK ((authorized >= 0)),
@@ -109,6 +109,7 @@ CREATE TABLE public.payments (
     CONSTRAINT payments_dispute_status_check CHECK ((dispute_status = ANY (ARRAY['none'::text, 'inquiry'::text, 'open'::text, 'under_review'::text, 'won'::text, 'lost'::text, 'prevented'::text]))),
     CONSTRAINT payments_disputed_check CHECK ((disputed >= 0)),
     CONSTRAINT payments_facts_check CHECK ((jsonb_typeof(facts) = 'object'::text)),
+    CONSTRAINT payments_flagged_at_check CHECK (((flags <> '{}'::text[]) OR (flagged_at IS NULL))),
     CONSTRAINT payments_flags_check CHECK ((flags <@ ARRAY['amount_differs'::text, 'contradiction'::text, 'other_currency'::text, 'over_captured'::text, 'over_refunded'::text, 'paid_again'::text, 'underpaid'::text])),
     CONSTRAINT payments_head_hash_check CHECK ((length(head_hash) = ANY (ARRAY[0, 32]))),
     CONSTRAINT payments_head_xid_check CHECK ((head_xid >= 0)),
@@ -133,8 +134,6 @@ COMMENT ON COLUMN public.payments.head_hash IS 'hash of the payment''s newest le
 
 COMMENT ON COLUMN public.payments.head_xid IS 'relay_xid of the payment''s newest ledger row';
 
-COMMENT ON COLUMN public.payments.over_captured IS 'more was taken than was asked for: some providers allow it';
-
 COMMENT ON COLUMN public.payments.phone IS 'the customer''s number (E.164) as the intent gave it';
 
 COMMENT ON COLUMN public.payments.merchant_account IS 'the merchant account that the body names under its signature (of an intent: that it asked for); empty where none';
@@ -146,6 +145,8 @@ COMMENT ON COLUMN public.payments.intent_id IS 'of an attempt: the intent''s pay
 COMMENT ON COLUMN public.payments.metadata IS 'what the client noted on its intent';
 
 COMMENT ON COLUMN public.payments.flags IS 'what does not add up, as the facts say it; empty where all does';
+
+COMMENT ON COLUMN public.payments.flagged_at IS 'since when the payment has had a flag without a pause';
 
 CREATE VIEW public.captures AS
  SELECT p.id AS payment_id,
@@ -911,6 +912,8 @@ CREATE INDEX parked_refs_parked ON public.parked_refs USING btree (parked_id);
 CREATE INDEX payment_logs_timeline ON public.payment_logs USING btree (payment_id, id) WHERE (payment_id IS NOT NULL);
 
 CREATE INDEX payment_refs_payment ON public.payment_refs USING btree (payment_id) WHERE (payment_id IS NOT NULL);
+
+CREATE INDEX payments_flagged_at ON public.payments USING btree (flagged_at) WHERE (flagged_at IS NOT NULL);
 
 CREATE INDEX payments_intent ON public.payments USING btree (intent_id) WHERE (intent_id IS NOT NULL);
 

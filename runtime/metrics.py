@@ -220,6 +220,16 @@ DEAD_LETTERS_OPEN: Final = _gauge(
     "Dead letters that nobody has dealt with yet. Sampled by the relay that leads.",
     "reason",
 )
+FLAGGED_PAYMENTS: Final = _gauge(
+    "ratchet_flagged_payments",
+    "Payments of live money whose facts do not add up, by flag. Sampled by the relay that leads.",
+    "flag",
+)
+FLAGGED_SECONDS: Final = _gauge(
+    "ratchet_flagged_oldest_seconds",
+    "How long the oldest of those payments has had a flag, by flag; 0 where there is none.",
+    "flag",
+)
 
 # --- the dispatcher --------------------------------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ opened as (
     insert into payments (
         id, provider, account, provider_ref, client, reference, phone, merged_into, status, refund_status,
         dispute_status, currency, amount, authorized, captured, refunded, disputed, version, facts, head_hash,
-        head_xid, merchant_account, livemode, intent_id, flags, created_at, updated_at)
+        head_xid, merchant_account, livemode, intent_id, flags, flagged_at, created_at, updated_at)
     select id, provider, account, provider_ref, client, reference, phone, merged_into, status, refund_status,
         dispute_status, currency, amount, authorized, captured, refunded, disputed, version, facts, head_hash,
-        head_xid, merchant_account, livemode, intent_id, string_to_array(flags, ','), $27::timestamptz, $27::timestamptz
+        head_xid, merchant_account, livemode, intent_id, string_to_array(flags, ','),
+        case when flags <> '' then $27::timestamptz end, $27::timestamptz, $27::timestamptz
     from n
     where opened
 ),
@@ -37,6 +38,8 @@ set provider_ref = n.provider_ref, client = n.client, reference = n.reference, p
     dispute_status = n.dispute_status, currency = n.currency, amount = n.amount, authorized = n.authorized,
     captured = n.captured, refunded = n.refunded, disputed = n.disputed, version = n.version, facts = n.facts,
     head_hash = n.head_hash, head_xid = n.head_xid, merchant_account = n.merchant_account, intent_id = n.intent_id,
-    flags = string_to_array(n.flags, ','), updated_at = greatest(p.updated_at, $27::timestamptz)
+    flags = string_to_array(n.flags, ','),
+    flagged_at = case when n.flags <> '' then coalesce(p.flagged_at, $27::timestamptz) end,
+    updated_at = greatest(p.updated_at, $27::timestamptz)
 from n
 where not n.opened and p.id = n.id

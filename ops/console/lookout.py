@@ -36,13 +36,18 @@ OLDEST_LOUD_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Queues:
-    """What waits in Postgres. `spool_since` and `parked_until` are None where nothing waits."""
+    """What waits in Postgres. `spool_since`, `parked_until` and `flagged_since` are None where nothing waits.
+
+    `flagged` counts payments of live money whose facts do not add up.
+    """
 
     outbox: int
     spool: int
     spool_since: dt.datetime | None
     parked: int
     parked_until: dt.datetime | None
+    flagged: int = 0
+    flagged_since: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

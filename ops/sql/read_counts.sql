@@ -2,6 +2,7 @@
 select
     (select count(*) from payments) as payments,
     (select count(*) from payment_logs) as ledger,
+    (select count(*) from payments where flagged_at is not null and merged_into is null and livemode) as flagged,
     (select count(*) from parked_events) as parked,
     (select count(*) from dead_letters where status = 'open') as dead_letters_open,
     (

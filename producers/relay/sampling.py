@@ -13,6 +13,7 @@ from runtime.lease import wait_for_event
 from runtime.postgres import OUTAGE_ERRORS
 from runtime.sql import statement
 from schemas.dead_letter import Reason
+from schemas.payment import Flag
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,7 +30,7 @@ _log = structlog.get_logger()
 
 
 async def sample(pool: Pool, rows_max: int) -> None:
-    """Count once and show it; a reason that nothing waits for any more is zero."""
+    """Count once and show it; a reason or flag that nothing has any more is zero."""
     async with pool.acquire() as connection:
         depth = await outbox_depth(connection)
         rows = await connection.fetch(statement("producers", "sample_waiting"), rows_max)
@@ -40,6 +41,10 @@ async def sample(pool: Pool, rows_max: int) -> None:
         for reason in Reason:
             if kind == "open" or reason in (Reason.ORPHAN, Reason.CONFLICT):
                 gauge.labels(reason).set(counted.get((kind, reason), 0))
+    oldest = {row["reason"]: row["seconds"] for row in rows if row["kind"] == "flagged"}
+    for flag in Flag:
+        metrics.FLAGGED_PAYMENTS.labels(flag).set(counted.get(("flagged", flag), 0))
+        metrics.FLAGGED_SECONDS.labels(flag).set(oldest.get(flag, 0.0))
 
 
 async def keep_sampling(pool: Pool, settings: MetricsSettings, ending: asyncio.Event) -> None:
@@ -54,5 +59,5 @@ async def keep_sampling(pool: Pool, settings: MetricsSettings, ending: asyncio.E
             took = time.monotonic() - began
             await wait_for_event(ending, max(settings.sample_interval_seconds, took / TIME_PART))
     finally:
-        for gauge in (metrics.OUTBOX_ROWS, *_GAUGES.values()):
+        for gauge in (metrics.OUTBOX_ROWS, metrics.FLAGGED_PAYMENTS, metrics.FLAGGED_SECONDS, *_GAUGES.values()):
             gauge.clear()

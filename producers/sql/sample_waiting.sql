@@ -1,8 +1,19 @@
--- $1 rows, at most, that are counted of each kind. What waits, by kind (parked, open) and reason.
-select 'parked' as kind, reason, count(*)
+-- $1 rows, at most, that are counted of each kind. What waits, by kind (parked, open, flagged) and reason or flag;
+-- seconds: since when the oldest payment with the flag has had any.
+select 'parked' as kind, reason, count(*), null::float8 as seconds
 from (select reason from parked_events limit $1) as parked
 group by reason
 union all
-select 'open', reason, count(*)
+select 'open', reason, count(*), null
 from (select reason from dead_letters where status = 'open' limit $1) as letters
 group by reason
+union all
+select 'flagged', flag, count(*), extract(epoch from clock_timestamp() - min(flagged_at))::float8
+from (
+    select flags, flagged_at
+    from payments
+    where flagged_at is not null and merged_into is null and livemode
+    order by flagged_at
+    limit $1
+) as flagged cross join unnest(flags) as flag
+group by flag

@@ -290,3 +290,32 @@ async def test_an_error_nobody_foresaw_is_that_records_own_letter(desk: Bench) -
     books = await desk.books()
     assert len(books.claims) + len(books.parked) == 19
     assert [(row["reason"], row["offset"]) for row in books.letters] == [("unexpected", 9)]
+
+
+async def flagged_at(desk: Bench) -> Any:
+    return await desk.pool.fetchval("select flagged_at from payments")
+
+
+async def test_a_flag_is_dated_from_when_it_was_raised_until_it_goes(desk: Bench) -> None:
+    await desk.settle(records([webhook("payment.captured", "p", amount=1000, child="c", event_id="e1")]))
+    assert await flagged_at(desk) is None
+    await desk.settle(records([webhook("refund.succeeded", "p", amount=1500, child="r", event_id="e2")]))
+    raised = await flagged_at(desk)
+    assert raised == await desk.pool.fetchval("select updated_at from payments")
+    await desk.settle(records([webhook("refund.succeeded", "p", amount=100, child="s", event_id="e3")]))
+    assert await flagged_at(desk) == raised, "it stands since"
+    assert await desk.pool.fetchval("select updated_at from payments") > raised
+    await desk.settle(records([webhook("payment.captured", "p", amount=1000, child="d", event_id="e4")]))
+    assert (await flagged_at(desk), await desk.pool.fetchval("select flags from payments")) == (None, [])
+
+
+async def test_a_payment_that_opens_with_a_flag_is_dated(desk: Bench) -> None:
+    await desk.settle(
+        records(
+            [
+                webhook("payment.captured", "p", amount=1000, child="c", event_id="e1"),
+                webhook("refund.succeeded", "p", amount=1500, child="r", event_id="e2"),
+            ]
+        )
+    )
+    assert await flagged_at(desk) is not None

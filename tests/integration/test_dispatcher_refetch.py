@@ -54,7 +54,7 @@ async def test_answer_is_spooled_as_an_event_that_the_consumer_understands(desk_
     assert dict(headers)["ce_ratchettrust"] == b"verified"
     event = decode(Record(spooled["topic"], 0, 0, 0, spooled["key"], spooled["value"], headers))
     assert isinstance(event, Event)
-    assert {fact.kind for fact in event.meaning.facts} >= {FactKind.CAPTURE, FactKind.AUTHORIZATION}
+    assert {fact.kind for fact in event.meaning.facts} >= {FactKind.CAPTURE, FactKind.TERMS}
 
 
 async def test_an_answer_that_was_not_written_is_asked_for_again(desk_of: Office):

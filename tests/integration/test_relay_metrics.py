@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from relay_rows import NOW, add_letter, eventually, relaying, settings_for, spool
+from relay_rows import NOW, add_letter, add_payment, eventually, relaying, settings_for, spool
 
 from runtime import metrics
 from runtime.kafka import ensure_topics
 from runtime.settings import MetricsSettings
+from schemas.payment import Flag
 
 if TYPE_CHECKING:
     from conftest import Database
@@ -35,6 +36,16 @@ async def park(connection: asyncpg.Connection, event_id: str) -> None:
     )
 
 
+async def flag(connection: asyncpg.Connection, flags: list[str], ago: str, *, livemode: bool = True) -> None:
+    await connection.execute(
+        "update payments set flags = $2, flagged_at = now() - $3::text::interval, livemode = $4 where id = $1",
+        await add_payment(connection),
+        flags,
+        ago,
+        livemode,
+    )
+
+
 async def test_the_relay_that_leads_counts_and_samples(stack: Endpoints, database: Database) -> None:
     settings = settings_for(stack, database.dsn).model_copy(
         update={"metrics": MetricsSettings(sample_interval_seconds=0.05, sample_rows_max=3)}
@@ -46,6 +57,9 @@ async def test_the_relay_that_leads_counts_and_samples(stack: Endpoints, databas
         await spool(connection, "payments.webhooks", b"key", b"{}")
         await park(connection, f"evt_{number}")
     await add_letter(connection, reason="fatal", status="discarded")
+    await flag(connection, ["contradiction", "over_captured"], "3 days")
+    await flag(connection, ["contradiction"], "2 days")
+    await flag(connection, ["underpaid"], "9 days", livemode=False)
     before = {lane: value("ratchet_relay_records_total", lane=lane) or 0.0 for lane in ("dead_letters", "spool")}
     async with relaying(settings):
         await eventually(
@@ -57,6 +71,11 @@ async def test_the_relay_that_leads_counts_and_samples(stack: Endpoints, databas
         assert value("ratchet_dead_letters_open", reason="orphan") == 2
         assert value("ratchet_dead_letters_open", reason="fatal") == 0, "a discarded one is not open"
         assert value("ratchet_parked_events", reason="orphan") == 2
+        flagged = {one: value("ratchet_flagged_payments", flag=one) for one in Flag}
+        assert flagged == dict.fromkeys(Flag, 0) | {"contradiction": 2, "over_captured": 1}, "test money is no money"
+        oldest = value("ratchet_flagged_oldest_seconds", flag="contradiction")
+        assert oldest == pytest.approx(3 * 86400, abs=120)
+        assert value("ratchet_flagged_oldest_seconds", flag="underpaid") == 0
         assert (value("ratchet_lease_held", lease="relay"), value("ratchet_relay_halted", lane="spool")) == (1, 0)
         assert (value("ratchet_relay_publish_seconds_count", lane="spool") or 0) >= 1
         assert (value("ratchet_postgres_pool_connections", state="in_use") or 0) >= 3, "one connection a lane"
@@ -66,4 +85,5 @@ async def test_the_relay_that_leads_counts_and_samples(stack: Endpoints, databas
     assert value("ratchet_lease_held", lease="relay") == 0
     assert value("ratchet_outbox_rows", lane="changes") is None, "another relay tells now"
     assert value("ratchet_parked_events", reason="orphan") is None
+    assert value("ratchet_flagged_payments", flag="contradiction") is None
     await connection.close()

@@ -25,4 +25,13 @@ select
     (select count(*) from (select from spool limit $1) as spooled) as spool,
     (select created_at from spool order by id limit 1) as spool_since,
     (select count(*) from (select from parked_events limit $1) as parked) as parked,
-    (select min(deadline) from parked_events) as parked_until
+    (select min(deadline) from parked_events) as parked_until,
+    (
+        select count(*)
+        from (
+            select from payments where flagged_at is not null and merged_into is null and livemode limit $1
+        ) as flagged
+    ) as flagged,
+    (
+        select min(flagged_at) from payments where flagged_at is not null and merged_into is null and livemode
+    ) as flagged_since
