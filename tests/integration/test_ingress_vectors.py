@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import ingress_door as ingress
 import pytest
-from pydantic import SecretStr
+from consumer_stage import new_database
+from pydantic import SecretStr, ValidationError
 
 from producers.ingress import app as ingress_app
 from producers.ingress import webhooks
@@ -24,6 +25,7 @@ from producers.ingress.certificates import Certificates
 from producers.ingress.records import digest
 from runtime.http import HttpAnswer
 from runtime.settings import CertificateSettings, LimitSettings, ProviderSettings
+from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 VECTORS = Path(__file__).parent.parent / "contract" / "vectors"
+UNSHOWN = "a-key-that-signs-and-is-never-shown"
+PADDING = "0aZ9"
 NAMES = sorted(path.stem for path in VECTORS.glob("*.json"))
 
 
@@ -107,8 +111,12 @@ async def switch() -> AsyncIterator[Switch]:
 
 @pytest.fixture(scope="module")
 async def door(stack: Any, switch: Switch) -> AsyncIterator[ingress.Door]:
+    """Open one door for all cases; its database takes the hints."""
     unlimited = {"limits": LimitSettings(unverified_requests_max=1_000_000, unsigned_requests_max=1_000_000)}
-    async with ingress.open_door(stack.kafka, stack.dsn, changes=unlimited) as opened:
+    async with (
+        new_database(stack) as database,
+        ingress.open_door(stack.kafka, database.dsn, changes=unlimited) as opened,
+    ):
         yield opened
 
 
@@ -125,8 +133,11 @@ def settings_of(base: Any, provider: str, case: dict[str, Any], folder: Path) ->
         if config.get(name):
             more[name] = folder / f"{name}.pem"
             more[name].write_text("\n".join(config[name]))
+    secrets = tuple(SecretStr(secret) for secret in case["secrets"])
+    shown = provider == "flutterwave" and "verif-hash" in {name.lower() for name in case["headers"]}
     configured = ProviderSettings(
-        secrets=tuple(SecretStr(secret) for secret in case["secrets"]),
+        secrets=(SecretStr(UNSHOWN),) if shown else secrets,
+        shown_secrets=secrets if shown else (),
         merchant_accounts=tuple(config.get("merchant_accounts", ())),
         certificate_hosts=tuple(config.get("allowed_cert_hosts", ())),
         unsigned=case.get("trust") == "hint" or None,
@@ -134,6 +145,14 @@ def settings_of(base: Any, provider: str, case: dict[str, Any], folder: Path) ->
     )
     url = urlsplit(case["url"])
     return base.model_copy(update={"public_url": f"{url.scheme}://{url.netloc}", "providers": {provider: configured}})
+
+
+def lengthened(case: dict[str, Any]) -> dict[str, Any]:
+    """Return an M-Pesa case with its secrets as long as a path's must be: those of the cases are four short."""
+    url = case["url"]
+    for secret in filter(None, case["secrets"]):
+        url = url.replace(secret, f"{secret}{PADDING}")
+    return {**case, "url": url, "secrets": [secret and f"{secret}{PADDING}" for secret in case["secrets"]]}
 
 
 def target_of(case: dict[str, Any]) -> str:
@@ -163,10 +182,17 @@ async def test_every_case_through_the_door(
     provider: str, tail: ingress.Tail, door: ingress.Door, switch: Switch, tmp_path: Path
 ) -> None:
     cases = json.loads((VECTORS / f"{provider}.json").read_text())["cases"]
+    cases = [lengthened(case) for case in cases] if provider == "mpesa" else cases
     arrived: dict[str, list[Any]] = defaultdict(list)
     for number, case in enumerate(cases):
-        settings = settings_of(door.settings, provider, case, tmp_path)
-        await post(door, switch.turn(settings, case), provider, number, case)
+        try:
+            host = switch.turn(settings_of(door.settings, provider, case, tmp_path), case)
+        except (SettingsError, ValidationError):
+            assert case.get("reason") == "empty_secret", (
+                "a door refuses to open only where a secret is none"
+            )
+            continue
+        await post(door, host, provider, number, case)
     for record in await tail.drain():
         arrived[dict(record.headers)["traceparent"].decode()].append(record)
     for number, case in enumerate(cases):
