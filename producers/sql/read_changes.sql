@@ -1,5 +1,6 @@
 -- $1 relay_xid and $2 id of the cursor, $3 rows. Rows without a version come too: the cursor must pass them. How the
--- payment stands is as it stands now, which may be later than the row.
+-- payment stands is as it stands now, which may be later than the row. The inner limit keeps it a look-up a row: a join
+-- may read all payments and sort anew.
 select
     l.relay_xid, l.id, l.payment_id, l.version, l.source, l.event_id, l.event_type, l.outcome, l.from_status, l.to_status,
     l.amount as event_amount, l.occurred_at, l.recorded_at, l.traceparent, p.provider, p.account, p.merchant_account, p.livemode,
@@ -13,5 +14,5 @@ from (
     order by relay_xid, id
     limit $3
 ) l
-left join payments p on p.id = l.payment_id
+left join lateral (select * from payments where payments.id = l.payment_id limit 1) p on true
 order by l.relay_xid, l.id

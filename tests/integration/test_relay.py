@@ -75,12 +75,15 @@ async def test_change_is_published_as_the_contract_says(
         found = Change.model_validate_json(record.value)
         assert (found.payment_id, found.version, found.currency) == (payment_id, 1, "EUR")
         assert (found.source, found.event_type, found.outcome) == ("stripe", "charge.captured", "applied")
-        assert (found.from_status, found.to_status, found.amount) == ("authorized", "captured", 700)
+        assert (found.from_status, found.to_status, found.event_amount) == ("authorized", "captured", 700)
+        assert (found.status, found.amount, found.livemode) == ("created", 0, True), "as the payment's own row says"
         assert found.recorded_at == found.occurred_at == NOW
         assert set(json.loads(record.value)) == set(Change.model_fields)
         headers = dict(record.headers)
         assert headers["ce_id"] == f"{payment_id}/1".encode()
         assert headers["ce_specversion"] == b"1.0"
+        filters = {name: headers[name] for name in ("ce_status", "ce_provider", "ce_livemode")}
+        assert filters == {"ce_status": b"created", "ce_provider": b"stripe", "ce_livemode": b"true"}
         await eventually(lambda: depth_is_zero(first))
 
 
