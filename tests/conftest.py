@@ -25,6 +25,7 @@ import profiles
 import psutil
 import pytest
 import reaper
+import structlog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -44,6 +45,14 @@ HEAVY_FIRST = ("attack", "fault", "integration", "contract")
 # Tests start some hundred processes. Without compiled files each compiles all that it imports, pytest every test file.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# A rich traceback with every local takes seconds on a busy machine, in which the loop stands and leases run out. What
+# runs for others writes plain JSON lines.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 profiles.load()
 REAPER = reaper.start()
 """Held until this process ends, and with it the pipe that the reaper waits for."""
