@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from consumer import lane, role
-from consumer.decode import Event, decode
+from consumer.decode import decode
 from consumer.lane import Lanes
 from runtime.lifecycle import run_role
 from runtime.settings import load
@@ -24,20 +24,21 @@ from runtime.settings import load
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from consumer.decode import Endpoints, Event
     from consumer.verdict import Dead
     from runtime.health import Probe
     from runtime.settings import Settings
     from schemas.record import Record
 
 
-def faulty(record: Record) -> Event | Dead:
+def faulty(record: Record, endpoints: Endpoints) -> Event | Dead:
     """Decode as the product does, unless the record is one of those."""
     value = record.value or b""
     if (fatal := os.environ.get("FAULT_FATAL")) and fatal.encode() in value:
         os._exit(139)
     if (trip := os.environ.get("FAULT_TRIP")) and trip.encode() in value:
         raise ZeroDivisionError
-    return decode(record)
+    return decode(record, endpoints)
 
 
 async def hang(self: Lanes, records: Sequence[Record]) -> bool:
