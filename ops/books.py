@@ -35,7 +35,10 @@ EXPECTED_STATUS: Final[dict[Fault, HTTPStatus]] = {
     Fault.UNKNOWN_PROVIDER: HTTPStatus.NOT_FOUND,
 }
 """What the door must say to each fault; 429 is as good, for it limits whoever proves nothing."""
-END_COLUMNS: Final = ("status", "refund_status", "currency", "amount", "authorized", "captured", "refunded")
+END_COLUMNS: Final = (
+    "status", "refund_status", "dispute_status", "currency", "amount", "authorized", "captured", "refunded", "disputed",
+    "flags",
+)  # fmt: skip
 CHUNK_ROWS: Final = 5000
 """Events asked for in one statement."""
 
@@ -96,14 +99,14 @@ class Books:
 
 
 def taken_events(results: Iterable[Sent]) -> dict[Key, Event]:
-    """Return every event that the door took, once."""
-    return {event.key: event for sent in results if sent.taken for event in sent.post.events}
+    """Return every event that the door took, once; a hint is none."""
+    return {event.key: event for sent in results if sent.taken and not sent.post.hint for event in sent.post.events}
 
 
 def refused_keys(results: Sequence[Sent]) -> set[Key]:
-    """Return the events that no request brought in."""
-    taken = taken_events(results)
-    return {event.key for sent in results if not sent.taken for event in sent.post.events} - taken.keys()
+    """Return the events that no request brought in; a hint brings none."""
+    outside = {event.key for sent in results if not sent.taken or sent.post.hint for event in sent.post.events}
+    return outside - taken_events(results).keys()
 
 
 def unsettled(results: Sequence[Sent], standing: Standing) -> list[Key]:
@@ -114,14 +117,15 @@ def unsettled(results: Sequence[Sent], standing: Standing) -> list[Key]:
 def draw_up(results: Sequence[Sent], lives: Sequence[Life], standing: Standing, left: Mapping[str, int]) -> Books:
     """Work the books out. `left` is what is still on the way by name (lag of a topic, outbox, spool). Pure."""
     taken, refused = taken_events(results), Counter[str]()
-    deliveries = sum(len(sent.post.events) for sent in results if sent.taken)
+    deliveries = sum(len(sent.post.events) for sent in results if sent.taken and not sent.post.hint)
+    hints = sum(len(sent.post.events) for sent in results if sent.taken and sent.post.hint)
     for sent in results:
         if not sent.taken:
             refused[sent.post.fault or "unavailable"] += len(sent.post.events)
     return Books(
         posted=sum(len(sent.post.events) for sent in results),
         requests=len(results),
-        outcome=_outcomes(taken, standing),
+        outcome=_outcomes(taken, standing) | {"hints": hints},
         duplicates=deliveries - len(taken),
         refused=dict(sorted(refused.items())),
         problems=[
@@ -135,8 +139,8 @@ def draw_up(results: Sequence[Sent], lives: Sequence[Life], standing: Standing, 
 
 
 def _outcomes(taken: Mapping[Key, Event], standing: Standing) -> dict[str, int]:
-    """Count what became of the events, each once; of `hints`, which stand nowhere, the sample posts none."""
-    counts = {**{outcome.value: 0 for outcome in Outcome}, "parked": 0, "dead_letters": 0, "hints": 0}
+    """Count what became of the events, each once."""
+    counts = {**{outcome.value: 0 for outcome in Outcome}, "parked": 0, "dead_letters": 0}
     for key in taken:
         for fate in standing.fates(key):
             name = {Fate.PARKED: "parked", Fate.LETTER: "dead_letters"}.get(fate) or standing.ledger[key]
@@ -175,7 +179,7 @@ def _leak_problems(refused: Iterable[Key], standing: Standing) -> Iterable[str]:
     """Name each event that was refused and is there all the same."""
     for source, event_id in refused:
         if standing.fates((source, event_id)):
-            yield f"event {event_id} of {source} was refused and stands in the books all the same"
+            yield f"event {event_id} of {source} was refused, or a hint, and stands in the books all the same"
 
 
 def _end_problems(lives: Sequence[Life], taken: Mapping[Key, Event], standing: Standing) -> Iterable[str]:
@@ -188,13 +192,23 @@ def _end_problems(lives: Sequence[Life], taken: Mapping[Key, Event], standing: S
         if row is None:
             yield f"{name} has no row"
             continue
-        for column in END_COLUMNS:
-            if row[column] != getattr(life.end, column):
-                yield f"{name}: {column} is {row[column]}, its story says {getattr(life.end, column)}"
-        if not row["refunded"] <= row["captured"] <= row["authorized"]:
-            yield f"{name}: refunded {row['refunded']} <= captured {row['captured']} <= {row['authorized']} is broken"
+        yield from _row_problems(name, life, row)
         if (row["rows"], row["lowest"], row["highest"]) != (row["version"], min(1, row["version"]), row["version"]):
             yield f"{name}: its ledger's versions are not 1..{row['version']} without a hole"
+
+
+def _row_problems(name: str, life: Life, row: Mapping[str, Any]) -> Iterable[str]:
+    """Name each column that is not what the story says: whose money it is, and how it adds up."""
+    expected = {column: getattr(life.end, column) for column in END_COLUMNS} | {"flags": list(life.end.flags)}
+    expected["merchant_account"] = life.merchant_account
+    if life.livemode is not None:
+        expected["livemode"] = life.livemode
+    for column, value in expected.items():
+        if row[column] != value:
+            yield f"{name}: {column} is {row[column]}, its story says {value}"
+    over = "over_captured" in life.end.flags
+    if not row["refunded"] <= row["captured"] or (row["captured"] > row["authorized"] and not over):
+        yield f"{name}: refunded {row['refunded']} <= captured {row['captured']} <= {row['authorized']} is broken"
 
 
 async def read_standing(settings: Settings, keys: Iterable[Key], lives: Sequence[Life]) -> Standing:
@@ -206,7 +220,8 @@ async def read_standing(settings: Settings, keys: Iterable[Key], lives: Sequence
         for start in range(0, len(lives), CHUNK_ROWS):
             chunk = lives[start : start + CHUNK_ROWS]
             providers, refs = [life.provider for life in chunk], [life.provider_ref for life in chunk]
-            for row in await fetch(connection, "read_ends", providers, refs):
+            merchants = [life.merchant_account for life in chunk]
+            for row in await fetch(connection, "read_ends", providers, refs, merchants):
                 standing.payments[row["provider"], row["ref"]] = row
     return standing
 

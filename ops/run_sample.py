@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ops import books
 from ops.books import Standing
 from ops.lag import by_topic, read_lag
+from ops.sample import hints
 from ops.sample.plan import PROVIDERS, make_plan
 from ops.sample.send import Progress, Sender
 from ops.sample.signing import MERCHANT_ACCOUNT, Signer, can_sign, new_secret
@@ -39,11 +40,11 @@ def choose_signers(settings: Settings) -> tuple[dict[str, Signer], dict[str, str
     """Return who signs the sample, and what the ingress needs in its environment to believe it.
 
     Secrets of the configuration are used and kept; where there is none at all, each provider of the sample gets a
-    random one for this run.
+    random one for this run, and hints are posted as well: made-up ids, which nobody's real API should be asked for.
     """
     if not any(_configured(settings)):
-        signers = {name: Signer(new_secret(name)) for name in PROVIDERS}
-        names = {name: f"RATCHET_PROVIDERS__{name.upper()}__SECRETS" for name in PROVIDERS}
+        signers = {name: Signer(new_secret(name)) for name in (*PROVIDERS, hints.NAME)}
+        names = {name: f"RATCHET_PROVIDERS__{name.upper()}__SECRETS" for name in signers}
         return signers, {names[name]: json.dumps([signer.secret]) for name, signer in signers.items()}
     found = {}
     for name, provider in settings.providers.items():
@@ -121,5 +122,13 @@ def make_run(settings: Settings, signers: Mapping[str, Signer]) -> Run:
     """Plan a run for the providers that can be signed for."""
     seed = settings.sample.seed or secrets.randbits(63) + 1
     providers = [name for name in PROVIDERS if name in signers]
-    plan = make_plan(seed, lives=settings.sample.lives, providers=providers, now=int(time.time()))
+    merchants = {name.lower(): tuple(provider.merchant_accounts) for name, provider in settings.providers.items()}
+    plan = make_plan(
+        seed,
+        lives=settings.sample.lives,
+        providers=providers,
+        now=int(time.time()),
+        merchants=merchants,
+        hinted=hints.NAME in signers,
+    )
     return Run(settings, signers, plan, Progress(len(plan.posts)))

@@ -6,13 +6,14 @@ import datetime as dt
 import json
 import string
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.sample.post import LEDGER, Event, Fate, Life, Post, token
 from ops.sample.story import Course, Story, ending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from random import Random
 
 NAME: Final = "adyen"
@@ -24,9 +25,20 @@ COURSES: Final = (
     Course.FAILED,
     Course.CANCELED,
     Course.EXPIRED,
+    Course.ADJUSTED,
+    Course.OVER_CAPTURED,
+    Course.LATE_FAILURE,
+    Course.PART_FAILED,
 )
 """An AUTHORISATION awaits its capture unless an intent said otherwise, so no life here is automatic."""
 ENDS: Final = {Course.CANCELED: "CANCELLATION", Course.EXPIRED: "EXPIRE"}
+ROUNDS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
+    (): (),
+    ("open",): ("NOTIFICATION_OF_CHARGEBACK", "CHARGEBACK"),
+    ("won",): ("NOTIFICATION_OF_CHARGEBACK", "CHARGEBACK", "CHARGEBACK_REVERSED"),
+    ("won", "lost"): ("NOTIFICATION_OF_CHARGEBACK", "CHARGEBACK", "CHARGEBACK_REVERSED", "SECOND_CHARGEBACK"),
+}
+"""What Adyen tells of a dispute, by how its rounds end; of one that nobody defends nothing more."""
 PSP_ALPHABET: Final = string.ascii_uppercase + string.digits
 
 
@@ -42,7 +54,7 @@ def item(code: str, psp: str, story: Story, amount: int, now: int, **fields: Any
         "amount": {"currency": story.currency, "value": amount},
         "eventCode": code,
         "eventDate": dt.datetime.fromtimestamp(now, dt.UTC).isoformat(timespec="seconds"),
-        "merchantAccountCode": "",
+        "merchantAccountCode": story.merchant_account,
         "merchantReference": "",
         "paymentMethod": "visa",
         "pspReference": psp,
@@ -79,9 +91,18 @@ def again(post: Post) -> Post:
     return Post(NAME, same.body, post.events, duplicate=True)
 
 
+def _give_back(rng: Random, story: Story, say: Callable[..., None]) -> None:
+    for amount in story.failed_refunds:
+        failed = psp_reference(rng)
+        say("REFUND", failed, amount)
+        say("REFUND_FAILED", failed, amount)
+    for amount in story.refunds:
+        say("REFUND", psp_reference(rng), amount)
+
+
 def live(rng: Random, story: Story, now: int) -> Life:
     """Tell the story in Adyen's items: a refused attempt has a pspReference of its own under one merchantReference."""
-    reference, psp = f"ORD-{token(rng, 14)}", psp_reference(rng)
+    reference, psp = story.reference or f"ORD-{token(rng, 14)}", psp_reference(rng)
     posts: list[Post] = []
 
     def say(code: str, own_psp: str, amount: int, **fields: Any) -> None:
@@ -93,14 +114,19 @@ def live(rng: Random, story: Story, now: int) -> Life:
         say("AUTHORISATION", one, story.amount, success="false", reason="Refused")
     if story.authorized:
         say("AUTHORISATION", psp, story.amount, operations=["CANCEL", "CAPTURE", "REFUND"])
+    if story.total != story.amount:
+        say("AUTHORISATION_ADJUSTMENT", psp_reference(rng), story.total, originalReference=psp)
     for part in story.captures:
         say("CAPTURE", psp_reference(rng), part, originalReference=psp)
-    for amount in story.failed_refunds:
-        failed = psp_reference(rng)
-        say("REFUND", failed, amount, originalReference=psp)
-        say("REFUND_FAILED", failed, amount, originalReference=psp)
-    for amount in story.refunds:
-        say("REFUND", psp_reference(rng), amount, originalReference=psp)
+    for part in story.failed_captures:
+        capture = psp_reference(rng)
+        say("CAPTURE", capture, part, originalReference=psp)
+        say("CAPTURE_FAILED", capture, part, originalReference=psp, reason="Capture failed")
+    _give_back(rng, story, partial(say, originalReference=psp))
     if story.course in ENDS:
         say(ENDS[story.course], psp_reference(rng), story.amount, originalReference=psp)
-    return Life(NAME, psp if story.authorized else refused[0], ending(story), tuple(posts))
+    dispute, taken = psp_reference(rng), sum(story.captures)
+    for code in ROUNDS[story.rounds]:
+        say(code, dispute, taken, originalReference=psp)
+    named = psp if story.authorized else refused[0]
+    return Life(NAME, named, ending(story), tuple(posts), story.merchant_account)

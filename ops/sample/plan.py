@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from ops.sample import adyen, faults, standard, stripe
-from ops.sample.post import Fault, Life, Post
+from ops.sample import adyen, faults, hints, standard, stripe
+from ops.sample.post import Fault, Life, Post, token
 from ops.sample.story import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ops.sample.story import Course, Story
 
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """What a provider's file offers: the courses it knows, a story told in its events, an event delivered again."""
+    """What a provider's file offers: the courses it knows, a story told in its events, an event delivered again.
+
+    Which merchants may stand behind one endpoint of it, which way it adjusts what is reserved, how its disputes end,
+    and whether it signs the mode.
+    """
 
     courses: tuple[Course, ...]
     live: Callable[[Random, Story, int], Life]
     again: Callable[[Post], Post]
+    merchants: tuple[str, ...] = ("",)
+    upwards: bool = False
+    rounds: tuple[tuple[str, ...], ...] = (("won",), ("lost",))
+    signs_mode: bool = False
+
+    def invent(self, rng: Random) -> Story:
+        """Invent a payment as this provider's can be."""
+        return tell(rng, self.courses, upwards=self.upwards, rounds=self.rounds)
 
 
 TELLERS: Final = {
-    stripe.NAME: Teller(stripe.COURSES, stripe.live, stripe.again),
-    adyen.NAME: Teller(adyen.COURSES, adyen.live, adyen.again),
+    stripe.NAME: Teller(
+        stripe.COURSES,
+        stripe.live,
+        stripe.again,
+        merchants=("", "acct_1RatchetShopOne00", "acct_1RatchetShopTwo00"),
+        upwards=True,
+        signs_mode=True,
+    ),
+    adyen.NAME: Teller(
+        adyen.COURSES,
+        adyen.live,
+        adyen.again,
+        merchants=("RatchetSample", "RatchetSampleTwo"),
+        rounds=tuple(adyen.ROUNDS)[1:],
+    ),
     standard.NAME: Teller(standard.COURSES, standard.live, standard.again),
 }
 PROVIDERS: Final = tuple(TELLERS)
@@ -37,6 +63,10 @@ LATE_SHARE: Final = 0.08
 WINDOW: Final = 12.0
 """How far apart events may change places, in events of one life."""
 LATE_WINDOW: Final = 200.0
+TEST_SHARE: Final = 0.15
+"""Test money beside live, under the same endpoint."""
+REUSED_SHARE: Final = 0.2
+"""Payments under a reference that another payment has: a second try, the next month of a subscription, a typo."""
 ITEMS_MAX: Final = 4
 """Adyen items in one body."""
 ODD_EACH: Final = 6
@@ -99,26 +129,53 @@ def _refused(rng: Random, provider: str, now: int) -> Iterator[Post]:
     teller = TELLERS[provider]
     for fault in Fault:
         for _ in range(REFUSED_EACH):
-            post = faults.refused(rng, provider, fault, teller.live(rng, tell(rng, teller.courses), now))
+            post = faults.refused(rng, provider, fault, teller.live(rng, teller.invent(rng), now))
             if post is not None:
                 yield post
 
 
-def _life(rng: Random, providers: Sequence[str], now: int) -> Life:
-    provider = rng.choices(providers, [WEIGHTS[name] for name in providers])[0]
-    teller = TELLERS[provider]
-    return teller.live(rng, tell(rng, teller.courses), now)
+def _stories(rng: Random, names: Sequence[str], merchants: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Story]]:
+    """Invent a payment of each of these providers: whose it is, in which mode, under which reference."""
+    used: list[str] = []
+    for name in names:
+        teller = TELLERS[name]
+        told = teller.invent(rng)
+        reused = bool(used) and rng.random() < REUSED_SHARE
+        used.append(rng.choice(used) if reused else f"ORD-{token(rng, 14)}")
+        yield (
+            name,
+            replace(
+                told,
+                merchant_account=rng.choice(merchants.get(name) or teller.merchants),
+                livemode=not (teller.signs_mode and rng.random() < TEST_SHARE),
+                reference=used[-1],
+            ),
+        )
 
 
-def make_plan(seed: int, *, lives: int, providers: Sequence[str], now: int) -> Plan:
-    """Plan a run; the same arguments give the same plan. `now` is unix seconds and only shown inside events."""
+def make_plan(  # noqa: PLR0913 - by name, what a plan follows from
+    seed: int,
+    *,
+    lives: int,
+    providers: Sequence[str],
+    now: int,
+    merchants: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    hinted: bool = False,
+) -> Plan:
+    """Plan a run; the same arguments give the same plan. `now` is unix seconds and only shown inside events.
+
+    `merchants` are those that an endpoint takes, where it does not take any; `hinted` adds unsigned webhooks.
+    """
     rng = Random(seed)  # noqa: S311 - ids of a sample, not secrets
     if not providers:
         return Plan(seed, (), ())
-    lived = tuple(_life(rng, providers, now) for _ in range(lives))
+    names = rng.choices(providers, [WEIGHTS[name] for name in providers], k=lives)
+    lived = tuple(TELLERS[name].live(rng, story, now) for name, story in list(_stories(rng, names, merchants)))
     placed = list(_place(rng, lived))
     for provider in providers:
         odd = [*_genuine_odd(rng, provider, now), *_refused(rng, provider, now)]
         placed += [(rng.uniform(0, lives), post) for post in odd]
+    if hinted:
+        placed += [(rng.uniform(0, lives), post) for post in hints.told(rng)]
     ordered = [post for _, post in sorted(placed, key=lambda one: one[0])]
     return Plan(seed, tuple(_grouped(rng, ordered)), lived)

@@ -43,6 +43,7 @@ class Style(StrEnum):
     SVIX = "svix"
 
 
+NOWHERE: Final[frozenset[Fate]] = frozenset()
 LEDGER: Final = frozenset({Fate.LEDGER})
 LETTER: Final = frozenset({Fate.LETTER})
 WAITS: Final = frozenset({Fate.PARKED, Fate.LETTER})
@@ -74,16 +75,23 @@ class Post:
     style: Style = Style.PLAIN
     fault: Fault | None = None
     duplicate: bool = False
+    hint: bool = False
+    """It is unsigned: the door takes it, and its event must stand nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One payment's posts in the order in which they happened, and its row at the end."""
+    """One payment's posts in the order in which they happened, and its row at the end.
+
+    `livemode` is None where its provider signs no mode: then the endpoint's setting says.
+    """
 
     provider: str
     provider_ref: str
     end: End
     posts: tuple[Post, ...]
+    merchant_account: str = ""
+    livemode: bool | None = None
 
 
 def token(rng: Random, length: int, alphabet: str = ALPHABET) -> str:

@@ -10,7 +10,7 @@ import secrets as random_secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.sample import adyen, standard, stripe
+from ops.sample import adyen, hints, standard, stripe
 from ops.sample.post import Fault, Style
 from schemas.topics import BODY_BYTES_MAX
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 STALE_SECONDS: Final = 24 * 3600
 PUBLIC_KEY_PREFIX: Final = "whpk_"
 MERCHANT_ACCOUNT: Final = "RatchetSample"
+FORM: Final = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """What one provider's seal needs: the secret that signs, and for Adyen the merchant account that items name."""
+    """What one provider's seal needs: the secret that signs, and for Adyen the account of items that name none."""
 
     secret: str
     merchant_account: str = MERCHANT_ACCOUNT
@@ -90,7 +91,7 @@ def _adyen(post: Post, signer: Signer, _at: int) -> tuple[dict[str, str], bytes]
     body = json.loads(post.body)
     for wrapped in body["notificationItems"]:
         item = wrapped["NotificationRequestItem"]
-        item["merchantAccountCode"] = signer.merchant_account
+        item["merchantAccountCode"] = item["merchantAccountCode"] or signer.merchant_account
         signature = _hmac(bytes.fromhex(signer.secret), _adyen_payload(item).encode())
         item["additionalData"]["hmacSignature"] = base64.b64encode(signature).decode()
     return {}, json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
@@ -108,10 +109,16 @@ def _standard(post: Post, signer: Signer, at: int) -> tuple[dict[str, str], byte
     return {f"{prefix}-id": post.message_id, f"{prefix}-timestamp": str(at), f"{prefix}-signature": listed}, post.body
 
 
+def _unsigned(post: Post, _signer: Signer, _at: int) -> tuple[dict[str, str], bytes]:
+    """Mollie's ordinary webhook is a form, and not signed (docs.mollie.com)."""
+    return {"Content-Type": FORM}, post.body
+
+
 _SEALS: Final[dict[str, Callable[[Post, Signer, int], tuple[dict[str, str], bytes]]]] = {
     stripe.NAME: _stripe,
     adyen.NAME: _adyen,
     standard.NAME: _standard,
+    hints.NAME: _unsigned,
 }
 
 

@@ -8,18 +8,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.sample.post import LEDGER, Event, Fate, Life, Post, Style, token
-from ops.sample.story import Course, Story, ending
+from ops.sample.story import AFTER_CAPTURE, Course, Story, ending
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
 NAME: Final = "standard_webhooks"
-COURSES: Final = tuple(Course)
+COURSES: Final = tuple(course for course in Course if course not in (*AFTER_CAPTURE, Course.ADJUSTED))
 ENDS: Final = {
     Course.CANCELED: "payment.canceled",
     Course.CANCELED_EARLY: "payment.canceled",
     Course.EXPIRED: "payment.expired",
 }
+ROUNDS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
+    (): (),
+    ("lost",): ("dispute.opened", "dispute.funds_withdrawn", "dispute.lost"),
+    ("won",): ("dispute.opened", "dispute.funds_withdrawn", "dispute.funds_reinstated", "dispute.won"),
+}
+"""What is told of a dispute, by how it ends."""
 STYLES: Final = (Style.PLAIN, Style.PLAIN, Style.SVIX, Style.ROTATION)
 
 
@@ -41,6 +48,15 @@ def again(post: Post) -> Post:
     return replace(post, duplicate=True)
 
 
+def _give_back(rng: Random, story: Story, say: Callable[..., None]) -> None:
+    for amount in story.failed_refunds:
+        refund_id = f"ref_{token(rng, 16)}"
+        say("refund.pending", amount, id=refund_id)
+        say("refund.failed", amount, id=refund_id)
+    for amount in story.refunds:
+        say("payment.refunded", amount, refund_id=f"ref_{token(rng, 16)}")
+
+
 def live(rng: Random, story: Story, now: int) -> Life:
     """Tell the story: tried, authorized, captured at once or in parts, given back, or ended without money."""
     payment_id = f"pay_{token(rng, 20)}"
@@ -48,7 +64,8 @@ def live(rng: Random, story: Story, now: int) -> Life:
 
     def say(kind: str, amount: int, **fields: str) -> None:
         data = {"payment_id": payment_id, "amount": amount, "currency": story.currency, "customer": "Ümit Çelik"}
-        posts.append(post_of(rng, kind, data | fields, now + 60 * len(posts)))
+        known = {"reference": story.reference} if story.reference else {}
+        posts.append(post_of(rng, kind, data | known | fields, now + 60 * len(posts)))
 
     say("payment.created", story.amount)
     for _ in range(story.failures):
@@ -57,12 +74,10 @@ def live(rng: Random, story: Story, now: int) -> Life:
         say("payment.authorized", story.amount)
     for part in story.captures:
         say("payment.captured", part, capture_id=f"cap_{token(rng, 16)}")
-    for amount in story.failed_refunds:
-        refund_id = f"ref_{token(rng, 16)}"
-        say("refund.pending", amount, id=refund_id)
-        say("refund.failed", amount, id=refund_id)
-    for amount in story.refunds:
-        say("payment.refunded", amount, refund_id=f"ref_{token(rng, 16)}")
+    _give_back(rng, story, say)
+    dispute_id = f"dis_{token(rng, 16)}"
+    for kind in ROUNDS[story.rounds]:
+        say(kind, sum(story.captures), id=dispute_id)
     if story.course in ENDS:
         say(ENDS[story.course], story.amount)
     return Life(NAME, payment_id, ending(story), tuple(posts))

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
 
@@ -22,8 +23,18 @@ class Course(StrEnum):
     CANCELED = "canceled"
     CANCELED_EARLY = "canceled_early"
     EXPIRED = "expired"
+    ADJUSTED = "adjusted"
+    """Another sum is reserved before it is taken."""
+    OVER_CAPTURED = "over_captured"
+    """More is taken than was reserved."""
+    LATE_FAILURE = "late_failure"
+    """All that was taken comes undone."""
+    PART_FAILED = "part_failed"
+    """A part of what was taken comes undone."""
 
 
+AFTER_CAPTURE: Final = (Course.OVER_CAPTURED, Course.LATE_FAILURE, Course.PART_FAILED)
+"""Courses that only a provider tells that names each capture."""
 WEIGHTS: Final[dict[Course, int]] = {
     Course.AUTOMATIC: 36,
     Course.MANUAL: 14,
@@ -34,6 +45,10 @@ WEIGHTS: Final[dict[Course, int]] = {
     Course.CANCELED: 8,
     Course.CANCELED_EARLY: 6,
     Course.EXPIRED: 6,
+    Course.ADJUSTED: 8,
+    Course.OVER_CAPTURED: 6,
+    Course.LATE_FAILURE: 6,
+    Course.PART_FAILED: 6,
 }
 CURRENCIES: Final = ("EUR", "USD", "GBP", "JPY", "KWD", "SEK")
 AMOUNT_MIN: Final = 500
@@ -43,7 +58,12 @@ PARTS_MAX: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One payment, in minor units. `refunds` succeed, `failed_refunds` do not, `failures` come before success."""
+    """One payment, in minor units. `refunds` succeed, `failed_refunds` do not, `failures` come before success.
+
+    `failed_captures` come undone after they had succeeded, `adjusted` is reserved in place of `amount`, `rounds` says
+    how each round of a dispute about all that was taken ends. `reference` is the merchant's own, which other payments
+    may share; `livemode` false is test money, where the provider signs the mode.
+    """
 
     course: Course
     amount: int
@@ -52,11 +72,22 @@ class Story:
     refunds: tuple[int, ...] = ()
     failed_refunds: tuple[int, ...] = ()
     failures: int = 0
+    failed_captures: tuple[int, ...] = ()
+    adjusted: int | None = None
+    rounds: tuple[str, ...] = ()
+    merchant_account: str = ""
+    livemode: bool = True
+    reference: str = ""
+
+    @property
+    def total(self) -> int:
+        """What is asked for in the end."""
+        return self.amount if self.adjusted is None else self.adjusted
 
     @property
     def authorized(self) -> int:
-        """What the customer's bank reserved."""
-        return 0 if self.course in (Course.FAILED, Course.CANCELED_EARLY) else self.amount
+        """What the customer's bank reserved in the end."""
+        return 0 if self.course in (Course.FAILED, Course.CANCELED_EARLY) else self.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +101,9 @@ class End:
     authorized: int
     captured: int
     refunded: int
+    disputed: int = 0
+    dispute_status: str = "none"
+    flags: tuple[str, ...] = ()
 
 
 def parts_of(total: int, count: int, rng: Random) -> tuple[int, ...]:
@@ -79,11 +113,17 @@ def parts_of(total: int, count: int, rng: Random) -> tuple[int, ...]:
 
 
 def _captures(course: Course, amount: int, rng: Random) -> tuple[int, ...]:
-    if course in (Course.AUTOMATIC, Course.MANUAL):
+    if course in (Course.AUTOMATIC, Course.MANUAL, Course.ADJUSTED):
         return (amount,)
     if course is Course.IN_PARTS:
         return parts_of(amount, rng.randint(2, PARTS_MAX), rng)
-    return (rng.randint(amount // 4, amount - 1),) if course is Course.PARTIAL else ()
+    if course is Course.OVER_CAPTURED:
+        return (amount + rng.randint(1, amount // 5),)
+    return (rng.randint(amount // 4, amount - 1),) if course in (Course.PARTIAL, Course.PART_FAILED) else ()
+
+
+def _failed_captures(course: Course, left: int) -> tuple[int, ...]:
+    return (left,) if course in (Course.LATE_FAILURE, Course.PART_FAILED) else ()
 
 
 def _refunds(captured: int, rng: Random) -> tuple[int, ...]:
@@ -96,11 +136,32 @@ def _refunds(captured: int, rng: Random) -> tuple[int, ...]:
     return (captured,) if choice < 0.85 else parts_of(captured, rng.randint(2, PARTS_MAX), rng)  # noqa: PLR2004
 
 
-def tell(rng: Random, courses: tuple[Course, ...]) -> Story:
-    """Invent one payment that goes one of these courses."""
+def _adjusted(course: Course, amount: int, rng: Random, *, upwards: bool) -> int | None:
+    if course is not Course.ADJUSTED:
+        return None
+    return rng.randint(amount + 1, 2 * amount) if upwards else rng.randint(amount // 2, amount - 1)
+
+
+def _rounds(choices: Sequence[tuple[str, ...]], rng: Random) -> tuple[str, ...]:
+    return rng.choice(choices) if rng.random() < 0.15 else ()  # noqa: PLR2004
+
+
+def tell(
+    rng: Random,
+    courses: tuple[Course, ...],
+    *,
+    upwards: bool = False,
+    rounds: Sequence[tuple[str, ...]] = (("won",), ("lost",)),
+) -> Story:
+    """Invent one payment that goes one of these courses.
+
+    `upwards` says which way its provider adjusts what is reserved, `rounds` how a dispute may end there.
+    """
     course = rng.choices(courses, [WEIGHTS[course] for course in courses])[0]
     amount = rng.randint(AMOUNT_MIN, AMOUNT_MAX)
-    captures = _captures(course, amount, rng)
+    adjusted = _adjusted(course, amount, rng, upwards=upwards)
+    total = amount if adjusted is None else adjusted
+    captures = _captures(course, total, rng)
     refunds = _refunds(sum(captures), rng)
     left = sum(captures) - sum(refunds)
     failures = rng.choice((1, 1, 2)) if course is Course.FAILED or (captures and rng.random() < 0.2) else 0  # noqa: PLR2004
@@ -112,6 +173,9 @@ def tell(rng: Random, courses: tuple[Course, ...]) -> Story:
         refunds=refunds,
         failed_refunds=(rng.randint(1, left),) if left and rng.random() < 0.1 else (),  # noqa: PLR2004
         failures=failures,
+        failed_captures=_failed_captures(course, total - sum(captures)),
+        adjusted=adjusted,
+        rounds=_rounds(rounds, rng) if captures and not refunds else (),
     )
 
 
@@ -121,6 +185,7 @@ def _status(story: Story, captured: int) -> str:
     return {
         Course.AUTHORIZED: "authorized",
         Course.FAILED: "failed",
+        Course.LATE_FAILURE: "failed",
         Course.EXPIRED: "expired",
     }.get(story.course, "canceled")
 
@@ -129,12 +194,16 @@ def ending(story: Story) -> End:
     """Say how the payment must stand at the end."""
     captured, refunded = sum(story.captures), sum(story.refunds)
     refund_status = "none" if not refunded else "full" if refunded == captured else "partial"
+    dispute_status = story.rounds[-1] if story.rounds else "none"
     return End(
         status=_status(story, captured),
         refund_status=refund_status,
         currency=story.currency,
-        amount=story.amount,
+        amount=story.total,
         authorized=story.authorized,
         captured=captured,
         refunded=refunded,
+        disputed=captured if dispute_status in ("lost", "open") else 0,
+        dispute_status=dispute_status,
+        flags=("over_captured",) if captured > story.authorized else (),
     )

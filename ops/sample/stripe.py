@@ -7,28 +7,38 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.sample.post import LEDGER, Event, Fate, Life, Post, Style, token
-from ops.sample.story import Course, Story, ending
+from ops.sample.story import AFTER_CAPTURE, Course, Story, ending
 
 if TYPE_CHECKING:
     from random import Random
 
 NAME: Final = "stripe"
-COURSES: Final = tuple(Course)
+COURSES: Final = tuple(course for course in Course if course not in AFTER_CAPTURE)
 ROTATION_SHARE: Final = 0.1
+PLAIN: Final = Story(Course.AUTOMATIC, 1000, "EUR")
+"""Of an event that is about no story: the platform's own account, live."""
 
 
-def post_of(
-    rng: Random, kind: str, shown: dict[str, Any], now: int, *, legal: frozenset[Fate] = LEDGER, **extra: Any
+def post_of(  # noqa: PLR0913 - what an event is made of
+    rng: Random,
+    kind: str,
+    shown: dict[str, Any],
+    now: int,
+    *,
+    story: Story = PLAIN,
+    legal: frozenset[Fate] = LEDGER,
+    **extra: Any,
 ) -> Post:
-    """Wrap an object into an event of that kind."""
+    """Wrap an object into an event of that kind, which names the connected account and the mode of the story."""
     event_id = f"evt_3{token(rng, 23)}"
     document = {
         "id": event_id,
         "object": "event",
+        **({"account": story.merchant_account} if story.merchant_account else {}),
         "api_version": "2025-08-27.basil",
         "created": now,
         "data": {"object": shown, **extra},
-        "livemode": True,
+        "livemode": story.livemode,
         "pending_webhooks": rng.randint(1, 3),
         "request": {"id": f"req_{token(rng, 14)}", "idempotency_key": None},
         "type": kind,
@@ -59,20 +69,23 @@ class Teller:
     latest_charge: str | None = None
     """The charge of the latest try that came as far as the bank; none before."""
     order_id: str = ""
+    amount: int = 0
+    """What the intent asks for now; an incremental authorization raises it."""
 
     def __post_init__(self) -> None:
         self.intent_id = f"pi_3{token(self.rng, 23)}"
-        self.order_id = f"ORD-{token(self.rng, 12)}"
+        self.order_id = self.story.reference or f"ORD-{token(self.rng, 12)}"
+        self.amount = self.story.amount
 
     def say(self, kind: str, shown: dict[str, Any], **extra: Any) -> None:
         self.now += self.rng.randint(1, 60)
-        self.posts.append(post_of(self.rng, kind, shown, self.now, **extra))
+        self.posts.append(post_of(self.rng, kind, shown, self.now, story=self.story, **extra))
 
     def intent(self, status: str, *, capturable: int = 0, received: int = 0, **changes: Any) -> dict[str, Any]:
         return {
             "id": self.intent_id,
             "object": "payment_intent",
-            "amount": self.story.amount,
+            "amount": self.amount,
             "amount_capturable": capturable,
             "amount_details": {"tip": {}},
             "amount_received": received,
@@ -83,7 +96,7 @@ class Teller:
             "description": f"Order {self.order_id}",
             "last_payment_error": None,
             "latest_charge": self.latest_charge,
-            "livemode": True,
+            "livemode": self.story.livemode,
             "metadata": {"order_id": self.order_id},
             "next_action": None,
             "payment_method": None if status == "requires_payment_method" else self.method_id,
@@ -95,7 +108,7 @@ class Teller:
         return {
             "id": self.latest_charge,
             "object": "charge",
-            "amount": self.story.amount,
+            "amount": self.amount,
             "amount_captured": captured,
             "amount_refunded": refunded,
             "billing_details": {"name": "Ana Sousa & Söhne", "phone": None},
@@ -104,7 +117,7 @@ class Teller:
             "currency": self.story.currency.lower(),
             "disputed": False,
             "failure_code": None,
-            "livemode": True,
+            "livemode": self.story.livemode,
             "metadata": {"order_id": self.order_id},
             "paid": True,
             "payment_intent": self.intent_id,
@@ -155,16 +168,56 @@ class Teller:
             self.try_to_pay()
             self.latest_charge = f"ch_3{token(self.rng, 23)}"
         if story.course is Course.AUTOMATIC:
-            self.say("charge.succeeded", self.charge(captured=story.amount))
+            self.say("charge.succeeded", self.charge(captured=self.amount))
         elif story.authorized:
-            capturable = self.intent("requires_capture", capturable=story.amount)
-            self.say("payment_intent.amount_capturable_updated", capturable)
+            self.reserve()
             self.say("charge.succeeded", self.charge())
             for part in story.captures:
                 captured += part
                 self.say("charge.captured", self.charge(captured=captured))
+                if story.course is Course.IN_PARTS and captured < self.amount:
+                    self.reserve(captured)
         if story.captures:
             self.say("payment_intent.succeeded", self.intent("succeeded", received=sum(story.captures)))
+
+    def reserve(self, captured: int = 0) -> None:
+        """Tell what waits for its capture: all at first, then what a multicapture left; it may be raised before."""
+        kind = "payment_intent.amount_capturable_updated"
+        if not captured:
+            self.say(kind, self.intent("requires_capture", capturable=self.amount))
+        if captured or self.amount != self.story.total:
+            self.amount = self.story.total
+            self.say(kind, self.intent("requires_capture", capturable=self.amount - captured, received=captured))
+
+    def dispute(self, dispute_id: str, status: str) -> dict[str, Any]:
+        return {
+            "id": dispute_id,
+            "object": "dispute",
+            "amount": sum(self.story.captures),
+            "balance_transactions": [],
+            "charge": self.latest_charge,
+            "created": self.now,
+            "currency": self.story.currency.lower(),
+            "evidence_details": {"has_evidence": False, "past_due": False, "submission_count": 0},
+            "is_charge_refundable": False,
+            "livemode": self.story.livemode,
+            "metadata": {},
+            "payment_intent": self.intent_id,
+            "reason": "fraudulent",
+            "status": status,
+        }
+
+    def argue(self) -> None:
+        """Tell a dispute: the money is taken at once, and comes back where it was won."""
+        if not self.story.rounds:
+            return
+        dispute_id, end = f"dp_1{token(self.rng, 23)}", self.story.rounds[-1]
+        self.say("charge.dispute.created", self.dispute(dispute_id, "needs_response"))
+        self.say("charge.dispute.funds_withdrawn", self.dispute(dispute_id, "needs_response"))
+        self.say("charge.dispute.updated", self.dispute(dispute_id, "under_review"))
+        self.say("charge.dispute.closed", self.dispute(dispute_id, end))
+        if end == "won":
+            self.say("charge.dispute.funds_reinstated", self.dispute(dispute_id, end))
 
     def give_back(self) -> None:
         captured, refunded = sum(self.story.captures), 0
@@ -177,7 +230,7 @@ class Teller:
             self.say("refund.created", self.refund(refund_id, amount, "pending"))
             before = {"amount_refunded": refunded}
             refunded += amount
-            released = self.story.amount - captured  # Stripe counts what a partial capture left as given back
+            released = self.amount - captured  # Stripe counts what a partial capture left as given back
             shown = self.charge(captured=captured, refunded=refunded + released)
             self.say("charge.refunded", shown, previous_attributes=before)
             self.say("charge.refund.updated", self.refund(refund_id, amount, "succeeded"))
@@ -196,5 +249,6 @@ def live(rng: Random, story: Story, now: int) -> Life:
     teller.open()
     teller.pay()
     teller.give_back()
+    teller.argue()
     teller.end()
-    return Life(NAME, teller.intent_id, ending(story), tuple(teller.posts))
+    return Life(NAME, teller.intent_id, ending(story), tuple(teller.posts), story.merchant_account, story.livemode)

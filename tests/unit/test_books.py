@@ -18,7 +18,8 @@ pytestmark = pytest.mark.unit
 LIFE = stripe.live(Random(5), Story(Course.AUTOMATIC, 1200, "EUR", (1200,), (200,)), 1_790_000_000)
 KEYS = [event.key for post in LIFE.posts for event in post.events]
 ROW = {
-    "status": "captured", "refund_status": "partial", "currency": "EUR", "amount": 1200, "authorized": 1200,
+    "status": "captured", "refund_status": "partial", "dispute_status": "none", "disputed": 0, "flags": [],
+    "merchant_account": "", "livemode": True, "currency": "EUR", "amount": 1200, "authorized": 1200,
     "captured": 1200, "refunded": 200, "version": 3, "rows": 3, "lowest": 1, "highest": 3,
 }  # fmt: skip
 
@@ -70,6 +71,16 @@ def test_each_part_counts_once() -> None:
     assert drawn.posted == drawn.settled + drawn.duplicates + sum(drawn.refused.values())
 
 
+def test_a_hint_counts_and_stands_nowhere() -> None:
+    hint = replace(odd("sha256:1", frozenset()), hint=True)
+    sent = results(Sent(hint, 202, 1), Sent(hint, 202, 1))
+    drawn = books(sent)
+    assert (drawn.balanced, drawn.outcome["hints"], drawn.duplicates) == (True, 2, 0)
+    found = standing()
+    found.ledger["stripe", "sha256:1"] = "noop"
+    assert any("or a hint, and stands" in problem for problem in books(sent, found).problems)
+
+
 def test_a_lost_event_is_told() -> None:
     found = standing()
     del found.ledger[KEYS[0]]
@@ -104,7 +115,7 @@ def test_a_refused_event_that_is_there_is_told() -> None:
     found, sent = standing(), results(Sent(odd("forged", fault=Fault.FORGED), 401))
     assert refused_keys(sent) == {("stripe", "forged")}
     found.letters.add(("stripe", "forged"))
-    assert any("was refused and stands" in problem for problem in books(sent, found).problems)
+    assert any("was refused, or a hint, and stands" in problem for problem in books(sent, found).problems)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +139,9 @@ def test_a_wrong_answer_of_the_door_is_told(sent: Sent, words: str) -> None:
         ({"captured": 1199}, "captured is 1199"),
         ({"refunded": 1300}, "is broken"),
         ({"captured": 1300}, "is broken"),
+        ({"merchant_account": "other"}, "merchant_account is other, its story says "),
+        ({"livemode": False}, "livemode is False, its story says True"),
+        ({"flags": ["underpaid"]}, "flags is ['underpaid']"),
         ({"rows": 2}, "versions are not 1..3"),
         ({"lowest": 2}, "versions are not 1..3"),
         ({"highest": 4}, "versions are not 1..3"),

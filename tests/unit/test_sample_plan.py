@@ -5,17 +5,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 
 import providers
+from consumer.fold import newer, project
+from ops.books import END_COLUMNS
 from ops.sample import adyen, standard, stripe
-from ops.sample.plan import PROVIDERS, Plan, make_plan
-from ops.sample.post import Event, Fault, Post, digest_id
+from ops.sample.plan import PROVIDERS, TELLERS, Plan, make_plan
+from ops.sample.post import Event, Fault, Life, Post, digest_id
 from ops.sample.signing import Signer, can_sign, new_secret, seal
 from ops.sample.story import WEIGHTS, Course, Story, ending, parts_of, tell
 from schemas.errors import SignatureRejected
 from schemas.topics import BODY_BYTES_MAX
+
+if TYPE_CHECKING:
+    from schemas.payment import Facts, Projection
 
 pytestmark = pytest.mark.unit
 
@@ -136,7 +142,8 @@ def test_stories_conserve_money() -> None:
     rng = Random(11)
     for _ in range(2000):
         story = tell(rng, tuple(WEIGHTS))
-        assert sum(story.refunds) + sum(story.failed_refunds) <= sum(story.captures) <= story.amount
+        assert sum(story.refunds) + sum(story.failed_refunds) <= sum(story.captures)
+        assert sum(story.captures) + sum(story.failed_captures) <= story.total or story.course is Course.OVER_CAPTURED
         assert all(amount > 0 for amount in (*story.captures, *story.refunds, *story.failed_refunds))
 
 
@@ -149,3 +156,61 @@ def test_public_keys_and_blanks_do_not_sign() -> None:
     assert not can_sign(standard.NAME, "whpk_abc")
     assert not can_sign(stripe.NAME, " ")
     assert all(can_sign(name, new_secret(name)) for name in PROVIDERS)
+
+
+def folded(life: Life) -> tuple[Projection, set[tuple[str, bool | None]]]:
+    """Return what the events of a life come to, as the consumer reads them, and whose money they say it is."""
+    facts: Facts = {}
+    scopes = set()
+    for post in life.posts:
+        sealed = seal(post, SIGNERS, time.time())
+        (found,) = providers.verify(
+            post.provider,
+            headers=sealed.headers,
+            body=sealed.body,
+            url="http://x" + sealed.path,
+            secrets=[SIGNERS[post.provider].secret],
+            now=time.time(),
+        )
+        meaning = providers.interpret(post.provider, found.kind or "", found.body)
+        facts |= newer(facts, meaning.facts)
+        scopes.add((meaning.merchant_account, meaning.livemode))
+    return project(facts), scopes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_events_come_to_what_their_story_says(seed: int) -> None:
+    for life in make_plan(seed, lives=150, providers=PROVIDERS, now=NOW).lives:
+        projection, scopes = folded(life)
+        assert scopes == {(life.merchant_account, life.livemode)}
+        for column in END_COLUMNS:
+            if column != "currency":
+                assert getattr(projection, column) == getattr(life.end, column), (column, life)
+
+
+def test_the_plan_holds_every_new_shape(plan: Plan) -> None:
+    ends = [life.end for life in plan.lives]
+    assert {life.livemode for life in plan.lives} == {True, False, None}
+    merchants = {(life.provider, life.merchant_account) for life in plan.lives}
+    assert len(merchants) == sum(len(teller.merchants) for teller in TELLERS.values())
+    assert {end.dispute_status for end in ends} == {"none", "won", "lost", "open"}
+    assert any(end.flags == ("over_captured",) for end in ends)
+    assert any(end.status == "failed" and end.authorized for end in ends)
+
+
+def test_references_are_reused(plan: Plan) -> None:
+    noted = Counter(
+        adyen.items_of(life.posts[0])[0]["merchantReference"] for life in plan.lives if life.provider == "adyen"
+    )
+    assert max(noted.values()) > 1
+
+
+def test_hints_are_posted_only_where_asked_for() -> None:
+    hinted = [post for post in make_plan(7, lives=3, providers=PROVIDERS, now=NOW, hinted=True).posts if post.hint]
+    assert len(hinted) == 10
+    assert not any(post.hint for post in make_plan(7, lives=3, providers=PROVIDERS, now=NOW).posts)
+    sealed = seal(hinted[0], SIGNERS | {"mollie": Signer(new_secret("mollie"))}, NOW)
+    (found,) = providers.verify(
+        "mollie", headers=sealed.headers, body=sealed.body, url="http://x/webhooks/mollie", secrets=["k" * 32], now=NOW
+    )
+    assert found.trust == "hint"
