@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -141,44 +142,54 @@ def show(
     *,
     as_json: AsJson = False,
 ) -> int:
-    """Show a payment, its attempts and its whole timeline; of several under one reference, each in short.
+    """Show a payment, its attempts and its whole timeline; of several under one reference a line each.
 
-    Exit 1 where nothing has that name.
+    As JSON each of several has its timeline too. Exit 1 where nothing has that name.
     """
     settings = endpoints.found(endpoints.load())
     found = asyncio.run(find(settings, ref))
     if not found:
         say(f"ratchet: no payment {ref!r}")
         return EXIT_PROBLEM
-    row, *others = _named(found)
-    if others:
+    stories = asyncio.run(tell(settings, _named(found)))
+    if len(stories) > 1:
         title = f"payments under {ref!r}"
-        several = answer(None, (), (), found)
-        emit(several, as_json=as_json, show=lambda: payments_table(title, found))
+        emit(answer(stories), as_json=as_json, show=lambda: payments_table(title, [one.payment for one in stories]))
         return EXIT_DONE
-    rows, tries = asyncio.run(timeline(settings, row["id"])), asyncio.run(attempts(settings, row["id"]))
+    (story,) = stories
 
     def shown() -> RenderableType:
-        tables = [payment_table(row), timeline_table(rows, row["currency"])]
-        return Group(*tables[:1], *([payments_table("attempts", tries)] if tries else []), *tables[1:])
+        attempted = [payments_table("attempts", story.attempts)] if story.attempts else []
+        return Group(
+            payment_table(story.payment), *attempted, timeline_table(story.timeline, story.payment["currency"])
+        )
 
-    emit(answer(row, tries, rows, ()), as_json=as_json, show=shown)
+    emit(answer(stories), as_json=as_json, show=shown)
     return EXIT_DONE
 
 
-def answer(
-    row: Mapping[str, Any] | None,
-    tries: Sequence[Mapping[str, Any]],
-    rows: Sequence[Mapping[str, Any]],
-    several: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    """Return the JSON document: one payment with its attempts and ledger rows, or several payments."""
-    return {
-        "payment": None if row is None else plain(row),
-        "attempts": list(map(plain, tries)),
-        "timeline": list(map(plain, rows)),
-        "payments": list(map(plain, several)),
-    }
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A payment's row, the ledger rows of its story and the attempts that it has adopted."""
+
+    payment: Mapping[str, Any]
+    timeline: Sequence[Mapping[str, Any]]
+    attempts: Sequence[Mapping[str, Any]] = ()
+
+
+async def tell(settings: Settings, payments: Sequence[Mapping[str, Any]]) -> list[Story]:
+    """Read what happened to each of these payments."""
+    return [Story(one, await timeline(settings, one["id"]), await attempts(settings, one["id"])) for one in payments]
+
+
+def answer(stories: Sequence[Story]) -> dict[str, Any]:
+    """Return the JSON document: one payment with its timeline, and its attempts if any; or several of them."""
+    shown = [
+        {"payment": plain(one.payment), "timeline": list(map(plain, one.timeline))}
+        | ({"attempts": list(map(plain, one.attempts))} if one.attempts else {})
+        for one in stories
+    ]
+    return shown[0] if len(shown) == 1 else {"payments": shown}
 
 
 def _named(found: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from schemas.dead_letter import LetterStatus, Reason  # noqa: TC001 - pydantic reads the annotations
 from schemas.payment import (  # noqa: TC001 - pydantic reads the annotations
@@ -147,16 +147,22 @@ class LedgerRow(_Answer):
     hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class PaymentShown(_Answer):
-    """`ratchet payment show`: the row, the attempts that it has adopted and its whole timeline, oldest first.
+class PaymentStory(_Answer):
+    """A payment's row, and its whole timeline, oldest first; of an intent that adopted any, also its attempts."""
 
-    Where several payments stand under the name, `payment` is null and `payments` holds their rows.
-    """
-
-    payment: PaymentRow | None
-    attempts: list[PaymentRow]
+    payment: PaymentRow
     timeline: list[LedgerRow]
-    payments: list[PaymentRow]
+    attempts: list[PaymentRow] = Field(default_factory=list)
+
+
+class PaymentsShown(_Answer):
+    """The payments that stand under one reference, each with its timeline."""
+
+    payments: list[PaymentStory]
+
+
+class PaymentShown(RootModel[PaymentStory | PaymentsShown]):
+    """`ratchet payment show`: one payment with its timeline, or the several that stand under the name."""
 
 
 class DeadLetter(_Answer):

@@ -10,6 +10,7 @@ from ops.sample.post import LEDGER, Event, Fate, Life, Post, Style, token
 from ops.sample.story import AFTER_CAPTURE, Course, Story, ending
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
 NAME: Final = "stripe"
@@ -189,12 +190,23 @@ class Teller:
             self.amount = self.story.total
             self.say(kind, self.intent("requires_capture", capturable=self.amount - captured, received=captured))
 
-    def dispute(self, dispute_id: str, status: str) -> dict[str, Any]:
+    def moved(self, amount: int) -> dict[str, Any]:
+        """Return what a dispute moved on the account's balance: taken where it is below zero."""
+        return {
+            "id": f"txn_1{token(self.rng, 23)}",
+            "object": "balance_transaction",
+            "amount": amount,
+            "currency": self.story.currency.lower(),
+            "reporting_category": "dispute" if amount < 0 else "dispute_reversal",
+            "type": "adjustment",
+        }
+
+    def dispute(self, dispute_id: str, status: str, moved: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         return {
             "id": dispute_id,
             "object": "dispute",
             "amount": sum(self.story.captures),
-            "balance_transactions": [],
+            "balance_transactions": list(moved),
             "charge": self.latest_charge,
             "created": self.now,
             "currency": self.story.currency.lower(),
@@ -211,13 +223,15 @@ class Teller:
         """Tell a dispute: the money is taken at once, and comes back where it was won."""
         if not self.story.rounds:
             return
-        dispute_id, end = f"dp_1{token(self.rng, 23)}", self.story.rounds[-1]
+        dispute_id, end, amount = f"dp_1{token(self.rng, 23)}", self.story.rounds[-1], sum(self.story.captures)
+        moved = [self.moved(-amount)]
         self.say("charge.dispute.created", self.dispute(dispute_id, "needs_response"))
-        self.say("charge.dispute.funds_withdrawn", self.dispute(dispute_id, "needs_response"))
-        self.say("charge.dispute.updated", self.dispute(dispute_id, "under_review"))
-        self.say("charge.dispute.closed", self.dispute(dispute_id, end))
+        self.say("charge.dispute.funds_withdrawn", self.dispute(dispute_id, "needs_response", moved))
+        self.say("charge.dispute.updated", self.dispute(dispute_id, "under_review", moved))
+        self.say("charge.dispute.closed", self.dispute(dispute_id, end, moved))
         if end == "won":
-            self.say("charge.dispute.funds_reinstated", self.dispute(dispute_id, end))
+            moved.append(self.moved(amount))
+            self.say("charge.dispute.funds_reinstated", self.dispute(dispute_id, end, moved))
 
     def give_back(self) -> None:
         captured, refunded = sum(self.story.captures), 0

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from ops.audit import Audit, Broken
 from ops.books import Books
 from ops.cli import app
-from ops.payment_commands import plain
+from ops.payment_commands import Story, answer, plain
 from ops.status import RoleStatus, Status
-from schemas.cli_answers import ANSWERS
+from schemas.cli_answers import ANSWERS, PaymentRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -119,3 +119,31 @@ def test_half_known_counts_do_not_fit() -> None:
 @pytest.mark.unit
 def test_every_answer_is_exported() -> None:
     assert len(list(EXPORTED.glob("cli-*.json"))) == len(ANSWERS)
+
+
+@pytest.mark.unit
+def test_one_payment_and_several_are_shown_alike() -> None:
+    """A reference may name one payment or more: each is a payment and its timeline, an intent's with its attempts."""
+    moment, hashed = "2026-01-01T00:00:00+00:00", "0" * 64
+    row = dict.fromkeys(PaymentRow.model_fields) | {
+        "id": str(PAYMENT), "provider": "stripe", "account": "", "merchant_account": "", "livemode": True,
+        "status": "captured", "refund_status": "none", "dispute_status": "none", "amount": 1, "authorized": 1,
+        "captured": 1, "refunded": 0, "disputed": 0, "flags": [], "version": 1, "created_at": moment,
+        "updated_at": moment,
+    }  # fmt: skip
+    logged = {
+        "id": 1, "payment_id": str(PAYMENT), "source": "stripe", "event_id": "evt_1", "event_type": "charge.captured",
+        "outcome": "applied", "from_status": None, "to_status": "captured", "amount": 1, "version": 1,
+        "occurred_at": None, "recorded_at": moment, "hash": hashed,
+    }  # fmt: skip
+    one, intent = Story(row, [logged]), Story(row, [logged], [row])
+    for stories in ([one], [intent], [one, intent]):
+        check("payment show", answer(stories))
+    assert set(answer([one])) == {"payment", "timeline"}
+    assert set(answer([intent])) == {"payment", "timeline", "attempts"}
+    assert [set(shown) for shown in answer([one, intent])["payments"]] == [
+        {"payment", "timeline"},
+        {"payment", "timeline", "attempts"},
+    ]
+    with pytest.raises(AssertionError):
+        check("payment show", {"payments": [row]})

@@ -97,6 +97,7 @@ def test_a_payment_is_found_by_every_name_and_through_its_merge(run: Run, ref: s
     assert document["payment"]["captured"] == 1250
     assert [row["event_id"] for row in document["timeline"]] == ["evt_1", "evt_2"]
     assert len(document["timeline"][0]["hash"]) == 64
+    assert set(document) == {"payment", "timeline"}
 
 
 def test_a_payment_as_people_read_it(run: Run) -> None:
