@@ -1,11 +1,12 @@
-"""Braintree: what it signs (`signature`), its XML (`document`), and what its events mean (`meaning`)."""
+"""Braintree: what it signs (`signature`), its XML (`document`), what its events mean (`meaning`), and its `kinds`."""
 
 from typing import Final
 
+from providers.braintree.kinds import CATALOGUE
 from providers.braintree.meaning import interpret
 from providers.braintree.signature import verify
 from providers.core.contract import Provider
 
 __all__ = ["PROVIDER"]
 
-PROVIDER: Final = Provider("braintree", verify, interpret)
+PROVIDER: Final = Provider("braintree", verify, interpret, catalogue=CATALOGUE)

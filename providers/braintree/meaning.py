@@ -87,7 +87,9 @@ def _transaction(state: str | None) -> Callable[[Texts], Meaning]:
     def read(texts: Texts) -> Meaning:
         path = transaction_path(texts) or f"{SUBJECT}/transaction"
         told = state or _STATUS.get(texts.get(f"{path}/status", ""), "")
-        kind = need_state({"sale": "sale", "credit": "credit"}, texts.get(f"{path}/type"), "transaction/type")
+        given_back = "credit" if f"{path}/refunded-transaction-id" in texts else "sale"
+        type_ = texts.get(f"{path}/type", given_back)
+        kind = need_state({"sale": "sale", "credit": "credit"}, type_, "transaction/type")
         return _credit(texts, path, told) if kind == "credit" else _sale(texts, path, told)
 
     return read
@@ -182,14 +184,14 @@ tells of it again for a card; a later decline takes it back."""
 def _within(texts: Texts) -> Meaning:
     """Read the transaction inside a subscription or a local payment; without one it says nothing.
 
-    Samples leave out its type and its currency. Without a currency its amount can't be read: then it is as much as the
+    Samples leave out its currency. Without a currency its amount can't be read: then it is as much as the
     client asked for.
     """
     path = transaction_path(texts)
     if path is None:
         return Meaning()
     if f"{path}/currency-iso-code" in texts:
-        return _transaction(None)({f"{path}/type": "sale"} | texts)
+        return _transaction(None)(texts)
     own = need_id(texts.get(f"{path}/id"), "transaction/id")
     state = _STATUS.get(texts.get(f"{path}/status", ""), "")
     taken = captured(own, None, authorization=own) if state == "succeeded" else None
@@ -198,6 +200,7 @@ def _within(texts: Texts) -> Meaning:
         refs=refs_of(
             (RefKind.PAYMENT, own),
             (RefKind.SESSION, _local_payment(texts)),
+            (RefKind.SHARED, maybe_id(texts.get(f"{SUBJECT}/subscription/id"), "subscription/id")),
             (RefKind.REFERENCE, maybe_id(texts.get(f"{path}/order-id"), "transaction/order-id")),
         ),
         facts=(taken or tried,),

@@ -1,9 +1,10 @@
-"""PayPal: what it signs (`signature`) and what its events mean (`meaning`)."""
+"""PayPal: what it signs (`signature`), what its events mean (`meaning`, `disputes`), and its `kinds`."""
 
 from providers.core.contract import Provider
+from providers.paypal.kinds import CATALOGUE
 from providers.paypal.meaning import interpret
 from providers.paypal.signature import LIVE_CERTIFICATE_HOSTS, certificate_url, verify
 
 __all__ = ["LIVE_CERTIFICATE_HOSTS", "PROVIDER", "certificate_url"]
 
-PROVIDER = Provider(name="paypal", verify=verify, interpret=interpret)
+PROVIDER = Provider(name="paypal", verify=verify, interpret=interpret, catalogue=CATALOGUE)

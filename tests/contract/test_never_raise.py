@@ -16,22 +16,22 @@ from hypothesis import strategies as st
 import providers
 from providers import (
     checkout,
-    flutterwave,
     gocardless,
     mollie,
     mpesa,
-    paystack,
-    razorpay,
     shopify,
     square,
-    standard_webhooks,
 )
 from providers.adyen import meaning as adyen
 from providers.adyen.items import Item
 from providers.braintree import meaning as braintree
 from providers.core.contract import REASONS
 from providers.core.reading import storable
+from providers.flutterwave import meaning as flutterwave
 from providers.paypal import meaning as paypal
+from providers.paystack import meaning as paystack
+from providers.razorpay import meaning as razorpay
+from providers.standard_webhooks import meaning as standard_webhooks
 from providers.stripe import meaning as stripe
 from providers.stripe.things import Thing
 from schemas.dead_letter import Reason

@@ -140,6 +140,14 @@ def test_a_dispute_without_its_transaction_is_found_by_its_own_id() -> None:
     assert not said.opens
 
 
+def test_a_transaction_without_a_type_is_a_sale_unless_it_gives_back() -> None:
+    money = "<amount>125.90</amount><currency-iso-code>EUR</currency-iso-code>"
+    bare = f"<transaction><id>cr1</id>{money}</transaction>"
+    assert ("capture", "cr1", "succeeded", "12590") in facts(told("braintree", KIND, notification(KIND, bare)))
+    back = notification(KIND, f"<transaction><id>cr1</id>{money}{CREDIT}</transaction>")
+    assert facts(told("braintree", KIND, back)) == {("refund", "cr1", "succeeded", "12590")}
+
+
 def inside(own: str, status: str, more: str = "") -> str:
     money = "<amount>10.00</amount><currency-iso-code>USD</currency-iso-code>"
     return f"<transaction><id>{own}</id><status>{status}</status>{money}{more}</transaction>"

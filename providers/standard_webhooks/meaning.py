@@ -37,7 +37,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import (
     decode_or_raise,
     maybe_id,
@@ -342,6 +342,3 @@ def work(headers: Mapping[str, Sequence[str]], body_bytes: int) -> int:
     presented = (*headers.get("webhook-signature", ()), *headers.get("svix-signature", ()))
     asymmetric = min(_ASYMMETRIC_MAX, sum(value.count("v1a,") for value in presented))
     return max(body_bytes, (body_bytes + _ED25519_BYTES) * asymmetric)
-
-
-PROVIDER: Final = Provider("standard_webhooks", verify, interpret, work=work)

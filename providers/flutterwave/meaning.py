@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import need_mac, need_signatures
-from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import maybe_id, need_currency, need_id, refs_of
 from providers.core.payments import (
     attempt,
@@ -78,7 +78,7 @@ def _identity(event: Any) -> tuple[str | None, str | None, str | None]:
     return event_id, kind, text_at(event, "data", "tx_ref")
 
 
-def _named(body: bytes) -> str | None:
+def named(body: bytes) -> str | None:
     """Return the transaction's id of a version 3 body: its API is asked by that, not by the merchant's reference."""
     return text_at(read_json(body), "data", "id")
 
@@ -169,5 +169,3 @@ _READERS: Final[dict[str, Callable[[_Data, str], Meaning]]] = {
     "refund.completed": _refund,
     "refund.failed": _refund,
 }
-
-PROVIDER: Final = Provider("flutterwave", verify, interpret, shows_secret=True, event_id_signed=False, named=_named)

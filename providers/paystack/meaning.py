@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import check_body_mac
-from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import in_scope, maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.money import in_iso_units, minor_units
 from providers.core.payments import (
@@ -180,5 +180,3 @@ _READERS: Final[dict[str, Callable[[_Data], Meaning]]] = {
     **dict.fromkeys(("charge.dispute.create", "charge.dispute.remind"), _dispute(_open)),
     "charge.dispute.resolve": _dispute(_resolution),
 }
-
-PROVIDER: Final = Provider("paystack", verify, interpret)

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from providers.core.body_mac import check_body_mac
-from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import (
     id_or_none,
     in_scope,
@@ -288,5 +288,3 @@ _READERS: Final[dict[str, Callable[[_Event], Meaning]]] = {
     "payment.dispute.lost": _dispute(lambda _entity: "lost"),
     "payment.dispute.closed": _dispute(_closed),
 }
-
-PROVIDER: Final = Provider("razorpay", verify, interpret, event_id_signed=False)

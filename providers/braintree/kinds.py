@@ -1,0 +1,120 @@
+"""Every kind that Braintree publishes, and what is decided about it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from providers.core.catalogue import Catalogue, Decision, Kind, alike
+
+KINDS: Final[dict[str, Kind]] = {
+    **alike(
+        Decision.MONEY,
+        "the transaction was taken; of a credit, the refund was made",
+        "transaction_disbursed transaction_settled",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the settlement came undone, or never was",
+        "transaction_settlement_declined",
+    ),
+    **alike(
+        Decision.MONEY,
+        "a declined transaction was tried again: where the new one stands",
+        "transaction_retried",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the newest transaction of the subscription was taken",
+        "subscription_charged_successfully",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the newest transaction of the subscription failed",
+        "subscription_charged_unsuccessfully",
+    ),
+    **alike(
+        Decision.MONEY,
+        "which transaction a local payment became, and where it stands",
+        "local_payment_completed local_payment_funded",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the refund failed",
+        "refund_failed",
+    ),
+    **alike(
+        Decision.MONEY,
+        "where the dispute stands; a retrieval is an inquiry",
+        "dispute_disputed dispute_opened dispute_under_review",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the dispute was lost",
+        "dispute_accepted dispute_auto_accepted dispute_expired dispute_lost",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the dispute was won",
+        "dispute_won",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a local payment that never became a transaction",
+        "local_payment_expired local_payment_reversed",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a fraud review; what follows has kinds of its own",
+        "transaction_reviewed",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "money that goes to the merchant",
+        "disbursement disbursement_exception",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a subscription without a charge",
+        "subscription_billing_skipped subscription_canceled subscription_expired subscription_trial_ended",
+        "subscription_went_active subscription_went_past_due",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "an account, a stored payment method or a test",
+        "account_updater_daily_report check connected_merchant_paypal_status_changed",
+        "connected_merchant_status_transitioned granted_payment_method_revoked",
+        "grantor_updated_granted_payment_method oauth_access_revoked partner_merchant_connected",
+        "partner_merchant_declined partner_merchant_disconnected payment_method_customer_data_updated",
+        "payment_method_revoked_by_customer recipient_updated_granted_payment_method",
+    ),
+}
+
+CATALOGUE: Final = Catalogue(
+    name="Braintree",
+    source="WebhookNotification.Kind of braintree_python; developer.paypal.com/braintree webhooks",
+    read_on="2026-06-16",
+    kinds=KINDS,
+    notes="""
+- **Amounts**: each event has its own transaction's or dispute's, in major units.
+- **Ids**: a transaction's own; a credit is the refund of `refunded-transaction-id`, a partial settlement a capture of
+  `authorized-transaction-id`, a retry a transaction of the payment `retried-transaction-id`.
+- **Events** have no id: it is the kind and the subject's id, of subscriptions the transaction's too.
+- **One to one**: a local payment (`payment-id`) and its transaction. **Shared**: a subscription's id. `order-id` is
+  the merchant's own reference.
+- **Merchant and mode**: the gateway's key pair that signs; nothing else is read.
+- **Cards**: no webhook tells of a transaction that the merchant charges itself (transaction webhooks are for bank
+  debits); a dispute may be the first that is heard of it.
+- **Disputes**: a retrieval takes nothing however it ends; a pre-arbitration is a dispute of its own.
+""",
+    tried="""
+The sample notifications of the SDK's `webhook_testing`, 41 kinds: 16 with facts, 24 that say nothing, 1 refused (the
+sample of transaction_disbursed tells no currency); and pay-rails/pay's real subscription charge, whose list holds older
+transactions too: its newest is read.
+""",
+    open_questions="""
+- Whether and when a chargeback debits the merchant: no document says, so no sum is shown for disputes.
+- In which currency a dispute's amount stands where the settlement's is another.
+- `refund_failed` names the sale by a key of Braintree's own: it is found by the refund's id, else it waits.
+- The SDK's samples of local payments leave out the currency: then the amount is what the client asked for.
+""",
+)

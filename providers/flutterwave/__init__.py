@@ -1,0 +1,13 @@
+"""Flutterwave: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+
+from typing import Final
+
+from providers.core.contract import Provider
+from providers.flutterwave.kinds import CATALOGUE
+from providers.flutterwave.meaning import interpret, named, verify
+
+__all__ = ["PROVIDER"]
+
+PROVIDER: Final = Provider(
+    "flutterwave", verify, interpret, catalogue=CATALOGUE, shows_secret=True, event_id_signed=False, named=named
+)

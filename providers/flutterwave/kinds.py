@@ -1,0 +1,62 @@
+"""Every kind that Flutterwave publishes, and what is decided about it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from providers.core.catalogue import Catalogue, Decision, Kind, alike
+
+KINDS: Final[dict[str, Kind]] = {
+    **alike(
+        Decision.MONEY,
+        "the charge ended as its status says",
+        "charge.completed",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the refund stands where its status says",
+        "refund.completed",
+    ),
+    **alike(
+        Decision.REFUSED,
+        "an order that was authorized; not documented well enough to be read",
+        "order.authorization",
+    ),
+    **alike(
+        Decision.REFUSED,
+        "a chargeback; not documented well enough to be read",
+        "chargeback.created",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "money that goes out",
+        "transfer.completed transfer.disburse",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a subscription; its money is a charge",
+        "subscription.cancelled",
+    ),
+}
+
+CATALOGUE: Final = Catalogue(
+    name="Flutterwave",
+    source="developer.flutterwave.com/docs/webhooks (version 4), /v3.0/docs/webhooks",
+    read_on="2026-11-26",
+    kinds=KINDS,
+    notes="""
+- **Amounts**: each event has its own, in major units; a refund's is `amount_refunded`.
+- **Ids**: a charge goes by its id; all charges under the merchant's reference (`reference`, in version 3 `tx_ref`)
+  are one payment. A refund names its charge by `charge_id`.
+- **Version 3** signs nothing: its webhook is a hint, and moves nothing by itself.
+- **Merchant and mode**: in no field that is signed; the endpoint's settings say.
+""",
+    tried="""
+None: no genuine body of version 4 was found in any public repository, only samples.
+""",
+    open_questions="""
+- The whole list of version 4's kinds, and the shapes of its chargebacks and authorized orders: refused until a
+  document or a genuine body shows them.
+- Version 3 has no refetch yet, so its hints move nothing.
+""",
+)

@@ -1,0 +1,11 @@
+"""Paystack: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+
+from typing import Final
+
+from providers.core.contract import Provider
+from providers.paystack.kinds import CATALOGUE
+from providers.paystack.meaning import interpret, verify
+
+__all__ = ["PROVIDER"]
+
+PROVIDER: Final = Provider("paystack", verify, interpret, catalogue=CATALOGUE)

@@ -1,0 +1,11 @@
+"""Razorpay: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+
+from typing import Final
+
+from providers.core.contract import Provider
+from providers.razorpay.kinds import CATALOGUE
+from providers.razorpay.meaning import interpret, verify
+
+__all__ = ["PROVIDER"]
+
+PROVIDER: Final = Provider("razorpay", verify, interpret, catalogue=CATALOGUE, event_id_signed=False)

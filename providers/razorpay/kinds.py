@@ -1,0 +1,117 @@
+"""Every kind that Razorpay publishes, and what is decided about it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from providers.core.catalogue import Catalogue, Decision, Kind, alike
+
+KINDS: Final[dict[str, Kind]] = {
+    **alike(
+        Decision.MONEY,
+        "the payment is reserved",
+        "payment.authorized",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the payment was taken in full",
+        "order.paid payment.captured",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the try failed",
+        "payment.failed",
+    ),
+    **alike(
+        Decision.MONEY,
+        "cash on delivery: on its way (magic-checkout)",
+        "payment.pending",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the payment inside, where its status says, and what stands behind it",
+        "invoice.paid invoice.partially_paid payment_link.paid payment_link.partially_paid",
+        "qr_code.credited subscription.charged virtual_account.credited",
+    ),
+    **alike(
+        Decision.MONEY,
+        "nobody pays it any more; what was paid in part stays",
+        "invoice.expired payment_link.cancelled payment_link.expired",
+    ),
+    **alike(
+        Decision.MONEY,
+        "a refund, in the state that it tells; of a hold, its end",
+        "refund.created refund.failed refund.processed refund.speed_changed",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the dispute waits for the merchant; in its first phases an inquiry",
+        "payment.dispute.action_required payment.dispute.created",
+    ),
+    **alike(
+        Decision.MONEY,
+        "how the dispute stands or ended",
+        "payment.dispute.closed payment.dispute.lost payment.dispute.under_review payment.dispute.won",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a bank that is down",
+        "payment.downtime.resolved payment.downtime.started payment.downtime.updated",
+        "payout.downtime.resolved payout.downtime.started",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a QR code or a virtual account without a payment",
+        "qr_code.closed qr_code.created virtual_account.closed virtual_account.created",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a subscription without a charge",
+        "subscription.activated subscription.authenticated subscription.cancelled subscription.completed",
+        "subscription.halted subscription.paused subscription.pending subscription.resumed",
+        "subscription.updated",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "money that goes out",
+        "payout.failed payout.initiated payout.pending payout.processed payout.queued payout.rejected",
+        "payout.reversed payout.updated payout_link.attempted payout_link.cancelled payout_link.expired",
+        "payout_link.issued payout_link.pending payout_link.processed payout_link.processing",
+        "payout_link.rejected settlement.processed transaction.created transfer.failed transfer.processed",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "an account or a token",
+        "account.app.authorization_revoked fund_account.validation.completed",
+        "fund_account.validation.failed product.route.activated product.route.needs_clarification",
+        "product.route.under_review token.activated token.cancelled token.confirmed token.deactivated",
+        "token.expiry_updated token.initiated token.paused token.rejected",
+        "token.service_provider.activated token.service_provider.cancelled",
+        "token.service_provider.deactivated token.service_provider.failed token.suspended",
+    ),
+}
+
+CATALOGUE: Final = Catalogue(
+    name="Razorpay",
+    source="razorpay/markdown-docs webhooks",
+    read_on="2026-04-09",
+    kinds=KINDS,
+    notes="""
+- **Amounts**: each event has its own payment's, refund's or dispute's, in minor units of ISO 4217 (JPY 0, KWD 3;
+  payments/international-payments.md).
+- **Ids**: a payment, a refund and a dispute go by their own id; all attempts of an order are one payment of ours.
+- **One to one**: an order, a payment link and an invoice, also where they are paid in parts. **Shared**: a
+  subscription, a QR code, a virtual account. `receipt` is the merchant's own reference.
+- **Merchant**: `account_id`. **Mode**: in no field; the endpoint's setting says.
+- **Refunds** of a payment that was never captured (`payload.payment.entity.captured` false) give a hold back.
+- **Disputes**: the phase orders first, then the event's `created_at`; `amount_deducted` is what a lost one took, 0
+  before (api/disputes/entity.md).
+""",
+    tried="""
+162 sample events of razorpay/markdown-docs: all read, 59 with facts; the same rows in the reverse order.
+""",
+    open_questions="""
+- Whether a second round comes under the same dispute id: both would be read right.
+- Whether a dispute that is debited at its start tells so by an event.
+""",
+)

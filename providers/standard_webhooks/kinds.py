@@ -1,0 +1,102 @@
+"""Every kind that Standard Webhooks publishes, and what is decided about it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from providers.core.catalogue import Catalogue, Decision, Kind, alike
+
+KINDS: Final[dict[str, Kind]] = {
+    **alike(
+        Decision.MONEY,
+        "where a try stands",
+        "payment.created payment.failed payment.processing payment.requires_action",
+    ),
+    **alike(
+        Decision.MONEY,
+        "`amount` is reserved",
+        "payment.authorized",
+    ),
+    **alike(
+        Decision.MONEY,
+        "`amount` was taken; without an id the sum so far",
+        "payment.captured",
+    ),
+    **alike(
+        Decision.MONEY,
+        "all of `total_amount` was taken (Dodo, Polar)",
+        "order.paid payment.succeeded",
+    ),
+    **alike(
+        Decision.MONEY,
+        "the payment ended",
+        "payment.canceled payment.cancelled payment.expired",
+    ),
+    **alike(
+        Decision.MONEY,
+        "`amount` was given back; without an id the sum so far",
+        "payment.refunded",
+    ),
+    **alike(
+        Decision.MONEY,
+        "where a refund stands",
+        "refund.canceled refund.created refund.failed refund.pending refund.reversed refund.succeeded",
+        "refund.updated",
+    ),
+    **alike(
+        Decision.MONEY,
+        "where a dispute stands",
+        "dispute.accepted dispute.cancelled dispute.challenged dispute.expired dispute.inquiry",
+        "dispute.lost dispute.opened dispute.prevented dispute.under_review dispute.won",
+    ),
+    **alike(
+        Decision.MONEY,
+        "a dispute took its money, or gave it back",
+        "dispute.funds_reinstated dispute.funds_withdrawn",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "an order, a checkout or a subscription without a payment (Polar)",
+        "checkout.created checkout.expired checkout.updated order.created order.refunded order.updated",
+        "subscription.active subscription.canceled subscription.created subscription.cycled",
+        "subscription.past_due subscription.paused subscription.resumed subscription.revoked",
+        "subscription.uncanceled subscription.updated",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a subscription or a license without a payment (Dodo)",
+        "license_key.created subscription.cancelled subscription.expired subscription.failed",
+        "subscription.on_hold subscription.plan_changed subscription.renewed",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a customer, a product or a benefit (Polar)",
+        "benefit.created benefit.updated benefit_grant.created benefit_grant.cycled benefit_grant.revoked",
+        "benefit_grant.updated customer.created customer.deleted customer.state_changed customer.updated",
+        "customer_seat.assigned customer_seat.claimed customer_seat.revoked member.created member.deleted",
+        "member.updated organization.updated product.created product.updated",
+    ),
+}
+
+CATALOGUE: Final = Catalogue(
+    name="Standard Webhooks",
+    source="our own shape; dodopayments/dodo-docs webhooks; polarsource/polar models/webhook_endpoint.py",
+    read_on="2026-08-22",
+    kinds=KINDS,
+    notes="""
+- The specification leaves the payload open; our own shape stands in the module. Two public senders are read by
+  theirs.
+- **Dodo Payments**: `payment_id`, `total_amount` in minor units, taken at once.
+- **Polar**: an order is a payment (`id`, `total_amount`, `currency`); refunds name it by `order_id`.
+- **Signature**: Polar endpoints made before 8 September 2026 sign with the bytes of the shown secret, `whsec_`
+  included; that key is tried beside the decoded one.
+- **Merchant and mode**: the endpoint's settings say.
+""",
+    tried="""
+None beyond the published samples of both.
+""",
+    open_questions="""
+- Whether Dodo's payment.succeeded can come twice with a larger `total_amount`.
+- What of a disputed sum Dodo debits, and when: its disputes have no sum.
+""",
+)
