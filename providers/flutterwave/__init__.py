@@ -1,13 +1,21 @@
-"""Flutterwave: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+"""Flutterwave: what it signs and what its events mean (`meaning`), how its API is asked (`refetch`), its `kinds`."""
 
 from typing import Final
 
 from providers.core.contract import Provider
 from providers.flutterwave.kinds import CATALOGUE
 from providers.flutterwave.meaning import interpret, named, verify
+from providers.flutterwave.refetch import REFETCH
 
 __all__ = ["PROVIDER"]
 
 PROVIDER: Final = Provider(
-    "flutterwave", verify, interpret, catalogue=CATALOGUE, shows_secret=True, event_id_signed=False, named=named
+    "flutterwave",
+    verify,
+    interpret,
+    catalogue=CATALOGUE,
+    shows_secret=True,
+    event_id_signed=False,
+    named=named,
+    refetch=REFETCH,
 )

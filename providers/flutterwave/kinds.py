@@ -48,7 +48,8 @@ CATALOGUE: Final = Catalogue(
 - **Amounts**: each event has its own, in major units; a refund's is `amount_refunded`.
 - **Ids**: a charge goes by its id; all charges under the merchant's reference (`reference`, in version 3 `tx_ref`)
   are one payment. A refund names its charge by `charge_id`.
-- **Version 3** signs nothing: its webhook is a hint, and moves nothing by itself.
+- **Version 3** signs nothing: its webhook is a hint, and the transaction is read again at the API
+  (v3.0/reference/verify-transaction).
 - **Merchant and mode**: in no field that is signed; the endpoint's settings say.
 """,
     tried="""
@@ -57,6 +58,6 @@ None: no genuine body of version 4 was found in any public repository, only samp
     open_questions="""
 - The whole list of version 4's kinds, and the shapes of its chargebacks and authorized orders: refused until a
   document or a genuine body shows them.
-- Version 3 has no refetch yet, so its hints move nothing.
+- What version 3 says of refunds and chargebacks: its verification tells of the charge alone.
 """,
 )

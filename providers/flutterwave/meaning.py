@@ -16,7 +16,7 @@ unsigned: a made-up body under a future id must not swallow the genuine one, so 
 
 Meaning: a charge is one attempt, captured at once, keyed by its id; all charges under the merchant's reference are one
 payment. `charge.completed` tells by its status how the charge ended. Amounts are major units. A refund names its charge
-and is counted by `amount_refunded`. Version 3 is interpreted alike, and its facts are dropped where it comes as a hint;
+and is counted by `amount_refunded`. Version 3 is interpreted alike where its transaction was read again (`refetch`);
 its refunds are not documented as events. Chargebacks and authorized orders of version 4 are not documented well enough
 to be read: `unknown_kind`.
 """
@@ -102,7 +102,8 @@ def _money(data: _Data, name: str) -> tuple[int, str]:
     return major_units(data.get(name), currency, f"data.{name}"), currency
 
 
-def _charge(data: _Data, reference_name: str) -> Meaning:
+def said_by_charge(data: _Data, reference_name: str) -> Meaning:
+    """Return what a charge says; `reference_name` is where its version keeps the merchant's reference."""
     own = need_id(data.get("id"), "data.id")
     reference = need_id(data.get(reference_name), f"data.{reference_name}")
     amount, currency = _money(data, "amount")
@@ -164,8 +165,8 @@ _REFUND_STATES: Final = {
 }
 
 _READERS: Final[dict[str, Callable[[_Data, str], Meaning]]] = {
-    "charge.completed": _charge,
-    "charge.failed": _charge,
+    "charge.completed": said_by_charge,
+    "charge.failed": said_by_charge,
     "refund.completed": _refund,
     "refund.failed": _refund,
 }
