@@ -4,12 +4,13 @@ Sources: Safaricom's Daraja documentation and public samples of its callbacks. N
 
 Proven: that the caller knows the URL. `/webhooks/mpesa[/{account}]/{secret}`; the secret is compared as it stands in
 the path, with case, dots not resolved and percent signs not decoded; a query is no place for it. Whoever knows the
-path can claim any amount, so the outcome is read again with an STK query or a transaction status query. Since nothing
-vouches for the body, one that names nothing to read again, or no numeric result, is refused.
+path can claim any amount, so the outcome is read again with an STK query. Since nothing vouches for the body, one that
+names nothing to read again, or no result code, is refused.
 
 Identity, by shape: an STK callback's `CheckoutRequestID` is event id and reference; a result's `ConversationID` and
 `OriginatorConversationID`; a C2B confirmation's `TransID` and `BillRefNumber`, whose kind is its `TransactionType`,
-which Safaricom's own sample leaves empty. A time-out (1037) and the real result that follows carry one id, and all of
+which Safaricom's own sample leaves empty; `responseRefID` of a standing order (Ratiba), `requestId` of a payment
+between businesses (B2B Express). A time-out (1037) and the real result that follows carry one id, and all of
 it is unsigned. Amounts are shillings, as text or number.
 
 Meaning: what the body claims, for a reader that has reason to trust it; the facts of a hint are dropped. A payment is
@@ -41,7 +42,7 @@ from providers.core.payments import (
     terms,
 )
 from providers.core.proof import live_secrets, need_match
-from providers.core.reading import read_json, text_at, value_at
+from providers.core.reading import read_json, text_at, to_id, value_at
 from providers.core.refetch import (
     Answer,
     ApiRequest,
@@ -58,6 +59,8 @@ from schemas.facts import Meaning, RefKind
 
 _PATH_END: Final = re.compile(r"/mpesa(?:/[A-Za-z0-9_-]+)?/([^/]*)\Z")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,9}\Z")
+_CODE: Final = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9._-]{1,40}\Z")
+"""A result code: a number, or as some are reported, letters and a number (SFC_IC0003)."""
 
 
 def verify(request: SignedRequest) -> list[Notification]:
@@ -73,7 +76,9 @@ def verify(request: SignedRequest) -> list[Notification]:
 
 def _hint(body: bytes) -> Notification:
     callback = read_json(body)
-    event_id, kind, payment_ref = _stk(callback) or _result(callback) or _confirmation(callback)
+    event_id, kind, payment_ref = (
+        _stk(callback) or _result(callback) or _ratiba(callback) or _express(callback) or _confirmation(callback)
+    )
     if event_id is None:
         raise SignatureRejected("malformed_body", "the body names nothing that could be read again")
     return Notification(event_id, kind, payment_ref, body, "hint")
@@ -84,16 +89,36 @@ _Identity = tuple[str | None, str | None, str | None]
 
 def _stk(callback: Any) -> _Identity | None:
     checkout_id = text_at(callback, "Body", "stkCallback", "CheckoutRequestID")
-    if checkout_id is None or not _is_number(text_at(callback, "Body", "stkCallback", "ResultCode")):
+    if checkout_id is None or not _is_code(text_at(callback, "Body", "stkCallback", "ResultCode")):
         return None
     return checkout_id, "stkCallback", checkout_id
 
 
 def _result(callback: Any) -> _Identity | None:
     conversation_id = text_at(callback, "Result", "ConversationID")
-    if conversation_id is None or not _is_number(text_at(callback, "Result", "ResultCode")):
+    if conversation_id is None or not _is_code(text_at(callback, "Result", "ResultCode")):
         return None
     return conversation_id, "Result", text_at(callback, "Result", "OriginatorConversationID")
+
+
+def _ratiba(callback: Any) -> _Identity | None:
+    """Read the callback of a standing order (M-Pesa Ratiba)."""
+    reference = text_at(callback, "responseHeader", "responseRefID")
+    if reference is None or not _is_code(text_at(callback, "responseHeader", "responseCode")):
+        return None
+    return reference, "Ratiba", _ratiba_receipt(callback)
+
+
+def _ratiba_receipt(callback: Any) -> str | None:
+    return to_id(_named(value_at(callback, "responseBody", "responseData"), "name", "TransactionID"))
+
+
+def _express(callback: Any) -> _Identity | None:
+    """Read the callback of a till-to-till payment (B2B Express Checkout)."""
+    request_id = text_at(callback, "requestId")
+    if request_id is None or not _is_code(text_at(callback, "resultCode")):
+        return None
+    return request_id, "B2BExpress", text_at(callback, "transactionId")
 
 
 def _confirmation(callback: Any) -> _Identity:
@@ -110,7 +135,13 @@ def _named_by(body: bytes) -> str | None:
         or (reversed_receipt if isinstance(reversed_receipt, str) else None)
         or text_at(callback, "Result", "TransactionID")
         or text_at(callback, "TransID")
+        or text_at(callback, "transactionId")
+        or _ratiba_receipt(callback)
     )
+
+
+def _is_code(code: str | None) -> bool:
+    return code is not None and _CODE.match(code) is not None
 
 
 def _is_number(code: str | None) -> bool:
@@ -130,6 +161,8 @@ def interpret(kind: str, body: bytes) -> Meaning:
     callback = read_event(body)
     if kind == "stkCallback":
         return _stk_meaning(need_object(value_at(callback, "Body", "stkCallback"), "Body.stkCallback"))
+    if kind in ("Ratiba", "B2BExpress"):
+        return Meaning()  # of a standing order, of a payment between businesses: read at the API alone
     if kind == "Result":
         return _result_meaning(need_object(callback.get("Result"), "Result"))
     need_kind(callback.get("TransactionType"), kind)
@@ -140,15 +173,21 @@ def interpret(kind: str, body: bytes) -> Meaning:
 
 def _result_code(said: dict[str, Any]) -> str:
     code = text_at(said, "ResultCode")
-    if code is None or not _is_number(code):
-        raise undecodable("ResultCode is no number")
+    if code is None or not _is_code(code):
+        raise undecodable("ResultCode is no code")
     return code
 
 
 def _named(items: Any, name: str, wanted: str) -> Any:
     """Return the Value of the item of that name; a list of one item may come as the item itself."""
     listed = items if isinstance(items, list) else [items]
-    return next((value_at(item, "Value") for item in listed if value_at(item, name) == wanted), None)
+    return next((_value(item) for item in listed if value_at(item, name) == wanted), None)
+
+
+def _value(item: Any) -> Any:
+    """Return the Value of an item, which standing orders write in lower case."""
+    upper = value_at(item, "Value")
+    return value_at(item, "value") if upper is None else upper
 
 
 def _stk_meaning(said: dict[str, Any]) -> Meaning:
@@ -164,7 +203,7 @@ def _stk_meaning(said: dict[str, Any]) -> Meaning:
 
 def _confirmation_meaning(said: dict[str, Any]) -> Meaning:
     key = need_id(said.get("TransID"), "TransID")
-    reference = maybe_id(said.get("BillRefNumber"), "BillRefNumber")
+    reference = to_id(said.get("BillRefNumber")) or None
     return _paid(key, key, major_units(said.get("TransAmount"), _CURRENCY, "TransAmount"), reference)
 
 
@@ -199,6 +238,8 @@ _CHECKOUT_ID: Final = re.compile(r"ws_CO_[A-Za-z0-9_]{1,200}\Z")
 _NAIROBI: Final = dt.timezone(dt.timedelta(hours=3))
 _PENDING: Final = frozenset({"500.001.1001", "4999"})
 """The error code and the result code of a push that the customer has not answered yet."""
+_WRONG: Final = re.compile(r"wrong credentials|merchant does not exist|invalid", re.IGNORECASE)
+"""Words that come with the very error code of an open push where short code and pass key don't fit."""
 _BAD_TOKEN: Final = "404.001.03"  # noqa: S105 - an error code
 
 
@@ -235,11 +276,13 @@ def _request(ref: str, credentials: Credentials, now: float) -> ApiRequest | Non
 def _answer(ref: str, status: int, body: bytes) -> Answer:
     """Read an answer; Daraja says with 500 that a push is still open, and with 404 that the token is no good."""
     said = read_json(body)
+    if text_at(said, "errorCode") in _PENDING and _WRONG.search(text_at(said, "errorMessage") or ""):
+        return Denied.DENIED
     if text_at(said, "errorCode") in _PENDING or text_at(said, "ResultCode") in _PENDING:
         return Later.NOT_NOW
     if text_at(said, "errorCode") == _BAD_TOKEN:
         return Denied.DENIED
-    settled = text_at(said, "CheckoutRequestID") == ref and _is_number(text_at(said, "ResultCode"))
+    settled = text_at(said, "CheckoutRequestID") == ref and _is_code(text_at(said, "ResultCode"))
     return Fetched("stk", ref) if settled and status == HTTPStatus.OK else None
 
 

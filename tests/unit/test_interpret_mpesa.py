@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from vector_events import body_of, changed, check_every_order, event, facts, genuine, made, meaning, refs, refused, told
 
+import providers
 from schemas.facts import Meaning
 
 pytestmark = pytest.mark.unit
@@ -96,3 +98,60 @@ def test_every_order_of_a_time_out_the_real_result_and_its_reversal() -> None:
     check_every_order(life, provider_ref=KEY, status="captured", currency="KES", captured=100, authorized=100)
     back = made("mpesa", "Result", reversal(), "e2")
     check_every_order([*life, back], status="failed", captured=0, authorized=100)
+
+
+# --- what is named to be read again ------------------------------------------------------------------------------
+
+C2B: dict[str, Any] = {
+    "TransactionType": "Pay Bill",
+    "TransID": "RKX0000001",
+    "TransTime": "20260921141820",
+    "TransAmount": "1500.00",
+    "BusinessShortCode": "600000",
+    "BillRefNumber": "INV-1",
+}
+EXPRESS: dict[str, Any] = {
+    "resultCode": "0",
+    "resultDesc": "ok",
+    "amount": "71.0",
+    "requestId": "r1",
+    "conversationID": "AG_1",
+    "transactionId": "RKX0000003",
+    "status": "SUCCESS",
+}
+RATIBA: dict[str, Any] = {
+    "responseHeader": {"responseRefID": "0acc0239", "responseCode": "0", "responseDescription": "ok"},
+    "responseBody": {"responseData": [{"name": "TransactionID", "value": "RKX0000004"}]},
+}
+CODED = changed(body_of("mpesa", "event_stk_timeout"), f"{STK}.ResultCode", "SFC_IC0003")
+
+
+@pytest.mark.parametrize(
+    ("body", "identity", "named"),
+    [
+        (C2B, ("RKX0000001", "Pay Bill"), "RKX0000001"),
+        ({**C2B, "TransactionType": ""}, ("RKX0000001", None), "RKX0000001"),
+        (EXPRESS, ("r1", "B2BExpress"), "RKX0000003"),
+        (RATIBA, ("0acc0239", "Ratiba"), "RKX0000004"),
+        (CODED, (KEY, "stkCallback"), KEY),
+    ],
+    ids=["M1", "M3", "PB23", "PB23 Ratiba", "a code with letters"],
+)
+def test_a_callback_under_the_right_path_is_taken(body: Any, identity: tuple[Any, Any], named: str) -> None:
+    raw = json.dumps(body).encode()
+    found = providers.verify(
+        "mpesa", headers={}, body=raw, url="https://x.test/webhooks/mpesa/s3cret", secrets=["s3cret"], now=0
+    )
+    assert [(one.event_id, one.kind, one.trust) for one in found] == [(*identity, "hint")]
+    assert providers.named_by_hint("mpesa", raw) == named
+
+
+@pytest.mark.parametrize(("kind", "body"), [("B2BExpress", EXPRESS), ("Ratiba", RATIBA)])
+def test_other_products_say_nothing(kind: str, body: Any) -> None:
+    assert told("mpesa", kind, body) == Meaning()
+
+
+def test_a_code_with_letters_is_a_failure_and_a_long_reference_is_left_out() -> None:
+    assert facts(told("mpesa", "stkCallback", CODED)) == {("attempt", KEY, "failed")}
+    said = told("mpesa", "Pay Bill", {**C2B, "BillRefNumber": "x" * 300})
+    assert refs(said) == [("payment", "RKX0000001"), ("capture", "RKX0000001")]

@@ -310,6 +310,7 @@ def test_mpesa_answers_are_told_apart():
     assert read(200, stk_answer(PUSH, "1032")) == Fetched("stk", PUSH)
     assert read(200, stk_answer(PUSH, "0"), "ws_CO_other") is None
     assert read(500, {"errorCode": "500.001.1001", "errorMessage": "being processed"}) is Later.NOT_NOW
+    assert read(500, {"errorCode": "500.001.1001", "errorMessage": "Wrong credentials"}) is Denied.DENIED
     assert read(200, stk_answer(PUSH, "4999")) is Later.NOT_NOW
     assert read(404, {"errorCode": "404.001.03", "errorMessage": "Invalid Access Token"}) is Denied.DENIED
     assert read(500, {"errorCode": "500.003.02"}) is None
@@ -339,12 +340,19 @@ def test_mpesa_answer_that_names_receipt_and_amount_is_read_whole():
 # --- all ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["stripe", "mollie", "mpesa"])
+@pytest.mark.parametrize("name", ["stripe", "mollie", "mpesa", "gocardless"])
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b'"x"', b"\xff\x00", b"[" * 5000, b'{"id": 1e400}'])
 def test_no_body_makes_an_api_half_raise_anything_but_its_own_error(name: str, body: bytes):
     refetch = refetch_of(name)
     assert refetch.answer("pi_1", 200, body) is None
-    for kind in ("refetch.payment_intent", "refetch.payment", "refetch.stk", "refetch.x"):
+    for kind in (
+        "refetch.payment_intent",
+        "refetch.payment",
+        "refetch.stk",
+        "refetch.order",
+        "refetch.refunds",
+        "refetch.x",
+    ):
         with pytest.raises(UninterpretableError):
             providers.interpret(name, kind, body)
 
