@@ -35,6 +35,8 @@ EMPTY: Final[dict[str, Callable[[str], Any]]] = {
     "paystack": lambda kind: {"event": kind, "data": {}},
     "razorpay": lambda kind: {"event": kind, "payload": {}},
     "standard_webhooks": lambda kind: {"type": kind, "data": {}},
+    **dict.fromkeys(("checkout", "mollie", "square"), lambda kind: {"type": kind}),
+    "gocardless": lambda kind: dict(zip(("resource_type", "action"), kind.split("."), strict=True)),
     "stripe": lambda kind: {"type": kind, "data": {"object": {}}},
 }
 """The body of a kind that says nothing else, by provider."""

@@ -29,7 +29,7 @@ from typing import Any, Final
 import msgspec
 
 from providers.core.body_mac import check_body_mac
-from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import maybe_id, need_amount, need_currency, need_id, refs_of
 from providers.core.payments import (
     Facts,
@@ -294,5 +294,4 @@ _OF_STATUS: Final[dict[str, _Reader]] = {
     "charged_back": lambda key, version: (*_collected(key, version), *_charged_back("open", "withdrawn")(key, version)),
 }
 
-_REFETCH: Final = Refetch("https://api.gocardless.com", _request, _answer, _interpret_fetched, unknown=True)
-PROVIDER: Final = Provider("gocardless", verify, interpret, refetch=_REFETCH)
+REFETCH: Final = Refetch("https://api.gocardless.com", _request, _answer, _interpret_fetched, unknown=True)

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import replace
 
 from providers.core.body_mac import need_mac, need_signatures
-from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.contract import Notification, SignedRequest
 from providers.core.forms import read_form, values_of
 from providers.core.meaning import in_scope, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
@@ -92,7 +92,7 @@ def _hint(body: bytes) -> Notification:
     return Notification(None, None, ids[0].decode("ascii"), body, "hint")
 
 
-def _named(body: bytes) -> str | None:
+def named(body: bytes) -> str | None:
     """Return the resource id of an old webhook."""
     try:
         return _hint(body).payment_ref
@@ -322,5 +322,4 @@ _OF_STATUS: Final[dict[str, Callable[[str, int], Facts]]] = {
     "expired": lambda key, _amount: (ended(key, "expired"),),
 }
 
-_REFETCH: Final = Refetch("https://api.mollie.com", _request, object_answer("resource", _object_of), _interpret_fetched)
-PROVIDER: Final = Provider("mollie", verify, interpret, refetch=_REFETCH, named=_named, unsigned=True)
+REFETCH: Final = Refetch("https://api.mollie.com", _request, object_answer("resource", _object_of), _interpret_fetched)

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import check_body_mac
-from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import in_scope, need_amount, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
@@ -208,6 +208,7 @@ _DISPUTE_FACTS: Final[dict[str, tuple[str, int, str | None]]] = {
 
 _SILENT: Final = (
     "payment_authentication_",
+    "payment_authorization_increment_declined",
     "payment_capture_pending",
     "payment_compliance_review",
     "payment_instrument_",
@@ -218,5 +219,3 @@ _SILENT: Final = (
     "payment_void_declined",
 )
 """Kinds that move nothing: asked for and not done yet, tried and not done, or about something beside the payment."""
-
-PROVIDER: Final = Provider("checkout", verify, interpret)

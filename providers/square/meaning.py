@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import need_mac, need_signatures
-from providers.core.contract import Notification, Provider, SignedRequest
+from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import in_scope, need_amount, need_currency, need_id, refs_of
 from providers.core.payments import (
     Facts,
@@ -183,5 +183,3 @@ _READERS: Final[dict[str, tuple[str, Callable[[_Object, float | None], Meaning]]
     **dict.fromkeys(("refund.created", "refund.updated"), ("refund", _refund)),
     **dict.fromkeys(("dispute.created", "dispute.state.changed", "dispute.state.updated"), ("dispute", _dispute)),
 }
-
-PROVIDER: Final = Provider("square", verify, interpret)

@@ -1,0 +1,11 @@
+"""Checkout.com: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+
+from typing import Final
+
+from providers.checkout.kinds import CATALOGUE
+from providers.checkout.meaning import interpret, verify
+from providers.core.contract import Provider
+
+__all__ = ["PROVIDER"]
+
+PROVIDER: Final = Provider("checkout", verify, interpret, catalogue=CATALOGUE)

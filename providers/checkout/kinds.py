@@ -1,0 +1,59 @@
+"""Every kind of event that Checkout.com publishes, and what is decided about it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from providers.core.catalogue import Catalogue, Decision, Kind, alike, said
+
+KINDS: Final[dict[str, Kind]] = {
+    **said(
+        Decision.MONEY,
+        {
+            "payment_approved": "`amount` is reserved",
+            "payment_pending": "a try is processing",
+            "payment_declined": "a try failed",
+            "payment_canceled": "the payment ended",
+            "payment_expired": "the payment ended",
+            "payment_voided": "the authorization is released",
+            "payment_authorization_incremented": "a larger authorization: `balances.total_authorized`",
+            "payment_captured": "`amount` of this action was taken",
+            "payment_capture_declined": "the capture of this action took nothing",
+            "payment_refunded": "`amount` of this action was given back",
+            "payment_refund_declined": "the refund of this action came to nothing",
+            "dispute_evidence_required": "a dispute opened and took its amount",
+            "dispute_canceled": "the dispute is won, its amount is back",
+            "dispute_won": "the dispute is won, its amount is back",
+            "dispute_lost": "the dispute is lost",
+            "dispute_received": "a dispute opened; nothing taken yet",
+            "dispute_accepted": "the dispute is lost",
+            "dispute_evidence_submitted": "under review",
+            "dispute_evidence_acknowledged_by_scheme": "under review",
+            "dispute_arbitration_sent_to_scheme": "under review, a stage later",
+            "dispute_arbitration_won": "won in arbitration, its amount is back",
+            "dispute_arbitration_lost": "lost in arbitration",
+            "dispute_expired": "the dispute is lost",
+            "dispute_resolved": "prevented: the payment had been refunded",
+        },
+    ),
+    **alike(Decision.NOTHING, "asked for, not done yet", "payment_capture_pending", "payment_refund_pending"),
+    **alike(Decision.NOTHING, "tried, not done", "payment_void_declined", "payment_authorization_increment_declined"),
+    **alike(Decision.NOTHING, "money that goes out", "payment_paid", "payment_returned"),
+}
+
+CATALOGUE: Final = Catalogue(
+    name="Checkout.com",
+    source="checkout/checkout-api-reference nas_spec; checkout.com/docs, Event types",
+    read_on="2021-07-20",
+    kinds=KINDS,
+    notes="""
+- **Signed**: the whole body.
+- **Amounts**: minor units of ISO 4217, CLP with two decimals; of the action itself.
+- **Ids**: pay_ of a payment, action_id of a capture and of a refund, dsp_ of a dispute.
+- **Merchant and mode**: data.entity_id; the sandbox has endpoints of its own.
+- A payout (a `destination` and no source but an account of the merchant) says nothing.
+""",
+    open_questions="""
+- Whether a pending refund has the action id of the refund that follows: it says nothing.
+""",
+)

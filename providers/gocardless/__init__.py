@@ -1,0 +1,11 @@
+"""GoCardless: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+
+from typing import Final
+
+from providers.core.contract import Provider
+from providers.gocardless.kinds import CATALOGUE
+from providers.gocardless.meaning import REFETCH, interpret, verify
+
+__all__ = ["PROVIDER"]
+
+PROVIDER: Final = Provider("gocardless", verify, interpret, refetch=REFETCH, catalogue=CATALOGUE)

@@ -1,0 +1,79 @@
+"""Every kind of event that Mollie publishes, and what is decided about it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from providers.core.catalogue import Catalogue, Decision, Kind, alike, said
+
+KINDS: Final[dict[str, Kind]] = {
+    **said(
+        Decision.MONEY,
+        {
+            "payment.pending": "a try is processing",
+            "payment.authorized": "`amount` is reserved",
+            "payment.paid": "`amountCaptured`, else `amount`, was taken; cumulative",
+            "payment.failed": "the try failed, and what it had reserved is released",
+            "payment.canceled": "the payment ended",
+            "payment.expired": "the payment ended",
+            "refund.queued": "a refund of `amount` is pending",
+            "refund.pending": "a refund of `amount` is pending",
+            "refund.processing": "a refund of `amount` is pending",
+            "refund.refunded": "`amount` was given back",
+            "refund.failed": "the refund came to nothing",
+            "refund.canceled": "the refund came to nothing",
+            "chargeback.received": "a dispute opened and took `amount`",
+            "chargeback.reversed": "the dispute was won and gave `amount` back",
+        },
+    ),
+    **alike(Decision.NOTHING, "a part of what payment.paid tells cumulatively", "capture.succeeded", "capture.failed"),
+    **alike(Decision.NOTHING, "of a link, whose payment has events of its own", "payment-link.paid"),
+    **alike(Decision.NOTHING, "no payment: the balance", "balance-transaction.created"),
+    **alike(
+        Decision.NOTHING,
+        "no payment: money paid out",
+        "payout.initiated payout.processing-at-bank payout.completed payout.canceled payout.failed",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "no payment: an invoice",
+        "sales-invoice.created sales-invoice.issued sales-invoice.canceled sales-invoice.paid",
+    ),
+    **alike(
+        Decision.NOTHING, "no payment: an invoice", "sales-invoice.e-invoice-failed sales-invoice.e-invoice-issued"
+    ),
+    **alike(
+        Decision.NOTHING,
+        "no payment: the merchant's own transfers",
+        "business-account-transfer.requested business-account-transfer.initiated",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "no payment: the merchant's own transfers",
+        "business-account-transfer.pending-review business-account-transfer.processed",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "no payment: the merchant's own transfers",
+        "business-account-transfer.failed business-account-transfer.blocked business-account-transfer.returned",
+    ),
+}
+
+CATALOGUE: Final = Catalogue(
+    name="Mollie",
+    source="mollie/openapi specs.yaml, webhook-event-types",
+    read_on="2026-08-21",
+    kinds=KINDS,
+    notes="""
+- **Signed**: the whole body of next-generation webhooks. The old kind is an unsigned id (tr_, ord_), read at the API.
+- **Amounts**: major units as text, in the decimals of ISO 4217. Of a payment cumulative, of refunds and chargebacks
+  their own. A refund may be above the payment (create-payment-refund: up to EUR 25).
+- **Ids**: tr_ of a payment, re_ of a refund, chb_ of a chargeback, from first to last event. ord_ is one payment whose
+  tries are its tr_ payments. Subscriptions, mandates and links are shared and join nothing.
+- **Merchant and mode**: profileId, mode.
+""",
+    open_questions="""
+- Whether a chargeback's entity has a mode: without one the endpoint's setting says.
+- No event tells of a chargeback that was reversed where only the old webhook is set up.
+""",
+)
