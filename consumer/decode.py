@@ -18,7 +18,7 @@ from pydantic import ValidationError
 import providers
 from consumer.verdict import Dead
 from providers.core.contract import Trust
-from providers.core.refetch import KIND_PREFIX, at_second
+from providers.core.refetch import KIND_PREFIX, as_of
 from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
 from schemas.facts import INTENT, Claim, Fact, FactKind, Meaning, Ref, RefKind
@@ -30,6 +30,7 @@ from schemas.traceparent import trace_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from providers.core.refetch import Refetch
     from runtime.settings.scopes import Scopes
     from schemas.record import Record
 
@@ -37,7 +38,7 @@ EVENT_ID_LENGTH_MAX: Final = 400
 SOURCE_LENGTH_MAX: Final = 192
 KIND_LENGTH_MAX: Final = 255
 VERIFIED: Final = Trust.VERIFIED.encode()
-SECONDS_LENGTH_MAX: Final = 16
+VERSION_LENGTH_MAX: Final = 20
 TEXT_LENGTH_MAX: Final = 64
 """Characters of a provider's and of an account's name."""
 
@@ -111,23 +112,23 @@ def is_answer(event: Event) -> bool:
     return event.kind.startswith(KIND_PREFIX) and can_refetch(event.provider)
 
 
-def _answered(event: Event, timed: frozenset[FactKind], headers: Mapping[str, bytes]) -> Event:
-    """Return an API's answer as of the second in which the API was asked, which is its time and part of its id.
+def _answered(event: Event, refetch: Refetch, headers: Mapping[str, bytes]) -> Event:
+    """Return an API's answer as of the time at which the API was asked, which is part of its id.
 
     The same answer, asked for later, says that what it tells is still so; hence it is an event of its own.
     """
-    seconds = _asked_at(headers) if timed else 0
-    if not seconds:
+    version = int(_asked_at(headers) * refetch.ticks_per_second) if refetch.timed else 0
+    if not version:
         return event
-    event_id = f"{event.event_id[: EVENT_ID_LENGTH_MAX - SECONDS_LENGTH_MAX]}@{seconds}"
-    return replace(event, event_id=event_id, meaning=at_second(event.meaning, timed, seconds))
+    event_id = f"{event.event_id[: EVENT_ID_LENGTH_MAX - VERSION_LENGTH_MAX]}@{version}"
+    return replace(event, event_id=event_id, meaning=as_of(event.meaning, refetch.timed, version))
 
 
-def _asked_at(headers: Mapping[str, bytes]) -> int:
+def _asked_at(headers: Mapping[str, bytes]) -> float:
     try:
-        return max(int(dt.datetime.fromisoformat(headers.get("ce_time", b"").decode()).timestamp()), 0)
+        return max(dt.datetime.fromisoformat(headers.get("ce_time", b"").decode()).timestamp(), 0.0)
     except (ValueError, OverflowError):
-        return 0
+        return 0.0
 
 
 def reads_unknown(provider: str) -> bool:
@@ -176,7 +177,7 @@ def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
     event = Event(record, source, event_id, kind or "", provider, account, meaning, traceparent=trace, livemode=live)
     found = providers.find(provider)
     if found is not None and found.refetch is not None and is_answer(event):
-        return _answered(event, found.refetch.timed, headers)
+        return _answered(event, found.refetch, headers)
     if found is not None and not found.event_id_signed:
         return replace(event, digest=hashlib.sha256(record.value or b"").digest())
     return event

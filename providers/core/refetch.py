@@ -100,8 +100,8 @@ class Refetch:
     `base_url` is the provider's public one. `needs` names the fields of `Credentials` beside the key that must be set.
     `request` takes (reference, credentials, unix seconds) and returns None for a reference that the API can't be asked
     about. `answer` takes (reference, status, body). `interpret` takes (kind, body), kinds being those of `Fetched`, and
-    raises UninterpretableError and nothing else. `timed` names the kinds of facts whose version is the second in which
-    the provider's event was made; an answer, which has none, counts from the second in which the API was asked.
+    raises UninterpretableError and nothing else. `timed` names the kinds of facts whose version is the time at which
+    the provider's event was made, in `ticks_per_second`; an answer, which has none, counts from when the API was asked.
     `unknown` tells that payments begin at the provider which no event opens, so that an event about one that is not
     known is a reason to ask.
     """
@@ -113,6 +113,7 @@ class Refetch:
     needs: tuple[str, ...] = ()
     grant: Grant | None = None
     timed: frozenset[FactKind] = frozenset()
+    ticks_per_second: int = 1
     unknown: bool = False
 
 
@@ -135,15 +136,17 @@ def object_answer(name_field: str, object_of: Callable[[str], str | None]) -> Ca
     return answer
 
 
-def at_second(meaning: Meaning, timed: frozenset[FactKind], second: int) -> Meaning:
-    """Return what an answer says, its figures of those kinds as of the second in which the API was asked.
+def as_of(meaning: Meaning, timed: frozenset[FactKind], version: int) -> Meaning:
+    """Return what an answer says, its facts of those kinds as of the time at which the API was asked.
 
-    So a payment that is read again beats the events that were made before, and loses to those made since.
+    So a payment that is read again beats the events that were made before, and loses to those made since. What is
+    pending has no version in events either.
     """
-    return replace(
-        meaning,
-        facts=tuple(replace(fact, version=second) if fact.kind in timed else fact for fact in meaning.facts),
+    facts = tuple(
+        replace(fact, version=version) if fact.kind in timed and fact.state != "pending" else fact
+        for fact in meaning.facts
     )
+    return replace(meaning, facts=facts)
 
 
 def merged(first: Meaning, *others: Meaning) -> Meaning:

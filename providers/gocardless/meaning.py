@@ -55,7 +55,7 @@ from providers.core.proof import hmac_hex
 from providers.core.reading import decode, read_json, text_at, to_id, value_at
 from providers.core.refetch import Answer, ApiRequest, Credentials, Fetched, Refetch, bearer
 from providers.core.slices import own_slices
-from schemas.facts import Meaning, RefKind
+from schemas.facts import FactKind, Meaning, RefKind
 
 
 class _Body(msgspec.Struct):
@@ -294,4 +294,12 @@ _OF_STATUS: Final[dict[str, _Reader]] = {
     "charged_back": lambda key, version: (*_collected(key, version), *_charged_back("open", "withdrawn")(key, version)),
 }
 
-REFETCH: Final = Refetch("https://api.gocardless.com", _request, _answer, _interpret_fetched, unknown=True)
+REFETCH: Final = Refetch(
+    "https://api.gocardless.com",
+    _request,
+    _answer,
+    _interpret_fetched,
+    unknown=True,
+    timed=frozenset({FactKind.ATTEMPT, FactKind.CAPTURE, FactKind.REVERSAL}),
+    ticks_per_second=1_000_000,
+)

@@ -188,9 +188,7 @@ async def test_every_case_through_the_door(
         try:
             host = switch.turn(settings_of(door.settings, provider, case, tmp_path), case)
         except (SettingsError, ValidationError):
-            assert case.get("reason") == "empty_secret", (
-                "a door refuses to open only where a secret is none"
-            )
+            assert case.get("reason") == "empty_secret", "a door refuses to open only where a secret is none"
             continue
         await post(door, host, provider, number, case)
     for record in await tail.drain():

@@ -248,3 +248,17 @@ def test_the_api_of_a_provider_without_versions_gives_one_event_however_often_it
     told = [Attributes("mollie", "refetch:1", "refetch.payment", at).to_headers() for at in (1.79e9, 1.79e9 + 50)]
     events = [understood(Record(WEBHOOKS.name, 0, 0, 0, b"tr_1", value, headers)) for headers in told]
     assert [event.event_id for event in events] == ["refetch:1"] * 2
+
+
+def test_an_answer_that_a_collection_failed_beats_the_event_that_it_was_begun() -> None:
+    value = json.dumps({"payments": {"id": "PM1", "amount": 1000, "currency": "EUR", "status": "failed"}}).encode()
+    headers = Attributes("gocardless", "refetch:1", "refetch.payments", 1_790_000_005.5).to_headers()
+    failed = understood(Record(WEBHOOKS.name, 0, 0, 0, b"PM1", value, headers)).meaning.facts
+    times = (1_790_000_000_000_000, 1_790_000_006_000_000)
+    before, since = (Fact(FactKind.ATTEMPT, "PM1", "processing", None, None, at) for at in times)
+    for said, status in (
+        ((before, *failed), "failed"),
+        ((*failed, before), "failed"),
+        ((*failed, since), "processing"),
+    ):
+        assert project(newer({}, said)).status == status
