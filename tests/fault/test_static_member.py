@@ -54,7 +54,7 @@ async def test_a_second_consumer_of_the_same_id_is_refused_and_disturbs_nobody(s
         return not second.running
 
     await until(refused, "the second one ends", 60)
-    assert second.process.returncode == 1
+    assert second.process.returncode == 2
     assert "INSTANCE_ID=slot-2 is in use by another consumer" in second.lines("role_failed")[0]["error"]
     assert not second.lines("partitions_assigned"), "it never joined the group"
     await scene.publish([webhook("payment.created", "two")])
