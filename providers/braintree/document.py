@@ -60,7 +60,7 @@ class _Reader:
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
         self._path.append(name)
         self._text_here = ""
-        if not self._skipped and "/".join(self._path) in self._ended:
+        if not self._skipped and len(self._path) <= _DEPTH_MAX and "/".join(self._path) in self._ended:
             self._skipped = len(self._path)
 
     def _text(self, data: str) -> None:
