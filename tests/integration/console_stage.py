@@ -74,10 +74,10 @@ values ('stripe', 'evt_waits', 'charge.refunded', 'orphan', 'no payment is known
     'payments.webhooks', 0, 9, 1, '{}', '{}', now(), now() + interval '2 days')
 returning id
 """
-CREATED = '[["terms","amount","provider",1250]]'
-TAKEN = '[["authorization","pi_1","authorized",1250],["capture","pi_1","succeeded",1250]]'
-AGAIN = '[["progress","pi_1","created",null]]'
-RETURNED = '[["refund","re_1","succeeded",250]]'
+CREATED = '[["terms","pi_1",["asked",1250]]]'
+TAKEN = '[["authorization","pi_1",["authorized",1250]],["capture","pi_1",["succeeded",1250]]]'
+AGAIN = '[["attempt","pi_1",["created"]]]'
+RETURNED = '[["refund","re_1",["succeeded",250]]]'
 STORY = (
     ("evt_1", "payment_intent.created", "applied", None, "created", 1250, 1, CREATED, "3 s"),
     ("evt_2", "charge.succeeded", "applied", "created", "captured", 1250, 2, TAKEN, "2 s"),
