@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from consumer_stage import Stage, stage
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Database
+    from consumer_stage import Child
 
     from runtime.stack import Endpoints
 
@@ -39,7 +40,9 @@ async def test_what_is_on_the_topics_is_settled_committed_and_drained(scene: Sta
     child = scene.spawn()
     books = await scene.until_settled(len(events) + 2)
     await scene.until_no_lag()
-    assert child.health() == {"state": "running", "stuck": None, "unready": None}
+    facts = {"lag": 0, "standstills": []}
+    await until(lambda: _shows(child, facts), "its probe says that nothing waits")
+    assert child.health() == {"state": "running", "stuck": None, "unready": None, "facts": facts}
     assert await child.terminate() == 0
     assert wrong_payments(books, expected) == []
     assert books.by_ref[expected[0].payment]["id"] == promised
@@ -47,6 +50,10 @@ async def test_what_is_on_the_topics_is_settled_committed_and_drained(scene: Sta
     assert (books.parked, broken_chains(books)) == ([], [])
     assert await scene.members() == [], "it left the group"
     assert await scene.count("consumer_marks") == 0, "a clean end leaves no mark"
+
+
+async def _shows(child: Child, facts: dict[str, Any]) -> bool:
+    return child.health().get("facts") == facts
 
 
 async def test_a_stop_under_load_commits_only_what_is_durable(scene: Stage) -> None:
