@@ -81,6 +81,14 @@ async def test_the_application_cannot_alter_the_ledger(scene: Scene, statement: 
 ALTERATIONS = {
     "a changed amount": ("update payment_logs set amount = amount + 1 where id = $1", "is not what was written"),
     "a removed row": ("delete from payment_logs where id = $1", "is not what was written"),
+    "facts that nobody can read": (
+        """update payment_logs set facts = '[["capture", "c", "succeeded"]]' where id = $1""",
+        "is not what was written",
+    ),
+    "facts of a kind that there is not": (
+        """update payment_logs set facts = '[["tip", "c", ["succeeded"]]]' where id = $1""",
+        "is not what was written",
+    ),
     "a row of another payment": (
         "update payment_logs set payment_id = (select id from payments where id <> payment_id limit 1) where id = $1",
         "is not what was written",
@@ -111,6 +119,13 @@ async def test_facts_that_left_the_payment_are_found(scene: Scene) -> None:
     await scene.owner.execute("update payments set facts = '{}' where id = $1", row["payment_id"])
     (one,) = (await scene.audit()).broken
     assert "does not hold what its ledger says" in one.why
+
+
+async def test_facts_of_a_payment_that_nobody_can_read_are_found(scene: Scene) -> None:
+    row = await scene.some_row(0)
+    await scene.owner.execute("""update payments set facts = '{"tip:c": 1}' where id = $1""", row["payment_id"])
+    (one,) = (await scene.audit()).broken
+    assert "facts cannot be read" in one.why
 
 
 async def test_a_version_that_the_ledger_lacks_is_found(scene: Scene) -> None:
