@@ -17,7 +17,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionE
 
 from consumer.offsets import Offsets, Place, Span
 from runtime import metrics
-from runtime.kafka import AUTHORIZATION_ERRORS, not_allowed
+from runtime.kafka import authorization_kind, not_allowed
 from schemas.record import Record
 
 if TYPE_CHECKING:
@@ -102,8 +102,6 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             found: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
                 timeout_ms=int(seconds * 1000), max_records=records_max
             )
-        except AUTHORIZATION_ERRORS as error:
-            raise not_allowed("reading the topics in the group", type(error)) from error
         except OffsetOutOfRangeError as error:
             for partition, offset in error.args[0].items():
                 await self._restart(partition, offset)
@@ -111,6 +109,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         except NoOffsetForPartitionError as error:
             await self._restart(error.args[0], None)
             return {}
+        except KafkaError as error:
+            if (kind := authorization_kind(error)) is None:
+                raise
+            raise not_allowed("reading the topics in the group", kind) from error
         return found
 
     async def _restart(self, partition: TopicPartition, wanted: int | None) -> None:

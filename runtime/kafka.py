@@ -41,6 +41,16 @@ PRODUCE_OVERHEAD_BYTES: Final = 64 * 1024
 """Room in a request beside its largest record: batch header, topic names, other partitions' framing."""
 
 
+def authorization_kind(error: BaseException) -> type[BaseException] | None:
+    """Return which of AUTHORIZATION_ERRORS an error is, or None.
+
+    aiokafka's coordinator hides what refused it to fetch offsets in the text of a bare KafkaError.
+    """
+    if isinstance(error, AUTHORIZATION_ERRORS):
+        return type(error)
+    return next((kind for kind in AUTHORIZATION_ERRORS if str(error) == f"KafkaError: {kind.__name__}()"), None)
+
+
 def not_allowed(what: str, kind: type[BaseException]) -> AccessRefusedError:
     """Return what to raise for one of AUTHORIZATION_ERRORS."""
     return AccessRefusedError(

@@ -24,7 +24,7 @@ from pydantic import SecretStr, ValidationError
 from structlog.testing import capture_logs
 
 from ops import doctor
-from runtime.kafka import _need_created, opening
+from runtime.kafka import _need_created, authorization_kind, opening
 from runtime.kafka_security import CurrentContext, away_or_refused, client_arguments, explain, tls_context
 from runtime.settings import KafkaSettings, Settings, load
 from schemas.errors import AccessRefusedError, SettingsError, UnavailableError
@@ -275,3 +275,12 @@ def test_doctor_judges_when_our_certificate_ends(tmp_path: Path, ca: Pair) -> No
         path.write_text(text)
         assert not doctor.certificate_finding(path, now, soon).ok
     assert not doctor.certificate_finding(tmp_path / "gone", now, soon).ok
+
+
+def test_a_missing_right_is_seen_where_the_client_hides_it_in_a_text() -> None:
+    """As aiokafka's coordinator raises what refused it to fetch offsets."""
+    hidden = KafkaError(repr(TopicAuthorizationFailedError()))
+    assert authorization_kind(hidden) is TopicAuthorizationFailedError
+    assert authorization_kind(GroupAuthorizationFailedError("g")) is GroupAuthorizationFailedError
+    assert authorization_kind(KafkaError("TopicAuthorizationFailedError")) is None
+    assert authorization_kind(KafkaConnectionError()) is None
