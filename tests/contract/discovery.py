@@ -30,12 +30,12 @@ NAMES = tuple(sorted(providers.names()))
 
 @dataclass(frozen=True)
 class Life:
-    """Events of one payment, of which every order is possible, and the row that any order of them comes to."""
+    """Events of one payment, of which every order is possible, and the rows that any order of them comes to."""
 
     provider: str
     name: str
     records: tuple[Record, ...]
-    row: dict[str, Any]
+    rows: tuple[dict[str, Any], ...]
 
     def __str__(self) -> str:
         return f"{self.provider}-{self.name}"
@@ -96,7 +96,12 @@ def lives(provider: str) -> list[Life]:
     path = HERE / "traces" / f"{provider}.json"
     told = json.loads(path.read_text())["lives"] if path.exists() else []
     return [
-        Life(provider, life["name"], tuple(_record(provider, event) for event in life["events"]), life["row"])
+        Life(
+            provider,
+            life["name"],
+            tuple(_record(provider, event) for event in life["events"]),
+            tuple({"flags": []} | row for row in life.get("rows", [life.get("row")])),
+        )
         for life in told
     ]
 

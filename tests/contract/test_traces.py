@@ -36,7 +36,7 @@ def said(books: PaperBooks, *expected: Life) -> None:
     """Assert that all of the lives is settled, and nothing else."""
     assert not books.letters
     assert not books.parked
-    assert books.standing == sorted((life.row for life in expected), key=by_ref)
+    assert books.standing == sorted((row for life in expected for row in life.rows), key=by_ref)
     assert len(books.ledger) == sum(len(life.records) for life in expected)
 
 
