@@ -32,16 +32,17 @@ def row(number: int, seconds: float, facts: list[list[Any]], **more: Any) -> dic
         "to_status": "created",
     }
     moment = NOON + dt.timedelta(seconds=seconds)
-    return base | {"facts": json.dumps(facts), "recorded_at": moment, "occurred_at": None} | more
+    said = [[kind, key, state] for kind, key, *state in facts]
+    return base | {"facts": json.dumps(said), "recorded_at": moment, "occurred_at": None} | more
 
 
-CREATED = row(1, 0, [["terms", "amount", "provider", 1250]])
+CREATED = row(1, 0, [["terms", "pay_1", "asked", 1250]])
 TAKEN = row(
-    2, 1, [["terms", "amount", "provider", 1250], ["capture", "c1", "succeeded", 1250]], to_status="captured",
+    2, 1, [["terms", "pay_1", "asked", 1250], ["capture", "c1", "succeeded", 1250]], to_status="captured",
     from_status="created",
 )  # fmt: skip
 RETURNED = row(3, 3600, [["refund", "r1", "pending", 250]], to_status="captured", from_status="captured")
-LATE = row(4, 3600, [["terms", "amount", "provider", 1250]], to_status="captured", outcome="late")
+LATE = row(4, 3600, [["terms", "pay_1", "asked", 1250]], to_status="captured", outcome="late")
 
 
 def test_a_story_has_one_lane_a_child() -> None:
