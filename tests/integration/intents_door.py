@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import aiohttp
-from ingress_door import door_settings, until
+from ingress_door import SECRET, door_settings, until
 from pydantic import SecretStr
 
 from producers.ingress.app import serve
@@ -142,6 +142,8 @@ class Door:
             "RATCHET_POSTGRES__DSN": self.dsn,
             "RATCHET_INGRESS__BIND": "127.0.0.1:0",
             "RATCHET_API_KEYS": json.dumps(KEYS),
+            "RATCHET_PROVIDERS__STRIPE__SECRETS": json.dumps([SECRET]),
+            "RATCHET_PROVIDERS__STANDARD_WEBHOOKS__SECRETS": json.dumps(["whsec_" + "c2VjcmV0" * 4]),
             "CHILD_ADDRESS_FD": str(write),
             "CHILD_CRASH_AT": self.crash_at,
         }
