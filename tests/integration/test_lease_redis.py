@@ -225,7 +225,7 @@ async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 async def test_redis_that_stops_in_the_middle_changes_nothing(pool: Any, stack: Any, topic_prefix: str) -> None:
     gate = Gate(stack.redis)
     await gate.open()
-    url = SecretStr(f"redis://127.0.0.1:{gate.port}/0")
+    url = SecretStr(stack.redis.replace(f":{urlsplit(stack.redis).port}/", f":{gate.port}/"))
     async with open_leases(pool, RedisSettings(url=url, key_prefix=topic_prefix, breaker_seconds=0.1)) as leases:
         lease = await leases.acquire("work", "a", 60)
         assert lease is not None
