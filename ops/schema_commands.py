@@ -34,7 +34,7 @@ def _group() -> None:
 def files(server_url: str = SERVER_URL) -> dict[str, str]:
     """Return every exported file: its path below the folder, and its text."""
     written = {
-        "openapi.json": _json(openapi.document(providers.names(), server_url)),
+        "openapi.json": _json(openapi.document(providers.paying(), server_url)),
         "asyncapi.yaml": yaml.dump(asyncapi.document(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120),
     }
     return written | {f"json-schema/{name}.json": _json(_titled(name, one)) for name, one in _schemas().items()}

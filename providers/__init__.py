@@ -26,7 +26,7 @@ from schemas.facts import Meaning
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["find", "interpret", "names", "verify", "work"]
+__all__ = ["find", "interpret", "names", "paying", "verify", "work"]
 
 
 @cache
@@ -44,6 +44,12 @@ def _load(name: str) -> Provider:
 def find(name: str) -> Provider | None:
     """Return the provider of that name, importing its file on first use, or None."""
     return _load(name) if name in names() else None
+
+
+@cache
+def paying() -> tuple[str, ...]:
+    """Return the names of the providers that payments can be made with, sorted: those that an intent may name."""
+    return tuple(name for name in sorted(names()) if _load(name).payments)
 
 
 def verify(  # noqa: PLR0913 - the signature is part of the public contract

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-DOCUMENT = document(providers.names(), "https://pay.example")
+DOCUMENT = document(providers.paying(), "https://pay.example")
 SLUGS = {problem.slug: problem for problem in CATALOGUE}
 METHODS = ("get", "post")
 

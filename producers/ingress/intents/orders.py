@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -42,7 +41,7 @@ def need_endpoint(intent: Intent, client: str, scopes: Scopes) -> Intent | Decli
     """
     found = providers.find(intent.provider)
     if found is None or not found.payments:
-        return _invalid([("#/provider", f"must be one of {', '.join(_paying())}")])
+        return _invalid([("#/provider", f"must be one of {', '.join(providers.paying())}")])
     place = "/".join(filter(None, (intent.provider, intent.account)))
     where = "#/account" if intent.account else "#/provider"
     if not scopes.may_name(client, intent.provider, intent.account):
@@ -57,14 +56,6 @@ def need_endpoint(intent: Intent, client: str, scopes: Scopes) -> Intent | Decli
         merchant_account = known[0]
     livemode = terms.livemode if intent.livemode is None else intent.livemode
     return intent.model_copy(update={"merchant_account": merchant_account, "livemode": livemode})
-
-
-@cache
-def _paying() -> tuple[str, ...]:
-    """Return the names of the providers that payments can be made with."""
-    return tuple(
-        name for name in sorted(providers.names()) if (found := providers.find(name)) is not None and found.payments
-    )
 
 
 def read(command: Command, payment_id: UUID | None, body: bytes, defects_max: int) -> Ordered | Declined:

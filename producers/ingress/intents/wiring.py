@@ -13,9 +13,12 @@ from producers.ingress.intents.claims import Claims
 from producers.ingress.intents.door import Intents
 from producers.ingress.intents.routes import PREFIX
 from producers.ingress.lines import line_of
+from runtime.settings.scopes import scopes_of
 from schemas import openapi, problems
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from starlette.types import Receive, Scope, Send
 
     from producers.ingress.intents.pool import Transactions
@@ -25,10 +28,14 @@ if TYPE_CHECKING:
 
 
 class Document:
-    """`GET /openapi.json`: the interface, as one document made at the start."""
+    """`GET /openapi.json`: the interface, as one document made at the start.
 
-    def __init__(self, server_url: str) -> None:
-        self._answer = Answer(200, msgspec.json.encode(openapi.document(providers.names(), server_url)))
+    It names the providers that are configured here; where none is, all that payments can be made with.
+    """
+
+    def __init__(self, server_url: str, configured: Collection[str]) -> None:
+        named = [name for name in providers.paying() if name in configured] or providers.paying()
+        self._answer = Answer(200, msgspec.json.encode(openapi.document(named, server_url)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         line_of(scope).template = "/openapi.json"
@@ -40,9 +47,10 @@ class Document:
 
 def intents_routes(settings: Settings, transactions: Transactions, clock: Clock, rates: RateLimits) -> list[Route]:
     """Return the routes; raises SettingsError for API keys that can't be."""
+    configured = {provider for provider, _ in scopes_of(settings).configured()}
     intents = Intents(settings, Claims(transactions, settings.intents), clock, rates)
     return [
         Route(PREFIX, intents),
         Route(PREFIX + "/{rest:path}", intents),
-        Route("/openapi.json", Document(settings.webhook_base_url())),
+        Route("/openapi.json", Document(settings.webhook_base_url(), configured)),
     ]
