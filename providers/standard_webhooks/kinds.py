@@ -89,7 +89,8 @@ CATALOGUE: Final = Catalogue(
 - **Dodo Payments**: `payment_id`, `total_amount` in minor units, taken at once.
 - **Polar**: an order is a payment (`id`, `total_amount`, `currency`); refunds name it by `order_id`.
 - **Signature**: Polar endpoints made before 8 September 2026 sign with the bytes of the shown secret, `whsec_`
-  included; that key is tried beside the decoded one.
+  included. Configure it as `whsec_` + base64 of the whole shown secret: a key that is tried by itself would be a
+  second spelling of every secret.
 - **Merchant and mode**: the endpoint's settings say.
 """,
     tried="""

@@ -71,7 +71,6 @@ from providers.core.proof import (
     need_fresh,
     need_header,
     need_unix_seconds,
-    to_bytes,
 )
 from providers.core.reading import read_json, text_at
 from schemas.errors import SignatureRejected
@@ -125,7 +124,6 @@ def _keys(secrets: tuple[str, ...]) -> tuple[list[bytes], list[Ed25519PublicKey]
         else:
             raw = _decode_base64(text.removeprefix(_SECRET_PREFIX))
             keys += [raw] if raw else []
-            keys += [to_bytes(text)] if raw and text.startswith(_SECRET_PREFIX) else []
     if not keys and not public_keys:
         raise SignatureRejected("empty_secret", "no configured secret holds a key")
     return keys, public_keys

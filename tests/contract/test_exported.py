@@ -55,7 +55,7 @@ CHANGE = {
     "payment_id": PAYMENT, "version": 4, "source": "adyen/acme", "event_id": 'e"1ü', "event_type": "CAPTURE",
     "outcome": "late", "from_status": None, "to_status": "captured", "event_amount": 10**15,
     "occurred_at": None, "recorded_at": NOW, "provider": "adyen", "account": "acme", "merchant_account": "Shop",
-    "livemode": None, "provider_ref": "PAY", "reference": None, "client": None, "status": "captured",
+    "livemode": True, "provider_ref": "PAY", "reference": None, "client": None, "status": "captured",
     "refund_status": "none", "dispute_status": "none", "currency": "EUR", "amount": 10**15, "authorized": 10**15,
     "captured": 10**15, "refunded": 0, "disputed": 0, "flags": [], "intent_id": None, "merged_into": None,
 }  # fmt: skip

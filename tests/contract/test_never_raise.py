@@ -14,23 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import providers
-from providers import (
-    checkout,
-    gocardless,
-    mollie,
-    mpesa,
-    shopify,
-    square,
-)
+from providers import mpesa, shopify
 from providers.adyen import meaning as adyen
 from providers.adyen.items import Item
 from providers.braintree import meaning as braintree
+from providers.checkout import meaning as checkout
 from providers.core.contract import REASONS
 from providers.core.reading import storable
 from providers.flutterwave import meaning as flutterwave
+from providers.gocardless import meaning as gocardless
+from providers.mollie import meaning as mollie
 from providers.paypal import meaning as paypal
 from providers.paystack import meaning as paystack
 from providers.razorpay import meaning as razorpay
+from providers.square import meaning as square
 from providers.standard_webhooks import meaning as standard_webhooks
 from providers.stripe import meaning as stripe
 from providers.stripe.things import Thing

@@ -26,7 +26,11 @@ LIFE = TRAFFIC.life(0)
 EVENTS = [event.key for post in LIFE.posts for event in post.events]
 WISH = TRAFFIC.wish(1)
 PAYMENT = "0199aaaa-0000-7000-8000-000000000001"
-ROW = asdict(LIFE.end) | {"version": 2, "rows": 2, "lowest": 1, "highest": 2}
+ROW = (
+    asdict(LIFE.end)
+    | {"flags": list(LIFE.end.flags), "merchant_account": LIFE.merchant_account, "livemode": LIFE.livemode is not False}
+    | {"version": 2, "rows": 2, "lowest": 1, "highest": 2}
+)
 
 
 def hook(place: int, status: int = 202, **more: Any) -> Answer:
