@@ -33,10 +33,12 @@ def interpret(kind: str, body: bytes) -> Meaning:
     currency = need_currency(event.get("currency"), "currency")
     if kind == "payment.paid":
         facts = (terms(key, amount), captured(key, amount, authorization=key))
-        return Meaning(refs_of((RefKind.PAYMENT, key)), facts, True, currency, amount, key)
+        named = refs_of((RefKind.PAYMENT, key))
+        return Meaning(named, facts, opens=True, currency=currency, amount=amount, provider_ref=key)
     own = need_id(event.get("refund"), "refund")
     refs = refs_of((RefKind.PAYMENT, key), (RefKind.REFUND, own))
-    return Meaning(refs, (refund(own, "succeeded", amount, payment=key),), False, currency, amount, key)
+    given_back = refund(own, "succeeded", amount, payment=key)
+    return Meaning(refs, (given_back,), currency=currency, amount=amount, provider_ref=key)
 
 
 PROVIDER: Final = Provider("acme", verify, interpret)
