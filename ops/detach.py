@@ -174,7 +174,7 @@ def stop(settings: Settings) -> bool:
         return False
     running.signal(signal.SIGTERM)
     deadline = time.monotonic() + settings.role.drain_seconds_max + STOP_MARGIN_SECONDS
-    while leftovers.is_locked(lock_path(settings.home)):
+    while leftovers.is_locked(lock_path(settings.home)) or running.alive():  # it gives the lock back before it ends
         if time.monotonic() > deadline:
             raise UnavailableError(f"`ratchet up` (pid {running.pid}) has not stopped; see {settings.home / 'log'}")
         time.sleep(POLL_SECONDS)

@@ -56,6 +56,8 @@ async def keep_sampling(pool: Pool, settings: MetricsSettings, ending: asyncio.E
                 await sample(pool, settings.sample_rows_max)
             except OUTAGE_ERRORS as error:
                 _log.warning("sampling_failed", error=type(error).__name__)
+            except Exception:  # noqa: BLE001 - figures are missing; what the lanes carry must not wait for them
+                _log.exception("sampling_failed")
             took = time.monotonic() - began
             await wait_for_event(ending, max(settings.sample_interval_seconds, took / TIME_PART))
     finally:
