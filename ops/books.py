@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ops.database import connected, fetch
 from ops.sample.post import Fate, Fault
+from schemas.facts import RefKind
 from schemas.payment import Outcome
 
 if TYPE_CHECKING:
@@ -114,6 +115,16 @@ def unsettled(results: Sequence[Sent], standing: Standing) -> list[Key]:
     return [key for key, event in taken_events(results).items() if not standing.fates(key) & event.legal]
 
 
+def unseen_orders(results: Sequence[Sent], lives: Sequence[Life], standing: Standing) -> list[str]:
+    """Return the orders that the door took and that have no row yet."""
+    taken = {sent.post.body for sent in results if sent.taken}
+    return [
+        life.provider_ref
+        for life in lives
+        if life.client and life.posts[0].body in taken and (life.provider, life.provider_ref) not in standing.payments
+    ]
+
+
 def draw_up(results: Sequence[Sent], lives: Sequence[Life], standing: Standing, left: Mapping[str, int]) -> Books:
     """Work the books out. `left` is what is still on the way by name (lag of a topic, outbox, spool). Pure."""
     taken, refused = taken_events(results), Counter[str]()
@@ -188,11 +199,12 @@ def _end_problems(lives: Sequence[Life], taken: Mapping[Key, Event], standing: S
         if any(event.key not in taken for post in life.posts for event in post.events):
             continue
         row = standing.payments.get((life.provider, life.provider_ref))
-        name = f"payment {life.provider_ref} of {life.provider}"
+        name = f"{'order' if life.client else 'payment'} {life.provider_ref} of {life.provider}"
         if row is None:
             yield f"{name} has no row"
             continue
         yield from _row_problems(name, life, row)
+        yield from _order_problems(name, life, row, standing)
         if (row["rows"], row["lowest"], row["highest"]) != (row["version"], min(1, row["version"]), row["version"]):
             yield f"{name}: its ledger's versions are not 1..{row['version']} without a hole"
 
@@ -211,6 +223,17 @@ def _row_problems(name: str, life: Life, row: Mapping[str, Any]) -> Iterable[str
         yield f"{name}: refunded {row['refunded']} <= captured {row['captured']} <= {row['authorized']} is broken"
 
 
+def _order_problems(name: str, life: Life, row: Mapping[str, Any], standing: Standing) -> Iterable[str]:
+    """Name what an order has not adopted, or has and must not."""
+    adopted = {
+        ref
+        for (provider, ref), one in standing.payments.items()
+        if life.client and provider == life.provider and one["intent_id"] == row["id"]
+    }
+    for ref in adopted ^ life.adopts:
+        yield f"{name}: {ref} is {'' if ref in adopted else 'not '}adopted, its story says otherwise"
+
+
 async def read_standing(settings: Settings, keys: Iterable[Key], lives: Sequence[Life]) -> Standing:
     """Read what stands of these events and payments."""
     asked, standing = sorted(keys), Standing()
@@ -221,7 +244,8 @@ async def read_standing(settings: Settings, keys: Iterable[Key], lives: Sequence
             chunk = lives[start : start + CHUNK_ROWS]
             providers, refs = [life.provider for life in chunk], [life.provider_ref for life in chunk]
             merchants = [life.merchant_account for life in chunk]
-            for row in await fetch(connection, "read_ends", providers, refs, merchants):
+            kinds = [RefKind.REFERENCE if life.client else RefKind.PAYMENT for life in chunk]
+            for row in await fetch(connection, "read_ends", providers, refs, merchants, kinds):
                 standing.payments[row["provider"], row["ref"]] = row
     return standing
 

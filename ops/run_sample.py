@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ops import books
 from ops.books import Standing
 from ops.lag import by_topic, read_lag
-from ops.sample import hints
+from ops.sample import hints, orders
 from ops.sample.plan import PROVIDERS, make_plan
 from ops.sample.send import Progress, Sender
 from ops.sample.signing import MERCHANT_ACCOUNT, Signer, can_sign, new_secret
@@ -40,12 +40,17 @@ def choose_signers(settings: Settings) -> tuple[dict[str, Signer], dict[str, str
     """Return who signs the sample, and what the ingress needs in its environment to believe it.
 
     Secrets of the configuration are used and kept; where there is none at all, each provider of the sample gets a
-    random one for this run, and hints are posted as well: made-up ids, which nobody's real API should be asked for.
+    random one for this run, and hints are posted as well: made-up ids, which nobody's real API should be asked for. So
+    are orders, by a client of this run, where no client is configured.
     """
     if not any(_configured(settings)):
         signers = {name: Signer(new_secret(name)) for name in (*PROVIDERS, hints.NAME)}
         names = {name: f"RATCHET_PROVIDERS__{name.upper()}__SECRETS" for name in signers}
-        return signers, {names[name]: json.dumps([signer.secret]) for name, signer in signers.items()}
+        environment = {names[name]: json.dumps([signer.secret]) for name, signer in signers.items()}
+        if not settings.api_keys:
+            signers[orders.CLIENT] = Signer(secrets.token_urlsafe(24))
+            environment["RATCHET_API_KEYS"] = json.dumps({orders.CLIENT: [signers[orders.CLIENT].secret]})
+        return signers, environment
     found = {}
     for name, provider in settings.providers.items():
         able = [secret for secret in live_at(provider.secrets, time.time()) if can_sign(name.lower(), secret)]
@@ -95,7 +100,11 @@ class Run:
                 quiet_since = now
             else:
                 standing = await books.read_standing(self.settings, keys, self.plan.lives)
-                if not books.unsettled(results, standing) or now - quiet_since > sample.quiet_seconds_max:
+                waiting = [
+                    *books.unsettled(results, standing),
+                    *books.unseen_orders(results, self.plan.lives, standing),
+                ]
+                if not waiting or now - quiet_since > sample.quiet_seconds_max:
                     return standing
             if now > deadline:
                 return await books.read_standing(self.settings, keys, self.plan.lives)
@@ -130,5 +139,6 @@ def make_run(settings: Settings, signers: Mapping[str, Signer]) -> Run:
         now=int(time.time()),
         merchants=merchants,
         hinted=hints.NAME in signers,
+        ordered=orders.CLIENT in signers,
     )
     return Run(settings, signers, plan, Progress(len(plan.posts)))

@@ -7,7 +7,7 @@ from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from ops.sample import adyen, faults, hints, standard, stripe
+from ops.sample import adyen, faults, hints, orders, standard, stripe
 from ops.sample.post import Fault, Life, Post, token
 from ops.sample.story import tell
 
@@ -67,6 +67,8 @@ TEST_SHARE: Final = 0.15
 """Test money beside live, under the same endpoint."""
 REUSED_SHARE: Final = 0.2
 """Payments under a reference that another payment has: a second try, the next month of a subscription, a typo."""
+ORDER_SHARE: Final = 0.1
+"""Orders of the merchant's own service, in payments: before their webhooks or after them."""
 ITEMS_MAX: Final = 4
 """Adyen items in one body."""
 ODD_EACH: Final = 6
@@ -95,7 +97,12 @@ def _place(rng: Random, lives: Sequence[Life]) -> Iterator[Placed]:
                 at += rng.uniform(0, LATE_WINDOW)
             yield at, post
             if rng.random() < DUPLICATE_SHARE:
-                yield at + rng.uniform(0, WINDOW), TELLERS[post.provider].again(post)
+                yield at + rng.uniform(0, WINDOW), _again(post)
+
+
+def _again(post: Post) -> Post:
+    """Return a post as it is delivered again; a client's request is the same bytes under the same key."""
+    return replace(post, duplicate=True) if post.provider == orders.CLIENT else TELLERS[post.provider].again(post)
 
 
 def _grouped(rng: Random, posts: Sequence[Post]) -> Iterator[Post]:
@@ -153,6 +160,17 @@ def _stories(rng: Random, names: Sequence[str], merchants: Mapping[str, Sequence
         )
 
 
+def _orders(
+    rng: Random, count: int, names: Sequence[str], merchants: Mapping[str, Sequence[str]], now: int
+) -> Iterator[Life]:
+    """Invent orders, each followed by its payments."""
+    for name in rng.choices(names, k=count):
+        merchant = rng.choice(merchants.get(name) or TELLERS[name].merchants)
+        order = orders.order(rng, name, merchant, TELLERS[name].live, now)
+        yield order.life
+        yield from order.payments
+
+
 def make_plan(  # noqa: PLR0913 - by name, what a plan follows from
     seed: int,
     *,
@@ -161,21 +179,25 @@ def make_plan(  # noqa: PLR0913 - by name, what a plan follows from
     now: int,
     merchants: Mapping[str, Sequence[str]] = MappingProxyType({}),
     hinted: bool = False,
+    ordered: bool = False,
 ) -> Plan:
     """Plan a run; the same arguments give the same plan. `now` is unix seconds and only shown inside events.
 
-    `merchants` are those that an endpoint takes, where it does not take any; `hinted` adds unsigned webhooks.
+    `merchants` are those that an endpoint takes, where it does not take any; `hinted` adds unsigned webhooks,
+    `ordered` intents of a client.
     """
     rng = Random(seed)  # noqa: S311 - ids of a sample, not secrets
     if not providers:
         return Plan(seed, (), ())
     names = rng.choices(providers, [WEIGHTS[name] for name in providers], k=lives)
     lived = tuple(TELLERS[name].live(rng, story, now) for name, story in list(_stories(rng, names, merchants)))
+    if ordered:
+        lived += tuple(_orders(rng, round(lives * ORDER_SHARE), providers, merchants, now))
     placed = list(_place(rng, lived))
     for provider in providers:
         odd = [*_genuine_odd(rng, provider, now), *_refused(rng, provider, now)]
         placed += [(rng.uniform(0, lives), post) for post in odd]
     if hinted:
         placed += [(rng.uniform(0, lives), post) for post in hints.told(rng)]
-    ordered = [post for _, post in sorted(placed, key=lambda one: one[0])]
-    return Plan(seed, tuple(_grouped(rng, ordered)), lived)
+    posts = [post for _, post in sorted(placed, key=lambda one: one[0])]
+    return Plan(seed, tuple(_grouped(rng, posts)), lived)

@@ -92,6 +92,10 @@ class Life:
     posts: tuple[Post, ...]
     merchant_account: str = ""
     livemode: bool | None = None
+    client: str | None = None
+    """Whose order it is: an intent, known by its reference in the place of a provider's id."""
+    adopts: frozenset[str] = frozenset()
+    """The payments, by the provider's ids, that an order's row adds up."""
 
 
 def token(rng: Random, length: int, alphabet: str = ALPHABET) -> str:

@@ -10,7 +10,7 @@ import secrets as random_secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.sample import adyen, hints, standard, stripe
+from ops.sample import adyen, hints, orders, standard, stripe
 from ops.sample.post import Fault, Style
 from schemas.topics import BODY_BYTES_MAX
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 STALE_SECONDS: Final = 24 * 3600
 PUBLIC_KEY_PREFIX: Final = "whpk_"
 MERCHANT_ACCOUNT: Final = "RatchetSample"
+INTENTS_PATH: Final = "/payment-intents"
 FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -114,11 +115,17 @@ def _unsigned(post: Post, _signer: Signer, _at: int) -> tuple[dict[str, str], by
     return {"Content-Type": FORM}, post.body
 
 
+def _bearer(post: Post, signer: Signer, _at: int) -> tuple[dict[str, str], bytes]:
+    """Name the client by its key, and the request by the key that makes it one (contract of the intents API)."""
+    return {"Authorization": f"Bearer {signer.secret}", "Idempotency-Key": post.message_id}, post.body
+
+
 _SEALS: Final[dict[str, Callable[[Post, Signer, int], tuple[dict[str, str], bytes]]]] = {
     stripe.NAME: _stripe,
     adyen.NAME: _adyen,
     standard.NAME: _standard,
     hints.NAME: _unsigned,
+    orders.CLIENT: _bearer,
 }
 
 
@@ -144,4 +151,5 @@ def seal(post: Post, signers: Mapping[str, Signer], now: float) -> Sealed:
     if post.fault is not None:
         headers, body = _broken(post.fault, headers, body)
     name = "nobody" if post.fault is Fault.UNKNOWN_PROVIDER else post.provider
-    return Sealed(f"/webhooks/{name}", {"Content-Type": "application/json"} | headers, body)
+    path = INTENTS_PATH if post.provider == orders.CLIENT else f"/webhooks/{name}"
+    return Sealed(path, {"Content-Type": "application/json"} | headers, body)

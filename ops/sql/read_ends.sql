@@ -1,13 +1,16 @@
--- $1 providers, $2 the providers' payment ids, $3 merchant accounts, pairwise; the URL's accounts are none. The row, and its ledger's versions.
+-- $1 providers, $2 the providers' payment ids or references, $3 merchant accounts, $4 which of the two, pairwise; the
+-- URL's accounts are none, and a reference is its merchants' together. The row, and its ledger's versions.
 select
     asked.provider, asked.ref, payments.id, payments.merchant_account, payments.livemode, payments.status,
     payments.refund_status, payments.dispute_status, payments.currency, payments.amount, payments.authorized,
-    payments.captured, payments.refunded, payments.disputed, payments.flags, payments.version,
+    payments.captured, payments.refunded, payments.disputed, payments.flags, payments.version, payments.intent_id,
     versions.rows, versions.lowest, versions.highest
-from unnest($1::text[], $2::text[], $3::text[]) as asked (provider, ref, merchant_account)
+from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as asked (provider, ref, merchant_account, kind)
 inner join payment_refs
     on payment_refs.provider = asked.provider and payment_refs.account = ''
-    and payment_refs.merchant_account = asked.merchant_account and payment_refs.kind = 'payment' and payment_refs.ref = asked.ref
+    and payment_refs.kind = asked.kind
+    and payment_refs.merchant_account = case asked.kind when 'reference' then '' else asked.merchant_account end
+    and payment_refs.ref = asked.ref
 inner join payments as named on named.id = payment_refs.payment_id
 inner join payments on payments.id = coalesce(named.merged_into, named.id)
 cross join lateral (

@@ -7,8 +7,10 @@ from random import Random
 
 import pytest
 
-from ops.books import Books, Standing, draw_up, refused_keys, unsettled
+from ops.books import END_COLUMNS, Books, Standing, draw_up, refused_keys, unseen_orders, unsettled
 from ops.sample import stripe
+from ops.sample.orders import Order
+from ops.sample.orders import order as new_order
 from ops.sample.post import LETTER, WAITS, Event, Fault, Life, Post
 from ops.sample.send import NO_ANSWER, Sent
 from ops.sample.story import Course, Story
@@ -182,3 +184,56 @@ def test_a_sum_that_does_not_add_up_is_no_balance() -> None:
 def test_lives_are_told_once() -> None:
     assert isinstance(LIFE, Life)
     assert len(set(KEYS)) == len(KEYS)
+
+
+def ordered() -> tuple[Order, Standing]:
+    """Return an order that was paid twice, and how it must stand."""
+    rng = Random(11)
+    order = next(
+        one for one in (new_order(rng, "stripe", "", stripe.live, 1_790_000_000) for _ in range(50)) if twice(one)
+    )
+    found = Standing()
+    for life in (order.life, *order.payments):
+        row = {column: getattr(life.end, column) for column in END_COLUMNS} | {"flags": list(life.end.flags)}
+        intent = "the order" if life.provider_ref in order.life.adopts else None
+        own = {"id": "the order" if life.client else life.provider_ref, "intent_id": intent}
+        counted = {"version": 1, "rows": 1, "lowest": 1, "highest": 1, "merchant_account": "", "livemode": True}
+        found.payments[life.provider, life.provider_ref] = row | own | counted
+        found.ledger |= {event.key: "applied" for post in life.posts for event in post.events}
+    return order, found
+
+
+def twice(order: Order) -> bool:
+    return order.life.end.flags == ("paid_again",)
+
+
+def told_of(order: Order, found: Standing) -> list[str]:
+    lives = [order.life, *order.payments]
+    sent = [Sent(post, 202, len(post.events)) for life in lives for post in life.posts]
+    return draw_up(sent, lives, found, {}).problems
+
+
+def test_an_order_paid_twice_adopts_one_and_flags_both() -> None:
+    order, found = ordered()
+    assert told_of(order, found) == []
+    assert len(order.life.adopts) == 1
+    assert sorted(life.end.flags for life in order.payments) == [(), ("paid_again",)]
+
+
+def test_what_an_order_adopts_wrongly_is_named() -> None:
+    order, found = ordered()
+    (adopted,) = order.life.adopts
+    found.payments["stripe", adopted]["intent_id"] = None
+    assert told_of(order, found) == [
+        f"order {order.life.provider_ref} of stripe: {adopted} is not adopted, its story says otherwise"
+    ]
+
+
+def test_an_order_without_a_row_is_waited_for_and_named() -> None:
+    order, found = ordered()
+    sent = [Sent(order.life.posts[0], 202)]
+    assert unseen_orders(sent, [order.life], found) == []
+    del found.payments["stripe", order.life.provider_ref]
+    assert unseen_orders(sent, [order.life], found) == [order.life.provider_ref]
+    assert unseen_orders([Sent(order.life.posts[0], 503)], [order.life], found) == []
+    assert f"order {order.life.provider_ref} of stripe has no row" in told_of(order, found)

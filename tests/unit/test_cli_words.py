@@ -17,7 +17,7 @@ from ops.cli import app
 from ops.dead_letter_commands import letter_document, moment, raw_document
 from ops.payment_commands import major, plain
 from ops.run_sample import choose_signers, make_run
-from ops.sample import hints
+from ops.sample import hints, orders
 from ops.sample.plan import PROVIDERS
 from ops.sample.send import Progress
 from ops.stack_commands import export_lines
@@ -259,7 +259,8 @@ def test_the_owners_dsn_goes_to_no_role() -> None:
 
 def test_random_secrets_only_where_none_is_configured() -> None:
     signers, environment = choose_signers(Settings())
-    assert set(signers) == {*PROVIDERS, hints.NAME}
+    assert set(signers) == {*PROVIDERS, hints.NAME, orders.CLIENT}
+    assert json.loads(environment["RATCHET_API_KEYS"]) == {orders.CLIENT: [signers[orders.CLIENT].secret]}
     assert json.loads(environment["RATCHET_PROVIDERS__STRIPE__SECRETS"]) == [signers["stripe"].secret]
     configured = Settings(
         providers={

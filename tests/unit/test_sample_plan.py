@@ -214,3 +214,27 @@ def test_hints_are_posted_only_where_asked_for() -> None:
         "mollie", headers=sealed.headers, body=sealed.body, url="http://x/webhooks/mollie", secrets=["k" * 32], now=NOW
     )
     assert found.trust == "hint"
+
+
+def test_orders_come_before_their_payments_and_after_them_in_every_way_of_being_paid() -> None:
+    planned = make_plan(7, lives=300, providers=PROVIDERS, now=NOW, ordered=True)
+    place = {post.message_id or post.body: at for at, post in enumerate(planned.posts) if not post.duplicate}
+    first = {life.provider_ref: post for life in planned.lives for post in life.posts[:1]}
+    wanted = [life for life in planned.lives if life.client]
+    assert len(wanted) == 30
+    assert {(life.end.status, len(life.adopts), life.end.flags) for life in wanted} == {
+        ("captured", 2, ()), ("captured", 1, ("paid_again",)), ("authorized", 1, ()),
+    }  # fmt: skip
+    assert {life.provider for life in wanted} == set(PROVIDERS)
+    sooner = [
+        place[life.posts[0].message_id] < place[first[ref].message_id or first[ref].body]
+        for life in wanted
+        for ref in life.adopts
+        if (first[ref].message_id or first[ref].body) in place
+    ]
+    assert set(sooner) == {True, False}
+    assert not any(life.client for life in make_plan(7, lives=300, providers=PROVIDERS, now=NOW).lives)
+    sealed = seal(wanted[0].posts[0], SIGNERS | {"sample": Signer("a-key-of-this-run")}, NOW)
+    assert sealed.path == "/payment-intents"
+    assert sealed.headers["Authorization"] == "Bearer a-key-of-this-run"
+    assert sealed.headers["Idempotency-Key"] == wanted[0].posts[0].message_id
