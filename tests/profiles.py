@@ -5,8 +5,8 @@ takes the profile's USUAL by itself; `@examples(FEW)` is for those that run once
 for the few that carry the most.
 
 `ci` draws the same examples at every run (derandomize): what turns red there was turned red by the change, and turns
-red again on a developer's machine. Looking for what nobody thought of is the work of `dev` and `nightly`, which draw
-anew each time; `dev` keeps what failed in .hypothesis and tries it first.
+red again on a developer's machine; many more of the same would find nothing new. Looking for what nobody thought of is
+the work of `dev` and `nightly`, which draw anew each time; `dev` keeps what failed in .hypothesis and tries it first.
 
 No profile has a deadline or minds slow draws: how long an example takes says more of the machine than of the code, and
 pytest-timeout ends what hangs.
@@ -22,11 +22,13 @@ from hypothesis import HealthCheck, settings
 FEW: Final = "few"
 USUAL: Final = "usual"
 MANY: Final = "many"
+REQUESTS: Final = "requests"
+"""Requests that schemathesis makes of each operation in each of its phases, against the running ingress."""
 
 EXAMPLES: Final = {
-    "dev": {FEW: 10, USUAL: 40, MANY: 100},
-    "ci": {FEW: 50, USUAL: 150, MANY: 400},
-    "nightly": {FEW: 1_000, USUAL: 3_000, MANY: 10_000},
+    "dev": {FEW: 10, USUAL: 40, MANY: 100, REQUESTS: 8},
+    "ci": {FEW: 20, USUAL: 60, MANY: 150, REQUESTS: 8},
+    "nightly": {FEW: 1_000, USUAL: 3_000, MANY: 10_000, REQUESTS: 100},
 }
 SLOW_DRAWS: Final = (HealthCheck.too_slow, HealthCheck.data_too_large)
 

@@ -44,6 +44,7 @@ async def test_a_killed_consumer_gets_its_partitions_back_at_once(scene: Stage) 
     await scene.until_no_lag()
 
 
+@pytest.mark.slow
 async def test_a_second_consumer_of_the_same_id_is_refused_and_disturbs_nobody(scene: Stage) -> None:
     first = scene.spawn(limits={"instance_id": "slot-2"})
     await scene.publish([webhook("payment.created", "one")])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from intents_door import KEYS, open_api
+from profiles import EXAMPLES, REQUESTS, chosen
 
 if TYPE_CHECKING:
     from intents_door import Api
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 SCHEMATHESIS = Path(sys.executable).with_name("st")
-EXAMPLES = 25
-"""Test cases an operation and phase, at most."""
 
 
 async def schemathesis(api: Api, folder: Path) -> tuple[int, str]:
@@ -26,7 +25,8 @@ async def schemathesis(api: Api, folder: Path) -> tuple[int, str]:
     arguments = [
         *("run", f"{api.url}/openapi.json", "--url", api.url, "--header", f"Authorization: Bearer {KEYS['shop']}"),
         *("--checks", "all", "--mode", "all", "--phases", "examples,coverage,fuzzing,stateful"),
-        *("--max-examples", str(EXAMPLES), "--seed", "20261123", "--workers", "2", "--generation-database", "none"),
+        *("--max-examples", str(EXAMPLES[chosen()][REQUESTS]), "--seed", "20261123", "--workers", "2"),
+        *("--generation-database", "none"),
         *("--request-timeout", "10", "--warnings", "off", "--no-color", "--continue-on-failure"),
     ]
     hooks = {"SCHEMATHESIS_HOOKS": "intents_hooks", "PYTHONPATH": str(Path(__file__).parent)}

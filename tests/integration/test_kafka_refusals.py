@@ -285,6 +285,7 @@ async def test_a_password_that_changes_costs_nothing(broker: SecureKafka, shown:
     assert "topsecret" not in shown.getvalue()
 
 
+@pytest.mark.slow
 async def test_clients_that_run_outlive_a_password_that_does_not_hold(broker: SecureKafka) -> None:
     """After a restart the broker knows another password; producer and consumer wait until ours holds again."""
     settings = sasl(broker, request_timeout_seconds=60)

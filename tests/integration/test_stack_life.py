@@ -232,7 +232,9 @@ async def test_a_second_starter_refuses_and_names_the_first(home: Path, served: 
     assert all(server.alive() for server in before.servers.values())
 
 
-@pytest.mark.parametrize("hanging", [(), NAMES], ids=["answering", "hanging"])
+@pytest.mark.parametrize(
+    "hanging", [pytest.param((), id="answering"), pytest.param(NAMES, id="hanging", marks=pytest.mark.slow)]
+)
 async def test_nothing_outlives_a_killed_starter_and_the_next_start_finds_the_data(
     own: Path, hanging: tuple[str, ...], topic_prefix: str
 ) -> None:
@@ -253,6 +255,7 @@ async def test_nothing_outlives_a_killed_starter_and_the_next_start_finds_the_da
         assert await request_stop(own)
 
 
+@pytest.mark.slow
 async def test_a_start_right_after_a_kill_waits_for_the_leftovers(own: Path) -> None:
     with starter(own) as process:
         before = state_of(own)
@@ -265,6 +268,7 @@ async def test_a_start_right_after_a_kill_waits_for_the_leftovers(own: Path) -> 
     assert not await request_stop(own)
 
 
+@pytest.mark.slow
 async def test_a_stack_in_this_process_restarts_and_stops(own: Path) -> None:
     stack = Stack(own)
     with pytest.raises(StackError, match="not started"):
@@ -302,6 +306,7 @@ async def test_nobody_logs_in_without_the_homes_passwords(home: Path) -> None:
         assert await client.eval("return redis.call('ping')", 0)
 
 
+@pytest.mark.slow
 async def test_a_cluster_whose_superuser_had_no_password_gets_one(own: Path) -> None:
     with starter(own):
         assert await request_stop(own)
@@ -385,6 +390,7 @@ async def test_a_broker_that_cannot_start_says_why_and_nothing_stays(own: Path) 
     assert {row["state"] for row in (await read_status(own)).values()} == {"stopped"}
 
 
+@pytest.mark.slow
 async def test_a_start_is_prepared_once_and_goes_on_without_if_that_fails(
     own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,7 +159,9 @@ def test_doctor_finds_nothing_wrong(served: Up) -> None:
     assert result.returncode == 0
 
 
-@pytest.mark.parametrize("name", ["ingress", "consumer", "relay", "console"])
+@pytest.mark.parametrize(
+    "name", ["relay", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ingress", "consumer", "console"))]
+)
 def test_a_killed_role_is_back_in_10_seconds_at_its_address(served: Up, name: str) -> None:
     before = until(lambda: served.running() and served.role(name), 30)
     os.kill(before["pid"], signal.SIGKILL)
@@ -173,6 +175,7 @@ def test_a_killed_role_is_back_in_10_seconds_at_its_address(served: Up, name: st
         assert served.role(name)["address"] == before["address"]
 
 
+@pytest.mark.slow
 def test_a_stopped_role_shows_it_and_is_replaced(served: Up) -> None:
     before = until(lambda: served.running() and served.role("relay"), 30)
     os.kill(before["pid"], signal.SIGSTOP)
@@ -180,6 +183,7 @@ def test_a_stopped_role_shows_it_and_is_replaced(served: Up) -> None:
     until(lambda: served.running() and served.role("relay")["pid"] != before["pid"], 60)
 
 
+@pytest.mark.slow
 def test_nothing_outlives_a_sigkill_of_up(served: Up) -> None:
     until(served.running, 30)
     processes = family(served.process.pid)
@@ -189,6 +193,7 @@ def test_nothing_outlives_a_sigkill_of_up(served: Up) -> None:
     until(lambda: not alive(processes), 20)
 
 
+@pytest.mark.slow
 def test_the_same_home_starts_again_and_ctrl_c_ends_it_cleanly(served: Up) -> None:
     if served.process.poll() is None:
         served.process.terminate()
@@ -268,6 +273,7 @@ def test_a_detached_start_that_is_given_up_leaves_nothing(tmp_path: Path) -> Non
     assert read_state(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_a_detached_start_that_fails_says_why(tmp_path: Path) -> None:
     result = subprocess.run(
         [*RATCHET, "up", "--detach"],

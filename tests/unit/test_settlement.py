@@ -34,7 +34,7 @@ from schemas.facts import Ref, RefKind
 from schemas.payment import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from consumer.decode import Event
     from schemas.record import Record
@@ -59,22 +59,45 @@ def at_rest(books: PaperBooks, history: History) -> None:
     assert len(books.events) == len(history.records)
 
 
-def settled_in_every_order(books: PaperBooks, records: Sequence[Record]) -> Iterator[PaperBooks]:
-    """Settle records one by one in every order, each beginning that several orders share only once."""
-    if not records:
-        yield books
-    for place, one in enumerate(records):
-        after = books.copy()
-        after.settle([one])
-        yield from settled_in_every_order(after, [*records[:place], *records[place + 1 :]])
+OF_THE_WAY = {"version", "head_hash", "head_xid"}
+"""Columns that say how a row came about, and that nothing of what settles later looks at."""
+
+
+def state_of(books: PaperBooks) -> str:
+    """Return all that what settles later looks at."""
+    payments = [
+        sorted((name, repr(value)) for name, value in row.items() if name not in OF_THE_WAY)
+        for row in books.payments.values()
+    ]
+    parked = sorted((one.event.event_id, one.waits.reason) for one in books.parked.values())
+    names, standing = sorted(map(repr, books.names.items())), sorted(map(repr, books.standing_under.items()))
+    return repr((sorted(payments), names, standing, parked, books.claims(), len(books.letters)))
+
+
+def settled_in_every_order(records: Sequence[Record]) -> list[tuple[int, PaperBooks]]:
+    """Settle records one by one in every order; return the different ends, each with how many orders lead there.
+
+    Orders that have brought the same books about go on as one: what follows is the same for all of them.
+    """
+    reached = {((), state_of(PaperBooks())): (1, PaperBooks())}
+    for _ in records:
+        following: dict[tuple[tuple[int, ...], str], tuple[int, PaperBooks]] = {}
+        for (done, _), (orders, books) in reached.items():
+            for place in set(range(len(records))) - set(done):
+                after = books.copy()
+                after.settle([records[place]])
+                key = (tuple(sorted((*done, place))), state_of(after))
+                following[key] = (following.get(key, (0, after))[0] + orders, after)
+        reached = following
+    return list(reached.values())
 
 
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
 def test_every_order_gives_one_row(history: History) -> None:
-    ends = 0
-    for ends, books in enumerate(settled_in_every_order(PaperBooks(), history.records), 1):  # noqa: B007
+    ends = settled_in_every_order(history.records)
+    for _, books in ends:
         at_rest(books, history)
-    assert ends == factorial(len(history.records))
+    assert sum(orders for orders, _ in ends) == factorial(len(history.records))
 
 
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
