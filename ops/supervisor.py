@@ -165,17 +165,28 @@ class Supervisor:
 
     async def _keep(self, kept: Kept) -> None:
         while not self._stop.is_set():
-            process = await self._spawn(kept)
-            status = await self._until_end(kept, process)
-            kept.process, kept.status = None, status
+            try:
+                ended = await self._run_once(kept)
+            except OSError as error:  # a full disk, say: it may have room again at the next try
+                ended = f"could not be kept ({error})"
             if self._stop.is_set():
                 return
             lived = time.monotonic() - kept.watch.started_at
             kept.ends_in_row = 0 if lived > LONG_RUN_SECONDS else kept.ends_in_row + 1
             seconds = pause_before(kept.ends_in_row - 1, self.settings.role) if kept.ends_in_row else 0.0
-            self.report(f"{kept.role} (pid {process.pid}) ended with status {status}; starting it again")
+            self.report(f"{kept.role} {ended}; starting it again")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), seconds)
+
+    async def _run_once(self, kept: Kept) -> str:
+        """Run a role until its process ends; return how, in words."""
+        try:
+            process = await self._spawn(kept)
+            kept.status = await self._until_end(kept, process)
+        finally:
+            _signal(kept.process, signal.SIGKILL)  # where something else went wrong: the next one is alone
+            kept.process = None
+        return f"(pid {process.pid}) ended with status {kept.status}"
 
     def log_path(self, role: str) -> Path:
         """Return where a role's output goes."""

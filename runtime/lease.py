@@ -196,6 +196,9 @@ class Leader:
                 if time.monotonic() >= self._valid_until:
                     return
                 pause = self._seconds * WATCH_PART
+            except Exception:  # noqa: BLE001 - who can't renew has lost it, whatever the reason
+                _log.exception("lease_not_renewed", lease=lease.name)
+                return
 
     async def _release(self, lease: Lease) -> None:
         """Give the lease back if the issuer answers; otherwise it expires by itself."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import psutil
 
 from runtime import log, telemetry
+from runtime.background import keep_running
 from runtime.collector import calm_collector
 from runtime.health import Probe, serving
 from schemas.errors import RatchetError, SettingsError
@@ -181,7 +182,9 @@ async def _live(settings: Settings, serve: Serve, probe: Probe) -> None:
 
     watch_parent(settings.role, on_orphaned)
     async with serving(probe, settings.role.probe_bind) as probe_address:
-        keeper = asyncio.ensure_future(_keep_run_file(settings.home, probe, probe_address))
+        keeper = asyncio.ensure_future(
+            keep_running("run file", lambda: _keep_run_file(settings.home, probe, probe_address))
+        )
         role = asyncio.ensure_future(serve(settings, stop, probe))
         stopping = asyncio.ensure_future(stop.wait())
         try:

@@ -11,11 +11,12 @@ import asyncio
 import datetime as dt
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import msgspec
 import structlog
 
+from runtime import metrics
 from runtime.masking import DEPTH_MAX, MASK, TEXT_LENGTH_MAX, mask_text, masked, masked_item
 
 if TYPE_CHECKING:
@@ -57,6 +58,31 @@ SHARED: Final[tuple[Any, ...]] = (
 )
 
 
+class Lossy:
+    """A stream whose failures nobody has to mind: a full disk costs lines, never the request that they tell of.
+
+    Lines that could not be written are counted, by `ratchet_log_lines_lost_total`.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the lines, or count them."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: it is closed
+            metrics.LOG_LINES_LOST.inc(text.count("\n") or 1)
+            return 0
+
+    def flush(self) -> None:
+        """Flush what is written, or count it as a line lost: how many were held is not known."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            metrics.LOG_LINES_LOST.inc()
+
+
 def configure(role: str, level: str = "info", stream: TextIO | None = None) -> None:
     """Send this process's lines, and those of the libraries it uses, to standard error as masked JSON.
 
@@ -68,14 +94,14 @@ def configure(role: str, level: str = "info", stream: TextIO | None = None) -> N
         return event
 
     global _closed  # noqa: PLW0603 - one output a process, as structlog's own configuration
-    output = stream or sys.stderr
+    output = Lossy(stream or sys.stderr)
     number = logging.getLevelNamesMapping()[level.upper()]
     processors = [*SHARED, add_role, mask_event, render_json]
     _closed = _ClosedLines(role, number, output, processors)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(output),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", output)),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(output)
@@ -105,7 +131,7 @@ class ClosedLine(msgspec.Struct, gc=False):
 class _ClosedLines:
     """Where closed lines go: the stream of the others, those of one turn of the loop in one write."""
 
-    def __init__(self, role: str, level: int, stream: TextIO, processors: list[Any]) -> None:
+    def __init__(self, role: str, level: int, stream: Lossy, processors: list[Any]) -> None:
         self._role = role
         self._level = level
         self._stream = stream

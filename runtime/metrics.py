@@ -272,6 +272,15 @@ LEASE_HELD: Final = _gauge("ratchet_lease_held", "1 where this process holds the
 LEASE_TOKEN: Final = _gauge(
     "ratchet_lease_token", "Fencing token of the lease when this process last took it: it never falls.", "lease"
 )
+BACKGROUND_FAILURES: Final = _counter(
+    "ratchet_background_failures_total",
+    "Failures of a task that runs beside others in its process and was begun anew, by task.",
+    "task",
+)
+LOG_LINES_LOST: Final = _counter(
+    "ratchet_log_lines_lost_total",
+    "Log lines that could not be written, because the disk was full, say; at least so many.",
+)
 LEASE_LOSSES: Final = _counter(
     "ratchet_lease_losses_total",
     "Leases that were lost while work was done under them: expired or taken over.",

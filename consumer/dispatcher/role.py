@@ -15,6 +15,7 @@ from consumer.dispatcher.sms import SmsDesk
 from consumer.dispatcher.twilio import TwilioSender
 from consumer.dispatcher.worker import GuardedRows, Health, pause_seconds, work
 from runtime import metrics
+from runtime.background import keep_running
 from runtime.breaker import Breaker
 from runtime.clock import SystemClock
 from runtime.http import HttpClient
@@ -64,7 +65,9 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
             apis = open_apis(settings, client)
             desks = open_desks(settings, pool, client, apis)
             leader = Leader(leases, LEASE_NAME, holder_name(), settings.dispatcher.lease_seconds * LEASE_PART)
-            reporter = asyncio.ensure_future(_report(probe, pool, leader, apis, settings))
+            reporter = asyncio.ensure_future(
+                keep_running("dispatcher report", lambda: _report(probe, pool, leader, apis, settings))
+            )
             try:
                 await leader.run(stop, lambda lease, ending: dispatch(desks, settings, watch, lease, ending))
             finally:

@@ -20,6 +20,7 @@ from producers.ingress.receipt import ReceiptBounds, connection_factory
 from producers.ingress.routes import PREFIX
 from producers.ingress.spool import Spool
 from producers.ingress.webhooks import UNKNOWN_PATH, Webhooks
+from runtime.background import keep_running
 from runtime.clock import SystemClock
 from runtime.http import HttpClient
 from runtime.http_server import configure, listen, serve_http
@@ -52,10 +53,10 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         hints = Hints(hint_transactions, settings.refetch)
         app = build_app(settings, publisher, readiness, SystemClock(), certificates, transactions, rates, hints)
         probe.unready = readiness.unready
-        background = [asyncio.create_task(publisher.run())]
+        background = [asyncio.create_task(keep_running("kafka connection", publisher.run))]
         try:
             await publisher.first_try()
-            background.append(asyncio.create_task(readiness.run()))
+            background.append(asyncio.create_task(keep_running("readiness", readiness.run)))
             listener = listen(settings.ingress.bind, "RATCHET_INGRESS__BIND")
             await serve_http(_configuration(app, settings.ingress), listener, stop, probe)
         finally:

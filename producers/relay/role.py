@@ -14,6 +14,7 @@ from producers.relay.loop import LaneHealth, LaneLoop, backoff_seconds
 from producers.relay.redrive import NAME, RedriveLane
 from producers.relay.sampling import keep_sampling
 from runtime import metrics
+from runtime.background import keep_running
 from runtime.kafka import ensure_topics
 from runtime.lease import Leader, holder_name, wait_for_event
 from runtime.lease_redis import open_leases
@@ -51,7 +52,11 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     try:
         async with open_leases(pool, settings.redis) as leases:
             leader = Leader(leases, LEASE_NAME, holder_name(), settings.relay.lease_seconds * LEASE_PART)
-            reporter = asyncio.ensure_future(_report(probe, health, leader, settings.relay.poll_interval_seconds))
+            reporter = asyncio.ensure_future(
+                keep_running(
+                    "relay report", lambda: _report(probe, health, leader, settings.relay.poll_interval_seconds)
+                )
+            )
             try:
                 await leader.run(stop, lambda lease, ending: _carry(settings, pool, health, lease, ending))
             finally:

@@ -78,8 +78,8 @@ async def _bring_back(
     while not stop.is_set():
         try:
             await stack.restart(name)
-        except StackError as error:
-            report(f"{error}")
+        except Exception as error:  # noqa: BLE001 - a full disk, say: it may have room again at the next try
+            report(f"{error}" if isinstance(error, StackError) else f"{name} does not start: {error}")
             wait_seconds = min(wait_seconds * 2, settings.revive_backoff_max_seconds)
             await _pause(stop, wait_seconds)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import logging
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.ingress.lines import CanonicalLines, Line
-from runtime import log
+from runtime import log, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -234,3 +235,24 @@ def test_names_in_a_request_s_line_are_masked(lines: Any) -> None:
     (shown,) = lines()
     assert (shown["provider"], shown["account"], shown["client"]) == (f"p{log.MASK}", log.MASK, log.MASK)
     assert (shown["path"], shown["duration_seconds"], shown["event"]) == ("unknown", 0.5, "request")
+
+
+class Full(io.StringIO):
+    """A file on a disk that is full."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.usefixtures("lines")
+def test_a_line_that_cannot_be_written_costs_nobody_anything(*, closed: bool) -> None:
+    stream = io.StringIO() if closed else Full()
+    if closed:
+        stream.close()
+    before = metrics.REGISTRY.get_sample_value("ratchet_log_lines_lost_total") or 0.0
+    log.configure("ingress", "info", stream)
+    structlog.get_logger().info("paid")
+    logging.getLogger("aiokafka").error("away")
+    assert log.write_closed(log.ClosedLine("request"))
+    assert (metrics.REGISTRY.get_sample_value("ratchet_log_lines_lost_total") or 0.0) - before >= 3

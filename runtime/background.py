@@ -1,0 +1,38 @@
+"""A task that runs beside others for as long as its process: what fails in it is logged and counted, and it goes on.
+
+Nobody awaits such a task before the end, so an error that it does not expect (a full disk, first of all) would end it
+in silence, and what it looks after would stand still with green lights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from runtime import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+PAUSE_SECONDS: Final = 1.0
+"""Between a failure and the next try: such a task looks after something once a second or less often."""
+
+_log = structlog.get_logger()
+
+
+async def keep_running(name: str, work: Callable[[], Awaitable[None]], pause_seconds: float = PAUSE_SECONDS) -> None:
+    """Run `work` until it returns or this is cancelled; after a failure, say so and begin it anew.
+
+    `name` stands in the log and in the metric `ratchet_background_failures_total`.
+    """
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - whatever it is: what the task looks after must not be left alone
+            _log.exception("background_task_failed", task=name, next_try_in_seconds=pause_seconds)
+            metrics.BACKGROUND_FAILURES.labels(name).inc()
+            await asyncio.sleep(pause_seconds)
+        else:
+            return
