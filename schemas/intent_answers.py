@@ -8,7 +8,13 @@ from uuid import UUID  # noqa: TC003 - pydantic needs it at run time
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.payment import DisputeStatus, Outcome, RefundStatus, Status  # noqa: TC001 - pydantic needs them at run time
+from schemas.payment import (  # noqa: TC001 - pydantic needs them at run time
+    DisputeStatus,
+    Flag,
+    Outcome,
+    RefundStatus,
+    Status,
+)
 
 MinorUnits = Annotated[int, Field(ge=0)]
 
@@ -45,7 +51,10 @@ class Asked(_Answer):
 
 
 class PaymentAnswer(_Answer):
-    """A payment as it stands. `version` is 0 until the claim is in the books; `timeline` leads to its events."""
+    """A payment as it stands. `version` is 0 until the claim is in the books; `timeline` leads to its events.
+
+    `livemode` false is test money; `flags` say what of it does not add up.
+    """
 
     id: UUID
     status: Status
@@ -53,6 +62,8 @@ class PaymentAnswer(_Answer):
     dispute_status: DisputeStatus
     provider: str
     account: str
+    merchant_account: str
+    livemode: bool
     provider_ref: str | None
     reference: str | None
     currency: str | None
@@ -61,6 +72,7 @@ class PaymentAnswer(_Answer):
     captured: MinorUnits
     refunded: MinorUnits
     disputed: MinorUnits
+    flags: list[Flag]
     version: Annotated[int, Field(ge=0)]
     created_at: dt.datetime
     updated_at: dt.datetime

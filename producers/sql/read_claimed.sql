@@ -3,6 +3,7 @@ select
     payment_id as id, provider, account, provider_ref, reference, 'created' as status, 'none' as refund_status,
     'none' as dispute_status, currency, amount, 0::bigint as authorized, 0::bigint as captured, 0::bigint as refunded,
     0::bigint as disputed, 0::bigint as version, created_at, created_at as updated_at, 0::bigint as captures_seen,
-    0::bigint as refunds_seen, 0::bigint as refunds_pending, record_key
+    0::bigint as refunds_seen, 0::bigint as refunds_pending, record_key,
+    coalesce(merchant_account, '') as merchant_account, coalesce(livemode, true) as livemode
 from intent_claims
 where payment_id = $1 and client = $2 and command = 'create'

@@ -237,6 +237,18 @@ async def test_it_is_shown_from_the_claim_and_then_from_the_books(api: Api, book
     ]
 
 
+async def test_a_client_sees_whose_money_it_is_and_what_does_not_add_up(api: Api, books: Bench) -> None:
+    payment_id = (await api.create(provider_ref="pay-30", livemode=False)).json["id"]
+    scope = ("merchant_account", "livemode", "flags")
+    assert [(await api.get(payment_id)).json[name] for name in scope] == ["", False, []]
+    payment_id = (await api.create(provider_ref="pay-31")).json["id"]
+    await settle(books)
+    await tell(books, "payment.authorized", "pay-31", 0, amount=100)
+    await tell(books, "payment.captured", "pay-31", 1, amount=250)
+    shown = (await api.get(payment_id)).json
+    assert [shown[name] for name in scope] == ["", True, ["over_captured"]]
+
+
 async def test_a_webhook_that_came_first_and_the_intent_are_one_payment(api: Api, books: Bench) -> None:
     await tell(books, "payment.authorized", "pay-4", 0, amount=100)
     payment_id = (await api.create(provider_ref="pay-4")).json["id"]

@@ -54,6 +54,9 @@ class Standing:
     record_key: str
     disputes: Sequence[str] = ()
     reversals: Sequence[str] = ()
+    merchant_account: str = ""
+    livemode: bool = True
+    flags: Sequence[str] = ()
 
     def seen(self, command: Command) -> int | None:
         """Return what the facts show of a command's kind."""
