@@ -57,7 +57,8 @@ def test_the_next_port_is_the_first_that_is_free_and_not_the_others() -> None:
 def test_a_chosen_address_that_is_taken_is_an_error_that_names_the_setting(role: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{port_of(taken)}"
-        settings = Settings(**{role: {"bind": address}})
+        free = {one: {"bind": "127.0.0.1:0"} for one in ("ingress", "console")}
+        settings = Settings(**(free | {role: {"bind": address}}))
         with pytest.raises(SettingsError, match=f"RATCHET_{role.upper()}__BIND: {address} cannot be listened on"):
             binds.choose(settings, pytest.fail)
 

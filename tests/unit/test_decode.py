@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from events import INTENT_ID, intent, record, standard, stripe_intent, understood
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from outside import mollie_payment
 
-from consumer.decode import Event, decode, identity
+from consumer.decode import Endpoints, Event, decode, identity
 from consumer.fold import newer, project
 from consumer.verdict import Dead
 from schemas.dead_letter import Reason
@@ -262,3 +263,16 @@ def test_an_answer_that_a_collection_failed_beats_the_event_that_it_was_begun() 
         ((*failed, since), "processing"),
     ):
         assert project(newer({}, said)).status == status
+
+
+def test_an_intent_of_no_id_or_of_a_strangers_account_is_a_letter() -> None:
+    nil = replace(intent(), value=(intent().value or b"").replace(str(INTENT_ID).encode(), str(UUID(int=0)).encode()))
+    assert reason(nil) is Reason.UNDECODABLE
+    stranger = decode(
+        intent(account="acme"), Endpoints(may_name=lambda *named: named != ("shop", "standard_webhooks", "acme"))
+    )
+    assert isinstance(stranger, Dead)
+    assert (stranger.reason, stranger.message) == (
+        Reason.CONFLICT,
+        "client shop may not name payments of standard_webhooks/acme",
+    )

@@ -68,3 +68,12 @@ def test_one_event_in_two_versions_of_an_api_agrees_where_both_speak() -> None:
     assert same_facts(fewer, more)
     assert same_facts(more, fewer)
     assert not same_facts(dump_said([msgspec.structs.replace(total, amount=500)]), more)
+
+
+def test_what_one_event_says_twice_of_a_child_has_one_order() -> None:
+    """Bodies are compared by it: the same two facts in another order are the same event."""
+    some, none = Fact(FactKind.CAPTURE, "c", "succeeded", 5), Fact(FactKind.CAPTURE, "c", "succeeded")
+    other, more = Fact(FactKind.CAPTURE, "c", "pending", 5), Fact(FactKind.CAPTURE, "d", "succeeded", 5)
+    for facts in ((some, none), (some, other), (some, other, more)):
+        assert dump_said(facts) == dump_said(reversed(facts))
+        assert set(load_said(dump_said(facts))) == set(facts)

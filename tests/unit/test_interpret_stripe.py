@@ -202,6 +202,12 @@ FACTS = [
     ("charge.dispute.updated", DISPUTE, {"status": "under_review"}, (dispute("under_review"),)),
     ("charge.dispute.funds_withdrawn", DISPUTE, {"status": "needs_response"}, (dispute("open"), funds("withdrawn"))),
     ("charge.dispute.funds_reinstated", DISPUTE, {"status": "won"}, (dispute("won"), funds("reinstated"))),
+    (
+        "charge.dispute.funds_reinstated",
+        DISPUTE,
+        {"status": "won", "balance_transactions": [{"amount": -1000, "currency": "eur"}]},
+        (dispute("won"), funds("withdrawn"), funds("reinstated")),
+    ),
     ("charge.dispute.closed", DISPUTE, {"status": "won"}, (dispute("won"),)),
     ("charge.dispute.closed", DISPUTE, {"status": "lost"}, (dispute("lost"),)),
     ("charge.dispute.closed", DISPUTE, {"status": "prevented"}, (dispute("prevented"),)),

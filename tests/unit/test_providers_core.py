@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -253,3 +254,17 @@ def test_a_provider_without_payments_says_nothing(stub: Any) -> None:
 def test_unknown_provider() -> None:
     with pytest.raises(LookupError, match="nobody"):
         providers.interpret("nobody", "x", b"")
+
+
+def test_a_rescaled_amount_that_no_payment_has_is_refused() -> None:
+    assert money.in_iso_units(500, "UGX", {"UGX": 2}) == 5
+    with pytest.raises(UninterpretableError, match="out of range"):
+        money.in_iso_units(AMOUNT_MAX, "KWD", {"KWD": 0})
+
+
+def test_a_body_that_a_reader_of_hints_fails_on_names_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def named(_body: bytes) -> str:
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr(providers, "find", lambda _name: SimpleNamespace(named=named))
+    assert providers.named_by_hint("mollie", b"id=tr_1") is None

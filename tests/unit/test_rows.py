@@ -11,11 +11,12 @@ from msgspec.structs import replace
 from paper_books import COLUMNS, PaperBooks, moment, payment
 
 from consumer import rows
-from consumer.plan import Letter, Parking
+from consumer.plan import Letter, Message, Parking, Refetching
 from consumer.verdict import Waits
 from schemas.dead_letter import Reason
 from schemas.facts import FactKind, State
 from schemas.record import REDRIVE_COUNT_HEADER
+from schemas.sms import Template
 
 if TYPE_CHECKING:
     from schemas.payment import Payment
@@ -115,3 +116,11 @@ def test_redrive_count(text: str, count: int) -> None:
 
 def test_redrive_count_of_a_record_without_the_header() -> None:
     assert rows.redrive_count_of(standard("payment.created")) == 0
+
+
+def test_a_refetch_is_asked_for_once_and_a_message_is_its_template() -> None:
+    one, again, other = (Refetching("mollie", "", ref, "hint") for ref in ("tr_2", "tr_2", "tr_1"))
+    assert rows.refetch_columns([one, again, other]) == [["mollie"] * 2, [""] * 2, ["tr_1", "tr_2"], ["hint"] * 2]
+    payment_id = UUID(int=1)
+    said = [Message(payment_id, "shop", "+254712345678", Template.CAPTURED)]
+    assert rows.message_columns(said) == [[payment_id], ["+254712345678"], ["captured"]]

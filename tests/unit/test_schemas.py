@@ -35,6 +35,8 @@ def test_every_kind_of_fact_ranks_its_states_without_ties() -> None:
 def test_a_fact_outside_the_vocabulary_is_refused(state: str, amount: int) -> None:
     with pytest.raises(ValueError, match=r"no state|outside"):
         Fact(FactKind.CAPTURE, "c", state, amount)
+    with pytest.raises(ValueError, match=r"version -1 .* outside"):
+        Fact(FactKind.CAPTURE, "c", "pending", version=-1)
 
 
 def test_the_bounds_of_an_amount_are_inside() -> None:

@@ -111,3 +111,7 @@ def test_the_bound_of_facts_counts_children_not_news_of_them() -> None:
     assert isinstance(judged, Dead)
     assert judged.reason is Reason.CONFLICT
     assert "holds 1 facts" in judged.message
+
+
+def test_what_a_client_asked_is_never_an_echo() -> None:
+    assert verdict([AUTHORIZED, PAID], ("mode", "intent", "manual", None)).outcome is Outcome.APPLIED

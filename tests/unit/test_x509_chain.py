@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from providers.core import x509_chain
 from providers.core.x509_chain import BUNDLE_CERTIFICATES_MAX, CHAIN_LENGTH_MAX, need_trusted, read_certificates
 from schemas.errors import SignatureRejected
 
@@ -181,3 +182,14 @@ def test_a_leaf_that_may_not_sign_messages_signs_none() -> None:
     assert judge(Pair(leaf.add_extension(usage, critical=True).sign(root.key, SHA256()), key), [], [root]) == (
         "untrusted_cert"
     )
+
+
+def test_a_certificate_whose_extensions_cannot_be_read_leads_nowhere() -> None:
+    """The library reads them at the first look, which may come after the certificate was read."""
+
+    class Unreadable:
+        @property
+        def extensions(self) -> x509.Extensions:
+            raise x509.DuplicateExtension("twice", x509.ObjectIdentifier("1.2.3.4"))
+
+    assert not x509_chain._is_understood(Unreadable())  # type: ignore[arg-type]
