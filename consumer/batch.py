@@ -25,8 +25,9 @@ from consumer.resolve import RefKey, claimed_of, keys_of
 from consumer.settlement import Settlement
 from consumer.verdict import Dead
 from runtime.phases import BatchPhases
-from runtime.postgres import Failure, classify
+from runtime.postgres import classify
 from runtime.postgres_arrays import plain_array
+from runtime.refusals import Failure
 from runtime.settings.scopes import scopes_of
 from runtime.sql import statement
 from schemas.dead_letter import Reason

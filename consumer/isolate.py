@@ -17,16 +17,19 @@ import asyncpg
 from consumer.rows import redrive_count_of
 from consumer.verdict import Dead
 from runtime import metrics
-from runtime.postgres import Failure, classify
+from runtime.postgres import classify
+from runtime.refusals import PASSING, Failure
 from schemas.dead_letter import Reason
 from schemas.errors import HaltedError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from consumer.batch import Item
+    from consumer.offsets import Place
     from consumer.plan import Plan
     from runtime.settings import ConsumerSettings
+    from schemas.record import Record
 
 TWIN_PAUSE_SECONDS = 0.005
 """Mean pause before a twin is tried again; random, so that two twins don't meet again."""
@@ -35,56 +38,71 @@ _FOREBODING = frozenset({Reason.UNEXPECTED, Reason.DATA_REJECTED})
 
 
 class PoisonRun:
-    """Counts bad records with no success between; past the bound it halts. Redriven records don't count."""
+    """Counts a partition's bad records with no success between; past the bound it halts. Redriven ones don't count."""
 
     def __init__(self, length_max: int) -> None:
         self._length_max = length_max
-        self._length = 0
+        self._lengths: dict[Place, int] = {}
 
-    @property
-    def length(self) -> int:
-        """How many bad records came in a row."""
-        return self._length
+    def length(self, place: Place) -> int:
+        """How many bad records of the partition came in a row."""
+        return self._lengths.get(place, 0)
 
-    @property
-    def spent(self) -> bool:
-        """Whether the next bad record is one too many."""
-        return self._length >= self._length_max
+    def spent(self, place: Place) -> bool:
+        """Whether the partition's next bad record is one too many."""
+        return self.length(place) >= self._length_max
 
-    def rewind(self, length: int) -> None:
+    def counted(self) -> dict[Place, int]:
+        """Return what was counted so far, for `rewind`."""
+        return dict(self._lengths)
+
+    def rewind(self, counted: Mapping[Place, int]) -> None:
         """Forget what an attempt counted that came to nothing and is made again."""
-        self._length = min(self._length, length)
+        self._lengths = {place: min(length, counted.get(place, 0)) for place, length in self._lengths.items()}
 
-    def succeeded(self) -> None:
-        """Note that an event was settled: what is wrong is wrong with single records."""
-        self._length = 0
+    def succeeded(self, places: Iterable[Place]) -> None:
+        """Note that events of these partitions were settled: what is wrong is wrong with single records."""
+        for place in places:
+            self._lengths.pop(place, None)
 
     def failed(self, item: Item) -> None:
         """Note a bad record; raise HaltedError when it is one too many."""
-        self._length += 1
-        if self._length > self._length_max:
-            record = item[0]
+        record = item[0]
+        length = self._lengths[place_of(record)] = self.length(place_of(record)) + 1
+        if length > self._length_max:
             raise HaltedError(
                 record.topic,
                 record.partition,
-                f"{self._length} records in a row failed with no success between, the last at offset {record.offset}; "
+                f"{length} records in a row failed with no success between, the last at offset {record.offset}; "
                 "look at the newest dead letters and at the last deploy, then restart the consumer",
             )
 
 
+async def _nothing_to_renew() -> None:
+    """Stand for a pool of which no session needs to be replaced."""
+
+
 class Isolator:
-    """Settles batches whatever they hold. Raises UnavailableError in an outage, HaltedError after a run of failures."""
+    """Settles batches whatever they hold. Raises UnavailableError in an outage, HaltedError after a run of failures.
+
+    `renew` lets the sessions that are open be replaced by fresh ones before they are used again.
+    """
 
     def __init__(
-        self, settle: Callable[[Sequence[Item]], Awaitable[Plan]], run: PoisonRun, settings: ConsumerSettings
+        self,
+        settle: Callable[[Sequence[Item]], Awaitable[Plan]],
+        run: PoisonRun,
+        settings: ConsumerSettings,
+        renew: Callable[[], Awaitable[None]] = _nothing_to_renew,
     ) -> None:
         self._settle = settle
         self._run = run
         self._twin_retries_max = settings.twin_retries_max
+        self._renew = renew
 
     async def settle(self, items: Sequence[Item]) -> list[Plan]:
         """Settle all items, in one transaction where none of them is bad; return what was written."""
-        counted = self._run.length
+        counted = self._run.counted()
         try:
             return await self._count(items)
         except UnavailableError:
@@ -97,7 +115,7 @@ class Isolator:
         begin = 0
         for position, item in enumerate(items):
             if isinstance(item[1], Dead) and item[1].reason in _FOREBODING and not redrive_count_of(item[0]):
-                if self._run.spent and position > begin:
+                if self._run.spent(place_of(item[0])) and position > begin:
                     plans += await self._note_success(items[begin:position])
                     begin = position
                 self._run.failed(item)
@@ -105,8 +123,7 @@ class Isolator:
 
     async def _note_success(self, items: Sequence[Item]) -> list[Plan]:
         plans = await self._divide(items)
-        if any(plan.rows or plan.duplicates for plan in plans):
-            self._run.succeeded()
+        self._run.succeeded(_successful(items, plans))
         return plans
 
     async def _divide(self, items: Sequence[Item]) -> list[Plan]:
@@ -120,30 +137,40 @@ class Isolator:
         metrics.BISECTIONS.inc()
         middle = len(items) // 2
         plans = await self._divide(items[:middle])
-        if any(plan.rows for plan in plans):
-            self._run.succeeded()
+        self._run.succeeded({(row.topic, row.partition) for plan in plans for row in plan.rows})
         return plans + await self._divide(items[middle:])
 
     async def _attempt(self, items: Sequence[Item]) -> Plan:
         try:
-            return await self._retry_twins(items)
+            return await self._retry(items)
         except Exception as error:
-            if classify(error) is not Failure.OUTAGE or _too_slow(items, error):
+            if classify(error) not in PASSING or _too_slow(items, error):
                 raise
-            raise UnavailableError(f"Postgres does not take the batch: {type(error).__name__}: {error}") from error
+            raise UnavailableError(f"Postgres does not take the batch: {told(error)}") from error
 
-    async def _retry_twins(self, items: Sequence[Item]) -> Plan:
-        """Try while another transaction is in the way; a lock that stays taken is an outage, not bad data."""
+    async def _retry(self, items: Sequence[Item]) -> Plan:
+        """Try while another transaction is in the way; a lock that stays taken is an outage, not bad data.
+
+        What is wrong with the session, or with a single record for all that is known yet, is tried once more on a
+        fresh session: it may be the session that is wrong.
+        """
+        renewed = False
+        last: Exception | None = None
         for _ in range(self._twin_retries_max):
             try:
                 return await self._settle(items)
             except Exception as error:
-                if classify(error) is not Failure.TWIN:
+                failure = classify(error)
+                if failure is Failure.TWIN:
+                    metrics.TWIN_RETRIES.inc()
+                    await asyncio.sleep(random.uniform(0, 2 * TWIN_PAUSE_SECONDS))  # noqa: S311 - jitter
+                elif renewed or not _worth_a_fresh_session(items, failure):
                     raise
-                metrics.TWIN_RETRIES.inc()
+                else:
+                    renewed = True
+                    await self._renew()
                 last = error
-                await asyncio.sleep(random.uniform(0, 2 * TWIN_PAUSE_SECONDS))  # noqa: S311 - jitter
-        if isinstance(last, asyncpg.UniqueViolationError):
+        if isinstance(last, asyncpg.IntegrityConstraintViolationError):
             raise last
         raise UnavailableError(f"other transactions stay in the way: {last}") from last
 
@@ -152,6 +179,33 @@ class Isolator:
             self._run.failed(item)
         reason = Reason.UNEXPECTED if classify(error) is Failure.UNEXPECTED else Reason.DATA_REJECTED
         return await self._attempt([(item[0], Dead(reason, _without_values(error)))])
+
+
+def place_of(record: Record) -> Place:
+    """Return the topic and partition that a record stands in."""
+    return record.topic, record.partition
+
+
+def told(error: Exception) -> str:
+    """Describe why Postgres can't be used, and what to do where waiting alone does not help."""
+    said = f"{type(error).__name__}: {error}"
+    if classify(error) is Failure.SETUP:
+        return f"{said}; the schema or a right does not fit this version: run `ratchet migrate up`"
+    return said
+
+
+def _successful(items: Sequence[Item], plans: Sequence[Plan]) -> set[Place]:
+    """Return the partitions of which an event was settled; one that parks or becomes a dead letter is none."""
+    written = {(row.topic, row.partition) for plan in plans for row in plan.rows}
+    if any(plan.duplicates for plan in plans):
+        lost = {(*place_of(letter.record), letter.record.offset) for plan in plans for letter in plan.letters}
+        taken = (record for record, decoded in items if not isinstance(decoded, Dead))
+        written |= {place_of(record) for record in taken if (*place_of(record), record.offset) not in lost}
+    return written
+
+
+def _worth_a_fresh_session(items: Sequence[Item], failure: Failure) -> bool:
+    return failure is Failure.SESSION or (len(items) == 1 and failure in (Failure.DATA, Failure.UNEXPECTED))
 
 
 def _too_slow(items: Sequence[Item], error: Exception) -> bool:

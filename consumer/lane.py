@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from consumer.decode import ANY, Endpoints, decode
-from consumer.marks import Caution
+from consumer.isolate import place_of, told
 from consumer.tally import count, tally
 from consumer.verdict import Dead
 from runtime import metrics, telemetry
-from runtime.postgres import Failure, classify
+from runtime.postgres import classify
+from runtime.postgres_session import noting
+from runtime.refusals import PASSING
 from runtime.retry import delays
 from schemas.dead_letter import Reason
 from schemas.errors import HaltedError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from consumer.batch import Item
+    from consumer.hand import HandWatch
     from consumer.isolate import Isolator
     from consumer.marks import Marks
     from consumer.offsets import Place
@@ -36,27 +39,32 @@ log = structlog.get_logger()
 _observe_decoding: Final = metrics.BATCH_PHASE_SECONDS.labels("decode").observe
 Result = TypeVar("Result")
 
-_NEW: Final = Caution(sys.maxsize, None)
-"""How careful to be with a partition of which nothing is noted yet."""
-
 
 class Lanes:
     """Settles batches side by side, at most as many as there are lanes.
 
-    `outage_since` is the monotonic time since when Postgres is away, or None; `halted` holds the partitions that take
-    no more records until a restart.
+    `outage` is why Postgres can't be used and `outage_since` the monotonic time since when, or None; `halted` holds the
+    partitions that take no more records until a restart.
     """
 
     def __init__(
-        self, isolator: Isolator, marks: Marks, settings: ConsumerSettings, endpoints: Endpoints = ANY
+        self,
+        isolator: Isolator,
+        marks: Marks,
+        hand: HandWatch,
+        settings: ConsumerSettings,
+        endpoints: Endpoints = ANY,
     ) -> None:
         self._endpoints = endpoints
         self._isolator = isolator
         self._marks = marks
         self._settings = settings
+        self.hand = hand
+        self.attempts = hand.attempts
         self._starting = asyncio.Lock()
         self._careful = asyncio.Lock()
-        self._cautions: dict[Place, Caution | None] = {}
+        self._careful_until: dict[Place, int | None] = {}
+        self.outage: str | None = None
         self.outage_since: float | None = None
         self.halted: dict[Place, str] = {}
 
@@ -66,20 +74,38 @@ class Lanes:
         The first records of a partition go through one lane, in order: where they begin is noted durably, and a note
         must be the same at the next start for a record that kills the process to be found.
         """
-        for place, offset in {(record.topic, record.partition): record.offset for record in reversed(records)}.items():
-            caution = self._cautions.get(place, _NEW)
-            if caution is not None and offset < caution.until_offset:
+        for place, offset in {place_of(record): record.offset for record in reversed(records)}.items():
+            until = self._careful_until.get(place, sys.maxsize)
+            if until is not None and offset < until:
                 return False
         return True
 
+    async def begin(self, records: Sequence[Record]) -> None:
+        """Note durably, once an assignment, where the partitions of these records begin to be touched."""
+        with noting(self.attempts):
+            for record in records:
+                if place_of(record) not in self._careful_until:
+                    await self._start(place_of(record), record.offset)
+
+    def portions(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+        """Divide records whose partitions have begun into what is settled at once: all that is calm, then one by one.
+
+        Each portion is taken when the one before is settled.
+        """
+        careful = [record for record in records if self._wants_caution(record)]
+        if len(careful) < len(records):
+            yield [record for record in records if not self._wants_caution(record)]
+        for record in careful:
+            yield [record]
+
     async def settle(self, records: Sequence[Record]) -> bool:
-        """Settle the records; False where some belong to a halted partition and stay open."""
+        """Settle the records, all at once or the only one; False where some of a halted partition stay open."""
         began = time.monotonic()
-        with telemetry.settling(records) as span:
-            calm, careful = await self._sort(records)
-            plans = await self._settle_all(_understand_all(calm, self._endpoints))
-            for record, caution in careful:
-                plans += await self._settle_carefully(record, caution)
+        with telemetry.settling(records) as span, noting(self.attempts):
+            if len(records) == 1 and self._wants_caution(records[0]):
+                plans = await self._settle_carefully(records[0])
+            else:
+                plans = await self._settle_all(_understand_all(records, self._endpoints))
             total, seconds = tally(plans), time.monotonic() - began
             span.note(total.outcomes(), duplicate=total.duplicates, parked=total.parked, dead_letter=total.dead_letters)
         settled = self._settled(records)
@@ -87,49 +113,51 @@ class Lanes:
         _log_batch(records, total, seconds)
         return len(settled) == len(records)
 
+    def _wants_caution(self, record: Record) -> bool:
+        until = self._careful_until.get(place_of(record))
+        return until is not None and record.offset < until
+
     def _settled(self, records: Sequence[Record]) -> Sequence[Record]:
         """Return those that are not left open by a halt."""
         if not self.halted:
             return records
         return [record for record in records if (record.topic, record.partition) not in self.halted]
 
-    async def _sort(self, records: Sequence[Record]) -> tuple[list[Record], list[tuple[Record, Caution]]]:
-        """Tell records that may be settled together from those to be touched one by one."""
-        calm: list[Record] = []
-        careful: list[tuple[Record, Caution]] = []
-        cautions: dict[Place, Caution | None] = {}
-        for record in records:
-            place = (record.topic, record.partition)
-            if place not in cautions:
-                cautions[place] = await self._start(place, record.offset)
-            caution = cautions[place]
-            if caution is None or record.offset >= caution.until_offset:
-                calm.append(record)
-            else:
-                careful.append((record, caution))
-        return calm, careful
-
-    async def _start(self, place: Place, offset: int) -> Caution | None:
+    async def _start(self, place: Place, offset: int) -> None:
         """Note durably, once an assignment, where the partition's records begin to be touched.
 
         What was asked under an assignment that ended meanwhile is not kept for the next one.
         """
         async with self._starting:
-            if place in self._cautions:
-                return self._cautions[place]
-            held = self._cautions
-            held[place] = caution = await self._through_outages(lambda: self._marks.start(place, offset))
-            return caution
+            if place not in self._careful_until:
+                held = self._careful_until
+                held[place] = until = await self._through_outages(lambda: self._marks.start(place, offset))
+                if until is not None:
+                    log.warning("going_record_by_record", topic=place[0], partition=place[1], until_offset=until)
 
-    async def _settle_carefully(self, record: Record, caution: Caution) -> list[Plan]:
-        """Settle one record by itself, noted durably before it is touched; a fatal one is not touched again."""
-        place = (record.topic, record.partition)
+    async def _settle_carefully(self, record: Record) -> list[Plan]:
+        """Settle one record by itself, noted durably before it is touched; a convicted one is not touched again."""
+        place = place_of(record)
+        if place in self.halted:
+            return []
         async with self._careful:
-            if record.offset == caution.fatal_offset:
+            if await self._through_outages(lambda: self._marks.probe(place, record.offset)):
                 dead = Dead(Reason.FATAL, "the record ended the process that touched it, again and again")
-                return await self._settle_all([(record, dead)])
-            await self._through_outages(lambda: self._marks.probe(place, record.offset))
-            return await self._settle_all([understand(record, self._endpoints)])
+                plans = await self._settle_all([(record, dead)])
+                await self._end_caution(place)
+                return plans
+            with self.hand.holding():
+                plans = await self._settle_all([understand(record, self._endpoints)])
+            until = self._careful_until.get(place)
+            if until is not None and record.offset + 1 >= until:
+                await self._end_caution(place)
+            return plans
+
+    async def _end_caution(self, place: Place) -> None:
+        held = self._careful_until
+        await self._through_outages(lambda: self._marks.end_caution(place))
+        if place in held:
+            held[place] = None
 
     async def _settle_all(self, items: list[Item]) -> list[Plan]:
         """Settle items through outages; records of a partition that halts on the way are left open."""
@@ -146,31 +174,46 @@ class Lanes:
         """Try until Postgres takes it; an outage never gives up and never dead-letters."""
         pauses = delays(self._settings.backoff_initial_seconds, self._settings.backoff_max_seconds)
         while True:
+            self.attempts.note()
             try:
                 result = await attempt()
             except Exception as error:
-                if not isinstance(error, UnavailableError) and classify(error) is not Failure.OUTAGE:
+                if not isinstance(error, UnavailableError) and classify(error) not in PASSING:
                     raise
-                if self.outage_since is None:
-                    self.outage_since = time.monotonic()
-                    metrics.POSTGRES_AWAY.set(1)
-                    log.warning("postgres_away", error=type(error).__name__, detail=str(error))
+                self._note_outage(str(error) if isinstance(error, UnavailableError) else told(error))
                 await asyncio.sleep(next(pauses))
             else:
-                if self.outage_since is not None:
-                    log.info("postgres_back", away_seconds=round(time.monotonic() - self.outage_since, 3))
-                    self.outage_since = None
-                    metrics.POSTGRES_AWAY.set(0)
+                self._note_back()
                 return result
+
+    def _note_outage(self, why: str) -> None:
+        self.outage = why
+        if self.outage_since is None:
+            self.outage_since = time.monotonic()
+            metrics.POSTGRES_AWAY.set(1)
+            log.warning("postgres_away", detail=why)
+
+    def _note_back(self) -> None:
+        if self.outage_since is not None:
+            log.info("postgres_back", away_seconds=round(time.monotonic() - self.outage_since, 3))
+            self.outage_since = self.outage = None
+            metrics.POSTGRES_AWAY.set(0)
 
     def forget(self) -> None:
         """Drop what is known of partitions that were given up."""
-        self._cautions = {}
+        self._careful_until = {}
 
-    async def end_cleanly(self) -> None:
-        """Remove the notes on the partitions held: nothing here ended uncleanly."""
-        for place in tuple(self._cautions):
-            await self._marks.clear(place)
+    async def let_go(self, *, clean: bool) -> None:
+        """Note that nothing is in hand any more; `clean` says that all that was taken is settled, or still in work."""
+        await self._marks.let_go(clean=clean)
+
+    def leave_word(self) -> None:
+        """Leave word that this process is ended on purpose, for where Postgres can't be told, or no time is left."""
+        self._marks.leave_word()
+
+    def take_word_back(self) -> None:
+        """Take the word back: Postgres knows."""
+        self._marks.take_word_back()
 
 
 def _understand_all(records: Sequence[Record], endpoints: Endpoints) -> list[Item]:

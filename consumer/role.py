@@ -7,6 +7,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
 
 import structlog
 from aiokafka import AIOKafkaConsumer
@@ -14,21 +15,24 @@ from aiokafka.errors import KafkaError
 
 from consumer.batch import BatchWriter
 from consumer.decode import endpoints_of
+from consumer.hand import HandWatch
 from consumer.instance import InstanceLock
-from consumer.isolate import Isolator, PoisonRun
+from consumer.isolate import Isolator, PoisonRun, told
 from consumer.lane import Lanes
-from consumer.marks import Marks
+from consumer.marks import Caution, Marks
 from consumer.standstill import PartitionWatch
 from consumer.sweeper import keep_sweeping
 from consumer.worker import Worker
 from runtime.clock import SystemClock
+from runtime.ends import PurposefulEnds
 from runtime.kafka import ensure_topics, ping
 from runtime.kafka_ends import EndsReader
 from runtime.kafka_records import bound_fetches, tolerate_odd_headers
 from runtime.kafka_security import client_arguments
 from runtime.lease import Leader, holder_name
 from runtime.lease_redis import open_leases
-from runtime.postgres import Failure, classify, open_pool
+from runtime.postgres import classify, open_pool
+from runtime.refusals import PASSING
 from runtime.retry import delays
 from runtime.settings.scopes import scopes_of
 from schemas import topics
@@ -76,7 +80,11 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         worker = Worker(consumer, lanes, settings.consumer)
         consumer.subscribe([topic.name for topic in topics.CONSUMED], listener=worker)
         _show(probe, worker, lanes, settings)
-        watches = [_watch_lag(worker, probe, lanes, settings), _keep_sweeping(pool, settings, stop)]
+        watches = [
+            _watch_lag(worker, probe, lanes, settings),
+            _keep_sweeping(pool, settings, stop),
+            lanes.hand.keep(lambda: lanes.outage_since is not None),
+        ]
         if lock is not None:
             watches.append(lock.keep())
         await _run(worker, stop, watches)
@@ -106,14 +114,13 @@ def _instance_lock(pool: Pool, settings: Settings) -> InstanceLock | None:
 def make_lanes(pool: Pool, settings: Settings) -> Lanes:
     """Put together what settles batches."""
     limits = settings.consumer
-    marks = Marks(
-        pool,
-        unclean_ends_max=limits.unclean_ends_max,
-        window_records=2 * limits.batch_records_max * limits.batches_in_flight_max,
-    )
+    caution = Caution(limits.unclean_ends_max, 2 * limits.batch_records_max * limits.batches_in_flight_max)
+    marks = Marks(pool, settings.role.token or uuid4(), caution, PurposefulEnds(settings.home, "consumer"))
     writer = BatchWriter(pool, settings, SystemClock())
-    isolator = Isolator(writer.settle, PoisonRun(limits.unexpected_run_max), limits)
-    return Lanes(isolator, marks, limits, endpoints_of(scopes_of(settings)))
+    isolator = Isolator(writer.settle, PoisonRun(limits.unexpected_run_max), limits, pool.expire_connections)
+    patience = settings.postgres.statement_timeout_seconds + settings.postgres.connect_timeout_seconds
+    hand = HandWatch(limits.hang_seconds_max, patience)
+    return Lanes(isolator, marks, hand, limits, endpoints_of(scopes_of(settings)))
 
 
 async def _open_pool(settings: Settings) -> Pool:
@@ -125,8 +132,8 @@ async def _open_pool(settings: Settings) -> Pool:
             parameters=PLANNER,
         )
     except Exception as error:
-        if classify(error) is Failure.OUTAGE:
-            raise UnavailableError(f"Postgres is away: {type(error).__name__}") from error
+        if classify(error) in PASSING:
+            raise UnavailableError(f"Postgres is away: {told(error)}") from error
         raise
 
 
@@ -187,16 +194,20 @@ async def _patiently(open_part: Callable[[], Awaitable[Part]], settings: Setting
 
 
 def _show(probe: Probe, worker: Worker, lanes: Lanes, settings: Settings) -> None:
-    """Let the probe tell what holds the worker up: an outage is waited for, a stall wants a restart."""
+    """Let the probe tell what holds the worker up: an outage is waited for, a stall wants a restart.
+
+    While one record is in hand, alone, the process watches over itself, and ends before anybody else finds it stuck.
+    """
 
     def stuck() -> str | None:
-        quiet = time.monotonic() - worker.progress_at
-        if lanes.outage_since is None and quiet > settings.consumer.stall_seconds:
-            return f"lag {worker.lag}, {worker.batches_open} batches open and nothing settled for {quiet:.0f} s"
+        quiet = time.monotonic() - max(worker.progress_at, lanes.attempts.at)
+        patience = settings.consumer.stall_seconds + lanes.hand.acts_after_seconds * lanes.hand.held
+        if lanes.outage_since is None and quiet > patience:
+            return f"lag {worker.lag}, {worker.batches_open} batches open and nothing attempted for {quiet:.0f} s"
         return None
 
     def unready() -> str | None:
-        return None if lanes.outage_since is None else "Postgres is away"
+        return None if lanes.outage_since is None else f"Postgres can't be used: {lanes.outage}"
 
     probe.stuck, probe.unready, probe.state = stuck, unready, "running"
 

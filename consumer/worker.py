@@ -21,7 +21,7 @@ from runtime.kafka import authorization_kind, not_allowed
 from schemas.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
 
@@ -33,6 +33,8 @@ log = structlog.get_logger()
 
 PAUSED_POLL_SECONDS = 0.2
 """How long one poll takes while everything is paused; polling keeps the group membership alive."""
+POLLS_APART_SECONDS_MAX = 20.0
+"""How long records that go one by one may keep the client from being polled; it leaves the group after 300 s."""
 
 
 class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -49,6 +51,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._commit_task: asyncio.Task[None] | None = None
         self._committed_at = 0.0
+        self._polled_at = time.monotonic()
         self._generation = 0
         self._all_begun = True
         self.progress_at = time.monotonic()
@@ -74,21 +77,27 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._hand_out(records, stop)
             self._all_begun = generation == self._generation and not stop.is_set()
             self._commit_when_due()
+        self._lanes.leave_word()
         await self._drain()
         await self._end()
 
     async def _end(self) -> None:
-        """Give up what is not done in time: it is settled again at the next start; note that the end was clean."""
+        """Give up what is not done in time: it is settled again at the next start; note that we end on purpose."""
+        clean = not self._tasks
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await self._note_clean_end()
+        if await self._let_go(clean=clean):
+            self._lanes.take_word_back()
 
-    async def _note_clean_end(self) -> None:
+    async def _let_go(self, *, clean: bool) -> bool:
+        """Note that nothing of ours is in hand; return whether that could be noted."""
         try:
-            await asyncio.wait_for(self._lanes.end_cleanly(), self._settings.backoff_max_seconds)
-        except Exception as error:  # noqa: BLE001 - an end that is not noted costs one careful start at most
-            log.warning("clean_end_not_noted", error=type(error).__name__)
+            await asyncio.wait_for(self._lanes.let_go(clean=clean), self._settings.backoff_max_seconds)
+        except Exception as error:  # noqa: BLE001 - what is not noted now is noted at the next start
+            log.warning("end_not_noted", error=type(error).__name__)
+            return False
+        return True
 
     async def _fetch(self) -> list[list[Record]]:
         fetched = await self._poll(self._settings.fetch_wait_seconds, self._fetch_max)
@@ -98,6 +107,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _poll(self, seconds: float, records_max: int | None = None) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Take what comes in that time; raise AccessRefusedError where we may not read."""
+        self._polled_at = time.monotonic()
         try:
             found: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
                 timeout_ms=int(seconds * 1000), max_records=records_max
@@ -175,12 +185,23 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._without_fetching(self._some_lane_is_free, stop)
 
     async def _settle_alone(self, records: Sequence[Record], stop: asyncio.Event) -> None:
-        """Settle records as one batch with nothing beside it."""
+        """Settle what is new or wants caution with nothing beside it, in portions with offsets of their own."""
         generation = self._generation
-        if not await self._until(self._all_lanes_are_free, stop) or generation != self._generation:
-            return
-        self._launch(0, records, self._begin([records]))
-        await self._without_fetching(self._all_lanes_are_free, stop)
+        assigned = self._consumer.assignment()
+        self._consumer.pause(*assigned)
+        portions = self._lanes.portions(records)
+        try:
+            if await self._until(self._all_lanes_are_free, stop) and generation == self._generation:
+                self._run_on(0, self._lanes.begin(records))
+            while await self._until(self._all_lanes_are_free, stop) and generation == self._generation:
+                self._commit_when_due(0.0)
+                if (portion := next(portions, None)) is None:
+                    return
+                self._launch(0, portion, self._begin([portion]))
+                if time.monotonic() - self._polled_at > POLLS_APART_SECONDS_MAX:
+                    await self._poll_paused()
+        finally:
+            self._resume(assigned)
 
     async def _without_fetching(self, ready: Callable[[], bool], stop: asyncio.Event) -> None:
         """Wait for lanes, and let the client fetch nothing meanwhile."""
@@ -215,6 +236,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         """Wait for lanes, in an outage polling meanwhile, paused; False where a stop came first."""
         while not stop.is_set() and not ready():
             self._raise_failure()
+            self._commit_when_due()
             if self._lanes.outage_since is not None:
                 await self._poll_paused()
             else:
@@ -247,8 +269,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
     def _launch(self, lane: int, share: Sequence[Record], spans: Mapping[Place, Span]) -> None:
         """Start settling a lane's share."""
         places = {(record.topic, record.partition) for record in share}
-        task = asyncio.create_task(self._settle(share, [spans[place] for place in places]))
-        self._tasks[lane] = task
+        self._run_on(lane, self._settle(share, [spans[place] for place in places]))
+
+    def _run_on(self, lane: int, work: Coroutine[None, None, None]) -> None:
+        self._tasks[lane] = task = asyncio.create_task(work)
         task.add_done_callback(partial(self._done, lane))
 
     def _done(self, lane: int, task: asyncio.Task[None]) -> None:
@@ -269,9 +293,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self.progress_at = time.monotonic()
         self.records_settled += len(records)
 
-    def _commit_when_due(self) -> None:
+    def _commit_when_due(self, interval_seconds: float | None = None) -> None:
         """Commit in the background, one commit at a time: a commit waits for the broker, settling does not."""
-        if time.monotonic() - self._committed_at < self._settings.commit_interval_seconds:
+        due = self._settings.commit_interval_seconds if interval_seconds is None else interval_seconds
+        if time.monotonic() - self._committed_at < due:
             return
         self._note_reached()
         if self._commit_task is None or self._commit_task.done():
@@ -297,7 +322,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             offsets = {TopicPartition(*place): offset for place, offset in positions.items()}
             await asyncio.wait_for(self._consumer.commit(offsets), self._settings.commit_timeout_seconds)
         except IllegalStateError:
-            log.info("offsets_not_ours", partitions=len(positions))
+            ours = self._consumer.assignment()
+            kept = {place: offset for place, offset in positions.items() if TopicPartition(*place) in ours}
+            self._offsets.give_back(kept)
+            log.info("offsets_not_ours", partitions=len(positions) - len(kept))
         except (KafkaError, TimeoutError) as error:
             self._offsets.give_back(positions)
             log.warning("offsets_not_committed", error=type(error).__name__)
@@ -309,8 +337,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         metrics.PARTITIONS_ASSIGNED.set(0)
         if revoked:
             await self._drain()
-            if not self._tasks:
-                await self._note_clean_end()
+            await self._let_go(clean=True)  # also where a batch is in work still: this process lives
         self._offsets.forget()
         self._lanes.forget()
 

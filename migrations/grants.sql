@@ -22,7 +22,7 @@ begin
             select rights, name, bounded
             from (values
                 ('app', 'select, insert, update, delete', '', '{payments, payment_refs, reference_payments, parked_events,
-                    parked_refs, spool, leases, consumer_marks, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
+                    parked_refs, spool, leases, consumer_marks, consumer_ends, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
                     console_sessions}'::text[]),
                 ('app', 'select, insert', '', '{payment_logs, discards}'),
                 ('app', 'select, insert, update', '', '{dead_letters, relay_cursors, redrives, redrive_messages,
@@ -39,7 +39,7 @@ begin
 
                 ('consumer', 'select, insert, update', '', '{payments, payment_refs, reference_payments, sms_transactions, refetches}'),
                 ('consumer', 'delete', '', '{payment_refs, reference_payments}'),
-                ('consumer', 'select, insert, update, delete', '', '{parked_events, parked_refs, consumer_marks, leases,
+                ('consumer', 'select, insert, update, delete', '', '{parked_events, parked_refs, consumer_marks, consumer_ends, leases,
                     body_claims}'),
                 ('consumer', 'select, insert', '', '{payment_logs, dead_letters}'),
                 ('consumer', 'update', 'status, delivery_count', '{dead_letters}'),
@@ -60,7 +60,7 @@ begin
                 ('dispatcher', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, schema_migrations}'),
 
                 ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, spool, leases,
-                    consumer_marks, sms_transactions, refetches, body_claims, intent_claims, dlq_positions, relay_cursors,
+                    consumer_marks, consumer_ends, sms_transactions, refetches, body_claims, intent_claims, dlq_positions, relay_cursors,
                     schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions}'),
                 ('console', 'select, insert', '', '{discards, redrives, redrive_messages}'),
                 ('console', 'update', '', '{redrives}'),
@@ -71,7 +71,7 @@ begin
                 ('console', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
 
                 ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, spool, leases,
-                    consumer_marks, sms_transactions, refetches, body_claims, intent_claims, relay_cursors,
+                    consumer_marks, consumer_ends, sms_transactions, refetches, body_claims, intent_claims, relay_cursors,
                     schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions,
                     erased_letters}'),
                 ('ops', 'select, insert, update', '', '{redrives, redrive_messages, dlq_positions}'),

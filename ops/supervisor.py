@@ -15,8 +15,10 @@ import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Final
+from uuid import UUID, uuid4
 
 from ops.status import ask_livez
+from runtime.ends import PurposefulEnds
 from runtime.lifecycle import read_run_file, run_path
 
 if TYPE_CHECKING:
@@ -118,6 +120,7 @@ class Kept:
     starts: int = 0
     ends_in_row: int = 0
     status: int | None = None
+    token: UUID = field(default_factory=uuid4)
 
 
 @dataclass(slots=True)
@@ -152,7 +155,7 @@ class Supervisor:
             bound = self.settings.role.drain_seconds_max + KILL_GRACE_SECONDS
             _, slow = await asyncio.wait(self._loops, timeout=bound)
             for kept in self.roles.values():
-                _signal(kept.process, signal.SIGKILL)
+                self._kill(kept)
             if slow:
                 self.report("a role did not stop in time and was killed; nothing is lost by that")
                 await asyncio.wait(slow)
@@ -184,9 +187,15 @@ class Supervisor:
             process = await self._spawn(kept)
             kept.status = await self._until_end(kept, process)
         finally:
-            _signal(kept.process, signal.SIGKILL)  # where something else went wrong: the next one is alone
+            self._kill(kept)  # where something else went wrong: the next one is alone
             kept.process = None
         return f"(pid {process.pid}) ended with status {kept.status}"
+
+    def _kill(self, kept: Kept) -> None:
+        """Kill a role's process, noted before: a kill of ours is no evidence against a record that it had in hand."""
+        if kept.process is not None and kept.process.returncode is None:
+            PurposefulEnds(self.settings.home, kept.role).note(kept.token)
+            _signal(kept.process, signal.SIGKILL)
 
     def log_path(self, role: str) -> Path:
         """Return where a role's output goes."""
@@ -196,8 +205,12 @@ class Supervisor:
         assert self._lifeline is not None, "start() made it"
         run_path(self.settings.home, kept.role).unlink(missing_ok=True)
         inherited = {name: value for name, value in os.environ.items() if name.upper() not in HIDDEN_FROM_ROLES}
-        watched = {"RATCHET_ROLE__LIFELINE_FD": str(self._lifeline[0]), "RATCHET_ROLE__PARENT_PID": str(os.getpid())}
-        kept.watch = Watch(time.monotonic())
+        kept.watch, kept.token = Watch(time.monotonic()), uuid4()
+        watched = {
+            "RATCHET_ROLE__LIFELINE_FD": str(self._lifeline[0]),
+            "RATCHET_ROLE__PARENT_PID": str(os.getpid()),
+            "RATCHET_ROLE__TOKEN": str(kept.token),
+        }
         kept.starts += 1
         with open_log(self.log_path(kept.role), self.settings.role.log_bytes_max) as log:
             kept.process = await asyncio.create_subprocess_exec(
@@ -222,7 +235,7 @@ class Supervisor:
                 continue
             if verdict(kept.watch, time.monotonic(), self.settings.role) is Verdict.REPLACE:
                 self.report(f"{kept.role} (pid {process.pid}) is stuck: {kept.watch.reason}; replacing it")
-                _signal(process, signal.SIGKILL)
+                self._kill(kept)
         return ended.result()
 
     async def _probe(self, kept: Kept, pid: int) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 from runtime import metrics
+from runtime.postgres_session import Session, give_back
+from runtime.refusals import Failure, failure_of
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -20,25 +22,36 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
 
-class Failure(StrEnum):
-    """What kind of failure an error of a transaction is, and so what to do about it."""
-
-    OUTAGE = "outage"
-    """Postgres is away or too busy: wait and try again; nothing is wrong with the data."""
-    TWIN = "twin"
-    """Another transaction did the same or was in the way: read again and fold again."""
-    DATA = "data"
-    """Postgres refuses what the batch holds: find the record."""
-    UNEXPECTED = "unexpected"
-    """Nobody foresaw it."""
-
-
 TWIN_ERRORS = (
     asyncpg.UniqueViolationError,
+    asyncpg.ExclusionViolationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
 )
+
+
+READ_WRITE: Final = SessionAttribute("read-write")
+
+
+def refusals(*failures: Failure) -> tuple[type[Exception], ...]:
+    """Return the driver's classes of all refusals that mean one of these.
+
+    A class that stands for several codes belongs to them only where all of these mean the same: an `except` takes a
+    class with all below it.
+    """
+    known = {
+        kind: failure_of(kind.sqlstate)
+        for kind in vars(asyncpg.exceptions).values()
+        if isinstance(kind, type) and issubclass(kind, asyncpg.PostgresError) and kind.sqlstate is not None
+    }
+    return tuple(
+        kind
+        for kind, failure in known.items()
+        if failure in failures and all(other in failures for below, other in known.items() if issubclass(below, kind))
+    )
+
+
 OUTAGE_ERRORS = (
     OSError,
     TimeoutError,
@@ -49,26 +62,22 @@ OUTAGE_ERRORS = (
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresSystemError,
     asyncpg.InternalServerError,
+    asyncpg.ConfigFileError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-DATA_ERRORS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+"""Postgres is away or too busy."""
+PASSING_ERRORS: Final[tuple[type[Exception], ...]] = (*OUTAGE_ERRORS, *refusals(Failure.SETUP, Failure.SESSION))
+"""Whatever has nothing to do with what was sent: it passes by itself, or when somebody mends the set-up."""
 
 
 def classify(error: BaseException) -> Failure:
-    """Tell what kind of failure an error of a transaction is.
-
-    Order matters: a unique violation is an integrity violation too.
-    """
-    if isinstance(error, TWIN_ERRORS):
-        return Failure.TWIN
-    if isinstance(error, DATA_ERRORS):
-        return Failure.DATA
-    if isinstance(error, OUTAGE_ERRORS):
-        return Failure.OUTAGE
-    return Failure.UNEXPECTED
+    """Tell what kind of failure an error of a transaction is; what Postgres refuses, by its SQLSTATE."""
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate is not None:
+        return failure_of(error.sqlstate)
+    return Failure.OUTAGE if isinstance(error, OUTAGE_ERRORS) else Failure.UNEXPECTED
 
 
 async def open_pool(
@@ -77,10 +86,12 @@ async def open_pool(
     role: str,
     connections: int | None = None,
     parameters: Mapping[str, str] | None = None,
+    writing: bool = True,
 ) -> Pool:
     """Open a role's pool with its named bounds; raises what the first connection raises.
 
-    `parameters` are further settings of its Postgres sessions.
+    `parameters` are further settings of its Postgres sessions. A pool for `writing` takes no session of a server that
+    is read-only; a DSN with a `target_session_attrs` of its own says itself which it takes.
     """
     if settings.dsn is None:
         raise SettingsError("RATCHET_POSTGRES__DSN is not set; start the embedded stack with `ratchet stack up`")
@@ -89,14 +100,17 @@ async def open_pool(
     def milliseconds(seconds: float) -> str:
         return str(int(seconds * 1000))
 
+    dsn = settings.dsn.get_secret_value()
     pool = await asyncpg.create_pool(
-        settings.dsn.get_secret_value(),
+        dsn,
         min_size=1,
         max_size=size,
         timeout=settings.connect_timeout_seconds,
         command_timeout=settings.statement_timeout_seconds + settings.connect_timeout_seconds,
         max_inactive_connection_lifetime=0,
-        reset=_nothing_to_reset,
+        connection_class=Session,
+        reset=give_back,
+        target_session_attrs=READ_WRITE if writing and "target_session_attrs" not in dsn else None,
         server_settings={
             "application_name": f"ratchet {role}",
             "statement_timeout": milliseconds(settings.statement_timeout_seconds),
@@ -107,13 +121,6 @@ async def open_pool(
     )
     metrics.POOL_CONNECTIONS.watch(pool)
     return pool
-
-
-async def _nothing_to_reset(_: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Save the round trip that resets a session: whoever sets something in one for longer takes it back.
-
-    A connection that comes back inside a transaction is rolled back by the driver all the same.
-    """
 
 
 class LazyPool:

@@ -179,7 +179,8 @@ class Bench:
 
     def isolator(self, settle: Callable[[Sequence[Item]], Awaitable[Plan]] | None = None) -> Isolator:
         limits = self.settings.consumer
-        return Isolator(settle or self.writer.settle, PoisonRun(limits.unexpected_run_max), limits)
+        run = PoisonRun(limits.unexpected_run_max)
+        return Isolator(settle or self.writer.settle, run, limits, self.pool.expire_connections)
 
     async def settle(self, batch: Iterable[Record]) -> list[Plan]:
         return await self.isolator().settle([understand(record) for record in batch])

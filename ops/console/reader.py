@@ -98,4 +98,5 @@ async def open_pool_for(settings: Settings, connections: int, parameters: Mappin
             "jit": "off",
             **parameters,
         },
+        writing=False,
     )

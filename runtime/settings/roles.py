@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from uuid import UUID  # noqa: TC003 - pydantic reads the annotations
 
 from pydantic import Field, SecretStr
 from pydantic.networks import IPvAnyNetwork  # noqa: TC002 - pydantic reads the annotations
@@ -127,6 +128,9 @@ class ConsumerSettings(Group):
 
     A fetch is at most `partition_fetch_bytes_max` of a partition as it comes, and as much at once when decompressed.
 
+    After `unclean_ends_max` unclean ends at one place records go one by one, and one that as many processes ended with
+    in hand is a dead letter; the process ends itself where it hangs with it for `hang_seconds_max`.
+
     What topics and partitions there are is asked again each `metadata_age_seconds_max`: new ones are read after that.
     """
 
@@ -149,6 +153,7 @@ class ConsumerSettings(Group):
     instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")] | None = None
     stall_seconds: Seconds = 20.0
     unclean_ends_max: Count = 2
+    hang_seconds_max: Seconds = 10.0
 
 
 class ParkingSettings(Group):
@@ -326,7 +331,8 @@ class RoleSettings(Group):
     """What every role has: its probe server and how it is watched.
 
     `parent_pid` and `lifeline_fd` are set by `ratchet up` for the roles that it starts: a role ends when its parent is
-    gone or the pipe behind `lifeline_fd` closes. `drain_seconds_max` bounds a clean stop as a whole.
+    gone or the pipe behind `lifeline_fd` closes. `token` names the process to whoever kills it on purpose.
+    `drain_seconds_max` bounds a clean stop as a whole.
     """
 
     probe_bind: str = "127.0.0.1:0"
@@ -341,6 +347,7 @@ class RoleSettings(Group):
     parent_pid: Count | None = None
     parent_poll_seconds: Seconds = 1.0
     lifeline_fd: Count | None = None
+    token: UUID | None = None
 
 
 class OpsSettings(Group):

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from consumer.batch import Item
+    from schemas.record import Record
 
 pytestmark = pytest.mark.unit
 
 RUN_MAX = 3
+PLACE = ("payments.webhooks", 0)
 LIMITS = ConsumerSettings(twin_retries_max=4, unexpected_run_max=RUN_MAX)
 
 
@@ -40,9 +42,9 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolate, "TWIN_PAUSE_SECONDS", 0.0)
 
 
-def ledger_row(event: Event) -> LedgerRow:
+def ledger_row(event: Event, record: Record) -> LedgerRow:
     columns = (None, event.source, event.event_id, event.kind, Outcome.NOOP, None, None, None, None, "[]")
-    return LedgerRow(*columns, "t", 0, 0, None, moment(), 1)
+    return LedgerRow(*columns, record.topic, record.partition, record.offset, None, moment(), 1)
 
 
 @dataclass
@@ -54,6 +56,10 @@ class Table:
     letters: list[Letter] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
     attempts: int = 0
+    renewed: int = 0
+
+    async def renew(self) -> None:
+        self.renewed += 1
 
     async def settle(self, items: Sequence[Item]) -> Plan:
         self.attempts += 1
@@ -69,21 +75,22 @@ class Table:
             elif record.offset in self.settled:
                 plan.duplicates += 1
             else:
-                plan.rows.append(ledger_row(item))
+                plan.rows.append(ledger_row(item, record))
         self.letters += plan.letters
         self.settled += [record.offset for record, item in items if isinstance(item, Event)]
         return plan
 
     def isolator(self) -> Isolator:
-        return Isolator(self.settle, PoisonRun(RUN_MAX), LIMITS)
+        return Isolator(self.settle, PoisonRun(RUN_MAX), LIMITS, self.renew)
 
     @property
     def buried(self) -> list[tuple[int, Reason]]:
         return [(letter.record.offset, letter.reason) for letter in self.letters]
 
 
-def good(count: int, first: int = 0) -> list[Item]:
-    return [understand(one) for one in placed([standard("payment.created")] * count, first=first)]
+def good(count: int, first: int = 0, partition: int = 0) -> list[Item]:
+    events = [standard("payment.created")] * count
+    return [understand(one) for one in placed(events, first=first, partition=partition)]
 
 
 def bad(offsets: Iterable[int], reason: Reason = Reason.UNEXPECTED, *, redriven: bool = False) -> list[Item]:
@@ -193,9 +200,10 @@ async def test_an_outage_counts_no_bad_record_twice() -> None:
 async def test_a_success_of_another_lane_is_not_forgotten_in_an_outage() -> None:
     run = PoisonRun(RUN_MAX)
     run.failed(good(1)[0])
-    run.succeeded()
-    run.rewind(5)
-    assert run.length == 0
+    counted = run.counted()
+    run.succeeded([PLACE])
+    run.rewind(counted)
+    assert run.length(PLACE) == 0
 
 
 # --- runs of failures --------------------------------------------------------------------------------------------
@@ -266,3 +274,74 @@ async def test_redriven_records_do_not_count() -> None:
     table.refused = dict.fromkeys(range(100, 110), REFUSED)
     await table.isolator().settle(items)
     assert len(table.letters) == 5 * RUN_MAX + 10
+
+
+async def test_a_run_is_a_partitions_own() -> None:
+    """After another partition has halted the first bad record halts nothing; a neighbour's success helps no one."""
+    table = Table()
+    isolator = table.isolator()
+    with pytest.raises(HaltedError):
+        await isolator.settle(bad(range(RUN_MAX + 1)))
+    elsewhere = [(replace(record, partition=1), dead) for record, dead in bad(range(RUN_MAX))]
+    await isolator.settle(elsewhere)
+    await isolator.settle(good(2, partition=2))
+    with pytest.raises(HaltedError) as halted:
+        await isolator.settle([(replace(record, partition=1), dead) for record, dead in bad([99])])
+    assert halted.value.partition == 1
+
+
+async def test_duplicates_count_for_the_partition_that_they_stand_in() -> None:
+    table = Table(settled=[50])
+    isolator = table.isolator()
+    await isolator.settle(bad(range(RUN_MAX)))
+    await isolator.settle(good(1, first=50, partition=1))
+    with pytest.raises(HaltedError):
+        await isolator.settle(bad([99]))
+
+
+# --- fresh sessions ----------------------------------------------------------------------------------------------
+
+STALE = asyncpg.InvalidCachedStatementError("cached statement plan is invalid due to a database schema change")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_what_is_wrong_with_the_session_is_tried_on_a_fresh_one(count: int) -> None:
+    table = Table(failures=[STALE])
+    await table.isolator().settle(good(count))
+    assert (table.attempts, table.renewed, table.letters) == (2, 1, [])
+
+
+async def test_a_session_that_stays_wrong_is_an_outage() -> None:
+    table = Table(refused={0: asyncpg.ReadOnlySQLTransactionError("said by the server")})
+    with pytest.raises(UnavailableError):
+        await table.isolator().settle(good(1))
+    assert (table.renewed, table.letters) == (1, [])
+
+
+@pytest.mark.parametrize("error", [REFUSED, KeyError("a column that the session knows not"), asyncpg.DataError("x")])
+async def test_no_single_record_is_buried_for_what_a_fresh_session_takes(error: Exception) -> None:
+    table = Table(failures=[error])
+    await table.isolator().settle(good(1))
+    assert (table.attempts, table.renewed, table.letters, table.settled) == (2, 1, [], [0])
+
+
+async def test_a_bad_record_is_tried_once_more_and_no_oftener() -> None:
+    table = Table(refused={0: REFUSED})
+    await table.isolator().settle(good(1))
+    assert (table.attempts, table.renewed) == (3, 1), "twice as an event, once as a dead letter"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.UndefinedColumnError("said by the server"),
+        asyncpg.UndefinedTableError("said by the server"),
+        asyncpg.InsufficientPrivilegeError("said by the server"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_schema_or_a_right_that_does_not_fit_is_waited_for(error: Exception, count: int) -> None:
+    table = Table(refused={0: error})
+    with pytest.raises(UnavailableError, match="ratchet migrate up"):
+        await table.isolator().settle(good(count))
+    assert (table.letters, table.attempts) == ([], 1)

@@ -11,8 +11,8 @@ from events import placed, standard
 from structlog.testing import capture_logs
 
 from consumer.decode import Event
+from consumer.hand import HandWatch
 from consumer.lane import Lanes, understand
-from consumer.marks import Caution
 from consumer.plan import Letter, Plan
 from consumer.verdict import Dead
 from runtime.settings import ConsumerSettings
@@ -35,23 +35,28 @@ PATIENCE_SECONDS = 5.0
 
 @dataclass
 class Notes:
-    """The marks, in memory: what was noted, in order; `cautions` is what a start answers."""
+    """The marks, in memory: what was noted, in order; `careful` is what a start answers."""
 
-    cautions: dict[Place, Caution] = field(default_factory=dict)
+    careful: dict[Place, int] = field(default_factory=dict)
+    convicted: set[int] = field(default_factory=set)
     failures: list[Exception] = field(default_factory=list)
     noted: list[tuple[str, Place, int]] = field(default_factory=list)
     gate: asyncio.Event | None = None
     asked: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def start(self, place: Place, offset: int) -> Caution | None:
+    async def start(self, place: Place, offset: int) -> int | None:
         await self._note("start", place, offset)
-        return self.cautions.get(place)
+        return self.careful.get(place)
 
-    async def probe(self, place: Place, offset: int) -> None:
+    async def probe(self, place: Place, offset: int) -> bool:
         await self._note("probe", place, offset)
+        return offset in self.convicted
 
-    async def clear(self, place: Place) -> None:
-        await self._note("clear", place, -1)
+    async def end_caution(self, place: Place) -> None:
+        await self._note("end caution", place, -1)
+
+    async def let_go(self, *, clean: bool) -> None:
+        await self._note("let go", P0, int(clean))
 
     async def _note(self, what: str, place: Place, offset: int) -> None:
         self.asked.set()
@@ -84,8 +89,28 @@ class Settler:
         return [[record.offset for record, _ in items] for items in self.batches]
 
 
-def lanes(notes: Notes | None = None, settler: Settler | None = None) -> Lanes:
-    return Lanes(settler or Settler(), notes or Notes(), LIMITS)  # type: ignore[arg-type]
+@dataclass
+class Timer:
+    """Stands for the interpreter's own timer: what was asked of it, in order; None takes it back."""
+
+    asked: list[float | None] = field(default_factory=list)
+
+    def hand(self) -> HandWatch:
+        return HandWatch(HANG, PATIENCE, arm=self.asked.append, disarm=lambda: self.asked.append(None))
+
+
+HANG, PATIENCE = 10.0, 35.0
+
+
+def lanes(notes: Notes | None = None, settler: Settler | None = None, timer: Timer | None = None) -> Lanes:
+    hand = (timer or Timer()).hand()
+    return Lanes(settler or Settler(), notes or Notes(), hand, LIMITS)  # type: ignore[arg-type]
+
+
+async def settle(lane: Lanes, batch: list[Record]) -> bool:
+    """Settle as the worker does: begin, then portion by portion."""
+    await lane.begin(batch)
+    return all([await lane.settle(portion) for portion in lane.portions(batch)])
 
 
 def records(count: int, *, partition: int = 0, first: int = 0) -> list[Record]:
@@ -95,20 +120,20 @@ def records(count: int, *, partition: int = 0, first: int = 0) -> list[Record]:
 async def test_a_batch_is_settled_at_once_and_noted_once_an_assignment() -> None:
     notes, settler = Notes(), Settler()
     lane = lanes(notes, settler)
-    assert await lane.settle([*records(3, first=5), *records(2, partition=1)])
-    assert await lane.settle(records(2, first=8))
+    assert await settle(lane, [*records(3, first=5), *records(2, partition=1)])
+    assert await settle(lane, records(2, first=8))
     assert notes.noted == [("start", P0, 5), ("start", P1, 0)]
     assert settler.offsets == [[5, 6, 7, 0, 1], [8, 9]]
     lane.forget()
-    await lane.settle(records(1, first=10))
+    await settle(lane, records(1, first=10))
     assert notes.noted[-1] == ("start", P0, 10)
 
 
 async def test_lanes_may_share_what_is_neither_new_nor_wants_caution() -> None:
-    notes = Notes(cautions={P1: Caution(5, None)})
+    notes = Notes(careful={P1: 5})
     lane = lanes(notes)
     assert not lane.calm(records(2))
-    await lane.settle([*records(1), *records(1, partition=1)])
+    await settle(lane, [*records(1), *records(1, partition=1)])
     assert lane.calm(records(2, first=1))
     assert not lane.calm([*records(2, first=1), *records(3, partition=1, first=4)])
     assert lane.calm(records(1, partition=1, first=5))
@@ -119,16 +144,8 @@ async def test_lanes_may_share_what_is_neither_new_nor_wants_caution() -> None:
 async def test_two_batches_that_begin_together_note_one_start() -> None:
     notes = Notes()
     lane = lanes(notes)
-    await asyncio.gather(lane.settle(records(2)), lane.settle(records(2, first=2)))
+    await asyncio.gather(lane.begin(records(2)), lane.begin(records(2, first=2)))
     assert notes.noted == [("start", P0, 0)]
-
-
-async def test_a_clean_end_removes_the_notes() -> None:
-    notes = Notes()
-    lane = lanes(notes)
-    await lane.settle([*records(1), *records(1, partition=1)])
-    await lane.end_cleanly()
-    assert notes.noted[2:] == [("clear", P0, -1), ("clear", P1, -1)]
 
 
 def test_an_error_that_nobody_foresaw_is_the_records_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,14 +163,17 @@ def test_an_error_that_nobody_foresaw_is_the_records_own(monkeypatch: pytest.Mon
 
 
 async def test_after_unclean_ends_each_record_is_noted_before_it_is_touched() -> None:
-    notes, settler = Notes(cautions={P0: Caution(until_offset=7, fatal_offset=None)}), Settler()
-    await lanes(notes, settler).settle([*records(4, first=5), *records(2, partition=1)])
+    notes, settler, timer = Notes(careful={P0: 7}), Settler(), Timer()
+    lane = lanes(notes, settler, timer)
+    await settle(lane, [*records(4, first=5), *records(2, partition=1)])
     assert settler.offsets == [[7, 8, 0, 1], [5], [6]]
-    assert notes.noted == [("start", P0, 5), ("start", P1, 0), ("probe", P0, 5), ("probe", P0, 6)]
+    assert sorted(notes.noted[:2]) == [("start", P0, 5), ("start", P1, 0)]
+    assert notes.noted[2:] == [("probe", P0, 5), ("probe", P0, 6), ("end caution", P0, -1)]
+    assert timer.asked == [HANG, None] * 2
 
 
 async def test_the_fatal_record_is_a_letter_and_is_not_touched() -> None:
-    notes, settler = Notes(cautions={P0: Caution(until_offset=9, fatal_offset=6)}), Settler()
+    notes, settler = Notes(careful={P0: 9}, convicted={6}), Settler()
     touched: list[int] = []
 
     async def touch(items: Sequence[Item]) -> list[Plan]:
@@ -161,15 +181,17 @@ async def test_the_fatal_record_is_a_letter_and_is_not_touched() -> None:
         return await Settler.settle(settler, items)
 
     settler.settle = touch  # type: ignore[method-assign]
-    await lanes(notes, settler).settle(records(3, first=5))
+    lane = lanes(notes, settler)
+    await settle(lane, records(3, first=5))
     assert touched == [5, 7]
     ((record, dead),) = settler.batches[1]
     assert (record.offset, isinstance(dead, Dead) and dead.reason) == (6, Reason.FATAL)
-    assert ("probe", P0, 6) not in notes.noted
+    assert notes.noted == [("start", P0, 5), ("probe", P0, 5), ("probe", P0, 6), ("end caution", P0, -1)]
+    assert lane.calm(records(1, first=8)), "the hunt is over"
 
 
 async def test_partitions_given_up_in_the_midst_of_a_careful_batch_do_no_harm() -> None:
-    notes = Notes(cautions={P0: Caution(until_offset=9, fatal_offset=None)})
+    notes = Notes(careful={P0: 9})
     settler = Settler()
     lane = lanes(notes, settler)
 
@@ -178,7 +200,7 @@ async def test_partitions_given_up_in_the_midst_of_a_careful_batch_do_no_harm() 
         return await Settler.settle(settler, items)
 
     settler.settle = give_up  # type: ignore[method-assign]
-    assert await lane.settle(records(3))
+    assert await settle(lane, records(3))
     assert settler.offsets == [[0], [1], [2]]
 
 
@@ -187,12 +209,12 @@ async def test_a_note_of_an_assignment_that_ended_is_not_kept_for_the_next() -> 
     lane = lanes(notes)
     assert notes.gate is not None
     async with asyncio.timeout(PATIENCE_SECONDS):
-        task = asyncio.create_task(lane.settle(records(1)))
+        task = asyncio.create_task(lane.begin(records(1)))
         await notes.asked.wait()
         lane.forget()
         notes.gate.set()
         await task
-        await lane.settle(records(1, first=40))
+        await lane.begin(records(1, first=40))
     assert notes.noted == [("start", P0, 0), ("start", P0, 40)]
 
 
@@ -223,7 +245,7 @@ async def test_an_outage_is_waited_for_and_shown() -> None:
 async def test_a_note_that_cannot_be_written_is_waited_for(error: Exception) -> None:
     notes = Notes(failures=[error, error])
     lane = lanes(notes)
-    assert await lane.settle(records(1))
+    await lane.begin(records(1))
     assert notes.noted == [("start", P0, 0)]
     assert lane.outage_since is None
 
@@ -254,8 +276,8 @@ async def test_a_halted_partition_leaves_its_records_open_and_others_go_on() -> 
 
 
 async def test_a_careful_record_of_a_halted_partition_stays_open() -> None:
-    notes, settler = Notes(cautions={P0: Caution(until_offset=9, fatal_offset=None)}), Settler(halting={P0})
-    assert not await lanes(notes, settler).settle(records(2))
+    notes, settler = Notes(careful={P0: 9}), Settler(halting={P0})
+    assert not await settle(lanes(notes, settler), records(2))
     assert settler.batches == []
 
 

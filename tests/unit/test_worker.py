@@ -22,7 +22,7 @@ from runtime.settings import ConsumerSettings
 from schemas.errors import AccessRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from consumer.offsets import Place
     from schemas.record import Record
@@ -151,6 +151,20 @@ class OpenLanes:
     ended: int = 0
     end_failure: Exception | None = None
     is_calm: bool = True
+    begun: list[list[int]] = field(default_factory=list)
+    word: bool = False
+
+    async def begin(self, records: Sequence[Record]) -> None:
+        self.begun.append([record.offset for record in records])
+
+    def portions(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+        return iter([[record] for record in records])
+
+    def leave_word(self) -> None:
+        self.word = True
+
+    def take_word_back(self) -> None:
+        self.word = False
 
     def calm(self, records: Sequence[Record]) -> bool:
         return self.is_calm
@@ -169,10 +183,10 @@ class OpenLanes:
     def forget(self) -> None:
         self.forgotten += 1
 
-    async def end_cleanly(self) -> None:
+    async def let_go(self, *, clean: bool) -> None:
         if self.end_failure is not None:
             raise self.end_failure
-        self.ended += 1
+        self.ended += clean
 
     @property
     def settled(self) -> list[int]:
@@ -322,12 +336,55 @@ async def test_a_small_fetch_is_given_up_where_a_stop_or_a_revoke_comes_first() 
         assert scene.lanes.settled == [0, 1, 2, 3]
 
 
-async def test_records_that_want_caution_stay_together_and_in_order() -> None:
+async def test_records_that_want_caution_go_one_by_one_and_in_order() -> None:
     async with running() as scene:
         scene.lanes.is_calm = False
         scene.member.publish(4)
         await scene.until(lambda: scene.member.committed == {TP0: 4})
-        assert scene.lanes.batches == [[0, 1, 2, 3]]
+        assert scene.lanes.batches == [[0], [1], [2], [3]]
+        assert scene.lanes.begun == [[0, 1, 2, 3]]
+        assert scene.member.paused == set()
+
+
+async def test_the_offset_of_a_careful_record_is_committed_while_the_next_is_in_hand() -> None:
+    """Else a process that ends at every start begins at the same record, for ever."""
+    async with running() as scene:
+        scene.lanes.is_calm = False
+        settle = scene.lanes.settle
+
+        async def hang_at_2(records: Sequence[Record]) -> bool:
+            if records[0].offset == 2:
+                scene.lanes.gate.clear()
+            return await settle(records)
+
+        scene.lanes.settle = hang_at_2  # type: ignore[method-assign]
+        progress = scene.worker.progress_at
+        scene.member.publish(3)
+        await scene.until(lambda: scene.member.committed == {TP0: 2})
+        assert scene.lanes.batches == [[0], [1]]
+        assert scene.worker.progress_at > progress
+
+
+async def test_careful_records_are_given_up_where_a_revoke_comes_first() -> None:
+    async with running(is_open=False, drain_seconds=0.01) as scene:
+        scene.lanes.is_calm = False
+        scene.member.publish(3)
+        await scene.until(lambda: scene.lanes.began == 1)
+        await scene.worker.on_partitions_revoked({TP0, TP1})
+        assert scene.lanes.ended == 1, "the process lives: what it had in hand is nobody's end"
+        scene.lanes.gate.set()
+        await scene.until(lambda: scene.lanes.batches == [[0]])
+        await scene.end()
+        assert scene.lanes.batches == [[0]]
+
+
+async def test_a_client_is_polled_while_records_go_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLLS_APART_SECONDS_MAX", 0.0)
+    async with running() as scene:
+        scene.lanes.is_calm = False
+        scene.member.publish(50)
+        await scene.until(lambda: len(scene.lanes.batches) == 50)
+        assert scene.member.polls > 25
 
 
 def test_shares_keep_the_order_and_lose_nothing() -> None:
@@ -429,6 +486,20 @@ async def test_a_commit_that_fails_is_made_again() -> None:
     member = Member(failures=[KafkaError(), KafkaError()])
     async with running(member=member) as scene:
         member.publish(2)
+        await scene.until(lambda: member.committed == {TP0: 2})
+
+
+async def test_a_partition_that_went_takes_no_offset_of_the_others_along() -> None:
+    """The client refuses all offsets of a commit of which one is of a partition that is not ours any more."""
+    member = Member(commit_gate=asyncio.Event(), failures=[IllegalStateError()])
+    async with running(member=member) as scene:
+        member.publish(2)
+        member.publish(2, partition=1)
+        await scene.until(lambda: len(scene.lanes.settled) == 4)
+        await scene.until(lambda: scene.worker._commit_task is not None)
+        member.assigned.discard(TP1)
+        assert member.commit_gate is not None
+        member.commit_gate.set()
         await scene.until(lambda: member.committed == {TP0: 2})
 
 
@@ -565,13 +636,14 @@ async def test_a_stop_gives_up_what_does_not_finish_in_time() -> None:
         await scene.end()
         assert scene.member.commits == []
         assert not scene.lanes.settled
+        assert (scene.lanes.ended, scene.lanes.word) == (0, False)
 
 
 async def test_a_clean_end_that_cannot_be_noted_is_an_end_all_the_same() -> None:
     async with running() as scene:
         scene.lanes.end_failure = ConnectionRefusedError()
         await scene.end()
-        assert scene.lanes.ended == 0
+        assert (scene.lanes.ended, scene.lanes.word) == (0, True), "the next start is told otherwise"
 
 
 # --- records -----------------------------------------------------------------------------------------------------

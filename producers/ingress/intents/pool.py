@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from runtime.postgres import OUTAGE_ERRORS, TWIN_ERRORS, LazyPool, open_pool
+from runtime.postgres import PASSING_ERRORS, TWIN_ERRORS, LazyPool, open_pool
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Transactions:
                     return await self._transact(connection, work)
         except TimeoutError:
             raise UnavailableError(f"Postgres: no answer in {self._bounds.timeout_seconds:g} s") from None
-        except OUTAGE_ERRORS as error:
+        except PASSING_ERRORS as error:
             raise UnavailableError(f"Postgres: {type(error).__name__}") from error
 
     async def close(self) -> None:

@@ -1,0 +1,2 @@
+-- Remove the notes of partitions that a process lets go of and that want no caution.
+delete from consumer_marks where owner = $1 and careful_until is null
