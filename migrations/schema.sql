@@ -187,6 +187,19 @@ COMMENT ON TABLE public.console_sessions IS 'Who is signed in to the console; a 
 
 COMMENT ON COLUMN public.console_sessions.digest IS 'SHA-256 of the session''s id: whoever reads the table can''t take a session over';
 
+CREATE TABLE public.consumer_ends (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    owner uuid NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT consumer_ends_offset_check CHECK (("offset" >= 0)),
+    CONSTRAINT consumer_ends_partition_check CHECK ((partition >= 0)),
+    CONSTRAINT consumer_ends_topic_check CHECK ((length(topic) <= 249))
+);
+
+COMMENT ON TABLE public.consumer_ends IS 'Which processes ended by themselves with exactly this record in hand; two of them convict it.';
+
 CREATE TABLE public.consumer_marks (
     topic text NOT NULL,
     partition integer NOT NULL,
@@ -194,14 +207,23 @@ CREATE TABLE public.consumer_marks (
     unclean_ends integer NOT NULL,
     probing_offset bigint,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    owner uuid,
+    careful_until bigint,
     CONSTRAINT consumer_marks_check CHECK ((probing_offset >= start_offset)),
+    CONSTRAINT consumer_marks_check1 CHECK ((careful_until > start_offset)),
     CONSTRAINT consumer_marks_partition_check CHECK ((partition >= 0)),
     CONSTRAINT consumer_marks_start_offset_check CHECK ((start_offset >= 0)),
     CONSTRAINT consumer_marks_topic_check CHECK ((length(topic) <= 249)),
     CONSTRAINT consumer_marks_unclean_ends_check CHECK ((unclean_ends >= 0))
 );
 
-COMMENT ON TABLE public.consumer_marks IS 'Where a consumer started and how often it ended uncleanly there: finds the record that kills the process.';
+COMMENT ON TABLE public.consumer_marks IS 'Where a consumer took a partition up and how often processes ended there: finds the record that kills the process.';
+
+COMMENT ON COLUMN public.consumer_marks.probing_offset IS 'the record that the owner has in hand, alone';
+
+COMMENT ON COLUMN public.consumer_marks.owner IS 'the process that works there; null: it let go';
+
+COMMENT ON COLUMN public.consumer_marks.careful_until IS 'records before this offset are touched one by one';
 
 CREATE TABLE public.dead_letters (
     id bigint NOT NULL,
@@ -798,6 +820,9 @@ ALTER TABLE ONLY public.console_keys
 ALTER TABLE ONLY public.console_sessions
     ADD CONSTRAINT console_sessions_pkey PRIMARY KEY (digest);
 
+ALTER TABLE ONLY public.consumer_ends
+    ADD CONSTRAINT consumer_ends_pkey PRIMARY KEY (topic, partition, "offset", owner);
+
 ALTER TABLE ONLY public.consumer_marks
     ADD CONSTRAINT consumer_marks_pkey PRIMARY KEY (topic, partition);
 
@@ -878,6 +903,8 @@ ALTER TABLE ONLY public.sms_transactions
 
 ALTER TABLE ONLY public.spool
     ADD CONSTRAINT spool_pkey PRIMARY KEY (id);
+
+CREATE INDEX consumer_ends_owner ON public.consumer_ends USING btree (owner);
 
 CREATE INDEX dead_letters_event ON public.dead_letters USING btree (source, event_id);
 

@@ -63,6 +63,7 @@ OUTAGE_ERRORS = (
     asyncpg.PostgresSystemError,
     asyncpg.InternalServerError,
     asyncpg.ConfigFileError,
+    asyncpg.SnapshotTooOldError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,

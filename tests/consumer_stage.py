@@ -97,8 +97,11 @@ class Stage:
     start: dict[TopicPartition, int]
     children: list[Child] = field(default_factory=list)
 
-    def spawn(self, *, limits: dict[str, Any] | None = None, **faults: str) -> Child:
-        """Start a consumer process; `limits` are ConsumerSettings, `faults` see consumer_child.py."""
+    def spawn(self, *, limits: dict[str, Any] | None = None, dsn: str | None = None, **faults: str) -> Child:
+        """Start a consumer process; `limits` are ConsumerSettings, `faults` see consumer_child.py.
+
+        `dsn` is another way to the same database.
+        """
         number = len(self.children)
         log, probe = self.folder / f"consumer-{number}.log", self.folder / f"probe-{number}.json"
         settings = {
@@ -111,7 +114,7 @@ class Stage:
         environment |= {
             "RATCHET_HOME": str(self.folder / f"home-{number}"),
             "RATCHET_KAFKA__BOOTSTRAP": self.kafka,
-            "RATCHET_POSTGRES__DSN": self.database.dsn,
+            "RATCHET_POSTGRES__DSN": dsn or self.database.dsn,
             "RATCHET_ROLE__PARENT_PID": str(os.getpid()),
             "FAULT_PROBE": str(probe),
             **{f"FAULT_{name.upper()}": value for name, value in faults.items()},

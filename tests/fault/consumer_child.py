@@ -2,7 +2,9 @@
 
 FAULT_FATAL: the process ends, without a word, when it decodes a record whose value holds this text.
 FAULT_TRIP: interpreting such a record raises an error that nobody foresaw.
+FAULT_BLOCK: decoding such a record stands still, and the loop with it.
 FAULT_HANG: a batch with such a record never ends; the loop goes on.
+FAULT_WAIT: writing such a record never ends, and attempts nothing; the loop goes on.
 FAULT_PROBE: a file that shows the probe's state, its reason and its figures.
 """
 
@@ -12,11 +14,13 @@ import asyncio
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from consumer import lane, role
 from consumer.decode import decode
+from consumer.isolate import Isolator
 from consumer.lane import Lanes
 from runtime.lifecycle import run_role
 from runtime.settings import load
@@ -24,7 +28,9 @@ from runtime.settings import load
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from consumer.batch import Item
     from consumer.decode import Endpoints, Event
+    from consumer.plan import Plan
     from consumer.verdict import Dead
     from runtime.health import Probe
     from runtime.settings import Settings
@@ -36,6 +42,8 @@ def faulty(record: Record, endpoints: Endpoints) -> Event | Dead:
     value = record.value or b""
     if (fatal := os.environ.get("FAULT_FATAL")) and fatal.encode() in value:
         os._exit(139)
+    if (block := os.environ.get("FAULT_BLOCK")) and block.encode() in value:
+        time.sleep(3600)
     if (trip := os.environ.get("FAULT_TRIP")) and trip.encode() in value:
         raise ZeroDivisionError
     return decode(record, endpoints)
@@ -46,6 +54,13 @@ async def hang(self: Lanes, records: Sequence[Record]) -> bool:
     if (text := os.environ.get("FAULT_HANG")) and any(text.encode() in (record.value or b"") for record in records):
         await asyncio.Event().wait()
     return await settle(self, records)
+
+
+async def wait(self: Isolator, items: Sequence[Item]) -> list[Plan]:
+    """Write as the product does, unless a record is one of those."""
+    if (text := os.environ.get("FAULT_WAIT")) and any(text.encode() in (record.value or b"") for record, _ in items):
+        await asyncio.Event().wait()
+    return await write(self, items)
 
 
 async def show(probe: Probe, path: Path) -> None:
@@ -68,4 +83,5 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 if __name__ == "__main__":
     lane.decode = faulty
     settle, Lanes.settle = Lanes.settle, hang  # type: ignore[method-assign]
+    write, Isolator.settle = Isolator.settle, wait  # type: ignore[method-assign]
     sys.exit(run_role("consumer", load(), serve))

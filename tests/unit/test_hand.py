@@ -1,0 +1,93 @@
+"""The watch over the record that is in hand, alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from consumer import hand as module
+from consumer.hand import HandWatch
+
+pytestmark = pytest.mark.unit
+
+HANG, PATIENCE = 10.0, 35.0
+
+BLOCKED = """
+import time
+from consumer.hand import HandWatch
+with HandWatch(0.2, 60.0).holding():
+    {hang}
+"""
+"""A record that stops the process: the loop never runs again."""
+
+
+@dataclass
+class Timer:
+    """Stands for the interpreter's own timer: what was asked of it; None takes it back."""
+
+    asked: list[float | None] = field(default_factory=list)
+
+    def hand(self) -> HandWatch:
+        return HandWatch(HANG, PATIENCE, arm=self.asked.append, disarm=lambda: self.asked.append(None))
+
+
+def test_the_timer_runs_only_while_a_record_is_in_hand() -> None:
+    timer = Timer()
+    hand = timer.hand()
+    hand.look(time.monotonic(), waiting=False)
+    assert timer.asked == []
+    with contextlib.suppress(ZeroDivisionError), hand.holding():
+        assert hand.held
+        raise ZeroDivisionError
+    assert (timer.asked, hand.held) == ([HANG, None], False)
+
+
+def test_a_loop_that_lives_puts_the_end_off_for_as_long_as_a_statement_may_take() -> None:
+    timer = Timer()
+    hand = timer.hand()
+    with hand.holding():
+        began = hand.attempts.at
+        hand.look(began + PATIENCE, waiting=False)
+        assert timer.asked == [HANG, HANG]
+        hand.look(began + PATIENCE + 0.1, waiting=False)
+        assert timer.asked == [HANG, HANG], "nothing was attempted: let it end"
+        hand.look(began + 3600, waiting=True)
+        assert timer.asked == [HANG] * 3, "an outage is waited for"
+        hand.attempts.note()
+        hand.look(time.monotonic(), waiting=False)
+        assert timer.asked == [HANG] * 4
+
+
+async def test_it_looks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    timer, enough = Timer(), asyncio.Event()
+    hand = timer.hand()
+
+    def waiting() -> bool:
+        if len(timer.asked) > 4:
+            enough.set()
+        return False
+
+    keeping = asyncio.create_task(hand.keep(waiting))
+    with hand.holding():
+        async with asyncio.timeout(5):
+            await enough.wait()
+    keeping.cancel()
+
+
+@pytest.mark.parametrize("hang", ["time.sleep(30)", "(lambda: sum(range(10**12)))()"], ids=["waits", "holds the lock"])
+def test_a_process_that_stands_still_ends_itself_and_says_where(hang: str) -> None:
+    """Also where the record never lets go of the interpreter's lock, so that no thread of Python's could act."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED.format(hang=hang)], capture_output=True, timeout=25, check=False
+    )
+    assert done.returncode == 1
+    assert b"most recent call first" in done.stderr
+    assert time.monotonic() - began < 20
