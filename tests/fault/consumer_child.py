@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from consumer import lane, role
-from consumer.decode import decode
+from consumer.decode import Event, decode
 from consumer.isolate import Isolator
 from consumer.lane import Lanes
 from runtime.lifecycle import run_role
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from consumer.batch import Item
-    from consumer.decode import Endpoints, Event
+    from consumer.decode import Endpoints
     from consumer.plan import Plan
     from consumer.verdict import Dead
     from runtime.health import Probe
@@ -58,7 +58,8 @@ async def hang(self: Lanes, records: Sequence[Record]) -> bool:
 
 async def wait(self: Isolator, items: Sequence[Item]) -> list[Plan]:
     """Write as the product does, unless a record is one of those."""
-    if (text := os.environ.get("FAULT_WAIT")) and any(text.encode() in (record.value or b"") for record, _ in items):
+    events = (record for record, decoded in items if isinstance(decoded, Event))
+    if (text := os.environ.get("FAULT_WAIT")) and any(text.encode() in (record.value or b"") for record in events):
         await asyncio.Event().wait()
     return await write(self, items)
 
