@@ -88,15 +88,20 @@ class Lanes:
                     await self._start(place_of(record), record.offset)
 
     def portions(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-        """Divide records whose partitions have begun into what is settled at once: all that is calm, then one by one.
+        """Divide records whose partitions have begun into what is settled at once.
 
-        Each portion is taken when the one before is settled.
+        That is all of partitions that are calm, then one by one what wants caution, then what stands behind it: each
+        partition keeps its order, so no offset that may be committed steps over a record that is still to come.
         """
         careful = [record for record in records if self._wants_caution(record)]
-        if len(careful) < len(records):
-            yield [record for record in records if not self._wants_caution(record)]
+        cautious = {place_of(record) for record in careful}
+        behind = [record for record in records if place_of(record) in cautious and not self._wants_caution(record)]
+        if calm := [record for record in records if place_of(record) not in cautious]:
+            yield calm
         for record in careful:
             yield [record]
+        if behind:
+            yield behind
 
     async def settle(self, records: Sequence[Record]) -> bool:
         """Settle the records, all at once or the only one; False where some of a halted partition stay open."""

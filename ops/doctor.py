@@ -223,6 +223,7 @@ async def postgres(settings: Settings) -> list[Finding]:
         clock = float(await connection.fetchval("select extract(epoch from clock_timestamp())::float8"))
         skew = abs(clock - time.time())
         findings = [Finding("postgres", ok=True, found=f"version {version}"), clock_finding(settings, skew)]
+        findings.append(writes_finding(read_only=await connection.fetchval("show transaction_read_only") == "on"))
         findings.append(await _migrations(settings))
         if await connection.fetchval("select to_regclass('payment_logs') is not null"):
             may = await connection.fetchval(
@@ -240,6 +241,13 @@ def clock_finding(settings: Settings, skew_seconds: float) -> Finding:
     ok = skew_seconds <= settings.ops.clock_skew_seconds_max
     advice = "" if ok else "synchronise the machines' clocks (NTP)"
     return Finding("clock", ok=ok, found=f"{skew_seconds:.2f} s apart from Postgres's", advice=advice)
+
+
+def writes_finding(*, read_only: bool) -> Finding:
+    """Judge whether Postgres takes writes: a demoted primary and a replica answer, and take none."""
+    advice = "point RATCHET_POSTGRES__DSN at the primary, or end the read-only state" if read_only else ""
+    found = "this server is read-only" if read_only else "taken"
+    return Finding("writes", ok=not read_only, found=found, advice=advice)
 
 
 async def _migrations(settings: Settings) -> Finding:

@@ -32,15 +32,18 @@ async def away(dsn: str, seconds: float) -> AsyncIterator[str]:
     assert parts.hostname is not None
     host, port = parts.hostname, parts.port or 5432
 
+    carrying: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection(host, port)
         except OSError:
             writer.close()
             return
-        await asyncio.gather(
-            _carry(reader, far_writer, seconds / 2), _carry(far_reader, writer, seconds / 2), return_exceptions=True
-        )
+        for ends in ((reader, far_writer), (far_reader, writer)):
+            task = asyncio.create_task(_carry(*ends, seconds / 2))
+            carrying.add(task)
+            task.add_done_callback(carrying.discard)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
@@ -49,3 +52,6 @@ async def away(dsn: str, seconds: float) -> AsyncIterator[str]:
         yield urlunsplit(parts._replace(netloc=f"{user}@{own}" if user else own))
     finally:
         server.close()
+        for task in carrying:
+            task.cancel()
+        await asyncio.gather(*carrying, return_exceptions=True)

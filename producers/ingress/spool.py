@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 COLUMNS: Final = ("topic", "key", "value", "header_names", "header_values")
 
 
+TAKES_RECORDS = "insert into spool (topic) select topic from spool where false"
+"""Writes nothing, and is refused by a server that takes no writes."""
+
+
 class Spool:
     """Opens its pool at the first use, so the door opens while Postgres is away."""
 
@@ -52,8 +56,8 @@ class Spool:
             raise self._too_slow() from None
 
     async def check(self) -> None:
-        """Return if the spool can be reached, else raise UnavailableError."""
-        await self._run(lambda connection: connection.execute("select from spool limit 0"))
+        """Return if the spool takes records, else raise UnavailableError: a server may answer and be read-only."""
+        await self._run(lambda connection: connection.execute(TAKES_RECORDS))
 
     async def close(self) -> None:
         """Close the pool; what hangs is dropped."""

@@ -144,6 +144,7 @@ async def test_a_careful_batch_longer_than_the_stall_bound_makes_progress_across
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_4000_harmless_events_after_two_unclean_ends_far_from_postgres(scene: Stage) -> None:
     """The defaults, the real supervisor, Postgres 2 ms away: every event is applied, none is blamed, nobody killed."""
     await two_ends_noted(scene)
@@ -186,6 +187,7 @@ async def test_a_real_killer_is_convicted_also_where_it_is_stopped_from_outside_
 
 @pytest.mark.parametrize("fault", ["block", "wait"])
 @pytest.mark.slow
+@pytest.mark.timeout(200)
 async def test_a_record_that_hangs_the_process_is_convicted_by_its_own_watch(scene: Stage, fault: str) -> None:
     """Blocking the loop, or never coming back from an await: the supervisor's kills count for nothing, its own do."""
     await scene.publish([*harmless(20), webhook("payment.created", "magic-hang", event_id="hangs")], partition=0)
@@ -226,6 +228,7 @@ async def test_a_lock_on_payments_makes_no_letter_under_the_supervisor(scene: St
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(450)
 async def test_a_lock_on_payments_for_five_minutes_makes_no_letter_under_the_supervisor(scene: Stage) -> None:
     async with supervised(scene, {}) as watched:
         await until(scene.members, "the consumer is there")

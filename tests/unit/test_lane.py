@@ -166,9 +166,10 @@ async def test_after_unclean_ends_each_record_is_noted_before_it_is_touched() ->
     notes, settler, timer = Notes(careful={P0: 7}), Settler(), Timer()
     lane = lanes(notes, settler, timer)
     await settle(lane, [*records(4, first=5), *records(2, partition=1)])
-    assert settler.offsets == [[7, 8, 0, 1], [5], [6]]
-    assert sorted(notes.noted[:2]) == [("start", P0, 5), ("start", P1, 0)]
+    assert settler.offsets == [[0, 1], [5], [6], [7, 8]], "each partition in its order: offsets follow commits"
+    assert notes.noted[:2] == [("start", P0, 5), ("start", P1, 0)]
     assert notes.noted[2:] == [("probe", P0, 5), ("probe", P0, 6), ("end caution", P0, -1)]
+    assert lane.calm(records(1, first=9))
     assert timer.asked == [HANG, None] * 2
 
 
