@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from ops.supervisor import Supervisor, Verdict, Watch, last_line, open_log, pause_before, reason_in, verdict
+from runtime.ends import PurposefulEnds
 from runtime.settings import RoleSettings, Settings
 
 if TYPE_CHECKING:
@@ -170,8 +171,12 @@ async def test_a_role_that_never_says_where_it_is_gets_replaced(tmp_path: Path) 
     kept = supervisor("import time; time.sleep(300)", settings(tmp_path, start_seconds_max=0.5), told)
     kept.start(["relay"])
     try:
+        await until(lambda: kept.roles["relay"].process)
+        token = kept.roles["relay"].token
         await until(lambda: kept.roles["relay"].starts >= 2)
         assert "has not said where its probe is" in told[0]
+        assert token in PurposefulEnds(tmp_path, "relay").read(), "noted: the kill is no evidence against a record"
+        assert kept.roles["relay"].token != token
     finally:
         await kept.stop()
 
