@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
-import structlog
 
 from consumer import rows
 from consumer.decode import Event, decode, endpoints_of
@@ -24,18 +23,15 @@ from consumer.plan import Known, ParkedEvent, Plan
 from consumer.resolve import RefKey, claimed_of, keys_of
 from consumer.settlement import Settlement
 from consumer.verdict import Dead
+from consumer.waking import Waker
 from runtime.phases import BatchPhases
-from runtime.postgres import classify
 from runtime.postgres_arrays import plain_array
-from runtime.refusals import Failure
 from runtime.settings.scopes import scopes_of
 from runtime.sql import statement
-from schemas.dead_letter import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from consumer.decode import Endpoints
     from runtime.clock import Clock
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings
@@ -47,35 +43,9 @@ Item = tuple["Record", Event | Dead]
 BEGINNINGS_MAX = 8
 """How often a batch begins anew because what it needs grew; then it is tried again as after a conflict."""
 
-log = structlog.get_logger()
-
 
 def _sql(name: str) -> str:
     return statement("consumer", name)
-
-
-def _understood(record: Record, endpoints: Endpoints) -> Event | Dead | None:
-    """Decode a parked record; None where today's interpretation trips over it, so that it stays parked."""
-    try:
-        return decode(record, endpoints)
-    except Exception:  # noqa: BLE001 - whoever wakes it must not suffer
-        return None
-
-
-@dataclass(slots=True)
-class _ParkedRead:
-    """One bounded read of parked events, in the order of their ids: its bounds, and what it came to."""
-
-    limit: int
-    after_id: int = 0
-    last_id: int = 0
-    taken: int = 0
-    full: bool = False
-
-    def note(self, ids: Sequence[int]) -> None:
-        """Note what was read."""
-        self.taken, self.full = len(ids), len(ids) == self.limit
-        self.last_id = ids[-1] if ids else self.after_id
 
 
 @dataclass(slots=True)
@@ -83,13 +53,16 @@ class Needs:
     """What a batch locks.
 
     `keys` are the names and references that its events carry, `promised` the references that its intents claim;
-    `more_keys` and `payments` are what else it turned out to take.
+    `more_keys` and `payments` are what else it turned out to take. `parked` are parked events to wake, or to bury where
+    `dead` is given.
     """
 
     keys: frozenset[RefKey]
     promised: frozenset[RefKey] = frozenset()
     more_keys: set[RefKey] = field(default_factory=set)
     payments: set[UUID] = field(default_factory=set)
+    parked: Sequence[int] = ()
+    dead: Dead | None = None
 
 
 class _GrewError(Exception):
@@ -109,69 +82,51 @@ class BatchWriter:
         self._clock = clock
         self._facts_max = settings.consumer.facts_per_payment_max
         self._sms = settings.sms
-        self._woken_max = settings.consumer.batch_records_max
         self._patience = dt.timedelta(seconds=settings.parking.deadline_seconds)
+        self.waker = Waker(pool, self.settle_parked, settings.consumer)
 
     async def settle(self, items: Sequence[Item]) -> Plan:
         """Settle the batch in one transaction; return what was written once it is committed.
 
-        Where more parked events wait on its names than one read takes, or on names that a woken one brought,
-        transactions that follow wake the rest. A batch that fails on data while it wakes others is settled without
-        them: the bad record may be a parked one, which must not cost its neighbours anything.
+        Transactions that follow wake who waits on names that it bound.
         """
         events = [item for _, item in items if isinstance(item, Event)]
         keys = frozenset([key for event in events for key in keys_of(event)])
         promised = frozenset(key for event in events if (key := claimed_of(event)) is not None)
-        parked = _ParkedRead(self._woken_max)
-        try:
-            plan = await self._begin(items, Needs(keys, promised), parked)
-        except Exception as error:
-            if not parked.taken or classify(error) not in (Failure.DATA, Failure.UNEXPECTED):
-                raise
-            log.warning("waking_failed", parked=parked.taken, error=type(error).__name__)
-            return await self._begin(items, Needs(keys, promised), _ParkedRead(0))
-        fresh = plan.bindings.keys() - keys
-        if parked.full or fresh:
-            await self._wake_rest(keys | fresh, plan)
+        plan = await self._begin(items, Needs(keys, promised))
+        if plan.marks:
+            await self.waker.follow(plan)
         return plan
 
-    async def _wake_rest(self, keys: frozenset[RefKey], plan: Plan) -> None:
-        """Read all that waits on these names, part by part, until a whole pass wakes nothing; add to what was written.
+    async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
+        """Settle parked events whose payments are known, in one transaction; bury them where `dead` is given."""
+        found = await self._pool.fetch(_sql("find_waited_names"), parked_ids)
+        return await self._begin([], Needs(frozenset(rows.key_of(row) for row in found), parked=parked_ids, dead=dead))
 
-        A crash in between loses nothing: the offsets of the batch are not committed yet, so it comes again.
-        """
-        woken = -1
-        while len(plan.woken) != woken:
-            woken, parked = len(plan.woken), _ParkedRead(self._woken_max, full=True)
-            while parked.full:
-                parked = _ParkedRead(self._woken_max, after_id=parked.last_id)
-                more = await self._begin([], Needs(keys), parked)
-                plan.rows += more.rows
-                plan.woken += more.woken
-                plan.letters += more.letters
-
-    async def _begin(self, items: Sequence[Item], needs: Needs, parked: _ParkedRead) -> Plan:
+    async def _begin(self, items: Sequence[Item], needs: Needs) -> Plan:
         """Settle in one transaction; begin anew, with more to lock, where it turns out to need more."""
         for _ in range(BEGINNINGS_MAX):
             try:
-                return await self._transact(items, needs, parked)
+                return await self._transact(items, needs)
             except _GrewError as grew:
                 needs.more_keys |= grew.keys
                 needs.payments |= grew.payments
         raise asyncpg.SerializationError("what the batch needs went on to grow while it was being locked")
 
-    async def _transact(self, items: Sequence[Item], needs: Needs, parked: _ParkedRead) -> Plan:
+    async def _transact(self, items: Sequence[Item], needs: Needs) -> Plan:
         phases = BatchPhases()
         async with self._pool.acquire() as connection:
             phases.mark("acquire")
             async with connection.transaction():
                 events = [item for _, item in items if isinstance(item, Event)]
-                known, xid = await self._read(connection, events, needs, parked, phases)
+                known, xid = await self._read(connection, events, needs, phases)
                 now = self._clock.now()
                 settlement = Settlement(known, now=now, xid=xid, facts_max=self._facts_max, endpoints=self._endpoints)
                 plan = settlement.settle(items)
                 phases.mark("fold")
                 await self._write(connection, plan, dt.datetime.fromtimestamp(now, dt.UTC), xid)
+                if known.some_wait and plan.bindings:
+                    plan.marks = await self._mark(connection, plan)
                 phases.mark("write")
             phases.mark("commit")
         phases.observe()
@@ -182,20 +137,19 @@ class BatchWriter:
         connection: Connection,
         events: Sequence[Event],
         needs: Needs,
-        parked: _ParkedRead,
         phases: BatchPhases,
     ) -> tuple[Known, int]:
         """Lock all that the events speak of, then read what is known of it; also return the transaction's id."""
         known, names = Known(), sorted(needs.keys | needs.more_keys)
         xid = await self._lock(connection, known, names, needs)
         phases.mark("lock")
-        some_wait = await self._read_claims(connection, known, events, needs.promised)
+        await self._read_claims(connection, known, events, needs.promised)
         bodies = {(event.source, event.digest) for event in events if event.digest is not None}
         if bodies:
             found = await connection.fetch(_sql("find_bodies"), *rows.columns(sorted(bodies), 2))
             known.bodies = {(row["source"], row["digest"]) for row in found}
-        if names and parked.limit and some_wait:
-            await self._read_parked(connection, known, needs.keys, parked)
+        if needs.parked:
+            await self._read_parked(connection, known, needs)
         phases.mark("read")
         return known, xid
 
@@ -223,45 +177,32 @@ class BatchWriter:
 
     async def _read_claims(
         self, connection: Connection, known: Known, events: Sequence[Event], promised: frozenset[RefKey]
-    ) -> bool:
-        """Read which events are in the ledger, and the groups of the payments held; tell whether any event waits."""
+    ) -> None:
+        """Read which events are in the ledger, whether any event waits, and the groups of the payments held."""
         claims = {(event.source, event.event_id) for event in events}
         found = await connection.fetch(
             _sql("find_claims"), *rows.claim_arrays(claims), plain_array(known.payments), *rows.group_arrays(promised)
         )
-        some_wait = False
         for row in found:
             if row["source"] is not None:
                 known.claims[row["source"], row["event_id"]] = row["facts"]
             elif row["payment_id"] is None:
-                some_wait = True
+                known.some_wait = True
             else:
                 rows.note_member(known.groups, row)
         known.groups |= {key: {} for key in promised - known.groups.keys()}
         members = {payment_id for group in known.groups.values() for payment_id in group}
         if known.groups and (known.groups.keys() - known.names.keys() or members - known.payments.keys()):
             raise _GrewError(known.groups.keys() - known.names.keys(), members - known.payments.keys())
-        return some_wait
 
-    async def _read_parked(
-        self, connection: Connection, known: Known, keys: frozenset[RefKey], parked: _ParkedRead
-    ) -> None:
-        """Read which parked events may be true now; the transaction begins anew where they carry further names."""
-        reached = sorted({payment_id for key in keys if (payment_id := known.names[key]) is not None})
-        found = await connection.fetch(
-            _sql("find_parked"),
-            *rows.ref_arrays(sorted(keys)),
-            plain_array(reached),
-            parked.limit,
-            parked.after_id,
-        )
-        parked.note([row["id"] for row in found])
+    async def _read_parked(self, connection: Connection, known: Known, needs: Needs) -> None:
+        """Read the parked events that are still there; the transaction begins anew where they carry further names."""
         theirs: set[RefKey] = set()
-        for row in found:
-            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], Reason(row["reason"]), row["settled"])
-            if (item := _understood(one.record, self._endpoints)) is not None:
-                known.parked.append(one)
-                theirs.update(keys_of(item) if isinstance(item, Event) else ())
+        for row in await connection.fetch(_sql("find_parked"), needs.parked):
+            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], row["settled"], needs.dead)
+            known.parked.append(one)
+            item = needs.dead or decode(one.record, self._endpoints)
+            theirs.update(keys_of(item) if isinstance(item, Event) else ())
         if theirs - known.names.keys():
             raise _GrewError(theirs)
 
@@ -272,9 +213,6 @@ class BatchWriter:
         await self._write_standing(connection, plan)
         if plan.woken:
             await connection.execute(_sql("delete_parked"), plan.woken)
-        if plan.still:
-            arguments = [(parked_id, waits.reason, waits.detail) for parked_id, waits in plan.still]
-            await connection.executemany(_sql("note_still_parked"), arguments)
         if plan.bodies:
             await connection.execute(_sql("claim_bodies"), *rows.columns(plan.bodies, 3))
         await self._write_messages(connection, plan)
@@ -289,6 +227,11 @@ class BatchWriter:
         if plan.rows:
             records = [values_of(row) for row in plan.rows]
             await connection.copy_records_to_table("payment_logs", records=records, columns=COLUMNS)
+
+    async def _mark(self, connection: Connection, plan: Plan) -> list[int]:
+        """Mark the names that were bound now and on which events wait; return the marks' ids."""
+        found = await connection.fetch(_sql("mark_bound"), *rows.ref_arrays(sorted(plan.bindings)))
+        return [row["id"] for row in found]
 
     async def _write_standing(self, connection: Connection, plan: Plan) -> None:
         if plan.standing:

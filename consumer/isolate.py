@@ -142,43 +142,48 @@ class Isolator:
 
     async def _attempt(self, items: Sequence[Item]) -> Plan:
         try:
-            return await self._retry(items)
+            return await retry(lambda: self._settle(items), len(items), self._twin_retries_max, self._renew)
         except Exception as error:
-            if classify(error) not in PASSING or _too_slow(items, error):
+            if classify(error) not in PASSING or too_slow(items, error):
                 raise
             raise UnavailableError(f"Postgres does not take the batch: {told(error)}") from error
-
-    async def _retry(self, items: Sequence[Item]) -> Plan:
-        """Try while another transaction is in the way; a lock that stays taken is an outage, not bad data.
-
-        What is wrong with the session, or with a single record for all that is known yet, is tried once more on a
-        fresh session: it may be the session that is wrong.
-        """
-        renewed = False
-        last: Exception | None = None
-        for _ in range(self._twin_retries_max):
-            try:
-                return await self._settle(items)
-            except Exception as error:
-                failure = classify(error)
-                if failure is Failure.TWIN:
-                    metrics.TWIN_RETRIES.inc()
-                    await asyncio.sleep(random.uniform(0, 2 * TWIN_PAUSE_SECONDS))  # noqa: S311 - jitter
-                elif renewed or not _worth_a_fresh_session(items, failure):
-                    raise
-                else:
-                    renewed = True
-                    await self._renew()
-                last = error
-        if isinstance(last, asyncpg.IntegrityConstraintViolationError):
-            raise last
-        raise UnavailableError(f"other transactions stay in the way: {last}") from last
 
     async def _bury(self, item: Item, error: Exception) -> Plan:
         if not redrive_count_of(item[0]):
             self._run.failed(item)
-        reason = Reason.UNEXPECTED if classify(error) is Failure.UNEXPECTED else Reason.DATA_REJECTED
-        return await self._attempt([(item[0], Dead(reason, _without_values(error)))])
+        return await self._attempt([(item[0], verdict_on(error))])
+
+
+async def retry(
+    attempt: Callable[[], Awaitable[Plan]],
+    size: int,
+    tries_max: int,
+    renew: Callable[[], Awaitable[None]] = _nothing_to_renew,
+) -> Plan:
+    """Try while another transaction is in the way; a lock that stays taken is an outage, not bad data.
+
+    What is wrong with the session, or with a single record for all that is known yet, is tried once more on a fresh
+    session: it may be the session that is wrong. `size` is how many records the attempt settles.
+    """
+    renewed = False
+    last: Exception | None = None
+    for _ in range(tries_max):
+        try:
+            return await attempt()
+        except Exception as error:
+            failure = classify(error)
+            if failure is Failure.TWIN:
+                metrics.TWIN_RETRIES.inc()
+                await asyncio.sleep(random.uniform(0, 2 * TWIN_PAUSE_SECONDS))  # noqa: S311 - jitter
+            elif renewed or not _worth_a_fresh_session(size, failure):
+                raise
+            else:
+                renewed = True
+                await renew()
+            last = error
+    if isinstance(last, asyncpg.IntegrityConstraintViolationError):
+        raise last
+    raise UnavailableError(f"other transactions stay in the way: {last}") from last
 
 
 def place_of(record: Record) -> Place:
@@ -194,6 +199,12 @@ def told(error: Exception) -> str:
     return said
 
 
+def verdict_on(error: Exception) -> Dead:
+    """Return what becomes of a record that failed by itself."""
+    reason = Reason.UNEXPECTED if classify(error) is Failure.UNEXPECTED else Reason.DATA_REJECTED
+    return Dead(reason, _without_values(error))
+
+
 def _successful(items: Sequence[Item], plans: Sequence[Plan]) -> set[Place]:
     """Return the partitions of which an event was settled; one that parks or becomes a dead letter is none."""
     written = {(row.topic, row.partition) for plan in plans for row in plan.rows}
@@ -204,11 +215,11 @@ def _successful(items: Sequence[Item], plans: Sequence[Plan]) -> set[Place]:
     return written
 
 
-def _worth_a_fresh_session(items: Sequence[Item], failure: Failure) -> bool:
-    return failure is Failure.SESSION or (len(items) == 1 and failure in (Failure.DATA, Failure.UNEXPECTED))
+def _worth_a_fresh_session(size: int, failure: Failure) -> bool:
+    return failure is Failure.SESSION or (size == 1 and failure in (Failure.DATA, Failure.UNEXPECTED))
 
 
-def _too_slow(items: Sequence[Item], error: Exception) -> bool:
+def too_slow(items: Sequence[object], error: Exception) -> bool:
     """Tell whether the batch did not fit the statement time-out; its halves may."""
     return len(items) > 1 and isinstance(error, asyncpg.QueryCanceledError)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from consumer.decode import Event
     from consumer.ledger import LedgerRow
     from consumer.resolve import RefKey
-    from consumer.verdict import Waits
+    from consumer.verdict import Dead, Waits
     from schemas.dead_letter import Reason
     from schemas.facts import Receipt
     from schemas.payment import Payment
@@ -33,14 +33,15 @@ BodyKey = tuple[str, bytes]
 class ParkedEvent:
     """A parked event as the table holds it. `event_id` is the one under which it was parked.
 
-    `settled` tells that a twin, which named other references, got into the ledger meanwhile.
+    `settled` tells that a twin, which named other references, got into the ledger meanwhile. `dead` is what becomes of
+    it where waking it failed.
     """
 
     id: int
     record: Record
     event_id: str
-    reason: Reason
     settled: bool = False
+    dead: Dead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Known:
 
     `claims` maps settled and parked events to the facts they said; `bodies` holds what was taken already from senders
     whose event ids are unsigned. `groups` holds, of each reference that somebody promised or that the batch promises,
-    the payments that stand under it.
+    the payments that stand under it. `some_wait` tells that any event is parked; `parked` are those to wake.
     """
 
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
@@ -70,6 +71,7 @@ class Known:
     bodies: set[BodyKey] = field(default_factory=set)
     parked: list[ParkedEvent] = field(default_factory=list)
     groups: dict[RefKey, dict[UUID, Member]] = field(default_factory=dict)
+    some_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,9 @@ class Message:
 class Plan:
     """What one transaction writes.
 
-    `still` are parked events that wait for something else now. `standing` are payments that come to stand under a
-    reference or a shared id; `metadata` is what clients noted on their intents, as JSON.
+    `marks` are the ids of those that it left, of names that it bound and on which parked events wait. `standing` are
+    payments that come to stand under a reference or a shared id; `metadata` is what clients noted on their intents, as
+    JSON.
     """
 
     rows: list[LedgerRow] = field(default_factory=list)
@@ -136,7 +139,7 @@ class Plan:
     metadata: dict[UUID, str] = field(default_factory=dict)
     parkings: list[Parking] = field(default_factory=list)
     woken: list[int] = field(default_factory=list)
-    still: list[tuple[int, Waits]] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
     bodies: list[tuple[str, bytes, str]] = field(default_factory=list)
     refetches: list[Refetching] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)

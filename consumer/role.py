@@ -21,7 +21,7 @@ from consumer.isolate import Isolator, PoisonRun, told
 from consumer.lane import Lanes
 from consumer.marks import Caution, Marks
 from consumer.standstill import PartitionWatch
-from consumer.sweeper import keep_sweeping
+from consumer.sweeper import Sweeper
 from consumer.worker import Worker
 from runtime.clock import SystemClock
 from runtime.ends import PurposefulEnds
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from runtime.health import Probe
-    from runtime.lease import Lease
     from runtime.postgres import Pool
     from runtime.settings import Settings
 
@@ -260,10 +259,8 @@ def where_tasks_wait() -> list[str]:
 
 
 async def _keep_sweeping(pool: Pool, settings: Settings, stop: asyncio.Event) -> None:
-    """Bury expired events for as long as the role runs, where no other consumer does."""
-
-    async def work(lease: Lease, ending: asyncio.Event) -> None:
-        await keep_sweeping(pool, SystemClock(), settings.parking, lease, ending)
-
+    """Wake and bury parked events for as long as the role runs, where no other consumer does."""
+    clock = SystemClock()
+    sweeper = Sweeper(pool, clock, BatchWriter(pool, settings, clock).waker, settings.parking)
     async with open_leases(pool, settings.redis) as leases:
-        await Leader(leases, "sweeper", holder_name(), settings.parking.lease_seconds).run(stop, work)
+        await Leader(leases, "sweeper", holder_name(), settings.parking.lease_seconds).run(stop, sweeper.keep)

@@ -61,7 +61,6 @@ class Settlement:
         self._now = dt.datetime.fromtimestamp(now, dt.UTC)
         self._xid = xid
         self._facts_max = facts_max
-        self._parked_reasons = {parked.id: parked.reason for parked in known.parked}
         self._plan = Plan()
         self._grouping = Grouping(known, self._plan, self)
 
@@ -118,7 +117,7 @@ class Settlement:
     def _unpark(self) -> Iterable[Waiting]:
         """Understand the parked events again, with today's interpretation."""
         for parked in self._known.parked:
-            item = decode(parked.record, self._endpoints)
+            item = parked.dead or decode(parked.record, self._endpoints)
             if parked.settled:
                 item = Dead(Reason.CONFLICT, "its event id is in the books under other references; those stand")
             if isinstance(item, Dead):
@@ -135,16 +134,12 @@ class Settlement:
             waiting = still
         for event, parked_id in waiting:
             _, verdict = self._decide(event)
-            if isinstance(verdict, Waits):
-                self._park(event, parked_id, verdict)
+            if parked_id is None and isinstance(verdict, Waits):
+                self._park(event, verdict)
 
-    def _park(self, event: Event, parked_id: int | None, waits: Waits) -> None:
-        """Park the event, or note that it waits for something else than before."""
-        if parked_id is None:
-            self._ask_about_unknown(event)
-            self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), waits))
-        elif waits.reason is not self._parked_reasons[parked_id]:
-            self._plan.still.append((parked_id, waits))
+    def _park(self, event: Event, waits: Waits) -> None:
+        self._ask_about_unknown(event)
+        self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), waits))
 
     def _seen(self, event: Event) -> bool:
         """Tell whether the event is in the books; facts are compared, for bytes change between deliveries."""

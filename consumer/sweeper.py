@@ -1,4 +1,6 @@
-"""Buries parked events whose deadline has passed, in bounded batches, under a lease.
+"""Wakes the parked events whose payment came, where nobody else did; buries those whose deadline has passed.
+
+Both in bounded batches, under a lease.
 
 The lease keeps consumers from doing the same work; what makes it right are the locks on names.
 """
@@ -12,7 +14,7 @@ import structlog
 
 from consumer import rows
 from consumer.plan import Letter
-from consumer.tally import count_buried
+from consumer.tally import count_buried, count_woken
 from runtime.lease import guard, wait_for_event
 from runtime.postgres import classify
 from runtime.sql import statement
@@ -22,6 +24,7 @@ from schemas.errors import LeaseLostError
 if TYPE_CHECKING:
     import asyncio
 
+    from consumer.waking import Waker
     from runtime.clock import Clock
     from runtime.lease import Lease
     from runtime.postgres import Pool
@@ -54,19 +57,42 @@ async def sweep(pool: Pool, clock: Clock, *, records_max: int, lease: Lease | No
     return len(letters)
 
 
-async def keep_sweeping(
-    pool: Pool, clock: Clock, parking: ParkingSettings, lease: Lease, ending: asyncio.Event
-) -> None:
-    """Sweep until `ending` is set or the lease is lost; whatever else goes wrong is tried again."""
-    while not ending.is_set():
-        try:
-            buried = await sweep(pool, clock, records_max=parking.sweep_records_max, lease=lease)
-        except LeaseLostError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the next turn tries again, and a batch does not wait for it
-            log.warning("sweep_failed", error=type(error).__name__, failure=classify(error))
-            buried = 0
+async def wake_all(waker: Waker, ending: asyncio.Event) -> int:
+    """Wake who waits on marked names, which a crash or an outage left so; return how many were taken out."""
+    woken = 0
+    while not ending.is_set() and (plan := await waker.turn()) is not None:
+        count_woken(plan)
+        woken += len(plan.woken)
+    return woken
+
+
+class Sweeper:
+    """Wakes and buries for as long as it holds the lease."""
+
+    def __init__(self, pool: Pool, clock: Clock, waker: Waker, parking: ParkingSettings) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._waker = waker
+        self._parking = parking
+
+    async def keep(self, lease: Lease, ending: asyncio.Event) -> None:
+        """Sweep until `ending` is set or the lease is lost; whatever else goes wrong is tried again."""
+        while not ending.is_set():
+            try:
+                buried = await self.turn(lease, ending)
+            except LeaseLostError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the next turn tries again, and a batch does not wait for it
+                log.warning("sweep_failed", error=type(error).__name__, failure=classify(error))
+                buried = 0
+            if buried < self._parking.sweep_records_max:
+                await wait_for_event(ending, self._parking.sweep_interval_seconds)
+
+    async def turn(self, lease: Lease | None, ending: asyncio.Event) -> int:
+        """Wake all whose payment came, then bury one part of those past their deadline; return how many."""
+        if woken := await wake_all(self._waker, ending):
+            log.info("parked_woken", events=woken)
+        buried = await sweep(self._pool, self._clock, records_max=self._parking.sweep_records_max, lease=lease)
         if buried:
             log.info("parked_expired", dead_letters=buried)
-        if buried < parking.sweep_records_max:
-            await wait_for_event(ending, parking.sweep_interval_seconds)
+        return buried

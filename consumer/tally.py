@@ -76,6 +76,15 @@ def count(total: Tally, records: Sequence[Record], seconds: float) -> None:
     metrics.BATCH_RECORDS.observe(len(records))
     metrics.BATCH_SECONDS.observe(seconds)
     metrics.END_TO_END_SECONDS.observe_times([record.timestamp_ms for record in records], time.time() * 1000)
+    _count_written(total)
+
+
+def count_woken(plan: Plan) -> None:
+    """Add what the sweeper's waking wrote to the metrics."""
+    _count_written(tally([plan]))
+
+
+def _count_written(total: Tally) -> None:
     for (source, outcome), rows in total.rows.items():
         metrics.LEDGER_ROWS.labels(source_label(source), outcome).inc(rows)
     said = {

@@ -39,7 +39,7 @@ begin
 
                 ('consumer', 'select, insert, update', '', '{payments, payment_refs, reference_payments, sms_transactions, refetches}'),
                 ('consumer', 'delete', '', '{payment_refs, reference_payments}'),
-                ('consumer', 'select, insert, update, delete', '', '{parked_events, parked_refs, consumer_marks, consumer_ends, leases,
+                ('consumer', 'select, insert, update, delete', '', '{parked_events, parked_refs, wake_marks, consumer_marks, consumer_ends, leases,
                     body_claims}'),
                 ('consumer', 'select, insert', '', '{payment_logs, dead_letters}'),
                 ('consumer', 'update', 'status, delivery_count', '{dead_letters}'),
@@ -59,7 +59,7 @@ begin
                 ('dispatcher', 'select, delete', '', '{body_claims}'),
                 ('dispatcher', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, schema_migrations}'),
 
-                ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, spool, leases,
+                ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, wake_marks, spool, leases,
                     consumer_marks, consumer_ends, sms_transactions, refetches, body_claims, intent_claims, dlq_positions, relay_cursors,
                     schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions}'),
                 ('console', 'select, insert', '', '{discards, redrives, redrive_messages}'),
@@ -70,7 +70,7 @@ begin
                 ('console', 'select, insert, update, delete', '', '{console_sessions}'),
                 ('console', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
 
-                ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, spool, leases,
+                ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, wake_marks, spool, leases,
                     consumer_marks, consumer_ends, sms_transactions, refetches, body_claims, intent_claims, relay_cursors,
                     schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions,
                     erased_letters}'),

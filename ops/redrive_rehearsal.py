@@ -181,7 +181,7 @@ class Rehearsal:
         for row in found:
             if row["id"] in self._woken:
                 continue
-            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], Reason(row["reason"]), row["settled"])
+            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], row["settled"])
             _, item = understand(one.record, self._endpoints)
             if isinstance(item, Dead) and item.reason is Reason.UNEXPECTED:
                 continue
@@ -221,7 +221,7 @@ class Rehearsal:
         for parking in plan.parkings:
             event = parking.event
             letter_id = event.record.offset
-            parked = ParkedEvent(-letter_id, event.record, event.event_id, parking.waits.reason)
+            parked = ParkedEvent(-letter_id, event.record, event.event_id)
             self._waiting[letter_id] = parked, tuple(keys_of(event))
             self.fates[letter_id] = Fate("parked", parking.waits.reason, parking.waits.detail)
         self._woken.update(parked_id for parked_id in plan.woken if parked_id > 0)

@@ -1,8 +1,8 @@
 -- Make every name that a batch speaks of a row, lock in one sorted set all names and then all payments that it needs, or
 -- two batches deadlock. What the names are bound to holds until the transaction ends. $1-$6 names, sorted; $7 whether the
 -- batch promises the reference; $8 further payments.
--- What it needs is looked up without locks: the payments that have the names, the names of parked events that wait on
--- them, and of each reference that somebody promised all payments that stand under it.
+-- What it needs is looked up without locks: the payments that have the names, and of each reference that somebody promised
+-- all payments that stand under it.
 -- The first row says the transaction's id, how many names are locked, the places of those that a payment has, and which;
 -- `others` are locked names beside those asked for. Each other row is a payment. What another transaction made while this
 -- one waited for it is not seen: where something is missing, the transaction begins anew.
@@ -12,23 +12,11 @@ with n as materialized (
         $7::text::boolean[])
         with ordinality as n (provider, account, merchant_account, livemode, kind, ref, promised, place)
 ),
-waiting as materialized (
-    select w.provider, w.account, w.merchant_account, w.livemode, w.kind, w.ref
-    from n
-    join parked_refs p using (provider, account, merchant_account, livemode, kind, ref)
-    join parked_refs w on w.parked_id = p.parked_id
-    where (select exists (select from parked_refs))
-),
 bound as materialized (
     select r.payment_id
     from n
     join payment_refs r using (provider, account, merchant_account, livemode, kind, ref)
     where r.payment_id is not null and (select exists (select from reference_payments))
-    union all
-    select r.payment_id
-    from waiting
-    join payment_refs r using (provider, account, merchant_account, livemode, kind, ref)
-    where r.payment_id is not null
     union all
     select * from unnest($8::text::uuid[])
 ),
@@ -65,8 +53,6 @@ locked as materialized (
     select r.*, w.place
     from (
         select provider, account, merchant_account, livemode, kind, ref, place from n
-        union all
-        select provider, account, merchant_account, livemode, kind, ref, null from waiting
         union all
         select provider, account, '', livemode, 'reference', ref, null from grouped
     ) w

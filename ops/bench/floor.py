@@ -30,11 +30,23 @@ if TYPE_CHECKING:
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings
 
-Call = tuple[str, tuple[Any, ...], dict[str, Any], list[int]]
-"""Method of the connection, its arguments, and the ids of parked events that it answered with."""
+Id = tuple[str, int]
+"""Of what an id is, `mark` or `parked`, and the id."""
 
-FIND_PARKED: Final = "find_parked"
-NAMES_PARKED: Final = ("delete_parked", "note_still_parked")
+Call = tuple[str, tuple[Any, ...], dict[str, Any], list[Id]]
+"""Method of the connection, its arguments, and the ids that it answered with."""
+
+ANSWERS: Final = {"mark_bound": {"id": "mark"}, "find_marked": {"mark_id": "mark", "parked_id": "parked"}}
+"""The statements that answer with ids which the database gave out, and of what."""
+TAKES: Final = {
+    "find_marked": ("mark",),
+    "move_mark": ("mark", "parked"),
+    "delete_marks": ("mark",),
+    "find_waited_names": ("parked",),
+    "find_parked": ("parked",),
+    "delete_parked": ("parked",),
+}
+"""The statements that take such ids, one or many, as their first arguments."""
 
 
 @dataclass(slots=True)
@@ -81,8 +93,7 @@ class _Recorder:
 
         async def noting(*arguments: Any, **options: Any) -> Any:
             result = await method(*arguments, **options)
-            parked = [row["id"] for row in result] if arguments[:1] == (_sql(FIND_PARKED),) else []
-            self._lane[-1].calls.append((name, arguments, options, parked))
+            self._lane[-1].calls.append((name, arguments, options, answered(arguments, result)))
             return result
 
         return noting
@@ -133,23 +144,30 @@ def read(recording: Path) -> list[Lane]:
 
 async def replay(connection: Connection, lane: Lane, settled: list[int], number: int) -> None:
     """Say a lane's transactions again; counts its records in `settled[number]` as they commit."""
-    parked: dict[int, int] = {}
+    now: dict[Id, int] = {}
     for transaction in lane:
         async with connection.transaction():
             for name, arguments, options, ids in transaction.calls:
-                answer = await getattr(connection, name)(*now_named(arguments, parked), **options)
+                answer = await getattr(connection, name)(*now_named(arguments, now), **options)
                 if ids:
-                    parked.update(zip(ids, (row["id"] for row in answer), strict=True))
+                    now.update(zip(ids, (given for _, given in answered(arguments, answer)), strict=True))
         settled[number] += transaction.records
 
 
-def now_named(arguments: tuple[Any, ...], parked: dict[int, int]) -> tuple[Any, ...]:
-    """Return a call's arguments with the ids that parked events have in this run."""
-    if not arguments or arguments[0] not in [_sql(name) for name in NAMES_PARKED]:
-        return arguments
-    if isinstance(arguments[1][0], int):
-        return arguments[0], [parked[one] for one in arguments[1]]
-    return arguments[0], [(parked[one[0]], *one[1:]) for one in arguments[1]]
+def answered(arguments: tuple[Any, ...], result: Any) -> list[Id]:
+    """Return the ids that a call answered with, in their order."""
+    columns = next((known for name, known in ANSWERS.items() if arguments[:1] == (_sql(name),)), {})
+    return [(kind, row[column]) for row in result for column, kind in columns.items()] if columns else []
+
+
+def now_named(arguments: tuple[Any, ...], now: dict[Id, int]) -> tuple[Any, ...]:
+    """Return a call's arguments with the ids that marks and parked events have in this run."""
+    kinds = next((known for name, known in TAKES.items() if arguments[:1] == (_sql(name),)), ())
+    named = [
+        now[kind, given] if isinstance(given, int) else [now[kind, one] for one in given]
+        for kind, given in zip(kinds, arguments[1:], strict=False)
+    ]
+    return (*arguments[:1], *named, *arguments[1 + len(named) :])
 
 
 def _sql(name: str) -> str:

@@ -1,6 +1,6 @@
--- What consumer/sql/find_parked.sql reads. $1-$6 names, $7 payments, $8 rows.
+-- Which parked events wait on these names, or on any name of these payments. $1-$6 names, $7 payments, $8 rows.
 select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values,
-    p.event_id, p.reason,
+    p.event_id,
     coalesce(
         (select true from payment_logs l where l.source = p.source and l.event_id = p.event_id limit 1), false) as settled
 from parked_events p

@@ -18,7 +18,7 @@ from consumer.decode import Event, decode
 from consumer.facts_json import load_said
 from consumer.fold import newer, project
 from consumer.plan import Known, Member, ParkedEvent
-from consumer.resolve import claimed_of, keys_of
+from consumer.resolve import claimed_of, keys_of, names_of
 from consumer.settlement import OWN_SOURCE, Settlement
 from schemas.payment import Payment
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from consumer.plan import Letter, Message, Parking, Plan, Refetching
     from consumer.resolve import RefKey
     from consumer.verdict import Dead
-    from schemas.dead_letter import Reason
     from schemas.facts import Receipt
     from schemas.record import Record
 
@@ -60,7 +59,6 @@ class PaperBooks:
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
     ledger: list[LedgerRow] = field(default_factory=list)
     parked: dict[int, Parking] = field(default_factory=dict)
-    reasons: dict[int, Reason] = field(default_factory=dict)
     bodies: dict[tuple[str, bytes], str] = field(default_factory=dict)
     refetches: list[Refetching] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -80,15 +78,29 @@ class PaperBooks:
         return self.settle_items([(one, decode(one)) for one in batch])
 
     def settle_items(self, items: Sequence[tuple[Record, Event | Dead]]) -> Plan:
-        """Settle records that are decoded already."""
-        known = self._read([item for _, item in items if isinstance(item, Event)])
+        """Settle records that are decoded already, then wake who waits on names that they bound."""
+        plan = more = self._transact(items, [])
+        while marked := self._waiting_on(more.bindings):
+            more = self._transact([], marked)
+            plan.rows += more.rows
+            plan.woken += more.woken
+            plan.letters += more.letters
+            plan.merges += more.merges
+        return plan
+
+    def _waiting_on(self, names: Iterable[RefKey]) -> list[int]:
+        bound = set(names)
+        return sorted(one for one, parking in self.parked.items() if bound & set(names_of(parking.event)))
+
+    def _transact(self, items: Sequence[tuple[Record, Event | Dead]], waking: Sequence[int]) -> Plan:
+        known = self._read([item for _, item in items if isinstance(item, Event)], waking)
         self.batches += 1
         plan = Settlement(known, now=NOW + self.batches, xid=self.batches, facts_max=self.facts_max).settle(items)
         self._write(plan)
         self.check()
         return plan
 
-    def _read(self, events: Sequence[Event]) -> Known:
+    def _read(self, events: Sequence[Event], waking: Sequence[int] = ()) -> Known:
         known = Known()
         keys = {key for event in events for key in keys_of(event)}
         self._lock(known, keys)
@@ -99,12 +111,10 @@ class PaperBooks:
         digests = {(event.source, event.digest) for event in events if event.digest is not None}
         known.bodies = {body for body, event_id in self.bodies.items() if (body[0], event_id) in known.claims} & digests
         known.claims = {claim: facts for claim, facts in known.claims.items() if claim in ids}
-        reached = keys | {key for key, payment_id in self.names.items() if payment_id in known.payments}
-        for parked_id, parking in sorted(self.parked.items()):
-            if reached & set(keys_of(parking.event)):
-                reason = self.reasons.get(parked_id, parking.waits.reason)
-                known.parked.append(ParkedEvent(parked_id, parking.event.record, parking.event.event_id, reason))
-                self._lock(known, set(keys_of(parking.event)))
+        for parked_id in waking:
+            event = self.parked[parked_id].event
+            known.parked.append(ParkedEvent(parked_id, event.record, event.event_id))
+            self._lock(known, set(keys_of(event)))
         self._read_groups(known, promised)
         return known
 
@@ -145,7 +155,6 @@ class PaperBooks:
             del self.parked[parked_id]
         for parking in plan.parkings:
             self.parked[max(self.parked, default=0) + 1 + 1000 * self.batches] = parking
-        self.reasons |= {parked_id: waits.reason for parked_id, waits in plan.still}
         self.bodies |= {(source, digest): event_id for source, digest, event_id in plan.bodies}
         self.refetches += plan.refetches
         self.messages += plan.messages

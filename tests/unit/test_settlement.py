@@ -189,7 +189,7 @@ def test_same_id_of_another_source_is_another_event() -> None:
 # --- waiting -----------------------------------------------------------------------------------------------------
 
 
-def test_parked_events_wake_in_the_batch_that_brings_what_they_wait_for() -> None:
+def test_parked_events_wake_after_the_batch_that_brings_what_they_wait_for() -> None:
     books = settled([adyen("REFUND", "REF1", 100)], [adyen("CAPTURE", "CAP1")])
     assert [one.waits.reason for one in books.parked.values()] == [Reason.ORPHAN, Reason.ORPHAN]
     assert not books.payments
@@ -273,7 +273,7 @@ def test_a_parked_event_that_is_no_longer_understood_is_a_letter(monkeypatch: py
     opening = adyen("AUTHORISATION", "PAY")
     item = (opening, understood(opening))
     monkeypatch.setattr("consumer.settlement.decode", lambda *_: Dead(Reason.UNKNOWN_KIND, "not any more"))
-    plan = Settlement(books._read([item[1]]), now=1.79e9, xid=9, facts_max=10).settle([item])
+    plan = Settlement(books._read([item[1]], [*books.parked]), now=1.79e9, xid=9, facts_max=10).settle([item])
     assert [(one.record, one.reason) for one in plan.letters] == [(waits, Reason.UNKNOWN_KIND)]
     assert plan.woken == list(books.parked)
 
