@@ -22,7 +22,7 @@ begin
             select rights, name, bounded
             from (values
                 ('app', 'select, insert, update, delete', '', '{payments, payment_refs, reference_payments, parked_events,
-                    parked_refs, spool, leases, consumer_marks, consumer_ends, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
+                    parked_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
                     console_sessions}'::text[]),
                 ('app', 'select, insert', '', '{payment_logs, discards}'),
                 ('app', 'select, insert, update', '', '{dead_letters, relay_cursors, redrives, redrive_messages,

@@ -53,6 +53,8 @@ FILL = (
     from generate_series(1, %d) n""",
     """insert into parked_refs (provider, account, merchant_account, livemode, kind, ref, parked_id)
     select 'p', '', '', true, 'payment', 'ref-' || n, n from generate_series(1, %d) n""",
+    """insert into wake_marks (provider, account, merchant_account, livemode, kind, ref)
+    select 'p', '', '', true, 'payment', 'ref-' || n from generate_series(1, %d) n""",
 )
 
 
@@ -84,7 +86,10 @@ def payments() -> list[str]:
 STATEMENTS = {
     "lock_refs": locks,
     "find_claims": lambda: [*events(), plain_array(ids()), *rows.group_arrays(())],
-    "find_parked": lambda: [*refs(), plain_array(ids()), 1000, 0],
+    "find_parked": lambda: [list(range(1, BATCH))],
+    "find_waited_names": lambda: [list(range(1, BATCH))],
+    "mark_bound": refs,
+    "find_marked": lambda: [None, BATCH],
     "write_payments": lambda: [*payments(), dt.datetime.now(dt.UTC), *refs(), plain_array(ids())],
     "find_bodies": lambda: [["p"] * BATCH, [hashlib.sha256(b"%d" % number).digest() for number in range(BATCH)]],
     "copy_standing": lambda: [ids(), ids()[::-1]],

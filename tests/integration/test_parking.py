@@ -50,12 +50,12 @@ async def test_a_parked_event_keeps_every_byte_and_its_deadline(database: Databa
     assert refs == [{"kind": "payment", "ref": "p"}], "a reference joins nothing, so nothing waits for it"
 
 
-async def test_what_an_event_waits_for_wakes_it_in_its_own_transaction(desk: Bench) -> None:
+async def test_what_an_event_waits_for_wakes_it(desk: Bench) -> None:
     await desk.settle(records([refund("p", "r")]))
     await desk.settle(records([webhook("payment.captured", "p", child="c")], first=1))
     books = await desk.books()
     assert books.parked == books.letters == []
-    assert len({row["relay_xid"] for row in books.ledger}) == 1, "one transaction brought and woke"
+    assert len({row["relay_xid"] for row in books.ledger}) == 2, "one transaction brought, the next woke"
     assert books.payments[0]["refunded"] == 100
     assert [row["offset"] for row in books.ledger] == [1, 0], "a woken event's row says where it once came from"
     assert broken_chains(books) == []

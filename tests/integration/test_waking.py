@@ -1,0 +1,184 @@
+"""Who waits is woken: by marks that outlive a crash, in transactions of their own, and at nobody's cost."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec.structs import replace
+from settling import Bench, Event, bench, broken_chains, records, webhook
+
+from consumer import batch, settlement
+from consumer.batch import BatchWriter
+from consumer.decode import Event as Decoded
+from consumer.decode import decode
+from consumer.isolate import Isolator, PoisonRun
+from consumer.lane import understand
+from consumer.sweeper import Sweeper, wake_all
+from consumer.verdict import judge
+from schemas.facts import Ref, RefKind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from conftest import Database
+
+    from consumer.plan import Plan
+    from consumer.verdict import Dead
+    from schemas.record import Record
+
+pytestmark = pytest.mark.integration
+TRIPS = 666
+"""The amount of the event over which the fold trips."""
+
+
+@pytest.fixture
+async def desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    """Give a writer for which `a+b` names the payments a and b, and over one amount of which the fold trips."""
+
+    def naming(record: Record, endpoints: Any) -> Any:
+        item = decode(record, endpoints)
+        if not isinstance(item, Decoded) or not item.meaning.provider_ref or "+" not in item.meaning.provider_ref:
+            return item
+        names = item.meaning.provider_ref.split("+")
+        refs = tuple(Ref(RefKind.PAYMENT, name) for name in names)
+        return replace(item, meaning=replace(item.meaning, refs=refs, provider_ref=names[0]))
+
+    def tripping(payment: Any, meaning: Any, **limits: Any) -> Any:
+        if meaning.amount == TRIPS:
+            raise ZeroDivisionError
+        return judge(payment, meaning, **limits)
+
+    monkeypatch.setattr(batch, "decode", naming)
+    monkeypatch.setattr(settlement, "decode", naming)
+    monkeypatch.setattr("consumer.lane.decode", naming)
+    monkeypatch.setattr(settlement, "judge", tripping)
+    async with bench(database.dsn) as open_bench:
+        yield open_bench
+
+
+def refund(payment: str, child: str, amount: int = 100) -> Event:
+    return webhook("refund.succeeded", payment, child=child, amount=amount)
+
+
+CAPTURE = webhook("payment.captured", "p", child="c")
+
+
+async def settle_one_by_one(desk: Bench, *events: Event) -> list[Plan]:
+    plans = []
+    for first, event in enumerate(events):
+        plans += await desk.settle(records([event], first=first))
+    return plans
+
+
+async def marks(desk: Bench) -> int:
+    return int(await desk.pool.fetchval("select count(*) from wake_marks"))
+
+
+async def test_what_waits_on_a_survivor_reached_through_a_woken_event_is_woken(desk: Bench) -> None:
+    """The second refund names the payment and, so only it tells, what the first one waits for."""
+    await settle_one_by_one(desk, refund("q", "r1", 20), refund("p+q", "r2", 30), CAPTURE)
+    books = await desk.books()
+    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 50)]
+    assert (books.parked, books.letters, await marks(desk)) == ([], [], 0)
+    assert broken_chains(books) == []
+
+
+async def test_a_bad_parked_event_is_a_letter_and_its_neighbours_wake(desk: Bench) -> None:
+    waiting = [refund("p", "r1"), refund("p", "bad", TRIPS), refund("p", "r2"), refund("p", "r3")]
+    plans = await settle_one_by_one(desk, *waiting, CAPTURE)
+    books = await desk.books()
+    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 300)]
+    assert [(row["event_id"], row["reason"], row["value"]) for row in books.letters] == [
+        ("p:refund.succeeded:bad", "unexpected", waiting[1].value)
+    ]
+    assert (books.parked, await marks(desk)) == ([], 0)
+    assert [letter.reason for plan in plans for letter in plan.letters] == ["unexpected"], "counted and logged"
+    assert sum(len(plan.woken) for plan in plans) == 4
+
+
+async def test_a_failing_wake_up_makes_no_letter_of_what_is_settled(desk: Bench) -> None:
+    """The bad one is reached through a woken event; no run of bad records may halt the partition for it either."""
+    isolator = Isolator(desk.writer.settle, PoisonRun(0), desk.settings.consumer)
+    waiting = records([refund("q", "bad", TRIPS), refund("p+q", "r2", 30)])
+    await isolator.settle([understand(record) for record in waiting])
+    await isolator.settle([understand(record) for record in records([CAPTURE], first=2)])
+    books = await desk.books()
+    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 30)]
+    assert [row["event_id"] for row in books.letters] == ["q:refund.succeeded:bad"]
+    assert not {row["event_id"] for row in books.letters} & {row["event_id"] for row in books.ledger}
+
+
+class FailingWriter(BatchWriter):
+    """A writer whose database is away whenever it would wake somebody."""
+
+    async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
+        raise ConnectionRefusedError
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "past the deadline"])
+async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(desk: Bench, *, late: bool) -> None:
+    await settle_one_by_one(desk, refund("p", "r1"), refund("p", "bad", TRIPS))
+    writer = FailingWriter(desk.pool, desk.settings, desk.clock)
+    (plan,) = await desk.isolator(writer.settle).settle([understand(one) for one in records([CAPTURE], first=2)])
+    books = await desk.books()
+    assert (len(plan.rows), len(books.ledger), len(books.parked), books.letters) == (1, 1, 2, [])
+    assert await marks(desk) == 1, "what is to be woken is known after a crash"
+    if late:
+        await desk.pool.execute("update parked_events set parked_at = now() - '9 days'::interval, deadline = parked_at")
+    sweeper = Sweeper(desk.pool, desk.clock, desk.writer.waker, desk.settings.parking)
+    assert await sweeper.turn(None, asyncio.Event()) == 0
+    books = await desk.books()
+    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100)]
+    assert [row["reason"] for row in books.letters] == ["unexpected"]
+    assert (books.parked, await marks(desk)) == ([], 0)
+    assert broken_chains(books) == []
+
+
+async def test_two_who_wake_the_same_at_once_settle_it_once(desk: Bench) -> None:
+    await desk.settle(records([refund("p", f"r{number}", 1) for number in range(50)]))
+    writer = FailingWriter(desk.pool, desk.settings, desk.clock)
+    await writer.settle([understand(one) for one in records([CAPTURE], first=50)])
+    await asyncio.gather(*(wake_all(desk.writer.waker, asyncio.Event()) for _ in range(3)))
+    books = await desk.books()
+    assert ([row["refunded"] for row in books.payments], len(books.ledger), books.parked) == ([50], 51, [])
+    assert broken_chains(books) == []
+
+
+async def test_a_twin_settled_under_other_names_buries_the_parked_one(desk: Bench) -> None:
+    """Two transactions at once, of which one parks and one settles an event id: neither sees the other."""
+    twin = webhook("refund.succeeded", "other", child="r", amount=5, event_id="twin")
+    waits = webhook("refund.succeeded", "p", child="r", amount=5, event_id="twin")
+    await settle_one_by_one(desk, waits, refund("p", "r2"))
+    await desk.pool.execute("update parked_events set event_id = 'hidden' where event_id = 'twin'")
+    await desk.settle(records([webhook("payment.captured", "other", child="c"), twin], first=10))
+    await desk.pool.execute("update parked_events set event_id = 'twin' where event_id = 'hidden'")
+    (plan,) = await desk.settle(records([CAPTURE], first=20))
+    books = await desk.books()
+    assert sorted((row["provider_ref"], row["captured"], row["refunded"]) for row in books.payments) == [
+        ("other", 1000, 5),
+        ("p", 1000, 100),
+    ]
+    assert [(row["event_id"], row["reason"]) for row in books.letters] == [("twin", "conflict")]
+    assert (books.parked, len(plan.letters)) == ([], 1)
+
+
+async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_waiting(desk: Bench) -> None:
+    async def cost(first: int) -> float:
+        """Return how long one more event that waits for this payment takes, in milliseconds."""
+        times = []
+        for number in range(first, first + 21):
+            began = time.perf_counter()
+            await desk.settle(records([refund("p", f"r{number}", 1)], first=number))
+            times.append((time.perf_counter() - began) * 1000)
+        return statistics.median(times)
+
+    few = await cost(0)
+    for first in range(1000, 11_000, 2000):
+        await desk.settle(records([refund("p", f"r{number}", 1) for number in range(first, first + 2000)], first=first))
+    many = await cost(20_000)
+    print(f"\none more waiting event: {few:.1f} ms with few waiting, {many:.1f} ms with 10,000")
+    assert many < 3 * few, f"{few:.1f} ms with few waiting, {many:.1f} ms with 10,000"
