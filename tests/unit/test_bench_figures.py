@@ -139,10 +139,14 @@ def test_lanes_share_no_key() -> None:
 
 
 def test_parked_events_are_named_as_this_run_names_them() -> None:
-    delete, note = (statement("consumer", name) for name in floor.NAMES_PARKED)
-    assert floor.now_named((delete, [1, 2]), {1: 11, 2: 12}) == (delete, [11, 12])
-    assert floor.now_named((note, [(1, "conflict", "why")]), {1: 11}) == (note, [(11, "conflict", "why")])
-    assert floor.now_named(("select 1", [1]), {1: 11}) == ("select 1", [1])
+    delete, move, find = (statement("consumer", name) for name in ("delete_parked", "move_mark", "find_marked"))
+    now = {("parked", 1): 11, ("parked", 2): 12, ("mark", 1): 21}
+    assert floor.now_named((delete, [1, 2]), now) == (delete, [11, 12])
+    assert floor.now_named((move, 1, 2), now) == (move, 21, 12)
+    assert floor.now_named((find, [1], 100), now) == (find, [21], 100)
+    assert floor.answered((find, [1], 100), [{"mark_id": 1, "parked_id": 2}]) == [("mark", 1), ("parked", 2)]
+    assert floor.answered((delete, [1]), [{"id": 1}]) == []
+    assert floor.now_named(("select 1", [1]), now) == ("select 1", [1])
 
 
 @pytest.mark.parametrize(
