@@ -811,6 +811,31 @@ ALTER TABLE public.spool ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.wake_marks (
+    id bigint NOT NULL,
+    provider text NOT NULL,
+    account text NOT NULL,
+    merchant_account text NOT NULL,
+    livemode boolean NOT NULL,
+    kind text NOT NULL,
+    ref text NOT NULL,
+    after_id bigint DEFAULT 0 NOT NULL,
+    marked_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.wake_marks IS 'Names that were bound while parked events waited on them, until those are woken.';
+
+COMMENT ON COLUMN public.wake_marks.after_id IS 'parked events up to this id have been woken';
+
+ALTER TABLE public.wake_marks ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.wake_marks_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 ALTER TABLE ONLY public.body_claims
     ADD CONSTRAINT body_claims_pkey PRIMARY KEY (source, digest);
 
@@ -903,6 +928,12 @@ ALTER TABLE ONLY public.sms_transactions
 
 ALTER TABLE ONLY public.spool
     ADD CONSTRAINT spool_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.wake_marks
+    ADD CONSTRAINT wake_marks_id_key UNIQUE (id);
+
+ALTER TABLE ONLY public.wake_marks
+    ADD CONSTRAINT wake_marks_pkey PRIMARY KEY (ref, kind, provider, account, merchant_account, livemode);
 
 CREATE INDEX consumer_ends_owner ON public.consumer_ends USING btree (owner);
 
