@@ -23,7 +23,7 @@ from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
 from schemas.facts import INTENT, Claim, Fact, FactKind, Meaning, Ref, RefKind
 from schemas.intents import Command, Intent, IntentRecord
-from schemas.record import TRUST_HEADER
+from schemas.record import EVENT_ID_LENGTH_MAX, TRUST_HEADER, identity_of
 from schemas.topics import INTENTS
 from schemas.traceparent import trace_of
 
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from runtime.settings.scopes import Scopes
     from schemas.record import Record
 
-EVENT_ID_LENGTH_MAX: Final = 400
-SOURCE_LENGTH_MAX: Final = 192
-KIND_LENGTH_MAX: Final = 255
 VERIFIED: Final = Trust.VERIFIED.encode()
 VERSION_LENGTH_MAX: Final = 20
 TEXT_LENGTH_MAX: Final = 64
@@ -139,28 +136,12 @@ def reads_unknown(provider: str) -> bool:
 
 def identity(record: Record) -> tuple[str | None, str | None, str | None]:
     """Return (source, event id, kind) of a record as far as it tells them and they can be stored."""
-    return _identity(record.present())
-
-
-def _identity(headers: Mapping[str, bytes]) -> tuple[str | None, str | None, str | None]:
-    return (
-        _attribute(headers.get("ce_source"), SOURCE_LENGTH_MAX),
-        _attribute(headers.get("ce_id"), EVENT_ID_LENGTH_MAX),
-        _attribute(headers.get("ce_type"), KIND_LENGTH_MAX),
-    )
-
-
-def _attribute(value: bytes | None, length_max: int) -> str | None:
-    try:
-        text = value.decode() if value else ""
-    except UnicodeDecodeError:
-        return None
-    return text if text and len(text) <= length_max and "\x00" not in text else None
+    return identity_of(record.present())
 
 
 def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
     headers = record.present()
-    source, event_id, kind = _identity(headers)
+    source, event_id, kind = identity_of(headers)
     if source is None or event_id is None:
         raise UninterpretableError(Reason.UNDECODABLE, "the record has no usable ce_source or ce_id header")
     provider, _, account = source.partition("/")
@@ -202,7 +183,7 @@ def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
     if said.id.int == 0:
         raise UninterpretableError(Reason.UNDECODABLE, "intent: id: the nil UUID names no payment; make one a payment")
     headers = record.present()
-    (_, event_id, _), trace = _identity(headers), trace_of(headers)
+    (_, event_id, _), trace = identity_of(headers), trace_of(headers)
     if intent is None:
         event_id = event_id or f"sha256:{hashlib.sha256(value).hexdigest()}"
         meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),))

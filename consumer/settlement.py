@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from consumer.decode import (
     ANY,
-    EVENT_ID_LENGTH_MAX,
     Endpoints,
     Event,
     can_refetch,
@@ -30,6 +29,7 @@ from consumer.resolve import Target, counts_more, resolve
 from consumer.verdict import Dead, Settled, Waits, judge, said_in
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.payment import Flag, Outcome, Payment, Projection
+from schemas.record import EVENT_ID_LENGTH_MAX
 from schemas.sms import templates_for
 
 if TYPE_CHECKING:

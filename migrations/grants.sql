@@ -49,6 +49,7 @@ begin
                 ('relay', 'select, update, delete', '', '{spool}'),
                 ('relay', 'select', '', '{payments, payment_logs, dead_letters, redrive_returns, schema_migrations,
                     ledger_anchors, parked_events, sms_transactions, refetches, intent_claims}'),
+                ('relay', 'insert', '', '{dead_letters}'),
                 ('relay', 'update', 'status, redrive_count', '{dead_letters}'),
                 ('relay', 'select, update', '', '{relay_cursors, redrives, redrive_messages}'),
                 ('relay', 'update, delete', '', '{intent_claims}'),

@@ -18,7 +18,15 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from schemas.dead_letter import ADDED_HEADERS, ERRORS_PREFIX, MESSAGE_LENGTH_MAX, REASON_HEADER, Reason
+from schemas.dead_letter import (
+    ADDED_HEADERS,
+    DIGEST_HEADER,
+    ERRORS_PREFIX,
+    MESSAGE_LENGTH_MAX,
+    REASON_HEADER,
+    TRUNCATED_HEADER,
+    Reason,
+)
 from schemas.record import Record
 
 if TYPE_CHECKING:
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 TOPIC_LENGTH_MAX: Final = 249
+DIGEST_BYTES: Final = 32
 TOLD_LENGTH_MAX: Final = 200
 """Characters of what another tool's header says that are kept."""
 
@@ -74,7 +83,7 @@ FAMILIES: Final = (
 class Found:
     """A letter as `payments.dlq` tells it: the original record at its own place, and why it is there.
 
-    `ours` tells that the relay published it.
+    `ours` tells that the relay published it. `digest` is that of the whole letter where it was too large for the topic.
     """
 
     record: Record
@@ -82,6 +91,7 @@ class Found:
     message: str
     delivery_count: int
     ours: bool
+    digest: bytes | None = None
 
 
 def read_back(letter: Record) -> Found:
@@ -114,10 +124,23 @@ def _ours(letter: Record) -> Found | None:
     offset = number_of(first(added, f"{ERRORS_PREFIX}offset"), INT64_MAX)
     if not topic or partition is None or offset is None:
         return None
-    record = _moved(letter, (topic, partition, offset), None, letter.headers[:-size])
+    headers, digest = _digest_of(letter, letter.headers[:-size])
+    record = _moved(letter, (topic, partition, offset), None, headers)
     message = text_of(first(added, f"{ERRORS_PREFIX}message"), MESSAGE_LENGTH_MAX)
     count = number_of(first(added, f"{ERRORS_PREFIX}delivery.count"), INT32_MAX) or 1
-    return Found(record, _reason(letter), message or "read back from payments.dlq", count, ours=True)
+    return Found(record, _reason(letter), message or "read back from payments.dlq", count, ours=True, digest=digest)
+
+
+def _digest_of(letter: Record, headers: Headers) -> tuple[Headers, bytes | None]:
+    """Return the original's headers, and the digest of a letter that stands here without all of it."""
+    said = headers[-2:]
+    if letter.value is not None or [name for name, _ in said] != [TRUNCATED_HEADER, DIGEST_HEADER]:
+        return headers, None
+    try:
+        digest = bytes.fromhex(text_of(said[1][1], 2 * DIGEST_BYTES))
+    except ValueError:
+        return headers, None
+    return (headers[:-2], digest) if len(digest) == DIGEST_BYTES else (headers, None)
 
 
 def _foreign(letter: Record, family: Family, topic: str, kept: Headers) -> Found:

@@ -181,7 +181,8 @@ async def _unknown(connection: Connection, letters: Sequence[Found]) -> list[Fou
     """Return the letters that the table does not hold, each once."""
     by_place: dict[tuple[str, int, int, bytes], Found] = {}
     for one in letters:
-        place = (one.record.topic, one.record.partition, one.record.offset, _letter(one).digest)
+        digest = one.digest or _letter(one).digest
+        place = (one.record.topic, one.record.partition, one.record.offset, digest)
         by_place.setdefault(place, one)
     known = await connection.fetch(statement("ops", "find_places"), *rows.columns(by_place, 4))
     for row in known:

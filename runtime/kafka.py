@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
+    BrokerResponseError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    InvalidTimestampError,
     KafkaConnectionError,
     KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
     TopicAuthorizationFailedError,
     for_code,
+    kafka_errors,
 )
 
 from runtime.kafka_security import away_or_refused, client_arguments
@@ -37,6 +42,24 @@ AUTHORIZATION_ERRORS: Final = (
     TopicAuthorizationFailedError,
 )
 """The login is right, and an ACL is missing."""
+
+
+class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]
+    """A broker refuses a record for what it is (such as no key in a compacted topic); the client knows no such code."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+    description = "The broker refuses a record for what it is."
+
+
+kafka_errors.setdefault(InvalidRecordError.errno, InvalidRecordError)
+RECORD_REFUSALS: Final = (
+    InvalidRecordError,
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
+"""What a broker refuses about the records of a batch: the same again is refused again."""
 PRODUCE_OVERHEAD_BYTES: Final = 64 * 1024
 """Room in a request beside its largest record: batch header, topic names, other partitions' framing."""
 
@@ -157,16 +180,17 @@ def _need_created(name: str, code: int) -> None:
     raise UnavailableError(f"Kafka: topic {name} cannot be created: {why.__name__}")
 
 
-async def open_producer(settings: KafkaSettings, record_bytes_max: int) -> AIOKafkaProducer:
+async def open_producer(settings: KafkaSettings, record_bytes_max: int, *, idempotent: bool = True) -> AIOKafkaProducer:
     """Open a producer whose acknowledgement means every in-sync replica has the record, once a call.
 
     Records are sent as soon as the broker has answered the request before, so batches grow with load and a lone
-    record never waits; no compression: the CPU of one core is the door's bound, not the network. Raises
+    record never waits; no compression: the CPU of one core is the door's bound, not the network. One that is not
+    `idempotent` numbers nothing, so a batch that is refused leaves no gap behind it; it may send one twice. Raises
     UnavailableError when no broker answers in `connect_timeout_seconds`, AccessRefusedError when one refuses us.
     """
     producer = AIOKafkaProducer(
         **client_arguments(settings),
-        enable_idempotence=True,
+        enable_idempotence=idempotent,
         acks="all",
         linger_ms=_milliseconds(settings.linger_seconds),
         max_batch_size=settings.producer_batch_bytes_max,

@@ -2,7 +2,8 @@
 
 A lease is a row of `leases`. Postgres issues its fencing token (one more at each take-over, never less) and judges its
 expiry by its own clock, so clocks of processes need not agree. A guarded write checks in its own transaction that its
-token still stands: a holder that was paused past its time finds its write refused, not applied.
+token and its holder still stand: a holder that was paused past its time finds its write refused, not applied. The
+holder is compared too, for a replica that was promoted may not know of a take-over and give its token a second time.
 (M. Kleppmann, How to do distributed locking, 2016: a lease without a fencing token protects nothing.)
 
 `Leases` is the seam: `lease_redis` asks Redis first and waits on it; tokens come from Postgres whoever is asked first.
@@ -42,11 +43,16 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease as it was given: `token` fences the holder's writes."""
+    """A lease as it was given: `token` and `holder` together fence the holder's writes."""
 
     name: str
     holder: str
     token: int
+
+    @property
+    def fence(self) -> tuple[str, int, str]:
+        """Name, token and holder: what every guarded statement compares, in this order."""
+        return self.name, self.token, self.holder
 
 
 class Leases(Protocol):
@@ -82,12 +88,12 @@ class PostgresLeases:
 
     async def renew(self, lease: Lease, seconds: float) -> bool:
         """Extend the lease in one statement; see `Leases`."""
-        token = await self._pool.fetchval(statement("runtime", "renew_lease"), lease.name, lease.token, seconds)
+        token = await self._pool.fetchval(statement("runtime", "renew_lease"), *lease.fence, seconds)
         return token is not None
 
     async def release(self, lease: Lease) -> None:
         """Give the lease back in one statement; see `Leases`."""
-        await self._pool.execute(statement("runtime", "release_lease"), lease.name, lease.token)
+        await self._pool.execute(statement("runtime", "release_lease"), *lease.fence)
 
     async def wait(self, name: str, seconds: float, stop: asyncio.Event) -> None:  # noqa: ARG002 - see `Leases`
         """Wait for the whole time: Postgres tells nobody."""
@@ -99,7 +105,7 @@ async def guard(connection: Connection, lease: Lease) -> None:
 
     The lease can't be taken over before that transaction ends, so keep the transaction short.
     """
-    if await connection.fetchval(statement("runtime", "guard_lease"), lease.name, lease.token) is None:
+    if await connection.fetchval(statement("runtime", "guard_lease"), *lease.fence) is None:
         raise LeaseLostError(f"lease {lease.name!r} with token {lease.token} expired or was taken over")
 
 

@@ -204,6 +204,12 @@ RELAY_PUBLISH_SECONDS: Final = _histogram(
 RELAY_FAILURES: Final = _counter(
     "ratchet_relay_failures_total", "Turns of a lane that failed and are made again, by lane.", "lane"
 )
+RELAY_REFUSED: Final = _counter(
+    "ratchet_relay_refused_total",
+    "Records that Kafka takes in no form, by lane: a spooled event became a dead letter, a redriven one is open again, "
+    "of the others the row is left.",
+    "lane",
+)
 RELAY_HALTED: Final = _gauge(
     "ratchet_relay_halted", "1 for a lane that stands still: the database was restored; see the log.", "lane"
 )

@@ -24,7 +24,7 @@ class Reason(StrEnum):
     ORPHAN = "orphan"
     """Its payment did not appear before the deadline."""
     DATA_REJECTED = "data_rejected"
-    """Postgres refuses what it holds."""
+    """Postgres refuses what it holds; or Kafka does, above all for its size, on the way to the consumer."""
     UNEXPECTED = "unexpected"
     """Interpreting or folding it raised an error that nobody foresaw."""
     FATAL = "fatal"
@@ -49,5 +49,9 @@ ADDED_HEADERS: Final = (
     REDRIVE_COUNT_HEADER,
 )
 """The names of the headers that stand behind the original's own on `payments.dlq`, in their order."""
+TRUNCATED_HEADER: Final = "ratchet-dlq-truncated"
+"""What of a letter was too large for `payments.dlq`: `value`, `value,headers`, `value,headers,key`. The row has it."""
+DIGEST_HEADER: Final = "ratchet-dlq-digest"
+"""Of a truncated letter: the digest of the whole one in hex, by which its row is found."""
 MESSAGE_LENGTH_MAX: Final = 1000
 """Characters of a dead letter's message; it says what is wrong and never quotes the payload."""

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from schemas import changes
-from schemas.dead_letter import ERRORS_PREFIX, MESSAGE_LENGTH_MAX, ORIGINAL_PREFIX, REASON_HEADER, Reason
+from schemas.dead_letter import (
+    DIGEST_HEADER,
+    ERRORS_PREFIX,
+    MESSAGE_LENGTH_MAX,
+    ORIGINAL_PREFIX,
+    REASON_HEADER,
+    TRUNCATED_HEADER,
+    Reason,
+)
 from schemas.record import REDRIVE_COUNT_HEADER, SPEC_VERSION, TRUST_HEADER
 from schemas.traceparent import HEADER as TRACEPARENT_HEADER
 
@@ -73,6 +81,13 @@ _LETTER: Final[Json] = {
     REDRIVE_COUNT_HEADER: _text("How often the record had come back from the DLQ", pattern=_DIGITS),
 }
 
+_LEFT_OUT: Final[Json] = {
+    TRUNCATED_HEADER: _text("What was too large for the topic and is in the table alone: value, headers, key"),
+    DIGEST_HEADER: _text(
+        "Of such a letter: SHA-256 of key and value in hex, as the table has it", pattern="^[0-9a-f]{64}$"
+    ),
+}
+
 
 def _headers(properties: Json, required: tuple[str, ...]) -> Json:
     return {"type": "object", "properties": properties, "required": sorted(required)}
@@ -99,4 +114,4 @@ def change() -> Json:
 
 def dead_letter() -> Json:
     """Return the headers of `payments.dlq`: the original's stand before them, byte for byte, whatever they were."""
-    return _headers(dict(_LETTER), tuple(_LETTER))
+    return _headers(_LETTER | _LEFT_OUT, tuple(_LETTER))

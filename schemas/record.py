@@ -7,9 +7,12 @@ named `ce_*`.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Headers = tuple[tuple[str, bytes | None], ...]
 """Names and values as Kafka has them: a name may come twice, and a value may be absent."""
@@ -18,6 +21,11 @@ SPEC_VERSION: Final = "1.0"
 TRUST_HEADER: Final = "ce_ratchettrust"
 """`verified` or `hint`; an extension attribute of ours."""
 REDRIVE_COUNT_HEADER: Final = "ratchet-redrive-count"
+
+
+EVENT_ID_LENGTH_MAX: Final = 400
+SOURCE_LENGTH_MAX: Final = 192
+KIND_LENGTH_MAX: Final = 255
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -47,6 +55,24 @@ class Record(msgspec.Struct, frozen=True, gc=False):
                 except UnicodeDecodeError:
                     return None
         return None
+
+
+def identity_of(headers: Mapping[str, bytes]) -> tuple[str | None, str | None, str | None]:
+    """Return (source, event id, kind) as far as the headers tell them and they can be stored."""
+    return (
+        readable(headers.get("ce_source"), SOURCE_LENGTH_MAX),
+        readable(headers.get("ce_id"), EVENT_ID_LENGTH_MAX),
+        readable(headers.get("ce_type"), KIND_LENGTH_MAX),
+    )
+
+
+def readable(value: bytes | None, length_max: int) -> str | None:
+    """Return bytes as a text that Postgres can store within so many characters; None where they are none."""
+    try:
+        text = value.decode() if value else ""
+    except UnicodeDecodeError:
+        return None
+    return text if text and len(text) <= length_max and "\x00" not in text else None
 
 
 class Attributes(msgspec.Struct, frozen=True):

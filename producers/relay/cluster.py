@@ -51,4 +51,4 @@ async def check_cluster(connection: Connection, lease: Lease) -> None:
     if mismatch := find_mismatch(rows):
         raise RelayHaltedError(f"{mismatch}. Nothing is published, so nothing is skipped; {REMEDY}")
     if any(row["known"] is None for row in rows):
-        await connection.execute(statement("producers", "stamp_cursors"), rows[0]["current"], lease.name, lease.token)
+        await connection.execute(statement("producers", "stamp_cursors"), rows[0]["current"], *lease.fence)

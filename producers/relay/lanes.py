@@ -8,12 +8,17 @@ What happens between is the same for all and stands in `loop`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from producers.relay.records import change_of, letter_of, spooled_of
+import structlog
+
+from producers.relay.records import burial_of, change_of, letter_of, refusal_of, smaller_letter, spooled_of
 from runtime.sql import statement
-from schemas.errors import LeaseLostError, RatchetError
+from schemas.dead_letter import ERRORS_PREFIX
+from schemas.errors import LeaseLostError, RatchetError, UnavailableError
+from schemas.topics import DEAD_LETTER_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,8 +28,19 @@ if TYPE_CHECKING:
     from runtime.postgres import Connection
     from runtime.settings import RelaySettings
 
+NAMING: Final = ("ce_id", f"{ERRORS_PREFIX}topic", f"{ERRORS_PREFIX}partition", f"{ERRORS_PREFIX}offset")
+"""Headers by which a log line names a record."""
+BURIAL_COLUMNS: Final = 6
+"""What delete_spool.sql is told of a dead letter: id, message, source, event id, kind, payment."""
+
 Position = tuple[int, int]
 """(relay_xid, id) of the last row published."""
+
+
+Refused = Mapping[int, Exception]
+"""What Kafka takes in no form: places in the records of a batch, and why."""
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +66,12 @@ class Lane(Protocol):
         """
         ...
 
-    async def settle(self, connection: Connection, batch: Batch, lease: Lease) -> None:
-        """Mark the batch as published; raise LeaseLostError when another relay is at work."""
+    def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:
+        """Return what to publish in place of a record that Kafka refuses, or None where there is nothing."""
+        ...
+
+    async def settle(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
+        """Mark the batch as published, and say what was not; raise LeaseLostError when another relay is at work."""
         ...
 
 
@@ -80,7 +100,9 @@ def cut(rows: Sequence[Row], records: Sequence[Outgoing | None], bytes_max: int)
 class CursorLane:
     """Rows of a table that is never cleared, published in order of (relay_xid, id) up to a cursor of its own.
 
-    A read of `full_rows` or more may have been cut short by a bound of `fetch`.
+    A read of `full_rows` or more may have been cut short by a bound of `fetch`. What Kafka takes in no form is passed
+    by, logged and counted: the row has it. Where it takes none of many in a row (`refused_in_row_max`), something is
+    wrong with the topic, and the lane waits.
     """
 
     def __init__(
@@ -96,6 +118,7 @@ class CursorLane:
         self._fetch = fetch
         self._record_of = record_of
         self._full_rows = full_rows
+        self._refused_in_row = 0
 
     async def _read_cursor(self, connection: Connection) -> Position:
         """Return how far the lane has published."""
@@ -115,18 +138,44 @@ class CursorLane:
         more = count < len(rows) or len(rows) >= self._full_rows
         return Batch(count, records, Span(start, (last["relay_xid"], last["id"])), more)
 
-    async def settle(self, connection: Connection, batch: Batch, lease: Lease) -> None:
+    def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:  # noqa: ARG002 - see `Lane`
+        """Return None: a change has no part that a reader could do without; see `Lane`."""
+        return None
+
+    async def settle(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
         """Move the cursor from where the batch began to its last row; see `Lane`."""
+        self._pass_by(batch, refused)
         span: Span = batch.mark
         moved = await connection.fetchval(
-            statement("producers", "move_cursor"), self.name, *span.start, *span.end, lease.name, lease.token
+            statement("producers", "move_cursor"), self.name, *span.start, *span.end, *lease.fence
         )
         if moved is None:
             raise LeaseLostError(f"cursor {self.name!r} was not moved: another relay holds the lease or has moved it")
 
+    def _pass_by(self, batch: Batch, refused: Refused) -> None:
+        """Log what is passed by; raise UnavailableError where Kafka takes nothing any more."""
+        some_went = len(refused) < len(batch.records)
+        in_row = (0 if some_went else self._refused_in_row) + len(refused)
+        if not some_went and in_row > self._settings.refused_in_row_max:
+            (index, error), *_ = refused.items()
+            raise UnavailableError(f"the last {in_row} records were refused: {refusal_of(batch.records[index], error)}")
+        self._refused_in_row = in_row
+        for index, error in refused.items():
+            record = batch.records[index]
+            said = {name: (value or b"").decode(errors="replace") for name, value in record.headers if name in NAMING}
+            _log.error("relay_record_refused", lane=self.name, error=refusal_of(record, error), **said)
+
+
+class LettersLane(CursorLane):
+    """Dead letters; of one that is too large for the topic less and less is published."""
+
+    def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:
+        """Leave out a part; see `Lane`."""
+        return smaller_letter(record, error)
+
 
 class SpoolLane:
-    """Records that wait for Kafka, published in order of id and then deleted."""
+    """Records that wait for Kafka, published in order of id and then deleted; those it refuses become dead letters."""
 
     name = "spool"
 
@@ -144,10 +193,16 @@ class SpoolLane:
         records = [spooled_of(row) for row in rows]
         return Batch(len(rows), records, [row["id"] for row in rows], more=True)
 
-    async def settle(self, connection: Connection, batch: Batch, lease: Lease) -> None:
-        """Delete the batch's rows; see `Lane`."""
+    def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:  # noqa: ARG002 - see `Lane`
+        """Return None: an event goes as it came or not at all; see `Lane`."""
+        return None
+
+    async def settle(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
+        """Delete the batch's rows, and make dead letters of those that were refused; see `Lane`."""
         sql = statement("producers", "delete_spool")
-        if not await connection.fetchval(sql, batch.mark, lease.name, lease.token):
+        buried = [(batch.mark[index], *burial_of(batch.records[index], error)) for index, error in refused.items()]
+        columns = [list(column) for column in zip(*buried, strict=True)] or [[]] * BURIAL_COLUMNS
+        if not await connection.fetchval(sql, batch.mark, *lease.fence, *columns):
             raise LeaseLostError("spooled rows were not deleted: another relay holds the lease")
 
 
@@ -158,14 +213,14 @@ async def _fetch_changes(connection: Connection, start: Position, settings: Rela
 
 async def _fetch_letters(connection: Connection, start: Position, settings: RelaySettings) -> Any:
     """Read dead letters, bounded in bytes by Postgres: a thousand of them may be two gigabytes."""
-    sql = statement("producers", "read_letters")
-    return await connection.fetch(sql, *start, settings.batch_records_max, settings.batch_bytes_max)
+    sql, rows_max = statement("producers", "read_letters"), settings.batch_records_max
+    return await connection.fetch(sql, *start, rows_max, settings.batch_bytes_max, DEAD_LETTER_BYTES_MAX)
 
 
 def open_lanes(settings: RelaySettings) -> tuple[Lane, ...]:
     """Return the lanes of changes, dead letters and the spool."""
     return (
         CursorLane("changes", settings, _fetch_changes, change_of, settings.batch_records_max),
-        CursorLane("dead_letters", settings, _fetch_letters, letter_of, 1),
+        LettersLane("dead_letters", settings, _fetch_letters, letter_of, 1),
         SpoolLane(settings),
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from producers.relay.lanes import Batch, Lane
+    from producers.relay.outlet import Refusal
     from producers.relay.records import Outgoing
     from runtime.lease import Lease
     from runtime.postgres import Connection, Pool
@@ -105,16 +106,18 @@ class LaneLoop:
             self._health.succeeded(0)
             return False
         read = time.monotonic()
-        following = await self._publish_and_read_on(connection, batch)
+        following, refused = await self._publish_and_read_on(connection, batch)
         published = time.monotonic()
-        await self._lane.settle(connection, batch, lease)
+        await self._lane.settle(connection, batch, lease, refused)
         settled = time.monotonic()
-        self._health.succeeded(len(batch.records))
+        self._health.succeeded(len(batch.records) - len(refused))
+        metrics.RELAY_REFUSED.labels(self._lane.name).inc(len(refused))
         _log.info(
             "relay_batch",
             lane=self._lane.name,
             rows=batch.rows,
             records=len(batch.records),
+            refused=len(refused),
             read_seconds=round(read - started, 4),
             publish_seconds=round(published - read, 4),
             settle_seconds=round(settled - published, 4),
@@ -124,24 +127,40 @@ class LaneLoop:
         self._following = following
         return batch.more
 
-    async def _publish_and_read_on(self, connection: Connection, batch: Batch) -> Batch | None:
-        """Publish the batch and meanwhile read the next one, if there may be one."""
+    async def _publish_and_read_on(
+        self, connection: Connection, batch: Batch
+    ) -> tuple[Batch | None, dict[int, Exception]]:
+        """Publish the batch and meanwhile read the next one, if there may be one; return it and what was refused."""
         reading = asyncio.ensure_future(self._lane.read(connection, batch)) if batch.more else None
         try:
-            if batch.records:
-                await self._publish(batch.records)
+            refused = await self._publish_all(batch.records) if batch.records else {}
         finally:
             if reading is not None:
                 await asyncio.gather(reading, return_exceptions=True)
-        return None if reading is None else reading.result()
+        return None if reading is None else reading.result(), refused
 
-    async def _publish(self, records: Sequence[Outgoing]) -> None:
+    async def _publish_all(self, records: Sequence[Outgoing]) -> dict[int, Exception]:
+        """Publish, what Kafka refuses again in smaller forms; return what it takes in none, and why."""
+        waiting, refused = dict(enumerate(records)), {}
+        while waiting:
+            places, smaller = list(waiting), {}
+            for place, error in await self._publish(list(waiting.values())):
+                index = places[place]
+                if (form := self._lane.reduced(waiting[index], error)) is None:
+                    refused[index] = error
+                else:
+                    smaller[index] = form
+            waiting = smaller
+        return refused
+
+    async def _publish(self, records: Sequence[Outgoing]) -> list[Refusal]:
         """Publish, timed and traced."""
         began, topics = time.perf_counter(), {record.topic for record in records}
         with telemetry.publishing(",".join(sorted(topics)), len(records), (record.headers for record in records)):
-            await self._outlet.publish(records)
+            refusals = await self._outlet.publish(records)
         metrics.RELAY_PUBLISH_SECONDS.labels(self._lane.name).observe(time.perf_counter() - began)
-        metrics.RELAY_RECORDS.labels(self._lane.name).inc(len(records))
+        metrics.RELAY_RECORDS.labels(self._lane.name).inc(len(records) - len(refusals))
+        return refusals
 
     async def _recover(self, error: Exception, ending: asyncio.Event) -> None:
         """Say what failed and wait a random part of the backoff; what is not marked is read again."""

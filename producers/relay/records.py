@@ -6,11 +6,19 @@ import struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from schemas.changes import change_headers
-from schemas.dead_letter import ERRORS_PREFIX, ORIGINAL_PREFIX, REASON_HEADER
-from schemas.record import REDRIVE_COUNT_HEADER
-from schemas.topics import CHANGES, CONSUMER_GROUP, DLQ
+from schemas.dead_letter import (
+    ADDED_HEADERS,
+    DIGEST_HEADER,
+    ERRORS_PREFIX,
+    ORIGINAL_PREFIX,
+    REASON_HEADER,
+    TRUNCATED_HEADER,
+)
+from schemas.record import REDRIVE_COUNT_HEADER, identity_of, readable
+from schemas.topics import CHANGES, CONSUMER_GROUP, DEAD_LETTER_BYTES_MAX, DLQ
 from schemas.traceparent import HEADER as TRACEPARENT_HEADER
 
 if TYPE_CHECKING:
@@ -56,6 +64,9 @@ CHANGE_FIELDS: Final = (
 """The JSON keys of a change, in order; columns of read_changes.sql of the same names."""
 INT32: Final = struct.Struct(">i")
 INT64: Final = struct.Struct(">q")
+PAYMENT_REF_LENGTH_MAX: Final = 255
+FRAME_BYTES: Final = 1024
+"""Room for Kafka's own framing of one record and of its headers."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -64,7 +75,7 @@ class Outgoing(NamedTuple):
     """One record on its way to Kafka.
 
     `timestamp_ms` of None is the time of sending. A record without a key goes to partition `spread` modulo their
-    number. A header's value of None is Kafka's null.
+    number. A header's value of None is Kafka's null. `digest` is a dead letter's, which names its row.
     """
 
     topic: str
@@ -73,6 +84,7 @@ class Outgoing(NamedTuple):
     headers: Sequence[Header]
     timestamp_ms: int | None
     spread: int
+    digest: bytes | None = None
 
     def size(self) -> int:
         """Return about how many bytes the record takes."""
@@ -102,7 +114,7 @@ def letter_of(row: Row) -> Outgoing:
 
     `__dlq.errors.*` are texts, as in Kafka's KIP-1191; `kafka_dlt-original-*` are what Spring for Apache Kafka's
     DeadLetterPublishingRecoverer writes: big-endian int32 (partition) and int64 (offset, timestamp). A letter without a
-    key stays on its partition's number.
+    key stays on its partition's number. What is too large for the topic goes without its value; see `truncated`.
     """
     partition, offset, timestamp_ms = row["partition"], row["offset"], row["timestamp_ms"]
     added: tuple[Header, ...] = (
@@ -120,7 +132,69 @@ def letter_of(row: Row) -> Outgoing:
         (REDRIVE_COUNT_HEADER, str(row["redrive_count"]).encode()),
     )
     headers = (*headers_of(row), *added)
-    return Outgoing(DLQ.name, row["key"], row["value"], headers, timestamp_ms, partition)
+    letter = Outgoing(DLQ.name, row["key"], row["value"], headers, timestamp_ms, partition, row["digest"])
+    if row["value_left_out"]:
+        letter = _without(letter, "value")
+    while letter.size() + FRAME_BYTES > DEAD_LETTER_BYTES_MAX and (smaller := truncated(letter)) is not None:
+        letter = smaller
+    return letter
+
+
+def truncated(letter: Outgoing) -> Outgoing | None:
+    """Return a dead letter with one part less: its value, then the original's headers, then its key; None at the end.
+
+    Its headers say what is left out (TRUNCATED_HEADER), and where the row is that has all of it. Pure.
+    """
+    if letter.value is not None:
+        return _without(letter, "value")
+    if _own_headers(letter):
+        return _without(letter, "headers")
+    return None if letter.key is None else _without(letter, "key")
+
+
+def _own_headers(letter: Outgoing) -> Sequence[Header]:
+    """Return the original's headers."""
+    ours = len(ADDED_HEADERS) + 2 * _is_truncated(letter)
+    return letter.headers[:-ours]
+
+
+def _is_truncated(letter: Outgoing) -> bool:
+    before = letter.headers[: -len(ADDED_HEADERS)][-2:]
+    return letter.value is None and [name for name, _ in before] == [TRUNCATED_HEADER, DIGEST_HEADER]
+
+
+def _without(letter: Outgoing, part: str) -> Outgoing:
+    """Leave a part out, and say so before the headers that every letter gets."""
+    added = letter.headers[-len(ADDED_HEADERS) :]
+    before = letter.headers[-len(ADDED_HEADERS) - 2][1] or b"" if _is_truncated(letter) else b""
+    left_out = b",".join(filter(None, (before, part.encode())))
+    said: tuple[Header, ...] = ((TRUNCATED_HEADER, left_out), (DIGEST_HEADER, (letter.digest or b"").hex().encode()))
+    own = () if part == "headers" else _own_headers(letter)
+    return letter._replace(
+        key=None if part == "key" else letter.key,
+        value=None if part == "value" else letter.value,
+        headers=(*own, *said, *added),
+    )
+
+
+def smaller_letter(letter: Outgoing, error: Exception) -> Outgoing | None:
+    """Return what to publish in place of a letter that Kafka refuses, or None where nothing helps. Pure."""
+    if isinstance(error, InvalidTimestampError):
+        return None if letter.timestamp_ms is None else letter._replace(timestamp_ms=None)
+    return truncated(letter) if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)) else None
+
+
+def burial_of(record: Outgoing, error: Exception) -> tuple[str | None, ...]:
+    """Return what a dead letter says of a record that Kafka refuses: message, source, event id, kind, payment. Pure."""
+    present = {name: value for name, value in record.headers if value is not None}
+    return (refusal_of(record, error), *identity_of(present), readable(record.key, PAYMENT_REF_LENGTH_MAX))
+
+
+def refusal_of(record: Outgoing, error: Exception) -> str:
+    """Say that Kafka refuses a record, and what to do. Pure."""
+    size = isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError))
+    why = f"it has {record.size()} bytes; see max.message.bytes of {record.topic}" if size else "see the broker's log"
+    return f"Kafka refuses it ({type(error).__name__}): {why}"
 
 
 def spooled_of(row: Row) -> Outgoing:

@@ -3,7 +3,8 @@
 A letter is marked `redriven` first, together with its audit row (`publishing`), then published, then the audit row says
 `published`. Not the other way round: a letter that fails anew within milliseconds would be taken for a repetition of
 the one still open (bury_record.sql), and the mark that follows would lose it. What a crash leaves as `publishing` is
-published again before anything else, so each letter is in Kafka once at least; the ledger swallows what comes twice.
+published again before anything new, so each letter is in Kafka once at least; the ledger swallows what comes twice. An
+order that is stopped meanwhile publishes nothing more: such letters are open again and wait for its resumption.
 
 The record is the original: key, value and headers byte for byte, and `ratchet-redrive-count` in place of an older one.
 Its time is the time of sending, or the topic's retention might delete it unread. A letter that is not open when its
@@ -20,7 +21,7 @@ import structlog
 
 from producers.relay.lanes import Batch
 from producers.relay.pace import Pace
-from producers.relay.records import Outgoing, headers_of
+from producers.relay.records import Outgoing, headers_of, refusal_of
 from runtime.lease import guard
 from runtime.sql import statement
 from schemas.record import REDRIVE_COUNT_HEADER
@@ -29,6 +30,7 @@ from schemas.topics import CONSUMED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from producers.relay.lanes import Refused
     from producers.relay.records import Row
     from runtime.lease import Lease
     from runtime.postgres import Connection
@@ -39,6 +41,7 @@ COUNT_MAX: Final = 2**31 - 1
 """The largest `redrive_count` that the column holds."""
 ROOM_BYTES: Final = 1024
 """Room for Kafka's own framing and the header that is added, under the largest record that a topic takes."""
+VALUE_BYTES_MAX: Final = max(topic.record_bytes_max for topic in CONSUMED)
 RECORD_BYTES_MAX: Final = {topic.name: topic.record_bytes_max for topic in CONSUMED}
 
 _log = structlog.get_logger()
@@ -68,6 +71,8 @@ def sort_out(rows: Sequence[Row], target_topic: str | None) -> Sorted:
             found.skipped[row["id"]] = f"it is {row['status']} already"
         elif topic is None or topic not in RECORD_BYTES_MAX:
             found.skipped[row["id"]] = f"no topic is known to redrive it to: it came from {row['topic']}"
+        elif row["value_left_out"]:
+            found.skipped[row["id"]] = f"it is larger than {RECORD_BYTES_MAX[topic]} bytes, the most that {topic} takes"
         elif (record := redriven_of(row, topic)).size() + ROOM_BYTES > RECORD_BYTES_MAX[topic]:
             found.skipped[row["id"]] = f"it has {record.size()} bytes, {topic} takes {RECORD_BYTES_MAX[topic]}"
         else:
@@ -113,25 +118,44 @@ class RedriveLane:
         if order is None:
             self._pace = None
             return None
+        if ending := await self._ending(connection, order):
+            await self._end(connection, order["id"], *ending)
+            return None
         if doubtful := await self._read(
             connection, "read_redrive_doubtful", order["id"], self._relay.batch_records_max
         ):
             return self._batch(order, {row["id"]: self._record(row, order) for row in doubtful}, more=True)
-        if ending := await self._ending(connection, order):
-            await self._end(connection, order["id"], *ending)
-            return None
         return await self._claim(connection, order)
 
-    async def settle(self, connection: Connection, batch: Batch, lease: Lease) -> None:
-        """Note in the audit rows that Kafka has the records; raise LeaseLostError when another relay is at work."""
+    def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:  # noqa: ARG002 - see `Lane`
+        """Return None: a letter goes back as it came or not at all; see `Lane`."""
+        return None
+
+    async def settle(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
+        """Note in the audit rows that Kafka has the records; raise LeaseLostError when another relay is at work.
+
+        A letter that Kafka refuses is open again, and its audit row says why.
+        """
         mark: Mark = batch.mark
+        returned = {mark.letter_ids[index]: refusal_of(batch.records[index], error) for index, error in refused.items()}
+        published = [letter for letter in mark.letter_ids if letter not in returned]
         async with connection.transaction():
             await guard(connection, lease)
-            await connection.execute(statement("producers", "settle_redrive"), mark.redrive_id, mark.letter_ids)
+            await connection.execute(statement("producers", "settle_redrive"), mark.redrive_id, published)
+            if returned:
+                await connection.execute(
+                    statement("producers", "return_redrive_messages"),
+                    mark.redrive_id,
+                    list(returned),
+                    list(returned.values()),
+                )
 
-    async def _read(self, connection: Connection, name: str, redrive_id: int, rows_max: int) -> Sequence[Row]:
+    async def _read(
+        self, connection: Connection, name: str, redrive_id: int, rows_max: int, *more: int
+    ) -> Sequence[Row]:
         """Read letters of an order, bounded in rows and in bytes."""
-        return await connection.fetch(statement("producers", name), redrive_id, rows_max, self._relay.batch_bytes_max)
+        bounds = rows_max, self._relay.batch_bytes_max, *more
+        return await connection.fetch(statement("producers", name), redrive_id, *bounds)
 
     async def _claim(self, connection: Connection, order: Row) -> Batch | None:
         pace = self._pace_of(order)
@@ -142,7 +166,7 @@ class RedriveLane:
         async with connection.transaction():
             await guard(connection, self._lease)
             await connection.execute(statement("producers", "start_redrive"), order["id"])
-            rows = await self._read(connection, "read_redrive_next", order["id"], rows_max)
+            rows = await self._read(connection, "read_redrive_next", order["id"], rows_max, VALUE_BYTES_MAX)
             found = sort_out(rows, order["target_topic"])
             if found.skipped:
                 skipped = list(found.skipped), list(found.skipped.values())
@@ -180,6 +204,7 @@ class RedriveLane:
     async def _end(self, connection: Connection, redrive_id: int, status: str, reason: str | None) -> None:
         async with connection.transaction():
             await guard(connection, self._lease)
+            await connection.execute(statement("producers", "requeue_redrive_messages"), redrive_id)
             await connection.execute(statement("producers", "count_redrive_failures"), redrive_id)
             await connection.execute(statement("producers", "end_redrive"), redrive_id, status, reason)
         self._pace = None

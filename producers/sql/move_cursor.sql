@@ -1,6 +1,6 @@
--- $1 name; from ($2, $3) to ($4, $5); under the lease $6 with token $7. No row: another relay is at work.
+-- $1 name; from ($2, $3) to ($4, $5); under the lease $6 with token $7, held by $8. No row: another relay is at work.
 with standing as materialized (
-    select 1 from leases where name = $6 and token = $7 and expires_at > clock_timestamp() for share
+    select 1 from leases where name = $6 and token = $7 and holder = $8 and expires_at > clock_timestamp() for share
 )
 update relay_cursors
 set relay_xid = $4, id = $5, updated_at = now()

@@ -1,6 +1,8 @@
--- $1 relay_xid and $2 id of the cursor, $3 rows, $4 bytes: the row that passes the bound is the last one.
+-- $1 relay_xid and $2 id of the cursor, $3 rows, $4 bytes: the row that passes the bound is the last one. A value of
+-- more than $5 bytes stays here.
 select
-    relay_xid, id, topic, partition, "offset", timestamp_ms, key, value, header_names, header_values, reason, message,
+    relay_xid, id, topic, partition, "offset", timestamp_ms, key, case when octet_length(value) <= $5 then value end as value,
+    coalesce(octet_length(value) > $5, false) as value_left_out, digest, header_names, header_values, reason, message,
     delivery_count, redrive_count
 from (
     select *, sum(bytes) over (order by relay_xid, id rows unbounded preceding) - bytes as bytes_before

@@ -1,6 +1,8 @@
 -- Letters whose turn it is, locked: nobody else redrives or discards them meanwhile. $1 redrive, $2 rows, $3 bytes: the
--- row that passes the bound is the last one.
-select d.id, d.topic, d.partition, d.key, d.value, d.header_names, d.header_values, d.redrive_count, d.status
+-- row that passes the bound is the last one. A value of more than $4 bytes stays here.
+select
+    d.id, d.topic, d.partition, d.key, case when octet_length(d.value) <= $4 then d.value end as value,
+    coalesce(octet_length(d.value) > $4, false) as value_left_out, d.header_names, d.header_values, d.redrive_count, d.status
 from dead_letters d
 inner join (
     select id, sum(bytes) over (order by id rows unbounded preceding) - bytes as bytes_before

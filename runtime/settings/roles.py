@@ -171,7 +171,8 @@ class RelaySettings(Group):
     After a failure it waits a random part of `backoff_initial_seconds`, doubled each time up to `backoff_max_seconds`.
     Each `cluster_check_seconds` it makes sure that transaction ids are still those of the cluster it knows.
     `pool_connections_max` is one connection a lane (changes, dead letters, spool, redrives), one for the lease, one for
-    cleaning, one for the sampling of what waits.
+    cleaning, one for the sampling of what waits. A change or dead letter that Kafka takes in no form is passed by;
+    where `refused_in_row_max` are refused with none taken between, the lane waits for the topic to be mended.
     """
 
     batch_records_max: Count = 4000
@@ -181,6 +182,7 @@ class RelaySettings(Group):
     backoff_initial_seconds: Seconds = 0.1
     backoff_max_seconds: Seconds = 2.0
     cluster_check_seconds: Seconds = 5.0
+    refused_in_row_max: Count = 100
     pool_connections_max: Annotated[int, Field(ge=7)] = 7
 
 

@@ -77,6 +77,22 @@ async def test_guard_refuses_a_lost_lease(pool: asyncpg.Pool):
             await guard(connection, lease)
 
 
+async def test_a_token_given_twice_guards_only_its_holder(pool: asyncpg.Pool):
+    """A replica was promoted that lacks the last take-over: it gives the same token to another holder."""
+    leases = PostgresLeases(pool)
+    first = await leases.acquire("work", "a", 60)
+    assert first is not None
+    await pool.execute("update leases set holder = 'b'")
+    second = Lease("work", "b", first.token)
+    assert not await leases.renew(first, 60)
+    assert await leases.renew(second, 60)
+    await leases.release(first)
+    async with pool.acquire() as connection, connection.transaction():
+        await guard(connection, second)
+        with pytest.raises(LeaseLostError):
+            await guard(connection, first)
+
+
 async def test_take_over_waits_for_a_guarded_transaction(pool: asyncpg.Pool):
     leases = PostgresLeases(pool)
     lease = await leases.acquire("work", "a", 60)

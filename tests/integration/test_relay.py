@@ -178,7 +178,7 @@ async def test_letters_over_the_byte_bound_come_in_several_batches(
     first, _, _ = connections
     marks = [await add_letter(first, value=b"x" * 3000, message=f"number {number}") for number in range(7)]
     settings = settings_for(stack, database.dsn, batch_bytes_max=5000)
-    rows = await first.fetch(statement("producers", "read_letters"), 0, 0, 1000, 5000)
+    rows = await first.fetch(statement("producers", "read_letters"), 0, 0, 1000, 5000, 10_000)
     assert [row["id"] for row in rows] == marks[:2]
     async with reading(stack, "payments.dlq") as reader, relaying(settings):
         texts = {f"number {number}".encode() for number in range(7)}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.dlq_families import INT32_MAX, INT64_MAX, number_of, read_back, text_of
-from producers.relay.records import letter_of
+from producers.relay.records import letter_of, truncated
 from schemas.dead_letter import Reason
 from schemas.record import Record
 
@@ -36,6 +36,7 @@ def test_letter_of_ours_comes_back_byte_for_byte(headers: list[tuple[str, bytes 
         "topic": "payments.webhooks", "partition": 7, "offset": 2**40, "timestamp_ms": 9, "key": None, "value": b"",
         "header_names": [name.encode() for name, _ in headers], "header_values": [value for _, value in headers],
         "message": "why", "reason": reason.value, "delivery_count": 3, "redrive_count": 2,
+        "digest": b"d" * 32, "value_left_out": False,
     }  # fmt: skip
     sent = letter_of(row)
     found = read_back(in_dlq(*sent.headers, key=sent.key, value=sent.value, timestamp_ms=sent.timestamp_ms))
@@ -91,10 +92,31 @@ def test_letter_of_nobody_stands_at_its_own_place():
     assert place(found.record) == ("payments.webhooks", 3, 44)
 
 
+@given(HEADERS, st.none() | st.binary(max_size=3))
+def test_a_letter_that_was_too_large_is_known_by_the_digest_of_the_whole(
+    headers: list[tuple[str, bytes | None]], key: bytes | None
+):
+    row = {
+        "topic": "payments.webhooks", "partition": 7, "offset": 2**40, "timestamp_ms": 9, "key": key, "value": b"v",
+        "header_names": [name.encode() for name, _ in headers], "header_values": [value for _, value in headers],
+        "message": "why", "reason": "orphan", "delivery_count": 3, "redrive_count": 2,
+        "digest": bytes(range(32)), "value_left_out": False,
+    }  # fmt: skip
+    sent = truncated(letter_of(row))
+    assert sent is not None
+    found = read_back(in_dlq(*sent.headers, key=sent.key, value=sent.value, timestamp_ms=sent.timestamp_ms))
+    assert found.record == Record("payments.webhooks", 7, 2**40, 9, key, None, tuple(headers))
+    assert (found.ours, found.digest) == (True, bytes(range(32)))
+    for damaged in (b"zz", b"00"):
+        spoilt = [(name, damaged if name == "ratchet-dlq-digest" else value) for name, value in sent.headers]
+        assert read_back(in_dlq(*spoilt, key=sent.key, value=None)).digest is None
+
+
 def test_block_that_only_looks_like_ours_is_another_tools():
     row = {
         "topic": "t", "partition": 7, "offset": 1, "timestamp_ms": 9, "key": None, "value": b"", "header_names": [],
         "header_values": [], "message": "why", "reason": "orphan", "delivery_count": 3, "redrive_count": 2,
+        "digest": b"d" * 32, "value_left_out": False,
     }  # fmt: skip
     headers = [(name, b"x" if name == "__dlq.errors.offset" else value) for name, value in letter_of(row).headers]
     found = read_back(in_dlq(*headers))

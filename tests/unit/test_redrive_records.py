@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 def letter(**columns: Any) -> dict[str, Any]:
     return {
         "id": 1, "topic": WEBHOOKS.name, "partition": 2, "key": b"k", "value": b"v", "header_names": [b"a"],
-        "header_values": [b"1"], "redrive_count": 0, "status": "open",
+        "header_values": [b"1"], "redrive_count": 0, "status": "open", "value_left_out": False,
     } | columns  # fmt: skip
 
 
@@ -38,13 +38,15 @@ def test_letters_that_can_not_go_say_why():
         letter(id=2, status="discarded"),
         letter(id=3, topic="elsewhere"),
         letter(id=4, value=bytes(RECORD_BYTES_MAX)),
+        letter(id=5, value=None, value_left_out=True),
     ]
     found = sort_out(rows, None)
     assert list(found.going) == [1]
-    assert set(found.skipped) == {2, 3, 4}
+    assert set(found.skipped) == {2, 3, 4, 5}
     assert "discarded" in found.skipped[2]
     assert "elsewhere" in found.skipped[3]
     assert "bytes" in found.skipped[4]
+    assert "larger" in found.skipped[5]
     found = sort_out(rows[2:3], INTENTS.name)
     assert found.going[3].topic == INTENTS.name
     assert sort_out(rows[2:3], "payments.dlq").going == {}
@@ -73,5 +75,5 @@ def test_redrive_fails_above_the_ratio_alone(changed: dict[str, Any], *, ends: b
 
 
 def test_added_headers_are_those_that_the_relay_adds():
-    row = letter(offset=3, timestamp_ms=1, message="m", reason="orphan", delivery_count=1)
+    row = letter(offset=3, timestamp_ms=1, message="m", reason="orphan", delivery_count=1, digest=b"")
     assert tuple(name for name, _ in letter_of(row).headers[1:]) == ADDED_HEADERS

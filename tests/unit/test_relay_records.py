@@ -6,15 +6,27 @@ import random
 import uuid
 
 import pytest
+from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2 as reference
 
 from producers.relay.cluster import find_mismatch
 from producers.relay.lanes import cut
 from producers.relay.loop import LaneHealth, backoff_seconds
+from producers.relay.outlet import _divide
 from producers.relay.partitions import murmur2, partition_of
-from producers.relay.records import CHANGE_FIELDS, Outgoing, change_of, letter_of, spooled_of
+from producers.relay.records import (
+    CHANGE_FIELDS,
+    Outgoing,
+    change_of,
+    letter_of,
+    refusal_of,
+    smaller_letter,
+    spooled_of,
+    truncated,
+)
 from producers.relay.role import watch_health
 from runtime.health import Probe
+from runtime.kafka import InvalidRecordError
 from schemas.changes import Change
 
 pytestmark = pytest.mark.unit
@@ -82,6 +94,7 @@ def test_letter_keeps_null_headers_and_its_partition_number():
     row = {
         "topic": "t", "partition": 2, "offset": 9, "timestamp_ms": -1, "key": None, "value": None, "message": "é",
         "reason": "orphan", "delivery_count": 1, "redrive_count": 0, "header_names": [b"a"], "header_values": [None],
+        "digest": b"d" * 32, "value_left_out": False,
     }  # fmt: skip
     record = letter_of(row)
     assert (record.key, record.value, record.timestamp_ms, record.spread) == (None, None, -1, 2)
@@ -89,6 +102,56 @@ def test_letter_keeps_null_headers_and_its_partition_number():
     assert dict(record.headers)["kafka_dlt-original-timestamp"] == b"\xff" * 8
     assert dict(record.headers)["__dlq.errors.message"] == "é".encode()
     assert record.size() > 100
+
+
+LETTER = {
+    "topic": "t", "partition": 2, "offset": 9, "timestamp_ms": 5, "key": b"k", "value": b"v", "message": "m",
+    "reason": "orphan", "delivery_count": 1, "redrive_count": 0, "header_names": [b"a"], "header_values": [b"1"],
+    "digest": b"d" * 32, "value_left_out": False,
+}  # fmt: skip
+
+
+def test_a_letter_loses_its_value_then_its_headers_then_its_key_and_says_so():
+    letter: Outgoing | None = letter_of(LETTER)
+    added = letter.headers[1:]
+    said = []
+    while (letter := truncated(letter)) is not None:
+        found = dict(letter.headers)
+        said.append((found["ratchet-dlq-truncated"], letter.key, letter.value, letter.headers[0][0]))
+        assert letter.headers[-len(added) :] == added
+        assert found["ratchet-dlq-digest"] == (b"d" * 32).hex().encode()
+    assert said == [
+        (b"value", b"k", None, "a"),
+        (b"value,headers", b"k", None, "ratchet-dlq-truncated"),
+        (b"value,headers,key", None, None, "ratchet-dlq-truncated"),
+    ]
+    assert (
+        dict(letter_of(LETTER | {"value_left_out": True, "value": None}).headers)["ratchet-dlq-truncated"] == b"value"
+    )
+
+
+def test_what_is_published_in_place_of_a_refused_letter_depends_on_the_refusal():
+    letter = letter_of(LETTER)
+    assert smaller_letter(letter, InvalidTimestampError()) == letter._replace(timestamp_ms=None)
+    assert smaller_letter(letter._replace(timestamp_ms=None), InvalidTimestampError()) is None
+    assert smaller_letter(letter, MessageSizeTooLargeError()) == truncated(letter)
+    assert smaller_letter(letter, InvalidRecordError()) is None
+    assert "INVALID" not in refusal_of(letter, InvalidRecordError())
+    assert "broker's log" in refusal_of(letter, InvalidRecordError())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "parts"),
+    [
+        ([7], []),
+        ([1, 9, 1], [[0], [1], [2]]),
+        ([9, 1], [[], [0], [1]]),
+        ([5, 5, 5, 5], [[0, 1], [2, 3]]),
+        ([5, 5], [[0], [1]]),
+    ],
+)
+def test_a_refused_batch_is_divided(sizes: list[int], parts: list[list[int]]):
+    assert _divide(list(range(len(sizes))), sizes) == parts
 
 
 def test_spooled_record_is_as_it_was():
