@@ -394,12 +394,25 @@ CREATE TABLE public.ledger_anchors (
     version bigint NOT NULL,
     rows_removed bigint NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    relay_xid bigint NOT NULL,
+    ledger_id bigint NOT NULL,
+    facts text NOT NULL,
+    mac bytea,
     CONSTRAINT ledger_anchors_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT ledger_anchors_ledger_id_check CHECK ((ledger_id >= 0)),
+    CONSTRAINT ledger_anchors_mac_check CHECK ((length(mac) = 32)),
+    CONSTRAINT ledger_anchors_relay_xid_check CHECK ((relay_xid >= 0)),
     CONSTRAINT ledger_anchors_rows_removed_check CHECK ((rows_removed > 0)),
     CONSTRAINT ledger_anchors_version_check CHECK ((version >= 0))
 );
 
 COMMENT ON TABLE public.ledger_anchors IS 'Where a payment''s chain begins since retention removed its oldest rows: the hash and version of the last of them.';
+
+COMMENT ON COLUMN public.ledger_anchors.ledger_id IS 'the last row removed; with relay_xid its place in the ledger';
+
+COMMENT ON COLUMN public.ledger_anchors.facts IS 'what the rows removed had said, joined; as payments.facts, but as it was written';
+
+COMMENT ON COLUMN public.ledger_anchors.mac IS 'signature of the anchor under RATCHET_AUDIT__SEAL_KEY, where retention had one';
 
 CREATE TABLE public.operator_actions (
     id bigint NOT NULL,

@@ -2,7 +2,8 @@
 
 Reads in bounded steps, each in a snapshot of its own, so that it can run beside live traffic. A row that was changed,
 removed or put in breaks its payment's chain; a row removed at the end shows in the payment's head; a payment whose
-columns do not follow from its ledger shows when its facts are folded again.
+facts or columns do not follow from its ledger shows when they are folded and projected again (`audit_family`). A seal
+(`seal`) also shows chains that somebody rewrote from the first row to the head.
 """
 
 from __future__ import annotations
@@ -12,23 +13,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-import msgspec
-
-from consumer.facts_json import dump_said, load_joined, load_said
-from consumer.fold import facts_of, newer
+from consumer.facts_json import dump_said, load_said
 from consumer.ledger import COLUMNS, LedgerRow
+from ops.audit_family import UNREADABLE, Family, check_row, families
 from ops.database import fetch
+from ops.seal import Sealed, anchor_mac
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ops.seal import SealReader
     from runtime.postgres import Connection
-    from schemas.payment import Facts
 
 PAYMENTS_A_STEP: Final = 500
 ROWS_A_STEP: Final = 5000
-UNREADABLE: Final = (msgspec.MsgspecError, KeyError)
-"""What facts that nobody here has written raise when they are read: evidence, and no reason to stop."""
 
 Row = dict[str, Any]
 
@@ -92,43 +90,95 @@ def check_chain(head: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> l
     return []
 
 
-def check_fold(head: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> list[Broken]:
-    """Fold a payment again from its own ledger: every fact that it says must be in the payment."""
-    folded: Facts = {}
-    for row in rows:
-        folded |= newer(folded, load_said(row["facts"]))
-    try:
-        held = load_joined(head["facts"])
-    except UNREADABLE:
-        return [Broken(None, head["id"], "the payment's facts cannot be read")]
-    missing = newer(held, facts_of(folded))
-    if missing:
-        names = ", ".join(f"{kind.value} {key}" for kind, key in list(missing)[:3])
-        return [Broken(None, head["id"], f"the payment does not hold what its ledger says: {names}")]
-    return []
+def check_seal(head: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], sealed: Sealed) -> list[Broken]:
+    """Check that the row at which a chain was sealed is still in it, or is one of those that retention took away.
+
+    The chain itself is checked by then, so every row up to the sealed one is what it was.
+    """
+    place = next((row for row in rows if row["id"] == sealed.ledger_id), None)
+    if place is not None and place["hash"] == sealed.hash:
+        return []
+    if place is None and (head["anchor_id"] or 0) >= sealed.ledger_id:
+        if head["anchor_mac"] is not None:
+            return []
+        return [
+            Broken(sealed.ledger_id, head["id"], "it was sealed, and removed without the key: its anchor is unsigned")
+        ]
+    return [Broken(sealed.ledger_id, head["id"], "it was sealed, and is gone or is another row now")]
 
 
-async def walk(connection: Connection, broken_max: int) -> Audit:
+def check_anchor(head: Mapping[str, Any], key: bytes) -> list[Broken]:
+    """Check the signature of a chain's anchor, where it has one."""
+    if head["anchor_mac"] is None:
+        return []
+    anchor = {
+        "payment_id": head["id"], "hash": head["anchor_hash"], "version": head["anchor_version"],
+        "relay_xid": head["anchor_xid"], "ledger_id": head["anchor_id"], "rows_removed": head["anchor_rows"],
+        "facts": head["anchor_facts"],
+    }  # fmt: skip
+    if anchor_mac(key, anchor) == head["anchor_mac"]:
+        return []
+    return [Broken(None, head["id"], "its anchor is not what retention signed, or by another key")]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a walk holds the ledger against beside itself: the key that signs anchors, and a seal.
+
+    `note` is told of every payment where its chain ends, in the order of their ids.
+    """
+
+    key: bytes | None = None
+    seal: SealReader | None = None
+    note: Callable[[Sealed], None] | None = None
+
+
+async def walk(connection: Connection, broken_max: int, evidence: Evidence = Evidence()) -> Audit:
     """Check the whole ledger."""
     audit = Audit(broken_max)
     after: UUID = UUID(int=0)
-    while heads := await _step(connection, audit, after):
+    while heads := await _step(connection, audit, after, evidence):
         after = heads[-1]["id"]
+    if evidence.seal is not None:
+        audit.note(_gone(one) for one in evidence.seal.up_to(None))
     await _walk_loose(connection, audit)
     return audit
 
 
-async def _step(connection: Connection, audit: Audit, after: UUID) -> list[Row]:
+async def _step(connection: Connection, audit: Audit, after: UUID, evidence: Evidence) -> list[Row]:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         heads = await fetch(connection, "read_chain_heads", after, PAYMENTS_A_STEP)
-        rows = await fetch(connection, "read_chains", [head["id"] for head in heads])
+        ids = [head["id"] for head in heads]
+        rows = await fetch(connection, "read_chains", ids)
+        known = families(await fetch(connection, "read_families", ids))
     chains: dict[UUID, list[Row]] = defaultdict(list)
     for row in rows:
         chains[row["payment_id"]].append(row)
     audit.rows += len(rows)
     for head in heads:
-        audit.note(check_chain(head, chains[head["id"]]) or check_fold(head, chains[head["id"]]))
+        chain = chains[head["id"]]
+        audit.note(_check(head, chain, known.get(head["id"], Family()), evidence))
+        if evidence.note is not None:
+            last = chain[-1]["id"] if chain else head["anchor_id"] or 0
+            evidence.note(Sealed(head["id"], last, head["version"], head["head_hash"]))
     return heads
+
+
+def _check(head: Row, chain: list[Row], family: Family, evidence: Evidence) -> list[Broken]:
+    """Check one payment; the first thing that is wrong speaks for the rest, but what was sealed speaks for itself."""
+    found = check_chain(head, chain)
+    if not found and evidence.key is not None:
+        found = check_anchor(head, evidence.key)
+    if not found and (why := check_row(head, chain, family)) is not None:
+        found = [Broken(None, head["id"], why)]
+    if evidence.seal is not None:
+        for sealed in evidence.seal.up_to(head["id"]):
+            found += check_seal(head, chain, sealed) if sealed.payment_id == head["id"] else [_gone(sealed)]
+    return found
+
+
+def _gone(sealed: Sealed) -> Broken:
+    return Broken(sealed.ledger_id, sealed.payment_id, "its payment was sealed, and is not there")
 
 
 async def _walk_loose(connection: Connection, audit: Audit) -> None:

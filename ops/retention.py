@@ -4,31 +4,43 @@ The ledger is the idempotency claim too: what is removed can be delivered again,
 (nothing moves) but makes a new row. So rows are kept longer than topics, dead letters and redrives reach back:
 `DAYS_MIN` at least. Only the schema's owner may remove rows; the application's role can't.
 
-Rows go oldest first in the relay's order, which is each chain's order too, so what is removed is always the beginning
-of a chain. The anchor keeps the hash and the version of the last row removed.
+Rows go oldest first in the relay's order, which is each chain's order too, up to the first that is to stay: so what is
+removed is always the beginning of a chain, however the clocks of those who wrote the rows differ. The anchor keeps
+hash, version and place of the last row removed, and what the removed rows had said; it never moves back. Only what can
+be proved is removed. With a key (`RATCHET_AUDIT__SEAL_KEY`) the anchor is signed: then `audit verify --seal` tells what
+retention took from what somebody else took.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
+from consumer.facts_json import dump_joined, load_joined, load_said
+from consumer.fold import newer
+from ops.audit import is_as_written
 from ops.database import fetch
+from ops.seal import SealError, anchor_mac
 from runtime.lease import PostgresLeases, guard, holder_name
 from runtime.sql import statement
 from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping
     from uuid import UUID
 
     from runtime.lease import Lease
     from runtime.postgres import Connection
+    from schemas.payment import Facts
 
 DAYS_MIN: Final = 120
 """Four times what the topics keep: no redelivery and no redrive reaches back further."""
 ROWS_A_STEP: Final = 5000
+SIGNED: Final = ("payment_id", "hash", "version", "relay_xid", "ledger_id", "rows_removed")
+COLUMNS: Final = (*SIGNED, "facts")
+"""The arguments of move_anchors.sql, in order, before the signature."""
 LEASE_NAME: Final = "retention"
 LEASE_SECONDS: Final = 60.0
 """How long one step may take before another retention may take over."""
@@ -36,60 +48,93 @@ LEASE_SECONDS: Final = 60.0
 
 @dataclass(slots=True)
 class Anchor:
-    """Where one payment's chain will begin."""
+    """Where one payment's chain will begin; `rows_removed` counts all that are gone, `said` what they had said."""
 
     payment_id: UUID
-    hash: bytes
-    version: int | None
-    rows: int = 0
+    hash: bytes = b""
+    version: int = 0
+    relay_xid: int = 0
+    ledger_id: int = 0
+    rows_removed: int = 0
+    said: Facts = field(default_factory=dict)
+
+    def take(self, row: Mapping[str, Any]) -> None:
+        """Move behind a row; raises RatchetError where the row is not what was written."""
+        if not is_as_written(row, self.hash):
+            raise RatchetError(
+                f"ledger row {row['id']} of payment {self.payment_id} is not what was written; nothing is removed: "
+                "see `ratchet audit verify`"
+            )
+        self.hash, self.version = row["hash"], row["version"] or self.version
+        self.relay_xid, self.ledger_id = row["relay_xid"], row["id"]
+        self.rows_removed += 1
+        self.said |= newer(self.said, load_said(row["facts"]))
+
+    def columns(self, key: bytes | None) -> tuple[Any, ...]:
+        """Return the arguments of move_anchors.sql, signed where there is a key."""
+        row = {"facts": dump_joined(self.said)} | {name: getattr(self, name) for name in SIGNED}
+        return (*(row[name] for name in COLUMNS), anchor_mac(key, row) if key else None)
 
 
-def anchors_of(rows: Sequence[dict[str, Any]]) -> list[Anchor]:
+def anchors_of(rows: Iterable[Mapping[str, Any]], before: Mapping[UUID, Anchor]) -> list[Anchor]:
     """Return each payment's anchor after these rows, which come in the order of their chains, are gone."""
     anchors: dict[UUID, Anchor] = {}
     for row in rows:
-        if row["payment_id"] is None:
-            continue
-        anchor = anchors.setdefault(row["payment_id"], Anchor(row["payment_id"], row["hash"], None))
-        anchor.hash = row["hash"]
-        anchor.version = row["version"] or anchor.version
-        anchor.rows += 1
+        payment_id = row["payment_id"]
+        if payment_id is not None:
+            anchors.setdefault(payment_id, before.get(payment_id) or Anchor(payment_id)).take(row)
     return sorted(anchors.values(), key=lambda anchor: anchor.payment_id)
 
 
-async def remove_step(connection: Connection, before: dt.datetime, lease: Lease) -> int:
+async def _anchors(connection: Connection, payment_ids: list[UUID], key: bytes | None) -> dict[UUID, Anchor]:
+    """Read where chains begin now; raises RatchetError where an anchor is not what a retention with this key left."""
+    found = {}
+    for row in await fetch(connection, "read_anchors", payment_ids):
+        if key is None and row["mac"] is not None:
+            raise SealError("the anchors that are there are signed: set RATCHET_AUDIT__SEAL_KEY")
+        if key is not None and row["mac"] is not None and row["mac"] != anchor_mac(key, row):
+            raise SealError(
+                f"the anchor of payment {row['payment_id']} is not what retention signed, or by another key"
+            )
+        said = load_joined(row["facts"])
+        found[row["payment_id"]] = Anchor(**{name: row[name] for name in SIGNED}, said=said)
+    return found
+
+
+async def remove_step(connection: Connection, before: dt.datetime, lease: Lease, key: bytes | None = None) -> int:
     """Remove up to ROWS_A_STEP rows recorded before that time, in one transaction; return how many.
 
-    Raises LeaseLostError when another retention took over: its anchors are further on than ours.
+    Raises LeaseLostError when another retention took over, RatchetError where a chain can't be proved as it is.
     """
     async with connection.transaction():
         await guard(connection, lease)
-        rows = await fetch(connection, "list_old_rows", before, ROWS_A_STEP)
+        oldest = await fetch(connection, "list_old_rows", ROWS_A_STEP)
+        rows = list(takewhile(lambda row: row["recorded_at"] < before, oldest))
         if not rows:
             return 0
-        anchors = anchors_of(rows)
-        await fetch(connection, "lock_chains", [anchor.payment_id for anchor in anchors])
-        columns = [
-            [anchor.payment_id for anchor in anchors],
-            [anchor.hash for anchor in anchors],
-            [anchor.version for anchor in anchors],
-            [anchor.rows for anchor in anchors],
-        ]
-        await connection.execute(statement("ops", "move_anchors"), *columns)
+        payment_ids = sorted({row["payment_id"] for row in rows if row["payment_id"] is not None})
+        await fetch(connection, "lock_chains", payment_ids)
+        anchors = anchors_of(rows, await _anchors(connection, payment_ids, key))
+        columns = [list(column) for column in zip(*(anchor.columns(key) for anchor in anchors), strict=True)]
+        if anchors and await connection.fetchval(statement("ops", "move_anchors"), *columns) != len(anchors):
+            raise RatchetError("an anchor would move back; nothing is removed: look at `ratchet audit verify`")
         keys = [row["relay_xid"] for row in rows], [row["id"] for row in rows]
         await connection.execute(statement("ops", "remove_rows"), *keys)
     return len(rows)
 
 
-async def remove_old(connection: Connection, days: int, now: dt.datetime) -> int:
-    """Remove every row older than that many days; return how many. Raises RatchetError while another one is at it."""
+async def remove_old(connection: Connection, days: int, now: dt.datetime, key: bytes | None = None) -> int:
+    """Remove the rows older than that many days, up to the first that is not; return how many.
+
+    Raises RatchetError while another one is at it, or where a chain can't be proved as it is.
+    """
     before = now - dt.timedelta(days=days)
     removed, leases = 0, PostgresLeases(connection)
     lease = await leases.acquire(LEASE_NAME, holder_name(), LEASE_SECONDS)
     if lease is None:
         raise RatchetError(f"another retention is at work; look again when it ended, in {LEASE_SECONDS:.0f} s at most")
     try:
-        while step := await remove_step(connection, before, lease):
+        while step := await remove_step(connection, before, lease, key):
             removed += step
             await leases.renew(lease, LEASE_SECONDS)
     finally:

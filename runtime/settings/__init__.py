@@ -20,6 +20,7 @@ from runtime.settings.brokers import KafkaSettings, PostgresSettings, RedisSetti
 from runtime.settings.limits import LimitSettings
 from runtime.settings.outside import AccountSettings, ClientSettings, ProviderSettings, SmsSettings, TwilioSettings
 from runtime.settings.roles import (
+    AuditSettings,
     CertificateSettings,
     ConsoleSettings,
     ConsumerSettings,
@@ -42,6 +43,7 @@ from schemas.errors import SettingsError
 
 __all__ = [
     "AccountSettings",
+    "AuditSettings",
     "CertificateSettings",
     "ClientSettings",
     "ConsoleSettings",
@@ -97,6 +99,7 @@ class Settings(BaseSettings):
     parking: ParkingSettings = ParkingSettings()
     relay: RelaySettings = RelaySettings()
     redrive: RedriveSettings = RedriveSettings()
+    audit: AuditSettings = AuditSettings()
     retention: RetentionSettings = RetentionSettings()
     http: HttpSettings = HttpSettings()
     dispatcher: DispatcherSettings = DispatcherSettings()

@@ -219,6 +219,12 @@ class RedriveSettings(Group):
     erased_letters_days: Count = 120
 
 
+class AuditSettings(Group):
+    """The key that signs seals and what retention leaves; whoever owns the schema must not have it."""
+
+    seal_key: Annotated[SecretStr, Field(min_length=32)] | None = None
+
+
 class RetentionSettings(Group):
     """How long rows stay that are no part of the ledger; `ratchet audit retain` removes older ones.
 

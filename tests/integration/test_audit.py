@@ -5,27 +5,34 @@ from __future__ import annotations
 import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import asyncpg
 import pytest
-from settling import bench, lives, records, webhook
+from settling import bench, intent, intent_records, lives, records, webhook
 from typer.testing import CliRunner
 
-from ops.audit import Audit, walk
+from ops.audit import Audit, Evidence, expected_hash, walk
 from ops.cli import app
+from ops.retention import COLUMNS as COLUMNS_MOVED
 from ops.retention import DAYS_MIN, LEASE_NAME, remove_old, remove_step
+from ops.seal import Sealed, SealReader, SealWriter
 from runtime.lease import Lease, PostgresLeases
+from runtime.sql import statement
 from schemas.errors import LeaseLostError, RatchetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from runtime.stack import Endpoints
 
 pytestmark = pytest.mark.integration
 
 COUNT = 12
+KEY = b"a key that nobody who owns the schema has"
 NOW = dt.datetime.now(dt.UTC)
+INTENT_ID = UUID("01890000-0000-7000-8000-000000000001")
 
 
 class Scene:
@@ -147,6 +154,75 @@ async def test_findings_are_bounded_and_all_of_them_count(scene: Scene) -> None:
     assert (found.ok, len(found.broken)) == (False, 3)
 
 
+HELD = "the payment holds what no ledger row says"
+COLUMNS = {
+    "sums and status": (
+        "captured = 1, authorized = 1, amount = 1, status = 'failed'",
+        "captured is 1, the facts come to",
+    ),
+    "a sum alone": ("refunded = refunded + 1", "refunded is"),
+    "a flag that nothing raises": ("flags = '{over_captured}'", "flags are ['over_captured']"),
+    "a fact that no ledger row said": (
+        """captured = 999999, facts = facts || '{"capture:fake": ["succeeded", 999999]}'""",
+        f"{HELD}: capture fake",
+    ),
+    "a fact that says more than its ledger row": (
+        """facts = facts || '{"terms:intent": ["asked", 1, null, 99]}'""",
+        f"{HELD}: terms intent",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+async def test_columns_and_facts_changed_by_hand_are_found(scene: Scene, name: str) -> None:
+    change, why = COLUMNS[name]
+    row = await scene.some_row(0)
+    await scene.connection.execute(f"update payments set {change} where id = $1", row["payment_id"])
+    (one,) = (await scene.audit()).broken
+    assert one.payment_id == row["payment_id"]
+    assert why in one.why
+
+
+async def test_money_moved_between_an_intent_and_its_attempts_is_found(database: Any) -> None:
+    """An intent's columns show what its attempts hold: neither can be changed, nor the tie between them."""
+    async with bench(database.dsn) as desk:
+        await desk.settle(intent_records([intent(INTENT_ID, amount=1000, reference="ORD-1")]))
+        gift = webhook("payment.captured", "gift", child="c", amount=200, reference="ORD-1")
+        card = webhook("payment.captured", "card", child="d", amount=800, reference="ORD-1")
+        await desk.settle(records([gift, card]))
+    owner = await asyncpg.connect(database.owner_dsn)
+    try:
+        shown = await owner.fetchrow("select status, captured from payments where id = $1", INTENT_ID)
+        assert tuple(shown) == ("captured", 1000)
+        found = await walk(owner, 10)
+        assert (found.ok, found.broken) == (True, [])
+        await owner.execute("update payments set intent_id = null where provider_ref = 'gift'")
+        (one,) = (await walk(owner, 10)).broken
+        assert one.payment_id == INTENT_ID
+        assert "captured is 1000, the facts come to 800" in one.why
+    finally:
+        await owner.close()
+
+
+async def test_merged_payments_follow_from_both_ledgers(database: Any) -> None:
+    async with bench(database.dsn) as desk:
+        await desk.settle(records([webhook("payment.captured", "one", child="c", amount=500)]))
+        await desk.settle(intent_records([intent(INTENT_ID, amount=500, provider_ref="one")]))
+        await desk.settle(records([webhook("refund.succeeded", "one", child="r", amount=100)], first=20))
+    owner = await asyncpg.connect(database.owner_dsn)
+    try:
+        found = await walk(owner, 10)
+        assert (found.ok, found.broken) == (True, [])
+        assert await owner.fetchval("select count(*) from payments where merged_into is not null") == 1
+        await owner.execute("update payments set facts = '{}' where merged_into is not null")
+        assert {one.why.split(":")[0] for one in (await walk(owner, 10)).broken} == {
+            "the payment does not hold what its ledger says",
+            "the payment holds what no ledger row says",
+        }
+    finally:
+        await owner.close()
+
+
 async def publish_all(scene: Scene) -> None:
     """Move the relay's cursor to the end, as if everything had been published."""
     newest = "select relay_xid, id from payment_logs order by 1 desc, 2 desc limit 1"
@@ -172,6 +248,145 @@ async def test_retention_leaves_what_can_be_proved(scene: Scene) -> None:
     assert (found.ok, found.rows) == (True, 0)
 
 
+async def rewrite(scene: Scene, payment_id: Any, change: str, *arguments: Any) -> None:
+    """Rewrite a payment's chain as the schema's owner can: change rows, and make every hash and the head fit."""
+    await scene.owner.execute(f"update payment_logs set {change} where payment_id = $1", payment_id, *arguments)
+    rows = await scene.owner.fetch("select * from payment_logs where payment_id = $1 order by id", payment_id)
+    before = await scene.owner.fetchval("select hash from ledger_anchors where payment_id = $1", payment_id) or b""
+    for row in rows:
+        before = expected_hash(row, before)
+        await scene.owner.execute("update payment_logs set hash = $2 where id = $1", row["id"], before)
+    await scene.owner.execute("update payments set head_hash = $2 where id = $1", payment_id, before)
+
+
+async def test_retention_with_two_clocks_leaves_what_can_be_proved(scene: Scene) -> None:
+    """One consumer's clock is ahead: rows of every chain stand between rows that are older by the clock."""
+    await publish_all(scene)
+    rows = await scene.owner.fetch("select id, payment_id from payment_logs order by relay_xid, id")
+    for payment_id in {row["payment_id"] for row in rows if row["payment_id"] is not None}:
+        await rewrite(scene, payment_id, "recorded_at = recorded_at + (id % 2) * interval '1 hour'")
+    assert (await scene.audit()).ok
+    first_to_stay = next(place for place, row in enumerate(rows) if row["id"] % 2)
+    between = NOW + dt.timedelta(days=DAYS_MIN, minutes=30)
+    assert await remove_old(scene.owner, DAYS_MIN, between) == first_to_stay
+    found = await scene.audit()
+    assert (found.ok, found.broken, found.rows) == (True, [], len(rows) - first_to_stay)
+    assert await remove_old(scene.owner, DAYS_MIN, between + dt.timedelta(hours=2)) == len(rows) - first_to_stay
+    assert (await scene.audit()).ok, "the next night"
+
+
+async def test_an_anchor_never_moves_back(scene: Scene) -> None:
+    await publish_all(scene)
+    later = NOW + dt.timedelta(days=DAYS_MIN + 1)
+    await scene.owner.execute(
+        """insert into ledger_anchors (payment_id, hash, version, rows_removed, relay_xid, ledger_id, facts)
+        select id, sha256('x'), 99, 1, 1, 10 ^ 9, '{}' from payments order by id limit 1"""
+    )
+    rows = await scene.owner.fetchval("select count(*) from payment_logs")
+    with pytest.raises(RatchetError, match="is not what was written"):
+        await remove_old(scene.owner, DAYS_MIN, later)
+    anchors = await scene.owner.fetch("select * from ledger_anchors")
+    back = dict(anchors[0]) | {"ledger_id": 10**9 - 1, "hash": b"h" * 32}
+    moved = await scene.owner.fetchval(
+        statement("ops", "move_anchors"), *([back[name]] for name in COLUMNS_MOVED), [None]
+    )
+    assert (moved, await scene.owner.fetch("select * from ledger_anchors")) == (0, anchors)
+    assert await scene.owner.fetchval("select count(*) from payment_logs") == rows
+
+
+async def test_only_what_can_be_proved_is_removed(scene: Scene) -> None:
+    await publish_all(scene)
+    row = await scene.some_row(1)
+    await scene.owner.execute("update payment_logs set amount = 1 where id = $1", row["id"])
+    rows = await scene.owner.fetchval("select count(*) from payment_logs")
+    with pytest.raises(RatchetError, match=f"ledger row {row['id']} of payment"):
+        await remove_old(scene.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1))
+    assert await scene.owner.fetchval("select count(*) from payment_logs") == rows
+
+
+async def make_seal(scene: Scene, path: Path) -> Path:
+    writer = SealWriter(path, KEY, NOW)
+    assert (await walk(scene.connection, 10, Evidence(KEY, note=writer.add))).ok
+    writer.finish()
+    return path
+
+
+async def held(scene: Scene, path: Path) -> Audit:
+    return await walk(scene.connection, 10, Evidence(KEY, SealReader(path, KEY)))
+
+
+async def test_a_chain_rewritten_from_the_first_row_to_the_head_is_seen_by_the_seal_alone(
+    scene: Scene, tmp_path: Path
+) -> None:
+    path = await make_seal(scene, tmp_path / "today.seal")
+    assert (await held(scene, path)).ok
+    row = await scene.some_row(0)
+    await rewrite(scene, row["payment_id"], "event_type = 'payment.forged'")
+    assert (await scene.audit()).ok, "every hash fits"
+    (one,) = (await held(scene, path)).broken
+    assert one.payment_id == row["payment_id"]
+    assert "is another row now" in one.why
+
+
+async def test_what_comes_after_the_seal_is_no_matter_and_what_was_cut_off_is(scene: Scene, tmp_path: Path) -> None:
+    path = await make_seal(scene, tmp_path / "today.seal")
+    row = await scene.some_row(0)
+    async with bench(scene.database.dsn) as desk:
+        ref = await scene.owner.fetchval("select provider_ref from payments where id = $1", row["payment_id"])
+        await desk.settle(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
+    assert (await held(scene, path)).ok
+    last = await scene.owner.fetchrow(
+        "delete from payment_logs where id = (select max(id) from payment_logs where payment_id = $1) returning *",
+        row["payment_id"],
+    )
+    assert last["event_type"] == "refund.succeeded"
+    await scene.owner.execute("delete from payment_logs where payment_id = $1", row["payment_id"])
+    assert "is gone" in next(one.why for one in (await held(scene, path)).broken if one.id is not None)
+
+
+async def test_a_seal_from_before_retention_verifies_where_retention_signed(scene: Scene, tmp_path: Path) -> None:
+    path = await make_seal(scene, tmp_path / "before.seal")
+    await publish_all(scene)
+    later = NOW + dt.timedelta(days=DAYS_MIN + 1)
+    assert await remove_old(scene.owner, DAYS_MIN, later, KEY) > COUNT
+    found = await held(scene, path)
+    assert (found.ok, found.broken, found.rows) == (True, [], 0)
+    assert (await make_seal(scene, tmp_path / "after.seal")).exists()
+    async with bench(scene.database.dsn) as desk:
+        ref = await scene.owner.fetchval("select provider_ref from payments order by id limit 1")
+        await desk.settle(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
+    await publish_all(scene)
+    with pytest.raises(RatchetError, match="set RATCHET_AUDIT__SEAL_KEY"):
+        await remove_old(scene.owner, DAYS_MIN, later + dt.timedelta(days=1))
+
+
+@pytest.mark.parametrize("without", ["a signature", "the key"])
+async def test_a_removal_that_nobody_signed_is_told_from_retention(scene: Scene, tmp_path: Path, without: str) -> None:
+    path = await make_seal(scene, tmp_path / "before.seal")
+    await publish_all(scene)
+    await remove_old(scene.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1), KEY)
+    if without == "a signature":
+        await scene.owner.execute("update ledger_anchors set mac = null")
+    else:
+        await scene.owner.execute("update ledger_anchors set version = version + 1, hash = hash")
+        await scene.owner.execute("update payments set version = version + 1")
+    found = await held(scene, path)
+    assert not found.ok
+    assert ("unsigned" if without == "a signature" else "not what retention signed") in found.broken[0].why
+
+
+async def test_a_seal_of_payments_that_are_not_there(scene: Scene, tmp_path: Path) -> None:
+    writer = SealWriter(tmp_path / "other.seal", KEY, NOW)
+    for number in (1, 2**127):
+        writer.add(Sealed(UUID(int=number), 7, 1, b"\1" * 32))
+    writer.finish()
+    found = await held(scene, tmp_path / "other.seal")
+    assert [(one.payment_id, one.why) for one in found.broken] == [
+        (UUID(int=1), "its payment was sealed, and is not there"),
+        (UUID(int=2**127), "its payment was sealed, and is not there"),
+    ]
+
+
 async def test_two_retentions_do_not_move_anchors_side_by_side(scene: Scene) -> None:
     await publish_all(scene)
     later, leases = NOW + dt.timedelta(days=DAYS_MIN + 1), PostgresLeases(scene.owner)
@@ -192,7 +407,7 @@ async def test_retention_never_removes_what_is_not_published(scene: Scene) -> No
     assert await remove_old(scene.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1)) == 0
 
 
-async def test_the_commands(scene: Scene, stack: Endpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_commands(scene: Scene, stack: Endpoints, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in stack.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("RATCHET_POSTGRES__DSN", scene.database.dsn)
@@ -211,7 +426,17 @@ async def test_the_commands(scene: Scene, stack: Endpoints, monkeypatch: pytest.
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {"removed": 0, "messages": 0, "refetches": 0, "body_claims": 0}
     assert (await run("audit", "retain", "--days", "1", "--yes")).exit_code == 2
+    path = str(tmp_path / "of-today.seal")
+    assert "RATCHET_AUDIT__SEAL_KEY" in (await run("audit", "seal", path)).stderr
+    monkeypatch.setenv("RATCHET_AUDIT__SEAL_KEY", KEY.decode())
+    assert f"{COUNT} payments" in (await run("audit", "seal", path)).stdout
+    assert "never written over" in (await run("audit", "seal", path)).stderr
+    result = await run("audit", "verify", "--seal", path)
+    assert (result.exit_code, "all that was sealed" in result.stdout) == (0, True)
+    assert (await run("audit", "verify", "--seal", str(tmp_path / "nowhere"))).exit_code != 0
     await scene.owner.execute("update payment_logs set amount = coalesce(amount, 0) + 1")
+    result = await run("audit", "seal", str(tmp_path / "broken.seal"))
+    assert (result.exit_code, [one.name for one in tmp_path.iterdir()]) == (1, ["of-today.seal"])  # noqa: ASYNC240
     result = await run("audit", "verify")
     assert result.exit_code == 1
     assert "broken" in result.stdout

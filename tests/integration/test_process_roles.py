@@ -128,7 +128,7 @@ async def test_money_moves_in_the_consumer_alone(granted: Any) -> None:
         ("consumer", "spool.INSERT"),
         ("consumer", "relay_cursors.UPDATE"),
         ("consumer", "console_sessions.SELECT"),
-        ("relay", "dead_letters.INSERT"),
+        ("relay", "payment_logs.INSERT"),
         ("dispatcher", "dead_letters.SELECT"),
         ("console", "dead_letters.INSERT"),
         ("console", "spool.INSERT"),

@@ -1,0 +1,141 @@
+"""The seal: a signed, dated list of where every payment's chain ended, kept outside of the database.
+
+Whoever owns the schema can rewrite a chain from its first row to its head, and every hash will fit. They can't make the
+rows that a seal names, nor the seal, without the key (`RATCHET_AUDIT__SEAL_KEY`). Retention signs its anchors with the
+same key, so what it took away lawfully is told from what somebody took.
+
+The file is text: a line of JSON that says what it is and when it was made; a line a payment, in the order of their ids,
+`payment ledger_id version hash`; a last line with the HMAC-SHA256 (RFC 2104) of all bytes before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import hmac
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID
+
+from schemas.errors import RatchetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+FORMAT: Final = "ratchet-seal/1"
+PREFIX: Final = "hmac-sha256 "
+
+
+class SealError(RatchetError):
+    """A seal can't be made or does not hold; the message says which file and what to do."""
+
+
+class Sealed(NamedTuple):
+    """Where a payment's chain ended when it was sealed."""
+
+    payment_id: UUID
+    ledger_id: int
+    version: int
+    hash: bytes
+
+
+def key_of(secret: SecretStr | None) -> bytes:
+    """Return the key; raises SealError where none is set."""
+    if secret is None:
+        raise SealError("no key to seal with: set RATCHET_AUDIT__SEAL_KEY, 32 characters at least")
+    return secret.get_secret_value().encode()
+
+
+def anchor_mac(key: bytes, anchor: Mapping[str, Any]) -> bytes:
+    """Return the signature of an anchor: of whose chain it is, where it begins, and what had been said till there."""
+    parts = [anchor[name] for name in ("payment_id", "relay_xid", "ledger_id", "version", "rows_removed")]
+    text = " ".join(str(part) for part in parts).encode()
+    facts = hashlib.sha256(anchor["facts"].encode()).digest()
+    return hmac.digest(key, b"anchor " + text + b" " + anchor["hash"] + facts, "sha256")
+
+
+class SealWriter:
+    """Writes a seal beside its place and puts it there when it is whole; a file that is there already stays."""
+
+    def __init__(self, path: Path, key: bytes, now: dt.datetime) -> None:
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        self._mac = hmac.new(key, digestmod="sha256")
+        self.payments = 0
+        if path.exists():
+            raise SealError(f"{path} is there already: a seal is never written over; name another file")
+        try:
+            self._file = self._partial.open("wb")
+        except OSError as error:
+            raise SealError(f"{self._partial} cannot be written: {error.strerror}") from error
+        self._write(json.dumps({"format": FORMAT, "sealed_at": now.isoformat()}))
+
+    def _write(self, line: str) -> None:
+        data = line.encode() + b"\n"
+        self._mac.update(data)
+        self._file.write(data)
+
+    def add(self, one: Sealed) -> None:
+        """Write one payment; they come in the order of their ids."""
+        self._write(f"{one.payment_id} {one.ledger_id} {one.version} {one.hash.hex()}")
+        self.payments += 1
+
+    def finish(self) -> None:
+        """Sign it and put it in its place."""
+        self._file.write(f"{PREFIX}{self._mac.hexdigest()}\n".encode())
+        self._file.close()
+        self._partial.replace(self._path)
+
+    def give_up(self) -> None:
+        """Leave nothing behind."""
+        self._file.close()
+        with contextlib.suppress(FileNotFoundError):
+            self._partial.unlink()
+
+
+class SealReader:
+    """A seal whose signature holds, read from its beginning to its end; raises SealError where it does not hold."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        self._path = path
+        self._check(key)
+        self._lines = self._read()
+        self._next = next(self._lines, None)
+
+    def _check(self, key: bytes) -> None:
+        mac, last = hmac.new(key, digestmod="sha256"), b""
+        try:
+            with self._path.open("rb") as file:
+                head = json.loads(file.readline())
+                self.sealed_at = dt.datetime.fromisoformat(head["sealed_at"])
+                if head["format"] != FORMAT:
+                    raise SealError(f"{self._path} is a seal of another kind: {head['format']}")
+                file.seek(0)
+                for line in file:
+                    mac.update(last)
+                    last = line
+        except OSError as error:
+            raise SealError(f"{self._path} cannot be read: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise SealError(f"{self._path} is no seal") from error
+        if not hmac.compare_digest(last, f"{PREFIX}{mac.hexdigest()}\n".encode()):
+            raise SealError(f"{self._path} is not what was sealed, or was sealed with another key")
+
+    def _read(self) -> Iterator[Sealed]:
+        with self._path.open() as file:
+            file.readline()
+            for line in file:
+                if line.startswith(PREFIX):
+                    return
+                payment_id, ledger_id, version, digest = line.split()
+                yield Sealed(UUID(payment_id), int(ledger_id), int(version), bytes.fromhex(digest))
+
+    def up_to(self, payment_id: UUID | None) -> Iterator[Sealed]:
+        """Go on to this payment, itself included; None: to the end."""
+        while self._next is not None and (payment_id is None or self._next.payment_id <= payment_id):
+            yield self._next
+            self._next = next(self._lines, None)

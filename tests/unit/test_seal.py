@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from ops.seal import Sealed, SealError, SealReader, SealWriter, anchor_mac, key_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+KEY = b"k" * 32
+NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+LINES = [Sealed(UUID(int=number), number * 7, number, bytes([number]) * 32) for number in (1, 2, 5)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    writer = SealWriter(tmp_path / "a.seal", KEY, NOW)
+    for one in LINES:
+        writer.add(one)
+    writer.finish()
+    assert writer.payments == len(LINES)
+    return tmp_path / "a.seal"
+
+
+def test_what_was_sealed_is_read_up_to_each_payment(path: Path):
+    reader = SealReader(path, KEY)
+    assert reader.sealed_at == NOW
+    assert list(reader.up_to(UUID(int=1))) == LINES[:1]
+    assert list(reader.up_to(UUID(int=1))) == []
+    assert list(reader.up_to(UUID(int=4))) == LINES[1:2]
+    assert list(reader.up_to(None)) == LINES[2:]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_every_changed_line_breaks_the_seal(path: Path, place: int):
+    lines = path.read_text().splitlines(keepends=True)
+    for other in (lines[place].replace("0", "1", 1), "", lines[place] * 2):
+        changed = [*lines[:place], other, *lines[place + 1 :]]
+        if changed != lines:
+            path.write_text("".join(changed))
+            with pytest.raises(SealError, match=r"not what was sealed|no seal"):
+                SealReader(path, KEY)
+
+
+def test_another_key_no_seal_and_no_file_are_told(path: Path, tmp_path: Path):
+    with pytest.raises(SealError, match="another key"):
+        SealReader(path, b"x" * 32)
+    with pytest.raises(SealError, match="cannot be read"):
+        SealReader(tmp_path / "nowhere", KEY)
+    (tmp_path / "text").write_text("hello\n")
+    with pytest.raises(SealError, match="no seal"):
+        SealReader(tmp_path / "text", KEY)
+    (tmp_path / "kind").write_text('{"format": "ratchet-seal/9", "sealed_at": "2026-01-01T00:00:00+00:00"}\n')
+    with pytest.raises(SealError, match="another kind"):
+        SealReader(tmp_path / "kind", KEY)
+    with pytest.raises(SealError, match="RATCHET_AUDIT__SEAL_KEY"):
+        key_of(None)
+
+
+def test_a_seal_is_never_written_over_and_leaves_nothing_half_done(path: Path, tmp_path: Path):
+    with pytest.raises(SealError, match="never written over"):
+        SealWriter(path, KEY, NOW)
+    with pytest.raises(SealError, match="cannot be written"):
+        SealWriter(tmp_path / "no" / "folder", KEY, NOW)
+    writer = SealWriter(tmp_path / "b.seal", KEY, NOW)
+    writer.add(LINES[0])
+    writer.give_up()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.seal"]
+
+
+def test_an_anchor_is_signed_with_all_that_it_says():
+    anchor = {
+        "payment_id": UUID(int=1), "hash": b"h" * 32, "version": 3, "relay_xid": 4, "ledger_id": 5, "rows_removed": 6,
+        "facts": "{}",
+    }  # fmt: skip
+    others = [
+        anchor | {name: value}
+        for name, value in {
+            "payment_id": UUID(int=2),
+            "hash": b"i" * 32,
+            "version": 4,
+            "relay_xid": 5,
+            "ledger_id": 6,
+            "rows_removed": 7,
+            "facts": '{"a": 1}',
+        }.items()
+    ]
+    signed = [anchor_mac(KEY, anchor), anchor_mac(b"x" * 32, anchor), *(anchor_mac(KEY, other) for other in others)]
+    assert len(set(signed)) == len(signed)
