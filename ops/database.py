@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from runtime.postgres import OUTAGE_ERRORS
+from runtime.postgres import DURABLE, OUTAGE_ERRORS
 from runtime.sql import statement
 from schemas.errors import RatchetError, SettingsError, UnavailableError
 
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 
 @contextlib.asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[Connection]:
-    """Connect; raise UnavailableError where Postgres does not answer, RatchetError where the schema is missing."""
+async def connected(settings: Settings, *, as_it_is: bool = False) -> AsyncIterator[Connection]:
+    """Connect; raise UnavailableError where Postgres does not answer, RatchetError where the schema is missing.
+
+    What is committed is on disk, unless the session is to be `as_it_is`: as the role and the server have set it.
+    """
     if settings.postgres.dsn is None:
         raise SettingsError("RATCHET_POSTGRES__DSN is not set")
     seconds = settings.ops.lookup_timeout_seconds
@@ -29,7 +32,11 @@ async def connected(settings: Settings) -> AsyncIterator[Connection]:
             settings.postgres.dsn.get_secret_value(),
             timeout=seconds,
             command_timeout=seconds,
-            server_settings={"application_name": "ratchet ops", "statement_timeout": str(int(seconds * 1000))},
+            server_settings={
+                "application_name": "ratchet ops",
+                "statement_timeout": str(int(seconds * 1000)),
+                **({} if as_it_is else DURABLE),
+            },
         )
     except (*OUTAGE_ERRORS, asyncpg.PostgresError) as error:
         raise UnavailableError(f"Postgres does not let us in ({_told(error)}); is it up? `ratchet doctor`") from error

@@ -16,9 +16,11 @@ from rich.text import Text
 import providers
 from ops import endpoints
 from ops.database import connected
+from ops.durability import lacks_of_postgres, lacks_of_topic
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from runtime.secret_windows import ends_at, live_at
 from runtime.settings.scopes import scopes_of
+from runtime.sql import statement
 from schemas import topics
 from schemas.errors import AccessRefusedError, RatchetError
 
@@ -169,13 +171,17 @@ async def kafka(settings: Settings) -> list[Finding]:
             resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics.ALL]
             present = set(await client.list_topics())
             wanted = [one for one in resources if one.name in present]
+            described = await client.describe_topics([one.name for one in wanted]) if wanted else []
             answers = await client.describe_configs(wanted) if wanted else []
         finally:
             await client.close()
     brokers = len(cluster["brokers"])
     findings = [Finding("kafka", ok=True, found=f"{settings.kafka.bootstrap}, {brokers} broker(s)")]
     known = {row[3]: {entry[0]: entry[1] for entry in row[4]} for answer in answers for row in answer.resources}
-    findings += [topic_finding(topic, known.get(topic.name)) for topic in topics.ALL]
+    copies = {one["topic"]: least_replicas(one["partitions"]) for one in described}
+    for topic in topics.ALL:
+        found = known.get(topic.name)
+        findings.append(topic_finding(topic, found, lacks_of_topic(brokers, copies.get(topic.name), found or {})))
     return findings + await partitions(settings)
 
 
@@ -192,8 +198,16 @@ async def partitions(settings: Settings) -> list[Finding]:
     return wrong or [Finding("partitions", ok=True, found=told)]
 
 
-def topic_finding(topic: topics.Topic, found: dict[str, Any] | None) -> Finding:
-    """Compare a topic's settings with what they must be; None is a topic that is not there, none are kept from us."""
+def least_replicas(partitions: Sequence[dict[str, Any]]) -> int | None:
+    """Return how many copies the partition with the fewest has; None where there is no partition."""
+    return min((len(one["replicas"]) for one in partitions), default=None)
+
+
+def topic_finding(topic: topics.Topic, found: dict[str, Any] | None, lacks: Sequence[str] = ()) -> Finding:
+    """Compare a topic's settings with what they must be; None is a topic that is not there, none are kept from us.
+
+    `lacks` is what it lacks in copies.
+    """
     name = f"topic {topic.name}"
     if found is None:
         return Finding(name, ok=False, found="not there", advice="start a role or `ratchet up`: they create it")
@@ -207,23 +221,21 @@ def topic_finding(topic: topics.Topic, found: dict[str, Any] | None) -> Finding:
     endless = retention == -1 and topic is topics.DLQ  # what was redacted would stay there for ever
     if endless or -1 < retention < topic.retention_ms:
         wrong.append(f"retention.ms={topic.retention_ms}")
-    advice = f"set {' and '.join(wrong)} with kafka-configs" if wrong else ""
-    return Finding(
-        name,
-        ok=not wrong,
-        found="as it must be" if not wrong else "its settings are wrong",
-        advice=advice,
-    )
+    advised = [f"set {' and '.join(wrong)} with kafka-configs"] if wrong else []
+    told = "its settings are wrong" if wrong else "an acknowledged record can be lost" if lacks else "as it must be"
+    return Finding(name, ok=not wrong and not lacks, found=told, advice="; ".join([*advised, *lacks]))
 
 
 async def postgres(settings: Settings) -> list[Finding]:
     """Look at Postgres: version, clock, migrations, and whether the application's role can alter the ledger."""
-    async with connected(settings) as connection:
+    async with connected(settings, as_it_is=True) as connection:
         version = await connection.fetchval("show server_version")
         clock = float(await connection.fetchval("select extract(epoch from clock_timestamp())::float8"))
         skew = abs(clock - time.time())
         findings = [Finding("postgres", ok=True, found=f"version {version}"), clock_finding(settings, skew)]
         findings.append(writes_finding(read_only=await connection.fetchval("show transaction_read_only") == "on"))
+        rows = await connection.fetch(statement("ops", "read_durability"))
+        findings.append(durability_finding(dict(map(tuple, rows))))
         findings.append(await _migrations(settings))
         if await connection.fetchval("select to_regclass('payment_logs') is not null"):
             may = await connection.fetchval(
@@ -234,6 +246,13 @@ async def postgres(settings: Settings) -> list[Finding]:
             told = "the application's role can alter it" if may else "the application's role can't alter it"
             findings.append(Finding("ledger", ok=not may, found=told, advice=advice))
     return findings
+
+
+def durability_finding(found: dict[str, str]) -> Finding:
+    """Judge whether what Postgres confirms is written."""
+    lacks = lacks_of_postgres(found)
+    told = ", ".join(f"{name} {value}" for name, value in sorted(found.items()))
+    return Finding("durability", ok=not lacks, found=told, advice="; ".join(lacks))
 
 
 def clock_finding(settings: Settings, skew_seconds: float) -> Finding:

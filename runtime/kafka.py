@@ -60,6 +60,8 @@ RECORD_REFUSALS: Final = (
     RecordListTooLargeError,
 )
 """What a broker refuses about the records of a batch: the same again is refused again."""
+REPLICAS_FOR_TWO: Final = 3
+"""From so many replicas on a record counts as written once two have it: one broker may be lost, and one away."""
 PRODUCE_OVERHEAD_BYTES: Final = 64 * 1024
 """Room in a request beside its largest record: batch header, topic names, other partitions' framing."""
 
@@ -167,6 +169,7 @@ def _new_topic(topic: topics.Topic, settings: KafkaSettings) -> NewTopic:
             "max.message.bytes": str(topic.record_bytes_max),
             "retention.ms": str(topic.retention_ms),
             "compression.type": "producer",
+            **({"min.insync.replicas": "2"} if settings.replication_factor >= REPLICAS_FOR_TWO else {}),
         },
     )
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import asyncpg
 
-from runtime.postgres import OUTAGE_ERRORS
+from runtime.postgres import DURABLE, OUTAGE_ERRORS
 from runtime.sql import statement
 from schemas.errors import MigrationError, UnavailableError
 
@@ -264,7 +264,7 @@ async def _connected(dsn: str) -> AsyncIterator[Connection]:
     """Connect without a statement time-out: a migration takes as long as it takes."""
     try:
         connection = await asyncpg.connect(
-            dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings={"application_name": "ratchet migrate"}
+            dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings={"application_name": "ratchet migrate", **DURABLE}
         )
     except OUTAGE_ERRORS as error:
         raise UnavailableError(f"Postgres cannot be reached for migrations: {type(error).__name__}: {error}") from error

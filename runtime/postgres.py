@@ -72,6 +72,8 @@ OUTAGE_ERRORS = (
 """Postgres is away or too busy."""
 PASSING_ERRORS: Final[tuple[type[Exception], ...]] = (*OUTAGE_ERRORS, *refusals(Failure.SETUP, Failure.SESSION))
 """Whatever has nothing to do with what was sent: it passes by itself, or when somebody mends the set-up."""
+DURABLE = {"synchronous_commit": "on"}
+"""Settings of every session that writes: what is committed is on disk, whatever role, database and server say."""
 
 
 def classify(error: BaseException) -> Failure:
@@ -117,6 +119,7 @@ async def open_pool(
             "statement_timeout": milliseconds(settings.statement_timeout_seconds),
             "lock_timeout": milliseconds(settings.lock_timeout_seconds),
             "idle_in_transaction_session_timeout": milliseconds(settings.idle_in_transaction_timeout_seconds),
+            **DURABLE,
             **(parameters or {}),
         },
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from runtime.postgres import DURABLE
 from runtime.sql import statement
 from schemas.errors import RatchetError
 
@@ -38,7 +39,7 @@ async def rebase(owner_dsn: str) -> dict[str, int]:
 
     Raises RatchetError while a relay holds the lease, and what the driver raises.
     """
-    connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS)
+    connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=DURABLE)
     try:
         async with connection.transaction():
             return await _rebase(connection)

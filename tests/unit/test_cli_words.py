@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from ops import binds, board, doctor, endpoints, up
+from ops import binds, board, doctor, durability, endpoints, up
 from ops.cli import app
 from ops.dead_letter_commands import letter_document, moment, raw_document
 from ops.payment_commands import major, plain
@@ -22,8 +22,9 @@ from ops.sample.plan import PROVIDERS
 from ops.sample.send import Progress
 from ops.stack_commands import export_lines
 from ops.status import RoleState, RoleStatus, Status, healthy
+from runtime.kafka import _new_topic
 from runtime.masking import MASK
-from runtime.settings import Settings
+from runtime.settings import KafkaSettings, Settings
 from schemas.errors import SettingsError
 from schemas.topics import DLQ, WEBHOOKS
 
@@ -159,6 +160,62 @@ def test_the_dlq_s_records_end() -> None:
     assert doctor.topic_finding(DLQ, sizes | {"retention.ms": str(DLQ.retention_ms)}).ok
     assert not doctor.topic_finding(DLQ, sizes | {"retention.ms": "-1"}).ok
     assert doctor.topic_finding(WEBHOOKS, sizes | {"retention.ms": "-1"}).ok
+
+
+SAFE = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
+
+
+@pytest.mark.parametrize(
+    ("brokers", "replicas", "changed", "advice"),
+    [
+        (1, 1, {"min.insync.replicas": "1", "unclean.leader.election.enable": "true"}, []),
+        (3, 3, {}, []),
+        (3, None, {}, []),
+        (3, 1, {}, ["3 replicas"]),
+        (2, 2, {"min.insync.replicas": "1"}, ["min.insync.replicas=2"]),
+        (3, 3, {"unclean.leader.election.enable": "true"}, ["unclean.leader.election.enable=false"]),
+        (3, 1, {"min.insync.replicas": "1"}, ["3 replicas", "min.insync.replicas=2"]),
+    ],
+)
+def test_a_topic_that_one_broker_takes_along(
+    brokers: int, replicas: int | None, changed: dict[str, str], advice: list[str]
+) -> None:
+    lacks = durability.lacks_of_topic(brokers, replicas, SAFE | changed)
+    assert len(lacks) == len(advice)
+    assert all(words in lack for words, lack in zip(advice, lacks, strict=True))
+    whole = SAFE | {"max.message.bytes": "9999999", "retention.ms": "9999999999"}
+    finding = doctor.topic_finding(WEBHOOKS, whole, lacks)
+    assert (finding.ok, finding.advice) == (not lacks, "; ".join(lacks))
+    assert durability.lacks_of_topic(brokers, replicas, {}) == lacks[: replicas == 1 and brokers > 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "ok"),
+    [
+        ("fsync", "off", False),
+        ("full_page_writes", "off", False),
+        ("synchronous_commit", "off", False),
+        ("synchronous_commit", "local", True),
+        ("synchronous_commit", "remote_apply", True),
+    ],
+)
+def test_a_postgres_that_confirms_before_it_has_written(name: str, value: str, *, ok: bool) -> None:
+    good = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+    assert doctor.durability_finding(good).ok
+    finding = doctor.durability_finding(good | {name: value})
+    assert finding.ok is ok
+    assert name in finding.advice or ok
+
+
+def test_the_fewest_copies_of_a_topic_count() -> None:
+    assert doctor.least_replicas([]) is None
+    assert doctor.least_replicas([{"replicas": [1, 2, 3]}, {"replicas": [1]}]) == 1
+
+
+@pytest.mark.parametrize(("factor", "least"), [(1, None), (2, None), (3, "2"), (5, "2")])
+def test_topics_are_made_with_two_copies_in_sync_where_there_are_three(factor: int, least: str | None) -> None:
+    made = _new_topic(WEBHOOKS, KafkaSettings(replication_factor=factor))
+    assert made.topic_configs.get("min.insync.replicas") == least
 
 
 def test_clock_finding() -> None:
