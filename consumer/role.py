@@ -20,6 +20,7 @@ from consumer.instance import InstanceLock
 from consumer.isolate import Isolator, PoisonRun, told
 from consumer.lane import Lanes
 from consumer.marks import Caution, Marks
+from consumer.positions import Positions, StoredOffsets
 from consumer.standstill import PartitionWatch
 from consumer.sweeper import Sweeper
 from consumer.worker import Worker
@@ -76,7 +77,8 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
             return
         stack.push_async_callback(consumer.stop)
         lanes = make_lanes(pool, settings)
-        worker = Worker(consumer, lanes, settings.consumer)
+        positions = Positions(StoredOffsets(pool), settings.consumer.commit_timeout_seconds)
+        worker = Worker(consumer, lanes, settings.consumer, positions)
         consumer.subscribe([topic.name for topic in topics.CONSUMED], listener=worker)
         _show(probe, worker, lanes, settings)
         watches = [

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
 
     from consumer.lane import Lanes
+    from consumer.positions import Positions
     from runtime.kafka_ends import Ends
     from runtime.settings import ConsumerSettings
 
@@ -40,9 +41,12 @@ POLLS_APART_SECONDS_MAX = 20.0
 class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
     """Drives one group member. `run` returns after a clean drain; it raises what it can't go on with."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, lanes: Lanes, settings: ConsumerSettings) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, lanes: Lanes, settings: ConsumerSettings, positions: Positions
+    ) -> None:
         self._consumer = consumer
         self._lanes = lanes
+        self._checked = positions
         self._settings = settings
         self._lane_count = settings.batches_in_flight_max
         self._fetch_max = settings.batch_records_max * self._lane_count
@@ -70,6 +74,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             if self._lanes.outage_since is not None:
                 await self._poll_paused()
                 continue
+            if self._checked.unchecked:
+                await self._check_positions()
+                continue
             fetched = await self._fetch()
             generation = self._generation
             for records in fetched:
@@ -80,6 +87,15 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._lanes.leave_word()
         await self._drain()
         await self._end()
+
+    async def _check_positions(self) -> None:
+        """Find out where new partitions go on; nothing of them is taken before that is known."""
+        self.progress_at = time.monotonic()
+        partitions = self._checked.unchecked
+        if await self._checked.check(self._consumer):
+            self._resume(set(partitions))
+        else:
+            await self._poll_paused()
 
     async def _end(self) -> None:
         """Give up what is not done in time: it is settled again at the next start; note that we end on purpose."""
@@ -264,7 +280,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _resume(self, partitions: set[TopicPartition]) -> None:
         halted = {TopicPartition(*place) for place in self._lanes.halted}
-        self._consumer.resume(*(partitions & self._consumer.assignment()) - halted)
+        self._consumer.resume(*(partitions & self._consumer.assignment()) - halted - self._checked.unchecked)
 
     def _launch(self, lane: int, share: Sequence[Record], spans: Mapping[Place, Span]) -> None:
         """Start settling a lane's share."""
@@ -318,6 +334,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         positions = self._offsets.take_ready()
         if not positions:
             return
+        if not await self._checked.note(positions):
+            self._offsets.give_back(positions)
+            return
         try:
             offsets = {TopicPartition(*place): offset for place, offset in positions.items()}
             await asyncio.wait_for(self._consumer.commit(offsets), self._settings.commit_timeout_seconds)
@@ -342,11 +361,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._lanes.forget()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Note the new assignment; a halted partition stays paused."""
+        """Note the new assignment: nothing of it is fetched before it is known where it goes on."""
         self.progress_at = time.monotonic()
         metrics.REBALANCES.inc()
         metrics.PARTITIONS_ASSIGNED.set(len(assigned))
-        self._consumer.pause(*{TopicPartition(*place) for place in self._lanes.halted} & set(assigned))
+        self._checked.assigned(assigned)
+        self._consumer.pause(*assigned)
         log.info("partitions_assigned", partitions=len(assigned))
 
     async def _drain(self) -> None:

@@ -22,9 +22,9 @@ begin
             select rights, name, bounded
             from (values
                 ('app', 'select, insert, update, delete', '', '{payments, payment_refs, reference_payments, parked_events,
-                    parked_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
+                    parked_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, consumer_offsets, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
                     console_sessions}'::text[]),
-                ('app', 'select, insert', '', '{payment_logs, discards}'),
+                ('app', 'select, insert', '', '{payment_logs, discards, epochs}'),
                 ('app', 'select, insert, update', '', '{dead_letters, relay_cursors, redrives, redrive_messages,
                     console_keys}'),
                 ('app', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
@@ -41,7 +41,8 @@ begin
                 ('consumer', 'delete', '', '{payment_refs, reference_payments}'),
                 ('consumer', 'select, insert, update, delete', '', '{parked_events, parked_refs, wake_marks, consumer_marks, consumer_ends, leases,
                     body_claims}'),
-                ('consumer', 'select, insert', '', '{payment_logs, dead_letters}'),
+                ('consumer', 'select, insert', '', '{payment_logs, dead_letters, epochs}'),
+                ('consumer', 'select, insert, update', '', '{consumer_offsets}'),
                 ('consumer', 'update', 'status, delivery_count', '{dead_letters}'),
                 ('consumer', 'select', '', '{schema_migrations, ledger_anchors, intent_claims, captures, refunds,
                     disputes, redrive_messages, redrive_returns}'),
@@ -50,6 +51,7 @@ begin
                 ('relay', 'select', '', '{payments, payment_logs, dead_letters, redrive_returns, schema_migrations,
                     ledger_anchors, parked_events, sms_transactions, refetches, intent_claims}'),
                 ('relay', 'insert', '', '{dead_letters}'),
+                ('relay', 'select, insert', '', '{epochs}'),
                 ('relay', 'update', 'status, redrive_count', '{dead_letters}'),
                 ('relay', 'select, update', '', '{relay_cursors, redrives, redrive_messages}'),
                 ('relay', 'update, delete', '', '{intent_claims}'),
@@ -61,7 +63,7 @@ begin
                 ('dispatcher', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, schema_migrations}'),
 
                 ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, wake_marks, spool, leases,
-                    consumer_marks, consumer_ends, sms_transactions, refetches, body_claims, intent_claims, dlq_positions, relay_cursors,
+                    consumer_marks, consumer_ends, consumer_offsets, epochs, sms_transactions, refetches, body_claims, intent_claims, dlq_positions, relay_cursors,
                     schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions}'),
                 ('console', 'select, insert', '', '{discards, redrives, redrive_messages}'),
                 ('console', 'update', '', '{redrives}'),
@@ -72,7 +74,7 @@ begin
                 ('console', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
 
                 ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, wake_marks, spool, leases,
-                    consumer_marks, consumer_ends, sms_transactions, refetches, body_claims, intent_claims, relay_cursors,
+                    consumer_marks, consumer_ends, consumer_offsets, epochs, sms_transactions, refetches, body_claims, intent_claims, relay_cursors,
                     schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions,
                     erased_letters}'),
                 ('ops', 'select, insert, update', '', '{redrives, redrive_messages, dlq_positions}'),

@@ -225,6 +225,19 @@ COMMENT ON COLUMN public.consumer_marks.owner IS 'the process that works there; 
 
 COMMENT ON COLUMN public.consumer_marks.careful_until IS 'records before this offset are touched one by one';
 
+CREATE TABLE public.consumer_offsets (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    next_offset bigint NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT consumer_offsets_next_offset_check CHECK ((next_offset >= 0)),
+    CONSTRAINT consumer_offsets_partition_check CHECK ((partition >= 0)),
+    CONSTRAINT consumer_offsets_topic_check CHECK ((length(topic) <= 249))
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE public.consumer_offsets IS 'Everything of a partition before next_offset is in this database; written before the same is committed to Kafka.';
+
 CREATE TABLE public.dead_letters (
     id bigint NOT NULL,
     topic text NOT NULL,
@@ -316,6 +329,20 @@ CREATE TABLE public.dlq_positions (
 );
 
 COMMENT ON TABLE public.dlq_positions IS 'How far payments.dlq was looked through for letters that other tools put there.';
+
+CREATE TABLE public.epochs (
+    epoch bigint NOT NULL,
+    timeline bigint NOT NULL,
+    because text NOT NULL,
+    began_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT epochs_because_check CHECK (((length(because) >= 1) AND (length(because) <= 200))),
+    CONSTRAINT epochs_epoch_check CHECK ((epoch > 0)),
+    CONSTRAINT epochs_timeline_check CHECK ((timeline > 0))
+);
+
+COMMENT ON TABLE public.epochs IS 'When versions began to count anew, and why; the largest counts, and stands in payments.changes. Seconds since 1970, so that a copy that is restored twice gives two.';
+
+COMMENT ON COLUMN public.epochs.timeline IS 'Postgres'' timeline: another one is a promoted replica or a recovery to a point in time';
 
 CREATE TABLE public.erased_letters (
     topic text NOT NULL,
@@ -864,6 +891,9 @@ ALTER TABLE ONLY public.consumer_ends
 ALTER TABLE ONLY public.consumer_marks
     ADD CONSTRAINT consumer_marks_pkey PRIMARY KEY (topic, partition);
 
+ALTER TABLE ONLY public.consumer_offsets
+    ADD CONSTRAINT consumer_offsets_pkey PRIMARY KEY (topic, partition);
+
 ALTER TABLE ONLY public.dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
 
@@ -875,6 +905,9 @@ ALTER TABLE ONLY public.discards
 
 ALTER TABLE ONLY public.dlq_positions
     ADD CONSTRAINT dlq_positions_pkey PRIMARY KEY (partition);
+
+ALTER TABLE ONLY public.epochs
+    ADD CONSTRAINT epochs_pkey PRIMARY KEY (epoch);
 
 ALTER TABLE ONLY public.erased_letters
     ADD CONSTRAINT erased_letters_pkey PRIMARY KEY (topic, partition, "offset", digest);

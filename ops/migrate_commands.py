@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 migrate = typer.Typer(no_args_is_help=True, help="The database's schema; needs RATCHET_POSTGRES__OWNER_DSN.")
 
 
+async def _up(owner_dsn: str, app_role: str) -> list[str]:
+    from producers.relay.rebase import rebase_if_restored
+    from runtime.migrations import migrate_up
+
+    titles = await migrate_up(owner_dsn, app_role)
+    await rebase_if_restored(owner_dsn)
+    return list(titles)
+
+
 def _told(titles: Sequence[str], done: str) -> str:
     return "\n".join(f"{done} {title}" for title in titles) or "nothing to do"
 
@@ -27,11 +36,12 @@ def _told(titles: Sequence[str], done: str) -> str:
 @migrate.command("up")
 @command
 def up(*, as_json: AsJson = False) -> int:
-    """Apply every migration that is pending, and set the grants of the application's role."""
-    from runtime.migrations import migrate_up
+    """Apply every migration that is pending, and set the grants of the application's role.
 
+    A database that was restored from a dump is rebased too.
+    """
     settings = endpoints.found(endpoints.load())
-    titles = asyncio.run(migrate_up(endpoints.owner_dsn(settings), endpoints.app_role(settings)))
+    titles = asyncio.run(_up(endpoints.owner_dsn(settings), endpoints.app_role(settings)))
     emit({"applied": titles}, as_json=as_json, show=lambda: _told(titles, "applied"))
     return EXIT_DONE
 

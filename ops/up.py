@@ -101,12 +101,15 @@ async def brokers(settings: Settings, teller: Teller) -> AsyncIterator[Settings]
 
 async def prepare(settings: Settings, teller: Teller) -> None:
     """Bring the schema up to date, where we may, and make sure of the topics."""
+    from producers.relay.rebase import rebase_if_restored
     from runtime.kafka import ensure_topics
     from runtime.migrations import migrate_up
 
     if settings.postgres.owner_dsn is not None:
         for title in await migrate_up(endpoints.owner_dsn(settings), endpoints.app_role(settings)):
             teller.report(f"migrated: {title}")
+        if await rebase_if_restored(endpoints.owner_dsn(settings)) is not None:
+            teller.report("restored from a dump: rows were given ids of this cluster")
     await _with_patience(settings.sample.start_seconds_max, lambda: ensure_topics(settings.kafka))
 
 

@@ -204,6 +204,12 @@ RELAY_PUBLISH_SECONDS: Final = _histogram(
 RELAY_FAILURES: Final = _counter(
     "ratchet_relay_failures_total", "Turns of a lane that failed and are made again, by lane.", "lane"
 )
+RECORDS_READ_AGAIN: Final = _counter(
+    "ratchet_records_read_again_total",
+    "Offsets gone back over because the database was older than the group's offsets, by topic and partition.",
+    "topic",
+    "partition",
+)
 RELAY_REFUSED: Final = _counter(
     "ratchet_relay_refused_total",
     "Records that Kafka takes in no form, by lane: a spooled event became a dead letter, a redriven one is open again, "

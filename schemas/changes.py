@@ -1,7 +1,7 @@
 """A change: the record on `payments.changes`, one for each ledger row that changed a payment.
 
-Records of one payment come in order of `version`, at least once: a reader keeps the highest version that it has seen
-and drops what is not above it. `ce_id` is the same at every delivery.
+Records of one payment come in order of `epoch`, then `version`, at least once: a reader keeps the highest (epoch,
+version) that it has seen and drops what is not above it. `ce_id` is the same at every delivery.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ class Change(BaseModel):
     name for it, `event_amount` the event's own figure. `occurred_at` is what the provider says, `recorded_at` when the
     ledger row was written. A change without an event of its own (an attempt was adopted or released, a payment turned
     out to be another one) has the source `ratchet` and the event id `payment_id:version`.
+
+    `epoch` is another, larger number after the database was restored or a replica promoted: from there versions count
+    anew, and may be given again with other contents.
 
     Then, from `provider` on, how the payment stood when the record was sent, which may be later. `livemode` is false of
     test money. Payments that have neither `intent_id` nor `merged_into` add up to all the money there is.
@@ -71,6 +74,7 @@ class Change(BaseModel):
     flags: list[Flag]
     intent_id: UUID | None
     merged_into: UUID | None
+    epoch: Annotated[int, Field(ge=1)]
 
 
 _FIXED: Final[Headers] = (

@@ -25,6 +25,7 @@ import structlog
 import uvloop
 
 from consumer.batch import BatchWriter
+from consumer.positions import Positions, StoredOffsets
 from consumer.role import EXTRA_CONNECTIONS, PLANNER, make_consumer, make_lanes
 from consumer.worker import Worker
 from ops.bench import floor, naive, on_faststream
@@ -96,7 +97,8 @@ async def _ratchet(settings: Settings, topic: str, group: str, processes: int, t
     connections = settings.consumer.batches_in_flight_max + EXTRA_CONNECTIONS
     pool = await open_pool(settings.postgres, role="bench", connections=connections, parameters=PLANNER)
     consumer = await _member(settings, topic, group, processes)
-    worker = Worker(consumer, make_lanes(pool, settings), settings.consumer)
+    positions = Positions(StoredOffsets(pool), settings.consumer.commit_timeout_seconds)
+    worker = Worker(consumer, make_lanes(pool, settings), settings.consumer, positions)
     telling.settled = lambda: worker.records_settled
     await telling.wait_for_word()
     consumer.resume(*consumer.assignment())

@@ -6,13 +6,16 @@ years (ids above all that the new cluster has issued). Either would stall the re
 cluster's system identifier with the one the cursors were made under, and every id with the next one to be issued, and
 halts when they do not fit.
 
-A restore of files (base backup, snapshot, standby) keeps identifier and ids: nothing to do. After pg_upgrade, which
+A restore of files (base backup, snapshot, standby) keeps identifier and ids: nothing to do but to begin a new epoch,
+which another timeline tells (and the consumer finds where Kafka's offsets are ahead). After pg_upgrade, which
 gives a new identifier and keeps the ids: `update relay_cursors set system_identifier = null`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import structlog
 
 from runtime.sql import statement
 from schemas.errors import RatchetError
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
     from runtime.lease import Lease
     from runtime.postgres import Connection
 
-REMEDY = "stop all roles, then run `ratchet migrate rebase` with RATCHET_POSTGRES__OWNER_DSN set"
+REMEDY = "stop all roles, then run `ratchet migrate rebase` with RATCHET_POSTGRES__OWNER_DSN set, or `migrate up`"
+
+_log = structlog.get_logger()
 
 
 class RelayHaltedError(RatchetError):
@@ -46,9 +51,14 @@ def find_mismatch(rows: Sequence[Row]) -> str | None:
 
 
 async def check_cluster(connection: Connection, lease: Lease) -> None:
-    """Raise RelayHaltedError when the database holds another cluster's ids; stamp cursors that bear no identifier."""
+    """Raise RelayHaltedError when the database holds another cluster's ids; stamp cursors that bear no identifier.
+
+    A replica that was promoted begins a new epoch.
+    """
     rows = await connection.fetch(statement("producers", "read_cluster"))
     if mismatch := find_mismatch(rows):
         raise RelayHaltedError(f"{mismatch}. Nothing is published, so nothing is skipped; {REMEDY}")
+    if (epoch := await connection.fetchval(statement("producers", "begin_epoch"), *lease.fence)) is not None:
+        _log.warning("epoch_begun", epoch=epoch, detail="Postgres is on another timeline: versions count anew")
     if any(row["known"] is None for row in rows):
         await connection.execute(statement("producers", "stamp_cursors"), rows[0]["current"], *lease.fence)

@@ -1,9 +1,10 @@
 """Rebase: give a restored database's rows ids that this cluster understands: `ratchet migrate rebase`.
 
-Stop every role first. In one transaction, as the schema's owner: rows published already get relay_xid 1, rows not yet
-published get 2 (transaction ids of a cluster begin at 3, so both are settled and every new row comes after them), the
-cursors stand between the two, and the payments' newest relay_xid is lowered, so that new rows take their own
-transaction's id. Within relay_xid 2 the order is that of ids, which is the order of versions of a payment.
+Every role must be stopped; `ratchet up` and `migrate up` do it by themselves where they find it needed. In one
+transaction, as the schema's owner: rows published already get relay_xid 1, rows not yet published get 2 (transaction
+ids of a cluster begin at 3, so both are settled and every new row comes after them), the cursors stand between the two,
+and the payments' newest relay_xid is lowered, so that new rows take their own transaction's id. Within relay_xid 2 the
+order is that of ids, which is the order of versions of a payment. A new epoch begins.
 
 A row counts as published if it is not above the old cursor and was recorded before that cursor last moved: rows written
 between the restore and this step look old by their id, and only their time tells them apart. What is taken for
@@ -15,7 +16,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
+import structlog
 
+from producers.relay.cluster import find_mismatch
 from runtime.postgres import DURABLE
 from runtime.sql import statement
 from schemas.errors import RatchetError
@@ -30,8 +33,11 @@ STEPS: Final = (
     "rebase_spool",
     "rebase_payments",
     "rebase_cursors",
+    "rebase_epoch",
 )
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
+
+_log = structlog.get_logger()
 
 
 async def rebase(owner_dsn: str) -> dict[str, int]:
@@ -42,6 +48,23 @@ async def rebase(owner_dsn: str) -> dict[str, int]:
     connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=DURABLE)
     try:
         async with connection.transaction():
+            return await _rebase(connection)
+    finally:
+        await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+
+async def rebase_if_restored(owner_dsn: str) -> dict[str, int] | None:
+    """Rebase where the rows hold another cluster's ids, so that a restore from a dump needs no hand; else None.
+
+    Raises as `rebase`.
+    """
+    connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=DURABLE)
+    try:
+        async with connection.transaction():
+            mismatch = find_mismatch(await connection.fetch(statement("producers", "read_cluster")))
+            if mismatch is None:
+                return None
+            _log.warning("database_restored", found=mismatch, detail="its rows are given ids of this cluster")
             return await _rebase(connection)
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)

@@ -60,6 +60,7 @@ CHANGE_FIELDS: Final = (
     "flags",
     "intent_id",
     "merged_into",
+    "epoch",
 )
 """The JSON keys of a change, in order; columns of read_changes.sql of the same names."""
 INT32: Final = struct.Struct(">i")

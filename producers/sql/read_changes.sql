@@ -5,7 +5,8 @@ select
     l.relay_xid, l.id, l.payment_id, l.version, l.source, l.event_id, l.event_type, l.outcome, l.from_status, l.to_status,
     l.amount as event_amount, l.occurred_at, l.recorded_at, l.traceparent, p.provider, p.account, p.merchant_account, p.livemode,
     p.provider_ref, p.reference, p.client, p.status, p.refund_status, p.dispute_status, p.currency,
-    p.amount, p.authorized, p.captured, p.refunded, p.disputed, p.flags, p.intent_id, p.merged_into
+    p.amount, p.authorized, p.captured, p.refunded, p.disputed, p.flags, p.intent_id, p.merged_into,
+    (select max(epoch) from epochs) as epoch
 from (
     select *
     from payment_logs

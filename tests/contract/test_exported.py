@@ -58,6 +58,7 @@ CHANGE = {
     "livemode": True, "provider_ref": "PAY", "reference": None, "client": None, "status": "captured",
     "refund_status": "none", "dispute_status": "none", "currency": "EUR", "amount": 10**15, "authorized": 10**15,
     "captured": 10**15, "refunded": 0, "disputed": 0, "flags": [], "intent_id": None, "merged_into": None,
+    "epoch": 1_790_000_000,
 }  # fmt: skip
 LETTER = {
     "topic": "payments.webhooks", "partition": 2, "offset": 2**40, "timestamp_ms": 1_767_323_045_678, "key": b"k",

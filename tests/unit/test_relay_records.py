@@ -63,6 +63,7 @@ CHANGE = {
     "flags": ["over_captured"],
     "intent_id": None,
     "merged_into": uuid.UUID("01890000-0000-7000-8000-000000000002"),
+    "epoch": 1_790_000_000,
 }
 
 

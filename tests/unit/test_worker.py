@@ -16,13 +16,14 @@ from events import placed, standard
 from msgspec.structs import replace
 
 from consumer import worker as module
+from consumer.positions import Positions
 from consumer.worker import Worker, record_of, split
 from runtime.kafka_ends import Ends
 from runtime.settings import ConsumerSettings
 from schemas.errors import AccessRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
     from consumer.offsets import Place
     from schemas.record import Record
@@ -63,6 +64,13 @@ def message(offset: int, *, partition: int = 0, value: bytes = b"{}") -> Consume
         serialized_value_size=len(value),
         headers=[("ce_id", b"\xff")],
     )
+
+
+class Committed(dict[TopicPartition, int]):
+    """The offsets committed last; as aiokafka's method of that name it tells one of them."""
+
+    async def __call__(self, partition: TopicPartition) -> int | None:
+        return self.get(partition)
 
 
 @dataclass
@@ -129,8 +137,8 @@ class Member:
         log += [message(len(log) + number, partition=partition) for number in range(count)]
 
     @property
-    def committed(self) -> dict[TopicPartition, int]:
-        last: dict[TopicPartition, int] = {}
+    def committed(self) -> Committed:
+        last = Committed()
         for positions in self.commits:
             last |= positions
         return last
@@ -215,13 +223,39 @@ class Scene:
             await self.task
 
 
+@dataclass
+class Own:
+    """What the database knows of how far partitions were processed, in memory; `failures` are raised first."""
+
+    noted: dict[Place, int] = field(default_factory=dict)
+    epochs: list[str] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+
+    async def read(self, places: Iterable[Place]) -> dict[Place, int]:
+        self._fail()
+        return {place: self.noted[place] for place in places if place in self.noted}
+
+    async def note(self, positions: dict[Place, int]) -> None:
+        self._fail()
+        self.noted |= positions
+
+    async def begin_epoch(self, because: str) -> None:
+        self.epochs.append(because)
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+
 @asynccontextmanager
-async def running(*, is_open: bool = True, member: Member | None = None, **limits: Any) -> AsyncIterator[Scene]:
+async def running(
+    *, is_open: bool = True, member: Member | None = None, own: Own | None = None, **limits: Any
+) -> AsyncIterator[Scene]:
     member, lanes, stop = member or Member(), OpenLanes(), asyncio.Event()
     if is_open:
         lanes.gate.set()
     settings = LIMITS.model_copy(update=limits)
-    worker = Worker(member, lanes, settings)  # type: ignore[arg-type]
+    worker = Worker(member, lanes, settings, Positions(own or Own(), PATIENCE_SECONDS))  # type: ignore[arg-type]
     scene = Scene(member, lanes, worker, stop, asyncio.create_task(worker.run(stop)))
     try:
         yield scene
@@ -239,6 +273,40 @@ async def test_what_is_settled_is_committed() -> None:
         await scene.until(lambda: scene.member.committed == {TP0: 7, TP1: 3})
         await scene.end()
         assert (scene.lanes.ended, len(scene.lanes.settled)) == (1, 10)
+
+
+async def test_the_database_notes_what_kafka_is_told() -> None:
+    async with running(own=(own := Own())) as scene:
+        scene.member.publish(7)
+        await scene.until(lambda: scene.member.committed == {TP0: 7})
+        assert own.noted == {P0: 7}
+        own.failures = [OSError("away")] * 3
+        scene.member.publish(2)
+        await scene.until(lambda: scene.member.committed == {TP0: 9})
+        assert (own.noted, own.failures) == ({P0: 9}, [])
+
+
+@pytest.mark.parametrize(
+    ("ours", "kafkas", "goes_on_at"), [(3, 5, 3), (5, 3, 3), (4, 4, 4), (None, 4, 4), (2, None, 0)]
+)
+async def test_an_assignment_goes_on_at_the_smaller_of_kafkas_offset_and_ours(
+    ours: int | None, kafkas: int | None, goes_on_at: int
+) -> None:
+    own, member = Own({} if ours is None else {P0: ours}), Member(assigned={TP0})
+    member.publish(8)
+    if kafkas is not None:
+        member.commits.append({TP0: kafkas})
+        member.positions[TP0] = kafkas
+    own.failures = [OSError("away"), TimeoutError()]
+    async with running(own=own, member=member, is_open=False) as scene:
+        await scene.worker.on_partitions_assigned({TP0})
+        await scene.until(lambda: bool(scene.worker._tasks))
+        assert own.failures == [], "until Postgres answers nothing is taken"
+        scene.lanes.gate.set()
+        await scene.until(lambda: member.committed == {TP0: 8})
+        assert min(scene.lanes.settled) == goes_on_at
+        assert len(own.epochs) == (1 if (ours, kafkas) == (3, 5) else 0)
+        assert TP0 not in member.paused
 
 
 async def test_nothing_is_committed_before_it_is_settled() -> None:
@@ -474,7 +542,8 @@ async def test_a_halted_partition_is_paused_and_its_offsets_stay() -> None:
         await scene.until(lambda: scene.member.committed == {TP1: 5})
         assert scene.member.paused == {TP0}
         await scene.worker.on_partitions_assigned({TP0, TP1})
-        assert scene.member.paused == {TP0}
+        assert scene.member.paused == {TP0, TP1}, "until it is known where they go on"
+        await scene.until(lambda: scene.member.paused == {TP0})
         scene.worker.note_ends(scene.member.ends())
         assert scene.worker.lag == 0
 

@@ -1,0 +1,6 @@
+insert into epochs (epoch, timeline, because)
+select
+    greatest(max(epoch) + 1, extract(epoch from clock_timestamp())::bigint),
+    ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint,
+    'restored from a dump'
+from epochs
