@@ -23,7 +23,7 @@ from relay_rows import (
 )
 
 from producers.relay import outbox_depth
-from producers.relay.rebase import rebase
+from producers.relay.rebase import rebase, rebase_if_restored
 from runtime.kafka import ensure_topics
 from runtime.sql import statement
 from schemas.changes import Change
@@ -272,3 +272,45 @@ async def test_restored_database_halts_and_a_rebase_mends_it(
             await reader.until(lambda records: len(versions_of(records, pending)) == 2)
             assert {payment: versions_of(reader.records, payment) for payment in wanted} == wanted
             await eventually(lambda: depth_is_zero(first))
+
+
+async def test_a_start_that_finds_the_database_restored_rebases_it_by_itself(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection]
+):
+    first, _, owner = connections
+    assert await rebase_if_restored(database.owner_dsn) is None, "nothing to do"
+    payment_id = await add_payment(first)
+    await owner.copy_records_to_table("payment_logs", records=[ledger_row(payment_id, 1, 10**12)], columns=LEDGER)
+    epoch = await first.fetchval("select max(epoch) from epochs")
+    assert await rebase_if_restored(database.owner_dsn) == {"changes": 1, "dead_letters": 0, "spool": 0}
+    assert await rebase_if_restored(database.owner_dsn) is None
+    assert await first.fetchval("select max(epoch) from epochs") > epoch
+    async with reading(stack, "payments.changes") as reader, relaying(settings_for(stack, database.dsn)):
+        await reader.until(lambda records: versions_of(records, payment_id) == [1])
+
+
+async def test_a_promoted_replica_begins_an_epoch_that_changes_carry(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection]
+):
+    """As it looks from inside: Postgres is on another timeline than the one that the newest epoch knows."""
+    first, _, owner = connections
+    payment_id = await add_payment(first)
+    before = await first.fetchval("select max(epoch) from epochs")
+    async with reading(stack, "payments.changes") as reader:
+        async with relaying(settings_for(stack, database.dsn)):
+            async with first.transaction():
+                await change(first, payment_id)
+            await reader.until(lambda records: versions_of(records, payment_id) == [1])
+        assert await first.fetchval("select max(epoch) from epochs") == before, "the same timeline"
+        await owner.execute("update epochs set timeline = timeline + 1")
+        async with relaying(settings_for(stack, database.dsn)):
+            async with first.transaction():
+                await change(first, payment_id)
+            await eventually(lambda: is_equal(first, "select count(*) from epochs", 2))
+            async with first.transaction():
+                await change(first, payment_id)
+            await reader.until(lambda records: versions_of(records, payment_id) == [1, 2, 3])
+        mine = [json.loads(one.value) for one in reader.records if one.key == str(payment_id).encode()]
+    newest = await first.fetchval("select max(epoch) from epochs")
+    assert newest > before
+    assert (mine[0]["epoch"], mine[-1]["epoch"]) == (before, newest)
