@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test test-slow coverage nightly lint catalogues corpus \
+.PHONY: help setup brokers run test test-slow coverage nightly lint catalogues configuration corpus \
 	bench bench-ingress bench-latency bench-scale load forgeries deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -79,6 +79,9 @@ coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test test-slow` measure
 
 catalogues: $(STAMP) ## write docs/providers from the tables of kinds
 	$(BIN)/python -m ops.catalogues docs/providers
+
+configuration: $(STAMP) ## write docs/configuration.md from the settings
+	$(BIN)/python -m ops.configuration_page docs/configuration.md
 
 corpus: $(STAMP) ## read a folder of a provider's payloads, PROVIDER=stripe DIR=..
 	@$(BIN)/python -m ops.corpus $(PROVIDER) $(DIR)

@@ -169,7 +169,7 @@ def make_consumer(settings: Settings, group: str = topics.CONSUMER_GROUP) -> AIO
 
 
 async def _open_consumer(settings: Settings) -> AIOKafkaConsumer:
-    await ensure_topics(settings.kafka)
+    await ensure_topics(settings.kafka, topics.CONSUMED)
     consumer = make_consumer(settings)
     try:
         await consumer.start()

@@ -4,7 +4,7 @@ Redacting goes through a function of the schema that runs with its owner's right
 down who asked, so neither the console nor the command line needs them. The row stays, with its digest: a letter that
 is delivered again is known by it, and the ledger is not touched. What was redacted or removed is noted in
 `erased_letters`, so that `dlq rebuild` takes nothing of it in again; `payments.dlq` itself forgets it when its
-retention ends (`RATCHET_KAFKA__DLQ_RETENTION_DAYS`).
+retention ends (90 days where we made the topic, `schemas.topics.DLQ_RETENTION_MS`).
 """
 
 from __future__ import annotations

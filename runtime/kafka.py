@@ -132,11 +132,14 @@ async def ping(settings: KafkaSettings) -> None:
         await client.describe_cluster()
 
 
-async def ensure_topics(settings: KafkaSettings) -> None:
-    """Create the topics of `schemas.topics.ALL` that do not exist yet; what exists is left as it is."""
+async def ensure_topics(settings: KafkaSettings, wanted: Iterable[topics.Topic] = topics.ALL) -> None:
+    """Create those of the wanted topics that do not exist yet; what exists is left as it is.
+
+    A process asks for what it uses itself: with ACLs it sees no others, and may not create them.
+    """
     async with opening(settings, settings.request_timeout_seconds, "creating topics"), _admin(settings) as client:
         existing = set(await client.list_topics())
-        missing = [topic for topic in topics.ALL if topic.name not in existing]
+        missing = [topic for topic in wanted if topic.name not in existing]
         if not missing:
             return
         if client._client.cluster.controller is None:  # noqa: SLF001 - the client fails on a young cluster

@@ -1,13 +1,25 @@
 #!/bin/sh
-# Run once by the postgres image, on an empty data folder: the owner of the schema, and the application's role, which
-# can't alter the ledger. `ratchet migrate up` gives it its grants.
+# Run once by the postgres image, on an empty data folder; it may be run again, also on a folder that older versions
+# made. The owner of the schema; `ratchet_app`, whose name stands for the application and which can't log in; and a role
+# a process. None of them but the owner can alter the ledger: `ratchet migrate up` grants each what its process does.
 set -eu
-psql --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \
-    --set owner_password="$(cat /run/secrets/postgres_owner_password)" \
-    --set app_password="$(cat /run/secrets/postgres_app_password)" << 'END'
-create role ratchet_owner login password :'owner_password';
-create role ratchet_app login password :'app_password';
-create database ratchet owner ratchet_owner;
-revoke all on database ratchet from public;
-grant connect, temporary on database ratchet to ratchet_app;
+secrets=${RATCHET_SECRETS:-/run/secrets}
+
+run_sql() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname postgres "$@"; }
+
+login() {
+    run_sql --set role="$1" --set password="$2" << 'END'
+select format('create role %I', :'role') where to_regrole(:'role') is null \gexec
+alter role :"role" login password :'password';
 END
+}
+
+login ratchet_owner "$(cat "$secrets/postgres_owner_password")"
+run_sql << 'END'
+select 'create role ratchet_app' where to_regrole('ratchet_app') is null \gexec
+alter role ratchet_app nologin;
+select 'create database ratchet owner ratchet_owner'
+where not exists (select from pg_database where datname = 'ratchet') \gexec
+revoke all on database ratchet from public;
+END
+while read -r role password; do login "$role" "$password"; done < "$secrets/postgres_roles"

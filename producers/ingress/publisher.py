@@ -117,7 +117,7 @@ class Publisher:
             await asyncio.wait(set(self._closing))
 
     async def _connect(self) -> AIOKafkaProducer:
-        await ensure_topics(self._kafka)
+        await ensure_topics(self._kafka, (topics.WEBHOOKS,))
         producer = await open_producer(self._kafka, topics.RECORD_BYTES_MAX)
         try:
             async with unavailable_after(self._kafka.connect_timeout_seconds, "reading the topic's partitions"):

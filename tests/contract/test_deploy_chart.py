@@ -23,8 +23,6 @@ pytestmark = pytest.mark.unit
 
 CHART = DEPLOY / "helm" / "ratchet"
 TEXT = (DEPLOY / "helm" / "rendered.yaml").read_text()
-TOPICS_ONLY = ("PARTITIONS", "REPLICATION_FACTOR")
-"""Settings of Kafka that the migration, which makes no topics, goes without."""
 OBJECTS: list[dict[str, Any]] = [one for one in yaml.safe_load_all(TEXT) if one]
 VALUES = load_yaml("helm", "ratchet", "values.yaml")
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -107,6 +105,15 @@ def test_only_the_migration_sees_the_owners_secret() -> None:
     assert not [one for one in PODS[-1]["containers"][0]["envFrom"] if "configMapRef" in one], "it is not there yet"
 
 
+def test_each_process_has_its_own_secret_alone() -> None:
+    for pod in PODS:
+        (container,) = pod["containers"]
+        secrets = [one["secretRef"]["name"] for one in container["envFrom"] if "secretRef" in one]
+        assert secrets == ["ratchet-owner" if container["name"] == "migrate" else f"ratchet-{container['name']}"]
+        mounted = [one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one]
+        assert mounted == ([] if container["name"] == "migrate" else ["kafka-tls"])
+
+
 def test_disruptions_leave_one() -> None:
     replicas = {name: one["spec"].get("replicas") for name, one in of_kind("Deployment").items()}
     budgets = of_kind("PodDisruptionBudget")
@@ -134,9 +141,9 @@ def test_every_pod_reaches_kafka_the_same_way() -> None:
     settings = of_kind("ConfigMap")["ratchet"]["data"]
     known = {name: value for name, value in settings.items() if name.startswith("RATCHET_KAFKA__")}
     inline = {one["name"]: one["value"] for one in PODS[-1]["containers"][0]["env"]}
-    assert inline == {name: known[name] for name in known.keys() - {f"RATCHET_KAFKA__{one}" for one in TOPICS_ONLY}}
+    assert inline == {"RATCHET_KAFKA__BOOTSTRAP": known["RATCHET_KAFKA__BOOTSTRAP"]}, "the migration never connects"
     assert "PASSWORD" not in TEXT.replace("name: RATCHET_KAFKA__SASL_PASSWORD", ""), "passwords stay in the Secret"
-    for pod in PODS:
+    for pod in DEPLOYMENTS.values():
         (volume,) = [one for one in pod["volumes"] if one["name"] == "kafka-tls"]
         assert volume["secret"]["secretName"] == "kafka-tls"
         (mount,) = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "kafka-tls"]

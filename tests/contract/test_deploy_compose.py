@@ -37,8 +37,10 @@ def test_it_is_valid() -> None:
 
 def test_every_role_is_a_service() -> None:
     assert set(ROLES) <= set(OURS)
-    for name in set(OURS) - {"migrate"}:
+    for name in ROLES:
         assert SERVICES[name]["command"] == [name]
+    assert set(OURS) == {*ROLES, "migrate", "ops"}
+    assert SERVICES["ops"]["profiles"] == ["ops"], "the command line is run, not started"
     assert SERVICES["migrate"]["command"] == ["migrate", "up"]
 
 
@@ -46,7 +48,8 @@ def test_roles_start_after_what_they_need() -> None:
     for name in set(OURS) - {"migrate"}:
         conditions = {other: found["condition"] for other, found in SERVICES[name]["depends_on"].items()}
         assert conditions == {
-            "migrate": "service_completed_successfully", "kafka": "service_healthy", "postgres": "service_healthy",
+            "migrate": "service_completed_successfully", "kafka-rights": "service_completed_successfully",
+            "postgres": "service_healthy",
         }  # fmt: skip
     assert SERVICES["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
     assert SERVICES["migrate"]["restart"] == "no"
@@ -87,12 +90,27 @@ def test_only_loopback_ports_are_published() -> None:
 def test_no_password_stands_in_the_file() -> None:
     for service in SERVICES.values():
         for name, value in (service.get("environment") or {}).items():
-            secret = any(word in name for word in ("PASSWORD", "SECRET", "TOKEN", "DSN"))
+            secret = any(word in name for word in ("PASSWORD", "SECRET", "TOKEN", "DSN", "JAAS"))
             assert not secret or (name.endswith("_FILE") and value.startswith("/run/secrets/")), name
 
 
 def test_only_the_migration_knows_the_owner() -> None:
     assert [name for name in OURS if "ratchet-owner.toml" in SERVICES[name]["secrets"]] == ["migrate"]
+
+
+def test_each_process_has_its_own_secrets_alone() -> None:
+    for name in set(OURS) - {"migrate"}:
+        assert SERVICES[name]["secrets"] == [f"ratchet-{name}.toml"]
+        assert SERVICES[name]["environment"]["RATCHET_CONFIG"] == f"/run/secrets/ratchet-{name}.toml"
+
+
+def test_nobody_speaks_with_kafka_who_did_not_log_in() -> None:
+    kafka = SERVICES["kafka"]["environment"]
+    protocols = dict(one.split(":") for one in kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
+    assert set(protocols.values()) == {"SASL_PLAINTEXT"}
+    assert kafka["KAFKA_SUPER_USERS"] == "User:admin"
+    assert "KAFKA_ALLOW_EVERYONE_IF_NO_ACL_FOUND" not in kafka
+    assert "CONTROLLER://localhost:9093" in kafka["KAFKA_LISTENERS"]
 
 
 def test_every_setting_is_one() -> None:
@@ -114,13 +132,20 @@ def test_the_script_makes_every_secret_and_keeps_what_is_there(secrets: Path) ->
 
 
 def test_the_secrets_are_settings(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = SERVICES["ingress"]["environment"]
-    for name in environment:
+    for name in SERVICES["ingress"]["environment"]:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("RATCHET_CONFIG", str(secrets / Path(environment["RATCHET_CONFIG"]).name))
-    settings = load()
-    assert settings.kafka.bootstrap == "kafka:9092"
-    assert settings.postgres.owner_dsn is None
-    assert settings.console.password is not None
+    logins = set()
+    for role in (*ROLES, "ops"):
+        monkeypatch.setenv("RATCHET_CONFIG", str(secrets / Path(SERVICES[role]["environment"]["RATCHET_CONFIG"]).name))
+        settings = load()
+        assert settings.kafka.bootstrap == "kafka:9092"
+        assert settings.kafka.sasl_user == f"ratchet-{role}"
+        assert settings.postgres.owner_dsn is None
+        assert (settings.console.password is not None) is (role == "console")
+        assert bool(settings.api_keys or settings.providers) is (role == "ingress")
+        assert settings.postgres.dsn is not None
+        assert settings.kafka.sasl_password is not None
+        logins |= {settings.postgres.dsn.get_secret_value(), settings.kafka.sasl_password.get_secret_value()}
+    assert len(logins) == 2 * len((*ROLES, "ops")), "a password each"
     monkeypatch.setenv("RATCHET_CONFIG", str(secrets / "ratchet-owner.toml"))
     assert load().postgres.owner_dsn is not None

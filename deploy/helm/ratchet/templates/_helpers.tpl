@@ -108,6 +108,11 @@ priorityClassName: {{ . }}
 {{- fail (printf "roles.%s: a pause of %v s, a drain of %v s and 2 s to leave do not fit under terminationGracePeriodSeconds=%v; raise it" $role $one.preStopSeconds $drain $.Values.terminationGracePeriodSeconds) }}
 {{- end }}
 {{- end }}
+{{- range $role, $one := .Values.roles }}
+{{- if and $one.enabled (not (or $one.secretName $.Values.secretName)) }}
+{{- fail (printf "roles.%s has no Secret; set roles.%s.secretName, or secretName for one that all roles see" $role $role) }}
+{{- end }}
+{{- end }}
 {{- $kafka := .Values.kafka }}
 {{- if ne (hasPrefix "SASL_" $kafka.securityProtocol) (ne $kafka.sasl.mechanism "") }}
 {{- fail (printf "kafka.securityProtocol=%v and kafka.sasl.mechanism=%q do not fit; SASL_... takes a mechanism, the others none" $kafka.securityProtocol $kafka.sasl.mechanism) }}
