@@ -295,10 +295,14 @@ def check_image() -> None:
                 for name in words[1:-1]:
                     copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
                     copy(ROOT / name, source / name)
-            elif words[:3] == ["RUN", "uv", "sync"]:
-                commands.append([word for word in words[2:] if word != "--no-cache"])
-        for words in commands:
-            run(find_uv(), *words, cwd=source, env={"UV_PROJECT_ENVIRONMENT": str(installed), "VIRTUAL_ENV": ""})
+            elif words[0] == "RUN" and "uv" in words:
+                commands.append(" ".join(word for word in words[1:] if word != "--no-cache"))
+        places = {"/opt/ratchet": str(installed), "/opt/build": f"{folder}/build", "/tmp/dist": f"{folder}/dist"}  # noqa: S108
+        path = f"{find_uv().parent}{os.pathsep}{os.environ['PATH']}"
+        for command in commands:
+            here = re.sub("|".join(places), lambda found: places[found[0]], command)
+            given = {"UV_PROJECT_ENVIRONMENT": str(installed), "VIRTUAL_ENV": "", "PATH": path}
+            run("sh", "-euc", here, cwd=source, env=given)
         shutil.rmtree(source)
         say(f"image: {run(installed / 'bin' / 'ratchet', 'version', cwd=Path(folder)).strip()}")
         run(installed / "bin" / "ratchet", "schema", "export", "out", cwd=Path(folder))

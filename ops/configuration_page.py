@@ -35,6 +35,7 @@ a value that can never work, refuses to start and is named. A name ends in its u
 WORDS: Final = {
     bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path", SecretStr: "secret",
 }  # fmt: skip
+CLASSES: Final = {"IPvAnyNetwork": "network (CIDR)", "Secret": "secret"}
 KEYS: Final = {"providers": "<PROVIDER>", "accounts": "<ACCOUNT>", "clients": "<CLIENT>"}
 """What stands in the place of a mapping's key."""
 
@@ -98,12 +99,12 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(parts[0])}"
     if origin is Mapping:
         return f"table of {_type(parts[1])}"
-    return WORDS.get(annotation, {"IPvAnyNetwork": "network (CIDR)", "Secret": "secret"}.get(annotation.__name__, "text"))
+    return WORDS.get(annotation) or CLASSES.get(annotation.__name__, "text")
 
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
-    if value is None or value == () or value == {}:
+    if value is None or value in ((), {}):
         return "none"
     if isinstance(value, bool):
         return str(value).lower()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec
 
@@ -12,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.segment import Segment
 
-from ops.payloads import harmless
+from runtime.terminal import harmless, harmless_json
 from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
@@ -27,10 +26,6 @@ EXIT_PROBLEM: Final = 1
 EXIT_USAGE: Final = 2
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-
-
-_NOT_PLAIN: Final = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""What JSON may hold as it is and a terminal would obey."""
 
 
 class PlainConsole(Console):
@@ -55,8 +50,7 @@ def out() -> Console:
 
 def json_text(document: Mapping[str, Any]) -> str:
     """Return the document as JSON text that a terminal can be shown too: control characters are escaped."""
-    text = json.dumps(document, default=str, indent=2, ensure_ascii=False)
-    return _NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return harmless_json(json.dumps(document, default=str, indent=2, ensure_ascii=False))
 
 
 def emit(document: Mapping[str, Any], *, as_json: bool, show: Callable[[], RenderableType]) -> None:

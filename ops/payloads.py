@@ -17,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from runtime.masking import DEPTH_MAX, MASK, TEXT_LENGTH_MAX, is_secret_key, mask_text, mask_whole, masked
+from runtime.terminal import REPLACEMENT, harmless
 
 _PERSONAL_KEYS: Final = re.compile(
     r"phone|msisdn|mobile|e_?-?mail|^(?:from|to|waid|cvc2?|cvv2?|iban|pan|bic|bban|account.?number|verification.?value)$"
@@ -47,9 +48,6 @@ _VALUE: Final = re.compile(
 )
 _CONTENT: Final = re.compile(r"[^<]+")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_\s-]{24,}={0,2}")
-_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""What moves a terminal's cursor, sets its title or turns the order of the text around; tab and newline stay."""
-REPLACEMENT: Final = "\ufffd"
 ENVELOPES_MAX: Final = 2
 """Envelopes inside one another that are opened."""
 FIELDS_MAX: Final = 500
@@ -71,11 +69,6 @@ class Shown:
 def phone(number: str | None) -> str:
     """Return a phone number with its country's beginning and its end alone."""
     return "" if not number else f"{number[:4]} ••• {number[-KEPT_DIGITS:]}"
-
-
-def harmless(text: str) -> str:
-    """Return the text with every control character but tab and newline replaced: none may reach a terminal."""
-    return _CONTROLS.sub(REPLACEMENT, text)
 
 
 def is_personal(key: str) -> bool:

@@ -18,6 +18,7 @@ import structlog
 
 from runtime import metrics
 from runtime.masking import DEPTH_MAX, MASK, TEXT_LENGTH_MAX, mask_text, masked, masked_item
+from runtime.terminal import harmless_json
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -45,8 +46,8 @@ def mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> M
 
 
 def render_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
-    """Render a line; `mask_event` has left nothing that JSON does not know."""
-    return msgspec.json.encode(event).decode()
+    """Render a line; `mask_event` has left nothing that JSON does not know. People read lines at terminals too."""
+    return harmless_json(msgspec.json.encode(event).decode())
 
 
 SHARED: Final[tuple[Any, ...]] = (

@@ -256,6 +256,15 @@ DISPATCHER_WAITING: Final = _gauge(
     "ratchet_dispatcher_waiting", "Work that waits for the dispatcher, by desk: refetches, sms.", "desk"
 )
 
+# --- the console -----------------------------------------------------------------------------------------------------
+
+SIGN_IN_OUTCOMES: Final = ("taken", "refused", "limited")
+SIGN_INS: Final = _counter(
+    "ratchet_console_sign_ins_total",
+    "Passwords given to the console, by outcome: taken, refused, limited (not looked at: the address tried too often).",
+    "outcome",
+)
+
 # --- every role ------------------------------------------------------------------------------------------------------
 
 ROLE_READY: Final = _gauge("ratchet_role_ready", "1 where the role takes work now: what /readyz says.", "role")
@@ -317,6 +326,8 @@ def _open_series() -> None:
         RELAY_RECORDS.labels(lane)
     for outcome in ("taken", "rejected", "unknown"):
         SMS.labels(outcome)
+    for outcome in SIGN_IN_OUTCOMES:
+        SIGN_INS.labels(outcome)
 
 
 _open_series()

@@ -13,6 +13,7 @@ from ops.console import words
 from ops.console.pages import board, books, letters, parked, payments, redrives, signing_in
 from ops.console.shield import Shield
 from ops.console.visits import answer
+from runtime.terminal import harmless
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -25,11 +26,17 @@ if TYPE_CHECKING:
 PAGES = (board, payments, letters, redrives, parked, books, signing_in)
 
 
+def shown(value: object) -> object:
+    """Return what a page shows of a value: no text turns the order of those around it, or moves a terminal's cursor."""
+    return harmless(value) if type(value) is str else value
+
+
 def make_templates(files: StaticFiles) -> jinja2.Environment:
     """Return the templates: everything is escaped, and a name that is not there is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ops.console", "templates"),
         autoescape=True,
+        finalize=shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -34,6 +34,12 @@ class Server:
     def __init__(self, name: str, superuser_dsn: str, folder: Path) -> None:
         self.name, self._superuser_dsn, self._folder = name, superuser_dsn, folder
 
+    def make_secrets(self) -> None:
+        (self._folder / "new-secrets.sh").write_text((DEPLOY / "new-secrets.sh").read_text())
+        subprocess.run(["sh", "new-secrets.sh"], cwd=self._folder, check=True, capture_output=True)
+        roles = self._folder / "secrets" / "postgres_roles"
+        roles.write_text(roles.read_text().replace("ratchet", self.name))
+
     def run(self, script: str) -> None:
         text = (DEPLOY / script).read_text()
         path = self._folder / Path(script).name
@@ -56,7 +62,7 @@ class Server:
 
     def passwords(self) -> dict[str, str]:
         lines = (self._folder / "secrets" / "postgres_roles").read_text().splitlines()
-        return {role.replace("ratchet", self.name): password for role, password in map(str.split, lines)}
+        return dict(line.split() for line in lines)
 
     def dsn(self, role: str, password: str) -> str:
         found = urlsplit(with_database(self._superuser_dsn, self.name))
@@ -70,11 +76,7 @@ class Server:
 async def server(stack: Endpoints, tmp_path: Path) -> AsyncIterator[Server]:
     name = f"roles{uuid.uuid4().hex[:12]}"
     made = Server(name, stack.superuser_dsn, tmp_path)
-    (tmp_path / "new-secrets.sh").write_text((DEPLOY / "new-secrets.sh").read_text())
-    subprocess.run(["sh", "new-secrets.sh"], cwd=tmp_path, check=True, capture_output=True)
-    (tmp_path / "secrets" / "postgres_roles").write_text(
-        (tmp_path / "secrets" / "postgres_roles").read_text().replace("ratchet", name)
-    )
+    await asyncio.to_thread(made.make_secrets)
     yield made
     await run_as_superuser(stack, f"drop database if exists {name} with (force)")
     await run_as_superuser(stack, *(f"drop role if exists {name}_{one}" for one in (*PROCESSES, "app", "owner")))

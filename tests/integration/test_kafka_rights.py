@@ -22,6 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import CreateAclsRequest
 from secure_kafka import SecureKafka
+from settling import until
 
 from consumer.role import _open_consumer
 from ops.console.backlog import BacklogReader
@@ -38,6 +39,8 @@ from schemas.errors import AccessRefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from aiokafka import AIOKafkaConsumer
 
 pytestmark = pytest.mark.integration
 
@@ -165,6 +168,12 @@ async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Secu
         shutil.rmtree(folder, ignore_errors=True)
 
 
+async def fetched(consumer: AIOKafkaConsumer) -> list[bytes | None]:
+    """Return the values of the next records."""
+    parts = await consumer.getmany(timeout_ms=500)
+    return [one.value for part in parts.values() for one in part]
+
+
 async def may_write(settings: Settings, topic: topics.Topic) -> bool:
     """Tell whether the broker takes a record of this principal."""
     try:
@@ -201,10 +210,12 @@ async def test_only_the_ingress_and_the_relay_write_what_counts_as_verified(brok
 async def test_the_ingress_publishes(broker: SecureKafka) -> None:
     publisher = Publisher(reached_as(broker, "ingress"), Nowhere())
     task = asyncio.create_task(publisher.run())
+
+    async def connected() -> bool:
+        return publisher._producer is not None
+
     try:
-        async with asyncio.timeout(20):
-            while publisher._producer is None:
-                await asyncio.sleep(0.05)
+        await until(connected, "the publisher is connected", 20)
         record = Outgoing(topics.WEBHOOKS.name, b"key", uuid.uuid4().bytes, (("ce_id", b"1"),))
         assert await publisher.publish([record]) is Durability.KAFKA
     finally:
@@ -220,13 +231,16 @@ async def test_the_consumer_reads_and_commits(broker: SecureKafka) -> None:
     sent = await producer.send_and_wait(topics.WEBHOOKS.name, value, b"key")
     await close_producer(producer, 5)
     consumer = await _open_consumer(settings)
+
+    async def assigned() -> bool:
+        return bool(consumer.assignment())
+
     try:
         consumer.subscribe([topic.name for topic in topics.CONSUMED])
+        await until(assigned, "the consumer has partitions", 30)
+        await consumer.seek_to_beginning()
         async with asyncio.timeout(30):
-            while not consumer.assignment():
-                await asyncio.sleep(0.1)
-            await consumer.seek_to_beginning()
-            while value not in [one.value for part in (await consumer.getmany(timeout_ms=500)).values() for one in part]:
+            while value not in await fetched(consumer):
                 pass
         await consumer.commit()
     finally:
@@ -247,7 +261,7 @@ async def letters(settings: Settings, value: bytes) -> bool:
     """Tell whether a reader of dead letters comes to this one."""
     async with _consumer(settings) as consumer:
         await _assign(consumer, settings, {})
-        while value not in [one.value for part in (await consumer.getmany(timeout_ms=500)).values() for one in part]:
+        while value not in await fetched(consumer):
             pass
     return True
 

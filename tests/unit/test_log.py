@@ -256,3 +256,11 @@ def test_a_line_that_cannot_be_written_costs_nobody_anything(*, closed: bool) ->
     logging.getLogger("aiokafka").error("away")
     assert log.write_closed(log.ClosedLine("request"))
     assert (metrics.REGISTRY.get_sample_value("ratchet_log_lines_lost_total") or 0.0) - before >= 3
+
+
+def test_a_line_holds_nothing_that_a_terminal_obeys() -> None:
+    text = "\x1b[2J \x9b31m \x9d8;;http://evil.example\x9c \u202egnp.exe \u061c \x7f \r"
+    rendered = log.render_json(None, "", {"reference": text})
+    assert rendered.isascii()
+    assert not set(rendered) & set("\x1b\x7f\r")
+    assert json.loads(rendered) == {"reference": text}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ops.console.exposure import site_of, visitor
 from ops.console.visits import action, own_path, page
-from runtime import log
+from runtime import log, metrics
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -45,12 +45,15 @@ async def sign_in(visit: Visit) -> Response:
     target = own_path(visit.form.get("next", "/"))
     wait = parts.tries.wait_seconds(sender)
     if wait:
+        metrics.SIGN_INS.labels("limited").inc()
         said = f"Too many tries. Wait {math.ceil(wait)} seconds."
         return visit.render("login.html", HTTPStatus.TOO_MANY_REQUESTS, target=target, said=said)
     parts.tries.note(sender)
     if parts.password is None or not await parts.password.opens(visit.form.get("password", "")):
+        metrics.SIGN_INS.labels("refused").inc()
         _log.warning("console_sign_in_refused", visitor=address)
         return visit.render("login.html", HTTPStatus.UNAUTHORIZED, target=target, said="That is not the password.")
+    metrics.SIGN_INS.labels("taken").inc()
     parts.tries.forget(sender)
     visit.session = await parts.sessions.sign_in(address)
     _log.info("console_signed_in", visitor=address)
