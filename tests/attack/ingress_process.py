@@ -11,15 +11,16 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 MIB = 1024 * 1024
+MEASURED = Path(__file__).with_name("measured_ingress.py")
 NOWHERE = "127.0.0.1:1"
 """An endpoint that nobody listens at: what is attacked here answers before anything is stored."""
 
@@ -58,8 +59,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def ingress(folder: Path, **settings: str) -> Iterator[Attacked]:
-    """Run `ratchet ingress` with these settings (names without RATCHET_) until the block ends."""
+def ingress(folder: Path, figures: Path | None = None, **settings: str) -> Iterator[Attacked]:
+    """Run `ratchet ingress` with these settings (names without RATCHET_) until the block ends.
+
+    With `figures` it writes there, when it ends, where its thread's time went (`measured_ingress`).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     given = {
@@ -72,9 +76,10 @@ def ingress(folder: Path, **settings: str) -> Iterator[Attacked]:
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
     log = folder / "ingress.log"
+    program = ["-c", "from ops.cli import main; main()"] if figures is None else [str(MEASURED), str(figures)]
     with log.open("w") as output:
         child = subprocess.Popen(
-            [sys.executable, "-c", "from ops.cli import main; main()", "ingress"],
+            [sys.executable, *program, "ingress"],
             env=kept | {f"RATCHET_{name}": value for name, value in given.items()},
             stdout=output,
             stderr=output,

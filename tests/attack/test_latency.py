@@ -17,16 +17,20 @@ import ingress_door as signed
 import pytest
 from forged_requests import REQUESTS, SECRET, ed25519_list, public_key
 from ingress_process import Attacked, ingress
+from measured_ingress import WARM_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-SECONDS = 12
+SECONDS = 6
 STRIPE_SECRET = "whsec_0123456789abcdef01234567"
-P99_MS_MAX = 250
-"""On a machine that shares two cores with senders and brokers; 100 on one of its own."""
+P99_MS_MAX = 100
+"""Time of the ingress' thread between a genuine webhook's connection and its answer; by the clock it is that on a
+machine which nobody else uses, and Kafka's answer."""
+TURN_MS_MAX = 50
+"""For so long at most nothing else is looked at."""
 
 
 def http(path: str, headers: dict[str, str], body: bytes) -> bytes:
@@ -101,10 +105,16 @@ FLOODS: dict[str, tuple[Callable[[], bytes], int]] = {
     "none": (forged("github"), 0),
     "adyen, 1 MiB": (forged("adyen, many items"), 4),
     "braintree, 1 MiB": (forged("braintree, lines"), 4),
-    "stripe, 1 MiB": (forged("shopify"), 4),
+    "shopify, 1 MiB": (forged("shopify"), 4),
+    "twilio, 1 MiB": (forged("twilio, percent"), 4),
     "v1a, 1 MiB": (worst_v1a(1024 * 1024 - 4096), 25),
     "v1a, small": (worst_v1a(100), 25),
 }
+
+
+def quantile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
 @pytest.mark.parametrize("name", FLOODS)
@@ -121,6 +131,7 @@ async def test_genuine_webhooks_are_taken_in_time(
         "PROVIDERS__ADYEN__SECRETS": json.dumps([SECRET]),
         "PROVIDERS__GITHUB__SECRETS": json.dumps([SECRET]),
         "PROVIDERS__SHOPIFY__SECRETS": json.dumps([SECRET]),
+        "PROVIDERS__TWILIO__SECRETS": json.dumps([SECRET]),
         "PROVIDERS__BRAINTREE__SECRETS": json.dumps(["public|0123456789abcdef01234567"]),
         "PROVIDERS__STANDARD_WEBHOOKS__SECRETS": json.dumps(
             ["whsec_" + base64.b64encode(key).decode(), public_key(), public_key()]
@@ -128,8 +139,9 @@ async def test_genuine_webhooks_are_taken_in_time(
         "LOG__LEVEL": "warning",
     }
     make, senders = FLOODS[name]
-    with ingress(tmp_path, **settings) as attacked:
-        for _ in range(20):
+    figures = tmp_path / "figures.json"
+    with ingress(tmp_path, figures, **settings) as attacked:
+        for _ in range(WARM_UP):
             await exchange(attacked, genuine_stripe(), "127.0.0.9")
         flood = Flood(attacked, make, senders)
         flood.start()
@@ -140,14 +152,22 @@ async def test_genuine_webhooks_are_taken_in_time(
             request = genuine_stripe() if len(taken) % 2 else genuine_standard(key)
             began = time.perf_counter()
             statuses.add(await exchange(attacked, request, "127.0.0.9"))
-            taken.append((time.perf_counter() - began) * 1000)
+            taken.append(time.perf_counter() - began)
             await asyncio.sleep(0.01)
         flood.stop.set()
         await asyncio.to_thread(flood.join)
-    ordered = sorted(taken)
-    p99 = ordered[len(ordered) * 99 // 100]
+    found = json.loads(figures.read_text())
     record_figure(
-        genuine=len(taken), p50_ms=statistics.median(taken), p99_ms=p99, max_ms=ordered[-1], forged=len(flood.answers)
+        genuine=len(taken),
+        forged=len(flood.answers),
+        wall_p50_ms=statistics.median(taken) * 1000,
+        wall_p99_ms=quantile(taken, 0.99) * 1000,
+        cpu_p50_ms=statistics.median(found["genuine"]) * 1000,
+        cpu_p99_ms=quantile(found["genuine"], 0.99) * 1000,
+        cpu_max_ms=max(found["genuine"]) * 1000,
+        turn_p99_ms=quantile(found["turns"], 0.99) * 1000,
+        turn_max_ms=max(found["turns"]) * 1000,
     )
     assert statuses == {202}
-    assert p99 < P99_MS_MAX
+    assert quantile(found["genuine"], 0.99) * 1000 < P99_MS_MAX
+    assert quantile(found["turns"], 0.9999) * 1000 < TURN_MS_MAX
