@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Self
 
@@ -393,6 +394,29 @@ class TestActions:
         _, text = await browser.get(path)
         assert "Given up by console, 127.0.0.1" in text
         assert "<script>alert" not in text
+
+    async def test_a_letter_is_redacted_with_a_reason(self, browser: Browser, owner: Any) -> None:
+        letter_id = await add_letter(owner, "conflict")
+        path = f"/dead-letters/{letter_id}"
+        before = await owner.fetchval("select value from dead_letters where id = $1", letter_id)
+        token = await browser.token(path)
+        assert (await browser.post(f"{path}/redact", because="no token"))[0] == 403
+        assert (await browser.post(f"{path}/redact", csrf=token, because=" "))[0] == 422
+        assert await owner.fetchval("select value from dead_letters where id = $1", letter_id) == before
+        assert (await browser.post(f"{path}/redact", csrf=token, because=f"a card {HOSTILE}"))[0] == 303
+        assert (await browser.post(f"{path}/redact", csrf=token, because="again"))[0] == 409
+        assert (await browser.post("/dead-letters/999999/redact", csrf=token, because="none"))[0] == 409
+        value = await owner.fetchval("select value from dead_letters where id = $1", letter_id)
+        assert value == b"redacted, sha256 " + hashlib.sha256(before).hexdigest().encode()
+        assert await status_of(owner, letter_id) == "discarded"
+        actions = await owner.fetch(
+            "select who, origin, action, target, because from operator_actions where target = $1",
+            f"dead letter {letter_id}",
+        )
+        assert [tuple(row) for row in actions] == [
+            ("console, 127.0.0.1", "console", "dead_letter.redact", f"dead letter {letter_id}", f"a card {HOSTILE}")
+        ]
+        assert "/redact" not in (await browser.get(path))[1], "there is nothing left to erase"
 
     async def test_a_redrive_is_foreseen_ordered_followed_and_stopped(self, browser: Browser, owner: Any) -> None:
         await add_letter(owner, "data_rejected")

@@ -39,6 +39,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "ops/redrive_preview.py",
             "ops/redrive_rehearsal.py",
             "ops/audit.py",
+            "ops/letter_erasure.py",
         ),
         ("ops/console/sql", "ops/sql"),
     ),

@@ -1,4 +1,4 @@
-"""Dead letters: by what is alike, one by one, and given up with a reason."""
+"""Dead letters: by what is alike, one by one, given up or erased with a reason."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
 
-from ops import redrives
+from ops import letter_erasure, redrives
 from ops.console.choosing import choose
 from ops.console.visits import action, page
 from ops.dlq_filters import LetterFilter
+from ops.operators import Operator, reason_of
 from ops.payloads import show_headers, show_payload, show_text
 from schemas.dead_letter import LetterStatus, Reason
 from schemas.errors import RatchetError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ops.console.parts import Parts
     from ops.console.visits import Visit
+    from ops.letter_erasure import Redacted
     from ops.redrives import Discarded, LetterGroup, LetterPage
     from runtime.postgres import Connection
 
@@ -34,6 +36,7 @@ def routes(parts: Parts) -> list[Route]:
         page("/dead-letters", show_all, parts),
         page("/dead-letters/{id}", show_one, parts),
         action("/dead-letters/{id}/discard", discard, parts),
+        action("/dead-letters/{id}/redact", redact, parts),
     ]
 
 
@@ -87,4 +90,16 @@ async def discard(visit: Visit) -> Response:
     given_up = await visit.parts.actions.run(give_up)
     if not given_up.ids:
         raise RatchetError(f"dead letter {letter_id} is not open any more; nothing was done")
+    return visit.redirect(f"/dead-letters/{letter_id}")
+
+
+async def redact(visit: Visit) -> Response:
+    """Replace one letter's payload by its digest, for good."""
+    letter_id = visit.number("id")
+    because = reason_of(visit.form.get("because"), "the payload is erased")
+
+    async def erase(connection: Connection) -> Redacted:
+        return await letter_erasure.redact(connection, letter_id, Operator(visit.who, "console"), because)
+
+    await visit.parts.actions.run(erase)
     return visit.redirect(f"/dead-letters/{letter_id}")
