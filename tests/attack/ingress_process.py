@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MIB = 1024 * 1024
+OURS = ["-c", "from ops.cli import main; main()"]
 MEASURED = Path(__file__).with_name("measured_ingress.py")
 NOWHERE = "127.0.0.1:1"
 """An endpoint that nobody listens at: what is attacked here answers before anything is stored."""
@@ -59,36 +60,21 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def ingress(folder: Path, figures: Path | None = None, **settings: str) -> Iterator[Attacked]:
-    """Run `ratchet ingress` with these settings (names without RATCHET_) until the block ends.
-
-    With `figures` it writes there, when it ends, where its thread's time went (`measured_ingress`).
-    """
+def role(words: list[str], folder: Path, settings: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program of ours with these settings (names without RATCHET_) until the block ends; it logs to role.log."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
     given = {
         "KAFKA__BOOTSTRAP": NOWHERE,
         "POSTGRES__DSN": f"postgresql://nobody@{NOWHERE}/none",
         "HOME": str(folder / "home"),
-        "INGRESS__BIND": f"127.0.0.1:{port}",
-        "PROVIDERS__STRIPE__SECRETS": '["whsec_0123456789abcdef01234567"]',
         **settings,
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
-    log = folder / "ingress.log"
-    program = ["-c", "from ops.cli import main; main()"] if figures is None else [str(MEASURED), str(figures)]
-    with log.open("w") as output:
-        child = subprocess.Popen(
-            [sys.executable, *program, "ingress"],
-            env=kept | {f"RATCHET_{name}": value for name, value in given.items()},
-            stdout=output,
-            stderr=output,
-        )
+    environment = kept | {f"RATCHET_{name}": value for name, value in given.items()}
+    with (folder / "role.log").open("w") as output:
+        child = subprocess.Popen([sys.executable, *words], env=environment, stdout=output, stderr=output)
         try:
-            attacked = Attacked(psutil.Process(child.pid), ("127.0.0.1", port), log)
-            until(lambda: _listens(attacked) or child.poll() is not None, 30)
-            assert child.poll() is None, log.read_text()
-            yield attacked
+            yield child
         finally:
             child.terminate()
             try:
@@ -96,6 +82,26 @@ def ingress(folder: Path, figures: Path | None = None, **settings: str) -> Itera
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+
+
+@contextlib.contextmanager
+def ingress(folder: Path, figures: Path | None = None, **settings: str) -> Iterator[Attacked]:
+    """Run `ratchet ingress` with these settings (names without RATCHET_) until the block ends.
+
+    With `figures` it writes there, when it ends, where its thread's time went (`measured_ingress`).
+    """
+    port = free_port()
+    given = {
+        "INGRESS__BIND": f"127.0.0.1:{port}",
+        "PROVIDERS__STRIPE__SECRETS": '["whsec_0123456789abcdef01234567"]',
+        **settings,
+    }
+    program = OURS if figures is None else [str(MEASURED), str(figures)]
+    with role([*program, "ingress"], folder, given) as child:
+        attacked = Attacked(psutil.Process(child.pid), ("127.0.0.1", port), folder / "role.log")
+        until(lambda: _listens(attacked) or child.poll() is not None, 30)
+        assert child.poll() is None, attacked.log.read_text()
+        yield attacked
 
 
 def _listens(attacked: Attacked) -> bool:

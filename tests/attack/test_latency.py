@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import statistics
+import sys
 import threading
 import time
 import uuid
@@ -20,17 +22,20 @@ from ingress_process import Attacked, ingress
 from measured_ingress import WARM_UP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SECONDS = 6
+IDLE = 5000
 STRIPE_SECRET = "whsec_0123456789abcdef01234567"
 P99_MS_MAX = 100
 """Time of the ingress' thread between a genuine webhook's connection and its answer; by the clock it is that on a
 machine which nobody else uses, and Kafka's answer."""
 TURN_MS_MAX = 50
 """For so long at most nothing else is looked at."""
+BURST_MS_MAX = 150
+"""The same where a full backlog of new connections is taken in one turn."""
 
 
 def http(path: str, headers: dict[str, str], body: bytes) -> bytes:
@@ -115,6 +120,66 @@ FLOODS: dict[str, tuple[Callable[[], bytes], int]] = {
 def quantile(values: list[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+HOLD = """
+import socket, sys
+host, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+held = [socket.create_connection((host, port), timeout=20) for _ in range(count)]
+print("held", flush=True)
+sys.stdin.read()
+"""
+"""One address that opens so many connections and says nothing; a process of its own, so that it is no burden here."""
+
+
+@contextlib.asynccontextmanager
+async def idle_connections(attacked: Attacked, count: int) -> AsyncIterator[asyncio.Task[bytes]]:
+    """Give what is done when all of them were opened."""
+    host, port = attacked.address
+    words = (sys.executable, "-c", HOLD, host, str(port), str(count))
+    pipe = asyncio.subprocess.PIPE
+    holder = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe)
+    assert holder.stdout is not None
+    try:
+        yield asyncio.create_task(holder.stdout.readline())
+    finally:
+        holder.kill()
+        await holder.wait()
+
+
+async def test_genuine_webhooks_beside_five_thousand_idle_connections_of_one_address(
+    stack: Any, database: Any, tmp_path: Any, record_figure: Callable[..., None]
+) -> None:
+    settings = {
+        "KAFKA__BOOTSTRAP": stack.kafka,
+        "POSTGRES__DSN": database.dsn,
+        "PROVIDERS__STRIPE__SECRETS": json.dumps([STRIPE_SECRET]),
+        "LOG__LEVEL": "error",
+    }
+    figures = tmp_path / "figures.json"
+    taken: list[float] = []
+    statuses: set[int] = set()
+    with ingress(tmp_path, figures, **settings) as attacked:
+        for _ in range(WARM_UP):
+            await exchange(attacked, genuine_stripe(), "127.0.0.9")
+        async with idle_connections(attacked, IDLE) as opened, asyncio.timeout(100):
+            while not opened.done() or len(taken) < 300:
+                began = time.perf_counter()
+                statuses.add(await exchange(attacked, genuine_stripe(), "127.0.0.9"))
+                taken.append(time.perf_counter() - began)
+            assert opened.result() == b"held\n"
+    found = json.loads(figures.read_text())
+    record_figure(
+        genuine=len(taken),
+        opened=IDLE,
+        wall_p50_ms=statistics.median(taken) * 1000,
+        wall_p99_ms=quantile(taken, 0.99) * 1000,
+        cpu_p99_ms=quantile(found["genuine"], 0.99) * 1000,
+        turn_max_ms=max(found["turns"]) * 1000,
+    )
+    assert statuses == {202}
+    assert quantile(found["genuine"], 0.99) * 1000 < P99_MS_MAX
+    assert max(found["turns"]) * 1000 < BURST_MS_MAX
 
 
 @pytest.mark.parametrize("name", FLOODS)

@@ -66,6 +66,10 @@ async def test_the_same_request_gets_the_same_bytes(api: Api, books: Bench) -> N
     first = await api.create(key=key)
     again = [await api.create(key=form) for form in (key, f'"{key}"', key.upper(), f'"{key.upper()}"')]
     again.append(await api.post(body=json.dumps(INTENT, indent=3).encode(), key=key))
+    amount = f'"amount": {INTENT["amount"]}'
+    spelled = json.dumps(INTENT).replace(amount, f"{amount}.0")
+    assert spelled != json.dumps(INTENT), "the same number, as other languages write it"
+    again.append(await api.post(body=spelled.encode(), key=key))
     assert {(reply.status, reply.body) for reply in again} == {(202, first.body)}
     assert {reply.headers["Location"] for reply in again} == {first.headers["Location"]}
     assert {reply.headers["Idempotent-Replayed"] for reply in again} == {"true"}

@@ -167,8 +167,15 @@ def test_no_bytes_raise(body: bytes) -> None:
 
 def test_a_fingerprint_tells_requests_apart() -> None:
     same = [ordered(INTENT), ordered(dict(reversed(INTENT.items()))), ordered(json.dumps(INTENT, indent=2).encode())]
-    assert len({one.fingerprint for one in same}) == 1
+    same += [ordered(json.dumps(INTENT).replace("100", how).encode()) for how in ("100.0", "1e2", "1.00E+2", "100.000")]
+    nested = [ordered(json.dumps({**INTENT, "metadata": {"a": [1]}}).replace("[1]", how).encode())
+              for how in ("[1]", "[1.0]", "[10e-1]")]  # fmt: skip
+    assert len({one.fingerprint for one in same}) == len({one.fingerprint for one in nested}) == 1
     others = [
+        ordered({**INTENT, "metadata": {"a": [True]}}),
+        ordered({**INTENT, "metadata": {"a": ["1"]}}),
+        ordered({**INTENT, "metadata": {"a": [1.5]}}),
+        nested[0],
         ordered({**INTENT, "amount": 101}),
         ordered({**INTENT, "metadata": {"a": 1}}),
         *(ordered({}, command, ID) for command in (Command.CAPTURE, Command.CANCEL, Command.REFUND)),
