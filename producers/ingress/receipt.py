@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import unquote
 
@@ -42,6 +43,7 @@ _log = structlog.get_logger()
 
 READ_BYTES: Final = 16 * 1024
 """How much of a connection is read at once, and the most that waits unparsed behind a request under way."""
+REFUSALS_HELD_MAX: Final = 16
 UNREAD_SHARE: Final = 0.75
 """An answer that is being read slowly must shrink to this much of itself within each write deadline."""
 
@@ -65,6 +67,20 @@ class ReceiptBounds:
     crowded_deadline_seconds: float = 3.0
     write_deadline_seconds: float = 10.0
     trusted_proxies: tuple[Network, ...] = ()
+
+
+@lru_cache(REFUSALS_HELD_MAX)
+def refusal(problem: Problem, retry_after_seconds: int, own: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Return a whole refusal as it is written; `own` are the server's headers, whose date changes by the second.
+
+    Who opens connections by the thousand is refused as many times: it is made once.
+    """
+    retry = ((b"retry-after", str(retry_after_seconds).encode()),) if problem.status == 503 else ()  # noqa: PLR2004
+    answer = of_problem(problem, CLOSE, *retry)
+    head = [STATUS_LINE[answer.status]]
+    for name, value in (*own, *answer.raw_headers()):
+        head += [name, b": ", value, b"\r\n"]
+    return b"".join((*head, b"\r\n", answer.body))
 
 
 class _CycleTransport:
@@ -359,12 +375,8 @@ class ReceiptProtocol(HttpToolsProtocol):
         self._linger()
 
     def _write_refusal(self, problem: Problem) -> None:
-        retry = ((b"retry-after", str(self.bounds.retry_after_seconds).encode()),) if problem.status == 503 else ()  # noqa: PLR2004
-        answer = of_problem(problem, CLOSE, *retry)
-        head = [STATUS_LINE[answer.status]]
-        for name, value in (*self.server_state.default_headers, *answer.raw_headers()):
-            head += [name, b": ", value, b"\r\n"]
-        self.transport.write(b"".join((*head, b"\r\n", answer.body)))
+        own = tuple(self.server_state.default_headers)
+        self.transport.write(refusal(problem, self.bounds.retry_after_seconds, own))
 
     def _close(self) -> None:
         if self.cycle.more_body:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from ingress_process import OURS, Attacked, ingress, role
 from outside import outside
 from settling import until
 
 from runtime.kafka import ensure_topics
+from runtime.kafka_ends import EndsReader, partitions_in
 from runtime.settings import KafkaSettings, RefetchSettings
 from schemas.topics import WEBHOOKS
 
@@ -49,14 +49,11 @@ async def send_forms(attacked: Attacked, numbers: range, statuses: Counter[int])
 
 async def records_in(bootstrap: str) -> int:
     """Return how many records the topic of webhooks has ever held."""
-    await ensure_topics(KafkaSettings(bootstrap=bootstrap))
-    reader = AIOKafkaConsumer(bootstrap_servers=bootstrap)
-    await reader.start()
-    try:
-        places = [TopicPartition(WEBHOOKS.name, one) for one in reader.partitions_for_topic(WEBHOOKS.name) or ()]
-        return sum((await reader.end_offsets(places)).values())
-    finally:
-        await reader.stop()
+    settings = KafkaSettings(bootstrap=bootstrap)
+    await ensure_topics(settings)
+    async with EndsReader(settings, 10) as reader:
+        ends = await reader.ends(partitions_in(await reader.topics([WEBHOOKS.name])))
+    return sum(one.high for one in ends.values())
 
 
 async def test_ten_thousand_unsigned_forms(
