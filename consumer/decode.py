@@ -43,7 +43,8 @@ TEXT_LENGTH_MAX: Final = 64
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One record that was understood. `source` and `event_id` together are its idempotency key.
 
-    `digest` is the body's SHA-256 where the event id is unsigned, so that only the body tells a replay; else None.
+    `digest` is the body's SHA-256 where the event id is unsigned, so that only the body tells a replay, after the kind
+    where that is unsigned too; else None.
     `hint` is an unsigned event of a record that is older than the ingress' own queue of hints, or that nobody marked as
     verified: it says nothing, and only `named`, what to read again at the provider's API, is looked at. `traceparent`
     names the trace that the event belongs to, where it has one. `livemode` is false of test money: as the event signs
@@ -160,7 +161,8 @@ def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
     if found is not None and found.refetch is not None and is_answer(event):
         return _answered(event, found.refetch, headers)
     if found is not None and not found.event_id_signed:
-        return replace(event, digest=hashlib.sha256(record.value or b"").digest())
+        named = b"" if found.kind_signed else event.kind.encode() + b"\x00"
+        return replace(event, digest=hashlib.sha256(named + (record.value or b"")).digest())
     return event
 
 

@@ -105,7 +105,8 @@ class Provider:
     """One provider: what a file of this folder defines as `PROVIDER`.
 
     `event_id_signed` is False where the event id comes from an unsigned place (a header), so that dedupe must look at
-    the body too. `interpret` is None for a provider that says nothing about payments. `refetch` says how its API is
+    the body too. `kind_signed` is False where the kind comes from an unsigned header: then the same body under another
+    kind is another event. `interpret` is None for a provider that says nothing about payments. `refetch` says how its API is
     asked again; None where that is not possible.
 
     `named` reads in an unsigned body what to read again at the API; it raises nothing, and returns None where the body
@@ -121,6 +122,7 @@ class Provider:
     verify: Verify
     interpret: Interpret | None = None
     event_id_signed: bool = True
+    kind_signed: bool = True
     refetch: Refetch | None = None
     named: Callable[[bytes], str | None] | None = None
     unsigned: bool = False

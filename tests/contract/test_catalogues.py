@@ -37,6 +37,7 @@ EMPTY: Final[dict[str, Callable[[str], Any]]] = {
     "standard_webhooks": lambda kind: {"type": kind, "data": {}},
     **dict.fromkeys(("checkout", "mollie", "square"), lambda kind: {"type": kind}),
     "gocardless": lambda kind: dict(zip(("resource_type", "action"), kind.split("."), strict=True)),
+    "shopify": lambda _kind: {},
     "stripe": lambda kind: {"type": kind, "data": {"object": {}}},
 }
 """The body of a kind that says nothing else, by provider."""

@@ -104,3 +104,16 @@ def test_a_hint_that_comes_again_asks_again() -> None:
     books.settle([hint()])
     books.settle([hint()])
     assert (len(books.ledger), books.duplicates, len(books.refetches)) == (1, 1, 2)
+
+
+def test_one_body_under_two_unsigned_kinds_is_two_events() -> None:
+    """Shopify may tell that an order is paid by the very bytes with which it was created."""
+    order = {
+        "id": 5_000_000_000_001, "currency": "EUR", "total_price": "10.00", "financial_status": "paid",
+        "updated_at": "2026-09-21T14:18:20Z",
+    }  # fmt: skip
+    books = PaperBooks()
+    books.settle([record("shopify", "evt_1", "orders/create", order)])
+    books.settle([record("shopify", "evt_2", "orders/paid", order)])
+    books.settle([record("shopify", "evt_3", "orders/paid", order)])
+    assert (claimed(books), books.duplicates) == (["evt_1", "evt_2"], 1)

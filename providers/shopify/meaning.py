@@ -1,15 +1,6 @@
-"""Shopify: a keyed hash over the raw body; topic and event id stand in unsigned headers.
+"""What Shopify's topics mean: an order is a payment, and its transactions are its children.
 
-Source: Shopify's webhook documentation. There is no official vector; ShopifyAPI for Python verifies OAuth alone.
-
-Signed: the raw body. `X-Shopify-Hmac-SHA256: <base64 HMAC-SHA256>`, key = the app's client secret; after a rotation
-Shopify goes on signing with the old one for up to an hour, so both are live.
-
-Identity: `X-Shopify-Event-Id` and `X-Shopify-Topic`, both unsigned: a replay under a fresh event id verifies, so
-dedupe has to look at the body too. The payment is `order_id`, else (of an order itself) `id`. These ids go beyond
-2**53 and are read as exact whole numbers.
-
-Meaning: a payment is an order, and its transactions are the children, keyed by their own ids; a capture and a void
+A payment is an order, and its transactions are the children, keyed by their own ids; a capture and a void
 name their authorization (`parent_id`), a sale is authorization and capture in one. A refund's transactions come in
 `refunds/create` and in `order_transactions/create` under the same ids. Amounts are major units, as text, in
 `currency`; an order shows its own in the shop's currency and in the customer's (`.._set.presentment_money`), which is
@@ -28,8 +19,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from providers.core.body_mac import check_body_mac
-from providers.core.contract import Notification, Provider, SignedRequest
 from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
@@ -53,20 +42,11 @@ from providers.core.payments import (
     terms,
     void,
 )
-from providers.core.proof import hmac_base64
-from providers.core.reading import read_json, text_at, value_at
+from providers.core.reading import value_at
 from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def verify(request: SignedRequest) -> list[Notification]:
-    """Check `X-Shopify-Hmac-SHA256` over the raw body; return the one event."""
-    check_body_mac(request, "x-shopify-hmac-sha256", hmac_base64)
-    event_id, kind = request.header("x-shopify-event-id"), request.header("x-shopify-topic")
-    subject = read_json(request.body)
-    return [Notification(event_id, kind, text_at(subject, "order_id") or text_at(subject, "id"), request.body)]
 
 
 _Object = dict[str, Any]
@@ -341,5 +321,3 @@ _READERS: Final[dict[str, Callable[[_Object], Meaning]]] = {
     "refunds/create": _refund,
     **dict.fromkeys(("disputes/create", "disputes/update"), _dispute),
 }
-
-PROVIDER: Final = Provider("shopify", verify, interpret, event_id_signed=False)

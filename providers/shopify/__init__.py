@@ -1,0 +1,12 @@
+"""Shopify: an order is a payment, its transactions are its children."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from providers.core.contract import Provider
+from providers.shopify.kinds import CATALOGUE
+from providers.shopify.meaning import interpret
+from providers.shopify.signature import verify
+
+PROVIDER: Final = Provider("shopify", verify, interpret, event_id_signed=False, kind_signed=False, catalogue=CATALOGUE)
