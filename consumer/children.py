@@ -195,7 +195,8 @@ class Children:
         """Count as taken what cumulative figures tell beyond the captures that are known by id."""
         for key, total in self._by_kind[_CAPTURE_TOTAL].items():
             told = [one for one in self._captures.values() if one.name == "succeeded" and self._is_of(one, key)]
-            beyond = (total.amount or 0) - sum([one.amount or 0 for one in told])
+            whole = self._whole(key) if total.amount is None else total.amount
+            beyond = whole - sum([self._whole(one.parent) if one.amount is None else one.amount for one in told])
             if beyond > 0:
                 self._gross[None] = self._gross.get(None, 0) + beyond
                 self._net[None] = self._net.get(None, 0) + beyond
@@ -361,7 +362,8 @@ class Children:
         """Tell whether money was taken of which nothing tells how much."""
         asked = self.intent_amount is not None or self.total is not None
         unknown = not asked and not self._by_kind.get(FactKind.REVERSAL, _NONE)
-        return unknown and any(one.name == "succeeded" and one.amount is None for one in self._captures.values())
+        taken = (*self._captures.values(), *self.of(_CAPTURE_TOTAL).values())
+        return unknown and any(one.name == "succeeded" and one.amount is None for one in taken)
 
     def _had_money(self, key: str, version: int) -> bool:
         """Tell whether an authorization or a capture that is no older names the try."""

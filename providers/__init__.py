@@ -26,6 +26,8 @@ from schemas.facts import Meaning
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from providers.core.refetch import Called
+
 __all__ = ["find", "interpret", "names", "paying", "verify", "work"]
 
 
@@ -121,6 +123,33 @@ def named_by_hint(provider: str, body: bytes) -> str | None:
     except Exception:  # noqa: BLE001 - whatever a stranger's body does to a reader, it names nothing then
         return None
     return named if named is not None and storable(named) else None
+
+
+def all_named_by_hint(provider: str, body: bytes) -> tuple[tuple[str, str | None], ...]:
+    """Return the ids to read again that an unsigned body names, each with what it belongs to, or None. Raises nothing.
+
+    What an id belongs to is told once money of that is known, and only to the provider's API.
+    """
+    first, found = named_by_hint(provider, body), find(provider)
+    try:
+        second = found.also_named(body) if found is not None and found.also_named is not None else None
+    except Exception:  # noqa: BLE001 - as above
+        second = None
+    also = () if second is None or not all(storable(one) for one in second) else (second,)
+    return (*(() if first is None else ((first, None),)), *also)
+
+
+def answer_to_query(provider: str, body: bytes) -> Called | None:
+    """Return what an unsigned body says as the answer to a query of ours, or None. Raises nothing."""
+    found = find(provider)
+    query = None if found is None or found.refetch is None else found.refetch.query
+    try:
+        called = None if query is None else query.answered(body)
+    except Exception:  # noqa: BLE001 - as above
+        return None
+    if called is None or not storable(called.query):
+        return None
+    return called if called.fetched is None or storable(called.fetched.ref) else None
 
 
 def _says_nothing(kind: str, body: bytes) -> Meaning:

@@ -59,7 +59,7 @@ class FactKind(StrEnum):
     No amount: all that was asked for. It proves its own amount where no such authorization is known."""
     CAPTURE_TOTAL = "capture_total"
     """A cumulative figure of captures that names none of them. Key: the provider's payment id, the parent of those, or
-    of the authorizations that they name."""
+    of the authorizations that they name. No amount: all that was asked for."""
     REVERSAL = "reversal"
     """Captured money that came undone: a capture that failed (state `failed`, the capture's key) or was taken back, in
     whole or in part. Key: its own id, or the capture's; parent: the capture. No amount: all of the capture."""

@@ -7,9 +7,12 @@ named `ce_*`.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from schemas.topics import WEBHOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,3 +106,20 @@ class Attributes(msgspec.Struct, frozen=True):
             (TRUST_HEADER, self.trust.encode()),
         )
         return (*headers, ("traceparent", self.traceparent.encode())) if self.traceparent else headers
+
+
+EVENT_ID_PREFIX: Final = "refetch:"
+Spooled = tuple[str, bytes, bytes, list[bytes], list[bytes]]
+"""A row of the spool: topic, key, value, header names, header values."""
+
+
+def answer_of_api(provider: str, account: str, kind: str, ref: str, body: bytes, asked_at: float) -> Spooled:  # noqa: PLR0913, PLR0917
+    """Return what a provider's API answered as a row of the spool; its event id is the answer's digest."""
+    attributes = Attributes(
+        source="/".join(filter(None, (provider, account))),
+        event_id=EVENT_ID_PREFIX + hashlib.sha256(body).hexdigest(),
+        kind=kind,
+        received_at=asked_at,
+    )
+    names, values = zip(*attributes.to_headers(), strict=True)
+    return WEBHOOKS.name, ref.encode(), body, [name.encode() for name in names], list(values)

@@ -43,6 +43,7 @@ class Outside:
 
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     pushes: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    queries: list[dict[str, Any]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     calls: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
@@ -70,6 +71,7 @@ def application(world: Outside) -> web.Application:
             web.get("/v2/payments/{id}", partial(_object, world, authorization="Bearer test_mollie")),
             web.get("/oauth/v1/generate", partial(_grant, world)),
             web.post("/mpesa/stkpushquery/v1/query", partial(_push, world)),
+            web.post("/mpesa/transactionstatus/v1/query", partial(_query, world)),
             web.post(f"/2010-04-01/Accounts/{SID}/Messages.json", partial(_send, world)),
             web.get(f"/2010-04-01/Accounts/{SID}/Messages.json", partial(_list, world)),
         ]
@@ -129,6 +131,25 @@ async def _push(world: Outside, request: web.Request) -> web.Response:
     assert password == f"174379passkey{asked['Timestamp']}"
     status, answer = world.pushes[asked["CheckoutRequestID"]]
     return web.json_response(answer, status=status)
+
+
+async def _query(world: Outside, request: web.Request) -> web.Response:
+    """Take a transaction status query, as Daraja does: the answer comes by a webhook."""
+    if not world.tokens or request.headers.get("Authorization") != f"Bearer {world.tokens[-1]}":
+        error = {"requestId": "1", "errorCode": "404.001.03", "errorMessage": "Invalid Access Token"}
+        return web.json_response(error, status=404)
+    asked = json.loads(await request.text())
+    assert (asked["Initiator"], asked["SecurityCredential"]) == ("operator", "encrypted")
+    assert (asked["CommandID"], asked["PartyA"], asked["IdentifierType"]) == ("TransactionStatusQuery", "174379", "4")
+    world.queries.append(asked | {"ConversationID": f"AG_20261127_{len(world.queries)}"})
+    return web.json_response(
+        {
+            "OriginatorConversationID": "1236-7134259-1",
+            "ConversationID": world.queries[-1]["ConversationID"],
+            "ResponseCode": "0",
+            "ResponseDescription": "Accept the service request successfully.",
+        }
+    )
 
 
 def _authorized(request: web.Request) -> bool:

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 import structlog
 
 import providers
-from providers.core.refetch import Answer, ApiRequest, Credentials, Denied, Fetched, Gone, Later, Refetch
+from providers.core.refetch import Answer, ApiRequest, Credentials, Denied, Fetched, Gone, Later, Refetch, Watch
 from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.http import HttpAnswer, HttpRequest, HttpUnavailableError, need_available
+from runtime.secret_windows import live_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,14 @@ class Again:
     after_seconds: float | None = None
 
 
-Outcome = Answered | Refused | Again
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """The API took the query with this id; its answer comes by a webhook."""
+
+    query: str
+
+
+Outcome = Answered | Awaited | Refused | Again
 
 
 def judge(said: Answer, answer: HttpAnswer, host: str) -> Outcome:
@@ -142,16 +150,24 @@ class Api:
         self._host = urlsplit(credentials.base_url).netloc
         self._token, self._token_until = "", 0.0
 
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        """What is asked again by itself."""
+        return self._refetch.watches
+
     def ready(self, now: float) -> bool:
         """Tell whether a call could leave now: the API is well, and its pace allows one."""
         return self.breaker.would_allow(now) and self._pace.free_at <= now
 
-    async def ask(self, ref: str, unix_seconds: float) -> Outcome | None:
-        """Ask for one payment; None where another call is finding out whether the API is well again."""
+    async def ask(self, ref: str, unix_seconds: float, about: str | None = None) -> Outcome | None:
+        """Ask for one payment, `about` being what its id belongs to.
+
+        None where another call is finding out whether the API is well again.
+        """
         if not self.breaker.allows(time.monotonic()):
             return None
         try:
-            outcome = await self._ask(ref, unix_seconds)
+            outcome = await self._ask(ref, about, unix_seconds)
         except HttpUnavailableError as error:
             self._note_failure(error.retry_after_seconds)
             return Again(str(error), error.retry_after_seconds)
@@ -161,21 +177,35 @@ class Api:
         self.breaker.succeeded()
         return outcome
 
-    async def _ask(self, ref: str, unix_seconds: float) -> Outcome:
+    async def _ask(self, ref: str, about: str | None, unix_seconds: float) -> Outcome:
         """Call once; a token that was granted before may have been revoked, so a refusal of it is tried again."""
         granted_before = self._token_until > time.monotonic()
         refusal = await self._authorize()
         if refusal is not None:
             return refusal
-        request = self._refetch.request(ref, replace(self._credentials, token=self._token), unix_seconds)
-        if request is None:
-            return Refused(f"the API of {self.provider} can't be asked about this reference")
+        request = self._request(ref, about, unix_seconds)
+        if isinstance(request, Refused):
+            return request
         answer = await self._send(request)
+        query = self._refetch.query.accepted(answer.status, answer.body) if self._refetch.query else None
+        if query is not None:
+            return Awaited(query)
         said = self._refetch.answer(ref, answer.status, answer.body)
         if granted_before and (said is Denied.DENIED or answer.status == HTTPStatus.UNAUTHORIZED):
             self._token_until = 0.0
             return Again(f"{self._host} takes the access token no longer")
         return judge(said, answer, self._host)
+
+    def _request(self, ref: str, about: str | None, unix_seconds: float) -> ApiRequest | Refused:
+        credentials, query = replace(self._credentials, token=self._token), self._refetch.query
+        request = self._refetch.request(ref, credentials, unix_seconds)
+        if request is not None or query is None:
+            return request or Refused(f"the API of {self.provider} can't be asked about this reference")
+        missing = [name for name in query.needs if not getattr(credentials, name)]
+        if missing:
+            return Refused(f"the API of {self.provider} can't be asked: {', '.join(missing)} not configured")
+        request = query.request(ref, about, credentials)
+        return request or Refused(f"the API of {self.provider} can't be asked about this reference")
 
     async def _authorize(self) -> Refused | None:
         """Get an access token where the API wants one and there is none that lives on."""
@@ -209,6 +239,8 @@ def open_apis(settings: Settings, client: HttpClient) -> dict[tuple[str, str], A
         if found is None or found.refetch is None or configured.api_key is None:
             continue
         credentials = _credentials(configured, found.refetch.base_url)
+        if found.refetch.query is not None:
+            credentials = replace(credentials, answers_url=_answers_url(settings, provider, account, configured))
         missing = [name for name in found.refetch.needs if not getattr(credentials, name)]
         if missing:
             log.error("refetch_not_configured", provider=provider, account=account, missing=missing)
@@ -231,7 +263,21 @@ def _credentials(configured: AccountSettings, base_url: str) -> Credentials:
         secret=_reveal(configured.api_secret),
         merchant=configured.api_merchant or "",
         pass_key=_reveal(configured.api_pass_key),
+        initiator=configured.api_initiator or "",
+        initiator_credential=_reveal(configured.api_initiator_credential),
     )
+
+
+def _answers_url(settings: Settings, provider: str, account: str, configured: AccountSettings) -> str:
+    """Return where the provider posts its answers: the endpoint's own path, which ends in its secret; "" where none is.
+
+    The newest secret that is live ends it: answers come within minutes.
+    """
+    secrets = live_at(configured.secrets, time.time())
+    if not secrets or not settings.public_url:
+        return ""
+    path = "/".join(filter(None, (provider, account, secrets[0])))
+    return f"{settings.webhook_base_url()}/webhooks/{path}"
 
 
 def _reveal(secret: SecretStr | None) -> str:

@@ -11,17 +11,15 @@ often it is hinted at, and calls about ids that nobody knows have a budget.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from consumer.dispatcher.apis import Again, Answered, Api, Refused
+from consumer.dispatcher.apis import Again, Answered, Api, Awaited, Refused
 from consumer.dispatcher.worker import CALLS_PART, GuardedRows, pause_seconds
 from runtime import metrics
-from schemas import topics
-from schemas.record import Attributes
+from schemas.record import answer_of_api
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,11 +29,11 @@ if TYPE_CHECKING:
     from runtime.clock import Clock
     from runtime.lease import Lease
     from runtime.settings import Settings
+    from schemas.record import Spooled
 
 log = structlog.get_logger()
 
 ERROR_LENGTH_MAX: Final = 500
-EVENT_ID_PREFIX: Final = "refetch:"
 
 
 class RefetchDesk:
@@ -61,7 +59,7 @@ class RefetchDesk:
             return False
         api = self._apis[row["provider"], row["account"].lower()]
         asked_at = self._clock.now()
-        outcome = await self._ask(api, row["ref"])
+        outcome = await self._ask(api, row["ref"], row["about"])
         await self._settle(lease, row, outcome, asked_at)
         self._tell(row, outcome, time.monotonic() - now)
         return True
@@ -74,7 +72,8 @@ class RefetchDesk:
         columns = [[provider for (provider, _), _, _ in ready], [account for (_, account), _, _ in ready]]
         may_guess, row = [taken for _, _, taken in ready], None
         try:
-            row = await self._rows.fetch_one(lease, "claim_refetch", *columns, self._claim_seconds, may_guess)
+            bounds = self._claim_seconds, may_guess, self._limits.related_seconds
+            row = await self._rows.fetch_one(lease, "claim_refetch", *columns, *bounds)
         finally:
             guessed = None if row is None or row["known"] else (row["provider"], row["account"].lower())
             for source, api, taken in ready:
@@ -82,10 +81,10 @@ class RefetchDesk:
                     api.guesses.give_back()
         return row
 
-    async def _ask(self, api: Api, ref: str) -> Outcome | None:
+    async def _ask(self, api: Api, ref: str, about: str | None) -> Outcome | None:
         try:
             async with asyncio.timeout(self._claim_seconds * CALLS_PART):
-                return await api.ask(ref, self._clock.now())
+                return await api.ask(ref, self._clock.now(), about)
         except TimeoutError:
             return Again(f"no answer in {self._claim_seconds * CALLS_PART:g} s")
 
@@ -98,12 +97,16 @@ class RefetchDesk:
                 record = _record(row, outcome, asked_at)
                 again = self._limits.same_payment_seconds
                 await self._rows.fetch_one(lease, "settle_refetch", *claim, row["updated_at"], *record, again)
+            case Awaited(query) if row["attempts"] < self._limits.attempts_max:
+                wait = self._limits.query_seconds
+                await self._rows.fetch_one(lease, "await_refetch", *claim, row["updated_at"], query, wait)
             case Again() if row["attempts"] < self._limits.attempts_max:
                 pause = max(self._pause(row["attempts"]), outcome.after_seconds or 0.0)
                 error = outcome.error[:ERROR_LENGTH_MAX]
                 await self._rows.fetch_one(lease, "retry_refetch", *claim, pause, error, 0)
-            case Again() | Refused():
-                error, again = outcome.error[:ERROR_LENGTH_MAX], self._limits.same_payment_seconds
+            case Again() | Awaited() | Refused():
+                said = "no answer came by a webhook" if isinstance(outcome, Awaited) else outcome.error
+                error, again = said[:ERROR_LENGTH_MAX], self._limits.same_payment_seconds
                 await self._rows.fetch_one(lease, "fail_refetch", *claim, row["updated_at"], error, again)
                 if not row["known"]:
                     await self._rows.fetch_one(lease, "trim_refetches", self._limits.unknown_waiting_max)
@@ -130,17 +133,7 @@ class RefetchDesk:
         )
 
 
-def _record(row: Row, answered: Answered, asked_at: float) -> tuple[str, bytes, bytes, list[bytes], list[bytes]]:
-    """Return the answer as a row of the spool: topic, key, value, header names, header values.
-
-    Its time is that of the question: what happened since may be missing from the answer.
-    """
-    attributes = Attributes(
-        source="/".join(filter(None, (row["provider"], row["account"]))),
-        event_id=EVENT_ID_PREFIX + hashlib.sha256(answered.body).hexdigest(),
-        kind=answered.fetched.kind,
-        received_at=asked_at,
-    )
-    names, values = zip(*attributes.to_headers(), strict=True)
-    key = answered.fetched.ref.encode()
-    return topics.WEBHOOKS.name, key, answered.body, [name.encode() for name in names], list(values)
+def _record(row: Row, answered: Answered, asked_at: float) -> Spooled:
+    """Return the answer as a row of the spool. Its time is that of the question: what happened since may be missing."""
+    fetched = answered.fetched
+    return answer_of_api(row["provider"], row["account"], fetched.kind, fetched.ref, answered.body, asked_at)

@@ -12,6 +12,7 @@ import structlog
 from consumer.dispatcher.apis import open_apis
 from consumer.dispatcher.refetch import RefetchDesk
 from consumer.dispatcher.sms import SmsDesk
+from consumer.dispatcher.stale import WatchDesk
 from consumer.dispatcher.twilio import TwilioSender
 from consumer.dispatcher.worker import GuardedRows, Health, pause_seconds, work
 from runtime import metrics
@@ -41,8 +42,8 @@ LEASE_PART: Final = 0.9
 """Part of `lease_seconds` that the lease is taken for: with the successor's pause between two looks it makes one."""
 TURN_PART: Final = 0.65
 """Part of `claim_seconds` that a turn may take: half of it is for calls, the rest for Postgres."""
-EXTRA_CONNECTIONS: Final = 2
-"""Connections beside the workers': the lease's and the reporter's."""
+EXTRA_CONNECTIONS: Final = 3
+"""Connections beside the workers': the lease's, the watch's and the reporter's."""
 
 
 @dataclass(slots=True)
@@ -86,6 +87,7 @@ def open_desks(
     if apis:
         refetch = RefetchDesk(rows, apis, settings, SystemClock())
         desks |= {f"refetch-{number}": refetch for number in range(settings.refetch.workers)}
+        desks["watch-0"] = WatchDesk(rows, apis, settings)
     if settings.sms.twilio.configured:
         breaker = Breaker(limits.breaker_seconds, limits.breaker_failures_max)
         metrics.BREAKERS.watch("twilio", breaker)

@@ -50,7 +50,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     async with HttpClient(client_bounds(settings.http, bounds)) as client:
         certificates = Certificates(client, bounds)
         rates = RateLimits(settings, link)
-        hints = Hints(hint_transactions, settings.refetch)
+        hints = Hints(hint_transactions, settings.refetch, SystemClock())
         app = build_app(settings, publisher, readiness, SystemClock(), certificates, transactions, rates, hints)
         probe.unready = readiness.unready
         background = [asyncio.create_task(keep_running("kafka connection", publisher.run))]

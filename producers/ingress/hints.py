@@ -22,6 +22,7 @@ from producers.ingress.answers import Refusal
 from runtime.sql import statement
 from schemas import problems
 from schemas.errors import UnavailableError
+from schemas.record import answer_of_api
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from producers.ingress.endpoints import Endpoint
     from producers.ingress.intents.pool import Transactions
     from providers.core.contract import Notification
+    from runtime.clock import Clock
     from runtime.settings import RefetchSettings
 
 UNSIGNED: Final = Refusal(problems.SIGNATURE_REJECTED, "unsigned")
@@ -41,28 +43,47 @@ _log = structlog.get_logger()
 class Hints:
     """Queues what hints name. `transactions` are connections of their own: a flood must not hold up intents."""
 
-    def __init__(self, transactions: Transactions, bounds: RefetchSettings) -> None:
-        self._transactions = transactions
+    def __init__(self, transactions: Transactions, bounds: RefetchSettings, clock: Clock) -> None:
+        self._transactions, self._clock = transactions, clock
+        self._same_payment_seconds = bounds.same_payment_seconds
         self._bounds = (bounds.waiting_max, bounds.unknown_waiting_max, bounds.same_payment_seconds)
 
     async def take(self, endpoint: Endpoint, notifications: Sequence[Notification]) -> Refusal | None:
         """Queue what the hints name for good, or return why not. Raises UnavailableError while Postgres is away."""
-        named = dict.fromkeys(providers.named_by_hint(endpoint.provider, one.body) for one in notifications)
-        for ref in named:
-            if ref is None:
-                _log.warning("hint_names_nothing", provider=endpoint.provider, account=endpoint.account)
-            elif not await self._queue(endpoint, ref):
+        named: dict[tuple[str, str | None], None] = {}
+        for one in notifications:
+            if not await self._answers(endpoint, one.body):
+                found = providers.all_named_by_hint(endpoint.provider, one.body)
+                named |= dict.fromkeys(found)
+                if not found:
+                    _log.warning("hint_names_nothing", provider=endpoint.provider, account=endpoint.account)
+        for ref, about in named:
+            if not await self._run("queue_hint", endpoint, ref, *self._bounds, about):
                 return TOO_MANY_WAIT
         return None
 
-    async def _queue(self, endpoint: Endpoint, ref: str) -> bool:
-        row = (endpoint.provider, endpoint.account, ref, *self._bounds)
+    async def _answers(self, endpoint: Endpoint, body: bytes) -> bool:
+        """Take a webhook that answers a query of ours which is open; False for any other.
+
+        The provider made the query's id, and nobody else knows it: so the answer is believed like any of its API.
+        """
+        called = providers.answer_to_query(endpoint.provider, body)
+        if called is None:
+            return False
+        if called.fetched is None:
+            return await self._run("refuse_query", endpoint, called.query, called.error)
+        ref = called.fetched.ref
+        now = self._clock.now()
+        spooled = answer_of_api(endpoint.provider, endpoint.account, called.fetched.kind, ref, body, now)
+        return await self._run("answer_query", endpoint, called.query, ref, *spooled, self._same_payment_seconds)
+
+    async def _run(self, name: str, endpoint: Endpoint, *arguments: object) -> bool:
+        """Run a statement about refetches; tell whether it returned a row."""
+        row = (endpoint.provider, endpoint.account, *arguments)
         try:
-            return (
-                await self._transactions.run(
-                    lambda connection: connection.fetchval(statement("producers", "queue_hint"), *row)
-                )
-                is not None
+            found = await self._transactions.run(
+                lambda connection: connection.fetchval(statement("producers", name), *row)
             )
         except asyncpg.PostgresError as error:
-            raise UnavailableError(f"Postgres: a hint was not queued: {type(error).__name__}") from error
+            raise UnavailableError(f"Postgres: {name} was not written: {type(error).__name__}") from error
+        return found is not None

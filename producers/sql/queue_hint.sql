@@ -1,6 +1,6 @@
 -- $1 provider, $2 account, $3 the id that an unsigned webhook names, $4 rows of the endpoint that may wait, $5 of those
--- the ids that nobody knows, $6 seconds after which a payment is read again at the earliest. Returns a row where the
--- payment waits to be read again now, none where too many do.
+-- the ids that nobody knows, $6 seconds after which a payment is read again at the earliest, $7 what the id belongs to,
+-- or null. Returns a row where the payment waits to be read again now, none where too many do.
 with asked as (
     select
         exists (
@@ -31,8 +31,8 @@ with asked as (
         ) as any_left
     from asked
 )
-insert into refetches (provider, account, ref, reason, known, priority)
-select $1, $2, $3, 'hint', known, case when known then 1 else 9 end
+insert into refetches (provider, account, ref, reason, known, priority, about)
+select $1, $2, $3, 'hint', known, case when known then 1 else 9 end, $7
 from asked
 cross join room
 where
@@ -47,6 +47,7 @@ set reason = case when refetches.status = 'queued' then refetches.reason else ex
         else greatest(clock_timestamp(), refetches.updated_at + make_interval(secs => $6))
     end,
     known = refetches.known or excluded.known,
+    about = coalesce(refetches.about, excluded.about),
     priority = case
         when refetches.status = 'queued' or refetches.known then least(refetches.priority, excluded.priority)
         else excluded.priority

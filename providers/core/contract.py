@@ -106,12 +106,13 @@ class Provider:
 
     `event_id_signed` is False where the event id comes from an unsigned place (a header), so that dedupe must look at
     the body too. `kind_signed` is False where the kind comes from an unsigned header: then the same body under another
-    kind is another event. `interpret` is None for a provider that says nothing about payments. `refetch` says how its API is
-    asked again; None where that is not possible.
+    kind is another event. `interpret` is None for a provider that says nothing about payments. `refetch` says how its
+    API is asked again; None where that is not possible.
 
-    `named` reads in an unsigned body what to read again at the API; it raises nothing, and returns None where the body
-    names nothing. `unsigned` tells that the provider's ordinary webhook is unsigned: such bodies are taken as hints
-    unless the settings say otherwise. `payments` is False for a provider that no payment can be made with.
+    `named` reads in an unsigned body what to read again at the API, and returns None where the body names nothing;
+    `also_named` reads a second id, and what that belongs to. Both raise nothing. `unsigned` tells that the provider's
+    ordinary webhook is unsigned: such bodies are taken as hints unless the settings say otherwise. `payments` is False
+    for a provider that no payment can be made with.
     `capture_by_setting` tells that its authorizations don't say whether the money is taken at once.
     `work` says what a check costs before it is made. `shows_secret` tells that one of its schemes shows a secret on
     each request instead of signing with it; such secrets are settings of their own, `config["shown_secrets"]`.
@@ -125,6 +126,7 @@ class Provider:
     kind_signed: bool = True
     refetch: Refetch | None = None
     named: Callable[[bytes], str | None] | None = None
+    also_named: Callable[[bytes], tuple[str, str] | None] | None = None
     unsigned: bool = False
     payments: bool = True
     capture_by_setting: bool = False

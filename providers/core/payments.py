@@ -132,8 +132,8 @@ def capture_pending(key: str, amount: int | None, *, authorization: str | None =
     return Fact(FactKind.CAPTURE, key, "pending", amount, authorization)
 
 
-def captured_in_all(payment: str, amount: int) -> Fact:
-    """Say a cumulative figure of captures that names none of them."""
+def captured_in_all(payment: str, amount: int | None) -> Fact:
+    """Say a cumulative figure of captures that names none of them. No amount: all that was asked for."""
     return Fact(FactKind.CAPTURE_TOTAL, payment, "succeeded", amount)
 
 

@@ -29,7 +29,8 @@ KIND_PREFIX: Final = "refetch."
 class Credentials:
     """What an account's owner configured for the provider's API. `token` is the granted one where the API wants one.
 
-    `base_url` has no trailing slash. A `repr` shows no secret.
+    `base_url` has no trailing slash. `answers_url` is where answers come that are webhooks; it may end in a secret. A
+    `repr` shows no secret.
     """
 
     base_url: str
@@ -38,6 +39,9 @@ class Credentials:
     merchant: str = ""
     pass_key: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+    initiator: str = ""
+    initiator_credential: str = field(default="", repr=False)
+    answers_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,52 @@ Answer = Fetched | Later | Gone | Denied | None
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """A webhook that answers a query of ours: the query's id, and what was fetched, or why there is no outcome yet."""
+
+    query: str
+    fetched: Fetched | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """How an API is asked that answers by a webhook.
+
+    `request` takes (reference, what it belongs to, credentials) and returns None for a reference that can't be asked
+    about so; `accepted` finds the query's id in the API's answer of (status, body), or None; `answered` reads a
+    webhook's body as an answer, and returns None for any other. `needs` are fields of `Credentials`.
+    """
+
+    request: Callable[[str, str | None, Credentials], ApiRequest | None]
+    accepted: Callable[[int, bytes], str | None]
+    answered: Callable[[bytes], Called | None]
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """States of a payment that nothing may ever tell the end of, and how often they are asked about.
+
+    A payment is in them by its `status`, by `refund_status` or by `dispute_status`. It is asked about when it has been
+    silent for `after` seconds, then every `every` seconds, as long as it is not older than `until` seconds.
+    """
+
+    after: float
+    every: float
+    until: float
+    statuses: tuple[str, ...] = ()
+    refunds: tuple[str, ...] = ()
+    disputes: tuple[str, ...] = ()
+
+
+OPEN_DISPUTES: Final = ("inquiry", "open", "under_review")
+MINUTE: Final = 60.0
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """How an access token is got: `request` asks for it, `read` finds (token, seconds it lives) in the answer."""
 
@@ -103,7 +153,8 @@ class Refetch:
     raises UninterpretableError and nothing else. `timed` names the kinds of facts whose version is the time at which
     the provider's event was made, in `ticks_per_second`; an answer, which has none, counts from when the API was asked.
     `unknown` tells that payments begin at the provider which no event opens, so that an event about one that is not
-    known is a reason to ask.
+    known is a reason to ask. `query` is for what the API answers by a webhook. `watches` is the schedule of what is
+    asked again by itself.
     """
 
     base_url: str
@@ -115,6 +166,8 @@ class Refetch:
     timed: frozenset[FactKind] = frozenset()
     ticks_per_second: int = 1
     unknown: bool = False
+    query: Query | None = None
+    watches: tuple[Watch, ...] = ()
 
 
 def bearer(token: str) -> dict[str, str]:

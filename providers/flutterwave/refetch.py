@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from providers.core.payments import need_object, read_event
 from providers.core.reading import read_json, text_at
-from providers.core.refetch import Answer, ApiRequest, Credentials, Fetched, Refetch, bearer
+from providers.core.refetch import DAY, HOUR, Answer, ApiRequest, Credentials, Fetched, Refetch, Watch, bearer
 from providers.flutterwave.meaning import said_by_charge
 
 if TYPE_CHECKING:
@@ -36,4 +36,7 @@ def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
     return said_by_charge(need_object(read_event(body).get("data"), "data"), "tx_ref")
 
 
-REFETCH: Final = Refetch("https://api.flutterwave.com", _request, _answer, _interpret_fetched)
+WATCHES: Final = (Watch(statuses=("processing",), after=1 * HOUR, every=6 * HOUR, until=7 * DAY),)
+"""A transfer or a mobile charge stays pending until its payer acts (developer.flutterwave.com, "Best practices")."""
+
+REFETCH: Final = Refetch("https://api.flutterwave.com", _request, _answer, _interpret_fetched, watches=WATCHES)

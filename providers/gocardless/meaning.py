@@ -53,7 +53,17 @@ from providers.core.payments import (
 )
 from providers.core.proof import hmac_hex
 from providers.core.reading import decode, read_json, text_at, to_id, value_at
-from providers.core.refetch import Answer, ApiRequest, Credentials, Fetched, Refetch, bearer
+from providers.core.refetch import (
+    DAY,
+    OPEN_DISPUTES,
+    Answer,
+    ApiRequest,
+    Credentials,
+    Fetched,
+    Refetch,
+    Watch,
+    bearer,
+)
 from providers.core.slices import own_slices
 from schemas.facts import FactKind, Meaning, RefKind
 
@@ -294,6 +304,13 @@ _OF_STATUS: Final[dict[str, _Reader]] = {
     "charged_back": lambda key, version: (*_collected(key, version), *_charged_back("open", "withdrawn")(key, version)),
 }
 
+WATCHES: Final = (
+    Watch(statuses=("created", "processing"), after=5 * DAY, every=1 * DAY, until=60 * DAY),
+    Watch(refunds=("pending",), after=7 * DAY, every=1 * DAY, until=60 * DAY),
+    Watch(disputes=OPEN_DISPUTES, after=7 * DAY, every=7 * DAY, until=180 * DAY),
+)
+"""A debit takes 3 to 6 working days (developer.gocardless.com, "Payment timings"); its events may be lost."""
+
 REFETCH: Final = Refetch(
     "https://api.gocardless.com",
     _request,
@@ -302,4 +319,5 @@ REFETCH: Final = Refetch(
     unknown=True,
     timed=frozenset({FactKind.ATTEMPT, FactKind.CAPTURE, FactKind.REVERSAL}),
     ticks_per_second=1_000_000,
+    watches=WATCHES,
 )

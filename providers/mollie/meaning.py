@@ -56,7 +56,18 @@ from providers.core.payments import (
 )
 from providers.core.proof import few, hmac_hex, live_secrets
 from providers.core.reading import read_json, text_at, to_id, value_at
-from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, merged, object_answer
+from providers.core.refetch import (
+    DAY,
+    HOUR,
+    OPEN_DISPUTES,
+    ApiRequest,
+    Credentials,
+    Refetch,
+    Watch,
+    bearer,
+    merged,
+    object_answer,
+)
 from schemas.errors import SignatureRejected
 from schemas.facts import Meaning, Ref, RefKind
 
@@ -322,4 +333,18 @@ _OF_STATUS: Final[dict[str, Callable[[str, int], Facts]]] = {
     "expired": lambda key, _amount: (ended(key, "expired"),),
 }
 
-REFETCH: Final = Refetch("https://api.mollie.com", _request, object_answer("resource", _object_of), _interpret_fetched)
+WATCHES: Final = (
+    Watch(statuses=("created", "processing"), after=1 * HOUR, every=6 * HOUR, until=30 * DAY),
+    Watch(statuses=("authorized",), after=7 * DAY, every=1 * DAY, until=60 * DAY),
+    Watch(refunds=("pending",), after=12 * HOUR, every=12 * HOUR, until=30 * DAY),
+    Watch(disputes=OPEN_DISPUTES, after=1 * DAY, every=1 * DAY, until=180 * DAY),
+)
+"""The old webhook tells no canceled refund and no chargeback that was reversed (docs.mollie.com, "Webhooks")."""
+
+REFETCH: Final = Refetch(
+    "https://api.mollie.com",
+    _request,
+    object_answer("resource", _object_of),
+    _interpret_fetched,
+    watches=WATCHES,
+)

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from providers.core.meaning import decode_or_raise, undecodable
-from providers.core.refetch import ApiRequest, Credentials, Refetch, bearer, merged, object_answer
+from providers.core.refetch import (
+    DAY,
+    HOUR,
+    OPEN_DISPUTES,
+    ApiRequest,
+    Credentials,
+    Refetch,
+    Watch,
+    bearer,
+    merged,
+    object_answer,
+)
 from providers.stripe.meaning import INTENT_KINDS, said_by
 from providers.stripe.things import Thing
 from schemas.facts import FactKind
@@ -59,10 +70,23 @@ def _said_by_charge(charge: Thing) -> Meaning:
     return merged(*(said_by(kind, charge) for kind in kinds))
 
 
+WATCHES: Final = (
+    Watch(statuses=("processing",), after=5 * DAY, every=1 * DAY, until=30 * DAY),
+    Watch(statuses=("authorized",), after=7 * DAY, every=12 * HOUR, until=32 * DAY),
+    Watch(refunds=("pending",), after=7 * DAY, every=1 * DAY, until=90 * DAY),
+    Watch(disputes=OPEN_DISPUTES, after=30 * DAY, every=7 * DAY, until=365 * DAY),
+)
+"""Stripe tells all of these by events; what stays silent for longer than it may take was lost.
+
+A bank debit takes 14 days at most, a card is held for 7 (30 with extended authorization), a refund fails within 30, a
+dispute is decided in 75 (docs.stripe.com: payments/sepa-debit, place-a-hold-on-a-payment-method, refunds, disputes).
+"""
+
 REFETCH: Final = Refetch(
     "https://api.stripe.com",
     _request,
     object_answer("object", _object_of),
     _interpret_fetched,
     timed=frozenset({FactKind.TERMS, FactKind.ATTEMPT}),
+    watches=WATCHES,
 )

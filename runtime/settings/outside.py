@@ -68,7 +68,8 @@ class AccountSettings(Group):
     so are bodies over `body_bytes_max` (none: the ingress' own bound, which is the most).
     `shown_secrets` are what a scheme shows on each request instead of signing with it (Flutterwave's version 3).
     `api_*` is what a refetch takes: the key (M-Pesa: the consumer key), its secret where the provider has one, the
-    merchant's number and pass key (M-Pesa), and another address than the provider's public one.
+    merchant's number and pass key (M-Pesa), the operator who asks about transactions with the encrypted password that
+    the provider's portal makes of it (M-Pesa), and another address than the provider's public one.
 
     An account without its own `unsigned`, `mode` or `capture` has the provider's. `unsigned` takes webhooks that nobody
     signed as hints, which only have the payment read again at the provider's API; unset, they are taken where the
@@ -86,6 +87,8 @@ class AccountSettings(Group):
     api_secret: PlainSecret | None = None
     api_merchant: str | None = None
     api_pass_key: PlainSecret | None = None
+    api_initiator: str | None = None
+    api_initiator_credential: PlainSecret | None = None
     api_base_url: ApiUrl | None = None
     unsigned: bool | None = None
     mode: Literal["test", "live"] | None = None

@@ -271,6 +271,10 @@ class RefetchSettings(Group):
     Of one endpoint `waiting_max` payments may wait, and of those that nobody knows, which anybody can make up,
     `unknown_waiting_max`; a hint beyond that is answered 429. Calls for such payments are `unknown_per_minute_max` at
     most, and leave after those for payments that are known; of those that failed, `unknown_waiting_max` are kept.
+
+    What an API answers by a webhook is asked again when none came in `query_seconds`. An id that belongs to a payment
+    waits up to `related_seconds` until money of that is known. Every `watch_seconds`, up to `watch_payments_max` payments
+    of each endpoint are queued for each state that nothing may ever tell the end of; the schedule is the provider's.
     """
 
     workers: Count = 4
@@ -283,6 +287,10 @@ class RefetchSettings(Group):
     backoff_initial_seconds: Seconds = 1.0
     backoff_max_seconds: Seconds = 900.0
     token_margin_seconds: Seconds = 60.0
+    query_seconds: Seconds = 120.0
+    related_seconds: Seconds = 600.0
+    watch_seconds: Seconds = 60.0
+    watch_payments_max: Count = 500
 
 
 class ConsoleSettings(Group):

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.unit
 
 FOLDER: Final = Path(__file__).parent / "catalogues"
 PAGES: Final = Path(__file__).parents[2] / "docs" / "providers"
-PUBLISHED: Final = {file.stem: file.read_text().split() for file in sorted(FOLDER.glob("*.txt"))}
+PUBLISHED: Final = {file.stem: file.read_text().splitlines() for file in sorted(FOLDER.glob("*.txt"))}
 EMPTY: Final[dict[str, Callable[[str], Any]]] = {
     "adyen": lambda kind: {"eventCode": kind},
     "braintree": lambda kind: f"<notification><kind>{kind}</kind></notification>",
@@ -37,6 +37,7 @@ EMPTY: Final[dict[str, Callable[[str], Any]]] = {
     "standard_webhooks": lambda kind: {"type": kind, "data": {}},
     **dict.fromkeys(("checkout", "mollie", "square"), lambda kind: {"type": kind}),
     "gocardless": lambda kind: dict(zip(("resource_type", "action"), kind.split("."), strict=True)),
+    "mpesa": lambda kind: {"TransactionType": kind},
     "shopify": lambda _kind: {},
     "stripe": lambda kind: {"type": kind, "data": {"object": {}}},
 }

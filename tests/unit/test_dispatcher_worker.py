@@ -112,6 +112,7 @@ class Rows:
             "provider": "stripe",
             "account": "",
             "ref": "pi_1",
+            "about": None,
             "known": True,
             "updated_at": 0,
         } | row
@@ -135,7 +136,7 @@ class ScriptedApi:
     def ready(self, now: float) -> bool:
         return self._ready
 
-    async def ask(self, ref: str, unix_seconds: float) -> Any:
+    async def ask(self, ref: str, unix_seconds: float, about: str | None = None) -> Any:
         return await self._ask()
 
 

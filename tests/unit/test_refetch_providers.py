@@ -321,7 +321,8 @@ def test_mpesa_outcomes_are_facts_of_the_push():
     paid = fetched("mpesa", PUSH, stk_answer(PUSH, "0"))
     assert paid.opens
     assert [(fact.kind, fact.key, fact.state, fact.amount) for fact in paid.facts] == [
-        (FactKind.CAPTURE, PUSH, "succeeded", None),
+        (FactKind.CAPTURE_TOTAL, PUSH, "succeeded", None),
+        (FactKind.ATTEMPT, PUSH, "succeeded", None),
     ]
     canceled = fetched("mpesa", PUSH, stk_answer(PUSH, "1032"))
     assert fold(canceled).status is Status.FAILED

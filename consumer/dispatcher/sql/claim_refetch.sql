@@ -1,5 +1,6 @@
 -- $1 providers and $2 accounts that can be asked now, $3 seconds the claim holds: a crash lets it be tried again then;
--- $4 whether one that nobody knows may be asked about there. updated_at is the claim's mark: whoever asks again while
+-- $4 whether one that nobody knows may be asked about there; $5 seconds for which one that belongs to something waits
+-- until money of that is known: only then what it belongs to is told. updated_at is the claim's mark: whoever asks again while
 -- the answer is on its way changes it.
 with due as (
     select id
@@ -13,6 +14,20 @@ with due as (
                 and source.account = lower(refetches.account)
                 and (refetches.known or source.may_guess)
         )
+        and (
+            about is null
+            or created_at < clock_timestamp() - make_interval(secs => $5)
+            or exists (
+                select
+                from payment_refs as named
+                join payments on payments.id = named.payment_id
+                where named.ref = about
+                    and named.provider = refetches.provider
+                    and named.account = refetches.account
+                    and named.kind not in ('reference', 'shared')
+                    and payments.captured > 0
+            )
+        )
     order by priority, next_attempt_at
     limit 1
     for update skip locked
@@ -23,4 +38,15 @@ set attempts = attempts + 1,
     updated_at = clock_timestamp()
 from due
 where refetches.id = due.id
-returning refetches.id, provider, account, ref, known, attempts, updated_at
+returning
+    refetches.id, provider, account, ref, known, attempts, updated_at,
+    case when exists (
+        select
+        from payment_refs as named
+        join payments on payments.id = named.payment_id
+        where named.ref = about
+            and named.provider = refetches.provider
+            and named.account = refetches.account
+            and named.kind not in ('reference', 'shared')
+            and payments.captured > 0
+    ) then about end as about

@@ -1,0 +1,25 @@
+"""M-Pesa (Daraja): unsigned callbacks that are hints (`callbacks`), and its API, which says what is so (`refetch`)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from providers.core.contract import Provider
+from providers.mpesa.callbacks import also_named_by, named_by, verify
+from providers.mpesa.kinds import CATALOGUE
+from providers.mpesa.meaning import interpret
+from providers.mpesa.refetch import REFETCH
+
+__all__ = ["PROVIDER"]
+
+PROVIDER: Final = Provider(
+    "mpesa",
+    verify,
+    interpret,
+    event_id_signed=False,
+    refetch=REFETCH,
+    named=named_by,
+    also_named=also_named_by,
+    unsigned=True,
+    catalogue=CATALOGUE,
+)
