@@ -740,11 +740,16 @@ CREATE TABLE public.refetches (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     known boolean DEFAULT true NOT NULL,
     priority smallint DEFAULT 0 NOT NULL,
+    about text,
+    query_id text,
+    query_at timestamp with time zone,
+    CONSTRAINT refetches_about_check CHECK (((length(about) >= 1) AND (length(about) <= 255))),
     CONSTRAINT refetches_account_check CHECK ((length(account) <= 64)),
     CONSTRAINT refetches_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT refetches_last_error_check CHECK ((length(last_error) <= 500)),
     CONSTRAINT refetches_priority_check CHECK ((priority >= 0)),
     CONSTRAINT refetches_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
+    CONSTRAINT refetches_query_id_check CHECK (((length(query_id) >= 1) AND (length(query_id) <= 255))),
     CONSTRAINT refetches_reason_check CHECK ((reason = ANY (ARRAY['hint'::text, 'contradiction'::text, 'stale'::text]))),
     CONSTRAINT refetches_ref_check CHECK (((length(ref) >= 1) AND (length(ref) <= 255))),
     CONSTRAINT refetches_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'done'::text, 'failed'::text])))
@@ -755,6 +760,12 @@ COMMENT ON TABLE public.refetches IS 'Payments whose provider must be asked agai
 COMMENT ON COLUMN public.refetches.known IS 'whether a payment or an intent had this id when it was asked about; anybody can make up the ids that none has';
 
 COMMENT ON COLUMN public.refetches.priority IS 'smaller goes first: 0 contradictions, 1 hints of what is known, 5 what was not heard of for long, 9 the unknown';
+
+COMMENT ON COLUMN public.refetches.about IS 'what the id belongs to, as an unsigned webhook says: the push of a receipt, the receipt that a reversal takes back';
+
+COMMENT ON COLUMN public.refetches.query_id IS 'the provider''s id of our query whose answer comes by a webhook';
+
+COMMENT ON COLUMN public.refetches.query_at IS 'updated_at when the query left: whoever asks again since then changes it';
 
 ALTER TABLE public.refetches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.refetches_id_seq
@@ -1023,6 +1034,8 @@ CREATE INDEX payments_intent ON public.payments USING btree (intent_id) WHERE (i
 
 CREATE INDEX payments_merged_into ON public.payments USING btree (merged_into) WHERE (merged_into IS NOT NULL);
 
+CREATE INDEX payments_open ON public.payments USING btree (provider, account, updated_at) WHERE ((merged_into IS NULL) AND (provider_ref IS NOT NULL) AND ((status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text])) OR (refund_status = 'pending'::text) OR (dispute_status = ANY (ARRAY['inquiry'::text, 'open'::text, 'under_review'::text]))));
+
 CREATE INDEX payments_reference ON public.payments USING btree (reference) WHERE (reference IS NOT NULL);
 
 CREATE UNIQUE INDEX redrive_messages_once ON public.redrive_messages USING btree (dead_letter_id) WHERE (status = ANY (ARRAY['publishing'::text, 'published'::text]));
@@ -1036,6 +1049,8 @@ CREATE INDEX reference_payments_payment ON public.reference_payments USING btree
 CREATE INDEX reference_payments_promise ON public.reference_payments USING btree (promise) WHERE (promise IS NOT NULL);
 
 CREATE INDEX refetches_due ON public.refetches USING btree (priority, next_attempt_at) WHERE (status = 'queued'::text);
+
+CREATE INDEX refetches_query ON public.refetches USING btree (query_id) WHERE (query_id IS NOT NULL);
 
 CREATE INDEX refetches_unknown_failed ON public.refetches USING btree (updated_at) WHERE ((status = 'failed'::text) AND (NOT known));
 

@@ -91,6 +91,10 @@ _SAID_BY_STATUS: Final[dict[int, Gone | Denied]] = {
 }
 
 
+_SETTINGS: Final = {"answers_url": "public_url and a secret that is live"}
+"""What to set for a field of `Credentials` that is no setting itself."""
+
+
 class Pace:
     """Spreads calls: at most so many a second."""
 
@@ -203,7 +207,8 @@ class Api:
             return request or Refused(f"the API of {self.provider} can't be asked about this reference")
         missing = [name for name in query.needs if not getattr(credentials, name)]
         if missing:
-            return Refused(f"the API of {self.provider} can't be asked: {', '.join(missing)} not configured")
+            wanted = ", ".join(_SETTINGS.get(name, f"api_{name}") for name in missing)
+            return Refused(f"the API of {self.provider} can't be asked about this reference; set {wanted}")
         request = query.request(ref, about, credentials)
         return request or Refused(f"the API of {self.provider} can't be asked about this reference")
 

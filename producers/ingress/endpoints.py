@@ -35,7 +35,8 @@ class Endpoint:
     `source` is `provider` or `provider/account`; `config` is what `verify` needs beside secrets; `networks` are the
     only ones it takes requests from, if any; `certificate_hosts` may serve the certificate that a request names, None
     where it names none. `unsigned` tells whether it takes unsigned webhooks, as hints.
-    where it names none. `body_bytes_max` is how large its bodies may be, None where only the bound of all holds.
+    `queries` tells whether its API can be asked what it answers by a webhook. `body_bytes_max` is how large its bodies
+    may be, None where only the bound of all holds.
     """
 
     provider: str
@@ -47,6 +48,7 @@ class Endpoint:
     account: str = ""
     unsigned: bool = False
     body_bytes_max: int | None = None
+    queries: bool = False
 
     def live_secrets(self, now: float) -> tuple[str, ...]:
         """Return the secrets that are live at a unix time."""
@@ -81,7 +83,8 @@ def _endpoint(provider: str, account: str, found: AccountSettings, whole: Provid
             f" {bytes_max}, which no body may exceed"
         )
     unsigned = takes_unsigned(provider, whole.unsigned if found.unsigned is None else found.unsigned)
-    return Endpoint(provider, source, found.secrets, config, networks, hosts, account, unsigned, most)
+    queries = found.api_initiator is not None
+    return Endpoint(provider, source, found.secrets, config, networks, hosts, account, unsigned, most, queries)
 
 
 def _need_usable(provider: str, account: str, found: AccountSettings) -> None:

@@ -58,6 +58,8 @@ class Hints:
                 if not found:
                     _log.warning("hint_names_nothing", provider=endpoint.provider, account=endpoint.account)
         for ref, about in named:
+            if about is not None and not endpoint.queries:
+                continue
             if not await self._run("queue_hint", endpoint, ref, *self._bounds, about):
                 return TOO_MANY_WAIT
         return None

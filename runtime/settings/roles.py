@@ -273,8 +273,9 @@ class RefetchSettings(Group):
     most, and leave after those for payments that are known; of those that failed, `unknown_waiting_max` are kept.
 
     What an API answers by a webhook is asked again when none came in `query_seconds`. An id that belongs to a payment
-    waits up to `related_seconds` until money of that is known. Every `watch_seconds`, up to `watch_payments_max` payments
-    of each endpoint are queued for each state that nothing may ever tell the end of; the schedule is the provider's.
+    waits up to `related_seconds` until money of that is known. Every `watch_seconds`, up to `watch_payments_max`
+    payments of each endpoint are queued for each state that nothing may ever tell the end of; the schedule is the
+    provider's.
     """
 
     workers: Count = 4

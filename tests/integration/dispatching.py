@@ -66,10 +66,11 @@ class Office:
             },
             "sms": {"backoff_initial_seconds": 0.01, "backoff_max_seconds": 0.02},
         }
+        providers = {"stripe": stripe} | more.pop("providers", {})
         merged = {name: fields | more.pop(name, {}) for name, fields in groups.items()} | more
         merged["sms"]["twilio"] = twilio
         return Settings(
-            providers={"stripe": stripe},  # type: ignore[dict-item]
+            providers=providers,  # type: ignore[arg-type]
             public_url="https://pay.example",
             **merged,  # type: ignore[arg-type]
         )

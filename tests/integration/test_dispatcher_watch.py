@@ -1,0 +1,108 @@
+"""The watch desk on real rows: what nothing tells the end of is asked about in its time, and until it is final."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dispatching import Office, office
+from outside import outside
+from pydantic import SecretStr
+
+from providers.core.refetch import DAY, HOUR, MINUTE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from conftest import Database
+
+pytestmark = pytest.mark.integration
+
+MOLLIE = {"mollie": {"api_key": SecretStr("test_mollie")}}
+MPESA = {"mpesa": {"api_key": SecretStr("k"), "api_secret": SecretStr("s"), "api_merchant": "174379"}}
+
+
+@pytest.fixture
+async def desk_of(database: Database) -> AsyncIterator[Office]:
+    async with outside() as world, office(database, world) as open_office:
+        yield open_office
+
+
+async def pay(
+    desks: Office, provider: str, ref: str, silent: float, *, old: float | None = None, **columns: str
+) -> None:
+    """Write a payment that was last heard of so many seconds ago."""
+    now = dt.datetime.now(dt.UTC)
+    states = {"status": "captured", "refund_status": "none", "dispute_status": "none"} | columns
+    await desks.pool.execute(
+        "insert into payments (id, provider, account, provider_ref, status, refund_status, dispute_status, currency,"
+        " amount, authorized, captured, refunded, disputed, version, facts, head_hash, head_xid, created_at,"
+        " updated_at)"
+        " values ($1, $2, '', $3, $4, $5, $6, 'EUR', 1000, 1000, 1000, 0, 0, 1, '{}', '', 0, $7, $8)",
+        uuid.uuid4(), provider, ref, *states.values(),
+        now - dt.timedelta(seconds=silent if old is None else old), now - dt.timedelta(seconds=silent),
+    )  # fmt: skip
+
+
+async def look(desks: Office, providers: dict[str, Any], **refetch: Any) -> list[tuple[str, str, str]]:
+    lease = await desks.lease()
+    async with desks.desk("watch", providers=providers, refetch=refetch) as desk:
+        assert not await desk.turn(lease)
+    await desks.pool.execute("update leases set expires_at = clock_timestamp()")
+    return [(row["ref"], row["reason"], row["status"]) for row in await desks.rows("refetches")]
+
+
+async def test_case_pb7_a_push_without_callback_is_asked_about(desk_of: Office) -> None:
+    await pay(desk_of, "mpesa", "ws_CO_silent", 4 * MINUTE, status="created")
+    await pay(desk_of, "mpesa", "ws_CO_new", 1 * MINUTE, status="created")
+    await pay(desk_of, "mpesa", "ws_CO_old", 2 * DAY, status="created")
+    await pay(desk_of, "mpesa", "ws_CO_paid", 4 * MINUTE)
+    assert await look(desk_of, MPESA) == [("ws_CO_silent", "stale", "queued")]
+
+
+async def test_case_pb13_a_chargeback_and_a_refund_that_are_open_are_asked_about(desk_of: Office) -> None:
+    await pay(desk_of, "mollie", "tr_disputed", 2 * DAY, dispute_status="open")
+    await pay(desk_of, "mollie", "tr_won", 2 * DAY, dispute_status="won")
+    await pay(desk_of, "mollie", "tr_refund", 13 * HOUR, refund_status="pending")
+    await pay(desk_of, "mollie", "tr_fresh", 1 * HOUR, refund_status="pending")
+    await pay(desk_of, "adyen", "PSP1", 2 * DAY, dispute_status="open")
+    assert sorted(await look(desk_of, MOLLIE)) == [
+        ("tr_disputed", "stale", "queued"),
+        ("tr_refund", "stale", "queued"),
+    ]
+
+
+async def test_one_is_asked_about_again_after_its_interval_and_not_before(desk_of: Office) -> None:
+    await pay(desk_of, "mollie", "tr_1", 2 * DAY, dispute_status="open")
+    await look(desk_of, MOLLIE)
+    await desk_of.pool.execute("update refetches set status = 'done', updated_at = clock_timestamp()")
+    assert await look(desk_of, MOLLIE) == [("tr_1", "stale", "done")]
+    await desk_of.pool.execute("update refetches set updated_at = clock_timestamp() - interval '25 hours'")
+    assert await look(desk_of, MOLLIE) == [("tr_1", "stale", "queued")]
+
+
+async def test_a_look_queues_so_many_the_longest_silent_first(desk_of: Office) -> None:
+    for days in range(2, 6):
+        await pay(desk_of, "mollie", f"tr_{days}", days * DAY, dispute_status="open")
+    assert {ref for ref, _, _ in await look(desk_of, MOLLIE, watch_payments_max=2)} == {"tr_5", "tr_4"}
+
+
+async def test_what_is_silent_is_read_from_the_index(desk_of: Office) -> None:
+    """A million captured payments must cost the clock nothing."""
+    definition = await desk_of.pool.fetchval("select indexdef from pg_indexes where indexname = 'payments_open'")
+    assert "(provider, account, updated_at)" in definition
+
+
+async def test_the_role_asks_and_reads_until_it_is_final(desk_of: Office) -> None:
+    await pay(desk_of, "stripe", "pi_1", 8 * DAY, status="authorized")
+    desk_of.world.objects["pi_1"] = {"id": "pi_1", "object": "payment_intent", "status": "canceled", "amount": 1000,
+                                     "currency": "eur"}  # fmt: skip
+    lease = await desk_of.lease()
+    async with desk_of.desk("watch") as watch:
+        await watch.turn(lease)
+    async with desk_of.desk("refetch") as refetch:
+        assert await refetch.turn(lease)
+    [row], [spooled] = await desk_of.rows("refetches"), await desk_of.rows("spool")
+    assert (row["status"], row["reason"], spooled["key"]) == ("done", "stale", b"pi_1")
