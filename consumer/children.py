@@ -402,10 +402,31 @@ class Children:
                 refunded += state.amount or 0
             elif state.name == "pending":
                 self.refund_pending = True
+        refunded += self._unbooked(refunds)
         for key, total in self._by_kind.get(FactKind.REFUND_TOTAL, _NONE).items():
             named = sum([state.amount or 0 for state in refunds.values() if state.parent in (None, key)])
             refunded += max((total.amount or 0) - named, 0)
         self.refunded = refunded
+
+    def _unbooked(self, refunds: Mapping[str, State]) -> int:
+        """Return what refunds that nothing books gave back: all but the one of just what their payment released."""
+        asked: dict[str | None, list[int]] = {}
+        for state in refunds.values():
+            if state.name == "unbooked":
+                asked.setdefault(state.parent, []).append(state.amount or 0)
+        return sum(
+            [
+                sum(amounts) - (rest if (rest := self._released(parent)) in amounts else 0)
+                for parent, amounts in asked.items()
+            ]
+        )
+
+    def _released(self, payment: str | None) -> int:
+        """Return what was reserved of a payment and not taken."""
+        if payment is None:
+            return 0
+        unnamed = self._gross.get(None, 0) if len(self._reserved) == 1 else 0
+        return max(self._reserved.get(payment, 0) - self._gross.get(payment, 0) - unnamed, 0)
 
     # --- disputes ---
 

@@ -56,7 +56,7 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
     """Return what a plain payment's facts come to, or None where they are not plain.
 
     Not plain: a child of another kind than those below; money of 0 or of an amount that nobody told; a hold that takes
-    another's place; a cancel-or-refund; refunds of what nobody took; totals that differ.
+    another's place; a cancel-or-refund; a refund that nothing books; refunds of what nobody took; totals that differ.
     """
     asked: int | None = None
     tries: dict[str, State] = {}
@@ -83,7 +83,7 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
                 return None
             holds[key] = state.amount
         elif kind is _REFUND:
-            if state.name == "either":
+            if state.name in ("either", "unbooked"):
                 return None
             refunds[key] = state
         elif kind is _REFUND_TOTAL:

@@ -1,13 +1,14 @@
 """Reads a folder of other people's payloads: `python -m ops.corpus PROVIDER DIR` (`make corpus PROVIDER=.. DIR=..`).
 
-Every JSON file under the folder is searched for events of the provider, wherever in it they stand. Each is interpreted
-without verification; then what all of them say is joined, payment by payment. It prints a line for each event (file,
+Every file of text under the folder is searched for JSON, and that for events of the provider, wherever in it they
+stand: SDKs and documents keep payloads inside tests and pages. Each is interpreted without verification; then what all of them say is joined, payment by payment. It prints a line for each event (file,
 kind, outcome, references, facts), the rows, and the counts. Nothing is written anywhere.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -41,17 +42,51 @@ KIND_AT: Final = {
 """Under which name an event tells its kind, and a name that it has beside."""
 
 
+_SUFFIXES: Final = frozenset(".json .md .mdx .txt .yaml .yml .rb .py .php .js .ts .java .cs .go .html".split())
+_OBJECT: Final = re.compile(r"\{\s*[\"\n]")
+_DECODER: Final = json.JSONDecoder(strict=False)
+
+
 def show(line: str) -> None:
     """Write one line to standard output."""
     sys.stdout.write(line + "\n")
 
 
+def kind_of(provider: str, value: dict[str, Any]) -> str | None:
+    """Return the kind of an event, or None for an object that is none.
+
+    Shopify's stands in a header and M-Pesa names none, so there the shape tells it.
+    """
+    if provider in _SHAPES:
+        return next((kind for kind, names in _SHAPES[provider].items() if names <= value.keys()), None)
+    kind_at, beside = KIND_AT[provider]
+    kind = value.get(kind_at)
+    return kind if isinstance(kind, str) and beside in value else None
+
+
+_SHAPES: Final = {
+    "mpesa": {
+        "stkCallback": {"Body"},
+        "Result": {"Result"},
+        "Pay Bill": {"TransID", "TransAmount"},
+        "Ratiba": {"responseHeader", "responseBody"},
+        "B2BExpress": {"requestId", "transactionId"},
+    },
+    "shopify": {
+        "disputes/update": {"network_reason_code", "order_id", "amount"},
+        "refunds/create": {"order_id", "transactions", "refund_line_items"},
+        "order_transactions/create": {"order_id", "kind", "status", "amount"},
+        "orders/updated": {"financial_status", "total_price", "id"},
+    },
+}
+
+
 def events_in(provider: str, value: Any) -> Iterator[tuple[str, bytes]]:
     """Return (kind, body) of every event of the provider inside a JSON value."""
-    kind_at, beside = KIND_AT[provider]
     if isinstance(value, dict):
-        if isinstance(value.get(kind_at), str) and beside in value:
-            yield value[kind_at], json.dumps(value).encode()
+        kind = kind_of(provider, value)
+        if kind is not None:
+            yield value.get("TransactionType") or kind, json.dumps(value).encode()
             return
         value = list(value.values())
     if isinstance(value, list):
@@ -60,13 +95,31 @@ def events_in(provider: str, value: Any) -> Iterator[tuple[str, bytes]]:
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, Any]]:
-    """Return (path, content) of every file under the folder that is JSON."""
-    for path in sorted(folder.rglob("*.json")):
-        if path.is_file() and path.stat().st_size <= FILE_BYTES_MAX:
-            try:
-                yield str(path.relative_to(folder)), json.loads(path.read_bytes())
-            except (ValueError, RecursionError):
-                show(f"{path.relative_to(folder)}: no JSON")
+    """Return (path, JSON value) of whatever the files under the folder hold."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _SUFFIXES and path.is_file() and path.stat().st_size <= FILE_BYTES_MAX:
+            text = path.read_text(errors="replace")
+            for value in values_in(text, whole=path.suffix == ".json"):
+                yield str(path.relative_to(folder)), value
+
+
+def values_in(text: str, *, whole: bool) -> Iterator[Any]:
+    """Return the JSON values of a text: all of it, or each object that begins in it and can be read."""
+    if whole:
+        try:
+            yield json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return
+    place = 0
+    while (found := _OBJECT.search(text, place)) is not None:
+        try:
+            value, place = _DECODER.raw_decode(text, found.start())
+        except (ValueError, RecursionError):
+            place = found.start() + 1
+        else:
+            yield value
 
 
 class Corpus:

@@ -65,7 +65,8 @@ class FactKind(StrEnum):
     whole or in part. Key: its own id, or the capture's; parent: the capture. No amount: all of the capture."""
     REFUND = "refund"
     """Money given back. Key: the refund's id; parent: the authorization or the payment that it names. `either` is a
-    cancel or a refund, whichever was possible: the refund of what was captured, else a void."""
+    cancel or a refund, whichever was possible: the refund of what was captured, else a void. `unbooked` moved no money
+    on the account that anything tells of: where it is of just what an authorization had left, it released that."""
     REFUND_TOTAL = "refund_total"
     """A cumulative figure of refunds that names none of them. Key: the provider's payment id, the parent of those."""
     DISPUTE = "dispute"
@@ -105,7 +106,15 @@ RANKS: Final[dict[FactKind, dict[str, int]]] = {
     FactKind.CAPTURE: {"pending": 0, "succeeded": 1},
     FactKind.CAPTURE_TOTAL: {"succeeded": 0},
     FactKind.REVERSAL: {"failed": 0, "done": 1, "canceled": 2},
-    FactKind.REFUND: {"pending": 0, "either": 1, "succeeded": 2, "failed": 3, "reversed": 4, "canceled": 5},
+    FactKind.REFUND: {
+        "pending": 0,
+        "either": 1,
+        "unbooked": 2,
+        "succeeded": 3,
+        "failed": 4,
+        "reversed": 5,
+        "canceled": 6,
+    },
     FactKind.REFUND_TOTAL: {"succeeded": 0},
     FactKind.DISPUTE: {
         "inquiry": 0,

@@ -41,9 +41,8 @@ def listed_refunds(charge: Thing, payment: str) -> Facts:
         key, status = id_or_none(value_at(one, "id")), value_at(one, "status")
         amount = value_at(one, "amount")
         if key and isinstance(status, str) and status in _REFUND_STATES and amount is not None:
-            facts.append(
-                refund(key, _REFUND_STATES[status], need_amount(amount, "refunds.data.amount"), payment=payment)
-            )
+            state = _booked(_REFUND_STATES[status], value_at(one, "balance_transaction"))
+            facts.append(refund(key, state, need_amount(amount, "refunds.data.amount"), payment=payment))
     return tuple(facts)
 
 
@@ -66,11 +65,20 @@ def _payment_of(thing: Thing) -> str | None:
 
 
 def read_refund(event: Event, thing: Thing) -> Meaning:
-    """Read a refund; one of a customer's cash balance names no payment and says nothing (both ids are nullable)."""
+    """Read a refund; one of a customer's cash balance names no payment and says nothing (both ids are nullable).
+
+    "Balance transaction that describes the impact on your account balance" (docs.stripe.com/api/refunds/object): one
+    that succeeded without it is the rest of an authorization that Stripe released, where it is of that amount.
+    """
     if _payment_of(thing) is None:
         return Meaning()
     key, amount = need_id(thing.id, "data.object.id"), need_amount(thing.amount, "amount")
-    return _child(event, thing, (refund(key, _refund_state(thing.status), amount, payment=_payment_of(thing)),))
+    state = _booked(_refund_state(thing.status), thing.balance_transaction)
+    return _child(event, thing, (refund(key, state, amount, payment=_payment_of(thing)),))
+
+
+def _booked(state: str, balance_transaction: object) -> str:
+    return "unbooked" if state == "succeeded" and not balance_transaction else state
 
 
 _DISPUTE_STATES: Final = {

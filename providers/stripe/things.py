@@ -38,6 +38,7 @@ class Thing(msgspec.Struct):
     captured: Any = None
     currency: Any = None
     refunds: Any = None
+    balance_transaction: Any = None
     balance_transactions: Any = None
     status: Any = None
 

@@ -50,6 +50,13 @@ IN_PART: Final = [
 ]
 LISTED: Final = {"data": [{"id": "re_1", "amount": 400, "status": "succeeded"}]}
 
+def released(key: str = "re_1", amount: int = 400, **more: Any) -> Any:
+    """Return a refund; without a balance transaction it may be what Stripe released."""
+    thing = {"id": key, "object": "refund", "amount": amount, "currency": "eur", "charge": "ch_1",
+             "payment_intent": "pi_1", "status": "succeeded"}  # fmt: skip
+    return stripe("refund.created", thing | more)
+
+
 CASES: Final[dict[str, tuple[list[Record], list[dict[str, Any]]]]] = {
     "U1": (
         [stripe_intent("succeeded", currency="ugx", amount=500_000, amount_received=500_000)],
@@ -132,6 +139,27 @@ CASES: Final[dict[str, tuple[list[Record], list[dict[str, Any]]]]] = {
         [
             {"status": "captured", "reference": None},
         ],
+    ),
+    "S4": (
+        [
+            stripe_intent("amount_capturable_updated", amount_capturable=1000),
+            stripe_intent("succeeded", amount_received=600),
+            released(),
+        ],
+        [{"status": "partially_captured", "captured": 600, "refunded": 0, "refund_status": "none"}],
+    ),
+    "S4, and a refund that moved money": (
+        [
+            stripe_intent("amount_capturable_updated", amount_capturable=1000),
+            stripe_intent("succeeded", amount_received=600),
+            released(),
+            released("re_2", 100, balance_transaction="txn_2"),
+        ],
+        [{"captured": 600, "refunded": 100, "refund_status": "partial"}],
+    ),
+    "S4 of a charge that was captured in full": (
+        [PAID, released()],
+        [{"captured": 1000, "refunded": 400, "refund_status": "partial"}],
     ),
     "S5": ([session("expired", payment_intent=None, payment_status="unpaid", client_reference_id="ORD-9")], []),
     "S6": (
