@@ -1,8 +1,9 @@
 """Reads a folder of other people's payloads: `python -m ops.corpus PROVIDER DIR` (`make corpus PROVIDER=.. DIR=..`).
 
 Every file of text under the folder is searched for JSON, and that for events of the provider, wherever in it they
-stand: SDKs and documents keep payloads inside tests and pages. Each is interpreted without verification; then what all of them say is joined, payment by payment. It prints a line for each event (file,
-kind, outcome, references, facts), the rows, and the counts. Nothing is written anywhere.
+stand: SDKs and documents keep payloads inside tests and pages. Each is interpreted without verification; then what all
+of them say is joined, payment by payment. It prints a line for each event (file, kind, outcome, references, facts), the
+rows, and the counts. Nothing is written anywhere.
 """
 
 from __future__ import annotations
@@ -42,7 +43,25 @@ KIND_AT: Final = {
 """Under which name an event tells its kind, and a name that it has beside."""
 
 
-_SUFFIXES: Final = frozenset(".json .md .mdx .txt .yaml .yml .rb .py .php .js .ts .java .cs .go .html".split())
+_SUFFIXES: Final = frozenset(
+    {
+        ".cs",
+        ".go",
+        ".html",
+        ".java",
+        ".js",
+        ".json",
+        ".md",
+        ".mdx",
+        ".php",
+        ".py",
+        ".rb",
+        ".ts",
+        ".txt",
+        ".yaml",
+        ".yml",
+    }
+)
 _OBJECT: Final = re.compile(r"\{\s*[\"\n]")
 _DECODER: Final = json.JSONDecoder(strict=False)
 
@@ -98,8 +117,10 @@ def files_of(folder: Path) -> Iterator[tuple[str, Any]]:
     """Return (path, JSON value) of whatever the files under the folder hold."""
     for path in sorted(folder.rglob("*")):
         if path.suffix in _SUFFIXES and path.is_file() and path.stat().st_size <= FILE_BYTES_MAX:
-            text = path.read_text(errors="replace")
-            for value in values_in(text, whole=path.suffix == ".json"):
+            values = list(values_in(path.read_text(errors="replace"), whole=path.suffix == ".json"))
+            if path.suffix == ".json" and not values:
+                show(f"{path.relative_to(folder)}: no JSON")
+            for value in values:
                 yield str(path.relative_to(folder)), value
 
 

@@ -53,6 +53,12 @@ CATALOGUE: Final = Catalogue(
 - **Merchant and mode**: data.entity_id; the sandbox has endpoints of its own.
 - A payout (a `destination` and no source but an account of the merchant) says nothing.
 """,
+    tried="""
+Read with `make corpus`, November 2026; none of them is kept here.
+
+- checkout-api-reference (2021-07-20) and checkout-sdk-java (2026-08-19) hold no event as JSON; the former's examples
+  are YAML.
+""",
     open_questions="""
 - Whether a pending refund has the action id of the refund that follows: it says nothing.
 """,

@@ -53,6 +53,12 @@ CATALOGUE: Final = Catalogue(
 - A validation request has the shape of a confirmation and cannot be told from it; its receipt is asked about and does
   not exist.
 """,
+    tried="""
+Read with `make corpus`, November 2026; none of them is kept here.
+
+- Byte-Barn/mpesakit (2026-08-08): 2 bodies as JSON, 1 with facts, 1 that says nothing (a payment to a customer), none
+  refused. frappe/payments (2024-03-28) builds its bodies in code.
+""",
     open_questions="""
 - How a reversed transaction reads in a status query: the documented statuses know none; `Reversed` is read where it
   comes, and the reversal's own receipt is asked about either way.

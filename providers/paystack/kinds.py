@@ -67,6 +67,8 @@ CATALOGUE: Final = Catalogue(
     tried="""
 The published samples that the vectors are made of: right. No other body of a payment was found in public
 repositories.
+- gray-adeyi/pypaystack2 (2026-07-04): 3 events, 1 with facts, 2 that say nothing, none refused. PaystackOSS/openapi
+  (2025-10-24) holds no event.
 """,
     open_questions="""
 - That amounts in XOF and RWF are hundredths, secondary sources say; no document of Paystack's own was found.

@@ -114,6 +114,12 @@ CATALOGUE: Final = Catalogue(
 - **Merchant and mode**: no signed field names the shop, so every shop has an endpoint of its own; `test` is the mode.
 - Subscription contracts and payment terms are shared by many orders and join nothing.
 """,
+    tried="""
+Read with `make corpus`, November 2026; none of them is kept here.
+
+- bold-commerce/go-shopify (2025-07-11): 5 bodies, all with facts, none refused; no body of a dispute or a refund with
+  transactions. Shopify/shopify-api-ruby (2026-08-04): its bodies are answers of the API without a topic.
+""",
     open_questions="""
 - Whether `orders/paid` repeats the bytes of `orders/create`; it is read by itself either way.
 - Cash at a till with change: `change` is read as no money.

@@ -39,3 +39,10 @@ def test_a_folder_is_read_whole(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "deep/more.json: TELEPORT: unknown_kind" in shown
     assert "['PAY']: captured refunds none dispute none amount 1000 authorized 1000 captured 1000" in shown
     assert shown.splitlines()[-1] == str({"facts": 2, "unknown_kind": 1, "nothing": 1})
+
+
+def test_payloads_inside_pages_and_without_a_kind_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    order = {"id": 1, "financial_status": "paid", "total_price": "10.00", "currency": "EUR"}
+    (tmp_path / "orders.md").write_text(f"An order {{is}}:\n```\n{json.dumps(order, indent=2)}\n```\n")
+    main("shopify", tmp_path)
+    assert "orders.md: orders/updated: facts: payment=1" in capsys.readouterr().out
