@@ -50,6 +50,7 @@ IN_PART: Final = [
 ]
 LISTED: Final = {"data": [{"id": "re_1", "amount": 400, "status": "succeeded"}]}
 
+
 def released(key: str = "re_1", amount: int = 400, **more: Any) -> Any:
     """Return a refund; without a balance transaction it may be what Stripe released."""
     thing = {"id": key, "object": "refund", "amount": amount, "currency": "eur", "charge": "ch_1",
