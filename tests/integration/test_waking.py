@@ -180,5 +180,4 @@ async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_wait
     for first in range(1000, 11_000, 2000):
         await desk.settle(records([refund("p", f"r{number}", 1) for number in range(first, first + 2000)], first=first))
     many = await cost(20_000)
-    print(f"\none more waiting event: {few:.1f} ms with few waiting, {many:.1f} ms with 10,000")
     assert many < 3 * few, f"{few:.1f} ms with few waiting, {many:.1f} ms with 10,000"
