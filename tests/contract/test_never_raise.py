@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import providers
-from providers import mpesa, shopify
 from providers.adyen import meaning as adyen
 from providers.adyen.items import Item
 from providers.braintree import meaning as braintree
@@ -24,9 +23,11 @@ from providers.core.reading import storable
 from providers.flutterwave import meaning as flutterwave
 from providers.gocardless import meaning as gocardless
 from providers.mollie import meaning as mollie
+from providers.mpesa import meaning as mpesa
 from providers.paypal import meaning as paypal
 from providers.paystack import meaning as paystack
 from providers.razorpay import meaning as razorpay
+from providers.shopify import meaning as shopify
 from providers.square import meaning as square
 from providers.standard_webhooks import meaning as standard_webhooks
 from providers.stripe import meaning as stripe
