@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+OFF: Final = "off"
 COPIES_MIN: Final = 2
 """Copies that must have a record before it counts as written, where there is more than one broker."""
 
@@ -36,8 +37,8 @@ def lacks_of_topic(brokers: int, replicas: int | None, found: Mapping[str, Any])
 def lacks_of_postgres(found: Mapping[str, str]) -> list[str]:
     """Return what of Postgres' settings lets a committed row be lost, as advice."""
     whole = {"fsync": "postgresql.conf", "full_page_writes": "postgresql.conf"}
-    lacks = [f"set {name} = on in {where}" for name, where in whole.items() if found.get(name) == "off"]
-    if found.get("synchronous_commit") == "off":
+    lacks = [f"set {name} = on in {where}" for name, where in whole.items() if found.get(name) == OFF]
+    if found.get("synchronous_commit") == OFF:
         lacks.append(
             "set synchronous_commit = on for role, database and server: our sessions set it for themselves, "
             "what else writes does not"

@@ -28,7 +28,8 @@ _CHANNELS: Final = {
         topics.CHANGES,
         (
             "A record for each ledger row that changed a payment, at least once, in order of its `version`: a reader "
-            "keeps the highest version that it has seen and drops what is not above it."
+            "keeps the highest (`epoch`, `version`) that it has seen and drops what is not above it. After a restore "
+            "a greater epoch begins, in which versions count on from the copy's."
         ),
     ),
     "deadLetters": (topics.DLQ, "Records that could not be settled, byte for byte, and after their headers ours."),

@@ -195,6 +195,7 @@ def test_a_change_is_validated() -> None:
         "dispute_status": "none",
         "currency": "EUR",
         "flags": ["paid_again"],
+        "epoch": 1_790_000_000,
     }
     assert Change.model_validate(value).to_status is Status.CAPTURED
     wrong = ({"version": 0}, {"currency": "eur"}, {"amount": -1}, {"outcome": "won"}, {"extra": 1}, {"flags": ["odd"]})
