@@ -7,6 +7,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 from msgspec.structs import replace
 from settling import Bench, Event, bench, broken_chains, records, webhook
@@ -19,6 +20,7 @@ from consumer.isolate import Isolator, PoisonRun
 from consumer.lane import understand
 from consumer.sweeper import Sweeper, wake_all
 from consumer.verdict import judge
+from consumer.waking import TURNS_MAX
 from schemas.facts import Ref, RefKind
 
 if TYPE_CHECKING:
@@ -136,6 +138,42 @@ async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(desk: Bench, *, 
     assert [row["reason"] for row in books.letters] == ["unexpected"]
     assert (books.parked, await marks(desk)) == ([], 0)
     assert broken_chains(books) == []
+
+
+async def test_an_outage_while_waking_is_waited_for_and_marks_stay(desk: Bench) -> None:
+    await settle_one_by_one(desk, refund("p", "r1"), CAPTURE)
+    await settle_one_by_one(desk, refund("q", "r2"))
+    writer = FailingWriter(desk.pool, desk.settings, desk.clock)
+    await writer.settle([understand(one) for one in records([webhook("payment.captured", "q", child="c")], first=9)])
+    with pytest.raises(ConnectionRefusedError):
+        await wake_all(writer.waker, asyncio.Event())
+    assert (await marks(desk), (await desk.books()).letters) == (1, [])
+
+
+class RefusedWriter(BatchWriter):
+    """A writer of which Postgres takes no parked event, not even as a dead letter."""
+
+    async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
+        raise asyncpg.DataError
+
+
+async def test_one_that_can_not_even_be_buried_waits_on_and_holds_up_nobody(desk: Bench) -> None:
+    await settle_one_by_one(desk, refund("p", "r1"), refund("p", "r2"))
+    writer = RefusedWriter(desk.pool, desk.settings, desk.clock)
+    (plan,) = await desk.isolator(writer.settle).settle([understand(one) for one in records([CAPTURE], first=2)])
+    books = await desk.books()
+    assert (len(plan.rows), plan.letters, len(books.parked), books.letters, await marks(desk)) == (1, [], 2, [], 0)
+
+
+async def test_what_a_batch_has_no_turns_for_the_sweeper_wakes(database: Database) -> None:
+    waiting = 10 * TURNS_MAX + 5
+    async with bench(database.dsn, batch_records_max=10) as desk:
+        await desk.settle(records([refund("p", f"r{number}", 1) for number in range(waiting)]))
+        await desk.settle(records([CAPTURE], first=waiting))
+        assert (len((await desk.books()).parked), await marks(desk)) == (5, 1)
+        assert await wake_all(desk.writer.waker, asyncio.Event()) == 5
+        books = await desk.books()
+        assert ([row["refunded"] for row in books.payments], books.parked, await marks(desk)) == ([waiting], [], 0)
 
 
 async def test_two_who_wake_the_same_at_once_settle_it_once(desk: Bench) -> None:
