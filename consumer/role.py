@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from consumer.batch import BatchWriter
+from consumer.caught_up import CatchUpReader
 from consumer.decode import endpoints_of
 from consumer.hand import HandWatch
 from consumer.instance import InstanceLock
@@ -263,6 +264,6 @@ def where_tasks_wait() -> list[str]:
 async def _keep_sweeping(pool: Pool, settings: Settings, stop: asyncio.Event) -> None:
     """Wake and bury parked events for as long as the role runs, where no other consumer does."""
     clock = SystemClock()
-    sweeper = Sweeper(pool, clock, BatchWriter(pool, settings, clock).waker, settings.parking)
-    async with open_leases(pool, settings.redis) as leases:
+    async with open_leases(pool, settings.redis) as leases, CatchUpReader(settings) as reader:
+        sweeper = Sweeper(pool, clock, BatchWriter(pool, settings, clock).waker, reader.look, settings.parking)
         await Leader(leases, "sweeper", holder_name(), settings.parking.lease_seconds).run(stop, sweeper.keep)

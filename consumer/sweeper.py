@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from consumer import rows
+from consumer.parking_clock import tick
 from consumer.plan import Letter
 from consumer.tally import count_buried, count_woken
 from runtime.lease import guard, wait_for_event
@@ -24,6 +25,7 @@ from schemas.errors import LeaseLostError
 if TYPE_CHECKING:
     import asyncio
 
+    from consumer.parking_clock import Look
     from consumer.waking import Waker
     from runtime.clock import Clock
     from runtime.lease import Lease
@@ -33,23 +35,26 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-async def sweep(pool: Pool, clock: Clock, *, records_max: int, lease: Lease | None = None) -> int:
-    """Turn up to `records_max` expired parked events into dead letters; return how many.
+async def sweep(
+    pool: Pool, clock: Clock, *, records_max: int, lease: Lease | None = None, before: dt.datetime | None = None
+) -> int:
+    """Turn up to `records_max` parked events into dead letters whose deadlines passed `before` that; return how many.
 
-    Their names are locked first, in the same order as a batch does, so an event is either woken or buried. Raises
+    `before` is the watermark of `consumer.parking_clock`. Their names are locked first, in the same order as a batch does, so an event is either woken or buried. Raises
     LeaseLostError, and buries nothing, where `lease` does not stand any more.
     """
     now = dt.datetime.fromtimestamp(clock.now(), dt.UTC)
+    passed = now if before is None else min(now, before)
     async with pool.acquire() as connection, connection.transaction():
         if lease is not None:
             await guard(connection, lease)
-        found = await connection.fetch(statement("consumer", "find_expired"), now, records_max)
+        found = await connection.fetch(statement("consumer", "find_expired"), passed, records_max)
         if not found:
             return 0
         keys = {rows.key_of(row) for row in found if row["ref"] is not None}
         xid = await connection.fetchval(statement("consumer", "lock_names"), *rows.ref_arrays(sorted(keys)))
         ids = sorted({row["id"] for row in found})
-        taken = await connection.fetch(statement("consumer", "take_expired"), ids, now)
+        taken = await connection.fetch(statement("consumer", "take_expired"), ids, passed)
         letters = [Letter(rows.record_of(row), Reason(row["reason"]), row["detail"]) for row in taken]
         arguments = [rows.letter_arguments(letter, xid, now) for letter in letters]
         await connection.executemany(statement("consumer", "bury_record"), arguments)
@@ -69,7 +74,8 @@ async def wake_all(waker: Waker, ending: asyncio.Event) -> int:
 class Sweeper:
     """Wakes and buries for as long as it holds the lease."""
 
-    def __init__(self, pool: Pool, clock: Clock, waker: Waker, parking: ParkingSettings) -> None:
+    def __init__(self, pool: Pool, clock: Clock, waker: Waker, look: Look, parking: ParkingSettings) -> None:
+        self._look = look
         self._pool = pool
         self._clock = clock
         self._waker = waker
@@ -92,7 +98,12 @@ class Sweeper:
         """Wake all whose payment came, then bury one part of those past their deadline; return how many."""
         if woken := await wake_all(self._waker, ending):
             log.info("parked_woken", events=woken)
-        buried = await sweep(self._pool, self._clock, records_max=self._parking.sweep_records_max, lease=lease)
+        reading = await self._look(self._clock.now())
+        before = await tick(self._pool, self._clock.now(), reading, self._parking, lease)
+        if before is None:
+            return 0
+        records_max = self._parking.sweep_records_max
+        buried = await sweep(self._pool, self._clock, records_max=records_max, lease=lease, before=before)
         if buried:
             log.info("parked_expired", dead_letters=buried)
         return buried

@@ -245,6 +245,7 @@ async def postgres(settings: Settings) -> list[Finding]:
             advice = "log in as a role that does not own the schema, and run `ratchet migrate up`" if may else ""
             told = "the application's role can alter it" if may else "the application's role can't alter it"
             findings.append(Finding("ledger", ok=not may, found=told, advice=advice))
+            findings += await parking_clock(settings)
     return findings
 
 
@@ -253,6 +254,20 @@ def durability_finding(found: dict[str, str]) -> Finding:
     lacks = lacks_of_postgres(found)
     told = ", ".join(f"{name} {value}" for name, value in sorted(found.items()))
     return Finding("durability", ok=not lacks, found=told, advice="; ".join(lacks))
+
+
+async def parking_clock(settings: Settings) -> list[Finding]:
+    """Look whether time counts against parked events: while what came in is not settled, it does not."""
+    from ops.parking_standstill import read_standstill
+
+    stands = await read_standstill(settings)
+    if stands is None:
+        return [Finding("parking clock", ok=True, found="time counts against parked events")]
+    patience = settings.ops.transaction_notice_seconds
+    advice = "have what it waits for settled (RUNBOOK: RatchetParkingClockStands); no event expires meanwhile"
+    return [
+        Finding("parking clock", ok=stands.seconds <= patience or not stands.parked, found=stands.told, advice=advice)
+    ]
 
 
 def clock_finding(settings: Settings, skew_seconds: float) -> Finding:

@@ -16,6 +16,7 @@ from ops import endpoints
 from ops.database import connected, fetch
 from ops.lag import by_topic, lag_of, problems, read_partitions
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
+from ops.parking_standstill import ParkingStandstill, read_standstill
 from ops.roles import ROLES
 from runtime.lifecycle import read_run_file
 from schemas.errors import RatchetError
@@ -88,6 +89,7 @@ class Status:
     """All that could be known; what could not is absent, and `unknown` says why.
 
     `problems` are partitions that are not read as they should be: an open transaction, nobody's, deleted records.
+    `parking_standstill` tells since when time does not count against parked events, and what that waits for.
     """
 
     roles: list[RoleStatus]
@@ -96,6 +98,7 @@ class Status:
     counts: dict[str, int]
     unknown: list[str]
     problems: list[str] = field(default_factory=list)
+    parking_standstill: ParkingStandstill | None = None
 
     def document(self) -> dict[str, Any]:
         """Return it as one JSON document."""
@@ -121,12 +124,14 @@ async def gather(settings: Settings) -> Status:
         unknown.append(f"no endpoint is configured and no stack runs in {settings.home}")
         return Status(await roles, {}, {}, {}, unknown)
     read = known(read_partitions(settings), None)
-    partitions, counts, found = await asyncio.gather(read, known(read_counts(settings), {}), roles)
+    standing = known(read_standstill(settings), None)
+    partitions, counts, stands, found = await asyncio.gather(read, known(read_counts(settings), {}), standing, roles)
     if partitions is None:
-        return Status(found, {}, {}, counts, unknown)
+        return Status(found, {}, {}, counts, unknown, parking_standstill=stands)
     lag = lag_of(partitions)
     shown = {f"{topic}/{number}": behind for (topic, number), behind in sorted(lag.items())}
-    return Status(found, by_topic(lag), shown, counts, unknown, [one.found for one in problems(partitions, settings)])
+    wrong = [one.found for one in problems(partitions, settings)]
+    return Status(found, by_topic(lag), shown, counts, unknown, wrong, stands)
 
 
 COLOURS = {RoleState.RUNNING: "green", RoleState.STALLED: "yellow", RoleState.DOWN: "red"}
@@ -155,6 +160,8 @@ def figures_table(title: str, figures: Mapping[str, int]) -> Table:
 def trouble_lines(status: Status) -> list[RenderableType]:
     """Return what is wrong and what could not be known, a line each."""
     lines: list[RenderableType] = [Text.assemble(("problem:", "red"), f" {one}") for one in status.problems]
+    if status.parking_standstill is not None:
+        lines.append(Text.assemble(("parking:", "yellow"), f" {status.parking_standstill.told}"))
     return lines + [Text.assemble(("unknown:", "yellow"), f" {reason}") for reason in status.unknown]
 
 

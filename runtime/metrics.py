@@ -164,6 +164,10 @@ STANDSTILL_SECONDS: Final = _gauge(
     "partition",
     "cause",
 )
+PARKING_STANDSTILL_SECONDS: Final = _gauge(
+    "ratchet_parking_standstill_seconds",
+    "For how long time has not counted against parked events: what came in is not settled. 0 while it counts.",
+)
 RECORDS_SKIPPED: Final = _counter(
     "ratchet_consumer_records_skipped_total",
     "Offsets that were deleted before they were read, by retention or by hand: what they said never took effect.",

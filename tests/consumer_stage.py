@@ -111,6 +111,7 @@ class Stage:
         }
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
         environment |= {f"RATCHET_CONSUMER__{name.upper()}": str(value) for name, value in settings.items()}
+        environment |= {f"RATCHET_PARKING__{name.upper()}": str(value) for name, value in (parking or {}).items()}
         environment |= {
             "RATCHET_HOME": str(self.folder / f"home-{number}"),
             "RATCHET_KAFKA__BOOTSTRAP": self.kafka,
