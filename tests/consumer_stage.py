@@ -97,7 +97,14 @@ class Stage:
     start: dict[TopicPartition, int]
     children: list[Child] = field(default_factory=list)
 
-    def spawn(self, *, limits: dict[str, Any] | None = None, dsn: str | None = None, **faults: str) -> Child:
+    def spawn(
+        self,
+        *,
+        limits: dict[str, Any] | None = None,
+        parking: dict[str, Any] | None = None,
+        dsn: str | None = None,
+        **faults: str,
+    ) -> Child:
         """Start a consumer process; `limits` are ConsumerSettings, `faults` see consumer_child.py.
 
         `dsn` is another way to the same database.

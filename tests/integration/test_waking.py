@@ -13,6 +13,7 @@ from settling import Bench, Event, bench, broken_chains, records, webhook
 
 from consumer import batch, settlement
 from consumer.batch import BatchWriter
+from consumer.caught_up import Reading
 from consumer.decode import Event as Decoded
 from consumer.decode import decode
 from consumer.isolate import Isolator, PoisonRun
@@ -79,6 +80,11 @@ async def marks(desk: Bench) -> int:
     return int(await desk.pool.fetchval("select count(*) from wake_marks"))
 
 
+async def all_settled(now: float) -> Reading:
+    """Stand for a Kafka of which everything is settled."""
+    return Reading(now)
+
+
 async def test_what_waits_on_a_survivor_reached_through_a_woken_event_is_woken(desk: Bench) -> None:
     """The second refund names the payment and, so only it tells, what the first one waits for."""
     await settle_one_by_one(desk, refund("q", "r1", 20), refund("p+q", "r2", 30), CAPTURE)
@@ -130,7 +136,7 @@ async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(desk: Bench, *, 
     assert await marks(desk) == 1, "what is to be woken is known after a crash"
     if late:
         await desk.pool.execute("update parked_events set parked_at = now() - '9 days'::interval, deadline = parked_at")
-    sweeper = Sweeper(desk.pool, desk.clock, desk.writer.waker, desk.settings.parking)
+    sweeper = Sweeper(desk.pool, desk.clock, desk.writer.waker, all_settled, desk.settings.parking)
     assert await sweeper.turn(None, asyncio.Event()) == 0
     books = await desk.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100)]
