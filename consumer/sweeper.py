@@ -41,7 +41,8 @@ async def sweep(
     """Turn up to `records_max` parked events into dead letters whose deadlines passed `before` that; return how many.
 
     `before` is the watermark of `consumer.parking_clock`. Their names are locked first, in the same order as a
-    batch does, so an event is either woken or buried. Raises LeaseLostError, and buries nothing, where `lease` does not stand any more.
+    batch does, so an event is either woken or buried. Raises LeaseLostError, and buries nothing,
+    where `lease` does not stand any more.
     """
     now = dt.datetime.fromtimestamp(clock.now(), dt.UTC)
     passed = now if before is None else min(now, before)

@@ -524,6 +524,23 @@ CREATE TABLE public.parked_refs (
 
 COMMENT ON TABLE public.parked_refs IS 'The references that a parked event waits on.';
 
+CREATE TABLE public.parking_clock (
+    single boolean DEFAULT true NOT NULL,
+    watermark timestamp with time zone,
+    moved_at timestamp with time zone,
+    waits_for text DEFAULT ''::text NOT NULL,
+    began_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    after_id bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT parking_clock_check CHECK (((began_at IS NULL) = (ended_at IS NULL))),
+    CONSTRAINT parking_clock_single_check CHECK (single),
+    CONSTRAINT parking_clock_waits_for_check CHECK ((length(waits_for) <= 1000))
+);
+
+COMMENT ON TABLE public.parking_clock IS 'Up to when all that had come in was settled (watermark), and since when that did not advance (moved_at).';
+
+COMMENT ON COLUMN public.parking_clock.began_at IS 'a standstill whose time is being added to the deadlines, up to the parked event after_id';
+
 CREATE TABLE public.payment_logs (
     id bigint NOT NULL,
     payment_id uuid,
@@ -943,6 +960,9 @@ ALTER TABLE ONLY public.parked_events
 
 ALTER TABLE ONLY public.parked_refs
     ADD CONSTRAINT parked_refs_pkey PRIMARY KEY (ref, kind, provider, account, merchant_account, livemode, parked_id);
+
+ALTER TABLE ONLY public.parking_clock
+    ADD CONSTRAINT parking_clock_pkey PRIMARY KEY (single);
 
 ALTER TABLE ONLY public.payment_logs
     ADD CONSTRAINT payment_logs_claim UNIQUE (event_id, source);
