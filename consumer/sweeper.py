@@ -16,6 +16,7 @@ from consumer import rows
 from consumer.parking_clock import tick
 from consumer.plan import Letter
 from consumer.tally import count_buried, count_woken
+from runtime import metrics
 from runtime.lease import guard, wait_for_event
 from runtime.postgres import classify
 from runtime.sql import statement
@@ -84,6 +85,12 @@ class Sweeper:
 
     async def keep(self, lease: Lease, ending: asyncio.Event) -> None:
         """Sweep until `ending` is set or the lease is lost; whatever else goes wrong is tried again."""
+        try:
+            await self._keep(lease, ending)
+        finally:
+            metrics.PARKING_STANDSTILL_SECONDS.set(0)  # who sweeps now tells it
+
+    async def _keep(self, lease: Lease, ending: asyncio.Event) -> None:
         while not ending.is_set():
             try:
                 buried = await self.turn(lease, ending)

@@ -114,7 +114,8 @@ async def gather(settings: Settings) -> Status:
             async with asyncio.timeout(settings.ops.lookup_timeout_seconds * 2):
                 return await work
         except (RatchetError, TimeoutError) as error:
-            unknown.append(str(error) or "a look-up took too long")
+            reason = str(error) or "a look-up took too long"
+            unknown.extend(() if reason in unknown else (reason,))
             return otherwise
 
     with contextlib.suppress(RatchetError):
