@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OFF: Final = "off"
+OURS_TOO: Final = "synchronous_commit"
+"""Our sessions set it for themselves, which helps nobody else."""
 COPIES_MIN: Final = 2
 """Copies that must have a record before it counts as written, where there is more than one broker."""
 
@@ -38,7 +40,7 @@ def lacks_of_postgres(found: Mapping[str, str]) -> list[str]:
     """Return what of Postgres' settings lets a committed row be lost, as advice."""
     whole = {"fsync": "postgresql.conf", "full_page_writes": "postgresql.conf"}
     lacks = [f"set {name} = on in {where}" for name, where in whole.items() if found.get(name) == OFF]
-    if found.get("synchronous_commit") == OFF:
+    if found.get(OURS_TOO) == OFF:
         lacks.append(
             "set synchronous_commit = on for role, database and server: our sessions set it for themselves, "
             "what else writes does not"

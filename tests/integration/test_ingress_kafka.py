@@ -47,18 +47,17 @@ async def test_topics_are_made_once_with_their_bounds(stack: Any) -> None:
         assert found["compression.type"] == "producer"
 
 
-async def test_topics_made_by_two_at_once_are_no_error(stack: Any, unique: Any, monkeypatch: Any) -> None:
+async def test_topics_made_by_two_at_once_are_no_error(stack: Any, unique: Any) -> None:
     settings = KafkaSettings(bootstrap=stack.kafka)
     made = topics.Topic(unique("made"), 1000, 1000)
-    monkeypatch.setattr(topics, "ALL", (made,))
-    await asyncio.gather(*(kafka.ensure_topics(settings) for _ in range(3)))
+    await asyncio.gather(*(kafka.ensure_topics(settings, [made]) for _ in range(3)))
     assert (await topic_settings(stack.kafka, made.name))["max.message.bytes"] == "1000"
 
 
-async def test_a_topic_that_cannot_be_made_says_why(stack: Any, unique: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(topics, "ALL", (topics.Topic(unique("wide"), 1000, 1000),))
+async def test_a_topic_that_cannot_be_made_says_why(stack: Any, unique: Any) -> None:
+    wide = topics.Topic(unique("wide"), 1000, 1000)
     with pytest.raises(UnavailableError, match="InvalidReplicationFactor"):
-        await kafka.ensure_topics(KafkaSettings(bootstrap=stack.kafka, replication_factor=9))
+        await kafka.ensure_topics(KafkaSettings(bootstrap=stack.kafka, replication_factor=9), [wide])
 
 
 async def test_a_producer_carries_the_largest_record(stack: Any, unique: Any) -> None:

@@ -357,14 +357,15 @@ async def test_a_consumer_whose_right_is_taken_away_ends_and_says_so(
     stop, probe = asyncio.Event(), Probe("consumer")
     role = asyncio.create_task(serve(settings, stop, probe))
 
-    async def assigned() -> bool:
-        return bool(metrics.PARTITIONS_ASSIGNED._value.get())
+    async def positioned() -> bool:
+        lag = [sample for family in metrics.CONSUMER_LAG.collect() for sample in family.samples]
+        return bool(lag) and len(lag) == metrics.PARTITIONS_ASSIGNED._value.get()
 
     async def ended() -> bool:
         return role.done()
 
     try:
-        await until(assigned, "its partitions", 30)
+        await until(positioned, "its positions", 30)
         async with broker.denied(TOPIC, topics.WEBHOOKS.name):
             await until(ended, "it ends", 60)
         with pytest.raises(AccessRefusedError, match="reading the topics in the group is not allowed"):

@@ -17,7 +17,7 @@ import aiokafka
 import pytest
 import uvicorn
 from aiokafka.consumer import fetcher, subscription_state
-from aiokafka.errors import BrokerResponseError
+from aiokafka.errors import BrokerResponseError, KafkaError
 from aiokafka.protocol import api
 from aiokafka.protocol.struct import Struct
 from aiokafka.record import default_records, memory_records
@@ -112,6 +112,7 @@ PUBLIC_BASES = {
     aiokafka.ConsumerRebalanceListener,
     aiokafka.abc.ConsumerRebalanceListener,
     BrokerResponseError,
+    KafkaError,
     *(api.Request, api.RequestStruct, api.Response, Struct),
 }
 """Made to be extended, and said to be."""
