@@ -57,7 +57,7 @@ class Office:
         groups: dict[str, dict[str, Any]] = {
             "postgres": {"dsn": SecretStr(self.dsn)},
             "http": {"total_timeout_seconds": 5.0},
-            "dispatcher": {"lease_seconds": 1.0, "poll_interval_seconds": 0.02, "breaker_failures_max": 1000},
+            "dispatcher": {"lease_seconds": 5.0, "poll_interval_seconds": 0.02, "breaker_failures_max": 1000},
             "refetch": {
                 "backoff_initial_seconds": 0.01,
                 "backoff_max_seconds": 0.02,

@@ -106,6 +106,7 @@ def run(stack: Endpoints, place: Database, tmp_path: Path) -> Callable[..., subp
     return call
 
 
+@pytest.mark.slow
 async def test_no_command_lets_a_terminal_obey_what_was_sent(letter: int, run: Any) -> None:
     commands = (
         ("payment", "show", "ch_1"),
