@@ -127,6 +127,7 @@ async def _by_hand(settings: Settings, kind: str, topic: str, group: str, tellin
     async with asyncio.TaskGroup() as tasks:
         if kind == "naive":
             consumer = await _member(settings, topic, group, 1)
+            await consumer.seek_to_beginning(*consumer.assignment())  # the consumer's own options have no usual place
             await telling.wait_for_word()
             consumer.resume(*consumer.assignment())
             tasks.create_task(telling.run())
