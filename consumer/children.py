@@ -428,35 +428,6 @@ class Children:
         unnamed = self._gross.get(None, 0) if len(self._reserved) == 1 else 0
         return max(self._reserved.get(payment, 0) - self._gross.get(payment, 0) - unnamed, 0)
 
-    # --- disputes ---
-
-    def dispute_state(self, key: str, state: State) -> str:
-        """Return where a dispute stands; one that nobody answered in time is lost where it had taken money."""
-        if state.name != "undefended":
-            return state.name
-        outs = self._by_kind.get(FactKind.DISPUTE_OUT, _NONE)
-        return "lost" if any(key == (out.parent or own) for own, out in outs.items()) else "prevented"
-
-    @property
-    def disputed(self) -> int:
-        """What disputes hold: in each round what was taken less what was given back.
-
-        A later round that takes money says that the rounds before it had given theirs back, unless they tell a part.
-        """
-        outs = self._by_kind.get(FactKind.DISPUTE_OUT, _NONE)
-        if not outs:
-            return 0
-        taken = _by_round(outs, whole=self.captured)
-        given = _by_round(self._by_kind.get(FactKind.DISPUTE_IN, _NONE), whole=-1)
-        last: dict[str, int] = {}
-        for dispute, number in (*taken, *given):
-            last[dispute] = max(last.get(dispute, 0), number)
-        total = 0
-        for (dispute, number), amount in taken.items():
-            back = given.get((dispute, number), amount if number < last[dispute] else 0)
-            total += 0 if back < 0 else max(amount - back, 0)
-        return total
-
 
 def went_on(attempts: Mapping[str, State], key: str, state: State) -> bool:
     """Tell whether a try went on under another name of its payment, which is no older.
@@ -469,15 +440,3 @@ def went_on(attempts: Mapping[str, State], key: str, state: State) -> bool:
         if sibling and (known.name == "succeeded" or (key == payment and known.name in _ENDED)):
             return True
     return False
-
-
-def _by_round(parts: Mapping[str, State], *, whole: int) -> dict[tuple[str, int], int]:
-    """Return the parts of disputes' money added up by dispute and round; `whole` stands for a part without amount."""
-    sums: dict[tuple[str, int], int] = {}
-    for key, state in parts.items():
-        place = (state.parent or key, state.version)
-        if state.amount is None or sums.get(place, 0) < 0:
-            sums[place] = whole
-        else:
-            sums[place] = sums.get(place, 0) + state.amount
-    return sums

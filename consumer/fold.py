@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from consumer import disputes
 from consumer.children import Children
 from consumer.plain import plain_row
 from schemas.facts import INTENT, RANKS, Fact, FactKind, State
@@ -76,6 +77,14 @@ def _lower(held: State, amount: int | None, *, later: bool) -> int | None:
     return None if least == (amount if later else held.amount) else least
 
 
+def united(own: Facts, others: Iterable[Facts]) -> Facts:
+    """Return a payment's own facts and those of others, joined."""
+    facts = dict(own)
+    for other in others:
+        facts |= newer(facts, facts_of(other))
+    return facts
+
+
 def facts_of(known: Facts) -> list[Fact]:
     """Return joined facts as a list, for joining them into another payment."""
     facts = [
@@ -107,7 +116,9 @@ def full_row(facts: Facts) -> Projection:
         authorized=children.authorized,
         captured=captured,
         refunded=refunded,
-        disputed=children.disputed,
+        disputed=disputes.money_held(
+            children.of(FactKind.DISPUTE_OUT), children.of(FactKind.DISPUTE_IN), children.captured
+        ),
         flags=tuple(sorted(flags)) if flags else (),
     )
 
@@ -172,11 +183,11 @@ def _refund_status(children: Children) -> RefundStatus:
 
 
 def _dispute_status(children: Children) -> DisputeStatus:
-    disputes = children.of(FactKind.DISPUTE)
-    if not disputes:
+    known, outs = children.of(FactKind.DISPUTE), children.of(FactKind.DISPUTE_OUT)
+    if not known:
         return DisputeStatus.NONE
-    states = {children.dispute_state(key, state) for key, state in disputes.items()}
-    return next(DisputeStatus(name) for name in _DISPUTES if name in states)
+    stages = {disputes.stage_of(key, state, outs) for key, state in known.items()}
+    return next(DisputeStatus(name) for name in _DISPUTES if name in stages)
 
 
 def _flags(children: Children) -> list[Flag]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from consumer.adoption import Asked, adopt, attempt_of
-from consumer.fold import facts_of, held, newer, project
+from consumer.fold import held, project, united
 from consumer.plan import Member
 from consumer.resolve import claimed_of, followed, groups_of, shared_of
 from schemas.facts import INTENT, JOINING, FactKind
@@ -44,13 +44,13 @@ class Grouping:
         self._adopted: dict[UUID, list[Payment]] = adopted_by(known.payments.values()) if known.groups else {}
         for intent_id, attempts in self._adopted.items():
             if (intent := known.payments.get(intent_id)) is not None:
-                intent.projection = project(united(intent, attempts))
+                intent.projection = project(_whole(intent, attempts))
                 intent.marks = tuple(mark for mark in intent.marks if mark not in intent.projection.flags)
 
     def whole(self, payment: Payment) -> Payment:
         """Return an intent's payment with the facts of its attempts beside its own; any other as it is."""
         attempts = self._adopted.get(payment.id) if self._adopted else None
-        return replace(payment, facts=united(payment, attempts)) if attempts else payment
+        return replace(payment, facts=_whole(payment, attempts)) if attempts else payment
 
     def stand(self, event: Event, payment: Payment) -> None:
         """Put the event's payment under the references that the event names, as a promise where it claims one."""
@@ -160,7 +160,7 @@ class Grouping:
     def _show(self, intent: Payment, adopted: list[Payment], own: list[Payment], marks: tuple[str, ...]) -> None:
         """Let an intent's row show what its own facts and those of its attempts come to."""
         old = intent.projection
-        shown = project(united(intent, adopted))
+        shown = project(_whole(intent, adopted))
         provider_ref = intent.provider_ref
         if provider_ref is None or any(one.provider_ref == provider_ref for one in own):
             provider_ref = next((one.provider_ref for one in adopted if one.provider_ref), None)
@@ -179,12 +179,9 @@ def adopted_by(payments: Iterable[Payment]) -> dict[UUID, list[Payment]]:
     return found
 
 
-def united(intent: Payment, attempts: Iterable[Payment]) -> Facts:
-    """Return an intent's own facts and those of its attempts, joined."""
-    facts = dict(intent.facts)
-    for attempt in attempts:
-        facts |= newer(facts, facts_of(attempt.facts))
-    return facts
+def _whole(intent: Payment, attempts: Iterable[Payment]) -> Facts:
+    """Return an intent's own facts and those of its attempts."""
+    return united(intent.facts, (attempt.facts for attempt in attempts))
 
 
 def _asked(promise: Payment, member: Member) -> Asked:

@@ -126,7 +126,7 @@ class Lanes:
         """Return those that are not left open by a halt."""
         if not self.halted:
             return records
-        return [record for record in records if (record.topic, record.partition) not in self.halted]
+        return [record for record in records if place_of(record) not in self.halted]
 
     async def _start(self, place: Place, offset: int) -> None:
         """Note durably, once an assignment, where the partition's records begin to be touched.
@@ -166,7 +166,7 @@ class Lanes:
 
     async def _settle_all(self, items: list[Item]) -> list[Plan]:
         """Settle items through outages; records of a partition that halts on the way are left open."""
-        while items := [item for item in items if (item[0].topic, item[0].partition) not in self.halted]:
+        while items := [item for item in items if place_of(item[0]) not in self.halted]:
             try:
                 return await self._through_outages(partial(self._isolator.settle, items))
             except HaltedError as error:

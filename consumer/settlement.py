@@ -21,7 +21,7 @@ from consumer.decode import (
     reads_unknown,
 )
 from consumer.facts_json import dump_said, same_facts
-from consumer.fold import facts_of, newer, project
+from consumer.fold import project, united
 from consumer.grouping import Grouping
 from consumer.ledger import LedgerRow, timestamp
 from consumer.plan import Letter, Message, Parking, Plan, Refetching
@@ -279,8 +279,8 @@ class Settlement:
         if payment.id not in self._known.payments:
             self._known.payments[payment.id] = self._plan.opened[payment.id] = payment
         self._plan.changed[payment.id] = payment
-        for other in target.same:
-            payment.facts |= newer(payment.facts, facts_of(other.facts))
+        if target.same:
+            payment.facts = united(payment.facts, (other.facts for other in target.same))
         payment.facts |= verdict.news
         payment.projection = verdict.projection
         payment.version += verdict.versioned
@@ -323,8 +323,6 @@ def _merged(target: Target) -> Payment:
     payment = target.payment
     if not target.same:
         return payment
-    facts = dict(payment.facts)
-    for other in target.same:
-        facts |= newer(facts, facts_of(other.facts))
+    facts = united(payment.facts, (other.facts for other in target.same))
     currency = next((one.currency for one in (payment, *target.same) if one.currency), None)
     return replace(payment, facts=facts, projection=project(facts), currency=currency)

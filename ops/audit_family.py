@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from consumer.facts_json import load_joined, load_said
-from consumer.fold import facts_of, newer, project
+from consumer.fold import facts_of, newer, project, united
 from consumer.rows import MARKS
 
 if TYPE_CHECKING:
@@ -58,20 +58,13 @@ def check_row(head: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], family
         return "the payment's facts cannot be read"
     for row in rows:
         said |= newer(said, load_said(row["facts"]))
-    said = _united(said, merged)
-    shown = _united(held, attempts)
+    said = united(said, merged)
+    shown = united(held, attempts)
     if missing := newer(shown, facts_of(said)):
         return f"the payment does not hold what its ledger says: {_named(missing)}"
     if invented := newer(said, facts_of(held)):
         return f"the payment holds what no ledger row says: {_named(invented)}"
     return _wrong_columns(head, project(shown))
-
-
-def _united(own: Facts, others: Iterable[Facts]) -> Facts:
-    facts = dict(own)
-    for other in others:
-        facts |= newer(facts, facts_of(other))
-    return facts
 
 
 def _named(facts: Facts) -> str:

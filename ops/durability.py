@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OFF: Final = "off"
-OURS_TOO: Final = "synchronous_commit"
-"""Our sessions set it for themselves, which helps nobody else."""
+DURABLE: Final = {
+    "fsync": "set fsync = on in postgresql.conf",
+    "full_page_writes": "set full_page_writes = on in postgresql.conf",
+    "synchronous_commit": "set synchronous_commit = on for role, database and server: our sessions set it for"
+    " themselves, what else writes does not",
+}
+"""What of Postgres' settings must be on, and what to do where it is not."""
 COPIES_MIN: Final = 2
 """Copies that must have a record before it counts as written, where there is more than one broker."""
 
@@ -38,11 +42,4 @@ def lacks_of_topic(brokers: int, replicas: int | None, found: Mapping[str, Any])
 
 def lacks_of_postgres(found: Mapping[str, str]) -> list[str]:
     """Return what of Postgres' settings lets a committed row be lost, as advice."""
-    whole = {"fsync": "postgresql.conf", "full_page_writes": "postgresql.conf"}
-    lacks = [f"set {name} = on in {where}" for name, where in whole.items() if found.get(name) == OFF]
-    if found.get(OURS_TOO) == OFF:
-        lacks.append(
-            "set synchronous_commit = on for role, database and server: our sessions set it for themselves, "
-            "what else writes does not"
-        )
-    return lacks
+    return [advice for name, advice in DURABLE.items() if found.get(name) == "off"]

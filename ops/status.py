@@ -115,7 +115,8 @@ async def gather(settings: Settings) -> Status:
                 return await work
         except (RatchetError, TimeoutError) as error:
             reason = str(error) or "a look-up took too long"
-            unknown.extend(() if reason in unknown else (reason,))
+            if reason not in unknown:
+                unknown.append(reason)
             return otherwise
 
     with contextlib.suppress(RatchetError):

@@ -3,8 +3,20 @@
 -- until money of that is known: only then what it belongs to is told. updated_at is the claim's mark: whoever asks again while
 -- the answer is on its way changes it.
 with due as (
-    select id
+    select refetches.id, owner.has_money
     from refetches
+    cross join lateral (
+        select exists (
+            select
+            from payment_refs as named
+            join payments on payments.id = named.payment_id
+            where named.ref = refetches.about
+                and named.provider = refetches.provider
+                and named.account = refetches.account
+                and named.kind not in ('reference', 'shared')
+                and payments.captured > 0
+        ) as has_money
+    ) as owner
     where status = 'queued'
         and next_attempt_at <= clock_timestamp()
         and exists (
@@ -14,23 +26,10 @@ with due as (
                 and source.account = lower(refetches.account)
                 and (refetches.known or source.may_guess)
         )
-        and (
-            about is null
-            or created_at < clock_timestamp() - make_interval(secs => $5)
-            or exists (
-                select
-                from payment_refs as named
-                join payments on payments.id = named.payment_id
-                where named.ref = about
-                    and named.provider = refetches.provider
-                    and named.account = refetches.account
-                    and named.kind not in ('reference', 'shared')
-                    and payments.captured > 0
-            )
-        )
+        and (about is null or created_at < clock_timestamp() - make_interval(secs => $5) or owner.has_money)
     order by priority, next_attempt_at
     limit 1
-    for update skip locked
+    for update of refetches skip locked
 )
 update refetches
 set attempts = attempts + 1,
@@ -39,14 +38,4 @@ set attempts = attempts + 1,
 from due
 where refetches.id = due.id
 returning
-    refetches.id, provider, account, ref, known, attempts, updated_at,
-    case when exists (
-        select
-        from payment_refs as named
-        join payments on payments.id = named.payment_id
-        where named.ref = about
-            and named.provider = refetches.provider
-            and named.account = refetches.account
-            and named.kind not in ('reference', 'shared')
-            and payments.captured > 0
-    ) then about end as about
+    refetches.id, provider, account, ref, known, attempts, updated_at, case when due.has_money then about end as about
