@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.bench.contenders import FASTSTREAM, NAIVE, PRODUCT
+from ops.bench.contenders import FASTSTREAM, GROUPED, NAIVE, PRODUCT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -79,6 +79,8 @@ def ratios(medians: Mapping[str, float]) -> dict[str, float]:
             found["best/faststream"] = best / fastest_stream
         if FLOOR in medians:
             found[f"best/{FLOOR}"] = best / medians[FLOOR]
+    if PRODUCT in medians and GROUPED in medians:
+        found[f"{GROUPED}/{PRODUCT}"] = medians[GROUPED] / medians[PRODUCT]
     if PRODUCT in medians and FLOOR in medians:
         found[f"{PRODUCT}/{FLOOR}"] = medians[PRODUCT] / medians[FLOOR]
     return {name: round(ratio, 2) for name, ratio in found.items()}

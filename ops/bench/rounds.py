@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from ops.bench.figures import Round
-from ops.bench.stage import check_books, drop_database, make_database, settle_down
+from ops.bench.stage import check_books, drop_database, make_database, place_orders, settle_down
 from ops.bench.usage import snapshot, spent
+from ops.bench.workload import make_orders
 from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
@@ -145,11 +146,13 @@ async def run_round(scene: Scene, contender: Contender, number: int) -> Round:
     lanes = int(contender.kind[-1]) if contender.kind.startswith("floor") else 0
     recording = str(scene.recordings.get(lanes, "-"))
     database = await make_database(scene.endpoints, name)
+    orders = make_orders(workload, contender.ordered)
     try:
+        await place_orders(database, orders)
         await settle_down(database)
         arguments = (contender.kind, topic, name, str(contender.processes), recording)
         found = await measure(scene, contender, arguments, database.environment, len(workload.records))
-        await check_books(database.dsn, workload)
+        await check_books(database.dsn, workload, orders=orders)
     finally:
         await drop_database(scene.endpoints, name)
     return found

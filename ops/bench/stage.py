@@ -9,10 +9,17 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from pydantic import SecretStr
 
+from consumer.batch import BatchWriter
+from consumer.lane import understand
+from ops.bench.workload import NO_ORDERS
+from runtime.clock import SystemClock
 from runtime.kafka import close_producer, open_producer
 from runtime.migrations import migrate_up
-from runtime.settings import KafkaSettings
+from runtime.postgres import open_pool
+from runtime.settings import KafkaSettings, load
+from runtime.settings.brokers import PostgresSettings
 from runtime.sql import statement
 from schemas.errors import RatchetError
 from schemas.topics import RECORD_BYTES_MAX
@@ -20,7 +27,7 @@ from schemas.topics import RECORD_BYTES_MAX
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ops.bench.workload import Workload
+    from ops.bench.workload import Orders, Workload
     from producers.ingress.records import Outgoing
     from runtime.stack import Endpoints
 
@@ -86,6 +93,18 @@ async def make_database(endpoints: Endpoints, name: str) -> Database:
     return Database(name, dsn, owner_dsn, of_database(endpoints.superuser_dsn, name), environment)
 
 
+async def place_orders(database: Database, orders: Orders) -> None:
+    """Settle the orders by the product's own writer."""
+    settings = load().model_copy(update={"postgres": PostgresSettings(dsn=SecretStr(database.dsn))})
+    pool = await open_pool(settings.postgres, role="bench", connections=1)
+    try:
+        writer, size = BatchWriter(pool, settings, SystemClock()), settings.consumer.batch_records_max
+        for begin in range(0, len(orders.records), size):
+            await writer.settle([understand(record) for record in orders.records[begin : begin + size]])
+    finally:
+        await pool.close()
+
+
 async def settle_down(database: Database) -> None:
     """Write out what Postgres still holds back, so that no contender pays for the one before."""
     connection = await asyncpg.connect(database.superuser_dsn)
@@ -101,7 +120,7 @@ async def drop_database(endpoints: Endpoints, name: str) -> None:
 
 
 async def count_books(dsn: str) -> tuple[int, int, int]:
-    """Return how many ledger rows, dead letters and parked events there are."""
+    """Return how many events are in the ledger, how many dead letters and parked events there are."""
     connection = await asyncpg.connect(dsn)
     counts = await connection.fetchrow(statement("ops.bench", "count_books"))
     await connection.close()
@@ -109,14 +128,19 @@ async def count_books(dsn: str) -> tuple[int, int, int]:
     return counts[0], counts[1], counts[2]
 
 
-async def check_books(dsn: str, workload: Workload, before: tuple[int, int, int] = (0, 0, 0)) -> None:
+async def check_books(
+    dsn: str, workload: Workload, before: tuple[int, int, int] = (0, 0, 0), orders: Orders = NO_ORDERS
+) -> None:
     """Compare the books with plain arithmetic; a wrong row voids a figure.
 
     `before` is what `count_books` found before the workload; other payments than the workload's may stand beside them.
     """
     connection = await asyncpg.connect(dsn)
     rows = await connection.fetch(statement("ops.bench", "read_payments"), list(workload.ends))
+    captured = await connection.fetchval(statement("ops.bench", "sum_orders"))
     await connection.close()
+    if captured != orders.captured:
+        raise RatchetError(f"the orders show {captured} captured, their payments come to {orders.captured}")
     found = {row["provider_ref"]: (row["status"], row["authorized"], row["captured"], row["refunded"]) for row in rows}
     expected = {ref: (end.status, end.authorized, end.captured, end.refunded) for ref, end in workload.ends.items()}
     wrong = [ref for ref in expected if found.get(ref) != expected[ref]]
@@ -124,5 +148,6 @@ async def check_books(dsn: str, workload: Workload, before: tuple[int, int, int]
         shown = [(ref, found.get(ref), expected[ref]) for ref in wrong[:3]]
         raise RatchetError(f"{len(wrong)} of {len(expected)} payments are wrong ({len(rows)} found): {shown}")
     counts = tuple(now - then for now, then in zip(await count_books(dsn), before, strict=True))
-    if counts != (workload.events, workload.poison, 0):
-        raise RatchetError(f"books {counts}, expected {(workload.events, workload.poison, 0)}")
+    expected_counts = (workload.events + len(orders.records), workload.poison, 0)
+    if counts != expected_counts:
+        raise RatchetError(f"books {counts}, expected {expected_counts}")

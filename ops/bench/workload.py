@@ -1,20 +1,28 @@
 """What the contenders settle: the lives of many payments in Stripe's own shapes, and how each must end.
 
+For a part of them an order of the merchant's own service may stand before, which then shows what they come to.
+
 5 % of the events come twice, 5 % out of order, 0.1 % are poison: genuine deliveries that are no JSON.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from ops.sample import stripe
+from ops.sample.orders import CLIENT
+from ops.sample.plan import TELLERS
 from ops.sample.post import Event, Post, token
-from ops.sample.story import Course, Story, tell
+from ops.sample.story import Course, Story
 from producers.ingress.records import Arrival, Outgoing, build
 from providers.core.contract import Notification
+from schemas.intents import Command, IntentRecord
+from schemas.record import Attributes, Record
+from schemas.topics import INTENTS
 
 if TYPE_CHECKING:
     from ops.sample.post import Life
@@ -37,6 +45,19 @@ class Workload:
     events: int
     poison: int
     ends: dict[str, End]
+    references: dict[str, str] = field(default_factory=dict)
+    """The merchant's own reference of each payment, by the provider's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Orders that were placed before the payments came: as records of intents, and what all of them must show."""
+
+    records: tuple[Record, ...] = ()
+    captured: int = 0
+
+
+NO_ORDERS: Final = Orders()
 
 
 def make_workload(events_min: int, seed: int, *, late_share: float = LATE_SHARE) -> Workload:
@@ -44,17 +65,39 @@ def make_workload(events_min: int, seed: int, *, late_share: float = LATE_SHARE)
     rng = Random(seed)  # noqa: S311 - ids of a benchmark, not secrets
     placed: list[tuple[float, Outgoing]] = []
     ends: dict[str, End] = {}
+    references: dict[str, str] = {}
     distinct = poison = 0
     while len(placed) < events_min:
-        life = stripe.live(rng, tell(rng, stripe.COURSES), STARTED_AT)
-        ends[life.provider_ref] = life.end
+        story = replace(TELLERS[stripe.NAME].invent(rng), reference=f"ORD-{token(rng, 12)}")
+        life = stripe.live(rng, story, STARTED_AT)
+        ends[life.provider_ref], references[life.provider_ref] = life.end, story.reference
         distinct += len(life.posts)
         placed += _placed(rng, life, len(placed), late_share)
         if rng.random() < POISON_SHARE * len(life.posts):
             placed.append((len(placed), _record(f"evt_poison_{seed}_{poison}", None, None, b"\x00 no JSON")))
             poison += 1
     placed.sort(key=lambda one: one[0])
-    return Workload(tuple(record for _, record in placed), distinct, poison, ends)
+    return Workload(tuple(record for _, record in placed), distinct, poison, ends, references)
+
+
+def make_orders(workload: Workload, share: float) -> Orders:
+    """Place an order for a share of the payments, of what each comes to."""
+    ordered = [ref for number, ref in enumerate(workload.ends) if int(number * share) < int((number + 1) * share)]
+    records = []
+    for number, ref in enumerate(ordered):
+        end = workload.ends[ref]
+        body = {
+            "provider": stripe.NAME,
+            "amount": max(end.amount, end.authorized, 1),
+            "currency": end.currency,
+            "reference": workload.references[ref],
+        }
+        order_id = UUID(int=number + 1, version=4)
+        intent = IntentRecord(id=order_id, client=CLIENT, command=Command.CREATE, body=body)
+        headers = Attributes(f"intents/{CLIENT}", f"{order_id}:create", "intent.create", STARTED_AT).to_headers()
+        value, key = intent.model_dump_json().encode(), str(order_id).encode()
+        records.append(Record(INTENTS.name, 0, number, STARTED_AT * 1000, key, value, headers))
+    return Orders(tuple(records), sum(workload.ends[ref].captured for ref in ordered))
 
 
 def make_hot_workload(events_min: int, seed: int, hot_share: float, refunds: int) -> Workload:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import xml.etree.ElementTree as ET
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from consumer.fold import newer, project
+from consumer.lane import understand
+from consumer.verdict import Dead
 from ops.bench import backlog, chart, contenders, figures, floor, http_load, latency, scale, table, usage
 from ops.bench.figures import Round
-from ops.bench.workload import make_hot_workload, make_workload
+from ops.bench.workload import NO_ORDERS, make_hot_workload, make_orders, make_workload
 from producers.providers import verify
 from runtime.sql import statement
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from schemas.payment import Facts
 
 pytestmark = pytest.mark.unit
 
@@ -129,6 +134,33 @@ def test_nothing_comes_late_where_nothing_may() -> None:
         if b"charge.refund.updated" in record.value:
             assert record.key in seen, "its payment was opened before"
         seen.add(record.key)
+
+
+def test_what_the_events_of_a_workload_come_to_is_what_it_expects() -> None:
+    workload = make_workload(2000, 1)
+    facts: dict[str, Facts] = defaultdict(dict)
+    for record in floor.split(workload.records, 1)[0]:
+        _, event = understand(record)
+        if not isinstance(event, Dead):
+            ref = next(ref.ref for ref in event.meaning.refs if ref.ref in workload.ends)
+            facts[ref] |= newer(facts[ref], event.meaning.facts)
+    rows = {ref: project(known) for ref, known in facts.items()}
+    for ref, end in workload.ends.items():
+        row = rows[ref]
+        assert (row.status, row.authorized, row.captured, row.refunded) == (
+            end.status, end.authorized, end.captured, end.refunded,
+        )  # fmt: skip
+
+
+def test_orders_are_placed_for_a_share_of_the_payments() -> None:
+    workload = make_workload(1000, 1)
+    orders = make_orders(workload, 0.5)
+    assert len(orders.records) == len(workload.ends) // 2
+    claims = [event.meaning.claim for _, event in map(understand, orders.records) if not isinstance(event, Dead)]
+    references = [claim.reference for claim in claims if claim is not None]
+    assert set(references) < set(workload.references.values())
+    assert len(references) == len(orders.records)
+    assert make_orders(workload, 0.0) == NO_ORDERS
 
 
 def test_lanes_share_no_key() -> None:
