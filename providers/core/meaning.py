@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from msgspec.structs import replace
 
@@ -110,14 +110,12 @@ def refs_of(*pairs: tuple[RefKind, str | None]) -> tuple[Ref, ...]:
     return tuple(refs)
 
 
-def _refuse_names(meaning: Meaning) -> None:
-    """Raise `undecodable`, naming the first name that could not be stored."""
-    for ref in meaning.refs:
-        if not storable(ref.ref):
-            raise undecodable(f"a {ref.kind} reference is empty, too long or holds characters that no id has")
-    for fact in meaning.facts:
-        if not all(storable(name) for name in _names_of(fact)):
-            raise undecodable(f"the key of a {fact.kind} is empty, too long or holds characters that no id has")
+def _refuse_names(meaning: Meaning) -> NoReturn:
+    """Raise `undecodable`, naming the first name that could not be stored; there is one."""
+    named = [(f"a {ref.kind} reference", [ref.ref]) for ref in meaning.refs]
+    named += [(f"the key of a {fact.kind}", _names_of(fact)) for fact in meaning.facts]
+    what = next(what for what, names in named if not all_storable(names))
+    raise undecodable(f"{what} is empty, too long or holds characters that no id has")
 
 
 def _names_of(fact: Fact) -> list[str]:

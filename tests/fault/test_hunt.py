@@ -125,6 +125,7 @@ async def reasons(scene: Stage) -> list[tuple[str, str]]:
 # --- getting on --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_careful_batch_longer_than_the_stall_bound_makes_progress_across_restarts(scene: Stage) -> None:
     await two_ends_noted(scene)
     await scene.publish(harmless(400), partition=0)
@@ -167,6 +168,7 @@ async def test_4000_harmless_events_after_two_unclean_ends_far_from_postgres(sce
 # --- who is to blame ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_real_killer_is_convicted_also_where_it_is_stopped_from_outside_first(scene: Stage) -> None:
     """A liveness probe or a deploy that stops the consumer in the midst of the hunt sends nobody back to its start."""
     before, fatal = harmless(150), webhook("payment.created", "magic-killer", event_id="fatal")
@@ -225,6 +227,7 @@ async def hold_payments(scene: Stage, watched: Watched, seconds: float) -> None:
     assert await scene.pool.fetchval("select captured from payments where provider_ref = 'pay_innocent'") == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("careful", [False, True])
 async def test_a_lock_on_payments_makes_no_letter_under_the_supervisor(scene: Stage, careful: bool) -> None:  # noqa: FBT001
     if careful:

@@ -134,6 +134,7 @@ async def parked(scene: Stage, count: int = 1) -> None:
     await until(there, "the refund is parked")
 
 
+@pytest.mark.slow
 async def test_no_parked_event_is_buried_while_records_older_than_its_deadline_are_unread(scene: Stage) -> None:
     """Consumers stopped for longer than the deadline; the capture waits in the topic behind a backlog."""
     child = scene.spawn(parking=SHORT)
@@ -146,6 +147,7 @@ async def test_no_parked_event_is_buried_while_records_older_than_its_deadline_a
     await until_refunded(scene)
 
 
+@pytest.mark.slow
 async def test_no_parked_event_is_buried_behind_an_open_transaction(scene: Stage) -> None:
     scene.spawn(parking=SHORT)
     producer = AIOKafkaProducer(bootstrap_servers=scene.kafka, transactional_id=f"test-{uuid.uuid4().hex}")
@@ -166,6 +168,7 @@ async def test_no_parked_event_is_buried_behind_an_open_transaction(scene: Stage
     await until_refunded(scene)
 
 
+@pytest.mark.slow
 async def test_no_parked_event_is_buried_while_a_partition_is_halted(scene: Stage) -> None:
     child = scene.spawn(parking=SHORT, limits={"unexpected_run_max": 2}, trip="trip-")
     await scene.publish([refund("p")], partition=1)

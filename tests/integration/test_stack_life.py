@@ -232,9 +232,8 @@ async def test_a_second_starter_refuses_and_names_the_first(home: Path, served: 
     assert all(server.alive() for server in before.servers.values())
 
 
-@pytest.mark.parametrize(
-    "hanging", [pytest.param((), id="answering"), pytest.param(NAMES, id="hanging", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("hanging", [pytest.param((), id="answering"), pytest.param(NAMES, id="hanging")])
 async def test_nothing_outlives_a_killed_starter_and_the_next_start_finds_the_data(
     own: Path, hanging: tuple[str, ...], topic_prefix: str
 ) -> None:

@@ -242,6 +242,7 @@ def test_a_role_that_cannot_start_is_told_in_its_own_sentence(tmp_path: Path) ->
     assert "{" not in last
 
 
+@pytest.mark.slow
 def test_detached_it_returns_when_the_ingress_answers_and_down_ends_it(tmp_path: Path) -> None:
     result = ratchet(tmp_path, "up", "--detach", "--no-sample", "--json", seconds=120)
     assert result.returncode == 0, result.stderr

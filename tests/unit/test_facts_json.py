@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import msgspec
@@ -77,3 +78,8 @@ def test_what_one_event_says_twice_of_a_child_has_one_order() -> None:
     for facts in ((some, none), (some, other), (some, other, more)):
         assert dump_said(facts) == dump_said(reversed(facts))
         assert set(load_said(dump_said(facts))) == set(facts)
+
+
+def test_one_child_twice_has_one_order_also_where_only_one_has_an_amount() -> None:
+    said = [Fact(FactKind.CAPTURE, "c", "succeeded", amount) for amount in (5, None, 3)]
+    assert {dump_said(order) for order in itertools.permutations(said)} == {dump_said(said)}

@@ -9,6 +9,7 @@ import pytest
 from vector_events import body_of, changed, check_every_order, event, facts, genuine, made, meaning, refs, refused, told
 
 import providers
+from providers.core.refetch import Credentials
 from schemas.facts import Meaning
 
 pytestmark = pytest.mark.unit
@@ -155,3 +156,62 @@ def test_a_code_with_letters_is_a_failure_and_a_long_reference_is_left_out() -> 
     assert facts(told("mpesa", "stkCallback", CODED)) == {("attempt", KEY, "failed")}
     said = told("mpesa", "Pay Bill", {**C2B, "BillRefNumber": "x" * 300})
     assert refs(said) == [("payment", "RKX0000001"), ("capture", "RKX0000001")]
+
+
+# --- what the API says of a receipt ------------------------------------------------------------------------------
+
+
+def transaction(occasion: str = "", **changes: str) -> dict[str, Any]:
+    parameters = {
+        "DebitPartyName": "254708374149 - John Doe",
+        "ReasonType": "Pay Bill Online",
+        "TransactionStatus": "Completed",
+        "Amount": "150.00",
+        "ReceiptNo": RECEIPT,
+    } | changes
+    listed = [{"Key": key, "Value": value} for key, value in parameters.items() if value]
+    about = {"ReferenceItem": {"Key": "Occasion", "Value": occasion}}
+    return {"Result": {"ResultCode": 0, "ResultParameters": {"ResultParameter": listed}, "ReferenceData": about}}
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("Cancelled", "canceled"), ("Declined", "failed"), ("Expired", "expired")],
+)
+def test_a_transaction_that_ended_without_money_is_a_try(status: str, state: str) -> None:
+    said = told("mpesa", "refetch.transaction", transaction(KEY, TransactionStatus=status))
+    assert facts(said) == {("attempt", RECEIPT, state)}
+    assert refs(said) == [("payment", KEY)]
+    alone = told("mpesa", "refetch.transaction", transaction(TransactionStatus=status))
+    assert refs(alone) == [("payment", RECEIPT)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"DebitPartyName": "174379 - Shop"},
+        {"DebitPartyName": "", "ReasonType": "Business Payment to Customer via API"},
+    ],
+)
+def test_money_that_leaves_the_till_is_no_payment(changes: dict[str, str]) -> None:
+    assert told("mpesa", "refetch.transaction", transaction(**changes)) == Meaning()
+
+
+def test_a_transaction_without_parties_is_a_payment() -> None:
+    said = told("mpesa", "refetch.transaction", transaction(DebitPartyName="", ReasonType=""))
+    assert ("capture", RECEIPT, "succeeded", "15000") in facts(said)
+
+
+def test_a_reversal_that_tells_nothing_of_its_original_is_a_letter() -> None:
+    changes = {"DebitPartyName": "174379 - Shop", "ReasonType": "Organization Reversal of Customer Payment"}
+    assert refused("mpesa", "refetch.transaction", transaction(**changes)) == "undecodable"
+
+
+def test_nothing_is_asked_about_what_is_no_receipt() -> None:
+    known = providers.find("mpesa")
+    assert known is not None
+    assert known.refetch is not None
+    assert known.refetch.query is not None
+    till = Credentials("https://api.example", "token", merchant="174379", initiator="ops", initiator_credential="x")
+    assert known.refetch.query.request("no receipt", None, till) is None
+    assert known.refetch.query.request(RECEIPT, None, till) is not None

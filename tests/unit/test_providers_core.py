@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -268,3 +269,21 @@ def test_a_body_that_a_reader_of_hints_fails_on_names_nothing(monkeypatch: pytes
 
     monkeypatch.setattr(providers, "find", lambda _name: SimpleNamespace(named=named))
     assert providers.named_by_hint("mollie", b"id=tr_1") is None
+
+
+def test_what_an_unsigned_body_names_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider's room that fails over a stranger's bytes costs that hint, and nothing else."""
+
+    def fails(_: bytes) -> Any:
+        raise ZeroDivisionError
+
+    known = providers.find("mpesa")
+    assert known is not None
+    assert known.refetch is not None
+    assert known.refetch.query is not None
+    refetch = dataclasses.replace(known.refetch, query=dataclasses.replace(known.refetch.query, answered=fails))
+    broken = dataclasses.replace(known, also_named=fails, refetch=refetch)
+    monkeypatch.setattr(providers, "find", lambda _: broken)
+    body = b'{"Body": {"stkCallback": {"CheckoutRequestID": "ws_CO_1"}}}'
+    assert providers.all_named_by_hint("mpesa", body) == (("ws_CO_1", None),)
+    assert providers.answer_to_query("mpesa", body) is None

@@ -354,6 +354,13 @@ LINK = naming(standard("payment.captured", event_id="link"), "pay_2", "pay_1")
 """Names two payments: they are one."""
 
 
+def test_the_metadata_of_an_intent_is_kept_beside_its_payment() -> None:
+    plan = PaperBooks().settle([intent(INTENT_ID, metadata={"basket": "7"})])
+    assert [(payment_id.bytes, text) for payment_id, text in plan.metadata.items()] == [
+        (UUID(str(INTENT_ID)).bytes, '{"basket": "7"}')
+    ]
+
+
 def test_rows_that_no_client_was_promised_merge_into_the_older() -> None:
     books = settled([standard("payment.created", payment="pay_2")], [standard("payment.created")])
     older = min(books.payments)
