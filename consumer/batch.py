@@ -19,7 +19,7 @@ import asyncpg
 from consumer import rows
 from consumer.decode import Event, decode, endpoints_of
 from consumer.ledger import COLUMNS, values_of
-from consumer.plan import Known, ParkedEvent, Plan
+from consumer.plan import Known, OrphanLetter, ParkedEvent, Plan
 from consumer.resolve import RefKey, claimed_of, keys_of
 from consumer.settlement import Settlement
 from consumer.verdict import Dead
@@ -54,7 +54,7 @@ class Needs:
 
     `keys` are the names and references that its events carry, `promised` the references that its intents claim;
     `more_keys` and `payments` are what else it turned out to take. `parked` are parked events to wake, or to bury where
-    `dead` is given.
+    `dead` is given; `orphans` are dead letters to apply.
     """
 
     keys: frozenset[RefKey]
@@ -63,6 +63,7 @@ class Needs:
     payments: set[UUID] = field(default_factory=set)
     parked: Sequence[int] = ()
     dead: Dead | None = None
+    orphans: Sequence[OrphanLetter] = ()
 
 
 class _GrewError(Exception):
@@ -83,7 +84,7 @@ class BatchWriter:
         self._facts_max = settings.consumer.facts_per_payment_max
         self._sms = settings.sms
         self._patience = dt.timedelta(seconds=settings.parking.deadline_seconds)
-        self.waker = Waker(pool, self.settle_parked, settings.consumer)
+        self.waker = Waker(pool, self, settings.consumer)
 
     async def settle(self, items: Sequence[Item]) -> Plan:
         """Settle the batch in one transaction; return what was written once it is committed.
@@ -103,6 +104,16 @@ class BatchWriter:
         found = await self._pool.fetch(_sql("find_waited_names"), parked_ids)
         return await self._begin([], Needs(frozenset(rows.key_of(row) for row in found), parked=parked_ids, dead=dead))
 
+    async def apply_letters(self, letter_ids: Sequence[int]) -> Plan:
+        """Settle the events of orphans' dead letters in one transaction; one that can't be settled stays a letter."""
+        found = await self._pool.fetch(_sql("find_orphans"), letter_ids)
+        decoded = [(row["id"], decode(rows.record_of(row), self._endpoints)) for row in found]
+        orphans = [OrphanLetter(letter_id, item) for letter_id, item in decoded if isinstance(item, Event)]
+        if not orphans:
+            return Plan()
+        keys = frozenset(key for letter in orphans for key in keys_of(letter.event))
+        return await self._begin([], Needs(keys, orphans=orphans))
+
     async def _begin(self, items: Sequence[Item], needs: Needs) -> Plan:
         """Settle in one transaction; begin anew, with more to lock, where it turns out to need more."""
         for _ in range(BEGINNINGS_MAX):
@@ -119,6 +130,7 @@ class BatchWriter:
             phases.mark("acquire")
             async with connection.transaction():
                 events = [item for _, item in items if isinstance(item, Event)]
+                events += [letter.event for letter in needs.orphans]
                 known, xid = await self._read(connection, events, needs, phases)
                 now = self._clock.now()
                 settlement = Settlement(known, now=now, xid=xid, facts_max=self._facts_max, endpoints=self._endpoints)
@@ -150,6 +162,10 @@ class BatchWriter:
             known.bodies = {(row["source"], row["digest"]) for row in found}
         if needs.parked:
             await self._read_parked(connection, known, needs)
+        if needs.orphans:
+            held = await connection.fetch(_sql("lock_letters"), [letter.id for letter in needs.orphans])
+            still = {row["id"] for row in held}
+            known.orphans = [letter for letter in needs.orphans if letter.id in still]
         phases.mark("read")
         return known, xid
 
@@ -213,6 +229,8 @@ class BatchWriter:
         await self._write_standing(connection, plan)
         if plan.woken:
             await connection.execute(_sql("delete_parked"), plan.woken)
+        if plan.applied:
+            await connection.execute(_sql("apply_letters"), plan.applied)
         if plan.bodies:
             await connection.execute(_sql("claim_bodies"), *rows.columns(plan.bodies, 3))
         await self._write_messages(connection, plan)

@@ -246,6 +246,7 @@ def _log_batch(records: Sequence[Record], total: Tally, seconds: float) -> None:
         duplicates=total.duplicates,
         parked=total.parked,
         woken=total.woken,
+        letters_applied=total.applied_letters,
         dead_letters=total.dead_letters,
         merges=total.merges,
         **total.outcomes(),

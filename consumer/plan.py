@@ -45,6 +45,14 @@ class ParkedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class OrphanLetter:
+    """The dead letter of an event whose payment did not come in time, and that event."""
+
+    id: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """How a payment stands under a merchant's own reference.
 
@@ -62,7 +70,8 @@ class Known:
 
     `claims` maps settled and parked events to the facts they said; `bodies` holds what was taken already from senders
     whose event ids are unsigned. `groups` holds, of each reference that somebody promised or that the batch promises,
-    the payments that stand under it. `some_wait` tells that any event is parked; `parked` are those to wake.
+    the payments that stand under it. `some_wait` tells that any event is parked or an orphan; `parked`
+    are those to wake, `orphans` the dead letters to apply.
     """
 
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
@@ -70,6 +79,7 @@ class Known:
     claims: dict[ClaimKey, str] = field(default_factory=dict)
     bodies: set[BodyKey] = field(default_factory=set)
     parked: list[ParkedEvent] = field(default_factory=list)
+    orphans: list[OrphanLetter] = field(default_factory=list)
     groups: dict[RefKey, dict[UUID, Member]] = field(default_factory=dict)
     some_wait: bool = False
 
@@ -125,9 +135,9 @@ class Message:
 class Plan:
     """What one transaction writes.
 
-    `marks` are the ids of those that it left, of names that it bound and on which parked events wait. `standing` are
-    payments that come to stand under a reference or a shared id; `metadata` is what clients noted on their intents, as
-    JSON.
+    `marks` are the ids of those that it left, of names that it bound and on which parked events or orphans wait.
+    `applied` are dead letters of orphans whose event has its effect now. `standing` are payments that come to stand
+    under a reference or a shared id; `metadata` is what clients noted on their intents, as JSON.
     """
 
     rows: list[LedgerRow] = field(default_factory=list)
@@ -139,6 +149,7 @@ class Plan:
     metadata: dict[UUID, str] = field(default_factory=dict)
     parkings: list[Parking] = field(default_factory=list)
     woken: list[int] = field(default_factory=list)
+    applied: list[int] = field(default_factory=list)
     marks: list[int] = field(default_factory=list)
     bodies: list[tuple[str, bytes, str]] = field(default_factory=list)
     refetches: list[Refetching] = field(default_factory=list)

@@ -269,6 +269,12 @@ def letter_arguments(letter: Letter, xid: int, now: dt.datetime) -> tuple[Any, .
     )
 
 
+def orphan_arguments(letter: Letter, names: Iterable[RefKey]) -> tuple[Any, ...]:
+    """Return the arguments of keep_orphan_names.sql."""
+    source, event_id, _ = identity(letter.record)
+    return (source, event_id, letter.digest, *ref_arrays(sorted(names)))
+
+
 def payment_ref_of(record: Record) -> str | None:
     """Return the record's key as text, where it is one: what `dlq list --payment` looks for."""
     try:

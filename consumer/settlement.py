@@ -1,7 +1,8 @@
 """A batch settled in memory: events in, rows to write out. Pure, but for the ids of new payments.
 
 From what the transaction read (`Known`) to what it writes (`Plan`). An event that waits is tried again after
-its neighbours, together with the parked events that wait on the same names, until nothing moves any more.
+its neighbours, together with the parked events that wait on the same names, until nothing moves any more. A dead letter
+of an orphan is applied or stays what it is.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class Settlement:
                 self._take(item, waiting)
         waiting.extend(self._unpark())
         self._wake(waiting)
+        self._plan.applied += [letter.id for letter in self._known.orphans if self._apply(letter.event)]
         self._grouping.work_out()
         return self._plan
 
@@ -81,20 +83,41 @@ class Settlement:
         """Take one event of the batch in: it is known, or settled, or waits."""
         if event.named is not None:
             self._ask_again(event, event.named, "hint")
-        if event.digest is not None:
-            event = self._identified(event, event.digest)
+        event = self._identified(event)
         if self._seen(event):
             return
         if not self._try(event):
             self._known.claims[event.source, event.event_id] = dump_said(event.meaning.facts)
             waiting.append((event, None))
+        self._claim_body(event)
+
+    def _apply(self, event: Event) -> bool:
+        """Settle the event of an orphan's dead letter; where that is impossible write nothing and return False."""
+        event = self._identified(event)
+        agrees = self._agrees(event)
+        if agrees is not None:
+            return agrees
+        target, verdict = self._decide(event)
+        if not isinstance(verdict, Settled):
+            return False
+        self._book(event, target, verdict)
+        self._claim_body(event)
+        return True
+
+    def _claim_body(self, event: Event) -> None:
+        """Note the body of an event of an unsigned id that is in the books now."""
         if event.digest is not None and (event.source, event.event_id) in self._known.claims:
             self._known.bodies.add((event.source, event.digest))
             self._plan.bodies.append((event.source, event.digest, event.event_id))
 
-    def _identified(self, event: Event, digest: bytes) -> Event:
+    def _identified(self, event: Event) -> Event:
         """Tell events of an unsigned id apart by their bodies: a forger's replay must not swallow the genuine one."""
-        if (event.source, digest) in self._known.bodies or (event.source, event.event_id) not in self._known.claims:
+        digest = event.digest
+        if (
+            digest is None
+            or (event.source, digest) in self._known.bodies
+            or (event.source, event.event_id) not in self._known.claims
+        ):
             return event
         room = EVENT_ID_LENGTH_MAX - DIGEST_SHOWN - 1
         return replace(event, event_id=f"{event.event_id[:room]}#{digest.hex()[:DIGEST_SHOWN]}")
@@ -141,15 +164,24 @@ class Settlement:
         self._ask_about_unknown(event)
         self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), waits))
 
-    def _seen(self, event: Event) -> bool:
-        """Tell whether the event is in the books; facts are compared, for bytes change between deliveries."""
+    def _agrees(self, event: Event) -> bool | None:
+        """Tell whether the books hold the event with the same facts, for bytes change between deliveries.
+
+        None where they do not hold it at all.
+        """
         if event.digest is not None and (event.source, event.digest) in self._known.bodies:
-            self._plan.duplicates += 1
             return True
         said = self._known.claims.get((event.source, event.event_id))
         if said is None:
+            return None
+        return same_facts(said, dump_said(event.meaning.facts)) or self._told_in_other_currency(event, said)
+
+    def _seen(self, event: Event) -> bool:
+        """Tell whether the event is in the books; one that says other facts there becomes a dead letter."""
+        agrees = self._agrees(event)
+        if agrees is None:
             return False
-        if same_facts(said, dump_said(event.meaning.facts)) or self._told_in_other_currency(event, said):
+        if agrees:
             self._plan.duplicates += 1
         else:
             self._bury(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from consumer.parking_clock import Look
+    from consumer.resolve import RefKey
     from consumer.waking import Waker
     from runtime.clock import Clock
     from runtime.lease import Lease
@@ -42,8 +43,8 @@ async def sweep(
     """Turn up to `records_max` parked events into dead letters whose deadlines passed `before` that; return how many.
 
     `before` is the watermark of `consumer.parking_clock`. Their names are locked first, in the same order as a
-    batch does, so an event is either woken or buried. Raises LeaseLostError, and buries nothing,
-    where `lease` does not stand any more.
+    batch does, so an event is either woken or buried. The letter of an orphan goes on waiting for them. Raises
+    LeaseLostError, and buries nothing, where `lease` does not stand any more.
     """
     now = dt.datetime.fromtimestamp(clock.now(), dt.UTC)
     passed = now if before is None else min(now, before)
@@ -53,23 +54,32 @@ async def sweep(
         found = await connection.fetch(statement("consumer", "find_expired"), passed, records_max)
         if not found:
             return 0
-        keys = {rows.key_of(row) for row in found if row["ref"] is not None}
+        names: dict[int, list[RefKey]] = {row["id"]: [] for row in found}
+        for row in found:
+            if row["ref"] is not None:
+                names[row["id"]].append(rows.key_of(row))
+        keys = {key for theirs in names.values() for key in theirs}
         xid = await connection.fetchval(statement("consumer", "lock_names"), *rows.ref_arrays(sorted(keys)))
-        ids = sorted({row["id"] for row in found})
-        taken = await connection.fetch(statement("consumer", "take_expired"), ids, passed)
+        taken = await connection.fetch(statement("consumer", "take_expired"), sorted(names), passed)
         letters = [Letter(rows.record_of(row), Reason(row["reason"]), row["detail"]) for row in taken]
         arguments = [rows.letter_arguments(letter, xid, now) for letter in letters]
         await connection.executemany(statement("consumer", "bury_record"), arguments)
+        waits = [
+            rows.orphan_arguments(letter, names[row["id"]])
+            for row, letter in zip(taken, letters, strict=True)
+            if letter.reason is Reason.ORPHAN
+        ]
+        await connection.executemany(statement("consumer", "keep_orphan_names"), waits)
     count_buried(letters)
     return len(letters)
 
 
 async def wake_all(waker: Waker, ending: asyncio.Event) -> int:
-    """Wake who waits on marked names, which a crash or an outage left so; return how many were taken out."""
+    """Wake who waits on marked names, which a crash or an outage left so; return how many wait no more."""
     woken = 0
     while not ending.is_set() and (plan := await waker.turn()) is not None:
         count_woken(plan)
-        woken += len(plan.woken)
+        woken += len(plan.woken) + len(plan.applied)
     return woken
 
 

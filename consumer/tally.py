@@ -36,6 +36,7 @@ class Tally:
     duplicates: int = 0
     parked: int = 0
     woken: int = 0
+    applied_letters: int = 0
     merges: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -60,6 +61,7 @@ def tally(plans: Sequence[Plan]) -> Tally:
         total.duplicates += plan.duplicates
         total.parked += len(plan.parkings)
         total.woken += len(plan.woken)
+        total.applied_letters += len(plan.applied)
         total.merges += len(plan.merges)
         total.reasons.update(letter.reason for letter in plan.letters)
     return total
@@ -97,6 +99,7 @@ def _count_written(total: Tally) -> None:
     for verdict, events in said.items():
         if events:
             metrics.CONSUMER_EVENTS.labels(verdict).inc(events)
+    metrics.DEAD_LETTERS_APPLIED.inc(total.applied_letters)
     for reason, letters in total.reasons.items():
         metrics.DEAD_LETTERS.labels(reason).inc(letters)
 

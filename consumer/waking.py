@@ -1,11 +1,15 @@
-"""Wakes the parked events that wait on names which a payment has got: in transactions of their own, part by part.
+"""Wakes what waits on names which a payment has got: in transactions of their own, part by part.
 
-The transaction that bound the names left marks, so a crash loses nothing: the sweeper goes on with what is marked. One
-that can't be woken becomes a dead letter by itself, which costs neither its neighbours nor the waking batch anything.
+Parked events are settled, and so are dead letters of orphans, whose payment came after their deadline. The transaction
+that bound the names left marks, so a crash loses nothing: the sweeper goes on with what is marked. A parked event that
+can't be woken becomes a dead letter by itself, and a dead letter stays one; that costs neither their neighbours nor the
+waking batch anything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -21,6 +25,8 @@ from schemas.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import asyncpg
+
     from consumer.verdict import Dead
     from runtime.postgres import Pool
     from runtime.settings import ConsumerSettings
@@ -31,19 +37,28 @@ TURNS_MAX: Final = 8
 log = structlog.get_logger()
 
 
-class SettleParked(Protocol):
-    """Settles parked events in one transaction, or buries them where `dead` is given."""
+class Settles(Protocol):
+    """Settles what is woken, each call in one transaction; returns what was written."""
 
-    async def __call__(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
-        """Return what was written."""
+    async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
+        """Settle parked events, or bury them where `dead` is given."""
+
+    async def apply_letters(self, letter_ids: Sequence[int]) -> Plan:
+        """Settle the events of orphans' dead letters, as far as they can be settled now."""
+
+
+Settle = Callable[["Sequence[int]"], Awaitable[Plan]]
+"""Settles those with these ids in one transaction."""
+GiveUp = Callable[[int, Exception], Awaitable[list[Plan]]]
+"""Does what is to be done about the one that could not be settled by itself; returns what was written."""
 
 
 class Waker:
     """Wakes who waits on marked names."""
 
-    def __init__(self, pool: Pool, settle: SettleParked, limits: ConsumerSettings) -> None:
+    def __init__(self, pool: Pool, settles: Settles, limits: ConsumerSettings) -> None:
         self._pool = pool
-        self._settle = settle
+        self._settles = settles
         self._events_max = limits.batch_records_max
         self._twin_retries_max = limits.twin_retries_max
 
@@ -75,58 +90,69 @@ class Waker:
             found = await connection.fetch(statement("consumer", "find_marked"), marks, self._events_max)
         if not found:
             return None
-        more = await self._divide(sorted({row["parked_id"] for row in found if row["parked_id"] is not None}))
+        more = await self._divide(_ids(found, "parked_id"), self._settles.settle_parked, self._bury)
+        more += await self._divide(_ids(found, "letter_id"), self._settles.apply_letters, self._leave)
         for one in more:
             plan.rows += one.rows
             plan.woken += one.woken
+            plan.applied += one.applied
             plan.letters += one.letters
             plan.merges += one.merges
-        done = await self._note_done([(row["mark_id"], row["parked_id"]) for row in found])
+        done = await self._note_done(found)
         return [*(mark for mark in marks or () if mark not in done), *(mark for one in more for mark in one.marks)]
 
-    async def _note_done(self, found: Sequence[tuple[int, int | None]]) -> set[int]:
+    async def _note_done(self, found: Sequence[asyncpg.Record]) -> set[int]:
         """Note how far marks are done; return those that are done with. The last one of a full part may go on."""
-        done = {mark_id for mark_id, _ in found}
-        last_mark, last_id = found[-1]
+        done = {row["mark_id"] for row in found}
+        last_mark = found[-1]["mark_id"]
+        of_last = [row for row in found if row["mark_id"] == last_mark]
+        parked_ids, letter_ids = _ids(of_last, "parked_id"), _ids(of_last, "letter_id")
         async with self._pool.acquire() as connection:
-            if len(found) == self._events_max and last_id is not None:
+            if len(found) == self._events_max and (parked_ids or letter_ids):
                 done.discard(last_mark)
-                await connection.execute(statement("consumer", "move_mark"), last_mark, last_id)
+                reached = max(parked_ids, default=None), max(letter_ids, default=None)
+                await connection.execute(statement("consumer", "move_mark"), last_mark, *reached)
             await connection.execute(statement("consumer", "delete_marks"), sorted(done))
         return done
 
-    async def _divide(self, parked_ids: Sequence[int]) -> list[Plan]:
+    async def _divide(self, ids: Sequence[int], settle: Settle, give_up: GiveUp) -> list[Plan]:
         """Settle these in one transaction where none of them is bad; halve them until the bad one stands alone."""
-        if not parked_ids:
+        if not ids:
             return []
         try:
-            return [await self._attempt(parked_ids)]
+            return [await self._attempt(partial(settle, ids), len(ids))]
         except Exception as error:
             if isinstance(error, UnavailableError):
                 raise
-            if classify(error) in PASSING and not too_slow(parked_ids, error):
+            if classify(error) in PASSING and not too_slow(ids, error):
                 raise
-            if len(parked_ids) == 1:
-                return await self._bury(parked_ids[0], verdict_on(error))
+            if len(ids) == 1:
+                return await give_up(ids[0], error)
         metrics.BISECTIONS.inc()
-        middle = len(parked_ids) // 2
-        return await self._divide(parked_ids[:middle]) + await self._divide(parked_ids[middle:])
+        middle = len(ids) // 2
+        return await self._divide(ids[:middle], settle, give_up) + await self._divide(ids[middle:], settle, give_up)
 
-    async def _attempt(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
-        return await retry(
-            lambda: self._settle(parked_ids, dead),
-            len(parked_ids),
-            self._twin_retries_max,
-            self._pool.expire_connections,
-        )
+    async def _attempt(self, settle: Callable[[], Awaitable[Plan]], size: int) -> Plan:
+        return await retry(settle, size, self._twin_retries_max, self._pool.expire_connections)
 
-    async def _bury(self, parked_id: int, dead: Dead) -> list[Plan]:
+    async def _bury(self, parked_id: int, error: Exception) -> list[Plan]:
         """Make a dead letter of one; where not even that can be written it waits on, until its deadline."""
+        dead = verdict_on(error)
         log.warning("waking_failed", parked_id=parked_id, reason=dead.reason, detail=dead.message)
         try:
-            return [await self._attempt([parked_id], dead)]
-        except Exception as error:
-            if isinstance(error, UnavailableError) or classify(error) in PASSING:
+            return [await self._attempt(partial(self._settles.settle_parked, [parked_id], dead), 1)]
+        except Exception as refusal:
+            if isinstance(refusal, UnavailableError) or classify(refusal) in PASSING:
                 raise
-            log.warning("parked_event_stays", parked_id=parked_id, error=type(error).__name__)
+            log.warning("parked_event_stays", parked_id=parked_id, error=type(refusal).__name__)
             return []
+
+    async def _leave(self, letter_id: int, error: Exception) -> list[Plan]:
+        """Leave a dead letter that can't be applied what it is."""
+        log.warning("dead_letter_not_applied", letter_id=letter_id, detail=verdict_on(error).message)
+        return []
+
+
+def _ids(found: Sequence[asyncpg.Record], column: str) -> list[int]:
+    """Return the ids of one kind among those that wait, sorted."""
+    return sorted({row[column] for row in found if row[column] is not None})

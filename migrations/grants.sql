@@ -22,7 +22,7 @@ begin
             select rights, name, bounded
             from (values
                 ('app', 'select, insert, update, delete', '', '{payments, payment_refs, reference_payments, parked_events,
-                    parked_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, consumer_offsets, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
+                    parked_refs, orphan_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, consumer_offsets, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
                     console_sessions}'::text[]),
                 ('app', 'select, update', '', '{parking_clock}'),
                 ('app', 'select, insert', '', '{payment_logs, discards, epochs}'),
@@ -40,7 +40,7 @@ begin
 
                 ('consumer', 'select, insert, update', '', '{payments, payment_refs, reference_payments, sms_transactions, refetches}'),
                 ('consumer', 'delete', '', '{payment_refs, reference_payments}'),
-                ('consumer', 'select, insert, update, delete', '', '{parked_events, parked_refs, wake_marks, consumer_marks, consumer_ends, leases,
+                ('consumer', 'select, insert, update, delete', '', '{parked_events, parked_refs, orphan_refs, wake_marks, consumer_marks, consumer_ends, leases,
                     body_claims}'),
                 ('consumer', 'select, update', '', '{parking_clock}'),
                 ('consumer', 'select', 'id, created_at', '{spool}'),
@@ -65,7 +65,7 @@ begin
                 ('dispatcher', 'select, delete', '', '{body_claims}'),
                 ('dispatcher', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, schema_migrations}'),
 
-                ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, wake_marks, spool, leases,
+                ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, orphan_refs, wake_marks, spool, leases,
                     consumer_marks, consumer_ends, consumer_offsets, epochs, sms_transactions, refetches, body_claims, intent_claims, dlq_positions, relay_cursors,
                     schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions}'),
                 ('console', 'select', '', '{parking_clock}'),
@@ -77,7 +77,7 @@ begin
                 ('console', 'select, insert, update, delete', '', '{console_sessions}'),
                 ('console', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
 
-                ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, wake_marks, spool, leases,
+                ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, orphan_refs, wake_marks, spool, leases,
                     consumer_marks, consumer_ends, consumer_offsets, epochs, sms_transactions, refetches, body_claims, intent_claims, relay_cursors,
                     schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions,
                     erased_letters}'),

@@ -274,7 +274,7 @@ CREATE TABLE public.dead_letters (
     CONSTRAINT dead_letters_redrive_count_check CHECK ((redrive_count >= 0)),
     CONSTRAINT dead_letters_relay_xid_check CHECK ((relay_xid > 0)),
     CONSTRAINT dead_letters_source_check CHECK (((length(source) >= 1) AND (length(source) <= 192))),
-    CONSTRAINT dead_letters_status_check CHECK ((status = ANY (ARRAY['open'::text, 'redriven'::text, 'discarded'::text]))),
+    CONSTRAINT dead_letters_status_check CHECK ((status = ANY (ARRAY['open'::text, 'redriven'::text, 'applied'::text, 'discarded'::text]))),
     CONSTRAINT dead_letters_topic_check CHECK ((length(topic) <= 249))
 );
 
@@ -469,6 +469,18 @@ ALTER TABLE public.operator_actions ALTER COLUMN id ADD GENERATED ALWAYS AS IDEN
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.orphan_refs (
+    provider text NOT NULL,
+    account text NOT NULL,
+    merchant_account text NOT NULL,
+    livemode boolean NOT NULL,
+    kind text NOT NULL,
+    ref text NOT NULL,
+    letter_id bigint NOT NULL
+);
+
+COMMENT ON TABLE public.orphan_refs IS 'The references on which dead letters of orphans wait.';
 
 CREATE TABLE public.parked_events (
     id bigint NOT NULL,
@@ -888,12 +900,15 @@ CREATE TABLE public.wake_marks (
     kind text NOT NULL,
     ref text NOT NULL,
     after_id bigint DEFAULT 0 NOT NULL,
-    marked_at timestamp with time zone DEFAULT now() NOT NULL
+    marked_at timestamp with time zone DEFAULT now() NOT NULL,
+    after_letter_id bigint DEFAULT 0 NOT NULL
 );
 
 COMMENT ON TABLE public.wake_marks IS 'Names that were bound while parked events waited on them, until those are woken.';
 
 COMMENT ON COLUMN public.wake_marks.after_id IS 'parked events up to this id have been woken';
+
+COMMENT ON COLUMN public.wake_marks.after_letter_id IS 'dead letters of orphans up to this id have been tried';
 
 ALTER TABLE public.wake_marks ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.wake_marks_id_seq
@@ -951,6 +966,9 @@ ALTER TABLE ONLY public.ledger_anchors
 
 ALTER TABLE ONLY public.operator_actions
     ADD CONSTRAINT operator_actions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.orphan_refs
+    ADD CONSTRAINT orphan_refs_pkey PRIMARY KEY (ref, kind, provider, account, merchant_account, livemode, letter_id);
 
 ALTER TABLE ONLY public.parked_events
     ADD CONSTRAINT parked_events_claim UNIQUE (event_id, source);
@@ -1040,6 +1058,8 @@ CREATE INDEX intent_claims_reference ON public.intent_claims USING btree (refere
 
 CREATE INDEX operator_actions_recent ON public.operator_actions USING btree (acted_at);
 
+CREATE INDEX orphan_refs_letter ON public.orphan_refs USING btree (letter_id);
+
 CREATE INDEX parked_events_deadline ON public.parked_events USING btree (deadline);
 
 CREATE INDEX parked_refs_parked ON public.parked_refs USING btree (parked_id);
@@ -1085,6 +1105,9 @@ ALTER TABLE ONLY public.discards
 
 ALTER TABLE ONLY public.ledger_anchors
     ADD CONSTRAINT ledger_anchors_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
+
+ALTER TABLE ONLY public.orphan_refs
+    ADD CONSTRAINT orphan_refs_letter_id_fkey FOREIGN KEY (letter_id) REFERENCES public.dead_letters(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.parked_refs
     ADD CONSTRAINT parked_refs_name_fkey FOREIGN KEY (ref, kind, provider, account, merchant_account, livemode) REFERENCES public.payment_refs(ref, kind, provider, account, merchant_account, livemode);

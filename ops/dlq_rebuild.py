@@ -2,7 +2,8 @@
 
 What is taken in bears `relay_xid` 1, which is below every transaction's id and below the relay's cursor: it is in the
 topic already and is never published there again. A letter is known by its place and digest, so nothing is taken in
-twice. Letters of ours that came back from a redrive mark the ones they were as redriven.
+twice. Letters of ours that came back from a redrive mark the ones they were as redriven; orphans whose event is in the
+ledger were applied.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ async def rebuild(connection: Connection, settings: Settings) -> TakenIn:
     """
     found = await _read(connection, settings, {}, ours_too=True, seconds=None)
     await connection.execute(statement("ops", "note_returned_letters"))
+    await connection.execute(statement("ops", "note_applied_letters"))
     if not found.complete:
         seconds = settings.redrive.rebuild_wait_seconds
         raise UnavailableError(f"Kafka: no more of {DLQ.name} came for {seconds:g} s; run it again, nothing is lost")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from ops.redrives import Preview, Progress
+    from ops.redrives import LeftOut, Preview, Progress
     from runtime.settings import Settings
 
 SHOWN_ROWS_MAX = 50
@@ -150,7 +150,10 @@ def redrive(  # noqa: PLR0913 - one argument an option
     who: Who = None,
     as_json: AsJson = False,
 ) -> int:
-    """Publish open dead letters once more, and follow until that is done. Exit 1 where it stopped or failed."""
+    """Publish open dead letters once more, and follow until that is done.
+
+    Exit 1 where it stopped or failed, or where none of the letters named by --id may go.
+    """
     filters = chosen(
         reason=reason, provider=provider, payment=payment, since=since, until=until, ids=letter_id, limit=limit
     )
@@ -162,16 +165,21 @@ def redrive(  # noqa: PLR0913 - one argument an option
         need_consent(yes=yes, as_json=as_json)
     settings = endpoints.found(endpoints.load())
     seen = asyncio.run(_preview(settings, order))
-    for one in seen.left_out[:SHOWN_ROWS_MAX]:
-        say(f"ratchet: letter {one.id} is left out: {one.why}")
+    _say_left_out(seen.left_out)
     if dry_run or not seen.messages:
-        return _told(seen, None, as_json=as_json)
+        told = _told(seen, None, as_json=as_json)
+        return EXIT_PROBLEM if letter_id and not dry_run else told
     if not yes and not agreed(preview_shown(seen), f"Redrive {len(seen.messages):,} letters?"):
         say("nothing was done")
         return EXIT_PROBLEM
     redrive_id = asyncio.run(_start(settings, order, seen))
     assert redrive_id is not None
     return _told(seen, _followed(settings, redrive_id), as_json=as_json)
+
+
+def _say_left_out(left_out: Sequence[LeftOut]) -> None:
+    for one in left_out[:SHOWN_ROWS_MAX]:
+        say(f"ratchet: letter {one.id} is left out: {one.why}")
 
 
 def _resume(redrive_id: int, order: Order, *, as_json: bool) -> int:
@@ -266,7 +274,10 @@ def discard(  # noqa: PLR0913 - one argument an option
     who: Who = None,
     as_json: AsJson = False,
 ) -> int:
-    """Give open dead letters up: they become `discarded` and are never redriven. Their bytes stay."""
+    """Give open dead letters up: they become `discarded` and are never redriven. Their bytes stay.
+
+    Exit 1 where none of the letters named by --id is open.
+    """
     filters = chosen(
         reason=reason, provider=provider, payment=payment, since=since, until=until, ids=letter_id, limit=limit
     )
@@ -283,9 +294,15 @@ def discard(  # noqa: PLR0913 - one argument an option
             return await redrives.discard(connection, filters, who=asker(who), because=because)
 
     done = asyncio.run(give_up())
-    document = {"matched": done.matched, "discarded": len(done.ids), "messages": [{"id": one} for one in done.ids]}
+    _say_left_out(done.left_out)
+    document = {
+        "matched": done.matched,
+        "discarded": len(done.ids),
+        "messages": [{"id": one} for one in done.ids],
+        "left_out": [asdict(one) for one in done.left_out],
+    }
     emit(document, as_json=as_json, show=lambda: f"discarded {len(done.ids):,} of {done.matched:,} letters")
-    return EXIT_DONE
+    return EXIT_PROBLEM if letter_id and not done.ids else EXIT_DONE
 
 
 @command

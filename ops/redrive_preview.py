@@ -7,12 +7,13 @@ orphan whose payment a later letter brings is an `apply`. Letters that ended a p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from ops.database import fetch
 from ops.redrive_rehearsal import Fate, Rehearsal, TrippedError
+from schemas.dead_letter import LetterStatus
 from schemas.topics import CONSUMED
 
 if TYPE_CHECKING:
@@ -51,6 +52,14 @@ WOULD: Final = {
 """By how a letter ends: the ledger's outcomes, and `duplicate`, `parked`, `dead`."""
 
 
+CLOSED: Final[Mapping[str | None, str]] = {
+    LetterStatus.APPLIED: "it was applied already, when its payment came after all",
+    LetterStatus.REDRIVEN: "it was redriven already; where it failed again, that is a new letter",
+    LetterStatus.DISCARDED: "it was discarded",
+}
+"""Why a letter that is not open is never redriven, by its status."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What would become of one letter.
@@ -67,7 +76,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A letter that fits and is not redriven: `guarded` ones go with --force, the others need a known topic."""
+    """A letter that fits, or was asked for by id, and is not redriven; `guarded` ones go with --force."""
 
     id: int
     why: str
@@ -119,6 +128,12 @@ def held_back(row: Mapping[str, Any], choice: Choice, settings: RedriveSettings)
     return None
 
 
+def closed(row: Mapping[str, Any]) -> LeftOut:
+    """Say why a letter that is asked for by id and is not open (`status` null: not there) is left out. Pure."""
+    why = CLOSED.get(row["status"], "there is no such dead letter")
+    return LeftOut(row["id"], why, guarded=False)
+
+
 def comes_back_again(row: Mapping[str, Any], would: Would, choice: Choice) -> LeftOut | None:
     """Leave a letter out that came back before and would do so again, unless forced. Pure."""
     if row["redrive_count"] == 0 or would is not Would.ILLEGAL or choice.force:
@@ -145,11 +160,18 @@ async def foresee(connection: Connection, settings: Settings, choice: Choice) ->
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         limit = min(choice.filters.limit or settings.redrive.letters_max, settings.redrive.letters_max)
         rows = await fetch(connection, "choose_letters", *choice.filters.arguments(), limit)
+        refused = await find_closed(connection, choice.filters)
         while True:
             try:
-                return await _rehearse(connection, settings, choice, rows, tripped)
+                seen = await _rehearse(connection, settings, choice, rows, tripped)
+                return replace(seen, left_out=(*refused, *seen.left_out))
             except TrippedError as error:
                 tripped |= error.letter_ids
+
+
+async def find_closed(connection: Connection, filters: LetterFilter) -> tuple[LeftOut, ...]:
+    """Find the letters that are asked for by id and are not open: nothing is done with them."""
+    return tuple(map(closed, await fetch(connection, "find_closed_letters", list(filters.ids or ()))))
 
 
 async def _rehearse(

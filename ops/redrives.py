@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ops.database import fetch
 from ops.dlq_filters import LetterFilter
-from ops.redrive_preview import TOPICS, Choice, LeftOut, Prediction, Preview, Would, foresee
+from ops.redrive_preview import TOPICS, Choice, LeftOut, Prediction, Preview, Would, find_closed, foresee
 from runtime.sql import statement
 from schemas.dead_letter import LetterStatus
 from schemas.errors import RatchetError, SettingsError
@@ -171,10 +171,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """What was given up: the letters' ids, of `matched` that fitted the filter."""
+    """What was given up: the letters' ids, of `matched` that fitted the filter.
+
+    `left_out` are those that were asked for by id and are not open.
+    """
 
     matched: int
     ids: tuple[int, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 async def list_letters(connection: Connection, filters: LetterFilter, limit: int) -> LetterPage:
@@ -266,10 +270,11 @@ async def discard(connection: Connection, filters: LetterFilter, *, who: str, be
     if not 0 < len(because) <= BECAUSE_LENGTH_MAX:
         raise SettingsError(f"say why the letters are given up, in 1 to {BECAUSE_LENGTH_MAX} characters")
     async with connection.transaction():
+        left_out = await find_closed(connection, filters)
         chosen = await choose(connection, filters)
         rows = await fetch(connection, "discard_letters", [row["id"] for row in chosen], _named(who), because)
     matched = chosen[0]["total"] if chosen else 0
-    return Discarded(matched, tuple(row["id"] for row in rows))
+    return Discarded(matched, tuple(row["id"] for row in rows), left_out)
 
 
 async def choose(connection: Connection, filters: LetterFilter) -> list[dict[str, Any]]:

@@ -129,6 +129,10 @@ DEAD_LETTERS: Final = _counter(
     "Dead letters made, by reason; a parked event past its deadline counts here when it is buried.",
     "reason",
 )
+DEAD_LETTERS_APPLIED: Final = _counter(
+    "ratchet_dead_letters_applied_total",
+    "Dead letters of orphans whose payment came after all: their event is in the ledger, the letter is `applied`.",
+)
 BATCH_RECORDS: Final = _histogram(
     "ratchet_consumer_batch_records", "Records of a batch: one fetch, one transaction where none is bad.", SIZE_BUCKETS
 )

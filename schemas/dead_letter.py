@@ -36,6 +36,8 @@ class LetterStatus(StrEnum):
 
     OPEN = "open"
     REDRIVEN = "redriven"
+    APPLIED = "applied"
+    """Its payment came after the deadline; its event had its effect then."""
     DISCARDED = "discarded"
 
 

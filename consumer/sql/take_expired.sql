@@ -5,5 +5,5 @@ where p.id = any($1::bigint[]) and p.deadline < $2
         select from parked_refs w
         join wake_marks m using (provider, account, merchant_account, livemode, kind, ref)
         where w.parked_id = p.id)
-returning p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values, p.reason,
-    p.detail
+returning p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values,
+    p.reason, p.detail

@@ -192,6 +192,8 @@ async def test_redrive_of_real_letters_killed_on_the_way(house: House) -> None:
     found = await house.connection.fetch("select reason, count(*) from dead_letters group by reason order by reason")
     assert [tuple(row) for row in found] == [("orphan", PART), ("undecodable", PART), ("unknown_kind", PART)]
 
+    # As `dlq rebuild` takes them in: those that the consumer buried would be applied when their payments come.
+    await house.connection.execute("delete from orphan_refs")
     arrived, delivered_again = range(PART * 2 // 3), range(PART // 3)
     await post(address, [arrival(number) for number in arrived])
     await house.until_count("payment_logs", len(arrived))

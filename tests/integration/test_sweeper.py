@@ -111,7 +111,7 @@ async def test_a_wake_up_that_holds_the_names_wins_over_the_sweeper(
 async def test_a_sweeper_that_holds_the_names_wins_over_the_wake_up(
     desk: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
-    """The sweeper is stopped on the payment's name; whoever comes after it finds the letter, not the event."""
+    """The sweeper is stopped on the payment's name; whoever comes after it finds the letter, and applies that."""
     await desk.settle(records([refund("p")]))
     desk.clock.seconds += DEADLINE_SECONDS + 1
     gate = observer.transaction()
@@ -127,8 +127,8 @@ async def test_a_sweeper_that_holds_the_names_wins_over_the_wake_up(
     await waking
     await witness.close()
     books = await desk.books()
-    assert [row["reason"] for row in books.letters] == ["orphan"]
-    assert (books.parked, books.payments[0]["refunded"], len(books.ledger)) == ([], 0, 1)
+    assert [(row["reason"], row["status"]) for row in books.letters] == [("orphan", "applied")]
+    assert (books.parked, books.payments[0]["refunded"], len(books.ledger)) == ([], 100, 2)
 
 
 async def test_a_buried_event_that_comes_again_is_settled(desk: Bench) -> None:

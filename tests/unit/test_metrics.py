@@ -173,6 +173,7 @@ class Written:
     duplicates: int = 0
     parkings: list[object] = field(default_factory=list)
     woken: list[int] = field(default_factory=list)
+    applied: list[int] = field(default_factory=list)
     merges: list[object] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
 
@@ -191,6 +192,7 @@ PLANS = [
     Written(
         rows=[Row("made-up", Outcome.LATE)],
         woken=[1, 2, 3],
+        applied=[7, 8],
         letters=letters(Reason.ORPHAN, Reason.ORPHAN, Reason.FATAL),
     ),
 ]
@@ -200,6 +202,7 @@ def test_what_plans_come_to_is_counted_once() -> None:
     total = tally(PLANS)  # type: ignore[arg-type]
     assert total.outcomes() == {"applied": 2, "noop": 1, "late": 1}
     assert (total.transactions, total.duplicates, total.parked, total.woken, total.merges) == (2, 2, 1, 3, 2)
+    assert total.applied_letters == 2
     assert (total.dead_letters, total.reasons) == (3, Counter({"orphan": 2, "fatal": 1}))
 
 

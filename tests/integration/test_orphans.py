@@ -1,0 +1,253 @@
+"""An orphan whose payment comes after its deadline is applied after all, once, and its dead letter says so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from consumer_stage import Stage, stage
+from settling import Bench, Event, bench, broken_chains, records, until, until_waiting, webhook
+
+from consumer import settlement
+from consumer.batch import BatchWriter
+from consumer.lane import understand
+from consumer.sweeper import sweep, wake_all
+from consumer.verdict import judge
+from ops import redrives
+from ops.redrives import LetterFilter, Order
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from conftest import Database
+
+    from consumer.plan import Plan
+    from runtime.stack import Endpoints
+
+pytestmark = pytest.mark.integration
+DEADLINE_SECONDS = 60.0
+SHORT = {"deadline_seconds": 2, "standstill_seconds_min": 1, "sweep_interval_seconds": 0.2}
+TRIPS = 666
+"""The amount of the event over which the fold trips."""
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    seconds = 1_790_000_000.0
+
+    def now(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+async def desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    """Give a writer over one amount of which the fold trips."""
+
+    def tripping(payment: Any, meaning: Any, **limits: Any) -> Any:
+        if meaning.amount == TRIPS:
+            raise ZeroDivisionError
+        return judge(payment, meaning, **limits)
+
+    monkeypatch.setattr(settlement, "judge", tripping)
+    async with bench(database.dsn, parking={"deadline_seconds": DEADLINE_SECONDS}) as open_bench:
+        open_bench.clock = Clock()
+        yield open_bench
+
+
+def refund(payment: str, child: str = "r", amount: int = 100) -> Event:
+    return webhook("refund.succeeded", payment, child=child, amount=amount)
+
+
+def capture(payment: str) -> Event:
+    return webhook("payment.captured", payment, child=f"{payment}-c")
+
+
+async def bury(desk: Bench, *events: Event) -> None:
+    """Let these events wait in vain."""
+    await desk.settle(records(events))
+    desk.clock.seconds += DEADLINE_SECONDS + 1
+    assert await sweep(desk.pool, desk.clock, records_max=1000) == len(events)
+
+
+async def statuses(desk: Bench) -> list[tuple[str, str, str]]:
+    return [(row["event_id"], row["reason"], row["status"]) for row in (await desk.books()).letters]
+
+
+async def left_waiting(desk: Bench) -> tuple[int, int]:
+    """Return how many marks and how many names of orphans are left."""
+    marks, names = "select count(*) from wake_marks", "select count(*) from orphan_refs"
+    return int(await desk.pool.fetchval(marks)), int(await desk.pool.fetchval(names))
+
+
+async def test_the_letter_of_an_orphan_is_applied_when_its_payment_comes(desk: Bench) -> None:
+    await bury(desk, refund("p"), refund("q"))
+    (before, _) = (await desk.books()).letters
+    (plan,) = await desk.settle(records([capture("p")], first=9))
+    books = await desk.books()
+    assert await statuses(desk) == [
+        ("p:refund.succeeded:r", "orphan", "applied"),
+        ("q:refund.succeeded:r", "orphan", "open"),
+    ]
+    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100)]
+    assert [(row["event_id"], row["offset"]) for row in books.ledger] == [
+        ("p:payment.captured:p-c", 9),
+        ("p:refund.succeeded:r", before["offset"]),
+    ]
+    assert books.letters[0] == before | {"status": "applied"}, "the letter keeps its bytes"
+    assert (len(plan.applied), await left_waiting(desk), broken_chains(books)) == (1, (0, 1), [])
+
+
+async def test_an_orphan_is_applied_by_one_of_two_concurrent_batches_only(desk: Bench) -> None:
+    await bury(desk, *(refund("p", f"r{number}", 1) for number in range(50)))
+    writer = PutOffWriter(desk.pool, desk.settings, desk.clock)
+    await writer.settle([understand(one) for one in records([capture("p")], first=99)])
+    plans = await asyncio.gather(
+        *(desk.settle(records([capture("p")], first=100 + n)) for n in range(3)),
+        *(wake_all(desk.writer.waker, asyncio.Event()) for _ in range(3)),
+    )
+    books = await desk.books()
+    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 50)]
+    assert (len(books.ledger), {status for *_, status in await statuses(desk)}) == (51, {"applied"})
+    assert sum(count for count in plans if isinstance(count, int)) == 50
+    assert (await left_waiting(desk), broken_chains(books)) == ((0, 0), [])
+
+
+class PutOffWriter(BatchWriter):
+    """A writer that is killed, or whose database goes away, whenever it would apply a letter."""
+
+    async def apply_letters(self, letter_ids: Sequence[int]) -> Plan:
+        raise ConnectionRefusedError
+
+
+async def test_the_sweeper_applies_what_a_kill_between_left(desk: Bench) -> None:
+    await bury(desk, refund("p"))
+    writer = PutOffWriter(desk.pool, desk.settings, desk.clock)
+    await writer.settle([understand(one) for one in records([capture("p")], first=9)])
+    assert (await statuses(desk), await left_waiting(desk)) == ([("p:refund.succeeded:r", "orphan", "open")], (1, 1))
+    assert await wake_all(desk.writer.waker, asyncio.Event()) == 1
+    assert (await statuses(desk), await left_waiting(desk)) == ([("p:refund.succeeded:r", "orphan", "applied")], (0, 0))
+    assert [row["refunded"] for row in (await desk.books()).payments] == [100]
+
+
+async def test_one_that_can_not_be_applied_stays_a_letter_and_its_neighbours_are_applied(desk: Bench) -> None:
+    await bury(desk, refund("p", "r1"), refund("p", "bad", TRIPS), refund("p", "r2"))
+    await desk.settle(records([capture("p")], first=9))
+    assert await statuses(desk) == [
+        ("p:refund.succeeded:r1", "orphan", "applied"),
+        ("p:refund.succeeded:bad", "orphan", "open"),
+        ("p:refund.succeeded:r2", "orphan", "applied"),
+    ]
+    assert [row["refunded"] for row in (await desk.books()).payments] == [200]
+    assert (await left_waiting(desk))[0] == 0, "it is tried again when another of its names is bound, not for ever"
+
+
+async def test_more_orphans_than_a_part_takes_are_all_applied(database: Database) -> None:
+    async with bench(database.dsn, batch_records_max=10, parking={"deadline_seconds": DEADLINE_SECONDS}) as desk:
+        desk.clock = Clock()
+        for first in (0, 10):
+            await desk.settle(records([refund("p", f"r{n}", 1) for n in range(first, first + 10)], first=first))
+        desk.clock.seconds += DEADLINE_SECONDS + 1
+        assert await sweep(desk.pool, desk.clock, records_max=1000) == 20
+        await desk.settle(records([refund("p", f"w{n}", 1) for n in range(5)], first=50))
+        await desk.settle(records([capture("p")], first=99))
+        books = await desk.books()
+        assert [row["refunded"] for row in books.payments] == [25]
+        assert ({row["status"] for row in books.letters}, books.parked) == ({"applied"}, [])
+
+
+async def test_an_orphan_that_was_delivered_again_meanwhile_is_applied_once(desk: Bench) -> None:
+    """It waits a second time; the one that waits is settled, and the letter has its effect by that."""
+    await bury(desk, refund("p"))
+    await desk.settle(records([refund("p")], first=5))
+    assert len((await desk.books()).parked) == 1
+    await desk.settle(records([capture("p")], first=9))
+    books = await desk.books()
+    assert ([row["refunded"] for row in books.payments], len(books.ledger), books.parked) == ([100], 2, [])
+    assert await statuses(desk) == [("p:refund.succeeded:r", "orphan", "applied")]
+
+
+async def test_a_letter_whose_event_says_other_facts_in_the_books_stays_open(desk: Bench) -> None:
+    await bury(desk, refund("p"))
+    writer = PutOffWriter(desk.pool, desk.settings, desk.clock)
+    other = webhook("refund.succeeded", "p", child="r", amount=70, event_id="p:refund.succeeded:r")
+    await writer.settle([understand(one) for one in records([capture("p"), other], first=9)])
+    await wake_all(desk.writer.waker, asyncio.Event())
+    assert [row["refunded"] for row in (await desk.books()).payments] == [70]
+    assert await statuses(desk) == [("p:refund.succeeded:r", "orphan", "open")]
+
+
+@pytest.mark.parametrize("status", ["redriven", "discarded"])
+async def test_a_letter_that_people_dealt_with_is_left_alone(desk: Bench, status: str) -> None:
+    await bury(desk, refund("p"))
+    await desk.pool.execute("update dead_letters set status = $1", status)
+    await desk.settle(records([capture("p")], first=9))
+    books = await desk.books()
+    assert ([row["refunded"] for row in books.payments], [row["status"] for row in books.letters]) == ([0], [status])
+
+
+async def test_one_that_is_discarded_while_it_is_applied_is_one_or_the_other(desk: Bench) -> None:
+    """Whoever holds the letter first wins; the other one finds it closed."""
+    await bury(desk, refund("p"))
+    async with desk.pool.acquire() as person, desk.pool.acquire() as observer:
+        giving_up = person.transaction()
+        await giving_up.start()
+        await person.execute("update dead_letters set status = 'discarded'")
+        applying = asyncio.create_task(desk.settle(records([capture("p")], first=9)))
+        await until_waiting(observer)
+        await giving_up.commit()
+        await applying
+    books = await desk.books()
+    assert ([row["refunded"] for row in books.payments], [row["status"] for row in books.letters]) == (
+        [0],
+        ["discarded"],
+    )
+
+
+async def test_a_redrive_of_an_applied_letter_refuses_and_says_why(desk: Bench) -> None:
+    await bury(desk, refund("p"), refund("q"))
+    await desk.settle(records([capture("p")], first=9))
+    applied, waiting = (row["id"] for row in (await desk.books()).letters)
+    async with desk.pool.acquire() as connection:
+        asked = LetterFilter(ids=(applied, waiting, 99))
+        seen = await redrives.preview(connection, desk.settings, Order(asked, "ann"))
+        assert [one.id for one in seen.messages] == [waiting]
+        assert [(one.id, one.why) for one in seen.left_out] == [
+            (applied, "it was applied already, when its payment came after all"),
+            (99, "there is no such dead letter"),
+        ]
+        started = await redrives.start(connection, desk.settings, Order(LetterFilter(ids=(applied,)), "ann"))
+        assert started.redrive_id is None
+        given_up = await redrives.discard(connection, LetterFilter(ids=(applied,)), who="ann", because="tidy")
+        assert (given_up.ids, [one.id for one in given_up.left_out]) == ((), [applied])
+    assert [status for *_, status in await statuses(desk)] == ["applied", "open"]
+
+
+@pytest.fixture
+async def scene(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with stage(stack.kafka, database, tmp_path) as made:
+        yield made
+
+
+async def test_an_orphan_that_the_clock_buried_is_applied_by_the_consumer(scene: Stage) -> None:
+    child = scene.spawn(parking=SHORT)
+    await scene.publish([refund("p")], partition=0)
+
+    async def buried() -> bool:
+        return [row["status"] for row in (await scene.books()).letters] == ["open"]
+
+    await until(buried, "the refund is a dead letter")
+    await scene.publish([capture("p")], partition=1)
+
+    async def applied() -> bool:
+        return [row["status"] for row in (await scene.books()).letters] == ["applied"]
+
+    await until(applied, "the dead letter is applied")
+    books = await scene.books()
+    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100)]
+    assert len(books.ledger) == 2
+    told = [line for line in child.lines("batch_settled") if line.get("letters_applied")]
+    assert sum(line["letters_applied"] for line in told) == 1, json.dumps(told)
