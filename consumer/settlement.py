@@ -316,8 +316,8 @@ class Settlement:
         payment.facts |= verdict.news
         payment.projection = verdict.projection
         payment.version += verdict.versioned
-        payment.currency = payment.currency or meaning.currency
-        payment.merchant_account = payment.merchant_account or meaning.merchant_account
+        payment.currency = _currency_of(target) or meaning.currency
+        payment.merchant_account = _merchant_account_of(target) or meaning.merchant_account
         payment.provider_ref = counts_more(payment, meaning.provider_ref)
         if meaning.claim is not None and payment.client is None:
             self._give(payment, meaning.claim)
@@ -337,8 +337,6 @@ class Settlement:
         """Point a payment that turned out to be the same one to its survivor; its names are followed from now on."""
         other.merged_into = survivor.id
         self._plan.merges.append((other.id, survivor.id))
-        survivor.currency = survivor.currency or other.currency
-        survivor.merchant_account = survivor.merchant_account or other.merchant_account
         survivor.provider_ref = counts_more(survivor, other.provider_ref)
         if survivor.client is None:
             survivor.reference = min(filter(None, (survivor.reference, other.reference)), default=None)
@@ -356,5 +354,14 @@ def _merged(target: Target) -> Payment:
     if not target.same:
         return payment
     facts = united(payment.facts, (other.facts for other in target.same))
-    currency = next((one.currency for one in (payment, *target.same) if one.currency), None)
-    return replace(payment, facts=facts, projection=project(facts), currency=currency)
+    return replace(payment, facts=facts, projection=project(facts), currency=_currency_of(target))
+
+
+def _currency_of(target: Target) -> str | None:
+    """Return the currency of the payments that are the same one, where any of them has one."""
+    return next((one.currency for one in (target.payment, *target.same) if one.currency), None)
+
+
+def _merchant_account_of(target: Target) -> str:
+    """Return the merchant account of the payments that are the same one, where any of them has one."""
+    return next((one.merchant_account for one in (target.payment, *target.same) if one.merchant_account), "")

@@ -390,6 +390,8 @@ def test_a_cumulative_figure_of_captures_counts_what_no_capture_tells(
         ([("refund_total", "a", "succeeded", 300), ("refund", "r", "succeeded", 400)], 400, RefundStatus.PARTIAL),
         ([("refund_total", "a", "succeeded", 700), ("refund", "r", "pending", 400)], 300, RefundStatus.PARTIAL),
         ([("refund_total", "a", "succeeded", 700), ("refund", "r", "failed", 900)], 0, RefundStatus.NONE),
+        ([("refund_total", "a", "succeeded", 700), ("refund", "r", "canceled", 400)], 300, RefundStatus.PARTIAL),
+        ([("refund_total", "a", "succeeded", 700), ("refund", "r", "reversed", 400)], 300, RefundStatus.PARTIAL),
         (
             [("refund_total", "a", "succeeded", 700), ("refund", "r", "succeeded", 400, "other")],
             1100,
@@ -398,9 +400,10 @@ def test_a_cumulative_figure_of_captures_counts_what_no_capture_tells(
     ],
 )
 def test_refunds(facts: list[Any], refunded: int, status: RefundStatus) -> None:
-    row = project(known(AUTHORIZED, TAKEN, *facts))
-    assert (row.refunded, row.refund_status, row.status) == (refunded, status, Status.CAPTURED)
-    assert row.flags == ((Flag.OVER_REFUNDED,) if refunded > 1000 else ())
+    joined = known(AUTHORIZED, TAKEN, *facts)
+    for row in (project(joined), full_row(joined)):
+        assert (row.refunded, row.refund_status, row.status) == (refunded, status, Status.CAPTURED)
+        assert row.flags == ((Flag.OVER_REFUNDED,) if refunded > 1000 else ())
 
 
 @pytest.mark.parametrize(

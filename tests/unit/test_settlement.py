@@ -376,6 +376,19 @@ def test_rows_that_no_client_was_promised_merge_into_the_older() -> None:
     assert (len(books.standing), books.only["captured"], books.only["refunded"]) == (1, 1000, 1)
 
 
+@pytest.mark.parametrize(("currency", "refunded"), [("EUR", 100), ("USD", 0)])
+@pytest.mark.parametrize(("without", "having"), [("pay_1", "pay_2"), ("pay_2", "pay_1")])
+def test_a_merge_keeps_the_currency(without: str, having: str, currency: str, refunded: int) -> None:
+    """Whichever row survives: another one is no money of it, of the event that merges and of later ones."""
+    unsaid = standard("payment.created", payment=without, currency=None, amount=None)
+    books = settled([unsaid], [standard("payment.captured", payment=having)])
+    link = standard("refund.succeeded", event_id="link", child="r1", currency=currency, amount=100)
+    books.settle_items([naming(link, "pay_2", "pay_1")])
+    books.settle([standard("refund.succeeded", child="r2", currency="USD", amount=10)])
+    row = books.only
+    assert (row["currency"], row["captured"], row["refunded"]) == ("EUR", 1000, refunded)
+
+
 def test_rows_of_two_currencies_stay_two() -> None:
     books = settled([standard("payment.created", payment="pay_2", currency="USD")], [standard("payment.created")])
     books.settle_items([LINK])
