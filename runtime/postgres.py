@@ -11,6 +11,7 @@ from asyncpg.connect_utils import SessionAttribute
 from runtime import metrics
 from runtime.postgres_session import Session, give_back
 from runtime.refusals import Failure, failure_of
+from runtime.schema_version import check_schema
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -83,15 +84,19 @@ def classify(error: BaseException) -> Failure:
     return Failure.OUTAGE if isinstance(error, OUTAGE_ERRORS) else Failure.UNEXPECTED
 
 
-async def open_pool(
+async def open_pool(  # noqa: PLR0913 - named bounds, most of them left as they are
     settings: PostgresSettings,
     *,
     role: str,
     connections: int | None = None,
     parameters: Mapping[str, str] | None = None,
     writing: bool = True,
+    any_schema: bool = False,
 ) -> Pool:
     """Open a role's pool with its named bounds; raises what the first connection raises.
+
+    Raises SchemaMismatchError where the database's schema is not the one that this version works with; `any_schema` is
+    for what would rather try than wait: the spool of verified webhooks.
 
     `parameters` are further settings of its Postgres sessions. A pool for `writing` takes no session of a server that
     is read-only; a DSN with a `target_session_attrs` of its own says itself which it takes.
@@ -123,6 +128,12 @@ async def open_pool(
             **(parameters or {}),
         },
     )
+    if not any_schema:
+        try:
+            await check_schema(pool)
+        except BaseException:
+            pool.terminate()
+            raise
     metrics.POOL_CONNECTIONS.watch(pool)
     return pool
 

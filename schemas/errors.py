@@ -9,7 +9,8 @@ RatchetError
 ├── MigrationError            the schema's history does not match the files
 ├── StackError                an embedded broker cannot be set up or started
 └── UnavailableError          a broker is away; trying again later may help (transient)
-    └── AccessRefusedError    a broker answers and refuses us: password, certificate or protocol (transient)
+    ├── AccessRefusedError    a broker answers and refuses us: password, certificate or protocol (transient)
+    └── SchemaMismatchError   the database's schema is older or newer than this version (transient)
 """
 
 from __future__ import annotations
@@ -75,6 +76,13 @@ class AccessRefusedError(UnavailableError):
 
     An outage like any other: while credentials are rotated the same call may succeed a moment later, so whoever waits
     for a broker waits for this one too, and nothing is given up.
+    """
+
+
+class SchemaMismatchError(UnavailableError):
+    """The database's schema is not the one that this version works with; the message says what to do.
+
+    An outage like any other: whoever waits for Postgres goes on when the schema has been migrated.
     """
 
 

@@ -24,6 +24,7 @@ from runtime.lease import Leader, holder_name, wait_for_event
 from runtime.lease_redis import open_leases
 from runtime.postgres import OUTAGE_ERRORS, open_pool
 from runtime.sql import statement
+from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -124,9 +125,9 @@ async def _open_when_there(settings: Settings, stop: asyncio.Event, watch: Watch
     while not stop.is_set():
         try:
             pool = await open_pool(settings.postgres, role="dispatcher", connections=connections)
-        except OUTAGE_ERRORS as error:
+        except (UnavailableError, *OUTAGE_ERRORS) as error:
             failures += 1
-            watch.waiting = f"Postgres is away: {type(error).__name__}"
+            watch.waiting = f"Postgres can't be used: {type(error).__name__}: {error}"
             log.warning("dispatcher_waits", error=watch.waiting, failures_in_row=failures)
             pause = pause_seconds(failures, limits.backoff_initial_seconds, limits.backoff_max_seconds)
             await wait_for_event(stop, pause)

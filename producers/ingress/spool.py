@@ -39,7 +39,9 @@ class Spool:
         self._timeout_seconds = settings.ingress.spool_timeout_seconds
         door = settings.ingress
         connections = door.spool_connections_max
-        self._pool = LazyPool(lambda: open_pool(settings.postgres, role="ingress", connections=connections))
+        self._pool = LazyPool(
+            lambda: open_pool(settings.postgres, role="ingress", connections=connections, any_schema=True)
+        )
         self._groups = GroupCommit(
             self._copy,
             writers=connections,

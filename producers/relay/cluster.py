@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runtime.lease import Lease
     from runtime.postgres import Connection
 
-REMEDY = "stop all roles, then run `ratchet migrate rebase` with RATCHET_POSTGRES__OWNER_DSN set, or `migrate up`"
+REMEDY = "run `ratchet migrate rebase` with RATCHET_POSTGRES__OWNER_DSN set, or `migrate up`; the relay goes on then"
 
 _log = structlog.get_logger()
 

@@ -1,6 +1,7 @@
 """Rebase: give a restored database's rows ids that this cluster understands: `ratchet migrate rebase`.
 
-Every role must be stopped; `ratchet up` and `migrate up` do it by themselves where they find it needed. In one
+`ratchet up` and `migrate up` do it by themselves where they find it needed, also while roles run: a relay that finds
+the same is halted and publishes nothing, its term is ended here, and those that write wait for the tables. In one
 transaction, as the schema's owner: rows published already get relay_xid 1, rows not yet published get 2 (transaction
 ids of a cluster begin at 3, so both are settled and every new row comes after them), the cursors stand between the two,
 and the payments' newest relay_xid is lowered, so that new rows take their own transaction's id. Within relay_xid 2 the
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 STEPS: Final = (
     "lock_for_rebase",
+    "end_relay_term",
     "rebase_changes",
     "rebase_letters",
     "rebase_spool",
@@ -35,6 +37,7 @@ STEPS: Final = (
     "rebase_cursors",
     "rebase_epoch",
 )
+RELAY_LEADS: Final = "select exists (select from leases where name = 'relay' and expires_at > clock_timestamp())"
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 
 _log = structlog.get_logger()
@@ -43,11 +46,13 @@ _log = structlog.get_logger()
 async def rebase(owner_dsn: str) -> dict[str, int]:
     """Rebase a restored database; return how many rows are to be published, by lane.
 
-    Raises RatchetError while a relay holds the lease, and what the driver raises.
+    Raises RatchetError where a relay is at work, with ids that are this cluster's, and what the driver raises.
     """
     connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=DURABLE)
     try:
         async with connection.transaction():
+            if await _mismatch(connection) is None and await connection.fetchval(RELAY_LEADS):
+                raise RatchetError("a relay is at work, and the ids in the database fit; stop all roles, then rebase")
             return await _rebase(connection)
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
@@ -56,12 +61,12 @@ async def rebase(owner_dsn: str) -> dict[str, int]:
 async def rebase_if_restored(owner_dsn: str) -> dict[str, int] | None:
     """Rebase where the rows hold another cluster's ids, so that a restore from a dump needs no hand; else None.
 
-    Raises as `rebase`.
+    Raises what the driver raises.
     """
     connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=DURABLE)
     try:
         async with connection.transaction():
-            mismatch = find_mismatch(await connection.fetch(statement("producers", "read_cluster")))
+            mismatch = await _mismatch(connection)
             if mismatch is None:
                 return None
             _log.warning("database_restored", found=mismatch, detail="its rows are given ids of this cluster")
@@ -70,12 +75,12 @@ async def rebase_if_restored(owner_dsn: str) -> dict[str, int] | None:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
 
 
+async def _mismatch(connection: Connection) -> str | None:
+    return find_mismatch(await connection.fetch(statement("producers", "read_cluster")))
+
+
 async def _rebase(connection: Connection) -> dict[str, int]:
     """Run the steps in one transaction."""
-    if await connection.fetchval(
-        "select exists (select from leases where name = 'relay' and expires_at > clock_timestamp())"
-    ):
-        raise RatchetError("a relay holds its lease; stop all roles before the rebase")
     for step in STEPS:
         await connection.execute(statement("producers", step))
     row = await connection.fetchrow(statement("producers", "count_outbox"))

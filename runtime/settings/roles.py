@@ -160,11 +160,12 @@ class ConsumerSettings(Group):
 class ParkingSettings(Group):
     """How long an event waits for its payment, and how the sweeper works.
 
+    The deadline is 30 days, for so long Adyen delivers again.
     Time in which nothing was settled up to now for longer than `standstill_seconds_min` is added to every deadline:
     what an event waited for could not have come. `lengthen_records_max` deadlines are moved in one transaction.
     """
 
-    deadline_seconds: Seconds = 72 * 3600.0
+    deadline_seconds: Seconds = 30 * 86_400.0
     standstill_seconds_min: Seconds = 10.0
     lookup_timeout_seconds: Seconds = 5.0
     lengthen_records_max: Count = 5000

@@ -84,14 +84,15 @@ async def publish(endpoints: Endpoints, topic: str, events: Iterable[Event]) -> 
 
 
 async def ledger(endpoints: Endpoints) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], int]:
-    """Return the payments, the events of the ledger, and how many dead letters there are."""
+    """Return the payments, the events of the ledger, and how many dead letters there are, all at one moment."""
     connection = await asyncpg.connect(endpoints.dsn)
     try:
-        payments = await connection.fetch(f"select {SHOWN} from payments order by id")
-        events = await connection.fetch(
-            "select source, event_id from payment_logs where source <> 'ratchet' order by source, event_id"
-        )
-        letters = await connection.fetchval("select count(*) from dead_letters")
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            payments = await connection.fetch(f"select {SHOWN} from payments order by id")
+            events = await connection.fetch(
+                "select source, event_id from payment_logs where source <> 'ratchet' order by source, event_id"
+            )
+            letters = await connection.fetchval("select count(*) from dead_letters")
     finally:
         await connection.close()
     return [tuple(row) for row in payments], [tuple(row) for row in events], letters

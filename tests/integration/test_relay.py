@@ -27,6 +27,7 @@ from producers.relay.rebase import rebase, rebase_if_restored
 from runtime.kafka import ensure_topics
 from runtime.sql import statement
 from schemas.changes import Change
+from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -287,6 +288,22 @@ async def test_a_start_that_finds_the_database_restored_rebases_it_by_itself(
     assert await first.fetchval("select max(epoch) from epochs") > epoch
     async with reading(stack, "payments.changes") as reader, relaying(settings_for(stack, database.dsn)):
         await reader.until(lambda records: versions_of(records, payment_id) == [1])
+
+
+async def test_a_relay_that_is_halted_does_not_keep_a_rebase_from_its_work(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection]
+):
+    """`migrate up` while the roles run: the relay's term ends, and in its next one it goes on."""
+    first, _, owner = connections
+    payment_id = await add_payment(first)
+    await owner.copy_records_to_table("payment_logs", records=[ledger_row(payment_id, 1, 10**12)], columns=LEDGER)
+    async with reading(stack, "payments.changes") as reader, relaying(settings_for(stack, database.dsn)) as probe:
+        await eventually(lambda: probe.state == "halted")
+        assert await rebase_if_restored(database.owner_dsn) == {"changes": 1, "dead_letters": 0, "spool": 0}
+        await reader.until(lambda records: versions_of(records, payment_id) == [1])
+        await eventually(lambda: probe.state == "running")
+        with pytest.raises(RatchetError, match="a relay is at work"):
+            await rebase(database.owner_dsn)
 
 
 async def test_a_promoted_replica_begins_an_epoch_that_changes_carry(

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from runtime.clock import SystemClock
 from runtime.postgres import OUTAGE_ERRORS, PASSING_ERRORS, TWIN_ERRORS, classify, open_pool, refusals
 from runtime.refusals import CLASSES, CODES, PASSING, Failure, failure_of
+from runtime.schema_version import newest_known
 from runtime.settings import PostgresSettings
 from runtime.sql import statement
 from schemas.errors import SettingsError
@@ -83,6 +84,9 @@ async def test_a_pool_has_its_named_bounds(monkeypatch: pytest.MonkeyPatch) -> N
     class Pool:
         def is_closing(self) -> bool:
             return True
+
+        async def fetchval(self, query: str) -> object:
+            return newest_known()
 
     pool = Pool()
 

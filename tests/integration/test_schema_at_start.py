@@ -1,0 +1,93 @@
+"""Roles compare the schema with their own version at their start, wait, say what to do, and go on by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+from consumer_stage import Stage, stage
+from pydantic import SecretStr
+from relay_rows import relaying, settings_for
+from settling import until, webhook
+
+from runtime.postgres import open_pool
+from runtime.schema_version import newest_known
+from runtime.settings import PostgresSettings
+from schemas.errors import SchemaMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from conftest import Database
+
+    from runtime.stack import Endpoints
+
+pytestmark = pytest.mark.integration
+FORGET = "delete from schema_migrations where version = $1"
+KNOW = "insert into schema_migrations (version, name, checksum) values ($1, 'some_change', repeat('0', 64))"
+
+
+@pytest.fixture
+async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
+    connection = await asyncpg.connect(database.owner_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def scene(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with stage(stack.kafka, database, tmp_path) as made:
+        yield made
+
+
+async def test_a_consumer_waits_for_the_schema_and_goes_on_by_itself(
+    scene: Stage, owner: asyncpg.Connection[Any]
+) -> None:
+    await owner.execute(FORGET, newest_known())
+    child = scene.spawn()
+
+    async def said() -> bool:
+        return any("migrate up" in line["detail"] for line in child.lines("broker_away_at_start"))
+
+    await until(said, "the consumer says what to do")
+    await scene.publish([webhook("payment.created", "p")])
+    assert await scene.count("payments") == 0
+    await owner.execute(KNOW, newest_known())
+
+    async def settled() -> bool:
+        return await scene.count("payments") == 1
+
+    await until(settled, "the consumer goes on")
+
+
+async def test_a_relay_says_of_a_newer_schema_what_to_do(
+    stack: Endpoints, database: Database, owner: asyncpg.Connection[Any]
+) -> None:
+    await owner.execute(KNOW, newest_known() + 1)
+    async with relaying(settings_for(stack, database.dsn)) as probe:
+
+        async def said() -> bool:
+            return "start the release that brought it" in str(probe.unready())
+
+        await until(said, "the relay says what to do")
+        await owner.execute(FORGET, newest_known() + 1)
+
+        async def goes_on() -> bool:
+            return probe.unready() is None and bool(probe.facts.get("leading"))
+
+        await until(goes_on, "the relay goes on")
+
+
+async def test_a_database_without_a_schema_is_told_from_one_that_is_away(
+    database: Database, owner: asyncpg.Connection[Any]
+) -> None:
+    await owner.execute("alter table schema_migrations rename to elsewhere")
+    settings = PostgresSettings(dsn=SecretStr(database.dsn))
+    try:
+        with pytest.raises(SchemaMismatchError, match="no schema yet"):
+            await open_pool(settings, role="dispatcher")
+        await (await open_pool(settings, role="ingress", any_schema=True)).close()
+    finally:
+        await owner.execute("alter table elsewhere rename to schema_migrations")
