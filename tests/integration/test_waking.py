@@ -18,7 +18,7 @@ from consumer.decode import Event as Decoded
 from consumer.decode import decode
 from consumer.isolate import Isolator, PoisonRun
 from consumer.lane import understand
-from consumer.sweeper import Sweeper, wake_all
+from consumer.sweeper import Sweeper, sweep, wake_all
 from consumer.verdict import judge
 from consumer.waking import TURNS_MAX
 from schemas.facts import Ref, RefKind
@@ -143,6 +143,18 @@ async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(desk: Bench, *, 
     assert [row["reason"] for row in books.letters] == ["unexpected"]
     assert (books.parked, await marks(desk)) == ([], 0)
     assert broken_chains(books) == []
+
+
+async def test_what_is_about_to_be_woken_is_not_buried(desk: Bench) -> None:
+    """Two at once: one that woke lost its lease after it had read that nothing is marked."""
+    await settle_one_by_one(desk, refund("p", "r1"))
+    await desk.pool.execute("update parked_events set parked_at = now() - '99 days'::interval, deadline = parked_at")
+    writer = FailingWriter(desk.pool, desk.settings, desk.clock)
+    await writer.settle([understand(one) for one in records([CAPTURE], first=2)])
+    assert await sweep(desk.pool, desk.clock, records_max=10) == 0
+    assert await wake_all(desk.writer.waker, asyncio.Event()) == 1
+    books = await desk.books()
+    assert ([row["refunded"] for row in books.payments], books.letters) == ([100], [])
 
 
 async def test_an_outage_while_waking_is_waited_for_and_marks_stay(desk: Bench) -> None:
