@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from consumer.worker import show_lag
+from consumer.partition_reports import show_lag
 from runtime import metrics
 from runtime.kafka_ends import STABLE, partitions_in
 from schemas.topics import CONSUMED, CONSUMER_GROUP

@@ -15,13 +15,14 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
+from consumer.fetched import record_of, share_out, split
 from consumer.offsets import Offsets, Place, Span
+from consumer.partition_reports import report_restart, show_lag
 from runtime import metrics
 from runtime.kafka import authorization_kind, not_allowed
-from schemas.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from consumer.positions import Positions
     from runtime.kafka_ends import Ends
     from runtime.settings import ConsumerSettings
+    from schemas.record import Record
 
 log = structlog.get_logger()
 
@@ -423,60 +425,3 @@ def known_position(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | N
         return None
     asking.close()
     return None
-
-
-def report_restart(place: TopicPartition, wanted: int | None, begin: int) -> None:
-    """Tell that a partition goes on at its first record, and what that means."""
-    where = {"topic": place.topic, "partition": place.partition, "to_offset": begin}
-    if wanted is None:
-        log.info("partition_begun", **where, detail="the group had committed no offset of it")
-    elif wanted < begin:
-        metrics.RECORDS_SKIPPED.labels(place.topic, str(place.partition)).inc(begin - wanted)
-        detail = "records were deleted before they were read, by retention or by hand: what they said is lost here"
-        log.error("records_skipped", **where, from_offset=wanted, count=begin - wanted, detail=detail)
-    else:
-        detail = "the partition ends before the offset: the topic was made anew or cut; it is read from its beginning"
-        log.error("offset_beyond_end", **where, from_offset=wanted, detail=detail)
-
-
-def show_lag(behind: Mapping[TopicPartition, int]) -> None:
-    """Show these partitions' lags in the metrics, and no other: what was given up is another consumer's to tell."""
-    metrics.CONSUMER_LAG.clear()
-    for place, lag in behind.items():
-        metrics.CONSUMER_LAG.labels(place.topic, str(place.partition)).set(max(lag, 0))
-
-
-def record_of(message: ConsumerRecord) -> Record:
-    """Take a record from the client's type, byte for byte."""
-    return Record(
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        timestamp_ms=message.timestamp,
-        key=message.key,
-        value=message.value,
-        headers=tuple(message.headers),
-    )
-
-
-def share_out(records: Sequence[Record], lanes: int) -> dict[int, list[Record]]:
-    """Share records out to lanes by their keys, in order: lanes that touch the same payment wait for each other."""
-    shares: dict[int, list[Record]] = {}
-    for record in records:
-        shares.setdefault(hash(record.key or record.partition) % lanes, []).append(record)
-    return shares
-
-
-def split(records: Sequence[Record], bytes_max: int) -> Iterator[list[Record]]:
-    """Cut records into batches of at most `bytes_max` of values; a larger record stands alone."""
-    batch: list[Record] = []
-    size = 0
-    for record in records:
-        length = len(record.value or b"")
-        if batch and size + length > bytes_max:
-            yield batch
-            batch, size = [], 0
-        batch.append(record)
-        size += length
-    if batch:
-        yield batch

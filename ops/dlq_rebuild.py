@@ -109,7 +109,7 @@ async def _read(
     """Read from these positions to the end, part by part; each part's letters and positions are written together."""
     found = TakenIn()
     patience = settings.redrive.rebuild_wait_seconds if seconds is None else seconds
-    from consumer.worker import record_of
+    from consumer.fetched import record_of
 
     async with _consumer(settings) as consumer:
         ends = await _assign(consumer, settings, positions)

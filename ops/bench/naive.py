@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 from consumer import rows
 from consumer.decode import Event
+from consumer.fetched import record_of
 from consumer.lane import understand
 from consumer.plan import Known
 from consumer.resolve import RefKey, keys_of, names_of
 from consumer.settlement import Settlement
-from consumer.worker import record_of
 from runtime.sql import statement
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from events import placed, standard
 
 from consumer import tally as tallying
 from consumer.ledger import LedgerRow
+from consumer.partition_reports import show_lag
 from consumer.plan import Letter, Plan
 from consumer.tally import count, count_buried, source_label, tally
-from consumer.worker import show_lag
 from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.metric_kinds import AgeHistogram, BreakerGauges, PoolGauges

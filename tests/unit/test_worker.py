@@ -16,8 +16,9 @@ from events import placed, standard
 from msgspec.structs import replace
 
 from consumer import worker as module
+from consumer.fetched import record_of, share_out, split
 from consumer.positions import Positions
-from consumer.worker import Worker, record_of, split
+from consumer.worker import Worker
 from runtime.kafka_ends import Ends
 from runtime.settings import ConsumerSettings
 from schemas.errors import AccessRefusedError
@@ -456,12 +457,12 @@ async def test_a_client_is_polled_while_records_go_one_by_one(monkeypatch: pytes
 
 
 def test_shares_keep_the_order_and_lose_nothing() -> None:
-    records = [module.record_of(message(offset)) for offset in range(9)]
-    shares = module.share_out(records, 2)
+    records = [record_of(message(offset)) for offset in range(9)]
+    shares = share_out(records, 2)
     assert [record.offset for record in shares[0]] == [0, 2, 4, 6, 8]
     assert [record.offset for record in shares[1]] == [1, 3, 5, 7]
     keyless = [replace(record, key=None) for record in records]
-    assert sum(map(len, module.share_out(keyless, 4).values())) == 9
+    assert sum(map(len, share_out(keyless, 4).values())) == 9
 
 
 async def test_a_batch_is_cut_by_bytes() -> None:

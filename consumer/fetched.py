@@ -1,0 +1,48 @@
+"""What was fetched: the client's records as ours, cut into batches and shared out to lanes. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from schemas.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from aiokafka import ConsumerRecord
+
+
+def record_of(message: ConsumerRecord) -> Record:
+    """Take a record from the client's type, byte for byte."""
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp_ms=message.timestamp,
+        key=message.key,
+        value=message.value,
+        headers=tuple(message.headers),
+    )
+
+
+def share_out(records: Sequence[Record], lanes: int) -> dict[int, list[Record]]:
+    """Share records out to lanes by their keys, in order: lanes that touch the same payment wait for each other."""
+    shares: dict[int, list[Record]] = {}
+    for record in records:
+        shares.setdefault(hash(record.key or record.partition) % lanes, []).append(record)
+    return shares
+
+
+def split(records: Sequence[Record], bytes_max: int) -> Iterator[list[Record]]:
+    """Cut records into batches of at most `bytes_max` of values; a larger record stands alone."""
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        length = len(record.value or b"")
+        if batch and size + length > bytes_max:
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += length
+    if batch:
+        yield batch
