@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from paper_books import PaperBooks, by_ref
 from profiles import MANY, examples
 
-from consumer.plan import Known, Letter
+from consumer.plan import Known, Letter, OrphanLetter
 from consumer.resolve import keys_of
 from consumer.settlement import Settlement
 from consumer.verdict import Dead
@@ -387,6 +387,14 @@ def test_a_merge_keeps_the_currency(without: str, having: str, currency: str, re
     books.settle([standard("refund.succeeded", child="r2", currency="USD", amount=10)])
     row = books.only
     assert (row["currency"], row["captured"], row["refunded"]) == ("EUR", 1000, refunded)
+
+
+def test_an_orphan_whose_payment_is_still_unknown_stays_a_letter() -> None:
+    known = Known(orphans=[OrphanLetter(7, understood(standard("refund.succeeded", child="r1")))])
+    for key in keys_of(known.orphans[0].event):
+        known.names[key] = None
+    plan = Settlement(known, now=0.0, xid=1, facts_max=100).settle([])
+    assert (plan.applied, plan.rows, plan.parkings, plan.letters) == ([], [], [], [])
 
 
 def test_rows_of_two_currencies_stay_two() -> None:
