@@ -7,7 +7,9 @@ import datetime as dt
 import shutil
 import time
 from dataclasses import asdict, dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import asyncpg
 from rich.table import Table
@@ -109,10 +111,10 @@ def scope_findings(settings: Settings) -> list[Finding]:
 
 
 def kafka_findings(settings: Settings, now: float) -> list[Finding]:
-    """Look at how Kafka is reached where that is not in the clear, and when our certificate ends; `now` is unix."""
+    """Look at how Kafka is reached, and when our certificate ends; `now` is unix."""
     found = settings.kafka
     if found.security_protocol == "PLAINTEXT":
-        return []
+        return plaintext_findings(found.bootstrap or "")
     told: list[str] = [found.security_protocol]
     if found.sasl:
         told.append(f"{found.sasl_mechanism} as {found.sasl_user}")
@@ -124,6 +126,32 @@ def kafka_findings(settings: Settings, now: float) -> list[Finding]:
     if found.certificate_file is not None:
         findings.append(certificate_finding(found.certificate_file, now, now + settings.ops.secret_notice_seconds))
     return findings
+
+
+def plaintext_findings(bootstrap: str) -> list[Finding]:
+    """Look at a Kafka that asks nobody for a name: at loopback it is the embedded one, elsewhere whoever gets there."""
+    if all(is_loopback(one) for one in bootstrap.split(",") if one.strip()):
+        return []
+    told = "PLAINTEXT: whoever reaches Kafka can write events that count as verified"
+    advice = "set RATCHET_KAFKA__SECURITY_PROTOCOL to SASL_SSL or SSL, with ACLs a process (deploy/README.md)"
+    return [Finding("kafka security", ok=False, found=told, advice=advice)]
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether a host, with or without a port, is this machine."""
+    name = urlsplit(f"//{address.strip()}").hostname or ""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def transport_finding(host: str, *, encrypted: bool) -> Finding:
+    """Judge whether what is said to Postgres can be read, or answered by somebody else, on its way."""
+    if encrypted or is_loopback(host):
+        return Finding("postgres transport", ok=True, found="TLS" if encrypted else "this machine")
+    advice = "add ?sslmode=verify-full to the DSN: payments can be read and changed on their way"
+    return Finding("postgres transport", ok=True, found="not encrypted", advice=advice)
 
 
 def certificate_finding(path: Path, now: float, soon: float) -> Finding:
@@ -233,6 +261,8 @@ async def postgres(settings: Settings) -> list[Finding]:
         clock = float(await connection.fetchval("select extract(epoch from clock_timestamp())::float8"))
         skew = abs(clock - time.time())
         findings = [Finding("postgres", ok=True, found=f"version {version}"), clock_finding(settings, skew)]
+        encrypted = bool(await connection.fetchval("select ssl from pg_stat_ssl where pid = pg_backend_pid()"))
+        findings.append(transport_finding(host_of(settings), encrypted=encrypted))
         findings.append(writes_finding(read_only=await connection.fetchval("show transaction_read_only") == "on"))
         rows = await connection.fetch(statement("ops", "read_durability"))
         findings.append(durability_finding(dict(map(tuple, rows))))
@@ -247,6 +277,12 @@ async def postgres(settings: Settings) -> list[Finding]:
             findings.append(Finding("ledger", ok=not may, found=told, advice=advice))
             findings += await parking_clock(settings)
     return findings
+
+
+def host_of(settings: Settings) -> str:
+    """Return Postgres' host as the DSN names it; a folder of sockets is this machine."""
+    dsn = settings.postgres.dsn
+    return urlsplit(dsn.get_secret_value()).hostname or "localhost" if dsn else "localhost"
 
 
 def durability_finding(found: dict[str, str]) -> Finding:

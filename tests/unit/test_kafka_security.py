@@ -26,7 +26,7 @@ from structlog.testing import capture_logs
 from ops import doctor
 from runtime.kafka import _need_created, authorization_kind, opening
 from runtime.kafka_security import CurrentContext, away_or_refused, client_arguments, explain, tls_context
-from runtime.settings import KafkaSettings, Settings, load
+from runtime.settings import KafkaSettings, PostgresSettings, Settings, load
 from schemas.errors import AccessRefusedError, SettingsError, UnavailableError
 
 if TYPE_CHECKING:
@@ -263,6 +263,34 @@ def test_doctor_tells_how_kafka_is_reached_and_no_password(files: dict[str, Any]
     mutual, certificate = kafka_findings(**files)
     assert mutual.found == f"SSL, CAs of {files['ca_file']}"
     assert (certificate.check, certificate.ok) == ("kafka certificate", False), "it ends tomorrow"
+
+
+@pytest.mark.parametrize("bootstrap", ["kafka:9092", "127.0.0.1:9092,10.0.0.7:9092", "[2001:db8::1]:9092"])
+def test_doctor_finds_a_kafka_that_anybody_may_write_to(bootstrap: str) -> None:
+    (finding,) = kafka_findings(bootstrap=bootstrap)
+    assert not finding.ok
+    assert "SASL_SSL" in finding.advice
+
+
+@pytest.mark.parametrize("bootstrap", ["localhost:9092", "127.0.0.1:9092", "[::1]:9092"])
+def test_doctor_leaves_a_kafka_of_this_machine_alone(bootstrap: str) -> None:
+    assert kafka_findings(bootstrap=bootstrap) == []
+
+
+@pytest.mark.parametrize(
+    ("dsn", "encrypted", "advises"),
+    [
+        ("postgresql://ratchet:topsecret@db.internal:5432/ratchet", False, True),
+        ("postgresql://ratchet:topsecret@db.internal:5432/ratchet", True, False),
+        ("postgresql://ratchet:topsecret@127.0.0.1:5432/ratchet", False, False),
+        ("postgresql:///ratchet?host=/run/postgresql", False, False),
+    ],
+)
+def test_doctor_advises_tls_to_a_postgres_elsewhere(dsn: str, *, encrypted: bool, advises: bool) -> None:
+    settings = HOME_SETTINGS.model_copy(update={"postgres": PostgresSettings(dsn=SecretStr(dsn))})
+    finding = doctor.transport_finding(doctor.host_of(settings), encrypted=encrypted)
+    assert bool(finding.advice) == advises
+    assert "topsecret" not in repr(finding)
 
 
 def test_doctor_judges_when_our_certificate_ends(tmp_path: Path, ca: Pair) -> None:
