@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from runtime.stack import identity
 from runtime.stack.broker import Broker, last_words
 from runtime.stack.identity import Identity
-from runtime.stack.layout import write_private
+from runtime.stack.layout import open_private, write_private
 from schemas.errors import StackError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def start(broker: Broker, settings: StackSettings) -> Guard:
     file = broker.folder / "warden.json"
     write_private(file, json.dumps(specification(broker, settings)))
     warden_log = broker.folder / "warden.log"
-    with warden_log.open("wb") as log:
+    with open_private(warden_log) as log:
         warden = subprocess.Popen(  # noqa: S603 - the command is our own
             [sys.executable, "-I", str(WARDEN), str(file)],
             stdin=subprocess.PIPE,

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -303,6 +304,26 @@ async def test_nobody_logs_in_without_the_homes_passwords(home: Path) -> None:
             await client.ping()
     async with redis.asyncio.Redis.from_url(str(endpoints.redis)) as client:
         assert await client.eval("return redis.call('ping')", 0)
+
+
+def readable_by_others(folder: Path) -> list[Path]:
+    """Return what another user of the machine can list or read, having come as far as the folder."""
+    found = []
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            continue
+        if mode & (stat.S_IRGRP | stat.S_IROTH | stat.S_IWOTH):
+            found.append(path)
+        if stat.S_ISDIR(mode) and mode & (stat.S_IXGRP | stat.S_IXOTH):
+            found += readable_by_others(path)
+    return found
+
+
+async def test_no_other_user_reads_or_lists_anything_of_a_home(home: Path) -> None:
+    assert not stat.S_IMODE(home.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO) & ~(stat.S_IXGRP | stat.S_IXOTH)
+    open_ones = [path for path in readable_by_others(home) if not path.name.endswith(".jar")]
+    assert open_ones == []
 
 
 @pytest.mark.slow
