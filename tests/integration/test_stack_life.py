@@ -320,7 +320,7 @@ def readable_by_others(folder: Path) -> list[Path]:
     return found
 
 
-async def test_no_other_user_reads_or_lists_anything_of_a_home(home: Path) -> None:
+def test_no_other_user_reads_or_lists_anything_of_a_home(home: Path) -> None:
     assert not stat.S_IMODE(home.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO) & ~(stat.S_IXGRP | stat.S_IXOTH)
     open_ones = [path for path in readable_by_others(home) if not path.name.endswith(".jar")]
     assert open_ones == []
