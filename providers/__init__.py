@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from providers.core.contract import HeaderValues, Notification, Provider, SignedRequest
 from providers.core.meaning import checked, undecodable
 from providers.core.proof import body_digest
-from providers.core.reading import storable
+from providers.core.reading import plain, storable
 from providers.core.refetch import KIND_PREFIX
 from schemas.dead_letter import Reason
 from schemas.errors import SignatureRejected, UninterpretableError
@@ -122,7 +122,7 @@ def named_by_hint(provider: str, body: bytes) -> str | None:
         named = found.named(body) if found is not None and found.named is not None else None
     except Exception:  # noqa: BLE001 - whatever a stranger's body does to a reader, it names nothing then
         return None
-    return named if named is not None and storable(named) else None
+    return named if named is not None and plain(named) else None
 
 
 def all_named_by_hint(provider: str, body: bytes) -> tuple[tuple[str, str | None], ...]:
@@ -135,7 +135,7 @@ def all_named_by_hint(provider: str, body: bytes) -> tuple[tuple[str, str | None
         second = found.also_named(body) if found is not None and found.also_named is not None else None
     except Exception:  # noqa: BLE001 - as above
         second = None
-    also = () if second is None or not all(storable(one) for one in second) else (second,)
+    also = () if second is None or not all(plain(one) for one in second) else (second,)
     return (*(() if first is None else ((first, None),)), *also)
 
 
@@ -147,9 +147,9 @@ def answer_to_query(provider: str, body: bytes) -> Called | None:
         called = None if query is None else query.answered(body)
     except Exception:  # noqa: BLE001 - as above
         return None
-    if called is None or not storable(called.query):
+    if called is None or not plain(called.query):
         return None
-    return called if called.fetched is None or storable(called.fetched.ref) else None
+    return called if called.fetched is None or plain(called.fetched.ref) else None
 
 
 def _says_nothing(kind: str, body: bytes) -> Meaning:

@@ -64,10 +64,19 @@ def read_json(body: bytes) -> Any:
 
 
 def storable(text: str) -> bool:
-    """Tell whether a text may be an id: 1 to REF_LENGTH_MAX characters that Postgres and Kafka take as they are."""
+    """Tell whether a text may be an id: 1 to REF_LENGTH_MAX characters that Postgres and Kafka take as they are.
+
+    Control characters are taken too: merchants type references, what a provider signed is never refused for one, and
+    an id that was cleaned would be another's. Whoever shows an id makes it harmless (`runtime.terminal`).
+    """
     if not 0 < len(text) <= REF_LENGTH_MAX:
         return False
     return (text.isascii() and text.isprintable()) or not _FORBIDDEN.search(text)
+
+
+def plain(text: str) -> bool:
+    """Tell whether an id that nobody signed may be asked about: providers make their ids of printable characters."""
+    return storable(text) and text.isprintable()
 
 
 def all_storable(texts: list[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers import providers
+from providers import all_named_by_hint, interpret, named_by_hint
 from schemas.errors import SignatureRejected
 
 if TYPE_CHECKING:
@@ -75,6 +77,33 @@ def test_gocardless_items_keep_their_bytes(broken: bytes) -> None:
     found = providers.verify("gocardless", headers=headers, body=body, url=URL, secrets=[KEY], now=0)
     assert [one.body for one in found] == items
     assert [(one.event_id, one.payment_ref) for one in found] == [("EV1", None), (None, None), ("EV2", "PM1")]
+
+
+CONTROLS = "\x1b[2J\x07\t\r\n\x08\x9b31m\u202e\u2066"
+"""What a terminal obeys, all of ECMA-48's forms, and marks that turn the direction of text."""
+
+
+def test_control_characters_in_a_signed_reference_stay_and_the_payment_is_read() -> None:
+    reference = f"ORD-7{CONTROLS}"
+    data = {"id": "chg_1", "reference": reference, "amount": 10, "currency": "KES", "status": "succeeded"}
+    body = json.dumps({"webhook_id": "wbk_1", "type": "charge.completed", "data": data}).encode()
+    name, sign = SIGNERS["flutterwave"]
+    headers = {name: sign(body)}
+    (found,) = providers.verify("flutterwave", headers=headers, body=body, url=URL, secrets=[KEY], now=0)
+    assert (found.event_id, found.payment_ref, found.body) == ("wbk_1", reference, body)
+    meaning = interpret("flutterwave", "charge.completed", body)
+    assert {ref.ref for ref in meaning.refs} == {reference, "chg_1"}, "what is cleaned would be another's"
+    assert [fact.kind for fact in meaning.facts]
+
+
+@pytest.mark.parametrize("sign", sorted(set(CONTROLS) - set("[2J31m")))
+def test_an_unsigned_id_with_a_control_character_names_nothing(sign: str) -> None:
+    def body(own: str) -> bytes:
+        return json.dumps({"event": "charge.completed", "data": {"id": own}}).encode()
+
+    assert named_by_hint("flutterwave", body(f"1{sign}")) is None
+    assert all_named_by_hint("flutterwave", body(f"1{sign}")) == ()
+    assert all_named_by_hint("flutterwave", body("1")) == (("1", None),)
 
 
 def _braintree_form(xml: bytes) -> bytes:
