@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 
 from runtime.health import join_address, split_address
+from runtime.http_accept import Acceptor
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from starlette.types import ASGIApp
 
     from runtime.health import Probe
+    from runtime.http_accept import Connections
 
 
 class Server(uvicorn.Server):
@@ -28,7 +30,21 @@ class Server(uvicorn.Server):
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
+        """Listen on the sockets with our own acceptors, in place of the loop's servers."""
+        await self.lifespan.startup()
+        connections = cast("Connections", self.config.http)
+
+        def connect() -> asyncio.BaseProtocol:
+            return connections(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        def refusal_of(peer: str) -> bytes | None:
+            return connections.refusal_of(peer, tuple(self.server_state.default_headers))
+
+        acceptors = [Acceptor(one, connect, refusal_of) for one in sockets or ()]
+        for acceptor in acceptors:
+            acceptor.start(self.config.backlog)
+        self.servers = cast("Any", acceptors)  # uvicorn closes them, and waits until they are
+        self.started = True
         self.listening.set()
 
     @contextlib.contextmanager
@@ -38,7 +54,7 @@ class Server(uvicorn.Server):
 
 def configure(
     app: ASGIApp,
-    connect: Callable[..., asyncio.BaseProtocol],
+    connections: Connections,
     *,
     backlog: int,
     keep_alive_seconds: float,
@@ -46,11 +62,11 @@ def configure(
 ) -> uvicorn.Config:
     """Return uvicorn's configuration with nothing left to its defaults that a sender could feel.
 
-    `connect` makes the protocol of a connection from uvicorn's parts.
+    `connections` makes the protocol of a connection from uvicorn's parts.
     """
     return uvicorn.Config(
         app,
-        http=cast("Any", connect),  # uvicorn calls it, and asks nothing else of it
+        http=cast("Any", connections),  # uvicorn keeps it; `Server` makes the connections
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -17,7 +17,7 @@ from ops.console.reader import Reader
 from ops.console.session_rows import SessionRows
 from ops.console.sessions import Sessions
 from ops.console.static_files import StaticFiles
-from producers.ingress.receipt import ReceiptBounds, connection_factory
+from producers.ingress.receipt import ReceiptBounds, ReceiptConnections
 from runtime.http_server import configure, listen, serve_http
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def configuration(app: ASGIApp, console: ConsoleSettings) -> uvicorn.Config:
     )
     return configure(
         app,
-        connection_factory(bounds),
+        ReceiptConnections(bounds),
         backlog=BACKLOG_CONNECTIONS,
         keep_alive_seconds=console.keep_alive_seconds,
         drain_seconds=console.drain_seconds,

@@ -16,7 +16,7 @@ from producers.ingress.lines import CanonicalLines, line_of
 from producers.ingress.publisher import Publisher
 from producers.ingress.rate_limits import RateLimits
 from producers.ingress.readiness import HealthPage, Readiness
-from producers.ingress.receipt import ReceiptBounds, connection_factory
+from producers.ingress.receipt import ReceiptBounds, ReceiptConnections
 from producers.ingress.routes import PREFIX
 from producers.ingress.spool import Spool
 from producers.ingress.webhooks import UNKNOWN_PATH, Webhooks
@@ -118,7 +118,7 @@ def _configuration(app: ASGIApp, door: IngressSettings) -> uvicorn.Config:
     )
     return configure(
         app,
-        connection_factory(bounds),
+        ReceiptConnections(bounds),
         backlog=door.backlog_connections,
         keep_alive_seconds=door.keep_alive_seconds,
         drain_seconds=door.drain_seconds,

@@ -63,15 +63,20 @@ class Places:
 
     def enter(self, peer: str | None) -> str | None:
         """Take a place for a new connection; return why there is none, or None where it has one."""
-        if self._taken >= self._connections_max:
-            return self._refuse(ALL_FULL, peer)
+        lack = self._lack(peer)
+        if lack is not None:
+            return self._refuse(lack, peer)
         if not self._exempt(peer):
-            sender = self.sender(peer)
-            if self._by_sender[sender] >= self._per_address_max:
-                return self._refuse(ADDRESS_FULL, peer)
-            self._by_sender[sender] += 1
+            self._by_sender[self.sender(peer)] += 1
         self._taken += 1
         return None
+
+    def turn_away(self, peer: str | None) -> bool:
+        """Tell whether a new connection has no place and may not linger either; then it is counted as refused."""
+        lack = self._lack(peer) if self._lingering >= LINGERING_MAX else None
+        if lack is not None:
+            self._refuse(lack, peer)
+        return lack is not None
 
     def leave(self, peer: str | None) -> None:
         """Give back the place of a connection that had one."""
@@ -93,6 +98,14 @@ class Places:
     def end_lingering(self) -> None:
         """Count a refused connection as gone."""
         self._lingering -= 1
+
+    def _lack(self, peer: str | None) -> str | None:
+        """Return why there is no place for a connection from there, or None."""
+        if self._taken >= self._connections_max:
+            return ALL_FULL
+        if not self._exempt(peer) and self._by_sender[self.sender(peer)] >= self._per_address_max:
+            return ADDRESS_FULL
+        return None
 
     def _exempt(self, peer: str | None) -> bool:
         if not self._trusted_proxies:

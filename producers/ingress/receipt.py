@@ -34,8 +34,7 @@ from producers.ingress.http_framing import (
 from schemas import problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from producers.ingress.answers import RawHeaders
     from producers.ingress.sources import Network
     from schemas.problems import Problem
 
@@ -70,7 +69,7 @@ class ReceiptBounds:
 
 
 @lru_cache(REFUSALS_HELD_MAX)
-def refusal(problem: Problem, retry_after_seconds: int, own: tuple[tuple[bytes, bytes], ...]) -> bytes:
+def refusal(problem: Problem, retry_after_seconds: int, own: RawHeaders) -> bytes:
     """Return a whole refusal as it is written; `own` are the server's headers, whose date changes by the second.
 
     Who opens connections by the thousand is refused as many times: it is made once.
@@ -433,11 +432,18 @@ def protocol_class(bounds: ReceiptBounds) -> type[ReceiptProtocol]:
     return BoundedProtocol
 
 
-def connection_factory(bounds: ReceiptBounds) -> Callable[..., asyncio.BufferedProtocol]:
-    """Return what makes a server's connections, in the form that uvicorn's configuration takes."""
-    bounded = protocol_class(bounds)
+class ReceiptConnections:
+    """Makes the connections of one server (`runtime.http_accept.Connections`)."""
 
-    def connect(**parts: Any) -> asyncio.BufferedProtocol:
-        return _Reader(bounded(**parts))
+    def __init__(self, bounds: ReceiptBounds) -> None:
+        self._bounded = protocol_class(bounds)
 
-    return connect
+    def __call__(self, **parts: Any) -> asyncio.BufferedProtocol:
+        """Return a new connection's protocol."""
+        return _Reader(self._bounded(**parts))
+
+    def refusal_of(self, peer: str, own: RawHeaders) -> bytes | None:
+        """Return what a connection is told that has no place; few such get a protocol all the same, and may linger."""
+        if not self._bounded.places.turn_away(peer):
+            return None
+        return refusal(problems.WINDOW_FULL, self._bounded.bounds.retry_after_seconds, own)

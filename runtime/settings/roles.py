@@ -47,9 +47,10 @@ class IngressSettings(Group):
 
     An address (of IPv6 each /64) has `connections_per_address_max` of the `connections_max` connections, unless it is a
     trusted proxy. While more than four fifths are taken, `crowded_deadline_seconds` is how long a head may take and a
-    connection may rest. `backlog_connections` may wait to be taken in: all that wait are, in one turn of the loop,
-    which takes a tenth of a millisecond for each. An answer that is not read for `write_deadline_seconds` ends the
-    connection. The bounds together fit the memory that the Helm chart gives an ingress.
+    connection may rest. `backlog_connections` may wait to be taken in, as far as the kernel's own bound allows
+    (net.core.somaxconn): one too many is dropped, and tries again after a second. An answer that is not read for
+    `write_deadline_seconds` ends the connection. The bounds together fit the memory that the Helm chart gives an
+    ingress.
 
     A copy of a delivery that is being published waits `twin_wait_seconds` for it before it is published too; what is
     durable is remembered for `twins_kept_seconds`, up to `twins_kept_max` deliveries, and its copies are not published.
@@ -71,7 +72,7 @@ class IngressSettings(Group):
     connections_per_address_max: Count = 256
     crowded_deadline_seconds: Seconds = 3.0
     write_deadline_seconds: Seconds = 10.0
-    backlog_connections: Count = 512
+    backlog_connections: Count = 2048
     linger_seconds: Seconds = 2.0
     body_bytes_unreserved: Count = 32 * 1024
     large_bodies_max: Count = 64

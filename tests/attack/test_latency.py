@@ -34,8 +34,11 @@ P99_MS_MAX = 100
 machine which nobody else uses, and Kafka's answer."""
 TURN_MS_MAX = 50
 """For so long at most nothing else is looked at."""
-BURST_MS_MAX = 500
-"""A genuine webhook's while one address opens thousands of connections: full backlogs of them are taken in turns."""
+BURST_MS_MAX = 100
+"""A genuine webhook's while one address opens thousands of connections, from when it is taken in."""
+BURST_WALL_MS_MAX = 600
+"""By the clock, with its wait in the kernel's queue and whatever else the machine does. A connection that the queue had
+no room for would take a second more."""
 AFTER = 300
 """Genuine webhooks once they are open."""
 
@@ -185,6 +188,7 @@ async def test_genuine_webhooks_beside_five_thousand_idle_connections_of_one_add
     assert statuses == {202}
     assert quantile(beside, 0.99) * 1000 < P99_MS_MAX
     assert max(found["genuine"]) * 1000 < BURST_MS_MAX
+    assert max(taken) * 1000 < BURST_WALL_MS_MAX
 
 
 @pytest.mark.parametrize("name", FLOODS)

@@ -71,3 +71,15 @@ def test_few_refused_ones_may_linger() -> None:
     assert [taken.begin_lingering() for _ in range(LINGERING_MAX + 1)] == [True] * LINGERING_MAX + [False]
     taken.end_lingering()
     assert taken.begin_lingering()
+
+
+def test_who_may_not_linger_is_turned_away_and_counted() -> None:
+    taken = places()
+    assert [taken.enter("192.0.2.1") for _ in range(SHARE)] == [None] * SHARE
+    assert not taken.turn_away("192.0.2.1"), "it may linger, so it gets a connection that is refused"
+    for _ in range(LINGERING_MAX):
+        assert taken.begin_lingering()
+    assert taken.turn_away("192.0.2.1")
+    assert not taken.turn_away("192.0.2.2"), "it has a place"
+    assert taken.turn_away("192.0.2.1")
+    assert taken._unreported == 1, "the second within a second"
