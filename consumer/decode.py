@@ -151,8 +151,9 @@ def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
     trace = trace_of(headers)
     if headers.get(TRUST_HEADER) != VERIFIED and provider in providers.names():
         return _hint(Event(record, source, event_id, kind or "", provider, account, Meaning(), traceparent=trace))
+    named = "" if kind is None or kind == "unknown" else kind
     try:
-        meaning = providers.interpret(provider, "" if kind is None or kind == "unknown" else kind, record.value or b"")
+        meaning = providers.interpret(provider, named, record.value or b"", event_id)
     except LookupError:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is no known provider") from None
     live = endpoints.is_live(provider, account) if meaning.livemode is None else meaning.livemode
@@ -161,8 +162,8 @@ def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
     if found is not None and found.refetch is not None and is_answer(event):
         return _answered(event, found.refetch, headers)
     if found is not None and not found.event_id_signed:
-        named = b"" if found.kind_signed else event.kind.encode() + b"\x00"
-        return replace(event, digest=hashlib.sha256(named + (record.value or b"")).digest())
+        salt = b"" if found.kind_signed else event.kind.encode() + b"\x00"
+        return replace(event, digest=hashlib.sha256(salt + (record.value or b"")).digest())
     return event
 
 

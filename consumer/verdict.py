@@ -84,12 +84,16 @@ def judge(payment: Payment, meaning: Meaning, *, facts_max: int) -> Settled | De
 
 
 def said_in(currency: str | None, meaning: Meaning) -> tuple[Fact, ...]:
-    """Return what an event says of a payment in `currency`; money in another one is seen, and in no sum."""
+    """Return what an event says of a payment in `currency`; money in another one is seen, and in no sum.
+
+    A dispute in another currency is seen as well where it tells of no money.
+    """
     if not currency or not meaning.currency or meaning.currency == currency:
         return meaning.facts
     kept = tuple(fact for fact in meaning.facts if fact.kind in _IN_ANY_CURRENCY)
     money = [fact for fact in meaning.facts if fact.kind not in _IN_ANY_CURRENCY]
-    return kept + tuple(Fact(FactKind.OTHER_CURRENCY, one.key, "seen", one.amount, meaning.currency) for one in money)
+    seen = money or [fact for fact in kept if fact.kind is FactKind.DISPUTE]
+    return kept + tuple(Fact(FactKind.OTHER_CURRENCY, one.key, "seen", one.amount, meaning.currency) for one in seen)
 
 
 def _outcome(payment: Payment, facts: tuple[Fact, ...], news: Facts, after: Projection) -> Outcome:

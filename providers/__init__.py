@@ -89,8 +89,8 @@ def work(provider: str, headers: Mapping[str, Sequence[str]], body_bytes: int) -
     return body_bytes if found is None else found.work(headers, body_bytes)
 
 
-def interpret(provider: str, kind: str, body: bytes) -> Meaning:
-    """Return what one event says; `kind` and `body` are those of its Notification.
+def interpret(provider: str, kind: str, body: bytes, event_id: str = "") -> Meaning:
+    """Return what one event says; `kind`, `body` and `event_id` are those of its Notification.
 
     Raises UninterpretableError and nothing else: `undecodable`, `unknown_kind`, or `unexpected` for an exception that
     nobody foresaw; LookupError for a provider that does not exist.
@@ -103,6 +103,8 @@ def interpret(provider: str, kind: str, body: bytes) -> Meaning:
             return checked(found.refetch.interpret(kind, body))
         if found.interpret is None:
             return _says_nothing(kind, body)
+        if found.interpret_part is not None:
+            return checked(found.interpret_part(kind, body, event_id))
         return checked(found.interpret(kind, body))
     except UninterpretableError:
         raise

@@ -91,6 +91,9 @@ Interpret = Callable[[str, bytes], Meaning]
 """From (kind, body) to what the event says; raise UninterpretableError and nothing else."""
 
 
+InterpretPart = Callable[[str, bytes, str], Meaning]
+"""From (kind, body, event id) to what one event says of several that one body makes. As `Interpret`."""
+
 Work = Callable[[Mapping[str, Sequence[str]], int], int]
 """From a request's headers (lower-case names) and its body's length to what its check costs, in bytes to be hashed."""
 
@@ -117,6 +120,7 @@ class Provider:
     `work` says what a check costs before it is made. `shows_secret` tells that one of its schemes shows a secret on
     each request instead of signing with it; such secrets are settings of their own, `config["shown_secrets"]`.
     `catalogue` holds every kind that it publishes, with what is decided about each.
+    `interpret_part` reads one of several events that one body makes, all with its bytes; it gets the event's id.
     """
 
     name: str
@@ -133,3 +137,4 @@ class Provider:
     work: Work = body_work
     shows_secret: bool = False
     catalogue: Catalogue | None = None
+    interpret_part: InterpretPart | None = None

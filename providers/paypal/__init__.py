@@ -2,9 +2,11 @@
 
 from providers.core.contract import Provider
 from providers.paypal.kinds import CATALOGUE
-from providers.paypal.meaning import interpret
+from providers.paypal.meaning import interpret, interpret_part
 from providers.paypal.signature import LIVE_CERTIFICATE_HOSTS, certificate_url, verify
 
 __all__ = ["LIVE_CERTIFICATE_HOSTS", "PROVIDER", "certificate_url"]
 
-PROVIDER = Provider(name="paypal", verify=verify, interpret=interpret, catalogue=CATALOGUE)
+PROVIDER = Provider(
+    name="paypal", verify=verify, interpret=interpret, interpret_part=interpret_part, catalogue=CATALOGUE
+)

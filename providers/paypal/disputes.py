@@ -6,39 +6,66 @@ lost again. So the stage orders first, within it `update_time`. A stage that is 
 
 A dispute's event does not tell that money moved: PAYMENT.CAPTURE.REVERSED and REFUNDED do, so a dispute's sum is
 counted nowhere else.
+
+A dispute may name up to 1,000 transactions, which may be of several payments. Each has an event of its own, with the
+webhook's body and an id made of the webhook's and the transaction's; the first keeps the webhook's.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from providers.core.meaning import maybe_id, need_id, refs_of
+from providers.core.meaning import need_id, refs_of, undecodable
 from providers.core.payments import at_stage, dispute, iso_seconds, micros, need_state
-from providers.core.reading import value_at
-from providers.paypal.resource import Resource, money
+from providers.core.reading import text_at, value_at
+from providers.paypal.resource import Resource, listed, money
 from schemas.facts import Meaning, RefKind
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+PART_MARK: Final = ":"
+"""Stands between the webhook's id and the transaction's."""
+COPIES_BYTES_MAX: Final = 4 * 1024 * 1024
+"""What all copies of one body may come to: a genuine dispute of 70 transactions has 50 KiB."""
 
 
-def read_dispute(state_of: Callable[[Resource], str]) -> Callable[[Resource], Meaning]:
-    """Read a dispute; `seller_transaction_id` is the capture or the sale. Of several, the first."""
+def transactions_of(resource: object) -> tuple[str, ...]:
+    """Return the captures and sales that a dispute names, each once: those whose ids can be ids."""
+    told = (text_at(one, "seller_transaction_id") for one in listed(value_at(resource, "disputed_transactions")))
+    return tuple(dict.fromkeys(one for one in told if one))
 
-    def read(resource: Resource) -> Meaning:
-        own = need_id(resource.get("dispute_id"), "resource.dispute_id")
-        transaction = value_at(resource, "disputed_transactions", 0, "seller_transaction_id")
-        capture = maybe_id(transaction, "disputed_transactions.seller_transaction_id")
-        told = resource.get("dispute_amount")
-        amount, currency = (None, None) if told is None else money(told, "dispute_amount")
-        return Meaning(
-            refs=refs_of((RefKind.CAPTURE, capture), (RefKind.DISPUTE, own)),
-            facts=(dispute(own, state_of(resource), payment=capture, version=_version(resource)),),
-            currency=currency,
-            amount=amount,
-        )
 
-    return read
+def parts_of(body: bytes, resource: object) -> tuple[str, ...]:
+    """Return the transactions of a dispute that has an event for each, all with this body; () where one event does.
+
+    Each event is a copy of the body, so together they are bounded; `read_dispute` refuses what is beyond.
+    """
+    found = transactions_of(resource)
+    return found if 1 < len(found) <= _parts_max(body) else ()
+
+
+def _parts_max(body: bytes) -> int:
+    return COPIES_BYTES_MAX // max(len(body), 1)
+
+
+def read_dispute(resource: Resource, state: str, body: bytes, event_id: str) -> Meaning:
+    """Read a dispute of one transaction: of several, the one that the event's id names after `PART_MARK`, or the first.
+
+    Where it names several its id is shared by their payments, and its sum is that of all.
+    """
+    own = need_id(resource.get("dispute_id"), "resource.dispute_id")
+    listed_ids = transactions_of(resource)
+    if len(listed_ids) > max(_parts_max(body), 1):
+        raise undecodable(f"the dispute names {len(listed_ids)} transactions, too many for an event of each")
+    several = len(listed_ids) > 1
+    first = listed_ids[0] if listed_ids else None
+    capture = next((one for one in listed_ids[1:] if event_id.endswith(PART_MARK + one)), first)
+    told = resource.get("dispute_amount")
+    amount, currency = (None, None) if told is None else money(told, "dispute_amount")
+    return Meaning(
+        refs=refs_of((RefKind.CAPTURE, capture), (RefKind.SHARED if several else RefKind.DISPUTE, own)),
+        facts=(dispute(own, state, payment=capture, version=_version(resource)),),
+        currency=currency,
+        amount=None if several else amount,
+    )
 
 
 def _version(resource: Resource) -> int:

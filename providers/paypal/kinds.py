@@ -149,7 +149,8 @@ CATALOGUE: Final = Catalogue(
   merchant's own reference; `custom_id` is free text and is not read.
 - **Merchant and mode**: not in refunds and disputes; the endpoint's settings say.
 - **Disputes** (Disputes v1): the stage orders first (INQUIRY, CHARGEBACK, PRE_ARBITRATION, ARBITRATION), then
-  `update_time`. Their money goes by PAYMENT.CAPTURE.REVERSED and REFUNDED, so they have no sum of their own.
+  `update_time`. One that names several transactions shows on the payment of each. Their money goes by
+  PAYMENT.CAPTURE.REVERSED and REFUNDED, so they have no sum of their own.
 - **Authorizations**: an order with the intent AUTHORIZE has one purchase unit (Orders v2); a reauthorization is a new
   authorization that takes the place of the one before.
 """,
@@ -159,7 +160,6 @@ version 1 that name neither sale nor capture).
 """,
     open_questions="""
 - Which sale a reversal of version 1 belongs to: its published sample names none, so it becomes a dead letter.
-- A dispute that names several transactions shows on the first of them.
 - Several authorizations that a saved order may have at once can't be told from reauthorizations: one that was
   captured keeps its place, of the others the latest counts.
 - Whether COMPLETED is sent again after a reversal that was won back.

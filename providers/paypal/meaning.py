@@ -61,13 +61,22 @@ if TYPE_CHECKING:
 
 
 def interpret(kind: str, body: bytes) -> Meaning:
+    """Return what an event says; of several that the body makes, the first."""
+    return interpret_part(kind, body, "")
+
+
+def interpret_part(kind: str, body: bytes, event_id: str) -> Meaning:
     """Return what an event says; kinds outside orders, payments and disputes say nothing."""
     event = read_event(body)
     need_kind(event.get("event_type"), kind)
-    reader = _READERS.get(kind)
-    if reader is None:
+    reader, disputed = _READERS.get(kind), _DISPUTES.get(kind)
+    if reader is None and disputed is None:
         return Meaning() if kind in _SILENT else said_nothing(kind, _PAYMENT_FAMILIES)
-    meaning = reader(need_object(event.get("resource"), "resource"))
+    resource = need_object(event.get("resource"), "resource")
+    if disputed is not None:
+        meaning = disputes.read_dispute(resource, disputed(resource), body, event_id)
+    elif reader is not None:
+        meaning = reader(resource)
     return replace(meaning, occurred_at=iso_seconds(event.get("create_time")))
 
 
@@ -303,7 +312,10 @@ _READERS: Final[dict[str, Callable[[Resource], Meaning]]] = {
     **dict.fromkeys(("PAYMENT.CAPTURE.REVERSED", "PAYMENT.SALE.REVERSED"), _reversed),
     "PAYMENT.REFUND.PENDING": _refund("pending"),
     "PAYMENT.REFUND.FAILED": _refund("failed"),
-    "CUSTOMER.DISPUTE.CREATED": disputes.read_dispute(disputes.created),
-    "CUSTOMER.DISPUTE.UPDATED": disputes.read_dispute(disputes.updated),
-    "CUSTOMER.DISPUTE.RESOLVED": disputes.read_dispute(disputes.outcome),
+}
+
+_DISPUTES: Final[dict[str, Callable[[Resource], str]]] = {
+    "CUSTOMER.DISPUTE.CREATED": disputes.created,
+    "CUSTOMER.DISPUTE.UPDATED": disputes.updated,
+    "CUSTOMER.DISPUTE.RESOLVED": disputes.outcome,
 }

@@ -17,7 +17,8 @@ What this proves of the body is 32 bits of a checksum that is no cryptographic h
 can find another body for it. The channel (TLS) is what keeps deliveries from strangers. No age limit: PayPal retries
 for three days under the same transmission time, so old ones are deduped, not dropped.
 
-Identity: `id`, `event_type`. The payment is the order (`supplementary_data.related_ids.order_id`), else a dispute's
+Identity: `id`, `event_type`; a dispute that names several transactions is an event for each (`disputes`). The payment
+is the order (`supplementary_data.related_ids.order_id`), else a dispute's
 `disputed_transactions[0].seller_transaction_id`, else the capture that a refund's link `up` names, else
 `resource.id`.
 """
@@ -36,9 +37,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from providers.core.contract import Notification, SignedRequest
-from providers.core.proof import header_bytes, live_secrets, need_header, to_bytes
+from providers.core.proof import body_digest, header_bytes, live_secrets, need_header, to_bytes
 from providers.core.reading import read_json, text_at, value_at
 from providers.core.x509_chain import need_trusted, read_certificates
+from providers.paypal.disputes import PART_MARK, parts_of
 from providers.paypal.links import linked
 from schemas.errors import SignatureRejected
 
@@ -55,11 +57,12 @@ LIVE_CERTIFICATE_HOSTS: Final = CERTIFICATE_HOSTS[:1]
 _CERTIFICATE_URL: Final = re.compile(
     r"https://([a-z0-9.-]{1,253})(?::443)?/v1/notifications/[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_-]{1,128})?\Z"
 )
+_DISPUTE: Final = "CUSTOMER.DISPUTE."
 _SIGNER_NAME: Final = re.compile(r"(?:[a-z0-9-]+\.)+paypal\.com\Z")
 
 
 def verify(request: SignedRequest) -> list[Notification]:
-    """Check certificate and signature; return the one event."""
+    """Check certificate and signature; return the one event, or that of each transaction that a dispute names."""
     webhook_ids = live_secrets(request)
     sent = [header_bytes(need_header(request, f"paypal-transmission-{part}")) for part in ("id", "time")]
     signature = _signature(need_header(request, "paypal-transmission-sig"))
@@ -71,7 +74,7 @@ def verify(request: SignedRequest) -> list[Notification]:
     messages = [b"|".join((*sent, to_bytes(webhook_id), checksum)) for webhook_id in webhook_ids]
     if not any(_fits(key, signature, message) for message in messages):
         raise SignatureRejected("bad_signature", "the signature fits no webhook id")
-    return [_notification(request.body)]
+    return _notifications(request.body)
 
 
 def certificate_url(url: str, allowed_hosts: Collection[str] | None = None) -> str:
@@ -137,11 +140,13 @@ def _fits(key: RSAPublicKey, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def _notification(body: bytes) -> Notification:
+def _notifications(body: bytes) -> list[Notification]:
     event = read_json(body)
-    return Notification(
-        text_at(event, "id"), text_at(event, "event_type"), _payment_ref(value_at(event, "resource")), body
-    )
+    own, kind, resource = text_at(event, "id"), text_at(event, "event_type"), value_at(event, "resource")
+    first = Notification(own, kind, _payment_ref(resource), body)
+    further = parts_of(body, resource)[1:] if kind is not None and kind.startswith(_DISPUTE) else ()
+    whole = own or body_digest(body)
+    return [first, *(Notification(f"{whole}{PART_MARK}{part}", kind, part, body) for part in further)]
 
 
 def _payment_ref(resource: Any) -> str | None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from itertools import islice, permutations
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from paper_books import PaperBooks
 from vector_events import body_of, changed, check_every_order, facts, made, meaning, refs, refused, told
 
+from providers.core.proof import body_digest
+from providers.paypal import signature
 from schemas.facts import Meaning
+
+if TYPE_CHECKING:
+    from providers.core.contract import Notification
 
 pytestmark = pytest.mark.unit
 
@@ -332,3 +340,63 @@ def test_every_order_of_a_direct_capture_and_its_reversal() -> None:
     kind = "PAYMENT.CAPTURE.REVERSED"
     back = made("paypal", kind, event(kind, refund_of("10.00")), "e4")
     check_every_order([*life, back], status="failed", captured=0, authorized=1000, dispute_status="open")
+
+
+# --- a dispute of several transactions ---------------------------------------------------------------------------
+
+SEVERAL = dispute_of(disputed_transactions=[{"seller_transaction_id": one} for one in ("C1", "C2", "C1")])
+
+
+def split(body: dict[str, Any]) -> list[Notification]:
+    return signature._notifications(json.dumps(body).encode())
+
+
+def paid(capture: str, order_id: str) -> dict[str, Any]:
+    return event(
+        "PAYMENT.CAPTURE.COMPLETED",
+        {"id": capture, "amount": money("10.00"), "supplementary_data": {"related_ids": {"order_id": order_id}}},
+    )
+
+
+def test_a_dispute_of_several_transactions_is_an_event_for_each() -> None:
+    body = event("CUSTOMER.DISPUTE.CREATED", SEVERAL) | {"id": "WH-1"}
+    parts = split(body)
+    assert [(one.event_id, one.payment_ref) for one in parts] == [("WH-1", "C1"), ("WH-1:C2", "C2")]
+    assert {one.body for one in parts} == {json.dumps(body).encode()}
+    assert [one.payment_ref for one in split(event("PAYMENT.CAPTURE.COMPLETED", SEVERAL) | {"id": "WH-2"})] == ["C1"]
+    nameless = {name: value for name, value in body.items() if name != "id"}
+    first, second = split(nameless)
+    assert (first.event_id, second.event_id) == (None, f"{body_digest(json.dumps(nameless).encode())}:C2")
+
+
+def test_a_dispute_reaches_every_payment_that_it_names_and_joins_none() -> None:
+    """In every order, also where one of the payments is told of later than the dispute."""
+    events = [
+        made("paypal", one.kind or "", one.body, one.event_id or "")
+        for kind, at, more in (
+            ("CREATED", "2026-09-21T14:00:00Z", {}),
+            ("RESOLVED", "2026-09-25T14:00:00Z", {"dispute_outcome": {"outcome_code": "RESOLVED_BUYER_FAVOUR"}}),
+        )
+        for one in split(
+            event(f"CUSTOMER.DISPUTE.{kind}", {**SEVERAL, "update_time": at, **more}) | {"id": f"WH-{kind}"}
+        )
+    ]
+    taken = [made("paypal", "PAYMENT.CAPTURE.COMPLETED", paid(f"C{n}", f"O{n}"), f"e{n}") for n in (1, 2)]
+    for order in islice(permutations([*events, *taken]), 0, None, 13):
+        books = PaperBooks()
+        for one in (*order, *order):
+            books.settle([one])
+        rows = sorted(books.standing, key=lambda row: str(row["provider_ref"]))
+        assert [(row["provider_ref"], row["captured"], row["dispute_status"]) for row in rows] == [
+            ("O1", 1000, "lost"),
+            ("O2", 1000, "lost"),
+        ]
+        assert not books.letters
+        assert not books.parked
+
+
+def test_a_dispute_of_more_transactions_than_can_be_copied_is_a_dead_letter() -> None:
+    many = [{"seller_transaction_id": f"C{n}", "pad": "x" * 600} for n in range(200)]
+    body = event("CUSTOMER.DISPUTE.CREATED", dispute_of(disputed_transactions=many)) | {"id": "WH-1"}
+    assert len(split(body)) == 1
+    assert refused("paypal", "CUSTOMER.DISPUTE.CREATED", body) == "undecodable"

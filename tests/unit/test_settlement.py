@@ -239,6 +239,7 @@ def test_a_dispute_in_another_currency_shows_its_state_without_its_sum() -> None
     for kind in ("dispute.funds_withdrawn", "dispute.opened"):
         books = settled([standard("payment.captured")], [standard(kind, child="dis_1", currency="USD")])
         assert (books.only["dispute_status"], books.only["disputed"]) == ("open", 0)
+        assert books.only["flags"] == ["other_currency"]
 
 
 def test_a_parked_event_of_another_currency_is_folded_when_it_wakes() -> None:
