@@ -97,7 +97,7 @@ async def test_role_waits_for_a_postgres_that_is_away(unused_tcp_port: int):
     while not probe.unready():
         assert time.monotonic() < deadline
         await asyncio.sleep(0)
-    assert str(probe.unready()).startswith("Postgres is away: ")
+    assert str(probe.unready()).startswith("Postgres can't be used: ")
     stop.set()
     await asyncio.wait_for(role, 10)
 

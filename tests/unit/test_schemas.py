@@ -251,7 +251,11 @@ def test_errors_say_what_and_why() -> None:
 
 def test_only_an_outage_is_transient() -> None:
     kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.RatchetError)]
-    assert [one for one in kinds if one.transient] == [errors.UnavailableError, errors.AccessRefusedError]
+    assert [one for one in kinds if one.transient] == [
+        errors.UnavailableError,
+        errors.AccessRefusedError,
+        errors.SchemaMismatchError,
+    ]
 
 
 def test_a_letter_fits_where_its_record_came_from() -> None:
@@ -271,4 +275,4 @@ def test_reasons_and_states_of_letters_are_those_of_the_tables() -> None:
         "unexpected",
         "fatal",
     }
-    assert {status.value for status in dead_letter.LetterStatus} == {"open", "redriven", "discarded"}
+    assert {status.value for status in dead_letter.LetterStatus} == {"open", "redriven", "applied", "discarded"}
