@@ -100,10 +100,10 @@ async def test_a_parked_event_that_can_no_longer_be_understood_costs_no_neighbou
     """A later deploy's interpreter trips over a parked event: the event that woke it still settles."""
     real = providers.interpret
 
-    def tripping(name: str, kind: str, body: bytes) -> Meaning:
+    def tripping(name: str, kind: str, body: bytes, *event_id: str) -> Meaning:
         if kind.startswith("refund."):
             raise ZeroDivisionError
-        return real(name, kind, body)
+        return real(name, kind, body, *event_id)
 
     await desk.settle(records([refund("p", "r")]))
     monkeypatch.setattr(providers, "interpret", tripping)
