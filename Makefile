@@ -73,9 +73,9 @@ nightly: brokers ## all tests with the long outages and redrives, and many more 
 		-o timeout=3600 $(ARGS)
 	@$(BIN)/python -m ops.bench.forgeries
 
-coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test test-slow` measured: 90 % of all branches, 100 % of the pure modules
+coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test test-slow` measured: 90 % of all branches, 99 % of the pure modules
 	@$(BIN)/coverage report
-	@$(BIN)/coverage report --include='$(PURE)' --fail-under=100
+	@$(BIN)/coverage report --include='$(PURE)' --fail-under=99
 
 catalogues: $(STAMP) ## write docs/providers from the tables of kinds
 	$(BIN)/python -m ops.catalogues docs/providers

@@ -81,5 +81,5 @@ def test_what_one_event_says_twice_of_a_child_has_one_order() -> None:
 
 
 def test_one_child_twice_has_one_order_also_where_only_one_has_an_amount() -> None:
-    said = [Fact(FactKind.CAPTURE, "c", "succeeded", amount) for amount in (5, None, 3)]
+    said = [Fact(FactKind.CAPTURE, "c", "succeeded", amount, "p") for amount in (5, None, 3)]
     assert {dump_said(order) for order in itertools.permutations(said)} == {dump_said(said)}
