@@ -201,7 +201,7 @@ class BatchWriter:
         )
         for row in found:
             if row["source"] is not None:
-                known.claims[row["source"], row["event_id"]] = row["facts"]
+                rows.note_claim(known, row)
             elif row["payment_id"] is None:
                 known.some_wait = True
             else:

@@ -177,7 +177,7 @@ class Children:
         for key, state in self._captures.items():
             if state.name == "succeeded":
                 parent = state.parent
-                amount = self._whole(parent) if state.amount is None else state.amount
+                amount = self._rest(state) if state.amount is None else state.amount
                 gross[parent] = gross.get(parent, 0) + amount
                 net[parent] = net.get(parent, 0) + (max(amount - undone.get(key, 0), 0) if undone else amount)
         self._gross, self._net = gross, net
@@ -190,6 +190,12 @@ class Children:
             if state.name == "either" and self._voids(state):
                 self._void.add(state.parent or "")
         self._sum_authorizations()
+
+    def _rest(self, capture: State) -> int:
+        """Return what a capture of all that was asked for comes to beside its siblings that tell their amounts."""
+        siblings = (one for one in self._captures.values() if one.parent == capture.parent)
+        told = sum([one.amount or 0 for one in siblings if one.name == "succeeded"])
+        return max(self._whole(capture.parent) - told, 0)
 
     def _count_totals(self) -> None:
         """Count as taken what cumulative figures tell beyond the captures that are known by id."""

@@ -151,14 +151,14 @@ def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
     trace = trace_of(headers)
     if headers.get(TRUST_HEADER) != VERIFIED and provider in providers.names():
         return _hint(Event(record, source, event_id, kind or "", provider, account, Meaning(), traceparent=trace))
-    named = "" if kind is None or kind == "unknown" else kind
+    named, found = "" if kind is None or kind == "unknown" else kind, providers.find(provider)
+    part = (event_id,) if found is not None and found.interpret_part is not None else ()
     try:
-        meaning = providers.interpret(provider, named, record.value or b"", event_id)
+        meaning = providers.interpret(provider, named, record.value or b"", *part)
     except LookupError:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is no known provider") from None
     live = endpoints.is_live(provider, account) if meaning.livemode is None else meaning.livemode
     event = Event(record, source, event_id, kind or "", provider, account, meaning, traceparent=trace, livemode=live)
-    found = providers.find(provider)
     if found is not None and found.refetch is not None and is_answer(event):
         return _answered(event, found.refetch, headers)
     if found is not None and not found.event_id_signed:

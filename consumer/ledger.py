@@ -28,8 +28,8 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 class LedgerRow(msgspec.Struct, gc=False):
     """One row of `payment_logs`, its columns in order; `seal` completes it.
 
-    `facts` is the text of `consumer.facts_json.dump_said`. Amounts are minor units. `traceparent` is passed on, and is
-    not part of the hash.
+    `facts` is the text of `consumer.facts_json.dump_said`. Amounts are minor units. `traceparent` is passed on;
+    `meaning` is the version of the provider's meaning by which the facts were read. Neither is part of the hash.
     """
 
     payment_id: UUID | None
@@ -50,6 +50,7 @@ class LedgerRow(msgspec.Struct, gc=False):
     relay_xid: int
     hash: bytes = b""
     traceparent: str | None = None
+    meaning: int = 1
 
     def seal(self, before: bytes) -> bytes:
         """Set and return the row's hash; `before` is that of its payment's row before (b"" for the first)."""

@@ -68,7 +68,8 @@ class Member:
 class Known:
     """What a batch read under its locks.
 
-    `claims` maps settled and parked events to the facts they said; `bodies` holds what was taken already from senders
+    `claims` maps settled and parked events to the facts they said; `reread` are those of them whose provider's meaning
+    has another version today; `bodies` holds what was taken already from senders
     whose event ids are unsigned. `groups` holds, of each reference that somebody promised or that the batch promises,
     the payments that stand under it. `some_wait` tells that any event is parked or an orphan; `parked`
     are those to wake, `orphans` the dead letters to apply.
@@ -77,6 +78,7 @@ class Known:
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
     payments: dict[UUID, Payment] = field(default_factory=dict)
     claims: dict[ClaimKey, str] = field(default_factory=dict)
+    reread: set[ClaimKey] = field(default_factory=set)
     bodies: set[BodyKey] = field(default_factory=set)
     parked: list[ParkedEvent] = field(default_factory=list)
     orphans: list[OrphanLetter] = field(default_factory=list)

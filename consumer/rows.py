@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import providers
 from consumer.decode import identity
 from consumer.facts_json import dump_joined, load_joined
 from consumer.fold import project
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from consumer.plan import ClaimKey, Letter, Message, Parking, Refetching
+    from consumer.plan import ClaimKey, Known, Letter, Message, Parking, Refetching
     from schemas.facts import Receipt
 
 REDRIVE_COUNT_MAX = 2**31 - 1
@@ -59,6 +60,14 @@ def group_arrays(keys: Iterable[RefKey]) -> list[str]:
         [(provider, account, livemode, ref) for provider, account, _, livemode, _, ref in sorted(keys)], 4
     )
     return [text_array(provider), text_array(account), plain_array(livemode), text_array(ref)]
+
+
+def note_claim(known: Known, row: asyncpg.Record) -> None:
+    """Take one settled or parked event in, as find_claims.sql gives it."""
+    claim = row["source"], row["event_id"]
+    known.claims[claim] = row["facts"]
+    if row["meaning"] != providers.meaning_version(row["source"]):
+        known.reread.add(claim)
 
 
 def note_member(groups: dict[RefKey, dict[UUID, Member]], row: asyncpg.Record) -> None:
@@ -240,6 +249,7 @@ def parking_arguments(parking: Parking, now: dt.datetime, deadline: dt.datetime)
         *_header_arrays(record),
         now,
         deadline,
+        providers.meaning_version(event.source),
         *ref_columns(names_of(event)),
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+import providers
 from consumer.decode import (
     ANY,
     Endpoints,
@@ -27,6 +28,7 @@ from consumer.grouping import Grouping
 from consumer.ledger import LedgerRow, timestamp
 from consumer.plan import Letter, Message, Parking, Plan, Refetching
 from consumer.resolve import Target, counts_more, resolve
+from consumer.ties import tied
 from consumer.verdict import Dead, Settled, Waits, judge, said_in
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.payment import Flag, Outcome, Payment, Projection
@@ -69,10 +71,11 @@ class Settlement:
         """Settle the batch's events in order, then whatever waits; return all that is to be written."""
         waiting: list[Waiting] = []
         for record, item in items:
-            if isinstance(item, Dead):
-                self._bury(record, item)
+            one = item if isinstance(item, Dead) else tied(item, self._known)
+            if isinstance(one, Dead):
+                self._bury(record, one)
             else:
-                self._take(item, waiting)
+                self._take(one, waiting)
         waiting.extend(self._unpark())
         self._wake(waiting)
         self._plan.applied += [letter.id for letter in self._known.orphans if self._apply(letter.event)]
@@ -143,6 +146,7 @@ class Settlement:
             item = parked.dead or decode(parked.record, self._endpoints)
             if parked.settled:
                 item = Dead(Reason.CONFLICT, "its event id is in the books under other references; those stand")
+            item = item if isinstance(item, Dead) else tied(item, self._known)
             if isinstance(item, Dead):
                 self._bury(parked.record, item, parked.id)
             else:
@@ -167,13 +171,16 @@ class Settlement:
     def _agrees(self, event: Event) -> bool | None:
         """Tell whether the books hold the event with the same facts, for bytes change between deliveries.
 
-        None where they do not hold it at all.
+        Facts that an older or newer version of the meaning read are not compared: the event is a duplicate and nothing
+        else. None where the books do not hold it at all.
         """
         if event.digest is not None and (event.source, event.digest) in self._known.bodies:
             return True
         said = self._known.claims.get((event.source, event.event_id))
         if said is None:
             return None
+        if (event.source, event.event_id) in self._known.reread:
+            return True
         return same_facts(said, dump_said(event.meaning.facts)) or self._told_in_other_currency(event, said)
 
     def _seen(self, event: Event) -> bool:
@@ -259,6 +266,7 @@ class Settlement:
             recorded_at=self._now,
             relay_xid=max(self._xid, payment.head_xid if payment else 0),
             traceparent=event.traceparent,
+            meaning=providers.meaning_version(event.source),
         )
         hashed = row.seal(payment.head_hash if payment else b"")
         if payment:

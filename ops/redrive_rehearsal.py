@@ -161,7 +161,7 @@ class Rehearsal:
             )
             for row in found:
                 if row["source"] is not None:
-                    known.claims.setdefault((row["source"], row["event_id"]), row["facts"])
+                    rows.note_claim(known, row)
         bodies = {(event.source, event.digest) for event in events if event.digest is not None} - known.bodies
         if bodies:
             for row in await self._connection.fetch(

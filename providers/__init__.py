@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from providers.core.contract import HeaderValues, Notification, Provider, SignedRequest
@@ -52,6 +52,13 @@ def find(name: str) -> Provider | None:
 def paying() -> tuple[str, ...]:
     """Return the names of the providers that payments can be made with, sorted: those that an intent may name."""
     return tuple(name for name in sorted(names()) if _load(name).payments)
+
+
+@lru_cache(maxsize=1024)
+def meaning_version(source: str) -> int:
+    """Return the version of what the events of a source (`provider[/account]`) mean; 1 of what is no provider."""
+    found = find(source.partition("/")[0])
+    return 1 if found is None else found.meaning_version
 
 
 def verify(  # noqa: PLR0913 - the signature is part of the public contract

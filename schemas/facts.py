@@ -243,6 +243,22 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     status: str
 
 
+class Tie(msgspec.Struct, frozen=True, gc=False):
+    """What must fit before an event is taken for one of the payment that its first reference names.
+
+    The provider vouches for such an event, and nobody for what it belongs to. A payment's money fits if `amount` is all
+    that was asked and no other capture than `capture` is known; a `reversal` fits if `amount` is no more than `capture`
+    took. `payer` is the customer's number as the provider shows it, hidden digits as `*`; it must agree where the
+    payment's phone is known. `otherwise` is what the event means where it does not fit; None refuses it.
+    """
+
+    amount: int
+    capture: str
+    reversal: bool = False
+    payer: str = ""
+    otherwise: Meaning | None = None
+
+
 class Meaning(msgspec.Struct, frozen=True, gc=False):
     """What one event says, in our words: the result of interpreting a provider's body.
 
@@ -254,7 +270,7 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     `merchant_account` is the merchant account that the body names under its signature, "" where it names none;
     `livemode` is the mode that it signs, None where it signs none (then the endpoint's setting says).
     `occurred_at` (unix seconds) is shown, and never orders anything. `claim` is set by intents alone,
-    `receipt` by providers of messages.
+    `receipt` by providers of messages. `tie` is a condition of what the event belongs to.
     """
 
     refs: tuple[Ref, ...] = ()
@@ -269,3 +285,4 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     occurred_at: float | None = None
     claim: Claim | None = None
     receipt: Receipt | None = None
+    tie: Tie | None = None

@@ -1,6 +1,6 @@
--- Which events are in the ledger already, and what they said; a row of nulls where any event or dead letter waits for a
--- name; and who stands under the references that somebody promised, of the payments held ($3) and of those that the
--- batch promises ($4-$7). $1, $2 sources and event ids.
+-- Which events are in the ledger already, and what they said by which version of the meaning; a row of nulls where any
+-- event or dead letter waits for a name; and who stands under the references that somebody promised, of the payments
+-- held ($3) and of those that the batch promises ($4-$7). $1, $2 sources and event ids.
 with under as materialized (
     select g.provider, g.account, g.livemode, g.ref
     from unnest($3::text::uuid[]) as h (payment_id)
@@ -18,18 +18,18 @@ grouped as materialized (
     select * from unnest($4::text::text[], $5::text::text[], $6::text::boolean[], $7::text::text[])
 )
 select source, event_id, l.facts, null::uuid as payment_id, null as provider, null as account, null::boolean as livemode,
-    null as ref, null::integer as promise, null::boolean as groups
+    null as ref, null::integer as promise, null::boolean as groups, l.meaning
 from unnest($1::text::text[], $2::text::text[]) as n (source, event_id)
 join payment_logs l using (source, event_id)
 union all
-select source, event_id, p.facts, null, null, null, null, null, null, null
+select source, event_id, p.facts, null, null, null, null, null, null, null, p.meaning
 from unnest($1::text::text[], $2::text::text[]) as n (source, event_id)
 join parked_events p using (source, event_id)
 union all
-select null, null, null, null, null, null, null, null, null, null
+select null, null, null, null, null, null, null, null, null, null, null
 where exists (select from parked_refs) or exists (select from orphan_refs)
 union all
-select null, null, null, m.payment_id, m.provider, m.account, m.livemode, m.ref, m.promise, m.groups
+select null, null, null, m.payment_id, m.provider, m.account, m.livemode, m.ref, m.promise, m.groups, null
 from grouped g
 join reference_payments m
     on m.ref = g.ref and m.kind = 'reference' and m.provider = g.provider and m.account = g.account

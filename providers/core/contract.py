@@ -120,6 +120,8 @@ class Provider:
     `work` says what a check costs before it is made. `shows_secret` tells that one of its schemes shows a secret on
     each request instead of signing with it; such secrets are settings of their own, `config["shown_secrets"]`.
     `catalogue` holds every kind that it publishes, with what is decided about each.
+    `meaning_version` grows whenever an event comes to mean other facts than before: two facts of one event id are
+    compared only within one version.
     `interpret_part` reads one of several events that one body makes, all with its bytes; it gets the event's id.
     """
 
@@ -138,3 +140,4 @@ class Provider:
     shows_secret: bool = False
     catalogue: Catalogue | None = None
     interpret_part: InterpretPart | None = None
+    meaning_version: int = 1

@@ -22,4 +22,5 @@ PROVIDER: Final = Provider(
     also_named=also_named_by,
     unsigned=True,
     catalogue=CATALOGUE,
+    meaning_version=2,  # a push read at the API is a total, no capture of its own
 )

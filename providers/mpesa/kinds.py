@@ -43,9 +43,12 @@ CATALOGUE: Final = Catalogue(
   `ConversationID` of a query of ours that is open, and names the receipt that was asked about.
 - **Amounts**: shillings, as text or number, of the transaction itself.
 - **Ids**: a push is its `CheckoutRequestID`, money is its receipt (`TransID`, `MpesaReceiptNumber`, `ReceiptNo`). That
-  a receipt belongs to a push, and a reversal to a receipt, only callbacks tell. It is passed through the query
-  (`Occasion`) and taken where the push was captured, the receipt is a payment to this till, and the reversal is one
-  of this till: who knows the path's secret can attach a genuine receipt to a genuine push, and no more.
+  a receipt belongs to a push, and a reversal to a receipt, only callbacks tell, which nobody signs. It is passed
+  through the query (`Occasion`) and taken where it fits: the push was captured, the receipt is a payment to this till,
+  of all that the push asked, from the intent's `phone` where it names one, and the first of this push; a reversal is of
+  this till and no larger than its receipt. A receipt that does not fit is a payment by itself, a reversal a dead
+  letter. So who knows the path's secret can tie a stranger's receipt to a push of the same amount whose intent names
+  no phone, as long as its own is not known, and nothing else.
 - **A push and its C2B confirmation** are one payment: the push counts what no receipt tells.
 - **Merchant and mode**: one endpoint a short code; production and sandbox are different hosts.
 - A result code may be no number (`SFC_IC0003`); 1019 is an expired push; 500.001.1001 is an open push, and wrong

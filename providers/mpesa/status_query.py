@@ -4,6 +4,9 @@ Source: the Daraja portal, "Transaction Status" (August 2026). `POST /mpesa/tran
 `ConversationID`; a `Result` with that id comes to `ResultURL` later. What it names in `ReferenceData` is the `Occasion`
 that the query gave it: what the receipt belongs to. Final statuses are Completed, Cancelled, Declined and Expired.
 
+What a receipt belongs to only an unsigned callback says, so it must fit (`Tie`): a receipt is of all that the push
+asked, from the payer's number, and the first of its kind; a reversal is no larger than its receipt.
+
 A transaction whose money leaves the till (to a customer, to another business) is no payment and says nothing; where it
 is a reversal, it takes the money of the receipt that it belongs to back. Parties are shown as "number - name": short
 codes have 5 to 7 digits, phone numbers more. Safaricom's sample writes `DebitPartyName` for both parties.
@@ -16,16 +19,19 @@ import re
 from http import HTTPStatus
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from providers.core.meaning import need_id, refs_of, undecodable
 from providers.core.payments import attempt, captured, major_units, reversal, terms
 from providers.core.reading import read_json, text_at, to_id, value_at
 from providers.core.refetch import ApiRequest, Called, Credentials, Fetched, Query, bearer
 from providers.mpesa.callbacks import all_named, is_code, named
 from providers.mpesa.meaning import CURRENCY, SUCCESS
-from schemas.facts import Meaning, RefKind
+from schemas.facts import Meaning, RefKind, Tie
 
 _RECEIPT: Final = re.compile(r"[A-Z0-9]{8,20}\Z")
 _PARTY: Final = re.compile(r"\s*(?:[0-9]{5,7})(?![0-9])")
+_SHOWN_NUMBER: Final = re.compile(r"\s*([0-9*]{9,15})(?![0-9*])")
 _OUTGOING: Final = re.compile(r"revers|business payment|to customer|salary|promotion|business to", re.IGNORECASE)
 _REVERSAL: Final = re.compile(r"revers", re.IGNORECASE)
 _ENDED: Final = {"cancelled": "canceled", "canceled": "canceled", "declined": "failed", "expired": "expired"}
@@ -102,7 +108,7 @@ def transaction_meaning(result: dict[str, Any]) -> Meaning:
     if status in _ENDED:
         key = about or receipt
         return Meaning(refs=refs_of((RefKind.PAYMENT, key)), facts=(attempt(receipt, _ENDED[status], payment=key),))
-    return _payment_meaning(result, receipt, about or receipt)
+    return _tied_payment(result, receipt, about)
 
 
 def _leaves(result: Any, reason: Any) -> bool:
@@ -130,16 +136,34 @@ def _payment_meaning(result: dict[str, Any], receipt: str, key: str) -> Meaning:
     )
 
 
+def _tied_payment(result: dict[str, Any], receipt: str, push: str | None) -> Meaning:
+    """Return what a receipt says: it pays the push that a callback named if amount and payer fit, else for itself."""
+    own = _payment_meaning(result, receipt, receipt)
+    if push is None or push == receipt:
+        return own
+    tie = Tie(_amount(result), receipt, payer=_number(_parameter(result, "DebitPartyName")), otherwise=own)
+    return replace(_payment_meaning(result, receipt, push), tie=tie)
+
+
 def _reversal_meaning(result: dict[str, Any], own: str, receipt: str | None) -> Meaning:
     if receipt is None:
         raise undecodable("a reversal of which nothing tells what it reverses; find its original by hand")
     amount = _amount(result)
+    credited = _parameter(result, "CreditPartyName") or all_named(_parameters(result), "Key", "DebitPartyName")[-1:]
+    payer = _number(credited[0] if isinstance(credited, list) and credited else credited)
     return Meaning(
         refs=refs_of((RefKind.CAPTURE, receipt)),
         facts=(reversal(own, receipt, amount),),
         currency=CURRENCY,
         amount=amount,
+        tie=Tie(amount, receipt, reversal=True, payer=payer),
     )
+
+
+def _number(party: Any) -> str:
+    """Return a party's number, as "254708374149 - John Doe" shows it, with `*` for what is hidden."""
+    shown = _SHOWN_NUMBER.match(party) if isinstance(party, str) else None
+    return shown[1] if shown else ""
 
 
 QUERY: Final = Query(_request, _accepted, _answered, needs=("initiator", "initiator_credential", "answers_url"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+import providers
 from consumer import rows
 from consumer.decode import Event, decode
 from consumer.facts_json import load_said
@@ -108,6 +109,8 @@ class PaperBooks:
         ids = {(event.source, event.event_id) for event in events}
         known.claims = {(row.source, row.event_id): row.facts for row in self.ledger}
         known.claims |= {(one.event.source, one.event.event_id): one.facts for one in self.parked.values()}
+        meanings = {(row.source, row.event_id): row.meaning for row in self.ledger}
+        known.reread = {claim for claim, version in meanings.items() if version != providers.meaning_version(claim[0])}
         digests = {(event.source, event.digest) for event in events if event.digest is not None}
         known.bodies = {body for body, event_id in self.bodies.items() if (body[0], event_id) in known.claims} & digests
         known.claims = {claim: facts for claim, facts in known.claims.items() if claim in ids}

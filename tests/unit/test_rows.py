@@ -77,7 +77,7 @@ def test_a_parked_record_comes_back_byte_for_byte() -> None:
     arguments = rows.parking_arguments(Parking(event, "[]", Waits(Reason.ORPHAN, "why")), NOW, LATER)
     assert arguments[:6] == ("adyen", "CAP1:CAPTURE:true", "CAPTURE", Reason.ORPHAN, "why", "[]")
     scope = [["adyen"] * 2, [""] * 2, ["", "Shop"], [True] * 2]
-    assert arguments[14:] == (NOW, LATER, *scope, ["payment"] * 2, ["PAY"] * 2)
+    assert arguments[14:] == (NOW, LATER, 1, *scope, ["payment"] * 2, ["PAY"] * 2)
     names = ["topic", "partition", "offset", "timestamp_ms", "key", "value", "header_names", "header_values"]
     row: Any = dict(zip(names, arguments[6:14], strict=True))
     assert row["header_names"] == [b"ce_id", b"ce_id", b"n\xffme"]
