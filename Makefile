@@ -78,7 +78,7 @@ coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test test-slow` measure
 	@$(BIN)/coverage report --include='$(PURE)' --fail-under=99
 
 catalogues: $(STAMP) ## write docs/providers from the tables of kinds
-	$(BIN)/python -m ops.catalogues docs/providers
+	$(BIN)/python -m ops.catalogues docs/providers tests/contract/histories
 
 configuration: $(STAMP) ## write docs/configuration.md from the settings
 	$(BIN)/python -m ops.configuration_page docs/configuration.md

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Decision(StrEnum):
@@ -42,6 +45,21 @@ class Catalogue(msgspec.Struct, frozen=True):
     open_questions: str = ""
 
 
+class Report(msgspec.Struct, frozen=True):
+    """What somebody reported of an integration, and how it comes out here; `report` is `owner/name#number`."""
+
+    report: str
+    situation: str
+    outcome: str
+
+    @property
+    def row(self) -> str:
+        """The report's row of a table in Markdown."""
+        repository, _, number = self.report.partition("#")
+        link = f"[{self.report}](https://github.com/{repository}/issues/{number})"
+        return f"| {link} | {self.situation} | {self.outcome} |"
+
+
 def said(decision: Decision, kinds: dict[str, str]) -> dict[str, Kind]:
     """Return kinds with one decision: name -> meaning."""
     return {name: Kind(decision, meaning) for name, meaning in kinds.items()}
@@ -60,7 +78,16 @@ Kinds: {source} ({read_on}).
 """
 
 
-def page(catalogue: Catalogue) -> str:
+_REPORTS: Final = """## Reports of others that were played
+
+Each as a short history with bodies of our own, in every order and repetition (`tests/contract/histories`).
+
+| report | situation | here |
+|---|---|---|
+"""
+
+
+def page(catalogue: Catalogue, reports: Sequence[Report] = ()) -> str:
     """Return the provider's page for docs/providers, in Markdown."""
     head = _HEAD.format(name=catalogue.name, source=catalogue.source, read_on=catalogue.read_on)
     rows = [f"| `{name}` | {kind.decision} | {kind.meaning} |" for name, kind in sorted(catalogue.kinds.items())]
@@ -71,4 +98,5 @@ def page(catalogue: Catalogue) -> str:
         ("What nobody could find out", catalogue.open_questions),
     )
     parts = [f"## {heading}\n\n{text.strip()}" for heading, text in texts if text]
-    return "\n\n".join([head.strip(), *parts, "\n".join(table)]) + "\n"
+    played = [_REPORTS + "\n".join(report.row for report in reports)] if reports else []
+    return "\n\n".join([head.strip(), *parts, *played, "\n".join(table)]) + "\n"

@@ -9,5 +9,12 @@ from providers.mollie.meaning import REFETCH, interpret, named, verify
 __all__ = ["PROVIDER"]
 
 PROVIDER: Final = Provider(
-    "mollie", verify, interpret, refetch=REFETCH, named=named, unsigned=True, catalogue=CATALOGUE
+    "mollie",
+    verify,
+    interpret,
+    refetch=REFETCH,
+    named=named,
+    unsigned=True,
+    catalogue=CATALOGUE,
+    meaning_version=2,  # a payment of an order that was canceled is a try of it
 )

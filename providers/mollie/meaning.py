@@ -180,6 +180,12 @@ def _paid(payment: _Entity, key: str, amount: int) -> Facts:
     return (authorized(key, amount), captured(key, taken, authorization=key))
 
 
+def _ended(payment: _Entity, key: str, state: str) -> Facts:
+    """Say that a payment was ended; one of an order is a try of it, and another may follow."""
+    order = to_id(payment.get("orderId"))
+    return (ended(key, state),) if order is None else (attempt(key, state, payment=order),)
+
+
 def _failed(key: str) -> Facts:
     """Say that a payment failed, and what it had reserved with it: an authorization that ran out ends so."""
     return (attempt(key, "failed"), void(key, "failed"))
@@ -222,8 +228,8 @@ _READERS: Final[dict[str, Callable[[_Entity, float | None], Meaning]]] = {
     "payment.authorized": _payment(lambda _payment, key, amount: (authorized(key, amount),)),
     "payment.paid": _payment(_paid),
     "payment.failed": _payment(lambda _payment, key, _amount: _failed(key)),
-    "payment.canceled": _payment(lambda _payment, key, _amount: (ended(key, "canceled"),)),
-    "payment.expired": _payment(lambda _payment, key, _amount: (ended(key, "expired"),)),
+    "payment.canceled": _payment(lambda payment, key, _amount: _ended(payment, key, "canceled")),
+    "payment.expired": _payment(lambda payment, key, _amount: _ended(payment, key, "expired")),
     **dict.fromkeys(("refund.queued", "refund.pending", "refund.processing"), _refund("pending")),
     "refund.refunded": _refund("succeeded"),
     "refund.failed": _refund("failed"),
@@ -261,7 +267,7 @@ def _fetched_order(order: _Entity) -> Meaning:
     key = need_id(order.get("id"), "order.id")
     amount, currency = _money(order.get("amount"), "order.amount")
     ends = {"canceled": ended(key, "canceled"), "expired": ended(key, "expired")}
-    tries = [_fetched_payment(one) for one in _embedded(order, "payments")]
+    tries = [_fetched_payment({**one, "orderId": key}) for one in _embedded(order, "payments")]
     refunds = [_fetched_refund(one, str(one.get("paymentId"))) for one in _embedded(order, "refunds")]
     whole = Meaning(
         refs=refs_of((RefKind.PAYMENT, key)),
@@ -321,16 +327,16 @@ def _fetched_facts(payment: _Entity, key: str, amount: int) -> Facts:
     said = _OF_STATUS.get(status) if isinstance(status, str) else None
     if said is None:
         raise undecodable("the payment's status is not one of Mollie's")
-    return said(key, amount)
+    return said(payment, key, amount)
 
 
-_OF_STATUS: Final[dict[str, Callable[[str, int], Facts]]] = {
-    "open": lambda key, _amount: (attempt(key, "created"),),
-    "pending": lambda key, _amount: (attempt(key, "processing"),),
-    "authorized": lambda key, amount: (authorized(key, amount),),
-    "failed": lambda key, _amount: _failed(key),
-    "canceled": lambda key, _amount: (ended(key, "canceled"),),
-    "expired": lambda key, _amount: (ended(key, "expired"),),
+_OF_STATUS: Final[dict[str, Callable[[_Entity, str, int], Facts]]] = {
+    "open": lambda _payment, key, _amount: (attempt(key, "created"),),
+    "pending": lambda _payment, key, _amount: (attempt(key, "processing"),),
+    "authorized": lambda _payment, key, amount: (authorized(key, amount),),
+    "failed": lambda _payment, key, _amount: _failed(key),
+    "canceled": lambda payment, key, _amount: _ended(payment, key, "canceled"),
+    "expired": lambda payment, key, _amount: _ended(payment, key, "expired"),
 }
 
 WATCHES: Final = (

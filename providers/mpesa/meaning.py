@@ -54,7 +54,7 @@ def stk_meaning(said: dict[str, Any]) -> Meaning:
     code = result_code(said)
     if code != SUCCESS:
         failed = attempt(key, "expired" if code == _EXPIRED else "failed")
-        return Meaning(refs=refs_of((RefKind.PAYMENT, key)), facts=(failed,), provider_ref=key)
+        return Meaning(refs=refs_of((RefKind.PAYMENT, key)), facts=(failed,), opens=True, provider_ref=key)
     items = value_at(said, "CallbackMetadata", "Item")
     receipt = need_id(named(items, "Name", "MpesaReceiptNumber"), "MpesaReceiptNumber")
     return _paid(key, receipt, major_units(named(items, "Name", "Amount"), CURRENCY, "Amount"), None)

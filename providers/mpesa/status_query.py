@@ -107,7 +107,8 @@ def transaction_meaning(result: dict[str, Any]) -> Meaning:
         return Meaning()
     if status in _ENDED:
         key = about or receipt
-        return Meaning(refs=refs_of((RefKind.PAYMENT, key)), facts=(attempt(receipt, _ENDED[status], payment=key),))
+        failed = attempt(receipt, _ENDED[status], payment=key)
+        return Meaning(refs=refs_of((RefKind.PAYMENT, key)), facts=(failed,), opens=True, provider_ref=key)
     return _tied_payment(result, receipt, about)
 
 
