@@ -29,7 +29,7 @@ def test_real_bodies() -> None:
     assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "KES", 100, KEY)
     for case in ("event_stk_cancelled", "event_stk_timeout", "event_stk_insufficient"):
         assert facts(meaning("mpesa", case)) == {("attempt", KEY, "failed")}
-        assert meaning("mpesa", case).opens, "what the API says of a push that nobody announced is a payment that failed"
+        assert meaning("mpesa", case).opens, "a push that nobody announced is a payment that failed"
     confirmed = meaning("mpesa", "event_c2b_confirmation")
     assert facts(confirmed) == {
         ("terms", "RKTQDM7W6S", "asked", "1000"),
