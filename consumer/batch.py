@@ -236,6 +236,8 @@ class BatchWriter:
         await self._write_messages(connection, plan)
         if plan.refetches:
             await connection.execute(_sql("queue_refetches"), *rows.refetch_columns(plan.refetches))
+        if plan.debits:
+            await connection.execute(_sql("note_debits"), *rows.columns(sorted(set(plan.debits)), 4))
         if plan.parkings:
             arguments = [rows.parking_arguments(parking, now, now + self._patience) for parking in plan.parkings]
             await connection.executemany(_sql("park_event"), arguments)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 ClaimKey = tuple[str, str]
 """(source, event id)."""
 
+Debit = tuple[str, str, str, int]
+"""(provider, account, reference, days): a payment whose money a bank may take back by itself for so long."""
+
 BodyKey = tuple[str, bytes]
 """(source, SHA-256 of a body)."""
 
@@ -158,4 +161,5 @@ class Plan:
     messages: list[Message] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
+    debits: list[Debit] = field(default_factory=list)
     duplicates: int = 0

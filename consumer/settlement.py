@@ -246,6 +246,7 @@ class Settlement:
             had_phone, shown = target.payment.phone is not None, target.payment.projection
             self._move(event, target, verdict)
             self._tell_customer(target.payment, shown if before and had_phone else None)
+            self._note_debit(event, target.payment)
         if event.meaning.receipt is not None:
             self._plan.receipts.append(event.meaning.receipt)
         row = LedgerRow(
@@ -273,6 +274,12 @@ class Settlement:
             payment.head_hash, payment.head_xid = hashed, row.relay_xid
         self._plan.rows.append(row)
         self._known.claims[event.source, event.event_id] = row.facts
+
+    def _note_debit(self, event: Event, payment: Payment) -> None:
+        """Note that the provider must be asked again whether a bank took the event's money back."""
+        ref, days = event.meaning.provider_ref or payment.provider_ref, event.meaning.undoable_days
+        if days and ref is not None and can_refetch(event.provider):
+            self._plan.debits.append((event.provider, event.account, ref, days))
 
     def note_change(self, payment: Payment, event_type: str, old: Projection) -> None:
         """Write the ledger row of a change that has no event of its own; `old` is how the payment stood before."""

@@ -24,6 +24,8 @@ begin
                 ('app', 'select, insert, update, delete', '', '{payments, payment_refs, reference_payments, parked_events,
                     parked_refs, orphan_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, consumer_offsets, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
                     console_sessions}'::text[]),
+                    parked_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, consumer_offsets, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
+                    console_sessions, debits}'::text[]),
                 ('app', 'select, update', '', '{parking_clock}'),
                 ('app', 'select, insert', '', '{payment_logs, discards, epochs}'),
                 ('app', 'select, insert, update', '', '{dead_letters, relay_cursors, redrives, redrive_messages,
@@ -44,7 +46,7 @@ begin
                     body_claims}'),
                 ('consumer', 'select, update', '', '{parking_clock}'),
                 ('consumer', 'select', 'id, created_at', '{spool}'),
-                ('consumer', 'select, insert', '', '{payment_logs, dead_letters, epochs}'),
+                ('consumer', 'select, insert', '', '{payment_logs, dead_letters, epochs, debits}'),
                 ('consumer', 'select, insert, update', '', '{consumer_offsets}'),
                 ('consumer', 'update', 'status, delivery_count', '{dead_letters}'),
                 ('consumer', 'select', '', '{schema_migrations, ledger_anchors, intent_claims, captures, refunds,
@@ -62,6 +64,7 @@ begin
 
                 ('dispatcher', 'select, insert, update, delete', '', '{leases, sms_transactions, refetches}'),
                 ('dispatcher', 'select, insert', '', '{spool}'),
+                ('dispatcher', 'select, update, delete', '', '{debits}'),
                 ('dispatcher', 'select, delete', '', '{body_claims}'),
                 ('dispatcher', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, schema_migrations}'),
 

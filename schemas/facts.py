@@ -270,7 +270,8 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     `merchant_account` is the merchant account that the body names under its signature, "" where it names none;
     `livemode` is the mode that it signs, None where it signs none (then the endpoint's setting says).
     `occurred_at` (unix seconds) is shown, and never orders anything. `claim` is set by intents alone,
-    `receipt` by providers of messages. `tie` is a condition of what the event belongs to.
+    `receipt` by providers of messages. `tie` is a condition of what the event belongs to. `undoable_days` says of money
+    that it took for how long a bank may take it back by itself (a debit), 0 where none may.
     """
 
     refs: tuple[Ref, ...] = ()
@@ -286,3 +287,4 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     claim: Claim | None = None
     receipt: Receipt | None = None
     tie: Tie | None = None
+    undoable_days: int = 0

@@ -14,6 +14,8 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import asyncpg
+
     from consumer.dispatcher.apis import Api
     from consumer.dispatcher.worker import GuardedRows
     from providers.core.refetch import Watch
@@ -46,10 +48,20 @@ class WatchDesk:
         return False
 
     async def _queue(self, lease: Lease, provider: str, account: str, watch: Watch) -> None:
+        if watch.debits:
+            row = await self._rows.fetch_one(
+                lease, "queue_debits", provider, account, watch.after, watch.every, self._limits.watch_payments_max
+            )
+            self._tell(provider, account, row)
+            return
         states = list(watch.statuses), list(watch.refunds), list(watch.disputes)
         seconds = watch.after, watch.every, watch.until
         row = await self._rows.fetch_one(
             lease, "queue_stale", provider, account, *states, *seconds, self._limits.watch_payments_max
         )
+        self._tell(provider, account, row)
+
+    @staticmethod
+    def _tell(provider: str, account: str, row: asyncpg.Record | None) -> None:
         if row is not None and row["queued"]:
             log.info("stale_queued", provider=provider, account=account, payments=row["queued"])

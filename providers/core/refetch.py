@@ -118,7 +118,8 @@ class Watch:
     """States of a payment that nothing may ever tell the end of, and how often they are asked about.
 
     A payment is in them by its `status`, by `refund_status` or by `dispute_status`. It is asked about when it has been
-    silent for `after` seconds, then every `every` seconds, as long as it is not older than `until` seconds.
+    silent for `after` seconds, then every `every` seconds, as long as it is not older than `until` seconds. `debits` is
+    the watch on money that a bank may take back by itself, which is over when the events say (`Meaning.undoable_days`).
     """
 
     after: float
@@ -127,6 +128,7 @@ class Watch:
     statuses: tuple[str, ...] = ()
     refunds: tuple[str, ...] = ()
     disputes: tuple[str, ...] = ()
+    debits: bool = False
 
 
 OPEN_DISPUTES: Final = ("inquiry", "open", "under_review")

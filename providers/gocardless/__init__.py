@@ -8,4 +8,11 @@ from providers.gocardless.meaning import REFETCH, interpret, verify
 
 __all__ = ["PROVIDER"]
 
-PROVIDER: Final = Provider("gocardless", verify, interpret, refetch=REFETCH, catalogue=CATALOGUE)
+PROVIDER: Final = Provider(
+    "gocardless",
+    verify,
+    interpret,
+    refetch=REFETCH,
+    catalogue=CATALOGUE,
+    meaning_version=2,  # a payment that the API says failed was not collected, whatever came before
+)

@@ -114,6 +114,7 @@ def _payment(kind: str, event: dict[str, Any]) -> Meaning:
         refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, reference)),
         facts=_PAYMENT_FACTS[kind](key, micros(iso_seconds(event.get("created_at")))),
         provider_ref=key,
+        undoable_days=_UNDOABLE_DAYS if _PAYMENT_FACTS[kind] is _collected else 0,
         occurred_at=iso_seconds(event.get("created_at")),
     )
 
@@ -146,6 +147,10 @@ def _charged_back(state: str, funds: str | None = None) -> _Reader:
 
     return read
 
+
+_UNDOABLE_DAYS: Final = 60
+"""A debit that was collected fails late within days, and a payer takes it back within eight weeks (SEPA), or later by a
+claim ("Late failures" and "Chargebacks" in GoCardless' guides)."""
 
 _PAYMENT_FACTS: Final[dict[str, _Reader]] = {
     "payments.created": _tried("created"),
@@ -260,6 +265,7 @@ def _fetched_payment(payment: dict[str, Any]) -> Meaning:
         currency=currency,
         amount=amount,
         provider_ref=key,
+        undoable_days=_UNDOABLE_DAYS if payment.get("status") in ("confirmed", "paid_out") else 0,
     )
 
 
@@ -290,7 +296,8 @@ _STATUSES: Final = {
     **dict.fromkeys(("pending_customer_approval", "pending_submission"), "created"),
     "submitted": "processing",
     **dict.fromkeys(("confirmed", "paid_out"), "collected"),
-    **dict.fromkeys(("customer_approval_denied", "failed"), "failed"),
+    "customer_approval_denied": "denied",
+    "failed": "failed",
     "cancelled": "canceled",
     "charged_back": "charged_back",
 }
@@ -299,7 +306,8 @@ _OF_STATUS: Final[dict[str, _Reader]] = {
     "created": _tried("created"),
     "processing": _tried("processing"),
     "collected": _collected,
-    "failed": _tried("failed"),
+    "denied": _tried("failed"),
+    "failed": _failed,
     "canceled": lambda key, _version: (ended(key, "canceled"),),
     "charged_back": lambda key, version: (*_collected(key, version), *_charged_back("open", "withdrawn")(key, version)),
 }
@@ -308,6 +316,7 @@ WATCHES: Final = (
     Watch(statuses=("created", "processing"), after=5 * DAY, every=1 * DAY, until=60 * DAY),
     Watch(refunds=("pending",), after=7 * DAY, every=1 * DAY, until=60 * DAY),
     Watch(disputes=OPEN_DISPUTES, after=7 * DAY, every=7 * DAY, until=180 * DAY),
+    Watch(debits=True, after=5 * DAY, every=7 * DAY, until=_UNDOABLE_DAYS * DAY),
 )
 """A debit takes 3 to 6 working days (developer.gocardless.com, "Payment timings"); its events may be lost."""
 

@@ -167,9 +167,18 @@ def _payment(facts_of: Callable[[_Entity, str, int], Facts]) -> Callable[[_Entit
             amount=amount,
             provider_ref=to_id(payment.get("orderId")) or key,
             occurred_at=occurred_at,
+            undoable_days=_UNDOABLE_DAYS if _is_debit(payment) else 0,
         )
 
     return read
+
+
+_UNDOABLE_DAYS: Final = 60
+"""A payer takes a SEPA debit back within eight weeks (docs.mollie.com, "SEPA Direct Debit", "Chargebacks")."""
+
+
+def _is_debit(payment: _Entity) -> bool:
+    return payment.get("method") == "directdebit" and payment.get("status") == "paid"
 
 
 def _paid(payment: _Entity, key: str, amount: int) -> Facts:
@@ -344,6 +353,7 @@ WATCHES: Final = (
     Watch(statuses=("authorized",), after=7 * DAY, every=1 * DAY, until=60 * DAY),
     Watch(refunds=("pending",), after=12 * HOUR, every=12 * HOUR, until=30 * DAY),
     Watch(disputes=OPEN_DISPUTES, after=1 * DAY, every=1 * DAY, until=180 * DAY),
+    Watch(debits=True, after=5 * DAY, every=7 * DAY, until=_UNDOABLE_DAYS * DAY),
 )
 """The old webhook tells no canceled refund and no chargeback that was reversed (docs.mollie.com, "Webhooks")."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ import pytest
 from dispatching import Office, office
 from outside import outside
 from pydantic import SecretStr
+from settling import bench
 
 from providers.core.refetch import DAY, HOUR, MINUTE
+from schemas.record import Attributes, Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -93,6 +96,32 @@ async def test_what_is_silent_is_read_from_the_index(desk_of: Office) -> None:
     """A million captured payments must cost the clock nothing."""
     definition = await desk_of.pool.fetchval("select indexdef from pg_indexes where indexname = 'payments_open'")
     assert "(provider, account, updated_at)" in definition
+
+
+GOCARDLESS = {"gocardless": {"api_key": SecretStr("k")}}
+
+
+async def test_a_debit_that_was_collected_is_asked_about_until_its_time_is_over(
+    desk_of: Office, database: Database
+) -> None:
+    """The event says that it was collected; the one that says that the bank took it back may be lost."""
+    body = {"resource_type": "payments", "action": "confirmed", "links": {"payment": "PM1"}}
+    paid = json.dumps({**body, "created_at": "2026-09-21T10:00:00.000Z"}).encode()
+    payment = json.dumps({"payments": {"id": "PM1", "amount": 5000, "currency": "GBP", "status": "submitted"}}).encode()
+    async with bench(database.dsn) as ledger:
+        for place, (kind, value) in enumerate([("refetch.payments", payment), ("payments.confirmed", paid)] * 2):
+            headers = Attributes("gocardless", f"e{place % 2}", kind, 1.79e9).to_headers()
+            await ledger.settle([Record("payments.webhooks", 0, place, 0, b"PM1", value, headers)])
+    [row] = await desk_of.pool.fetch("select * from debits")
+    assert (row["ref"], (row["until"] - row["noted_at"]).days, row["asked_at"]) == ("PM1", 60, None)
+    for aged, expected in (("1 day", []), ("5 days", ["queued"]), ("1 day", ["done"]), ("7 days", ["queued"])):
+        await desk_of.pool.execute("update refetches set status = 'done'")
+        change = f"noted_at = noted_at - interval '{aged}', asked_at = asked_at - interval '{aged}'"
+        await desk_of.pool.execute(f"update debits set {change}")
+        assert [status for _, _, status in await look(desk_of, GOCARDLESS)] == expected, aged
+    await desk_of.pool.execute("update debits set until = clock_timestamp() - interval '1 hour'")
+    await look(desk_of, GOCARDLESS)
+    assert await desk_of.pool.fetchval("select count(*) from debits") == 0
 
 
 async def test_the_role_asks_and_reads_until_it_is_final(desk_of: Office) -> None:
