@@ -1,7 +1,7 @@
 -- $1 rows. The oldest ledger rows of those that are published, in the relay's order: the beginning of every chain.
 select
     l.id, l.payment_id, l.source, l.event_id, l.event_type, l.outcome, l.from_status, l.to_status, l.amount, l.version,
-    l.facts, l.topic, l.partition, l."offset", l.occurred_at, l.recorded_at, l.relay_xid, l.hash, l.traceparent
+    l.facts, l.topic, l.partition, l."offset", l.occurred_at, l.recorded_at, l.relay_xid, l.hash, l.traceparent, l.meaning
 from payment_logs l
 inner join relay_cursors c on c.name = 'changes' and (l.relay_xid, l.id) <= (c.relay_xid, c.id)
 order by l.relay_xid, l.id

@@ -69,14 +69,13 @@ def interpret_part(kind: str, body: bytes, event_id: str) -> Meaning:
     """Return what an event says; kinds outside orders, payments and disputes say nothing."""
     event = read_event(body)
     need_kind(event.get("event_type"), kind)
-    reader, disputed = _READERS.get(kind), _DISPUTES.get(kind)
-    if reader is None and disputed is None:
+    if kind not in _READERS and kind not in _DISPUTES:
         return Meaning() if kind in _SILENT else said_nothing(kind, _PAYMENT_FAMILIES)
     resource = need_object(event.get("resource"), "resource")
-    if disputed is not None:
-        meaning = disputes.read_dispute(resource, disputed(resource), body, event_id)
-    elif reader is not None:
-        meaning = reader(resource)
+    if kind in _DISPUTES:
+        meaning = disputes.read_dispute(resource, _DISPUTES[kind](resource), body, event_id)
+    else:
+        meaning = _READERS[kind](resource)
     return replace(meaning, occurred_at=iso_seconds(event.get("create_time")))
 
 
