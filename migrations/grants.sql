@@ -23,8 +23,6 @@ begin
             from (values
                 ('app', 'select, insert, update, delete', '', '{payments, payment_refs, reference_payments, parked_events,
                     parked_refs, orphan_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, consumer_offsets, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
-                    console_sessions}'::text[]),
-                    parked_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, consumer_offsets, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
                     console_sessions, debits}'::text[]),
                 ('app', 'select, update', '', '{parking_clock}'),
                 ('app', 'select, insert', '', '{payment_logs, discards, epochs}'),

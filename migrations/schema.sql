@@ -293,6 +293,20 @@ ALTER TABLE public.dead_letters ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE TABLE public.debits (
+    provider text NOT NULL,
+    account text NOT NULL,
+    ref text NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    asked_at timestamp with time zone,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT debits_account_check CHECK ((length(account) <= 64)),
+    CONSTRAINT debits_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
+    CONSTRAINT debits_ref_check CHECK (((length(ref) >= 1) AND (length(ref) <= 255)))
+);
+
+COMMENT ON TABLE public.debits IS 'Payments whose money a bank may take back by itself until then: their provider is asked again.';
+
 CREATE TABLE public.discards (
     dead_letter_id bigint NOT NULL,
     discarded_by text NOT NULL,
@@ -500,12 +514,14 @@ CREATE TABLE public.parked_events (
     header_values bytea[] NOT NULL,
     parked_at timestamp with time zone NOT NULL,
     deadline timestamp with time zone NOT NULL,
+    meaning smallint DEFAULT 0 NOT NULL,
     CONSTRAINT parked_events_check CHECK ((deadline >= parked_at)),
     CONSTRAINT parked_events_detail_check CHECK ((length(detail) <= 1000)),
     CONSTRAINT parked_events_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
     CONSTRAINT parked_events_event_type_check CHECK ((length(event_type) <= 255)),
     CONSTRAINT parked_events_facts_check CHECK ((jsonb_typeof(facts) = 'array'::text)),
     CONSTRAINT parked_events_headers_pair CHECK ((cardinality(header_names) = cardinality(header_values))),
+    CONSTRAINT parked_events_meaning_check CHECK ((meaning >= 0)),
     CONSTRAINT parked_events_offset_check CHECK (("offset" >= 0)),
     CONSTRAINT parked_events_partition_check CHECK ((partition >= 0)),
     CONSTRAINT parked_events_reason_check CHECK ((reason = ANY (ARRAY['orphan'::text, 'conflict'::text]))),
@@ -514,6 +530,8 @@ CREATE TABLE public.parked_events (
 );
 
 COMMENT ON TABLE public.parked_events IS 'Events that wait for their payment, byte for byte. reason is what they become past the deadline.';
+
+COMMENT ON COLUMN public.parked_events.meaning IS 'the version of the provider''s meaning that the facts were read by';
 
 ALTER TABLE public.parked_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.parked_events_id_seq
@@ -573,6 +591,7 @@ CREATE TABLE public.payment_logs (
     relay_xid bigint NOT NULL,
     hash bytea NOT NULL,
     traceparent text,
+    meaning smallint DEFAULT 0 NOT NULL,
     CONSTRAINT payment_logs_amount_check CHECK ((amount >= 0)),
     CONSTRAINT payment_logs_applied_has_version CHECK (((outcome <> 'applied'::text) OR (version IS NOT NULL))),
     CONSTRAINT payment_logs_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
@@ -580,6 +599,7 @@ CREATE TABLE public.payment_logs (
     CONSTRAINT payment_logs_facts_check CHECK ((jsonb_typeof(facts) = 'array'::text)),
     CONSTRAINT payment_logs_from_status_check CHECK ((from_status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text, 'partially_captured'::text, 'captured'::text, 'failed'::text, 'canceled'::text, 'expired'::text]))),
     CONSTRAINT payment_logs_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT payment_logs_meaning_check CHECK ((meaning >= 0)),
     CONSTRAINT payment_logs_offset_check CHECK (("offset" >= 0)),
     CONSTRAINT payment_logs_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'noop'::text, 'late'::text, 'conflict'::text]))),
     CONSTRAINT payment_logs_partition_check CHECK ((partition >= 0)),
@@ -599,6 +619,8 @@ COMMENT ON COLUMN public.payment_logs.version IS 'the payment''s version after t
 COMMENT ON COLUMN public.payment_logs.relay_xid IS 'The writing transaction''s id, but never below that of the payment''s row before: relay order is (relay_xid, id)';
 
 COMMENT ON COLUMN public.payment_logs.traceparent IS 'W3C trace context of the event''s record; the relay hands it on to payments.changes. Not part of the hash';
+
+COMMENT ON COLUMN public.payment_logs.meaning IS 'the version of the provider''s meaning that the facts were read by; 0 from before it was noted. Not part of the hash';
 
 ALTER TABLE public.payment_logs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.payment_logs_id_seq
@@ -943,6 +965,9 @@ ALTER TABLE ONLY public.dead_letters
 ALTER TABLE ONLY public.dead_letters
     ADD CONSTRAINT dead_letters_place UNIQUE (topic, partition, "offset", digest);
 
+ALTER TABLE ONLY public.debits
+    ADD CONSTRAINT debits_pkey PRIMARY KEY (ref, provider, account);
+
 ALTER TABLE ONLY public.discards
     ADD CONSTRAINT discards_pkey PRIMARY KEY (dead_letter_id);
 
@@ -1041,6 +1066,8 @@ CREATE INDEX dead_letters_payment ON public.dead_letters USING btree (payment_re
 CREATE INDEX dead_letters_relay ON public.dead_letters USING btree (relay_xid, id);
 
 CREATE INDEX dead_letters_returned ON public.dead_letters USING btree (digest) WHERE (redrive_count > 0);
+
+CREATE INDEX debits_due ON public.debits USING btree (provider, COALESCE(asked_at, noted_at));
 
 CREATE INDEX erased_letters_age ON public.erased_letters USING btree (erased_at);
 
