@@ -245,13 +245,20 @@ def topic_finding(topic: topics.Topic, found: dict[str, Any] | None, lacks: Sequ
     wrong = []
     if int(found.get("max.message.bytes") or 0) < topic.record_bytes_max:
         wrong.append(f"max.message.bytes={topic.record_bytes_max}")
-    retention = int(found.get("retention.ms") or 0)
-    endless = retention == -1 and topic is topics.DLQ  # what was redacted would stay there for ever
-    if endless or -1 < retention < topic.retention_ms:
-        wrong.append(f"retention.ms={topic.retention_ms}")
+    wrong += _wrong_retention(topic, found)
     advised = [f"set {' and '.join(wrong)} with kafka-configs"] if wrong else []
     told = "its settings are wrong" if wrong else "an acknowledged record can be lost" if lacks else "as it must be"
     return Finding(name, ok=not wrong and not lacks, found=told, advice="; ".join([*advised, *lacks]))
+
+
+def _wrong_retention(topic: topics.Topic, found: dict[str, Any]) -> list[str]:
+    """Return the settings that would remove records too early, or never."""
+    if topic.compacted:
+        return [] if found.get("cleanup.policy") == "compact" else ["cleanup.policy=compact"]
+    retention = int(found.get("retention.ms") or 0)
+    endless = retention == -1 and topic.name == topics.DLQ.name  # what was redacted would stay there for ever
+    short = endless or -1 < retention < topic.retention_ms
+    return [f"retention.ms={topic.retention_ms}"] if short else []
 
 
 async def postgres(settings: Settings) -> list[Finding]:

@@ -87,7 +87,7 @@ def payment_table(payment: Mapping[str, Any]) -> Table:
         table.add_row(name, major(payment[name], currency))
     if payment["flags"]:
         table.add_row("does not add up", ", ".join(payment["flags"]))
-    for name in (*IDENTITY, "intent_id", "created_at", "updated_at"):
+    for name in (*IDENTITY, "intent_id", "metadata", "created_at", "updated_at"):
         if payment[name]:
             table.add_row(name.replace("_", " "), str(payment[name]))
     return table

@@ -13,7 +13,7 @@ import providers
 from ops.output import EXIT_DONE, AsJson, command, emit
 from runtime.settings import IngressSettings
 from schemas import asyncapi, header_shapes, openapi, record_shapes
-from schemas.changes import Change
+from schemas.changes import Change, State
 from schemas.cli_answers import ANSWERS
 from schemas.errors import SettingsError
 from schemas.intents import IntentRecord
@@ -45,9 +45,11 @@ def _schemas() -> dict[str, Json]:
     return {
         "intent-record": record_shapes.standalone(IntentRecord.__name__),
         "change": record_shapes.standalone(Change.__name__),
+        "state": record_shapes.standalone(State.__name__),
         "webhook-headers": header_shapes.webhook(),
         "intent-headers": header_shapes.intent(),
         "change-headers": header_shapes.change(),
+        "state-headers": header_shapes.state(),
         "dead-letter-headers": header_shapes.dead_letter(),
         **{name: model.model_json_schema(mode="serialization") for name, model in answers.items()},
     }

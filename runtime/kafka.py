@@ -169,9 +169,7 @@ def _new_topic(topic: topics.Topic, settings: KafkaSettings) -> NewTopic:
         settings.partitions,
         settings.replication_factor,
         topic_configs={
-            "max.message.bytes": str(topic.record_bytes_max),
-            "retention.ms": str(topic.retention_ms),
-            "compression.type": "producer",
+            **topic.settings(),
             **({"min.insync.replicas": "2"} if settings.replication_factor >= REPLICAS_FOR_TWO else {}),
         },
     )

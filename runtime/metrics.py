@@ -41,7 +41,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 Phase = Literal["decode", "acquire", "lock", "read", "fold", "write", "commit"]
 PHASES: Final[tuple[Phase, ...]] = ("decode", "acquire", "lock", "read", "fold", "write", "commit")
 VERDICTS: Final = (*Outcome, "duplicate", "parked", "woken", "dead_letter")
-LANES: Final = ("changes", "dead_letters", "spool", "redrives")
+LANES: Final = ("changes", "state", "dead_letters", "spool", "redrives")
 
 REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 STEP_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -229,7 +229,7 @@ RELAY_HALTED: Final = _gauge(
 )
 OUTBOX_ROWS: Final = _gauge(
     "ratchet_outbox_rows",
-    "Rows not relayed yet: changes, dead_letters, spool. Sampled by the relay that leads, absent elsewhere.",
+    "Rows not relayed yet: changes, state, dead_letters, spool. Sampled by the relay that leads, absent elsewhere.",
     "lane",
 )
 PARKED_EVENTS: Final = _gauge(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from schemas import header_shapes, record_shapes, topics
-from schemas.changes import Change
+from schemas.changes import Change, State
 from schemas.intents import IntentRecord
 
 Json = dict[str, Any]
@@ -32,6 +32,13 @@ _CHANNELS: Final = {
             "a greater epoch begins, in which versions count on from the copy's."
         ),
     ),
+    "states": (
+        topics.STATE,
+        (
+            "How each payment stands, compacted: the newest record of a key is kept for ever. A reader that begins "
+            "reads it to its end and then the changes, and keeps the highest (`epoch`, `version`) of each payment."
+        ),
+    ),
     "deadLetters": (topics.DLQ, "Records that could not be settled, byte for byte, and after their headers ours."),
 }
 _OPERATIONS: Final = {
@@ -41,6 +48,7 @@ _OPERATIONS: Final = {
     "publishIntent": ("send", "intents", "The relay publishes what the API accepted, and redriven letters.", "relay"),
     "settleIntent": ("receive", "intents", "The consumer settles it in the ledger.", "consumer"),
     "publishChange": ("send", "changes", "The relay publishes a payment's change.", "relay"),
+    "publishState": ("send", "states", "The relay publishes how a payment stands at its newest version.", "relay"),
     "publishDeadLetter": ("send", "deadLetters", "The relay publishes a record that could not be settled.", "relay"),
     "rebuildDeadLetter": ("receive", "deadLetters", "`ratchet dlq rebuild` reads the topic into the table.", "ops"),
 }
@@ -81,7 +89,7 @@ def _channel(name: str, topic: topics.Topic, description: str) -> Json:
             "kafka": {
                 "topic": topic.name,
                 "topicConfiguration": {
-                    "cleanup.policy": ["delete"],
+                    "cleanup.policy": ["compact" if topic.compacted else "delete"],
                     "retention.ms": topic.retention_ms,
                     "max.message.bytes": topic.record_bytes_max,
                 },
@@ -105,7 +113,13 @@ def _operation(action: str, channel: str, summary: str, role: str) -> Json:
     return operation
 
 
-_MESSAGES: Final = {"webhooks": "Webhook", "intents": "Intent", "changes": "Change", "deadLetters": "DeadLetter"}
+_MESSAGES: Final = {
+    "webhooks": "Webhook",
+    "intents": "Intent",
+    "changes": "Change",
+    "states": "State",
+    "deadLetters": "DeadLetter",
+}
 """The one message of each channel."""
 
 
@@ -131,6 +145,13 @@ def _messages() -> Json:
             headers="ChangeHeaders",
             key="The payment's id",
             payload=Change.__name__,
+        ),
+        "State": _message(
+            "How a payment stands",
+            "A payment that turned out to be another one stays, with `merged_into`. No record is ever a tombstone.",
+            headers="StateHeaders",
+            key="The payment's id",
+            payload=State.__name__,
         ),
         "DeadLetter": _message(
             "A record that could not be settled",
@@ -160,5 +181,6 @@ def _schemas() -> Json:
         "WebhookHeaders": header_shapes.webhook(),
         "IntentHeaders": header_shapes.intent(),
         "ChangeHeaders": header_shapes.change(),
+        "StateHeaders": header_shapes.state(),
         "DeadLetterHeaders": header_shapes.dead_letter(),
     }

@@ -52,11 +52,13 @@ _EVENT: Final = _cloud_event(
     _text("provider, provider/account, or intents/client", minLength=1),
     _text("The provider's own name of what happened, `unknown` where it gives none, or intent.<command>", minLength=1),
 )
-_CHANGE: Final = _cloud_event({"const": changes.SOURCE}, {"const": changes.TYPE}) | {
+_FILTERS: Final[Json] = {
     "ce_status": _text("The payment's status when the record was sent, for filters", minLength=1),
     "ce_provider": _text("The payment's provider, for filters", minLength=1),
     "ce_livemode": {"enum": ["true", "false"], "description": "false: test money, for filters"},
 }
+_CHANGE: Final = _cloud_event({"const": changes.SOURCE}, {"const": changes.CHANGE_TYPE}) | _FILTERS
+_STATE: Final = _cloud_event({"const": changes.SOURCE}, {"const": changes.STATE_TYPE}) | _FILTERS
 _TRACE: Final[Json] = {TRACEPARENT_HEADER: _text("W3C Trace Context of what caused the record", pattern=_TRACEPARENT)}
 _TRUST: Final[Json] = {
     TRUST_HEADER: {
@@ -110,6 +112,11 @@ def intent() -> Json:
 def change() -> Json:
     """Return the headers of `payments.changes`."""
     return _headers(_CHANGE | _TRACE, tuple(_CHANGE))
+
+
+def state() -> Json:
+    """Return the headers of `payments.state`."""
+    return _headers(_STATE, tuple(_STATE))
 
 
 def dead_letter() -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003 - pydantic needs it at run time
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID  # noqa: TC003 - pydantic needs it at run time
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,7 +53,7 @@ class Asked(_Answer):
 class PaymentAnswer(_Answer):
     """A payment as it stands. `version` is 0 until the claim is in the books; `timeline` leads to its events.
 
-    `livemode` false is test money; `flags` say what of it does not add up.
+    `livemode` false is test money; `flags` say what of it does not add up; `metadata` is what the client noted.
     """
 
     id: UUID
@@ -73,10 +73,18 @@ class PaymentAnswer(_Answer):
     refunded: MinorUnits
     disputed: MinorUnits
     flags: list[Flag]
+    metadata: dict[str, Any]
     version: Annotated[int, Field(ge=0)]
     created_at: dt.datetime
     updated_at: dt.datetime
     timeline: str
+
+
+class Found(_Answer):
+    """The client's payments that a name leads to. `complete` is false where there are more than are shown."""
+
+    payments: list[PaymentAnswer]
+    complete: bool
 
 
 class Moment(_Answer):

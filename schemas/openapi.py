@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic.json_schema import models_json_schema
 
 from schemas import metadata, problems
-from schemas.intent_answers import Accepted, Asked, PaymentAnswer, ProblemDetails, Timeline
+from schemas.facts import REF_LENGTH_MAX
+from schemas.intent_answers import Accepted, Asked, Found, PaymentAnswer, ProblemDetails, Timeline
 from schemas.intents import Cancel, Capture, Intent, Refund
 
 if TYPE_CHECKING:
@@ -24,11 +25,18 @@ VERSION: Final = "1.0.0"
 _UUID: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
 _REF: Final = "#/components/schemas/{model}"
 _BODIES: Final[tuple[type[BaseModel], ...]] = (Intent, Capture, Cancel, Refund)
-_ANSWERS: Final[tuple[type[BaseModel], ...]] = (Accepted, Asked, PaymentAnswer, Timeline, ProblemDetails)
+_ANSWERS: Final[tuple[type[BaseModel], ...]] = (Accepted, Asked, PaymentAnswer, Found, Timeline, ProblemDetails)
 
 _LOOK: Final = (
     problems.UNAUTHENTICATED,
     problems.UNKNOWN_INTENT,
+    problems.QUOTA_EXCEEDED,
+    problems.NOTHING_DURABLE,
+    problems.INTERRUPTED,
+)
+_SEARCH: Final = (
+    problems.UNAUTHENTICATED,
+    problems.INVALID_QUERY,
     problems.QUOTA_EXCEEDED,
     problems.NOTHING_DURABLE,
     problems.INTERRUPTED,
@@ -92,6 +100,7 @@ def _paths() -> Json:
         f"{one}/capture": _command("captureIntent", "Take authorized money", Capture),
         f"{one}/cancel": _command("cancelIntent", "Give the authorization up", Cancel),
         f"{one}/refunds": _command("refundIntent", "Give captured money back", Refund),
+        "/payments": {"get": _search()},
         "/livez": {"get": _probe("getLiveness", "The process answers", ("200",))},
         "/readyz": {"get": _probe("getReadiness", "The door takes webhooks", ("200", "503"))},
         "/openapi.json": {"get": _probe("getDocument", "This document", ("200",))},
@@ -123,14 +132,27 @@ def _command(operation: str, summary: str, body: type[BaseModel]) -> Json:
     return {"parameters": [_parameter("Id")], "post": post}
 
 
-def _look(operation: str, summary: str, answer: type[BaseModel]) -> Json:
+def _look(operation: str, summary: str, answer: type[BaseModel], refusals: Iterable[Problem] = _LOOK) -> Json:
     found = {"description": summary, "headers": _headers(*_RATE_HEADERS), "content": _json(answer)}
     return {
         "operationId": operation,
         "summary": summary,
         "security": [{"apiKey": []}],
-        "responses": _responses({"200": found}, _LOOK),
+        "responses": _responses({"200": found}, refusals),
     }
+
+
+def _search() -> Json:
+    look = _look("findPayments", "The client's own payments that a name leads to", Found, _SEARCH)
+    about = "By exactly one of the three. None of that name is an empty list, and so is what belongs to somebody else."
+    return look | {"description": about, "parameters": [_query(name, text) for name, text in _NAMES.items()]}
+
+
+def _query(name: str, description: str) -> Json:
+    schema: Json = {"type": "string", "minLength": 1, "maxLength": REF_LENGTH_MAX}
+    if name == "id":
+        schema = {"type": "string", "format": "uuid"}
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
 def _probe(operation: str, summary: str, statuses: tuple[str, ...]) -> Json:
@@ -180,8 +202,8 @@ def _schemas(providers: Iterable[str]) -> Json:
     _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
     _, answers = models_json_schema([(model, "serialization") for model in _ANSWERS], ref_template=_REF)
     schemas: Json = {**bodies["$defs"], **answers["$defs"]}
-    for model in _BODIES:
-        schemas[model.__name__]["properties"]["metadata"] = {"$ref": _REF.format(model="Metadata")}
+    for name in (*(model.__name__ for model in _BODIES), PaymentAnswer.__name__):
+        schemas[name]["properties"]["metadata"] = {"$ref": _REF.format(model="Metadata")}
     schemas["Metadata"] = metadata.json_schema()
     schemas["Intent"]["properties"]["provider"] = {"type": "string", "enum": sorted(providers)}
     return schemas
@@ -203,6 +225,12 @@ def _parameter(name: str) -> Json:
     return {"$ref": f"#/components/parameters/{name}"}
 
 
+_NAMES: Final = {
+    "id": "The payment's id, also of one that turned out to be another one",
+    "provider_ref": "An id of the provider's: of the payment, or of a charge, capture, refund or attempt of it",
+    "reference": "The client's own reference, as its intent gave it",
+}
+"""By what a client finds its payments."""
 _ID: Final[Json] = {
     "name": "id",
     "in": "path",

@@ -67,6 +67,8 @@ IDEMPOTENCY_MISMATCH: Final = Problem("idempotency-mismatch", "The Idempotency-K
 """Same key, other body or path."""
 INVALID_BODY: Final = Problem("invalid-body", "The body is not a valid command", 422)
 """`errors` lists what is wrong, by JSON pointer."""
+INVALID_QUERY: Final = Problem("invalid-query", "The query names no payment", 400)
+"""`GET /payments` takes exactly one of `id`, `reference` and `provider_ref`; `detail` says what is wrong."""
 UNSUPPORTED_MEDIA_TYPE: Final = Problem("unsupported-media-type", "The body is not application/json", 415)
 UNKNOWN_INTENT: Final = Problem("unknown-intent", "There is no such payment intent", 404)
 """Or it belongs to another client: both look the same."""
@@ -96,6 +98,7 @@ CATALOGUE: Final = (
     IDEMPOTENCY_IN_PROGRESS,
     IDEMPOTENCY_MISMATCH,
     INVALID_BODY,
+    INVALID_QUERY,
     UNSUPPORTED_MEDIA_TYPE,
     UNKNOWN_INTENT,
     STATE_FORBIDS,

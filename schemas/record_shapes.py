@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic.json_schema import models_json_schema
 
 from schemas import metadata
-from schemas.changes import Change
+from schemas.changes import Change, State
 from schemas.intents import ORDERS, IntentRecord
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ DEFS: Final = "#/$defs/{model}"
 
 def definitions(ref_template: str) -> Json:
     """Return the models of all records by name; `ref_template` is where references to `{model}` lead."""
-    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Change, "serialization"), (IntentRecord, "validation")]
-    wanted += [(model, "validation") for model in ORDERS.values()]
+    read: tuple[type[BaseModel], ...] = (Change, State)
+    written: tuple[type[BaseModel], ...] = (IntentRecord, *ORDERS.values())
+    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in read]
+    wanted += [(model, "validation") for model in written]
     _, found = models_json_schema(wanted, ref_template=ref_template)
     models: Json = found["$defs"] | {"Metadata": metadata.json_schema()}
     for model in ORDERS.values():

@@ -19,18 +19,30 @@ DLQ_RETENTION_MS: Final = 90 * DAY_MS
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic, and how long it keeps its records."""
+    """One topic, and how long it keeps its records; a compacted one keeps the newest of each key for ever."""
 
     name: str
     record_bytes_max: int
     retention_ms: int
+    compacted: bool = False
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings that the topic is made with, beside those that depend on the cluster."""
+        kept = (
+            {"cleanup.policy": "compact", "segment.ms": str(DAY_MS)}
+            if self.compacted
+            else {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        )
+        return {"max.message.bytes": str(self.record_bytes_max), "compression.type": "producer", **kept}
 
 
 WEBHOOKS: Final = Topic("payments.webhooks", RECORD_BYTES_MAX, RETENTION_MS)
 INTENTS: Final = Topic("payments.intents", RECORD_BYTES_MAX, RETENTION_MS)
 DLQ: Final = Topic("payments.dlq", DEAD_LETTER_BYTES_MAX, DLQ_RETENTION_MS)
 CHANGES: Final = Topic("payments.changes", RECORD_BYTES_MAX, RETENTION_MS)
+STATE: Final = Topic("payments.state", RECORD_BYTES_MAX, -1, compacted=True)
+"""A closed segment can be compacted, so one is closed each day."""
 
 CONSUMED: Final = (WEBHOOKS, INTENTS)
-ALL: Final = (WEBHOOKS, INTENTS, DLQ, CHANGES)
+ALL: Final = (WEBHOOKS, INTENTS, DLQ, CHANGES, STATE)
 CONSUMER_GROUP: Final = "ratchet"

@@ -1,4 +1,4 @@
--- What `ratchet status` counts. outbox: ledger rows and dead letters that the relay has not published yet.
+-- What `ratchet status` counts. outbox: ledger rows (as changes, and as states) and dead letters not yet published.
 select
     (select count(*) from payments) as payments,
     (select count(*) from payment_logs) as ledger,
@@ -10,8 +10,11 @@ select
         from payment_logs
         where version is not null
             and (relay_xid, id) > (
-                (select relay_xid from relay_cursors where name = 'changes'),
-                (select id from relay_cursors where name = 'changes')
+                select relay_xid, id
+                from relay_cursors
+                where name in ('changes', 'state')
+                order by relay_xid, id
+                limit 1
             )
     ) + (
         select count(*)

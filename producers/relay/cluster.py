@@ -53,12 +53,15 @@ def find_mismatch(rows: Sequence[Row]) -> str | None:
 async def check_cluster(connection: Connection, lease: Lease) -> None:
     """Raise RelayHaltedError when the database holds another cluster's ids; stamp cursors that bear no identifier.
 
-    A replica that was promoted begins a new epoch.
+    A replica that was promoted begins a new epoch, and in a new epoch `payments.state` is filled anew: it may hold
+    versions that this database never gave.
     """
     rows = await connection.fetch(statement("producers", "read_cluster"))
     if mismatch := find_mismatch(rows):
         raise RelayHaltedError(f"{mismatch}. Nothing is published, so nothing is skipped; {REMEDY}")
     if (epoch := await connection.fetchval(statement("producers", "begin_epoch"), *lease.fence)) is not None:
         _log.warning("epoch_begun", epoch=epoch, detail="Postgres is on another timeline: versions count anew")
+    if (epoch := await connection.fetchval(statement("producers", "restart_states"), *lease.fence)) is not None:
+        _log.info("states_restarted", epoch=epoch, detail="payments.state is filled from the ledger's beginning")
     if any(row["known"] is None for row in rows):
         await connection.execute(statement("producers", "stamp_cursors"), rows[0]["current"], *lease.fence)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 async def outbox_depth(connection: Connection) -> dict[str, int]:
-    """Count what is not published yet: `changes` (ledger rows with a version), `dead_letters` and `spool`.
+    """Count what is not published yet: `changes` and `state` (ledger rows with a version), `dead_letters` and `spool`.
 
-    At rest all three are zero. Reads what the backlog holds, so it costs little when there is little.
+    At rest all are zero. Reads what the backlog holds, so it costs little when there is little.
     """
     row = await connection.fetchrow(statement("producers", "count_outbox"))
     return {name: int(count) for name, count in (row or {}).items()}

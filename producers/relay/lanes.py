@@ -1,6 +1,6 @@
-"""The lanes of changes, dead letters and the spool: what each reads, and how it marks what is published.
+"""The lanes of changes, states, dead letters and the spool: what each reads, and how it marks what is published.
 
-The fourth lane, of redrives, stands in `redrive`.
+The fifth lane, of redrives, stands in `redrive`.
 
 A lane is two effects around a pure step: `read` takes the next settled rows in order, `settle` marks them as published.
 What happens between is the same for all and stands in `loop`.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
-from producers.relay.records import burial_of, change_of, letter_of, refusal_of, smaller_letter, spooled_of
+from producers.relay.records import burial_of, change_of, letter_of, refusal_of, smaller_letter, spooled_of, state_of
 from runtime.sql import statement
 from schemas.dead_letter import ERRORS_PREFIX
 from schemas.errors import LeaseLostError, RatchetError, UnavailableError
@@ -207,8 +207,15 @@ class SpoolLane:
 
 
 async def _fetch_changes(connection: Connection, start: Position, settings: RelaySettings) -> Any:
-    """Read ledger rows; the ledger bounds a row's size, so rows bound the bytes."""
-    return await connection.fetch(statement("producers", "read_changes"), *start, settings.batch_records_max)
+    """Read ledger rows; the ledger bounds a row's size, so rows bound the bytes, beside those of metadata."""
+    bounds = (settings.batch_records_max, settings.batch_bytes_max)
+    return await connection.fetch(statement("producers", "read_changes"), *start, *bounds)
+
+
+async def _fetch_states(connection: Connection, start: Position, settings: RelaySettings) -> Any:
+    """Read ledger rows with the payments whose newest they are, bounded as changes are."""
+    bounds = (settings.batch_records_max, settings.batch_bytes_max)
+    return await connection.fetch(statement("producers", "read_states"), *start, *bounds)
 
 
 async def _fetch_letters(connection: Connection, start: Position, settings: RelaySettings) -> Any:
@@ -218,9 +225,10 @@ async def _fetch_letters(connection: Connection, start: Position, settings: Rela
 
 
 def open_lanes(settings: RelaySettings) -> tuple[Lane, ...]:
-    """Return the lanes of changes, dead letters and the spool."""
+    """Return the lanes of changes, states, dead letters and the spool."""
     return (
         CursorLane("changes", settings, _fetch_changes, change_of, settings.batch_records_max),
+        CursorLane("state", settings, _fetch_states, state_of, settings.batch_records_max),
         LettersLane("dead_letters", settings, _fetch_letters, letter_of, 1),
         SpoolLane(settings),
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError
 
-from schemas.changes import change_headers
+from schemas.changes import CHANGE_TYPE, STATE_TYPE
+from schemas.changes import headers_of as reader_headers
 from schemas.dead_letter import (
     ADDED_HEADERS,
     DIGEST_HEADER,
@@ -18,7 +19,7 @@ from schemas.dead_letter import (
     TRUNCATED_HEADER,
 )
 from schemas.record import REDRIVE_COUNT_HEADER, identity_of, readable
-from schemas.topics import CHANGES, CONSUMER_GROUP, DEAD_LETTER_BYTES_MAX, DLQ
+from schemas.topics import CHANGES, CONSUMER_GROUP, DEAD_LETTER_BYTES_MAX, DLQ, STATE
 from schemas.traceparent import HEADER as TRACEPARENT_HEADER
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any] | asyncpg.Record
     Header = tuple[str, bytes | None]
 
-CHANGE_FIELDS: Final = (
-    "payment_id",
-    "version",
+EVENT_FIELDS: Final = (
     "source",
     "event_id",
     "event_type",
@@ -41,6 +40,8 @@ CHANGE_FIELDS: Final = (
     "event_amount",
     "occurred_at",
     "recorded_at",
+)
+STANDING_FIELDS: Final = (
     "provider",
     "account",
     "merchant_account",
@@ -60,9 +61,13 @@ CHANGE_FIELDS: Final = (
     "flags",
     "intent_id",
     "merged_into",
+    "metadata",
+    "created_at",
     "epoch",
 )
-"""The JSON keys of a change, in order; columns of read_changes.sql of the same names."""
+CHANGE_FIELDS: Final = ("payment_id", "version", *EVENT_FIELDS, *STANDING_FIELDS)
+STATE_FIELDS: Final = ("payment_id", "version", *STANDING_FIELDS)
+"""The JSON keys of a change and of a state, in order; columns of read_changes.sql and read_states.sql."""
 INT32: Final = struct.Struct(">i")
 INT64: Final = struct.Struct(">q")
 PAYMENT_REF_LENGTH_MAX: Final = 255
@@ -100,14 +105,33 @@ def change_of(row: Row) -> Outgoing | None:
     """Return the record of a ledger row, or None for a row that changed no payment."""
     if row["version"] is None:
         return None
+    change = _of_payment(CHANGES.name, CHANGE_TYPE, CHANGE_FIELDS, row)
+    if row["traceparent"] is None:
+        return change
+    return change._replace(headers=(*change.headers, (TRACEPARENT_HEADER, row["traceparent"].encode())))
+
+
+def state_of(row: Row) -> Outgoing | None:
+    """Return the record of a payment's newest state, or None for a ledger row that is not its newest."""
+    return None if row["payment_id"] is None else _of_payment(STATE.name, STATE_TYPE, STATE_FIELDS, row)
+
+
+def _of_payment(topic: str, kind: str, fields: Sequence[str], row: Row) -> Outgoing:
+    """Return a record whose key is the payment's id. Metadata are JSON already."""
     payment_id = str(row["payment_id"])
-    value = _encode({name: row[name] for name in CHANGE_FIELDS})
-    headers: Sequence[Header] = change_headers(
-        payment_id, row["version"], row["recorded_at"], row["status"], row["provider"], livemode=row["livemode"]
+    said = {name: row[name] for name in fields}
+    if said["metadata"] is not None:
+        said["metadata"] = msgspec.Raw(said["metadata"].encode())
+    headers = reader_headers(
+        kind,
+        payment_id,
+        row["version"],
+        row["recorded_at"],
+        row["status"],
+        row["provider"],
+        livemode=row["livemode"],
     )
-    if row["traceparent"] is not None:
-        headers = (*headers, (TRACEPARENT_HEADER, row["traceparent"].encode()))
-    return Outgoing(CHANGES.name, payment_id.encode(), value, headers, None, 0)
+    return Outgoing(topic, payment_id.encode(), _encode(said), headers, None, 0)
 
 
 def letter_of(row: Row) -> Outgoing:

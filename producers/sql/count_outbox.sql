@@ -11,6 +11,15 @@ select
     ) as changes,
     (
         select count(*)
+        from payment_logs
+        where version is not null
+            and (relay_xid, id) > (
+                (select relay_xid from relay_cursors where name = 'state'),
+                (select id from relay_cursors where name = 'state')
+            )
+    ) as state,
+    (
+        select count(*)
         from dead_letters
         where (relay_xid, id) > (
             (select relay_xid from relay_cursors where name = 'dead_letters'),

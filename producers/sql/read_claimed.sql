@@ -4,6 +4,7 @@ select
     'none' as dispute_status, currency, amount, 0::bigint as authorized, 0::bigint as captured, 0::bigint as refunded,
     0::bigint as disputed, 0::bigint as version, created_at, created_at as updated_at, 0::bigint as captures_seen,
     0::bigint as refunds_seen, 0::bigint as refunds_pending, record_key,
-    coalesce(merchant_account, '') as merchant_account, coalesce(livemode, true) as livemode
+    coalesce(merchant_account, '') as merchant_account, coalesce(livemode, true) as livemode,
+    metadata::text as metadata
 from intent_claims
 where payment_id = $1 and client = $2 and command = 'create'

@@ -4,8 +4,8 @@ select
     (select system_identifier from pg_control_system()) as current,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_xid,
     case name
-        when 'changes' then (select max(relay_xid) from payment_logs)
-        else (select max(relay_xid) from dead_letters)
+        when 'dead_letters' then (select max(relay_xid) from dead_letters)
+        else (select max(relay_xid) from payment_logs)
     end as highest_xid
 from relay_cursors
 order by name

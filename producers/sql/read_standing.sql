@@ -16,6 +16,7 @@ family as (
 select
     payments.id, provider, account, provider_ref, reference, status, refund_status, dispute_status, currency, amount,
     authorized, captured, refunded, disputed, version, created_at, updated_at, merchant_account, livemode, flags,
+    metadata::text as metadata,
     greatest(captured, (select sum(amount) from captures where payment_id in (select family.id from family)))::bigint as captures_seen,
     greatest(
         refunded,

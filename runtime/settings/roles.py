@@ -99,6 +99,7 @@ class IntentsSettings(Group):
     The answer to an Idempotency-Key is kept for `kept_seconds`, at least a day, and then deleted by `clean_rows_max` at
     a time. A twin waits `twin_wait_seconds` for the first one's end before it is told to come again. A capture, cancel
     or refund that was asked for counts against the next one until the payment shows it, or for `asked_seconds`.
+    A name that leads to more than `payments_found_max` payments shows so many.
     Bodies have bounds of their own: `body_bytes_max`, and `large_bodies_max` over the ingress' `body_bytes_unreserved`.
     """
 
@@ -114,6 +115,7 @@ class IntentsSettings(Group):
     clean_rows_max: Count = 500
     clean_interval_seconds: Seconds = 60.0
     timeline_rows_max: Count = 500
+    payments_found_max: Count = 20
     defects_max: Count = 20
 
 
@@ -180,9 +182,10 @@ class RelaySettings(Group):
 
     After a failure it waits a random part of `backoff_initial_seconds`, doubled each time up to `backoff_max_seconds`.
     Each `cluster_check_seconds` it makes sure that transaction ids are still those of the cluster it knows.
-    `pool_connections_max` is one connection a lane (changes, dead letters, spool, redrives), one for the lease, one for
-    cleaning, one for the sampling of what waits. A change or dead letter that Kafka takes in no form is passed by;
-    where `refused_in_row_max` are refused with none taken between, the lane waits for the topic to be mended.
+    `pool_connections_max` is one connection a lane (changes, state, dead letters, spool, redrives), one for the lease,
+    one for cleaning, one for the sampling of what waits. A change, state or dead letter that Kafka takes in no form is
+    passed by; where `refused_in_row_max` are refused with none taken between, the lane waits for the topic to be
+    mended.
     """
 
     batch_records_max: Count = 4000
@@ -193,7 +196,7 @@ class RelaySettings(Group):
     backoff_max_seconds: Seconds = 2.0
     cluster_check_seconds: Seconds = 5.0
     refused_in_row_max: Count = 100
-    pool_connections_max: Annotated[int, Field(ge=7)] = 7
+    pool_connections_max: Annotated[int, Field(ge=8)] = 8
 
 
 class RedriveSettings(Group):

@@ -19,7 +19,7 @@ from ops.cli import app
 from ops.schema_commands import files
 from producers.ingress import records
 from producers.ingress.intents.queued import Asking, record_of
-from producers.relay.records import change_of, letter_of
+from producers.relay.records import change_of, letter_of, state_of
 from providers.core.contract import Notification, Trust
 from schemas import header_shapes, topics
 from schemas.dead_letter import Reason
@@ -58,7 +58,7 @@ CHANGE = {
     "livemode": True, "provider_ref": "PAY", "reference": None, "client": None, "status": "captured",
     "refund_status": "none", "dispute_status": "none", "currency": "EUR", "amount": 10**15, "authorized": 10**15,
     "captured": 10**15, "refunded": 0, "disputed": 0, "flags": [], "intent_id": None, "merged_into": None,
-    "epoch": 1_790_000_000,
+    "metadata": '{"cart": 7}', "created_at": NOW, "epoch": 1_790_000_000,
 }  # fmt: skip
 LETTER = {
     "topic": "payments.webhooks", "partition": 2, "offset": 2**40, "timestamp_ms": 1_767_323_045_678, "key": b"k",
@@ -147,6 +147,7 @@ def test_every_topic_is_a_channel_with_its_settings() -> None:
     for topic in topics.ALL:
         settings = found[topic.name]["topicConfiguration"]
         assert (settings["retention.ms"], settings["max.message.bytes"]) == (topic.retention_ms, topic.record_bytes_max)
+        assert settings["cleanup.policy"] == ["compact" if topic.compacted else "delete"]
 
 
 def test_every_reference_of_asyncapi_leads_somewhere() -> None:
@@ -213,8 +214,19 @@ def test_changes_fit(trace: str | None) -> None:
     value, headers = json.loads(record.value or b""), as_json(record.headers)
     assert complaints("change", value) == complaints("change-headers", headers) == []
     assert set(headers) <= set(SCHEMAS["change-headers"]["properties"])
-    for wrong in ({"version": 0}, {"outcome": "done"}, {"payment_id": "x"}, {"recorded_at": "today"}, {"more": 1}):
+    for wrong in ({"version": 0}, {"outcome": "done"}, {"payment_id": "x"}, {"recorded_at": "today"}):
         assert complaints("change", value | wrong), wrong
+    assert complaints("change", value | {"more": 1}) == [], "a field may be added"
+
+
+def test_states_fit() -> None:
+    record = state_of(CHANGE)
+    assert record is not None
+    value, headers = json.loads(record.value or b""), as_json(record.headers)
+    assert complaints("state", value) == complaints("state-headers", headers) == []
+    assert set(headers) == set(SCHEMAS["state-headers"]["properties"])
+    assert complaints("state", {name: value[name] for name in value if name != "version"})
+    assert complaints("state-headers", headers | {"ce_type": "payment.changed"})
 
 
 @pytest.mark.parametrize("reason", list(Reason))

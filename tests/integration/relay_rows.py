@@ -145,6 +145,9 @@ class Reader:
         self._consumer = consumer
         self.records: list[ConsumerRecord] = []
 
+    async def from_the_beginning(self) -> None:
+        await self._consumer.seek_to_beginning()
+
     async def until(self, enough: Callable[[list[ConsumerRecord]], bool], seconds: float = 30.0) -> None:
         async with asyncio.timeout(seconds):
             while not enough(self.records):

@@ -43,7 +43,8 @@ async def test_topics_are_made_once_with_their_bounds(stack: Any) -> None:
     for topic in topics.ALL:
         found = await topic_settings(stack.kafka, topic.name)
         assert found["max.message.bytes"] == str(topic.record_bytes_max)
-        assert found["retention.ms"] == str(topic.retention_ms)
+        assert found["cleanup.policy"] == ("compact" if topic.compacted else "delete")
+        assert topic.compacted or found["retention.ms"] == str(topic.retention_ms)
         assert found["compression.type"] == "producer"
 
 

@@ -192,3 +192,60 @@ async def test_no_refund_of_money_that_a_dispute_took(api: Api, books: Bench) ->
     assert "dp-1" in reply.json["detail"]
     await told(books, webhook("dispute.funds_reinstated", "pay-1", child="dp-1", amount=5_000), first=10)
     assert (await api.post(path, {})).status == 202
+
+
+async def found(api: Api, query: str) -> list[str]:
+    reply = await api.call("GET", f"/payments?{query}")
+    assert (reply.status, reply.json["complete"]) == (200, True), reply.body
+    return [payment["id"] for payment in reply.json["payments"]]
+
+
+async def test_metadata_are_kept_and_shown_from_the_claim_on(api: Api, books: Bench) -> None:
+    noted = {"cart": [7, {"note": "é"}], "gift": None}
+    mine = (await api.create(provider_ref="pay-noted", metadata=noted)).json["id"]
+    bare = (await api.create()).json["id"]
+    assert (await api.get(mine)).json["metadata"] == noted
+    await settle(books)
+    assert (await api.get(mine)).json["metadata"] == noted
+    assert (await api.get(bare)).json["metadata"] == {}
+    assert (await api.call("GET", f"/payments?id={mine}")).json["payments"][0]["metadata"] == noted
+
+
+async def test_a_client_finds_its_own_payments_by_every_name_and_nobody_elses(api: Api, books: Bench) -> None:
+    rival = api.of("rival")
+    mine = (await api.create(reference="ORD-F", amount=1000)).json["id"]
+    named = (await api.create(provider_ref="pay-f2", amount=1000)).json["id"]
+    names = {f"id={mine}": mine, "reference=ORD-F": mine, "provider_ref=pay-f2": named}
+    for query, payment in names.items():
+        assert await found(api, query) == [payment], "from the claim"
+        assert await found(rival, query) == []
+    await settle(books)
+    attempt = webhook("payment.captured", "pay-f1", child="c1", amount=1000, reference="ORD-F")
+    await told(books, attempt, webhook("payment.captured", "pay-f2", child="c2", amount=1000), first=10)
+    await told(books, webhook("payment.captured", "pay-f3", child="c3", amount=1000), first=20)
+    names |= {"provider_ref=pay-f1": mine}
+    for query, payment in names.items():
+        assert await found(api, query) == [payment], query
+        assert await found(rival, query) == [], query
+    assert await found(api, "provider_ref=pay-f3") == [], "what only webhooks opened is nobody's"
+    (merged,) = await books.fetch("select id from payments where provider_ref = 'pay-f2' and client is null")
+    assert await found(api, f"id={merged['id']}") == [named], "an id that turned out to be another one"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "id=1",
+        "reference=a&id=b",
+        "reference=",
+        "reference=%ff",
+        "reference=%00",
+        "ref=a",
+        f"reference={'a' * 5000}",
+    ],
+)
+async def test_a_query_that_names_nothing_is_refused(api: Api, query: str) -> None:
+    reply = await api.call("GET", f"/payments?{query}")
+    assert (reply.status, reply.slug) == (400, "invalid-query")
+    assert (await api.post("/payments", {})).status == 405

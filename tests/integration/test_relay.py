@@ -4,7 +4,7 @@ import json
 import struct
 import uuid
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
@@ -30,7 +30,7 @@ from schemas.changes import Change
 from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from aiokafka import ConsumerRecord
     from conftest import Database
@@ -108,8 +108,8 @@ async def test_slow_transaction_with_a_low_id_skips_nothing_and_keeps_order(
             async with fast.transaction():
                 assert await fast.fetchval("select pg_current_xact_id()::text::bigint") > low
                 await change(fast, payment_id, versions=2)
-        assert await fast.fetch(statement("producers", "read_changes"), 0, 0, 1000) == []
-        assert await outbox_depth(fast) == {"changes": 6, "dead_letters": 0, "spool": 0}
+        assert await fast.fetch(statement("producers", "read_changes"), 0, 0, 1000, 1 << 24) == []
+        assert await outbox_depth(fast) == {"changes": 6, "state": 6, "dead_letters": 0, "spool": 0}
         await change(slow, same, versions=2)  # version 5 and 6, under an id below those of versions 1 to 4
         await begun.commit()
         wanted = {same: [1, 2, 3, 4, 5, 6], other: [1], third: [1, 2]}
@@ -118,6 +118,48 @@ async def test_slow_transaction_with_a_low_id_skips_nothing_and_keeps_order(
         )
         assert {payment: versions_of(reader.records, payment) for payment in wanted} == wanted
         await eventually(lambda: depth_is_zero(fast))
+
+
+async def read_states(stack: Endpoints, payments: Collection[uuid.UUID]) -> dict[str, list[dict[str, Any]]]:
+    """Read all of payments.state, a list of records a payment, until each of these has one."""
+    wanted, found = {str(payment) for payment in payments}, dict[str, list[dict[str, Any]]]()
+    async with reading(stack, "payments.state") as reader:
+        await reader.from_the_beginning()
+        await reader.until(lambda records: wanted <= {(record.key or b"").decode() for record in records})
+        for record in reader.records:
+            assert record.value is not None, "no tombstones"
+            found.setdefault(record.key.decode(), []).append(json.loads(record.value))
+    return {payment: found[payment] for payment in wanted}
+
+
+async def test_the_newest_state_is_published_of_what_stood_before_and_of_a_loser_of_a_merge(
+    stack: Endpoints, database: Database, connections: list[asyncpg.Connection]
+):
+    first, _, _ = connections
+    old, lost, kept = [await add_payment(first) for _ in range(3)]
+    async with first.transaction():
+        await change(first, old, versions=3)
+    settings = settings_for(stack, database.dsn)
+    async with relaying(settings):
+        await eventually(lambda: depth_is_zero(first))
+        await first.execute("update payments set metadata = '{\"cart\": [7]}' where id = $1", kept)
+        async with first.transaction():
+            await change(first, kept)
+        async with first.transaction():
+            await first.execute("update payments set merged_into = $2 where id = $1", lost, kept)
+            await change(first, lost)
+        await eventually(lambda: depth_is_zero(first))
+    states = await read_states(stack, [old, lost, kept])
+    assert [one["version"] for one in states[str(old)]] == [3], "once, at its newest version"
+    assert states[str(lost)][-1]["merged_into"] == str(kept)
+    assert states[str(kept)][-1]["metadata"] == {"cart": [7]}
+    await first.execute("insert into epochs (epoch, timeline, because) select max(epoch) + 1, 1, 'test' from epochs")
+    query = """select (epoch, id) = ((select max(epoch) from epochs), (select max(id) from payment_logs))
+        from relay_cursors where name = 'state'"""
+    async with relaying(settings):
+        await eventually(lambda: is_equal(first, query, True))
+    states = await read_states(stack, [old, lost, kept])
+    assert [len({one["epoch"] for one in states[str(payment)]}) for payment in (old, lost, kept)] == [2, 2, 2]
 
 
 async def test_rolled_back_transaction_does_not_hold_up_the_rest(
@@ -215,7 +257,7 @@ async def test_read_uses_the_primary_key_and_sorts_nothing(connections: list[asy
             await owner.execute("analyze payment_logs")
         await first.execute("set plan_cache_mode = force_custom_plan")
         sql = f"explain (format json) {statement('producers', 'read_changes').split(chr(10), 1)[1]}"
-        plan = await first.fetchval(sql, 3, 25_000, 1000)
+        plan = await first.fetchval(sql, 3, 25_000, 1000, 1 << 24)
         assert '"payment_logs_pkey"' in plan
         assert '"Index Scan"' in plan
         assert '"Sort"' not in plan
@@ -265,7 +307,7 @@ async def test_restored_database_halts_and_a_rebase_mends_it(
             assert "restored from a dump" in str(probe.unready())
             assert "ratchet migrate rebase" in str(probe.unready())
             assert probe.facts["published"]["changes"] == 0
-        assert await rebase(database.owner_dsn) == {"changes": 2, "dead_letters": 0, "spool": 0}
+        assert await rebase(database.owner_dsn) == {"changes": 2, "state": 3, "dead_letters": 0, "spool": 0}
         async with relaying(settings):
             async with first.transaction():
                 await change(first, pending)
@@ -283,7 +325,7 @@ async def test_a_start_that_finds_the_database_restored_rebases_it_by_itself(
     payment_id = await add_payment(first)
     await owner.copy_records_to_table("payment_logs", records=[ledger_row(payment_id, 1, 10**12)], columns=LEDGER)
     epoch = await first.fetchval("select max(epoch) from epochs")
-    assert await rebase_if_restored(database.owner_dsn) == {"changes": 1, "dead_letters": 0, "spool": 0}
+    assert await rebase_if_restored(database.owner_dsn) == {"changes": 1, "state": 1, "dead_letters": 0, "spool": 0}
     assert await rebase_if_restored(database.owner_dsn) is None
     assert await first.fetchval("select max(epoch) from epochs") > epoch
     async with reading(stack, "payments.changes") as reader, relaying(settings_for(stack, database.dsn)):

@@ -26,7 +26,7 @@ from runtime.kafka import _new_topic
 from runtime.masking import MASK
 from runtime.settings import KafkaSettings, Settings
 from schemas.errors import SettingsError
-from schemas.topics import DLQ, WEBHOOKS
+from schemas.topics import DLQ, STATE, WEBHOOKS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,6 +153,12 @@ def test_disk_finding(tmp_path: Path) -> None:
 def test_topic_finding(found: dict[str, str] | None, ok: bool, words: str) -> None:  # noqa: FBT001
     finding = doctor.topic_finding(WEBHOOKS, found)
     assert (finding.ok, words in finding.advice) == (ok, True)
+
+
+def test_states_are_compacted() -> None:
+    sizes = {"max.message.bytes": "9999999", "retention.ms": "604800000"}
+    assert doctor.topic_finding(STATE, sizes | {"cleanup.policy": "compact"}).ok
+    assert "cleanup.policy=compact" in doctor.topic_finding(STATE, sizes | {"cleanup.policy": "delete"}).advice
 
 
 def test_the_dlq_s_records_end() -> None:

@@ -16,18 +16,20 @@ from producers.relay.outlet import _divide
 from producers.relay.partitions import murmur2, partition_of
 from producers.relay.records import (
     CHANGE_FIELDS,
+    STATE_FIELDS,
     Outgoing,
     change_of,
     letter_of,
     refusal_of,
     smaller_letter,
     spooled_of,
+    state_of,
     truncated,
 )
 from producers.relay.role import watch_health
 from runtime.health import Probe
 from runtime.kafka import InvalidRecordError
-from schemas.changes import Change
+from schemas.changes import Change, State
 
 pytestmark = pytest.mark.unit
 
@@ -63,8 +65,11 @@ CHANGE = {
     "flags": ["over_captured"],
     "intent_id": None,
     "merged_into": uuid.UUID("01890000-0000-7000-8000-000000000002"),
+    "metadata": '{"cart":[7,"é"]}',
+    "created_at": NOW,
     "epoch": 1_790_000_000,
 }
+PARSED = CHANGE | {"metadata": {"cart": [7, "é"]}}
 
 
 def test_change_is_the_published_type_and_nothing_else():
@@ -72,12 +77,27 @@ def test_change_is_the_published_type_and_nothing_else():
     assert record is not None
     assert "traceparent" not in dict(record.headers)
     assert (record.topic, record.key) == ("payments.changes", str(CHANGE["payment_id"]).encode())
-    assert Change.model_validate_json(record.value or b"") == Change(**CHANGE)
+    assert Change.model_validate_json(record.value or b"") == Change(**PARSED)
     assert tuple(json.loads(record.value or b"")) == CHANGE_FIELDS == tuple(Change.model_fields)
     headers = dict(record.headers)
     assert headers["ce_id"] == b"01890000-0000-7000-8000-000000000001/4"
     assert headers["ce_time"] == b"2026-01-02T03:04:05.000006+00:00"
     assert (headers["ce_status"], headers["ce_provider"], headers["ce_livemode"]) == (b"captured", b"adyen", b"false")
+
+
+def test_state_is_the_payment_without_an_event():
+    record = state_of(CHANGE)
+    assert record is not None
+    assert (record.topic, record.key) == ("payments.state", str(CHANGE["payment_id"]).encode())
+    assert State.model_validate_json(record.value or b"") == State(**{name: PARSED[name] for name in STATE_FIELDS})
+    assert tuple(json.loads(record.value or b"")) == STATE_FIELDS == tuple(State.model_fields)
+    headers = dict(record.headers)
+    assert (headers["ce_type"], headers["ce_id"]) == (b"payment.state", b"01890000-0000-7000-8000-000000000001/4")
+    assert (headers["ce_status"], headers["ce_provider"], headers["ce_livemode"]) == (b"captured", b"adyen", b"false")
+
+
+def test_a_row_that_is_not_the_newest_of_its_payment_is_no_state():
+    assert state_of(CHANGE | {"payment_id": None}) is None
 
 
 def test_change_carries_the_trace_of_the_event_that_caused_it():

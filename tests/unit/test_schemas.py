@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas import dead_letter, errors, problems, topics
-from schemas.changes import Change, change_headers
+from schemas.changes import CHANGE_TYPE, Change, headers_of
 from schemas.facts import AMOUNT_MAX, RANKS, Fact, FactKind, Ref, RefKind
 from schemas.intents import Command, Intent, IntentRecord
 from schemas.payment import DisputeStatus, Outcome, Projection, RefundStatus, Status, new_payment_id
@@ -157,7 +157,7 @@ def test_a_record_of_an_intent_takes_nothing_else() -> None:
 
 def test_a_change_names_its_version_in_its_id() -> None:
     moment = dt.datetime(2026, 9, 21, tzinfo=dt.UTC)
-    headers = dict(change_headers("abc", 3, moment, "captured", "stripe", livemode=True))
+    headers = dict(headers_of(CHANGE_TYPE, "abc", 3, moment, "captured", "stripe", livemode=True))
     assert headers == {
         "ce_specversion": b"1.0",
         "ce_source": b"ratchet/payments",
@@ -195,13 +195,16 @@ def test_a_change_is_validated() -> None:
         "dispute_status": "none",
         "currency": "EUR",
         "flags": ["paid_again"],
+        "metadata": None,
+        "created_at": dt.datetime(2026, 9, 21, tzinfo=dt.UTC),
         "epoch": 1_790_000_000,
     }
     assert Change.model_validate(value).to_status is Status.CAPTURED
-    wrong = ({"version": 0}, {"currency": "eur"}, {"amount": -1}, {"outcome": "won"}, {"extra": 1}, {"flags": ["odd"]})
+    wrong = ({"version": 0}, {"currency": "eur"}, {"amount": -1}, {"outcome": "won"}, {"flags": ["odd"]})
     for change in wrong:
         with pytest.raises(ValidationError):
             Change.model_validate({**value, **change})
+    assert Change.model_validate({**value, "new_field": 1}).version == 1, "readers survive a field that is added"
 
 
 # --- problems, errors, topics ------------------------------------------------------------------------------------
@@ -262,7 +265,7 @@ def test_a_letter_fits_where_its_record_came_from() -> None:
     assert topics.BODY_BYTES_MAX < topics.RECORD_BYTES_MAX < topics.DLQ.record_bytes_max
     assert {topic.name for topic in topics.CONSUMED} < {topic.name for topic in topics.ALL}
     assert topics.DLQ.retention_ms > topics.WEBHOOKS.retention_ms > 0
-    assert len(topics.ALL) == 4
+    assert len(topics.ALL) == 5
 
 
 def test_reasons_and_states_of_letters_are_those_of_the_tables() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +54,7 @@ async def show(visit: Visit) -> Response:
         "payment.html",
         payment=payment,
         phone=phone(payment["phone"]),
+        metadata=json.loads(payment["metadata"] or "{}"),
         money=[(name, payment[name]) for name in MONEY],
         rows=rows,
         whole=len(rows) < rows_max,

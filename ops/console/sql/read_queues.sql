@@ -6,8 +6,11 @@ select
             select from payment_logs
             where version is not null
                 and (relay_xid, id) > (
-                    (select relay_xid from relay_cursors where name = 'changes'),
-                    (select id from relay_cursors where name = 'changes')
+                    select relay_xid, id
+                    from relay_cursors
+                    where name in ('changes', 'state')
+                    order by relay_xid, id
+                    limit 1
                 )
             limit $1
         ) as changes

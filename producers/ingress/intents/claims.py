@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
+import msgspec
 
 from producers.ingress.intents.answers import Declined, body_of
 from producers.ingress.intents.queued import Asking, key_of, record_of
@@ -23,6 +24,7 @@ from schemas.payment import Status, new_payment_id
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from producers.ingress.intents.naming import PaymentName
     from producers.ingress.intents.orders import Ordered
     from producers.ingress.intents.pool import Transactions
     from producers.ingress.records import Outgoing
@@ -67,6 +69,12 @@ class Claims:
         """Return the client's payment from the books, or from its claim until it is there."""
         return await self._transactions.run(lambda connection: _standing(connection, client, payment_id))
 
+    async def find_named(self, client: str, name: PaymentName) -> list[Standing]:
+        """Return the client's payments of a name, oldest first, one more than are shown at most."""
+        return await self._transactions.run(
+            lambda connection: _find_named(connection, client, name, self._bounds.payments_found_max + 1)
+        )
+
     async def moments(self, payment_id: UUID) -> list[Moment]:
         """Return the payment's events in the order of the books, one more than are shown at most."""
         rows = await self._transactions.run(
@@ -99,7 +107,8 @@ class Claims:
         body = intent.model_dump(mode="json", exclude_none=True)
         record = record_of(asking, Command.CREATE, payment_id, body, event_id=event_id, key=key)
         scope = (intent.provider, intent.account, intent.merchant_account, intent.livemode)
-        said = (*scope, intent.reference, intent.provider_ref, intent.currency, intent.amount, None)
+        noted = msgspec.json.encode(intent.metadata).decode() if intent.metadata else None
+        said = (*scope, intent.reference, intent.provider_ref, intent.currency, intent.amount, None, noted)
         claimed = Claimed(payment_id, body_of(answer))
         await self._write(connection, asking, ordered, claimed, record, said)
         return claimed
@@ -148,7 +157,7 @@ class Claims:
         event_id = f"{standing.id}:{ordered.command}:{new_payment_id(int(asking.received_at * 1000))}"
         record = record_of(asking, ordered.command, standing.id, body, event_id=event_id, key=standing.record_key)
         claimed = Claimed(standing.id, body_of(answer))
-        figures = (*(None,) * 7, amount, standing.seen(ordered.command))
+        figures = (*(None,) * 7, amount, standing.seen(ordered.command), None)
         await self._write(connection, asking, ordered, claimed, record, figures)
         return claimed
 
@@ -196,6 +205,12 @@ async def _standing(connection: Connection, client: str, payment_id: UUID) -> St
         if row is not None:
             return Standing(**row)
     return None
+
+
+async def _find_named(connection: Connection, client: str, name: PaymentName, rows_max: int) -> list[Standing]:
+    rows = await connection.fetch(statement("producers", "find_own_payments"), client, *name, rows_max)
+    found = [await _standing(connection, client, row["id"]) for row in rows]
+    return [standing for standing in found if standing is not None]
 
 
 def _figures(ordered: Ordered) -> tuple[int | None, str | None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from producers.ingress.admission import Window
 from producers.ingress.answers import Answer, Refusal, send_answer
 from producers.ingress.body import BodyBounds, BodyReader
-from producers.ingress.intents import keys, orders, routes
+from producers.ingress.intents import keys, naming, orders, routes
 from producers.ingress.intents.answers import CHALLENGE, Declined, of_claim, of_declined, of_model, of_refusal
 from producers.ingress.intents.claims import UNKNOWN
 from producers.ingress.intents.clients import Clients
@@ -22,7 +23,7 @@ from runtime import telemetry
 from runtime.settings.scopes import scopes_of
 from schemas import problems
 from schemas.errors import UnavailableError
-from schemas.intent_answers import PaymentAnswer, Timeline
+from schemas.intent_answers import Found, PaymentAnswer, Timeline
 from schemas.intents import Command, Intent
 from schemas.problems import Problem
 
@@ -47,7 +48,7 @@ NOT_JSON: Final = Declined(problems.UNSUPPORTED_MEDIA_TYPE, headers=((b"accept",
 
 
 class Intents:
-    """The intents API: an ASGI application for every path at and under /payment-intents."""
+    """The intents API: an ASGI application for every path at and under /payment-intents, and /payments."""
 
     def __init__(self, settings: Settings, claims: Claims, clock: Clock, rates: RateLimits) -> None:
         door, self._bounds = settings.ingress, settings.intents
@@ -91,7 +92,7 @@ class Intents:
         verdict = await self._rates.of_client(client, path.action)
         if not verdict.allowed:
             return Declined(problems.QUOTA_EXCEEDED, headers=fields_of(verdict))
-        answer = await self._answer_client(client, path, headers, reader, line)
+        answer = await self._answer_client(client, path, scope["query_string"], headers, reader, line)
         return replace(answer, headers=(*answer.headers, *fields_of(verdict)))
 
     async def _unknown(self, peer: str | None, headers: Headers) -> Declined:
@@ -101,16 +102,26 @@ class Intents:
             return UNAUTHENTICATED
         return Declined(problems.QUOTA_EXCEEDED, headers=fields_of(verdict))
 
-    async def _answer_client(
-        self, client: str, path: IntentPath, headers: Headers, reader: BodyReader, line: Line
+    async def _answer_client(  # noqa: PLR0913, PLR0917 - the request's parts, once
+        self, client: str, path: IntentPath, query: bytes, headers: Headers, reader: BodyReader, line: Line
     ) -> Answer | Declined:
         """Answer a known client that is within its quota."""
         try:
+            if path.action is Look.PAYMENTS:
+                return await self._search(client, query)
             if isinstance(path.action, Look):
                 return await self._show(client, path)
             return await self._take(client, path, path.action, headers, reader, line)
         except UnavailableError:
             return AWAY
+
+    async def _search(self, client: str, query: bytes) -> Answer | Declined:
+        """Show the client's payments that a name leads to."""
+        name = naming.parse(query)
+        if isinstance(name, Declined):
+            return name
+        found, most = await self._claims.find_named(client, name), self._bounds.payments_found_max
+        return of_model(Found(payments=list(map(shown, found[:most])), complete=len(found) <= most))
 
     async def _show(self, client: str, path: IntentPath) -> Answer | Declined:
         """Show the client's payment, or its timeline."""
@@ -172,8 +183,10 @@ class Intents:
 
 def shown(standing: Standing) -> PaymentAnswer:
     """Return a payment as its client sees it."""
-    columns = {name: getattr(standing, name) for name in PaymentAnswer.model_fields if name != "timeline"}
-    return PaymentAnswer(**columns, timeline=f"{path_of(standing.id)}/timeline")
+    own = {"metadata", "timeline"}
+    columns = {name: getattr(standing, name) for name in PaymentAnswer.model_fields if name not in own}
+    noted = json.loads(standing.metadata) if standing.metadata else {}
+    return PaymentAnswer(**columns, metadata=noted, timeline=f"{path_of(standing.id)}/timeline")
 
 
 def _is_json(headers: Headers) -> bool:

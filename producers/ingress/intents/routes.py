@@ -11,6 +11,7 @@ from uuid import UUID
 from schemas.intents import Command
 
 PREFIX: Final = "/payment-intents"
+PAYMENTS: Final = "/payments"
 _NIL: Final = str(UUID(int=0))
 _UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z", re.IGNORECASE)
 
@@ -20,6 +21,7 @@ class Look(StrEnum):
 
     PAYMENT = "payment"
     TIMELINE = "timeline"
+    PAYMENTS = "payments"
 
 
 Action = Command | Look
@@ -48,7 +50,9 @@ class IntentPath:
 
 
 def parse(path: str) -> IntentPath | None:
-    """Parse `/payment-intents[/{id}[/timeline|/capture|/cancel|/refunds]]`; None for anything else."""
+    """Parse `/payment-intents[/{id}[/timeline|/capture|/cancel|/refunds]]` or `/payments`; None for anything else."""
+    if path == PAYMENTS:
+        return IntentPath(Look.PAYMENTS, None, PAYMENTS)
     if path == PREFIX:
         return IntentPath(Command.CREATE, None, PREFIX)
     if not path.startswith(PREFIX + "/"):

@@ -28,7 +28,7 @@ class Standing:
     """A payment as the books have it, or as it was claimed; columns of read_standing.sql. Amounts are minor units.
 
     `captures_seen` and `refunds_seen` sum what its facts show of each, in any state; they never shrink. `disputes` and
-    `reversals` name those that hold or took back captured money.
+    `reversals` name those that hold or took back captured money. `metadata` is JSON, or None.
     """
 
     id: UUID
@@ -57,6 +57,7 @@ class Standing:
     merchant_account: str = ""
     livemode: bool = True
     flags: Sequence[str] = ()
+    metadata: str | None = None
 
     def seen(self, command: Command) -> int | None:
         """Return what the facts show of a command's kind."""

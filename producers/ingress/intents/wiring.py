@@ -11,7 +11,7 @@ import providers
 from producers.ingress.answers import Answer, of_problem, send_answer
 from producers.ingress.intents.claims import Claims
 from producers.ingress.intents.door import Intents
-from producers.ingress.intents.routes import PREFIX
+from producers.ingress.intents.routes import PAYMENTS, PREFIX
 from producers.ingress.lines import line_of
 from runtime.settings.scopes import scopes_of
 from schemas import openapi, problems
@@ -52,5 +52,6 @@ def intents_routes(settings: Settings, transactions: Transactions, clock: Clock,
     return [
         Route(PREFIX, intents),
         Route(PREFIX + "/{rest:path}", intents),
+        Route(PAYMENTS, intents),
         Route("/openapi.json", Document(settings.webhook_base_url(), configured)),
     ]
