@@ -392,6 +392,7 @@ CREATE TABLE public.intent_claims (
     expires_at timestamp with time zone NOT NULL,
     merchant_account text,
     livemode boolean,
+    metadata jsonb,
     CONSTRAINT intent_claims_account_check CHECK ((length(account) <= 64)),
     CONSTRAINT intent_claims_amount_check CHECK ((amount > 0)),
     CONSTRAINT intent_claims_client_check CHECK (((length(client) >= 1) AND (length(client) <= 64))),
@@ -402,6 +403,7 @@ CREATE TABLE public.intent_claims (
     CONSTRAINT intent_claims_fingerprint_check CHECK ((length(fingerprint) = 32)),
     CONSTRAINT intent_claims_lasts_a_day CHECK ((expires_at >= (created_at + '23:59:00'::interval))),
     CONSTRAINT intent_claims_merchant_account_check CHECK ((length(merchant_account) <= 255)),
+    CONSTRAINT intent_claims_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
     CONSTRAINT intent_claims_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
     CONSTRAINT intent_claims_provider_ref_check CHECK (((length(provider_ref) >= 1) AND (length(provider_ref) <= 255))),
     CONSTRAINT intent_claims_record_key_check CHECK (((length(record_key) >= 1) AND (length(record_key) <= 255))),
@@ -416,6 +418,8 @@ COMMENT ON COLUMN public.intent_claims.fingerprint IS 'SHA-256 of command, payme
 COMMENT ON COLUMN public.intent_claims.record_key IS 'the Kafka key of all records of the payment that the API publishes';
 
 COMMENT ON COLUMN public.intent_claims.seen IS 'of a capture or refund: what the payment''s facts showed of its kind when it was asked for, in minor units';
+
+COMMENT ON COLUMN public.intent_claims.metadata IS 'of a create: what the client noted, until the payment is there';
 
 CREATE TABLE public.leases (
     name text NOT NULL,
@@ -844,12 +848,16 @@ CREATE TABLE public.relay_cursors (
     id bigint DEFAULT 0 NOT NULL,
     system_identifier bigint,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT relay_cursors_name_check CHECK ((name = ANY (ARRAY['changes'::text, 'dead_letters'::text])))
+    epoch bigint,
+    CONSTRAINT relay_cursors_epoch_check CHECK ((epoch > 0)),
+    CONSTRAINT relay_cursors_name_check CHECK ((name = ANY (ARRAY['changes'::text, 'dead_letters'::text, 'state'::text])))
 );
 
 COMMENT ON TABLE public.relay_cursors IS 'How far the relay has published: everything up to (relay_xid, id).';
 
 COMMENT ON COLUMN public.relay_cursors.system_identifier IS 'the database cluster whose transaction ids these are; in another one (a restored dump) they mean nothing';
+
+COMMENT ON COLUMN public.relay_cursors.epoch IS 'of state: the epoch that the topic was filled under; in another one it is filled anew';
 
 CREATE TABLE public.schema_migrations (
     version integer NOT NULL,
