@@ -57,7 +57,7 @@ def test_sentences_and_documents_go_the_same_way(capsys: pytest.CaptureFixture[s
 def test_a_reference_that_looks_like_markup_shows_a_payment() -> None:
     names = ("status", "refund_status", "dispute_status", "amount", "authorized", "captured", "refunded", "disputed",
              "provider", "account", "merchant_account", "provider_ref", "client", "livemode", "flags", "intent_id",
-             "created_at", "updated_at")  # fmt: skip
+             "metadata", "created_at", "updated_at")  # fmt: skip
     row = dict.fromkeys(names) | {"id": 1, "status": "created", "currency": "EUR", "reference": "ORD[/x]-7"}
     assert "ORD[/x]-7" in printed(payment_table(row))
     assert "event" in printed(timeline_table([], "EUR"))
