@@ -341,7 +341,8 @@ async def test_a_relay_that_is_halted_does_not_keep_a_rebase_from_its_work(
     await owner.copy_records_to_table("payment_logs", records=[ledger_row(payment_id, 1, 10**12)], columns=LEDGER)
     async with reading(stack, "payments.changes") as reader, relaying(settings_for(stack, database.dsn)) as probe:
         await eventually(lambda: probe.state == "halted")
-        assert await rebase_if_restored(database.owner_dsn) == {"changes": 1, "dead_letters": 0, "spool": 0}
+        outbox = await rebase_if_restored(database.owner_dsn)
+        assert outbox == {"changes": 1, "state": 1, "dead_letters": 0, "spool": 0}
         await reader.until(lambda records: versions_of(records, payment_id) == [1])
         await eventually(lambda: probe.state == "running")
         with pytest.raises(RatchetError, match="a relay is at work"):

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import defaultdict
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
@@ -183,9 +183,9 @@ async def test_kafka_that_fails_after_taking_a_batch_gets_it_again(
     payment_id = await add_payment(connection)
     publish, failures = outlet._publish, iter(range(3))
 
-    async def publish_and_fail(producer: AIOKafkaProducer, records: Sequence[ConsumerRecord]) -> None:
-        await publish(producer, records)
-        if next(failures, None) is not None:
+    async def publish_and_fail(producer: AIOKafkaProducer, delivery: Any) -> None:
+        await publish(producer, delivery)
+        if delivery.records[0].topic == "payments.changes" and next(failures, None) is not None:
             raise KafkaConnectionError("away")
 
     monkeypatch.setattr(outlet, "_publish", publish_and_fail)
