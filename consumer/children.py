@@ -320,9 +320,11 @@ class Children:
         """Tell whether facts say what can't be true together.
 
         A void or an end of what was captured in full and not given back; adjustments to different figures of which
-        nothing says which came last.
+        nothing says which came last; an event that named another payment too.
         """
         by_kind = self._by_kind
+        if FactKind.MEETING in by_kind:
+            return True
         if _VOID not in by_kind and not self.ends and FactKind.ADJUSTMENT not in by_kind:
             return False
         voids = {key for key, state in self._by_kind.get(_VOID, _NONE).items() if state.name != "failed"}

@@ -37,11 +37,15 @@ ENDED: Final = frozenset({Status.CANCELED, Status.EXPIRED, Status.FAILED})
 
 
 class Target(msgspec.Struct):
-    """The payment that an event is about, the payments that turn out to be the same one, and the names to bind."""
+    """The payment that an event is about, the payments that turn out to be the same one, and the names to bind.
+
+    `apart` are payments that the event names too and that can't be the same one.
+    """
 
     payment: Payment
     same: list[Payment] = msgspec.field(default_factory=list)
     names: list[RefKey] = msgspec.field(default_factory=list)
+    apart: list[Payment] = msgspec.field(default_factory=list)
 
 
 def names_of(event: Event) -> list[RefKey]:
@@ -167,10 +171,10 @@ def _to_bind(
 def _choose(
     found: list[Payment], names: list[RefKey], bound: Sequence[UUID | None], payments: Mapping[UUID, Payment]
 ) -> Target:
-    """Merge several candidates into one; two payments that were both promised to clients stay two."""
+    """Merge several candidates into one; two promises, and what does not fit together, stay apart."""
     promised = [payment for payment in found if payment.client is not None]
     if len(promised) > 1 or not _fit_together(found):
-        return Target(found[0], [], _to_bind(names, bound, found[:1], payments))
+        return Target(found[0], [], _to_bind(names, bound, found[:1], payments), apart=found[1:])
     survivor = promised[0] if promised else min(found, key=lambda payment: payment.id)
     same = [payment for payment in found if payment is not survivor]
     return Target(survivor, same, _to_bind(names, bound, [survivor, *same], payments))

@@ -31,6 +31,7 @@ from consumer.resolve import Target, counts_more, resolve
 from consumer.ties import tied
 from consumer.verdict import Dead, Settled, Waits, judge, said_in
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
+from schemas.facts import Fact, FactKind, State
 from schemas.payment import Flag, Outcome, Payment, Projection
 from schemas.record import EVENT_ID_LENGTH_MAX
 from schemas.sms import templates_for
@@ -274,6 +275,20 @@ class Settlement:
             payment.head_hash, payment.head_xid = hashed, row.relay_xid
         self._plan.rows.append(row)
         self._known.claims[event.source, event.event_id] = row.facts
+        if target is not None and target.apart:
+            self._note_meetings(target)
+
+    def _note_meetings(self, target: Target) -> None:
+        """Flag payments that one event names and that can't be the same one, each once for each other."""
+        for other in target.apart:
+            for payment, met in ((target.payment, other), (other, target.payment)):
+                place = (FactKind.MEETING, str(met.id))
+                if place in payment.facts or len(payment.facts) >= self._facts_max:
+                    continue
+                fact = Fact(*place, "met")
+                payment.facts |= {place: State("met")}
+                old, payment.projection = payment.projection, project(self._grouping.whole(payment).facts)
+                self.note_change(payment, "payment.flagged", old, (fact,))
 
     def _note_debit(self, event: Event, payment: Payment) -> None:
         """Note that the provider must be asked again whether a bank took the event's money back."""
@@ -281,8 +296,11 @@ class Settlement:
         if days and ref is not None and can_refetch(event.provider):
             self._plan.debits.append((event.provider, event.account, ref, days))
 
-    def note_change(self, payment: Payment, event_type: str, old: Projection) -> None:
-        """Write the ledger row of a change that has no event of its own; `old` is how the payment stood before."""
+    def note_change(self, payment: Payment, event_type: str, old: Projection, said: tuple[Fact, ...] = ()) -> None:
+        """Write the ledger row of a change that has no event of its own; `old` is how the payment stood before.
+
+        `said` are the facts that it tells.
+        """
         payment.version += 1
         self._plan.changed[payment.id] = payment
         row = LedgerRow(
@@ -295,7 +313,7 @@ class Settlement:
             to_status=payment.projection.status,
             amount=None,
             version=payment.version,
-            facts="[]",
+            facts=dump_said(said),
             topic="",
             partition=0,
             offset=0,

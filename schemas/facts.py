@@ -87,6 +87,9 @@ class FactKind(StrEnum):
     OTHER_CURRENCY = "other_currency"
     """Money told in another currency than the payment's: shown by a flag, in no sum. Key: the child's; parent: the
     currency."""
+    MEETING = "meeting"
+    """An event named another payment too that can't be the same one: both were promised, say. Key: the id of the other.
+    It is shown by a flag, in no sum."""
 
 
 RANKS: Final[dict[FactKind, dict[str, int]]] = {
@@ -130,6 +133,7 @@ RANKS: Final[dict[FactKind, dict[str, int]]] = {
     FactKind.VOID: {"failed": 0, "expired": 1, "canceled": 2},
     FactKind.END: {"closed": 0, "expired": 1, "canceled": 2},
     FactKind.OTHER_CURRENCY: {"seen": 0},
+    FactKind.MEETING: {"met": 0},
 }
 """Rank of each state within its child; the whole vocabulary of facts."""
 

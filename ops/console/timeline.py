@@ -64,6 +64,7 @@ _LANES: Final[dict[FactKind, tuple[int, str, bool]]] = {
     FactKind.DISPUTE_IN: (5, "Dispute", True),
     FactKind.VOID: (6, "Void", False),
     FactKind.OTHER_CURRENCY: (7, "Other currency", False),
+    FactKind.MEETING: (8, "Another payment", False),
 }
 """A kind of fact: its lane's place from the top, its name, and whether each child has one of its own."""
 LaneKey = tuple[int, str, str]

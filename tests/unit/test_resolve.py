@@ -142,7 +142,7 @@ def test_the_older_of_two_rows_survives_but_a_promised_one_whatever_its_age() ->
 def test_two_promises_currencies_or_merchants_stay_two(first: dict[str, str], second: dict[str, str]) -> None:
     one, other = payment(id=A, **first), payment(id=B, **second)
     found = target(LINK, {PAY_1: B, PAY_2: A}, one, other)
-    assert (found.payment, found.same, found.names) == (other, [], [])
+    assert (found.payment, found.same, found.names, found.apart) == (other, [], [], [one])
 
 
 def test_an_intent_opens_its_row_and_takes_the_payment_that_it_names() -> None:

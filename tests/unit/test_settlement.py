@@ -416,6 +416,36 @@ def test_two_promises_never_merge() -> None:
     books = settled([intent(provider_ref="pay_1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
     books.settle_items([LINK])
     assert {(row["client"], row["captured"]) for row in books.standing} == {("mall", 1000), ("shop", 0)}
+    assert {tuple(row["flags"]) for row in books.standing} == {("contradiction",)}
+
+
+def test_two_promises_that_met_stay_flagged_and_are_flagged_once() -> None:
+    books = settled([intent(provider_ref="pay_1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
+    books.settle_items([LINK])
+    rows = [row for row in books.ledger if row.event_type == "payment.flagged"]
+    assert {(row.payment_id, row.facts) for row in rows} == {
+        (INTENT_ID, f'[["meeting","{OTHER_ID}",["met"]]]'),
+        (OTHER_ID, f'[["meeting","{INTENT_ID}",["met"]]]'),
+    }
+    record, event = LINK
+    again = (record, replace(event, event_id="evt_again"))
+    books.settle_items([again])
+    books.settle([standard("payment.captured", payment="pay_1", event_id="evt_later")])
+    assert len([row for row in books.ledger if row.event_type == "payment.flagged"]) == 2
+    assert {tuple(row["flags"]) for row in books.standing} == {("contradiction",)}
+
+
+def test_a_promise_with_attempts_keeps_what_it_met() -> None:
+    """Its group is worked out anew after each event; what two promises met stands beside it."""
+    books = settled([intent(reference="ORD-1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
+    books.settle([standard("payment.authorized", payment="pay_3", reference="ORD-1")])
+    record, event = LINK
+    named = (Ref(RefKind.ID, str(INTENT_ID)), Ref(RefKind.PAYMENT, "pay_2"))
+    books.settle_items([(record, replace(event, meaning=replace(event.meaning, refs=named)))])
+    books.settle([standard("payment.captured", payment="pay_3", event_id="evt_later", reference="ORD-1")])
+    flags = {row["client"]: (row["flags"], row["captured"]) for row in books.standing if row["client"]}
+    assert all("contradiction" in shown for shown, _ in flags.values())
+    assert len(flags) == 2
 
 
 # --- scopes ------------------------------------------------------------------------------------------------------
