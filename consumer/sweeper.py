@@ -8,7 +8,7 @@ The lease keeps consumers from doing the same work; what makes it right are the 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -34,14 +34,23 @@ if TYPE_CHECKING:
     from runtime.postgres import Pool
     from runtime.settings import ParkingSettings
 
+SWEEP_BYTES_MAX: Final = 16 * 1024 * 1024
+
 log = structlog.get_logger()
 
 
-async def sweep(
-    pool: Pool, clock: Clock, *, records_max: int, lease: Lease | None = None, before: dt.datetime | None = None
+async def sweep(  # noqa: PLR0913 - named bounds
+    pool: Pool,
+    clock: Clock,
+    *,
+    records_max: int,
+    bytes_max: int = SWEEP_BYTES_MAX,
+    lease: Lease | None = None,
+    before: dt.datetime | None = None,
 ) -> int:
     """Turn up to `records_max` parked events into dead letters whose deadlines passed `before` that; return how many.
 
+    With fewer it stops where they have `bytes_max`, for all of them are in memory at once.
     `before` is the watermark of `consumer.parking_clock`. Their names are locked first, in the same order as a
     batch does, so an event is either woken or buried. The letter of an orphan goes on waiting for them. Raises
     LeaseLostError, and buries nothing, where `lease` does not stand any more.
@@ -51,7 +60,7 @@ async def sweep(
     async with pool.acquire() as connection, connection.transaction():
         if lease is not None:
             await guard(connection, lease)
-        found = await connection.fetch(statement("consumer", "find_expired"), passed, records_max)
+        found = await connection.fetch(statement("consumer", "find_expired"), passed, records_max, bytes_max)
         if not found:
             return 0
         names: dict[int, list[RefKey]] = {row["id"]: [] for row in found}
@@ -109,7 +118,7 @@ class Sweeper:
             except Exception as error:  # noqa: BLE001 - the next turn tries again, and a batch does not wait for it
                 log.warning("sweep_failed", error=type(error).__name__, failure=classify(error))
                 buried = 0
-            if buried < self._parking.sweep_records_max:
+            if not buried:
                 await wait_for_event(ending, self._parking.sweep_interval_seconds)
 
     async def turn(self, lease: Lease | None, ending: asyncio.Event) -> int:
@@ -120,8 +129,14 @@ class Sweeper:
         before = await tick(self._pool, self._clock.now(), reading, self._parking, lease)
         if before is None:
             return 0
-        records_max = self._parking.sweep_records_max
-        buried = await sweep(self._pool, self._clock, records_max=records_max, lease=lease, before=before)
+        buried = await sweep(
+            self._pool,
+            self._clock,
+            records_max=self._parking.sweep_records_max,
+            bytes_max=self._parking.sweep_bytes_max,
+            lease=lease,
+            before=before,
+        )
         if buried:
             log.info("parked_expired", dead_letters=buried)
         return buried

@@ -1,6 +1,7 @@
 """Wakes what waits on names which a payment has got: in transactions of their own, part by part.
 
-Parked events are settled, and so are dead letters of orphans, whose payment came after their deadline. The transaction
+Parked events are settled, and so are dead letters of orphans, whose payment came after their deadline. A part is what a
+batch may be, in events and in bytes, for what waits may be far more than fits into memory. The transaction
 that bound the names left marks, so a crash loses nothing: the sweeper goes on with what is marked. A parked event that
 can't be woken becomes a dead letter by itself, and a dead letter stays one; that costs neither their neighbours nor the
 waking batch anything.
@@ -13,9 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from consumer.isolate import retry, too_slow, verdict_on
-from consumer.plan import Plan
+from consumer.plan import Letter, Plan
 from runtime import metrics
 from runtime.postgres import classify
 from runtime.refusals import PASSING
@@ -23,7 +25,7 @@ from runtime.sql import statement
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import asyncpg
 
@@ -54,12 +56,13 @@ GiveUp = Callable[[int, Exception], Awaitable[list[Plan]]]
 
 
 class Waker:
-    """Wakes who waits on marked names."""
+    """Wakes who waits on marked names; at most as many events, and bytes of them, at once as a batch may have."""
 
     def __init__(self, pool: Pool, settles: Settles, limits: ConsumerSettings) -> None:
         self._pool = pool
         self._settles = settles
         self._events_max = limits.batch_records_max
+        self._bytes_max = limits.batch_bytes_max
         self._twin_retries_max = limits.twin_retries_max
 
     async def follow(self, plan: Plan) -> None:
@@ -90,16 +93,13 @@ class Waker:
             found = await connection.fetch(statement("consumer", "find_marked"), marks, self._events_max)
         if not found:
             return None
-        more = await self._divide(_ids(found, "parked_id"), self._settles.settle_parked, self._bury)
-        more += await self._divide(_ids(found, "letter_id"), self._settles.apply_letters, self._leave)
-        for one in more:
-            plan.rows += one.rows
-            plan.woken += one.woken
-            plan.applied += one.applied
-            plan.letters += one.letters
-            plan.merges += one.merges
+        further: list[int] = []
+        for ids in portions(_sizes(found, "parked_id"), self._bytes_max):
+            further += _add(plan, await self._divide(ids, self._settles.settle_parked, self._bury))
+        for ids in portions(_sizes(found, "letter_id"), self._bytes_max):
+            further += _add(plan, await self._divide(ids, self._settles.apply_letters, self._leave))
         done = await self._note_done(found)
-        return [*(mark for mark in marks or () if mark not in done), *(mark for one in more for mark in one.marks)]
+        return [*(mark for mark in marks or () if mark not in done), *further]
 
     async def _note_done(self, found: Sequence[asyncpg.Record]) -> set[int]:
         """Note how far marks are done; return those that are done with. The last one of a full part may go on."""
@@ -117,8 +117,6 @@ class Waker:
 
     async def _divide(self, ids: Sequence[int], settle: Settle, give_up: GiveUp) -> list[Plan]:
         """Settle these in one transaction where none of them is bad; halve them until the bad one stands alone."""
-        if not ids:
-            return []
         try:
             return [await self._attempt(partial(settle, ids), len(ids))]
         except Exception as error:
@@ -153,6 +151,41 @@ class Waker:
         return []
 
 
+def portions(sizes: Mapping[int, int], bytes_max: int) -> Iterator[list[int]]:
+    """Divide ids, in order, into what is settled at once: each portion fits the bound, or is a single one. Pure."""
+    portion: list[int] = []
+    size = 0
+    for one, bytes_of_one in sorted(sizes.items()):
+        if portion and size + bytes_of_one > bytes_max:
+            yield portion
+            portion, size = [], 0
+        portion.append(one)
+        size += bytes_of_one
+    if portion:
+        yield portion
+
+
+def _add(plan: Plan, written: Sequence[Plan]) -> list[int]:
+    """Add to a plan what was written, without the records' bytes; return the marks that were left."""
+    for one in written:
+        plan.rows += one.rows
+        plan.woken += one.woken
+        plan.applied += one.applied
+        plan.letters += [_without_bytes(letter) for letter in one.letters]
+        plan.merges += one.merges
+    return [mark for one in written for mark in one.marks]
+
+
+def _without_bytes(letter: Letter) -> Letter:
+    """Return a dead letter that is written, for counting: all that were woken at once would fill the memory."""
+    return Letter(replace(letter.record, key=None, value=None, headers=()), letter.reason, letter.message)
+
+
 def _ids(found: Sequence[asyncpg.Record], column: str) -> list[int]:
     """Return the ids of one kind among those that wait, sorted."""
-    return sorted({row[column] for row in found if row[column] is not None})
+    return sorted(_sizes(found, column))
+
+
+def _sizes(found: Sequence[asyncpg.Record], column: str) -> dict[int, int]:
+    """Return the ids of one kind among those that wait, and how many bytes each has."""
+    return {row[column]: row["bytes"] for row in found if row[column] is not None}

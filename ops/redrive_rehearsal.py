@@ -69,7 +69,7 @@ class Rehearsal:
         self.fates: dict[int, Fate] = {}
         self._connection = connection
         self._facts_max = settings.consumer.facts_per_payment_max
-        self._parked_max = settings.redrive.parked_read_max
+        self._parked_bounds = settings.redrive.parked_read_max, settings.redrive.preview_bytes_max
         self._target_topic = target_topic
         self._tripped = tripped
         self._endpoints = endpoints_of(scopes_of(settings))
@@ -175,7 +175,7 @@ class Rehearsal:
             return
         payments = sorted({bound for key in keys if (bound := self._known.names[key]) is not None})
         found = await self._connection.fetch(
-            statement("ops", "foresee_parked"), *rows.ref_columns(keys), payments, self._parked_max
+            statement("ops", "foresee_parked"), *rows.ref_columns(keys), payments, *self._parked_bounds
         )
         theirs: set[RefKey] = set()
         for row in found:

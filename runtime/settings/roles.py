@@ -131,6 +131,7 @@ class ConsumerSettings(Group):
     sharing gives.
 
     A fetch is at most `partition_fetch_bytes_max` of a partition as it comes, and as much at once when decompressed.
+    Parked events are woken in parts that are no larger than a batch may be (`batch_records_max`, `batch_bytes_max`).
 
     After `unclean_ends_max` unclean ends at one place records go one by one, and one that as many processes ended with
     in hand is a dead letter; the process ends itself where it hangs with it for `hang_seconds_max`.
@@ -165,7 +166,8 @@ class ParkingSettings(Group):
 
     The deadline is 30 days, for so long Adyen delivers again.
     Time in which nothing was settled up to now for longer than `standstill_seconds_min` is added to every deadline:
-    what an event waited for could not have come. `lengthen_records_max` deadlines are moved in one transaction.
+    what an event waited for could not have come. `lengthen_records_max` deadlines are moved in one transaction, up to
+    `sweep_records_max` events of `sweep_bytes_max` become dead letters in one.
     """
 
     deadline_seconds: Seconds = 30 * 86_400.0
@@ -175,6 +177,7 @@ class ParkingSettings(Group):
     sweep_interval_seconds: Seconds = 1.0
     lease_seconds: Seconds = 5.0
     sweep_records_max: Count = 500
+    sweep_bytes_max: Count = 16 * 1024 * 1024
 
 
 class RelaySettings(Group):

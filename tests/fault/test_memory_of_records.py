@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 import pytest
@@ -14,26 +15,38 @@ from settling import until, webhook
 from schemas.topics import WEBHOOKS
 
 if TYPE_CHECKING:
-    from consumer_stage import Stage
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+
+    from consumer_stage import Child, Stage
+    from settling import Event
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(400)]
 
 RECORDS = 3000
+WAITING = 1200
 BLANKS = 1_000_000
+Item = TypeVar("Item")
 RSS_BYTES_MAX = 700 * 1024 * 1024
 """What a container of 1 GiB leaves with some room."""
 
 
-async def test_3000_records_of_a_megabyte_of_blanks_stay_within_700_mib(scene: Stage) -> None:
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Give items in lists of at most so many."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+async def publish(scene: Stage, events: Iterable[Event]) -> None:
+    """Publish events with a megabyte of blanks each, compressed, to all partitions in turn."""
     producer = AIOKafkaProducer(
         bootstrap_servers=scene.kafka, compression_type="zstd", max_request_size=2 * BLANKS, max_batch_size=2 * BLANKS
     )
     await producer.start()
     try:
-        for first in range(0, RECORDS, 50):
+        for numbered in batched(enumerate(events), 50):
             sent = []
-            for number in range(first, first + 50):
-                event = webhook("payment.created", f"blank-{number}")
+            for number, event in numbered:
                 value = event.value[:-1] + b" " * BLANKS + b"}"
                 sent.append(
                     await producer.send(
@@ -43,18 +56,49 @@ async def test_3000_records_of_a_megabyte_of_blanks_stay_within_700_mib(scene: S
             await asyncio.gather(*sent)
     finally:
         await producer.stop()
-    child = scene.spawn()
-    process = psutil.Process(child.process.pid)
-    highest = 0
 
-    async def all_settled() -> bool:
+
+async def highest_until(child: Child, condition: Callable[[], Awaitable[bool]], what: str) -> int:
+    """Wait for a condition; return the most that the process had resident meanwhile."""
+    process, highest = psutil.Process(child.process.pid), 0
+
+    async def reached() -> bool:
         nonlocal highest
         highest = max(highest, process.memory_info().rss)
-        return await scene.settled() >= RECORDS
+        return await condition()
 
-    await until(all_settled, f"{RECORDS} events in the books", 300)
-    books = await scene.books()
-    assert books.letters == []
+    await until(reached, what, 300)
     assert child.running
     print(f"highest resident size: {highest / 2**20:.0f} MiB")  # noqa: T201 - the figure of this proof
-    assert highest < RSS_BYTES_MAX
+    return highest
+
+
+async def test_3000_records_of_a_megabyte_of_blanks_stay_within_700_mib(scene: Stage) -> None:
+    await publish(scene, (webhook("payment.created", f"blank-{number}") for number in range(RECORDS)))
+    child = scene.spawn()
+
+    async def all_settled() -> bool:
+        return await scene.settled() >= RECORDS
+
+    assert await highest_until(child, all_settled, f"{RECORDS} events in the books") < RSS_BYTES_MAX
+    assert (await scene.books()).letters == []
+
+
+async def test_1200_parked_events_of_a_megabyte_are_woken_within_700_mib(scene: Stage) -> None:
+    """They wait for one payment: the batch that brings it finds more than a batch may have, and wakes them in parts."""
+    refunds = (webhook("refund.succeeded", "p", child=f"r{number}", amount=1) for number in range(WAITING))
+    await publish(scene, refunds)
+    child = scene.spawn()
+
+    async def all_parked() -> bool:
+        return await scene.count("parked_events") >= WAITING
+
+    assert await highest_until(child, all_parked, f"{WAITING} parked events") < RSS_BYTES_MAX
+    await scene.publish([webhook("payment.captured", "p", child="c", amount=5000)])
+
+    async def all_woken() -> bool:
+        return await scene.count("payment_logs") == WAITING + 1
+
+    assert await highest_until(child, all_woken, f"{WAITING} woken events") < RSS_BYTES_MAX
+    assert await scene.pool.fetchval("select refunded from payments") == WAITING
+    assert (await scene.count("dead_letters"), await scene.count("parked_events")) == (0, 0)

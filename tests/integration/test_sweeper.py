@@ -76,6 +76,15 @@ async def test_one_sweep_is_bounded_and_the_next_goes_on(desk: Bench) -> None:
     assert (len(books.letters), len(books.parked)) == (25, 0)
 
 
+async def test_one_sweep_is_bounded_in_bytes_too(desk: Bench) -> None:
+    """Blanks, which Postgres keeps in a hundredth of their size: the bound is on what they come to in memory."""
+    events = [refund(f"p{number}") for number in range(7)]
+    await desk.settle(records([one._replace(value=one.value + b" " * 50_000) for one in events]))
+    desk.clock.seconds += DEADLINE_SECONDS + 1
+    taken = [await sweep(desk.pool, desk.clock, records_max=10, bytes_max=120_000) for _ in range(4)]
+    assert taken == [3, 3, 1, 0], "the event that passes the bound is the last one"
+
+
 async def test_two_sweepers_at_once_bury_each_event_once(desk: Bench) -> None:
     await desk.settle(records([refund(f"p{number}") for number in range(20)]))
     desk.clock.seconds += DEADLINE_SECONDS + 1

@@ -236,3 +236,55 @@ async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_wait
         await desk.settle(records([refund("p", f"r{number}", 1) for number in range(first, first + 2000)], first=first))
     many = await cost(20_000)
     assert many < 3 * few, f"{few:.1f} ms with few waiting, {many:.1f} ms with 10,000"
+
+
+class WeighedWriter(BatchWriter):
+    """A writer that notes how many bytes of values each transaction that wakes takes at once."""
+
+    def __init__(self, desk: Bench) -> None:
+        super().__init__(desk.pool, desk.settings, desk.clock)
+        self.sizes: list[int] = []
+
+    async def _weigh(self, table: str, ids: Sequence[int]) -> None:
+        query = f"select sum(octet_length(value)) from {table} where id = any($1::bigint[])"
+        self.sizes.append(int(await self._pool.fetchval(query, ids)))
+
+    async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
+        await self._weigh("parked_events", parked_ids)
+        return await super().settle_parked(parked_ids, dead)
+
+    async def apply_letters(self, letter_ids: Sequence[int]) -> Plan:
+        await self._weigh("dead_letters", letter_ids)
+        return await super().apply_letters(letter_ids)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["parked events", "dead letters of orphans"])
+async def test_what_is_woken_at_once_is_bounded_in_bytes(database: Database, *, late: bool) -> None:
+    """Blanks, which Postgres keeps in a hundredth of their size: the bound is on what they come to in memory."""
+    blanks, bound, waiting = 20_000, 100_000, 40
+    async with bench(database.dsn, batch_bytes_max=bound) as desk:
+        events = [refund("p", f"r{number}", 1) for number in range(waiting)]
+        large = events[7]._replace(value=events[7].value + b" " * 3 * bound)
+        padded = [one._replace(value=one.value + b" " * blanks) for one in events]
+        await desk.settle(records([*padded[:7], large, *padded[8:]]))
+        if late:
+            expire = "update parked_events set parked_at = now() - '9 days'::interval, deadline = parked_at"
+            await desk.pool.execute(expire)
+            while await sweep(desk.pool, desk.clock, records_max=100):
+                pass
+        writer = WeighedWriter(desk)
+        await desk.isolator(writer.settle).settle([understand(one) for one in records([CAPTURE], first=99)])
+        books = await desk.books()
+    assert ([row["refunded"] for row in books.payments], books.parked) == ([waiting], [])
+    assert {row["status"] for row in books.letters} <= {"applied"}
+    assert [size for size in writer.sizes if size > bound] == [len(large.value)], "one always fits"
+    assert len(writer.sizes) < waiting / 3, "and several that fit go together"
+
+
+async def test_of_what_was_buried_while_waking_no_bytes_are_held(desk: Bench) -> None:
+    await settle_one_by_one(desk, refund("p", "bad", TRIPS), refund("p", "bad too", TRIPS))
+    (plan,) = await desk.settle(records([CAPTURE], first=9))
+    assert [(one.reason, one.record.offset, one.record.value) for one in plan.letters] == [
+        ("unexpected", 0, None),
+        ("unexpected", 1, None),
+    ]
