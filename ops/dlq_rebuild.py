@@ -84,9 +84,10 @@ async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     """Give a consumer of no group; raise UnavailableError for every error of the client."""
     from aiokafka import AIOKafkaConsumer
 
-    from runtime.kafka_records import tolerate_odd_headers
+    from runtime.kafka_records import bound_fetches, tolerate_odd_headers
 
     tolerate_odd_headers()
+    bound_fetches(settings.consumer.partition_fetch_bytes_max)
     consumer = AIOKafkaConsumer(
         **client_arguments(settings.kafka),
         enable_auto_commit=False,

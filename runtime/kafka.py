@@ -184,17 +184,21 @@ def _need_created(name: str, code: int) -> None:
     raise UnavailableError(f"Kafka: topic {name} cannot be created: {why.__name__}")
 
 
-async def open_producer(settings: KafkaSettings, record_bytes_max: int, *, idempotent: bool = True) -> AIOKafkaProducer:
+async def open_producer(
+    settings: KafkaSettings, record_bytes_max: int, *, idempotent: bool = True, compression: str | None = None
+) -> AIOKafkaProducer:
     """Open a producer whose acknowledgement means every in-sync replica has the record, once a call.
 
     Records are sent as soon as the broker has answered the request before, so batches grow with load and a lone
-    record never waits; no compression: the CPU of one core is the door's bound, not the network. One that is not
-    `idempotent` numbers nothing, so a batch that is refused leaves no gap behind it; it may send one twice. Raises
-    UnavailableError when no broker answers in `connect_timeout_seconds`, AccessRefusedError when one refuses us.
+    record never waits; no compression unless one is asked for: the CPU of one core is the door's bound, not the
+    network. One that is not `idempotent` numbers nothing, so a batch that is refused leaves no gap behind it; it may
+    send one twice. Raises UnavailableError when no broker answers in `connect_timeout_seconds`, AccessRefusedError
+    when one refuses us.
     """
     producer = AIOKafkaProducer(
         **client_arguments(settings),
         enable_idempotence=idempotent,
+        compression_type=compression,
         acks="all",
         linger_ms=_milliseconds(settings.linger_seconds),
         max_batch_size=settings.producer_batch_bytes_max,

@@ -54,9 +54,10 @@ class Batch:
 
 
 class Lane(Protocol):
-    """One kind of rows on its way to Kafka."""
+    """One kind of rows on its way to Kafka; `compression` is the codec of its records, where one is worth it."""
 
     name: str
+    compression: str | None
 
     async def read(self, connection: Connection, behind: Batch | None = None) -> Batch | None:
         """Return the next rows to publish, or None where there are none.
@@ -104,6 +105,8 @@ class CursorLane:
     by, logged and counted: the row has it. Where it takes none of many in a row (`refused_in_row_max`), something is
     wrong with the topic, and the lane waits.
     """
+
+    compression: str | None = None
 
     def __init__(
         self,
@@ -167,7 +170,13 @@ class CursorLane:
 
 
 class LettersLane(CursorLane):
-    """Dead letters; of one that is too large for the topic less and less is published."""
+    """Dead letters; of one that is too large for the topic less and less is published.
+
+    They are few, large and mostly text. Topics bound compressed sizes, and a record that a codec made small on its way
+    in has to fit on its way out. Every client reads gzip.
+    """
+
+    compression: str | None = "gzip"
 
     def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:
         """Leave out a part; see `Lane`."""
@@ -178,6 +187,7 @@ class SpoolLane:
     """Records that wait for Kafka, published in order of id and then deleted; those it refuses become dead letters."""
 
     name = "spool"
+    compression: str | None = None
 
     def __init__(self, settings: RelaySettings) -> None:
         self._settings = settings

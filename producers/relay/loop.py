@@ -69,7 +69,7 @@ class LaneLoop:
         self._pool = pool
         self._settings = settings
         self._health = health
-        self._outlet = Outlet(settings.kafka)
+        self._outlet = Outlet(settings.kafka, lane.compression)
         self._following: Batch | None = None
 
     async def run(self, lease: Lease, ending: asyncio.Event) -> None:

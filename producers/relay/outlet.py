@@ -65,8 +65,9 @@ class _Delivery:
 class Outlet:
     """One lane's way to Kafka; opens its producer when the first batch comes."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, compression: str | None = None) -> None:
         self._settings = settings
+        self._compression = compression
         self._producer: AIOKafkaProducer | None = None
 
     async def publish(self, records: Sequence[Outgoing]) -> list[Refusal]:
@@ -77,7 +78,7 @@ class Outlet:
         """
         delivery = _Delivery(records)
         seconds = self._settings.publish_timeout_seconds
-        producer = self._producer or await open_producer(self._settings, DEAD_LETTER_BYTES_MAX)
+        producer = self._producer or await self._open()
         self._producer = None
         try:
             async with unavailable_after(seconds, f"publishing {len(records)} records"):
@@ -90,12 +91,17 @@ class Outlet:
             return []
         await close_producer(producer, self._settings.close_timeout_seconds)
         delivery.isolated, delivery.seconds = True, seconds
-        plain = await open_producer(self._settings, DEAD_LETTER_BYTES_MAX, idempotent=False)
+        plain = await self._open(idempotent=False)
         try:
             await _publish(plain, delivery)
         finally:
             await close_producer(plain, self._settings.close_timeout_seconds)
         return sorted(delivery.refusals, key=lambda refusal: refusal.place)
+
+    async def _open(self, *, idempotent: bool = True) -> AIOKafkaProducer:
+        return await open_producer(
+            self._settings, DEAD_LETTER_BYTES_MAX, idempotent=idempotent, compression=self._compression
+        )
 
     async def close(self) -> None:
         """Close the producer, if there is one; nothing is under way between two batches."""

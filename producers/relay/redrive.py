@@ -95,6 +95,7 @@ class RedriveLane:
     """
 
     name = NAME
+    compression: str | None = None
 
     def __init__(
         self,
