@@ -29,7 +29,7 @@ begin
                 ('app', 'select, insert, update', '', '{dead_letters, relay_cursors, redrives, redrive_messages,
                     console_keys}'),
                 ('app', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
-                ('app', 'select', '', '{schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns,
+                ('app', 'select', '', '{schema_migrations, ledger_anchors, anchor_without_payment, captures, refunds, disputes, redrive_returns,
                     operator_actions, erased_letters}'),
 
                 ('ingress', 'select, insert', '', '{spool}'),
@@ -47,12 +47,12 @@ begin
                 ('consumer', 'select, insert', '', '{payment_logs, dead_letters, epochs, debits}'),
                 ('consumer', 'select, insert, update', '', '{consumer_offsets}'),
                 ('consumer', 'update', 'status, delivery_count', '{dead_letters}'),
-                ('consumer', 'select', '', '{schema_migrations, ledger_anchors, intent_claims, captures, refunds,
+                ('consumer', 'select', '', '{schema_migrations, ledger_anchors, anchor_without_payment, intent_claims, captures, refunds,
                     disputes, redrive_messages, redrive_returns}'),
 
                 ('relay', 'select, update, delete', '', '{spool}'),
                 ('relay', 'select', '', '{payments, payment_logs, dead_letters, redrive_returns, schema_migrations,
-                    ledger_anchors, parked_events, sms_transactions, refetches, intent_claims}'),
+                    ledger_anchors, anchor_without_payment, parked_events, sms_transactions, refetches, intent_claims}'),
                 ('relay', 'insert', '', '{dead_letters}'),
                 ('relay', 'select, insert', '', '{epochs}'),
                 ('relay', 'update', 'status, redrive_count', '{dead_letters}'),
@@ -68,7 +68,7 @@ begin
 
                 ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, orphan_refs, wake_marks, spool, leases,
                     consumer_marks, consumer_ends, consumer_offsets, epochs, sms_transactions, refetches, body_claims, intent_claims, dlq_positions, relay_cursors,
-                    schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions}'),
+                    schema_migrations, ledger_anchors, anchor_without_payment, captures, refunds, disputes, redrive_returns, operator_actions}'),
                 ('console', 'select', '', '{parking_clock}'),
                 ('console', 'select, insert', '', '{discards, redrives, redrive_messages}'),
                 ('console', 'update', '', '{redrives}'),
@@ -80,7 +80,7 @@ begin
 
                 ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, orphan_refs, wake_marks, spool, leases,
                     consumer_marks, consumer_ends, consumer_offsets, epochs, sms_transactions, refetches, body_claims, intent_claims, relay_cursors,
-                    schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions,
+                    schema_migrations, ledger_anchors, anchor_without_payment, captures, refunds, disputes, redrive_returns, operator_actions,
                     erased_letters}'),
                 ('ops', 'select', '', '{parking_clock}'),
                 ('ops', 'select, insert, update', '', '{redrives, redrive_messages, dlq_positions}'),

@@ -56,6 +56,22 @@ $_$;
 
 COMMENT ON FUNCTION public.redact_dead_letter(letter_id bigint, who text, origin text, because text) IS 'Replace one dead letter''s payload by its digest and write down who did it, with the owner''s rights and nothing more.';
 
+CREATE TABLE public.anchor_without_payment (
+    single boolean DEFAULT true NOT NULL,
+    ledger_id bigint DEFAULT 0 NOT NULL,
+    rows_removed bigint DEFAULT 0 NOT NULL,
+    mac bytea,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT anchor_without_payment_ledger_id_check CHECK ((ledger_id >= 0)),
+    CONSTRAINT anchor_without_payment_mac_check CHECK ((length(mac) = 32)),
+    CONSTRAINT anchor_without_payment_rows_removed_check CHECK ((rows_removed >= 0)),
+    CONSTRAINT anchor_without_payment_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.anchor_without_payment IS 'How many ledger rows of no payment retention removed, and the highest id among them.';
+
+COMMENT ON COLUMN public.anchor_without_payment.mac IS 'signature under RATCHET_AUDIT__SEAL_KEY, where retention had one';
+
 CREATE TABLE public.body_claims (
     source text NOT NULL,
     digest bytea NOT NULL,
@@ -948,6 +964,9 @@ ALTER TABLE public.wake_marks ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+ALTER TABLE ONLY public.anchor_without_payment
+    ADD CONSTRAINT anchor_without_payment_pkey PRIMARY KEY (single);
 
 ALTER TABLE ONLY public.body_claims
     ADD CONSTRAINT body_claims_pkey PRIMARY KEY (source, digest);

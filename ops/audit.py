@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -17,12 +18,12 @@ from consumer.facts_json import dump_said, load_said
 from consumer.ledger import COLUMNS, LedgerRow
 from ops.audit_family import UNREADABLE, Family, check_row, families
 from ops.database import fetch
-from ops.seal import Sealed, anchor_mac
+from ops.seal import Sealed, SealedRow, anchor_mac, anchor_without_payment_mac
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from ops.seal import SealReader
+    from ops.seal import SealReader, SealWriter
     from runtime.postgres import Connection
 
 PAYMENTS_A_STEP: Final = 500
@@ -125,12 +126,12 @@ def check_anchor(head: Mapping[str, Any], key: bytes) -> list[Broken]:
 class Evidence:
     """What a walk holds the ledger against beside itself: the key that signs anchors, and a seal.
 
-    `note` is told of every payment where its chain ends, in the order of their ids.
+    A seal to be made (`writer`) gets all that is walked.
     """
 
     key: bytes | None = None
     seal: SealReader | None = None
-    note: Callable[[Sealed], None] | None = None
+    writer: SealWriter | None = None
 
 
 async def walk(connection: Connection, broken_max: int, evidence: Evidence = Evidence()) -> Audit:
@@ -141,7 +142,9 @@ async def walk(connection: Connection, broken_max: int, evidence: Evidence = Evi
         after = heads[-1]["id"]
     if evidence.seal is not None:
         audit.note(_gone(one) for one in evidence.seal.up_to(None))
-    await _walk_loose(connection, audit)
+    await _walk_rows_without_payment(connection, audit, evidence.writer)
+    if evidence.seal is not None and evidence.seal.holds_rows:
+        await _check_sealed_rows(connection, audit, evidence.seal, evidence.key)
     return audit
 
 
@@ -158,9 +161,9 @@ async def _step(connection: Connection, audit: Audit, after: UUID, evidence: Evi
     for head in heads:
         chain = chains[head["id"]]
         audit.note(_check(head, chain, known.get(head["id"], Family()), evidence))
-        if evidence.note is not None:
+        if evidence.writer is not None:
             last = chain[-1]["id"] if chain else head["anchor_id"] or 0
-            evidence.note(Sealed(head["id"], last, head["version"], head["head_hash"]))
+            evidence.writer.add(Sealed(head["id"], last, head["version"], head["head_hash"]))
     return heads
 
 
@@ -181,8 +184,11 @@ def _gone(sealed: Sealed) -> Broken:
     return Broken(sealed.ledger_id, sealed.payment_id, "its payment was sealed, and is not there")
 
 
-async def _walk_loose(connection: Connection, audit: Audit) -> None:
+async def _walk_rows_without_payment(connection: Connection, audit: Audit, writer: SealWriter | None) -> None:
     """Check the rows that stand alone, and find those whose payment is gone."""
+    if writer is not None:
+        (anchor,) = await fetch(connection, "read_anchor_without_payment")
+        writer.begin_rows(anchor["rows_removed"])
     place = (0, 0)
     while rows := await fetch(connection, "read_rows_without_payment", *place, ROWS_A_STEP):
         place = rows[-1]["relay_xid"], rows[-1]["id"]
@@ -192,3 +198,42 @@ async def _walk_loose(connection: Connection, audit: Audit) -> None:
                 audit.note([Broken(row["id"], row["payment_id"], "its payment is not there")])
             elif not is_as_written(row, b""):
                 audit.note([Broken(row["id"], None, "its content is not what was written")])
+            elif writer is not None:
+                writer.add_row(SealedRow(row["relay_xid"], row["id"], row["hash"]))
+
+
+async def _check_sealed_rows(connection: Connection, audit: Audit, seal: SealReader, key: bytes | None) -> None:
+    """Check that the rows of no payment that were sealed are there, but for those that retention took and signed."""
+    sealed, lacking = seal.rows(), 0
+    while step := list(islice(sealed, ROWS_A_STEP)):
+        keys = [one.relay_xid for one in step], [one.id for one in step]
+        found = {row["id"]: row["hash"] for row in await fetch(connection, "find_sealed_rows", *keys)}
+        (anchor,) = await fetch(connection, "read_anchor_without_payment")
+        audit.note(
+            Broken(one.id, None, "it was sealed, and is another row now")
+            for one in step
+            if one.id in found and found[one.id] != one.hash
+        )
+        missing = [one.id for one in step if one.id not in found]
+        audit.note(Broken(one, None, why) for one in missing if (why := _why_missing(one, anchor, key)) is not None)
+        lacking += sum(one <= anchor["ledger_id"] for one in missing)
+    if lacking:
+        audit.note(_more_than_removed(lacking, anchor["rows_removed"] - seal.rows_removed))
+
+
+def _why_missing(ledger_id: int, anchor: Mapping[str, Any], key: bytes | None) -> str | None:
+    """Say what is wrong with a sealed row of no payment that is not there, or None where retention took it."""
+    if ledger_id > anchor["ledger_id"]:
+        return "it was sealed, and is gone"
+    if anchor["mac"] is None:
+        return "it was sealed, and removed without the key: its anchor is unsigned"
+    if key is None or anchor_without_payment_mac(key, anchor["ledger_id"], anchor["rows_removed"]) != anchor["mac"]:
+        return "it was sealed, and is gone: its anchor is not what retention signed, or by another key"
+    return None
+
+
+def _more_than_removed(lacking: int, removed: int) -> list[Broken]:
+    """Hold the number of sealed rows that are gone against how many retention removed since."""
+    if lacking <= removed:
+        return []
+    return [Broken(None, None, f"{lacking} sealed rows of no payment are gone, retention removed {removed} since")]

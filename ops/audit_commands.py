@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import asdict
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -16,10 +18,13 @@ from ops.audit import Audit, Evidence, walk
 from ops.cleaning import clean
 from ops.database import as_owner, connected
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
-from ops.retention import DAYS_MIN, remove_old
+from ops.retention import DAYS_MIN, Signing, remove_old
 from ops.seal import SealReader, SealWriter, key_of
+from ops.seal_topic import newest_seal, publish_seal
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from rich.console import RenderableType
 
     from runtime.settings import Settings
@@ -34,21 +39,41 @@ def _group() -> None:
     """Prove the ledger."""
 
 
-async def _verify(settings: Settings, seal: Path | None) -> tuple[Audit, SealReader | None]:
+@asynccontextmanager
+async def _opened(settings: Settings, seal: Path | None, topic: str | None) -> AsyncIterator[SealReader | None]:
+    """Give the seal to verify with, of a file or the newest of a topic; None where there is none of both."""
+    async with AsyncExitStack() as stack:
+        path = seal if topic is None else await stack.enter_async_context(newest_seal(settings, topic))
+        if path is None:
+            yield None
+        else:
+            yield stack.enter_context(closing(SealReader(path, key_of(settings.audit.seal_key))))
+
+
+async def _verify(settings: Settings, seal: Path | None, topic: str | None) -> tuple[Audit, SealReader | None]:
     secret = settings.audit.seal_key
-    key = None if secret is None and seal is None else key_of(secret)
-    reader = None if seal is None or key is None else SealReader(seal, key)
-    async with connected(settings) as connection:
+    key = None if secret is None else key_of(secret)
+    async with _opened(settings, seal, topic) as reader, connected(settings) as connection:
         return await walk(connection, BROKEN_SHOWN_MAX, Evidence(key, reader)), reader
 
 
-async def _seal(settings: Settings, path: Path) -> tuple[Audit, int]:
+async def _seal_into(settings: Settings, path: Path | None, topic: str | None) -> tuple[Audit, SealWriter]:
+    """Seal into a file, into a topic, or both."""
+    with tempfile.TemporaryDirectory(prefix="ratchet-seal-") as folder:
+        written = path or Path(folder) / "new.seal"
+        found, writer = await _seal(settings, written)
+        if found.ok and topic is not None:
+            await publish_seal(settings, topic, written)
+        return found, writer
+
+
+async def _seal(settings: Settings, path: Path) -> tuple[Audit, SealWriter]:
     """Walk the ledger and write where each chain ends; nothing is written where anything is broken."""
     key = key_of(settings.audit.seal_key)
     writer = SealWriter(path, key, dt.datetime.now(dt.UTC))
     try:
         async with connected(settings) as connection:
-            found = await walk(connection, BROKEN_SHOWN_MAX, Evidence(key, note=writer.add))
+            found = await walk(connection, BROKEN_SHOWN_MAX, Evidence(key, writer=writer))
     except BaseException:
         writer.give_up()
         raise
@@ -56,7 +81,7 @@ async def _seal(settings: Settings, path: Path) -> tuple[Audit, int]:
         writer.finish()
     else:
         writer.give_up()
-    return found, writer.payments
+    return found, writer
 
 
 def _shown(found: Audit, seal: SealReader | None = None) -> RenderableType:
@@ -76,13 +101,20 @@ def verify(
     seal: Annotated[
         Path | None, typer.Option("--seal", metavar="FILE", help="Also hold the ledger against this seal.")
     ] = None,
+    seal_topic: Annotated[
+        str | None,
+        typer.Option("--seal-topic", metavar="TOPIC", help="Or against the newest seal of this Kafka topic."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Walk the hash chain of every payment, hold its row against it, and name what is broken. Exit 1 where anything is.
 
-    With a seal: also that no sealed row is gone or another one, but for what retention took and signed.
+    With a seal: also that no sealed row is gone or another one, of a payment or of none, but for what retention took
+    and signed.
     """
-    found, reader = asyncio.run(_verify(endpoints.found(endpoints.load()), seal))
+    if seal is not None and seal_topic is not None:
+        raise typer.BadParameter("one seal at a time: --seal or --seal-topic")
+    found, reader = asyncio.run(_verify(endpoints.found(endpoints.load()), seal, seal_topic))
     document = {"ok": found.ok, "rows": found.rows, "broken": [asdict(one) for one in found.broken]}
     emit(document, as_json=as_json, show=lambda: _shown(found, reader))
     return EXIT_DONE if found.ok else EXIT_PROBLEM
@@ -91,17 +123,27 @@ def verify(
 @audit.command("seal")
 @command
 def seal(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where the seal goes; a file that is there stays.")],
+    path: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where the seal goes; a file that is there stays.")
+    ] = None,
     *,
+    topic: Annotated[
+        str | None,
+        typer.Option("--topic", metavar="TOPIC", help="Publish it to this Kafka topic, also without a file."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Write a signed, dated list of where every chain ends (key: RATCHET_AUDIT__SEAL_KEY). Keep it elsewhere.
+    """Write a signed, dated list of where every chain ends, and of all rows of no payment. Keep it elsewhere.
 
-    Exit 1, and no file, where the ledger does not hold by itself.
+    The key is RATCHET_AUDIT__SEAL_KEY. Exit 1, and no seal, where the ledger does not hold by itself.
     """
-    found, payments = asyncio.run(_seal(endpoints.found(endpoints.load()), path))
-    document = {"ok": found.ok, "rows": found.rows, "payments": payments, "file": str(path)}
-    shown = f"{payments:,} payments and {found.rows:,} ledger rows sealed in {path}"
+    if path is None and topic is None:
+        raise typer.BadParameter("where to? FILE, --topic TOPIC, or both")
+    found, writer = asyncio.run(_seal_into(endpoints.found(endpoints.load()), path, topic))
+    file = None if path is None else str(path)
+    document = {"ok": found.ok, "rows": found.rows, "payments": writer.payments, "file": file, "topic": topic}
+    places = " and ".join(place for place in (file, topic and f"topic {topic}") if place)
+    shown = f"{writer.payments:,} payments and {found.rows:,} ledger rows sealed in {places}"
     emit(document, as_json=as_json, show=lambda: shown if found.ok else _shown(found))
     return EXIT_DONE if found.ok else EXIT_PROBLEM
 
@@ -112,6 +154,9 @@ def retain(
     *,
     days: Annotated[int, typer.Option("--days", min=DAYS_MIN, help="Keep this many days of ledger rows.")],
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it nothing is done.")] = False,
+    adopt_unsigned: Annotated[
+        bool, typer.Option("--adopt-unsigned", help="Sign what retentions without the key removed before.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Remove ledger rows older than that, as the schema's owner, and leave anchors by which the rest is proved.
@@ -122,15 +167,16 @@ def retain(
     if not yes:
         say("ratchet: rows would be removed for good; say --yes")
         return EXIT_PROBLEM
-    removed = asyncio.run(_retain(endpoints.found(endpoints.load()), days))
+    removed = asyncio.run(_retain(endpoints.found(endpoints.load()), days, adopt_unsigned=adopt_unsigned))
     said = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in removed.items())
     emit(removed, as_json=as_json, show=lambda: f"removed: {said}")
     return EXIT_DONE
 
 
-async def _retain(settings: Settings, days: int) -> dict[str, int]:
+async def _retain(settings: Settings, days: int, *, adopt_unsigned: bool) -> dict[str, int]:
     async with connected(as_owner(settings, "ledger rows")) as connection:
         now = dt.datetime.now(dt.UTC)
         secret = settings.audit.seal_key
-        removed = {"removed": await remove_old(connection, days, now, key_of(secret) if secret else None)}
+        signing = Signing(key_of(secret) if secret else None, adopt_unsigned=adopt_unsigned)
+        removed = {"removed": await remove_old(connection, days, now, signing)}
         return removed | await clean(connection, settings.retention, now)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,13 +23,13 @@ from consumer.facts_json import dump_joined, load_joined, load_said
 from consumer.fold import newer
 from ops.audit import is_as_written
 from ops.database import fetch
-from ops.seal import SealError, anchor_mac
+from ops.seal import SealError, anchor_mac, anchor_without_payment_mac
 from runtime.lease import PostgresLeases, guard, holder_name
 from runtime.sql import statement
 from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from uuid import UUID
 
     from runtime.lease import Lease
@@ -44,6 +45,35 @@ COLUMNS: Final = (*SIGNED, "facts")
 LEASE_NAME: Final = "retention"
 LEASE_SECONDS: Final = 60.0
 """How long one step may take before another retention may take over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """How anchors are signed: with `key`, where there is one.
+
+    An unsigned anchor may be a retention's without the key, or somebody's who wants to hide a removal: with the key it
+    is taken over only where people said so (`adopt_unsigned`).
+    """
+
+    key: bytes | None = None
+    adopt_unsigned: bool = False
+
+    def check(self, anchor: Mapping[str, Any], expected: Callable[[bytes], bytes], whose: str) -> None:
+        """Raise SealError where an anchor is not one that this retention may move."""
+        mac = anchor["mac"]
+        if self.key is None:
+            if mac is not None:
+                raise SealError("the anchors that are there are signed: set RATCHET_AUDIT__SEAL_KEY")
+        elif mac is None and anchor["rows_removed"] and not self.adopt_unsigned:
+            raise SealError(
+                f"the anchor of {whose} is unsigned: rows were removed without the key; if that was a retention of "
+                "yours, say --adopt-unsigned once"
+            )
+        elif mac is not None and mac != expected(self.key):
+            raise SealError(f"the anchor of {whose} is not what retention signed, or by another key")
+
+
+UNSIGNED: Final = Signing()
 
 
 @dataclass(slots=True)
@@ -86,22 +116,41 @@ def anchors_of(rows: Iterable[Mapping[str, Any]], before: Mapping[UUID, Anchor])
     return sorted(anchors.values(), key=lambda anchor: anchor.payment_id)
 
 
-async def _anchors(connection: Connection, payment_ids: list[UUID], key: bytes | None) -> dict[UUID, Anchor]:
+async def _anchors(connection: Connection, payment_ids: list[UUID], signing: Signing) -> dict[UUID, Anchor]:
     """Read where chains begin now; raises RatchetError where an anchor is not what a retention with this key left."""
     found = {}
     for row in await fetch(connection, "read_anchors", payment_ids):
-        if key is None and row["mac"] is not None:
-            raise SealError("the anchors that are there are signed: set RATCHET_AUDIT__SEAL_KEY")
-        if key is not None and row["mac"] is not None and row["mac"] != anchor_mac(key, row):
-            raise SealError(
-                f"the anchor of payment {row['payment_id']} is not what retention signed, or by another key"
-            )
+        signing.check(row, partial(anchor_mac, anchor=row), f"payment {row['payment_id']}")
         said = load_joined(row["facts"])
         found[row["payment_id"]] = Anchor(**{name: row[name] for name in SIGNED}, said=said)
     return found
 
 
-async def remove_step(connection: Connection, before: dt.datetime, lease: Lease, key: bytes | None = None) -> int:
+async def _anchor_rows_without_payment(
+    connection: Connection, rows: Iterable[Mapping[str, Any]], signing: Signing
+) -> None:
+    """Note how many rows of no payment go, and up to which; raises RatchetError where one is not what was written."""
+    alone = [row for row in rows if row["payment_id"] is None]
+    if not alone:
+        return
+    for row in alone:
+        if not is_as_written(row, b""):
+            raise RatchetError(
+                f"ledger row {row['id']} is not what was written; nothing is removed: see `ratchet audit verify`"
+            )
+    (anchor,) = await fetch(connection, "read_anchor_without_payment")
+    signing.check(anchor, partial(_mac_without_payment, anchor), "the rows of no payment")
+    ledger_id = max(anchor["ledger_id"], *(row["id"] for row in alone))
+    rows_removed = anchor["rows_removed"] + len(alone)
+    mac = anchor_without_payment_mac(signing.key, ledger_id, rows_removed) if signing.key else None
+    await connection.execute(statement("ops", "move_anchor_without_payment"), ledger_id, rows_removed, mac)
+
+
+def _mac_without_payment(anchor: Mapping[str, Any], key: bytes) -> bytes:
+    return anchor_without_payment_mac(key, anchor["ledger_id"], anchor["rows_removed"])
+
+
+async def remove_step(connection: Connection, before: dt.datetime, lease: Lease, signing: Signing = UNSIGNED) -> int:
     """Remove up to ROWS_A_STEP rows recorded before that time, in one transaction; return how many.
 
     Raises LeaseLostError when another retention took over, RatchetError where a chain can't be proved as it is.
@@ -114,8 +163,9 @@ async def remove_step(connection: Connection, before: dt.datetime, lease: Lease,
             return 0
         payment_ids = sorted({row["payment_id"] for row in rows if row["payment_id"] is not None})
         await fetch(connection, "lock_chains", payment_ids)
-        anchors = anchors_of(rows, await _anchors(connection, payment_ids, key))
-        columns = [list(column) for column in zip(*(anchor.columns(key) for anchor in anchors), strict=True)]
+        await _anchor_rows_without_payment(connection, rows, signing)
+        anchors = anchors_of(rows, await _anchors(connection, payment_ids, signing))
+        columns = [list(column) for column in zip(*(anchor.columns(signing.key) for anchor in anchors), strict=True)]
         if anchors and await connection.fetchval(statement("ops", "move_anchors"), *columns) != len(anchors):
             raise RatchetError("an anchor would move back; nothing is removed: look at `ratchet audit verify`")
         keys = [row["relay_xid"] for row in rows], [row["id"] for row in rows]
@@ -123,7 +173,7 @@ async def remove_step(connection: Connection, before: dt.datetime, lease: Lease,
     return len(rows)
 
 
-async def remove_old(connection: Connection, days: int, now: dt.datetime, key: bytes | None = None) -> int:
+async def remove_old(connection: Connection, days: int, now: dt.datetime, signing: Signing = UNSIGNED) -> int:
     """Remove the rows older than that many days, up to the first that is not; return how many.
 
     Raises RatchetError while another one is at it, or where a chain can't be proved as it is.
@@ -134,7 +184,7 @@ async def remove_old(connection: Connection, days: int, now: dt.datetime, key: b
     if lease is None:
         raise RatchetError(f"another retention is at work; look again when it ended, in {LEASE_SECONDS:.0f} s at most")
     try:
-        while step := await remove_step(connection, before, lease, key):
+        while step := await remove_step(connection, before, lease, signing):
             removed += step
             await leases.renew(lease, LEASE_SECONDS)
     finally:

@@ -1,11 +1,13 @@
-"""The seal: a signed, dated list of where every payment's chain ended, kept outside of the database.
+"""The seal: a signed, dated list of where every payment's chain ended and of all rows of no payment, kept elsewhere.
 
 Whoever owns the schema can rewrite a chain from its first row to its head, and every hash will fit. They can't make the
 rows that a seal names, nor the seal, without the key (`RATCHET_AUDIT__SEAL_KEY`). Retention signs its anchors with the
 same key, so what it took away lawfully is told from what somebody took.
 
 The file is text: a line of JSON that says what it is and when it was made; a line a payment, in the order of their ids,
-`payment ledger_id version hash`; a last line with the HMAC-SHA256 (RFC 2104) of all bytes before it.
+`payment ledger_id version hash`; a line with how many rows of no payment retention had removed till then,
+`rows_removed number`; a line a row of no payment, `row relay_xid id hash`; a last line with the HMAC-SHA256 (RFC 2104)
+of all bytes before it. Seals of the first format end behind the payments.
 """
 
 from __future__ import annotations
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-FORMAT: Final = "ratchet-seal/1"
+FORMAT: Final = "ratchet-seal/2"
+FORMATS: Final = (FORMAT, "ratchet-seal/1")
 PREFIX: Final = "hmac-sha256 "
+ROW: Final = "row"
+ROWS_REMOVED: Final = "rows_removed"
 
 
 class SealError(RatchetError):
@@ -40,6 +45,14 @@ class Sealed(NamedTuple):
     payment_id: UUID
     ledger_id: int
     version: int
+    hash: bytes
+
+
+class SealedRow(NamedTuple):
+    """A ledger row of no payment; its id alone names it, `relay_xid` finds it."""
+
+    relay_xid: int
+    id: int
     hash: bytes
 
 
@@ -58,6 +71,11 @@ def anchor_mac(key: bytes, anchor: Mapping[str, Any]) -> bytes:
     return hmac.digest(key, b"anchor " + text + b" " + anchor["hash"] + facts, "sha256")
 
 
+def anchor_without_payment_mac(key: bytes, ledger_id: int, rows_removed: int) -> bytes:
+    """Return the signature of what retention removed of the rows of no payment."""
+    return hmac.digest(key, f"anchor without payment {ledger_id} {rows_removed}".encode(), "sha256")
+
+
 class SealWriter:
     """Writes a seal beside its place and puts it there when it is whole; a file that is there already stays."""
 
@@ -66,6 +84,7 @@ class SealWriter:
         self._partial = path.with_name(path.name + ".partial")
         self._mac = hmac.new(key, digestmod="sha256")
         self.payments = 0
+        self.rows = 0
         if path.exists():
             raise SealError(f"{path} is there already: a seal is never written over; name another file")
         try:
@@ -83,6 +102,15 @@ class SealWriter:
         """Write one payment; they come in the order of their ids."""
         self._write(f"{one.payment_id} {one.ledger_id} {one.version} {one.hash.hex()}")
         self.payments += 1
+
+    def begin_rows(self, rows_removed: int) -> None:
+        """Go on to the rows of no payment, of which retention has removed so many."""
+        self._write(f"{ROWS_REMOVED} {rows_removed}")
+
+    def add_row(self, one: SealedRow) -> None:
+        """Write one row of no payment."""
+        self._write(f"{ROW} {one.relay_xid} {one.id} {one.hash.hex()}")
+        self.rows += 1
 
     def finish(self) -> None:
         """Sign it and put it in its place."""
@@ -103,8 +131,11 @@ class SealReader:
     def __init__(self, path: Path, key: bytes) -> None:
         self._path = path
         self._check(key)
+        self._file = path.open()
+        self._file.readline()
         self._lines = self._read()
         self._next = next(self._lines, None)
+        self.rows_removed = 0
 
     def _check(self, key: bytes) -> None:
         mac, last = hmac.new(key, digestmod="sha256"), b""
@@ -112,7 +143,8 @@ class SealReader:
             with self._path.open("rb") as file:
                 head = json.loads(file.readline())
                 self.sealed_at = dt.datetime.fromisoformat(head["sealed_at"])
-                if head["format"] != FORMAT:
+                self.holds_rows = head["format"] == FORMAT
+                if head["format"] not in FORMATS:
                     raise SealError(f"{self._path} is a seal of another kind: {head['format']}")
                 file.seek(0)
                 for line in file:
@@ -126,16 +158,31 @@ class SealReader:
             raise SealError(f"{self._path} is not what was sealed, or was sealed with another key")
 
     def _read(self) -> Iterator[Sealed]:
-        with self._path.open() as file:
-            file.readline()
-            for line in file:
-                if line.startswith(PREFIX):
-                    return
-                payment_id, ledger_id, version, digest = line.split()
-                yield Sealed(UUID(payment_id), int(ledger_id), int(version), bytes.fromhex(digest))
+        """Read the payments, and the line behind them."""
+        for line in self._file:
+            first, *parts = line.split()
+            if line.startswith(PREFIX):
+                return
+            if first == ROWS_REMOVED:
+                self.rows_removed = int(parts[0])
+                return
+            ledger_id, version, digest = parts
+            yield Sealed(UUID(first), int(ledger_id), int(version), bytes.fromhex(digest))
 
     def up_to(self, payment_id: UUID | None) -> Iterator[Sealed]:
         """Go on to this payment, itself included; None: to the end."""
         while self._next is not None and (payment_id is None or self._next.payment_id <= payment_id):
             yield self._next
             self._next = next(self._lines, None)
+
+    def rows(self) -> Iterator[SealedRow]:
+        """Read the rows of no payment; all payments must have been read."""
+        for line in self._file:
+            first, *parts = line.split()
+            if first == ROW:
+                relay_xid, ledger_id, digest = parts
+                yield SealedRow(int(relay_xid), int(ledger_id), bytes.fromhex(digest))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

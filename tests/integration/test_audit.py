@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+import hmac
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from settling import bench, intent, intent_records, lives, records, webhook
 from typer.testing import CliRunner
 
+from consumer.facts_json import dump_joined, load_said
+from consumer.fold import newer
 from ops.audit import Audit, Evidence, expected_hash, walk
 from ops.cli import app
 from ops.retention import COLUMNS as COLUMNS_MOVED
-from ops.retention import DAYS_MIN, LEASE_NAME, remove_old, remove_step
-from ops.seal import Sealed, SealReader, SealWriter
+from ops.retention import DAYS_MIN, LEASE_NAME, Signing, remove_old, remove_step
+from ops.seal import PREFIX, Sealed, SealError, SealReader, SealWriter, anchor_without_payment_mac
+from ops.seal_topic import newest_seal, publish_seal
 from runtime.lease import Lease, PostgresLeases
+from runtime.settings import KafkaSettings, Settings
 from runtime.sql import statement
 from schemas.errors import LeaseLostError, RatchetError
 
@@ -306,13 +314,14 @@ async def test_only_what_can_be_proved_is_removed(scene: Scene) -> None:
 
 async def make_seal(scene: Scene, path: Path) -> Path:
     writer = SealWriter(path, KEY, NOW)
-    assert (await walk(scene.connection, 10, Evidence(KEY, note=writer.add))).ok
+    assert (await walk(scene.connection, 10, Evidence(KEY, writer=writer))).ok
     writer.finish()
     return path
 
 
 async def held(scene: Scene, path: Path) -> Audit:
-    return await walk(scene.connection, 10, Evidence(KEY, SealReader(path, KEY)))
+    with closing(SealReader(path, KEY)) as reader:
+        return await walk(scene.connection, 10, Evidence(KEY, reader))
 
 
 async def test_a_chain_rewritten_from_the_first_row_to_the_head_is_seen_by_the_seal_alone(
@@ -348,7 +357,7 @@ async def test_a_seal_from_before_retention_verifies_where_retention_signed(scen
     path = await make_seal(scene, tmp_path / "before.seal")
     await publish_all(scene)
     later = NOW + dt.timedelta(days=DAYS_MIN + 1)
-    assert await remove_old(scene.owner, DAYS_MIN, later, KEY) > COUNT
+    assert await remove_old(scene.owner, DAYS_MIN, later, Signing(KEY)) > COUNT
     found = await held(scene, path)
     assert (found.ok, found.broken, found.rows) == (True, [], 0)
     assert (await make_seal(scene, tmp_path / "after.seal")).exists()
@@ -364,7 +373,7 @@ async def test_a_seal_from_before_retention_verifies_where_retention_signed(scen
 async def test_a_removal_that_nobody_signed_is_told_from_retention(scene: Scene, tmp_path: Path, without: str) -> None:
     path = await make_seal(scene, tmp_path / "before.seal")
     await publish_all(scene)
-    await remove_old(scene.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1), KEY)
+    await remove_old(scene.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1), Signing(KEY))
     if without == "a signature":
         await scene.owner.execute("update ledger_anchors set mac = null")
     else:
@@ -373,6 +382,194 @@ async def test_a_removal_that_nobody_signed_is_told_from_retention(scene: Scene,
     found = await held(scene, path)
     assert not found.ok
     assert ("unsigned" if without == "a signature" else "not what retention signed") in found.broken[0].why
+
+
+REMOVED_BY_SOMEBODY = "delete from payment_logs where id = $1"
+REWRITTEN = "update payment_logs set event_type = 'customer.deleted', hash = $2 where id = $1"
+
+
+async def add_rows_without_payment(scene: Scene, count: int) -> list[dict[str, Any]]:
+    """Settle events that say nothing of a payment; return all ledger rows of no payment."""
+    async with bench(scene.database.dsn) as desk:
+        first = 3000 + int(await scene.owner.fetchval("select count(*) from payment_logs"))
+        events = [webhook("customer.updated", f"n{first + number}") for number in range(count)]
+        await desk.settle(records(events, first=first))
+    query = "select * from payment_logs where payment_id is null order by relay_xid, id"
+    return [dict(row) for row in await scene.owner.fetch(query)]
+
+
+@pytest.mark.parametrize("change", [REMOVED_BY_SOMEBODY, REWRITTEN], ids=["removed", "rewritten with a hash that fits"])
+async def test_a_row_of_no_payment_that_somebody_took_or_changed_is_seen_by_the_seal_alone(
+    scene: Scene, tmp_path: Path, change: str
+) -> None:
+    rows = await add_rows_without_payment(scene, 20)
+    path = await make_seal(scene, tmp_path / "today.seal")
+    await add_rows_without_payment(scene, 3)
+    found = await held(scene, path)
+    assert (found.ok, found.broken) == (True, []), "what comes after the seal is no matter"
+    row = rows[7]
+    fitting = expected_hash(row | {"event_type": "customer.deleted"}, b"")
+    await scene.owner.execute(change, *([row["id"]] if change == REMOVED_BY_SOMEBODY else [row["id"], fitting]))
+    assert (await scene.audit()).ok, "nothing else tells"
+    (one,) = (await held(scene, path)).broken
+    why = "it was sealed, and is gone" if change == REMOVED_BY_SOMEBODY else "it was sealed, and is another row now"
+    assert (one.id, one.payment_id, one.why) == (row["id"], None, why)
+
+
+async def test_rows_of_no_payment_that_were_given_other_transactions_after_a_restore_are_known(
+    scene: Scene, tmp_path: Path
+) -> None:
+    rows = await add_rows_without_payment(scene, 20)
+    path = await make_seal(scene, tmp_path / "today.seal")
+    query = "update payment_logs set relay_xid = case when id < $1 then 1 else 2 end where payment_id is null"
+    await scene.owner.execute(query, rows[9]["id"])
+    assert (await held(scene, path)).ok
+
+
+async def test_of_rows_of_no_payment_retention_takes_what_it_signs_and_no_more(scene: Scene, tmp_path: Path) -> None:
+    rows = await add_rows_without_payment(scene, 20)
+    path = await make_seal(scene, tmp_path / "before.seal")
+    await publish_all(scene)
+    stay = [row["id"] for row in rows[12:]]
+    later = "update payment_logs set recorded_at = recorded_at + $2::interval where id = any($1)"
+    await scene.owner.execute(later, stay, dt.timedelta(days=2))
+    assert await remove_old(scene.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1), Signing(KEY)) > 12
+    await scene.owner.execute(later, stay, dt.timedelta(days=-2))
+    found = await held(scene, path)
+    assert (found.ok, found.broken, found.rows) == (True, [], len(stay))
+    newer = await make_seal(scene, tmp_path / "after.seal")
+    assert (await held(scene, newer)).ok
+    await scene.owner.execute(REMOVED_BY_SOMEBODY, stay[3])
+    for seal in (path, newer):
+        assert [one.id for one in (await held(scene, seal)).broken] == [stay[3]]
+
+
+@pytest.mark.parametrize(
+    ("covering", "why"),
+    [
+        ("update anchor_without_payment set ledger_id = $1, rows_removed = 1", "removed without the key"),
+        (
+            "update anchor_without_payment set ledger_id = $1, rows_removed = 1, mac = sha256('guess')",
+            "not what retention signed",
+        ),
+    ],
+)
+async def test_a_removal_of_rows_of_no_payment_that_nobody_signed_is_told(
+    scene: Scene, tmp_path: Path, covering: str, why: str
+) -> None:
+    rows = await add_rows_without_payment(scene, 5)
+    path = await make_seal(scene, tmp_path / "today.seal")
+    await scene.owner.execute(REMOVED_BY_SOMEBODY, rows[0]["id"])
+    await scene.owner.execute(covering, rows[-1]["id"])
+    found = (await held(scene, path)).broken
+    assert [one.id for one in found] == [rows[0]["id"]]
+    assert why in found[0].why
+
+
+async def test_more_rows_of_no_payment_gone_than_retention_signed_are_told(scene: Scene, tmp_path: Path) -> None:
+    """Somebody removes rows that stand below what retention took: their number tells."""
+    rows = await add_rows_without_payment(scene, 5)
+    path = await make_seal(scene, tmp_path / "today.seal")
+    ledger_id = rows[-1]["id"]
+    signed = anchor_without_payment_mac(KEY, ledger_id, 2)
+    await scene.owner.execute(
+        "update anchor_without_payment set ledger_id = $1, rows_removed = 2, mac = $2", ledger_id, signed
+    )
+    for row in rows[:2]:
+        await scene.owner.execute(REMOVED_BY_SOMEBODY, row["id"])
+    assert (await held(scene, path)).ok
+    await scene.owner.execute(REMOVED_BY_SOMEBODY, rows[2]["id"])
+    (one,) = (await held(scene, path)).broken
+    assert one.why == "3 sealed rows of no payment are gone, retention removed 2 since"
+
+
+async def test_a_seal_of_the_first_format_still_verifies(scene: Scene, tmp_path: Path) -> None:
+    rows = await add_rows_without_payment(scene, 3)
+    path = await make_seal(scene, tmp_path / "today.seal")
+    lines = path.read_text().replace("ratchet-seal/2", "ratchet-seal/1").splitlines(keepends=True)
+    body = "".join(line for line in lines if not line.startswith(("row", PREFIX))).encode()
+    path.write_bytes(body + f"{PREFIX}{hmac.digest(KEY, body, 'sha256').hex()}\n".encode())
+    assert (await held(scene, path)).ok
+    await scene.owner.execute(REMOVED_BY_SOMEBODY, rows[0]["id"])
+    assert (await held(scene, path)).ok, "it knows of payments alone"
+
+
+@pytest.fixture
+async def seal_topic(stack: Endpoints) -> AsyncIterator[str]:
+    """Name a topic for seals that is not there yet, and is gone afterwards."""
+    name = f"payments.seals.{uuid4().hex}"
+    yield name
+    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka)
+    await admin.start()
+    await admin.delete_topics([name])
+    await admin.close()
+
+
+async def test_a_topic_keeps_seals_and_its_newest_whole_one_is_held_against_the_ledger(
+    scene: Scene,
+    stack: Endpoints,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    seal_topic: str,
+) -> None:
+    settings = Settings(kafka=KafkaSettings(bootstrap=stack.kafka))
+    monkeypatch.setattr("ops.seal_topic.PART_BYTES", 500)
+    with pytest.raises(SealError, match="is not there"):
+        async with newest_seal(settings, seal_topic):
+            pass
+    old = await make_seal(scene, tmp_path / "old.seal")
+    assert await publish_seal(settings, seal_topic, old) > 3
+    row = (await add_rows_without_payment(scene, 3))[-1]
+    new = await make_seal(scene, tmp_path / "new.seal")
+    await publish_seal(settings, seal_topic, new)
+    await put_what_is_no_seal(stack.kafka, seal_topic)
+    async with newest_seal(settings, seal_topic) as path:
+        assert path.read_bytes() == new.read_bytes()
+        assert (await held(scene, path)).ok
+        await scene.owner.execute(REMOVED_BY_SOMEBODY, row["id"])
+        assert [one.id for one in (await held(scene, path)).broken] == [row["id"]]
+
+
+async def put_what_is_no_seal(kafka: str, topic: str) -> None:
+    """Put beside the seals what a crash, or somebody else, may leave there."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    for headers in (
+        [],
+        [("ratchet-seal-part", b"0"), ("ratchet-seal-parts", b"3")],
+        [("ratchet-seal-part", b"2"), ("ratchet-seal-parts", b"3")],
+        [("ratchet-seal-part", b"x"), ("ratchet-seal-parts", None)],
+    ):
+        await producer.send_and_wait(topic, b"some", key=b"torn", partition=0, headers=headers)
+    await producer.stop()
+
+
+@pytest.mark.parametrize("whose", ["a payment", "no payment"])
+async def test_retention_signs_no_removal_that_was_not_its_own_unless_people_say_so(scene: Scene, whose: str) -> None:
+    await add_rows_without_payment(scene, 5)
+    await publish_all(scene)
+    if whose == "a payment":
+        row = await scene.some_row(0)
+        await scene.owner.execute(
+            """insert into ledger_anchors (payment_id, hash, version, rows_removed, relay_xid, ledger_id, facts)
+            values ($1, $2, $3, 1, $4, $5, $6)""",
+            row["payment_id"],
+            row["hash"],
+            row["version"],
+            row["relay_xid"],
+            row["id"],
+            dump_joined(newer({}, load_said(row["facts"]))),
+        )
+        await scene.owner.execute(REMOVED_BY_SOMEBODY, row["id"])
+    else:
+        await scene.owner.execute("update anchor_without_payment set ledger_id = 1, rows_removed = 1")
+    assert (await scene.audit()).ok
+    later = NOW + dt.timedelta(days=DAYS_MIN + 1)
+    rows = await scene.owner.fetchval("select count(*) from payment_logs")
+    with pytest.raises(RatchetError, match="--adopt-unsigned"):
+        await remove_old(scene.owner, DAYS_MIN, later, Signing(KEY))
+    assert await scene.owner.fetchval("select count(*) from payment_logs") == rows
+    assert await remove_old(scene.owner, DAYS_MIN, later, Signing(KEY, adopt_unsigned=True)) == rows
 
 
 async def test_a_seal_of_payments_that_are_not_there(scene: Scene, tmp_path: Path) -> None:
@@ -434,6 +631,8 @@ async def test_the_commands(scene: Scene, stack: Endpoints, monkeypatch: pytest.
     result = await run("audit", "verify", "--seal", path)
     assert (result.exit_code, "all that was sealed" in result.stdout) == (0, True)
     assert (await run("audit", "verify", "--seal", str(tmp_path / "nowhere"))).exit_code != 0
+    assert (await run("audit", "seal")).exit_code == 2
+    assert (await run("audit", "verify", "--seal", path, "--seal-topic", "a")).exit_code == 2
     await scene.owner.execute("update payment_logs set amount = coalesce(amount, 0) + 1")
     result = await run("audit", "seal", str(tmp_path / "broken.seal"))
     assert (result.exit_code, [one.name for one in tmp_path.iterdir()]) == (1, ["of-today.seal"])  # noqa: ASYNC240

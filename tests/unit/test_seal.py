@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from ops.seal import Sealed, SealError, SealReader, SealWriter, anchor_mac, key_of
+from ops.seal import Sealed, SealedRow, SealError, SealReader, SealWriter, anchor_mac, key_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.unit
 KEY = b"k" * 32
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 LINES = [Sealed(UUID(int=number), number * 7, number, bytes([number]) * 32) for number in (1, 2, 5)]
+ROWS = [SealedRow(9, number, bytes([number]) * 32) for number in (4, 3)]
 
 
 @pytest.fixture
@@ -23,8 +24,11 @@ def path(tmp_path: Path) -> Path:
     writer = SealWriter(tmp_path / "a.seal", KEY, NOW)
     for one in LINES:
         writer.add(one)
+    writer.begin_rows(3)
+    for row in ROWS:
+        writer.add_row(row)
     writer.finish()
-    assert writer.payments == len(LINES)
+    assert (writer.payments, writer.rows) == (len(LINES), len(ROWS))
     return tmp_path / "a.seal"
 
 
@@ -35,9 +39,11 @@ def test_what_was_sealed_is_read_up_to_each_payment(path: Path):
     assert list(reader.up_to(UUID(int=1))) == []
     assert list(reader.up_to(UUID(int=4))) == LINES[1:2]
     assert list(reader.up_to(None)) == LINES[2:]
+    assert (reader.holds_rows, reader.rows_removed, list(reader.rows())) == (True, 3, ROWS)
+    reader.close()
 
 
-@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("place", range(7))
 def test_every_changed_line_breaks_the_seal(path: Path, place: int):
     lines = path.read_text().splitlines(keepends=True)
     for other in (lines[place].replace("0", "1", 1), "", lines[place] * 2):
