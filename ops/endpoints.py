@@ -39,6 +39,19 @@ def with_endpoints(settings: Settings, endpoints: Endpoints) -> Settings:
     return settings.model_copy(update={"kafka": kafka, "postgres": postgres, "redis": redis})
 
 
+def as_process(settings: Settings, process: str) -> Settings:
+    """Return the settings with the database role that is this process' own, where Postgres is the embedded one.
+
+    Elsewhere each process is given its own DSN, or all have the application's.
+    """
+    stack, dsn = running_stack(settings), settings.postgres.dsn
+    own = None if stack is None else stack.endpoints.process_dsns.get(process)
+    if stack is None or own is None or dsn is None or dsn.get_secret_value() != stack.endpoints.dsn:
+        return settings
+    postgres = settings.postgres.model_copy(update={"dsn": SecretStr(own), "owner_dsn": None})
+    return settings.model_copy(update={"postgres": postgres})
+
+
 def check_whole(settings: Settings) -> None:
     """Raise SettingsError where one of Kafka and Postgres is configured and the other is not."""
     if settings.kafka.bootstrap is None:

@@ -127,13 +127,15 @@ class Kept:
 class Supervisor:
     """Keeps the roles of one home alive. `environment` is what they need beside this process's own.
 
-    `command` makes the command line of a role; `report` is told in a sentence what happens.
+    `command` makes the command line of a role, `own` what it alone gets in its environment; `report` is told in a
+    sentence what happens.
     """
 
     settings: Settings
     environment: Mapping[str, str]
     report: Callable[[str], None]
     command: Callable[[str], Sequence[str]] = lambda role: (sys.executable, "-P", "-m", "ops.cli", role)
+    own: Callable[[str], Mapping[str, str]] = lambda _role: {}
     roles: dict[str, Kept] = field(default_factory=dict)
     _loops: list[asyncio.Task[None]] = field(default_factory=list)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -218,7 +220,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=inherited | dict(self.environment) | watched,
+                env=inherited | dict(self.environment) | dict(self.own(kept.role)) | watched,
                 pass_fds=(self._lifeline[0],),
                 start_new_session=True,  # Ctrl-C on a terminal reaches us alone; we stop the roles in order
             )

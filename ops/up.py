@@ -138,7 +138,10 @@ def instance_id(settings: Settings) -> str:
 async def roles(settings: Settings, extra: Mapping[str, str], teller: Teller) -> AsyncIterator[Supervisor]:
     """Run every role while the context lasts; `extra` is what they need in their environment beside the brokers."""
     member = {"RATCHET_CONSUMER__INSTANCE_ID": instance_id(settings)}
-    supervisor = Supervisor(settings, endpoints.environment(settings) | member | dict(extra), teller.report)
+    common = endpoints.environment(settings) | member | dict(extra)
+    supervisor = Supervisor(
+        settings, common, teller.report, own=lambda role: endpoints.environment(endpoints.as_process(settings, role))
+    )
     supervisor.start(tuple(ROLES))
     try:
         yield supervisor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from runtime.stack.layout import write_private
@@ -21,13 +21,16 @@ PORT_MAX: Final = 32_000
 """Below the range of outgoing connections (Linux: 32768-60999), so that none takes a port while its broker is down."""
 TRIES_MAX: Final = 200
 PORT_NAMES: Final = ("kafka", "kafka_controller", "postgres", "redis")
+PROCESSES: Final = ("ingress", "consumer", "relay", "dispatcher", "console")
+"""Processes that log in to Postgres as a role of their own; the command line is the application's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What a home keeps between starts: a port a listener, and the passwords of Postgres' roles and of Redis.
 
-    An empty password is one that a home of an earlier version does not have yet; `keep` makes it up.
+    `process_passwords` are those of the roles that one process each logs in as. An empty password is one that a home of
+    an earlier version does not have yet; `keep` makes it up.
     """
 
     ports: dict[str, int]
@@ -36,6 +39,7 @@ class Kept:
     cluster_id: str
     superuser_password: str = ""
     redis_password: str = ""
+    process_passwords: dict[str, str] = field(default_factory=dict)
 
 
 def is_free(port: int) -> bool:
@@ -89,6 +93,7 @@ def keep(path: Path, free: Callable[[int], bool] = is_free) -> Kept:
         owner_password=_password(old.owner_password if old else ""),
         superuser_password=_password(old.superuser_password if old else ""),
         redis_password=_password(old.redis_password if old else ""),
+        process_passwords={name: _password(old.process_passwords.get(name, "") if old else "") for name in PROCESSES},
         # Kafka wants 16 random bytes in URL-safe base64, and takes no identifier that begins with a dash.
         cluster_id=old.cluster_id if old else "R" + secrets.token_urlsafe(16)[1:],
     )

@@ -1,4 +1,4 @@
-"""The embedded Postgres: durable, loopback TCP only, one database and two roles of the application.
+"""The embedded Postgres: durable, loopback TCP only, one database, its owner, the application's role and one a process.
 
 Every role has a generated password, the superuser `postgres` too, and logs in from 127.0.0.1 alone: who may not read
 the home has no way in. Postgres refuses to run as root; then it runs as the user `pgserver` (made if missing), or as
@@ -76,6 +76,11 @@ def dsn(role: str, password: str, port: int, database: str = DATABASE) -> str:
     """Return the URL of a role; an empty password is left out."""
     login = f"{role}:{password}" if password else role
     return f"postgresql://{login}@{LOOPBACK}:{port}/{database}"
+
+
+def role_of(process: str) -> str:
+    """Return the role that a process logs in as; migrations/grants.sql grants it what that needs."""
+    return f"{APP_ROLE}_{process}"
 
 
 def programs() -> Path:
@@ -206,7 +211,8 @@ async def make_roles(kept: Kept) -> None:
     connection = await connect(kept)
     try:
         roles = {row["rolname"] for row in await connection.fetch("select rolname from pg_roles")}
-        for role, password in ((APP_ROLE, kept.app_password), (OWNER_ROLE, kept.owner_password)):
+        own = {role_of(process): password for process, password in kept.process_passwords.items()}
+        for role, password in {APP_ROLE: kept.app_password, OWNER_ROLE: kept.owner_password, **own}.items():
             if role not in roles:
                 # Generated, of letters, digits, dash and underscore: nothing to quote.
                 await connection.execute(f"create role {role} login password '{password}'")

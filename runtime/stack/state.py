@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Endpoints:
     """Where the brokers answer. The DSNs and the URL hold passwords: never log them.
 
-    `dsn` is of the application's role `ratchet`, `owner_dsn` of the schema's owner `ratchet_owner`, both in the
-    database `ratchet`; `superuser_dsn` is of `postgres` in the database `postgres`. `redis` is None where no package
-    has a server for this machine.
+    `dsn` is of the application's role `ratchet`, `owner_dsn` of the schema's owner `ratchet_owner`, `process_dsns` of
+    the role that each process has of its own, all in the database `ratchet`; `superuser_dsn` is of `postgres` in the
+    database `postgres`. `redis` is None where no package has a server for this machine.
     """
 
     kafka: str
@@ -27,6 +27,7 @@ class Endpoints:
     owner_dsn: str
     superuser_dsn: str
     redis: str | None
+    process_dsns: dict[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
         """Return the settings that make a role use these brokers."""

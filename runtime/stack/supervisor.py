@@ -43,6 +43,10 @@ def endpoints_of(kept: Kept) -> Endpoints:
         owner_dsn=postgres.dsn(postgres.OWNER_ROLE, kept.owner_password, port),
         superuser_dsn=postgres.dsn(postgres.SUPERUSER, kept.superuser_password, port, "postgres"),
         redis=redis.url(kept.ports[redis.NAME], kept.redis_password) if redis.available() else None,
+        process_dsns={
+            process: postgres.dsn(postgres.role_of(process), password, port)
+            for process, password in kept.process_passwords.items()
+        },
     )
 
 

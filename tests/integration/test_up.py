@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import psutil
 import pytest
 
@@ -124,6 +126,32 @@ def test_status_has_its_shape(served: Up) -> None:
     assert set(document["lag"]) == {"payments.webhooks", "payments.intents"}
     assert set(document["counts"]) >= {"payments", "ledger", "parked", "dead_letters_open", "outbox", "spool"}
     assert document["unknown"] == []
+
+
+WHO = "select usename, application_name from pg_stat_activity where application_name like 'ratchet %'"
+PROCESSES = ("ingress", "consumer", "relay", "dispatcher", "console")
+
+
+async def test_each_process_logs_in_as_its_own_role_and_can_do_no_other_s_work(served: Up) -> None:
+    stack = read_state(served.home)
+    assert stack is not None
+    watcher = await asyncpg.connect(stack.endpoints.superuser_dsn)
+    seen: dict[str, set[str]] = {}
+    try:
+        async with asyncio.timeout(60):
+            while set(PROCESSES) - set(seen):
+                for row in await watcher.fetch(WHO):
+                    seen.setdefault(row["application_name"].split()[1], set()).add(row["usename"])
+                await asyncio.sleep(0.2)
+    finally:
+        await watcher.close()
+    assert {name: seen[name] for name in PROCESSES} == {name: {f"ratchet_{name}"} for name in PROCESSES}
+    ingress = await asyncpg.connect(stack.endpoints.process_dsns["ingress"])
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await ingress.execute("update payments set captured = 0")
+    finally:
+        await ingress.close()
 
 
 def test_a_second_up_refuses(served: Up) -> None:

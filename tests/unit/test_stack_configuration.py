@@ -23,7 +23,7 @@ from schemas.errors import StackError
 
 pytestmark = pytest.mark.unit
 
-NEW_PASSWORDS = ("superuser_password", "redis_password")
+NEW_PASSWORDS = ("superuser_password", "redis_password", "process_passwords")
 ENDPOINTS = Endpoints("127.0.0.1:1", "postgresql://a", "postgresql://b", "postgresql://c", "redis://d")
 
 
@@ -73,6 +73,8 @@ def test_endpoints_are_of_distinct_roles_and_make_a_roles_environment() -> None:
     assert found.dsn == "postgresql://ratchet:app@127.0.0.1:3/ratchet"
     assert found.owner_dsn == "postgresql://ratchet_owner:owner@127.0.0.1:3/ratchet"
     assert found.superuser_dsn == "postgresql://postgres:root@127.0.0.1:3/postgres"
+    own = replace(kept, process_passwords={"relay": "mine"})
+    assert endpoints_of(own).process_dsns == {"relay": "postgresql://ratchet_relay:mine@127.0.0.1:3/ratchet"}
     assert found.environment() == {
         "RATCHET_KAFKA__BOOTSTRAP": found.kafka,
         "RATCHET_POSTGRES__DSN": found.dsn,
