@@ -2,8 +2,9 @@
 
 Whoever asks has checked the URL against the hosts that may be asked. What cannot be fetched now says nothing about the
 request: UnavailableError, so that its sender comes again. An old certificate that cannot be fetched anew still serves
-for a while. Only readable certificates are kept; strangers who name URLs
-that hold none can't drive out those that do.
+for a while. Only readable certificates are kept; strangers who name URLs that hold none can't drive out those that do.
+Fetches of what is not kept are counted, for everybody and for each sender; a request whose certificate is kept, or is
+being fetched for another one, is never counted.
 """
 
 from __future__ import annotations
@@ -76,37 +77,48 @@ class Certificates:
         self._fetching: dict[str, asyncio.Task[str]] = {}
         self._breakers: dict[str, Breaker] = {}
         self._waiting = 0
-        self._fetched_at: deque[float] = deque()
+        self._unknown_fetches: deque[tuple[float, str]] = deque()
 
     def has(self, url: str) -> bool:
         """Tell whether the certificate is kept, fresh or old."""
         return url in self._kept
 
-    async def get(self, url: str) -> str:
-        """Return the PEM text behind the URL.
+    def may_ask(self, url: str, sender: str) -> bool:
+        """Tell whether the sender may make us fetch this: its address has a share of the fetches of what is not kept.
+
+        `sender` is the address as `rate_limits.AddressKeys` names it. What is kept or on its way is everybody's.
+        """
+        if url in self._kept or url in self._fetching:
+            return True
+        self._forget_old_fetches()
+        asked = sum(who == sender for _, who in self._unknown_fetches)
+        return asked < self._bounds.fetches_per_address_a_minute_max
+
+    async def get(self, url: str, sender: str = "") -> str:
+        """Return the PEM text behind the URL; a fetch of what is not kept is counted for the sender.
 
         Raises UnavailableError where it can't be fetched now, SignatureRejected where there surely is none.
         """
         kept = self._kept.get(url)
         if kept is None:
-            return await self._wait_for(url)
+            return await self._wait_for(url, sender)
         self._kept.move_to_end(url)
         age_seconds = self._monotonic() - kept.at
         if age_seconds < self._bounds.ttl_seconds:
             return kept.pem
         try:
-            return await self._wait_for(url)
+            return await self._wait_for(url, sender)
         except UnavailableError:
             if age_seconds < self._bounds.ttl_seconds + self._bounds.stale_seconds:
                 return kept.pem
             raise
 
-    async def _wait_for(self, url: str) -> str:
+    async def _wait_for(self, url: str, sender: str) -> str:
         if self._waiting >= self._bounds.waiters_max:
             raise UnavailableError(f"{self._waiting} requests wait for a certificate already")
         self._waiting += 1
         try:
-            return await asyncio.shield(self._fetching.get(url) or self._start(url))
+            return await asyncio.shield(self._fetching.get(url) or self._start(url, sender))
         finally:
             self._waiting -= 1
 
@@ -118,24 +130,40 @@ class Certificates:
         if fetching:
             await asyncio.wait(fetching)
 
-    def _start(self, url: str) -> asyncio.Task[str]:
+    def _start(self, url: str, sender: str) -> asyncio.Task[str]:
         if len(self._fetching) >= self._bounds.fetches_max:
             raise UnavailableError(f"{len(self._fetching)} certificates are being fetched already")
-        if url not in self._kept:
+        unknown = url not in self._kept
+        if unknown:
             self._need_room_for_unknown()
-        task = asyncio.create_task(self._fetch(url))
+        breaker = self._breaker_of(url)
+        if unknown:
+            self._unknown_fetches.append((self._monotonic(), sender))
+        task = asyncio.create_task(self._fetch(url, breaker))
         self._fetching[url] = task
         task.add_done_callback(lambda done: self._fetched(url, done))
         return task
 
     def _need_room_for_unknown(self) -> None:
         """Raise UnavailableError beyond the fetches a minute: strangers decide which URLs are named."""
-        now = self._monotonic()
-        while self._fetched_at and self._fetched_at[0] <= now - MINUTE_SECONDS:
-            self._fetched_at.popleft()
-        if len(self._fetched_at) >= self._bounds.fetches_a_minute_max:
-            raise UnavailableError(f"{len(self._fetched_at)} unknown certificates were fetched within a minute")
-        self._fetched_at.append(now)
+        self._forget_old_fetches()
+        if len(self._unknown_fetches) >= self._bounds.fetches_a_minute_max:
+            raise UnavailableError(f"{len(self._unknown_fetches)} unknown certificates were fetched within a minute")
+
+    def _forget_old_fetches(self) -> None:
+        minute_ago = self._monotonic() - MINUTE_SECONDS
+        while self._unknown_fetches and self._unknown_fetches[0][0] <= minute_ago:
+            self._unknown_fetches.popleft()
+
+    def _breaker_of(self, url: str) -> Breaker:
+        """Return the breaker of the URL's host, which may be asked now; raise UnavailableError where it may not."""
+        host = urlsplit(url).netloc
+        breaker = self._breakers.get(host)
+        if breaker is None:
+            breaker = self._breakers[host] = self._new_breaker()
+        if not breaker.allows(self._monotonic()):
+            raise UnavailableError(f"{host} failed a moment ago and is left alone")
+        return breaker
 
     def _fetched(self, url: str, task: asyncio.Task[str]) -> None:
         del self._fetching[url]
@@ -146,11 +174,8 @@ class Certificates:
         if len(self._kept) > self._bounds.entries_max:
             self._kept.popitem(last=False)
 
-    async def _fetch(self, url: str) -> str:
+    async def _fetch(self, url: str, breaker: Breaker) -> str:
         host = urlsplit(url).netloc
-        breaker = self._breakers.setdefault(host, self._new_breaker())
-        if not breaker.allows(self._monotonic()):
-            raise UnavailableError(f"{host} failed a moment ago and is left alone")
         try:
             answer = need_available(await self._client.send(HttpRequest("GET", url)), host)
         except UnavailableError as error:

@@ -29,12 +29,16 @@ MayFetch = Callable[["Delivery"], Awaitable[bool]]
 CERTIFICATE_HEADER: Final = "paypal-cert-url"
 UNTRUSTED_SOURCE: Final = Refusal(problems.SIGNATURE_REJECTED, "untrusted_source")
 NO_LIVE_SECRET: Final = Refusal(problems.SIGNATURE_REJECTED, "empty_secret")
+CERTIFICATE_QUOTA: Final = Refusal(problems.QUOTA_EXCEEDED, "certificate_quota_exceeded")
 PROOF_UNAVAILABLE: Final = Refusal(problems.PROOF_UNAVAILABLE, "proof_unavailable")
 
 
 @dataclass(slots=True)
 class Delivery:
-    """One request to one endpoint: `url` as the signature covers it, `peer` the connection's other end."""
+    """One request to one endpoint: `url` as the signature covers it, `peer` the connection's other end.
+
+    `sender` names the address that it came from as `rate_limits.AddressKeys` does.
+    """
 
     endpoint: Endpoint
     headers: dict[str, list[str]]
@@ -42,6 +46,7 @@ class Delivery:
     url: str = field(repr=False)
     peer: str | None
     received_at: float
+    sender: str = "unknown"
 
     @property
     def forwarded_for(self) -> Sequence[str]:
@@ -84,7 +89,9 @@ async def _certificate(
         url = certificate_url(named, hosts)
         if not certificates.has(url) and not await may_fetch(delivery):
             return OVER_QUOTA
-        return {url: await certificates.get(url)}
+        if not certificates.may_ask(url, delivery.sender):
+            return CERTIFICATE_QUOTA
+        return {url: await certificates.get(url, delivery.sender)}
     except SignatureRejected as rejected:
         return Refusal(problems.SIGNATURE_REJECTED, rejected.reason)
     except UnavailableError:

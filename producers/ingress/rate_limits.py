@@ -71,6 +71,10 @@ class RateLimits:
         """Count a hint that anybody could have sent against its sender's address."""
         return await self._of_address(self._unsigned, peer, forwarded_for)
 
+    def sender(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
+        """Return the name of a request's sender: its IPv4 address, or its IPv6 site (/64)."""
+        return self._key_of(peer, forwarded_for)
+
     def proves(self, peer: str | None, forwarded_for: Sequence[str]) -> None:
         """Remember that a genuine webhook came from there."""
         key = self._key_of(peer, forwarded_for)

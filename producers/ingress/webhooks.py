@@ -11,7 +11,7 @@ from producers.ingress.answers import CLOSE, Answer, Refusal, of_problem, of_ref
 from producers.ingress.body import TOO_LARGE, BodyBounds, BodyReader
 from producers.ingress.dear_checks import DearChecks
 from producers.ingress.endpoints import open_endpoints
-from producers.ingress.evidence import Delivery, Evidence, gather
+from producers.ingress.evidence import CERTIFICATE_QUOTA, Delivery, Evidence, gather
 from producers.ingress.hints import TOO_MANY_WAIT, UNSIGNED
 from producers.ingress.lines import Line, line_of
 from producers.ingress.publisher import Durability
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 SMALL_BODY_BYTES: Final = 16 * 1024
 """A body that is checked whatever its sender's quota: nearly every genuine webhook is smaller."""
+COME_AGAIN_IN_A_MINUTE: Final = (b"retry-after", b"60")
 UNKNOWN_PATH: Final = Refusal(problems.UNKNOWN_PATH, "unknown_path")
 UNKNOWN_PROVIDER: Final = Refusal(problems.UNKNOWN_PROVIDER, "unknown_provider")
 METHOD_NOT_ALLOWED: Final = Refusal(problems.METHOD_NOT_ALLOWED, "method_not_allowed")
@@ -105,7 +106,8 @@ class Webhooks:
             return body
         line.bytes = len(body)
         url = self._base_url + target_of(scope)
-        delivery = Delivery(endpoint, headers, body, url, peer, self._clock.now())
+        sender = self._rates.sender(peer, headers.get("x-forwarded-for", ()))
+        delivery = Delivery(endpoint, headers, body, url, peer, self._clock.now(), sender)
         evidence = await gather(delivery, self._trusted_proxies, self._certificates, self._may_fetch)
         if isinstance(evidence, Refusal):
             return await self._unproven(evidence, delivery, line)
@@ -188,6 +190,8 @@ class Webhooks:
 
     def _refused(self, refusal: Refusal, line: Line, verdict: Verdict | None = None) -> Answer:
         line.refuse(refusal)
+        if refusal is CERTIFICATE_QUOTA:
+            return of_problem(refusal.problem, COME_AGAIN_IN_A_MINUTE)
         if verdict is not None:
             return of_problem(refusal.problem, *fields_of(verdict), *((CLOSE,) if refusal.close else ()))
         if refusal is TOO_MANY_WAIT:

@@ -16,8 +16,9 @@ class CertificateSettings(Group):
 
     `entries_max` are kept and fetched again after `ttl_seconds`; where that fails, the old one serves for
     `stale_seconds` more. Beyond `fetches_max` fetches, or `waiters_max` requests that wait for one, a request is told
-    to come again, and so it is beyond `fetches_a_minute_max` fetches of what is not kept. A host is left alone for
-    `breaker_seconds` after `breaker_failures_max` failures in a row.
+    to come again, and so it is beyond `fetches_a_minute_max` fetches of what is not kept. An address (of IPv6 each /64)
+    may cause `fetches_per_address_a_minute_max` of them; whose certificate is kept is not counted. A host is left alone
+    for `breaker_seconds` after `breaker_failures_max` failures in a row.
     """
 
     entries_max: Count = 32
@@ -27,6 +28,7 @@ class CertificateSettings(Group):
     timeout_seconds: Seconds = 3.0
     fetches_max: Count = 8
     fetches_a_minute_max: Count = 60
+    fetches_per_address_a_minute_max: Count = 10
     waiters_max: Count = 64
     breaker_failures_max: Count = 3
     breaker_seconds: Seconds = 2.0

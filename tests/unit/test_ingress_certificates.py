@@ -14,7 +14,14 @@ from pydantic import SecretStr
 from producers.ingress import trust
 from producers.ingress.certificates import Certificates, client_bounds
 from producers.ingress.endpoints import Endpoint, open_endpoints
-from producers.ingress.evidence import NO_LIVE_SECRET, PROOF_UNAVAILABLE, Delivery, Evidence, gather
+from producers.ingress.evidence import (
+    CERTIFICATE_QUOTA,
+    NO_LIVE_SECRET,
+    PROOF_UNAVAILABLE,
+    Delivery,
+    Evidence,
+    gather,
+)
 from producers.ingress.rate_limits import OVER_QUOTA
 from providers.paypal import LIVE_CERTIFICATE_HOSTS
 from runtime.http import HttpAnswer, HttpClient, HttpRequest, HttpUnavailableError
@@ -291,6 +298,41 @@ async def test_so_many_unknown_certificates_a_minute_are_fetched() -> None:
     assert await certificates.get(f"{URL}1") == PEM, "what is kept needs no fetch"
     clock.now += 61
     assert await certificates.get(f"{URL}2") == PEM
+
+
+async def test_a_host_that_is_left_alone_costs_nobody_s_share() -> None:
+    host = Host(HttpUnavailableError("away"))
+    certificates, clock = kept_by(host, fetches_per_address_a_minute_max=2, breaker_failures_max=1, breaker_seconds=5)
+    for _ in range(10):
+        assert certificates.may_ask(URL, "192.0.2.1")
+        with pytest.raises(UnavailableError):
+            await certificates.get(URL, "192.0.2.1")
+    assert host.asked == [URL]
+    clock.now, host.answers = 5, [GOOD]
+    assert await certificates.get(URL, "192.0.2.1") == PEM
+
+
+async def test_a_certificate_on_its_way_is_counted_for_the_first_who_named_it(tmp_path: Path) -> None:
+    host = Host(GOOD)
+    host.open.clear()
+    certificates, _ = kept_by(host, fetches_per_address_a_minute_max=1)
+    endpoint = paypal(tmp_path)
+    both = [asyncio.create_task(gather(delivery(endpoint, URL), (), certificates, anybody)) for _ in range(20)]
+    await asyncio.sleep(0.01)
+    assert await gather(delivery(endpoint, OTHER), (), certificates, anybody) is CERTIFICATE_QUOTA
+    host.open.set()
+    assert all(isinstance(one, Evidence) for one in await asyncio.gather(*both))
+    assert host.asked == [URL]
+
+
+async def test_an_address_gets_its_share_back_after_a_minute() -> None:
+    certificates, clock = kept_by(Host(GOOD), fetches_per_address_a_minute_max=1)
+    await certificates.get(URL, "192.0.2.1")
+    assert certificates.may_ask(URL, "192.0.2.1"), "it is kept"
+    assert not certificates.may_ask(OTHER, "192.0.2.1")
+    assert certificates.may_ask(OTHER, "192.0.2.2")
+    clock.now = 61
+    assert certificates.may_ask(OTHER, "192.0.2.1")
 
 
 async def test_evidence_holds_the_certificate_and_the_trust(tmp_path: Path) -> None:
