@@ -24,6 +24,7 @@ import typer
 
 from ops import endpoints
 from ops.output import EXIT_DONE, EXIT_USAGE, AsJson, command, emit
+from runtime.folders import make_private
 from runtime.health import split_address
 from runtime.lifecycle import read_run_file
 from runtime.stack import identity, leftovers
@@ -127,7 +128,7 @@ def start(settings: Settings, words: Sequence[str]) -> dict[str, Any]:
     if (running := holder(settings.home)) is not None:
         raise SettingsError(f"`ratchet up` runs in {settings.home} already (pid {running.pid}); `ratchet down` ends it")
     path = log_path(settings.home)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(path.parent)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as log:
         process = subprocess.Popen(  # noqa: S603 - the command is our own

@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 
 from ops.status import ask_livez
 from runtime.ends import PurposefulEnds
+from runtime.folders import make_private
 from runtime.lifecycle import read_run_file, run_path
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def pause_before(ends_in_row: int, settings: RoleSettings) -> float:
 
 def open_log(path: Path, bytes_max: int) -> IO[bytes]:
     """Open a role's log to append, for its user alone; one past its bound is kept once and begun anew."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(path.parent)
     if path.exists() and path.stat().st_size > bytes_max:
         path.replace(path.with_suffix(".old.log"))
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")

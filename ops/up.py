@@ -32,6 +32,7 @@ from ops.output import EXIT_DONE, EXIT_PROBLEM, EXIT_USAGE, AsJson, command, emi
 from ops.roles import ROLES
 from ops.run_sample import choose_signers, make_run
 from ops.supervisor import Supervisor, reason_in
+from runtime.folders import make_private
 from runtime.lifecycle import EXIT_FORCED, read_run_file
 from schemas.errors import SettingsError, UnavailableError
 
@@ -61,7 +62,7 @@ class Options:
 def alone(home: Path) -> Iterator[None]:
     """Hold the home for one `up`; the kernel gives it back with the process. Raises SettingsError where one runs."""
     path = detach.lock_path(home)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     with path.open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

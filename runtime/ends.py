@@ -12,6 +12,8 @@ from uuid import UUID
 
 import structlog
 
+from runtime.folders import make_private
+
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
@@ -50,7 +52,7 @@ class PurposefulEnds:
     def _write(self, tokens: list[UUID]) -> None:
         draft = self._path.with_suffix(".ended.tmp")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self._path.parent)
             draft.write_text("".join(f"{token}\n" for token in tokens[-TOKENS_MAX:]), encoding="utf-8")
             draft.replace(self._path)
         except OSError as error:

@@ -24,6 +24,7 @@ import psutil
 from runtime import log, telemetry
 from runtime.background import keep_running
 from runtime.collector import calm_collector
+from runtime.folders import make_private
 from runtime.health import Probe, serving
 from schemas.errors import RatchetError, SettingsError
 
@@ -77,7 +78,7 @@ def run_path(home: Path, role: str) -> Path:
 def write_run_file(home: Path, run_file: RunFile) -> None:
     """Write the run file whole or not at all: readers never see half of it."""
     path = run_path(home, run_file.role)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     draft = path.with_suffix(f".{run_file.pid}.tmp")
     draft.write_text(json.dumps(asdict(run_file)), encoding="utf-8")
     draft.replace(path)

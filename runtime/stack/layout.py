@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from runtime.folders import make_private
 from schemas.errors import StackError
 
 DISK_BYTES_MIN: Final = 1024**3
@@ -63,7 +64,7 @@ def make_ready(layout: Layout) -> None:
     """Create the home and make sure that it can be written and has room; raise StackError if not."""
     usable(layout.home)
     try:
-        layout.home.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+        make_private(layout.home)
         close(layout)
         for name in ("kafka", "postgres", "redis"):
             layout.broker(name).mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
