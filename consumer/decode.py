@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
-from pydantic import ValidationError
 
 import providers
+from consumer import intents
+from consumer.framings import framing_of
 from consumer.verdict import Dead
 from providers.core.contract import Trust
 from providers.core.refetch import KIND_PREFIX, as_of
 from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
 from schemas.facts import INTENT, Claim, Fact, FactKind, Meaning, Ref, RefKind
-from schemas.intents import Command, Intent, IntentRecord
+from schemas.intents import Intent
 from schemas.record import EVENT_ID_LENGTH_MAX, TRUST_HEADER, identity_of
 from schemas.topics import INTENTS
 from schemas.traceparent import trace_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from providers.core.refetch import Refetch
     from runtime.settings.scopes import Scopes
+    from schemas.intents import IntentRecord
     from schemas.record import Record
 
 VERIFIED: Final = Trust.VERIFIED.encode()
@@ -96,7 +98,13 @@ def decode(record: Record, endpoints: Endpoints = ANY) -> Event | Dead:
             return _decode_intent(record, endpoints)
         return _decode_webhook(record, endpoints)
     except UninterpretableError as error:
-        return Dead(Reason(error.reason), error.detail)
+        return Dead(Reason(error.reason), _explained(error, record.value))
+
+
+def _explained(error: UninterpretableError, value: bytes | None) -> str:
+    """Return what is wrong, after the form of the value where that is one that is known and can't be read."""
+    form = framing_of(value) if error.reason == Reason.UNDECODABLE else None
+    return f"{form} ({error.detail})" if form else error.detail
 
 
 def can_refetch(provider: str) -> bool:
@@ -175,37 +183,25 @@ def _hint(event: Event) -> Event:
 
 
 def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
-    value = record.value or b""
-    try:
-        said = IntentRecord.model_validate_json(value)
-        intent = Intent.model_validate(said.body) if said.command is Command.CREATE else None
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the record"
-        raise UninterpretableError(Reason.UNDECODABLE, f"intent: {place}: {first['msg']}"[:500]) from None
-    if said.id.int == 0:
-        raise UninterpretableError(Reason.UNDECODABLE, "intent: id: the nil UUID names no payment; make one a payment")
+    said, order = intents.read(record.value or b"")
     headers = record.present()
-    (_, event_id, _), trace = identity_of(headers), trace_of(headers)
-    if intent is None:
-        event_id = event_id or f"sha256:{hashlib.sha256(value).hexdigest()}"
-        meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),))
-        kind = f"intent.{said.command}"
-        return Event(record, f"intents/{said.client}", event_id, kind, "ratchet", "", meaning, traceparent=trace)
-    if not endpoints.may_name(said.client, intent.provider, intent.account):
-        place = "/".join(filter(None, (intent.provider, intent.account)))
+    event_id, trace = intents.need_event_id(said, identity_of(headers)[1]), trace_of(headers)
+    source, kind = f"intents/{said.client}", f"intent.{said.command}"
+    if not isinstance(order, Intent):
+        meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),), asker=said.client)
+        return Event(record, source, event_id, kind, "ratchet", "", meaning, traceparent=trace)
+    if not endpoints.may_name(said.client, order.provider, order.account):
+        place = "/".join(filter(None, (order.provider, order.account)))
         raise UninterpretableError(Reason.CONFLICT, f"client {said.client} may not name payments of {place}")
-    event_id = event_id or f"{said.id}:create"
-    live = endpoints.is_live(intent.provider, intent.account) if intent.livemode is None else intent.livemode
-    meaning = _intent_meaning(said, intent)
+    live = endpoints.is_live(order.provider, order.account) if order.livemode is None else order.livemode
     return Event(
         record,
-        f"intents/{said.client}",
+        source,
         event_id,
-        "intent.create",
-        intent.provider,
-        intent.account,
-        meaning,
+        kind,
+        order.provider,
+        order.account,
+        _intent_meaning(said, order),
         traceparent=trace,
         livemode=live,
     )

@@ -106,6 +106,8 @@ def resolve(event: Event, known: Known) -> Target | Waits | Dead | None:
         return _claim(event, event.meaning.claim, found, names, known)
     if not found:
         return _open(event, names, known)
+    if event.meaning.asker is not None and event.meaning.asker != found[0].client:
+        return Dead(Reason.CONFLICT, f"the payment that the command names is none of client {event.meaning.asker}'s")
     if len(found) == 1:
         return Target(found[0], [], _to_bind(names, bound, found, known.payments))
     return _choose(found, names, bound, known.payments)
@@ -133,7 +135,7 @@ def _candidates(event: Event, bound: Sequence[UUID | None], payments: Mapping[UU
 
 def _open(event: Event, names: list[RefKey], known: Known) -> Target | Waits | None:
     meaning = event.meaning
-    if not meaning.facts or event.hint:
+    if event.hint or not (meaning.facts or meaning.asker):
         return None
     if not meaning.waits and not any(known.names.get(key) for key in groups_of(event)):
         return None

@@ -134,7 +134,9 @@ def _messages() -> Json:
         ),
         "Intent": _message(
             "A client's command",
-            "A record that does not fit the schema becomes a dead letter `undecodable`, whoever published it.",
+            "A record that does not fit the schema, its command's body included, becomes a dead letter `undecodable` "
+            "that says what to mend, whoever published it; so does a `capture`, `cancel` or `refund` without `ce_id`. "
+            "A command that comes before its create waits for it.",
             headers="IntentHeaders",
             key=_PAYMENT_KEY,
             payload=IntentRecord.__name__,

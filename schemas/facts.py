@@ -275,7 +275,8 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     `livemode` is the mode that it signs, None where it signs none (then the endpoint's setting says).
     `occurred_at` (unix seconds) is shown, and never orders anything. `claim` is set by intents alone,
     `receipt` by providers of messages. `tie` is a condition of what the event belongs to. `undoable_days` says of money
-    that it took for how long a bank may take it back by itself (a debit), 0 where none may.
+    that it took for how long a bank may take it back by itself (a debit), 0 where none may. `asker` is the client
+    of a command: it adds no facts, waits for its payment all the same, and is about that client's payments alone.
     """
 
     refs: tuple[Ref, ...] = ()
@@ -292,3 +293,4 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     receipt: Receipt | None = None
     tie: Tie | None = None
     undoable_days: int = 0
+    asker: str | None = None

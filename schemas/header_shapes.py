@@ -103,10 +103,12 @@ def webhook() -> Json:
 def intent() -> Json:
     """Return the headers of `payments.intents`.
 
-    All may be absent from a direct publisher's record: the client is in the body, and without `ce_id` a create is
-    known by its payment's id and any other command by its bytes.
+    All but one may be absent from a direct publisher's record: the client is in the body, and without `ce_id` a create
+    is known by its payment's id. Any other command needs it, which a schema of headers alone can't say: nothing else
+    tells two equal refunds from one that was sent twice.
     """
-    return _headers(_EVENT | _TRUST | _TRACE | _REDRIVEN, ())
+    told = "Unique a command, and the same in each of its copies: `capture`, `cancel` and `refund` need it"
+    return _headers(_EVENT | {"ce_id": _text(told, minLength=1)} | _TRUST | _TRACE | _REDRIVEN, ())
 
 
 def change() -> Json:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import time
+import uuid
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +28,6 @@ from schemas.record import Attributes, Record
 from schemas.topics import INTENTS, WEBHOOKS
 
 if TYPE_CHECKING:
-    import uuid
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
@@ -88,6 +88,14 @@ def intent(
     value = json.dumps({"id": str(payment_id), "client": client, "command": Command.CREATE, "body": body}).encode()
     event_id = f"{payment_id}:create"
     headers = Attributes(source=f"intents/{client}", event_id=event_id, kind="intent.create", received_at=1.79e9)
+    return Event(event_id, str(payment_id).encode(), value, headers.to_headers())
+
+
+def command(payment_id: uuid.UUID, name: str, *, client: str = CLIENT, **body: Any) -> Event:
+    """Make one command about a payment as the relay publishes it."""
+    value = json.dumps({"id": str(payment_id), "client": client, "command": name, "body": body}).encode()
+    event_id = f"{payment_id}:{name}:{uuid.uuid4()}"
+    headers = Attributes(source=f"intents/{client}", event_id=event_id, kind=f"intent.{name}", received_at=1.79e9)
     return Event(event_id, str(payment_id).encode(), value, headers.to_headers())
 
 

@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from settling import Bench, bench, broken_chains, intent, intent_records, records, webhook
+from settling import Bench, bench, broken_chains, command, intent, intent_records, records, webhook
 
 import providers
 
@@ -69,6 +69,22 @@ async def test_an_intent_brings_what_an_adyen_style_event_waits_for(desk: Bench)
     live = [row for row in books.payments if row["merged_into"] is None]
     assert [(row["id"], row["captured"], row["refunded"]) for row in live] == [(promised, 1000, 100)]
     assert books.parked == []
+
+
+async def test_commands_that_come_before_their_create_wait_for_it_and_follow_it_in_order(desk: Bench) -> None:
+    promised = uuid.uuid4()
+    await desk.settle(intent_records([command(promised, "capture"), command(promised, "refund", amount=5)]))
+    books = await desk.books()
+    assert (books.ledger, [row["event_type"] for row in books.parked]) == ([], ["intent.capture", "intent.refund"])
+    await desk.settle(intent_records([intent(promised)], first=2))
+    books = await desk.books()
+    assert books.parked == books.letters == []
+    assert [(row["event_type"], row["outcome"], row["payment_id"]) for row in books.ledger] == [
+        ("intent.create", "applied", promised),
+        ("intent.capture", "noop", promised),
+        ("intent.refund", "noop", promised),
+    ]
+    assert broken_chains(books) == []
 
 
 async def test_a_parked_event_comes_again_and_is_parked_once(desk: Bench) -> None:

@@ -125,13 +125,6 @@ def test_an_intent_opens_the_payment_that_was_promised() -> None:
     assert (meaning.currency, meaning.amount, meaning.provider_ref) == ("EUR", 1000, "pay_1")
 
 
-def test_an_intent_published_without_headers_has_an_id_all_the_same() -> None:
-    create, capture = (replace(intent(command=command), headers=()) for command in ("create", "capture"))
-    assert understood(create).event_id == f"{INTENT_ID}:create"
-    assert understood(capture).event_id.startswith("sha256:")
-    assert len(understood(capture).event_id) == 7 + 64
-
-
 @pytest.mark.parametrize("command", ["capture", "cancel", "refund"])
 def test_a_command_names_its_payment_and_adds_nothing(command: str) -> None:
     event = understood(intent(command=command))

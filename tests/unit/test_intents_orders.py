@@ -57,6 +57,15 @@ def test_defects_are_named_by_pointer_and_bounded() -> None:
     assert len(declined({**INTENT, "x" * 5000: 1})[0]["pointer"]) <= 201
 
 
+def test_a_misspelt_field_is_told_with_the_one_that_was_meant() -> None:
+    assert declined({"ammount": 100}, Command.REFUND) == [
+        {
+            "pointer": "#/ammount",
+            "detail": "there is no such field; did you mean amount? There are amount, currency, metadata, reason",
+        }
+    ]
+
+
 SCOPES = Scopes(
     {
         "stripe": ProviderSettings.model_validate({"secrets": ["whsec_1"], "mode": "test"}),

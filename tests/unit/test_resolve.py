@@ -106,7 +106,16 @@ def test_names_in_a_message_are_bounded() -> None:
 
 
 def test_an_event_that_says_nothing_of_an_unknown_payment_is_about_none() -> None:
-    assert resolved(understood(intent(command="capture")), {}) is None
+    assert resolved(understood(standard("customer.updated")), {}) is None
+
+
+def test_a_command_waits_for_its_payment_and_is_about_its_clients_alone() -> None:
+    event = understood(intent(command="capture"))
+    (name,) = names_of(event)
+    assert isinstance(resolved(event, {}), Waits)
+    assert target(event, {name: A}, payment(id=A, client="shop")).payment.id == A
+    for client in ("mall", None):
+        assert isinstance(resolved(event, {name: A}, payment(id=A, client=client)), Dead)
 
 
 def test_one_candidate_takes_the_names_that_it_did_not_have() -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 import providers
 from producers.ingress.intents.answers import Declined
+from schemas.defects import defects_of
 from schemas.intents import ORDERS, Command, Intent, Order
 from schemas.problems import INVALID_BODY
 
@@ -66,8 +67,8 @@ def read(command: Command, payment_id: UUID | None, body: bytes, defects_max: in
     try:
         order = ORDERS[command].model_validate(document)
     except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False, include_context=False)
-        return _invalid([(_pointer(one["loc"]), one["msg"]) for one in found[:defects_max]])
+        found = defects_of(error, ORDERS[command])[:defects_max]
+        return _invalid([(_pointer(one.place), one.detail) for one in found])
     return Ordered(command, payment_id, order, _fingerprint(command, payment_id, document))
 
 

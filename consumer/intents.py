@@ -1,0 +1,62 @@
+"""From the value of a record of `payments.intents` to a valid command: envelope and body by their schemas. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from pydantic import ValidationError
+
+from schemas.dead_letter import Reason
+from schemas.defects import defects_of, shown, twice_named
+from schemas.errors import UninterpretableError
+from schemas.intents import ORDERS, Command, IntentRecord, Order
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+DETAIL_LENGTH_MAX = 500
+"""Characters of what is wrong with a record; more than the names of any body's fields take."""
+
+
+def read(value: bytes) -> tuple[IntentRecord, Order]:
+    """Return a record and its command's body; raise UninterpretableError, saying what to mend."""
+    try:
+        said = IntentRecord.model_validate_json(value)
+    except ValidationError as error:
+        _refuse(error, IntentRecord, ())
+    if said.id.int == 0:
+        raise refused("intent: id: the nil UUID names no payment; make one a payment")
+    body = ORDERS[said.command]
+    try:
+        order = body.model_validate(said.body)
+    except ValidationError as error:
+        _refuse(error, body, ("body",))
+    if name := twice_named(value):
+        told = f"{shown((name,))} stands twice in one object"
+        raise refused(f"intent: {told}; write it once, for readers disagree on which counts")
+    return said, order
+
+
+def need_event_id(said: IntentRecord, event_id: str | None) -> str:
+    """Return the id that tells a command from its copies. A create is known by its payment's id.
+
+    No other command is known by its bytes: two refunds of the same amount are two, and a copy of one is one.
+    """
+    if event_id is not None:
+        return event_id
+    if said.command is Command.CREATE:
+        return f"{said.id}:create"
+    raise refused(
+        f"intent: a {said.command} needs a header ce_id, which tells a second {said.command} from a copy of the first; "
+        "make one a command, and send it again with every copy"
+    )
+
+
+def refused(detail: str) -> UninterpretableError:
+    """Return the error of a record that its publisher has to mend."""
+    return UninterpretableError(Reason.UNDECODABLE, detail[:DETAIL_LENGTH_MAX])
+
+
+def _refuse(error: ValidationError, model: type[BaseModel], inside: tuple[str, ...]) -> NoReturn:
+    first = defects_of(error, model)[0]
+    raise refused(f"intent: {shown((*inside, *first.place))}: {first.detail}") from None
