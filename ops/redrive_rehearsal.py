@@ -80,7 +80,14 @@ class Rehearsal:
     async def play(self, letter_ids: Sequence[int]) -> None:
         """Play letters, oldest first; raise TrippedError where the fold trips over some of them."""
         found = await fetch(self._connection, "read_letter_records", list(letter_ids))
-        items = [self._understood(row) for row in found]
+        await self._play([self._understood(row) for row in found], letter_ids)
+
+    async def foretell(self, record: Record) -> Fate:
+        """Play a record that nobody has published; its place is made up as a letter's is."""
+        await self._play([understand(record, self._endpoints)], [record.offset])
+        return self.fates[record.offset]
+
+    async def _play(self, items: Sequence[Item], letter_ids: Sequence[int]) -> None:
         await self._read(items)
         plan = self._settle(items)
         for letter_id in letter_ids:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -232,6 +232,21 @@ class Down(_Answer):
     stopped: bool
 
 
+class PublishChecked(_Answer):
+    """`ratchet publish --check`. `take`: well formed, where only the record was looked at; else as a redrive has it.
+
+    `outcome` is the ledger's, or `parked`, `duplicate` or a dead letter's reason; `why` says what to mend. `says` is
+    what was understood.
+    """
+
+    topic: str
+    would: Literal["take", "apply", "noop", "illegal", "orphan"]
+    outcome: str | None
+    why: str | None
+    says: dict[str, Any] | None
+    notes: list[str]
+
+
 ANSWERS: Final[dict[str, type[BaseModel]]] = {
     "up --once": UpOnce,
     "up --detach": UpDetached,
@@ -242,5 +257,6 @@ ANSWERS: Final[dict[str, type[BaseModel]]] = {
     "dlq list": DeadLetters,
     "dlq redrive": Redrive,
     "audit verify": AuditVerified,
+    "publish --check": PublishChecked,
 }
 """Command and its answer."""

@@ -99,6 +99,8 @@ def test_answers_that_need_more_than_a_database() -> None:
     check("up --once", books.document(seconds=1.0, problems_max=1))
     check("up --detach", {"pid": 7, "ingress": "http://127.0.0.1:8080", "console": None, "log": "/h/log/up.log"})
     check("down", {"stopped": False})
+    noted = {"topic": "payments.intents", "would": "illegal", "outcome": "undecodable", "why": "no JSON", "says": None}
+    check("publish --check", {**noted, "notes": []})
     absent = {"state": "absent", "pid": None, "address": None}
     stopped = {"state": "stopped", "pid": None, "address": "127.0.0.1:1"}
     check("stack status", {"kafka": stopped, "postgres": stopped, "redis": absent})

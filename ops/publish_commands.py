@@ -1,0 +1,93 @@
+"""`ratchet publish --check`: what would become of a record, for services that publish to Kafka themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+import typer
+
+from consumer.decode import endpoints_of
+from ops import endpoints
+from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
+from ops.publish_check import Checked, check_alone, check_beside_books, need_topic, record_of
+from runtime.settings.scopes import scopes_of
+from schemas.errors import SettingsError
+from schemas.topics import INTENTS, RECORD_BYTES_MAX
+
+if TYPE_CHECKING:
+    from schemas.record import Record
+
+TOPICS: Final = (INTENTS.name,)
+"""Where upstream services publish."""
+WOULD: Final = {
+    "take": "It is well formed and would be taken.",
+    "apply": "It would have its effect.",
+    "noop": "It would change nothing.",
+    "orphan": "It would wait for its payment.",
+    "illegal": "It would become a dead letter.",
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("publish")(publish)
+
+
+@command
+def publish(
+    *,
+    check: Annotated[Path, typer.Option(metavar="FILE", help="The record's value, or a document; - reads it.")],
+    topic: Annotated[str | None, typer.Option(help="Where it would be published.")] = None,
+    header: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A header, as ce_id=..")] = None,
+    books: Annotated[bool, typer.Option("--books", help="Look at the books too: what it would do now.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Say what would become of a record that an upstream service wants to publish. Nothing is published or written.
+
+    FILE holds the value alone, or {"topic", "key", "headers", "value"}. Without --books no database is needed.
+    """
+    record = record_of(_read(check), topic=topic, headers=[_header(one) for one in header or ()])
+    need_topic(record.topic, TOPICS)
+    found = _checked(record, beside_books=books)
+    emit(msgspec.to_builtins(found), as_json=as_json, show=lambda: _text(found))
+    return EXIT_PROBLEM if found.would == "illegal" else EXIT_DONE
+
+
+def _checked(record: Record, *, beside_books: bool) -> Checked:
+    settings = endpoints.load()
+    known = endpoints_of(scopes_of(settings))
+    if not beside_books:
+        return check_alone(record, known)
+    return asyncio.run(check_beside_books(record, endpoints.found(settings), known))
+
+
+def _read(path: Path) -> bytes:
+    """Read a file, or standard input, as far as a record could hold it."""
+    try:
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as source:
+            content = source.read(RECORD_BYTES_MAX + 1)
+    except OSError as error:
+        raise SettingsError(f"{path} can't be read: {error.strerror}") from None
+    if len(content) > RECORD_BYTES_MAX:
+        raise SettingsError(f"{path} is over {RECORD_BYTES_MAX} bytes, the most that a record may have")
+    return content
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise SettingsError(f"--header {text!r} is no NAME=VALUE")
+    return name, value
+
+
+def _text(found: Checked) -> str:
+    lines = [WOULD[found.would], ": ".join(filter(None, (found.outcome, found.why)))]
+    if says := found.says:
+        lines.append(f"{says['event_type']} {says['event_id']} of {says['source']}")
+        lines += [f"  {one['kind']} {one['reference']}" for one in says["references"]]
+        lines += [f"  {one['kind']} {one['key']}: {one['state']} {one['amount'] or ''}" for one in says["facts"]]
+    return "\n".join([*filter(None, lines), *(f"Note: {note}." for note in found.notes)])

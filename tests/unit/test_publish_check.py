@@ -1,0 +1,112 @@
+"""`ratchet publish --check` without brokers: what a record says, what is wrong with it, and how it is given."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from events import INTENT_ID, intent
+from typer.testing import CliRunner
+
+from ops.cli import app
+from ops.publish_check import record_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+VALUE = intent().value or b""
+REFUND = json.dumps({"id": str(INTENT_ID), "client": "shop", "command": "refund", "body": {}}).encode()
+MISSPELT = REFUND.replace(b"{}", b'{"ammount": 100}')
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name in [name for name in os.environ if name.startswith("RATCHET_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RATCHET_HOME", str(tmp_path))
+
+    def run(content: bytes, *words: str) -> Any:
+        (tmp_path / "record.json").write_bytes(content)
+        return CliRunner().invoke(app, ["publish", "--check", str(tmp_path / "record.json"), *words])
+
+    return run
+
+
+def said(result: Any) -> dict[str, Any]:
+    return dict(json.loads(result.stdout))
+
+
+def test_a_record_that_is_well_formed_would_be_taken(check: Any) -> None:
+    result = check(VALUE + b"\n", "--json", "--header", f"ce_id={INTENT_ID}:create")
+    found = said(result)
+    assert (result.exit_code, found["would"], found["topic"]) == (0, "take", "payments.intents")
+    says = found["says"]
+    assert (says["source"], says["event_id"]) == ("intents/shop", f"{INTENT_ID}:create")
+    assert says["references"] == [{"kind": "id", "reference": str(INTENT_ID)}]
+    assert says["facts"][0] == {"kind": "terms", "key": "intent", "state": "asked", "amount": 1000}
+    assert [note.partition(";")[0] for note in found["notes"]] == ["it has no key"]
+
+
+def test_a_record_that_is_wrong_says_what_to_mend_and_is_a_problem(check: Any) -> None:
+    result = check(MISSPELT, "--json", "--header", "ce_id=1")
+    found = said(result)
+    assert (result.exit_code, found["would"], found["outcome"], found["says"]) == (1, "illegal", "undecodable", None)
+    assert "body.ammount: there is no such field; did you mean amount?" in found["why"]
+    text = check(MISSPELT, "--header", "ce_id=1").stdout
+    assert text.startswith("It would become a dead letter.\nundecodable: intent: body.ammount")
+
+
+def test_what_is_right_and_may_be_meant_otherwise_is_noted(check: Any) -> None:
+    text = check(REFUND, "--header", "ce_id=r-1").stdout
+    assert "intent.refund r-1 of intents/shop" in text
+    assert "Note: it names no amount: all that is left." in text
+    assert "Note: it waits for the payment's create where that has not come." in text
+
+
+def test_a_document_holds_topic_key_headers_and_value_byte_for_byte(check: Any) -> None:
+    twice = REFUND.replace(b"{}", b'{"amount": 700, "amount": 900}')
+    document = b'{"topic": "payments.intents", "key": "k", "headers": {"ce_id": "1"}, "value": %s}' % twice
+    assert "amount stands twice" in said(check(document, "--json"))["why"]
+    record = record_of(document)
+    assert (record.topic, record.key, record.value, record.headers) == (
+        "payments.intents", b"k", twice, (("ce_id", b"1"),),
+    )  # fmt: skip
+    text = json.dumps({"key": "k", "headers": {"ce_id": None}, "value": REFUND.decode()}).encode()
+    assert (record_of(text).value, record_of(text).headers) == (REFUND, (("ce_id", None),))
+    assert record_of(b'{"key": "k", "value": null}').value is None
+    assert record_of(text, headers=[("ce_id", "2")]).headers == (("ce_id", b"2"),)
+
+
+def test_a_value_that_is_framed_is_named(check: Any) -> None:
+    found = said(check(b"\x00\x00\x00\x00\x07" + VALUE, "--json"))
+    assert "Confluent's wire format (byte 0, then schema id 7" in found["why"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--topic", "payments.webhooks"),
+        ("--topic", "payments.dlq"),
+        ("--header", "ce_id"),
+        ("--books",),
+    ],
+)
+def test_wrong_usage_is_2(check: Any, words: tuple[str, ...]) -> None:
+    result = check(VALUE, *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_not_there_or_too_large_is_2(check: Any, tmp_path: Path) -> None:
+    assert check(b"x" * (2 * 1024 * 1024 + 1)).exit_code == 2
+    result = CliRunner().invoke(app, ["publish", "--check", str(tmp_path / "none.json")])
+    assert (result.exit_code, "can't be read" in result.stderr) == (2, True)
+
+
+def test_the_record_may_come_from_standard_input() -> None:
+    result = CliRunner().invoke(app, ["publish", "--check", "-", "--json"], input=VALUE)
+    assert said(result)["would"] == "take"
