@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 import providers
-from consumer import intents
+from consumer import intents, upstream
 from consumer.framings import framing_of
 from consumer.verdict import Dead
 from providers.core.contract import Trust
@@ -23,9 +23,9 @@ from providers.core.refetch import KIND_PREFIX, as_of
 from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
 from schemas.facts import INTENT, Claim, Fact, FactKind, Meaning, Ref, RefKind
-from schemas.intents import Intent
+from schemas.intents import Capture, Intent, Refund
 from schemas.record import EVENT_ID_LENGTH_MAX, TRUST_HEADER, identity_of
-from schemas.topics import INTENTS
+from schemas.topics import EVENTS, INTENTS
 from schemas.traceparent import trace_of
 
 if TYPE_CHECKING:
@@ -75,11 +75,13 @@ class Endpoints(msgspec.Struct, frozen=True):
     """What the settings say of endpoints and clients, as far as decoding needs it.
 
     `is_live(provider, account)` is the mode of an endpoint whose events don't sign theirs. `may_name(client, provider,
-    account)` tells whether a client's intent may name that account.
+    account)` tells whether a client's intent may name that account. `sources` are the services whose events count; None
+    stands for any.
     """
 
     is_live: Callable[[str, str], bool] = _always
     may_name: Callable[[str, str, str], bool] = _always
+    sources: frozenset[str] | None = None
 
 
 ANY: Final = Endpoints()
@@ -87,8 +89,13 @@ ANY: Final = Endpoints()
 
 
 def endpoints_of(scopes: Scopes) -> Endpoints:
-    """Return what the settings say."""
-    return Endpoints(lambda provider, account: scopes.terms(provider, account).livemode, scopes.may_claim)
+    """Return what the settings say; raise SettingsError where a service has the name of a provider."""
+    upstream.need_own_names(scopes.sources)
+    return Endpoints(
+        is_live=lambda provider, account: scopes.terms(provider, account).livemode,
+        may_name=scopes.may_claim,
+        sources=scopes.sources,
+    )
 
 
 def decode(record: Record, endpoints: Endpoints = ANY) -> Event | Dead:
@@ -96,6 +103,8 @@ def decode(record: Record, endpoints: Endpoints = ANY) -> Event | Dead:
     try:
         if record.topic == INTENTS.name:
             return _decode_intent(record, endpoints)
+        if record.topic == EVENTS.name:
+            return _decode_upstream(record, endpoints)
         return _decode_webhook(record, endpoints)
     except UninterpretableError as error:
         return Dead(Reason(error.reason), _explained(error, record.value))
@@ -188,7 +197,8 @@ def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
     event_id, trace = intents.need_event_id(said, identity_of(headers)[1]), trace_of(headers)
     source, kind = f"intents/{said.client}", f"intent.{said.command}"
     if not isinstance(order, Intent):
-        meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),), asker=said.client)
+        amount = order.amount if isinstance(order, Capture | Refund) else None
+        meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),), amount=amount, asker=said.client)
         return Event(record, source, event_id, kind, "ratchet", "", meaning, traceparent=trace)
     if not endpoints.may_name(said.client, order.provider, order.account):
         place = "/".join(filter(None, (order.provider, order.account)))
@@ -204,6 +214,22 @@ def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
         _intent_meaning(said, order),
         traceparent=trace,
         livemode=live,
+    )
+
+
+def _decode_upstream(record: Record, endpoints: Endpoints) -> Event:
+    headers = record.present()
+    told = upstream.read(record.value, headers, endpoints.sources)
+    return Event(
+        record,
+        told.source,
+        told.event_id,
+        told.kind,
+        told.provider,
+        told.account,
+        told.meaning,
+        traceparent=trace_of(headers),
+        livemode=told.livemode,
     )
 
 

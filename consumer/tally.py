@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from consumer.plan import Letter, Plan
     from schemas.record import Record
 
-INTENTS: Final = "intents"
+OWN_KINDS: Final = frozenset({"intents", "events"})
+"""What stands before a client's or a service's name in a source."""
 OTHER: Final = "other"
 """The source that a publisher made up: it must not make series."""
 
@@ -68,9 +69,9 @@ def tally(plans: Sequence[Plan]) -> Tally:
 
 
 def source_label(source: str) -> str:
-    """Return the provider of a source, or intents, or other: a closed set."""
+    """Return the provider of a source, or intents, events or other: a closed set."""
     kind = source.partition("/")[0]
-    return kind if kind == INTENTS or providers.find(kind) is not None else OTHER
+    return kind if kind in OWN_KINDS or providers.find(kind) is not None else OTHER
 
 
 def count(total: Tally, records: Sequence[Record], seconds: float) -> None:

@@ -18,9 +18,10 @@ from ops.database import connected
 from ops.redrive_preview import prediction_of
 from ops.redrive_rehearsal import REHEARSED, Rehearsal
 from schemas.errors import SettingsError
+from schemas.events import EVENTS as TYPES
 from schemas.facts import RefKind
 from schemas.record import Record
-from schemas.topics import INTENTS
+from schemas.topics import EVENTS, INTENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,10 +61,10 @@ def record_of(content: bytes, *, topic: str | None = None, headers: Sequence[tup
     """Return the record that a file describes; what is given beside it wins. Raises SettingsError for bad UTF-8."""
     written = _written(content)
     told = dict(headers) if written is None else {**written.headers, **dict(headers)}
-    named = topic or (written.topic if written else None) or INTENTS.name
     key = written.key if written else None
+    guessed = EVENTS.name if told.get("ce_type") in TYPES else INTENTS.name
     return Record(
-        named,
+        topic or (written.topic if written else None) or guessed,
         REHEARSED,
         RECORD_ID,
         int(time.time() * 1000),

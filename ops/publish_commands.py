@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
+from msgspec.structs import replace
 
 from consumer.decode import endpoints_of
 from ops import endpoints
@@ -16,13 +17,13 @@ from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from ops.publish_check import Checked, check_alone, check_beside_books, need_topic, record_of
 from runtime.settings.scopes import scopes_of
 from schemas.errors import SettingsError
-from schemas.topics import INTENTS, RECORD_BYTES_MAX
+from schemas.topics import EVENTS, PUBLISHED, RECORD_BYTES_MAX
 
 if TYPE_CHECKING:
     from schemas.record import Record
 
-TOPICS: Final = (INTENTS.name,)
-"""Where upstream services publish."""
+TOPICS: Final = tuple(topic.name for topic in PUBLISHED)
+NOT_BOUND: Final = "RATCHET_SOURCES is not set here, so it was not looked at whether the service may publish"
 WOULD: Final = {
     "take": "It is well formed and would be taken.",
     "apply": "It would have its effect.",
@@ -61,7 +62,9 @@ def _checked(record: Record, *, beside_books: bool) -> Checked:
     settings = endpoints.load()
     known = endpoints_of(scopes_of(settings))
     if not beside_books:
-        return check_alone(record, known)
+        alone = check_alone(record, known if settings.sources else replace(known, sources=None))
+        unsure = record.topic == EVENTS.name and not settings.sources and alone.would == "take"
+        return replace(alone, notes=(*alone.notes, NOT_BOUND)) if unsure else alone
     return asyncio.run(check_beside_books(record, endpoints.found(settings), known))
 
 

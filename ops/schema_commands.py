@@ -44,10 +44,12 @@ def _schemas() -> dict[str, Json]:
     answers = {f"cli-{words.replace(' --', '-').replace(' ', '-')}": model for words, model in ANSWERS.items()}
     return {
         "intent-record": record_shapes.standalone(IntentRecord.__name__),
+        "event": record_shapes.event(),
         "change": record_shapes.standalone(Change.__name__),
         "state": record_shapes.standalone(State.__name__),
         "webhook-headers": header_shapes.webhook(),
         "intent-headers": header_shapes.intent(),
+        "event-headers": header_shapes.event(),
         "change-headers": header_shapes.change(),
         "state-headers": header_shapes.state(),
         "dead-letter-headers": header_shapes.dead_letter(),

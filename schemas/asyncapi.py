@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from schemas import header_shapes, record_shapes, topics
 from schemas.changes import Change, State
+from schemas.events import EVENTS
 from schemas.intents import IntentRecord
 
 Json = dict[str, Any]
@@ -24,6 +25,13 @@ _CHANNELS: Final = {
         "What providers say, verified at the door, in their own bytes; also what is read again at their APIs.",
     ),
     "intents": (topics.INTENTS, "What upstream services ask for; they may also publish here themselves."),
+    "events": (
+        topics.EVENTS,
+        (
+            "What upstream services of RATCHET_SOURCES tell of their own payments, which stand under the service's "
+            "name. Order does not matter; an event that comes before its payment waits for it."
+        ),
+    ),
     "changes": (
         topics.CHANGES,
         (
@@ -47,12 +55,16 @@ _OPERATIONS: Final = {
     "settleWebhook": ("receive", "webhooks", "The consumer settles it in the ledger.", "consumer"),
     "publishIntent": ("send", "intents", "The relay publishes what the API accepted, and redriven letters.", "relay"),
     "settleIntent": ("receive", "intents", "The consumer settles it in the ledger.", "consumer"),
+    "sendIntent": ("send", "intents", "A service publishes a command itself, past the API.", "upstream"),
+    "sendEvent": ("send", "events", "A service tells what happened to a payment of its own.", "upstream"),
+    "redriveEvent": ("send", "events", "The relay publishes redriven letters.", "relay"),
+    "settleEvent": ("receive", "events", "The consumer settles it in the ledger.", "consumer"),
     "publishChange": ("send", "changes", "The relay publishes a payment's change.", "relay"),
     "publishState": ("send", "states", "The relay publishes how a payment stands at its newest version.", "relay"),
     "publishDeadLetter": ("send", "deadLetters", "The relay publishes a record that could not be settled.", "relay"),
     "rebuildDeadLetter": ("receive", "deadLetters", "`ratchet dlq rebuild` reads the topic into the table.", "ops"),
 }
-"""Operation: its action as AsyncAPI has it (ours, seen from Ratchet), its channel, what happens, the role."""
+"""Operation: its action as AsyncAPI has it, its channel, what happens, the role that does it or `upstream`."""
 
 
 def document() -> Json:
@@ -80,11 +92,10 @@ def document() -> Json:
 
 
 def _channel(name: str, topic: topics.Topic, description: str) -> Json:
-    message = _MESSAGES[name]
     return {
         "address": topic.name,
         "description": description,
-        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "messages": {one: {"$ref": f"#/components/messages/{one}"} for one in _MESSAGES[name]},
         "bindings": {
             "kafka": {
                 "topic": topic.name,
@@ -105,7 +116,7 @@ def _operation(action: str, channel: str, summary: str, role: str) -> Json:
         "channel": {"$ref": f"#/channels/{channel}"},
         "summary": summary,
         "tags": [{"name": role}],
-        "messages": [{"$ref": f"#/channels/{channel}/messages/{_MESSAGES[channel]}"}],
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{one}"} for one in _MESSAGES[channel]],
     }
     if role == "consumer":
         group: Json = {"type": "string", "const": topics.CONSUMER_GROUP}
@@ -113,14 +124,15 @@ def _operation(action: str, channel: str, summary: str, role: str) -> Json:
     return operation
 
 
-_MESSAGES: Final = {
-    "webhooks": "Webhook",
-    "intents": "Intent",
-    "changes": "Change",
-    "states": "State",
-    "deadLetters": "DeadLetter",
+_MESSAGES: Final[dict[str, tuple[str, ...]]] = {
+    "webhooks": ("Webhook",),
+    "intents": ("Intent",),
+    "events": tuple(EVENTS),
+    "changes": ("Change",),
+    "states": ("State",),
+    "deadLetters": ("DeadLetter",),
 }
-"""The one message of each channel."""
+"""The messages of each channel: of events one a type."""
 
 
 def _messages() -> Json:
@@ -141,6 +153,7 @@ def _messages() -> Json:
             key=_PAYMENT_KEY,
             payload=IntentRecord.__name__,
         ),
+        **{kind: _event(kind) for kind in EVENTS},
         "Change": _message(
             "A payment changed",
             "`ce_id` is `payment_id/version` and the same at every delivery.",
@@ -165,6 +178,14 @@ def _messages() -> Json:
     }
 
 
+def _event(kind: str) -> Json:
+    """Describe one type of the vocabulary; a record that does not fit becomes a dead letter that says what to mend."""
+    shape = EVENTS[kind]
+    message = _message(kind, shape.__doc__ or "", headers="EventHeaders", key=_PAYMENT_KEY, payload=shape.__name__)
+    headers = {"allOf": [message["headers"], {"properties": {"ce_type": {"const": kind}}}]}
+    return message | {"name": kind, "headers": headers}
+
+
 def _message(title: str, description: str, *, headers: str, key: str, payload: str | None = None) -> Json:
     message: Json = {
         "title": title,
@@ -182,6 +203,7 @@ def _schemas() -> Json:
     return record_shapes.definitions(_SCHEMA) | {
         "WebhookHeaders": header_shapes.webhook(),
         "IntentHeaders": header_shapes.intent(),
+        "EventHeaders": header_shapes.event(),
         "ChangeHeaders": header_shapes.change(),
         "StateHeaders": header_shapes.state(),
         "DeadLetterHeaders": header_shapes.dead_letter(),

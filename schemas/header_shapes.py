@@ -18,6 +18,7 @@ from schemas.dead_letter import (
     TRUNCATED_HEADER,
     Reason,
 )
+from schemas.events import EVENTS
 from schemas.record import REDRIVE_COUNT_HEADER, SPEC_VERSION, TRUST_HEADER
 from schemas.traceparent import HEADER as TRACEPARENT_HEADER
 
@@ -109,6 +110,17 @@ def intent() -> Json:
     """
     told = "Unique a command, and the same in each of its copies: `capture`, `cancel` and `refund` need it"
     return _headers(_EVENT | {"ce_id": _text(told, minLength=1)} | _TRUST | _TRACE | _REDRIVEN, ())
+
+
+def event(kinds: tuple[str, ...] = tuple(EVENTS)) -> Json:
+    """Return the headers of `payments.events`, of these types; those of CloudEvents beside them may be absent."""
+    told = {
+        "ce_id": _text("Unique within ce_source, and the same in each copy of the event", minLength=1),
+        "ce_source": _text("The service as RATCHET_SOURCES has it, or service/account", minLength=1),
+        "ce_type": {"enum": list(kinds), "description": "What happened; it says which shape the value has"},
+        "ce_time": _text("When it happened: shown, and orders nothing", format="date-time"),
+    }
+    return _headers(_EVENT | told | _TRACE | _REDRIVEN, ("ce_id", "ce_source", "ce_type"))
 
 
 def change() -> Json:

@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from schemas import metadata
 from schemas.changes import Change, State
+from schemas.events import EVENTS
 from schemas.intents import ORDERS, IntentRecord
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ DEFS: Final = "#/$defs/{model}"
 def definitions(ref_template: str) -> Json:
     """Return the models of all records by name; `ref_template` is where references to `{model}` lead."""
     read: tuple[type[BaseModel], ...] = (Change, State)
-    written: tuple[type[BaseModel], ...] = (IntentRecord, *ORDERS.values())
+    written: tuple[type[BaseModel], ...] = (IntentRecord, *ORDERS.values(), *dict.fromkeys(EVENTS.values()))
     wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in read]
     wanted += [(model, "validation") for model in written]
     _, found = models_json_schema(wanted, ref_template=ref_template)
@@ -40,16 +41,26 @@ def definitions(ref_template: str) -> Json:
     return models
 
 
+def event() -> Json:
+    """Return the value of a record of `payments.events`: one of the vocabulary's shapes, which its `ce_type` names."""
+    shapes = dict.fromkeys(model.__name__ for model in EVENTS.values())
+    return _with_all(list(shapes), {"anyOf": [{"$ref": DEFS.format(model=name)} for name in shapes]})
+
+
 def standalone(name: str) -> Json:
     """Return one model as a schema of its own, with all that it refers to."""
+    return _with_all([name], {"$ref": DEFS.format(model=name)})
+
+
+def _with_all(names: list[str], schema: Json) -> Json:
     models = definitions(DEFS)
-    needed, waiting = set[str](), [name]
+    needed, waiting = set[str](), names
     while waiting:
-        needed.add(waiting.pop())
+        needed.update(waiting)
         waiting = [other for other in _named(models, needed) if other not in needed]
     return {
         "$schema": DIALECT,
-        "$ref": DEFS.format(model=name),
+        **schema,
         "$defs": {other: models[other] for other in sorted(needed)},
     }
 

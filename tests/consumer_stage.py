@@ -29,7 +29,7 @@ from runtime.settings import ConsumerSettings, KafkaSettings
 from schemas import topics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from runtime.stack import Endpoints
 
@@ -103,11 +103,12 @@ class Stage:
         limits: dict[str, Any] | None = None,
         parking: dict[str, Any] | None = None,
         dsn: str | None = None,
+        sources: Sequence[str] = (),
         **faults: str,
     ) -> Child:
         """Start a consumer process; `limits` are ConsumerSettings, `faults` see consumer_child.py.
 
-        `dsn` is another way to the same database.
+        `dsn` is another way to the same database, `sources` is RATCHET_SOURCES.
         """
         number = len(self.children)
         log, probe = self.folder / f"consumer-{number}.log", self.folder / f"probe-{number}.json"
@@ -123,6 +124,7 @@ class Stage:
             "RATCHET_HOME": str(self.folder / f"home-{number}"),
             "RATCHET_KAFKA__BOOTSTRAP": self.kafka,
             "RATCHET_POSTGRES__DSN": dsn or self.database.dsn,
+            "RATCHET_SOURCES": json.dumps(list(sources)),
             "RATCHET_ROLE__PARENT_PID": str(os.getpid()),
             "FAULT_PROBE": str(probe),
             **{f"FAULT_{name.upper()}": value for name, value in faults.items()},

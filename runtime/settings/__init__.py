@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from runtime.settings.base import ApiKeys, ClientName, HttpUrl  # noqa: TC001 - pydantic reads the annotations
+from runtime.settings.base import ApiKeys, ClientName, HttpUrl, JsonTuple  # noqa: TC001 - pydantic reads the annotations
 from runtime.settings.brokers import KafkaSettings, PostgresSettings, RedisSettings, StackSettings
 from runtime.settings.limits import LimitSettings
 from runtime.settings.outside import AccountSettings, ClientSettings, ProviderSettings, SmsSettings, TwilioSettings
@@ -116,6 +116,7 @@ class Settings(BaseSettings):
     providers: Mapping[str, ProviderSettings] = Field(default_factory=dict)
     api_keys: Mapping[ClientName, ApiKeys] = Field(default_factory=dict)
     clients: Mapping[ClientName, ClientSettings] = Field(default_factory=dict)
+    sources: JsonTuple[ClientName] = ()
 
     @classmethod
     def settings_customise_sources(

@@ -36,9 +36,15 @@ DEFAULT_TERMS: Final = EndpointTerms()
 
 
 class Scopes:
-    """The endpoints of the settings and the clients that may name them."""
+    """The endpoints of the settings, the clients that may name them, and the services that tell of their payments."""
 
-    def __init__(self, providers: Mapping[str, ProviderSettings], clients: Mapping[str, ClientSettings]) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, ProviderSettings],
+        clients: Mapping[str, ClientSettings],
+        sources: Iterable[str] = (),
+    ) -> None:
+        self.sources = frozenset(sources)
         self._terms = {key: _terms(found, whole) for key, found, whole in _accounts(providers)}
         self._configured = {key for key, found, _ in _accounts(providers) if _in_use(found)}
         self._own = {
@@ -88,7 +94,7 @@ class Scopes:
 
 def scopes_of(settings: Settings) -> Scopes:
     """Return the scopes that the settings describe."""
-    return Scopes(settings.providers, settings.clients)
+    return Scopes(settings.providers, settings.clients, settings.sources)
 
 
 def _accounts(

@@ -35,7 +35,11 @@ def told(one: PartitionState) -> list[str]:
 )
 def test_lag_is_what_can_still_be_read_up_to_the_high_watermark(ends: Ends, committed: int | None, lag: int) -> None:
     assert state(ends, committed).lag == lag
-    assert by_topic(lag_of([state(ends, committed)])) == {"payments.webhooks": 0, "payments.intents": lag}
+    assert by_topic(lag_of([state(ends, committed)])) == {
+        "payments.webhooks": 0,
+        "payments.intents": lag,
+        "payments.events": 0,
+    }
 
 
 def test_nothing_is_wrong_with_what_is_read_or_about_to_be() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from events import INTENT_ID, intent
@@ -12,12 +14,11 @@ from typer.testing import CliRunner
 
 from ops.cli import app
 from ops.publish_check import record_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from schemas.events import EVENTS
 
 pytestmark = pytest.mark.unit
 
+ROOT = Path(__file__).parents[2]
 VALUE = intent().value or b""
 REFUND = json.dumps({"id": str(INTENT_ID), "client": "shop", "command": "refund", "body": {}}).encode()
 MISSPELT = REFUND.replace(b"{}", b'{"ammount": 100}')
@@ -105,6 +106,41 @@ def test_a_file_that_is_not_there_or_too_large_is_2(check: Any, tmp_path: Path) 
     assert check(b"x" * (2 * 1024 * 1024 + 1)).exit_code == 2
     result = CliRunner().invoke(app, ["publish", "--check", str(tmp_path / "none.json")])
     assert (result.exit_code, "can't be read" in result.stderr) == (2, True)
+
+
+DOCUMENTS = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "publish.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_page_on_publishing_shows_records_that_would_be_taken(check: Any, document: str) -> None:
+    found = said(check(document.encode(), "--json"))
+    assert (found["would"], found["topic"]) == ("take", json.loads(document)["topic"])
+    assert all("RATCHET_SOURCES" in note or "waits" in note for note in found["notes"])
+
+
+def test_the_page_on_publishing_names_every_type() -> None:
+    assert len(DOCUMENTS) == 4
+    rows = [line for line in (ROOT / "docs" / "publish.md").read_text().splitlines() if re.match(r"\| `[a-z]+\.", line)]
+    named = set[str]()
+    for row in rows:
+        family = ""
+        for name in re.findall(r"`([a-z_.]+)`", row.split("|")[1]):
+            family = name.partition(".")[0] or family
+            named.add(f"{family}{name}" if name.startswith(".") else name)
+    assert named == set(EVENTS)
+
+
+def test_an_event_is_told_from_a_command_by_its_type_and_its_source_is_looked_at(
+    check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = b'{"payment_id": "b-1", "id": "c-1", "amount": 1, "currency": "EUR"}'
+    words = ("--header", "ce_id=1", "--header", "ce_source=billing", "--header", "ce_type=payment.captured", "--json")
+    assert (said(check(value, *words))["would"], said(check(value, *words))["topic"]) == ("take", "payments.events")
+    assert "RATCHET_SOURCES is not set here" in said(check(value, *words))["notes"][-1]
+    monkeypatch.setenv("RATCHET_SOURCES", '["pos"]')
+    assert "is none of RATCHET_SOURCES (pos)" in said(check(value, *words))["why"]
+    monkeypatch.setenv("RATCHET_SOURCES", '["stripe"]')
+    assert check(value, *words).exit_code == 2
 
 
 def test_the_record_may_come_from_standard_input() -> None:

@@ -1,0 +1,190 @@
+"""From a record of `payments.events` to what an upstream service tells of its own payments. Pure.
+
+The service's name takes the provider's place, so that its payments never meet those of a real provider, whose names
+no service may have. Who may write the topic is the broker's business (its ACL); which names count is the settings'.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pydantic import ValidationError
+
+import providers
+from consumer.intents import refused
+from providers.core.meaning import checked, maybe_time, refs_of
+from providers.core.payments import attempt, authorized, captured, dispute, dispute_funds, ended, refund, terms
+from schemas.dead_letter import Reason
+from schemas.defects import defects_of, shown, twice_named
+from schemas.errors import SettingsError, UninterpretableError
+from schemas.events import EVENTS, MoneyHeld, MoneyMoved, PaymentTried
+from schemas.facts import Meaning, RefKind
+from schemas.record import identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from providers.core.payments import Facts
+    from schemas.events import PaymentEvent
+
+ACCOUNT_LENGTH_MAX: Final = 64
+SOURCE_PREFIX: Final = "events/"
+"""Before a service's name in the ledger's `source`: a service's ids are never taken for a provider's."""
+RESERVED: Final = frozenset({"ratchet", "intents", "events"})
+"""Names of our own in the places where a provider's stands."""
+
+
+class Told(NamedTuple):
+    """An event of a service: its identity in the ledger, the scope of its payment, and what it says."""
+
+    source: str
+    event_id: str
+    kind: str
+    provider: str
+    account: str
+    livemode: bool
+    meaning: Meaning
+
+
+def need_own_names(sources: Collection[str]) -> None:
+    """Raise SettingsError where RATCHET_SOURCES has a name that a provider or we ourselves have."""
+    taken = sorted(set(sources) & (providers.names() | RESERVED))
+    if taken:
+        raise SettingsError(
+            f"RATCHET_SOURCES: {taken[0]} is the name of a provider or our own; give the service another"
+        )
+
+
+def read(value: bytes | None, headers: Mapping[str, bytes], sources: Collection[str] | None) -> Told:
+    """Return what a record says; raise UninterpretableError, saying what to mend. No `sources`: any name counts."""
+    source, event_id, kind = _identity(headers)
+    service, account = _bound(source, sources)
+    event = _body(kind, value or b"")
+    return Told(
+        f"{SOURCE_PREFIX}{source}", event_id, kind, service, account, event.livemode, _meaning(kind, event, headers)
+    )
+
+
+def _identity(headers: Mapping[str, bytes]) -> tuple[str, str, str]:
+    found = dict(zip(("ce_source", "ce_id", "ce_type"), identity_of(headers), strict=True))
+    missing = sorted(name for name, text in found.items() if text is None)
+    if missing:
+        raise refused(
+            f"event: no usable header {', '.join(missing)}: an event is a CloudEvent in binary mode, with ce_id, "
+            "ce_source and ce_type as headers and its data as the value"
+        )
+    return found["ce_source"] or "", found["ce_id"] or "", found["ce_type"] or ""
+
+
+def _bound(source: str, sources: Collection[str] | None) -> tuple[str, str]:
+    """Return the service and its account; raise for a service that the settings don't name."""
+    service, _, account = source.partition("/")
+    known = service not in providers.names() | RESERVED if sources is None else service in sources
+    if not known:
+        named = ", ".join(sorted(sources or ())) or "none"
+        raise refused(f"event: ce_source {shown((service,))} is none of RATCHET_SOURCES ({named})")
+    if len(account) > ACCOUNT_LENGTH_MAX or "/" in account or not account.isprintable():
+        raise refused("event: the account in ce_source, after the service's name, is too long or can't be a name")
+    return service, account.lower()
+
+
+def _body(kind: str, value: bytes) -> PaymentEvent:
+    model = EVENTS.get(kind)
+    if model is None:
+        meant = get_close_matches(kind[:64], EVENTS, n=1)
+        hint = f"; did you mean {meant[0]}?" if meant else ""
+        raise UninterpretableError(Reason.UNKNOWN_KIND, f"event: there is no type {shown((kind,))}{hint}")
+    try:
+        event = model.model_validate_json(value)
+    except ValidationError as error:
+        first = defects_of(error, model)[0]
+        raise refused(f"event: {kind}: {shown(first.place)}: {first.detail}") from None
+    if name := twice_named(value):
+        told = f"{shown((name,))} stands twice in one object"
+        raise refused(f"event: {kind}: {told}; write it once, for readers disagree on which counts")
+    return event
+
+
+def _meaning(kind: str, event: PaymentEvent, headers: Mapping[str, bytes]) -> Meaning:
+    payment = event.payment_id
+    amount, currency = _sum(event)
+    return checked(
+        Meaning(
+            refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFERENCE, event.reference)),
+            facts=_FACTS[kind](event),
+            opens=kind.startswith("payment.") and kind != "payment.refunded",
+            currency=currency,
+            amount=amount,
+            provider_ref=payment,
+            livemode=event.livemode,
+            occurred_at=_time(headers),
+        )
+    )
+
+
+def _sum(event: PaymentEvent) -> tuple[int | None, str | None]:
+    """Return the amount and the currency that an event names."""
+    if isinstance(event, PaymentTried | MoneyHeld | MoneyMoved):
+        return event.amount, event.currency
+    return None, None
+
+
+def _time(headers: Mapping[str, bytes]) -> float | None:
+    """Return `ce_time` as unix seconds, or None; it is shown, and orders nothing."""
+    try:
+        moment = dt.datetime.fromisoformat(headers.get("ce_time", b"").decode())
+        return maybe_time(moment.timestamp()) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _tried(state: str) -> Callable[[PaymentTried], Facts]:
+    def facts(event: PaymentTried) -> Facts:
+        asked = () if event.amount is None else (terms(event.payment_id, event.amount),)
+        if event.id is None:
+            return (*asked, attempt(event.payment_id, state))
+        return (*asked, attempt(event.id, state, payment=event.payment_id))
+
+    return facts
+
+
+def _held(event: MoneyHeld) -> Facts:
+    return (authorized(event.payment_id, event.amount),)
+
+
+def _captured(event: MoneyMoved) -> Facts:
+    return (captured(event.id, event.amount, authorization=event.payment_id),)
+
+
+def _refund(state: str) -> Callable[[MoneyMoved], Facts]:
+    return lambda event: (refund(event.id, state, event.amount, payment=event.payment_id),)
+
+
+def _dispute(state: str) -> Callable[..., Facts]:
+    return lambda event: (dispute(event.id, state, payment=event.payment_id),)
+
+
+def _moved(state: str) -> Callable[[MoneyMoved], Facts]:
+    def facts(event: MoneyMoved) -> Facts:
+        opened = dispute(event.id, "open", payment=event.payment_id)
+        return (opened, dispute_funds(event.id, state, event.amount))
+
+    return facts
+
+
+_FACTS: Final[dict[str, Callable[..., Facts]]] = {
+    **{f"payment.{state}": _tried(state) for state in ("created", "requires_action", "processing", "failed")},
+    "payment.authorized": _held,
+    "payment.captured": _captured,
+    "payment.refunded": _refund("succeeded"),
+    "payment.canceled": lambda event: (ended(event.payment_id, "canceled"),),
+    "payment.expired": lambda event: (ended(event.payment_id, "expired"),),
+    **{f"refund.{state}": _refund(state) for state in ("pending", "failed", "canceled", "reversed")},
+    "dispute.opened": _dispute("open"),
+    **{f"dispute.{state}": _dispute(state) for state in ("inquiry", "under_review", "won", "lost", "prevented")},
+    "dispute.funds_withdrawn": _moved("withdrawn"),
+    "dispute.funds_reinstated": _moved("reinstated"),
+}
+"""What each type of `schemas.events.EVENTS` adds to a payment."""
