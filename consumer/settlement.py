@@ -28,7 +28,7 @@ from consumer.grouping import Grouping
 from consumer.ledger import LedgerRow, timestamp
 from consumer.plan import Letter, Message, Parking, Plan, Refetching
 from consumer.resolve import Target, counts_more, resolve
-from consumer.ties import tied
+from consumer.ties import taken_for, tied
 from consumer.verdict import Dead, Settled, Waits, judge, said_in
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import Fact, FactKind, State
@@ -72,7 +72,7 @@ class Settlement:
         """Settle the batch's events in order, then whatever waits; return all that is to be written."""
         waiting: list[Waiting] = []
         for record, item in items:
-            one = item if isinstance(item, Dead) else tied(item, self._known)
+            one = item if isinstance(item, Dead) else self._tied(item)
             if isinstance(one, Dead):
                 self._bury(record, one)
             else:
@@ -82,6 +82,11 @@ class Settlement:
         self._plan.applied += [letter.id for letter in self._known.orphans if self._apply(letter.event)]
         self._grouping.work_out()
         return self._plan
+
+    def _tied(self, event: Event) -> Event | Dead:
+        """Return what an event of the batch is taken for, now or when it came first."""
+        said = self._known.claims.get((event.source, event.event_id))
+        return tied(event, self._known) if said is None else taken_for(event, said)
 
     def _take(self, event: Event, waiting: list[Waiting]) -> None:
         """Take one event of the batch in: it is known, or settled, or waits."""

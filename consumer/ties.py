@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from consumer.facts_json import dump_said, same_facts
 from consumer.fold import asked
 from consumer.resolve import followed, names_of
 from consumer.verdict import Dead
@@ -33,10 +34,23 @@ def tied(event: Event, known: Known) -> Event | Dead:
     payment = None if held is None else followed(known.payments, held)
     if payment is not None and _fits(tie, payment):
         return event
+    if payment is None and tie.otherwise is None:
+        return event  # it waits for what it belongs to, and is looked at again then
     if tie.otherwise is None:
         return Dead(
             Reason.CONFLICT, f"nothing signed ties it to {event.meaning.refs[0].ref}, and it does not fit there"
         )
+    return replace(event, meaning=tie.otherwise)
+
+
+def taken_for(event: Event, said: str) -> Event:
+    """Return an event that the books hold as what it was taken for then: its payment may know more by now.
+
+    `said` are the facts that the books hold of it.
+    """
+    tie = event.meaning.tie
+    if tie is None or tie.otherwise is None or not same_facts(said, dump_said(tie.otherwise.facts)):
+        return event
     return replace(event, meaning=tie.otherwise)
 
 

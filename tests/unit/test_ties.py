@@ -116,6 +116,22 @@ def test_a_reversal_takes_back_no_more_than_its_receipt_and_only_from_its_payer(
         assert [one.reason for one in books.letters] == [Reason.CONFLICT]
 
 
+def test_a_reversal_waits_for_its_receipt_and_must_fit_then() -> None:
+    books = settled(pushed(), stk(), reversed_by("150.00"))
+    assert (rows(books), books.letters) == ({PUSH: 15_000}, [])
+    books.settle([status()])
+    assert (rows(books), books.parked, books.letters) == ({PUSH: 0}, {}, [])
+    books = settled(pushed(), stk(), reversed_by("151.00"), status())
+    assert (rows(books), books.parked) == ({PUSH: 15_000}, {})
+    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+
+
+def test_an_answer_that_comes_again_is_what_it_was_taken_for_first() -> None:
+    """A receipt whose push was not known yet stays a payment by itself, whatever is known by then."""
+    books = settled(status(), stk(), status())
+    assert (books.duplicates, books.letters) == (1, [])
+
+
 # --- ledgers from before -----------------------------------------------------------------------------------------
 
 FORMER = captured(PUSH, None, authorization=PUSH)
