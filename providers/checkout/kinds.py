@@ -48,7 +48,8 @@ CATALOGUE: Final = Catalogue(
     kinds=KINDS,
     notes="""
 - **Signed**: the whole body.
-- **Amounts**: minor units of ISO 4217, CLP with two decimals; of the action itself.
+- **Amounts**: minor units of ISO 4217, CLP with two decimals; of the action itself. A dispute tells its amount
+  (docs.checkout.com, "Dispute evidence required", 2025-06-04); one that does not is of all that was captured.
 - **Ids**: pay_ of a payment, action_id of a capture and of a refund, dsp_ of a dispute.
 - **Merchant and mode**: data.entity_id; the sandbox has endpoints of its own.
 - A payout (a `destination` and no source but an account of the merchant) says nothing.

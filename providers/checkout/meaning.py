@@ -174,9 +174,11 @@ _OPENING: Final = frozenset(
 
 
 def _dispute(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
+    """Read a dispute; one that tells no sum is of all that was captured."""
     own, payment = need_id(data.get("id"), "data.id"), need_id(data.get("payment_id"), "data.payment_id")
-    currency = need_currency(data.get("currency"), "data.currency")
-    amount = _minor(data.get("amount"), currency, "data.amount")
+    told = data.get("amount") is not None and data.get("currency") is not None
+    currency = need_currency(data.get("currency"), "data.currency") if told else None
+    amount = _minor(data.get("amount"), currency, "data.amount") if currency else None
     state, stage, funds = _DISPUTE_FACTS[kind]
     said = dispute(own, state, payment=payment, version=at_stage(stage))
     return Meaning(

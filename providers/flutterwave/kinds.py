@@ -30,7 +30,7 @@ KINDS: Final[dict[str, Kind]] = {
     **alike(
         Decision.NOTHING,
         "money that goes out",
-        "transfer.completed transfer.disburse",
+        "transfer.completed transfer.disburse transfer.reversal",
     ),
     **alike(
         Decision.NOTHING,
@@ -45,7 +45,9 @@ CATALOGUE: Final = Catalogue(
     read_on="2026-11-26",
     kinds=KINDS,
     notes="""
-- **Amounts**: each event has its own, in major units; a refund's is `amount_refunded`.
+- **Amounts**: each event has its own, in major units; a refund's is `amount_refunded`, and not read where the event
+  tells no currency: then the refund is known and its sum is not.
+- **Events** have the id `webhook_id`, in some kinds `id`.
 - **Ids**: a charge goes by its id; all charges under the merchant's reference (`reference`, in version 3 `tx_ref`)
   are one payment. A refund names its charge by `charge_id`.
 - **Version 3** signs nothing: its webhook is a hint, and the transaction is read again at the API

@@ -10,7 +10,7 @@ transaction is read again at the API. Where a version 4 header stands it must fi
 back to version 3. A secret that is shown on every request must not be a key too: where `config` has `shown_secrets`,
 version 3 is checked against them alone, and they verify nothing else.
 
-Identity: version 4 `webhook_id`, `type`, `data.reference`; version 3 (a body with `event`)
+Identity: version 4 `webhook_id` or `id`, `type`, `data.reference`; version 3 (a body with `event`)
 `<event>:<data.id>:<data.status>`, `event`, `data.tx_ref`. The shape decides, not the header. A version 3 id is
 unsigned: a made-up body under a future id must not swallow the genuine one, so dedupe has to look at the body too.
 
@@ -72,7 +72,8 @@ def _identity(event: Any) -> tuple[str | None, str | None, str | None]:
     """Return event id, kind and payment reference of either version's body."""
     kind = text_at(event, "event")
     if kind is None:
-        return text_at(event, "webhook_id"), text_at(event, "type"), text_at(event, "data", "reference")
+        own_id = text_at(event, "webhook_id") or text_at(event, "id")
+        return own_id, text_at(event, "type"), text_at(event, "data", "reference")
     own, status = text_at(event, "data", "id"), text_at(event, "data", "status")
     event_id = f"{kind}:{own}:{status}" if own and status else None
     return event_id, kind, text_at(event, "data", "tx_ref")
@@ -141,8 +142,10 @@ _CHARGE_FACTS: Final[dict[str, Callable[[str, int], Fact]]] = {
 
 
 def _refund(data: _Data, _reference_name: str) -> Meaning:
+    """Read a refund; one that tells no currency has a sum in major units that nobody can read."""
     own, charge = need_id(data.get("id"), "data.id"), need_id(data.get("charge_id"), "data.charge_id")
-    amount, currency = _money(data, "amount_refunded")
+    told = data.get("amount_refunded") is not None and data.get("currency") is not None
+    amount, currency = _money(data, "amount_refunded") if told else (None, None)
     state = need_state(_REFUND_STATES, data.get("status"), "data.status")
     return Meaning(
         refs=refs_of(
@@ -160,8 +163,12 @@ def _refund(data: _Data, _reference_name: str) -> Meaning:
 _REFUND_STATES: Final = {
     "new": "pending",
     "pending": "pending",
+    "requires_action": "pending",
     "succeeded": "succeeded",
+    "completed": "succeeded",
     "failed": "failed",
+    "cancelled": "canceled",
+    "canceled": "canceled",
 }
 
 _READERS: Final[dict[str, Callable[[_Data, str], Meaning]]] = {
