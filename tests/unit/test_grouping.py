@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from paper_books import PaperBooks
 
 from consumer.adoption import Asked, Attempt, adopt
+from consumer.grouping import Grouping
+from consumer.plan import Known, Plan
+from consumer.rows import payment_of
 from schemas.payment import Flag
 
 if TYPE_CHECKING:
@@ -228,3 +231,13 @@ def test_other_money_is_never_added() -> None:
     assert adopted(Asked(100, "EUR"), attempt(1, currency="USD", held=1)) == (set(), {1: Flag.OTHER_CURRENCY})
     assert adopted(Asked(100, None), attempt(1, currency="USD")) == ({1}, {})
     assert adopted(Asked(100, "EUR", room=-1), attempt(1, held=5)) == (set(), {1: Flag.PAID_AGAIN})
+
+
+def test_attempts_whose_intent_was_not_read_change_nothing() -> None:
+    """A batch reads an intent together with its attempts; where only attempts were read, no group of it is worked out."""
+    books = PaperBooks()
+    books.settle([ORDER, standard("payment.captured", amount=ASKED, reference="ORD-1")])
+    attempt = next(one for one in map(payment_of, books.payments.values()) if one.intent_id is not None)
+    known = Known(payments={attempt.id: attempt}, groups={("stripe", "", "", True, "reference", "X"): {}})
+    grouping = Grouping(known, Plan(), None)  # type: ignore[arg-type]
+    assert grouping.whole(attempt) is attempt

@@ -506,6 +506,26 @@ def test_a_promise_that_ended_without_money_gives_its_reference_free() -> None:
     assert {(row["client"], row["status"]) for row in books.standing} == {("shop", "failed"), ("mall", "captured")}
 
 
+def test_what_an_ended_promise_adopted_and_takes_no_more_goes_to_the_live_one() -> None:
+    """A failed try tells no amount; its money, which comes later, is more than the first promise and fits the second."""
+    first, failed = intent(reference="ORD-1"), standard("payment.failed", reference="ORD-1", amount=None)
+    books = settled([first, failed], [intent(OTHER_ID, reference="ORD-1", client="mall", amount=1500)])
+    assert {row["intent_id"] for row in books.payments.values() if row["client"] is None} == {INTENT_ID}
+    books.settle([standard("payment.captured", reference="ORD-1", amount=1500)])
+    assert {(row["client"], row["captured"]) for row in books.standing} == {("shop", 0), ("mall", 1500)}
+    assert {row["intent_id"] for row in books.payments.values() if row["client"] is None} == {OTHER_ID}
+
+
+def test_a_payment_of_another_merchant_account_than_every_promise_stays_alone() -> None:
+    record = standard("payment.captured", reference="ORD-1")
+    event = understood(record)
+    elsewhere = replace(event, meaning=replace(event.meaning, merchant_account="acct_B"))
+    books = settled([intent(reference="ORD-1", merchant_account="acct_A")])
+    books.settle_items([(record, elsewhere)])
+    assert {(row["client"], row["captured"]) for row in books.standing} == {("shop", 0), (None, 1000)}
+    assert {row["intent_id"] for row in books.payments.values()} == {None}
+
+
 def test_an_intent_takes_only_a_payment_that_fits() -> None:
     """A client that names a stranger's payment gets none of its figures."""
     paid = [standard("payment.captured", amount=125000)]
