@@ -234,7 +234,7 @@ def test_other_money_is_never_added() -> None:
 
 
 def test_attempts_whose_intent_was_not_read_change_nothing() -> None:
-    """A batch reads an intent together with its attempts; where only attempts were read, no group of it is worked out."""
+    """A batch reads an intent together with its attempts; attempts alone make no group."""
     books = PaperBooks()
     books.settle([ORDER, standard("payment.captured", amount=ASKED, reference="ORD-1")])
     attempt = next(one for one in map(payment_of, books.payments.values()) if one.intent_id is not None)

@@ -507,7 +507,7 @@ def test_a_promise_that_ended_without_money_gives_its_reference_free() -> None:
 
 
 def test_what_an_ended_promise_adopted_and_takes_no_more_goes_to_the_live_one() -> None:
-    """A failed try tells no amount; its money, which comes later, is more than the first promise and fits the second."""
+    """A failed try tells no amount; its money, which comes later, fits the second promise alone."""
     first, failed = intent(reference="ORD-1"), standard("payment.failed", reference="ORD-1", amount=None)
     books = settled([first, failed], [intent(OTHER_ID, reference="ORD-1", client="mall", amount=1500)])
     assert {row["intent_id"] for row in books.payments.values() if row["client"] is None} == {INTENT_ID}

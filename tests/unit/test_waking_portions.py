@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,5 +18,5 @@ def test_portions_keep_the_order_leave_none_out_and_fit_the_bound(sizes: dict[in
     for portion in found:
         assert portion
         assert len(portion) == 1 or sum(sizes[one] for one in portion) <= bound
-    for one, after in zip(found, found[1:], strict=False):
+    for one, after in itertools.pairwise(found):
         assert sum(sizes[each] for each in one) + sizes[after[0]] > bound, "none is cut short"
