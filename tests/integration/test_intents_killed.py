@@ -30,6 +30,12 @@ BEFORE = ("lock_name", "find_claim", "insert_claim", "insert_spool", "commit")
 AFTER = ("committed", "answered")
 
 
+def points(*names: str) -> list[Any]:
+    """Each point at which the door dies; on either side of the commit at once, the others with what is slow."""
+    quick = {"commit", "committed"}
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 @pytest.fixture
 async def books(database: Any) -> AsyncIterator[Bench]:
     async with bench(database.dsn) as opened:
@@ -50,7 +56,7 @@ async def promised(books: Bench) -> list[str]:
     return [str(row["payment_id"]) for row in await books.fetch("select payment_id from intent_claims")]
 
 
-@pytest.mark.parametrize("point", ["find_taken", *BEFORE, *AFTER])
+@pytest.mark.parametrize("point", points("find_taken", *BEFORE, *AFTER))
 async def test_a_create_has_one_effect_wherever_the_door_dies(
     stack: Any, database: Any, books: Bench, point: str
 ) -> None:
@@ -66,7 +72,7 @@ async def test_a_create_has_one_effect_wherever_the_door_dies(
     assert await books.pool.fetchval("select count(*) from spool") == 1
 
 
-@pytest.mark.parametrize("point", ["read_standing", "read_asked", *BEFORE, *AFTER])
+@pytest.mark.parametrize("point", points("read_standing", "read_asked", *BEFORE, *AFTER))
 async def test_a_refund_has_one_effect_wherever_the_door_dies(
     stack: Any, database: Any, books: Bench, point: str
 ) -> None:

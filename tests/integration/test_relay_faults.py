@@ -108,6 +108,7 @@ def first_occurrences(records: Sequence[ConsumerRecord]) -> dict[str, list[int]]
     return seen
 
 
+@pytest.mark.slow
 async def test_kill_in_mid_batch_loses_nothing_and_keeps_order(
     stack: Endpoints, database: Database, connection: asyncpg.Connection
 ):

@@ -179,6 +179,7 @@ async def test_the_largest_dead_letter_fits(home: Path, topic_prefix: str) -> No
         await consumer.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_killed_broker_comes_back_at_its_address_with_its_data(
     home: Path, name: str, topic_prefix: str
@@ -198,6 +199,7 @@ async def test_a_killed_broker_comes_back_at_its_address_with_its_data(
     assert {other: state_of(home).servers[other] for other in others} == others, "a living broker was touched"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_killed_warden_takes_its_broker_along_and_both_come_back(home: Path, name: str) -> None:
     server = state_of(home).servers[name]
@@ -209,6 +211,7 @@ async def test_a_killed_warden_takes_its_broker_along_and_both_come_back(home: P
     await until_back(home, name, server.pid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_hanging_broker_is_unresponsive_within_seconds(home: Path, name: str) -> None:
     server = state_of(home).servers[name]
@@ -358,6 +361,7 @@ async def test_where_no_package_has_a_redis_the_rest_runs_and_it_is_said_once(
         await stack.stop()
 
 
+@pytest.mark.slow
 async def test_watching_brings_back_what_dies_and_says_so(own: Path) -> None:
     said: list[str] = []
     stop, stack = asyncio.Event(), Stack(own)
@@ -373,6 +377,7 @@ async def test_watching_brings_back_what_dies_and_says_so(own: Path) -> None:
     assert said == ["redis has died; starting it again at the same address", "redis is back"]
 
 
+@pytest.mark.slow
 async def test_serving_can_be_stopped_while_it_starts(own: Path) -> None:
     stop = asyncio.Event()
     stop.set()
@@ -381,6 +386,7 @@ async def test_serving_can_be_stopped_while_it_starts(own: Path) -> None:
     assert {row["state"] for row in (await read_status(own)).values()} == {"stopped"}
 
 
+@pytest.mark.slow
 async def test_serving_stops_when_told_and_failing_to_start_is_told(own: Path) -> None:
     stop = asyncio.Event()
     ready: list[Endpoints] = []
@@ -398,6 +404,7 @@ async def test_serving_stops_when_told_and_failing_to_start_is_told(own: Path) -
     assert {row["state"] for row in (await read_status(own)).values()} == {"stopped"}
 
 
+@pytest.mark.slow
 async def test_a_broker_that_cannot_start_says_why_and_nothing_stays(own: Path) -> None:
     configuration = own / "kafka" / "data" / "meta.properties"
     good = configuration.read_text()
@@ -427,6 +434,7 @@ async def test_a_start_is_prepared_once_and_goes_on_without_if_that_fails(
     assert not [name for name in os.listdir(tmp_path) if name.startswith("training-")]  # noqa: PTH208
 
 
+@pytest.mark.slow
 async def test_a_stopped_warden_does_not_keep_its_broker(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "MARGIN_SECONDS", 0.5)
     stack = Stack(own, StackSettings(stop_grace_seconds=0.5))

@@ -117,6 +117,7 @@ def test_once_balances_and_ends_with_everything_stopped(tmp_path: Path) -> None:
     assert alive(list(seen.values())) == []
 
 
+@pytest.mark.slow
 def test_status_has_its_shape(served: Up) -> None:
     document = served.status()
     assert {role["role"] for role in document["roles"]} >= {"ingress", "consumer", "relay", "dispatcher", "console"}
@@ -132,6 +133,7 @@ WHO = "select usename, application_name from pg_stat_activity where application_
 PROCESSES = ("ingress", "consumer", "relay", "dispatcher", "console")
 
 
+@pytest.mark.slow
 async def test_each_process_logs_in_as_its_own_role_and_can_do_no_other_s_work(served: Up) -> None:
     stack = read_state(served.home)
     assert stack is not None
@@ -154,6 +156,7 @@ async def test_each_process_logs_in_as_its_own_role_and_can_do_no_other_s_work(s
         await ingress.close()
 
 
+@pytest.mark.slow
 def test_a_second_up_refuses(served: Up) -> None:
     result = ratchet(served.home, "up", "--no-sample")
     assert result.returncode == 2
@@ -161,6 +164,7 @@ def test_a_second_up_refuses(served: Up) -> None:
     assert served.running()
 
 
+@pytest.mark.slow
 def test_the_environment_can_be_evaluated_by_a_shell(served: Up) -> None:
     lines = ratchet(served.home, "stack", "env").stdout
     script = lines + 'printf "%s\\n" "$RATCHET_KAFKA__BOOTSTRAP" "$RATCHET_POSTGRES__DSN" "$RATCHET_REDIS__URL"'
@@ -177,6 +181,7 @@ def test_the_environment_can_be_evaluated_by_a_shell(served: Up) -> None:
     assert done.returncode == 0, "what it prints is known to every command"
 
 
+@pytest.mark.slow
 def test_doctor_finds_nothing_wrong(served: Up) -> None:
     result = ratchet(served.home, "doctor", "--json")
     document = json.loads(result.stdout)
@@ -187,9 +192,8 @@ def test_doctor_finds_nothing_wrong(served: Up) -> None:
     assert result.returncode == 0
 
 
-@pytest.mark.parametrize(
-    "name", ["relay", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ingress", "consumer", "console"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["relay", "ingress", "consumer", "console"])
 def test_a_killed_role_is_back_in_10_seconds_at_its_address(served: Up, name: str) -> None:
     before = until(lambda: served.running() and served.role(name), 30)
     os.kill(before["pid"], signal.SIGKILL)

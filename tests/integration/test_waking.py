@@ -221,6 +221,7 @@ async def test_a_twin_settled_under_other_names_buries_the_parked_one(desk: Benc
     assert (books.parked, len(plan.letters)) == ([], 1)
 
 
+@pytest.mark.slow
 async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_waiting(desk: Bench) -> None:
     async def cost(first: int) -> float:
         """Return the milliseconds that one more event takes which waits for this payment; the least, free of noise."""
