@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 MASK: Final = "[masked]"
 DEPTH_MAX: Final = 16
@@ -26,10 +27,14 @@ _SECRET_KEYS: Final = re.compile(
 _PUBLIC_KEYS: Final = frozenset({"authorized", "authorized_at", "fencing_token", "api_keys_count"})
 _TOKENS: Final = re.compile(
     # Standard Webhooks, Stripe, Razorpay, Mollie and others of that form, GitHub, Slack
-    r"\b(?:whsec|whpk|[spr]k_live|[spr]k_test|rzp_live|rzp_test|gh[pousr]|github_pat|xox[abpr]"
+    r"\b(?:whsec|whpk|whsk|[spr]k_live|[spr]k_test|rzp_live|rzp_test|gh[pousr]|github_pat|xox[abpr]"
     # Shopify; Checkout.com; Flutterwave; Square
     r"|shp[a-z]{2}|[sp]k_sbox|FLW(?:SEC|PUB)K(?:_TEST)?|sq0[a-z]{3})[_-][A-Za-z0-9+/=_-]{6,}"
-    r"|\b(?:live|test)_[A-Za-z0-9]{20,}"  # Mollie
+    r"|\b(?:live|test|sandbox)_[A-Za-z0-9]{20,}"  # Mollie, GoCardless
+    r"|\b[sp]k_[A-Za-z0-9]{24,}"  # Checkout.com
+    r"|\b[a-z]{2,5}_[A-Za-z0-9]+_secret_[A-Za-z0-9]{6,}"  # Stripe's client secrets
+    r"|\baccess_token\$(?:production|sandbox)\$[A-Za-z0-9$]{6,}"  # Braintree
+    r"|\bAQE[A-Za-z0-9+/=_.-]{20,}"  # Adyen
     r"|\bEAAA[A-Za-z0-9_-]{12,}"  # Square's access tokens
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"  # AWS
     r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*"  # JSON Web Tokens (RFC 7519)
@@ -39,7 +44,7 @@ _TOKENS: Final = re.compile(
     re.IGNORECASE,
 )
 _TOKEN_HINTS: Final = re.compile(
-    r"wh|live|test|gh|xox|sbox|shp|flw|sq0|EAAA|AKIA|ASIA|eyJ|earer|asic|:/|/mpesa", re.IGNORECASE
+    r"wh|live|test|gh|xox|box|shp|flw|sq0|EAAA|AKIA|ASIA|eyJ|AQE|k_|_s|\$|earer|asic|:/|/mpesa", re.IGNORECASE
 )
 """What every token has, in any case: a cheap look before the dear one."""
 _SHORTEST_SECRET: Final = 6
@@ -49,7 +54,9 @@ _PHONE: Final = re.compile(r"(?<![\w+])\+[1-9](?:[\s.()\u2010-\u2015-]{0,2}\d){6
 _EMAIL: Final = re.compile(
     r"[A-Za-z0-9._%+'-]{1,64}(?:@|%40)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}"
 )
-_CARD: Final = re.compile(r"(?<!\d)\d(?:[\s._/\u2010-\u2015-]{0,3}\d){12,}")
+_SETS_APART: Final = r"[\s._/+\u00ad\u00b7\u200b-\u200d\u2010-\u2015\u2022\u2027\u2060\u2219\ufeff-]"
+"""What stands between a number's groups: blanks, also of forms (+) and without width, points, strokes and dashes."""
+_CARD: Final = re.compile(rf"(?<!\d)\d(?:{_SETS_APART}{{0,3}}\d){{12,}}")
 """A run of digits is looked at from the start of a group alone: from inside one it holds fewer."""
 _GROUP: Final = re.compile(r"\d+")
 _CARD_DIGITS: Final = range(13, 20)
@@ -93,7 +100,18 @@ def mask_text(text: str) -> str:
 
 
 def mask_whole(text: str) -> str:
-    """Mask a text as `mask_text` does, however long it is."""
+    """Mask a text as `mask_text` does, however long it is.
+
+    Where only its percent-decoded spelling (a query's or a form's) shows what must not be seen, that is masked.
+    """
+    shown = _mask_as_written(text)
+    if "%" in shown and (decoded := unquote_plus(shown)) != shown:
+        masked_too = _mask_as_written(decoded)
+        return shown if masked_too == decoded else masked_too
+    return shown
+
+
+def _mask_as_written(text: str) -> str:
     if _TOKEN_HINTS.search(text):
         text = _TOKENS.sub(MASK, text)
     if "+" in text:

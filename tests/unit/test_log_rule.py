@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 from hypothesis import example, given
@@ -20,13 +21,21 @@ pytestmark = pytest.mark.unit
 
 TOKENS, PHONE, EMAIL, IBAN = masking._TOKENS, masking._PHONE, masking._EMAIL, masking._IBAN
 """What a secret looks like is stated once; what is held here is that no short cut misses one."""
-CARD = re.compile(r"\d(?:[\s._/\u2010-\u2015-]{0,3}\d){12,}")
+CARD = re.compile(rf"\d(?:{masking._SETS_APART}{{0,3}}\d){{12,}}")
 GROUP = re.compile(r"\d+")
 
 
 def plain(text: str) -> str:
     """Return the text by the plain rule."""
     text = text if len(text) <= log.TEXT_LENGTH_MAX else text[: log.TEXT_LENGTH_MAX] + "..."
+    text = as_written(text)
+    decoded = unquote_plus(text)
+    if "%" not in text or decoded == text:
+        return text
+    return text if as_written(decoded) == decoded else as_written(decoded)
+
+
+def as_written(text: str) -> str:
     text = EMAIL.sub(log.MASK, PHONE.sub(log.MASK, TOKENS.sub(log.MASK, text)))
     return CARD.sub(plain_card, IBAN.sub(masking._mask_iban, text))
 
@@ -87,7 +96,7 @@ def with_check_digit(digits: str) -> str:
 
 
 CARDS = st.from_regex(r"[0-9]{12,18}\Z", fullmatch=True).map(with_check_digit)
-SEPARATED = st.tuples(CARDS, st.lists(st.sampled_from(["", "", "", " ", ".", "-", "  "]), min_size=19)).map(
+SEPARATED = st.tuples(CARDS, st.lists(st.sampled_from(["", "", "", " ", ".", "-", "+", "%20"]), min_size=19)).map(
     lambda both: "".join(digit + between for digit, between in zip(both[0], both[1], strict=False))
 )
 PHONES = st.from_regex(r"\+[1-9]([ .()-]{0,2}[0-9]){5,15}", fullmatch=True)
@@ -112,6 +121,10 @@ SECRETS = st.sampled_from(
         "EAAAaaaaaaaa",
         "AKIAAAAAAAAA",
         "eyJaaaaaaaaaa.aaaa.",
+        "pi_1_secret_",
+        "pk_aaaaaaaaaaaaaaaaaaaa",
+        "access_token$sandbox$",
+        "AQEaaaaaaaaaaaaaaaa",
     ]
 ).flatmap(lambda kind: st.from_regex(r"[A-Za-z+/=_-]{4,12}@?", fullmatch=True).map(lambda rest: kind + rest))
 MAILS = st.from_regex(r"[a-z.+%_-]{1,9}(@|%40)[a-z]{1,5}([.][a-z-]{1,4}){0,3}", fullmatch=True)
