@@ -43,9 +43,11 @@ from providers.core.payments import (
     captured,
     dispute,
     dispute_funds,
+    if_told,
     mode,
     order_ended,
     refund,
+    summed,
     void,
 )
 from providers.core.reading import value_at
@@ -86,8 +88,7 @@ def _meaning(kind: str, item: Item) -> Meaning:
     own = need_id(item.psp_reference, "pspReference")
     original = maybe_id(item.original_reference, "originalReference")
     reference = id_or_none(item.merchant_reference)
-    currency = need_currency(value_at(item.amount, "currency"), "amount.currency")
-    amount = in_iso_units(need_amount(value_at(item.amount, "value"), "amount.value"), currency, _DECIMALS)
+    amount, currency = _money(item.amount)
     reader = (_ON_SUCCESS if _succeeded(item.success) else _ON_FAILURE).get(kind)
     opens = kind in _OPENING
     payment = own if opens else original
@@ -100,14 +101,26 @@ def _meaning(kind: str, item: Item) -> Meaning:
         (RefKind.PAYMENT, original),
         (RefKind.REFERENCE, reference if opens or original is None else None),
     )
-    return Meaning(
-        refs=refs,
-        facts=reader(own, payment or own, amount) if reader else (),
-        opens=opens,
-        currency=currency,
-        amount=amount,
-        provider_ref=payment,
+    return summed(
+        Meaning(
+            refs=refs,
+            facts=reader(own, payment or own, amount) if reader else (),
+            opens=opens,
+            currency=currency,
+            amount=amount,
+            provider_ref=payment,
+        )
     )
+
+
+def _money(told: object) -> tuple[int, str | None]:
+    value, currency = value_at(told, "value"), value_at(told, "currency")
+
+    def read() -> tuple[int, str]:
+        code = need_currency(currency, "amount.currency")
+        return in_iso_units(need_amount(value, "amount.value"), code, _DECIMALS), code
+
+    return if_told(read, value, currency)
 
 
 def _succeeded(success: object) -> bool:

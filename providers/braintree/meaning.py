@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from providers.braintree.document import SUBJECT, Texts, texts_of, transaction_path
 from providers.braintree.signature import need_field
 from providers.core.forms import read_form
-from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
+from providers.core.meaning import id_or_none, maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
     attempt,
@@ -32,12 +32,14 @@ from providers.core.payments import (
     capture_pending,
     captured,
     dispute,
+    if_told,
     iso_seconds,
     major_units,
     need_kind,
     need_state,
     refund,
     said_nothing,
+    summed,
     terms,
     void,
 )
@@ -55,7 +57,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     reader = _READERS.get(kind)
     if reader is None:
         return Meaning() if kind in _SILENT else said_nothing(kind, _PAYMENT_FAMILIES)
-    return reader(texts)
+    return summed(reader(texts))
 
 
 def _read(body: bytes) -> Texts:
@@ -66,9 +68,14 @@ def _read(body: bytes) -> Texts:
         raise undecodable("the body is no form with one bt_payload") from error
 
 
-def _money(texts: Texts, path: str, amount: str) -> tuple[int, str]:
-    currency = need_currency(texts.get(f"{path}/currency-iso-code"), "currency-iso-code")
-    return major_units(texts.get(f"{path}/{amount}"), currency, amount), currency
+def _money(texts: Texts, path: str, amount: str) -> tuple[int, str | None]:
+    told, code = texts.get(f"{path}/{amount}"), texts.get(f"{path}/currency-iso-code")
+
+    def read() -> tuple[int, str]:
+        currency = need_currency(code, "currency-iso-code")
+        return major_units(told, currency, amount), currency
+
+    return if_told(read, told, code)
 
 
 def _occurred_at(texts: Texts) -> float | None:
@@ -116,7 +123,7 @@ def _sale(texts: Texts, path: str, state: str) -> Meaning:
     own = need_id(texts.get(f"{path}/id"), "transaction/id")
     whole = maybe_id(texts.get(f"{path}/authorized-transaction-id"), "transaction/authorized-transaction-id")
     retried = maybe_id(texts.get(f"{path}/retried-transaction-id"), "transaction/retried-transaction-id")
-    reference = maybe_id(texts.get(f"{path}/order-id"), "transaction/order-id")
+    reference = id_or_none(texts.get(f"{path}/order-id"))
     subscription = texts.get(f"{SUBJECT}/subscription/id") or texts.get(f"{path}/subscription-id")
     amount, currency = _money(texts, path, "amount")
     asked = () if whole else (terms(own, amount),)
@@ -201,7 +208,7 @@ def _within(texts: Texts) -> Meaning:
             (RefKind.PAYMENT, own),
             (RefKind.SESSION, _local_payment(texts)),
             (RefKind.SHARED, maybe_id(texts.get(f"{SUBJECT}/subscription/id"), "subscription/id")),
-            (RefKind.REFERENCE, maybe_id(texts.get(f"{path}/order-id"), "transaction/order-id")),
+            (RefKind.REFERENCE, id_or_none(texts.get(f"{path}/order-id"))),
         ),
         facts=(taken or tried,),
         opens=True,
@@ -234,13 +241,13 @@ def _dispute(state: str) -> Callable[[Texts], Meaning]:
         own = need_id(texts.get(f"{path}/id"), "dispute/id")
         payment = maybe_id(texts.get(f"{path}/transaction/id"), "dispute/transaction/id")
         told = "amount-disputed" if f"{path}/amount-disputed" in texts else "amount"
-        amount, currency = _money(texts, path, told) if f"{path}/{told}" in texts else (None, None)
+        amount, currency = _money(texts, path, told)
         asks = texts.get(f"{path}/kind") == "retrieval"
         return Meaning(
             refs=refs_of(
                 (RefKind.PAYMENT, payment),
                 (RefKind.DISPUTE, own),
-                (RefKind.REFERENCE, maybe_id(texts.get(f"{path}/transaction/order-id"), "transaction/order-id")),
+                (RefKind.REFERENCE, id_or_none(texts.get(f"{path}/transaction/order-id"))),
             ),
             facts=(dispute(own, _ASKED.get(state, state) if asks else state, payment=payment),),
             opens=payment is not None,

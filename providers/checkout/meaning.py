@@ -35,12 +35,14 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
+    if_told,
     iso_seconds,
     need_kind,
     need_object,
     read_event,
     refund,
     said_nothing,
+    summed,
     terms,
     void,
 )
@@ -101,17 +103,28 @@ def _payment(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
     if _pays_out(data):
         return Meaning()
     key = need_id(data.get("id"), "data.id")
-    currency = need_currency(data.get("currency"), "data.currency")
-    amount = _minor(data.get("amount"), currency, "data.amount")
-    return Meaning(
-        refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, to_id(data.get("reference")))),
-        facts=_PAYMENT_FACTS[kind](data, key, amount),
-        opens=kind in _OPENING,
-        currency=currency,
-        amount=amount,
-        provider_ref=key,
-        occurred_at=occurred_at,
+    amount, currency = _money(data)
+    return summed(
+        Meaning(
+            refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, to_id(data.get("reference")))),
+            facts=_PAYMENT_FACTS[kind](data, key, amount),
+            opens=kind in _OPENING,
+            currency=currency,
+            amount=amount,
+            provider_ref=key,
+            occurred_at=occurred_at,
+        )
     )
+
+
+def _money(data: _Data) -> tuple[int, str | None]:
+    value, currency = data.get("amount"), data.get("currency")
+
+    def read() -> tuple[int, str]:
+        code = need_currency(currency, "data.currency")
+        return _minor(value, code, "data.amount"), code
+
+    return if_told(read, value, currency)
 
 
 def _action(data: _Data) -> str:
@@ -176,18 +189,18 @@ _OPENING: Final = frozenset(
 def _dispute(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
     """Read a dispute; one that tells no sum is of all that was captured."""
     own, payment = need_id(data.get("id"), "data.id"), need_id(data.get("payment_id"), "data.payment_id")
-    told = data.get("amount") is not None and data.get("currency") is not None
-    currency = need_currency(data.get("currency"), "data.currency") if told else None
-    amount = _minor(data.get("amount"), currency, "data.amount") if currency else None
+    amount, currency = _money(data)
     state, stage, funds = _DISPUTE_FACTS[kind]
     said = dispute(own, state, payment=payment, version=at_stage(stage))
-    return Meaning(
-        refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-        facts=(said, *((dispute_funds(own, funds, amount),) if funds else ())),
-        currency=currency,
-        amount=amount,
-        provider_ref=payment,
-        occurred_at=occurred_at,
+    return summed(
+        Meaning(
+            refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
+            facts=(said, *((dispute_funds(own, funds, amount),) if funds else ())),
+            currency=currency,
+            amount=amount,
+            provider_ref=payment,
+            occurred_at=occurred_at,
+        )
     )
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from providers.core.meaning import id_or_none, maybe_time, undecodable, unknown_kind
 from providers.core.money import minor_units
 from providers.core.reading import read_json
 from schemas.currencies import exponent
 from schemas.facts import INTENT, Fact, FactKind, Meaning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Facts = tuple[Fact, ...]
 
@@ -56,6 +61,48 @@ def said_nothing(kind: str, families: tuple[str, ...]) -> Meaning:
 def major_units(value: object, currency: str, what: str) -> int:
     """Return an amount in minor units that is written in major ones, as text or number."""
     return minor_units(value, exponent(currency), what)
+
+
+def if_told(read: Callable[[], tuple[int, str]], *fields: object) -> tuple[int, str | None]:
+    """Return a sum and its currency, or 0 and None where one of the fields that tell them is absent; see `summed`."""
+    return (0, None) if None in fields else read()
+
+
+def summed(meaning: Meaning) -> Meaning:
+    """Return what an event says; one that tells no sum (no currency) says what stands without one.
+
+    A try, an end, a dispute need none; raise `undecodable` where the sum is what is said.
+    """
+    if meaning.currency is not None:
+        return meaning
+    kept = [fact for fact in meaning.facts if fact.kind is not FactKind.TERMS]
+    if any(_is_a_sum(fact) for fact in kept):
+        raise undecodable("the event moves money and does not tell how much, or in which currency")
+    return replace(meaning, facts=tuple(replace(fact, amount=None) for fact in kept), amount=None)
+
+
+def _is_a_sum(fact: Fact) -> bool:
+    """Tell whether a fact says nothing without its amount; a dispute's money is all of the payment's then."""
+    if fact.kind is FactKind.END:
+        return fact.parent is not None
+    return fact.state not in _SUMLESS.get(fact.kind, ()) and fact.kind not in _ALWAYS_SUMLESS
+
+
+_ALWAYS_SUMLESS: Final = frozenset(
+    {
+        FactKind.ATTEMPT,
+        FactKind.MODE,
+        FactKind.VOID,
+        FactKind.DISPUTE,
+        FactKind.DISPUTE_OUT,
+        FactKind.DISPUTE_IN,
+    }
+)
+_SUMLESS: Final = {
+    FactKind.CAPTURE: ("pending",),
+    FactKind.REVERSAL: ("failed",),
+    FactKind.REFUND: ("pending", "failed", "reversed", "canceled"),
+}
 
 
 def noted_reference(notes: object) -> str | None:

@@ -32,6 +32,7 @@ from providers.core.payments import (
     attempt,
     captured,
     ended,
+    if_told,
     iso_seconds,
     major_units,
     need_kind,
@@ -41,6 +42,7 @@ from providers.core.payments import (
     read_event,
     refund,
     said_nothing,
+    summed,
     terms,
 )
 from providers.core.proof import header_bytes, hmac_base64, live_secrets, need_match, to_bytes
@@ -98,9 +100,14 @@ def interpret(kind: str, body: bytes) -> Meaning:
     return reader(need_object(event.get("data"), "data"), "tx_ref" if third else "reference")
 
 
-def _money(data: _Data, name: str) -> tuple[int, str]:
-    currency = need_currency(data.get("currency"), "data.currency")
-    return major_units(data.get(name), currency, f"data.{name}"), currency
+def _money(data: _Data, name: str) -> tuple[int, str | None]:
+    told, code = data.get(name), data.get("currency")
+
+    def read() -> tuple[int, str]:
+        currency = need_currency(code, "data.currency")
+        return major_units(told, currency, f"data.{name}"), currency
+
+    return if_told(read, told, code)
 
 
 def said_by_charge(data: _Data, reference_name: str) -> Meaning:
@@ -109,19 +116,21 @@ def said_by_charge(data: _Data, reference_name: str) -> Meaning:
     reference = need_id(data.get(reference_name), f"data.{reference_name}")
     amount, currency = _money(data, "amount")
     state = need_state(_CHARGE_STATES, data.get("status"), "data.status")
-    return Meaning(
-        refs=refs_of(
-            (RefKind.PAYMENT, reference),
-            (RefKind.PAYMENT, own),
-            (RefKind.REFERENCE, noted_reference(data.get("meta"))),
-            (RefKind.REFERENCE, reference),
-        ),
-        facts=(terms(own, amount), _CHARGE_FACTS[state](own, amount)),
-        opens=True,
-        currency=currency,
-        amount=amount,
-        provider_ref=reference,
-        occurred_at=iso_seconds(data.get("created_datetime") or data.get("created_at")),
+    return summed(
+        Meaning(
+            refs=refs_of(
+                (RefKind.PAYMENT, reference),
+                (RefKind.PAYMENT, own),
+                (RefKind.REFERENCE, noted_reference(data.get("meta"))),
+                (RefKind.REFERENCE, reference),
+            ),
+            facts=(terms(own, amount), _CHARGE_FACTS[state](own, amount)),
+            opens=True,
+            currency=currency,
+            amount=amount,
+            provider_ref=reference,
+            occurred_at=iso_seconds(data.get("created_datetime") or data.get("created_at")),
+        )
     )
 
 
@@ -144,8 +153,8 @@ _CHARGE_FACTS: Final[dict[str, Callable[[str, int], Fact]]] = {
 def _refund(data: _Data, _reference_name: str) -> Meaning:
     """Read a refund; one that tells no currency has a sum in major units that nobody can read."""
     own, charge = need_id(data.get("id"), "data.id"), need_id(data.get("charge_id"), "data.charge_id")
-    told = data.get("amount_refunded") is not None and data.get("currency") is not None
-    amount, currency = _money(data, "amount_refunded") if told else (None, None)
+    told, currency = _money(data, "amount_refunded")
+    amount = None if currency is None else told
     state = need_state(_REFUND_STATES, data.get("status"), "data.status")
     return Meaning(
         refs=refs_of(

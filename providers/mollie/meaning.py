@@ -43,6 +43,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
+    if_told,
     iso_seconds,
     major_units,
     need_kind,
@@ -51,6 +52,7 @@ from providers.core.payments import (
     read_event,
     refund,
     said_nothing,
+    summed,
     terms,
     void,
 )
@@ -151,11 +153,17 @@ def _money(value: Any, what: str) -> tuple[int, str]:
     return major_units(value_at(value, "value"), currency, f"{what}.value"), currency
 
 
+def _sum(thing: _Entity, what: str) -> tuple[int, str | None]:
+    """Return the amount of an entity, or none; see `summed`."""
+    told = thing.get("amount")
+    return if_told(lambda: _money(told, f"{what}.amount"), value_at(told, "value"), value_at(told, "currency"))
+
+
 def _payment(facts_of: Callable[[_Entity, str, int], Facts]) -> Callable[[_Entity, float | None], Meaning]:
     def read(payment: _Entity, occurred_at: float | None) -> Meaning:
         key = need_id(payment.get("id"), "payment.id")
-        amount, currency = _money(payment.get("amount"), "payment.amount")
-        return Meaning(
+        amount, currency = _sum(payment, "payment")
+        meaning = Meaning(
             refs=refs_of(
                 (RefKind.PAYMENT, key),
                 (RefKind.PAYMENT, to_id(payment.get("orderId"))),
@@ -169,6 +177,7 @@ def _payment(facts_of: Callable[[_Entity, str, int], Facts]) -> Callable[[_Entit
             occurred_at=occurred_at,
             undoable_days=_UNDOABLE_DAYS if _is_debit(payment) else 0,
         )
+        return summed(meaning)
 
     return read
 
@@ -205,8 +214,8 @@ def _child(facts_of: Callable[[str, int, str], Facts], kind: RefKind) -> Callabl
 
     def read(entity: _Entity, occurred_at: float | None) -> Meaning:
         own, payment = need_id(entity.get("id"), "entity.id"), need_id(entity.get("paymentId"), "entity.paymentId")
-        amount, currency = _money(entity.get("amount"), "entity.amount")
-        return Meaning(
+        amount, currency = _sum(entity, "entity")
+        meaning = Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (kind, own)),
             facts=facts_of(own, amount, payment),
             currency=currency,
@@ -214,6 +223,7 @@ def _child(facts_of: Callable[[str, int, str], Facts], kind: RefKind) -> Callabl
             provider_ref=payment,
             occurred_at=occurred_at,
         )
+        return summed(meaning)
 
     return read
 

@@ -18,7 +18,7 @@ from typing import Final
 from providers.core.meaning import need_id, refs_of, undecodable
 from providers.core.payments import at_stage, dispute, iso_seconds, micros, need_state
 from providers.core.reading import text_at, value_at
-from providers.paypal.resource import Resource, listed, money
+from providers.paypal.resource import Resource, listed, maybe_money
 from schemas.facts import Meaning, RefKind
 
 PART_MARK: Final = ":"
@@ -58,8 +58,7 @@ def read_dispute(resource: Resource, state: str, body: bytes, event_id: str) -> 
     several = len(listed_ids) > 1
     first = listed_ids[0] if listed_ids else None
     capture = next((one for one in listed_ids[1:] if event_id.endswith(PART_MARK + one)), first)
-    told = resource.get("dispute_amount")
-    amount, currency = (None, None) if told is None else money(told, "dispute_amount")
+    amount, currency = maybe_money(resource.get("dispute_amount"), "dispute_amount")
     return Meaning(
         refs=refs_of((RefKind.CAPTURE, capture), (RefKind.SHARED if several else RefKind.DISPUTE, own)),
         facts=(dispute(own, state, payment=capture, version=_version(resource)),),

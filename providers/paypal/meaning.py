@@ -37,6 +37,7 @@ from providers.core.payments import (
     refund,
     reversal,
     said_nothing,
+    summed,
     terms,
     void,
 )
@@ -48,6 +49,7 @@ from providers.paypal.resource import (
     capture_of,
     is_capture,
     listed,
+    maybe_money,
     money,
     payment_of,
     reference_of,
@@ -76,7 +78,7 @@ def interpret_part(kind: str, body: bytes, event_id: str) -> Meaning:
         meaning = disputes.read_dispute(resource, _DISPUTES[kind](resource), body, event_id)
     else:
         meaning = _READERS[kind](resource)
-    return replace(meaning, occurred_at=iso_seconds(event.get("create_time")))
+    return replace(summed(meaning), occurred_at=iso_seconds(event.get("create_time")))
 
 
 # --- CHECKOUT.ORDER.* --------------------------------------------------------------------------------------------
@@ -88,8 +90,9 @@ def _order(facts_of: Callable[[str, list[Resource]], Facts]) -> Callable[[Resour
     def read(order: Resource) -> Meaning:
         key = need_id(order.get("id"), "resource.id")
         units = listed(order.get("purchase_units"))
-        sums = [money(unit.get("amount"), "purchase_units.amount") for unit in units]
-        if len({currency for _, currency in sums}) != 1:
+        sums = [maybe_money(unit.get("amount"), "purchase_units.amount") for unit in units]
+        currencies = {currency for _, currency in sums}
+        if None not in currencies and len(currencies) != 1:
             raise undecodable("purchase_units is no list of amounts in one currency")
         total = sum(amount for amount, _ in sums)
         reference = reference_of(units[0]) if len(units) == 1 else None
@@ -97,7 +100,7 @@ def _order(facts_of: Callable[[str, list[Resource]], Facts]) -> Callable[[Resour
             refs=(*refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, reference)), *_captures_of(units)),
             facts=(terms(key, total), *facts_of(key, units)),
             opens=True,
-            currency=sums[0][1],
+            currency=None if None in currencies else sums[0][1],
             amount=total,
             provider_ref=key,
         )
@@ -157,7 +160,7 @@ def _authorization_event(fact_of: Callable[[Resource, str, int, str | None], Fac
     def read(resource: Resource) -> Meaning:
         own = need_id(resource.get("id"), "resource.id")
         order = payment_of(resource)
-        amount, currency = money(resource.get("amount"), "amount")
+        amount, currency = maybe_money(resource.get("amount"), "amount")
         return Meaning(
             refs=refs_of(
                 (RefKind.PAYMENT, order or own), (RefKind.CHARGE, own), (RefKind.REFERENCE, reference_of(resource))
@@ -194,7 +197,7 @@ def _capture(facts_of: Callable[[str | None, str | None, str, int], Facts]) -> C
     def read(resource: Resource) -> Meaning:
         own = need_id(resource.get("id"), "resource.id")
         order, authorization = payment_of(resource), authorization_of(resource)
-        amount, currency = money(resource.get("amount"), "amount")
+        amount, currency = maybe_money(resource.get("amount"), "amount")
         return Meaning(
             refs=refs_of(
                 (RefKind.PAYMENT, order or own),

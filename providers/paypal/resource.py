@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from providers.core.meaning import maybe_id, need_currency, need_id
-from providers.core.payments import major_units
+from providers.core.meaning import id_or_none, maybe_id, need_currency, need_id
+from providers.core.payments import if_told, major_units
 from providers.core.reading import value_at
 from providers.paypal.links import linked
 
@@ -29,6 +29,16 @@ def money(value: Any, what: str, *, given_back: bool = False) -> tuple[int, str]
     if given_back and isinstance(told, str):
         told = told.removeprefix("-")
     return major_units(told, currency, f"{what}.value"), currency
+
+
+def maybe_money(value: Any, what: str) -> tuple[int, str | None]:
+    """Return an amount in minor units and its currency, or 0 and None where one of them is absent; see `summed`."""
+    parts = (
+        (value_at(value, "currency_code"), value_at(value, "currency")),
+        (value_at(value, "value"), value_at(value, "total")),
+    )
+    told = [next((one for one in part if one is not None), None) for part in parts]
+    return if_told(lambda: money(value, what), *told)
 
 
 def listed(value: Any) -> list[Resource]:
@@ -50,8 +60,8 @@ def payment_of(resource: Resource) -> str | None:
 
 
 def reference_of(resource: Resource) -> str | None:
-    """Return the merchant's reference, which PayPal keeps unique."""
-    return maybe_id(resource.get("invoice_id") or resource.get("invoice_number"), "invoice_id")
+    """Return the merchant's reference, which PayPal keeps unique; None where it is none that can be kept."""
+    return id_or_none(resource.get("invoice_id") or resource.get("invoice_number") or None)
 
 
 def authorization_of(capture: Resource) -> str | None:

@@ -34,6 +34,7 @@ from providers.core.payments import (
     captured,
     dispute,
     dispute_funds,
+    if_told,
     iso_seconds,
     need_kind,
     need_object,
@@ -42,6 +43,7 @@ from providers.core.payments import (
     read_event,
     refund,
     said_nothing,
+    summed,
     terms,
 )
 from providers.core.proof import hmac_hex
@@ -88,12 +90,17 @@ def interpret(kind: str, body: bytes) -> Meaning:
     if reader is None:
         return said_nothing(kind, ("charge.", "refund."))
     data = need_object(event.get("data"), "data")
-    return in_scope(reader(data), None, {"test": False, "live": True}.get(str(data.get("domain"))))
+    return in_scope(summed(reader(data)), None, {"test": False, "live": True}.get(str(data.get("domain"))))
 
 
-def _money(data: _Data, name: str) -> tuple[int, str]:
-    currency = need_currency(data.get("currency"), "data.currency")
-    return in_iso_units(minor_units(data.get(name), 0, f"data.{name}"), currency, _THEIR_DECIMALS), currency
+def _money(data: _Data, name: str) -> tuple[int, str | None]:
+    told, code = data.get(name), data.get("currency")
+
+    def read() -> tuple[int, str]:
+        currency = need_currency(code, "data.currency")
+        return in_iso_units(minor_units(told, 0, f"data.{name}"), currency, _THEIR_DECIMALS), currency
+
+    return if_told(read, told, code)
 
 
 def _charge(*, paid: bool) -> Callable[[_Data], Meaning]:
@@ -144,8 +151,7 @@ def _dispute(state_of: Callable[[_Data], str]) -> Callable[[_Data], Meaning]:
         own = need_id(data.get("id"), "data.id")
         payment = need_id(value_at(data, "transaction", "reference"), "data.transaction.reference")
         state = state_of(data)
-        told = data.get("refund_amount") is not None and data.get("currency") is not None
-        amount, currency = _money(data, "refund_amount") if told else (None, None)
+        amount, currency = _money(data, "refund_amount")
         funds = (dispute_funds(own, "withdrawn", amount),) if state == "lost" else ()
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),

@@ -49,6 +49,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
+    if_told,
     micros,
     need_kind,
     need_object,
@@ -57,6 +58,7 @@ from providers.core.payments import (
     read_event,
     refund,
     said_nothing,
+    summed,
     terms,
     void,
 )
@@ -86,7 +88,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     reader = _READERS.get(kind)
     if reader is None:
         return Meaning() if kind.startswith(_SILENT) else said_nothing(kind, ("payment.", "order.", "refund."))
-    meaning = reader(event)
+    meaning = summed(reader(event))
     return in_scope(replace(meaning, occurred_at=maybe_time(event.get("created_at"))), event.get("account_id"))
 
 
@@ -94,8 +96,9 @@ def _entity(event: _Event, name: str) -> dict[str, Any]:
     return need_object(value_at(event, "payload", name, "entity"), f"payload.{name}.entity")
 
 
-def _money(entity: dict[str, Any]) -> tuple[int, str]:
-    return need_amount(entity.get("amount"), "amount"), need_currency(entity.get("currency"), "currency")
+def _money(entity: dict[str, Any]) -> tuple[int, str | None]:
+    amount, currency = entity.get("amount"), entity.get("currency")
+    return if_told(lambda: (need_amount(amount, "amount"), need_currency(currency, "currency")), amount, currency)
 
 
 def _payment(facts_of: Callable[[str, int], Facts]) -> Callable[[_Event], Meaning]:
@@ -138,7 +141,7 @@ _BEHIND: Final = {
 """What stands behind a payment: what became one order, and what many payments share."""
 
 
-def _whole(event: _Event, order: str | None, currency: str) -> Facts:
+def _whole(event: _Event, order: str | None, currency: str | None) -> Facts:
     """Return what the order asks for in all, which several payments may come to."""
     entity = value_at(event, "payload", "order", "entity")
     asked = value_at(entity, "amount")
@@ -178,11 +181,10 @@ def _unpaid(name: str, state: str) -> Callable[[_Event], Meaning]:
     def read(event: _Event) -> Meaning:
         entity = _entity(event, name)
         key, order = need_id(entity.get("id"), f"{name}.id"), maybe_id(entity.get("order_id"), f"{name}.order_id")
-        told = entity.get("amount") is not None and entity.get("currency") is not None
-        amount, currency = _money(entity) if told else (None, None)
+        amount, currency = _money(entity)
         return Meaning(
             refs=refs_of((RefKind.SESSION, key), (RefKind.PAYMENT, order)),
-            facts=(*(() if amount is None else (terms(key, amount),)), ended(key, state)),
+            facts=(terms(key, amount), ended(key, state)),
             opens=True,
             currency=currency,
             amount=amount,

@@ -31,6 +31,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
+    if_told,
     iso_seconds,
     major_units,
     micros,
@@ -39,6 +40,7 @@ from providers.core.payments import (
     read_event,
     refund,
     said_nothing,
+    summed,
     terms,
     void,
 )
@@ -58,12 +60,17 @@ def interpret(kind: str, body: bytes) -> Meaning:
     if not kind:
         raise undecodable("the event names no topic")
     reader = _READERS.get(kind)
-    return reader(subject) if reader else said_nothing(kind, ("order_transactions/", "refunds/", "disputes/"))
+    return summed(reader(subject)) if reader else said_nothing(kind, ("order_transactions/", "refunds/", "disputes/"))
 
 
-def _money(thing: _Object, name: str) -> tuple[int, str]:
-    currency = need_currency(thing.get("currency"), "currency")
-    return major_units(thing.get(name), currency, name), currency
+def _money(thing: _Object, name: str) -> tuple[int, str | None]:
+    told, code = thing.get(name), thing.get("currency")
+
+    def read() -> tuple[int, str]:
+        currency = need_currency(code, "currency")
+        return major_units(told, currency, name), currency
+
+    return if_told(read, told, code)
 
 
 def _mode(thing: _Object) -> bool | None:
@@ -101,7 +108,7 @@ def _order(order: _Object) -> Meaning:
     )
 
 
-def _total(order: _Object) -> tuple[int, str]:
+def _total(order: _Object) -> tuple[int, str | None]:
     """Return what an order asks for, after edits and before refunds, in the currency of its transactions.
 
     A canceled order's current total is what is left of it, so it shows the total as it was.
@@ -116,6 +123,8 @@ def _total(order: _Object) -> tuple[int, str]:
         else order
     )
     amount, currency = _money(total, name)
+    if currency is None:
+        return amount, None
     return max(amount, min(amount + _given_back(order, currency), _before(order, currency, abroad=abroad))), currency
 
 
@@ -132,7 +141,9 @@ def _given_back(order: _Object, currency: str) -> int:
     amounts = [
         major_units(one.get("amount"), currency, "refunds.amount")
         for one in given
-        if one.get("kind") == "refund" and one.get("status") == "success" and one.get("currency") in (None, currency)
+        if (one.get("kind"), one.get("status")) == ("refund", "success")
+        and one.get("currency") in (None, currency)
+        and one.get("amount") is not None
     ]
     return sum(amounts)
 

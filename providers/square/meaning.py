@@ -31,6 +31,7 @@ from providers.core.payments import (
     captured,
     dispute,
     ended,
+    if_told,
     iso_seconds,
     micros,
     need_kind,
@@ -39,6 +40,7 @@ from providers.core.payments import (
     read_event,
     refund,
     said_nothing,
+    summed,
     terms,
 )
 from providers.core.proof import hmac_base64, live_secrets, to_bytes
@@ -79,12 +81,16 @@ def interpret(kind: str, body: bytes) -> Meaning:
     name, reader = _READERS[kind]
     what = f"data.object.{name}"
     meaning = reader(need_object(value_at(event, "data", "object", name), what), iso_seconds(event.get("created_at")))
-    return in_scope(meaning, event.get("merchant_id"))
+    return in_scope(summed(meaning), event.get("merchant_id"))
 
 
-def _money(value: Any, what: str) -> tuple[int, str]:
-    currency = need_currency(value_at(value, "currency"), f"{what}.currency")
-    return need_amount(value_at(value, "amount"), f"{what}.amount"), currency
+def _money(value: Any, what: str) -> tuple[int, str | None]:
+    amount, currency = value_at(value, "amount"), value_at(value, "currency")
+
+    def read() -> tuple[int, str]:
+        return need_amount(amount, f"{what}.amount"), need_currency(currency, f"{what}.currency")
+
+    return if_told(read, amount, currency)
 
 
 def _payment(payment: _Object, occurred_at: float | None) -> Meaning:
@@ -103,7 +109,7 @@ def _payment(payment: _Object, occurred_at: float | None) -> Meaning:
     )
 
 
-def _total(payment: _Object) -> tuple[int, str]:
+def _total(payment: _Object) -> tuple[int, str | None]:
     """Return what the payment comes to, the tip with it."""
     whole = payment.get("total_money")
     return _money(payment.get("amount_money") if whole is None else whole, "payment.total_money")

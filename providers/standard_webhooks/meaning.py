@@ -40,6 +40,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import (
     decode_or_raise,
+    id_or_none,
     maybe_id,
     maybe_time,
     need_amount,
@@ -60,6 +61,7 @@ from providers.core.payments import (
     need_state,
     refund,
     refunded_in_all,
+    summed,
     terms,
 )
 from providers.core.proof import (
@@ -212,17 +214,21 @@ def interpret(kind: str, body: bytes) -> Meaning:
         return Meaning()
     if data.total_amount is not None and data.amount is None:
         data.amount = data.total_amount
+    told = data.amount is not None and data.currency is not None
+    if not told:
+        data.amount = 0
     facts = reader(data, payment)
-    moves = any(fact.amount is not None for fact in facts)
-    shown = data.amount is not None and not kind.startswith("dispute.")
-    return Meaning(
-        refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFERENCE, maybe_id(data.reference, "data.reference"))),
-        facts=facts,
-        opens=kind.startswith(("payment.", _ORDER_PAID)) and kind != "payment.refunded",
-        currency=need_currency(data.currency, "data.currency") if moves or data.currency is not None else None,
-        amount=need_amount(data.amount, "data.amount") if moves or shown else _maybe_amount(data.amount),
-        provider_ref=payment,
-        occurred_at=_time(event.timestamp),
+    shown = not kind.startswith("dispute.") or any(fact.amount is not None for fact in facts)
+    return summed(
+        Meaning(
+            refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFERENCE, id_or_none(data.reference))),
+            facts=facts,
+            opens=kind.startswith(("payment.", _ORDER_PAID)) and kind != "payment.refunded",
+            currency=need_currency(data.currency, "data.currency") if told else None,
+            amount=need_amount(data.amount, "data.amount") if shown else _maybe_amount(data.amount),
+            provider_ref=payment,
+            occurred_at=_time(event.timestamp),
+        )
     )
 
 
@@ -250,8 +256,6 @@ def _time(value: object) -> float | None:
 
 
 def _terms(data: _Data, payment: str) -> Facts:
-    if data.amount is None:
-        return ()
     return (terms(payment, need_amount(data.amount, "data.amount")),)
 
 

@@ -12,4 +12,11 @@ from providers.stripe.signature import verify
 
 __all__ = ["PROVIDER"]
 
-PROVIDER = Provider("stripe", verify, interpret, refetch=REFETCH, catalogue=CATALOGUE)
+PROVIDER = Provider(
+    "stripe",
+    verify,
+    interpret,
+    refetch=REFETCH,
+    catalogue=CATALOGUE,
+    meaning_version=2,  # a session without a total ties its payment
+)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from providers.core.meaning import id_or_none, maybe_time, need_amount, need_currency, need_id, refs_of, undecodable
+from providers.core.meaning import id_or_none, maybe_time, need_amount, need_id, refs_of, undecodable
 from providers.core.payments import Facts, at_stage, dispute, dispute_funds, refund
 from providers.core.reading import value_at
-from providers.stripe.things import Event, Thing, id_of, version_of
+from providers.stripe.things import Event, Thing, asked_of, id_of, version_of
 from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ def listed_refunds(charge: Thing, payment: str) -> Facts:
 def _child(event: Event, thing: Thing, facts: Facts) -> Meaning:
     """Tell a refund's or a dispute's facts; their metadata is their own and names no payment."""
     intent, charge = id_of(thing.payment_intent, "payment_intent"), id_of(thing.charge, "charge")
+    amount, currency = asked_of(thing)
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, intent or charge), (RefKind.CHARGE, charge)),
         facts=facts,
-        currency=need_currency(thing.currency, "currency"),
-        amount=need_amount(thing.amount, "amount"),
+        currency=currency,
+        amount=amount,
         provider_ref=intent or charge,
         occurred_at=maybe_time(event.created),
     )
@@ -72,7 +73,7 @@ def read_refund(event: Event, thing: Thing) -> Meaning:
     """
     if _payment_of(thing) is None:
         return Meaning()
-    key, amount = need_id(thing.id, "data.object.id"), need_amount(thing.amount, "amount")
+    key, (amount, _) = need_id(thing.id, "data.object.id"), asked_of(thing)
     state = _booked(_refund_state(thing.status), thing.balance_transaction)
     return _child(event, thing, (refund(key, state, amount, payment=_payment_of(thing)),))
 
@@ -101,7 +102,7 @@ def read_dispute(funds: str | None) -> Callable[[Event, Thing], Meaning]:
     def read(event: Event, thing: Thing) -> Meaning:
         # In the API of 2013 a dispute had no id: its charge's stands for it.
         key = id_of(thing.id, "data.object.id") or need_id(id_of(thing.charge, "charge"), "charge")
-        amount = need_amount(thing.amount, "amount")
+        amount, _ = asked_of(thing)
         state = _DISPUTE_STATES.get(thing.status) if isinstance(thing.status, str) else None
         if state is None:
             raise undecodable("the dispute's status is not one of Stripe's")

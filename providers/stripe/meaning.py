@@ -24,22 +24,13 @@ from providers.core.meaning import (
     maybe_id,
     maybe_time,
     need_amount,
-    need_currency,
     need_id,
     refs_of,
     undecodable,
     unknown_kind,
 )
 from providers.core.money import meaning_in_iso_units
-from providers.core.payments import (
-    Facts,
-    authorized,
-    captured,
-    ended,
-    refunded_in_all,
-    terms,
-    void,
-)
+from providers.core.payments import Facts, authorized, captured, ended, refunded_in_all, summed, terms, void
 from providers.core.reading import value_at
 from providers.stripe.disputes import listed_refunds, read_dispute, read_refund
 from providers.stripe.sessions import (
@@ -50,7 +41,7 @@ from providers.stripe.sessions import (
     read_invoice_payment,
     read_session,
 )
-from providers.stripe.things import Data, Event, Thing, id_of, named_beside, tries, version_of
+from providers.stripe.things import Data, Event, Thing, asked_of, id_of, named_beside, tries, version_of
 from schemas.facts import Meaning, RefKind
 
 
@@ -78,7 +69,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     event = decode_or_raise(_EVENT, body)
     if event.type != kind:
         raise undecodable("the body's type is not the kind it came as")
-    return in_scope(_in_iso_units(reader(event, event.data.object)), event.account, event.livemode)
+    return in_scope(_in_iso_units(summed(reader(event, event.data.object))), event.account, event.livemode)
 
 
 # --- payment_intent.* --------------------------------------------------------------------------------------------
@@ -88,13 +79,13 @@ def _intent(kind: str) -> Callable[[Event, Thing], Meaning]:
     def read(event: Event, intent: Thing) -> Meaning:
         key = need_id(intent.id, "data.object.id")
         charge = id_of(intent.latest_charge, "latest_charge")
-        total = need_amount(intent.amount, "amount")
+        total, currency = asked_of(intent)
         amount, facts = _INTENT_FACTS[kind](intent, key, charge, total, version_of(event))
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, key), (RefKind.CHARGE, charge), *named_beside(intent)),
             facts=(terms(key, total, version=version_of(event)), *facts) if facts else (),
             opens=bool(facts),
-            currency=need_currency(intent.currency, "currency"),
+            currency=currency,
             amount=amount,
             provider_ref=key,
             occurred_at=maybe_time(event.created),
@@ -179,7 +170,7 @@ def _charge(kind: str) -> Callable[[Event, Thing], Meaning]:
     def read(event: Event, charge: Thing) -> Meaning:
         own = need_id(charge.id, "data.object.id")
         key = id_of(charge.payment_intent, "payment_intent") or own
-        total = need_amount(charge.amount, "amount")
+        total, currency = asked_of(charge)
         version = version_of(event)
         amount, facts = _CHARGE_FACTS[kind](charge, key, own, total, version)
         opens = bool(facts) and kind != "charge.refunded"
@@ -187,7 +178,7 @@ def _charge(kind: str) -> Callable[[Event, Thing], Meaning]:
             refs=refs_of((RefKind.PAYMENT, key), (RefKind.CHARGE, own), *named_beside(charge)),
             facts=(terms(key, total, version=version), *facts) if opens else facts,
             opens=opens,
-            currency=need_currency(charge.currency, "currency"),
+            currency=currency,
             amount=amount,
             provider_ref=key,
             occurred_at=maybe_time(event.created),
@@ -291,4 +282,4 @@ INTENT_KINDS: Final = frozenset(_INTENT_FACTS)
 
 def said_by(kind: str, thing: Thing) -> Meaning:
     """Return what an object says when it stands in an event of that kind, which is one that we read."""
-    return _in_iso_units(_READERS[kind](Event(Data(thing)), thing))
+    return _in_iso_units(summed(_READERS[kind](Event(Data(thing)), thing)))

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from providers.core.meaning import id_or_none, maybe_time, need_amount, need_currency, need_id, refs_of
+from providers.core.meaning import id_or_none, maybe_time, need_currency, need_id, refs_of
 from providers.core.payments import Facts, attempt, captured, ended, terms
 from providers.core.reading import value_at
-from providers.stripe.things import Event, Thing, id_of, name_of, reference_of, version_of
+from providers.stripe.things import Event, Thing, asked_of, id_of, name_of, reference_of, version_of
 from schemas.facts import Meaning, Ref, RefKind
 
 if TYPE_CHECKING:
@@ -34,16 +34,17 @@ def read_session(kind: str) -> Callable[[Event, Thing], Meaning]:
         own, intent = need_id(session.id, "data.object.id"), id_of(session.payment_intent, "payment_intent")
         invoice = name_of(session.invoice)
         payment = intent or invoice
-        if payment is None or not session.amount_total:
+        if payment is None or session.amount_total == 0:
             return Meaning()
-        currency, total = need_currency(session.currency, "currency"), need_amount(session.amount_total, "amount_total")
+        total, currency = asked_of(session)
         version = version_of(event)
         failed = _SESSION_STATES[kind] == "failed"
         facts: Facts = (attempt(payment, _SESSION_STATES[kind], version=version if failed else 0),)
         if intent:
             facts += (terms(intent, total, version=version),)
             # "The payment funds are available in your account"
-            facts += (captured(intent, total, authorization=intent),) if session.payment_status == "paid" else ()
+            paid = session.payment_status == "paid" and currency is not None
+            facts += (captured(intent, total, authorization=intent),) if paid else ()
         return Meaning(
             refs=_names(session, own, intent, invoice),
             facts=facts,
@@ -109,7 +110,7 @@ def _tied(event: Event, thing: Thing, names: object, bill: tuple[object, object]
         ),
         facts=(attempt(payment, "created"),),
         opens=True,
-        currency=need_currency(thing.currency, "currency"),
+        currency=None if thing.currency is None else need_currency(thing.currency, "currency"),
         provider_ref=payment,
         occurred_at=maybe_time(event.created),
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from providers.core.meaning import id_or_none, maybe_id, maybe_time
-from providers.core.payments import Facts, attempt
+from providers.core.meaning import id_or_none, maybe_id, maybe_time, need_amount, need_currency
+from providers.core.payments import Facts, attempt, if_told
 from schemas.facts import RefKind
 
 
@@ -62,6 +62,12 @@ class Event(msgspec.Struct):
 def id_of(value: object, what: str) -> str | None:
     """Return an id that may come expanded to its whole object."""
     return maybe_id(value.get("id") if isinstance(value, dict) else value, what)
+
+
+def asked_of(thing: Thing) -> tuple[int, str | None]:
+    """Return the amount of an object, of a session its total, and the currency; 0 and None where one is absent."""
+    amount, currency = thing.amount_total if thing.amount is None else thing.amount, thing.currency
+    return if_told(lambda: (need_amount(amount, "amount"), need_currency(currency, "currency")), amount, currency)
 
 
 def name_of(value: object) -> str | None:
