@@ -248,6 +248,7 @@ class Settlement:
         before = payment.projection.status if payment and payment.version else None
         if payment and _contradicts(verdict.projection) and not _contradicts(payment.projection):
             self._look_again(event, payment)
+        self._ask_again(event, event.meaning.ask, "stale")
         if target is not None:
             had_phone, shown = target.payment.phone is not None, target.payment.projection
             self._move(event, target, verdict)

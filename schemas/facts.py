@@ -277,6 +277,7 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     `receipt` by providers of messages. `tie` is a condition of what the event belongs to. `undoable_days` says of money
     that it took for how long a bank may take it back by itself (a debit), 0 where none may. `asker` is the client
     of a command: it adds no facts, waits for its payment all the same, and is about that client's payments alone.
+    `ask` is what else its provider must be asked about: the event tells that there is more, and not what.
     """
 
     refs: tuple[Ref, ...] = ()
@@ -294,3 +295,4 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     tie: Tie | None = None
     undoable_days: int = 0
     asker: str | None = None
+    ask: str | None = None

@@ -68,6 +68,7 @@ def application(world: Outside) -> web.Application:
         [
             web.get("/v1/payment_intents/{id}", partial(_object, world, authorization="Bearer sk_test")),
             web.get("/v1/charges/{id}", partial(_object, world, authorization="Bearer sk_test")),
+            web.get("/v1/disputes", partial(_disputes, world)),
             web.get("/v2/payments/{id}", partial(_object, world, authorization="Bearer test_mollie")),
             web.get("/oauth/v1/generate", partial(_grant, world)),
             web.post("/mpesa/stkpushquery/v1/query", partial(_push, world)),
@@ -111,6 +112,13 @@ async def _object(world: Outside, request: web.Request, *, authorization: str) -
     if found is None:
         return web.json_response({"error": {"code": "resource_missing"}}, status=404)
     return web.json_response(found)
+
+
+async def _disputes(world: Outside, request: web.Request) -> web.Response:
+    """List the disputes of one payment, as Stripe's API does; it filters by nothing else."""
+    name, wanted = next((name, request.query[name]) for name in ("payment_intent", "charge") if name in request.query)
+    found = [one for one in world.objects.values() if one.get("object") == "dispute" and one.get(name) == wanted]
+    return web.json_response({"object": "list", "url": "/v1/disputes", "has_more": False, "data": found})
 
 
 async def _grant(world: Outside, request: web.Request) -> web.Response:
@@ -234,6 +242,21 @@ def charge(key: str, of: str | None, **more: Any) -> dict[str, Any]:
         "status": "succeeded",
         "metadata": {},
         "refunds": {"object": "list", "data": []},
+    } | more
+
+
+def dispute(key: str, of: str, **more: Any) -> dict[str, Any]:
+    """Return a dispute as Stripe's API shows it: of a debit that its bank returned, which is lost at once."""
+    return {
+        "id": key,
+        "object": "dispute",
+        "payment_intent": of,
+        "charge": f"ch_{of}",
+        "amount": 1000,
+        "currency": "eur",
+        "status": "lost",
+        "reason": "insufficient_funds",
+        "balance_transactions": [{"id": "txn_1", "amount": -1000, "currency": "eur"}],
     } | more
 
 

@@ -194,22 +194,25 @@ def object_answer(name_field: str, object_of: Callable[[str], str | None]) -> Ca
 def as_of(meaning: Meaning, timed: frozenset[FactKind], version: int) -> Meaning:
     """Return what an answer says, its facts of those kinds as of the time at which the API was asked.
 
-    So a payment that is read again beats the events that were made before, and loses to those made since. What is
-    pending has no version in events either.
+    What an answer says of a version itself (the stage of a dispute) is kept, and the time counts within it. So a
+    payment that is read again beats the events that were made before, and loses to those made since. What is pending
+    has no version in events either.
     """
     facts = tuple(
-        replace(fact, version=version) if fact.kind in timed and fact.state != "pending" else fact
+        replace(fact, version=fact.version + version) if fact.kind in timed and fact.state != "pending" else fact
         for fact in meaning.facts
     )
     return replace(meaning, facts=facts)
 
 
 def merged(first: Meaning, *others: Meaning) -> Meaning:
-    """Return the first meaning with the references and the facts of the others."""
+    """Return the first meaning with the references and the facts of the others, and what they ask to look at."""
     meanings = (first, *others)
     return replace(
         first,
         refs=tuple(dict.fromkeys(ref for meaning in meanings for ref in meaning.refs)),
         facts=tuple(dict.fromkeys(fact for meaning in meanings for fact in meaning.facts)),
         opens=any(meaning.opens for meaning in meanings),
+        undoable_days=max(meaning.undoable_days for meaning in meanings),
+        ask=next((meaning.ask for meaning in meanings if meaning.ask), None),
     )

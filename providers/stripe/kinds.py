@@ -176,6 +176,10 @@ CATALOGUE: Final = Catalogue(
   `invoice` of PaymentIntents and charges before 2025-03-31). **Shared**: a subscription.
 - **Merchant and mode**: `account` (Connect) and `livemode` of the event.
 - **One event in two API versions**, as Stripe's guide to upgrades sends it, is one event: what both say must agree.
+- **Bank debits** (ACH, SEPA, Bacs, BECS, ACSS, New Zealand) that fail after they succeeded, or that the payer takes
+  back, come as a dispute that is final (support.stripe.com, "Respond to or contest an ACH Direct Debit dispute", "SEPA
+  Direct Debit payment disputes"; read November 2026). Such a payment is asked about for 60 days (ACSS 90), and of one
+  that says it is disputed the disputes are read too.
 - Other kinds of the families payment_intent., charge. and refund. become dead letters `unknown_kind`; any other says
   nothing.
 """,
@@ -194,6 +198,7 @@ Read with `make corpus`, November 2026; none of them is kept here.
   it counts as a refund.
 - Whether a dispute in another currency than its payment is sent: it shows without its sum.
 - Whether a dispute can be lost after it was won; its balance transactions would tell the money, its state stays won.
+- For how long the banks of Bacs, BECS and New Zealand take a debit back: longer than anybody asks here.
 - How much of a bank transfer that came in part is already the merchant's (payment_intent.partially_funded).
 """,
 )

@@ -41,8 +41,8 @@ from providers.stripe.sessions import (
     read_invoice_payment,
     read_session,
 )
-from providers.stripe.things import Data, Event, Thing, asked_of, id_of, named_beside, tries, version_of
-from schemas.facts import Meaning, RefKind
+from providers.stripe.things import Data, Event, Thing, asked_of, id_of, named_beside, tries, undoable_days, version_of
+from schemas.facts import FactKind, Meaning, RefKind
 
 
 class _Envelope(msgspec.Struct):
@@ -89,9 +89,15 @@ def _intent(kind: str) -> Callable[[Event, Thing], Meaning]:
             amount=amount,
             provider_ref=key,
             occurred_at=maybe_time(event.created),
+            undoable_days=_undoable_days(intent, facts),
         )
 
     return read
+
+
+def _undoable_days(thing: Thing, facts: Facts) -> int:
+    """Return how long money that was taken may be taken back: a bank's late failure comes as a dispute."""
+    return undoable_days(thing) if any(fact.kind is FactKind.CAPTURE for fact in facts) else 0
 
 
 _Said = tuple[int, Facts]
@@ -182,6 +188,7 @@ def _charge(kind: str) -> Callable[[Event, Thing], Meaning]:
             amount=amount,
             provider_ref=key,
             occurred_at=maybe_time(event.created),
+            undoable_days=_undoable_days(charge, facts),
         )
 
     return read

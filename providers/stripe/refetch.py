@@ -1,19 +1,29 @@
-"""Stripe read again at its API: a PaymentIntent with its charge, or the charge of an older integration."""
+"""Stripe read again at its API: a PaymentIntent with its charge, or the charge of an older integration.
+
+A charge tells that it is `disputed` and not by what, so its disputes are asked about beside, under a reference of ours
+(`DISPUTES` and the payment's id). A bank debit that fails after it succeeded becomes a dispute too
+(support.stripe.com, "Respond to or contest an ACH Direct Debit dispute").
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from http import HTTPStatus
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from providers.core.meaning import decode_or_raise, undecodable
+from providers.core.reading import read_json, value_at
 from providers.core.refetch import (
     DAY,
     HOUR,
     OPEN_DISPUTES,
+    Answer,
     ApiRequest,
     Credentials,
+    Fetched,
     Refetch,
     Watch,
     bearer,
@@ -22,11 +32,9 @@ from providers.core.refetch import (
 )
 from providers.stripe.meaning import INTENT_KINDS, said_by
 from providers.stripe.things import Thing
-from schemas.facts import FactKind
+from schemas.facts import FactKind, Meaning
 
-if TYPE_CHECKING:
-    from schemas.facts import Meaning
-
+DISPUTES: Final = "disputes:"
 _API_ID: Final = re.compile(r"(?:pi|ch|py)_[A-Za-z0-9_]{1,200}\Z")
 _ASK: Final = {
     "payment_intent": "expand[]=latest_charge&expand[]=latest_charge.refunds",
@@ -44,12 +52,39 @@ def _object_of(ref: str) -> str | None:
 
 
 def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
-    name = _object_of(ref)
-    url = f"{credentials.base_url}/v1/{name}s/{ref}?{_ASK.get(name or '')}"
-    return ApiRequest("GET", url, {**bearer(credentials.key), "Stripe-Version": "2024-06-20"}) if name else None
+    own = ref.removeprefix(DISPUTES)
+    name = _object_of(own)
+    path = f"{name}s/{ref}?{_ASK.get(name or '')}" if own == ref else f"disputes?{name}={own}&limit=100"
+    headers = {**bearer(credentials.key), "Stripe-Version": "2024-06-20"}
+    return ApiRequest("GET", f"{credentials.base_url}/v1/{path}", headers) if name else None
 
 
-def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
+_object: Final = object_answer("object", _object_of)
+
+
+def _answer(ref: str, status: int, body: bytes) -> Answer:
+    """Read an answer: the payment itself, or a list of the disputes of none but it."""
+    if not ref.startswith(DISPUTES):
+        return _object(ref, status, body)
+    own, said = ref.removeprefix(DISPUTES), read_json(body)
+    listed, name = value_at(said, "data"), _object_of(own)
+    theirs = isinstance(listed, list) and all(value_at(one, name or "") == own for one in listed)
+    asked_for = theirs and value_at(said, "object") == "list" and status == HTTPStatus.OK
+    return Fetched("disputes", own) if asked_for else None
+
+
+class _List(msgspec.Struct):
+    data: list[Thing]
+
+
+def _interpret_fetched(kind: str, body: bytes) -> Meaning:
+    if kind == "refetch.disputes":
+        disputes = decode_or_raise(msgspec.json.Decoder(_List), body).data
+        return merged(*(said_by("charge.dispute.updated", one) for one in disputes)) if disputes else Meaning()
+    return _said_by_payment(body)
+
+
+def _said_by_payment(body: bytes) -> Meaning:
     thing = decode_or_raise(msgspec.json.Decoder(Thing), body)
     if _object_of(str(thing.id)) == "charge":
         return _said_by_charge(thing)
@@ -67,7 +102,8 @@ def _said_by_charge(charge: Thing) -> Meaning:
     kinds = [f"charge.{charge.status}", *(["charge.refunded"] if charge.amount_refunded else [])]
     if kinds[0] not in ("charge.pending", "charge.succeeded", "charge.failed"):
         raise undecodable("the charge's status is not one of Stripe's")
-    return merged(*(said_by(kind, charge) for kind in kinds))
+    meaning = merged(*(said_by(kind, charge) for kind in kinds))
+    return replace(meaning, ask=f"{DISPUTES}{meaning.provider_ref}") if charge.disputed is True else meaning
 
 
 WATCHES: Final = (
@@ -75,6 +111,7 @@ WATCHES: Final = (
     Watch(statuses=("authorized",), after=7 * DAY, every=12 * HOUR, until=32 * DAY),
     Watch(refunds=("pending",), after=7 * DAY, every=1 * DAY, until=90 * DAY),
     Watch(disputes=OPEN_DISPUTES, after=30 * DAY, every=7 * DAY, until=365 * DAY),
+    Watch(debits=True, after=5 * DAY, every=7 * DAY, until=90 * DAY),
 )
 """Stripe tells all of these by events; what stays silent for longer than it may take was lost.
 
@@ -85,8 +122,8 @@ dispute is decided in 75 (docs.stripe.com: payments/sepa-debit, place-a-hold-on-
 REFETCH: Final = Refetch(
     "https://api.stripe.com",
     _request,
-    object_answer("object", _object_of),
+    _answer,
     _interpret_fetched,
-    timed=frozenset({FactKind.TERMS, FactKind.ATTEMPT}),
+    timed=frozenset({FactKind.TERMS, FactKind.ATTEMPT, FactKind.DISPUTE}),
     watches=WATCHES,
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from providers.core.meaning import id_or_none, maybe_id, maybe_time, need_amount, need_currency
 from providers.core.payments import Facts, attempt, if_told
+from providers.core.reading import value_at
 from schemas.facts import RefKind
 
 
@@ -21,6 +22,8 @@ class Thing(msgspec.Struct):
     latest_charge: Any = None
     last_payment_error: Any = None
     payment_method_details: Any = None
+    payment_method_types: Any = None
+    disputed: Any = None
     client_reference_id: Any = None
     invoice: Any = None
     subscription: Any = None
@@ -68,6 +71,24 @@ def asked_of(thing: Thing) -> tuple[int, str | None]:
     """Return the amount of an object, of a session its total, and the currency; 0 and None where one is absent."""
     amount, currency = thing.amount_total if thing.amount is None else thing.amount, thing.currency
     return if_told(lambda: (need_amount(amount, "amount"), need_currency(currency, "currency")), amount, currency)
+
+
+_UNDOABLE_DAYS: Final = {
+    **dict.fromkeys(
+        ("ach_debit", "us_bank_account", "sepa_debit", "bacs_debit", "au_becs_debit", "nz_bank_account"), 60
+    ),
+    "acss_debit": 90,
+}
+"""Bank debits. A payer has 60 days at ACH and eight weeks at SEPA, "no questions asked" (support.stripe.com, "Disputes
+for ACH payments", "SEPA Direct Debit payment disputes"), and 90 in Canada; nobody is asked for longer than that."""
+
+
+def undoable_days(thing: Thing) -> int:
+    """Return for how long a bank may take a charge or an intent back by itself, 0 where none may."""
+    told = value_at(thing.payment_method_details, "type")
+    types = [told] if told else thing.payment_method_types
+    days = [_UNDOABLE_DAYS.get(str(one), 0) for one in types] if isinstance(types, list) else []
+    return max(days) if days and all(days) else 0
 
 
 def name_of(value: object) -> str | None:

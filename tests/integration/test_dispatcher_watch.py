@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from dispatching import Office, office
-from outside import outside
+from outside import charge, dispute, intent, outside
 from pydantic import SecretStr
 from settling import bench
 
@@ -122,6 +122,37 @@ async def test_a_debit_that_was_collected_is_asked_about_until_its_time_is_over(
     await desk_of.pool.execute("update debits set until = clock_timestamp() - interval '1 hour'")
     await look(desk_of, GOCARDLESS)
     assert await desk_of.pool.fetchval("select count(*) from debits") == 0
+
+
+async def test_a_debit_of_stripe_that_its_bank_returned_is_found_by_the_clock(
+    desk_of: Office, database: Database
+) -> None:
+    """The event of the dispute is lost: the payment is asked about, says that it is disputed, and its disputes too."""
+    details = {"payment_method_details": {"type": "us_bank_account"}}
+    paid = charge("ch_pi_1", "pi_1", **details)
+    event = json.dumps({"type": "charge.succeeded", "created": 1_790_000_000, "data": {"object": paid}}).encode()
+    desk_of.world.objects["pi_1"] = intent(
+        "pi_1", status="succeeded", amount_received=1000, latest_charge=paid | {"disputed": True}
+    )
+    desk_of.world.objects["dp_1"] = dispute("dp_1", "pi_1")
+    async with bench(database.dsn) as ledger:
+        headers = Attributes("stripe", "evt_1", "charge.succeeded", 1.79e9).to_headers()
+        await ledger.settle([Record("payments.webhooks", 0, 0, 0, b"pi_1", event, headers)])
+        await desk_of.pool.execute("update debits set noted_at = noted_at - interval '5 days'")
+        lease = await desk_of.lease()
+        async with desk_of.desk("watch") as watch, desk_of.desk("refetch") as refetch:
+            await watch.turn(lease)
+            for place, asked in enumerate(("pi_1", "disputes:pi_1"), start=1):
+                assert await refetch.turn(lease)
+                row = (await desk_of.rows("spool"))[-1]
+                names = [name.decode() for name in row["header_names"]]
+                headers = tuple(zip(names, row["header_values"], strict=True))
+                await ledger.settle([Record(row["topic"], 0, place, 0, row["key"], row["value"], headers)])
+                assert asked in {one["ref"] for one in await desk_of.rows("refetches") if one["status"] == "done"}
+            assert not await refetch.turn(lease), "nothing more is asked"
+    [payment] = await desk_of.pool.fetch("select * from payments")
+    assert (payment["status"], payment["dispute_status"]) == ("captured", "lost")
+    assert (payment["captured"], payment["disputed"]) == (1000, 1000)
 
 
 async def test_the_role_asks_and_reads_until_it_is_final(desk_of: Office) -> None:

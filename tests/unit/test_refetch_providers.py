@@ -7,12 +7,12 @@ import json
 from typing import Any
 
 import pytest
-from outside import charge, euros, intent, mollie_payment, stk_answer
+from outside import charge, dispute, euros, intent, mollie_payment, stk_answer
 
 import providers
 from consumer.fold import newer, project
 from providers.core.contract import Provider
-from providers.core.refetch import Credentials, Denied, Fetched, Later, Refetch
+from providers.core.refetch import Credentials, Denied, Fetched, Later, Refetch, as_of
 from schemas.errors import UninterpretableError
 from schemas.facts import FactKind, Meaning, Ref, RefKind
 from schemas.payment import DisputeStatus, Projection, RefundStatus, Status
@@ -94,6 +94,72 @@ def test_only_the_object_that_was_asked_for_is_an_answer():
 )
 def test_every_status_of_a_stripe_intent_is_read(status: str, more: dict[str, Any], expected: Status):
     assert fold(fetched("stripe", "pi_1", intent("pi_1", status=status, **more))).status is expected
+
+
+def test_stripe_is_asked_for_the_disputes_of_a_charge_that_says_it_is_disputed():
+    paid = intent("pi_1", status="succeeded", amount_received=1000, latest_charge=charge("ch_1", "pi_1", disputed=True))
+    assert fetched("stripe", "pi_1", paid).ask == "disputes:pi_1"
+    assert fetched("stripe", "ch_9", charge("ch_9", None, disputed=True)).ask == "disputes:ch_9"
+    assert fetched("stripe", "ch_9", charge("ch_9", None, disputed=False)).ask is None
+    ask = refetch_of("stripe").request
+    urls = [one.url for ref in ("disputes:pi_1", "disputes:ch_9") if (one := ask(ref, CREDENTIALS, NOW))]
+    assert urls == [
+        "http://api/v1/disputes?payment_intent=pi_1&limit=100",
+        "http://api/v1/disputes?charge=ch_9&limit=100",
+    ]
+    assert ask("disputes:dp_1", CREDENTIALS, NOW) is None
+
+
+def listed(*disputes: dict[str, Any]) -> bytes:
+    return json.dumps({"object": "list", "data": list(disputes)}).encode()
+
+
+def test_a_debit_that_its_bank_returned_is_a_dispute_that_was_lost():
+    refetch, body = refetch_of("stripe"), listed(dispute("dp_1", "pi_1"), dispute("dp_2", "pi_1", amount=100))
+    answer = refetch.answer("disputes:pi_1", 200, body)
+    assert answer == Fetched("disputes", "pi_1")
+    for other in ("disputes:pi_2", "disputes:ch_1", "pi_1", "disputes:x"):
+        assert refetch.answer(other, 200, body) is None
+    assert refetch.answer("disputes:pi_1", 500, body) is None
+    said = providers.interpret("stripe", answer.kind, listed(dispute("dp_1", "pi_1")))
+    paid = fetched("stripe", "pi_1", intent("pi_1", status="succeeded", amount_received=1000))
+    row = fold(paid, said)
+    assert (row.status, row.dispute_status, row.disputed) == (Status.CAPTURED, "lost", 1000)
+    assert len(providers.interpret("stripe", answer.kind, body).facts) == 4
+    assert providers.interpret("stripe", answer.kind, listed()) == Meaning()
+
+
+def test_a_dispute_that_is_read_again_beats_its_former_events_within_its_stage():
+    """The event that it was lost went astray; an inquiry that the API still shows beats no chargeback."""
+    created = {"id": "dp_1", "payment_intent": "pi_1", "amount": 1000, "currency": "eur", "status": "needs_response"}
+    body = json.dumps({"type": "charge.dispute.created", "created": 1_790_000_000, "data": {"object": created}})
+    opened = providers.interpret("stripe", "charge.dispute.created", body.encode())
+    for status, expected in (("lost", "lost"), ("warning_under_review", "open")):
+        answer = providers.interpret("stripe", "refetch.disputes", listed(dispute("dp_1", "pi_1", status=status)))
+        answer = as_of(answer, refetch_of("stripe").timed, 1_790_100_000)
+        assert fold(opened, answer).dispute_status == expected
+
+
+@pytest.mark.parametrize(
+    ("types", "days"),
+    [
+        (["us_bank_account"], 60),
+        (["sepa_debit"], 60),
+        (["acss_debit"], 90),
+        (["card"], 0),
+        (["card", "sepa_debit"], 0),
+        ([], 0),
+        (None, 0),
+    ],
+)
+def test_a_bank_debit_that_stripe_took_may_come_undone(types: list[str] | None, days: int):
+    paid = intent("pi_1", status="succeeded", amount_received=1000, payment_method_types=types)
+    assert stripe_event("payment_intent.succeeded", paid).undoable_days == days
+    assert stripe_event("payment_intent.processing", paid).undoable_days == 0
+    details = {"type": types[0]} if types and len(types) == 1 else None
+    charged = charge("ch_1", "pi_1", payment_method_details=details)
+    assert stripe_event("charge.succeeded", charged).undoable_days == days
+    assert fetched("stripe", "pi_1", {**paid, "latest_charge": charged}).undoable_days == days
 
 
 def test_stripe_answer_says_the_facts_of_its_webhooks():
