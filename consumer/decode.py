@@ -46,7 +46,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """One record that was understood. `source` and `event_id` together are its idempotency key.
 
     `digest` is the body's SHA-256 where the event id is unsigned, so that only the body tells a replay, after the kind
-    where that is unsigned too; else None.
+    where that is unsigned too; of a command what it asks for, so that another one under its id shows; else None.
     `hint` is an unsigned event of a record that is older than the ingress' own queue of hints, or that nobody marked as
     verified: it says nothing, and only `named`, what to read again at the provider's API, is looked at. `traceparent`
     names the trace that the event belongs to, where it has one. `livemode` is false of test money: as the event signs
@@ -199,7 +199,8 @@ def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
     if not isinstance(order, Intent):
         amount = order.amount if isinstance(order, Capture | Refund) else None
         meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),), amount=amount, asker=said.client)
-        return Event(record, source, event_id, kind, "ratchet", "", meaning, traceparent=trace)
+        content = intents.content_of(said, order, event_id)
+        return Event(record, source, event_id, kind, "ratchet", "", meaning, content, traceparent=trace)
     if not endpoints.may_name(said.client, order.provider, order.account):
         place = "/".join(filter(None, (order.provider, order.account)))
         raise UninterpretableError(Reason.CONFLICT, f"client {said.client} may not name payments of {place}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, NoReturn
 
+import msgspec
 from pydantic import ValidationError
 
 from schemas.dead_letter import Reason
@@ -50,6 +52,15 @@ def need_event_id(said: IntentRecord, event_id: str | None) -> str:
         f"intent: a {said.command} needs a header ce_id, which tells a second {said.command} from a copy of the first; "
         "make one a command, and send it again with every copy"
     )
+
+
+def content_of(said: IntentRecord, order: Order, event_id: str) -> bytes:
+    """Return a digest of what a command asks for, under its id: however its copies spell the JSON, it is the same.
+
+    Two commands under one id differ in it, and so do two equal commands under two.
+    """
+    body = order.model_dump(mode="json", exclude_unset=True)
+    return hashlib.sha256(msgspec.json.encode([event_id, said.id, said.command, body], order="sorted")).digest()
 
 
 def refused(detail: str) -> UninterpretableError:

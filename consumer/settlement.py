@@ -52,6 +52,9 @@ OWN_SOURCE: Final = "ratchet"
 DIGEST_SHOWN: Final = 16
 """Hex digits of a body's digest that tell events of one unsigned id apart."""
 
+OTHER_FACTS: Final = "the event id is in the books with other facts; the first stands"
+OTHER_COMMAND: Final = "another command has this ce_id already, and stands; give each command an id of its own"
+
 _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 """The verdict on an event that is about no payment."""
 
@@ -124,6 +127,7 @@ class Settlement:
         digest = event.digest
         if (
             digest is None
+            or event.meaning.asker is not None
             or (event.source, digest) in self._known.bodies
             or (event.source, event.event_id) not in self._known.claims
         ):
@@ -177,6 +181,8 @@ class Settlement:
     def _agrees(self, event: Event) -> bool | None:
         """Tell whether the books hold the event with the same facts, for bytes change between deliveries.
 
+        A command says no facts: what it asks for has to be the same.
+
         Facts that an older or newer version of the meaning read are not compared: the event is a duplicate and nothing
         else. None where the books do not hold it at all.
         """
@@ -185,6 +191,8 @@ class Settlement:
         said = self._known.claims.get((event.source, event.event_id))
         if said is None:
             return None
+        if event.meaning.asker is not None:
+            return False
         if (event.source, event.event_id) in self._known.reread:
             return True
         return same_facts(said, dump_said(event.meaning.facts)) or self._told_in_other_currency(event, said)
@@ -198,7 +206,7 @@ class Settlement:
             self._plan.duplicates += 1
         else:
             self._bury(
-                event.record, Dead(Reason.CONFLICT, "the event id is in the books with other facts; the first stands")
+                event.record, Dead(Reason.CONFLICT, OTHER_FACTS if event.meaning.asker is None else OTHER_COMMAND)
             )
         return True
 

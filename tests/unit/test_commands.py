@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from events import INTENT_ID, intent, placed, record, standard
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from schemas.record import Record
 
 pytestmark = pytest.mark.unit
+
+OTHER_ID = UUID(int=INTENT_ID.int + 1)
 
 
 def command(name: str, event_id: str = "", *, client: str = "shop", **body: Any) -> Record:
@@ -89,6 +93,44 @@ def test_two_equal_commands_with_ids_are_two_and_a_copy_is_one() -> None:
     first, second = command("refund", "a", amount=100), command("refund", "b", amount=100)
     books.settle([first, second, first])
     assert [row.event_id for row in books.ledger if row.event_type == "intent.refund"] == ["a", "b"]
+
+
+def spelled(one: Record) -> Record:
+    """Return the command as another client's JSON library would write it."""
+    return replace(one, value=json.dumps(json.loads(one.value or b""), indent=2, sort_keys=True).encode())
+
+
+OTHERS: list[Record] = [
+    command("refund", "r", amount=200),
+    command("refund", "r"),
+    command("refund", "r", amount=100, reason="late"),
+    command("capture", "r", amount=100),
+    replace(
+        command("refund", "r", amount=100),
+        value=(command("refund", "r", amount=100).value or b"").replace(
+            str(INTENT_ID).encode(), str(OTHER_ID).encode()
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("created", [True, False])
+def test_another_command_under_an_id_that_is_known_is_a_conflict(other: Record, *, created: bool) -> None:
+    """Whether the first is in the ledger or waits for its create; a copy is one, however it is spelled."""
+    first = command("refund", "r", amount=100)
+    creates = [intent(), intent(OTHER_ID)]
+    for together in (True, False):
+        books = PaperBooks()
+        if created:
+            books.settle(creates)
+        for batch in [[first, spelled(first), other]] if together else [[first], [spelled(first)], [other]]:
+            books.settle(batch)
+        if not created:
+            books.settle(creates)
+        assert [(one.record, one.reason) for one in books.letters] == [(other, Reason.CONFLICT)]
+        assert [row.event_id for row in books.ledger if row.event_type != "intent.create"] == ["r"]
+        assert not books.parked
 
 
 def test_commands_that_come_before_their_create_wait_and_are_applied_after_it_in_order() -> None:
