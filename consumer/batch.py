@@ -20,6 +20,7 @@ from consumer import rows
 from consumer.decode import Event, decode, endpoints_of
 from consumer.ledger import COLUMNS, values_of
 from consumer.plan import Known, OrphanLetter, ParkedEvent, Plan
+from consumer.recalled import recall_notes
 from consumer.resolve import RefKey, claimed_of, keys_of
 from consumer.settlement import Settlement
 from consumer.verdict import Dead
@@ -133,12 +134,15 @@ class BatchWriter:
                 events += [letter.event for letter in needs.orphans]
                 known, xid = await self._read(connection, events, needs, phases)
                 now = self._clock.now()
+                notes = recall_notes(items, known) if known.recalls else []
                 settlement = Settlement(known, now=now, xid=xid, facts_max=self._facts_max, endpoints=self._endpoints)
                 plan = settlement.settle(items)
                 phases.mark("fold")
                 await self._write(connection, plan, dt.datetime.fromtimestamp(now, dt.UTC), xid)
                 if known.some_wait and plan.bindings:
                     plan.marks = await self._mark(connection, plan)
+                if notes:
+                    await connection.execute(_sql("note_recalled"), *rows.text_columns(notes, 3))
                 phases.mark("write")
             phases.mark("commit")
         phases.observe()
@@ -203,7 +207,8 @@ class BatchWriter:
             if row["source"] is not None:
                 rows.note_claim(known, row)
             elif row["payment_id"] is None:
-                known.some_wait = True
+                known.recalls |= row["provider"] is not None
+                known.some_wait |= row["provider"] is None
             else:
                 rows.note_member(known.groups, row)
         known.groups |= {key: {} for key in promised - known.groups.keys()}

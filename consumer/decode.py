@@ -24,7 +24,7 @@ from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
 from schemas.facts import INTENT, Claim, Fact, FactKind, Meaning, Ref, RefKind
 from schemas.intents import Capture, Intent, Refund
-from schemas.record import EVENT_ID_LENGTH_MAX, TRUST_HEADER, identity_of
+from schemas.record import EVENT_ID_LENGTH_MAX, RECALL_HEADER, TRUST_HEADER, identity_of
 from schemas.topics import EVENTS, INTENTS
 from schemas.traceparent import trace_of
 
@@ -49,7 +49,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     where that is unsigned too; of a command what it asks for, so that another one under its id shows; else None.
     `hint` is an unsigned event of a record that is older than the ingress' own queue of hints, or that nobody marked as
     verified: it says nothing, and only `named`, what to read again at the provider's API, is looked at. `traceparent`
-    names the trace that the event belongs to, where it has one. `livemode` is false of test money: as the event signs
+    names the trace that the event belongs to, where it has one. `recalled` tells that no webhook brought it, but the
+    provider's list. `livemode` is false of test money: as the event signs
     it, else as the endpoint's setting says.
     """
 
@@ -65,6 +66,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     named: str | None = None
     traceparent: str | None = None
     livemode: bool = True
+    recalled: bool = False
 
 
 def _always(*_: str) -> bool:
@@ -175,7 +177,18 @@ def _decode_webhook(record: Record, endpoints: Endpoints) -> Event:
     except LookupError:
         raise UninterpretableError(Reason.UNDECODABLE, f"ce_source {source[:80]!r} is no known provider") from None
     live = endpoints.is_live(provider, account) if meaning.livemode is None else meaning.livemode
-    event = Event(record, source, event_id, kind or "", provider, account, meaning, traceparent=trace, livemode=live)
+    event = Event(
+        record,
+        source,
+        event_id,
+        kind or "",
+        provider,
+        account,
+        meaning,
+        traceparent=trace,
+        livemode=live,
+        recalled=RECALL_HEADER in headers,
+    )
     if found is not None and found.refetch is not None and is_answer(event):
         return _answered(event, found.refetch, headers)
     if found is not None and not found.event_id_signed:

@@ -74,8 +74,8 @@ class Known:
     `claims` maps settled and parked events to the facts they said; `reread` are those of them whose provider's meaning
     has another version today; `bodies` holds what was taken already from senders
     whose event ids are unsigned. `groups` holds, of each reference that somebody promised or that the batch promises,
-    the payments that stand under it. `some_wait` tells that any event is parked or an orphan; `parked`
-    are those to wake, `orphans` the dead letters to apply.
+    the payments that stand under it. `some_wait` tells that any event is parked or an orphan, `recalls`
+    that a provider's list was ever asked; `parked` are those to wake, `orphans` the dead letters to apply.
     """
 
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
@@ -87,6 +87,7 @@ class Known:
     orphans: list[OrphanLetter] = field(default_factory=list)
     groups: dict[RefKey, dict[UUID, Member]] = field(default_factory=dict)
     some_wait: bool = False
+    recalls: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,11 @@ def columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in columns_of(rows, width)]
 
 
+def text_columns(rows: Iterable[tuple[str, ...]], width: int) -> list[str]:
+    """Turn rows of texts into `width` array literals."""
+    return [text_array(column) for column in columns_of(rows, width)]
+
+
 def key_of(row: asyncpg.Record | Mapping[str, Any]) -> RefKey:
     """Read the key of a name from the columns that it has."""
     place = (row["provider"], row["account"], row["merchant_account"])

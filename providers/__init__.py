@@ -18,6 +18,7 @@ from providers.core.contract import HeaderValues, Notification, Provider, Signed
 from providers.core.meaning import checked, undecodable
 from providers.core.proof import body_digest
 from providers.core.reading import plain, storable
+from providers.core.recall import KIND_PREFIX as RECALLED
 from providers.core.refetch import KIND_PREFIX
 from schemas.dead_letter import Reason
 from schemas.errors import SignatureRejected, UninterpretableError
@@ -108,6 +109,8 @@ def interpret(provider: str, kind: str, body: bytes, event_id: str = "") -> Mean
     try:
         if kind.startswith(KIND_PREFIX) and found.refetch is not None:
             return checked(found.refetch.interpret(kind, body))
+        if kind.startswith(RECALLED) and found.recall is not None and found.recall.interpret is not None:
+            return checked(found.recall.interpret(kind, body))
         if found.interpret is None:
             return _says_nothing(kind, body)
         if found.interpret_part is not None:

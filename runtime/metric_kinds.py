@@ -7,13 +7,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakSet
 
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from runtime.breaker import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from runtime.breaker import Breaker
 
@@ -103,4 +103,25 @@ class BreakerGauges(Collector):
             worst = max((breaker.state for breaker in breakers), key=self._WORSE.index, default=State.CLOSED)
             for state in self._WORSE:
                 family.add_metric([service, state], float(state is worst))
+        yield family
+
+
+class TotalCounter(Collector):
+    """A counter whose totals are kept elsewhere (a table) and are shown as they were last read.
+
+    So it survives a restart, and whoever takes the work over goes on where the other one stood.
+    """
+
+    def __init__(self, name: str, documentation: str, label: str) -> None:
+        self._name, self._documentation, self._label = name, documentation, label
+        self._totals: dict[str, int] = {}
+
+    def read(self, totals: Mapping[str, int]) -> None:
+        """Show these totals from now on; an empty mapping shows none."""
+        self._totals = dict(totals)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(self._name.removesuffix("_total"), self._documentation, labels=[self._label])
+        for value, total in sorted(self._totals.items()):
+            family.add_metric([value], total)
         yield family

@@ -27,7 +27,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from runtime.metric_kinds import AgeHistogram, BreakerGauges, PoolGauges
+from runtime.metric_kinds import AgeHistogram, BreakerGauges, PoolGauges, TotalCounter
 from schemas.dead_letter import Reason
 from schemas.payment import Outcome
 
@@ -262,6 +262,40 @@ REFETCHES: Final = _counter(
 )
 DISPATCHER_WAITING: Final = _gauge(
     "ratchet_dispatcher_waiting", "Work that waits for the dispatcher, by desk: refetches, sms.", "desk"
+)
+
+WEBHOOKS_RECALLED: Final = TotalCounter(
+    *_note(
+        "ratchet_webhooks_recalled_total",
+        "counter",
+        "Events that the provider's own list brought before a webhook did, by provider. Read from the table by the"
+        " dispatcher that leads.",
+        ("provider",),
+    ),
+    "provider",
+)
+REGISTRY.register(WEBHOOKS_RECALLED)
+WEBHOOKS_LOST: Final = TotalCounter(
+    *_note(
+        "ratchet_webhooks_lost_total",
+        "counter",
+        "Of those, events whose webhook did not come for as long as the provider tries to deliver it. Read from the"
+        " table by the dispatcher that leads.",
+        ("provider",),
+    ),
+    "provider",
+)
+REGISTRY.register(WEBHOOKS_LOST)
+RECALL_PAGES: Final = _counter(
+    "ratchet_recall_pages_total",
+    "Pages of providers' lists that were asked for, by provider and outcome: read, again, refused.",
+    "provider",
+    "outcome",
+)
+RECALL_BEHIND_SECONDS: Final = _gauge(
+    "ratchet_recall_behind_seconds",
+    "For how long a list has not been read to its end, by source: what never came since then is not known.",
+    "source",
 )
 
 # --- the console -----------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from schemas.dead_letter import (
     Reason,
 )
 from schemas.events import EVENTS
-from schemas.record import REDRIVE_COUNT_HEADER, SPEC_VERSION, TRUST_HEADER
+from schemas.record import RECALL_HEADER, REDRIVE_COUNT_HEADER, SPEC_VERSION, TRUST_HEADER
 from schemas.traceparent import HEADER as TRACEPARENT_HEADER
 
 Json = dict[str, Any]
@@ -68,6 +68,9 @@ _TRUST: Final[Json] = {
     }
 }
 _REDRIVEN: Final[Json] = {REDRIVE_COUNT_HEADER: _text("How often the record came back from the DLQ", pattern=_DIGITS)}
+_RECALLED: Final[Json] = {
+    RECALL_HEADER: _text("The provider's list that the event was read from; a webhook has none", minLength=1)
+}
 
 _LETTER: Final[Json] = {
     f"{ERRORS_PREFIX}topic": _text("The topic that the record came from"),
@@ -98,7 +101,7 @@ def _headers(properties: Json, required: tuple[str, ...]) -> Json:
 
 def webhook() -> Json:
     """Return the headers of `payments.webhooks`."""
-    return _headers(_EVENT | _TRUST | _TRACE | _REDRIVEN, (*_EVENT, *_TRUST))
+    return _headers(_EVENT | _TRUST | _RECALLED | _TRACE | _REDRIVEN, (*_EVENT, *_TRUST))
 
 
 def intent() -> Json:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -24,11 +25,15 @@ SPEC_VERSION: Final = "1.0"
 TRUST_HEADER: Final = "ce_ratchettrust"
 """`verified` or `hint`; an extension attribute of ours."""
 REDRIVE_COUNT_HEADER: Final = "ratchet-redrive-count"
+RECALL_HEADER: Final = "ce_ratchetrecall"
+"""Names the provider's list that an event was read from; an event that a webhook brought has none."""
 
 
 EVENT_ID_LENGTH_MAX: Final = 400
 SOURCE_LENGTH_MAX: Final = 192
 KIND_LENGTH_MAX: Final = 255
+KEY_LENGTH_MAX: Final = 255
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -67,6 +72,22 @@ def identity_of(headers: Mapping[str, bytes]) -> tuple[str | None, str | None, s
         readable(headers.get("ce_id"), EVENT_ID_LENGTH_MAX),
         readable(headers.get("ce_type"), KIND_LENGTH_MAX),
     )
+
+
+def digest(data: bytes) -> str:
+    """Return `sha256:` and the hex digest: an id for what has none that could be stored."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def storable(text: str, length_max: int) -> str:
+    """Return the text as Kafka, Postgres and a log can hold it.
+
+    The one place that normalises identities: over-long text, NUL and lone surrogates give way to the text's digest,
+    so equal ids stay equal and different ones different.
+    """
+    if len(text) <= length_max and not _UNSTORABLE.search(text):
+        return text
+    return digest(text.encode("utf-8", "surrogatepass"))
 
 
 def readable(value: bytes | None, length_max: int) -> str | None:
@@ -123,3 +144,33 @@ def answer_of_api(provider: str, account: str, kind: str, ref: str, body: bytes,
     )
     names, values = zip(*attributes.to_headers(), strict=True)
     return WEBHOOKS.name, ref.encode(), body, [name.encode() for name in names], list(values)
+
+
+class Recalled(NamedTuple):
+    """An event that a provider's list showed, as a record of `payments.webhooks`, and how it is known."""
+
+    event_id: str
+    kind: str
+    key: bytes
+    value: bytes
+    headers: Headers
+
+    def spooled(self) -> Spooled:
+        """Return it as a row of the spool."""
+        names, values = zip(*self.headers, strict=True)
+        return WEBHOOKS.name, self.key, self.value, [name.encode() for name in names], list(values)
+
+
+def recalled(  # noqa: PLR0913, PLR0917 - what a record is made of
+    source: str, listing: str, event_id: str | None, kind: str | None, ref: str | None, body: bytes, asked_at: float
+) -> Recalled:
+    """Return the record of an event that a list showed: the same id, key and value as its webhook's.
+
+    Its bytes prove nothing by themselves; they came over TLS from the provider's API, asked with the account's key.
+    """
+    known_by = storable(event_id or digest(body), EVENT_ID_LENGTH_MAX)
+    named = storable(kind or "", KIND_LENGTH_MAX)
+    attributes = Attributes(source=source, event_id=known_by, kind=named, received_at=asked_at)
+    key = storable(ref or known_by, KEY_LENGTH_MAX)
+    headers = (*attributes.to_headers(), (RECALL_HEADER, listing.encode()))
+    return Recalled(known_by, named, key.encode(), body, headers)

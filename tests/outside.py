@@ -1,4 +1,4 @@
-"""The outside world on one loopback server: Stripe's, Mollie's, M-Pesa's and Twilio's APIs as far as we call them.
+"""The outside world on one loopback server: Stripe's, PayPal's, Mollie's, M-Pesa's and Twilio's APIs as we call them.
 
 `faults` are what the next calls meet, in order, each by part of their path: a fault that answers keeps the call from
 its handler, one that `accepts` lets the handler work and then spoils the answer.
@@ -49,6 +49,10 @@ class Outside:
     calls: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     page_messages: int = 50
+    events: list[dict[str, Any]] = field(default_factory=list)
+    """What Stripe's list of events holds, newest first."""
+    notifications: list[dict[str, Any]] = field(default_factory=list)
+    """What PayPal's list of event notifications holds, newest first."""
     url: str = ""
 
     def asked(self, path: str, method: str = "") -> int:
@@ -70,6 +74,9 @@ def application(world: Outside) -> web.Application:
             web.get("/v1/charges/{id}", partial(_object, world, authorization="Bearer sk_test")),
             web.get("/v1/disputes", partial(_disputes, world)),
             web.get("/v2/payments/{id}", partial(_object, world, authorization="Bearer test_mollie")),
+            web.get("/v1/events", partial(_stripe_events, world)),
+            web.post("/v1/oauth2/token", partial(_paypal_token, world)),
+            web.get("/v1/notifications/webhooks-events", partial(_paypal_events, world)),
             web.get("/oauth/v1/generate", partial(_grant, world)),
             web.post("/mpesa/stkpushquery/v1/query", partial(_push, world)),
             web.post("/mpesa/transactionstatus/v1/query", partial(_query, world)),
@@ -119,6 +126,47 @@ async def _disputes(world: Outside, request: web.Request) -> web.Response:
     name, wanted = next((name, request.query[name]) for name in ("payment_intent", "charge") if name in request.query)
     found = [one for one in world.objects.values() if one.get("object") == "dispute" and one.get(name) == wanted]
     return web.json_response({"object": "list", "url": "/v1/disputes", "has_more": False, "data": found})
+
+
+async def _stripe_events(world: Outside, request: web.Request) -> web.Response:
+    """List events as Stripe does: newest first, `starting_after` the last one of the page before."""
+    if request.headers.get("Authorization") != "Bearer sk_test":
+        return web.json_response({"error": {"message": "Invalid API Key provided"}}, status=401)
+    query, found = request.query, world.events
+    if "starting_after" in query:
+        places = [place for place, event in enumerate(found) if event["id"] == query["starting_after"]]
+        if not places:
+            return web.json_response({"error": {"code": "resource_missing"}}, status=400)
+        found = found[places[0] + 1 :]
+    first, last = int(query["created[gte]"]), int(query["created[lt]"])
+    found = [event for event in found if first <= event["created"] < last]
+    limit = int(query["limit"])
+    answer = {"object": "list", "url": "/v1/events", "has_more": len(found) > limit, "data": found[:limit]}
+    return web.Response(text=json.dumps(answer, indent=2), content_type="application/json")
+
+
+async def _paypal_token(world: Outside, request: web.Request) -> web.Response:
+    form = await request.post()
+    if request.headers.get("Authorization") != "Basic " + base64.b64encode(b"client:hidden").decode():
+        return web.json_response({"error": "invalid_client"}, status=401)
+    assert form["grant_type"] == "client_credentials"
+    world.tokens.append(f"A21AA-{len(world.tokens)}")
+    return web.json_response({"access_token": world.tokens[-1], "token_type": "Bearer", "expires_in": 32400})
+
+
+async def _paypal_events(world: Outside, request: web.Request) -> web.Response:
+    """List notifications as PayPal does; the link `next` names a host of PayPal's own, and holds the whole query."""
+    if not world.tokens or request.headers.get("Authorization") != f"Bearer {world.tokens[-1]}":
+        return web.json_response({"name": "AUTHENTICATION_FAILURE"}, status=401)
+    query, size = request.query, int(request.query["page_size"])
+    start = int(query.get("start", 0))
+    found = [one for one in world.notifications if query["start_time"] <= one["create_time"] <= query["end_time"]]
+    links = [{"href": f"https://api.paypal.example{request.path_qs}", "rel": "self", "method": "GET"}]
+    if len(found) > start + size:
+        following = request.rel_url.update_query(start=start + size)
+        links.append({"href": f"https://api.paypal.example{following}", "rel": "next", "method": "GET"})
+    page = found[start : start + size]
+    return web.json_response({"events": page, "count": len(page), "links": links})
 
 
 async def _grant(world: Outside, request: web.Request) -> web.Response:
@@ -226,6 +274,21 @@ def intent(key: str, **more: Any) -> dict[str, Any]:
         "latest_charge": None,
         "metadata": {"reference": f"order-{key}"},
     } | more
+
+
+def stripe_event(number: int, kind: str, thing: dict[str, Any], created: float) -> dict[str, Any]:
+    """Return an event as Stripe's API and its webhooks show it."""
+    return {
+        "id": f"evt_{number}",
+        "object": "event",
+        "api_version": "2024-06-20",
+        "created": int(created),
+        "data": {"object": thing},
+        "livemode": True,
+        "pending_webhooks": 0,
+        "request": {"id": None, "idempotency_key": None},
+        "type": kind,
+    }
 
 
 def charge(key: str, of: str | None, **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 
 import providers
-from providers.core.refetch import Answer, ApiRequest, Credentials, Denied, Fetched, Gone, Later, Refetch, Watch
+from providers.core.refetch import Answer, ApiRequest, Credentials, Denied, Fetched, Gone, Grant, Later, Refetch, Watch
 from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.http import HttpAnswer, HttpRequest, HttpUnavailableError, need_available
@@ -110,6 +110,57 @@ class Pace:
         await asyncio.sleep(mine - now)
 
 
+class Calls:
+    """The calls of one account's API: at its pace, and with its access token where it wants one."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        grant: Grant | None,
+        client: HttpClient,
+        per_second_max: float,
+        token_margin_seconds: float,
+    ) -> None:
+        self.host = urlsplit(credentials.base_url).netloc
+        self.pace = Pace(per_second_max)
+        self._configured = credentials
+        self._grant = grant
+        self._client = client
+        self._token_margin_seconds = token_margin_seconds
+        self._token, self._token_until = "", 0.0
+
+    @property
+    def granted(self) -> bool:
+        """Whether there is an access token that lives on."""
+        return self._token_until > time.monotonic()
+
+    @property
+    def credentials(self) -> Credentials:
+        """What is configured, with the access token."""
+        return replace(self._configured, token=self._token)
+
+    async def authorize(self) -> Refused | None:
+        """Get an access token where the API wants one and there is none that lives on."""
+        if self._grant is None or self.granted:
+            return None
+        answer = need_available(await self.send(self._grant.request(self._configured)), self.host)
+        read = self._grant.read(answer.body) if answer.status == HTTPStatus.OK else None
+        if read is None:
+            return Refused(f"{self.host} grants no access token: {answer.status}; check the provider's api_ settings")
+        self._token = read[0]
+        self._token_until = time.monotonic() + max(read[1] - self._token_margin_seconds, 0.0)
+        return None
+
+    def forget_token(self) -> None:
+        """Ask for another access token before the next call: this one is taken no longer."""
+        self._token_until = 0.0
+
+    async def send(self, request: ApiRequest) -> HttpAnswer:
+        """Send one request when its turn has come."""
+        await self.pace.wait()
+        return await self._client.send(HttpRequest(request.method, request.url, request.headers, request.body))
+
+
 class Budget:
     """Grants so many calls a minute, evenly spread."""
 
@@ -145,14 +196,10 @@ class Api:
         self.breaker = Breaker(limits.breaker_seconds, limits.breaker_failures_max)
         metrics.BREAKERS.watch("/".join(filter(None, source)), self.breaker)
         self._refetch = refetch
-        self._credentials = credentials
-        self._token_margin_seconds = settings.refetch.token_margin_seconds
-        self._client = client
-        self._pace = Pace(settings.refetch.requests_per_second_max)
+        per_second, margin = settings.refetch.requests_per_second_max, settings.refetch.token_margin_seconds
+        self._calls = Calls(credentials, refetch.grant, client, per_second, margin)
         self.guesses = Budget(settings.refetch.unknown_per_minute_max)
         """Calls about ids that nobody knows."""
-        self._host = urlsplit(credentials.base_url).netloc
-        self._token, self._token_until = "", 0.0
 
     @property
     def watches(self) -> tuple[Watch, ...]:
@@ -161,7 +208,7 @@ class Api:
 
     def ready(self, now: float) -> bool:
         """Tell whether a call could leave now: the API is well, and its pace allows one."""
-        return self.breaker.would_allow(now) and self._pace.free_at <= now
+        return self.breaker.would_allow(now) and self._calls.pace.free_at <= now
 
     async def ask(self, ref: str, unix_seconds: float, about: str | None = None) -> Outcome | None:
         """Ask for one payment, `about` being what its id belongs to.
@@ -183,25 +230,25 @@ class Api:
 
     async def _ask(self, ref: str, about: str | None, unix_seconds: float) -> Outcome:
         """Call once; a token that was granted before may have been revoked, so a refusal of it is tried again."""
-        granted_before = self._token_until > time.monotonic()
-        refusal = await self._authorize()
+        granted_before = self._calls.granted
+        refusal = await self._calls.authorize()
         if refusal is not None:
             return refusal
         request = self._request(ref, about, unix_seconds)
         if isinstance(request, Refused):
             return request
-        answer = await self._send(request)
+        answer = await self._calls.send(request)
         query = self._refetch.query.accepted(answer.status, answer.body) if self._refetch.query else None
         if query is not None:
             return Awaited(query)
         said = self._refetch.answer(ref, answer.status, answer.body)
         if granted_before and (said is Denied.DENIED or answer.status == HTTPStatus.UNAUTHORIZED):
-            self._token_until = 0.0
-            return Again(f"{self._host} takes the access token no longer")
-        return judge(said, answer, self._host)
+            self._calls.forget_token()
+            return Again(f"{self._calls.host} takes the access token no longer")
+        return judge(said, answer, self._calls.host)
 
     def _request(self, ref: str, about: str | None, unix_seconds: float) -> ApiRequest | Refused:
-        credentials, query = replace(self._credentials, token=self._token), self._refetch.query
+        credentials, query = self._calls.credentials, self._refetch.query
         request = self._refetch.request(ref, credentials, unix_seconds)
         if request is not None or query is None:
             return request or Refused(f"the API of {self.provider} can't be asked about this reference")
@@ -211,23 +258,6 @@ class Api:
             return Refused(f"the API of {self.provider} can't be asked about this reference; set {wanted}")
         request = query.request(ref, about, credentials)
         return request or Refused(f"the API of {self.provider} can't be asked about this reference")
-
-    async def _authorize(self) -> Refused | None:
-        """Get an access token where the API wants one and there is none that lives on."""
-        grant = self._refetch.grant
-        if grant is None or self._token_until > time.monotonic():
-            return None
-        answer = need_available(await self._send(grant.request(self._credentials)), self._host)
-        read = grant.read(answer.body) if answer.status == HTTPStatus.OK else None
-        if read is None:
-            return Refused(f"{self._host} grants no access token: {answer.status}; check the provider's api_ settings")
-        self._token = read[0]
-        self._token_until = time.monotonic() + max(read[1] - self._token_margin_seconds, 0.0)
-        return None
-
-    async def _send(self, request: ApiRequest) -> HttpAnswer:
-        await self._pace.wait()
-        return await self._client.send(HttpRequest(request.method, request.url, request.headers, request.body))
 
     def _note_failure(self, retry_after_seconds: float | None) -> None:
         now = time.monotonic()
@@ -239,11 +269,11 @@ class Api:
 def open_apis(settings: Settings, client: HttpClient) -> dict[tuple[str, str], Api]:
     """Return the APIs that are configured, by provider and account (lower case, "" is the provider's own)."""
     apis = {}
-    for provider, account, configured in _accounts(settings):
+    for provider, account, configured in accounts(settings):
         found = providers.find(provider)
         if found is None or found.refetch is None or configured.api_key is None:
             continue
-        credentials = _credentials(configured, found.refetch.base_url)
+        credentials = credentials_of(configured, found.refetch.base_url)
         if found.refetch.query is not None:
             credentials = replace(credentials, answers_url=_answers_url(settings, provider, account, configured))
         missing = [name for name in found.refetch.needs if not getattr(credentials, name)]
@@ -254,14 +284,16 @@ def open_apis(settings: Settings, client: HttpClient) -> dict[tuple[str, str], A
     return apis
 
 
-def _accounts(settings: Settings) -> Iterator[tuple[str, str, AccountSettings]]:
+def accounts(settings: Settings) -> Iterator[tuple[str, str, AccountSettings]]:
+    """Return every account that is configured: provider and account in lower case, and its settings."""
     for name, provider in settings.providers.items():
         yield name.lower(), "", provider
         for account, configured in provider.accounts.items():
             yield name.lower(), account.lower(), configured
 
 
-def _credentials(configured: AccountSettings, base_url: str) -> Credentials:
+def credentials_of(configured: AccountSettings, base_url: str) -> Credentials:
+    """Return what the settings say of an account's API; `base_url` is the provider's public one."""
     return Credentials(
         base_url=(configured.api_base_url or base_url).rstrip("/"),
         key=_reveal(configured.api_key),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from consumer.dispatcher.apis import open_apis
+from consumer.dispatcher.lists import client_bounds, open_lists
+from consumer.dispatcher.recall import RecallDesk
 from consumer.dispatcher.refetch import RefetchDesk
 from consumer.dispatcher.sms import SmsDesk
 from consumer.dispatcher.stale import WatchDesk
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from consumer.dispatcher.apis import Api
+    from consumer.dispatcher.lists import Lists
     from consumer.dispatcher.worker import Desk
     from runtime.health import Probe
     from runtime.lease import Lease
@@ -43,8 +46,8 @@ LEASE_PART: Final = 0.9
 """Part of `lease_seconds` that the lease is taken for: with the successor's pause between two looks it makes one."""
 TURN_PART: Final = 0.65
 """Part of `claim_seconds` that a turn may take: half of it is for calls, the rest for Postgres."""
-EXTRA_CONNECTIONS: Final = 3
-"""Connections beside the workers': the lease's, the watch's and the reporter's."""
+EXTRA_CONNECTIONS: Final = 4
+"""Connections beside the workers': the lease's, the watch's, the recall's and the reporter's."""
 
 
 @dataclass(slots=True)
@@ -63,9 +66,13 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     if pool is None:
         return
     try:
-        async with HttpClient(settings.http) as client, open_leases(pool, settings.redis) as leases:
+        async with (
+            HttpClient(settings.http) as client,
+            HttpClient(settings.http.model_copy(update=client_bounds(settings))) as reader,
+            open_leases(pool, settings.redis) as leases,
+        ):
             apis = open_apis(settings, client)
-            desks = open_desks(settings, pool, client, apis)
+            desks = open_desks(settings, pool, client, apis, open_lists(settings, reader))
             leader = Leader(leases, LEASE_NAME, holder_name(), settings.dispatcher.lease_seconds * LEASE_PART)
             reporter = asyncio.ensure_future(
                 keep_running("dispatcher report", lambda: _report(probe, pool, leader, apis, settings))
@@ -80,7 +87,11 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 
 
 def open_desks(
-    settings: Settings, pool: Pool, client: HttpClient, apis: Mapping[tuple[str, str], Api]
+    settings: Settings,
+    pool: Pool,
+    client: HttpClient,
+    apis: Mapping[tuple[str, str], Api],
+    lists: Mapping[tuple[str, str], Lists],
 ) -> dict[str, Desk]:
     """Return one desk a worker, by the worker's name; a desk that nothing is configured for has none."""
     rows, limits = GuardedRows(pool, settings.postgres.connect_timeout_seconds), settings.dispatcher
@@ -89,6 +100,8 @@ def open_desks(
         refetch = RefetchDesk(rows, apis, settings, SystemClock())
         desks |= {f"refetch-{number}": refetch for number in range(settings.refetch.workers)}
         desks["watch-0"] = WatchDesk(rows, apis, settings)
+    if lists:
+        desks["recall-0"] = RecallDesk(rows, lists, settings, SystemClock())
     if settings.sms.twilio.configured:
         breaker = Breaker(limits.breaker_seconds, limits.breaker_failures_max)
         metrics.BREAKERS.watch("twilio", breaker)
@@ -116,6 +129,9 @@ async def dispatch(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         watch.workers = {}
+        for total in (metrics.WEBHOOKS_RECALLED, metrics.WEBHOOKS_LOST):
+            total.read({})
+        metrics.RECALL_BEHIND_SECONDS.clear()
 
 
 async def _open_when_there(settings: Settings, stop: asyncio.Event, watch: Watch) -> Pool | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from consumer.dispatcher.recall_rows import spool_new
 from runtime.lease import guard, wait_for_event
 from runtime.postgres import OUTAGE_ERRORS, TWIN_ERRORS
 from runtime.retry import delays
@@ -20,9 +22,12 @@ from schemas.errors import LeaseLostError
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     import asyncpg
 
+    from consumer.dispatcher.recall import Span
+    from consumer.dispatcher.recall_rows import Shown
     from runtime.lease import Lease
     from runtime.postgres import Pool
     from runtime.settings import DispatcherSettings
@@ -115,3 +120,31 @@ class GuardedRows:
         async with self._pool.acquire(timeout=self._timeout_seconds) as connection, connection.transaction():
             await guard(connection, lease)
             return await connection.fetchrow(statement("consumer.dispatcher", name), *arguments)
+
+    async def fetch_all(self, lease: Lease, name: str, *arguments: object) -> list[Row]:
+        """Run one statement like `fetch_one`; return all its rows."""
+        async with self._pool.acquire(timeout=self._timeout_seconds) as connection, connection.transaction():
+            await guard(connection, lease)
+            return await connection.fetch(statement("consumer.dispatcher", name), *arguments)
+
+    async def spool_page(  # noqa: PLR0913, PLR0917 - a page, and where it stands
+        self,
+        lease: Lease,
+        cursor: tuple[str, str, str, int],
+        span: Span,
+        following: str | None,
+        shown: Sequence[Shown],
+        began_at: dt.datetime,
+    ) -> int:
+        """Spool what is new of a page and move its list's cursor, at once or not at all; return how many were new.
+
+        `cursor` is provider, account, list and its turns as they were read; nothing is written where they have changed.
+        """
+        since, until = (dt.datetime.fromtimestamp(moment, dt.UTC) for moment in (span.since, span.until))
+        more = (since, until, following, None) if following is not None else (None, None, None, until)
+        async with self._pool.acquire(timeout=self._timeout_seconds) as connection, connection.transaction():
+            await guard(connection, lease)
+            if await connection.fetchrow(statement("consumer.dispatcher", "move_recall"), *cursor, *more) is None:
+                return 0
+            source = "/".join(filter(None, cursor[:2]))
+            return await spool_new(connection, source, shown, began_at)

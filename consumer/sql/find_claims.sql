@@ -1,5 +1,5 @@
 -- Which events are in the ledger already, and what they said by which version of the meaning; a row of nulls where any
--- event or dead letter waits for a name; and who stands under the references that somebody promised, of the payments
+-- event or dead letter waits for a name, and one where a provider's list was ever asked; and who stands under the references that somebody promised, of the payments
 -- held ($3) and of those that the batch promises ($4-$7). $1, $2 sources and event ids.
 with under as materialized (
     select g.provider, g.account, g.livemode, g.ref
@@ -28,6 +28,9 @@ join parked_events p using (source, event_id)
 union all
 select null, null, null, null, null, null, null, null, null, null, null
 where exists (select from parked_refs) or exists (select from orphan_refs)
+union all
+select null, null, null, null, 'recalls', null, null, null, null, null, null
+where exists (select from recall_cursors)
 union all
 select null, null, null, m.payment_id, m.provider, m.account, m.livemode, m.ref, m.promise, m.groups, null
 from grouped g

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from schemas import topics
-from schemas.record import Attributes, Headers
+from schemas.record import (
+    EVENT_ID_LENGTH_MAX,
+    KEY_LENGTH_MAX,
+    KIND_LENGTH_MAX,
+    Attributes,
+    Headers,
+    digest,
+    storable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from providers.core.contract import Notification
 
-EVENT_ID_LENGTH_MAX: Final = 400
-KIND_LENGTH_MAX: Final = 255
-KEY_LENGTH_MAX: Final = 255
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _CONTENT_TYPE: Final = re.compile(r"[\x20-\x7e]{1,255}\Z")
 
 
@@ -39,22 +42,6 @@ class Arrival(msgspec.Struct, frozen=True):
     received_at: float
     content_type: str = "application/json"
     traceparent: str | None = None
-
-
-def digest(data: bytes) -> str:
-    """Return `sha256:` and the hex digest: an id for what has none that could be stored."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def storable(text: str, length_max: int) -> str:
-    """Return the text as Kafka, Postgres and a log can hold it.
-
-    The one place that normalises identities: over-long text, NUL and lone surrogates give way to the text's digest,
-    so equal ids stay equal and different ones different.
-    """
-    if len(text) <= length_max and not _UNSTORABLE.search(text):
-        return text
-    return digest(text.encode("utf-8", "surrogatepass"))
 
 
 def build(notifications: Sequence[Notification], arrival: Arrival) -> list[Outgoing]:

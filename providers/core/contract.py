@@ -11,6 +11,7 @@ from schemas.facts import Meaning
 
 if TYPE_CHECKING:
     from providers.core.catalogue import Catalogue
+    from providers.core.recall import Recall
     from providers.core.refetch import Refetch
 
 HeaderValues = Mapping[str, str | Sequence[str]]
@@ -110,7 +111,8 @@ class Provider:
     `event_id_signed` is False where the event id comes from an unsigned place (a header), so that dedupe must look at
     the body too. `kind_signed` is False where the kind comes from an unsigned header: then the same body under another
     kind is another event. `interpret` is None for a provider that says nothing about payments. `refetch` says how its
-    API is asked again; None where that is not possible.
+    API is asked again; None where that is not possible. `recall` says how it is asked for what never came; None where
+    it lists neither events nor objects.
 
     `named` reads in an unsigned body what to read again at the API, and returns None where the body names nothing;
     `also_named` reads a second id, and what that belongs to. Both raise nothing. `unsigned` tells that the provider's
@@ -131,6 +133,7 @@ class Provider:
     event_id_signed: bool = True
     kind_signed: bool = True
     refetch: Refetch | None = None
+    recall: Recall | None = None
     named: Callable[[bytes], str | None] | None = None
     also_named: Callable[[bytes], tuple[str, str] | None] | None = None
     unsigned: bool = False

@@ -1,12 +1,18 @@
-"""PayPal: what it signs (`signature`), what its events mean (`meaning`, `disputes`), and its `kinds`."""
+"""PayPal: what it signs (`signature`), what its events mean (`meaning`, `disputes`), its `kinds`, its `recall`."""
 
 from providers.core.contract import Provider
 from providers.paypal.kinds import CATALOGUE
 from providers.paypal.meaning import interpret, interpret_part
+from providers.paypal.recall import RECALL
 from providers.paypal.signature import LIVE_CERTIFICATE_HOSTS, certificate_url, verify
 
 __all__ = ["LIVE_CERTIFICATE_HOSTS", "PROVIDER", "certificate_url"]
 
 PROVIDER = Provider(
-    name="paypal", verify=verify, interpret=interpret, interpret_part=interpret_part, catalogue=CATALOGUE
+    name="paypal",
+    verify=verify,
+    interpret=interpret,
+    interpret_part=interpret_part,
+    recall=RECALL,
+    catalogue=CATALOGUE,
 )

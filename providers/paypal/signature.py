@@ -74,7 +74,7 @@ def verify(request: SignedRequest) -> list[Notification]:
     messages = [b"|".join((*sent, to_bytes(webhook_id), checksum)) for webhook_id in webhook_ids]
     if not any(_fits(key, signature, message) for message in messages):
         raise SignatureRejected("bad_signature", "the signature fits no webhook id")
-    return _notifications(request.body)
+    return notifications_of(request.body)
 
 
 def certificate_url(url: str, allowed_hosts: Collection[str] | None = None) -> str:
@@ -140,7 +140,8 @@ def _fits(key: RSAPublicKey, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def _notifications(body: bytes) -> list[Notification]:
+def notifications_of(body: bytes) -> list[Notification]:
+    """Return the events that a body makes; its webhook and PayPal's list of events make the same ones."""
     event = read_json(body)
     own, kind, resource = text_at(event, "id"), text_at(event, "event_type"), value_at(event, "resource")
     first = Notification(own, kind, _payment_ref(resource), body)

@@ -1,4 +1,4 @@
-"""Stripe: what it signs (`signature`), what its events mean (`meaning`), how it is asked again (`refetch`).
+"""Stripe: what it signs (`signature`), what its events mean (`meaning`), how it is asked again (`refetch`, `recall`).
 
 `meaning` reads PaymentIntents and charges itself, `disputes` refunds and disputes, `sessions` what becomes a payment;
 `kinds` is the catalogue.
@@ -7,6 +7,7 @@
 from providers.core.contract import Provider
 from providers.stripe.kinds import CATALOGUE
 from providers.stripe.meaning import interpret
+from providers.stripe.recall import RECALL
 from providers.stripe.refetch import REFETCH
 from providers.stripe.signature import verify
 
@@ -17,6 +18,7 @@ PROVIDER = Provider(
     verify,
     interpret,
     refetch=REFETCH,
+    recall=RECALL,
     catalogue=CATALOGUE,
     meaning_version=2,  # a session without a total ties its payment
 )

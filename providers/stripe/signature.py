@@ -22,7 +22,7 @@ def verify(request: SignedRequest) -> list[Notification]:
     need_fresh(int(timestamp), request.now)
     signed = timestamp.encode() + b"." + request.body
     need_match(signatures, (hmac_hex(secret, signed) for secret in secrets))
-    return [_notification(request.body)]
+    return [notification_of(request.body)]
 
 
 def _parts(header: str) -> tuple[str, list[str]]:
@@ -36,7 +36,8 @@ def _parts(header: str) -> tuple[str, list[str]]:
     return timestamps[0], list(few(signatures))
 
 
-def _notification(body: bytes) -> Notification:
+def notification_of(body: bytes) -> Notification:
+    """Return the event that a body is; its webhook and Stripe's list of events show the same one."""
     event = read_json(body)
     of_intent = value_at(event, "data", "object", "object") == "payment_intent"
     payment_ref = text_at(event, "data", "object", "id" if of_intent else "payment_intent")

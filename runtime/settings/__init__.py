@@ -31,6 +31,7 @@ from runtime.settings.roles import (
     LogSettings,
     OpsSettings,
     ParkingSettings,
+    RecallSettings,
     RedriveSettings,
     RefetchSettings,
     RelaySettings,
@@ -60,6 +61,7 @@ __all__ = [
     "ParkingSettings",
     "PostgresSettings",
     "ProviderSettings",
+    "RecallSettings",
     "RedisSettings",
     "RedriveSettings",
     "RefetchSettings",
@@ -104,6 +106,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     dispatcher: DispatcherSettings = DispatcherSettings()
     refetch: RefetchSettings = RefetchSettings()
+    recall: RecallSettings = RecallSettings()
     sms: SmsSettings = SmsSettings()
     console: ConsoleSettings = ConsoleSettings()
     role: RoleSettings = RoleSettings()

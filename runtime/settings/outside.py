@@ -76,6 +76,8 @@ class AccountSettings(Group):
     provider's ordinary webhook is unsigned. `mode` is that of deliveries which don't sign theirs; unset, it is live.
     `capture` says what an authorization that no intent announced means at a provider that doesn't say it itself
     (Adyen): automatic, the money is taken at once; unset, it is manual.
+    `recall` asks the provider's list of events regularly for webhooks that never came, with the `api_*` settings; an
+    account without its own has the provider's, and unset it is off.
     """
 
     secrets: JsonTuple[Secret] = ()
@@ -93,6 +95,7 @@ class AccountSettings(Group):
     unsigned: bool | None = None
     mode: Literal["test", "live"] | None = None
     capture: Literal["automatic", "manual"] | None = None
+    recall: bool | None = None
 
 
 class ProviderSettings(AccountSettings):

@@ -311,6 +311,29 @@ class RefetchSettings(Group):
     watch_payments_max: Count = 500
 
 
+class RecallSettings(Group):
+    """Asking providers' lists for what never came, where `RATCHET_PROVIDERS__<NAME>__RECALL` is set.
+
+    Each list is asked every `interval_seconds`, for what is older than `delay_seconds`: a webhook has that long to come
+    by itself. A page holds `page_items_max` at most and an answer `response_bytes_max`; calls of one account leave
+    `requests_per_second_max` a second. No page is read while `spool_rows_max` records wait in the spool. What failed is
+    asked again after a backoff. Every `count_seconds` it is noted which webhooks are lost. What a list showed is kept
+    for `kept_days` where it is history or its webhook came too.
+    """
+
+    interval_seconds: Seconds = 300.0
+    delay_seconds: Seconds = 120.0
+    page_items_max: Count = 100
+    response_bytes_max: Count = 16 * 1024 * 1024
+    requests_per_second_max: PerSecond = 5.0
+    spool_rows_max: Count = 20_000
+    spool_wait_seconds: Seconds = 1.0
+    backoff_initial_seconds: Seconds = 2.0
+    backoff_max_seconds: Seconds = 900.0
+    count_seconds: Seconds = 30.0
+    kept_days: Annotated[int, Field(ge=30)] = 120
+
+
 class ConsoleSettings(Group):
     """The web console for the people on call.
 

@@ -16,6 +16,7 @@ from outside import SENDER, SID, TOKEN, Outside
 from pydantic import SecretStr
 
 from consumer.dispatcher.apis import open_apis
+from consumer.dispatcher.lists import open_lists
 from consumer.dispatcher.role import LEASE_NAME, open_desks, serve
 from runtime.health import Probe
 from runtime.http import HttpClient
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 NUMBER = "+4915112345678"
 ENTRY = """
+from consumer.dispatcher.lists import open_lists
 from consumer.dispatcher.role import serve
 from runtime.lifecycle import leave, run_role
 from runtime.settings import load
@@ -80,7 +82,8 @@ class Office:
         """Give one desk to be turned by hand."""
         settings = self.settings(**more)
         async with HttpClient(settings.http) as client:
-            desks = open_desks(settings, self.pool, client, open_apis(settings, client))
+            lists = open_lists(settings, client)
+            desks = open_desks(settings, self.pool, client, open_apis(settings, client), lists)
             yield desks[f"{name}-0"]
 
     @asynccontextmanager
@@ -95,7 +98,7 @@ class Office:
             await asyncio.wait_for(task, 20)
 
     @asynccontextmanager
-    async def process(self, home: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def process(self, home: Path, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
         """Run the role as a process of its own; it is killed at the end."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")} | {
             "RATCHET_HOME": str(home),
@@ -110,6 +113,7 @@ class Office:
             "RATCHET_SMS__TWILIO__FROM": SENDER,
             "RATCHET_PROVIDERS__STRIPE__API_KEY": "sk_test",
             "RATCHET_PROVIDERS__STRIPE__API_BASE_URL": self.world.url,
+            **more,
         }
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", ENTRY, env=environment)
         try:

@@ -130,7 +130,7 @@ async def test_money_moves_in_the_consumer_alone(granted: Any) -> None:
         ("consumer", "relay_cursors.UPDATE"),
         ("consumer", "console_sessions.SELECT"),
         ("relay", "payment_logs.INSERT"),
-        ("dispatcher", "dead_letters.SELECT"),
+        ("dispatcher", "dead_letters.INSERT"),
         ("console", "dead_letters.INSERT"),
         ("console", "spool.INSERT"),
         ("ops", "console_sessions.SELECT"),

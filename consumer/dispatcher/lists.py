@@ -1,0 +1,133 @@
+"""One account's lists at a provider: what is asked for what never came, at its pace and behind its breaker."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+
+import providers
+from consumer.dispatcher.apis import Again, Calls, Refused, accounts, credentials_of
+from runtime import metrics
+from runtime.breaker import Breaker
+from runtime.http import HttpUnavailableError, need_available
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from providers.core.recall import Asked, Listing, Page, Recall
+    from providers.core.refetch import Credentials
+    from runtime.http import HttpAnswer, HttpClient
+    from runtime.settings import AccountSettings, Settings
+
+log = structlog.get_logger()
+
+
+class Lists:
+    """Asks one account's lists; see `ask`."""
+
+    def __init__(
+        self, source: tuple[str, str], recall: Recall, credentials: Credentials, settings: Settings, client: HttpClient
+    ) -> None:
+        self.provider, self.account = source
+        self.source = "/".join(filter(None, source))
+        self.recall = recall
+        self.breaker = Breaker(settings.dispatcher.breaker_seconds, settings.dispatcher.breaker_failures_max)
+        metrics.BREAKERS.watch(f"{self.source} lists", self.breaker)
+        per_second, margin = settings.recall.requests_per_second_max, settings.refetch.token_margin_seconds
+        self._calls = Calls(credentials, recall.grant, client, per_second, margin)
+
+    def ready(self, now: float) -> bool:
+        """Tell whether a call could leave now."""
+        return self.breaker.would_allow(now)
+
+    async def ask(self, listing: Listing, asked: Asked) -> Page | Again | Refused | None:
+        """Ask for one page; None where another call is finding out whether the API is well again."""
+        if not self.breaker.allows(time.monotonic()):
+            return None
+        try:
+            outcome = await self._ask(listing, asked)
+        except HttpUnavailableError as error:
+            now = time.monotonic()
+            self.breaker.failed(now)
+            if error.retry_after_seconds is not None:
+                self.breaker.rest(now, error.retry_after_seconds)
+            return Again(str(error), error.retry_after_seconds)
+        except BaseException:
+            self.breaker.abandoned(time.monotonic())
+            raise
+        self.breaker.succeeded()
+        return outcome
+
+    async def _ask(self, listing: Listing, asked: Asked) -> Page | Again | Refused:
+        granted_before = self._calls.granted
+        refusal = await self._calls.authorize()
+        if refusal is not None:
+            return refusal
+        answer = await self._calls.send(listing.request(asked, self._calls.credentials))
+        if granted_before and answer.status == HTTPStatus.UNAUTHORIZED:
+            self._calls.forget_token()
+            return Again(f"{self._calls.host} takes the access token no longer")
+        return self._judge(listing, asked, need_available(answer, self._calls.host))
+
+    def _judge(self, listing: Listing, asked: Asked, answer: HttpAnswer) -> Page | Again | Refused:
+        host = self._calls.host
+        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return Refused(f"{host} refuses the credentials ({answer.status}); check the provider's api_ settings")
+        if answer.status != HTTPStatus.OK:
+            return Refused(f"{host} refuses the list {listing.name} ({answer.status})")
+        page = listing.read(asked, answer.body)
+        if page is None:
+            return Refused(f"{host} answered with something else than the list {listing.name}")
+        if page.following is not None and page.following == asked.page:
+            return Refused(f"{host} names the same page of {listing.name} again and again")
+        return page
+
+
+def open_lists(settings: Settings, client: HttpClient) -> dict[tuple[str, str], Lists]:
+    """Return the lists of every account that is to be recalled, by provider and account (lower case)."""
+    opened = {}
+    for provider, account, configured in accounts(settings):
+        if not wants_recall(settings, provider, configured):
+            continue
+        lists = lists_of(settings, client, provider, account, configured)
+        if isinstance(lists, str):
+            log.error("recall_not_possible", provider=provider, account=account, reason=lists)
+        else:
+            opened[provider, account] = lists
+    return opened
+
+
+def wants_recall(settings: Settings, provider: str, configured: AccountSettings) -> bool:
+    """Tell whether an account is asked regularly; one without a setting of its own does as its provider's."""
+    whole = {name.lower(): found for name, found in settings.providers.items()}[provider]
+    return bool(whole.recall if configured.recall is None else configured.recall)
+
+
+def lists_of(
+    settings: Settings, client: HttpClient, provider: str, account: str, configured: AccountSettings
+) -> Lists | str:
+    """Return the lists of one account, or why it can't be asked."""
+    recall = _recall_of(provider)
+    if recall is None:
+        able = ", ".join(name for name in sorted(providers.names()) if _recall_of(name) is not None)
+        return f"{provider} has no list that could be asked; {able} have"
+    credentials = credentials_of(configured, recall.base_url)
+    missing = [name for name in ("key", *recall.needs) if not getattr(credentials, name)]
+    if missing:
+        wanted = ", ".join(f"API_{name.upper()}" for name in missing)
+        place = "__".join(filter(None, (provider, f"ACCOUNTS__{account}" if account else ""))).upper()
+        return f"set {wanted} of RATCHET_PROVIDERS__{place}"
+    return Lists((provider, account), recall, credentials, settings, client)
+
+
+def _recall_of(provider: str) -> Recall | None:
+    found = providers.find(provider)
+    return None if found is None else found.recall
+
+
+def client_bounds(settings: Settings) -> Mapping[str, int]:
+    """Return what differs for a client that reads lists: a page is larger than one payment."""
+    return {"response_bytes_max": settings.recall.response_bytes_max}

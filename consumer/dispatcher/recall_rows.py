@@ -1,0 +1,64 @@
+"""What a page of a provider's list becomes in Postgres: rows of the spool for what is new, in one transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, NamedTuple
+
+from runtime.sql import statement
+from schemas.record import Recalled, Spooled, recalled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from providers.core.recall import Listed, Listing
+    from runtime.postgres import Connection
+
+SPOOL_COLUMNS = ("topic", "key", "value", "header_names", "header_values")
+
+
+class Shown(NamedTuple):
+    """One event that a list showed, as its record, with its object's id where it is a state, and when it happened."""
+
+    record: Recalled
+    ref: str | None
+    occurred_at: dt.datetime
+
+
+def shown_of(items: Iterable[Listed], source: str, listing: Listing, asked_at: float) -> list[Shown]:
+    """Return the records of a page's events, each id once."""
+    found: dict[str, Shown] = {}
+    for notification, occurred_at, ref in items:
+        record = recalled(
+            source,
+            listing.name,
+            notification.event_id,
+            notification.kind,
+            notification.payment_ref,
+            notification.body,
+            asked_at,
+        )
+        when = dt.datetime.fromtimestamp(occurred_at, dt.UTC)
+        found.setdefault(record.event_id, Shown(record, ref, when))
+    return list(found.values())
+
+
+def _columns(shown: Sequence[Shown]) -> tuple[list[str], list[str], list[str | None], list[dt.datetime]]:
+    return (
+        [one.record.event_id for one in shown],
+        [one.record.kind for one in shown],
+        [one.ref for one in shown],
+        [one.occurred_at for one in shown],
+    )
+
+
+async def spool_new(connection: Connection, source: str, shown: Sequence[Shown], began_at: dt.datetime) -> int:
+    """Spool what is not known, within the caller's transaction; return how many that were."""
+    if not shown:
+        return 0
+    sql = statement("consumer.dispatcher", "note_seen")
+    new = {row["event_id"] for row in await connection.fetch(sql, source, *_columns(shown), began_at)}
+    rows: list[Spooled] = [one.record.spooled() for one in shown if one.record.event_id in new]
+    if rows:
+        await connection.copy_records_to_table("spool", records=rows, columns=SPOOL_COLUMNS)
+    return len(rows)

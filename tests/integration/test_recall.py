@@ -1,0 +1,296 @@
+"""What never came is found: a provider's list is read page by page, and what it shows has its effect exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dispatching import Office, office, until
+from outside import intent, outside, stripe_event
+from pydantic import SecretStr
+from settling import bench
+
+from consumer.dispatcher.role import LEASE_NAME
+from runtime import metrics
+from schemas.errors import LeaseLostError
+from schemas.record import RECALL_HEADER, Attributes, Record
+from schemas.topics import WEBHOOKS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from conftest import Database
+
+    from consumer.plan import Plan
+
+pytestmark = pytest.mark.integration
+
+HOUR, DAY = 3600.0, 86_400.0
+RECALL = {"delay_seconds": 1.0, "requests_per_second_max": 1000.0, "page_items_max": 2, "count_seconds": 1e-6}
+
+
+@pytest.fixture
+async def desk_of(database: Database) -> AsyncIterator[Office]:
+    async with outside() as world, office(database, world) as open_office:
+        yield open_office
+
+
+def stripe_of(desks: Office) -> dict[str, Any]:
+    return {"stripe": {"api_key": SecretStr("sk_test"), "api_base_url": desks.world.url, "recall": True}}
+
+
+def paypal_of(desks: Office) -> dict[str, Any]:
+    keys = {"api_key": SecretStr("client"), "api_secret": SecretStr("hidden")}
+    return {"paypal": keys | {"api_base_url": desks.world.url, "recall": True}}
+
+
+def paid(number: int, created: float) -> dict[str, Any]:
+    key = f"pi_{number}"
+    return stripe_event(
+        number, "payment_intent.succeeded", intent(key, status="succeeded", amount_received=1000), created
+    )
+
+
+def webhook(event: dict[str, Any], offset: int) -> Record:
+    """Return the record that the ingress makes of an event's webhook."""
+    headers = Attributes("stripe", event["id"], event["type"], time.time()).to_headers()
+    value = json.dumps(event, separators=(",", ":")).encode()
+    return Record(WEBHOOKS.name, 0, offset, 0, event["data"]["object"]["id"].encode(), value, headers)
+
+
+async def began(desks: Office, seconds_ago: float, provider: str = "stripe") -> None:
+    """Write when the endpoint's secret was configured."""
+    await desks.pool.execute(
+        "insert into recall_cursors (provider, account, list, began_at, read_until)"
+        " select $1, '', 'events', at, at from (select clock_timestamp() - make_interval(secs => $2) as at) as began",
+        provider, seconds_ago,
+    )  # fmt: skip
+
+
+async def read_all(desks: Office, providers: dict[str, Any], **recall: Any) -> int:
+    """Turn the desk until it has nothing more to read; return how many pages followed each other."""
+    lease, turns = await desks.lease(), 1
+    async with desks.desk("recall", providers=providers, recall=RECALL | recall) as desk:
+        while await desk.turn(lease):
+            turns += 1
+    await desks.pool.execute("update leases set expires_at = clock_timestamp()")
+    return turns
+
+
+async def spooled(desks: Office, first: int = 0) -> list[Record]:
+    """Take the spool's rows out as the relay publishes them."""
+    rows = await desks.pool.fetch("with taken as (delete from spool returning *) select * from taken order by id")
+    return [
+        Record(row["topic"], 0, first + place, 0, row["key"], row["value"],
+               tuple((n.decode(), v) for n, v in zip(row["header_names"], row["header_values"], strict=True)))
+        for place, row in enumerate(rows)
+    ]  # fmt: skip
+
+
+async def settle(desks: Office, records: list[Record]) -> Plan:
+    async with bench(desks.dsn) as ledger:
+        return await ledger.settle(records)
+
+
+async def seen(desks: Office) -> dict[str, tuple[bool, bool, bool]]:
+    """Return of each event whether recall was first, whether its webhook came, whether it is lost."""
+    rows = await desks.pool.fetch("select * from recalled_events")
+    return {row["event_id"]: tuple(row[at] is not None for at in ("first_at", "webhook_at", "lost_at")) for row in rows}  # type: ignore[misc]
+
+
+def totals(metric: Any) -> dict[str, float]:
+    return {
+        sample.labels["provider"]: sample.value
+        for family in metric.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+
+
+async def test_a_muted_webhook_has_its_effect_and_is_counted(desk_of: Office) -> None:
+    now = time.time()
+    await began(desk_of, 20 * DAY)
+    desk_of.world.events = [paid(number, now - number * HOUR) for number in (3, 4, 5, 100)]
+    await settle(desk_of, [webhook(desk_of.world.events[0], 0)])
+    assert await read_all(desk_of, stripe_of(desk_of)) == 2, "two pages of two"
+    records = await spooled(desk_of, 1)
+    assert sorted(dict(record.headers)["ce_id"] for record in records) == [b"evt_100", b"evt_4", b"evt_5"]
+    assert {dict(record.headers)[RECALL_HEADER] for record in records} == {b"events"}
+    await settle(desk_of, records)
+    rows = await desk_of.pool.fetch("select provider_ref, status, captured, livemode from payments order by 1")
+    assert [tuple(row) for row in rows] == [(f"pi_{n}", "captured", 1000, True) for n in (100, 3, 4, 5)]
+    await read_all(desk_of, stripe_of(desk_of))
+    assert await spooled(desk_of) == [], "what came already costs nothing"
+    assert await seen(desk_of) == {
+        "evt_4": (True, False, False), "evt_5": (True, False, False), "evt_100": (True, False, True),
+    }  # fmt: skip
+    assert (totals(metrics.WEBHOOKS_RECALLED), totals(metrics.WEBHOOKS_LOST)) == ({"stripe": 3}, {"stripe": 1})
+    await settle(desk_of, [webhook(desk_of.world.events[1], 9)])
+    assert await desk_of.pool.fetchval("select count(*) from payment_logs") == 4, "the late webhook is a duplicate"
+    assert (await seen(desk_of))["evt_4"] == (True, True, False)
+    await desk_of.pool.execute("update recalled_events set occurred_at = occurred_at - interval '4 days'")
+    await read_all(desk_of, stripe_of(desk_of))
+    assert totals(metrics.WEBHOOKS_LOST) == {"stripe": 2}, "evt_4 came late, evt_5 never"
+
+
+async def test_a_webhook_that_was_on_its_way_is_not_counted(desk_of: Office) -> None:
+    """Kafka had it already when recall saw it: it was neither brought by recall nor lost."""
+    await began(desk_of, DAY)
+    desk_of.world.events = [paid(1, time.time() - HOUR)]
+    await read_all(desk_of, stripe_of(desk_of))
+    [record] = await spooled(desk_of, 1)
+    await settle(desk_of, [webhook(desk_of.world.events[0], 0), record])
+    assert await seen(desk_of) == {"evt_1": (False, True, False)}
+    assert await desk_of.pool.fetchval("select count(*) from payment_logs") == 1
+
+
+async def test_paypals_list_brings_the_same_events_as_its_webhooks(desk_of: Office) -> None:
+    now = time.time()
+    await began(desk_of, DAY, "paypal")
+    desk_of.world.notifications = [
+        {
+            "id": f"WH-{number}",
+            "create_time": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(now - number * HOUR)),
+            "resource_type": "capture",
+            "event_type": kind,
+            "resource": {
+                "id": f"CAP{number}",
+                "amount": {"value": "10.00", "currency_code": "EUR"},
+                "status": "COMPLETED",
+                "final_capture": True,
+                "supplementary_data": {"related_ids": {"order_id": f"ORDER{number}"}},
+            },
+        }
+        for number, kind in enumerate(
+            ["PAYMENT.CAPTURE.COMPLETED", "CATALOG.PRODUCT.CREATED", *["PAYMENT.CAPTURE.COMPLETED"] * 3], 1
+        )
+    ]
+    assert await read_all(desk_of, paypal_of(desk_of)) == 3
+    assert desk_of.world.asked("/v1/oauth2/token") == 1, "one token serves all pages"
+    assert all(call[1].startswith("/v1/") for call in desk_of.world.calls), "the link's host was not asked"
+    records = await spooled(desk_of)
+    assert sorted(dict(record.headers)["ce_id"] for record in records) == [b"WH-1", b"WH-3", b"WH-4", b"WH-5"]
+    await settle(desk_of, records)
+    rows = await desk_of.pool.fetch("select status, captured from payments")
+    assert [tuple(row) for row in rows] == [("captured", 1000)] * 4
+
+
+async def test_a_token_that_is_taken_no_longer_is_asked_for_again(desk_of: Office) -> None:
+    await began(desk_of, DAY, "paypal")
+    lease, recall = await desk_of.lease(), RECALL | {"interval_seconds": 1e-6, "backoff_initial_seconds": 1e-6}
+    async with desk_of.desk("recall", providers=paypal_of(desk_of), recall=recall) as desk:
+        await desk.turn(lease)
+        desk_of.world.tokens.append("another")
+        await desk.turn(lease)
+        error = await desk_of.pool.fetchval("select last_error from recall_cursors")
+        assert "takes the access token no longer" in error
+        await desk.turn(lease)
+    assert await desk_of.pool.fetchval("select last_error from recall_cursors") is None
+
+
+async def test_a_page_that_the_list_does_not_know_any_more_begins_its_span_anew(desk_of: Office) -> None:
+    await began(desk_of, DAY)
+    desk_of.world.events = [paid(number, time.time() - number * HOUR) for number in range(1, 5)]
+    lease = await desk_of.lease()
+    async with desk_of.desk(
+        "recall", providers=stripe_of(desk_of), recall=RECALL | {"backoff_initial_seconds": 1e-6}
+    ) as desk:
+        assert await desk.turn(lease)
+        await desk_of.pool.execute("update recall_cursors set page = 'evt_gone'")
+        assert not await desk.turn(lease)
+        [row] = await desk_of.pool.fetch("select * from recall_cursors")
+        assert (row["page"], "refuses the list events (400)" in row["last_error"]) == (None, True)
+        assert await desk.turn(lease)
+        assert not await desk.turn(lease)
+    [row] = await desk_of.pool.fetch("select * from recall_cursors")
+    assert (row["since"], row["page"], row["last_error"]) == (None, None, None)
+    assert len(await spooled(desk_of)) == 4
+
+
+async def test_history_is_not_lost(desk_of: Office) -> None:
+    """What happened before the secret was configured could not be delivered: the dispatcher does not ask for it."""
+    await began(desk_of, 5 * DAY)
+    desk_of.world.events = [paid(1, time.time() - 4 * DAY), paid(2, time.time() - 6 * DAY)]
+    await read_all(desk_of, stripe_of(desk_of))
+    assert await seen(desk_of) == {"evt_1": (False, False, False)}
+
+
+async def test_a_full_spool_puts_the_reading_off(desk_of: Office) -> None:
+    await began(desk_of, DAY)
+    desk_of.world.events = [paid(number, time.time() - number * HOUR) for number in range(1, 5)]
+    await read_all(desk_of, stripe_of(desk_of), spool_rows_max=2)
+    assert (desk_of.world.asked("/v1/events"), len(await spooled(desk_of))) == (1, 2)
+    await read_all(desk_of, stripe_of(desk_of), spool_rows_max=20)
+    assert len(await spooled(desk_of)) == 2, "it goes on where it stood"
+
+
+async def test_a_lost_lease_writes_neither_cursor_nor_spool(desk_of: Office) -> None:
+    await began(desk_of, DAY)
+    desk_of.world.events = [paid(1, time.time() - HOUR)]
+    lease, fault = await desk_of.lease(), desk_of.world.fail("/v1/events", accepts=True, holds=asyncio.Event())
+    async with desk_of.desk("recall", providers=stripe_of(desk_of), recall=RECALL) as desk:
+        turn = asyncio.create_task(desk.turn(lease))
+        await fault.met.wait()
+        successor = await desk_of.steal_lease()
+        fault.holds.set()  # type: ignore[union-attr]
+        with pytest.raises(LeaseLostError):
+            await turn
+        assert await spooled(desk_of) == []
+        assert await seen(desk_of) == {}
+        assert not await desk.turn(successor)
+    assert len(await spooled(desk_of)) == 1
+
+
+async def test_an_api_that_fails_is_left_alone_and_nothing_is_skipped(desk_of: Office) -> None:
+    await began(desk_of, DAY)
+    desk_of.world.events = [paid(1, time.time() - HOUR)]
+    desk_of.world.fail("/v1/events", 503, 500, 200)
+    recall = RECALL | {"backoff_initial_seconds": 1e-6, "backoff_max_seconds": 1e-5}
+    lease = await desk_of.lease()
+    async with desk_of.desk("recall", providers=stripe_of(desk_of), recall=recall) as desk:
+        for error in ("answered 503", "answered 500", "answered with something else than the list events"):
+            await desk.turn(lease)
+            assert error in await desk_of.pool.fetchval("select last_error from recall_cursors")
+        assert await spooled(desk_of) == []
+        await desk.turn(lease)
+    assert len(await spooled(desk_of)) == 1
+
+
+@pytest.mark.slow
+async def test_kill_nine_between_pages_loses_and_doubles_nothing(desk_of: Office, tmp_path: Path) -> None:
+    await began(desk_of, 2 * DAY)
+    desk_of.world.events = [paid(number, time.time() - number * 600) for number in range(1, 61)]
+    more = {
+        "RATCHET_PROVIDERS__STRIPE__RECALL": "true",
+        "RATCHET_RECALL__DELAY_SECONDS": "1",
+        "RATCHET_RECALL__PAGE_ITEMS_MAX": "5",
+        "RATCHET_RECALL__REQUESTS_PER_SECOND_MAX": "50",
+    }
+
+    async def spool_rows() -> int:
+        return int(await desk_of.pool.fetchval("select count(*) from spool"))
+
+    for number, least in enumerate((5, 25, 60)):
+        holds = asyncio.Event()
+        if least < 60:
+            desk_of.world.faults.clear()
+            for _ in range(1 + 2 * number):
+                desk_of.world.fail("/v1/events", accepts=True)
+            desk_of.world.fail("/v1/events", accepts=True, holds=holds)
+        async with desk_of.process(tmp_path / str(number), **more) as process:
+
+            async def enough(least: int = least) -> bool:
+                return await spool_rows() >= least
+
+            await until(enough, 60)
+            process.kill()
+            await process.wait()
+        holds.set()
+        await desk_of.pool.execute("update leases set expires_at = clock_timestamp() where name = $1", LEASE_NAME)
+    records = await spooled(desk_of)
+    ids = [dict(record.headers)["ce_id"] for record in records]
+    assert sorted(ids) == sorted(f"evt_{number}".encode() for number in range(1, 61))
