@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-from ops import doctor, publish_commands, roles, status, up
+from ops import doctor, publish_commands, recall_commands, roles, status, up
 from ops.audit_commands import audit
 from ops.dead_letter_commands import dlq
 from ops.migrate_commands import migrate
@@ -32,6 +32,7 @@ app.add_typer(migrate, name="migrate")
 status.add_to(app)
 app.add_typer(payment, name="payment")
 app.add_typer(dlq, name="dlq")
+recall_commands.add_to(app)
 app.add_typer(audit, name="audit")
 app.add_typer(schema, name="schema")
 publish_commands.add_to(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ from dispatching import Office, office, until
 from outside import intent, outside, stripe_event
 from pydantic import SecretStr
 from settling import bench
+from typer.testing import CliRunner
 
 from consumer.dispatcher.role import LEASE_NAME
+from ops.cli import app
 from runtime import metrics
 from schemas.errors import LeaseLostError
 from schemas.record import RECALL_HEADER, Attributes, Record
@@ -258,6 +261,76 @@ async def test_an_api_that_fails_is_left_alone_and_nothing_is_skipped(desk_of: O
         assert await spooled(desk_of) == []
         await desk.turn(lease)
     assert len(await spooled(desk_of)) == 1
+
+
+def command_of(desks: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Give `ratchet recall --json` with the office's settings."""
+    for name in [name for name in os.environ if name.startswith("RATCHET_")]:
+        monkeypatch.delenv(name)
+    said = {
+        "HOME": str(tmp_path), "KAFKA__BOOTSTRAP": "127.0.0.1:1", "POSTGRES__DSN": desks.dsn,
+        "PROVIDERS__STRIPE__API_KEY": "sk_test", "PROVIDERS__STRIPE__API_BASE_URL": desks.world.url,
+        "RECALL__PAGE_ITEMS_MAX": "2", "RECALL__REQUESTS_PER_SECOND_MAX": "1000",
+        "RECALL__BACKOFF_INITIAL_SECONDS": "0.01",
+    }  # fmt: skip
+    for name, value in said.items():
+        monkeypatch.setenv(f"RATCHET_{name}", value)
+
+    async def run(*words: str) -> Any:
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["recall", *words, "--json"])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    return run
+
+
+async def test_a_dry_run_says_what_it_would_bring_and_the_command_brings_it(
+    desk_of: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = time.time()
+    await began(desk_of, 2 * DAY)
+    desk_of.world.events = [paid(number, now - number * DAY + 60) for number in range(1, 6)]
+    await settle(desk_of, [webhook(desk_of.world.events[0], 0)])
+    run = command_of(desk_of, monkeypatch, tmp_path)
+    words = ("--provider", "stripe", "--since", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 29 * DAY)))
+    would = await run(*words, "--dry-run")
+    assert {name: would[name] for name in ("known", "new", "history", "kinds")} == {
+        "known": 1, "new": 4, "history": 3, "kinds": {"payment_intent.succeeded": 4},
+    }  # fmt: skip
+    assert await spooled(desk_of) == []
+    desk_of.world.fail("/v1/events", 503)
+    did = await run(*words)
+    assert did == would | {"dry_run": False}
+    await settle(desk_of, await spooled(desk_of, 1))
+    assert await desk_of.pool.fetchval("select count(*) from payments where status = 'captured'") == 5
+    await read_all(desk_of, stripe_of(desk_of))
+    assert totals(metrics.WEBHOOKS_RECALLED) == {"stripe": 1}, "history was never to come by webhook"
+    again = await run(*words)
+    assert (again["known"], again["new"]) == (5, 0)
+    assert await spooled(desk_of) == []
+    [action] = await desk_of.pool.fetch("select action, target from operator_actions limit 1")
+    assert tuple(action) == ("recall", "stripe")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--provider", "adyen", "--since", "2026-01-01"), "adyen is not configured"),
+        (("--provider", "paystack", "--since", "2026-01-01"), "paystack has no list that could be asked; "),
+        (("--provider", "paypal", "--since", "2026-01-01"), "set API_SECRET of RATCHET_PROVIDERS__PAYPAL"),
+        (("--provider", "stripe", "--since", "2026-01-02", "--until", "2026-01-01"), "--since must be before --until"),
+        (("--provider", "stripe", "--since", "yesterday"), "is no ISO 8601 time"),
+    ],
+)
+def test_what_can_not_be_asked_is_said(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str) -> None:
+    for name in [name for name in os.environ if name.startswith("RATCHET_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RATCHET_KAFKA__BOOTSTRAP", "127.0.0.1:1")
+    monkeypatch.setenv("RATCHET_POSTGRES__DSN", "postgresql://nobody@127.0.0.1:1/none")
+    for name in ("STRIPE", "PAYPAL", "PAYSTACK"):
+        monkeypatch.setenv(f"RATCHET_PROVIDERS__{name}__API_KEY", "k")
+    result = CliRunner().invoke(app, ["recall", *words])
+    assert (result.exit_code, said in result.output) == (2, True), result.output
 
 
 @pytest.mark.slow
