@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.routing import Route, Router
 
 from ops.console import words
-from ops.console.pages import board, books, letters, parked, payments, redrives, signing_in
+from ops.console.pages import board, books, letters, parked, payments, recall, redrives, signing_in
 from ops.console.shield import Shield
 from ops.console.visits import answer
 from runtime.terminal import harmless
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ops.console.static_files import StaticFiles
     from ops.console.visits import Visit
 
-PAGES = (board, payments, letters, redrives, parked, books, signing_in)
+PAGES = (board, payments, letters, redrives, parked, recall, books, signing_in)
 
 
 def shown(value: object) -> object:

@@ -40,7 +40,7 @@ place, owner, letters = console_stage.place, console_stage.owner, console_stage.
 
 AWAY = "127.0.0.1:9"
 DSN_AWAY = f"postgresql://nobody:x@{AWAY}/none"
-PAGES = ("/", "/payments", "/dead-letters", "/redrives", "/redrives/new", "/parked", "/books")
+PAGES = ("/", "/payments", "/dead-letters", "/redrives", "/redrives/new", "/parked", "/recall", "/books")
 
 
 class Browser:
@@ -349,6 +349,26 @@ class TestPages:
         assert status == 422
         assert "yesterday" in text
         assert (await browser.get("/redrives/new?preview=1&rate=fast"))[0] == 422
+
+    async def test_webhooks_that_did_not_come_stand_in_windows(self, browser: Browser, owner: Any) -> None:
+        assert "No provider" in (await browser.get("/recall"))[1]
+        await owner.execute(
+            "insert into recall_cursors (provider, account, list, began_at, read_until, last_error)"
+            " values ('stripe', '', 'events', now(), now(), 'answered 503')"
+        )
+        assert "Every event that the lists show came" in (await browser.get("/recall"))[1]
+        await owner.execute(
+            "insert into recalled_events (source, event_id, kind, occurred_at, history, first_at, webhook_at, lost_at)"
+            " select 'stripe', number::text, 'charge.succeeded', '2026-11-01 10:00Z'::timestamptz"
+            " + number * interval '20 minutes' + case when number > 3 then interval '1 day' else interval '0' end,"
+            " number = 6, now(), case when number = 2 then now() end, case when number = 1 then now() end"
+            " from generate_series(1, 6) as number"
+        )
+        page = (await browser.get("/recall"))[1]
+        assert "2 windows" in page, "three and two: more than an hour apart, and history counts not"
+        assert "answered 503" in page
+        await owner.execute("delete from recalled_events")
+        await owner.execute("delete from recall_cursors")
 
     async def test_parked_events(self, browser: Browser) -> None:
         assert "payment pi_later" in (await browser.get("/parked?q=pi_later"))[1]
