@@ -20,7 +20,7 @@ from consumer import rows
 from consumer.decode import Event, decode, endpoints_of
 from consumer.ledger import COLUMNS, values_of
 from consumer.plan import Known, OrphanLetter, ParkedEvent, Plan
-from consumer.recalled import recall_notes
+from consumer.recalled import news_of, objects_named, recall_notes
 from consumer.resolve import RefKey, claimed_of, keys_of
 from consumer.settlement import Settlement
 from consumer.verdict import Dead
@@ -142,7 +142,9 @@ class BatchWriter:
                 if known.some_wait and plan.bindings:
                     plan.marks = await self._mark(connection, plan)
                 if notes:
-                    await connection.execute(_sql("note_recalled"), *rows.text_columns(notes, 3))
+                    await connection.execute(_sql("note_recalled"), *rows.text_columns(news_of(notes, plan), 3))
+                if notes and (named := objects_named(items)):
+                    await connection.execute(_sql("note_object_webhooks"), *rows.text_columns(named, 2))
                 phases.mark("write")
             phases.mark("commit")
         phases.observe()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import providers
 from consumer.decode import Event, identity, is_answer
+from providers.core.recall import EVENT_ID_PREFIX
+from schemas.payment import Outcome
 from schemas.record import RECALL_HEADER
 from schemas.topics import WEBHOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from consumer.plan import Known
+    from consumer.plan import Known, Plan
     from consumer.verdict import Dead
     from schemas.record import Record
 
@@ -21,6 +24,7 @@ Note = tuple[str, str, str]
 FIRST: Final = "first"
 KNOWN: Final = "known"
 WEBHOOK: Final = "webhook"
+_SAID_NOTHING: Final = frozenset({Outcome.NOOP, Outcome.LATE})
 
 
 def recall_notes(items: Iterable[tuple[Record, Event | Dead]], known: Known) -> list[Note]:
@@ -40,3 +44,26 @@ def recall_notes(items: Iterable[tuple[Record, Event | Dead]], known: Known) -> 
         notes.append((source, event_id, what))
         seen.add((source, event_id))
     return notes
+
+
+def news_of(notes: Iterable[Note], plan: Plan) -> list[Note]:
+    """Return the notes without states of objects that said nothing new: those had been told by webhooks."""
+    stale = {(row.source, row.event_id) for row in plan.rows if row.outcome in _SAID_NOTHING}
+    return [one for one in notes if not (one[1].startswith(EVENT_ID_PREFIX) and one[:2] in stale)]
+
+
+def objects_named(items: Iterable[tuple[Record, Event | Dead]]) -> list[tuple[str, str]]:
+    """Return (source, reference) of what webhooks name, of providers whose lists are of objects and not of events."""
+    return sorted(
+        {
+            (item.source, ref.ref)
+            for _, item in items
+            if isinstance(item, Event) and not item.recalled and not is_answer(item) and _lists_objects(item.provider)
+            for ref in item.meaning.refs
+        }
+    )
+
+
+def _lists_objects(provider: str) -> bool:
+    found = providers.find(provider)
+    return found is not None and found.recall is not None and any(one.objects for one in found.recall.lists)

@@ -35,6 +35,8 @@ begin
                 ('ingress', 'select, insert', '', '{spool}'),
                 ('ingress', 'select, insert, update, delete', '', '{refetches}'),
                 ('ingress', 'select, insert, update, delete', '', '{intent_claims}'),
+                ('ingress', 'select', 'source, ref, webhook_at', '{recalled_events}'),
+                ('ingress', 'update', 'webhook_at', '{recalled_events}'),
                 ('ingress', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, captures, refunds,
                     disputes, schema_migrations}'),
 

@@ -51,6 +51,8 @@ class Outside:
     page_messages: int = 50
     events: list[dict[str, Any]] = field(default_factory=list)
     """What Stripe's list of events holds, newest first."""
+    payments: list[dict[str, Any]] = field(default_factory=list)
+    """What Mollie's list of payments holds, newest first."""
     notifications: list[dict[str, Any]] = field(default_factory=list)
     """What PayPal's list of event notifications holds, newest first."""
     url: str = ""
@@ -73,6 +75,7 @@ def application(world: Outside) -> web.Application:
             web.get("/v1/payment_intents/{id}", partial(_object, world, authorization="Bearer sk_test")),
             web.get("/v1/charges/{id}", partial(_object, world, authorization="Bearer sk_test")),
             web.get("/v1/disputes", partial(_disputes, world)),
+            web.get("/v2/payments", partial(_mollie_payments, world)),
             web.get("/v2/payments/{id}", partial(_object, world, authorization="Bearer test_mollie")),
             web.get("/v1/events", partial(_stripe_events, world)),
             web.post("/v1/oauth2/token", partial(_paypal_token, world)),
@@ -167,6 +170,18 @@ async def _paypal_events(world: Outside, request: web.Request) -> web.Response:
         links.append({"href": f"https://api.paypal.example{following}", "rel": "next", "method": "GET"})
     page = found[start : start + size]
     return web.json_response({"events": page, "count": len(page), "links": links})
+
+
+async def _mollie_payments(world: Outside, request: web.Request) -> web.Response:
+    """List payments as Mollie does: newest first, beginning with the one that `from` names."""
+    if request.headers.get("Authorization") != "Bearer test_mollie":
+        return web.json_response({"status": 401, "title": "Unauthorized Request"}, status=401)
+    limit = int(request.query["limit"])
+    ids = [payment["id"] for payment in world.payments]
+    first = ids.index(request.query["from"]) if "from" in request.query else 0
+    page, rest = world.payments[first : first + limit], world.payments[first + limit :]
+    following = {"href": f"https://api.mollie.example/v2/payments?from={rest[0]['id']}&limit={limit}"} if rest else None
+    return web.json_response({"count": len(page), "_embedded": {"payments": page}, "_links": {"next": following}})
 
 
 async def _grant(world: Outside, request: web.Request) -> web.Response:

@@ -1,6 +1,7 @@
 -- $1 provider, $2 account, $3 the id that an unsigned webhook names, $4 rows of the endpoint that may wait, $5 of those
 -- the ids that nobody knows, $6 seconds after which a payment is read again at the earliest, $7 what the id belongs to,
--- or null. Returns a row where the payment waits to be read again now, none where too many do.
+-- or null. Returns a row where the payment waits to be read again now, none where too many do. A provider's list may have
+-- shown the object's state before.
 with asked as (
     select
         exists (
@@ -30,6 +31,10 @@ with asked as (
             ) < $5
         ) as any_left
     from asked
+), noted as (
+    update recalled_events
+    set webhook_at = clock_timestamp()
+    where ref = $3 and source = concat_ws('/', $1, nullif(lower($2), '')) and webhook_at is null
 )
 insert into refetches (provider, account, ref, reason, known, priority, about)
 select $1, $2, $3, 'hint', known, case when known then 1 else 9 end, $7

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from providers.core.reading import repaired
+from providers.core.reading import read_json, repaired, value_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from providers.core.catalogue import Catalogue
     from providers.core.contract import Notification
@@ -31,6 +31,7 @@ EVENT_ID_PREFIX: Final = "recall:"
 PAGE_LENGTH_MAX: Final = 2000
 """Characters of what names the next page."""
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +106,22 @@ def raw_items(list_of_items: bytes) -> list[bytes]:
     return [bytes(item) for item in _ITEMS.decode(list_of_items)]
 
 
-def raw_member(body: bytes, name: str) -> list[bytes] | None:
-    """Return the bytes of each item of the array that an object holds under this name; None where it holds none."""
+def raw_member(body: bytes, *path: str) -> list[bytes] | None:
+    """Return the bytes of each item of the array that an object holds at this path; None where it holds none."""
     for text in (body, repaired(body)):
         try:
-            found = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get(name)
-            return None if found is None else raw_items(bytes(found))
-        except (ValueError, RecursionError):
+            found = text
+            for name in path:
+                found = bytes(_MEMBERS.decode(found)[name])
+            return raw_items(found)
+        except (KeyError, ValueError, RecursionError):
             continue
     return None
+
+
+def listed_of(events: Iterable[bytes], notification_of: Callable[[bytes], Notification], made_at: str) -> list[Listed]:
+    """Return the events of a page; `made_at` names the field that says when one happened."""
+    return [Listed(notification_of(one), unix_seconds(value_at(read_json(one), made_at)) or 0.0) for one in events]
 
 
 def worth_recalling(catalogue: Catalogue, kind: str | None) -> bool:

@@ -1,10 +1,11 @@
-"""GoCardless: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+"""GoCardless: what it signs and what its events mean (`meaning`), its `kinds` and its `recall`."""
 
 from typing import Final
 
 from providers.core.contract import Provider
 from providers.gocardless.kinds import CATALOGUE
 from providers.gocardless.meaning import REFETCH, interpret, verify
+from providers.gocardless.recall import RECALL
 
 __all__ = ["PROVIDER"]
 
@@ -13,6 +14,7 @@ PROVIDER: Final = Provider(
     verify,
     interpret,
     refetch=REFETCH,
+    recall=RECALL,
     catalogue=CATALOGUE,
     meaning_version=2,  # a payment that the API says failed was not collected, whatever came before
 )

@@ -81,10 +81,11 @@ def verify(request: SignedRequest) -> list[Notification]:
     batch = decode(_BODY, request.body)
     if batch is None:
         return [Notification(None, None, None, request.body)]
-    return [_notification(item) for item in own_slices(request.body, [bytes(item) for item in batch.events])]
+    return [notification_of(item) for item in own_slices(request.body, [bytes(item) for item in batch.events])]
 
 
-def _notification(item: bytes) -> Notification:
+def notification_of(item: bytes) -> Notification:
+    """Return the event that an item of a webhook or of the list of events is."""
     event = read_json(item)
     return Notification(text_at(event, "id"), _kind(event), text_at(event, "links", "payment"), item)
 
@@ -217,7 +218,7 @@ _SILENT: Final = frozenset({"payments.customer_approval_granted", "payments.surc
 
 _API_ID: Final = re.compile(r"(PM|RF)[A-Za-z0-9]{1,60}\Z")
 _NAMES: Final = {"PM": "payments", "RF": "refunds"}
-_VERSION: Final = "2015-07-06"
+VERSION: Final = "2015-07-06"
 
 
 def _object_of(ref: str) -> str | None:
@@ -227,7 +228,7 @@ def _object_of(ref: str) -> str | None:
 
 def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
     name = _object_of(ref)
-    headers = {**bearer(credentials.key), "GoCardless-Version": _VERSION}
+    headers = {**bearer(credentials.key), "GoCardless-Version": VERSION}
     return ApiRequest("GET", f"{credentials.base_url}/{name}/{ref}", headers) if name else None
 
 

@@ -1,10 +1,11 @@
-"""Mollie: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+"""Mollie: what it signs and what its events mean (`meaning`), its `kinds` and its `recall`."""
 
 from typing import Final
 
 from providers.core.contract import Provider
 from providers.mollie.kinds import CATALOGUE
 from providers.mollie.meaning import REFETCH, interpret, named, verify
+from providers.mollie.recall import RECALL
 
 __all__ = ["PROVIDER"]
 
@@ -13,6 +14,7 @@ PROVIDER: Final = Provider(
     verify,
     interpret,
     refetch=REFETCH,
+    recall=RECALL,
     named=named,
     unsigned=True,
     catalogue=CATALOGUE,

@@ -314,6 +314,11 @@ def _fetched_refund(child: _Entity, payment: str) -> Meaning:
     return reader({**child, "paymentId": payment}, None)
 
 
+def payment_meaning(payment: _Entity) -> Meaning:
+    """Return what a payment says that the API showed, in its profile and its mode."""
+    return _scoped(_fetched_payment(payment), payment)
+
+
 def _fetched_payment(payment: _Entity) -> Meaning:
     """Read what the API answered: what the webhook of its status says, and what those of its children say."""
     meaning = _payment(_fetched_facts)(payment, None)

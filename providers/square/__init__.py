@@ -1,11 +1,12 @@
-"""Square: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+"""Square: what it signs and what its events mean (`meaning`), its `kinds` and its `recall`."""
 
 from typing import Final
 
 from providers.core.contract import Provider
 from providers.square.kinds import CATALOGUE
 from providers.square.meaning import interpret, verify
+from providers.square.recall import RECALL
 
 __all__ = ["PROVIDER"]
 
-PROVIDER: Final = Provider("square", verify, interpret, catalogue=CATALOGUE)
+PROVIDER: Final = Provider("square", verify, interpret, recall=RECALL, catalogue=CATALOGUE)

@@ -56,9 +56,14 @@ def verify(request: SignedRequest) -> list[Notification]:
     secrets = live_secrets(request)
     presented = need_signatures(request, "x-square-hmacsha256-signature")
     need_mac(presented, secrets, to_bytes(request.url) + request.body, hmac_base64)
-    event = read_json(request.body)
+    return [notification_of(request.body)]
+
+
+def notification_of(body: bytes) -> Notification:
+    """Return the event that a body is; its webhook and the search for events show the same one."""
+    event = read_json(body)
     payment_ref = _payment_ref(value_at(event, "data", "object"))
-    return [Notification(text_at(event, "event_id"), text_at(event, "type"), payment_ref, request.body)]
+    return Notification(text_at(event, "event_id"), text_at(event, "type"), payment_ref, body)
 
 
 def _payment_ref(subject: Any) -> str | None:

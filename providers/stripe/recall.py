@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from providers.core.reading import read_json, value_at
-from providers.core.recall import Asked, Listed, Listing, Page, Recall, raw_member, unix_seconds, worth_recalling
+from providers.core.recall import Asked, Listing, Page, Recall, listed_of, raw_member, worth_recalling
 from providers.core.refetch import DAY, MINUTE, ApiRequest, Credentials, bearer
 from providers.stripe.kinds import CATALOGUE
 from providers.stripe.signature import notification_of
@@ -35,14 +35,10 @@ def _read(_asked: Asked, body: bytes) -> Page | None:
     answer, events = read_json(body), raw_member(body, "data")
     if events is None or value_at(answer, "object") != "list":
         return None
-    listed = [_listed(event) for event in events]
+    listed = listed_of(events, notification_of, "created")
     items = tuple(one for one in listed if worth_recalling(CATALOGUE, one.notification.kind))
     more = value_at(answer, "has_more") is True and listed
     return Page(items, listed[-1].notification.event_id if more else None)
-
-
-def _listed(event: bytes) -> Listed:
-    return Listed(notification_of(event), unix_seconds(value_at(read_json(event), "created")) or 0.0)
 
 
 RECALL: Final = Recall(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from dispatching import Office, office, until
-from outside import intent, outside, stripe_event
+from outside import intent, mollie_payment, outside, stripe_event
 from pydantic import SecretStr
 from settling import bench
 from typer.testing import CliRunner
@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from consumer.dispatcher.role import LEASE_NAME
 from ops.cli import app
 from runtime import metrics
+from runtime.sql import statement
 from schemas.errors import LeaseLostError
 from schemas.record import RECALL_HEADER, Attributes, Record
 from schemas.topics import WEBHOOKS
@@ -65,12 +66,12 @@ def webhook(event: dict[str, Any], offset: int) -> Record:
     return Record(WEBHOOKS.name, 0, offset, 0, event["data"]["object"]["id"].encode(), value, headers)
 
 
-async def began(desks: Office, seconds_ago: float, provider: str = "stripe") -> None:
+async def began(desks: Office, seconds_ago: float, provider: str = "stripe", listing: str = "events") -> None:
     """Write when the endpoint's secret was configured."""
     await desks.pool.execute(
         "insert into recall_cursors (provider, account, list, began_at, read_until)"
-        " select $1, '', 'events', at, at from (select clock_timestamp() - make_interval(secs => $2) as at) as began",
-        provider, seconds_ago,
+        " select $1, '', $3, at, at from (select clock_timestamp() - make_interval(secs => $2) as at) as began",
+        provider, seconds_ago, listing,
     )  # fmt: skip
 
 
@@ -261,6 +262,71 @@ async def test_an_api_that_fails_is_left_alone_and_nothing_is_skipped(desk_of: O
         assert await spooled(desk_of) == []
         await desk.turn(lease)
     assert len(await spooled(desk_of)) == 1
+
+
+def mollie_of(desks: Office) -> dict[str, Any]:
+    return {"mollie": {"api_key": SecretStr("test_mollie"), "api_base_url": desks.world.url, "recall": True}}
+
+
+def listed_payment(number: int, created: float, status: str) -> dict[str, Any]:
+    at = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(created))
+    return mollie_payment(f"tr_{number}", status, createdAt=at) | ({"paidAt": at} if status == "paid" else {})
+
+
+async def hint(desks: Office, ref: str) -> None:
+    """Take an old webhook of Mollie as the ingress does."""
+    await desks.pool.fetchrow(statement("producers", "queue_hint"), "mollie", "", ref, 100, 100, 1e-6, None)
+
+
+async def test_the_state_of_a_listed_payment_has_its_effect_once(desk_of: Office) -> None:
+    """Mollie lists payments: their states are events of ours, and say what an answer to a hint says."""
+    now = time.time()
+    await began(desk_of, 2 * DAY, "mollie", "payments")
+    desk_of.world.payments = [
+        listed_payment(1, now - 1 * HOUR, "open"), listed_payment(2, now - 2 * HOUR, "paid"),
+        listed_payment(3, now - 3 * HOUR, "paid"), listed_payment(4, now - 9 * DAY, "paid"),
+        listed_payment(5, now - 10 * DAY, "paid"),
+    ]  # fmt: skip
+    answer = json.dumps(desk_of.world.payments[1], separators=(",", ":")).encode()
+    told = Record(WEBHOOKS.name, 0, 0, 0, b"tr_2", answer,
+                  Attributes("mollie", "refetch:x", "refetch.payment", now).to_headers())  # fmt: skip
+    await settle(desk_of, [told])
+    await hint(desk_of, "tr_3")
+    assert await read_all(desk_of, mollie_of(desk_of)) == 2, "the second page begins before the span"
+    records = await spooled(desk_of, 1)
+    assert len(records) == 3
+    await settle(desk_of, records)
+    rows = await desk_of.pool.fetch("select provider_ref, status from payments order by 1")
+    assert [tuple(row) for row in rows] == [("tr_1", "created"), ("tr_2", "captured"), ("tr_3", "captured")]
+    outcomes = await desk_of.pool.fetch("select outcome from payment_logs where event_type = 'recall.payment'")
+    assert sorted(row["outcome"] for row in outcomes) == ["applied", "applied", "noop"]
+    by_ref = {row["ref"]: row for row in await desk_of.pool.fetch("select * from recalled_events")}
+    noted = {ref: (row["first_at"] is not None, row["webhook_at"] is not None) for ref, row in by_ref.items()}
+    assert noted == {"tr_1": (True, False), "tr_2": (False, False), "tr_3": (True, True)}, "tr_3's webhook waited"
+    await hint(desk_of, "tr_1")
+    assert await desk_of.pool.fetchval("select webhook_at is not null from recalled_events where ref = 'tr_1'")
+    desk_of.world.payments[0] = listed_payment(1, now - 1 * HOUR, "paid")
+    await desk_of.pool.execute("update refetches set reason = 'stale', status = 'done'")
+    await read_all(desk_of, mollie_of(desk_of))
+    [record] = await spooled(desk_of, 9)
+    await settle(desk_of, [record])
+    assert await desk_of.pool.fetchval("select status from payments where provider_ref = 'tr_1'") == "captured"
+    await desk_of.pool.execute("update recalled_events set occurred_at = occurred_at - interval '2 days'")
+    await read_all(desk_of, mollie_of(desk_of))
+    assert totals(metrics.WEBHOOKS_LOST) == {"mollie": 1}, "the state of tr_1 that no webhook told"
+
+
+async def test_a_signed_webhook_of_a_listed_object_is_noted(desk_of: Office) -> None:
+    now = time.time()
+    await began(desk_of, DAY, "mollie", "payments")
+    desk_of.world.payments = [listed_payment(1, now - HOUR, "paid")]
+    await read_all(desk_of, mollie_of(desk_of))
+    await settle(desk_of, await spooled(desk_of))
+    event = {"id": "event_1", "type": "payment.paid", "entityId": "tr_1", "createdAt": "2026-11-01T10:00:00Z",
+             "_embedded": {"entity": desk_of.world.payments[0]}}  # fmt: skip
+    headers = Attributes("mollie", "event_1", "payment.paid", now).to_headers()
+    await settle(desk_of, [Record(WEBHOOKS.name, 0, 5, 0, b"tr_1", json.dumps(event).encode(), headers)])
+    assert list((await seen(desk_of)).values()) == [(True, True, False)]
 
 
 def command_of(desks: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
