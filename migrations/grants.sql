@@ -75,8 +75,6 @@ begin
                 ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, orphan_refs, wake_marks, spool, leases,
                     consumer_marks, consumer_ends, consumer_offsets, epochs, sms_transactions, refetches, body_claims, intent_claims, dlq_positions, relay_cursors,
                     schema_migrations, ledger_anchors, anchor_without_payment, captures, refunds, disputes, redrive_returns, operator_actions}'),
-                ('console', 'select', '', '{parking_clock}'),
-                    schema_migrations, ledger_anchors, captures, refunds, disputes, redrive_returns, operator_actions}'),
                 ('console', 'select', '', '{parking_clock, recall_cursors, recalled_events}'),
                 ('console', 'select, insert', '', '{discards, redrives, redrive_messages}'),
                 ('console', 'update', '', '{redrives}'),

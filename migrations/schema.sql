@@ -669,6 +669,59 @@ WITH (fillfactor='80');
 
 COMMENT ON TABLE public.payment_refs IS 'Names that belong to one payment alone, and the lock that orders batches; payment_id is null until it is known. A merchant''s own reference (kind reference, no merchant_account) is the lock of its group; payment_id: its newest promise.';
 
+CREATE TABLE public.recall_cursors (
+    provider text NOT NULL,
+    account text NOT NULL,
+    list text NOT NULL,
+    began_at timestamp with time zone NOT NULL,
+    read_until timestamp with time zone NOT NULL,
+    since timestamp with time zone,
+    until timestamp with time zone,
+    page text,
+    turns bigint DEFAULT 0 NOT NULL,
+    asked_at timestamp with time zone,
+    last_error text,
+    CONSTRAINT recall_cursors_account_check CHECK ((length(account) <= 64)),
+    CONSTRAINT recall_cursors_last_error_check CHECK ((length(last_error) <= 500)),
+    CONSTRAINT recall_cursors_list_check CHECK (((length(list) >= 1) AND (length(list) <= 64))),
+    CONSTRAINT recall_cursors_page_check CHECK ((length(page) <= 2000)),
+    CONSTRAINT recall_cursors_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
+    CONSTRAINT recall_cursors_span CHECK ((((since IS NULL) = (until IS NULL)) AND ((page IS NULL) OR (since IS NOT NULL))))
+);
+
+COMMENT ON TABLE public.recall_cursors IS 'How far each list of a provider''s API has been read for webhooks that never came.';
+
+COMMENT ON COLUMN public.recall_cursors.read_until IS 'everything that the list showed before is spooled';
+
+COMMENT ON COLUMN public.recall_cursors.since IS 'the span that is being read, page by page; null between two';
+
+COMMENT ON COLUMN public.recall_cursors.page IS 'names the next page of the span';
+
+COMMENT ON COLUMN public.recall_cursors.turns IS 'grows with each page that was written: nobody writes what another has written';
+
+CREATE TABLE public.recalled_events (
+    source text NOT NULL,
+    event_id text NOT NULL,
+    kind text NOT NULL,
+    ref text,
+    occurred_at timestamp with time zone NOT NULL,
+    history boolean NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    first_at timestamp with time zone,
+    webhook_at timestamp with time zone,
+    lost_at timestamp with time zone,
+    CONSTRAINT recalled_events_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
+    CONSTRAINT recalled_events_kind_check CHECK ((length(kind) <= 255)),
+    CONSTRAINT recalled_events_lost CHECK (((lost_at IS NULL) OR ((first_at IS NOT NULL) AND (NOT history)))),
+    CONSTRAINT recalled_events_ref_check CHECK (((length(ref) >= 1) AND (length(ref) <= 255))),
+    CONSTRAINT recalled_events_source_check CHECK (((length(source) >= 1) AND (length(source) <= 192)))
+);
+
+COMMENT ON TABLE public.recalled_events IS 'What recall saw that was not known: when recall saw it, and when a webhook of it came. Nothing before the secret was
+    configured (history) counts as lost.';
+
+COMMENT ON COLUMN public.recalled_events.ref IS 'of a list of objects the object''s id, else null';
+
 CREATE TABLE public.redrive_messages (
     redrive_id bigint NOT NULL,
     dead_letter_id bigint NOT NULL,
@@ -1046,6 +1099,12 @@ ALTER TABLE ONLY public.payment_refs
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.recall_cursors
+    ADD CONSTRAINT recall_cursors_pkey PRIMARY KEY (provider, account, list);
+
+ALTER TABLE ONLY public.recalled_events
+    ADD CONSTRAINT recalled_events_pkey PRIMARY KEY (source, event_id);
+
 ALTER TABLE ONLY public.redrive_messages
     ADD CONSTRAINT redrive_messages_pkey PRIMARY KEY (redrive_id, dead_letter_id);
 
@@ -1131,6 +1190,10 @@ CREATE INDEX payments_merged_into ON public.payments USING btree (merged_into) W
 CREATE INDEX payments_open ON public.payments USING btree (provider, account, updated_at) WHERE ((merged_into IS NULL) AND (provider_ref IS NOT NULL) AND ((status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text])) OR (refund_status = 'pending'::text) OR (dispute_status = ANY (ARRAY['inquiry'::text, 'open'::text, 'under_review'::text]))));
 
 CREATE INDEX payments_reference ON public.payments USING btree (reference) WHERE (reference IS NOT NULL);
+
+CREATE INDEX recalled_events_first ON public.recalled_events USING btree (source, occurred_at) WHERE ((first_at IS NOT NULL) AND (NOT history));
+
+CREATE INDEX recalled_events_ref ON public.recalled_events USING btree (ref, source) WHERE ((ref IS NOT NULL) AND (webhook_at IS NULL));
 
 CREATE UNIQUE INDEX redrive_messages_once ON public.redrive_messages USING btree (dead_letter_id) WHERE (status = ANY (ARRAY['publishing'::text, 'published'::text]));
 
