@@ -23,7 +23,7 @@ begin
             from (values
                 ('app', 'select, insert, update, delete', '', '{payments, payment_refs, reference_payments, parked_events,
                     parked_refs, orphan_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, consumer_offsets, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
-                    console_sessions, debits, recall_cursors, recalled_events}'::text[]),
+                    console_sessions, debits, operators, recall_cursors, recalled_events}'::text[]),
                 ('app', 'select, update', '', '{parking_clock}'),
                 ('app', 'select, insert', '', '{payment_logs, discards, epochs}'),
                 ('app', 'select, insert, update', '', '{dead_letters, relay_cursors, redrives, redrive_messages,
@@ -82,6 +82,8 @@ begin
                 ('console', 'update', 'status', '{dead_letters}'),
                 ('console', 'select, insert, update', '', '{console_keys}'),
                 ('console', 'select, insert, update, delete', '', '{console_sessions}'),
+                ('console', 'select, delete', '', '{operators}'),
+                ('console', 'update', 'password_hash, one_time_until, signed_in_at', '{operators}'),
                 ('console', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
 
                 ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, orphan_refs, wake_marks, spool, leases,
@@ -93,6 +95,9 @@ begin
                 ('ops', 'select, insert, update', '', '{redrives, redrive_messages, dlq_positions}'),
                 ('ops', 'select, insert', '', '{discards, dead_letters}'),
                 ('ops', 'update', 'status, redrive_count', '{dead_letters}'),
+                ('ops', 'select', 'id, name, role, one_time_until, added_by, added_at, signed_in_at', '{operators}'),
+                ('ops', 'insert', 'name, role, password_hash, one_time_until, added_by', '{operators}'),
+                ('ops', 'delete', '', '{operators}'),
                 ('ops', 'insert', 'who, origin, action, target, because', '{operator_actions}')
             ) as known (grantee_process, rights, bounded, names) cross join unnest(names) as name
             where grantee_process = process and to_regclass(name) is not null

@@ -12,6 +12,7 @@ from ops import doctor, publish_commands, recall_commands, roles, status, up
 from ops.audit_commands import audit
 from ops.dead_letter_commands import dlq
 from ops.migrate_commands import migrate
+from ops.operator_commands import operator
 from ops.output import EXIT_DONE, AsJson, command, emit
 from ops.payment_commands import payment
 from ops.schema_commands import schema
@@ -34,6 +35,7 @@ app.add_typer(payment, name="payment")
 app.add_typer(dlq, name="dlq")
 recall_commands.add_to(app)
 app.add_typer(audit, name="audit")
+app.add_typer(operator, name="operator")
 app.add_typer(schema, name="schema")
 publish_commands.add_to(app)
 doctor.add_to(app)

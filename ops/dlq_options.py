@@ -11,6 +11,7 @@ import typer
 
 from ops.dlq_filters import LetterFilter, moment
 from ops.output import out, say
+from runtime import settings as configuration
 from schemas.dead_letter import Reason
 from schemas.errors import RatchetError, SettingsError
 
@@ -30,7 +31,10 @@ Until = Annotated[str | None, typer.Option("--until", help="Before this time (IS
 Ids = Annotated[list[int] | None, typer.Option("--id", help="Only this letter; may be repeated.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the oldest so many of the letters that fit.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
-Who = Annotated[str | None, typer.Option("--who", help="Who asks for it, for the audit; else the user and the host.")]
+Who = Annotated[
+    str | None,
+    typer.Option("--who", help="Who asks for it, for the audit; else RATCHET_OPERATOR, else the user and the host."),
+]
 
 
 def chosen(  # noqa: PLR0913 - one argument a filter
@@ -56,9 +60,10 @@ def chosen(  # noqa: PLR0913 - one argument a filter
 
 
 def asker(who: str | None) -> str:
-    """Return who asks: as told, or the user and the host."""
-    if who is not None:
-        return who
+    """Return who asks: as told, as RATCHET_OPERATOR names them, or the user and the host."""
+    named = who if who is not None else configuration.load().operator
+    if named is not None:
+        return named
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.routing import Route, Router
 
 from ops.console import words
-from ops.console.pages import board, books, letters, parked, payments, recall, redrives, signing_in
+from ops.console.pages import board, books, letters, parked, payments, people, recall, redrives, signing_in
 from ops.console.shield import Shield
 from ops.console.visits import answer
+from ops.people import Role
 from runtime.terminal import harmless
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ops.console.static_files import StaticFiles
     from ops.console.visits import Visit
 
-PAGES = (board, payments, letters, redrives, parked, recall, books, signing_in)
+PAGES = (board, payments, letters, redrives, parked, recall, books, people, signing_in)
 
 
 def shown(value: object) -> object:
@@ -54,7 +55,7 @@ def build_app(parts: Parts, files: StaticFiles) -> ASGIApp:
     https = (parts.settings.console.public_url or "").startswith("https:")
 
     async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await answer(Request(scope, receive), _not_there, parts)
+        response = await answer(Request(scope, receive), _not_there, parts, Role.VIEWER)
         await response(scope, receive, send)
 
     return Shield(Router([*routes, static], redirect_slashes=False, default=elsewhere), https=https)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ops.console.lookout import Lookout
     from ops.console.passwords import Password, Tries
     from ops.console.reader import Reader
+    from ops.console.session_rows import SessionRows
     from ops.console.sessions import Sessions
     from runtime.settings import Settings
 
@@ -24,7 +25,8 @@ class Parts:
     settings: Settings
     sessions: Sessions
     tries: Tries
-    password: Password | None
+    password: Password
+    rows: SessionRows
     reader: Reader
     lookout: Lookout
     actions: Actions

@@ -1,4 +1,4 @@
-"""The console's password: hashed with a salt of its own, compared slowly, guessed seldom."""
+"""Who comes in: the password of the settings, or a person's own; each compared slowly, guessed seldom."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from argon2 import PasswordHasher, Type
-from argon2.exceptions import InvalidHashError, VerificationError
+from ops.passwords import fits, hashed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,25 +17,21 @@ if TYPE_CHECKING:
     from runtime.settings import ConsoleSettings
 
 HASH_BEGINS: Final = "$argon2id$"
-_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
-"""OWASP's least for argon2id (RFC 9106): 19 MiB, two passes; the password is long, and tries are few."""
-
-
-def fits(hashed: str, password: str) -> bool:
-    """Tell whether a password is the one that was hashed."""
-    try:
-        return _HASHER.verify(hashed, password)
-    except (VerificationError, InvalidHashError):
-        return False
+NO_PASSWORD: Final = "no password is configured"  # noqa: S105 - what is stored where there is none
+"""What stands for the hash where the settings have no password; no password has this hash."""
 
 
 class Password:
-    """The password of the settings, of which only a hash is kept: as configured, or made at the start."""
+    """The password of the settings, of which only a hash is kept: as configured, or made at the start.
 
-    def __init__(self, configured: SecretStr) -> None:
-        text = configured.get_secret_value()
-        self._plain = None if text.startswith(HASH_BEGINS) else text
-        self.hashed = text if self._plain is None else _HASHER.hash(text)
+    Where none is configured, nothing opens.
+    """
+
+    def __init__(self, configured: SecretStr | None) -> None:
+        text = NO_PASSWORD if configured is None else configured.get_secret_value()
+        self._plain = None if configured is None or text.startswith(HASH_BEGINS) else text
+        self.hashed = text if self._plain is None else hashed(text)
+        self._nobody = ""
         self._one_at_a_time = asyncio.Lock()
 
     def made(self, stored: str) -> bool:
@@ -45,8 +40,14 @@ class Password:
 
     async def opens(self, password: str) -> bool:
         """Tell whether the password is right; one at a time, so that guesses cost no memory to speak of."""
+        return await self.fits(self.hashed, password)
+
+    async def fits(self, kept: str | None, password: str) -> bool:
+        """Tell whether a password is the one of which a hash is kept; of nobody's it takes as long to say no."""
         async with self._one_at_a_time:
-            return await asyncio.to_thread(fits, self.hashed, password)
+            if kept is None and not self._nobody:
+                self._nobody = await asyncio.to_thread(hashed, "the password of nobody")
+            return await asyncio.to_thread(fits, kept or self._nobody, password) and kept is not None
 
 
 class Tries:

@@ -40,13 +40,14 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     listener = listen(settings.console.bind, "RATCHET_CONSOLE__BIND")
     files, reader, backlog = StaticFiles(), Reader(settings), BacklogReader(settings)
     lookout, books = Lookout(settings, reader, backlog), BooksCheck(settings)
-    password = None if settings.console.password is None else Password(settings.console.password)
-    rows = None if password is None else SessionRows(settings, password)
+    password = Password(settings.console.password)
+    rows = SessionRows(settings, password)
     parts = Parts(
         settings=settings,
         sessions=Sessions(settings.console, rows),
         tries=Tries(settings.console),
         password=password,
+        rows=rows,
         reader=reader,
         lookout=lookout,
         actions=Actions(settings),
@@ -62,8 +63,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         await books.close()
         await backlog.close()
         await reader.close()
-        if rows is not None:
-            await rows.close()
+        await rows.close()
 
 
 def configuration(app: ASGIApp, console: ConsoleSettings) -> uvicorn.Config:

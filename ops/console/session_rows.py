@@ -6,9 +6,13 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from ops.console.persons import EMERGENCY, Person
 from ops.console.reader import open_pool_for, run_on
+from ops.operators import TARGET_LENGTH_MAX
+from ops.people import Role
 from runtime.postgres import LazyPool
 from runtime.sql import statement
+from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
     from ops.console.passwords import Password
@@ -38,14 +42,44 @@ class SessionRows:
                 await self._fetch("change_console_key", secrets.token_bytes(32), hashed, found[0]["password_hash"])
         return bytes((await self._fetch("read_console_key"))[0]["signing_key"])
 
-    async def begin(self, digest: bytes, person: str, address: str) -> None:
-        """Write a session that begins."""
-        await self._fetch("begin_session", digest, person, address, self._settings.console.session_seconds)
+    async def begin(self, digest: bytes, person: Person, address: str) -> None:
+        """Write a session that begins, and that it does: nobody is in unseen."""
+        action = "console.emergency_sign_in" if person.operator_id is None else "console.sign_in"
+        seconds, origin = self._settings.console.session_seconds, f"console, {address}"
+        await self._fetch("begin_session", digest, person.name, address, seconds, person.operator_id, action, origin)
 
-    async def lives(self, digest: bytes) -> bool:
-        """Tell whether a session is there, not too old and not idle for too long."""
+    async def find(self, digest: bytes) -> Person | None:
+        """Return whose a session is, and what they may by now; None where it ended, is too old or idle for too long."""
         console = self._settings.console
-        return bool(await self._fetch("find_session", digest, console.session_seconds, console.session_idle_seconds))
+        rows = await self._fetch("find_session", digest, console.session_seconds, console.session_idle_seconds)
+        return _person(rows[0]) if rows else None
+
+    async def any_people(self) -> bool:
+        """Tell whether people have names here."""
+        return bool((await self._fetch("any_operators"))[0]["found"])
+
+    async def admit(self, name: str, password: str) -> Person | None:
+        """Return the person whose name and password these are, or None."""
+        rows = await self._fetch("find_operator", name)
+        kept = rows[0]["password_hash"] if rows else None
+        return _person(rows[0]) if await self._password.fits(kept, password) else None
+
+    async def knows(self, name: str) -> bool:
+        """Tell whether somebody has this name."""
+        return bool(await self._fetch("find_operator", name))
+
+    async def choose_password(self, person: Person, kept: str, origin: str) -> None:
+        """Write another password's hash; every session of the person ends."""
+        if not await self._fetch("choose_password", person.operator_id, kept, person.name, origin):
+            raise RatchetError(f"{person.name} is not there any more; nothing was done")
+
+    async def note(self, who: str, origin: str, action: str, target: str, because: str) -> None:
+        """Write down what somebody did, or was refused."""
+        await self._fetch("note_action", who, origin, action, target[:TARGET_LENGTH_MAX], because, package="ops")
+
+    async def note_refused_sign_in(self, who: str, origin: str) -> None:
+        """Write down that somebody was not let in, so many a minute at most."""
+        await self._fetch("note_refused_sign_in", who, origin, self._settings.console.login_refusals_noted_max)
 
     async def use(self, digest: bytes) -> None:
         """Note that somebody uses the session now."""
@@ -55,16 +89,23 @@ class SessionRows:
         """End one session, in every replica."""
         await self._fetch("end_session", digest)
 
-    async def end_all(self, who: str) -> None:
+    async def end_all(self, who: str, origin: str) -> None:
         """End every session, in every replica, and write down who did."""
-        await self._fetch("end_sessions", who, "console")
+        await self._fetch("end_sessions", who, origin)
 
     async def close(self) -> None:
         """Close the pool; what hangs is dropped."""
         await self._pool.close()
 
-    async def _fetch(self, name: str, *arguments: Any) -> list[dict[str, Any]]:
+    async def _fetch(self, name: str, *arguments: Any, package: str = "ops.console") -> list[dict[str, Any]]:
         async def work(connection: Any) -> list[dict[str, Any]]:
-            return [dict(row) for row in await connection.fetch(statement("ops.console", name), *arguments)]
+            return [dict(row) for row in await connection.fetch(statement(package, name), *arguments)]
 
         return await run_on(self._settings, self._pool, work)
+
+
+def _person(row: dict[str, Any]) -> Person:
+    """Return who a row speaks of; one without an operator is of the emergency password."""
+    if row["operator_id"] is None:
+        return EMERGENCY
+    return Person(row["name"], Role(row["role"]), row["operator_id"], row["one_time"])

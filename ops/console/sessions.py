@@ -23,6 +23,7 @@ from schemas.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ops.console.persons import Person
     from ops.console.session_rows import SessionRows
     from runtime.settings import ConsoleSettings
 
@@ -32,20 +33,23 @@ SECURE_COOKIE: Final = f"__Host-{COOKIE}"
 PURPOSE: Final = b"ratchet console session"
 SEEN_MAX: Final = 10_000
 """Sessions that this process remembers; the oldest goes first, and is looked up again."""
-PERSON: Final = "console"
-"""Who signs in with the shared password: there are no names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One visitor's session. `signed_in` says that the password was right; without a password it never is.
+    """One visitor's session. `person` is who signed in, None where nobody did.
 
     `shared` says that it is a row that every replica knows.
     """
 
     id: str
-    signed_in: bool = False
+    person: Person | None = None
     shared: bool = False
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether somebody proved who they are."""
+        return self.person is not None
 
     @property
     def digest(self) -> bytes:
@@ -55,19 +59,18 @@ class Session:
 
 @dataclass(slots=True)
 class _Seen:
-    """A session that signed in, as this process knows it: when it was looked up and used, by the monotonic clock."""
+    """A session that signed in, as this process knows it: whose, when looked up and used (monotonic clock)."""
 
+    person: Person
     checked: float
     used: float
     noted: float
 
 
 class Sessions:
-    """Makes, reads and ends sessions; `rows` of None is a console without a password, where nobody signs in."""
+    """Makes, reads and ends sessions."""
 
-    def __init__(
-        self, settings: ConsoleSettings, rows: SessionRows | None, now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: ConsoleSettings, rows: SessionRows, now: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._rows = rows
         self._now = now
@@ -75,33 +78,52 @@ class Sessions:
         self._shared: URLSafeTimedSerializer | None = None
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._away_until = 0.0
+        self._people: bool | None = None
+        self._people_looked = 0.0
+
+    async def needed(self) -> bool:
+        """Tell whether people have to sign in: there is a password, or there are people; where unknown they have to."""
+        if self._settings.password is not None:
+            return True
+        if self._people is None or self._now() - self._people_looked >= self._settings.session_check_seconds:
+            try:
+                self._need_postgres()
+                self._people, self._people_looked = await self._rows.any_people(), self._now()
+            except UnavailableError:
+                self._note_away()
+        return self._people is not False
 
     def begin(self) -> Session:
         """Return a new session of somebody who did not sign in."""
         return Session(secrets.token_urlsafe(32))
 
-    async def sign_in(self, address: str) -> Session:
-        """Return a new session, signed in; always a new one, so that nobody plants his own (session fixation)."""
-        session = Session(secrets.token_urlsafe(32), signed_in=True, shared=True)
+    async def sign_in(self, person: Person, address: str) -> Session:
+        """Return a new session, signed in; always a new one, so that nobody plants his own (session fixation).
+
+        Raises UnavailableError where it can't be written, but for the emergency password: that works without Postgres.
+        """
+        session = Session(secrets.token_urlsafe(32), person, shared=True)
         try:
             await self._load_key()
-            await self._need_rows().begin(session.digest, PERSON, address)
+            await self._rows.begin(session.digest, person, address)
         except UnavailableError:
             self._note_away()
-            session = Session(session.id, signed_in=True)
-        self._remember(session)
+            if person.operator_id is not None:
+                raise
+            session = Session(session.id, person)
+        self._remember(session.id, person)
         return session
 
-    async def read(self, cookie: str | None, *, looking_on: bool = False) -> Session | None:
+    async def read(self, cookie: str | None, *, looking_on: bool = False, acting: bool = False) -> Session | None:
         """Return the session of a cookie; None where it is forged, too old or ended.
 
-        A page that asks by itself (`looking_on`) keeps nobody signed in.
+        A page that asks by itself (`looking_on`) keeps nobody signed in. Who is `acting` is looked up anew: whoever was
+        removed, or may less by now, does nothing more.
         """
         own = self._signed_by(self._own, cookie)
         if own is not None:
-            return Session(own, signed_in=own in self._seen and await self._is_away() and self._fresh(own))
-        if self._rows is None:
-            return None
+            stays = own in self._seen and await self._is_away() and self._fresh(own)
+            return Session(own, self._seen[own].person if stays else None)
         try:
             await self._load_key()
         except UnavailableError:
@@ -109,8 +131,8 @@ class Sessions:
         shared = self._signed_by(self._shared, cookie)
         if shared is None:
             return None
-        session = Session(shared, signed_in=True, shared=True)
-        return session if await self._lives(session, looking_on=looking_on) else None
+        person = await self._owner(Session(shared), looking_on=looking_on, acting=acting)
+        return None if person is None else Session(shared, person, shared=True)
 
     def cookie(self, session: Session) -> str:
         """Return the cookie's value."""
@@ -121,11 +143,11 @@ class Sessions:
         """End a session, in every replica. Raises UnavailableError where that can't be written."""
         self._seen.pop(session.id, None)
         if session.shared:
-            await self._need_rows().end(session.digest)
+            await self._rows.end(session.digest)
 
-    async def end_all(self, who: str) -> None:
+    async def end_all(self, who: str, origin: str) -> None:
         """End every session of every replica. Raises UnavailableError where that can't be written."""
-        await self._need_rows().end_all(who)
+        await self._rows.end_all(who, origin)
         self._seen.clear()
 
     def token(self, session: Session) -> str:
@@ -136,11 +158,6 @@ class Sessions:
         """Tell whether a form belongs to the session, in constant time."""
         return hmac.compare_digest(self.token(session).encode(), token.encode())
 
-    def _need_rows(self) -> SessionRows:
-        if self._rows is None:
-            raise UnavailableError("the console has no password, so nobody signs in")
-        return self._rows
-
     def _signed_by(self, serializer: URLSafeTimedSerializer | None, cookie: str | None) -> str | None:
         try:
             found = serializer.loads(cookie or "", max_age=self._settings.session_seconds) if serializer else None
@@ -148,40 +165,44 @@ class Sessions:
             return None
         return found if isinstance(found, str) else None
 
-    async def _load_key(self) -> None:
-        """Learn the shared key; while Postgres is known to be away, raise UnavailableError at once."""
+    def _need_postgres(self) -> None:
         if self._now() < self._away_until:
             raise UnavailableError("Postgres did not answer a moment ago")
-        if self._shared is None:
-            self._shared = _serializer(await self._need_rows().key())
 
-    async def _lives(self, session: Session, *, looking_on: bool) -> bool:
-        """Tell whether the row is there: looked up now and then, and believed for as long as Postgres is away."""
+    async def _load_key(self) -> None:
+        """Learn the shared key; while Postgres is known to be away, raise UnavailableError at once."""
+        self._need_postgres()
+        if self._shared is None:
+            self._shared = _serializer(await self._rows.key())
+
+    async def _owner(self, session: Session, *, looking_on: bool, acting: bool) -> Person | None:
+        """Return whose the row is: looked up now and then, and believed for as long as Postgres is away."""
         seen, now = self._seen.get(session.id), self._now()
         try:
-            if seen is None or now - seen.checked >= self._settings.session_check_seconds:
+            if seen is None or acting or now - seen.checked >= self._settings.session_check_seconds:
                 await self._load_key()
-                if not await self._need_rows().lives(session.digest):
+                person = await self._rows.find(session.digest)
+                if person is None:
                     self._seen.pop(session.id, None)
-                    return False
-                seen = self._remember(session, seen)
+                    return None
+                seen = self._remember(session.id, person, seen)
             if not looking_on:
                 await self._note_use(session, seen)
         except UnavailableError:
             self._note_away()
-            return self._fresh(session.id)
-        return True
+            return self._seen[session.id].person if self._fresh(session.id) else None
+        return seen.person
 
     async def _note_use(self, session: Session, seen: _Seen) -> None:
         seen.used = self._now()
         if seen.used - seen.noted >= self._settings.session_check_seconds:
             seen.noted = seen.used
-            await self._need_rows().use(session.digest)
+            await self._rows.use(session.digest)
 
-    def _remember(self, session: Session, before: _Seen | None = None) -> _Seen:
+    def _remember(self, session_id: str, person: Person, before: _Seen | None = None) -> _Seen:
         now = self._now()
-        seen = _Seen(now, before.used, before.noted) if before is not None else _Seen(now, now, now)
-        self._seen[session.id] = seen
+        used, noted = (now, now) if before is None else (before.used, before.noted)
+        seen = self._seen[session_id] = _Seen(person, now, used, noted)
         if len(self._seen) > SEEN_MAX:
             self._seen.popitem(last=False)
         return seen
@@ -194,7 +215,7 @@ class Sessions:
         """Tell whether Postgres is away, asking it now and then."""
         try:
             await self._load_key()
-            await self._need_rows().lives(b"\0" * 32)
+            await self._rows.find(b"\0" * 32)
         except UnavailableError:
             self._note_away()
             return True

@@ -6,6 +6,7 @@ no page can forget its checks.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -16,8 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from ops.console import rights
 from ops.console.exposure import is_https, knows_host, same_site, visitor
+from ops.console.persons import UNNAMED
 from ops.console.sessions import COOKIE, SECURE_COOKIE
+from ops.operators import Operator
+from ops.people import Role
 from runtime import log
 from schemas.errors import RatchetError, SettingsError, UnavailableError
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ops.console.parts import Parts
+    from ops.console.persons import Person
     from ops.console.sessions import Session
 
     Page = Callable[["Visit"], Awaitable[Response]]
@@ -41,17 +47,40 @@ _log = log.get("console")
 
 @dataclass(slots=True)
 class Visit:
-    """One request that passed the gate. `form` holds what was posted; of a repeated field the last."""
+    """One request that passed the gate. `form` holds what was posted; of a repeated field the last.
+
+    `guarded` says that people have to sign in.
+    """
 
     parts: Parts
     request: Request
     session: Session
+    guarded: bool
     form: dict[str, str] = field(default_factory=dict)
 
     @property
     def who(self) -> str:
-        """Who did it, for the audit: there are no names, so where from."""
+        """Who does it, for the audit."""
+        return self.person.name
+
+    @property
+    def origin(self) -> str:
+        """Where from, for the audit."""
         return f"console, {visitor(self.parts.settings.console, self.request)}"
+
+    @property
+    def operator(self) -> Operator:
+        """Who does it and where from, for the audit."""
+        return Operator(self.who, self.origin)
+
+    @property
+    def person(self) -> Person:
+        """Who it is; where nobody has to sign in, whoever reaches the address."""
+        return self.session.person or UNNAMED
+
+    def may(self, role: str) -> bool:
+        """Tell whether the visitor may what this role may, for what a page offers."""
+        return (self.session.signed_in or not self.guarded) and self.person.role.covers(Role(role))
 
     @property
     def live(self) -> bool:
@@ -75,7 +104,7 @@ class Visit:
             "visit": self,
             "path": self.request.url.path,
             "csrf": self.parts.sessions.token(self.session),
-            "guarded": self.parts.settings.console.password is not None,
+            "guarded": self.guarded,
         }
         return HTMLResponse(self.parts.templates.get_template(template).render(shared | context), status.value)
 
@@ -88,31 +117,31 @@ class Visit:
         return self.render("failure.html", status, status=status, said=said, retry_seconds=retry_seconds)
 
 
-def page(path: str, handler: Page, parts: Parts, *, public: bool = False) -> Route:
-    """Return the route of a page; a `public` one needs no session that signed in."""
-    return Route(path, _endpoint(handler, parts, public=public), methods=["GET"])
+def page(path: str, handler: Page, parts: Parts) -> Route:
+    """Return the route of a page; raises LookupError where the table of rights does not name it."""
+    return Route(path, _endpoint(handler, parts, rights.least("GET", path)), methods=["GET"])
 
 
-def action(path: str, handler: Page, parts: Parts, *, public: bool = False) -> Route:
-    """Return the route of something that is done."""
-    return Route(path, _endpoint(handler, parts, public=public), methods=["POST"])
+def action(path: str, handler: Page, parts: Parts) -> Route:
+    """Return the route of something that is done; raises LookupError where the table of rights does not name it."""
+    return Route(path, _endpoint(handler, parts, rights.least("POST", path)), methods=["POST"])
 
 
-def _endpoint(handler: Page, parts: Parts, *, public: bool) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(handler: Page, parts: Parts, least: Role | None) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        return await answer(request, handler, parts, public=public)
+        return await answer(request, handler, parts, least)
 
     return endpoint
 
 
-async def answer(request: Request, handler: Page, parts: Parts, *, public: bool = False) -> Response:
-    """Answer one request: the gate, the page, and one line for it."""
+async def answer(request: Request, handler: Page, parts: Parts, least: Role | None) -> Response:
+    """Answer one request: the gate, the page, and one line for it. `least` is who may ask, None: anybody."""
     began = time.monotonic()
     cookie = request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
     polls = request.headers.get("hx-request") == "true" and request.method == "GET"
-    known = await parts.sessions.read(cookie, looking_on=polls)
-    visit = Visit(parts, request, known or parts.sessions.begin())
-    response = await _pass(visit, handler, public=public)
+    known = await parts.sessions.read(cookie, looking_on=polls, acting=request.method == "POST")
+    visit = Visit(parts, request, known or parts.sessions.begin(), guarded=await parts.sessions.needed())
+    response = await _pass(visit, handler, least)
     if visit.session is not known:
         _give_cookie(visit, response)
     write = _log.debug if request.url.path.endswith(QUIET_PATHS) else _log.info
@@ -123,11 +152,12 @@ async def answer(request: Request, handler: Page, parts: Parts, *, public: bool 
         status=int(response.status_code),
         seconds=round(time.monotonic() - began, 4),
         visitor=visitor(parts.settings.console, request),
+        person=visit.session.person.name if visit.session.person else None,
     )
     return response
 
 
-async def _pass(visit: Visit, handler: Page, *, public: bool) -> Response:
+async def _pass(visit: Visit, handler: Page, least: Role | None) -> Response:
     console = visit.parts.settings.console
     if not knows_host(console, visit.request.headers.get("host", "")):
         return visit.fail(
@@ -136,13 +166,30 @@ async def _pass(visit: Visit, handler: Page, *, public: bool) -> Response:
         )
     if _holds_nul(visit.request):
         return visit.fail(HTTPStatus.NOT_FOUND, NOT_THERE)
-    if console.password is not None and not visit.session.signed_in and not public:
+    if least is not None and visit.guarded and not visit.session.signed_in:
         return _to_login(visit)
-    if visit.request.method == "POST":
-        refusal = await _check_post(visit)
-        if refusal is not None:
-            return refusal
-    return await _safely(visit, handler)
+    refusal = await _check_post(visit) if visit.request.method == "POST" else None
+    if refusal is None and least is not None:
+        refusal = await _check_person(visit, least)
+    return refusal or await _safely(visit, handler)
+
+
+async def _check_person(visit: Visit, least: Role) -> Response | None:
+    """Return the refusal of who may not ask for this, and write it down; None for who may."""
+    person, request = visit.person, visit.request
+    if person.one_time and request.url.path not in rights.OWN_ACCOUNT:
+        return visit.redirect("/password") if request.method == "GET" else visit.fail(HTTPStatus.FORBIDDEN, FIRST)
+    if person.role.covers(least):
+        return None
+    because = f"needs {least}, is {person.role}"
+    _log.warning("console_refused", person=person.name, method=request.method, path=request.url.path, because=because)
+    with contextlib.suppress(RatchetError):  # what can't be written down is refused all the same
+        await visit.parts.rows.note(
+            visit.who, visit.origin, "console.refused", f"{request.method} {request.url.path}", because
+        )
+    return visit.fail(
+        HTTPStatus.FORBIDDEN, f"This needs the role {least}, and {person.name} is {person.role}; nothing was done."
+    )
 
 
 def _holds_nul(request: Request) -> bool:
@@ -197,6 +244,7 @@ async def _safely(visit: Visit, handler: Page) -> Response:
         return visit.fail(HTTPStatus.INTERNAL_SERVER_ERROR, "This page failed; the console's log says why.")
 
 
+FIRST: Final = "Choose a password of your own first; nothing was done."
 NOT_THERE: Final = "There is no such page or thing."
 RETRY_SECONDS: Final = 5
 """After which a page that failed for an outage asks again by itself."""

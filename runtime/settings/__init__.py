@@ -15,7 +15,13 @@ from typing import Any, Final, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from runtime.settings.base import ApiKeys, ClientName, HttpUrl, JsonTuple  # noqa: TC001 - pydantic reads the annotations
+from runtime.settings.base import (  # noqa: TC001 - pydantic reads the annotations
+    ApiKeys,
+    ClientName,
+    HttpUrl,
+    JsonTuple,
+    OperatorName,
+)
 from runtime.settings.brokers import KafkaSettings, PostgresSettings, RedisSettings, StackSettings
 from runtime.settings.limits import LimitSettings
 from runtime.settings.outside import AccountSettings, ClientSettings, ProviderSettings, SmsSettings, TwilioSettings
@@ -90,6 +96,7 @@ class Settings(BaseSettings):
     home: Path = Path(".ratchet")
     config: Path | None = None
     test_stack: Literal["embedded", "containers"] = "embedded"
+    operator: OperatorName | None = None
     public_url: HttpUrl | None = None
     kafka: KafkaSettings = KafkaSettings()
     postgres: PostgresSettings = PostgresSettings()

@@ -49,6 +49,8 @@ def _https_or_loopback(text: str) -> str:
     return text
 
 
+OperatorName = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f](?:[^\x00-\x1f]{0,126}[^\s\x00-\x1f])?$")]
+"""Who acts at this terminal, for the audit: text on one line, without blanks around it."""
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ApiUrl = Annotated[str, AfterValidator(_http_url), AfterValidator(_https_or_loopback)]
 PlainSecret = Annotated[SecretStr, AfterValidator(plain_secret)]

@@ -341,7 +341,10 @@ class ConsoleSettings(Group):
     https its cookies are Secure. A visitor's address is found as at the door, behind `trusted_proxies` of its own. A
     session lasts `session_seconds`, and `session_idle_seconds` unused (a page that reloads itself is no use); that it
     ended elsewhere is seen within `session_check_seconds`. The password has 16 characters at least, or is its argon2id
-    hash. An IPv4 address or IPv6 /64 may try `login_tries_max` passwords in `login_window_seconds`. It looks
+    hash; where people have names of their own (`ratchet operator add`), it is their emergency entrance. An IPv4 address
+    or IPv6 /64 may try `login_tries_max` passwords in `login_window_seconds`, and so many refusals a minute as
+    `login_refusals_noted_max` are written down. A person's first password opens the page for choosing another for
+    `one_time_password_hours`. It looks
     every `look_seconds`, or every `idle_look_seconds` when nobody watched for `idle_after_seconds`, remembers
     `history_seconds`, and counts no further than `count_max`. A page's look-ups share `pool_connections_max`
     connections, have `statement_timeout_seconds` each and show `rows_max` rows; `payload_bytes_max` of a letter are
@@ -357,6 +360,8 @@ class ConsoleSettings(Group):
     session_check_seconds: Seconds = 5.0
     login_tries_max: Count = 5
     login_window_seconds: Seconds = 60.0
+    login_refusals_noted_max: Count = 60
+    one_time_password_hours: Annotated[int, Field(ge=1, le=24 * 30)] = 72
     login_addresses_max: Count = 4096
     form_bytes_max: Count = 64 * 1024
     pool_connections_max: Count = 4

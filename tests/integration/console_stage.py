@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
+import aiohttp
 import asyncpg
 import pytest
 from pydantic import SecretStr
@@ -98,6 +100,43 @@ class Console:
     @property
     def url(self) -> str:
         return f"http://{self.probe.facts['address']}"
+
+
+class Browser:
+    """A client that keeps cookies and knows a page's token."""
+
+    def __init__(self, console: Console, **headers: str) -> None:
+        jar = aiohttp.CookieJar(unsafe=True)
+        self.url = console.url
+        self.client = aiohttp.ClientSession(cookie_jar=jar, headers=headers)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
+
+    async def get(self, path: str, **headers: str) -> tuple[int, str]:
+        async with self.client.get(self.url + path, headers=headers, allow_redirects=False) as answer:
+            self.headers = answer.headers
+            return answer.status, await answer.text()
+
+    async def token(self, path: str) -> str:
+        _, text = await self.get(path)
+        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', text)
+        assert found, text
+        return found[1]
+
+    async def post(self, path: str, headers: dict[str, str] | None = None, **form: str) -> tuple[int, str]:
+        request = self.client.post(self.url + path, data=form, headers=headers, allow_redirects=False)
+        async with request as answer:
+            self.headers = answer.headers
+            return answer.status, await answer.text()
+
+    async def sign_in(self, password: str = PASSWORD, name: str = "") -> tuple[int, str]:
+        self.client.cookie_jar.clear()
+        token = await self.token("/login")
+        return await self.post("/login", csrf=token, name=name, password=password, next="/books")
 
 
 def console_settings(home: Path, bootstrap: str, dsn: str, **console: Any) -> Settings:

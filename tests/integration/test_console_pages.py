@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import pytest
 
 from ops.console.shield import POLICY
@@ -18,6 +17,7 @@ from tests.integration.console_stage import (
     HOSTILE,
     PASSWORD,
     PAYMENT_ID,
+    Browser,
     Console,
     add_letter,
     console_settings,
@@ -41,41 +41,6 @@ place, owner, letters = console_stage.place, console_stage.owner, console_stage.
 AWAY = "127.0.0.1:9"
 DSN_AWAY = f"postgresql://nobody:x@{AWAY}/none"
 PAGES = ("/", "/payments", "/dead-letters", "/redrives", "/redrives/new", "/parked", "/recall", "/books")
-
-
-class Browser:
-    """A client that keeps cookies and knows a page's token."""
-
-    def __init__(self, console: Console, **headers: str) -> None:
-        jar = aiohttp.CookieJar(unsafe=True)
-        self.url = console.url
-        self.client = aiohttp.ClientSession(cookie_jar=jar, headers=headers)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.client.close()
-
-    async def get(self, path: str, **headers: str) -> tuple[int, str]:
-        async with self.client.get(self.url + path, headers=headers, allow_redirects=False) as answer:
-            self.headers = answer.headers
-            return answer.status, await answer.text()
-
-    async def token(self, path: str) -> str:
-        _, text = await self.get(path)
-        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', text)
-        assert found, text
-        return found[1]
-
-    async def post(self, path: str, headers: dict[str, str] | None = None, **form: str) -> tuple[int, str]:
-        request = self.client.post(self.url + path, data=form, headers=headers, allow_redirects=False)
-        async with request as answer:
-            self.headers = answer.headers
-            return answer.status, await answer.text()
-
-    async def sign_in(self, password: str = PASSWORD) -> tuple[int, str]:
-        return await self.post("/login", csrf=await self.token("/login"), password=password, next="/books")
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +209,7 @@ class TestSharedSessions:
 
             await until(ended, "the end of the other session")
         row = await owner.fetchrow("select * from operator_actions where action = 'console.sign_out_everywhere'")
-        assert (row["who"], row["target"]) == ("console, 127.0.0.1", "2 sessions")
+        assert (row["who"], row["origin"], row["target"]) == ("emergency", "console, 127.0.0.1", "2 sessions")
 
     async def test_idle_and_old_sessions_end(self, replicas: tuple[Console, Console], owner: Any) -> None:
         async with Browser(replicas[0]) as browser:
@@ -409,10 +374,10 @@ class TestActions:
         assert (await browser.post(f"{path}/discard", csrf=token, because=f"a test {HOSTILE}"))[0] == 303
         assert (await browser.post(f"{path}/discard", csrf=token, because="again"))[0] == 409
         who = await owner.fetchval("select discarded_by from discards where dead_letter_id = $1", letter_id)
-        assert who == "console, 127.0.0.1"
+        assert who == "unnamed"
         assert await status_of(owner, letter_id) == "discarded"
         _, text = await browser.get(path)
-        assert "Given up by console, 127.0.0.1" in text
+        assert "Given up by unnamed" in text
         assert "<script>alert" not in text
 
     async def test_a_letter_is_redacted_with_a_reason(self, browser: Browser, owner: Any) -> None:
@@ -434,7 +399,7 @@ class TestActions:
             f"dead letter {letter_id}",
         )
         assert [tuple(row) for row in actions] == [
-            ("console, 127.0.0.1", "console", "dead_letter.redact", f"dead letter {letter_id}", f"a card {HOSTILE}")
+            ("unnamed", "console, 127.0.0.1", "dead_letter.redact", f"dead letter {letter_id}", f"a card {HOSTILE}")
         ]
         assert "/redact" not in (await browser.get(path))[1], "there is nothing left to erase"
 
@@ -448,7 +413,7 @@ class TestActions:
         path = browser.headers["location"]
         order = (await list_redrives(owner, 10))[0]
         assert path == f"/redrives/{order.id}"
-        assert (order.rate_per_second, order.requested_by, order.selected) == (5.0, "console, 127.0.0.1", 1)
+        assert (order.rate_per_second, order.requested_by, order.selected) == (5.0, "unnamed", 1)
         assert order.filter == {"reason": "data_rejected"}
         _, text = await browser.get(path)
         assert f'hx-get="{path}/live"' in text

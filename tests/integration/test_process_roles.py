@@ -40,6 +40,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "ops/redrive_rehearsal.py",
             "ops/audit.py",
             "ops/letter_erasure.py",
+            "ops/operators.py",
         ),
         ("ops/console/sql", "ops/sql"),
     ),
@@ -134,6 +135,12 @@ async def test_money_moves_in_the_consumer_alone(granted: Any) -> None:
         ("console", "dead_letters.INSERT"),
         ("console", "spool.INSERT"),
         ("ops", "console_sessions.SELECT"),
+        ("ops", "operators.UPDATE"),
+        ("console", "operators.INSERT"),
+        ("ingress", "operators.SELECT"),
+        ("consumer", "operators.SELECT"),
+        ("relay", "operators.SELECT"),
+        ("dispatcher", "operators.SELECT"),
     ],
 )
 async def test_what_is_another_process_s(granted: Any, process: str, right: str) -> None:
@@ -147,6 +154,19 @@ async def test_a_letter_s_bytes_are_nobody_s_to_change(granted: Any, database: D
         " and grantee <> $1", role_of(database.owner_dsn),
     )  # fmt: skip
     assert {row["column_name"] for row in columns} <= {"status", "delivery_count", "redrive_count"}
+
+
+async def test_a_password_s_hash_is_the_console_s(granted: Any) -> None:
+    may = [
+        process
+        for process in PROCESSES
+        if await granted.fetchval(
+            "select has_column_privilege($1, 'operators', 'password_hash', 'select')", f"ratchet_{process}"
+        )
+    ]
+    assert may == ["console"]
+    changed = "select has_column_privilege('ratchet_console', 'operators', 'role', 'update')"
+    assert not await granted.fetchval(changed), "nobody gets another role by way of the console"
 
 
 async def test_redacting_is_for_people_s_processes(granted: Any) -> None:

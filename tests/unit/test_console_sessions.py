@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 from itsdangerous import URLSafeTimedSerializer
 from pydantic import SecretStr
 
-from ops.console import passwords, sessions
+from ops.console import sessions
 from ops.console.passwords import Password, Tries
+from ops.console.persons import EMERGENCY, Person
 from ops.console.sessions import PURPOSE, Sessions
 from ops.console.visits import checked, own_path
+from ops.passwords import hashed
+from ops.people import Role
 from runtime.settings import ConsoleSettings
 from schemas.errors import UnavailableError
 
@@ -21,13 +25,15 @@ pytestmark = pytest.mark.unit
 
 RIGHT = "open sesame, says Ali Baba"
 GUARDED = ConsoleSettings(password=RIGHT)
+ADA = Person("ada", Role.ADMIN, 7)
 
 
 class Rows:
     """The rows of `console_sessions`, shared by replicas; `away` is Postgres that does not answer."""
 
     def __init__(self) -> None:
-        self.live: set[bytes] = set()
+        self.live: dict[bytes, Person] = {}
+        self.people = False
         self.away = False
         self.calls: list[str] = []
 
@@ -38,11 +44,12 @@ class Rows:
                 raise UnavailableError("away")
             actions = {
                 "key": lambda: b"k" * 32,
-                "begin": lambda digest, *_: self.live.add(digest),
-                "lives": lambda digest: digest in self.live,
+                "begin": lambda digest, person, _: self.live.update({digest: person}),
+                "find": self.live.get,
+                "any_people": lambda: self.people,
                 "use": lambda _: None,
-                "end": self.live.discard,
-                "end_all": lambda _: self.live.clear(),
+                "end": lambda digest: self.live.pop(digest, None),
+                "end_all": lambda *_: self.live.clear(),
             }
             return actions[name](*arguments)
 
@@ -52,9 +59,9 @@ class Rows:
 class Console:
     """One replica with a clock of its own."""
 
-    def __init__(self, rows: Rows | None) -> None:
+    def __init__(self, rows: Rows, settings: ConsoleSettings = GUARDED) -> None:
         self.now = 1000.0
-        self.sessions = Sessions(GUARDED, cast("Any", rows), lambda: self.now)
+        self.sessions = Sessions(settings, cast("Any", rows), lambda: self.now)
 
 
 @pytest.fixture
@@ -64,10 +71,10 @@ def rows() -> Rows:
 
 async def test_a_cookie_brings_its_session_back_in_every_replica(rows: Rows) -> None:
     one, other = Console(rows).sessions, Console(rows).sessions
-    session = await one.sign_in("192.0.2.1")
+    session = await one.sign_in(ADA, "192.0.2.1")
     assert await one.read(one.cookie(session)) == await other.read(one.cookie(session)) == session
     assert session.signed_in
-    assert rows.live == {hashlib.sha256(session.id.encode()).digest()}, "the id itself is nowhere"
+    assert rows.live == {hashlib.sha256(session.id.encode()).digest(): ADA}, "the id itself is nowhere"
 
 
 async def test_an_anonymous_cookie_tells_nothing_of_the_password(rows: Rows) -> None:
@@ -85,7 +92,7 @@ async def test_an_anonymous_cookie_tells_nothing_of_the_password(rows: Rows) -> 
 @pytest.mark.parametrize("cookie", [None, "", "x", "WyJhIix0cnVlXQ.aaaa.bbbb"])
 async def test_a_forged_cookie_is_none_and_asks_postgres_nothing(rows: Rows, cookie: str | None) -> None:
     assert await Console(rows).sessions.read(cookie) is None
-    assert "lives" not in rows.calls
+    assert "find" not in rows.calls
 
 
 async def test_a_cookie_signed_with_the_key_needs_its_row(rows: Rows) -> None:
@@ -97,7 +104,7 @@ async def test_a_cookie_signed_with_the_key_needs_its_row(rows: Rows) -> None:
 
 async def test_an_old_cookie_is_none(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Console(rows).sessions
-    cookie = kept.cookie(await kept.sign_in("a"))
+    cookie = kept.cookie(await kept.sign_in(ADA, "a"))
     late = time.time() + GUARDED.session_seconds + 2
     monkeypatch.setattr(time, "time", lambda: late)
     assert await kept.read(cookie) is None
@@ -105,7 +112,7 @@ async def test_an_old_cookie_is_none(rows: Rows, monkeypatch: pytest.MonkeyPatch
 
 async def test_signing_out_ends_it_in_the_other_replica_too(rows: Rows) -> None:
     here, there = Console(rows), Console(rows)
-    session = await here.sessions.sign_in("a")
+    session = await here.sessions.sign_in(ADA, "a")
     cookie = here.sessions.cookie(session)
     assert await there.sessions.read(cookie)
     await here.sessions.end(session)
@@ -116,14 +123,14 @@ async def test_signing_out_ends_it_in_the_other_replica_too(rows: Rows) -> None:
 
 async def test_signing_out_everywhere_ends_all(rows: Rows) -> None:
     console = Console(rows)
-    cookies = [console.sessions.cookie(await console.sessions.sign_in(name)) for name in "ab"]
-    await console.sessions.end_all("console, a")
+    cookies = [console.sessions.cookie(await console.sessions.sign_in(ADA, name)) for name in "ab"]
+    await console.sessions.end_all("ada", "console, a")
     assert [await console.sessions.read(cookie) for cookie in cookies] == [None, None]
 
 
 async def test_a_page_that_polls_keeps_nobody_signed_in(rows: Rows) -> None:
     console = Console(rows)
-    cookie = console.sessions.cookie(await console.sessions.sign_in("a"))
+    cookie = console.sessions.cookie(await console.sessions.sign_in(ADA, "a"))
     console.now += GUARDED.session_check_seconds
     await console.sessions.read(cookie, looking_on=True)
     assert "use" not in rows.calls
@@ -134,7 +141,7 @@ async def test_a_page_that_polls_keeps_nobody_signed_in(rows: Rows) -> None:
 
 async def test_with_postgres_away_who_was_seen_stays_and_others_sign_in(rows: Rows) -> None:
     console, stranger = Console(rows), Console(rows)
-    cookie = console.sessions.cookie(await console.sessions.sign_in("a"))
+    cookie = console.sessions.cookie(await console.sessions.sign_in(ADA, "a"))
     rows.away = True
     console.now += GUARDED.session_check_seconds
     assert (await console.sessions.read(cookie)) is not None
@@ -144,7 +151,7 @@ async def test_with_postgres_away_who_was_seen_stays_and_others_sign_in(rows: Ro
     console.now += GUARDED.session_idle_seconds
     assert await console.sessions.read(cookie) is None
     assert await stranger.sessions.read(cookie) is None, "a replica that never saw it believes nothing"
-    local = await stranger.sessions.sign_in("b")
+    local = await stranger.sessions.sign_in(EMERGENCY, "b")
     local_cookie = stranger.sessions.cookie(local)
     found = await stranger.sessions.read(local_cookie)
     assert found is not None
@@ -156,25 +163,69 @@ async def test_with_postgres_away_who_was_seen_stays_and_others_sign_in(rows: Ro
     assert not found.signed_in, "it ends when rows can be written again"
 
 
-async def test_without_a_password_nobody_signs_in() -> None:
-    kept = Console(None).sessions
-    assert (await kept.read(kept.cookie(kept.begin()))) is not None
-    assert await kept.read("x") is None
+async def test_a_person_signs_in_with_postgres_alone(rows: Rows) -> None:
+    rows.away = True
     with pytest.raises(UnavailableError):
-        await kept.end_all("a")
+        await Console(rows).sessions.sign_in(ADA, "a")
+
+
+async def test_who_acts_is_looked_up_anew(rows: Rows) -> None:
+    console = Console(rows)
+    session = await console.sessions.sign_in(ADA, "a")
+    cookie = console.sessions.cookie(session)
+    rows.live[session.digest] = replace(ADA, role=Role.VIEWER)
+    looked = await console.sessions.read(cookie)
+    assert looked is not None
+    assert looked.person == ADA, "believed for a moment"
+    acting = await console.sessions.read(cookie, acting=True)
+    assert acting is not None
+    assert acting.person == replace(ADA, role=Role.VIEWER)
+    rows.live.clear()
+    assert await console.sessions.read(cookie, acting=True) is None, "removed, and at once without any rights"
+
+
+class TestNeeded:
+    """Whether people have to sign in."""
+
+    async def test_with_a_password_always(self, rows: Rows) -> None:
+        rows.away = True
+        assert await Console(rows).sessions.needed()
+        assert rows.calls == []
+
+    async def test_without_one_as_soon_as_there_are_people(self, rows: Rows) -> None:
+        console = Console(rows, ConsoleSettings())
+        assert not await console.sessions.needed()
+        rows.people = True
+        assert not await console.sessions.needed(), "believed for a moment"
+        console.now += GUARDED.session_check_seconds
+        assert await console.sessions.needed()
+        rows.away = True
+        console.now += GUARDED.session_check_seconds
+        assert await console.sessions.needed()
+
+    async def test_where_it_is_not_known_yet(self, rows: Rows) -> None:
+        rows.away = True
+        console = Console(rows, ConsoleSettings())
+        assert await console.sessions.needed()
+        asked = len(rows.calls)
+        assert await console.sessions.needed()
+        assert len(rows.calls) == asked, "an outage is not waited for by each request"
+        rows.away = False
+        console.now += GUARDED.session_check_seconds
+        assert not await console.sessions.needed()
 
 
 async def test_what_is_remembered_is_bounded(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "SEEN_MAX", 2)
     kept = Console(rows).sessions
-    cookies = [kept.cookie(await kept.sign_in(name)) for name in "abc"]
+    cookies = [kept.cookie(await kept.sign_in(ADA, name)) for name in "abc"]
     assert len(kept._seen) == 2
     assert all([await kept.read(cookie) for cookie in cookies]), "the oldest is looked up again"
 
 
 async def test_a_token_belongs_to_one_session(rows: Rows) -> None:
     kept = Console(rows).sessions
-    one, other = kept.begin(), await kept.sign_in("a")
+    one, other = kept.begin(), await kept.sign_in(ADA, "a")
     assert kept.owns(one, kept.token(one))
     assert not kept.owns(other, kept.token(one))
     assert not kept.owns(one, "")
@@ -194,11 +245,20 @@ async def test_the_password_is_hashed_with_a_salt_of_its_own() -> None:
 
 
 async def test_a_hash_may_be_configured() -> None:
-    configured = Password(SecretStr(passwords._HASHER.hash(RIGHT)))
+    configured = Password(SecretStr(hashed(RIGHT)))
     assert await configured.opens(RIGHT)
     assert not await configured.opens(configured.hashed)
     assert configured.made(configured.hashed)
     assert not await Password(SecretStr("$argon2id$nonsense of a hash")).opens("x")
+
+
+async def test_where_no_password_is_configured_nothing_opens() -> None:
+    nothing = Password(None)
+    assert not await nothing.opens(nothing.hashed)
+    assert not await nothing.opens("")
+    assert nothing.made(nothing.hashed)
+    assert not await nothing.fits(None, "the password of nobody")
+    assert await nothing.fits(hashed(RIGHT), RIGHT)
 
 
 class TestTries:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.exceptions import HTTPException
 
 from ops import letter_erasure, redrives
 from ops.console.choosing import choose
 from ops.console.visits import action, page
+from ops.database import fetch
 from ops.dlq_filters import LetterFilter
-from ops.operators import Operator, reason_of
+from ops.operators import note_action, reason_of
 from ops.payloads import show_headers, show_payload, show_text
 from schemas.dead_letter import LetterStatus, Reason
 from schemas.errors import RatchetError
@@ -36,6 +37,7 @@ def routes(parts: Parts) -> list[Route]:
         page("/dead-letters", show_all, parts),
         page("/dead-letters/{id}", show_one, parts),
         action("/dead-letters/{id}/discard", discard, parts),
+        action("/dead-letters/{id}/unmask", unmask, parts),
         action("/dead-letters/{id}/redact", redact, parts),
     ]
 
@@ -93,13 +95,41 @@ async def discard(visit: Visit) -> Response:
     return visit.redirect(f"/dead-letters/{letter_id}")
 
 
+async def unmask(visit: Visit) -> Response:
+    """Show one letter's bytes as they came, once it is written down who looks at them and why."""
+    letter_id = visit.number("id")
+    because = reason_of(visit.form.get("because"), "you need the payload in clear")
+
+    async def look(connection: Connection) -> dict[str, Any]:
+        rows = await fetch(connection, "read_letter", letter_id)
+        if not rows:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        await note_action(connection, visit.operator, "dead_letter.show_raw", f"dead letter {letter_id}", because)
+        return rows[0]
+
+    letter = await visit.parts.actions.run(look)
+    names, values = letter["header_names"], letter["header_values"]
+    return visit.render(
+        "letter_clear.html",
+        letter=letter,
+        because=because,
+        key=_clear(letter["key"]),
+        payload=_clear(letter["value"]),
+        headers=[(_clear(name), _clear(value)) for name, value in zip(names, values, strict=True)],
+    )
+
+
+def _clear(value: bytes | None) -> str:
+    return "" if value is None else value.decode(errors="replace")
+
+
 async def redact(visit: Visit) -> Response:
     """Replace one letter's payload by its digest, for good."""
     letter_id = visit.number("id")
     because = reason_of(visit.form.get("because"), "the payload is erased")
 
     async def erase(connection: Connection) -> Redacted:
-        return await letter_erasure.redact(connection, letter_id, Operator(visit.who, "console"), because)
+        return await letter_erasure.redact(connection, letter_id, visit.operator, because)
 
     await visit.parts.actions.run(erase)
     return visit.redirect(f"/dead-letters/{letter_id}")

@@ -1,5 +1,8 @@
 -- $1 digest, $2 the longest that a session lasts, $3 the longest that it may lie idle, in seconds
-select person from console_sessions
-where digest = $1
-    and began_at > clock_timestamp() - make_interval(secs => $2)
-    and used_at > clock_timestamp() - make_interval(secs => $3)
+select
+    session.person as name, operators.role, operators.id as operator_id, operators.one_time_until is not null as one_time
+from console_sessions as session
+left join operators on operators.id = session.operator_id
+where session.digest = $1
+    and session.began_at > clock_timestamp() - make_interval(secs => $2)
+    and session.used_at > clock_timestamp() - make_interval(secs => $3)

@@ -1,0 +1,24 @@
+"""Who a visitor is: a person with a name and a role, or one of the two entrances that know no names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ops.people import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whoever signed in. `one_time`: the own password is still to be chosen, and nothing else may be done."""
+
+    name: str
+    role: Role
+    operator_id: int | None = None
+    one_time: bool = False
+
+
+EMERGENCY: Final = Person("emergency", Role.ADMIN)
+"""Whoever knows the password of the settings: may all, and is written down as such."""
+UNNAMED: Final = Person("unnamed", Role.ADMIN)
+"""Whoever reaches a console on loopback that has neither a password nor people."""

@@ -1,0 +1,104 @@
+"""`ratchet operator`: the people of the console."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ops import endpoints, people
+from ops.database import connected
+from ops.dlq_options import Who, asker
+from ops.operators import Operator
+from ops.output import EXIT_DONE, AsJson, command, emit
+from ops.people import Role  # noqa: TC001 - typer reads the annotations
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from ops.people import Added, Listed
+    from runtime.settings import Settings
+
+operator = typer.Typer(no_args_is_help=True, help="The people of the console, and what each may do.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="By which name somebody signs in.")]
+
+
+async def _add(settings: Settings, who: Operator, name: str, role: Role) -> Added:
+    async with connected(settings) as connection:
+        return await people.add(connection, who, name, role, settings.console.one_time_password_hours)
+
+
+async def _list(settings: Settings) -> tuple[Listed, ...]:
+    async with connected(settings) as connection:
+        return await people.list_people(connection)
+
+
+async def _remove(settings: Settings, who: Operator, name: str, because: str) -> Role:
+    async with connected(settings) as connection:
+        return await people.remove(connection, who, name, because)
+
+
+def _moment(moment: dt.datetime | None) -> str:
+    return "" if moment is None else moment.isoformat(sep=" ", timespec="minutes")
+
+
+def _shown(added: Added) -> str:
+    return (
+        f"{added.name} may sign in to the console as {added.role}, until {_moment(added.one_time_until)} with\n\n"
+        f"    {added.one_time_password}\n\n"
+        "and chooses a password then. It is shown this once."
+    )
+
+
+def _table(found: Sequence[Listed]) -> Table:
+    table = Table("name", "role", "added", "by", "last signed in")
+    for one in found:
+        seen = _moment(one.signed_in_at) or "never"
+        waits = f", one-time password until {_moment(one.one_time_until)}" if one.one_time_until else ""
+        table.add_row(one.name, one.role, _moment(one.added_at), one.added_by, seen + waits)
+    return table
+
+
+@operator.command("add")
+@command
+def add(
+    name: Name,
+    *,
+    role: Annotated[Role, typer.Option("--role", help="What they may do at most.")],
+    who: Who = None,
+    as_json: AsJson = False,
+) -> int:
+    """Add a person and print a one-time password: viewer looks, operator redrives and discards, admin does all."""
+    people.checked_name(name)
+    added = asyncio.run(_add(endpoints.found(endpoints.load()), Operator(asker(who)), name, role))
+    emit(asdict(added), as_json=as_json, show=lambda: _shown(added))
+    return EXIT_DONE
+
+
+@operator.command("list")
+@command
+def list_all(*, as_json: AsJson = False) -> int:
+    """List the people and their roles."""
+    found = asyncio.run(_list(endpoints.found(endpoints.load())))
+    document: dict[str, Any] = {"operators": [asdict(one) for one in found]}
+    emit(document, as_json=as_json, show=lambda: _table(found))
+    return EXIT_DONE
+
+
+@operator.command("remove")
+@command
+def remove(
+    name: Name,
+    *,
+    because: Annotated[str, typer.Option("--because", help="Why; kept with who and when.")] = "",
+    who: Who = None,
+    as_json: AsJson = False,
+) -> int:
+    """Remove a person: every session of theirs ends at once."""
+    role = asyncio.run(_remove(endpoints.found(endpoints.load()), Operator(asker(who)), name, because))
+    emit({"removed": name, "role": role}, as_json=as_json, show=lambda: f"{name} ({role}) is removed and signed out")
+    return EXIT_DONE

@@ -1,0 +1,47 @@
+"""The table of rights names every route of the console, and a route that it does not name can't be made."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from ops.console import rights
+from ops.console.app import PAGES
+from ops.console.visits import action, page
+from ops.people import Role
+
+pytestmark = pytest.mark.unit
+
+
+def routes() -> set[tuple[str, str]]:
+    made = [route for part in PAGES for route in part.routes(cast("Any", None))]
+    return {(method, route.path) for route in made for method in (route.methods or ()) if method != "HEAD"}
+
+
+def test_the_table_names_every_route_and_no_other() -> None:
+    assert routes() == set(rights.LEAST)
+
+
+@pytest.mark.parametrize("make", [page, action])
+def test_a_route_that_it_does_not_name_is_not_made(make: Any) -> None:
+    with pytest.raises(LookupError, match="/nowhere"):
+        make("/nowhere", None, None)
+
+
+def test_what_changes_something_is_no_viewer_s() -> None:
+    own = {("POST", "/login"), ("POST", "/logout"), ("POST", "/password")}
+    assert {route for route, role in rights.LEAST.items() if route[0] == "POST" and role in (None, Role.VIEWER)} == own
+
+
+def test_signing_in_alone_is_anybody_s() -> None:
+    assert {route for route, role in rights.LEAST.items() if role is None} == {("GET", "/login"), ("POST", "/login")}
+
+
+def test_roles_are_ordered() -> None:
+    covered = {role: [least for least in Role if role.covers(least)] for role in Role}
+    assert covered == {
+        Role.VIEWER: [Role.VIEWER],
+        Role.OPERATOR: [Role.VIEWER, Role.OPERATOR],
+        Role.ADMIN: [Role.VIEWER, Role.OPERATOR, Role.ADMIN],
+    }
