@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import TYPE_CHECKING, Final
+from weakref import proxy
 
 from msgspec.structs import replace
 
@@ -69,7 +70,9 @@ class Settlement:
         self._xid = xid
         self._facts_max = facts_max
         self._plan = Plan()
-        self._grouping = Grouping(known, self._plan, self)
+        # Without a proxy the two would hold each other, and with them all records that the plan parks or buries, until
+        # the collector looks for cycles, which it seldom does (`runtime.collector`).
+        self._grouping = Grouping(known, self._plan, proxy(self))
 
     def settle(self, items: Iterable[tuple[Record, Event | Dead]]) -> Plan:
         """Settle the batch's events in order, then whatever waits; return all that is to be written."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from itertools import permutations
 from math import factorial
 from typing import TYPE_CHECKING, Any
@@ -131,6 +133,21 @@ def test_any_order_repetition_and_cut_of_many_payments(data: st.DataObject) -> N
     assert not books.letters
     assert books.duplicates == len(again)
     assert books.claims() == sorted((understood(one).source, understood(one).event_id) for one in once)
+
+
+def test_what_is_settled_is_gone_at_once_and_waits_for_no_collector() -> None:
+    """Else a backlog of large records that park would fill the memory: the collector seldom looks for cycles."""
+    gc.collect()
+    gc.disable()
+    try:
+        settlement = Settlement(Known(), now=0.0, xid=1, facts_max=10)
+        refund = standard("refund.succeeded", child="r")
+        plan = settlement.settle([(refund, understood(refund))])
+        waited, gone = len(plan.parkings), weakref.ref(settlement)
+        del settlement, plan
+        assert (waited, gone()) == (1, None)
+    finally:
+        gc.enable()
 
 
 def test_redelivery_changes_nothing() -> None:
