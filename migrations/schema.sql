@@ -193,6 +193,7 @@ CREATE TABLE public.console_sessions (
     address text NOT NULL,
     began_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     used_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    operator_id bigint,
     CONSTRAINT console_sessions_address_check CHECK (((length(address) >= 1) AND (length(address) <= 64))),
     CONSTRAINT console_sessions_check CHECK ((used_at >= began_at)),
     CONSTRAINT console_sessions_digest_check CHECK ((length(digest) = 32)),
@@ -202,6 +203,8 @@ CREATE TABLE public.console_sessions (
 COMMENT ON TABLE public.console_sessions IS 'Who is signed in to the console; a row that is gone is a session that ended, in every replica.';
 
 COMMENT ON COLUMN public.console_sessions.digest IS 'SHA-256 of the session''s id: whoever reads the table can''t take a session over';
+
+COMMENT ON COLUMN public.console_sessions.operator_id IS 'whose it is; null for the emergency password. Whoever is removed is signed out, and comes back under no old session';
 
 CREATE TABLE public.consumer_ends (
     topic text NOT NULL,
@@ -497,6 +500,34 @@ COMMENT ON COLUMN public.operator_actions.db_role IS 'the role that wrote the ro
 
 ALTER TABLE public.operator_actions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.operator_actions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.operators (
+    id bigint NOT NULL,
+    name text NOT NULL,
+    role text NOT NULL,
+    password_hash text NOT NULL,
+    one_time_until timestamp with time zone,
+    added_by text NOT NULL,
+    added_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    signed_in_at timestamp with time zone,
+    CONSTRAINT operators_added_by_check CHECK (((length(added_by) >= 1) AND (length(added_by) <= 128))),
+    CONSTRAINT operators_name_check CHECK (((name ~ '^[a-z0-9][a-z0-9._@+-]{0,62}$'::text) AND (name <> ALL (ARRAY['emergency'::text, 'unnamed'::text, 'unknown'::text])))),
+    CONSTRAINT operators_password_hash_check CHECK (((length(password_hash) >= 16) AND (length(password_hash) <= 512))),
+    CONSTRAINT operators_role_check CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
+);
+
+COMMENT ON TABLE public.operators IS 'The people of the console: what each may do at most, and the hash of a password.';
+
+COMMENT ON COLUMN public.operators.one_time_until IS 'until when the password that `ratchet operator add` printed opens the page for choosing one''s own; null once chosen';
+
+ALTER TABLE public.operators ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.operators_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -1072,6 +1103,12 @@ ALTER TABLE ONLY public.ledger_anchors
 ALTER TABLE ONLY public.operator_actions
     ADD CONSTRAINT operator_actions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.operators
+    ADD CONSTRAINT operators_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.operators
+    ADD CONSTRAINT operators_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.orphan_refs
     ADD CONSTRAINT orphan_refs_pkey PRIMARY KEY (ref, kind, provider, account, merchant_account, livemode, letter_id);
 
@@ -1140,6 +1177,8 @@ ALTER TABLE ONLY public.wake_marks
 
 ALTER TABLE ONLY public.wake_marks
     ADD CONSTRAINT wake_marks_pkey PRIMARY KEY (ref, kind, provider, account, merchant_account, livemode);
+
+CREATE INDEX console_sessions_of ON public.console_sessions USING btree (operator_id);
 
 CREATE INDEX consumer_ends_owner ON public.consumer_ends USING btree (owner);
 
@@ -1216,6 +1255,9 @@ CREATE INDEX refetches_waiting ON public.refetches USING btree (provider, accoun
 CREATE INDEX sms_transactions_due ON public.sms_transactions USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['queued'::text, 'sending'::text]));
 
 CREATE INDEX sms_transactions_sid ON public.sms_transactions USING btree (provider_sid);
+
+ALTER TABLE ONLY public.console_sessions
+    ADD CONSTRAINT console_sessions_operator_id_fkey FOREIGN KEY (operator_id) REFERENCES public.operators(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.discards
     ADD CONSTRAINT discards_dead_letter_id_fkey FOREIGN KEY (dead_letter_id) REFERENCES public.dead_letters(id);

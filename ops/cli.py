@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-from ops import doctor, publish_commands, recall_commands, roles, status, up
+from ops import doctor, publish_commands, recall_commands, roles, simulate_commands, status, up
 from ops.audit_commands import audit
 from ops.dead_letter_commands import dlq
 from ops.migrate_commands import migrate
@@ -39,6 +39,7 @@ app.add_typer(operator, name="operator")
 app.add_typer(schema, name="schema")
 publish_commands.add_to(app)
 doctor.add_to(app)
+simulate_commands.add_to(app)
 
 
 @app.command("version")

@@ -1,0 +1,147 @@
+"""Plays one scenario against the running ingress, and finds out what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ops import books
+from ops.payment_commands import Story, answer, find, tell
+from ops.sample.plan import TELLERS
+from ops.sample.scenarios import SCENARIOS, play
+from ops.sample.send import Progress, Sender, Sent
+from runtime.lifecycle import read_run_file
+from schemas.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ops.sample.post import Life, Post
+    from ops.sample.signing import Signer
+    from runtime.settings import Settings
+
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One post: its events, the ingress' answer, and where each event stands."""
+
+    event_ids: tuple[str, ...]
+    status: int
+    fates: tuple[str, ...]
+    duplicate: bool
+
+
+@dataclass(slots=True)
+class Played:
+    """A scenario that was played. `problems` say what is not as the scenario has it."""
+
+    scenario: str
+    provider: str
+    ref: str
+    url: str
+    delivered: list[Delivered] = field(default_factory=list)
+    stories: list[Story] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def ingress_of(settings: Settings) -> str:
+    """Return the URL of the ingress that runs in this home, else the one that the settings name."""
+    found = read_run_file(settings.home, "ingress")
+    return f"http://{found.address if found and found.address else settings.ingress.bind}"
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL leads to this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def simulate(  # noqa: PLR0913 - what is played, and where
+    settings: Settings, scenario: str, provider: str, signer: Signer, *, url: str, seed: int, wait_seconds: float
+) -> Played:
+    """Post a scenario step by step and return what became of it.
+
+    Raises UnavailableError where the ingress does not answer.
+    """
+    merchant = signer.merchant_account if any(TELLERS[provider].merchants[:1]) else ""
+    life, steps = play(scenario, provider, merchant, seed, int(time.time()))
+    played = Played(scenario, provider, life.provider_ref, url)
+    sent: list[Sent] = []
+    for step in steps:
+        sent += await _post(settings, {provider: signer}, step, url)
+        await _settled(settings, sent, wait_seconds)
+    standing = await books.read_standing(settings, {event.key for one in sent for event in one.post.events}, [life])
+    played.delivered = [_delivered(one, standing) for one in sent]
+    played.stories = await tell(settings, await find(settings, life.provider_ref))
+    takes_effect = SCENARIOS[scenario].takes_effect
+    played.problems = _problems(played, life, standing) if takes_effect else _not_refused(played)
+    return played
+
+
+async def _post(settings: Settings, signers: Mapping[str, Signer], posts: tuple[Post, ...], url: str) -> list[Sent]:
+    """Post in the order given, one after the other."""
+    sample = settings.sample.model_copy(update={"requests_in_flight_max": 1, "attempts_max": 3})
+    sender = Sender(sample, signers, url, Progress(len(posts)))
+    await sender.send_all(posts)
+    if any(one.status == 0 for one in sender.progress.results):
+        raise UnavailableError(f"no ingress answers at {url}; start one (`ratchet up --no-sample`), or name its --url")
+    return sender.progress.results
+
+
+async def _settled(settings: Settings, sent: list[Sent], wait_seconds: float) -> None:
+    """Wait until every event that was taken stands somewhere, or as long as one may wait."""
+    keys = {event.key for one in sent if one.taken for event in one.post.events}
+    deadline = time.monotonic() + wait_seconds
+    while keys and time.monotonic() < deadline:
+        standing = await books.read_standing(settings, keys, [])
+        if all(standing.fates(key) for key in keys):
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _delivered(sent: Sent, standing: books.Standing) -> Delivered:
+    fates = tuple(
+        standing.ledger.get(event.key) or ", ".join(sorted(standing.fates(event.key))) or "nowhere"
+        for event in sent.post.events
+    )
+    return Delivered(tuple(event.event_id for event in sent.post.events), sent.status, fates, sent.post.duplicate)
+
+
+def _problems(played: Played, life: Life, standing: books.Standing) -> list[str]:
+    problems = [f"{one.event_ids[0]} was answered {one.status}" for one in played.delivered if one.status != 202]  # noqa: PLR2004
+    missing = [one.event_ids[0] for one in played.delivered if "nowhere" in one.fates]
+    problems += [f"{one} is not in the ledger yet" for one in missing]
+    row = standing.payments.get((life.provider, life.provider_ref))
+    if row is None:
+        return [*problems, f"there is no payment {life.provider_ref}"]
+    for name, expected in asdict(life.end).items():
+        found = tuple(row[name]) if name == "flags" else row[name]
+        if found != expected:
+            problems.append(f"{name} is {found}, and should be {expected}")
+    return problems
+
+
+def _not_refused(played: Played) -> list[str]:
+    taken = [one for one in played.delivered if one.status != 401 or set(one.fates) != {"nowhere"}]  # noqa: PLR2004
+    return [f"{one.event_ids[0]} was answered {one.status} and should be refused" for one in taken]
+
+
+def document(played: Played) -> dict[str, Any]:
+    """Return what became of it as JSON."""
+    return {
+        "scenario": played.scenario,
+        "provider": played.provider,
+        "payment": played.ref,
+        "delivered": [asdict(one) for one in played.delivered],
+        "problems": played.problems,
+        **({"became": answer(played.stories)} if played.stories else {}),
+    }
