@@ -57,7 +57,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     reader = _READERS.get(kind)
     if reader is None:
         return Meaning() if kind in _SILENT else said_nothing(kind, _PAYMENT_FAMILIES)
-    return summed(reader(texts))
+    return reader(texts) if reader is _within else summed(reader(texts))
 
 
 def _read(body: bytes) -> Texts:
@@ -198,7 +198,7 @@ def _within(texts: Texts) -> Meaning:
     if path is None:
         return Meaning()
     if f"{path}/currency-iso-code" in texts:
-        return _transaction(None)(texts)
+        return summed(_transaction(None)(texts))
     own = need_id(texts.get(f"{path}/id"), "transaction/id")
     state = _STATUS.get(texts.get(f"{path}/status", ""), "")
     taken = captured(own, None, authorization=own) if state == "succeeded" else None

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.body_mac import need_mac, need_signatures
 from providers.core.contract import Notification, SignedRequest
-from providers.core.meaning import maybe_id, need_currency, need_id, refs_of
+from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     attempt,
     captured,
@@ -151,11 +151,16 @@ _CHARGE_FACTS: Final[dict[str, Callable[[str, int], Fact]]] = {
 
 
 def _refund(data: _Data, _reference_name: str) -> Meaning:
-    """Read a refund; one that tells no currency has a sum in major units that nobody can read."""
+    """Read a refund; one that tells no currency has a sum in major units that nobody can read.
+
+    One that is done and names a currency tells its sum.
+    """
     own, charge = need_id(data.get("id"), "data.id"), need_id(data.get("charge_id"), "data.charge_id")
     told, currency = _money(data, "amount_refunded")
     amount = None if currency is None else told
     state = need_state(_REFUND_STATES, data.get("status"), "data.status")
+    if state == "succeeded" and amount is None and data.get("currency") is not None:
+        raise undecodable("data.amount_refunded is missing, and the refund is done")
     return Meaning(
         refs=refs_of(
             (RefKind.PAYMENT, charge),

@@ -90,7 +90,7 @@ SUMS: Final[dict[str, str]] = {
     "adyen": "amount amount.currency amount.value",
     "braintree": "amount currency-iso-code",
     "checkout": "data.amount data.currency",
-    "flutterwave": "data.amount data.currency",
+    "flutterwave": "data.amount data.amount_refunded data.currency",
     "mollie": (
         "_embedded.entity.amount _embedded.entity.amount.currency _embedded.entity.amount.value "
         "_embedded.entity.amountCaptured.currency _embedded.entity.amountCaptured.value "

@@ -348,7 +348,7 @@ SEVERAL = dispute_of(disputed_transactions=[{"seller_transaction_id": one} for o
 
 
 def split(body: dict[str, Any]) -> list[Notification]:
-    return signature._notifications(json.dumps(body).encode())
+    return signature.notifications_of(json.dumps(body).encode())
 
 
 def paid(capture: str, order_id: str) -> dict[str, Any]:
