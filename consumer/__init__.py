@@ -1,5 +1,5 @@
 """Kafka to Postgres: one batch is one transaction.
 
-`worker` owns the only loop, `batch` the only transaction, `fold` and `verdict` the pure decisions. Nothing here
-publishes to Kafka: what others must learn is a row, and the relay forwards it.
+`worker` owns the only loop, `poller` what it says to Kafka, `batch` the only transaction, `fold` and `verdict` the pure
+decisions. Nothing here publishes to Kafka: what others must learn is a row, and the relay forwards it.
 """

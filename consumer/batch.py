@@ -23,7 +23,6 @@ from consumer.plan import Known, OrphanLetter, ParkedEvent, Plan
 from consumer.recalled import news_of, objects_named, recall_notes
 from consumer.resolve import RefKey, claimed_of, keys_of
 from consumer.settlement import Settlement
-from consumer.verdict import Dead
 from consumer.waking import Waker
 from runtime.phases import BatchPhases
 from runtime.postgres_arrays import plain_array
@@ -33,13 +32,11 @@ from runtime.sql import statement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from consumer.plan import Item
+    from consumer.verdict import Dead
     from runtime.clock import Clock
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings
-    from schemas.record import Record
-
-Item = tuple["Record", Event | Dead]
-"""A record and what it was understood to be."""
 
 BEGINNINGS_MAX = 8
 """How often a batch begins anew because what it needs grew; then it is tried again as after a conflict."""

@@ -25,9 +25,8 @@ from schemas.errors import HaltedError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from consumer.batch import Item
     from consumer.offsets import Place
-    from consumer.plan import Plan
+    from consumer.plan import Item, Plan
     from runtime.settings import ConsumerSettings
     from schemas.record import Record
 

@@ -25,12 +25,11 @@ from schemas.errors import HaltedError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from consumer.batch import Item
     from consumer.hand import HandWatch
     from consumer.isolate import Isolator
     from consumer.marks import Marks
     from consumer.offsets import Place
-    from consumer.plan import Plan
+    from consumer.plan import Item, Plan
     from consumer.tally import Tally
     from runtime.settings import ConsumerSettings
     from schemas.record import Record

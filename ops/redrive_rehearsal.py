@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
 
-    from consumer.batch import Item
-    from consumer.plan import Member, Plan
+    from consumer.plan import Item, Member, Plan
     from consumer.resolve import RefKey
     from runtime.postgres import Connection
     from runtime.settings import Settings

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from consumer.batch import Item
-    from consumer.plan import Plan
+    from consumer.plan import Item, Plan
     from runtime.postgres import Pool
 
 SOURCE = "standard_webhooks"

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
-    from consumer.batch import BatchWriter, Item
-    from consumer.plan import Plan
+    from consumer.batch import BatchWriter
+    from consumer.plan import Item, Plan
     from runtime.clock import Clock
     from runtime.postgres import Connection
 

@@ -5,6 +5,8 @@ FAULT_TRIP: interpreting such a record raises an error that nobody foresaw.
 FAULT_BLOCK: decoding such a record stands still, and the loop with it.
 FAULT_HANG: a batch with such a record never ends; the loop goes on.
 FAULT_WAIT: writing such a record never ends, and attempts nothing; the loop goes on.
+FAULT_APPLY: the process is killed when it would apply an orphan's dead letter ("before"), or has, and not committed
+("within").
 FAULT_PROBE: a file that shows the probe's state, its reason and its figures.
 """
 
@@ -13,12 +15,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from consumer import lane, role
+from consumer.batch import BatchWriter
 from consumer.decode import Event, decode
 from consumer.isolate import Isolator
 from consumer.lane import Lanes
@@ -28,9 +32,8 @@ from runtime.settings import load
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumer.batch import Item
     from consumer.decode import Endpoints
-    from consumer.plan import Plan
+    from consumer.plan import Item, Plan
     from consumer.verdict import Dead
     from runtime.health import Probe
     from runtime.settings import Settings
@@ -64,6 +67,19 @@ async def wait(self: Isolator, items: Sequence[Item]) -> list[Plan]:
     return await write(self, items)
 
 
+async def killed_before(self: BatchWriter, letter_ids: Sequence[int]) -> Plan:
+    """End where a dead letter would be applied."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return await asyncio.Future()
+
+
+async def killed_within(self: BatchWriter, connection: Any, plan: Plan, *more: Any) -> None:
+    """Write as the product does, and end before the commit of an applied dead letter."""
+    await write_rows(self, connection, plan, *more)
+    if plan.applied:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 async def show(probe: Probe, path: Path) -> None:
     while True:
         draft = path.with_suffix(".tmp")
@@ -85,4 +101,9 @@ if __name__ == "__main__":
     lane.decode = faulty
     settle, Lanes.settle = Lanes.settle, hang  # type: ignore[method-assign]
     write, Isolator.settle = Isolator.settle, wait  # type: ignore[method-assign]
+    write_rows = BatchWriter._write
+    if os.environ.get("FAULT_APPLY") == "before":
+        BatchWriter.apply_letters = killed_before  # type: ignore[method-assign]
+    if os.environ.get("FAULT_APPLY") == "within":
+        BatchWriter._write = killed_within  # type: ignore[method-assign]
     sys.exit(run_role("consumer", load(), serve))

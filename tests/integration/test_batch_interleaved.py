@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
     from conftest import Database
 
-    from consumer.batch import Item
-    from consumer.plan import Plan
+    from consumer.plan import Item, Plan
     from runtime.stack import Endpoints
     from schemas.record import Record
 

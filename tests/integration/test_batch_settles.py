@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
     from conftest import Database
 
-    from consumer.batch import Item
-    from consumer.plan import Plan
+    from consumer.plan import Item, Plan
 
 pytestmark = pytest.mark.integration
 BATCH = 500

@@ -27,7 +27,7 @@ from schemas.record import REDRIVE_COUNT_HEADER
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from consumer.batch import Item
+    from consumer.plan import Item
     from schemas.record import Record
 
 pytestmark = pytest.mark.unit

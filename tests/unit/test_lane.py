@@ -22,8 +22,8 @@ from schemas.errors import HaltedError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumer.batch import Item
     from consumer.offsets import Place
+    from consumer.plan import Item
     from schemas.record import Record
 
 pytestmark = pytest.mark.unit

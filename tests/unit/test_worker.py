@@ -15,6 +15,7 @@ from aiokafka.structs import ConsumerRecord
 from events import placed, standard
 from msgspec.structs import replace
 
+from consumer import poller
 from consumer import worker as module
 from consumer.fetched import record_of, share_out, split
 from consumer.positions import Positions
@@ -48,7 +49,7 @@ KEYS = tuple(next(key for key in (b"k%d" % n for n in range(100)) if hash(key) %
 
 @pytest.fixture(autouse=True)
 def _short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSED_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(poller, "PAUSED_POLL_SECONDS", 0.001)
 
 
 def message(offset: int, *, partition: int = 0, value: bytes = b"{}") -> ConsumerRecord:
@@ -262,9 +263,9 @@ async def running(
         yield scene
     finally:
         lanes.gate.set()
-        for task in (scene.task, *worker._tasks.values()):
+        for task in (scene.task, *worker._pool.tasks.values()):
             task.cancel()
-        await asyncio.gather(scene.task, *worker._tasks.values(), return_exceptions=True)
+        await asyncio.gather(scene.task, *worker._pool.tasks.values(), return_exceptions=True)
 
 
 async def test_what_is_settled_is_committed() -> None:
@@ -301,7 +302,7 @@ async def test_an_assignment_goes_on_at_the_smaller_of_kafkas_offset_and_ours(
     own.failures = [OSError("away"), TimeoutError()]
     async with running(own=own, member=member, is_open=False) as scene:
         await scene.worker.on_partitions_assigned({TP0})
-        await scene.until(lambda: bool(scene.worker._tasks))
+        await scene.until(lambda: bool(scene.worker._pool.tasks))
         assert own.failures == [], "until Postgres answers nothing is taken"
         scene.lanes.gate.set()
         await scene.until(lambda: member.committed == {TP0: 8})
@@ -566,7 +567,7 @@ async def test_a_partition_that_went_takes_no_offset_of_the_others_along() -> No
         member.publish(2)
         member.publish(2, partition=1)
         await scene.until(lambda: len(scene.lanes.settled) == 4)
-        await scene.until(lambda: scene.worker._commit_task is not None)
+        await scene.until(lambda: scene.worker._poller.commit_task is not None)
         member.assigned.discard(TP1)
         assert member.commit_gate is not None
         member.commit_gate.set()
