@@ -29,8 +29,9 @@ def test_it_has_two_stages_of_a_named_version() -> None:
     stages = [words for words in LINES if words[0] == "FROM"]
     assert len(stages) == 2
     assert stages[0][-2:] == ["AS", "build"]
-    for words in stages:
-        assert re.fullmatch(r"python:\$\{PYTHON_VERSION\}-slim-\w+", words[1])
+    assert {words[1] for words in stages} == {"${PYTHON_IMAGE}"}, "one argument pins both by a digest"
+    (default,) = [words[1] for words in LINES if words[0] == "ARG"]
+    assert re.fullmatch(r"PYTHON_IMAGE=python:3\.\d+-slim-\w+", default)
     assert "uv" not in " ".join(word for words in FINAL for word in words), "the tool stays in the first stage"
 
 
