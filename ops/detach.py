@@ -145,13 +145,23 @@ def start(settings: Settings, words: Sequence[str]) -> dict[str, Any]:
     finally:  # without the byte, the end of the pipe stops it
         with contextlib.suppress(OSError):
             process.stdin.close()
-    console = _address_of(settings.home, "console", process)
+    console = _console_of(settings, process)
     return {
         "pid": process.pid,
         "ingress": f"http://{address}",
         "console": f"http://{console}" if console else None,
         "log": str(path),
     }
+
+
+def _console_of(settings: Settings, process: subprocess.Popen[bytes]) -> str | None:
+    """Return where the console listens, once it does; None where it does not within the time of a role's start."""
+    deadline = time.monotonic() + settings.role.start_seconds_max
+    while (found := _address_of(settings.home, "console", process)) is None:
+        if process.poll() is not None or time.monotonic() > deadline:
+            return None
+        time.sleep(POLL_SECONDS)
+    return found
 
 
 def _until_ready(settings: Settings, process: subprocess.Popen[bytes], tail: Tail) -> str:

@@ -283,7 +283,8 @@ def up(
     if once:
         raise SettingsError("--once ends by itself; leave out --detach")
     document = detach.start(settings, ["--no-sample"] if no_sample else [])
-    words = f"serving at {document['ingress']}, the console at {document['console']}; `ratchet down` stops it"
+    console = document["console"] or "no address yet (`ratchet status` shows it)"
+    words = f"serving at {document['ingress']}, the console at {console}; `ratchet down` stops it"
     emit(document, as_json=as_json, show=lambda: words)
     return EXIT_DONE
 

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 import pytest
 
 from ops import detach, up
+from runtime.lifecycle import RunFile, write_run_file
 from runtime.settings import Settings
 from schemas.errors import SettingsError
 
@@ -79,6 +80,29 @@ def test_it_is_ended_and_waited_for(tmp_path: Path, held: subprocess.Popen[str])
 def test_a_second_one_in_a_home_is_refused(tmp_path: Path, held: subprocess.Popen[str]) -> None:
     with pytest.raises(SettingsError, match=f"pid {held.pid}"):
         detach.start(settings(tmp_path), [])
+
+
+def test_the_console_is_waited_for_and_not_beyond_the_end_of_up(tmp_path: Path) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen(sleeper) as console, subprocess.Popen(sleeper) as ended:
+        ended.kill()
+        ended.wait()
+        assert detach._console_of(settings(tmp_path), ended) is None
+        started = psutil.Process(console.pid).create_time()
+        run_file = RunFile("console", console.pid, started, "127.0.0.1:1", "127.0.0.1:2")
+        late = threading.Timer(2 * detach.POLL_SECONDS, write_run_file, (tmp_path, run_file))
+        late.start()
+        assert detach._console_of(settings(tmp_path), cast("Any", Running())) == "127.0.0.1:2"
+        console.kill()
+
+
+class Running:
+    """This process as the `up` that started the console."""
+
+    pid = os.getpid()
+
+    def poll(self) -> None:
+        """Say that it runs."""
 
 
 def test_the_tail_passes_on_what_is_new_and_keeps_the_last_line(
