@@ -238,10 +238,7 @@ class BatchWriter:
         if plan.bodies:
             await connection.execute(_sql("claim_bodies"), *rows.columns(plan.bodies, 3))
         await self._write_messages(connection, plan)
-        if plan.refetches:
-            await connection.execute(_sql("queue_refetches"), *rows.refetch_columns(plan.refetches))
-        if plan.debits:
-            await connection.execute(_sql("note_debits"), *rows.columns(sorted(set(plan.debits)), 4))
+        await self._write_notes(connection, plan)
         if plan.parkings:
             arguments = [rows.parking_arguments(parking, now, now + self._patience) for parking in plan.parkings]
             await connection.executemany(_sql("park_event"), arguments)
@@ -264,6 +261,15 @@ class BatchWriter:
             await connection.execute(_sql("copy_standing"), *rows.columns(plan.merges, 2))
         if plan.metadata:
             await connection.execute(_sql("note_metadata"), *rows.columns(sorted(plan.metadata.items()), 2))
+
+    async def _write_notes(self, connection: Connection, plan: Plan) -> None:
+        """Write what others act on: payments to ask about, debits to watch, answers to commands."""
+        if plan.refetches:
+            await connection.execute(_sql("queue_refetches"), *rows.refetch_columns(plan.refetches))
+        if plan.answers:
+            await connection.execute(_sql("answer_commands"), *rows.answer_columns(plan.answers))
+        if plan.debits:
+            await connection.execute(_sql("note_debits"), *rows.columns(sorted(set(plan.debits)), 4))
 
     async def _write_messages(self, connection: Connection, plan: Plan) -> None:
         wanted = [one for one in plan.messages if self._sms.wants(one.client, one.template)]

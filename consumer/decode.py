@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable  # noqa: TC003 - msgspec reads the annotations
+from collections.abc import Callable, Mapping  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -29,8 +29,6 @@ from schemas.topics import EVENTS, INTENTS
 from schemas.traceparent import trace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from providers.core.refetch import Refetch
     from runtime.settings.scopes import Scopes
     from schemas.intents import IntentRecord
@@ -78,12 +76,13 @@ class Endpoints(msgspec.Struct, frozen=True):
 
     `is_live(provider, account)` is the mode of an endpoint whose events don't sign theirs. `may_name(client, provider,
     account)` tells whether a client's intent may name that account. `sources` are the services whose events count; None
-    stands for any.
+    stands for any. `executors` are those who may answer commands, and for which accounts; None stands for any.
     """
 
     is_live: Callable[[str, str], bool] = _always
     may_name: Callable[[str, str, str], bool] = _always
     sources: frozenset[str] | None = None
+    executors: Mapping[str, frozenset[str]] | None = None
 
 
 ANY: Final = Endpoints()
@@ -92,11 +91,13 @@ ANY: Final = Endpoints()
 
 def endpoints_of(scopes: Scopes) -> Endpoints:
     """Return what the settings say; raise SettingsError where a service has the name of a provider."""
-    upstream.need_own_names(scopes.sources)
+    upstream.need_own_names("RATCHET_SOURCES", scopes.sources)
+    upstream.need_own_names("RATCHET_EXECUTORS", scopes.executors)
     return Endpoints(
         is_live=lambda provider, account: scopes.terms(provider, account).livemode,
         may_name=scopes.may_claim,
         sources=scopes.sources,
+        executors=scopes.executors,
     )
 
 
@@ -233,7 +234,7 @@ def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
 
 def _decode_upstream(record: Record, endpoints: Endpoints) -> Event:
     headers = record.present()
-    told = upstream.read(record.value, headers, endpoints.sources)
+    told = upstream.read(record.value, headers, endpoints.sources, endpoints.executors)
     return Event(
         record,
         told.source,
@@ -242,6 +243,7 @@ def _decode_upstream(record: Record, endpoints: Endpoints) -> Event:
         told.provider,
         told.account,
         told.meaning,
+        told.content,
         traceparent=trace_of(headers),
         livemode=told.livemode,
     )

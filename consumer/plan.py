@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from consumer.resolve import RefKey
     from consumer.verdict import Dead, Waits
     from schemas.dead_letter import Reason
-    from schemas.facts import Receipt
+    from schemas.facts import CommandAnswer, Receipt
     from schemas.payment import Payment
     from schemas.record import Record
     from schemas.sms import Template
@@ -165,5 +165,6 @@ class Plan:
     messages: list[Message] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
+    answers: list[CommandAnswer] = field(default_factory=list)
     debits: list[Debit] = field(default_factory=list)
     duplicates: int = 0

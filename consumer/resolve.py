@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from consumer.decode import Event
     from consumer.plan import Known
-    from schemas.facts import Claim
+    from schemas.facts import Claim, CommandAnswer
 
 RefKey = tuple[str, str, str, bool, str, str]
 """(provider, account, merchant account, live, kind, reference): the key of a row of `payment_refs`."""
@@ -108,9 +108,17 @@ def resolve(event: Event, known: Known) -> Target | Waits | Dead | None:
         return _open(event, names, known)
     if event.meaning.asker is not None and event.meaning.asker != found[0].client:
         return Dead(Reason.CONFLICT, f"the payment that the command names is none of client {event.meaning.asker}'s")
+    if event.meaning.answer is not None and not _may_answer(event.meaning.answer, found[0]):
+        place = "/".join(filter(None, (found[0].provider, found[0].account)))
+        return Dead(Reason.CONFLICT, f"{event.source} is no executor for {place}; see RATCHET_EXECUTORS")
     if len(found) == 1:
         return Target(found[0], [], _to_bind(names, bound, found, known.payments))
     return _choose(found, names, bound, known.payments)
+
+
+def _may_answer(answer: CommandAnswer, payment: Payment) -> bool:
+    place = "/".join(filter(None, (payment.provider, payment.account)))
+    return answer.accounts is None or place in answer.accounts
 
 
 def followed(payments: Mapping[UUID, Payment], payment_id: UUID) -> Payment:
@@ -135,7 +143,7 @@ def _candidates(event: Event, bound: Sequence[UUID | None], payments: Mapping[UU
 
 def _open(event: Event, names: list[RefKey], known: Known) -> Target | Waits | None:
     meaning = event.meaning
-    if event.hint or not (meaning.facts or meaning.asker):
+    if event.hint or not (meaning.facts or meaning.commands):
         return None
     if not meaning.waits and not any(known.names.get(key) for key in groups_of(event)):
         return None

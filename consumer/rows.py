@@ -11,7 +11,7 @@ from consumer.fold import project
 from consumer.plan import Member
 from consumer.resolve import RefKey, names_of
 from runtime.postgres_arrays import bytes_array, columns_of, plain_array, text_array
-from schemas.facts import RefKind
+from schemas.facts import CommandState, RefKind
 from schemas.payment import Flag, Payment
 from schemas.record import REDRIVE_COUNT_HEADER, Record
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from consumer.plan import ClaimKey, Known, Letter, Message, Parking, Refetching
-    from schemas.facts import Receipt
+    from schemas.facts import CommandAnswer, Receipt
 
 REDRIVE_COUNT_MAX = 2**31 - 1
 PAYMENT_REF_LENGTH_MAX = 255
@@ -215,6 +215,17 @@ def receipt_columns(receipts: Iterable[Receipt]) -> list[list[Any]]:
         if said.get(one.message_id, "sent") == "sent":
             said[one.message_id] = one.status
     return columns(sorted(said.items()), 2)
+
+
+def answer_columns(answers: Iterable[CommandAnswer]) -> list[list[Any]]:
+    """Return answers to commands as the columns of answer_commands.sql; of several to one command the latest state."""
+    order = list(CommandState)
+    latest: dict[tuple[UUID, str], CommandAnswer] = {}
+    for one in answers:
+        known = latest.get((one.payment_id, one.command_id))
+        if known is None or order.index(known.state) < order.index(one.state):
+            latest[one.payment_id, one.command_id] = one
+    return columns([(*key, one.state.value, one.reason) for key, one in sorted(latest.items(), key=_first)], 4)
 
 
 def record_of(row: asyncpg.Record) -> Record:

@@ -54,7 +54,7 @@ DIGEST_SHOWN: Final = 16
 """Hex digits of a body's digest that tell events of one unsigned id apart."""
 
 OTHER_FACTS: Final = "the event id is in the books with other facts; the first stands"
-OTHER_COMMAND: Final = "another command has this ce_id already, and stands; give each command an id of its own"
+OTHER_COMMAND: Final = "another command or answer has this ce_id already, and stands; give each an id of its own"
 
 _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 """The verdict on an event that is about no payment."""
@@ -130,7 +130,7 @@ class Settlement:
         digest = event.digest
         if (
             digest is None
-            or event.meaning.asker is not None
+            or event.meaning.commands
             or (event.source, digest) in self._known.bodies
             or (event.source, event.event_id) not in self._known.claims
         ):
@@ -184,7 +184,7 @@ class Settlement:
     def _agrees(self, event: Event) -> bool | None:
         """Tell whether the books hold the event with the same facts, for bytes change between deliveries.
 
-        A command says no facts: what it asks for has to be the same.
+        A command and its answer say no facts: what they ask for or tell has to be the same.
 
         Facts that an older or newer version of the meaning read are not compared: the event is a duplicate and nothing
         else. None where the books do not hold it at all.
@@ -194,7 +194,7 @@ class Settlement:
         said = self._known.claims.get((event.source, event.event_id))
         if said is None:
             return None
-        if event.meaning.asker is not None:
+        if event.meaning.commands:
             return False
         if (event.source, event.event_id) in self._known.reread:
             return True
@@ -208,9 +208,7 @@ class Settlement:
         if agrees:
             self._plan.duplicates += 1
         else:
-            self._bury(
-                event.record, Dead(Reason.CONFLICT, OTHER_FACTS if event.meaning.asker is None else OTHER_COMMAND)
-            )
+            self._bury(event.record, Dead(Reason.CONFLICT, OTHER_COMMAND if event.meaning.commands else OTHER_FACTS))
         return True
 
     def _told_in_other_currency(self, event: Event, said: str) -> bool:
@@ -267,6 +265,8 @@ class Settlement:
             self._note_debit(event, target.payment)
         if event.meaning.receipt is not None:
             self._plan.receipts.append(event.meaning.receipt)
+        if event.meaning.answer is not None:
+            self._plan.answers.append(event.meaning.answer)
         row = LedgerRow(
             payment_id=payment.id if payment else None,
             source=event.source,

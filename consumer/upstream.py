@@ -7,10 +7,12 @@ no service may have. Who may write the topic is the broker's business (its ACL);
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from pydantic import ValidationError
+import msgspec
+from pydantic import BaseModel, ValidationError
 
 import providers
 from consumer.intents import refused
@@ -19,8 +21,8 @@ from providers.core.payments import attempt, authorized, captured, dispute, disp
 from schemas.dead_letter import Reason
 from schemas.defects import defects_of, shown, twice_named
 from schemas.errors import SettingsError, UninterpretableError
-from schemas.events import EVENTS, MoneyHeld, MoneyMoved, PaymentTried
-from schemas.facts import Meaning, RefKind
+from schemas.events import ALL, ANSWERS, EVENTS, CommandRefused, MoneyHeld, MoneyMoved, PaymentTried
+from schemas.facts import CommandAnswer, CommandState, Meaning, Ref, RefKind
 from schemas.record import identity_of
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from providers.core.payments import Facts
     from schemas.events import PaymentEvent
+
+Body = TypeVar("Body", bound=BaseModel)
 
 ACCOUNT_LENGTH_MAX: Final = 64
 SOURCE_PREFIX: Final = "events/"
@@ -37,7 +41,10 @@ RESERVED: Final = frozenset({"ratchet", "intents", "events"})
 
 
 class Told(NamedTuple):
-    """An event of a service: its identity in the ledger, the scope of its payment, and what it says."""
+    """An event of a service: its identity in the ledger, the scope of its payment, and what it says.
+
+    `content` is the digest of an answer to a command: such events say no facts by which copies could be compared.
+    """
 
     source: str
     event_id: str
@@ -46,22 +53,31 @@ class Told(NamedTuple):
     account: str
     livemode: bool
     meaning: Meaning
+    content: bytes | None = None
 
 
-def need_own_names(sources: Collection[str]) -> None:
-    """Raise SettingsError where RATCHET_SOURCES has a name that a provider or we ourselves have."""
+def need_own_names(setting: str, sources: Collection[str]) -> None:
+    """Raise SettingsError where a setting gives a service a name that a provider or we ourselves have."""
     taken = sorted(set(sources) & (providers.names() | RESERVED))
     if taken:
-        raise SettingsError(
-            f"RATCHET_SOURCES: {taken[0]} is the name of a provider or our own; give the service another"
-        )
+        raise SettingsError(f"{setting}: {taken[0]} is the name of a provider or our own; give the service another")
 
 
-def read(value: bytes | None, headers: Mapping[str, bytes], sources: Collection[str] | None) -> Told:
-    """Return what a record says; raise UninterpretableError, saying what to mend. No `sources`: any name counts."""
+def read(
+    value: bytes | None,
+    headers: Mapping[str, bytes],
+    sources: Collection[str] | None,
+    executors: Mapping[str, frozenset[str]] | None = None,
+) -> Told:
+    """Return what a record says; raise UninterpretableError, saying what to mend.
+
+    Without `sources` any service may tell of its payments, without `executors` any may answer commands.
+    """
     source, event_id, kind = _identity(headers)
-    service, account = _bound(source, sources)
-    event = _body(kind, value or b"")
+    if kind in ANSWERS:
+        return _answer(source, event_id, kind, value or b"", executors)
+    service, account = _bound(source, sources, "RATCHET_SOURCES")
+    event = _body(kind, value or b"", EVENTS)
     return Told(
         f"{SOURCE_PREFIX}{source}", event_id, kind, service, account, event.livemode, _meaning(kind, event, headers)
     )
@@ -78,22 +94,43 @@ def _identity(headers: Mapping[str, bytes]) -> tuple[str, str, str]:
     return found["ce_source"] or "", found["ce_id"] or "", found["ce_type"] or ""
 
 
-def _bound(source: str, sources: Collection[str] | None) -> tuple[str, str]:
+def _answer(
+    source: str, event_id: str, kind: str, value: bytes, executors: Mapping[str, frozenset[str]] | None
+) -> Told:
+    """Return what an executor answers to a command; whether it may for the payment's account shows later."""
+    service, account = _bound(source, executors, "RATCHET_EXECUTORS")
+    said = _body(kind, value, ANSWERS)
+    answer = CommandAnswer(
+        payment_id=said.id,
+        command_id=said.command_id,
+        state=CommandState(kind.partition(".")[2]),
+        reason=said.reason if isinstance(said, CommandRefused) else None,
+        accounts=None if executors is None else executors[service],
+    )
+    told = msgspec.json.encode([event_id, kind, answer.payment_id, answer.command_id, answer.reason])
+    meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),), answer=answer)
+    digest = hashlib.sha256(told).digest()
+    return Told(
+        f"{SOURCE_PREFIX}{source}", event_id, kind, service, account, livemode=True, meaning=meaning, content=digest
+    )
+
+
+def _bound(source: str, sources: Collection[str] | None, setting: str) -> tuple[str, str]:
     """Return the service and its account; raise for a service that the settings don't name."""
     service, _, account = source.partition("/")
     known = service not in providers.names() | RESERVED if sources is None else service in sources
     if not known:
         named = ", ".join(sorted(sources or ())) or "none"
-        raise refused(f"event: ce_source {shown((service,))} is none of RATCHET_SOURCES ({named})")
+        raise refused(f"event: ce_source {shown((service,))} is none of {setting} ({named})")
     if len(account) > ACCOUNT_LENGTH_MAX or "/" in account or not account.isprintable():
         raise refused("event: the account in ce_source, after the service's name, is too long or can't be a name")
     return service, account.lower()
 
 
-def _body(kind: str, value: bytes) -> PaymentEvent:
-    model = EVENTS.get(kind)
+def _body(kind: str, value: bytes, models: Mapping[str, type[Body]]) -> Body:
+    model = models.get(kind)
     if model is None:
-        meant = get_close_matches(kind[:64], EVENTS, n=1)
+        meant = get_close_matches(kind[:64], ALL, n=1)
         hint = f"; did you mean {meant[0]}?" if meant else ""
         raise UninterpretableError(Reason.UNKNOWN_KIND, f"event: there is no type {shown((kind,))}{hint}")
     try:

@@ -51,6 +51,7 @@ begin
                 ('consumer', 'select', '', '{recalled_events, recall_cursors}'),
                 ('consumer', 'update', 'first_at, webhook_at', '{recalled_events}'),
                 ('consumer', 'update', 'status, delivery_count', '{dead_letters}'),
+                ('consumer', 'update', 'state, refusal', '{intent_claims}'),
                 ('consumer', 'select', '', '{schema_migrations, ledger_anchors, anchor_without_payment, intent_claims, captures, refunds,
                     disputes, redrive_messages, redrive_returns}'),
 

@@ -412,10 +412,13 @@ CREATE TABLE public.intent_claims (
     merchant_account text,
     livemode boolean,
     metadata jsonb,
+    state text,
+    refusal text,
     CONSTRAINT intent_claims_account_check CHECK ((length(account) <= 64)),
     CONSTRAINT intent_claims_amount_check CHECK ((amount > 0)),
     CONSTRAINT intent_claims_client_check CHECK (((length(client) >= 1) AND (length(client) <= 64))),
     CONSTRAINT intent_claims_command_check CHECK ((command = ANY (ARRAY['create'::text, 'capture'::text, 'cancel'::text, 'refund'::text]))),
+    CONSTRAINT intent_claims_create_has_no_state CHECK (((command <> 'create'::text) OR (state IS NULL))),
     CONSTRAINT intent_claims_create_is_whole CHECK ((((command = 'create'::text) = ((provider IS NOT NULL) AND (account IS NOT NULL))) AND ((command <> 'create'::text) OR ((currency IS NOT NULL) AND (amount IS NOT NULL))))),
     CONSTRAINT intent_claims_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT intent_claims_event_id_check CHECK (((length(event_id) >= 1) AND (length(event_id) <= 400))),
@@ -427,7 +430,10 @@ CREATE TABLE public.intent_claims (
     CONSTRAINT intent_claims_provider_ref_check CHECK (((length(provider_ref) >= 1) AND (length(provider_ref) <= 255))),
     CONSTRAINT intent_claims_record_key_check CHECK (((length(record_key) >= 1) AND (length(record_key) <= 255))),
     CONSTRAINT intent_claims_reference_check CHECK (((length(reference) >= 1) AND (length(reference) <= 255))),
-    CONSTRAINT intent_claims_seen_check CHECK ((seen >= 0))
+    CONSTRAINT intent_claims_refusal_check CHECK ((length(refusal) <= 255)),
+    CONSTRAINT intent_claims_refusal_is_of_a_refused CHECK (((refusal IS NULL) OR (state = 'refused'::text))),
+    CONSTRAINT intent_claims_seen_check CHECK ((seen >= 0)),
+    CONSTRAINT intent_claims_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'refused'::text, 'done'::text])))
 );
 
 COMMENT ON TABLE public.intent_claims IS 'What clients asked for, by Idempotency-Key, with the answer they got: written with the event in the spool, or not at all.';
@@ -439,6 +445,10 @@ COMMENT ON COLUMN public.intent_claims.record_key IS 'the Kafka key of all recor
 COMMENT ON COLUMN public.intent_claims.seen IS 'of a capture or refund: what the payment''s facts showed of its kind when it was asked for, in minor units';
 
 COMMENT ON COLUMN public.intent_claims.metadata IS 'of a create: what the client noted, until the payment is there';
+
+COMMENT ON COLUMN public.intent_claims.state IS 'of a command: what its executor answered last; null while nobody did';
+
+COMMENT ON COLUMN public.intent_claims.refusal IS 'why the executor refused it';
 
 CREATE TABLE public.leases (
     name text NOT NULL,

@@ -18,7 +18,7 @@ from ops.database import connected
 from ops.redrive_preview import prediction_of
 from ops.redrive_rehearsal import REHEARSED, Rehearsal
 from schemas.errors import SettingsError
-from schemas.events import EVENTS as TYPES
+from schemas.events import ALL as TYPES
 from schemas.facts import RefKind
 from schemas.record import Record
 from schemas.topics import EVENTS, INTENTS
@@ -124,9 +124,9 @@ def said_by(event: Event) -> dict[str, Any]:
         "source": event.source,
         "event_id": event.event_id,
         "event_type": event.kind,
-        "provider": None if meaning.asker else event.provider,
-        "account": None if meaning.asker else event.account,
-        "livemode": None if meaning.asker else event.livemode,
+        "provider": None if meaning.commands else event.provider,
+        "account": None if meaning.commands else event.account,
+        "livemode": None if meaning.commands else event.livemode,
         "references": [{"kind": ref.kind.value, "reference": ref.ref} for ref in meaning.refs],
         "currency": meaning.currency,
         "amount": meaning.amount,
@@ -145,7 +145,7 @@ def notes_on(event: Event) -> tuple[str, ...]:
         notes.append("it waits for the payment's create where that has not come")
         if event.kind in ("intent.capture", "intent.refund") and meaning.amount is None:
             notes.append("it names no amount: all that is left")
-    elif meaning.facts and not meaning.opens:
+    elif not meaning.opens:
         notes.append("it waits for its payment where that is not known")
     if event.record.key is None and any(ref.kind is not RefKind.SHARED for ref in meaning.refs):
         notes.append("it has no key; with the payment's reference as key a payment's records share a partition")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from schemas.record import Record
 
 TOPICS: Final = tuple(topic.name for topic in PUBLISHED)
-NOT_BOUND: Final = "RATCHET_SOURCES is not set here, so it was not looked at whether the service may publish"
+NOT_BOUND: Final = "neither RATCHET_SOURCES nor RATCHET_EXECUTORS is set here: who may publish was not looked at"
 WOULD: Final = {
     "take": "It is well formed and would be taken.",
     "apply": "It would have its effect.",
@@ -62,8 +62,9 @@ def _checked(record: Record, *, beside_books: bool) -> Checked:
     settings = endpoints.load()
     known = endpoints_of(scopes_of(settings))
     if not beside_books:
-        alone = check_alone(record, known if settings.sources else replace(known, sources=None))
-        unsure = record.topic == EVENTS.name and not settings.sources and alone.would == "take"
+        bound = settings.sources or settings.executors
+        alone = check_alone(record, known if bound else replace(known, sources=None, executors=None))
+        unsure = record.topic == EVENTS.name and not bound and alone.would == "take"
         return replace(alone, notes=(*alone.notes, NOT_BOUND)) if unsure else alone
     return asyncio.run(check_beside_books(record, endpoints.found(settings), known))
 

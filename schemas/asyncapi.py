@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from schemas import header_shapes, record_shapes, topics
 from schemas.changes import Change, State
-from schemas.events import EVENTS
+from schemas.events import ALL as EVENTS
 from schemas.intents import IntentRecord
 
 Json = dict[str, Any]

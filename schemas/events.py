@@ -7,11 +7,13 @@ Amounts are minor units of `currency`.
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import Annotated, Final, Self
+from uuid import UUID  # noqa: TC003 - pydantic reads the annotations
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.intents import Amount, Currency, Reference  # noqa: TC001 - pydantic reads the annotations
+from schemas.intents import Amount, Currency, Reason, Reference  # noqa: TC001 - pydantic reads the annotations
+from schemas.record import EVENT_ID_LENGTH_MAX
 
 
 class PaymentEvent(BaseModel):
@@ -67,6 +69,21 @@ class DisputeMoved(MoneyMoved):
     """The dispute `id` took `amount`, or gave it back."""
 
 
+class CommandAnswered(BaseModel):
+    """What became of a command. `id` is the payment's id and `command_id` the command's `ce_id`, as it had them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: UUID
+    command_id: Annotated[str, Field(min_length=1, max_length=EVENT_ID_LENGTH_MAX)]
+
+
+class CommandRefused(CommandAnswered):
+    """The command won't be carried out, for this reason; the money that it asked for is free again."""
+
+    reason: Reason
+
+
 EVENTS: Final[dict[str, type[PaymentEvent]]] = {
     **dict.fromkeys(
         ("payment.created", "payment.requires_action", "payment.processing", "payment.failed"), PaymentTried
@@ -88,4 +105,12 @@ EVENTS: Final[dict[str, type[PaymentEvent]]] = {
     ),
     **dict.fromkeys(("dispute.funds_withdrawn", "dispute.funds_reinstated"), DisputeMoved),
 }
-"""Which value belongs to which type: the whole vocabulary."""
+"""Which value belongs to which type of what services tell of their own payments."""
+ANSWERS: Final[dict[str, type[CommandAnswered]]] = {
+    "command.accepted": CommandAnswered,
+    "command.refused": CommandRefused,
+    "command.done": CommandAnswered,
+}
+"""Which value belongs to which answer of an executor."""
+ALL: Final[dict[str, type[PaymentEvent | CommandAnswered]]] = {**EVENTS, **ANSWERS}
+"""The whole vocabulary of `payments.events`."""

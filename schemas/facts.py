@@ -263,6 +263,28 @@ class Tie(msgspec.Struct, frozen=True, gc=False):
     otherwise: Meaning | None = None
 
 
+class CommandState(StrEnum):
+    """What an executor answers to a command; a later one stands against an earlier one, however they come."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    DONE = "done"
+
+
+class CommandAnswer(msgspec.Struct, frozen=True, gc=False):
+    """What became of a command of a client's, as its executor tells it. `command_id` is the command's event id.
+
+    `accounts` are those that the executor may answer for (`provider` or `provider/account`); None stands for any.
+    `reason` says why it is refused.
+    """
+
+    payment_id: UUID
+    command_id: str
+    state: CommandState
+    reason: str | None = None
+    accounts: frozenset[str] | None = None
+
+
 class Meaning(msgspec.Struct, frozen=True, gc=False):
     """What one event says, in our words: the result of interpreting a provider's body.
 
@@ -278,6 +300,7 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     that it took for how long a bank may take it back by itself (a debit), 0 where none may. `asker` is the client
     of a command: it adds no facts, waits for its payment all the same, and is about that client's payments alone.
     `ask` is what else its provider must be asked about: the event tells that there is more, and not what.
+    `answer` tells what became of a command; like a command it adds no facts and waits for its payment.
     """
 
     refs: tuple[Ref, ...] = ()
@@ -296,3 +319,9 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     undoable_days: int = 0
     asker: str | None = None
     ask: str | None = None
+    answer: CommandAnswer | None = None
+
+    @property
+    def commands(self) -> bool:
+        """Whether it is about a command, not about money: it says no facts that copies could be compared by."""
+        return self.asker is not None or self.answer is not None

@@ -18,7 +18,7 @@ from schemas.dead_letter import (
     TRUNCATED_HEADER,
     Reason,
 )
-from schemas.events import EVENTS
+from schemas.events import ALL as EVENTS
 from schemas.record import RECALL_HEADER, REDRIVE_COUNT_HEADER, SPEC_VERSION, TRUST_HEADER
 from schemas.traceparent import HEADER as TRACEPARENT_HEADER
 

@@ -50,10 +50,25 @@ class Asked(_Answer):
     amount: MinorUnits | None
 
 
+class CommandShown(_Answer):
+    """A command that was taken, and what became of it: `asked` until its executor answers.
+
+    `amount` is what was asked for, None for cancel. What is refused, with a `reason`, holds no money back.
+    """
+
+    id: str
+    command: Literal["capture", "cancel", "refund"]
+    amount: MinorUnits | None
+    state: Literal["asked", "accepted", "refused", "done"]
+    reason: str | None
+    asked_at: dt.datetime
+
+
 class PaymentAnswer(_Answer):
     """A payment as it stands. `version` is 0 until the claim is in the books; `timeline` leads to its events.
 
     `livemode` false is test money; `flags` say what of it does not add up; `metadata` is what the client noted.
+    `commands` are the newest that it asked for by the API, oldest first, as long as their answers are kept.
     """
 
     id: UUID
@@ -74,6 +89,7 @@ class PaymentAnswer(_Answer):
     disputed: MinorUnits
     flags: list[Flag]
     metadata: dict[str, Any]
+    commands: list[CommandShown]
     version: Annotated[int, Field(ge=0)]
     created_at: dt.datetime
     updated_at: dt.datetime

@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from schemas import metadata
 from schemas.changes import Change, State
-from schemas.events import EVENTS
+from schemas.events import ALL as EVENTS
 from schemas.intents import ORDERS, IntentRecord
 
 if TYPE_CHECKING:

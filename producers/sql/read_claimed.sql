@@ -5,6 +5,20 @@ select
     0::bigint as disputed, 0::bigint as version, created_at, created_at as updated_at, 0::bigint as captures_seen,
     0::bigint as refunds_seen, 0::bigint as refunds_pending, record_key,
     coalesce(merchant_account, '') as merchant_account, coalesce(livemode, true) as livemode,
-    metadata::text as metadata
+    metadata::text as metadata,
+    coalesce(
+        (
+            select json_agg(one order by one.asked_at)
+            from (
+                select
+                    event_id as id, command, amount, coalesce(state, 'asked') as state, refusal as reason,
+                    created_at as asked_at
+                from intent_claims as claim
+                where claim.payment_id = $1 and claim.client = $2 and claim.command <> 'create'
+                order by claim.created_at desc
+                limit 50
+            ) as one
+        )::text, '[]'
+    ) as commands
 from intent_claims
 where payment_id = $1 and client = $2 and command = 'create'

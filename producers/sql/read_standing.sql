@@ -1,5 +1,5 @@
 -- $1 payment id, $2 client: the payment, or the one that it turned out to be, and what its facts and those of its
--- attempts show of captures and refunds in any state.
+-- attempts show of captures and refunds in any state; and its newest commands by the API.
 with recursive followed as (
     select id, merged_into from payments where id = $1
     union
@@ -62,7 +62,21 @@ select
         where member.id in (select family.id from family)
             and reversal.key like 'reversal:%' and reversal.value ->> 0 in ('failed', 'done')
         order by 1 limit 20
-    ) as reversals
+    ) as reversals,
+    coalesce(
+        (
+            select json_agg(one order by one.asked_at)
+            from (
+                select
+                    event_id as id, command, amount, coalesce(state, 'asked') as state, refusal as reason,
+                    created_at as asked_at
+                from intent_claims as claim
+                where claim.payment_id = payments.id and claim.client = $2 and claim.command <> 'create'
+                order by claim.created_at desc
+                limit 50
+            ) as one
+        )::text, '[]'
+    ) as commands
 from payments
 inner join followed on followed.id = payments.id
 where payments.merged_into is null and payments.client = $2

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from runtime.settings.base import (  # noqa: TC001 - pydantic reads the annotations
+    AccountPath,
     ApiKeys,
     ClientName,
     HttpUrl,
@@ -127,6 +128,7 @@ class Settings(BaseSettings):
     api_keys: Mapping[ClientName, ApiKeys] = Field(default_factory=dict)
     clients: Mapping[ClientName, ClientSettings] = Field(default_factory=dict)
     sources: JsonTuple[ClientName] = ()
+    executors: Mapping[ClientName, JsonTuple[AccountPath]] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(

@@ -43,8 +43,10 @@ class Scopes:
         providers: Mapping[str, ProviderSettings],
         clients: Mapping[str, ClientSettings],
         sources: Iterable[str] = (),
+        executors: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
         self.sources = frozenset(sources)
+        self.executors = {name: frozenset(accounts) for name, accounts in (executors or {}).items()}
         self._terms = {key: _terms(found, whole) for key, found, whole in _accounts(providers)}
         self._configured = {key for key, found, _ in _accounts(providers) if _in_use(found)}
         self._own = {
@@ -94,7 +96,7 @@ class Scopes:
 
 def scopes_of(settings: Settings) -> Scopes:
     """Return the scopes that the settings describe."""
-    return Scopes(settings.providers, settings.clients, settings.sources)
+    return Scopes(settings.providers, settings.clients, settings.sources, settings.executors)
 
 
 def _accounts(

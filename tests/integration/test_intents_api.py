@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import uuid
 from collections import Counter
@@ -11,16 +12,21 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from intents_door import INTENT, KEYS, Api, open_api, record_of
-from settling import Bench, bench, records, webhook
+from settling import Bench, answer, bench, records, webhook
 
 from producers.ingress.intents.cleaning import clean_claims
 from runtime.lease import PostgresLeases
 from schemas.errors import LeaseLostError
+from schemas.topics import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from settling import Event
+
 pytestmark = pytest.mark.integration
+
+PLACES = itertools.count()
 
 
 @pytest.fixture
@@ -303,6 +309,40 @@ async def test_commands_follow_their_create_under_its_key(api: Api, books: Bench
     ledger = (await books.books()).ledger
     assert [(row["event_type"], row["outcome"]) for row in ledger][1:] == [("intent.capture", "noop")] * 2
     assert len({row["event_id"] for row in ledger}) == 3
+
+
+async def settle_answers(books: Bench, *answers: Event) -> None:
+    await books.settle(records(answers, topic=EVENTS.name, first=next(PLACES)))
+
+
+async def test_a_refusal_frees_the_money_at_once_and_every_state_is_shown(api: Api, books: Bench) -> None:
+    """In any order a later state stands: a refund that was carried out is never taken for refused."""
+    payment_id = (await api.create(provider_ref="pay-r")).json["id"]
+    path = f"/payment-intents/{payment_id}"
+    await settle(books)
+    await tell(books, "payment.captured", "pay-r", 0, amount=100)
+    assert (await api.post(f"{path}/refunds", {"amount": 100})).status == 202
+    assert (await api.post(f"{path}/refunds", {"amount": 10})).slug == "state-forbids"
+    [first] = (await api.get(payment_id)).json["commands"]
+    assert (first["command"], first["amount"], first["state"], first["reason"]) == ("refund", 100, "asked", None)
+    await settle(books)
+    await settle_answers(books, answer(payment_id, first["id"], "accepted"))
+    assert (await api.get(payment_id)).json["commands"][0]["state"] == "accepted"
+    assert (await api.post(f"{path}/refunds", {"amount": 10})).slug == "state-forbids"
+    await settle_answers(books, answer(payment_id, first["id"], "refused", reason="the card is closed"))
+    [first] = (await api.get(payment_id)).json["commands"]
+    assert (first["state"], first["reason"]) == ("refused", "the card is closed")
+    assert (await api.post(f"{path}/refunds", {"amount": 100})).status == 202
+    second = (await api.get(payment_id)).json["commands"][1]["id"]
+    late = [answer(payment_id, second, state, **({"reason": "x"} if state == "refused" else {}))
+            for state in ("done", "refused", "accepted")]  # fmt: skip
+    await settle_answers(books, *late[1:], late[0])
+    shown = (await api.get(payment_id)).json["commands"]
+    assert [(one["state"], one["reason"]) for one in shown] == [("refused", "the card is closed"), ("done", None)]
+    assert (await api.post(f"{path}/refunds", {"amount": 10})).slug == "state-forbids"
+    ledger = [row for row in (await books.books()).ledger if row["source"] == "events/gateway"]
+    assert {(row["outcome"], str(row["payment_id"])) for row in ledger} == {("noop", payment_id)}
+    assert len(ledger) == 5
 
 
 async def test_a_command_is_answered_once_whatever_comes_after(api: Api, books: Bench) -> None:

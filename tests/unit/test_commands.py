@@ -10,12 +10,15 @@ from uuid import UUID
 import pytest
 from events import INTENT_ID, intent, placed, record, standard
 from msgspec.structs import replace
-from paper_books import PaperBooks
+from paper_books import PaperBooks, payment
 
-from consumer.decode import Event, decode
+from consumer.decode import Endpoints, Event, decode
+from consumer.plan import Known
+from consumer.resolve import Target, resolve
+from consumer.rows import answer_columns
 from consumer.verdict import Dead
 from schemas.dead_letter import Reason
-from schemas.topics import INTENTS
+from schemas.topics import EVENTS, INTENTS
 
 if TYPE_CHECKING:
     from schemas.record import Record
@@ -131,6 +134,71 @@ def test_another_command_under_an_id_that_is_known_is_a_conflict(other: Record, 
         assert [(one.record, one.reason) for one in books.letters] == [(other, Reason.CONFLICT)]
         assert [row.event_id for row in books.ledger if row.event_type != "intent.create"] == ["r"]
         assert not books.parked
+
+
+def answered(state: str, command_id: str = "r", *, source: str = "gateway", event_id: str = "", **said: Any) -> Record:
+    body = {
+        "id": str(INTENT_ID),
+        "command_id": command_id,
+        **({"reason": "closed"} if state == "refused" else {}),
+        **said,
+    }
+    return record(source, event_id or f"{command_id}:{state}", f"command.{state}", body, topic=EVENTS.name)
+
+
+def test_an_answer_is_taken_from_an_executor_of_the_payment_s_account_alone() -> None:
+    known = Known(
+        names={("ratchet", "", "", True, "id", str(INTENT_ID)): INTENT_ID},
+        payments={INTENT_ID: payment(id=INTENT_ID, provider="stripe", account="acme", client="shop")},
+    )
+    bound = Endpoints(executors={"gateway": frozenset({"stripe/acme"}), "other": frozenset({"stripe", "adyen/acme"})})
+    ours, theirs = (decode(answered("refused", source=name), bound) for name in ("gateway", "other"))
+    assert isinstance(ours, Event)
+    assert isinstance(theirs, Event)
+    assert isinstance(resolve(ours, known), Target)
+    refused = resolve(theirs, known)
+    assert isinstance(refused, Dead)
+    assert (refused.reason, refused.message) == (
+        Reason.CONFLICT, "events/other is no executor for stripe/acme; see RATCHET_EXECUTORS",
+    )  # fmt: skip
+    stranger = decode(answered("done", source="billing"), bound)
+    assert isinstance(stranger, Dead)
+    assert "ce_source billing is none of RATCHET_EXECUTORS (gateway, other)" in stranger.message
+
+
+def test_an_answer_waits_for_its_payment_and_is_one_however_often_it_comes() -> None:
+    books = PaperBooks()
+    for batch in ([answered("accepted")], [answered("accepted")], [answered("done"), answered("done")]):
+        books.settle(batch)
+    assert (books.ledger, len(books.parked)) == ([], 2)
+    books.settle([intent()])
+    assert [row.event_type for row in books.ledger] == ["intent.create", "command.accepted", "command.done"]
+    books.settle([answered("refused", event_id="r:done")])
+    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+
+
+@pytest.mark.parametrize(
+    ("one", "message"),
+    [
+        (answered("refused", reason=None), "command.refused: reason: "),
+        (answered("done", reason="x"), "command.done: reason: there is no such field"),
+        (answered("done", command_id=""), "command.done: command_id: "),
+        (answered("done", id="x"), "command.done: id: "),
+        (answered("finished"), "there is no type command.finished"),
+    ],
+)
+def test_a_wrong_answer_says_what_to_mend(one: Record, message: str) -> None:
+    assert message in letter(one).message
+
+
+def test_of_several_answers_to_one_command_the_latest_state_is_written() -> None:
+    told = [answered(state) for state in ("done", "refused", "accepted")]
+    for order in permutations([*told, answered("refused", "other")]):
+        books = PaperBooks()
+        plan = books.settle([intent(), *order])
+        assert answer_columns(plan.answers) == [
+            [INTENT_ID, INTENT_ID], ["other", "r"], ["refused", "done"], ["closed", None],
+        ]  # fmt: skip
 
 
 def test_commands_that_come_before_their_create_wait_and_are_applied_after_it_in_order() -> None:

@@ -28,7 +28,8 @@ class Standing:
     """A payment as the books have it, or as it was claimed; columns of read_standing.sql. Amounts are minor units.
 
     `captures_seen` and `refunds_seen` sum what its facts show of each, in any state; they never shrink. `disputes` and
-    `reversals` name those that hold or took back captured money. `metadata` is JSON, or None.
+    `reversals` name those that hold or took back captured money. `metadata` is JSON, or None;
+    `commands` is a JSON array of `schemas.intent_answers.CommandShown`.
     """
 
     id: UUID
@@ -58,6 +59,7 @@ class Standing:
     livemode: bool = True
     flags: Sequence[str] = ()
     metadata: str | None = None
+    commands: str = "[]"
 
     def seen(self, command: Command) -> int | None:
         """Return what the facts show of a command's kind."""
