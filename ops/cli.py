@@ -15,6 +15,7 @@ from ops.migrate_commands import migrate
 from ops.operator_commands import operator
 from ops.output import EXIT_DONE, AsJson, command, emit
 from ops.payment_commands import payment
+from ops.provider_commands import provider
 from ops.schema_commands import schema
 from ops.stack_commands import stack
 
@@ -37,6 +38,7 @@ recall_commands.add_to(app)
 app.add_typer(audit, name="audit")
 app.add_typer(operator, name="operator")
 app.add_typer(schema, name="schema")
+app.add_typer(provider, name="provider")
 publish_commands.add_to(app)
 doctor.add_to(app)
 simulate_commands.add_to(app)

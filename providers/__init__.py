@@ -3,16 +3,19 @@
 A provider's file holds its signature scheme, how its body splits into events, where an event names its payment, and
 what its kinds mean as facts. It is pure: no clock, no I/O, no logger; `now`, secrets and certificates come as
 arguments. Machinery that several providers share lives in `providers.core`. Every other module of this folder defines
-`PROVIDER` and is found by its name: adding a provider is adding a file.
+`PROVIDER` and is found by its name: adding a provider is adding a file. A package of its own adds one too, by an entry
+point of the group `ratchet.providers` whose name is the provider's and which names its `Provider`.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from dataclasses import replace
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
 
 from providers.core.contract import HeaderValues, Notification, Provider, SignedRequest
 from providers.core.meaning import checked, undecodable
@@ -21,7 +24,7 @@ from providers.core.reading import plain, storable
 from providers.core.recall import KIND_PREFIX as RECALLED
 from providers.core.refetch import KIND_PREFIX
 from schemas.dead_letter import Reason
-from schemas.errors import SignatureRejected, UninterpretableError
+from schemas.errors import SettingsError, SignatureRejected, UninterpretableError
 from schemas.facts import Meaning
 
 if TYPE_CHECKING:
@@ -32,20 +35,60 @@ if TYPE_CHECKING:
 __all__ = ["find", "interpret", "names", "paying", "verify", "work"]
 
 
+ENTRY_POINTS: Final = "ratchet.providers"
+"""The group of entry points by which packages of their own add providers."""
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_]{0,63}\Z")
+
+
 @cache
-def names() -> frozenset[str]:
-    """Return the names of all providers: the modules of this folder."""
+def built_in() -> frozenset[str]:
+    """Return the names of the providers that are modules of this folder."""
     return frozenset(module.name for module in pkgutil.iter_modules(__path__) if module.name != "core")
 
 
 @cache
+def from_outside() -> dict[str, metadata.EntryPoint]:
+    """Return the providers that installed packages add, by name. A name of ours stays ours: nobody takes it over."""
+    found = {one.name: one for one in metadata.entry_points(group=ENTRY_POINTS) if _NAME.match(one.name)}
+    return {name: one for name, one in found.items() if name not in built_in()}
+
+
+@cache
+def names() -> frozenset[str]:
+    """Return the names of all providers: the modules of this folder, and what installed packages add."""
+    return built_in() | from_outside().keys()
+
+
+@cache
 def _load(name: str) -> Provider:
-    provider: Provider = importlib.import_module(f"{__name__}.{name}").PROVIDER
-    return provider
+    if name in built_in():
+        provider: Provider = importlib.import_module(f"{__name__}.{name}").PROVIDER
+        return provider
+    return _load_from_outside(name, from_outside()[name])
+
+
+def _load_from_outside(name: str, entry: metadata.EntryPoint) -> Provider:
+    """Import a package's provider; raise SettingsError, naming the package, where that is none."""
+    package = entry.dist.name if entry.dist else entry.value
+    try:
+        found = entry.load()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise SettingsError(
+            f"provider {name} of package {package} cannot be imported ({reason}); mend the package, or remove it"
+        ) from error
+    if not isinstance(found, Provider) or found.name != name:
+        raise SettingsError(
+            f"provider {name} of package {package}: {entry.value} is no Provider of that name; mend or remove it"
+        )
+    return found
 
 
 def find(name: str) -> Provider | None:
-    """Return the provider of that name, importing its file on first use, or None."""
+    """Return the provider of that name, importing its file on first use, or None.
+
+    Raises SettingsError for one of an installed package that can't be used.
+    """
     return _load(name) if name in names() else None
 
 
