@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from consumer import rows
+from consumer.copies import richer_id
 from consumer.decode import Event, decode, endpoints_of
 from consumer.ledger import COLUMNS, values_of
 from consumer.plan import Known, OrphanLetter, ParkedEvent, Plan
@@ -210,10 +211,22 @@ class BatchWriter:
                 known.some_wait |= row["provider"] is None
             else:
                 rows.note_member(known.groups, row)
+        await self._read_copies(connection, known, events)
         known.groups |= {key: {} for key in promised - known.groups.keys()}
         members = {payment_id for group in known.groups.values() for payment_id in group}
         if known.groups and (known.groups.keys() - known.names.keys() or members - known.payments.keys()):
             raise _GrewError(known.groups.keys() - known.names.keys(), members - known.payments.keys())
+
+    @staticmethod
+    async def _read_copies(connection: Connection, known: Known, events: Sequence[Event]) -> None:
+        """Read which copies of events that say more than the first are in the ledger; hardly ever there are any."""
+        copies = {(event.source, own) for event in events if (own := richer_id(event, known)) is not None}
+        if not copies:
+            return
+        none = plain_array(()), *rows.group_arrays(())
+        for row in await connection.fetch(_sql("find_claims"), *rows.claim_arrays(copies), *none):
+            if row["source"] is not None:
+                rows.note_claim(known, row)
 
     async def _read_parked(self, connection: Connection, known: Known, needs: Needs) -> None:
         """Read the parked events that are still there; the transaction begins anew where they carry further names."""

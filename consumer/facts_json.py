@@ -79,6 +79,12 @@ def same_facts(left: str, right: str) -> bool:
     return fewer == more or (bool(fewer) and all(one in more for one in fewer))
 
 
+def adds_to(said: str, more: str) -> bool:
+    """Tell whether the second of two dumps of `dump_said` says all that the first does (not nothing), and more."""
+    before, after = _decode_plain(said), _decode_plain(more)
+    return 0 < len(before) < len(after) and all(one in after for one in before)
+
+
 def _said(fact: Fact) -> tuple[str | int | None, ...]:
     """Return a fact's state as `_short` would."""
     if fact.replaces is not None:

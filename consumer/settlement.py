@@ -14,6 +14,7 @@ from weakref import proxy
 from msgspec.structs import replace
 
 import providers
+from consumer.copies import richer_id, with_digest
 from consumer.decode import (
     ANY,
     Endpoints,
@@ -34,7 +35,6 @@ from consumer.verdict import Dead, Settled, Waits, judge, said_in
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import Fact, FactKind, State
 from schemas.payment import Flag, Outcome, Payment, Projection
-from schemas.record import EVENT_ID_LENGTH_MAX
 from schemas.sms import templates_for
 
 if TYPE_CHECKING:
@@ -49,9 +49,6 @@ Waiting = tuple[Event, int | None]
 
 OWN_SOURCE: Final = "ratchet"
 """The ledger's source of changes that have no event of their own."""
-
-DIGEST_SHOWN: Final = 16
-"""Hex digits of a body's digest that tell events of one unsigned id apart."""
 
 OTHER_FACTS: Final = "the event id is in the books with other facts; the first stands"
 OTHER_COMMAND: Final = "another command or answer has this ce_id already, and stands; give each an id of its own"
@@ -99,6 +96,8 @@ class Settlement:
         if event.named is not None:
             self._ask_again(event, event.named, "hint")
         event = self._identified(event)
+        richer = richer_id(event, self._known)
+        event = event if richer is None else replace(event, event_id=richer)
         if self._seen(event):
             return
         if not self._try(event):
@@ -135,8 +134,7 @@ class Settlement:
             or (event.source, event.event_id) not in self._known.claims
         ):
             return event
-        room = EVENT_ID_LENGTH_MAX - DIGEST_SHOWN - 1
-        return replace(event, event_id=f"{event.event_id[:room]}#{digest.hex()[:DIGEST_SHOWN]}")
+        return replace(event, event_id=with_digest(event.event_id, digest))
 
     def _ask_again(self, event: Event, ref: str | None, reason: str) -> None:
         """Note that the provider's API must be asked about a payment, if it can be."""

@@ -175,7 +175,8 @@ CATALOGUE: Final = Catalogue(
 - **One to one**: a Checkout session and an invoice are names of their payment, told by their own events (and by
   `invoice` of PaymentIntents and charges before 2025-03-31). **Shared**: a subscription.
 - **Merchant and mode**: `account` (Connect) and `livemode` of the event.
-- **One event in two API versions**, as Stripe's guide to upgrades sends it, is one event: what both say must agree.
+- **One event in two API versions**, as Stripe's guide to upgrades sends it, is one event: what both say must
+  agree, and what the copy that lists more adds counts, under `id#digest` in the ledger.
 - **Bank debits** (ACH, SEPA, Bacs, BECS, ACSS, New Zealand) that fail after they succeeded, or that the payer takes
   back, come as a dispute that is final (support.stripe.com, "Respond to or contest an ACH Direct Debit dispute", "SEPA
   Direct Debit payment disputes"; read November 2026). Such a payment is asked about for 60 days (ACSS 90), and of one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 from settling import (
     SOURCE,
     Bench,
+    Event,
     bench,
     broken_chains,
     digest,
@@ -23,6 +25,7 @@ from settling import (
 
 from consumer import rows
 from consumer.lane import understand
+from schemas.record import Attributes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -265,6 +268,36 @@ async def test_other_bytes_of_the_same_facts_are_no_conflict(desk: Bench) -> Non
     plans = await desk.settle(records([spaced], first=1))
     assert [plan.duplicates for plan in plans] == [1]
     assert (await desk.books()).letters == []
+
+
+def stripe(event_id: str, kind: str, **more: Any) -> Event:
+    """Make an event of Stripe as the ingress publishes it."""
+    headers = Attributes("stripe", event_id, kind, 1.79e9).to_headers()
+    return Event(event_id, b"ch_1", json.dumps({"type": kind, **more}).encode(), headers)
+
+
+def refunded(*, listed: bool, count: int) -> Event:
+    """Return one event of Stripe as two versions of its API write it: the older one lists the refunds."""
+    charge: dict[str, Any] = {"id": "ch_1", "amount": 1000, "amount_refunded": 300, "captured": True, "currency": "eur"}
+    if listed:
+        one = {"id": "re_1", "status": "succeeded", "amount": 300, "balance_transaction": "txn_1"}
+        charge["refunds"] = {"data": [one]}
+    return stripe("evt_1", "charge.refunded", pending_webhooks=count, data={"object": charge})
+
+
+async def test_what_a_richer_copy_of_an_event_adds_is_joined_once(desk: Bench) -> None:
+    taken = {"id": "ch_1", "amount": 1000, "captured": True, "currency": "eur", "status": "succeeded"}
+    paid = stripe("evt_0", "charge.succeeded", data={"object": taken})
+    await desk.settle(records([paid, refunded(listed=False, count=2)]))
+    outcomes = []
+    for place, listed in enumerate((True, True, False), start=2):
+        plans = await desk.settle(records([refunded(listed=listed, count=place)], first=place))
+        outcomes.append((sum(len(plan.rows) for plan in plans), sum(plan.duplicates for plan in plans)))
+    books = await desk.books()
+    assert outcomes == [(1, 0), (0, 1), (0, 1)], "the copy that says more is a row, each that says no more is none"
+    assert sum("#" in event_id for _, event_id in books.claims) == 1
+    assert (books.payments[0]["refunded"], books.letters) == (300, [])
+    assert "refund:re_1" in books.payments[0]["facts"]
 
 
 async def test_a_batch_cut_off_at_its_commit_is_settled_again_without_a_trace(desk: Bench) -> None:

@@ -51,6 +51,11 @@ def by_ref(row: dict[str, Any]) -> tuple[str, str]:
     return str(row["provider_ref"]), str(row["client"])
 
 
+def _copied(claim: tuple[str, str]) -> tuple[str, str]:
+    """Return the event that a claim is a copy of, if it is one."""
+    return claim[0], claim[1].rpartition("#")[0]
+
+
 @dataclass
 class PaperBooks:
     """A database with one writer."""
@@ -113,7 +118,7 @@ class PaperBooks:
         known.reread = {claim for claim, version in meanings.items() if version != providers.meaning_version(claim[0])}
         digests = {(event.source, event.digest) for event in events if event.digest is not None}
         known.bodies = {body for body, event_id in self.bodies.items() if (body[0], event_id) in known.claims} & digests
-        known.claims = {claim: facts for claim, facts in known.claims.items() if claim in ids}
+        known.claims = {claim: facts for claim, facts in known.claims.items() if claim in ids or _copied(claim) in ids}
         for parked_id in waking:
             event = self.parked[parked_id].event
             known.parked.append(ParkedEvent(parked_id, event.record, event.event_id))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.facts_json import dump_joined, dump_said, load_joined, load_said, same_facts
+from consumer.facts_json import adds_to, dump_joined, dump_said, load_joined, load_said, same_facts
 from consumer.fold import newer
 from schemas.facts import AMOUNT_MAX, RANKS, VERSION_MAX, Fact, FactKind, State
 
@@ -83,3 +83,12 @@ def test_what_one_event_says_twice_of_a_child_has_one_order() -> None:
 def test_one_child_twice_has_one_order_also_where_only_one_has_an_amount() -> None:
     said = [Fact(FactKind.CAPTURE, "c", "succeeded", amount, "p") for amount in (5, None, 3)]
     assert {dump_said(order) for order in itertools.permutations(said)} == {dump_said(said)}
+
+
+def test_a_copy_adds_what_it_says_beside_all_that_was_said() -> None:
+    one, other = Fact(FactKind.VOID, "a", "failed"), Fact(FactKind.REFUND, "r", "succeeded", 5)
+    assert adds_to(dump_said([one]), dump_said([one, other]))
+    assert not adds_to(dump_said([one, other]), dump_said([one]))
+    assert not adds_to(dump_said([one]), dump_said([one]))
+    assert not adds_to(dump_said([]), dump_said([one])), "what said nothing is contradicted by what says something"
+    assert not adds_to(dump_said([one]), dump_said([other, Fact(FactKind.VOID, "b", "failed")]))
