@@ -124,7 +124,7 @@ def test_status_has_its_shape(served: Up) -> None:
     for role in document["roles"]:
         assert set(role) >= {"role", "pid", "state", "address"}
         assert psutil.pid_exists(role["pid"])
-    assert set(document["lag"]) == {"payments.webhooks", "payments.intents"}
+    assert set(document["lag"]) == {"payments.webhooks", "payments.intents", "payments.events"}
     assert set(document["counts"]) >= {"payments", "ledger", "parked", "dead_letters_open", "outbox", "spool"}
     assert document["unknown"] == []
 
