@@ -34,10 +34,12 @@ KIND_AT: Final = {
     "checkout": ("type", "data"),
     "flutterwave": ("event", "data"),
     "gocardless": ("action", "resource_type"),
+    "mollie": ("type", "entityId"),
     "paypal": ("event_type", "resource"),
     "paystack": ("event", "data"),
     "razorpay": ("event", "payload"),
     "square": ("type", "merchant_id"),
+    "standard_webhooks": ("type", "data"),
     "stripe": ("type", "data"),
 }
 """Under which name an event tells its kind, and a name that it has beside."""
@@ -74,12 +76,14 @@ def show(line: str) -> None:
 def kind_of(provider: str, value: dict[str, Any]) -> str | None:
     """Return the kind of an event, or None for an object that is none.
 
-    Shopify's stands in a header and M-Pesa names none, so there the shape tells it.
+    Shopify's stands in a header and M-Pesa names none, so there the shape tells it; GoCardless' has two parts.
     """
     if provider in _SHAPES:
         return next((kind for kind, names in _SHAPES[provider].items() if names <= value.keys()), None)
     kind_at, beside = KIND_AT[provider]
     kind = value.get(kind_at)
+    if provider == "gocardless" and isinstance(kind, str):
+        kind = f"{value.get(beside)}.{kind}"
     return kind if isinstance(kind, str) and beside in value else None
 
 
