@@ -211,7 +211,9 @@ def _shared(links: Any) -> list[tuple[RefKind, str | None]]:
 
 _CREATING: Final = frozenset({"subscriptions.payment_created", "instalment_schedules.payment_created"})
 
-_SILENT: Final = frozenset({"payments.customer_approval_granted", "payments.surcharge_fee_debited"})
+_SILENT: Final = frozenset(
+    f"payments.{what}" for what in ("customer_approval_granted", "sds_settlement_delayed", "surcharge_fee_debited")
+)
 
 
 # --- read at the API: a payment or a refund, with what no event tells ---------------------------------------------

@@ -46,3 +46,10 @@ def test_payloads_inside_pages_and_without_a_kind_are_found(tmp_path: Path, caps
     (tmp_path / "orders.md").write_text(f"An order {{is}}:\n```\n{json.dumps(order, indent=2)}\n```\n")
     main("shopify", tmp_path)
     assert "orders.md: orders/updated: facts: payment=1" in capsys.readouterr().out
+
+
+def test_a_kind_of_two_parts_is_read_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    event = {"id": "EV1", "resource_type": "payments", "action": "confirmed", "links": {"payment": "PM1"}}
+    (tmp_path / "events.json").write_text(json.dumps({"events": [event]}))
+    main("gocardless", tmp_path)
+    assert "events.json: payments.confirmed: facts: payment=PM1" in capsys.readouterr().out
