@@ -29,6 +29,7 @@ KINDS: Final[dict[str, Kind]] = {
             "dispute_accepted": "the dispute is lost",
             "dispute_evidence_submitted": "under review",
             "dispute_evidence_acknowledged_by_scheme": "under review",
+            "dispute_arbitration_evidence_submitted": "under review, a stage later",
             "dispute_arbitration_sent_to_scheme": "under review, a stage later",
             "dispute_arbitration_won": "won in arbitration, its amount is back",
             "dispute_arbitration_lost": "lost in arbitration",
@@ -39,12 +40,26 @@ KINDS: Final[dict[str, Kind]] = {
     **alike(Decision.NOTHING, "asked for, not done yet", "payment_capture_pending", "payment_refund_pending"),
     **alike(Decision.NOTHING, "tried, not done", "payment_void_declined", "payment_authorization_increment_declined"),
     **alike(Decision.NOTHING, "money that goes out", "payment_paid", "payment_returned"),
+    **alike(
+        Decision.NOTHING,
+        "about a payment, and no money of it; what follows has events of its own",
+        "authentication_approved authentication_attempted authentication_expired authentication_failed",
+        "authentication_started payment_authentication_failed payment_compliance_review payment_optimized",
+        "payment_retry_scheduled request_for_information_received",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a card, an instrument, an account or a report",
+        "bank_account_updated batch_successful batch_unsuccessful card_verification_declined card_verified",
+        "payment_instrument_created payment_instrument_error payment_instrument_verification_failed",
+        "payment_instrument_verification_passed payments_disabled payments_enabled",
+    ),
 }
 
 CATALOGUE: Final = Catalogue(
     name="Checkout.com",
-    source="checkout/checkout-api-reference nas_spec; checkout.com/docs, Event types",
-    read_on="2021-07-20",
+    source="checkout.com/docs, Event types, as hookdeck/webhook-skills shows it; checkout-api-reference nas_spec",
+    read_on="2026-09-28",
     kinds=KINDS,
     notes="""
 - **Signed**: the whole body.
@@ -61,6 +76,8 @@ Read with `make corpus`, November 2026; none of them is kept here.
   are YAML.
 """,
     open_questions="""
+- Whether `request_for_information_received` is of a payment that it names: it says nothing. Kinds of issuing, fraud,
+  platforms and identities were not listed; outside payment_ and dispute_ every kind says nothing.
 - Whether a pending refund has the action id of the refund that follows: it says nothing.
 """,
 )

@@ -215,6 +215,7 @@ _DISPUTE_FACTS: Final[dict[str, tuple[str, int, str | None]]] = {
     "dispute_accepted": ("lost", 1, None),
     "dispute_expired": ("lost", 1, None),  # the time to answer is over
     "dispute_lost": ("lost", 1, None),
+    "dispute_arbitration_evidence_submitted": ("under_review", 2, None),
     "dispute_arbitration_sent_to_scheme": ("under_review", 2, None),
     "dispute_arbitration_won": ("won", 2, "reinstated"),
     "dispute_arbitration_lost": ("lost", 2, None),
@@ -227,6 +228,7 @@ _SILENT: Final = (
     "payment_capture_pending",
     "payment_compliance_review",
     "payment_instrument_",
+    "payment_optimized",
     "payment_paid",
     "payment_returned",
     "payment_refund_pending",
