@@ -110,6 +110,19 @@ def test_what_can_not_be_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
         scopes_of(load())
 
 
+def test_services_and_executors_are_named_with_their_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATCHET_SOURCES", '["billing", "pos"]')
+    monkeypatch.setenv("RATCHET_EXECUTORS", '{"gateway": ["Stripe", "adyen/ACME"]}')
+    found = scopes_of(load())
+    assert found.sources == {"billing", "pos"}
+    assert found.executors == {"gateway": {"stripe", "adyen/acme"}}
+    for name, value in (("SOURCES", '["Billing Service"]'), ("EXECUTORS", '{"gateway": ["a/b/c"]}')):
+        monkeypatch.setenv(f"RATCHET_{name}", value)
+        with pytest.raises(SettingsError, match=f"RATCHET_{name}"):
+            load()
+        monkeypatch.delenv(f"RATCHET_{name}")
+
+
 def test_doctor_says_who_shares_and_what_is_open() -> None:
     from ops.doctor import scope_findings
     from runtime.settings import Settings
