@@ -28,4 +28,12 @@ def verify(request: SignedRequest) -> list[Notification]:
     return [Notification(event_id, kind, None, request.body)]
 
 
-PROVIDER: Final = Provider("github", verify, silent_json, event_id_signed=False, kind_signed=False, payments=False)
+PROVIDER: Final = Provider(
+    "github",
+    verify,
+    silent_json,
+    event_id_signed=False,
+    kind_signed=False,
+    payments=False,
+    signed_by=("X-Hub-Signature-256", "X-GitHub-Delivery", "X-GitHub-Event"),
+)

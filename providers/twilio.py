@@ -105,4 +105,10 @@ def interpret(kind: str, body: bytes) -> Meaning:
     return Meaning(receipt=Receipt(sids[0].decode("latin-1"), kind))
 
 
-PROVIDER: Final = Provider("twilio", verify, interpret, payments=False)
+PROVIDER: Final = Provider(
+    "twilio",
+    verify,
+    interpret,
+    payments=False,
+    signed_by=("X-Twilio-Signature",),
+)

@@ -12,7 +12,7 @@ from schemas.intent_answers import Accepted, Asked, Found, PaymentAnswer, Proble
 from schemas.intents import Cancel, Capture, Intent, Refund
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pydantic import BaseModel
 
@@ -59,11 +59,28 @@ _CREATE: Final = (
     problems.INTERRUPTED,
 )
 _COMMAND: Final = (*_CREATE, problems.UNKNOWN_INTENT, problems.STATE_FORBIDS)
+_WEBHOOK: Final = (
+    problems.MALFORMED_REQUEST,
+    problems.SIGNATURE_REJECTED,
+    problems.UNKNOWN_PROVIDER,
+    problems.UNKNOWN_PATH,
+    problems.RECEIPT_TIMEOUT,
+    problems.BODY_TOO_LARGE,
+    problems.QUOTA_EXCEEDED,
+    problems.HEAD_TOO_LARGE,
+    problems.NOTHING_DURABLE,
+    problems.WINDOW_FULL,
+    problems.PROOF_UNAVAILABLE,
+    problems.INTERRUPTED,
+)
 _ANY: Final = (problems.METHOD_NOT_ALLOWED,)
 
 
-def document(providers: Iterable[str], server_url: str) -> Json:
-    """Return the document; `providers` are the names that an intent may carry, `server_url` where the door is."""
+def document(providers: Iterable[str], server_url: str, webhooks: Mapping[str, tuple[str, ...]] | None = None) -> Json:
+    """Return the document; `providers` are the names that an intent may carry, `server_url` where the ingress is.
+
+    `webhooks` are the providers whose webhooks are described, each with the headers that prove its requests.
+    """
     return {
         "openapi": "3.1.0",
         "info": {
@@ -72,7 +89,7 @@ def document(providers: Iterable[str], server_url: str) -> Json:
             "description": "Payment intents in, exactly one effect each. Amounts are minor units of their currency.",
         },
         "servers": [{"url": server_url}],
-        "paths": _paths(),
+        "paths": _paths() | (_webhook_paths(webhooks) if webhooks else {}),
         "components": {
             "schemas": _schemas(providers),
             "parameters": {"Id": _ID, "IdempotencyKey": _IDEMPOTENCY_KEY},
@@ -104,6 +121,66 @@ def _paths() -> Json:
         "/livez": {"get": _probe("getLiveness", "The process answers", ("200",))},
         "/readyz": {"get": _probe("getReadiness", "The door takes webhooks", ("200", "503"))},
         "/openapi.json": {"get": _probe("getDocument", "This document", ("200",))},
+    }
+
+
+def _webhook_paths(signed_by: Mapping[str, tuple[str, ...]]) -> Json:
+    """Return the paths of webhooks: of a provider's own endpoint, and of one of its accounts."""
+    provider = {
+        "name": "provider",
+        "in": "path",
+        "required": True,
+        "description": "The provider, by its name here",
+        "schema": {"type": "string", "enum": sorted(signed_by)},
+    }
+    text = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"}
+    account = {
+        "name": "account",
+        "in": "path",
+        "required": True,
+        "description": "The account, as the settings name it; for a provider that signs nothing, the secret",
+        "schema": text,
+    }
+    own, accounts = _webhook("postWebhook", signed_by), _webhook("postAccountWebhook", signed_by)
+    return {
+        "/webhooks/{provider}": {"parameters": [provider], "post": own},
+        "/webhooks/{provider}/{account}": {"parameters": [provider, account], "post": accounts},
+    }
+
+
+def _webhook(operation: str, signed_by: Mapping[str, tuple[str, ...]]) -> Json:
+    """Return what a provider's webhook is and what it is answered. Its headers and body are the provider's own."""
+    proofs = [
+        f"- `{name}`: {', '.join(f'`{header}`' for header in headers) or 'in the body or in the path'}"
+        for name, headers in sorted(signed_by.items())
+    ]
+    headers = {header: name for name, found in sorted(signed_by.items()) for header in found}
+    accepted = {
+        "type": "object",
+        "required": ["accepted"],
+        "properties": {"accepted": {"type": "integer", "minimum": 0, "description": "Events of the request"}},
+    }
+    taken = {
+        "description": "Taken: every event is durable",
+        "headers": _headers(*_RATE_HEADERS),
+        "content": {"application/json": {"schema": accepted}},
+    }
+    return {
+        "operationId": operation,
+        "summary": "A provider's own signed request",
+        "description": "\n".join(["The raw body is verified and kept as it is. What proves a request:", "", *proofs]),
+        "parameters": [
+            {
+                "name": header,
+                "in": "header",
+                "required": False,
+                "description": f"Of {name}",
+                "schema": {"type": "string"},
+            }
+            for header, name in headers.items()
+        ],
+        "requestBody": {"required": False, "content": {"*/*": {}}},
+        "responses": _responses({"202": taken}, _WEBHOOK),
     }
 
 

@@ -8,4 +8,10 @@ from providers.core.contract import Provider
 
 __all__ = ["PROVIDER"]
 
-PROVIDER: Final = Provider("checkout", verify, interpret, catalogue=CATALOGUE)
+PROVIDER: Final = Provider(
+    "checkout",
+    verify,
+    interpret,
+    catalogue=CATALOGUE,
+    signed_by=("Cko-Signature",),
+)

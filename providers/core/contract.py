@@ -121,6 +121,8 @@ class Provider:
     `capture_by_setting` tells that its authorizations don't say whether the money is taken at once.
     `work` says what a check costs before it is made. `shows_secret` tells that one of its schemes shows a secret on
     each request instead of signing with it; such secrets are settings of their own, `config["shown_secrets"]`.
+    `signed_by` names the headers that its requests prove themselves by, as it writes them; none where the proof stands
+    in the body or in the path.
     `catalogue` holds every kind that it publishes, with what is decided about each.
     `meaning_version` grows whenever an event comes to mean other facts than before: two facts of one event id are
     compared only within one version.
@@ -141,6 +143,7 @@ class Provider:
     capture_by_setting: bool = False
     work: Work = body_work
     shows_secret: bool = False
+    signed_by: tuple[str, ...] = ()
     catalogue: Catalogue | None = None
     interpret_part: InterpretPart | None = None
     meaning_version: int = 1

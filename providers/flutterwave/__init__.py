@@ -17,5 +17,6 @@ PROVIDER: Final = Provider(
     shows_secret=True,
     event_id_signed=False,
     named=named,
+    signed_by=("flutterwave-signature", "verif-hash"),
     refetch=REFETCH,
 )

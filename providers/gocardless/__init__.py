@@ -17,4 +17,5 @@ PROVIDER: Final = Provider(
     recall=RECALL,
     catalogue=CATALOGUE,
     meaning_version=2,  # a payment that the API says failed was not collected, whatever came before
+    signed_by=("Webhook-Signature",),
 )

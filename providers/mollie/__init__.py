@@ -19,4 +19,5 @@ PROVIDER: Final = Provider(
     unsigned=True,
     catalogue=CATALOGUE,
     meaning_version=2,  # a payment of an order that was canceled is a try of it
+    signed_by=("X-Mollie-Signature",),
 )

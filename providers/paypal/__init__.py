@@ -15,4 +15,11 @@ PROVIDER = Provider(
     interpret_part=interpret_part,
     recall=RECALL,
     catalogue=CATALOGUE,
+    signed_by=(
+        "PayPal-Transmission-Id",
+        "PayPal-Transmission-Time",
+        "PayPal-Transmission-Sig",
+        "PayPal-Cert-Url",
+        "PayPal-Auth-Algo",
+    ),
 )

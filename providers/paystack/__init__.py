@@ -8,4 +8,10 @@ from providers.paystack.meaning import interpret, verify
 
 __all__ = ["PROVIDER"]
 
-PROVIDER: Final = Provider("paystack", verify, interpret, catalogue=CATALOGUE)
+PROVIDER: Final = Provider(
+    "paystack",
+    verify,
+    interpret,
+    catalogue=CATALOGUE,
+    signed_by=("x-paystack-signature",),
+)

@@ -8,4 +8,11 @@ from providers.razorpay.meaning import interpret, verify
 
 __all__ = ["PROVIDER"]
 
-PROVIDER: Final = Provider("razorpay", verify, interpret, catalogue=CATALOGUE, event_id_signed=False)
+PROVIDER: Final = Provider(
+    "razorpay",
+    verify,
+    interpret,
+    catalogue=CATALOGUE,
+    event_id_signed=False,
+    signed_by=("X-Razorpay-Signature", "X-Razorpay-Event-Id"),
+)

@@ -9,4 +9,12 @@ from providers.shopify.kinds import CATALOGUE
 from providers.shopify.meaning import interpret
 from providers.shopify.signature import verify
 
-PROVIDER: Final = Provider("shopify", verify, interpret, event_id_signed=False, kind_signed=False, catalogue=CATALOGUE)
+PROVIDER: Final = Provider(
+    "shopify",
+    verify,
+    interpret,
+    event_id_signed=False,
+    kind_signed=False,
+    catalogue=CATALOGUE,
+    signed_by=("X-Shopify-Hmac-Sha256", "X-Shopify-Event-Id", "X-Shopify-Topic"),
+)

@@ -9,4 +9,11 @@ from providers.square.recall import RECALL
 
 __all__ = ["PROVIDER"]
 
-PROVIDER: Final = Provider("square", verify, interpret, recall=RECALL, catalogue=CATALOGUE)
+PROVIDER: Final = Provider(
+    "square",
+    verify,
+    interpret,
+    recall=RECALL,
+    catalogue=CATALOGUE,
+    signed_by=("x-square-hmacsha256-signature",),
+)

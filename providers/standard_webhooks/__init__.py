@@ -8,4 +8,11 @@ from providers.standard_webhooks.meaning import interpret, verify, work
 
 __all__ = ["PROVIDER"]
 
-PROVIDER: Final = Provider("standard_webhooks", verify, interpret, catalogue=CATALOGUE, work=work)
+PROVIDER: Final = Provider(
+    "standard_webhooks",
+    verify,
+    interpret,
+    catalogue=CATALOGUE,
+    work=work,
+    signed_by=("webhook-id", "webhook-timestamp", "webhook-signature"),
+)

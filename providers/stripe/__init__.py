@@ -21,4 +21,5 @@ PROVIDER = Provider(
     recall=RECALL,
     catalogue=CATALOGUE,
     meaning_version=2,  # a session without a total ties its payment
+    signed_by=("Stripe-Signature",),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-DOCUMENT = document(providers.paying(), "https://pay.example")
+SIGNED_BY = {name: found.signed_by for name in providers.names() if (found := providers.find(name)) is not None}
+DOCUMENT = document(providers.paying(), "https://pay.example", SIGNED_BY)
 SLUGS = {problem.slug: problem for problem in CATALOGUE}
 METHODS = ("get", "post")
 
@@ -74,7 +77,7 @@ def test_the_catalogue_holds_every_problem_once() -> None:
 
 def test_operations_are_named_once_and_linked() -> None:
     names = [operation["operationId"] for _, operation in operations()]
-    assert len(names) == len(set(names)) == 10
+    assert len(names) == len(set(names)) == 12
     links = DOCUMENT["paths"]["/payment-intents"]["post"]["responses"]["202"]["links"]
     assert {link["operationId"] for link in links.values()} <= set(names)
     assert len(links) == 5
@@ -125,3 +128,19 @@ def test_metadata_is_described_as_it_is_checked(said: dict[str, Any], *, fits: b
 def test_no_secret_and_no_phone_is_ever_answered() -> None:
     for name in ("Accepted", "Asked", "PaymentAnswer", "Timeline"):
         assert "phone" not in DOCUMENT["components"]["schemas"][name]["properties"]
+
+
+def test_webhooks_are_described_with_what_proves_them_and_every_answer() -> None:
+    webhook = DOCUMENT["paths"]["/webhooks/{provider}"]
+    assert webhook["parameters"][0]["schema"]["enum"] == sorted(providers.names())
+    told = {parameter["name"] for parameter in webhook["post"]["parameters"]}
+    assert {"Stripe-Signature", "PayPal-Transmission-Sig", "X-Hub-Signature-256"} <= told
+    assert set(webhook["post"]["responses"]) == {"202", "400", "401", "404", "405", "408", "413", "429", "431", "503"}
+    assert "/webhooks/{provider}" not in document(["stripe"], "https://pay.example")["paths"]
+
+
+@pytest.mark.parametrize("name", sorted(name for name, headers in SIGNED_BY.items() if headers))
+def test_the_headers_that_prove_a_request_are_those_of_its_vectors(name: str) -> None:
+    cases = json.loads((Path(__file__).parent / "vectors" / f"{name}.json").read_text())["cases"]
+    sent = {header.lower() for case in cases if case["expect"] == "accept" for header in case["headers"]}
+    assert {header.lower() for header in SIGNED_BY[name]} <= sent

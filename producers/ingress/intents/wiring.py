@@ -35,7 +35,8 @@ class Document:
 
     def __init__(self, server_url: str, configured: Collection[str]) -> None:
         named = [name for name in providers.paying() if name in configured] or providers.paying()
-        self._answer = Answer(200, msgspec.json.encode(openapi.document(named, server_url)))
+        webhooks = {name: found.signed_by for name in configured if (found := providers.find(name)) is not None}
+        self._answer = Answer(200, msgspec.json.encode(openapi.document(named, server_url, webhooks)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         line_of(scope).template = "/openapi.json"
