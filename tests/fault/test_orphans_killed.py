@@ -1,0 +1,55 @@
+"""A consumer that is killed between the payment of an orphan and the orphan's effect: the next one applies it, once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from settling import broken_chains, until, webhook
+
+if TYPE_CHECKING:
+    from consumer_stage import Stage
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
+
+SHORT = {"deadline_seconds": 2, "standstill_seconds_min": 1, "sweep_interval_seconds": 0.2}
+REFUNDS = 5
+
+
+async def statuses(scene: Stage) -> list[str]:
+    return [row["status"] for row in (await scene.books()).letters]
+
+
+@pytest.mark.parametrize("moment", ["before", "within"])
+async def test_a_kill_between_an_orphans_payment_and_its_effect(scene: Stage, moment: str) -> None:
+    first = scene.spawn(parking=SHORT)
+    await scene.publish([webhook("refund.succeeded", "p", child=f"r{n}", amount=100) for n in range(REFUNDS)])
+
+    async def buried() -> bool:
+        return await statuses(scene) == ["open"] * REFUNDS
+
+    await until(buried, "the refunds are dead letters")
+    assert await first.terminate() == 0
+    killed = scene.spawn(parking=SHORT, apply=moment)
+    await scene.publish([webhook("payment.captured", "p", child="c")])
+
+    async def gone() -> bool:
+        return not killed.running
+
+    await until(gone, "the consumer is killed where it applies them")
+    assert killed.process.returncode == -9
+    books = await scene.books()
+    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 0)]
+    assert await buried(), "none has its effect by half"
+    assert await scene.count("wake_marks") == 1, "the batch that brought the payment left word"
+    await scene.bury_the_dead()
+    scene.spawn(parking=SHORT)
+
+    async def applied() -> bool:
+        return await statuses(scene) == ["applied"] * REFUNDS
+
+    await until(applied, "the dead letters are applied")
+    books = await scene.books()
+    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100 * REFUNDS)]
+    assert (len(books.ledger), broken_chains(books)) == (REFUNDS + 1, [])
+    assert (await scene.count("wake_marks"), await scene.count("orphan_refs")) == (0, 0)
