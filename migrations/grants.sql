@@ -30,7 +30,7 @@ begin
                     console_keys}'),
                 ('app', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
                 ('app', 'select', '', '{schema_migrations, ledger_anchors, anchor_without_payment, captures, refunds, disputes, redrive_returns,
-                    operator_actions, erased_letters}'),
+                    operator_actions, operator_action_heads, erased_letters}'),
 
                 ('ingress', 'select, insert', '', '{spool}'),
                 ('ingress', 'select, insert, update, delete', '', '{refetches}'),
@@ -75,7 +75,7 @@ begin
 
                 ('console', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, orphan_refs, wake_marks, spool, leases,
                     consumer_marks, consumer_ends, consumer_offsets, epochs, sms_transactions, refetches, body_claims, intent_claims, dlq_positions, relay_cursors,
-                    schema_migrations, ledger_anchors, anchor_without_payment, captures, refunds, disputes, redrive_returns, operator_actions}'),
+                    schema_migrations, ledger_anchors, anchor_without_payment, captures, refunds, disputes, redrive_returns, operator_actions, operator_action_heads}'),
                 ('console', 'select', '', '{parking_clock, recall_cursors, recalled_events}'),
                 ('console', 'select, insert', '', '{discards, redrives, redrive_messages}'),
                 ('console', 'update', '', '{redrives}'),
@@ -89,7 +89,7 @@ begin
 
                 ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, orphan_refs, wake_marks, spool, leases,
                     consumer_marks, consumer_ends, consumer_offsets, epochs, sms_transactions, refetches, body_claims, intent_claims, relay_cursors,
-                    schema_migrations, ledger_anchors, anchor_without_payment, captures, refunds, disputes, redrive_returns, operator_actions,
+                    schema_migrations, ledger_anchors, anchor_without_payment, captures, refunds, disputes, redrive_returns, operator_actions, operator_action_heads,
                     erased_letters}'),
                 ('ops', 'select', '', '{parking_clock}'),
                 ('ops', 'select, insert', '', '{spool, recall_cursors, recalled_events}'),

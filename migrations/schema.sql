@@ -4,6 +4,63 @@ CREATE SCHEMA public;
 
 COMMENT ON SCHEMA public IS 'standard public schema';
 
+CREATE FUNCTION public.chain_operator_action() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+declare
+    head public.operator_action_heads%rowtype;
+begin
+    select * into strict head from public.operator_action_heads for update;
+    new.id := head.last_id + 1;
+    new.acted_at := clock_timestamp();
+    new.db_role := session_user;
+    new.hash := public.hash_operator_action(head.hash, new);
+    update public.operator_action_heads set last_id = new.id, hash = new.hash;
+    return new;
+end
+$$;
+
+COMMENT ON FUNCTION public.chain_operator_action() IS 'One after the other: whoever writes an action waits until the one before is committed, so note it last.';
+
+CREATE TABLE public.operator_actions (
+    id bigint NOT NULL,
+    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    who text NOT NULL,
+    origin text NOT NULL,
+    action text NOT NULL,
+    target text NOT NULL,
+    because text NOT NULL,
+    db_role text DEFAULT SESSION_USER NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT operator_actions_action_check CHECK ((action ~ '^[a-z_.]{1,64}$'::text)),
+    CONSTRAINT operator_actions_because_check CHECK ((length(because) <= 500)),
+    CONSTRAINT operator_actions_hash_check CHECK ((length(hash) = 32)),
+    CONSTRAINT operator_actions_origin_check CHECK (((length(origin) >= 1) AND (length(origin) <= 128))),
+    CONSTRAINT operator_actions_target_check CHECK ((length(target) <= 400)),
+    CONSTRAINT operator_actions_who_check CHECK (((length(who) >= 1) AND (length(who) <= 128)))
+);
+
+COMMENT ON TABLE public.operator_actions IS 'What people did or looked at in clear: who, from where, what, on what, why, when. Rows are only added.';
+
+COMMENT ON COLUMN public.operator_actions.db_role IS 'the role that wrote the row, as Postgres knows it: nobody can name another';
+
+COMMENT ON COLUMN public.operator_actions.hash IS 'of this row and of the one before; the trigger gives id, time, role and hash, nobody else can';
+
+CREATE FUNCTION public.hash_operator_action(before bytea, action public.operator_actions) RETURNS bytea
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select sha256(before || string_agg(convert_to(octet_length(convert_to(value, 'UTF8')) || ':' || value, 'UTF8'), ''::bytea
+        order by place))
+    from unnest(array[
+        action.id::text, (extract(epoch from action.acted_at) * 1000000)::bigint::text, action.who, action.origin,
+        action.action, action.target, action.because, action.db_role
+    ]) with ordinality as field (value, place)
+$$;
+
+COMMENT ON FUNCTION public.hash_operator_action(before bytea, action public.operator_actions) IS 'SHA-256 of the hash before and of each value behind its length; `ratchet audit verify` computes the same.';
+
 CREATE FUNCTION public.redact_dead_letter(letter_id bigint, who text, origin text, because text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'public', 'pg_temp'
@@ -488,34 +545,20 @@ COMMENT ON COLUMN public.ledger_anchors.facts IS 'what the rows removed had said
 
 COMMENT ON COLUMN public.ledger_anchors.mac IS 'signature of the anchor under RATCHET_AUDIT__SEAL_KEY, where retention had one';
 
-CREATE TABLE public.operator_actions (
-    id bigint NOT NULL,
-    acted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    who text NOT NULL,
-    origin text NOT NULL,
-    action text NOT NULL,
-    target text NOT NULL,
-    because text NOT NULL,
-    db_role text DEFAULT SESSION_USER NOT NULL,
-    CONSTRAINT operator_actions_action_check CHECK ((action ~ '^[a-z_.]{1,64}$'::text)),
-    CONSTRAINT operator_actions_because_check CHECK ((length(because) <= 500)),
-    CONSTRAINT operator_actions_origin_check CHECK (((length(origin) >= 1) AND (length(origin) <= 128))),
-    CONSTRAINT operator_actions_target_check CHECK ((length(target) <= 400)),
-    CONSTRAINT operator_actions_who_check CHECK (((length(who) >= 1) AND (length(who) <= 128)))
+CREATE TABLE public.operator_action_heads (
+    only_one boolean DEFAULT true NOT NULL,
+    last_id bigint DEFAULT 0 NOT NULL,
+    hash bytea DEFAULT '\x'::bytea NOT NULL,
+    CONSTRAINT operator_action_heads_check CHECK ((length(hash) =
+CASE last_id
+    WHEN 0 THEN 0
+    ELSE 32
+END)),
+    CONSTRAINT operator_action_heads_last_id_check CHECK ((last_id >= 0)),
+    CONSTRAINT operator_action_heads_only_one_check CHECK (only_one)
 );
 
-COMMENT ON TABLE public.operator_actions IS 'What people did or looked at in clear: who, from where, what, on what, why, when. Rows are only added.';
-
-COMMENT ON COLUMN public.operator_actions.db_role IS 'the role that wrote the row, as Postgres knows it: nobody can name another';
-
-ALTER TABLE public.operator_actions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME public.operator_actions_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
+COMMENT ON TABLE public.operator_action_heads IS 'Where the chain of what people did ends: a row that is taken off its end shows.';
 
 CREATE TABLE public.operators (
     id bigint NOT NULL,
@@ -1110,6 +1153,9 @@ ALTER TABLE ONLY public.leases
 ALTER TABLE ONLY public.ledger_anchors
     ADD CONSTRAINT ledger_anchors_pkey PRIMARY KEY (payment_id);
 
+ALTER TABLE ONLY public.operator_action_heads
+    ADD CONSTRAINT operator_action_heads_pkey PRIMARY KEY (only_one);
+
 ALTER TABLE ONLY public.operator_actions
     ADD CONSTRAINT operator_actions_pkey PRIMARY KEY (id);
 
@@ -1265,6 +1311,8 @@ CREATE INDEX refetches_waiting ON public.refetches USING btree (provider, accoun
 CREATE INDEX sms_transactions_due ON public.sms_transactions USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['queued'::text, 'sending'::text]));
 
 CREATE INDEX sms_transactions_sid ON public.sms_transactions USING btree (provider_sid);
+
+CREATE TRIGGER chain_operator_action BEFORE INSERT ON public.operator_actions FOR EACH ROW EXECUTE FUNCTION public.chain_operator_action();
 
 ALTER TABLE ONLY public.console_sessions
     ADD CONSTRAINT console_sessions_operator_id_fkey FOREIGN KEY (operator_id) REFERENCES public.operators(id) ON DELETE CASCADE;

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from consumer.facts_json import dump_said, load_said
 from consumer.ledger import COLUMNS, LedgerRow
+from ops.audit_actions import walk_actions
 from ops.audit_family import UNREADABLE, Family, check_row, families
 from ops.database import fetch
 from ops.seal import Sealed, SealedRow, anchor_mac, anchor_without_payment_mac
@@ -23,6 +24,7 @@ from ops.seal import Sealed, SealedRow, anchor_mac, anchor_without_payment_mac
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ops.audit_actions import SealedActions
     from ops.seal import SealReader, SealWriter
     from runtime.postgres import Connection
 
@@ -34,7 +36,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """One finding: the ledger row (or None), its payment (or None), and what is wrong, in words."""
+    """One finding: the ledger row (or None), its payment (or None), and what is wrong, in words.
+
+    Where an action of people is meant, `id` is its own and the words say so.
+    """
 
     id: int | None
     payment_id: UUID | None
@@ -43,10 +48,14 @@ class Broken:
 
 @dataclass(slots=True)
 class Audit:
-    """What a walk found. `broken` is bounded by `broken_max`; `ok` speaks of all of it."""
+    """What a walk found. `broken` is bounded by `broken_max`; `ok` speaks of all of it.
+
+    `rows` are those of the ledger, `actions` those of what people did.
+    """
 
     broken_max: int
     rows: int = 0
+    actions: int = 0
     ok: bool = True
     broken: list[Broken] = field(default_factory=list)
 
@@ -126,16 +135,18 @@ def check_anchor(head: Mapping[str, Any], key: bytes) -> list[Broken]:
 class Evidence:
     """What a walk holds the ledger against beside itself: the key that signs anchors, and a seal.
 
-    A seal to be made (`writer`) gets all that is walked.
+    A seal to be made (`writer`) gets all that is walked. `actions` is where the chain of people's actions ended
+    at another time.
     """
 
     key: bytes | None = None
     seal: SealReader | None = None
     writer: SealWriter | None = None
+    actions: SealedActions | None = None
 
 
 async def walk(connection: Connection, broken_max: int, evidence: Evidence = Evidence()) -> Audit:
-    """Check the whole ledger."""
+    """Check the whole ledger, and what people did."""
     audit = Audit(broken_max)
     after: UUID = UUID(int=0)
     while heads := await _step(connection, audit, after, evidence):
@@ -145,6 +156,9 @@ async def walk(connection: Connection, broken_max: int, evidence: Evidence = Evi
     await _walk_rows_without_payment(connection, audit, evidence.writer)
     if evidence.seal is not None and evidence.seal.holds_rows:
         await _check_sealed_rows(connection, audit, evidence.seal, evidence.key)
+    done = await walk_actions(connection, evidence.actions)
+    audit.actions = done.rows
+    audit.note(Broken(action_id, None, why) for action_id, why in done.broken)
     return audit
 
 

@@ -15,9 +15,14 @@ from rich.table import Table
 
 from ops import endpoints
 from ops.audit import Audit, Evidence, walk
+from ops.audit_actions import read_head
 from ops.cleaning import clean
 from ops.database import as_owner, connected
+from ops.dlq_filters import moment
+from ops.dlq_options import Since, Until, Who, asker
+from ops.operators import ActionFilter, ActionPage, Operator, list_actions, note_action
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
+from ops.payment_commands import plain
 from ops.retention import DAYS_MIN, Signing, remove_old
 from ops.seal import SealReader, SealWriter, key_of
 from ops.seal_topic import newest_seal, publish_seal
@@ -54,7 +59,8 @@ async def _verify(settings: Settings, seal: Path | None, topic: str | None) -> t
     secret = settings.audit.seal_key
     key = None if secret is None else key_of(secret)
     async with _opened(settings, seal, topic) as reader, connected(settings) as connection:
-        return await walk(connection, BROKEN_SHOWN_MAX, Evidence(key, reader)), reader
+        actions = None if reader is None else reader.actions
+        return await walk(connection, BROKEN_SHOWN_MAX, Evidence(key, reader, actions=actions)), reader
 
 
 async def _seal_into(settings: Settings, path: Path | None, topic: str | None) -> tuple[Audit, SealWriter]:
@@ -70,13 +76,14 @@ async def _seal_into(settings: Settings, path: Path | None, topic: str | None) -
 async def _seal(settings: Settings, path: Path) -> tuple[Audit, SealWriter]:
     """Walk the ledger and write where each chain ends; nothing is written where anything is broken."""
     key = key_of(settings.audit.seal_key)
-    writer = SealWriter(path, key, dt.datetime.now(dt.UTC))
-    try:
-        async with connected(settings) as connection:
-            found = await walk(connection, BROKEN_SHOWN_MAX, Evidence(key, writer=writer))
-    except BaseException:
-        writer.give_up()
-        raise
+    async with connected(settings) as connection:
+        actions = await read_head(connection)
+        writer = SealWriter(path, key, dt.datetime.now(dt.UTC), actions)
+        try:
+            found = await walk(connection, BROKEN_SHOWN_MAX, Evidence(key, writer=writer, actions=actions))
+        except BaseException:
+            writer.give_up()
+            raise
     if found.ok:
         writer.finish()
     else:
@@ -87,8 +94,13 @@ async def _seal(settings: Settings, path: Path) -> tuple[Audit, SealWriter]:
 def _shown(found: Audit, seal: SealReader | None = None) -> RenderableType:
     if found.ok:
         sealed = f", and all that was sealed at {seal.sealed_at:%Y-%m-%d %H:%M:%S} UTC is there" if seal else ""
-        return f"{found.rows:,} ledger rows: every chain holds{sealed}"
-    table = Table("ledger row", "payment", "what is wrong", title=f"{found.rows:,} ledger rows: broken")
+        return f"{found.rows:,} ledger rows, {found.actions:,} actions of people: every chain holds{sealed}"
+    table = Table(
+        "row",
+        "payment",
+        "what is wrong",
+        title=f"{found.rows:,} ledger rows, {found.actions:,} actions of people: broken",
+    )
     for one in found.broken:
         table.add_row("" if one.id is None else str(one.id), str(one.payment_id or ""), one.why)
     return table
@@ -107,15 +119,16 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Walk the hash chain of every payment, hold its row against it, and name what is broken. Exit 1 where anything is.
+    """Walk the hash chain of every payment and of people's actions, and name what is broken. Exit 1 where anything is.
 
-    With a seal: also that no sealed row is gone or another one, of a payment or of none, but for what retention took
-    and signed.
+    Each payment's row is held against its chain. With a seal: also that no sealed row is gone or another one, of a
+    payment or of none, but for what retention took and signed.
     """
     if seal is not None and seal_topic is not None:
         raise typer.BadParameter("one seal at a time: --seal or --seal-topic")
     found, reader = asyncio.run(_verify(endpoints.found(endpoints.load()), seal, seal_topic))
-    document = {"ok": found.ok, "rows": found.rows, "broken": [asdict(one) for one in found.broken]}
+    broken = [asdict(one) for one in found.broken]
+    document = {"ok": found.ok, "rows": found.rows, "actions": found.actions, "broken": broken}
     emit(document, as_json=as_json, show=lambda: _shown(found, reader))
     return EXIT_DONE if found.ok else EXIT_PROBLEM
 
@@ -141,11 +154,47 @@ def seal(
         raise typer.BadParameter("where to? FILE, --topic TOPIC, or both")
     found, writer = asyncio.run(_seal_into(endpoints.found(endpoints.load()), path, topic))
     file = None if path is None else str(path)
-    document = {"ok": found.ok, "rows": found.rows, "payments": writer.payments, "file": file, "topic": topic}
+    figures = {"rows": found.rows, "payments": writer.payments, "actions": found.actions}
+    document = {"ok": found.ok, **figures, "file": file, "topic": topic}
     places = " and ".join(place for place in (file, topic and f"topic {topic}") if place)
-    shown = f"{writer.payments:,} payments and {found.rows:,} ledger rows sealed in {places}"
+    shown = f"{writer.payments:,} payments, {found.rows:,} ledger rows and {found.actions:,} actions sealed in {places}"
     emit(document, as_json=as_json, show=lambda: shown if found.ok else _shown(found))
     return EXIT_DONE if found.ok else EXIT_PROBLEM
+
+
+def _actions_table(found: ActionPage) -> Table:
+    table = Table("id", "when", "who", "what", "on what", "why", "from where")
+    for one in found.actions:
+        when = one["acted_at"].isoformat(sep=" ", timespec="seconds")
+        table.add_row(str(one["id"]), when, one["who"], one["action"], one["target"], one["because"], one["origin"])
+    if found.before is not None:
+        table.caption = f"older ones: --before {found.before}"
+    return table
+
+
+async def _list_actions(settings: Settings, filters: ActionFilter, limit: int) -> ActionPage:
+    async with connected(settings) as connection:
+        return await list_actions(connection, filters, limit)
+
+
+@audit.command("actions")
+@command
+def actions(  # noqa: PLR0913 - one argument a filter
+    *,
+    who: Annotated[str | None, typer.Option("--who", help="Only what this person did.")] = None,
+    action: Annotated[str | None, typer.Option("--action", help="Only this, e.g. redrive or redrive.start.")] = None,
+    since: Since = None,
+    until: Until = None,
+    before: Annotated[int | None, typer.Option("--before", min=1, help="Only older ones than this id.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> int:
+    """List what people did or were refused, newest first: who, from where, what, on what, why, when."""
+    filters = ActionFilter(who, action, moment(since, "--since"), moment(until, "--until"), before)
+    found = asyncio.run(_list_actions(endpoints.found(endpoints.load()), filters, limit))
+    document = {"actions": list(map(plain, found.actions)), "before": found.before}
+    emit(document, as_json=as_json, show=lambda: _actions_table(found))
+    return EXIT_DONE
 
 
 @audit.command("retain")
@@ -157,6 +206,7 @@ def retain(
     adopt_unsigned: Annotated[
         bool, typer.Option("--adopt-unsigned", help="Sign what retentions without the key removed before.")
     ] = False,
+    who: Who = None,
     as_json: AsJson = False,
 ) -> int:
     """Remove ledger rows older than that, as the schema's owner, and leave anchors by which the rest is proved.
@@ -167,16 +217,18 @@ def retain(
     if not yes:
         say("ratchet: rows would be removed for good; say --yes")
         return EXIT_PROBLEM
-    removed = asyncio.run(_retain(endpoints.found(endpoints.load()), days, adopt_unsigned=adopt_unsigned))
+    operator = Operator(asker(who))
+    removed = asyncio.run(_retain(endpoints.found(endpoints.load()), days, operator, adopt_unsigned=adopt_unsigned))
     said = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in removed.items())
     emit(removed, as_json=as_json, show=lambda: f"removed: {said}")
     return EXIT_DONE
 
 
-async def _retain(settings: Settings, days: int, *, adopt_unsigned: bool) -> dict[str, int]:
+async def _retain(settings: Settings, days: int, operator: Operator, *, adopt_unsigned: bool) -> dict[str, int]:
     async with connected(as_owner(settings, "ledger rows")) as connection:
         now = dt.datetime.now(dt.UTC)
         secret = settings.audit.seal_key
         signing = Signing(key_of(secret) if secret else None, adopt_unsigned=adopt_unsigned)
+        await note_action(connection, operator, "ledger.retain", f"ledger rows older than {days} days", "")
         removed = {"removed": await remove_old(connection, days, now, signing)}
         return removed | await clean(connection, settings.retention, now)

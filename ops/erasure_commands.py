@@ -12,7 +12,7 @@ from ops.database import as_owner, connected
 from ops.dlq_options import Who, Yes, agreed, asker, need_consent
 from ops.letter_erasure import redact as redact_letter
 from ops.letter_erasure import remove_old
-from ops.operators import Operator, reason_of
+from ops.operators import Operator, note_action, reason_of
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ def redact(
     return EXIT_DONE
 
 
-async def _retain(settings: Settings, days: int) -> int:
+async def _retain(settings: Settings, days: int, operator: Operator) -> int:
     async with connected(as_owner(settings, "dead letters")) as connection:
+        await note_action(connection, operator, "dead_letter.retain", f"closed ones older than {days} days", "")
         return await remove_old(connection, days, settings.redrive.erased_letters_days)
 
 
@@ -66,13 +67,14 @@ def retain(
     *,
     days: Annotated[int, typer.Option("--days", min=DAYS_MIN, help="Keep closed letters for this many days.")],
     yes: Yes = False,
+    who: Who = None,
     as_json: AsJson = False,
 ) -> int:
     """Remove letters older than that which are not open, as the schema's owner; open ones always stay."""
     if not yes:
         say("ratchet: letters would be removed for good; say --yes")
         return EXIT_PROBLEM
-    removed = asyncio.run(_retain(endpoints.found(endpoints.load()), days))
+    removed = asyncio.run(_retain(endpoints.found(endpoints.load()), days, Operator(asker(who))))
     emit({"removed": removed}, as_json=as_json, show=lambda: f"{removed:,} closed dead letters removed")
     return EXIT_DONE
 

@@ -29,6 +29,7 @@ from ops.dlq_options import (
     need_consent,
     take_in_foreign,
 )
+from ops.operators import BECAUSE_LENGTH_MAX
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.redrive_follow import follow
 from ops.redrives import LetterFilter, Order, Policy, RedriveStatus
@@ -146,6 +147,7 @@ def redrive(  # noqa: PLR0913 - one argument an option
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Don't stop when too many come back.")] = False,
     to: Annotated[str | None, typer.Option("--to", help="The topic for letters whose own one is unknown.")] = None,
     yes: Yes = False,
+    because: Annotated[str, typer.Option("--because", help="Why; kept with who and when.")] = "",
     resume: Annotated[int | None, typer.Option("--resume", min=1, help="Go on with this redrive.")] = None,
     who: Who = None,
     as_json: AsJson = False,
@@ -158,7 +160,9 @@ def redrive(  # noqa: PLR0913 - one argument an option
         reason=reason, provider=provider, payment=payment, since=since, until=until, ids=letter_id, limit=limit
     )
     policy = Policy.KEEP_GOING if keep_going else Policy.STOP_ON_FAILURES
-    order = Order(filters, asker(who), rate, most, force, policy, to)
+    order = Order(
+        filters, asker(who), rate, most, force, policy, to, because=" ".join(because.split())[:BECAUSE_LENGTH_MAX]
+    )
     if resume is not None:
         return _resume(resume, order, as_json=as_json)
     if not dry_run:
@@ -184,7 +188,7 @@ def _say_left_out(left_out: Sequence[LeftOut]) -> None:
 
 def _resume(redrive_id: int, order: Order, *, as_json: bool) -> int:
     """Let a redrive go on and follow it; what it is about was said when it was ordered."""
-    if order != Order(LetterFilter(), order.requested_by):
+    if order != Order(LetterFilter(), order.requested_by, because=order.because):
         raise SettingsError("--resume goes on with a redrive as it was ordered; it takes no filter and no rate")
     settings = endpoints.found(endpoints.load())
 

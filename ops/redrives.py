@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ops.database import fetch
 from ops.dlq_filters import LetterFilter
+from ops.operators import BECAUSE_LENGTH_MAX, TERMINAL, WHO_LENGTH_MAX, Operator, note_action
 from ops.redrive_preview import TOPICS, Choice, LeftOut, Prediction, Preview, Would, find_closed, foresee
 from runtime.sql import statement
 from schemas.dead_letter import LetterStatus
@@ -67,8 +68,6 @@ __all__ = [
 
 GROUPS_MAX: Final = 100
 """Groups that are shown at most."""
-WHO_LENGTH_MAX: Final = 128
-BECAUSE_LENGTH_MAX: Final = 500
 
 
 class Policy(StrEnum):
@@ -93,7 +92,7 @@ class Order:
     """What is to be redriven, and how. `rate_per_second` of None is the configured one.
 
     `messages_max` bounds what is published; `force` sends also what the loop guard holds back; `target_topic` is where
-    letters go whose own topic is unknown.
+    letters go whose own topic is unknown. `origin` is where the asker is, `because` why they ask, if they said.
     """
 
     filters: LetterFilter = field(default_factory=LetterFilter)
@@ -103,6 +102,8 @@ class Order:
     force: bool = False
     policy: Policy = Policy.STOP_ON_FAILURES
     target_topic: str | None = None
+    origin: str = TERMINAL
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,9 @@ async def start(connection: Connection, settings: Settings, order: Order, seen: 
             [one.id for one in seen.messages],
             [one.would for one in seen.messages],
         )
+        chosen = json.dumps(order.filters.document())
+        target = f"redrive {redrive_id}, {len(seen.messages)} of {seen.matched} dead letters, filter {chosen}"
+        await note_action(connection, _operator(order), "redrive.start", target, order.because)
     return Started(redrive_id, seen)
 
 
@@ -249,19 +253,31 @@ async def read_messages(connection: Connection, redrive_id: int) -> tuple[dict[s
     return tuple(await fetch(connection, "read_redrive_messages", redrive_id))
 
 
-async def stop(connection: Connection, redrive_id: int, who: str) -> Progress:
+async def stop(connection: Connection, redrive_id: int, who: str, origin: str = TERMINAL) -> Progress:
     """Ask the relay to end a redrive after the batch in hand; one that has ended stays as it is."""
-    await connection.execute(statement("ops", "stop_redrive"), redrive_id, _named(who))
+    await _order_anew(connection, "stop_redrive", redrive_id, Operator(_named(who), origin))
     return await progress(connection, redrive_id)
 
 
-async def resume(connection: Connection, redrive_id: int, who: str) -> Progress:
+async def resume(connection: Connection, redrive_id: int, who: str, origin: str = TERMINAL) -> Progress:
     """Let a stopped or failed redrive go on where it ended, its failures forgiven; a running one just runs on."""
-    await connection.execute(statement("ops", "resume_redrive"), redrive_id, _named(who))
+    await _order_anew(connection, "resume_redrive", redrive_id, Operator(_named(who), origin))
     return await progress(connection, redrive_id)
 
 
-async def discard(connection: Connection, filters: LetterFilter, *, who: str, because: str) -> Discarded:
+async def _order_anew(connection: Connection, name: str, redrive_id: int, operator: Operator) -> None:
+    """Stop or resume a redrive, and write down who did; one that this changes nothing of is left alone."""
+    async with connection.transaction():
+        changed = await connection.execute(statement("ops", name), redrive_id, operator.who)
+        if changed != "UPDATE 0":
+            await note_action(
+                connection, operator, f"redrive.{name.removesuffix('_redrive')}", f"redrive {redrive_id}", ""
+            )
+
+
+async def discard(
+    connection: Connection, filters: LetterFilter, *, who: str, because: str, origin: str = TERMINAL
+) -> Discarded:
     """Give up the open letters that fit: their status becomes `discarded`; who, why and when are kept.
 
     Raises SettingsError for a reason that is empty or too long.
@@ -273,6 +289,10 @@ async def discard(connection: Connection, filters: LetterFilter, *, who: str, be
         left_out = await find_closed(connection, filters)
         chosen = await choose(connection, filters)
         rows = await fetch(connection, "discard_letters", [row["id"] for row in chosen], _named(who), because)
+        if rows:
+            ids = ", ".join(str(row["id"]) for row in rows)
+            target = f"dead letter {ids}" if len(rows) == 1 else f"{len(rows)} dead letters: {ids}"
+            await note_action(connection, Operator(_named(who), origin), "dead_letter.discard", target, because)
     matched = chosen[0]["total"] if chosen else 0
     return Discarded(matched, tuple(row["id"] for row in rows), left_out)
 
@@ -296,6 +316,10 @@ def _check(order: Order, bounds: RedriveSettings) -> None:
             f"{order.target_topic} is none of the topics that Ratchet reads: {', '.join(sorted(TOPICS))}"
         )
     _named(order.requested_by)
+
+
+def _operator(order: Order) -> Operator:
+    return Operator(_named(order.requested_by), order.origin)
 
 
 def _named(who: str) -> str:

@@ -4,10 +4,10 @@ Whoever owns the schema can rewrite a chain from its first row to its head, and 
 rows that a seal names, nor the seal, without the key (`RATCHET_AUDIT__SEAL_KEY`). Retention signs its anchors with the
 same key, so what it took away lawfully is told from what somebody took.
 
-The file is text: a line of JSON that says what it is and when it was made; a line a payment, in the order of their ids,
-`payment ledger_id version hash`; a line with how many rows of no payment retention had removed till then,
-`rows_removed number`; a line a row of no payment, `row relay_xid id hash`; a last line with the HMAC-SHA256 (RFC 2104)
-of all bytes before it. Seals of the first format end behind the payments.
+The file is text: a line of JSON that says what it is, when it was made and where the chain of people's actions ended; a
+line a payment, in the order of their ids, `payment ledger_id version hash`; a line with how many rows of no payment
+retention had removed till then, `rows_removed number`; a line a row of no payment, `row relay_xid id hash`; a last line
+with the HMAC-SHA256 (RFC 2104) of all bytes before it. Seals of the first format end behind the payments.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
+from ops.audit_actions import SealedActions
 from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ FORMATS: Final = (FORMAT, "ratchet-seal/1")
 PREFIX: Final = "hmac-sha256 "
 ROW: Final = "row"
 ROWS_REMOVED: Final = "rows_removed"
+NO_ACTIONS: Final = SealedActions(0, b"")
 
 
 class SealError(RatchetError):
@@ -79,7 +81,7 @@ def anchor_without_payment_mac(key: bytes, ledger_id: int, rows_removed: int) ->
 class SealWriter:
     """Writes a seal beside its place and puts it there when it is whole; a file that is there already stays."""
 
-    def __init__(self, path: Path, key: bytes, now: dt.datetime) -> None:
+    def __init__(self, path: Path, key: bytes, now: dt.datetime, actions: SealedActions = NO_ACTIONS) -> None:
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         self._mac = hmac.new(key, digestmod="sha256")
@@ -91,7 +93,8 @@ class SealWriter:
             self._file = self._partial.open("wb")
         except OSError as error:
             raise SealError(f"{self._partial} cannot be written: {error.strerror}") from error
-        self._write(json.dumps({"format": FORMAT, "sealed_at": now.isoformat()}))
+        ended = {"id": actions.id, "hash": actions.hash.hex()}
+        self._write(json.dumps({"format": FORMAT, "sealed_at": now.isoformat(), "actions": ended}))
 
     def _write(self, line: str) -> None:
         data = line.encode() + b"\n"
@@ -130,6 +133,7 @@ class SealReader:
 
     def __init__(self, path: Path, key: bytes) -> None:
         self._path = path
+        self.actions: SealedActions | None = None
         self._check(key)
         self._file = path.open()
         self._file.readline()
@@ -143,6 +147,8 @@ class SealReader:
             with self._path.open("rb") as file:
                 head = json.loads(file.readline())
                 self.sealed_at = dt.datetime.fromisoformat(head["sealed_at"])
+                ended = head.get("actions")  # a seal that was made before actions were chained has none
+                self.actions = ended and SealedActions(int(ended["id"]), bytes.fromhex(ended["hash"]))
                 self.holds_rows = head["format"] == FORMAT
                 if head["format"] not in FORMATS:
                     raise SealError(f"{self._path} is a seal of another kind: {head['format']}")

@@ -210,10 +210,11 @@ class BrokenRow(_Answer):
 
 
 class AuditVerified(_Answer):
-    """`ratchet audit verify`. `rows` counts those that were walked; `broken` is bounded, `ok` speaks of all."""
+    """`ratchet audit verify`. `rows` and `actions` (of people) were walked; `broken` is bounded, `ok` speaks of all."""
 
     ok: bool
     rows: Figure
+    actions: Figure = 0
     broken: list[BrokenRow]
 
 

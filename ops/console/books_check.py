@@ -133,9 +133,10 @@ def draw_up(money: Sequence[Mapping[str, Any]], events: Mapping[str, int], audit
     )
     return [
         Check(
-            "every payment's chain of ledger rows holds, its versions have no hole, and its row follows from them",
+            "every payment's chain of ledger rows holds, its versions have no hole, its row follows from them, "
+            "and what people did is what was written",
             audit.ok,
-            f"{audit.rows:,} ledger rows" if audit.ok else broken,
+            f"{audit.rows:,} ledger rows, {audit.actions:,} actions" if audit.ok else broken,
         ),
         Check("refunded ≤ captured ≤ authorized for every payment", not wrong, f"{wrong:,} payments break it"),
         Check(

@@ -35,6 +35,7 @@ LEAST: Final[Mapping[tuple[str, str], Role | None]] = MappingProxyType({
     ("GET", "/books"): Role.VIEWER,
     ("GET", "/books/live"): Role.VIEWER,
     ("POST", "/books/check"): Role.OPERATOR,
+    ("GET", "/actions"): Role.VIEWER,
     ("GET", "/people"): Role.ADMIN,
     ("POST", "/people/{name}/remove"): Role.ADMIN,
     ("GET", "/password"): Role.VIEWER,

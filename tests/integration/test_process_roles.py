@@ -41,6 +41,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "ops/audit.py",
             "ops/letter_erasure.py",
             "ops/operators.py",
+            "ops/audit_actions.py",
         ),
         ("ops/console/sql", "ops/sql"),
     ),
@@ -60,7 +61,8 @@ select table_name || '.' || privilege_type as what from information_schema.role_
 union all
 select distinct table_name || '.' || privilege_type from information_schema.column_privileges where grantee = $1
 """
-APPENDED = {f"{table}.{right}" for table in ("payment_logs", "operator_actions", "erased_letters", "ledger_anchors")
+APPENDED = {f"{table}.{right}" for table in ("payment_logs", "operator_actions", "erased_letters", "ledger_anchors",
+                                                "operator_action_heads")
             for right in ("UPDATE", "DELETE", "TRUNCATE")}  # fmt: skip
 MONEY = {f"{table}.{right}" for table in ("payments", "payment_refs", "payment_logs")
          for right in ("INSERT", "UPDATE", "DELETE")}  # fmt: skip

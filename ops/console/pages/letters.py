@@ -12,7 +12,7 @@ from ops.console.choosing import choose
 from ops.console.visits import action, page
 from ops.database import fetch
 from ops.dlq_filters import LetterFilter
-from ops.operators import note_action, reason_of
+from ops.operators import BECAUSE_LENGTH_MAX, note_action, reason_of
 from ops.payloads import show_headers, show_payload, show_text
 from schemas.dead_letter import LetterStatus, Reason
 from schemas.errors import RatchetError
@@ -78,7 +78,7 @@ async def show_one(visit: Visit) -> Response:
         headers=show_headers(letter["header_names"], letter["header_values"]),
         redriven=await reader.fetch("list_redrives_of_letter", letter_id),
         discarded=await reader.fetch("read_discard", letter_id),
-        because_length_max=redrives.BECAUSE_LENGTH_MAX,
+        because_length_max=BECAUSE_LENGTH_MAX,
     )
 
 
@@ -87,7 +87,8 @@ async def discard(visit: Visit) -> Response:
     letter_id, because = visit.number("id"), visit.form.get("because", "")
 
     async def give_up(connection: Connection) -> Discarded:
-        return await redrives.discard(connection, LetterFilter(ids=(letter_id,)), who=visit.who, because=because)
+        chosen = LetterFilter(ids=(letter_id,))
+        return await redrives.discard(connection, chosen, who=visit.who, because=because, origin=visit.origin)
 
     given_up = await visit.parts.actions.run(give_up)
     if not given_up.ids:

@@ -12,6 +12,7 @@ from ops.console.choosing import Chosen, choose, rate, whole_number
 from ops.console.pages.letters import WORDS
 from ops.console.sparkline import bar
 from ops.console.visits import action, checked, page
+from ops.operators import BECAUSE_LENGTH_MAX
 from ops.redrives import Order, Policy
 from schemas.errors import RatchetError, SettingsError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from ops.console.parts import Parts
     from ops.console.visits import Visit
+    from ops.operators import Operator
     from ops.redrives import Preview, Progress, Started
     from runtime.postgres import Connection
 
@@ -53,11 +55,13 @@ async def show_all(visit: Visit) -> Response:
     return visit.render("redrives.html", found=await visit.parts.reader.run(look))
 
 
-def order_of(source: Mapping[str, str], chosen: Chosen, who: str) -> Order:
+def order_of(source: Mapping[str, str], chosen: Chosen, operator: Operator) -> Order:
     """Return the order that a form means; raise SettingsError for what can't be meant."""
     return Order(
         filters=chosen.filters,
-        requested_by=who,
+        requested_by=operator.who,
+        origin=operator.origin,
+        because=" ".join(source.get("because", "").split())[:BECAUSE_LENGTH_MAX],
         rate_per_second=rate(source),
         messages_max=whole_number(source, "max"),
         force=checked(source, "force"),
@@ -73,7 +77,7 @@ async def prepare(visit: Visit) -> Response:
     said, seen = chosen.said, None
     if query.get("preview") and not said:
         try:
-            seen = await _foresee(visit, order_of(query, chosen, visit.who))
+            seen = await _foresee(visit, order_of(query, chosen, visit.operator))
         except SettingsError as error:
             said = str(error)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK
@@ -103,7 +107,7 @@ async def start(visit: Visit) -> Response:
     chosen = choose(visit.form)
     if chosen.said:
         raise SettingsError(chosen.said)
-    order = order_of(visit.form, chosen, visit.who)
+    order = order_of(visit.form, chosen, visit.operator)
 
     async def write(connection: Connection) -> Started:
         return await redrives.start(connection, visit.parts.settings, order)
@@ -151,7 +155,7 @@ async def stop(visit: Visit) -> Response:
     redrive_id = visit.number("id")
 
     async def write(connection: Connection) -> Progress:
-        return await redrives.stop(connection, redrive_id, visit.who)
+        return await redrives.stop(connection, redrive_id, visit.who, visit.origin)
 
     await visit.parts.actions.run(write)
     return visit.redirect(f"/redrives/{redrive_id}")
@@ -162,7 +166,7 @@ async def resume(visit: Visit) -> Response:
     redrive_id = visit.number("id")
 
     async def write(connection: Connection) -> Progress:
-        return await redrives.resume(connection, redrive_id, visit.who)
+        return await redrives.resume(connection, redrive_id, visit.who, visit.origin)
 
     await visit.parts.actions.run(write)
     return visit.redirect(f"/redrives/{redrive_id}")

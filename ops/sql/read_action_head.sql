@@ -1,0 +1,1 @@
+select last_id, hash from operator_action_heads
