@@ -14,7 +14,7 @@ from rich.table import Table
 from ops import endpoints, erasure_commands, redrive_commands
 from ops.database import connected, fetch
 from ops.dlq_filters import LetterFilter, moment
-from ops.dlq_options import Ids, OfPayment, OfProvider, OfReason, Since, Until, Who, asker, take_in_foreign
+from ops.dlq_options import Ids, OfPayment, OfProvider, OfReason, Since, Until, Who, asker
 from ops.operators import Operator, note_action, reason_of
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.payloads import show_headers, show_payload, show_text
@@ -39,9 +39,8 @@ PAYLOAD_BYTES_MAX = 1024 * 1024
 
 
 async def read_list(settings: Settings, filters: LetterFilter, limit: int) -> LetterPage:
-    """Return the letters that fit the filters, newest first; those that other tools made are taken in before."""
+    """Return the letters that fit the filters, newest first; reads the table alone, and writes nothing."""
     async with connected(settings) as connection:
-        await take_in_foreign(connection, settings)
         return await read_letters(connection, filters, limit)
 
 
@@ -81,7 +80,10 @@ def list_letters(  # noqa: PLR0913 - one argument a filter
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many; `total` counts all.")] = 100,
     as_json: AsJson = False,
 ) -> int:
-    """List dead letters, newest first; without a filter those of every status."""
+    """List dead letters, newest first; without a filter those of every status.
+
+    Only reads. What other tools put into payments.dlq is here after `ratchet dlq rebuild` or a redrive.
+    """
     bounds = moment(since, "--since"), moment(until, "--until")
     filters = LetterFilter(reason, provider, payment, *bounds, tuple(letter_id) if letter_id else None, status)
     page = asyncio.run(read_list(endpoints.found(endpoints.load()), filters, limit))

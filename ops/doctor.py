@@ -8,7 +8,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -31,9 +31,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import typer
+    from redis.asyncio import Redis
 
     from runtime.secret_windows import Secret
     from runtime.settings import Settings
+
+REDIS_PROBE_MILLISECONDS: Final = 1000
+"""How long the key stays that asks Redis whether it takes a write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,9 +353,27 @@ async def cache(settings: Settings) -> list[Finding]:
     )
     try:
         found = await client.info("server")
+        refusal = await _refusal_of(client, f"{settings.redis.key_prefix}doctor")
     finally:
         await client.aclose()
-    return [Finding("redis", ok=True, found=f"version {found['redis_version']}")]
+    version = f"version {found['redis_version']}"
+    if refusal is None:
+        return [Finding("redis", ok=True, found=version)]
+    advice = (
+        "until it takes writes, limits are a process's own; point RATCHET_REDIS__URL to the primary, or give it memory"
+    )
+    return [Finding("redis", ok=False, found=f"{version}, and refuses to write: {refusal}", advice=advice)]
+
+
+async def _refusal_of(client: Redis, key: str) -> str | None:
+    """Return why Redis takes no write: a replica, out of memory, a disk that failed; None where it takes one."""
+    from redis.exceptions import ResponseError
+
+    try:
+        await client.set(key, "1", px=REDIS_PROBE_MILLISECONDS)
+    except ResponseError as error:
+        return str(error)
+    return None
 
 
 async def examine(settings: Settings) -> list[Finding]:

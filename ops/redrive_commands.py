@@ -98,9 +98,11 @@ def ended_shown(now: Progress) -> str:
     return said + (f"; {now.stop_reason}" if now.stop_reason and now.status is not RedriveStatus.DONE else "")
 
 
-async def _preview(settings: Settings, order: Order) -> Preview:
+async def _preview(settings: Settings, order: Order, *, only_look: bool) -> Preview:
+    """Return what the order would do; unless people only look, letters that other tools made are taken in before."""
     async with connected(settings) as connection:
-        await take_in_foreign(connection, settings)
+        if not only_look:
+            await take_in_foreign(connection, settings)
         return await redrives.preview(connection, settings, order)
 
 
@@ -168,7 +170,7 @@ def redrive(  # noqa: PLR0913 - one argument an option
     if not dry_run:
         need_consent(yes=yes, as_json=as_json)
     settings = endpoints.found(endpoints.load())
-    seen = asyncio.run(_preview(settings, order))
+    seen = asyncio.run(_preview(settings, order, only_look=dry_run))
     _say_left_out(seen.left_out)
     if dry_run or not seen.messages:
         told = _told(seen, None, as_json=as_json)

@@ -37,6 +37,8 @@ class RoleState(StrEnum):
     """How a role looks from outside."""
 
     RUNNING = "running"
+    UNREADY = "unready"
+    """It gets on, and can't take work now: what it needs is away, or it begins or ends."""
     STALLED = "stalled"
     """It lives, and its probe does not answer or says that it is stuck."""
     DOWN = "down"
@@ -44,7 +46,7 @@ class RoleState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RoleStatus:
-    """One role. `address` is its service, or its probe where it has none; `reason` is why it stalls."""
+    """One role. `address` is its service, or its probe where it has none; `reason` is why it stalls or waits."""
 
     role: str
     pid: int | None = None
@@ -54,12 +56,20 @@ class RoleStatus:
 
 
 async def ask_livez(address: str, seconds: float) -> str | None:
-    """Ask a probe; return None for a role that gets on, else why it does not."""
+    """Ask whether a role gets on; return None where it does, else why it does not."""
+    return await ask_probe(address, seconds, "livez")
+
+
+async def ask_probe(address: str, seconds: float, question: str) -> str | None:
+    """Ask a probe `livez` or `readyz`; return None for a role that gets on, or is ready, else why it is not."""
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=seconds)
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"http://{address}/livez") as answer:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"http://{address}/{question}") as answer,
+        ):
             document = await answer.json(content_type=None)
             return None if answer.ok else str(document.get("reason"))
     except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError) as error:
@@ -74,8 +84,12 @@ async def role_status(settings: Settings, role: str) -> RoleStatus:
     address = run_file.address or run_file.probe
     if not run_file.alive():
         return RoleStatus(role, None, RoleState.DOWN, address, f"the process {run_file.pid} is gone")
-    reason = await ask_livez(run_file.probe, settings.role.probe_timeout_seconds)
-    return RoleStatus(role, run_file.pid, RoleState.STALLED if reason else RoleState.RUNNING, address, reason)
+    seconds = settings.role.probe_timeout_seconds
+    for question, state in (("livez", RoleState.STALLED), ("readyz", RoleState.UNREADY)):
+        reason = await ask_probe(run_file.probe, seconds, question)
+        if reason is not None:
+            return RoleStatus(role, run_file.pid, state, address, reason)
+    return RoleStatus(role, run_file.pid, RoleState.RUNNING, address)
 
 
 async def read_counts(settings: Settings) -> dict[str, int]:
@@ -136,7 +150,7 @@ async def gather(settings: Settings) -> Status:
     return Status(found, by_topic(lag), shown, counts, unknown, wrong, stands)
 
 
-COLOURS = {RoleState.RUNNING: "green", RoleState.STALLED: "yellow", RoleState.DOWN: "red"}
+COLOURS = {RoleState.RUNNING: "green", RoleState.UNREADY: "red", RoleState.STALLED: "yellow", RoleState.DOWN: "red"}
 
 
 def roles_table(roles: list[RoleStatus]) -> Table:
@@ -177,7 +191,7 @@ def _shown(status: Status) -> RenderableType:
 
 
 def healthy(status: Status) -> bool:
-    """Tell whether all could be known, all partitions are read, and no role stalls or died.
+    """Tell whether all could be known, all partitions are read, and no role stalls, waits or died.
 
     A role that nobody started is no problem.
     """
