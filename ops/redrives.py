@@ -93,6 +93,7 @@ class Order:
 
     `messages_max` bounds what is published; `force` sends also what the loop guard holds back; `target_topic` is where
     letters go whose own topic is unknown. `origin` is where the asker is, `because` why they ask, if they said.
+    `only_applied` leaves where it is whatever would gain nothing.
     """
 
     filters: LetterFilter = field(default_factory=LetterFilter)
@@ -104,6 +105,7 @@ class Order:
     target_topic: str | None = None
     origin: str = TERMINAL
     because: str = ""
+    only_applied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class LetterPage:
 
 @dataclass(frozen=True, slots=True)
 class LetterGroup:
-    """Open letters alike: of one reason, source and event type; `sample_id` is the newest of them."""
+    """Open letters alike: of one reason, source and event type; `sample_id` is the newest of them, `message` its."""
 
     reason: str
     source: str | None
@@ -125,6 +127,7 @@ class LetterGroup:
     oldest: dt.datetime
     newest: dt.datetime
     sample_id: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,8 @@ async def preview(connection: Connection, settings: Settings, order: Order) -> P
 async def start(connection: Connection, settings: Settings, order: Order, seen: Preview | None = None) -> Started:
     """Store the order for the relay, with what is foreseen for each letter: `seen`, or else a preview made now."""
     seen = seen or await preview(connection, settings, order)
+    if order.only_applied:
+        seen = replace(seen, messages=tuple(one for one in seen.messages if one.would is Would.APPLY))
     if not seen.messages:
         return Started(None, seen)
     bounds = settings.redrive

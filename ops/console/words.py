@@ -19,7 +19,7 @@ KEPT_ENDS: Final = (12, 6)
 OUTCOMES: Final = {
     "applied": "changed the payment",
     "noop": "nothing new",
-    "late": "older than what was known",
+    "late": "outranked by what was known already, though it may have come last",
     "conflict": "contradicts what is known",
 }
 """What each outcome of the ledger means."""
@@ -28,8 +28,8 @@ REASONS: Final = {
     "unknown_kind": "a kind of event that nobody taught us",
     "conflict": "contradicts what is known",
     "orphan": "its payment did not appear before the deadline",
-    "data_rejected": "Postgres refuses what it holds",
-    "unexpected": "interpreting it raised an error that nobody foresaw",
+    "data_rejected": "it could be read, and Postgres refused to write what it holds",
+    "unexpected": "reading it or writing what it says raised an error that nobody foresaw",
     "fatal": "it ended the process that touched it, twice",
 }
 """What each reason of a dead letter means."""

@@ -20,6 +20,7 @@ from ops.console.role import serve
 from runtime.health import Probe
 from runtime.settings import ConsoleSettings, KafkaSettings, PostgresSettings, Settings
 from tests.conftest import Database, role_of, run_as_superuser, with_database
+from tests.settling import webhook
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -67,6 +68,13 @@ insert into dead_letters (topic, partition, "offset", digest, timestamp_ms, key,
     source, event_id, event_type, payment_ref, reason, message, relay_xid, created_at)
 values ('payments.webhooks', 0, $1, sha256($2), 1, 'pi_1', $2, '{ce_id,authorization}',
     array['evt'::bytea, 'Bearer abc123'], 'stripe', $3, $4, 'pi_1', $5, $6, 1, now())
+returning id
+"""
+APPLICABLE = """
+insert into dead_letters (topic, partition, "offset", digest, timestamp_ms, key, value, header_names, header_values,
+    source, event_id, event_type, payment_ref, reason, message, relay_xid, created_at)
+values ('payments.webhooks', 0, $1, sha256($3), 1, $2, $3, $4, $5, 'standard_webhooks', $6, 'payment.created',
+    convert_from($2, 'UTF8'), $7, 'why', 1, now())
 returning id
 """
 PARKED = """
@@ -193,6 +201,15 @@ async def add_letter(connection: Any, reason: str) -> int:
     body = uuid.uuid4().hex.encode()
     offset = int(uuid.uuid4().int % 10**9) + 10
     letter_id = await connection.fetchval(LETTER, offset, body, body.decode(), "charge.succeeded", reason, "why")
+    return int(letter_id)
+
+
+async def add_applicable(connection: Any, reason: str) -> int:
+    """Put an open letter into the database that would be applied now; return its id."""
+    event = webhook("payment.created", f"pay_{uuid.uuid4().hex}")
+    names, values = [name.encode() for name, _ in event.headers], [value for _, value in event.headers]
+    letter_id = await connection.fetchval(APPLICABLE, int(uuid.uuid4().int % 10**9) + 10, event.key, event.value, names,
+                                          values, event.event_id, reason)  # fmt: skip
     return int(letter_id)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ops.console.pages import redrives as redrive_pages
 from ops.console.shield import POLICY
 from ops.redrives import list_redrives, progress
 from schemas.errors import SettingsError
@@ -19,6 +20,7 @@ from tests.integration.console_stage import (
     PAYMENT_ID,
     Browser,
     Console,
+    add_applicable,
     add_letter,
     console_settings,
     serving,
@@ -335,6 +337,10 @@ class TestPages:
         await owner.execute("delete from recalled_events")
         await owner.execute("delete from recall_cursors")
 
+    async def test_groups_and_rows_show_their_message(self, browser: Browser) -> None:
+        _, text = await browser.get("/dead-letters?reason=undecodable")
+        assert text.count('<td data-name="message">no JSON</td>') == 2
+
     async def test_parked_events(self, browser: Browser) -> None:
         assert "payment pi_later" in (await browser.get("/parked?q=pi_later"))[1]
         assert "evt_waits" in (await browser.get("/parked?q=evt_waits"))[1]
@@ -404,9 +410,9 @@ class TestActions:
         assert "/redact" not in (await browser.get(path))[1], "there is nothing left to erase"
 
     async def test_a_redrive_is_foreseen_ordered_followed_and_stopped(self, browser: Browser, owner: Any) -> None:
-        await add_letter(owner, "data_rejected")
+        await add_applicable(owner, "data_rejected")
         _, text = await browser.get("/redrives/new?preview=1&reason=data_rejected&rate=5")
-        assert "Redrive 1 letter" in text
+        assert "Redrive 1 dead letter<" in text
         assert await list_redrives(owner, 10) == (), "a preview writes nothing"
         token = await browser.token("/books")
         assert (await browser.post("/redrives", csrf=token, reason="data_rejected", rate="5"))[0] == 303
@@ -423,9 +429,9 @@ class TestActions:
         assert "stopping" in (await browser.get("/redrives"))[1]
 
     async def test_a_redrive_that_stopped_goes_on(self, browser: Browser, owner: Any) -> None:
-        await add_letter(owner, "unexpected")
+        await add_applicable(owner, "unexpected")
         token = await browser.token("/books")
-        await browser.post("/redrives", csrf=token, reason="unexpected")
+        await browser.post("/redrives", csrf=token, reason="unexpected", because="mended")
         path = browser.headers["location"]
         redrive_id = int(path.rpartition("/")[2])
         ended = "update redrives set status = 'stopped', stop_reason = 'enough', ended_at = now() where id = $1"
@@ -433,6 +439,42 @@ class TestActions:
         assert 'id="resume"' in (await browser.get(path))[1]
         assert (await browser.post(f"{path}/resume", csrf=token))[0] == 303
         assert (await progress(owner, redrive_id)).status in ("queued", "running")
+
+    async def test_only_what_would_be_applied_is_offered(self, browser: Browser, owner: Any) -> None:
+        useless = await add_letter(owner, "orphan")
+        _, text = await browser.get("/redrives/new?preview=1&reason=orphan")
+        assert "Nothing would be gained" in text
+        assert "<button>Redrive" not in text
+        token = await browser.token("/books")
+        assert (await browser.post("/redrives", csrf=token, reason="orphan"))[0] == 409
+        useful = await add_applicable(owner, "orphan")
+        _, text = await browser.get("/redrives/new?preview=1&reason=orphan")
+        assert "Only the 1 dead letter that would be applied is sent; 1 other stays open" in text
+        assert (await browser.post("/redrives", csrf=token, reason="orphan", because="mended"))[0] == 303
+        redrive_id = int(browser.headers["location"].rpartition("/")[2])
+        sent = "select dead_letter_id from redrive_messages where redrive_id = $1"
+        assert [row["dead_letter_id"] for row in await owner.fetch(sent, redrive_id)] == [useful]
+        why = "select because from operator_actions where action = 'redrive.start' order by id desc limit 1"
+        assert await owner.fetchval(why) == "mended"
+        ended = "update redrives set status = 'stopped', stop_reason = 'enough', ended_at = now() where id = $1"
+        await owner.execute(ended, redrive_id)
+        await owner.execute("delete from redrive_messages where redrive_id = $1", redrive_id)
+        await owner.execute("delete from dead_letters where id = any($1)", [useless, useful])
+
+    async def test_a_thousand_ask_for_their_number(
+        self, browser: Browser, owner: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(redrive_pages, "TYPED_FROM", 2)
+        ids = [await add_applicable(owner, "orphan") for _ in range(2)]
+        assert 'id="typed"' in (await browser.get("/redrives/new?preview=1&reason=orphan"))[1]
+        token = await browser.token("/books")
+        for typed in ("", "1", "3"):
+            status, text = await browser.post("/redrives", csrf=token, reason="orphan", typed=typed)
+            assert (status, "type that number" in text) == (422, True)
+        assert (await browser.post("/redrives", csrf=token, reason="orphan", typed=" 2 "))[0] == 303
+        assert [await status_of(owner, one) for one in ids] == ["open", "open"], "the relay is who sends them"
+        await owner.execute("delete from redrive_messages where dead_letter_id = any($1)", ids)
+        await owner.execute("delete from dead_letters where id = any($1)", ids)
 
     async def test_a_redrive_of_nothing_is_told(self, browser: Browser) -> None:
         token = await browser.token("/books")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from ops.console.pages.letters import WORDS
 from ops.console.sparkline import bar
 from ops.console.visits import action, checked, page
 from ops.operators import BECAUSE_LENGTH_MAX
-from ops.redrives import Order, Policy
+from ops.redrives import Order, Policy, Would
 from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 ORDER_FIELDS: Final = ("rate", "max", "force", "keep_going")
 SHOWN_MAX: Final = 50
+TYPED_FROM: Final = 1000
+"""From so many dead letters on, whoever sends them types their number."""
 
 
 def routes(parts: Parts) -> list[Route]:
@@ -99,23 +102,40 @@ def _seen(seen: Preview | None) -> dict[str, Any]:
     if seen is None:
         return {"seen": None}
     counts = list(seen.counts().items())
-    return {"seen": seen, "counts": counts, "shares": bar(counts), "shown": seen.messages[:SHOWN_MAX]}
+    return {
+        "seen": seen,
+        "typed_from": TYPED_FROM,
+        "gain": seen.counts()[Would.APPLY],
+        "counts": counts,
+        "shares": bar(counts),
+        "shown": seen.messages[:SHOWN_MAX],
+    }
 
 
 async def start(visit: Visit) -> Response:
-    """Order a redrive, and go and see how far it is."""
+    """Order a redrive of what would be applied, and go and see how far it is.
+
+    Raises SettingsError where many would go and their number was not typed, or is another one by now.
+    """
     chosen = choose(visit.form)
     if chosen.said:
         raise SettingsError(chosen.said)
-    order = order_of(visit.form, chosen, visit.operator)
+    order = replace(order_of(visit.form, chosen, visit.operator), only_applied=True)
 
     async def write(connection: Connection) -> Started:
-        return await redrives.start(connection, visit.parts.settings, order)
+        seen = await redrives.preview(connection, visit.parts.settings, order)
+        _check_typed(seen.counts()[Would.APPLY], visit.form.get("typed", ""))
+        return await redrives.start(connection, visit.parts.settings, order, seen)
 
     begun = await visit.parts.actions.run(write)
     if begun.redrive_id is None:
-        raise RatchetError("no open letter fits any more; nothing was ordered")
+        raise RatchetError("no open dead letter that fits would be applied now; nothing was ordered")
     return visit.redirect(f"/redrives/{begun.redrive_id}")
+
+
+def _check_typed(count: int, typed: str) -> None:
+    if count >= TYPED_FROM and "".join(typed.split()).replace(",", "") != str(count):
+        raise SettingsError(f"{count:,} dead letters would be sent now; type that number to send them")
 
 
 async def _look(visit: Visit) -> dict[str, Any]:
