@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -87,7 +88,8 @@ async def test_a_chain_rewritten_to_its_end_is_seen_by_the_seal_alone(
     writer = SealWriter(path, KEY, NOW, await read_head(application))
     writer.finish()
     await act(application, "redrive.start")
-    sealed = SealReader(path, KEY).actions
+    with closing(SealReader(path, KEY)) as reader:
+        sealed = reader.actions
     assert sealed is not None
     assert sealed.id == 2
     assert await whys(application, Evidence(KEY, actions=sealed)) == []
