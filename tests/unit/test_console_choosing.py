@@ -9,6 +9,7 @@ import pytest
 from ops.console.choosing import IDS_MAX, choose, rate, whole_number
 from ops.console.pages.redrives import order_of
 from ops.dlq_filters import LetterFilter
+from ops.operators import Operator
 from ops.redrives import Policy
 from schemas.dead_letter import LetterStatus, Reason
 from schemas.errors import SettingsError
@@ -78,8 +79,9 @@ def test_numbers() -> None:
 
 def test_an_order() -> None:
     form = {"reason": "orphan", "rate": "50", "max": "3", "force": "on", "keep_going": "on"}
-    order = order_of(form, choose(form), "console, 127.0.0.1")
+    order = order_of(form, choose(form), Operator("anna", "console, 127.0.0.1"))
     assert (order.filters, order.rate_per_second, order.messages_max) == (LetterFilter(Reason.ORPHAN), 50, 3)
-    assert (order.force, order.policy, order.requested_by) == (True, Policy.KEEP_GOING, "console, 127.0.0.1")
-    plain = order_of({}, choose({}), "me")
+    assert (order.force, order.policy, order.requested_by) == (True, Policy.KEEP_GOING, "anna")
+    assert order.origin == "console, 127.0.0.1"
+    plain = order_of({}, choose({}), Operator("me", ""))
     assert (plain.force, plain.policy, plain.rate_per_second) == (False, Policy.STOP_ON_FAILURES, None)
