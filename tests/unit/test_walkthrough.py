@@ -1,0 +1,82 @@
+"""docs/walkthrough.md: few stops, and every function that it names stands in the file named before it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import lru_cache
+
+import markdown_pages as markdown
+import pytest
+
+pytestmark = pytest.mark.unit
+
+PAGE = "docs/walkthrough.md"
+TEXT = markdown.read(PAGE)
+WEBHOOK, COMMAND = "One webhook", "One command"
+STOPS_MAX = 8
+NAMED = re.compile(r"\]\(\.\./([\w/]+\.py)\)|`([\w.]+)\(\)`")
+"""A link to a file, or a function."""
+ASIDE = re.compile(r"`([\w.]+)\(\)`(?:\s+and\s+`([\w.]+)\(\)`)?\s+(?:in|of)\s+\[[^\]]*\]\(\.\./([\w/]+\.py)\)")
+"""One function, or two, in or of another file."""
+
+
+@lru_cache
+def written_in(path: str) -> frozenset[str]:
+    """Return the functions of a file, those of a class with its name before them."""
+    tree = ast.parse((markdown.ROOT / path).read_text(encoding="utf-8"))
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    names = [node.name for node in tree.body if isinstance(node, functions)]
+    names += [f"{one.name}.{node.name}" for one in classes for node in one.body if isinstance(node, functions)]
+    return frozenset(names)
+
+
+def way(title: str) -> str:
+    """Return the text of one way."""
+    return TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def stops(title: str) -> list[str]:
+    """Return the text of each stop of a way, without its heading."""
+    return re.split(r"(?m)^### .*$", way(title))[1:]
+
+
+def missing(text: str) -> list[str]:
+    """Return the functions that a text names and that do not stand in the file that belongs to them.
+
+    That is the file whose link follows in the same sentence as "in" or "of", else the one linked before.
+    """
+    aside = {(name, path) for *names, path in ASIDE.findall(text) for name in names if name}
+    own, wrong = "", [f"{path}: {name}" for name, path in sorted(aside) if name not in written_in(path)]
+    for match in NAMED.finditer(text):
+        own = own or match[1] or ""
+        name = match[2]
+        if name and name not in {one for one, _ in aside} and name not in written_in(own):
+            wrong.append(f"{own}: {name}")
+    return wrong
+
+
+@pytest.mark.parametrize("title", [WEBHOOK, COMMAND])
+def test_there_are_few_stops_of_one_file_each(title: str) -> None:
+    assert 5 < len(stops(title)) <= STOPS_MAX
+    numbers = [int(number) for number in re.findall(r"(?m)^### (\d+)\. ", way(title))]
+    assert numbers == list(range(1, len(stops(title)) + 1))
+    first = [markdown.links_in(stop.strip().splitlines()[0]) for stop in stops(title)]
+    assert [len(links) for links in first] == [1] * len(first)
+    files = [links[0] for links in first]
+    assert len({link.target for link in files}) == len(files)
+    assert [link for link in files if link.target != f"../{link.text}" or not link.text.endswith(".py")] == []
+
+
+@pytest.mark.parametrize("title", [WEBHOOK, COMMAND])
+def test_every_function_that_is_named_is_there(title: str) -> None:
+    assert [name for stop in stops(title) for name in missing(stop)] == []
+    assert len(re.findall(r"`[\w.]+\(\)`", way(title))) > 12
+
+
+def test_a_function_that_is_gone_is_seen() -> None:
+    own = "[consumer/fold.py](../consumer/fold.py)\n\n- `project()`, `nothing()`"
+    assert missing(own) == ["consumer/fold.py: nothing"]
+    aside = f"{own[:-12]}\n\n`judge()` in [consumer/verdict.py](../consumer/verdict.py), `gone()` of\n"
+    assert missing(aside + "[consumer/plan.py](../consumer/plan.py)") == ["consumer/plan.py: gone"]
