@@ -1,0 +1,270 @@
+"""Plant each fault in a copy of the tree and run the tests that have to notice: `make mutants`.
+
+Exit status 1 where a fault survives, fits no more, names a test that does not exist, or takes too long, and where its
+tests fail without it: then they prove nothing. The tree itself is never changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from mutants.planted import ROOT, Fault, UnfitError, load, planted, unknown_tests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+KILLED, SURVIVED, UNFIT, UNKNOWN, RED, BROKEN, SLOW = (
+    "killed",
+    "survived",
+    "fits no more",
+    "unknown test",
+    "red without it",
+    "does not import",
+    "too slow",
+)
+ADVICE = {
+    SURVIVED: "write the test that notices, and name it in the patch",
+    UNFIT: "make the patch anew for today's tree, or drop it with the code that it was about",
+    UNKNOWN: "name tests that exist",
+    RED: "mend the tests first",
+    BROKEN: "plant a mistake that a reviewer could miss",
+    SLOW: "name quicker tests, or give it more --seconds",
+}
+PASSED, FAILED, UNCOLLECTED, NO_TESTS = 0, 1, 2, 5
+"""Exit statuses of pytest; 4 is a wrong command line, also a test that is not there."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one fault; `told` is the end of what its tests printed, unless it was killed."""
+
+    name: str
+    area: str
+    verdict: str
+    seconds: float
+    told: str = ""
+
+
+def choose(
+    faults: Sequence[Fault], names: Sequence[str], changed: frozenset[str] | None, *, quick: bool
+) -> list[Fault]:
+    """Return the faults asked for: by name (with wildcards), of changed files, without brokers."""
+    return [
+        fault
+        for fault in faults
+        if (not names or any(fnmatch.fnmatch(fault.name, name) for name in names))
+        and (changed is None or changed & (fault.paths | {test.partition("::")[0] for test in fault.tests}))
+        and not (quick and fault.needs_brokers)
+    ]
+
+
+def changed_since(base: str) -> frozenset[str]:
+    """Return the paths that differ from a commit, with what is not committed or not tracked; a changed patch counts."""
+    told = _git("diff", "--name-only", base) + _git("ls-files", "--others", "--exclude-standard")
+    patches = {Path(path).stem for path in told if path.startswith("tests/mutants/") and path.endswith(".patch")}
+    return frozenset(told) | {path for fault in load() if fault.name in patches for path in fault.paths}
+
+
+def _git(*arguments: str) -> list[str]:
+    command = ["git", "-C", str(ROOT), *arguments, "-z"]
+    return [
+        path for path in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\0") if path
+    ]
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """Give a copy of the tree as it stands, without what git ignores."""
+    with tempfile.TemporaryDirectory(prefix="ratchet-mutants-", ignore_cleanup_errors=True) as folder:
+        copy = Path(folder) / "tree"
+        for path in _git("ls-files", "--cached", "--others", "--exclude-standard"):
+            if (ROOT / path).is_file():
+                (copy / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / path, copy / path)
+        # As root, the embedded Postgres is another user that has to reach its files.
+        Path(folder).chmod(0o755)
+        yield copy
+
+
+class Trial:
+    """Runs tests in the copy of a tree, with and without a fault."""
+
+    def __init__(self, copy: Path, seconds_max: float) -> None:
+        self._copy = copy
+        self._seconds_max = seconds_max
+
+    def need_own_imports(self) -> None:
+        """Raise SystemExit where the tests would import another tree than the copy: then nothing could be noticed."""
+        command = [sys.executable, "-c", "import consumer, providers; print(consumer.__file__, providers.__file__)"]
+        told = subprocess.run(
+            command, cwd=self._copy, env=self._environment(), check=True, capture_output=True, text=True
+        )
+        if not all(Path(path).is_relative_to(self._copy) for path in told.stdout.split()):
+            raise SystemExit(f"mutants: the copy's tests import {told.stdout.strip()}, not {self._copy}")
+
+    def try_out(self, fault: Fault) -> Outcome:
+        """Plant a fault, run its tests, and take it out again."""
+        try:
+            texts = planted(fault, self._copy)
+        except UnfitError as error:
+            return Outcome(fault.name, fault.area, UNFIT, 0.0, str(error))
+        held = {path: (self._copy / path).read_text() for path in texts}
+        began = time.monotonic()
+        try:
+            self._write(texts)
+            status, told = self.run(fault.tests, self._seconds_max)
+        finally:
+            self._write(held)
+        verdicts = {PASSED: SURVIVED, FAILED: KILLED, UNCOLLECTED: BROKEN, None: SLOW}
+        verdict = verdicts.get(status, UNKNOWN)
+        return Outcome(fault.name, fault.area, verdict, time.monotonic() - began, "" if verdict == KILLED else told)
+
+    def run(self, tests: Sequence[str], seconds_max: float | None) -> tuple[int | None, str]:
+        """Run tests up to the first that fails; return pytest's status (None past the time) and its last words."""
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
+        process = subprocess.Popen(
+            command,
+            cwd=self._copy,
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            told, _ = process.communicate(timeout=seconds_max)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # pytest ends what it started; what it leaves its reaper ends
+            try:
+                process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+            return None, f"not through after {seconds_max:.0f} s"
+        return process.returncode, "\n".join(told.splitlines()[-15:])
+
+    def _environment(self) -> dict[str, str]:
+        paths = [str(self._copy), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+    def _write(self, texts: dict[str, str]) -> None:
+        """Write files, and drop what was compiled of them: one of the same size and second would count as fresh."""
+        for path, text in texts.items():
+            file = self._copy / path
+            file.write_text(text)
+            for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
+                compiled.unlink()
+
+
+def red_without(trial: Trial, faults: Sequence[Fault], console: Console) -> dict[str, str]:
+    """Return the faults whose tests don't pass without them, and what those tell.
+
+    All tests run at once, and only where one fails each fault's by themselves.
+    """
+    tests = sorted({test for fault in faults for test in fault.tests})
+    console.print(f"{len(tests)} tests and files, without a fault ..")
+    status, _ = trial.run(tests, None)
+    if status == PASSED:
+        return {}
+    alone = {fault.name: trial.run(fault.tests, None) for fault in faults}
+    return {name: told for name, (own, told) in alone.items() if own != PASSED}
+
+
+def work_through(faults: Sequence[Fault], seconds_max: float, console: Console) -> list[Outcome]:
+    """Try all faults, one after the other; tell each as it comes."""
+    outcomes = [
+        Outcome(fault.name, fault.area, UNKNOWN, 0.0, " ".join(unknown))
+        for fault in faults
+        if (unknown := unknown_tests(fault))
+    ]
+    known = [fault for fault in faults if not unknown_tests(fault)]
+    with copied() as copy:
+        trial = Trial(copy, seconds_max)
+        trial.need_own_imports()
+        red = red_without(trial, known, console) if known else {}
+        outcomes += [Outcome(fault.name, fault.area, RED, 0.0, red[fault.name]) for fault in known if fault.name in red]
+        sound = [fault for fault in known if fault.name not in red]
+        for number, fault in enumerate(sound, 1):
+            outcome = trial.try_out(fault)
+            outcomes.append(outcome)
+            style = "green" if outcome.verdict == KILLED else "bold red"
+            console.print(
+                f"{number:4}/{len(sound)} {outcome.seconds:6.1f} s  [{style}]{outcome.verdict}[/]  {fault.name}"
+            )
+    return outcomes
+
+
+def tell(outcomes: Sequence[Outcome], faults: Sequence[Fault], console: Console) -> None:
+    """Print what survived with its harm, then a table by area."""
+    by_name = {fault.name: fault for fault in faults}
+    for outcome in outcomes:
+        if outcome.verdict != KILLED:
+            fault = by_name[outcome.name]
+            console.print(f"\n[bold red]{outcome.verdict}[/]: {fault.name}: {ADVICE[outcome.verdict]}")
+            console.print(
+                f"  harm:   {fault.harm}\n  breaks: {fault.breaks}\n  tests:  {' '.join(fault.tests)}", markup=False
+            )
+            console.print(outcome.told, style="dim", markup=False)
+    table = Table("area", *(name for name in (KILLED, *ADVICE)), "seconds")
+    for area in sorted({outcome.area for outcome in outcomes}):
+        theirs = [outcome for outcome in outcomes if outcome.area == area]
+        counts = Counter(outcome.verdict for outcome in theirs)
+        figures = [str(counts[verdict] or "") for verdict in (KILLED, *ADVICE)]
+        table.add_row(area, *figures, f"{sum(outcome.seconds for outcome in theirs):.0f}")
+    console.print(table)
+    killed = sum(outcome.verdict == KILLED for outcome in outcomes)
+    console.print(f"{killed} of {len(outcomes)} planted faults were noticed")
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", help="names of faults, wildcards allowed; all without one")
+    parser.add_argument("--changed", metavar="BASE", help="only those of files that differ from this commit")
+    parser.add_argument("--quick", action="store_true", help="only those whose tests need no brokers")
+    parser.add_argument(
+        "--seconds", type=float, default=300, metavar="N", help="the most that a fault's tests may take"
+    )
+    parser.add_argument("--list", action="store_true", help="show the faults and run nothing")
+    parser.add_argument("--json", action="store_true", help="print the outcomes as JSON on standard output")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; return the exit status."""
+    options = parsed(arguments)
+    console = Console(stderr=options.json, highlight=False, soft_wrap=True)
+    changed = None if options.changed is None else changed_since(options.changed)
+    faults = choose(load(), options.names, changed, quick=options.quick)
+    if not faults and options.names:
+        console.print(f"mutants: no planted fault is named {' or '.join(options.names)}; see --list")
+        return 2
+    if options.list:
+        for fault in faults:
+            console.print(f"{fault.name}: {fault.harm}", markup=False)
+        return 0
+    outcomes = work_through(faults, options.seconds, console) if faults else []
+    tell(outcomes, faults, console)
+    if options.json:
+        shown = [replace(outcome, seconds=round(outcome.seconds, 2)) for outcome in outcomes]
+        sys.stdout.write(json.dumps([asdict(outcome) for outcome in shown], indent=2) + "\n")
+    return 0 if all(outcome.verdict == KILLED for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

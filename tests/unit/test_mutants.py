@@ -1,0 +1,125 @@
+"""The planted faults of tests/mutants fit the tree as it is, and what they expect to notice them exists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from mutants import planted
+from mutants.planted import AREAS, ROOT, UnfitError
+from mutants.run import choose
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+FAULTS = planted.load()
+NAMES = [fault.name for fault in FAULTS]
+TEXT = """\
+Harm: Money is counted
+    twice.
+Breaks: exactly one effect
+Tests: tests/unit/test_mutants.py::test_a_patch_is_read
+    tests/unit/test_fold.py
+
+--- a/one.py
++++ b/one.py
+@@ -2,3 +2,3 @@
+ a = 1
+-b = 2
++b = 3
+ c = 4
+"""
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
+def test_every_fault_fits_the_tree_and_changes_it(fault: planted.Fault) -> None:
+    texts = planted.planted(fault, ROOT)
+    assert all((ROOT / path).read_text() != text for path, text in texts.items())
+    for path, text in texts.items():
+        if path.endswith(".py"):
+            compile(text, path, "exec")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
+def test_every_fault_names_tests_that_exist(fault: planted.Fault) -> None:
+    assert planted.unknown_tests(fault) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
+def test_every_fault_says_where_it_is_planted_and_changes_only_what_is_shipped(fault: planted.Fault) -> None:
+    assert fault.area in AREAS
+    assert {path.partition("/")[0] for path in fault.paths} <= {
+        "schemas", "providers", "runtime", "producers", "consumer", "ops"
+    }  # fmt: skip
+
+
+def test_every_area_has_faults_and_no_two_plant_the_same() -> None:
+    assert {fault.area for fault in FAULTS} == set(AREAS)
+    assert len({fault.hunks for fault in FAULTS}) == len(FAULTS)
+
+
+def test_a_patch_is_read() -> None:
+    fault = planted.read("consumer-one", TEXT)
+    assert fault.harm == "Money is counted twice."
+    assert fault.tests == ("tests/unit/test_mutants.py::test_a_patch_is_read", "tests/unit/test_fold.py")
+    assert fault.hunks == (planted.Hunk("one.py", 1, ("a = 1", "b = 2", "c = 4"), ("a = 1", "b = 3", "c = 4")),)
+    assert not fault.needs_brokers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        TEXT.replace("Breaks", "Brakes"),
+        TEXT.replace("Tests: tests/unit/test_mutants.py::test_a_patch_is_read\n    tests/unit/test_fold.py", "Tests:"),
+        TEXT.partition("--- a/")[0],
+        TEXT.replace("+b = 3", "+b = 2"),
+        TEXT.replace("+b = 3", "?b = 3"),
+    ],
+)
+def test_a_patch_that_is_not_written_as_it_should_be_is_refused(text: str) -> None:
+    with pytest.raises(UnfitError):
+        planted.read("consumer-one", text)
+
+
+def test_a_patch_fits_where_its_lines_moved_and_no_more_where_they_changed(tmp_path: Path) -> None:
+    fault = planted.read("consumer-one", TEXT)
+    file = tmp_path / "one.py"
+    with pytest.raises(UnfitError, match="there is no"):
+        planted.planted(fault, tmp_path)
+    file.write_text("\n\n\n\na = 1\nb = 2\nc = 4\n")
+    assert planted.planted(fault, tmp_path) == {"one.py": "\n\n\n\na = 1\nb = 3\nc = 4\n"}
+    file.write_text("\na = 1\nb = 5\nc = 4\n")
+    with pytest.raises(UnfitError, match="are no more"):
+        planted.planted(fault, tmp_path)
+
+
+def test_of_lines_that_stand_twice_the_number_decides(tmp_path: Path) -> None:
+    fault = planted.read("consumer-one", TEXT)
+    file = tmp_path / "one.py"
+    block = "a = 1\nb = 2\nc = 4\n"
+    file.write_text("\n" + block + block)
+    assert planted.planted(fault, tmp_path) == {"one.py": "\na = 1\nb = 3\nc = 4\n" + block}
+    file.write_text("\n\n" + block + block)
+    with pytest.raises(UnfitError, match="stand 2 times"):
+        planted.planted(fault, tmp_path)
+
+
+def test_tests_that_are_not_there_are_told() -> None:
+    text = TEXT.replace("test_a_patch_is_read", "test_nothing").replace("test_fold.py", "test_none.py")
+    fault = planted.read("consumer-one", text)
+    assert planted.unknown_tests(fault) == ["tests/unit/test_mutants.py::test_nothing", "tests/unit/test_none.py"]
+
+
+def test_faults_are_chosen_by_name_by_what_changed_and_by_what_they_need() -> None:
+    one = planted.read("consumer-one", TEXT)
+    far = planted.read("relay-far", TEXT.replace("one.py", "far.py").replace("unit/test_fold", "fault/test_far"))
+    both = [one, far]
+    assert choose(both, [], None, quick=False) == both
+    assert choose(both, ["relay-*"], None, quick=False) == [far]
+    assert choose(both, [], frozenset({"one.py"}), quick=False) == [one]
+    assert choose(both, [], frozenset({"tests/fault/test_far.py"}), quick=False) == [far]
+    assert choose(both, [], frozenset({"README.md"}), quick=False) == []
+    assert choose(both, [], None, quick=True) == [one]
