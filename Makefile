@@ -75,7 +75,7 @@ nightly: brokers ## all tests with the long outages and redrives, and many more 
 	@PYTHONPATH=tests $(BIN)/python -m mutants.run
 
 mutants: brokers ## plant each fault of tests/mutants; a test must notice each; ARGS="--quick" needs no brokers
-	@PYTHONPATH=tests $(BIN)/python -m mutants.run $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -m mutants.run --jobs $(WORKERS) $(ARGS)
 
 coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test test-slow` measured: 90 % of all branches, 99 % of the pure modules
 	@$(BIN)/coverage report

@@ -10,13 +10,16 @@ import argparse
 import fnmatch
 import json
 import os
+import queue
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,18 +49,21 @@ ADVICE = {
     BROKEN: "plant a mistake that a reviewer could miss",
     SLOW: "name quicker tests, or give it more --seconds",
 }
-PASSED, FAILED, UNCOLLECTED, NO_TESTS = 0, 1, 2, 5
+PASSED, FAILED, UNCOLLECTED = 0, 1, 2
 """Exit statuses of pytest; 4 is a wrong command line, also a test that is not there."""
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", re.MULTILINE)
+"""A line of pytest's summary, and the test that it names."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one fault; `told` is the end of what its tests printed, unless it was killed."""
+    """What became of one fault: `noticed_by` is the test that failed, else `told` the end of what its tests printed."""
 
     name: str
     area: str
     verdict: str
     seconds: float
+    noticed_by: str = ""
     told: str = ""
 
 
@@ -123,7 +129,7 @@ class Trial:
         try:
             texts = planted(fault, self._copy)
         except UnfitError as error:
-            return Outcome(fault.name, fault.area, UNFIT, 0.0, str(error))
+            return Outcome(fault.name, fault.area, UNFIT, 0.0, told=str(error))
         held = {path: (self._copy / path).read_text() for path in texts}
         began = time.monotonic()
         try:
@@ -132,8 +138,11 @@ class Trial:
         finally:
             self._write(held)
         verdicts = {PASSED: SURVIVED, FAILED: KILLED, UNCOLLECTED: BROKEN, None: SLOW}
-        verdict = verdicts.get(status, UNKNOWN)
-        return Outcome(fault.name, fault.area, verdict, time.monotonic() - began, "" if verdict == KILLED else told)
+        verdict, seconds = verdicts.get(status, UNKNOWN), time.monotonic() - began
+        if verdict == KILLED:
+            noticed = _FAILED.search(told)
+            return Outcome(fault.name, fault.area, KILLED, seconds, noticed_by=noticed[1] if noticed else "")
+        return Outcome(fault.name, fault.area, verdict, seconds, told=told)
 
     def run(self, tests: Sequence[str], seconds_max: float | None) -> tuple[int | None, str]:
         """Run tests up to the first that fails; return pytest's status (None past the time) and its last words."""
@@ -185,26 +194,41 @@ def red_without(trial: Trial, faults: Sequence[Fault], console: Console) -> dict
     return {name: told for name, (own, told) in alone.items() if own != PASSED}
 
 
-def work_through(faults: Sequence[Fault], seconds_max: float, console: Console) -> list[Outcome]:
-    """Try all faults, one after the other; tell each as it comes."""
+def work_through(faults: Sequence[Fault], seconds_max: float, jobs: int, console: Console) -> list[Outcome]:
+    """Try all faults, `jobs` at a time, each in a copy that nobody else uses meanwhile; tell each as it comes."""
+    unknown = {fault.name: " ".join(tests) for fault in faults if (tests := unknown_tests(fault))}
+    known = [fault for fault in faults if fault.name not in unknown]
     outcomes = [
-        Outcome(fault.name, fault.area, UNKNOWN, 0.0, " ".join(unknown))
+        Outcome(fault.name, fault.area, UNKNOWN, 0.0, told=unknown[fault.name])
         for fault in faults
-        if (unknown := unknown_tests(fault))
+        if fault.name in unknown
     ]
-    known = [fault for fault in faults if not unknown_tests(fault)]
-    with copied() as copy:
-        trial = Trial(copy, seconds_max)
-        trial.need_own_imports()
-        red = red_without(trial, known, console) if known else {}
-        outcomes += [Outcome(fault.name, fault.area, RED, 0.0, red[fault.name]) for fault in known if fault.name in red]
-        sound = [fault for fault in known if fault.name not in red]
-        for number, fault in enumerate(sound, 1):
-            outcome = trial.try_out(fault)
+    with ExitStack() as stack, ThreadPoolExecutor(jobs) as pool:
+        trials: queue.SimpleQueue[Trial] = queue.SimpleQueue()
+        for _ in range(jobs):
+            trials.put(Trial(stack.enter_context(copied()), seconds_max))
+        first = trials.get()
+        first.need_own_imports()
+        red = red_without(first, known, console) if known else {}
+        trials.put(first)
+        outcomes += [
+            Outcome(fault.name, fault.area, RED, 0.0, told=red[fault.name]) for fault in known if fault.name in red
+        ]
+
+        def try_out(fault: Fault) -> Outcome:
+            trial = trials.get()
+            try:
+                return trial.try_out(fault)
+            finally:
+                trials.put(trial)
+
+        sound = [pool.submit(try_out, fault) for fault in known if fault.name not in red]
+        for number, future in enumerate(as_completed(sound), 1):
+            outcome = future.result()
             outcomes.append(outcome)
             style = "green" if outcome.verdict == KILLED else "bold red"
             console.print(
-                f"{number:4}/{len(sound)} {outcome.seconds:6.1f} s  [{style}]{outcome.verdict}[/]  {fault.name}"
+                f"{number:4}/{len(sound)} {outcome.seconds:6.1f} s  [{style}]{outcome.verdict}[/]  {outcome.name}"
             )
     return outcomes
 
@@ -240,6 +264,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=300, metavar="N", help="the most that a fault's tests may take"
     )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many are tried at once")
     parser.add_argument("--list", action="store_true", help="show the faults and run nothing")
     parser.add_argument("--json", action="store_true", help="print the outcomes as JSON on standard output")
     return parser.parse_args(arguments)
@@ -258,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for fault in faults:
             console.print(f"{fault.name}: {fault.harm}", markup=False)
         return 0
-    outcomes = work_through(faults, options.seconds, console) if faults else []
+    outcomes = work_through(faults, options.seconds, max(options.jobs, 1), console) if faults else []
     tell(outcomes, faults, console)
     if options.json:
         shown = [replace(outcome, seconds=round(outcome.seconds, 2)) for outcome in outcomes]
