@@ -601,7 +601,14 @@ async def test_two_retentions_do_not_move_anchors_side_by_side(scene: Scene) -> 
 
 
 async def test_retention_never_removes_what_is_not_published(scene: Scene) -> None:
-    assert await remove_old(scene.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1)) == 0
+    later = NOW + dt.timedelta(days=DAYS_MIN + 1)
+    assert await remove_old(scene.owner, DAYS_MIN, later) == 0
+    await publish_all(scene)
+    for behind in ("changes", "state"):
+        await scene.owner.execute("update relay_cursors set relay_xid = 0, id = 0 where name = $1", behind)
+        assert await remove_old(scene.owner, DAYS_MIN, later) == 0, f"{behind} are not published"
+        await publish_all(scene)
+    assert await remove_old(scene.owner, DAYS_MIN, later) > 0
 
 
 async def test_the_commands(scene: Scene, stack: Endpoints, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

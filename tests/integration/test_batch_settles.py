@@ -205,6 +205,16 @@ async def test_letters_keep_every_byte(desk: Bench) -> None:
     ]
 
 
+async def test_bad_records_of_one_event_id_are_a_letter_each_and_a_redelivery_is_none(desk: Bench) -> None:
+    one, other = (
+        webhook("payment.captured", "p", event_id="e")._replace(value=value) for value in (b'{"a', b'{"another')
+    )
+    for first, batch in enumerate(([one], [other], [one, other])):
+        await desk.settle(records(batch, first=10 * first))
+    letters = (await desk.books()).letters
+    assert [(row["event_id"], row["value"]) for row in letters] == [("e", one.value), ("e", other.value)]
+
+
 async def test_a_header_without_a_value_is_no_end_of_the_world(desk: Bench) -> None:
     """Kafka's header values may be null; aiokafka gives None for them."""
     bare = webhook("payment.created", "bare", event_id="bare")

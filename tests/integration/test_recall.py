@@ -249,6 +249,20 @@ async def test_a_lost_lease_writes_neither_cursor_nor_spool(desk_of: Office) -> 
     assert len(await spooled(desk_of)) == 1
 
 
+async def test_a_page_of_a_cursor_that_another_moved_writes_nothing(desk_of: Office) -> None:
+    await began(desk_of, DAY)
+    desk_of.world.events = [paid(1, time.time() - HOUR)]
+    lease, fault = await desk_of.lease(), desk_of.world.fail("/v1/events", accepts=True, holds=asyncio.Event())
+    async with desk_of.desk("recall", providers=stripe_of(desk_of), recall=RECALL) as desk:
+        turn = asyncio.create_task(desk.turn(lease))
+        await fault.met.wait()
+        moved = await desk_of.pool.fetchrow("update recall_cursors set turns = turns + 1 returning turns, read_until")
+        fault.holds.set()  # type: ignore[union-attr]
+        await turn
+        assert await spooled(desk_of) == []
+        assert await desk_of.pool.fetchrow("select turns, read_until from recall_cursors") == moved
+
+
 async def test_an_api_that_fails_is_left_alone_and_nothing_is_skipped(desk_of: Office) -> None:
     await began(desk_of, DAY)
     desk_of.world.events = [paid(1, time.time() - HOUR)]

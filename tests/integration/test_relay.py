@@ -120,6 +120,24 @@ async def test_slow_transaction_with_a_low_id_skips_nothing_and_keeps_order(
         await eventually(lambda: depth_is_zero(fast))
 
 
+@pytest.mark.parametrize("lane", ["changes", "states", "letters", "spool"])
+async def test_nothing_is_read_that_a_slow_transaction_may_still_overtake(
+    connections: list[asyncpg.Connection], lane: str
+):
+    slow, fast, _ = connections
+    bounds = (1000, 1 << 24) if lane == "spool" else (0, 0, 1000, 1 << 24, *((1 << 20,) if lane == "letters" else ()))
+    begun = slow.transaction()
+    await begun.start()
+    await slow.fetchval("select pg_current_xact_id()")
+    async with fast.transaction():
+        await change(fast, await add_payment(fast))
+        await add_letter(fast)
+        await spool(fast, "payments.webhooks", b"k", b"v")
+    assert await fast.fetch(statement("producers", f"read_{lane}"), *bounds) == []
+    await begun.commit()
+    assert len(await fast.fetch(statement("producers", f"read_{lane}"), *bounds)) == 1
+
+
 async def read_states(stack: Endpoints, payments: Collection[uuid.UUID]) -> dict[str, list[dict[str, Any]]]:
     """Read all of payments.state, a list of records a payment, until each of these has one."""
     wanted, found = {str(payment) for payment in payments}, dict[str, list[dict[str, Any]]]()

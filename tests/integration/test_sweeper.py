@@ -12,6 +12,8 @@ from settling import Bench, bench, records, until_waiting, webhook
 from consumer.batch import BatchWriter
 from consumer.lane import understand
 from consumer.sweeper import sweep
+from runtime.lease import Lease, PostgresLeases
+from schemas.errors import LeaseLostError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -90,6 +92,20 @@ async def test_two_sweepers_at_once_bury_each_event_once(desk: Bench) -> None:
     desk.clock.seconds += DEADLINE_SECONDS + 1
     counts = await asyncio.gather(*(sweep(desk.pool, desk.clock, records_max=50) for _ in range(4)))
     assert sum(counts) == len((await desk.books()).letters) == 20
+
+
+async def test_a_sweeper_that_lost_its_lease_buries_nothing(desk: Bench) -> None:
+    await desk.settle(records([refund("p")]))
+    desk.clock.seconds += DEADLINE_SECONDS + 1
+    leases = PostgresLeases(desk.pool)
+    standing = await leases.acquire("sweeper", "successor", 60)
+    assert standing is not None
+    for lost in (Lease("sweeper", "successor", standing.token - 1), Lease("sweeper", "former", standing.token)):
+        with pytest.raises(LeaseLostError):
+            await sweep(desk.pool, desk.clock, records_max=10, lease=lost)
+    books = await desk.books()
+    assert (len(books.parked), books.letters) == (1, [])
+    assert await sweep(desk.pool, desk.clock, records_max=10, lease=standing) == 1
 
 
 async def test_a_wake_up_that_holds_the_names_wins_over_the_sweeper(

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
 
-from consumer.dispatcher.apis import Again, Budget, Refused
+from consumer.dispatcher.apis import Again, Answered, Budget, Refused
 from consumer.dispatcher.refetch import RefetchDesk
 from consumer.dispatcher.role import Watch, dispatch, serve, watch_health
 from consumer.dispatcher.sms import SmsDesk, Unknown
 from consumer.dispatcher.worker import Health, pause_seconds, work
+from providers.core.refetch import Fetched
 from runtime.breaker import Breaker
 from runtime.clock import SystemClock
 from runtime.health import Probe
@@ -155,6 +157,29 @@ async def test_refetch_that_was_not_tried_is_put_back_uncounted():
     assert not await refetch_desk(Rows(), ScriptedApi(refuse, ready=False)).turn(LEASE)
 
 
+async def test_an_answer_is_as_old_as_its_question():
+    """What happened while the answer was on its way may be missing in it."""
+
+    class Moving:
+        seconds = 1_790_000_000.0
+
+        def now(self) -> float:
+            return self.seconds
+
+    clock, rows = Moving(), Rows()
+
+    async def ask() -> Answered:
+        clock.seconds += 30
+        return Answered(Fetched("intent", "pi_1"), b"{}")
+
+    desk = RefetchDesk(rows, {("stripe", ""): ScriptedApi(ask)}, Settings(), clock)  # type: ignore[arg-type, dict-item]
+    assert await desk.turn(LEASE)
+    [(name, _, _, _, _, key, body, names, values, _)] = rows.written
+    assert (name, key, body) == ("settle_refetch", b"pi_1", b"{}")
+    headers = dict(zip(names, values, strict=True))
+    assert dt.datetime.fromisoformat(headers[b"ce_time"].decode()).timestamp() == 1_790_000_000.0
+
+
 async def test_refetch_that_hangs_is_given_up_in_half_of_its_claim():
     rows = Rows()
     await refetch_desk(rows, ScriptedApi(asyncio.Event().wait), claim_seconds=0.1).turn(LEASE)
@@ -218,7 +243,6 @@ def sms_desk(rows: Rows, send: Callable[[], Any], breaker: Breaker, claim_second
 
 
 def sms_row(**more: object) -> Rows:
-    import datetime as dt
     import uuid
 
     return Rows(

@@ -430,6 +430,19 @@ BACK_AGAIN = ("dispute_in", "d#1", "reinstated", 1000, "d", 1)
 
 
 @pytest.mark.parametrize(
+    ("taken", "status"),
+    [
+        ([], DisputeStatus.PREVENTED),
+        ([OUT], DisputeStatus.LOST),
+        ([OUT_AGAIN], DisputeStatus.LOST),
+        ([("dispute_out", "another", "withdrawn", 1000)], DisputeStatus.PREVENTED),
+    ],
+)
+def test_a_dispute_that_nobody_answered_is_lost_where_it_took_money(taken: list[Any], status: DisputeStatus) -> None:
+    assert project(known(("dispute", "d", "undefended"), *taken)).dispute_status is status
+
+
+@pytest.mark.parametrize(
     ("facts", "disputed"),
     [
         ([OUT], 1000),

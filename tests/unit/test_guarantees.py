@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from runtime.kafka import _new_topic
+from runtime.settings import KafkaSettings
+from schemas.topics import CHANGES, CONSUMED, DLQ
+
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +35,13 @@ def test_there_is_something_to_look_at() -> None:
 )
 def test_a_weakening_is_recognised(text: str) -> None:
     assert WEAKENED.search(text)
+
+
+@pytest.mark.parametrize(("copies", "needed"), [(1, None), (2, None), (3, "2"), (5, "2")])
+def test_a_record_of_three_copies_is_on_two_brokers_before_it_counts(copies: int, needed: str | None) -> None:
+    for topic in (*CONSUMED, DLQ, CHANGES):
+        made = _new_topic(topic, KafkaSettings(bootstrap="127.0.0.1:1", replication_factor=copies))
+        assert (made.replication_factor, made.topic_configs.get("min.insync.replicas")) == (copies, needed)
 
 
 def test_nothing_switches_durability_off() -> None:

@@ -145,6 +145,7 @@ async def test_a_twin_waits_no_longer_than_its_bound() -> None:
         ("stripe", [Notification("evt_1", "refunded", "pi_1", EVENT.body, "verified")]),
         ("stripe", [Notification("evt_1", "paid", "pi_2", EVENT.body, "verified")]),
         ("stripe", [Notification("evt_1", "paid", "pi_1", EVENT.body + b" ", "verified")]),
+        ("stripe", [Notification("evt_1", "paid", "pi_1", EVENT.body.replace(b"evt_1", b"evt_2"), "verified")]),
         ("stripe", [Notification("evt_1", "paid", "pi_1", EVENT.body, "hint")]),
     ],
 )

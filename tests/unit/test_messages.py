@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 from events import INTENT_ID, intent, record, stripe_intent, stripe_refund
+from msgspec.structs import replace
 from paper_books import PaperBooks
 
 from consumer.rows import receipt_columns
@@ -45,6 +47,16 @@ def test_without_a_phone_nothing_is_owed() -> None:
     books = PaperBooks()
     books.settle([intent(provider="stripe", provider_ref="pi_1")])
     books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
+    assert owed(books) == []
+
+
+def test_test_money_tells_nobody() -> None:
+    books = PaperBooks()
+    books.settle([intent(provider="stripe", provider_ref="pi_1", phone=PHONE, livemode=False)])
+    event = stripe_intent("succeeded", amount_received=1000, status="succeeded")
+    said = json.loads(event.value or b"{}") | {"livemode": False}
+    books.settle([replace(event, value=json.dumps(said).encode())])
+    assert (books.only["livemode"], books.only["captured"]) == (False, 1000)
     assert owed(books) == []
 
 

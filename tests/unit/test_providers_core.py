@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import providers
-from providers.core import meaning, money, proof, reading
+from providers.core import meaning, money, payments, proof, reading
 from providers.core.contract import Notification, Provider, SignedRequest
 from schemas.currencies import exponent
 from schemas.dead_letter import Reason
@@ -126,6 +126,20 @@ def test_maybe_id() -> None:
     assert [meaning.maybe_id(value, "x") for value in (None, "", [], True, 1.5, 7, "a")] == [None] * 5 + ["7", "a"]
     with pytest.raises(UninterpretableError, match="x is missing or cannot"):
         meaning.maybe_id("\x00", "x")
+
+
+@pytest.mark.parametrize(
+    ("notes", "reference"),
+    [
+        ({"order_ref": "c", "order_id": "b", "reference": "a"}, "a"),
+        ({"order_ref": "c", "order_id": "b"}, "b"),
+        ({"order_ref": "c", "order_id": ""}, "c"),
+        ({"cart": "d"}, None),
+        (["reference"], None),
+    ],
+)
+def test_of_several_names_of_a_reference_the_first_counts(notes: object, reference: str | None) -> None:
+    assert payments.noted_reference(notes) == reference
 
 
 def test_times() -> None:

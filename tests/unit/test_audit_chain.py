@@ -1,0 +1,70 @@
+"""One payment's chain, as audit checks it: what shows although every hash that is there fits."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from consumer.ledger import COLUMNS, LedgerRow, values_of
+from ops.audit import check_chain
+from schemas.payment import Outcome, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+pytestmark = pytest.mark.unit
+
+NOON = dt.datetime(2026, 9, 21, 12, tzinfo=dt.UTC)
+PAYMENT = UUID(int=1)
+
+
+def chain(*versions: int | None) -> list[dict[str, Any]]:
+    """Return rows whose hashes follow from each other."""
+    rows, before = [], b""
+    for number, version in enumerate(versions, 1):
+        row = LedgerRow(
+            PAYMENT, "stripe", f"evt_{number}", "charge.captured", Outcome.APPLIED, None, Status.CAPTURED, 1000,
+            version, "[]", "payments.webhooks", 0, number, NOON, NOON, 5,
+        )  # fmt: skip
+        before = row.seal(before)
+        rows.append({"id": number, **dict(zip(COLUMNS, values_of(row), strict=True))})
+    return rows
+
+
+def found(
+    version: int, rows: Sequence[dict[str, Any]], whole: Sequence[dict[str, Any]]
+) -> list[tuple[int | None, str]]:
+    """Return what is wrong with rows of a payment that stands at a version and at the end of the whole chain."""
+    head = {
+        "id": PAYMENT, "version": version, "head_hash": whole[-1]["hash"], "anchor_hash": None, "anchor_version": None
+    }  # fmt: skip
+    return [(one.id, one.why) for one in check_chain(head, rows)]
+
+
+def test_a_whole_chain_holds() -> None:
+    rows = chain(1, None, 2)
+    assert found(2, rows, rows) == []
+
+
+def test_a_version_that_was_left_out_is_told() -> None:
+    rows = chain(1, 3)
+    assert found(3, rows, rows) == [(2, "version 3 follows version 1")]
+
+
+def test_a_version_that_comes_twice_is_told() -> None:
+    rows = chain(1, 1)
+    assert found(1, rows, rows) == [(2, "version 1 follows version 1")]
+
+
+@pytest.mark.parametrize("last", [2, None])
+def test_a_row_that_is_missing_at_the_end_is_told_whether_it_counted_a_version_or_not(last: int | None) -> None:
+    rows = chain(1, last)
+    assert found(last or 1, rows[:1], rows) == [(None, "rows are missing at the end of its chain")]
+
+
+def test_a_payment_ahead_of_its_ledger_is_told() -> None:
+    rows = chain(1)
+    assert found(2, rows, rows) == [(None, "the payment is at version 2, its ledger at 1")]
