@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from vector_events import body_of, changed, check_every_order, event, facts, genuine, made, meaning, refs, refused, told
 
+import providers
+from schemas.errors import SignatureRejected
 from schemas.facts import Meaning
 
 pytestmark = pytest.mark.unit
@@ -49,6 +51,26 @@ def test_other_charges(status: str, fact: tuple[str, ...]) -> None:
 def test_other_refunds(status: str, state: str) -> None:
     body = changed(body_of("flutterwave", "event_v4_refund"), "data.status", status)
     assert facts(told("flutterwave", "refund.completed", body)) == {("refund", "rfd_a81c", state, "1000000")}
+
+
+def test_a_refund_that_tells_no_currency_has_a_sum_that_nobody_can_read() -> None:
+    body = changed(body_of("flutterwave", "event_v4_refund"), "data.currency", None)
+    assert facts(told("flutterwave", "refund.completed", body)) == {("refund", "rfd_a81c", "succeeded")}
+
+
+def test_the_key_that_signs_opens_nothing_where_a_secret_is_shown() -> None:
+    body = b'{"event": "charge.completed", "data": {"id": 1, "tx_ref": "t", "status": "successful"}}'
+
+    def verify(shown: str) -> list[Any]:
+        config = {"shown_secrets": ["shown on each request"]}
+        headers = {"verif-hash": shown}
+        return providers.verify(
+            "flutterwave", headers=headers, body=body, url="", secrets=["it signs"], now=0, config=config
+        )
+
+    assert [one.trust for one in verify("shown on each request")] == ["hint"]
+    with pytest.raises(SignatureRejected, match="bad_signature"):
+        verify("it signs")
 
 
 @pytest.mark.parametrize("kind", ["charge.teleported", "chargeback.created", "refund.new", "order.authorization"])

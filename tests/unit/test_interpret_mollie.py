@@ -139,6 +139,12 @@ def test_every_order_of_a_life() -> None:
     )
 
 
+@pytest.mark.parametrize(("mode", "livemode"), [("live", True), ("test", False), ("other", None), (None, None)])
+def test_the_mode_is_signed(mode: object, livemode: Any) -> None:
+    body = changed(body_of("mollie", "event_payment_paid"), f"{ENTITY}.mode", mode)
+    assert told("mollie", "payment.paid", body).livemode is livemode
+
+
 def test_a_reference_that_can_be_none_is_left_out() -> None:
     """Free text that somebody typed never loses a genuine payment."""
     body = changed(body_of("mollie", "event_payment_paid"), f"{ENTITY}.metadata", {"order_id": "\x00"})

@@ -143,6 +143,13 @@ def test_what_stands_behind_a_payment(kind: str, name: str, ref: str) -> None:
     assert told("razorpay", kind, paid(kind, name, None)) == Meaning()
 
 
+def test_a_payment_behind_a_link_that_was_refunded_meanwhile_was_taken() -> None:
+    said = told(
+        "razorpay", "payment_link.paid", paid("payment_link.paid", "payment_link", {**PAID, "status": "refunded"})
+    )
+    assert ("capture", "pay_1", "succeeded", "400") in facts(said)
+
+
 @pytest.mark.parametrize(("status", "kinds"), [("authorized", 3), ("failed", 3), ("pending", 3), (None, 2), ("odd", 2)])
 def test_a_payment_behind_a_link_stands_where_its_status_says(status: str | None, kinds: int) -> None:
     said = told("razorpay", "invoice.paid", paid("invoice.paid", "invoice", {**PAID, "status": status}))

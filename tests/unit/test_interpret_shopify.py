@@ -225,8 +225,8 @@ def test_an_inquiry_that_becomes_a_chargeback_and_is_won() -> None:
     check_every_order([paid, *records, won], dispute_status="won", disputed=0)
 
 
-def refunds(*amounts: str) -> list[dict[str, Any]]:
-    return [{"transactions": [{"kind": "refund", "status": "success", "amount": one}]} for one in amounts]
+def refunds(*amounts: str, **more: Any) -> list[dict[str, Any]]:
+    return [{"transactions": [{"kind": "refund", "status": "success", "amount": one, **more}]} for one in amounts]
 
 
 @pytest.mark.parametrize(
@@ -239,6 +239,7 @@ def refunds(*amounts: str) -> list[dict[str, Any]]:
         ({"current_total_price": "0.00", "refunds": [None, {"transactions": [7]}]}, "0"),
         ({"current_total_price": "80.00", "total_price": None}, "8000"),
         ({"refunds": refunds("1.00")}, "12590"),
+        ({"current_total_price": "85.90", "refunds": refunds("40.00", currency="USD")}, "8590"),
     ],
 )
 def test_what_an_order_asks_for_after_edits_and_before_refunds(changes: dict[str, Any], amount: str) -> None:
