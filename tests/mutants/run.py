@@ -134,7 +134,7 @@ class Trial:
         began = time.monotonic()
         try:
             self._write(texts)
-            status, told = self.run(fault.tests, self._seconds_max)
+            status, told = self.run(fault.tests, self._seconds_max, "-x")
         finally:
             self._write(held)
         verdicts = {PASSED: SURVIVED, FAILED: KILLED, UNCOLLECTED: BROKEN, None: SLOW}
@@ -142,11 +142,11 @@ class Trial:
         if verdict == KILLED:
             noticed = _FAILED.search(told)
             return Outcome(fault.name, fault.area, KILLED, seconds, noticed_by=noticed[1] if noticed else "")
-        return Outcome(fault.name, fault.area, verdict, seconds, told=told)
+        return Outcome(fault.name, fault.area, verdict, seconds, told=_end(told))
 
-    def run(self, tests: Sequence[str], seconds_max: float | None) -> tuple[int | None, str]:
-        """Run tests up to the first that fails; return pytest's status (None past the time) and its last words."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
+    def run(self, tests: Sequence[str], seconds_max: float | None, *options: str) -> tuple[int | None, str]:
+        """Run tests; return pytest's status, None past the time, and what it printed."""
+        command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *options, *tests]
         process = subprocess.Popen(
             command,
             cwd=self._copy,
@@ -165,7 +165,7 @@ class Trial:
                 process.kill()
                 process.communicate()
             return None, f"not through after {seconds_max:.0f} s"
-        return process.returncode, "\n".join(told.splitlines()[-15:])
+        return process.returncode, told
 
     def _environment(self) -> dict[str, str]:
         paths = [str(self._copy), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -181,17 +181,29 @@ class Trial:
 
 
 def red_without(trial: Trial, faults: Sequence[Fault], console: Console) -> dict[str, str]:
-    """Return the faults whose tests don't pass without them, and what those tell.
-
-    All tests run at once, and only where one fails each fault's by themselves.
-    """
+    """Return the faults whose tests don't pass without them, and what those tell."""
     tests = sorted({test for fault in faults for test in fault.tests})
     console.print(f"{len(tests)} tests and files, without a fault ..")
-    status, _ = trial.run(tests, None)
+    status, told = trial.run(tests, None)
     if status == PASSED:
         return {}
-    alone = {fault.name: trial.run(fault.tests, None) for fault in faults}
-    return {name: told for name, (own, told) in alone.items() if own != PASSED}
+    red = _FAILED.findall(told)
+    if status != FAILED or not red:
+        raise SystemExit(f"mutants: the tests can't be run without a fault:\n{_end(told)}")
+    return {
+        fault.name: " ".join(theirs)
+        for fault in faults
+        if (theirs := [one for one in red if any(_belongs(one, test) for test in fault.tests)])
+    }
+
+
+def _belongs(node: str, test: str) -> bool:
+    """Tell whether a test that failed is one of those that a file, a function or a node's id names."""
+    return node == test or node.startswith((f"{test}::", f"{test}["))
+
+
+def _end(told: str) -> str:
+    return "\n".join(told.splitlines()[-15:])
 
 
 def work_through(faults: Sequence[Fault], seconds_max: float, jobs: int, console: Console) -> list[Outcome]:
@@ -209,7 +221,7 @@ def work_through(faults: Sequence[Fault], seconds_max: float, jobs: int, console
             trials.put(Trial(stack.enter_context(copied()), seconds_max))
         first = trials.get()
         first.need_own_imports()
-        red = red_without(first, known, console) if known else {}
+        red = red_without(first, known, console)
         trials.put(first)
         outcomes += [
             Outcome(fault.name, fault.area, RED, 0.0, told=red[fault.name]) for fault in known if fault.name in red
