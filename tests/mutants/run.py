@@ -183,6 +183,8 @@ class Trial:
 def red_without(trial: Trial, faults: Sequence[Fault], console: Console) -> dict[str, str]:
     """Return the faults whose tests don't pass without them, and what those tell."""
     tests = sorted({test for fault in faults for test in fault.tests})
+    if not tests:
+        return {}
     console.print(f"{len(tests)} tests and files, without a fault ..")
     status, told = trial.run(tests, None)
     if status == PASSED:

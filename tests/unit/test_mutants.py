@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from mutants import planted
+from mutants import planted, run
 from mutants.planted import AREAS, ROOT, UnfitError
-from mutants.run import choose
+from mutants.run import Trial, choose
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,3 +123,37 @@ def test_faults_are_chosen_by_name_by_what_changed_and_by_what_they_need() -> No
     assert choose(both, [], frozenset({"tests/fault/test_far.py"}), quick=False) == [far]
     assert choose(both, [], frozenset({"README.md"}), quick=False) == []
     assert choose(both, [], None, quick=True) == [one]
+
+
+@pytest.mark.parametrize(
+    ("planted_line", "tests", "verdict", "noticed_by"),
+    [
+        ("b = 3", "test_one.py", run.KILLED, "test_one.py::test_b"),
+        ("b = 2  # the same", "test_one.py", run.SURVIVED, ""),
+        ("b = c", "test_one.py", run.BROKEN, ""),
+        ("b = 3", "test_one.py::test_nothing", run.UNKNOWN, ""),
+        ("b = 3", "test_one.py::test_slow", run.SLOW, ""),
+    ],
+)
+def test_what_becomes_of_a_fault(tmp_path: Path, planted_line: str, tests: str, verdict: str, noticed_by: str) -> None:
+    text = TEXT.replace("+b = 3", f"+{planted_line}").replace("tests/unit/test_mutants.py::test_a_patch_is_read", tests)
+    fault = planted.read("consumer-one", text.replace("    tests/unit/test_fold.py\n", ""))
+    file = tmp_path / "one.py"
+    file.write_text("\na = 1\nb = 2\nc = 4\n")
+    slow = "def test_slow():\n    import time\n    time.sleep(60)\n" if verdict == run.SLOW else ""
+    (tmp_path / "test_one.py").write_text(f"import one\n\n\ndef test_b():\n    assert one.b == 2\n\n\n{slow}")
+    outcome = Trial(tmp_path, 0.5 if verdict == run.SLOW else 60).try_out(fault)
+    assert (outcome.verdict, outcome.noticed_by) == (verdict, noticed_by), outcome.told
+    assert file.read_text() == "\na = 1\nb = 2\nc = 4\n", "the fault is taken out again"
+
+
+def test_a_fault_that_fits_no_more_is_told(tmp_path: Path) -> None:
+    outcome = Trial(tmp_path, 60).try_out(planted.read("consumer-one", TEXT))
+    assert (outcome.verdict, outcome.told) == (run.UNFIT, "consumer-one: there is no one.py")
+
+
+def test_a_test_that_failed_belongs_to_its_function_and_its_file() -> None:
+    for test in ("tests/unit/test_a.py", "tests/unit/test_a.py::test_b", "tests/unit/test_a.py::test_b[1]"):
+        assert run._belongs("tests/unit/test_a.py::test_b[1]", test)
+    for test in ("tests/unit/test_a.py::test", "tests/unit/test_a.py::test_bc", "tests/unit/test_a"):
+        assert not run._belongs("tests/unit/test_a.py::test_b[1]", test)
