@@ -140,6 +140,7 @@ def test_what_becomes_of_a_fault(tmp_path: Path, planted_line: str, tests: str, 
     fault = planted.read("consumer-one", text.replace("    tests/unit/test_fold.py\n", ""))
     file = tmp_path / "one.py"
     file.write_text("\na = 1\nb = 2\nc = 4\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -ra -p no:locust\n")
     slow = "def test_slow():\n    import time\n    time.sleep(60)\n" if verdict == run.SLOW else ""
     (tmp_path / "test_one.py").write_text(f"import one\n\n\ndef test_b():\n    assert one.b == 2\n\n\n{slow}")
     outcome = Trial(tmp_path, 0.5 if verdict == run.SLOW else 60).try_out(fault)
