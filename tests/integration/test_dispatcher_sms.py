@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dispatching import NUMBER, Office, office, until
 from outside import outside
+from settling import bench
 
 from consumer.dispatcher.role import serve
 from consumer.dispatcher.sender import Message, Taken
@@ -18,6 +19,8 @@ from consumer.dispatcher.sms import Unknown
 from runtime.health import Probe
 from runtime.settings import SmsSettings
 from schemas.errors import LeaseLostError
+from schemas.record import Attributes, Record
+from schemas.topics import WEBHOOKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -205,6 +208,31 @@ async def test_one_that_was_paused_past_its_claim_does_not_send(desk_of: Office)
         assert isinstance(outcome, Unknown)
         assert desk_of.world.calls == []
         assert await desk._find_or_send(message, 1, time.monotonic()) == Taken("SM" + "0" * 32)  # type: ignore[attr-defined]
+
+
+async def test_a_try_whose_claim_was_taken_over_settles_nothing(desk_of: Office):
+    await desk_of.queue_sms("captured")
+    lease, fault = await desk_of.lease(), desk_of.world.fail("POST", accepts=True, holds=asyncio.Event())
+    async with desk_of.desk("sms") as desk:
+        turn = asyncio.create_task(desk.turn(lease))
+        await fault.met.wait()
+        await desk_of.pool.execute("update sms_transactions set attempts = attempts + 1")
+        fault.holds.set()  # type: ignore[union-attr]
+        await turn
+    [row] = await desk_of.rows("sms_transactions")
+    assert (row["status"], row["attempts"], row["provider_sid"]) == ("sending", 2, None)
+
+
+async def test_a_receipt_that_comes_late_takes_no_last_word_back(desk_of: Office):
+    await desk_of.queue_sms("captured")
+    await desk_of.pool.execute("update sms_transactions set status = 'sent', provider_sid = 'SM1'")
+    async with bench(desk_of.dsn) as books:
+        for offset, status in enumerate(("delivered", "sent", "failed")):
+            headers = Attributes("twilio", f"SM1:{status}", status, time.time()).to_headers()
+            body = f"MessageSid=SM1&MessageStatus={status}".encode()
+            await books.settle([Record(WEBHOOKS.name, 0, offset, 0, b"SM1", body, headers)])
+            assert await status_is(desk_of, "delivered")
+        assert [row["event_type"] for row in (await books.books()).ledger] == ["delivered", "sent", "failed"]
 
 
 async def test_two_dispatchers_send_each_message_once_while_answers_get_lost(desk_of: Office):
