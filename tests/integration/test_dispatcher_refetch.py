@@ -77,6 +77,26 @@ async def test_an_answer_that_was_not_written_is_asked_for_again(desk_of: Office
     assert (row["status"], row["attempts"], len(spool)) == ("done", 2, 1)
 
 
+async def test_ids_that_nobody_knows_are_asked_about_within_their_budget(desk_of: Office):
+    for ref in ("pi_1", "pi_2"):
+        desk_of.world.objects[ref] = paid(ref)
+        await desk_of.pool.execute(
+            "insert into refetches (provider, account, ref, reason, known, priority) values ('stripe', '', $1, 'hint',"
+            " false, 9)",
+            ref,
+        )
+    desk_of.world.objects["pi_3"] = paid("pi_3")
+    lease = await desk_of.lease()
+    async with desk_of.desk("refetch", refetch={"unknown_per_minute_max": 1}) as desk:
+        assert await desk.turn(lease)
+        assert not await desk.turn(lease), "the other one waits for a call of the budget"
+        await desk_of.ask_again("pi_3")
+        assert await desk.turn(lease), "what the ledger knows needs none"
+        assert not await desk.turn(lease)
+    found = {row["ref"]: row["status"] for row in await desk_of.rows("refetches")}
+    assert found == {"pi_1": "done", "pi_2": "queued", "pi_3": "done"}
+
+
 async def test_a_lost_lease_writes_nothing(desk_of: Office):
     desk_of.world.objects["pi_1"] = paid("pi_1")
     await desk_of.ask_again("pi_1")
