@@ -311,6 +311,24 @@ async def test_an_assignment_goes_on_at_the_smaller_of_kafkas_offset_and_ours(
         assert TP0 not in member.paused
 
 
+async def test_one_partition_of_which_the_database_is_older_begins_an_epoch() -> None:
+    class Kafka:
+        def __init__(self) -> None:
+            self.sought: dict[TopicPartition, int] = {}
+
+        async def committed(self, place: TopicPartition) -> int:
+            return 5
+
+        def seek(self, place: TopicPartition, offset: int) -> None:
+            self.sought[place] = offset
+
+    own, kafka = Own({P0: 3, P1: 5}), Kafka()
+    positions = Positions(own, 5.0)
+    positions.assigned({TP0, TP1})
+    assert await positions.check(kafka)  # type: ignore[arg-type]
+    assert (kafka.sought, len(own.epochs)) == ({TP0: 3}, 1)
+
+
 async def test_nothing_is_committed_before_it_is_settled() -> None:
     async with running(is_open=False) as scene:
         scene.member.publish(3)
