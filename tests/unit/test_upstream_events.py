@@ -213,3 +213,8 @@ def test_nobody_may_publish_where_no_source_is_set_and_no_service_has_a_provider
 @given(st.binary(max_size=100), st.sampled_from(list(TYPES)))
 def test_never_raises_for_any_bytes(value: bytes, kind: str) -> None:
     assert isinstance(decode(replace(told(kind), value=value), BOUND), Event | Dead)
+
+
+@pytest.mark.parametrize("source", ["billing2", "bill", "pos.eu/EU", "Billing"])
+def test_a_service_is_known_by_its_whole_name(source: str) -> None:
+    assert "is none of RATCHET_SOURCES" in letter(told("payment.captured", source=source)).message
