@@ -81,3 +81,13 @@ def test_an_over_long_id_gives_way_to_the_body_s_digest() -> None:
     }
     (notification,) = _verify(headers, "{}")
     assert notification.event_id == "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+def test_more_signatures_by_public_keys_than_a_sender_has_are_not_looked_at() -> None:
+    """Each hashes the whole body anew, and costs what a hundred keyed hashes do."""
+    key = "whpk_" + base64.b64encode(bytes(range(32))).decode()
+    made_up = [f"v1a,{base64.b64encode(bytes([number]) * 64).decode()}" for number in range(5)]
+    for signatures, reason in ((made_up[:4], "bad_signature"), (made_up, "more than 4 signatures")):
+        headers = {"webhook-id": "m", "webhook-timestamp": "0", "webhook-signature": " ".join(signatures)}
+        with pytest.raises(SignatureRejected, match=reason):
+            providers.verify("standard_webhooks", headers=headers, body=b"{}", url="", secrets=[key], now=0)

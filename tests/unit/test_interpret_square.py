@@ -158,3 +158,10 @@ def test_the_latest_figure_stands_and_a_long_reference_is_left_out() -> None:
     records = [made("square", "payment.updated", one, f"e{place}") for place, one in enumerate((first, later))]
     check_every_order(records, status="authorized", amount=9000, authorized=9000)
     assert refs(told("square", "payment.updated", payment(reference_id="x" * 300))) == [("payment", KEY)]
+
+
+def test_a_total_that_was_lowered_after_it_was_taken_counts_lowered() -> None:
+    first = payment(updated_at="2026-09-21T14:00:00Z")
+    later = payment(updated_at="2026-09-21T15:00:00Z", total_money={"amount": 12000, "currency": "USD"})
+    records = [made("square", "payment.updated", body, event_id) for body, event_id in ((first, "e1"), (later, "e2"))]
+    check_every_order(records, status="captured", amount=12000, captured=12000)

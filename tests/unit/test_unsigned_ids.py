@@ -10,6 +10,7 @@ from events import record
 from msgspec.structs import replace
 from paper_books import PaperBooks
 
+import providers
 from schemas.record import TRUST_HEADER
 
 if TYPE_CHECKING:
@@ -117,3 +118,10 @@ def test_one_body_under_two_unsigned_kinds_is_two_events() -> None:
     books.settle([record("shopify", "evt_2", "orders/paid", order)])
     books.settle([record("shopify", "evt_3", "orders/paid", order)])
     assert (claimed(books), books.duplicates) == (["evt_1", "evt_2"], 1)
+
+
+@pytest.mark.parametrize("provider", ["github", "razorpay", "shopify"])
+def test_ids_that_stand_in_headers_count_as_unsigned(provider: str) -> None:
+    found = providers.find(provider)
+    assert found is not None
+    assert not found.event_id_signed
