@@ -479,3 +479,7 @@ def test_disputed_money_is_counted_in_parts(facts: list[Any], disputed: int) -> 
 def test_what_an_attempt_holds_and_asked_for(facts: list[Any], holds: int, first: int | None, rank: int) -> None:
     joined = known(*facts)
     assert (held(joined), asked(joined), money_rank(joined)) == (holds, first, rank)
+
+
+def test_money_given_back_of_what_nobody_took_is_flagged() -> None:
+    assert project(known(("refund", "r", "succeeded", 400))).flags == (Flag.OVER_REFUNDED,)

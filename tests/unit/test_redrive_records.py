@@ -77,3 +77,14 @@ def test_redrive_fails_above_the_ratio_alone(changed: dict[str, Any], *, ends: b
 def test_added_headers_are_those_that_the_relay_adds():
     row = letter(offset=3, timestamp_ms=1, message="m", reason="orphan", delivery_count=1, digest=b"")
     assert tuple(name for name, _ in letter_of(row).headers[1:]) == ADDED_HEADERS
+
+
+def test_what_a_redrive_did_before_it_was_resumed_does_not_count() -> None:
+    counted = {
+        "policy": "stop_on_failures", "failures_min": 5, "failure_ratio_max": 0.2,
+        "failed": 10, "failed_before": 5, "published": 110, "published_before": 100,
+    }  # fmt: skip
+    found = too_many(counted)
+    assert found is not None
+    assert (found[0], found[1].startswith("5 of 10 published letters")) == ("failed", True)
+    assert too_many({**counted, "failed_before": 9}) is None
