@@ -79,3 +79,9 @@ async def test_a_check_that_raises_gives_its_turn_back() -> None:
     with pytest.raises(RuntimeError, match="broken"):
         await checks.run(DEAR, broken)
     assert await checks.run(DEAR, lambda: "done") == "done"
+
+
+async def test_beyond_the_bound_nobody_waits_at_all() -> None:
+    checks = DearChecks(0, 5.0)
+    assert await checks.run(CHEAP_BYTES + 1, lambda: "checked") is None
+    assert await checks.run(CHEAP_BYTES, lambda: "checked") == "checked"
