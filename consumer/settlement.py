@@ -107,7 +107,10 @@ class Settlement:
 
     def _apply(self, event: Event) -> bool:
         """Settle the event of an orphan's dead letter; where that is impossible write nothing and return False."""
-        event = self._identified(event)
+        one = self._tied(event)
+        if isinstance(one, Dead):
+            return False
+        event = self._identified(one)
         agrees = self._agrees(event)
         if agrees is not None:
             return agrees

@@ -6,12 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from events import INTENT_ID, intent, record
+from events import INTENT_ID, intent, record, understood
 from msgspec.structs import replace
-from paper_books import PaperBooks
+from paper_books import NOW, PaperBooks
 
 from consumer.facts_json import dump_said
 from consumer.fold import newer, project
+from consumer.plan import OrphanLetter
+from consumer.settlement import Settlement
 from providers.core.payments import attempt, captured, captured_in_all, terms
 from schemas.dead_letter import Reason
 from schemas.facts import INTENT, Fact, FactKind
@@ -124,6 +126,18 @@ def test_a_reversal_waits_for_its_receipt_and_must_fit_then() -> None:
     books = settled(pushed(), stk(), reversed_by("151.00"), status())
     assert (rows(books), books.parked) == ({PUSH: 15_000}, {})
     assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+
+
+@pytest.mark.parametrize(("amount", "applied", "captured"), [("150.00", [7], 0), ("151.00", [], 15_000)])
+def test_a_reversal_that_became_an_orphan_must_fit_too(amount: str, applied: list[int], captured: int) -> None:
+    books = settled(pushed(), stk(), status())
+    event = understood(reversed_by(amount))
+    known = books._read([event])
+    known.orphans.append(OrphanLetter(7, event))
+    plan = Settlement(known, now=NOW, xid=9, facts_max=books.facts_max).settle([])
+    assert (plan.applied, len(plan.rows)) == (applied, len(applied))
+    (push,) = [one for one in known.payments.values() if one.provider_ref == PUSH]
+    assert push.projection.captured == captured
 
 
 def test_an_answer_that_comes_again_is_what_it_was_taken_for_first() -> None:
