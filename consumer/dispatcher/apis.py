@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
@@ -19,7 +20,7 @@ from runtime.http import HttpAnswer, HttpRequest, HttpUnavailableError, need_ava
 from runtime.secret_windows import live_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from pydantic import SecretStr
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from runtime.settings import AccountSettings, Settings
 
 log = structlog.get_logger()
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +114,42 @@ class Pace:
 
 
 class Calls:
-    """The calls of one account's API: at its pace, and with its access token where it wants one."""
+    """The calls of one account's API: at its pace, behind its breaker, with its access token where it wants one."""
 
     def __init__(
         self,
         credentials: Credentials,
         grant: Grant | None,
         client: HttpClient,
+        settings: Settings,
         per_second_max: float,
-        token_margin_seconds: float,
     ) -> None:
         self.host = urlsplit(credentials.base_url).netloc
         self.pace = Pace(per_second_max)
+        self.breaker = Breaker(settings.dispatcher.breaker_seconds, settings.dispatcher.breaker_failures_max)
         self._configured = credentials
         self._grant = grant
         self._client = client
-        self._token_margin_seconds = token_margin_seconds
+        self._token_margin_seconds = settings.refetch.token_margin_seconds
         self._token, self._token_until = "", 0.0
+
+    async def ask(self, question: Callable[[], Awaitable[Found]]) -> Found | Again | None:
+        """Put a question of one or more calls; None where another one is finding out whether the API is well again."""
+        if not self.breaker.allows(time.monotonic()):
+            return None
+        try:
+            answered = await question()
+        except HttpUnavailableError as error:
+            now = time.monotonic()
+            self.breaker.failed(now)
+            if error.retry_after_seconds is not None:
+                self.breaker.rest(now, error.retry_after_seconds)
+            return Again(str(error), error.retry_after_seconds)
+        except BaseException:
+            self.breaker.abandoned(time.monotonic())
+            raise
+        self.breaker.succeeded()
+        return answered
 
     @property
     def granted(self) -> bool:
@@ -191,13 +213,11 @@ class Api:
         settings: Settings,
         client: HttpClient,
     ) -> None:
-        limits = settings.dispatcher
         self.provider, self.account = source
-        self.breaker = Breaker(limits.breaker_seconds, limits.breaker_failures_max)
-        metrics.BREAKERS.watch("/".join(filter(None, source)), self.breaker)
         self._refetch = refetch
-        per_second, margin = settings.refetch.requests_per_second_max, settings.refetch.token_margin_seconds
-        self._calls = Calls(credentials, refetch.grant, client, per_second, margin)
+        self._calls = Calls(credentials, refetch.grant, client, settings, settings.refetch.requests_per_second_max)
+        self.breaker = self._calls.breaker
+        metrics.BREAKERS.watch("/".join(filter(None, source)), self.breaker)
         self.guesses = Budget(settings.refetch.unknown_per_minute_max)
         """Calls about ids that nobody knows."""
 
@@ -215,18 +235,7 @@ class Api:
 
         None where another call is finding out whether the API is well again.
         """
-        if not self.breaker.allows(time.monotonic()):
-            return None
-        try:
-            outcome = await self._ask(ref, about, unix_seconds)
-        except HttpUnavailableError as error:
-            self._note_failure(error.retry_after_seconds)
-            return Again(str(error), error.retry_after_seconds)
-        except BaseException:
-            self.breaker.abandoned(time.monotonic())
-            raise
-        self.breaker.succeeded()
-        return outcome
+        return await self._calls.ask(partial(self._ask, ref, about, unix_seconds))
 
     async def _ask(self, ref: str, about: str | None, unix_seconds: float) -> Outcome:
         """Call once; a token that was granted before may have been revoked, so a refusal of it is tried again."""
@@ -258,12 +267,6 @@ class Api:
             return Refused(f"the API of {self.provider} can't be asked about this reference; set {wanted}")
         request = query.request(ref, about, credentials)
         return request or Refused(f"the API of {self.provider} can't be asked about this reference")
-
-    def _note_failure(self, retry_after_seconds: float | None) -> None:
-        now = time.monotonic()
-        self.breaker.failed(now)
-        if retry_after_seconds is not None:
-            self.breaker.rest(now, retry_after_seconds)
 
 
 def open_apis(settings: Settings, client: HttpClient) -> dict[tuple[str, str], Api]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,7 @@ import structlog
 import providers
 from consumer.dispatcher.apis import Again, Calls, Refused, accounts, credentials_of
 from runtime import metrics
-from runtime.breaker import Breaker
-from runtime.http import HttpUnavailableError, need_available
+from runtime.http import need_available
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,32 +33,16 @@ class Lists:
         self.provider, self.account = source
         self.source = "/".join(filter(None, source))
         self.recall = recall
-        self.breaker = Breaker(settings.dispatcher.breaker_seconds, settings.dispatcher.breaker_failures_max)
-        metrics.BREAKERS.watch(f"{self.source} lists", self.breaker)
-        per_second, margin = settings.recall.requests_per_second_max, settings.refetch.token_margin_seconds
-        self._calls = Calls(credentials, recall.grant, client, per_second, margin)
+        self._calls = Calls(credentials, recall.grant, client, settings, settings.recall.requests_per_second_max)
+        metrics.BREAKERS.watch(f"{self.source} lists", self._calls.breaker)
 
     def ready(self, now: float) -> bool:
         """Tell whether a call could leave now."""
-        return self.breaker.would_allow(now)
+        return self._calls.breaker.would_allow(now)
 
     async def ask(self, listing: Listing, asked: Asked) -> Page | Again | Refused | None:
         """Ask for one page; None where another call is finding out whether the API is well again."""
-        if not self.breaker.allows(time.monotonic()):
-            return None
-        try:
-            outcome = await self._ask(listing, asked)
-        except HttpUnavailableError as error:
-            now = time.monotonic()
-            self.breaker.failed(now)
-            if error.retry_after_seconds is not None:
-                self.breaker.rest(now, error.retry_after_seconds)
-            return Again(str(error), error.retry_after_seconds)
-        except BaseException:
-            self.breaker.abandoned(time.monotonic())
-            raise
-        self.breaker.succeeded()
-        return outcome
+        return await self._calls.ask(partial(self._ask, listing, asked))
 
     async def _ask(self, listing: Listing, asked: Asked) -> Page | Again | Refused:
         granted_before = self._calls.granted
