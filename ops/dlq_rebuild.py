@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Final
 from consumer import rows
 from consumer.plan import Letter
 from ops.dlq_families import read_back
-from runtime.kafka import opening, partitions_of, unavailable_after
+from ops.topic_reader import reading
+from runtime.kafka import partitions_of, unavailable_after
 from runtime.kafka_security import client_arguments
 from runtime.sql import statement
 from schemas.errors import UnavailableError
 from schemas.topics import DLQ
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -79,31 +80,6 @@ async def take_in(connection: Connection, settings: Settings) -> TakenIn:
         return await _read(connection, settings, positions, ours_too=False, seconds=seconds)
 
 
-@contextlib.asynccontextmanager
-async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """Give a consumer of no group; raise UnavailableError for every error of the client."""
-    from aiokafka import AIOKafkaConsumer
-
-    from runtime.kafka_records import bound_fetches, tolerate_odd_headers
-
-    tolerate_odd_headers()
-    bound_fetches(settings.consumer.partition_fetch_bytes_max)
-    consumer = AIOKafkaConsumer(
-        **client_arguments(settings.kafka),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        request_timeout_ms=int(settings.ops.lookup_timeout_seconds * 1000),
-    )
-    try:
-        async with opening(settings.kafka, None, f"reading {DLQ.name}"):
-            await consumer.start()
-            yield consumer
-    finally:
-        with contextlib.suppress(Exception):
-            await consumer.stop()
-
-
 async def _read(
     connection: Connection, settings: Settings, positions: dict[int, int], *, ours_too: bool, seconds: float | None
 ) -> TakenIn:
@@ -112,7 +88,7 @@ async def _read(
     patience = settings.redrive.rebuild_wait_seconds if seconds is None else seconds
     from consumer.fetched import record_of
 
-    async with _consumer(settings) as consumer:
+    async with reading(settings, DLQ.name) as consumer:
         ends = await _assign(consumer, settings, positions)
         until = time.monotonic() + patience
         while await _behind(consumer, ends):

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ops.seal import SealError
-from runtime.kafka import close_producer, ensure_topics, open_producer, opening, unavailable_after
-from runtime.kafka_security import client_arguments
+from ops.topic_reader import reading
+from runtime.kafka import close_producer, ensure_topics, open_producer, unavailable_after
 from schemas.topics import RECORD_BYTES_MAX, Topic
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ async def newest_seal(settings: Settings, topic: str) -> AsyncIterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="ratchet-seal-") as folder:
         gathering = _Gathering(Path(folder))
-        async with _reader(settings, topic) as consumer:
+        async with reading(settings, topic) as consumer:
             await _read_all(settings, consumer, topic, gathering)
         if gathering.newest is None:
             raise SealError(f"topic {topic} holds no whole seal")
@@ -118,27 +118,3 @@ async def _read_all(settings: Settings, consumer: AIOKafkaConsumer, topic: str, 
         for records in found.values():
             for record in records:
                 gathering.take(record)
-
-
-@contextlib.asynccontextmanager
-async def _reader(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """Give a consumer of no group; raise UnavailableError for every error of the client."""
-    from aiokafka import AIOKafkaConsumer
-
-    from runtime.kafka_records import tolerate_odd_headers
-
-    tolerate_odd_headers()
-    consumer = AIOKafkaConsumer(
-        **client_arguments(settings.kafka),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        request_timeout_ms=int(settings.ops.lookup_timeout_seconds * 1000),
-    )
-    try:
-        async with opening(settings.kafka, None, f"reading {topic}"):
-            await consumer.start()
-            yield consumer
-    finally:
-        with contextlib.suppress(Exception):
-            await consumer.stop()
