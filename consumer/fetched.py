@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from schemas.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from aiokafka import ConsumerRecord
+
+Item = TypeVar("Item")
 
 
 def record_of(message: ConsumerRecord) -> Record:
@@ -35,14 +37,23 @@ def share_out(records: Sequence[Record], lanes: int) -> dict[int, list[Record]]:
 
 def split(records: Sequence[Record], bytes_max: int) -> Iterator[list[Record]]:
     """Cut records into batches of at most `bytes_max` of values; a larger record stands alone."""
-    batch: list[Record] = []
+    return portions(records, _value_bytes, bytes_max)
+
+
+def portions(items: Iterable[Item], bytes_of: Callable[[Item], int], bytes_max: int) -> Iterator[list[Item]]:
+    """Divide items, in order, into portions that fit the bound; a larger item stands alone."""
+    portion: list[Item] = []
     size = 0
-    for record in records:
-        length = len(record.value or b"")
-        if batch and size + length > bytes_max:
-            yield batch
-            batch, size = [], 0
-        batch.append(record)
+    for item in items:
+        length = bytes_of(item)
+        if portion and size + length > bytes_max:
+            yield portion
+            portion, size = [], 0
+        portion.append(item)
         size += length
-    if batch:
-        yield batch
+    if portion:
+        yield portion
+
+
+def _value_bytes(record: Record) -> int:
+    return len(record.value or b"")

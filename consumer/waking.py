@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 from msgspec.structs import replace
 
+from consumer.fetched import portions
 from consumer.isolate import retry, too_slow, verdict_on
 from consumer.plan import Letter, Plan
 from runtime import metrics
@@ -25,7 +26,7 @@ from runtime.sql import statement
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import asyncpg
 
@@ -94,12 +95,17 @@ class Waker:
         if not found:
             return None
         further: list[int] = []
-        for ids in portions(_sizes(found, "parked_id"), self._bytes_max):
+        for ids in self._portions(found, "parked_id"):
             further += _add(plan, await self._divide(ids, self._settles.settle_parked, self._bury))
-        for ids in portions(_sizes(found, "letter_id"), self._bytes_max):
+        for ids in self._portions(found, "letter_id"):
             further += _add(plan, await self._divide(ids, self._settles.apply_letters, self._leave))
         done = await self._note_done(found)
         return [*(mark for mark in marks or () if mark not in done), *further]
+
+    def _portions(self, found: Sequence[asyncpg.Record], column: str) -> Iterator[list[int]]:
+        """Divide the ids of one kind among those that wait into what is settled at once."""
+        sizes = {row[column]: row["bytes"] for row in found if row[column] is not None}
+        return portions(sorted(sizes), sizes.__getitem__, self._bytes_max)
 
     async def _note_done(self, found: Sequence[asyncpg.Record]) -> set[int]:
         """Note how far marks are done; return those that are done with. The last one of a full part may go on."""
@@ -151,20 +157,6 @@ class Waker:
         return []
 
 
-def portions(sizes: Mapping[int, int], bytes_max: int) -> Iterator[list[int]]:
-    """Divide ids, in order, into what is settled at once: each portion fits the bound, or is a single one. Pure."""
-    portion: list[int] = []
-    size = 0
-    for one, bytes_of_one in sorted(sizes.items()):
-        if portion and size + bytes_of_one > bytes_max:
-            yield portion
-            portion, size = [], 0
-        portion.append(one)
-        size += bytes_of_one
-    if portion:
-        yield portion
-
-
 def _add(plan: Plan, written: Sequence[Plan]) -> list[int]:
     """Add to a plan what was written, without the records' bytes; return the marks that were left."""
     for one in written:
@@ -183,9 +175,4 @@ def _without_bytes(letter: Letter) -> Letter:
 
 def _ids(found: Sequence[asyncpg.Record], column: str) -> list[int]:
     """Return the ids of one kind among those that wait, sorted."""
-    return sorted(_sizes(found, column))
-
-
-def _sizes(found: Sequence[asyncpg.Record], column: str) -> dict[int, int]:
-    """Return the ids of one kind among those that wait, and how many bytes each has."""
-    return {row[column]: row["bytes"] for row in found if row[column] is not None}
+    return sorted({row[column] for row in found if row[column] is not None})

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.waking import portions
+from consumer.fetched import portions
 
 pytestmark = pytest.mark.unit
 
 
 @given(st.dictionaries(st.integers(1, 1000), st.integers(0, 300)), st.integers(1, 400))
 def test_portions_keep_the_order_leave_none_out_and_fit_the_bound(sizes: dict[int, int], bound: int):
-    found = list(portions(sizes, bound))
+    found = list(portions(sorted(sizes), sizes.__getitem__, bound))
     assert [one for portion in found for one in portion] == sorted(sizes)
     for portion in found:
         assert portion
