@@ -24,6 +24,7 @@ from runtime.settings.base import (  # noqa: TC001 - pydantic reads the annotati
     OperatorName,
 )
 from runtime.settings.brokers import KafkaSettings, PostgresSettings, RedisSettings, StackSettings
+from runtime.settings.dispatching import DispatcherSettings, HttpSettings, RecallSettings, RefetchSettings
 from runtime.settings.limits import LimitSettings
 from runtime.settings.outside import AccountSettings, ClientSettings, ProviderSettings, SmsSettings, TwilioSettings
 from runtime.settings.roles import (
@@ -31,16 +32,12 @@ from runtime.settings.roles import (
     CertificateSettings,
     ConsoleSettings,
     ConsumerSettings,
-    DispatcherSettings,
-    HttpSettings,
     IngressSettings,
     IntentsSettings,
     LogSettings,
     OpsSettings,
     ParkingSettings,
-    RecallSettings,
     RedriveSettings,
-    RefetchSettings,
     RelaySettings,
     RetentionSettings,
     RoleSettings,
