@@ -1,6 +1,7 @@
 -- Which events are in the ledger already, and what they said by which version of the meaning; a row of nulls where any
--- event or dead letter waits for a name, and one where a provider's list was ever asked; and who stands under the references that somebody promised, of the payments
--- held ($3) and of those that the batch promises ($4-$7). $1, $2 sources and event ids.
+-- event or dead letter waits for a name, and one where a provider's list was ever asked; and who stands under the
+-- references that somebody promised, of the payments held ($3) and of those that the batch promises ($4-$7). $1, $2
+-- sources and event ids.
 with under as materialized (
     select g.provider, g.account, g.livemode, g.ref
     from unnest($3::text::uuid[]) as h (payment_id)
