@@ -1,4 +1,4 @@
-"""The recall desk: asks providers' lists for webhooks that never came, and spools what is new.
+"""Recall: asks providers' lists for webhooks that never came, and spools what is new.
 
 A list is read in spans of time, page by page. The page's new events and the cursor that says where reading goes on are
 written in one transaction under the lease: a crash loses nothing and makes nothing twice. What came already costs

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def desk_of(database: Database) -> AsyncIterator[Office]:
+async def harness(database: Database) -> AsyncIterator[Office]:
     async with outside() as world, office(database, world) as open_office:
         yield open_office
 
@@ -35,14 +35,14 @@ def paid(key: str) -> dict[str, Any]:
     return intent(key, status="succeeded", amount_received=1000, latest_charge=charge(f"ch_{key}", key))
 
 
-async def test_answer_is_spooled_as_an_event_that_the_consumer_understands(desk_of: Office):
-    desk_of.world.objects["pi_1"] = paid("pi_1")
-    await desk_of.ask_again("pi_1")
-    lease = await desk_of.lease()
-    async with desk_of.desk("refetch") as desk:
+async def test_answer_is_spooled_as_an_event_that_the_consumer_understands(harness: Office):
+    harness.world.objects["pi_1"] = paid("pi_1")
+    await harness.ask_again("pi_1")
+    lease = await harness.lease()
+    async with harness.desk("refetch") as desk:
         assert await desk.turn(lease)
         assert not await desk.turn(lease), "nothing is due"
-    [row], [spooled] = await desk_of.rows("refetches"), await desk_of.rows("spool")
+    [row], [spooled] = await harness.rows("refetches"), await harness.rows("spool")
     assert (row["status"], row["attempts"], row["last_error"]) == ("done", 1, None)
     assert json.loads(spooled["value"]) == paid("pi_1")
     assert (spooled["topic"], spooled["key"]) == ("payments.webhooks", b"pi_1")
@@ -57,135 +57,135 @@ async def test_answer_is_spooled_as_an_event_that_the_consumer_understands(desk_
     assert {fact.kind for fact in event.meaning.facts} >= {FactKind.CAPTURE, FactKind.TERMS}
 
 
-async def test_an_answer_that_was_not_written_is_asked_for_again(desk_of: Office):
-    desk_of.world.objects["pi_1"] = paid("pi_1")
-    await desk_of.ask_again("pi_1")
-    lease, fault = await desk_of.lease(), desk_of.world.fail("/v1/", holds=asyncio.Event())
-    async with desk_of.desk("refetch") as desk:
+async def test_an_answer_that_was_not_written_is_asked_for_again(harness: Office):
+    harness.world.objects["pi_1"] = paid("pi_1")
+    await harness.ask_again("pi_1")
+    lease, fault = await harness.lease(), harness.world.fail("/v1/", holds=asyncio.Event())
+    async with harness.desk("refetch") as desk:
         turn = asyncio.create_task(desk.turn(lease))
         await fault.met.wait()
-        [row] = await desk_of.rows("refetches")
+        [row] = await harness.rows("refetches")
         assert (row["status"], row["attempts"]) == ("queued", 1)
         assert row["next_attempt_at"] > dt.datetime.now(dt.UTC) + dt.timedelta(seconds=20), "put off before the call"
         turn.cancel()
         await asyncio.gather(turn, return_exceptions=True)
         fault.holds.set()  # type: ignore[union-attr]
         assert not await desk.turn(lease), "the claim holds"
-        await desk_of.make_due("refetches")
+        await harness.make_due("refetches")
         assert await desk.turn(lease)
-    [row], spool = await desk_of.rows("refetches"), await desk_of.rows("spool")
+    [row], spool = await harness.rows("refetches"), await harness.rows("spool")
     assert (row["status"], row["attempts"], len(spool)) == ("done", 2, 1)
 
 
-async def test_ids_that_nobody_knows_are_asked_about_within_their_budget(desk_of: Office):
+async def test_ids_that_nobody_knows_are_asked_about_within_their_budget(harness: Office):
     for ref in ("pi_1", "pi_2"):
-        desk_of.world.objects[ref] = paid(ref)
-        await desk_of.pool.execute(
+        harness.world.objects[ref] = paid(ref)
+        await harness.pool.execute(
             "insert into refetches (provider, account, ref, reason, known, priority) values ('stripe', '', $1, 'hint',"
             " false, 9)",
             ref,
         )
-    desk_of.world.objects["pi_3"] = paid("pi_3")
-    lease = await desk_of.lease()
-    async with desk_of.desk("refetch", refetch={"unknown_per_minute_max": 1}) as desk:
+    harness.world.objects["pi_3"] = paid("pi_3")
+    lease = await harness.lease()
+    async with harness.desk("refetch", refetch={"unknown_per_minute_max": 1}) as desk:
         assert await desk.turn(lease)
         assert not await desk.turn(lease), "the other one waits for a call of the budget"
-        await desk_of.ask_again("pi_3")
+        await harness.ask_again("pi_3")
         assert await desk.turn(lease), "what the ledger knows needs none"
         assert not await desk.turn(lease)
-    found = {row["ref"]: row["status"] for row in await desk_of.rows("refetches")}
+    found = {row["ref"]: row["status"] for row in await harness.rows("refetches")}
     assert found == {"pi_1": "done", "pi_2": "queued", "pi_3": "done"}
 
 
-async def test_a_lost_lease_writes_nothing(desk_of: Office):
-    desk_of.world.objects["pi_1"] = paid("pi_1")
-    await desk_of.ask_again("pi_1")
-    lease, fault = await desk_of.lease(), desk_of.world.fail("/v1/", accepts=True, holds=asyncio.Event())
-    async with desk_of.desk("refetch") as desk:
+async def test_a_lost_lease_writes_nothing(harness: Office):
+    harness.world.objects["pi_1"] = paid("pi_1")
+    await harness.ask_again("pi_1")
+    lease, fault = await harness.lease(), harness.world.fail("/v1/", accepts=True, holds=asyncio.Event())
+    async with harness.desk("refetch") as desk:
         turn = asyncio.create_task(desk.turn(lease))
         await fault.met.wait()
-        successor = await desk_of.steal_lease()
+        successor = await harness.steal_lease()
         fault.holds.set()  # type: ignore[union-attr]
         with pytest.raises(LeaseLostError):
             await turn
-        assert await desk_of.rows("spool") == []
+        assert await harness.rows("spool") == []
         with pytest.raises(LeaseLostError):
             await desk.turn(lease)
-        [row] = await desk_of.rows("refetches")
+        [row] = await harness.rows("refetches")
         assert (row["status"], row["attempts"]) == ("queued", 1)
-        await desk_of.make_due("refetches")
+        await harness.make_due("refetches")
         assert await desk.turn(successor)
-    assert len(await desk_of.rows("spool")) == 1
+    assert len(await harness.rows("spool")) == 1
 
 
-async def test_a_claim_that_was_taken_over_settles_nothing(desk_of: Office):
+async def test_a_claim_that_was_taken_over_settles_nothing(harness: Office):
     """The same leader, but so slow that its claim expired: the second answer counts, the first one is dropped."""
-    desk_of.world.objects["pi_1"] = intent("pi_1")
-    await desk_of.ask_again("pi_1")
-    lease, fault = await desk_of.lease(), desk_of.world.fail("/v1/", accepts=True, holds=asyncio.Event())
-    async with desk_of.desk("refetch") as desk:
+    harness.world.objects["pi_1"] = intent("pi_1")
+    await harness.ask_again("pi_1")
+    lease, fault = await harness.lease(), harness.world.fail("/v1/", accepts=True, holds=asyncio.Event())
+    async with harness.desk("refetch") as desk:
         slow = asyncio.create_task(desk.turn(lease))
         await fault.met.wait()
-        desk_of.world.objects["pi_1"] = paid("pi_1")
-        await desk_of.make_due("refetches")
+        harness.world.objects["pi_1"] = paid("pi_1")
+        await harness.make_due("refetches")
         assert await desk.turn(lease)
         fault.holds.set()  # type: ignore[union-attr]
         await slow
-    [spooled] = await desk_of.rows("spool")
+    [spooled] = await harness.rows("spool")
     assert json.loads(spooled["value"])["status"] == "succeeded"
 
 
-async def test_what_is_asked_for_while_the_answer_is_on_its_way_is_asked_once_more(desk_of: Office):
-    desk_of.world.objects["pi_1"] = intent("pi_1")
-    await desk_of.ask_again("pi_1")
-    lease, fault = await desk_of.lease(), desk_of.world.fail("/v1/", accepts=True, holds=asyncio.Event())
-    async with desk_of.desk("refetch") as desk:
+async def test_what_is_asked_for_while_the_answer_is_on_its_way_is_asked_once_more(harness: Office):
+    harness.world.objects["pi_1"] = intent("pi_1")
+    await harness.ask_again("pi_1")
+    lease, fault = await harness.lease(), harness.world.fail("/v1/", accepts=True, holds=asyncio.Event())
+    async with harness.desk("refetch") as desk:
         turn = asyncio.create_task(desk.turn(lease))
         await fault.met.wait()
-        desk_of.world.objects["pi_1"] = paid("pi_1")
-        await desk_of.ask_again("pi_1")
+        harness.world.objects["pi_1"] = paid("pi_1")
+        await harness.ask_again("pi_1")
         fault.holds.set()  # type: ignore[union-attr]
         await turn
-        [row] = await desk_of.rows("refetches")
+        [row] = await harness.rows("refetches")
         assert (row["status"], row["attempts"]) == ("queued", 0)
         assert await desk.turn(lease)
         assert not await desk.turn(lease)
-    assert [json.loads(row["value"])["status"] for row in await desk_of.rows("spool")] == [
+    assert [json.loads(row["value"])["status"] for row in await harness.rows("spool")] == [
         "requires_payment_method",
         "succeeded",
     ]
-    await desk_of.ask_again("pi_1")
-    assert [row["status"] for row in await desk_of.rows("refetches")] == ["queued"], "one row a payment"
+    await harness.ask_again("pi_1")
+    assert [row["status"] for row in await harness.rows("refetches")] == ["queued"], "one row a payment"
 
 
-async def test_refusals_fail_and_say_why(desk_of: Office):
+async def test_refusals_fail_and_say_why(harness: Office):
     for ref, account in (("pi_gone", ""), ("pi_1", "acme"), ("re_1", "")):
-        await desk_of.ask_again(ref, account=account)
-    lease = await desk_of.lease()
-    async with desk_of.desk("refetch") as desk:
+        await harness.ask_again(ref, account=account)
+    lease = await harness.lease()
+    async with harness.desk("refetch") as desk:
         while await desk.turn(lease):
             pass
-    told = {row["ref"]: (row["status"], row["attempts"], row["last_error"]) for row in await desk_of.rows("refetches")}
-    host = desk_of.world.url[7:]
+    told = {row["ref"]: (row["status"], row["attempts"], row["last_error"]) for row in await harness.rows("refetches")}
+    host = harness.world.url[7:]
     assert told == {
         "pi_gone": ("failed", 1, f"{host} does not know this payment (404)"),
         "pi_1": ("failed", 1, f"{host} refuses the credentials (401); check the provider's api_ settings"),
         "re_1": ("failed", 1, "the API of stripe can't be asked about this reference"),
     }
-    assert await desk_of.rows("spool") == []
+    assert await harness.rows("spool") == []
 
 
-async def test_outages_are_tried_again_up_to_a_bound(desk_of: Office):
-    desk_of.world.objects |= {"pi_1": paid("pi_1"), "pi_2": paid("pi_2")}
-    lease = await desk_of.lease()
-    async with desk_of.desk("refetch", refetch={"attempts_max": 3}) as desk:
-        await desk_of.ask_again("pi_1")
-        desk_of.world.fail("/v1/", 500, 503)
-        await until(lambda: turned(desk_of, desk, lease, "done"))
-        await desk_of.ask_again("pi_2")
-        desk_of.world.fail("/v1/", 500, 502, 503)
-        await until(lambda: turned(desk_of, desk, lease, "failed"))
-    first, second = await desk_of.rows("refetches")
+async def test_outages_are_tried_again_up_to_a_bound(harness: Office):
+    harness.world.objects |= {"pi_1": paid("pi_1"), "pi_2": paid("pi_2")}
+    lease = await harness.lease()
+    async with harness.desk("refetch", refetch={"attempts_max": 3}) as desk:
+        await harness.ask_again("pi_1")
+        harness.world.fail("/v1/", 500, 503)
+        await until(lambda: turned(harness, desk, lease, "done"))
+        await harness.ask_again("pi_2")
+        harness.world.fail("/v1/", 500, 502, 503)
+        await until(lambda: turned(harness, desk, lease, "failed"))
+    first, second = await harness.rows("refetches")
     assert (first["attempts"], second["attempts"]) == (3, 3)
     assert second["last_error"].endswith("answered 503")
 
@@ -195,26 +195,26 @@ async def turned(of: Office, desk: Any, lease: Any, status: str) -> bool:
     return (await of.rows("refetches"))[-1]["status"] == status
 
 
-async def test_retry_after_is_kept_by_the_row_and_by_the_api(desk_of: Office):
+async def test_retry_after_is_kept_by_the_row_and_by_the_api(harness: Office):
     for ref in ("pi_1", "pi_2"):
-        desk_of.world.objects[ref] = paid(ref)
-        await desk_of.ask_again(ref)
-    lease = await desk_of.lease()
-    desk_of.world.fail("/v1/", 429, headers={"Retry-After": "60"})
-    async with desk_of.desk("refetch") as desk:
+        harness.world.objects[ref] = paid(ref)
+        await harness.ask_again(ref)
+    lease = await harness.lease()
+    harness.world.fail("/v1/", 429, headers={"Retry-After": "60"})
+    async with harness.desk("refetch") as desk:
         assert await desk.turn(lease)
         assert not await desk.turn(lease), "nobody asks an API that wants to be left alone"
-    first, second = await desk_of.rows("refetches")
+    first, second = await harness.rows("refetches")
     assert first["next_attempt_at"] > dt.datetime.now(dt.UTC) + dt.timedelta(seconds=50)
-    assert (second["attempts"], desk_of.world.asked("/v1/")) == (0, 1)
+    assert (second["attempts"], harness.world.asked("/v1/")) == (0, 1)
 
 
-async def test_a_source_without_a_key_waits_for_one(desk_of: Office):
-    await desk_of.ask_again("tr_1", provider="mollie")
-    async with desk_of.role() as probe:
+async def test_a_source_without_a_key_waits_for_one(harness: Office):
+    await harness.ask_again("tr_1", provider="mollie")
+    async with harness.role() as probe:
         await until(lambda: told(probe))
         assert probe.facts["waiting"] == {"refetches": 1, "sms": 0}
-    [row] = await desk_of.rows("refetches")
+    [row] = await harness.rows("refetches")
     assert (row["status"], row["attempts"]) == ("queued", 0)
 
 
@@ -222,36 +222,36 @@ async def told(probe: Any) -> bool:
     return "waiting" in probe.facts
 
 
-async def test_two_dispatchers_ask_each_thing_once(desk_of: Office):
+async def test_two_dispatchers_ask_each_thing_once(harness: Office):
     refs = [f"pi_{number}" for number in range(60)]
     for ref in refs:
-        desk_of.world.objects[ref] = paid(ref)
-        await desk_of.ask_again(ref)
-    async with desk_of.role() as first, desk_of.role() as second:
-        await until(lambda: all_done(desk_of))
+        harness.world.objects[ref] = paid(ref)
+        await harness.ask_again(ref)
+    async with harness.role() as first, harness.role() as second:
+        await until(lambda: all_done(harness))
         assert [probe.stuck() or probe.unready() for probe in (first, second)] == [None, None]
-    assert sorted(row["key"].decode() for row in await desk_of.rows("spool")) == sorted(refs)
-    assert [desk_of.world.asked(f"/{ref}?") for ref in refs] == [1] * len(refs)
-    assert await desk_of.pool.fetchval("select bool_and(expires_at <= clock_timestamp()) from leases"), "given back"
+    assert sorted(row["key"].decode() for row in await harness.rows("spool")) == sorted(refs)
+    assert [harness.world.asked(f"/{ref}?") for ref in refs] == [1] * len(refs)
+    assert await harness.pool.fetchval("select bool_and(expires_at <= clock_timestamp()) from leases"), "given back"
 
 
 async def all_done(of: Office) -> bool:
     return {row["status"] for row in await of.rows("refetches")} == {"done"}
 
 
-async def test_two_desks_under_one_lease_claim_different_rows(desk_of: Office):
+async def test_two_desks_under_one_lease_claim_different_rows(harness: Office):
     refs = [f"pi_{number}" for number in range(30)]
     for ref in refs:
-        desk_of.world.objects[ref] = paid(ref)
-        await desk_of.ask_again(ref)
-    lease = await desk_of.lease()
+        harness.world.objects[ref] = paid(ref)
+        await harness.ask_again(ref)
+    lease = await harness.lease()
 
     async def drain(desk: Any) -> None:
         while await desk.turn(lease):
             pass
 
-    async with desk_of.desk("refetch") as one, desk_of.desk("refetch") as other:
-        while not await all_done(desk_of):
+    async with harness.desk("refetch") as one, harness.desk("refetch") as other:
+        while not await all_done(harness):
             await asyncio.gather(*(drain(desk) for desk in (one, other, one, other)))
-    assert len(await desk_of.rows("spool")) == 30
-    assert desk_of.world.asked("/v1/") == 30
+    assert len(await harness.rows("spool")) == 30
+    assert harness.world.asked("/v1/") == 30

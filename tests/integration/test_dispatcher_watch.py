@@ -28,7 +28,7 @@ MPESA = {"mpesa": {"api_key": SecretStr("k"), "api_secret": SecretStr("s"), "api
 
 
 @pytest.fixture
-async def desk_of(database: Database) -> AsyncIterator[Office]:
+async def harness(database: Database) -> AsyncIterator[Office]:
     async with outside() as world, office(database, world) as open_office:
         yield open_office
 
@@ -57,44 +57,44 @@ async def look(desks: Office, providers: dict[str, Any], **refetch: Any) -> list
     return [(row["ref"], row["reason"], row["status"]) for row in await desks.rows("refetches")]
 
 
-async def test_case_pb7_a_push_without_callback_is_asked_about(desk_of: Office) -> None:
-    await pay(desk_of, "mpesa", "ws_CO_silent", 4 * MINUTE, status="created")
-    await pay(desk_of, "mpesa", "ws_CO_new", 1 * MINUTE, status="created")
-    await pay(desk_of, "mpesa", "ws_CO_old", 2 * DAY, status="created")
-    await pay(desk_of, "mpesa", "ws_CO_paid", 4 * MINUTE)
-    assert await look(desk_of, MPESA) == [("ws_CO_silent", "stale", "queued")]
+async def test_case_pb7_a_push_without_callback_is_asked_about(harness: Office) -> None:
+    await pay(harness, "mpesa", "ws_CO_silent", 4 * MINUTE, status="created")
+    await pay(harness, "mpesa", "ws_CO_new", 1 * MINUTE, status="created")
+    await pay(harness, "mpesa", "ws_CO_old", 2 * DAY, status="created")
+    await pay(harness, "mpesa", "ws_CO_paid", 4 * MINUTE)
+    assert await look(harness, MPESA) == [("ws_CO_silent", "stale", "queued")]
 
 
-async def test_case_pb13_a_chargeback_and_a_refund_that_are_open_are_asked_about(desk_of: Office) -> None:
-    await pay(desk_of, "mollie", "tr_disputed", 2 * DAY, dispute_status="open")
-    await pay(desk_of, "mollie", "tr_won", 2 * DAY, dispute_status="won")
-    await pay(desk_of, "mollie", "tr_refund", 13 * HOUR, refund_status="pending")
-    await pay(desk_of, "mollie", "tr_fresh", 1 * HOUR, refund_status="pending")
-    await pay(desk_of, "adyen", "PSP1", 2 * DAY, dispute_status="open")
-    assert sorted(await look(desk_of, MOLLIE)) == [
+async def test_case_pb13_a_chargeback_and_a_refund_that_are_open_are_asked_about(harness: Office) -> None:
+    await pay(harness, "mollie", "tr_disputed", 2 * DAY, dispute_status="open")
+    await pay(harness, "mollie", "tr_won", 2 * DAY, dispute_status="won")
+    await pay(harness, "mollie", "tr_refund", 13 * HOUR, refund_status="pending")
+    await pay(harness, "mollie", "tr_fresh", 1 * HOUR, refund_status="pending")
+    await pay(harness, "adyen", "PSP1", 2 * DAY, dispute_status="open")
+    assert sorted(await look(harness, MOLLIE)) == [
         ("tr_disputed", "stale", "queued"),
         ("tr_refund", "stale", "queued"),
     ]
 
 
-async def test_one_is_asked_about_again_after_its_interval_and_not_before(desk_of: Office) -> None:
-    await pay(desk_of, "mollie", "tr_1", 2 * DAY, dispute_status="open")
-    await look(desk_of, MOLLIE)
-    await desk_of.pool.execute("update refetches set status = 'done', updated_at = clock_timestamp()")
-    assert await look(desk_of, MOLLIE) == [("tr_1", "stale", "done")]
-    await desk_of.pool.execute("update refetches set updated_at = clock_timestamp() - interval '25 hours'")
-    assert await look(desk_of, MOLLIE) == [("tr_1", "stale", "queued")]
+async def test_one_is_asked_about_again_after_its_interval_and_not_before(harness: Office) -> None:
+    await pay(harness, "mollie", "tr_1", 2 * DAY, dispute_status="open")
+    await look(harness, MOLLIE)
+    await harness.pool.execute("update refetches set status = 'done', updated_at = clock_timestamp()")
+    assert await look(harness, MOLLIE) == [("tr_1", "stale", "done")]
+    await harness.pool.execute("update refetches set updated_at = clock_timestamp() - interval '25 hours'")
+    assert await look(harness, MOLLIE) == [("tr_1", "stale", "queued")]
 
 
-async def test_a_look_queues_so_many_the_longest_silent_first(desk_of: Office) -> None:
+async def test_a_look_queues_so_many_the_longest_silent_first(harness: Office) -> None:
     for days in range(2, 6):
-        await pay(desk_of, "mollie", f"tr_{days}", days * DAY, dispute_status="open")
-    assert {ref for ref, _, _ in await look(desk_of, MOLLIE, watch_payments_max=2)} == {"tr_5", "tr_4"}
+        await pay(harness, "mollie", f"tr_{days}", days * DAY, dispute_status="open")
+    assert {ref for ref, _, _ in await look(harness, MOLLIE, watch_payments_max=2)} == {"tr_5", "tr_4"}
 
 
-async def test_what_is_silent_is_read_from_the_index(desk_of: Office) -> None:
+async def test_what_is_silent_is_read_from_the_index(harness: Office) -> None:
     """A million captured payments must cost the clock nothing."""
-    definition = await desk_of.pool.fetchval("select indexdef from pg_indexes where indexname = 'payments_open'")
+    definition = await harness.pool.fetchval("select indexdef from pg_indexes where indexname = 'payments_open'")
     assert "(provider, account, updated_at)" in definition
 
 
@@ -102,7 +102,7 @@ GOCARDLESS = {"gocardless": {"api_key": SecretStr("k")}}
 
 
 async def test_a_debit_that_was_collected_is_asked_about_until_its_time_is_over(
-    desk_of: Office, database: Database
+    harness: Office, database: Database
 ) -> None:
     """The event says that it was collected; the one that says that the bank took it back may be lost."""
     body = {"resource_type": "payments", "action": "confirmed", "links": {"payment": "PM1"}}
@@ -112,57 +112,57 @@ async def test_a_debit_that_was_collected_is_asked_about_until_its_time_is_over(
         for place, (kind, value) in enumerate([("refetch.payments", payment), ("payments.confirmed", paid)] * 2):
             headers = Attributes("gocardless", f"e{place % 2}", kind, 1.79e9).to_headers()
             await ledger.settle([Record("payments.webhooks", 0, place, 0, b"PM1", value, headers)])
-    [row] = await desk_of.pool.fetch("select * from debits")
+    [row] = await harness.pool.fetch("select * from debits")
     assert (row["ref"], (row["until"] - row["noted_at"]).days, row["asked_at"]) == ("PM1", 60, None)
     for aged, expected in (("1 day", []), ("5 days", ["queued"]), ("1 day", ["done"]), ("7 days", ["queued"])):
-        await desk_of.pool.execute("update refetches set status = 'done'")
+        await harness.pool.execute("update refetches set status = 'done'")
         change = f"noted_at = noted_at - interval '{aged}', asked_at = asked_at - interval '{aged}'"
-        await desk_of.pool.execute(f"update debits set {change}")
-        assert [status for _, _, status in await look(desk_of, GOCARDLESS)] == expected, aged
-    await desk_of.pool.execute("update debits set until = clock_timestamp() - interval '1 hour'")
-    await look(desk_of, GOCARDLESS)
-    assert await desk_of.pool.fetchval("select count(*) from debits") == 0
+        await harness.pool.execute(f"update debits set {change}")
+        assert [status for _, _, status in await look(harness, GOCARDLESS)] == expected, aged
+    await harness.pool.execute("update debits set until = clock_timestamp() - interval '1 hour'")
+    await look(harness, GOCARDLESS)
+    assert await harness.pool.fetchval("select count(*) from debits") == 0
 
 
 async def test_a_debit_of_stripe_that_its_bank_returned_is_found_by_the_clock(
-    desk_of: Office, database: Database
+    harness: Office, database: Database
 ) -> None:
     """The event of the dispute is lost: the payment is asked about, says that it is disputed, and its disputes too."""
     details = {"payment_method_details": {"type": "us_bank_account"}}
     paid = charge("ch_pi_1", "pi_1", **details)
     event = json.dumps({"type": "charge.succeeded", "created": 1_790_000_000, "data": {"object": paid}}).encode()
-    desk_of.world.objects["pi_1"] = intent(
+    harness.world.objects["pi_1"] = intent(
         "pi_1", status="succeeded", amount_received=1000, latest_charge=paid | {"disputed": True}
     )
-    desk_of.world.objects["dp_1"] = dispute("dp_1", "pi_1")
+    harness.world.objects["dp_1"] = dispute("dp_1", "pi_1")
     async with bench(database.dsn) as ledger:
         headers = Attributes("stripe", "evt_1", "charge.succeeded", 1.79e9).to_headers()
         await ledger.settle([Record("payments.webhooks", 0, 0, 0, b"pi_1", event, headers)])
-        await desk_of.pool.execute("update debits set noted_at = noted_at - interval '5 days'")
-        lease = await desk_of.lease()
-        async with desk_of.desk("watch") as watch, desk_of.desk("refetch") as refetch:
+        await harness.pool.execute("update debits set noted_at = noted_at - interval '5 days'")
+        lease = await harness.lease()
+        async with harness.desk("watch") as watch, harness.desk("refetch") as refetch:
             await watch.turn(lease)
             for place, asked in enumerate(("pi_1", "disputes:pi_1"), start=1):
                 assert await refetch.turn(lease)
-                row = (await desk_of.rows("spool"))[-1]
+                row = (await harness.rows("spool"))[-1]
                 names = [name.decode() for name in row["header_names"]]
                 headers = tuple(zip(names, row["header_values"], strict=True))
                 await ledger.settle([Record(row["topic"], 0, place, 0, row["key"], row["value"], headers)])
-                assert asked in {one["ref"] for one in await desk_of.rows("refetches") if one["status"] == "done"}
+                assert asked in {one["ref"] for one in await harness.rows("refetches") if one["status"] == "done"}
             assert not await refetch.turn(lease), "nothing more is asked"
-    [payment] = await desk_of.pool.fetch("select * from payments")
+    [payment] = await harness.pool.fetch("select * from payments")
     assert (payment["status"], payment["dispute_status"]) == ("captured", "lost")
     assert (payment["captured"], payment["disputed"]) == (1000, 1000)
 
 
-async def test_the_role_asks_and_reads_until_it_is_final(desk_of: Office) -> None:
-    await pay(desk_of, "stripe", "pi_1", 8 * DAY, status="authorized")
-    desk_of.world.objects["pi_1"] = {"id": "pi_1", "object": "payment_intent", "status": "canceled", "amount": 1000,
+async def test_the_role_asks_and_reads_until_it_is_final(harness: Office) -> None:
+    await pay(harness, "stripe", "pi_1", 8 * DAY, status="authorized")
+    harness.world.objects["pi_1"] = {"id": "pi_1", "object": "payment_intent", "status": "canceled", "amount": 1000,
                                      "currency": "eur"}  # fmt: skip
-    lease = await desk_of.lease()
-    async with desk_of.desk("watch") as watch:
+    lease = await harness.lease()
+    async with harness.desk("watch") as watch:
         await watch.turn(lease)
-    async with desk_of.desk("refetch") as refetch:
+    async with harness.desk("refetch") as refetch:
         assert await refetch.turn(lease)
-    [row], [spooled] = await desk_of.rows("refetches"), await desk_of.rows("spool")
+    [row], [spooled] = await harness.rows("refetches"), await harness.rows("spool")
     assert (row["status"], row["reason"], spooled["key"]) == ("done", "stale", b"pi_1")

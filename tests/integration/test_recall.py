@@ -38,7 +38,7 @@ RECALL = {"delay_seconds": 1.0, "requests_per_second_max": 1000.0, "page_items_m
 
 
 @pytest.fixture
-async def desk_of(database: Database) -> AsyncIterator[Office]:
+async def harness(database: Database) -> AsyncIterator[Office]:
     async with outside() as world, office(database, world) as open_office:
         yield open_office
 
@@ -115,47 +115,47 @@ def totals(metric: Any) -> dict[str, float]:
     }
 
 
-async def test_a_muted_webhook_has_its_effect_and_is_counted(desk_of: Office) -> None:
+async def test_a_muted_webhook_has_its_effect_and_is_counted(harness: Office) -> None:
     now = time.time()
-    await began(desk_of, 20 * DAY)
-    desk_of.world.events = [paid(number, now - number * HOUR) for number in (3, 4, 5, 100)]
-    await settle(desk_of, [webhook(desk_of.world.events[0], 0)])
-    assert await read_all(desk_of, stripe_of(desk_of)) == 2, "two pages of two"
-    records = await spooled(desk_of, 1)
+    await began(harness, 20 * DAY)
+    harness.world.events = [paid(number, now - number * HOUR) for number in (3, 4, 5, 100)]
+    await settle(harness, [webhook(harness.world.events[0], 0)])
+    assert await read_all(harness, stripe_of(harness)) == 2, "two pages of two"
+    records = await spooled(harness, 1)
     assert sorted(dict(record.headers)["ce_id"] for record in records) == [b"evt_100", b"evt_4", b"evt_5"]
     assert {dict(record.headers)[RECALL_HEADER] for record in records} == {b"events"}
-    await settle(desk_of, records)
-    rows = await desk_of.pool.fetch("select provider_ref, status, captured, livemode from payments order by 1")
+    await settle(harness, records)
+    rows = await harness.pool.fetch("select provider_ref, status, captured, livemode from payments order by 1")
     assert [tuple(row) for row in rows] == [(f"pi_{n}", "captured", 1000, True) for n in (100, 3, 4, 5)]
-    await read_all(desk_of, stripe_of(desk_of))
-    assert await spooled(desk_of) == [], "what came already costs nothing"
-    assert await seen(desk_of) == {
+    await read_all(harness, stripe_of(harness))
+    assert await spooled(harness) == [], "what came already costs nothing"
+    assert await seen(harness) == {
         "evt_4": (True, False, False), "evt_5": (True, False, False), "evt_100": (True, False, True),
     }  # fmt: skip
     assert (totals(metrics.WEBHOOKS_RECALLED), totals(metrics.WEBHOOKS_LOST)) == ({"stripe": 3}, {"stripe": 1})
-    await settle(desk_of, [webhook(desk_of.world.events[1], 9)])
-    assert await desk_of.pool.fetchval("select count(*) from payment_logs") == 4, "the late webhook is a duplicate"
-    assert (await seen(desk_of))["evt_4"] == (True, True, False)
-    await desk_of.pool.execute("update recalled_events set occurred_at = occurred_at - interval '4 days'")
-    await read_all(desk_of, stripe_of(desk_of))
+    await settle(harness, [webhook(harness.world.events[1], 9)])
+    assert await harness.pool.fetchval("select count(*) from payment_logs") == 4, "the late webhook is a duplicate"
+    assert (await seen(harness))["evt_4"] == (True, True, False)
+    await harness.pool.execute("update recalled_events set occurred_at = occurred_at - interval '4 days'")
+    await read_all(harness, stripe_of(harness))
     assert totals(metrics.WEBHOOKS_LOST) == {"stripe": 2}, "evt_4 came late, evt_5 never"
 
 
-async def test_a_webhook_that_was_on_its_way_is_not_counted(desk_of: Office) -> None:
+async def test_a_webhook_that_was_on_its_way_is_not_counted(harness: Office) -> None:
     """Kafka had it already when recall saw it: it was neither brought by recall nor lost."""
-    await began(desk_of, DAY)
-    desk_of.world.events = [paid(1, time.time() - HOUR)]
-    await read_all(desk_of, stripe_of(desk_of))
-    [record] = await spooled(desk_of, 1)
-    await settle(desk_of, [webhook(desk_of.world.events[0], 0), record])
-    assert await seen(desk_of) == {"evt_1": (False, True, False)}
-    assert await desk_of.pool.fetchval("select count(*) from payment_logs") == 1
+    await began(harness, DAY)
+    harness.world.events = [paid(1, time.time() - HOUR)]
+    await read_all(harness, stripe_of(harness))
+    [record] = await spooled(harness, 1)
+    await settle(harness, [webhook(harness.world.events[0], 0), record])
+    assert await seen(harness) == {"evt_1": (False, True, False)}
+    assert await harness.pool.fetchval("select count(*) from payment_logs") == 1
 
 
-async def test_paypals_list_brings_the_same_events_as_its_webhooks(desk_of: Office) -> None:
+async def test_paypals_list_brings_the_same_events_as_its_webhooks(harness: Office) -> None:
     now = time.time()
-    await began(desk_of, DAY, "paypal")
-    desk_of.world.notifications = [
+    await began(harness, DAY, "paypal")
+    harness.world.notifications = [
         {
             "id": f"WH-{number}",
             "create_time": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(now - number * HOUR)),
@@ -173,109 +173,109 @@ async def test_paypals_list_brings_the_same_events_as_its_webhooks(desk_of: Offi
             ["PAYMENT.CAPTURE.COMPLETED", "CATALOG.PRODUCT.CREATED", *["PAYMENT.CAPTURE.COMPLETED"] * 3], 1
         )
     ]
-    assert await read_all(desk_of, paypal_of(desk_of)) == 3
-    assert desk_of.world.asked("/v1/oauth2/token") == 1, "one token serves all pages"
-    assert all(call[1].startswith("/v1/") for call in desk_of.world.calls), "the link's host was not asked"
-    records = await spooled(desk_of)
+    assert await read_all(harness, paypal_of(harness)) == 3
+    assert harness.world.asked("/v1/oauth2/token") == 1, "one token serves all pages"
+    assert all(call[1].startswith("/v1/") for call in harness.world.calls), "the link's host was not asked"
+    records = await spooled(harness)
     assert sorted(dict(record.headers)["ce_id"] for record in records) == [b"WH-1", b"WH-3", b"WH-4", b"WH-5"]
-    await settle(desk_of, records)
-    rows = await desk_of.pool.fetch("select status, captured from payments")
+    await settle(harness, records)
+    rows = await harness.pool.fetch("select status, captured from payments")
     assert [tuple(row) for row in rows] == [("captured", 1000)] * 4
 
 
-async def test_a_token_that_is_taken_no_longer_is_asked_for_again(desk_of: Office) -> None:
-    await began(desk_of, DAY, "paypal")
-    lease, recall = await desk_of.lease(), RECALL | {"interval_seconds": 1e-6, "backoff_initial_seconds": 1e-6}
-    async with desk_of.desk("recall", providers=paypal_of(desk_of), recall=recall) as desk:
+async def test_a_token_that_is_taken_no_longer_is_asked_for_again(harness: Office) -> None:
+    await began(harness, DAY, "paypal")
+    lease, recall = await harness.lease(), RECALL | {"interval_seconds": 1e-6, "backoff_initial_seconds": 1e-6}
+    async with harness.desk("recall", providers=paypal_of(harness), recall=recall) as desk:
         await desk.turn(lease)
-        desk_of.world.tokens.append("another")
+        harness.world.tokens.append("another")
         await desk.turn(lease)
-        error = await desk_of.pool.fetchval("select last_error from recall_cursors")
+        error = await harness.pool.fetchval("select last_error from recall_cursors")
         assert "takes the access token no longer" in error
         await desk.turn(lease)
-    assert await desk_of.pool.fetchval("select last_error from recall_cursors") is None
+    assert await harness.pool.fetchval("select last_error from recall_cursors") is None
 
 
-async def test_a_page_that_the_list_does_not_know_any_more_begins_its_span_anew(desk_of: Office) -> None:
-    await began(desk_of, DAY)
-    desk_of.world.events = [paid(number, time.time() - number * HOUR) for number in range(1, 5)]
-    lease = await desk_of.lease()
-    async with desk_of.desk(
-        "recall", providers=stripe_of(desk_of), recall=RECALL | {"backoff_initial_seconds": 1e-6}
+async def test_a_page_that_the_list_does_not_know_any_more_begins_its_span_anew(harness: Office) -> None:
+    await began(harness, DAY)
+    harness.world.events = [paid(number, time.time() - number * HOUR) for number in range(1, 5)]
+    lease = await harness.lease()
+    async with harness.desk(
+        "recall", providers=stripe_of(harness), recall=RECALL | {"backoff_initial_seconds": 1e-6}
     ) as desk:
         assert await desk.turn(lease)
-        await desk_of.pool.execute("update recall_cursors set page = 'evt_gone'")
+        await harness.pool.execute("update recall_cursors set page = 'evt_gone'")
         assert not await desk.turn(lease)
-        [row] = await desk_of.pool.fetch("select * from recall_cursors")
+        [row] = await harness.pool.fetch("select * from recall_cursors")
         assert (row["page"], "refuses the list events (400)" in row["last_error"]) == (None, True)
         assert await desk.turn(lease)
         assert not await desk.turn(lease)
-    [row] = await desk_of.pool.fetch("select * from recall_cursors")
+    [row] = await harness.pool.fetch("select * from recall_cursors")
     assert (row["since"], row["page"], row["last_error"]) == (None, None, None)
-    assert len(await spooled(desk_of)) == 4
+    assert len(await spooled(harness)) == 4
 
 
-async def test_history_is_not_lost(desk_of: Office) -> None:
+async def test_history_is_not_lost(harness: Office) -> None:
     """What happened before the secret was configured could not be delivered: the dispatcher does not ask for it."""
-    await began(desk_of, 5 * DAY)
-    desk_of.world.events = [paid(1, time.time() - 4 * DAY), paid(2, time.time() - 6 * DAY)]
-    await read_all(desk_of, stripe_of(desk_of))
-    assert await seen(desk_of) == {"evt_1": (False, False, False)}
+    await began(harness, 5 * DAY)
+    harness.world.events = [paid(1, time.time() - 4 * DAY), paid(2, time.time() - 6 * DAY)]
+    await read_all(harness, stripe_of(harness))
+    assert await seen(harness) == {"evt_1": (False, False, False)}
 
 
-async def test_a_full_spool_puts_the_reading_off(desk_of: Office) -> None:
-    await began(desk_of, DAY)
-    desk_of.world.events = [paid(number, time.time() - number * HOUR) for number in range(1, 5)]
-    await read_all(desk_of, stripe_of(desk_of), spool_rows_max=2)
-    assert (desk_of.world.asked("/v1/events"), len(await spooled(desk_of))) == (1, 2)
-    await read_all(desk_of, stripe_of(desk_of), spool_rows_max=20)
-    assert len(await spooled(desk_of)) == 2, "it goes on where it stood"
+async def test_a_full_spool_puts_the_reading_off(harness: Office) -> None:
+    await began(harness, DAY)
+    harness.world.events = [paid(number, time.time() - number * HOUR) for number in range(1, 5)]
+    await read_all(harness, stripe_of(harness), spool_rows_max=2)
+    assert (harness.world.asked("/v1/events"), len(await spooled(harness))) == (1, 2)
+    await read_all(harness, stripe_of(harness), spool_rows_max=20)
+    assert len(await spooled(harness)) == 2, "it goes on where it stood"
 
 
-async def test_a_lost_lease_writes_neither_cursor_nor_spool(desk_of: Office) -> None:
-    await began(desk_of, DAY)
-    desk_of.world.events = [paid(1, time.time() - HOUR)]
-    lease, fault = await desk_of.lease(), desk_of.world.fail("/v1/events", accepts=True, holds=asyncio.Event())
-    async with desk_of.desk("recall", providers=stripe_of(desk_of), recall=RECALL) as desk:
+async def test_a_lost_lease_writes_neither_cursor_nor_spool(harness: Office) -> None:
+    await began(harness, DAY)
+    harness.world.events = [paid(1, time.time() - HOUR)]
+    lease, fault = await harness.lease(), harness.world.fail("/v1/events", accepts=True, holds=asyncio.Event())
+    async with harness.desk("recall", providers=stripe_of(harness), recall=RECALL) as desk:
         turn = asyncio.create_task(desk.turn(lease))
         await fault.met.wait()
-        successor = await desk_of.steal_lease()
+        successor = await harness.steal_lease()
         fault.holds.set()  # type: ignore[union-attr]
         with pytest.raises(LeaseLostError):
             await turn
-        assert await spooled(desk_of) == []
-        assert await seen(desk_of) == {}
+        assert await spooled(harness) == []
+        assert await seen(harness) == {}
         assert not await desk.turn(successor)
-    assert len(await spooled(desk_of)) == 1
+    assert len(await spooled(harness)) == 1
 
 
-async def test_a_page_of_a_cursor_that_another_moved_writes_nothing(desk_of: Office) -> None:
-    await began(desk_of, DAY)
-    desk_of.world.events = [paid(1, time.time() - HOUR)]
-    lease, fault = await desk_of.lease(), desk_of.world.fail("/v1/events", accepts=True, holds=asyncio.Event())
-    async with desk_of.desk("recall", providers=stripe_of(desk_of), recall=RECALL) as desk:
+async def test_a_page_of_a_cursor_that_another_moved_writes_nothing(harness: Office) -> None:
+    await began(harness, DAY)
+    harness.world.events = [paid(1, time.time() - HOUR)]
+    lease, fault = await harness.lease(), harness.world.fail("/v1/events", accepts=True, holds=asyncio.Event())
+    async with harness.desk("recall", providers=stripe_of(harness), recall=RECALL) as desk:
         turn = asyncio.create_task(desk.turn(lease))
         await fault.met.wait()
-        moved = await desk_of.pool.fetchrow("update recall_cursors set turns = turns + 1 returning turns, read_until")
+        moved = await harness.pool.fetchrow("update recall_cursors set turns = turns + 1 returning turns, read_until")
         fault.holds.set()  # type: ignore[union-attr]
         await turn
-        assert await spooled(desk_of) == []
-        assert await desk_of.pool.fetchrow("select turns, read_until from recall_cursors") == moved
+        assert await spooled(harness) == []
+        assert await harness.pool.fetchrow("select turns, read_until from recall_cursors") == moved
 
 
-async def test_an_api_that_fails_is_left_alone_and_nothing_is_skipped(desk_of: Office) -> None:
-    await began(desk_of, DAY)
-    desk_of.world.events = [paid(1, time.time() - HOUR)]
-    desk_of.world.fail("/v1/events", 503, 500, 200)
+async def test_an_api_that_fails_is_left_alone_and_nothing_is_skipped(harness: Office) -> None:
+    await began(harness, DAY)
+    harness.world.events = [paid(1, time.time() - HOUR)]
+    harness.world.fail("/v1/events", 503, 500, 200)
     recall = RECALL | {"backoff_initial_seconds": 1e-6, "backoff_max_seconds": 1e-5}
-    lease = await desk_of.lease()
-    async with desk_of.desk("recall", providers=stripe_of(desk_of), recall=recall) as desk:
+    lease = await harness.lease()
+    async with harness.desk("recall", providers=stripe_of(harness), recall=recall) as desk:
         for error in ("answered 503", "answered 500", "answered with something else than the list events"):
             await desk.turn(lease)
-            assert error in await desk_of.pool.fetchval("select last_error from recall_cursors")
-        assert await spooled(desk_of) == []
+            assert error in await harness.pool.fetchval("select last_error from recall_cursors")
+        assert await spooled(harness) == []
         await desk.turn(lease)
-    assert len(await spooled(desk_of)) == 1
+    assert len(await spooled(harness)) == 1
 
 
 def mollie_of(desks: Office) -> dict[str, Any]:
@@ -292,55 +292,55 @@ async def hint(desks: Office, ref: str) -> None:
     await desks.pool.fetchrow(statement("producers", "queue_hint"), "mollie", "", ref, 100, 100, 1e-6, None)
 
 
-async def test_the_state_of_a_listed_payment_has_its_effect_once(desk_of: Office) -> None:
+async def test_the_state_of_a_listed_payment_has_its_effect_once(harness: Office) -> None:
     """Mollie lists payments: their states are events of ours, and say what an answer to a hint says."""
     now = time.time()
-    await began(desk_of, 2 * DAY, "mollie", "payments")
-    desk_of.world.payments = [
+    await began(harness, 2 * DAY, "mollie", "payments")
+    harness.world.payments = [
         listed_payment(1, now - 1 * HOUR, "open"), listed_payment(2, now - 2 * HOUR, "paid"),
         listed_payment(3, now - 3 * HOUR, "paid"), listed_payment(4, now - 9 * DAY, "paid"),
         listed_payment(5, now - 10 * DAY, "paid"),
     ]  # fmt: skip
-    answer = json.dumps(desk_of.world.payments[1], separators=(",", ":")).encode()
+    answer = json.dumps(harness.world.payments[1], separators=(",", ":")).encode()
     told = Record(WEBHOOKS.name, 0, 0, 0, b"tr_2", answer,
                   Attributes("mollie", "refetch:x", "refetch.payment", now).to_headers())  # fmt: skip
-    await settle(desk_of, [told])
-    await hint(desk_of, "tr_3")
-    assert await read_all(desk_of, mollie_of(desk_of)) == 2, "the second page begins before the span"
-    records = await spooled(desk_of, 1)
+    await settle(harness, [told])
+    await hint(harness, "tr_3")
+    assert await read_all(harness, mollie_of(harness)) == 2, "the second page begins before the span"
+    records = await spooled(harness, 1)
     assert len(records) == 3
-    await settle(desk_of, records)
-    rows = await desk_of.pool.fetch("select provider_ref, status from payments order by 1")
+    await settle(harness, records)
+    rows = await harness.pool.fetch("select provider_ref, status from payments order by 1")
     assert [tuple(row) for row in rows] == [("tr_1", "created"), ("tr_2", "captured"), ("tr_3", "captured")]
-    outcomes = await desk_of.pool.fetch("select outcome from payment_logs where event_type = 'recall.payment'")
+    outcomes = await harness.pool.fetch("select outcome from payment_logs where event_type = 'recall.payment'")
     assert sorted(row["outcome"] for row in outcomes) == ["applied", "applied", "noop"]
-    by_ref = {row["ref"]: row for row in await desk_of.pool.fetch("select * from recalled_events")}
+    by_ref = {row["ref"]: row for row in await harness.pool.fetch("select * from recalled_events")}
     noted = {ref: (row["first_at"] is not None, row["webhook_at"] is not None) for ref, row in by_ref.items()}
     assert noted == {"tr_1": (True, False), "tr_2": (False, False), "tr_3": (True, True)}, "tr_3's webhook waited"
-    await hint(desk_of, "tr_1")
-    assert await desk_of.pool.fetchval("select webhook_at is not null from recalled_events where ref = 'tr_1'")
-    desk_of.world.payments[0] = listed_payment(1, now - 1 * HOUR, "paid")
-    await desk_of.pool.execute("update refetches set reason = 'stale', status = 'done'")
-    await read_all(desk_of, mollie_of(desk_of))
-    [record] = await spooled(desk_of, 9)
-    await settle(desk_of, [record])
-    assert await desk_of.pool.fetchval("select status from payments where provider_ref = 'tr_1'") == "captured"
-    await desk_of.pool.execute("update recalled_events set occurred_at = occurred_at - interval '2 days'")
-    await read_all(desk_of, mollie_of(desk_of))
+    await hint(harness, "tr_1")
+    assert await harness.pool.fetchval("select webhook_at is not null from recalled_events where ref = 'tr_1'")
+    harness.world.payments[0] = listed_payment(1, now - 1 * HOUR, "paid")
+    await harness.pool.execute("update refetches set reason = 'stale', status = 'done'")
+    await read_all(harness, mollie_of(harness))
+    [record] = await spooled(harness, 9)
+    await settle(harness, [record])
+    assert await harness.pool.fetchval("select status from payments where provider_ref = 'tr_1'") == "captured"
+    await harness.pool.execute("update recalled_events set occurred_at = occurred_at - interval '2 days'")
+    await read_all(harness, mollie_of(harness))
     assert totals(metrics.WEBHOOKS_LOST) == {"mollie": 1}, "the state of tr_1 that no webhook told"
 
 
-async def test_a_signed_webhook_of_a_listed_object_is_noted(desk_of: Office) -> None:
+async def test_a_signed_webhook_of_a_listed_object_is_noted(harness: Office) -> None:
     now = time.time()
-    await began(desk_of, DAY, "mollie", "payments")
-    desk_of.world.payments = [listed_payment(1, now - HOUR, "paid")]
-    await read_all(desk_of, mollie_of(desk_of))
-    await settle(desk_of, await spooled(desk_of))
+    await began(harness, DAY, "mollie", "payments")
+    harness.world.payments = [listed_payment(1, now - HOUR, "paid")]
+    await read_all(harness, mollie_of(harness))
+    await settle(harness, await spooled(harness))
     event = {"id": "event_1", "type": "payment.paid", "entityId": "tr_1", "createdAt": "2026-11-01T10:00:00Z",
-             "_embedded": {"entity": desk_of.world.payments[0]}}  # fmt: skip
+             "_embedded": {"entity": harness.world.payments[0]}}  # fmt: skip
     headers = Attributes("mollie", "event_1", "payment.paid", now).to_headers()
-    await settle(desk_of, [Record(WEBHOOKS.name, 0, 5, 0, b"tr_1", json.dumps(event).encode(), headers)])
-    assert list((await seen(desk_of)).values()) == [(True, True, False)]
+    await settle(harness, [Record(WEBHOOKS.name, 0, 5, 0, b"tr_1", json.dumps(event).encode(), headers)])
+    assert list((await seen(harness)).values()) == [(True, True, False)]
 
 
 def command_of(desks: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
@@ -365,30 +365,30 @@ def command_of(desks: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 async def test_a_dry_run_says_what_it_would_bring_and_the_command_brings_it(
-    desk_of: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    harness: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     now = time.time()
-    await began(desk_of, 2 * DAY)
-    desk_of.world.events = [paid(number, now - number * DAY + 60) for number in range(1, 6)]
-    await settle(desk_of, [webhook(desk_of.world.events[0], 0)])
-    run = command_of(desk_of, monkeypatch, tmp_path)
+    await began(harness, 2 * DAY)
+    harness.world.events = [paid(number, now - number * DAY + 60) for number in range(1, 6)]
+    await settle(harness, [webhook(harness.world.events[0], 0)])
+    run = command_of(harness, monkeypatch, tmp_path)
     words = ("--provider", "stripe", "--since", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 29 * DAY)))
     would = await run(*words, "--dry-run")
     assert {name: would[name] for name in ("known", "new", "history", "kinds")} == {
         "known": 1, "new": 4, "history": 3, "kinds": {"payment_intent.succeeded": 4},
     }  # fmt: skip
-    assert await spooled(desk_of) == []
-    desk_of.world.fail("/v1/events", 503)
+    assert await spooled(harness) == []
+    harness.world.fail("/v1/events", 503)
     did = await run(*words)
     assert did == would | {"dry_run": False}
-    await settle(desk_of, await spooled(desk_of, 1))
-    assert await desk_of.pool.fetchval("select count(*) from payments where status = 'captured'") == 5
-    await read_all(desk_of, stripe_of(desk_of))
+    await settle(harness, await spooled(harness, 1))
+    assert await harness.pool.fetchval("select count(*) from payments where status = 'captured'") == 5
+    await read_all(harness, stripe_of(harness))
     assert totals(metrics.WEBHOOKS_RECALLED) == {"stripe": 1}, "history was never to come by webhook"
     again = await run(*words)
     assert (again["known"], again["new"]) == (5, 0)
-    assert await spooled(desk_of) == []
-    [action] = await desk_of.pool.fetch("select action, target from operator_actions limit 1")
+    assert await spooled(harness) == []
+    [action] = await harness.pool.fetch("select action, target from operator_actions limit 1")
     assert tuple(action) == ("recall", "stripe")
 
 
@@ -414,9 +414,9 @@ def test_what_can_not_be_asked_is_said(monkeypatch: pytest.MonkeyPatch, words: t
 
 
 @pytest.mark.slow
-async def test_kill_nine_between_pages_loses_and_doubles_nothing(desk_of: Office, tmp_path: Path) -> None:
-    await began(desk_of, 2 * DAY)
-    desk_of.world.events = [paid(number, time.time() - number * 600) for number in range(1, 61)]
+async def test_kill_nine_between_pages_loses_and_doubles_nothing(harness: Office, tmp_path: Path) -> None:
+    await began(harness, 2 * DAY)
+    harness.world.events = [paid(number, time.time() - number * 600) for number in range(1, 61)]
     more = {
         "RATCHET_PROVIDERS__STRIPE__RECALL": "true",
         "RATCHET_RECALL__DELAY_SECONDS": "1",
@@ -425,16 +425,16 @@ async def test_kill_nine_between_pages_loses_and_doubles_nothing(desk_of: Office
     }
 
     async def spool_rows() -> int:
-        return int(await desk_of.pool.fetchval("select count(*) from spool"))
+        return int(await harness.pool.fetchval("select count(*) from spool"))
 
     for number, least in enumerate((5, 25, 60)):
         holds = asyncio.Event()
         if least < 60:
-            desk_of.world.faults.clear()
+            harness.world.faults.clear()
             for _ in range(1 + 2 * number):
-                desk_of.world.fail("/v1/events", accepts=True)
-            desk_of.world.fail("/v1/events", accepts=True, holds=holds)
-        async with desk_of.process(tmp_path / str(number), **more) as process:
+                harness.world.fail("/v1/events", accepts=True)
+            harness.world.fail("/v1/events", accepts=True, holds=holds)
+        async with harness.process(tmp_path / str(number), **more) as process:
 
             async def enough(least: int = least) -> bool:
                 return await spool_rows() >= least
@@ -443,7 +443,7 @@ async def test_kill_nine_between_pages_loses_and_doubles_nothing(desk_of: Office
             process.kill()
             await process.wait()
         holds.set()
-        await desk_of.pool.execute("update leases set expires_at = clock_timestamp() where name = $1", LEASE_NAME)
-    records = await spooled(desk_of)
+        await harness.pool.execute("update leases set expires_at = clock_timestamp() where name = $1", LEASE_NAME)
+    records = await spooled(harness)
     ids = [dict(record.headers)["ce_id"] for record in records]
     assert sorted(ids) == sorted(f"evt_{number}".encode() for number in range(1, 61))
