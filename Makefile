@@ -90,12 +90,14 @@ configuration: $(STAMP) ## write docs/configuration.md from the settings
 corpus: $(STAMP) ## read a folder of a provider's payloads, PROVIDER=stripe DIR=..
 	@$(BIN)/python -m ops.corpus $(PROVIDER) $(DIR)
 
-lint: $(STAMP) ## style, types, layers and the schema's dump
+lint: $(STAMP) ## style, types, layers, the schema's dump, and that every test module can be imported
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m runtime.schema_dump --check
+	$(BIN)/pytest --collect-only -q -p no:cacheprovider tests >.collected 2>&1 || { grep -A30 "ERRORS" .collected; rm .collected; exit 1; }
+	@rm -f .collected
 
 bench: brokers ## measure against the plain ways of doing it; writes .ratchet/bench.json
 	@$(BIN)/python -m ops.bench.run $(ARGS)

@@ -20,7 +20,8 @@ from settling import until
 from consumer.role import make_consumer, serve
 from ops import doctor, lag
 from ops.console.backlog import BacklogReader
-from ops.dlq_rebuild import _consumer, _partitions
+from ops.dlq_rebuild import _partitions
+from ops.topic_reader import reading
 from producers.ingress.publisher import Durability, Publisher
 from producers.ingress.records import Outgoing
 from runtime import log, metrics
@@ -165,7 +166,7 @@ async def test_what_operators_look_with_gets_through(broker: SecureKafka) -> Non
     finally:
         await reader.close()
     assert await _partitions(settings)
-    async with _consumer(settings) as consumer:
+    async with reading(settings, topics.DLQ.name) as consumer:
         assert topics.DLQ.name in await consumer.topics()
 
 
@@ -195,7 +196,7 @@ async def test_operators_are_told_of_a_refusal(broker: SecureKafka) -> None:
         with pytest.raises(AccessRefusedError, match="refuses the user"):
             await look
     with pytest.raises(AccessRefusedError, match="refuses the user"):
-        async with _consumer(settings):
+        async with reading(settings, topics.DLQ.name):
             pass
 
 
@@ -212,7 +213,7 @@ async def test_operators_are_told_which_right_is_missing(broker: SecureKafka) ->
                 await look
     async with broker.denied(TOPIC, topics.DLQ.name):
         with pytest.raises(AccessRefusedError, match=rf"reading {topics.DLQ.name} is not allowed"):
-            async with _consumer(settings):
+            async with reading(settings, topics.DLQ.name):
                 await _partitions(settings)
 
 

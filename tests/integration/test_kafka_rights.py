@@ -26,7 +26,8 @@ from settling import until
 
 from consumer.role import _open_consumer
 from ops.console.backlog import BacklogReader
-from ops.dlq_rebuild import _assign, _consumer
+from ops.dlq_rebuild import _assign
+from ops.topic_reader import reading
 from producers.ingress.publisher import Durability, Publisher
 from producers.ingress.records import Outgoing
 from runtime.kafka import close_producer, ensure_topics, open_producer
@@ -259,7 +260,7 @@ async def test_people_s_processes_see_how_far_it_is(broker: SecureKafka, process
 
 async def letters(settings: Settings, value: bytes) -> bool:
     """Tell whether a reader of dead letters comes to this one."""
-    async with _consumer(settings) as consumer:
+    async with reading(settings, topics.DLQ.name) as consumer:
         await _assign(consumer, settings, {})
         while value not in await fetched(consumer):
             pass
