@@ -82,6 +82,8 @@ class BatchWriter:
         self._clock = clock
         self._facts_max = settings.consumer.facts_per_payment_max
         self._sms = settings.sms
+        self._command_seconds = settings.intents.command_expires_seconds
+        self._command_grace_seconds = settings.intents.command_grace_seconds
         self._patience = dt.timedelta(seconds=settings.parking.deadline_seconds)
         self.waker = Waker(pool, self, settings.consumer)
 
@@ -133,7 +135,14 @@ class BatchWriter:
                 known, xid = await self._read(connection, events, needs, phases)
                 now = self._clock.now()
                 notes = recall_notes(items, known) if known.recalls else []
-                settlement = Settlement(known, now=now, xid=xid, facts_max=self._facts_max, endpoints=self._endpoints)
+                settlement = Settlement(
+                    known,
+                    now=now,
+                    xid=xid,
+                    facts_max=self._facts_max,
+                    endpoints=self._endpoints,
+                    command_seconds=self._command_seconds,
+                )
                 plan = settlement.settle(items)
                 phases.mark("fold")
                 await self._write(connection, plan, dt.datetime.fromtimestamp(now, dt.UTC), xid)
@@ -164,8 +173,12 @@ class BatchWriter:
         if bodies:
             found = await connection.fetch(_sql("find_bodies"), *rows.columns(sorted(bodies), 2))
             known.bodies = {(row["source"], row["digest"]) for row in found}
+        commands = any(event.meaning.commands for event in events)
         if needs.parked:
-            await self._read_parked(connection, known, needs)
+            commands |= await self._read_parked(connection, known, needs)
+        if commands:
+            found = await connection.fetch(_sql("read_commands"), list(known.payments), self._command_grace_seconds)
+            rows.note_commands(known, found)
         if needs.orphans:
             held = await connection.fetch(_sql("lock_letters"), [letter.id for letter in needs.orphans])
             still = {row["id"] for row in held}
@@ -228,16 +241,22 @@ class BatchWriter:
             if row["source"] is not None:
                 rows.note_claim(known, row)
 
-    async def _read_parked(self, connection: Connection, known: Known, needs: Needs) -> None:
-        """Read the parked events that are still there; the transaction begins anew where they carry further names."""
+    async def _read_parked(self, connection: Connection, known: Known, needs: Needs) -> bool:
+        """Read the parked events that are still there; tell whether any is a command, or an answer to one.
+
+        The transaction begins anew where they carry further names.
+        """
         theirs: set[RefKey] = set()
+        commands = False
         for row in await connection.fetch(_sql("find_parked"), needs.parked):
             one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], row["settled"], needs.dead)
             known.parked.append(one)
             item = needs.dead or decode(one.record, self._endpoints)
             theirs.update(keys_of(item) if isinstance(item, Event) else ())
+            commands |= isinstance(item, Event) and item.meaning.commands
         if theirs - known.names.keys():
             raise _GrewError(theirs)
+        return commands
 
     async def _write(self, connection: Connection, plan: Plan, now: dt.datetime, xid: int) -> None:
         if plan.changed:
@@ -276,9 +295,11 @@ class BatchWriter:
             await connection.execute(_sql("note_metadata"), *rows.columns(sorted(plan.metadata.items()), 2))
 
     async def _write_notes(self, connection: Connection, plan: Plan) -> None:
-        """Write what others act on: payments to ask about, debits to watch, answers to commands."""
+        """Write what others act on: payments to ask about, debits to watch, commands and the answers to them."""
         if plan.refetches:
             await connection.execute(_sql("queue_refetches"), *rows.refetch_columns(plan.refetches))
+        if plan.commands:
+            await connection.executemany(_sql("insert_command"), [rows.command_arguments(one) for one in plan.commands])
         if plan.answers:
             await connection.execute(_sql("answer_commands"), *rows.answer_columns(plan.answers))
         if plan.debits:

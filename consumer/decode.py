@@ -22,8 +22,8 @@ from providers.core.contract import Trust
 from providers.core.refetch import KIND_PREFIX, as_of
 from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
-from schemas.facts import INTENT, Claim, Fact, FactKind, Meaning, Ref, RefKind
-from schemas.intents import Capture, Intent, Refund
+from schemas.facts import INTENT, Claim, CommandAsked, Fact, FactKind, Meaning, Ref, RefKind
+from schemas.intents import Cancel, Capture, Intent, Refund
 from schemas.record import EVENT_ID_LENGTH_MAX, RECALL_HEADER, TRUST_HEADER, identity_of
 from schemas.topics import EVENTS, INTENTS
 from schemas.traceparent import trace_of
@@ -31,7 +31,7 @@ from schemas.traceparent import trace_of
 if TYPE_CHECKING:
     from providers.core.refetch import Refetch
     from runtime.settings.scopes import Scopes
-    from schemas.intents import IntentRecord
+    from schemas.intents import IntentRecord, Order
     from schemas.record import Record
 
 VERIFIED: Final = Trust.VERIFIED.encode()
@@ -211,8 +211,9 @@ def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
     event_id, trace = intents.need_event_id(said, identity_of(headers)[1]), trace_of(headers)
     source, kind = f"intents/{said.client}", f"intent.{said.command}"
     if not isinstance(order, Intent):
-        amount = order.amount if isinstance(order, Capture | Refund) else None
-        meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),), amount=amount, asker=said.client)
+        asked = _asked(said, order, _asked_at_of(record, headers))
+        refs = (Ref(RefKind.ID, str(said.id)),)
+        meaning = Meaning(refs=refs, amount=asked.amount, asker=said.client, asked=asked)
         content = intents.content_of(said, order, event_id)
         return Event(record, source, event_id, kind, "ratchet", "", meaning, content, traceparent=trace)
     if not endpoints.may_name(said.client, order.provider, order.account):
@@ -230,6 +231,27 @@ def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
         traceparent=trace,
         livemode=live,
     )
+
+
+def _asked(said: IntentRecord, order: Order, asked_at: float | None) -> CommandAsked:
+    """Return what a command asks for."""
+    money = order if isinstance(order, Capture | Refund) else None
+    return CommandAsked(
+        said.command.value,
+        amount=money.amount if money else None,
+        currency=money.currency if money else None,
+        attempt_id=order.attempt_id if isinstance(order, Capture | Cancel | Refund) else None,
+        reason=order.reason if isinstance(order, Cancel | Refund) else None,
+        metadata=json.dumps(order.metadata) if order.metadata else None,
+        asked_at=asked_at,
+    )
+
+
+def _asked_at_of(record: Record, headers: Mapping[str, bytes]) -> float | None:
+    """Return when a command was asked for: as its publisher says, but no later than Kafka had it."""
+    published = record.timestamp_ms / 1000 if record.timestamp_ms > 0 else None
+    said = upstream.time_of(headers)
+    return min((one for one in (said, published) if one is not None), default=None)
 
 
 def _decode_upstream(record: Record, endpoints: Endpoints) -> Event:

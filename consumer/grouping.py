@@ -52,6 +52,10 @@ class Grouping:
         attempts = self._adopted.get(payment.id) if self._adopted else None
         return replace(payment, facts=_whole(payment, attempts)) if attempts else payment
 
+    def attempts_of(self, payment: Payment) -> list[Payment]:
+        """Return the attempts that an intent had adopted when the batch began, by id; none of any other payment."""
+        return sorted(self._adopted.get(payment.id, ()), key=lambda one: one.id)
+
     def stand(self, event: Event, payment: Payment) -> None:
         """Put the event's payment under the references that the event names, as a promise where it claims one."""
         if all(ref.kind in JOINING for ref in event.meaning.refs):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from consumer.commands import CommandRow, OpenCommand
     from consumer.decode import Event
     from consumer.ledger import LedgerRow
     from consumer.resolve import RefKey
@@ -78,7 +79,8 @@ class Known:
     has another version today; `bodies` holds what was taken already from senders
     whose event ids are unsigned. `groups` holds, of each reference that somebody promised or that the batch promises,
     the payments that stand under it. `some_wait` tells that any event is parked or an orphan, `recalls`
-    that a provider's list was ever asked; `parked` are those to wake, `orphans` the dead letters to apply.
+    that a provider's list was ever asked; `parked` are those to wake, `orphans` the dead letters to apply. `commands`
+    are those of each payment by their ids, in order; read where the batch holds commands or answers to them.
     """
 
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
@@ -89,6 +91,7 @@ class Known:
     parked: list[ParkedEvent] = field(default_factory=list)
     orphans: list[OrphanLetter] = field(default_factory=list)
     groups: dict[RefKey, dict[UUID, Member]] = field(default_factory=dict)
+    commands: dict[UUID, dict[str, OpenCommand]] = field(default_factory=dict)
     some_wait: bool = False
     recalls: bool = False
 
@@ -165,6 +168,7 @@ class Plan:
     messages: list[Message] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
+    commands: list[CommandRow] = field(default_factory=list)
     answers: list[CommandAnswer] = field(default_factory=list)
     debits: list[Debit] = field(default_factory=list)
     duplicates: int = 0

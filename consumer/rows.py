@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import providers
+from consumer.commands import OpenCommand
 from consumer.decode import identity
 from consumer.facts_json import dump_joined, load_joined
 from consumer.fold import project
 from consumer.plan import Member
 from consumer.resolve import RefKey, names_of
 from runtime.postgres_arrays import bytes_array, columns_of, plain_array, text_array
+from schemas.command_room import Request
 from schemas.facts import CommandState, RefKind
 from schemas.payment import Flag, Payment
 from schemas.record import REDRIVE_COUNT_HEADER, Record
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from consumer.commands import CommandRow
     from consumer.plan import ClaimKey, Known, Letter, Message, Parking, Refetching
     from schemas.facts import CommandAnswer, Receipt
 
@@ -79,6 +82,14 @@ def note_member(groups: dict[RefKey, dict[UUID, Member]], row: asyncpg.Record) -
     """Take one member of a group in, as find_claims.sql gives it."""
     key = (row["provider"], row["account"], "", row["livemode"], RefKind.REFERENCE, row["ref"])
     groups.setdefault(key, {})[row["payment_id"]] = Member(row["promise"], row["groups"])
+
+
+def note_commands(known: Known, found: Iterable[asyncpg.Record]) -> None:
+    """Take the commands of the payments held in, as read_commands.sql gives them."""
+    for row in found:
+        request = Request(row["command"], row["amount"], row["seen"], row["attempt_id"])
+        state = None if row["state"] is None else CommandState(row["state"])
+        known.commands.setdefault(row["payment_id"], {})[row["command_id"]] = OpenCommand(request, state, row["over"])
 
 
 def standing_arrays(standing: Mapping[tuple[RefKey, UUID], Member]) -> list[str]:
@@ -226,6 +237,34 @@ def answer_columns(answers: Iterable[CommandAnswer]) -> list[list[Any]]:
         if known is None or order.index(known.state) < order.index(one.state):
             latest[one.payment_id, one.command_id] = one
     return columns([(*key, one.state.value, one.reason) for key, one in sorted(latest.items(), key=_first)], 4)
+
+
+def command_arguments(row: CommandRow) -> tuple[Any, ...]:
+    """Return the arguments of insert_command.sql."""
+    attempt = row.attempt
+    return (
+        row.payment_id,
+        row.command_id,
+        row.client,
+        row.command,
+        attempt.id,
+        attempt.provider,
+        attempt.account,
+        attempt.merchant_account,
+        attempt.livemode,
+        attempt.provider_ref,
+        row.reference,
+        attempt.currency,
+        row.amount,
+        row.seen,
+        row.reason,
+        row.metadata,
+        row.traceparent,
+        row.refusal,
+        row.asked_at,
+        row.expires_at,
+        row.relay_xid,
+    )
 
 
 def record_of(row: asyncpg.Record) -> Record:

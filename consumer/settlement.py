@@ -14,6 +14,7 @@ from weakref import proxy
 from msgspec.structs import replace
 
 import providers
+from consumer.commands import LASTS_SECONDS, open_command, row_of
 from consumer.copies import richer_id, with_digest
 from consumer.decode import (
     ANY,
@@ -60,8 +61,18 @@ _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 class Settlement:
     """Settles the events of one batch on what is known."""
 
-    def __init__(self, known: Known, *, now: float, xid: int, facts_max: int, endpoints: Endpoints = ANY) -> None:
+    def __init__(  # noqa: PLR0913 - the world, once
+        self,
+        known: Known,
+        *,
+        now: float,
+        xid: int,
+        facts_max: int,
+        endpoints: Endpoints = ANY,
+        command_seconds: float = LASTS_SECONDS,
+    ) -> None:
         self._known = known
+        self._command_seconds = command_seconds
         self._endpoints = endpoints
         self._now = dt.datetime.fromtimestamp(now, dt.UTC)
         self._xid = xid
@@ -266,8 +277,6 @@ class Settlement:
             self._note_debit(event, target.payment)
         if event.meaning.receipt is not None:
             self._plan.receipts.append(event.meaning.receipt)
-        if event.meaning.answer is not None:
-            self._plan.answers.append(event.meaning.answer)
         row = LedgerRow(
             payment_id=payment.id if payment else None,
             source=event.source,
@@ -292,9 +301,33 @@ class Settlement:
         if payment:
             payment.head_hash, payment.head_xid = hashed, row.relay_xid
         self._plan.rows.append(row)
+        if payment is not None and event.meaning.commands:
+            self._note_command(event, payment, row.relay_xid)
         self._known.claims[event.source, event.event_id] = row.facts
         if target is not None and target.apart:
             self._note_meetings(target)
+
+    def _note_command(self, event: Event, payment: Payment, relay_xid: int) -> None:
+        """Check a command anew, under the lock, and take it on or refuse it; or note what its executor answered."""
+        known = self._known.commands.setdefault(payment.id, {})
+        answer = event.meaning.answer
+        if answer is not None:
+            self._plan.answers.append(answer)
+            if answer.command_id in known:
+                known[answer.command_id].note(answer.state)
+            return
+        whole = self._grouping.whole(payment)
+        row = row_of(
+            event,
+            replace(whole, projection=project(whole.facts)),
+            self._grouping.attempts_of(payment),
+            known.values(),
+            now=self._now,
+            lasts_seconds=self._command_seconds,
+            relay_xid=relay_xid,
+        )
+        known[row.command_id] = open_command(row)
+        self._plan.commands.append(row)
 
     def _note_meetings(self, target: Target) -> None:
         """Flag payments that one event names and that can't be the same one, each once for each other."""

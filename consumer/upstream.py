@@ -156,7 +156,7 @@ def _meaning(kind: str, event: PaymentEvent, headers: Mapping[str, bytes]) -> Me
             amount=amount,
             provider_ref=payment,
             livemode=event.livemode,
-            occurred_at=_time(headers),
+            occurred_at=time_of(headers),
         )
     )
 
@@ -168,7 +168,7 @@ def _sum(event: PaymentEvent) -> tuple[int | None, str | None]:
     return None, None
 
 
-def _time(headers: Mapping[str, bytes]) -> float | None:
+def time_of(headers: Mapping[str, bytes]) -> float | None:
     """Return `ce_time` as unix seconds, or None; it is shown, and orders nothing."""
     try:
         moment = dt.datetime.fromisoformat(headers.get("ce_time", b"").decode())

@@ -23,7 +23,7 @@ begin
             from (values
                 ('app', 'select, insert, update, delete', '', '{payments, payment_refs, reference_payments, parked_events,
                     parked_refs, orphan_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, consumer_offsets, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
-                    console_sessions, debits, operators, recall_cursors, recalled_events}'::text[]),
+                    console_sessions, debits, operators, recall_cursors, recalled_events, commands}'::text[]),
                 ('app', 'select, update', '', '{parking_clock}'),
                 ('app', 'select, insert', '', '{payment_logs, discards, epochs}'),
                 ('app', 'select, insert, update', '', '{dead_letters, relay_cursors, redrives, redrive_messages,
@@ -38,7 +38,7 @@ begin
                 ('ingress', 'select', 'source, ref, webhook_at', '{recalled_events}'),
                 ('ingress', 'update', 'webhook_at', '{recalled_events}'),
                 ('ingress', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, captures, refunds,
-                    disputes, schema_migrations}'),
+                    disputes, schema_migrations, commands}'),
 
                 ('consumer', 'select, insert, update', '', '{payments, payment_refs, reference_payments, sms_transactions, refetches}'),
                 ('consumer', 'delete', '', '{payment_refs, reference_payments}'),
@@ -51,7 +51,8 @@ begin
                 ('consumer', 'select', '', '{recalled_events, recall_cursors}'),
                 ('consumer', 'update', 'first_at, webhook_at', '{recalled_events}'),
                 ('consumer', 'update', 'status, delivery_count', '{dead_letters}'),
-                ('consumer', 'update', 'state, refusal', '{intent_claims}'),
+                ('consumer', 'update', 'state, refusal', '{intent_claims, commands}'),
+                ('consumer', 'select, insert', '', '{commands}'),
                 ('consumer', 'select', '', '{schema_migrations, ledger_anchors, anchor_without_payment, intent_claims, captures, refunds,
                     disputes, redrive_messages, redrive_returns}'),
 
@@ -63,6 +64,7 @@ begin
                 ('relay', 'update', 'status, redrive_count', '{dead_letters}'),
                 ('relay', 'select, update', '', '{relay_cursors, redrives, redrive_messages}'),
                 ('relay', 'update, delete', '', '{intent_claims}'),
+                ('relay', 'select, delete', '', '{commands}'),
                 ('relay', 'select, insert, update, delete', '', '{leases}'),
 
                 ('dispatcher', 'select, insert, update, delete', '', '{leases, sms_transactions, refetches}'),
@@ -79,7 +81,7 @@ begin
                 ('console', 'select', '', '{parking_clock, recall_cursors, recalled_events}'),
                 ('console', 'select, insert', '', '{discards, redrives, redrive_messages}'),
                 ('console', 'update', '', '{redrives}'),
-                ('console', 'select', '', '{dead_letters, erased_letters}'),
+                ('console', 'select', '', '{dead_letters, erased_letters, commands}'),
                 ('console', 'update', 'status', '{dead_letters}'),
                 ('console', 'select, insert, update', '', '{console_keys}'),
                 ('console', 'select, insert, update, delete', '', '{console_sessions}'),
@@ -91,7 +93,7 @@ begin
                     consumer_marks, consumer_ends, consumer_offsets, epochs, sms_transactions, refetches, body_claims, intent_claims, relay_cursors,
                     schema_migrations, ledger_anchors, anchor_without_payment, captures, refunds, disputes, redrive_returns, operator_actions, operator_action_heads,
                     erased_letters}'),
-                ('ops', 'select', '', '{parking_clock}'),
+                ('ops', 'select', '', '{parking_clock, commands}'),
                 ('ops', 'select, insert', '', '{spool, recall_cursors, recalled_events}'),
                 ('ops', 'select, insert, update', '', '{redrives, redrive_messages, dlq_positions}'),
                 ('ops', 'select, insert', '', '{discards, dead_letters}'),

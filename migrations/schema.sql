@@ -232,6 +232,76 @@ CREATE VIEW public.captures AS
 
 COMMENT ON VIEW public.captures IS 'The captures of every payment, as its facts have them. Amounts are minor units.';
 
+CREATE TABLE public.commands (
+    id bigint NOT NULL,
+    payment_id uuid NOT NULL,
+    command_id text NOT NULL,
+    client text NOT NULL,
+    command text NOT NULL,
+    attempt_id uuid NOT NULL,
+    provider text NOT NULL,
+    account text NOT NULL,
+    merchant_account text NOT NULL,
+    livemode boolean NOT NULL,
+    provider_ref text,
+    reference text,
+    currency text,
+    amount bigint,
+    seen bigint,
+    reason text,
+    metadata jsonb,
+    traceparent text,
+    state text,
+    refusal text,
+    asked_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    relay_xid bigint NOT NULL,
+    CONSTRAINT commands_account_check CHECK ((length(account) <= 64)),
+    CONSTRAINT commands_amount_check CHECK ((amount > 0)),
+    CONSTRAINT commands_client_check CHECK (((length(client) >= 1) AND (length(client) <= 64))),
+    CONSTRAINT commands_command_check CHECK ((command = ANY (ARRAY['capture'::text, 'cancel'::text, 'refund'::text]))),
+    CONSTRAINT commands_command_id_check CHECK (((length(command_id) >= 1) AND (length(command_id) <= 400))),
+    CONSTRAINT commands_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT commands_expire_after_they_were_asked CHECK ((expires_at > asked_at)),
+    CONSTRAINT commands_merchant_account_check CHECK ((length(merchant_account) <= 255)),
+    CONSTRAINT commands_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
+    CONSTRAINT commands_of_money_have_an_amount CHECK (((state IS NOT NULL) OR ((command = 'cancel'::text) = (amount IS NULL)))),
+    CONSTRAINT commands_provider_check CHECK (((length(provider) >= 1) AND (length(provider) <= 64))),
+    CONSTRAINT commands_provider_ref_check CHECK ((length(provider_ref) <= 255)),
+    CONSTRAINT commands_reason_check CHECK ((length(reason) <= 255)),
+    CONSTRAINT commands_reference_check CHECK ((length(reference) <= 255)),
+    CONSTRAINT commands_refusal_check CHECK ((length(refusal) <= 255)),
+    CONSTRAINT commands_refusal_is_of_a_refused CHECK (((refusal IS NULL) OR (state = 'refused'::text))),
+    CONSTRAINT commands_relay_xid_check CHECK ((relay_xid > 0)),
+    CONSTRAINT commands_seen_check CHECK ((seen >= 0)),
+    CONSTRAINT commands_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'refused'::text, 'done'::text]))),
+    CONSTRAINT commands_traceparent_check CHECK ((length(traceparent) <= 255))
+);
+
+COMMENT ON TABLE public.commands IS 'Commands of clients that were checked, as payments.commands has them, and what became of each.';
+
+COMMENT ON COLUMN public.commands.command_id IS 'the command''s event id, and the provider''s idempotency key';
+
+COMMENT ON COLUMN public.commands.attempt_id IS 'the payment at the provider that it is for; it stays when adoption changes';
+
+COMMENT ON COLUMN public.commands.seen IS 'of a capture or refund: what the attempt''s facts showed of its kind when it was checked, in minor units';
+
+COMMENT ON COLUMN public.commands.state IS 'what its executor answered last; null while nobody did. Refused also where the consumer found no room';
+
+COMMENT ON COLUMN public.commands.expires_at IS 'nobody begins it later; a grace period after that silence frees its money';
+
+COMMENT ON COLUMN public.commands.relay_xid IS 'that of the command''s ledger row: relay order is (relay_xid, id), which is the order of a payment''s commands';
+
+ALTER TABLE public.commands ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.commands_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.console_keys (
     only_one boolean DEFAULT true NOT NULL,
     signing_key bytea NOT NULL,
@@ -471,6 +541,7 @@ CREATE TABLE public.intent_claims (
     metadata jsonb,
     state text,
     refusal text,
+    attempt_id uuid,
     CONSTRAINT intent_claims_account_check CHECK ((length(account) <= 64)),
     CONSTRAINT intent_claims_amount_check CHECK ((amount > 0)),
     CONSTRAINT intent_claims_client_check CHECK (((length(client) >= 1) AND (length(client) <= 64))),
@@ -506,6 +577,8 @@ COMMENT ON COLUMN public.intent_claims.metadata IS 'of a create: what the client
 COMMENT ON COLUMN public.intent_claims.state IS 'of a command: what its executor answered last; null while nobody did';
 
 COMMENT ON COLUMN public.intent_claims.refusal IS 'why the executor refused it';
+
+COMMENT ON COLUMN public.intent_claims.attempt_id IS 'of a command: the payment at the provider that it is for';
 
 CREATE TABLE public.leases (
     name text NOT NULL,
@@ -1003,7 +1076,7 @@ CREATE TABLE public.relay_cursors (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     epoch bigint,
     CONSTRAINT relay_cursors_epoch_check CHECK ((epoch > 0)),
-    CONSTRAINT relay_cursors_name_check CHECK ((name = ANY (ARRAY['changes'::text, 'dead_letters'::text, 'state'::text])))
+    CONSTRAINT relay_cursors_name_check CHECK ((name = ANY (ARRAY['changes'::text, 'dead_letters'::text, 'state'::text, 'commands'::text])))
 );
 
 COMMENT ON TABLE public.relay_cursors IS 'How far the relay has published: everything up to (relay_xid, id).';
@@ -1107,6 +1180,12 @@ ALTER TABLE ONLY public.anchor_without_payment
 
 ALTER TABLE ONLY public.body_claims
     ADD CONSTRAINT body_claims_pkey PRIMARY KEY (source, digest);
+
+ALTER TABLE ONLY public.commands
+    ADD CONSTRAINT commands_payment_id_command_id_key UNIQUE (payment_id, command_id);
+
+ALTER TABLE ONLY public.commands
+    ADD CONSTRAINT commands_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.console_keys
     ADD CONSTRAINT console_keys_pkey PRIMARY KEY (only_one);
@@ -1233,6 +1312,10 @@ ALTER TABLE ONLY public.wake_marks
 
 ALTER TABLE ONLY public.wake_marks
     ADD CONSTRAINT wake_marks_pkey PRIMARY KEY (ref, kind, provider, account, merchant_account, livemode);
+
+CREATE INDEX commands_relay ON public.commands USING btree (relay_xid, id);
+
+CREATE INDEX commands_unanswered ON public.commands USING btree (expires_at) WHERE ((state IS NULL) OR (state = 'accepted'::text));
 
 CREATE INDEX console_sessions_of ON public.console_sessions USING btree (operator_id);
 

@@ -15,6 +15,7 @@ from runtime.settings import IngressSettings
 from schemas import asyncapi, header_shapes, openapi, record_shapes
 from schemas.changes import Change, State
 from schemas.cli_answers import ANSWERS
+from schemas.commands import CommandRecord
 from schemas.errors import SettingsError
 from schemas.intents import IntentRecord
 
@@ -47,11 +48,13 @@ def _schemas() -> dict[str, Json]:
         "event": record_shapes.event(),
         "change": record_shapes.standalone(Change.__name__),
         "state": record_shapes.standalone(State.__name__),
+        "command-record": record_shapes.standalone(CommandRecord.__name__),
         "webhook-headers": header_shapes.webhook(),
         "intent-headers": header_shapes.intent(),
         "event-headers": header_shapes.event(),
         "change-headers": header_shapes.change(),
         "state-headers": header_shapes.state(),
+        "command-headers": header_shapes.command(),
         "dead-letter-headers": header_shapes.dead_letter(),
         **{name: model.model_json_schema(mode="serialization") for name, model in answers.items()},
     }

@@ -41,7 +41,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 Phase = Literal["decode", "acquire", "lock", "read", "fold", "write", "commit"]
 PHASES: Final[tuple[Phase, ...]] = ("decode", "acquire", "lock", "read", "fold", "write", "commit")
 VERDICTS: Final = (*Outcome, "duplicate", "parked", "woken", "dead_letter")
-LANES: Final = ("changes", "state", "dead_letters", "spool", "redrives")
+LANES: Final = ("changes", "state", "commands", "dead_letters", "spool", "redrives")
 
 REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 STEP_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -249,6 +249,13 @@ FLAGGED_SECONDS: Final = _gauge(
     "ratchet_flagged_oldest_seconds",
     "How long the oldest of those payments has had a flag, by flag; 0 where there is none.",
     "flag",
+)
+
+COMMANDS_UNANSWERED: Final = _gauge(
+    "ratchet_commands_unanswered",
+    "Commands that expired without an answer that ends them, by command: nobody knows what became of their money. "
+    "Sampled by the relay that leads.",
+    "command",
 )
 
 # --- the dispatcher --------------------------------------------------------------------------------------------------

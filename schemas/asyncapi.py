@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from schemas import header_shapes, record_shapes, topics
 from schemas.changes import Change, State
+from schemas.commands import CommandRecord
 from schemas.events import ALL as EVENTS
 from schemas.intents import IntentRecord
 
@@ -47,6 +48,14 @@ _CHANNELS: Final = {
             "reads it to its end and then the changes, and keeps the highest (`epoch`, `version`) of each payment."
         ),
     ),
+    "commands": (
+        topics.COMMANDS,
+        (
+            "Commands of clients that were checked, in order a payment, at least once. An executor carries each out at "
+            "the provider with its `id` as the idempotency key, begins none after `expires_at`, and answers on the "
+            "channel `events`."
+        ),
+    ),
     "deadLetters": (topics.DLQ, "Records that could not be settled, byte for byte, and after their headers ours."),
 }
 _OPERATIONS: Final = {
@@ -61,6 +70,13 @@ _OPERATIONS: Final = {
     "settleEvent": ("receive", "events", "The consumer settles it in the ledger.", "consumer"),
     "publishChange": ("send", "changes", "The relay publishes a payment's change.", "relay"),
     "publishState": ("send", "states", "The relay publishes how a payment stands at its newest version.", "relay"),
+    "publishCommand": ("send", "commands", "The relay publishes a command that has room for its money.", "relay"),
+    "executeCommand": (
+        "receive",
+        "commands",
+        "An executor carries it out at the provider, and answers with command.accepted, .done or .refused.",
+        "upstream",
+    ),
     "publishDeadLetter": ("send", "deadLetters", "The relay publishes a record that could not be settled.", "relay"),
     "rebuildDeadLetter": ("receive", "deadLetters", "`ratchet dlq rebuild` reads the topic into the table.", "ops"),
 }
@@ -130,6 +146,7 @@ _MESSAGES: Final[dict[str, tuple[str, ...]]] = {
     "events": tuple(EVENTS),
     "changes": ("Change",),
     "states": ("State",),
+    "commands": ("Command",),
     "deadLetters": ("DeadLetter",),
 }
 """The messages of each channel: of events one a type."""
@@ -167,6 +184,13 @@ def _messages() -> Json:
             headers="StateHeaders",
             key="The payment's id",
             payload=State.__name__,
+        ),
+        "Command": _message(
+            "A command to carry out",
+            "`ce_id` is the command's id and the same at every delivery, of which there may be several.",
+            headers="CommandHeaders",
+            key="The payment's id",
+            payload=CommandRecord.__name__,
         ),
         "DeadLetter": _message(
             "A record that could not be settled",
@@ -206,5 +230,6 @@ def _schemas() -> Json:
         "EventHeaders": header_shapes.event(),
         "ChangeHeaders": header_shapes.change(),
         "StateHeaders": header_shapes.state(),
+        "CommandHeaders": header_shapes.command(),
         "DeadLetterHeaders": header_shapes.dead_letter(),
     }

@@ -285,6 +285,21 @@ class CommandAnswer(msgspec.Struct, frozen=True, gc=False):
     accounts: frozenset[str] | None = None
 
 
+class CommandAsked(msgspec.Struct, frozen=True, gc=False):
+    """What a client asks for by a command other than create, as `schemas.intents` has it.
+
+    `metadata` is a JSON object as text, None where there is none. `asked_at` is unix seconds, None where nothing tells.
+    """
+
+    command: str
+    amount: int | None = None
+    currency: str | None = None
+    attempt_id: UUID | None = None
+    reason: str | None = None
+    metadata: str | None = None
+    asked_at: float | None = None
+
+
 class Meaning(msgspec.Struct, frozen=True, gc=False):
     """What one event says, in our words: the result of interpreting a provider's body.
 
@@ -300,7 +315,8 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     that it took for how long a bank may take it back by itself (a debit), 0 where none may. `asker` is the client
     of a command: it adds no facts, waits for its payment all the same, and is about that client's payments alone.
     `ask` is what else its provider must be asked about: the event tells that there is more, and not what.
-    `answer` tells what became of a command; like a command it adds no facts and waits for its payment.
+    `asked` is what a command asks for. `answer` tells what became of one; like a command it adds no facts and waits for
+    its payment.
     """
 
     refs: tuple[Ref, ...] = ()
@@ -320,6 +336,7 @@ class Meaning(msgspec.Struct, frozen=True, gc=False):
     asker: str | None = None
     ask: str | None = None
     answer: CommandAnswer | None = None
+    asked: CommandAsked | None = None
 
     @property
     def commands(self) -> bool:

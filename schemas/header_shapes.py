@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from schemas import changes
+from schemas import changes, commands
 from schemas.dead_letter import (
     DIGEST_HEADER,
     ERRORS_PREFIX,
@@ -60,6 +60,13 @@ _FILTERS: Final[Json] = {
 }
 _CHANGE: Final = _cloud_event({"const": changes.SOURCE}, {"const": changes.CHANGE_TYPE}) | _FILTERS
 _STATE: Final = _cloud_event({"const": changes.SOURCE}, {"const": changes.STATE_TYPE}) | _FILTERS
+_COMMAND: Final[Json] = {
+    **_cloud_event({"const": commands.SOURCE}, {"enum": list(commands.TYPES)}),
+    "ce_time": _text("When it was asked for", format="date-time"),
+    "ce_expirytime": _text("Nobody begins it later", format="date-time"),
+    "ce_provider": _FILTERS["ce_provider"],
+    "ce_livemode": _FILTERS["ce_livemode"],
+}
 _TRACE: Final[Json] = {TRACEPARENT_HEADER: _text("W3C Trace Context of what caused the record", pattern=_TRACEPARENT)}
 _TRUST: Final[Json] = {
     TRUST_HEADER: {
@@ -134,6 +141,11 @@ def change() -> Json:
 def state() -> Json:
     """Return the headers of `payments.state`."""
     return _headers(_STATE, tuple(_STATE))
+
+
+def command() -> Json:
+    """Return the headers of `payments.commands`."""
+    return _headers(_COMMAND | _TRACE, tuple(_COMMAND))
 
 
 def dead_letter() -> Json:

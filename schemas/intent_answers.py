@@ -53,22 +53,39 @@ class Asked(_Answer):
 class CommandShown(_Answer):
     """A command that was taken, and what became of it: `asked` until its executor answers.
 
-    `amount` is what was asked for, None for cancel. What is refused, with a `reason`, holds no money back.
+    `amount` is what was asked for, None for cancel. What is refused, with a `reason`, holds no money back. Nobody
+    begins a command after `expires_at`, None until it is on its way to the executor; `expired` is one that nobody ended
+    when its money became free again. `attempt_id` is the payment at the provider that it is for.
     """
 
     id: str
     command: Literal["capture", "cancel", "refund"]
     amount: MinorUnits | None
-    state: Literal["asked", "accepted", "refused", "done"]
+    state: Literal["asked", "accepted", "refused", "done", "expired"]
     reason: str | None
+    attempt_id: UUID | None
     asked_at: dt.datetime
+    expires_at: dt.datetime | None
+
+
+class AttemptShown(_Answer):
+    """A payment at the provider that the intent has adopted: `id` names it in a command's `attempt_id`."""
+
+    id: UUID
+    provider_ref: str | None
+    status: Status
+    currency: str | None
+    authorized: MinorUnits
+    captured: MinorUnits
+    refunded: MinorUnits
+    disputed: MinorUnits
 
 
 class PaymentAnswer(_Answer):
     """A payment as it stands. `version` is 0 until the claim is in the books; `timeline` leads to its events.
 
     `livemode` false is test money; `flags` say what of it does not add up; `metadata` is what the client noted.
-    `commands` are the newest that it asked for by the API, oldest first, as long as their answers are kept.
+    `commands` are the newest that it asked for, oldest first; `attempts` those that an intent has adopted.
     """
 
     id: UUID
@@ -90,6 +107,7 @@ class PaymentAnswer(_Answer):
     flags: list[Flag]
     metadata: dict[str, Any]
     commands: list[CommandShown]
+    attempts: list[AttemptShown]
     version: Annotated[int, Field(ge=0)]
     created_at: dt.datetime
     updated_at: dt.datetime
@@ -145,3 +163,4 @@ class ProblemDetails(BaseModel):
     errors: list[Defect] | None = None
     state: Status | None = None
     payment_id: UUID | None = None
+    attempt_ids: list[UUID] | None = None

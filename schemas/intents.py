@@ -102,24 +102,30 @@ class Intent(Order):
 
 
 class Capture(Order):
-    """Take authorized money: the body of `capture`. No `amount`: all that is left."""
+    """Take authorized money: the body of `capture`. No `amount`: all that is left.
+
+    `attempt_id` names which of the payment's attempts is meant; it is needed where several have room.
+    """
 
     amount: Amount | None = None
     currency: Currency | None = None
+    attempt_id: UUID | None = None
 
 
 class Cancel(Order):
-    """Give an authorization up: the body of `cancel`."""
+    """Give an authorization up: the body of `cancel`. `attempt_id` is as in a capture."""
 
     reason: Reason | None = None
+    attempt_id: UUID | None = None
 
 
 class Refund(Order):
-    """Give captured money back: the body of `refund`. No `amount`: all that is left."""
+    """Give captured money back: the body of `refund`. `amount` and `attempt_id` are as in a capture."""
 
     amount: Amount | None = None
     currency: Currency | None = None
     reason: Reason | None = None
+    attempt_id: UUID | None = None
 
 
 ORDERS: Final[dict[Command, type[Order]]] = {

@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from schemas import metadata
 from schemas.changes import Change, State
+from schemas.commands import CommandRecord
 from schemas.events import ALL as EVENTS
 from schemas.intents import ORDERS, IntentRecord
 
@@ -23,7 +24,7 @@ DEFS: Final = "#/$defs/{model}"
 
 def definitions(ref_template: str) -> Json:
     """Return the models of all records by name; `ref_template` is where references to `{model}` lead."""
-    read: tuple[type[BaseModel], ...] = (Change, State)
+    read: tuple[type[BaseModel], ...] = (Change, State, CommandRecord)
     written: tuple[type[BaseModel], ...] = (IntentRecord, *ORDERS.values(), *dict.fromkeys(EVENTS.values()))
     wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in read]
     wanted += [(model, "validation") for model in written]

@@ -41,11 +41,12 @@ INTENTS: Final = Topic("payments.intents", RECORD_BYTES_MAX, RETENTION_MS)
 EVENTS: Final = Topic("payments.events", RECORD_BYTES_MAX, RETENTION_MS)
 DLQ: Final = Topic("payments.dlq", DEAD_LETTER_BYTES_MAX, DLQ_RETENTION_MS)
 CHANGES: Final = Topic("payments.changes", RECORD_BYTES_MAX, RETENTION_MS)
+COMMANDS: Final = Topic("payments.commands", RECORD_BYTES_MAX, RETENTION_MS)
 STATE: Final = Topic("payments.state", RECORD_BYTES_MAX, -1, compacted=True)
 """A closed segment can be compacted, so one is closed each day."""
 
 CONSUMED: Final = (WEBHOOKS, INTENTS, EVENTS)
 PUBLISHED: Final = (INTENTS, EVENTS)
 """Where upstream services publish themselves."""
-ALL: Final = (WEBHOOKS, INTENTS, EVENTS, DLQ, CHANGES, STATE)
+ALL: Final = (WEBHOOKS, INTENTS, EVENTS, DLQ, CHANGES, STATE, COMMANDS)
 CONSUMER_GROUP: Final = "ratchet"

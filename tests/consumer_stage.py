@@ -104,11 +104,12 @@ class Stage:
         parking: dict[str, Any] | None = None,
         dsn: str | None = None,
         sources: Sequence[str] = (),
+        executors: dict[str, list[str]] | None = None,
         **faults: str,
     ) -> Child:
         """Start a consumer process; `limits` are ConsumerSettings, `faults` see consumer_child.py.
 
-        `dsn` is another way to the same database, `sources` is RATCHET_SOURCES.
+        `dsn` is another way to the same database, `sources` is RATCHET_SOURCES, `executors` RATCHET_EXECUTORS.
         """
         number = len(self.children)
         log, probe = self.folder / f"consumer-{number}.log", self.folder / f"probe-{number}.json"
@@ -125,6 +126,7 @@ class Stage:
             "RATCHET_KAFKA__BOOTSTRAP": self.kafka,
             "RATCHET_POSTGRES__DSN": dsn or self.database.dsn,
             "RATCHET_SOURCES": json.dumps(list(sources)),
+            "RATCHET_EXECUTORS": json.dumps(executors or {}),
             "RATCHET_ROLE__PARENT_PID": str(os.getpid()),
             "FAULT_PROBE": str(probe),
             **{f"FAULT_{name.upper()}": value for name, value in faults.items()},

@@ -1,4 +1,5 @@
--- What `ratchet status` counts. outbox: ledger rows (as changes, and as states) and dead letters not yet published.
+-- What `ratchet status` counts. outbox: ledger rows (as changes, and as states), commands and dead letters not yet
+-- published.
 select
     (select count(*) from payments) as payments,
     (select count(*) from payment_logs) as ledger,
@@ -22,6 +23,13 @@ select
         where (relay_xid, id) > (
             (select relay_xid from relay_cursors where name = 'dead_letters'),
             (select id from relay_cursors where name = 'dead_letters')
+        )
+    ) + (
+        select count(*)
+        from commands
+        where (relay_xid, id) > (
+            (select relay_xid from relay_cursors where name = 'commands'),
+            (select id from relay_cursors where name = 'commands')
         )
     ) as outbox,
     (select count(*) from spool) as spool

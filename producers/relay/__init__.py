@@ -1,10 +1,10 @@
 """The relay: Postgres to Kafka. It alone publishes changes, dead letters and what the ingress spooled.
 
-Five lanes under one lease, each its own loop: ledger rows to `payments.changes`, the payments whose newest row is among
-them to `payments.state`, dead letters to `payments.dlq`, the spool to the topic that each row names, and dead letters
-that are redriven to the topic they came from. A lane reads a batch of settled rows in order, publishes it, waits for
-every acknowledgement and only then moves its cursor (or deletes the spooled rows): what a crash leaves is published
-again, never skipped.
+Six lanes under one lease, each its own loop: ledger rows to `payments.changes`, the payments whose newest row is among
+them to `payments.state`, commands to `payments.commands`, dead letters to `payments.dlq`, the spool to the topic that
+each row names, and dead letters that are redriven to the topic they came from. A lane reads a batch of settled rows in
+order, publishes it, waits for every acknowledgement and only then moves its cursor (or deletes the spooled rows): what
+a crash leaves is published again, never skipped.
 
 Why the order holds. A row is settled when its `relay_xid` is below the snapshot's xmin. `relay_xid` is never below the
 id of the transaction that wrote the row, so all rows below xmin belong to transactions that have ended: the set is

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 async def outbox_depth(connection: Connection) -> dict[str, int]:
-    """Count what is not published yet: `changes` and `state` (ledger rows with a version), `dead_letters` and `spool`.
+    """Count what is not published yet: `changes` and `state` (ledger rows with a version), and rows of the others.
+
+    The others are `dead_letters`, `commands` and `spool`.
 
     At rest all are zero. Reads what the backlog holds, so it costs little when there is little.
     """

@@ -1,6 +1,6 @@
-"""The lanes of changes, states, dead letters and the spool: what each reads, and how it marks what is published.
+"""The lanes of changes, states, commands, dead letters and the spool: what each reads, how it marks what is published.
 
-The fifth lane, of redrives, stands in `redrive`.
+The sixth lane, of redrives, stands in `redrive`.
 
 A lane is two effects around a pure step: `read` takes the next settled rows in order, `settle` marks them as published.
 What happens between is the same for all and stands in `loop`.
@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
-from producers.relay.records import burial_of, change_of, letter_of, refusal_of, smaller_letter, spooled_of, state_of
+from producers.relay.records import (
+    burial_of,
+    change_of,
+    command_of,
+    letter_of,
+    refusal_of,
+    smaller_letter,
+    spooled_of,
+    state_of,
+)
 from runtime.sql import statement
 from schemas.dead_letter import ERRORS_PREFIX
 from schemas.errors import LeaseLostError, RatchetError, UnavailableError
@@ -142,7 +151,7 @@ class CursorLane:
         return Batch(count, records, Span(start, (last["relay_xid"], last["id"])), more)
 
     def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:  # noqa: ARG002 - see `Lane`
-        """Return None: a change has no part that a reader could do without; see `Lane`."""
+        """Return None: a change or command has no part that a reader could do without; see `Lane`."""
         return None
 
     async def settle(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
@@ -228,6 +237,12 @@ async def _fetch_states(connection: Connection, start: Position, settings: Relay
     return await connection.fetch(statement("producers", "read_states"), *start, *bounds)
 
 
+async def _fetch_commands(connection: Connection, start: Position, settings: RelaySettings) -> Any:
+    """Read commands, bounded in bytes of what their clients noted."""
+    bounds = (settings.batch_records_max, settings.batch_bytes_max)
+    return await connection.fetch(statement("producers", "read_commands"), *start, *bounds)
+
+
 async def _fetch_letters(connection: Connection, start: Position, settings: RelaySettings) -> Any:
     """Read dead letters, bounded in bytes by Postgres: a thousand of them may be two gigabytes."""
     sql, rows_max = statement("producers", "read_letters"), settings.batch_records_max
@@ -235,10 +250,11 @@ async def _fetch_letters(connection: Connection, start: Position, settings: Rela
 
 
 def open_lanes(settings: RelaySettings) -> tuple[Lane, ...]:
-    """Return the lanes of changes, states, dead letters and the spool."""
+    """Return the lanes of changes, states, commands, dead letters and the spool."""
     return (
         CursorLane("changes", settings, _fetch_changes, change_of, settings.batch_records_max),
         CursorLane("state", settings, _fetch_states, state_of, settings.batch_records_max),
+        CursorLane("commands", settings, _fetch_commands, command_of, 1),
         LettersLane("dead_letters", settings, _fetch_letters, letter_of, 1),
         SpoolLane(settings),
     )

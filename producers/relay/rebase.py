@@ -33,6 +33,7 @@ STEPS: Final = (
     "end_relay_term",
     "rebase_changes",
     "rebase_letters",
+    "rebase_commands",
     "rebase_spool",
     "rebase_payments",
     "rebase_cursors",

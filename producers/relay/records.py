@@ -10,6 +10,7 @@ from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError, Rec
 
 from schemas.changes import CHANGE_TYPE, STATE_TYPE
 from schemas.changes import headers_of as reader_headers
+from schemas.commands import headers_of as command_headers
 from schemas.dead_letter import (
     ADDED_HEADERS,
     DIGEST_HEADER,
@@ -19,7 +20,7 @@ from schemas.dead_letter import (
     TRUNCATED_HEADER,
 )
 from schemas.record import REDRIVE_COUNT_HEADER, identity_of, readable
-from schemas.topics import CHANGES, CONSUMER_GROUP, DEAD_LETTER_BYTES_MAX, DLQ, STATE
+from schemas.topics import CHANGES, COMMANDS, CONSUMER_GROUP, DEAD_LETTER_BYTES_MAX, DLQ, STATE
 from schemas.traceparent import HEADER as TRACEPARENT_HEADER
 
 if TYPE_CHECKING:
@@ -68,6 +69,25 @@ STANDING_FIELDS: Final = (
 CHANGE_FIELDS: Final = ("payment_id", "version", *EVENT_FIELDS, *STANDING_FIELDS)
 STATE_FIELDS: Final = ("payment_id", "version", *STANDING_FIELDS)
 """The JSON keys of a change and of a state, in order; columns of read_changes.sql and read_states.sql."""
+COMMAND_FIELDS: Final = (
+    "payment_id",
+    "attempt_id",
+    "client",
+    "command",
+    "provider",
+    "account",
+    "merchant_account",
+    "livemode",
+    "provider_ref",
+    "reference",
+    "currency",
+    "amount",
+    "reason",
+    "metadata",
+    "asked_at",
+    "expires_at",
+)
+"""The JSON keys of a command after `id`; columns of read_commands.sql."""
 INT32: Final = struct.Struct(">i")
 INT64: Final = struct.Struct(">q")
 PAYMENT_REF_LENGTH_MAX: Final = 255
@@ -114,6 +134,26 @@ def change_of(row: Row) -> Outgoing | None:
 def state_of(row: Row) -> Outgoing | None:
     """Return the record of a payment's newest state, or None for a ledger row that is not its newest."""
     return None if row["payment_id"] is None else _of_payment(STATE.name, STATE_TYPE, STATE_FIELDS, row)
+
+
+def command_of(row: Row) -> Outgoing | None:
+    """Return the record of a command, or None where nobody has to begin it: refused, answered, or expired by now."""
+    if not row["due"]:
+        return None
+    said = {"id": row["command_id"]} | {name: row[name] for name in COMMAND_FIELDS}
+    if said["metadata"] is not None:
+        said["metadata"] = msgspec.Raw(said["metadata"].encode())
+    headers = command_headers(
+        row["command_id"],
+        row["command"],
+        row["asked_at"],
+        row["expires_at"],
+        row["provider"],
+        livemode=row["livemode"],
+    )
+    if row["traceparent"] is not None:
+        headers = (*headers, (TRACEPARENT_HEADER, row["traceparent"].encode()))
+    return Outgoing(COMMANDS.name, str(row["payment_id"]).encode(), _encode(said), headers, None, 0)
 
 
 def _of_payment(topic: str, kind: str, fields: Sequence[str], row: Row) -> Outgoing:

@@ -11,6 +11,7 @@ import structlog
 from producers.ingress.intents.cleaning import keep_clean
 from producers.relay.lanes import open_lanes
 from producers.relay.loop import LaneHealth, LaneLoop, backoff_seconds
+from producers.relay.old_commands import clean_commands
 from producers.relay.redrive import NAME, RedriveLane
 from producers.relay.sampling import keep_sampling
 from runtime import metrics
@@ -68,13 +69,13 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 async def _carry(
     settings: Settings, pool: Pool, health: dict[str, LaneHealth], lease: Lease, ending: asyncio.Event
 ) -> None:
-    """Run all lanes, the cleaning of claims and the sampling under one lease; the first to lose it ends them all."""
+    """Run all lanes, the cleaning and the sampling under one lease; the first to lose it ends them all."""
     for lane_health in health.values():
         lane_health.ended_at = time.monotonic()
     redrives = RedriveLane(settings.relay, settings.redrive, lease)
     lanes = [LaneLoop(lane, pool, settings, health[lane.name]) for lane in (*open_lanes(settings.relay), redrives)]
     tasks = [asyncio.ensure_future(lane.run(lease, ending)) for lane in lanes]
-    tasks.append(asyncio.ensure_future(keep_clean(pool, settings.intents, lease, ending)))
+    tasks.append(asyncio.ensure_future(keep_clean(pool, settings.intents, lease, ending, clean_commands)))
     tasks.append(asyncio.ensure_future(keep_sampling(pool, settings.metrics, ending)))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)

@@ -13,6 +13,7 @@ from runtime.lease import wait_for_event
 from runtime.postgres import OUTAGE_ERRORS
 from runtime.sql import statement
 from schemas.dead_letter import Reason
+from schemas.intents import Command
 from schemas.payment import Flag
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ async def sample(pool: Pool, rows_max: int) -> None:
         for reason in Reason:
             if kind == "open" or reason in (Reason.ORPHAN, Reason.CONFLICT):
                 gauge.labels(reason).set(counted.get((kind, reason), 0))
+    for command in (Command.CAPTURE, Command.CANCEL, Command.REFUND):
+        metrics.COMMANDS_UNANSWERED.labels(command).set(counted.get(("unanswered", command), 0))
     oldest = {row["reason"]: row["seconds"] for row in rows if row["kind"] == "flagged"}
     for flag in Flag:
         metrics.FLAGGED_PAYMENTS.labels(flag).set(counted.get(("flagged", flag), 0))
@@ -61,5 +64,6 @@ async def keep_sampling(pool: Pool, settings: MetricsSettings, ending: asyncio.E
             took = time.monotonic() - began
             await wait_for_event(ending, max(settings.sample_interval_seconds, took / TIME_PART))
     finally:
-        for gauge in (metrics.OUTBOX_ROWS, metrics.FLAGGED_PAYMENTS, metrics.FLAGGED_SECONDS, *_GAUGES.values()):
+        flagged = metrics.FLAGGED_PAYMENTS, metrics.FLAGGED_SECONDS
+        for gauge in (metrics.OUTBOX_ROWS, metrics.COMMANDS_UNANSWERED, *flagged, *_GAUGES.values()):
             gauge.clear()

@@ -26,4 +26,12 @@ select
             (select id from relay_cursors where name = 'dead_letters')
         )
     ) as dead_letters,
+    (
+        select count(*)
+        from commands
+        where (relay_xid, id) > (
+            (select relay_xid from relay_cursors where name = 'commands'),
+            (select id from relay_cursors where name = 'commands')
+        )
+    ) as commands,
     (select count(*) from spool) as spool

@@ -1,1 +1,1 @@
-lock table payments, payment_logs, dead_letters, spool, relay_cursors in exclusive mode
+lock table payments, payment_logs, dead_letters, commands, spool, relay_cursors in exclusive mode

@@ -8,14 +8,14 @@ select
     metadata::text as metadata,
     coalesce(
         (
-            select json_agg(one order by one.asked_at)
+            select json_agg(one order by one.asked_at, one.id)
             from (
                 select
-                    event_id as id, command, amount, coalesce(state, 'asked') as state, refusal as reason,
-                    created_at as asked_at
+                    event_id as id, command, amount, coalesce(state, 'asked') as state, refusal as reason, attempt_id,
+                    created_at as asked_at, null::timestamptz as expires_at
                 from intent_claims as claim
                 where claim.payment_id = $1 and claim.client = $2 and claim.command <> 'create'
-                order by claim.created_at desc
+                order by claim.created_at desc, id desc
                 limit 50
             ) as one
         )::text, '[]'

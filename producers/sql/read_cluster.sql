@@ -5,6 +5,7 @@ select
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_xid,
     case name
         when 'dead_letters' then (select max(relay_xid) from dead_letters)
+        when 'commands' then (select max(relay_xid) from commands)
         else (select max(relay_xid) from payment_logs)
     end as highest_xid
 from relay_cursors

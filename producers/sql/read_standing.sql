@@ -1,5 +1,6 @@
 -- $1 payment id, $2 client: the payment, or the one that it turned out to be, and what its facts and those of its
--- attempts show of captures and refunds in any state; and its newest commands by the API.
+-- attempts show of captures and refunds in any state; its newest commands; and the attempts that it has adopted. A command
+-- that nobody ended is `expired` when silence has freed its money, $3 seconds after its expiry.
 with recursive followed as (
     select id, merged_into from payments where id = $1
     union
@@ -65,18 +66,69 @@ select
     ) as reversals,
     coalesce(
         (
-            select json_agg(one order by one.asked_at)
+            select json_agg(one order by one.asked_at, one.id)
             from (
-                select
-                    event_id as id, command, amount, coalesce(state, 'asked') as state, refusal as reason,
-                    created_at as asked_at
-                from intent_claims as claim
-                where claim.payment_id = payments.id and claim.client = $2 and claim.command <> 'create'
-                order by claim.created_at desc
+                select *
+                from (
+                    select
+                        command_id as id, command, amount,
+                        case
+                            when coalesce(state, 'accepted') = 'accepted'
+                                and expires_at <= clock_timestamp() - make_interval(secs => $3) then 'expired'
+                            else coalesce(state, 'asked')
+                        end as state,
+                        refusal as reason, attempt_id, asked_at, expires_at
+                    from commands
+                    where commands.payment_id = payments.id and commands.client = $2
+                    union all
+                    select
+                        event_id, command, amount, coalesce(state, 'asked'), refusal, attempt_id, created_at, null
+                    from intent_claims as claim
+                    where
+                        claim.payment_id = payments.id and claim.client = $2 and claim.command <> 'create'
+                        and not exists (
+                            select from commands
+                            where commands.payment_id = claim.payment_id and commands.command_id = claim.event_id
+                        )
+                ) as found
+                order by asked_at desc, id desc
                 limit 50
             ) as one
         )::text, '[]'
-    ) as commands
+    ) as commands,
+    coalesce(
+        (
+            select json_agg(one order by one.id)
+            from (
+                select
+                    attempt.id, attempt.provider_ref, attempt.status, attempt.dispute_status, attempt.currency,
+                    attempt.amount, attempt.authorized, attempt.captured, attempt.refunded, attempt.disputed,
+                    greatest(
+                        attempt.captured, (select sum(amount) from captures where payment_id = attempt.id)
+                    )::bigint as captures_seen,
+                    greatest(
+                        attempt.refunded,
+                        (select sum(amount) from refunds where payment_id = attempt.id),
+                        (
+                            select sum((fact.value ->> 1)::bigint)
+                            from jsonb_each(attempt.facts) as fact
+                            where fact.key like 'refund\_total:%'
+                        )
+                    )::bigint as refunds_seen,
+                    coalesce(
+                        (
+                            select sum(coalesce(refunds.amount, attempt.captured))
+                            from refunds where refunds.payment_id = attempt.id and refunds.state = 'pending'
+                        ),
+                        0
+                    )::bigint as refunds_pending
+                from payments as attempt
+                where attempt.intent_id = payments.id and attempt.merged_into is null
+                order by attempt.id
+                limit 100
+            ) as one
+        )::text, '[]'
+    ) as attempts
 from payments
 inner join followed on followed.id = payments.id
 where payments.merged_into is null and payments.client = $2

@@ -1,4 +1,5 @@
--- $1 rows, at most, that are counted of each kind. What waits, by kind (parked, open, flagged) and reason or flag;
+-- $1 rows, at most, that are counted of each kind. What waits, by kind (parked, open, unanswered, flagged) and reason,
+-- command or flag;
 -- seconds: since when the oldest payment with the flag has had any.
 select 'parked' as kind, reason, count(*), null::float8 as seconds
 from (select reason from parked_events limit $1) as parked
@@ -7,6 +8,15 @@ union all
 select 'open', reason, count(*), null
 from (select reason from dead_letters where status = 'open' limit $1) as letters
 group by reason
+union all
+select 'unanswered', command, count(*), null
+from (
+    select command
+    from commands
+    where (state is null or state = 'accepted') and expires_at <= clock_timestamp()
+    limit $1
+) as unanswered
+group by command
 union all
 select 'flagged', flag, count(*), extract(epoch from clock_timestamp() - min(flagged_at))::float8
 from (

@@ -100,7 +100,10 @@ class IntentsSettings(Group):
 
     The answer to an Idempotency-Key is kept for `kept_seconds`, at least a day, and then deleted by `clean_rows_max` at
     a time. A twin waits `twin_wait_seconds` for the first one's end before it is told to come again. A capture, cancel
-    or refund that was asked for counts against the next one until the payment shows it, or for `asked_seconds`.
+    or refund that was asked for counts against the next one until the payment shows it, or for `asked_seconds` where
+    the consumer has not taken it on. Once it has, nobody begins it later than `command_expires_seconds` after it was
+    asked for, and without an answer that ends it its money is free `command_grace_seconds` after that. Commands are
+    kept for `commands_kept_seconds`.
     A name that leads to more than `payments_found_max` payments shows so many.
     Bodies have bounds of their own: `body_bytes_max`, and `large_bodies_max` over the ingress' `body_bytes_unreserved`.
     """
@@ -114,6 +117,9 @@ class IntentsSettings(Group):
     twin_wait_seconds: Seconds = 1.0
     kept_seconds: Annotated[float, Field(ge=24 * 3600)] = 48 * 3600.0
     asked_seconds: Seconds = 24 * 3600.0
+    command_expires_seconds: Seconds = 6 * 3600.0
+    command_grace_seconds: Seconds = 18 * 3600.0
+    commands_kept_seconds: Annotated[float, Field(ge=48 * 3600)] = 90 * 24 * 3600.0
     clean_rows_max: Count = 500
     clean_interval_seconds: Seconds = 60.0
     timeline_rows_max: Count = 500
@@ -187,10 +193,10 @@ class RelaySettings(Group):
 
     After a failure it waits a random part of `backoff_initial_seconds`, doubled each time up to `backoff_max_seconds`.
     Each `cluster_check_seconds` it makes sure that transaction ids are still those of the cluster it knows.
-    `pool_connections_max` is one connection a lane (changes, state, dead letters, spool, redrives), one for the lease,
-    one for cleaning, one for the sampling of what waits. A change, state or dead letter that Kafka takes in no form is
-    passed by; where `refused_in_row_max` are refused with none taken between, the lane waits for the topic to be
-    mended.
+    `pool_connections_max` is one connection a lane (changes, state, commands, dead letters, spool, redrives), one for
+    the lease, one for cleaning, one for the sampling of what waits. A change, state, command or dead letter that Kafka
+    takes in no form is passed by; where `refused_in_row_max` are refused with none taken between, the lane waits for
+    the topic to be mended.
     """
 
     batch_records_max: Count = 4000
@@ -201,7 +207,7 @@ class RelaySettings(Group):
     backoff_max_seconds: Seconds = 2.0
     cluster_check_seconds: Seconds = 5.0
     refused_in_row_max: Count = 100
-    pool_connections_max: Annotated[int, Field(ge=8)] = 8
+    pool_connections_max: Annotated[int, Field(ge=9)] = 9
 
 
 class RedriveSettings(Group):

@@ -19,7 +19,7 @@ from ops.cli import app
 from ops.schema_commands import files
 from producers.ingress import records
 from producers.ingress.intents.queued import Asking, record_of
-from producers.relay.records import change_of, letter_of, state_of
+from producers.relay.records import change_of, command_of, letter_of, state_of
 from providers.core.contract import Notification, Trust
 from schemas import header_shapes, topics
 from schemas.dead_letter import Reason
@@ -227,6 +227,26 @@ def test_states_fit() -> None:
     assert set(headers) == set(SCHEMAS["state-headers"]["properties"])
     assert complaints("state", {name: value[name] for name in value if name != "version"})
     assert complaints("state-headers", headers | {"ce_type": "payment.changed"})
+
+
+@pytest.mark.parametrize("trace", [None, TRACE])
+def test_commands_fit(trace: str | None) -> None:
+    cancel = {
+        "payment_id": PAYMENT, "attempt_id": PAYMENT, "command_id": "c1", "client": "shop", "command": "cancel",
+        "provider": "adyen", "account": "", "merchant_account": "Shop", "livemode": True, "provider_ref": None,
+        "reference": None, "currency": None, "amount": None, "reason": "late", "metadata": None,
+        "asked_at": NOW, "expires_at": NOW, "traceparent": trace, "due": True,
+    }  # fmt: skip
+    for row in (cancel, cancel | {"command": "refund", "amount": 5, "currency": "EUR", "metadata": '{"cart": 7}'}):
+        record = command_of(row)
+        assert record is not None
+        value, headers = json.loads(record.value or b""), as_json(record.headers)
+        assert complaints("command-record", value) == complaints("command-headers", headers) == []
+        assert set(headers) <= set(SCHEMAS["command-headers"]["properties"])
+        for wrong in ({"command": "create"}, {"amount": 0}, {"attempt_id": None}, {"expires_at": "today"}):
+            assert complaints("command-record", value | wrong), wrong
+        assert complaints("command-record", value | {"more": 1}) == [], "a field may be added"
+        assert complaints("command-headers", headers | {"ce_type": "command.create"})
 
 
 @pytest.mark.parametrize("reason", list(Reason))

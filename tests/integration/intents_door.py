@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -166,4 +167,4 @@ def record_of(row: Any, offset: int) -> Record:
     headers = tuple(
         (name.decode(), value) for name, value in zip(row["header_names"], row["header_values"], strict=True)
     )
-    return Record(row["topic"], 0, offset, 1_790_000_000_000 + offset, row["key"], row["value"], headers)
+    return Record(row["topic"], 0, offset, int(time.time() * 1000), row["key"], row["value"], headers)

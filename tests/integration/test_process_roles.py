@@ -51,9 +51,9 @@ SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
 }
 AS_OWNER = {
-    "rebase_changes", "rebase_cursors", "rebase_letters", "rebase_payments", "rebase_spool", "lock_for_rebase",
-    "list_old_rows", "lock_chains", "move_anchors", "move_anchor_without_payment", "remove_rows", "remove_letters",
-    "forget_erased", "remove_messages", "remove_refetches", "remove_body_claims",
+    "rebase_changes", "rebase_cursors", "rebase_commands", "rebase_letters", "rebase_payments", "rebase_spool",
+    "lock_for_rebase", "list_old_rows", "lock_chains", "move_anchors", "move_anchor_without_payment", "remove_rows",
+    "remove_letters", "forget_erased", "remove_messages", "remove_refetches", "remove_body_claims",
 }  # fmt: skip
 """What only `migrate rebase`, `audit retain` and `dlq retain` run, as the schema's owner."""
 FORBIDDEN = """

@@ -109,7 +109,7 @@ async def test_slow_transaction_with_a_low_id_skips_nothing_and_keeps_order(
                 assert await fast.fetchval("select pg_current_xact_id()::text::bigint") > low
                 await change(fast, payment_id, versions=2)
         assert await fast.fetch(statement("producers", "read_changes"), 0, 0, 1000, 1 << 24) == []
-        assert await outbox_depth(fast) == {"changes": 6, "state": 6, "dead_letters": 0, "spool": 0}
+        assert await outbox_depth(fast) == {"changes": 6, "state": 6, "dead_letters": 0, "commands": 0, "spool": 0}
         await change(slow, same, versions=2)  # version 5 and 6, under an id below those of versions 1 to 4
         await begun.commit()
         wanted = {same: [1, 2, 3, 4, 5, 6], other: [1], third: [1, 2]}
@@ -329,7 +329,13 @@ async def test_restored_database_halts_and_a_rebase_mends_it(
             assert "restored from a dump" in str(probe.unready())
             assert "ratchet migrate rebase" in str(probe.unready())
             assert probe.facts["published"]["changes"] == 0
-        assert await rebase(database.owner_dsn) == {"changes": 2, "state": 3, "dead_letters": 0, "spool": 0}
+        assert await rebase(database.owner_dsn) == {
+            "changes": 2,
+            "state": 3,
+            "dead_letters": 0,
+            "commands": 0,
+            "spool": 0,
+        }
         async with relaying(settings):
             async with first.transaction():
                 await change(first, pending)
@@ -347,7 +353,13 @@ async def test_a_start_that_finds_the_database_restored_rebases_it_by_itself(
     payment_id = await add_payment(first)
     await owner.copy_records_to_table("payment_logs", records=[ledger_row(payment_id, 1, 10**12)], columns=LEDGER)
     epoch = await first.fetchval("select max(epoch) from epochs")
-    assert await rebase_if_restored(database.owner_dsn) == {"changes": 1, "state": 1, "dead_letters": 0, "spool": 0}
+    assert await rebase_if_restored(database.owner_dsn) == {
+        "changes": 1,
+        "state": 1,
+        "dead_letters": 0,
+        "commands": 0,
+        "spool": 0,
+    }
     assert await rebase_if_restored(database.owner_dsn) is None
     assert await first.fetchval("select max(epoch) from epochs") > epoch
     async with reading(stack, "payments.changes") as reader, relaying(settings_for(stack, database.dsn)):
@@ -364,7 +376,7 @@ async def test_a_relay_that_is_halted_does_not_keep_a_rebase_from_its_work(
     async with reading(stack, "payments.changes") as reader, relaying(settings_for(stack, database.dsn)) as probe:
         await eventually(lambda: probe.state == "halted")
         outbox = await rebase_if_restored(database.owner_dsn)
-        assert outbox == {"changes": 1, "state": 1, "dead_letters": 0, "spool": 0}
+        assert outbox == {"changes": 1, "state": 1, "dead_letters": 0, "commands": 0, "spool": 0}
         await reader.until(lambda records: versions_of(records, payment_id) == [1])
         await eventually(lambda: probe.state == "running")
         with pytest.raises(RatchetError, match="a relay is at work"):

@@ -330,12 +330,12 @@ async def test_a_relay_without_its_lease_moves_no_cursor_deletes_no_spool_and_sa
     await add_letter(connection)
     await spool(connection, "payments.webhooks", b"k", b"v")
     before = await connection.fetch("select name, relay_xid, id from relay_cursors order by name")
-    for lane in ("changes", "state", "dead_letters", "spool"):
+    for lane in ("changes", "state", "commands", "dead_letters", "spool"):
         with pytest.raises(LeaseLostError):
             await one_turn(settings, lane, lost)
     assert await connection.fetch("select name, relay_xid, id from relay_cursors order by name") == before
     assert await connection.fetchval("select count(*) from spool") == 1
-    for lane in ("changes", "state", "dead_letters", "spool"):
+    for lane in ("changes", "state", "commands", "dead_letters", "spool"):
         await connection.execute("update leases set expires_at = now() + interval '1 hour'")
         await one_turn(settings, lane, standing)
     assert await is_drained(connection)

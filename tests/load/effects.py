@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.3
 EVENTS = """
-select event_id from payment_logs where source = $1
-union all select event_id from parked_events where source = $1
-union all select event_id from dead_letters where source = $1 and status = 'open'
+select payment_id::text, substr(event_type, 8) as command from payment_logs where source = $1
+union all
+select convert_from(value, 'UTF8')::jsonb ->> 'id', convert_from(value, 'UTF8')::jsonb ->> 'command'
+from (
+    select value from parked_events where source = $1
+    union all
+    select value from dead_letters where source = $1 and status = 'open'
+) as waiting
 """
 PAYMENTS = "select id::text, reference from payments where client = $1 and merged_into is null"
 
@@ -38,13 +43,7 @@ async def read_effects(settings: Settings) -> Effects:
     named: defaultdict[str, list[str]] = defaultdict(list)
     for row in payments:
         named[row["reference"]].append(row["id"])
-    return Effects(Counter(pair_of(row["event_id"]) for row in events), dict(named))
-
-
-def pair_of(event_id: str) -> tuple[str, str]:
-    """Return payment and command of an intent's event id, `payment:command[:request]`."""
-    payment, _, rest = event_id.partition(":")
-    return payment, rest.partition(":")[0]
+    return Effects(Counter((row["payment_id"], row["command"]) for row in events), dict(named))
 
 
 async def until_at_rest(settings: Settings, seconds_max: float) -> dict[str, int]:

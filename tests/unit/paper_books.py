@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 import providers
 from consumer import rows
+from consumer.commands import CommandRow, OpenCommand, open_command
 from consumer.decode import Event, decode
 from consumer.facts_json import load_said
 from consumer.fold import newer, project
@@ -70,6 +71,8 @@ class PaperBooks:
     messages: list[Message] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
+    commands: list[CommandRow] = field(default_factory=list)
+    open_commands: dict[UUID, dict[str, OpenCommand]] = field(default_factory=dict)
     duplicates: int = 0
     batches: int = 0
     standing_under: dict[tuple[RefKey, UUID], Member] = field(default_factory=dict)
@@ -107,7 +110,7 @@ class PaperBooks:
         return plan
 
     def _read(self, events: Sequence[Event], waking: Sequence[int] = ()) -> Known:
-        known = Known()
+        known = Known(commands={one: dict(held) for one, held in self.open_commands.items()})
         keys = {key for event in events for key in keys_of(event)}
         self._lock(known, keys)
         promised = {key for event in events if (key := claimed_of(event)) is not None}
@@ -168,8 +171,18 @@ class PaperBooks:
         self.messages += plan.messages
         self.receipts += plan.receipts
         self.letters += plan.letters
+        self._write_commands(plan)
         self.ledger += plan.rows
         self.duplicates += plan.duplicates
+
+    def _write_commands(self, plan: Plan) -> None:
+        self.commands += plan.commands
+        for row in plan.commands:
+            self.open_commands.setdefault(row.payment_id, {})[row.command_id] = open_command(row)
+        for answer in plan.answers:
+            held = self.open_commands.get(answer.payment_id, {}).get(answer.command_id)
+            if held is not None:
+                held.note(answer.state)
 
     def _write_standing(self, plan: Plan) -> None:
         for place, member in plan.standing.items():

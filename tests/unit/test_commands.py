@@ -12,12 +12,15 @@ from events import INTENT_ID, intent, placed, record, standard
 from msgspec.structs import replace
 from paper_books import PaperBooks, payment
 
+from consumer.commands import OpenCommand
 from consumer.decode import Endpoints, Event, decode
 from consumer.plan import Known
 from consumer.resolve import Target, resolve
 from consumer.rows import answer_columns
 from consumer.verdict import Dead
+from schemas.command_room import Request
 from schemas.dead_letter import Reason
+from schemas.facts import CommandState
 from schemas.topics import EVENTS, INTENTS
 
 if TYPE_CHECKING:
@@ -67,7 +70,7 @@ def test_a_reason_that_breaks_the_schema_is_a_letter(reason: object) -> None:
 def test_a_misspelt_field_is_told_with_the_one_that_was_meant() -> None:
     assert letter(command("refund", ammount=100)).message == (
         "intent: body.ammount: there is no such field; did you mean amount? "
-        "There are amount, currency, metadata, reason"
+        "There are amount, attempt_id, currency, metadata, reason"
     )
 
 
@@ -237,3 +240,98 @@ def test_a_command_of_another_client_has_no_effect() -> None:
         ]
         assert [row.event_type for row in books.ledger] == ["intent.create"]
         assert not books.parked
+
+
+def paid_books(*more: Record) -> PaperBooks:
+    """Return books with a payment of 1000 of the client's that was captured."""
+    books = PaperBooks()
+    books.settle([intent(provider_ref="pay_1")])
+    books.settle(placed([standard("payment.captured"), *more]))
+    assert [row["captured"] for row in books.payments.values()] == [1000]
+    return books
+
+
+def states(books: PaperBooks) -> list[tuple[str, int | None, str | None]]:
+    return [(row.command_id, row.amount, row.refusal) for row in books.commands]
+
+
+def test_a_command_is_taken_on_with_room_and_refused_without_and_never_a_dead_letter() -> None:
+    for together in (True, False):
+        books = paid_books()
+        asked = [command("refund", one, amount=amount) for one, amount in (("a", 600), ("b", 600), ("c", 400))]
+        for batch in [asked] if together else [[one] for one in asked]:
+            books.settle(batch)
+        assert states(books) == [
+            ("a", 600, None),
+            ("b", 600, "the payment is captured: of 1000, 0 is refunded and 600 is asked for, which leaves no 600"),
+            ("c", 400, None),
+        ]
+        assert (books.letters, books.outcomes()[-3:]) == ([], ["noop"] * 3)
+        books.settle([command("refund", "d")])
+        assert books.commands[-1].refusal is not None
+
+
+def test_a_command_without_an_amount_is_all_that_is_left_and_has_what_its_executor_needs() -> None:
+    books = paid_books()
+    books.settle([command("refund", "a", amount=300), command("refund", "b", reason="late", metadata={"a": [1]})])
+    row = books.commands[-1]
+    assert (row.payment_id, row.attempt.id, row.attempt.provider_ref) == (INTENT_ID, INTENT_ID, "pay_1")
+    assert (row.client, row.command, row.amount, row.seen, row.reason) == ("shop", "refund", 700, 0, "late")
+    assert (row.metadata, (row.expires_at - row.asked_at).total_seconds()) == ('{"a": [1]}', 6 * 3600)
+    assert row.relay_xid == books.ledger[-1].relay_xid
+
+
+def test_an_answer_in_the_same_batch_counts_for_the_command_after_it() -> None:
+    books = paid_books()
+    books.settle([command("refund", "a")])
+    books.settle([command("refund", "b"), answered("refused", "a"), command("refund", "c"), answered("done", "a")])
+    books.settle([command("refund", "d")])
+    assert [(row.command_id, row.refusal is None) for row in books.commands] == [
+        ("a", True), ("b", False), ("c", True), ("d", False),
+    ]  # fmt: skip
+
+
+def test_a_command_that_is_too_old_when_it_comes_is_refused() -> None:
+    books = paid_books()
+    old = command("refund", "old", amount=1)
+    late = replace(
+        old, headers=tuple((n, b"2026-09-01T00:00:00+00:00" if n == "ce_time" else v) for n, v in old.headers)
+    )
+    books.settle([late])
+    assert books.commands[-1].refusal == "it expired at 2026-09-01T06:00:00+00:00, before it could be published"
+    books.settle([replace(command("refund", "untimed", amount=1), headers=(("ce_id", b"untimed"),), timestamp_ms=-1)])
+    assert books.commands[-1].refusal is None, "nothing tells when it was asked for: it is new"
+    before = replace(
+        command("refund", "kafka", amount=1), headers=(("ce_id", b"kafka"),), timestamp_ms=1_789_900_000_000
+    )
+    books.settle([before])
+    assert "it expired at" in (books.commands[-1].refusal or "")
+
+
+def test_a_command_of_an_order_is_for_the_attempt_that_it_names() -> None:
+    books = PaperBooks()
+    books.settle([intent(reference="ORD-1", amount=1000)])
+    paid = [
+        standard("payment.captured", payment=name, amount=amount, reference="ORD-1", event_id=name)
+        for name, amount in (("gift", 200), ("card", 800))
+    ]
+    books.settle(placed(paid))
+    ids = {row["provider_ref"]: row["id"] for row in books.payments.values() if row["intent_id"] == INTENT_ID}
+    assert set(ids) == {"gift", "card"}
+    books.settle([command("refund", "any", amount=100), command("refund", "no", attempt_id=str(OTHER_ID))])
+    books.settle([command("refund", "card", attempt_id=str(ids["card"])), command("refund", "rest")])
+    any_, no, card, rest = books.commands
+    assert "several attempts have room" in (any_.refusal or "")
+    assert "is no attempt of this payment" in (no.refusal or "")
+    assert (card.refusal, card.amount, card.attempt.provider_ref) == (None, 800, "card")
+    assert (rest.refusal, rest.amount, rest.attempt.provider_ref) == (None, 200, "gift")
+
+
+def test_silence_frees_and_what_was_done_counts() -> None:
+    known = OpenCommand(Request("refund", 1000, 0, INTENT_ID), over=True)
+    assert not known.counts
+    known.note(CommandState.ACCEPTED)
+    assert not known.counts
+    known.note(CommandState.DONE)
+    known.note(CommandState.REFUSED)
+    assert known.counts

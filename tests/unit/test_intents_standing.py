@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.ingress.intents.door import shown
-from producers.ingress.intents.standing import Forbidden, Granted, Request, Standing, decide, outstanding
+from producers.ingress.intents.standing import Standing
+from schemas.command_room import Forbidden, Granted, Request, decide, outstanding
 from schemas.intents import Command
 from schemas.payment import Status
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from load import journal
 from load.compare import Effects, draw_up
-from load.effects import pair_of
 from load.journal import CAPTURE, CREATE, WEBHOOK, Answer
 from load.run import figures_of, parsed, percentile
 from load.traffic import Traffic
@@ -160,11 +159,6 @@ def test_the_same_seed_posts_the_same() -> None:
     assert same.wish(3) == TRAFFIC.wish(3) != other.wish(3)
     assert {delivery.place for delivery in same.deliveries(3)} == set(range(len(same.life(3).posts)))
     assert len({TRAFFIC.life(number).provider for number in range(40)}) == 3
-
-
-def test_an_intents_event_names_payment_and_command() -> None:
-    assert pair_of(f"{PAYMENT}:create") == (PAYMENT, "create")
-    assert pair_of(f"{PAYMENT}:capture:0199") == (PAYMENT, "capture")
 
 
 def test_the_figures_of_a_run() -> None:

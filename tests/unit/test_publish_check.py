@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from ops.cli import app
 from ops.publish_check import record_of
+from schemas.commands import CommandRecord
 from schemas.events import ALL
 
 pytestmark = pytest.mark.unit
@@ -108,7 +109,8 @@ def test_a_file_that_is_not_there_or_too_large_is_2(check: Any, tmp_path: Path) 
     assert (result.exit_code, "can't be read" in result.stderr) == (2, True)
 
 
-DOCUMENTS = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "publish.md").read_text(), re.DOTALL)
+SHOWN = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "publish.md").read_text(), re.DOTALL)
+DOCUMENTS = [one for one in SHOWN if '"topic"' in one]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -116,6 +118,12 @@ def test_the_page_on_publishing_shows_records_that_would_be_taken(check: Any, do
     found = said(check(document.encode(), "--json"))
     assert (found["would"], found["topic"]) == ("take", json.loads(document)["topic"])
     assert all("RATCHET_SOURCES" in note or "waits" in note for note in found["notes"])
+
+
+def test_the_page_on_publishing_shows_a_command_as_an_executor_gets_it() -> None:
+    (command,) = [json.loads(one) for one in SHOWN if one not in DOCUMENTS]
+    CommandRecord.model_validate_json(json.dumps(command))
+    assert set(command) == set(CommandRecord.model_fields)
 
 
 def test_the_page_on_publishing_names_every_type() -> None:

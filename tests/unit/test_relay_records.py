@@ -16,9 +16,11 @@ from producers.relay.outlet import _divide
 from producers.relay.partitions import murmur2, partition_of
 from producers.relay.records import (
     CHANGE_FIELDS,
+    COMMAND_FIELDS,
     STATE_FIELDS,
     Outgoing,
     change_of,
+    command_of,
     letter_of,
     refusal_of,
     smaller_letter,
@@ -30,6 +32,7 @@ from producers.relay.role import watch_health
 from runtime.health import Probe
 from runtime.kafka import InvalidRecordError
 from schemas.changes import Change, State
+from schemas.commands import CommandRecord
 
 pytestmark = pytest.mark.unit
 
@@ -98,6 +101,54 @@ def test_state_is_the_payment_without_an_event():
 
 def test_a_row_that_is_not_the_newest_of_its_payment_is_no_state():
     assert state_of(CHANGE | {"payment_id": None}) is None
+
+
+COMMAND = {
+    "payment_id": uuid.UUID("01890000-0000-7000-8000-000000000001"),
+    "attempt_id": uuid.UUID("01890000-0000-7000-8000-000000000002"),
+    "command_id": 'refund"1ü',
+    "client": "shop",
+    "command": "refund",
+    "provider": "adyen",
+    "account": "acme",
+    "merchant_account": "ShopNL",
+    "livemode": False,
+    "provider_ref": "PSP1",
+    "reference": "ORD-1",
+    "currency": "EUR",
+    "amount": 10**15,
+    "reason": None,
+    "metadata": '{"cart":[7,"é"]}',
+    "asked_at": NOW,
+    "expires_at": NOW + dt.timedelta(hours=6),
+    "traceparent": None,
+    "due": True,
+}
+
+
+def test_a_command_is_the_published_type_and_nothing_else():
+    record = command_of(COMMAND)
+    assert record is not None
+    assert (record.topic, record.key) == ("payments.commands", str(COMMAND["payment_id"]).encode())
+    said = {name: COMMAND[name] for name in COMMAND_FIELDS} | {
+        "id": COMMAND["command_id"],
+        "metadata": {"cart": [7, "é"]},
+    }
+    assert CommandRecord.model_validate_json(record.value or b"") == CommandRecord(**said)
+    assert tuple(json.loads(record.value or b"")) == ("id", *COMMAND_FIELDS) == tuple(CommandRecord.model_fields)
+    headers = dict(record.headers)
+    assert headers["ce_id"] == 'refund"1ü'.encode()
+    assert (headers["ce_type"], headers["ce_source"]) == (b"command.refund", b"ratchet/commands")
+    assert headers["ce_expirytime"] == b"2026-01-02T09:04:05.000006+00:00"
+    assert (headers["ce_provider"], headers["ce_livemode"]) == (b"adyen", b"false")
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    traced = command_of(COMMAND | {"traceparent": trace})
+    assert traced is not None
+    assert traced.headers[-1] == ("traceparent", trace.encode())
+
+
+def test_a_command_that_nobody_has_to_begin_is_not_published():
+    assert command_of(COMMAND | {"due": False}) is None
 
 
 def test_change_carries_the_trace_of_the_event_that_caused_it():

@@ -24,6 +24,16 @@ select
             )
             limit $1
         ) as letters
+    ) + (
+        select count(*)
+        from (
+            select from commands
+            where (relay_xid, id) > (
+                (select relay_xid from relay_cursors where name = 'commands'),
+                (select id from relay_cursors where name = 'commands')
+            )
+            limit $1
+        ) as commands
     ) as outbox,
     (select count(*) from (select from spool limit $1) as spooled) as spool,
     (select created_at from spool order by id limit 1) as spool_since,

@@ -14,11 +14,12 @@ import msgspec
 
 from producers.ingress.intents.answers import Declined, body_of
 from producers.ingress.intents.queued import Asking, key_of, record_of
-from producers.ingress.intents.standing import Forbidden, Request, Standing, decide
+from producers.ingress.intents.standing import Standing
 from runtime.sql import statement
 from schemas import problems
+from schemas.command_room import Bound, Forbidden, Request, Undetermined, Wish, bind
 from schemas.intent_answers import Accepted, Asked, Moment
-from schemas.intents import Capture, Command, Intent, Refund
+from schemas.intents import Cancel, Capture, Command, Intent, Refund
 from schemas.payment import Status, new_payment_id
 
 if TYPE_CHECKING:
@@ -67,13 +68,11 @@ class Claims:
 
     async def find(self, client: str, payment_id: UUID) -> Standing | None:
         """Return the client's payment from the books, or from its claim until it is there."""
-        return await self._transactions.run(lambda connection: _standing(connection, client, payment_id))
+        return await self._transactions.run(lambda connection: self._standing(connection, client, payment_id))
 
     async def find_named(self, client: str, name: PaymentName) -> list[Standing]:
         """Return the client's payments of a name, oldest first, one more than are shown at most."""
-        return await self._transactions.run(
-            lambda connection: _find_named(connection, client, name, self._bounds.payments_found_max + 1)
-        )
+        return await self._transactions.run(lambda connection: self._find_named(connection, client, name))
 
     async def moments(self, payment_id: UUID) -> list[Moment]:
         """Return the payment's events in the order of the books, one more than are shown at most."""
@@ -108,7 +107,7 @@ class Claims:
         record = record_of(asking, Command.CREATE, payment_id, body, event_id=event_id, key=key)
         scope = (intent.provider, intent.account, intent.merchant_account, intent.livemode)
         noted = msgspec.json.encode(intent.metadata).decode() if intent.metadata else None
-        said = (*scope, intent.reference, intent.provider_ref, intent.currency, intent.amount, None, noted)
+        said = (*scope, intent.reference, intent.provider_ref, intent.currency, intent.amount, None, noted, None)
         claimed = Claimed(payment_id, body_of(answer))
         await self._write(connection, asking, ordered, claimed, record, said)
         return claimed
@@ -131,20 +130,23 @@ class Claims:
     async def _command(self, connection: Connection, asking: Asking, ordered: Ordered) -> Claimed | Declined:
         assert ordered.payment_id is not None
         await _lock(connection, f"intent-payment:{ordered.payment_id}")
-        standing = await _standing(connection, asking.client, ordered.payment_id)
+        standing = await self._standing(connection, asking.client, ordered.payment_id)
         if standing is None:
             return UNKNOWN
-        asked = await connection.fetch(statement("producers", "read_asked"), standing.id, self._bounds.asked_seconds)
-        amount, currency = _figures(ordered)
-        verdict = decide(standing, (Request(*row) for row in asked), ordered.command, amount, currency)
-        if isinstance(verdict, Forbidden):
-            members = {"state": standing.status, **verdict.members}
-            return Declined(problems.STATE_FORBIDS, verdict.detail, members)
-        return await self._ask(connection, asking, ordered, standing, verdict.amount)
+        bounds = self._bounds.asked_seconds, self._bounds.command_grace_seconds
+        asked = await connection.fetch(statement("producers", "read_asked"), standing.id, *bounds)
+        found = bind(standing, standing.adopted(), (Request(*row) for row in asked), _wish(ordered))
+        if isinstance(found, Bound):
+            return await self._ask(connection, asking, ordered, standing, found)
+        if isinstance(found, Forbidden):
+            members = {"state": standing.status, **found.members}
+            return Declined(problems.STATE_FORBIDS, found.detail, members)
+        return _undetermined(found)
 
     async def _ask(
-        self, connection: Connection, asking: Asking, ordered: Ordered, standing: Standing, amount: int | None
+        self, connection: Connection, asking: Asking, ordered: Ordered, standing: Standing, bound: Bound
     ) -> Claimed:
+        amount = bound.amount
         answer = Asked(
             id=standing.id,
             status=Status(standing.status),
@@ -154,12 +156,26 @@ class Claims:
         )
         body = ordered.body.model_dump(mode="json", exclude_none=True)
         body |= {} if amount is None else {"amount": amount, "currency": standing.currency}
-        event_id = f"{standing.id}:{ordered.command}:{new_payment_id(int(asking.received_at * 1000))}"
+        body |= {} if bound.attempt.id == standing.id else {"attempt_id": str(bound.attempt.id)}
+        event_id = str(new_payment_id(int(asking.received_at * 1000)))
         record = record_of(asking, ordered.command, standing.id, body, event_id=event_id, key=standing.record_key)
         claimed = Claimed(standing.id, body_of(answer))
-        figures = (*(None,) * 7, amount, standing.seen(ordered.command), None)
+        figures = (*(None,) * 7, amount, bound.attempt.seen(ordered.command), None, bound.attempt.id)
         await self._write(connection, asking, ordered, claimed, record, figures)
         return claimed
+
+    async def _standing(self, connection: Connection, client: str, payment_id: UUID) -> Standing | None:
+        grace = self._bounds.command_grace_seconds
+        row = await connection.fetchrow(statement("producers", "read_standing"), payment_id, client, grace)
+        if row is None:
+            row = await connection.fetchrow(statement("producers", "read_claimed"), payment_id, client)
+        return None if row is None else Standing(**row)
+
+    async def _find_named(self, connection: Connection, client: str, name: PaymentName) -> list[Standing]:
+        rows_max = self._bounds.payments_found_max + 1
+        rows = await connection.fetch(statement("producers", "find_own_payments"), client, *name, rows_max)
+        found = [await self._standing(connection, client, row["id"]) for row in rows]
+        return [standing for standing in found if standing is not None]
 
     async def _write(  # noqa: PLR0913, PLR0917 - the parts of one row
         self,
@@ -199,20 +215,16 @@ async def _lock(connection: Connection, name: str) -> None:
     await connection.execute(statement("producers", "lock_name"), name)
 
 
-async def _standing(connection: Connection, client: str, payment_id: UUID) -> Standing | None:
-    for query in ("read_standing", "read_claimed"):
-        row = await connection.fetchrow(statement("producers", query), payment_id, client)
-        if row is not None:
-            return Standing(**row)
-    return None
+def _wish(ordered: Ordered) -> Wish:
+    """Return what a command asks for."""
+    body = ordered.body
+    if isinstance(body, Capture | Refund):
+        return Wish(ordered.command, body.amount, body.currency, body.attempt_id)
+    return Wish(ordered.command, attempt_id=body.attempt_id if isinstance(body, Cancel) else None)
 
 
-async def _find_named(connection: Connection, client: str, name: PaymentName, rows_max: int) -> list[Standing]:
-    rows = await connection.fetch(statement("producers", "find_own_payments"), client, *name, rows_max)
-    found = [await _standing(connection, client, row["id"]) for row in rows]
-    return [standing for standing in found if standing is not None]
-
-
-def _figures(ordered: Ordered) -> tuple[int | None, str | None]:
-    """Return the amount and the currency that a command names."""
-    return (ordered.body.amount, ordered.body.currency) if isinstance(ordered.body, Capture | Refund) else (None, None)
+def _undetermined(found: Undetermined) -> Declined:
+    """Refuse a command that does not tell which attempt it is for, and say which there are."""
+    errors = [{"pointer": "#/attempt_id", "detail": found.detail}]
+    named = [str(one) for one in found.attempt_ids]
+    return Declined(problems.INVALID_BODY, f"#/attempt_id: {found.detail}", {"errors": errors, "attempt_ids": named})

@@ -12,24 +12,33 @@ from schemas.errors import LeaseLostError
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Awaitable, Callable
 
     from runtime.lease import Lease
     from runtime.postgres import Connection, Pool
     from runtime.settings import IntentsSettings
 
+    Clean = Callable[[Connection, Lease, IntentsSettings], Awaitable[int]]
+    """Deletes one batch of what is old; returns how many rows."""
+
 _log = structlog.get_logger()
 
 
-async def keep_clean(pool: Pool, bounds: IntentsSettings, lease: Lease, ending: asyncio.Event) -> None:
-    """Clean now and then until `ending`; what fails is tried again later, LeaseLostError is raised."""
+async def keep_clean(pool: Pool, bounds: IntentsSettings, lease: Lease, ending: asyncio.Event, *others: Clean) -> None:
+    """Clean claims, and what `others` clean, now and then until `ending`.
+
+    What fails is tried again later, LeaseLostError is raised.
+    """
     while not ending.is_set():
         more = False
         try:
             async with pool.acquire(timeout=bounds.clean_interval_seconds) as connection:
                 deleted = await clean_claims(connection, lease, bounds.clean_rows_max)
-            more = deleted == bounds.clean_rows_max
-            if deleted:
-                _log.info("intent_claims_cleaned", rows=deleted, more=more, fencing_token=lease.token)
+                more_deleted = [await clean(connection, lease, bounds) for clean in others]
+            more = bounds.clean_rows_max in (deleted, *more_deleted)
+            if deleted or any(more_deleted):
+                rows = deleted + sum(more_deleted)
+                _log.info("intent_claims_cleaned", rows=rows, more=more, fencing_token=lease.token)
         except LeaseLostError:
             raise
         except Exception as error:  # noqa: BLE001 - a claim that stays a while longer must not stop the relay

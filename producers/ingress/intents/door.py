@@ -23,7 +23,7 @@ from runtime import telemetry
 from runtime.settings.scopes import scopes_of
 from schemas import problems
 from schemas.errors import UnavailableError
-from schemas.intent_answers import CommandShown, Found, PaymentAnswer, Timeline
+from schemas.intent_answers import AttemptShown, CommandShown, Found, PaymentAnswer, Timeline
 from schemas.intents import Command, Intent
 from schemas.problems import Problem
 
@@ -183,11 +183,16 @@ class Intents:
 
 def shown(standing: Standing) -> PaymentAnswer:
     """Return a payment as its client sees it."""
-    own = {"metadata", "commands", "timeline"}
+    own = {"metadata", "commands", "attempts", "timeline"}
     columns = {name: getattr(standing, name) for name in PaymentAnswer.model_fields if name not in own}
     noted = json.loads(standing.metadata) if standing.metadata else {}
-    commands = [CommandShown.model_validate(one) for one in json.loads(standing.commands)]
-    return PaymentAnswer(**columns, metadata=noted, commands=commands, timeline=f"{path_of(standing.id)}/timeline")
+    return PaymentAnswer(
+        **columns,
+        metadata=noted,
+        commands=[CommandShown.model_validate(one) for one in json.loads(standing.commands)],
+        attempts=[AttemptShown.model_validate(one) for one in json.loads(standing.attempts)],
+        timeline=f"{path_of(standing.id)}/timeline",
+    )
 
 
 def _is_json(headers: Headers) -> bool:
