@@ -10,7 +10,19 @@ from starlette.requests import Request
 from starlette.routing import Route, Router
 
 from ops.console import words
-from ops.console.pages import actions, board, books, letters, parked, payments, people, recall, redrives, signing_in
+from ops.console.pages import (
+    actions,
+    board,
+    books,
+    commands,
+    letters,
+    parked,
+    payments,
+    people,
+    recall,
+    redrives,
+    signing_in,
+)
 from ops.console.shield import Shield
 from ops.console.visits import answer
 from ops.people import Role
@@ -24,7 +36,7 @@ if TYPE_CHECKING:
     from ops.console.static_files import StaticFiles
     from ops.console.visits import Visit
 
-PAGES = (board, payments, letters, redrives, parked, recall, books, actions, people, signing_in)
+PAGES = (board, payments, letters, redrives, parked, commands, recall, books, actions, people, signing_in)
 
 
 def shown(value: object) -> object:

@@ -31,6 +31,7 @@ LEAST: Final[Mapping[tuple[str, str], Role | None]] = MappingProxyType({
     ("POST", "/redrives/{id}/stop"): Role.OPERATOR,
     ("POST", "/redrives/{id}/resume"): Role.OPERATOR,
     ("GET", "/parked"): Role.VIEWER,
+    ("GET", "/commands"): Role.VIEWER,
     ("GET", "/recall"): Role.VIEWER,
     ("GET", "/books"): Role.VIEWER,
     ("GET", "/books/live"): Role.VIEWER,

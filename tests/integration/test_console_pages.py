@@ -42,7 +42,7 @@ place, owner, letters = console_stage.place, console_stage.owner, console_stage.
 
 AWAY = "127.0.0.1:9"
 DSN_AWAY = f"postgresql://nobody:x@{AWAY}/none"
-PAGES = ("/", "/payments", "/dead-letters", "/redrives", "/redrives/new", "/parked", "/recall", "/books")
+PAGES = ("/", "/payments", "/dead-letters", "/redrives", "/redrives/new", "/parked", "/commands", "/recall", "/books")
 
 
 @pytest.fixture(scope="module")
@@ -316,6 +316,23 @@ class TestPages:
         assert status == 422
         assert "yesterday" in text
         assert (await browser.get("/redrives/new?preview=1&rate=fast"))[0] == 422
+
+    async def test_commands_without_an_answer_are_listed(self, browser: Browser, owner: Any) -> None:
+        assert "Every command that expired was answered" in (await browser.get("/commands"))[1]
+        await owner.execute(
+            "insert into commands (payment_id, command_id, client, command, attempt_id, provider, account,"
+            " merchant_account, livemode, provider_ref, currency, amount, state, refusal, asked_at, expires_at,"
+            " relay_xid) select gen_random_uuid(), 'cmd-' || number, 'shop', 'refund', gen_random_uuid(), 'stripe', '',"
+            " '', true, 'pi_' || number, 'EUR', 100 * number, (array[null, 'accepted', 'done', 'refused'])[number],"
+            " case number when 4 then 'the card is closed' end, now() - interval '7 hours',"
+            " now() - interval '1 hour', 3 from generate_series(1, 4) as number"
+        )
+        page = (await browser.get("/commands"))[1]
+        assert "2 commands without an answer" in page
+        without, _, newest = page.partition("Newest commands")
+        assert [f"cmd-{number}" in without for number in (1, 2, 3, 4)] == [True, True, False, False]
+        assert "the card is closed" in newest
+        await owner.execute("delete from commands")
 
     async def test_webhooks_that_did_not_come_stand_in_windows(self, browser: Browser, owner: Any) -> None:
         assert "No provider" in (await browser.get("/recall"))[1]
