@@ -63,6 +63,7 @@ def configuration(settings: Settings) -> list[Finding]:
     findings += secret_findings(settings, time.time())
     findings += kafka_findings(settings, time.time())
     findings += scope_findings(settings)
+    findings += executor_findings(settings)
     if settings.postgres.owner_dsn is None and not settings.embedded():
         advice = "set RATCHET_POSTGRES__OWNER_DSN where migrations are run"
         findings.append(Finding("owner DSN", ok=True, found="not set", advice=advice))
@@ -90,6 +91,23 @@ def _endings(place: str, secrets: Sequence[Secret], now: float, soon: float) -> 
     if secrets and not live_at(secrets, now):
         told = ["none is live now: every webhook is answered 401", *told]
     return [Finding(f"secrets of {place}", ok=covered, found="; ".join(told), advice=advice)] if told else []
+
+
+def executor_findings(settings: Settings) -> list[Finding]:
+    """Look for endpoints whose commands nobody may answer: each of them would expire."""
+    answered = {account.lower() for accounts in settings.executors.values() for account in accounts}
+    configured = ["/".join(filter(None, key)) for key in scopes_of(settings).configured() if _takes_payments(key[0])]
+    silent = [place for place in configured if place not in answered]
+    if not settings.api_keys or not silent:
+        return []
+    advice = "name who carries them out in RATCHET_EXECUTORS, or let no client ask for captures, cancels and refunds"
+    told = f"nobody may answer commands for: {', '.join(silent)}"
+    return [Finding("executors", ok=True, found=told, advice=advice)]
+
+
+def _takes_payments(provider: str) -> bool:
+    found = providers.find(provider)
+    return found is not None and found.payments
 
 
 def scope_findings(settings: Settings) -> list[Finding]:

@@ -139,3 +139,17 @@ def test_doctor_says_who_shares_and_what_is_open() -> None:
     assert "shop" not in told[1].found
     quiet = {"adyen": ProviderSettings.model_validate({"secrets": ["aa"], "capture": "manual"})}
     assert scope_findings(Settings(providers=quiet, api_keys={"shop": keys["shop"]})) == []
+
+
+def test_doctor_tells_whose_commands_nobody_may_answer() -> None:
+    from ops.doctor import executor_findings
+    from runtime.settings import Settings
+
+    keys = {"shop": (SecretStr("shop" * 10),)}
+    endpoint = {"secrets": ["aa"], "accounts": {"ACME": {"secrets": ["bb"]}}}
+    found = {"stripe": ProviderSettings.model_validate(endpoint)}
+    assert executor_findings(Settings(providers=found)) == []
+    (told,) = executor_findings(Settings(providers=found, api_keys=keys, executors={"gateway": ("stripe",)}))
+    assert (told.ok, told.found) == (True, "nobody may answer commands for: stripe/acme")
+    both = {"gateway": ("stripe", "stripe/acme")}
+    assert executor_findings(Settings(providers=found, api_keys=keys, executors=both)) == []
