@@ -61,7 +61,8 @@ def test_a_misspelt_field_is_told_with_the_one_that_was_meant() -> None:
     assert declined({"ammount": 100}, Command.REFUND) == [
         {
             "pointer": "#/ammount",
-            "detail": "there is no such field; did you mean amount? There are amount, currency, metadata, reason",
+            "detail": "there is no such field; did you mean amount? "
+            "There are amount, attempt_id, currency, metadata, reason",
         }
     ]
 

@@ -265,7 +265,7 @@ def test_a_letter_fits_where_its_record_came_from() -> None:
     assert topics.BODY_BYTES_MAX < topics.RECORD_BYTES_MAX < topics.DLQ.record_bytes_max
     assert {topic.name for topic in topics.CONSUMED} < {topic.name for topic in topics.ALL}
     assert topics.DLQ.retention_ms > topics.WEBHOOKS.retention_ms > 0
-    assert len(topics.ALL) == 6
+    assert len(topics.ALL) == 7
 
 
 def test_reasons_and_states_of_letters_are_those_of_the_tables() -> None:
