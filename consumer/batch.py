@@ -78,7 +78,7 @@ class BatchWriter:
 
     def __init__(self, pool: Pool, settings: Settings, clock: Clock) -> None:
         self._pool = pool
-        self._endpoints = endpoints_of(scopes_of(settings))
+        self._endpoints = endpoints_of(scopes_of(settings), settings.kafka.topics)
         self._clock = clock
         self._facts_max = settings.consumer.facts_per_payment_max
         self._sms = settings.sms
@@ -134,7 +134,8 @@ class BatchWriter:
                 events += [letter.event for letter in needs.orphans]
                 known, xid = await self._read(connection, events, needs, phases)
                 now = self._clock.now()
-                notes = recall_notes(items, known) if known.recalls else []
+                webhooks = self._endpoints.topics.webhooks.name
+                notes = recall_notes(items, known, webhooks) if known.recalls else []
                 settlement = Settlement(
                     known,
                     now=now,

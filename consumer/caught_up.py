@@ -17,7 +17,6 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from runtime.kafka_ends import EndsReader, partitions_in
-from schemas.topics import CONSUMED, CONSUMER_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-NAMES: Final = tuple(topic.name for topic in CONSUMED)
 SAMPLES_PER_SPAN: Final = 256
 """A backlog is sampled to this part of its age: the older it gets, the rarer its samples; a month makes some 2,500."""
 
@@ -113,8 +111,9 @@ class CatchUpReader:
     async def _look(self, now: float) -> Reading:
         if self._reader is None:
             self._reader = await self._stack.enter_async_context(EndsReader(self._kafka, self._seconds))
-        ends = await self._reader.ends(partitions_in(await self._reader.topics(NAMES)))
-        return self._catch_up.note(ends, await self._reader.committed(CONSUMER_GROUP), now)
+        topics = self._kafka.topics
+        ends = await self._reader.ends(partitions_in(await self._reader.topics(topics.consumed_names)))
+        return self._catch_up.note(ends, await self._reader.committed(topics.group), now)
 
     async def _close(self) -> None:
         self._reader = None

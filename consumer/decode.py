@@ -25,7 +25,7 @@ from schemas.errors import UninterpretableError
 from schemas.facts import INTENT, Claim, CommandAsked, Fact, FactKind, Meaning, Ref, RefKind
 from schemas.intents import Cancel, Capture, Intent, Refund
 from schemas.record import EVENT_ID_LENGTH_MAX, RECALL_HEADER, TRUST_HEADER, identity_of
-from schemas.topics import EVENTS, INTENTS
+from schemas.topics import DEFAULT, Topics
 from schemas.traceparent import trace_of
 
 if TYPE_CHECKING:
@@ -76,20 +76,22 @@ class Endpoints(msgspec.Struct, frozen=True):
 
     `is_live(provider, account)` is the mode of an endpoint whose events don't sign theirs. `may_name(client, provider,
     account)` tells whether a client's intent may name that account. `sources` are the services whose events count; None
-    stands for any. `executors` are those who may answer commands, and for which accounts; None stands for any.
+    stands for any. `executors` are those who may answer commands, and for which accounts; None stands for any. What a
+    record is follows from which of the `topics` it came from.
     """
 
     is_live: Callable[[str, str], bool] = _always
     may_name: Callable[[str, str, str], bool] = _always
     sources: frozenset[str] | None = None
     executors: Mapping[str, frozenset[str]] | None = None
+    topics: Topics = DEFAULT
 
 
 ANY: Final = Endpoints()
-"""Every endpoint is live, and every client may name each."""
+"""Every endpoint is live, every client may name each, and topics have the names that they have by default."""
 
 
-def endpoints_of(scopes: Scopes) -> Endpoints:
+def endpoints_of(scopes: Scopes, topics: Topics) -> Endpoints:
     """Return what the settings say; raise SettingsError where a service has the name of a provider."""
     upstream.need_own_names("RATCHET_SOURCES", scopes.sources)
     upstream.need_own_names("RATCHET_EXECUTORS", scopes.executors)
@@ -98,15 +100,16 @@ def endpoints_of(scopes: Scopes) -> Endpoints:
         may_name=scopes.may_claim,
         sources=scopes.sources,
         executors=scopes.executors,
+        topics=topics,
     )
 
 
 def decode(record: Record, endpoints: Endpoints = ANY) -> Event | Dead:
     """Understand one record; never raises for what the record holds."""
     try:
-        if record.topic == INTENTS.name:
+        if record.topic == endpoints.topics.intents.name:
             return _decode_intent(record, endpoints)
-        if record.topic == EVENTS.name:
+        if record.topic == endpoints.topics.events.name:
             return _decode_upstream(record, endpoints)
         return _decode_webhook(record, endpoints)
     except UninterpretableError as error:

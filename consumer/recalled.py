@@ -9,7 +9,6 @@ from consumer.decode import Event, identity, is_answer
 from providers.core.recall import EVENT_ID_PREFIX
 from schemas.payment import Outcome
 from schemas.record import RECALL_HEADER
-from schemas.topics import WEBHOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,14 +26,16 @@ WEBHOOK: Final = "webhook"
 _SAID_NOTHING: Final = frozenset({Outcome.NOOP, Outcome.LATE})
 
 
-def recall_notes(items: Iterable[tuple[Record, Event | Dead]], known: Known) -> list[Note]:
-    """Return what to note, before the batch is settled; `known` is what the ledger has of its events.
+def recall_notes(items: Iterable[tuple[Record, Event | Dead]], known: Known, webhooks: str) -> list[Note]:
+    """Return what to note, before the batch is settled.
+
+    `known` is what the ledger has of its events, `webhooks` the name of the topic that they come from.
 
     An event comes by a webhook whatever becomes of it: a duplicate and a dead letter came too.
     """
     seen, notes = set(known.claims), []
     for record, item in items:
-        if record.topic != WEBHOOKS.name or (isinstance(item, Event) and (item.hint or is_answer(item))):
+        if record.topic != webhooks or (isinstance(item, Event) and (item.hint or is_answer(item))):
             continue
         source, event_id, _ = identity(record) if not isinstance(item, Event) else (item.source, item.event_id, None)
         if source is None or event_id is None:

@@ -37,7 +37,7 @@ from runtime.postgres import classify, open_pool
 from runtime.refusals import PASSING
 from runtime.retry import delays
 from runtime.settings.scopes import scopes_of
-from schemas import topics
+from runtime.topic_binding import bound
 from schemas.errors import RatchetError, UnavailableError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         lanes = make_lanes(pool, settings)
         positions = Positions(StoredOffsets(pool), settings.consumer.commit_timeout_seconds)
         worker = Worker(consumer, lanes, settings.consumer, positions)
-        consumer.subscribe([topic.name for topic in topics.CONSUMED], listener=worker)
+        consumer.subscribe(settings.kafka.topics.consumed_names, listener=worker)
         _show(probe, worker, lanes, settings)
         watches = [
             _watch_lag(worker, probe, lanes, settings),
@@ -122,17 +122,18 @@ def make_lanes(pool: Pool, settings: Settings) -> Lanes:
     isolator = Isolator(writer.settle, PoisonRun(limits.unexpected_run_max), limits, pool.expire_connections)
     patience = settings.postgres.statement_timeout_seconds + settings.postgres.connect_timeout_seconds
     hand = HandWatch(limits.hang_seconds_max, patience)
-    return Lanes(isolator, marks, hand, limits, endpoints_of(scopes_of(settings)))
+    return Lanes(isolator, marks, hand, limits, endpoints_of(scopes_of(settings), settings.kafka.topics))
 
 
 async def _open_pool(settings: Settings) -> Pool:
     try:
-        return await open_pool(
+        pool = await open_pool(
             settings.postgres,
             role="consumer",
             connections=settings.consumer.batches_in_flight_max + EXTRA_CONNECTIONS,
             parameters=PLANNER,
         )
+        return await bound(pool, settings.kafka.topic_prefix)
     except Exception as error:
         if classify(error) in PASSING:
             raise UnavailableError(f"Postgres is away: {told(error)}") from error
@@ -146,15 +147,15 @@ async def _close_pool(pool: Pool, seconds: float) -> None:
         pool.terminate()
 
 
-def make_consumer(settings: Settings, group: str = topics.CONSUMER_GROUP) -> AIOKafkaConsumer:
-    """Make the client of one group member; it is not started yet."""
+def make_consumer(settings: Settings, group: str | None = None) -> AIOKafkaConsumer:
+    """Make the client of one member of the group, or of another one; it is not started yet."""
     tolerate_odd_headers()
     limits = settings.consumer
     bound_fetches(limits.partition_fetch_bytes_max)
     session_ms = int(limits.session_timeout_seconds * 1000)
     return AIOKafkaConsumer(
         **client_arguments(settings.kafka),
-        group_id=group,
+        group_id=group or settings.kafka.group,
         group_instance_id=limits.instance_id,
         enable_auto_commit=False,
         auto_offset_reset="none",
@@ -170,7 +171,7 @@ def make_consumer(settings: Settings, group: str = topics.CONSUMER_GROUP) -> AIO
 
 
 async def _open_consumer(settings: Settings) -> AIOKafkaConsumer:
-    await ensure_topics(settings.kafka, topics.CONSUMED)
+    await ensure_topics(settings.kafka, settings.kafka.topics.consumed)
     consumer = make_consumer(settings)
     try:
         await consumer.start()
@@ -216,7 +217,7 @@ def _show(probe: Probe, worker: Worker, lanes: Lanes, settings: Settings) -> Non
 
 async def _watch_lag(worker: Worker, probe: Probe, lanes: Lanes, settings: Settings) -> None:
     """Look at the partitions for as long as the role runs, through connections that are made anew after a failure."""
-    watch = PartitionWatch(worker)
+    watch = PartitionWatch(worker, settings.kafka.topics)
     while True:
         try:
             async with EndsReader(settings.kafka, LAG_TIMEOUT_SECONDS) as reader:

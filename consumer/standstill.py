@@ -16,7 +16,6 @@ import structlog
 from consumer.partition_reports import show_lag
 from runtime import metrics
 from runtime.kafka_ends import STABLE, partitions_in
-from schemas.topics import CONSUMED, CONSUMER_GROUP
 
 if TYPE_CHECKING:
     import uuid
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
     from consumer.worker import Worker
     from runtime.kafka_ends import Ends, EndsReader
     from runtime.kafka_topic_ids import TopicFound
+    from schemas.topics import Topics
 
 log = structlog.get_logger()
 
-NAMES: Final = tuple(topic.name for topic in CONSUMED)
 LOOKS_BEFORE_REJOINING: Final = 2
 """A partition must be nobody's at so many looks in a row: the leader shares out a new one by itself, if it can."""
 
@@ -64,8 +63,9 @@ class Standstill:
 class PartitionWatch:
     """Looks at all partitions of our topics, again and again, and acts where nobody else would."""
 
-    def __init__(self, worker: Worker, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, worker: Worker, topics: Topics, clock: Callable[[], float] = time.time) -> None:
         self._worker = worker
+        self._topics = topics
         self._clock = clock
         self._ids: dict[str, uuid.UUID] = {}
         self._unassigned_looks = 0
@@ -85,15 +85,15 @@ class PartitionWatch:
 
     async def look(self, reader: EndsReader) -> None:
         """Compare what Kafka has with what is read; raises the client's errors."""
-        topics = await reader.topics(NAMES)
-        self._notice_new_topics(topics)
-        places = frozenset(partitions_in(topics))
+        found = await reader.topics(self._topics.consumed_names)
+        self._notice_new_topics(found)
+        places = frozenset(partitions_in(found))
         ends = await reader.ends(places)
         self._worker.note_ends(ends)
         read = {place: offset for place, offset in self._worker.positions().items() if place in places}
         nobodys = await self._nobodys(reader, places)
         if nobodys:
-            committed = await reader.committed(CONSUMER_GROUP)
+            committed = await reader.committed(self._topics.group)
             read |= {place: max(committed.get(place, 0), ends[place].begin) for place in nobodys}
         show_lag({place: ends[place].high - offset for place, offset in read.items()})
         self._note(ends, read, nobodys)
@@ -111,7 +111,7 @@ class PartitionWatch:
         """Return the partitions that no member of the group has; at the second look in a row join the group anew."""
         missing = places - self._worker.assigned
         if missing:
-            group = await reader.group(CONSUMER_GROUP)
+            group = await reader.group(self._topics.group)
             missing = missing - group.held if group.state == STABLE else frozenset()
         self._unassigned_looks = self._unassigned_looks + 1 if missing else 0
         if self._unassigned_looks >= LOOKS_BEFORE_REJOINING and self._worker.rejoin(missing):

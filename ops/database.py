@@ -9,6 +9,7 @@ import asyncpg
 
 from runtime.postgres import DURABLE, OUTAGE_ERRORS
 from runtime.sql import statement
+from runtime.topic_binding import need_bound
 from schemas.errors import RatchetError, SettingsError, UnavailableError
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 async def connected(settings: Settings, *, as_it_is: bool = False) -> AsyncIterator[Connection]:
     """Connect; raise UnavailableError where Postgres does not answer, RatchetError where the schema is missing.
 
-    What is committed is on disk, unless the session is to be `as_it_is`: as the role and the server have set it.
+    A database that belongs to other topics than ours raises SettingsError. What is committed is on disk. A session that
+    is to be `as_it_is` has what the role and the server have set, and may be of any topics.
     """
     if settings.postgres.dsn is None:
         raise SettingsError("RATCHET_POSTGRES__DSN is not set")
@@ -41,6 +43,9 @@ async def connected(settings: Settings, *, as_it_is: bool = False) -> AsyncItera
     except (*OUTAGE_ERRORS, asyncpg.PostgresError) as error:
         raise UnavailableError(f"Postgres does not let us in ({_told(error)}); is it up? `ratchet doctor`") from error
     try:
+        if not as_it_is:
+            with contextlib.suppress(asyncpg.UndefinedTableError):  # of an older schema
+                await need_bound(connection, settings.kafka.topic_prefix)
         yield connection
     except asyncpg.UndefinedTableError as error:
         raise UnavailableError(f"the schema is not there ({error}); run `ratchet migrate up`") from error

@@ -82,7 +82,7 @@ def list_letters(  # noqa: PLR0913 - one argument a filter
 ) -> int:
     """List dead letters, newest first; without a filter those of every status.
 
-    Only reads. What other tools put into payments.dlq is here after `ratchet dlq rebuild` or a redrive.
+    Only reads. What other tools put into the DLQ topic is here after `ratchet dlq rebuild` or a redrive.
     """
     bounds = moment(since, "--since"), moment(until, "--until")
     filters = LetterFilter(reason, provider, payment, *bounds, tuple(letter_id) if letter_id else None, status)

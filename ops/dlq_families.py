@@ -1,4 +1,4 @@
-"""Reading letters back from `payments.dlq`: what each tool's headers say of where a record came from. Pure.
+"""Reading letters back from the DLQ topic: what each tool's headers say of where a record came from. Pure.
 
 A letter of ours ends in the block `ADDED_HEADERS`; what stands before it is the original's, byte for byte. Of others
 the first family that names a topic counts, and the headers of all families go:
@@ -9,7 +9,7 @@ the first family that names a topic counts, and the headers of all families go:
 - `__connect.errors.*`: Kafka Connect (KIP-298), texts
 - `__streams.errors.*`: Kafka Streams (KIP-1034), texts
 
-What went wrong is told by the class of the error alone: its text may quote the payload, and stays in `payments.dlq`.
+What went wrong is told by the class of the error alone: its text may quote the payload, and stays in the topic.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ FAMILIES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A letter as `payments.dlq` tells it: the original record at its own place, and why it is there.
+    """A letter as the DLQ topic tells it: the original record at its own place, and why it is there.
 
     `ours` tells that the relay published it. `digest` is that of the whole letter where it was too large for the topic.
     """
@@ -95,7 +95,7 @@ class Found:
 
 
 def read_back(letter: Record) -> Found:
-    """Understand one record of `payments.dlq`; never raises for what it holds."""
+    """Understand one record of the DLQ topic; never raises for what it holds."""
     names = tuple(name for name, _ in letter.headers)
     if names[-len(ADDED_HEADERS) :] == ADDED_HEADERS:
         found = _ours(letter)
@@ -128,7 +128,7 @@ def _ours(letter: Record) -> Found | None:
     record = _moved(letter, (topic, partition, offset), None, headers)
     message = text_of(first(added, f"{ERRORS_PREFIX}message"), MESSAGE_LENGTH_MAX)
     count = number_of(first(added, f"{ERRORS_PREFIX}delivery.count"), INT32_MAX) or 1
-    return Found(record, _reason(letter), message or "read back from payments.dlq", count, ours=True, digest=digest)
+    return Found(record, _reason(letter), message or f"read back from {letter.topic}", count, ours=True, digest=digest)
 
 
 def _digest_of(letter: Record, headers: Headers) -> tuple[Headers, bytes | None]:
@@ -144,7 +144,7 @@ def _digest_of(letter: Record, headers: Headers) -> tuple[Headers, bytes | None]
 
 
 def _foreign(letter: Record, family: Family, topic: str, kept: Headers) -> Found:
-    """Read a letter of another tool; without partition and offset it stands at its own in `payments.dlq`."""
+    """Read a letter of another tool; without partition and offset it stands at its own in the DLQ topic."""
     partition = number_of(first(letter.headers, family.prefix + family.partition), INT32_MAX)
     offset = number_of(first(letter.headers, family.prefix + family.offset), INT64_MAX)
     if partition is None or offset is None:
@@ -159,7 +159,7 @@ def _foreign(letter: Record, family: Family, topic: str, kept: Headers) -> Found
 
 
 def _moved(letter: Record, place: tuple[str, int, int], timestamp_ms: int | None, headers: Headers) -> Record:
-    """Return the original record; a time that is not told is that in `payments.dlq`."""
+    """Return the original record; a time that is not told is that in the DLQ topic."""
     topic, partition, offset = place
     return Record(
         topic=topic,

@@ -84,17 +84,18 @@ def agreed(shown: RenderableType, question: str) -> bool:
 
 
 async def take_in_foreign(connection: Connection, settings: Settings) -> None:
-    """Take in what other tools put into `payments.dlq`, and say so; Kafka away keeps nobody from the table."""
+    """Take in what other tools put into the DLQ topic, and say so; Kafka away keeps nobody from the table."""
     from ops.dlq_rebuild import take_in
 
+    name = settings.kafka.topics.dlq.name
     try:
         found = await take_in(connection, settings)
     except RatchetError as error:
-        say(f"ratchet: payments.dlq was not looked through for letters of other tools: {error}")
+        say(f"ratchet: {name} was not looked through for letters of other tools: {error}")
         return
     if found.added:
-        say(f"ratchet: took in {found.added} letters that other tools put into payments.dlq")
+        say(f"ratchet: took in {found.added} letters that other tools put into {name}")
     if found.unknown_ours:
-        say(f"ratchet: payments.dlq holds {found.unknown_ours} letters that the table lost; see `ratchet dlq rebuild`")
+        say(f"ratchet: {name} holds {found.unknown_ours} letters that the table lost; see `ratchet dlq rebuild`")
     if not found.complete:
-        say("ratchet: payments.dlq holds more than was looked through; `ratchet dlq rebuild` reads all of it")
+        say(f"ratchet: {name} holds more than was looked through; `ratchet dlq rebuild` reads all of it")

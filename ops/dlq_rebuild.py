@@ -1,4 +1,4 @@
-"""Takes letters of `payments.dlq` into the table: after the database was lost, and those that other tools put there.
+"""Takes letters of the DLQ topic into the table: after the database was lost, and those that other tools put there.
 
 What is taken in bears `relay_xid` 1, which is below every transaction's id and below the relay's cursor: it is in the
 topic already and is never published there again. A letter is known by its place and digest, so nothing is taken in
@@ -22,7 +22,6 @@ from runtime.kafka import partitions_of, unavailable_after
 from runtime.kafka_security import client_arguments
 from runtime.sql import statement
 from schemas.errors import UnavailableError
-from schemas.topics import DLQ
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +62,8 @@ async def rebuild(connection: Connection, settings: Settings) -> TakenIn:
     await connection.execute(statement("ops", "note_applied_letters"))
     if not found.complete:
         seconds = settings.redrive.rebuild_wait_seconds
-        raise UnavailableError(f"Kafka: no more of {DLQ.name} came for {seconds:g} s; run it again, nothing is lost")
+        name = settings.kafka.topics.dlq.name
+        raise UnavailableError(f"Kafka: no more of {name} came for {seconds:g} s; run it again, nothing is lost")
     return found
 
 
@@ -75,8 +75,8 @@ async def take_in(connection: Connection, settings: Settings) -> TakenIn:
     positions = {
         row["partition"]: row["next_offset"] for row in await connection.fetch(statement("ops", "read_positions"))
     }
-    seconds = settings.redrive.take_in_seconds
-    async with unavailable_after(seconds + settings.ops.lookup_timeout_seconds, f"looking through {DLQ.name}"):
+    seconds, name = settings.redrive.take_in_seconds, settings.kafka.topics.dlq.name
+    async with unavailable_after(seconds + settings.ops.lookup_timeout_seconds, f"looking through {name}"):
         return await _read(connection, settings, positions, ours_too=False, seconds=seconds)
 
 
@@ -114,7 +114,7 @@ async def _partitions(settings: Settings) -> list[TopicPartition]:
     )
     try:
         await admin.start()
-        return await partitions_of(admin, [DLQ.name])
+        return await partitions_of(admin, [settings.kafka.topics.dlq.name])
     finally:
         with contextlib.suppress(Exception):
             await admin.close()

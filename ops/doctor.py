@@ -20,10 +20,10 @@ from ops import endpoints
 from ops.database import connected
 from ops.durability import lacks_of_postgres, lacks_of_topic
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
+from runtime import topic_binding
 from runtime.secret_windows import ends_at, live_at
 from runtime.settings.scopes import scopes_of
 from runtime.sql import statement
-from schemas import topics
 from schemas.errors import AccessRefusedError, RatchetError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from runtime.secret_windows import Secret
     from runtime.settings import Settings
+    from schemas.topics import Topic
 
 REDIS_PROBE_MILLISECONDS: Final = 1000
 """How long the key stays that asks Redis whether it takes a write."""
@@ -218,7 +219,7 @@ async def kafka(settings: Settings) -> list[Finding]:
         try:
             await client.start()
             cluster = await client.describe_cluster()
-            resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics.ALL]
+            resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in settings.kafka.topics.all]
             present = set(await client.list_topics())
             wanted = [one for one in resources if one.name in present]
             described = await client.describe_topics([one.name for one in wanted]) if wanted else []
@@ -229,7 +230,7 @@ async def kafka(settings: Settings) -> list[Finding]:
     findings = [Finding("kafka", ok=True, found=f"{settings.kafka.bootstrap}, {brokers} broker(s)")]
     known = {row[3]: {entry[0]: entry[1] for entry in row[4]} for answer in answers for row in answer.resources}
     copies = {one["topic"]: least_replicas(one["partitions"]) for one in described}
-    for topic in topics.ALL:
+    for topic in settings.kafka.topics.all:
         found = known.get(topic.name)
         findings.append(topic_finding(topic, found, lacks_of_topic(brokers, copies.get(topic.name), found or {})))
     return findings + await partitions(settings)
@@ -253,7 +254,7 @@ def least_replicas(partitions: Sequence[dict[str, Any]]) -> int | None:
     return min((len(one["replicas"]) for one in partitions), default=None)
 
 
-def topic_finding(topic: topics.Topic, found: dict[str, Any] | None, lacks: Sequence[str] = ()) -> Finding:
+def topic_finding(topic: Topic, found: dict[str, Any] | None, lacks: Sequence[str] = ()) -> Finding:
     """Compare a topic's settings with what they must be; None is a topic that is not there, none are kept from us.
 
     `lacks` is what it lacks in copies.
@@ -273,12 +274,12 @@ def topic_finding(topic: topics.Topic, found: dict[str, Any] | None, lacks: Sequ
     return Finding(name, ok=not wrong and not lacks, found=told, advice="; ".join([*advised, *lacks]))
 
 
-def _wrong_retention(topic: topics.Topic, found: dict[str, Any]) -> list[str]:
+def _wrong_retention(topic: Topic, found: dict[str, Any]) -> list[str]:
     """Return the settings that would remove records too early, or never."""
     if topic.compacted:
         return [] if found.get("cleanup.policy") == "compact" else ["cleanup.policy=compact"]
     retention = int(found.get("retention.ms") or 0)
-    endless = retention == -1 and topic.name == topics.DLQ.name  # what was redacted would stay there for ever
+    endless = retention == -1 and topic.must_end
     short = endless or -1 < retention < topic.retention_ms
     return [f"retention.ms={topic.retention_ms}"] if short else []
 
@@ -296,6 +297,9 @@ async def postgres(settings: Settings) -> list[Finding]:
         rows = await connection.fetch(statement("ops", "read_durability"))
         findings.append(durability_finding(dict(map(tuple, rows))))
         findings.append(await _migrations(settings))
+        if await connection.fetchval("select to_regclass('topic_prefix') is not null"):
+            bound_to = await connection.fetchval(statement("runtime", "read_topic_prefix"))
+            findings.append(prefix_finding(bound_to, settings.kafka.topic_prefix))
         if await connection.fetchval("select to_regclass('payment_logs') is not null"):
             may = await connection.fetchval(
                 "select has_table_privilege('payment_logs', 'update') or has_table_privilege('payment_logs', 'delete')"
@@ -304,8 +308,16 @@ async def postgres(settings: Settings) -> list[Finding]:
             advice = "log in as a role that does not own the schema, and run `ratchet migrate up`" if may else ""
             told = "the application's role can alter it" if may else "the application's role can't alter it"
             findings.append(Finding("ledger", ok=not may, found=told, advice=advice))
-            findings += await parking_clock(settings)
+            if all(one.ok for one in findings if one.check == "topic prefix"):
+                findings += await parking_clock(settings)
     return findings
+
+
+def prefix_finding(bound_to: str | None, prefix: str) -> Finding:
+    """Judge whether the database belongs to our topics; `bound_to` of None is before the first start."""
+    why = topic_binding.mismatch(bound_to, prefix) or ""
+    told = "no role has started yet" if bound_to is None else f"the database belongs to those of {bound_to!r}"
+    return Finding("topic prefix", ok=not why, found=told, advice=why)
 
 
 def host_of(settings: Settings) -> str:

@@ -30,7 +30,7 @@ async def _redact(settings: Settings, letter_id: int, operator: Operator, becaus
 
 
 def _shown(done: Redacted) -> str:
-    text = f"dead letter {done.id} holds its digest alone; payments.dlq keeps its copy until its retention ends"
+    text = f"dead letter {done.id} holds its digest alone; the DLQ topic keeps its copy until its retention ends"
     copies = ", ".join(map(str, done.copies))
     return f"{text}; the same bytes are in {copies}: redact them too" if copies else text
 

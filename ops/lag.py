@@ -5,17 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-from schemas.topics import CONSUMED, CONSUMER_GROUP
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from runtime.kafka_ends import Ends
     from runtime.settings import Settings
 
-NAMES: Final = tuple(topic.name for topic in CONSUMED)
 PartitionLag = dict[tuple[str, int], int]
 
 
@@ -56,11 +53,11 @@ async def read_partitions(settings: Settings) -> list[PartitionState]:
     from runtime.kafka import opening
     from runtime.kafka_ends import STABLE, EndsReader, partitions_in
 
-    seconds = settings.ops.lookup_timeout_seconds
+    seconds, topics = settings.ops.lookup_timeout_seconds, settings.kafka.topics
     async with opening(settings.kafka, seconds, "reading the lag"), EndsReader(settings.kafka, seconds) as reader:
-        committed = await reader.committed(CONSUMER_GROUP)
-        group = await reader.group(CONSUMER_GROUP)
-        ends = await reader.ends(partitions_in(await reader.topics(NAMES)))
+        committed = await reader.committed(topics.group)
+        group = await reader.group(topics.group)
+        ends = await reader.ends(partitions_in(await reader.topics(topics.consumed_names)))
     return [
         PartitionState(
             place.topic, place.partition, found, committed.get(place), group.state != STABLE or place in group.held
@@ -79,9 +76,9 @@ def lag_of(partitions: Sequence[PartitionState]) -> PartitionLag:
     return {(one.topic, one.partition): one.lag for one in partitions}
 
 
-def by_topic(lag: PartitionLag) -> dict[str, int]:
-    """Return the lag a topic; a topic without partitions has none."""
-    return {name: sum(behind for (topic, _), behind in lag.items() if topic == name) for name in NAMES}
+def by_topic(lag: PartitionLag, names: Iterable[str]) -> dict[str, int]:
+    """Return the lag of each of these topics; a topic without partitions has none."""
+    return {name: sum(behind for (topic, _), behind in lag.items() if topic == name) for name in names}
 
 
 def problems(partitions: Sequence[PartitionState], settings: Settings, now: float | None = None) -> list[Problem]:

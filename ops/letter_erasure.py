@@ -3,7 +3,7 @@
 Redacting goes through a function of the schema that runs with its owner's rights, changes exactly one row and writes
 down who asked, so neither the console nor the command line needs them. The row stays, with its digest: a letter that
 is delivered again is known by it, and the ledger is not touched. What was redacted or removed is noted in
-`erased_letters`, so that `dlq rebuild` takes nothing of it in again; `payments.dlq` itself forgets it when its
+`erased_letters`, so that `dlq rebuild` takes nothing of it in again; the DLQ topic itself forgets it when its
 retention ends (90 days where we made the topic, `schemas.topics.DLQ_RETENTION_MS`).
 """
 
@@ -52,7 +52,7 @@ async def redact(connection: Connection, letter_id: int, operator: Operator, bec
 async def remove_old(connection: Connection, days: int, noted_days: int) -> int:
     """Remove the letters older than so many days that are not open, as the schema's owner; return how many.
 
-    Notes of what was erased are kept for `noted_days`, which must be longer than `payments.dlq` keeps its records.
+    Notes of what was erased are kept for `noted_days`, which must be longer than the DLQ topic keeps its records.
     """
     now, removed = dt.datetime.now(dt.UTC), 0
     before = now - dt.timedelta(days=days)

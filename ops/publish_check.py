@@ -21,7 +21,7 @@ from schemas.errors import SettingsError
 from schemas.events import ALL as TYPES
 from schemas.facts import RefKind
 from schemas.record import Record
-from schemas.topics import EVENTS, INTENTS
+from schemas.topics import DEFAULT, Topics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,12 +57,18 @@ class Checked(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def record_of(content: bytes, *, topic: str | None = None, headers: Sequence[tuple[str, str]] = ()) -> Record:
+def record_of(
+    content: bytes,
+    *,
+    topic: str | None = None,
+    headers: Sequence[tuple[str, str]] = (),
+    topics: Topics = DEFAULT,
+) -> Record:
     """Return the record that a file describes; what is given beside it wins. Raises SettingsError for bad UTF-8."""
     written = _written(content)
     told = dict(headers) if written is None else {**written.headers, **dict(headers)}
     key = written.key if written else None
-    guessed = EVENTS.name if told.get("ce_type") in TYPES else INTENTS.name
+    guessed = topics.events.name if told.get("ce_type") in TYPES else topics.intents.name
     return Record(
         topic or (written.topic if written else None) or guessed,
         REHEARSED,
@@ -91,10 +97,11 @@ def _value_of(raw: msgspec.Raw) -> bytes | None:
     return str(msgspec.json.decode(text)).encode() if text.startswith(b'"') else text
 
 
-def need_topic(name: str, topics: Sequence[str]) -> None:
+def need_topic(name: str, topics: Topics) -> None:
     """Raise SettingsError where upstream services do not publish on a topic."""
-    if name not in topics:
-        raise SettingsError(f"{name} is no topic that upstream services publish on; there are {', '.join(topics)}")
+    names = [topic.name for topic in topics.published]
+    if name not in names:
+        raise SettingsError(f"{name} is no topic that upstream services publish on; there are {', '.join(names)}")
 
 
 def check_alone(record: Record, endpoints: Endpoints) -> Checked:

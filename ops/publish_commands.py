@@ -17,12 +17,12 @@ from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from ops.publish_check import Checked, check_alone, check_beside_books, need_topic, record_of
 from runtime.settings.scopes import scopes_of
 from schemas.errors import SettingsError
-from schemas.topics import EVENTS, PUBLISHED, RECORD_BYTES_MAX
+from schemas.topics import RECORD_BYTES_MAX
 
 if TYPE_CHECKING:
+    from runtime.settings import Settings
     from schemas.record import Record
 
-TOPICS: Final = tuple(topic.name for topic in PUBLISHED)
 NOT_BOUND: Final = "neither RATCHET_SOURCES nor RATCHET_EXECUTORS is set here: who may publish was not looked at"
 WOULD: Final = {
     "take": "It is well formed and would be taken.",
@@ -51,20 +51,22 @@ def publish(
 
     FILE holds the value alone, or {"topic", "key", "headers", "value"}. Without --books no database is needed.
     """
-    record = record_of(_read(check), topic=topic, headers=[_header(one) for one in header or ()])
-    need_topic(record.topic, TOPICS)
-    found = _checked(record, beside_books=books)
+    settings = endpoints.load()
+    topics, headers = settings.kafka.topics, [_header(one) for one in header or ()]
+    record = record_of(_read(check), topic=topic, headers=headers, topics=topics)
+    need_topic(record.topic, topics)
+    found = _checked(record, settings, beside_books=books)
     emit(msgspec.to_builtins(found), as_json=as_json, show=lambda: _text(found))
     return EXIT_PROBLEM if found.would == "illegal" else EXIT_DONE
 
 
-def _checked(record: Record, *, beside_books: bool) -> Checked:
-    settings = endpoints.load()
-    known = endpoints_of(scopes_of(settings))
+def _checked(record: Record, settings: Settings, *, beside_books: bool) -> Checked:
+    topics = settings.kafka.topics
+    known = endpoints_of(scopes_of(settings), topics)
     if not beside_books:
         bound = settings.sources or settings.executors
         alone = check_alone(record, known if bound else replace(known, sources=None, executors=None))
-        unsure = record.topic == EVENTS.name and not bound and alone.would == "take"
+        unsure = record.topic == topics.events.name and not bound and alone.would == "take"
         return replace(alone, notes=(*alone.notes, NOT_BOUND)) if unsure else alone
     return asyncio.run(check_beside_books(record, endpoints.found(settings), known))
 

@@ -152,7 +152,8 @@ async def _read(  # noqa: PLR0913, PLR0917 - what is asked, of whom, and where i
         known_before = await _known(connection, lists.source, shown)
         if not dry_run:
             async with connection.transaction():
-                await spool_new(connection, lists.source, shown, cursor["began_at"])
+                topic = settings.kafka.topics.webhooks.name
+                await spool_new(connection, topic, lists.source, shown, cursor["began_at"])
         found.take(shown, {one.record.event_id for one in shown} - known_before, cursor["began_at"])
         tell(found)
         if answer.following is None:

@@ -313,7 +313,7 @@ def discard(  # noqa: PLR0913 - one argument an option
 
 @command
 def rebuild(*, as_json: AsJson = False) -> int:
-    """Read `payments.dlq` again and take in every letter that the table does not know, whoever put it there."""
+    """Read the DLQ topic again and take in every letter that the table does not know, whoever put it there."""
     from ops.dlq_rebuild import rebuild as read_all
 
     settings = endpoints.found(endpoints.load())

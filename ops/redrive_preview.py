@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from ops.database import fetch
 from ops.redrive_rehearsal import Fate, Rehearsal, TrippedError
 from schemas.dead_letter import LetterStatus
-from schemas.topics import CONSUMED
+from schemas.topics import DEFAULT, Topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ops.dlq_filters import LetterFilter
     from runtime.postgres import Connection
     from runtime.settings import RedriveSettings, Settings
-
-TOPICS: Final = frozenset(topic.name for topic in CONSUMED)
 
 
 class Would(StrEnum):
@@ -118,9 +116,11 @@ def prediction_of(letter_id: int, fate: Fate) -> Prediction:
     return Prediction(letter_id, WOULD[fate.outcome], outcome, fate.why)
 
 
-def held_back(row: Mapping[str, Any], choice: Choice, settings: RedriveSettings) -> LeftOut | None:
+def held_back(
+    row: Mapping[str, Any], choice: Choice, settings: RedriveSettings, topics: Topics = DEFAULT
+) -> LeftOut | None:
     """Tell why a letter is left out whatever would become of it; None where it may go. Pure."""
-    if row["topic"] not in TOPICS and choice.target_topic is None:
+    if topics.consumed_topic(row["topic"]) is None and choice.target_topic is None:
         why = f"it came from {row['topic']}, which Ratchet does not read; name a topic with --to"
         return LeftOut(row["id"], why, guarded=False)
     if row["redrive_count"] >= settings.returns_max and not choice.force:
@@ -182,8 +182,8 @@ async def _rehearse(
     tripped: set[int],
 ) -> Preview:
     """Rehearse the letters part by part; one that trips the fold raises TrippedError, and all begins anew."""
-    bounds = settings.redrive
-    left_out = [one for row in rows if (one := held_back(row, choice, bounds)) is not None]
+    bounds, topics = settings.redrive, settings.kafka.topics
+    left_out = [one for row in rows if (one := held_back(row, choice, bounds, topics)) is not None]
     out = {one.id for one in left_out}
     willing = [row for row in rows if row["id"] not in out]
     room = choice.messages_max or len(willing)

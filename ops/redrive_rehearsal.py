@@ -25,7 +25,6 @@ from runtime.sql import statement
 from schemas.dead_letter import Reason
 from schemas.errors import RatchetError
 from schemas.record import Record
-from schemas.topics import CONSUMED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 REHEARSED: Final = -1
 """The partition of every record of a rehearsal: no real one has it."""
-TOPICS: Final = frozenset(topic.name for topic in CONSUMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ class Rehearsal:
         self._parked_bounds = settings.redrive.parked_read_max, settings.redrive.preview_bytes_max
         self._target_topic = target_topic
         self._tripped = tripped
-        self._endpoints = endpoints_of(scopes_of(settings))
+        self._endpoints = endpoints_of(scopes_of(settings), settings.kafka.topics)
         self._known = Known()
         self._waiting: dict[int, tuple[ParkedEvent, tuple[RefKey, ...]]] = {}
         self._woken: set[int] = set()
@@ -95,8 +93,8 @@ class Rehearsal:
 
     def _understood(self, row: Mapping[str, Any]) -> Item:
         """Decode a letter as the consumer will, unless it is known to end the process or to trip the fold."""
-        topic = row["topic"] if row["topic"] in TOPICS else self._target_topic
-        record = record_of(row, topic or row["topic"])
+        ours = self._endpoints.topics.consumed_topic(row["topic"]) is not None
+        record = record_of(row, row["topic"] if ours else self._target_topic or row["topic"])
         if row["reason"] == Reason.FATAL:
             return record, Dead(Reason.FATAL, "it ended the process that touched it; not tried here")
         if row["id"] in self._tripped:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ops.database import fetch
 from ops.dlq_filters import LetterFilter
 from ops.operators import BECAUSE_LENGTH_MAX, TERMINAL, WHO_LENGTH_MAX, Operator, note_action
-from ops.redrive_preview import TOPICS, Choice, LeftOut, Prediction, Preview, Would, find_closed, foresee
+from ops.redrive_preview import Choice, LeftOut, Prediction, Preview, Would, find_closed, foresee
 from runtime.sql import statement
 from schemas.dead_letter import LetterStatus
 from schemas.errors import RatchetError, SettingsError
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from runtime.postgres import Connection
     from runtime.settings import RedriveSettings, Settings
+    from schemas.topics import Topics
 
 __all__ = [
     "Discarded",
@@ -201,7 +202,7 @@ async def group_letters(connection: Connection, filters: LetterFilter) -> tuple[
 
 async def preview(connection: Connection, settings: Settings, order: Order) -> Preview:
     """Say for each open letter that fits what a redrive would do now; nothing is written and nothing is locked."""
-    _check(order, settings.redrive)
+    _check(order, settings.redrive, settings.kafka.topics)
     return await foresee(
         connection, settings, Choice(order.filters, order.messages_max, order.force, order.target_topic)
     )
@@ -307,7 +308,7 @@ async def choose(connection: Connection, filters: LetterFilter) -> list[dict[str
     return await fetch(connection, "choose_letters", *filters.arguments(), filters.limit)
 
 
-def _check(order: Order, bounds: RedriveSettings) -> None:
+def _check(order: Order, bounds: RedriveSettings, topics: Topics) -> None:
     """Raise SettingsError for an order that can't be meant."""
     rate = order.rate_per_second
     if rate is not None and not 0 < rate <= bounds.rate_per_second_max:
@@ -316,9 +317,9 @@ def _check(order: Order, bounds: RedriveSettings) -> None:
         )
     if order.messages_max is not None and order.messages_max < 1:
         raise SettingsError(f"the most to publish must be 1 at least, not {order.messages_max}")
-    if order.target_topic is not None and order.target_topic not in TOPICS:
+    if order.target_topic is not None and topics.consumed_topic(order.target_topic) is None:
         raise SettingsError(
-            f"{order.target_topic} is none of the topics that Ratchet reads: {', '.join(sorted(TOPICS))}"
+            f"{order.target_topic} is none of the topics that Ratchet reads: {', '.join(sorted(topics.consumed_names))}"
         )
     _named(order.requested_by)
 

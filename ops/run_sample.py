@@ -121,7 +121,8 @@ async def on_the_way(settings: Settings) -> dict[str, int]:
                 raise found
             left[f"{name} ({found})"] = 1
     if isinstance(lag, dict):
-        left |= {f"lag of {topic}": number for topic, number in by_topic(lag).items()}
+        waiting = by_topic(lag, settings.kafka.topics.consumed_names)
+        left |= {f"lag of {topic}": number for topic, number in waiting.items()}
     if isinstance(counts, dict):
         left |= {"outbox": counts["outbox"], "spool": counts["spool"]}
     return left

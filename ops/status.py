@@ -147,7 +147,7 @@ async def gather(settings: Settings) -> Status:
     lag = lag_of(partitions)
     shown = {f"{topic}/{number}": behind for (topic, number), behind in sorted(lag.items())}
     wrong = [one.found for one in problems(partitions, settings)]
-    return Status(found, by_topic(lag), shown, counts, unknown, wrong, stands)
+    return Status(found, by_topic(lag, settings.kafka.topics.consumed_names), shown, counts, unknown, wrong, stands)
 
 
 COLOURS = {RoleState.RUNNING: "green", RoleState.UNREADY: "red", RoleState.STALLED: "yellow", RoleState.DOWN: "red"}

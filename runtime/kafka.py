@@ -24,13 +24,13 @@ from aiokafka.errors import (
 )
 
 from runtime.kafka_security import away_or_refused, client_arguments
-from schemas import topics
 from schemas.errors import AccessRefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from runtime.settings import KafkaSettings
+    from schemas.topics import Topic
 
 TOPIC_EXISTS: Final = 36
 """Kafka's error code TOPIC_ALREADY_EXISTS."""
@@ -132,11 +132,12 @@ async def ping(settings: KafkaSettings) -> None:
         await client.describe_cluster()
 
 
-async def ensure_topics(settings: KafkaSettings, wanted: Iterable[topics.Topic] = topics.ALL) -> None:
-    """Create those of the wanted topics that do not exist yet; what exists is left as it is.
+async def ensure_topics(settings: KafkaSettings, wanted: Iterable[Topic] | None = None) -> None:
+    """Create those of the wanted topics (None: of all) that do not exist yet; what exists is left as it is.
 
     A process asks for what it uses itself: with ACLs it sees no others, and may not create them.
     """
+    wanted = settings.topics.all if wanted is None else wanted
     async with opening(settings, settings.request_timeout_seconds, "creating topics"), _admin(settings) as client:
         existing = set(await client.list_topics())
         missing = [topic for topic in wanted if topic.name not in existing]
@@ -163,7 +164,7 @@ async def partitions_of(admin: AIOKafkaAdminClient, names: Iterable[str]) -> lis
     return sorted(found)
 
 
-def _new_topic(topic: topics.Topic, settings: KafkaSettings) -> NewTopic:
+def _new_topic(topic: Topic, settings: KafkaSettings) -> NewTopic:
     return NewTopic(
         topic.name,
         settings.partitions,

@@ -235,7 +235,7 @@ def run_role(name: str, settings: Settings, serve: Serve) -> int:
     log.configure(name, settings.log.level)
     probe = Probe(name)
     try:
-        telemetry.start(name, settings.telemetry)
+        telemetry.start(name, settings.telemetry, group=settings.kafka.group)
         calm_collector()
         _run_loop(_live(settings, serve, probe))
     except RatchetError as error:

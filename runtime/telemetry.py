@@ -19,7 +19,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from schemas.errors import SettingsError
-from schemas.topics import CONSUMER_GROUP
+from schemas.topics import DEFAULT_GROUP
 from schemas.traceparent import traceparent_of, well_formed
 
 if TYPE_CHECKING:
@@ -76,16 +76,18 @@ NOTHING: Final = _Nothing()
 _tracing: _Tracing | None = None
 
 
-def start(role: str, settings: TelemetrySettings, processor: SpanProcessor | None = None) -> None:
+def start(
+    role: str, settings: TelemetrySettings, processor: SpanProcessor | None = None, *, group: str = DEFAULT_GROUP
+) -> None:
     """Begin to make spans, if an endpoint is configured (or a test brings its own `processor`).
 
-    Raises SettingsError where the extra `otel` is not installed.
+    `group` is that of the consumers. Raises SettingsError where the extra `otel` is not installed.
     """
     global _tracing  # noqa: PLW0603 - one tracer a process, as one registry of metrics
     if processor is None and settings.otlp_endpoint is None:
         return
     try:
-        _tracing = _Tracing(role, settings, processor)
+        _tracing = _Tracing(role, settings, processor, group)
     except ImportError as error:
         raise SettingsError(
             f"RATCHET_TELEMETRY__OTLP_ENDPOINT is set, but {error.name} is missing; install ratchet-payments[otel]"
@@ -159,12 +161,13 @@ class _Span:
 class _Tracing:
     """OpenTelemetry's SDK put together. Sampling goes by the trace's id, so every role decides alike on a trace."""
 
-    def __init__(self, role: str, settings: TelemetrySettings, processor: SpanProcessor | None) -> None:
+    def __init__(self, role: str, settings: TelemetrySettings, processor: SpanProcessor | None, group: str) -> None:
         from opentelemetry import context, trace
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import SpanLimits, TracerProvider
         from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
+        self._group = group
         named = {
             "service.name": f"ratchet-{role}",
             "service.namespace": "ratchet",
@@ -216,7 +219,7 @@ class _Tracing:
         told = _messaging(",".join(names), len(records)) | {
             "messaging.operation.name": "settle",
             "messaging.operation.type": "process",
-            "messaging.consumer.group.name": CONSUMER_GROUP,
+            "messaging.consumer.group.name": self._group,
         }
         if len(places) == 1:
             told["messaging.destination.partition.id"] = str(records[0].partition)

@@ -90,7 +90,11 @@ def document() -> Json:
         "info": {
             "title": "Ratchet topics",
             "version": VERSION,
-            "description": "Payment events in, payment changes out. Amounts are minor units of their currency.",
+            "description": (
+                "Payment events in, payment changes out. Amounts are minor units of their currency. Topics and group "
+                "are named as they are by default: RATCHET_KAFKA__TOPIC_PREFIX replaces the "
+                f"`{topics.DEFAULT_PREFIX}` with which each topic begins, and RATCHET_KAFKA__GROUP names the group."
+            ),
         },
         "defaultContentType": "application/json",
         "servers": {

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from schemas.topics import WEBHOOKS
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -134,7 +132,9 @@ Spooled = tuple[str, bytes, bytes, list[bytes], list[bytes]]
 """A row of the spool: topic, key, value, header names, header values."""
 
 
-def answer_of_api(provider: str, account: str, kind: str, ref: str, body: bytes, asked_at: float) -> Spooled:  # noqa: PLR0913, PLR0917
+def answer_of_api(  # noqa: PLR0913 - what a record is made of
+    provider: str, account: str, kind: str, ref: str, *, body: bytes, asked_at: float, topic: str
+) -> Spooled:
     """Return what a provider's API answered as a row of the spool; its event id is the answer's digest."""
     attributes = Attributes(
         source="/".join(filter(None, (provider, account))),
@@ -143,11 +143,11 @@ def answer_of_api(provider: str, account: str, kind: str, ref: str, body: bytes,
         received_at=asked_at,
     )
     names, values = zip(*attributes.to_headers(), strict=True)
-    return WEBHOOKS.name, ref.encode(), body, [name.encode() for name in names], list(values)
+    return topic, ref.encode(), body, [name.encode() for name in names], list(values)
 
 
 class Recalled(NamedTuple):
-    """An event that a provider's list showed, as a record of `payments.webhooks`, and how it is known."""
+    """An event that a provider's list showed, as a record of the topic of webhooks, and how it is known."""
 
     event_id: str
     kind: str
@@ -155,10 +155,10 @@ class Recalled(NamedTuple):
     value: bytes
     headers: Headers
 
-    def spooled(self) -> Spooled:
-        """Return it as a row of the spool."""
+    def spooled(self, topic: str) -> Spooled:
+        """Return it as a row of the spool, on its way to the topic of webhooks."""
         names, values = zip(*self.headers, strict=True)
-        return WEBHOOKS.name, self.key, self.value, [name.encode() for name in names], list(values)
+        return topic, self.key, self.value, [name.encode() for name in names], list(values)
 
 
 def recalled(  # noqa: PLR0913, PLR0917 - what a record is made of

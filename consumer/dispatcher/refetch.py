@@ -50,6 +50,7 @@ class RefetchDesk:
         self._claim_seconds = settings.dispatcher.claim_seconds
         self._breaker_seconds = settings.dispatcher.breaker_seconds
         self._clock = clock
+        self._topic = settings.kafka.topics.webhooks.name
 
     async def turn(self, lease: Lease) -> bool:
         """Read one payment again; False where nothing is due that could be asked now."""
@@ -94,7 +95,7 @@ class RefetchDesk:
             case None:
                 await self._rows.fetch_one(lease, "retry_refetch", *claim, self._breaker_seconds, None, 1)
             case Answered():
-                record = _record(row, outcome, asked_at)
+                record = _record(row, outcome, asked_at, self._topic)
                 again = self._limits.same_payment_seconds
                 await self._rows.fetch_one(lease, "settle_refetch", *claim, row["updated_at"], *record, again)
             case Awaited(query) if row["attempts"] < self._limits.attempts_max:
@@ -133,7 +134,8 @@ class RefetchDesk:
         )
 
 
-def _record(row: Row, answered: Answered, asked_at: float) -> Spooled:
+def _record(row: Row, answered: Answered, asked_at: float, topic: str) -> Spooled:
     """Return the answer as a row of the spool. Its time is that of the question: what happened since may be missing."""
     fetched = answered.fetched
-    return answer_of_api(row["provider"], row["account"], fetched.kind, fetched.ref, answered.body, asked_at)
+    place, body = (row["provider"], row["account"]), answered.body
+    return answer_of_api(*place, fetched.kind, fetched.ref, body=body, asked_at=asked_at, topic=topic)

@@ -26,6 +26,7 @@ from runtime.lease import Leader, holder_name, wait_for_event
 from runtime.lease_redis import open_leases
 from runtime.postgres import OUTAGE_ERRORS, open_pool
 from runtime.sql import statement
+from runtime.topic_binding import bound
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def open_desks(
     lists: Mapping[tuple[str, str], Lists],
 ) -> dict[str, Desk]:
     """Return one desk a worker, by the worker's name; a desk that nothing is configured for has none."""
-    rows, limits = GuardedRows(pool, settings.postgres.connect_timeout_seconds), settings.dispatcher
+    webhooks, limits = settings.kafka.topics.webhooks.name, settings.dispatcher
+    rows = GuardedRows(pool, settings.postgres.connect_timeout_seconds, webhooks)
     desks: dict[str, Desk] = {}
     if apis:
         refetch = RefetchDesk(rows, apis, settings, SystemClock())
@@ -141,6 +143,7 @@ async def _open_when_there(settings: Settings, stop: asyncio.Event, watch: Watch
     while not stop.is_set():
         try:
             pool = await open_pool(settings.postgres, role="dispatcher", connections=connections)
+            await bound(pool, settings.kafka.topic_prefix)
         except (UnavailableError, *OUTAGE_ERRORS) as error:
             failures += 1
             watch.waiting = f"Postgres can't be used: {type(error).__name__}: {error}"

@@ -102,10 +102,14 @@ async def _recover(error: Exception, ending: asyncio.Event, limits: DispatcherSe
 
 
 class GuardedRows:
-    """Runs a desk's statements, each in a transaction of its own that a lost lease refuses."""
+    """Runs a desk's statements, each in a transaction of its own that a lost lease refuses.
 
-    def __init__(self, pool: Pool, connect_timeout_seconds: float) -> None:
+    `webhooks` names the topic that events of providers' lists go to.
+    """
+
+    def __init__(self, pool: Pool, connect_timeout_seconds: float, webhooks: str) -> None:
         self._pool = pool
+        self._webhooks = webhooks
         self._timeout_seconds = connect_timeout_seconds
 
     async def settle_sent(self, lease: Lease, sid: str, *arguments: object) -> None:
@@ -147,4 +151,4 @@ class GuardedRows:
             if await connection.fetchrow(statement("consumer.dispatcher", "move_recall"), *cursor, *more) is None:
                 return 0
             source = "/".join(filter(None, cursor[:2]))
-            return await spool_new(connection, source, shown, began_at)
+            return await spool_new(connection, self._webhooks, source, shown, began_at)

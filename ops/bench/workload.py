@@ -22,7 +22,7 @@ from producers.ingress.records import Arrival, Outgoing, build
 from providers.core.contract import Notification
 from schemas.intents import Command, IntentRecord
 from schemas.record import Attributes, Record
-from schemas.topics import INTENTS
+from schemas.topics import INTENTS, WEBHOOKS
 
 if TYPE_CHECKING:
     from ops.sample.post import Life
@@ -152,4 +152,4 @@ def _outgoing(post: Post, payment_ref: str) -> Outgoing:
 
 def _record(event_id: str, kind: str | None, payment_ref: str | None, body: bytes) -> Outgoing:
     notification = Notification(event_id, kind, payment_ref, body)
-    return build([notification], Arrival(stripe.NAME, STARTED_AT))[0]
+    return build([notification], Arrival(stripe.NAME, STARTED_AT), WEBHOOKS.name)[0]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from runtime.kafka_records import tolerate_odd_headers
 from runtime.kafka_security import client_arguments
 from schemas.errors import UnavailableError
-from schemas.topics import CONSUMED, CONSUMER_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from runtime.settings import Settings
 
-TOPICS: Final = tuple(topic.name for topic in CONSUMED)
 FETCH_BYTES_MAX: Final = 64 * 1024
 """Asked for to read one record's time; the broker gives the first batch whole, however large."""
 ENDS_KEPT: Final = 200
@@ -112,8 +110,9 @@ class BacklogReader:
         from runtime.kafka import partitions_of
 
         admin, consumer = await self._clients()
-        partitions = await partitions_of(admin, TOPICS)
-        committed = await admin.list_consumer_group_offsets(CONSUMER_GROUP)
+        topics = self._kafka.topics
+        partitions = await partitions_of(admin, topics.consumed_names)
+        committed = await admin.list_consumer_group_offsets(topics.group)
         begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
         now, waiting = time.time(), {}
         for partition in partitions:
@@ -121,7 +120,7 @@ class BacklogReader:
             done = committed[partition].offset if partition in committed else 0
             waiting[partition] = max(done, begins[partition])
         behind = {place: max(0, ends[place] - offset) for place, offset in waiting.items()}
-        lag = {name: sum(count for place, count in behind.items() if place.topic == name) for name in TOPICS}
+        lag = {name: sum(behind[one] for one in partitions if one.topic == name) for name in topics.consumed_names}
         came = [await self._came(consumer, place, waiting[place]) for place, count in behind.items() if count]
         return Backlog(lag, min(came, default=None))
 

@@ -9,6 +9,7 @@ import asyncpg
 
 from runtime.postgres import OUTAGE_ERRORS, LazyPool, open_pool
 from runtime.sql import statement
+from runtime.topic_binding import bound
 from schemas.errors import RatchetError, UnavailableError
 
 if TYPE_CHECKING:
@@ -86,10 +87,10 @@ async def _undisturbed(
 
 
 async def open_pool_for(settings: Settings, connections: int, parameters: Mapping[str, str]) -> Pool:
-    """Open a pool of the console with its time-outs."""
+    """Open a pool of the console with its time-outs; raise SettingsError where the database is of other topics."""
     console = settings.console
     patience = {"connect_timeout_seconds": console.connect_timeout_seconds}
-    return await open_pool(
+    pool = await open_pool(
         settings.postgres.model_copy(update=patience),
         role="console",
         connections=connections,
@@ -100,3 +101,4 @@ async def open_pool_for(settings: Settings, connections: int, parameters: Mappin
         },
         writing=False,
     )
+    return await bound(pool, settings.kafka.topic_prefix, writing=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from starlette.routing import Route, Router
@@ -25,7 +26,9 @@ from runtime.clock import SystemClock
 from runtime.http import HttpClient
 from runtime.http_server import configure, listen, serve_http
 from runtime.redis import RedisLink
+from runtime.topic_binding import bind
 from schemas import problems
+from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
     import uvicorn
@@ -50,12 +53,13 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     async with HttpClient(client_bounds(settings.http, bounds)) as client:
         certificates = Certificates(client, bounds)
         rates = RateLimits(settings, link)
-        hints = Hints(hint_transactions, settings.refetch, SystemClock())
+        webhooks = settings.kafka.topics.webhooks.name
+        hints = Hints(hint_transactions, settings.refetch, SystemClock(), webhooks)
         app = build_app(settings, publisher, readiness, SystemClock(), certificates, transactions, rates, hints)
         probe.unready = readiness.unready
         background = [asyncio.create_task(keep_running("kafka connection", publisher.run))]
         try:
-            await publisher.first_try()
+            await asyncio.gather(publisher.first_try(), _bind_topics(transactions, settings))
             background.append(asyncio.create_task(keep_running("readiness", readiness.run)))
             listener = listen(settings.ingress.bind, "RATCHET_INGRESS__BIND")
             await serve_http(_configuration(app, settings.ingress), listener, stop, probe)
@@ -69,6 +73,15 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
             await transactions.close()
             await hint_transactions.close()
             await link.close()
+
+
+async def _bind_topics(transactions: Transactions, settings: Settings) -> None:
+    """Raise SettingsError where the database belongs to other topics; a door opens while that can't be looked at."""
+    if settings.postgres.dsn is None:
+        return
+    with contextlib.suppress(TimeoutError, UnavailableError):
+        async with asyncio.timeout(settings.ingress.ready_timeout_seconds):
+            await transactions.run(lambda connection: bind(connection, settings.kafka.topic_prefix))
 
 
 def build_app(  # noqa: PLR0913, PLR0917 - what the door is made of, once

@@ -41,10 +41,13 @@ _log = structlog.get_logger()
 
 
 class Hints:
-    """Queues what hints name. `transactions` are connections of their own: a flood must not hold up intents."""
+    """Queues what hints name. `transactions` are connections of their own: a flood must not hold up intents.
 
-    def __init__(self, transactions: Transactions, bounds: RefetchSettings, clock: Clock) -> None:
-        self._transactions, self._clock = transactions, clock
+    Answers to queries of ours go to the topic `webhooks`.
+    """
+
+    def __init__(self, transactions: Transactions, bounds: RefetchSettings, clock: Clock, webhooks: str) -> None:
+        self._transactions, self._clock, self._webhooks = transactions, clock, webhooks
         self._same_payment_seconds = bounds.same_payment_seconds
         self._bounds = (bounds.waiting_max, bounds.unknown_waiting_max, bounds.same_payment_seconds)
 
@@ -74,9 +77,9 @@ class Hints:
             return False
         if called.fetched is None:
             return await self._run("refuse_query", endpoint, called.query, called.error)
-        ref = called.fetched.ref
-        now = self._clock.now()
-        spooled = answer_of_api(endpoint.provider, endpoint.account, called.fetched.kind, ref, body, now)
+        ref, place = called.fetched.ref, (endpoint.provider, endpoint.account)
+        now, topic = self._clock.now(), self._webhooks
+        spooled = answer_of_api(*place, called.fetched.kind, ref, body=body, asked_at=now, topic=topic)
         return await self._run("answer_query", endpoint, called.query, ref, *spooled, self._same_payment_seconds)
 
     async def _run(self, name: str, endpoint: Endpoint, *arguments: object) -> bool:

@@ -16,8 +16,8 @@ from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.kafka import close_producer, ensure_topics, open_producer, unavailable_after
 from runtime.kafka_security import client_arguments
-from schemas import topics
 from schemas.errors import UnavailableError
+from schemas.topics import RECORD_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,11 +117,12 @@ class Publisher:
             await asyncio.wait(set(self._closing))
 
     async def _connect(self) -> AIOKafkaProducer:
-        await ensure_topics(self._kafka, (topics.WEBHOOKS,))
-        producer = await open_producer(self._kafka, topics.RECORD_BYTES_MAX)
+        webhooks = self._kafka.topics.webhooks
+        await ensure_topics(self._kafka, (webhooks,))
+        producer = await open_producer(self._kafka, RECORD_BYTES_MAX)
         try:
             async with unavailable_after(self._kafka.connect_timeout_seconds, "reading the topic's partitions"):
-                await producer.partitions_for(topics.WEBHOOKS.name)
+                await producer.partitions_for(webhooks.name)
         except BaseException:
             await close_producer(producer, self._kafka.close_timeout_seconds)
             raise

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from schemas import topics
 from schemas.record import (
     EVENT_ID_LENGTH_MAX,
     KEY_LENGTH_MAX,
@@ -44,16 +43,16 @@ class Arrival(msgspec.Struct, frozen=True):
     traceparent: str | None = None
 
 
-def build(notifications: Sequence[Notification], arrival: Arrival) -> list[Outgoing]:
-    """Return one record an event, in their order.
+def build(notifications: Sequence[Notification], arrival: Arrival, topic: str) -> list[Outgoing]:
+    """Return one record of the topic an event, in their order.
 
     The key is the payment's reference, so the events of a payment meet in one partition; without one it is the event's
     id, which spreads them. The value is the provider's own bytes.
     """
-    return [_record(notification, arrival) for notification in notifications]
+    return [_record(notification, arrival, topic) for notification in notifications]
 
 
-def _record(notification: Notification, arrival: Arrival) -> Outgoing:
+def _record(notification: Notification, arrival: Arrival, topic: str) -> Outgoing:
     event_id = storable(notification.event_id or digest(notification.body), EVENT_ID_LENGTH_MAX)
     attributes = Attributes(
         source=arrival.source,
@@ -65,7 +64,7 @@ def _record(notification: Notification, arrival: Arrival) -> Outgoing:
         traceparent=arrival.traceparent,
     )
     key = storable(notification.payment_ref or event_id, KEY_LENGTH_MAX)
-    return Outgoing(topics.WEBHOOKS.name, key.encode(), notification.body, attributes.to_headers())
+    return Outgoing(topic, key.encode(), notification.body, attributes.to_headers())
 
 
 def well_formed_content_type(value: str | None) -> str:

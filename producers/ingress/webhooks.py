@@ -18,7 +18,7 @@ from producers.ingress.publisher import Durability
 from producers.ingress.rate_limits import HINTS_BY_ANYBODY, OVER_QUOTA, OVER_QUOTA_UNREAD, fields_of
 from producers.ingress.twins import Twins
 from runtime import telemetry
-from schemas import problems, topics
+from schemas import problems
 from schemas.errors import SignatureRejected, UnavailableError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Webhooks:
     ) -> None:
         door = settings.ingress
         self._base_url = settings.webhook_base_url()
+        self._topic = settings.kafka.topics.webhooks.name
         self._endpoints: Endpoints = open_endpoints(settings)
         self._plain_paths = {
             path: found for path in map(routes.plain_path, self._endpoints) if (found := routes.parse(path))
@@ -150,10 +151,10 @@ class Webhooks:
             return await self._take_hints(delivery, notifications, line)
         self._rates.proves(delivery.peer, delivery.forwarded_for)
         try:
-            with telemetry.publishing(topics.WEBHOOKS.name, len(notifications)):
+            with telemetry.publishing(self._topic, len(notifications)):
                 arrival = arrival_of(delivery)
                 line.durability = await self._twins.publish(
-                    delivery.endpoint.source, notifications, lambda: records.build(notifications, arrival)
+                    delivery.endpoint.source, notifications, lambda: records.build(notifications, arrival, self._topic)
                 )
         except UnavailableError:
             return self._refused(NOT_DURABLE, line)

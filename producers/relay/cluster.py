@@ -62,6 +62,6 @@ async def check_cluster(connection: Connection, lease: Lease) -> None:
     if (epoch := await connection.fetchval(statement("producers", "begin_epoch"), *lease.fence)) is not None:
         _log.warning("epoch_begun", epoch=epoch, detail="Postgres is on another timeline: versions count anew")
     if (epoch := await connection.fetchval(statement("producers", "restart_states"), *lease.fence)) is not None:
-        _log.info("states_restarted", epoch=epoch, detail="payments.state is filled from the ledger's beginning")
+        _log.info("states_restarted", epoch=epoch, detail="the topic of states is filled from the ledger's beginning")
     if any(row["known"] is None for row in rows):
         await connection.execute(statement("producers", "stamp_cursors"), rows[0]["current"], *lease.fence)

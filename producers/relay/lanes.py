@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from runtime.lease import Lease
     from runtime.postgres import Connection
     from runtime.settings import RelaySettings
+    from schemas.topics import Topics
 
 NAMING: Final = ("ce_id", f"{ERRORS_PREFIX}topic", f"{ERRORS_PREFIX}partition", f"{ERRORS_PREFIX}offset")
 """Headers by which a log line names a record."""
@@ -249,12 +251,12 @@ async def _fetch_letters(connection: Connection, start: Position, settings: Rela
     return await connection.fetch(sql, *start, rows_max, settings.batch_bytes_max, DEAD_LETTER_BYTES_MAX)
 
 
-def open_lanes(settings: RelaySettings) -> tuple[Lane, ...]:
+def open_lanes(settings: RelaySettings, topics: Topics) -> tuple[Lane, ...]:
     """Return the lanes of changes, states, commands, dead letters and the spool."""
     return (
-        CursorLane("changes", settings, _fetch_changes, change_of, settings.batch_records_max),
-        CursorLane("state", settings, _fetch_states, state_of, settings.batch_records_max),
-        CursorLane("commands", settings, _fetch_commands, command_of, 1),
-        LettersLane("dead_letters", settings, _fetch_letters, letter_of, 1),
+        CursorLane("changes", settings, _fetch_changes, partial(change_of, topics=topics), settings.batch_records_max),
+        CursorLane("state", settings, _fetch_states, partial(state_of, topics=topics), settings.batch_records_max),
+        CursorLane("commands", settings, _fetch_commands, partial(command_of, topics=topics), 1),
+        LettersLane("dead_letters", settings, _fetch_letters, partial(letter_of, topics=topics), 1),
         SpoolLane(settings),
     )

@@ -20,7 +20,7 @@ from schemas.dead_letter import (
     TRUNCATED_HEADER,
 )
 from schemas.record import REDRIVE_COUNT_HEADER, identity_of, readable
-from schemas.topics import CHANGES, COMMANDS, CONSUMER_GROUP, DEAD_LETTER_BYTES_MAX, DLQ, STATE
+from schemas.topics import DEAD_LETTER_BYTES_MAX, DEFAULT, Topics
 from schemas.traceparent import HEADER as TRACEPARENT_HEADER
 
 if TYPE_CHECKING:
@@ -121,22 +121,22 @@ class Outgoing(NamedTuple):
         )
 
 
-def change_of(row: Row) -> Outgoing | None:
+def change_of(row: Row, topics: Topics = DEFAULT) -> Outgoing | None:
     """Return the record of a ledger row, or None for a row that changed no payment."""
     if row["version"] is None:
         return None
-    change = _of_payment(CHANGES.name, CHANGE_TYPE, CHANGE_FIELDS, row)
+    change = _of_payment(topics.changes.name, CHANGE_TYPE, CHANGE_FIELDS, row)
     if row["traceparent"] is None:
         return change
     return change._replace(headers=(*change.headers, (TRACEPARENT_HEADER, row["traceparent"].encode())))
 
 
-def state_of(row: Row) -> Outgoing | None:
+def state_of(row: Row, topics: Topics = DEFAULT) -> Outgoing | None:
     """Return the record of a payment's newest state, or None for a ledger row that is not its newest."""
-    return None if row["payment_id"] is None else _of_payment(STATE.name, STATE_TYPE, STATE_FIELDS, row)
+    return None if row["payment_id"] is None else _of_payment(topics.state.name, STATE_TYPE, STATE_FIELDS, row)
 
 
-def command_of(row: Row) -> Outgoing | None:
+def command_of(row: Row, topics: Topics = DEFAULT) -> Outgoing | None:
     """Return the record of a command, or None where nobody has to begin it: refused, answered, or expired by now."""
     if not row["due"]:
         return None
@@ -153,7 +153,7 @@ def command_of(row: Row) -> Outgoing | None:
     )
     if row["traceparent"] is not None:
         headers = (*headers, (TRACEPARENT_HEADER, row["traceparent"].encode()))
-    return Outgoing(COMMANDS.name, str(row["payment_id"]).encode(), _encode(said), headers, None, 0)
+    return Outgoing(topics.commands.name, str(row["payment_id"]).encode(), _encode(said), headers, None, 0)
 
 
 def _of_payment(topic: str, kind: str, fields: Sequence[str], row: Row) -> Outgoing:
@@ -174,7 +174,7 @@ def _of_payment(topic: str, kind: str, fields: Sequence[str], row: Row) -> Outgo
     return Outgoing(topic, payment_id.encode(), _encode(said), headers, None, 0)
 
 
-def letter_of(row: Row) -> Outgoing:
+def letter_of(row: Row, topics: Topics = DEFAULT) -> Outgoing:
     """Return the record of a dead letter: the original's bytes, headers and time, and after its headers ours.
 
     `__dlq.errors.*` are texts, as in Kafka's KIP-1191; `kafka_dlt-original-*` are what Spring for Apache Kafka's
@@ -186,7 +186,7 @@ def letter_of(row: Row) -> Outgoing:
         (f"{ERRORS_PREFIX}topic", row["topic"].encode()),
         (f"{ERRORS_PREFIX}partition", str(partition).encode()),
         (f"{ERRORS_PREFIX}offset", str(offset).encode()),
-        (f"{ERRORS_PREFIX}group", CONSUMER_GROUP.encode()),
+        (f"{ERRORS_PREFIX}group", topics.group.encode()),
         (f"{ERRORS_PREFIX}delivery.count", str(row["delivery_count"]).encode()),
         (f"{ERRORS_PREFIX}message", row["message"].encode()),
         (f"{ORIGINAL_PREFIX}topic", row["topic"].encode()),
@@ -197,7 +197,7 @@ def letter_of(row: Row) -> Outgoing:
         (REDRIVE_COUNT_HEADER, str(row["redrive_count"]).encode()),
     )
     headers = (*headers_of(row), *added)
-    letter = Outgoing(DLQ.name, row["key"], row["value"], headers, timestamp_ms, partition, row["digest"])
+    letter = Outgoing(topics.dlq.name, row["key"], row["value"], headers, timestamp_ms, partition, row["digest"])
     if row["value_left_out"]:
         letter = _without(letter, "value")
     while letter.size() + FRAME_BYTES > DEAD_LETTER_BYTES_MAX and (smaller := truncated(letter)) is not None:

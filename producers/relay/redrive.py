@@ -25,7 +25,7 @@ from producers.relay.records import Outgoing, headers_of, refusal_of
 from runtime.lease import guard
 from runtime.sql import statement
 from schemas.record import REDRIVE_COUNT_HEADER
-from schemas.topics import CONSUMED
+from schemas.topics import DEFAULT, RECORD_BYTES_MAX, Topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,8 +41,6 @@ COUNT_MAX: Final = 2**31 - 1
 """The largest `redrive_count` that the column holds."""
 ROOM_BYTES: Final = 1024
 """Room for Kafka's own framing and the header that is added, under the largest record that a topic takes."""
-VALUE_BYTES_MAX: Final = max(topic.record_bytes_max for topic in CONSUMED)
-RECORD_BYTES_MAX: Final = {topic.name: topic.record_bytes_max for topic in CONSUMED}
 
 _log = structlog.get_logger()
 
@@ -62,19 +60,20 @@ class Sorted:
     skipped: dict[int, str]
 
 
-def sort_out(rows: Sequence[Row], target_topic: str | None) -> Sorted:
-    """Decide which letters can go. Pure."""
+def sort_out(rows: Sequence[Row], target_topic: str | None, topics: Topics = DEFAULT) -> Sorted:
+    """Decide which letters can go: to the topic of ours that each came from, else to `target_topic`. Pure."""
     found = Sorted({}, {})
     for row in rows:
-        topic = row["topic"] if row["topic"] in RECORD_BYTES_MAX else target_topic
+        topic = topics.consumed_topic(row["topic"]) or topics.consumed_topic(target_topic or "")
         if row["status"] != "open":
             found.skipped[row["id"]] = f"it is {row['status']} already"
-        elif topic is None or topic not in RECORD_BYTES_MAX:
+        elif topic is None:
             found.skipped[row["id"]] = f"no topic is known to redrive it to: it came from {row['topic']}"
         elif row["value_left_out"]:
-            found.skipped[row["id"]] = f"it is larger than {RECORD_BYTES_MAX[topic]} bytes, the most that {topic} takes"
-        elif (record := redriven_of(row, topic)).size() + ROOM_BYTES > RECORD_BYTES_MAX[topic]:
-            found.skipped[row["id"]] = f"it has {record.size()} bytes, {topic} takes {RECORD_BYTES_MAX[topic]}"
+            bound = topic.record_bytes_max
+            found.skipped[row["id"]] = f"it is larger than {bound} bytes, the most that {topic.name} takes"
+        elif (record := redriven_of(row, topic.name)).size() + ROOM_BYTES > topic.record_bytes_max:
+            found.skipped[row["id"]] = f"it has {record.size()} bytes, {topic.name} takes {topic.record_bytes_max}"
         else:
             found.going[row["id"]] = record
     return found
@@ -102,8 +101,10 @@ class RedriveLane:
         relay: RelaySettings,
         settings: RedriveSettings,
         lease: Lease,
+        topics: Topics,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._topics = topics
         self._relay = relay
         self._settings = settings
         self._lease = lease
@@ -167,8 +168,8 @@ class RedriveLane:
         async with connection.transaction():
             await guard(connection, self._lease)
             await connection.execute(statement("producers", "start_redrive"), order["id"])
-            rows = await self._read(connection, "read_redrive_next", order["id"], rows_max, VALUE_BYTES_MAX)
-            found = sort_out(rows, order["target_topic"])
+            rows = await self._read(connection, "read_redrive_next", order["id"], rows_max, RECORD_BYTES_MAX)
+            found = sort_out(rows, order["target_topic"], self._topics)
             if found.skipped:
                 skipped = list(found.skipped), list(found.skipped.values())
                 await connection.execute(statement("producers", "skip_redrive_messages"), order["id"], *skipped)
@@ -216,7 +217,7 @@ class RedriveLane:
 
     def _record(self, row: Row, order: Row) -> Outgoing:
         """Return the record of a letter that was taken before: it could go then."""
-        return redriven_of(row, row["topic"] if row["topic"] in RECORD_BYTES_MAX else order["target_topic"])
+        return redriven_of(row, row["topic"] if self._topics.consumed_topic(row["topic"]) else order["target_topic"])
 
 
 def too_many(counted: Row) -> tuple[str, str] | None:

@@ -20,6 +20,7 @@ from runtime.kafka import ensure_topics
 from runtime.lease import Leader, holder_name, wait_for_event
 from runtime.lease_redis import open_leases
 from runtime.postgres import OUTAGE_ERRORS, open_pool
+from runtime.topic_binding import bound
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     Kafka or Postgres away is waited out and told by `probe.unready`; a database whose transaction ids are not its own
     halts the relay (`probe.state` is `halted`) until it is mended.
     """
-    health = {name: LaneHealth() for name in (*(lane.name for lane in open_lanes(settings.relay)), NAME)}
+    lanes = open_lanes(settings.relay, settings.kafka.topics)
+    health = {name: LaneHealth() for name in (*(lane.name for lane in lanes), NAME)}
     waiting: dict[str, str] = {}
     watch_health(probe, health, waiting, settings.role.stalled_after_seconds)
     pool = await _open_when_there(settings, stop, waiting)
@@ -72,9 +74,10 @@ async def _carry(
     """Run all lanes, the cleaning and the sampling under one lease; the first to lose it ends them all."""
     for lane_health in health.values():
         lane_health.ended_at = time.monotonic()
-    redrives = RedriveLane(settings.relay, settings.redrive, lease)
-    lanes = [LaneLoop(lane, pool, settings, health[lane.name]) for lane in (*open_lanes(settings.relay), redrives)]
-    tasks = [asyncio.ensure_future(lane.run(lease, ending)) for lane in lanes]
+    topics = settings.kafka.topics
+    lanes = (*open_lanes(settings.relay, topics), RedriveLane(settings.relay, settings.redrive, lease, topics))
+    loops = [LaneLoop(lane, pool, settings, health[lane.name]) for lane in lanes]
+    tasks = [asyncio.ensure_future(loop.run(lease, ending)) for loop in loops]
     tasks.append(asyncio.ensure_future(keep_clean(pool, settings.intents, lease, ending, clean_commands)))
     tasks.append(asyncio.ensure_future(keep_sampling(pool, settings.metrics, ending)))
     try:
@@ -96,6 +99,7 @@ async def _open_when_there(settings: Settings, stop: asyncio.Event, waiting: dic
             pool = await open_pool(
                 settings.postgres, role="relay", connections=relay.pool_connections_max, parameters=PLANNER
             )
+            await bound(pool, settings.kafka.topic_prefix)
         except (UnavailableError, *OUTAGE_ERRORS) as error:
             failures += 1
             waiting["starting"] = f"starting: {type(error).__name__}: {error}"

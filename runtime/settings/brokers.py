@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from runtime.settings.base import Count, ExistingFile, Group, Seconds
+from schemas.topics import DEFAULT_GROUP, DEFAULT_PREFIX, Topics, illegal_group, illegal_prefix, topics_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+
+def _legal(illegal: Callable[[str], str | None]) -> AfterValidator:
+    """Refuse what a function says something against."""
+
+    def check(value: str) -> str:
+        if (why := illegal(value)) is not None:
+            raise ValueError(why)
+        return value
+
+    return AfterValidator(check)
+
 
 Password = Annotated[SecretStr, Field(min_length=1)]
 
@@ -20,9 +33,14 @@ class KafkaSettings(Group):
     With SSL or SASL_SSL the broker's certificate is always checked, its name too: against `ca_file` (PEM; none: the
     system's CAs). `certificate_file` and `key_file` (PEM, may be one file) are our own for mutual TLS; with SASL the
     user and password log us in.
+
+    All topics begin with `topic_prefix`, and consumers read them as `group`: the same in every process of one Ratchet.
+    A database belongs to one prefix.
     """
 
     bootstrap: str | None = None
+    topic_prefix: Annotated[str, _legal(illegal_prefix)] = DEFAULT_PREFIX
+    group: Annotated[str, _legal(illegal_group)] = DEFAULT_GROUP
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     ca_file: ExistingFile | None = None
     certificate_file: ExistingFile | None = None
@@ -39,6 +57,11 @@ class KafkaSettings(Group):
     close_timeout_seconds: Seconds = 2.0
     linger_seconds: Annotated[float, Field(ge=0)] = 0.0
     producer_batch_bytes_max: Count = 256 * 1024
+
+    @property
+    def topics(self) -> Topics:
+        """The topics and the group of consumers, by their names."""
+        return topics_of(self.topic_prefix, self.group)
 
     @property
     def tls(self) -> bool:

@@ -24,6 +24,7 @@ from providers.core.contract import Notification, Trust
 from schemas import header_shapes, topics
 from schemas.dead_letter import Reason
 from schemas.intents import ORDERS, Command
+from schemas.topics import INTENTS, WEBHOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -179,7 +180,7 @@ def test_every_json_schema_is_one(name: str) -> None:
 def test_records_of_the_door_fit(trace: str | None, event_id: str | None) -> None:
     arrival = records.Arrival("stripe/acme", 1_700_000_000.25, "application/json", trace)
     said = Notification(event_id=event_id, kind=None, payment_ref=None, body=b"{}", trust=Trust.HINT)
-    (record,) = records.build([said], arrival)
+    (record,) = records.build([said], arrival, WEBHOOKS.name)
     headers = as_json(record.headers)
     assert complaints("webhook-headers", headers) == []
     assert ("traceparent" in headers) is (trace is not None)
@@ -192,7 +193,7 @@ def test_records_of_the_door_fit(trace: str | None, event_id: str | None) -> Non
 def test_records_of_the_intents_fit(command: Command, body: dict[str, Any]) -> None:
     asking = Asking("shop", UUID(int=1), 1_700_000_000.0, TRACE)
     checked = ORDERS[command].model_validate(body).model_dump(mode="json", exclude_unset=True)
-    record = record_of(asking, command, PAYMENT, checked, event_id="e", key="k")
+    record = record_of(asking, command, PAYMENT, checked, event_id="e", key="k", topic=INTENTS.name)
     value = json.loads(record.value)
     assert complaints("intent-record", value) == []
     assert complaints("intent-headers", as_json(record.headers)) == []

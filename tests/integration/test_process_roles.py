@@ -26,7 +26,10 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = ("ingress", "consumer", "relay", "dispatcher", "console", "ops")
-LEASES = ("runtime/sql", ("acquire_lease", "guard_lease", "release_lease", "renew_lease"))
+LEASES = (
+    "runtime/sql",
+    ("acquire_lease", "guard_lease", "release_lease", "renew_lease", "note_topic_prefix", "read_topic_prefix"),
+)
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ingress": (("producers/ingress/**/*.py",), ("producers/sql",)),
     "relay": (("producers/relay/*.py", "producers/ingress/intents/cleaning.py"), ("producers/sql", "runtime/sql")),

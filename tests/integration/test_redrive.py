@@ -216,7 +216,7 @@ async def test_what_a_killed_relay_left_is_published_and_counted_once(stack: End
     leases = PostgresLeases(pool)
     lease = await leases.acquire("relay", "dead", 0.5)
     assert lease is not None
-    lane = RedriveLane(table.settings.relay, table.settings.redrive, lease)
+    lane = RedriveLane(table.settings.relay, table.settings.redrive, lease, table.settings.kafka.topics)
     async with pool.acquire() as connection:
         await until(lambda: lane.read(connection), "letters are marked")
         marked = await table.letters("redriven")

@@ -16,10 +16,10 @@ from relay_rows import add_letter, add_payment, change, eventually, reading, rel
 from settling import until
 
 from consumer.plan import Letter
-from ops import redrive_preview, redrive_rehearsal, redrives
+from ops import redrives
 from ops.dlq_families import read_back
 from ops.redrives import RedriveStatus
-from producers.relay import outbox_depth, records, redrive
+from producers.relay import outbox_depth, records
 from producers.relay.lanes import open_lanes
 from producers.relay.loop import LaneHealth, LaneLoop
 from producers.relay.redrive import RedriveLane
@@ -28,7 +28,7 @@ from runtime.lease import Lease, PostgresLeases
 from runtime.postgres import open_pool
 from schemas.errors import LeaseLostError
 from schemas.record import Record
-from schemas.topics import DAY_MS, Topic
+from schemas.topics import DAY_MS, Topic, Topics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +91,7 @@ async def is_drained(connection: asyncpg.Connection) -> bool:
 
 async def one_turn(settings: Settings, lane_name: str, lease: Lease | None = None) -> bool:
     """Carry one turn of one lane under a lease of its own, and nothing else."""
-    lane = next(lane for lane in open_lanes(settings.relay) if lane.name == lane_name)
+    lane = next(lane for lane in open_lanes(settings.relay, settings.kafka.topics) if lane.name == lane_name)
     pool = await open_pool(settings.postgres, role="relay", connections=2)
     leases = PostgresLeases(pool)
     held = lease or await leases.acquire("relay", "test", 60)
@@ -205,9 +205,8 @@ async def test_a_redriven_letter_that_kafka_refuses_is_open_again(
     table: Desk, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
 ):
     small = await make_topic(1000)
-    monkeypatch.setitem(redrive.RECORD_BYTES_MAX, small, 2 * MEBIBYTE)
-    for module in (redrive_preview, redrive_rehearsal):
-        monkeypatch.setattr(module, "TOPICS", module.TOPICS | {small})
+    ours = (*table.settings.kafka.topics.consumed, Topic(small, 2 * MEBIBYTE, DAY_MS))
+    monkeypatch.setattr(Topics, "consumed", property(lambda _: ours))
     fits = [await add_letter(table.connection, topic=small, redrive_count=0, key=b"%d" % n) for n in range(3)]
     large = await add_letter(table.connection, topic=small, redrive_count=0, value=b"x" * 5000)
     fits.append(await add_letter(table.connection, topic=small, redrive_count=0, key=b"last"))
@@ -229,7 +228,7 @@ async def test_a_stop_is_looked_at_before_what_may_be_in_kafka_is_published_agai
     leases = PostgresLeases(pool)
     lease = await leases.acquire("relay", "test", 60)
     assert lease is not None
-    lane = RedriveLane(table.settings.relay, table.settings.redrive, lease)
+    lane = RedriveLane(table.settings.relay, table.settings.redrive, lease, table.settings.kafka.topics)
     async with pool.acquire() as connection:
         await until(lambda: lane.read(connection), "letters are marked")
         assert await table.letters("redriven")

@@ -35,8 +35,8 @@ def attributes(record: records.Outgoing) -> dict[str, str]:
 
 
 def test_an_event_becomes_a_record() -> None:
-    (record,) = records.build([notification(body=b"\xff raw")], ARRIVAL)
-    assert (record.topic, record.key, record.value) == ("payments.webhooks", b"pi_1", b"\xff raw")
+    (record,) = records.build([notification(body=b"\xff raw")], ARRIVAL, "acme.webhooks")
+    assert (record.topic, record.key, record.value) == ("acme.webhooks", b"pi_1", b"\xff raw")
     assert attributes(record) == {
         "ce_specversion": "1.0",
         "ce_id": "evt_1",
@@ -49,7 +49,8 @@ def test_an_event_becomes_a_record() -> None:
 
 
 def test_an_event_without_identity_gets_its_bodys_digest() -> None:
-    (record,) = records.build([notification(event_id=None, kind=None, payment_ref=None, trust=Trust.HINT)], ARRIVAL)
+    bare = notification(event_id=None, kind=None, payment_ref=None, trust=Trust.HINT)
+    (record,) = records.build([bare], ARRIVAL, "acme.webhooks")
     digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
     assert attributes(record)["ce_id"] == digest
     assert record.key == digest.encode()
@@ -68,7 +69,7 @@ def test_every_identity_becomes_storable_and_stays_itself(text: str) -> None:
 
 def test_identities_that_cannot_be_stored_give_way_to_their_digest() -> None:
     for bad in ("a\x00b", "x" * 401, "\ud800"):
-        (record,) = records.build([notification(event_id=bad, payment_ref=bad, kind=bad)], ARRIVAL)
+        (record,) = records.build([notification(event_id=bad, payment_ref=bad, kind=bad)], ARRIVAL, "acme.webhooks")
         assert attributes(record)["ce_id"].startswith("sha256:")
         assert record.key.startswith(b"sha256:")
         assert attributes(record)["ce_type"].startswith("sha256:")

@@ -7,6 +7,7 @@ import pytest
 from ops.lag import PartitionState, by_topic, lag_of, problems
 from runtime.kafka_ends import Ends
 from runtime.settings import Settings
+from schemas.topics import DEFAULT
 
 pytestmark = pytest.mark.unit
 
@@ -35,7 +36,7 @@ def told(one: PartitionState) -> list[str]:
 )
 def test_lag_is_what_can_still_be_read_up_to_the_high_watermark(ends: Ends, committed: int | None, lag: int) -> None:
     assert state(ends, committed).lag == lag
-    assert by_topic(lag_of([state(ends, committed)])) == {
+    assert by_topic(lag_of([state(ends, committed)]), DEFAULT.consumed_names) == {
         "payments.webhooks": 0,
         "payments.intents": lag,
         "payments.events": 0,

@@ -40,14 +40,15 @@ def item(event_id: str, *, recalled: bool = False, body: bytes | None = None, to
 )
 def test_what_is_noted(items: list[Any], expected: list[str]) -> None:
     known = Known(claims={("stripe", "in the ledger"): "[]"})
-    assert [what for _, _, what in recall_notes(items, known)] == expected
+    assert [what for _, _, what in recall_notes(items, known, WEBHOOKS.name)] == expected
 
 
 def test_what_is_no_webhook_is_not_noted() -> None:
     nameless = Record(WEBHOOKS.name, 0, 0, 0, None, b"", ())
     hint = Record(WEBHOOKS.name, 0, 0, 0, None, b"id=tr_1", (("ce_id", b"1"), ("ce_source", b"mollie")))
     intent = item("e", topic=INTENTS.name)
-    assert recall_notes([(nameless, decode(nameless)), (hint, decode(hint)), intent], Known()) == []
+    items = [(nameless, decode(nameless)), (hint, decode(hint)), intent]
+    assert recall_notes(items, Known(), WEBHOOKS.name) == []
 
 
 NOW = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)

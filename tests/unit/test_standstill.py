@@ -12,6 +12,7 @@ from consumer.standstill import Cause, PartitionWatch
 from runtime import metrics
 from runtime.kafka_ends import Ends, Group
 from runtime.kafka_topic_ids import TopicFound
+from schemas.topics import DEFAULT
 
 pytestmark = pytest.mark.unit
 
@@ -81,7 +82,7 @@ class Scene:
     now: float = 1000.0
 
     def __post_init__(self) -> None:
-        self.watch = PartitionWatch(self.member, lambda: self.now)  # type: ignore[arg-type]
+        self.watch = PartitionWatch(self.member, DEFAULT, lambda: self.now)  # type: ignore[arg-type]
 
     async def look(self) -> list[tuple[int, str, float, int]]:
         await self.watch.look(self.kafka)  # type: ignore[arg-type]

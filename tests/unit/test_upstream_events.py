@@ -19,7 +19,7 @@ from runtime.settings.scopes import Scopes
 from schemas.dead_letter import Reason
 from schemas.errors import SettingsError
 from schemas.events import EVENTS as TYPES
-from schemas.topics import EVENTS
+from schemas.topics import DEFAULT, EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -207,7 +207,7 @@ def test_nobody_may_publish_where_no_source_is_set_and_no_service_has_a_provider
     for name in ("stripe", *RESERVED):
         assert letter(told("payment.captured", source=name), ANY).reason is Reason.UNDECODABLE
         with pytest.raises(SettingsError, match="RATCHET_SOURCES"):
-            endpoints_of(Scopes({}, {}, [name]))
+            endpoints_of(Scopes({}, {}, [name]), DEFAULT)
 
 
 @given(st.binary(max_size=100), st.sampled_from(list(TYPES)))

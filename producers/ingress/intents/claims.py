@@ -47,10 +47,11 @@ class Claimed:
 
 
 class Claims:
-    """What clients asked for, in Postgres. Methods raise UnavailableError while it is away."""
+    """What clients asked for, in Postgres, on its way to the topic. Methods raise UnavailableError while it is away."""
 
-    def __init__(self, transactions: Transactions, bounds: IntentsSettings) -> None:
+    def __init__(self, transactions: Transactions, bounds: IntentsSettings, topic: str) -> None:
         self._transactions = transactions
+        self._topic = topic
         self._bounds = bounds
 
     async def make(self, asking: Asking, ordered: Ordered) -> Claimed | Declined:
@@ -104,7 +105,7 @@ class Claims:
         answer = Accepted(id=payment_id, status=Status.CREATED, command="create", **told)
         event_id, key = f"{payment_id}:create", key_of(intent, payment_id)
         body = intent.model_dump(mode="json", exclude_none=True)
-        record = record_of(asking, Command.CREATE, payment_id, body, event_id=event_id, key=key)
+        record = record_of(asking, Command.CREATE, payment_id, body, event_id=event_id, key=key, topic=self._topic)
         scope = (intent.provider, intent.account, intent.merchant_account, intent.livemode)
         noted = msgspec.json.encode(intent.metadata).decode() if intent.metadata else None
         said = (*scope, intent.reference, intent.provider_ref, intent.currency, intent.amount, None, noted, None)
@@ -158,7 +159,8 @@ class Claims:
         body |= {} if amount is None else {"amount": amount, "currency": standing.currency}
         body |= {} if bound.attempt.id == standing.id else {"attempt_id": str(bound.attempt.id)}
         event_id = str(new_payment_id(int(asking.received_at * 1000)))
-        record = record_of(asking, ordered.command, standing.id, body, event_id=event_id, key=standing.record_key)
+        place = {"key": standing.record_key, "topic": self._topic}
+        record = record_of(asking, ordered.command, standing.id, body, event_id=event_id, **place)
         claimed = Claimed(standing.id, body_of(answer))
         figures = (*(None,) * 7, amount, bound.attempt.seen(ordered.command), None, bound.attempt.id)
         await self._write(connection, asking, ordered, claimed, record, figures)

@@ -1,4 +1,4 @@
-"""A client's command as the record that the relay publishes to `payments.intents`; pure."""
+"""A client's command as the record that the relay publishes to the topic of intents; pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import msgspec
 from producers.ingress.records import Outgoing
 from schemas.intents import Command, IntentRecord
 from schemas.record import Attributes
-from schemas.topics import INTENTS
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -29,7 +28,7 @@ class Asking:
 
 
 def record_of(  # noqa: PLR0913 - the parts of one record
-    asking: Asking, command: Command, payment_id: UUID, body: dict[str, Any], *, event_id: str, key: str
+    asking: Asking, command: Command, payment_id: UUID, body: dict[str, Any], *, event_id: str, key: str, topic: str
 ) -> Outgoing:
     """Return the record. `event_id` belongs to the claim, which is made once: so does the event."""
     record = IntentRecord(id=payment_id, client=asking.client, command=command, body=body)
@@ -41,7 +40,7 @@ def record_of(  # noqa: PLR0913 - the parts of one record
         traceparent=asking.traceparent,
     )
     value = msgspec.json.encode(record.model_dump(mode="json"))
-    return Outgoing(INTENTS.name, key.encode(), value, attributes.to_headers())
+    return Outgoing(topic, key.encode(), value, attributes.to_headers())
 
 
 def key_of(intent: Intent, payment_id: UUID) -> str:

@@ -49,7 +49,8 @@ class Document:
 def intents_routes(settings: Settings, transactions: Transactions, clock: Clock, rates: RateLimits) -> list[Route]:
     """Return the routes; raises SettingsError for API keys that can't be."""
     configured = {provider for provider, _ in scopes_of(settings).configured()}
-    intents = Intents(settings, Claims(transactions, settings.intents), clock, rates)
+    claims = Claims(transactions, settings.intents, settings.kafka.topics.intents.name)
+    intents = Intents(settings, claims, clock, rates)
     return [
         Route(PREFIX, intents),
         Route(PREFIX + "/{rest:path}", intents),

@@ -40,6 +40,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{/* Settings that are no secrets; what is given wins over what the chart knows. */}}
 {{- define "ratchet.settings" -}}
 {{- $known := merge (include "ratchet.kafka" . | fromYaml) (dict
+  "RATCHET_KAFKA__TOPIC_PREFIX" .Values.kafka.topicPrefix
+  "RATCHET_KAFKA__GROUP" .Values.kafka.group
   "RATCHET_KAFKA__PARTITIONS" (.Values.kafka.partitions | toString)
   "RATCHET_KAFKA__REPLICATION_FACTOR" (.Values.kafka.replicationFactor | toString)
   "RATCHET_ROLE__PROBE_BIND" (printf "0.0.0.0:%v" .Values.probePort)
@@ -116,6 +118,11 @@ priorityClassName: {{ . }}
 {{- $kafka := .Values.kafka }}
 {{- if ne (hasPrefix "SASL_" $kafka.securityProtocol) (ne $kafka.sasl.mechanism "") }}
 {{- fail (printf "kafka.securityProtocol=%v and kafka.sasl.mechanism=%q do not fit; SASL_... takes a mechanism, the others none" $kafka.securityProtocol $kafka.sasl.mechanism) }}
+{{- end }}
+{{- range $name, $value := dict "RATCHET_KAFKA__TOPIC_PREFIX" "kafka.topicPrefix" "RATCHET_KAFKA__GROUP" "kafka.group" }}
+{{- if hasKey $.Values.settings $name }}
+{{- fail (printf "settings.%s: set %s instead, which KEDA is told too" $name $value) }}
+{{- end }}
 {{- end }}
 {{- if and $kafka.tls.secretName (not (hasSuffix "SSL" $kafka.securityProtocol)) }}
 {{- fail (printf "kafka.tls.secretName is for TLS, but kafka.securityProtocol is %v; set that to SSL or SASL_SSL" $kafka.securityProtocol) }}

@@ -1,0 +1,1 @@
+select prefix from topic_prefix

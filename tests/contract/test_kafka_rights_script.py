@@ -1,0 +1,39 @@
+"""deploy/kafka/rights.sh: what it grants is named after the prefix and the group of the settings."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from deploy_files import DEPLOY
+
+from schemas.topics import topics_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+
+def said(folder: Path, **environment: str) -> list[str]:
+    """Return the words that the script gives the tool."""
+    tool, told = folder / "kafka-acls.sh", folder / "said"
+    tool.write_text(f'#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word"; done >> {told}\n')
+    tool.chmod(0o755)
+    told.unlink(missing_ok=True)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
+    words = ["sh", str(DEPLOY / "kafka" / "rights.sh"), str(tool), "broker:9092", "admin"]
+    subprocess.run(words, check=True, env=own | environment)
+    return told.read_text().splitlines()
+
+
+def test_names_are_those_of_the_settings(tmp_path: Path) -> None:
+    default = said(tmp_path)
+    own = said(tmp_path, RATCHET_KAFKA__TOPIC_PREFIX="acme.pay-", RATCHET_KAFKA__GROUP="team/a:*")
+    changed = {topic.name: topic.name.replace("payments.", "acme.pay-") for topic in topics_of().all}
+    changed |= {"payments.": "acme.pay-", "ratchet": "team/a:*"}
+    assert own == [changed.get(word, word) for word in default]
+    assert {"acme.pay-webhooks", "acme.pay-dlq", "team/a:*"} < set(own)
+    assert not any("payments." in word for word in own)
