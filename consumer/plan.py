@@ -135,12 +135,14 @@ class Refetching:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that a payment's customer is owed."""
+    """A message that a payment's customer is owed; of a refund also which one, and how much it gave back."""
 
     payment_id: UUID
     client: str | None
     phone: str
     template: Template
+    child: str = ""
+    amount: int | None = None
 
 
 @dataclass(slots=True)

@@ -216,7 +216,8 @@ def refetch_columns(refetches: Iterable[Refetching]) -> list[list[Any]]:
 
 def message_columns(messages: Iterable[Message]) -> list[list[Any]]:
     """Return messages as the columns of queue_messages.sql."""
-    return columns([(one.payment_id, one.phone, one.template.value) for one in messages], 3)
+    said = [(one.payment_id, one.phone, one.template.value, one.child, one.amount) for one in messages]
+    return columns(said, 5)
 
 
 def receipt_columns(receipts: Iterable[Receipt]) -> list[list[Any]]:

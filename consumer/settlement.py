@@ -36,13 +36,14 @@ from consumer.verdict import Dead, Settled, Waits, judge, said_in
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import Fact, FactKind, State
 from schemas.payment import Flag, Outcome, Payment, Projection
-from schemas.sms import templates_for
+from schemas.sms import messages_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from consumer.plan import Known
     from schemas.facts import Claim
+    from schemas.payment import Facts
     from schemas.record import Record
 
 Waiting = tuple[Event, int | None]
@@ -54,6 +55,8 @@ OWN_SOURCE: Final = "ratchet"
 OTHER_FACTS: Final = "the event id is in the books with other facts; the first stands"
 OTHER_COMMAND: Final = "another command or answer has this ce_id already, and stands; give each an id of its own"
 
+_GIVES_BACK: Final = {"either", "unbooked", "succeeded"}
+"""States of a refund that may have given money back; what it came to, the fold says."""
 _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 """The verdict on an event that is about no payment."""
 
@@ -273,7 +276,7 @@ class Settlement:
         if target is not None:
             had_phone, shown = target.payment.phone is not None, target.payment.projection
             self._move(event, target, verdict)
-            self._tell_customer(target.payment, shown if before and had_phone else None)
+            self._tell_customer(target.payment, shown if before and had_phone else None, verdict.news)
             self._note_debit(event, target.payment)
         if event.meaning.receipt is not None:
             self._plan.receipts.append(event.meaning.receipt)
@@ -374,21 +377,23 @@ class Settlement:
         )
         payment.head_hash, payment.head_xid = row.seal(payment.head_hash), row.relay_xid
         self._plan.rows.append(row)
-        self._tell_customer(payment, old)
+        self._tell_customer(payment, old, {})
 
-    def _tell_customer(self, payment: Payment, old: Projection | None) -> None:
+    def _tell_customer(self, payment: Payment, old: Projection | None, news: Facts) -> None:
         """Owe the customer what the transition is told with; test money tells nobody.
 
         `old` is how the payment stood before; None where it, or its phone, is new: then it is told where it stands.
+        `news` are the facts that changed it.
         """
         if payment.phone is None or not payment.livemode:
             return
-        new = payment.projection
-        if old is None:
-            templates = templates_for(None, new.status, to_refund=new.refund_status)
-        else:
-            templates = templates_for(old.status, new.status, old.refund_status, new.refund_status)
-        self._plan.messages += [Message(payment.id, payment.client, payment.phone, template) for template in templates]
+        refunds = {
+            key: state.amount
+            for (kind, key), state in news.items()
+            if kind is FactKind.REFUND and state.name in _GIVES_BACK and state.amount
+        }
+        told = messages_for(old, payment.projection, refunds)
+        self._plan.messages += [Message(payment.id, payment.client, payment.phone, *one) for one in told]
 
     def _move(self, event: Event, target: Target, verdict: Settled) -> None:
         payment, meaning = target.payment, event.meaning

@@ -260,7 +260,11 @@ COMMANDS_UNANSWERED: Final = _gauge(
 
 # --- the dispatcher --------------------------------------------------------------------------------------------------
 
-SMS: Final = _counter("ratchet_sms_total", "Tries to send a message, by outcome: taken, rejected, unknown.", "outcome")
+SMS: Final = _counter(
+    "ratchet_sms_total",
+    "Tries to send a message, by outcome: taken, rejected, unknown, held (the account is refused), untrue by now.",
+    "outcome",
+)
 REFETCHES: Final = _counter(
     "ratchet_refetches_total",
     "Payments read again at a provider's API, by provider and outcome: answered, again, refused, put_back.",
@@ -373,7 +377,7 @@ def _open_series() -> None:
         BATCH_PHASE_SECONDS.labels(phase)
     for lane in LANES:
         RELAY_RECORDS.labels(lane)
-    for outcome in ("taken", "rejected", "unknown"):
+    for outcome in ("taken", "rejected", "unknown", "held", "untrue"):
         SMS.labels(outcome)
     for outcome in SIGN_IN_OUTCOMES:
         SIGN_INS.labels(outcome)

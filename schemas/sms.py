@@ -1,16 +1,20 @@
 """Messages to customers: which transition causes which, and what they say. Pure.
 
-Each template is sent once a payment. The words are ASCII and stay under 160 characters, one message of GSM 03.38.
+Each template is sent once a payment, that of refunds once a refund. The words are ASCII and stay under 160 characters,
+one message of GSM 03.38. Only what is sure is told: nothing while the facts contradict each other, and no message that
+is no longer true when its turn comes.
 """
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from schemas.payment import RefundStatus, Status
+from schemas.payment import Flag, Projection, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from uuid import UUID
 
 
@@ -44,7 +48,15 @@ _OF_STATUS: Final = {
     Status.EXPIRED: Template.CANCELED,
 }
 _PAID: Final = (Status.PARTIALLY_CAPTURED, Status.CAPTURED)
-_GIVEN_BACK: Final = (RefundStatus.PARTIAL, RefundStatus.FULL)
+_TRUE_WHILE: Final = {
+    Template.AUTHORIZED: {Status.AUTHORIZED, *_PAID},
+    Template.CAPTURED: {Status.CAPTURED},
+    Template.FAILED: {Status.FAILED},
+    Template.CANCELED: {Status.CANCELED, Status.EXPIRED},
+}
+"""The statuses at which a template is still true; a refund stays one."""
+CHILD_LENGTH_MAX: Final = 400
+CHILD_DIGITS: Final = 6
 
 _LETTERS: Final = {
     Template.AUTHORIZED: "A",
@@ -62,35 +74,54 @@ _TEXTS: Final = {
 }
 
 
-def templates_for(
-    from_status: Status | None,
-    to_status: Status,
-    from_refund: RefundStatus = RefundStatus.NONE,
-    to_refund: RefundStatus = RefundStatus.NONE,
-) -> tuple[Template, ...]:
-    """Return what a transition of a payment is told with, in order; mostly nothing.
+def templates_for(from_status: Status | None, to_status: Status) -> tuple[Template, ...]:
+    """Return what a payment's change of status is told with; mostly nothing.
 
     Only what is sure is told: no thanks for a part, and no authorization where money was there before and came undone.
-    `from_status` is None for a payment that was not known. One event may do two things at once: what a provider's API
-    answered can say that a payment was captured and refunded.
+    `from_status` is None for a payment that was not known.
     """
-    told = []
     template = _OF_STATUS.get(to_status)
-    if template is Template.AUTHORIZED and from_status in _PAID:
-        template = None
-    if template is not None and (from_status is None or _OF_STATUS.get(from_status) is not template):
-        told.append(template)
-    if to_refund in _GIVEN_BACK and from_refund not in _GIVEN_BACK:
-        told.append(Template.REFUNDED)
-    return tuple(told)
+    if template is None or (template is Template.AUTHORIZED and from_status in _PAID):
+        return ()
+    return () if from_status is not None and _OF_STATUS.get(from_status) is template else (template,)
 
 
-def mark_of(payment_id: UUID, template: Template) -> str:
+Told = tuple[Template, str, int | None]
+"""What is told: a template; of a refund also which one, and how much it gave back in minor units."""
+
+
+def messages_for(old: Projection | None, new: Projection, refunds: Mapping[str, int]) -> list[Told]:
+    """Return what a customer is told of a change; nothing while the facts contradict each other.
+
+    `old` is how the payment stood before; None where it, or its phone, is new. `refunds` are those that the change
+    tells of, with what each gave back. They are told one by one where they are what was given back. Otherwise (a
+    provider may tell of sums alone) what was given back is told, under the sum so far. A refund that both a sum and its
+    own event tell of changes the payment once, so it is told once.
+    """
+    if Flag.CONTRADICTION in new.flags:
+        return []
+    sure = old if old is not None and Flag.CONTRADICTION not in old.flags else None
+    told: list[Told] = [(one, "", None) for one in templates_for(sure.status if sure else None, new.status)]
+    given_back = new.refunded - (old.refunded if old is not None else 0)
+    if given_back <= 0:
+        return told
+    if sum(refunds.values()) == given_back:
+        return told + [(Template.REFUNDED, key[:CHILD_LENGTH_MAX], amount) for key, amount in sorted(refunds.items())]
+    return [*told, (Template.REFUNDED, str(new.refunded), given_back)]
+
+
+def is_true(template: Template, status: Status) -> bool:
+    """Tell whether what a template says is true of a payment of that status."""
+    return template not in _TRUE_WHILE or status in _TRUE_WHILE[template]
+
+
+def mark_of(payment_id: UUID, template: Template, child: str = "") -> str:
     """Return the code that ends a message: the same for every try of it, and no other message to that number has it.
 
     A message that was sent without an answer is found by it, also when the amount has grown since.
     """
-    return f"Ref {payment_id.hex[-10:].upper()}{_LETTERS[template]}"
+    which = hashlib.sha256(child.encode()).hexdigest()[:CHILD_DIGITS].upper() if child else ""
+    return f"Ref {payment_id.hex[-10:].upper()}{_LETTERS[template]}{which}"
 
 
 def major_units(amount: int, decimals: int) -> str:
@@ -101,7 +132,7 @@ def major_units(amount: int, decimals: int) -> str:
     return f"{whole}.{part:0{decimals}d}"
 
 
-def text_for(template: Template, payment_id: UUID, amount: int, currency: str | None, decimals: int) -> str:
+def text_for(template: Template, amount: int, currency: str | None, decimals: int, mark: str) -> str:
     """Return the whole message; `amount` is minor units, `decimals` those of its currency."""
     shown = f"{major_units(amount, decimals)} {currency}" if currency else major_units(amount, decimals)
-    return f"{_TEXTS[template].format(amount=shown)} {mark_of(payment_id, template)}"
+    return f"{_TEXTS[template].format(amount=shown)} {mark}"

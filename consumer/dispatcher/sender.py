@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from runtime.http import HttpUnavailableError
 from schemas.sms import SmsStatus
 
 if TYPE_CHECKING:
@@ -37,8 +38,15 @@ class Rejected:
     error: str
 
 
+class AccountRefusedError(HttpUnavailableError):
+    """The provider refuses our account (password, suspension, credit), so it took nothing; no message is at fault."""
+
+
 class SmsSender(Protocol):
-    """Sends and looks up. Both raise HttpUnavailableError where nothing is known of what the provider did."""
+    """Sends and looks up. Both raise HttpUnavailableError where nothing is known of what the provider did.
+
+    Where it refuses the account they raise AccountRefusedError.
+    """
 
     async def send(self, message: Message) -> Taken | Rejected:
         """Hand the message over, once."""

@@ -10,10 +10,10 @@ import base64
 import datetime as dt
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from urllib.parse import urlencode, urlsplit
 
-from consumer.dispatcher.sender import Rejected, Taken
+from consumer.dispatcher.sender import AccountRefusedError, Rejected, Taken
 from providers.core.reading import read_json, text_at, value_at
 from runtime.http import HttpRequest, HttpUnavailableError, need_available
 from schemas.errors import SettingsError
@@ -28,6 +28,17 @@ CALLBACK_PATH: Final = "/webhooks/twilio"
 _SID_LENGTH_MAX: Final = 64
 _ENDS: Final = {"delivered": SmsStatus.DELIVERED, "undelivered": SmsStatus.UNDELIVERED, "failed": SmsStatus.FAILED}
 _REDIRECTS: Final = range(300, 400)
+_OF_THE_ACCOUNT: Final = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.PAYMENT_REQUIRED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+)
+"""Answers about who asks, or about the account that the path names, unless the code is one of the message's."""
+_CODES_OF_MESSAGES: Final = range(21000, 22000)
+"""Twilio's error dictionary: 21xxx are about one request. What 20xxx and 10xxx say holds for all."""
+_CODES_OF_THE_ACCOUNT: Final = {10001, 20003, 20005, 20006, 20008, 21212, 21603, 21606, 21659, 21660}
+"""Not active, wrong credentials, test credentials; and a `From` that is none of the account's."""
 
 
 class TwilioSender:
@@ -56,8 +67,7 @@ class TwilioSender:
         headers = {**self._headers, "Content-Type": "application/x-www-form-urlencoded"}
         answer = await self._call(HttpRequest("POST", self._messages, headers, urlencode(form).encode()))
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            code = value_at(read_json(answer.body), "code")
-            return Rejected(f"{self._host} refuses the message: {answer.status}, code {code if _is_int(code) else '-'}")
+            return Rejected(f"{self._host} refuses the message: {answer.status}, code {_code_of(answer) or '-'}")
         taken = _taken(read_json(answer.body))
         if taken is None:
             raise HttpUnavailableError(f"{self._host} answered {answer.status} without a message")
@@ -86,7 +96,25 @@ class TwilioSender:
         answer = need_available(await self._client.send(request), self._host)
         if answer.status in _REDIRECTS:
             raise HttpUnavailableError(f"{self._host} answered {answer.status}: redirects are not followed")
+        if _refuses_account(answer.status, code := _code_of(answer)):
+            raise AccountRefusedError(
+                f"{self._host} refuses the account: {answer.status}, code {code or '-'}; check its state, credit and "
+                "RATCHET_SMS__TWILIO__ACCOUNT_SID, __AUTH_TOKEN and __FROM"
+            )
         return answer
+
+
+def _code_of(answer: HttpAnswer) -> int | None:
+    """Return Twilio's code of an error, where it gives one."""
+    code = value_at(read_json(answer.body), "code")
+    return code if _is_int(code) else None
+
+
+def _refuses_account(status: int, code: int | None) -> bool:
+    """Tell whether an answer is about our account and not about the one message. Pure."""
+    if status < HTTPStatus.BAD_REQUEST:
+        return False
+    return code in _CODES_OF_THE_ACCOUNT or (status in _OF_THE_ACCOUNT and code not in _CODES_OF_MESSAGES)
 
 
 def _taken(entry: Any) -> Taken | None:
@@ -115,5 +143,5 @@ def _all_older(listed: list[Any], message: Message) -> bool:
     return bool(listed) and all(_is_older(entry, message) for entry in listed)
 
 
-def _is_int(code: object) -> bool:
+def _is_int(code: object) -> TypeGuard[int]:
     return isinstance(code, int) and not isinstance(code, bool)

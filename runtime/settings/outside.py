@@ -40,8 +40,11 @@ class SmsSettings(Group):
     """Messages to customers: on as soon as a provider of them is configured.
 
     `off` names templates that a client does not want; `"*"` stands for all of them. After `sends_max` tries a message
-    is only looked up, and after `attempts_max` it has failed. `lookup_pages_max` pages of `lookup_page_messages` are
-    read to find one that was sent without an answer; a message is not older than its row less `clock_skew_seconds`.
+    is only looked up, and after `attempts_max` it has failed. Where the provider may have a message that it did not
+    confirm, it is looked up after `unsure_seconds`, before a second send: the provider's list may be late. An account
+    that is refused is left alone for `account_pause_seconds`; its messages wait. `lookup_pages_max` pages of
+    `lookup_page_messages` are read to find one that was sent without an answer; a message is not older than its row
+    less `clock_skew_seconds`.
     """
 
     twilio: TwilioSettings = TwilioSettings()
@@ -51,6 +54,8 @@ class SmsSettings(Group):
     attempts_max: Count = 16
     backoff_initial_seconds: Seconds = 2.0
     backoff_max_seconds: Seconds = 600.0
+    unsure_seconds: Seconds = 60.0
+    account_pause_seconds: Seconds = 60.0
     lookup_page_messages: Count = 100
     lookup_pages_max: Count = 5
     clock_skew_seconds: Seconds = 24 * 3600.0

@@ -66,7 +66,12 @@ class Office:
                 "requests_per_second_max": 1000,
                 "same_payment_seconds": 1e-6,
             },
-            "sms": {"backoff_initial_seconds": 0.01, "backoff_max_seconds": 0.02},
+            "sms": {
+                "backoff_initial_seconds": 0.01,
+                "backoff_max_seconds": 0.02,
+                "unsure_seconds": 0.01,
+                "account_pause_seconds": 0.3,
+            },
         }
         providers = {"stripe": stripe} | more.pop("providers", {})
         merged = {name: fields | more.pop(name, {}) for name, fields in groups.items()} | more
@@ -106,6 +111,7 @@ class Office:
             "RATCHET_PUBLIC_URL": "https://pay.example",
             "RATCHET_DISPATCHER__LEASE_SECONDS": "1",
             "RATCHET_DISPATCHER__CLAIM_SECONDS": "2",
+            "RATCHET_SMS__UNSURE_SECONDS": "2",
             "RATCHET_HTTP__TOTAL_TIMEOUT_SECONDS": "30",
             "RATCHET_SMS__TWILIO__BASE_URL": self.world.url,
             "RATCHET_SMS__TWILIO__ACCOUNT_SID": SID,
@@ -141,14 +147,15 @@ class Office:
         )
 
     async def queue_sms(self, *templates: str, number: str = NUMBER) -> uuid.UUID:
-        """Queue messages of a new payment."""
-        payment = uuid.uuid4()
+        """Queue messages of a new payment, which is captured, or as its one message says."""
+        payment, status = uuid.uuid4(), "failed" if templates == ("failed",) else "captured"
         await self.pool.execute(
             "insert into payments (id, provider, account, status, refund_status, dispute_status, currency, amount,"
             " authorized, captured, refunded, disputed, version, facts, head_hash, head_xid, created_at, updated_at)"
-            " values ($1, 'stripe', '', 'captured', 'none', 'none', 'EUR', 1000, 1000, 1000, 0, 0, 1, '{}', '', 0,"
+            " values ($1, 'stripe', '', $2, 'none', 'none', 'EUR', 1000, 1000, 1000, 0, 0, 1, '{}', '', 0,"
             " now(), now())",
             payment,
+            status,
         )
         for template in templates:
             await self.pool.execute(

@@ -120,7 +120,7 @@ async def test_answers_that_say_nothing_end_in_one_message(harness: Office):
         assert await status_is(harness, "queued")
         await turn_until(harness, desk, lease, "sent")
     [row] = await harness.rows("sms_transactions")
-    assert row["attempts"] == 5
+    assert row["attempts"] == 4, "404 is trouble of the account, and counts as no try"
     assert (len(harness.world.messages), harness.world.asked("Messages", "POST")) == (1, 1)
 
 
@@ -261,3 +261,92 @@ async def test_without_a_provider_messages_wait(harness: Office):
 
 async def waits(probe: Probe) -> bool:
     return probe.facts.get("waiting") == {"refetches": 0, "sms": 1}
+
+
+async def test_an_account_that_is_refused_loses_no_message_and_is_left_alone(harness: Office):
+    """A token that is rotated, an account without credit: every call is refused, and no message is at fault."""
+    for number in range(5):
+        await harness.queue_sms("captured", number=f"+49151{number:08d}")
+    lease = await harness.lease()
+    harness.world.fail("POST", 401, body='{"code": 20003, "message": "Authenticate"}')
+    harness.world.fail("POST", 403, body='{"code": 20005, "message": "Account not active"}')
+    harness.world.fail("POST", 402)
+    async with harness.desk("sms") as desk:
+        assert await desk.turn(lease)
+        assert await status_is(harness, *["queued"] * 5)
+        assert [row["attempts"] for row in await harness.rows("sms_transactions")] == [0] * 5, "it counts as no try"
+        for _ in range(10):
+            assert not await desk.turn(lease), "the breaker is open"
+        assert harness.world.asked("Messages") == 1
+        await turn_until(harness, desk, lease, *["sent"] * 5)
+    assert sorted(one["to"] for one in harness.world.messages) == [f"+49151{number:08d}" for number in range(5)]
+    assert harness.world.asked("Messages", "GET") == 0, "nothing was handed over that could be looked up"
+
+
+async def test_an_account_that_is_refused_at_the_look_up_loses_nothing_either(harness: Office):
+    await harness.queue_sms("captured")
+    lease = await harness.lease()
+    harness.world.fail("POST", accepts=True, drops=True)
+    harness.world.fail("GET", 401, 401, 403)
+    async with harness.desk("sms", sms={"attempts_max": 2}) as desk:
+        await turn_until(harness, desk, lease, "sent")
+    assert (len(harness.world.messages), harness.world.asked("Messages", "POST")) == (1, 1)
+
+
+async def test_a_list_that_is_late_makes_no_second_message(harness: Office):
+    """A hand-over without an answer is in the list only a while later; the next try waits for that."""
+    await harness.queue_sms("captured")
+    lease = await harness.lease()
+    harness.world.fail("POST", accepts=True, drops=True)
+    async with harness.desk("sms", sms={"unsure_seconds": 1.5}) as desk:
+        assert await desk.turn(lease)
+        handed_over = time.monotonic()
+        [late], harness.world.messages = harness.world.messages, []
+        while time.monotonic() - handed_over < 1.0:
+            assert not await desk.turn(lease), "it waits"
+            await asyncio.sleep(0.05)
+        harness.world.messages.append(late)
+        await turn_until(harness, desk, lease, "sent")
+    assert (harness.world.messages, harness.world.asked("Messages", "POST")) == ([late], 1)
+
+
+async def test_a_claim_that_ended_without_a_word_holds_as_long(harness: Office):
+    await harness.queue_sms("captured")
+    lease = await harness.lease()
+    limits: dict[str, dict[str, Any]] = {"sms": {"unsure_seconds": 50.0}, "dispatcher": {"claim_seconds": 1.0}}
+    async with harness.desk("sms", **limits) as desk:
+        fault = harness.world.fail("POST", accepts=True, holds=asyncio.Event())
+        turn = asyncio.create_task(desk.turn(lease))
+        await fault.met.wait()
+        turn.cancel()
+        await asyncio.gather(turn, return_exceptions=True)
+        fault.holds.set()  # type: ignore[union-attr]
+    waits = "select extract(epoch from next_attempt_at - clock_timestamp())::float8 from sms_transactions"
+    assert 40 < await harness.pool.fetchval(waits) <= 50
+
+
+async def test_what_is_true_no_more_is_not_sent(harness: Office):
+    """An outage held a message up; meanwhile the payment went on."""
+    payment = await harness.queue_sms("failed")
+    await harness.pool.execute("update payments set status = 'captured' where id = $1", payment)
+    lease = await harness.lease()
+    async with harness.desk("sms") as desk:
+        assert await desk.turn(lease)
+    assert await status_is(harness, "failed")
+    assert harness.world.calls == []
+
+
+async def test_each_refund_has_its_own_message(harness: Office):
+    payment = await harness.queue_sms()
+    insert = "insert into sms_transactions (payment_id, to_number, template, status, child, amount)"
+    for child, amount in (("re_1", 300), ("re_2", 200)):
+        await harness.pool.execute(
+            f"{insert} values ($1, $2, 'refunded', 'queued', $3, $4)", payment, NUMBER, child, amount
+        )
+    lease = await harness.lease()
+    async with harness.desk("sms") as desk:
+        harness.world.fail("POST", accepts=True, drops=True)
+        await turn_until(harness, desk, lease, "sent", "sent")
+    bodies = sorted(one["body"] for one in harness.world.messages)
+    assert [body.split(" to you")[0] for body in bodies] == ["We refunded 2.00 EUR", "We refunded 3.00 EUR"]
+    assert len({body[-10:] for body in bodies}) == 2, "each is found by a mark of its own"

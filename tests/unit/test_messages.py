@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from events import INTENT_ID, intent, record, stripe_intent, stripe_refund
+from events import INTENT_ID, intent, record, stripe_charge, stripe_intent, stripe_refund
 from msgspec.structs import replace
 from paper_books import PaperBooks
 
@@ -34,6 +34,20 @@ def test_a_transition_owes_its_message() -> None:
     books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
     books.settle([stripe_refund("refund.created", "succeeded", 400)])
     assert owed(books) == [(INTENT_ID, PHONE, "captured"), (INTENT_ID, PHONE, "refunded")]
+
+
+def test_each_refund_owes_a_message_and_one_that_a_sum_repeats_owes_none() -> None:
+    books = PaperBooks()
+    books.settle([intent(provider="stripe", provider_ref="pi_1", phone=PHONE)])
+    books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
+    for number, amount in enumerate((400, 100, 250)):
+        books.settle([stripe_refund("refund.created", "succeeded", amount, key=f"re_{number}")])
+    for total in (750, 1000):
+        figures = {"captured": True, "amount_captured": 1000, "amount_refunded": total}
+        books.settle([stripe_charge("refunded", event_id=f"evt_{total}", **figures)])
+    books.settle([stripe_refund("refund.created", "succeeded", 250, key="re_3")])
+    told = [(one.child, one.amount) for one in books.messages if one.template.value == "refunded"]
+    assert told == [("re_0", 400), ("re_1", 100), ("re_2", 250), ("1000", 250)]
 
 
 def test_a_phone_that_comes_after_the_transition_still_gets_its_message() -> None:

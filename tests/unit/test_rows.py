@@ -123,4 +123,4 @@ def test_a_refetch_is_asked_for_once_and_a_message_is_its_template() -> None:
     assert rows.refetch_columns([one, again, other]) == [["mollie"] * 2, [""] * 2, ["tr_1", "tr_2"], ["hint"] * 2]
     payment_id = UUID(int=1)
     said = [Message(payment_id, "shop", "+254712345678", Template.CAPTURED)]
-    assert rows.message_columns(said) == [[payment_id], ["+254712345678"], ["captured"]]
+    assert rows.message_columns(said) == [[payment_id], ["+254712345678"], ["captured"], [""], [None]]

@@ -9,7 +9,7 @@ import pytest
 from outside import SENDER, SID, TOKEN, Outside, outside
 from pydantic import SecretStr
 
-from consumer.dispatcher.sender import Message, Rejected, Taken
+from consumer.dispatcher.sender import AccountRefusedError, Message, Rejected, Taken
 from consumer.dispatcher.twilio import TwilioSender
 from runtime.http import HttpClient, HttpUnavailableError
 from runtime.settings import Settings, load
@@ -69,11 +69,36 @@ async def test_refusals_name_the_code_and_never_the_number(world: Outside, sende
     body = f'{{"code": 21211, "message": "The To number {NUMBER} is not valid", "status": 400}}'
     world.fail("POST", 400, body=body)
     assert await sender.send(message()) == Rejected(f"{world.url[7:]} refuses the message: 400, code 21211")
-    world.fail("POST", 404, body="<html>")
-    assert await sender.send(message()) == Rejected(f"{world.url[7:]} refuses the message: 404, code -")
+    world.fail("POST", 400, body="<html>")
+    assert await sender.send(message()) == Rejected(f"{world.url[7:]} refuses the message: 400, code -")
+    world.fail("POST", 403, body='{"code": 21408, "message": "region"}')
+    assert await sender.send(message()) == Rejected(f"{world.url[7:]} refuses the message: 403, code 21408")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, 20003), (403, 20005), (402, None), (404, 20404), (400, 10001), (400, 21606), (403, None)],
+)
+async def test_trouble_of_the_account_is_no_message_s_fault(
+    world: Outside, sender: TwilioSender, status: int, code: int | None
+):
+    body = f'{{"code": {code}, "message": "no"}}' if code else "<html>"
+    world.fail("POST", status, body=body)
+    with pytest.raises(
+        AccountRefusedError, match=rf"refuses the account: {status}, code {code or '-'}; .*__AUTH_TOKEN"
+    ):
+        await sender.send(message())
+    world.fail("GET", status, body=body)
+    with pytest.raises(AccountRefusedError):
+        await sender.find(message())
+    assert world.messages == []
+
+
+async def test_a_wrong_token_is_the_account_s_trouble(world: Outside):
     async with HttpClient(Settings().http) as client:
-        refused = await TwilioSender(settings_for(world, "wrong"), client).send(message())
-    assert isinstance(refused, Rejected)
+        with pytest.raises(AccountRefusedError) as refused:
+            await TwilioSender(settings_for(world, "wrong"), client).send(message())
+    assert "wrong" not in str(refused.value)
 
 
 async def test_what_may_have_been_taken_is_unknown(world: Outside, sender: TwilioSender):

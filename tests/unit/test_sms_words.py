@@ -8,8 +8,8 @@ import pytest
 
 from consumer.dispatcher.sms import message_of
 from runtime.settings import SmsSettings
-from schemas.payment import RefundStatus, Status
-from schemas.sms import Template, major_units, mark_of, templates_for, text_for
+from schemas.payment import Flag, Projection, RefundStatus, Status
+from schemas.sms import Template, is_true, major_units, mark_of, messages_for, templates_for, text_for
 
 pytestmark = pytest.mark.unit
 
@@ -39,18 +39,50 @@ def test_status_is_told_when_it_changes(before: Status | None, after: Status, to
     assert templates_for(before, after) == told
 
 
-def test_money_given_back_is_told_once_and_beside_the_capture():
-    captured = Status.CAPTURED
-    none, pending, partial, full = RefundStatus
-    assert templates_for(captured, captured, none, pending) == ()
-    assert templates_for(captured, captured, pending, partial) == (Template.REFUNDED,)
-    assert templates_for(captured, captured, partial, full) == ()
-    assert templates_for(None, captured, none, full) == (Template.CAPTURED, Template.REFUNDED)
+def standing(refunded: int = 0, status: Status = Status.CAPTURED, **more: object) -> Projection:
+    return Projection(status=status, captured=1000, refunded=refunded, **more)  # type: ignore[arg-type]
+
+
+def test_each_refund_is_told_with_its_own_amount_and_beside_the_capture():
+    captured, refunded = (Template.CAPTURED, "", None), Template.REFUNDED
+    assert messages_for(standing(), standing(300), {"re_1": 300}) == [(refunded, "re_1", 300)]
+    assert messages_for(standing(300), standing(500), {"re_2": 200}) == [(refunded, "re_2", 200)]
+    assert messages_for(standing(), standing(500), {"re_2": 200, "re_1": 300}) == [
+        (refunded, "re_1", 300),
+        (refunded, "re_2", 200),
+    ]
+    assert messages_for(None, standing(1000), {}) == [captured, (refunded, "1000", 1000)]
+
+
+def test_a_refund_that_a_sum_told_already_is_told_once():
+    """Stripe says `amount_refunded` and, in another event, each refund; either may come first."""
+    assert messages_for(standing(), standing(300), {}) == [(Template.REFUNDED, "300", 300)]
+    assert messages_for(standing(300), standing(300), {"re_1": 300}) == []
+    assert messages_for(standing(300), standing(500), {"re_1": 300}) == [(Template.REFUNDED, "500", 200)]
+
+
+def test_a_refund_that_failed_or_waits_is_not_told():
+    assert messages_for(standing(300), standing(0), {}) == []
+    assert messages_for(standing(), standing(0, refund_status=RefundStatus.PENDING), {}) == []
+
+
+def test_what_contradicts_itself_is_not_told_and_what_was_not_told_is_when_it_adds_up():
+    unsure = standing(300, flags=(Flag.CONTRADICTION.value,))
+    assert messages_for(standing(status=Status.AUTHORIZED), unsure, {"re_1": 300}) == []
+    assert messages_for(unsure, standing(300), {}) == [(Template.CAPTURED, "", None)]
+
+
+def test_a_message_is_true_or_it_is_not():
+    untrue = {template: {status for status in Status if not is_true(template, status)} for template in Template}
+    assert untrue[Template.REFUNDED] == set()
+    assert Status.CAPTURED not in untrue[Template.CAPTURED] | untrue[Template.AUTHORIZED]
+    assert Status.CAPTURED in untrue[Template.FAILED] & untrue[Template.CANCELED]
+    assert {Status.FAILED, Status.CANCELED, Status.EXPIRED} <= untrue[Template.AUTHORIZED] & untrue[Template.CAPTURED]
 
 
 def test_every_transition_has_an_answer():
-    for before, after, was, now in itertools.product((None, *Status), Status, RefundStatus, RefundStatus):
-        assert len(templates_for(before, after, was, now)) <= 2
+    for before, after in itertools.product((None, *Status), Status):
+        assert len(templates_for(before, after)) <= 1
 
 
 def test_amounts_are_read_in_major_units():
@@ -64,20 +96,22 @@ def test_amounts_are_read_in_major_units():
 
 
 def test_texts_end_with_a_mark_of_their_own_and_fit_into_one_message():
-    texts = [text_for(template, PAYMENT, 10**15, "EUR", 2) for template in Template]
-    assert len({text[-15:] for text in texts}) == len(Template)
-    for template, text in zip(Template, texts, strict=True):
-        assert text.endswith(mark_of(PAYMENT, template))
+    kinds = [*((template, "") for template in Template), (Template.REFUNDED, "re_1"), (Template.REFUNDED, "re_2")]
+    marks = [mark_of(PAYMENT, template, child) for template, child in kinds]
+    texts = [text_for(template, 10**15, "EUR", 2, mark) for (template, _), mark in zip(kinds, marks, strict=True)]
+    for mark, text in zip(marks, texts, strict=True):
+        assert [other for other in texts if other.endswith(mark)] == [text], "found in no other message"
         assert text.isascii()
         assert len(text) <= 160
     assert texts[1] == "We received your payment of 10000000000000.00 EUR. Thank you. Ref 23456789ABC"
-    assert text_for(Template.FAILED, PAYMENT, 7, None, 0).startswith("Your payment of 7 failed.")
+    assert text_for(Template.FAILED, 7, None, 0, "Ref").startswith("Your payment of 7 failed.")
 
 
 def row(template: str, **more: object) -> dict[str, object]:
     return {
         "payment_id": PAYMENT, "to_number": "+4915112345678", "template": template, "created_at": NOW,
-        "currency": "JPY", "amount": 1000, "authorized": 900, "captured": 800, "refunded": 0,
+        "currency": "JPY", "amount": 1000, "authorized": 900, "captured": 800, "refunded": 0, "child": "",
+        "told_amount": None,
     } | more  # fmt: skip
 
 
@@ -93,6 +127,7 @@ def test_message_tells_the_figure_of_its_template_in_its_currency():
     assert " 800 JPY." in text("captured")
     assert " 8.00 EUR." in text("captured", currency="EUR")
     assert " 1000 JPY " in text("refunded"), "the figure of a refund that went again"
+    assert " 250 JPY " in text("refunded", child="re_1", told_amount=250, refunded=700)
     assert " 1000 " in text("canceled", currency=None)
     assert message_of(row("invoice"), dt.timedelta()) is None  # type: ignore[arg-type]
 
