@@ -140,7 +140,7 @@ def kafka_findings(settings: Settings, now: float) -> list[Finding]:
         return plaintext_findings(found.bootstrap or "")
     told: list[str] = [found.security_protocol]
     if found.sasl:
-        told.append(f"{found.sasl_mechanism} as {found.sasl_user}")
+        told.append(f"{found.sasl_mechanism} as {found.login_name}")
     if found.tls:
         told.append(f"CAs of {found.ca_file or 'the system'}")
     open_password = found.security_protocol == "SASL_PLAINTEXT"

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import structlog
 from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import IllegalSaslStateError, KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 from aiokafka.protocol.metadata import MetadataRequest
 
 from schemas.errors import AccessRefusedError, SettingsError, UnavailableError
@@ -19,6 +25,8 @@ from schemas.errors import AccessRefusedError, SettingsError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from aiokafka.abc import AbstractTokenProvider
 
     from runtime.settings import KafkaSettings
 
@@ -39,6 +47,13 @@ NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 """What OpenSSL says of an answer that is no TLS."""
 
 
+class TokenError(KafkaConnectionError):  # type: ignore[misc]
+    """There is no token to log in with; the message says why, after the broker's address, and what to look at.
+
+    Clients take it for a broker that is away.
+    """
+
+
 class ClientArguments(TypedDict, total=False):
     """The arguments of every client of Kafka that settings decide; those of SASL only where it is used."""
 
@@ -48,6 +63,7 @@ class ClientArguments(TypedDict, total=False):
     sasl_mechanism: str
     sasl_plain_username: str
     sasl_plain_password: str
+    sasl_oauth_token_provider: AbstractTokenProvider
 
 
 def bootstrap_of(settings: KafkaSettings) -> str:
@@ -71,7 +87,18 @@ def client_arguments(settings: KafkaSettings) -> ClientArguments:
         arguments["sasl_mechanism"] = settings.sasl_mechanism
         arguments["sasl_plain_username"] = settings.sasl_user
         arguments["sasl_plain_password"] = settings.sasl_password.get_secret_value()
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        arguments["sasl_mechanism"] = settings.sasl_mechanism
+        arguments["sasl_oauth_token_provider"] = _shared_tokens(settings)
     return arguments
+
+
+@lru_cache(maxsize=CONTEXTS_MAX)
+def _shared_tokens(settings: KafkaSettings) -> AbstractTokenProvider:
+    """Return the one provider of these settings, so that a process asks for one token and not for one a client."""
+    from runtime.kafka_tokens import ClientCredentials
+
+    return ClientCredentials(settings)
 
 
 @lru_cache(maxsize=CONTEXTS_MAX)
@@ -208,11 +235,8 @@ def explain(error: BaseException, settings: KafkaSettings) -> str | None:
     """Say why a connection was refused and which setting to look at; None where it was not, as far as one can tell."""
     for cause in _causes(error):
         match cause:
-            case SaslAuthenticationFailed():
-                return (
-                    f"refuses the user {settings.sasl_user} with {settings.sasl_mechanism}; check "
-                    "RATCHET_KAFKA__SASL_USER, __SASL_PASSWORD and __SASL_MECHANISM"
-                )
+            case TokenError() | SaslAuthenticationFailed():
+                return _explain_login(cause, settings)
             case UnsupportedSaslMechanismError():
                 return (
                     f"does not take {settings.sasl_mechanism}; set RATCHET_KAFKA__SASL_MECHANISM to one that it takes"
@@ -224,6 +248,21 @@ def explain(error: BaseException, settings: KafkaSettings) -> str | None:
             case ssl.SSLError():
                 return _explain_tls(cause, settings)
     return None
+
+
+def _explain_login(error: KafkaError, settings: KafkaSettings) -> str:
+    """Say why we could not log in."""
+    if isinstance(error, TokenError):
+        return str(error.args[0])
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        return (
+            f"refuses the token of the client {settings.oauth_client_id}; check the issuer, audience and scope that it "
+            "wants (RATCHET_KAFKA__OAUTH_TOKEN_URL, __OAUTH_SCOPE)"
+        )
+    return (
+        f"refuses the user {settings.sasl_user} with {settings.sasl_mechanism}; check "
+        "RATCHET_KAFKA__SASL_USER, __SASL_PASSWORD and __SASL_MECHANISM"
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -19,13 +19,15 @@ from runtime.stack.broker import ENVIRONMENT, Broker, last_words
 from runtime.stack.ports import LOOPBACK, choose
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from runtime.stack.guard import Guard
 
 USER: Final = "ratchet"
 PASSWORD: Final = "kafka-topsecret-1"
+SCOPE: Final = "kafka"
+"""What a token must be good for."""
 START_SECONDS_MAX: Final = 60.0
 TOPIC: Final = 2
 GROUP: Final = 3
@@ -104,10 +106,15 @@ def configuration(folder: Path, ports: dict[str, int], controller_port: int) -> 
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(folder / "ca.pem"),
         "listener.name.mutual.ssl.client.auth": "required",
-        "listener.name.sasl.sasl.enabled.mechanisms": "SCRAM-SHA-256,PLAIN",
+        "listener.name.sasl.sasl.enabled.mechanisms": "SCRAM-SHA-256,PLAIN,OAUTHBEARER",
         "listener.name.sasl.scram-sha-256.sasl.jaas.config": f"{jaas}.scram.ScramLoginModule required;",
         "listener.name.sasl.plain.sasl.jaas.config": (
             f'{jaas}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+        ),
+        # Kafka's own validator of unsecured JWTs: it checks everything but a signature, and wants this scope.
+        "listener.name.sasl.oauthbearer.sasl.jaas.config": (
+            f'{jaas}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker" '
+            f'unsecuredValidatorRequiredScope="{SCOPE}";'
         ),
         "connection.failed.authentication.delay.ms": "0",
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -135,8 +142,11 @@ def format_storage(libraries: list[Path], folder: Path, cache: Path | None) -> N
     subprocess.run(command, check=True, capture_output=True, cwd=folder, env=ENVIRONMENT)
 
 
-def prepare(folder: Path) -> SecureKafka:
-    """Lay everything out in a new folder and return the broker, not started yet."""
+def prepare(folder: Path, lines: Mapping[str, str], flags: Sequence[str]) -> SecureKafka:
+    """Lay everything out in a new folder and return the broker, not started yet.
+
+    `lines` are further ones of server.properties, `flags` are for the JVM.
+    """
     settings = StackSettings()
     folder.mkdir(parents=True)
     cache = jars.default_cache(folder)
@@ -149,19 +159,22 @@ def prepare(folder: Path) -> SecureKafka:
     client = write_certificates(folder)
     certificate, key = client.write(folder, "client")
     kafka.write_configuration(folder, ports["PLAINTEXT"], controller_port)
-    (folder / "server.properties").write_text(configuration(folder, ports, controller_port))
+    more = "".join(f"{name}={value}\n" for name, value in lines.items())
+    (folder / "server.properties").write_text(configuration(folder, ports, controller_port) + more)
     format_storage(list(libraries), folder, trained)
     argv = kafka.command(libraries, folder, trained, "kafka.Kafka", str(folder / "server.properties"))
     addresses = {name: f"{LOOPBACK}:{port}" for name, port in ports.items()}
-    broker = Broker(kafka.NAME, ports["PLAINTEXT"], argv, folder)
+    broker = Broker(kafka.NAME, ports["PLAINTEXT"], (argv[0], *flags, *argv[1:]), folder)
     return SecureKafka(broker, addresses, folder, folder / "ca.pem", certificate, key, client)
 
 
 @asynccontextmanager
-async def secure_kafka(folder: Path) -> AsyncIterator[SecureKafka]:
-    """Run the broker in a new folder, which is removed afterwards."""
+async def secure_kafka(
+    folder: Path, lines: Mapping[str, str] | None = None, flags: Sequence[str] = ()
+) -> AsyncIterator[SecureKafka]:
+    """Run the broker in a new folder, which is removed afterwards; see `prepare`."""
     try:
-        place = await asyncio.to_thread(prepare, folder)
+        place = await asyncio.to_thread(prepare, folder, lines or {}, flags)
         try:
             await place.start()
             yield place

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from runtime.settings.base import Count, ExistingFile, Group, Seconds
+from runtime.settings.base import ApiUrl, Count, ExistingFile, Group, Seconds
 from schemas.topics import DEFAULT_GROUP, DEFAULT_PREFIX, Topics, illegal_group, illegal_prefix, topics_of
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ class KafkaSettings(Group):
     """Where Kafka is and how it is used. No bootstrap: the embedded one, which speaks PLAINTEXT.
 
     With SSL or SASL_SSL the broker's certificate is always checked, its name too: against `ca_file` (PEM; none: the
-    system's CAs). `certificate_file` and `key_file` (PEM, may be one file) are our own for mutual TLS; with SASL the
-    user and password log us in.
+    system's CAs). `certificate_file` and `key_file` (PEM, may be one file) are our own for mutual TLS. With SASL the
+    user and password log us in; with OAUTHBEARER a token does, which `oauth_token_url` gives for the client's name and
+    secret (RFC 6749, 4.4).
 
     All topics begin with `topic_prefix`, and consumers read them as `group`: the same in every process of one Ratchet.
     A database belongs to one prefix.
@@ -46,9 +47,13 @@ class KafkaSettings(Group):
     certificate_file: ExistingFile | None = None
     key_file: ExistingFile | None = None
     key_password: Password | None = None
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
     sasl_user: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     sasl_password: Password | None = None
+    oauth_token_url: ApiUrl | None = None
+    oauth_client_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    oauth_client_secret: Password | None = None
+    oauth_scope: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     partitions: Count = 4
     replication_factor: Count = 1
     request_timeout_seconds: Seconds = 10.0
@@ -73,6 +78,11 @@ class KafkaSettings(Group):
         """Whether we log in."""
         return self.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL")
 
+    @property
+    def login_name(self) -> str | None:
+        """Whom we log in as."""
+        return self.oauth_client_id if self.sasl_mechanism == "OAUTHBEARER" else self.sasl_user
+
     @model_validator(mode="after")
     def _of_one_mind(self) -> Self:
         for contradiction in self._contradictions():
@@ -90,13 +100,7 @@ class KafkaSettings(Group):
                     f"{mine}{name.upper()} is for TLS, but {mine}SECURITY_PROTOCOL is {protocol}; "
                     "set that to SSL or SASL_SSL, or remove the other"
                 )
-        for name in ("sasl_mechanism", "sasl_user", "sasl_password"):
-            if (getattr(self, name) is not None) != self.sasl:
-                yield (
-                    f"{mine}{name.upper()} is {'not set' if self.sasl else 'set'}, but {mine}SECURITY_PROTOCOL is "
-                    f"{protocol}; SASL_SSL and SASL_PLAINTEXT take SASL_MECHANISM, SASL_USER and SASL_PASSWORD, "
-                    "all of them, and the others none"
-                )
+        yield from self._contradictions_of_login(mine)
         for name, other in (("certificate_file", "key_file"), ("key_file", "certificate_file")):
             if getattr(self, name) is not None and getattr(self, other) is None:
                 yield (
@@ -105,6 +109,25 @@ class KafkaSettings(Group):
                 )
         if self.key_password is not None and self.key_file is None:
             yield f"{mine}KEY_PASSWORD is set and {mine}KEY_FILE is not; set it, or remove the password"
+
+    def _contradictions_of_login(self, mine: str) -> Iterator[str]:
+        """Say what does not fit together about who we are."""
+        oauth = self.sasl_mechanism == "OAUTHBEARER"
+        for name in ("sasl_mechanism",) if oauth else ("sasl_mechanism", "sasl_user", "sasl_password"):
+            if (getattr(self, name) is not None) != self.sasl:
+                yield (
+                    f"{mine}{name.upper()} is {'not set' if self.sasl else 'set'}, but {mine}SECURITY_PROTOCOL is "
+                    f"{self.security_protocol}; SASL_SSL and SASL_PLAINTEXT take SASL_MECHANISM, SASL_USER and "
+                    "SASL_PASSWORD, all of them, and the others none"
+                )
+        takes = "OAUTHBEARER takes OAUTH_TOKEN_URL, OAUTH_CLIENT_ID and OAUTH_CLIENT_SECRET, no user and no password"
+        wanted = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
+        for name in (*wanted, "oauth_scope", *(("sasl_user", "sasl_password") if oauth else ())):
+            is_set, is_oauth = getattr(self, name) is not None, name.startswith("oauth")
+            if is_set and oauth is not is_oauth:
+                yield f"{mine}{name.upper()} is set, but {mine}SASL_MECHANISM is {self.sasl_mechanism}; {takes}"
+            if not is_set and oauth and name in wanted:
+                yield f"{mine}{name.upper()} is not set, but {mine}SASL_MECHANISM is OAUTHBEARER; {takes}"
 
 
 class PostgresSettings(Group):

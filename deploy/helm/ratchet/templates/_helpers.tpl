@@ -29,6 +29,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $known := dict "RATCHET_KAFKA__BOOTSTRAP" $kafka.bootstrap "RATCHET_KAFKA__SECURITY_PROTOCOL" $kafka.securityProtocol }}
 {{- with $kafka.sasl.mechanism }}{{ $_ := set $known "RATCHET_KAFKA__SASL_MECHANISM" . }}{{ end }}
 {{- with $kafka.sasl.user }}{{ $_ := set $known "RATCHET_KAFKA__SASL_USER" . }}{{ end }}
+{{- with $kafka.sasl.oauthTokenUrl }}{{ $_ := set $known "RATCHET_KAFKA__OAUTH_TOKEN_URL" . }}{{ end }}
+{{- with $kafka.sasl.oauthClientId }}{{ $_ := set $known "RATCHET_KAFKA__OAUTH_CLIENT_ID" . }}{{ end }}
+{{- with $kafka.sasl.oauthScope }}{{ $_ := set $known "RATCHET_KAFKA__OAUTH_SCOPE" . }}{{ end }}
 {{- if $kafka.tls.secretName }}
 {{- with $kafka.tls.ca }}{{ $_ := set $known "RATCHET_KAFKA__CA_FILE" (printf "%s/%s" $folder .) }}{{ end }}
 {{- with $kafka.tls.certificate }}{{ $_ := set $known "RATCHET_KAFKA__CERTIFICATE_FILE" (printf "%s/%s" $folder .) }}{{ end }}
