@@ -1104,14 +1104,22 @@ CREATE TABLE public.sms_transactions (
     attempts integer DEFAULT 0 NOT NULL,
     next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    child text DEFAULT ''::text NOT NULL,
+    amount bigint,
+    CONSTRAINT sms_transactions_amount_check CHECK ((amount >= 0)),
     CONSTRAINT sms_transactions_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT sms_transactions_child_check CHECK ((length(child) <= 400)),
     CONSTRAINT sms_transactions_provider_sid_check CHECK (((length(provider_sid) >= 1) AND (length(provider_sid) <= 64))),
     CONSTRAINT sms_transactions_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'delivered'::text, 'undelivered'::text, 'failed'::text]))),
     CONSTRAINT sms_transactions_template_check CHECK (((length(template) >= 1) AND (length(template) <= 64))),
     CONSTRAINT sms_transactions_to_number_check CHECK ((to_number ~ '^\+[1-9][0-9]{6,14}$'::text))
 );
 
-COMMENT ON TABLE public.sms_transactions IS 'Messages to customers: each template once a payment.';
+COMMENT ON TABLE public.sms_transactions IS 'Messages to customers: each template once a payment, of refunds once a refund.';
+
+COMMENT ON COLUMN public.sms_transactions.child IS 'the refund that the message is of: its id, or how much was given back with it; empty of other messages';
+
+COMMENT ON COLUMN public.sms_transactions.amount IS 'what the message says in minor units, where that is not a figure of the payment';
 
 ALTER TABLE public.sms_transactions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.sms_transactions_id_seq
@@ -1146,6 +1154,16 @@ ALTER TABLE public.spool ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.topic_prefix (
+    only_one boolean DEFAULT true NOT NULL,
+    prefix text NOT NULL,
+    noted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT topic_prefix_only_one_check CHECK (only_one),
+    CONSTRAINT topic_prefix_prefix_check CHECK (((length(prefix) >= 1) AND (length(prefix) <= 249)))
+);
+
+COMMENT ON TABLE public.topic_prefix IS 'The prefix of the topics that this database belongs to: one row, or none before the first start.';
 
 CREATE TABLE public.wake_marks (
     id bigint NOT NULL,
@@ -1299,13 +1317,16 @@ ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
 ALTER TABLE ONLY public.sms_transactions
-    ADD CONSTRAINT sms_transactions_once UNIQUE (payment_id, template);
+    ADD CONSTRAINT sms_transactions_once UNIQUE (payment_id, template, child);
 
 ALTER TABLE ONLY public.sms_transactions
     ADD CONSTRAINT sms_transactions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.spool
     ADD CONSTRAINT spool_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.topic_prefix
+    ADD CONSTRAINT topic_prefix_pkey PRIMARY KEY (only_one);
 
 ALTER TABLE ONLY public.wake_marks
     ADD CONSTRAINT wake_marks_id_key UNIQUE (id);
