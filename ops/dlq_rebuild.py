@@ -88,7 +88,7 @@ async def _read(
     patience = settings.redrive.rebuild_wait_seconds if seconds is None else seconds
     from consumer.fetched import record_of
 
-    async with reading(settings, DLQ.name) as consumer:
+    async with reading(settings, settings.kafka.topics.dlq.name) as consumer:
         ends = await _assign(consumer, settings, positions)
         until = time.monotonic() + patience
         while await _behind(consumer, ends):

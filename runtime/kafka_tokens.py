@@ -22,7 +22,7 @@ from aiokafka.errors import SaslAuthenticationFailed
 
 from runtime.http import HttpClient, HttpRequest, HttpUnavailableError
 from runtime.kafka_security import TokenError
-from runtime.settings.roles import HttpSettings
+from runtime.settings.dispatching import HttpSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
