@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.sample.plan import DUPLICATE_SHARE, TELLERS, WEIGHTS
-from ops.sample.story import CURRENCIES, tell
+from ops.sample.story import CURRENCIES
 
 if TYPE_CHECKING:
     from ops.sample.post import Life, Post
@@ -53,7 +53,7 @@ class Traffic:
         rng = self._random("life", number)
         names = list(TELLERS)
         teller = TELLERS[rng.choices(names, [WEIGHTS[name] for name in names])[0]]
-        return teller.live(rng, tell(rng, teller.courses), self.now)
+        return teller.live(rng, teller.invent(rng), self.now)
 
     def deliveries(self, number: int) -> list[Delivery]:
         """Return a life's posts in any order, some of them twice."""
