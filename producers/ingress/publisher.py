@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from producers.ingress.deadlines import Deadlines
+from producers.relay.partitions import partition_of
 from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.kafka import close_producer, ensure_topics, open_producer, unavailable_after
@@ -20,12 +23,15 @@ from schemas.errors import UnavailableError
 from schemas.topics import RECORD_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from aiokafka import AIOKafkaProducer
 
     from producers.ingress.records import Outgoing
     from runtime.settings import Settings
+
+NOBODY: Final = -1
+"""What the client has for the leader of a partition that has none."""
 
 _log = structlog.get_logger()
 
@@ -47,11 +53,17 @@ class Store(Protocol):
         ...
 
 
+Leader = int | None
+"""A broker's number; None while nobody knows who leads a partition."""
+
+
 class Publisher:
     """Owns the producer. `run` keeps it connected; `publish` is the only way records leave.
 
-    A producer that failed is given up for a new one: its sequence numbers and its buffered records are of unknown fate,
-    and what it may still deliver is a duplicate that the consumer knows by its id.
+    A broker that does not answer is left alone, with the partitions that it leads, while the others go on; a partition
+    that gets another leader is used again at once. The producer goes on trying to deliver what it has for it: what it
+    delivers late is a duplicate that the consumer knows by its id. Once no leader answers, or the client itself fails,
+    the producer is given up for a new one: its sequence numbers and its buffered records are of unknown fate.
     """
 
     def __init__(self, settings: Settings, spool: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -62,22 +74,90 @@ class Publisher:
         self._ready_timeout_seconds = settings.ingress.ready_timeout_seconds
         self._spool = spool
         self._monotonic = monotonic
+        self._hedges = Deadlines(settings.ingress.hedge_seconds)
         self._breaker = Breaker(self._pause_seconds)
+        self._breakers: dict[Leader, Breaker] = {}
         metrics.BREAKERS.watch("kafka", self._breaker)
         self._producer: AIOKafkaProducer | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[Any]] = set()
         self._tried = asyncio.Event()
+        self._topic_seen = False
 
     async def publish(self, records: Sequence[Outgoing]) -> Durability:
         """Return once all records are durable; raise UnavailableError when neither Kafka nor the spool takes them.
 
-        Records whose fate in Kafka is unknown go to the spool too: twice is harmless, never is not.
+        Records whose fate in Kafka is unknown go to the spool too: twice is harmless, never is not. Where Kafka is
+        silent for `hedge_seconds` the spool is asked beside it, and the first to have them answers for both.
         """
         producer = self._producer
-        if producer is not None and self._breaker.allows(self._monotonic()) and await self._acked(producer, records):
-            return Durability.KAFKA
+        if producer is None or not self._breaker.allows(self._monotonic()):
+            return await self._spooled(records)
+        leaders = {leader_of(producer, record) for record in records}
+        if not self._take(leaders):
+            self._breaker.abandoned(self._monotonic())
+            return await self._spooled(records)
+        sending = _Sending(producer, leaders)
+        try:
+            with self._hedges.deadline():
+                await sending.send(records)
+        except TimeoutError:
+            return await self._hedge(sending, records)
+        except asyncio.CancelledError:
+            self._abandoned(leaders)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the client raises, the webhook goes to the spool
+            self._failed(sending, error, records)
+            return await self._spooled(records)
+        self._succeeded(sending)
+        return Durability.KAFKA
+
+    async def _spooled(self, records: Sequence[Outgoing]) -> Durability:
         await self._spool.store(records)
         return Durability.SPOOL
+
+    async def _hedge(self, sending: _Sending, records: Sequence[Outgoing]) -> Durability:
+        """Ask the spool while Kafka may still answer; return where the records were durable first."""
+        acking = asyncio.create_task(self._await_acks(sending, records))
+        spooling = asyncio.create_task(self._spooled(records))
+        try:
+            await asyncio.wait((acking, spooling), return_when=asyncio.FIRST_COMPLETED)
+            if acking.done() and acking.result():
+                return Durability.KAFKA
+            if spooling.done() and spooling.exception() is not None and await asyncio.shield(acking):
+                return Durability.KAFKA
+            return await asyncio.shield(spooling)
+        finally:
+            for task in (acking, spooling):  # the other one goes on by itself: its outcome is known to nobody yet
+                self._keep(task)
+
+    async def _await_acks(self, sending: _Sending, records: Sequence[Outgoing]) -> bool:
+        """Wait for what is left of the publish time-out; tell whether Kafka acknowledged all records."""
+        try:
+            with self._deadlines.deadline():
+                await sending.send(records)
+        except Exception as error:  # noqa: BLE001 - whatever the client raises, the spool has the webhook
+            self._failed(sending, error, records)
+            return False
+        self._succeeded(sending)
+        return True
+
+    def _take(self, leaders: Collection[Leader]) -> bool:
+        """Tell whether all these brokers may be tried; one that rests may be tried by one request."""
+        now = self._monotonic()
+        found = [self._breakers[leader] for leader in leaders if leader in self._breakers]
+        return all(breaker.would_allow(now) for breaker in found) and all(breaker.allows(now) for breaker in found)
+
+    def _succeeded(self, sending: _Sending) -> None:
+        if sending.producer is self._producer:
+            self._breaker.succeeded()
+            for leader in sending.leaders:
+                self._breakers.pop(leader, None)
+
+    def _abandoned(self, leaders: Collection[Leader]) -> None:
+        now = self._monotonic()
+        self._breaker.abandoned(now)
+        for leader in leaders & self._breakers.keys():
+            self._breakers[leader].abandoned(now)
 
     async def check(self) -> None:
         """Return if Kafka answers on the producer's connection, else raise UnavailableError."""
@@ -118,7 +198,9 @@ class Publisher:
 
     async def _connect(self) -> AIOKafkaProducer:
         webhooks = self._kafka.topics.webhooks
-        await ensure_topics(self._kafka, (webhooks,))
+        if not self._topic_seen:  # asked of any broker, which may be the one that does not answer
+            await ensure_topics(self._kafka, (webhooks,))
+        self._topic_seen = False
         producer = await open_producer(self._kafka, RECORD_BYTES_MAX)
         try:
             async with unavailable_after(self._kafka.connect_timeout_seconds, "reading the topic's partitions"):
@@ -126,62 +208,90 @@ class Publisher:
         except BaseException:
             await close_producer(producer, self._kafka.close_timeout_seconds)
             raise
+        self._topic_seen = True
         return producer
 
-    async def _acked(self, producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> bool:
-        """Tell whether Kafka acknowledged all records; a failure opens the breaker."""
-        try:
-            with self._deadlines.deadline():
-                await _send(producer, records)
-        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
-            self._breaker.succeeded()
+    def _failed(self, sending: _Sending, error: Exception, records: Sequence[Outgoing]) -> None:
+        """Leave alone who did not answer; a size that a topic refuses is no broker's failure."""
+        now, producer = self._monotonic(), sending.producer
+        if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)):
+            self._succeeded(sending)
             _log.error("kafka_refused_size", error=type(error).__name__, topic=records[0].topic)
-            return False
-        except Exception as error:  # noqa: BLE001 - whatever the client raises, the webhook goes to the spool
-            self._failed(producer, error)
-            return False
-        except asyncio.CancelledError:
-            self._breaker.abandoned(self._monotonic())
-            raise
-        if producer is self._producer:
-            self._breaker.succeeded()
-        return True
-
-    def _failed(self, producer: AIOKafkaProducer, error: Exception) -> None:
+            return
         if producer is not self._producer:
             return
-        self._breaker.failed(self._monotonic())
+        silent = sending.silent(records) if isinstance(error, TimeoutError) else frozenset[Leader]()
+        for leader in silent:
+            self._breakers.setdefault(leader, Breaker(self._pause_seconds)).failed(now)
+        if silent and leaders_of(producer, records[0].topic) - self._breakers.keys():
+            for leader in sending.leaders - silent:
+                self._breakers.pop(leader, None)
+            self._breaker.succeeded()
+            _log.warning("kafka_broker_silent", brokers=sorted(-1 if one is None else one for one in silent))
+            return
+        self._breaker.failed(now)
+        self._breakers.clear()
         _log.warning("kafka_failed", error=type(error).__name__, detail=str(error))
         self._give_up(producer)
 
     def _give_up(self, producer: AIOKafkaProducer) -> None:
         self._producer = None
-        task = asyncio.create_task(close_producer(producer, self._kafka.close_timeout_seconds))
-        self._closing.add(task)
-        task.add_done_callback(self._closed)
+        self._keep(asyncio.create_task(close_producer(producer, self._kafka.close_timeout_seconds)))
 
-    def _closed(self, task: asyncio.Task[None]) -> None:
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        """Hold on to a task that nobody awaits, until it is done."""
+        self._closing.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._closing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.warning("producer_close_failed", error=type(error).__name__)
+            _log.warning("left_to_itself_failed", error=type(error).__name__)
 
 
-async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> None:
-    """Hand over all records, then wait for all acknowledgements."""
-    acks: list[asyncio.Future[Any]] = []
-    try:
-        for record in records:
-            ack = await producer.send(record.topic, record.value, record.key, headers=list(record.headers))
-            acks.append(ack)
-        for ack in acks:
-            await ack
-    except BaseException:
-        for ack in acks:
+def leader_of(producer: AIOKafkaProducer, record: Outgoing) -> Leader:
+    """Return the broker that leads a record's partition, as far as the client knows."""
+    cluster = producer.client.cluster
+    partitions = cluster.partitions_for_topic(record.topic)
+    if not partitions:
+        return None
+    leader: Leader = cluster.leader_for_partition(
+        TopicPartition(record.topic, partition_of(record.key, len(partitions)))
+    )
+    return None if leader == NOBODY else leader
+
+
+def leaders_of(producer: AIOKafkaProducer, topic: str) -> set[Leader]:
+    """Return the brokers that lead any partition of a topic, as far as the client knows."""
+    cluster = producer.client.cluster
+    places = [TopicPartition(topic, number) for number in cluster.partitions_for_topic(topic) or ()]
+    return {cluster.leader_for_partition(place) for place in places} - {None, NOBODY}
+
+
+@dataclass(slots=True)
+class _Sending:
+    """Records on their way to Kafka: to which brokers, and their acknowledgements."""
+
+    producer: AIOKafkaProducer
+    leaders: set[Leader]
+    acks: list[asyncio.Future[Any]] = field(default_factory=list)
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        """Hand over what is not handed over yet and wait for all acknowledgements; call it again after a time-out."""
+        for record in records[len(self.acks) :]:
+            ack = await self.producer.send(record.topic, record.value, record.key, headers=list(record.headers))
             ack.add_done_callback(_forget)
-        raise
+            self.acks.append(ack)
+        for ack in self.acks:
+            await asyncio.shield(ack)
+
+    def silent(self, records: Sequence[Outgoing]) -> frozenset[Leader]:
+        """Return the brokers that have not answered for one of the records."""
+        waiting = [one for one, ack in zip(records, self.acks, strict=False) if not ack.done()]
+        return frozenset(leader_of(self.producer, one) for one in (*waiting, *records[len(self.acks) :]))
 
 
 def _forget(ack: asyncio.Future[Any]) -> None:
-    """Look at the outcome that nobody awaits any more, or asyncio would complain of it."""
+    """Look at the outcome that nobody may await any more, or asyncio would complain of it."""
     with contextlib.suppress(asyncio.CancelledError):
         ack.exception()

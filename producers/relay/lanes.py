@@ -8,6 +8,7 @@ What happens between is the same for all and stands in `loop`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,7 @@ from schemas.errors import LeaseLostError, RatchetError, UnavailableError
 from schemas.topics import DEAD_LETTER_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from producers.relay.records import Outgoing, Row
     from runtime.lease import Lease
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 NAMING: Final = ("ce_id", f"{ERRORS_PREFIX}topic", f"{ERRORS_PREFIX}partition", f"{ERRORS_PREFIX}offset")
 """Headers by which a log line names a record."""
+LEFT_SECONDS: Final = 5.0
+"""How long rows of the spool are read past whose partition did not answer."""
+LEFT_ROWS_MAX: Final = 20_000
+"""How many rows are read past at the most; where more wait for a partition, the others wait with them."""
 BURIAL_COLUMNS: Final = 6
 """What delete_spool.sql is told of a dead letter: id, message, source, event id, kind, payment."""
 
@@ -56,12 +61,22 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some rows in order and the records they make; `more` tells that there may be more right behind them."""
+    """Some rows in order and the records they make; `more` tells that there may be more right behind them.
+
+    One is `divisible` where `mark` has an entry a record, so that some of its records can be settled and others not.
+    """
 
     rows: int
     records: Sequence[Outgoing]
     mark: Any
     more: bool
+    divisible: bool = False
+
+    def part(self, places: Collection[int]) -> Batch:
+        """Return the records at these places as a batch of their own; of a divisible one only."""
+        taken = sorted(places)
+        records = [self.records[place] for place in taken]
+        return Batch(len(taken), records, [self.mark[place] for place in taken], self.more, divisible=True)
 
 
 class Lane(Protocol):
@@ -202,17 +217,27 @@ class SpoolLane:
 
     def __init__(self, settings: RelaySettings) -> None:
         self._settings = settings
+        self._left: dict[int, float] = {}
+
+    def leave(self, ids: Iterable[int]) -> None:
+        """Read past these rows for a while: their partition did not answer, and others wait behind them."""
+        now = time.monotonic()
+        self._left = {id_: until for id_, until in self._left.items() if until > now}
+        room = LEFT_ROWS_MAX - len(self._left)
+        self._left |= dict.fromkeys(list(ids)[:room], now + LEFT_SECONDS)
 
     async def read(self, connection: Connection, behind: Batch | None = None) -> Batch | None:
-        """Read from the oldest on, never ahead: a row may settle late that belongs before one read by now."""
+        """Read from the oldest on, never ahead: which rows are to be read only their deletion tells."""
         if behind is not None:
             return None
-        limit = self._settings.batch_records_max
-        rows = await connection.fetch(statement("producers", "read_spool"), limit, self._settings.batch_bytes_max)
+        now = time.monotonic()
+        left = [id_ for id_, until in self._left.items() if until > now]
+        bounds = (self._settings.batch_records_max, self._settings.batch_bytes_max)
+        rows = await connection.fetch(statement("producers", "read_spool"), *bounds, left)
         if not rows:
             return None
         records = [spooled_of(row) for row in rows]
-        return Batch(len(rows), records, [row["id"] for row in rows], more=True)
+        return Batch(len(rows), records, [row["id"] for row in rows], more=True, divisible=True)
 
     def reduced(self, record: Outgoing, error: Exception) -> Outgoing | None:  # noqa: ARG002 - see `Lane`
         """Return None: an event goes as it came or not at all; see `Lane`."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from producers.relay.cluster import RelayHaltedError, check_cluster
-from producers.relay.outlet import Outlet
+from producers.relay.lanes import SpoolLane
+from producers.relay.outlet import Outlet, PartlyPublishedError
 from runtime import metrics, telemetry
 from runtime.lease import wait_for_event
 from runtime.postgres import OUTAGE_ERRORS
@@ -54,6 +55,10 @@ class LaneHealth:
         self.ended_at = time.monotonic()
         self.failure, self.halted = reason, halted
         self.failures_in_row += 1
+
+    def rest(self) -> None:
+        """Forget what failed: another relay may lead from now on, and this one has nothing to be unready for."""
+        self.failure, self.halted, self.failures_in_row = None, False, 0
 
 
 def backoff_seconds(failures_in_row: int, initial: float, most: float) -> float:
@@ -106,7 +111,11 @@ class LaneLoop:
             self._health.succeeded(0)
             return False
         read = time.monotonic()
-        following, refused = await self._publish_and_read_on(connection, batch)
+        try:
+            following, refused = await self._publish_and_read_on(connection, batch)
+        except PartlyPublishedError as error:
+            await self._settle_part(connection, batch, lease, error.acknowledged)
+            raise
         published = time.monotonic()
         await self._lane.settle(connection, batch, lease, refused)
         settled = time.monotonic()
@@ -126,6 +135,17 @@ class LaneLoop:
         )
         self._following = following
         return batch.more
+
+    async def _settle_part(
+        self, connection: Connection, batch: Batch, lease: Lease, acknowledged: frozenset[int]
+    ) -> None:
+        """Mark what some partitions took before another failed, where the lane can: it need not go a second time."""
+        if not batch.divisible:
+            return
+        await self._lane.settle(connection, batch.part(acknowledged), lease, {})
+        if isinstance(self._lane, SpoolLane):
+            self._lane.leave(id_ for place, id_ in enumerate(batch.mark) if place not in acknowledged)
+        self._health.records += len(acknowledged)
 
     async def _publish_and_read_on(
         self, connection: Connection, batch: Batch

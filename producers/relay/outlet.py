@@ -12,12 +12,14 @@ that call the producer is one without sequence numbers: a refused batch would le
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from producers.relay.partitions import partition_of
 from runtime.kafka import RECORD_REFUSALS, close_producer, open_producer, unavailable_after
+from schemas.errors import UnavailableError
 from schemas.topics import DEAD_LETTER_BYTES_MAX
 
 if TYPE_CHECKING:
@@ -28,6 +30,18 @@ if TYPE_CHECKING:
 
     from producers.relay.records import Outgoing
     from runtime.settings import KafkaSettings
+
+
+AWAY_SECONDS: Final = 5.0
+"""How long a partition that did not answer is left alone, where others did."""
+
+
+class PartlyPublishedError(UnavailableError):
+    """Some partitions took their records and others did not; `acknowledged` are the places of those taken."""
+
+    def __init__(self, message: str, acknowledged: frozenset[int]) -> None:
+        self.acknowledged = acknowledged
+        super().__init__(message)
 
 
 class Refusal(NamedTuple):
@@ -55,6 +69,7 @@ class _Delivery:
     refusals: list[Refusal] = field(default_factory=list)
     isolated: bool = False
     seconds: float | None = None
+    acknowledged: set[int] = field(default_factory=set)
 
     @property
     def refused(self) -> bool:
@@ -69,12 +84,14 @@ class Outlet:
         self._settings = settings
         self._compression = compression
         self._producer: AIOKafkaProducer | None = None
+        self._away: dict[tuple[str, int], float] = {}
 
     async def publish(self, records: Sequence[Outgoing]) -> list[Refusal]:
         """Publish the records, those of a partition in order; return those that Kafka refuses for what they are.
 
         All others are acknowledged. Raises UnavailableError when Kafka does not take them in
-        `publish_timeout_seconds`; then any part of them may have been published.
+        `publish_timeout_seconds`; then any part of them may have been published. PartlyPublishedError says which were:
+        a partition whose leader is out of reach holds up no other, and is left alone for `AWAY_SECONDS`.
         """
         delivery = _Delivery(records)
         seconds = self._settings.publish_timeout_seconds
@@ -82,12 +99,20 @@ class Outlet:
         self._producer = None
         try:
             async with unavailable_after(seconds, f"publishing {len(records)} records"):
+                delivery.ways = await _ways_of(producer, records)
+                left = self._leave_alone(delivery)
                 await _publish(producer, delivery)
-        except BaseException:
+        except BaseException as error:
             await close_producer(producer, self._settings.close_timeout_seconds)
+            if isinstance(error, UnavailableError) and delivery.acknowledged:
+                self._note_away(delivery)
+                raise PartlyPublishedError(str(error), frozenset(delivery.acknowledged)) from error
             raise
         if not delivery.refused:
             self._producer = producer
+            if left:
+                told = ", ".join(f"{topic}/{partition}" for topic, partition in left)
+                raise PartlyPublishedError(f"Kafka: {told} did not answer", frozenset(delivery.acknowledged))
             return []
         await close_producer(producer, self._settings.close_timeout_seconds)
         delivery.isolated, delivery.seconds = True, seconds
@@ -97,6 +122,21 @@ class Outlet:
         finally:
             await close_producer(plain, self._settings.close_timeout_seconds)
         return sorted(delivery.refusals, key=lambda refusal: refusal.place)
+
+    def _leave_alone(self, delivery: _Delivery) -> list[tuple[str, int]]:
+        """Take the ways out that did not answer a short while ago, unless there are no others; return them."""
+        now = time.monotonic()
+        self._away = {place: until for place, until in self._away.items() if until > now}
+        left = [way for way in delivery.ways if (way.topic, way.partition) in self._away]
+        if not left or len(left) == len(delivery.ways):
+            return []
+        delivery.ways = [way for way in delivery.ways if way not in left]
+        return [(way.topic, way.partition) for way in left]
+
+    def _note_away(self, delivery: _Delivery) -> None:
+        """Note the partitions that took nothing, or not all."""
+        until = time.monotonic() + AWAY_SECONDS
+        self._away |= {(way.topic, way.partition): until for way in delivery.ways if way.pieces}
 
     async def _open(self, *, idempotent: bool = True) -> AIOKafkaProducer:
         return await open_producer(
@@ -112,8 +152,6 @@ class Outlet:
 
 async def _publish(producer: AIOKafkaProducer, delivery: _Delivery) -> None:
     """Send each partition's records as a row of batches, the partitions beside each other."""
-    if not delivery.ways:
-        delivery.ways = await _ways_of(producer, delivery.records)
     outcomes = await asyncio.gather(
         *(_publish_partition(producer, delivery, way) for way in delivery.ways), return_exceptions=True
     )
@@ -144,6 +182,7 @@ async def _publish_partition(producer: AIOKafkaProducer, delivery: _Delivery, wa
         async with unavailable_after(delivery.seconds, f"publishing {taken} records to {way.topic}"):
             refused = await _send(producer, batch, way)
         if refused is None:
+            delivery.acknowledged.update(piece[:taken])
             _replace_first(way, [piece[taken:]])
         else:
             divided = _divide(piece[:taken], [delivery.records[index].size() for index in piece[:taken]])

@@ -88,6 +88,8 @@ async def _carry(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for lane_health in health.values():
+            lane_health.rest()
 
 
 async def _open_when_there(settings: Settings, stop: asyncio.Event, waiting: dict[str, str]) -> Pool | None:

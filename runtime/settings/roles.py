@@ -41,11 +41,10 @@ class IngressSettings(Group):
     than `in_flight_wait_seconds` for it is shed. A body over `body_bytes_unreserved` also holds one of
     `large_bodies_max` places while it is received, so slow senders can't fill the memory or the window. Checks that
     cost milliseconds are made one at a time, and `dear_checks_waiting_max` may wait for that, as long as for a place.
-    Kafka has
-    `publish_timeout_seconds` to acknowledge before the spool is asked, which has `spool_timeout_seconds`; after a
-    failure Kafka is left alone for `breaker_seconds`. `linger_seconds` is how long a refused sender may go on sending
-    so that it reads the answer. A sender's address is the connection's, or behind `trusted_proxies` the last one of
-    X-Forwarded-For that is none of them.
+    Kafka has `publish_timeout_seconds` to acknowledge; where it is silent for `hedge_seconds` the spool is asked beside
+    it, which has `spool_timeout_seconds`. A broker that failed is left alone for `breaker_seconds`. `linger_seconds` is
+    how long a refused sender may go on sending so that it reads the answer. A sender's address is the connection's, or
+    behind `trusted_proxies` the last one of X-Forwarded-For that is none of them.
 
     An address (of IPv6 each /64) has `connections_per_address_max` of the `connections_max` connections, unless it is a
     trusted proxy. While more than four fifths are taken, `crowded_deadline_seconds` is how long a head may take and a
@@ -80,6 +79,7 @@ class IngressSettings(Group):
     large_bodies_max: Count = 64
     dear_checks_waiting_max: Count = 256
     publish_timeout_seconds: Seconds = 3.0
+    hedge_seconds: Seconds = 0.4
     breaker_seconds: Seconds = 1.0
     spool_timeout_seconds: Seconds = 3.0
     spool_connections_max: Count = 4

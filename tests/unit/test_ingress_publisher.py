@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
-from producers.ingress.publisher import Durability, Publisher
+from producers.ingress.deadlines import Deadlines
+from producers.ingress.publisher import Durability, Publisher, leader_of
 from producers.ingress.records import Outgoing
+from producers.relay.partitions import partition_of
 from runtime.settings import IngressSettings, KafkaSettings, Settings
 from schemas.errors import SettingsError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from aiokafka import TopicPartition
 
 pytestmark = pytest.mark.unit
 
@@ -28,17 +33,38 @@ class PaperSpool:
     def __init__(self) -> None:
         self.stored: list[Outgoing] = []
         self.away = False
+        self.refused = asyncio.Event()
 
     async def store(self, records: Sequence[Outgoing]) -> None:
         if self.away:
+            self.refused.set()
             raise UnavailableError("away")
         self.stored += records
 
 
-class PaperProducer:
-    """Acknowledges, fails or hangs as `outcomes` say, one a record; then acknowledges."""
+class PaperCluster:
+    """Knows who leads each partition of every topic."""
 
-    def __init__(self, *outcomes: Any) -> None:
+    def __init__(self, *leaders: int) -> None:
+        self.leaders = leaders
+
+    def partitions_for_topic(self, _topic: str) -> set[int]:
+        return set(range(len(self.leaders)))
+
+    def leader_for_partition(self, place: TopicPartition) -> int:
+        return self.leaders[place.partition]
+
+
+class PaperProducer:
+    """Acknowledges, fails or hangs as `outcomes` say, one a record; then acknowledges.
+
+    Brokers of `silent` never answer; `leaders` are those of the partitions.
+    """
+
+    silent: frozenset[int] = frozenset()
+
+    def __init__(self, *outcomes: Any, leaders: tuple[int, ...] = (1,)) -> None:
+        self.client = SimpleNamespace(cluster=PaperCluster(*leaders))
         self.outcomes = list(outcomes)
         self.sent: list[bytes] = []
         self.stopped = False
@@ -50,7 +76,7 @@ class PaperProducer:
         outcome = self.outcomes.pop(0) if self.outcomes else None
         if isinstance(outcome, Exception):
             ack.set_exception(outcome)
-        elif outcome != "hang":
+        elif outcome != "hang" and leader_of(self, Outgoing(topic, key, value, ())) not in self.silent:  # type: ignore[arg-type]
             ack.set_result(outcome)
         return ack
 
@@ -67,17 +93,22 @@ class Clock:
         return self.now
 
 
-def publisher_of(producer: PaperProducer | None) -> tuple[Publisher, PaperSpool, Clock]:
+def publisher_of(producer: PaperProducer | None, hedge_seconds: float = 0.005) -> tuple[Publisher, PaperSpool, Clock]:
     settings = Settings().model_copy(
         update={
             "kafka": KafkaSettings(bootstrap="127.0.0.1:1"),
-            "ingress": IngressSettings(publish_timeout_seconds=0.02, breaker_seconds=1),
+            "ingress": IngressSettings(publish_timeout_seconds=0.02, hedge_seconds=hedge_seconds, breaker_seconds=1),
         }
     )
     spool, clock = PaperSpool(), Clock()
     publisher = Publisher(settings, spool, clock)
     publisher._producer = producer  # type: ignore[assignment]
     return publisher, spool, clock
+
+
+async def until_idle(publisher: Publisher) -> None:
+    while publisher._closing:
+        await asyncio.wait(set(publisher._closing))
 
 
 async def test_acknowledged_records_are_in_kafka_alone() -> None:
@@ -108,6 +139,7 @@ async def test_all_records_of_a_failed_request_are_spooled_and_the_producer_is_g
 async def test_after_a_failure_kafka_is_left_alone_then_one_request_tries() -> None:
     publisher, spool, clock = publisher_of(PaperProducer("hang"))
     await publisher.publish([RECORD])
+    await until_idle(publisher)
     publisher._producer = fresh = PaperProducer("hang")  # type: ignore[assignment]
     assert await publisher.publish([RECORD]) is Durability.SPOOL
     assert fresh.sent == []
@@ -116,6 +148,7 @@ async def test_after_a_failure_kafka_is_left_alone_then_one_request_tries() -> N
     await asyncio.sleep(0)
     assert await publisher.publish([OTHER]) is Durability.SPOOL
     assert await first is Durability.SPOOL
+    await until_idle(publisher)
     assert fresh.sent == [b"v"]
     publisher._producer = PaperProducer()  # type: ignore[assignment]
     clock.now = 3
@@ -128,6 +161,7 @@ async def test_after_a_failure_kafka_is_left_alone_then_one_request_tries() -> N
 async def test_a_cancelled_probe_frees_its_turn() -> None:
     publisher, _, clock = publisher_of(PaperProducer("hang"))
     await publisher.publish([RECORD])
+    await until_idle(publisher)
     publisher._producer = PaperProducer("hang")  # type: ignore[assignment]
     clock.now = 2
     probe = asyncio.create_task(publisher.publish([RECORD]))
@@ -170,3 +204,74 @@ async def test_when_both_are_away_nothing_is_promised() -> None:
 def test_without_an_address_it_does_not_start() -> None:
     with pytest.raises(SettingsError, match="RATCHET_KAFKA__BOOTSTRAP"):
         Publisher(Settings().model_copy(update={"kafka": KafkaSettings()}), PaperSpool())
+
+
+KEYS = {leader: b"%d" % number for number in range(20) for leader in [partition_of(b"%d" % number, 3)]}
+"""A key of each of three partitions, whose leaders have the same numbers."""
+
+
+def record_of(leader: int) -> Outgoing:
+    return Outgoing("t", KEYS[leader], b"v", ())
+
+
+async def test_a_broker_that_is_silent_costs_the_partitions_of_no_other() -> None:
+    producer = PaperProducer(leaders=(0, 1, 2))
+    publisher, spool, clock = publisher_of(producer)
+    producer.silent = frozenset({1})
+    assert await publisher.publish([record_of(1)]) is Durability.SPOOL
+    await until_idle(publisher)
+    sent = len(producer.sent)
+    assert await publisher.publish([record_of(1)]) is Durability.SPOOL
+    assert len(producer.sent) == sent, "it is left alone"
+    assert await publisher.publish([record_of(0), record_of(2)]) is Durability.KAFKA
+    assert await publisher.publish([record_of(0), record_of(1)]) is Durability.SPOOL
+    assert not producer.stopped
+    producer.client.cluster.leaders = (0, 2, 2)
+    assert await publisher.publish([record_of(1)]) is Durability.KAFKA, "another one leads its partition now"
+    producer.client.cluster.leaders, producer.silent = (0, 1, 2), frozenset()
+    clock.now = 1.5
+    assert await publisher.publish([record_of(1)]) is Durability.KAFKA, "one may try after the pause"
+    assert len(spool.stored) == 4
+    await publisher.close()
+
+
+async def test_the_producer_is_given_up_once_no_broker_answers() -> None:
+    producer = PaperProducer(leaders=(0, 1, 2))
+    publisher, _, _ = publisher_of(producer)
+    producer.silent = frozenset({0, 1, 2})
+    for leader in (0, 1, 2):
+        assert publisher._producer is producer
+        await publisher.publish([record_of(leader)])
+        await until_idle(publisher)
+    assert publisher._producer is None
+    assert producer.stopped
+
+
+async def test_the_spool_is_asked_beside_a_kafka_that_is_slow() -> None:
+    producer = PaperProducer(leaders=(0, 1, 2))
+    publisher, spool, _ = publisher_of(producer)
+    publisher._deadlines = Deadlines(30.0)
+    producer.silent = frozenset({1})
+    assert await publisher.publish([record_of(1)]) is Durability.SPOOL, "it does not wait for half a minute"
+    assert spool.stored == [record_of(1)]
+    for task in publisher._closing:
+        task.cancel()
+
+
+async def test_kafka_may_still_answer_where_the_spool_is_away() -> None:
+    producer = PaperProducer("hang")
+    publisher, spool, _ = publisher_of(producer)
+    publisher._deadlines, spool.away = Deadlines(30.0), True
+    acks: list[Any] = []
+    send = producer.send
+
+    async def remembered(*arguments: Any, **options: Any) -> Any:
+        acks.append(await send(*arguments, **options))
+        return acks[-1]
+
+    producer.send = remembered  # type: ignore[method-assign]
+    publishing = asyncio.create_task(publisher.publish([RECORD]))
+    await asyncio.wait_for(spool.refused.wait(), 5)
+    acks[0].set_result(None)
+    assert await publishing is Durability.KAFKA
+    await publisher.close()

@@ -1,0 +1,108 @@
+"""A partition whose leader is out of reach: the others' records go once, and what went is told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from producers.relay import outlet as outlets
+from producers.relay.lanes import Batch
+from producers.relay.loop import LaneHealth
+from producers.relay.outlet import Outlet, PartlyPublishedError
+from producers.relay.partitions import partition_of
+from producers.relay.records import Outgoing
+from producers.relay.role import watch_health
+from runtime.health import Probe
+from runtime.settings import KafkaSettings
+from schemas.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.unit
+
+KEYS = {partition: b"%d" % number for number in range(20) for partition in [partition_of(b"%d" % number, 3)]}
+
+
+class PaperProducer:
+    """Takes batches of three partitions; those that are silent never answer."""
+
+    def __init__(self, silent: set[int], taken: list[int]) -> None:
+        self.silent, self.taken = silent, taken
+
+    async def partitions_for(self, _topic: str) -> set[int]:
+        return {0, 1, 2}
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(16_384, 0)
+
+    async def send_batch(self, _batch: BatchBuilder, _topic: str, *, partition: int) -> Any:
+        self.taken.append(partition)
+        ack = asyncio.get_running_loop().create_future()
+        if partition not in self.silent:
+            ack.set_result(None)
+        return ack
+
+    async def stop(self) -> None:
+        pass
+
+
+def record_of(partition: int) -> Outgoing:
+    return Outgoing("t", KEYS[partition], b"v", (), 0, 0)
+
+
+@pytest.fixture
+def outlet_to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Outlet, list[int]]]:
+    def make(silent: set[int]) -> tuple[Outlet, list[int]]:
+        taken: list[int] = []
+
+        async def opened(*_: Any, **__: Any) -> PaperProducer:
+            return PaperProducer(silent, taken)
+
+        monkeypatch.setattr(outlets, "open_producer", opened)
+        return Outlet(KafkaSettings(bootstrap="127.0.0.1:1", publish_timeout_seconds=0.05)), taken
+
+    return make
+
+
+async def test_it_tells_what_was_acknowledged_where_a_partition_did_not_answer(outlet_to: Any) -> None:
+    silent = {1}
+    outlet, taken = outlet_to(silent)
+    with pytest.raises(PartlyPublishedError) as raised:
+        await outlet.publish([record_of(1), record_of(0), record_of(2), record_of(0)])
+    assert raised.value.acknowledged == {1, 2, 3}
+    assert sorted(taken) == [0, 1, 2]
+    taken.clear()
+    with pytest.raises(PartlyPublishedError, match="t/1 did not answer") as raised:
+        await outlet.publish([record_of(1), record_of(0)])
+    assert (raised.value.acknowledged, taken) == ({1}, [0]), "it is not waited for again"
+    silent.clear()
+    assert await outlet.publish([record_of(1)]) == [], "where there is nothing else to do, it is asked"
+    assert await outlet.publish([record_of(0), record_of(2)]) == []
+
+
+async def test_where_nobody_answers_it_is_a_plain_outage(outlet_to: Any) -> None:
+    outlet, _ = outlet_to({0, 1, 2})
+    with pytest.raises(UnavailableError) as raised:
+        await outlet.publish([record_of(1), record_of(0)])
+    assert not isinstance(raised.value, PartlyPublishedError)
+
+
+def test_a_part_of_a_batch_has_the_marks_of_its_records() -> None:
+    records = [record_of(0), record_of(1), record_of(2)]
+    part = Batch(3, records, [10, 11, 12], more=True, divisible=True).part({2, 0})
+    assert (part.rows, part.records, part.mark) == (2, [records[0], records[2]], [10, 12])
+
+
+def test_a_relay_that_leads_no_more_is_not_unready_for_what_failed_in_its_term() -> None:
+    probe, health = Probe("relay"), {"changes": LaneHealth()}
+    watch_health(probe, health, {}, 20.0)
+    health["changes"].failed("changes: TooManyConnectionsError", halted=True)
+    assert probe.unready is not None
+    assert probe.unready()
+    health["changes"].rest()
+    assert probe.unready() is None
+    assert not health["changes"].halted
