@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from runtime.postgres import DURABLE, OUTAGE_ERRORS
+from runtime.postgres_hosts import Hosts
 from runtime.sql import statement
 from runtime.topic_binding import need_bound
 from schemas.errors import RatchetError, SettingsError, UnavailableError
@@ -29,9 +30,10 @@ async def connected(settings: Settings, *, as_it_is: bool = False) -> AsyncItera
     if settings.postgres.dsn is None:
         raise SettingsError("RATCHET_POSTGRES__DSN is not set")
     seconds = settings.ops.lookup_timeout_seconds
+    dsn = settings.postgres.dsn.get_secret_value()
     try:
-        connection = await asyncpg.connect(
-            settings.postgres.dsn.get_secret_value(),
+        connection = await Hosts(dsn).connect(
+            dsn,
             timeout=seconds,
             command_timeout=seconds,
             server_settings={

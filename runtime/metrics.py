@@ -351,6 +351,10 @@ BACKGROUND_FAILURES: Final = _counter(
     "Failures of a task that runs beside others in its process and was begun anew, by task.",
     "task",
 )
+POSTGRES_SILENCES: Final = _counter(
+    "ratchet_postgres_silences_total",
+    "Times a Postgres server did not answer at all while a session waited for it, and its sessions were ended.",
+)
 LOG_LINES_LOST: Final = _counter(
     "ratchet_log_lines_lost_total",
     "Log lines that could not be written, because the disk was full, say; at least so many.",

@@ -9,7 +9,9 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from runtime import metrics
+from runtime.postgres_hosts import Hosts
 from runtime.postgres_session import Session, give_back
+from runtime.postgres_silence import Silence
 from runtime.refusals import Failure, failure_of
 from runtime.schema_version import check_schema
 from schemas.errors import SettingsError
@@ -108,9 +110,10 @@ async def open_pool(  # noqa: PLR0913 - named bounds, most of them left as they 
     def milliseconds(seconds: float) -> str:
         return str(int(seconds * 1000))
 
-    dsn = settings.dsn.get_secret_value()
+    dsn, silence = settings.dsn.get_secret_value(), Silence()
     pool = await asyncpg.create_pool(
         dsn,
+        connect=silence.watched(Hosts(dsn).connect),
         min_size=1,
         max_size=size,
         timeout=settings.connect_timeout_seconds,
@@ -135,6 +138,7 @@ async def open_pool(  # noqa: PLR0913 - named bounds, most of them left as they 
             pool.terminate()
             raise
     metrics.POOL_CONNECTIONS.watch(pool)
+    silence.start(pool)
     return pool
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from contextvars import ContextVar
@@ -32,6 +33,8 @@ class Attempts:
         self.at = time.monotonic()
 
 
+CANCEL_SECONDS: Final = 1.0
+"""How long the server may take to give up a statement that nobody waits for any more; then the session is ended."""
 _NOTED_BY: Final[ContextVar[Attempts | None]] = ContextVar("attempts", default=None)
 
 
@@ -46,20 +49,45 @@ def noting(attempts: Attempts) -> Iterator[None]:
 
 
 class Session(_Connection):
-    """A connection that is closed, not given back, after a refusal that a fresh session may not meet."""
+    """A connection that is closed, not given back, after a refusal that a fresh session may not meet.
+
+    `waiting_since` is when the statement was sent that it waits for (monotonic seconds), or None.
+    """
 
     spoiled = False
+    waiting_since: float | None = None
+
+    @property
+    def server(self) -> str | tuple[str, int]:
+        """Where it is connected to: host and port, or a socket's path."""
+        found: str | tuple[str, int] = self._addr  # type: ignore[attr-defined]
+        return found
+
+    def _cancel_current_command(self, *waiters: Any) -> None:
+        """Ask the server to give up what is cancelled, as the driver does, but don't wait for that for long.
+
+        Whoever gives the session back waits until the server has answered, and one that hangs never does.
+        """
+        super()._cancel_current_command(*waiters)  # type: ignore[misc]
+        asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._end_if_cancelling)
+
+    def _end_if_cancelling(self) -> None:
+        if not self.is_closed() and self._protocol._is_cancelling():  # type: ignore[attr-defined]  # noqa: SLF001
+            self.terminate()
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
         if (attempts := _NOTED_BY.get()) is not None:
             attempts.note()
+        self.waiting_since = time.monotonic()
         try:
             yield
         except asyncpg.PostgresError as error:
             if error.sqlstate is not None and failure_of(error.sqlstate) is Failure.SESSION:
                 self.spoiled = True
             raise
+        finally:
+            self.waiting_since = None
 
     async def execute(self, *arguments: Any, **options: Any) -> str:
         """As the driver does."""

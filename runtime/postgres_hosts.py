@@ -1,0 +1,86 @@
+"""A DSN with several hosts: whichever takes us first, and one that hangs holds up no other.
+
+The driver asks one host after the other under one time-out, so a first host that is frozen, or whose packets are lost,
+takes all of it, and the healthy primary behind it is never asked. Here the next host is asked as soon as one failed or
+was silent for `HEAD_START_SECONDS`, beside it, and the first that fits `target_session_attrs` is taken (as RFC 8305
+does with addresses). Where a session was had before is asked first: a primary that comes back after another was
+promoted may still believe that it is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HEAD_START_SECONDS: Final = 0.5
+"""How long a host may be silent before the next one is asked beside it: many round trips, less than anybody waits."""
+
+
+def hosts_of(dsn: str) -> list[str]:
+    """Return a DSN a host; one whose hosts stand in its query, as the driver reads them, is returned as it is. Pure."""
+    parts = urlsplit(dsn)
+    login, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts:
+        return [dsn]
+    return [urlunsplit(parts._replace(netloc=f"{login}{at}{host}")) for host in hosts.split(",")]
+
+
+class Hosts:
+    """Connects to whichever host of a DSN serves; remembers which one did last."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsns = hosts_of(dsn)
+
+    async def connect(self, _dsn: str, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
+        """Connect as `asyncpg.connect` does, within its `timeout`; raises what it raises, of the last host that failed.
+
+        It has the shape of a pool's `connect`.
+        """
+        if len(self._dsns) == 1:
+            return await asyncpg.connect(self._dsns[0], **options)
+        async with asyncio.timeout(options.get("timeout")):
+            connection, dsn = await first_of(self._dsns, options)
+        self._dsns = [dsn, *(other for other in self._dsns if other != dsn)]
+        return connection
+
+
+async def first_of(dsns: Sequence[str], options: dict[str, Any]) -> tuple[asyncpg.Connection[asyncpg.Record], str]:
+    """Return the first session that is had, and whose DSN it is; what comes later is closed."""
+    waiting = list(dsns)
+    tries: dict[asyncio.Task[asyncpg.Connection[asyncpg.Record]], str] = {}
+    failure: BaseException = TimeoutError("no host was asked")
+    try:
+        while waiting or tries:
+            if waiting:
+                dsn = waiting.pop(0)
+                tries[asyncio.create_task(asyncpg.connect(dsn, **options))] = dsn
+            done, _ = await asyncio.wait(
+                tries, timeout=HEAD_START_SECONDS if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                dsn = tries.pop(task)
+                if (error := task.exception()) is None:
+                    return task.result(), dsn
+                failure = telling(failure, error)
+        raise failure
+    finally:
+        for task in tries:
+            task.add_done_callback(_close)
+            task.cancel()
+
+
+def telling(before: BaseException, error: BaseException) -> BaseException:
+    """Return which of two failures tells more: that a host is a standby says nothing of the one that should serve."""
+    return before if isinstance(error, asyncpg.TargetServerAttributeNotMatched) else error
+
+
+def _close(task: asyncio.Task[asyncpg.Connection[asyncpg.Record]]) -> None:
+    """Close a session that nobody waits for any more."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().terminate()

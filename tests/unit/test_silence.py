@@ -1,0 +1,123 @@
+"""Which servers are asked, and whose sessions are ended; and who is taken of several hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+import asyncpg
+import pytest
+
+from runtime import postgres_hosts
+from runtime.postgres_hosts import Hosts
+from runtime.postgres_silence import QUIET_SECONDS, Silence
+
+pytestmark = pytest.mark.unit
+
+
+class PaperSession:
+    """A session with a server, which waits for an answer or not."""
+
+    def __init__(self, server: tuple[str, int], waiting_since: float | None) -> None:
+        self.server, self.waiting_since, self.ended = server, waiting_since, False
+
+    def is_closed(self) -> bool:
+        return self.ended
+
+    def terminate(self) -> None:
+        self.ended = True
+
+
+class PaperPool:
+    closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+
+async def watched(*sessions: PaperSession) -> Silence:
+    silence = Silence()
+    for session in sessions:
+
+        async def connect(session: PaperSession = session) -> PaperSession:
+            return session
+
+        await silence.watched(connect)()
+    return silence
+
+
+async def test_a_server_that_is_silent_loses_all_its_sessions_and_one_that_answers_keeps_them() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        writer.write(b"N")
+        writer.close()
+
+    live = await asyncio.start_server(serve, "127.0.0.1", 0)
+    long_ago = time.monotonic() - QUIET_SECONDS - 1
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        places = live.sockets[0].getsockname(), frozen.getsockname()
+        patient = PaperSession(places[0], long_ago)
+        waiting, idle = PaperSession(places[1], long_ago), PaperSession(places[1], None)
+        silence, pool = await watched(patient, waiting, idle), PaperPool()
+        silence.start(pool)  # type: ignore[arg-type]
+        async with asyncio.timeout(20):
+            while not waiting.ended:  # noqa: ASYNC110 - the watch tells nobody
+                await asyncio.sleep(0.05)
+        assert (idle.ended, patient.ended) == (True, False)
+        pool.closing = True
+    live.close()
+
+
+async def test_only_those_that_wait_for_long_are_looked_after() -> None:
+    now = time.monotonic()
+    silence = await watched(kept := PaperSession(("a", 1), now), PaperSession(("b", 1), None))
+    assert silence.waited_for(now + 1) == set()
+    assert silence.waited_for(now + QUIET_SECONDS + 0.1) == {("a", 1)}
+    kept.ended = True
+    assert silence.waited_for(now + QUIET_SECONDS + 0.1) == set()
+
+
+class PaperConnection:
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+
+    def terminate(self) -> None:
+        pass
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let `hangs` never answer and `standby` be none that takes writes; give what was asked, in order."""
+    order: list[str] = []
+
+    async def connect(dsn: str, **_: Any) -> PaperConnection:
+        order.append(dsn)
+        if "hangs" in dsn:
+            await asyncio.Event().wait()
+        if "standby" in dsn:
+            raise asyncpg.TargetServerAttributeNotMatched("read-only")
+        if "dead" in dsn:
+            raise ConnectionRefusedError
+        return PaperConnection(dsn)
+
+    monkeypatch.setattr(postgres_hosts.asyncpg, "connect", connect)
+    return order
+
+
+async def test_a_host_that_hangs_holds_up_no_other_and_who_served_is_asked_first(asked: list[str]) -> None:
+    hosts = Hosts("postgresql://hangs,primary/d")
+    found: Any = await hosts.connect("", timeout=5)
+    assert found.dsn == "postgresql://primary/d"
+    asked.clear()
+    await hosts.connect("", timeout=5)
+    assert asked == ["postgresql://primary/d"]
+
+
+async def test_the_failure_that_tells_more_is_raised(asked: list[str]) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await Hosts("postgresql://dead,standby/d").connect("", timeout=5)
+    with pytest.raises(TimeoutError):
+        await Hosts("postgresql://hangs,dead/d").connect("", timeout=0.7)
+    assert len(asked) == 4
