@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 import providers
-from ops import endpoints
+from ops import availability, endpoints
 from ops.database import connected
 from ops.durability import lacks_of_postgres, lacks_of_topic
+from ops.finding import Finding
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from runtime import topic_binding
 from runtime.secret_windows import ends_at, live_at
@@ -33,22 +34,13 @@ if TYPE_CHECKING:
     import typer
     from redis.asyncio import Redis
 
+    from runtime.postgres import Connection
     from runtime.secret_windows import Secret
     from runtime.settings import Settings
     from schemas.topics import Topic
 
 REDIS_PROBE_MILLISECONDS: Final = 1000
 """How long the key stays that asks Redis whether it takes a write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line: what was looked at, whether it is right, what was seen, and what to do where it is not."""
-
-    check: str
-    ok: bool
-    found: str
-    advice: str = ""
 
 
 def configuration(settings: Settings) -> list[Finding]:
@@ -233,6 +225,10 @@ async def kafka(settings: Settings) -> list[Finding]:
     for topic in settings.kafka.topics.all:
         found = known.get(topic.name)
         findings.append(topic_finding(topic, found, lacks_of_topic(brokers, copies.get(topic.name), found or {})))
+    plain = settings.kafka.security_protocol == "PLAINTEXT"
+    findings.append(await availability.brokers_finding(cluster["brokers"], described, plain=plain))
+    least = {name: int(found.get("min.insync.replicas") or 1) for name, found in known.items()}
+    findings.append(availability.copies_finding(described, least))
     return findings + await partitions(settings)
 
 
@@ -296,6 +292,7 @@ async def postgres(settings: Settings) -> list[Finding]:
         findings.append(writes_finding(read_only=await connection.fetchval("show transaction_read_only") == "on"))
         rows = await connection.fetch(statement("ops", "read_durability"))
         findings.append(durability_finding(dict(map(tuple, rows))))
+        findings += await cluster_findings(settings, connection)
         findings.append(await _migrations(settings))
         if await connection.fetchval("select to_regclass('topic_prefix') is not null"):
             bound_to = await connection.fetchval(statement("runtime", "read_topic_prefix"))
@@ -318,6 +315,20 @@ def prefix_finding(bound_to: str | None, prefix: str) -> Finding:
     why = topic_binding.mismatch(bound_to, prefix) or ""
     told = "no role has started yet" if bound_to is None else f"the database belongs to those of {bound_to!r}"
     return Finding("topic prefix", ok=not why, found=told, advice=why)
+
+
+async def cluster_findings(settings: Settings, connection: Connection) -> list[Finding]:
+    """Look at what stands between us and Postgres, at its standby, and at who holds up others."""
+    asked = int(settings.ops.lookup_timeout_seconds * 1000)
+    seen = await connection.fetchval("select setting::int from pg_settings where name = 'statement_timeout'")
+    found = [availability.settings_finding(asked, seen)]
+    async with connected(settings, as_it_is=True) as other:
+        pids = [await one.fetchval("select pg_backend_pid()") for one in (connection, other)]
+    found.append(availability.own_sessions_finding(*pids))
+    (row,) = await connection.fetch(statement("ops", "read_replication"))
+    found.append(availability.standby_finding(dict(row)))
+    found.append(await availability.oldest_transaction(connection))
+    return found
 
 
 def host_of(settings: Settings) -> str:
@@ -417,7 +428,7 @@ async def examine(settings: Settings) -> list[Finding]:
             Finding("endpoints", ok=False, found=str(error), advice="`ratchet stack up`, or `ratchet up`"),
         ]
     looked: Sequence[tuple[str, Callable[[Settings], Awaitable[list[Finding]]]]]
-    looked = (("kafka", kafka), ("postgres", postgres), ("redis", cache))
+    looked = (("kafka", kafka), ("postgres", postgres), ("hosts", availability.hosts_findings), ("redis", cache))
     groups = await asyncio.gather(*(_looked_at(name, look, settings) for name, look in looked))
     return [*findings, *(finding for group in groups for finding in group)]
 

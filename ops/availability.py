@@ -1,0 +1,164 @@
+"""Which broker or host is away, and what is missing of the copies: what `doctor` tells of a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from ops.finding import Finding
+from runtime.postgres_hosts import hosts_of
+from runtime.postgres_silence import answers
+from runtime.sql import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runtime.postgres import Connection
+    from runtime.settings import Settings
+
+ANSWER_SECONDS: Final = 2.0
+HELD_SECONDS_MAX: Final = 10.0
+"""Batches last for milliseconds; a transaction that is open for so long holds up the relay."""
+LOOK_AGAIN_SECONDS: Final = 1.0
+POSTGRES_PORT: Final = 5432
+API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 7, -1)
+"""An ApiVersions request, version 0, as anybody may ask it before a login."""
+
+
+async def broker_answers(host: str, port: int, *, plain: bool) -> bool:
+    """Tell whether a broker answers; behind TLS, whether it takes a connection."""
+    with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+        async with asyncio.timeout(ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                if plain:
+                    writer.write(API_VERSIONS)
+                    await reader.readexactly(8)
+            finally:
+                writer.close()
+            return True
+    return False
+
+
+async def brokers_finding(
+    brokers: Sequence[Mapping[str, Any]], described: Sequence[dict[str, Any]], *, plain: bool
+) -> Finding:
+    """Ask each broker that Kafka names, and compare with those that should have copies."""
+    answered = await asyncio.gather(*(broker_answers(one["host"], one["port"], plain=plain) for one in brokers))
+    silent = [
+        f"{one['node_id']} ({one['host']}:{one['port']})"
+        for one, here in zip(brokers, answered, strict=True)
+        if not here
+    ]
+    known = {one["node_id"] for one in brokers}
+    gone = {node for topic in described for part in topic["partitions"] for node in part["replicas"]} - known
+    return judge_brokers(len(brokers), silent, sorted(gone))
+
+
+def judge_brokers(number: int, silent: Sequence[str], gone: Sequence[int]) -> Finding:
+    """Judge which brokers are away. Pure."""
+    told = [f"broker {one} does not answer us" for one in silent]
+    told += [f"broker {one} has left the cluster" for one in gone]
+    advice = "start it, or mend the network between it and us (RUNBOOK: A broker is away)" if told else ""
+    return Finding("kafka brokers", ok=not told, found="; ".join(told) or f"{number} answer", advice=advice)
+
+
+def copies_finding(described: Sequence[dict[str, Any]], least: Mapping[str, int]) -> Finding:
+    """Judge which partitions have no leader, or fewer copies in step than a write needs. Pure.
+
+    `least` is each topic's min.insync.replicas, where we are told.
+    """
+    headless, short, behind = [], [], 0
+    for topic in described:
+        for part in topic["partitions"]:
+            place = f"{topic['topic']}/{part['partition']}"
+            if part["leader"] < 0:
+                headless.append(place)
+            elif len(part["isr"]) < least.get(topic["topic"], 1):
+                short.append(place)
+            behind += len(part["isr"]) < len(part["replicas"])
+    told = [f"no leader: {', '.join(headless)}"] if headless else []
+    told += [f"takes no writes, too few copies in step: {', '.join(short)}"] if short else []
+    told += [f"{behind} partitions have copies that lag"] if behind else []
+    advice = "webhooks wait in the spool meanwhile; bring the brokers back" if headless or short else ""
+    advice = advice or ("wait for the copies, or bring their broker back" if behind else "")
+    return Finding("kafka copies", ok=not told, found="; ".join(told) or "all in step", advice=advice)
+
+
+async def hosts_findings(settings: Settings) -> list[Finding]:
+    """Ask each host of a DSN that names several, whether it answers at all."""
+    dsn = settings.postgres.dsn
+    hosts = [urlsplit(one) for one in hosts_of(dsn.get_secret_value())] if dsn else []
+    if len(hosts) <= 1:
+        return []
+    places = [(one.hostname or "localhost", one.port or POSTGRES_PORT) for one in hosts]
+    here = await asyncio.gather(*(answers(place, ANSWER_SECONDS) for place in places))
+    away = [f"{host}:{port}" for (host, port), answered in zip(places, here, strict=True) if not answered]
+    told = f"does not answer: {', '.join(away)}" if away else f"{len(places)} answer"
+    advice = "bring it back, and make sure that it does not come back as a second primary" if away else ""
+    return [Finding("postgres hosts", ok=not away, found=told, advice=advice)]
+
+
+def standby_finding(found: Mapping[str, Any]) -> Finding:
+    """Judge whether commits wait for a standby that is not there. Pure."""
+    if not found["names"]:
+        told = f"{found['standbys']} standby(s), none of them synchronous: a fail-over may lose what was committed last"
+        return Finding("postgres standby", ok=True, found=told if found["standbys"] else "none")
+    away = not found["standbys"] or found["waiting"] > 0
+    told = f"synchronous ({found['names']})"
+    if away:
+        told = (
+            f"commits wait for {found['names']}: {found['standbys']} there, {found['waiting']} sessions wait for long"
+        )
+    advice = (
+        "bring the standby back, or take it out of synchronous_standby_names on the primary and reload" if away else ""
+    )
+    return Finding("postgres standby", ok=not away, found=told, advice=advice)
+
+
+async def oldest_transaction(connection: Connection) -> Finding:
+    """Look for an open transaction that holds up the relay: twice, as most end within milliseconds."""
+    sql = statement("ops", "read_oldest_transaction")
+    before = await connection.fetchrow(sql)
+    if before is None:
+        return Finding("oldest transaction", ok=True, found="none is open")
+    await asyncio.sleep(LOOK_AGAIN_SECONDS)
+    again = await connection.fetchrow(sql)
+    if again is None or again["xid"] != before["xid"]:
+        return Finding("oldest transaction", ok=True, found="none is open for long")
+    return judge_transaction(dict(again))
+
+
+def judge_transaction(found: Mapping[str, Any]) -> Finding:
+    """Judge a transaction that was open at two looks. Pure."""
+    since = "for longer than is shown to us" if found["seconds"] is None else f"for {found['seconds']:.0f} s"
+    who = f"prepared transaction {found['gid']}" if found["gid"] else f"process {found['pid']} of role {found['role']}"
+    named = f" ({found['application']})" if found["application"] else ""
+    ok = found["seconds"] is not None and found["seconds"] < HELD_SECONDS_MAX
+    advice = (
+        "" if ok else "changes are published once it has ended: end it (pg_terminate_backend, or ROLLBACK PREPARED)"
+    )
+    return Finding("oldest transaction", ok=ok, found=f"{who}{named} has one open {since}", advice=advice)
+
+
+def settings_finding(asked: int, seen: int) -> Finding:
+    """Judge whether the session has the time-out (ms) that was asked for; a pooler may drop it. Pure."""
+    if asked == seen:
+        return Finding("session settings", ok=True, found="as asked for")
+    told = (
+        f"statement_timeout is {seen} ms and not {asked}: something between us and Postgres drops what sessions ask for"
+    )
+    advice = "connect to Postgres itself: a pooler that ignores startup parameters takes all bounds of statements away"
+    return Finding("session settings", ok=False, found=told, advice=advice)
+
+
+def own_sessions_finding(first: int, second: int) -> Finding:
+    """Judge whether two sessions that are open at once are two, by their processes. Pure."""
+    if first != second:
+        return Finding("session", ok=True, found="our own")
+    told = "two sessions share a process: a pooler in transaction mode stands between us and Postgres"
+    advice = "use session mode, or connect to Postgres itself: advisory locks and prepared statements are a session's"
+    return Finding("session", ok=False, found=told, advice=advice)

@@ -1,0 +1,117 @@
+"""What `doctor` tells of brokers, copies, hosts, standbys and transactions that hold up others."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from ops import availability
+from runtime.postgres_hosts import hosts_of
+from runtime.postgres_silence import answers
+from runtime.settings import PostgresSettings, Settings
+
+pytestmark = pytest.mark.unit
+
+
+def topic(*parts: tuple[int, list[int], list[int]]) -> dict[str, Any]:
+    named = [
+        {"partition": number, "leader": leader, "replicas": replicas, "isr": isr}
+        for number, (leader, replicas, isr) in enumerate(parts)
+    ]
+    return {"topic": "payments.webhooks", "partitions": named}
+
+
+def test_the_broker_that_is_away_is_named() -> None:
+    assert availability.judge_brokers(3, [], []).ok
+    found = availability.judge_brokers(2, ["2 (kafka-2:9092)"], [3])
+    assert (found.ok, found.found) == (
+        False,
+        "broker 2 (kafka-2:9092) does not answer us; broker 3 has left the cluster",
+    )
+
+
+async def test_each_broker_is_asked_and_those_with_copies_are_known() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        brokers = [{"node_id": 1, "host": "127.0.0.1", "port": silent.getsockname()[1]}]
+        found = await availability.brokers_finding(brokers, [topic((1, [1, 2], [1]))], plain=False)
+        assert found.found == "broker 2 has left the cluster", "behind TLS a connection is an answer"
+        found = await availability.brokers_finding(brokers, [], plain=True)
+        assert "broker 1 (127.0.0.1" in found.found
+
+
+def test_what_takes_no_writes_is_named() -> None:
+    whole = topic((1, [1, 2, 3], [1, 2, 3]))
+    assert availability.copies_finding([whole], {"payments.webhooks": 2}).ok
+    parts = topic((-1, [1, 2, 3], []), (1, [1, 2, 3], [1]), (2, [1, 2, 3], [1, 2]))
+    found = availability.copies_finding([parts], {"payments.webhooks": 2})
+    assert found.found == (
+        "no leader: payments.webhooks/0; takes no writes, too few copies in step: payments.webhooks/1; "
+        "3 partitions have copies that lag"
+    )
+    lag = availability.copies_finding([topic((2, [1, 2, 3], [1, 2]))], {"payments.webhooks": 2})
+    assert (lag.ok, lag.advice) == (False, "wait for the copies, or bring their broker back")
+
+
+@pytest.mark.parametrize(
+    ("names", "standbys", "waiting", "ok", "told"),
+    [
+        ("", 0, 0, True, "none"),
+        ("", 1, 0, True, "1 standby(s), none of them synchronous: a fail-over may lose what was committed last"),
+        ("FIRST 1 (b)", 1, 0, True, "synchronous (FIRST 1 (b))"),
+        ("FIRST 1 (b)", 0, 0, False, "commits wait for FIRST 1 (b): 0 there, 0 sessions wait for long"),
+        ("FIRST 1 (b)", 1, 3, False, "commits wait for FIRST 1 (b): 1 there, 3 sessions wait for long"),
+    ],
+)
+def test_a_standby_for_which_commits_wait(names: str, standbys: int, waiting: int, ok: bool, told: str) -> None:  # noqa: FBT001
+    found = availability.standby_finding({"names": names, "standbys": standbys, "waiting": waiting})
+    assert (found.ok, found.found) == (ok, told)
+
+
+def test_who_holds_up_the_relay_is_named() -> None:
+    row = {"xid": "7", "pid": 12, "role": "report", "application": "psql", "seconds": 61.0, "gid": None}
+    found = availability.judge_transaction(row)
+    assert (found.ok, found.found) == (False, "process 12 of role report (psql) has one open for 61 s")
+    assert not availability.judge_transaction(row | {"seconds": None, "application": None}).ok
+    assert availability.judge_transaction(row | {"seconds": 2.0}).ok
+    prepared = availability.judge_transaction(row | {"seconds": None, "application": None, "gid": "two-phase"})
+    assert prepared.found.startswith("prepared transaction two-phase has one open")
+    assert "ROLLBACK PREPARED" in prepared.advice
+
+
+def test_a_pooler_that_takes_bounds_or_sessions_away_is_told() -> None:
+    assert availability.settings_finding(8000, 8000).ok
+    assert not availability.settings_finding(8000, 0).ok
+    assert availability.own_sessions_finding(1, 2).ok
+    assert "transaction mode" in availability.own_sessions_finding(1, 1).found
+
+
+async def test_each_host_of_a_dsn_is_asked() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        writer.write(b"N")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    live = server.sockets[0].getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        dsn = f"postgresql://u:p@127.0.0.1:{live},127.0.0.1:{port}/d"
+        settings = Settings().model_copy(update={"postgres": PostgresSettings(dsn=SecretStr(dsn))})
+        (found,) = await availability.hosts_findings(settings)
+        assert (found.ok, found.found) == (False, f"does not answer: 127.0.0.1:{port}")
+        assert await answers(("127.0.0.1", live), 5)
+    server.close()
+
+
+def test_a_dsn_is_taken_apart_by_its_hosts() -> None:
+    assert hosts_of("postgresql://u:p@a:1,b:2/d?target_session_attrs=read-write") == [
+        "postgresql://u:p@a:1/d?target_session_attrs=read-write",
+        "postgresql://u:p@b:2/d?target_session_attrs=read-write",
+    ]
+    assert hosts_of("postgresql://[::1]:5/d") == ["postgresql://[::1]:5/d"]
+    assert hosts_of("postgresql:///d?host=/run/postgresql") == ["postgresql:///d?host=/run/postgresql"]
