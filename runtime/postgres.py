@@ -94,6 +94,7 @@ async def open_pool(  # noqa: PLR0913 - named bounds, most of them left as they 
     parameters: Mapping[str, str] | None = None,
     writing: bool = True,
     any_schema: bool = False,
+    session: type[Session] = Session,
 ) -> Pool:
     """Open a role's pool with its named bounds; raises what the first connection raises.
 
@@ -119,7 +120,7 @@ async def open_pool(  # noqa: PLR0913 - named bounds, most of them left as they 
         timeout=settings.connect_timeout_seconds,
         command_timeout=settings.statement_timeout_seconds + settings.connect_timeout_seconds,
         max_inactive_connection_lifetime=0,
-        connection_class=Session,
+        connection_class=session,
         reset=give_back,
         target_session_attrs=READ_WRITE if writing and "target_session_attrs" not in dsn else None,
         server_settings={

@@ -35,6 +35,9 @@ class Attempts:
 
 CANCEL_SECONDS: Final = 1.0
 """How long the server may take to give up a statement that nobody waits for any more; then the session is ended."""
+COMMIT: Final = "COMMIT;"
+"""How the driver ends a transaction."""
+COMMIT_SECONDS_MAX: Final = 24 * 3600.0
 _NOTED_BY: Final[ContextVar[Attempts | None]] = ContextVar("attempts", default=None)
 
 
@@ -118,6 +121,20 @@ class Session(_Connection):
         """As the driver does."""
         with self._watched():
             return await super().copy_records_to_table(*arguments, **options)
+
+
+class PatientSession(Session):
+    """A session that waits for its COMMIT as long as its server lives, and never has one canceled.
+
+    A COMMIT that waits for a synchronous standby goes on at the server after its client has left, and holds a place
+    among the sessions there. One that is canceled counts as committed, and can be read, before the standby has it.
+    """
+
+    async def execute(self, *arguments: Any, **options: Any) -> str:
+        """As the driver does."""
+        if arguments == (COMMIT,):
+            options.setdefault("timeout", COMMIT_SECONDS_MAX)
+        return await super().execute(*arguments, **options)
 
 
 async def give_back(connection: asyncpg.Connection[asyncpg.Record]) -> None:

@@ -1,0 +1,102 @@
+"""A COMMIT that outlasts the time-out keeps its session; other work that does is ended with it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from producers.ingress.intents.pool import Transactions
+from runtime.settings import IntentsSettings, Settings
+from schemas.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.unit
+
+
+class PaperPool:
+    """One session at a time; its COMMIT is answered when `standby` is there."""
+
+    def __init__(self) -> None:
+        self.standby = asyncio.Event()
+        self.place = asyncio.Semaphore(1)
+        self.terminated = self.committed = 0
+
+    async def get(self) -> PaperPool:
+        return self
+
+    async def close(self) -> None:
+        pass
+
+    def terminate(self) -> None:
+        self.terminated += 1
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[PaperPool]:
+        async with self.place:
+            yield self
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        yield
+        await self.standby.wait()
+        self.committed += 1
+
+
+def transactions_on(pool: PaperPool) -> Transactions:
+    settings = Settings().model_copy(update={"intents": IntentsSettings(timeout_seconds=0.05)})
+    made = Transactions(settings)
+    made._pool = pool  # type: ignore[assignment]
+    return made
+
+
+async def one(_: Any) -> int:
+    return 1
+
+
+async def test_a_commit_that_waits_for_a_standby_keeps_its_place_and_no_other_is_opened_beside_it() -> None:
+    pool = PaperPool()
+    transactions = transactions_on(pool)
+    with pytest.raises(UnavailableError, match=r"no answer in 0\.05 s"):
+        await transactions.run(one)
+    assert pool.place.locked(), "the session is in use still"
+    with pytest.raises(UnavailableError):
+        await transactions.run(one)
+    assert pool.terminated == 0
+    pool.standby.set()
+    assert await transactions.run(one) == 1
+    assert pool.committed == 2, "what was waited for, and the last one; the second was never begun"
+
+
+async def test_work_that_hangs_is_ended_with_its_session() -> None:
+    pool = PaperPool()
+    pool.standby.set()
+
+    async def hang(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    transactions = transactions_on(pool)
+    with pytest.raises(UnavailableError):
+        await transactions.run(hang)
+    assert await transactions.run(one) == 1
+    assert pool.terminated == 1
+
+
+async def test_what_the_work_raises_is_raised() -> None:
+    pool = PaperPool()
+
+    async def fail(_: Any) -> None:
+        raise OSError("gone")
+
+    with pytest.raises(UnavailableError, match="OSError"):
+        await transactions_on(pool).run(fail)
+
+    async def refuse(_: Any) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        await transactions_on(pool).run(refuse)
