@@ -419,7 +419,9 @@ async def _refusal_of(client: Redis, key: str) -> str | None:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Look at everything, all endpoints at once; what does not answer is a finding, not an error."""
-    findings = [*configuration(settings), disk(settings.home, settings.ops.disk_free_bytes_min)]
+    findings = configuration(settings)
+    if settings.embedded():  # elsewhere a role writes a run file and its log there, and nothing else
+        findings.append(disk(settings.home, settings.ops.disk_free_bytes_min))
     try:
         settings = endpoints.found(settings)
     except RatchetError as error:
