@@ -3,21 +3,23 @@
 Whoever asks has checked the URL against the hosts that may be asked. What cannot be fetched now says nothing about the
 request: UnavailableError, so that its sender comes again. An old certificate that cannot be fetched anew still serves
 for a while. Only readable certificates are kept; strangers who name URLs that hold none can't drive out those that do.
-Fetches of what is not kept are counted, for everybody and for each sender; a request whose certificate is kept, or is
-being fetched for another one, is never counted.
+Fetches of what is not kept are counted, for everybody and for each sender, and a part of them is left to proven senders
+(`fetch_budget`); a request whose certificate is kept, or is being fetched for another one, is never counted. What
+strangers make us ask for in vain keeps nobody else from asking: a host's breaker for them is not that of the others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 import structlog
 
+from producers.ingress.fetch_budget import Asker, FetchBudget
 from providers.core.x509_chain import read_certificates
 from runtime import metrics
 from runtime.breaker import Breaker
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 OK: Final = 200
-MINUTE_SECONDS: Final = 60
 GONE: Final = (404, 410)
 """Statuses by which the host says for sure that there is no such certificate."""
+STRANGER: Final = Asker()
 
 
 class Client(Protocol):
@@ -75,9 +77,9 @@ class Certificates:
         self._monotonic = monotonic
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._fetching: dict[str, asyncio.Task[str]] = {}
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers: dict[tuple[str, bool], Breaker] = {}
         self._waiting = 0
-        self._unknown_fetches: deque[tuple[float, str]] = deque()
+        self._budget = FetchBudget(bounds)
 
     def has(self, url: str) -> bool:
         """Tell whether the certificate is kept, fresh or old."""
@@ -88,37 +90,32 @@ class Certificates:
 
         `sender` is the address as `rate_limits.AddressKeys` names it. What is kept or on its way is everybody's.
         """
-        if url in self._kept or url in self._fetching:
-            return True
-        self._forget_old_fetches()
-        asked = sum(who == sender for _, who in self._unknown_fetches)
-        return asked < self._bounds.fetches_per_address_a_minute_max
+        return url in self._kept or url in self._fetching or self._budget.within_share(sender, self._monotonic())
 
-    async def get(self, url: str, sender: str = "") -> str:
-        """Return the PEM text behind the URL; a fetch of what is not kept is counted for the sender.
+    async def get(self, url: str, asker: Asker = STRANGER) -> str:
+        """Return the PEM text behind the URL; a fetch of what is not kept is counted for who asks.
 
         Raises UnavailableError where it can't be fetched now, SignatureRejected where there surely is none.
         """
         kept = self._kept.get(url)
         if kept is None:
-            return await self._wait_for(url, sender)
+            return await self._wait_for(url, asker)
         self._kept.move_to_end(url)
         age_seconds = self._monotonic() - kept.at
         if age_seconds < self._bounds.ttl_seconds:
             return kept.pem
         try:
-            return await self._wait_for(url, sender)
+            return await self._wait_for(url, asker)
         except UnavailableError:
             if age_seconds < self._bounds.ttl_seconds + self._bounds.stale_seconds:
                 return kept.pem
             raise
 
-    async def _wait_for(self, url: str, sender: str) -> str:
-        if self._waiting >= self._bounds.waiters_max:
-            raise UnavailableError(f"{self._waiting} requests wait for a certificate already")
+    async def _wait_for(self, url: str, asker: Asker) -> str:
+        self._budget.need_patience(self._waiting, proven=asker.proven or self.has(url))
         self._waiting += 1
         try:
-            return await asyncio.shield(self._fetching.get(url) or self._start(url, sender))
+            return await asyncio.shield(self._fetching.get(url) or self._start(url, asker))
         finally:
             self._waiting -= 1
 
@@ -130,37 +127,26 @@ class Certificates:
         if fetching:
             await asyncio.wait(fetching)
 
-    def _start(self, url: str, sender: str) -> asyncio.Task[str]:
-        if len(self._fetching) >= self._bounds.fetches_max:
-            raise UnavailableError(f"{len(self._fetching)} certificates are being fetched already")
-        unknown = url not in self._kept
+    def _start(self, url: str, asker: Asker) -> asyncio.Task[str]:
+        unknown, now = not self.has(url), self._monotonic()
+        proven = asker.proven or not unknown
+        self._budget.need_place(len(self._fetching), proven=proven)
         if unknown:
-            self._need_room_for_unknown()
-        breaker = self._breaker_of(url)
+            self._budget.need_minute(asker, now)
+        breaker = self._breaker_of(url, proven=proven)
         if unknown:
-            self._unknown_fetches.append((self._monotonic(), sender))
+            self._budget.count(asker, now)
         task = asyncio.create_task(self._fetch(url, breaker))
         self._fetching[url] = task
         task.add_done_callback(lambda done: self._fetched(url, done))
         return task
 
-    def _need_room_for_unknown(self) -> None:
-        """Raise UnavailableError beyond the fetches a minute: strangers decide which URLs are named."""
-        self._forget_old_fetches()
-        if len(self._unknown_fetches) >= self._bounds.fetches_a_minute_max:
-            raise UnavailableError(f"{len(self._unknown_fetches)} unknown certificates were fetched within a minute")
-
-    def _forget_old_fetches(self) -> None:
-        minute_ago = self._monotonic() - MINUTE_SECONDS
-        while self._unknown_fetches and self._unknown_fetches[0][0] <= minute_ago:
-            self._unknown_fetches.popleft()
-
-    def _breaker_of(self, url: str) -> Breaker:
+    def _breaker_of(self, url: str, *, proven: bool) -> Breaker:
         """Return the breaker of the URL's host, which may be asked now; raise UnavailableError where it may not."""
         host = urlsplit(url).netloc
-        breaker = self._breakers.get(host)
+        breaker = self._breakers.get((host, proven))
         if breaker is None:
-            breaker = self._breakers[host] = self._new_breaker()
+            breaker = self._breakers[host, proven] = self._new_breaker()
         if not breaker.allows(self._monotonic()):
             raise UnavailableError(f"{host} failed a moment ago and is left alone")
         return breaker

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
     from producers.ingress.certificates import Certificates
     from producers.ingress.endpoints import Endpoint
+    from producers.ingress.fetch_budget import Asker
     from producers.ingress.sources import Network
 
-MayFetch = Callable[["Delivery"], Awaitable[bool]]
+MayFetch = Callable[["Delivery"], Awaitable["Asker | None"]]
+"""Says who would make us call somebody; None where that address is over its quota."""
 
 CERTIFICATE_HEADER: Final = "paypal-cert-url"
 UNTRUSTED_SOURCE: Final = Refusal(problems.SIGNATURE_REJECTED, "untrusted_source")
@@ -87,11 +89,14 @@ async def _certificate(
     """Return the certificate that the request names, by its URL."""
     try:
         url = certificate_url(named, hosts)
-        if not certificates.has(url) and not await may_fetch(delivery):
+        if certificates.has(url):
+            return {url: await certificates.get(url)}
+        asker = await may_fetch(delivery)
+        if asker is None:
             return OVER_QUOTA
-        if not certificates.may_ask(url, delivery.sender):
+        if not certificates.may_ask(url, asker.sender):
             return CERTIFICATE_QUOTA
-        return {url: await certificates.get(url, delivery.sender)}
+        return {url: await certificates.get(url, asker)}
     except SignatureRejected as rejected:
         return Refusal(problems.SIGNATURE_REJECTED, rejected.reason)
     except UnavailableError:

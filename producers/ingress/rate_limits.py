@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from producers.ingress.answers import RawHeaders, Refusal
 from producers.ingress.sources import sender_address
 from runtime.limits import Limits, Quota, Verdict
+from runtime.redis import AWAY
 from schemas import problems
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class RateLimits:
         self._clients: dict[tuple[str, str], Quota] = {}
         self._key_of = AddressKeys(settings.ingress.trusted_proxies)
         self._proven: OrderedDict[str, None] = OrderedDict()
+        self._link = link
+        self._proven_seconds = settings.ingress.certificates.proven_kept_seconds
 
     async def of_client(self, client: str, action: Action) -> Verdict:
         """Count a known client's request to an endpoint of the intents API."""
@@ -75,13 +78,28 @@ class RateLimits:
         """Return the name of a request's sender: its IPv4 address, or its IPv6 site (/64)."""
         return self._key_of(peer, forwarded_for)
 
-    def proves(self, peer: str | None, forwarded_for: Sequence[str]) -> None:
-        """Remember that a genuine webhook came from there."""
+    def proves(self, peer: str | None, forwarded_for: Sequence[str]) -> bool:
+        """Remember that a genuine webhook came from there; tell whether that is new here."""
         key = self._key_of(peer, forwarded_for)
+        new = key not in self._proven
         self._proven[key] = None
         self._proven.move_to_end(key)
         if len(self._proven) > ADDRESSES_REMEMBERED:
             self._proven.popitem(last=False)
+        return new
+
+    async def share_proven(self, peer: str | None, forwarded_for: Sequence[str]) -> None:
+        """Tell the other processes, and this one after a restart, that a genuine webhook came from there."""
+        name = self._proven_name(self._key_of(peer, forwarded_for))
+        await self._link.ask(lambda redis: redis.set(name, b"1", ex=self._proven_seconds))
+
+    async def was_proven(self, peer: str | None, forwarded_for: Sequence[str]) -> bool:
+        """Tell whether a genuine webhook came from there, as far as this process or Redis remembers."""
+        key = self._key_of(peer, forwarded_for)
+        if key in self._proven:
+            return True
+        found = await self._link.ask(lambda redis: redis.exists(self._proven_name(key)))
+        return found is not AWAY and bool(found)
 
     def is_proven(self, peer: str | None, forwarded_for: Sequence[str]) -> bool:
         """Tell whether a genuine webhook came from there, as far as this process remembers."""
@@ -102,6 +120,9 @@ class RateLimits:
         """Return the fields of a webhook that is taken: what its address has left for those that are not proven."""
         last = self._limits.last(self._unverified, "address", self._key_of(peer, forwarded_for))
         return self._untouched if last is None else fields_of(replace(last, allowed=True))
+
+    def _proven_name(self, key: str) -> str:
+        return f"{self._link.key_prefix}proven:{key}"
 
     async def _of_address(self, quota: Quota, peer: str | None, forwarded_for: Sequence[str]) -> Verdict:
         return await self._limits.hit(quota, "address", self._key_of(peer, forwarded_for))

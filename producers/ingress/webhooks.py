@@ -12,6 +12,7 @@ from producers.ingress.body import TOO_LARGE, BodyBounds, BodyReader
 from producers.ingress.dear_checks import DearChecks
 from producers.ingress.endpoints import open_endpoints
 from producers.ingress.evidence import CERTIFICATE_QUOTA, Delivery, Evidence, gather
+from producers.ingress.fetch_budget import Asker
 from producers.ingress.hints import TOO_MANY_WAIT, UNSIGNED
 from producers.ingress.lines import Line, line_of
 from producers.ingress.publisher import Durability
@@ -140,16 +141,20 @@ class Webhooks:
             return self._refused(OVER_QUOTA_UNREAD, line, spent)
         return self._refused(body, line)
 
-    async def _may_fetch(self, delivery: Delivery) -> bool:
-        """Count a request that would make us call somebody, unless its sender has sent something genuine before."""
+    async def _may_fetch(self, delivery: Delivery) -> Asker | None:
+        """Return who would make us call somebody; counted, unless something genuine came from there before."""
         sender = delivery.peer, delivery.forwarded_for
-        return self._rates.is_proven(*sender) or (await self._rates.of_unverified(*sender)).allowed
+        proven = await self._rates.was_proven(*sender)
+        if proven or (await self._rates.of_unverified(*sender)).allowed:
+            return Asker(delivery.sender, proven)
+        return None
 
     async def _accept(self, delivery: Delivery, notifications: list[Notification], line: Line) -> Answer | Refusal:
         """Publish what is verified. It is never refused for its content: only a lack of storage stops it."""
         if notifications and notifications[0].trust == "hint":
             return await self._take_hints(delivery, notifications, line)
-        self._rates.proves(delivery.peer, delivery.forwarded_for)
+        if self._rates.proves(delivery.peer, delivery.forwarded_for):
+            await self._rates.share_proven(delivery.peer, delivery.forwarded_for)
         try:
             with telemetry.publishing(self._topic, len(notifications)):
                 arrival = arrival_of(delivery)

@@ -17,8 +17,10 @@ class CertificateSettings(Group):
     `entries_max` are kept and fetched again after `ttl_seconds`; where that fails, the old one serves for
     `stale_seconds` more. Beyond `fetches_max` fetches, or `waiters_max` requests that wait for one, a request is told
     to come again, and so it is beyond `fetches_a_minute_max` fetches of what is not kept. An address (of IPv6 each /64)
-    may cause `fetches_per_address_a_minute_max` of them; whose certificate is kept is not counted. A host is left alone
-    for `breaker_seconds` after `breaker_failures_max` failures in a row.
+    may cause `fetches_per_address_a_minute_max` of them; whose certificate is kept is not counted. Of the fetches, of
+    those a minute and of the waiters `proven_share` is left to addresses from which something genuine came before;
+    Redis, if any, remembers them for `proven_kept_seconds`. A host is left alone for `breaker_seconds` after
+    `breaker_failures_max` failures in a row; failures that strangers cause leave it to proven senders.
     """
 
     entries_max: Count = 32
@@ -29,6 +31,8 @@ class CertificateSettings(Group):
     fetches_max: Count = 8
     fetches_a_minute_max: Count = 60
     fetches_per_address_a_minute_max: Count = 10
+    proven_share: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    proven_kept_seconds: Annotated[int, Field(ge=1)] = 30 * 86400
     waiters_max: Count = 64
     breaker_failures_max: Count = 3
     breaker_seconds: Seconds = 2.0

@@ -42,10 +42,12 @@ class PayPalsHost:
     def __init__(self, status: int) -> None:
         self.status = status
         self.asked: Counter[str] = Counter()
+        self.rotated = GENUINE_URL
 
     async def send(self, request: HttpRequest) -> HttpAnswer:
         self.asked[request.url] += 1
-        return HttpAnswer(200, PEM.encode()) if request.url == GENUINE_URL else HttpAnswer(self.status, b"")
+        genuine = request.url in {GENUINE_URL, self.rotated}
+        return HttpAnswer(200, PEM.encode()) if genuine else HttpAnswer(self.status, b"")
 
 
 class GenuineTime:
@@ -136,9 +138,10 @@ def roots(tmp_path: Path) -> Path:
     return file
 
 
-async def deliver(webhooks: Webhooks, address: str) -> int:
-    """Deliver the genuine event."""
-    status, _ = await post(webhooks, asked(GENUINE["headers"], address), base64.b64decode(GENUINE["body_base64"]))
+async def deliver(webhooks: Webhooks, address: str, certificate: str = GENUINE_URL) -> int:
+    """Deliver the genuine event; what names its certificate is not signed."""
+    headers = {name: certificate if value == GENUINE_URL else value for name, value in GENUINE["headers"].items()}
+    status, _ = await post(webhooks, asked(headers, address), base64.b64decode(GENUINE["body_base64"]))
     return status
 
 
@@ -177,3 +180,27 @@ async def test_a_path_under_which_no_certificate_stands_is_asked_for_by_nobody(p
     webhooks, _ = webhooks_beside(host)
     assert (await post(webhooks, forged(0, path)))[0] == 401
     assert not host.asked
+
+
+@pytest.mark.parametrize("status", [404, TOO_MANY])
+async def test_a_rotated_certificate_of_a_proven_sender_is_fetched_beside_forgeries_of_many_addresses(
+    roots: Path, record_figure: Callable[..., None], status: int
+) -> None:
+    """Strangers at a hundred addresses spend all that is theirs, then PayPal's certificate is a new one."""
+    host = PayPalsHost(status)
+    webhooks, settings = webhooks_beside(host, roots)
+    bounds = settings.ingress.certificates
+    assert await deliver(webhooks, "198.51.100.1") == 202
+    host.rotated = GENUINE_URL + "-rotated"
+    answers: Counter[int] = Counter()
+    for number in range(FORGED):
+        path = f"/v1/notifications/certs/CERT-{number}"
+        answers[(await post(webhooks, forged(number, path, f"203.0.113.{number % 100}")))[0]] += 1
+    fetched_in_vain = sum(host.asked.values()) - 1
+    assert await deliver(webhooks, "203.0.113.200", host.rotated) == 503, "a stranger is told to come again"
+    statuses = [await deliver(webhooks, "198.51.100.1", host.rotated) for _ in range(3)]
+    record_figure(forged=FORGED, fetched_in_vain=fetched_in_vain, genuine_taken=statuses.count(202))
+    assert answers[202] == 0
+    assert 0 < fetched_in_vain <= bounds.fetches_a_minute_max * (1 - bounds.proven_share)
+    assert statuses == [202] * 3
+    assert host.asked[host.rotated] == 1

@@ -22,6 +22,7 @@ from producers.ingress.evidence import (
     Evidence,
     gather,
 )
+from producers.ingress.fetch_budget import Asker
 from producers.ingress.rate_limits import OVER_QUOTA
 from providers.paypal import LIVE_CERTIFICATE_HOSTS
 from runtime.http import HttpAnswer, HttpClient, HttpRequest, HttpUnavailableError
@@ -227,8 +228,8 @@ def delivery(endpoint: Endpoint, *urls: str, now: float = 0.0) -> Delivery:
     return Delivery(endpoint, {"paypal-cert-url": list(urls)} if urls else {}, b"", "", None, now)
 
 
-async def anybody(_: Any) -> bool:
-    return True
+async def anybody(_: Any) -> Asker:
+    return Asker()
 
 
 FORBIDDEN = [
@@ -275,8 +276,8 @@ async def test_a_url_elsewhere_is_refused_and_nobody_is_asked(tmp_path: Path, ur
 
 
 async def test_a_sender_over_its_quota_makes_us_ask_nobody_for_what_is_not_kept(tmp_path: Path) -> None:
-    async def nobody(_: Any) -> bool:
-        return False
+    async def nobody(_: Any) -> None:
+        return None
 
     host = Host(GOOD)
     certificates, _ = kept_by(host)
@@ -306,10 +307,10 @@ async def test_a_host_that_is_left_alone_costs_nobody_s_share() -> None:
     for _ in range(10):
         assert certificates.may_ask(URL, "192.0.2.1")
         with pytest.raises(UnavailableError):
-            await certificates.get(URL, "192.0.2.1")
+            await certificates.get(URL, Asker("192.0.2.1"))
     assert host.asked == [URL]
     clock.now, host.answers = 5, [GOOD]
-    assert await certificates.get(URL, "192.0.2.1") == PEM
+    assert await certificates.get(URL, Asker("192.0.2.1")) == PEM
 
 
 async def test_a_certificate_on_its_way_is_counted_for_the_first_who_named_it(tmp_path: Path) -> None:
@@ -327,12 +328,73 @@ async def test_a_certificate_on_its_way_is_counted_for_the_first_who_named_it(tm
 
 async def test_an_address_gets_its_share_back_after_a_minute() -> None:
     certificates, clock = kept_by(Host(GOOD), fetches_per_address_a_minute_max=1)
-    await certificates.get(URL, "192.0.2.1")
+    await certificates.get(URL, Asker("192.0.2.1"))
     assert certificates.may_ask(URL, "192.0.2.1"), "it is kept"
     assert not certificates.may_ask(OTHER, "192.0.2.1")
     assert certificates.may_ask(OTHER, "192.0.2.2")
     clock.now = 61
     assert certificates.may_ask(OTHER, "192.0.2.1")
+
+
+STRANGER, PROVEN = Asker("192.0.2.1"), Asker("192.0.2.2", proven=True)
+
+
+async def test_a_part_of_the_minute_is_left_to_proven_senders() -> None:
+    gone = HttpAnswer(404, b"")
+    certificates, clock = kept_by(Host(gone, gone, GOOD), fetches_a_minute_max=4, proven_share=0.5)
+    for number in range(2):
+        with pytest.raises(SignatureRejected):
+            await certificates.get(f"{URL}-{number}", STRANGER)
+    with pytest.raises(UnavailableError, match="2 unknown certificates"):
+        await certificates.get(f"{URL}-x", STRANGER)
+    assert await certificates.get(URL, PROVEN) == PEM
+    assert await certificates.get(OTHER, PROVEN) == PEM
+    with pytest.raises(UnavailableError, match="4 unknown certificates"):
+        await certificates.get(f"{URL}-y", PROVEN)
+    clock.now = 61
+    assert await certificates.get(f"{URL}-z", STRANGER) == PEM
+
+
+async def test_a_part_of_the_places_is_left_to_proven_senders_and_to_what_is_known() -> None:
+    host = Host(GOOD)
+    certificates, clock = kept_by(host, fetches_max=3, waiters_max=3, proven_share=0.4, ttl_seconds=10)
+    await certificates.get(URL, STRANGER)
+    clock.now = 11
+    host.open.clear()
+    held = [asyncio.create_task(certificates.get(f"{OTHER}{number}", STRANGER)) for number in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(UnavailableError, match="2 requests wait"):
+        await certificates.get(f"{OTHER}2", STRANGER)
+    known = asyncio.create_task(certificates.get(URL, STRANGER))
+    await asyncio.sleep(0)
+    host.open.set()
+    assert await asyncio.gather(known, *held) == [PEM] * 3
+    assert host.asked.count(URL) == 2, "it had grown old and was fetched again, whoever asked"
+
+
+async def test_strangers_use_all_fetches_at_once_but_those_of_proven_senders() -> None:
+    host = Host(GOOD)
+    certificates, _ = kept_by(host, fetches_max=2, proven_share=0.5)
+    host.open.clear()
+    held = asyncio.create_task(certificates.get(OTHER, STRANGER))
+    await asyncio.sleep(0)
+    with pytest.raises(UnavailableError, match="1 certificates are being fetched"):
+        await certificates.get(URL, STRANGER)
+    genuine = asyncio.create_task(certificates.get(URL, PROVEN))
+    await asyncio.sleep(0)
+    host.open.set()
+    assert await asyncio.gather(held, genuine) == [PEM] * 2
+
+
+async def test_what_strangers_ask_for_in_vain_keeps_no_proven_sender_from_asking() -> None:
+    host = Host(HttpAnswer(429, b""))
+    certificates, _ = kept_by(host, breaker_failures_max=1)
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            await certificates.get(OTHER, STRANGER)
+    assert host.asked == [OTHER], "the host is left alone by strangers"
+    host.answers = [GOOD]
+    assert await certificates.get(URL, PROVEN) == PEM
 
 
 async def test_evidence_holds_the_certificate_and_the_trust(tmp_path: Path) -> None:
