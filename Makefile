@@ -3,7 +3,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup brokers run test test-slow coverage mutants nightly lint catalogues configuration corpus \
-	bench bench-ingress bench-latency bench-scale load forgeries deploy-check sbom clean
+	bench bench-ingress bench-latency bench-scale load forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
 UV := .ratchet/tools/uv-$(UV_VERSION)/bin/uv
@@ -115,6 +115,9 @@ load: brokers ## load a `ratchet up` and compare with the books; SHAPE=steady|st
 
 forgeries: $(STAMP) ## a million forged requests a signature scheme; all must be refused
 	@$(BIN)/python -m ops.bench.forgeries $(ARGS)
+
+attacks: brokers ## the tests of every weakness in docs/security.md; writes docs/attacks.md; ARGS="--only WORD" narrows them
+	@$(BIN)/python tests/attack/report.py $(ARGS)
 
 deploy-check: $(STAMP) ## hold deploy/ against helm, kubeconform, promtool and compose-go, built with Go
 	@$(BIN)/python deploy/check.py $(ARGS)
