@@ -3,8 +3,9 @@
 
 helm renders the chart and kubeconform checks what comes out against the schemas of Kubernetes, KEDA and the Prometheus
 operator; promtool parses and tests the rules and the dashboard's queries; compose-go loads compose.yaml as `docker
-compose` does; uv builds what the image will hold. The tools are built from the Go module proxy into .ratchet/tools
-(minutes, once). `--write` writes deploy/helm/rendered.yaml anew, which the tests of `make test` look into.
+compose` does; nginx reads its reference configuration, where it is installed; uv builds what the image will hold. The
+tools are built from the Go module proxy into .ratchet/tools (minutes, once). `--write` writes deploy/helm/rendered.yaml
+anew, which the tests of `make test` look into.
 """
 
 from __future__ import annotations
@@ -174,6 +175,8 @@ def check_refusals() -> None:
         (("settings.RATCHET_API_KEYS=x",), "RATCHET_API_KEYS"),
         (("replicas=3",), "replicas"),
         (("settings.RATCHET_KAFKA__SASL_PASSWORD=x",), "RATCHET_KAFKA__SASL_PASSWORD"),
+        (("image.digestRequired=true",), "image.digest"),
+        (("image.digest=sha256:abc",), "digest"),
         (("kafka.securityProtocol=SASL_SSL",), "takes a mechanism"),
         (("kafka.sasl.mechanism=PLAIN",), "the others none"),
         (("kafka.tls.secretName=x",), "is for TLS"),
@@ -284,6 +287,21 @@ def check_compose() -> None:
     say(f"compose: {len(loaded['services'])} services")
 
 
+def check_digests() -> None:
+    """See that a digest names the image everywhere, in the migration too."""
+    digest = "sha256:" + "0123456789abcdef" * 4
+    words = ("--set", f"image.digest={digest}", "--set", "image.digestRequired=true")
+    named = re.findall(r"image: (\S+)", rendered(*words))
+    if not named or {one.partition("@")[2] for one in named} != {digest}:
+        raise CheckError(f"the chart names {named} where image.digest is set")
+
+
+def check_proxy() -> None:
+    """Hold nginx.conf against nginx, where that is installed."""
+    run("sh", DEPLOY / "check-nginx.sh")
+    say("nginx.conf: " + ("nginx takes it" if shutil.which("nginx") else "not looked at, nginx is not installed"))
+
+
 def check_image() -> None:
     """Build what the image holds as the Dockerfile says, and ask it for its version and its contracts."""
     with tempfile.TemporaryDirectory() as folder:
@@ -324,7 +342,7 @@ def main(words: Sequence[str]) -> int:
         return 0
     checks: list[Callable[[], None]] = [
         check_chart, check_refusals, lambda: check_rendered(write="--write" in words), check_prometheus, check_compose,
-        check_image,
+        check_digests, check_proxy, check_image,
     ]  # fmt: skip
     failed = 0
     for check in checks:

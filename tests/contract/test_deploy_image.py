@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
-from deploy_files import ROOT, dockerfile, image_environment, is_setting
+from deploy_files import DEPLOY, ROOT, dockerfile, image_environment, is_setting, load_yaml
 
 from runtime.health import split_address
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
@@ -91,3 +98,57 @@ def test_its_settings_are_settings() -> None:
     assert image_environment()
     for name in image_environment():
         assert is_setting(name), name
+
+
+def test_compose_names_every_image_by_a_variable_that_takes_a_digest() -> None:
+    compose = load_yaml("compose.yaml")
+    named = {one["image"] for one in compose["services"].values()}
+    assert {one for one in named if not re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[\w./-]+:[\w.-]+\}", one)} == set()
+    (argument,) = {one["build"]["args"]["PYTHON_IMAGE"] for one in compose["services"].values() if "build" in one}
+    (default,) = [words[1] for words in LINES if words[0] == "ARG"]
+    assert argument == f"${{PYTHON_IMAGE:-{default.partition('=')[2]}}}"
+
+
+REGISTRY = """#!/bin/sh
+[ "$*" = "buildx imagetools inspect --format {{.Manifest.Digest}} $6" ] || exit 2
+echo "sha256:$(printf %s "$6" | sha256sum | cut -c1-64)"
+"""
+"""Stands for docker, of which only the digests that it prints matter here."""
+
+
+def pin_images(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["sh", "pin-images.sh", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_images_are_pinned_and_what_is_not_is_named(tmp_path: Path) -> None:
+    for name in ("compose.yaml", "pin-images.sh"):
+        shutil.copy(DEPLOY / name, tmp_path)
+    (tmp_path / "docker").write_text(REGISTRY)
+    (tmp_path / "docker").chmod(0o755)
+    (tmp_path / ".env").write_text("RATCHET_PUBLIC_URL=https://pay.example\nREDIS_IMAGE=redis:7\n")
+    unpinned = pin_images(tmp_path, "--check")
+    assert unpinned.returncode == 1
+    assert unpinned.stderr.count("is not pinned") == 6
+    assert "redis:8 is not pinned" in unpinned.stderr
+    done = pin_images(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = (tmp_path / ".env").read_text().splitlines()
+    assert lines[0] == "RATCHET_PUBLIC_URL=https://pay.example"
+    assert len(lines) == 7
+    assert all(re.fullmatch(r"[A-Z]+_IMAGE=[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", line) for line in lines[1:])
+    checked = pin_images(tmp_path, "--check")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    (tmp_path / "compose.yaml").write_text((DEPLOY / "compose.yaml").read_text().replace("postgres:18", "postgres:19"))
+    assert "postgres:19 is not pinned" in pin_images(tmp_path, "--check").stderr, "a digest of another version is none"
+
+
+def test_a_registry_that_says_nothing_pins_nothing(tmp_path: Path) -> None:
+    for name in ("compose.yaml", "pin-images.sh"):
+        shutil.copy(DEPLOY / name, tmp_path)
+    (tmp_path / "docker").write_text("#!/bin/sh\necho unknown\n")
+    (tmp_path / "docker").chmod(0o755)
+    assert pin_images(tmp_path).returncode == 1
+    assert (tmp_path / ".env").read_text() == ""

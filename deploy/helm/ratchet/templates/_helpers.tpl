@@ -15,7 +15,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
 {{- define "ratchet.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ with .Values.image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
 {{- define "ratchet.serviceAccount" -}}
@@ -112,6 +112,9 @@ priorityClassName: {{ . }}
 {{- if ge (addf $drain ($one.preStopSeconds | float64) 2.0) ($.Values.terminationGracePeriodSeconds | float64) }}
 {{- fail (printf "roles.%s: a pause of %v s, a drain of %v s and 2 s to leave do not fit under terminationGracePeriodSeconds=%v; raise it" $role $one.preStopSeconds $drain $.Values.terminationGracePeriodSeconds) }}
 {{- end }}
+{{- end }}
+{{- if and .Values.image.digestRequired (not .Values.image.digest) }}
+{{- fail "image.digestRequired: name the image by image.digest=sha256:.. (docker buildx imagetools inspect shows it)" }}
 {{- end }}
 {{- range $role, $one := .Values.roles }}
 {{- if and $one.enabled (not (or $one.secretName $.Values.secretName)) }}
