@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 OURS = ["-c", "from ops.cli import main; main()"]
 MEASURED = Path(__file__).with_name("measured_ingress.py")
+START_SECONDS_MAX = 90
 NOWHERE = "127.0.0.1:1"
 """An endpoint that nobody listens at: what is attacked here answers before anything is stored."""
 
@@ -99,7 +100,7 @@ def ingress(folder: Path, figures: Path | None = None, **settings: str) -> Itera
     program = OURS if figures is None else [str(MEASURED), str(figures)]
     with role([*program, "ingress"], folder, given) as child:
         attacked = Attacked(psutil.Process(child.pid), ("127.0.0.1", port), folder / "role.log")
-        until(lambda: _listens(attacked) or child.poll() is not None, 30)
+        until(lambda: _listens(attacked) or child.poll() is not None, START_SECONDS_MAX)
         assert child.poll() is None, attacked.log.read_text()
         yield attacked
 

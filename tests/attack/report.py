@@ -1,14 +1,16 @@
 """`make attacks`: run every test that docs/security.md names for a weakness, and write docs/attacks.md.
 
-    python tests/attack/report.py [--only WORD] [--keep FILE] [--from FILE]
+    python tests/attack/report.py [--only WORD] [--keep FOLDER] [--from FOLDER]
 
 The page holds one line a weakness: how many of its tests passed, and the figures that they recorded. `--only` runs the
-rows that have the word; nothing is written then. `--from` writes the page from a report that `--keep` kept.
+rows that have the word; nothing is written then. `--from` writes the page from the reports that `--keep` kept: one a
+folder of tests, so what ran is there also where the rest was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import datetime as dt
 import os
 import platform
@@ -29,6 +31,8 @@ PAGE: Final = ROOT / "docs" / "security.md"
 TARGET: Final = ROOT / "docs" / "attacks.md"
 HEADING: Final = "## Weaknesses that were found"
 NAMED: Final = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+ORDER: Final = ("unit", "contract", "attack", "integration")
+"""The folders of tests, what is quick first."""
 HEAD: Final = """# Weaknesses and their tests, as they ran last
 
 Written by `make attacks` on {date} ({where}; load of the machine by others included: {load}).
@@ -62,11 +66,12 @@ def rows(page: str) -> list[tuple[str, list[str]]]:
     return [(line.split("|")[1].strip(), [f"{path}::{name}" for path, name in NAMED.findall(line)]) for line in lines]
 
 
-def outcomes(report: Path) -> dict[str, Outcome]:
-    """Return what came of each test by its file's and its own name, out of pytest's report."""
+def outcomes(reports: Path) -> dict[str, Outcome]:
+    """Return what came of each test by its file's and its own name, out of pytest's reports."""
     found: dict[str, Outcome] = {}
-    for case in ET.parse(report).iter("testcase"):
-        name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '').partition('[')[0]}"
+    for case in (case for file in sorted(reports.glob("*.xml")) for case in ET.parse(file).iter("testcase")):
+        module = [part for part in case.get("classname", "").split(".") if part[:1].islower()]
+        name = f"{'/'.join(module)}.py::{case.get('name', '').partition('[')[0]}"
         outcome = found.setdefault(name, Outcome())
         kinds = {child.tag for child in case}
         if kinds & {"failure", "error"}:
@@ -80,11 +85,29 @@ def outcomes(report: Path) -> dict[str, Outcome]:
     return found
 
 
-def run(tests: Iterable[str], report: Path) -> None:
-    """Run the tests, slow ones too, and write pytest's report; what failed stands in it."""
-    words = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider"]
-    words += ["-o", "junit_family=xunit1", f"--junitxml={report}", *sorted(set(tests))]
-    subprocess.run(words, cwd=ROOT, check=False)
+def node(test: str) -> str:
+    """Return pytest's name of a test: with its class, where it stands in one."""
+    path, _, name = test.partition("::")
+    tree = ast.parse((ROOT / path).read_text())
+    classes = (one for one in tree.body if isinstance(one, ast.ClassDef))
+    inside = [one.name for one in classes if name in map(_name, one.body)]
+    return "::".join((path, *inside, name))
+
+
+def _name(member: ast.stmt) -> str:
+    return member.name if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) else ""
+
+
+def run(tests: Iterable[str], reports: Path) -> None:
+    """Run the tests, slow ones too, folder by folder, and write pytest's reports; what failed stands in them."""
+    folders: dict[str, set[str]] = {}
+    for test in tests:
+        folders.setdefault(test.split("/")[1], set()).add(node(test))
+    reports.mkdir(parents=True, exist_ok=True)
+    for folder in sorted(folders, key=ORDER.index):
+        words = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-o", "junit_family=xunit1"]
+        words += [f"--junitxml={reports / folder}.xml", *sorted(folders[folder])]
+        subprocess.run(words, cwd=ROOT, check=False)
 
 
 def shown(values: Sequence[float]) -> str:
@@ -125,15 +148,15 @@ def main() -> int:
     """Run, and write the page; 1 where a test failed or was not run."""
     parser = argparse.ArgumentParser(prog="attacks", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", default="", help="rows of docs/security.md that have this word")
-    parser.add_argument("--keep", type=Path, help="where to keep pytest's report")
-    parser.add_argument("--from", dest="source", type=Path, help="a report that was kept: nothing is run")
+    parser.add_argument("--keep", type=Path, help="a folder for pytest's reports")
+    parser.add_argument("--from", dest="source", type=Path, help="such a folder: nothing is run")
     given = parser.parse_args()
     chosen = [tests for weakness, tests in rows(PAGE.read_text()) if given.only in weakness]
     with tempfile.TemporaryDirectory() as folder:
-        report = given.source or given.keep or Path(folder) / "report.xml"
+        reports = given.source or given.keep or Path(folder)
         if given.source is None:
-            run((test for tests in chosen for test in tests), report)
-        found = outcomes(report)
+            run((test for tests in chosen for test in tests), reports)
+        found = outcomes(reports)
     if not given.only:
         TARGET.write_text(page(found))
     wanted = {test for tests in chosen for test in tests}
