@@ -27,6 +27,7 @@ from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import in_scope, need_amount, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
+    amount_if_told,
     at_stage,
     attempt,
     authorized,
@@ -133,9 +134,9 @@ def _action(data: _Data) -> str:
 
 def _reserved(data: _Data) -> int:
     """Return what is authorized in all as far as the event tells, else 0."""
-    total = value_at(data, "balances", "total_authorized")
-    currency = need_currency(data.get("currency"), "data.currency")
-    return 0 if total is None else _minor(total, currency, "data.balances.total_authorized")
+    total, code = value_at(data, "balances", "total_authorized"), data.get("currency")
+    what = "data.balances.total_authorized"
+    return amount_if_told(lambda: _minor(total, need_currency(code, "data.currency"), what), total, code) or 0
 
 
 def _captured(data: _Data, key: str, amount: int) -> Facts:

@@ -11,6 +11,7 @@ from providers.core.meaning import id_or_none, maybe_time, undecodable, unknown_
 from providers.core.money import minor_units
 from providers.core.reading import read_json
 from schemas.currencies import exponent
+from schemas.errors import UninterpretableError
 from schemas.facts import INTENT, Fact, FactKind, Meaning
 
 if TYPE_CHECKING:
@@ -64,8 +65,22 @@ def major_units(value: object, currency: str, what: str) -> int:
 
 
 def if_told(read: Callable[[], tuple[int, str]], *fields: object) -> tuple[int, str | None]:
-    """Return a sum and its currency, or 0 and None where one of the fields that tell them is absent; see `summed`."""
-    return (0, None) if None in fields else read()
+    """Return a sum and its currency; 0 and None where a field that tells them is absent or can't be read.
+
+    Such an event says what stands without a sum, or is refused by `summed`.
+    """
+    try:
+        return (0, None) if None in fields else read()
+    except UninterpretableError:
+        return 0, None
+
+
+def amount_if_told(read: Callable[[], int], *fields: object) -> int | None:
+    """Return a figure beside the one that an event is about; None where it is absent or can't be read."""
+    try:
+        return None if None in fields else read()
+    except UninterpretableError:
+        return None
 
 
 def summed(meaning: Meaning) -> Meaning:
@@ -77,7 +92,7 @@ def summed(meaning: Meaning) -> Meaning:
         return meaning
     kept = [fact for fact in meaning.facts if fact.kind is not FactKind.TERMS]
     if any(_is_a_sum(fact) for fact in kept):
-        raise undecodable("the event moves money and does not tell how much, or in which currency")
+        raise undecodable("the event moves money and no amount and currency that can be read tell how much")
     return replace(meaning, facts=tuple(replace(fact, amount=None) for fact in kept), amount=None)
 
 

@@ -33,6 +33,7 @@ from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import maybe_id, need_amount, need_currency, need_id, refs_of
 from providers.core.payments import (
     Facts,
+    amount_if_told,
     attempt,
     capture_failed,
     captured,
@@ -256,7 +257,8 @@ def _fetched_payment(payment: dict[str, Any]) -> Meaning:
     key = need_id(payment.get("id"), "payments.id")
     amount, currency = _money(payment, "amount"), need_currency(payment.get("currency"), "currency")
     said = _OF_STATUS[need_state(_STATUSES, payment.get("status"), "payments.status")](key, 0)
-    refunded = (refunded_in_all(key, _money(payment, "amount_refunded")),) if payment.get("amount_refunded") else ()
+    back = amount_if_told(lambda: _money(payment, "amount_refunded"), payment.get("amount_refunded"))
+    refunded = (refunded_in_all(key, back),) if back else ()
     return Meaning(
         refs=refs_of(
             (RefKind.PAYMENT, key),

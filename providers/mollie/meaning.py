@@ -334,12 +334,12 @@ def _fetched_payment(payment: _Entity) -> Meaning:
 
 
 def _chargeback_end(chargeback: _Entity) -> str:
-    return "reversed" if chargeback.get("reversedAt") else "received"
+    return "reversed" if text_at(chargeback, "reversedAt") else "received"
 
 
 def _embedded(payment: _Entity, name: str) -> list[_Entity]:
     listed = value_at(payment, "_embedded", name)
-    return [need_object(child, name) for child in listed] if isinstance(listed, list) else []
+    return [child for child in listed if isinstance(child, dict)] if isinstance(listed, list) else []
 
 
 def _fetched_facts(payment: _Entity, key: str, amount: int) -> Facts:

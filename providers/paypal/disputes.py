@@ -93,7 +93,7 @@ def updated(resource: Resource) -> str:
 def outcome(resource: Resource) -> str:
     """Return how a dispute ended; one that tells no outcome is closed without a loss."""
     told = value_at(resource, "dispute_outcome", "outcome_code")
-    return need_state(_OUTCOMES, "NONE" if told is None else told, "dispute_outcome.outcome_code")
+    return need_state(_OUTCOMES, told if isinstance(told, str) and told else "NONE", "dispute_outcome.outcome_code")
 
 
 _OUTCOMES: Final = {

@@ -250,8 +250,8 @@ def _refund(state: str | None) -> Callable[[Resource], Meaning]:
 
 def _status(resource: Resource) -> str:
     """Return a refund's status, which version 1 calls its state, in small letters; it is done where none is told."""
-    told = resource.get("status") or resource.get("state") or "COMPLETED"
-    return told.upper() if isinstance(told, str) else ""
+    told = next((one for one in (resource.get("status"), resource.get("state")) if isinstance(one, str) and one), None)
+    return (told or "COMPLETED").upper()
 
 
 _REFUND_STATES: Final = {

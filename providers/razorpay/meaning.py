@@ -42,6 +42,7 @@ from providers.core.meaning import (
 )
 from providers.core.payments import (
     Facts,
+    amount_if_told,
     at_stage,
     attempt,
     authorized,
@@ -145,9 +146,10 @@ def _whole(event: _Event, order: str | None, currency: str | None) -> Facts:
     """Return what the order asks for in all, which several payments may come to."""
     entity = value_at(event, "payload", "order", "entity")
     asked = value_at(entity, "amount")
-    if order is None or asked is None or value_at(entity, "currency") not in (None, currency):
+    amount = amount_if_told(lambda: need_amount(asked, "order.amount"), asked)
+    if order is None or amount is None or value_at(entity, "currency") not in (None, currency):
         return ()
-    return (terms(order, need_amount(asked, "order.amount")),)
+    return (terms(order, amount),)
 
 
 def _paid(event: _Event) -> Meaning:
@@ -227,9 +229,10 @@ def _dispute(state_of: Callable[[dict[str, Any]], str]) -> Callable[[_Event], Me
         entity = _entity(event, "dispute")
         own, payment = need_id(entity.get("id"), "dispute.id"), need_id(entity.get("payment_id"), "dispute.payment_id")
         amount, currency = _money(entity)
-        state, taken = state_of(entity), _deducted(entity)
+        state = state_of(entity)
+        taken = _deducted(entity) if state == "lost" else 0
         version = at_stage(_phase(entity), micros(maybe_time(event.get("created_at"))))
-        funds = (dispute_funds(own, "withdrawn", taken),) if taken and state == "lost" else ()
+        funds = (dispute_funds(own, "withdrawn", taken),) if taken else ()
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
             facts=(dispute(own, state, payment=payment, version=version), *funds),

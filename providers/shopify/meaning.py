@@ -16,11 +16,13 @@ A chargeback takes its amount at once and a won one gives it back; an inquiry ta
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
+    amount_if_told,
     at_stage,
     attempt,
     authorized,
@@ -34,7 +36,6 @@ from providers.core.payments import (
     iso_seconds,
     major_units,
     micros,
-    need_object,
     need_state,
     read_event,
     refund,
@@ -92,7 +93,7 @@ def _order(order: _Object) -> Meaning:
     key = need_id(order.get("id"), "id")
     amount, currency = _total(order)
     seconds = iso_seconds(order.get("updated_at"))
-    canceled = order.get("cancelled_at") is not None
+    canceled = _is_canceled(order)
     if currency is None and "financial_status" not in order:
         raise undecodable(f"{key} is no order: it has neither a total nor a financial_status")
     facts = [terms(key, amount, version=0 if canceled else micros(seconds)), attempt(key, "created")]
@@ -112,12 +113,17 @@ def _order(order: _Object) -> Meaning:
     )
 
 
+def _is_canceled(order: _Object) -> bool:
+    """Tell whether an order was canceled; only a time says so."""
+    return isinstance(order.get("cancelled_at"), str)
+
+
 def _total(order: _Object) -> tuple[int, str | None]:
     """Return what an order asks for, after edits and before refunds, in the currency of its transactions.
 
     A canceled order's current total is what is left of it, so it shows the total as it was.
     """
-    current = order.get("current_total_price") is not None and order.get("cancelled_at") is None
+    current = order.get("current_total_price") is not None and not _is_canceled(order)
     name = "current_total_price" if current else "total_price"
     shown = value_at(order, f"{name}_set", "presentment_money")
     abroad = order.get("presentment_currency") not in (None, order.get("currency")) and isinstance(shown, dict)
@@ -135,21 +141,19 @@ def _total(order: _Object) -> tuple[int, str | None]:
 def _before(order: _Object, currency: str, *, abroad: bool) -> int:
     """Return the total before edits and refunds, which bounds what an order asks for after them; 0 if not told."""
     shown = value_at(order, "total_price_set", "presentment_money", "amount") if abroad else order.get("total_price")
-    return 0 if shown is None else major_units(shown, currency, "total_price")
+    return amount_if_told(lambda: major_units(shown, currency, "total_price"), shown) or 0
 
 
 def _given_back(order: _Object, currency: str) -> int:
     """Return what the refunds in an order gave back."""
     refunds = [one for one in _listed(order, "refunds") if isinstance(one, dict)]
     given = [one for refund in refunds for one in _listed(refund, "transactions") if isinstance(one, dict)]
-    amounts = [
-        major_units(one.get("amount"), currency, "refunds.amount")
+    told = [
+        one.get("amount")
         for one in given
-        if (one.get("kind"), one.get("status")) == ("refund", "success")
-        and one.get("currency") in (None, currency)
-        and one.get("amount") is not None
+        if (one.get("kind"), one.get("status")) == ("refund", "success") and one.get("currency") in (None, currency)
     ]
-    return sum(amounts)
+    return sum(amount_if_told(partial(major_units, one, currency, "refunds.amount"), one) or 0 for one in told)
 
 
 def _listed(thing: _Object, name: str) -> list[Any]:
@@ -254,9 +258,7 @@ def _refund(said: _Object) -> Meaning:
     key = need_id(said.get("order_id"), "order_id")
     if "transactions" not in said:
         raise undecodable("transactions is missing")
-    meanings = [
-        _transaction(need_object(one, "transactions")) for one in _listed(said, "transactions") if _gives_back(one)
-    ]
+    meanings = [_transaction(one) for one in _listed(said, "transactions") if value_at(one, "kind") == "refund"]
     if any(meaning.provider_ref != key for meaning in meanings):
         raise undecodable("a transaction is of another order")
     currencies = {meaning.currency for meaning in meanings}
@@ -271,10 +273,6 @@ def _refund(said: _Object) -> Meaning:
         livemode=next((one.livemode for one in meanings), None),
         occurred_at=iso_seconds(said.get("processed_at")),
     )
-
-
-def _gives_back(transaction: Any) -> bool:
-    return not isinstance(transaction, dict) or transaction.get("kind") == "refund"
 
 
 # --- disputes of Shopify Payments --------------------------------------------------------------------------------

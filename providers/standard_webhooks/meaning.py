@@ -58,6 +58,7 @@ from providers.core.payments import (
     dispute,
     dispute_funds,
     ended,
+    if_told,
     need_state,
     refund,
     refunded_in_all,
@@ -214,8 +215,8 @@ def interpret(kind: str, body: bytes) -> Meaning:
         return Meaning()
     if data.total_amount is not None and data.amount is None:
         data.amount = data.total_amount
-    told = data.amount is not None and data.currency is not None
-    if not told:
+    currency = _currency(data, sum_told=kind not in _SUMLESS)
+    if currency is None:
         data.amount = 0
     facts = reader(data, payment)
     shown = not kind.startswith("dispute.") or any(fact.amount is not None for fact in facts)
@@ -224,7 +225,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFERENCE, id_or_none(data.reference))),
             facts=facts,
             opens=kind.startswith(("payment.", _ORDER_PAID)) and kind != "payment.refunded",
-            currency=need_currency(data.currency, "data.currency") if told else None,
+            currency=currency,
             amount=need_amount(data.amount, "data.amount") if shown else _maybe_amount(data.amount),
             provider_ref=payment,
             occurred_at=_time(event.timestamp),
@@ -239,6 +240,15 @@ def _payment_of(kind: str, data: _Data) -> str | None:
     if data.payment_id is None and data.order_id is not None:
         return need_id(data.order_id, "data.order_id")
     return need_id(data.payment_id, "data.payment_id")
+
+
+def _currency(data: _Data, *, sum_told: bool) -> str | None:
+    """Return the currency of the event's sum; None without one, and where the sum is told and can't be read."""
+
+    def read() -> tuple[int, str]:
+        return need_amount(data.amount if sum_told else 0, "data.amount"), need_currency(data.currency, "data.currency")
+
+    return if_told(read, data.amount, data.currency)[1]
 
 
 def _maybe_amount(value: object) -> int | None:
@@ -337,6 +347,10 @@ _READERS: Final[dict[str, Callable[[_Data, str], Facts]]] = {
     "dispute.funds_withdrawn": _dispute("open", "withdrawn"),
     "dispute.funds_reinstated": _dispute("open", "reinstated"),
 }
+
+
+_SUMLESS: Final = frozenset(kind for kind in _READERS if kind.startswith("dispute.") and ".funds_" not in kind)
+"""Kinds whose amount is shown and counts nowhere: Dodo writes that of a dispute as text."""
 
 
 def work(headers: Mapping[str, Sequence[str]], body_bytes: int) -> int:

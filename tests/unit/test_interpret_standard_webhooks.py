@@ -127,7 +127,7 @@ def test_a_reference_that_can_be_none_is_left_out() -> None:
         ("payment.captured", {"currency": None}),
         ("payment.captured", {"payment_id": None}),
         ("payment.captured", {"amount": "10"}),
-        ("payment.created", {"amount": -1}),
+        ("payment.authorized", {"amount": -1}),
         ("refund.succeeded", {}),
         ("dispute.opened", {}),
     ],
