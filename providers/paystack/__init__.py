@@ -13,5 +13,6 @@ PROVIDER: Final = Provider(
     verify,
     interpret,
     catalogue=CATALOGUE,
+    meaning_version=2,  # a preauthorization reserves, takes and releases money
     signed_by=("x-paystack-signature",),
 )

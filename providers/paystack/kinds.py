@@ -14,6 +14,26 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     **alike(
         Decision.MONEY,
+        "the try failed",
+        "charge.failed",
+    ),
+    **alike(
+        Decision.MONEY,
+        "`amount` is reserved on a card",
+        "preauthorization.reserve.success",
+    ),
+    **alike(
+        Decision.MONEY,
+        "`captured_amount` was taken",
+        "preauthorization.capture.success",
+    ),
+    **alike(
+        Decision.MONEY,
+        "what was reserved is released",
+        "preauthorization.release.success",
+    ),
+    **alike(
+        Decision.MONEY,
         "the dispute waits for the merchant, or for the bank",
         "charge.dispute.create charge.dispute.remind",
     ),
@@ -25,7 +45,7 @@ KINDS: Final[dict[str, Kind]] = {
     **alike(
         Decision.MONEY,
         "a refund, by its id; without one it says nothing",
-        "refund.failed refund.pending refund.processed refund.processing",
+        "refund.failed refund.needs-attention refund.pending refund.processed refund.processing",
     ),
     **alike(
         Decision.NOTHING,
@@ -49,18 +69,34 @@ KINDS: Final[dict[str, Kind]] = {
         "customeridentification.failed customeridentification.success dedicatedaccount.assign.failed",
         "dedicatedaccount.assign.success",
     ),
+    **alike(
+        Decision.NOTHING,
+        "a mandate for debits",
+        "direct_debit.authorization.active direct_debit.authorization.created",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a transfer of a wrong sum goes back to the customer; it names no transaction",
+        "bank.transfer.rejected",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "what is reserved stays reserved",
+        "preauthorization.capture.failed preauthorization.release.failed",
+    ),
 }
 
 CATALOGUE: Final = Catalogue(
     name="Paystack",
-    source="paystack.com/docs/payments/webhooks, Types of events, as pypaystack2 lists them",
-    read_on="2026-07-04",
+    source="PaystackOSS/doc-code-snippets, the samples of its documentation; charge.failed: other people's code alone",
+    read_on="2026-02-23",
     kinds=KINDS,
     notes="""
 - **Amounts**: each event has its own. Hundredths of every currency, also of XOF and RWF; `payments` holds ISO 4217.
 - **Ids**: the payment is the merchant's transaction reference; a refund is `refund_reference`, else `id`; a dispute
   its `id`. Events have no id but `data.id`.
 - **Mode**: `data.domain`. **Merchant**: in no field that charges carry.
+- **Preauthorizations**: reserved, taken and released under one `reference`, which is the transaction's too.
 - **Disputes**: one that was accepted takes `refund_amount` off the payouts (handling-disputes; support article
   360014290660).
 """,
@@ -71,6 +107,8 @@ repositories.
   (2025-10-24) holds no event.
 """,
     open_questions="""
+- Whether charge.success comes beside preauthorization.capture.success; under one reference both are one capture.
+- Whether the rest of a hold that was captured in part is released at once, and by which event.
 - That amounts in XOF and RWF are hundredths, secondary sources say; no document of Paystack's own was found.
 - Pending refunds without any id can't be tied to what follows; they say nothing.
 - When a dispute's money goes while it is open, and whether a refund's event tells of an accepted one too.

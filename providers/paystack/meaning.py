@@ -13,6 +13,9 @@ Meaning: one transaction is one attempt, captured at once, and keyed by its refe
 Amounts are hundredths of the currency, as number or text, also of currencies without decimals (XOF, RWF): so secondary
 sources say of XOF; no document of Paystack's own at hand says it, or anything else.
 
+A preauthorization is reserved, taken and released under one `reference`, which the transaction of its capture has too:
+charge.success beside it would be the same capture. `captured_amount` may be less than what was reserved.
+
 A refund is named by `refund_reference`, else by its `id`; where both are told the reference, which its earlier events
 carry. Pending refunds without either are tied to nothing that follows: to count one beside the other would give the
 money back twice, so they say nothing.
@@ -30,7 +33,9 @@ from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import in_scope, maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.money import in_iso_units, minor_units
 from providers.core.payments import (
+    Facts,
     attempt,
+    authorized,
     captured,
     dispute,
     dispute_funds,
@@ -45,6 +50,7 @@ from providers.core.payments import (
     said_nothing,
     summed,
     terms,
+    void,
 )
 from providers.core.proof import hmac_hex
 from providers.core.reading import read_json, text_at, value_at
@@ -88,7 +94,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     need_kind(event.get("event"), kind)
     reader = _READERS.get(kind)
     if reader is None:
-        return said_nothing(kind, ("charge.", "refund."))
+        return Meaning() if kind in _SILENT else said_nothing(kind, ("charge.", "preauthorization.", "refund."))
     data = need_object(event.get("data"), "data")
     return in_scope(summed(reader(data)), None, {"test": False, "live": True}.get(str(data.get("domain"))))
 
@@ -124,6 +130,49 @@ def _charge(*, paid: bool) -> Callable[[_Data], Meaning]:
         )
 
     return read
+
+
+def _preauthorization(facts_of: Callable[[_Data, str, int], Facts]) -> Callable[[_Data], Meaning]:
+    """Read what became of a hold; `facts_of` gets its data, its reference and what it reserves."""
+
+    def read(data: _Data) -> Meaning:
+        key = need_id(data.get("reference"), "data.reference")
+        amount, currency = _money(data, "amount")
+        return Meaning(
+            refs=refs_of(
+                (RefKind.PAYMENT, key),
+                (RefKind.PAYMENT, _transaction_of(data)),
+                (RefKind.REFERENCE, noted_reference(data.get("metadata"))),
+                (RefKind.REFERENCE, key),
+            ),
+            facts=(terms(key, amount), authorized(key, amount), *facts_of(data, key, amount)),
+            opens=True,
+            currency=currency,
+            amount=amount,
+            provider_ref=key,
+            occurred_at=iso_seconds(data.get("captured_at")),
+        )
+
+    return read
+
+
+def _transaction_of(data: _Data) -> str | None:
+    return maybe_id(value_at(data, "transaction", "reference"), "data.transaction.reference")
+
+
+def _hold_captured(data: _Data, key: str, amount: int) -> Facts:
+    """Say what was taken of a hold: `captured_amount`, without it all."""
+    taken, currency = _money(data, "captured_amount")
+    if currency is None and data.get("captured_amount") is not None:
+        raise undecodable("data.captured_amount is no amount")
+    return (captured(_transaction_of(data) or key, amount if currency is None else taken, authorization=key),)
+
+
+def _hold_released(data: _Data, key: str, _amount: int) -> Facts:
+    """Say that a hold is over, by itself where its time was up."""
+    ended_at, until = iso_seconds(data.get("expired_at")), iso_seconds(data.get("expiry_date"))
+    expired = ended_at is not None and until is not None and ended_at >= until
+    return (void(key, "expired" if expired else "canceled"),)
 
 
 def _refund(state: str) -> Callable[[_Data], Meaning]:
@@ -177,9 +226,15 @@ def _resolution(data: _Data) -> str:
 _RESOLUTIONS: Final = {"merchant-accepted": "lost", "auto-accepted": "lost", "declined": "won"}
 """`declined` is the claim that was turned down."""
 
+_SILENT: Final = frozenset({"preauthorization.capture.failed", "preauthorization.release.failed"})
+"""What was asked for and not done: the hold stays as it was."""
+
 _READERS: Final[dict[str, Callable[[_Data], Meaning]]] = {
     "charge.success": _charge(paid=True),
     "charge.failed": _charge(paid=False),
+    "preauthorization.reserve.success": _preauthorization(lambda _data, _key, _amount: ()),
+    "preauthorization.capture.success": _preauthorization(_hold_captured),
+    "preauthorization.release.success": _preauthorization(_hold_released),
     **dict.fromkeys(("refund.pending", "refund.processing", "refund.needs-attention"), _refund("pending")),
     "refund.processed": _refund("succeeded"),
     "refund.failed": _refund("failed"),

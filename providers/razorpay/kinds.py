@@ -89,11 +89,41 @@ KINDS: Final[dict[str, Kind]] = {
         "token.service_provider.activated token.service_provider.cancelled",
         "token.service_provider.deactivated token.service_provider.failed token.suspended",
     ),
+    **alike(
+        Decision.NOTHING,
+        "a partner's account and the products of it",
+        "account.activated account.activated_kyc_pending account.funds_hold account.funds_unhold",
+        "account.instant_activation_gmv_limit_warning account.instantly_activated account.needs_clarification",
+        "account.payments_enabled account.rejected account.suspended account.under_review account.updated",
+        "banking_accounts.issued product.payment_gateway.activated",
+        "product.payment_gateway.activated_kyc_pending product.payment_gateway.instantly_activated",
+        "product.payment_gateway.needs_clarification product.payment_gateway.rejected",
+        "product.payment_gateway.under_review product.payment_link.activated",
+        "product.payment_link.needs_clarification product.payment_link.rejected",
+        "product.payment_link.under_review product.payment_links.activated",
+        "product.payment_links.activated_kyc_pending product.payment_links.needs_clarification",
+        "product.payment_links.under_review",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a card's token",
+        "token.cancellation_initiated token.resumed token.service_provider_token.activated",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "a notice before a debit",
+        "order.notification.delivered order.notification.failed",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "money that goes out",
+        "payout.downtime transfers.failed",
+    ),
 }
 
 CATALOGUE: Final = Catalogue(
     name="Razorpay",
-    source="razorpay/markdown-docs webhooks",
+    source="razorpay/markdown-docs: webhooks/all.md, every page about webhooks, and the samples on them",
     read_on="2026-04-09",
     kinds=KINDS,
     notes="""

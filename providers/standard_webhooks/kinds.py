@@ -76,11 +76,25 @@ KINDS: Final[dict[str, Kind]] = {
         "customer_seat.assigned customer_seat.claimed customer_seat.revoked member.created member.deleted",
         "member.updated organization.updated product.created product.updated",
     ),
+    **alike(
+        Decision.NOTHING,
+        "a subscription, a balance of credit, a basket or what was bought; no payment (Dodo)",
+        "abandoned_checkout.detected abandoned_checkout.recovered credit.added credit.balance_low",
+        "credit.deducted credit.expired credit.manual_adjustment credit.overage_charged credit.overage_reset",
+        "credit.rolled_over credit.rollover_forfeited dunning.recovered dunning.started",
+        "entitlement_grant.created entitlement_grant.delivered entitlement_grant.failed",
+        "entitlement_grant.revoked subscription.unpaused subscription.update_payment_method",
+    ),
+    **alike(
+        Decision.NOTHING,
+        "money that goes out (Dodo)",
+        "payout.created payout.failed payout.in_progress payout.on_hold payout.success",
+    ),
 }
 
 CATALOGUE: Final = Catalogue(
     name="Standard Webhooks",
-    source="our own shape; dodopayments/dodo-docs webhooks; polarsource/polar models/webhook_endpoint.py",
+    source="our own shape; dodopayments-typescript (2026-08-18); polarsource/polar models/webhook_endpoint.py",
     read_on="2026-08-22",
     kinds=KINDS,
     notes="""

@@ -55,6 +55,46 @@ def test_a_failed_charge_never_undoes_the_next_try() -> None:
     check_every_order(records, status="captured", captured=205492)
 
 
+def hold(kind: str, **more: Any) -> dict[str, Any]:
+    data = {"id": 3099, "domain": "live", "reference": "pre_1", "amount": 1000, "currency": "ZAR", "metadata": None}
+    return {"event": kind, "data": {**data, **more}}
+
+
+RESERVED = hold("preauthorization.reserve.success", status="authorized", captured_amount=None)
+TAKEN = hold("preauthorization.capture.success", captured_amount="600", transaction={"reference": "pre_1"})
+
+
+def test_a_preauthorization_is_reserved_taken_and_released() -> None:
+    reserved = told("paystack", "preauthorization.reserve.success", RESERVED)
+    assert facts(reserved) == {("terms", "pre_1", "asked", "1000"), ("authorization", "pre_1", "authorized", "1000")}
+    assert (reserved.opens, reserved.livemode, reserved.currency) == (True, True, "ZAR")
+    assert ("capture", "pre_1", "succeeded", "600") in facts(told("paystack", TAKEN["event"], TAKEN))
+    whole = hold(TAKEN["event"], captured_amount=None)
+    assert ("capture", "pre_1", "succeeded", "1000") in facts(told("paystack", whole["event"], whole))
+    out = hold("preauthorization.release.success", expiry_date="2026-11-19T23:28:52.000Z")
+    assert ("void", "pre_1", "canceled") in facts(told("paystack", out["event"], out))
+    over = hold(out["event"], expired_at="2026-11-19T23:30:00.000Z", expiry_date="2026-11-19T23:28:52.000Z")
+    assert ("void", "pre_1", "expired") in facts(told("paystack", over["event"], over))
+
+
+@pytest.mark.parametrize("part", [{"captured_amount": "odd"}, {"captured_amount": None, "amount": None}], ids=str)
+def test_a_hold_s_capture_of_nobody_knows_how_much_is_refused(part: dict[str, Any]) -> None:
+    assert refused("paystack", TAKEN["event"], hold(TAKEN["event"], **part)) == "undecodable"
+
+
+def test_a_hold_s_capture_is_one_capture_in_every_order() -> None:
+    charge = {"event": "charge.success", "data": {**TAKEN["data"], "amount": 600, "status": "success"}}
+    told_by = [RESERVED, TAKEN, charge]
+    records = [made("paystack", body["event"], body, f"e{number}") for number, body in enumerate(told_by)]
+    check_every_order(records, captured=600, authorized=1000, currency="ZAR")
+
+
+def test_what_was_not_done_leaves_the_hold() -> None:
+    for what in ("capture", "release"):
+        assert told("paystack", f"preauthorization.{what}.failed", hold(f"preauthorization.{what}.failed")) == Meaning()
+    assert refused("paystack", "preauthorization.new", hold("preauthorization.new")) == "unknown_kind"
+
+
 @pytest.mark.parametrize(("resolution", "state"), [("merchant-accepted", "lost"), ("auto-accepted", "lost")])
 def test_disputes(resolution: str, state: str) -> None:
     body = changed(body_of("paystack", "event_charge_dispute_resolve"), "data.resolution", resolution)
