@@ -21,7 +21,9 @@ def pages(histories: Path) -> dict[str, str]:
     """Return the page of every provider that has a catalogue, by file name."""
     found = {name: providers.find(name) for name in sorted(providers.names())}
     return {
-        f"{name}.md": page(one.catalogue, reports(histories / f"{name}.jsonl"))
+        f"{name}.md": page(
+            one.catalogue, reports(histories / f"{name}.jsonl"), one.refetch.watches if one.refetch else ()
+        )
         for name, one in found.items()
         if one and one.catalogue
     }

@@ -10,6 +10,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from providers.core.refetch import Watch
+
 
 class Decision(StrEnum):
     """What becomes of a kind."""
@@ -87,7 +89,17 @@ Each as a short history with bodies of our own, in every order and repetition (`
 """
 
 
-def page(catalogue: Catalogue, reports: Sequence[Report] = ()) -> str:
+_WATCHES: Final = """## Read again on a clock
+
+What is in one of these states and was silent for the first time is asked about at the API, then as often as the second
+says, until it is as old as the third.
+
+| state | after | every | until | document |
+|---|---|---|---|---|
+"""
+
+
+def page(catalogue: Catalogue, reports: Sequence[Report] = (), watches: Sequence[Watch] = ()) -> str:
     """Return the provider's page for docs/providers, in Markdown."""
     head = _HEAD.format(name=catalogue.name, source=catalogue.source, read_on=catalogue.read_on)
     rows = [f"| `{name}` | {kind.decision} | {kind.meaning} |" for name, kind in sorted(catalogue.kinds.items())]
@@ -99,4 +111,5 @@ def page(catalogue: Catalogue, reports: Sequence[Report] = ()) -> str:
     )
     parts = [f"## {heading}\n\n{text.strip()}" for heading, text in texts if text]
     played = [_REPORTS + "\n".join(report.row for report in reports)] if reports else []
-    return "\n\n".join([head.strip(), *parts, *played, "\n".join(table)]) + "\n"
+    asked = [_WATCHES + "\n".join(watch.row for watch in watches)] if watches else []
+    return "\n\n".join([head.strip(), *parts, *asked, *played, "\n".join(table)]) + "\n"

@@ -120,6 +120,7 @@ class Watch:
     A payment is in them by its `status`, by `refund_status` or by `dispute_status`. It is asked about when it has been
     silent for `after` seconds, then every `every` seconds, as long as it is not older than `until` seconds. `debits` is
     the watch on money that a bank may take back by itself, which is over when the events say (`Meaning.undoable_days`).
+    `source` says which document the times follow.
     """
 
     after: float
@@ -129,12 +130,30 @@ class Watch:
     refunds: tuple[str, ...] = ()
     disputes: tuple[str, ...] = ()
     debits: bool = False
+    source: str = ""
+
+    @property
+    def row(self) -> str:
+        """The watch's row of a table in Markdown."""
+        names = (("status", self.statuses), ("refund", self.refunds), ("dispute", self.disputes))
+        states = [f"{name} {', '.join(states)}" for name, states in names if states]
+        what = "; ".join(states) or "debits that a bank may take back"
+        return f"| {what} | {_span(self.after)} | {_span(self.every)} | {_span(self.until)} | {self.source} |"
 
 
 OPEN_DISPUTES: Final = ("inquiry", "open", "under_review")
 MINUTE: Final = 60.0
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
+
+
+def _span(seconds: float) -> str:
+    """Write a time in its largest unit."""
+    name, unit = next(((name, unit) for name, unit in _UNITS if seconds >= unit), ("min", MINUTE))
+    return f"{seconds / unit:g} {name}"
+
+
+_UNITS: Final = (("d", DAY), ("h", HOUR))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,18 @@ def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
     return said_by_charge(need_object(read_event(body).get("data"), "data"), "tx_ref")
 
 
-WATCHES: Final = (Watch(statuses=("processing",), after=1 * HOUR, every=6 * HOUR, until=7 * DAY),)
-"""A transfer or a mobile charge stays pending until its payer acts (developer.flutterwave.com, "Best practices")."""
+WATCHES: Final = (
+    Watch(
+        statuses=("processing",),
+        after=1 * HOUR,
+        every=6 * HOUR,
+        until=7 * DAY,
+        source=(
+            "docs/collecting-payments/standard: a session lives for 24 hours at most; docs/rate-limit (2026-09-13): ask"
+            " on a schedule, and stop at a final status"
+        ),
+    ),
+)
+"""A transfer or a mobile charge stays pending until its payer acts."""
 
 REFETCH: Final = Refetch("https://api.flutterwave.com", _request, _answer, _interpret_fetched, watches=WATCHES)

@@ -317,13 +317,45 @@ _OF_STATUS: Final[dict[str, _Reader]] = {
     "charged_back": lambda key, version: (*_collected(key, version), *_charged_back("open", "withdrawn")(key, version)),
 }
 
+_UNDERWAY: Final = ("created", "processing")
 WATCHES: Final = (
-    Watch(statuses=("created", "processing"), after=5 * DAY, every=1 * DAY, until=60 * DAY),
-    Watch(refunds=("pending",), after=7 * DAY, every=1 * DAY, until=60 * DAY),
-    Watch(disputes=OPEN_DISPUTES, after=7 * DAY, every=7 * DAY, until=180 * DAY),
-    Watch(debits=True, after=5 * DAY, every=7 * DAY, until=_UNDOABLE_DAYS * DAY),
+    Watch(
+        statuses=_UNDERWAY,
+        after=5 * DAY,
+        every=1 * DAY,
+        until=60 * DAY,
+        source="support article 360001018705: confirmed after 3 working days (Australia) to 8 (Sweden)",
+    ),
+    Watch(
+        statuses=_UNDERWAY,
+        after=30 * DAY,
+        every=7 * DAY,
+        until=400 * DAY,
+        source="API reference, payments: `charge_date` is a day to come; how far off, no document says",
+    ),
+    Watch(
+        refunds=("pending",),
+        after=4 * DAY,
+        every=1 * DAY,
+        until=60 * DAY,
+        source="gocardless.com/legal/payment-timings: 2 business days",
+    ),
+    Watch(
+        disputes=OPEN_DISPUTES,
+        after=7 * DAY,
+        every=7 * DAY,
+        until=180 * DAY,
+        source="guides, Chargebacks: no time is told until one is settled or canceled",
+    ),
+    Watch(
+        debits=True,
+        after=5 * DAY,
+        every=7 * DAY,
+        until=_UNDOABLE_DAYS * DAY,
+        source="guides, Late failures and Chargebacks: eight weeks at SEPA",
+    ),
 )
-"""A debit takes 3 to 6 working days (developer.gocardless.com, "Payment timings"); its events may be lost."""
+"""A debit takes days, and its events may be lost."""
 
 REFETCH: Final = Refetch(
     "https://api.gocardless.com",

@@ -363,14 +363,52 @@ _OF_STATUS: Final[dict[str, Callable[[_Entity, str, int], Facts]]] = {
     "expired": lambda payment, key, _amount: _ended(payment, key, "expired"),
 }
 
+_UNDERWAY: Final = ("created", "processing")
 WATCHES: Final = (
-    Watch(statuses=("created", "processing"), after=1 * HOUR, every=6 * HOUR, until=30 * DAY),
-    Watch(statuses=("authorized",), after=7 * DAY, every=1 * DAY, until=60 * DAY),
-    Watch(refunds=("pending",), after=12 * HOUR, every=12 * HOUR, until=30 * DAY),
-    Watch(disputes=OPEN_DISPUTES, after=1 * DAY, every=1 * DAY, until=180 * DAY),
-    Watch(debits=True, after=5 * DAY, every=7 * DAY, until=_UNDOABLE_DAYS * DAY),
+    Watch(
+        statuses=_UNDERWAY,
+        after=1 * HOUR,
+        every=6 * HOUR,
+        until=30 * DAY,
+        source="docs, Handling payment status: `open` and `pending` call no webhook; an order is valid for 28 days",
+    ),
+    Watch(
+        statuses=_UNDERWAY,
+        after=1 * DAY,
+        every=1 * DAY,
+        until=102 * DAY,
+        source="mollie/openapi (2026-08-21), `dueDate` of a bank transfer: 100 days after tomorrow at most",
+    ),
+    Watch(
+        statuses=("authorized",),
+        after=7 * DAY,
+        every=1 * DAY,
+        until=182 * DAY,
+        source="`captureBefore`: 7 days at Visa, 28 at Klarna, 30 at Mastercard, 180 at Vipps (docs.payreque.st)",
+    ),
+    Watch(
+        refunds=("pending",),
+        after=12 * HOUR,
+        every=12 * HOUR,
+        until=30 * DAY,
+        source="docs, Webhooks: the old webhook tells no canceled refund",
+    ),
+    Watch(
+        disputes=OPEN_DISPUTES,
+        after=1 * DAY,
+        every=1 * DAY,
+        until=180 * DAY,
+        source="docs, Webhooks: the old webhook tells no chargeback that was reversed",
+    ),
+    Watch(
+        debits=True,
+        after=5 * DAY,
+        every=7 * DAY,
+        until=_UNDOABLE_DAYS * DAY,
+        source="help article 115002540294: a debit fails within 5 business days, is charged back within 56 days",
+    ),
 )
-"""The old webhook tells no canceled refund and no chargeback that was reversed (docs.mollie.com, "Webhooks")."""
+"""The old webhook tells few of the ends."""
 
 REFETCH: Final = Refetch(
     "https://api.mollie.com",

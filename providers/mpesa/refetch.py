@@ -33,8 +33,16 @@ from providers.mpesa.status_query import QUERY, TRANSACTION, transaction_meaning
 from schemas.facts import Meaning, RefKind
 
 _MINUTE, _DAY = 60.0, 86_400.0
-WATCHES: Final = (Watch(statuses=("created", "processing"), after=3 * _MINUTE, every=10 * _MINUTE, until=1 * _DAY),)
-"""A customer has two minutes to answer a push, and its callback may never come."""
+WATCHES: Final = (
+    Watch(
+        statuses=("created", "processing"),
+        after=3 * _MINUTE,
+        every=10 * _MINUTE,
+        until=1 * _DAY,
+        source="the Daraja portal, M-Pesa Express: a push that nobody answers ends within minutes (1019, 1037)",
+    ),
+)
+"""A push is answered within minutes, and its callback may never come."""
 
 _SECONDS: Final = re.compile(r"[0-9]{1,9}\Z")
 _CHECKOUT_ID: Final = re.compile(r"ws_CO_[A-Za-z0-9_]{1,200}\Z")

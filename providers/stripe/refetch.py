@@ -107,16 +107,45 @@ def _said_by_charge(charge: Thing) -> Meaning:
 
 
 WATCHES: Final = (
-    Watch(statuses=("processing",), after=5 * DAY, every=1 * DAY, until=30 * DAY),
-    Watch(statuses=("authorized",), after=7 * DAY, every=12 * HOUR, until=32 * DAY),
-    Watch(refunds=("pending",), after=7 * DAY, every=1 * DAY, until=90 * DAY),
-    Watch(disputes=OPEN_DISPUTES, after=30 * DAY, every=7 * DAY, until=365 * DAY),
-    Watch(debits=True, after=5 * DAY, every=7 * DAY, until=90 * DAY),
+    Watch(
+        statuses=("processing",),
+        after=5 * DAY,
+        every=1 * DAY,
+        until=45 * DAY,
+        source="payments/sepa-debit: 14 business days at most; changelog 2025-02-24: `target_date` up to 15 days ahead",
+    ),
+    Watch(
+        statuses=("authorized",),
+        after=2 * DAY,
+        every=12 * HOUR,
+        until=32 * DAY,
+        source="payments/place-a-hold-on-a-payment-method: 2 days in person, else 4.75 at Visa or 7; 30 where extended",
+    ),
+    Watch(
+        refunds=("pending",),
+        after=7 * DAY,
+        every=1 * DAY,
+        until=90 * DAY,
+        source="refunds: one fails within 30 days; it may wait before for balance or for its payment",
+    ),
+    Watch(
+        disputes=OPEN_DISPUTES,
+        after=30 * DAY,
+        every=7 * DAY,
+        until=365 * DAY,
+        source="disputes: decided within 75 days",
+    ),
+    Watch(
+        debits=True,
+        after=5 * DAY,
+        every=7 * DAY,
+        until=90 * DAY,
+        source="support.stripe.com: 60 days at ACH, eight weeks at SEPA, 90 days in Canada",
+    ),
 )
 """Stripe tells all of these by events; what stays silent for longer than it may take was lost.
 
-A bank debit takes 14 days at most, a card is held for 7 (30 with extended authorization), a refund fails within 30, a
-dispute is decided in 75 (docs.stripe.com: payments/sepa-debit, place-a-hold-on-a-payment-method, refunds, disputes).
+The pages are those of docs.stripe.com in November 2026.
 """
 
 REFETCH: Final = Refetch(

@@ -94,3 +94,16 @@ def outcome(name: str, kind: str, body: bytes) -> str | None:
 @pytest.mark.parametrize("page", pages(HISTORIES))
 def test_the_page_is_up_to_date(page: str) -> None:
     assert (PAGES / page).read_text() == pages(HISTORIES)[page], "run `make catalogues`"
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if (one := providers.find(name)) and one.refetch])
+def test_every_time_of_a_clock_has_its_document(name: str) -> None:
+    provider = providers.find(name)
+    assert provider is not None
+    assert provider.refetch is not None
+    assert provider.refetch.watches
+    for watch in provider.refetch.watches:
+        assert watch.source, watch
+        assert 0 < watch.after < watch.until
+        assert watch.every <= watch.until
+        assert sum(map(bool, (watch.statuses, watch.refunds, watch.disputes, watch.debits))) == 1
