@@ -9,4 +9,10 @@ from providers.core.contract import Provider
 
 __all__ = ["PROVIDER"]
 
-PROVIDER: Final = Provider("braintree", verify, interpret, catalogue=CATALOGUE)
+PROVIDER: Final = Provider(
+    "braintree",
+    verify,
+    interpret,
+    catalogue=CATALOGUE,
+    meaning_version=2,  # a sale without a currency that was voided, ran out or was declined ended
+)

@@ -115,6 +115,7 @@ transactions too: its newest is read.
 - Whether and when a chargeback debits the merchant: no document says, so no sum is shown for disputes.
 - In which currency a dispute's amount stands where the settlement's is another.
 - `refund_failed` names the sale by a key of Braintree's own: it is found by the refund's id, else it waits.
-- The SDK's samples of local payments leave out the currency: then the amount is what the client asked for.
+- The SDK's samples of local payments leave out the currency: then the amount is what the client asked for, and a sale
+  that was voided, ran out or was declined ended without a sum.
 """,
 )

@@ -127,6 +127,9 @@ def _sale(texts: Texts, path: str, state: str) -> Meaning:
     subscription = texts.get(f"{SUBJECT}/subscription/id") or texts.get(f"{path}/subscription-id")
     amount, currency = _money(texts, path, "amount")
     asked = () if whole else (terms(own, amount),)
+    told = _SALES[state](own, amount, whole or own) if state in _SALES else ()
+    if currency is None and state in _RELEASED:
+        told = _without_a_sum(own, state)
     return Meaning(
         refs=refs_of(
             (RefKind.PAYMENT, whole),
@@ -136,7 +139,7 @@ def _sale(texts: Texts, path: str, state: str) -> Meaning:
             (RefKind.SHARED, maybe_id(subscription, "subscription/id")),
             (RefKind.REFERENCE, reference),
         ),
-        facts=(*asked, *_SALES[state](own, amount, whole or own)) if state in _SALES else asked,
+        facts=(*asked, *told),
         opens=True,
         currency=currency,
         amount=amount,
@@ -169,6 +172,21 @@ _SALES: Final[dict[str, Callable[[str, int, str], Facts]]] = {
     "expired": lambda own, amount, _whole: (authorized(own, amount), void(own, "expired")),
 }
 
+_RELEASED: Final = {"voided": "canceled", "expired": "expired"}
+"""How a sale ended whose money was never taken."""
+
+
+def _without_a_sum(own: str, state: str) -> Facts:
+    """Say what a sale says that tells no currency: what it took is as much as the client asked for."""
+    if state == "succeeded":
+        return (captured(own, None, authorization=own),)
+    if state in _RELEASED:
+        return (attempt(own, _RELEASED[state]), void(own, _RELEASED[state]))
+    if state == "failed":
+        return (attempt(own, "failed"), *capture_failed(own, None, authorization=own))
+    return (attempt(own, "failed" if state == "refused" else "processing"),)
+
+
 _STATUS: Final = {
     "authorizing": "processing",
     "authorized": "authorized",
@@ -191,8 +209,7 @@ tells of it again for a card; a later decline takes it back."""
 def _within(texts: Texts) -> Meaning:
     """Read the transaction inside a subscription or a local payment; without one it says nothing.
 
-    Samples leave out its currency. Without a currency its amount can't be read: then it is as much as the
-    client asked for.
+    Samples leave out its currency, without which its amount can't be read.
     """
     path = transaction_path(texts)
     if path is None:
@@ -201,8 +218,6 @@ def _within(texts: Texts) -> Meaning:
         return summed(_transaction(None)(texts))
     own = need_id(texts.get(f"{path}/id"), "transaction/id")
     state = _STATUS.get(texts.get(f"{path}/status", ""), "")
-    taken = captured(own, None, authorization=own) if state == "succeeded" else None
-    tried = attempt(own, "failed" if state in ("failed", "refused") else "processing")
     return Meaning(
         refs=refs_of(
             (RefKind.PAYMENT, own),
@@ -210,7 +225,7 @@ def _within(texts: Texts) -> Meaning:
             (RefKind.SHARED, maybe_id(texts.get(f"{SUBJECT}/subscription/id"), "subscription/id")),
             (RefKind.REFERENCE, id_or_none(texts.get(f"{path}/order-id"))),
         ),
-        facts=(taken or tried,),
+        facts=_without_a_sum(own, state),
         opens=True,
         provider_ref=own,
         occurred_at=_occurred_at(texts),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode
 
 import pytest
@@ -13,6 +13,9 @@ from vector_events import check_every_order, event, facts, genuine, made, meanin
 
 import providers
 from schemas.facts import Meaning
+
+if TYPE_CHECKING:
+    from schemas.record import Record
 
 pytestmark = pytest.mark.unit
 
@@ -201,6 +204,28 @@ def test_a_local_payment_becomes_its_transaction(status: str, fact: tuple[str, .
     )
     assert facts(said) == {fact or ("attempt", "t1", "processing")}
     assert refs(said) == [("payment", "t1"), ("session", "p1")]
+
+
+@pytest.mark.parametrize(("status", "end"), [("voided", "canceled"), ("authorization_expired", "expired")])
+@pytest.mark.parametrize("kind", ["transaction_retried", "local_payment_funded"])
+def test_a_sale_that_was_released_needs_no_currency(kind: str, status: str, end: str) -> None:
+    inner = f"<transaction><id>t1</id><status>{status}</status><amount>10.00</amount></transaction>"
+    subject = inner if kind == "transaction_retried" else f"<local-payment-funded>{inner}</local-payment-funded>"
+    said = told("braintree", kind, notification(kind, subject))
+    assert facts(said) == {("attempt", "t1", end), ("void", "t1", end)}
+    assert said.opens
+
+
+def test_a_settlement_that_was_declined_takes_a_sum_back_that_nothing_told() -> None:
+    kind = "local_payment_funded"
+
+    def paid(status: str, event_id: str) -> Record:
+        inner = f"<transaction><id>t1</id><status>{status}</status><amount>10.00</amount></transaction>"
+        body = notification(kind, f"<local-payment-funded>{inner}</local-payment-funded>")
+        return made("braintree", kind, body, event_id)
+
+    records = [paid("settled", "e1"), paid("settlement_declined", "e2")]
+    check_every_order(records, status="failed", captured=0)
 
 
 def test_a_refund_that_failed_is_found_by_its_own_id() -> None:
