@@ -72,8 +72,8 @@ CATALOGUE: Final = Catalogue(
     tried="""
 Read with `make corpus`, November 2026; none of them is kept here.
 
-- checkout-api-reference (2021-07-20) and checkout-sdk-java (2026-08-19) hold no event as JSON; the former's examples
-  are YAML.
+- checkout-api-reference (2021-07-20), its YAML too, checkout-sdk-java (2026-08-19), hookdeck/webhook-skills
+  (2026-02-22) and hyperswitch-prism (2026-04-27) hold no event of Checkout.com.
 """,
     open_questions="""
 - Whether `request_for_information_received` is of a payment that it names: it says nothing. Kinds of issuing, fraud,

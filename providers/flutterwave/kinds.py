@@ -55,11 +55,14 @@ CATALOGUE: Final = Catalogue(
 - **Merchant and mode**: in no field that is signed; the endpoint's settings say.
 """,
     tried="""
-None: no genuine body of version 4 was found in any public repository, only samples.
+None: no genuine body of version 4 was found in any public repository, only samples; none as JSON in
+toneflix/flutterwave-4-nodejs-sdk (2026-05-01) and getlago/lago-api (2026-08-21).
 """,
     open_questions="""
 - The whole list of version 4's kinds, and the shapes of its chargebacks and authorized orders: refused until a
   document or a genuine body shows them.
 - What version 3 says of refunds and chargebacks: its verification tells of the charge alone.
+- The currency of a version 4 refund: neither its webhook nor the API's refund has one (docs/refunds;
+  toneflix/flutterwave-4-nodejs-sdk, IRefund), so reading it again would not tell its sum, and it is not asked about.
 """,
 )

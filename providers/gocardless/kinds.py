@@ -102,7 +102,8 @@ CATALOGUE: Final = Catalogue(
     tried="""
 Read with `make corpus`, November 2026; none of them is kept here.
 
-- getlago/lago-api and gocardless-pro-python: 12 events, 4 with facts, 8 that say nothing, none refused.
+- getlago/lago-api (2026-08-21) and gocardless-pro-python (2026-08-13): 12 events, 4 with facts, 8 that say nothing,
+  none refused. woocommerce-gateway-gocardless (2025-02-13): none as JSON.
 """,
     open_questions="""
 - `payments.sds_settlement_delayed` is listed and not explained; its name tells of when money is paid out.

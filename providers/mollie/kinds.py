@@ -72,6 +72,13 @@ CATALOGUE: Final = Catalogue(
   tries are its tr_ payments. Subscriptions, mandates and links are shared and join nothing.
 - **Merchant and mode**: profileId, mode.
 """,
+    tried="""
+Read with `make corpus`, November 2026; none of them is kept here.
+
+- mollie/openapi (2026-08-21): 214 example payments and orders, read as the API's answers: all with facts, none refused;
+  1 event (`payment-link.paid`), which says nothing.
+- mollie/mollie-api-php (2026-05-21): 2 events, which say nothing; hookdeck/webhook-skills (2026-02-22): none.
+""",
     open_questions="""
 - Whether a chargeback's entity has a mode: without one the endpoint's setting says.
 - No event tells of a chargeback that was reversed where only the old webhook is set up.

@@ -101,12 +101,16 @@ CATALOGUE: Final = Catalogue(
   360014290660).
 """,
     tried="""
-The published samples that the vectors are made of: right. No other body of a payment was found in public
-repositories.
+Read with `make corpus`, November 2026; none of them is kept here. The published samples that the vectors are made of:
+right.
+
+- PaystackOSS/doc-code-snippets (2026-02-23), the samples of Paystack's documentation: 126 events, 48 with facts, 76
+  that say nothing, 2 refused: one charge.success, kept in two forms, that tells no currency (multi-split, of 2020).
 - gray-adeyi/pypaystack2 (2026-07-04): 3 events, 1 with facts, 2 that say nothing, none refused. PaystackOSS/openapi
   (2025-10-24) holds no event.
 """,
     open_questions="""
+- In which currency a charge is that tells none, as one sample of 2020 does: it becomes a dead letter.
 - Whether charge.success comes beside preauthorization.capture.success; under one reference both are one capture.
 - Whether the rest of a hold that was captured in part is released at once, and by which event.
 - That amounts in XOF and RWF are hundredths, secondary sources say; no document of Paystack's own was found.

@@ -128,6 +128,7 @@ CATALOGUE: Final = Catalogue(
 Read with `make corpus`, November 2026; none of them is kept here.
 
 - square/connect-api-specification (2025-08-19): 150 events, 8 with facts, 142 that say nothing, none refused.
+- square/square-python-sdk (2026-08-18): no event with its payment; hookdeck/webhook-skills: none.
 """,
     open_questions="""
 - When a dispute takes its money and gives it back.

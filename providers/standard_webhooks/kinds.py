@@ -108,7 +108,11 @@ CATALOGUE: Final = Catalogue(
 - **Merchant and mode**: the endpoint's settings say.
 """,
     tried="""
-None beyond the published samples of both.
+Read with `make corpus`, November 2026; none of them is kept here.
+
+- dodopayments/dodo-docs (2025-09-18): 1 event, refused (an example for another service, without a payment's id); its
+  pages show the fields, no bodies. polarsource/polar (2026-08-22): 3, which say nothing. hookdeck/webhook-skills
+  (2026-02-22): 27 of other senders, which say nothing, none refused.
 """,
     open_questions="""
 - Whether Dodo's payment.succeeded can come twice with a larger `total_amount`.

@@ -190,6 +190,10 @@ Read with `make corpus`, November 2026; none of them is kept here.
 - stripe-ruby-mock (webhook_fixtures), lago-api, hyperswitch-prism, the other repositories' JSON files: 170 events, 35
   with facts, 131 that say nothing, 4 refused. Two of those were disputes of 2013, which had no id: they are read since.
   The other two are made up by their tests (no amount).
+- By repository: stripe-ruby-mock (2026-08-12) 89 events, 22 with facts, none refused; lago-api (2026-08-21) 31, 13 with
+  facts, none refused; hookdeck/webhook-skills (2026-02-22) 27, none with facts, 4 refused (PaymentIntents that its
+  tests made up, without `amount_received`); dj-stripe (2026-07-23) 11 and pay (2026-07-30) 1, which say nothing;
+  solidus_stripe (2024-08-14) and opencollective-api (2026-08-21) none as JSON.
 - dj-stripe, pay, stripe/openapi fixtures and the objects inside those events, read as the API's answers: 85 objects, 82
   read, 3 refused (a PaymentIntent of status `failed`, a charge of a dispute without amount, a charge without status:
   none is Stripe's).
