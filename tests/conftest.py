@@ -2,6 +2,7 @@
 
 The brokers are the embedded ones, started once a session: with pytest-xdist each worker is one, so it has brokers of
 its own, which end with it. RATCHET_TEST_STACK=containers takes testcontainers instead;
+TESTS_BROKERS_HOME names the folder of embedded ones that run already, as `make mutants` does;
 with endpoints configured (RATCHET_KAFKA__BOOTSTRAP, ...) neither starts, and the owner's role must be allowed to create
 databases.
 """
@@ -120,6 +121,8 @@ async def stack() -> AsyncIterator[Endpoints]:
     settings = load()
     if not settings.embedded():
         yield configured(settings)
+    elif kept := os.environ.get("TESTS_BROKERS_HOME"):
+        yield running_in(Path(kept))
     elif settings.test_stack == "containers":
         async with containers() as endpoints:
             yield endpoints
@@ -139,6 +142,16 @@ def configured(settings: Settings) -> Endpoints:
         pytest.exit("configure all of RATCHET_KAFKA__BOOTSTRAP, _POSTGRES__DSN, _POSTGRES__OWNER_DSN, _REDIS__URL", 2)
     dsn, owner_dsn, redis = (secret.get_secret_value() for secret in secrets if secret)
     return Endpoints(settings.kafka.bootstrap, dsn, owner_dsn, owner_dsn, redis)
+
+
+def running_in(home: Path) -> Endpoints:
+    """Return the endpoints of embedded brokers that another process started for many runs."""
+    from runtime.stack import read_state
+
+    found = read_state(home)
+    if found is None:
+        pytest.exit(f"no brokers run in {home}, which TESTS_BROKERS_HOME names", 2)
+    return found.endpoints
 
 
 @asynccontextmanager

@@ -8,6 +8,9 @@ for the few that carry the most.
 red again on a developer's machine; many more of the same would find nothing new. Looking for what nobody thought of is
 the work of `dev` and `nightly`, which draw anew each time; `dev` keeps what failed in .hypothesis and tries it first.
 
+`mutants` is that of `make mutants`: the same draws each time, and what failed is not made smaller, which takes minutes
+and tells no more than that the fault was noticed.
+
 No profile has a deadline or minds slow draws: how long an example takes says more of the machine than of the code, and
 pytest-timeout ends what hangs.
 """
@@ -17,7 +20,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 FEW: Final = "few"
 USUAL: Final = "usual"
@@ -28,8 +31,10 @@ REQUESTS: Final = "requests"
 EXAMPLES: Final = {
     "dev": {FEW: 8, USUAL: 25, MANY: 60, REQUESTS: 6},
     "ci": {FEW: 20, USUAL: 60, MANY: 150, REQUESTS: 8},
+    "mutants": {FEW: 20, USUAL: 60, MANY: 150, REQUESTS: 8},
     "nightly": {FEW: 1_000, USUAL: 3_000, MANY: 10_000, REQUESTS: 100},
 }
+SAME_DRAWS: Final = ("ci", "mutants")
 SLOW_DRAWS: Final = (HealthCheck.too_slow, HealthCheck.data_too_large)
 
 
@@ -49,9 +54,10 @@ def load() -> None:
             max_examples=counts[USUAL],
             deadline=None,
             suppress_health_check=SLOW_DRAWS,
-            derandomize=name == "ci",
+            derandomize=name in SAME_DRAWS,
             print_blob=True,
-            **({"database": None} if name == "ci" else {}),
+            **({"database": None} if name in SAME_DRAWS else {}),
+            **({"phases": (Phase.explicit, Phase.generate)} if name == "mutants" else {}),
         )
     settings.load_profile(chosen())
 

@@ -9,38 +9,41 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
-import os
 import queue
-import re
-import shutil
-import subprocess
+import signal
 import sys
-import tempfile
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from mutants.planted import ROOT, Fault, UnfitError, load, planted, unknown_tests
+from mutants.planted import load, unknown_tests
+from mutants.results import GREEN, PAGE, Results, table, write_page
+from mutants.trial import (
+    BROKEN,
+    KILLED,
+    RED,
+    SLOW,
+    SURVIVED,
+    UNFIT,
+    UNKNOWN,
+    Outcome,
+    Trial,
+    copied,
+    git,
+    red_without,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-KILLED, SURVIVED, UNFIT, UNKNOWN, RED, BROKEN, SLOW = (
-    "killed",
-    "survived",
-    "fits no more",
-    "unknown test",
-    "red without it",
-    "does not import",
-    "too slow",
-)
+    from mutants.planted import Fault
+
 ADVICE = {
     SURVIVED: "write the test that notices, and name it in the patch",
     UNFIT: "make the patch anew for today's tree, or drop it with the code that it was about",
@@ -49,202 +52,106 @@ ADVICE = {
     BROKEN: "plant a mistake that a reviewer could miss",
     SLOW: "name quicker tests, or give it more --seconds",
 }
-PASSED, FAILED, UNCOLLECTED = 0, 1, 2
-"""Exit statuses of pytest; 4 is a wrong command line, also a test that is not there."""
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", re.MULTILINE)
-"""A line of pytest's summary, and the test that it names."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one fault: `noticed_by` is the test that failed, else `told` the end of what its tests printed."""
-
-    name: str
-    area: str
-    verdict: str
-    seconds: float
-    noticed_by: str = ""
-    told: str = ""
+TRIED = (KILLED, SURVIVED, BROKEN, SLOW, GREEN)
+"""Outcomes that a fault has only where its tests passed without it."""
 
 
 def choose(
-    faults: Sequence[Fault], names: Sequence[str], changed: frozenset[str] | None, *, quick: bool
+    faults: Sequence[Fault], names: Sequence[str], changed: frozenset[str] | None, *, brokers: bool | None = None
 ) -> list[Fault]:
-    """Return the faults asked for: by name (with wildcards), of changed files, without brokers."""
+    """Return the faults asked for: by name (with wildcards), of changed files, with or without brokers, or either."""
     return [
         fault
         for fault in faults
         if (not names or any(fnmatch.fnmatch(fault.name, name) for name in names))
         and (changed is None or changed & (fault.paths | {test.partition("::")[0] for test in fault.tests}))
-        and not (quick and fault.needs_brokers)
+        and (brokers is None or brokers == fault.needs_brokers)
     ]
 
 
 def changed_since(base: str) -> frozenset[str]:
     """Return the paths that differ from a commit, with what is not committed or not tracked; a changed patch counts."""
-    told = _git("diff", "--name-only", base) + _git("ls-files", "--others", "--exclude-standard")
+    told = git("diff", "--name-only", base) + git("ls-files", "--others", "--exclude-standard")
     patches = {Path(path).stem for path in told if path.startswith("tests/mutants/") and path.endswith(".patch")}
     return frozenset(told) | {path for fault in load() if fault.name in patches for path in fault.paths}
 
 
-def _git(*arguments: str) -> list[str]:
-    command = ["git", "-C", str(ROOT), *arguments, "-z"]
-    return [
-        path for path in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\0") if path
-    ]
+class Run:
+    """Plants faults, `jobs` at a time, and writes each outcome down as it comes."""
 
-
-@contextmanager
-def copied() -> Iterator[Path]:
-    """Give a copy of the tree as it stands, without what git ignores."""
-    with tempfile.TemporaryDirectory(prefix="ratchet-mutants-", ignore_cleanup_errors=True) as folder:
-        copy = Path(folder) / "tree"
-        for path in _git("ls-files", "--cached", "--others", "--exclude-standard"):
-            if (ROOT / path).is_file():
-                (copy / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / path, copy / path)
-        # As root, the embedded Postgres is another user that has to reach its files.
-        Path(folder).chmod(0o755)
-        yield copy
-
-
-class Trial:
-    """Runs tests in the copy of a tree, with and without a fault."""
-
-    def __init__(self, copy: Path, seconds_max: float) -> None:
-        self._copy = copy
+    def __init__(self, results: Results, seconds_max: float, jobs: int, console: Console) -> None:
+        self._results = results
         self._seconds_max = seconds_max
+        self._jobs = jobs
+        self._console = console
+        self._trials: queue.SimpleQueue[Trial] = queue.SimpleQueue()
 
-    def need_own_imports(self) -> None:
-        """Raise SystemExit where the tests would import another tree than the copy: then nothing could be noticed."""
-        command = [sys.executable, "-c", "import consumer, providers; print(consumer.__file__, providers.__file__)"]
-        told = subprocess.run(
-            command, cwd=self._copy, env=self._environment(), check=True, capture_output=True, text=True
-        )
-        if not all(Path(path).is_relative_to(self._copy) for path in told.stdout.split()):
-            raise SystemExit(f"mutants: the copy's tests import {told.stdout.strip()}, not {self._copy}")
+    def work_through(self, faults: Sequence[Fault]) -> list[Outcome]:
+        """Try all faults, each in a copy and with brokers that nobody else uses meanwhile."""
+        unknown = {fault.name: " ".join(tests) for fault in faults if (tests := unknown_tests(fault))}
+        known = [fault for fault in faults if fault.name not in unknown]
+        outcomes = [self._refused(fault, UNKNOWN, unknown) for fault in faults if fault.name in unknown]
+        if not known:
+            return outcomes
+        with ExitStack() as stack:
+            for number in range(self._jobs):
+                self._trials.put(self._prepared(stack, number, brokers=any(fault.needs_brokers for fault in known)))
+            red = self._red(known)
+            outcomes += [self._refused(fault, RED, red) for fault in known if fault.name in red]
+            return outcomes + self._tried([fault for fault in known if fault.name not in red])
 
-    def try_out(self, fault: Fault) -> Outcome:
-        """Plant a fault, run its tests, and take it out again."""
+    def _prepared(self, stack: ExitStack, number: int, *, brokers: bool) -> Trial:
+        environment: dict[str, str] = {}
+        if brokers:
+            from mutants.brokers import Brokers
+
+            environment = stack.enter_context(Brokers(number))
+        trial = Trial(stack.enter_context(copied()), self._seconds_max, environment)
+        trial.need_own_imports()
+        return trial
+
+    def _refused(self, fault: Fault, verdict: str, told: dict[str, str]) -> Outcome:
+        outcome = Outcome(fault.name, fault.area, verdict, 0.0, told=told[fault.name])
+        self._results.keep(fault, outcome)
+        return outcome
+
+    def _red(self, faults: Sequence[Fault]) -> dict[str, str]:
+        """Run the tests without a fault, but for those that are known to pass so."""
+        new = [fault for fault in faults if not self._results.sound(fault, TRIED)]
+        tests = {test for fault in new for test in fault.tests}
+        if tests:
+            self._console.print(f"{len(tests)} tests and files, without a fault ..")
+        trial = self._trials.get()
+        red = red_without(trial, new)
+        self._trials.put(trial)
+        for fault in new:
+            if fault.name not in red:
+                self._results.keep(fault, Outcome(fault.name, fault.area, GREEN, 0.0))
+        return red
+
+    def _tried(self, faults: Sequence[Fault]) -> list[Outcome]:
+        by_name = {fault.name: fault for fault in faults}
+        outcomes = []
+        pool = ThreadPoolExecutor(self._jobs)
         try:
-            texts = planted(fault, self._copy)
-        except UnfitError as error:
-            return Outcome(fault.name, fault.area, UNFIT, 0.0, told=str(error))
-        held = {path: (self._copy / path).read_text() for path in texts}
-        began = time.monotonic()
-        try:
-            self._write(texts)
-            status, told = self.run(fault.tests, self._seconds_max, "-x")
+            for number, future in enumerate(as_completed([pool.submit(self._try_out, one) for one in faults]), 1):
+                outcome = future.result()
+                outcomes.append(outcome)
+                self._results.keep(by_name[outcome.name], outcome)
+                style = "green" if outcome.verdict == KILLED else "bold red"
+                self._console.print(
+                    f"{number:4}/{len(faults)} {outcome.seconds:6.1f} s  [{style}]{outcome.verdict}[/]  {outcome.name}"
+                )
         finally:
-            self._write(held)
-        verdicts = {PASSED: SURVIVED, FAILED: KILLED, UNCOLLECTED: BROKEN, None: SLOW}
-        verdict, seconds = verdicts.get(status, UNKNOWN), time.monotonic() - began
-        if verdict == KILLED:
-            noticed = _FAILED.search(told)
-            return Outcome(fault.name, fault.area, KILLED, seconds, noticed_by=noticed[1] if noticed else "")
-        return Outcome(fault.name, fault.area, verdict, seconds, told=_end(told))
+            pool.shutdown(cancel_futures=True)
+        return outcomes
 
-    def run(self, tests: Sequence[str], seconds_max: float | None, *options: str) -> tuple[int | None, str]:
-        """Run tests; return pytest's status, None past the time, and what it printed."""
-        command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *options, *tests]
-        process = subprocess.Popen(
-            command,
-            cwd=self._copy,
-            env=self._environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def _try_out(self, fault: Fault) -> Outcome:
+        trial = self._trials.get()
         try:
-            told, _ = process.communicate(timeout=seconds_max)
-        except subprocess.TimeoutExpired:
-            process.terminate()  # pytest ends what it started; what it leaves its reaper ends
-            try:
-                process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
-            return None, f"not through after {seconds_max:.0f} s"
-        return process.returncode, told
-
-    def _environment(self) -> dict[str, str]:
-        paths = [str(self._copy), *filter(None, [os.environ.get("PYTHONPATH")])]
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-    def _write(self, texts: dict[str, str]) -> None:
-        """Write files, and drop what was compiled of them: one of the same size and second would count as fresh."""
-        for path, text in texts.items():
-            file = self._copy / path
-            file.write_text(text)
-            for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
-                compiled.unlink()
-
-
-def red_without(trial: Trial, faults: Sequence[Fault], console: Console) -> dict[str, str]:
-    """Return the faults whose tests don't pass without them, and what those tell."""
-    tests = sorted({test for fault in faults for test in fault.tests})
-    if not tests:
-        return {}
-    console.print(f"{len(tests)} tests and files, without a fault ..")
-    status, told = trial.run(tests, None)
-    if status == PASSED:
-        return {}
-    red = _FAILED.findall(told)
-    if status != FAILED or not red:
-        raise SystemExit(f"mutants: the tests can't be run without a fault:\n{_end(told)}")
-    return {
-        fault.name: " ".join(theirs)
-        for fault in faults
-        if (theirs := [one for one in red if any(_belongs(one, test) for test in fault.tests)])
-    }
-
-
-def _belongs(node: str, test: str) -> bool:
-    """Tell whether a test that failed is one of those that a file, a function or a node's id names."""
-    return node == test or node.startswith((f"{test}::", f"{test}["))
-
-
-def _end(told: str) -> str:
-    return "\n".join(told.splitlines()[-15:])
-
-
-def work_through(faults: Sequence[Fault], seconds_max: float, jobs: int, console: Console) -> list[Outcome]:
-    """Try all faults, `jobs` at a time, each in a copy that nobody else uses meanwhile; tell each as it comes."""
-    unknown = {fault.name: " ".join(tests) for fault in faults if (tests := unknown_tests(fault))}
-    known = [fault for fault in faults if fault.name not in unknown]
-    outcomes = [
-        Outcome(fault.name, fault.area, UNKNOWN, 0.0, told=unknown[fault.name])
-        for fault in faults
-        if fault.name in unknown
-    ]
-    with ExitStack() as stack, ThreadPoolExecutor(jobs) as pool:
-        trials: queue.SimpleQueue[Trial] = queue.SimpleQueue()
-        for _ in range(jobs):
-            trials.put(Trial(stack.enter_context(copied()), seconds_max))
-        first = trials.get()
-        first.need_own_imports()
-        red = red_without(first, known, console)
-        trials.put(first)
-        outcomes += [
-            Outcome(fault.name, fault.area, RED, 0.0, told=red[fault.name]) for fault in known if fault.name in red
-        ]
-
-        def try_out(fault: Fault) -> Outcome:
-            trial = trials.get()
-            try:
-                return trial.try_out(fault)
-            finally:
-                trials.put(trial)
-
-        sound = [pool.submit(try_out, fault) for fault in known if fault.name not in red]
-        for number, future in enumerate(as_completed(sound), 1):
-            outcome = future.result()
-            outcomes.append(outcome)
-            style = "green" if outcome.verdict == KILLED else "bold red"
-            console.print(
-                f"{number:4}/{len(sound)} {outcome.seconds:6.1f} s  [{style}]{outcome.verdict}[/]  {outcome.name}"
-            )
-    return outcomes
+            return trial.try_out(fault)
+        finally:
+            self._trials.put(trial)
 
 
 def tell(outcomes: Sequence[Outcome], faults: Sequence[Fault], console: Console) -> None:
@@ -258,13 +165,13 @@ def tell(outcomes: Sequence[Outcome], faults: Sequence[Fault], console: Console)
                 f"  harm:   {fault.harm}\n  breaks: {fault.breaks}\n  tests:  {' '.join(fault.tests)}", markup=False
             )
             console.print(outcome.told, style="dim", markup=False)
-    table = Table("area", *(name for name in (KILLED, *ADVICE)), "seconds")
+    shown = Table("area", *(name for name in (KILLED, *ADVICE)), "seconds")
     for area in sorted({outcome.area for outcome in outcomes}):
         theirs = [outcome for outcome in outcomes if outcome.area == area]
         counts = Counter(outcome.verdict for outcome in theirs)
         figures = [str(counts[verdict] or "") for verdict in (KILLED, *ADVICE)]
-        table.add_row(area, *figures, f"{sum(outcome.seconds for outcome in theirs):.0f}")
-    console.print(table)
+        shown.add_row(area, *figures, f"{sum(outcome.seconds for outcome in theirs):.0f}")
+    console.print(shown)
     killed = sum(outcome.verdict == KILLED for outcome in outcomes)
     console.print(f"{killed} of {len(outcomes)} planted faults were noticed")
 
@@ -273,14 +180,20 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="names of faults, wildcards allowed; all without one")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="the same, as an option")
     parser.add_argument("--changed", metavar="BASE", help="only those of files that differ from this commit")
-    parser.add_argument("--quick", action="store_true", help="only those whose tests need no brokers")
+    need = parser.add_mutually_exclusive_group()
+    need.add_argument("--quick", dest="brokers", action="store_false", help="only those whose tests need no brokers")
+    need.add_argument("--brokers", action="store_true", help="only those whose tests need brokers")
+    parser.set_defaults(brokers=None)
+    parser.add_argument("--resume", action="store_true", help="leave out what was noticed and has not changed since")
     parser.add_argument(
         "--seconds", type=float, default=300, metavar="N", help="the most that a fault's tests may take"
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many are tried at once")
     parser.add_argument("--list", action="store_true", help="show the faults and run nothing")
     parser.add_argument("--json", action="store_true", help="print the outcomes as JSON on standard output")
+    parser.add_argument("--page", action="store_true", help=f"write the last result of every fault to {PAGE.name}")
     return parser.parse_args(arguments)
 
 
@@ -289,16 +202,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parsed(arguments)
     console = Console(stderr=options.json, highlight=False, soft_wrap=True)
     changed = None if options.changed is None else changed_since(options.changed)
-    faults = choose(load(), options.names, changed, quick=options.quick)
-    if not faults and options.names:
-        console.print(f"mutants: no planted fault is named {' or '.join(options.names)}; see --list")
+    names = [*options.names, *options.only]
+    faults = choose(load(), names, changed, brokers=options.brokers)
+    if not faults and names:
+        console.print(f"mutants: no planted fault is named {' or '.join(names)}; see --list")
         return 2
     if options.list:
         for fault in faults:
             console.print(f"{fault.name}: {fault.harm}", markup=False)
         return 0
-    outcomes = work_through(faults, options.seconds, max(options.jobs, 1), console) if faults else []
-    tell(outcomes, faults, console)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    results = Results()
+    due = [fault for fault in faults if not (options.resume and results.sound(fault, [KILLED]))]
+    if len(due) < len(faults):
+        console.print(f"{len(faults) - len(due)} of {len(faults)} were noticed before, and have not changed since")
+    outcomes = Run(results, options.seconds, max(options.jobs, 1), console).work_through(due)
+    tell(outcomes, due, console)
+    if options.page:
+        write_page(table(results, load()))
     if options.json:
         shown = [replace(outcome, seconds=round(outcome.seconds, 2)) for outcome in outcomes]
         sys.stdout.write(json.dumps([asdict(outcome) for outcome in shown], indent=2) + "\n")

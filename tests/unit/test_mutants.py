@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from mutants import planted, run
+from mutants import planted, trial
 from mutants.planted import AREAS, ROOT, UnfitError
-from mutants.run import Trial, choose
+from mutants.results import BEGIN, END, GREEN, Results, key_of, table, write_page
+from mutants.run import choose
+from mutants.trial import KILLED, SURVIVED, Outcome, Trial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,22 +115,23 @@ def test_faults_are_chosen_by_name_by_what_changed_and_by_what_they_need() -> No
     one = planted.read("consumer-one", TEXT)
     far = planted.read("relay-far", TEXT.replace("one.py", "far.py").replace("unit/test_fold", "fault/test_far"))
     both = [one, far]
-    assert choose(both, [], None, quick=False) == both
-    assert choose(both, ["relay-*"], None, quick=False) == [far]
-    assert choose(both, [], frozenset({"one.py"}), quick=False) == [one]
-    assert choose(both, [], frozenset({"tests/fault/test_far.py"}), quick=False) == [far]
-    assert choose(both, [], frozenset({"README.md"}), quick=False) == []
-    assert choose(both, [], None, quick=True) == [one]
+    assert choose(both, [], None) == both
+    assert choose(both, ["relay-*"], None) == [far]
+    assert choose(both, [], frozenset({"one.py"})) == [one]
+    assert choose(both, [], frozenset({"tests/fault/test_far.py"})) == [far]
+    assert choose(both, [], frozenset({"README.md"})) == []
+    assert choose(both, [], None, brokers=False) == [one]
+    assert choose(both, [], None, brokers=True) == [far]
 
 
 @pytest.mark.parametrize(
     ("planted_line", "tests", "verdict", "noticed_by"),
     [
-        ("b = 3", "test_one.py", run.KILLED, "test_one.py::test_b"),
-        ("b = 2  # the same", "test_one.py", run.SURVIVED, ""),
-        ("b = c", "test_one.py", run.BROKEN, ""),
-        ("b = 3", "test_one.py::test_nothing", run.UNKNOWN, ""),
-        ("b = 3", "test_one.py::test_slow", run.SLOW, ""),
+        ("b = 3", "test_one.py", KILLED, "test_one.py::test_b"),
+        ("b = 2  # the same", "test_one.py", SURVIVED, ""),
+        ("b = c", "test_one.py", trial.BROKEN, ""),
+        ("b = 3", "test_one.py::test_nothing", trial.UNKNOWN, ""),
+        ("b = 3", "test_one.py::test_slow", trial.SLOW, ""),
     ],
 )
 def test_what_becomes_of_a_fault(
@@ -139,20 +143,66 @@ def test_what_becomes_of_a_fault(
     file = tmp_path / "one.py"
     file.write_text("\na = 1\nb = 2\nc = 4\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -ra\n")
-    slow = "def test_slow():\n    import time\n    time.sleep(60)\n" if verdict == run.SLOW else ""
+    slow = "def test_slow():\n    import time\n    time.sleep(60)\n" if verdict == trial.SLOW else ""
     (tmp_path / "test_one.py").write_text(f"import one\n\n\ndef test_b():\n    assert one.b == 2\n\n\n{slow}")
-    outcome = Trial(tmp_path, 0.5 if verdict == run.SLOW else 60).try_out(fault)
+    outcome = Trial(tmp_path, 0.5 if verdict == trial.SLOW else 60).try_out(fault)
     assert (outcome.verdict, outcome.noticed_by) == (verdict, noticed_by), outcome.told
     assert file.read_text() == "\na = 1\nb = 2\nc = 4\n", "the fault is taken out again"
 
 
 def test_a_fault_that_fits_no_more_is_told(tmp_path: Path) -> None:
     outcome = Trial(tmp_path, 60).try_out(planted.read("consumer-one", TEXT))
-    assert (outcome.verdict, outcome.told) == (run.UNFIT, "consumer-one: there is no one.py")
+    assert (outcome.verdict, outcome.told) == (trial.UNFIT, "consumer-one: there is no one.py")
 
 
 def test_a_test_that_failed_belongs_to_its_function_and_its_file() -> None:
     for test in ("tests/unit/test_a.py", "tests/unit/test_a.py::test_b", "tests/unit/test_a.py::test_b[1]"):
-        assert run._belongs("tests/unit/test_a.py::test_b[1]", test)
+        assert trial.belongs("tests/unit/test_a.py::test_b[1]", test)
     for test in ("tests/unit/test_a.py::test", "tests/unit/test_a.py::test_bc", "tests/unit/test_a"):
-        assert not run._belongs("tests/unit/test_a.py::test_b[1]", test)
+        assert not trial.belongs("tests/unit/test_a.py::test_b[1]", test)
+
+
+def test_results_are_kept_and_hold_until_something_changes(tmp_path: Path) -> None:
+    fault = planted.read("consumer-one", TEXT)
+    file = tmp_path / "results.jsonl"
+    Results(file).keep(fault, Outcome("consumer-one", "consumer", SURVIVED, 1.26, told="3 passed"))
+    assert not Results(file).sound(fault, [KILLED])
+    Results(file).keep(fault, Outcome("consumer-one", "consumer", KILLED, 1.26, noticed_by="test_one.py::test_b"))
+    kept = Results(file).of(fault)
+    assert kept is not None
+    assert kept.outcome == Outcome("consumer-one", "consumer", KILLED, 1.3, "test_one.py::test_b"), "the last counts"
+    assert Results(file).sound(fault, [KILLED])
+    assert not Results(file).sound(planted.read("consumer-one", TEXT.replace("+b = 3", "+b = 4")), [KILLED])
+
+
+def test_the_key_of_a_result_is_of_the_files_that_it_depends_on(tmp_path: Path) -> None:
+    fault = planted.read("consumer-one", TEXT)
+    file, test = tmp_path / "one.py", tmp_path / "tests/unit/test_fold.py"
+    test.parent.mkdir(parents=True)
+    keys = {key_of(fault, tmp_path)}
+    for path, text in ((file, "a = 1\n"), (file, "a = 2\n"), (test, "b = 1\n"), (tmp_path / "two.py", "c = 1\n")):
+        path.write_text(text)
+        keys.add(key_of(fault, tmp_path))
+    assert len(keys) == 4, "another file changes nothing"
+
+
+def test_the_page_counts_what_was_run_and_names_what_survived(tmp_path: Path) -> None:
+    one = planted.read("consumer-one", TEXT)
+    two, three, four = (planted.read(name, TEXT) for name in ("consumer-two", "relay-three", "relay-four"))
+    results = Results(tmp_path / "results.jsonl")
+    for fault, verdict in ((one, KILLED), (two, SURVIVED), (three, GREEN)):
+        results.keep(fault, Outcome(fault.name, fault.area, verdict, 1.0))
+    page = tmp_path / "proof.md"
+    page.write_text(f"# Proof\n\n{BEGIN}old\n{END}\n\nafter\n")
+    write_page(table(results, [one, two, three, replace(four, tests=("tests/unit/none.py",))]), page)
+    text = page.read_text()
+    assert ": 1 of 4 planted faults were noticed" in text
+    assert "| consumer | 2 | 1 | 1 |  |  |  |" in text
+    assert "| relay | 2 |  |  |  | 2 |  |" in text
+    assert "- `consumer-two`: survived. Money is counted twice." in text
+    assert text.startswith("# Proof\n\n<!--")
+    assert text.endswith("-->\n\nafter\n")
+    assert "old" not in text
+    page.write_text("# Proof\n")
+    with pytest.raises(SystemExit, match="has no lines"):
+        write_page("", page)
