@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test test-slow coverage mutants nightly lint catalogues configuration corpus \
+.PHONY: help setup brokers run test test-slow coverage mutants fuzz nightly lint catalogues configuration corpus \
 	bench bench-ingress bench-latency bench-scale load forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -68,14 +68,25 @@ test: brokers ## the tests of every change, in parallel; ARGS="-k ingress" narro
 test-slow: brokers ## what is long by nature: outages, kill storms, scale, bench, browser
 	@$(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) -m slow $(MEASURE) $(if $(COVERAGE),--cov-append) $(ARGS)
 
-nightly: brokers ## all tests with the long outages and redrives, and many more examples a property; forgeries, mutants
+nightly: brokers ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutants
 	@HYPOTHESIS_PROFILE=nightly OUTAGE_SECONDS=30 REDRIVE_LETTERS=9999 $(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) \
 		-o timeout=3600 $(ARGS)
 	@$(BIN)/python -m ops.bench.forgeries
-	@PYTHONPATH=tests $(BIN)/python -m mutants.run
+	@$(MAKE) fuzz SECONDS=600
+	@PYTHONPATH=tests $(BIN)/python -m mutants.run --page
 
 mutants: brokers ## plant each fault of tests/mutants; a test must notice each; ARGS="--quick" needs no brokers
 	@PYTHONPATH=tests $(BIN)/python -m mutants.run --jobs $(WORKERS) $(ARGS)
+
+# Without a wheel for this machine the folder is made all the same, and inputs are changed blindly.
+ATHERIS := .ratchet/tools/atheris
+$(ATHERIS): requirements-fuzz.txt | $(UV)
+	@rm -rf $@ && .ratchet/tools/uv-$(UV_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes --only-binary=:all: --target $@ -r $< >&2 || echo "ratchet: no atheris for this machine" >&2
+	@mkdir -p $@ && touch $@
+
+fuzz: $(STAMP) $(ATHERIS) ## put bytes that nobody thought of to all that reads strangers' bytes; SECONDS=60 ARGS="forms"
+	@PYTHONPATH=tests:$(ATHERIS) $(BIN)/python -m fuzz.run $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test test-slow` measured: 90 % of all branches, 99 % of the pure modules
 	@$(BIN)/coverage report

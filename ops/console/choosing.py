@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -19,6 +20,8 @@ LENGTH_MAX: Final = {"ids": 8000}
 """Characters of a field where that is not TEXT_LENGTH_MAX. What is longer is refused: a choice is never cut."""
 IDS_MAX: Final = 1000
 NUMBER_MAX: Final = 10_000_000
+DIGITS_MAX: Final = 20
+"""Digits of a number, zeros before it among them: Python refuses to read some thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def whole_number(source: Mapping[str, str], name: str) -> int | None:
     text = source.get(name, "").strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= NUMBER_MAX:
+    if len(text) > DIGITS_MAX or not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= NUMBER_MAX:
         raise SettingsError(f"{name}: {text!r} is no whole number from 1 to {NUMBER_MAX:,}")
     return int(text)
 
@@ -90,6 +93,6 @@ def rate(source: Mapping[str, str], name: str = "rate") -> float | None:
         value = float(text) if text else None
     except ValueError:
         raise SettingsError(f"{name}: {text!r} is no number") from None
-    if value is not None and not value > 0:
-        raise SettingsError(f"{name}: {text!r} is not above 0")
+    if value is not None and not (value > 0 and math.isfinite(value)):
+        raise SettingsError(f"{name}: {text!r} is no number above 0")
     return value

@@ -66,7 +66,7 @@ def test_rates(text: str, value: float | None) -> None:
     assert rate({"rate": text}) == value
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "fast", "nan"])
+@pytest.mark.parametrize("text", ["0", "-1", "fast", "nan", "inf", "1e400"])
 def test_rates_that_are_none(text: str) -> None:
     with pytest.raises(SettingsError, match="rate"):
         rate({"rate": text})
@@ -75,6 +75,12 @@ def test_rates_that_are_none(text: str) -> None:
 def test_numbers() -> None:
     assert whole_number({}, "max") is None
     assert whole_number({"max": "30"}, "max") == 30
+
+
+@pytest.mark.parametrize("text", ["0", "10000001", "0000000019999999", "9" * 5000, "²"])
+def test_numbers_that_are_none(text: str) -> None:
+    with pytest.raises(SettingsError, match="max"):
+        whole_number({"max": text}, "max")
 
 
 def test_an_order() -> None:
