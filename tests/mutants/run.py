@@ -106,7 +106,7 @@ class Run:
             from mutants.brokers import Brokers
 
             environment = stack.enter_context(Brokers(number))
-        trial = Trial(stack.enter_context(copied()), self._seconds_max, environment)
+        trial = stack.enter_context(Trial(stack.enter_context(copied()), self._seconds_max, environment))
         trial.need_own_imports()
         return trial
 

