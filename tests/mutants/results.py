@@ -53,6 +53,7 @@ class Results:
     def __init__(self, file: Path = FILE) -> None:
         self._file = file
         self._kept: dict[str, Kept] = {}
+        self._keys: dict[str, str] = {}
         if file.is_file():
             for line in file.read_text().splitlines():
                 found: dict[str, Any] = json.loads(line)
@@ -64,7 +65,7 @@ class Results:
 
     def keep(self, fault: Fault, outcome: Outcome) -> None:
         """Write an outcome down at once."""
-        kept = Kept(outcome, dt.datetime.now(dt.UTC).date().isoformat(), key_of(fault))
+        kept = Kept(outcome, dt.datetime.now(dt.UTC).date().isoformat(), self._key(fault))
         self._kept[fault.name] = kept
         self._file.parent.mkdir(exist_ok=True)
         with self._file.open("a") as file:
@@ -74,7 +75,13 @@ class Results:
     def sound(self, fault: Fault, verdicts: Iterable[str]) -> bool:
         """Tell whether the last outcome is one of those, and nothing changed since that it depends on."""
         kept = self.of(fault)
-        return kept is not None and kept.outcome.verdict in set(verdicts) and kept.key == key_of(fault)
+        return kept is not None and kept.outcome.verdict in set(verdicts) and kept.key == self._key(fault)
+
+    def _key(self, fault: Fault) -> str:
+        """Return the key as it was when it was first asked for: a run looks at the tree as it stood at its start."""
+        if fault.name not in self._keys:
+            self._keys[fault.name] = key_of(fault)
+        return self._keys[fault.name]
 
 
 def table(results: Results, faults: Sequence[Fault]) -> str:

@@ -111,6 +111,7 @@ def test_where_a_certificate_may_be_fetched() -> None:
     assert certificate_url(URL) == URL
     elsewhere = URL.replace("api.paypal.com", "certs.test").replace("api.sandbox.paypal.com", "certs.test")
     assert certificate_url(elsewhere, ["certs.test"]) == elsewhere
-    for url in (URL.upper(), URL + "?x=1", URL + "\n", elsewhere, "https://api.paypal.com/x"):
+    others = [URL.replace("://api.", f"://{name}") for name in ("evilapi.", "x.api.", "evil-api.", "api.paypal.com.")]
+    for url in (URL.upper(), URL + "?x=1", URL + "\n", elsewhere, "https://api.paypal.com/x", *others):
         with pytest.raises(SignatureRejected, match="untrusted_cert_url"):
             certificate_url(url)

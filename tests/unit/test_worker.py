@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, GroupAuthorizationFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import (
+    CommitFailedError,
+    GroupAuthorizationFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.structs import ConsumerRecord
 from events import placed, standard
 from msgspec.structs import replace
@@ -266,6 +273,38 @@ async def running(
         for task in (scene.task, *worker._pool.tasks.values()):
             task.cancel()
         await asyncio.gather(scene.task, *worker._pool.tasks.values(), return_exceptions=True)
+
+
+@dataclass
+class Truncated(Member):
+    """A log whose first records were deleted; a fetch of those is refused, as Kafka's client tells it."""
+
+    begin: int = 3
+    error: Callable[[int], Exception] = lambda offset: OffsetOutOfRangeError({TP0: offset})
+
+    async def getmany(self, *, timeout_ms: int, max_records: int | None = None) -> dict[Any, list[ConsumerRecord]]:
+        if TP0 in self.assigned - self.paused and self.positions[TP0] < self.begin:
+            raise self.error(self.positions[TP0])
+        return await super().getmany(timeout_ms=timeout_ms, max_records=max_records)
+
+    async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, self.begin)
+
+    async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: len(self.logs[tp]) for tp in partitions}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [lambda offset: OffsetOutOfRangeError({TP0: offset}), lambda _: NoOffsetForPartitionError(TP0)],
+    ids=["deleted", "nothing committed"],
+)
+async def test_where_an_offset_is_gone_all_that_is_still_there_is_read(error: Callable[[int], Exception]) -> None:
+    member = Truncated(error=error)
+    member.publish(6)
+    async with running(member=member) as scene:
+        await scene.until(lambda: scene.member.committed == {TP0: 6})
+        assert scene.lanes.settled == [3, 4, 5]
 
 
 async def test_what_is_settled_is_committed() -> None:
