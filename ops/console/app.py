@@ -55,7 +55,14 @@ def make_templates(files: StaticFiles) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(words.FILTERS)
-    environment.globals.update(static=files.url, OUTCOMES=words.OUTCOMES, REASONS=words.REASONS)
+    environment.globals.update(
+        static=files.url,
+        OUTCOMES=words.OUTCOMES,
+        REASONS=words.REASONS,
+        BECAME=words.BECAME,
+        FIGURES=words.FIGURES,
+        WOULD=words.WOULD,
+    )
     return environment
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ops.roles import ROLES
-from ops.status import RoleState, RoleStatus, role_status
+from ops.status import RoleStatus, role_status
 from runtime import log
 from schemas.dead_letter import Reason
 from schemas.errors import RatchetError
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
     from ops.console.backlog import Backlog, BacklogReader
+    from ops.console.outcomes import OutcomeCounter, Outcomes
     from ops.console.reader import Reader
     from runtime.settings import Settings
 
     Part = TypeVar("Part")
 
 _log = log.get("console")
-
-OLDEST_LOUD_SECONDS: Final = 30.0
-"""Past this an event that waits is worth a word: the consumer should have settled it long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,8 @@ class Look:
     """One look. A part that could not be known is None, and `problems` says why.
 
     `settled` counts events by outcome since the look before, `seconds` ago (0 for the first). `oldest_seconds` is the
-    age of the oldest event that is accepted and not settled; 0 where there is none.
+    age of the oldest event that is accepted and not settled; 0 where there is none. `letters_since` are the times of
+    the oldest and the newest open dead letter.
     """
 
     at: dt.datetime
@@ -67,6 +66,8 @@ class Look:
     letters: Mapping[str, int] | None
     roles: tuple[RoleStatus, ...]
     problems: tuple[str, ...]
+    outcomes: Outcomes | None = None
+    letters_since: tuple[dt.datetime, dt.datetime] | None = None
 
     @property
     def rate(self) -> float | None:
@@ -74,16 +75,6 @@ class Look:
         if self.settled is None or self.seconds <= 0:
             return None
         return sum(self.settled.values()) / self.seconds
-
-    def worries(self) -> list[str]:
-        """Return what a person should look at, in words; nothing where all is well."""
-        found = list(self.problems)
-        found += [f"{one.role} is {one.state}" for one in self.roles if one.state is not RoleState.RUNNING]
-        if self.oldest_seconds is not None and self.oldest_seconds > OLDEST_LOUD_SECONDS:
-            found.append("an accepted event has waited long for the consumer")
-        if sum((self.letters or {}).values()):
-            found.append("dead letters are open")
-        return found
 
 
 @dataclass(slots=True)
@@ -93,6 +84,7 @@ class Lookout:
     settings: Settings
     reader: Reader
     backlog: BacklogReader
+    outcomes: OutcomeCounter
     history: deque[Look] = field(default_factory=deque)
     _place: tuple[int, int] | None = None
     _looked_at: float | None = None
@@ -108,13 +100,6 @@ class Lookout:
     def newest(self) -> Look | None:
         """The newest look, or None before the first one."""
         return self.history[-1] if self.history else None
-
-    def mix(self) -> dict[str, int]:
-        """Return the events settled within the history, by outcome."""
-        counts: Counter[str] = Counter()
-        for look in self.history:
-            counts.update(look.settled or {})
-        return dict(counts)
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -152,11 +137,12 @@ class Lookout:
                     problems.append(str(error))
                 return None
 
-        backlog, queues, letters, settled, roles = await asyncio.gather(
+        backlog, queues, letters, settled, outcomes, roles = await asyncio.gather(
             known(self.backlog.read()),
             known(self._read_queues()),
             known(self._count_letters()),
             known(self._count_settled()),
+            known(self.outcomes.read()),
             asyncio.gather(*(role_status(self.settings, role) for role in ROLES)),
         )
         now, before = time.monotonic(), self._looked_at
@@ -169,18 +155,19 @@ class Lookout:
             lag=None if backlog is None else backlog.lag,
             oldest_seconds=oldest(backlog, queues, time.time()),
             queues=queues,
-            letters=letters,
+            letters=None if letters is None else {row["reason"]: row["open"] for row in letters},
             roles=tuple(roles),
             problems=tuple(problems),
+            outcomes=outcomes,
+            letters_since=_since(letters),
         )
 
     async def _read_queues(self) -> Queues:
         return Queues(**(await self.reader.fetch("read_queues", self.settings.console.count_max))[0])
 
-    async def _count_letters(self) -> dict[str, int]:
+    async def _count_letters(self) -> list[dict[str, Any]]:
         reasons = [reason.value for reason in Reason]
-        rows = await self.reader.fetch("count_open_letters", reasons, self.settings.console.count_max)
-        return {row["reason"]: row["open"] for row in rows}
+        return await self.reader.fetch("count_open_letters", reasons, self.settings.console.count_max)
 
     async def _count_settled(self) -> dict[str, int]:
         """Count what the ledger took in since the last time; at the first time only find its end."""
@@ -192,6 +179,13 @@ class Lookout:
         if rows:
             self._place = rows[0]["relay_xid"], rows[0]["id"]
         return {row["outcome"]: row["events"] for row in rows}
+
+
+def _since(letters: list[dict[str, Any]] | None) -> tuple[dt.datetime, dt.datetime] | None:
+    """Return the times of the oldest and the newest of all open dead letters; None where there are none."""
+    if not letters:
+        return None
+    return min(row["oldest"] for row in letters), max(row["newest"] for row in letters)
 
 
 def oldest(backlog: Backlog | None, queues: Queues | None, now: float) -> float | None:

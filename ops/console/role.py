@@ -11,6 +11,7 @@ from ops.console.backlog import BacklogReader
 from ops.console.books_check import BooksCheck
 from ops.console.exposure import check_exposure
 from ops.console.lookout import Lookout
+from ops.console.outcomes import OutcomeCounter
 from ops.console.parts import Parts
 from ops.console.passwords import Password, Tries
 from ops.console.reader import Reader
@@ -39,7 +40,8 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     check_exposure(settings.console)
     listener = listen(settings.console.bind, "RATCHET_CONSOLE__BIND")
     files, reader, backlog = StaticFiles(), Reader(settings), BacklogReader(settings)
-    lookout, books = Lookout(settings, reader, backlog), BooksCheck(settings)
+    outcomes = OutcomeCounter(settings, reader)
+    lookout, books = Lookout(settings, reader, backlog, outcomes), BooksCheck(settings)
     password = Password(settings.console.password)
     rows = SessionRows(settings, password)
     parts = Parts(
@@ -62,6 +64,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         await asyncio.wait((looking,))
         await books.close()
         await backlog.close()
+        await outcomes.close()
         await reader.close()
         await rows.close()
 

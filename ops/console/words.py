@@ -23,6 +23,30 @@ OUTCOMES: Final = {
     "conflict": "contradicts what is known",
 }
 """What each outcome of the ledger means."""
+BECAME: Final = {
+    **OUTCOMES,
+    "parked": "had to wait: its payment was not known yet",
+    "dead_letter": "could not be processed, and waits for a person",
+    "refused": "the ingress did not let it in: signature, rate, shape",
+}
+"""What can become of what is sent to us: the outcomes of the ledger, and what never got there."""
+FIGURES: Final = {
+    "rate": "events that reached the ledger since the last look",
+    "lag": "records in Kafka that the consumer has still to read",
+    "oldest": "age of the oldest event that was accepted and is not in the ledger yet",
+    "outbox": "changes and dead letters still to be published to Kafka",
+    "spool": "requests taken while Kafka was away, still to be published",
+    "letters": "records that could not be processed and wait for a person",
+    "parked": "events that wait for a payment not known yet",
+}
+"""What each figure of the board counts."""
+WOULD: Final = {
+    "apply": "would change its payment now",
+    "noop": "would change nothing: what it reports is known already",
+    "illegal": "would be refused again, and come back as a dead letter",
+    "orphan": "its payment is still not known: it would wait, and come back after the deadline",
+}
+"""What each answer of a redrive's dry run means."""
 REASONS: Final = {
     "undecodable": "no JSON, wrong shape, missing or impossible fields",
     "unknown_kind": "a kind of event that nobody taught us",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from ops.console.sparkline import bar, curve
+from ops.console import headline
+from ops.console.chart import chart
+from ops.console.outcomes import SPANS
+from ops.console.sparkline import curve
 from ops.console.visits import page
-from schemas.payment import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,14 +43,18 @@ def context(visit: Visit) -> dict[str, Any]:
     """Return what the board shows."""
     lookout = visit.parts.lookout
     lookout.watched()
-    look, mix = lookout.newest, lookout.mix()
-    worries = [] if look is None else look.worries()
+    look = lookout.newest
+    worries = [] if look is None else headline.worries(look)
+    span = next((one for one in SPANS if one.name == visit.query("span")), SPANS[0])
+    counted = look.outcomes if look else None
     return {
         "look": look,
         "worries": worries,
-        "said": hashlib.sha256(repr(worries).encode()).hexdigest()[:12],
-        "mix": [(outcome.value, mix.get(outcome.value, 0)) for outcome in Outcome],
-        "shares": bar([(outcome.value, mix.get(outcome.value, 0)) for outcome in Outcome]),
+        "said": hashlib.sha256(repr([one.key for one in worries]).encode()).hexdigest()[:12],
+        "spans": SPANS,
+        "span": span,
+        "mix": list(counted.totals(span.name).items()) if counted else [],
+        "chart": chart(counted.spans.get(span.name, {}), span, look.at) if counted and look else None,
         "curves": curves(lookout),
         "console": visit.parts.settings.console,
         "tell": False,

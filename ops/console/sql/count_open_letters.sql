@@ -1,5 +1,8 @@
--- $1 reasons, $2 how far to count each.
-select asked.reason, counted.open
+-- $1 reasons, $2 how far to count each; with the times of the oldest and the newest of all.
+select
+    asked.reason, counted.open,
+    (select created_at from dead_letters where status = 'open' and reason = asked.reason order by id limit 1) as oldest,
+    (select created_at from dead_letters where status = 'open' and reason = asked.reason order by id desc limit 1) as newest
 from unnest($1::text[]) as asked (reason)
 cross join lateral (
     select count(*) as open
