@@ -14,7 +14,7 @@ from rich.table import Table
 from ops import endpoints, erasure_commands, redrive_commands
 from ops.database import connected, fetch
 from ops.dlq_filters import LetterFilter, moment
-from ops.dlq_options import Ids, OfPayment, OfProvider, OfReason, Since, Until, Who, asker
+from ops.dlq_options import Ids, OfKind, OfMessage, OfPayment, OfProvider, OfReason, Since, Until, Who, asker
 from ops.operators import Operator, note_action, reason_of
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.payloads import show_headers, show_payload, show_text
@@ -73,6 +73,8 @@ def list_letters(  # noqa: PLR0913 - one argument a filter
     reason: OfReason = None,
     provider: OfProvider = None,
     payment: OfPayment = None,
+    kind: OfKind = None,
+    message: OfMessage = None,
     since: Since = None,
     until: Until = None,
     letter_id: Ids = None,
@@ -85,7 +87,8 @@ def list_letters(  # noqa: PLR0913 - one argument a filter
     Only reads. What other tools put into the DLQ topic is here after `ratchet dlq rebuild` or a redrive.
     """
     bounds = moment(since, "--since"), moment(until, "--until")
-    filters = LetterFilter(reason, provider, payment, *bounds, tuple(letter_id) if letter_id else None, status)
+    filters = LetterFilter(reason, provider, payment, *bounds, tuple(letter_id) if letter_id else None, status,
+                           message=message, kind=kind)  # fmt: skip
     page = asyncio.run(read_list(endpoints.found(endpoints.load()), filters, limit))
     document = {"total": page.total, "dead_letters": [plain(row) for row in page.letters]}
     emit(document, as_json=as_json, show=lambda: letters_table(page.letters, page.total))

@@ -14,8 +14,9 @@ from schemas.errors import SettingsError
 class LetterFilter:
     """A choice of dead letters; None means any.
 
-    `payment` is a payment reference or an event id; `since` is inclusive, `until` is not; `limit` takes the oldest so
-    many of those that fit (of a listing: the newest).
+    `payment` is a payment reference or an event id; `since` is inclusive, `until` is not; `message` is a part of why it
+    is here, in capitals or not, `kind` the event's; `limit` takes the oldest so many of those that fit (of a listing:
+    the newest).
     """
 
     reason: Reason | None = None
@@ -26,11 +27,14 @@ class LetterFilter:
     ids: tuple[int, ...] | None = None
     status: LetterStatus | None = None
     limit: int | None = None
+    message: str | None = None
+    kind: str | None = None
 
     def arguments(self) -> tuple[Any, ...]:
-        """Return the first seven arguments of the statements in ops/sql that choose letters."""
+        """Return the first nine arguments of the statements in ops/sql that choose letters."""
         ids = None if self.ids is None else list(self.ids)
-        return self.reason, self.provider, self.payment, self.since, self.until, ids, self.status
+        told = self.message, self.kind
+        return self.reason, self.provider, self.payment, self.since, self.until, ids, self.status, *told
 
     def document(self) -> dict[str, Any]:
         """Return what is set, as JSON: the form in which a redrive keeps it."""
@@ -43,6 +47,8 @@ class LetterFilter:
             "ids": list(self.ids) if self.ids is not None else None,
             "status": self.status,
             "limit": self.limit,
+            "message": self.message,
+            "kind": self.kind,
         }
         return {name: value for name, value in said.items() if value is not None}
 
@@ -59,6 +65,8 @@ class LetterFilter:
                 ids=tuple(int(one) for one in document["ids"]) if "ids" in document else None,
                 status=LetterStatus(document["status"]) if "status" in document else None,
                 limit=document.get("limit"),
+                message=document.get("message"),
+                kind=document.get("kind"),
             )
         except (TypeError, ValueError) as error:
             raise SettingsError(f"this is no filter of dead letters: {error}") from None

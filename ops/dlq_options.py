@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 OfReason = Annotated[Reason | None, typer.Option("--reason", help="Only letters with this reason.")]
 OfProvider = Annotated[str | None, typer.Option("--provider", help="Only letters of this provider.")]
+OfKind = Annotated[str | None, typer.Option("--kind", help="Only letters of this kind of event.")]
+OfMessage = Annotated[str | None, typer.Option("--message", help="Only letters whose message has this in it.")]
 OfPayment = Annotated[
     str | None, typer.Option("--payment", help="Only letters with this payment reference or event id.")
 ]

@@ -15,6 +15,7 @@ from rich.table import Table
 from ops import endpoints
 from ops.database import connected, fetch
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
+from ops.payment_search import list_payments, read_filter, read_place
 from schemas.currencies import exponent
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from ops.payment_search import PaymentFilter, PaymentPage, Place
     from runtime.settings import Settings
 
 FOUND_MAX: Final = 20
@@ -166,6 +168,45 @@ def show(
 
     emit(answer(stories), as_json=as_json, show=shown)
     return EXIT_DONE
+
+
+@payment.command("list")
+@command
+def list_found(  # noqa: PLR0913 - one argument a filter
+    *,
+    status: Annotated[str | None, typer.Option(help="Only payments of this status.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only payments of this provider.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only payments of this account.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Only live or only test money.")] = None,
+    dispute: Annotated[str | None, typer.Option(help="Only payments with this dispute status, or any.")] = None,
+    amount: Annotated[str | None, typer.Option(help="Only payments of this amount, as in '12.50 EUR'.")] = None,
+    client: Annotated[str | None, typer.Option(help="Only payments of this client.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Only payments with this reference.")] = None,
+    since: Annotated[str | None, typer.Option(help="Created not before this time (ISO 8601).")] = None,
+    until: Annotated[str | None, typer.Option(help="Created before this time (ISO 8601).")] = None,
+    after: Annotated[str | None, typer.Option(help="Go on where a page ended: its `after`.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> int:
+    """List payments that fit, the newest first by when they were created."""
+    written = {"status": status, "provider": provider, "account": account, "mode": mode, "dispute": dispute,
+               "amount": amount, "client": client, "reference": reference, "since": since, "until": until}  # fmt: skip
+    filters = read_filter({name: text for name, text in written.items() if text})
+    found = asyncio.run(find_page(endpoints.found(endpoints.load()), filters, limit, read_place(after)))
+    title = f"{len(found.payments)} payments" + (f", older ones: --after {found.after}" if found.after else "")
+    emit(page_document(found), as_json=as_json, show=lambda: payments_table(title, found.payments))
+    return EXIT_DONE
+
+
+async def find_page(settings: Settings, filters: PaymentFilter, limit: int, after: Place | None) -> PaymentPage:
+    """Return a page of the payments that fit."""
+    async with connected(settings) as connection:
+        return await list_payments(connection, filters, limit, after)
+
+
+def page_document(found: PaymentPage) -> dict[str, Any]:
+    """Return a page of payments as JSON."""
+    return {"payments": [plain(row) for row in found.payments], "after": found.after}
 
 
 @dataclass(frozen=True, slots=True)

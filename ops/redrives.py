@@ -59,6 +59,7 @@ __all__ = [
     "group_letters",
     "list_letters",
     "list_redrives",
+    "list_rows",
     "preview",
     "progress",
     "read_messages",
@@ -111,10 +112,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class LetterPage:
-    """Some letters, newest first: rows as in `dlq list --json`. `total` counts all that fit."""
+    """Some letters, newest first: rows as in `dlq list --json`. `total` counts all that fit, on every page.
+
+    `before` leads to the older ones: the id that they are below; None where there are none.
+    """
 
     total: int
     letters: tuple[dict[str, Any], ...]
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +191,21 @@ class Discarded:
     left_out: tuple[LeftOut, ...] = ()
 
 
-async def list_letters(connection: Connection, filters: LetterFilter, limit: int) -> LetterPage:
-    """Return the newest `limit` letters that fit; without a filter those of every status."""
-    rows = await fetch(connection, "list_letters", *filters.arguments(), limit)
-    total = rows[0]["total"] if rows else 0
-    return LetterPage(total, tuple({name: row[name] for name in row if name != "total"} for row in rows))
+async def list_letters(
+    connection: Connection, filters: LetterFilter, limit: int, before: int | None = None
+) -> LetterPage:
+    """Return the newest `limit` letters that fit, older than the letter `before`; without a filter of every status."""
+    rows, older = await list_rows(connection, filters, limit, before)
+    total = (await fetch(connection, "count_letters", *filters.arguments()))[0]["total"]
+    return LetterPage(total, tuple(rows), older)
+
+
+async def list_rows(
+    connection: Connection, filters: LetterFilter, limit: int, before: int | None = None
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Return the same letters without counting all that fit, and the id that the older ones are below."""
+    rows = await fetch(connection, "list_letters", *filters.arguments(), limit + 1, before)
+    return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
 
 
 async def group_letters(connection: Connection, filters: LetterFilter) -> tuple[LetterGroup, ...]:

@@ -14,7 +14,7 @@ from schemas.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FIELDS: Final = ("reason", "provider", "payment", "since", "until", "ids", "status", "limit")
+FIELDS: Final = ("reason", "provider", "kind", "message", "payment", "since", "until", "ids", "status", "limit")
 TEXT_LENGTH_MAX: Final = 400
 LENGTH_MAX: Final = {"ids": 8000}
 """Characters of a field where that is not TEXT_LENGTH_MAX. What is longer is refused: a choice is never cut."""
@@ -60,6 +60,8 @@ def _filters(written: Mapping[str, str]) -> LetterFilter:
         ids=_ids(written["ids"]) if "ids" in written else None,
         status=LetterStatus(_one_of("status", written["status"], LetterStatus)) if "status" in written else None,
         limit=whole_number(written, "limit"),
+        message=written.get("message"),
+        kind=written.get("kind"),
     )
 
 
@@ -96,3 +98,12 @@ def rate(source: Mapping[str, str], name: str = "rate") -> float | None:
     if value is not None and not (value > 0 and math.isfinite(value)):
         raise SettingsError(f"{name}: {text!r} is no number above 0")
     return value
+
+
+def place(text: str) -> int | None:
+    """Read where a page begins; raise SettingsError for what is no place."""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):  # noqa: PLR2004 - a bigint's digits
+        raise SettingsError(f"before: {text[:40]!r} is no number")
+    return int(text)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
+READING: Final = {"default_transaction_read_only": "on", "plan_cache_mode": "force_custom_plan"}
+"""Searches have one statement for all filters: planned anew, it uses the index that those which are given need."""
+
 OWN: Final = "ops.console"
 """Where a statement's file stands, unless a caller names another package."""
 
@@ -30,7 +33,7 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         connections = settings.console.pool_connections_max
-        self._pool = LazyPool(lambda: open_pool_for(settings, connections, {"default_transaction_read_only": "on"}))
+        self._pool = LazyPool(lambda: open_pool_for(settings, connections, READING))
 
     async def fetch(self, name: str, *arguments: Any, package: str = OWN) -> list[dict[str, Any]]:
         """Run the statement `sql/<name>.sql` of the package; return its rows. Raises what `run` raises."""

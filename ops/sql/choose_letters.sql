@@ -1,5 +1,5 @@
 -- Open letters that fit, oldest first. $1 reason, $2 provider, $3 payment reference or event id, $4 since, $5 until,
--- $6 ids, $7 status, $8 rows; null: any.
+-- $6 ids, $7 status, $8 part of the message, $9 kind of event, $10 rows; null: any.
 select
     id, topic, redrive_count,
     coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0)
@@ -14,5 +14,7 @@ where status = 'open'
     and ($5::timestamptz is null or created_at < $5)
     and ($6::bigint[] is null or id = any($6))
     and ($7::text is null or status = $7)
+    and ($8::text is null or strpos(lower(message), lower($8)) > 0)
+    and ($9::text is null or event_type = $9)
 order by id
-limit $8
+limit $10

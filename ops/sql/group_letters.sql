@@ -1,4 +1,5 @@
--- $1 reason, $2 provider, $3 payment reference or event id, $4 since, $5 until, $6 ids, $7 status, $8 groups; null: any.
+-- $1 reason, $2 provider, $3 payment reference or event id, $4 since, $5 until, $6 ids, $7 status, $8 part of the message,
+-- $9 kind of event, $10 groups; null: any.
 -- The message is of the newest of each group.
 select alike.*, dead_letters.message
 from (
@@ -13,9 +14,11 @@ from (
         and ($5::timestamptz is null or created_at < $5)
         and ($6::bigint[] is null or id = any($6))
         and ($7::text is null or status = $7)
+        and ($8::text is null or strpos(lower(message), lower($8)) > 0)
+        and ($9::text is null or event_type = $9)
     group by reason, source, event_type
     order by letters desc, sample_id desc
-    limit $8
+    limit $10
 ) as alike
 join dead_letters on dead_letters.id = alike.sample_id
 order by alike.letters desc, alike.sample_id desc

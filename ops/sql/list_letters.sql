@@ -1,7 +1,8 @@
--- $1 reason, $2 provider, $3 payment reference or event id, $4 since, $5 until, $6 ids, $7 status, $8 rows; null: any.
+-- $1 reason, $2 provider, $3 payment reference or event id, $4 since, $5 until, $6 ids, $7 status, $8 part of the message,
+-- $9 kind of event; null: any. $10 rows, $11 older than this id. The newest first.
 select
     id, topic, partition, "offset", reason, status, redrive_count, created_at, source, event_id, event_type,
-    payment_ref, message, delivery_count, count(*) over () as total
+    payment_ref, message, delivery_count
 from dead_letters
 where ($1::text is null or reason = $1)
     and ($2::text is null or split_part(source, '/', 1) = $2)
@@ -10,5 +11,8 @@ where ($1::text is null or reason = $1)
     and ($5::timestamptz is null or created_at < $5)
     and ($6::bigint[] is null or id = any($6))
     and ($7::text is null or status = $7)
+    and ($8::text is null or strpos(lower(message), lower($8)) > 0)
+    and ($9::text is null or event_type = $9)
+    and ($11::bigint is null or id < $11)
 order by id desc
-limit $8
+limit $10

@@ -277,7 +277,7 @@ class ConsoleSettings(Group):
     `one_time_password_hours`. It looks
     every `look_seconds`, or every `idle_look_seconds` when nobody watched for `idle_after_seconds`, remembers
     `history_seconds`, and counts no further than `count_max`. A page's look-ups share `pool_connections_max`
-    connections, have `statement_timeout_seconds` each and show `rows_max` rows; `payload_bytes_max` of a letter are
+    connections, have `statement_timeout_seconds` each and show `rows_max` rows, a download `export_rows_max`; `payload_bytes_max` of a letter are
     shown. A preview or an order may take `action_timeout_seconds`, a check of the books `books_timeout_seconds`.
     """
 
@@ -305,6 +305,7 @@ class ConsoleSettings(Group):
     count_max: Count = 100_000
     look_rows_max: Count = 200_000
     rows_max: Count = 50
+    export_rows_max: Count = 100_000
     payload_bytes_max: Count = 64 * 1024
     action_timeout_seconds: Seconds = 60.0
     books_timeout_seconds: Seconds = 300.0

@@ -356,7 +356,7 @@ class TestPages:
 
     async def test_groups_and_rows_show_their_message(self, browser: Browser) -> None:
         _, text = await browser.get("/dead-letters?reason=undecodable")
-        assert text.count('<td data-name="message">no JSON</td>') == 2
+        assert text.count('<td data-name="message" class="message">no JSON</td>') == 2
 
     async def test_parked_events(self, browser: Browser) -> None:
         assert "payment pi_later" in (await browser.get("/parked?q=pi_later"))[1]

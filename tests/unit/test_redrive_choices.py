@@ -40,11 +40,11 @@ def row(**columns: Any) -> dict[str, Any]:
 
 
 def test_filter_is_kept_as_it_was_meant():
-    full = LetterFilter(Reason.ORPHAN, "stripe", "pi_1", NOW, NOW, (1, 2), LetterStatus.OPEN, 5)
+    full = LetterFilter(Reason.ORPHAN, "stripe", "pi_1", NOW, NOW, (1, 2), LetterStatus.OPEN, 5, "no json", "charge.updated")
     for one in (full, LetterFilter()):
         assert LetterFilter.of_document(one.document()) == one
     assert LetterFilter().document() == {}
-    assert full.arguments() == ("orphan", "stripe", "pi_1", NOW, NOW, [1, 2], "open")
+    assert full.arguments() == ("orphan", "stripe", "pi_1", NOW, NOW, [1, 2], "open", "no json", "charge.updated")
     for bad in ({"reason": "x"}, {"ids": 3}, {"since": "yesterday"}):
         with pytest.raises(SettingsError):
             LetterFilter.of_document(bad)

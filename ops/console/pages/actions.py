@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from ops.console.choosing import place
 from ops.console.visits import page
 from ops.dlq_filters import moment
 from ops.operators import WHO_LENGTH_MAX, ActionFilter, ActionPage, list_actions
@@ -40,7 +41,7 @@ async def show(visit: Visit) -> Response:
             action=written.get("action"),
             since=moment(written.get("since"), "since"),
             until=moment(written.get("until"), "until"),
-            before=_place(visit.query("before")),
+            before=place(visit.query("before")),
         )
     except SettingsError as error:
         said = str(error)
@@ -53,12 +54,3 @@ async def show(visit: Visit) -> Response:
     older = urlencode(written | {"before": str(found.before)}) if found.before else ""
     status = HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK
     return visit.render("actions.html", status, written=written, said=said, found=found, older=older, kinds=KINDS)
-
-
-def _place(text: str) -> int | None:
-    """Read where a page begins; raise SettingsError for what is no place."""
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19):  # noqa: PLR2004 - a bigint's digits
-        raise SettingsError(f"before: {text[:40]!r} is no number")
-    return int(text)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 
 from ops import letter_erasure, redrives
-from ops.console.choosing import choose
+from ops.console.choosing import choose, place
+from ops.console.downloads import PAGE_ROWS, download
 from ops.console.visits import action, page
 from ops.database import fetch
 from ops.dlq_filters import LetterFilter
+from ops.exports import LETTER_COLUMNS
 from ops.operators import BECAUSE_LENGTH_MAX, note_action, reason_of
 from ops.payloads import show_headers, show_payload, show_text
 from schemas.dead_letter import LetterStatus, Reason
-from schemas.errors import RatchetError
+from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -35,6 +38,8 @@ def routes(parts: Parts) -> list[Route]:
     """Return the routes of dead letters."""
     return [
         page("/dead-letters", show_all, parts),
+        page("/dead-letters.csv", as_csv, parts),
+        page("/dead-letters.json", as_json, parts),
         page("/dead-letters/{id}", show_one, parts),
         action("/dead-letters/{id}/discard", discard, parts),
         action("/dead-letters/{id}/unmask", unmask, parts),
@@ -45,10 +50,12 @@ def routes(parts: Parts) -> list[Route]:
 async def show_all(visit: Visit) -> Response:
     """Show the letters that fit, and what they have in common."""
     chosen, rows_max = choose(visit.request.query_params), visit.parts.settings.console.rows_max
+    before = place(visit.query("before"))
+    limit = min(rows_max, chosen.filters.limit or rows_max)
 
     async def look(connection: Connection) -> tuple[LetterPage, tuple[LetterGroup, ...]]:
-        found = await redrives.list_letters(connection, chosen.filters, min(rows_max, chosen.filters.limit or rows_max))
-        return found, await redrives.group_letters(connection, chosen.filters)
+        found = await redrives.list_letters(connection, chosen.filters, limit, before)
+        return found, () if before else await redrives.group_letters(connection, chosen.filters)
 
     found, groups = await visit.parts.reader.run(look)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if chosen.said else HTTPStatus.OK
@@ -59,8 +66,34 @@ async def show_all(visit: Visit) -> Response:
         found=found,
         groups=groups[:GROUPS_MAX],
         groups_total=len(groups),
+        begins=before is None,
+        older=urlencode(chosen.written | {"before": str(found.before)}) if found.before else "",
         **WORDS,
     )
+
+
+async def as_csv(visit: Visit) -> Response:
+    """Give all dead letters that fit as CSV, without what they hold."""
+    return await _download(visit, "csv")
+
+
+async def as_json(visit: Visit) -> Response:
+    """Give all dead letters that fit as JSON, without what they hold."""
+    return await _download(visit, "json")
+
+
+async def _download(visit: Visit, form: str) -> Response:
+    chosen = choose(visit.request.query_params)
+    if chosen.said:
+        raise SettingsError(chosen.said)
+
+    async def next_page(before: int | None) -> tuple[list[dict[str, Any]], int | None]:
+        async def look(connection: Connection) -> tuple[list[dict[str, Any]], int | None]:
+            return await redrives.list_rows(connection, chosen.filters, PAGE_ROWS, before)
+
+        return await visit.parts.reader.run(look)
+
+    return await download("dead-letters", form, LETTER_COLUMNS, next_page, visit.parts.settings.console.export_rows_max)
 
 
 async def show_one(visit: Visit) -> Response:

@@ -1,22 +1,40 @@
-"""Payments: found by any of their names, each with its row, its picture and its ledger."""
+"""Payments: searched for, or found by any of their names, each with its row, its picture and its ledger."""
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
+from ops.console.downloads import PAGE_ROWS, download
 from ops.console.timeline import draw
 from ops.console.visits import page
+from ops.exports import PAYMENT_COLUMNS
 from ops.payloads import phone
 from ops.payment_commands import FOUND_MAX
+from ops.payment_search import (
+    ANY,
+    DISPUTES,
+    FIELDS,
+    MODES,
+    STATUSES,
+    list_payments,
+    read_filter,
+    read_place,
+)
+from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from starlette.responses import Response
     from starlette.routing import Route
 
     from ops.console.parts import Parts
     from ops.console.visits import Visit
+    from ops.payment_search import PaymentPage, Place
+    from runtime.postgres import Connection
 
 REF_LENGTH_MAX: Final = 400
 MONEY: Final = ("amount", "authorized", "captured", "refunded", "disputed")
@@ -24,20 +42,73 @@ MONEY: Final = ("amount", "authorized", "captured", "refunded", "disputed")
 
 def routes(parts: Parts) -> list[Route]:
     """Return the routes of payments."""
-    return [page("/payments", search, parts), page("/payments/{ref}", show, parts)]
+    return [
+        page("/payments", search, parts),
+        page("/payments.csv", as_csv, parts),
+        page("/payments.json", as_json, parts),
+        page("/payments/{ref}", show, parts),
+    ]
 
 
 async def search(visit: Visit) -> Response:
-    """Find payments by a name, and go to the only one; without a name show the newest."""
+    """Find payments by a name, and go to the only one; without a name show those that fit the filters."""
     ref = visit.query("q")[:REF_LENGTH_MAX]
-    reader = visit.parts.reader
     if not ref:
-        rows = await reader.fetch("list_newest_payments", visit.parts.settings.console.rows_max)
-        return visit.render("payments.html", ref="", rows=rows)
-    rows = await reader.fetch("find_payments", ref, FOUND_MAX, package="ops")
+        return await _filtered(visit)
+    rows = await visit.parts.reader.fetch("find_payments", ref, FOUND_MAX, package="ops")
     if len(rows) == 1:
         return visit.redirect(f"/payments/{rows[0]['id']}")
-    return visit.render("payments.html", HTTPStatus.OK if rows else HTTPStatus.NOT_FOUND, ref=ref, rows=rows)
+    return _found(visit, HTTPStatus.OK if rows else HTTPStatus.NOT_FOUND, rows, ref=ref)
+
+
+async def _filtered(visit: Visit) -> Response:
+    """Show a page of the payments that fit, the newest first."""
+    written, rows_max = _written(visit), visit.parts.settings.console.rows_max
+    try:
+        filters, after = read_filter(written), read_place(visit.query("after"))
+    except SettingsError as error:
+        return _found(visit, HTTPStatus.UNPROCESSABLE_ENTITY, (), written=written, said=str(error))
+
+    async def look(connection: Connection) -> PaymentPage:
+        return await list_payments(connection, filters, rows_max, after)
+
+    found = await visit.parts.reader.run(look)
+    older = urlencode(written | {"after": found.after}) if found.after else ""
+    return _found(visit, HTTPStatus.OK, found.payments, written=written, older=older, begins=after is None)
+
+
+def _found(visit: Visit, status: HTTPStatus, rows: Sequence[Mapping[str, Any]], **more: Any) -> Response:
+    written = more.get("written", {})
+    shown = {"ref": "", "written": written, "said": "", "older": "", "begins": True, "query": urlencode(written)}
+    words = {"statuses": STATUSES, "disputes": (ANY, *DISPUTES), "modes": tuple(MODES)}
+    return visit.render("payments.html", status, rows=rows, **(shown | words | more))
+
+
+def _written(visit: Visit) -> dict[str, str]:
+    return {name: text for name in FIELDS if (text := visit.query(name))}
+
+
+async def as_csv(visit: Visit) -> Response:
+    """Give all payments that fit as CSV."""
+    return await _download(visit, "csv")
+
+
+async def as_json(visit: Visit) -> Response:
+    """Give all payments that fit as JSON."""
+    return await _download(visit, "json")
+
+
+async def _download(visit: Visit, form: str) -> Response:
+    filters = read_filter(_written(visit))
+
+    async def next_page(place: Place | None) -> tuple[list[dict[str, Any]], Place | None]:
+        async def look(connection: Connection) -> PaymentPage:
+            return await list_payments(connection, filters, PAGE_ROWS, place)
+
+        found = await visit.parts.reader.run(look)
+        return list(found.payments), read_place(found.after)
+
+    return await download("payments", form, PAYMENT_COLUMNS, next_page, visit.parts.settings.console.export_rows_max)
 
 
 async def show(visit: Visit) -> Response:
@@ -46,7 +117,7 @@ async def show(visit: Visit) -> Response:
     reader = visit.parts.reader
     found = await reader.fetch("find_payments", ref, FOUND_MAX, package="ops")
     if len(found) != 1:
-        return visit.render("payments.html", HTTPStatus.OK if found else HTTPStatus.NOT_FOUND, ref=ref, rows=found)
+        return _found(visit, HTTPStatus.OK if found else HTTPStatus.NOT_FOUND, found, ref=ref)
     payment = found[0]
     rows_max = visit.parts.settings.ops.timeline_rows_max
     rows = await reader.fetch("read_timeline", payment["id"], rows_max, package="ops")
