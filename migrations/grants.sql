@@ -23,7 +23,7 @@ begin
             from (values
                 ('app', 'select, insert, update, delete', '', '{payments, payment_refs, reference_payments, parked_events,
                     parked_refs, orphan_refs, wake_marks, spool, leases, consumer_marks, consumer_ends, consumer_offsets, sms_transactions, refetches, body_claims, intent_claims, dlq_positions,
-                    console_sessions, debits, operators, outcome_counts, recall_cursors, recalled_events, commands}'::text[]),
+                    console_sessions, debits, operators, operator_tokens, outcome_counts, recall_cursors, recalled_events, commands}'::text[]),
                 ('app', 'select, update', '', '{parking_clock, outcome_cursors}'),
                 ('app', 'select, insert', '', '{payment_logs, discards, epochs, topic_prefix}'),
                 ('app', 'select, insert, update', '', '{dead_letters, relay_cursors, redrives, redrive_messages,
@@ -87,6 +87,7 @@ begin
                 ('console', 'select, insert, update, delete', '', '{console_sessions}'),
                 ('console', 'select, insert, update, delete', '', '{outcome_counts}'),
                 ('console', 'select, update', '', '{outcome_cursors}'),
+                ('console', 'select', '', '{operator_tokens}'),
                 ('console', 'select, delete', '', '{operators}'),
                 ('console', 'update', 'password_hash, one_time_until, signed_in_at', '{operators}'),
                 ('console', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
@@ -103,6 +104,9 @@ begin
                 ('ops', 'select', 'id, name, role, one_time_until, added_by, added_at, signed_in_at', '{operators}'),
                 ('ops', 'insert', 'name, role, password_hash, one_time_until, added_by', '{operators}'),
                 ('ops', 'delete', '', '{operators}'),
+                ('ops', 'select', 'id, operator_id, role, ends_at, made_by, made_at', '{operator_tokens}'),
+                ('ops', 'insert', 'operator_id, role, digest, ends_at, made_by', '{operator_tokens}'),
+                ('ops', 'delete', '', '{operator_tokens}'),
                 ('ops', 'insert', 'who, origin, action, target, because', '{operator_actions}')
             ) as known (grantee_process, rights, bounded, names) cross join unnest(names) as name
             where grantee_process = process and to_regclass(name) is not null

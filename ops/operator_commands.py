@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from ops import endpoints, people
+from ops import endpoints, people, tokens
 from ops.database import connected
 from ops.dlq_options import Who, asker
 from ops.operators import Operator
@@ -86,6 +86,69 @@ def list_all(*, as_json: AsJson = False) -> int:
     found = asyncio.run(_list(endpoints.found(endpoints.load())))
     document: dict[str, Any] = {"operators": [asdict(one) for one in found]}
     emit(document, as_json=as_json, show=lambda: _table(found))
+    return EXIT_DONE
+
+
+async def _issue(settings: Settings, who: Operator, name: str, role: Role, days: int) -> tokens.Issued:
+    async with connected(settings) as connection:
+        return await tokens.issue(connection, who, name, role, days)
+
+
+async def _tokens(settings: Settings) -> tuple[tokens.ListedToken, ...]:
+    async with connected(settings) as connection:
+        return await tokens.list_tokens(connection)
+
+
+async def _revoke(settings: Settings, who: Operator, token_id: int) -> str:
+    async with connected(settings) as connection:
+        return await tokens.revoke(connection, who, token_id)
+
+
+def _token_table(found: Sequence[tokens.ListedToken]) -> Table:
+    table = Table("token", "name", "role", "until", "by")
+    for one in found:
+        table.add_row(str(one.id), one.name, one.role, _moment(one.ends_at), one.made_by)
+    return table
+
+
+@operator.command("token")
+@command
+def issue_token(
+    name: Name,
+    *,
+    role: Annotated[Role, typer.Option("--role", help="What it may do at most; never more than the person.")],
+    days: Annotated[int, typer.Option("--days", min=1, max=366, help="After so many days it ends.")] = 30,
+    who: Who = None,
+    as_json: AsJson = False,
+) -> int:
+    """Make a token that opens the console's /admin/v1 for a person, and print it once."""
+    made = asyncio.run(_issue(endpoints.found(endpoints.load()), Operator(asker(who)), name, role, days))
+    head = f"token {made.id} of {name} as {role}, until {_moment(made.ends_at)}:"
+    told = f"{head}\n\n    {made.token}\n\nIt is shown this once."
+    emit(asdict(made), as_json=as_json, show=lambda: told)
+    return EXIT_DONE
+
+
+@operator.command("tokens")
+@command
+def list_tokens(*, as_json: AsJson = False) -> int:
+    """List the tokens of all people, without what they are."""
+    found = asyncio.run(_tokens(endpoints.found(endpoints.load())))
+    emit({"tokens": [asdict(one) for one in found]}, as_json=as_json, show=lambda: _token_table(found))
+    return EXIT_DONE
+
+
+@operator.command("revoke")
+@command
+def revoke_token(
+    token_id: Annotated[int, typer.Argument(metavar="TOKEN", min=1, help="Its number, as `operator tokens` shows it.")],
+    *,
+    who: Who = None,
+    as_json: AsJson = False,
+) -> int:
+    """Take a token back: it opens nothing any more."""
+    name = asyncio.run(_revoke(endpoints.found(endpoints.load()), Operator(asker(who)), token_id))
+    emit({"revoked": token_id, "name": name}, as_json=as_json, show=lambda: f"token {token_id} of {name} is taken back")
     return EXIT_DONE
 
 

@@ -196,6 +196,8 @@ async def list_letters(
 ) -> LetterPage:
     """Return the newest `limit` letters that fit, older than the letter `before`; without a filter of every status."""
     rows, older = await list_rows(connection, filters, limit, before)
+    if before is None and older is None:
+        return LetterPage(len(rows), tuple(rows))
     total = (await fetch(connection, "count_letters", *filters.arguments()))[0]["total"]
     return LetterPage(total, tuple(rows), older)
 

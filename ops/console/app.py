@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Route, Router
 
-from ops.console import words
+from ops.console import admin, words
 from ops.console.pages import (
     actions,
     board,
@@ -69,6 +69,7 @@ def make_templates(files: StaticFiles) -> jinja2.Environment:
 def build_app(parts: Parts, files: StaticFiles) -> ASGIApp:
     """Return the whole console."""
     routes = [route for part in PAGES for route in part.routes(parts)]
+    programs = admin.routes(parts)
     static = Route("/static/{digest}/{name}", files.answer, methods=["GET"])
 
     https = (parts.settings.console.public_url or "").startswith("https:")
@@ -77,7 +78,7 @@ def build_app(parts: Parts, files: StaticFiles) -> ASGIApp:
         response = await answer(Request(scope, receive), _not_there, parts, Role.VIEWER)
         await response(scope, receive, send)
 
-    return Shield(Router([*routes, static], redirect_slashes=False, default=elsewhere), https=https)
+    return Shield(Router([*routes, *programs, static], redirect_slashes=False, default=elsewhere), https=https)
 
 
 async def _not_there(visit: Visit) -> Response:  # noqa: ARG001 - as every page

@@ -10,6 +10,7 @@ from ops.console.persons import EMERGENCY, Person
 from ops.console.reader import open_pool_for, run_on
 from ops.operators import TARGET_LENGTH_MAX
 from ops.people import Role
+from ops.tokens import digest
 from runtime.postgres import LazyPool
 from runtime.sql import statement
 from schemas.errors import RatchetError
@@ -63,6 +64,14 @@ class SessionRows:
         rows = await self._fetch("find_operator", name)
         kept = rows[0]["password_hash"] if rows else None
         return _person(rows[0]) if await self._password.fits(kept, password) else None
+
+    async def bearer(self, token: str) -> Person | None:
+        """Return the person that a token stands for, with the lesser of both roles; None where it opens nothing."""
+        rows = await self._fetch("find_token", digest(token))
+        if not rows:
+            return None
+        role, most = Role(rows[0]["token_role"]), Role(rows[0]["role"])
+        return Person(rows[0]["name"], role if most.covers(role) else most, rows[0]["operator_id"])
 
     async def knows(self, name: str) -> bool:
         """Tell whether somebody has this name."""

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from ops.console import rights
+from ops.console import admin, rights
 from ops.console.app import PAGES
 from ops.console.visits import action, page
 from ops.people import Role
@@ -21,6 +21,23 @@ def routes() -> set[tuple[str, str]]:
 
 def test_the_table_names_every_route_and_no_other() -> None:
     assert routes() == set(rights.LEAST)
+
+
+def test_neither_does_the_table_for_programs() -> None:
+    made = {(method, one.path) for one in admin.routes(cast("Any", None)) for method in one.methods or ()} - {
+        (method, path) for method, path in rights.ADMIN
+    }
+    assert {method for method, _ in made} <= {"HEAD"}
+    assert {path for _, path in rights.ADMIN} == {one.path for one in admin.routes(cast("Any", None))}
+    with pytest.raises(LookupError, match="/admin/v1/nothing"):
+        rights.least("GET", "/admin/v1/nothing")
+
+
+def test_nothing_for_programs_changes_anything_for_a_viewer() -> None:
+    assert {
+        path for (method, path), role in rights.ADMIN.items() if method == "POST" and role in (None, Role.VIEWER)
+    } == set()
+    assert [path for (_, path), role in rights.ADMIN.items() if role is None] == ["/admin/v1/openapi.json"]
 
 
 @pytest.mark.parametrize("make", [page, action])

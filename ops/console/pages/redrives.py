@@ -124,7 +124,7 @@ async def start(visit: Visit) -> Response:
 
     async def write(connection: Connection) -> Started:
         seen = await redrives.preview(connection, visit.parts.settings, order)
-        _check_typed(seen.counts()[Would.APPLY], visit.form.get("typed", ""))
+        check_typed(seen.counts()[Would.APPLY], visit.form.get("typed", ""))
         return await redrives.start(connection, visit.parts.settings, order, seen)
 
     begun = await visit.parts.actions.run(write)
@@ -133,7 +133,8 @@ async def start(visit: Visit) -> Response:
     return visit.redirect(f"/redrives/{begun.redrive_id}")
 
 
-def _check_typed(count: int, typed: str) -> None:
+def check_typed(count: int, typed: str) -> None:
+    """Raise SettingsError where many would go and their number was not typed."""
     if count >= TYPED_FROM and "".join(typed.split()).replace(",", "") != str(count):
         raise SettingsError(f"{count:,} dead letters would be sent now; type that number to send them")
 

@@ -1,0 +1,253 @@
+"""`/admin/v1`: what people do in the console, for programs; through the same functions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+
+from ops import letter_erasure, people, redrives
+from ops.console import rights
+from ops.console.bearer import route
+from ops.console.choosing import FIELDS, choose, place, whole_number
+from ops.console.openapi import describe
+from ops.console.pages.redrives import check_typed, order_of
+from ops.database import fetch
+from ops.dead_letter_commands import letter_document, raw_document
+from ops.dlq_filters import LetterFilter, moment
+from ops.operators import ActionFilter, list_actions, note_action, reason_of
+from ops.payment_commands import FOUND_MAX, page_document, plain
+from ops.payment_search import list_payments, read_filter, read_place
+from ops.redrives import Would
+from ops.status import gather
+from schemas.errors import RatchetError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.routing import Route
+
+    from ops.console.bearer import Call, Handler
+    from ops.console.parts import Parts
+    from ops.redrives import Order, Preview
+    from runtime.postgres import Connection
+
+
+def routes(parts: Parts) -> list[Route]:
+    """Return the routes of `/admin/v1`."""
+    handlers: dict[tuple[str, str], Handler] = {
+        ("GET", "/openapi.json"): describe_all,
+        ("GET", "/status"): status,
+        ("GET", "/payments"): payments,
+        ("GET", "/payments/{ref}"): payment,
+        ("GET", "/dead-letters"): letters,
+        ("GET", "/dead-letters/{id}"): letter,
+        ("POST", "/dead-letters/{id}/discard"): discard,
+        ("POST", "/dead-letters/{id}/unmask"): unmask,
+        ("POST", "/dead-letters/{id}/redact"): redact,
+        ("GET", "/redrives"): all_redrives,
+        ("POST", "/redrives"): start,
+        ("POST", "/redrives/preview"): preview,
+        ("GET", "/redrives/{id}"): one_redrive,
+        ("POST", "/redrives/{id}/stop"): stop,
+        ("POST", "/redrives/{id}/resume"): resume,
+        ("GET", "/actions"): actions,
+        ("GET", "/operators"): operators,
+        ("POST", "/operators/{name}/remove"): remove,
+    }
+    return [route(method, f"/admin/v1{path}", handler, parts) for (method, path), handler in handlers.items()]
+
+
+async def describe_all(call: Call) -> Mapping[str, Any]:  # noqa: ARG001 - as every handler
+    """Return the description of all this, as OpenAPI."""
+    return describe(rights.ADMIN)
+
+
+async def status(call: Call) -> Mapping[str, Any]:
+    """Return roles, lag and counts, as `ratchet status --json`."""
+    return (await gather(call.parts.settings)).document()
+
+
+def _limit(call: Call) -> int:
+    most = call.parts.settings.console.rows_max * 20
+    return min(most, whole_number(call.written(), "limit") or call.parts.settings.console.rows_max)
+
+
+async def payments(call: Call) -> Mapping[str, Any]:
+    """Return a page of the payments that fit."""
+    written = call.written("after", "limit")
+    filters, after = read_filter(written), read_place(call.request.query_params.get("after"))
+    found = await call.parts.reader.run(lambda connection: list_payments(connection, filters, _limit(call), after))
+    return page_document(found)
+
+
+async def payment(call: Call) -> Mapping[str, Any]:
+    """Return the payments that go by a name, each with its timeline."""
+    reader, rows_max = call.parts.reader, call.parts.settings.ops.timeline_rows_max
+    found = await reader.fetch("find_payments", call.request.path_params["ref"], FOUND_MAX, package="ops")
+    if not found:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    timelines = [await reader.fetch("read_timeline", one["id"], rows_max, package="ops") for one in found]
+    return {
+        "payments": [
+            {"payment": plain(one), "timeline": [plain(row) for row in timeline]}
+            for one, timeline in zip(found, timelines, strict=True)
+        ]
+    }
+
+
+def _chosen(source: Mapping[str, Any]) -> LetterFilter:
+    chosen = choose({name: str(source[name]) for name in FIELDS if name in source})
+    if chosen.said:
+        raise SettingsError(chosen.said)
+    return chosen.filters
+
+
+async def letters(call: Call) -> Mapping[str, Any]:
+    """Return a page of the dead letters that fit."""
+    filters, before = _chosen(call.written()), place(call.request.query_params.get("before", ""))
+    page = await call.parts.reader.run(
+        lambda connection: redrives.list_letters(connection, filters, _limit(call), before)
+    )
+    return {"total": page.total, "dead_letters": [plain(row) for row in page.letters], "before": page.before}
+
+
+async def letter(call: Call) -> Mapping[str, Any]:
+    """Return one dead letter, masked."""
+    rows = await call.parts.reader.fetch("read_letter", call.number("id"), package="ops")
+    if not rows:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return letter_document(rows[0])
+
+
+def _because(call: Call, what: str) -> str:
+    return reason_of(str(call.body.get("because", "")), what)
+
+
+async def discard(call: Call) -> Mapping[str, Any]:
+    """Give one dead letter up."""
+    letter_id, because, operator = call.number("id"), _because(call, "it is given up"), call.operator
+    given_up = await call.parts.actions.run(
+        lambda connection: redrives.discard(
+            connection, LetterFilter(ids=(letter_id,)), who=operator.who, because=because, origin=operator.origin
+        )
+    )
+    if not given_up.ids:
+        raise RatchetError(f"dead letter {letter_id} is not open; nothing was done")
+    return {"discarded": list(given_up.ids)}
+
+
+async def unmask(call: Call) -> Mapping[str, Any]:
+    """Return one dead letter's bytes, once it is written down who asks and why."""
+    letter_id, because = call.number("id"), _because(call, "you need the payload in clear")
+
+    async def look(connection: Connection) -> dict[str, Any]:
+        rows = await fetch(connection, "read_letter", letter_id)
+        if not rows:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        await note_action(connection, call.operator, "dead_letter.show_raw", f"dead letter {letter_id}", because)
+        return rows[0]
+
+    return raw_document(await call.parts.actions.run(look))
+
+
+async def redact(call: Call) -> Mapping[str, Any]:
+    """Replace one dead letter's payload by its digest, for good."""
+    letter_id, because = call.number("id"), _because(call, "the payload is erased")
+    done = await call.parts.actions.run(
+        lambda connection: letter_erasure.redact(connection, letter_id, call.operator, because)
+    )
+    return asdict(done)
+
+
+async def all_redrives(call: Call) -> Mapping[str, Any]:
+    """Return the newest redrives."""
+    found = await call.parts.reader.run(lambda connection: redrives.list_redrives(connection, _limit(call)))
+    return {"redrives": [asdict(one) for one in found]}
+
+
+async def one_redrive(call: Call) -> Mapping[str, Any]:
+    """Return how far one redrive is."""
+    redrive_id = call.number("id")
+    return asdict(await call.parts.reader.run(lambda connection: redrives.progress(connection, redrive_id)))
+
+
+def _order(call: Call) -> Order:
+    told = {name: "on" if value is True else str(value) for name, value in call.body.items() if value is not False}
+    chosen = choose(told)
+    if chosen.said:
+        raise SettingsError(chosen.said)
+    return replace(order_of(told, chosen, call.operator), only_applied=True)
+
+
+def _document(seen: Preview) -> dict[str, Any]:
+    return {"matched": seen.matched, "would": seen.counts(), "left_out": len(seen.left_out)}
+
+
+async def preview(call: Call) -> Mapping[str, Any]:
+    """Return what a redrive would do now; nothing is written."""
+    order, settings = _order(call), call.parts.settings
+    return _document(await call.parts.actions.run(lambda connection: redrives.preview(connection, settings, order)))
+
+
+async def start(call: Call) -> Mapping[str, Any]:
+    """Order a redrive of what would be applied; of a thousand and more only with their number in `typed`."""
+    order, settings = _order(call), call.parts.settings
+
+    async def write(connection: Connection) -> Mapping[str, Any]:
+        seen = await redrives.preview(connection, settings, order)
+        check_typed(seen.counts()[Would.APPLY], str(call.body.get("typed", "")))
+        begun = await redrives.start(connection, settings, order, seen)
+        return {"redrive": begun.redrive_id} | _document(seen)
+
+    return await call.parts.actions.run(write)
+
+
+async def stop(call: Call) -> Mapping[str, Any]:
+    """Ask the relay to end a redrive."""
+    number, operator = call.number("id"), call.operator
+    return asdict(
+        await call.parts.actions.run(
+            lambda connection: redrives.stop(connection, number, operator.who, operator.origin)
+        )
+    )
+
+
+async def resume(call: Call) -> Mapping[str, Any]:
+    """Let a redrive go on."""
+    number, operator = call.number("id"), call.operator
+    return asdict(
+        await call.parts.actions.run(
+            lambda connection: redrives.resume(connection, number, operator.who, operator.origin)
+        )
+    )
+
+
+async def actions(call: Call) -> Mapping[str, Any]:
+    """Return what people did, the newest first."""
+    written = call.written()
+    filters = ActionFilter(
+        who=written.get("who"),
+        action=written.get("action"),
+        since=moment(written.get("since"), "since"),
+        until=moment(written.get("until"), "until"),
+        before=place(written.get("before", "")),
+    )
+    found = await call.parts.reader.run(lambda connection: list_actions(connection, filters, _limit(call)))
+    return {"actions": list(found.actions), "before": found.before}
+
+
+async def operators(call: Call) -> Mapping[str, Any]:
+    """Return everybody, with what they may do."""
+    return {"operators": [asdict(one) for one in await call.parts.reader.run(people.list_people)]}
+
+
+async def remove(call: Call) -> Mapping[str, Any]:
+    """Remove a person, with sessions and tokens; oneself stays, so that somebody is left."""
+    name, because = call.request.path_params["name"], _because(call, "they are removed")
+    if name == call.operator.who:
+        raise RatchetError("nobody removes themselves; ask another admin, or use `ratchet operator remove`")
+    role = await call.parts.actions.run(lambda connection: people.remove(connection, call.operator, name, because))
+    return {"removed": name, "role": role}

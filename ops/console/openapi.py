@@ -1,0 +1,96 @@
+"""The description of `/admin/v1` as OpenAPI 3.1, made from the table of its routes; pure."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ops.people import Role
+
+LETTER_QUERY: Final = ("reason", "provider", "kind", "message", "payment", "since", "until", "ids", "status")
+QUERY: Final[dict[str, tuple[str, ...]]] = {
+    "/admin/v1/payments": (
+        "status", "provider", "account", "mode", "since", "until", "dispute", "amount", "client", "reference", "after",
+        "limit",
+    ),
+    "/admin/v1/dead-letters": (*LETTER_QUERY, "before", "limit"),
+    "/admin/v1/redrives": ("limit",),
+    "/admin/v1/actions": ("who", "action", "since", "until", "before", "limit"),
+}  # fmt: skip
+BODY: Final[dict[str, tuple[str, ...]]] = {
+    "/admin/v1/redrives": (*LETTER_QUERY[:-1], "limit", "rate", "max", "force", "keep_going", "because", "typed"),
+    "/admin/v1/redrives/preview": (*LETTER_QUERY[:-1], "limit", "rate", "max", "force"),
+}
+NEEDS_REASON: Final = ("discard", "unmask", "redact", "remove")
+FAILURES: Final = {
+    "400": "the body can't be read",
+    "401": "there is no token, or it has ended",
+    "403": "the token's role may not do this",
+    "404": "there is no such thing",
+    "409": "it can't be done as things stand",
+    "413": "the body is too large",
+    "421": "the console does not answer to this host",
+    "422": "what was asked for can't be meant",
+    "503": "Postgres or Kafka is away",
+}
+
+
+def describe(table: Mapping[tuple[str, str], Role | None]) -> dict[str, Any]:
+    """Return the description of every route of a table."""
+    paths: dict[str, dict[str, Any]] = {}
+    for (method, path), least in table.items():
+        paths.setdefault(path, {})[method.lower()] = _operation(method, path, least)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Ratchet, for people on call", "version": metadata.version("ratchet-payments")},
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {
+                "Failure": {
+                    "type": "object",
+                    "required": ["error", "message"],
+                    "properties": {"error": {"type": "string"}, "message": {"type": "string"}},
+                }
+            },
+        },
+    }
+
+
+def _operation(method: str, path: str, least: Role | None) -> dict[str, Any]:
+    words = path.removeprefix("/admin/v1/").replace("{", "").replace("}", "").replace("/", "_").replace(".", "_")
+    named = [_parameter(name, "path") for name in re.findall(r"{(\w+)}", path)]
+    asked = [_parameter(name, "query") for name in QUERY.get(path, ())] if method == "GET" else []
+    operation: dict[str, Any] = {
+        "operationId": f"{method.lower()}_{words}".replace("-", "_"),
+        "summary": f"at least {least}" if least else "anybody",
+        "parameters": named + asked,
+        "responses": {"200": _response("done", {"type": "object"})}
+        | {code: _response(said, {"$ref": "#/components/schemas/Failure"}) for code, said in FAILURES.items()},
+    }
+    if least:
+        operation["security"] = [{"token": []}]
+    if method == "POST":
+        operation["requestBody"] = {"content": {"application/json": {"schema": _body(path)}}}
+    return operation
+
+
+def _parameter(name: str, where: str) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": where == "path", "schema": {"type": "string"}}
+
+
+def _response(said: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": said, "content": {"application/json": {"schema": schema}}}
+
+
+def _body(path: str) -> dict[str, Any]:
+    if path.endswith(NEEDS_REASON):
+        reason = {"type": "string", "minLength": 1, "maxLength": 500}
+        return {"type": "object", "required": ["because"], "properties": {"because": reason}}
+    names = BODY.get(path, ())
+    kinds: list[str] = ["string", "number", "boolean"]
+    return {"type": "object", "properties": {name: {"type": kinds} for name in names}}
