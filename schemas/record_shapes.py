@@ -10,7 +10,7 @@ from schemas import metadata
 from schemas.changes import Change, State
 from schemas.commands import CommandRecord
 from schemas.events import ALL as EVENTS
-from schemas.intents import ORDERS, IntentRecord
+from schemas.intents import ORDERS, Command, IntentRecord
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -32,14 +32,31 @@ def definitions(ref_template: str) -> Json:
     models: Json = found["$defs"] | {"Metadata": metadata.json_schema()}
     for model in ORDERS.values():
         models[model.__name__]["properties"]["metadata"] = {"$ref": ref_template.format(model="Metadata")}
-    models[IntentRecord.__name__]["allOf"] = [
-        {
-            "if": {"properties": {"command": {"const": command.value}}},
-            "then": {"properties": {"body": {"$ref": ref_template.format(model=body.__name__)}}},
-        }
-        for command, body in ORDERS.items()
-    ]
+    told = models[IntentRecord.__name__]
+    names = {command: f"{command.value.title()}Record" for command in ORDERS}
+    models |= {names[command]: _command(told, command, ref_template) for command in ORDERS}
+    models[IntentRecord.__name__] = {
+        "title": told["title"],
+        "description": told["description"],
+        "oneOf": [{"$ref": ref_template.format(model=name)} for name in names.values()],
+    }
+    del models[Command.__name__]
     return models
+
+
+def _command(told: Json, command: Command, ref_template: str) -> Json:
+    """Return a record of one command, with its body: a shape of its own, so that generators make a type of it."""
+    body = ORDERS[command].__name__
+    own: Json = {
+        "command": {"const": command.value, "title": "Command", "type": "string"},
+        "body": {"$ref": ref_template.format(model=body)},
+    }
+    description = f"The command `{command.value}`, about the payment `id`."
+    return told | {
+        "title": f"{command.value.title()}Record",
+        "description": description,
+        "properties": told["properties"] | own,
+    }
 
 
 def event() -> Json:

@@ -262,3 +262,19 @@ def test_dead_letters_fit_and_have_every_header(reason: Reason) -> None:
     assert complaints("dead-letter-headers", headers | {"ratchet-dlq-reason": "bad luck"})
     assert complaints("dead-letter-headers", headers | {"kafka_dlt-original-offset": "AAAA"})
     assert complaints("dead-letter-headers", headers | {"__dlq.errors.offset": "-1"})
+
+
+def test_each_command_is_a_shape_of_its_own_of_which_generators_make_a_type() -> None:
+    """A body that hangs on `if` and `then` is any object to them."""
+    schema = SCHEMAS["intent-record"]
+    shapes = [one["$ref"].rpartition("/")[2] for one in schema["$defs"]["IntentRecord"]["oneOf"]]
+    told = {shape: schema["$defs"][shape]["properties"] for shape in shapes}
+    bodies = {of["command"]["const"]: of["body"]["$ref"].rpartition("/")[2] for of in told.values()}
+    assert bodies == {command.value: body.__name__ for command, body in ORDERS.items()}
+    assert "allOf" not in json.dumps(schema)
+
+
+@pytest.mark.parametrize("name", ["change", "state"])
+def test_what_is_read_may_gain_a_field(name: str) -> None:
+    shape = SCHEMAS[name]["$defs"][name.title()]
+    assert shape.get("additionalProperties", True) is True
