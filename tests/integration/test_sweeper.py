@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -68,6 +69,17 @@ async def test_events_past_their_deadline_become_letters_byte_for_byte(desk: Ben
     kept = ("topic", "partition", "offset", "timestamp_ms", "key", "value", "header_names", "header_values")
     assert [[row[name] for name in kept] for row in books.letters] == [[row[name] for name in kept] for row in parked]
     assert await desk.fetch("select * from parked_refs") == []
+
+
+async def test_a_deadline_that_the_watermark_has_not_passed_is_not_over(desk: Bench) -> None:
+    """By the clock it is over; records of before it are still unread, and one of them may bring the payment."""
+    await desk.settle(records([refund("p")]))
+    (deadline,) = [row["deadline"] for row in (await desk.books()).parked]
+    desk.clock.seconds += 100 * DEADLINE_SECONDS
+    moment = dt.timedelta(milliseconds=1)
+    assert await sweep(desk.pool, desk.clock, records_max=10, before=deadline - moment) == 0
+    assert len((await desk.books()).parked) == 1
+    assert await sweep(desk.pool, desk.clock, records_max=10, before=deadline + moment) == 1
 
 
 async def test_one_sweep_is_bounded_and_the_next_goes_on(desk: Bench) -> None:

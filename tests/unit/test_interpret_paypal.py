@@ -130,7 +130,10 @@ def test_a_completed_order_lists_its_captures_under_their_own_keys() -> None:
 def test_a_completed_order_with_authorizations(links: Any, implied: str) -> None:
     reserved = [part("A1", "10.00", "CAPTURED"), part("A2", "9.00", "VOIDED")]
     listed = order("CHECKOUT.ORDER.COMPLETED", unit("10.00", [part("C1", "4.00", links=links)], reserved))
-    said = facts(told("paypal", "CHECKOUT.ORDER.COMPLETED", listed))
+    whole = told("paypal", "CHECKOUT.ORDER.COMPLETED", listed)
+    (taken,) = [one for one in whole.facts if one.kind == "capture"]
+    assert taken.parent == ("A1" if links else None), "the order's own money is not reserved a second time"
+    said = facts(whole)
     assert ("authorization", "A1", "authorized", implied) in said
     assert ("capture", "C1", "succeeded", "400") in said
     assert not any("A2" in one or one[:2] == ("authorization", "C1") for one in said)
@@ -323,6 +326,18 @@ def test_every_order_of_a_life() -> None:
         **row,
     )
     check_every_order([APPROVED, RESERVED, FIRST, SECOND], status="captured", captured=1000, refunded=0, **row)
+
+
+def test_a_reauthorization_takes_the_place_of_the_one_before() -> None:
+    kind = "PAYMENT.AUTHORIZATION.CREATED"
+
+    def reserved(own: str, value: str, day: int) -> Notification:
+        related = {"related_ids": {"order_id": "O1"}}
+        created = f"2026-09-{day}T15:08:23Z"
+        resource = {"id": own, "amount": money(value), "create_time": created, "supplementary_data": related}
+        return made("paypal", kind, event(kind, resource), own)
+
+    check_every_order([APPROVED, reserved("A1", "10.00", 21), reserved("A2", "11.00", 25)], authorized=1100)
 
 
 def test_every_order_of_a_direct_capture_and_its_reversal() -> None:
