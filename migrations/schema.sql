@@ -633,6 +633,33 @@ END)),
 
 COMMENT ON TABLE public.operator_action_heads IS 'Where the chain of what people did ends: a row that is taken off its end shows.';
 
+CREATE TABLE public.operator_tokens (
+    id bigint NOT NULL,
+    operator_id bigint NOT NULL,
+    role text NOT NULL,
+    digest bytea NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    made_by text NOT NULL,
+    made_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT operator_tokens_check CHECK ((ends_at > made_at)),
+    CONSTRAINT operator_tokens_digest_check CHECK ((length(digest) = 32)),
+    CONSTRAINT operator_tokens_made_by_check CHECK (((length(made_by) >= 1) AND (length(made_by) <= 128))),
+    CONSTRAINT operator_tokens_role_check CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
+);
+
+COMMENT ON TABLE public.operator_tokens IS 'What opens /admin/v1 for a person, until its end: never for more than the person may do.';
+
+COMMENT ON COLUMN public.operator_tokens.digest IS 'SHA-256 of the token, which has 256 random bits: whoever reads the table can''t use one';
+
+ALTER TABLE public.operator_tokens ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.operator_tokens_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.operators (
     id bigint NOT NULL,
     name text NOT NULL,
@@ -672,6 +699,43 @@ CREATE TABLE public.orphan_refs (
 );
 
 COMMENT ON TABLE public.orphan_refs IS 'The references on which dead letters of orphans wait.';
+
+CREATE TABLE public.outcome_counts (
+    seconds integer NOT NULL,
+    began_at timestamp with time zone NOT NULL,
+    provider text NOT NULL,
+    outcome text NOT NULL,
+    detail text NOT NULL,
+    events bigint NOT NULL,
+    CONSTRAINT outcome_counts_detail_check CHECK ((length(detail) <= 64)),
+    CONSTRAINT outcome_counts_events_check CHECK ((events > 0)),
+    CONSTRAINT outcome_counts_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'noop'::text, 'late'::text, 'conflict'::text, 'parked'::text, 'dead_letter'::text, 'refused'::text]))),
+    CONSTRAINT outcome_counts_provider_check CHECK ((length(provider) <= 192)),
+    CONSTRAINT outcome_counts_seconds_check CHECK ((seconds = ANY (ARRAY[60, 600, 3600])))
+);
+
+COMMENT ON TABLE public.outcome_counts IS 'What became of events, counted by the console: a row a stretch of time, provider, outcome and reason.';
+
+COMMENT ON COLUMN public.outcome_counts.seconds IS 'how long the stretch is; the shorter ones are kept for a day, hours for a week';
+
+COMMENT ON COLUMN public.outcome_counts.detail IS 'the reason of a dead letter, of a parked event or of a refusal; empty for the others';
+
+CREATE TABLE public.outcome_cursors (
+    only_one boolean DEFAULT true NOT NULL,
+    ledger_xid bigint DEFAULT 0 NOT NULL,
+    ledger_id bigint DEFAULT 0 NOT NULL,
+    letters_xid bigint DEFAULT 0 NOT NULL,
+    letters_id bigint DEFAULT 0 NOT NULL,
+    parked_id bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT outcome_cursors_ledger_id_check CHECK ((ledger_id >= 0)),
+    CONSTRAINT outcome_cursors_ledger_xid_check CHECK ((ledger_xid >= 0)),
+    CONSTRAINT outcome_cursors_letters_id_check CHECK ((letters_id >= 0)),
+    CONSTRAINT outcome_cursors_letters_xid_check CHECK ((letters_xid >= 0)),
+    CONSTRAINT outcome_cursors_only_one_check CHECK (only_one),
+    CONSTRAINT outcome_cursors_parked_id_check CHECK ((parked_id >= 0))
+);
+
+COMMENT ON TABLE public.outcome_cursors IS 'How far outcome_counts has counted; whoever holds the row counts on. What stood before it was made is not counted.';
 
 CREATE TABLE public.parked_events (
     id bigint NOT NULL,
@@ -1256,6 +1320,12 @@ ALTER TABLE ONLY public.operator_action_heads
 ALTER TABLE ONLY public.operator_actions
     ADD CONSTRAINT operator_actions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.operator_tokens
+    ADD CONSTRAINT operator_tokens_digest_key UNIQUE (digest);
+
+ALTER TABLE ONLY public.operator_tokens
+    ADD CONSTRAINT operator_tokens_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.operators
     ADD CONSTRAINT operators_name_key UNIQUE (name);
 
@@ -1264,6 +1334,12 @@ ALTER TABLE ONLY public.operators
 
 ALTER TABLE ONLY public.orphan_refs
     ADD CONSTRAINT orphan_refs_pkey PRIMARY KEY (ref, kind, provider, account, merchant_account, livemode, letter_id);
+
+ALTER TABLE ONLY public.outcome_counts
+    ADD CONSTRAINT outcome_counts_pkey PRIMARY KEY (seconds, began_at, provider, outcome, detail);
+
+ALTER TABLE ONLY public.outcome_cursors
+    ADD CONSTRAINT outcome_cursors_pkey PRIMARY KEY (only_one);
 
 ALTER TABLE ONLY public.parked_events
     ADD CONSTRAINT parked_events_claim UNIQUE (event_id, source);
@@ -1370,6 +1446,8 @@ CREATE INDEX intent_claims_reference ON public.intent_claims USING btree (refere
 
 CREATE INDEX operator_actions_recent ON public.operator_actions USING btree (acted_at);
 
+CREATE INDEX operator_tokens_operator ON public.operator_tokens USING btree (operator_id);
+
 CREATE INDEX orphan_refs_letter ON public.orphan_refs USING btree (letter_id);
 
 CREATE INDEX parked_events_deadline ON public.parked_events USING btree (deadline);
@@ -1381,6 +1459,8 @@ CREATE INDEX payment_logs_timeline ON public.payment_logs USING btree (payment_i
 CREATE INDEX payment_refs_payment ON public.payment_refs USING btree (payment_id) WHERE (payment_id IS NOT NULL);
 
 CREATE INDEX payments_flagged_at ON public.payments USING btree (flagged_at) WHERE (flagged_at IS NOT NULL);
+
+CREATE INDEX payments_found ON public.payments USING btree (created_at, id, provider, status, dispute_status, livemode, account, client, currency, amount) WHERE (merged_into IS NULL);
 
 CREATE INDEX payments_intent ON public.payments USING btree (intent_id) WHERE (intent_id IS NOT NULL);
 
@@ -1426,6 +1506,9 @@ ALTER TABLE ONLY public.discards
 
 ALTER TABLE ONLY public.ledger_anchors
     ADD CONSTRAINT ledger_anchors_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
+
+ALTER TABLE ONLY public.operator_tokens
+    ADD CONSTRAINT operator_tokens_operator_id_fkey FOREIGN KEY (operator_id) REFERENCES public.operators(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.orphan_refs
     ADD CONSTRAINT orphan_refs_letter_id_fkey FOREIGN KEY (letter_id) REFERENCES public.dead_letters(id) ON DELETE CASCADE;

@@ -40,7 +40,9 @@ def row(**columns: Any) -> dict[str, Any]:
 
 
 def test_filter_is_kept_as_it_was_meant():
-    full = LetterFilter(Reason.ORPHAN, "stripe", "pi_1", NOW, NOW, (1, 2), LetterStatus.OPEN, 5, "no json", "charge.updated")
+    full = LetterFilter(
+        Reason.ORPHAN, "stripe", "pi_1", NOW, NOW, (1, 2), LetterStatus.OPEN, 5, "no json", "charge.updated"
+    )
     for one in (full, LetterFilter()):
         assert LetterFilter.of_document(one.document()) == one
     assert LetterFilter().document() == {}
