@@ -114,8 +114,8 @@ def _refuse_names(meaning: Meaning) -> NoReturn:
     """Raise `undecodable`, naming the first name that could not be stored; there is one."""
     named = [(f"a {ref.kind} reference", [ref.ref]) for ref in meaning.refs]
     named += [(f"the key of a {fact.kind}", _names_of(fact)) for fact in meaning.facts]
-    what = next(what for what, names in named if not all_storable(names))
-    raise undecodable(f"{what} is empty, too long or holds characters that no id has")
+    what = [what for what, names in named if not all_storable(names)]
+    raise undecodable(f"{what[0]} is empty, too long or holds characters that no id has")
 
 
 def _names_of(fact: Fact) -> list[str]:

@@ -47,6 +47,15 @@ def test_said_has_one_order(pair: tuple[list[Fact], list[Fact]]) -> None:
     assert dump_said(pair[0]) == dump_said(pair[1])
 
 
+@pytest.mark.parametrize("amounts", [(None, 5), (5, None), (5, 7), (5, 5)])
+def test_one_child_twice_in_an_event_has_one_order_too(amounts: tuple[int | None, int | None]) -> None:
+    """A figure and the lack of one can't be compared."""
+    facts = [Fact(FactKind.REFUND, "r", "succeeded", amount, "p") for amount in amounts]
+    other = Fact(FactKind.CAPTURE, "c", "captured", 9)
+    assert dump_said([*facts, other]) == dump_said([other, *reversed(facts)])
+    assert sorted(load_said(dump_said([*facts, other])), key=repr) == sorted([*facts, other], key=repr)
+
+
 def test_a_key_may_hold_colons() -> None:
     facts = {(FactKind.REFUND, "a:b:c"): State("succeeded", 5)}
     assert json.loads(dump_joined(facts)) == {"refund:a:b:c": ["succeeded", 5]}
