@@ -97,6 +97,12 @@ def test_what_is_only_invalid_is_no_form() -> None:
     assert dead.message.startswith("intent: body.amount: ")
 
 
+def test_a_word_whose_length_no_base64_has_is_no_base64() -> None:
+    value = base64.b64encode(b'{"a": 1}').rstrip(b"=")
+    assert "base64" in (framing_of(value) or "")
+    assert framing_of(value[: len(value) // 4 * 4 + 1]) is None
+
+
 @given(st.binary(max_size=60))
 def test_never_raises(value: bytes) -> None:
     assert framing_of(value) is None or framing_of(value)
