@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()
 HEADING = "## Weaknesses that were found"
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
-FOUND = 28
+FOUND = 29
 """Weaknesses that hostile readings confirmed by running; the table only grows."""
 
 
