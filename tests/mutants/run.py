@@ -216,7 +216,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     due = [fault for fault in faults if not (options.resume and results.sound(fault, [KILLED]))]
     if len(due) < len(faults):
         console.print(f"{len(faults) - len(due)} of {len(faults)} were noticed before, and have not changed since")
-    outcomes = Run(results, options.seconds, max(options.jobs, 1), console).work_through(due)
+    try:
+        outcomes = Run(results, options.seconds, max(options.jobs, 1), console).work_through(due)
+    except KeyboardInterrupt:
+        console.print("mutants: ended before its time; go on with --resume")
+        return 130
     tell(outcomes, due, console)
     if options.page:
         write_page(table(results, load()))
