@@ -245,6 +245,16 @@ def test_what_an_order_asks_for_after_edits_and_before_refunds(changes: dict[str
     assert ("terms", KEY, "asked", amount) in facts(told("shopify", "orders/paid", {**PAID, **changes}))
 
 
+def test_a_canceled_order_that_was_paid_takes_no_money_a_second_time() -> None:
+    """It keeps `financial_status` paid until its refund is through; what was captured its transactions say."""
+    said = told("shopify", "orders/cancelled", {**PAID, "cancelled_at": "2026-09-21T10:00:00-04:00"})
+    assert [(one.kind, one.state) for one in said.facts] == [
+        ("terms", "asked"),
+        ("attempt", "created"),
+        ("end", "canceled"),
+    ]
+
+
 def test_an_order_is_in_the_currency_of_its_transactions() -> None:
     money = {"presentment_money": {"amount": "150.00", "currency_code": "USD"}}
     body = {**PAID, "presentment_currency": "USD", "total_price_set": money}
