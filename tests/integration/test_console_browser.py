@@ -48,7 +48,7 @@ window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => window.violations.push(event.violatedDirective));
 """
 UNNAMED = """
-() => [...document.querySelectorAll("input:not([type=hidden]), select, button, a, svg[role=img], [role=region]")]
+() => [...document.querySelectorAll("input:not([type=hidden]), select, button, a, svg[role=img], [role=group]")]
     .filter((one) => !(one.labels?.length || one.textContent.trim() || one.ariaLabel
         || one.getAttribute("aria-labelledby")))
     .map((one) => one.outerHTML)
