@@ -1,0 +1,31 @@
+package ratchet.types;
+
+/**
+ * The dispute `id` took `amount`, or gave it back.
+ */
+public class DisputeMoved {
+    private long amount;
+    private String currency;
+    private String id;
+    private Boolean livemode;
+    private String paymentID;
+    private String reference;
+
+    public long getAmount() { return amount; }
+    public void setAmount(long value) { this.amount = value; }
+
+    public String getCurrency() { return currency; }
+    public void setCurrency(String value) { this.currency = value; }
+
+    public String getID() { return id; }
+    public void setID(String value) { this.id = value; }
+
+    public Boolean getLivemode() { return livemode; }
+    public void setLivemode(Boolean value) { this.livemode = value; }
+
+    public String getPaymentID() { return paymentID; }
+    public void setPaymentID(String value) { this.paymentID = value; }
+
+    public String getReference() { return reference; }
+    public void setReference(String value) { this.reference = value; }
+}

@@ -1,0 +1,32 @@
+package ratchet.types;
+
+/**
+ * Where a try to pay stands. `id` names the try where a payment has several; `amount` is
+ * what it asks for.
+ */
+public class PaymentTried {
+    private Long amount;
+    private String currency;
+    private String id;
+    private Boolean livemode;
+    private String paymentID;
+    private String reference;
+
+    public Long getAmount() { return amount; }
+    public void setAmount(Long value) { this.amount = value; }
+
+    public String getCurrency() { return currency; }
+    public void setCurrency(String value) { this.currency = value; }
+
+    public String getID() { return id; }
+    public void setID(String value) { this.id = value; }
+
+    public Boolean getLivemode() { return livemode; }
+    public void setLivemode(Boolean value) { this.livemode = value; }
+
+    public String getPaymentID() { return paymentID; }
+    public void setPaymentID(String value) { this.paymentID = value; }
+
+    public String getReference() { return reference; }
+    public void setReference(String value) { this.reference = value; }
+}
