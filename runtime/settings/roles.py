@@ -278,7 +278,8 @@ class ConsoleSettings(Group):
     every `look_seconds`, or every `idle_look_seconds` when nobody watched for `idle_after_seconds`, remembers
     `history_seconds`, and counts no further than `count_max`. A page's look-ups share `pool_connections_max`
     connections, have `statement_timeout_seconds` each and show `rows_max` rows, a download `export_rows_max`;
-    `payload_bytes_max` of a letter are shown. A preview or an order may take `action_timeout_seconds`, a check of the books `books_timeout_seconds`.
+    `payload_bytes_max` of a letter are shown. A preview or an order may take `action_timeout_seconds`, a check of the
+    books `books_timeout_seconds`.
     """
 
     bind: str = "127.0.0.1:8081"
