@@ -20,11 +20,12 @@ export interface Wire {
 }
 
 /**
- * Give an authorization up: the body of `cancel`.
+ * Give an authorization up: the body of `cancel`. `attempt_id` is as in a capture.
  */
 export interface Cancel {
-    metadata?: { [key: string]: unknown };
-    reason?:   null | string;
+    attempt_id?: null | string;
+    metadata?:   { [key: string]: unknown };
+    reason?:     null | string;
 }
 
 /**
@@ -39,11 +40,15 @@ export interface CancelRecord {
 
 /**
  * Take authorized money: the body of `capture`. No `amount`: all that is left.
+ *
+ * `attempt_id` names which of the payment's attempts is meant; it is needed where several
+ * have room.
  */
 export interface Capture {
-    amount?:   number | null;
-    currency?: null | string;
-    metadata?: { [key: string]: unknown };
+    amount?:     number | null;
+    attempt_id?: null | string;
+    currency?:   null | string;
+    metadata?:   { [key: string]: unknown };
 }
 
 /**
@@ -260,13 +265,15 @@ export interface PaymentTried {
 }
 
 /**
- * Give captured money back: the body of `refund`. No `amount`: all that is left.
+ * Give captured money back: the body of `refund`. `amount` and `attempt_id` are as in a
+ * capture.
  */
 export interface Refund {
-    amount?:   number | null;
-    currency?: null | string;
-    metadata?: { [key: string]: unknown };
-    reason?:   null | string;
+    amount?:     number | null;
+    attempt_id?: null | string;
+    currency?:   null | string;
+    metadata?:   { [key: string]: unknown };
+    reason?:     null | string;
 }
 
 /**

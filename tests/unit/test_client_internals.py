@@ -111,6 +111,7 @@ STAND_INS = [
 PUBLIC_BASES = {
     aiokafka.ConsumerRebalanceListener,
     aiokafka.abc.ConsumerRebalanceListener,
+    aiokafka.abc.AbstractTokenProvider,
     BrokerResponseError,
     KafkaError,
     *(api.Request, api.RequestStruct, api.Response, Struct),

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[2]
 ROOMS = ("schemas", "providers", "runtime", "producers", "consumer", "ops")
 ACME = topics_of("acme.", "acme-ratchet")
-FOR_DOCUMENTS = {"WEBHOOKS", "INTENTS", "EVENTS", "DLQ", "CHANGES", "STATE", "CONSUMED", "PUBLISHED", "ALL",
+FOR_DOCUMENTS = {"WEBHOOKS", "INTENTS", "EVENTS", "DLQ", "CHANGES", "STATE", "COMMANDS", "CONSUMED", "PUBLISHED", "ALL",
                  "CONSUMER_GROUP"}  # fmt: skip
 """The constants with the default prefix."""
 
@@ -35,7 +35,7 @@ FOR_DOCUMENTS = {"WEBHOOKS", "INTENTS", "EVENTS", "DLQ", "CHANGES", "STATE", "CO
 def test_the_default_names_are_those_that_readers_know() -> None:
     assert [topic.name for topic in DEFAULT.all] == [
         "payments.webhooks", "payments.intents", "payments.events",
-        "payments.dlq", "payments.changes", "payments.state",
+        "payments.dlq", "payments.changes", "payments.state", "payments.commands",
     ]  # fmt: skip
     assert (DEFAULT.prefix, DEFAULT.group) == ("payments.", "ratchet")
     assert KafkaSettings().topics is DEFAULT
@@ -44,7 +44,7 @@ def test_the_default_names_are_those_that_readers_know() -> None:
 def test_a_prefix_changes_names_and_nothing_else() -> None:
     assert [topic.name for topic in ACME.all] == [topic.name.replace("payments.", "acme.") for topic in DEFAULT.all]
     assert [topic.settings() for topic in ACME.all] == [topic.settings() for topic in DEFAULT.all]
-    assert [topic.must_end for topic in ACME.all] == [False, False, False, True, False, False]
+    assert [topic.must_end for topic in ACME.all] == [False, False, False, True, False, False, False]
     assert ACME.consumed_names == ("acme.webhooks", "acme.intents", "acme.events")
     assert [topic.name for topic in ACME.published] == ["acme.intents", "acme.events"]
     assert ACME.consumed_topic("acme.intents") == ACME.intents

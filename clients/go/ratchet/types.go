@@ -23,10 +23,11 @@ type Wire struct {
 	OfState           *State           `json:"of_State,omitempty"`
 }
 
-// Give an authorization up: the body of `cancel`.
+// Give an authorization up: the body of `cancel`. `attempt_id` is as in a capture.
 type Cancel struct {
-	Metadata map[string]interface{} `json:"metadata,omitempty"`
-	Reason   *string                `json:"reason"`
+	AttemptID *string                `json:"attempt_id"`
+	Metadata  map[string]interface{} `json:"metadata,omitempty"`
+	Reason    *string                `json:"reason"`
 }
 
 // The command `cancel`, about the payment `id`.
@@ -38,10 +39,14 @@ type CancelRecord struct {
 }
 
 // Take authorized money: the body of `capture`. No `amount`: all that is left.
+//
+// `attempt_id` names which of the payment's attempts is meant; it is needed where several
+// have room.
 type Capture struct {
-	Amount   *int64                 `json:"amount"`
-	Currency *string                `json:"currency"`
-	Metadata map[string]interface{} `json:"metadata,omitempty"`
+	Amount    *int64                 `json:"amount"`
+	AttemptID *string                `json:"attempt_id"`
+	Currency  *string                `json:"currency"`
+	Metadata  map[string]interface{} `json:"metadata,omitempty"`
 }
 
 // The command `capture`, about the payment `id`.
@@ -205,12 +210,14 @@ type PaymentTried struct {
 	Reference *string `json:"reference"`
 }
 
-// Give captured money back: the body of `refund`. No `amount`: all that is left.
+// Give captured money back: the body of `refund`. `amount` and `attempt_id` are as in a
+// capture.
 type Refund struct {
-	Amount   *int64                 `json:"amount"`
-	Currency *string                `json:"currency"`
-	Metadata map[string]interface{} `json:"metadata,omitempty"`
-	Reason   *string                `json:"reason"`
+	Amount    *int64                 `json:"amount"`
+	AttemptID *string                `json:"attempt_id"`
+	Currency  *string                `json:"currency"`
+	Metadata  map[string]interface{} `json:"metadata,omitempty"`
+	Reason    *string                `json:"reason"`
 }
 
 // The command `refund`, about the payment `id`.

@@ -1,12 +1,13 @@
 from dataclasses import dataclass
-from typing import Dict, Any, Optional, List
+from typing import Optional, Dict, Any, List
 from enum import Enum
 
 
 @dataclass
 class Cancel:
-    """Give an authorization up: the body of `cancel`."""
+    """Give an authorization up: the body of `cancel`. `attempt_id` is as in a capture."""
 
+    attempt_id: Optional[str] = None
     metadata: Optional[Dict[str, Any]] = None
     reason: Optional[str] = None
 
@@ -23,9 +24,13 @@ class CancelRecord:
 
 @dataclass
 class Capture:
-    """Take authorized money: the body of `capture`. No `amount`: all that is left."""
-
+    """Take authorized money: the body of `capture`. No `amount`: all that is left.
+    
+    `attempt_id` names which of the payment's attempts is meant; it is needed where several
+    have room.
+    """
     amount: Optional[int] = None
+    attempt_id: Optional[str] = None
     currency: Optional[str] = None
     metadata: Optional[Dict[str, Any]] = None
 
@@ -279,9 +284,11 @@ class PaymentTried:
 
 @dataclass
 class Refund:
-    """Give captured money back: the body of `refund`. No `amount`: all that is left."""
-
+    """Give captured money back: the body of `refund`. `amount` and `attempt_id` are as in a
+    capture.
+    """
     amount: Optional[int] = None
+    attempt_id: Optional[str] = None
     currency: Optional[str] = None
     metadata: Optional[Dict[str, Any]] = None
     reason: Optional[str] = None
