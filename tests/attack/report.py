@@ -131,13 +131,15 @@ def line(weakness: str, tests: Sequence[str], found: dict[str, Outcome]) -> str:
 def page(found: dict[str, Outcome]) -> str:
     """Return docs/attacks.md."""
     lines = [line(weakness, tests, found) for weakness, tests in rows(PAGE.read_text())]
+    named = {test for _, tests in rows(PAGE.read_text()) for test in tests}
+    missing = len(named - found.keys())
     passed, cases = sum(one.passed for one in found.values()), sum(one.cases for one in found.values())
     return (
         HEAD.format(
             date=dt.datetime.now(dt.UTC).date(),
             where=f"Python {platform.python_version()}, {os.cpu_count()} shared cores",
             load=f"{os.getloadavg()[2]:.1f}",
-            total=f"In all {passed} of {cases} cases passed.",
+            total=f"In all {passed} of {cases} cases passed; of {len(named)} tests {missing} were not run.",
         )
         + "\n".join(lines)
         + "\n"
