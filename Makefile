@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test test-slow coverage mutants fuzz nightly lint catalogues configuration corpus \
+.PHONY: help setup brokers run test test-slow coverage mutants fuzz cluster nightly lint catalogues configuration corpus \
 	bench bench-ingress bench-latency bench-scale load forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -123,6 +123,9 @@ bench-scale: brokers ## large ledgers, a hot payment, several consumers, a backl
 
 load: brokers ## load a `ratchet up` and compare with the books; SHAPE=steady|stair|spike|storm SECONDS=25
 	@PYTHONPATH=tests $(BIN)/python -m load.run $(if $(SHAPE),--shape $(SHAPE)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+cluster: brokers ## break three brokers, two Postgres servers and the network under load; writes docs/faults.md; ARGS="broker_killed"
+	@PYTHONPATH=tests $(BIN)/python -m cluster.run $(ARGS)
 
 forgeries: $(STAMP) ## a million forged requests a signature scheme; all must be refused
 	@$(BIN)/python -m ops.bench.forgeries $(ARGS)

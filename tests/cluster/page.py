@@ -1,0 +1,63 @@
+"""docs/faults.md, out of what the runs have seen. Pure but for the versions of this machine."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from runtime.stack.jars import kafka_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HEAD = """# Faults of a cluster, and how long they are felt
+
+Written by `make cluster`, not by hand. Each row is one run on servers of its own: three Kafka nodes (Kafka {kafka};
+replication 3, `min.insync.replicas` 2, `broker.session.timeout.ms` 6000), a Postgres 18 primary with a synchronous
+standby, both in one DSN with `target_session_attrs=read-write`, two ingresses, two consumers with instance ids, two
+relays, one dispatcher. Clients reach every server through a TCP proxy, through which the network is broken. Load: 40
+webhooks and 3 intents a second, what is refused is sent again.
+
+Everything (servers, proxies, roles, load) runs on one machine with {cores} cores that other work shared, so times are
+upper bounds; the load average at the end of each run stands in its row. No packet is lost for real: a broken way holds
+bytes back. The promoted standby commits without a standby of its own.
+
+- **wrong**: events lost, doubled, or payments that are not what their events say
+- **letters**: dead letters that the fault made
+- **gap**: the longest time in which no event at all reached the database
+- **longest**: the longest time from a 202 to the row; **p50** of the same
+- **back**: until no event waits longer than 2 s, from the fault and from its end (for a fail-over: from the promotion)
+- **p99**: the slowest p99 of webhooks' answers in any 10 s, and refused requests by status
+- **copies**: records in `payments.webhooks` beyond one an accepted event
+
+| scenario | wrong | letters | gap s | longest s | p50 s | back s (fault / end) | p99 ms | refused | copies | load |
+|---|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def row_of(seen: dict[str, Any]) -> str:
+    """Return a scenario's row."""
+    figures = seen["figures"]
+    refused = ", ".join(f"{number} x {status}" for status, number in seen["refused"].items()) or "0"
+    return (
+        f"| {seen['told']} | {len(seen['problems'])} | {seen['letters']} | {figures['gap']:.1f} "
+        f"| {figures['longest']:.1f} | {figures['p50']:.2f} "
+        f"| {figures['back_from_fault']:.1f} / {figures['back_from_heal']:.1f} "
+        f"| {figures['door_p99_worst'] * 1000:.0f} | {refused} | {seen['copies']} | {seen['load_average']:.0f} |\n"
+    )
+
+
+def told_of(seen: dict[str, Any]) -> str:
+    """Return what an operator was told twelve seconds after the fault."""
+    unready = "; ".join(f"{name}: {why}" for name, why in seen["unready"].items()) or "nobody is unready"
+    return f"- **{seen['name']}**: doctor: {seen['doctor']}. Probes: {unready}.\n"
+
+
+def page_of(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the page."""
+    head = HEAD.format(kafka=kafka_version(), cores=os.cpu_count())
+    days = sorted({seen["at"][:10] for seen in rows})
+    webhooks, intents = sum(seen["webhooks"] for seen in rows), sum(seen["intents"] for seen in rows)
+    total = f"\n{webhooks:,} webhooks and {intents:,} intents were taken in these runs ({', '.join(days)}).\n"
+    told = "\n## What an operator is told 12 s after the fault\n\n" + "".join(map(told_of, rows))
+    return head + "".join(map(row_of, rows)) + total + told

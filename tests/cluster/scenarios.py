@@ -1,0 +1,244 @@
+"""What is done to the servers, the roles and the network, and what ends it. Each fault is a pair: break it, mend it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cluster.proxy import Way
+from cluster.servers import NODES, serves, until
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from cluster.stage import Stage
+
+    Deed = Callable[[Stage], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A fault: how it begins, how long it lasts, how it ends."""
+
+    name: str
+    told: str
+    begin: Deed
+    end: Deed
+    seconds: float = 20.0
+
+
+async def nothing(stage: Stage) -> None:
+    """Do nothing."""
+
+
+async def kill_leader(stage: Stage) -> None:
+    stage.hurt = await stage.leader_of(0)
+    await asyncio.to_thread(stage.nodes[stage.hurt].kill)
+
+
+async def start_node(stage: Stage) -> None:
+    server = stage.nodes[stage.hurt]
+    await asyncio.to_thread(server.start)
+    await until(lambda: serves(server), stage.hurt)
+
+
+async def freeze_leader(stage: Stage) -> None:
+    stage.hurt = await stage.leader_of(0)
+    stage.nodes[stage.hurt].freeze()
+
+
+async def thaw_node(stage: Stage) -> None:
+    stage.nodes[stage.hurt].thaw()
+
+
+def way_to_leader(way: Way, seconds: float = 0.0) -> Deed:
+    """Break the clients' way to the leader of partition 0; brokers reach each other."""
+
+    async def begin(stage: Stage) -> None:
+        stage.hurt = await stage.leader_of(0)
+        stage.network.set(f"proxy_{stage.hurt}", way, seconds)
+
+    return begin
+
+
+async def open_way(stage: Stage) -> None:
+    stage.network.set(f"proxy_{stage.hurt}", Way.OPEN)
+
+
+async def kill_two_nodes(stage: Stage) -> None:
+    for number in range(2, NODES + 1):
+        await asyncio.to_thread(stage.nodes[f"kafka{number}"].kill)
+
+
+async def start_two_nodes(stage: Stage) -> None:
+    for number in range(2, NODES + 1):
+        await asyncio.to_thread(stage.nodes[f"kafka{number}"].start)
+    for number in range(2, NODES + 1):
+        server = stage.nodes[f"kafka{number}"]
+        await until(lambda server=server: serves(server), server.broker.folder.name)  # type: ignore[misc]
+
+
+async def kill_primary(stage: Stage) -> None:
+    await asyncio.to_thread(stage.databases.a.kill)
+    await asyncio.sleep(3)
+    await stage.databases.promote()
+    stage.healed()
+
+
+async def freeze_primary(stage: Stage) -> None:
+    stage.databases.a.freeze()
+    await asyncio.sleep(3)
+    await stage.databases.promote()
+    stage.healed()
+
+
+async def fence_primary(stage: Stage) -> None:
+    """End the old primary without letting it run again, as whoever promotes another one has to."""
+    await asyncio.to_thread(stage.databases.a.kill)
+
+
+def way_to_primary(way: Way, seconds: float = 0.0) -> Deed:
+    """Break the way from the roles to the primary; nobody is promoted."""
+
+    async def begin(stage: Stage) -> None:
+        stage.hurt = "pg_a"
+        stage.network.set("proxy_pg_a", way, seconds)
+
+    return begin
+
+
+async def kill_standby(stage: Stage) -> None:
+    await asyncio.to_thread(stage.databases.b.kill)
+
+
+async def start_standby(stage: Stage) -> None:
+    await asyncio.to_thread(stage.databases.b.start)
+    await until(stage.databases.synchronous, "the standby is synchronous again")
+
+
+def kill_role(name: str) -> Deed:
+    """Kill one process; whoever supervises it starts it again after a second."""
+
+    async def begin(stage: Stage) -> None:
+        process = stage.fleet.members[name].process
+        assert process is not None
+        process.kill()
+
+    return begin
+
+
+async def roll_consumers(stage: Stage) -> None:
+    for name in ("consumer1", "consumer2"):
+        member = stage.fleet.members[name]
+        assert member.process is not None
+        member.process.terminate()
+        await asyncio.sleep(8)
+
+
+async def open_transaction(stage: Stage) -> None:
+    """Let a stranger's transaction with an id of its own stand open."""
+    stage.stranger = await stage.as_superuser()
+    await stage.stranger.execute("begin")
+    await stage.stranger.fetchval("select pg_current_xact_id()")
+
+
+async def end_transaction(stage: Stage) -> None:
+    assert stage.stranger is not None
+    await stage.stranger.execute("rollback")
+    await stage.stranger.close()
+
+
+async def kill_leader_and_open_transaction(stage: Stage) -> None:
+    """Open a stranger's transaction and let webhooks go to the spool for a while."""
+    await open_transaction(stage)
+    for node in stage.nodes:
+        stage.network.set(f"proxy_{node}", Way.RESET)
+    await asyncio.sleep(5)
+    for node in stage.nodes:
+        stage.network.set(f"proxy_{node}", Way.OPEN)
+
+
+ALL = (
+    Scenario("baseline", "no fault", nothing, nothing, 10),
+    Scenario(
+        "broker_killed", "kill -9 of the leader of partition 0, started again after 20 s", kill_leader, start_node
+    ),
+    Scenario("broker_frozen", "SIGSTOP of the leader of partition 0 for 20 s", freeze_leader, thaw_node),
+    Scenario(
+        "broker_cut_off",
+        "clients' packets to the leader of partition 0 are lost for 30 s; brokers reach each other",
+        way_to_leader(Way.STALLED),
+        open_way,
+        30,
+    ),
+    Scenario(
+        "broker_answers_lost",
+        "what the leader of partition 0 answers is lost for 20 s",
+        way_to_leader(Way.ANSWERS_STALLED),
+        open_way,
+    ),
+    Scenario(
+        "broker_resets",
+        "connections to the leader of partition 0 end by RST for 20 s",
+        way_to_leader(Way.RESET),
+        open_way,
+    ),
+    Scenario(
+        "broker_half_closes",
+        "the leader's side of all connections is closed once",
+        way_to_leader(Way.HALF_CLOSED),
+        open_way,
+        10,
+    ),
+    Scenario(
+        "broker_slow", "the leader of partition 0 is 500 ms away for 20 s", way_to_leader(Way.LATE, 0.25), open_way
+    ),
+    Scenario("min_isr_lost", "two of three brokers killed for 20 s", kill_two_nodes, start_two_nodes),
+    Scenario("postgres_failover", "kill -9 of the primary, the standby promoted after 3 s", kill_primary, nothing),
+    Scenario(
+        "primary_frozen",
+        "SIGSTOP of the primary (first host of the DSN), the standby promoted after 3 s, the old one fenced after 40 s",
+        freeze_primary,
+        fence_primary,
+        40,
+    ),
+    Scenario(
+        "primary_cut_off",
+        "packets to the primary are lost for 20 s, nobody is promoted",
+        way_to_primary(Way.STALLED),
+        open_way,
+    ),
+    Scenario(
+        "primary_answers_lost",
+        "what the primary answers is lost for 15 s (fate of COMMITs unknown)",
+        way_to_primary(Way.ANSWERS_STALLED),
+        open_way,
+        15,
+    ),
+    Scenario(
+        "primary_resets", "connections to the primary end by RST for 10 s", way_to_primary(Way.RESET), open_way, 10
+    ),
+    Scenario("standby_dead", "kill -9 of the synchronous standby for 40 s", kill_standby, start_standby, 40),
+    Scenario(
+        "consumer_killed",
+        "kill -9 of one of two consumers, started again after 1 s",
+        kill_role("consumer1"),
+        nothing,
+        15,
+    ),
+    Scenario("relay_killed", "kill -9 of one of two relays, started again after 1 s", kill_role("relay1"), nothing, 15),
+    Scenario(
+        "ingress_killed", "kill -9 of one of two ingresses, started again after 1 s", kill_role("ingress1"), nothing, 15
+    ),
+    Scenario(
+        "consumers_rolled", "SIGTERM to one consumer after the other, each back after 1 s", roll_consumers, nothing, 4
+    ),
+    Scenario(
+        "strangers_transaction",
+        "a stranger's transaction is open for 30 s; all brokers refuse connections in the first 5 s",
+        kill_leader_and_open_transaction,
+        end_transaction,
+        25,
+    ),
+)
