@@ -17,7 +17,7 @@ import aiokafka
 import pytest
 import uvicorn
 from aiokafka.consumer import fetcher, subscription_state
-from aiokafka.errors import BrokerResponseError, KafkaError
+from aiokafka.errors import BrokerResponseError, KafkaConnectionError, KafkaError
 from aiokafka.protocol import api
 from aiokafka.protocol.struct import Struct
 from aiokafka.record import default_records, memory_records
@@ -113,6 +113,7 @@ PUBLIC_BASES = {
     aiokafka.abc.ConsumerRebalanceListener,
     aiokafka.abc.AbstractTokenProvider,
     BrokerResponseError,
+    KafkaConnectionError,
     KafkaError,
     *(api.Request, api.RequestStruct, api.Response, Struct),
 }
