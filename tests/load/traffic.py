@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,7 +53,8 @@ class Traffic:
         rng = self._random("life", number)
         names = list(TELLERS)
         teller = TELLERS[rng.choices(names, [WEIGHTS[name] for name in names])[0]]
-        return teller.live(rng, teller.invent(rng), self.now)
+        told = replace(teller.invent(rng), merchant_account=rng.choice(teller.merchants))
+        return teller.live(rng, told, self.now)
 
     def deliveries(self, number: int) -> list[Delivery]:
         """Return a life's posts in any order, some of them twice."""
