@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -75,6 +77,8 @@ class Publisher:
         self._spool = spool
         self._monotonic = monotonic
         self._hedges = Deadlines(settings.ingress.hedge_seconds)
+        self._hedges_max = max(1, int(settings.ingress.publish_timeout_seconds / settings.ingress.hedge_seconds))
+        self._heard: Counter[Leader] = Counter()
         self._breaker = Breaker(self._pause_seconds)
         self._breakers: dict[Leader, Breaker] = {}
         metrics.BREAKERS.watch("kafka", self._breaker)
@@ -86,8 +90,9 @@ class Publisher:
     async def publish(self, records: Sequence[Outgoing]) -> Durability:
         """Return once all records are durable; raise UnavailableError when neither Kafka nor the spool takes them.
 
-        Records whose fate in Kafka is unknown go to the spool too: twice is harmless, never is not. Where Kafka is
-        silent for `hedge_seconds` the spool is asked beside it, and the first to have them answers for both.
+        Records whose fate in Kafka is unknown go to the spool too: twice is harmless, never is not. Where one of their
+        brokers acknowledges nothing at all for `hedge_seconds` the spool is asked beside it, and the first to have
+        them answers for both. A broker that is only slow is waited for: copies would make it slower.
         """
         producer = self._producer
         if producer is None or not self._breaker.allows(self._monotonic()):
@@ -96,12 +101,10 @@ class Publisher:
         if not self._take(leaders):
             self._breaker.abandoned(self._monotonic())
             return await self._spooled(records)
-        sending = _Sending(producer, leaders)
+        sending = _Sending(producer, leaders, self._heard)
         try:
-            with self._hedges.deadline():
-                await sending.send(records)
-        except TimeoutError:
-            return await self._hedge(sending, records)
+            if not await self._sent(sending, records):
+                return await self._hedge(sending, records)
         except asyncio.CancelledError:
             self._abandoned(leaders)
             raise
@@ -110,6 +113,20 @@ class Publisher:
             return await self._spooled(records)
         self._succeeded(sending)
         return Durability.KAFKA
+
+    async def _sent(self, sending: _Sending, records: Sequence[Outgoing]) -> bool:
+        """Tell whether all was acknowledged before a broker that is waited for was silent, in the publish time-out."""
+        for _ in range(self._hedges_max):
+            before = self._heard.copy()
+            try:
+                with self._hedges.deadline():
+                    await sending.send(records)
+            except TimeoutError:
+                if any(self._heard[leader] == before[leader] for leader in sending.silent(records)):
+                    return False
+            else:
+                return True
+        return False
 
     async def _spooled(self, records: Sequence[Outgoing]) -> Durability:
         await self._spool.store(records)
@@ -274,24 +291,24 @@ class _Sending:
 
     producer: AIOKafkaProducer
     leaders: set[Leader]
+    heard: Counter[Leader]
     acks: list[asyncio.Future[Any]] = field(default_factory=list)
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         """Hand over what is not handed over yet and wait for all acknowledgements; call it again after a time-out."""
         for record in records[len(self.acks) :]:
             ack = await self.producer.send(record.topic, record.value, record.key, headers=list(record.headers))
-            ack.add_done_callback(_forget)
+            ack.add_done_callback(partial(self._acknowledged, leader_of(self.producer, record)))
             self.acks.append(ack)
         for ack in self.acks:
             await asyncio.shield(ack)
+
+    def _acknowledged(self, leader: Leader, ack: asyncio.Future[Any]) -> None:
+        """Note who answered. Nobody may await the outcome any more: unless it is looked at, asyncio complains."""
+        if not ack.cancelled() and ack.exception() is None:
+            self.heard[leader] += 1
 
     def silent(self, records: Sequence[Outgoing]) -> frozenset[Leader]:
         """Return the brokers that have not answered for one of the records."""
         waiting = [one for one, ack in zip(records, self.acks, strict=False) if not ack.done()]
         return frozenset(leader_of(self.producer, one) for one in (*waiting, *records[len(self.acks) :]))
-
-
-def _forget(ack: asyncio.Future[Any]) -> None:
-    """Look at the outcome that nobody may await any more, or asyncio would complain of it."""
-    with contextlib.suppress(asyncio.CancelledError):
-        ack.exception()

@@ -258,7 +258,7 @@ def test_commands_fit(trace: str | None) -> None:
         assert record is not None
         value, headers = json.loads(record.value or b""), as_json(record.headers)
         assert complaints("command-record", value) == complaints("command-headers", headers) == []
-        assert set(headers) <= set(SCHEMAS["command-headers"]["properties"])
+        assert set(headers) <= set(schema("command-headers")["properties"])
         for wrong in ({"command": "create"}, {"amount": 0}, {"attempt_id": None}, {"expires_at": "today"}):
             assert complaints("command-record", value | wrong), wrong
         assert complaints("command-record", value | {"more": 1}) == [], "a field may be added"
@@ -281,15 +281,15 @@ def test_dead_letters_fit_and_have_every_header(reason: Reason) -> None:
 
 def test_each_command_is_a_shape_of_its_own_of_which_generators_make_a_type() -> None:
     """A body that hangs on `if` and `then` is any object to them."""
-    schema = SCHEMAS["intent-record"]
-    shapes = [one["$ref"].rpartition("/")[2] for one in schema["$defs"]["IntentRecord"]["oneOf"]]
-    told = {shape: schema["$defs"][shape]["properties"] for shape in shapes}
+    found = schema("intent-record")
+    shapes = [one["$ref"].rpartition("/")[2] for one in found["$defs"]["IntentRecord"]["oneOf"]]
+    told = {shape: found["$defs"][shape]["properties"] for shape in shapes}
     bodies = {of["command"]["const"]: of["body"]["$ref"].rpartition("/")[2] for of in told.values()}
     assert bodies == {command.value: body.__name__ for command, body in ORDERS.items()}
-    assert "allOf" not in json.dumps(schema)
+    assert "allOf" not in json.dumps(found)
 
 
 @pytest.mark.parametrize("name", ["change", "state"])
 def test_what_is_read_may_gain_a_field(name: str) -> None:
-    shape = SCHEMAS[name]["$defs"][name.title()]
+    shape = schema(name)["$defs"][name.title()]
     assert shape.get("additionalProperties", True) is True

@@ -221,7 +221,9 @@ def intents(data: bytes) -> None:
     asking = Asking("shop", PAYMENT, 1_790_000_000.0)
     body = ordered.body.model_dump(mode="json", exclude_unset=True)
     key = queued.key_of(ordered.body, PAYMENT) if isinstance(ordered.body, Intent) else str(PAYMENT)
-    sent = queued.record_of(asking, command, PAYMENT, body, event_id=f"{PAYMENT}:{command}", key=key)
+    sent = queued.record_of(
+        asking, command, PAYMENT, body, event_id=f"{PAYMENT}:{command}", key=key, topic=INTENTS.name
+    )
     found = decode(Record(sent.topic, 0, 0, 1_790_000_000_000, sent.key, sent.value, sent.headers))
     assert isinstance(found, Event), f"accepted with 202, and then a dead letter: {found.detail}"
 

@@ -67,6 +67,19 @@ async def add_payment(connection: asyncpg.Connection, currency: str | None = "EU
     return payment_id
 
 
+async def add_command(connection: asyncpg.Connection, payment_id: uuid.UUID) -> None:
+    """Write a command that waits for its executor, as the consumer does."""
+    await connection.execute(
+        """insert into commands (payment_id, command_id, client, command, attempt_id, provider, account,
+            merchant_account, livemode, provider_ref, currency, amount, asked_at, expires_at, relay_xid)
+        values ($1, $2, 'shop', 'refund', $1, 'stripe', '', '', true, 'pi_1', 'EUR', 100, $3, now() + interval '1 hour',
+            pg_current_xact_id()::text::bigint)""",
+        payment_id,
+        uuid.uuid4().hex,
+        NOW,
+    )
+
+
 async def change(connection: asyncpg.Connection, payment_id: uuid.UUID, *, versions: int = 1) -> None:
     """Write ledger rows as the consumer does: lock the payment, take max(own xid, head_xid), raise the version."""
     payment = await connection.fetchrow(

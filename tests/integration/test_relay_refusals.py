@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -12,23 +13,24 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redriving import Desk, desk
-from relay_rows import add_letter, add_payment, change, eventually, reading, relaying, settings_for, spool
+from relay_rows import add_command, add_letter, add_payment, change, eventually, reading, relaying, settings_for, spool
 from settling import until
 
 from consumer.plan import Letter
 from ops import redrives
 from ops.dlq_families import read_back
 from ops.redrives import RedriveStatus
-from producers.relay import outbox_depth, records
+from producers.relay import outbox_depth
 from producers.relay.lanes import open_lanes
 from producers.relay.loop import LaneHealth, LaneLoop
 from producers.relay.redrive import RedriveLane
 from runtime.kafka import ensure_topics
 from runtime.lease import Lease, PostgresLeases
 from runtime.postgres import open_pool
+from runtime.settings import KafkaSettings
 from schemas.errors import LeaseLostError
 from schemas.record import Record
-from schemas.topics import DAY_MS, Topic, Topics
+from schemas.topics import DAY_MS, DEFAULT, Topic, Topics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +108,11 @@ async def one_turn(settings: Settings, lane_name: str, lease: Lease | None = Non
         await pool.close()
 
 
+def publish_to(monkeypatch: pytest.MonkeyPatch, **topics: Topic) -> None:
+    """Let the relay publish to other topics than ours."""
+    monkeypatch.setattr(KafkaSettings, "topics", property(lambda _: replace(DEFAULT, **topics)))
+
+
 @pytest.mark.parametrize("left_out", ["value", "value,headers", "value,headers,key"])
 async def test_a_letter_too_large_for_the_dlq_goes_with_less_and_does_not_hold_up_the_next(
     stack: Endpoints, database: Database, connection: asyncpg.Connection, left_out: str
@@ -153,7 +160,7 @@ async def test_a_letter_that_the_broker_refuses_goes_without_its_value(
     monkeypatch: pytest.MonkeyPatch,
 ):
     small = await make_topic(KAFKAS_OWN)
-    monkeypatch.setattr(records, "DLQ", Topic(small, KAFKAS_OWN, DAY_MS))
+    publish_to(monkeypatch, dlq=Topic(small, KAFKAS_OWN, DAY_MS))
     for number in range(40):
         value = os.urandom(2 * MEBIBYTE) if number in {7, 8, 31} else b"x" * (2 * MEBIBYTE if number == 12 else 10)
         await add_letter(connection, value=value, message=str(number))
@@ -253,7 +260,7 @@ async def test_a_change_that_kafka_refuses_is_passed_by_and_a_run_of_them_stops_
     monkeypatch: pytest.MonkeyPatch,
 ):
     small = await make_topic(1500)
-    monkeypatch.setattr(records, "CHANGES", Topic(small, 1500, DAY_MS))
+    publish_to(monkeypatch, changes=Topic(small, 1500, DAY_MS))
     small_one, large = await add_payment(connection), await add_payment(connection)
     await connection.execute("update payments set reference = $2 where id = $1", large, "r" * 255)
     await connection.execute(
@@ -327,6 +334,7 @@ async def test_a_relay_without_its_lease_moves_no_cursor_deletes_no_spool_and_sa
     async with connection.transaction():
         await change(connection, payment_id)
     await add_letter(connection)
+    await add_command(connection, payment_id)
     await spool(connection, "payments.webhooks", b"k", b"v")
     before = await connection.fetch("select name, relay_xid, id from relay_cursors order by name")
     for lane in ("changes", "state", "commands", "dead_letters", "spool"):
