@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,8 @@ class PaperProducer:
         self.sent.append(value)
         ack = asyncio.get_running_loop().create_future()
         outcome = self.outcomes.pop(0) if self.outcomes else None
+        if isinstance(outcome, asyncio.Future):
+            return outcome
         if isinstance(outcome, Exception):
             ack.set_exception(outcome)
         elif outcome != "hang" and leader_of(self, Outgoing(topic, key, value, ())) not in self.silent:  # type: ignore[arg-type]
@@ -93,11 +96,15 @@ class Clock:
         return self.now
 
 
-def publisher_of(producer: PaperProducer | None, hedge_seconds: float = 0.005) -> tuple[Publisher, PaperSpool, Clock]:
+def publisher_of(
+    producer: PaperProducer | None, hedge_seconds: float = 0.005, publish_timeout_seconds: float = 0.02
+) -> tuple[Publisher, PaperSpool, Clock]:
     settings = Settings().model_copy(
         update={
             "kafka": KafkaSettings(bootstrap="127.0.0.1:1"),
-            "ingress": IngressSettings(publish_timeout_seconds=0.02, hedge_seconds=hedge_seconds, breaker_seconds=1),
+            "ingress": IngressSettings(
+                publish_timeout_seconds=publish_timeout_seconds, hedge_seconds=hedge_seconds, breaker_seconds=1
+            ),
         }
     )
     spool, clock = PaperSpool(), Clock()
@@ -256,6 +263,24 @@ async def test_the_spool_is_asked_beside_a_kafka_that_is_slow() -> None:
     assert spool.stored == [record_of(1)]
     for task in publisher._closing:
         task.cancel()
+
+
+async def test_a_broker_that_acknowledges_others_is_waited_for() -> None:
+    """Copies would make it slower still."""
+    producer = PaperProducer()
+    publisher, spool, _ = publisher_of(producer, hedge_seconds=0.05, publish_timeout_seconds=60)
+    late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    producer.outcomes.append(late)
+    slow = asyncio.create_task(publisher.publish([RECORD]))
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    while time.monotonic() - began < 0.2:
+        assert await publisher.publish([RECORD]) is Durability.KAFKA
+        await asyncio.sleep(0)
+    assert not slow.done()
+    late.set_result(None)
+    assert await slow is Durability.KAFKA
+    assert spool.stored == []
 
 
 async def test_kafka_may_still_answer_where_the_spool_is_away() -> None:
