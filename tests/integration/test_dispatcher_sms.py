@@ -67,7 +67,8 @@ async def test_message_is_sent_and_its_id_is_kept(harness: Office):
 
 async def test_merged_payment_tells_the_figures_of_the_one_that_survived(harness: Office):
     merged, survivor = await harness.queue_sms("captured"), await harness.queue_sms()
-    await harness.pool.execute("update payments set merged_into = $2, captured = 0 where id = $1", merged, survivor)
+    sql = "update payments set merged_into = $2, amount = 7, authorized = 7, captured = 7 where id = $1"
+    await harness.pool.execute(sql, merged, survivor)
     lease = await harness.lease()
     async with harness.desk("sms") as desk:
         await desk.turn(lease)
