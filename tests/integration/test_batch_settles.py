@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -16,6 +17,8 @@ from settling import (
     bench,
     broken_chains,
     digest,
+    intent,
+    intent_records,
     lives,
     records,
     shown,
@@ -361,3 +364,11 @@ async def test_a_payment_that_opens_with_a_flag_is_dated(desk: Bench) -> None:
         )
     )
     assert await flagged_at(desk) is not None
+
+
+async def test_what_a_payment_stood_under_leads_to_the_one_that_it_turned_out_to_be(desk: Bench) -> None:
+    promised = uuid.uuid4()
+    await desk.settle(records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")]))
+    await desk.settle(intent_records([intent(promised, provider_ref="pay", amount=2500)]))
+    known = "select payment_id from reference_payments where kind = 'reference' and ref = 'ORD'"
+    assert promised in [row["payment_id"] for row in await desk.pool.fetch(known)]
