@@ -2,7 +2,8 @@
 
 A key that it makes up twice for two bodies is refused with 422, as the contract has it, and is no finding. Keys that
 are malformed or missing on purpose stay as they are. Accounts are free text to the document and names of what is
-configured to the ingress: a valid one that schemathesis makes up is left out, as it would be refused with 422. A query
+configured to the ingress, `attempt_id` is any UUID to the document and one of the payment's attempts to the ingress: a
+valid one that schemathesis makes up is left out, as it would be refused with 422. A query
 for payments has exactly one name, which the document can only say in words: a valid one is left with one.
 """
 
@@ -27,9 +28,18 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         case.headers[NAME] = str(uuid.uuid4())
     if isinstance(case.body, dict) and _is_account(case.body.get("account")):
         del case.body["account"]
+    if isinstance(case.body, dict) and _is_uuid(case.body.get("attempt_id")):
+        del case.body["attempt_id"]
     if case.operation.path == "/payments" and case.meta.generation.mode.is_positive:
         name, value = next(iter((case.query or {}).items()), ("reference", "ORD-1"))
         case.query = {name: value}
+
+
+def _is_uuid(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(uuid.UUID(value))
+    except ValueError:
+        return False
 
 
 def _is_account(value: object) -> bool:
