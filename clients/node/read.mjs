@@ -4,6 +4,10 @@ import pg from 'pg'
 
 const RECORDS_MAX = 500
 const IDLE_MS = 50
+/** A reader that was killed has its partitions taken over so soon; the library's own defaults are one and two minutes. */
+const SESSION_MS = 10_000
+const REBALANCE_MS = 30_000
+const HEARTBEAT_MS = 3_000
 /** Keeps two readers from making a table at once. */
 export const LOCK = 'select pg_advisory_xact_lock(72657463)'
 const TABLE = `create table if not exists ratchet_payments (
@@ -73,6 +77,9 @@ export class Reader {
       groupId: group,
       bootstrapBrokers: bootstrap.split(','),
       autocommit: false,
+      sessionTimeout: SESSION_MS,
+      rebalanceTimeout: REBALANCE_MS,
+      heartbeatInterval: HEARTBEAT_MS,
       ...security
     })
     try {
@@ -95,14 +102,18 @@ export class Reader {
   async #read (client, consumer) {
     let batch = []
     const messages = this.#stream[Symbol.asyncIterator]()
-    let next = messages.next()
+    const after = () => messages.next().catch((error) => {
+      if (this.#stopped) return { done: true, value: undefined } // the stream was ended under it
+      throw error
+    })
+    let next = after()
     while (!this.#stopped) {
       const pause = batch.length ? new Promise((resolve) => setTimeout(resolve, IDLE_MS, 'idle')) : new Promise(() => {})
       const found = await Promise.race([next, pause])
       if (found !== 'idle') {
         if (found.done) break
         batch.push(found.value)
-        next = messages.next()
+        next = after()
       }
       if (found === 'idle' || batch.length >= RECORDS_MAX) {
         await this.#take(client, consumer, batch)

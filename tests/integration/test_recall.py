@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shlex
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +28,6 @@ from schemas.topics import WEBHOOKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from conftest import Database
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
+ROOT = Path(__file__).parents[2]
 HOUR, DAY = 3600.0, 86_400.0
 RECALL = {"delay_seconds": 1.0, "requests_per_second_max": 1000.0, "page_items_max": 2, "count_seconds": 1e-6}
 
@@ -390,6 +393,25 @@ async def test_a_dry_run_says_what_it_would_bring_and_the_command_brings_it(
     assert await spooled(harness) == []
     [action] = await harness.pool.fetch("select action, target from operator_actions limit 1")
     assert tuple(action) == ("recall", "stripe")
+
+
+COMMANDS = re.findall(r"```sh\nratchet recall (.*?)\n```", (ROOT / "docs" / "find-what-never-came.md").read_text())
+
+
+async def test_the_page_s_commands_say_what_never_came_and_bring_it(
+    harness: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = time.time()
+    await began(harness, 20 * DAY)
+    harness.world.events = [paid(number, now - number * DAY) for number in (1, 2)]
+    run = command_of(harness, monkeypatch, tmp_path)
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 9 * DAY))
+    asking, bringing = (shlex.split(command.replace("$SINCE", since)) for command in COMMANDS)
+    assert ((await run(*asking))["new"], len(await spooled(harness))) == (2, 0)
+    assert (await run(*bringing))["new"] == 2
+    await settle(harness, await spooled(harness))
+    assert await harness.pool.fetchval("select count(*) from payments where status = 'captured'") == 2
+    assert (await run(*bringing))["new"] == 0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ package ratchet;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
+import java.net.URI;
 import java.sql.DriverManager;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -57,8 +58,22 @@ public final class Main {
         }
     }
 
+    /** Returns a DSN as libpq and the other clients have it in JDBC's words; one that begins with jdbc: is left as it is. */
+    static String jdbc(String dsn) {
+        if (dsn.startsWith("jdbc:")) {
+            return dsn;
+        }
+        var uri = URI.create(dsn);
+        var query = uri.getRawQuery() == null ? "" : "&" + uri.getRawQuery();
+        var who = uri.getRawUserInfo() == null ? new String[0] : uri.getRawUserInfo().split(":", 2);
+        var user = who.length > 0 ? "user=" + who[0] : "";
+        var password = who.length > 1 ? "&password=" + who[1] : "";
+        return "jdbc:postgresql://" + uri.getRawAuthority().replaceFirst("^.*@", "") + uri.getRawPath() + "?" + user
+                + password + query;
+    }
+
     private static void read(Map<String, String> told) throws Exception {
-        var dsn = told.get("dsn");
+        var dsn = jdbc(told.get("dsn"));
         Reader.Effect effect = null;
         if (told.containsKey("effects")) {
             try (var connection = DriverManager.getConnection(dsn)) {
