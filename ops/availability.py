@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from ops.database import connected
 from ops.finding import Finding
 from runtime.postgres_hosts import hosts_of
 from runtime.postgres_silence import answers
@@ -162,3 +163,17 @@ def own_sessions_finding(first: int, second: int) -> Finding:
     told = "two sessions share a process: a pooler in transaction mode stands between us and Postgres"
     advice = "use session mode, or connect to Postgres itself: advisory locks and prepared statements are a session's"
     return Finding("session", ok=False, found=told, advice=advice)
+
+
+async def cluster_findings(settings: Settings, connection: Connection) -> list[Finding]:
+    """Look at what stands between us and Postgres, at its standby, and at who holds up others."""
+    asked = int(settings.ops.lookup_timeout_seconds * 1000)
+    seen = await connection.fetchval("select setting::int from pg_settings where name = 'statement_timeout'")
+    found = [settings_finding(asked, seen)]
+    async with connected(settings, as_it_is=True) as other:
+        pids = [await one.fetchval("select pg_backend_pid()") for one in (connection, other)]
+    found.append(own_sessions_finding(*pids))
+    (row,) = await connection.fetch(statement("ops", "read_replication"))
+    found.append(standby_finding(dict(row)))
+    found.append(await oldest_transaction(connection))
+    return found

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import shutil
 import time
 from dataclasses import asdict
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -15,15 +13,14 @@ import asyncpg
 from rich.table import Table
 from rich.text import Text
 
-import providers
 from ops import availability, endpoints
 from ops.database import connected
+from ops.doctor_settings import configuration
 from ops.durability import lacks_of_postgres, lacks_of_topic
 from ops.finding import Finding
+from ops.loopback import leads_to_loopback
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from runtime import topic_binding
-from runtime.secret_windows import ends_at, live_at
-from runtime.settings.scopes import scopes_of
 from runtime.sql import statement
 from schemas.errors import AccessRefusedError, RatchetError
 
@@ -34,8 +31,6 @@ if TYPE_CHECKING:
     import typer
     from redis.asyncio import Redis
 
-    from runtime.postgres import Connection
-    from runtime.secret_windows import Secret
     from runtime.settings import Settings
     from schemas.topics import Topic
 
@@ -43,148 +38,12 @@ REDIS_PROBE_MILLISECONDS: Final = 1000
 """How long the key stays that asks Redis whether it takes a write."""
 
 
-def configuration(settings: Settings) -> list[Finding]:
-    """Look at what is configured; settings that load hold no unknown name. Secrets are counted, never shown."""
-    where = "the embedded stack" if settings.embedded() else "configured endpoints"
-    findings = [Finding("settings", ok=True, found=f"{where}, home {settings.home}")]
-    counts = {name: len(provider.secrets) for name, provider in settings.providers.items()}
-    for name, provider in settings.providers.items():
-        counts |= {f"{name}/{account}": len(found.secrets) for account, found in provider.accounts.items()}
-    told = ", ".join(f"{name}: {number}" for name, number in sorted(counts.items()) if number)
-    advice = "" if told else "set RATCHET_PROVIDERS__<NAME>__SECRETS; `ratchet up` makes some up for its sample"
-    findings.append(Finding("secrets", ok=True, found=told or "none: every webhook is answered 404", advice=advice))
-    findings += secret_findings(settings, time.time())
-    findings += kafka_findings(settings, time.time())
-    findings += scope_findings(settings)
-    findings += executor_findings(settings)
-    if settings.postgres.owner_dsn is None and not settings.embedded():
-        advice = "set RATCHET_POSTGRES__OWNER_DSN where migrations are run"
-        findings.append(Finding("owner DSN", ok=True, found="not set", advice=advice))
-    return findings
-
-
-def secret_findings(settings: Settings, now: float) -> list[Finding]:
-    """Look at the secrets that end soon or have ended, by their place; `now` is unix seconds."""
-    return [
-        finding
-        for name, provider in sorted(settings.providers.items())
-        for place, account in ((name, provider), *((f"{name}/{key}", one) for key, one in provider.accounts.items()))
-        for finding in _endings(place, account.secrets, now, now + settings.ops.secret_notice_seconds)
-    ]
-
-
-def _endings(place: str, secrets: Sequence[Secret], now: float, soon: float) -> list[Finding]:
-    """Judge one endpoint's secrets: it is wrong where none is live now, or where none would be once the next ends."""
-    advice = (
-        "add the next secret at the provider and in RATCHET_PROVIDERS__<NAME>__SECRETS, and remove those that ended"
-    )
-    ending = [(number, ends_at(secret)) for number, secret in enumerate(secrets, 1) if ends_at(secret) <= soon]
-    covered = bool(live_at(secrets, now)) and bool(live_at(secrets, soon))
-    told = [f"number {number} {'ended' if end < now else 'ends'} {_date(end)}" for number, end in ending]
-    if secrets and not live_at(secrets, now):
-        told = ["none is live now: every webhook is answered 401", *told]
-    return [Finding(f"secrets of {place}", ok=covered, found="; ".join(told), advice=advice)] if told else []
-
-
-def executor_findings(settings: Settings) -> list[Finding]:
-    """Look for endpoints whose commands nobody may answer: each of them would expire."""
-    answered = {account.lower() for accounts in settings.executors.values() for account in accounts}
-    configured = ["/".join(filter(None, key)) for key in scopes_of(settings).configured() if _takes_payments(key[0])]
-    silent = [place for place in configured if place not in answered]
-    if not settings.api_keys or not silent:
-        return []
-    advice = "name who carries them out in RATCHET_EXECUTORS, or let no client ask for captures, cancels and refunds"
-    told = f"nobody may answer commands for: {', '.join(silent)}"
-    return [Finding("executors", ok=True, found=told, advice=advice)]
-
-
-def _takes_payments(provider: str) -> bool:
-    found = providers.find(provider)
-    return found is not None and found.payments
-
-
-def scope_findings(settings: Settings) -> list[Finding]:
-    """Look at who may name which endpoint, and at endpoints that leave open when money is taken."""
-    scopes, findings = scopes_of(settings), []
-    for client, missing in scopes.not_configured().items():
-        advice = "give the endpoint a secret, or take it out of RATCHET_CLIENTS__<NAME>__ACCOUNTS"
-        told = f"not configured: {', '.join(missing)}"
-        findings.append(Finding(f"accounts of client {client}", ok=False, found=told, advice=advice))
-    free = scopes.unbounded(settings.api_keys) if len(settings.api_keys) > 1 else []
-    if free:
-        advice = "set RATCHET_CLIENTS__<NAME>__ACCOUNTS: clients that share an account can claim each other's payments"
-        told = f"may name every account: {', '.join(free)}"
-        findings.append(Finding("accounts of clients", ok=True, found=told, advice=advice))
-    for provider, account in scopes.configured():
-        known = providers.find(provider)
-        if known is not None and known.capture_by_setting and scopes.terms(provider, account).capture is None:
-            advice = f"set RATCHET_PROVIDERS__{provider.upper()}__CAPTURE to automatic or manual, as the account has it"
-            told = "not set: an authorization without an intent waits for a capture"
-            place = "/".join(filter(None, (provider, account)))
-            findings.append(Finding(f"capture of {place}", ok=True, found=told, advice=advice))
-    return findings
-
-
-def kafka_findings(settings: Settings, now: float) -> list[Finding]:
-    """Look at how Kafka is reached, and when our certificate ends; `now` is unix."""
-    found = settings.kafka
-    if found.security_protocol == "PLAINTEXT":
-        return plaintext_findings(found.bootstrap or "")
-    told: list[str] = [found.security_protocol]
-    if found.sasl:
-        told.append(f"{found.sasl_mechanism} as {found.login_name}")
-    if found.tls:
-        told.append(f"CAs of {found.ca_file or 'the system'}")
-    open_password = found.security_protocol == "SASL_PLAINTEXT"
-    advice = "records, and with PLAIN the password, can be read on their way; take SASL_SSL" if open_password else ""
-    findings = [Finding("kafka security", ok=True, found=", ".join(told), advice=advice)]
-    if found.certificate_file is not None:
-        findings.append(certificate_finding(found.certificate_file, now, now + settings.ops.secret_notice_seconds))
-    return findings
-
-
-def plaintext_findings(bootstrap: str) -> list[Finding]:
-    """Look at a Kafka that asks nobody for a name: at loopback it is the embedded one, elsewhere whoever gets there."""
-    if all(is_loopback(one) for one in bootstrap.split(",") if one.strip()):
-        return []
-    told = "PLAINTEXT: whoever reaches Kafka can write events that count as verified"
-    advice = "set RATCHET_KAFKA__SECURITY_PROTOCOL to SASL_SSL or SSL, with ACLs a process (deploy/README.md)"
-    return [Finding("kafka security", ok=False, found=told, advice=advice)]
-
-
-def is_loopback(address: str) -> bool:
-    """Tell whether a host, with or without a port, is this machine."""
-    name = urlsplit(f"//{address.strip()}").hostname or ""
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
-
-
 def transport_finding(host: str, *, encrypted: bool) -> Finding:
     """Judge whether what is said to Postgres can be read, or answered by somebody else, on its way."""
-    if encrypted or is_loopback(host):
+    if encrypted or leads_to_loopback(host):
         return Finding("postgres transport", ok=True, found="TLS" if encrypted else "this machine")
     advice = "add ?sslmode=verify-full to the DSN: payments can be read and changed on their way"
     return Finding("postgres transport", ok=True, found="not encrypted", advice=advice)
-
-
-def certificate_finding(path: Path, now: float, soon: float) -> Finding:
-    """Judge when the certificate by which Kafka knows us ends."""
-    from cryptography import x509
-
-    check, advice = "kafka certificate", "put the next one and its key in the place of the files; no restart is needed"
-    try:
-        end = x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc.timestamp()
-    except (OSError, ValueError) as error:
-        told = f"{path} cannot be read ({type(error).__name__})"
-        return Finding(check, ok=False, found=told, advice="RATCHET_KAFKA__CERTIFICATE_FILE takes PEM")
-    told = f"{'ended' if end < now else 'ends'} {_date(end)}"
-    return Finding(check, ok=end > soon, found=told, advice="" if end > soon else advice)
-
-
-def _date(at: float) -> str:
-    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def disk(home: Path, bytes_min: int) -> Finding:
@@ -292,7 +151,7 @@ async def postgres(settings: Settings) -> list[Finding]:
         findings.append(writes_finding(read_only=await connection.fetchval("show transaction_read_only") == "on"))
         rows = await connection.fetch(statement("ops", "read_durability"))
         findings.append(durability_finding(dict(map(tuple, rows))))
-        findings += await cluster_findings(settings, connection)
+        findings += await availability.cluster_findings(settings, connection)
         findings.append(await _migrations(settings))
         if await connection.fetchval("select to_regclass('topic_prefix') is not null"):
             bound_to = await connection.fetchval(statement("runtime", "read_topic_prefix"))
@@ -315,20 +174,6 @@ def prefix_finding(bound_to: str | None, prefix: str) -> Finding:
     why = topic_binding.mismatch(bound_to, prefix) or ""
     told = "no role has started yet" if bound_to is None else f"the database belongs to those of {bound_to!r}"
     return Finding("topic prefix", ok=not why, found=told, advice=why)
-
-
-async def cluster_findings(settings: Settings, connection: Connection) -> list[Finding]:
-    """Look at what stands between us and Postgres, at its standby, and at who holds up others."""
-    asked = int(settings.ops.lookup_timeout_seconds * 1000)
-    seen = await connection.fetchval("select setting::int from pg_settings where name = 'statement_timeout'")
-    found = [availability.settings_finding(asked, seen)]
-    async with connected(settings, as_it_is=True) as other:
-        pids = [await one.fetchval("select pg_backend_pid()") for one in (connection, other)]
-    found.append(availability.own_sessions_finding(*pids))
-    (row,) = await connection.fetch(statement("ops", "read_replication"))
-    found.append(availability.standby_finding(dict(row)))
-    found.append(await availability.oldest_transaction(connection))
-    return found
 
 
 def host_of(settings: Settings) -> str:

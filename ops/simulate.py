@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from ops import books
 from ops.payment_commands import Story, answer, find, tell
@@ -54,15 +52,6 @@ def ingress_of(settings: Settings) -> str:
     """Return the URL of the ingress that runs in this home, else the one that the settings name."""
     found = read_run_file(settings.home, "ingress")
     return f"http://{found.address if found and found.address else settings.ingress.bind}"
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL leads to this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def simulate(  # noqa: PLR0913 - what is played, and where

@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.table import Table
 
 from ops import endpoints, simulate
+from ops.loopback import leads_to_loopback
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from ops.payment_commands import payment_table, timeline_table
 from ops.run_sample import choose_signers
@@ -88,7 +89,7 @@ def run(  # noqa: PLR0913 - one argument an option
     _named(provider, scenario)
     settings = endpoints.found(endpoints.load())
     base = (url or simulate.ingress_of(settings)).rstrip("/")
-    if not simulate.is_loopback(base) and not yes:
+    if not leads_to_loopback(base) and not yes:
         raise SettingsError(f"{base} is another machine: made-up payments would stand in its ledger; add --yes if so")
     signer = _signer(settings, provider)
     played = asyncio.run(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ops.loopback import is_loopback
 from producers.ingress.sources import is_in, read_address, sender_address
 from runtime.health import split_address
 from schemas.errors import SettingsError
@@ -16,16 +17,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from runtime.settings import ConsoleSettings
-
-LOCALHOST: Final = "localhost"
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address reaches this machine alone, whatever a resolver says."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == LOCALHOST
 
 
 def check_exposure(settings: ConsoleSettings) -> None:

@@ -12,7 +12,7 @@ from secure_kafka import SCOPE, SecureKafka, secure_kafka
 from settling import until
 from token_server import CLIENT, ISSUER, SECRET, Issuer, key_set, token_server
 
-from ops import doctor, lag
+from ops import doctor, doctor_settings, lag
 from ops.console.backlog import BacklogReader
 from runtime.kafka import close_producer, ensure_topics, open_producer, ping
 from runtime.settings import KafkaSettings, Settings
@@ -66,7 +66,7 @@ async def test_every_client_gets_through_with_one_token(broker: SecureKafka, iss
     assert sum((await reader.read()).lag.values()) >= 1
     await reader.close()
     assert all(one.check != "kafka" or one.ok for one in await doctor.kafka(settings))
-    (told,) = doctor.kafka_findings(settings, 0.0)
+    (told,) = doctor_settings.kafka_findings(settings, 0.0)
     assert f"OAUTHBEARER as {CLIENT}" in told.found
     assert len(issuer.asked) == 1, "clients share the token"
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from ops.console.exposure import check_exposure, host_of, is_https, is_loopback, knows_host, same_site, site_of, visitor
+from ops.console.exposure import check_exposure, host_of, is_https, knows_host, same_site, site_of, visitor
+from ops.loopback import is_loopback
 from runtime.settings import ConsoleSettings
 from schemas.errors import SettingsError
 

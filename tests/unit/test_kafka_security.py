@@ -23,7 +23,7 @@ from certificates import Pair, issue
 from pydantic import SecretStr, ValidationError
 from structlog.testing import capture_logs
 
-from ops import doctor
+from ops import doctor, doctor_settings
 from runtime.kafka import _need_created, authorization_kind, opening
 from runtime.kafka_security import CurrentContext, away_or_refused, client_arguments, explain, tls_context
 from runtime.settings import KafkaSettings, PostgresSettings, Settings, load
@@ -249,7 +249,7 @@ async def test_a_missing_acl_is_a_refusal(error: type[KafkaError]) -> None:
 
 def kafka_findings(**given: Any) -> list[doctor.Finding]:
     settings = HOME_SETTINGS.model_copy(update={"kafka": KafkaSettings(**given)})
-    return doctor.kafka_findings(settings, time.time())
+    return doctor_settings.kafka_findings(settings, time.time())
 
 
 def test_doctor_tells_how_kafka_is_reached_and_no_password(files: dict[str, Any]) -> None:
@@ -297,12 +297,12 @@ def test_doctor_judges_when_our_certificate_ends(tmp_path: Path, ca: Pair) -> No
     now, soon = time.time(), time.time() + 14 * 24 * 3600
     for days, ok, found in ((30, True, "ends 2"), (3, False, "ends 2"), (-1, False, "ended 2")):
         path, _ = issue("client", ca, days=days).write(tmp_path, "client")
-        finding = doctor.certificate_finding(path, now, soon)
+        finding = doctor_settings.certificate_finding(path, now, soon)
         assert (finding.ok, finding.found[: len(found)], bool(finding.advice)) == (ok, found, not ok)
     for text in ("", "no certificate"):
         path.write_text(text)
-        assert not doctor.certificate_finding(path, now, soon).ok
-    assert not doctor.certificate_finding(tmp_path / "gone", now, soon).ok
+        assert not doctor_settings.certificate_finding(path, now, soon).ok
+    assert not doctor_settings.certificate_finding(tmp_path / "gone", now, soon).ok
 
 
 def test_a_missing_right_is_seen_where_the_client_hides_it_in_a_text() -> None:

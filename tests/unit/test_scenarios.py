@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import providers
-from ops import simulate
+from ops.loopback import leads_to_loopback
 from ops.sample.scenarios import SCENARIOS, play, providers_of
 from ops.sample.signing import Signer, new_secret, seal
 from schemas.errors import SignatureRejected
@@ -56,4 +56,4 @@ def test_the_same_seed_makes_the_same_ids() -> None:
     ],
 )
 def test_another_machine_is_told(url: str, here: bool) -> None:  # noqa: FBT001 - the expected answer
-    assert simulate.is_loopback(url) is here
+    assert leads_to_loopback(url) is here

@@ -8,7 +8,7 @@ import json
 import pytest
 from pydantic import SecretStr
 
-from ops import doctor
+from ops import doctor, doctor_settings
 from producers.ingress.endpoints import open_endpoints
 from runtime.secret_windows import DatedSecret, live_at
 from runtime.settings import AccountSettings, ProviderSettings, Settings, load
@@ -70,7 +70,7 @@ def test_a_window_that_is_none_is_named_and_its_secret_is_not(
 def findings(*secrets: SecretStr | DatedSecret) -> list[doctor.Finding]:
     account = AccountSettings(secrets=secrets)
     settings = Settings().model_copy(update={"providers": {"adyen": ProviderSettings(accounts={"ACME": account})}})
-    return doctor.secret_findings(settings, NOVEMBER)
+    return doctor_settings.secret_findings(settings, NOVEMBER)
 
 
 def test_doctor_tells_of_secrets_that_end_within_a_fortnight() -> None:

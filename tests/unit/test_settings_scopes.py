@@ -124,7 +124,7 @@ def test_services_and_executors_are_named_with_their_accounts(monkeypatch: pytes
 
 
 def test_doctor_says_who_shares_and_what_is_open() -> None:
-    from ops.doctor import scope_findings
+    from ops.doctor_settings import scope_findings
     from runtime.settings import Settings
 
     keys = {name: (SecretStr(name * 10),) for name in ("shop", "rival")}
@@ -142,7 +142,7 @@ def test_doctor_says_who_shares_and_what_is_open() -> None:
 
 
 def test_doctor_tells_whose_commands_nobody_may_answer() -> None:
-    from ops.doctor import executor_findings
+    from ops.doctor_settings import executor_findings
     from runtime.settings import Settings
 
     keys = {"shop": (SecretStr("shop" * 10),)}
