@@ -6,17 +6,17 @@ import re
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
+from ops import payment_search
+from ops.console import choosing
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ops.people import Role
 
-LETTER_QUERY: Final = ("reason", "provider", "kind", "message", "payment", "since", "until", "ids", "status")
+LETTER_QUERY: Final = tuple(name for name in choosing.FIELDS if name != "limit")
 QUERY: Final[dict[str, tuple[str, ...]]] = {
-    "/admin/v1/payments": (
-        "status", "provider", "account", "mode", "since", "until", "dispute", "amount", "client", "reference", "after",
-        "limit",
-    ),
+    "/admin/v1/payments": (*payment_search.FIELDS, "after", "limit"),
     "/admin/v1/dead-letters": (*LETTER_QUERY, "before", "limit"),
     "/admin/v1/redrives": ("limit",),
     "/admin/v1/actions": ("who", "action", "since", "until", "before", "limit"),
