@@ -22,7 +22,7 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 MEASURE := $(if $(COVERAGE),--cov --cov-report= --cov-fail-under=0)
 
 # The pure modules: what decides, and reads and writes nothing.
-PURE := schemas/*,providers/*,$(shell printf 'consumer/%s.py,' adoption children copies decode disputes facts_json fetched fold framings grouping intents ledger offsets \
+PURE := schemas/*,providers/*,$(shell printf 'consumer/%s.py,' adoption children copies customer decode disputes facts_json fetched fold framings grouping intents ledger offsets \
 	plain plan resolve rows settlement tally ties verdict)
 
 # The first Python that is new enough. Evaluated only where it is used.

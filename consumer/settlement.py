@@ -16,6 +16,7 @@ from msgspec.structs import replace
 import providers
 from consumer.commands import LASTS_SECONDS, open_command, row_of
 from consumer.copies import richer_id, with_digest
+from consumer.customer import messages_to
 from consumer.decode import (
     ANY,
     Endpoints,
@@ -29,14 +30,13 @@ from consumer.facts_json import dump_said, same_facts
 from consumer.fold import project, united
 from consumer.grouping import Grouping
 from consumer.ledger import LedgerRow, timestamp
-from consumer.plan import Letter, Message, Parking, Plan, Refetching
+from consumer.plan import Letter, Parking, Plan, Refetching
 from consumer.resolve import Target, counts_more, resolve
 from consumer.ties import taken_for, tied
 from consumer.verdict import Dead, Settled, Waits, judge, said_in
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import Fact, FactKind, State
 from schemas.payment import Flag, Outcome, Payment, Projection
-from schemas.sms import messages_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,8 +55,6 @@ OWN_SOURCE: Final = "ratchet"
 OTHER_FACTS: Final = "the event id is in the books with other facts; the first stands"
 OTHER_COMMAND: Final = "another command or answer has this ce_id already, and stands; give each an id of its own"
 
-_GIVES_BACK: Final = {"either", "unbooked", "succeeded"}
-"""States of a refund that may have given money back; what it came to, the fold says."""
 _NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
 """The verdict on an event that is about no payment."""
 
@@ -380,20 +378,8 @@ class Settlement:
         self._tell_customer(payment, old, {})
 
     def _tell_customer(self, payment: Payment, old: Projection | None, news: Facts) -> None:
-        """Owe the customer what the transition is told with; test money tells nobody.
-
-        `old` is how the payment stood before; None where it, or its phone, is new: then it is told where it stands.
-        `news` are the facts that changed it.
-        """
-        if payment.phone is None or not payment.livemode:
-            return
-        refunds = {
-            key: state.amount
-            for (kind, key), state in news.items()
-            if kind is FactKind.REFUND and state.name in _GIVES_BACK and state.amount
-        }
-        told = messages_for(old, payment.projection, refunds)
-        self._plan.messages += [Message(payment.id, payment.client, payment.phone, *one) for one in told]
+        """Owe the customer what `messages_to` says of the transition."""
+        self._plan.messages += messages_to(payment, old, news)
 
     def _move(self, event: Event, target: Target, verdict: Settled) -> None:
         payment, meaning = target.payment, event.meaning

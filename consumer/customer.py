@@ -1,0 +1,32 @@
+"""What a transition owes the customer. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from consumer.plan import Message
+from schemas.facts import FactKind
+from schemas.sms import messages_for
+
+if TYPE_CHECKING:
+    from schemas.payment import Facts, Payment, Projection
+
+_GIVES_BACK: Final = {"either", "unbooked", "succeeded"}
+"""States of a refund that may have given money back; what it came to, the fold says."""
+
+
+def messages_to(payment: Payment, old: Projection | None, news: Facts) -> list[Message]:
+    """Return what the customer is owed; test money tells nobody.
+
+    `old` is how the payment stood before; None where it, or its phone, is new: then it is told where it stands.
+    `news` are the facts that changed it.
+    """
+    if payment.phone is None or not payment.livemode:
+        return []
+    refunds = {
+        key: state.amount
+        for (kind, key), state in news.items()
+        if kind is FactKind.REFUND and state.name in _GIVES_BACK and state.amount
+    }
+    told = messages_for(old, payment.projection, refunds)
+    return [Message(payment.id, payment.client, payment.phone, *one) for one in told]
