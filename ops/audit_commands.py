@@ -39,6 +39,11 @@ BROKEN_SHOWN_MAX: Final = 100
 audit = typer.Typer(no_args_is_help=True, help="The ledger as evidence.")
 
 
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(audit, name="audit")
+
+
 @audit.callback()
 def _group() -> None:
     """Prove the ledger."""

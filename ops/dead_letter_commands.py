@@ -31,11 +31,18 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that could not be settled, byte for byte.")
+
+
 redrive_commands.add_to(dlq)
 erasure_commands.add_to(dlq)
 
 PREVIEW_LENGTH_MAX = 2000
 PAYLOAD_BYTES_MAX = 1024 * 1024
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(dlq, name="dlq")
 
 
 async def read_list(settings: Settings, filters: LetterFilter, limit: int) -> LetterPage:

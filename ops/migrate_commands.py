@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 migrate = typer.Typer(no_args_is_help=True, help="The database's schema; needs RATCHET_POSTGRES__OWNER_DSN.")
 
 
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(migrate, name="migrate")
+
+
 async def _up(owner_dsn: str, app_role: str) -> list[str]:
     from producers.relay.rebase import rebase_if_restored
     from runtime.migrations import migrate_up

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 operator = typer.Typer(no_args_is_help=True, help="The people of the console, and what each may do.")
+
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="By which name somebody signs in.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(operator, name="operator")
 
 
 async def _add(settings: Settings, who: Operator, name: str, role: Role) -> Added:

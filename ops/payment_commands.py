@@ -132,6 +132,11 @@ def timeline_table(rows: Sequence[Mapping[str, Any]], currency: str | None) -> T
 payment = typer.Typer(no_args_is_help=True, help="Payments, one by one.")
 
 
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(payment, name="payment")
+
+
 @payment.callback()
 def _group() -> None:
     """Payments, one by one."""

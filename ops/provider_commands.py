@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 provider = typer.Typer(no_args_is_help=True, help="Providers: those that are there, and the contract that they keep.")
 
 
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(provider, name="provider")
+
+
 @provider.command("list")
 @command
 def list_providers(*, as_json: AsJson = False) -> int:

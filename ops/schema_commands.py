@@ -27,6 +27,11 @@ SERVER_URL: Final = f"http://{IngressSettings().bind}"
 schema = typer.Typer(no_args_is_help=True, help="The contracts: HTTP, topics, records, answers.")
 
 
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(schema, name="schema")
+
+
 @schema.callback()
 def _group() -> None:
     """Keep `export` a command of the group, also while it is the only one."""

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 stack = typer.Typer(no_args_is_help=True, help="The embedded brokers: Kafka, Postgres and Redis of this user.")
 
 
+def add_to(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(stack, name="stack")
+
+
 async def _serve(settings: Settings) -> None:
     from runtime.stack import serve
 

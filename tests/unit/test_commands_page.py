@@ -7,6 +7,7 @@ import re
 import markdown_pages as markdown
 import pytest
 import typer.main
+from typer.core import TyperGroup
 
 from ops.cli import app
 
@@ -16,12 +17,13 @@ PAGE = "docs/commands.md"
 NAMED = re.compile(r"ratchet((?: [a-z][a-z-]*)+)")
 
 
-def commands(group: object, words: str = "") -> set[str]:
+def commands(command: object, words: str = "") -> set[str]:
     """Return every command of a group, as its words."""
-    inner = getattr(group, "commands", None)
-    if inner is None:
+    if not isinstance(command, TyperGroup):
         return {words.strip()}
-    return {name for word, one in inner.items() for name in commands(one, f"{words} {word}")}
+    context = typer.Context(command)
+    inner = [(word, command.get_command(context, word)) for word in command.list_commands(context)]
+    return {name for word, one in inner for name in commands(one, f"{words} {word}")}
 
 
 ALL = commands(typer.main.get_command(app))
