@@ -107,6 +107,7 @@ def run(stack: Endpoints, place: Database, tmp_path: Path) -> Callable[..., subp
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # 18 processes, one after the other
 async def test_no_command_lets_a_terminal_obey_what_was_sent(letter: int, run: Any) -> None:
     commands = (
         ("payment", "show", "ch_1"),
