@@ -31,6 +31,9 @@ union all select 'dead_letters', id, source, event_id from dead_letters where id
 """
 TABLES = ("payment_logs", "parked_events", "dead_letters")
 
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asking a server that goes away may raise: asyncpg calls it its own error where the end comes amid an answer."""
+
 Key = tuple[str, str]
 
 
@@ -86,7 +89,7 @@ class Watch:
                     if await connection.fetchval("select pg_is_in_recovery()", timeout=1):
                         raise asyncpg.InterfaceError("it is the standby")  # noqa: TRY301 - as any other that is not it
                 await self._look(connection)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except AWAY:
                 if connection is not None:
                     connection.terminate()
                 connection, name = None, "pg_b" if name == "pg_a" else "pg_a"
