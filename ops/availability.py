@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import struct
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from ops.database import connected
 from ops.finding import Finding
 from runtime.postgres_hosts import hosts_of
-from runtime.postgres_silence import answers
 from runtime.sql import statement
+from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,51 +17,58 @@ if TYPE_CHECKING:
     from runtime.postgres import Connection
     from runtime.settings import Settings
 
-ANSWER_SECONDS: Final = 2.0
 HELD_SECONDS_MAX: Final = 10.0
 """Batches last for milliseconds; a transaction that is open for so long holds up the relay."""
 LOOK_AGAIN_SECONDS: Final = 1.0
-POSTGRES_PORT: Final = 5432
-API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 7, -1)
-"""An ApiVersions request, version 0, as anybody may ask it before a login."""
 
 
-async def broker_answers(host: str, port: int, *, plain: bool) -> bool:
-    """Tell whether a broker answers; behind TLS, whether it takes a connection."""
-    with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-        async with asyncio.timeout(ANSWER_SECONDS):
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                if plain:
-                    writer.write(API_VERSIONS)
-                    await reader.readexactly(8)
-            finally:
-                writer.close()
-            return True
-    return False
+async def servers_findings(settings: Settings) -> list[Finding]:
+    """Ask each broker, and each host of a DSN that names several, by itself: what is away is named."""
+    from runtime.servers import Servers
+
+    servers = Servers(settings)
+    try:
+        brokers, hosts = await asyncio.gather(servers.brokers(), servers.hosts())
+    finally:
+        await servers.close()
+    found = [away_finding("kafka brokers", brokers, "start it, or mend the network between it and us")]
+    if hosts or several_hosts(settings):
+        advice = "bring it back, and make sure that it does not come back as a second primary"
+        found.append(away_finding("postgres hosts", hosts, advice))
+    return found
 
 
-async def brokers_finding(
-    brokers: Sequence[Mapping[str, Any]], described: Sequence[dict[str, Any]], *, plain: bool
-) -> Finding:
-    """Ask each broker that Kafka names, and compare with those that should have copies."""
-    answered = await asyncio.gather(*(broker_answers(one["host"], one["port"], plain=plain) for one in brokers))
-    silent = [
-        f"{one['node_id']} ({one['host']}:{one['port']})"
-        for one, here in zip(brokers, answered, strict=True)
-        if not here
-    ]
-    known = {one["node_id"] for one in brokers}
-    gone = {node for topic in described for part in topic["partitions"] for node in part["replicas"]} - known
-    return judge_brokers(len(brokers), silent, sorted(gone))
+def several_hosts(settings: Settings) -> bool:
+    """Tell whether the DSN names several hosts."""
+    dsn = settings.postgres.dsn
+    return dsn is not None and len(hosts_of(dsn.get_secret_value())) > 1
 
 
-def judge_brokers(number: int, silent: Sequence[str], gone: Sequence[int]) -> Finding:
-    """Judge which brokers are away. Pure."""
-    told = [f"broker {one} does not answer us" for one in silent]
-    told += [f"broker {one} has left the cluster" for one in gone]
-    advice = "start it, or mend the network between it and us (RUNBOOK: A broker is away)" if told else ""
-    return Finding("kafka brokers", ok=not told, found="; ".join(told) or f"{number} answer", advice=advice)
+def away_finding(check: str, away: Sequence[str], advice: str) -> Finding:
+    """Judge what does not answer us. Pure."""
+    advice = f"{advice} (RUNBOOK: A broker is away)" if check == "kafka brokers" else advice
+    return Finding(check, ok=not away, found="; ".join(away) or "all answer", advice=advice if away else "")
+
+
+async def problems(settings: Settings) -> list[str]:
+    """Return what is away, and who holds up commits or the relay: for those who show it among other things."""
+    from runtime.servers import Servers
+
+    servers = Servers(settings)
+    try:
+        away, found = await asyncio.gather(servers.away(), _of_postgres(settings))
+    finally:
+        await servers.close()
+    return [*away, *(f"{one.check}: {one.found}" for one in found if not one.ok)]
+
+
+async def _of_postgres(settings: Settings) -> list[Finding]:
+    """Look at standby and oldest transaction; nothing where Postgres does not let us in, which others tell."""
+    try:
+        async with connected(settings) as connection:
+            return await replication_findings(connection)
+    except RatchetError:
+        return []
 
 
 def copies_finding(described: Sequence[dict[str, Any]], least: Mapping[str, int]) -> Finding:
@@ -87,20 +91,6 @@ def copies_finding(described: Sequence[dict[str, Any]], least: Mapping[str, int]
     advice = "webhooks wait in the spool meanwhile; bring the brokers back" if headless or short else ""
     advice = advice or ("wait for the copies, or bring their broker back" if behind else "")
     return Finding("kafka copies", ok=not told, found="; ".join(told) or "all in step", advice=advice)
-
-
-async def hosts_findings(settings: Settings) -> list[Finding]:
-    """Ask each host of a DSN that names several, whether it answers at all."""
-    dsn = settings.postgres.dsn
-    hosts = [urlsplit(one) for one in hosts_of(dsn.get_secret_value())] if dsn else []
-    if len(hosts) <= 1:
-        return []
-    places = [(one.hostname or "localhost", one.port or POSTGRES_PORT) for one in hosts]
-    here = await asyncio.gather(*(answers(place, ANSWER_SECONDS) for place in places))
-    away = [f"{host}:{port}" for (host, port), answered in zip(places, here, strict=True) if not answered]
-    told = f"does not answer: {', '.join(away)}" if away else f"{len(places)} answer"
-    advice = "bring it back, and make sure that it does not come back as a second primary" if away else ""
-    return [Finding("postgres hosts", ok=not away, found=told, advice=advice)]
 
 
 def standby_finding(found: Mapping[str, Any]) -> Finding:
@@ -173,7 +163,10 @@ async def cluster_findings(settings: Settings, connection: Connection) -> list[F
     async with connected(settings, as_it_is=True) as other:
         pids = [await one.fetchval("select pg_backend_pid()") for one in (connection, other)]
     found.append(own_sessions_finding(*pids))
+    return found + await replication_findings(connection)
+
+
+async def replication_findings(connection: Connection) -> list[Finding]:
+    """Look at the standby, and at who holds up the relay."""
     (row,) = await connection.fetch(statement("ops", "read_replication"))
-    found.append(standby_finding(dict(row)))
-    found.append(await oldest_transaction(connection))
-    return found
+    return [standby_finding(dict(row)), await oldest_transaction(connection)]

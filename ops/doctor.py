@@ -84,8 +84,6 @@ async def kafka(settings: Settings) -> list[Finding]:
     for topic in settings.kafka.topics.all:
         found = known.get(topic.name)
         findings.append(topic_finding(topic, found, lacks_of_topic(brokers, copies.get(topic.name), found or {})))
-    plain = settings.kafka.security_protocol == "PLAINTEXT"
-    findings.append(await availability.brokers_finding(cluster["brokers"], described, plain=plain))
     least = {name: int(found.get("min.insync.replicas") or 1) for name, found in known.items()}
     findings.append(availability.copies_finding(described, least))
     return findings + await partitions(settings)
@@ -275,7 +273,7 @@ async def examine(settings: Settings) -> list[Finding]:
             Finding("endpoints", ok=False, found=str(error), advice="`ratchet stack up`, or `ratchet up`"),
         ]
     looked: Sequence[tuple[str, Callable[[Settings], Awaitable[list[Finding]]]]]
-    looked = (("kafka", kafka), ("postgres", postgres), ("hosts", availability.hosts_findings), ("redis", cache))
+    looked = (("kafka", kafka), ("postgres", postgres), ("servers", availability.servers_findings), ("redis", cache))
     groups = await asyncio.gather(*(_looked_at(name, look, settings) for name, look in looked))
     return [*findings, *(finding for group in groups for finding in group)]
 

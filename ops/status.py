@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ops import endpoints
+from ops import availability, endpoints
 from ops.database import connected, fetch
 from ops.lag import by_topic, lag_of, problems, read_partitions
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
@@ -102,7 +102,8 @@ async def read_counts(settings: Settings) -> dict[str, int]:
 class Status:
     """All that could be known; what could not is absent, and `unknown` says why.
 
-    `problems` are partitions that are not read as they should be: an open transaction, nobody's, deleted records.
+    `problems` are servers that are away, who holds up commits or the relay, and partitions that are not read as they
+    should be: an open transaction, nobody's, deleted records.
     `parking_standstill` tells since when time does not count against parked events, and what that waits for.
     """
 
@@ -141,12 +142,14 @@ async def gather(settings: Settings) -> Status:
         return Status(await roles, {}, {}, {}, unknown)
     read = known(read_partitions(settings), None)
     standing = known(read_standstill(settings), None)
-    partitions, counts, stands, found = await asyncio.gather(read, known(read_counts(settings), {}), standing, roles)
+    partitions, counts, stands, away, found = await asyncio.gather(
+        read, known(read_counts(settings), {}), standing, known(availability.problems(settings), []), roles
+    )
     if partitions is None:
-        return Status(found, {}, {}, counts, unknown, parking_standstill=stands)
+        return Status(found, {}, {}, counts, unknown, away, stands)
     lag = lag_of(partitions)
     shown = {f"{topic}/{number}": behind for (topic, number), behind in sorted(lag.items())}
-    wrong = [one.found for one in problems(partitions, settings)]
+    wrong = away + [one.found for one in problems(partitions, settings)]
     return Status(found, by_topic(lag, settings.kafka.topics.consumed_names), shown, counts, unknown, wrong, stands)
 
 

@@ -165,6 +165,13 @@ async def _keep_run_file(home: Path, probe: Probe, probe_address: str) -> None:
         await asyncio.sleep(ADDRESS_POLL_SECONDS)
 
 
+async def _watch_servers(settings: Settings, probe: Probe) -> None:
+    """Show which servers are away; imported here, since whoever only looks at run files needs no client of Kafka."""
+    from runtime.servers import Servers
+
+    await Servers(settings).keep(probe.facts)
+
+
 async def _drain(task: asyncio.Future[None], seconds: float) -> None:
     """Wait for the role to stop; raise RatchetError when it does not within the bound."""
     done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -186,6 +193,7 @@ async def _live(settings: Settings, serve: Serve, probe: Probe) -> None:
         keeper = asyncio.ensure_future(
             keep_running("run file", lambda: _keep_run_file(settings.home, probe, probe_address))
         )
+        servers = asyncio.ensure_future(keep_running("servers", lambda: _watch_servers(settings, probe)))
         role = asyncio.ensure_future(serve(settings, stop, probe))
         stopping = asyncio.ensure_future(stop.wait())
         try:
@@ -196,9 +204,9 @@ async def _live(settings: Settings, serve: Serve, probe: Probe) -> None:
             if not stop.is_set():
                 raise RatchetError("the role ended by itself; it should run until it is told to stop")
         finally:
-            for task in (keeper, stopping, role):
+            for task in (keeper, servers, stopping, role):
                 task.cancel()
-            await asyncio.gather(keeper, stopping, return_exceptions=True)
+            await asyncio.gather(keeper, servers, stopping, return_exceptions=True)
 
 
 def _run_loop(main: Awaitable[None]) -> None:

@@ -351,6 +351,11 @@ BACKGROUND_FAILURES: Final = _counter(
     "Failures of a task that runs beside others in its process and was begun anew, by task.",
     "task",
 )
+SERVERS_AWAY: Final = _gauge(
+    "ratchet_servers_away",
+    "Brokers, or hosts of the DSN of Postgres, that did not answer this process at its last look, and lacks of copies.",
+    "kind",
+)
 POSTGRES_SILENCES: Final = _counter(
     "ratchet_postgres_silences_total",
     "Times a Postgres server did not answer at all while a session waited for it, and its sessions were ended.",

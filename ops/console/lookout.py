@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ops.console.backlog import Backlog, BacklogReader
     from ops.console.outcomes import OutcomeCounter, Outcomes
     from ops.console.reader import Reader
+    from runtime.servers import Servers
     from runtime.settings import Settings
 
     Part = TypeVar("Part")
@@ -85,6 +86,7 @@ class Lookout:
     reader: Reader
     backlog: BacklogReader
     outcomes: OutcomeCounter
+    servers: Servers | None = None
     history: deque[Look] = field(default_factory=deque)
     _place: tuple[int, int] | None = None
     _looked_at: float | None = None
@@ -137,7 +139,8 @@ class Lookout:
                     problems.append(str(error))
                 return None
 
-        backlog, queues, letters, settled, outcomes, roles = await asyncio.gather(
+        away, backlog, queues, letters, settled, outcomes, roles = await asyncio.gather(
+            self._away(),
             known(self.backlog.read()),
             known(self._read_queues()),
             known(self._count_letters()),
@@ -157,10 +160,14 @@ class Lookout:
             queues=queues,
             letters=None if letters is None else {row["reason"]: row["open"] for row in letters},
             roles=tuple(roles),
-            problems=tuple(problems),
+            problems=(*away, *problems),
             outcomes=outcomes,
             letters_since=_since(letters),
         )
+
+    async def _away(self) -> list[str]:
+        """Return which servers are away."""
+        return [] if self.servers is None else await self.servers.away()
 
     async def _read_queues(self) -> Queues:
         return Queues(**(await self.reader.fetch("read_queues", self.settings.console.count_max))[0])

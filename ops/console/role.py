@@ -20,6 +20,7 @@ from ops.console.sessions import Sessions
 from ops.console.static_files import StaticFiles
 from producers.ingress.receipt import ReceiptBounds, ReceiptConnections
 from runtime.http_server import configure, listen, serve_http
+from runtime.servers import Servers
 
 if TYPE_CHECKING:
     import uvicorn
@@ -40,8 +41,8 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     check_exposure(settings.console)
     listener = listen(settings.console.bind, "RATCHET_CONSOLE__BIND")
     files, reader, backlog = StaticFiles(), Reader(settings), BacklogReader(settings)
-    outcomes = OutcomeCounter(settings, reader)
-    lookout, books = Lookout(settings, reader, backlog, outcomes), BooksCheck(settings)
+    outcomes, servers = OutcomeCounter(settings, reader), Servers(settings)
+    lookout, books = Lookout(settings, reader, backlog, outcomes, servers), BooksCheck(settings)
     password = Password(settings.console.password)
     rows = SessionRows(settings, password)
     parts = Parts(
@@ -64,6 +65,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         await asyncio.wait((looking,))
         await books.close()
         await backlog.close()
+        await servers.close()
         await outcomes.close()
         await reader.close()
         await rows.close()

@@ -50,7 +50,12 @@ def row_of(seen: dict[str, Any]) -> str:
 def told_of(seen: dict[str, Any]) -> str:
     """Return what an operator was told twelve seconds after the fault."""
     unready = "; ".join(f"{name}: {why}" for name, why in seen["unready"].items()) or "nobody is unready"
-    return f"- **{seen['name']}**: doctor: {seen['doctor']}. Probes: {unready}.\n"
+    away = "; ".join(seen.get("away", [])) or "nothing"
+    return (
+        f"- **{seen['name']}**, answered {seen.get('asked_seconds', 12.0):.0f} s after the fault. "
+        f"doctor: {seen['doctor']}. status: {seen.get('status') or 'not asked'}. "
+        f"`/readyz?verbose` names as away: {away}. Not ready: {unready}.\n"
+    )
 
 
 def page_of(rows: Sequence[dict[str, Any]]) -> str:
@@ -59,5 +64,5 @@ def page_of(rows: Sequence[dict[str, Any]]) -> str:
     days = sorted({seen["at"][:10] for seen in rows})
     webhooks, intents = sum(seen["webhooks"] for seen in rows), sum(seen["intents"] for seen in rows)
     total = f"\n{webhooks:,} webhooks and {intents:,} intents were taken in these runs ({', '.join(days)}).\n"
-    told = "\n## What an operator is told 12 s after the fault\n\n" + "".join(map(told_of, rows))
+    told = "\n## What an operator is told, asked 12 s after the fault\n\n" + "".join(map(told_of, rows))
     return head + "".join(map(row_of, rows)) + total + told

@@ -58,7 +58,11 @@ class Seen:
     restarts: int
     load_average: float
     doctor: str = ""
+    status: str = ""
+    asked_seconds: float = 0.0
+    """From the fault until the commands had answered: they start slowly on a busy machine."""
     unready: dict[str, str] = field(default_factory=dict)
+    away: list[str] = field(default_factory=list)
     stuck_afterwards: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -96,6 +100,7 @@ async def play(one: Scenario, home: Path) -> Seen:
                 asked = asyncio.create_task(ask_later(found))
                 await one.begin(found)
                 await asyncio.sleep(max(0.0, fault + one.seconds - time.monotonic()))
+                commands = await asked  # what they tell is of the fault, not of its end
                 await one.end(found)
                 heal = found.heal_at or time.monotonic()
                 await asyncio.sleep(AFTER_SECONDS)
@@ -107,7 +112,6 @@ async def play(one: Scenario, home: Path) -> Seen:
             verdict = await verdict_of(found.settings, doors.answers, traffic, rest_seconds_max=REST_SECONDS_MAX)
             rested = time.monotonic() - rest
             await asyncio.sleep(1)
-            commands = await asked
             afterwards = await found.fleet.readiness()
             taken = sum(answer.accepted for answer in doors.answers if answer.what == "webhook" and answer.taken)
             copies = await records_in(found) - taken
@@ -129,7 +133,10 @@ async def play(one: Scenario, home: Path) -> Seen:
             restarts=sum(member.ends for member in found.fleet.members.values()),
             load_average=os.getloadavg()[0],
             doctor=commands["doctor"],
+            status=commands["status"],
+            asked_seconds=commands["seconds"],
             unready=commands["unready"],
+            away=commands["away"],
             stuck_afterwards=not_ready(afterwards),
         )
 
@@ -141,10 +148,22 @@ def not_ready(found: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 async def ask_later(found: Stage) -> dict[str, Any]:
     """Wait for a while after the fault, then ask what an operator would ask."""
+    begun = time.monotonic()
     await asyncio.sleep(LOOK_SECONDS)
-    unready = not_ready(await found.fleet.readiness())
+    probes = await found.fleet.readiness()
     commands = await found.commands()
-    return {"doctor": commands["doctor"]["told"], "unready": unready}
+    return {
+        "doctor": commands["doctor"]["told"],
+        "status": commands["status"]["told"],
+        "unready": not_ready(probes),
+        "away": away_of(probes),
+        "seconds": time.monotonic() - begun,
+    }
+
+
+def away_of(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Return what `/readyz?verbose` of any role names as away."""
+    return sorted({one for said in found.values() for one in said.get("facts", {}).get("away", [])})
 
 
 def keep_logs(found: Stage, name: str) -> None:
@@ -174,7 +193,8 @@ def tell(seen: Seen) -> None:
         f"{figures['back_from_fault']:.1f} s after the fault, {figures['back_from_heal']:.1f} s after the mending; "
         f"door p99 {figures['door_p99_worst'] * 1000:.0f} ms, longest {figures['door_longest']:.1f} s; rest "
         f"{seen.rest_seconds:.1f} s, restarts {seen.restarts}, load {seen.load_average:.1f}\n"
-        f"   doctor: {seen.doctor}\n   unready: {seen.unready}\n   afterwards: {seen.stuck_afterwards}"
+        f"   after {seen.asked_seconds:.0f} s: doctor: {seen.doctor}\n   status: {seen.status}\n"
+        f"   away: {seen.away}\n   unready: {seen.unready}\n   afterwards: {seen.stuck_afterwards}"
     )
 
 

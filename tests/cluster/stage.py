@@ -96,7 +96,8 @@ class Stage:
         if word == "doctor":
             wrong = [f"{one['check']}: {one['found']}" for one in document["checks"] if not one["ok"]]
             return {"exit": done.returncode, "told": "; ".join(wrong) or "all ok"}
-        return {"exit": done.returncode, "document": document}
+        wrong = [*document["problems"], *(f"unknown: {one}" for one in document["unknown"])]
+        return {"exit": done.returncode, "told": "; ".join(wrong) or "all ok", "document": document}
 
 
 @asynccontextmanager

@@ -87,7 +87,7 @@ class Watch:
                     there = postgres.dsn(postgres.SUPERUSER, found.superuser_password, found.ports["postgres"])
                     connection = await asyncpg.connect(there, timeout=1, ssl=False)
                     if await connection.fetchval("select pg_is_in_recovery()", timeout=1):
-                        raise asyncpg.InterfaceError("it is the standby")  # noqa: TRY301 - as any other that is not it
+                        raise asyncpg.InterfaceError("it is the standby")
                 await self._look(connection)
             except AWAY:
                 if connection is not None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from ops import availability
 from runtime.postgres_hosts import hosts_of
-from runtime.postgres_silence import answers
-from runtime.settings import PostgresSettings, Settings
 
 pytestmark = pytest.mark.unit
 
@@ -26,21 +21,10 @@ def topic(*parts: tuple[int, list[int], list[int]]) -> dict[str, Any]:
 
 
 def test_the_broker_that_is_away_is_named() -> None:
-    assert availability.judge_brokers(3, [], []).ok
-    found = availability.judge_brokers(2, ["2 (kafka-2:9092)"], [3])
-    assert (found.ok, found.found) == (
-        False,
-        "broker 2 (kafka-2:9092) does not answer us; broker 3 has left the cluster",
-    )
-
-
-async def test_each_broker_is_asked_and_those_with_copies_are_known() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        brokers = [{"node_id": 1, "host": "127.0.0.1", "port": silent.getsockname()[1]}]
-        found = await availability.brokers_finding(brokers, [topic((1, [1, 2], [1]))], plain=False)
-        assert found.found == "broker 2 has left the cluster", "behind TLS a connection is an answer"
-        found = await availability.brokers_finding(brokers, [], plain=True)
-        assert "broker 1 (127.0.0.1" in found.found
+    assert availability.away_finding("kafka brokers", [], "start it").ok
+    found = availability.away_finding("kafka brokers", ["broker 2 (kafka-2:9092) does not answer"], "start it")
+    assert (found.ok, found.found) == (False, "broker 2 (kafka-2:9092) does not answer")
+    assert found.advice == "start it (RUNBOOK: A broker is away)"
 
 
 def test_what_takes_no_writes_is_named() -> None:
@@ -87,25 +71,6 @@ def test_a_pooler_that_takes_bounds_or_sessions_away_is_told() -> None:
     assert not availability.settings_finding(8000, 0).ok
     assert availability.own_sessions_finding(1, 2).ok
     assert "transaction mode" in availability.own_sessions_finding(1, 1).found
-
-
-async def test_each_host_of_a_dsn_is_asked() -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readexactly(8)
-        writer.write(b"N")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    live = server.sockets[0].getsockname()[1]
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        dsn = f"postgresql://u:p@127.0.0.1:{live},127.0.0.1:{port}/d"
-        settings = Settings().model_copy(update={"postgres": PostgresSettings(dsn=SecretStr(dsn))})
-        (found,) = await availability.hosts_findings(settings)
-        assert (found.ok, found.found) == (False, f"does not answer: 127.0.0.1:{port}")
-        assert await answers(("127.0.0.1", live), 5)
-    server.close()
 
 
 def test_a_dsn_is_taken_apart_by_its_hosts() -> None:

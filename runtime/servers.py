@@ -1,0 +1,202 @@
+"""Which servers are away, and what is missing of the copies: each broker, and each host of a DSN, is asked by itself.
+
+Kafka tells who belongs to the cluster and where copies should be; that a broker lives says nothing of the way from us
+to it. One that is dead is left out of what Kafka tells, and is known by the copies that it should have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import structlog
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import collect_hosts
+from aiokafka.errors import KafkaError
+
+from runtime import metrics
+from runtime.kafka import REPLICAS_FOR_TWO
+from runtime.kafka_security import bootstrap_of, client_arguments
+from runtime.postgres_hosts import hosts_of
+from runtime.postgres_silence import answers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from runtime.settings import Settings
+
+ANSWER_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 5.0
+"""Between two looks of a role."""
+LOOK_SECONDS_MAX: Final = 10.0
+"""How long a look may take; brokers that hang are asked for the cluster one after the other."""
+PLACES_MAX: Final = 8
+"""Partitions that one sentence names."""
+POSTGRES_PORT: Final = 5432
+API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 7, -1)
+"""An ApiVersions request, version 0, as anybody may ask it before a login."""
+
+_log = structlog.get_logger()
+
+
+class Partition(NamedTuple):
+    """Who leads a partition (-1: nobody), who should have a copy, and who has all of it."""
+
+    name: str
+    leader: int
+    replicas: Sequence[int]
+    isr: Sequence[int]
+
+
+async def broker_answers(host: str, port: int, *, plain: bool) -> bool:
+    """Tell whether a broker answers; behind TLS, whether it takes a connection."""
+    with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+        async with asyncio.timeout(ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                if plain:
+                    writer.write(API_VERSIONS)
+                    await reader.readexactly(8)
+            finally:
+                writer.close()
+            return True
+    return False
+
+
+async def silent_hosts(dsn: str) -> tuple[int, list[str]]:
+    """Ask each host of a DSN that names several; return how many it names, and those that do not answer at all."""
+    hosts = [urlsplit(one) for one in hosts_of(dsn)]
+    if len(hosts) <= 1:
+        return 1, []
+    places = [(one.hostname or "localhost", one.port or POSTGRES_PORT) for one in hosts]
+    here = await asyncio.gather(*(answers(place, ANSWER_SECONDS) for place in places))
+    return len(places), [f"{host}:{port}" for (host, port), found in zip(places, here, strict=True) if not found]
+
+
+def lacks_of(partitions: Iterable[Partition]) -> list[str]:
+    """Return which partitions have no leader, or one copy in step of three: such a one takes no writes. Pure."""
+    found = list(partitions)
+    headless = [one.name for one in found if one.leader < 0]
+    short = [
+        one.name for one in found if one.leader >= 0 and len(one.isr) == 1 and len(one.replicas) >= REPLICAS_FOR_TWO
+    ]
+    told = [f"no leader for {named(headless)}"] if headless else []
+    return told + ([f"one copy alone is in step of {named(short)}: writes wait for a second one"] if short else [])
+
+
+def named(places: Sequence[str]) -> str:
+    """Return places in a sentence, not endlessly many. Pure."""
+    more = len(places) - PLACES_MAX
+    return ", ".join(places[:PLACES_MAX]) + (f" and {more} more" if more > 0 else "")
+
+
+@dataclass(slots=True)
+class Servers:
+    """Looks again and again, over one connection to Kafka that is made anew after a failure."""
+
+    settings: Settings
+    _client: AIOKafkaClient | None = None
+    _places: dict[int, str] = field(default_factory=dict)
+    """Where each broker was seen: one that has left is told by that."""
+
+    async def away(self) -> list[str]:
+        """Return a sentence a server that is away, and what is missing of the copies; never raises for what is so."""
+        brokers, hosts = await asyncio.gather(self.brokers(), self.hosts())
+        metrics.SERVERS_AWAY.labels("kafka").set(len(brokers))
+        metrics.SERVERS_AWAY.labels("postgres").set(len(hosts))
+        return [*brokers, *hosts]
+
+    async def close(self) -> None:
+        """Let the connection go."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await client.close()
+
+    async def keep(self, facts: dict[str, object]) -> None:
+        """Look until cancelled; show what was found in a probe's facts, and log what changes."""
+        before: list[str] = []
+        try:
+            while True:
+                found = await self.away()
+                facts["away"] = found
+                if found != before:
+                    _log.warning("servers_away" if found else "servers_back", servers=found or before)
+                before = found
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await self.close()
+
+    async def hosts(self) -> list[str]:
+        """Return a sentence a host of a DSN with several that does not answer at all."""
+        dsn = self.settings.postgres.dsn
+        _, silent = (1, []) if dsn is None else await silent_hosts(dsn.get_secret_value())
+        return [f"Postgres at {place} does not answer" for place in silent]
+
+    async def brokers(self) -> list[str]:
+        """Return a sentence a broker that is away, and what is missing of the copies."""
+        if self.settings.kafka.bootstrap is None:
+            return []
+        try:
+            async with asyncio.timeout(LOOK_SECONDS_MAX):
+                cluster = await self._cluster()
+        except (KafkaError, OSError, TimeoutError):
+            await self.close()
+            return await self._silent_bootstrap()
+        brokers = {one.nodeId: (one.host, one.port) for one in cluster.brokers()}
+        self._places |= {node: f"{host}:{port}" for node, (host, port) in brokers.items()}
+        partitions = partitions_of(cluster, [topic.name for topic in self.settings.kafka.topics.all])
+        gone = {node for one in partitions for node in one.replicas} - brokers.keys()
+        silent = await self._silent(brokers)
+        left = [f"broker {self._told(node)} has left the cluster" for node in sorted(gone)]
+        return [*silent, *left, *lacks_of(partitions)]
+
+    async def _silent(self, brokers: Mapping[int, tuple[str, int]]) -> list[str]:
+        plain = self.settings.kafka.security_protocol == "PLAINTEXT"
+        here = await asyncio.gather(*(broker_answers(*place, plain=plain) for place in brokers.values()))
+        return [
+            f"broker {self._told(node)} does not answer"
+            for node, answered in sorted(zip(brokers, here, strict=True))
+            if not answered
+        ]
+
+    async def _silent_bootstrap(self) -> list[str]:
+        """Return those by whom the cluster is found, where nobody tells us of the cluster."""
+        plain = self.settings.kafka.security_protocol == "PLAINTEXT"
+        places = [(host, port) for host, port, _ in collect_hosts(bootstrap_of(self.settings.kafka))]
+        here = await asyncio.gather(*(broker_answers(*place, plain=plain) for place in places))
+        silent = sorted(f"{host}:{port}" for (host, port), answered in zip(places, here, strict=True) if not answered)
+        if not silent:
+            return ["no broker tells who belongs to the cluster"]
+        return [f"broker {self._place_told(place)} does not answer" for place in silent]
+
+    def _told(self, node: int) -> str:
+        return f"{node} ({self._places[node]})" if node in self._places else str(node)
+
+    def _place_told(self, place: str) -> str:
+        found = next((node for node, known in self._places.items() if known == place), None)
+        return place if found is None else self._told(found)
+
+    async def _cluster(self) -> Any:
+        """Return what any broker that answers tells of all."""
+        if self._client is None:
+            client = AIOKafkaClient(
+                **client_arguments(self.settings.kafka), request_timeout_ms=int(ANSWER_SECONDS * 1000)
+            )
+            self._client = client
+            await client.bootstrap()
+        return await self._client.fetch_all_metadata()
+
+
+def partitions_of(cluster: Any, topics: Iterable[str]) -> list[Partition]:
+    """Return the partitions of these topics as Kafka's client has them: it has no public way to their copies."""
+    return [
+        Partition(f"{topic}/{number}", one.leader, one.replicas, one.isr)
+        for topic in topics
+        for number, one in sorted(cluster._partitions.get(topic, {}).items())  # noqa: SLF001 - see above
+    ]

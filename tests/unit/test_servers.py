@@ -1,0 +1,146 @@
+"""Which servers are away, as every role, `doctor`, `status` and the console tell it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.structs import BrokerMetadata, PartitionMetadata
+from pydantic import SecretStr
+
+from runtime import servers as module
+from runtime.servers import Partition, Servers, broker_answers, lacks_of, named
+from runtime.settings import KafkaSettings, PostgresSettings, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.unit
+
+ANSWER = {18: b"\x00\x00\x00\x04\x00\x00\x00\x07", 8: b"N"}
+"""What a broker and a Postgres say, by the length of what they are asked first."""
+
+
+@asynccontextmanager
+async def server_of(length: int) -> AsyncIterator[int]:
+    """Serve a broker (18 bytes are asked) or a Postgres (8); yield the port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(64)
+        writer.write(ANSWER[length])
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+class Cluster:
+    """What Kafka tells: who belongs to it, and a partition with copies on 1, 2 and 3."""
+
+    def __init__(self, brokers: dict[int, int], isr: list[int]) -> None:
+        self._brokers = brokers
+        part = PartitionMetadata("payments.webhooks", 0, isr[0] if isr else -1, [1, 2, 3], isr, None)
+        self._partitions = {"payments.webhooks": {0: part}, "of.others": {0: part}}
+
+    def brokers(self) -> set[BrokerMetadata]:
+        return {BrokerMetadata(node, "127.0.0.1", port, None) for node, port in self._brokers.items()}
+
+
+def settings_of(dsn: str | None = None, bootstrap: str = "127.0.0.1:1") -> Settings:
+    kafka = KafkaSettings(bootstrap=bootstrap)
+    postgres = PostgresSettings(dsn=SecretStr(dsn) if dsn else None)
+    return Settings().model_copy(update={"kafka": kafka, "postgres": postgres})
+
+
+def telling(monkeypatch: pytest.MonkeyPatch, found: Servers, *clusters: Any) -> None:
+    """Let Kafka tell one cluster after the other; an error is raised."""
+    left = list(clusters)
+
+    async def cluster(_self: Servers) -> Any:
+        one = left.pop(0)
+        if isinstance(one, BaseException):
+            raise one
+        return one
+
+    monkeypatch.setattr(Servers, "_cluster", cluster)
+
+
+async def test_a_dead_broker_is_known_by_the_copies_it_should_have_and_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with server_of(18) as one, server_of(18) as two, server_of(18) as three:
+        found = Servers(settings_of())
+        all_there = Cluster({1: one, 2: two, 3: three}, [1, 2, 3])
+        telling(monkeypatch, found, all_there, Cluster({1: one, 3: three}, [1, 3]), Cluster({1: one}, [1]))
+        assert await found.away() == []
+        assert await found.away() == [f"broker 2 (127.0.0.1:{two}) has left the cluster"]
+        assert (await found.away())[1:] == [
+            f"broker 3 (127.0.0.1:{three}) has left the cluster",
+            "one copy alone is in step of payments.webhooks/0: writes wait for a second one",
+        ]
+
+
+async def test_a_broker_that_the_others_reach_and_we_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
+    async with server_of(18) as one, server_of(18) as three:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            two = silent.getsockname()[1]
+            found = Servers(settings_of())
+            telling(monkeypatch, found, Cluster({1: one, 2: two, 3: three}, [1, 2, 3]))
+            assert await found.brokers() == [f"broker 2 (127.0.0.1:{two}) does not answer"]
+            assert await broker_answers("127.0.0.1", two, plain=False), "behind TLS a connection is an answer"
+
+
+async def test_where_nobody_tells_of_the_cluster_those_of_the_bootstrap_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with server_of(18) as one:
+        found = Servers(settings_of(bootstrap=f"127.0.0.1:{one},127.0.0.1:1"))
+        cluster = Cluster({1: one, 2: 1}, [1, 2])
+        telling(monkeypatch, found, KafkaConnectionError(), cluster, TimeoutError())
+        assert await found.brokers() == ["broker 127.0.0.1:1 does not answer"]
+        await found.brokers()
+        assert await found.brokers() == ["broker 2 (127.0.0.1:1) does not answer"], "once it was seen, by its number"
+
+
+async def test_each_host_of_a_dsn_is_asked() -> None:
+    async with server_of(8) as live:
+        dsn = f"postgresql://u:p@127.0.0.1:{live},127.0.0.1:1/d"
+        found = Servers(settings_of(dsn).model_copy(update={"kafka": KafkaSettings()}))
+        assert await found.away() == ["Postgres at 127.0.0.1:1 does not answer"]
+        alone = Servers(settings_of("postgresql://u:p@127.0.0.1:1/d"))
+        assert await alone.hosts() == [], "the only one is missed by everybody who uses it"
+
+
+async def test_a_probe_shows_it_from_the_first_look_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Servers(settings_of("postgresql://u:p@127.0.0.1:1,127.0.0.1:1/d"))
+    telling(monkeypatch, found, Cluster({}, [1, 2, 3]))
+    facts: dict[str, object] = {}
+    monkeypatch.setattr(module, "LOOK_SECONDS", 3600)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(found.keep(facts), 3)
+    away = facts["away"]
+    assert isinstance(away, list)
+    assert away[:1] == ["broker 1 has left the cluster"]
+    assert away[-1] == "Postgres at 127.0.0.1:1 does not answer"
+
+
+def test_what_takes_no_writes_is_named() -> None:
+    parts = [
+        Partition("a/0", -1, [1, 2, 3], []),
+        Partition("a/1", 1, [1, 2, 3], [1]),
+        Partition("a/2", 1, [1, 2, 3], [1, 2]),
+        Partition("a/3", 1, [1], [1]),
+    ]
+    assert lacks_of(parts) == [
+        "no leader for a/0",
+        "one copy alone is in step of a/1: writes wait for a second one",
+    ]
+    assert lacks_of(parts[2:]) == []
+    assert named([f"a/{number}" for number in range(10)]).endswith("a/7 and 2 more")
