@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from providers.core.reading import read_json, value_at
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from schemas.facts import FactKind, Meaning
+    from schemas.facts import FactKind, Meaning, RefKind
 
 KIND_PREFIX: Final = "refetch."
 """Kinds of the events that a refetch makes: `refetch.<object>`; no provider names its own events so."""
@@ -120,6 +117,8 @@ class Watch:
     A payment is in them by its `status`, by `refund_status` or by `dispute_status`. It is asked about when it has been
     silent for `after` seconds, then every `every` seconds, as long as it is not older than `until` seconds. `debits` is
     the watch on money that a bank may take back by itself, which is over when the events say (`Meaning.undoable_days`).
+    Where the provider shows no such state in the payment itself, `child` is the kind of the references to ask by, each
+    as `kind:ref` (`refund:re_1`); of refunds and disputes only those that are open are asked about.
     `source` says which document the times follow.
     """
 
@@ -130,6 +129,7 @@ class Watch:
     refunds: tuple[str, ...] = ()
     disputes: tuple[str, ...] = ()
     debits: bool = False
+    child: RefKind | None = None
     source: str = ""
 
     @property
@@ -194,20 +194,6 @@ class Refetch:
 def bearer(token: str) -> dict[str, str]:
     """Return the headers of a call that is authorized by a bearer token (RFC 6750, section 2.1)."""
     return {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-
-
-def object_answer(name_field: str, object_of: Callable[[str], str | None]) -> Callable[[str, int, bytes], Answer]:
-    """Return the reader of an API whose answer is the object itself: its `name_field` and its `id` say which one.
-
-    `object_of` tells what a reference names.
-    """
-
-    def answer(ref: str, status: int, body: bytes) -> Answer:
-        value, name = read_json(body), object_of(ref)
-        asked_for = name is not None and value_at(value, name_field) == name and value_at(value, "id") == ref
-        return Fetched(name, ref) if name and asked_for and status == HTTPStatus.OK else None
-
-    return answer
 
 
 def as_of(meaning: Meaning, timed: frozenset[FactKind], version: int) -> Meaning:

@@ -8,33 +8,11 @@ webhooks, and its ids are no numbers: its API is not asked.
 from __future__ import annotations
 
 import re
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from providers.core.payments import need_object, read_event
-from providers.core.reading import read_json, text_at
-from providers.core.refetch import DAY, HOUR, Answer, ApiRequest, Credentials, Fetched, Refetch, Watch, bearer
+from providers.core.objects import ApiObject, ObjectsApi, by_key
+from providers.core.refetch import DAY, HOUR, Watch
 from providers.flutterwave.meaning import said_by_charge
-
-if TYPE_CHECKING:
-    from schemas.facts import Meaning
-
-_TRANSACTION_ID: Final = re.compile(r"[0-9]{1,20}\Z")
-
-
-def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
-    url = f"{credentials.base_url}/v3/transactions/{ref}/verify"
-    return ApiRequest("GET", url, bearer(credentials.key)) if _TRANSACTION_ID.match(ref) else None
-
-
-def _answer(ref: str, status: int, body: bytes) -> Answer:
-    asked_for = status == HTTPStatus.OK and text_at(read_json(body), "data", "id") == ref
-    return Fetched("transaction", ref) if asked_for else None
-
-
-def _interpret_fetched(_kind: str, body: bytes) -> Meaning:
-    return said_by_charge(need_object(read_event(body).get("data"), "data"), "tx_ref")
-
 
 WATCHES: Final = (
     Watch(
@@ -50,4 +28,17 @@ WATCHES: Final = (
 )
 """A transfer or a mobile charge stays pending until its payer acts."""
 
-REFETCH: Final = Refetch("https://api.flutterwave.com", _request, _answer, _interpret_fetched, watches=WATCHES)
+_API: Final = ObjectsApi(
+    (
+        ApiObject(
+            "transaction",
+            re.compile("[0-9]{1,20}"),
+            "/v3/transactions/{id}/verify",
+            lambda transaction: said_by_charge(transaction, "tx_ref"),
+            within=("data",),
+        ),
+    ),
+    by_key,
+)
+
+REFETCH: Final = _API.refetch("https://api.flutterwave.com", watches=WATCHES)

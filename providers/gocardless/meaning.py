@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +30,7 @@ import msgspec
 from providers.core.body_mac import check_body_mac
 from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import maybe_id, need_amount, need_currency, need_id, refs_of
+from providers.core.objects import ApiObject, ObjectsApi
 from providers.core.payments import (
     Facts,
     amount_if_told,
@@ -43,7 +43,6 @@ from providers.core.payments import (
     iso_seconds,
     micros,
     need_kind,
-    need_object,
     need_state,
     noted_reference,
     read_event,
@@ -57,11 +56,7 @@ from providers.core.reading import decode, read_json, text_at, to_id, value_at
 from providers.core.refetch import (
     DAY,
     OPEN_DISPUTES,
-    Answer,
-    ApiRequest,
     Credentials,
-    Fetched,
-    Refetch,
     Watch,
     bearer,
 )
@@ -219,34 +214,11 @@ _SILENT: Final = frozenset(
 
 # --- read at the API: a payment or a refund, with what no event tells ---------------------------------------------
 
-_API_ID: Final = re.compile(r"(PM|RF)[A-Za-z0-9]{1,60}\Z")
-_NAMES: Final = {"PM": "payments", "RF": "refunds"}
 VERSION: Final = "2015-07-06"
 
 
-def _object_of(ref: str) -> str | None:
-    found = _API_ID.match(ref)
-    return _NAMES[found[1]] if found else None
-
-
-def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
-    name = _object_of(ref)
-    headers = {**bearer(credentials.key), "GoCardless-Version": VERSION}
-    return ApiRequest("GET", f"{credentials.base_url}/{name}/{ref}", headers) if name else None
-
-
-def _answer(ref: str, status: int, body: bytes) -> Answer:
-    """Read an answer: an object under the plural of its name."""
-    name = _object_of(ref)
-    asked_for = name is not None and value_at(read_json(body), name, "id") == ref
-    return Fetched(name, ref) if name and asked_for and status == HTTPStatus.OK else None
-
-
-def _interpret_fetched(kind: str, body: bytes) -> Meaning:
-    answer = read_event(body)
-    if kind == "refetch.refunds":
-        return _fetched_refund(need_object(answer.get("refunds"), "refunds"))
-    return _fetched_payment(need_object(answer.get("payments"), "payments"))
+def _headers(credentials: Credentials) -> dict[str, str]:
+    return {**bearer(credentials.key), "GoCardless-Version": VERSION}
 
 
 def _money(thing: dict[str, Any], name: str) -> int:
@@ -357,13 +329,20 @@ WATCHES: Final = (
 )
 """A debit takes days, and its events may be lost."""
 
-REFETCH: Final = Refetch(
+_API: Final = ObjectsApi(
+    (
+        ApiObject(
+            "payments", re.compile("PM[A-Za-z0-9]{1,60}"), "/payments/{id}", _fetched_payment, within=("payments",)
+        ),
+        ApiObject("refunds", re.compile("RF[A-Za-z0-9]{1,60}"), "/refunds/{id}", _fetched_refund, within=("refunds",)),
+    ),
+    _headers,
+)
+
+REFETCH: Final = _API.refetch(
     "https://api.gocardless.com",
-    _request,
-    _answer,
-    _interpret_fetched,
-    unknown=True,
-    timed=frozenset({FactKind.ATTEMPT, FactKind.CAPTURE, FactKind.REVERSAL}),
-    ticks_per_second=1_000_000,
     watches=WATCHES,
+    unknown=True,
+    timed=(FactKind.ATTEMPT, FactKind.CAPTURE, FactKind.REVERSAL),
+    ticks_per_second=1_000_000,
 )

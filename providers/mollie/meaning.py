@@ -35,6 +35,7 @@ from providers.core.body_mac import need_mac, need_signatures
 from providers.core.contract import Notification, SignedRequest
 from providers.core.forms import read_form, values_of
 from providers.core.meaning import in_scope, need_currency, need_id, refs_of, undecodable
+from providers.core.objects import ApiObject, ObjectsApi, by_key
 from providers.core.payments import (
     Facts,
     attempt,
@@ -58,18 +59,7 @@ from providers.core.payments import (
 )
 from providers.core.proof import few, hmac_hex, live_secrets
 from providers.core.reading import read_json, text_at, to_id, value_at
-from providers.core.refetch import (
-    DAY,
-    HOUR,
-    OPEN_DISPUTES,
-    ApiRequest,
-    Credentials,
-    Refetch,
-    Watch,
-    bearer,
-    merged,
-    object_answer,
-)
+from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, merged
 from schemas.errors import SignatureRejected
 from schemas.facts import Meaning, Ref, RefKind
 
@@ -260,26 +250,6 @@ _READERS: Final[dict[str, Callable[[_Entity, float | None], Meaning]]] = {
 
 # --- read again at the API: a payment with its refunds and chargebacks --------------------------------------------
 
-_API_ID: Final = re.compile(r"(tr|ord)_[A-Za-z0-9]{1,64}\Z")
-_OBJECTS: Final = {"tr": "payment", "ord": "order"}
-_EMBEDDED: Final = {"payment": "refunds,captures,chargebacks", "order": "payments,refunds"}
-
-
-def _object_of(ref: str) -> str | None:
-    found = _API_ID.match(ref)
-    return _OBJECTS[found[1]] if found else None
-
-
-def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
-    name = _object_of(ref)
-    url = f"{credentials.base_url}/v2/{name}s/{ref}?embed={_EMBEDDED.get(name or '')}"
-    return ApiRequest("GET", url, bearer(credentials.key)) if name else None
-
-
-def _interpret_fetched(kind: str, body: bytes) -> Meaning:
-    thing = read_event(body)
-    return _scoped(_fetched_order(thing) if kind == "refetch.order" else _fetched_payment(thing), thing)
-
 
 def _fetched_order(order: _Entity) -> Meaning:
     """Read an order as one payment: its tries with what they took, its refunds, its end."""
@@ -410,10 +380,24 @@ WATCHES: Final = (
 )
 """The old webhook tells few of the ends."""
 
-REFETCH: Final = Refetch(
-    "https://api.mollie.com",
-    _request,
-    object_answer("resource", _object_of),
-    _interpret_fetched,
-    watches=WATCHES,
+_API: Final = ObjectsApi(
+    (
+        ApiObject(
+            "payment",
+            re.compile("tr_[A-Za-z0-9]{1,64}"),
+            "/v2/payments/{id}?embed=refunds,captures,chargebacks",
+            payment_meaning,
+            shows=("resource", "payment"),
+        ),
+        ApiObject(
+            "order",
+            re.compile("ord_[A-Za-z0-9]{1,64}"),
+            "/v2/orders/{id}?embed=payments,refunds",
+            lambda order: _scoped(_fetched_order(order), order),
+            shows=("resource", "order"),
+        ),
+    ),
+    by_key,
 )
+
+REFETCH: Final = _API.refetch("https://api.mollie.com", watches=WATCHES)

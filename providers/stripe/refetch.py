@@ -8,86 +8,39 @@ A charge tells that it is `disputed` and not by what, so its disputes are asked 
 from __future__ import annotations
 
 import re
-from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
-from providers.core.meaning import decode_or_raise, undecodable
-from providers.core.reading import read_json, value_at
-from providers.core.refetch import (
-    DAY,
-    HOUR,
-    OPEN_DISPUTES,
-    Answer,
-    ApiRequest,
-    Credentials,
-    Fetched,
-    Refetch,
-    Watch,
-    bearer,
-    merged,
-    object_answer,
-)
+from providers.core.meaning import undecodable
+from providers.core.objects import ApiObject, ObjectsApi
+from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Credentials, Watch, bearer, merged
 from providers.stripe.meaning import INTENT_KINDS, said_by
 from providers.stripe.things import Thing
 from schemas.facts import FactKind, Meaning
 
 DISPUTES: Final = "disputes:"
-_API_ID: Final = re.compile(r"(?:pi|ch|py)_[A-Za-z0-9_]{1,200}\Z")
-_ASK: Final = {
-    "payment_intent": "expand[]=latest_charge&expand[]=latest_charge.refunds",
-    "charge": "expand[]=refunds",
-}
 _KINDS: Final = {
     **dict.fromkeys(("requires_payment_method", "requires_confirmation"), "payment_intent.created"),
     "requires_capture": "payment_intent.amount_capturable_updated",
 }
 """The webhook that says what an intent's status says, where it has another name."""
+_INTENTS: Final = re.compile(r"pi_[A-Za-z0-9_]{1,200}")
+_CHARGES: Final = re.compile(r"(?:ch|py)_[A-Za-z0-9_]{1,200}")
 
 
-def _object_of(ref: str) -> str | None:
-    return ("payment_intent" if ref.startswith("pi_") else "charge") if _API_ID.match(ref) else None
+def _headers(credentials: Credentials) -> dict[str, str]:
+    return {**bearer(credentials.key), "Stripe-Version": "2024-06-20"}
 
 
-def _request(ref: str, credentials: Credentials, _now: float) -> ApiRequest | None:
-    own = ref.removeprefix(DISPUTES)
-    name = _object_of(own)
-    path = f"{name}s/{ref}?{_ASK.get(name or '')}" if own == ref else f"disputes?{name}={own}&limit=100"
-    headers = {**bearer(credentials.key), "Stripe-Version": "2024-06-20"}
-    return ApiRequest("GET", f"{credentials.base_url}/v1/{path}", headers) if name else None
+def _said_by_disputes(listed: list[Any]) -> Meaning:
+    disputes = msgspec.convert(listed, list[Thing])
+    return merged(*(said_by("charge.dispute.updated", one) for one in disputes)) if disputes else Meaning()
 
 
-_object: Final = object_answer("object", _object_of)
-
-
-def _answer(ref: str, status: int, body: bytes) -> Answer:
-    """Read an answer: the payment itself, or a list of the disputes of none but it."""
-    if not ref.startswith(DISPUTES):
-        return _object(ref, status, body)
-    own, said = ref.removeprefix(DISPUTES), read_json(body)
-    listed, name = value_at(said, "data"), _object_of(own)
-    theirs = isinstance(listed, list) and all(value_at(one, name or "") == own for one in listed)
-    asked_for = theirs and value_at(said, "object") == "list" and status == HTTPStatus.OK
-    return Fetched("disputes", own) if asked_for else None
-
-
-class _List(msgspec.Struct):
-    data: list[Thing]
-
-
-def _interpret_fetched(kind: str, body: bytes) -> Meaning:
-    if kind == "refetch.disputes":
-        disputes = decode_or_raise(msgspec.json.Decoder(_List), body).data
-        return merged(*(said_by("charge.dispute.updated", one) for one in disputes)) if disputes else Meaning()
-    return _said_by_payment(body)
-
-
-def _said_by_payment(body: bytes) -> Meaning:
-    thing = decode_or_raise(msgspec.json.Decoder(Thing), body)
-    if _object_of(str(thing.id)) == "charge":
-        return _said_by_charge(thing)
+def _said_by_intent(value: dict[str, Any]) -> Meaning:
+    thing = msgspec.convert(value, Thing)
     failed = thing.status == "requires_payment_method" and thing.last_payment_error
     kind = (
         "payment_intent.payment_failed" if failed else _KINDS.get(str(thing.status), f"payment_intent.{thing.status}")
@@ -96,6 +49,10 @@ def _said_by_payment(body: bytes) -> Meaning:
         raise undecodable("the PaymentIntent's status is not one of Stripe's")
     meaning, charge = said_by(kind, thing), thing.latest_charge
     return merged(meaning, _said_by_charge(msgspec.convert(charge, Thing))) if isinstance(charge, dict) else meaning
+
+
+def _said_by_bare_charge(value: dict[str, Any]) -> Meaning:
+    return _said_by_charge(msgspec.convert(value, Thing))
 
 
 def _said_by_charge(charge: Thing) -> Meaning:
@@ -148,11 +105,44 @@ WATCHES: Final = (
 The pages are those of docs.stripe.com in November 2026.
 """
 
-REFETCH: Final = Refetch(
+_LISTED: Final = ("object", "list")
+
+_API: Final = ObjectsApi(
+    (
+        ApiObject(
+            "payment_intent",
+            _INTENTS,
+            "/v1/payment_intents/{id}?expand[]=latest_charge&expand[]=latest_charge.refunds",
+            _said_by_intent,
+            shows=("object", "payment_intent"),
+        ),
+        ApiObject(
+            "charge",
+            _CHARGES,
+            "/v1/charges/{id}?expand[]=refunds",
+            _said_by_bare_charge,
+            shows=("object", "charge"),
+        ),
+        *(
+            ApiObject(
+                "disputes",
+                ids,
+                f"/v1/disputes?{name}={{id}}&limit=100",
+                _said_by_disputes,
+                prefix=DISPUTES,
+                within=("data",),
+                id_at=(name,),
+                shows=_LISTED,
+                listed=True,
+            )
+            for name, ids in (("payment_intent", _INTENTS), ("charge", _CHARGES))
+        ),
+    ),
+    _headers,
+)
+
+REFETCH: Final = _API.refetch(
     "https://api.stripe.com",
-    _request,
-    _answer,
-    _interpret_fetched,
-    timed=frozenset({FactKind.TERMS, FactKind.ATTEMPT, FactKind.DISPUTE}),
     watches=WATCHES,
+    timed=(FactKind.TERMS, FactKind.ATTEMPT, FactKind.DISPUTE),
 )
