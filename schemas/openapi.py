@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic.json_schema import models_json_schema
 
@@ -44,42 +44,60 @@ _SEARCH: Final = (
 _CREATE: Final = (
     problems.IDEMPOTENCY_KEY_MISSING,
     problems.IDEMPOTENCY_KEY_MALFORMED,
-    problems.MALFORMED_REQUEST,
     problems.UNAUTHENTICATED,
-    problems.RECEIPT_TIMEOUT,
     problems.IDEMPOTENCY_IN_PROGRESS,
     problems.BODY_TOO_LARGE,
     problems.UNSUPPORTED_MEDIA_TYPE,
     problems.IDEMPOTENCY_MISMATCH,
     problems.INVALID_BODY,
     problems.QUOTA_EXCEEDED,
-    problems.HEAD_TOO_LARGE,
     problems.NOTHING_DURABLE,
     problems.WINDOW_FULL,
     problems.INTERRUPTED,
 )
 _COMMAND: Final = (*_CREATE, problems.UNKNOWN_INTENT, problems.STATE_FORBIDS)
 _WEBHOOK: Final = (
-    problems.MALFORMED_REQUEST,
     problems.SIGNATURE_REJECTED,
     problems.UNKNOWN_PROVIDER,
     problems.UNKNOWN_PATH,
-    problems.RECEIPT_TIMEOUT,
     problems.BODY_TOO_LARGE,
     problems.QUOTA_EXCEEDED,
-    problems.HEAD_TOO_LARGE,
     problems.NOTHING_DURABLE,
     problems.WINDOW_FULL,
-    problems.PROOF_UNAVAILABLE,
     problems.INTERRUPTED,
 )
-_ANY: Final = (problems.METHOD_NOT_ALLOWED,)
+_ANY: Final = (
+    problems.MALFORMED_REQUEST,
+    problems.METHOD_NOT_ALLOWED,
+    problems.RECEIPT_TIMEOUT,
+    problems.HEAD_TOO_LARGE,
+)
+"""What a request of any path may be answered, before it is known what it is about."""
 
 
-def document(providers: Iterable[str], server_url: str, webhooks: Mapping[str, tuple[str, ...]] | None = None) -> Json:
+class Proof(NamedTuple):
+    """What proves a provider's requests, as the document tells it.
+
+    `headers` are those that its requests prove themselves by, none where the proof stands in the body; `in_path` tells
+    that it is a secret at the end of the path, `fetched` that checking it may need a document from the provider.
+    """
+
+    headers: tuple[str, ...] = ()
+    in_path: bool = False
+    fetched: bool = False
+
+    @property
+    def told(self) -> str:
+        """Return where the proof stands, in words."""
+        named = ", ".join(f"`{header}`" for header in self.headers)
+        place = named or ("a secret at the end of the path" if self.in_path else "in the body")
+        return place + ("; 503 `proof-unavailable` while its certificate cannot be fetched" if self.fetched else "")
+
+
+def document(providers: Iterable[str], server_url: str, webhooks: Mapping[str, Proof] | None = None) -> Json:
     """Return the document; `providers` are the names that an intent may carry, `server_url` where the ingress is.
 
-    `webhooks` are the providers whose webhooks are described, each with the headers that prove its requests.
+    `webhooks` are the providers whose webhooks are described, each with what proves its requests.
     """
     return {
         "openapi": "3.1.0",
@@ -95,6 +113,7 @@ def document(providers: Iterable[str], server_url: str, webhooks: Mapping[str, t
             "parameters": {"Id": _ID, "IdempotencyKey": _IDEMPOTENCY_KEY},
             "headers": {
                 "Location": _LOCATION,
+                "Allow": _ALLOW,
                 "IdempotentReplayed": _REPLAYED,
                 "RetryAfter": _RETRY_AFTER,
                 "RateLimit": _RATE_LIMIT,
@@ -124,37 +143,27 @@ def _paths() -> Json:
     }
 
 
-def _webhook_paths(signed_by: Mapping[str, tuple[str, ...]]) -> Json:
-    """Return the paths of webhooks: of a provider's own endpoint, and of one of its accounts."""
-    provider = {
-        "name": "provider",
-        "in": "path",
-        "required": True,
-        "description": "The provider, by its name here",
-        "schema": {"type": "string", "enum": sorted(signed_by)},
-    }
-    text = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"}
-    account = {
-        "name": "account",
-        "in": "path",
-        "required": True,
-        "description": "The account, as the settings name it; for a provider that signs nothing, the secret",
-        "schema": text,
-    }
-    own, accounts = _webhook("postWebhook", signed_by), _webhook("postAccountWebhook", signed_by)
-    return {
-        "/webhooks/{provider}": {"parameters": [provider], "post": own},
-        "/webhooks/{provider}/{account}": {"parameters": [provider, account], "post": accounts},
-    }
+def _webhook_paths(proofs: Mapping[str, Proof]) -> Json:
+    """Return the paths of webhooks: of a provider's own endpoint, of one of its accounts, and those with a secret."""
+    signed = {name: proof for name, proof in proofs.items() if not proof.in_path}
+    paths: Json = {}
+    if signed:
+        own, accounts = _webhook("postWebhook", signed), _webhook("postAccountWebhook", signed)
+        provider = _PROVIDER | {"schema": {"type": "string", "enum": sorted(signed)}}
+        paths["/webhooks/{provider}"] = {"parameters": [provider], "post": own}
+        paths["/webhooks/{provider}/{account}"] = {"parameters": [provider, _ACCOUNT], "post": accounts}
+    for name in sorted(proofs.keys() - signed.keys()):
+        named, proof = name.title().replace("_", ""), {name: proofs[name]}
+        own, accounts = _webhook(f"post{named}Webhook", proof), _webhook(f"post{named}AccountWebhook", proof)
+        paths[f"/webhooks/{name}/{{secret}}"] = {"parameters": [_SECRET], "post": own}
+        paths[f"/webhooks/{name}/{{account}}/{{secret}}"] = {"parameters": [_ACCOUNT, _SECRET], "post": accounts}
+    return paths
 
 
-def _webhook(operation: str, signed_by: Mapping[str, tuple[str, ...]]) -> Json:
+def _webhook(operation: str, proofs: Mapping[str, Proof]) -> Json:
     """Return what a provider's webhook is and what it is answered. Its headers and body are the provider's own."""
-    proofs = [
-        f"- `{name}`: {', '.join(f'`{header}`' for header in headers) or 'in the body or in the path'}"
-        for name, headers in sorted(signed_by.items())
-    ]
-    headers = {header: name for name, found in sorted(signed_by.items()) for header in found}
+    told = [f"- `{name}`: {proof.told}" for name, proof in sorted(proofs.items())]
+    headers = {header: name for name, proof in sorted(proofs.items()) for header in proof.headers}
     accepted = {
         "type": "object",
         "required": ["accepted"],
@@ -165,10 +174,11 @@ def _webhook(operation: str, signed_by: Mapping[str, tuple[str, ...]]) -> Json:
         "headers": _headers(*_RATE_HEADERS),
         "content": {"application/json": {"schema": accepted}},
     }
+    fetched = [problems.PROOF_UNAVAILABLE] if any(proof.fetched for proof in proofs.values()) else []
     return {
         "operationId": operation,
         "summary": "A provider's own signed request",
-        "description": "\n".join(["The raw body is verified and kept as it is. What proves a request:", "", *proofs]),
+        "description": "\n".join(["The raw body is verified and kept as it is. What proves a request:", "", *told]),
         "parameters": [
             {
                 "name": header,
@@ -179,8 +189,12 @@ def _webhook(operation: str, signed_by: Mapping[str, tuple[str, ...]]) -> Json:
             }
             for header, name in headers.items()
         ],
-        "requestBody": {"required": False, "content": {"*/*": {}}},
-        "responses": _responses({"202": taken}, _WEBHOOK),
+        "requestBody": {
+            "required": False,
+            "description": "The provider's own bytes, of whatever content type",
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        "responses": _responses({"202": taken}, (*_WEBHOOK, *fetched)),
     }
 
 
@@ -308,6 +322,26 @@ _NAMES: Final = {
     "reference": "The client's own reference, as its intent gave it",
 }
 """By what a client finds its payments."""
+_PROVIDER: Final[Json] = {
+    "name": "provider",
+    "in": "path",
+    "required": True,
+    "description": "The provider, by its name here",
+}
+_ACCOUNT: Final[Json] = {
+    "name": "account",
+    "in": "path",
+    "required": True,
+    "description": "The account, as the settings name it",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
+}
+_SECRET: Final[Json] = {
+    "name": "secret",
+    "in": "path",
+    "required": True,
+    "description": "One of the endpoint's secrets",
+    "schema": {"type": "string", "minLength": 24, "pattern": "^[A-Za-z0-9_-]+$"},
+}
 _ID: Final[Json] = {
     "name": "id",
     "in": "path",
@@ -327,6 +361,7 @@ _LOCATION: Final[Json] = {
     "required": True,
     "schema": {"type": "string", "format": "uri-reference"},
 }
+_ALLOW: Final[Json] = {"description": "What the path takes", "required": True, "schema": {"type": "string"}}
 _REPLAYED: Final[Json] = {
     "description": "`true` where this is the stored answer to an earlier request with the same key and body",
     "schema": {"type": "string", "enum": ["true"]},
@@ -348,4 +383,4 @@ _RATE_LIMIT_POLICY: Final[Json] = {
 }
 _TAKEN_HEADERS: Final = ("Location", "Idempotent-Replayed")
 _RATE_HEADERS: Final = ("RateLimit", "RateLimit-Policy")
-_REFUSAL_HEADERS: Final = {429: ("Retry-After", *_RATE_HEADERS), 503: ("Retry-After",)}
+_REFUSAL_HEADERS: Final = {405: ("Allow",), 429: ("Retry-After", *_RATE_HEADERS), 503: ("Retry-After",)}

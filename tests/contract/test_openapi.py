@@ -12,6 +12,8 @@ import pytest
 
 import providers
 from producers.ingress.intents import keys, routes
+from producers.ingress.intents.wiring import proofs_of
+from producers.ingress.routes import parse
 from schemas import metadata, problems
 from schemas.openapi import document
 from schemas.problems import CATALOGUE, Problem
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
-SIGNED_BY = {name: found.signed_by for name in providers.names() if (found := providers.find(name)) is not None}
-DOCUMENT = document(providers.paying(), "https://pay.example", SIGNED_BY)
+PROOFS = proofs_of(providers.names())
+DOCUMENT = document(providers.paying(), "https://pay.example", PROOFS)
 SLUGS = {problem.slug: problem for problem in CATALOGUE}
 METHODS = ("get", "post")
 
@@ -77,7 +79,7 @@ def test_the_catalogue_holds_every_problem_once() -> None:
 
 def test_operations_are_named_once_and_linked() -> None:
     names = [operation["operationId"] for _, operation in operations()]
-    assert len(names) == len(set(names)) == 12
+    assert len(names) == len(set(names)) == 14
     links = DOCUMENT["paths"]["/payment-intents"]["post"]["responses"]["202"]["links"]
     assert {link["operationId"] for link in links.values()} <= set(names)
     assert len(links) == 5
@@ -132,15 +134,41 @@ def test_no_secret_and_no_phone_is_ever_answered() -> None:
 
 def test_webhooks_are_described_with_what_proves_them_and_every_answer() -> None:
     webhook = DOCUMENT["paths"]["/webhooks/{provider}"]
-    assert webhook["parameters"][0]["schema"]["enum"] == sorted(providers.names())
+    assert webhook["parameters"][0]["schema"]["enum"] == sorted(set(providers.names()) - {"mpesa"})
     told = {parameter["name"] for parameter in webhook["post"]["parameters"]}
     assert {"Stripe-Signature", "PayPal-Transmission-Sig", "X-Hub-Signature-256"} <= told
     assert set(webhook["post"]["responses"]) == {"202", "400", "401", "404", "405", "408", "413", "429", "431", "503"}
     assert "/webhooks/{provider}" not in document(["stripe"], "https://pay.example")["paths"]
 
 
-@pytest.mark.parametrize("name", sorted(name for name, headers in SIGNED_BY.items() if headers))
+def test_every_path_of_a_webhook_is_one_that_the_ingress_knows() -> None:
+    """Names are as the document has them, but for the providers whose secret stands in the path."""
+    shown = [path for path, _ in operations() if path.startswith("/webhooks/")]
+    parsed = [parse(path.replace("{provider}", "stripe").replace("{account}", "acme")) for path in shown]
+    assert [one.template.replace("{provider}", one.provider) if one else None for one in parsed] == [
+        path.replace("{provider}", "stripe") for path in shown
+    ]
+    assert [path for path in shown if "secret" in path] == [
+        "/webhooks/mpesa/{secret}",
+        "/webhooks/mpesa/{account}/{secret}",
+    ]
+
+
+@pytest.mark.parametrize(("name", "told"), [("paypal", True), ("stripe", False)])
+def test_an_answer_that_one_provider_alone_gets_is_told_of_it_alone(name: str, *, told: bool) -> None:
+    post = document(["stripe"], "https://pay.example", {name: PROOFS[name]})["paths"]["/webhooks/{provider}"]["post"]
+    shown = post["responses"]["503"]["content"][problems.MEDIA_TYPE]["examples"]
+    assert ("proof-unavailable" in shown) is told
+    assert ("proof-unavailable" in post["description"]) is told
+
+
+def test_every_problem_is_told_somewhere() -> None:
+    examples = [node["examples"] for node in nodes(DOCUMENT) if isinstance(node.get("examples"), dict)]
+    assert {slug for one in examples for slug in one} == set(SLUGS)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, proof in PROOFS.items() if proof.headers))
 def test_the_headers_that_prove_a_request_are_those_of_its_vectors(name: str) -> None:
     cases = json.loads((Path(__file__).parent / "vectors" / f"{name}.json").read_text())["cases"]
     sent = {header.lower() for case in cases if case["expect"] == "accept" for header in case["headers"]}
-    assert {header.lower() for header in SIGNED_BY[name]} <= sent
+    assert {header.lower() for header in PROOFS[name].headers} <= sent

@@ -9,10 +9,12 @@ from starlette.routing import Route
 
 import providers
 from producers.ingress.answers import Answer, of_problem, send_answer
+from producers.ingress.endpoints import NAMES_CERTIFICATE
 from producers.ingress.intents.claims import Claims
 from producers.ingress.intents.door import Intents
 from producers.ingress.intents.routes import PAYMENTS, PREFIX
 from producers.ingress.lines import line_of
+from producers.ingress.routes import SECRET_IN_PATH
 from runtime.settings.scopes import scopes_of
 from schemas import openapi, problems
 
@@ -27,6 +29,15 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 
+def proofs_of(names: Collection[str]) -> dict[str, openapi.Proof]:
+    """Return what proves the requests of each provider, for the document."""
+    return {
+        name: openapi.Proof(found.signed_by, in_path=name in SECRET_IN_PATH, fetched=name == NAMES_CERTIFICATE)
+        for name in names
+        if (found := providers.find(name)) is not None
+    }
+
+
 class Document:
     """`GET /openapi.json`: the interface, as one document made at the start.
 
@@ -35,8 +46,7 @@ class Document:
 
     def __init__(self, server_url: str, configured: Collection[str]) -> None:
         named = [name for name in providers.paying() if name in configured] or providers.paying()
-        webhooks = {name: found.signed_by for name in configured if (found := providers.find(name)) is not None}
-        self._answer = Answer(200, msgspec.json.encode(openapi.document(named, server_url, webhooks)))
+        self._answer = Answer(200, msgspec.json.encode(openapi.document(named, server_url, proofs_of(configured))))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         line_of(scope).template = "/openapi.json"
