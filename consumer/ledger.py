@@ -1,7 +1,9 @@
 """The ledger's rows and the hash chain that runs through a payment's rows. Pure.
 
 hash = SHA-256(previous row's hash of the same payment, then the row's content as canonical JSON). A payment keeps the
-newest hash, so a changed, removed or inserted row shows. Rows of no payment have nothing before them.
+newest hash, so a changed, removed or inserted row shows. Rows of no payment have nothing before them. Content is what
+the row says and the record's place in Kafka; rows that were written before the place was part of it have the digest of
+`seal_without_place`. A row may have either, for while versions are exchanged consumers of both write.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ class LedgerRow(msgspec.Struct, gc=False):
     """One row of `payment_logs`, its columns in order; `seal` completes it.
 
     `facts` is the text of `consumer.facts_json.dump_said`. Amounts are minor units. `traceparent` is passed on;
-    `meaning` is the version of the provider's meaning by which the facts were read. Neither is part of the hash.
+    `meaning` is the version of the provider's meaning by which the facts were read. Neither is part of the hash, nor is
+    `relay_xid`, which is another one after a restore into a new cluster.
     """
 
     payment_id: UUID | None
@@ -54,7 +57,18 @@ class LedgerRow(msgspec.Struct, gc=False):
 
     def seal(self, before: bytes) -> bytes:
         """Set and return the row's hash; `before` is that of its payment's row before (b"" for the first)."""
-        content = (
+        content = (*self._content(), self.topic, self.partition, self.offset)
+        self.hash = hashlib.sha256(before + _encode(content)).digest()
+        return self.hash
+
+    def seal_without_place(self, before: bytes) -> bytes:
+        """Set and return the hash that rows had before the place in Kafka was part of it."""
+        self.hash = hashlib.sha256(before + _encode(self._content())).digest()
+        return self.hash
+
+    def _content(self) -> tuple[object, ...]:
+        """Return what the row says, as the digests take it."""
+        return (
             self.payment_id.hex if self.payment_id else None,
             self.source,
             self.event_id,
@@ -68,8 +82,6 @@ class LedgerRow(msgspec.Struct, gc=False):
             None if self.occurred_at is None else (self.occurred_at - _EPOCH) // _MICROSECOND,
             _microseconds(self.recorded_at),
         )
-        self.hash = hashlib.sha256(before + _encode(content)).digest()
-        return self.hash
 
 
 @lru_cache(maxsize=8)

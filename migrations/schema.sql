@@ -1456,6 +1456,8 @@ CREATE INDEX parked_refs_parked ON public.parked_refs USING btree (parked_id);
 
 CREATE INDEX payment_logs_timeline ON public.payment_logs USING btree (payment_id, id) WHERE (payment_id IS NOT NULL);
 
+CREATE INDEX payment_logs_without_payment ON public.payment_logs USING btree (relay_xid, id) WHERE (payment_id IS NULL);
+
 CREATE INDEX payment_refs_payment ON public.payment_refs USING btree (payment_id) WHERE (payment_id IS NOT NULL);
 
 CREATE INDEX payments_flagged_at ON public.payments USING btree (flagged_at) WHERE (flagged_at IS NOT NULL);

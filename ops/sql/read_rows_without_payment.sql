@@ -1,9 +1,8 @@
--- $1, $2 the place to go on after, $3 rows. Ledger rows of no payment, and of payments that are not there.
+-- $1, $2 the relay place to go on after, $3 rows. Ledger rows of no payment, in relay order.
 select
-    l.id, l.payment_id, l.source, l.event_id, l.event_type, l.outcome, l.from_status, l.to_status, l.amount, l.version,
-    l.facts, l.topic, l.partition, l."offset", l.occurred_at, l.recorded_at, l.relay_xid, l.hash, l.traceparent, l.meaning
-from payment_logs l
-where (l.relay_xid, l.id) > ($1::bigint, $2::bigint)
-  and (l.payment_id is null or not exists (select from payments p where p.id = l.payment_id))
-order by l.relay_xid, l.id
+    id, payment_id, source, event_id, event_type, outcome, from_status, to_status, amount, version, facts, topic,
+    partition, "offset", occurred_at, recorded_at, relay_xid, hash, traceparent, meaning
+from payment_logs
+where payment_id is null and (relay_xid, id) > ($1::bigint, $2::bigint)
+order by relay_xid, id
 limit $3

@@ -104,6 +104,10 @@ ALTERATIONS = {
         """update payment_logs set facts = '[["tip", "c", ["succeeded"]]]' where id = $1""",
         "is not what was written",
     ),
+    "another place in Kafka": (
+        'update payment_logs set "offset" = "offset" + 1 where id = $1',
+        "is not what was written",
+    ),
     "a row of another payment": (
         "update payment_logs set payment_id = (select id from payments where id <> payment_id limit 1) where id = $1",
         "is not what was written",
@@ -154,6 +158,20 @@ async def test_a_row_of_no_payment_is_evidence_too(scene: Scene) -> None:
     await scene.owner.execute("update payment_logs set event_type = 'other' where payment_id is null")
     (one,) = (await scene.audit()).broken
     assert one.payment_id is None
+
+
+@pytest.mark.parametrize("which", ["min", "max", "all"])
+async def test_ledger_rows_whose_payment_is_gone_are_named(scene: Scene, which: str) -> None:
+    """Also where it was the first or the last of the payments that are walked, or where none is left."""
+    where = "true" if which == "all" else f"id::text = (select {which}(id::text) from payments)"
+    gone = [row["id"] for row in await scene.owner.fetch(f"select id from payments where {where}")]
+    await scene.owner.execute("delete from payment_refs where payment_id = any($1)", gone)
+    await scene.owner.execute("delete from payments where id = any($1)", gone)
+    rows = await scene.owner.fetch("select id, payment_id from payment_logs where payment_id = any($1)", gone)
+    found = await scene.audit(broken_max=1000)
+    assert {(one.id, one.payment_id) for one in found.broken} == {(row["id"], row["payment_id"]) for row in rows}
+    assert {one.why for one in found.broken} == {"its payment is not there"}
+    assert found.rows == await scene.owner.fetchval("select count(*) from payment_logs")
 
 
 async def test_findings_are_bounded_and_all_of_them_count(scene: Scene) -> None:

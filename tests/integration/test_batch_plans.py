@@ -97,6 +97,12 @@ STATEMENTS = {
     "delete_parked": lambda: [list(range(1, BATCH))],
 }
 
+AUDIT = {
+    "read_rows_without_payment": lambda: [0, 0, BATCH],
+    "find_rows_of_gone_payments": lambda: [payment_id(ROWS // 2), 2**63 - 1, payment_id(ROWS // 2 + BATCH), BATCH],
+}
+"""What `audit verify` reads step by step beside the chains."""
+
 
 class Filled(NamedTuple):
     """A filled database, by the consumer's role and by its owner's."""
@@ -123,13 +129,14 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-async def explain(desk: Bench, name: str) -> list[dict[str, Any]]:
+async def explain(desk: Bench, name: str, folder: str = "consumer") -> list[dict[str, Any]]:
     async with desk.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
         try:
-            query = f"explain (analyze, format json) {statement('consumer', name)}"
-            text = await connection.fetchval(query, *STATEMENTS[name]())
+            query = f"explain (analyze, format json) {statement(folder, name)}"
+            arguments = (STATEMENTS if folder == "consumer" else AUDIT)[name]()
+            text = await connection.fetchval(query, *arguments)
         finally:
             await transaction.rollback()
     return list(nodes(json.loads(text)[0]["Plan"]))
@@ -156,3 +163,12 @@ async def test_rows_are_looked_up_after_an_analyze(filled: Filled) -> None:
     await filled.owner.execute("analyze")
     for name in sorted(STATEMENTS):
         await assert_looked_up(filled.desk, name)
+
+
+async def test_a_step_of_the_audit_reads_no_more_than_its_part_of_the_ledger(filled: Filled) -> None:
+    for name in AUDIT:
+        found = await explain(filled.desk, name, "ops")
+        scans = [node for node in found if "Scan" in node["Node Type"]]
+        assert [node["Node Type"] for node in scans if node["Node Type"] == "Seq Scan"] == []
+        touched = [(node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) for node in scans]
+        assert max(touched) <= BATCH, found

@@ -21,15 +21,15 @@ NOON = dt.datetime(2026, 9, 21, 12, tzinfo=dt.UTC)
 PAYMENT = UUID(int=1)
 
 
-def chain(*versions: int | None) -> list[dict[str, Any]]:
-    """Return rows whose hashes follow from each other."""
+def chain(*versions: int | None, without_place: int = 0) -> list[dict[str, Any]]:
+    """Return rows whose hashes follow from each other, so many of them sealed as before the place was part of it."""
     rows, before = [], b""
     for number, version in enumerate(versions, 1):
         row = LedgerRow(
             PAYMENT, "stripe", f"evt_{number}", "charge.captured", Outcome.APPLIED, None, Status.CAPTURED, 1000,
             version, "[]", "payments.webhooks", 0, number, NOON, NOON, 5,
         )  # fmt: skip
-        before = row.seal(before)
+        before = row.seal_without_place(before) if number <= without_place else row.seal(before)
         rows.append({"id": number, **dict(zip(COLUMNS, values_of(row), strict=True))})
     return rows
 
@@ -47,6 +47,18 @@ def found(
 def test_a_whole_chain_holds() -> None:
     rows = chain(1, None, 2)
     assert found(2, rows, rows) == []
+
+
+def test_a_chain_that_began_before_the_place_was_sealed_holds() -> None:
+    rows = chain(1, 2, 3, without_place=2)
+    assert found(3, rows, rows) == []
+
+
+@pytest.mark.parametrize("column", ["topic", "partition", "offset"])
+def test_another_place_in_kafka_is_told(column: str) -> None:
+    rows = chain(1, 2)
+    altered = [rows[0], rows[1] | {column: "payments.intents" if column == "topic" else 9}]
+    assert found(2, altered, rows) == [(2, "its content, or a row before it, is not what was written")]
 
 
 def test_a_version_that_was_left_out_is_told() -> None:
