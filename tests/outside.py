@@ -55,6 +55,8 @@ class Outside:
     """What Mollie's list of payments holds, newest first."""
     notifications: list[dict[str, Any]] = field(default_factory=list)
     """What PayPal's list of event notifications holds, newest first."""
+    shown: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict)
+    """What stands under a path below `/apis/<provider>`, and by which headers it is shown."""
     url: str = ""
 
     def asked(self, path: str, method: str = "") -> int:
@@ -72,6 +74,8 @@ def application(world: Outside) -> web.Application:
     app = web.Application(middlewares=[_meeting_faults(world)])
     app.add_routes(
         [
+            web.post("/apis/paypal/v1/oauth2/token", partial(_paypal_token, world)),
+            web.get("/apis/{path:.*}", partial(_shown, world)),
             web.get("/v1/payment_intents/{id}", partial(_object, world, authorization="Bearer sk_test")),
             web.get("/v1/charges/{id}", partial(_object, world, authorization="Bearer sk_test")),
             web.get("/v1/disputes", partial(_disputes, world)),
@@ -122,6 +126,16 @@ async def _object(world: Outside, request: web.Request, *, authorization: str) -
     if found is None:
         return web.json_response({"error": {"code": "resource_missing"}}, status=404)
     return web.json_response(found)
+
+
+async def _shown(world: Outside, request: web.Request) -> web.Response:
+    """Show what stands under the path, as an API does that knows its caller by headers."""
+    found = world.shown.get(request.match_info["path"])
+    if found is None:
+        return web.Response(status=404, text="{}")
+    headers, body = found
+    allowed = all(request.headers.get(name) == value for name, value in headers.items())
+    return web.Response(status=200 if allowed else 401, text=body if allowed else "{}")
 
 
 async def _disputes(world: Outside, request: web.Request) -> web.Response:

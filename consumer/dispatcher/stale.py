@@ -57,7 +57,7 @@ class WatchDesk:
         states = list(watch.statuses), list(watch.refunds), list(watch.disputes)
         seconds = watch.after, watch.every, watch.until
         row = await self._rows.fetch_one(
-            lease, "queue_stale", provider, account, *states, *seconds, self._limits.watch_payments_max
+            lease, "queue_stale", provider, account, *states, *seconds, self._limits.watch_payments_max, watch.child
         )
         self._tell(provider, account, row)
 

@@ -118,5 +118,9 @@ Read with `make corpus`, November 2026; none of them is kept here.
 - Whether EXPIRE always has an originalReference: without one its pspReference is taken for the payment.
 - Whether PREARBITRATION_DECLINED is final where no SCHEME_ARBITRATION follows.
 - Whether the parts of an order that failed always have REFUND or CANCELLATION events: they count once either way.
+- What became of a payment whose events were lost: Adyen has no API that shows a payment by its pspReference
+  (help.adyen.com, "Is there an API which can allow me to show the status of the transaction?", read in November 2026),
+  so nothing is asked again on a clock. What it offers instead: webhooks that are tried for 30 days, the Payment
+  accounting and Dispute reports, and the result of a session for its own shopper.
 """,
 )

@@ -4,6 +4,7 @@ from typing import Final
 
 from providers.braintree.kinds import CATALOGUE
 from providers.braintree.meaning import interpret
+from providers.braintree.refetch import REFETCH
 from providers.braintree.signature import verify
 from providers.core.contract import Provider
 
@@ -13,6 +14,7 @@ PROVIDER: Final = Provider(
     "braintree",
     verify,
     interpret,
+    refetch=REFETCH,
     catalogue=CATALOGUE,
     meaning_version=2,  # a sale without a currency that was voided, ran out or was declined ended
 )

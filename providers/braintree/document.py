@@ -29,12 +29,24 @@ def transaction_path(texts: Texts) -> str | None:
 
 def texts_of(payload: bytes) -> Texts:
     """Return the text of each element by its path, of several of one name the first; empty where there is no XML."""
+    try:
+        return _texts_in(base64.b64decode(payload))
+    except ValueError:
+        return {}
+
+
+def _texts_in(document: bytes) -> Texts:
     reader = _Reader()
     try:
-        reader.parser.Parse(base64.b64decode(payload), True)
+        reader.parser.Parse(document, True)
     except (ValueError, LookupError, expat.ExpatError):  # LookupError: an encoding that does not exist
         return {}
     return reader.texts
+
+
+def subject_of(document: bytes) -> Texts | None:
+    """Return the texts of what an API shows as if it were the subject of a notification; None where it is no XML."""
+    return {f"{SUBJECT}/{path}": text for path, text in _texts_in(document).items()} or None
 
 
 class _Reader:

@@ -117,5 +117,7 @@ transactions too: its newest is read.
 - `refund_failed` names the sale by a key of Braintree's own: it is found by the refund's id, else it waits.
 - The SDK's samples of local payments leave out the currency: then the amount is what the client asked for, and a sale
   that was voided, ran out or was declined ended without a sum.
+- The paths and headers of the XML API are those of the SDK (braintree_python 4.45); no document describes them. Whether
+  a refund is still on its way nothing tells, so none is asked about.
 """,
 )

@@ -4,6 +4,7 @@ from typing import Final
 
 from providers.checkout.kinds import CATALOGUE
 from providers.checkout.meaning import interpret, verify
+from providers.checkout.refetch import REFETCH
 from providers.core.contract import Provider
 
 __all__ = ["PROVIDER"]
@@ -12,6 +13,7 @@ PROVIDER: Final = Provider(
     "checkout",
     verify,
     interpret,
+    refetch=REFETCH,
     catalogue=CATALOGUE,
     signed_by=("Cko-Signature",),
 )

@@ -79,5 +79,8 @@ Read with `make corpus`, November 2026; none of them is kept here.
 - Whether `request_for_information_received` is of a payment that it names: it says nothing. Kinds of issuing, fraud,
   platforms and identities were not listed; outside payment_ and dispute_ every kind says nothing.
 - Whether a pending refund has the action id of the refund that follows: it says nothing.
+- When an authorization ends (`expires_on`) no event tells beforehand; the schedule asks until 32 days. The balances of
+  an answer name no action: they count what no event told.
+- The public specification is of 2021; later statuses (Requested, Active) are those of checkout-sdk-java.
 """,
 )

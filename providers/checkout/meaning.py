@@ -33,6 +33,7 @@ from providers.core.payments import (
     authorized,
     capture_failed,
     captured,
+    captured_in_all,
     dispute,
     dispute_funds,
     ended,
@@ -42,6 +43,7 @@ from providers.core.payments import (
     need_object,
     read_event,
     refund,
+    refunded_in_all,
     said_nothing,
     summed,
     terms,
@@ -93,7 +95,7 @@ def _minor(value: object, currency: str, what: str) -> int:
     return amount // 100
 
 
-def _pays_out(data: _Data) -> bool:
+def pays_out(data: _Data) -> bool:
     """Tell whether the event is of a payout: money that goes out of the merchant's own account."""
     source = data.get("source")
     own = source is None or value_at(source, "type") == "currency_account"
@@ -101,7 +103,7 @@ def _pays_out(data: _Data) -> bool:
 
 
 def _payment(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
-    if _pays_out(data):
+    if pays_out(data):
         return Meaning()
     key = need_id(data.get("id"), "data.id")
     amount, currency = _money(data)
@@ -116,6 +118,57 @@ def _payment(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
             occurred_at=occurred_at,
         )
     )
+
+
+def said_by_dispute(kind: str, data: _Data) -> Meaning:
+    """Return what a dispute says when it stands in an event of that kind, which is one that we read."""
+    return in_scope(_dispute(kind, data, None), data.get("entity_id"))
+
+
+def said_by_payment(payment: _Data) -> Meaning:
+    """Return what a payment says that the API showed: its status, and its balances, which name no action."""
+    if pays_out(payment):
+        return Meaning()
+    key = need_id(payment.get("id"), "id")
+    amount, currency = _money(payment)
+    status = payment.get("status")
+    return summed(
+        Meaning(
+            refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, to_id(payment.get("reference")))),
+            facts=(
+                terms(key, amount),
+                *_balances(payment, key),
+                *_ends(key, status),
+            ),
+            opens=True,
+            currency=currency,
+            amount=amount,
+            provider_ref=key,
+        )
+    )
+
+
+def _balances(payment: _Data, key: str) -> Facts:
+    reserved, taken, back = (_balance(payment, name) for name in ("authorized", "captured", "refunded"))
+    return (
+        *((authorized(key, reserved),) if reserved else ()),
+        *((captured_in_all(key, taken),) if taken else ()),
+        *((refunded_in_all(key, back),) if back else ()),
+    )
+
+
+def _ends(key: str, status: object) -> Facts:
+    return _STATUS_FACTS[status](key) if isinstance(status, str) and status in _STATUS_FACTS else ()
+
+
+_STATUS_FACTS: Final[dict[str, Callable[[str], Facts]]] = {
+    **dict.fromkeys(("Pending", "Requested", "Active"), lambda key: (attempt(key, "processing"),)),
+    "Declined": lambda key: (attempt(key, "failed"),),
+    "Voided": lambda key: (void(key, "canceled"),),
+    "Canceled": lambda key: (ended(key, "canceled"),),
+    "Expired": lambda key: (ended(key, "expired"),),
+}
+"""What a payment's status says beside its balances; all other statuses say nothing but these."""
 
 
 def _money(data: _Data) -> tuple[int, str | None]:
@@ -134,8 +187,12 @@ def _action(data: _Data) -> str:
 
 def _reserved(data: _Data) -> int:
     """Return what is authorized in all as far as the event tells, else 0."""
-    total, code = value_at(data, "balances", "total_authorized"), data.get("currency")
-    what = "data.balances.total_authorized"
+    return _balance(data, "authorized")
+
+
+def _balance(data: _Data, of_what: str) -> int:
+    total, code = value_at(data, "balances", f"total_{of_what}"), data.get("currency")
+    what = f"data.balances.total_{of_what}"
     return amount_if_told(lambda: _minor(total, need_currency(code, "data.currency"), what), total, code) or 0
 
 

@@ -4,6 +4,7 @@ from providers.core.contract import Provider
 from providers.paypal.kinds import CATALOGUE
 from providers.paypal.meaning import interpret, interpret_part
 from providers.paypal.recall import RECALL
+from providers.paypal.refetch import REFETCH
 from providers.paypal.signature import LIVE_CERTIFICATE_HOSTS, certificate_url, verify
 
 __all__ = ["LIVE_CERTIFICATE_HOSTS", "PROVIDER", "certificate_url"]
@@ -13,6 +14,7 @@ PROVIDER = Provider(
     verify=verify,
     interpret=interpret,
     interpret_part=interpret_part,
+    refetch=REFETCH,
     recall=RECALL,
     catalogue=CATALOGUE,
     signed_by=(

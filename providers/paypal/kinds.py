@@ -165,5 +165,8 @@ version 1 that name neither sale nor capture).
 - Several authorizations that a saved order may have at once can't be told from reauthorizations: one that was
   captured keeps its place, of the others the latest counts.
 - Whether COMPLETED is sent again after a reversal that was won back.
+- What an id is of: an order, a capture or an authorization look alike. All but orders are asked about by the kind of
+  their reference; payments of version 1, sales, and disputes of several payments are not asked about.
+- How long an eCheck, a review or a pending refund takes: the schedule above is a guess.
 """,
 )

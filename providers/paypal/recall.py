@@ -47,6 +47,9 @@ def _granted(body: bytes) -> tuple[str, float] | None:
     return (token, float(seconds)) if token and isinstance(seconds, int | float) else None
 
 
+GRANT: Final = Grant(_grant_request, _granted)
+
+
 def _request(asked: Asked, credentials: Credentials) -> ApiRequest:
     query = asked.page or urlencode(
         {
@@ -88,5 +91,5 @@ RECALL: Final = Recall(
     (Listing("events", _request, _read, reach_seconds=30 * DAY, late_seconds=15 * MINUTE),),
     retried_seconds=3 * DAY,
     needs=("secret",),
-    grant=Grant(_grant_request, _granted),
+    grant=GRANT,
 )

@@ -5,6 +5,7 @@ from typing import Final
 from providers.core.contract import Provider
 from providers.paystack.kinds import CATALOGUE
 from providers.paystack.meaning import interpret, verify
+from providers.paystack.refetch import REFETCH
 
 __all__ = ["PROVIDER"]
 
@@ -12,6 +13,7 @@ PROVIDER: Final = Provider(
     "paystack",
     verify,
     interpret,
+    refetch=REFETCH,
     catalogue=CATALOGUE,
     meaning_version=2,  # a preauthorization reserves, takes and releases money
     signed_by=("x-paystack-signature",),

@@ -116,5 +116,8 @@ right.
 - That amounts in XOF and RWF are hundredths, secondary sources say; no document of Paystack's own was found.
 - Pending refunds without any id can't be tied to what follows; they say nothing.
 - When a dispute's money goes while it is open, and whether a refund's event tells of an accepted one too.
+- A refund can't be asked about: the API's answer leaves out `refund_reference`, by which the events name it. Neither
+  can a hold: the specification shows no path for one.
+- What `reversed` means of a transaction: a refund or a dispute, each of which tells of itself; it is read as taken.
 """,
 )

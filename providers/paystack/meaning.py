@@ -92,11 +92,22 @@ def interpret(kind: str, body: bytes) -> Meaning:
     """Return what an event says; kinds outside charges and refunds (transfers, invoices, ...) say nothing."""
     event = read_event(body)
     need_kind(event.get("event"), kind)
-    reader = _READERS.get(kind)
-    if reader is None:
+    if kind not in _READERS:
         return Meaning() if kind in _SILENT else said_nothing(kind, ("charge.", "preauthorization.", "refund."))
-    data = need_object(event.get("data"), "data")
-    return in_scope(summed(reader(data)), None, {"test": False, "live": True}.get(str(data.get("domain"))))
+    return said_by(kind, need_object(event.get("data"), "data"))
+
+
+def said_by(kind: str, data: _Data) -> Meaning:
+    """Return what `data` says when it stands in an event of that kind, which is one that we read."""
+    return in_mode(_READERS[kind](data), data)
+
+
+def in_mode(meaning: Meaning, data: _Data) -> Meaning:
+    """Return what `data` says, in the mode that it names."""
+    return in_scope(summed(meaning), None, _MODES.get(str(data.get("domain"))))
+
+
+_MODES: Final = {"test": False, "live": True}
 
 
 def _money(data: _Data, name: str) -> tuple[int, str | None]:
@@ -110,26 +121,31 @@ def _money(data: _Data, name: str) -> tuple[int, str | None]:
 
 
 def _charge(*, paid: bool) -> Callable[[_Data], Meaning]:
+    def facts_of(key: str, amount: int) -> Facts:
+        return (captured(key, amount, authorization=key) if paid else attempt(key, "failed"),)
+
     def read(data: _Data) -> Meaning:
-        key = need_id(data.get("reference"), "data.reference")
-        amount, currency = _money(data, "amount")
         if data.get("status") != ("success" if paid else "failed"):
             raise undecodable("data.status says something else than the event")
-        noted = noted_reference(data.get("metadata"))
-        return Meaning(
-            refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, noted), (RefKind.REFERENCE, key)),
-            facts=(
-                terms(key, amount),
-                captured(key, amount, authorization=key) if paid else attempt(key, "failed"),
-            ),
-            opens=True,
-            currency=currency,
-            amount=amount,
-            provider_ref=key,
-            occurred_at=iso_seconds(data.get("paid_at")),
-        )
+        return said_by_transaction(data, facts_of)
 
     return read
+
+
+def said_by_transaction(data: _Data, facts_of: Callable[[str, int], Facts]) -> Meaning:
+    """Return what a transaction says, its facts from its reference and its amount."""
+    key = need_id(data.get("reference"), "data.reference")
+    amount, currency = _money(data, "amount")
+    noted = noted_reference(data.get("metadata"))
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, key), (RefKind.REFERENCE, noted), (RefKind.REFERENCE, key)),
+        facts=(terms(key, amount), *facts_of(key, amount)),
+        opens=True,
+        currency=currency,
+        amount=amount,
+        provider_ref=key,
+        occurred_at=iso_seconds(data.get("paid_at")),
+    )
 
 
 def _preauthorization(facts_of: Callable[[_Data, str, int], Facts]) -> Callable[[_Data], Meaning]:

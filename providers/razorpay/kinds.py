@@ -145,5 +145,7 @@ CATALOGUE: Final = Catalogue(
     open_questions="""
 - Whether a second round comes under the same dispute id: both would be read right.
 - Whether a dispute that is debited at its start tells so by an event.
+- `amount_refunded` of a payment counts refunds that may still fail, so an answer's sum is not read; refunds are asked
+  about by their own ids.
 """,
 )

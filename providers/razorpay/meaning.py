@@ -155,9 +155,25 @@ def _whole(event: _Event, order: str | None, currency: str | None) -> Facts:
 def _paid(event: _Event) -> Meaning:
     """Read the payment inside the event of a link, an invoice, a subscription, a QR code or a virtual account."""
     payment = value_at(event, "payload", "payment", "entity")
-    if not isinstance(payment, dict):
-        return Meaning()
-    return _read_payment(event, payment, _STATUS.get(payment.get("status") or "", lambda _key, _amount: ()))
+    return _read_payment(event, payment, _by_status(payment)) if isinstance(payment, dict) else Meaning()
+
+
+def _by_status(payment: dict[str, Any]) -> Callable[[str, int], Facts]:
+    """Return what a payment's status says; one that was given back without having been captured was released."""
+    status = payment.get("status")
+    if status == "refunded" and payment.get("captured") is False:
+        return lambda key, amount: (authorized(key, amount), void(key, "canceled"))
+    return _STATUS.get(status if isinstance(status, str) else "", lambda _key, _amount: ())
+
+
+def said_by_payment(payment: dict[str, Any]) -> Meaning:
+    """Return what a payment says that the API showed."""
+    return summed(_read_payment({}, payment, _by_status(payment)))
+
+
+def said_by(kind: str, name: str, entity: dict[str, Any]) -> Meaning:
+    """Return what an entity says when it stands alone in an event of that kind, which is one that we read."""
+    return summed(_READERS[kind]({"payload": {name: {"entity": entity}}}))
 
 
 def _taken(key: str, amount: int) -> Facts:

@@ -7,6 +7,7 @@ from typing import Final
 from providers.core.contract import Provider
 from providers.shopify.kinds import CATALOGUE
 from providers.shopify.meaning import interpret
+from providers.shopify.refetch import REFETCH
 from providers.shopify.signature import verify
 
 PROVIDER: Final = Provider(
@@ -15,6 +16,7 @@ PROVIDER: Final = Provider(
     interpret,
     event_id_signed=False,
     kind_signed=False,
+    refetch=REFETCH,
     catalogue=CATALOGUE,
     signed_by=("X-Shopify-Hmac-Sha256", "X-Shopify-Event-Id", "X-Shopify-Topic"),
 )

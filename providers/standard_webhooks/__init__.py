@@ -5,6 +5,7 @@ from typing import Final
 from providers.core.contract import Provider
 from providers.standard_webhooks.kinds import CATALOGUE
 from providers.standard_webhooks.meaning import interpret, verify, work
+from providers.standard_webhooks.refetch import REFETCH
 
 __all__ = ["PROVIDER"]
 
@@ -12,6 +13,7 @@ PROVIDER: Final = Provider(
     "standard_webhooks",
     verify,
     interpret,
+    refetch=REFETCH,
     catalogue=CATALOGUE,
     work=work,
     signed_by=("webhook-id", "webhook-timestamp", "webhook-signature"),

@@ -72,9 +72,11 @@ class AccountSettings(Group):
     Webhooks from outside `source_networks` are refused (none: any; an account without its own has the provider's), and
     so are bodies over `body_bytes_max` (none: the ingress' own bound, which is the most).
     `shown_secrets` are what a scheme shows on each request instead of signing with it (Flutterwave's version 3).
-    `api_*` is what a refetch takes: the key (M-Pesa: the consumer key), its secret where the provider has one, the
-    merchant's number and pass key (M-Pesa), the operator who asks about transactions with the encrypted password that
-    the provider's portal makes of it (M-Pesa), and another address than the provider's public one.
+    `api_*` is what a refetch takes: the key (M-Pesa: the consumer key; PayPal: the client's id; Razorpay: the key's id;
+    Braintree: the public key; else the secret key or access token), its secret where the provider has one, the
+    merchant's number (M-Pesa) or id (Braintree) and pass key (M-Pesa), the operator who asks about transactions with
+    the encrypted password that the provider's portal makes of it (M-Pesa), and another address than the provider's
+    public one (needed of Shopify, whose API is the shop's own).
 
     An account without its own `unsigned`, `mode` or `capture` has the provider's. `unsigned` takes webhooks that nobody
     signed as hints, which only have the payment read again at the provider's API; unset, they are taken where the

@@ -1,0 +1,155 @@
+"""PayPal read again at its API, with a token that is granted for the client's id and secret.
+
+An order, with what it lists, or an authorization, a capture, a refund, a dispute by its own id: checkout_orders_v2
+2.13, payments_payment_v2 2.5 and customer_disputes_v1 1.10 of PayPal's API specifications. An id does not show what it
+is of, so all but orders are asked about by the kind of their reference. Payments of version 1 (PAY-.., PAYID-..), sales
+and disputes of several payments are not asked about.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from providers.core.objects import CAPTURES, CHARGES, DISPUTES, REFUNDS, ApiObject, ObjectsApi, by_token
+from providers.core.payments import ended, need_state
+from providers.core.reading import value_at
+from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, merged
+from providers.paypal import disputes
+from providers.paypal.meaning import said_by
+from providers.paypal.recall import GRANT
+from providers.paypal.resource import Resource, listed
+from schemas.facts import Meaning, RefKind
+
+_ORDER_IDS: Final = re.compile("(?!PAY)[A-Za-z0-9]{1,40}")
+_IDS: Final = re.compile("[A-Za-z0-9-]{1,60}")
+_ORDERS: Final = {
+    **dict.fromkeys(("CREATED", "SAVED", "APPROVED", "PAYER_ACTION_REQUIRED", "VOIDED"), "CHECKOUT.ORDER.APPROVED"),
+    "COMPLETED": "CHECKOUT.ORDER.COMPLETED",
+}
+_AUTHORIZATIONS: Final = {
+    **dict.fromkeys(("CREATED", "CAPTURED", "PARTIALLY_CAPTURED"), "PAYMENT.AUTHORIZATION.CREATED"),
+    **dict.fromkeys(("VOIDED", "DENIED"), "PAYMENT.AUTHORIZATION.VOIDED"),
+    "PENDING": "",
+}
+_CAPTURES: Final = {
+    **dict.fromkeys(("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"), "PAYMENT.CAPTURE.COMPLETED"),
+    **dict.fromkeys(("DECLINED", "FAILED"), "PAYMENT.CAPTURE.DENIED"),
+    "PENDING": "PAYMENT.CAPTURE.PENDING",
+}
+"""The webhook that says what a status says."""
+_UNTAKEN: Final = ("PENDING", "DECLINED", "FAILED")
+
+
+def _said_by_order(order: Resource) -> Meaning:
+    """Read an order with its children: what its own events tell of it, and what has come undone or is on its way."""
+    kind = need_state(_ORDERS, order.get("status"), "status")
+    whole = said_by(kind, order)
+    if order.get("status") == "VOIDED":
+        return replace(whole, facts=(*whole.facts, ended(str(whole.provider_ref), "canceled")))
+    units = [value_at(unit, "payments") for unit in listed(order.get("purchase_units"))]
+    related = {"supplementary_data": {"related_ids": {"order_id": whole.provider_ref}}}
+    children = [
+        *(_said_by_authorization({**one, **related}) for one in _children(units, "authorizations", ("VOIDED",))),
+        *(_said_by_capture({**one, **related}) for one in _children(units, "captures", _UNTAKEN)),
+        *(_said_by_refund({**one, **related}) for one in _children(units, "refunds")),
+    ]
+    return merged(whole, *children)
+
+
+def _children(units: list[Any], name: str, statuses: tuple[str, ...] = ()) -> list[Resource]:
+    found = [one for unit in units for one in listed(value_at(unit, name))]
+    return [one for one in found if not statuses or one.get("status") in statuses]
+
+
+def _said_by_authorization(resource: Resource) -> Meaning:
+    kind = need_state(_AUTHORIZATIONS, resource.get("status"), "status")
+    return said_by(kind, resource) if kind else Meaning()
+
+
+def _said_by_capture(resource: Resource) -> Meaning:
+    return said_by(need_state(_CAPTURES, resource.get("status"), "status"), resource)
+
+
+def _said_by_refund(resource: Resource) -> Meaning:
+    return said_by("PAYMENT.CAPTURE.REFUNDED", resource)
+
+
+def _said_by_dispute(resource: Resource) -> Meaning:
+    return disputes.read_dispute(resource, disputes.updated(resource), b"", "")
+
+
+WATCHES: Final = (
+    Watch(
+        statuses=("created", "processing"),
+        after=3 * HOUR,
+        every=6 * HOUR,
+        until=7 * DAY,
+        source="checkout_orders_v2: an order waits for its payer, and for its merchant once it is approved",
+    ),
+    Watch(
+        statuses=("processing",),
+        child=RefKind.CAPTURE,
+        after=1 * DAY,
+        every=1 * DAY,
+        until=45 * DAY,
+        source="payments_payment_v2, capture_status_details: an eCheck, a review; for how long is not said",
+    ),
+    Watch(
+        statuses=("authorized",),
+        child=RefKind.CHARGE,
+        after=3 * DAY,
+        every=1 * DAY,
+        until=32 * DAY,
+        source="developer.paypal.com/payment-methods/auth-honor (2026-07-08): valid for 29 days, honored for 3",
+    ),
+    Watch(
+        refunds=("pending",),
+        child=RefKind.REFUND,
+        after=3 * DAY,
+        every=1 * DAY,
+        until=60 * DAY,
+        source="payments_payment_v2, refund_status_details: an eCheck; for how long is not said",
+    ),
+    Watch(
+        disputes=OPEN_DISPUTES,
+        child=RefKind.DISPUTE,
+        after=7 * DAY,
+        every=7 * DAY,
+        until=365 * DAY,
+        source="customer_disputes_v1: `seller_response_due_date` ends the seller's part alone",
+    ),
+)
+
+_ORDER_AT: Final = ("supplementary_data", "related_ids", "order_id")
+
+_API: Final = ObjectsApi(
+    (
+        ApiObject(
+            "authorization",
+            _IDS,
+            "/v2/payments/authorizations/{id}",
+            _said_by_authorization,
+            prefix=CHARGES,
+            payment_at=_ORDER_AT,
+        ),
+        ApiObject(
+            "capture", _IDS, "/v2/payments/captures/{id}", _said_by_capture, prefix=CAPTURES, payment_at=_ORDER_AT
+        ),
+        ApiObject("refund", _IDS, "/v2/payments/refunds/{id}", _said_by_refund, prefix=REFUNDS, payment_at=_ORDER_AT),
+        ApiObject(
+            "dispute",
+            _IDS,
+            "/v1/customer/disputes/{id}",
+            _said_by_dispute,
+            prefix=DISPUTES,
+            id_at=("dispute_id",),
+        ),
+        ApiObject("order", _ORDER_IDS, "/v2/checkout/orders/{id}", _said_by_order),
+    ),
+    by_token,
+)
+
+REFETCH: Final = _API.refetch("https://api-m.paypal.com", watches=WATCHES, needs=("secret",), grant=GRANT)

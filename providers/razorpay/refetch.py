@@ -1,0 +1,99 @@
+"""Razorpay read again at its API: a payment, a refund, a dispute, each by its own id (razorpay/markdown-docs, api/).
+
+A payment tells how much was refunded, of refunds that may still fail too, so its sum is not counted: refunds are asked
+about by their own ids.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any, Final
+
+from providers.core.objects import DISPUTES, REFUNDS, ApiObject, ObjectsApi, basic
+from providers.core.payments import need_state
+from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch
+from providers.razorpay.meaning import said_by, said_by_payment
+from schemas.facts import FactKind, Meaning, RefKind
+
+_KINDS: Final = {
+    "open": "payment.dispute.created",
+    **{status: f"payment.dispute.{status}" for status in ("under_review", "won", "lost", "closed")},
+}
+
+
+def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
+    return said_by(need_state(_KINDS, dispute.get("status"), "dispute.status"), "dispute", dispute)
+
+
+WATCHES: Final = (
+    Watch(
+        statuses=("processing",),
+        after=1 * HOUR,
+        every=12 * HOUR,
+        until=6 * DAY,
+        source="payments/payments/capture-settings: the bank is asked for 3 days",
+    ),
+    Watch(
+        statuses=("authorized",),
+        after=3 * DAY,
+        every=1 * DAY,
+        until=15 * DAY,
+        source="payments/payments/capture-settings: what is not captured in 3 days is given back by itself",
+    ),
+    Watch(
+        refunds=("pending",),
+        child=RefKind.REFUND,
+        after=7 * DAY,
+        every=1 * DAY,
+        until=60 * DAY,
+        source="payments/payments/capture-settings: 5 to 7 working days",
+    ),
+    Watch(
+        disputes=OPEN_DISPUTES,
+        child=RefKind.DISPUTE,
+        after=7 * DAY,
+        every=7 * DAY,
+        until=365 * DAY,
+        source="api/disputes/entity: `respond_by` ends the merchant's part; for how long the bank reviews is not said",
+    ),
+)
+
+_API: Final = ObjectsApi(
+    (
+        ApiObject(
+            "refund",
+            re.compile("rfnd_[A-Za-z0-9]{1,60}"),
+            "/v1/refunds/{id}",
+            partial(said_by, "refund.created", "refund"),
+            prefix=REFUNDS,
+            shows=("entity", "refund"),
+            payment_at=("payment_id",),
+        ),
+        ApiObject(
+            "dispute",
+            re.compile("disp_[A-Za-z0-9]{1,60}"),
+            "/v1/disputes/{id}",
+            _said_by_dispute,
+            prefix=DISPUTES,
+            shows=("entity", "dispute"),
+            payment_at=("payment_id",),
+        ),
+        ApiObject(
+            "payment",
+            re.compile("pay_[A-Za-z0-9]{1,60}"),
+            "/v1/payments/{id}",
+            said_by_payment,
+            shows=("entity", "payment"),
+        ),
+    ),
+    basic,
+)
+
+REFETCH: Final = _API.refetch(
+    "https://api.razorpay.com",
+    watches=WATCHES,
+    needs=("secret",),
+    timed=(FactKind.DISPUTE,),
+    ticks_per_second=1_000_000,
+)

@@ -1,0 +1,115 @@
+"""Dodo Payments read again at its API: a payment, a refund, a dispute, each by its id (dodo-docs, openapi.documented).
+
+The scheme has many senders, and this is the API of one of them: it is asked where an `api_key` is set, best for an
+account of its own. Polar's and that of a service of your own are not asked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from providers.core.objects import DISPUTES, REFUNDS, ApiObject, ObjectsApi, by_key
+from providers.core.payments import need_state
+from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch
+from providers.standard_webhooks.meaning import interpret
+from schemas.facts import Meaning, RefKind
+
+_PAYMENTS: Final = {
+    "succeeded": "payment.succeeded",
+    "failed": "payment.failed",
+    "cancelled": "payment.cancelled",
+    "requires_capture": "payment.authorized",
+    **dict.fromkeys(("requires_payment_method", "requires_confirmation"), "payment.created"),
+    **dict.fromkeys(("requires_customer_action", "requires_merchant_action"), "payment.requires_action"),
+    **dict.fromkeys(
+        ("processing", "partially_captured", "partially_captured_and_capturable"), "payment.processing"
+    ),  # how much was captured of it nothing tells
+}
+_REFUNDS: Final = {
+    **{status: f"refund.{status}" for status in ("succeeded", "failed", "pending")},
+    "review": "refund.pending",
+}
+_DISPUTES: Final = {
+    f"dispute_{state}": f"dispute.{state}"
+    for state in ("opened", "expired", "accepted", "cancelled", "challenged", "won", "lost")
+}
+"""The webhook that says what a status says."""
+
+
+def _said_by(kind: str, thing: dict[str, Any]) -> Meaning:
+    return interpret(kind, msgspec.json.encode({"type": kind, "data": thing}))
+
+
+def _said_by_payment(payment: dict[str, Any]) -> Meaning:
+    told = payment.get("status")
+    return _said_by(need_state(_PAYMENTS, "requires_payment_method" if told is None else told, "status"), payment)
+
+
+def _said_by_refund(refund: dict[str, Any]) -> Meaning:
+    return _said_by(need_state(_REFUNDS, refund.get("status"), "status"), refund)
+
+
+def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
+    return _said_by(need_state(_DISPUTES, dispute.get("dispute_status"), "dispute_status"), dispute)
+
+
+WATCHES: Final = (
+    Watch(
+        statuses=("created", "requires_action", "processing"),
+        after=1 * HOUR,
+        every=6 * HOUR,
+        until=14 * DAY,
+        source="openapi.documented, IntentStatus; how long a payer may take is not said",
+    ),
+    Watch(
+        refunds=("pending",),
+        child=RefKind.REFUND,
+        after=3 * DAY,
+        every=1 * DAY,
+        until=45 * DAY,
+        source="openapi.documented, RefundStatus: pending, review; for how long is not said",
+    ),
+    Watch(
+        disputes=OPEN_DISPUTES,
+        child=RefKind.DISPUTE,
+        after=4 * DAY,
+        every=4 * DAY,
+        until=180 * DAY,
+        source="features/transactions/disputes: 4 days to answer; for how long the bank reviews is not said",
+    ),
+)
+
+_IDS: Final = re.compile("[A-Za-z0-9_]{1,80}")
+_PAYMENT_AT: Final = ("payment_id",)
+
+_API: Final = ObjectsApi(
+    (
+        ApiObject(
+            "refund",
+            _IDS,
+            "/refunds/{id}",
+            _said_by_refund,
+            prefix=REFUNDS,
+            id_at=("refund_id",),
+            payment_at=_PAYMENT_AT,
+        ),
+        ApiObject(
+            "dispute",
+            _IDS,
+            "/disputes/{id}",
+            _said_by_dispute,
+            prefix=DISPUTES,
+            id_at=("dispute_id",),
+            payment_at=_PAYMENT_AT,
+        ),
+        ApiObject(
+            "payment", re.compile("pay_[A-Za-z0-9]{1,80}"), "/payments/{id}", _said_by_payment, id_at=_PAYMENT_AT
+        ),
+    ),
+    by_key,
+)
+
+REFETCH: Final = _API.refetch("https://live.dodopayments.com", watches=WATCHES)

@@ -1,0 +1,436 @@
+"""Providers whose API shows objects by their ids: what is asked, and that answers fold as the webhooks do."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import providers
+from consumer.fold import newer, project
+from providers.core.contract import Provider
+from providers.core.objects import ApiObject, ObjectsApi
+from providers.core.refetch import Credentials, Fetched, Gone, Refetch
+from schemas.errors import UninterpretableError
+from schemas.facts import Meaning, RefKind
+
+if TYPE_CHECKING:
+    from schemas.payment import Projection
+
+pytestmark = pytest.mark.unit
+
+NOW = 1_790_000_300.0
+CREDENTIALS = Credentials("http://api", "key", "hidden", "m1", token="granted")
+BASIC = "Basic " + base64.b64encode(b"key:hidden").decode()
+
+
+def refetch_of(name: str) -> Refetch:
+    provider = providers.find(name)
+    assert isinstance(provider, Provider)
+    assert provider.refetch
+    return provider.refetch
+
+
+def fold(*meanings: Meaning) -> Projection:
+    facts: dict[Any, Any] = {}
+    for meaning in meanings:
+        facts |= newer(facts, meaning.facts)
+    return project(facts)
+
+
+def fetched(provider: str, ref: str, value: Any) -> Meaning:
+    """Interpret an API's answer as the consumer does, by the kind that the answer gets."""
+    body = value.encode() if isinstance(value, str) else json.dumps(value).encode()
+    answer = refetch_of(provider).answer(ref, 200, body)
+    assert isinstance(answer, Fetched), answer
+    return providers.interpret(provider, answer.kind, body)
+
+
+# --- what is asked -----------------------------------------------------------------------------------------------
+
+ASKED = [
+    ("square", "pay1", "/v2/payments/pay1", "Bearer key"),
+    ("square", "refund:pay1_re1", "/v2/refunds/pay1_re1", "Bearer key"),
+    ("square", "dispute:dp1", "/v2/disputes/dp1", "Bearer key"),
+    ("razorpay", "pay_1", "/v1/payments/pay_1", BASIC),
+    ("razorpay", "refund:rfnd_1", "/v1/refunds/rfnd_1", BASIC),
+    ("razorpay", "dispute:disp_1", "/v1/disputes/disp_1", BASIC),
+    ("paypal", "5O190127TN364715T", "/v2/checkout/orders/5O190127TN364715T", "Bearer granted"),
+    ("paypal", "charge:A1", "/v2/payments/authorizations/A1", "Bearer granted"),
+    ("paypal", "capture:C1", "/v2/payments/captures/C1", "Bearer granted"),
+    ("paypal", "refund:R1", "/v2/payments/refunds/R1", "Bearer granted"),
+    ("paypal", "dispute:PP-D-1", "/v1/customer/disputes/PP-D-1", "Bearer granted"),
+    ("checkout", "pay_1", "/payments/pay_1", "Bearer key"),
+    ("checkout", "dispute:dsp_1", "/disputes/dsp_1", "Bearer key"),
+    ("paystack", "ord-1.a=b", "/transaction/verify/ord-1.a%3Db", "Bearer key"),
+    ("paystack", "dispute:12", "/dispute/12", "Bearer key"),
+    ("standard_webhooks", "pay_1", "/payments/pay_1", "Bearer key"),
+    ("standard_webhooks", "refund:ref_1", "/refunds/ref_1", "Bearer key"),
+    ("standard_webhooks", "dispute:dis_1", "/disputes/dis_1", "Bearer key"),
+    ("braintree", "t1", "/merchants/m1/transactions/t1", BASIC),
+    ("braintree", "dispute:d1", "/merchants/m1/disputes/d1", BASIC),
+    ("shopify", "7", "/admin/api/2026-07/orders/7.json", None),
+    ("shopify", "transactions:7", "/admin/api/2026-07/orders/7/transactions.json", None),
+    ("shopify", "dispute:9", "/admin/api/2026-07/shopify_payments/disputes/9.json", None),
+]
+
+
+@pytest.mark.parametrize(("provider", "ref", "path", "authorization"), ASKED)
+def test_an_object_is_asked_for_by_its_id(provider: str, ref: str, path: str, authorization: str | None):
+    asked = refetch_of(provider).request(ref, CREDENTIALS, NOW)
+    assert asked
+    assert (asked.method, asked.url, asked.body) == ("GET", f"http://api{path}", None)
+    assert asked.headers.get("Authorization") == authorization
+    assert "key" not in repr(asked)
+    assert "granted" not in repr(asked)
+
+
+def test_a_shop_is_asked_with_its_token_at_its_own_address():
+    asked = refetch_of("shopify").request("7", CREDENTIALS, NOW)
+    assert asked
+    assert asked.headers["X-Shopify-Access-Token"] == "key"
+    assert refetch_of("shopify").base_url == ""
+    assert refetch_of("shopify").needs == ("base_url",)
+
+
+@pytest.mark.parametrize("provider", sorted({provider for provider, *_ in ASKED}))
+def test_what_is_no_id_is_not_asked_about(provider: str):
+    for ref in ("", "a/b", "../x", "x\n", "refund:", "dispute:a/b", "..", "evt 1", "x?y=z", "pay_1#"):
+        assert refetch_of(provider).request(ref, CREDENTIALS, NOW) is None, ref
+
+
+@pytest.mark.parametrize(("provider", "ref", "_path", "_authorization"), ASKED)
+def test_another_object_is_no_answer(provider: str, ref: str, _path: str, _authorization: str | None):
+    answer = refetch_of(provider).answer
+    for body in (b"", b"[]", b"{}", b"<html>", b"\xff", b'{"id": "other"}', b'{"data": 1}', b"<transaction/>", b"null"):
+        assert answer(ref, 200, body) is None
+        assert answer(ref, 500, body) is None
+    assert answer("a/b", 200, b"{}") is None
+
+
+# --- what an answer says -----------------------------------------------------------------------------------------
+
+
+def square(status: str, **more: Any) -> dict[str, Any]:
+    money = {"amount": 1000, "currency": "EUR"}
+    return {"payment": {"id": "p1", "status": status, "amount_money": money, "total_money": money, **more}}
+
+
+def razorpay(status: str, **more: Any) -> dict[str, Any]:
+    return {"id": "pay_1", "entity": "payment", "amount": 1000, "currency": "INR", "status": status, **more}
+
+
+def paypal_order(status: str, **payments: Any) -> dict[str, Any]:
+    unit = {"amount": {"currency_code": "EUR", "value": "10.00"}, "payments": payments}
+    return {"id": "O1", "status": status, "purchase_units": [unit]}
+
+
+def ten(own: str, status: str, value: str = "10.00", **more: Any) -> dict[str, Any]:
+    return {"id": own, "status": status, "amount": {"currency_code": "EUR", "value": value}, **more}
+
+
+UP = {"links": [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/C1"}]}
+
+
+def checkout(status: str, **balances: int) -> dict[str, Any]:
+    held = {f"total_{name}": amount for name, amount in balances.items()}
+    return {"id": "pay_1", "status": status, "amount": 1000, "currency": "EUR", "balances": held}
+
+
+def paystack(status: str) -> dict[str, Any]:
+    data = {"reference": "ord1", "status": status, "amount": 1000, "currency": "NGN", "domain": "test"}
+    return {"status": True, "message": "Verification successful", "data": data}
+
+
+def dodo(status: str | None) -> dict[str, Any]:
+    return {"payment_id": "pay_1", "status": status, "total_amount": 1000, "currency": "EUR"}
+
+
+def braintree(status: str, more: str = "") -> str:
+    return (
+        f"<transaction><id>t1</id><type>sale</type><amount>10.00</amount><status>{status}</status>"
+        f"<currency-iso-code>EUR</currency-iso-code>{more}</transaction>"
+    )
+
+
+def shopify_order(status: str, **more: Any) -> dict[str, Any]:
+    told = {"id": 7, "total_price": "10.00", "currency": "EUR", "financial_status": status, "test": False}
+    return {"order": told | more}
+
+
+def shopify_transactions(*told: tuple[int, str, str, int | None]) -> dict[str, Any]:
+    listed = [
+        {"id": own, "order_id": 7, "kind": kind, "status": status, "amount": "10.00", "currency": "EUR",
+         "parent_id": parent}
+        for own, kind, status, parent in told
+    ]  # fmt: skip
+    return {"transactions": listed}
+
+
+TOLD: list[tuple[str, str, Any, str, int, int]] = [
+    ("square", "p1", square("PENDING"), "processing", 0, 0),
+    ("square", "p1", square("APPROVED"), "authorized", 0, 0),
+    ("square", "p1", square("COMPLETED"), "captured", 1000, 0),
+    ("square", "p1", square("CANCELED"), "canceled", 0, 0),
+    ("square", "p1", square("FAILED"), "failed", 0, 0),
+    ("razorpay", "pay_1", razorpay("created"), "created", 0, 0),
+    ("razorpay", "pay_1", razorpay("authorized"), "authorized", 0, 0),
+    ("razorpay", "pay_1", razorpay("captured", captured=True), "captured", 1000, 0),
+    ("razorpay", "pay_1", razorpay("failed"), "failed", 0, 0),
+    ("razorpay", "pay_1", razorpay("refunded", captured=False, amount_refunded=1000), "canceled", 0, 0),
+    ("razorpay", "pay_1", razorpay("refunded", captured=True, amount_refunded=1000), "captured", 1000, 0),
+    ("paypal", "O1", paypal_order("APPROVED"), "created", 0, 0),
+    ("paypal", "O1", paypal_order("COMPLETED"), "processing", 0, 0),
+    ("paypal", "O1", paypal_order("VOIDED"), "canceled", 0, 0),
+    ("paypal", "O1", paypal_order("COMPLETED", captures=[ten("C1", "COMPLETED")]), "captured", 1000, 0),
+    (
+        "paypal",
+        "O1",
+        paypal_order("COMPLETED", captures=[ten("C1", "REFUNDED")], refunds=[ten("R1", "COMPLETED", "4.00", **UP)]),
+        "captured",
+        1000,
+        400,
+    ),
+    ("paypal", "O1", paypal_order("COMPLETED", captures=[ten("C1", "DECLINED")]), "failed", 0, 0),
+    ("paypal", "O1", paypal_order("COMPLETED", captures=[ten("C1", "PENDING")]), "processing", 0, 0),
+    ("paypal", "O1", paypal_order("COMPLETED", authorizations=[ten("A1", "CREATED")]), "authorized", 0, 0),
+    ("paypal", "charge:A1", ten("A1", "CREATED"), "authorized", 0, 0),
+    ("paypal", "charge:A1", ten("A1", "VOIDED"), "canceled", 0, 0),
+    ("paypal", "charge:A1", ten("A1", "PENDING"), "created", 0, 0),
+    ("paypal", "capture:C1", ten("C1", "COMPLETED"), "captured", 1000, 0),
+    ("paypal", "capture:C1", ten("C1", "PENDING"), "processing", 0, 0),
+    ("paypal", "capture:C1", ten("C1", "FAILED"), "failed", 0, 0),
+    ("checkout", "pay_1", checkout("Pending"), "processing", 0, 0),
+    ("checkout", "pay_1", checkout("Authorized", authorized=1000), "authorized", 0, 0),
+    ("checkout", "pay_1", checkout("Partially Captured", authorized=1000, captured=400), "partially_captured", 400, 0),
+    ("checkout", "pay_1", checkout("Captured", authorized=1000, captured=1000), "captured", 1000, 0),
+    ("checkout", "pay_1", checkout("Refunded", authorized=1000, captured=1000, refunded=1000), "captured", 1000, 1000),
+    ("checkout", "pay_1", checkout("Voided", authorized=1000, voided=1000), "canceled", 0, 0),
+    ("checkout", "pay_1", checkout("Expired", authorized=1000), "expired", 0, 0),
+    ("checkout", "pay_1", checkout("Canceled"), "canceled", 0, 0),
+    ("checkout", "pay_1", checkout("Declined"), "failed", 0, 0),
+    ("checkout", "pay_1", checkout("Card Verified"), "created", 0, 0),
+    ("checkout", "pay_1", checkout("Paid") | {"destination": {"type": "card"}}, "created", 0, 0),
+    ("paystack", "ord1", paystack("success"), "captured", 1000, 0),
+    ("paystack", "ord1", paystack("reversed"), "captured", 1000, 0),
+    ("paystack", "ord1", paystack("failed"), "failed", 0, 0),
+    ("paystack", "ord1", paystack("abandoned"), "created", 0, 0),
+    ("paystack", "ord1", paystack("ongoing"), "processing", 0, 0),
+    ("standard_webhooks", "pay_1", dodo("succeeded"), "captured", 1000, 0),
+    ("standard_webhooks", "pay_1", dodo("failed"), "failed", 0, 0),
+    ("standard_webhooks", "pay_1", dodo("cancelled"), "canceled", 0, 0),
+    ("standard_webhooks", "pay_1", dodo("processing"), "processing", 0, 0),
+    ("standard_webhooks", "pay_1", dodo("requires_customer_action"), "requires_action", 0, 0),
+    ("standard_webhooks", "pay_1", dodo("requires_capture"), "authorized", 0, 0),
+    ("standard_webhooks", "pay_1", dodo(None), "created", 0, 0),
+    ("braintree", "t1", braintree("authorizing"), "processing", 0, 0),
+    ("braintree", "t1", braintree("authorized"), "authorized", 0, 0),
+    ("braintree", "t1", braintree("authorization_expired"), "expired", 0, 0),
+    ("braintree", "t1", braintree("settlement_pending"), "processing", 0, 0),
+    ("braintree", "t1", braintree("settled"), "captured", 1000, 0),
+    ("braintree", "t1", braintree("settlement_declined"), "failed", 0, 0),
+    ("braintree", "t1", braintree("voided"), "canceled", 0, 0),
+    ("braintree", "t1", braintree("processor_declined"), "failed", 0, 0),
+    ("shopify", "7", shopify_order("pending"), "created", 0, 0),
+    ("shopify", "7", shopify_order("paid"), "captured", 1000, 0),
+    ("shopify", "7", shopify_order("voided"), "canceled", 0, 0),
+    ("shopify", "7", shopify_order("expired"), "expired", 0, 0),
+    ("shopify", "7", shopify_order("voided", cancelled_at="2026-11-01T10:00:00Z"), "canceled", 0, 0),
+    ("shopify", "transactions:7", shopify_transactions(), "created", 0, 0),
+    ("shopify", "transactions:7", shopify_transactions((1, "authorization", "success", None)), "authorized", 0, 0),
+    (
+        "shopify",
+        "transactions:7",
+        shopify_transactions((1, "authorization", "success", None), (2, "void", "success", 1)),
+        "canceled",
+        0,
+        0,
+    ),
+    (
+        "shopify",
+        "transactions:7",
+        shopify_transactions((1, "sale", "success", None), (2, "refund", "success", 1)),
+        "captured",
+        1000,
+        1000,
+    ),
+]
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_every_status_is_read(told: tuple[str, str, Any, str, int, int]):
+    provider, ref, answer, *expected = told
+    row = fold(fetched(provider, ref, answer))
+    assert [row.status, row.captured, row.refunded] == expected
+
+
+def test_a_payment_of_version_1_of_paypal_is_not_asked_about():
+    assert refetch_of("paypal").request("PAYID-1", CREDENTIALS, NOW) is None
+
+
+REFUNDS: list[tuple[str, str, Any, str, str]] = [
+    ("square", "refund:r1", {"refund": {"id": "r1", "payment_id": "p1", "status": "COMPLETED",
+     "amount_money": {"amount": 400, "currency": "EUR"}}}, "p1", "succeeded"),
+    ("square", "refund:r1", {"refund": {"id": "r1", "payment_id": "p1", "status": "REJECTED",
+     "amount_money": {"amount": 400, "currency": "EUR"}}}, "p1", "failed"),
+    ("razorpay", "refund:rfnd_1", {"id": "rfnd_1", "entity": "refund", "payment_id": "pay_1", "status": "processed",
+     "amount": 400, "currency": "INR"}, "pay_1", "succeeded"),
+    ("razorpay", "refund:rfnd_1", {"id": "rfnd_1", "entity": "refund", "payment_id": "pay_1", "status": "pending",
+     "amount": 400, "currency": "INR"}, "pay_1", "pending"),
+    ("paypal", "refund:R1", ten("R1", "CANCELLED", "4.00", **UP), "C1", "canceled"),
+    ("paypal", "refund:R1", ten("R1", "COMPLETED", "4.00", **UP), "C1", "succeeded"),
+    ("standard_webhooks", "refund:ref_1", {"refund_id": "ref_1", "payment_id": "pay_1", "status": "failed",
+     "amount": 400, "currency": "EUR"}, "pay_1", "failed"),
+    ("standard_webhooks", "refund:ref_1", {"refund_id": "ref_1", "payment_id": "pay_1", "status": "review",
+     "amount": 400, "currency": "EUR"}, "pay_1", "pending"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "ref", "answer", "payment", "state"), REFUNDS)
+def test_a_refund_says_where_it_stands(provider: str, ref: str, answer: Any, payment: str, state: str):
+    [fact] = fetched(provider, ref, answer).facts
+    assert (fact.kind, fact.key, fact.state, fact.amount) == ("refund", ref.removeprefix("refund:"), state, 400)
+    assert fact.parent == payment
+
+
+def disputed(provider: str, state: str) -> Any:
+    """Return the API's answer about a dispute of 1000 in that state of the provider's."""
+    money = {"amount": 1000, "currency": "EUR"}
+    shapes: dict[str, Any] = {
+        "square": {"dispute": {"id": "1", "state": state, "amount_money": money,
+                               "disputed_payment": {"payment_id": "p1"}}},
+        "razorpay": {"id": "disp_1", "entity": "dispute", "payment_id": "pay_1", "status": state, "phase": "chargeback",
+                     "amount": 1000, "currency": "INR", "amount_deducted": 1000 if state == "lost" else 0},
+        "paypal": {"dispute_id": "PP-1", "status": "RESOLVED" if state.startswith("RESOLVED") else state,
+                   "dispute_life_cycle_stage": "CHARGEBACK", "dispute_outcome": {"outcome_code": state},
+                   "disputed_transactions": [{"seller_transaction_id": "C1"}],
+                   "dispute_amount": {"currency_code": "EUR", "value": "10.00"}},
+        "checkout": {"id": "dsp_1", "status": state, "amount": 1000, "currency": "EUR", "payment": {"id": "pay_1"}},
+        "paystack": {"status": True, "data": {"id": 1, "status": "resolved" if "-" not in state else state,
+                     "resolution": state, "refund_amount": 1000, "currency": "NGN",
+                     "transaction": {"reference": "ord1"}}},
+        "standard_webhooks": {"dispute_id": "dis_1", "payment_id": "pay_1", "dispute_status": state, "amount": "1000",
+                              "currency": "EUR"},
+        "braintree": f"<dispute><id>d1</id><status>{state}</status><amount>10.00</amount><currency-iso-code>EUR"
+                     "</currency-iso-code><transaction><id>t1</id></transaction></dispute>",
+        "shopify": {"dispute": {"id": 9, "order_id": 7, "type": "chargeback", "status": state, "amount": "10.00",
+                                "currency": "EUR"}},
+    }  # fmt: skip
+    return shapes[provider]
+
+
+OPEN = {
+    "square": ("dispute:1", "EVIDENCE_REQUIRED", "WON", "LOST"),
+    "razorpay": ("dispute:disp_1", "open", "won", "lost"),
+    "paypal": ("dispute:PP-1", "WAITING_FOR_SELLER_RESPONSE", "RESOLVED_SELLER_FAVOUR", "RESOLVED_BUYER_FAVOUR"),
+    "checkout": ("dispute:dsp_1", "evidence_required", "won", "lost"),
+    "paystack": ("dispute:1", "awaiting-merchant-feedback", "declined", None),
+    "standard_webhooks": ("dispute:dis_1", "dispute_opened", "dispute_won", "dispute_lost"),
+    "braintree": ("dispute:d1", "open", "won", "lost"),
+    "shopify": ("dispute:9", "needs_response", "won", "lost"),
+}
+
+
+@pytest.mark.parametrize("provider", OPEN)
+def test_a_dispute_says_where_it_stands(provider: str):
+    ref, *states = OPEN[provider]
+    for state, expected in zip(states, ("open", "won", "lost"), strict=True):
+        if state is not None:
+            said = fetched(provider, ref, disputed(provider, state))
+            assert fold(said).dispute_status == expected
+            assert {one.kind for one in said.refs} & {RefKind.PAYMENT, RefKind.CAPTURE}
+
+
+def test_a_dispute_that_paystack_resolved_against_the_merchant_took_its_sum():
+    body = disputed("paystack", "awaiting-merchant-feedback")
+    body["data"] |= {"status": "resolved", "resolution": "merchant-accepted"}
+    row = fold(fetched("paystack", "ord1", paystack("success")), fetched("paystack", "dispute:1", body))
+    assert (row.dispute_status, row.captured, row.disputed) == ("lost", 1000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("provider", "ref", "answer"),
+    [
+        ("square", "p1", square("NEW")),
+        ("razorpay", "dispute:disp_1", disputed("razorpay", "odd")),
+        ("paypal", "O1", paypal_order("NEW")),
+        ("paypal", "capture:C1", ten("C1", "NEW")),
+        ("checkout", "dispute:dsp_1", disputed("checkout", "odd")),
+        ("paystack", "ord1", paystack("odd")),
+        ("standard_webhooks", "pay_1", dodo("odd")),
+        ("braintree", "dispute:d1", disputed("braintree", "odd")),
+        ("shopify", "dispute:9", disputed("shopify", "odd")),
+    ],
+)
+def test_words_that_a_provider_does_not_have_are_undecodable(provider: str, ref: str, answer: Any):
+    with pytest.raises(UninterpretableError) as error:
+        fetched(provider, ref, answer)
+    assert error.value.reason == "undecodable"
+
+
+# --- the answers and the webhooks are one ------------------------------------------------------------------------
+
+
+def test_answers_say_the_facts_of_the_webhooks():
+    money = {"amount": 1000, "currency": "EUR"}
+    payment = {"id": "p1", "status": "COMPLETED", "amount_money": money, "updated_at": "2026-11-01T10:00:00Z"}
+    event = {"type": "payment.updated", "merchant_id": "M1", "data": {"object": {"payment": payment}}}
+    webhook = providers.interpret("square", "payment.updated", json.dumps(event).encode())
+    assert fetched("square", "p1", {"payment": payment}).facts == webhook.facts
+    sale = {"id": 1, "order_id": 7, "kind": "sale", "status": "success", "amount": "10.00", "currency": "EUR"}
+    told = providers.interpret("shopify", "order_transactions/create", json.dumps(sale).encode())
+    assert fetched("shopify", "transactions:7", {"transactions": [sale]}).facts == told.facts
+
+
+def test_checkout_balances_count_what_no_event_told_and_nothing_twice():
+    captured = {"type": "payment_captured", "data": {"id": "pay_1", "action_id": "act_1", "amount": 400,
+                "currency": "EUR"}}  # fmt: skip
+    webhook = providers.interpret("checkout", "payment_captured", json.dumps(captured).encode())
+    answer = fetched("checkout", "pay_1", checkout("Partially Captured", authorized=1000, captured=700))
+    assert fold(webhook).captured == 400
+    assert fold(webhook, answer).captured == fold(answer, webhook).captured == 700
+
+
+def test_an_order_of_a_shop_makes_us_ask_for_its_transactions():
+    assert fetched("shopify", "7", shopify_order("pending")).ask == "transactions:7"
+    refetch = refetch_of("shopify")
+    mixed = shopify_transactions((1, "sale", "success", None))
+    mixed["transactions"][0]["order_id"] = 8
+    assert refetch.answer("transactions:7", 200, json.dumps(mixed).encode()) is None
+
+
+def test_a_reference_that_paystack_does_not_know_is_gone():
+    body = json.dumps({"status": False, "message": "not found", "code": "transaction_not_found"}).encode()
+    answer = refetch_of("paystack").answer
+    assert answer("ord1", 400, body) is Gone.GONE
+    assert answer("ord1", 500, body) is None
+    assert answer("ord1", 400, b'{"code": "invalid_params"}') is None
+
+
+def test_an_answer_names_the_payment_that_it_is_of():
+    body = json.dumps(disputed("square", "WON")).encode()
+    assert refetch_of("square").answer("dispute:1", 200, body) == Fetched("dispute", "p1")
+
+
+def test_a_kind_that_an_api_does_not_have_is_undecodable():
+    api = ObjectsApi((ApiObject("thing", re.compile("[a-z]"), "/{id}", lambda _one: Meaning()),), lambda _who: {})
+    assert api.interpret("refetch.thing", b'{"id": "a"}') == Meaning()
+    for kind, body in (("refetch.other", b"{}"), ("refetch.thing", b"[]"), ("refetch.thing", b"")):
+        with pytest.raises(UninterpretableError):
+            api.interpret(kind, body)
+
+
+@pytest.mark.parametrize("provider", sorted(name for name in providers.paying() if name != "adyen"))
+def test_every_provider_that_can_be_asked_has_a_schedule(provider: str):
+    """Adyen has no API that shows a payment (help.adyen.com), and is named for it."""
+    refetch = refetch_of(provider)
+    assert refetch.watches
+    for watch in refetch.watches:
+        assert 0 < watch.after <= watch.until
+        assert watch.every > 0
+        assert watch.source
+        asked = [ref for name, ref, *_ in ASKED if name == provider]
+        assert not asked or watch.child is None or any(ref.startswith(f"{watch.child}:") for ref in asked)
