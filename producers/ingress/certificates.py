@@ -187,7 +187,7 @@ def _certificate(answer: HttpAnswer, host: str) -> str:
     against the request.
     """
     if answer.status in GONE:
-        raise SignatureRejected("untrusted_cert", "there is no certificate behind PAYPAL-CERT-URL")
+        raise SignatureRejected("untrusted_cert", "there is no certificate behind the URL that the request names")
     if answer.status != OK:
         raise UnavailableError(f"{host} answered {answer.status} for a certificate")
     pem = answer.body.decode("latin-1")

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import providers
-from producers.ingress.routes import SECRET_IN_PATH
+from producers.ingress.routes import has_secret
 from producers.ingress.trust import certificates_of, system_roots
-from providers.paypal import LIVE_CERTIFICATE_HOSTS
 from runtime.secret_windows import DatedSecret, is_strong, live_at
 from schemas.errors import SettingsError, SignatureRejected
 
@@ -19,13 +18,12 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from producers.ingress.sources import Network
+    from providers.core.contract import NamedCertificate
     from runtime.settings import AccountSettings, ProviderSettings, Settings
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\Z")
 _PATH_SECRET: Final = re.compile(r"[A-Za-z0-9._~-]+\Z")
 _NAME_IN_SECRET_PATH: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
-NAMES_CERTIFICATE: Final = "paypal"
-"""The provider whose requests name a certificate by URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,8 @@ class Endpoint:
 
     `source` is `provider` or `provider/account`; `config` is what `verify` needs beside secrets; `networks` are the
     only ones it takes requests from, if any; `certificate_hosts` may serve the certificate that a request names, None
-    where it names none. `unsigned` tells whether it takes unsigned webhooks, as hints.
+    where it names none; `certificate` says how it does. `unsigned` tells whether it takes unsigned webhooks, as hints,
+    and `hints_by_anybody` that those carry no secret at all.
     `queries` tells whether its API can be asked what it answers by a webhook. `body_bytes_max` is how large its bodies
     may be, None where only the bound of all holds.
     """
@@ -49,6 +48,8 @@ class Endpoint:
     unsigned: bool = False
     body_bytes_max: int | None = None
     queries: bool = False
+    certificate: NamedCertificate | None = None
+    hints_by_anybody: bool = False
 
     def live_secrets(self, now: float) -> tuple[str, ...]:
         """Return the secrets that are live at a unix time."""
@@ -69,10 +70,11 @@ def open_endpoints(settings: Settings) -> Endpoints:
 
 def _endpoint(provider: str, account: str, found: AccountSettings, whole: ProviderSettings, bytes_max: int) -> Endpoint:
     _need_usable(provider, account, found)
-    hosts = whole.certificate_hosts or LIVE_CERTIFICATE_HOSTS if provider == NAMES_CERTIFICATE else None
     known = providers.find(provider)
+    named = known.certificate if known else None
+    hosts = whole.certificate_hosts or named.hosts if named else None
     config = config_of(found, shows_secret=known is not None and known.shows_secret) | (
-        {} if hosts is None else _certificate_config(whole, hosts)
+        {} if hosts is None else _certificate_config(provider, whole, hosts)
     )
     source = f"{provider}/{account}" if account else provider
     networks = found.source_networks or whole.source_networks
@@ -84,7 +86,20 @@ def _endpoint(provider: str, account: str, found: AccountSettings, whole: Provid
         )
     unsigned = takes_unsigned(provider, whole.unsigned if found.unsigned is None else found.unsigned)
     queries = found.api_initiator is not None
-    return Endpoint(provider, source, found.secrets, config, networks, hosts, account, unsigned, most, queries)
+    return Endpoint(
+        provider,
+        source,
+        found.secrets,
+        config,
+        networks,
+        hosts,
+        account,
+        unsigned,
+        most,
+        queries,
+        named,
+        hints_by_anybody=known is not None and known.hints_by_anybody,
+    )
 
 
 def _need_usable(provider: str, account: str, found: AccountSettings) -> None:
@@ -111,7 +126,7 @@ def _need_usable(provider: str, account: str, found: AccountSettings) -> None:
             continue
         if (complaint := _unusable(provider, text)) is not None:
             raise SettingsError(f"{setting}: secret {number} is no key of {provider}: {complaint}")
-        if provider in SECRET_IN_PATH and not (is_strong(text) and _PATH_SECRET.match(text)):
+        if has_secret(provider) and not (is_strong(text) and _PATH_SECRET.match(text)):
             raise SettingsError(
                 f"{setting}: secret {number} stands in a path; use 24 letters and digits or more, as"
                 " `openssl rand -hex 24` makes them"
@@ -140,14 +155,19 @@ def config_of(account: AccountSettings, *, shows_secret: bool = False) -> dict[s
     return config | ({"merchant_accounts": list(account.merchant_accounts)} if account.merchant_accounts else {})
 
 
-def _certificate_config(paypal: ProviderSettings, hosts: tuple[str, ...]) -> dict[str, Any]:
-    setting = "RATCHET_PROVIDERS__PAYPAL__"
-    roots, between = paypal.trust_roots, paypal.intermediates
+def _certificate_config(provider: str, whole: ProviderSettings, hosts: tuple[str, ...]) -> dict[str, Any]:
+    setting = f"RATCHET_PROVIDERS__{provider.upper()}__"
+    roots, between = whole.trust_roots, whole.intermediates
     return {
         "allowed_cert_hosts": hosts,
         "trust_roots": system_roots() if roots is None else certificates_of(roots, setting + "TRUST_ROOTS"),
         "intermediates": [] if between is None else certificates_of(between, setting + "INTERMEDIATES"),
     }
+
+
+def _names_certificate(provider: str) -> bool:
+    found = providers.find(provider)
+    return found is not None and found.certificate is not None
 
 
 def _accounts(settings: Settings) -> Iterator[tuple[str, str, AccountSettings, ProviderSettings]]:
@@ -157,8 +177,11 @@ def _accounts(settings: Settings) -> Iterator[tuple[str, str, AccountSettings, P
             raise SettingsError(
                 f"{setting}: there is no such provider; there are {', '.join(sorted(providers.names()))}"
             )
-        if provider != NAMES_CERTIFICATE and (found.trust_roots or found.intermediates or found.certificate_hosts):
-            raise SettingsError(f"{setting}: trust roots, intermediates and certificate hosts are PayPal's alone")
+        if (found.trust_roots or found.intermediates or found.certificate_hosts) and not _names_certificate(provider):
+            raise SettingsError(
+                f"{setting}: trust roots, intermediates and certificate hosts are for requests that name a certificate;"
+                f" those of {provider} name none"
+            )
         yield provider, "", found, found
         for raw_account, account in found.accounts.items():
             _need_name(raw_account, provider, setting)
@@ -166,7 +189,7 @@ def _accounts(settings: Settings) -> Iterator[tuple[str, str, AccountSettings, P
 
 
 def _need_name(account: str, provider: str, setting: str) -> None:
-    secret_follows = provider in SECRET_IN_PATH
+    secret_follows = has_secret(provider)
     if not (_NAME_IN_SECRET_PATH if secret_follows else _NAME).match(account.lower()):
         characters = "letters, digits, '_' or '-'" if secret_follows else "letters, digits, '_', '-' or '.'"
         raise SettingsError(f"{setting}__ACCOUNTS: {account!r} is no account name; use 1 to 64 {characters}")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from producers.ingress.answers import Refusal
 from producers.ingress.rate_limits import OVER_QUOTA
 from producers.ingress.sources import may_send, sender_address
-from providers.paypal import certificate_url
 from schemas import problems
 from schemas.errors import SignatureRejected, UnavailableError
 
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
     from producers.ingress.endpoints import Endpoint
     from producers.ingress.fetch_budget import Asker
     from producers.ingress.sources import Network
+    from providers.core.contract import NamedCertificate
 
 MayFetch = Callable[["Delivery"], Awaitable["Asker | None"]]
 """Says who would make us call somebody; None where that address is over its quota."""
 
-CERTIFICATE_HEADER: Final = "paypal-cert-url"
 UNTRUSTED_SOURCE: Final = Refusal(problems.SIGNATURE_REJECTED, "untrusted_source")
 NO_LIVE_SECRET: Final = Refusal(problems.SIGNATURE_REJECTED, "empty_secret")
 CERTIFICATE_QUOTA: Final = Refusal(problems.QUOTA_EXCEEDED, "certificate_quota_exceeded")
@@ -76,19 +75,19 @@ async def gather(
     secrets = endpoint.live_secrets(delivery.received_at)
     if not secrets and not endpoint.config.get("shown_secrets"):
         return NO_LIVE_SECRET
-    named = delivery.headers.get(CERTIFICATE_HEADER)
-    if endpoint.certificate_hosts is None or not named:
+    named = delivery.headers.get(endpoint.certificate.header) if endpoint.certificate else None
+    if endpoint.certificate is None or not named:
         return Evidence(secrets, endpoint.config)
-    found = await _certificate(named[0], endpoint.certificate_hosts, delivery, certificates, may_fetch)
+    found = await _certificate(named[0], endpoint.certificate, delivery, certificates, may_fetch)
     return found if isinstance(found, Refusal) else Evidence(secrets, {**endpoint.config, "certs": found})
 
 
 async def _certificate(
-    named: str, hosts: tuple[str, ...], delivery: Delivery, certificates: Certificates, may_fetch: MayFetch
+    named: str, certificate: NamedCertificate, delivery: Delivery, certificates: Certificates, may_fetch: MayFetch
 ) -> dict[str, str] | Refusal:
     """Return the certificate that the request names, by its URL."""
     try:
-        url = certificate_url(named, hosts)
+        url = certificate.url(named, delivery.endpoint.certificate_hosts)
         if certificates.has(url):
             return {url: await certificates.get(url)}
         asker = await may_fetch(delivery)

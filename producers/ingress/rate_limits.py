@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 OVER_QUOTA: Final = Refusal(problems.QUOTA_EXCEEDED, "quota_exceeded")
 OVER_QUOTA_UNREAD: Final = Refusal(problems.QUOTA_EXCEEDED, "quota_exceeded_unread", close=True)
-HINTS_BY_ANYBODY: Final = frozenset({"mollie"})
-"""Providers whose hints carry no secret at all; those of the others prove at least that the sender knows one."""
 IPV6_SITE_BITS: Final = 64
 """What one subscriber of IPv6 has at least (RFC 6177): addresses inside it cost nothing."""
 ADDRESSES_REMEMBERED: Final = 4096

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import providers
+from schemas.errors import SettingsError
+
 PREFIX: Final = "/webhooks/"
-SECRET_IN_PATH: Final = frozenset({"mpesa"})
-"""Providers that sign nothing: their secret is the last part of the path, and is never logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,19 @@ class WebhookPath:
     template: str
 
 
+def has_secret(provider: str) -> bool:
+    """Tell whether the paths of a provider end in its secret, for it signs nothing; so does one that can't be read."""
+    try:
+        found = providers.find(provider)
+    except SettingsError:
+        return True
+    return found is not None and found.secret_in_path
+
+
 def secrets_in(path: str) -> tuple[str, ...]:
     """Return what may be a secret in a path that has one, known endpoint or not: the parts behind the provider's."""
     provider, *rest = path.removeprefix(PREFIX).split("/")
-    hides = path.startswith(PREFIX) and provider.lower() in SECRET_IN_PATH
+    hides = path.startswith(PREFIX) and has_secret(provider.lower())
     return tuple(part for part in rest if part) if hides else ()
 
 
@@ -32,7 +42,7 @@ def plain_path(endpoint: tuple[str, str]) -> str:
 
 
 def parse(path: str) -> WebhookPath | None:
-    """Parse `/webhooks/{provider}[/{account}]`, or `/webhooks/mpesa[/{account}]/{secret}`; None for anything else.
+    """Parse `/webhooks/{provider}[/{account}]`, with `/{secret}` behind it where it has one; None for anything else.
 
     Account names have no case: two spellings must not become two sources, or one event would count twice.
     """
@@ -40,7 +50,7 @@ def parse(path: str) -> WebhookPath | None:
         return None
     provider, *rest = path[len(PREFIX) :].split("/")
     template = PREFIX + "{provider}"
-    secret = provider in SECRET_IN_PATH
+    secret = has_secret(provider)
     if secret and not (rest and rest.pop()):
         return None
     if not provider or len(rest) > 1 or "" in rest:

@@ -16,7 +16,7 @@ from producers.ingress.fetch_budget import Asker
 from producers.ingress.hints import TOO_MANY_WAIT, UNSIGNED
 from producers.ingress.lines import Line, line_of
 from producers.ingress.publisher import Durability
-from producers.ingress.rate_limits import HINTS_BY_ANYBODY, OVER_QUOTA, OVER_QUOTA_UNREAD, fields_of
+from producers.ingress.rate_limits import OVER_QUOTA, OVER_QUOTA_UNREAD, fields_of
 from producers.ingress.twins import Twins
 from runtime import telemetry
 from schemas import problems
@@ -170,7 +170,7 @@ class Webhooks:
         """Queue what an unsigned webhook names to be read again; nothing of it becomes an event."""
         if not delivery.endpoint.unsigned:
             return UNSIGNED
-        if delivery.endpoint.provider in HINTS_BY_ANYBODY:
+        if delivery.endpoint.hints_by_anybody:
             verdict = await self._rates.of_unsigned(delivery.peer, delivery.forwarded_for)
             if not verdict.allowed:
                 return self._refused(OVER_QUOTA, line, verdict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -105,6 +105,19 @@ def body_work(headers: Mapping[str, Sequence[str]], body_bytes: int) -> int:  # 
 
 
 @dataclass(frozen=True, slots=True)
+class NamedCertificate:
+    """A certificate that a request names by URL, in the header (lower case).
+
+    `url` takes what stands there and the hosts that may serve it, and returns an address that may be fetched, or raises
+    SignatureRejected. `hosts` may serve it where the settings name none.
+    """
+
+    header: str
+    url: Callable[[str, Collection[str] | None], str]
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One provider: what a file of this folder defines as `PROVIDER`.
 
@@ -116,13 +129,15 @@ class Provider:
 
     `named` reads in an unsigned body what to read again at the API, and returns None where the body names nothing;
     `also_named` reads a second id, and what that belongs to. Both raise nothing. `unsigned` tells that the provider's
-    ordinary webhook is unsigned: such bodies are taken as hints unless the settings say otherwise. `payments` is False
+    ordinary webhook is unsigned: such bodies are taken as hints unless the settings say otherwise. `hints_by_anybody`
+    tells that they carry no secret at all; those of others prove at least that the sender knows one. `secret_in_path`
+    tells that its secret is the last part of the path, and is never logged. `payments` is False
     for a provider that no payment can be made with.
     `capture_by_setting` tells that its authorizations don't say whether the money is taken at once.
     `work` says what a check costs before it is made. `shows_secret` tells that one of its schemes shows a secret on
     each request instead of signing with it; such secrets are settings of their own, `config["shown_secrets"]`.
     `signed_by` names the headers that its requests prove themselves by, as it writes them; none where the proof stands
-    in the body or in the path.
+    in the body or in the path. `certificate` says how they name one by URL; None where they name none.
     `catalogue` holds every kind that it publishes, with what is decided about each.
     `meaning_version` grows whenever an event comes to mean other facts than before: two facts of one event id are
     compared only within one version.
@@ -139,11 +154,14 @@ class Provider:
     named: Callable[[bytes], str | None] | None = None
     also_named: Callable[[bytes], tuple[str, str] | None] | None = None
     unsigned: bool = False
+    hints_by_anybody: bool = False
+    secret_in_path: bool = False
     payments: bool = True
     capture_by_setting: bool = False
     work: Work = body_work
     shows_secret: bool = False
     signed_by: tuple[str, ...] = ()
+    certificate: NamedCertificate | None = None
     catalogue: Catalogue | None = None
     interpret_part: InterpretPart | None = None
     meaning_version: int = 1

@@ -17,6 +17,7 @@ PROVIDER: Final = Provider(
     recall=RECALL,
     named=named,
     unsigned=True,
+    hints_by_anybody=True,
     catalogue=CATALOGUE,
     meaning_version=2,  # a payment of an order that was canceled is a try of it
     signed_by=("X-Mollie-Signature",),

@@ -21,6 +21,7 @@ PROVIDER: Final = Provider(
     named=named_by,
     also_named=also_named_by,
     unsigned=True,
+    secret_in_path=True,
     catalogue=CATALOGUE,
     meaning_version=2,  # a push read at the API is a total, no capture of its own
 )

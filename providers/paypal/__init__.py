@@ -1,6 +1,6 @@
 """PayPal: what it signs (`signature`), what its events mean (`meaning`, `disputes`), its `kinds`, its `recall`."""
 
-from providers.core.contract import Provider
+from providers.core.contract import NamedCertificate, Provider
 from providers.paypal.kinds import CATALOGUE
 from providers.paypal.meaning import interpret, interpret_part
 from providers.paypal.recall import RECALL
@@ -16,6 +16,7 @@ PROVIDER = Provider(
     interpret_part=interpret_part,
     refetch=REFETCH,
     recall=RECALL,
+    certificate=NamedCertificate("paypal-cert-url", certificate_url, LIVE_CERTIFICATE_HOSTS),
     catalogue=CATALOGUE,
     signed_by=(
         "PayPal-Transmission-Id",

@@ -471,7 +471,7 @@ def test_roots_that_cannot_be_read_refuse_to_start(tmp_path: Path, text: str | N
 
 def test_settings_of_another_provider_refuse_to_start(tmp_path: Path) -> None:
     wrong = ProviderSettings(secrets=(SecretStr("s"),), certificate_hosts=("api.paypal.com",))
-    with pytest.raises(SettingsError, match=r"STRIPE: .* are PayPal's alone"):
+    with pytest.raises(SettingsError, match=r"STRIPE: .* those of stripe name none"):
         open_endpoints(Settings().model_copy(update={"providers": {"stripe": wrong}}))
     dotted = ProviderSettings(accounts={"acme.ke": ProviderSettings(secrets=(SecretStr("s"),))})
     with pytest.raises(SettingsError, match=r"MPESA__ACCOUNTS: 'acme.ke' is no account name"):

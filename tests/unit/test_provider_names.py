@@ -1,0 +1,93 @@
+"""No provider's name stands in code outside its room: who needs something of one asks its `Provider`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+import providers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.unit
+
+ROOT: Final = Path(__file__).parents[2]
+FOLDERS: Final = ("consumer", "ops", "producers", "runtime", "schemas")
+NAMES: Final = re.compile(
+    rf"(?<![a-z])({'|'.join([*sorted(providers.names() - {'square', 'checkout'}), 'dodo', 'polar'])})(?![a-z])",
+    re.IGNORECASE,
+)
+"""`square` and `checkout` are words too: where they are meant as providers stands beside others."""
+
+ALLOWED: Final = {
+    "ops/bench/": "the benchmark sends what one provider sends",
+    "ops/sample/": "the sample plays three providers, which is what it is for",
+    "ops/corpus.py": "finds events in files of others, where nothing tells whose they are",
+    "consumer/dispatcher/twilio.py": "the client of one service that sends messages, behind the seam `sender`",
+    "consumer/dispatcher/sql/settle_sms.sql": "delivery reports come by that service's webhooks",
+    "consumer/dispatcher/role.py": "chooses the sender of messages by its settings",
+    "consumer/batch.py": "messages are queued where a sender of them is configured",
+    "runtime/settings/outside.py": "settings of the one service that sends messages have its name",
+    "runtime/masking.py": "masks the path in which one provider's secret stands, without importing it",
+}
+"""Where a name may stand, and why."""
+
+
+def names_in(source: str) -> Iterator[tuple[int, str]]:
+    """Return (line, name) of the names in identifiers, imports and texts; docstrings and comments may tell of any."""
+    tree = ast.parse(source)
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        for text in _texts_of(node) if id(node) not in told else ():
+            for name in NAMES.findall(text):
+                yield getattr(node, "lineno", 0), name.lower()
+
+
+def _texts_of(node: ast.AST) -> tuple[str, ...]:
+    match node:
+        case ast.Name(id=text) | ast.Attribute(attr=text) | ast.arg(arg=text) | ast.keyword(arg=str(text)):
+            return (text,)
+        case ast.FunctionDef(name=text) | ast.AsyncFunctionDef(name=text) | ast.ClassDef(name=text):
+            return (text,)
+        case ast.ImportFrom(module=module, names=names):
+            return (module or "", *(one.name for one in names))
+        case ast.Import(names=names):
+            return tuple(one.name for one in names)
+        case ast.Constant(value=str(text)):
+            return (text,)
+    return ()
+
+
+@cache
+def found() -> dict[str, list[tuple[int, str]]]:
+    """Return what stands where, by path."""
+    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    code = {str(path.relative_to(ROOT)): list(names_in(path.read_text())) for path in paths}
+    for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.sql")):
+        lines = [re.sub(r"--.*", "", line) for line in path.read_text().splitlines()]
+        names = [(number, name) for number, line in enumerate(lines, 1) for name in NAMES.findall(line)]
+        code[str(path.relative_to(ROOT))] = names
+    return {path: names for path, names in code.items() if names}
+
+
+def test_no_provider_is_named_outside_its_room() -> None:
+    named = {path: names for path, names in found().items() if not path.startswith(tuple(ALLOWED))}
+    assert named == {}
+
+
+def test_each_exception_still_stands() -> None:
+    """What is gone must leave the list."""
+    assert [place for place in ALLOWED if not any(path.startswith(place) for path in found())] == []
+
+
+def test_a_name_is_found_in_code_and_not_in_prose() -> None:
+    assert list(names_in('"""Stripe\'s."""\nx = "stripe"\n# adyen\n')) == [(2, "stripe")]
+    assert list(names_in("from providers.paypal import x")) == [(1, "paypal")]
+    assert [name for _, name in names_in("def mpesa_path(twilio): ...")] == ["mpesa", "twilio"]
+    assert list(names_in("stripes = adyens")) == []
