@@ -34,6 +34,7 @@ def configuration(settings: Settings) -> list[Finding]:
     findings += kafka_findings(settings, time.time())
     findings += scope_findings(settings)
     findings += executor_findings(settings)
+    findings += recall_findings(settings)
     if settings.postgres.owner_dsn is None and not settings.embedded():
         advice = "set RATCHET_POSTGRES__OWNER_DSN where migrations are run"
         findings.append(Finding("owner DSN", ok=True, found="not set", advice=advice))
@@ -78,6 +79,23 @@ def executor_findings(settings: Settings) -> list[Finding]:
 def _takes_payments(provider: str) -> bool:
     found = providers.find(provider)
     return found is not None and found.payments
+
+
+def recall_findings(settings: Settings) -> list[Finding]:
+    """Look for endpoints that are to be asked for what never came and can't be: nobody would notice what is missing."""
+    from consumer.dispatcher.apis import accounts
+    from consumer.dispatcher.lists import wants_recall, why_not
+    from runtime.settings import ProviderSettings
+
+    findings = []
+    for provider, account, configured in accounts(settings):
+        unused = isinstance(configured, ProviderSettings) and configured.accounts and not configured.secrets
+        wanted = not unused and wants_recall(settings, provider, configured)
+        if wanted and (told := why_not(provider, account, configured)) is not None:
+            place = "/".join(filter(None, (provider, account)))
+            advice = "set what the list needs, or RECALL=false (docs/find-what-never-came.md)"
+            findings.append(Finding(f"recall of {place}", ok=False, found=told, advice=advice))
+    return findings
 
 
 def scope_findings(settings: Settings) -> list[Finding]:

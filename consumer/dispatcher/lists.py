@@ -93,17 +93,25 @@ def lists_of(
     settings: Settings, client: HttpClient, provider: str, account: str, configured: AccountSettings
 ) -> Lists | str:
     """Return the lists of one account, or why it can't be asked."""
+    impossible, recall = why_not(provider, account, configured), _recall_of(provider)
+    if impossible is not None or recall is None:
+        return impossible or ""
+    return Lists((provider, account), recall, credentials_of(configured, recall.base_url), settings, client)
+
+
+def why_not(provider: str, account: str, configured: AccountSettings) -> str | None:
+    """Return why an account can't be asked for what never came; None where it can."""
     recall = _recall_of(provider)
     if recall is None:
         able = ", ".join(name for name in sorted(providers.names()) if _recall_of(name) is not None)
         return f"{provider} has no list that could be asked; {able} have"
     credentials = credentials_of(configured, recall.base_url)
     missing = [name for name in ("key", *recall.needs) if not getattr(credentials, name)]
-    if missing:
-        wanted = ", ".join(f"API_{name.upper()}" for name in missing)
-        place = "__".join(filter(None, (provider, f"ACCOUNTS__{account}" if account else ""))).upper()
-        return f"set {wanted} of RATCHET_PROVIDERS__{place}"
-    return Lists((provider, account), recall, credentials, settings, client)
+    if not missing:
+        return None
+    wanted = ", ".join(f"API_{name.upper()}" for name in missing)
+    place = "__".join(filter(None, (provider, f"ACCOUNTS__{account}" if account else ""))).upper()
+    return f"set {wanted} of RATCHET_PROVIDERS__{place}"
 
 
 def _recall_of(provider: str) -> Recall | None:

@@ -1,8 +1,8 @@
 """What GoCardless' list of events shows, for webhooks that never came.
 
 `GET /events` filters by `created_at`; `after` names the last event of the page before, and its events are those of the
-webhooks (gocardless-pro-python, `events_service`; developer.gocardless.com, Events). For how long a webhook is tried
-again is published as a number of tries alone; three days are taken.
+webhooks (gocardless-pro-python, `events_service`; developer.gocardless.com, Events). How often a webhook is tried again
+is published (8 times, support.gocardless.com, Webhook retries), and not for how long; three days are taken.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Razorpay: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+"""Razorpay: what it signs and means (`meaning`), which kinds it publishes (`kinds`), what it lists (`recall`)."""
 
 from typing import Final
 
 from providers.core.contract import Provider
 from providers.razorpay.kinds import CATALOGUE
 from providers.razorpay.meaning import interpret, verify
+from providers.razorpay.recall import RECALL
 from providers.razorpay.refetch import REFETCH
 
 __all__ = ["PROVIDER"]
@@ -14,6 +15,7 @@ PROVIDER: Final = Provider(
     verify,
     interpret,
     refetch=REFETCH,
+    recall=RECALL,
     catalogue=CATALOGUE,
     event_id_signed=False,
     signed_by=("X-Razorpay-Signature", "X-Razorpay-Event-Id"),

@@ -176,6 +176,18 @@ def said_by(kind: str, name: str, entity: dict[str, Any]) -> Meaning:
     return summed(_READERS[kind]({"payload": {name: {"entity": entity}}}))
 
 
+def listed_payment(payment: dict[str, Any]) -> Meaning:
+    """Return what a payment of the API's list says: how it stands. One that was never captured is not refunded."""
+    status = payment.get("status") or ""
+    released = status == "refunded" and payment.get("captured") is False
+    facts_of = _released if released else _STATUS.get(status, lambda _key, _amount: ())
+    return summed(_read_payment({}, payment, facts_of))
+
+
+def _released(key: str, _amount: int) -> Facts:
+    return (void(key, "canceled"),)
+
+
 def _taken(key: str, amount: int) -> Facts:
     return (captured(key, amount, authorization=key),)
 

@@ -2,7 +2,7 @@
 
 `POST /v2/events` searches events of the last 28 days by `created_at`; `cursor` names the next page of the same query.
 An application has to be made searchable first (`PUT /v2/events/enable`), and Square calls it beta
-(developer.squareup.com, Events API). Webhooks are tried again for 24 hours (the same, Webhooks).
+(developer.squareup.com, Events API). Webhooks are tried again for 24 hours (the same, docs/webhooks/troubleshooting).
 """
 
 from __future__ import annotations

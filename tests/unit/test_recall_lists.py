@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +17,7 @@ from schemas.errors import UninterpretableError
 
 RECALLING = sorted(name for name in providers.names() if (found := providers.find(name)) and found.recall)
 CREDENTIALS = Credentials("https://api.example", "key", "secret", "merchant", token="token")
+BASIC = base64.b64encode(b"key:secret").decode()
 FIRST = Asked(1_790_000_000.4, 1_790_003_600.2, None, 50)
 
 
@@ -44,7 +46,7 @@ def test_a_list_is_asked_at_its_own_host_whatever_names_the_next_page(name: str)
             request = listing.request(_with(page), CREDENTIALS)
             assert request.method in {"GET", "POST"}
             assert request.url.startswith("https://api.example/")
-            assert "key" in request.headers["Authorization"] or "token" in request.headers["Authorization"]
+            assert any(one in request.headers["Authorization"] for one in ("key", "token", BASIC))
 
 
 def _with(page: str | None) -> Asked:
@@ -209,3 +211,51 @@ def test_mollies_list_is_read_back_to_the_beginning_of_the_span() -> None:
     assert listing.read(FIRST, mollie_page(later, inside, following="tr_0")).following == "tr_0"
     assert listing.read(FIRST, mollie_page(inside, before, following="tr_0")).following is None
     assert listing.request(_with("tr_0"), CREDENTIALS).url == "https://api.example/v2/payments?limit=50&from=tr_0"
+
+
+def razorpay_page(*payments: dict[str, Any]) -> bytes:
+    return json.dumps({"entity": "collection", "count": len(payments), "items": payments}).encode()
+
+
+def razorpay_payment(status: str = "captured", **more: Any) -> dict[str, Any]:
+    return {
+        "id": "pay_1", "entity": "payment", "amount": 1000, "currency": "INR", "status": status, "order_id": "order_1",
+        "captured": status == "captured", "amount_refunded": 0, "created_at": 1_790_000_100, "notes": [],
+    } | more  # fmt: skip
+
+
+def test_razorpays_payments_are_asked_by_the_second_and_paged_by_how_many_came() -> None:
+    (listing,) = recall_of("razorpay").lists
+    query = parse_qs(urlsplit(listing.request(_with("100"), CREDENTIALS).url).query)
+    assert query == {"from": ["1790000000"], "to": ["1790003601"], "count": ["50"], "skip": ["100"]}
+    few, full = [razorpay_payment()], [razorpay_payment(id=f"pay_{number}") for number in range(50)]
+    assert listing.read(_with("100"), razorpay_page(*few)).following is None
+    assert listing.read(_with("100"), razorpay_page(*full)).following == "150"
+    assert listing.read(FIRST, razorpay_page(*full)).following == "50"
+    assert listing.read(FIRST, b'{"entity":"payment","items":[]}') is None
+
+
+def test_a_payment_of_razorpay_is_an_event_a_state_that_says_what_its_webhook_says() -> None:
+    (listing,) = recall_of("razorpay").lists
+    states = [razorpay_payment("authorized"), razorpay_payment(), razorpay_payment(notes={"x": "changed"})]
+    found = [listing.read(FIRST, razorpay_page(state)).items[0] for state in states]
+    ids = [one.notification.event_id for one in found]
+    assert ids[0] != ids[1] == ids[2]
+    assert [one.occurred_at for one in found] == [1_790_000_100, FIRST.until, FIRST.until]
+    assert {(one.ref, one.notification.kind, one.notification.trust) for one in found} == {
+        ("pay_1", "recall.payment", "verified")
+    }
+    for state, kind in ((states[0], "payment.authorized"), (states[1], "payment.captured")):
+        event = {"event": kind, "payload": {"payment": {"entity": state}}}
+        told = providers.interpret("razorpay", kind, json.dumps(event).encode())
+        assert providers.interpret("razorpay", "recall.payment", json.dumps(state).encode()) == told
+
+
+def test_a_hold_of_razorpay_that_was_given_back_is_no_money_that_was_taken() -> None:
+    said = razorpay_payment("refunded", captured=False, amount_refunded=1000)
+    facts = providers.interpret("razorpay", "recall.payment", json.dumps(said).encode()).facts
+    assert [(fact.kind, fact.state) for fact in facts if fact.kind != "terms"] == [("void", "canceled")]
+    taken = providers.interpret("razorpay", "recall.payment", json.dumps(said | {"captured": True}).encode()).facts
+    assert [fact.kind for fact in taken if fact.kind != "terms"] == ["capture"]
+    with pytest.raises(UninterpretableError):
+        providers.interpret("razorpay", "recall.refund", b"{}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from runtime.settings import ClientSettings, ProviderSettings, load
+from runtime.settings import AccountSettings, ClientSettings, ProviderSettings, Settings, load
 from runtime.settings.scopes import DEFAULT_TERMS, Scopes, scopes_of
 from schemas.errors import SettingsError
 
@@ -153,3 +153,19 @@ def test_doctor_tells_whose_commands_nobody_may_answer() -> None:
     assert (told.ok, told.found) == (True, "nobody may answer commands for: stripe/acme")
     both = {"gateway": ("stripe", "stripe/acme")}
     assert executor_findings(Settings(providers=found, api_keys=keys, executors=both)) == []
+
+
+def test_an_endpoint_that_can_not_be_asked_for_what_never_came_is_a_problem() -> None:
+    from ops.doctor_settings import recall_findings
+
+    key, secret = SecretStr("k"), SecretStr("s" * 24)
+    found = {
+        "stripe": ProviderSettings(secrets=(secret,), api_key=key, recall=True),
+        "paypal": ProviderSettings(secrets=(secret,), api_key=key, recall=True),
+        "adyen": ProviderSettings(recall=True, accounts={"acme": AccountSettings(secrets=(secret,))}),
+        "mollie": ProviderSettings(secrets=(secret,)),
+    }
+    told = {one.check: (one.ok, one.found) for one in recall_findings(Settings(providers=found))}
+    assert told.keys() == {"recall of paypal", "recall of adyen/acme"}
+    assert told["recall of paypal"] == (False, "set API_SECRET of RATCHET_PROVIDERS__PAYPAL")
+    assert "adyen has no list that could be asked; " in told["recall of adyen/acme"][1]
