@@ -44,6 +44,17 @@ def test_real_bodies() -> None:
     assert refs(paid) == [("payment", KEY)], "exact, though beyond 2**53"
 
 
+@pytest.mark.parametrize(
+    ("status", "paid"),
+    [("paid", True), ("partially_refunded", True), ("refunded", True)]
+    + [(other, False) for other in ("partially_paid", "pending", "authorized", "expired", "voided", "unpaid", None)],
+)
+def test_only_an_order_that_is_paid_in_full_counts_as_paid(status: str | None, paid: bool) -> None:  # noqa: FBT001
+    """Shopify's `financial_status`: partially_paid is an order of which a part is still owed."""
+    said = told("shopify", "orders/paid", changed(body_of("shopify", "event_order_paid"), "financial_status", status))
+    assert (TOTAL in facts(said)) is paid
+
+
 def transaction(kind: str, status: str = "success", **more: Any) -> dict[str, Any]:
     return {**body_of("shopify", "event_capture"), "kind": kind, "status": status, **more}
 
