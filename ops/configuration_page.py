@@ -1,13 +1,17 @@
-"""docs/configuration.md: every setting there is, with its type, bound and default, made from `runtime.settings`.
+"""docs/configuration.md: every setting, with its meaning, type, bound and default, made from `runtime.settings`.
 
-`make configuration` writes it; a test compares it with the settings, so that none is left out.
+A setting's meaning is the text below it in its class. `make configuration` writes the page; a test compares it with the
+settings, so that none is left out.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -48,14 +52,15 @@ def page() -> str:
 def _sections(prefix: str, model: type[BaseModel], title: str = "General") -> Iterator[str]:
     """Yield a model's section, and then those of the models in it."""
     fields = {(field.alias or name).upper(): (name, field) for name, field in model.model_fields.items()}
-    inner = {name: found for name, (_, field) in fields.items() if (found := _model_of(field.annotation)) is not None}
+    inner = {name: found for name, (_, field) in fields.items() if (found := group_of(field.annotation)) is not None}
     yield f"## {title}\n"
     if model is not Settings:
         yield f"{inspect.getdoc(model)}\n"
-    yield "| name | value | default |\n|---|---|---|"
-    for name, (_, field) in fields.items():
+    yield "| name | meaning | value | default |\n|---|---|---|---|"
+    meanings = descriptions(model)
+    for name, (own, field) in fields.items():
         if name not in inner:
-            yield f"| `{prefix}{name}` | {_value(field)} | {_default(field)} |"
+            yield f"| `{prefix}{name}` | {meanings.get(own, '')} | {_value(field)} | {_default(field)} |"
     yield ""
     for name, found in inner.items():
         key = f"{KEYS[fields[name][0]]}__" if _is_mapping(fields[name][1].annotation) else ""
@@ -63,10 +68,28 @@ def _sections(prefix: str, model: type[BaseModel], title: str = "General") -> It
         yield from _sections(below, found, f"`{below}`")
 
 
-def _model_of(annotation: Any) -> type[BaseModel] | None:
+@lru_cache
+def descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """Return what stands below each field of a model, or of one that it extends, as one line."""
+    found: dict[str, str] = {}
+    for one in reversed(model.__mro__):
+        if one.__module__.startswith(Settings.__module__):
+            (written,) = ast.parse(inspect.getsource(one)).body
+            found |= dict(_described(getattr(written, "body", [])))
+    return found
+
+
+def _described(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for field, below in pairwise(body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, " ".join(text.split())
+
+
+def group_of(annotation: Any) -> type[BaseModel] | None:
     """Return the group that a field is, or the groups that its mapping holds."""
     if _is_mapping(annotation):
-        return _model_of(get_args(annotation)[1])
+        return group_of(get_args(annotation)[1])
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 

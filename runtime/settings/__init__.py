@@ -24,25 +24,14 @@ from runtime.settings.base import (  # noqa: TC001 - pydantic reads the annotati
     OperatorName,
 )
 from runtime.settings.brokers import KafkaSettings, PostgresSettings, RedisSettings, StackSettings
+from runtime.settings.certificates import CertificateSettings
 from runtime.settings.dispatching import DispatcherSettings, HttpSettings, RecallSettings, RefetchSettings
+from runtime.settings.intents import IntentsSettings
+from runtime.settings.keeping import AuditSettings, RedriveSettings, RetentionSettings
 from runtime.settings.limits import LimitSettings
 from runtime.settings.outside import AccountSettings, ClientSettings, ProviderSettings, SmsSettings, TwilioSettings
-from runtime.settings.roles import (
-    AuditSettings,
-    CertificateSettings,
-    ConsoleSettings,
-    ConsumerSettings,
-    IngressSettings,
-    IntentsSettings,
-    LogSettings,
-    OpsSettings,
-    ParkingSettings,
-    RedriveSettings,
-    RelaySettings,
-    RetentionSettings,
-    RoleSettings,
-    SampleSettings,
-)
+from runtime.settings.processes import LogSettings, OpsSettings, RoleSettings, SampleSettings
+from runtime.settings.roles import ConsoleSettings, ConsumerSettings, IngressSettings, ParkingSettings, RelaySettings
 from runtime.settings.watch import MetricsSettings, TelemetrySettings
 from schemas.errors import SettingsError
 
@@ -92,10 +81,15 @@ class Settings(BaseSettings):
     )
 
     home: Path = Path(".ratchet")
+    """Where the embedded brokers, run files and logs are kept."""
     config: Path | None = None
+    """A TOML file with the same tree; the environment wins."""
     test_stack: Literal["embedded", "containers"] = "embedded"
+    """What the tests run on: the embedded brokers, or containers."""
     operator: OperatorName | None = None
+    """Who acts at this terminal, for the audit; unset: the user of the system."""
     public_url: HttpUrl | None = None
+    """The ingress' URL as providers see it: part of some signatures."""
     kafka: KafkaSettings = KafkaSettings()
     postgres: PostgresSettings = PostgresSettings()
     redis: RedisSettings = RedisSettings()
@@ -123,9 +117,12 @@ class Settings(BaseSettings):
     stack: StackSettings = StackSettings()
     providers: Mapping[str, ProviderSettings] = Field(default_factory=dict)
     api_keys: Mapping[ClientName, ApiKeys] = Field(default_factory=dict)
+    """For each client of the intents API its key of 24 characters or more, or a list of keys."""
     clients: Mapping[ClientName, ClientSettings] = Field(default_factory=dict)
     sources: JsonTuple[ClientName] = ()
+    """Services that may publish events of their own."""
     executors: Mapping[ClientName, JsonTuple[AccountPath]] = Field(default_factory=dict)
+    """For each service that carries out commands, the endpoints that it serves."""
 
     @classmethod
     def settings_customise_sources(

@@ -28,40 +28,57 @@ Password = Annotated[SecretStr, Field(min_length=1)]
 
 
 class KafkaSettings(Group):
-    """Where Kafka is and how it is used. No bootstrap: the embedded one, which speaks PLAINTEXT.
+    """Where Kafka is and how it is used. Without `bootstrap` the embedded broker serves, which speaks PLAINTEXT.
 
-    With SSL or SASL_SSL the broker's certificate is always checked, its name too: against `ca_file` (PEM; none: the
-    system's CAs). `certificate_file` and `key_file` (PEM, may be one file) are our own for mutual TLS. With SASL the
-    user and password log us in; with OAUTHBEARER a token does, which `oauth_token_url` gives for the client's name and
-    secret (RFC 6749, 4.4).
-
-    All topics begin with `topic_prefix`, and consumers read them as `group`: the same in every process of one Ratchet.
-    A database belongs to one prefix.
+    With SSL or SASL_SSL the broker's certificate is always checked, its name too.
     """
 
     bootstrap: str | None = None
+    """Addresses of brokers, `host:port`, separated by commas."""
     topic_prefix: Annotated[str, _legal(illegal_prefix)] = DEFAULT_PREFIX
+    """What every topic's name begins with: the same in every process. A database belongs to one prefix."""
     group: Annotated[str, _legal(illegal_group)] = DEFAULT_GROUP
+    """The consumers' group: the same in every process."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How connections are made: `SASL_` logs in, `SSL` encrypts."""
     ca_file: ExistingFile | None = None
+    """Certificates (PEM) that the broker's must chain to; unset: the system's."""
     certificate_file: ExistingFile | None = None
+    """Our own certificate (PEM) for mutual TLS."""
     key_file: ExistingFile | None = None
+    """The key of our certificate (PEM); it may be the same file."""
     key_password: Password | None = None
+    """The password of an encrypted key."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    """How we log in."""
     sasl_user: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """Whom we log in as, unless with OAUTHBEARER."""
     sasl_password: Password | None = None
+    """The password to that."""
     oauth_token_url: ApiUrl | None = None
+    """Where OAUTHBEARER gets its token for the client's name and secret (RFC 6749, 4.4)."""
     oauth_client_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """The client's name at the token's issuer."""
     oauth_client_secret: Password | None = None
+    """The client's secret at the token's issuer."""
     oauth_scope: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """The scope that is asked for; unset: the issuer's default."""
     partitions: Count = 4
+    """Partitions of a topic that we create."""
     replication_factor: Count = 1
+    """Copies of a topic that we create; of three or more, two must have a record before it counts."""
     request_timeout_seconds: Seconds = 10.0
+    """How long a broker may take to answer one request."""
     publish_timeout_seconds: Seconds = 10.0
+    """How long the relay waits for Kafka to acknowledge what it publishes."""
     connect_timeout_seconds: Seconds = 5.0
+    """How long opening a client may take."""
     close_timeout_seconds: Seconds = 2.0
+    """How long a producer may take to flush and close; then it is dropped."""
     linger_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """How long a producer waits for more records before it sends; 0 sends at once."""
     producer_batch_bytes_max: Count = 256 * 1024
+    """How many bytes a producer sends to one partition at once."""
 
     @property
     def topics(self) -> Topics:
@@ -131,46 +148,61 @@ class KafkaSettings(Group):
 
 
 class PostgresSettings(Group):
-    """Where Postgres is. No DSN: the embedded one. `owner_dsn` owns the schema: migrations and retention only.
-
-    `superuser_dsn` is what `ratchet stack env --superuser` prints, for tools of people; no command uses it.
-    """
+    """Where Postgres is. Without `dsn` the embedded server serves."""
 
     dsn: SecretStr | None = None
+    """Whom the roles connect as: a user that can't alter the ledger."""
     owner_dsn: SecretStr | None = None
+    """The schema's owner, for migrations and retention alone."""
     superuser_dsn: SecretStr | None = None
+    """What `ratchet stack env --superuser` prints, for people's own tools; no command uses it."""
     pool_connections_max: Count = 4
+    """Connections of a pool that has no bound of its own, such as the consumer's."""
     connect_timeout_seconds: Seconds = 5.0
+    """How long a connection may take to open, or to become free."""
     statement_timeout_seconds: Seconds = 30.0
+    """How long one statement may run."""
     lock_timeout_seconds: Seconds = 10.0
+    """How long one statement may wait for a lock."""
     idle_in_transaction_timeout_seconds: Seconds = 15.0
+    """How long a transaction may rest before Postgres ends its session."""
 
 
 class RedisSettings(Group):
-    """Where Redis is. No URL: the embedded one. It holds only what may be lost.
-
-    An answer may take `timeout_seconds`, connecting included; after a failure Redis is left alone for
-    `breaker_seconds`, and then asked in the background until it answers. Deployments that share a Redis need a
-    `key_prefix` each. That a lease is taken is believed for `lease_trust_seconds`; then Postgres is asked.
-    """
+    """Where Redis is. Without `url` the embedded server serves. It holds only what may be lost."""
 
     url: SecretStr | None = None
+    """Address of the server, with user and password where it wants them."""
     timeout_seconds: Seconds = 1.0
+    """How long an answer may take, connecting included."""
     connections_max: Count = 16
+    """Connections of one process; who finds none free waits within the time-out."""
     breaker_seconds: Seconds = 1.0
+    """How long Redis is left alone after a failure, and between the pings that look whether it is back."""
     key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.-]{0,64}$")] = "ratchet:"
+    """What each key begins with: one for each deployment on a shared Redis."""
     lease_trust_seconds: Seconds = 1.0
+    """How long Redis is believed that a lease is taken; then Postgres is asked."""
 
 
 class StackSettings(Group):
-    """The embedded brokers: the patience with them."""
+    """The embedded brokers: how long they are waited for."""
 
     start_timeout_seconds: Seconds = 60.0
+    """How long a broker may take to start."""
     stop_grace_seconds: Seconds = 8.0
+    """How long a broker may take to end before it is killed."""
     leftover_wait_seconds: Seconds = 20.0
+    """How long a start waits for a broker of an earlier run to be gone."""
     probe_timeout_seconds: Seconds = 2.0
+    """How long a broker may take to answer when it is asked whether it is up."""
     watch_interval_seconds: Seconds = 0.25
+    """How often it is looked whether all brokers live, and the first pause before one is started again."""
     revive_backoff_max_seconds: Seconds = 5.0
+    """The longest pause before a dead broker is started again."""
     download_timeout_seconds: Count = 30
+    """How long one answer of the jars' repository may take."""
     download_tries_max: Count = 3
+    """Tries for one jar."""
     download_threads: Count = 4
+    """Jars that are fetched at once."""

@@ -14,20 +14,22 @@ Endpoint = Literal["create", "capture", "cancel", "refund", "payment", "timeline
 
 
 class LimitSettings(Group):
-    """How many requests a window of `window_seconds` takes.
+    """How many requests a window of time takes. A webhook that is proven genuine is never refused.
 
-    `requests_max` holds for each client and endpoint of the intents API; `endpoints` has other figures for single
-    endpoints, `clients` for single clients, and a client's own figure wins. `unverified_requests_max` holds for each
-    source address (of IPv6 each /64) and counts webhooks that are not proven genuine, and no others; one that is proven
-    is never refused. `unsigned_requests_max` holds for an address too, and counts hints that anybody can send
-    (Mollie's old webhooks). While Redis is away each process counts for itself, up to `local_keys_max` clients or
-    addresses, of which the ones longest unseen give way.
+    While Redis is away each process counts for itself.
     """
 
     window_seconds: Count = 60
+    """The length of the window."""
     requests_max: Count = 12_000
+    """Requests of one client to one endpoint of the intents API."""
     endpoints: Mapping[Endpoint, Count] = Field(default_factory=dict)
+    """Other figures for single endpoints."""
     clients: Mapping[ClientName, Count] = Field(default_factory=dict)
+    """Other figures for single clients, which win."""
     unverified_requests_max: Count = 600
+    """Webhooks of one address (of IPv6 each /64) that are not proven genuine."""
     unsigned_requests_max: Count = 6_000
+    """Hints of one address (of IPv6 each /64) that anybody can send, such as Mollie's old webhooks."""
     local_keys_max: Count = 10_000
+    """Clients or addresses that a process counts without Redis; the one longest unseen gives way."""
