@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test test-slow coverage mutants fuzz cluster nightly lint catalogues configuration corpus \
+.PHONY: help setup brokers run test test-slow coverage mutants fuzz cluster nightly lint docs catalogues configuration corpus \
 	bench bench-ingress bench-latency bench-scale load forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -91,6 +91,9 @@ fuzz: $(STAMP) $(ATHERIS) ## put bytes that nobody thought of to all that reads 
 coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test test-slow` measured: 90 % of all branches, 99 % of the pure modules
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='$(PURE)' --fail-under=99
+
+docs: $(STAMP) ## build the site from all pages, links checked, into .ratchet/site/html; needs no network
+	@$(BIN)/python docs/site.py .ratchet/site
 
 catalogues: $(STAMP) ## write docs/providers from the tables of kinds
 	$(BIN)/python -m ops.catalogues docs/providers tests/contract/histories
