@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import structlog
 from aiokafka import TopicPartition
@@ -77,8 +77,10 @@ class Publisher:
         self._spool = spool
         self._monotonic = monotonic
         self._hedges = Deadlines(settings.ingress.hedge_seconds)
+        self._quiet_seconds = settings.ingress.publish_timeout_seconds
         self._hedges_max = max(1, int(settings.ingress.publish_timeout_seconds / settings.ingress.hedge_seconds))
         self._heard: Counter[Leader] = Counter()
+        self._quiet: dict[Leader, _Quiet] = {}
         self._breaker = Breaker(self._pause_seconds)
         self._breakers: dict[Leader, Breaker] = {}
         metrics.BREAKERS.watch("kafka", self._breaker)
@@ -92,7 +94,8 @@ class Publisher:
 
         Records whose fate in Kafka is unknown go to the spool too: twice is harmless, never is not. Where one of their
         brokers acknowledges nothing at all for `hedge_seconds` the spool is asked beside it, and the first to have
-        them answers for both. A broker that is only slow is waited for: copies would make it slower.
+        them answers for both; the next requests ask it at once, until that broker acknowledges something. A broker that
+        is only slow is waited for: copies would make it slower.
         """
         producer = self._producer
         if producer is None or not self._breaker.allows(self._monotonic()):
@@ -115,18 +118,32 @@ class Publisher:
         return Durability.KAFKA
 
     async def _sent(self, sending: _Sending, records: Sequence[Outgoing]) -> bool:
-        """Tell whether all was acknowledged before a broker that is waited for was silent, in the publish time-out."""
+        """Tell whether all was acknowledged before a broker that is waited for was silent, in the publish time-out.
+
+        One that was found silent, and has acknowledged nothing since, is not waited for by the next request too.
+        """
+        if any(self._still_quiet(leader, sending.producer) for leader in sending.leaders):
+            return False
         for _ in range(self._hedges_max):
             before = self._heard.copy()
             try:
                 with self._hedges.deadline():
                     await sending.send(records)
             except TimeoutError:
-                if any(self._heard[leader] == before[leader] for leader in sending.silent(records)):
+                quiet = [leader for leader in sending.silent(records) if self._heard[leader] == before[leader]]
+                if quiet:
+                    until = self._monotonic() + self._quiet_seconds
+                    self._quiet |= {leader: _Quiet(sending.producer, self._heard[leader], until) for leader in quiet}
                     return False
             else:
                 return True
         return False
+
+    def _still_quiet(self, leader: Leader, producer: AIOKafkaProducer) -> bool:
+        found = self._quiet.get(leader)
+        if found is None or found.producer is not producer:
+            return False
+        return found.heard == self._heard[leader] and self._monotonic() < found.until
 
     async def _spooled(self, records: Sequence[Outgoing]) -> Durability:
         await self._spool.store(records)
@@ -283,6 +300,14 @@ def leaders_of(producer: AIOKafkaProducer, topic: str) -> set[Leader]:
     cluster = producer.client.cluster
     places = [TopicPartition(topic, number) for number in cluster.partitions_for_topic(topic) or ()]
     return {cluster.leader_for_partition(place) for place in places} - {None, NOBODY}
+
+
+class _Quiet(NamedTuple):
+    """A broker that was found silent: by which producer, after how many acknowledgements, until when it is believed."""
+
+    producer: AIOKafkaProducer
+    heard: int
+    until: float
 
 
 @dataclass(slots=True)
