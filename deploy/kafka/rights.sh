@@ -6,9 +6,15 @@
 #   sh rights.sh /opt/kafka/bin/kafka-acls.sh BROKER:9092 ADMIN.PROPERTIES
 #
 # RATCHET_KAFKA__TOPIC_PREFIX and RATCHET_KAFKA__GROUP name the topics and the group, where they are not the default ones.
+# SEAL_TOPIC names the topic of `ratchet audit seal --topic`, where seals are kept in one. Whoever seals alone writes
+# there, so its name must not begin with the prefix, below which the relay writes.
 set -eu
 acls=$1 broker=$2 properties=$3
 prefix=${RATCHET_KAFKA__TOPIC_PREFIX:-payments.} group=${RATCHET_KAFKA__GROUP:-ratchet}
+seals=${SEAL_TOPIC:-}
+case $seals in
+"$prefix"*) echo "rights.sh: the relay may write to $seals: let SEAL_TOPIC begin with another word than $prefix" >&2; exit 2 ;;
+esac
 
 grant() { "$acls" --bootstrap-server "$broker" --command-config "$properties" --add "$@"; }
 topics="--topic $prefix --resource-pattern-type prefixed"
@@ -22,3 +28,7 @@ grant --allow-principal User:ratchet-console --allow-principal User:ratchet-ops 
     --operation Describe --operation DescribeConfigs $topics
 grant --allow-principal User:ratchet-console --allow-principal User:ratchet-ops --operation Describe --group "$group"
 grant --allow-principal User:ratchet-ops --operation Read --topic "${prefix}dlq"
+if [ -n "$seals" ]; then
+    grant --allow-principal User:ratchet-ops \
+        --operation Create --operation Write --operation Read --topic "$seals"
+fi

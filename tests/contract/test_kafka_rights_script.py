@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 
+WORDS_WITHOUT = ("RATCHET_", "SEAL_TOPIC")
+
+
 def said(folder: Path, **environment: str) -> list[str]:
     """Return the words that the script gives the tool."""
     tool, told = folder / "kafka-acls.sh", folder / "said"
     tool.write_text(f'#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word"; done >> {told}\n')
     tool.chmod(0o755)
     told.unlink(missing_ok=True)
-    own = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(WORDS_WITHOUT)}
     words = ["sh", str(DEPLOY / "kafka" / "rights.sh"), str(tool), "broker:9092", "admin"]
     subprocess.run(words, check=True, env=own | environment)
     return told.read_text().splitlines()
@@ -37,3 +41,20 @@ def test_names_are_those_of_the_settings(tmp_path: Path) -> None:
     assert own == [changed.get(word, word) for word in default]
     assert {"acme.pay-webhooks", "acme.pay-dlq", "team/a:*"} < set(own)
     assert not any("payments." in word for word in own)
+
+
+def test_the_topic_of_seals_is_written_by_the_command_line_alone(tmp_path: Path) -> None:
+    default, sealing = said(tmp_path), said(tmp_path, SEAL_TOPIC="ratchet-seals")
+    added = sealing[len(default) :]
+    assert sealing[: len(default)] == default
+    assert [word for word in added if word.startswith("User:")] == ["User:ratchet-ops"]
+    operations = [after for word, after in itertools.pairwise(added) if word == "--operation"]
+    assert (operations, added[-2:]) == (["Create", "Write", "Read"], ["--topic", "ratchet-seals"])
+
+
+def test_a_topic_of_seals_below_the_prefix_is_refused(tmp_path: Path) -> None:
+    """The relay may write to all that begins with it."""
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        said(tmp_path, SEAL_TOPIC="payments.seals")
+    assert refused.value.returncode == 2
+    assert not (tmp_path / "said").exists(), "nothing is granted"

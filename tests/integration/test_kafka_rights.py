@@ -27,6 +27,7 @@ from settling import until
 from consumer.role import _open_consumer
 from ops.console.backlog import BacklogReader
 from ops.dlq_rebuild import _assign
+from ops.seal_topic import newest_seal, publish_seal
 from ops.topic_reader import reading
 from producers.ingress.publisher import Durability, Publisher
 from producers.ingress.records import Outgoing
@@ -52,6 +53,9 @@ CODES: Final = {
     "DescribeConfigs": 10, "allow": 3,
 }  # fmt: skip
 """Kafka's codes of resources, patterns, operations and permissions."""
+
+
+SEALS: Final = "ratchet-seals"
 
 
 class Nowhere:
@@ -105,7 +109,8 @@ def granted(folder: Path) -> Iterator[tuple[Any, ...]]:
     tool = folder / "kafka-acls.sh"
     tool.write_text(f'#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word"; done >> {said}\necho --end >> {said}\n')
     tool.chmod(0o755)
-    subprocess.run(["sh", DEPLOY / "kafka" / "rights.sh", tool, "broker:9092", "admin"], check=True)
+    words = ["sh", DEPLOY / "kafka" / "rights.sh", tool, "broker:9092", "admin"]
+    subprocess.run(words, check=True, env=os.environ | {"SEAL_TOPIC": SEALS})
     parser = argparse.ArgumentParser()
     for name in ("--bootstrap-server", "--command-config"):
         parser.add_argument(name, required=True)
@@ -276,6 +281,18 @@ async def test_the_command_line_alone_reads_dead_letters(broker: SecureKafka) ->
         assert await letters(reached_as(broker, "ops"), value)
         with pytest.raises(AccessRefusedError):
             await letters(reached_as(broker, "console"), value)
+
+
+async def test_seals_are_written_and_read_by_the_command_line_alone(broker: SecureKafka, tmp_path: Path) -> None:
+    seal = tmp_path / "of-today.seal"
+    seal.write_bytes(b"a seal")
+    with pytest.raises((AccessRefusedError, UnavailableError)):
+        await publish_seal(reached_as(broker, "relay"), SEALS, seal)
+    assert await publish_seal(reached_as(broker, "ops"), SEALS, seal) == 1
+    async with newest_seal(reached_as(broker, "ops"), SEALS) as found:
+        assert found.read_bytes() == b"a seal"
+    topic = topics.Topic(SEALS, topics.RECORD_BYTES_MAX, -1)
+    assert [process for process in PROCESSES if await may_write(reached_as(broker, process), topic)] == ["ops"]
 
 
 async def test_who_does_not_log_in_gets_nowhere(broker: SecureKafka) -> None:
