@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from consumer.fold import asked, held, money_rank
+from consumer.fold import asked, held
 from schemas.payment import Flag
 
 if TYPE_CHECKING:
@@ -62,17 +62,18 @@ class Adoption(msgspec.Struct, frozen=True):
 
 
 def attempt_of(payment: Payment) -> Attempt:
-    """Return what adoption looks at of a payment."""
-    facts = payment.facts
-    return Attempt(
-        payment.id,
-        payment.provider_ref or "",
-        payment.currency,
-        payment.merchant_account,
-        asked(facts),
-        held(facts),
-        money_rank(facts),
-    )
+    """Return what adoption looks at of a payment.
+
+    What the payment shows tells it, but for how much of a hold that nobody captured is live still.
+    """
+    shown = payment.projection
+    if shown.captured:
+        holds, place = max(shown.captured - shown.refunded, 0), 0
+    else:
+        holds = held(payment.facts) if shown.authorized else 0
+        place = 1 if holds else 2
+    name = payment.provider_ref or ""
+    return Attempt(payment.id, name, payment.currency, payment.merchant_account, asked(payment.facts), holds, place)
 
 
 def adopt(wanted: Asked, attempts: Iterable[Attempt]) -> Adoption:

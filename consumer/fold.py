@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _TERMS: Final = FactKind.TERMS
+_TELL_AMOUNTS: Final = (_TERMS, FactKind.AUTHORIZATION, FactKind.ATTEMPT)
 _OPEN: Final = {"created": Status.CREATED, "requires_action": Status.REQUIRES_ACTION, "processing": Status.PROCESSING}
 _ENDS: Final = (("canceled", Status.CANCELED), ("expired", Status.EXPIRED), ("failed", Status.FAILED))
 _DISPUTES: Final = ("open", "inquiry", "under_review", "lost", "won", "prevented")
@@ -81,7 +82,7 @@ def united(own: Facts, others: Iterable[Facts]) -> Facts:
     """Return a payment's own facts and those of others, joined."""
     facts = dict(own)
     for other in others:
-        facts |= newer(facts, facts_of(other))
+        facts |= other if facts.keys().isdisjoint(other) else newer(facts, facts_of(other))
     return facts
 
 
@@ -132,23 +133,19 @@ def asked(facts: Facts) -> int | None:
 
     Tips, increments and adjustments come on top; an amount that was lowered before anything was paid counts lowered.
     """
-    children = Children(facts)
-    terms = [state for key, state in children.of(_TERMS).items() if key != INTENT]
-    if terms:
-        return max((state.amount if state.low is None else state.low) or 0 for state in terms)
-    if children.intent_amount is not None:
-        return children.intent_amount
-    told = children.of(FactKind.AUTHORIZATION) or children.of(FactKind.ATTEMPT)
-    amounts = [state.amount for state in told.values() if state.amount is not None]
-    return max(amounts, default=None)
-
-
-def money_rank(facts: Facts) -> int:
-    """Return 0 where money was captured, 1 where it is held, 2 where there is none: the order of adoption."""
-    children = Children(facts)
-    if children.captured:
-        return 0
-    return 1 if children.live else 2
+    intent_amount: int | None = None
+    told: dict[FactKind, list[State]] = {}
+    for (kind, key), state in facts.items():
+        if kind is _TERMS and key == INTENT:
+            intent_amount = state.amount
+        elif kind in _TELL_AMOUNTS:
+            told.setdefault(kind, []).append(state)
+    if _TERMS in told:
+        return max((state.amount if state.low is None else state.low) or 0 for state in told[_TERMS])
+    if intent_amount is not None:
+        return intent_amount
+    tries = told.get(FactKind.AUTHORIZATION) or told.get(FactKind.ATTEMPT) or ()
+    return max([state.amount for state in tries if state.amount is not None], default=None)
 
 
 def _status(children: Children) -> Status:

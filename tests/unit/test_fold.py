@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.fold import asked, facts_of, full_row, held, money_rank, newer, project
+from consumer.adoption import attempt_of
+from consumer.children import Children
+from consumer.fold import asked, facts_of, full_row, held, newer, project, united
 from consumer.plain import plain_row
 from schemas.facts import RANKS, Fact, FactKind, State
-from schemas.payment import DisputeStatus, Facts, Flag, Projection, RefundStatus, Status
+from schemas.payment import DisputeStatus, Facts, Flag, Payment, Projection, RefundStatus, Status
 
 pytestmark = pytest.mark.unit
 
@@ -477,8 +480,27 @@ def test_disputed_money_is_counted_in_parts(facts: list[Any], disputed: int) -> 
     ],
 )
 def test_what_an_attempt_holds_and_asked_for(facts: list[Any], holds: int, first: int | None, rank: int) -> None:
-    joined = known(*facts)
-    assert (held(joined), asked(joined), money_rank(joined)) == (holds, first, rank)
+    attempt = attempt_of(payment_of(known(*facts)))
+    assert (attempt.held, attempt.asked, attempt.place) == (holds, first, rank)
+
+
+def payment_of(facts: Facts) -> Payment:
+    return Payment(UUID(int=1), "p", "", facts=facts, projection=project(facts))
+
+
+@given(MANY)
+def test_what_an_attempt_holds_is_seen_by_its_row_alone_once_money_is_captured(facts: list[Fact]) -> None:
+    """And what is live of a hold that nobody captured by its facts: the same as by the rules in full."""
+    joined = join(facts)
+    attempt, children = attempt_of(payment_of(joined)), Children(joined)
+    assert attempt.held == held(joined)
+    assert attempt.place == (0 if children.captured else 1 if children.live else 2)
+
+
+@given(MANY, MANY)
+def test_facts_of_several_payments_are_joined_whether_they_meet_or_not(left: list[Fact], right: list[Fact]) -> None:
+    one, other = join(left), join(right)
+    assert united(one, [other]) == join(facts_of(one), facts_of(other))
 
 
 def test_money_given_back_of_what_nobody_took_is_flagged() -> None:
