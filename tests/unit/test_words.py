@@ -1,0 +1,107 @@
+"""One word, one meaning: no class name stands twice, and words that the field has a plain word for only get fewer."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import words
+
+pytestmark = pytest.mark.unit
+
+ROOMS = ("schemas", "providers", "runtime", "producers", "consumer", "ops")
+TWICE = {
+    **dict.fromkeys(
+        [
+            "Bar",
+            "Books",
+            "Broker",
+            "Client",
+            "Contender",
+            "Counts",
+            "Defect",
+            "Endpoints",
+            "Ends",
+            "Evidence",
+            "Family",
+            "Fate",
+            "Group",
+            "Kept",
+            "Lane",
+            "LedgerRow",
+            "Listed",
+            "Look",
+            "Message",
+            "Options",
+            "Outgoing",
+            "Pace",
+            "Problem",
+            "Progress",
+            "Refusal",
+            "Role",
+            "Sample",
+            "Sealed",
+            "Session",
+            "Shown",
+            "State",
+            "Status",
+            "Story",
+            "Tally",
+            "Verdict",
+            "Waits",
+            "Would",
+        ],
+        2,
+    ),
+    **dict.fromkeys(["Asked", "Checked", "Found", "Mark", "Member", "Order", "Plan", "State", "Teller"], 3),
+    **dict.fromkeys(["Event", "Standing", "Watch"], 4),
+    "Span": 5,
+}
+"""Classes that stand in several files, and in how many: each is to be one, and none may be added."""
+
+
+def classes() -> dict[str, list[str]]:
+    """Return the files in which each public class of the product stands."""
+    found = defaultdict(list)
+    for room in ROOMS:
+        for path in sorted((words.ROOT / room).rglob("*.py")):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    found[node.name].append(path.relative_to(words.ROOT).as_posix())
+    return dict(found)
+
+
+@pytest.mark.parametrize("word", sorted(words.INSTEAD))
+def test_a_word_is_used_in_no_more_files_than_it_was(word: str) -> None:
+    most = words.allowed().get(word, {})
+    more = {folder: count for folder, count in words.used().get(word, {}).items() if count > most.get(folder, 0)}
+    assert more == {}, f"in new code write {words.INSTEAD[word]!r} for {word!r}; listed are {most}"
+
+
+def test_the_list_holds_known_words_alone() -> None:
+    assert set(words.allowed()) - set(words.INSTEAD) == set()
+
+
+def test_no_class_name_stands_twice() -> None:
+    assert {name: paths for name, paths in classes().items() if len(paths) > TWICE.get(name, 1)} == {}
+
+
+def test_a_class_name_that_stands_once_by_now_is_off_the_list() -> None:
+    found = classes()
+    assert {name: most for name, most in TWICE.items() if len(found.get(name, ())) < 2} == {}
+
+
+def test_words_within_names_are_seen() -> None:
+    assert {"door", "lane", "told", "settle", "desk"} <= words.words_in("FrontDoor lanes _told_ SETTLE_SECONDS desk's")
+    assert not {"told", "desk"} & words.words_in("untold desktop")
+
+
+def test_the_list_is_lowered_and_never_raised() -> None:
+    before = {"told": {"docs": 3, "deploy": 1}, "desk": {"docs": 1}}
+    now = {"told": words.Counter(docs=2, deploy=4)}
+    assert words.lowered(now, before) == {"told": {"docs": 2, "deploy": 1}}

@@ -1,0 +1,109 @@
+"""Words of our own that the field has a plain word for: how many files of each folder still use them.
+
+    .venv/bin/python tests/words.py [--anew]
+
+lowers the figures of words.toml to what is there. It raises none, for new code uses the field's word, unless `--anew` says
+so: that is for merging what was begun before. A file counts where the word stands in it as a word or as a part of a name,
+in code, SQL, texts, comments, pages or templates.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections import Counter, defaultdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+LIST: Final = Path(__file__).with_name("words.toml")
+INSTEAD: Final = {
+    "books": "ledger; reconciliation",
+    "calm": "normal",
+    "careful": "isolated",
+    "caution": "quarantine",
+    "desk": "client, job",
+    "door": "ingress, endpoint, handler",
+    "judge": "decide",
+    "lane": "worker, publisher, row, contender",
+    "lookout": "poller",
+    "rehearsal": "dry run",
+    "said": "reported, logged, answered",
+    "scene": "given, setup",
+    "settle": "process, apply",
+    "settled": "processed, applied",
+    "settlement": "processing",
+    "standing": "status, balance, report",
+    "story": "scenario, trace",
+    "teller": "reporter",
+    "told": "reported, logged, answered",
+    "twin": "conflict; copy in flight",
+    "understand": "decode",
+    "warden": "process reaper",
+}
+"""Each word, and what to write instead."""
+ENDINGS: Final = frozenset({".py", ".sql", ".html", ".md", ".sh", ".toml", ".yaml"})
+UNTOUCHED: Final = ("CHANGELOG.md", "migrations/", "tests/words.", "tests/unit/test_words.py", "clients/", "uv.lock")
+"""What is history, keeps these words by its job, or is made by a tool."""
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def words_in(text: str) -> set[str]:
+    """Return the words of a text, those within names too, without a plural's s."""
+    words = {word.lower() for word in _WORD.findall(text)}
+    return words | {word[:-1] for word in words if word.endswith("s")}
+
+
+def folder_of(path: str) -> str:
+    """Return the folder that a file is counted in: two levels of tests and ops, one of all else."""
+    parts = path.split("/")
+    depth = 2 if parts[0] in {"tests", "ops"} else 1
+    return "/".join(parts[: min(depth, len(parts) - 1)]) or "."
+
+
+def files() -> list[str]:
+    """Return the files that are read, by their paths from the top."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    known = (path for path in listed.splitlines() if Path(path).suffix in ENDINGS and (ROOT / path).exists())
+    return [path for path in known if not path.startswith(UNTOUCHED)]
+
+
+@lru_cache
+def used() -> dict[str, Counter[str]]:
+    """Return for each word how many files of each folder use it."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for path in files():
+        for word in words_in((ROOT / path).read_text(encoding="utf-8")) & INSTEAD.keys():
+            found[word][folder_of(path)] += 1
+    return dict(found)
+
+
+def allowed() -> dict[str, dict[str, int]]:
+    """Return for each word how many files of each folder may still use it."""
+    return tomllib.loads(LIST.read_text(encoding="utf-8"))
+
+
+def lowered(now: dict[str, Counter[str]], before: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    """Return what is left of the list, no figure higher than before."""
+    left = {
+        word: {folder: min(most, now.get(word, Counter())[folder]) for folder, most in folders.items()}
+        for word, folders in before.items()
+    }
+    return {word: kept for word, folders in left.items() if (kept := {f: most for f, most in folders.items() if most})}
+
+
+def main(*, anew: bool) -> None:
+    """Write the list anew; only `anew` raises a figure."""
+    head = "# How many files of a folder still use a word that new code does not; tests/words.py lowers the figures.\n"
+    tables = [
+        f"\n[{word}]\n" + "".join(f'"{folder}" = {most}\n' for folder, most in sorted(folders.items()))
+        for word, folders in sorted((used() if anew else lowered(used(), allowed())).items())
+    ]
+    LIST.write_text(head + "".join(tables), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(anew="--anew" in sys.argv[1:])
