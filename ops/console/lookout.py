@@ -139,14 +139,13 @@ class Lookout:
                     problems.append(str(error))
                 return None
 
-        away, backlog, queues, letters, settled, outcomes, roles = await asyncio.gather(
-            self._away(),
+        backlog, queues, letters, settled, outcomes, (away, roles) = await asyncio.gather(
             known(self.backlog.read()),
             known(self._read_queues()),
             known(self._count_letters()),
             known(self._count_settled()),
             known(self.outcomes.read()),
-            asyncio.gather(*(role_status(self.settings, role) for role in ROLES)),
+            asyncio.gather(self._away(), asyncio.gather(*(role_status(self.settings, role) for role in ROLES))),
         )
         now, before = time.monotonic(), self._looked_at
         if settled is not None:

@@ -94,8 +94,8 @@ class AccountSettings(Group):
     source_networks: JsonTuple[IPvAnyNetwork] = ()
     """Networks that webhooks may come from; unset: any."""
     api_key: PlainSecret | None = None
-    """The API's key, with which payments are read again: the secret key or access token (M-Pesa: the consumer key; PayPal:
-    the client's id; Razorpay: the key's id; Braintree: the public key).
+    """The API's key, with which payments are read again: the secret key or access token (M-Pesa: the consumer key;
+    PayPal: the client's id; Razorpay: the key's id; Braintree: the public key).
     """
     api_secret: PlainSecret | None = None
     """The API's secret, where it has one."""
@@ -108,7 +108,7 @@ class AccountSettings(Group):
     api_initiator_credential: PlainSecret | None = None
     """The operator's password as the provider's portal encrypts it (M-Pesa)."""
     api_base_url: ApiUrl | None = None
-    """The API's address, where that is not the provider's public one (needed of Shopify, whose API is the shop's own)."""
+    """The API's address, where that is not the provider's public one (Shopify's is always the shop's own)."""
     unsigned: bool | None = None
     """Whether webhooks that nobody signed are taken as hints; unset: where the provider's ordinary ones are unsigned.
     """

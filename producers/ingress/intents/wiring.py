@@ -9,12 +9,11 @@ from starlette.routing import Route
 
 import providers
 from producers.ingress.answers import Answer, of_problem, send_answer
-from producers.ingress.endpoints import NAMES_CERTIFICATE
 from producers.ingress.intents.claims import Claims
 from producers.ingress.intents.door import Intents
 from producers.ingress.intents.routes import PAYMENTS, PREFIX
 from producers.ingress.lines import line_of
-from producers.ingress.routes import SECRET_IN_PATH
+from producers.ingress.routes import has_secret
 from runtime.settings.scopes import scopes_of
 from schemas import openapi, problems
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 def proofs_of(names: Collection[str]) -> dict[str, openapi.Proof]:
     """Return what proves the requests of each provider, for the document."""
     return {
-        name: openapi.Proof(found.signed_by, in_path=name in SECRET_IN_PATH, fetched=name == NAMES_CERTIFICATE)
+        name: openapi.Proof(found.signed_by, in_path=has_secret(name), fetched=found.certificate is not None)
         for name in names
         if (found := providers.find(name)) is not None
     }
