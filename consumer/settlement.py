@@ -52,6 +52,7 @@ Waiting = tuple[Event, int | None]
 OWN_SOURCE: Final = "ratchet"
 """The ledger's source of changes that have no event of their own."""
 
+_SAID_NOTHING: Final = dump_said(())
 OTHER_FACTS: Final = "the event id is in the books with other facts; the first stands"
 OTHER_COMMAND: Final = "another command or answer has this ce_id already, and stands; give each an id of its own"
 
@@ -199,6 +200,7 @@ class Settlement:
 
         A command and its answer say no facts: what they ask for or tell has to be the same.
 
+        What only closes what is known had nothing to say where nothing was, and says the same when it comes again.
         Facts that an older or newer version of the meaning read are not compared: the event is a duplicate and nothing
         else. None where the books do not hold it at all.
         """
@@ -211,7 +213,9 @@ class Settlement:
             return False
         if (event.source, event.event_id) in self._known.reread:
             return True
-        return same_facts(said, dump_said(event.meaning.facts)) or self._told_in_other_currency(event, said)
+        closed_nothing = not event.meaning.waits and said == _SAID_NOTHING
+        agrees = closed_nothing or same_facts(said, dump_said(event.meaning.facts))
+        return agrees or self._told_in_other_currency(event, said)
 
     def _seen(self, event: Event) -> bool:
         """Tell whether the event is in the books; one that says other facts there becomes a dead letter."""
