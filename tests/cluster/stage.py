@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 API_KEY = "sk_cluster_0123456789abcdef"
 READY_SECONDS_MAX = 150.0
+COMMAND_SECONDS_MAX = 90.0
 
 
 @dataclass
@@ -81,14 +82,17 @@ class Stage:
         return dict(zip(("doctor", "status"), found, strict=True))
 
     def _run(self, word: str) -> dict[str, Any]:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "ops.cli", word, "--json"],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "ops.cli", word, "--json"],
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=COMMAND_SECONDS_MAX,
+            )
+        except subprocess.TimeoutExpired:
+            return {"exit": -1, "told": f"no answer in {COMMAND_SECONDS_MAX:g} s"}
         try:
             document = json.loads(done.stdout)
         except ValueError:
