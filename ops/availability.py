@@ -32,6 +32,7 @@ async def servers_findings(settings: Settings) -> list[Finding]:
     finally:
         await servers.close()
     found = [away_finding("kafka brokers", brokers, "start it, or mend the network between it and us")]
+    found.append(disks_finding(servers.disks))
     if hosts or several_hosts(settings):
         advice = "bring it back, and make sure that it does not come back as a second primary"
         found.append(away_finding("postgres hosts", hosts, advice))
@@ -50,6 +51,12 @@ def away_finding(check: str, away: Sequence[str], advice: str) -> Finding:
     return Finding(check, ok=not away, found="; ".join(away) or "all answer", advice=advice if away else "")
 
 
+def disks_finding(low: Sequence[str]) -> Finding:
+    """Judge which brokers' disks fill up. Pure."""
+    advice = "make room: a broker whose disk is full ends (RUNBOOK: A disk fills up)" if low else ""
+    return Finding("kafka disks", ok=not low, found="; ".join(low) or "room enough", advice=advice)
+
+
 async def problems(settings: Settings) -> list[str]:
     """Return what is away, and who holds up commits or the relay: for those who show it among other things."""
     from runtime.servers import Servers
@@ -59,7 +66,7 @@ async def problems(settings: Settings) -> list[str]:
         away, found = await asyncio.gather(servers.away(), _of_postgres(settings))
     finally:
         await servers.close()
-    return [*away, *(f"{one.check}: {one.found}" for one in found if not one.ok)]
+    return [*away, *servers.disks, *(f"{one.check}: {one.found}" for one in found if not one.ok)]
 
 
 async def _of_postgres(settings: Settings) -> list[Finding]:

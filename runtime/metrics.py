@@ -356,6 +356,10 @@ SERVERS_AWAY: Final = _gauge(
     "Brokers, or hosts of the DSN of Postgres, that did not answer this process at its last look, and lacks of copies.",
     "kind",
 )
+DISKS_LOW: Final = _gauge(
+    "ratchet_disks_low",
+    "Brokers' folders with less room than RATCHET_OPS__DISK_FREE_BYTES_MIN at this process's last look.",
+)
 POSTGRES_SILENCES: Final = _counter(
     "ratchet_postgres_silences_total",
     "Times a Postgres server did not answer at all while a session waited for it, and its sessions were ended.",

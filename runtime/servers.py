@@ -1,4 +1,4 @@
-"""Which servers are away, and what is missing of the copies: each broker, and each host of a DSN, is asked by itself.
+"""Which servers are away, what is missing of the copies, which disks fill up: each broker and host is asked by itself.
 
 Kafka tells who belongs to the cluster and where copies should be; that a broker lives says nothing of the way from us
 to it. One that is dead is left out of what Kafka tells, and is known by the copies that it should have.
@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 
 from runtime import metrics
 from runtime.kafka import REPLICAS_FOR_TWO
+from runtime.kafka_disks import DisksRequest, disks_of, low
 from runtime.kafka_security import bootstrap_of, client_arguments
 from runtime.postgres_hosts import hosts_of
 from runtime.postgres_silence import answers
@@ -27,6 +28,7 @@ from runtime.postgres_silence import answers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from runtime.kafka_disks import Disk
     from runtime.settings import Settings
 
 ANSWER_SECONDS: Final = 2.0
@@ -99,6 +101,8 @@ class Servers:
     """Looks again and again, over one connection to Kafka that is made anew after a failure."""
 
     settings: Settings
+    disks: list[str] = field(default_factory=list)
+    """Which brokers' disks had less than `disk_free_bytes_min` at the last look, a sentence each."""
     _client: AIOKafkaClient | None = None
     _places: dict[int, str] = field(default_factory=dict)
     """Where each broker was seen: one that has left is told by that."""
@@ -108,6 +112,7 @@ class Servers:
         brokers, hosts = await asyncio.gather(self.brokers(), self.hosts())
         metrics.SERVERS_AWAY.labels("kafka").set(len(brokers))
         metrics.SERVERS_AWAY.labels("postgres").set(len(hosts))
+        metrics.DISKS_LOW.set(len(self.disks))
         return [*brokers, *hosts]
 
     async def close(self) -> None:
@@ -124,7 +129,7 @@ class Servers:
         try:
             while True:
                 found = await self.away()
-                facts["away"] = found
+                facts["away"], facts["disks"] = found, self.disks
                 if found != before:
                     _log.warning("servers_away" if found else "servers_back", servers=found or before)
                 before = found
@@ -152,7 +157,7 @@ class Servers:
         self._places |= {node: f"{host}:{port}" for node, (host, port) in brokers.items()}
         partitions = partitions_of(cluster, [topic.name for topic in self.settings.kafka.topics.all])
         gone = {node for one in partitions for node in one.replicas} - brokers.keys()
-        silent = await self._silent(brokers)
+        silent, self.disks = await asyncio.gather(self._silent(brokers), self._disks(brokers))
         left = [f"broker {self._told(node)} has left the cluster" for node in sorted(gone)]
         return [*silent, *left, *lacks_of(partitions)]
 
@@ -164,6 +169,21 @@ class Servers:
             for node, answered in sorted(zip(brokers, here, strict=True))
             if not answered
         ]
+
+    async def _disks(self, nodes: Iterable[int]) -> list[str]:
+        """Return which brokers' disks fill up; a broker that does not tell is left out."""
+        told = await asyncio.gather(*(self._disks_of(node) for node in nodes))
+        bytes_min = self.settings.ops.disk_free_bytes_min
+        return sorted(f"broker {self._told(node)}: {one}" for node, disks in told for one in low(disks, bytes_min))
+
+    async def _disks_of(self, node: int) -> tuple[int, list[Disk]]:
+        if self._client is None:
+            return node, []
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return node, disks_of(await self._client.send(node, DisksRequest()))
+        except (KafkaError, NotImplementedError, OSError, TimeoutError):  # away, or older than the question
+            return node, []
 
     async def _silent_bootstrap(self) -> list[str]:
         """Return those by whom the cluster is found, where nobody tells us of the cluster."""

@@ -139,13 +139,13 @@ class Lookout:
                     problems.append(str(error))
                 return None
 
-        backlog, queues, letters, settled, outcomes, (away, roles) = await asyncio.gather(
+        backlog, queues, letters, settled, outcomes, (roles, away) = await asyncio.gather(
             known(self.backlog.read()),
             known(self._read_queues()),
             known(self._count_letters()),
             known(self._count_settled()),
             known(self.outcomes.read()),
-            asyncio.gather(self._away(), asyncio.gather(*(role_status(self.settings, role) for role in ROLES))),
+            asyncio.gather(self._roles(), self._away()),
         )
         now, before = time.monotonic(), self._looked_at
         if settled is not None:
@@ -164,9 +164,12 @@ class Lookout:
             letters_since=_since(letters),
         )
 
+    async def _roles(self) -> list[RoleStatus]:
+        return await asyncio.gather(*(role_status(self.settings, role) for role in ROLES))
+
     async def _away(self) -> list[str]:
-        """Return which servers are away."""
-        return [] if self.servers is None else await self.servers.away()
+        """Return which servers are away, and which disks fill up."""
+        return [] if self.servers is None else [*await self.servers.away(), *self.servers.disks]
 
     async def _read_queues(self) -> Queues:
         return Queues(**(await self.reader.fetch("read_queues", self.settings.console.count_max))[0])

@@ -12,7 +12,9 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import BrokerMetadata, PartitionMetadata
 from pydantic import SecretStr
 
+from ops import availability
 from runtime import servers as module
+from runtime.kafka_disks import Disk, DisksRequest, low
 from runtime.servers import Partition, Servers, broker_answers, lacks_of, named
 from runtime.settings import KafkaSettings, PostgresSettings, Settings
 
@@ -144,3 +146,36 @@ def test_what_takes_no_writes_is_named() -> None:
     ]
     assert lacks_of(parts[2:]) == []
     assert named([f"a/{number}" for number in range(10)]).endswith("a/7 and 2 more")
+
+
+def test_a_disk_is_named_before_it_is_full() -> None:
+    disks = [Disk("/data", 10**11, 9 * 10**8), Disk("/more", 10**11, 2 * 10**9), Disk("/unknown", -1, -1)]
+    assert low(disks, 10**9) == ["/data has 0.9 GB free of 100.0"]
+    found = availability.disks_finding(["broker 1: /data has 0.9 GB free of 100.0"])
+    assert (found.ok, found.found) == (False, "broker 1: /data has 0.9 GB free of 100.0")
+    assert availability.disks_finding([]).ok
+
+
+async def test_a_look_asks_each_broker_for_its_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Told:
+        def __init__(self, code: int) -> None:
+            self.code = code
+
+        def to_object(self) -> dict[str, Any]:
+            return {"error_code": self.code, "folders": [{"folder": "/d", "total_bytes": 10**9, "free_bytes": 5}]}
+
+    class Client:
+        async def send(self, node: int, _request: DisksRequest) -> Told:
+            if node == 3:
+                raise NotImplementedError
+            return Told(31 if node == 2 else 0)
+
+        async def close(self) -> None:
+            """Nothing is open."""
+
+    async with server_of(18) as port:
+        found = Servers(settings_of())
+        found._client = Client()
+        telling(monkeypatch, found, Cluster({1: port, 2: port, 3: port}, [1, 2, 3]))
+        assert await found.away() == []
+        assert found.disks == [f"broker 1 (127.0.0.1:{port}): /d has 0.0 GB free of 1.0"]
