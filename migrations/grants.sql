@@ -2,7 +2,7 @@
 -- role `ratchet` or `ratchet_app` these are `ratchet_ingress`, `ratchet_consumer`, `ratchet_relay`, `ratchet_dispatcher`,
 -- `ratchet_console` and `ratchet_ops` (the command line). Nobody can alter the ledger or what people did.
 -- A table or function that an older schema does not have yet (after `migrate down`) is left out. A column list follows
--- the rights that it bounds.
+-- the rights that it bounds. What others own in the schema, such as an extension's views, is left alone.
 do $$
 declare
     app text := current_setting('ratchet.app_role');
@@ -10,14 +10,23 @@ declare
     grantee text;
     granted record;
     columns text;
+    ours text;
 begin
     foreach process in array '{app,ingress,consumer,relay,dispatcher,console,ops}'::text[] loop
         grantee := case when process = 'app' then app else regexp_replace(app, '_app$', '') || '_' || process end;
         continue when to_regrole(quote_ident(grantee)) is null or grantee = current_user;
         execute format('grant connect on database %I to %I', current_database(), grantee);
         execute format('grant usage on schema public to %I', grantee);
-        execute format('revoke all on all tables in schema public from %I', grantee);
-        execute format('revoke all on all functions in schema public from %I', grantee);
+        select string_agg(format('%s', oid::regclass), ', ') into ours from pg_class
+            where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f') and pg_has_role(relowner, 'usage');
+        if ours is not null then
+            execute format('revoke all on table %s from %I', ours, grantee);
+        end if;
+        select string_agg(format('%s', oid::regprocedure), ', ') into ours from pg_proc
+            where pronamespace = 'public'::regnamespace and prokind = 'f' and pg_has_role(proowner, 'usage');
+        if ours is not null then
+            execute format('revoke all on function %s from %I', ours, grantee);
+        end if;
         for granted in
             select rights, name, bounded
             from (values

@@ -3,13 +3,16 @@
 A file `NNNN_verb_noun.sql` has a `-- migrate:up` and a `-- migrate:down` half (the format of dbmate). Each half runs in
 one transaction together with its row of `schema_migrations`, so a file is applied or it is not. All of it happens under
 one advisory lock of Postgres: of two that start at once, one applies and the other waits and finds nothing to do.
+A file waits for a table in short tries, so that live traffic never queues behind it for long.
 `grants.sql` runs after every `up`: what the application's role may do is stated once, for the schema as it now stands.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -18,12 +21,13 @@ from typing import TYPE_CHECKING, Final, Literal
 import asyncpg
 
 from runtime.postgres import DURABLE, OUTAGE_ERRORS
+from runtime.retry import delays
 from runtime.sql import statement
 from schemas.errors import MigrationError, UnavailableError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from importlib.resources.abc import Traversable
 
     from runtime.postgres import Connection
@@ -32,6 +36,11 @@ LOCK_KEY: Final = 0x5241_5443_4845_5400
 """The advisory lock of all migrations of a database: "RATCHET" in ASCII."""
 LOCK_WAIT_SECONDS: Final = 120
 """How long an `up` waits for another one, and at most for a table that is in use."""
+LOCK_TRY_SECONDS: Final = 0.3
+"""How long a file waits for one lock: whoever comes after it waits behind it for as long. Then it gives back what it
+has and is tried again, so a reader that stays holds up the migration alone. Less than Postgres's deadlock_timeout."""
+PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.5, 4.0
+"""Between two tries."""
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 FILE_NAME: Final = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9]+(?:_[a-z0-9]+)+)\.sql")
 NOT_MIGRATIONS: Final = frozenset({"grants.sql", "schema.sql"})
@@ -218,18 +227,41 @@ async def _read_applied(connection: Connection) -> list[Applied]:
 
 async def _apply(connection: Connection, migration: Migration) -> None:
     """Run the file's up half and write its row, in one transaction."""
-    async with _told(migration.title), connection.transaction():
+
+    async def work() -> None:
         await connection.execute(migration.up)
         await connection.execute(
             statement("runtime", "insert_schema_migration"), migration.version, migration.name, migration.checksum
         )
 
+    await _tried(connection, migration.title, work)
+
 
 async def _undo(connection: Connection, migration: Migration) -> None:
     """Run the file's down half and delete its row, in one transaction."""
-    async with _told(f"{migration.title} (down)"), connection.transaction():
+
+    async def work() -> None:
         await connection.execute(migration.down)
         await connection.execute(statement("runtime", "delete_schema_migration"), migration.version)
+
+    await _tried(connection, f"{migration.title} (down)", work)
+
+
+async def _tried(connection: Connection, title: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do it in one transaction, and again where a table was in use, for `LOCK_WAIT_SECONDS`; else raise what failed."""
+    until = time.monotonic() + LOCK_WAIT_SECONDS
+    async with _told(title):
+        for pause in delays(PAUSE_SECONDS, PAUSE_SECONDS_MAX):
+            try:
+                async with connection.transaction():
+                    await connection.execute(f"set local lock_timeout = '{int(LOCK_TRY_SECONDS * 1000)}ms'")
+                    await work()
+            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+                if time.monotonic() + pause > until:
+                    raise
+            else:
+                return
+            await asyncio.sleep(pause)
 
 
 async def _grant(connection: Connection, app_role: str, grants: str) -> None:
@@ -240,9 +272,12 @@ async def _grant(connection: Connection, app_role: str, grants: str) -> None:
         raise MigrationError(
             f"the application's role {app_role!r} does not exist; create it (create role ... login) and run `up` again"
         )
-    async with _told("grants.sql"), connection.transaction():
+
+    async def work() -> None:
         await connection.execute("select set_config('ratchet.app_role', $1, true)", app_role)
         await connection.execute(grants)
+
+    await _tried(connection, "grants.sql", work)
 
 
 @asynccontextmanager
@@ -286,7 +321,7 @@ async def _told(title: str) -> AsyncIterator[None]:
             f"{title}: the role of RATCHET_POSTGRES__OWNER_DSN lacks a right: {error}; nothing of it was applied. "
             "Log in as the owner of the database and its schema `public`"
         ) from error
-    except asyncpg.LockNotAvailableError as error:
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
         raise MigrationError(
             f"{title}: a table it needs was in use for {LOCK_WAIT_SECONDS} seconds; nothing of it was applied. "
             "Try again, or stop the roles first"

@@ -117,6 +117,19 @@ async def test_owner_that_is_the_application_needs_no_grants(empty: str, folder:
     assert await migrate_up(empty, owner, folder=folder) == ["0001_create_one", "0002_create_two"]
 
 
+async def test_what_others_own_in_the_schema_is_left_alone(stack: Endpoints, empty: str, app: str):
+    superuser = await asyncpg.connect(stack.superuser_dsn.rsplit("/", 1)[0] + "/" + empty.rsplit("/", 1)[1])
+    try:
+        await superuser.execute("create table somebody_else (id int)")
+        await superuser.execute("create function of_somebody_else() returns int language sql as 'select 1'")
+        await migrate_up(empty, app)
+        for right, has in (("insert", True), ("truncate", False)):
+            sql = "select has_table_privilege($1, 'payments', $2)"
+            assert await superuser.fetchval(sql, app, right) is has
+    finally:
+        await superuser.close()
+
+
 async def test_no_server_is_unavailable():
     with pytest.raises(UnavailableError, match="cannot be reached"):
         await migrate_up("postgresql://x@127.0.0.1:1/x", "app")
