@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ops.database import connected
 from ops.finding import Finding
+from runtime.own_sessions import SHARED, shared
 from runtime.postgres_hosts import hosts_of
 from runtime.sql import statement
 from schemas.errors import RatchetError
@@ -142,34 +143,18 @@ def judge_transaction(found: Mapping[str, Any]) -> Finding:
     return Finding("oldest transaction", ok=ok, found=f"{who}{named} has one open {since}", advice=advice)
 
 
-def settings_finding(asked: int, seen: int) -> Finding:
-    """Judge whether the session has the time-out (ms) that was asked for; a pooler may drop it. Pure."""
-    if asked == seen:
-        return Finding("session settings", ok=True, found="as asked for")
-    told = (
-        f"statement_timeout is {seen} ms and not {asked}: something between us and Postgres drops what sessions ask for"
-    )
-    advice = "connect to Postgres itself: a pooler that ignores startup parameters takes all bounds of statements away"
-    return Finding("session settings", ok=False, found=told, advice=advice)
-
-
-def own_sessions_finding(first: int, second: int) -> Finding:
-    """Judge whether two sessions that are open at once are two, by their processes. Pure."""
-    if first != second:
+def own_sessions_finding(*, shared: bool) -> Finding:
+    """Judge whether our sessions are our own. Pure."""
+    if not shared:
         return Finding("session", ok=True, found="our own")
-    told = "two sessions share a process: a pooler in transaction mode stands between us and Postgres"
-    advice = "use session mode, or connect to Postgres itself: advisory locks and prepared statements are a session's"
-    return Finding("session", ok=False, found=told, advice=advice)
+    told, _, advice = SHARED.partition(": set ")
+    return Finding("session", ok=False, found=told, advice=f"set {advice}")
 
 
 async def cluster_findings(settings: Settings, connection: Connection) -> list[Finding]:
     """Look at what stands between us and Postgres, at its standby, and at who holds up others."""
-    asked = int(settings.ops.lookup_timeout_seconds * 1000)
-    seen = await connection.fetchval("select setting::int from pg_settings where name = 'statement_timeout'")
-    found = [settings_finding(asked, seen)]
     async with connected(settings, as_it_is=True) as other:
-        pids = [await one.fetchval("select pg_backend_pid()") for one in (connection, other)]
-    found.append(own_sessions_finding(*pids))
+        found = [own_sessions_finding(shared=await shared(connection, other))]
     return found + await replication_findings(connection)
 
 

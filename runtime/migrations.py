@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import asyncpg
 
 from runtime.postgres import DURABLE, OUTAGE_ERRORS
+from runtime.postgres_hosts import Hosts
 from runtime.retry import delays
 from runtime.sql import statement
 from schemas.errors import MigrationError, UnavailableError
@@ -298,7 +299,7 @@ async def _locked(owner_dsn: str) -> AsyncIterator[Connection]:
 async def _connected(dsn: str) -> AsyncIterator[Connection]:
     """Connect without a statement time-out: a migration takes as long as it takes."""
     try:
-        connection = await asyncpg.connect(
+        connection = await Hosts(dsn).connect(
             dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings={"application_name": "ratchet migrate", **DURABLE}
         )
     except OUTAGE_ERRORS as error:

@@ -9,6 +9,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 from runtime import metrics
+from runtime.own_sessions import check_own_sessions
 from runtime.postgres_hosts import Hosts
 from runtime.postgres_session import Session, give_back
 from runtime.postgres_silence import Silence
@@ -99,7 +100,8 @@ async def open_pool(  # noqa: PLR0913 - named bounds, most of them left as they 
     """Open a role's pool with its named bounds; raises what the first connection raises.
 
     Raises SchemaMismatchError where the database's schema is not the one that this version works with; `any_schema` is
-    for what would rather try than wait: the spool of verified webhooks.
+    for what would rather try than wait: the spool of verified webhooks. Raises SharedSessionsError where a pooler lends
+    our sessions to others between transactions.
 
     `parameters` are further settings of its Postgres sessions. A pool for `writing` takes no session of a server that
     is read-only; a DSN with a `target_session_attrs` of its own says itself which it takes.
@@ -134,6 +136,7 @@ async def open_pool(  # noqa: PLR0913 - named bounds, most of them left as they 
     )
     if not any_schema:
         try:
+            await check_own_sessions(pool)
             await check_schema(pool)
         except BaseException:
             pool.terminate()

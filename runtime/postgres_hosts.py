@@ -5,6 +5,9 @@ takes all of it, and the healthy primary behind it is never asked. Here the next
 was silent for `HEAD_START_SECONDS`, beside it, and the first that fits `target_session_attrs` is taken (as RFC 8305
 does with addresses). Where a session was had before is asked first: a primary that comes back after another was
 promoted may still believe that it is one.
+
+A pooler may refuse the settings that a session asks for as it logs in (PgBouncer: `unsupported startup parameter`), or
+drop them (`ignore_startup_parameters`). So they are set again by a statement, and hold either way.
 """
 
 from __future__ import annotations
@@ -16,10 +19,15 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 HEAD_START_SECONDS: Final = 0.5
 """How long a host may be silent before the next one is asked beside it: many round trips, less than anybody waits."""
+
+
+SET_ALL: Final = "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as asked (name, value)"
+NAME: Final = "application_name"
+"""The one setting at login that every pooler passes on."""
 
 
 def hosts_of(dsn: str) -> list[str]:
@@ -36,18 +44,43 @@ class Hosts:
 
     def __init__(self, dsn: str) -> None:
         self._dsns = hosts_of(dsn)
+        self._settings_refused = False
 
     async def connect(self, _dsn: str, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
         """Connect as `asyncpg.connect` does, within its `timeout`; raises what it raises, of the last host that failed.
 
-        It has the shape of a pool's `connect`.
+        It has the shape of a pool's `connect`. The session has its `server_settings`, whatever stands in between.
         """
+        async with asyncio.timeout(options.get("timeout")):
+            try:
+                connection = await self._first(options)
+            except asyncpg.ProtocolViolationError as error:
+                if "startup parameter" not in str(error) or self._settings_refused:
+                    raise
+                self._settings_refused = True
+                connection = await self._first(options)
+            try:
+                await set_all(connection, options.get("server_settings") or {})
+            except BaseException:
+                connection.terminate()
+                raise
+        return connection
+
+    async def _first(self, options: dict[str, Any]) -> asyncpg.Connection[asyncpg.Record]:
+        if self._settings_refused:
+            asked = options.get("server_settings") or {}
+            options = options | {"server_settings": {name: value for name, value in asked.items() if name == NAME}}
         if len(self._dsns) == 1:
             return await asyncpg.connect(self._dsns[0], **options)
-        async with asyncio.timeout(options.get("timeout")):
-            connection, dsn = await first_of(self._dsns, options)
+        connection, dsn = await first_of(self._dsns, options)
         self._dsns = [dsn, *(other for other in self._dsns if other != dsn)]
         return connection
+
+
+async def set_all(connection: asyncpg.Connection[asyncpg.Record], asked: Mapping[str, str]) -> None:
+    """Set what the session is to have; what it has already stays as it is."""
+    if asked:
+        await connection.fetch(SET_ALL, list(asked), list(asked.values()))
 
 
 async def first_of(dsns: Sequence[str], options: dict[str, Any]) -> tuple[asyncpg.Connection[asyncpg.Record], str]:

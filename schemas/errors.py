@@ -10,7 +10,8 @@ RatchetError
 ├── StackError                an embedded broker cannot be set up or started
 └── UnavailableError          a broker is away; trying again later may help (transient)
     ├── AccessRefusedError    a broker answers and refuses us: password, certificate or protocol (transient)
-    └── SchemaMismatchError   the database's schema is older or newer than this version (transient)
+    ├── SchemaMismatchError   the database's schema is older or newer than this version (transient)
+    └── SharedSessionsError   a pooler lends our sessions to others between transactions (transient)
 """
 
 from __future__ import annotations
@@ -83,6 +84,13 @@ class SchemaMismatchError(UnavailableError):
     """The database's schema is not the one that this version works with; the message says what to do.
 
     An outage like any other: whoever waits for Postgres goes on when the schema has been migrated.
+    """
+
+
+class SharedSessionsError(UnavailableError):
+    """A pooler between us and Postgres lends sessions for a transaction; the message says what to do.
+
+    An outage like any other: whoever waits for Postgres goes on when sessions are its own.
     """
 
 

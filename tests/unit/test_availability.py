@@ -66,11 +66,11 @@ def test_who_holds_up_the_relay_is_named() -> None:
     assert "ROLLBACK PREPARED" in prepared.advice
 
 
-def test_a_pooler_that_takes_bounds_or_sessions_away_is_told() -> None:
-    assert availability.settings_finding(8000, 8000).ok
-    assert not availability.settings_finding(8000, 0).ok
-    assert availability.own_sessions_finding(1, 2).ok
-    assert "transaction mode" in availability.own_sessions_finding(1, 1).found
+def test_a_pooler_that_takes_sessions_away_is_told() -> None:
+    assert availability.own_sessions_finding(shared=False).ok
+    found = availability.own_sessions_finding(shared=True)
+    assert "transaction mode" in found.found
+    assert found.advice.startswith("set pool_mode = session")
 
 
 def test_a_dsn_is_taken_apart_by_its_hosts() -> None:

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from runtime import postgres
 from runtime.clock import SystemClock
 from runtime.postgres import OUTAGE_ERRORS, PASSING_ERRORS, TWIN_ERRORS, classify, open_pool, refusals
 from runtime.refusals import CLASSES, CODES, PASSING, Failure, failure_of
@@ -88,6 +89,10 @@ async def test_a_pool_has_its_named_bounds(monkeypatch: pytest.MonkeyPatch) -> N
         async def fetchval(self, query: str) -> object:
             return newest_known()
 
+    async def check(_pool: Any) -> None:
+        """Two sessions of a fake are nobody's."""
+
+    monkeypatch.setattr(postgres, "check_own_sessions", check)
     pool = Pool()
 
     async def create_pool(*arguments: Any, **options: Any) -> Pool:

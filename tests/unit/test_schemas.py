@@ -258,6 +258,7 @@ def test_only_an_outage_is_transient() -> None:
         errors.UnavailableError,
         errors.AccessRefusedError,
         errors.SchemaMismatchError,
+        errors.SharedSessionsError,
     ]
 
 
