@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
 from dataclasses import asdict
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
     from schemas.topics import Topic
 
+BROKERS_TRIED_MAX: Final = 5
 REDIS_PROBE_MILLISECONDS: Final = 1000
 """How long the key stays that asks Redis whether it takes a write."""
 
@@ -56,28 +58,10 @@ def disk(home: Path, bytes_min: int) -> Finding:
 
 async def kafka(settings: Settings) -> list[Finding]:
     """Look at Kafka and the settings of its topics."""
-    from aiokafka.admin import AIOKafkaAdminClient
-    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-
     from runtime.kafka import opening
-    from runtime.kafka_security import client_arguments
 
-    seconds = settings.ops.lookup_timeout_seconds
-    async with opening(settings.kafka, seconds, "looking at the topics"):
-        client = AIOKafkaAdminClient(
-            **client_arguments(settings.kafka), request_timeout_ms=int(seconds * 1000), client_id="ratchet doctor"
-        )
-        try:
-            await client.start()
-            cluster = await client.describe_cluster()
-            resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in settings.kafka.topics.all]
-            present = set(await client.list_topics())
-            wanted = [one for one in resources if one.name in present]
-            described = await client.describe_topics([one.name for one in wanted]) if wanted else []
-            answers = await client.describe_configs(wanted) if wanted else []
-        finally:
-            await client.close()
-    brokers = len(cluster["brokers"])
+    async with opening(settings.kafka, settings.ops.lookup_timeout_seconds, "looking at the topics"):
+        brokers, described, answers = await _asked_of_any(settings)
     findings = [Finding("kafka", ok=True, found=f"{settings.kafka.bootstrap}, {brokers} broker(s)")]
     known = {row[3]: {entry[0]: entry[1] for entry in row[4]} for answer in answers for row in answer.resources}
     copies = {one["topic"]: least_replicas(one["partitions"]) for one in described}
@@ -87,6 +71,42 @@ async def kafka(settings: Settings) -> list[Finding]:
     least = {name: int(found.get("min.insync.replicas") or 1) for name, found in known.items()}
     findings.append(availability.copies_finding(described, least))
     return findings + await partitions(settings)
+
+
+async def _asked_of_any(settings: Settings) -> tuple[int, list[Any], list[Any]]:
+    """Return how many brokers there are, our topics and their settings, from whichever broker answers.
+
+    The client asks one at random, and gives up where that one is away.
+    """
+    from aiokafka.errors import KafkaConnectionError, NodeNotReadyError
+
+    for _ in range(BROKERS_TRIED_MAX - 1):
+        with contextlib.suppress(KafkaConnectionError, NodeNotReadyError):
+            return await _ask_broker(settings)
+    return await _ask_broker(settings)
+
+
+async def _ask_broker(settings: Settings) -> tuple[int, list[Any], list[Any]]:
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+    from runtime.kafka_security import client_arguments
+
+    milliseconds = int(settings.ops.lookup_timeout_seconds * 1000)
+    client = AIOKafkaAdminClient(
+        **client_arguments(settings.kafka), request_timeout_ms=milliseconds, client_id="ratchet doctor"
+    )
+    try:
+        await client.start()
+        cluster = await client.describe_cluster()
+        resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in settings.kafka.topics.all]
+        present = set(await client.list_topics())
+        wanted = [one for one in resources if one.name in present]
+        described = await client.describe_topics([one.name for one in wanted]) if wanted else []
+        answers = await client.describe_configs(wanted) if wanted else []
+    finally:
+        await client.close()
+    return len(cluster["brokers"]), described, answers
 
 
 async def partitions(settings: Settings) -> list[Finding]:
