@@ -60,13 +60,20 @@ def row_of(seen: dict[str, Any]) -> str:
 
 
 def told_of(seen: dict[str, Any]) -> str:
-    """Return what an operator was told twelve seconds after the fault."""
+    """Return what an operator was told, and when.
+
+    Runs without `asked_seconds` asked after 12 s, and the commands started so slowly that they looked after the fault.
+    """
     unready = "; ".join(f"{name}: {why}" for name, why in seen["unready"].items()) or "nobody is unready"
-    away = "; ".join(seen.get("away", [])) or "nothing"
+    away = "; ".join(seen["away"]) or "nothing" if "away" in seen else "not asked"
+    when = (
+        f"answered {seen['asked_seconds']:.0f} s after the fault"
+        if "asked_seconds" in seen
+        else "looked when it was over"
+    )
     return (
-        f"- **{seen['name']}**, answered {seen.get('asked_seconds', 12.0):.0f} s after the fault. "
-        f"doctor: {seen['doctor']}. status: {seen.get('status') or 'not asked'}. "
-        f"`/readyz?verbose` names as away: {away}. Not ready: {unready}.\n"
+        f"- **{seen['name']}**, {when}. doctor: {seen['doctor']}. status: {seen.get('status') or 'not asked'}. "
+        f"Away by `/readyz?verbose`: {away}. Not ready: {unready}.\n"
     )
 
 

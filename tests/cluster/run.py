@@ -1,4 +1,4 @@
-"""`make cluster`: play scenarios, print what was seen, keep it in .ratchet/cluster.json, write docs/faults.md.
+"""`make cluster`: play scenarios, print what was seen, keep it in tests/cluster/seen.json, write docs/faults.md.
 
 Exit status 0 where nothing was lost, doubled or buried in any of those played; 1 otherwise.
 """
@@ -36,7 +36,8 @@ AFTER_SECONDS = 12.0
 LOOK_SECONDS = 12.0
 """How long after the fault the commands are asked what is wrong."""
 REST_SECONDS_MAX = 90.0
-KEPT = Path(".ratchet/cluster.json")
+KEPT = Path("tests/cluster/seen.json")
+LOGS = Path(".ratchet/cluster")
 PAGE = Path("docs/faults.md")
 
 
@@ -169,7 +170,7 @@ def away_of(found: dict[str, dict[str, Any]]) -> list[str]:
 def keep_logs(found: Stage, name: str) -> None:
     """Keep what the roles logged."""
     for member in found.fleet.members.values():
-        folder = KEPT.parent / "cluster" / name
+        folder = LOGS / name
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(member.home / "role.log", folder / f"{member.name}.log")
 
@@ -178,8 +179,7 @@ def remember(seen: Seen) -> list[dict[str, Any]]:
     """Put it among what earlier runs have seen, one of each name; return all in order."""
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     kept[seen.name] = asdict(seen)
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_text(json.dumps(kept, indent=1))
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
     return [kept[one.name] for one in scenarios.ALL if one.name in kept]
 
 
