@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -48,6 +49,20 @@ KINDS: Final = [(name, kind) for name, kinds in PUBLISHED.items() for kind in ki
 
 def test_every_catalogue_has_its_published_names() -> None:
     assert {f"{name}.md" for name in PUBLISHED} == set(pages(HISTORIES))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_page_says_of_which_date_it_is_and_what_nobody_found_out(name: str) -> None:
+    provider = providers.find(name)
+    assert provider is not None
+    assert provider.catalogue is not None
+    assert re.search(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}|version [0-9]", provider.catalogue.read_on)
+    assert provider.catalogue.open_questions.strip()
+    assert provider.catalogue.tried.strip()
+    page = (PAGES / f"{name}.md").read_text()
+    assert ("## Read again on a clock" in page) == (name != "adyen"), "Adyen has no API that shows a payment"
+    reports = (HISTORIES / f"{name}.jsonl").read_text().splitlines()
+    assert len({json.loads(one)["report"] for one in reports}) >= 10
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -12,6 +12,7 @@ from outside import outside
 from pydantic import SecretStr
 from settling import bench
 
+from runtime.sql import statement
 from schemas.record import MERCHANT_HEADER, Attributes, Record
 
 if TYPE_CHECKING:
@@ -173,6 +174,16 @@ async def test_a_reference_of_two_merchants_is_asked_about_once(harness: Office,
     async with harness.desk("watch", providers=configured(harness)) as watch:
         await watch.turn(lease)
     assert [row["ref"] for row in await harness.rows("refetches")] == ["p1"]
+
+
+async def test_what_waits_for_a_key_is_named_and_a_hint_alone_counts_as_waiting(harness: Office) -> None:
+    await harness.ask_again("p1", "square")
+    await harness.ask_again("pi_1", "stripe")
+    await harness.pool.execute(
+        "insert into refetches (provider, account, ref, reason) values ('mollie', '', 'a', 'hint')"
+    )
+    row = await harness.pool.fetchrow(statement("consumer.dispatcher", "count_waiting"), ["stripe"], [""])
+    assert (row["refetches"], sorted(row["without_key"])) == (2, ["mollie", "square"])
 
 
 async def test_a_shop_without_an_address_is_not_asked(harness: Office) -> None:

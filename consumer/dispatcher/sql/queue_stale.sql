@@ -2,7 +2,8 @@
 -- be asked; $3 statuses, $4 refund statuses and $5 dispute statuses that are open; seconds $6 for which such a payment
 -- has been silent, $7 between two questions, $8 that it may be old; $9 how many at once: the longest silent first; $10
 -- the kind of the references to ask by, as `kind:ref`, null for the payment itself; of refunds and disputes those that
--- are open by the payment's facts. Two payments may have one reference, at two merchants: it is asked about once.
+-- are open by the payment's facts. No payment is changed before it is made, so the bound on its age bounds what is read
+-- of the index too. Two payments may have one reference, at two merchants: it is asked about once.
 -- Returns how many.
 with open as (
     select p.id, p.provider, p.account, p.provider_ref, p.facts, p.updated_at
@@ -19,6 +20,7 @@ with open as (
         and (p.status = any($3::text[]) or p.refund_status = any($4::text[]) or p.dispute_status = any($5::text[]))
         and p.updated_at < clock_timestamp() - make_interval(secs => $6)
         and p.created_at > clock_timestamp() - make_interval(secs => $8)
+        and p.updated_at > clock_timestamp() - make_interval(secs => $8)
 ), named as (
     select provider, account, provider_ref as ref, updated_at
     from open
