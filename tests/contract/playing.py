@@ -1,7 +1,7 @@
 """Histories of deliveries, played through the consumer in the books on paper.
 
 A step is `[kind, body]` as the provider sends it, `{"intent": ..}` as a client of ours asks, or `{"api": .., "of": ..}`
-what the provider's API answers when it is asked for a reference. A body that is text is Braintree's XML.
+what the provider's API answers when it is asked for a reference. A body that is text is XML, in a webhook in its form.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def record_of(provider: str, place: int, step: Any) -> Record:
         return record(provider, f"e{place}", kind, _form(body) if isinstance(body, str) else body)
     if "intent" in step:
         return intent(INTENT_ID, **{"provider": provider, **step["intent"]})
-    body = json.dumps(step["api"]).encode()
+    told = step["api"]
+    body = told.encode() if isinstance(told, str) else json.dumps(told).encode()
     found = providers.find(provider)
     assert found is not None
     assert found.refetch is not None
