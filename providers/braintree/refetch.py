@@ -14,7 +14,7 @@ from providers.braintree.document import SUBJECT, Texts, subject_of
 from providers.braintree.meaning import said_by
 from providers.core.objects import DISPUTES, ApiObject, ObjectsApi, basic
 from providers.core.payments import need_state
-from providers.core.refetch import DAY, OPEN_DISPUTES, Credentials, Watch
+from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Credentials, Watch
 from schemas.facts import Meaning, RefKind
 
 _IDS: Final = re.compile("[A-Za-z0-9_]{1,60}")
@@ -36,6 +36,13 @@ def _said_by_dispute(texts: Texts) -> Meaning:
 
 
 WATCHES: Final = (
+    Watch(
+        statuses=("created",),
+        after=1 * HOUR,
+        every=12 * HOUR,
+        until=3 * DAY,
+        source="an intent announced it: of a card no webhook tells but a subscription's",
+    ),
     Watch(
         statuses=("processing",),
         after=2 * DAY,

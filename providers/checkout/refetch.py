@@ -42,6 +42,13 @@ def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
 
 WATCHES: Final = (
     Watch(
+        statuses=("created",),
+        after=1 * HOUR,
+        every=12 * HOUR,
+        until=3 * DAY,
+        source="an intent announced it, and its first webhook may be lost: Checkout.com tries 8 times in 12 hours",
+    ),
+    Watch(
         statuses=("processing",),
         after=1 * HOUR,
         every=6 * HOUR,

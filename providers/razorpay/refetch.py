@@ -1,4 +1,6 @@
-"""Razorpay read again at its API: a payment, a refund, a dispute, each by its own id (razorpay/markdown-docs, api/).
+"""Razorpay read again at its API: a payment, a refund, a dispute, each by its own id; the tries of an order.
+
+Source: razorpay/markdown-docs, api/ (2026-04-09).
 
 A payment tells how much was refunded, of refunds that may still fail too, so its sum is not counted: refunds are asked
 about by their own ids.
@@ -12,7 +14,7 @@ from typing import Any, Final
 
 from providers.core.objects import DISPUTES, REFUNDS, ApiObject, ObjectsApi, basic
 from providers.core.payments import need_state
-from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch
+from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, merged
 from providers.razorpay.meaning import said_by, said_by_payment
 from schemas.facts import FactKind, Meaning, RefKind
 
@@ -26,7 +28,20 @@ def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
     return said_by(need_state(_KINDS, dispute.get("status"), "dispute.status"), "dispute", dispute)
 
 
+def _said_by_payments(listed: list[Any]) -> Meaning:
+    """Read the tries of an order, which are one payment here; an order that nobody tried to pay says nothing."""
+    said = [said_by_payment(one) for one in listed if isinstance(one, dict)]
+    return merged(*said) if said else Meaning()
+
+
 WATCHES: Final = (
+    Watch(
+        statuses=("created",),
+        after=1 * HOUR,
+        every=12 * HOUR,
+        until=3 * DAY,
+        source="an intent announced it, and its first webhook may be lost: Razorpay tries for 24 hours",
+    ),
     Watch(
         statuses=("processing",),
         after=1 * HOUR,
@@ -78,6 +93,16 @@ _API: Final = ObjectsApi(
             prefix=DISPUTES,
             shows=("entity", "dispute"),
             payment_at=("payment_id",),
+        ),
+        ApiObject(
+            "order_payments",
+            re.compile("order_[A-Za-z0-9]{1,60}"),
+            "/v1/orders/{id}/payments",
+            _said_by_payments,
+            within=("items",),
+            id_at=("order_id",),
+            shows=("entity", "collection"),
+            listed=True,
         ),
         ApiObject(
             "payment",

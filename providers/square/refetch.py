@@ -19,6 +19,13 @@ _IDS: Final = re.compile("[A-Za-z0-9_-]{1,192}")
 
 WATCHES: Final = (
     Watch(
+        statuses=("created",),
+        after=1 * HOUR,
+        every=12 * HOUR,
+        until=3 * DAY,
+        source="an intent announced it, and its first webhook may be lost: Square tries for 24 hours",
+    ),
+    Watch(
         statuses=("processing",),
         after=6 * HOUR,
         every=12 * HOUR,
