@@ -18,7 +18,7 @@ from typing import Any
 
 CLIENTS = Path(__file__).resolve().parent
 SCHEMAS = CLIENTS.parent / "schemas" / "exported" / "json-schema"
-SOURCES = ("change.json", "state.json", "event.json", "intent-record.json")
+SOURCES = ("change.json", "state.json", "event.json", "intent-record.json", "command-record.json")
 QUICKTYPE = "quicktype@26.0.0"
 DROPPED = {"title", "format", "pattern", "minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "default"}
 ENUM_MAX = 50
@@ -58,6 +58,7 @@ def wire() -> dict[str, Any]:
     for name in SOURCES:
         found |= json.loads((SCHEMAS / name).read_text())["$defs"]
     shapes = {name: plain(shape) | {"title": name} for name, shape in found.items() if name not in UNIONS}
+    shapes["CommandRecord"]["properties"]["command"]["title"] = "CommandName"  # `Command` is a function of ours
     named = {f"of_{name}": {"$ref": f"#/$defs/{name}"} for name in sorted(shapes) if "properties" in shapes[name]}
     return {"type": "object", "properties": named, "additionalProperties": False, "$defs": shapes}
 

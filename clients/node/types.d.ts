@@ -5,6 +5,7 @@ export interface Wire {
     of_CaptureRecord?:   CaptureRecord;
     of_Change?:          Change;
     of_CommandAnswered?: CommandAnswered;
+    of_CommandRecord?:   CommandRecord;
     of_CommandRefused?:  CommandRefused;
     of_CreateRecord?:    CreateRecord;
     of_DisputeMoved?:    DisputeMoved;
@@ -152,6 +153,41 @@ export interface CommandAnswered {
     command_id: string;
     id:         string;
 }
+
+/**
+ * The JSON value of a record of `payments.commands`. Amounts are minor units of `currency`;
+ * a cancel has none.
+ *
+ * `id` tells commands apart and is the provider's idempotency key: of one that the API took
+ * a UUID, else the `ce_id`
+ * that its publisher gave. `attempt_id` and `provider_ref` name the payment at the provider
+ * that it is for; they stay
+ * what they are, whatever becomes of it. `payment_id` is the client's: another one where an
+ * intent has attempts.
+ * `reference` is the client's own name of the payment; `reason` and `metadata` are what it
+ * noted on the command.
+ */
+export interface CommandRecord {
+    account:          string;
+    amount:           number | null;
+    asked_at:         string;
+    attempt_id:       string;
+    client:           string;
+    command:          CommandName;
+    currency:         null | string;
+    expires_at:       string;
+    id:               string;
+    livemode:         boolean;
+    merchant_account: string;
+    metadata:         { [key: string]: unknown } | null;
+    payment_id:       string;
+    provider:         string;
+    provider_ref:     null | string;
+    reason:           null | string;
+    reference:        null | string;
+}
+
+export type CommandName = "capture" | "cancel" | "refund";
 
 /**
  * The command won't be carried out, for this reason; the money that it asked for is free

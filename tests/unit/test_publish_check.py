@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 from events import INTENT_ID, intent
 from typer.testing import CliRunner
 
+import providers
 from ops.cli import app
 from ops.publish_check import record_of
 from schemas.commands import CommandRecord
@@ -109,7 +113,8 @@ def test_a_file_that_is_not_there_or_too_large_is_2(check: Any, tmp_path: Path) 
     assert (result.exit_code, "can't be read" in result.stderr) == (2, True)
 
 
-SHOWN = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "publish.md").read_text(), re.DOTALL)
+PAGE = (ROOT / "docs" / "publish.md").read_text()
+SHOWN = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 DOCUMENTS = [one for one in SHOWN if '"topic"' in one]
 
 
@@ -124,6 +129,27 @@ def test_the_page_on_publishing_shows_a_command_as_an_executor_gets_it() -> None
     (command,) = [json.loads(one) for one in SHOWN if one not in DOCUMENTS]
     CommandRecord.model_validate_json(json.dumps(command))
     assert set(command) == set(CommandRecord.model_fields)
+
+
+def test_the_page_s_event_without_kafka_is_signed_and_read(tmp_path: Path) -> None:
+    """Run the page's lines with a `curl` that writes down what it was given, and check that as the ingress does."""
+    (script,) = [one for one in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "curl" in one]
+    (tmp_path / "curl").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{tmp_path}/told'\n")
+    (tmp_path / "curl").chmod(0o755)
+    secret = "whsec_" + base64.b64encode(bytes(range(250, 256)) + bytes(18)).decode()
+    variables = {"SECRET": secret, "INGRESS": "http://door", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["/bin/sh", "-eu", "-c", script], env=variables, check=True)
+    told = (tmp_path / "told").read_text().splitlines()
+    body = told[told.index("--data-binary") + 1]
+    headers = dict(one.split(": ") for one in told if one.startswith("webhook-"))
+    (one,) = providers.verify(
+        "standard_webhooks", headers=headers, body=body.encode(), url=told[1], secrets=[secret], now=time.time()
+    )
+    assert (one.event_id, one.kind, told[1]) == (
+        "evt-2", "payment.captured", "http://door/webhooks/standard_webhooks/billing",
+    )  # fmt: skip
+    meaning = providers.interpret("standard_webhooks", one.kind or "", one.body)
+    assert [(fact.kind, fact.amount) for fact in meaning.facts if fact.kind == "capture"] == [("capture", 1000)]
 
 
 def test_the_page_on_publishing_names_every_type() -> None:

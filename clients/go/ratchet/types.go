@@ -3,12 +3,13 @@
 package ratchet
 
 type Wire struct {
-	OfCancel          *Cancel          `json:"of_Cancel,omitempty"`
+	OfCancel          *OfCancelClass   `json:"of_Cancel,omitempty"`
 	OfCancelRecord    *CancelRecord    `json:"of_CancelRecord,omitempty"`
-	OfCapture         *Capture         `json:"of_Capture,omitempty"`
+	OfCapture         *OfCaptureClass  `json:"of_Capture,omitempty"`
 	OfCaptureRecord   *CaptureRecord   `json:"of_CaptureRecord,omitempty"`
 	OfChange          *Change          `json:"of_Change,omitempty"`
 	OfCommandAnswered *CommandAnswered `json:"of_CommandAnswered,omitempty"`
+	OfCommandRecord   *CommandRecord   `json:"of_CommandRecord,omitempty"`
 	OfCommandRefused  *CommandRefused  `json:"of_CommandRefused,omitempty"`
 	OfCreateRecord    *CreateRecord    `json:"of_CreateRecord,omitempty"`
 	OfDisputeMoved    *DisputeMoved    `json:"of_DisputeMoved,omitempty"`
@@ -18,13 +19,13 @@ type Wire struct {
 	OfMoneyMoved      *MoneyMoved      `json:"of_MoneyMoved,omitempty"`
 	OfPaymentEnded    *PaymentEnded    `json:"of_PaymentEnded,omitempty"`
 	OfPaymentTried    *PaymentTried    `json:"of_PaymentTried,omitempty"`
-	OfRefund          *Refund          `json:"of_Refund,omitempty"`
+	OfRefund          *OfRefundClass   `json:"of_Refund,omitempty"`
 	OfRefundRecord    *RefundRecord    `json:"of_RefundRecord,omitempty"`
 	OfState           *State           `json:"of_State,omitempty"`
 }
 
 // Give an authorization up: the body of `cancel`. `attempt_id` is as in a capture.
-type Cancel struct {
+type OfCancelClass struct {
 	AttemptID *string                `json:"attempt_id"`
 	Metadata  map[string]interface{} `json:"metadata,omitempty"`
 	Reason    *string                `json:"reason"`
@@ -32,17 +33,17 @@ type Cancel struct {
 
 // The command `cancel`, about the payment `id`.
 type CancelRecord struct {
-	Body    Cancel `json:"body"`
-	Client  string `json:"client"`
-	Command string `json:"command"`
-	ID      string `json:"id"`
+	Body    OfCancelClass `json:"body"`
+	Client  string        `json:"client"`
+	Command string        `json:"command"`
+	ID      string        `json:"id"`
 }
 
 // Take authorized money: the body of `capture`. No `amount`: all that is left.
 //
 // `attempt_id` names which of the payment's attempts is meant; it is needed where several
 // have room.
-type Capture struct {
+type OfCaptureClass struct {
 	Amount    *int64                 `json:"amount"`
 	AttemptID *string                `json:"attempt_id"`
 	Currency  *string                `json:"currency"`
@@ -51,10 +52,10 @@ type Capture struct {
 
 // The command `capture`, about the payment `id`.
 type CaptureRecord struct {
-	Body    Capture `json:"body"`
-	Client  string  `json:"client"`
-	Command string  `json:"command"`
-	ID      string  `json:"id"`
+	Body    OfCaptureClass `json:"body"`
+	Client  string         `json:"client"`
+	Command string         `json:"command"`
+	ID      string         `json:"id"`
 }
 
 // The JSON value of a record of `payments.changes`. Amounts are minor units of `currency`.
@@ -117,6 +118,37 @@ type Change struct {
 type CommandAnswered struct {
 	CommandID string `json:"command_id"`
 	ID        string `json:"id"`
+}
+
+// The JSON value of a record of `payments.commands`. Amounts are minor units of `currency`;
+// a cancel has none.
+//
+// `id` tells commands apart and is the provider's idempotency key: of one that the API took
+// a UUID, else the `ce_id`
+// that its publisher gave. `attempt_id` and `provider_ref` name the payment at the provider
+// that it is for; they stay
+// what they are, whatever becomes of it. `payment_id` is the client's: another one where an
+// intent has attempts.
+// `reference` is the client's own name of the payment; `reason` and `metadata` are what it
+// noted on the command.
+type CommandRecord struct {
+	Account         string                 `json:"account"`
+	Amount          *int64                 `json:"amount"`
+	AskedAt         string                 `json:"asked_at"`
+	AttemptID       string                 `json:"attempt_id"`
+	Client          string                 `json:"client"`
+	Command         CommandName            `json:"command"`
+	Currency        *string                `json:"currency"`
+	ExpiresAt       string                 `json:"expires_at"`
+	ID              string                 `json:"id"`
+	Livemode        bool                   `json:"livemode"`
+	MerchantAccount string                 `json:"merchant_account"`
+	Metadata        map[string]interface{} `json:"metadata"`
+	PaymentID       string                 `json:"payment_id"`
+	Provider        string                 `json:"provider"`
+	ProviderRef     *string                `json:"provider_ref"`
+	Reason          *string                `json:"reason"`
+	Reference       *string                `json:"reference"`
 }
 
 // The command won't be carried out, for this reason; the money that it asked for is free
@@ -212,7 +244,7 @@ type PaymentTried struct {
 
 // Give captured money back: the body of `refund`. `amount` and `attempt_id` are as in a
 // capture.
-type Refund struct {
+type OfRefundClass struct {
 	Amount    *int64                 `json:"amount"`
 	AttemptID *string                `json:"attempt_id"`
 	Currency  *string                `json:"currency"`
@@ -222,10 +254,10 @@ type Refund struct {
 
 // The command `refund`, about the payment `id`.
 type RefundRecord struct {
-	Body    Refund `json:"body"`
-	Client  string `json:"client"`
-	Command string `json:"command"`
-	ID      string `json:"id"`
+	Body    OfRefundClass `json:"body"`
+	Client  string        `json:"client"`
+	Command string        `json:"command"`
+	ID      string        `json:"id"`
 }
 
 // The JSON value of a record of `payments.state`: how a payment stands at its newest
@@ -321,6 +353,14 @@ const (
 	Partial          RefundStatus = "partial"
 	Pending          RefundStatus = "pending"
 	RefundStatusNone RefundStatus = "none"
+)
+
+type CommandName string
+
+const (
+	Cancel  CommandName = "cancel"
+	Capture CommandName = "capture"
+	Refund  CommandName = "refund"
 )
 
 type CaptureEnum string

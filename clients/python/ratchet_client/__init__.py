@@ -1,4 +1,4 @@
-"""A publisher to Ratchet and a reader of what it publishes; `ratchet_client.react` runs handlers.
+"""A publisher to Ratchet and a reader of what it publishes; `react` runs handlers, `execute` carries out commands.
 
 Nothing of Ratchet itself is imported here, and nothing of its database is read: what stands on its topics is all.
 """

@@ -1,4 +1,4 @@
-"""`ratchet-client publish`, `read`, `react`: the client at a terminal."""
+"""`ratchet-client publish`, `read`, `react`, `execute`: the client at a terminal."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ import importlib.util
 import json
 import signal
 import sys
+import urllib.error
+import urllib.request
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ratchet_client.publish import PREFIX, Publisher, Record
+from ratchet_client.execute import Executor, Refused
+from ratchet_client.publish import PREFIX, Publisher, Record, plain
 from ratchet_client.react import Reactor
 from ratchet_client.read import LOCK, TOPICS, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
+    from ratchet_client.types import CommandRecord
+
 IN_FLIGHT_MAX = 500
+POST_SECONDS = 30.0
+REFUSAL_BYTES_MAX = 1000
+REFUSALS = {402, 422}
+"""Statuses that say no for good: the others are also what a wrong URL, a wrong key or a copy in progress gets."""
 EFFECTS = "create table if not exists ratchet_effects (payment_id uuid, epoch bigint, version bigint)"
 EFFECT = "insert into ratchet_effects (payment_id, epoch, version) values ($1, $2, $3)"
 
@@ -81,6 +90,31 @@ async def react(told: argparse.Namespace) -> None:
     await until_told(app.take(module).run())
 
 
+async def execute(told: argparse.Namespace) -> None:
+    """Carry out commands by a service of yours: each is posted to its URL, with its id as Idempotency-Key."""
+
+    async def carry_out(command: CommandRecord) -> None:
+        await asyncio.to_thread(post, told.url, command)
+
+    executor = Executor(
+        told.bootstrap, told.group, told.source, told.accounts.split(","), carry_out, prefix=told.prefix
+    )
+    await until_told(executor.run())
+
+
+def post(url: str, command: CommandRecord) -> None:
+    """Post a command; 402 and 422 are refusals, and any other status but 2xx leaves open what became of it."""
+    headers = {"Content-Type": "application/json", "Idempotency-Key": command.id}
+    request = urllib.request.Request(url, json.dumps(plain(command)).encode(), headers)  # noqa: S310 - whose it is runs it
+    try:
+        urllib.request.urlopen(request, timeout=POST_SECONDS).close()  # noqa: S310 - as above
+    except urllib.error.HTTPError as answer:
+        text = answer.read(REFUSAL_BYTES_MAX).decode(errors="replace")
+        if answer.code in REFUSALS:
+            raise Refused(text or f"the provider answered {answer.code}") from None
+        raise
+
+
 async def until_told(work: Awaitable[None]) -> None:
     """Run something until SIGTERM or SIGINT."""
     task = asyncio.ensure_future(work)
@@ -100,8 +134,10 @@ def main(words: Sequence[str] | None = None) -> int:
     commands.add_parser("publish", parents=[common], help=publish.__doc__).set_defaults(run=publish)
     reads = commands.add_parser("read", parents=[common], help=read.__doc__)
     reacts = commands.add_parser("react", parents=[common], help=react.__doc__)
-    for one in (reads, reacts):
+    executes = commands.add_parser("execute", parents=[common], help=execute.__doc__)
+    for one in (reads, reacts, executes):
         one.add_argument("--group", required=True, help="consumer group")
+    for one in (reads, reacts):
         one.add_argument("--dsn", required=one is reads, help="a Postgres of the reader's own")
     reads.add_argument("--topics", default=",".join(TOPICS), help="state,changes or one of them")
     reads.add_argument("--effects", action="store_true", help="note each effect in ratchet_effects")
@@ -109,6 +145,12 @@ def main(words: Sequence[str] | None = None) -> int:
     reacts.add_argument("--dead-letters", required=True, help="topic of changes that a handler failed on")
     reacts.add_argument("handlers", help="a Python file with functions on_captured(payment), on_change(payment) ...")
     reacts.set_defaults(run=react)
+    executes.add_argument("--source", required=True, help="the service's name in RATCHET_EXECUTORS")
+    executes.add_argument("--accounts", required=True, help="whose commands it carries out: stripe,adyen/acme")
+    executes.add_argument(
+        "--url", required=True, help="where commands are posted: 2xx is done, 4xx with a text refused"
+    )
+    executes.set_defaults(run=execute)
     told = parser.parse_args(words)
     asyncio.run(told.run(told))
     return 0

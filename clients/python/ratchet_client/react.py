@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaProducer
 
+from ratchet_client.ordered import Retry
 from ratchet_client.publish import PREFIX
 from ratchet_client.read import LOCK
 from ratchet_client.running import Run
+
+__all__ = ["EVERY", "Reactor", "Retry"]
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,18 +41,6 @@ create table if not exists ratchet_handled (
     consumer_group text, payment_id uuid, epoch bigint not null, version bigint not null,
     primary key (consumer_group, payment_id))
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How often a change is tried, and the pauses between: doubled each time, up to a bound."""
-
-    tries_max: int = 5
-    pause_seconds: float = 0.5
-    pause_seconds_max: float = 30.0
-
-    def pause(self, tried: int) -> float:
-        return float(min(self.pause_seconds * 2 ** (tried - 1), self.pause_seconds_max))
 
 
 @dataclass

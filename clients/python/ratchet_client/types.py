@@ -168,6 +168,45 @@ class CommandAnswered:
     id: str
 
 
+class CommandName(str, Enum):
+    CANCEL = "cancel"
+    CAPTURE = "capture"
+    REFUND = "refund"
+
+
+@dataclass
+class CommandRecord:
+    """The JSON value of a record of `payments.commands`. Amounts are minor units of `currency`;
+    a cancel has none.
+    
+    `id` tells commands apart and is the provider's idempotency key: of one that the API took
+    a UUID, else the `ce_id`
+    that its publisher gave. `attempt_id` and `provider_ref` name the payment at the provider
+    that it is for; they stay
+    what they are, whatever becomes of it. `payment_id` is the client's: another one where an
+    intent has attempts.
+    `reference` is the client's own name of the payment; `reason` and `metadata` are what it
+    noted on the command.
+    """
+    account: str
+    asked_at: str
+    attempt_id: str
+    client: str
+    command: CommandName
+    expires_at: str
+    id: str
+    livemode: bool
+    merchant_account: str
+    payment_id: str
+    provider: str
+    amount: Optional[int] = None
+    currency: Optional[str] = None
+    metadata: Optional[Dict[str, Any]] = None
+    provider_ref: Optional[str] = None
+    reason: Optional[str] = None
+    reference: Optional[str] = None
+
+
 @dataclass
 class CommandRefused:
     """The command won't be carried out, for this reason; the money that it asked for is free
@@ -347,6 +386,7 @@ class Wire:
     of_capture_record: Optional[CaptureRecord] = None
     of_change: Optional[Change] = None
     of_command_answered: Optional[CommandAnswered] = None
+    of_command_record: Optional[CommandRecord] = None
     of_command_refused: Optional[CommandRefused] = None
     of_create_record: Optional[CreateRecord] = None
     of_dispute_moved: Optional[DisputeMoved] = None

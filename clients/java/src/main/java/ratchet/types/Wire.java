@@ -7,6 +7,7 @@ public class Wire {
     private CaptureRecord ofCaptureRecord;
     private Change ofChange;
     private CommandAnswered ofCommandAnswered;
+    private CommandRecord ofCommandRecord;
     private CommandRefused ofCommandRefused;
     private CreateRecord ofCreateRecord;
     private DisputeMoved ofDisputeMoved;
@@ -37,6 +38,9 @@ public class Wire {
 
     public CommandAnswered getOfCommandAnswered() { return ofCommandAnswered; }
     public void setOfCommandAnswered(CommandAnswered value) { this.ofCommandAnswered = value; }
+
+    public CommandRecord getOfCommandRecord() { return ofCommandRecord; }
+    public void setOfCommandRecord(CommandRecord value) { this.ofCommandRecord = value; }
 
     public CommandRefused getOfCommandRefused() { return ofCommandRefused; }
     public void setOfCommandRefused(CommandRefused value) { this.ofCommandRefused = value; }
