@@ -81,6 +81,7 @@ class BatchWriter:
         self._endpoints = endpoints_of(scopes_of(settings), settings.kafka.topics)
         self._clock = clock
         self._facts_max = settings.consumer.facts_per_payment_max
+        self._group_max = settings.consumer.payments_per_promise_max
         self._sms = settings.sms
         self._command_seconds = settings.intents.command_expires_seconds
         self._command_grace_seconds = settings.intents.command_grace_seconds
@@ -141,6 +142,7 @@ class BatchWriter:
                     now=now,
                     xid=xid,
                     facts_max=self._facts_max,
+                    group_max=self._group_max,
                     endpoints=self._endpoints,
                     command_seconds=self._command_seconds,
                 )
@@ -191,7 +193,7 @@ class BatchWriter:
         """Lock names, which are sorted, and all that they need; return the transaction's id."""
         promised = plain_array([key in needs.promised for key in names])
         locked, *held = await connection.fetch(
-            _sql("lock_refs"), *rows.ref_arrays(names), promised, plain_array(sorted(needs.payments))
+            _sql("lock_refs"), *rows.ref_arrays(names), promised, plain_array(sorted(needs.payments)), self._group_max
         )
         known.names = dict.fromkeys(names)
         for place, payment_id in zip(locked["places"] or (), locked["payment_ids"] or (), strict=True):
@@ -215,7 +217,11 @@ class BatchWriter:
         """Read which events are in the ledger, whether any event waits, and the groups of the payments held."""
         claims = {(event.source, event.event_id) for event in events}
         found = await connection.fetch(
-            _sql("find_claims"), *rows.claim_arrays(claims), plain_array(known.payments), *rows.group_arrays(promised)
+            _sql("find_claims"),
+            *rows.claim_arrays(claims),
+            plain_array(known.payments),
+            *rows.group_arrays(promised),
+            self._group_max,
         )
         for row in found:
             if row["source"] is not None:
@@ -237,7 +243,7 @@ class BatchWriter:
         copies = {(event.source, own) for event in events if (own := richer_id(event, known)) is not None}
         if not copies:
             return
-        none = plain_array(()), *rows.group_arrays(())
+        none = plain_array(()), *rows.group_arrays(()), 0
         for row in await connection.fetch(_sql("find_claims"), *rows.claim_arrays(copies), *none):
             if row["source"] is not None:
                 rows.note_claim(known, row)

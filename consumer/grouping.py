@@ -7,7 +7,7 @@ what a batch knows, once, after its events.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.structs import replace
 
@@ -15,7 +15,7 @@ from consumer.adoption import Asked, adopt, attempt_of
 from consumer.fold import held, project, united
 from consumer.plan import Member
 from consumer.resolve import claimed_of, followed, groups_of, shared_of
-from schemas.facts import INTENT, JOINING, FactKind
+from schemas.facts import INTENT, JOINING, FactKind, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from consumer.plan import Known, Plan
     from consumer.resolve import RefKey
     from schemas.payment import Facts, Payment, Projection
+
+
+PAYMENTS_MAX: Final = 200
+"""How many payments the group of a promised reference has beside its promises, where no setting says otherwise."""
 
 
 class Ledger(Protocol):
@@ -37,7 +41,8 @@ class Ledger(Protocol):
 class Grouping:
     """The groups of one batch."""
 
-    def __init__(self, known: Known, plan: Plan, ledger: Ledger) -> None:
+    def __init__(self, known: Known, plan: Plan, ledger: Ledger, payments_max: int = PAYMENTS_MAX) -> None:
+        self._payments_max = payments_max
         self._known = known
         self._plan = plan
         self._ledger = ledger
@@ -70,16 +75,25 @@ class Grouping:
             self._plan.standing[key, payment.id] = Member()
 
     def _stand_under(self, key: RefKey, payment: Payment) -> None:
+        """Put a payment under a reference; where its group is full the payment is found under it and stays apart."""
         group = self._known.groups.get(key)
         if group is not None and payment.id in group:
             return
-        if group is not None:
+        place = key
+        if group is not None and self._is_full(group):
+            place = (*key[:-2], RefKind.SHARED, key[-1])
+        elif group is not None:
             group[payment.id] = Member()
         if payment.reference == key[-1]:
             return
-        self._plan.standing[key, payment.id] = Member()
+        self._plan.standing[place, payment.id] = Member()
         if payment.client is None:
             payment.reference = min(payment.reference or key[-1], key[-1])
+
+    def _is_full(self, group: Mapping[UUID, Member]) -> bool:
+        """Tell whether a group takes no more payments; its promises don't count."""
+        many = len(group) >= self._payments_max
+        return many and sum(member.promise is None for member in group.values()) >= self._payments_max
 
     def _promise(self, key: RefKey, event: Event, payment: Payment) -> None:
         """Note the intent's promise, unless it is noted already."""

@@ -28,7 +28,7 @@ from consumer.decode import (
 )
 from consumer.facts_json import dump_said, same_facts
 from consumer.fold import project, united
-from consumer.grouping import Grouping
+from consumer.grouping import PAYMENTS_MAX, Grouping
 from consumer.ledger import LedgerRow, timestamp
 from consumer.plan import Letter, Parking, Plan, Refetching
 from consumer.resolve import Target, counts_more, resolve
@@ -70,6 +70,7 @@ class Settlement:
         now: float,
         xid: int,
         facts_max: int,
+        group_max: int = PAYMENTS_MAX,
         endpoints: Endpoints = ANY,
         command_seconds: float = LASTS_SECONDS,
     ) -> None:
@@ -82,7 +83,7 @@ class Settlement:
         self._plan = Plan()
         # Without a proxy the two would hold each other, and with them all records that the plan parks or buries, until
         # the collector looks for cycles, which it seldom does (`runtime.collector`).
-        self._grouping = Grouping(known, self._plan, proxy(self))
+        self._grouping = Grouping(known, self._plan, proxy(self), group_max)
 
     def settle(self, items: Iterable[tuple[Record, Event | Dead]]) -> Plan:
         """Settle the batch's events in order, then whatever waits; return all that is to be written."""

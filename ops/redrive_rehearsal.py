@@ -66,6 +66,7 @@ class Rehearsal:
         self.fates: dict[int, Fate] = {}
         self._connection = connection
         self._facts_max = settings.consumer.facts_per_payment_max
+        self._group_max = settings.consumer.payments_per_promise_max
         self._parked_bounds = settings.redrive.parked_read_max, settings.redrive.preview_bytes_max
         self._target_topic = target_topic
         self._tripped = tripped
@@ -144,6 +145,7 @@ class Rehearsal:
                 *rows.claim_arrays(()),
                 plain_array(known.payments),
                 *rows.group_arrays(promised),
+                self._group_max,
             )
             read: dict[RefKey, dict[UUID, Member]] = {key: {} for key in promised}
             for row in found:
@@ -161,7 +163,7 @@ class Rehearsal:
         claims = {(event.source, event.event_id) for event in events} - known.claims.keys()
         if claims:
             found = await self._connection.fetch(
-                statement("consumer", "find_claims"), *rows.claim_arrays(claims), "{}", *rows.group_arrays(())
+                statement("consumer", "find_claims"), *rows.claim_arrays(claims), "{}", *rows.group_arrays(()), 0
             )
             for row in found:
                 if row["source"] is not None:
@@ -200,7 +202,14 @@ class Rehearsal:
             raise self._blame(items) from error
 
     def _settlement(self) -> Settlement:
-        return Settlement(self._known, now=time.time(), xid=1, facts_max=self._facts_max, endpoints=self._endpoints)
+        return Settlement(
+            self._known,
+            now=time.time(),
+            xid=1,
+            facts_max=self._facts_max,
+            group_max=self._group_max,
+            endpoints=self._endpoints,
+        )
 
     def _blame(self, items: Sequence[Item]) -> RatchetError:
         """Find the letters that trip the fold by themselves; what is in memory is of no more use after this."""

@@ -1,7 +1,7 @@
 -- Which events are in the ledger already, and what they said by which version of the meaning; a row of nulls where any
 -- event or dead letter waits for a name, and one where a provider's list was ever asked; and who stands under the
--- references that somebody promised, of the payments held ($3) and of those that the batch promises ($4-$7). $1, $2
--- sources and event ids.
+-- references that somebody promised, of the payments held ($3) and of those that the batch promises ($4-$7), $8
+-- payments of each beside its promises. $1, $2 sources and event ids.
 with under as materialized (
     select g.provider, g.account, g.livemode, g.ref
     from unnest($3::text::uuid[]) as h (payment_id)
@@ -33,8 +33,16 @@ union all
 select null, null, null, null, 'recalls', null, null, null, null, null, null
 where exists (select from recall_cursors)
 union all
-select null, null, null, m.payment_id, m.provider, m.account, m.livemode, m.ref, m.promise, m.groups, null
+select null, null, null, m.payment_id, g.provider, g.account, g.livemode, g.ref, m.promise, m.groups, null
 from grouped g
-join reference_payments m
-    on m.ref = g.ref and m.kind = 'reference' and m.provider = g.provider and m.account = g.account
-    and m.livemode = g.livemode
+join lateral (
+    select payment_id, promise, groups
+    from (
+        select
+            payment_id, promise, groups, row_number() over (partition by promise is null order by payment_id) as place
+        from reference_payments m
+        where m.ref = g.ref and m.kind = 'reference' and m.provider = g.provider and m.account = g.account
+            and m.livemode = g.livemode
+    ) m
+    where promise is not null or place <= $8
+) m on true

@@ -1,8 +1,8 @@
 -- Make every name that a batch speaks of a row, lock in one sorted set all names and then all payments that it needs, or
 -- two batches deadlock. What the names are bound to holds until the transaction ends. $1-$6 names, sorted; $7 whether the
--- batch promises the reference; $8 further payments.
+-- batch promises the reference; $8 further payments; $9 how many payments a group has beside its promises.
 -- What it needs is looked up without locks: the payments that have the names, and of each reference that somebody promised
--- all payments that stand under it.
+-- the payments that stand under it, the first ones by their ids.
 -- The first row says the transaction's id, how many names are locked, the places of those that a payment has, and which;
 -- `others` are locked names beside those asked for. Each other row is a payment. What another transaction made while this
 -- one waited for it is not seen: where something is missing, the transaction begins anew.
@@ -39,9 +39,16 @@ grouped as materialized (
 members as materialized (
     select m.payment_id
     from grouped g
-    join reference_payments m
-        on m.provider = g.provider and m.account = g.account and m.livemode = g.livemode and m.kind = 'reference'
-        and m.ref = g.ref
+    join lateral (
+        select payment_id
+        from (
+            select payment_id, promise, row_number() over (partition by promise is null order by payment_id) as place
+            from reference_payments m
+            where m.provider = g.provider and m.account = g.account and m.livemode = g.livemode
+                and m.kind = 'reference' and m.ref = g.ref
+        ) m
+        where promise is not null or place <= $9
+    ) m on true
 ),
 made as (
     insert into payment_refs (provider, account, merchant_account, livemode, kind, ref)

@@ -68,7 +68,7 @@ def refs() -> list[str]:
 
 
 def locks() -> list[str]:
-    return [*refs(), plain_array([False] * len(ids())), "{}"]
+    return [*refs(), plain_array([False] * len(ids())), "{}", BATCH]
 
 
 def ids() -> list[uuid.UUID]:
@@ -85,7 +85,7 @@ def payments() -> list[str]:
 
 STATEMENTS = {
     "lock_refs": locks,
-    "find_claims": lambda: [*events(), plain_array(ids()), *rows.group_arrays(())],
+    "find_claims": lambda: [*events(), plain_array(ids()), *rows.group_arrays(()), BATCH],
     "find_parked": lambda: [list(range(1, BATCH))],
     "find_waited_names": lambda: [list(range(1, BATCH))],
     "mark_bound": refs,

@@ -372,3 +372,29 @@ async def test_what_a_payment_stood_under_leads_to_the_one_that_it_turned_out_to
     await desk.settle(intent_records([intent(promised, provider_ref="pay", amount=2500)]))
     known = "select payment_id from reference_payments where kind = 'reference' and ref = 'ORD'"
     assert promised in [row["payment_id"] for row in await desk.pool.fetch(known)]
+
+
+@pytest.mark.parametrize("first", ["promise", "payments"])
+async def test_the_group_of_a_promise_is_bounded_and_further_payments_are_found_under_it(
+    database: Database, first: str
+) -> None:
+    """A reference that a thousand payments share must not have each of their events lock all of them."""
+    promise = intent_records([intent(uuid.UUID("01890000-0000-7000-8000-000000000001"), reference="ORD", amount=5000)])
+    names = [f"pay-{number}" for number in range(6)]
+    captures = [webhook("payment.captured", name, child=name, amount=100, reference="ORD") for name in names]
+    async with bench(database.dsn, payments_per_promise_max=3) as desk:
+        batches = [promise] if first == "promise" else []
+        batches += [records([capture], first=number) for number, capture in enumerate(captures)]
+        for batch in [*batches, *([] if first == "promise" else [promise])]:
+            await desk.settle(batch)
+        await desk.settle(
+            records([webhook("refund.succeeded", name, child=name, amount=10) for name in names], first=90)
+        )
+        books = await desk.books()
+        adopted = [row for row in books.payments if row["intent_id"] is not None]
+        (order,) = [row for row in books.payments if row["client"] is not None]
+        assert (len(adopted), order["captured"], order["refunded"]) == (3, 300, 30)
+        assert sum(row["captured"] for row in books.payments if row["client"] is None) == 600
+        assert sorted(row["refunded"] for row in books.payments) == [10] * 6 + [30]
+        found = await desk.fetch("select distinct payment_id from reference_payments where ref = 'ORD'")
+        assert (len(found), broken_chains(books)) == (7, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 import pytest
 from events import INTENT_ID, intent, placed, standard
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 from paper_books import PaperBooks
 
 from consumer.adoption import Asked, Attempt, adopt
+from consumer.decode import Event, decode
 from consumer.grouping import Grouping
-from consumer.plan import Known, Plan
+from consumer.plan import Known, Member, Plan
 from consumer.rows import payment_of
-from schemas.payment import Flag
+from schemas.facts import RefKind
+from schemas.payment import Flag, Payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -241,3 +244,22 @@ def test_attempts_whose_intent_was_not_read_change_nothing() -> None:
     known = Known(payments={attempt.id: attempt}, groups={("stripe", "", "", True, "reference", "X"): {}})
     grouping = Grouping(known, Plan(), None)  # type: ignore[arg-type]
     assert grouping.whole(attempt) is attempt
+
+
+def test_a_full_group_takes_no_more_and_what_comes_then_stands_apart_under_the_reference() -> None:
+    books = PaperBooks()
+    books.settle([ORDER])
+    known = books._read([], [])
+    key = next(iter(books.standing_under))[0]
+    members = {uuid4(): Member() for _ in range(2)}
+    known.groups[key] = {INTENT_ID: Member(1, groups=True), **members}
+    plan = Plan()
+    grouping = Grouping(known, plan, None, payments_max=2)  # type: ignore[arg-type]
+    event = decode(standard("payment.captured", amount=1, reference="ORD-1"))
+    assert isinstance(event, Event)
+    payment = Payment(uuid4(), "stripe", "")
+    grouping.stand(event, payment)
+    assert payment.id not in known.groups[key]
+    assert [kind for (*_, kind, _), _ in plan.standing] == [RefKind.SHARED]
+    Grouping(known, Plan(), None, payments_max=3).stand(event, payment)  # type: ignore[arg-type]
+    assert payment.id in known.groups[key]
