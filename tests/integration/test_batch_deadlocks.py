@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from consumer_stage import new_database
-from settling import bench, broken_chains, intent, intent_records, records, webhook
+from consumer_stage import new_database, stage
+from settling import bench, broken_chains, intent, intent_records, records, until, webhook
+
+from schemas.topics import INTENTS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Database
     from settling import Bench, Event
 
@@ -27,8 +31,8 @@ ORDERS = 12
 """So few that batches meet all the time."""
 
 
-def mixed_batch(dice: random.Random, round_: int) -> list[Record]:
-    """Make events of a few orders: attempts under shared references, refunds that come first, intents, many names."""
+def mixed_events(dice: random.Random, round_: int) -> tuple[list[Event], list[Event]]:
+    """Make events and intents of a few orders: attempts under shared references, early refunds, many names."""
     events: list[Event] = []
     intents: list[Event] = []
     for number in range(dice.randrange(4, 24)):
@@ -47,6 +51,12 @@ def mixed_batch(dice: random.Random, round_: int) -> list[Record]:
             case _:
                 kind = dice.choice(["payment.created", "payment.authorized"])
                 events.append(webhook(kind, payment, reference=reference if dice.random() < 0.7 else None))
+    return events, intents
+
+
+def mixed_batch(dice: random.Random, round_: int) -> list[Record]:
+    """Make a batch of them."""
+    events, intents = mixed_events(dice, round_)
     return [*records(events, partition=dice.randrange(4)), *intent_records(intents)]
 
 
@@ -87,3 +97,38 @@ async def test_writers_that_share_names_and_groups_never_deadlock(stack: Endpoin
 async def test_a_minute_of_mixed_load_has_no_deadlock(stack: Endpoints) -> None:
     async with new_database(stack) as database:
         await _load(database, 60.0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_a_minute_of_mixed_load_on_three_consumers_has_no_deadlock(stack: Endpoints, tmp_path: Path) -> None:
+    """Three processes of one group, each with its lanes; events of one order reach all of them."""
+    async with new_database(stack) as database, stage(stack.kafka, database, tmp_path) as scene:
+        consumers = [scene.spawn() for _ in range(3)]
+
+        async def are_there() -> bool:
+            return len(await scene.members()) == len(consumers)
+
+        async def is_read() -> bool:
+            return await scene.lag() == 0
+
+        await until(are_there, "three consumers are in the group", 90.0)
+        dice, ends, published = random.Random(9), time.monotonic() + 60.0, 0
+        while time.monotonic() < ends:
+            events, intents = mixed_events(dice, int(ends - time.monotonic()) // 2)
+            await scene.publish(events)
+            await scene.publish(intents, topic=INTENTS.name)
+            published += len(events) + len(intents)
+            await asyncio.sleep(0.05)  # some 200 events a second, so that batches meet and none is as large as can be
+        await until(is_read, "everything is read", 180.0)
+        busy = [len(consumer.lines("batch_settled")) for consumer in consumers]
+        assert [await consumer.terminate() for consumer in consumers] == [0, 0, 0]
+        books = await scene.books()
+        observer = await asyncpg.connect(database.owner_dsn)
+        found = await deadlocks(observer)
+        await observer.close()
+    print(f"{published} events in {busy} batches, {len(books.ledger)} ledger rows, {found} deadlocks")  # noqa: T201
+    assert found == 0
+    assert min(busy) > 20, "each had a part"
+    assert books.letters == [] or {row["reason"] for row in books.letters} == {"conflict"}
+    assert not broken_chains(books)
