@@ -1,4 +1,4 @@
-"""Rate limits of the front door."""
+"""Rate limits of the ingress."""
 
 from __future__ import annotations
 

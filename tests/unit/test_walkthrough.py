@@ -13,7 +13,10 @@ pytestmark = pytest.mark.unit
 
 PAGE = "docs/walkthrough.md"
 TEXT = markdown.read(PAGE)
-WEBHOOK, COMMAND = "One webhook", "One command"
+WEBHOOK, COMMAND, CHANGES = "One webhook", "One command", "Four changes"
+FILES_OF_A_CHANGE_MAX = 3
+ELSEWHERE = ("RATCHET_", "make ", "meaning_version")
+"""What a step names beside what stands in its file."""
 STOPS_MAX = 8
 NAMED = re.compile(r"\]\(\.\./([\w/]+\.py)\)|`([\w.]+)\(\)`")
 """A link to a file, or a function."""
@@ -55,6 +58,39 @@ def missing(text: str) -> list[str]:
         if name and name not in {one for one, _ in aside} and name not in written_in(own):
             wrong.append(f"{own}: {name}")
     return wrong
+
+
+def changes() -> dict[str, str]:
+    """Return the text of each of the changes by its title."""
+    return dict(re.findall(r"(?ms)^### ([^\n]+)\n(.*?)(?=^### |\Z)", way(CHANGES)))
+
+
+def test_a_change_takes_at_most_three_files() -> None:
+    assert len(changes()) == len(("body", "kind", "retry", "wording"))
+    files = {title: [link.target for link in markdown.links_in(text)] for title, text in changes().items()}
+    assert {title: found for title, found in files.items() if not 0 < len(found) <= FILES_OF_A_CHANGE_MAX} == {}
+
+
+def test_the_first_file_of_a_change_is_named_by_architecture() -> None:
+    shown = {link.target for link in markdown.links_in(markdown.read("ARCHITECTURE.md"))}
+    first = [markdown.links_in(text)[0].target.removeprefix("../") for text in changes().values()]
+    assert [path for path in first if path not in shown] == []
+    assert "docs/walkthrough.md#four-changes" in shown
+
+
+def test_what_a_change_names_stands_in_the_file_named_with_it() -> None:
+    """The step begins with the file; what it names in code font is a word of that file, a setting or a command."""
+    steps = [step for text in changes().values() for step in re.split(r"(?m)^\d\. ", text)[1:]]
+    wrong = []
+    for step in steps:
+        links = markdown.links_in(step)
+        text = (markdown.ROOT / links[0].target.removeprefix("../")).read_text(encoding="utf-8") if links else ""
+        names = [
+            name for name in markdown.code_in(step) if not name.startswith(("RATCHET_", "make ", "meaning_version"))
+        ]
+        wrong += [f"{links[0].text}: {name}" for name in names if name not in text]
+    assert wrong == []
+    assert len(steps) > 7
 
 
 @pytest.mark.parametrize("title", [WEBHOOK, COMMAND])
