@@ -2,9 +2,9 @@
 
     .venv/bin/python tests/words.py [--anew]
 
-lowers the figures of words.toml to what is there. It raises none, for new code uses the field's word, unless `--anew` says
-so: that is for merging what was begun before. A file counts where the word stands in it as a word or as a part of a name,
-in code, SQL, texts, comments, pages or templates.
+lowers the figures of words.toml to what is there. It raises none, for new code uses the field's word, unless `--anew`
+says so: that is for merging what was begun before. A file counts where the word stands in it as a word or as a part of
+a name, in code, SQL, texts, comments, pages or templates.
 """
 
 from __future__ import annotations

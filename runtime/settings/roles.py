@@ -137,6 +137,8 @@ class ConsumerSettings(Group):
     """Unclean ends at one offset before records are processed one by one."""
     hang_seconds_max: Seconds = 10.0
     """How long a record that is processed by itself may take before the process ends itself."""
+    payments_per_promise_max: Count = 200
+    """Payments in the group of a reference that an intent promised; further ones are found under it and stay apart."""
 
 
 class ParkingSettings(Group):
