@@ -1,9 +1,7 @@
-"""A lane settles one fetched batch, whatever happens: decoding, caution, outages, halts."""
+"""A lane settles one fetched batch, whatever happens: decoded, in quarantine, through outages, until a halt."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -11,19 +9,18 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from consumer.decode import ANY, Endpoints, decode
-from consumer.isolate import place_of, told
+from consumer.isolate import place_of
+from consumer.outages import Outages
+from consumer.quarantine import Quarantine
 from consumer.tally import count, tally
 from consumer.verdict import Dead
 from runtime import metrics, telemetry
-from runtime.postgres import classify
 from runtime.postgres_session import noting
-from runtime.refusals import PASSING
-from runtime.retry import delays
 from schemas.dead_letter import Reason
-from schemas.errors import HaltedError, UnavailableError
+from schemas.errors import HaltedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from consumer.hand import HandWatch
     from consumer.isolate import Isolator
@@ -42,8 +39,7 @@ Result = TypeVar("Result")
 class Lanes:
     """Settles batches side by side, at most as many as there are lanes.
 
-    `outage` is why Postgres can't be used and `outage_since` the monotonic time since when, or None; `halted` holds the
-    partitions that take no more records until a restart.
+    `halted` holds the partitions that take no more records until a restart.
     """
 
     def __init__(
@@ -57,56 +53,30 @@ class Lanes:
         self._endpoints = endpoints
         self._isolator = isolator
         self._marks = marks
-        self._settings = settings
+        self._outages = Outages(settings, hand.attempts)
+        self._quarantine = Quarantine(marks, hand, self._outages)
         self.hand = hand
         self.attempts = hand.attempts
-        self._starting = asyncio.Lock()
-        self._careful = asyncio.Lock()
-        self._careful_until: dict[Place, int | None] = {}
-        self.outage: str | None = None
-        self.outage_since: float | None = None
         self.halted: dict[Place, str] = {}
 
     def calm(self, records: Sequence[Record]) -> bool:
-        """Tell whether all lanes may work on these records at once: no partition is new, and none wants caution.
-
-        The first records of a partition go through one lane, in order: where they begin is noted durably, and a note
-        must be the same at the next start for a record that kills the process to be found.
-        """
-        for place, offset in {place_of(record): record.offset for record in reversed(records)}.items():
-            until = self._careful_until.get(place, sys.maxsize)
-            if until is not None and offset < until:
-                return False
-        return True
+        """Tell whether all lanes may work on these records at once: no partition is new, and none wants caution."""
+        return self._quarantine.calm(records)
 
     async def begin(self, records: Sequence[Record]) -> None:
         """Note durably, once an assignment, where the partitions of these records begin to be touched."""
         with noting(self.attempts):
-            for record in records:
-                if place_of(record) not in self._careful_until:
-                    await self._start(place_of(record), record.offset)
+            await self._quarantine.begin(records)
 
     def portions(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-        """Divide records whose partitions have begun into what is settled at once.
-
-        That is all of partitions that are calm, then one by one what wants caution, then what stands behind it: each
-        partition keeps its order, so no offset that may be committed steps over a record that is still to come.
-        """
-        careful = [record for record in records if self._wants_caution(record)]
-        cautious = {place_of(record) for record in careful}
-        behind = [record for record in records if place_of(record) in cautious and not self._wants_caution(record)]
-        if calm := [record for record in records if place_of(record) not in cautious]:
-            yield calm
-        for record in careful:
-            yield [record]
-        if behind:
-            yield behind
+        """Divide records whose partitions have begun into what is settled at once, each partition in its order."""
+        return self._quarantine.portions(records)
 
     async def settle(self, records: Sequence[Record]) -> bool:
         """Settle the records, all at once or the only one; False where some of a halted partition stay open."""
         began = time.monotonic()
         with telemetry.settling(records) as span, noting(self.attempts):
-            if len(records) == 1 and self._wants_caution(records[0]):
+            if len(records) == 1 and self._quarantine.wants_caution(records[0]):
                 plans = await self._settle_carefully(records[0])
             else:
                 plans = await self._settle_all(_understand_all(records, self._endpoints))
@@ -117,95 +87,47 @@ class Lanes:
         _log_batch(records, total, seconds)
         return len(settled) == len(records)
 
-    def _wants_caution(self, record: Record) -> bool:
-        until = self._careful_until.get(place_of(record))
-        return until is not None and record.offset < until
-
     def _settled(self, records: Sequence[Record]) -> Sequence[Record]:
         """Return those that are not left open by a halt."""
         if not self.halted:
             return records
         return [record for record in records if place_of(record) not in self.halted]
 
-    async def _start(self, place: Place, offset: int) -> None:
-        """Note durably, once an assignment, where the partition's records begin to be touched.
-
-        What was asked under an assignment that ended meanwhile is not kept for the next one.
-        """
-        async with self._starting:
-            if place not in self._careful_until:
-                held = self._careful_until
-                held[place] = until = await self._through_outages(lambda: self._marks.start(place, offset))
-                if until is not None:
-                    log.warning("going_record_by_record", topic=place[0], partition=place[1], until_offset=until)
-
     async def _settle_carefully(self, record: Record) -> list[Plan]:
-        """Settle one record by itself, noted durably before it is touched; a convicted one is not touched again."""
-        place = place_of(record)
-        if place in self.halted:
+        """Settle one record by itself; a convicted one becomes a dead letter, untouched."""
+        if place_of(record) in self.halted:
             return []
-        async with self._careful:
-            if await self._through_outages(lambda: self._marks.probe(place, record.offset)):
-                dead = Dead(Reason.FATAL, "the record ended the process that touched it, again and again")
-                plans = await self._settle_all([(record, dead)])
-                await self._end_caution(place)
-                return plans
-            with self.hand.holding():
-                plans = await self._settle_all([understand(record, self._endpoints)])
-            until = self._careful_until.get(place)
-            if until is not None and record.offset + 1 >= until:
-                await self._end_caution(place)
-            return plans
-
-    async def _end_caution(self, place: Place) -> None:
-        held = self._careful_until
-        await self._through_outages(lambda: self._marks.end_caution(place))
-        if place in held:
-            held[place] = None
+        dead = Dead(Reason.FATAL, "the record ended the process that touched it, again and again")
+        return await self._quarantine.touch(
+            record,
+            settle=lambda: self._settle_all([understand(record, self._endpoints)]),
+            bury=lambda: self._settle_all([(record, dead)]),
+        )
 
     async def _settle_all(self, items: list[Item]) -> list[Plan]:
         """Settle items through outages; records of a partition that halts on the way are left open."""
         while items := [item for item in items if place_of(item[0]) not in self.halted]:
             try:
-                return await self._through_outages(partial(self._isolator.settle, items))
+                return await self._outages.through(partial(self._isolator.settle, items))
             except HaltedError as error:
                 self.halted[error.topic, error.partition] = str(error)
                 metrics.PARTITION_HALTED.labels(error.topic, str(error.partition)).set(1)
                 log.critical("partition_halted", topic=error.topic, partition=error.partition, detail=str(error))
         return []
 
-    async def _through_outages(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        """Try until Postgres takes it; an outage never gives up and never dead-letters."""
-        pauses = delays(self._settings.backoff_initial_seconds, self._settings.backoff_max_seconds)
-        while True:
-            self.attempts.note()
-            try:
-                result = await attempt()
-            except Exception as error:
-                if not isinstance(error, UnavailableError) and classify(error) not in PASSING:
-                    raise
-                self._note_outage(str(error) if isinstance(error, UnavailableError) else told(error))
-                await asyncio.sleep(next(pauses))
-            else:
-                self._note_back()
-                return result
+    @property
+    def outage(self) -> str | None:
+        """Why Postgres can't be used, or None."""
+        return self._outages.why
 
-    def _note_outage(self, why: str) -> None:
-        self.outage = why
-        if self.outage_since is None:
-            self.outage_since = time.monotonic()
-            metrics.POSTGRES_AWAY.set(1)
-            log.warning("postgres_away", detail=why)
-
-    def _note_back(self) -> None:
-        if self.outage_since is not None:
-            log.info("postgres_back", away_seconds=round(time.monotonic() - self.outage_since, 3))
-            self.outage_since = self.outage = None
-            metrics.POSTGRES_AWAY.set(0)
+    @property
+    def outage_since(self) -> float | None:
+        """The monotonic time since when Postgres can't be used, or None."""
+        return self._outages.since
 
     def forget(self) -> None:
         """Drop what is known of partitions that were given up."""
-        self._careful_until = {}
+        self._quarantine.forget()
 
     async def let_go(self, *, clean: bool) -> None:
         """Note that nothing is in hand any more; `clean` says that all that was taken is settled, or still in work."""
