@@ -125,8 +125,13 @@ def _row(name: str, counts: Counter[str]) -> str:
 
 def write_page(text: str, page: Path = PAGE) -> None:
     """Put the table where the page has its place for it."""
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"mutants: {page} has no lines {BEGIN.strip()} and {END}")
-    page.write_text(before + begin + text + end + after)
+    write_between(page, BEGIN, END, text)
+
+
+def write_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Put a text between two lines of a page."""
+    before, first, rest = page.read_text().partition(begin)
+    _, last, after = rest.partition(end)
+    if not first or not last:
+        raise SystemExit(f"{page} has no lines {begin.strip()} and {end.strip()}")
+    page.write_text(before + first + text + last + after)

@@ -1,0 +1,96 @@
+"""What processes of several worlds do: settle records, wake, publish."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from settling import broken_chains
+
+from consumer import batch, isolate, lane, waking
+from model.arena import Clock
+from producers.relay import lanes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from settling import Event
+
+    from model.arena import Arena
+    from model.stepping import Process
+    from schemas.record import Record
+
+TURNS = 6
+"""More than any world needs: what is left then does not hold."""
+
+
+def writer(pool: Any, arena: Arena) -> Any:
+    return batch.BatchWriter(pool, arena.settings, Clock())
+
+
+async def settle(pool: Any, arena: Arena, records: Iterable[Record]) -> None:
+    """Settle records as the consumer's worker does: in one batch, tried again and divided where it fails."""
+    limits = arena.settings.consumer
+    isolator = isolate.Isolator(writer(pool, arena).settle, isolate.PoisonRun(limits.unexpected_run_max), limits)
+    await isolator.settle([lane.understand(record) for record in records])
+
+
+async def wake(pool: Any, arena: Arena, turns: int = TURNS) -> None:
+    """Wake who waits on marked names, as the sweeper does."""
+    waker = waking.Waker(pool, writer(pool, arena), arena.settings.consumer)
+    for _ in range(turns):
+        if await waker.turn() is None:
+            return
+
+
+def actor(arena: Arena, name: str, records: Iterable[Record], *, may_crash: bool = False) -> Process:
+    """Start a process that settles one batch."""
+    process = arena.process(name, may_crash=may_crash)
+    process.start(settle(arena.pool_of(process), arena, records))
+    return process
+
+
+async def open_problems(arena: Arena, *events: Event) -> list[str]:
+    """Return what never may be: events without an effect or with two, some that wait, dead letters, broken chains."""
+    books = await arena.books()
+    counts = Counter(row["event_id"] for row in books.ledger)
+    wrong = [(one.event_id, counts[one.event_id]) for one in events if counts[one.event_id] != 1]
+    problems = [f"{event_id} is in the ledger {count} times" for event_id, count in wrong]
+    problems += [f"{row['event_id']} still waits" for row in books.parked]
+    problems += [
+        f"{row['event_id']} is a dead letter: {row['reason']}" for row in books.letters if row["status"] == "open"
+    ]
+    return problems + broken_chains(books)
+
+
+def compared(row: dict[str, Any], **wanted: Any) -> list[str]:
+    return [f"{name} is {row[name]}, not {value}" for name, value in wanted.items() if row[name] != value]
+
+
+async def publish(process: Process, arena: Arena, lane_: lanes.Lane, lease: Any, turns: int) -> None:
+    """Carry batches of the relay: read, publish, settle, in the order of `LaneLoop.turn` without reading ahead."""
+    connection = arena.pool_of(process)
+    for _ in range(turns):
+        if (found := await lane_.read(connection)) is None:
+            continue
+        await process.step("publish", lambda batch=found: _published(arena, process.name, batch))  # type: ignore[misc]
+        await lane_.settle(connection, found, lease, {})
+        arena.notes.append(("settled", process.name))
+
+
+async def _published(arena: Arena, name: str, found: Any) -> int:
+    await asyncio.sleep(0)
+    arena.notes += [("published", name, told(record)) for record in found.records]
+    return len(found.records)
+
+
+def told(record: Any) -> dict[str, Any]:
+    """Return a change as its readers get it."""
+    return dict(json.loads(record.value)) if record.topic.endswith("changes") else {"value": record.value.decode()}
+
+
+def lane_of(arena: Arena, name: str) -> Any:
+    opened = lanes.open_lanes(arena.settings.relay, arena.settings.kafka.topics)
+    return next(one for one in opened if one.name == name)
