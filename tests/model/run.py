@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime as dt
+import os
 import shutil
 import sys
 import uuid
@@ -92,7 +93,7 @@ def table(found: Sequence[Explored], faults: Sequence[tuple[str, Explored]]) -> 
 
 
 async def work(options: argparse.Namespace) -> int:
-    home = ROOT / ".ratchet-test" / f"model-{uuid.uuid4().hex[:8]}"
+    home = ROOT / ".ratchet-test" / f"model-{os.getpid()}"
     brokers = PostgresAlone(home)
     plain: list[Explored] = []
     faults: list[tuple[str, Explored]] = []

@@ -34,7 +34,7 @@ class Relaying:
     says = "every change is published, none is skipped, and those of one payment in the order of their versions"
     crashes = 0
     events: tuple[Event, ...] = (AUTHORIZED, SLOW, FAST)
-    finds = ("relay-unsettled-rows-are-passed",)
+    finds: tuple[str, ...] = ("relay-unsettled-rows-are-passed",)
 
     async def seed(self, arena: Arena) -> None:
         await settle(arena.plain_pool(), arena, records([AUTHORIZED], partition=3))
@@ -60,7 +60,7 @@ class Ordering(Relaying):
     name = "ordering"
     says = "what an older transaction changes later stands later, so a payment's changes keep their order"
     events = (AUTHORIZED, MADE, *BOTH, LAST)
-    finds = ("consumer-settlement-relay-order-runs-back",)
+    finds: tuple[str, ...] = ()
 
     def processes(self, arena: Arena) -> list[Process]:
         return [
