@@ -34,7 +34,7 @@ class Connections(Protocol):
         ...
 
     def refusal_of(self, peer: str, own: tuple[tuple[bytes, bytes], ...]) -> bytes | None:
-        """Return what a connection from this address is told and closed with, or None where a protocol is made.
+        """Return what a connection from this address is answered and closed with, or None where a protocol is made.
 
         `own` are the headers that the server puts on every answer.
         """

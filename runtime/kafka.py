@@ -191,7 +191,7 @@ async def open_producer(
     """Open a producer whose acknowledgement means every in-sync replica has the record, once a call.
 
     Records are sent as soon as the broker has answered the request before, so batches grow with load and a lone
-    record never waits; no compression unless one is asked for: the CPU of one core is the door's bound, not the
+    record never waits; no compression unless one is asked for: the CPU of one core is the ingress' bound, not the
     network. One that is not `idempotent` numbers nothing, so a batch that is refused leaves no gap behind it; it may
     send one twice. Raises UnavailableError when no broker answers in `connect_timeout_seconds`, AccessRefusedError
     when one refuses us.

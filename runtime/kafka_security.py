@@ -187,14 +187,14 @@ def _reason(error: Exception) -> str:
     return getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
 
 
-async def away_or_refused(settings: KafkaSettings, told: str) -> UnavailableError:
-    """Return what to raise after a client failed: `told`, or AccessRefusedError where a broker answers and refuses us.
+async def away_or_refused(settings: KafkaSettings, detail: str) -> UnavailableError:
+    """Return what to raise after a client failed: `detail`, or AccessRefusedError where a broker refuses us.
 
     Clients log why a connection failed and raise only that none came about, so this connects once more and looks.
     Takes `connect_timeout_seconds` at most, and no time where Kafka speaks PLAINTEXT and so refuses nobody.
     """
     if settings.security_protocol == "PLAINTEXT":
-        return UnavailableError(told)
+        return UnavailableError(detail)
     answered = False
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(settings.connect_timeout_seconds):
@@ -202,8 +202,8 @@ async def away_or_refused(settings: KafkaSettings, told: str) -> UnavailableErro
             if why is not None:
                 return AccessRefusedError(f"Kafka: {why}")
     if answered:
-        return UnavailableError(told)
-    return UnavailableError(f"{told}; is it up, and does it speak {settings.security_protocol} at that port?")
+        return UnavailableError(detail)
+    return UnavailableError(f"{detail}; is it up, and does it speak {settings.security_protocol} at that port?")
 
 
 async def _ask_brokers(settings: KafkaSettings) -> tuple[bool, str | None]:
@@ -291,10 +291,10 @@ def _explain_certificate(error: ssl.SSLCertVerificationError, settings: KafkaSet
 
 def _explain_tls(error: ssl.SSLError, settings: KafkaSettings) -> str | None:
     """Say what a failed handshake means: no TLS there, or a broker that does not take our certificate."""
-    said = str(error).upper()
-    if any(words in said for words in NOT_TLS):
+    text = str(error).upper()
+    if any(words in text for words in NOT_TLS):
         return "does not speak TLS there; check the port in RATCHET_KAFKA__BOOTSTRAP and __SECURITY_PROTOCOL"
-    if any(words in said for words in ALERTS_ABOUT_US):
+    if any(words in text for words in ALERTS_ABOUT_US):
         ours = settings.certificate_file or "none is set"
         return (
             f"refuses our certificate ({ours}); check RATCHET_KAFKA__CERTIFICATE_FILE and __KEY_FILE: signed by a CA "

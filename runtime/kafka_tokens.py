@@ -108,13 +108,13 @@ def _request(settings: KafkaSettings) -> HttpRequest:
 
 def read_token(answer: HttpAnswer, settings: KafkaSettings) -> tuple[str, float]:
     """Return the token of an answer and its life in seconds; one without a life is used once. Raises TokenError."""
-    said = _object_in(answer.body)
+    members = _object_in(answer.body)
     if answer.status == HTTPStatus.OK:
-        token, lasts = said.get("access_token"), said.get("expires_in")
+        token, lasts = members.get("access_token"), members.get("expires_in")
         if isinstance(token, str) and _TOKEN.fullmatch(token):
             return token, _seconds(lasts)
         raise TokenError(f"wants a token, and {settings.oauth_token_url} answers without an access_token")
-    error = said.get("error")
+    error = members.get("error")
     why = f"{answer.status} {error}" if isinstance(error, str) and _ERROR.fullmatch(error) else str(answer.status)
     if answer.status in _REFUSALS:
         raise TokenError(
@@ -126,10 +126,10 @@ def read_token(answer: HttpAnswer, settings: KafkaSettings) -> tuple[str, float]
 
 def _object_in(body: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(body)
+        members = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return members if isinstance(members, dict) else {}
 
 
 def _seconds(lasts: object) -> float:

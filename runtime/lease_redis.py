@@ -114,8 +114,8 @@ class RedisLeases:
         await self._run(_MARK, (self._key(lease.name),), lease, seconds)
 
     async def _run(self, script: str, keys: tuple[str, ...], lease: Lease, seconds: float) -> None:
-        said = f"{lease.token}:{lease.holder}"
-        await self._link.ask(lambda client: client.eval(script, len(keys), *keys, said, _milliseconds(seconds)))
+        value = f"{lease.token}:{lease.holder}"
+        await self._link.ask(lambda client: client.eval(script, len(keys), *keys, value, _milliseconds(seconds)))
 
     def _key(self, name: str) -> str:
         return f"{self._link.key_prefix}lease:{{{name}}}"

@@ -202,7 +202,7 @@ async def _live(settings: Settings, serve: Serve, probe: Probe) -> None:
                 probe.state = "stopping"
             await _drain(role, settings.role.drain_seconds_max)
             if not stop.is_set():
-                raise RatchetError("the role ended by itself; it should run until it is told to stop")
+                raise RatchetError("the role ended by itself; it should run until it is asked to stop")
         finally:
             for task in (keeper, servers, stopping, role):
                 task.cancel()
@@ -236,7 +236,7 @@ def leave(status: int) -> NoReturn:
 
 
 def run_role(name: str, settings: Settings, serve: Serve) -> int:
-    """Run one role in the foreground until it is told to stop; return the exit status.
+    """Run one role in the foreground until it is asked to stop; return the exit status.
 
     0 is a clean end, 1 a failure, 2 a setting that is wrong, which a restart does not mend.
     """

@@ -2,7 +2,7 @@
 
 The sliding window counter weighs the window before by what is left of it (two counters a key instead of a list of
 hits). A refused hit is not counted, so a sender that keeps knocking gets in again when its window has moved on. What
-was refused is remembered until the moment that was told: a flood of refusals asks Redis nothing.
+was refused is remembered until the moment that the answer named: a flood of refusals asks Redis nothing.
 """
 
 from __future__ import annotations

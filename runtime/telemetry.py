@@ -54,8 +54,8 @@ class Scope(Protocol):
         """Say what a batch came to, as `ratchet.<name>` attributes."""
         ...
 
-    def answer(self, method: str, template: str, status: int | None, said: Mapping[str, str | int | None]) -> None:
-        """Say what a request came to: `template` is the path's form, never the path; `said` become `ratchet.*`."""
+    def answer(self, method: str, template: str, status: int | None, extra: Mapping[str, str | int | None]) -> None:
+        """Say what a request came to: `template` is the path's form, never the path; `extra` become `ratchet.*`."""
         ...
 
 
@@ -148,12 +148,12 @@ class _Span:
     def note(self, counts: Mapping[str, int], **more: int) -> None:
         self._span.set_attributes({f"ratchet.{name}": count for name, count in {**counts, **more}.items()})
 
-    def answer(self, method: str, template: str, status: int | None, said: Mapping[str, str | int | None]) -> None:
+    def answer(self, method: str, template: str, status: int | None, extra: Mapping[str, str | int | None]) -> None:
         method = method if method in METHODS else "_OTHER"
         self._span.update_name(f"{method} {template}")
-        told: dict[str, str | int | None] = {f"ratchet.{name}": value for name, value in said.items()}
-        told |= {"http.request.method": method, "http.route": template, "http.response.status_code": status}
-        self._span.set_attributes({name: value for name, value in told.items() if value is not None})
+        attributes: dict[str, str | int | None] = {f"ratchet.{name}": value for name, value in extra.items()}
+        attributes |= {"http.request.method": method, "http.route": template, "http.response.status_code": status}
+        self._span.set_attributes({name: value for name, value in attributes.items() if value is not None})
         if status is None or status >= SERVER_ERROR:
             self._span.set_status(self._error)
 
@@ -209,33 +209,33 @@ class _Tracing:
         return self._scope("request", self._trace.SpanKind.SERVER, {}, context=parent)
 
     def publishing(self, topic: str, count: int, causes: Iterable[Sequence[Header]]) -> Scope:
-        said = {"messaging.operation.name": "send", "messaging.operation.type": "send"}
-        told = _messaging(topic, count) | said
-        return self._scope(f"send {topic}", self._trace.SpanKind.PRODUCER, told, links=self._links(causes))
+        operation = {"messaging.operation.name": "send", "messaging.operation.type": "send"}
+        attributes = _messaging(topic, count) | operation
+        return self._scope(f"send {topic}", self._trace.SpanKind.PRODUCER, attributes, links=self._links(causes))
 
     def settling(self, records: Sequence[Record]) -> Scope:
         places = {(record.topic, record.partition) for record in records}
         names = sorted({topic for topic, _ in places})
-        told = _messaging(",".join(names), len(records)) | {
+        attributes = _messaging(",".join(names), len(records)) | {
             "messaging.operation.name": "settle",
             "messaging.operation.type": "process",
             "messaging.consumer.group.name": self._group,
         }
         if len(places) == 1:
-            told["messaging.destination.partition.id"] = str(records[0].partition)
+            attributes["messaging.destination.partition.id"] = str(records[0].partition)
         links = self._links(record.headers for record in records)
-        return self._scope(f"process {','.join(names)}", self._trace.SpanKind.CONSUMER, told, links=links)
+        return self._scope(f"process {','.join(names)}", self._trace.SpanKind.CONSUMER, attributes, links=links)
 
     def _scope(
         self,
         name: str,
         kind: SpanKind,
-        told: Mapping[str, str | int],
+        attributes: Mapping[str, str | int],
         *,
         context: Any = None,
         links: Sequence[Link] = (),
     ) -> Scope:
-        span = self._tracer.start_span(name, context=context, kind=kind, attributes=told, links=links)
+        span = self._tracer.start_span(name, context=context, kind=kind, attributes=attributes, links=links)
         return _Span(span, self)
 
     def _links(self, causes: Iterable[Sequence[Header]]) -> list[Link]:

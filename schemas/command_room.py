@@ -101,7 +101,7 @@ class Forbidden:
 
 @dataclass(frozen=True, slots=True)
 class Undetermined:
-    """What the command is for can't be told: it has to name one of `attempt_ids`."""
+    """What the command is for can't be known: it has to name one of `attempt_ids`."""
 
     detail: str
     attempt_ids: tuple[UUID, ...]
@@ -229,15 +229,15 @@ def _refund(balance: Balance, asked: list[Request], amount: int | None) -> Grant
 
 def _taken_back(balance: Balance) -> tuple[str, dict[str, Any]]:
     """Say which disputes and reversals took captured money, in words and as members of the problem."""
-    said, members = "", {}
+    detail, members = "", {}
     if balance.disputed:
         named = ", ".join(balance.disputes) or "a dispute"
-        said += f"; {balance.disputed} of {balance.captured} was taken by {named} ({balance.dispute_status})"
+        detail += f"; {balance.disputed} of {balance.captured} was taken by {named} ({balance.dispute_status})"
         members["disputes"] = list(balance.disputes)
     if balance.reversals:
-        said += f"; taken back by the reversal of {', '.join(balance.reversals)}"
+        detail += f"; taken back by the reversal of {', '.join(balance.reversals)}"
         members["reversals"] = list(balance.reversals)
-    return said, members
+    return detail, members
 
 
 def _within(  # noqa: PLR0913, PLR0917 - the figures of one comparison
@@ -247,8 +247,8 @@ def _within(  # noqa: PLR0913, PLR0917 - the figures of one comparison
     wanted = room if amount is None else amount
     if 0 < wanted <= room:
         return Granted(wanted)
-    said = f"the payment is {status}: of {ceiling}, {done} is {what} and {waiting} is asked for"
-    return Forbidden(f"{said}, which leaves no {wanted}" if wanted > 0 else f"{said}, which leaves nothing")
+    detail = f"the payment is {status}: of {ceiling}, {done} is {what} and {waiting} is asked for"
+    return Forbidden(f"{detail}, which leaves no {wanted}" if wanted > 0 else f"{detail}, which leaves nothing")
 
 
 def _canceling(asked: list[Request]) -> bool:

@@ -26,7 +26,7 @@ class Defect(NamedTuple):
 
 
 def defects_of(error: ValidationError, model: type[BaseModel]) -> list[Defect]:
-    """Return what a model's own error tells, in its order; an unknown field is told with the one that was meant."""
+    """Return what a model's own error tells, in its order; an unknown field is named with the one that was meant."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
     return [
         Defect(one["loc"], _unknown(one["loc"], model) if one["type"] == "extra_forbidden" else one["msg"])

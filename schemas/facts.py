@@ -9,7 +9,7 @@ The states of a child form a lattice, the product of:
   `version` is the provider's own signed time or version, for figures that a merchant may lower and for children that
   begin anew; 0 where there is none, and then the rank alone decides;
 - `parent` and `replaces`, each for itself: a state that leaves them out does not lose them;
-- `low`, of terms: the smallest amount that was ever said, which is what was asked for to begin with.
+- `low`, of terms: the smallest amount that was ever reported, which is what was asked for to begin with.
 So any order and any repetition of the same facts gives the same payment.
 
 Amounts are minor units of the payment's currency.
@@ -85,7 +85,7 @@ class FactKind(StrEnum):
     key, or whose parent it is. `closed`: nothing more will be taken. With parent `intent` an order of several parts was
     given up, of this amount; it ends all authorizations beside it while they come to less."""
     OTHER_CURRENCY = "other_currency"
-    """Money told in another currency than the payment's: shown by a flag, in no sum. Key: the child's; parent: the
+    """Money reported in another currency than the payment's: shown by a flag, in no sum. Key: the child's; parent: the
     currency."""
     MEETING = "meeting"
     """An event named another payment too that can't be the same one: both were promised, say. Key: the id of the other.

@@ -121,19 +121,19 @@ def intent() -> Json:
     is known by its payment's id. Any other command needs it, which a schema of headers alone can't say: nothing else
     tells two equal refunds from one that was sent twice.
     """
-    told = "Unique a command, and the same in each of its copies: `capture`, `cancel` and `refund` need it"
-    return _headers(_EVENT | {"ce_id": _text(told, minLength=1)} | _TRUST | _TRACE | _REDRIVEN, ())
+    unique = "Unique a command, and the same in each of its copies: `capture`, `cancel` and `refund` need it"
+    return _headers(_EVENT | {"ce_id": _text(unique, minLength=1)} | _TRUST | _TRACE | _REDRIVEN, ())
 
 
 def event(kinds: tuple[str, ...] = tuple(EVENTS)) -> Json:
     """Return the headers of `payments.events`, of these types; those of CloudEvents beside them may be absent."""
-    told = {
+    own = {
         "ce_id": _text("Unique within ce_source, and the same in each copy of the event", minLength=1),
         "ce_source": _text("The service as RATCHET_SOURCES has it, or service/account", minLength=1),
         "ce_type": {"enum": list(kinds), "description": "What happened; it says which shape the value has"},
         "ce_time": _text("When it happened: shown, and orders nothing", format="date-time"),
     }
-    return _headers(_EVENT | told | _TRACE | _REDRIVEN, ("ce_id", "ce_source", "ce_type"))
+    return _headers(_EVENT | own | _TRACE | _REDRIVEN, ("ce_id", "ce_source", "ce_type"))
 
 
 def change() -> Json:

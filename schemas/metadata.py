@@ -61,7 +61,7 @@ def _check_text(text: str, length_max: int) -> None:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the same bounds as JSON Schema; the bound on all bytes can't be said there."""
+    """Return the same bounds as JSON Schema; the bound on all bytes can't be stated there."""
     return _object(NESTING_MAX)
 
 

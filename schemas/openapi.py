@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the front door, from the pydantic models and the catalogue of problems; pure."""
+"""The OpenAPI 3.1 document of the ingress, from the pydantic models and the catalogue of problems; pure."""
 
 from __future__ import annotations
 
@@ -247,8 +247,8 @@ def _query(name: str, description: str) -> Json:
 
 
 def _probe(operation: str, summary: str, statuses: tuple[str, ...]) -> Json:
-    told = {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}
-    answers = dict.fromkeys(statuses, told)
+    answer = {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}
+    answers = dict.fromkeys(statuses, answer)
     if "503" not in answers:
         return {"operationId": operation, "summary": summary, "responses": _responses(answers, ())}
     return {"operationId": operation, "summary": summary, "responses": answers | _responses({}, _ANY)}

@@ -72,7 +72,7 @@ class Flag(StrEnum):
     PAID_AGAIN = "paid_again"
     """A payment under the same claim that was not adopted holds money."""
     OTHER_CURRENCY = "other_currency"
-    """Money was told in another currency; it is in no sum."""
+    """Money was reported in another currency; it is in no sum."""
     CONTRADICTION = "contradiction"
     """Facts of which one must be wrong."""
 

@@ -104,7 +104,7 @@ class Attributes(msgspec.Struct, frozen=True):
 
     `source` is `provider` or `provider/account` for webhooks and `intents/<client>` for intents; with `event_id` it is
     the idempotency key. `kind` is the provider's own name of what happened, or "" where it gives none. `received_at`
-    is unix seconds at the door.
+    is unix seconds at the ingress.
     """
 
     source: str

@@ -32,19 +32,19 @@ def definitions(ref_template: str) -> Json:
     models: Json = found["$defs"] | {"Metadata": metadata.json_schema()}
     for model in ORDERS.values():
         models[model.__name__]["properties"]["metadata"] = {"$ref": ref_template.format(model="Metadata")}
-    told = models[IntentRecord.__name__]
+    shape = models[IntentRecord.__name__]
     names = {command: f"{command.value.title()}Record" for command in ORDERS}
-    models |= {names[command]: _command(told, command, ref_template) for command in ORDERS}
+    models |= {names[command]: _command(shape, command, ref_template) for command in ORDERS}
     models[IntentRecord.__name__] = {
-        "title": told["title"],
-        "description": told["description"],
+        "title": shape["title"],
+        "description": shape["description"],
         "oneOf": [{"$ref": ref_template.format(model=name)} for name in names.values()],
     }
     del models[Command.__name__]
     return models
 
 
-def _command(told: Json, command: Command, ref_template: str) -> Json:
+def _command(shape: Json, command: Command, ref_template: str) -> Json:
     """Return a record of one command, with its body: a shape of its own, so that generators make a type of it."""
     body = ORDERS[command].__name__
     own: Json = {
@@ -52,10 +52,10 @@ def _command(told: Json, command: Command, ref_template: str) -> Json:
         "body": {"$ref": ref_template.format(model=body)},
     }
     description = f"The command `{command.value}`, about the payment `id`."
-    return told | {
+    return shape | {
         "title": f"{command.value.title()}Record",
         "description": description,
-        "properties": told["properties"] | own,
+        "properties": shape["properties"] | own,
     }
 
 

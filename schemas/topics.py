@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 BODY_BYTES_MAX: Final = 1024 * 1024
-"""The largest webhook or intent body that the door takes."""
+"""The largest webhook or intent body that the ingress takes."""
 RECORD_BYTES_MAX: Final = 2 * 1024 * 1024
 """The largest record of a payments topic: a body, its key and headers."""
 DEAD_LETTER_BYTES_MAX: Final = 4 * 1024 * 1024

@@ -125,7 +125,7 @@ def _make_user(name: str) -> None:
 
 def open_to(user: User, data: Path, bin_folder: Path) -> None:
     """Let the other user reach its programs and its data, widening as little as possible."""
-    home = data.parent.parent  # ours from the first, and nobody else's; what lies outside is said
+    home = data.parent.parent  # ours from the first, and nobody else's; what lies outside is reported
     widened = let_others_pass(data) + let_others_pass(bin_folder)
     changed = [path for path in widened if path != home and home not in path.parents]
     if changed:

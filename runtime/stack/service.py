@@ -37,7 +37,7 @@ async def serve(
 ) -> None:
     """Start the stack, call `on_ready`, bring dead brokers back until `stop` is set, then stop it. Prints nothing.
 
-    Raise StackError when the start fails. `report` is told in a sentence of each death and return.
+    Raise StackError when the start fails. `report` gets a sentence on each death and return.
     """
     stack = Stack(home, settings)
     starting = asyncio.ensure_future(stack.start())
