@@ -24,7 +24,7 @@ LOOK_SECONDS: Final = 0.5
 
 
 def end_after(seconds: float) -> None:
-    """Let the process end by itself after so long, unless it is asked again or `end_never` is."""
+    """Let the process end by itself after so long, unless this is called again or it is disarmed before."""
     faulthandler.dump_traceback_later(seconds, exit=True)
 
 
