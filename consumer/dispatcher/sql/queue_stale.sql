@@ -1,9 +1,9 @@
 -- Ask again about payments of which nothing may ever tell the end. $1 provider and $2 account (lower case) whose API
--- can be asked; $3 statuses, $4 refund statuses and $5 dispute statuses that are open; seconds $6 for which such a payment
--- has been silent, $7 between two questions, $8 that it may be old; $9 how many at once: the longest silent first; $10
--- the kind of the references to ask by, as `kind:ref`, null for the payment itself; of refunds and disputes those that
--- are open by the payment's facts. No payment is changed before it is made, so the bound on its age bounds what is read
--- of the index too. Two payments may have one reference, at two merchants: it is asked about once.
+-- can be asked; $3 statuses, $4 refund statuses and $5 dispute statuses that are open; seconds $6 for which such a
+-- payment has been silent, $7 between two questions, $8 that it may be old; $9 how many at once: the longest silent
+-- first; $10 the kind of the references to ask by, as `kind:ref`, null for the payment itself; of refunds and disputes
+-- those that are open by the payment's facts. No payment is changed before it is made, so the bound on its age bounds
+-- what is read of the index too. Two payments may have one reference, at two merchants: it is asked about once.
 -- Returns how many.
 with open as (
     select
