@@ -23,6 +23,8 @@ LANGUAGES = [
     *(pytest.param(name, marks=pytest.mark.slow) for name in ("go", "java", "node")),
 ]
 """Python's runs with the tests of every change; the others download what they need and compile."""
+EXECUTORS = [pytest.param("python")]
+"""The clients that carry out commands."""
 BUILD_SECONDS = 500.0
 
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING
 
 import pytest
-from client_builds import BUILDERS, LANGUAGES, Client
+from client_builds import BUILDERS, EXECUTORS, LANGUAGES, Client
+from live import Live
+from live import live as running_live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +29,22 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Client]:
 @pytest.fixture(params=LANGUAGES)
 def client(request: pytest.FixtureRequest, built: Callable[[str], Client]) -> Client:
     return built(request.param)
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request: pytest.FixtureRequest, built: Callable[[str], Client]) -> Client:
+    return built(request.param)
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Run `ratchet up` once for all clients; each language has a source, a gateway and an account of its own."""
+    sources = [f"billing-{language}" for language in BUILDERS]
+    gateways = {f"gateway-{language}": [f"standard_webhooks/loop{language}"] for language in BUILDERS}
+    told = {"RATCHET_SOURCES": json.dumps(sources), "RATCHET_EXECUTORS": json.dumps(gateways)}
+    secrets = json.dumps(["whsec_" + base64.b64encode(b"of the clients' test alone").decode()])
+    told |= {f"RATCHET_PROVIDERS__{name}__SECRETS": secrets for name in ("STRIPE", "STANDARD_WEBHOOKS")}
+    for language in BUILDERS:
+        told[f"RATCHET_PROVIDERS__STANDARD_WEBHOOKS__ACCOUNTS__LOOP{language.upper()}__SECRETS"] = secrets
+    with running_live(tmp_path_factory.mktemp("live"), **told) as found:
+        yield found
