@@ -2,10 +2,16 @@
 -- event or dead letter waits for a name, and one where a provider's list was ever asked; and who stands under the
 -- references that somebody promised, of the payments held ($3) and of those that the batch promises ($4-$7), $8
 -- payments of each beside its promises. $1, $2 sources and event ids.
+-- `offset 0` keeps the look-up one of an index: joined to a table that was small when the plan was made, each payment of
+-- the batch was compared with all rows of it.
 with under as materialized (
     select g.provider, g.account, g.livemode, g.ref
     from unnest($3::text::uuid[]) as h (payment_id)
-    join reference_payments g on g.payment_id = h.payment_id and g.kind = 'reference'
+    join lateral (
+        select provider, account, livemode, ref from reference_payments r
+        where r.payment_id = h.payment_id and r.kind = 'reference'
+        offset 0
+    ) g on true
     where (select exists (select from reference_payments where promise is not null))
 ),
 grouped as materialized (

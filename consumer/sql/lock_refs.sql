@@ -3,6 +3,7 @@
 -- batch promises the reference; $8 further payments; $9 how many payments a group has beside its promises.
 -- What it needs is looked up without locks: the payments that have the names, and of each reference that somebody promised
 -- the payments that stand under it, the first ones by their ids.
+-- `offset 0` keeps a look-up one of an index, as in find_claims.sql.
 -- The first row says the transaction's id, how many names are locked, the places of those that a payment has, and which;
 -- `others` are locked names beside those asked for. Each other row is a payment. What another transaction made while this
 -- one waited for it is not seen: where something is missing, the transaction begins anew.
@@ -27,7 +28,11 @@ grouped as materialized (
         union
         select g.provider, g.account, g.livemode, g.ref
         from bound
-        join reference_payments g on g.payment_id = bound.payment_id and g.kind = 'reference'
+        join lateral (
+            select provider, account, livemode, ref from reference_payments r
+            where r.payment_id = bound.payment_id and r.kind = 'reference'
+            offset 0
+        ) g on true
     ) g
     join payment_refs r
         on r.provider = g.provider and r.account = g.account and r.merchant_account = '' and r.livemode = g.livemode
