@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test test-slow coverage mutants model fuzz cluster nightly lint docs catalogues configuration corpus \
+.PHONY: help setup brokers run test test-slow coverage mutants model outsiders fuzz cluster nightly lint docs catalogues configuration corpus \
 	bench bench-ingress bench-latency bench-scale load forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -80,6 +80,9 @@ mutants: brokers ## plant each fault of tests/mutants; a test must notice each; 
 
 model: brokers ## every interleaving of small worlds on the real Postgres; writes docs/model.md; ARGS="waking locking"
 	@PYTHONPATH=tests $(BIN)/python -m model.run $(if $(ARGS),,--page) $(ARGS)
+
+outsiders: brokers ## what others test of webhooks, run against us; writes docs/outsiders.md; ARGS="--offline --without-brokers"
+	@PYTHONPATH=tests $(BIN)/python -m outsiders.run --page $(ARGS)
 
 # Without a wheel for this machine the folder is made all the same, and inputs are changed blindly.
 ATHERIS := .ratchet/tools/atheris
