@@ -39,7 +39,9 @@ begin
                     console_keys}'),
                 ('app', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
                 ('app', 'select', '', '{schema_migrations, ledger_anchors, anchor_without_payment, captures, refunds, disputes, redrive_returns,
-                    operator_actions, operator_action_heads, erased_letters}'),
+                    operator_actions, operator_action_heads, erased_letters, noted_dead_letters}'),
+                ('app', 'select, insert', '', '{dead_letter_notes}'),
+                ('app', 'update', 'ended_by, ended_at', '{dead_letter_notes}'),
 
                 ('ingress', 'select, insert', '', '{spool, topic_prefix}'),
                 ('ingress', 'select, insert, update, delete', '', '{refetches}'),
@@ -66,7 +68,7 @@ begin
                     disputes, redrive_messages, redrive_returns}'),
 
                 ('relay', 'select, update, delete', '', '{spool}'),
-                ('relay', 'select', '', '{payments, payment_logs, dead_letters, redrive_returns, schema_migrations,
+                ('relay', 'select', '', '{payments, payment_logs, dead_letters, noted_dead_letters, redrive_returns, schema_migrations,
                     ledger_anchors, anchor_without_payment, parked_events, sms_transactions, refetches, intent_claims}'),
                 ('relay', 'insert', '', '{dead_letters}'),
                 ('relay', 'select, insert', '', '{epochs, topic_prefix}'),
@@ -96,9 +98,12 @@ begin
                 ('console', 'select, insert, update, delete', '', '{console_sessions}'),
                 ('console', 'select, insert, update, delete', '', '{outcome_counts}'),
                 ('console', 'select, update', '', '{outcome_cursors}'),
-                ('console', 'select', '', '{operator_tokens}'),
+                ('console', 'select, delete', '', '{operator_tokens}'),
                 ('console', 'select, delete', '', '{operators}'),
                 ('console', 'update', 'password_hash, one_time_until, signed_in_at', '{operators}'),
+                ('console', 'select', '', '{noted_dead_letters}'),
+                ('console', 'select, insert', '', '{dead_letter_notes}'),
+                ('console', 'update', 'ended_by, ended_at', '{dead_letter_notes}'),
                 ('console', 'insert', 'who, origin, action, target, because', '{operator_actions}'),
 
                 ('ops', 'select', '', '{payments, payment_refs, reference_payments, payment_logs, parked_events, parked_refs, orphan_refs, wake_marks, spool, leases,
@@ -116,6 +121,9 @@ begin
                 ('ops', 'select', 'id, operator_id, role, ends_at, made_by, made_at', '{operator_tokens}'),
                 ('ops', 'insert', 'operator_id, role, digest, ends_at, made_by', '{operator_tokens}'),
                 ('ops', 'delete', '', '{operator_tokens}'),
+                ('ops', 'select', '', '{noted_dead_letters}'),
+                ('ops', 'select, insert', '', '{dead_letter_notes}'),
+                ('ops', 'update', 'ended_by, ended_at', '{dead_letter_notes}'),
                 ('ops', 'insert', 'who, origin, action, target, because', '{operator_actions}')
             ) as known (grantee_process, rights, bounded, names) cross join unnest(names) as name
             where grantee_process = process and to_regclass(name) is not null

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.table import Table
 
-from ops import endpoints
+from ops import endpoints, server
 from ops.audit import Audit, Evidence, walk
 from ops.audit_actions import read_head
 from ops.cleaning import clean
@@ -184,6 +184,7 @@ async def _list_actions(settings: Settings, filters: ActionFilter, limit: int) -
 
 @audit.command("actions")
 @command
+@server.by_server
 def actions(  # noqa: PLR0913 - one argument a filter
     *,
     who: Annotated[str | None, typer.Option("--who", help="Only what this person did.")] = None,
@@ -196,7 +197,13 @@ def actions(  # noqa: PLR0913 - one argument a filter
 ) -> int:
     """List what people did or were refused, newest first: who, from where, what, on what, why, when."""
     filters = ActionFilter(who, action, moment(since, "--since"), moment(until, "--until"), before)
-    found = asyncio.run(_list_actions(endpoints.found(endpoints.load()), filters, limit))
+    asked = server.given()
+    if asked:
+        query = {"who": who, "action": action, "since": since, "until": until}
+        told = asked.pages("/actions", "actions", "before", limit, query, before)
+        found = ActionPage(tuple(map(server.revived, told["actions"])), told["before"])
+    else:
+        found = asyncio.run(_list_actions(endpoints.found(endpoints.load()), filters, limit))
     document = {"actions": list(map(plain, found.actions)), "before": found.before}
     emit(document, as_json=as_json, show=lambda: _actions_table(found))
     return EXIT_DONE

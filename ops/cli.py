@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import platform
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Final
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from typer.core import TyperGroup
 
-from ops.output import EXIT_DONE, AsJson, command, emit
+from ops import server
+from ops.output import EXIT_DONE, EXIT_USAGE, AsJson, command, emit, fail
+from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
     from typer._click import Command, Context  # typer's own copy of click; only for the types
@@ -76,12 +79,25 @@ app = typer.Typer(
 
 
 @app.callback()
-def ratchet() -> None:
-    """Keep the only command that stands here, `version`, a command among others."""
+def _choose_server(
+    url: Annotated[
+        str | None,
+        typer.Option("--server", metavar="URL", help="Ask this console, by its /admin/v1, instead of a database."),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="Where the token for it is: `ratchet operator token`."),
+    ] = None,
+) -> None:
+    try:
+        server.choose(server.read(url, token_file))
+    except SettingsError as error:
+        raise fail(str(error), EXIT_USAGE) from None
 
 
 @app.command("version")
 @command
+@server.by_server
 def version(*, as_json: AsJson = False) -> int:
     """Print the version."""
     document = {"version": metadata.version(DISTRIBUTION), "python": platform.python_version()}

@@ -11,7 +11,7 @@ import typer
 from rich.console import Group
 from rich.table import Table
 
-from ops import endpoints, erasure_commands, redrive_commands
+from ops import endpoints, erasure_commands, note_commands, redrive_commands, server
 from ops.database import connected, fetch
 from ops.dlq_filters import LetterFilter, moment
 from ops.dlq_options import Ids, OfKind, OfMessage, OfPayment, OfProvider, OfReason, Since, Until, Who, asker
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from ops.server import Server
     from runtime.settings import Settings
 
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that could not be settled, byte for byte.")
@@ -35,6 +36,7 @@ dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that could n
 
 redrive_commands.add_to(dlq)
 erasure_commands.add_to(dlq)
+note_commands.add_to(dlq)
 
 PREVIEW_LENGTH_MAX = 2000
 PAYLOAD_BYTES_MAX = 1024 * 1024
@@ -62,6 +64,12 @@ async def read_one(
         return rows[0] if rows else None
 
 
+def _ask_for(asked: Server, filters: LetterFilter, limit: int) -> LetterPage:
+    """Return the same letters as a console has them."""
+    told = asked.pages("/dead-letters", "dead_letters", "before", limit, server.filter_fields(filters))
+    return LetterPage(told["total"], tuple(map(server.revived, told["dead_letters"])), told["before"])
+
+
 def letters_table(rows: Sequence[Mapping[str, Any]], total: int) -> Table:
     """Return letters, one a row."""
     table = Table("id", "reason", "status", "what", "where", "redriven", "when", title=f"{len(rows)} of {total:,}")
@@ -75,6 +83,7 @@ def letters_table(rows: Sequence[Mapping[str, Any]], total: int) -> Table:
 
 @dlq.command("list")
 @command
+@server.by_server
 def list_letters(  # noqa: PLR0913 - one argument a filter
     *,
     reason: OfReason = None,
@@ -96,7 +105,12 @@ def list_letters(  # noqa: PLR0913 - one argument a filter
     bounds = moment(since, "--since"), moment(until, "--until")
     filters = LetterFilter(reason, provider, payment, *bounds, tuple(letter_id) if letter_id else None, status,
                            message=message, kind=kind)  # fmt: skip
-    page = asyncio.run(read_list(endpoints.found(endpoints.load()), filters, limit))
+    asked = server.given()
+    page = (
+        _ask_for(asked, filters, limit)
+        if asked
+        else asyncio.run(read_list(endpoints.found(endpoints.load()), filters, limit))
+    )
     document = {"total": page.total, "dead_letters": [plain(row) for row in page.letters]}
     emit(document, as_json=as_json, show=lambda: letters_table(page.letters, page.total))
     return EXIT_DONE
@@ -124,21 +138,25 @@ def _rest(row: Mapping[str, Any]) -> dict[str, Any]:
     return plain({name: row[name] for name in row if name not in ("key", "value", "header_names", "header_values")})
 
 
-def _shown(row: Mapping[str, Any], document: Mapping[str, Any]) -> RenderableType:
-    table = Table(title=f"dead letter {row['id']}", show_header=False)
+def _shown(document: Mapping[str, Any]) -> RenderableType:
+    table = Table(title=f"dead letter {document['id']}", show_header=False)
     hidden = ("id", "headers", "payload", "key_base64", "value_base64", "digest")
     for name, value in document.items():
         if name not in hidden and value is not None:
             table.add_row(name.replace("_", " "), str(value))
     for name, value in document["headers"]:
         table.add_row(name, value)
-    value = row["value"] or b""
-    text = document["payload"]["text"] if "payload" in document else value.decode(errors="replace")
-    return Group(table, f"{len(value):,} bytes:", text[:PREVIEW_LENGTH_MAX])
+    if "payload" in document:
+        text, length = document["payload"]["text"], document["payload"]["bytes_total"]
+    else:
+        value = base64.b64decode(document["value_base64"] or "")
+        text, length = value.decode(errors="replace"), len(value)
+    return Group(table, f"{length:,} bytes:", text[:PREVIEW_LENGTH_MAX])
 
 
 @dlq.command("show")
 @command
+@server.by_server
 def show_letter(
     letter_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="The letter's id, as `dlq list` shows it.")],
     *,
@@ -150,10 +168,26 @@ def show_letter(
     """Show one dead letter: why it is here, where it came from, its headers and its payload, masked."""
     why = reason_of(because, "you need the bytes as they came (--because)") if raw else None
     operator = Operator(asker(who))
-    row = asyncio.run(read_one(endpoints.found(endpoints.load()), letter_id, operator=operator, because=why))
-    if row is None:
+    asked = server.given()
+    document = (
+        _ask_for_one(asked, letter_id, why)
+        if asked
+        else asyncio.run(_read_document(endpoints.found(endpoints.load()), letter_id, operator, why))
+    )
+    if document is None:
         say(f"ratchet: there is no dead letter {letter_id}; `ratchet dlq list` shows those there are")
         return EXIT_PROBLEM
-    document = raw_document(row) if raw else letter_document(row)
-    emit(document, as_json=as_json, show=lambda: _shown(row, document))
+    emit(document, as_json=as_json, show=lambda: _shown(document))
     return EXIT_DONE
+
+
+def _ask_for_one(asked: Server, letter_id: int, because: str | None) -> dict[str, Any] | None:
+    path = f"/dead-letters/{letter_id}"
+    return asked.find(path) if because is None else asked.find(f"{path}/unmask", because=because)
+
+
+async def _read_document(
+    settings: Settings, letter_id: int, operator: Operator, because: str | None
+) -> dict[str, Any] | None:
+    row = await read_one(settings, letter_id, operator=operator, because=because)
+    return None if row is None else letter_document(row) if because is None else raw_document(row)

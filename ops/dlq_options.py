@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ops import server
 from ops.dlq_filters import LetterFilter, moment
 from ops.output import out, say
 from runtime import settings as configuration
@@ -62,7 +63,12 @@ def chosen(  # noqa: PLR0913 - one argument a filter
 
 
 def asker(who: str | None) -> str:
-    """Return who asks: as told, as RATCHET_OPERATOR names them, or the user and the host."""
+    """Return who asks: as told, as RATCHET_OPERATOR names them, or the user and the host.
+
+    Raises SettingsError where somebody is told and a console is asked: there the token says who it is.
+    """
+    if who is not None and server.given() is not None:
+        raise SettingsError("--who: the token says who asks; leave it out with --server")
     named = who if who is not None else configuration.load().operator
     if named is not None:
         return named

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ops import endpoints
+from ops import endpoints, server
 from ops.database import as_owner, connected
 from ops.dlq_options import Who, Yes, agreed, asker, need_consent
+from ops.letter_erasure import Redacted, remove_old
 from ops.letter_erasure import redact as redact_letter
-from ops.letter_erasure import remove_old
 from ops.operators import Operator, note_action, reason_of
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 
 if TYPE_CHECKING:
-    from ops.letter_erasure import Redacted
     from runtime.settings import Settings
 
 DAYS_MIN: Final = 7
@@ -36,6 +35,7 @@ def _shown(done: Redacted) -> str:
 
 
 @command
+@server.by_server
 def redact(
     letter_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="The letter's id, as `dlq list` shows it.")],
     *,
@@ -47,11 +47,17 @@ def redact(
     """Replace one letter's payload by its digest, for good; the row, its reason and its place stay."""
     why = reason_of(because, "the payload is erased")
     need_consent(yes=yes, as_json=as_json)
-    settings = endpoints.found(endpoints.load())
+    asked, operator = server.given(), Operator(asker(who))
+    settings = None if asked else endpoints.found(endpoints.load())
     if not yes and not agreed(f"the payload of dead letter {letter_id} would be gone for good", "Redact it?"):
         say("nothing was done")
         return EXIT_PROBLEM
-    done = asyncio.run(_redact(settings, letter_id, Operator(asker(who)), why))
+    if settings:
+        done = asyncio.run(_redact(settings, letter_id, operator, why))
+    else:
+        assert asked, "there are settings, or a console is asked"
+        told = asked.post(f"/dead-letters/{letter_id}/redact", because=why)
+        done = Redacted(told["id"], tuple(told["copies"]))
     emit({"redacted": done.id, "copies": list(done.copies)}, as_json=as_json, show=lambda: _shown(done))
     return EXIT_DONE
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from ops import endpoints, people, tokens
+from ops import endpoints, people, server, tokens
 from ops.database import connected
 from ops.dlq_options import Who, asker
 from ops.operators import Operator
 from ops.output import EXIT_DONE, AsJson, command, emit
-from ops.people import Role  # noqa: TC001 - typer reads the annotations
+from ops.people import Role
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -88,9 +88,15 @@ def add(
 
 @operator.command("list")
 @command
+@server.by_server
 def list_all(*, as_json: AsJson = False) -> int:
     """List the people and their roles."""
-    found = asyncio.run(_list(endpoints.found(endpoints.load())))
+    asked = server.given()
+    if asked:
+        rows = map(server.revived, asked.get("/operators")["operators"])
+        found = tuple(people.Listed(**row | {"role": Role(row["role"])}) for row in rows)
+    else:
+        found = asyncio.run(_list(endpoints.found(endpoints.load())))
     document: dict[str, Any] = {"operators": [asdict(one) for one in found]}
     emit(document, as_json=as_json, show=lambda: _table(found))
     return EXIT_DONE
@@ -138,15 +144,22 @@ def issue_token(
 
 @operator.command("tokens")
 @command
+@server.by_server
 def list_tokens(*, as_json: AsJson = False) -> int:
     """List the tokens of all people, without what they are."""
-    found = asyncio.run(_tokens(endpoints.found(endpoints.load())))
+    asked = server.given()
+    if asked:
+        rows = map(server.revived, asked.get("/tokens")["tokens"])
+        found = tuple(tokens.ListedToken(**row | {"role": Role(row["role"])}) for row in rows)
+    else:
+        found = asyncio.run(_tokens(endpoints.found(endpoints.load())))
     emit({"tokens": [asdict(one) for one in found]}, as_json=as_json, show=lambda: _token_table(found))
     return EXIT_DONE
 
 
 @operator.command("revoke")
 @command
+@server.by_server
 def revoke_token(
     token_id: Annotated[int, typer.Argument(metavar="TOKEN", min=1, help="Its number, as `operator tokens` shows it.")],
     *,
@@ -154,13 +167,18 @@ def revoke_token(
     as_json: AsJson = False,
 ) -> int:
     """Take a token back: it opens nothing any more."""
-    name = asyncio.run(_revoke(endpoints.found(endpoints.load()), Operator(asker(who)), token_id))
+    asked, by = server.given(), Operator(asker(who))
+    if asked:
+        name = asked.post(f"/tokens/{token_id}/revoke")["name"]
+    else:
+        name = asyncio.run(_revoke(endpoints.found(endpoints.load()), by, token_id))
     emit({"revoked": token_id, "name": name}, as_json=as_json, show=lambda: f"token {token_id} of {name} is taken back")
     return EXIT_DONE
 
 
 @operator.command("remove")
 @command
+@server.by_server
 def remove(
     name: Name,
     *,
@@ -169,6 +187,10 @@ def remove(
     as_json: AsJson = False,
 ) -> int:
     """Remove a person: every session of theirs ends at once."""
-    role = asyncio.run(_remove(endpoints.found(endpoints.load()), Operator(asker(who)), name, because))
+    asked, by = server.given(), Operator(asker(who))
+    if asked:
+        role = Role(asked.post(f"/operators/{server.named(name)}/remove", because=because)["role"])
+    else:
+        role = asyncio.run(_remove(endpoints.found(endpoints.load()), by, name, because))
     emit({"removed": name, "role": role}, as_json=as_json, show=lambda: f"{name} ({role}) is removed and signed out")
     return EXIT_DONE

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.segment import Segment
 
+from ops.server import check
 from runtime.terminal import harmless, harmless_json
 from schemas.errors import RatchetError, SettingsError
 
@@ -83,6 +84,7 @@ def command(function: Callable[Parameters, int]) -> Callable[Parameters, None]:
     @functools.wraps(function)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         try:
+            check(function)
             status = function(*args, **kwargs)
         except SettingsError as error:
             raise fail(str(error), EXIT_USAGE) from None

@@ -12,10 +12,10 @@ import typer
 from rich.console import Group
 from rich.table import Table
 
-from ops import endpoints
+from ops import endpoints, server
 from ops.database import connected, fetch
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
-from ops.payment_search import list_payments, read_filter, read_place
+from ops.payment_search import PaymentPage, list_payments, read_filter, read_place
 from schemas.currencies import exponent
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from ops.payment_search import PaymentFilter, PaymentPage, Place
+    from ops.payment_search import PaymentFilter, Place
+    from ops.server import Server
     from runtime.settings import Settings
 
 FOUND_MAX: Final = 20
@@ -144,6 +145,7 @@ def _group() -> None:
 
 @payment.command("show")
 @command
+@server.by_server
 def show(
     ref: Annotated[str, typer.Argument(help="Payment id, a provider's id (payment, charge, refund, ..), a reference.")],
     *,
@@ -153,12 +155,11 @@ def show(
 
     As JSON each of several has its timeline too. Exit 1 where nothing has that name.
     """
-    settings = endpoints.found(endpoints.load())
-    found = asyncio.run(find(settings, ref))
-    if not found:
+    asked = server.given()
+    stories = _ask_for(asked, ref) if asked else asyncio.run(_read(endpoints.found(endpoints.load()), ref))
+    if not stories:
         say(f"ratchet: no payment {ref!r}")
         return EXIT_PROBLEM
-    stories = asyncio.run(tell(settings, _named(found)))
     if len(stories) > 1:
         title = f"payments under {ref!r}"
         emit(answer(stories), as_json=as_json, show=lambda: payments_table(title, [one.payment for one in stories]))
@@ -177,6 +178,7 @@ def show(
 
 @payment.command("list")
 @command
+@server.by_server
 def list_found(  # noqa: PLR0913 - one argument a filter
     *,
     status: Annotated[str | None, typer.Option(help="Only payments of this status.")] = None,
@@ -196,8 +198,13 @@ def list_found(  # noqa: PLR0913 - one argument a filter
     """List payments that fit, the newest first by when they were created."""
     written = {"status": status, "provider": provider, "account": account, "mode": mode, "dispute": dispute,
                "amount": amount, "client": client, "reference": reference, "since": since, "until": until}  # fmt: skip
-    filters = read_filter({name: text for name, text in written.items() if text})
-    found = asyncio.run(find_page(endpoints.found(endpoints.load()), filters, limit, read_place(after)))
+    meant = {name: text for name, text in written.items() if text}
+    filters, place, asked = read_filter(meant), read_place(after), server.given()
+    if asked:
+        told = asked.pages("/payments", "payments", "after", limit, meant, after)
+        found = PaymentPage(tuple(server.revived(row) for row in told["payments"]), told["after"])
+    else:
+        found = asyncio.run(find_page(endpoints.found(endpoints.load()), filters, limit, place))
     title = f"{len(found.payments)} payments" + (f", older ones: --after {found.after}" if found.after else "")
     emit(page_document(found), as_json=as_json, show=lambda: payments_table(title, found.payments))
     return EXIT_DONE
@@ -228,13 +235,33 @@ async def tell(settings: Settings, payments: Sequence[Mapping[str, Any]]) -> lis
     return [Story(one, await timeline(settings, one["id"]), await attempts(settings, one["id"])) for one in payments]
 
 
+async def _read(settings: Settings, ref: str) -> list[Story]:
+    found = await find(settings, ref)
+    return await tell(settings, _named(found)) if found else []
+
+
+def _ask_for(asked: Server, ref: str) -> list[Story]:
+    """Return what a console says of the payments that a name means; nothing where it knows none."""
+    document = asked.find(f"/payments/{server.named(ref)}")
+    told = {one["payment"]["id"]: one for one in document["payments"]} if document else {}
+    meant = _named([one["payment"] for one in told.values()]) if told else []
+    return [_revived(told[one["id"]]) for one in meant]
+
+
+def _revived(told: Mapping[str, Any]) -> Story:
+    timeline, attempted = (tuple(map(server.revived, told.get(name, ()))) for name in ("timeline", "attempts"))
+    return Story(server.revived(told["payment"]), timeline, attempted)
+
+
+def story_document(one: Story) -> dict[str, Any]:
+    """Return one payment with its timeline, and its attempts if any, as JSON."""
+    shown = {"payment": plain(one.payment), "timeline": list(map(plain, one.timeline))}
+    return shown | ({"attempts": list(map(plain, one.attempts))} if one.attempts else {})
+
+
 def answer(stories: Sequence[Story]) -> dict[str, Any]:
     """Return the JSON document: one payment with its timeline, and its attempts if any; or several of them."""
-    shown = [
-        {"payment": plain(one.payment), "timeline": list(map(plain, one.timeline))}
-        | ({"attempts": list(map(plain, one.attempts))} if one.attempts else {})
-        for one in stories
-    ]
+    shown = [story_document(one) for one in stories]
     return shown[0] if len(shown) == 1 else {"payments": shown}
 
 

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ops import endpoints, redrives
+from ops import endpoints, redrive_asking, redrives, server
 from ops.database import connected
 from ops.dlq_options import (
     Ids,
@@ -32,8 +32,10 @@ from ops.dlq_options import (
 from ops.operators import BECAUSE_LENGTH_MAX
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.redrive_follow import follow
-from ops.redrives import LetterFilter, Order, Policy, RedriveStatus
-from schemas.errors import SettingsError
+from ops.redrives import LetterFilter, Order, Policy, RedriveStatus, Would
+from runtime import settings as configuration
+from schemas.dead_letter import LetterStatus
+from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ops.redrives import LeftOut, Preview, Progress
+    from ops.server import Server
     from runtime.settings import Settings
 
 SHOWN_ROWS_MAX = 50
@@ -98,6 +101,12 @@ def ended_shown(now: Progress) -> str:
     return said + (f"; {now.stop_reason}" if now.stop_reason and now.status is not RedriveStatus.DONE else "")
 
 
+def _console() -> Server:
+    asked = server.given()
+    assert asked is not None, "without settings a console is asked"
+    return asked
+
+
 async def _preview(settings: Settings, order: Order, *, only_look: bool) -> Preview:
     """Return what the order would do; unless people only look, letters that other tools made are taken in before."""
     async with connected(settings) as connection:
@@ -111,10 +120,17 @@ async def _start(settings: Settings, order: Order, seen: Preview) -> int | None:
         return (await redrives.start(connection, settings, order, seen)).redrive_id
 
 
-def _followed(settings: Settings, redrive_id: int) -> Progress:
+def _found() -> Settings | None:
+    """Return where the database is; None where a console is asked."""
+    return None if server.given() else endpoints.found(endpoints.load())
+
+
+def _followed(settings: Settings | None, redrive_id: int) -> Progress:
     """Follow to the end; an interruption leaves the redrive running and says so."""
     try:
-        return asyncio.run(follow(settings, redrive_id))
+        if settings is not None:
+            return asyncio.run(follow(settings, redrive_id))
+        return redrive_asking.follow(_console(), redrive_id, configuration.load().redrive)
     except KeyboardInterrupt:
         say(
             f"redrive {redrive_id} runs on. Follow it: `ratchet dlq redrive --resume {redrive_id}`; "
@@ -133,6 +149,7 @@ def _told(seen: Preview, now: Progress | None, *, as_json: bool) -> int:
 
 
 @command
+@server.by_server
 def redrive(  # noqa: PLR0913 - one argument an option
     *,
     reason: OfReason = None,
@@ -169,17 +186,25 @@ def redrive(  # noqa: PLR0913 - one argument an option
         return _resume(resume, order, as_json=as_json)
     if not dry_run:
         need_consent(yes=yes, as_json=as_json)
-    settings = endpoints.found(endpoints.load())
-    seen = asyncio.run(_preview(settings, order, only_look=dry_run))
+    settings = _found()
+    seen = (
+        asyncio.run(_preview(settings, order, only_look=dry_run))
+        if settings
+        else redrive_asking.preview(_console(), order)
+    )
     _say_left_out(seen.left_out)
-    if dry_run or not seen.messages:
+    going = len(seen.messages) if settings else seen.counts()[Would.APPLY]
+    if dry_run or not going:
         told = _told(seen, None, as_json=as_json)
         return EXIT_PROBLEM if letter_id and not dry_run else told
-    if not yes and not agreed(preview_shown(seen), f"Redrive {len(seen.messages):,} letters?"):
+    if not yes and not agreed(preview_shown(seen), f"Redrive {going:,} letters?"):
         say("nothing was done")
         return EXIT_PROBLEM
-    redrive_id = asyncio.run(_start(settings, order, seen))
-    assert redrive_id is not None
+    redrive_id = (
+        asyncio.run(_start(settings, order, seen)) if settings else redrive_asking.start(_console(), order, going)
+    )
+    if redrive_id is None:
+        raise RatchetError("nothing would be applied any more; nothing was ordered")
     return _told(seen, _followed(settings, redrive_id), as_json=as_json)
 
 
@@ -192,34 +217,43 @@ def _resume(redrive_id: int, order: Order, *, as_json: bool) -> int:
     """Let a redrive go on and follow it; what it is about was said when it was ordered."""
     if order != Order(LetterFilter(), order.requested_by, because=order.because):
         raise SettingsError("--resume goes on with a redrive as it was ordered; it takes no filter and no rate")
-    settings = endpoints.found(endpoints.load())
-
-    async def begin() -> None:
-        async with connected(settings) as connection:
-            await redrives.resume(connection, redrive_id, order.requested_by)
-
-    async def audit() -> Sequence[dict[str, Any]]:
-        async with connected(settings) as connection:
-            return await redrives.read_messages(connection, redrive_id)
-
-    asyncio.run(begin())
+    settings = _found()
+    if settings:
+        asyncio.run(_resumed(settings, redrive_id, order.requested_by))
+    else:
+        _console().post(f"/redrives/{redrive_id}/resume")
     now = _followed(settings, redrive_id)
-    messages = [{"id": row["id"], "would": row["would"]} for row in asyncio.run(audit())]
+    audit = asyncio.run(_audit(settings, redrive_id)) if settings else ()
+    messages = [{"id": row["id"], "would": row["would"]} for row in audit]
     document = {"redrive_id": now.id, "matched": now.matched, "published": now.published, "messages": messages}
     emit(document | standing(now), as_json=as_json, show=lambda: ended_shown(now))
     return EXIT_DONE if now.status is RedriveStatus.DONE else EXIT_PROBLEM
 
 
+async def _resumed(settings: Settings, redrive_id: int, who: str) -> None:
+    async with connected(settings) as connection:
+        await redrives.resume(connection, redrive_id, who)
+
+
+async def _audit(settings: Settings, redrive_id: int) -> Sequence[dict[str, Any]]:
+    async with connected(settings) as connection:
+        return await redrives.read_messages(connection, redrive_id)
+
+
+async def _stopped(settings: Settings, redrive_id: int, who: str) -> None:
+    async with connected(settings) as connection:
+        await redrives.stop(connection, redrive_id, who)
+
+
 @command
+@server.by_server
 def stop(redrive_id: RedriveId, *, who: Who = None, as_json: AsJson = False) -> int:
     """End a redrive after the batch in hand, and wait for that; what it has not published stays open."""
-    settings = endpoints.found(endpoints.load())
-
-    async def ask() -> None:
-        async with connected(settings) as connection:
-            await redrives.stop(connection, redrive_id, asker(who))
-
-    asyncio.run(ask())
+    settings, operator = _found(), asker(who)
+    if settings:
+        asyncio.run(_stopped(settings, redrive_id, operator))
+    else:
+        _console().post(f"/redrives/{redrive_id}/stop")
     now = _followed(settings, redrive_id)
     document = {"redrive_id": now.id, "matched": now.matched, "published": now.published} | standing(now)
     emit(document, as_json=as_json, show=lambda: ended_shown(now))
@@ -239,19 +273,15 @@ def _redrives_table(found: Sequence[Progress]) -> Table:
 
 
 @command
+@server.by_server
 def list_redrives(
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
     as_json: AsJson = False,
 ) -> int:
     """List the redrives, newest first: who ordered them, how they stand, how they ended."""
-    settings = endpoints.found(endpoints.load())
-
-    async def read() -> Sequence[Progress]:
-        async with connected(settings) as connection:
-            return await redrives.list_redrives(connection, limit)
-
-    found = asyncio.run(read())
+    settings = _found()
+    found = asyncio.run(_newest(settings, limit)) if settings else redrive_asking.list_redrives(_console(), limit)
     rows = [
         {"redrive_id": one.id, "matched": one.matched, "published": one.published, "filter": one.filter} | standing(one)
         for one in found
@@ -260,12 +290,30 @@ def list_redrives(
     return EXIT_DONE
 
 
+async def _newest(settings: Settings, limit: int) -> Sequence[Progress]:
+    async with connected(settings) as connection:
+        return await redrives.list_redrives(connection, limit)
+
+
 async def _choose(settings: Settings, filters: LetterFilter) -> int:
     async with connected(settings) as connection:
         return len(await redrives.choose(connection, filters))
 
 
+def _count(filters: LetterFilter) -> int:
+    """Count what a console would give up."""
+    fields = server.filter_fields(filters) | {"status": LetterStatus.OPEN}
+    total = int(_console().get("/dead-letters", **fields | {"limit": 1})["total"])
+    return total if filters.limit is None else min(total, filters.limit)
+
+
+async def _give_up(settings: Settings, filters: LetterFilter, who: str, because: str) -> redrives.Discarded:
+    async with connected(settings) as connection:
+        return await redrives.discard(connection, filters, who=who, because=because)
+
+
 @command
+@server.by_server
 def discard(  # noqa: PLR0913 - one argument an option
     *,
     because: Annotated[str, typer.Option("--because", help="Why they are given up; kept with who and when.")],
@@ -288,18 +336,16 @@ def discard(  # noqa: PLR0913 - one argument an option
         reason=reason, provider=provider, payment=payment, since=since, until=until, ids=letter_id, limit=limit
     )
     need_consent(yes=yes, as_json=as_json)
-    settings = endpoints.found(endpoints.load())
-    if not yes:
-        count = asyncio.run(_choose(settings, filters))
-        if not agreed(f"{count:,} open letters fit", f"Discard {count:,} letters?"):
-            say("nothing was done")
-            return EXIT_PROBLEM
-
-    async def give_up() -> redrives.Discarded:
-        async with connected(settings) as connection:
-            return await redrives.discard(connection, filters, who=asker(who), because=because)
-
-    done = asyncio.run(give_up())
+    settings, operator = _found(), asker(who)
+    count = asyncio.run(_choose(settings, filters)) if settings else _count(filters)
+    if not yes and not agreed(f"{count:,} open letters fit", f"Discard {count:,} letters?"):
+        say("nothing was done")
+        return EXIT_PROBLEM
+    done = (
+        asyncio.run(_give_up(settings, filters, operator, because))
+        if settings
+        else redrive_asking.discard(_console(), filters, because, count)
+    )
     _say_left_out(done.left_out)
     document = {
         "matched": done.matched,

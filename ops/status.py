@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ops import availability, endpoints
+from ops import availability, endpoints, server
 from ops.database import connected, fetch
 from ops.lag import by_topic, lag_of, problems, read_partitions
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
@@ -119,6 +119,14 @@ class Status:
         """Return it as one JSON document."""
         return asdict(self)
 
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `document` wrote, as a console answers it."""
+        roles = [RoleStatus(**one | {"state": RoleState(one["state"])}) for one in document["roles"]]
+        stands = document["parking_standstill"]
+        told = ParkingStandstill(**stands) if stands else None
+        return cls(**dict(document) | {"roles": roles, "parking_standstill": told})
+
 
 async def gather(settings: Settings) -> Status:
     """Look everything up at once; each look-up has its own time-out and its failure takes away its part alone."""
@@ -202,9 +210,11 @@ def healthy(status: Status) -> bool:
 
 
 @command
+@server.by_server
 def show_status(*, as_json: AsJson = False) -> int:
     """Show roles, lag and counts. Exit 1 where a role or a partition stands still, or a figure can't be known."""
-    status = asyncio.run(gather(endpoints.load()))
+    asked = server.given()
+    status = Status.of_document(asked.get("/status")) if asked else asyncio.run(gather(endpoints.load()))
     emit(status.document(), as_json=as_json, show=lambda: _shown(status))
     return EXIT_DONE if healthy(status) else EXIT_PROBLEM
 

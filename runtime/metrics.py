@@ -237,7 +237,12 @@ PARKED_EVENTS: Final = _gauge(
 )
 DEAD_LETTERS_OPEN: Final = _gauge(
     "ratchet_dead_letters_open",
-    "Dead letters that nobody has dealt with yet. Sampled by the relay that leads.",
+    "Dead letters that nobody has dealt with yet and no note speaks of. Sampled by the relay that leads.",
+    "reason",
+)
+DEAD_LETTERS_NOTED: Final = _gauge(
+    "ratchet_dead_letters_noted",
+    "Open dead letters with a note of people that stands: nobody is called for them. Sampled by the relay that leads.",
     "reason",
 )
 FLAGGED_PAYMENTS: Final = _gauge(

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
-from ops import letter_erasure, people, redrives
+from ops import letter_erasure, letter_notes, people, redrives, tokens
 from ops.console import rights
 from ops.console.bearer import route
 from ops.console.choosing import FIELDS, choose, place, whole_number
 from ops.console.openapi import describe
+from ops.console.pages.notes import subject_of
 from ops.console.pages.redrives import check_typed, order_of
 from ops.database import fetch
 from ops.dead_letter_commands import letter_document, raw_document
 from ops.dlq_filters import LetterFilter, moment
 from ops.operators import ActionFilter, list_actions, note_action, reason_of
-from ops.payment_commands import FOUND_MAX, page_document, plain
+from ops.payment_commands import FOUND_MAX, Story, page_document, plain, story_document
 from ops.payment_search import list_payments, read_filter, read_place
+from ops.redrive_commands import redrive_document
 from ops.redrives import Would
 from ops.status import gather
 from schemas.errors import RatchetError, SettingsError
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from ops.console.bearer import Call, Handler
     from ops.console.parts import Parts
-    from ops.redrives import Order, Preview
+    from ops.redrives import Order
     from runtime.postgres import Connection
 
 
@@ -44,6 +46,7 @@ def routes(parts: Parts) -> list[Route]:
         ("GET", "/payments/{ref}"): payment,
         ("GET", "/dead-letters"): letters,
         ("GET", "/dead-letters/{id}"): letter,
+        ("POST", "/dead-letters/discard"): discard_all,
         ("POST", "/dead-letters/{id}/discard"): discard,
         ("POST", "/dead-letters/{id}/unmask"): unmask,
         ("POST", "/dead-letters/{id}/redact"): redact,
@@ -53,9 +56,15 @@ def routes(parts: Parts) -> list[Route]:
         ("GET", "/redrives/{id}"): one_redrive,
         ("POST", "/redrives/{id}/stop"): stop,
         ("POST", "/redrives/{id}/resume"): resume,
+        ("GET", "/notes"): notes,
+        ("POST", "/notes"): add_note,
+        ("POST", "/notes/{id}/end"): end_note,
+        ("GET", "/recalls"): recalls,
         ("GET", "/actions"): actions,
         ("GET", "/operators"): operators,
         ("POST", "/operators/{name}/remove"): remove,
+        ("GET", "/tokens"): all_tokens,
+        ("POST", "/tokens/{id}/revoke"): revoke,
     }
     return [route(method, f"/admin/v1{path}", handler, parts) for (method, path), handler in handlers.items()]
 
@@ -84,18 +93,20 @@ async def payments(call: Call) -> Mapping[str, Any]:
 
 
 async def payment(call: Call) -> Mapping[str, Any]:
-    """Return the payments that go by a name, each with its timeline."""
+    """Return the payments that go by a name, each with its timeline and its attempts."""
     reader, rows_max = call.parts.reader, call.parts.settings.ops.timeline_rows_max
     found = await reader.fetch("find_payments", call.request.path_params["ref"], FOUND_MAX, package="ops")
     if not found:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    timelines = [await reader.fetch("read_timeline", one["id"], rows_max, package="ops") for one in found]
-    return {
-        "payments": [
-            {"payment": plain(one), "timeline": [plain(row) for row in timeline]}
-            for one, timeline in zip(found, timelines, strict=True)
-        ]
-    }
+    stories = [
+        Story(
+            one,
+            await reader.fetch("read_timeline", one["id"], rows_max, package="ops"),
+            await reader.fetch("read_attempts", one["id"], FOUND_MAX, package="ops"),
+        )
+        for one in found
+    ]
+    return {"payments": [story_document(one) for one in stories]}
 
 
 def _chosen(source: Mapping[str, Any]) -> LetterFilter:
@@ -139,6 +150,18 @@ async def discard(call: Call) -> Mapping[str, Any]:
     return {"discarded": list(given_up.ids)}
 
 
+async def discard_all(call: Call) -> Mapping[str, Any]:
+    """Give up all open dead letters that fit; of a thousand and more only with their number in `typed`."""
+    filters, because, operator = _chosen(call.body), _because(call, "they are given up"), call.operator
+
+    async def write(connection: Connection) -> redrives.Discarded:
+        check_typed(len(await redrives.choose(connection, filters)), str(call.body.get("typed", "")), "given up")
+        return await redrives.discard(connection, filters, who=operator.who, because=because, origin=operator.origin)
+
+    done = await call.parts.actions.run(write)
+    return {"matched": done.matched, "discarded": list(done.ids), "left_out": [asdict(one) for one in done.left_out]}
+
+
 async def unmask(call: Call) -> Mapping[str, Any]:
     """Return one dead letter's bytes, once it is written down who asks and why."""
     letter_id, because = call.number("id"), _because(call, "you need the payload in clear")
@@ -179,17 +202,14 @@ def _order(call: Call) -> Order:
     chosen = choose(told)
     if chosen.said:
         raise SettingsError(chosen.said)
-    return replace(order_of(told, chosen, call.operator), only_applied=True)
-
-
-def _document(seen: Preview) -> dict[str, Any]:
-    return {"matched": seen.matched, "would": seen.counts(), "left_out": len(seen.left_out)}
+    return replace(order_of(told, chosen, call.operator), only_applied=True, target_topic=told.get("to"))
 
 
 async def preview(call: Call) -> Mapping[str, Any]:
     """Return what a redrive would do now; nothing is written."""
     order, settings = _order(call), call.parts.settings
-    return _document(await call.parts.actions.run(lambda connection: redrives.preview(connection, settings, order)))
+    seen = await call.parts.actions.run(lambda connection: redrives.preview(connection, settings, order))
+    return redrive_document(seen, None)
 
 
 async def start(call: Call) -> Mapping[str, Any]:
@@ -200,7 +220,7 @@ async def start(call: Call) -> Mapping[str, Any]:
         seen = await redrives.preview(connection, settings, order)
         check_typed(seen.counts()[Would.APPLY], str(call.body.get("typed", "")))
         begun = await redrives.start(connection, settings, order, seen)
-        return {"redrive": begun.redrive_id} | _document(seen)
+        return redrive_document(seen, None) | {"redrive": begun.redrive_id, "redrive_id": begun.redrive_id}
 
     return await call.parts.actions.run(write)
 
@@ -223,6 +243,38 @@ async def resume(call: Call) -> Mapping[str, Any]:
             lambda connection: redrives.resume(connection, number, operator.who, operator.origin)
         )
     )
+
+
+async def notes(call: Call) -> Mapping[str, Any]:
+    """Return the notes that stand, and how many open dead letters each speaks of."""
+    found = await call.parts.reader.run(lambda connection: letter_notes.list_notes(connection, _limit(call)))
+    return {"notes": [asdict(one) for one in found]}
+
+
+async def add_note(call: Call) -> Mapping[str, Any]:
+    """Note what is known of a group of open dead letters, or of a redrive: its alert is silent until then."""
+    told = {name: str(value) for name, value in call.body.items()}
+    subject, until = subject_of(told), moment(told.get("until", "").strip() or None, "until")
+    text = told.get("note", "")
+    number = await call.parts.actions.run(
+        lambda connection: letter_notes.add(connection, call.operator, subject, text, until)
+    )
+    return {"note": number}
+
+
+async def end_note(call: Call) -> Mapping[str, Any]:
+    """End a note before its time."""
+    number = call.number("id")
+    await call.parts.actions.run(lambda connection: letter_notes.end(connection, call.operator, number))
+    return {"ended": number}
+
+
+async def recalls(call: Call) -> Mapping[str, Any]:
+    """Return the windows in which webhooks did not come, the newest first, and how far providers' lists were read."""
+    reader, limit = call.parts.reader, _limit(call)
+    windows = await reader.fetch("list_lost_windows", limit)
+    lists = await reader.fetch("list_recall_cursors", limit)
+    return {"windows": [plain(row) for row in windows], "lists": [plain(row) for row in lists]}
 
 
 async def actions(call: Call) -> Mapping[str, Any]:
@@ -251,3 +303,15 @@ async def remove(call: Call) -> Mapping[str, Any]:
         raise RatchetError("nobody removes themselves; ask another admin, or use `ratchet operator remove`")
     role = await call.parts.actions.run(lambda connection: people.remove(connection, call.operator, name, because))
     return {"removed": name, "role": role}
+
+
+async def all_tokens(call: Call) -> Mapping[str, Any]:
+    """Return the tokens of all people, without what they are."""
+    return {"tokens": [asdict(one) for one in await call.parts.reader.run(tokens.list_tokens)]}
+
+
+async def revoke(call: Call) -> Mapping[str, Any]:
+    """Take a token back: it opens nothing any more."""
+    number = call.number("id")
+    name = await call.parts.actions.run(lambda connection: tokens.revoke(connection, call.operator, number))
+    return {"revoked": number, "name": name}

@@ -16,6 +16,7 @@ from ops.console.pages import (
     books,
     commands,
     letters,
+    notes,
     parked,
     payments,
     people,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ops.console.static_files import StaticFiles
     from ops.console.visits import Visit
 
-PAGES = (board, payments, letters, redrives, parked, commands, recall, books, actions, people, signing_in)
+PAGES = (board, payments, letters, notes, redrives, parked, commands, recall, books, actions, people, signing_in)
 
 
 def shown(value: object) -> object:

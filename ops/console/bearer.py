@@ -85,13 +85,16 @@ class Call:
 
 
 def route(method: str, path: str, handler: Handler, parts: Parts) -> Route:
-    """Return a route; raises LookupError where the table of rights does not name it."""
+    """Return a route; raises LookupError where the table of rights does not name it.
+
+    A payment's reference may have a slash in it.
+    """
     least = rights.least(method, path)
 
     async def endpoint(request: Request) -> Response:
         return await _answer(request, handler, parts, least)
 
-    return Route(path, endpoint, methods=[method])
+    return Route(path.replace("{ref}", "{ref:path}"), endpoint, methods=[method])
 
 
 def answer(document: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ops.loopback import is_loopback
+from ops.people import NAME, RESERVED
 from producers.ingress.sources import is_in, read_address, sender_address
 from runtime.health import split_address
 from schemas.errors import SettingsError
@@ -24,7 +25,11 @@ def check_exposure(settings: ConsoleSettings) -> None:
     if settings.password is not None:
         return
     host, _ = split_address(settings.bind)
-    for name, reached in (("PUBLIC_URL", settings.public_url), ("TRUSTED_PROXIES", settings.trusted_proxies)):
+    for name, reached in (
+        ("PUBLIC_URL", settings.public_url),
+        ("TRUSTED_PROXIES", settings.trusted_proxies),
+        ("PERSON_PROXIES", settings.person_proxies),
+    ):
         if reached and not (name == "PUBLIC_URL" and is_loopback(host_of(urlsplit(settings.public_url or "").netloc))):
             raise SettingsError(
                 f"RATCHET_CONSOLE__{name} says that others reach the console; set RATCHET_CONSOLE__PASSWORD, "
@@ -78,6 +83,18 @@ def is_https(settings: ConsoleSettings, request: Request) -> bool:
         return True
     by_proxy = _forwarded(request, settings.trusted_proxies)
     return by_proxy and request.headers.get("x-forwarded-proto", "").strip().lower() == "https"
+
+
+def person_named(settings: ConsoleSettings, request: Request) -> str | None:
+    """Return whom a proxy that may name people names; None where it names nobody, or anybody else does.
+
+    What stands in the header counts only from the very machine that connected, and only once: of two values one came
+    from the visitor.
+    """
+    if settings.person_header is None or not _forwarded(request, settings.person_proxies):
+        return None
+    values = [value.strip().lower() for value in request.headers.getlist(settings.person_header)]
+    return values[0] if len(values) == 1 and NAME.fullmatch(values[0]) and values[0] not in RESERVED else None
 
 
 def site_of(address: str) -> str:

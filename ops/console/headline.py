@@ -165,4 +165,6 @@ def _open_letters(look: Look, running: Sequence[Incident]) -> list[Worry]:
         text += f", for {since}" if count == 1 else f", the oldest for {since}"
         if count > 1 and not any(one.outcome == DEAD for one in running):
             text += f", the newest for {age((look.at - newest).total_seconds())}"
+    if look.noted:
+        text += "; a note says what is known of " + ("each" if look.noted >= count else f"{look.noted:,}")
     return [Worry("letters", text, "/dead-letters?status=open", bad=False)]

@@ -55,7 +55,7 @@ class Look:
 
     `settled` counts events by outcome since the look before, `seconds` ago (0 for the first). `oldest_seconds` is the
     age of the oldest event that is accepted and not settled; 0 where there is none. `letters_since` are the times of
-    the oldest and the newest open dead letter.
+    the oldest and the newest open dead letter; of `noted` ones a note says what is known.
     """
 
     at: dt.datetime
@@ -69,6 +69,7 @@ class Look:
     problems: tuple[str, ...]
     outcomes: Outcomes | None = None
     letters_since: tuple[dt.datetime, dt.datetime] | None = None
+    noted: int = 0
 
     @property
     def rate(self) -> float | None:
@@ -162,6 +163,7 @@ class Lookout:
             problems=(*away, *problems),
             outcomes=outcomes,
             letters_since=_since(letters),
+            noted=sum(row["noted"] for row in letters or ()),
         )
 
     async def _roles(self) -> list[RoleStatus]:

@@ -19,11 +19,15 @@ QUERY: Final[dict[str, tuple[str, ...]]] = {
     "/admin/v1/payments": (*payment_search.FIELDS, "after", "limit"),
     "/admin/v1/dead-letters": (*LETTER_QUERY, "before", "limit"),
     "/admin/v1/redrives": ("limit",),
+    "/admin/v1/notes": ("limit",),
+    "/admin/v1/recalls": ("limit",),
     "/admin/v1/actions": ("who", "action", "since", "until", "before", "limit"),
 }  # fmt: skip
 BODY: Final[dict[str, tuple[str, ...]]] = {
-    "/admin/v1/redrives": (*LETTER_QUERY[:-1], "limit", "rate", "max", "force", "keep_going", "because", "typed"),
-    "/admin/v1/redrives/preview": (*LETTER_QUERY[:-1], "limit", "rate", "max", "force"),
+    "/admin/v1/notes": ("reason", "source", "kind", "redrive", "note", "until"),
+    "/admin/v1/dead-letters/discard": (*LETTER_QUERY[:-1], "limit", "typed"),
+    "/admin/v1/redrives": (*LETTER_QUERY[:-1], "limit", "rate", "max", "force", "keep_going", "to", "because", "typed"),
+    "/admin/v1/redrives/preview": (*LETTER_QUERY[:-1], "limit", "rate", "max", "force", "to"),
 }
 NEEDS_REASON: Final = ("discard", "unmask", "redact", "remove")
 FAILURES: Final = {
@@ -88,9 +92,9 @@ def _response(said: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body(path: str) -> dict[str, Any]:
-    if path.endswith(NEEDS_REASON):
-        reason = {"type": "string", "minLength": 1, "maxLength": 500}
-        return {"type": "object", "required": ["because"], "properties": {"because": reason}}
-    names = BODY.get(path, ())
     kinds: list[str] = ["string", "number", "boolean"]
-    return {"type": "object", "properties": {name: {"type": kinds} for name in names}}
+    fields: dict[str, Any] = {name: {"type": kinds} for name in BODY.get(path, ())}
+    if not path.endswith(NEEDS_REASON):
+        return {"type": "object", "properties": fields}
+    reason = {"type": "string", "minLength": 1, "maxLength": 500}
+    return {"type": "object", "required": ["because"], "properties": fields | {"because": reason}}

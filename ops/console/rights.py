@@ -34,6 +34,9 @@ LEAST: Final[Mapping[tuple[str, str], Role | None]] = MappingProxyType({
     ("GET", "/redrives/{id}/live"): Role.VIEWER,
     ("POST", "/redrives/{id}/stop"): Role.OPERATOR,
     ("POST", "/redrives/{id}/resume"): Role.OPERATOR,
+    ("GET", "/notes"): Role.VIEWER,
+    ("POST", "/notes"): Role.OPERATOR,
+    ("POST", "/notes/{id}/end"): Role.OPERATOR,
     ("GET", "/parked"): Role.VIEWER,
     ("GET", "/commands"): Role.VIEWER,
     ("GET", "/recall"): Role.VIEWER,
@@ -56,6 +59,7 @@ ADMIN: Final[Mapping[tuple[str, str], Role | None]] = MappingProxyType({
     ("GET", "/admin/v1/payments/{ref}"): Role.VIEWER,
     ("GET", "/admin/v1/dead-letters"): Role.VIEWER,
     ("GET", "/admin/v1/dead-letters/{id}"): Role.VIEWER,
+    ("POST", "/admin/v1/dead-letters/discard"): Role.OPERATOR,
     ("POST", "/admin/v1/dead-letters/{id}/discard"): Role.OPERATOR,
     ("POST", "/admin/v1/dead-letters/{id}/unmask"): Role.ADMIN,
     ("POST", "/admin/v1/dead-letters/{id}/redact"): Role.ADMIN,
@@ -65,9 +69,15 @@ ADMIN: Final[Mapping[tuple[str, str], Role | None]] = MappingProxyType({
     ("GET", "/admin/v1/redrives/{id}"): Role.VIEWER,
     ("POST", "/admin/v1/redrives/{id}/stop"): Role.OPERATOR,
     ("POST", "/admin/v1/redrives/{id}/resume"): Role.OPERATOR,
+    ("GET", "/admin/v1/notes"): Role.VIEWER,
+    ("POST", "/admin/v1/notes"): Role.OPERATOR,
+    ("POST", "/admin/v1/notes/{id}/end"): Role.OPERATOR,
+    ("GET", "/admin/v1/recalls"): Role.VIEWER,
     ("GET", "/admin/v1/actions"): Role.VIEWER,
     ("GET", "/admin/v1/operators"): Role.ADMIN,
     ("POST", "/admin/v1/operators/{name}/remove"): Role.ADMIN,
+    ("GET", "/admin/v1/tokens"): Role.ADMIN,
+    ("POST", "/admin/v1/tokens/{id}/revoke"): Role.ADMIN,
 })  # fmt: skip
 """The same of the interface for programs, which a person's token opens."""
 OWN_ACCOUNT: Final = ("/password", "/logout")

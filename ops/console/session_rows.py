@@ -65,6 +65,11 @@ class SessionRows:
         kept = rows[0]["password_hash"] if rows else None
         return _person(rows[0]) if await self._password.fits(kept, password) else None
 
+    async def named(self, name: str) -> Person | None:
+        """Return the person of a name that somebody else vouches for; None where nobody has it."""
+        rows = await self._fetch("find_operator", name)
+        return _person(rows[0]) if rows else None
+
     async def bearer(self, token: str) -> Person | None:
         """Return the person that a token stands for, with the lesser of both roles; None where it opens nothing."""
         rows = await self._fetch("find_token", digest(token))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote
@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ops.console import rights
-from ops.console.exposure import is_https, knows_host, same_site, visitor
+from ops.console.exposure import is_https, knows_host, person_named, same_site, visitor
 from ops.console.persons import UNNAMED
 from ops.console.sessions import COOKIE, SECURE_COOKIE
 from ops.operators import Operator
@@ -140,9 +140,10 @@ async def answer(request: Request, handler: Page, parts: Parts, least: Role | No
     cookie = request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
     polls = request.headers.get("hx-request") == "true" and request.method == "GET"
     known = await parts.sessions.read(cookie, looking_on=polls, acting=request.method == "POST")
-    visit = Visit(parts, request, known or parts.sessions.begin(), guarded=await parts.sessions.needed())
+    session = await _named_by_proxy(parts, request, known) or parts.sessions.begin()
+    visit = Visit(parts, request, session, guarded=await parts.sessions.needed())
     response = await _pass(visit, handler, least)
-    if visit.session is not known:
+    if known is None or visit.session.id != known.id:
         _give_cookie(visit, response)
     write = _log.debug if request.url.path.endswith(QUIET_PATHS) else _log.info
     write(
@@ -155,6 +156,27 @@ async def answer(request: Request, handler: Page, parts: Parts, least: Role | No
         person=visit.session.person.name if visit.session.person else None,
     )
     return response
+
+
+async def _named_by_proxy(parts: Parts, request: Request, known: Session | None) -> Session | None:
+    """Return a session of the person whom a trusted proxy names, begun where there is none; else the one that is known.
+
+    Nobody is known by name while Postgres is away: then the emergency password alone opens.
+    """
+    name = person_named(parts.settings.console, request)
+    if name is None:
+        return known
+    try:
+        if known is None or known.person is None or known.person.name != name:
+            person = await parts.rows.named(name)
+            if person is None:
+                _log.warning("console_proxy_names_nobody", person=name)
+                return known
+            known = await parts.sessions.sign_in(person, visitor(parts.settings.console, request))
+    except UnavailableError:
+        return known
+    assert known.person is not None, "somebody is signed in"
+    return replace(known, person=replace(known.person, one_time=False))
 
 
 async def _pass(visit: Visit, handler: Page, least: Role | None) -> Response:

@@ -6,6 +6,7 @@ select
     (select count(*) from payments where flagged_at is not null and merged_into is null and livemode) as flagged,
     (select count(*) from parked_events) as parked,
     (select count(*) from dead_letters where status = 'open') as dead_letters_open,
+    (select count(distinct id) from noted_dead_letters) as dead_letters_noted,
     (
         select count(*)
         from payment_logs

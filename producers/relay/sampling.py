@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 TIME_PART: Final = 1 / 20
 """Part of the time that sampling may take: over a large backlog it looks less often."""
 
-_GAUGES: Final = {"parked": metrics.PARKED_EVENTS, "open": metrics.DEAD_LETTERS_OPEN}
+_GAUGES: Final = {
+    "parked": metrics.PARKED_EVENTS,
+    "open": metrics.DEAD_LETTERS_OPEN,
+    "noted": metrics.DEAD_LETTERS_NOTED,
+}
 
 _log = structlog.get_logger()
 
@@ -40,7 +44,7 @@ async def sample(pool: Pool, rows_max: int) -> None:
         metrics.OUTBOX_ROWS.labels(lane).set(waiting)
     for kind, gauge in _GAUGES.items():
         for reason in Reason:
-            if kind == "open" or reason in (Reason.ORPHAN, Reason.CONFLICT):
+            if kind != "parked" or reason in (Reason.ORPHAN, Reason.CONFLICT):
                 gauge.labels(reason).set(counted.get((kind, reason), 0))
     for command in (Command.CAPTURE, Command.CANCEL, Command.REFUND):
         metrics.COMMANDS_UNANSWERED.labels(command).set(counted.get(("unanswered", command), 0))

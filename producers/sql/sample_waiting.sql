@@ -1,12 +1,18 @@
--- $1 rows, at most, that are counted of each kind. What waits, by kind (parked, open, unanswered, flagged) and reason,
--- command or flag;
+-- $1 rows, at most, that are counted of each kind. What waits, by kind (parked, open, noted, unanswered, flagged) and
+-- reason, command or flag; open are the dead letters without a note that stands, noted those with one;
 -- seconds: since when the oldest payment with the flag has had any.
 select 'parked' as kind, reason, count(*), null::float8 as seconds
 from (select reason from parked_events limit $1) as parked
 group by reason
 union all
 select 'open', reason, count(*), null
-from (select reason from dead_letters where status = 'open' limit $1) as letters
+from (
+    select reason from dead_letters where status = 'open' and id not in (select id from noted_dead_letters) limit $1
+) as letters
+group by reason
+union all
+select 'noted', reason, count(distinct id), null
+from (select id, reason from noted_dead_letters limit $1) as noted
 group by reason
 union all
 select 'unanswered', command, count(*), null

@@ -44,6 +44,10 @@ class OpsSettings(Group):
 
     lookup_timeout_seconds: Seconds = 8.0
     """How long Kafka or Postgres may take to answer a command."""
+    server_timeout_seconds: Seconds = 75.0
+    """How long a console may take to answer a command (`--server`)."""
+    server_answer_bytes_max: Count = 64 * 1024 * 1024
+    """The largest answer of a console that is read."""
     transaction_notice_seconds: Seconds = 5.0
     """A publisher's transaction that is open for longer is named as a problem."""
     disk_free_bytes_min: Count = 1024 * 1024 * 1024

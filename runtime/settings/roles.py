@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic.networks import IPvAnyNetwork  # noqa: TC002 - pydantic reads the annotations
 
 from runtime.settings.base import Count, Group, HttpUrl, JsonTuple, Seconds
@@ -205,6 +205,12 @@ class ConsoleSettings(Group):
     """Where people reach it, where that is not `bind`; over https its cookies are Secure."""
     trusted_proxies: JsonTuple[IPvAnyNetwork] = ()
     """Proxies whose X-Forwarded-For is believed."""
+    person_header: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,62}$")] | None = None
+    """The header in which a proxy that signs people in names them. It has to take that header away from what visitors
+    send. Who is named there needs no password, and has the role of `ratchet operator`.
+    """
+    person_proxies: JsonTuple[IPvAnyNetwork] = ()
+    """The proxies that are believed so."""
     session_seconds: Count = 12 * 3600
     """How long a session lasts."""
     session_idle_seconds: Count = 30 * 60
@@ -273,3 +279,9 @@ class ConsoleSettings(Group):
     """How long an answer may stay unread before the connection is ended."""
     drain_seconds: Seconds = 3.0
     """How long a stop waits for requests in flight."""
+
+    @model_validator(mode="after")
+    def _proxies_that_name_people(self) -> Self:
+        if (self.person_header is None) is not (self.person_proxies == ()):
+            raise ValueError("person_header and person_proxies belong together; set both or neither")
+        return self

@@ -309,3 +309,45 @@ class TestCommands:
         assert added["one_time_password"] not in run("list").stdout
         assert json.loads(run("remove", "ada", "--json").stdout) == {"removed": "ada", "role": "admin"}
         assert run("remove", "ada").exit_code == 1
+
+
+class TestAProxyThatNamesPeople:
+    """The proxy signs people in, and says in a header who asks."""
+
+    @pytest.fixture
+    async def behind(self, stack: Endpoints, place: Database, tmp_path: Any) -> AsyncIterator[Console]:
+        named = {"person_header": "X-Remote-User", "person_proxies": ("127.0.0.0/8",)}
+        async with serving(console_settings(tmp_path, stack.kafka, place.dsn, password=PASSWORD, **named)) as found:
+            yield found
+
+    async def test_who_is_named_is_in_with_the_own_role(self, behind: Console, terminal: Any, owner: Any) -> None:
+        await people.add(terminal, BOSS, "ada", Role.OPERATOR, HOURS)
+        letter_id = await add_letter(owner, "conflict")
+        before = len(await actions(owner, "console.sign_in"))
+        async with Browser(behind, **{"X-Remote-User": "Ada"}) as browser:
+            assert (await browser.get("/payments"))[0] == 200
+            assert (await browser.get("/people"))[0] == 403
+            token = await browser.token(f"/dead-letters/{letter_id}")
+            path = f"/dead-letters/{letter_id}/discard"
+            assert (await browser.post(path, csrf=token, because="a test's"))[0] == 303
+            await people.remove(terminal, BOSS, "ada")
+            assert (await browser.post("/logout", csrf=token))[0] == 401
+        assert ("ada", "console, 127.0.0.1", f"dead letter {letter_id}", "a test's") in await actions(
+            owner, "dead_letter.discard"
+        )
+        assert (await actions(owner, "console.sign_in"))[before:] == [("ada", "console, 127.0.0.1", "console", "")]
+
+    async def test_another_name_is_another_session(self, behind: Console, terminal: Any) -> None:
+        for name, role in (("ada", Role.ADMIN), ("eve", Role.VIEWER)):
+            await people.add(terminal, BOSS, name, role, HOURS)
+        async with Browser(behind) as browser:
+            assert (await browser.get("/people", **{"X-Remote-User": "ada"}))[0] == 200
+            assert (await browser.get("/people", **{"X-Remote-User": "eve"}))[0] == 403
+
+    async def test_nobody_s_name_opens_nothing(self, behind: Console, console: Console, terminal: Any) -> None:
+        await people.add(terminal, BOSS, "ada", Role.ADMIN, HOURS)
+        async with Browser(behind) as browser:
+            for name in ("bob", "emergency", "unnamed", ""):
+                assert (await browser.get("/payments", **{"X-Remote-User": name}))[0] == 303, name
+        async with Browser(console) as browser:
+            assert (await browser.get("/payments", **{"X-Remote-User": "ada"}))[0] == 303, "no proxy may name anybody"

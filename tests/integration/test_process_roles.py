@@ -43,6 +43,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "ops/redrive_rehearsal.py",
             "ops/audit.py",
             "ops/letter_erasure.py",
+            "ops/letter_notes.py",
             "ops/operators.py",
             "ops/audit_actions.py",
         ),

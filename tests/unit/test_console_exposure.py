@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from ops.console.exposure import check_exposure, host_of, is_https, knows_host, same_site, site_of, visitor
+from ops.console.exposure import (
+    check_exposure,
+    host_of,
+    is_https,
+    knows_host,
+    person_named,
+    same_site,
+    site_of,
+    visitor,
+)
 from ops.loopback import is_loopback
 from runtime.settings import ConsoleSettings
 from schemas.errors import SettingsError
@@ -25,6 +34,38 @@ def request(peer: str | None = "192.0.2.1", **headers: str) -> Request:
     client = None if peer is None else (peer, 1)
     return Request({"type": "http", "method": "GET", "path": "/", "headers": raw, "client": client, "scheme": "http",
                     "server": ("127.0.0.1", 1), "query_string": b""})  # fmt: skip
+
+
+NAMING = ConsoleSettings(password=PASSWORD, person_header="X-Remote-User", person_proxies=["10.0.0.0/8", "::1/128"])
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "named"),
+    [
+        ("10.0.0.7", ["Ada"], "ada"),
+        ("::1", ["ada@example.com"], "ada@example.com"),
+        ("192.0.2.1", ["ada"], None),
+        (None, ["ada"], None),
+        ("10.0.0.7", [], None),
+        ("10.0.0.7", ["ada", "eve"], None),
+        ("10.0.0.7", ["emergency"], None),
+        ("10.0.0.7", ["ada, eve"], None),
+        ("10.0.0.7", [""], None),
+    ],
+)
+def test_a_proxy_that_may_names_a_person(peer: str | None, headers: list[str], named: str | None) -> None:
+    found = request(peer)
+    found.scope["headers"] += [(b"x-remote-user", one.encode()) for one in headers]
+    assert person_named(NAMING, found) == named
+    assert person_named(GUARDED, found) is None
+
+
+def test_a_proxy_that_names_people_needs_a_header_and_a_password() -> None:
+    for half in ({"person_header": "X-Remote-User"}, {"person_proxies": ["10.0.0.0/8"]}):
+        with pytest.raises(ValueError, match="belong together"):
+            ConsoleSettings(**half)
+    with pytest.raises(SettingsError, match="PERSON_PROXIES"):
+        check_exposure(ConsoleSettings(person_header="X-Remote-User", person_proxies=["10.0.0.0/8"]))
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "LOCALHOST:1"])

@@ -24,11 +24,9 @@ def test_the_table_names_every_route_and_no_other() -> None:
 
 
 def test_neither_does_the_table_for_programs() -> None:
-    made = {(method, one.path) for one in admin.routes(cast("Any", None)) for method in one.methods or ()} - {
-        (method, path) for method, path in rights.ADMIN
-    }
-    assert {method for method, _ in made} <= {"HEAD"}
-    assert {path for _, path in rights.ADMIN} == {one.path for one in admin.routes(cast("Any", None))}
+    routes = admin.routes(cast("Any", None))
+    made = {(method, one.path.replace(":path", "")) for one in routes for method in one.methods or ()}
+    assert {(method, path) for method, path in made if method != "HEAD"} == set(rights.ADMIN)
     with pytest.raises(LookupError, match="/admin/v1/nothing"):
         rights.least("GET", "/admin/v1/nothing")
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 
-from ops import letter_erasure, redrives
+from ops import letter_erasure, letter_notes, redrives
 from ops.console.choosing import choose, place
 from ops.console.downloads import PAGE_ROWS, download
 from ops.console.visits import action, page
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ops.console.parts import Parts
     from ops.console.visits import Visit
     from ops.letter_erasure import Redacted
+    from ops.letter_notes import Note
     from ops.redrives import Discarded, LetterGroup, LetterPage
     from runtime.postgres import Connection
 
@@ -53,11 +54,12 @@ async def show_all(visit: Visit) -> Response:
     before = place(visit.query("before"))
     limit = min(rows_max, chosen.filters.limit or rows_max)
 
-    async def look(connection: Connection) -> tuple[LetterPage, tuple[LetterGroup, ...]]:
+    async def look(connection: Connection) -> tuple[LetterPage, tuple[LetterGroup, ...], tuple[Note, ...]]:
         found = await redrives.list_letters(connection, chosen.filters, limit, before)
-        return found, () if before else await redrives.group_letters(connection, chosen.filters)
+        groups = () if before else await redrives.group_letters(connection, chosen.filters)
+        return found, groups, await letter_notes.list_notes(connection, rows_max) if groups else ()
 
-    found, groups = await visit.parts.reader.run(look)
+    found, groups, notes = await visit.parts.reader.run(look)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if chosen.said else HTTPStatus.OK
     return visit.render(
         "letters.html",
@@ -66,6 +68,7 @@ async def show_all(visit: Visit) -> Response:
         found=found,
         groups=groups[:GROUPS_MAX],
         groups_total=len(groups),
+        notes=notes,
         begins=before is None,
         older=urlencode(chosen.written | {"before": str(found.before)}) if found.before else "",
         **WORDS,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.exceptions import HTTPException
 
-from ops import redrives
+from ops import letter_notes, redrives
 from ops.console.choosing import Chosen, choose, rate, whole_number
 from ops.console.pages.letters import WORDS
 from ops.console.sparkline import bar
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ops.console.parts import Parts
     from ops.console.visits import Visit
+    from ops.letter_notes import Note
     from ops.operators import Operator
     from ops.redrives import Preview, Progress, Started
     from runtime.postgres import Connection
@@ -133,10 +134,10 @@ async def start(visit: Visit) -> Response:
     return visit.redirect(f"/redrives/{begun.redrive_id}")
 
 
-def check_typed(count: int, typed: str) -> None:
-    """Raise SettingsError where many would go and their number was not typed."""
+def check_typed(count: int, typed: str, done: str = "sent") -> None:
+    """Raise SettingsError where many would go and their number was not typed; `done` is what becomes of them."""
     if count >= TYPED_FROM and "".join(typed.split()).replace(",", "") != str(count):
-        raise SettingsError(f"{count:,} dead letters would be sent now; type that number to send them")
+        raise SettingsError(f"{count:,} dead letters would be {done} now; type that number to go on")
 
 
 async def _look(visit: Visit) -> dict[str, Any]:
@@ -163,7 +164,12 @@ async def _look(visit: Visit) -> dict[str, Any]:
 
 async def show_one(visit: Visit) -> Response:
     """Show how far a redrive is."""
-    return visit.render("redrive.html", **await _look(visit))
+    redrive_id = visit.number("id")
+
+    async def look(connection: Connection) -> tuple[Note, ...]:
+        return await letter_notes.list_notes(connection, SHOWN_MAX, redrive_id)
+
+    return visit.render("redrive.html", **await _look(visit), notes=await visit.parts.reader.run(look))
 
 
 async def live(visit: Visit) -> Response:

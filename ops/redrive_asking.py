@@ -1,0 +1,85 @@
+"""Redrives through a console (`--server`): previews, orders and progress as its `/admin/v1` has them.
+
+A console sends what would be applied and nothing else, whatever the choice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ops.redrive_follow import Bar, Watch
+from ops.redrives import Discarded, LeftOut, Policy, Prediction, Preview, Progress, RedriveStatus, Would
+from ops.server import filter_fields, revived
+from schemas.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ops.dlq_filters import LetterFilter
+    from ops.redrives import Order
+    from ops.server import Server
+    from runtime.settings import RedriveSettings
+
+
+def order_fields(order: Order) -> dict[str, Any]:
+    """Return an order as `/admin/v1` takes it."""
+    return filter_fields(order.filters) | {
+        "rate": order.rate_per_second,
+        "max": order.messages_max,
+        "force": order.force,
+        "keep_going": order.policy is Policy.KEEP_GOING,
+        "to": order.target_topic,
+        "because": order.because or None,
+    }
+
+
+def preview_of(document: Mapping[str, Any]) -> Preview:
+    """Read a preview."""
+    messages = tuple(Prediction(**one | {"would": Would(one["would"])}) for one in document["messages"])
+    return Preview(document["matched"], messages, tuple(LeftOut(**one) for one in document["left_out"]))
+
+
+def progress_of(document: Mapping[str, Any]) -> Progress:
+    """Read how far a redrive is."""
+    told = {"status": RedriveStatus(document["status"]), "policy": Policy(document["policy"])}
+    return Progress(**revived(document) | told)
+
+
+def preview(asked: Server, order: Order) -> Preview:
+    """Return what the order would do now."""
+    return preview_of(asked.post("/redrives/preview", **order_fields(order)))
+
+
+def start(asked: Server, order: Order, going: int) -> int | None:
+    """Order it; `going` is how many people agreed to. Return its id, None where nothing would be applied any more."""
+    begun = asked.post("/redrives", **order_fields(order) | {"typed": str(going)})["redrive"]
+    return None if begun is None else int(begun)
+
+
+def list_redrives(asked: Server, limit: int) -> tuple[Progress, ...]:
+    """Return the newest redrives."""
+    return tuple(map(progress_of, asked.get("/redrives", limit=limit)["redrives"]))
+
+
+def follow(asked: Server, redrive_id: int, bounds: RedriveSettings) -> Progress:
+    """Return the redrive once it has ended; raise UnavailableError when nothing moves for too long."""
+    bar, watch = Bar(), Watch(bounds.follow_patience_seconds)
+    with bar.shown():
+        while True:
+            try:
+                now = progress_of(asked.get(f"/redrives/{redrive_id}"))
+                bar.move(now)
+                if now.ended:
+                    return now
+                watch.look(now)
+            except UnavailableError as error:
+                watch.miss(error)
+            asyncio.run(asyncio.sleep(bounds.follow_interval_seconds))
+
+
+def discard(asked: Server, filters: LetterFilter, because: str, going: int | None) -> Discarded:
+    """Give letters up; `going` is how many people agreed to, where they were asked."""
+    typed = None if going is None else str(going)
+    told = asked.post("/dead-letters/discard", **filter_fields(filters), because=because, typed=typed)
+    return Discarded(told["matched"], tuple(told["discarded"]), tuple(LeftOut(**one) for one in told["left_out"]))

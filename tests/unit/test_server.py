@@ -1,0 +1,137 @@
+"""`--server` without a console: which addresses and tokens are taken, and which commands can't be asked there."""
+
+from __future__ import annotations
+
+import os
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from ops import server
+from ops.cli import app
+from schemas.errors import RatchetError, SettingsError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+TOKEN = "ratchet_abc"
+BY_SERVER = {
+    "version", "status", "payment show", "payment list", "dlq list", "dlq show", "dlq redrive", "dlq stop",
+    "dlq redrives", "dlq discard", "dlq redact", "audit actions", "operator list", "operator tokens",
+    "operator revoke", "operator remove", "dlq note", "dlq notes", "dlq end-note",
+}  # fmt: skip
+
+
+@pytest.fixture
+def token_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in list(os.environ):
+        if name.startswith("RATCHET_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("RATCHET_HOME", str(tmp_path))
+    path = tmp_path / "token"
+    path.write_text(TOKEN + "\n")
+    return path
+
+
+@pytest.mark.parametrize("url", ["https://ratchet.example", "https://ratchet.example:8443/", "http://127.0.0.1:8081"])
+def test_an_address_is_taken(token_file: Path, url: str) -> None:
+    found = server.read(url, token_file)
+    assert found == server.Server(url.rstrip("/"), TOKEN)
+    assert TOKEN not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://ratchet.example", "in clear"),
+        ("ratchet.example", "address alone"),
+        ("https://ratchet.example/admin/v1", "address alone"),
+        ("https://ada:secret@ratchet.example", "address alone"),
+        ("https://ratchet.example:port", "address alone"),
+        ("ftp://ratchet.example", "address alone"),
+    ],
+)
+def test_an_address_that_cannot_be_meant(token_file: Path, url: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        server.read(url, token_file)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "secret", "ratchet_" + "x" * 200, "ratchet_a b", "ratchet_\N{LATIN SMALL LETTER E WITH ACUTE}"]
+)
+def test_a_file_without_a_token(token_file: Path, text: str) -> None:
+    token_file.write_text(text)
+    with pytest.raises(SettingsError, match="--token-file") as caught:
+        server.read("https://ratchet.example", token_file)
+    assert "secret" not in str(caught.value).replace(str(token_file), "")
+
+
+def test_both_or_neither(token_file: Path) -> None:
+    assert server.read(None, None) is None
+    for url, path in (("https://a.example", None), (None, token_file)):
+        with pytest.raises(SettingsError, match="belong together"):
+            server.read(url, path)
+    with pytest.raises(SettingsError, match="can't be read"):
+        server.read("https://a.example", token_file.parent / "nothing")
+
+
+def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, one in group.commands.items():
+        if hasattr(one, "commands"):
+            yield from commands(one, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", one
+
+
+def test_every_command_is_asked_there_or_says_that_it_can_not_be(token_file: Path) -> None:
+    """The commands by name: a new one is either marked, or refuses by itself."""
+    asked = set()
+    for name, one in commands(typer.main.get_command(app)):
+        function = one.callback
+        while hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        if getattr(function, server.MARK, False):
+            asked.add(name)
+    assert asked == BY_SERVER
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("doctor",), ("up",), ("migrate", "up"), ("audit", "verify"), ("dlq", "rebuild"), ("dlq", "retain", "--days", "9"),
+     ("operator", "add", "ada", "--role", "viewer"), ("operator", "token", "ada", "--role", "viewer"),
+     ("recall", "--provider", "stripe", "--since", "2026-11-01"), ("ingress",), ("schema", "export", "x")],
+)  # fmt: skip
+def test_a_command_that_can_not_be_asked_there_says_so(token_file: Path, words: tuple[str, ...]) -> None:
+    asked = "--server", "http://127.0.0.1:1", "--token-file", str(token_file)
+    result = CliRunner().invoke(app, [*asked, *words])
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), result.output
+    assert "without --server" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "error", "said"),
+    [
+        (422, {"error": "unprocessable", "message": "since: x is no time"}, SettingsError, "since: x is no time"),
+        (409, {"title": "Conflict", "detail": "it is not open"}, RatchetError, "it is not open"),
+        (503, {"error": "unavailable", "message": "Postgres is away"}, UnavailableError, "Postgres is away"),
+        (200, None, RatchetError, "no console"),
+        (302, None, RatchetError, "no console"),
+        (502, {"message": 7}, RatchetError, "no console"),
+    ],
+)
+def test_what_a_refusal_becomes(
+    monkeypatch: pytest.MonkeyPatch, status: int, document: Any, error: type[RatchetError], said: str
+) -> None:
+    async def answered(*_: object) -> Any:
+        return HTTPStatus(status), document
+
+    monkeypatch.setattr(server, "_ask", answered)
+    with pytest.raises(error, match=said) as caught:
+        server.Server("https://a.example", TOKEN).get("/status")
+    assert type(caught.value) is error
