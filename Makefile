@@ -3,7 +3,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup brokers run test test-slow coverage mutants model outsiders fuzz cluster nightly lint docs catalogues configuration corpus \
-	bench bench-ingress bench-latency bench-scale load forgeries attacks deploy-check sbom clean
+	bench bench-ingress bench-latency bench-scale bench-console load forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
 UV := .ratchet/tools/uv-$(UV_VERSION)/bin/uv
@@ -129,6 +129,9 @@ bench-latency: brokers ## from the 202 to the committed row; writes .ratchet/ben
 
 bench-scale: brokers ## large ledgers, a hot payment, several consumers, a backlog; writes .ratchet/bench-scale.json
 	@$(BIN)/python -m ops.bench.scale $(ARGS)
+
+bench-console: brokers ## each page and command over a million payments; writes .ratchet/bench-console.json
+	@$(BIN)/python -m ops.bench.console_pages $(ARGS)
 
 load: brokers ## load a `ratchet up` and compare with the books; SHAPE=steady|stair|spike|storm SECONDS=25
 	@PYTHONPATH=tests $(BIN)/python -m load.run $(if $(SHAPE),--shape $(SHAPE)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
