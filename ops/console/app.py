@@ -23,6 +23,7 @@ from ops.console.pages import (
     recall,
     redrives,
     signing_in,
+    sso,
 )
 from ops.console.shield import Shield
 from ops.console.visits import answer
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from ops.console.static_files import StaticFiles
     from ops.console.visits import Visit
 
-PAGES = (board, payments, letters, notes, redrives, parked, commands, recall, books, actions, people, signing_in)
+PAGES = (board, payments, letters, notes, redrives, parked, commands, recall, books, actions, people, signing_in, sso)
 
 
 def shown(value: object) -> object:

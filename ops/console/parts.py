@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ops.console.reader import Reader
     from ops.console.session_rows import SessionRows
     from ops.console.sessions import Sessions
+    from ops.console.sso import SignOn
     from runtime.settings import Settings
 
 
@@ -27,6 +28,7 @@ class Parts:
     tries: Tries
     password: Password
     rows: SessionRows
+    sso: SignOn
     reader: Reader
     lookout: Lookout
     actions: Actions

@@ -10,7 +10,10 @@ from ops.people import Role
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whoever signed in. `one_time`: the own password is still to be chosen, and nothing else may be done."""
+    """Whoever signed in; without an `operator_id` by an OpenID provider or one of the entrances below.
+
+    `one_time`: the own password is still to be chosen, and nothing else may be done.
+    """
 
     name: str
     role: Role

@@ -14,6 +14,8 @@ ANYBODY: Final = None
 LEAST: Final[Mapping[tuple[str, str], Role | None]] = MappingProxyType({
     ("GET", "/login"): ANYBODY,
     ("POST", "/login"): ANYBODY,
+    ("GET", "/sso/login"): ANYBODY,
+    ("GET", "/sso/callback"): ANYBODY,
     ("GET", "/"): Role.VIEWER,
     ("GET", "/board/live"): Role.VIEWER,
     ("GET", "/payments"): Role.VIEWER,

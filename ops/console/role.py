@@ -17,6 +17,7 @@ from ops.console.passwords import Password, Tries
 from ops.console.reader import Reader
 from ops.console.session_rows import SessionRows
 from ops.console.sessions import Sessions
+from ops.console.sso import SignOn, check_sso
 from ops.console.static_files import StaticFiles
 from producers.ingress.receipt import ReceiptBounds, ReceiptConnections
 from runtime.http_server import configure, listen, serve_http
@@ -39,6 +40,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     Raises SettingsError for an address that can't be, or that others could reach without a password.
     """
     check_exposure(settings.console)
+    check_sso(settings.console)
     listener = listen(settings.console.bind, "RATCHET_CONSOLE__BIND")
     files, reader, backlog = StaticFiles(), Reader(settings), BacklogReader(settings)
     outcomes, servers = OutcomeCounter(settings, reader), Servers(settings)
@@ -51,6 +53,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         tries=Tries(settings.console),
         password=password,
         rows=rows,
+        sso=SignOn(settings.console),
         reader=reader,
         lookout=lookout,
         actions=Actions(settings),

@@ -45,9 +45,11 @@ class SessionRows:
 
     async def begin(self, digest: bytes, person: Person, address: str) -> None:
         """Write a session that begins, and that it does: nobody is in unseen."""
-        action = "console.emergency_sign_in" if person.operator_id is None else "console.sign_in"
+        action = "console.emergency_sign_in" if person == EMERGENCY else "console.sign_in"
         seconds, origin = self._settings.console.session_seconds, f"console, {address}"
-        await self._fetch("begin_session", digest, person.name, address, seconds, person.operator_id, action, origin)
+        role = person.role if person.operator_id is None and person != EMERGENCY else None
+        named = person.name, address, seconds, person.operator_id, action, origin, role
+        await self._fetch("begin_session", digest, *named)
 
     async def find(self, digest: bytes) -> Person | None:
         """Return whose a session is, and what they may by now; None where it ended, is too old or idle for too long."""
@@ -119,7 +121,7 @@ class SessionRows:
 
 
 def _person(row: dict[str, Any]) -> Person:
-    """Return who a row speaks of; one without an operator is of the emergency password."""
-    if row["operator_id"] is None:
+    """Return who a row speaks of; one without an operator and a role is of the emergency password."""
+    if row["role"] is None:
         return EMERGENCY
     return Person(row["name"], Role(row["role"]), row["operator_id"], row["one_time"])

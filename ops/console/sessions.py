@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from ops.console.persons import EMERGENCY
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Sessions:
 
     async def needed(self) -> bool:
         """Tell whether people have to sign in: there is a password, or there are people; where unknown they have to."""
-        if self._settings.password is not None:
+        if self._settings.password is not None or self._settings.sso.issuer is not None:
             return True
         if self._people is None or self._now() - self._people_looked >= self._settings.session_check_seconds:
             try:
@@ -108,7 +109,7 @@ class Sessions:
             await self._rows.begin(session.digest, person, address)
         except UnavailableError:
             self._note_away()
-            if person.operator_id is not None:
+            if person != EMERGENCY:
                 raise
             session = Session(session.id, person)
         self._remember(session.id, person)

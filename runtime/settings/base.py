@@ -18,7 +18,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 def _decode_json(value: object) -> object:
-    """Decode a JSON array that came as text: deep names of the environment reach us undecoded."""
+    """Decode JSON that came as text: deep names of the environment reach us undecoded."""
     return json.loads(value) if isinstance(value, str) else value
 
 
@@ -56,6 +56,7 @@ ApiUrl = Annotated[str, AfterValidator(_http_url), AfterValidator(_https_or_loop
 PlainSecret = Annotated[SecretStr, AfterValidator(plain_secret)]
 Item = TypeVar("Item")
 JsonTuple = Annotated[tuple[Item, ...], BeforeValidator(_decode_json)]
+JsonObject = Annotated[dict[str, Item], BeforeValidator(_decode_json)]
 
 
 def _as_list(value: object) -> object:

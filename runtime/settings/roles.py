@@ -9,6 +9,7 @@ from pydantic.networks import IPvAnyNetwork  # noqa: TC002 - pydantic reads the 
 
 from runtime.settings.base import Count, Group, HttpUrl, JsonTuple, Seconds
 from runtime.settings.certificates import CertificateSettings
+from runtime.settings.sso import SsoSettings
 
 
 class IngressSettings(Group):
@@ -279,9 +280,12 @@ class ConsoleSettings(Group):
     """How long an answer may stay unread before the connection is ended."""
     drain_seconds: Seconds = 3.0
     """How long a stop waits for requests in flight."""
+    sso: SsoSettings = SsoSettings()
 
     @model_validator(mode="after")
     def _proxies_that_name_people(self) -> Self:
         if (self.person_header is None) is not (self.person_proxies == ()):
             raise ValueError("person_header and person_proxies belong together; set both or neither")
+        if self.sso.issuer is not None and self.public_url is None:
+            raise ValueError("sso.issuer needs public_url: the provider redirects people to it")
         return self

@@ -50,7 +50,12 @@ def test_what_changes_something_is_no_viewer_s() -> None:
 
 
 def test_signing_in_alone_is_anybody_s() -> None:
-    assert {route for route, role in rights.LEAST.items() if role is None} == {("GET", "/login"), ("POST", "/login")}
+    assert {route for route, role in rights.LEAST.items() if role is None} == {
+        ("GET", "/login"),
+        ("POST", "/login"),
+        ("GET", "/sso/login"),
+        ("GET", "/sso/callback"),
+    }
 
 
 def test_roles_are_ordered() -> None:
