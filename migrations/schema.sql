@@ -321,10 +321,13 @@ CREATE TABLE public.console_sessions (
     began_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     used_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     operator_id bigint,
+    role text,
     CONSTRAINT console_sessions_address_check CHECK (((length(address) >= 1) AND (length(address) <= 64))),
     CONSTRAINT console_sessions_check CHECK ((used_at >= began_at)),
     CONSTRAINT console_sessions_digest_check CHECK ((length(digest) = 32)),
-    CONSTRAINT console_sessions_person_check CHECK (((length(person) >= 1) AND (length(person) <= 128)))
+    CONSTRAINT console_sessions_person_check CHECK (((length(person) >= 1) AND (length(person) <= 128))),
+    CONSTRAINT console_sessions_role CHECK (((role IS NULL) OR (operator_id IS NULL))),
+    CONSTRAINT console_sessions_role_check CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text])))
 );
 
 COMMENT ON TABLE public.console_sessions IS 'Who is signed in to the console; a row that is gone is a session that ended, in every replica.';
@@ -332,6 +335,8 @@ COMMENT ON TABLE public.console_sessions IS 'Who is signed in to the console; a 
 COMMENT ON COLUMN public.console_sessions.digest IS 'SHA-256 of the session''s id: whoever reads the table can''t take a session over';
 
 COMMENT ON COLUMN public.console_sessions.operator_id IS 'whose it is; null for the emergency password. Whoever is removed is signed out, and comes back under no old session';
+
+COMMENT ON COLUMN public.console_sessions.role IS 'what somebody may do whom an OpenID provider signed in: as its claim said then; null for people of ours and the emergency password';
 
 CREATE TABLE public.consumer_ends (
     topic text NOT NULL,
@@ -383,6 +388,41 @@ CREATE TABLE public.consumer_offsets (
 WITH (fillfactor='50');
 
 COMMENT ON TABLE public.consumer_offsets IS 'Everything of a partition before next_offset is in this database; written before the same is committed to Kafka.';
+
+CREATE TABLE public.dead_letter_notes (
+    id bigint NOT NULL,
+    reason text,
+    source text,
+    event_type text,
+    redrive_id bigint,
+    note text NOT NULL,
+    author text NOT NULL,
+    made_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    silent_until timestamp with time zone NOT NULL,
+    ended_by text,
+    ended_at timestamp with time zone,
+    CONSTRAINT dead_letter_notes_about CHECK (((reason IS NULL) = (redrive_id IS NOT NULL))),
+    CONSTRAINT dead_letter_notes_author_check CHECK (((length(author) >= 1) AND (length(author) <= 128))),
+    CONSTRAINT dead_letter_notes_check CHECK ((silent_until > made_at)),
+    CONSTRAINT dead_letter_notes_ended CHECK (((ended_by IS NULL) = (ended_at IS NULL))),
+    CONSTRAINT dead_letter_notes_ended_by_check CHECK (((length(ended_by) >= 1) AND (length(ended_by) <= 128))),
+    CONSTRAINT dead_letter_notes_event_type_check CHECK (((length(event_type) >= 1) AND (length(event_type) <= 400))),
+    CONSTRAINT dead_letter_notes_note_check CHECK (((length(note) >= 1) AND (length(note) <= 500))),
+    CONSTRAINT dead_letter_notes_reason_check CHECK (((length(reason) >= 1) AND (length(reason) <= 64))),
+    CONSTRAINT dead_letter_notes_redrive CHECK (((redrive_id IS NULL) OR ((source IS NULL) AND (event_type IS NULL)))),
+    CONSTRAINT dead_letter_notes_source_check CHECK (((length(source) >= 1) AND (length(source) <= 400)))
+);
+
+COMMENT ON TABLE public.dead_letter_notes IS 'What people know of a group of dead letters (reason, source, kind) or of a redrive, and until when nobody is called for them.';
+
+ALTER TABLE public.dead_letter_notes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.dead_letter_notes_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.dead_letters (
     id bigint NOT NULL,
@@ -617,6 +657,62 @@ COMMENT ON COLUMN public.ledger_anchors.ledger_id IS 'the last row removed; with
 COMMENT ON COLUMN public.ledger_anchors.facts IS 'what the rows removed had said, joined; as payments.facts, but as it was written';
 
 COMMENT ON COLUMN public.ledger_anchors.mac IS 'signature of the anchor under RATCHET_AUDIT__SEAL_KEY, where retention had one';
+
+CREATE TABLE public.redrive_messages (
+    redrive_id bigint NOT NULL,
+    dead_letter_id bigint NOT NULL,
+    would text NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    detail text,
+    claimed_at timestamp with time zone,
+    published_at timestamp with time zone,
+    CONSTRAINT redrive_messages_claimed CHECK (((status = ANY (ARRAY['publishing'::text, 'published'::text])) = (claimed_at IS NOT NULL))),
+    CONSTRAINT redrive_messages_detail_check CHECK ((length(detail) <= 500)),
+    CONSTRAINT redrive_messages_published CHECK (((status = 'published'::text) = (published_at IS NOT NULL))),
+    CONSTRAINT redrive_messages_skipped CHECK (((status = 'skipped'::text) <= (detail IS NOT NULL))),
+    CONSTRAINT redrive_messages_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'publishing'::text, 'published'::text, 'skipped'::text]))),
+    CONSTRAINT redrive_messages_would_check CHECK ((would = ANY (ARRAY['apply'::text, 'noop'::text, 'illegal'::text, 'orphan'::text])))
+);
+
+COMMENT ON TABLE public.redrive_messages IS 'The audit of redrives, one row a letter: what was foreseen, what was done, when.';
+
+COMMENT ON COLUMN public.redrive_messages.status IS 'publishing: the letter is marked redriven and its record may or may not be in Kafka; it is published (again) next';
+
+CREATE VIEW public.redrive_returns AS
+ SELECT m.redrive_id,
+    m.dead_letter_id,
+    m.would,
+    again.id AS returned_id,
+    again.reason
+   FROM ((public.redrive_messages m
+     JOIN public.dead_letters old ON ((old.id = m.dead_letter_id)))
+     CROSS JOIN LATERAL ( SELECT a.id,
+            a.reason
+           FROM public.dead_letters a
+          WHERE ((a.digest = old.digest) AND (a.redrive_count = (old.redrive_count + 1)) AND (a.redrive_count > 0) AND (a.id > old.id) AND (NOT (a.source IS DISTINCT FROM old.source)) AND (NOT (a.event_id IS DISTINCT FROM old.event_id)))
+          ORDER BY a.id
+         LIMIT 1) again)
+  WHERE (m.status = ANY (ARRAY['publishing'::text, 'published'::text]));
+
+COMMENT ON VIEW public.redrive_returns IS 'Redriven letters that failed anew, and the letter that each came back as.';
+
+CREATE VIEW public.noted_dead_letters AS
+ SELECT d.id,
+    d.reason,
+    n.id AS note_id
+   FROM (public.dead_letter_notes n
+     JOIN public.dead_letters d ON (((d.status = 'open'::text) AND (d.reason = n.reason) AND (NOT (d.source IS DISTINCT FROM n.source)) AND (NOT (d.event_type IS DISTINCT FROM n.event_type)))))
+  WHERE ((n.ended_at IS NULL) AND (n.silent_until > statement_timestamp()))
+UNION ALL
+ SELECT d.id,
+    d.reason,
+    n.id AS note_id
+   FROM ((public.dead_letter_notes n
+     JOIN public.redrive_returns r ON ((r.redrive_id = n.redrive_id)))
+     JOIN public.dead_letters d ON (((d.status = 'open'::text) AND (d.id = r.returned_id))))
+  WHERE ((n.ended_at IS NULL) AND (n.silent_until > statement_timestamp()));
+
+COMMENT ON VIEW public.noted_dead_letters IS 'Open dead letters with a note that stands: a row for each note that speaks of one.';
 
 CREATE TABLE public.operator_action_heads (
     only_one boolean DEFAULT true NOT NULL,
@@ -943,44 +1039,6 @@ COMMENT ON TABLE public.recalled_events IS 'What recall saw that was not known: 
 
 COMMENT ON COLUMN public.recalled_events.ref IS 'of a list of objects the object''s id, else null';
 
-CREATE TABLE public.redrive_messages (
-    redrive_id bigint NOT NULL,
-    dead_letter_id bigint NOT NULL,
-    would text NOT NULL,
-    status text DEFAULT 'queued'::text NOT NULL,
-    detail text,
-    claimed_at timestamp with time zone,
-    published_at timestamp with time zone,
-    CONSTRAINT redrive_messages_claimed CHECK (((status = ANY (ARRAY['publishing'::text, 'published'::text])) = (claimed_at IS NOT NULL))),
-    CONSTRAINT redrive_messages_detail_check CHECK ((length(detail) <= 500)),
-    CONSTRAINT redrive_messages_published CHECK (((status = 'published'::text) = (published_at IS NOT NULL))),
-    CONSTRAINT redrive_messages_skipped CHECK (((status = 'skipped'::text) <= (detail IS NOT NULL))),
-    CONSTRAINT redrive_messages_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'publishing'::text, 'published'::text, 'skipped'::text]))),
-    CONSTRAINT redrive_messages_would_check CHECK ((would = ANY (ARRAY['apply'::text, 'noop'::text, 'illegal'::text, 'orphan'::text])))
-);
-
-COMMENT ON TABLE public.redrive_messages IS 'The audit of redrives, one row a letter: what was foreseen, what was done, when.';
-
-COMMENT ON COLUMN public.redrive_messages.status IS 'publishing: the letter is marked redriven and its record may or may not be in Kafka; it is published (again) next';
-
-CREATE VIEW public.redrive_returns AS
- SELECT m.redrive_id,
-    m.dead_letter_id,
-    m.would,
-    again.id AS returned_id,
-    again.reason
-   FROM ((public.redrive_messages m
-     JOIN public.dead_letters old ON ((old.id = m.dead_letter_id)))
-     CROSS JOIN LATERAL ( SELECT a.id,
-            a.reason
-           FROM public.dead_letters a
-          WHERE ((a.digest = old.digest) AND (a.redrive_count = (old.redrive_count + 1)) AND (a.redrive_count > 0) AND (a.id > old.id) AND (NOT (a.source IS DISTINCT FROM old.source)) AND (NOT (a.event_id IS DISTINCT FROM old.event_id)))
-          ORDER BY a.id
-         LIMIT 1) again)
-  WHERE (m.status = ANY (ARRAY['publishing'::text, 'published'::text]));
-
-COMMENT ON VIEW public.redrive_returns IS 'Redriven letters that failed anew, and the letter that each came back as.';
-
 CREATE TABLE public.redrives (
     id bigint NOT NULL,
     requested_by text NOT NULL,
@@ -1284,6 +1342,9 @@ ALTER TABLE ONLY public.consumer_marks
 ALTER TABLE ONLY public.consumer_offsets
     ADD CONSTRAINT consumer_offsets_pkey PRIMARY KEY (topic, partition);
 
+ALTER TABLE ONLY public.dead_letter_notes
+    ADD CONSTRAINT dead_letter_notes_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
 
@@ -1418,6 +1479,10 @@ CREATE INDEX console_sessions_of ON public.console_sessions USING btree (operato
 
 CREATE INDEX consumer_ends_owner ON public.consumer_ends USING btree (owner);
 
+CREATE INDEX dead_letter_notes_of_redrive ON public.dead_letter_notes USING btree (redrive_id) WHERE (redrive_id IS NOT NULL);
+
+CREATE INDEX dead_letter_notes_standing ON public.dead_letter_notes USING btree (silent_until) WHERE (ended_at IS NULL);
+
 CREATE INDEX dead_letters_event ON public.dead_letters USING btree (source, event_id);
 
 CREATE INDEX dead_letters_open ON public.dead_letters USING btree (reason, id) WHERE (status = 'open'::text);
@@ -1502,6 +1567,9 @@ CREATE TRIGGER chain_operator_action BEFORE INSERT ON public.operator_actions FO
 
 ALTER TABLE ONLY public.console_sessions
     ADD CONSTRAINT console_sessions_operator_id_fkey FOREIGN KEY (operator_id) REFERENCES public.operators(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.dead_letter_notes
+    ADD CONSTRAINT dead_letter_notes_redrive_id_fkey FOREIGN KEY (redrive_id) REFERENCES public.redrives(id);
 
 ALTER TABLE ONLY public.discards
     ADD CONSTRAINT discards_dead_letter_id_fkey FOREIGN KEY (dead_letter_id) REFERENCES public.dead_letters(id);

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import with_database
 from mutants.planted import FOLDER
 
 from model.arena import Arena, arena
@@ -13,13 +12,13 @@ from model.exploring import Explored, Explorer
 from model.planting import taken_out
 from model.worlds import WORLDS
 from model.worlds.waking import Meeting
+from tests.conftest import with_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from conftest import Database
-
     from runtime.stack import Endpoints
+    from tests.conftest import Database
 
 pytestmark = pytest.mark.integration
 
