@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from ops.server import Server
+    from ops.server import RemoteConsole
     from runtime.settings import Settings
 
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that could not be settled, byte for byte.")
@@ -64,7 +64,7 @@ async def read_one(
         return rows[0] if rows else None
 
 
-def _ask_for(asked: Server, filters: LetterFilter, limit: int) -> LetterPage:
+def _ask_for(asked: RemoteConsole, filters: LetterFilter, limit: int) -> LetterPage:
     """Return the same letters as a console has them."""
     told = asked.pages("/dead-letters", "dead_letters", "before", limit, server.filter_fields(filters))
     return LetterPage(told["total"], tuple(map(server.revived, told["dead_letters"])), told["before"])
@@ -181,7 +181,7 @@ def show_letter(
     return EXIT_DONE
 
 
-def _ask_for_one(asked: Server, letter_id: int, because: str | None) -> dict[str, Any] | None:
+def _ask_for_one(asked: RemoteConsole, letter_id: int, because: str | None) -> dict[str, Any] | None:
     path = f"/dead-letters/{letter_id}"
     return asked.find(path) if because is None else asked.find(f"{path}/unmask", because=because)
 

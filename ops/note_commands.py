@@ -36,7 +36,7 @@ async def _run(work: Callable[[Connection], Awaitable[Done]]) -> Done:
 @command
 @server.by_server
 def note(  # noqa: PLR0913 - one argument an option
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is known, as in 'Adyen ticket 123'.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is known, as in 'ticket 123, until Friday'.")],
     *,
     until: Annotated[str, typer.Option("--until", help="When it ends (ISO 8601), within 90 days.")],
     reason: Annotated[Reason | None, typer.Option("--reason", help="The group's reason.")] = None,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ops.payment_search import PaymentFilter, Place
-    from ops.server import Server
+    from ops.server import RemoteConsole
     from runtime.settings import Settings
 
 FOUND_MAX: Final = 20
@@ -240,7 +240,7 @@ async def _read(settings: Settings, ref: str) -> list[Story]:
     return await tell(settings, _named(found)) if found else []
 
 
-def _ask_for(asked: Server, ref: str) -> list[Story]:
+def _ask_for(asked: RemoteConsole, ref: str) -> list[Story]:
     """Return what a console says of the payments that a name means; nothing where it knows none."""
     document = asked.find(f"/payments/{server.named(ref)}")
     told = {one["payment"]["id"]: one for one in document["payments"]} if document else {}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ops.dlq_filters import LetterFilter
     from ops.redrives import Order
-    from ops.server import Server
+    from ops.server import RemoteConsole
     from runtime.settings import RedriveSettings
 
 
@@ -46,23 +46,23 @@ def progress_of(document: Mapping[str, Any]) -> Progress:
     return Progress(**revived(document) | told)
 
 
-def preview(asked: Server, order: Order) -> Preview:
+def preview(asked: RemoteConsole, order: Order) -> Preview:
     """Return what the order would do now."""
     return preview_of(asked.post("/redrives/preview", **order_fields(order)))
 
 
-def start(asked: Server, order: Order, going: int) -> int | None:
+def start(asked: RemoteConsole, order: Order, going: int) -> int | None:
     """Order it; `going` is how many people agreed to. Return its id, None where nothing would be applied any more."""
     begun = asked.post("/redrives", **order_fields(order) | {"typed": str(going)})["redrive"]
     return None if begun is None else int(begun)
 
 
-def list_redrives(asked: Server, limit: int) -> tuple[Progress, ...]:
+def list_redrives(asked: RemoteConsole, limit: int) -> tuple[Progress, ...]:
     """Return the newest redrives."""
     return tuple(map(progress_of, asked.get("/redrives", limit=limit)["redrives"]))
 
 
-def follow(asked: Server, redrive_id: int, bounds: RedriveSettings) -> Progress:
+def follow(asked: RemoteConsole, redrive_id: int, bounds: RedriveSettings) -> Progress:
     """Return the redrive once it has ended; raise UnavailableError when nothing moves for too long."""
     bar, watch = Bar(), Watch(bounds.follow_patience_seconds)
     with bar.shown():
@@ -78,7 +78,7 @@ def follow(asked: Server, redrive_id: int, bounds: RedriveSettings) -> Progress:
             asyncio.run(asyncio.sleep(bounds.follow_interval_seconds))
 
 
-def discard(asked: Server, filters: LetterFilter, because: str, going: int | None) -> Discarded:
+def discard(asked: RemoteConsole, filters: LetterFilter, because: str, going: int | None) -> Discarded:
     """Give letters up; `going` is how many people agreed to, where they were asked."""
     typed = None if going is None else str(going)
     told = asked.post("/dead-letters/discard", **filter_fields(filters), because=because, typed=typed)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ops.redrives import LeftOut, Preview, Progress
-    from ops.server import Server
+    from ops.server import RemoteConsole
     from runtime.settings import Settings
 
 SHOWN_ROWS_MAX = 50
@@ -101,7 +101,7 @@ def ended_shown(now: Progress) -> str:
     return said + (f"; {now.stop_reason}" if now.stop_reason and now.status is not RedriveStatus.DONE else "")
 
 
-def _console() -> Server:
+def _console() -> RemoteConsole:
     asked = server.given()
     assert asked is not None, "without settings a console is asked"
     return asked

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 from ops.loopback import is_loopback
-from ops.tokens import LENGTH_MAX, PREFIX
-from runtime import settings as configuration
 from schemas.errors import RatchetError, SettingsError, UnavailableError
 
 if TYPE_CHECKING:
@@ -34,11 +32,11 @@ CANT_BE_MEANT: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 JSON_COLUMNS: Final = ("facts", "metadata")
 MARK: Final = "by_server"
 
-_given: ContextVar[Server | None] = ContextVar("server", default=None)
+_given: ContextVar[RemoteConsole | None] = ContextVar("server", default=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class RemoteConsole:
     """A console and a person's token for it."""
 
     url: str
@@ -91,7 +89,7 @@ class Server:
         raise UnavailableError(said) if status is HTTPStatus.SERVICE_UNAVAILABLE else RatchetError(said)
 
 
-def read(url: str | None, token_file: Path | None) -> Server | None:
+def read(url: str | None, token_file: Path | None) -> RemoteConsole | None:
     """Return the console that is meant, None where none is; raise SettingsError where that can't be.
 
     A token never goes over a wire in clear: without https the console has to be on this machine.
@@ -109,10 +107,12 @@ def read(url: str | None, token_file: Path | None) -> Server | None:
         raise SettingsError("--server: write the console's address alone, as in https://ratchet.example")
     if parts.scheme == "http" and not is_loopback(host):
         raise SettingsError(f"--server: {host} would see the token in clear; use https, or a tunnel to 127.0.0.1")
-    return Server(f"{parts.scheme}://{parts.netloc}", _token(token_file))
+    return RemoteConsole(f"{parts.scheme}://{parts.netloc}", _token(token_file))
 
 
 def _token(path: Path) -> str:
+    from ops.tokens import LENGTH_MAX, PREFIX
+
     try:
         with path.open(encoding="ascii") as file:
             text = file.read(LENGTH_MAX * 2).strip()
@@ -124,12 +124,12 @@ def _token(path: Path) -> str:
     return text
 
 
-def given() -> Server | None:
+def given() -> RemoteConsole | None:
     """Return the console that the command line named, None where it named none."""
     return _given.get()
 
 
-def choose(server: Server | None) -> None:
+def choose(server: RemoteConsole | None) -> None:
     """Take what the command line named, for the command that follows."""
     _given.set(server)
 
@@ -150,9 +150,11 @@ def check(function: Callable[..., object]) -> None:
 
 
 async def _ask(
-    server: Server, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None
+    server: RemoteConsole, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None
 ) -> tuple[HTTPStatus, Any]:
     import aiohttp
+
+    from runtime import settings as configuration
 
     bounds = configuration.load().ops
     asked = {name: str(value) for name, value in query.items() if value is not None}

@@ -56,7 +56,7 @@ class SignInRefusedError(RatchetError):
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class SignIn:
     """A sign-in that began: what its cookie holds until the provider sends the visitor back."""
 
     state: str
@@ -102,13 +102,13 @@ class SignOn:
         """Where the provider sends people back to."""
         return (self._settings.public_url or "").rstrip("/") + CALLBACK
 
-    async def begin(self, target: str) -> tuple[str, Attempt]:
+    async def begin(self, target: str) -> tuple[str, SignIn]:
         """Return where the visitor goes to sign in, and what to remember; raise UnavailableError: no provider."""
         from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
         metadata = await self._described()
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        attempt = Attempt(state, nonce, verifier, target)
+        attempt = SignIn(state, nonce, verifier, target)
         query = {
             "response_type": "code",
             "client_id": self._sso.client_id,
@@ -122,7 +122,7 @@ class SignOn:
         joint = "&" if "?" in metadata["authorization_endpoint"] else "?"
         return metadata["authorization_endpoint"] + joint + urlencode(query), attempt
 
-    async def finish(self, attempt: Attempt | None, query: Mapping[str, str]) -> Person:
+    async def finish(self, attempt: SignIn | None, query: Mapping[str, str]) -> Person:
         """Return who signed in; raise SignInRefusedError or UnavailableError. Without an attempt nothing is asked."""
         if attempt is None:
             raise SignInRefusedError("this sign-in was not begun in this browser, or took too long; begin again")
@@ -238,14 +238,14 @@ def _basic(client_id: str, secret: str) -> str:
     return f"Basic {base64.b64encode(both.encode()).decode()}"
 
 
-def sealed(key: bytes, attempt: Attempt) -> str:
+def sealed(key: bytes, attempt: SignIn) -> str:
     """Return an attempt as its cookie holds it."""
     return str(URLSafeTimedSerializer(key, salt=PURPOSE).dumps(asdict(attempt)))
 
 
-def opened(key: bytes, cookie: str | None, seconds: int) -> Attempt | None:
+def opened(key: bytes, cookie: str | None, seconds: int) -> SignIn | None:
     """Return the attempt of a cookie; None where it is forged or too old."""
     try:
-        return Attempt(**URLSafeTimedSerializer(key, salt=PURPOSE).loads(cookie or "", max_age=seconds))
+        return SignIn(**URLSafeTimedSerializer(key, salt=PURPOSE).loads(cookie or "", max_age=seconds))
     except (BadData, TypeError):
         return None

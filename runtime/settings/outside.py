@@ -94,8 +94,8 @@ class AccountSettings(Group):
     source_networks: JsonTuple[IPvAnyNetwork] = ()
     """Networks that webhooks may come from; unset: any."""
     api_key: PlainSecret | None = None
-    """The API's key, with which payments are read again: the secret key or access token (M-Pesa: the consumer key;
-    PayPal: the client's id; Razorpay: the key's id; Braintree: the public key).
+    """The API's secret key or access token (M-Pesa: the consumer key; PayPal: the client's id; Razorpay: the key's id;
+    Braintree: the public key).
     """
     api_secret: PlainSecret | None = None
     """The API's secret, where it has one."""

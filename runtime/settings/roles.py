@@ -207,8 +207,8 @@ class ConsoleSettings(Group):
     trusted_proxies: JsonTuple[IPvAnyNetwork] = ()
     """Proxies whose X-Forwarded-For is believed."""
     person_header: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,62}$")] | None = None
-    """The header in which a proxy that signs people in names them. It has to take that header away from what visitors
-    send. Who is named there needs no password, and has the role of `ratchet operator`.
+    """The header in which a proxy that signs people in names them; it has to take it from what visitors send. Roles are
+    those of `ratchet operator`.
     """
     person_proxies: JsonTuple[IPvAnyNetwork] = ()
     """The proxies that are believed so."""

@@ -385,7 +385,7 @@ def test_rates_and_lines() -> None:
 def test_a_command_imports_no_other_s_modules() -> None:
     look = "import sys, ops.cli; print(*sorted(name for name in sys.modules if name.partition('.')[0] == 'ops'))"
     loaded = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout.split()
-    assert loaded == ["ops", "ops.cli", "ops.output"]
+    assert loaded == ["ops", "ops.cli", "ops.loopback", "ops.output", "ops.server"]
 
 
 def test_each_command_stands_in_the_module_that_is_named_for_it() -> None:

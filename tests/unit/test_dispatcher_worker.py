@@ -115,6 +115,7 @@ class Rows:
             "account": "",
             "ref": "pi_1",
             "about": None,
+            "merchant_account": None,
             "known": True,
             "updated_at": 0,
         } | row

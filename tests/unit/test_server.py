@@ -42,7 +42,7 @@ def token_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("url", ["https://ratchet.example", "https://ratchet.example:8443/", "http://127.0.0.1:8081"])
 def test_an_address_is_taken(token_file: Path, url: str) -> None:
     found = server.read(url, token_file)
-    assert found == server.Server(url.rstrip("/"), TOKEN)
+    assert found == server.RemoteConsole(url.rstrip("/"), TOKEN)
     assert TOKEN not in repr(found)
 
 
@@ -82,7 +82,9 @@ def test_both_or_neither(token_file: Path) -> None:
 
 
 def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    for name, one in group.commands.items():
+    context = typer.Context(group)
+    for name in group.list_commands(context):
+        one = group.get_command(context, name)
         if hasattr(one, "commands"):
             yield from commands(one, f"{path}{name} ")
         else:
@@ -133,5 +135,5 @@ def test_what_a_refusal_becomes(
 
     monkeypatch.setattr(server, "_ask", answered)
     with pytest.raises(error, match=said) as caught:
-        server.Server("https://a.example", TOKEN).get("/status")
+        server.RemoteConsole("https://a.example", TOKEN).get("/status")
     assert type(caught.value) is error
