@@ -22,9 +22,9 @@ from providers.core.contract import Trust
 from providers.core.refetch import KIND_PREFIX, as_of
 from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
-from schemas.facts import INTENT, REF_LENGTH_MAX, Claim, CommandAsked, Fact, FactKind, Meaning, Ref, RefKind
+from schemas.facts import INTENT, Claim, CommandAsked, Fact, FactKind, Meaning, Ref, RefKind
 from schemas.intents import Cancel, Capture, Intent, Refund
-from schemas.record import EVENT_ID_LENGTH_MAX, MERCHANT_HEADER, RECALL_HEADER, TRUST_HEADER, identity_of, readable
+from schemas.record import EVENT_ID_LENGTH_MAX, RECALL_HEADER, TRUST_HEADER, identity_of
 from schemas.topics import DEFAULT, Topics
 from schemas.traceparent import trace_of
 
@@ -138,19 +138,11 @@ def _answered(event: Event, refetch: Refetch, headers: Mapping[str, bytes]) -> E
 
     The same answer, asked for later, says that what it tells is still so; hence it is an event of its own.
     """
-    event = replace(event, meaning=_of_merchant(event.meaning, headers))
     version = int(_asked_at(headers) * refetch.ticks_per_second) if refetch.timed else 0
     if not version:
         return event
     event_id = f"{event.event_id[: EVENT_ID_LENGTH_MAX - VERSION_LENGTH_MAX]}@{version}"
     return replace(event, event_id=event_id, meaning=as_of(event.meaning, refetch.timed, version))
-
-
-def _of_merchant(meaning: Meaning, headers: Mapping[str, bytes]) -> Meaning:
-    """Return an answer that names no merchant as one about the payment's own, whom the API was asked about."""
-    named = readable(headers.get(MERCHANT_HEADER), REF_LENGTH_MAX)
-    silent = named is not None and meaning.refs and not meaning.merchant_account
-    return replace(meaning, merchant_account=named) if silent else meaning
 
 
 def _asked_at(headers: Mapping[str, bytes]) -> float:

@@ -19,7 +19,7 @@ from schemas.dead_letter import (
     Reason,
 )
 from schemas.events import ALL as EVENTS
-from schemas.record import MERCHANT_HEADER, RECALL_HEADER, REDRIVE_COUNT_HEADER, SPEC_VERSION, TRUST_HEADER
+from schemas.record import RECALL_HEADER, REDRIVE_COUNT_HEADER, SPEC_VERSION, TRUST_HEADER
 from schemas.traceparent import HEADER as TRACEPARENT_HEADER
 
 Json = dict[str, Any]
@@ -78,9 +78,6 @@ _REDRIVEN: Final[Json] = {REDRIVE_COUNT_HEADER: _text("How often the record came
 _RECALLED: Final[Json] = {
     RECALL_HEADER: _text("The provider's list that the event was read from; a webhook has none", minLength=1)
 }
-_ANSWERED: Final[Json] = {
-    MERCHANT_HEADER: _text("The merchant account whose payment an API was asked about, where known", minLength=1)
-}
 
 _LETTER: Final[Json] = {
     f"{ERRORS_PREFIX}topic": _text("The topic that the record came from"),
@@ -111,7 +108,7 @@ def _headers(properties: Json, required: tuple[str, ...]) -> Json:
 
 def webhook() -> Json:
     """Return the headers of `payments.webhooks`."""
-    return _headers(_EVENT | _TRUST | _RECALLED | _ANSWERED | _TRACE | _REDRIVEN, (*_EVENT, *_TRUST))
+    return _headers(_EVENT | _TRUST | _RECALLED | _TRACE | _REDRIVEN, (*_EVENT, *_TRUST))
 
 
 def intent() -> Json:

@@ -25,8 +25,6 @@ TRUST_HEADER: Final = "ce_ratchettrust"
 REDRIVE_COUNT_HEADER: Final = "ratchet-redrive-count"
 RECALL_HEADER: Final = "ce_ratchetrecall"
 """Names the provider's list that an event was read from; an event that a webhook brought has none."""
-MERCHANT_HEADER: Final = "ce_ratchetmerchant"
-"""Of an API's answer: the merchant account of the payment that was asked about, for an answer that names none."""
 
 
 EVENT_ID_LENGTH_MAX: Final = 400
@@ -135,15 +133,7 @@ Spooled = tuple[str, bytes, bytes, list[bytes], list[bytes]]
 
 
 def answer_of_api(  # noqa: PLR0913 - what a record is made of
-    provider: str,
-    account: str,
-    kind: str,
-    ref: str,
-    *,
-    body: bytes,
-    asked_at: float,
-    topic: str,
-    merchant_account: str = "",
+    provider: str, account: str, kind: str, ref: str, *, body: bytes, asked_at: float, topic: str
 ) -> Spooled:
     """Return what a provider's API answered as a row of the spool; its event id is the answer's digest."""
     attributes = Attributes(
@@ -152,8 +142,7 @@ def answer_of_api(  # noqa: PLR0913 - what a record is made of
         kind=kind,
         received_at=asked_at,
     )
-    merchant = ((MERCHANT_HEADER, merchant_account.encode()),) if merchant_account else ()
-    names, values = zip(*attributes.to_headers(), *merchant, strict=True)
+    names, values = zip(*attributes.to_headers(), strict=True)
     return topic, ref.encode(), body, [name.encode() for name in names], list(values)
 
 

@@ -137,7 +137,5 @@ class RefetchDesk:
 def _record(row: Row, answered: Answered, asked_at: float, topic: str) -> Spooled:
     """Return the answer as a row of the spool. Its time is that of the question: what happened since may be missing."""
     fetched = answered.fetched
-    place, body, merchant = (row["provider"], row["account"]), answered.body, row["merchant_account"]
-    return answer_of_api(
-        *place, fetched.kind, fetched.ref, body=body, asked_at=asked_at, topic=topic, merchant_account=merchant
-    )
+    place, body = (row["provider"], row["account"]), answered.body
+    return answer_of_api(*place, fetched.kind, fetched.ref, body=body, asked_at=asked_at, topic=topic)

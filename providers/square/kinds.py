@@ -133,7 +133,7 @@ Read with `make corpus`, November 2026; none of them is kept here.
     open_questions="""
 - When a dispute takes its money and gives it back.
 - Whether a second round has the same dispute id.
-- How long a bank transfer or a refund may be pending: the schedule above is a guess. An answer names no merchant, so it
-  counts for the one of the payment that was asked about.
+- How long a bank transfer or a refund may be pending: the schedule above is a guess. An answer names no merchant; the
+  payment's id finds its payment all the same.
 """,
 )

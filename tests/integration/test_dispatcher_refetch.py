@@ -209,8 +209,10 @@ async def test_retry_after_is_kept_by_the_row_and_by_the_api(harness: Office):
     assert (second["attempts"], harness.world.asked("/v1/")) == (0, 1)
 
 
-async def test_a_source_without_a_key_waits_for_one(harness: Office):
-    await harness.ask_again("tr_1", provider="mollie")
+async def test_a_hint_of_a_source_without_a_key_waits_for_one(harness: Office):
+    await harness.pool.execute(
+        "insert into refetches (provider, account, ref, reason) values ('mollie', '', 'tr_1', 'hint')"
+    )
     async with harness.role() as probe:
         await until(lambda: told(probe))
         assert probe.facts["waiting"] == {"refetches": 1, "sms": 0}

@@ -20,7 +20,7 @@ from consumer.fold import newer, project
 from consumer.verdict import Dead
 from schemas.dead_letter import Reason
 from schemas.facts import Claim, Fact, FactKind, RefKind
-from schemas.record import MERCHANT_HEADER, Attributes, Record
+from schemas.record import Attributes, Record
 from schemas.topics import INTENTS, WEBHOOKS
 
 if TYPE_CHECKING:
@@ -242,19 +242,6 @@ def test_the_api_of_a_provider_without_versions_gives_one_event_however_often_it
     told = [Attributes("mollie", "refetch:1", "refetch.payment", at).to_headers() for at in (1.79e9, 1.79e9 + 50)]
     events = [understood(Record(WEBHOOKS.name, 0, 0, 0, b"tr_1", value, headers)) for headers in told]
     assert [event.event_id for event in events] == ["refetch:1"] * 2
-
-
-def test_an_answer_that_names_no_merchant_is_about_the_one_that_was_asked_for() -> None:
-    payment = {"id": "p1", "status": "COMPLETED", "amount_money": {"amount": 1000, "currency": "EUR"}}
-    headers = Attributes("square", "refetch:1", "refetch.payment", 1.79e9).to_headers()
-    for more, merchant in (((MERCHANT_HEADER, b"M1"), "M1"), ((MERCHANT_HEADER, b"\xff"), ""), (("x", b""), "")):
-        record = Record(WEBHOOKS.name, 0, 0, 0, b"p1", json.dumps({"payment": payment}).encode(), (*headers, more))
-        assert understood(record).meaning.merchant_account == merchant
-    named = {"resource": "payment", "id": "tr_1", "status": "paid", "profileId": "pfl_1", "mode": "test"}
-    body = json.dumps({**named, "amount": {"currency": "EUR", "value": "1.00"}}).encode()
-    told = Attributes("mollie", "refetch:1", "refetch.payment", 1.79e9).to_headers()
-    event = understood(Record(WEBHOOKS.name, 0, 0, 0, b"tr_1", body, (*told, (MERCHANT_HEADER, b"other"))))
-    assert (event.meaning.merchant_account, event.meaning.livemode) == ("pfl_1", False), "what it names itself counts"
 
 
 def test_an_answer_that_a_collection_failed_beats_the_event_that_it_was_begun() -> None:

@@ -1,8 +1,7 @@
 -- $1 providers and $2 accounts that can be asked now, $3 seconds the claim holds: a crash lets it be tried again then;
 -- $4 whether one that nobody knows may be asked about there; $5 seconds for which one that belongs to something waits
 -- until money of that is known: only then what it belongs to is told. updated_at is the claim's mark: whoever asks again while
--- the answer is on its way changes it. Returns the merchant of the payment that is asked about, "" where none is named:
--- an API's answer may leave out whom it answers.
+-- the answer is on its way changes it.
 with due as (
     select refetches.id, owner.has_money
     from refetches
@@ -31,16 +30,6 @@ with due as (
     order by priority, next_attempt_at
     limit 1
     for update of refetches skip locked
-), merchant as (
-    select min(named.merchant_account) as name
-    from due
-    join refetches as asked on asked.id = due.id and asked.known
-    join payment_refs as named
-        on named.ref in (asked.ref, substring(asked.ref from '^[a-z]+:(.+)$'))
-        and named.provider = asked.provider
-        and named.account = asked.account
-    where named.kind not in ('reference', 'shared') and named.payment_id is not null
-    having count(distinct named.merchant_account) = 1
 )
 update refetches
 set attempts = attempts + 1,
@@ -49,5 +38,4 @@ set attempts = attempts + 1,
 from due
 where refetches.id = due.id
 returning
-    refetches.id, provider, account, ref, known, attempts, updated_at, case when due.has_money then about end as about,
-    coalesce((select name from merchant), '') as merchant_account
+    refetches.id, provider, account, ref, known, attempts, updated_at, case when due.has_money then about end as about
