@@ -264,7 +264,7 @@ async def test_the_first_ten_dead_letters_are_within_three_screens_of_a_phone(
 
 
 async def test_a_redrive_by_keyboard_alone(browser: Browser, console: Console, owner: Any) -> None:
-    await add_applicable(owner, "fatal")
+    await add_applicable(owner, "unexpected")
     async with visiting(browser, console, viewport={"width": 1280, "height": 900}) as visitor:
         await visitor.sign_in()
         await tab_to(visitor, "one.matches('nav a[href=\"/dead-letters\"]')")
@@ -274,7 +274,7 @@ async def test_a_redrive_by_keyboard_alone(browser: Browser, console: Console, o
         await visitor.page.keyboard.press("Enter")
         await visitor.page.wait_for_url("**/redrives/new*")
         await tab_to(visitor, "one.id === 'reason'")
-        await visitor.page.keyboard.type("fatal")
+        await visitor.page.keyboard.type("unexpected")
         await tab_to(visitor, "one.textContent === 'Preview'")
         await visitor.page.keyboard.press("Enter")
         await visitor.page.wait_for_selector("#foreseen")
