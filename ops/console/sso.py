@@ -167,7 +167,7 @@ class SignOn:
             try:
                 token = jwt.decode(text, KeySet.import_key_set(self._keys), registry=registry)
             except InvalidKeyIdError:
-                self._read_at = 0.0  # keys were changed since they were read
+                self._metadata = {}  # keys were changed since they were read: all of it is read again
                 await self._described()
                 token = jwt.decode(text, KeySet.import_key_set(self._keys), registry=registry)
             claims = CodeIDToken(token.claims, token.header, options, params)
