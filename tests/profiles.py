@@ -30,7 +30,7 @@ REQUESTS: Final = "requests"
 
 EXAMPLES: Final = {
     "dev": {FEW: 8, USUAL: 25, MANY: 60, REQUESTS: 6},
-    "ci": {FEW: 20, USUAL: 60, MANY: 150, REQUESTS: 8},
+    "ci": {FEW: 12, USUAL: 35, MANY: 90, REQUESTS: 6},
     "mutants": {FEW: 20, USUAL: 60, MANY: 150, REQUESTS: 8},
     "nightly": {FEW: 1_000, USUAL: 3_000, MANY: 10_000, REQUESTS: 100},
 }
