@@ -94,7 +94,7 @@ $(ATHERIS): requirements-fuzz.txt | $(UV)
 fuzz: $(STAMP) $(ATHERIS) ## put bytes that nobody thought of to all that reads strangers' bytes; SECONDS=60 ARGS="forms"
 	@PYTHONPATH=tests:$(ATHERIS) $(BIN)/python -m fuzz.run $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test test-slow` measured: 90 % of all branches, 99 % of the pure modules
+coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test` measured: 90 % of all branches, 99 % of the pure modules
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='$(PURE)' --fail-under=99
 
