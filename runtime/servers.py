@@ -69,14 +69,14 @@ async def broker_answers(host: str, port: int, *, plain: bool) -> bool:
     return False
 
 
-async def silent_hosts(dsn: str) -> tuple[int, list[str]]:
-    """Ask each host of a DSN that names several; return how many it names, and those that do not answer at all."""
+async def silent_hosts(dsn: str) -> list[str]:
+    """Ask each host of a DSN that names several; return those that do not answer at all."""
     hosts = [urlsplit(one) for one in hosts_of(dsn)]
     if len(hosts) <= 1:
-        return 1, []
+        return []
     places = [(one.hostname or "localhost", one.port or POSTGRES_PORT) for one in hosts]
     here = await asyncio.gather(*(answers(place, ANSWER_SECONDS) for place in places))
-    return len(places), [f"{host}:{port}" for (host, port), found in zip(places, here, strict=True) if not found]
+    return [f"{host}:{port}" for (host, port), found in zip(places, here, strict=True) if not found]
 
 
 def lacks_of(partitions: Iterable[Partition]) -> list[str]:
@@ -140,7 +140,7 @@ class Servers:
     async def hosts(self) -> list[str]:
         """Return a sentence a host of a DSN with several that does not answer at all."""
         dsn = self.settings.postgres.dsn
-        _, silent = (1, []) if dsn is None else await silent_hosts(dsn.get_secret_value())
+        silent = [] if dsn is None else await silent_hosts(dsn.get_secret_value())
         return [f"Postgres at {place} does not answer" for place in silent]
 
     async def brokers(self) -> list[str]:

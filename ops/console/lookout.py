@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ops.console.backlog import Backlog, BacklogReader
     from ops.console.outcomes import OutcomeCounter, Outcomes
     from ops.console.reader import Reader
-    from runtime.servers import Servers
     from runtime.settings import Settings
 
     Part = TypeVar("Part")
@@ -87,7 +86,7 @@ class Lookout:
     reader: Reader
     backlog: BacklogReader
     outcomes: OutcomeCounter
-    servers: Servers | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
     history: deque[Look] = field(default_factory=deque)
     _place: tuple[int, int] | None = None
     _looked_at: float | None = None
@@ -140,13 +139,13 @@ class Lookout:
                     problems.append(str(error))
                 return None
 
-        backlog, queues, letters, settled, outcomes, (roles, away) = await asyncio.gather(
+        backlog, queues, letters, settled, outcomes, roles = await asyncio.gather(
             known(self.backlog.read()),
             known(self._read_queues()),
             known(self._count_letters()),
             known(self._count_settled()),
             known(self.outcomes.read()),
-            asyncio.gather(self._roles(), self._away()),
+            self._roles(),
         )
         now, before = time.monotonic(), self._looked_at
         if settled is not None:
@@ -160,7 +159,7 @@ class Lookout:
             queues=queues,
             letters=None if letters is None else {row["reason"]: row["open"] for row in letters},
             roles=tuple(roles),
-            problems=(*away, *problems),
+            problems=(*self._away(), *problems),
             outcomes=outcomes,
             letters_since=_since(letters),
             noted=sum(row["noted"] for row in letters or ()),
@@ -169,9 +168,9 @@ class Lookout:
     async def _roles(self) -> list[RoleStatus]:
         return await asyncio.gather(*(role_status(self.settings, role) for role in ROLES))
 
-    async def _away(self) -> list[str]:
-        """Return which servers are away, and which disks fill up."""
-        return [] if self.servers is None else [*await self.servers.away(), *self.servers.disks]
+    def _away(self) -> list[str]:
+        """Return which servers are away, and which disks fill up, as this process' own probe shows them."""
+        return [*self.facts.get("away", ()), *self.facts.get("disks", ())]
 
     async def _read_queues(self) -> Queues:
         return Queues(**(await self.reader.fetch("read_queues", self.settings.console.count_max))[0])

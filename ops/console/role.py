@@ -21,7 +21,6 @@ from ops.console.sso import SignOn, check_sso
 from ops.console.static_files import StaticFiles
 from producers.ingress.receipt import ReceiptBounds, ReceiptConnections
 from runtime.http_server import configure, listen, serve_http
-from runtime.servers import Servers
 
 if TYPE_CHECKING:
     import uvicorn
@@ -43,8 +42,8 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     check_sso(settings.console)
     listener = listen(settings.console.bind, "RATCHET_CONSOLE__BIND")
     files, reader, backlog = StaticFiles(), Reader(settings), BacklogReader(settings)
-    outcomes, servers = OutcomeCounter(settings, reader), Servers(settings)
-    lookout, books = Lookout(settings, reader, backlog, outcomes, servers), BooksCheck(settings)
+    outcomes = OutcomeCounter(settings, reader)
+    lookout, books = Lookout(settings, reader, backlog, outcomes, probe.facts), BooksCheck(settings)
     password = Password(settings.console.password)
     rows = SessionRows(settings, password)
     parts = Parts(
@@ -68,7 +67,6 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         await asyncio.wait((looking,))
         await books.close()
         await backlog.close()
-        await servers.close()
         await outcomes.close()
         await reader.close()
         await rows.close()

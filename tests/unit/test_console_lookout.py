@@ -21,6 +21,7 @@ from ops.redrives import Would
 from ops.status import RoleState, RoleStatus
 from runtime.settings import ConsoleSettings, Settings
 from schemas.dead_letter import Reason
+from schemas.errors import UnavailableError
 from schemas.payment import Outcome
 
 pytestmark = pytest.mark.unit
@@ -100,3 +101,19 @@ async def test_a_file_under_another_name_is_not_there() -> None:
     for name, path in (("console.css", "/static/0/console.css"), ("../app.py", "/static/0/../app.py")):
         scope = {"type": "http", "method": "GET", "path": path, "headers": [], "path_params": {"name": name}}
         assert (await files.answer(Request(scope))).status_code == 404
+
+
+async def test_a_look_names_what_this_process_probe_shows_as_away() -> None:
+    class Nobody:
+        async def read(self) -> Any:
+            raise UnavailableError("Postgres is away")
+
+        async def fetch(self, *_: object) -> Any:
+            raise UnavailableError("Postgres is away")
+
+    nobody: Any = Nobody()
+    facts: dict[str, Any] = {}
+    own = Lookout(Settings(), nobody, nobody, nobody, facts)
+    assert (await own.look()).problems == ("Postgres is away",)
+    facts |= {"away": ["broker 2 does not answer"], "disks": ["broker 1: 3 MiB free"]}
+    assert (await own.look()).problems == ("broker 2 does not answer", "broker 1: 3 MiB free", "Postgres is away")
