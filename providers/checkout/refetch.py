@@ -12,7 +12,7 @@ from providers.checkout.meaning import said_by_dispute, said_by_payment
 from providers.core.objects import DISPUTES, ApiObject, ObjectsApi, by_key
 from providers.core.payments import need_state
 from providers.core.reading import value_at
-from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch
+from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, announced
 from schemas.facts import Meaning, RefKind
 
 _KINDS: Final = {
@@ -41,13 +41,7 @@ def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
 
 
 WATCHES: Final = (
-    Watch(
-        statuses=("created",),
-        after=1 * HOUR,
-        every=12 * HOUR,
-        until=3 * DAY,
-        source="an intent announced it, and its first webhook may be lost: Checkout.com tries 8 times in 12 hours",
-    ),
+    announced("Checkout.com tries 8 times in 12 hours"),
     Watch(
         statuses=("processing",),
         after=1 * HOUR,

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from schemas.facts import Meaning
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from schemas.facts import FactKind, Meaning, RefKind
+    from schemas.facts import FactKind, RefKind
 
 KIND_PREFIX: Final = "refetch."
 """Kinds of the events that a refetch makes: `refetch.<object>`; no provider names its own events so."""
@@ -147,6 +149,12 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 
+def announced(tries: str) -> Watch:
+    """Return the watch on what an intent announced, where `tries` says for how long the provider sends a webhook."""
+    source = f"an intent announced it, and its first webhook may be lost: {tries}"
+    return Watch(statuses=("created",), after=1 * HOUR, every=12 * HOUR, until=3 * DAY, source=source)
+
+
 def _span(seconds: float) -> str:
     """Write a time in its largest unit."""
     name, unit = next(((name, unit) for name, unit in _UNITS if seconds >= unit), ("min", MINUTE))
@@ -210,11 +218,15 @@ def as_of(meaning: Meaning, timed: frozenset[FactKind], version: int) -> Meaning
     return replace(meaning, facts=facts)
 
 
-def merged(first: Meaning, *others: Meaning) -> Meaning:
-    """Return the first meaning with the references and the facts of the others, and what they ask to look at."""
-    meanings = (first, *others)
+def merged(*meanings: Meaning) -> Meaning:
+    """Return the first meaning with the references and the facts of the others, and what they ask to look at.
+
+    None of them say nothing.
+    """
+    if not meanings:
+        return Meaning()
     return replace(
-        first,
+        meanings[0],
         refs=tuple(dict.fromkeys(ref for meaning in meanings for ref in meaning.refs)),
         facts=tuple(dict.fromkeys(fact for meaning in meanings for fact in meaning.facts)),
         opens=any(meaning.opens for meaning in meanings),

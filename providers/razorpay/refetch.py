@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from providers.core.objects import DISPUTES, REFUNDS, ApiObject, ObjectsApi, basic
 from providers.core.payments import need_state
-from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, merged
+from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, announced, merged
 from providers.razorpay.meaning import said_by, said_by_payment
 from schemas.facts import FactKind, Meaning, RefKind
 
@@ -30,18 +30,11 @@ def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
 
 def _said_by_payments(listed: list[Any]) -> Meaning:
     """Read the tries of an order, which are one payment here; an order that nobody tried to pay says nothing."""
-    said = [said_by_payment(one) for one in listed if isinstance(one, dict)]
-    return merged(*said) if said else Meaning()
+    return merged(*(said_by_payment(one) for one in listed if isinstance(one, dict)))
 
 
 WATCHES: Final = (
-    Watch(
-        statuses=("created",),
-        after=1 * HOUR,
-        every=12 * HOUR,
-        until=3 * DAY,
-        source="an intent announced it, and its first webhook may be lost: Razorpay tries for 24 hours",
-    ),
+    announced("Razorpay tries for 24 hours"),
     Watch(
         statuses=("processing",),
         after=1 * HOUR,

@@ -33,8 +33,7 @@ def _said_by_order(order: dict[str, Any]) -> Meaning:
 
 
 def _said_by_transactions(listed: list[Any]) -> Meaning:
-    said = [said_by("order_transactions/create", one) for one in listed if isinstance(one, dict)]
-    return merged(*said) if said else Meaning()
+    return merged(*(said_by("order_transactions/create", one) for one in listed if isinstance(one, dict)))
 
 
 WATCHES: Final = (

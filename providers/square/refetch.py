@@ -11,20 +11,14 @@ from functools import partial
 from typing import Final
 
 from providers.core.objects import DISPUTES, REFUNDS, ApiObject, ObjectsApi, by_key
-from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch
+from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, announced
 from providers.square.meaning import said_by
 from schemas.facts import RefKind
 
 _IDS: Final = re.compile("[A-Za-z0-9_-]{1,192}")
 
 WATCHES: Final = (
-    Watch(
-        statuses=("created",),
-        after=1 * HOUR,
-        every=12 * HOUR,
-        until=3 * DAY,
-        source="an intent announced it, and its first webhook may be lost: Square tries for 24 hours",
-    ),
+    announced("Square tries for 24 hours"),
     Watch(
         statuses=("processing",),
         after=6 * HOUR,

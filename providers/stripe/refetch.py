@@ -36,7 +36,7 @@ def _headers(credentials: Credentials) -> dict[str, str]:
 
 def _said_by_disputes(listed: list[Any]) -> Meaning:
     disputes = msgspec.convert(listed, list[Thing])
-    return merged(*(said_by("charge.dispute.updated", one) for one in disputes)) if disputes else Meaning()
+    return merged(*(said_by("charge.dispute.updated", one) for one in disputes))
 
 
 def _said_by_intent(value: dict[str, Any]) -> Meaning:
