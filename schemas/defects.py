@@ -6,11 +6,12 @@ Values are never quoted: they may be numbers of cards or telephones.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pydantic import BaseModel, ValidationError
 
@@ -56,15 +57,7 @@ def twice_named(value: bytes) -> str | None:
 
     def note(members: list[tuple[str, Any]]) -> None:
         if len({name for name, _ in members}) < len(members):
-            found.append(next(_repeated(name for name, _ in members)))
+            found.append(Counter(name for name, _ in members).most_common(1)[0][0])
 
     json.loads(value, object_pairs_hook=note, parse_int=str, parse_float=str)
     return found[0] if found else None
-
-
-def _repeated(names: Iterator[str]) -> Iterator[str]:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            yield name
-        seen.add(name)

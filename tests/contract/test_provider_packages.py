@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from test_recipe import BACK, PAID, ROW, case
 
 import providers
 from ops import provider_check
+from schemas.errors import SettingsError
 
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(120)]
 
@@ -92,6 +94,31 @@ def test_a_package_that_can_not_be_used_is_named(tmp_path: Path, source: str, va
     assert status == 2
     assert said in told
     assert "ratchet-acme" in told
+
+
+@pytest.mark.parametrize(
+    ("source", "refusal"),
+    [
+        (RECIPE, None),
+        ("import nowhere_at_all", "package ratchet_acme:PROVIDER cannot be imported"),
+        ("PROVIDER = 7", "is no Provider of that name"),
+        (RECIPE.replace('Provider("acme"', 'Provider("other"'), "is no Provider of that name"),
+    ],
+)
+def test_a_name_that_is_not_ours_is_imported_from_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, refusal: str | None
+) -> None:
+    monkeypatch.syspath_prepend(package(tmp_path, source))
+    monkeypatch.delitem(sys.modules, "ratchet_acme", raising=False)
+    entry = EntryPoint("acme", "ratchet_acme:PROVIDER", providers.ENTRY_POINTS)
+    monkeypatch.setattr(providers, "from_outside", lambda: {"acme": entry})
+    load = providers._load.__wrapped__
+    if refusal is None:
+        assert load("acme").name == "acme"
+    else:
+        with pytest.raises(SettingsError, match=refusal):
+            load("acme")
+    monkeypatch.delitem(sys.modules, "ratchet_acme", raising=False)
 
 
 def test_no_package_takes_a_name_of_ours_over(tmp_path: Path) -> None:

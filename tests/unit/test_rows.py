@@ -10,11 +10,12 @@ from events import adyen, standard, understood
 from msgspec.structs import replace
 from paper_books import COLUMNS, PaperBooks, moment, payment
 
+import providers
 from consumer import rows
-from consumer.plan import Letter, Message, Parking, Refetching
+from consumer.plan import Known, Letter, Member, Message, Parking, Refetching
 from consumer.verdict import Waits
 from schemas.dead_letter import Reason
-from schemas.facts import FactKind, State
+from schemas.facts import FactKind, RefKind, State
 from schemas.record import REDRIVE_COUNT_HEADER
 from schemas.sms import Template
 
@@ -116,6 +117,26 @@ def test_redrive_count(text: str, count: int) -> None:
 
 def test_redrive_count_of_a_record_without_the_header() -> None:
     assert rows.redrive_count_of(standard("payment.created")) == 0
+
+
+def test_what_was_settled_with_an_older_meaning_is_read_again() -> None:
+    known = Known()
+    for event_id, version in (("old", 0), ("today's", providers.meaning_version("stripe"))):
+        row: Any = {"source": "stripe", "event_id": event_id, "facts": "[]", "meaning": version}
+        rows.note_claim(known, row)
+    assert known.claims == {("stripe", "old"): "[]", ("stripe", "today's"): "[]"}
+    assert known.reread == {("stripe", "old")}
+
+
+def test_who_stands_under_a_reference_is_kept_a_group() -> None:
+    groups: dict[Any, dict[UUID, Member]] = {}
+    scope = {"provider": "adyen", "account": "", "livemode": True, "ref": "ORD-1"}
+    first, second = UUID(int=1), UUID(int=2)
+    for payment_id, promise, adopts in ((first, 1, True), (second, None, False)):
+        row: Any = {**scope, "payment_id": payment_id, "promise": promise, "groups": adopts}
+        rows.note_member(groups, row)
+    key = ("adyen", "", "", True, RefKind.REFERENCE, "ORD-1")
+    assert groups == {key: {first: Member(1, groups=True), second: Member(None)}}
 
 
 def test_a_refetch_is_asked_for_once_and_a_message_is_its_template() -> None:
