@@ -116,6 +116,14 @@ def decode(record: Record, endpoints: Endpoints = ANY) -> Event | Dead:
         return Dead(Reason(error.reason), _explained(error, record.value))
 
 
+def decoded(record: Record, endpoints: Endpoints = ANY) -> tuple[Record, Event | Dead]:
+    """Decode one record, and return it beside what it is; an error that nobody foresaw is its own dead letter."""
+    try:
+        return record, decode(record, endpoints)
+    except Exception as error:  # noqa: BLE001 - one record must not stop its neighbours
+        return record, Dead(Reason.UNEXPECTED, f"{type(error).__name__} while interpreting the record")
+
+
 def _explained(error: UninterpretableError, value: bytes | None) -> str:
     """Return what is wrong, after the form of the value where that is one that is known and can't be read."""
     form = framing_of(value) if error.reason == Reason.UNDECODABLE else None

@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from schemas.record import Record
+
 Place = tuple[str, int]
 """(topic, partition)."""
+
+
+def place_of(record: Record) -> Place:
+    """Return the topic and partition that a record stands in."""
+    return record.topic, record.partition
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Waiting through outages of Postgres: whatever is tried there is tried until it is taken."""
+"""Waiting through outages of Postgres: an outage never gives up and never makes a dead letter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from consumer.isolate import told
+from consumer.tries import explain
 from runtime import metrics
 from runtime.postgres import classify
 from runtime.refusals import PASSING
@@ -16,7 +16,7 @@ from runtime.retry import delays
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from runtime.postgres_session import Attempts
     from runtime.settings import ConsumerSettings
@@ -26,39 +26,45 @@ Result = TypeVar("Result")
 
 
 class Outages:
-    """Tries until Postgres takes it. `why` it can't be used and `since` which monotonic time, or None."""
+    """Says `why` Postgres can't be used and `since` which monotonic time, or None; whoever tries reports here."""
 
     def __init__(self, settings: ConsumerSettings, attempts: Attempts) -> None:
         self._settings = settings
-        self._attempts = attempts
+        self.attempts = attempts
         self.why: str | None = None
         self.since: float | None = None
 
+    def pauses(self) -> Iterator[float]:
+        """Yield the seconds to wait between the tries of one thing, without end."""
+        return delays(self._settings.backoff_initial_seconds, self._settings.backoff_max_seconds)
+
+    async def away(self, error: Exception, pauses: Iterator[float]) -> None:
+        """Note that Postgres can't be used, and wait until it is time to try again."""
+        self.why = explain(error)
+        if self.since is None:
+            self.since = time.monotonic()
+            metrics.POSTGRES_AWAY.set(1)
+            log.warning("postgres_away", detail=self.why)
+        await asyncio.sleep(next(pauses))
+
+    def back(self) -> None:
+        """Note that Postgres has taken something."""
+        if self.since is not None:
+            log.info("postgres_back", away_seconds=round(time.monotonic() - self.since, 3))
+            self.since = self.why = None
+            metrics.POSTGRES_AWAY.set(0)
+
     async def through(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        """Try until Postgres takes it; an outage never gives up and never dead-letters."""
-        pauses = delays(self._settings.backoff_initial_seconds, self._settings.backoff_max_seconds)
+        """Try until Postgres takes it; raise what is no outage."""
+        pauses = self.pauses()
         while True:
-            self._attempts.note()
+            self.attempts.note()
             try:
                 result = await attempt()
             except Exception as error:
                 if not isinstance(error, UnavailableError) and classify(error) not in PASSING:
                     raise
-                self._note_away(str(error) if isinstance(error, UnavailableError) else told(error))
-                await asyncio.sleep(next(pauses))
+                await self.away(error, pauses)
             else:
-                self._note_back()
+                self.back()
                 return result
-
-    def _note_away(self, why: str) -> None:
-        self.why = why
-        if self.since is None:
-            self.since = time.monotonic()
-            metrics.POSTGRES_AWAY.set(1)
-            log.warning("postgres_away", detail=why)
-
-    def _note_back(self) -> None:
-        if self.since is not None:
-            log.info("postgres_back", away_seconds=round(time.monotonic() - self.since, 3))
-            self.since = self.why = None
-            metrics.POSTGRES_AWAY.set(0)

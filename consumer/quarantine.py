@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
-from consumer.isolate import place_of
+from consumer.offsets import place_of
+from runtime.postgres_session import noting
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from consumer.hand import HandWatch
     from consumer.marks import Marks
     from consumer.offsets import Place
     from consumer.outages import Outages
-    from consumer.plan import Plan
     from schemas.record import Record
 
 log = structlog.get_logger()
@@ -30,14 +31,14 @@ class Quarantine:
     """What is known of the partitions of ours: up to which offset, if any, their records go one by one."""
 
     def __init__(self, marks: Marks, hand: HandWatch, outages: Outages) -> None:
-        self._marks = marks
-        self._hand = hand
+        self.marks = marks
+        self.hand = hand
         self._outages = outages
         self._starting = asyncio.Lock()
         self._touching = asyncio.Lock()
         self._until: dict[Place, int | None] = {}
 
-    def calm(self, records: Sequence[Record]) -> bool:
+    def normal(self, records: Sequence[Record]) -> bool:
         """Tell whether these records may be worked on all at once: no partition is new, and none wants caution.
 
         The first records of a partition go through one lane, in order: where they begin is noted durably, and a note
@@ -49,7 +50,7 @@ class Quarantine:
                 return False
         return True
 
-    def wants_caution(self, record: Record) -> bool:
+    def holds(self, record: Record) -> bool:
         """Tell whether a record has to be touched by itself."""
         until = self._until.get(place_of(record))
         return until is not None and record.offset < until
@@ -63,14 +64,14 @@ class Quarantine:
     def portions(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
         """Divide records whose partitions have begun into what is settled at once.
 
-        That is all of partitions that are calm, then one by one what wants caution, then what stands behind it: each
+        That is all of partitions that are normal, then one by one what wants caution, then what stands behind it: each
         partition keeps its order, so no offset that may be committed steps over a record that is still to come.
         """
-        careful = [record for record in records if self.wants_caution(record)]
+        careful = [record for record in records if self.holds(record)]
         cautious = {place_of(record) for record in careful}
-        behind = [record for record in records if place_of(record) in cautious and not self.wants_caution(record)]
-        if calm := [record for record in records if place_of(record) not in cautious]:
-            yield calm
+        behind = [record for record in records if place_of(record) in cautious and not self.holds(record)]
+        if normal := [record for record in records if place_of(record) not in cautious]:
+            yield normal
         for record in careful:
             yield [record]
         if behind:
@@ -84,33 +85,32 @@ class Quarantine:
         async with self._starting:
             if place not in self._until:
                 held = self._until
-                held[place] = until = await self._outages.through(lambda: self._marks.start(place, offset))
+                with noting(self.hand.attempts):
+                    held[place] = until = await self._outages.through(lambda: self.marks.start(place, offset))
                 if until is not None:
                     log.warning("going_record_by_record", topic=place[0], partition=place[1], until_offset=until)
 
-    async def touch(
-        self,
-        record: Record,
-        settle: Callable[[], Awaitable[list[Plan]]],
-        bury: Callable[[], Awaitable[list[Plan]]],
-    ) -> list[Plan]:
-        """Settle one record by itself, noted durably before it is touched; bury a convicted one, untouched."""
+    @asynccontextmanager
+    async def touching(self, record: Record) -> AsyncIterator[bool]:
+        """Note durably that a record is about to be touched by itself; give whether it is convicted.
+
+        One that is convicted must not be touched again. While any other is in hand, the process watches over itself.
+        """
         place = place_of(record)
         async with self._touching:
-            if await self._outages.through(lambda: self._marks.probe(place, record.offset)):
-                plans = await bury()
+            if await self._outages.through(lambda: self.marks.probe(place, record.offset)):
+                yield True
                 await self._end_caution(place)
-                return plans
-            with self._hand.holding():
-                plans = await settle()
+                return
+            with self.hand.holding():
+                yield False
             until = self._until.get(place)
             if until is not None and record.offset + 1 >= until:
                 await self._end_caution(place)
-            return plans
 
     async def _end_caution(self, place: Place) -> None:
         held = self._until
-        await self._outages.through(lambda: self._marks.end_caution(place))
+        await self._outages.through(lambda: self.marks.end_caution(place))
         if place in held:
             held[place] = None
 

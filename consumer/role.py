@@ -18,12 +18,14 @@ from consumer.caught_up import CatchUpReader
 from consumer.decode import endpoints_of
 from consumer.hand import HandWatch
 from consumer.instance import InstanceLock
-from consumer.isolate import Isolator, PoisonRun, told
-from consumer.lane import Lanes
 from consumer.marks import Caution, Marks
+from consumer.outages import Outages
 from consumer.positions import Positions, StoredOffsets
+from consumer.processing import Processor
+from consumer.quarantine import Quarantine
 from consumer.standstill import PartitionWatch
 from consumer.sweeper import Sweeper
+from consumer.tries import explain
 from consumer.worker import Worker
 from runtime.clock import SystemClock
 from runtime.ends import PurposefulEnds
@@ -55,7 +57,7 @@ LAG_TIMEOUT_SECONDS = 5.0
 STACK_FRAMES = 3
 """Frames of each task that are shown when the role is stuck."""
 EXTRA_CONNECTIONS = 3
-"""Connections beside the lanes': the sweeper's, the marks' and the instance lock's."""
+"""Connections beside the workers': the sweeper's, the marks' and the instance lock's."""
 
 PLANNER = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 """Every statement of a batch looks rows up by key: plans made on empty or un-analyzed tables must not stay bad."""
@@ -77,15 +79,15 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         if consumer is None:
             return
         stack.push_async_callback(consumer.stop)
-        lanes = make_lanes(pool, settings)
+        processor = make_processor(pool, settings)
         positions = Positions(StoredOffsets(pool), settings.consumer.commit_timeout_seconds)
-        worker = Worker(consumer, lanes, settings.consumer, positions)
+        worker = Worker(consumer, processor, settings.consumer, positions)
         consumer.subscribe(settings.kafka.topics.consumed_names, listener=worker)
-        _show(probe, worker, lanes, settings)
+        _show(probe, worker, processor, settings)
         watches = [
-            _watch_lag(worker, probe, lanes, settings),
+            _watch_lag(worker, probe, processor, settings),
             _keep_sweeping(pool, settings, stop),
-            lanes.hand.keep(lambda: lanes.outage_since is not None),
+            processor.quarantine.hand.keep(lambda: processor.outages.since is not None),
         ]
         if lock is not None:
             watches.append(lock.keep())
@@ -113,16 +115,22 @@ def _instance_lock(pool: Pool, settings: Settings) -> InstanceLock | None:
     return InstanceLock(pool, limits.instance_id, limits.session_timeout_seconds)
 
 
-def make_lanes(pool: Pool, settings: Settings) -> Lanes:
-    """Put together what settles batches."""
+def make_processor(pool: Pool, settings: Settings) -> Processor:
+    """Put together what processes batches."""
     limits = settings.consumer
     caution = Caution(limits.unclean_ends_max, 2 * limits.batch_records_max * limits.batches_in_flight_max)
     marks = Marks(pool, settings.role.token or uuid4(), caution, PurposefulEnds(settings.home, "consumer"))
-    writer = BatchWriter(pool, settings, SystemClock())
-    isolator = Isolator(writer.settle, PoisonRun(limits.unexpected_run_max), limits, pool.expire_connections)
     patience = settings.postgres.statement_timeout_seconds + settings.postgres.connect_timeout_seconds
     hand = HandWatch(limits.hang_seconds_max, patience)
-    return Lanes(isolator, marks, hand, limits, endpoints_of(scopes_of(settings), settings.kafka.topics))
+    outages = Outages(limits, hand.attempts)
+    return Processor(
+        BatchWriter(pool, settings, SystemClock()).settle,
+        Quarantine(marks, hand, outages),
+        outages,
+        limits,
+        endpoints=endpoints_of(scopes_of(settings), settings.kafka.topics),
+        renew=pool.expire_connections,
+    )
 
 
 async def _open_pool(settings: Settings) -> Pool:
@@ -136,7 +144,7 @@ async def _open_pool(settings: Settings) -> Pool:
         return await bound(pool, settings.kafka.topic_prefix)
     except Exception as error:
         if classify(error) in PASSING:
-            raise UnavailableError(f"Postgres is away: {told(error)}") from error
+            raise UnavailableError(f"Postgres is away: {explain(error)}") from error
         raise
 
 
@@ -196,26 +204,27 @@ async def _patiently(open_part: Callable[[], Awaitable[Part]], settings: Setting
     return None
 
 
-def _show(probe: Probe, worker: Worker, lanes: Lanes, settings: Settings) -> None:
+def _show(probe: Probe, worker: Worker, processor: Processor, settings: Settings) -> None:
     """Let the probe tell what holds the worker up: an outage is waited for, a stall wants a restart.
 
     While one record is in hand, alone, the process watches over itself, and ends before anybody else finds it stuck.
     """
+    hand = processor.quarantine.hand
 
     def stuck() -> str | None:
-        quiet = time.monotonic() - max(worker.progress_at, lanes.attempts.at)
-        patience = settings.consumer.stall_seconds + lanes.hand.acts_after_seconds * lanes.hand.held
-        if lanes.outage_since is None and quiet > patience:
+        quiet = time.monotonic() - max(worker.progress_at, processor.outages.attempts.at)
+        patience = settings.consumer.stall_seconds + hand.acts_after_seconds * hand.held
+        if processor.outages.since is None and quiet > patience:
             return f"lag {worker.lag}, {worker.batches_open} batches open and nothing attempted for {quiet:.0f} s"
         return None
 
     def unready() -> str | None:
-        return None if lanes.outage_since is None else f"Postgres can't be used: {lanes.outage}"
+        return None if processor.outages.since is None else f"Postgres can't be used: {processor.outages.why}"
 
     probe.stuck, probe.unready, probe.state = stuck, unready, "running"
 
 
-async def _watch_lag(worker: Worker, probe: Probe, lanes: Lanes, settings: Settings) -> None:
+async def _watch_lag(worker: Worker, probe: Probe, processor: Processor, settings: Settings) -> None:
     """Look at the partitions for as long as the role runs, through connections that are made anew after a failure."""
     watch = PartitionWatch(worker, settings.kafka.topics)
     while True:
@@ -223,7 +232,7 @@ async def _watch_lag(worker: Worker, probe: Probe, lanes: Lanes, settings: Setti
             async with EndsReader(settings.kafka, LAG_TIMEOUT_SECONDS) as reader:
                 while True:
                     await asyncio.wait_for(watch.look(reader), LAG_TIMEOUT_SECONDS)
-                    _show_partitions(worker, watch, lanes, probe)
+                    _show_partitions(worker, watch, processor, probe)
                     await asyncio.sleep(LAG_INTERVAL_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("lag_unknown", error=type(error).__name__)
@@ -232,9 +241,9 @@ async def _watch_lag(worker: Worker, probe: Probe, lanes: Lanes, settings: Setti
             await asyncio.sleep(LAG_INTERVAL_SECONDS)
 
 
-def _show_partitions(worker: Worker, watch: PartitionWatch, lanes: Lanes, probe: Probe) -> None:
+def _show_partitions(worker: Worker, watch: PartitionWatch, processor: Processor, probe: Probe) -> None:
     _show_stall(probe)
-    if lanes.halted:
+    if processor.halted:
         probe.state = "halted"
     probe.facts["lag"] = worker.lag
     probe.facts["standstills"] = [asdict(one) for one in watch.standstills]

@@ -17,8 +17,8 @@ import structlog
 from msgspec.structs import replace
 
 from consumer.fetched import portions
-from consumer.isolate import retry, too_slow, verdict_on
 from consumer.plan import Letter, Plan
+from consumer.tries import Tries, retry, too_slow, verdict_on
 from runtime import metrics
 from runtime.postgres import classify
 from runtime.refusals import PASSING
@@ -128,7 +128,7 @@ class Waker:
         except Exception as error:
             if isinstance(error, UnavailableError):
                 raise
-            if classify(error) in PASSING and not too_slow(ids, error):
+            if classify(error) in PASSING and not too_slow(len(ids), error):
                 raise
             if len(ids) == 1:
                 return await give_up(ids[0], error)
@@ -137,7 +137,7 @@ class Waker:
         return await self._divide(ids[:middle], settle, give_up) + await self._divide(ids[middle:], settle, give_up)
 
     async def _attempt(self, settle: Callable[[], Awaitable[Plan]], size: int) -> Plan:
-        return await retry(settle, size, self._twin_retries_max, self._pool.expire_connections)
+        return await retry(settle, Tries(size, self._twin_retries_max), self._pool.expire_connections)
 
     async def _bury(self, parked_id: int, error: Exception) -> list[Plan]:
         """Make a dead letter of one; where not even that can be written it waits on, until its deadline."""

@@ -23,9 +23,9 @@ from runtime import metrics
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from consumer.lane import Lanes
     from consumer.offsets import Place, Span
     from consumer.positions import Positions
+    from consumer.processing import Processor
     from runtime.kafka_ends import Ends
     from runtime.settings import ConsumerSettings
     from schemas.record import Record
@@ -40,12 +40,14 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
     """Drives one group member. `run` returns after a clean drain; it raises what it can't go on with."""
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, lanes: Lanes, settings: ConsumerSettings, positions: Positions
+        self, consumer: AIOKafkaConsumer, processor: Processor, settings: ConsumerSettings, positions: Positions
     ) -> None:
-        self._lanes = lanes
+        self._processor = processor
+        self._quarantine = processor.quarantine
+        self._outages = processor.outages
         self._checked = positions
         self._settings = settings
-        self._poller = Poller(consumer, positions, settings, lanes.halted)
+        self._poller = Poller(consumer, positions, settings, processor.halted)
         self._pool = LanePool(settings.batches_in_flight_max)
         self._shared_min = min(settings.share_records_min, settings.batch_records_max * self._pool.count)
         self._generation = 0
@@ -62,7 +64,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         """Consume until `stop` is set, then drain."""
         while not stop.is_set():
             self._pool.raise_failure()
-            if self._lanes.outage_since is not None:
+            if self._outages.since is not None:
                 await self._poller.poll_paused()
                 continue
             if self._checked.unchecked:
@@ -76,7 +78,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._hand_out(records, stop)
             self._poller.all_begun = generation == self._generation and not stop.is_set()
             self._poller.commit_when_due()
-        self._lanes.leave_word()
+        self._quarantine.marks.leave_word()
         await self._drain()
         await self._end()
 
@@ -85,12 +87,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         clean = self._pool.all_are_free()
         await self._pool.give_up()
         if await self._let_go(clean=clean):
-            self._lanes.take_word_back()
+            self._quarantine.marks.take_word_back()
 
     async def _let_go(self, *, clean: bool) -> bool:
         """Note that nothing of ours is in hand; return whether that could be noted."""
         try:
-            await asyncio.wait_for(self._lanes.let_go(clean=clean), self._settings.backoff_max_seconds)
+            await asyncio.wait_for(self._quarantine.marks.let_go(clean=clean), self._settings.backoff_max_seconds)
         except Exception as error:  # noqa: BLE001 - what is not noted now is noted at the next start
             log.warning("end_not_noted", error=type(error).__name__)
             return False
@@ -98,7 +100,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _hand_out(self, records: Sequence[Record], stop: asyncio.Event) -> None:
         """Give lanes what was fetched; what is not handed out before a stop or a revoke is fetched again."""
-        if not self._lanes.calm(records):
+        if not self._quarantine.normal(records):
             await self._settle_alone(records, stop)
         elif len(records) < self._shared_min:
             await self._settle_whole(records, stop)
@@ -133,9 +135,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         """Settle what is new or wants caution with nothing beside it, in portions with offsets of their own."""
         generation = self._generation
         with self._poller.paused():
-            portions = self._lanes.portions(records)
+            portions = self._quarantine.portions(records)
             if await self._until(self._pool.all_are_free, stop) and generation == self._generation:
-                self._pool.run_on(0, self._lanes.begin(records))
+                self._pool.run_on(0, self._quarantine.begin(records))
             while await self._until(self._pool.all_are_free, stop) and generation == self._generation:
                 self._poller.commit_when_due(0.0)
                 if (portion := next(portions, None)) is None:
@@ -160,7 +162,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         while not stop.is_set() and not ready():
             self._pool.raise_failure()
             self._poller.commit_when_due()
-            if self._lanes.outage_since is not None:
+            if self._outages.since is not None:
                 await self._poller.poll_paused()
             else:
                 await self._pool.wait_for_one(self._settings.backoff_initial_seconds)
@@ -172,8 +174,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._pool.run_on(lane, self._settle(share, [spans[place] for place in places]))
 
     async def _settle(self, records: Sequence[Record], spans: Sequence[Span]) -> None:
-        await self._lanes.settle(records)
-        halted = self._lanes.halted
+        await self._processor.process(records)
+        halted = self._processor.halted
         self._poller.offsets.settle(span for span in spans if span.place not in halted)
         if halted:
             self._poller.pause([TopicPartition(*place) for place in halted])
@@ -189,7 +191,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._drain()
             await self._let_go(clean=True)  # also where a batch is in work still: this process lives
         self._poller.offsets.forget()
-        self._lanes.forget()
+        self._quarantine.forget()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Note the new assignment: nothing of it is fetched before it is known where it goes on."""
@@ -212,7 +214,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self.lag = sum(
             max(0, ends[place].stable - position)
             for place, position in self.positions().items()
-            if place in ends and (place.topic, place.partition) not in self._lanes.halted
+            if place in ends and (place.topic, place.partition) not in self._processor.halted
         )
         if not self.lag and not self._pool.tasks:
             self.progress_at = time.monotonic()
@@ -220,7 +222,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
     @property
     def halted(self) -> Collection[Place]:
         """Partitions that take no more records until a restart."""
-        return self._lanes.halted
+        return self._processor.halted
 
     @property
     def assigned(self) -> frozenset[TopicPartition]:

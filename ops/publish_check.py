@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from consumer.lane import understand
+from consumer.decode import decoded
 from consumer.verdict import Dead
 from ops.database import connected
 from ops.redrive_preview import prediction_of
@@ -106,7 +106,7 @@ def need_topic(name: str, topics: Topics) -> None:
 
 def check_alone(record: Record, endpoints: Endpoints) -> Checked:
     """Say what the record by itself would come to. Pure."""
-    _, item = understand(record, endpoints)
+    _, item = decoded(record, endpoints)
     if isinstance(item, Dead):
         return Checked(record.topic, "illegal", item.reason, item.message, None)
     return Checked(record.topic, "take", None, None, said_by(item), notes_on(item))

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from consumer import rows
-from consumer.decode import Event, endpoints_of
-from consumer.lane import understand
+from consumer.decode import Event, decoded, endpoints_of
 from consumer.plan import Known, ParkedEvent
 from consumer.resolve import claimed_of, keys_of
 from consumer.settlement import Settlement
@@ -82,7 +81,7 @@ class Rehearsal:
 
     async def foretell(self, record: Record) -> Fate:
         """Play a record that nobody has published; its place is made up as a letter's is."""
-        await self._play([understand(record, self._endpoints)], [record.offset])
+        await self._play([decoded(record, self._endpoints)], [record.offset])
         return self.fates[record.offset]
 
     async def _play(self, items: Sequence[Item], letter_ids: Sequence[int]) -> None:
@@ -100,7 +99,7 @@ class Rehearsal:
             return record, Dead(Reason.FATAL, "it ended the process that touched it; not tried here")
         if row["id"] in self._tripped:
             return record, Dead(Reason.UNEXPECTED, "settling it raises an error that nobody foresaw")
-        return understand(record, self._endpoints)
+        return decoded(record, self._endpoints)
 
     async def _read(self, items: Sequence[Item]) -> None:
         """Read what a batch of these would read, and choose what waits on the same names."""
@@ -188,7 +187,7 @@ class Rehearsal:
             if row["id"] in self._woken:
                 continue
             one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], row["settled"])
-            _, item = understand(one.record, self._endpoints)
+            _, item = decoded(one.record, self._endpoints)
             if isinstance(item, Dead) and item.reason is Reason.UNEXPECTED:
                 continue
             self._known.parked.append(one)

@@ -5,7 +5,6 @@ RatchetError
 ├── SignatureRejected         a webhook is not proven genuine
 ├── UninterpretableError      a genuine event says nothing that can be folded
 ├── LeaseLostError            another process holds the lease now
-├── HaltedError              a partition is halted after a run of failures
 ├── MigrationError            the schema's history does not match the files
 ├── StackError                an embedded broker cannot be set up or started
 └── UnavailableError          a broker is away; trying again later may help (transient)
@@ -92,12 +91,3 @@ class SharedSessionsError(UnavailableError):
 
     An outage like any other: whoever waits for Postgres goes on when sessions are its own.
     """
-
-
-class HaltedError(RatchetError):
-    """A partition is halted: too many records in a row failed. The message says what to look at."""
-
-    def __init__(self, topic: str, partition: int, detail: str) -> None:
-        super().__init__(f"{topic} [{partition}] is halted: {detail}")
-        self.topic = topic
-        self.partition = partition

@@ -15,13 +15,16 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from consumer.batch import BatchWriter
+from consumer.decode import decoded
 from consumer.facts_json import dump_said, load_said
-from consumer.isolate import Isolator, PoisonRun
-from consumer.lane import understand
 from consumer.ledger import COLUMNS, LedgerRow
+from consumer.outages import Outages
+from consumer.processing import Processor
 from consumer.role import PLANNER
+from consumer.tries import explain
 from runtime.clock import SystemClock
 from runtime.postgres import open_pool
+from runtime.postgres_session import Attempts
 from runtime.settings import ConsumerSettings, KafkaSettings, ParkingSettings, PostgresSettings, Settings
 from schemas.intents import Command
 from schemas.record import Attributes, Record
@@ -182,6 +185,34 @@ def settings_for(
     return settings.model_copy(update={"home": home}) if home else settings
 
 
+def processor(
+    transact: Callable[[Sequence[Item]], Awaitable[Plan]],
+    limits: ConsumerSettings,
+    renew: Callable[[], Awaitable[None]],
+) -> Processor:
+    """Return what processes batches through `transact`, where no partition is in quarantine."""
+    nobody: Any = None
+    return Processor(transact, nobody, Outages(limits, Attempts()), limits, renew=renew)
+
+
+class Away(BaseException):
+    """Postgres can't be used: raised where the product would wait."""
+
+
+async def outage_of(processing: Processor, items: Sequence[Item]) -> str:
+    """Write items until the first outage, and return why it is one: the product would wait for its end."""
+
+    async def away(error: Exception, _: Any) -> None:
+        raise Away(explain(error))
+
+    processing.outages.away = away  # type: ignore[method-assign]
+    try:
+        plans = await processing.write(items)
+    except Away as outage:
+        return str(outage)
+    raise AssertionError(f"there was no outage: {plans}")
+
+
 @dataclass
 class Bench:
     """A batch writer on a database, its pool and its settings."""
@@ -194,13 +225,11 @@ class Bench:
     def writer(self) -> BatchWriter:
         return BatchWriter(self.pool, self.settings, self.clock)
 
-    def isolator(self, settle: Callable[[Sequence[Item]], Awaitable[Plan]] | None = None) -> Isolator:
-        limits = self.settings.consumer
-        run = PoisonRun(limits.unexpected_run_max)
-        return Isolator(settle or self.writer.settle, run, limits, self.pool.expire_connections)
+    def processor(self, transact: Callable[[Sequence[Item]], Awaitable[Plan]] | None = None) -> Processor:
+        return processor(transact or self.writer.settle, self.settings.consumer, self.pool.expire_connections)
 
     async def settle(self, batch: Iterable[Record]) -> list[Plan]:
-        return await self.isolator().settle([understand(record) for record in batch])
+        return await self.processor().write([decoded(record) for record in batch])
 
     async def fetch(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
         return [dict(row) for row in await self.pool.fetch(query, *arguments)]

@@ -26,7 +26,7 @@ import uvloop
 
 from consumer.batch import BatchWriter
 from consumer.positions import Positions, StoredOffsets
-from consumer.role import EXTRA_CONNECTIONS, PLANNER, make_consumer, make_lanes
+from consumer.role import EXTRA_CONNECTIONS, PLANNER, make_consumer, make_processor
 from consumer.worker import Worker
 from ops.bench import floor, naive, on_faststream
 from ops.bench.stage import PARTITIONS
@@ -98,7 +98,7 @@ async def _ratchet(settings: Settings, topic: str, group: str, processes: int, t
     pool = await open_pool(settings.postgres, role="bench", connections=connections, parameters=PLANNER)
     consumer = await _member(settings, topic, group, processes)
     positions = Positions(StoredOffsets(pool), settings.consumer.commit_timeout_seconds)
-    worker = Worker(consumer, make_lanes(pool, settings), settings.consumer, positions)
+    worker = Worker(consumer, make_processor(pool, settings), settings.consumer, positions)
     telling.settled = lambda: worker.records_settled
     await telling.wait_for_word()
     consumer.resume(*consumer.assignment())

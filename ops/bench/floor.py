@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from consumer.batch import BatchWriter
-from consumer.lane import understand
+from consumer.decode import decoded
 from consumer.role import PLANNER
 from runtime.clock import SystemClock
 from runtime.postgres import open_pool
@@ -123,7 +123,7 @@ async def record(settings: Settings, records: Sequence[Outgoing], lanes: int) ->
             writer = BatchWriter(cast("Pool", noting), settings, SystemClock())
             for begin in range(0, len(dealt), size):
                 batch = dealt[begin : begin + size]
-                await writer.settle([understand(one) for one in batch])
+                await writer.settle([decoded(one) for one in batch])
                 noting.lane[-1].records = len(batch)
             said.append(noting.lane)
     finally:

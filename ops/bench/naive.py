@@ -15,9 +15,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from consumer import rows
-from consumer.decode import Event
+from consumer.decode import Event, decoded
 from consumer.fetched import record_of
-from consumer.lane import understand
 from consumer.plan import Known
 from consumer.resolve import RefKey, keys_of, names_of
 from consumer.settlement import Settlement
@@ -60,7 +59,7 @@ class Handler:
     async def settle(self, message: ConsumerRecord) -> None:
         """Settle one record on a connection that is free; there is one for each that calls."""
         self.began_at = self.began_at or time.monotonic()
-        item = understand(record_of(message))
+        item = decoded(record_of(message))
         keys = set(keys_of(item[1])) if isinstance(item[1], Event) else set()
         connection = self._free.pop()
         try:

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pydantic import SecretStr
 
 from consumer.batch import BatchWriter
-from consumer.lane import understand
+from consumer.decode import decoded
 from ops.bench.workload import NO_ORDERS
 from runtime.clock import SystemClock
 from runtime.kafka import close_producer, open_producer
@@ -102,7 +102,7 @@ async def place_orders(database: Database, orders: Orders) -> None:
     try:
         writer, size = BatchWriter(pool, settings, SystemClock()), settings.consumer.batch_records_max
         for begin in range(0, len(orders.records), size):
-            await writer.settle([understand(record) for record in orders.records[begin : begin + size]])
+            await writer.settle([decoded(record) for record in orders.records[begin : begin + size]])
     finally:
         await pool.close()
 

@@ -21,11 +21,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumer import lane, role
+from consumer import decode as decoding
+from consumer import role
 from consumer.batch import BatchWriter
 from consumer.decode import Event, decode
-from consumer.isolate import Isolator
-from consumer.lane import Lanes
+from consumer.processing import Processor
 from runtime.lifecycle import run_role
 from runtime.settings import load
 
@@ -52,14 +52,14 @@ def faulty(record: Record, endpoints: Endpoints) -> Event | Dead:
     return decode(record, endpoints)
 
 
-async def hang(self: Lanes, records: Sequence[Record]) -> bool:
+async def hang(self: Processor, records: Sequence[Record]) -> bool:
     """Settle as the product does, unless a record is one of those."""
     if (text := os.environ.get("FAULT_HANG")) and any(text.encode() in (record.value or b"") for record in records):
         await asyncio.Event().wait()
     return await settle(self, records)
 
 
-async def wait(self: Isolator, items: Sequence[Item]) -> list[Plan]:
+async def wait(self: Processor, items: Sequence[Item]) -> list[Plan]:
     """Write as the product does, unless a record is one of those."""
     events = (record for record, decoded in items if isinstance(decoded, Event))
     if (text := os.environ.get("FAULT_WAIT")) and any(text.encode() in (record.value or b"") for record in events):
@@ -98,9 +98,9 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 
 
 if __name__ == "__main__":
-    lane.decode = faulty
-    settle, Lanes.settle = Lanes.settle, hang  # type: ignore[method-assign]
-    write, Isolator.settle = Isolator.settle, wait  # type: ignore[method-assign]
+    decoding.decode = faulty
+    settle, Processor.process = Processor.process, hang  # type: ignore[method-assign]
+    write, Processor.write = Processor.write, wait  # type: ignore[method-assign]
     write_rows = BatchWriter._write
     if os.environ.get("FAULT_APPLY") == "before":
         BatchWriter.apply_letters = killed_before  # type: ignore[method-assign]

@@ -19,6 +19,7 @@ from settling import (
     intent,
     intent_records,
     lives,
+    outage_of,
     records,
     shown,
     until_waiting,
@@ -28,9 +29,8 @@ from settling import (
 
 from consumer import batch
 from consumer.batch import BatchWriter
-from consumer.lane import understand
+from consumer.decode import decoded
 from runtime.postgres import Failure, classify
-from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -77,7 +77,7 @@ async def overlapped(
 ) -> Books:
     """Settle `first`, hold it before its commit until `second` waits for its locks, let both end."""
     held = HeldWriter(desk)
-    one = asyncio.create_task(desk.isolator(held.settle).settle([understand(record) for record in first]))
+    one = asyncio.create_task(desk.processor(held.settle).write([decoded(record) for record in first]))
     await held.written.wait()
     two = asyncio.create_task(desk.settle(second))
     await until_waiting(observer)
@@ -108,9 +108,9 @@ async def test_names_made_meanwhile_are_asked_for_again(
     """The statement that waited for another's new name does not see it; the transaction begins anew."""
     monkeypatch.setattr(batch, "BEGINNINGS_MAX", 1)
     held = HeldWriter(desk)
-    one = asyncio.create_task(held.settle([understand(record) for record in records([CAPTURED])]))
+    one = asyncio.create_task(held.settle([decoded(record) for record in records([CAPTURED])]))
     await held.written.wait()
-    two = asyncio.create_task(desk.writer.settle([understand(record) for record in records([REFUND], partition=1)]))
+    two = asyncio.create_task(desk.writer.settle([decoded(record) for record in records([REFUND], partition=1)]))
     await until_waiting(observer)
     held.release.set()
     await one
@@ -218,7 +218,7 @@ async def test_a_deadlock_is_settled_again(desk: Bench, observer: asyncpg.Connec
     await transaction.start()
     await observer.execute(lock, "b")
     both = records([webhook("payment.authorized", "a"), webhook("payment.authorized", "b")], first=2)
-    ours = asyncio.create_task(desk.isolator(settle).settle([understand(record) for record in both]))
+    ours = asyncio.create_task(desk.processor(settle).write([decoded(record) for record in both]))
     witness = await asyncpg.connect(desk.settings.postgres.dsn.get_secret_value())  # type: ignore[union-attr]
     await until_waiting(witness)
     await observer.execute(lock, "a")
@@ -243,9 +243,9 @@ async def test_a_lock_that_stays_taken_is_an_outage_and_never_a_letter(
             from runtime.postgres import open_pool
 
             pool = await open_pool(impatient, role="consumer", connections=1)
-            items = [understand(record) for record in records([webhook("payment.authorized", "a")], first=1)]
-            with pytest.raises(UnavailableError, match="stay in the way"):
-                await desk.isolator(BatchWriter(pool, desk.settings, desk.clock).settle).settle(items)
+            items = [decoded(record) for record in records([webhook("payment.authorized", "a")], first=1)]
+            processor = desk.processor(BatchWriter(pool, desk.settings, desk.clock).settle)
+            assert "stay in the way" in await outage_of(processor, items)
             await pool.close()
         await desk.settle(records([webhook("payment.authorized", "a")], first=1))
         books = await desk.books()

@@ -27,7 +27,7 @@ from settling import (
 )
 
 from consumer import rows
-from consumer.lane import understand
+from consumer.decode import decoded
 from schemas.record import Attributes
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ async def test_an_error_nobody_foresaw_is_that_records_own_letter(desk: Bench) -
         return await desk.writer.settle(items)
 
     batch = records(five_hundred()[:20])
-    await desk.isolator(settle).settle([understand(record) for record in batch])
+    await desk.processor(settle).write([decoded(record) for record in batch])
     books = await desk.books()
     assert len(books.claims) + len(books.parked) == 19
     assert [(row["reason"], row["offset"]) for row in books.letters] == [("unexpected", 9)]

@@ -12,7 +12,7 @@ from settling import Bench, Event, bench, broken_chains, records, until, until_w
 
 from consumer import settlement
 from consumer.batch import BatchWriter
-from consumer.lane import understand
+from consumer.decode import decoded
 from consumer.sweeper import sweep, wake_all
 from consumer.verdict import judge
 from ops import redrives
@@ -104,7 +104,7 @@ async def test_the_letter_of_an_orphan_is_applied_when_its_payment_comes(desk: B
 async def test_an_orphan_is_applied_by_one_of_two_concurrent_batches_only(desk: Bench) -> None:
     await bury(desk, *(refund("p", f"r{number}", 1) for number in range(50)))
     writer = PutOffWriter(desk.pool, desk.settings, desk.clock)
-    await writer.settle([understand(one) for one in records([capture("p")], first=99)])
+    await writer.settle([decoded(one) for one in records([capture("p")], first=99)])
     plans = await asyncio.gather(
         *(desk.settle(records([capture("p")], first=100 + n)) for n in range(3)),
         *(wake_all(desk.writer.waker, asyncio.Event()) for _ in range(3)),
@@ -126,7 +126,7 @@ class PutOffWriter(BatchWriter):
 async def test_the_sweeper_applies_what_a_kill_between_left(desk: Bench) -> None:
     await bury(desk, refund("p"))
     writer = PutOffWriter(desk.pool, desk.settings, desk.clock)
-    await writer.settle([understand(one) for one in records([capture("p")], first=9)])
+    await writer.settle([decoded(one) for one in records([capture("p")], first=9)])
     assert (await statuses(desk), await left_waiting(desk)) == ([("p:refund.succeeded:r", "orphan", "open")], (1, 1))
     assert await wake_all(desk.writer.waker, asyncio.Event()) == 1
     assert (await statuses(desk), await left_waiting(desk)) == ([("p:refund.succeeded:r", "orphan", "applied")], (0, 0))
@@ -174,7 +174,7 @@ async def test_a_letter_whose_event_says_other_facts_in_the_books_stays_open(des
     await bury(desk, refund("p"))
     writer = PutOffWriter(desk.pool, desk.settings, desk.clock)
     other = webhook("refund.succeeded", "p", child="r", amount=70, event_id="p:refund.succeeded:r")
-    await writer.settle([understand(one) for one in records([capture("p"), other], first=9)])
+    await writer.settle([decoded(one) for one in records([capture("p"), other], first=9)])
     await wake_all(desk.writer.waker, asyncio.Event())
     assert [row["refunded"] for row in (await desk.books()).payments] == [70]
     assert await statuses(desk) == [("p:refund.succeeded:r", "orphan", "open")]

@@ -11,7 +11,7 @@ import pytest
 from settling import Bench, bench, records, until_waiting, webhook
 
 from consumer.batch import BatchWriter
-from consumer.lane import understand
+from consumer.decode import decoded
 from consumer.sweeper import sweep
 from runtime.lease import Lease, PostgresLeases
 from schemas.errors import LeaseLostError
@@ -133,7 +133,7 @@ async def test_a_wake_up_that_holds_the_names_wins_over_the_sweeper(
             written.set()
             await release.wait()
 
-    batch = [understand(record) for record in records([webhook("payment.captured", "p", child="c")], first=1)]
+    batch = [decoded(record) for record in records([webhook("payment.captured", "p", child="c")], first=1)]
     waking = asyncio.create_task(Held(desk.pool, desk.settings, desk.clock).settle(batch))
     await written.wait()
     sweeping = asyncio.create_task(sweep(desk.pool, desk.clock, records_max=10))

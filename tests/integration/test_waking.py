@@ -15,9 +15,8 @@ from consumer import batch, settlement
 from consumer.batch import BatchWriter
 from consumer.caught_up import Reading
 from consumer.decode import Event as Decoded
-from consumer.decode import decode
-from consumer.isolate import Isolator, PoisonRun
-from consumer.lane import understand
+from consumer.decode import decode, decoded
+from consumer.poison import PoisonRun
 from consumer.sweeper import Sweeper, sweep, wake_all
 from consumer.verdict import judge
 from consumer.waking import TURNS_MAX
@@ -56,7 +55,7 @@ async def desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
     monkeypatch.setattr(batch, "decode", naming)
     monkeypatch.setattr(settlement, "decode", naming)
-    monkeypatch.setattr("consumer.lane.decode", naming)
+    monkeypatch.setattr("consumer.decode.decode", naming)
     monkeypatch.setattr(settlement, "judge", tripping)
     async with bench(database.dsn) as open_bench:
         yield open_bench
@@ -109,10 +108,11 @@ async def test_a_bad_parked_event_is_a_letter_and_its_neighbours_wake(desk: Benc
 
 async def test_a_failing_wake_up_makes_no_letter_of_what_is_settled(desk: Bench) -> None:
     """The bad one is reached through a woken event; no run of bad records may halt the partition for it either."""
-    isolator = Isolator(desk.writer.settle, PoisonRun(0), desk.settings.consumer)
+    processor = desk.processor()
+    processor._poison = PoisonRun(0)
     waiting = records([refund("q", "bad", TRIPS), refund("p+q", "r2", 30)])
-    await isolator.settle([understand(record) for record in waiting])
-    await isolator.settle([understand(record) for record in records([CAPTURE], first=2)])
+    await processor.write([decoded(record) for record in waiting])
+    await processor.write([decoded(record) for record in records([CAPTURE], first=2)])
     books = await desk.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 30)]
     assert [row["event_id"] for row in books.letters] == ["q:refund.succeeded:bad"]
@@ -130,7 +130,7 @@ class FailingWriter(BatchWriter):
 async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(desk: Bench, *, late: bool) -> None:
     await settle_one_by_one(desk, refund("p", "r1"), refund("p", "bad", TRIPS))
     writer = FailingWriter(desk.pool, desk.settings, desk.clock)
-    (plan,) = await desk.isolator(writer.settle).settle([understand(one) for one in records([CAPTURE], first=2)])
+    (plan,) = await desk.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=2)])
     books = await desk.books()
     assert (len(plan.rows), len(books.ledger), len(books.parked), books.letters) == (1, 1, 2, [])
     assert await marks(desk) == 1, "what is to be woken is known after a crash"
@@ -150,7 +150,7 @@ async def test_what_is_about_to_be_woken_is_not_buried(desk: Bench) -> None:
     await settle_one_by_one(desk, refund("p", "r1"))
     await desk.pool.execute("update parked_events set parked_at = now() - '99 days'::interval, deadline = parked_at")
     writer = FailingWriter(desk.pool, desk.settings, desk.clock)
-    await writer.settle([understand(one) for one in records([CAPTURE], first=2)])
+    await writer.settle([decoded(one) for one in records([CAPTURE], first=2)])
     assert await sweep(desk.pool, desk.clock, records_max=10) == 0
     assert await wake_all(desk.writer.waker, asyncio.Event()) == 1
     books = await desk.books()
@@ -161,7 +161,7 @@ async def test_an_outage_while_waking_is_waited_for_and_marks_stay(desk: Bench) 
     await settle_one_by_one(desk, refund("p", "r1"), CAPTURE)
     await settle_one_by_one(desk, refund("q", "r2"))
     writer = FailingWriter(desk.pool, desk.settings, desk.clock)
-    await writer.settle([understand(one) for one in records([webhook("payment.captured", "q", child="c")], first=9)])
+    await writer.settle([decoded(one) for one in records([webhook("payment.captured", "q", child="c")], first=9)])
     with pytest.raises(ConnectionRefusedError):
         await wake_all(writer.waker, asyncio.Event())
     assert (await marks(desk), (await desk.books()).letters) == (1, [])
@@ -177,7 +177,7 @@ class RefusedWriter(BatchWriter):
 async def test_one_that_can_not_even_be_buried_waits_on_and_holds_up_nobody(desk: Bench) -> None:
     await settle_one_by_one(desk, refund("p", "r1"), refund("p", "r2"))
     writer = RefusedWriter(desk.pool, desk.settings, desk.clock)
-    (plan,) = await desk.isolator(writer.settle).settle([understand(one) for one in records([CAPTURE], first=2)])
+    (plan,) = await desk.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=2)])
     books = await desk.books()
     assert (len(plan.rows), plan.letters, len(books.parked), books.letters, await marks(desk)) == (1, [], 2, [], 0)
 
@@ -196,7 +196,7 @@ async def test_what_a_batch_has_no_turns_for_the_sweeper_wakes(database: Databas
 async def test_two_who_wake_the_same_at_once_settle_it_once(desk: Bench) -> None:
     await desk.settle(records([refund("p", f"r{number}", 1) for number in range(50)]))
     writer = FailingWriter(desk.pool, desk.settings, desk.clock)
-    await writer.settle([understand(one) for one in records([CAPTURE], first=50)])
+    await writer.settle([decoded(one) for one in records([CAPTURE], first=50)])
     await asyncio.gather(*(wake_all(desk.writer.waker, asyncio.Event()) for _ in range(3)))
     books = await desk.books()
     assert ([row["refunded"] for row in books.payments], len(books.ledger), books.parked) == ([50], 51, [])
@@ -273,7 +273,7 @@ async def test_what_is_woken_at_once_is_bounded_in_bytes(database: Database, *, 
             while await sweep(desk.pool, desk.clock, records_max=100):
                 pass
         writer = WeighedWriter(desk)
-        await desk.isolator(writer.settle).settle([understand(one) for one in records([CAPTURE], first=99)])
+        await desk.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=99)])
         books = await desk.books()
     assert ([row["refunded"] for row in books.payments], books.parked) == ([waiting], [])
     assert {row["status"] for row in books.letters} <= {"applied"}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from consumer.decode import decoded
 from consumer.fold import newer, project
-from consumer.lane import understand
 from consumer.verdict import Dead
 from ops.bench import backlog, chart, contenders, figures, floor, http_load, latency, scale, table, usage
 from ops.bench.figures import Round
@@ -140,7 +140,7 @@ def test_what_the_events_of_a_workload_come_to_is_what_it_expects() -> None:
     workload = make_workload(2000, 1)
     facts: dict[str, Facts] = defaultdict(dict)
     for record in floor.split(workload.records, 1)[0]:
-        _, event = understand(record)
+        _, event = decoded(record)
         if not isinstance(event, Dead):
             ref = next(ref.ref for ref in event.meaning.refs if ref.ref in workload.ends)
             facts[ref] |= newer(facts[ref], event.meaning.facts)
@@ -156,7 +156,7 @@ def test_orders_are_placed_for_a_share_of_the_payments() -> None:
     workload = make_workload(1000, 1)
     orders = make_orders(workload, 0.5)
     assert len(orders.records) == len(workload.ends) // 2
-    claims = [event.meaning.claim for _, event in map(understand, orders.records) if not isinstance(event, Dead)]
+    claims = [event.meaning.claim for _, event in map(decoded, orders.records) if not isinstance(event, Dead)]
     references = [claim.reference for claim in claims if claim is not None]
     assert set(references) < set(workload.references.values())
     assert len(references) == len(orders.records)

@@ -244,12 +244,6 @@ def test_errors_say_what_and_why() -> None:
         "undecodable",
         "no JSON",
     )
-    halted = errors.HaltedError("payments.webhooks", 3, "look here")
-    assert (str(halted), halted.topic, halted.partition) == (
-        "payments.webhooks [3] is halted: look here",
-        "payments.webhooks",
-        3,
-    )
 
 
 def test_only_an_outage_is_transient() -> None:

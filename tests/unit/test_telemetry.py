@@ -258,7 +258,7 @@ def test_nobody_else_imports_opentelemetry_and_it_is_imported_late() -> None:
         if re.search(r"^\s*(from|import) opentelemetry", file.read_text(), re.MULTILINE)
     }
     assert using == {"runtime/telemetry.py"}
-    script = "import sys, runtime.lifecycle, consumer.lane; print('opentelemetry' in sys.modules)"
+    script = "import sys, runtime.lifecycle, consumer.processing; print('opentelemetry' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root)
     assert ran.stdout.strip() == "False"
 

@@ -160,16 +160,22 @@ class OpenLanes:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     batches: list[list[int]] = field(default_factory=list)
     began: int = 0
-    outage_since: float | None = None
+    since: float | None = None
     halted: dict[Place, str] = field(default_factory=dict)
     halting: set[Place] = field(default_factory=set)
     failure: Exception | None = None
     forgotten: int = 0
     ended: int = 0
     end_failure: Exception | None = None
-    is_calm: bool = True
+    is_normal: bool = True
     begun: list[list[int]] = field(default_factory=list)
     word: bool = False
+
+    @property
+    def quarantine(self) -> OpenLanes:
+        return self
+
+    outages = marks = quarantine
 
     async def begin(self, records: Sequence[Record]) -> None:
         self.begun.append([record.offset for record in records])
@@ -183,10 +189,10 @@ class OpenLanes:
     def take_word_back(self) -> None:
         self.word = False
 
-    def calm(self, records: Sequence[Record]) -> bool:
-        return self.is_calm
+    def normal(self, records: Sequence[Record]) -> bool:
+        return self.is_normal
 
-    async def settle(self, records: Sequence[Record]) -> bool:
+    async def process(self, records: Sequence[Record]) -> bool:
         self.began += 1
         await self.gate.wait()
         if self.failure is not None:
@@ -401,14 +407,14 @@ async def test_lanes_share_a_fetch_by_key_and_commit_it_together() -> None:
 
 async def test_a_fetch_is_not_committed_while_one_of_its_shares_is_open() -> None:
     async with running() as scene:
-        settle, open_share = scene.lanes.settle, asyncio.Event()
+        settle, open_share = scene.lanes.process, asyncio.Event()
 
         async def hold_the_second(records: Sequence[Record]) -> bool:
             if records[0].offset == 1:
                 await open_share.wait()
             return await settle(records)
 
-        scene.lanes.settle = hold_the_second  # type: ignore[method-assign]
+        scene.lanes.process = hold_the_second  # type: ignore[method-assign]
         scene.member.publish(4)
         await scene.until(lambda: scene.lanes.settled == [0, 2])
         scene.member.publish(1, partition=1)
@@ -484,7 +490,7 @@ async def test_a_small_fetch_is_given_up_where_a_stop_or_a_revoke_comes_first() 
 
 async def test_records_that_want_caution_go_one_by_one_and_in_order() -> None:
     async with running() as scene:
-        scene.lanes.is_calm = False
+        scene.lanes.is_normal = False
         scene.member.publish(4)
         await scene.until(lambda: scene.member.committed == {TP0: 4})
         assert scene.lanes.batches == [[0], [1], [2], [3]]
@@ -495,15 +501,15 @@ async def test_records_that_want_caution_go_one_by_one_and_in_order() -> None:
 async def test_the_offset_of_a_careful_record_is_committed_while_the_next_is_in_hand() -> None:
     """Else a process that ends at every start begins at the same record, for ever."""
     async with running() as scene:
-        scene.lanes.is_calm = False
-        settle = scene.lanes.settle
+        scene.lanes.is_normal = False
+        settle = scene.lanes.process
 
         async def hang_at_2(records: Sequence[Record]) -> bool:
             if records[0].offset == 2:
                 scene.lanes.gate.clear()
             return await settle(records)
 
-        scene.lanes.settle = hang_at_2  # type: ignore[method-assign]
+        scene.lanes.process = hang_at_2  # type: ignore[method-assign]
         progress = scene.worker.progress_at
         scene.member.publish(3)
         await scene.until(lambda: scene.member.committed == {TP0: 2})
@@ -513,15 +519,15 @@ async def test_the_offset_of_a_careful_record_is_committed_while_the_next_is_in_
 
 async def test_offsets_of_careful_records_do_not_wait_for_the_interval() -> None:
     async with running(commit_interval_seconds=60) as scene:
-        scene.lanes.is_calm = False
-        settle = scene.lanes.settle
+        scene.lanes.is_normal = False
+        settle = scene.lanes.process
 
         async def hang_at_3(records: Sequence[Record]) -> bool:
             if records[0].offset == 3:
                 scene.lanes.gate.clear()
             return await settle(records)
 
-        scene.lanes.settle = hang_at_3  # type: ignore[method-assign]
+        scene.lanes.process = hang_at_3  # type: ignore[method-assign]
         scene.member.publish(4)
         await scene.until(lambda: TP0 in scene.member.committed)
         await scene.until(lambda: scene.lanes.batches == [[0], [1], [2]])
@@ -529,7 +535,7 @@ async def test_offsets_of_careful_records_do_not_wait_for_the_interval() -> None
 
 async def test_careful_records_are_given_up_where_a_revoke_comes_first() -> None:
     async with running(is_open=False, drain_seconds=0.01) as scene:
-        scene.lanes.is_calm = False
+        scene.lanes.is_normal = False
         scene.member.publish(3)
         await scene.until(lambda: scene.lanes.began == 1)
         await scene.worker.on_partitions_revoked({TP0, TP1})
@@ -543,7 +549,7 @@ async def test_careful_records_are_given_up_where_a_revoke_comes_first() -> None
 async def test_a_client_is_polled_while_records_go_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "POLLS_APART_SECONDS_MAX", 0.0)
     async with running() as scene:
-        scene.lanes.is_calm = False
+        scene.lanes.is_normal = False
         scene.member.publish(50)
         await scene.until(lambda: len(scene.lanes.batches) == 50)
         assert scene.member.polls > 25
@@ -587,7 +593,7 @@ async def test_a_failure_ends_the_worker_that_waits_for_a_lane() -> None:
 @pytest.mark.parametrize("outage", [None, 1.0])
 async def test_a_consumer_that_may_not_read_says_so(outage: float | None) -> None:
     async with running() as scene:
-        scene.lanes.outage_since = outage
+        scene.lanes.since = outage
         scene.member.refusal = GroupAuthorizationFailedError()
         with pytest.raises(AccessRefusedError, match=r"GroupAuthorizationFailedError.*an ACL is missing"):
             await scene.until(lambda: False)
@@ -598,13 +604,13 @@ async def test_a_consumer_that_may_not_read_says_so(outage: float | None) -> Non
 
 async def test_an_outage_keeps_polling_and_takes_nothing() -> None:
     async with running(is_open=False) as scene:
-        scene.lanes.outage_since = 1.0
+        scene.lanes.since = 1.0
         await scene.until(lambda: scene.member.polls > 3)
         scene.member.publish(4)
         polls = scene.member.polls
         await scene.until(lambda: scene.member.polls > polls + 5)
         assert (scene.lanes.began, scene.member.positions[TP0]) == (0, 0)
-        scene.lanes.outage_since = None
+        scene.lanes.since = None
         scene.lanes.gate.set()
         await scene.until(lambda: scene.member.committed == {TP0: 4})
 
@@ -613,10 +619,10 @@ async def test_an_outage_with_every_lane_taken_keeps_polling() -> None:
     async with running(is_open=False, batch_records_max=1) as scene:
         scene.member.publish(4)
         await scene.until(lambda: scene.lanes.began == 2)
-        scene.lanes.outage_since = 1.0
+        scene.lanes.since = 1.0
         polls = scene.member.polls
         await scene.until(lambda: scene.member.polls > polls + 5)
-        scene.lanes.outage_since = None
+        scene.lanes.since = None
         scene.lanes.gate.set()
         await scene.until(lambda: scene.lanes.settled == [0, 1, 2, 3])
 
@@ -628,10 +634,10 @@ async def test_a_halted_partition_is_paused_and_its_offsets_stay() -> None:
         scene.member.publish(3, partition=1)
         await scene.until(lambda: scene.member.committed == {TP1: 3})
         assert scene.member.paused == {TP0}
-        scene.lanes.outage_since = 1.0
+        scene.lanes.since = 1.0
         polls = scene.member.polls
         await scene.until(lambda: scene.member.polls > polls + 2)
-        scene.lanes.outage_since = None
+        scene.lanes.since = None
         scene.member.publish(2, partition=1)
         await scene.until(lambda: scene.member.committed == {TP1: 5})
         assert scene.member.paused == {TP0}
@@ -690,7 +696,7 @@ async def test_settling_does_not_wait_for_a_commit() -> None:
 
 async def test_lag_is_what_was_not_fetched() -> None:
     async with running(is_open=False) as scene:
-        scene.lanes.outage_since = 1.0
+        scene.lanes.since = 1.0
         scene.member.publish(5)
         scene.worker.note_ends(scene.member.ends())
         assert scene.worker.lag == 5
@@ -771,12 +777,12 @@ async def test_partitions_assigned_during_a_paused_poll_lose_nothing() -> None:
     """They are not paused yet: what the poll returns for them moved their position and must not be dropped."""
     member = Member(assigned={TP0})
     async with running(member=member, is_open=False) as scene:
-        scene.lanes.outage_since = 1.0
+        scene.lanes.since = 1.0
         await scene.until(lambda: member.polls > 2)
         member.publish(3, partition=1)
         member.during_poll = lambda: member.assigned.add(TP1)
         await scene.until(lambda: member.during_poll is None)
-        scene.lanes.outage_since = None
+        scene.lanes.since = None
         scene.lanes.gate.set()
         member.publish(2, partition=1)
         await scene.until(lambda: member.committed.get(TP1) == 5)
@@ -787,7 +793,7 @@ async def test_a_stop_in_an_outage_ends_the_worker_with_every_lane_taken() -> No
     async with running(is_open=False, batch_records_max=1, drain_seconds=0.01) as scene:
         scene.member.publish(5)
         await scene.until(lambda: scene.lanes.began == 2)
-        scene.lanes.outage_since = 1.0
+        scene.lanes.since = 1.0
         scene.stop.set()
         async with asyncio.timeout(1.0):
             await asyncio.wait([scene.task], timeout=0.5)

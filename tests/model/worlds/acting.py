@@ -7,9 +7,9 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from settling import broken_chains
+from settling import broken_chains, processor
 
-from consumer import batch, isolate, lane, waking
+from consumer import batch, decode, waking
 from model.arena import Clock
 from producers.relay import lanes
 
@@ -30,11 +30,14 @@ def writer(pool: Any, arena: Arena) -> Any:
     return batch.BatchWriter(pool, arena.settings, Clock())
 
 
+async def _keep_sessions() -> None:
+    """Stand for a pool of which no session needs to be replaced."""
+
+
 async def settle(pool: Any, arena: Arena, records: Iterable[Record]) -> None:
     """Settle records as the consumer's worker does: in one batch, tried again and divided where it fails."""
-    limits = arena.settings.consumer
-    isolator = isolate.Isolator(writer(pool, arena).settle, isolate.PoisonRun(limits.unexpected_run_max), limits)
-    await isolator.settle([lane.understand(record) for record in records])
+    processing = processor(writer(pool, arena).settle, arena.settings.consumer, _keep_sessions)
+    await processing.write([decode.decoded(record) for record in records])
 
 
 async def wake(pool: Any, arena: Arena, turns: int = TURNS) -> None:

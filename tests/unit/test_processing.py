@@ -10,17 +10,15 @@ import pytest
 from events import placed, standard
 from msgspec.structs import replace
 from paper_books import moment
+from settling import outage_of, processor
 
-from consumer import isolate
-from consumer.decode import Event
-from consumer.isolate import Isolator, PoisonRun
-from consumer.lane import understand
+from consumer import tries
+from consumer.decode import Event, decoded
 from consumer.ledger import LedgerRow
 from consumer.plan import Letter, Plan
 from consumer.verdict import Dead
 from runtime.settings import ConsumerSettings
 from schemas.dead_letter import Reason
-from schemas.errors import HaltedError, UnavailableError
 from schemas.payment import Outcome
 from schemas.record import REDRIVE_COUNT_HEADER
 
@@ -28,18 +26,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from consumer.plan import Item
+    from consumer.processing import Processor
     from schemas.record import Record
 
 pytestmark = pytest.mark.unit
 
 RUN_MAX = 3
 PLACE = ("payments.webhooks", 0)
-LIMITS = ConsumerSettings(twin_retries_max=4, unexpected_run_max=RUN_MAX)
+LIMITS = ConsumerSettings(twin_retries_max=4, unexpected_run_max=RUN_MAX, backoff_initial_seconds=0.001)
 
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolate, "TWIN_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(tries, "CONFLICT_PAUSE_SECONDS", 0.0)
 
 
 def ledger_row(event: Event, record: Record) -> LedgerRow:
@@ -80,8 +79,8 @@ class Table:
         self.settled += [record.offset for record, item in items if isinstance(item, Event)]
         return plan
 
-    def isolator(self) -> Isolator:
-        return Isolator(self.settle, PoisonRun(RUN_MAX), LIMITS, self.renew)
+    def processor(self) -> Processor:
+        return processor(self.settle, LIMITS, self.renew)
 
     @property
     def buried(self) -> list[tuple[int, Reason]]:
@@ -90,7 +89,7 @@ class Table:
 
 def good(count: int, first: int = 0, partition: int = 0) -> list[Item]:
     events = [standard("payment.created")] * count
-    return [understand(one) for one in placed(events, first=first, partition=partition)]
+    return [decoded(one) for one in placed(events, first=first, partition=partition)]
 
 
 def bad(offsets: Iterable[int], reason: Reason = Reason.UNEXPECTED, *, redriven: bool = False) -> list[Item]:
@@ -104,14 +103,14 @@ REFUSED = asyncpg.CheckViolationError("secret 4111111111111111")
 
 async def test_a_good_batch_is_one_transaction() -> None:
     table = Table()
-    plans = await table.isolator().settle(good(10))
+    plans = await table.processor().write(good(10))
     assert (len(plans), table.attempts, table.settled) == (1, 1, list(range(10)))
 
 
 @pytest.mark.parametrize("offset", range(7))
 async def test_the_bad_record_is_found_and_its_neighbours_commit(offset: int) -> None:
     table = Table(refused={offset: REFUSED})
-    await table.isolator().settle(good(7))
+    await table.processor().write(good(7))
     assert table.buried == [(offset, Reason.DATA_REJECTED)]
     assert sorted(table.settled) == [one for one in range(7) if one != offset]
 
@@ -120,10 +119,10 @@ async def test_a_letter_names_the_place_in_the_table_and_no_value() -> None:
     error = asyncpg.CheckViolationError("secret 4111111111111111")
     error.table_name, error.constraint_name = "payments", "payments_check"
     table = Table(refused={0: error})
-    await table.isolator().settle(good(1))
+    await table.processor().write(good(1))
     assert table.letters[0].message == "CheckViolationError 23514 payments.payments_check"
     table = Table(refused={0: KeyError("4111111111111111")})
-    await table.isolator().settle(good(1))
+    await table.processor().write(good(1))
     assert (table.buried, table.letters[0].message) == (
         [(0, Reason.UNEXPECTED)],
         "KeyError while settling the record",
@@ -140,13 +139,13 @@ async def test_a_letter_names_the_place_in_the_table_and_no_value() -> None:
 )
 async def test_a_twin_is_read_and_folded_again(twin: Exception) -> None:
     table = Table(failures=[twin, twin, twin])
-    plans = await table.isolator().settle(good(3))
+    plans = await table.processor().write(good(3))
     assert (table.attempts, len(plans), table.letters) == (4, 1, [])
 
 
 async def test_a_key_that_stays_taken_is_bad_data() -> None:
     table = Table(refused={1: asyncpg.UniqueViolationError("said by the server")})
-    await table.isolator().settle(good(3))
+    await table.processor().write(good(3))
     assert table.buried == [(1, Reason.DATA_REJECTED)]
     assert sorted(table.settled) == [0, 2]
 
@@ -154,8 +153,7 @@ async def test_a_key_that_stays_taken_is_bad_data() -> None:
 @pytest.mark.parametrize("count", [1, 4])
 async def test_a_lock_that_stays_taken_is_an_outage_and_no_letter(count: int) -> None:
     table = Table(refused={0: asyncpg.DeadlockDetectedError("said by the server")})
-    with pytest.raises(UnavailableError, match="in the way"):
-        await table.isolator().settle(good(count))
+    assert "in the way" in await outage_of(table.processor(), good(count))
     assert table.letters == []
     assert table.attempts == LIMITS.twin_retries_max
 
@@ -165,45 +163,30 @@ async def test_a_lock_that_stays_taken_is_an_outage_and_no_letter(count: int) ->
 )
 async def test_an_outage_never_makes_a_letter(outage: Exception) -> None:
     table = Table(failures=[outage])
-    with pytest.raises(UnavailableError):
-        await table.isolator().settle(good(5))
-    assert (table.letters, table.attempts) == ([], 1)
+    (plan,) = await table.processor().write(good(5))
+    assert (table.letters, table.attempts, len(plan.rows)) == ([], 2, 5)
 
 
 async def test_an_outage_in_the_midst_of_halving_makes_no_letter() -> None:
     table = Table(refused={0: REFUSED}, failures=[None, None, OSError()])
-    isolator = table.isolator()
-    with pytest.raises(UnavailableError):
-        await isolator.settle(good(2))
-    assert table.letters == []
-    await isolator.settle(good(2))
-    assert (table.buried, table.settled) == ([(0, Reason.DATA_REJECTED)], [1])
+    await table.processor().write(good(2))
+    assert (table.buried, table.settled, table.attempts) == ([(0, Reason.DATA_REJECTED)], [1], 7)
 
 
 async def test_a_twin_in_the_way_of_a_letter_is_tried_again() -> None:
     table = Table(refused={0: REFUSED}, failures=[None, asyncpg.DeadlockDetectedError("said by the server")])
-    await table.isolator().settle(good(1))
+    await table.processor().write(good(1))
     assert table.buried == [(0, Reason.DATA_REJECTED)]
 
 
 async def test_an_outage_counts_no_bad_record_twice() -> None:
-    """Five attempts through an outage are one bad record each, not five."""
+    """Six attempts through an outage are one bad record each, not six."""
     table = Table(failures=[OSError()] * 5)
-    isolator = table.isolator()
-    for _ in range(5):
-        with pytest.raises(UnavailableError):
-            await isolator.settle(bad([0, 1]))
-    await isolator.settle(bad([0, 1]))
-    assert len(table.letters) == 2
-
-
-async def test_a_success_of_another_lane_is_not_forgotten_in_an_outage() -> None:
-    run = PoisonRun(RUN_MAX)
-    run.failed(good(1)[0])
-    counted = run.counted()
-    run.succeeded([PLACE])
-    run.rewind(counted)
-    assert run.length(PLACE) == 0
+    processor = table.processor()
+    await processor.write(bad([0, 1]))
+    assert (len(table.letters), table.attempts) == (2, 6)
+    await processor.write(bad([2]))
+    assert processor.halted == {}
 
 
 # --- runs of failures --------------------------------------------------------------------------------------------
@@ -211,19 +194,19 @@ async def test_a_success_of_another_lane_is_not_forgotten_in_an_outage() -> None
 
 async def test_a_run_of_bad_records_halts_before_it_pours_into_the_letters() -> None:
     table = Table()
-    isolator = table.isolator()
-    await isolator.settle(bad(range(RUN_MAX)))
-    with pytest.raises(HaltedError) as halted:
-        await isolator.settle(bad([99]))
-    assert (halted.value.topic, halted.value.partition) == ("payments.webhooks", 0)
-    assert "offset 99" in str(halted.value)
+    processor = table.processor()
+    await processor.write(bad(range(RUN_MAX)))
+    assert await processor.write(bad([99])) == []
+    assert processor.halted.keys() == {PLACE}
+    assert "offset 99" in processor.halted[PLACE]
     assert len(table.letters) == RUN_MAX
 
 
 async def test_a_run_across_a_batch_settles_what_stands_before() -> None:
     table = Table()
-    with pytest.raises(HaltedError, match="offset 3"):
-        await table.isolator().settle(bad(range(5)))
+    processor = table.processor()
+    await processor.write(bad(range(5)))
+    assert "offset 3;" in processor.halted[PLACE]
     assert [offset for offset, _ in table.buried] == [0, 1, 2]
 
 
@@ -232,28 +215,29 @@ async def test_successes_between_bad_records_of_one_batch_keep_it_going() -> Non
     items: list[Item] = []
     for number in range(4 * RUN_MAX):
         items += [*good(1, first=2 * number), *bad([2 * number + 1])]
-    await table.isolator().settle(items)
+    await table.processor().write(items)
     assert (len(table.letters), len(table.settled)) == (4 * RUN_MAX, 4 * RUN_MAX)
 
 
 async def test_duplicates_are_successes() -> None:
     table = Table(settled=[50])
-    isolator = table.isolator()
+    processor = table.processor()
     for _ in range(3):
-        await isolator.settle([*bad(range(RUN_MAX - 1)), *good(1, first=50)])
+        await processor.write([*bad(range(RUN_MAX - 1)), *good(1, first=50)])
     assert len(table.letters) == 3 * (RUN_MAX - 1)
 
 
 async def test_records_that_postgres_refuses_count_too() -> None:
     table = Table(refused=dict.fromkeys(range(9), REFUSED))
-    with pytest.raises(HaltedError):
-        await table.isolator().settle(good(9))
+    processor = table.processor()
+    await processor.write(good(9))
+    assert processor.halted.keys() == {PLACE}
     assert len(table.letters) == RUN_MAX
 
 
 async def test_a_success_between_refusals_of_one_batch_resets_the_run() -> None:
     table = Table(refused=dict.fromkeys(range(0, 16, 2), REFUSED))
-    await table.isolator().settle(good(16))
+    await table.processor().write(good(16))
     assert (len(table.letters), len(table.settled)) == (8, 8)
 
 
@@ -262,41 +246,40 @@ async def test_a_success_between_refusals_of_one_batch_resets_the_run() -> None:
 )
 async def test_verdicts_do_not_count(reason: Reason) -> None:
     table = Table()
-    await table.isolator().settle(bad(range(5 * RUN_MAX), reason))
+    await table.processor().write(bad(range(5 * RUN_MAX), reason))
     assert len(table.letters) == 5 * RUN_MAX
 
 
 async def test_redriven_records_do_not_count() -> None:
     table = Table()
-    await table.isolator().settle(bad(range(5 * RUN_MAX), redriven=True))
+    await table.processor().write(bad(range(5 * RUN_MAX), redriven=True))
     assert len(table.letters) == 5 * RUN_MAX
-    items = [understand(one) for one, _ in bad(range(100, 110), redriven=True)]
+    items = [decoded(one) for one, _ in bad(range(100, 110), redriven=True)]
     table.refused = dict.fromkeys(range(100, 110), REFUSED)
-    await table.isolator().settle(items)
+    await table.processor().write(items)
     assert len(table.letters) == 5 * RUN_MAX + 10
 
 
 async def test_a_run_is_a_partitions_own() -> None:
     """After another partition has halted the first bad record halts nothing; a neighbour's success helps no one."""
     table = Table()
-    isolator = table.isolator()
-    with pytest.raises(HaltedError):
-        await isolator.settle(bad(range(RUN_MAX + 1)))
+    processor = table.processor()
+    await processor.write(bad(range(RUN_MAX + 1)))
+    assert processor.halted.keys() == {PLACE}
     elsewhere = [(replace(record, partition=1), dead) for record, dead in bad(range(RUN_MAX))]
-    await isolator.settle(elsewhere)
-    await isolator.settle(good(2, partition=2))
-    with pytest.raises(HaltedError) as halted:
-        await isolator.settle([(replace(record, partition=1), dead) for record, dead in bad([99])])
-    assert halted.value.partition == 1
+    await processor.write(elsewhere)
+    await processor.write(good(2, partition=2))
+    await processor.write([(replace(record, partition=1), dead) for record, dead in bad([99])])
+    assert processor.halted.keys() == {PLACE, (PLACE[0], 1)}
 
 
 async def test_duplicates_count_for_the_partition_that_they_stand_in() -> None:
     table = Table(settled=[50])
-    isolator = table.isolator()
-    await isolator.settle(bad(range(RUN_MAX)))
-    await isolator.settle(good(1, first=50, partition=1))
-    with pytest.raises(HaltedError):
-        await isolator.settle(bad([99]))
+    processor = table.processor()
+    await processor.write(bad(range(RUN_MAX)))
+    await processor.write(good(1, first=50, partition=1))
+    await processor.write(bad([99]))
+    assert processor.halted.keys() == {PLACE}
 
 
 # --- fresh sessions ----------------------------------------------------------------------------------------------
@@ -307,27 +290,26 @@ STALE = asyncpg.InvalidCachedStatementError("cached statement plan is invalid du
 @pytest.mark.parametrize("count", [1, 3])
 async def test_what_is_wrong_with_the_session_is_tried_on_a_fresh_one(count: int) -> None:
     table = Table(failures=[STALE])
-    await table.isolator().settle(good(count))
+    await table.processor().write(good(count))
     assert (table.attempts, table.renewed, table.letters) == (2, 1, [])
 
 
 async def test_a_session_that_stays_wrong_is_an_outage() -> None:
     table = Table(refused={0: asyncpg.ReadOnlySQLTransactionError("said by the server")})
-    with pytest.raises(UnavailableError):
-        await table.isolator().settle(good(1))
+    await outage_of(table.processor(), good(1))
     assert (table.renewed, table.letters) == (1, [])
 
 
 @pytest.mark.parametrize("error", [REFUSED, KeyError("a column that the session knows not"), asyncpg.DataError("x")])
 async def test_no_single_record_is_buried_for_what_a_fresh_session_takes(error: Exception) -> None:
     table = Table(failures=[error])
-    await table.isolator().settle(good(1))
+    await table.processor().write(good(1))
     assert (table.attempts, table.renewed, table.letters, table.settled) == (2, 1, [], [0])
 
 
 async def test_a_bad_record_is_tried_once_more_and_no_oftener() -> None:
     table = Table(refused={0: REFUSED})
-    await table.isolator().settle(good(1))
+    await table.processor().write(good(1))
     assert (table.attempts, table.renewed) == (3, 1), "twice as an event, once as a dead letter"
 
 
@@ -342,6 +324,5 @@ async def test_a_bad_record_is_tried_once_more_and_no_oftener() -> None:
 @pytest.mark.parametrize("count", [1, 3])
 async def test_a_schema_or_a_right_that_does_not_fit_is_waited_for(error: Exception, count: int) -> None:
     table = Table(refused={0: error})
-    with pytest.raises(UnavailableError, match="ratchet migrate up"):
-        await table.isolator().settle(good(count))
+    assert "ratchet migrate up" in await outage_of(table.processor(), good(count))
     assert (table.letters, table.attempts) == ([], 1)

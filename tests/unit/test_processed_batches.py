@@ -10,14 +10,17 @@ import pytest
 from events import placed, standard
 from structlog.testing import capture_logs
 
-from consumer.decode import Event
+from consumer.decode import Event, decoded
 from consumer.hand import HandWatch
-from consumer.lane import Lanes, understand
+from consumer.outages import Outages
 from consumer.plan import Letter, Plan
+from consumer.poison import PoisonRun
+from consumer.processing import Processor
+from consumer.quarantine import Quarantine
 from consumer.verdict import Dead
 from runtime.settings import ConsumerSettings
 from schemas.dead_letter import Reason
-from schemas.errors import HaltedError, UnavailableError
+from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,20 +72,23 @@ class Notes:
 
 @dataclass
 class Settler:
-    """Stands for the isolator: notes what it was given; fails as told, in order; halts some partitions."""
+    """Stands for the transaction: notes what it was given; fails as it is to, in order, and always for some partitions.
+
+    One such failure halts the partition.
+    """
 
     failures: list[Exception] = field(default_factory=list)
     halting: set[Place] = field(default_factory=set)
     batches: list[list[Item]] = field(default_factory=list)
 
-    async def settle(self, items: Sequence[Item]) -> list[Plan]:
+    async def settle(self, items: Sequence[Item]) -> Plan:
         if self.failures:
             raise self.failures.pop(0)
         for record, _ in items:
             if (record.topic, record.partition) in self.halting:
-                raise HaltedError(record.topic, record.partition, "too many")
+                raise ZeroDivisionError
         self.batches.append(list(items))
-        return [Plan(letters=[Letter(record, item.reason, "") for record, item in items if isinstance(item, Dead)])]
+        return Plan(letters=[Letter(record, item.reason, "") for record, item in items if isinstance(item, Dead)])
 
     @property
     def offsets(self) -> list[list[int]]:
@@ -102,15 +108,24 @@ class Timer:
 HANG, PATIENCE = 10.0, 35.0
 
 
-def lanes(notes: Notes | None = None, settler: Settler | None = None, timer: Timer | None = None) -> Lanes:
-    hand = (timer or Timer()).hand()
-    return Lanes(settler or Settler(), notes or Notes(), hand, LIMITS)  # type: ignore[arg-type]
+def lanes(notes: Notes | None = None, settler: Settler | None = None, timer: Timer | None = None) -> Processor:
+    hand, settler = (timer or Timer()).hand(), settler or Settler()
+    outages = Outages(LIMITS, hand.attempts)
+    quarantine = Quarantine(notes or Notes(), hand, outages)  # type: ignore[arg-type]
+
+    async def transact(items: Sequence[Item]) -> Plan:
+        return await settler.settle(items)
+
+    processor = Processor(transact, quarantine, outages, LIMITS)
+    if settler.halting:
+        processor._poison = PoisonRun(0)
+    return processor
 
 
-async def settle(lane: Lanes, batch: list[Record]) -> bool:
+async def settle(lane: Processor, batch: list[Record]) -> bool:
     """Settle as the worker does: begin, then portion by portion."""
-    await lane.begin(batch)
-    return all([await lane.settle(portion) for portion in lane.portions(batch)])
+    await lane.quarantine.begin(batch)
+    return all([await lane.process(portion) for portion in lane.quarantine.portions(batch)])
 
 
 def records(count: int, *, partition: int = 0, first: int = 0) -> list[Record]:
@@ -124,7 +139,7 @@ async def test_a_batch_is_settled_at_once_and_noted_once_an_assignment() -> None
     assert await settle(lane, records(2, first=8))
     assert notes.noted == [("start", P0, 5), ("start", P1, 0)]
     assert settler.offsets == [[5, 6, 7, 0, 1], [8, 9]]
-    lane.forget()
+    lane.quarantine.forget()
     await settle(lane, records(1, first=10))
     assert notes.noted[-1] == ("start", P0, 10)
 
@@ -132,31 +147,31 @@ async def test_a_batch_is_settled_at_once_and_noted_once_an_assignment() -> None
 async def test_lanes_may_share_what_is_neither_new_nor_wants_caution() -> None:
     notes = Notes(careful={P1: 5})
     lane = lanes(notes)
-    assert not lane.calm(records(2))
+    assert not lane.quarantine.normal(records(2))
     await settle(lane, [*records(1), *records(1, partition=1)])
-    assert lane.calm(records(2, first=1))
-    assert not lane.calm([*records(2, first=1), *records(3, partition=1, first=4)])
-    assert lane.calm(records(1, partition=1, first=5))
-    lane.forget()
-    assert not lane.calm(records(2, first=2))
+    assert lane.quarantine.normal(records(2, first=1))
+    assert not lane.quarantine.normal([*records(2, first=1), *records(3, partition=1, first=4)])
+    assert lane.quarantine.normal(records(1, partition=1, first=5))
+    lane.quarantine.forget()
+    assert not lane.quarantine.normal(records(2, first=2))
 
 
 async def test_two_batches_that_begin_together_note_one_start() -> None:
     notes = Notes()
     lane = lanes(notes)
-    await asyncio.gather(lane.begin(records(2)), lane.begin(records(2, first=2)))
+    await asyncio.gather(lane.quarantine.begin(records(2)), lane.quarantine.begin(records(2, first=2)))
     assert notes.noted == [("start", P0, 0)]
 
 
 def test_an_error_that_nobody_foresaw_is_the_records_own(monkeypatch: pytest.MonkeyPatch) -> None:
     record = records(1)[0]
-    assert isinstance(understand(record)[1], Event)
+    assert isinstance(decoded(record)[1], Event)
 
     def fails(*_: object) -> None:
         raise KeyError("4111111111111111")
 
-    monkeypatch.setattr("consumer.lane.decode", fails)
-    assert understand(record) == (record, Dead(Reason.UNEXPECTED, "KeyError while interpreting the record"))
+    monkeypatch.setattr("consumer.decode.decode", fails)
+    assert decoded(record) == (record, Dead(Reason.UNEXPECTED, "KeyError while interpreting the record"))
 
 
 # --- caution -----------------------------------------------------------------------------------------------------
@@ -169,7 +184,7 @@ async def test_after_unclean_ends_each_record_is_noted_before_it_is_touched() ->
     assert settler.offsets == [[0, 1], [5], [6], [7, 8]], "each partition in its order: offsets follow commits"
     assert notes.noted[:2] == [("start", P0, 5), ("start", P1, 0)]
     assert notes.noted[2:] == [("probe", P0, 5), ("probe", P0, 6), ("end caution", P0, -1)]
-    assert lane.calm(records(1, first=9))
+    assert lane.quarantine.normal(records(1, first=9))
     assert timer.asked == [HANG, None] * 2
 
 
@@ -177,7 +192,7 @@ async def test_the_fatal_record_is_a_letter_and_is_not_touched() -> None:
     notes, settler = Notes(careful={P0: 9}, convicted={6}), Settler()
     touched: list[int] = []
 
-    async def touch(items: Sequence[Item]) -> list[Plan]:
+    async def touch(items: Sequence[Item]) -> Plan:
         touched.extend(record.offset for record, item in items if isinstance(item, Event))
         return await Settler.settle(settler, items)
 
@@ -188,7 +203,7 @@ async def test_the_fatal_record_is_a_letter_and_is_not_touched() -> None:
     ((record, dead),) = settler.batches[1]
     assert (record.offset, isinstance(dead, Dead) and dead.reason) == (6, Reason.FATAL)
     assert notes.noted == [("start", P0, 5), ("probe", P0, 5), ("probe", P0, 6), ("end caution", P0, -1)]
-    assert lane.calm(records(1, first=8)), "the hunt is over"
+    assert lane.quarantine.normal(records(1, first=8)), "the hunt is over"
 
 
 async def test_partitions_given_up_in_the_midst_of_a_careful_batch_do_no_harm() -> None:
@@ -196,8 +211,8 @@ async def test_partitions_given_up_in_the_midst_of_a_careful_batch_do_no_harm() 
     settler = Settler()
     lane = lanes(notes, settler)
 
-    async def give_up(items: Sequence[Item]) -> list[Plan]:
-        lane.forget()
+    async def give_up(items: Sequence[Item]) -> Plan:
+        lane.quarantine.forget()
         return await Settler.settle(settler, items)
 
     settler.settle = give_up  # type: ignore[method-assign]
@@ -210,12 +225,12 @@ async def test_a_note_of_an_assignment_that_ended_is_not_kept_for_the_next() -> 
     lane = lanes(notes)
     assert notes.gate is not None
     async with asyncio.timeout(PATIENCE_SECONDS):
-        task = asyncio.create_task(lane.begin(records(1)))
+        task = asyncio.create_task(lane.quarantine.begin(records(1)))
         await notes.asked.wait()
-        lane.forget()
+        lane.quarantine.forget()
         notes.gate.set()
         await task
-        await lane.begin(records(1, first=40))
+        await lane.quarantine.begin(records(1, first=40))
     assert notes.noted == [("start", P0, 0), ("start", P0, 40)]
 
 
@@ -227,17 +242,17 @@ async def test_an_outage_is_waited_for_and_shown() -> None:
     lane = lanes(settler=settler)
     seen: list[float | None] = []
 
-    async def look(items: Sequence[Item]) -> list[Plan]:
-        seen.append(lane.outage_since)
+    async def look(items: Sequence[Item]) -> Plan:
+        seen.append(lane.outages.since)
         return await Settler.settle(settler, items)
 
     settler.settle = look  # type: ignore[method-assign]
     with capture_logs() as lines:
-        assert await lane.settle(records(2))
+        assert await lane.process(records(2))
     assert seen[0] is None
     assert seen[1] is not None
     assert seen[1] == seen[2]
-    assert lane.outage_since is None
+    assert lane.outages.since is None
     assert [line["event"] for line in lines] == ["postgres_away", "postgres_back", "batch_settled"]
     assert settler.offsets == [[0, 1]]
 
@@ -246,16 +261,17 @@ async def test_an_outage_is_waited_for_and_shown() -> None:
 async def test_a_note_that_cannot_be_written_is_waited_for(error: Exception) -> None:
     notes = Notes(failures=[error, error])
     lane = lanes(notes)
-    await lane.begin(records(1))
+    await lane.quarantine.begin(records(1))
     assert notes.noted == [("start", P0, 0)]
-    assert lane.outage_since is None
+    assert lane.outages.since is None
 
 
 async def test_what_is_no_outage_is_raised() -> None:
-    lane = lanes(settler=Settler(failures=[ZeroDivisionError()]))
+    tries_of_one, and_of_its_dead_letter = 2, 2
+    lane = lanes(settler=Settler(failures=[ZeroDivisionError()] * (tries_of_one + and_of_its_dead_letter)))
     with pytest.raises(ZeroDivisionError):
-        await lane.settle(records(1))
-    assert lane.outage_since is None
+        await lane.process(records(1))
+    assert lane.outages.since is None
 
 
 # --- halts -------------------------------------------------------------------------------------------------------
@@ -265,15 +281,16 @@ async def test_a_halted_partition_leaves_its_records_open_and_others_go_on() -> 
     settler = Settler(halting={P0})
     lane = lanes(settler=settler)
     with capture_logs() as lines:
-        settled = await lane.settle([*records(2), *records(2, partition=1)])
+        settled = await lane.process([*records(2), *records(2, partition=1)])
     assert not settled
-    assert lane.halted == {P0: "payments.webhooks [0] is halted: too many"}
+    assert lane.halted.keys() == {P0}
+    assert lane.halted[P0].startswith("payments.webhooks [0] is halted: 1 records in a row failed")
     assert settler.offsets == [[0, 1]]
     assert [line["log_level"] for line in lines if line["event"] == "partition_halted"] == ["critical"]
     settler.halting.clear()
-    assert not await lane.settle(records(2, first=2))
+    assert not await lane.process(records(2, first=2))
     assert settler.offsets == [[0, 1]]
-    assert await lane.settle(records(2, partition=1, first=2))
+    assert await lane.process(records(2, partition=1, first=2))
 
 
 async def test_a_careful_record_of_a_halted_partition_stays_open() -> None:
@@ -284,7 +301,7 @@ async def test_a_careful_record_of_a_halted_partition_stays_open() -> None:
 
 async def test_the_canonical_line_tells_what_became_of_the_batch() -> None:
     with capture_logs() as lines:
-        await lanes().settle(records(4))
+        await lanes().process(records(4))
     (line,) = lines
     assert (line["event"], line["records"], line["transactions"], line["dead_letters"]) == ("batch_settled", 4, 1, 0)
 
@@ -294,14 +311,14 @@ async def test_the_canonical_line_counts_outcomes() -> None:
 
     books, settler = PaperBooks(), Settler()
 
-    async def really(items: Sequence[Item]) -> list[Plan]:
-        return [books.settle([record for record, _ in items])]
+    async def really(items: Sequence[Item]) -> Plan:
+        return books.settle([record for record, _ in items])
 
     settler.settle = really  # type: ignore[method-assign]
     lane = lanes(settler=settler)
     waits = standard("refund.succeeded", payment="pay_9", child="ref_1")
     with capture_logs() as lines:
-        await lane.settle(placed([standard("payment.captured"), standard("payment.created"), waits]))
+        await lane.process(placed([standard("payment.captured"), standard("payment.created"), waits]))
     assert {name: lines[0].get(name) for name in ("applied", "late", "parked", "duplicates")} == {
         "applied": 1,
         "late": 1,
