@@ -13,7 +13,6 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from consumer.batch import BatchWriter
 from consumer.caught_up import CatchUpReader
 from consumer.decode import endpoints_of
 from consumer.hand import HandWatch
@@ -25,6 +24,7 @@ from consumer.processing import Processor
 from consumer.quarantine import Quarantine
 from consumer.standstill import PartitionWatch
 from consumer.sweeper import Sweeper
+from consumer.transaction import BatchWriter
 from consumer.tries import explain
 from consumer.worker import Worker
 from runtime.clock import SystemClock

@@ -1,6 +1,6 @@
 """What becomes of one event: a verdict, as data. Pure.
 
-Every record of a batch ends in exactly one of these. `consumer.batch` carries them out, all in one transaction.
+Every record of a batch ends in exactly one of these. `consumer.transaction` carries them out, all in one transaction.
 """
 
 from __future__ import annotations

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 from pydantic import SecretStr
 
-from consumer.batch import BatchWriter
 from consumer.decode import decoded
 from consumer.facts_json import dump_said, load_said
 from consumer.ledger import COLUMNS, LedgerRow
 from consumer.outages import Outages
 from consumer.processing import Processor
 from consumer.role import PLANNER
+from consumer.transaction import BatchWriter
 from consumer.tries import explain
 from runtime.clock import SystemClock
 from runtime.postgres import open_pool

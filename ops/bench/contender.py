@@ -24,9 +24,9 @@ import psutil
 import structlog
 import uvloop
 
-from consumer.batch import BatchWriter
 from consumer.positions import Positions, StoredOffsets
 from consumer.role import EXTRA_CONNECTIONS, PLANNER, make_consumer, make_processor
+from consumer.transaction import BatchWriter
 from consumer.worker import Worker
 from ops.bench import floor, naive, on_faststream
 from ops.bench.stage import PARTITIONS

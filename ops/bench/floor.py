@@ -14,9 +14,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from consumer.batch import BatchWriter
 from consumer.decode import decoded
 from consumer.role import PLANNER
+from consumer.transaction import BatchWriter
 from runtime.clock import SystemClock
 from runtime.postgres import open_pool
 from runtime.sql import statement

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
-    from consumer.batch import BatchWriter
     from consumer.plan import Item, Plan
+    from consumer.transaction import BatchWriter
     from runtime.clock import Clock
     from runtime.postgres import Connection
 

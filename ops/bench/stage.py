@@ -11,8 +11,8 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pydantic import SecretStr
 
-from consumer.batch import BatchWriter
 from consumer.decode import decoded
+from consumer.transaction import BatchWriter
 from ops.bench.workload import NO_ORDERS
 from runtime.clock import SystemClock
 from runtime.kafka import close_producer, open_producer

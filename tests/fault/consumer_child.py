@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from consumer import decode as decoding
 from consumer import role
-from consumer.batch import BatchWriter
 from consumer.decode import Event, decode
 from consumer.processing import Processor
+from consumer.transaction import BatchWriter
 from runtime.lifecycle import run_role
 from runtime.settings import load
 

@@ -27,9 +27,9 @@ from settling import (
     wrong_payments,
 )
 
-from consumer import batch
-from consumer.batch import BatchWriter
+from consumer import transaction
 from consumer.decode import decoded
+from consumer.transaction import BatchWriter
 from runtime.postgres import Failure, classify
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ async def test_names_made_meanwhile_are_asked_for_again(
     desk: Bench, observer: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The statement that waited for another's new name does not see it; the transaction begins anew."""
-    monkeypatch.setattr(batch, "BEGINNINGS_MAX", 1)
+    monkeypatch.setattr(transaction, "BEGINNINGS_MAX", 1)
     held = HeldWriter(desk)
     one = asyncio.create_task(held.settle([decoded(record) for record in records([CAPTURED])]))
     await held.written.wait()

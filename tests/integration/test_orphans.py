@@ -11,9 +11,9 @@ from consumer_stage import Stage, stage
 from settling import Bench, Event, bench, broken_chains, records, until, until_waiting, webhook
 
 from consumer import settlement
-from consumer.batch import BatchWriter
 from consumer.decode import decoded
 from consumer.sweeper import sweep, wake_all
+from consumer.transaction import BatchWriter
 from consumer.verdict import judge
 from ops import redrives
 from ops.redrives import LetterFilter, Order

@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 from settling import Bench, bench, records, until_waiting, webhook
 
-from consumer.batch import BatchWriter
 from consumer.decode import decoded
 from consumer.sweeper import sweep
+from consumer.transaction import BatchWriter
 from runtime.lease import Lease, PostgresLeases
 from schemas.errors import LeaseLostError
 

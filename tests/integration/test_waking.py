@@ -11,13 +11,13 @@ import pytest
 from msgspec.structs import replace
 from settling import Bench, Event, bench, broken_chains, records, webhook
 
-from consumer import batch, settlement
-from consumer.batch import BatchWriter
+from consumer import settlement, transaction
 from consumer.caught_up import Reading
 from consumer.decode import Event as Decoded
 from consumer.decode import decode, decoded
 from consumer.poison import PoisonRun
 from consumer.sweeper import Sweeper, sweep, wake_all
+from consumer.transaction import BatchWriter
 from consumer.verdict import judge
 from consumer.waking import TURNS_MAX
 from schemas.facts import Ref, RefKind
@@ -53,7 +53,7 @@ async def desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
             raise ZeroDivisionError
         return judge(payment, meaning, **limits)
 
-    monkeypatch.setattr(batch, "decode", naming)
+    monkeypatch.setattr(transaction, "decode", naming)
     monkeypatch.setattr(settlement, "decode", naming)
     monkeypatch.setattr("consumer.decode.decode", naming)
     monkeypatch.setattr(settlement, "judge", tripping)

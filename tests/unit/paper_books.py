@@ -1,7 +1,7 @@
 """The books on paper: what Postgres holds, as dictionaries, with the reads and the writes of one batch.
 
-It reads as `consumer.batch` does and writes what a `Plan` says, statement by statement. `check` is what must hold of
-the books after every batch.
+It reads as `consumer.transaction` does and writes what a `Plan` says, statement by statement. `check` is what must hold
+of the books after every batch.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ ALLOWED: Final = {
     "consumer/dispatcher/twilio.py": "the client of one service that sends messages, behind the seam `sender`",
     "consumer/dispatcher/sql/settle_sms.sql": "delivery reports come by that service's webhooks",
     "consumer/dispatcher/role.py": "chooses the sender of messages by its settings",
-    "consumer/batch.py": "messages are queued where a sender of them is configured",
+    "consumer/transaction.py": "messages are queued where a sender of them is configured",
     "runtime/settings/outside.py": "settings of the one service that sends messages have its name",
     "runtime/masking.py": "masks the path in which one provider's secret stands, without importing it",
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from settling import broken_chains, processor
 
-from consumer import batch, decode, waking
+from consumer import decode, transaction, waking
 from model.arena import Clock
 from producers.relay import lanes
 
@@ -27,7 +27,7 @@ TURNS = 6
 
 
 def writer(pool: Any, arena: Arena) -> Any:
-    return batch.BatchWriter(pool, arena.settings, Clock())
+    return transaction.BatchWriter(pool, arena.settings, Clock())
 
 
 async def _keep_sessions() -> None:
