@@ -80,7 +80,8 @@ class Known:
     whose event ids are unsigned. `groups` holds, of each reference that somebody promised or that the batch promises,
     the payments that stand under it. `some_wait` tells that any event is parked or an orphan, `recalls`
     that a provider's list was ever asked; `parked` are those to wake, `orphans` the dead letters to apply. `commands`
-    are those of each payment by their ids, in order; read where the batch holds commands or answers to them.
+    are those of each payment by their ids, in order; read where the batch holds commands or answers to them. `xid` is
+    the transaction's id, by which the relay orders what is written.
     """
 
     names: dict[RefKey, UUID | None] = field(default_factory=dict)
@@ -94,6 +95,7 @@ class Known:
     commands: dict[UUID, dict[str, OpenCommand]] = field(default_factory=dict)
     some_wait: bool = False
     recalls: bool = False
+    xid: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,39 +1,36 @@
-"""One batch is one transaction: names locked, then payments, then read, settled in memory, written, committed.
+"""One batch is one transaction: read under locks, settled in memory, written, committed.
 
-The order is what makes it right. Names are locked before anything is read, so an event that parks and one that brings
-its payment never miss each other. All that a batch needs is locked in one sorted set, names before payments, and
-nothing later: where something turns out to be missing, the transaction begins anew with more. So batches don't
-deadlock. Only then is it read what is in the ledger already. The ledger's unique key is the backstop.
+`consumer.locking_reader` says what is locked when, and why batches don't deadlock. The ledger's unique key is the
+backstop.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import asyncpg
 
 from consumer import rows
-from consumer.copies import richer_id
 from consumer.decode import Event, decode, endpoints_of
 from consumer.ledger import COLUMNS, values_of
-from consumer.plan import Known, OrphanLetter, ParkedEvent, Plan
+from consumer.ledger_reader import Needs, needs_of
+from consumer.locking_reader import LockingReader
+from consumer.plan import OrphanLetter, Plan
 from consumer.recalled import news_of, objects_named, recall_notes
-from consumer.resolve import RefKey, claimed_of, keys_of
+from consumer.resolve import keys_of
 from consumer.settlement import Settlement
 from consumer.waking import Waker
 from runtime.phases import BatchPhases
-from runtime.postgres_arrays import plain_array
 from runtime.settings.scopes import scopes_of
 from runtime.sql import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from consumer.plan import Item
+    from consumer.ledger_reader import LedgerReader
+    from consumer.plan import Item, Known
+    from consumer.recalled import Note
     from consumer.verdict import Dead
     from runtime.clock import Clock
     from runtime.postgres import Connection, Pool
@@ -45,32 +42,6 @@ BEGINNINGS_MAX = 8
 
 def _sql(name: str) -> str:
     return statement("consumer", name)
-
-
-@dataclass(slots=True)
-class Needs:
-    """What a batch locks.
-
-    `keys` are the names and references that its events carry, `promised` the references that its intents claim;
-    `more_keys` and `payments` are what else it turned out to take. `parked` are parked events to wake, or to bury where
-    `dead` is given; `orphans` are dead letters to apply.
-    """
-
-    keys: frozenset[RefKey]
-    promised: frozenset[RefKey] = frozenset()
-    more_keys: set[RefKey] = field(default_factory=set)
-    payments: set[UUID] = field(default_factory=set)
-    parked: Sequence[int] = ()
-    dead: Dead | None = None
-    orphans: Sequence[OrphanLetter] = ()
-
-
-class _GrewError(Exception):
-    """A batch needs more than it has locked: its transaction begins anew."""
-
-    def __init__(self, keys: Iterable[RefKey] = (), payments: Iterable[UUID] = ()) -> None:
-        self.keys, self.payments = set(keys), set(payments)
-        super().__init__(f"{len(self.keys)} names and {len(self.payments)} payments are missing")
 
 
 class BatchWriter:
@@ -93,10 +64,7 @@ class BatchWriter:
 
         Transactions that follow wake who waits on names that it bound.
         """
-        events = [item for _, item in items if isinstance(item, Event)]
-        keys = frozenset([key for event in events for key in keys_of(event)])
-        promised = frozenset(key for event in events if (key := claimed_of(event)) is not None)
-        plan = await self._begin(items, Needs(keys, promised))
+        plan = await self._transact(items, needs_of(items))
         if plan.marks:
             await self.waker.follow(plan)
         return plan
@@ -104,7 +72,8 @@ class BatchWriter:
     async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
         """Settle parked events whose payments are known, in one transaction; bury them where `dead` is given."""
         found = await self._pool.fetch(_sql("find_waited_names"), parked_ids)
-        return await self._begin([], Needs(frozenset(rows.key_of(row) for row in found), parked=parked_ids, dead=dead))
+        keys = frozenset(rows.key_of(row) for row in found)
+        return await self._transact([], Needs(keys=keys, parked=parked_ids, dead=dead))
 
     async def apply_letters(self, letter_ids: Sequence[int]) -> Plan:
         """Settle the events of orphans' dead letters in one transaction; one that can't be settled stays a letter."""
@@ -114,158 +83,51 @@ class BatchWriter:
         if not orphans:
             return Plan()
         keys = frozenset(key for letter in orphans for key in keys_of(letter.event))
-        return await self._begin([], Needs(keys, orphans=orphans))
-
-    async def _begin(self, items: Sequence[Item], needs: Needs) -> Plan:
-        """Settle in one transaction; begin anew, with more to lock, where it turns out to need more."""
-        for _ in range(BEGINNINGS_MAX):
-            try:
-                return await self._transact(items, needs)
-            except _GrewError as grew:
-                needs.more_keys |= grew.keys
-                needs.payments |= grew.payments
-        raise asyncpg.SerializationError("what the batch needs went on to grow while it was being locked")
+        return await self._transact([], Needs(keys=keys, orphans=orphans))
 
     async def _transact(self, items: Sequence[Item], needs: Needs) -> Plan:
-        phases = BatchPhases()
-        async with self._pool.acquire() as connection:
-            phases.mark("acquire")
-            async with connection.transaction():
-                events = [item for _, item in items if isinstance(item, Event)]
-                events += [letter.event for letter in needs.orphans]
-                known, xid = await self._read(connection, events, needs, phases)
-                now = self._clock.now()
-                webhooks = self._endpoints.topics.webhooks.name
-                notes = recall_notes(items, known, webhooks) if known.recalls else []
-                settlement = Settlement(
-                    known,
-                    now=now,
-                    xid=xid,
-                    facts_max=self._facts_max,
-                    group_max=self._group_max,
-                    endpoints=self._endpoints,
-                    command_seconds=self._command_seconds,
-                )
-                plan = settlement.settle(items)
-                phases.mark("fold")
-                await self._write(connection, plan, dt.datetime.fromtimestamp(now, dt.UTC), xid)
-                if known.some_wait and plan.bindings:
-                    plan.marks = await self._mark(connection, plan)
-                if notes:
-                    await connection.execute(_sql("note_recalled"), *rows.text_columns(news_of(notes, plan), 3))
-                if notes and (named := objects_named(items)):
-                    await connection.execute(_sql("note_object_webhooks"), *rows.text_columns(named, 2))
-                phases.mark("write")
-            phases.mark("commit")
-        phases.observe()
-        return plan
+        """Settle in one transaction; begin anew, with more to lock, where it turns out to need more."""
+        for _ in range(BEGINNINGS_MAX):
+            phases = BatchPhases()
+            with needs.growing():
+                async with self._pool.acquire() as connection:
+                    phases.mark("acquire")
+                    async with connection.transaction():
+                        known = await self._reader(connection, phases).read(needs)
+                        now = self._clock.now()
+                        notes = self._notes_on(items, known)
+                        plan = self._decide(items, known, now)
+                        phases.mark("fold")
+                        await self._write(connection, plan, dt.datetime.fromtimestamp(now, dt.UTC), known)
+                        if notes:
+                            await self._note_recalls(connection, items, news_of(notes, plan))
+                        phases.mark("write")
+                    phases.mark("commit")
+                phases.observe()
+                return plan
+        raise asyncpg.SerializationError("what the batch needs went on to grow while it was being locked")
 
-    async def _read(
-        self,
-        connection: Connection,
-        events: Sequence[Event],
-        needs: Needs,
-        phases: BatchPhases,
-    ) -> tuple[Known, int]:
-        """Lock all that the events speak of, then read what is known of it; also return the transaction's id."""
-        known, names = Known(), sorted(needs.keys | needs.more_keys)
-        xid = await self._lock(connection, known, names, needs)
-        phases.mark("lock")
-        await self._read_claims(connection, known, events, needs.promised)
-        bodies = {(event.source, event.digest) for event in events if event.digest is not None}
-        if bodies:
-            found = await connection.fetch(_sql("find_bodies"), *rows.columns(sorted(bodies), 2))
-            known.bodies = {(row["source"], row["digest"]) for row in found}
-        commands = any(event.meaning.commands for event in events)
-        if needs.parked:
-            commands |= await self._read_parked(connection, known, needs)
-        if commands:
-            found = await connection.fetch(_sql("read_commands"), list(known.payments), self._command_grace_seconds)
-            rows.note_commands(known, found)
-        if needs.orphans:
-            held = await connection.fetch(_sql("lock_letters"), [letter.id for letter in needs.orphans])
-            still = {row["id"] for row in held}
-            known.orphans = [letter for letter in needs.orphans if letter.id in still]
-        phases.mark("read")
-        return known, xid
-
-    async def _lock(self, connection: Connection, known: Known, names: Sequence[RefKey], needs: Needs) -> int:
-        """Lock names, which are sorted, and all that they need; return the transaction's id."""
-        promised = plain_array([key in needs.promised for key in names])
-        locked, *held = await connection.fetch(
-            _sql("lock_refs"), *rows.ref_arrays(names), promised, plain_array(sorted(needs.payments)), self._group_max
+    def _reader(self, connection: Connection, phases: BatchPhases) -> LedgerReader:
+        return LockingReader(
+            connection,
+            phases,
+            self._endpoints,
+            group_max=self._group_max,
+            grace_seconds=self._command_grace_seconds,
         )
-        known.names = dict.fromkeys(names)
-        for place, payment_id in zip(locked["places"] or (), locked["payment_ids"] or (), strict=True):
-            known.names[names[place - 1]] = payment_id
-        for *key, payment_id in json.loads(locked["others"] or "[]"):
-            known.names[tuple(key)] = UUID(payment_id) if payment_id else None
-        known.payments = {row["id"]: rows.payment_of(row) for row in held}
-        if locked["names"] != len(names):
-            raise _GrewError(names)
-        wanted = {payment_id for payment_id in known.names.values() if payment_id is not None}
-        wanted.update(one.merged_into for one in known.payments.values() if one.merged_into is not None)
-        wanted.update(one.intent_id for one in known.payments.values() if one.intent_id is not None)
-        if missing := wanted - known.payments.keys():
-            raise _GrewError(payments=missing)
-        xid: int = locked["xid"]
-        return xid
 
-    async def _read_claims(
-        self, connection: Connection, known: Known, events: Sequence[Event], promised: frozenset[RefKey]
-    ) -> None:
-        """Read which events are in the ledger, whether any event waits, and the groups of the payments held."""
-        claims = {(event.source, event.event_id) for event in events}
-        found = await connection.fetch(
-            _sql("find_claims"),
-            *rows.claim_arrays(claims),
-            plain_array(known.payments),
-            *rows.group_arrays(promised),
-            self._group_max,
-        )
-        for row in found:
-            if row["source"] is not None:
-                rows.note_claim(known, row)
-            elif row["payment_id"] is None:
-                known.recalls |= row["provider"] is not None
-                known.some_wait |= row["provider"] is None
-            else:
-                rows.note_member(known.groups, row)
-        await self._read_copies(connection, known, events)
-        known.groups |= {key: {} for key in promised - known.groups.keys()}
-        members = {payment_id for group in known.groups.values() for payment_id in group}
-        if known.groups and (known.groups.keys() - known.names.keys() or members - known.payments.keys()):
-            raise _GrewError(known.groups.keys() - known.names.keys(), members - known.payments.keys())
+    def _decide(self, items: Sequence[Item], known: Known, now: float) -> Plan:
+        return Settlement(
+            known,
+            now=now,
+            xid=known.xid,
+            facts_max=self._facts_max,
+            group_max=self._group_max,
+            endpoints=self._endpoints,
+            command_seconds=self._command_seconds,
+        ).settle(items)
 
-    @staticmethod
-    async def _read_copies(connection: Connection, known: Known, events: Sequence[Event]) -> None:
-        """Read which copies of events that say more than the first are in the ledger; hardly ever there are any."""
-        copies = {(event.source, own) for event in events if (own := richer_id(event, known)) is not None}
-        if not copies:
-            return
-        none = plain_array(()), *rows.group_arrays(()), 0
-        for row in await connection.fetch(_sql("find_claims"), *rows.claim_arrays(copies), *none):
-            if row["source"] is not None:
-                rows.note_claim(known, row)
-
-    async def _read_parked(self, connection: Connection, known: Known, needs: Needs) -> bool:
-        """Read the parked events that are still there; tell whether any is a command, or an answer to one.
-
-        The transaction begins anew where they carry further names.
-        """
-        theirs: set[RefKey] = set()
-        commands = False
-        for row in await connection.fetch(_sql("find_parked"), needs.parked):
-            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], row["settled"], needs.dead)
-            known.parked.append(one)
-            item = needs.dead or decode(one.record, self._endpoints)
-            theirs.update(keys_of(item) if isinstance(item, Event) else ())
-            commands |= isinstance(item, Event) and item.meaning.commands
-        if theirs - known.names.keys():
-            raise _GrewError(theirs)
-        return commands
-
-    async def _write(self, connection: Connection, plan: Plan, now: dt.datetime, xid: int) -> None:
+    async def _write(self, connection: Connection, plan: Plan, now: dt.datetime, known: Known) -> None:
         if plan.changed:
             payments = rows.payment_arrays(plan.changed.values(), plan.opened)
             await connection.execute(_sql("write_payments"), *payments, now, *rows.binding_arrays(plan.bindings))
@@ -282,11 +144,23 @@ class BatchWriter:
             arguments = [rows.parking_arguments(parking, now, now + self._patience) for parking in plan.parkings]
             await connection.executemany(_sql("park_event"), arguments)
         if plan.letters:
-            arguments = [rows.letter_arguments(letter, xid, now) for letter in plan.letters]
+            arguments = [rows.letter_arguments(letter, known.xid, now) for letter in plan.letters]
             await connection.executemany(_sql("bury_record"), arguments)
         if plan.rows:
             records = [values_of(row) for row in plan.rows]
             await connection.copy_records_to_table("payment_logs", records=records, columns=COLUMNS)
+        if known.some_wait and plan.bindings:
+            plan.marks = await self._mark(connection, plan)
+
+    def _notes_on(self, items: Sequence[Item], known: Known) -> list[Note]:
+        """Return what to note of events that providers' lists may show, where any was asked; before any is settled."""
+        return recall_notes(items, known, self._endpoints.topics.webhooks.name) if known.recalls else []
+
+    async def _note_recalls(self, connection: Connection, items: Sequence[Item], notes: list[Note]) -> None:
+        """Note which events a list brought first, and which objects came by webhook."""
+        await connection.execute(_sql("note_recalled"), *rows.text_columns(notes, 3))
+        if named := objects_named(items):
+            await connection.execute(_sql("note_object_webhooks"), *rows.text_columns(named, 2))
 
     async def _mark(self, connection: Connection, plan: Plan) -> list[int]:
         """Mark the names that were bound now and on which events wait; return the marks' ids."""

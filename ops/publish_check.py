@@ -17,6 +17,7 @@ from consumer.verdict import Dead
 from ops.database import connected
 from ops.redrive_preview import prediction_of
 from ops.redrive_rehearsal import REHEARSED, Rehearsal
+from ops.snapshot_reader import SnapshotReader
 from schemas.errors import SettingsError
 from schemas.events import ALL as TYPES
 from schemas.facts import RefKind
@@ -119,7 +120,7 @@ async def check_beside_books(record: Record, settings: Settings, endpoints: Endp
         connected(settings) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        fate = await Rehearsal(connection, settings, None, set()).foretell(record)
+        fate = await Rehearsal(SnapshotReader(connection, settings), settings, None, set()).foretell(record)
     found = prediction_of(RECORD_ID, fate)
     return Checked(record.topic, found.would.value, found.outcome, found.why, alone.says, alone.notes)
 

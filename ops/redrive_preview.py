@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ops.database import fetch
 from ops.redrive_rehearsal import Fate, Rehearsal, TrippedError
+from ops.snapshot_reader import SnapshotReader
 from schemas.dead_letter import LetterStatus
 from schemas.topics import DEFAULT, Topics
 
@@ -187,13 +188,14 @@ async def _rehearse(
     out = {one.id for one in left_out}
     willing = [row for row in rows if row["id"] not in out]
     room = choice.messages_max or len(willing)
-    rehearsal = Rehearsal(connection, settings, choice.target_topic, tripped)
+    rehearsal = Rehearsal(SnapshotReader(connection, settings), settings, choice.target_topic, tripped)
     going: list[int] = []
     while willing and room > len(going):
         records_max = min(bounds.preview_records_max, room - len(going))
         part = next(parts(willing, records_max, bounds.preview_bytes_max))
         willing = willing[len(part) :]
-        await rehearsal.play([row["id"] for row in part])
+        ids = [row["id"] for row in part]
+        await rehearsal.play(await fetch(connection, "read_letter_records", ids), ids)
         for row in part:
             again = comes_back_again(row, prediction_of(row["id"], rehearsal.fates[row["id"]]).would, choice)
             if again is None:

@@ -41,6 +41,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "ops/redrives.py",
             "ops/redrive_preview.py",
             "ops/redrive_rehearsal.py",
+            "ops/snapshot_reader.py",
             "ops/audit.py",
             "ops/letter_erasure.py",
             "ops/letter_notes.py",

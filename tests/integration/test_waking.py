@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from settling import Bench, Event, bench, broken_chains, records, webhook
 
-from consumer import settlement, transaction
+from consumer import locking_reader, settlement, transaction
 from consumer.caught_up import Reading
 from consumer.decode import Event as Decoded
 from consumer.decode import decode, decoded
@@ -54,6 +54,7 @@ async def desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         return judge(payment, meaning, **limits)
 
     monkeypatch.setattr(transaction, "decode", naming)
+    monkeypatch.setattr(locking_reader, "decode", naming)
     monkeypatch.setattr(settlement, "decode", naming)
     monkeypatch.setattr("consumer.decode.decode", naming)
     monkeypatch.setattr(settlement, "judge", tripping)

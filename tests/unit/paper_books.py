@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from consumer.ledger import LedgerRow
+    from consumer.ledger_reader import Needs
     from consumer.plan import Letter, Message, Parking, Plan, Refetching
     from consumer.resolve import RefKey
     from consumer.verdict import Dead
@@ -115,6 +116,11 @@ class PaperBooks:
         self._write(plan)
         self.check()
         return plan
+
+    async def read(self, needs: Needs) -> Known:
+        """Read as a batch does, from memory: the port of `consumer.ledger_reader`."""
+        waking = self._waiting_on(needs.keys) if needs.waiting else needs.parked
+        return self._read(needs.events, waking)
 
     def _read(self, events: Sequence[Event], waking: Sequence[int] = ()) -> Known:
         known = Known(commands={one: dict(held) for one, held in self.open_commands.items()})

@@ -1,0 +1,129 @@
+"""The reader of a batch: all that it needs is locked in one sorted set, names before payments; then it is read.
+
+Names are locked before anything is read, so an event that parks and one that brings its payment never miss each other.
+Nothing is locked later: where something turns out to be missing, the transaction begins anew with more. So batches
+don't deadlock. Only then is it read what is in the ledger already.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from consumer import rows
+from consumer.decode import Event, decode
+from consumer.ledger_reader import GrewError
+from consumer.plan import Known, ParkedEvent
+from consumer.reads import read_bodies, read_claims, read_copies
+from consumer.resolve import keys_of
+from runtime.postgres_arrays import plain_array
+from runtime.sql import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from consumer.decode import Endpoints
+    from consumer.ledger_reader import Needs
+    from consumer.resolve import RefKey
+    from runtime.phases import BatchPhases
+    from runtime.postgres import Connection
+
+
+def _sql(name: str) -> str:
+    return statement("consumer", name)
+
+
+class LockingReader:
+    """Reads within one transaction, on its connection; `grace_seconds` is how long an expired command is waited for."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        phases: BatchPhases,
+        endpoints: Endpoints,
+        *,
+        group_max: int,
+        grace_seconds: float,
+    ) -> None:
+        self._connection = connection
+        self._phases = phases
+        self._endpoints = endpoints
+        self._group_max = group_max
+        self._grace_seconds = grace_seconds
+
+    async def read(self, needs: Needs) -> Known:
+        """Lock all that is needed, then read what is known of it."""
+        connection, known = self._connection, Known()
+        await self._lock(known, sorted(needs.keys | needs.more_keys), needs)
+        self._phases.mark("lock")
+        events = [*needs.events, *(letter.event for letter in needs.orphans)]
+        await self._read_claims(known, events, needs.promised)
+        await read_bodies(connection, known, events)
+        commands = any(event.meaning.commands for event in events)
+        if needs.parked:
+            commands |= await self._read_parked(known, needs)
+        if commands:
+            found = await connection.fetch(_sql("read_commands"), list(known.payments), self._grace_seconds)
+            rows.note_commands(known, found)
+        if needs.orphans:
+            held = await connection.fetch(_sql("lock_letters"), [letter.id for letter in needs.orphans])
+            still = {row["id"] for row in held}
+            known.orphans = [letter for letter in needs.orphans if letter.id in still]
+        self._phases.mark("read")
+        return known
+
+    async def _lock(self, known: Known, names: Sequence[RefKey], needs: Needs) -> None:
+        """Lock names, which are sorted, and all that they need."""
+        promised = plain_array([key in needs.promised for key in names])
+        locked, *held = await self._connection.fetch(
+            _sql("lock_refs"), *rows.ref_arrays(names), promised, plain_array(sorted(needs.payments)), self._group_max
+        )
+        known.xid = locked["xid"]
+        known.names = dict.fromkeys(names)
+        for place, payment_id in zip(locked["places"] or (), locked["payment_ids"] or (), strict=True):
+            known.names[names[place - 1]] = payment_id
+        for *key, payment_id in json.loads(locked["others"] or "[]"):
+            known.names[tuple(key)] = UUID(payment_id) if payment_id else None
+        known.payments = {row["id"]: rows.payment_of(row) for row in held}
+        if locked["names"] != len(names):
+            raise GrewError(names)
+        wanted = {payment_id for payment_id in known.names.values() if payment_id is not None}
+        wanted.update(one.merged_into for one in known.payments.values() if one.merged_into is not None)
+        wanted.update(one.intent_id for one in known.payments.values() if one.intent_id is not None)
+        if missing := wanted - known.payments.keys():
+            raise GrewError(payments=missing)
+
+    async def _read_claims(self, known: Known, events: Sequence[Event], promised: frozenset[RefKey]) -> None:
+        """Read which events are in the ledger, whether any event waits, and the groups of the payments held."""
+        claims = {(event.source, event.event_id) for event in events}
+        await read_claims(
+            self._connection,
+            known,
+            claims,
+            payments=known.payments,
+            promised=promised,
+            group_max=self._group_max,
+        )
+        await read_copies(self._connection, known, events)
+        known.groups |= {key: {} for key in promised - known.groups.keys()}
+        members = {payment_id for group in known.groups.values() for payment_id in group}
+        if known.groups and (known.groups.keys() - known.names.keys() or members - known.payments.keys()):
+            raise GrewError(known.groups.keys() - known.names.keys(), members - known.payments.keys())
+
+    async def _read_parked(self, known: Known, needs: Needs) -> bool:
+        """Read the parked events that are still there; tell whether any is a command, or an answer to one.
+
+        The transaction begins anew where they carry further names.
+        """
+        theirs: set[RefKey] = set()
+        commands = False
+        for row in await self._connection.fetch(_sql("find_parked"), needs.parked):
+            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], row["settled"], needs.dead)
+            known.parked.append(one)
+            item = needs.dead or decode(one.record, self._endpoints)
+            theirs.update(keys_of(item) if isinstance(item, Event) else ())
+            commands |= isinstance(item, Event) and item.meaning.commands
+        if theirs - known.names.keys():
+            raise GrewError(theirs)
+        return commands
