@@ -1,4 +1,4 @@
-"""What was fetched: the client's records as ours, cut into batches and shared out to lanes. Pure."""
+"""What was fetched: the client's records as ours, cut into batches and shared out to workers. Pure."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def record_of(message: ConsumerRecord) -> Record:
     )
 
 
-def share_out(records: Sequence[Record], lanes: int) -> dict[int, list[Record]]:
-    """Share records out to lanes by their keys, in order: lanes that touch the same payment wait for each other."""
+def share_out(records: Sequence[Record], workers: int) -> dict[int, list[Record]]:
+    """Share records out to workers by their keys, in order: workers that touch the same payment wait for each other."""
     shares: dict[int, list[Record]] = {}
     for record in records:
-        shares.setdefault(hash(record.key or record.partition) % lanes, []).append(record)
+        shares.setdefault(hash(record.key or record.partition) % workers, []).append(record)
     return shares
 
 

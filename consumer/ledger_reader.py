@@ -1,7 +1,7 @@
 """The port through which is read what is known of events: in a batch, in a dry run, in tests.
 
 A batch reads under locks (`consumer.locking_reader`), a dry run reads one snapshot and locks nothing, a test may read
-from memory. What each of them returns is decided on by the same `consumer.settlement`.
+from memory. What each of them returns is decided on by the same code.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def place_of(record: Record) -> Place:
 class Span:
     """The records of one partition in one fetch; `next_offset` is the one after the last.
 
-    `shares` is how many lanes have a share of them that is not durable yet.
+    `shares` is how many workers have a share of them that is not durable yet.
     """
 
     place: Place
@@ -44,7 +44,7 @@ class Offsets:
     _reached: dict[Place, int] = field(default_factory=dict)
 
     def begin(self, place: Place, next_offset: int, shares: int = 1) -> Span:
-        """Note that records up to `next_offset` are being settled, by so many lanes."""
+        """Note that records up to `next_offset` are being settled, by so many workers."""
         span = Span(place, next_offset, shares)
         self._spans.setdefault(place, deque()).append(span)
         return span

@@ -40,7 +40,7 @@ PAUSED_POLL_SECONDS = 0.2
 class Poller:
     """Polls, pauses, seeks and commits for one group member.
 
-    `halted` holds the partitions that take no more records until a restart, as the lanes note them; `offsets` is what
+    `halted` holds the partitions that take no more records until a restart, as the workers note them; `offsets` is what
     may be committed.
     """
 

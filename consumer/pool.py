@@ -1,4 +1,4 @@
-"""The pool: which lanes are at work on which batch. What fails in one is raised by whoever asks next."""
+"""The pool: which workers are at work on which batch. What fails in one is raised by whoever asks next."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 
-class LanePool:
-    """At most `count` batches side by side, each on a lane by number; a lane that failed is not free again."""
+class WorkerPool:
+    """At most `count` batches side by side, each on a worker by number; a worker that failed is not free again."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
-    def is_free(self, lane: int) -> bool:
-        """Tell whether this lane is."""
-        return lane not in self.tasks
+    def is_free(self, worker: int) -> bool:
+        """Tell whether this worker is."""
+        return worker not in self.tasks
 
     def some_is_free(self) -> bool:
-        """Tell whether any lane is."""
+        """Tell whether any worker is."""
         return len(self.tasks) < self.count
 
     def all_are_free(self) -> bool:
@@ -30,17 +30,17 @@ class LanePool:
         return not self.tasks
 
     def first_free(self) -> int:
-        """Return a lane that is free; one must be."""
+        """Return a worker that is free; one must be."""
         return next(filter(self.is_free, range(self.count)))
 
-    def run_on(self, lane: int, work: Coroutine[None, None, None]) -> None:
-        """Start work on a lane that is free."""
-        self.tasks[lane] = task = asyncio.create_task(work)
-        task.add_done_callback(partial(self._done, lane))
+    def run_on(self, worker: int, work: Coroutine[None, None, None]) -> None:
+        """Start work on a worker that is free."""
+        self.tasks[worker] = task = asyncio.create_task(work)
+        task.add_done_callback(partial(self._done, worker))
 
-    def _done(self, lane: int, task: asyncio.Task[None]) -> None:
+    def _done(self, worker: int, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception() is None:
-            del self.tasks[lane]
+            del self.tasks[worker]
 
     def raise_failure(self) -> None:
         """Raise what work that has ended failed with."""

@@ -16,7 +16,7 @@ from consumer.decode import ANY, Endpoints, decoded
 from consumer.offsets import place_of
 from consumer.poison import PoisonRun
 from consumer.tally import count, tally
-from consumer.tries import Next, Tries, prepare, verdict_on
+from consumer.tries import Next, Retries, prepare, verdict_on
 from consumer.verdict import Dead
 from runtime import metrics, telemetry
 from runtime.postgres_session import noting
@@ -62,7 +62,7 @@ class Processor:
         self._transact = transact
         self.quarantine = quarantine
         self.outages = outages
-        self._conflicts_max = settings.twin_retries_max
+        self._settings = settings
         self._poison = PoisonRun(settings.unexpected_run_max)
         self._endpoints = endpoints
         self._renew = renew
@@ -126,7 +126,7 @@ class Processor:
 
     async def _attempt(self, items: Sequence[Item]) -> Plan:
         """Write these in one transaction, again after conflicts and through outages; raise what is their own fault."""
-        tries, pauses = Tries(len(items), self._conflicts_max), self.outages.pauses()
+        tries, pauses = Retries(len(items), self._settings), self.outages.pauses()
         while True:
             self.outages.attempts.note()
             try:
@@ -137,7 +137,7 @@ class Processor:
                     raise
                 if after is Next.WAIT:
                     await self.outages.away(error, pauses)
-                    tries = Tries(len(items), self._conflicts_max)
+                    tries = Retries(len(items), self._settings)
                 else:
                     await prepare(after, self._renew)
             else:

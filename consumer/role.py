@@ -17,6 +17,7 @@ from consumer.caught_up import CatchUpReader
 from consumer.decode import endpoints_of
 from consumer.hand import HandWatch
 from consumer.instance import InstanceLock
+from consumer.loop import ConsumerLoop
 from consumer.marks import Caution, Marks
 from consumer.outages import Outages
 from consumer.positions import Positions, StoredOffsets
@@ -26,7 +27,6 @@ from consumer.standstill import PartitionWatch
 from consumer.sweeper import Sweeper
 from consumer.transaction import BatchWriter
 from consumer.tries import explain
-from consumer.worker import Worker
 from runtime.clock import SystemClock
 from runtime.ends import PurposefulEnds
 from runtime.kafka import ensure_topics, ping
@@ -81,26 +81,26 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         stack.push_async_callback(consumer.stop)
         processor = make_processor(pool, settings)
         positions = Positions(StoredOffsets(pool), settings.consumer.commit_timeout_seconds)
-        worker = Worker(consumer, processor, settings.consumer, positions)
-        consumer.subscribe(settings.kafka.topics.consumed_names, listener=worker)
-        _show(probe, worker, processor, settings)
+        loop = ConsumerLoop(consumer, processor, settings.consumer, positions)
+        consumer.subscribe(settings.kafka.topics.consumed_names, listener=loop)
+        _show(probe, loop, processor, settings)
         watches = [
-            _watch_lag(worker, probe, processor, settings),
+            _watch_lag(loop, probe, processor, settings),
             _keep_sweeping(pool, settings, stop),
             processor.quarantine.hand.keep(lambda: processor.outages.since is not None),
         ]
         if lock is not None:
             watches.append(lock.keep())
-        await _run(worker, stop, watches)
+        await _run(loop, stop, watches)
 
 
-async def _run(worker: Worker, stop: asyncio.Event, watches: list[Coroutine[None, None, None]]) -> None:
-    """Run the worker and its watches; the first one to fail ends all, and a failure of our own is told as it is."""
+async def _run(loop: ConsumerLoop, stop: asyncio.Event, watches: list[Coroutine[None, None, None]]) -> None:
+    """Run the loop and its watches; the first one to fail ends all, and a failure of our own is told as it is."""
     try:
         async with asyncio.TaskGroup() as group:
             watchers = [group.create_task(watch) for watch in watches]
             try:
-                await worker.run(stop)
+                await loop.run(stop)
             finally:
                 for watcher in watchers:
                     watcher.cancel()
@@ -204,18 +204,18 @@ async def _patiently(open_part: Callable[[], Awaitable[Part]], settings: Setting
     return None
 
 
-def _show(probe: Probe, worker: Worker, processor: Processor, settings: Settings) -> None:
-    """Let the probe tell what holds the worker up: an outage is waited for, a stall wants a restart.
+def _show(probe: Probe, loop: ConsumerLoop, processor: Processor, settings: Settings) -> None:
+    """Let the probe tell what holds the loop up: an outage is waited for, a stall wants a restart.
 
     While one record is in hand, alone, the process watches over itself, and ends before anybody else finds it stuck.
     """
     hand = processor.quarantine.hand
 
     def stuck() -> str | None:
-        quiet = time.monotonic() - max(worker.progress_at, processor.outages.attempts.at)
+        quiet = time.monotonic() - max(loop.progress_at, processor.outages.attempts.at)
         patience = settings.consumer.stall_seconds + hand.acts_after_seconds * hand.held
         if processor.outages.since is None and quiet > patience:
-            return f"lag {worker.lag}, {worker.batches_open} batches open and nothing attempted for {quiet:.0f} s"
+            return f"lag {loop.lag}, {loop.batches_open} batches open and nothing attempted for {quiet:.0f} s"
         return None
 
     def unready() -> str | None:
@@ -224,28 +224,28 @@ def _show(probe: Probe, worker: Worker, processor: Processor, settings: Settings
     probe.stuck, probe.unready, probe.state = stuck, unready, "running"
 
 
-async def _watch_lag(worker: Worker, probe: Probe, processor: Processor, settings: Settings) -> None:
+async def _watch_lag(loop: ConsumerLoop, probe: Probe, processor: Processor, settings: Settings) -> None:
     """Look at the partitions for as long as the role runs, through connections that are made anew after a failure."""
-    watch = PartitionWatch(worker, settings.kafka.topics)
+    watch = PartitionWatch(loop, settings.kafka.topics)
     while True:
         try:
             async with EndsReader(settings.kafka, LAG_TIMEOUT_SECONDS) as reader:
                 while True:
                     await asyncio.wait_for(watch.look(reader), LAG_TIMEOUT_SECONDS)
-                    _show_partitions(worker, watch, processor, probe)
+                    _show_partitions(loop, watch, processor, probe)
                     await asyncio.sleep(LAG_INTERVAL_SECONDS)
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("lag_unknown", error=type(error).__name__)
-            await _excuse(worker, settings)
+            await _excuse(loop, settings)
             _show_stall(probe)
             await asyncio.sleep(LAG_INTERVAL_SECONDS)
 
 
-def _show_partitions(worker: Worker, watch: PartitionWatch, processor: Processor, probe: Probe) -> None:
+def _show_partitions(loop: ConsumerLoop, watch: PartitionWatch, processor: Processor, probe: Probe) -> None:
     _show_stall(probe)
     if processor.halted:
         probe.state = "halted"
-    probe.facts["lag"] = worker.lag
+    probe.facts["lag"] = loop.lag
     probe.facts["standstills"] = [asdict(one) for one in watch.standstills]
 
 
@@ -254,12 +254,12 @@ def _show_stall(probe: Probe) -> None:
         log.error("stalled", detail=probe.stuck(), tasks=where_tasks_wait())
 
 
-async def _excuse(worker: Worker, settings: Settings) -> None:
+async def _excuse(loop: ConsumerLoop, settings: Settings) -> None:
     """Count an outage of Kafka as no stall: a restart would not end it. A client that alone is broken is one."""
     try:
         await ping(settings.kafka)
     except UnavailableError:
-        worker.progress_at = time.monotonic()
+        loop.progress_at = time.monotonic()
 
 
 def where_tasks_wait() -> list[str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from aiokafka import TopicPartition
 
-    from consumer.worker import Worker
+    from consumer.loop import ConsumerLoop
     from runtime.kafka_ends import Ends, EndsReader
     from runtime.kafka_topic_ids import TopicFound
     from schemas.topics import Topics
@@ -63,8 +63,8 @@ class Standstill:
 class PartitionWatch:
     """Looks at all partitions of our topics, again and again, and acts where nobody else would."""
 
-    def __init__(self, worker: Worker, topics: Topics, clock: Callable[[], float] = time.time) -> None:
-        self._worker = worker
+    def __init__(self, loop: ConsumerLoop, topics: Topics, clock: Callable[[], float] = time.time) -> None:
+        self._loop = loop
         self._topics = topics
         self._clock = clock
         self._ids: dict[str, uuid.UUID] = {}
@@ -89,8 +89,8 @@ class PartitionWatch:
         self._notice_new_topics(found)
         places = frozenset(partitions_in(found))
         ends = await reader.ends(places)
-        self._worker.note_ends(ends)
-        read = {place: offset for place, offset in self._worker.positions().items() if place in places}
+        self._loop.note_ends(ends)
+        read = {place: offset for place, offset in self._loop.positions().items() if place in places}
         nobodys = await self._nobodys(reader, places)
         if nobodys:
             committed = await reader.committed(self._topics.group)
@@ -105,16 +105,16 @@ class PartitionWatch:
             known = self._ids.setdefault(name, found.topic_id)
             if known != found.topic_id:
                 self._ids[name] = found.topic_id
-                self._worker.read_anew(name)
+                self._loop.read_anew(name)
 
     async def _nobodys(self, reader: EndsReader, places: frozenset[TopicPartition]) -> frozenset[TopicPartition]:
         """Return the partitions that no member of the group has; at the second look in a row join the group anew."""
-        missing = places - self._worker.assigned
+        missing = places - self._loop.assigned
         if missing:
             group = await reader.group(self._topics.group)
             missing = missing - group.held if group.state == STABLE else frozenset()
         self._unassigned_looks = self._unassigned_looks + 1 if missing else 0
-        if self._unassigned_looks >= LOOKS_BEFORE_REJOINING and self._worker.rejoin(missing):
+        if self._unassigned_looks >= LOOKS_BEFORE_REJOINING and self._loop.rejoin(missing):
             self._unassigned_looks = 0
             told = [f"{place.topic}/{place.partition}" for place in sorted(missing)]
             log.warning("partitions_of_nobody", partitions=told, detail="the group is joined anew to share them out")
@@ -145,7 +145,7 @@ class PartitionWatch:
     ) -> Cause | None:
         if place in nobodys:
             return Cause.UNASSIGNED
-        if (place.topic, place.partition) in self._worker.halted:
+        if (place.topic, place.partition) in self._loop.halted:
             return Cause.HALTED
         return Cause.OPEN_TRANSACTION if ends.stable < ends.high and offset >= ends.stable else None
 

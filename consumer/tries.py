@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from consumer.plan import Plan
+    from runtime.settings import ConsumerSettings
 
 CONFLICT_PAUSE_SECONDS: float = 0.005
 """Mean pause before a batch that was in conflict is tried again; random, so that two don't meet again."""
@@ -37,12 +38,12 @@ class Next(Enum):
     GIVE_UP = "the records' own fault, or too many of them at once"
 
 
-class Tries:
-    """The tries of one batch of `size` records: at most `tries_max` conflicts, and one on fresh sessions."""
+class Retries:
+    """The tries of one batch of `size` records: a bounded number of conflicts, and one on fresh sessions."""
 
-    def __init__(self, size: int, tries_max: int) -> None:
+    def __init__(self, size: int, limits: ConsumerSettings) -> None:
         self._size = size
-        self._left = tries_max
+        self._left = limits.twin_retries_max
         self._renewed = False
 
     def after(self, error: Exception) -> Next:
@@ -82,7 +83,7 @@ async def prepare(after: Next, renew: Callable[[], Awaitable[None]]) -> None:
     await asyncio.sleep(random.uniform(0, 2 * CONFLICT_PAUSE_SECONDS))  # noqa: S311 - jitter
 
 
-async def retry(attempt: Callable[[], Awaitable[Plan]], tries: Tries, renew: Callable[[], Awaitable[None]]) -> Plan:
+async def retry(attempt: Callable[[], Awaitable[Plan]], tries: Retries, renew: Callable[[], Awaitable[None]]) -> Plan:
     """Try for as long as another try may help at once; then raise what the last one did.
 
     That is UnavailableError where other transactions stay in the way.

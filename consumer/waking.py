@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from consumer.fetched import portions
 from consumer.plan import Letter, Plan
-from consumer.tries import Tries, retry, too_slow, verdict_on
+from consumer.tries import Retries, retry, too_slow, verdict_on
 from runtime import metrics
 from runtime.postgres import classify
 from runtime.refusals import PASSING
@@ -64,7 +64,7 @@ class Waker:
         self._settles = settles
         self._events_max = limits.batch_records_max
         self._bytes_max = limits.batch_bytes_max
-        self._twin_retries_max = limits.twin_retries_max
+        self._limits = limits
 
     async def follow(self, plan: Plan) -> None:
         """Wake who waits on what a committed plan marked, and add to it what was written; never raises.
@@ -137,7 +137,7 @@ class Waker:
         return await self._divide(ids[:middle], settle, give_up) + await self._divide(ids[middle:], settle, give_up)
 
     async def _attempt(self, settle: Callable[[], Awaitable[Plan]], size: int) -> Plan:
-        return await retry(settle, Tries(size, self._twin_retries_max), self._pool.expire_connections)
+        return await retry(settle, Retries(size, self._limits), self._pool.expire_connections)
 
     async def _bury(self, parked_id: int, error: Exception) -> list[Plan]:
         """Make a dead letter of one; where not even that can be written it waits on, until its deadline."""

@@ -2,7 +2,7 @@
 
 A file holds the value alone, byte for byte, or a document `{"topic", "key", "headers", "value"}`, in which `value` is
 JSON as it is to be published, or a JSON text that holds the value. Without a database that tells whether the record is
-well formed and what it says; with one also what it would do now, by the rehearsal of a redrive.
+well formed and what it says; with one also what it would do now, by the dry run of a redrive.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 from consumer.decode import decoded
 from consumer.verdict import Dead
 from ops.database import connected
+from ops.dry_run import MADE_UP, DryRun
 from ops.redrive_preview import prediction_of
-from ops.redrive_rehearsal import REHEARSED, Rehearsal
 from ops.snapshot_reader import SnapshotReader
 from schemas.errors import SettingsError
 from schemas.events import ALL as TYPES
@@ -72,7 +72,7 @@ def record_of(
     guessed = topics.events.name if told.get("ce_type") in TYPES else topics.intents.name
     return Record(
         topic or (written.topic if written else None) or guessed,
-        REHEARSED,
+        MADE_UP,
         RECORD_ID,
         int(time.time() * 1000),
         None if key is None else key.encode(),
@@ -120,7 +120,7 @@ async def check_beside_books(record: Record, settings: Settings, endpoints: Endp
         connected(settings) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        fate = await Rehearsal(SnapshotReader(connection, settings), settings, None, set()).foretell(record)
+        fate = await DryRun(SnapshotReader(connection, settings), settings, None, set()).foretell(record)
     found = prediction_of(RECORD_ID, fate)
     return Checked(record.topic, found.would.value, found.outcome, found.why, alone.says, alone.notes)
 

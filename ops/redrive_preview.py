@@ -1,6 +1,6 @@
 """What a redrive would do now, letter by letter: the consumer's own interpretation and fold, without writing.
 
-`foresee` chooses the letters and rehearses them in the order of publishing, in one read-only transaction without locks:
+`foresee` chooses the letters and runs them dry in the order of publishing, in one read-only transaction without locks:
 what one letter does to a payment is there for the next. What is told is where each ends up when all are through, so an
 orphan whose payment a later letter brings is an `apply`. Letters that ended a process are not touched again here.
 """
@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from ops.database import fetch
-from ops.redrive_rehearsal import Fate, Rehearsal, TrippedError
+from ops.dry_run import DryRun, Fate, TrippedError
 from ops.snapshot_reader import SnapshotReader
 from schemas.dead_letter import LetterStatus
 from schemas.topics import DEFAULT, Topics
@@ -164,7 +164,7 @@ async def foresee(connection: Connection, settings: Settings, choice: Choice) ->
         refused = await find_closed(connection, choice.filters)
         while True:
             try:
-                seen = await _rehearse(connection, settings, choice, rows, tripped)
+                seen = await _run_dry(connection, settings, choice, rows, tripped)
                 return replace(seen, left_out=(*refused, *seen.left_out))
             except TrippedError as error:
                 tripped |= error.letter_ids
@@ -175,33 +175,33 @@ async def find_closed(connection: Connection, filters: LetterFilter) -> tuple[Le
     return tuple(map(closed, await fetch(connection, "find_closed_letters", list(filters.ids or ()))))
 
 
-async def _rehearse(
+async def _run_dry(
     connection: Connection,
     settings: Settings,
     choice: Choice,
     rows: Sequence[Mapping[str, Any]],
     tripped: set[int],
 ) -> Preview:
-    """Rehearse the letters part by part; one that trips the fold raises TrippedError, and all begins anew."""
+    """Run the letters dry, part by part; one that trips the fold raises TrippedError, and all begins anew."""
     bounds, topics = settings.redrive, settings.kafka.topics
     left_out = [one for row in rows if (one := held_back(row, choice, bounds, topics)) is not None]
     out = {one.id for one in left_out}
     willing = [row for row in rows if row["id"] not in out]
     room = choice.messages_max or len(willing)
-    rehearsal = Rehearsal(SnapshotReader(connection, settings), settings, choice.target_topic, tripped)
+    dry_run = DryRun(SnapshotReader(connection, settings), settings, choice.target_topic, tripped)
     going: list[int] = []
     while willing and room > len(going):
         records_max = min(bounds.preview_records_max, room - len(going))
         part = next(parts(willing, records_max, bounds.preview_bytes_max))
         willing = willing[len(part) :]
         ids = [row["id"] for row in part]
-        await rehearsal.play(await fetch(connection, "read_letter_records", ids), ids)
+        await dry_run.play(await fetch(connection, "read_letter_records", ids), ids)
         for row in part:
-            again = comes_back_again(row, prediction_of(row["id"], rehearsal.fates[row["id"]]).would, choice)
+            again = comes_back_again(row, prediction_of(row["id"], dry_run.fates[row["id"]]).would, choice)
             if again is None:
                 going.append(row["id"])
             else:
                 left_out.append(again)
     matched = rows[0]["total"] if rows else 0
-    messages = tuple(prediction_of(letter_id, rehearsal.fates[letter_id]) for letter_id in going)
+    messages = tuple(prediction_of(letter_id, dry_run.fates[letter_id]) for letter_id in going)
     return Preview(matched, messages, tuple(sorted(left_out, key=lambda one: one.id)))

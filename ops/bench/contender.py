@@ -24,10 +24,10 @@ import psutil
 import structlog
 import uvloop
 
+from consumer.loop import ConsumerLoop
 from consumer.positions import Positions, StoredOffsets
 from consumer.role import EXTRA_CONNECTIONS, PLANNER, make_consumer, make_processor
 from consumer.transaction import BatchWriter
-from consumer.worker import Worker
 from ops.bench import floor, naive, on_faststream
 from ops.bench.stage import PARTITIONS
 from runtime.clock import SystemClock
@@ -93,18 +93,18 @@ async def _member(settings: Settings, topic: str, group: str, processes: int) ->
 
 
 async def _ratchet(settings: Settings, topic: str, group: str, processes: int, telling: Telling) -> None:
-    """Run the product's own worker."""
+    """Run the product's own loop."""
     connections = settings.consumer.batches_in_flight_max + EXTRA_CONNECTIONS
     pool = await open_pool(settings.postgres, role="bench", connections=connections, parameters=PLANNER)
     consumer = await _member(settings, topic, group, processes)
     positions = Positions(StoredOffsets(pool), settings.consumer.commit_timeout_seconds)
-    worker = Worker(consumer, make_processor(pool, settings), settings.consumer, positions)
-    telling.settled = lambda: worker.records_settled
+    loop = ConsumerLoop(consumer, make_processor(pool, settings), settings.consumer, positions)
+    telling.settled = lambda: loop.records_settled
     await telling.wait_for_word()
     consumer.resume(*consumer.assignment())
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(telling.run())
-        tasks.create_task(worker.run(telling.stopped))
+        tasks.create_task(loop.run(telling.stopped))
     await consumer.stop()
     await pool.close()
 

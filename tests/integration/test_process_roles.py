@@ -40,7 +40,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "ops/console/**/*.py",
             "ops/redrives.py",
             "ops/redrive_preview.py",
-            "ops/redrive_rehearsal.py",
+            "ops/dry_run.py",
             "ops/snapshot_reader.py",
             "ops/audit.py",
             "ops/letter_erasure.py",

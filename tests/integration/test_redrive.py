@@ -324,7 +324,7 @@ async def test_letter_that_trips_the_fold_is_told_from_its_neighbours(table: Des
                 raise ZeroDivisionError
             return super().settle(items)
 
-    monkeypatch.setattr("ops.redrive_rehearsal.Settlement", Tripping)
+    monkeypatch.setattr("ops.dry_run.Settlement", Tripping)
     good = await keep(table, webhook("payment.created", "good"))
     bad = await keep(table, webhook("payment.created", "bad", event_id="bad"))
     seen = await table.preview()

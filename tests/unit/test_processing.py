@@ -1,4 +1,4 @@
-"""What happens to a batch that fails: twins, bad records, outages, runs of failures."""
+"""What happens to a batch that fails: twins, bad records, outages, runs of failures; and what waits beside it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 from events import placed, standard
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
-from paper_books import moment
+from paper_books import PaperBooks, moment
 from settling import outage_of, processor
 
 from consumer import tries
@@ -17,7 +19,8 @@ from consumer.decode import Event, decoded
 from consumer.ledger import LedgerRow
 from consumer.plan import Letter, Plan
 from consumer.verdict import Dead
-from runtime.settings import ConsumerSettings
+from ops.dry_run import MADE_UP, DryRun, Fate
+from runtime.settings import ConsumerSettings, Settings
 from schemas.dead_letter import Reason
 from schemas.payment import Outcome
 from schemas.record import REDRIVE_COUNT_HEADER
@@ -25,6 +28,7 @@ from schemas.record import REDRIVE_COUNT_HEADER
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from consumer.ledger_reader import LedgerReader
     from consumer.plan import Item
     from consumer.processing import Processor
     from schemas.record import Record
@@ -326,3 +330,89 @@ async def test_a_schema_or_a_right_that_does_not_fit_is_waited_for(error: Except
     table = Table(refused={0: error})
     assert "ratchet migrate up" in await outage_of(table.processor(), good(count))
     assert (table.letters, table.attempts) == ([], 1)
+
+
+# --- what waits beside, and what a dry run foretells -----------------------------------------------------------------
+
+KNOWN, UNKNOWN = "pay_1", "pay_9"
+OPENING = {
+    "created": standard("payment.created", payment=KNOWN),
+    "captured": standard("payment.captured", payment=KNOWN),
+}
+FOLLOWING = {f"refund {n}": standard("refund.succeeded", payment=KNOWN, child=f"r{n}", amount=400) for n in range(4)}
+"""Together more than was captured: flagged, and applied all the same."""
+WAITING = {f"stranger {n}": standard("refund.succeeded", payment=UNKNOWN, child=f"s{n}", amount=1) for n in range(3)}
+EVENTS = OPENING | FOLLOWING | WAITING
+
+
+def ledger_of(names: list[str], batch: int) -> PaperBooks:
+    rows = PaperBooks()
+    records = placed([EVENTS[name] for name in names])
+    for begin in range(0, len(records), batch):
+        rows.settle(records[begin : begin + batch])
+    return rows
+
+
+@given(st.permutations(sorted(EVENTS)), st.integers(1, 6), st.integers(1, 6))
+def test_every_subset_that_is_true_together_settles_whatever_waits_beside_it(
+    order: list[str], count: int, batch: int
+) -> None:
+    names = order[:count]
+    rows = ledger_of(names, batch)
+    opened = any(name in OPENING for name in names)
+    waits = [name for name in names if name in WAITING or (name in FOLLOWING and not opened)]
+    assert len(rows.parked) == len(waits)
+    assert len(rows.ledger) == count - len(waits)
+    assert rows.letters == []
+    if opened:
+        assert rows.only == ledger_of(sorted(set(names) - set(WAITING)), count).only
+
+
+CREATED, CAPTURED = standard("payment.created"), standard("payment.captured")
+REFUNDED = standard("refund.succeeded", child="r", amount=400)
+ELSEWHERE = standard("refund.succeeded", payment="pay_9", child="r9")
+
+
+def came_to(plan: Plan) -> str:
+    """Return what a batch of one record came to."""
+    if plan.parkings:
+        return "parked"
+    if plan.letters:
+        return "dead"
+    return str(plan.rows[0].outcome) if plan.rows else "duplicate"
+
+
+async def foretold(reader: LedgerReader, record: Record) -> Fate:
+    made_up = replace(record, partition=MADE_UP, offset=7)
+    return await DryRun(reader, Settings(), None, set()).foretell(made_up)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (CREATED, CAPTURED, REFUNDED, CAPTURED),
+        (REFUNDED, CAPTURED, CREATED, REFUNDED),
+        (ELSEWHERE, CREATED, ELSEWHERE, CREATED),
+    ],
+    ids=["in order", "undone first", "of another payment"],
+)
+async def test_a_dry_run_foretells_what_each_record_comes_to(events: tuple[object, ...]) -> None:
+    rows = PaperBooks()
+    outcomes = []
+    for record in placed(list(events)):  # type: ignore[arg-type]
+        before = rows.digest()
+        fate = await foretold(rows, record)
+        assert rows.digest() == before, "it changes nothing"
+        outcomes.append(came_to(rows.settle([record])))
+        assert fate.outcome == outcomes[-1]
+    assert len(set(outcomes)) > 1, "it is not one answer to all"
+
+
+async def test_a_dry_run_wakes_in_memory_who_waits() -> None:
+    rows = PaperBooks()
+    refund, capture, again = placed([REFUNDED, CAPTURED, REFUNDED])
+    rows.settle([refund])
+    rehearsal = DryRun(rows, Settings(), None, set())
+    assert (await rehearsal.foretell(replace(capture, partition=MADE_UP, offset=1))).outcome == "applied"
+    assert len(rows.parked) == 1, "it still waits in the table"
+    assert (await foretold(rows, again)).outcome == "duplicate"

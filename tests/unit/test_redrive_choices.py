@@ -9,6 +9,7 @@ import typer
 from ops import redrive_commands
 from ops.dlq_filters import LetterFilter, moment
 from ops.dlq_options import asker, need_consent
+from ops.dry_run import Fate
 from ops.redrive_commands import ended_shown, preview_shown, redrive_document
 from ops.redrive_follow import StandstillError, Watch
 from ops.redrive_preview import (
@@ -22,7 +23,6 @@ from ops.redrive_preview import (
     parts,
     prediction_of,
 )
-from ops.redrive_rehearsal import Fate
 from ops.redrives import Policy, Progress, RedriveStatus
 from runtime.settings import RedriveSettings, Settings
 from schemas.dead_letter import LetterStatus, Reason

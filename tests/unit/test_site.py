@@ -55,9 +55,9 @@ def test_every_link_within_the_site_leads_to_a_file_of_it(collected: Path) -> No
 
 
 def test_what_is_no_page_is_shown_as_it_is(collected: Path) -> None:
-    shown = (collected / "consumer" / "worker.py.md").read_text()
-    assert (ROOT / "consumer" / "worker.py").read_text().rstrip("\n") in shown
-    assert "](../consumer/worker.py.md)" in (collected / "docs" / "walkthrough.md").read_text()
+    shown = (collected / "consumer" / "loop.py.md").read_text()
+    assert (ROOT / "consumer" / "loop.py").read_text().rstrip("\n") in shown
+    assert "](../consumer/loop.py.md)" in (collected / "docs" / "walkthrough.md").read_text()
     assert "](docs/decisions/index.md)" in (collected / "index.md").read_text()
 
 

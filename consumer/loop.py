@@ -1,6 +1,6 @@
-"""The consumer's loop: fetch, settle in lanes, commit offsets lazily; drain when partitions or the process go.
+"""The consumer's loop: fetch, process in workers, commit offsets lazily; drain when partitions or the process go.
 
-What speaks to Kafka stands in `poller`, which lanes are at work in `pool`; here it is decided what goes to which lane
+What speaks to Kafka stands in `poller`, which workers are busy in `pool`; here it is decided what goes to which worker
 when, and what a rebalance or a stop waits for.
 """
 
@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from consumer.fetched import share_out
 from consumer.partition_reports import show_lag
 from consumer.poller import Poller
-from consumer.pool import LanePool
+from consumer.pool import WorkerPool
 from runtime import metrics
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ POLLS_APART_SECONDS_MAX = 20.0
 """How long records that go one by one may keep the client from being polled; it leaves the group after 300 s."""
 
 
-class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
+class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     """Drives one group member. `run` returns after a clean drain; it raises what it can't go on with."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         self._checked = positions
         self._settings = settings
         self._poller = Poller(consumer, positions, settings, processor.halted)
-        self._pool = LanePool(settings.batches_in_flight_max)
+        self._pool = WorkerPool(settings.batches_in_flight_max)
         self._shared_min = min(settings.share_records_min, settings.batch_records_max * self._pool.count)
         self._generation = 0
         self.progress_at = time.monotonic()
@@ -99,29 +99,29 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         return True
 
     async def _hand_out(self, records: Sequence[Record], stop: asyncio.Event) -> None:
-        """Give lanes what was fetched; what is not handed out before a stop or a revoke is fetched again."""
+        """Give workers what was fetched; what is not handed out before a stop or a revoke is fetched again."""
         if not self._quarantine.normal(records):
-            await self._settle_alone(records, stop)
+            await self._process_exclusively(records, stop)
         elif len(records) < self._shared_min:
-            await self._settle_whole(records, stop)
+            await self._process_whole(records, stop)
         else:
-            await self._settle_shared(records, stop)
+            await self._process_shared(records, stop)
 
-    async def _settle_shared(self, records: Sequence[Record], stop: asyncio.Event) -> None:
-        """Give every lane its share as soon as it is free, and go on fetching."""
+    async def _process_shared(self, records: Sequence[Record], stop: asyncio.Event) -> None:
+        """Give every worker its share as soon as it is free, and go on fetching."""
         generation = self._generation
         shares = share_out(records, self._pool.count)
         spans = self._begin(shares.values())
-        for lane, share in shares.items():
-            if not await self._until(partial(self._pool.is_free, lane), stop) or generation != self._generation:
+        for worker, share in shares.items():
+            if not await self._until(partial(self._pool.is_free, worker), stop) or generation != self._generation:
                 return
-            self._launch(lane, share, spans)
+            self._launch(worker, share, spans)
 
-    async def _settle_whole(self, records: Sequence[Record], stop: asyncio.Event) -> None:
-        """Settle records as one batch on any lane that is free; while none is, fetch nothing.
+    async def _process_whole(self, records: Sequence[Record], stop: asyncio.Event) -> None:
+        """Settle records as one batch on any worker that is free; while none is, fetch nothing.
 
         A fetch that waits for records is answered at the first one, and the client sends no other before that one is
-        taken: sent beside busy lanes it brings little, and splits what is fetched together when one is free.
+        taken: sent beside busy workers it brings little, and splits what is fetched together when one is free.
         """
         generation = self._generation
         if not await self._until(self._pool.some_is_free, stop) or generation != self._generation:
@@ -131,7 +131,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
             with self._poller.paused():
                 await self._until(self._pool.some_is_free, stop)
 
-    async def _settle_alone(self, records: Sequence[Record], stop: asyncio.Event) -> None:
+    async def _process_exclusively(self, records: Sequence[Record], stop: asyncio.Event) -> None:
         """Settle what is new or wants caution with nothing beside it, in portions with offsets of their own."""
         generation = self._generation
         with self._poller.paused():
@@ -158,7 +158,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
         return {place: self._poller.offsets.begin(place, end, count[place]) for place, end in last.items()}
 
     async def _until(self, ready: Callable[[], bool], stop: asyncio.Event) -> bool:
-        """Wait for lanes, in an outage polling meanwhile, paused; False where a stop came first."""
+        """Wait for workers, in an outage polling meanwhile, paused; False where a stop came first."""
         while not stop.is_set() and not ready():
             self._pool.raise_failure()
             self._poller.commit_when_due()
@@ -168,12 +168,12 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._pool.wait_for_one(self._settings.backoff_initial_seconds)
         return not stop.is_set()
 
-    def _launch(self, lane: int, share: Sequence[Record], spans: Mapping[Place, Span]) -> None:
-        """Start settling a lane's share."""
+    def _launch(self, worker: int, share: Sequence[Record], spans: Mapping[Place, Span]) -> None:
+        """Start settling a worker's share."""
         places = {(record.topic, record.partition) for record in share}
-        self._pool.run_on(lane, self._settle(share, [spans[place] for place in places]))
+        self._pool.run_on(worker, self._process(share, [spans[place] for place in places]))
 
-    async def _settle(self, records: Sequence[Record], spans: Sequence[Span]) -> None:
+    async def _process(self, records: Sequence[Record], spans: Sequence[Span]) -> None:
         await self._processor.process(records)
         halted = self._processor.halted
         self._poller.offsets.settle(span for span in spans if span.place not in halted)

@@ -22,11 +22,11 @@ from aiokafka.structs import ConsumerRecord
 from events import placed, standard
 from msgspec.structs import replace
 
+from consumer import loop as module
 from consumer import poller
-from consumer import worker as module
 from consumer.fetched import record_of, share_out, split
+from consumer.loop import ConsumerLoop
 from consumer.positions import Positions
-from consumer.worker import Worker
 from runtime.kafka_ends import Ends
 from runtime.settings import ConsumerSettings
 from schemas.errors import AccessRefusedError
@@ -220,7 +220,7 @@ class OpenLanes:
 class Scene:
     member: Member
     lanes: OpenLanes
-    worker: Worker
+    worker: ConsumerLoop
     stop: asyncio.Event
     task: asyncio.Task[None]
 
@@ -270,7 +270,7 @@ async def running(
     if is_open:
         lanes.gate.set()
     settings = LIMITS.model_copy(update=limits)
-    worker = Worker(member, lanes, settings, Positions(own or Own(), PATIENCE_SECONDS))  # type: ignore[arg-type]
+    worker = ConsumerLoop(member, lanes, settings, Positions(own or Own(), PATIENCE_SECONDS))  # type: ignore[arg-type]
     scene = Scene(member, lanes, worker, stop, asyncio.create_task(worker.run(stop)))
     try:
         yield scene

@@ -1,7 +1,7 @@
-"""The rehearsal of a redrive: letters go through the consumer's own decoding and settlement, on rows only read.
+"""The dry run of a redrive: dead letters go through the consumer's own decoding and settlement, on rows only read.
 
 What is known is read through the port that a batch reads through (`consumer.ledger_reader`), without locks; the
-settlement changes it in memory. A letter's place is made up (`REHEARSED`, its id), so that a plan tells which letter is
+settlement changes it in memory. A letter's place is made up (`MADE_UP`, its id), so that a plan tells which letter is
 which.
 """
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from consumer.resolve import RefKey
     from runtime.settings import Settings
 
-REHEARSED: Final = -1
-"""The partition of every record of a rehearsal: no real one has it."""
+MADE_UP: Final = -1
+"""The partition of every record of a dry run: no real one has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class Fate:
 
 
 class TrippedError(RatchetError):
-    """Letters that the fold trips over: the rehearsal begins anew and takes them for dead."""
+    """Dead letters that the fold trips over: the dry run begins anew and takes them for dead."""
 
     def __init__(self, letter_ids: set[int]) -> None:
         super().__init__(f"the fold trips over letters {sorted(letter_ids)}")
         self.letter_ids = letter_ids
 
 
-class Rehearsal:
+class DryRun:
     """Plays dead letters in order; `fates` holds how each of them ends by now."""
 
     def __init__(self, reader: LedgerReader, settings: Settings, target_topic: str | None, tripped: set[int]) -> None:
@@ -133,10 +133,10 @@ class Rehearsal:
     def _note(self, plan: Plan) -> None:
         """Take over from the plan how letters end."""
         for row in plan.rows:
-            if row.partition == REHEARSED:
+            if row.partition == MADE_UP:
                 self._end(row.offset, Fate(row.outcome))
         for letter in plan.letters:
-            if letter.record.partition == REHEARSED:
+            if letter.record.partition == MADE_UP:
                 self._end(letter.record.offset, Fate("dead", letter.reason, letter.message))
         for parking in plan.parkings:
             event = parking.event
@@ -152,7 +152,7 @@ class Rehearsal:
 
 
 def record_of(row: Mapping[str, Any], topic: str) -> Record:
-    """Return the record that a letter is in a rehearsal. Pure."""
+    """Return the record that a dead letter is in a dry run. Pure."""
     names = [name.decode(errors="surrogateescape") for name in row["header_names"]]
     headers = tuple(zip(names, row["header_values"], strict=True))
-    return Record(topic, REHEARSED, row["id"], row["timestamp_ms"], row["key"], row["value"], headers)
+    return Record(topic, MADE_UP, row["id"], row["timestamp_ms"], row["key"], row["value"], headers)
