@@ -207,7 +207,8 @@ class Poller:
             self.offsets.give_back(positions)
             return
         try:
-            offsets = {TopicPartition(*place): offset for place, offset in positions.items()}
+            by = self._checked.identity
+            offsets = {TopicPartition(*place): (offset, by) for place, offset in positions.items()}
             await asyncio.wait_for(self._consumer.commit(offsets), self._settings.commit_timeout_seconds)
         except IllegalStateError:
             ours = self._consumer.assignment()

@@ -3,6 +3,10 @@
 They differ where the database is older than Kafka: restored from a copy, or a replica that was promoted without the
 last transactions. Then what it lacks is read again, and a new epoch begins, for versions count anew.
 
+A copy may be older than the first offset of a partition, and has none of it: then what was committed says by its
+metadata which database did it. Committed by this one, or by what it is a copy of, the partition is read from its
+beginning. Committed by another one, a new database stands beside an old group, and goes on where that stood.
+
 Our own offset is noted in a transaction of its own, after those of the batches that it speaks of and before the same is
 committed to Kafka. Postgres keeps transactions in order, so a copy that has the note has those batches too. Noted in
 each batch's transaction, the row of a partition would be one lock for all workers.
@@ -35,6 +39,9 @@ log = structlog.get_logger()
 class OwnOffsets(Protocol):
     """How far this database says that partitions were processed."""
 
+    async def identity(self) -> str:
+        """Return what the database is known by; its copies are known by the same, no other one is."""
+
     async def read(self, places: Iterable[Place]) -> dict[Place, int]:
         """Return the offset to be read next, of those of which it is known."""
 
@@ -50,6 +57,10 @@ class StoredOffsets:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    async def identity(self) -> str:
+        """See `OwnOffsets`."""
+        return str(await self._pool.fetchval(statement("consumer", "read_identity")))
 
     async def read(self, places: Iterable[Place]) -> dict[Place, int]:
         """See `OwnOffsets`."""
@@ -71,13 +82,15 @@ class StoredOffsets:
 class Positions:
     """Compares where Kafka and the database say that a partition goes on, once an assignment.
 
-    `unchecked` are the partitions of which that is not known yet: nothing of them may be taken.
+    `unchecked` are the partitions of which that is not known yet: nothing of them may be taken. `identity` is what our
+    commits carry as their metadata.
     """
 
     def __init__(self, own: OwnOffsets, timeout_seconds: float) -> None:
         self._own = own
         self._timeout_seconds = timeout_seconds
         self.unchecked: frozenset[TopicPartition] = frozenset()
+        self.identity = ""
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
         """Note an assignment: all of it is to be checked."""
@@ -107,11 +120,15 @@ class Positions:
         self, consumer: AIOKafkaConsumer, partitions: frozenset[TopicPartition]
     ) -> dict[TopicPartition, tuple[int, int]]:
         """Return the partitions whose offset in the database is below Kafka's, with both."""
+        self.identity = await self._own.identity()
         ours = await self._own.read((place.topic, place.partition) for place in partitions)
         behind = {}
         for place in sorted(partitions):
+            committed, by = await _committed(consumer, place)
             mine = ours.get((place.topic, place.partition))
-            if mine is not None and (committed := await consumer.committed(place)) is not None and mine < committed:
+            if mine is None and by == self.identity:
+                mine = (await consumer.beginning_offsets([place]))[place]
+            if mine is not None and mine < committed:
                 behind[place] = mine, committed
         return behind
 
@@ -125,6 +142,15 @@ class Positions:
             log.warning("offsets_not_noted", error=type(error).__name__)
             return False
         return True
+
+
+async def _committed(consumer: AIOKafkaConsumer, place: TopicPartition) -> tuple[int, str]:
+    """Return the offset that the group committed, -1 where none, and its metadata.
+
+    Raises what the client raises; its public method leaves the metadata out.
+    """
+    found = await consumer._coordinator.fetch_committed_offsets([place])  # noqa: SLF001 - see above
+    return (found[place].offset, found[place].metadata or "") if place in found else (-1, "")
 
 
 def _report(place: TopicPartition, ours: int, kafkas: int) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from pydantic import SecretStr
 
 from consumer.positions import Positions, StoredOffsets
@@ -12,7 +15,11 @@ from runtime.postgres import open_pool
 from runtime.settings import PostgresSettings
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
     from conftest import Database
+
+    from runtime.stack import Endpoints
 
 pytestmark = pytest.mark.integration
 
@@ -44,3 +51,59 @@ async def test_a_postgres_that_is_away_takes_no_offset(database: Database):
         assert not await positions.note({W0: 2}), "no answer in time"
     pool.terminate()
     assert not await positions.note({W0: 3})
+
+
+@asynccontextmanager
+async def member(stack: Endpoints, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
+    """Give the only member of the topic's group, and its partition."""
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=stack.kafka,
+        group_id=topic,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+    )
+    await consumer.start()
+    try:
+        place = TopicPartition(topic, 0)
+        assert consumer.assignment() == {place}
+        yield consumer, place
+    finally:
+        await consumer.stop()
+
+
+@pytest.mark.parametrize(
+    ("is_copy", "goes_on_at", "epochs"), [(True, 0, 2), (False, 3, 1)], ids=["copy", "new database"]
+)
+async def test_a_copy_that_is_older_than_a_partitions_first_offset_reads_it_from_its_beginning(
+    database: Database, stack: Endpoints, unique: Callable[[str], str], *, is_copy: bool, goes_on_at: int, epochs: int
+):
+    """A new database beside an old group goes on where the group stands: all that is before may be years."""
+    topic = unique("copy")
+    producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
+    await producer.start()
+    try:
+        for number in range(5):
+            await producer.send_and_wait(topic, b"%d" % number, partition=0)
+    finally:
+        await producer.stop()
+    pool = await open_pool(PostgresSettings(dsn=SecretStr(database.dsn)), role="consumer", connections=2)
+    positions = Positions(StoredOffsets(pool), 10.0)
+    try:
+        async with member(stack, topic) as (consumer, place):
+            positions.assigned([place])
+            assert await positions.check(consumer)
+            assert await positions.note({(topic, 0): 3})
+            await consumer.commit({place: (3, positions.identity)})
+        owner = await asyncpg.connect(database.owner_dsn)
+        await owner.execute("delete from consumer_offsets")
+        if not is_copy:
+            await owner.execute("update epochs set began_at = began_at + interval '1 second'")
+        await owner.close()
+        async with member(stack, topic) as (consumer, place):
+            positions.assigned([place])
+            assert await positions.check(consumer)
+            assert await consumer.position(place) == goes_on_at
+        assert await pool.fetchval("select count(*) from epochs") == epochs
+    finally:
+        await pool.close()

@@ -18,7 +18,7 @@ from aiokafka.errors import (
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from events import placed, standard
 from msgspec.structs import replace
 
@@ -50,6 +50,7 @@ LIMITS = ConsumerSettings(
     backoff_max_seconds=0.01,
 )
 PATIENCE_SECONDS = 10.0
+IDENTITY = "ratchet:1:1"
 KEYS = tuple(next(key for key in (b"k%d" % n for n in range(100)) if hash(key) % 2 == lane) for lane in (0, 1))
 """A key of each of two lanes; which one it is differs from process to process."""
 
@@ -91,6 +92,7 @@ class Member:
     assigned: set[TopicPartition] = field(default_factory=lambda: {TP0, TP1})
     paused: set[TopicPartition] = field(default_factory=set)
     commits: list[dict[TopicPartition, int]] = field(default_factory=list)
+    by: dict[TopicPartition, str] = field(default_factory=dict)
     failures: list[Exception] = field(default_factory=list)
     polls: int = 0
     during_poll: Callable[[], None] | None = None
@@ -128,12 +130,27 @@ class Member:
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.positions[partition] = offset
 
-    async def commit(self, positions: dict[TopicPartition, int]) -> None:
+    async def commit(self, offsets: dict[TopicPartition, tuple[int, str]]) -> None:
+        positions = {place: offset for place, (offset, _) in offsets.items()}
         if self.commit_gate is not None:
             await self.commit_gate.wait()
         if self.failures:
             raise self.failures.pop(0)
         self.commits.append(positions)
+        self.by |= {place: by for place, (_, by) in offsets.items()}
+
+    @property
+    def _coordinator(self) -> Member:
+        return self
+
+    async def fetch_committed_offsets(
+        self, places: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        last = self.committed
+        return {place: OffsetAndMetadata(last[place], self.by.get(place, "")) for place in places if place in last}
+
+    async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
 
     def ends(self) -> dict[TopicPartition, Ends]:
         return {tp: Ends(0, len(self.logs[tp]), len(self.logs[tp])) for tp in self.assigned}
@@ -246,6 +263,9 @@ class Own:
     epochs: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
 
+    async def identity(self) -> str:
+        return IDENTITY
+
     async def read(self, places: Iterable[Place]) -> dict[Place, int]:
         self._fail()
         return {place: self.noted[place] for place in places if place in self.noted}
@@ -324,25 +344,39 @@ async def test_what_is_settled_is_committed() -> None:
 
 async def test_the_database_notes_what_kafka_is_told() -> None:
     async with running(own=(own := Own())) as scene:
+        await scene.worker.on_partitions_assigned({TP0, TP1})
         scene.member.publish(7)
-        await scene.until(lambda: scene.member.committed == {TP0: 7})
-        assert own.noted == {P0: 7}
+        await scene.until(lambda: scene.member.committed.get(TP0) == 7)
+        assert own.noted[P0] == 7
+        assert scene.member.by[TP0] == IDENTITY, "a copy knows by it that its original committed"
         own.failures = [OSError("away")] * 3
         scene.member.publish(2)
-        await scene.until(lambda: scene.member.committed == {TP0: 9})
-        assert (own.noted, own.failures) == ({P0: 9}, [])
+        await scene.until(lambda: scene.member.committed.get(TP0) == 9)
+        assert (own.noted[P0], own.failures) == (9, [])
 
 
 @pytest.mark.parametrize(
-    ("ours", "kafkas", "goes_on_at"), [(3, 5, 3), (5, 3, 3), (4, 4, 4), (None, 4, 4), (2, None, 0)]
+    ("ours", "kafkas", "by", "goes_on_at"),
+    [
+        (3, 5, IDENTITY, 3),
+        (3, 5, "", 3),
+        (5, 3, IDENTITY, 3),
+        (4, 4, IDENTITY, 4),
+        (2, None, "", 0),
+        (None, 4, IDENTITY, 0),
+        (None, 4, "", 4),
+        (None, 4, "ratchet:2:2", 4),
+    ],
 )
 async def test_an_assignment_goes_on_at_the_smaller_of_kafkas_offset_and_ours(
-    ours: int | None, kafkas: int | None, goes_on_at: int
+    ours: int | None, kafkas: int | None, by: str, goes_on_at: int
 ) -> None:
+    """A database that knows no offset is a copy where it committed one, and new where another one or nobody did."""
     own, member = Own({} if ours is None else {P0: ours}), Member(assigned={TP0})
     member.publish(8)
     if kafkas is not None:
         member.commits.append({TP0: kafkas})
+        member.by[TP0] = by
         member.positions[TP0] = kafkas
     own.failures = [OSError("away"), TimeoutError()]
     async with running(own=own, member=member, is_open=False) as scene:
@@ -352,7 +386,7 @@ async def test_an_assignment_goes_on_at_the_smaller_of_kafkas_offset_and_ours(
         scene.lanes.gate.set()
         await scene.until(lambda: member.committed == {TP0: 8})
         assert min(scene.lanes.settled) == goes_on_at
-        assert len(own.epochs) == (1 if (ours, kafkas) == (3, 5) else 0)
+        assert len(own.epochs) == (1 if kafkas is not None and goes_on_at < kafkas else 0)
         assert TP0 not in member.paused
 
 
@@ -361,8 +395,14 @@ async def test_one_partition_of_which_the_database_is_older_begins_an_epoch() ->
         def __init__(self) -> None:
             self.sought: dict[TopicPartition, int] = {}
 
-        async def committed(self, place: TopicPartition) -> int:
-            return 5
+        @property
+        def _coordinator(self) -> Kafka:
+            return self
+
+        async def fetch_committed_offsets(
+            self, places: list[TopicPartition]
+        ) -> dict[TopicPartition, OffsetAndMetadata]:
+            return dict.fromkeys(places, OffsetAndMetadata(5, ""))
 
         def seek(self, place: TopicPartition, offset: int) -> None:
             self.sought[place] = offset

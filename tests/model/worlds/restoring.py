@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 from settling import records, webhook
 
 from consumer import poller, positions
@@ -14,7 +15,7 @@ from model.worlds.relaying import LEASE, drain
 from schemas.topics import WEBHOOKS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from model.arena import Arena
     from model.stepping import Process
@@ -34,13 +35,17 @@ class Group:
         self._process, self._committed = process, committed
         self.at: dict[TopicPartition, int] = dict(committed)
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
         if self._process is not None:
             await self._process.step("commit to Kafka", lambda: asyncio.sleep(0))
-        self._committed.update(offsets)
+        self._committed.update({place: offset for place, (offset, _) in offsets.items()})
 
-    async def committed(self, place: TopicPartition) -> int | None:
-        return self._committed.get(place)
+    @property
+    def _coordinator(self) -> Group:
+        return self
+
+    async def fetch_committed_offsets(self, places: Iterable[TopicPartition]) -> dict[Any, OffsetAndMetadata]:
+        return {place: OffsetAndMetadata(self._committed[place], "") for place in places if place in self._committed}
 
     def seek(self, place: TopicPartition, offset: int) -> None:
         self.at[place] = offset
