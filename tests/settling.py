@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 SOURCE = "standard_webhooks"
 CLIENT = "shop"
 WAIT_SECONDS = 45.0
+CONNECT_SECONDS = 30.0
+"""More than the product waits: on a machine under load a session may take that long to open, which is no outage."""
 
 
 class Event(NamedTuple):
@@ -177,7 +179,7 @@ def settings_for(
     settings = Settings().model_copy(
         update={
             "kafka": KafkaSettings(bootstrap=kafka),
-            "postgres": PostgresSettings(dsn=SecretStr(dsn)),
+            "postgres": PostgresSettings(dsn=SecretStr(dsn), connect_timeout_seconds=CONNECT_SECONDS),
             "consumer": ConsumerSettings(**limits),
             "parking": ParkingSettings(**(parking or {})),
         }
