@@ -194,10 +194,14 @@ class Poller:
         await self._commit()
 
     def _note_reached(self) -> None:
-        """Note how far each partition was read: where all that was fetched was begun, also what is no record counts."""
+        """Note how far each partition was read: where all that was fetched was begun, also what is no record counts.
+
+        Nothing counts of a partition that is not checked yet: its position is Kafka's word, and it would become ours.
+        """
         if self.all_begun:
             for place, position in self.positions().items():
-                self.offsets.reach((place.topic, place.partition), position)
+                if place not in self._checked.unchecked:
+                    self.offsets.reach((place.topic, place.partition), position)
 
     async def _commit(self) -> None:
         positions = self.offsets.take_ready()

@@ -119,12 +119,15 @@ class Positions:
     async def _find_behind(
         self, consumer: AIOKafkaConsumer, partitions: frozenset[TopicPartition]
     ) -> dict[TopicPartition, tuple[int, int]]:
-        """Return the partitions whose offset in the database is below Kafka's, with both."""
+        """Return the partitions whose offset in the database is below Kafka's, with both.
+
+        Kafka is asked first: an offset is noted before it is committed, so what Kafka knows of us is noted by then.
+        """
         self.identity = await self._own.identity()
+        kafkas = {place: await _committed(consumer, place) for place in sorted(partitions)}
         ours = await self._own.read((place.topic, place.partition) for place in partitions)
         behind = {}
-        for place in sorted(partitions):
-            committed, by = await _committed(consumer, place)
+        for place, (committed, by) in kafkas.items():
             mine = ours.get((place.topic, place.partition))
             if mine is None and by == self.identity:
                 mine = (await consumer.beginning_offsets([place]))[place]

@@ -226,10 +226,17 @@ async def template_database(stack: Endpoints) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def database(stack: Endpoints, template_database: str) -> AsyncIterator[Database]:
-    """Give a test a migrated database of its own: `dsn, owner_dsn = database`."""
+    """Give a test a migrated database of its own: `dsn, owner_dsn = database`.
+
+    It is no copy of another test's: what those committed to Kafka is not its own.
+    """
     name, owner = f"test_{uuid.uuid4().hex[:12]}", role_of(stack.owner_dsn)
     await run_as_superuser(stack, f"create database {name} template {template_database} owner {owner}")
-    yield Database(with_database(stack.dsn, name), with_database(stack.owner_dsn, name))
+    made = Database(with_database(stack.dsn, name), with_database(stack.owner_dsn, name))
+    connection = await asyncpg.connect(made.owner_dsn)
+    await connection.execute("update epochs set began_at = clock_timestamp()")
+    await connection.close()
+    yield made
     await run_as_superuser(stack, f"drop database if exists {name} with (force)")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -388,6 +389,31 @@ async def test_an_assignment_goes_on_at_the_smaller_of_kafkas_offset_and_ours(
         assert min(scene.lanes.settled) == goes_on_at
         assert len(own.epochs) == (1 if kafkas is not None and goes_on_at < kafkas else 0)
         assert TP0 not in member.paused
+
+
+async def test_nothing_is_noted_of_a_partition_before_it_is_known_where_it_goes_on() -> None:
+    """Partitions come in the midst of a poll, and a commit is due after each: Kafka's offset must not become ours."""
+    noted: list[int] = []
+
+    class Watching(Own):
+        async def note(self, positions: dict[Place, int]) -> None:
+            noted.append(positions[P0])
+            await super().note(positions)
+
+    own, member = Watching({P0: 3}), Member(assigned={TP0})
+    member.publish(8)
+    member.commits.append({TP0: 5})
+    member.positions[TP0] = 5
+    async with running(own=own, member=member) as scene:
+
+        def assign() -> None:
+            with contextlib.suppress(StopIteration):
+                scene.worker.on_partitions_assigned({TP0}).send(None)
+
+        member.during_poll = assign
+        await scene.until(lambda: member.committed == {TP0: 8})
+        assert (min(scene.lanes.settled), len(own.epochs)) == (3, 1)
+        assert 5 not in noted, "a crash would lose what is between"
 
 
 async def test_one_partition_of_which_the_database_is_older_begins_an_epoch() -> None:
