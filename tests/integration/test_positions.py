@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewTopic
+from consumer_stage import administration
 from pydantic import SecretStr
+from settling import until
 
 from consumer.positions import Positions, StoredOffsets
 from runtime.postgres import open_pool
@@ -66,7 +69,11 @@ async def member(stack: Endpoints, topic: str) -> AsyncIterator[tuple[AIOKafkaCo
     await consumer.start()
     try:
         place = TopicPartition(topic, 0)
-        assert consumer.assignment() == {place}
+
+        async def is_ours() -> bool:
+            return consumer.assignment() == {place}
+
+        await until(is_ours, "the partition is assigned")
         yield consumer, place
     finally:
         await consumer.stop()
@@ -80,6 +87,8 @@ async def test_a_copy_that_is_older_than_a_partitions_first_offset_reads_it_from
 ):
     """A new database beside an old group goes on where the group stands: all that is before may be years."""
     topic = unique("copy")
+    async with administration(stack.kafka) as client:
+        await client.create_topics([NewTopic(topic, 1, 1)])
     producer = AIOKafkaProducer(bootstrap_servers=stack.kafka)
     await producer.start()
     try:
