@@ -124,6 +124,9 @@ def full_row(facts: Facts) -> Projection:
 
 def held(facts: Facts) -> int:
     """Return what an attempt holds: what was captured less what was refunded, else what is authorized and live."""
+    row = plain_row(facts)
+    if row is not None:
+        return max(row.captured - row.refunded, 0) if row.captured else row.authorized
     children = Children(facts)
     return max(children.captured - children.refunded, 0) if children.captured else children.live
 

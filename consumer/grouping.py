@@ -206,10 +206,7 @@ def _asked(promise: Payment, member: Member) -> Asked:
     """Return what is left of what an intent asked; nothing where it names the provider's payment itself."""
     terms = promise.facts.get((FactKind.TERMS, INTENT))
     amount = (terms.amount or 0) if terms is not None else 0
-    alone = terms is not None and len(promise.facts) == 1
-    room = -1
-    if member.groups:
-        room = amount if alone else max(amount - held(promise.facts), 0)
+    room = max(amount - held(promise.facts), 0) if member.groups else -1
     return Asked(amount, promise.currency, promise.merchant_account, room)
 
 

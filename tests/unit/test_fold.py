@@ -99,6 +99,14 @@ def test_the_short_way_refuses_what_it_does_not_know(facts: list[Fact]) -> None:
     assert plain_row(joined) in (None, full_row(joined))
 
 
+@settings(max_examples=200)
+@given(st.lists(PLAIN_FACTS, min_size=1, max_size=9))
+def test_the_short_way_holds_what_the_rules_in_full_hold(facts: list[Fact]) -> None:
+    children = Children(join(facts))
+    kept = max(children.captured - children.refunded, 0)
+    assert held(join(facts)) == (kept if children.captured else children.live)
+
+
 SHORT = {
     "asked": [("terms", "p", "asked", 1000), ("attempt", "p", "processing", 1000)],
     "a second try": [("attempt", "p", "requires_action"), ("attempt", "x", "failed", 1000, "p")],
