@@ -15,7 +15,7 @@ from consumer.adoption import Asked, adopt, attempt_of
 from consumer.fold import held, project, united
 from consumer.plan import Member
 from consumer.resolve import claimed_of, followed, groups_of, shared_of
-from schemas.facts import INTENT, JOINING, FactKind, RefKind
+from schemas.facts import INTENT, FactKind, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from schemas.payment import Facts, Payment, Projection
 
 
+_REFERENCE: Final = RefKind.REFERENCE
+_SHARED: Final = RefKind.SHARED
 PAYMENTS_MAX: Final = 200
 """How many payments the group of a promised reference has beside its promises, where no setting says otherwise."""
 
@@ -63,16 +65,17 @@ class Grouping:
 
     def stand(self, event: Event, payment: Payment) -> None:
         """Put the event's payment under the references that the event names, as a promise where it claims one."""
-        if all(ref.kind in JOINING for ref in event.meaning.refs):
-            return
-        claimed = claimed_of(event)
-        for key in groups_of(event):
-            if key == claimed:
-                self._promise(key, event, payment)
-            else:
-                self._stand_under(key, payment)
-        for key in shared_of(event):
-            self._plan.standing[key, payment.id] = Member()
+        kinds = [ref.kind for ref in event.meaning.refs]
+        if _REFERENCE in kinds:
+            claimed = claimed_of(event)
+            for key in groups_of(event):
+                if key == claimed:
+                    self._promise(key, event, payment)
+                else:
+                    self._stand_under(key, payment)
+        if _SHARED in kinds:
+            for key in shared_of(event):
+                self._plan.standing[key, payment.id] = Member()
 
     def _stand_under(self, key: RefKey, payment: Payment) -> None:
         """Put a payment under a reference; where its group is full the payment is found under it and stays apart."""
@@ -81,7 +84,7 @@ class Grouping:
             return
         place = key
         if group is not None and self._is_full(group):
-            place = (*key[:-2], RefKind.SHARED, key[-1])
+            place = (*key[:-2], _SHARED, key[-1])
         elif group is not None:
             group[payment.id] = Member()
         if payment.reference == key[-1]:

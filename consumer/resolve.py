@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 RefKey = tuple[str, str, str, bool, str, str]
 """(provider, account, merchant account, live, kind, reference): the key of a row of `payment_refs`."""
 
+# Members as names of the module: looking one up in its enum costs as much as the rest of its line.
+_ID: Final = RefKind.ID
+_PAYMENT: Final = RefKind.PAYMENT
+_REFERENCE: Final = RefKind.REFERENCE
+
 OWN: Final = ("ratchet", "", "", True)
 """The scope of our own payment ids, which are the same for every provider."""
 
@@ -58,12 +63,12 @@ def names_of(event: Event) -> list[RefKey]:
     merchant = event.meaning.merchant_account
     scope = (event.provider, event.account, merchant, event.livemode)
     keys: list[RefKey] = [
-        (*OWN, ref.kind, ref.ref) if ref.kind is RefKind.ID else (*scope, ref.kind, ref.ref)
+        (*OWN, ref.kind, ref.ref) if ref.kind is _ID else (*scope, ref.kind, ref.ref)
         for ref in event.meaning.refs
         if ref.kind in JOINING
     ]
     if merchant:
-        keys += [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind is RefKind.PAYMENT]
+        keys += [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind is _PAYMENT]
     return keys
 
 
@@ -71,7 +76,7 @@ def groups_of(event: Event) -> list[RefKey]:
     """Return the keys of the merchant's own references of an event: each the lock of the group that stands under it."""
     if event.hint:
         return []
-    return [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind is RefKind.REFERENCE]
+    return [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind is _REFERENCE]
 
 
 def shared_of(event: Event) -> list[RefKey]:
@@ -84,7 +89,7 @@ def claimed_of(event: Event) -> RefKey | None:
     claim = event.meaning.claim
     if claim is None or claim.reference is None:
         return None
-    return _anywhere(event, RefKind.REFERENCE, claim.reference)
+    return _anywhere(event, _REFERENCE, claim.reference)
 
 
 def keys_of(event: Event) -> list[RefKey]:
