@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
-from uuid import UUID
+
+from asyncpg.pgproto import pgproto
 
 from consumer import rows
 from consumer.decode import Event, decode
@@ -84,7 +85,7 @@ class LockingReader:
         for place, payment_id in zip(locked["places"] or (), locked["payment_ids"] or (), strict=True):
             known.names[names[place - 1]] = payment_id
         for *key, payment_id in json.loads(locked["others"] or "[]"):
-            known.names[tuple(key)] = UUID(payment_id) if payment_id else None
+            known.names[tuple(key)] = pgproto.UUID(payment_id) if payment_id else None
         known.payments = {row["id"]: rows.payment_of(row) for row in held}
         if locked["names"] != len(names):
             raise GrewError(names)

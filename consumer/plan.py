@@ -9,6 +9,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -59,8 +61,7 @@ class OrphanLetter:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True, gc=False):
     """How a payment stands under a merchant's own reference.
 
     `promise` counts the intents that claimed it, from 1; None of all other payments. `groups` tells that the promise

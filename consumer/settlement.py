@@ -370,7 +370,7 @@ class Settlement:
             to_status=payment.projection.status,
             amount=None,
             version=payment.version,
-            facts=dump_said(said),
+            facts=dump_said(said) if said else _SAID_NOTHING,
             topic="",
             partition=0,
             offset=0,
