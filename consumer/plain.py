@@ -49,6 +49,8 @@ _OF_TRY: Final = {
 """What a try without money comes to, and which of several is told: the furthest open, else the strongest end."""
 _OPEN: Final = 4
 """Where the tries begin that are still open."""
+_GIVEN_BACK: Final = ("succeeded", "unbooked")
+"""States of a refund that count; an unbooked one released nothing where no hold has anything left."""
 _NO_FLAGS: Final[tuple[str, ...]] = ()
 
 
@@ -56,7 +58,8 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
     """Return what a plain payment's facts come to, or None where they are not plain.
 
     Not plain: a child of another kind than those below; money of 0 or of an amount that nobody told; a hold that takes
-    another's place; a cancel-or-refund; a refund that nothing books; refunds of what nobody took; totals that differ.
+    another's place; a cancel-or-refund; a refund that nothing books, which may have released what was left of a hold;
+    refunds of what nobody took; totals that differ.
     """
     asked: int | None = None
     tries: dict[str, State] = {}
@@ -65,6 +68,7 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
     refunds: dict[str, State] = {}
     totals: dict[str, int] = {}
     modes: dict[str, str] = {}
+    unbooked = False
     for (kind, key), state in facts.items():
         if kind is _ATTEMPT:
             tries[key] = state
@@ -83,8 +87,9 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
                 return None
             holds[key] = state.amount
         elif kind is _REFUND:
-            if state.name in ("either", "unbooked"):
+            if state.name == "either":
                 return None
+            unbooked = unbooked or state.name == "unbooked"
             refunds[key] = state
         elif kind is _REFUND_TOTAL:
             totals[key] = state.amount or 0
@@ -94,6 +99,8 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
             return None
     if modes and holds:
         _take_at_once(modes, holds, taken)
+    if unbooked and _some_left(holds, taken):
+        return None
     if taken:
         return _paid(asked, holds, taken, refunds, totals)
     if refunds or totals:
@@ -125,6 +132,12 @@ def _take_at_once(modes: dict[str, str], holds: dict[str, int], taken: dict[str 
         mode = modes.get(key)
         if (mode == "automatic" or (mode == "account" and by_intent)) and key not in taken:
             taken[key] = amount
+
+
+def _some_left(holds: dict[str, int], taken: dict[str | None, int]) -> bool:
+    """Tell whether anything is left of a hold that was not taken."""
+    unnamed = taken.get(None, 0) if len(holds) == 1 else 0
+    return any(amount > taken.get(key, 0) + unnamed for key, amount in holds.items())
 
 
 def _paid(
@@ -171,7 +184,7 @@ def _refunded(refunds: Iterable[State], totals: dict[str, int]) -> int:
     """Add up the refunds: by id, and what cumulative figures tell beyond those that they count."""
     refunded = 0
     for state in refunds:
-        if state.name == "succeeded":
+        if state.name in _GIVEN_BACK:
             refunded += state.amount or 0
     for key, total in totals.items():
         named = 0

@@ -139,6 +139,18 @@ SHORT = {
         ("refund_total", "p", "succeeded", 700),
     ],
     "refunded twice": [("capture", "c", "succeeded", 9, "p"), ("refund", "r", "succeeded", 18, "p")],
+    "refunded, unbooked": [
+        ("authorization", "p", "authorized", 1000),
+        ("capture", "c", "succeeded", 1000, "p"),
+        ("refund", "r", "unbooked", 400, "p"),
+        ("refund", "s", "unbooked", 100),
+        ("refund_total", "p", "succeeded", 600),
+    ],
+    "refunded, unbooked, of an unnamed capture": [
+        ("authorization", "p", "authorized", 1000),
+        ("capture", "c", "succeeded", 1000),
+        ("refund", "r", "unbooked", 1000, "p"),
+    ],
     "a refund to come": [("capture", "c", "succeeded", 9, "p"), ("refund", "r", "pending", 9, "p")],
 }
 
