@@ -439,9 +439,11 @@ def _merged(target: Target) -> Payment:
 
 def _currency_of(target: Target) -> str | None:
     """Return the currency of the payments that are the same one, where any of them has one."""
-    return next((one.currency for one in (target.payment, *target.same) if one.currency), None)
+    own = target.payment.currency
+    return own or next((one.currency for one in target.same if one.currency), None)
 
 
 def _merchant_account_of(target: Target) -> str:
     """Return the merchant account of the payments that are the same one, where any of them has one."""
-    return next((one.merchant_account for one in (target.payment, *target.same) if one.merchant_account), "")
+    own = target.payment.merchant_account
+    return own or next((one.merchant_account for one in target.same if one.merchant_account), "")
