@@ -1016,6 +1016,87 @@ COMMENT ON COLUMN public.recall_cursors.page IS 'names the next page of the span
 
 COMMENT ON COLUMN public.recall_cursors.turns IS 'grows with each page that was written: nobody writes what another has written';
 
+CREATE TABLE public.recall_orders (
+    id bigint NOT NULL,
+    provider text NOT NULL,
+    account text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL,
+    dry_run boolean NOT NULL,
+    requested_by text NOT NULL,
+    because text NOT NULL,
+    requested_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    asked_since timestamp with time zone,
+    secret_since timestamp with time zone,
+    list text,
+    page text,
+    turns bigint DEFAULT 0 NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    pages bigint DEFAULT 0 NOT NULL,
+    known bigint DEFAULT 0 NOT NULL,
+    new bigint DEFAULT 0 NOT NULL,
+    history bigint DEFAULT 0 NOT NULL,
+    kinds jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_at timestamp with time zone,
+    last_at timestamp with time zone,
+    error text,
+    stopped_by text,
+    next_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    CONSTRAINT recall_orders_account_check CHECK ((account ~ '^([a-z0-9][a-z0-9_.-]{0,63})?$'::text)),
+    CONSTRAINT recall_orders_because_check CHECK ((length(because) <= 500)),
+    CONSTRAINT recall_orders_check CHECK (((history >= 0) AND (history <= new))),
+    CONSTRAINT recall_orders_ended CHECK (((status = ANY (ARRAY['done'::text, 'stopped'::text, 'failed'::text])) = (ended_at IS NOT NULL))),
+    CONSTRAINT recall_orders_error_check CHECK (((length(error) >= 1) AND (length(error) <= 500))),
+    CONSTRAINT recall_orders_failed CHECK (((status = 'failed'::text) <= (error IS NOT NULL))),
+    CONSTRAINT recall_orders_failures_check CHECK ((failures >= 0)),
+    CONSTRAINT recall_orders_kinds_check CHECK ((jsonb_typeof(kinds) = 'object'::text)),
+    CONSTRAINT recall_orders_known_check CHECK ((known >= 0)),
+    CONSTRAINT recall_orders_list_check CHECK (((length(list) >= 1) AND (length(list) <= 64))),
+    CONSTRAINT recall_orders_new CHECK ((((first_at IS NULL) = (new = 0)) AND ((last_at IS NULL) = (new = 0)))),
+    CONSTRAINT recall_orders_new_check CHECK ((new >= 0)),
+    CONSTRAINT recall_orders_page CHECK (((page IS NULL) OR (list IS NOT NULL))),
+    CONSTRAINT recall_orders_page_check CHECK ((length(page) <= 2000)),
+    CONSTRAINT recall_orders_pages_check CHECK ((pages >= 0)),
+    CONSTRAINT recall_orders_provider_check CHECK ((provider ~ '^[a-z0-9][a-z0-9_.-]{0,63}$'::text)),
+    CONSTRAINT recall_orders_requested_by_check CHECK (((length(requested_by) >= 1) AND (length(requested_by) <= 128))),
+    CONSTRAINT recall_orders_span CHECK ((since < until)),
+    CONSTRAINT recall_orders_started CHECK (((status = 'queued'::text) <= (started_at IS NULL))),
+    CONSTRAINT recall_orders_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'done'::text, 'stopped'::text, 'failed'::text]))),
+    CONSTRAINT recall_orders_stopped CHECK (((status = 'stopped'::text) <= (stopped_by IS NOT NULL))),
+    CONSTRAINT recall_orders_stopped_by_check CHECK (((length(stopped_by) >= 1) AND (length(stopped_by) <= 128))),
+    CONSTRAINT recall_orders_turns_check CHECK ((turns >= 0))
+);
+
+COMMENT ON TABLE public.recall_orders IS 'What people ask of a provider''s own lists: the console writes it, the dispatcher reads the lists page by page.';
+
+COMMENT ON COLUMN public.recall_orders.account IS 'in lower case; empty for the provider''s own endpoint';
+
+COMMENT ON COLUMN public.recall_orders.dry_run IS 'only counts what it would bring; nothing is spooled';
+
+COMMENT ON COLUMN public.recall_orders.asked_since IS 'since when the lists were asked: they go no further back';
+
+COMMENT ON COLUMN public.recall_orders.secret_since IS 'when the endpoint''s secret was first configured: what is older is history';
+
+COMMENT ON COLUMN public.recall_orders.turns IS 'grows with each page that was counted: nobody writes what another has written';
+
+COMMENT ON COLUMN public.recall_orders.failures IS 'answers in a row that were no page';
+
+COMMENT ON COLUMN public.recall_orders.kinds IS 'how many events of each kind were new';
+
+COMMENT ON COLUMN public.recall_orders.error IS 'what went wrong last; of a failed order, why it failed';
+
+ALTER TABLE public.recall_orders ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.recall_orders_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.recalled_events (
     source text NOT NULL,
     event_id text NOT NULL,
@@ -1429,6 +1510,9 @@ ALTER TABLE ONLY public.payments
 ALTER TABLE ONLY public.recall_cursors
     ADD CONSTRAINT recall_cursors_pkey PRIMARY KEY (provider, account, list);
 
+ALTER TABLE ONLY public.recall_orders
+    ADD CONSTRAINT recall_orders_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.recalled_events
     ADD CONSTRAINT recalled_events_pkey PRIMARY KEY (source, event_id);
 
@@ -1536,6 +1620,8 @@ CREATE INDEX payments_merged_into ON public.payments USING btree (merged_into) W
 CREATE INDEX payments_open ON public.payments USING btree (provider, account, updated_at) WHERE ((merged_into IS NULL) AND (provider_ref IS NOT NULL) AND ((status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text])) OR (refund_status = 'pending'::text) OR (dispute_status = ANY (ARRAY['inquiry'::text, 'open'::text, 'under_review'::text]))));
 
 CREATE INDEX payments_reference ON public.payments USING btree (reference) WHERE (reference IS NOT NULL);
+
+CREATE UNIQUE INDEX recall_orders_open ON public.recall_orders USING btree (provider) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
 CREATE INDEX recalled_events_first ON public.recalled_events USING btree (source, occurred_at) WHERE ((first_at IS NOT NULL) AND (NOT history));
 

@@ -78,6 +78,6 @@ def moment(text: str | None, option: str) -> dt.datetime | None:
         return None
     try:
         value = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
         raise SettingsError(f"{option}: {text!r} is no ISO 8601 time, as in 2026-11-23 or 2026-11-23T14:00Z") from None
-    return value if value.tzinfo else value.replace(tzinfo=dt.UTC)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consumer.dispatcher.apis import Again, Refused
-from consumer.dispatcher.lists import Lists, client_bounds, lists_of
-from consumer.dispatcher.recall_rows import shown_of, spool_new
+from consumer.dispatcher.lists import ADVICE, Lists, client_bounds, lists_of
+from consumer.dispatcher.recall_found import Found
+from consumer.dispatcher.recall_rows import known_of, shown_of, spool_new
 from ops.database import connected
 from ops.operators import Operator, note_action
 from providers.core.recall import Asked, Page
@@ -25,15 +25,9 @@ from runtime.sql import statement
 from schemas.errors import SettingsError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from consumer.dispatcher.recall_rows import Shown
     from providers.core.recall import Listing
     from runtime.postgres import Connection
     from runtime.settings import Settings
-
-TRIES_MAX = 10
-"""How often one page is asked for before the command gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,52 +38,6 @@ class Span:
     until: dt.datetime
 
 
-@dataclass(slots=True)
-class Found:
-    """What the lists showed. `new` counts by kind what was not known, `history` those from before the secret.
-
-    `reaches` is from when on the lists were asked: they go no further back.
-    """
-
-    source: str
-    reaches: dt.datetime
-    began_at: dt.datetime | None = None
-    pages: int = 0
-    known: int = 0
-    history: int = 0
-    new: Counter[str] = field(default_factory=Counter)
-    first: dt.datetime | None = None
-    last: dt.datetime | None = None
-
-    def take(self, shown: Sequence[Shown], new: set[str], began_at: dt.datetime) -> None:
-        """Count one page."""
-        self.pages += 1
-        self.began_at = began_at
-        self.known += len(shown) - len(new)
-        for one in shown:
-            if one.record.event_id in new:
-                self.new[one.record.kind or "unknown"] += 1
-                self.history += one.occurred_at < began_at
-                self.first = min(filter(None, (self.first, one.occurred_at)))
-                self.last = max(filter(None, (self.last, one.occurred_at)))
-
-    def document(self, *, dry_run: bool) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {
-            "source": self.source,
-            "dry_run": dry_run,
-            "pages": self.pages,
-            "known": self.known,
-            "new": sum(self.new.values()),
-            "history": self.history,
-            "kinds": dict(sorted(self.new.items())),
-            "asked_since": self.reaches.isoformat(),
-            "secret_since": self.began_at.isoformat() if self.began_at else None,
-            "first": self.first.isoformat() if self.first else None,
-            "last": self.last.isoformat() if self.last else None,
-        }
-
-
 class Tell(Protocol):
     """Hears of each page."""
 
@@ -97,7 +45,15 @@ class Tell(Protocol):
 
 
 async def recall(  # noqa: PLR0913 - what is asked, and by whom
-    settings: Settings, provider: str, account: str, span: Span, *, dry_run: bool, operator: Operator, tell: Tell
+    settings: Settings,
+    provider: str,
+    account: str,
+    span: Span,
+    *,
+    dry_run: bool,
+    operator: Operator,
+    because: str,
+    tell: Tell,
 ) -> Found:
     """Ask all lists of an account and spool what is new, or only count it; `tell` hears of each page.
 
@@ -109,7 +65,9 @@ async def recall(  # noqa: PLR0913 - what is asked, and by whom
         found = Found(lists.source, max(span.since, now - dt.timedelta(seconds=_reach(lists))))
         async with connected(settings) as connection:
             if not dry_run:
-                why = f"from {span.since.isoformat()} until {span.until.isoformat()}"
+                why = "; ".join(
+                    filter(None, (f"from {span.since.isoformat()} until {span.until.isoformat()}", because))
+                )
                 await note_action(connection, operator, "recall", lists.source, why)
             for listing in lists.recall.lists:
                 await _read(connection, settings, lists, listing, Span(found.reaches, span.until), found, dry_run, tell)
@@ -125,7 +83,7 @@ def _lists(settings: Settings, client: HttpClient, provider: str, account: str) 
     configured = None if whole is None else whole.account(account)
     if configured is None:
         place = "/".join(filter(None, (provider, account)))
-        raise SettingsError(f"{place} is not configured; set RATCHET_PROVIDERS__<NAME>__SECRETS and __API_KEY")
+        raise SettingsError(f"{place} is not configured; {ADVICE}")
     found = lists_of(settings, client, provider, account.lower(), configured)
     if isinstance(found, str):
         raise SettingsError(found)
@@ -149,12 +107,13 @@ async def _read(  # noqa: PLR0913, PLR0917 - what is asked, of whom, and where i
         asked = Asked(span.since.timestamp(), span.until.timestamp(), page, settings.recall.page_items_max)
         answer = await _ask(settings, lists, listing, asked)
         shown = shown_of(answer.items, lists.source, listing, cursor["now"].timestamp())
-        known_before = await _known(connection, lists.source, shown)
-        if not dry_run:
+        if dry_run:
+            new = {one.record.event_id for one in shown} - await known_of(connection, lists.source, shown)
+        else:
             async with connection.transaction():
                 topic = settings.kafka.topics.webhooks.name
-                await spool_new(connection, topic, lists.source, shown, cursor["began_at"])
-        found.take(shown, {one.record.event_id for one in shown} - known_before, cursor["began_at"])
+                new = await spool_new(connection, topic, lists.source, shown, cursor["began_at"])
+        found.take(shown, new, cursor["began_at"])
         tell(found)
         if answer.following is None:
             return
@@ -175,7 +134,7 @@ async def _cursor(connection: Connection, settings: Settings, lists: Lists, list
 async def _ask(settings: Settings, lists: Lists, listing: Listing, asked: Asked) -> Page:
     """Ask for one page, again after a while where the API is not well."""
     limits, error = settings.recall, "its breaker is open"
-    for pause in islice(delays(limits.backoff_initial_seconds, limits.backoff_max_seconds), TRIES_MAX):
+    for pause in islice(delays(limits.backoff_initial_seconds, limits.backoff_max_seconds), limits.order_tries_max):
         outcome = await lists.ask(listing, asked)
         if isinstance(outcome, Page):
             return outcome
@@ -185,10 +144,3 @@ async def _ask(settings: Settings, lists: Lists, listing: Listing, asked: Asked)
         wanted = outcome.after_seconds if isinstance(outcome, Again) else None
         await asyncio.sleep(max(pause, wanted or 0.0))
     raise UnavailableError(f"{error}; what was read is spooled, ask again for the rest")
-
-
-async def _known(connection: Connection, source: str, shown: Sequence[Shown]) -> set[str]:
-    rows = await connection.fetch(
-        statement("consumer.dispatcher", "find_known"), source, [one.record.event_id for one in shown]
-    )
-    return {row["event_id"] for row in rows}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from runtime.settings import AccountSettings, Settings
 
 log = structlog.get_logger()
+
+ADVICE: Final = "set RATCHET_PROVIDERS__<NAME>__SECRETS and __API_KEY"
 
 
 class Lists:
@@ -99,12 +101,38 @@ def lists_of(
     return Lists((provider, account), recall, credentials_of(configured, recall.base_url), settings, client)
 
 
+def open_for_orders(
+    settings: Settings, client: HttpClient, regularly: Mapping[tuple[str, str], Lists]
+) -> dict[tuple[str, str], Lists | str]:
+    """Return of every account that is configured its lists, or why it can't be asked.
+
+    What is asked `regularly` anyway keeps one pace and one breaker.
+    """
+    return {
+        (provider, account): regularly.get((provider, account))
+        or lists_of(settings, client, provider, account, configured)
+        for provider, account, configured in accounts(settings)
+    }
+
+
+@cache
+def with_list() -> tuple[str, ...]:
+    """Return the providers that have a list, by name."""
+    return tuple(name for name in sorted(providers.names()) if _recall_of(name) is not None)
+
+
+def without_list(provider: str) -> str | None:
+    """Return the sentence that a provider has no list that could be asked; None where it has."""
+    if _recall_of(provider) is not None:
+        return None
+    return f"{provider} has no list that could be asked; {', '.join(with_list())} have"
+
+
 def why_not(provider: str, account: str, configured: AccountSettings) -> str | None:
     """Return why an account can't be asked for what never came; None where it can."""
     recall = _recall_of(provider)
     if recall is None:
-        able = ", ".join(name for name in sorted(providers.names()) if _recall_of(name) is not None)
-        return f"{provider} has no list that could be asked; {able} have"
+        return without_list(provider)
     credentials = credentials_of(configured, recall.base_url)
     missing = [name for name in ("key", *recall.needs) if not getattr(credentials, name)]
     if not missing:

@@ -54,13 +54,19 @@ def _columns(shown: Sequence[Shown]) -> tuple[list[str], list[str], list[str | N
 
 async def spool_new(
     connection: Connection, topic: str, source: str, shown: Sequence[Shown], began_at: dt.datetime
-) -> int:
-    """Spool what is not known for the topic, within the caller's transaction; return how many that were."""
+) -> set[str]:
+    """Spool what is not known for the topic, within the caller's transaction; return the ids of that."""
     if not shown:
-        return 0
+        return set()
     sql = statement("consumer.dispatcher", "note_seen")
     new = {row["event_id"] for row in await connection.fetch(sql, source, *_columns(shown), began_at)}
     rows: list[Spooled] = [one.record.spooled(topic) for one in shown if one.record.event_id in new]
     if rows:
         await connection.copy_records_to_table("spool", records=rows, columns=SPOOL_COLUMNS)
-    return len(rows)
+    return new
+
+
+async def known_of(connection: Connection, source: str, shown: Sequence[Shown]) -> set[str]:
+    """Return the ids of those events that are known."""
+    sql = statement("consumer.dispatcher", "find_known")
+    return {row["event_id"] for row in await connection.fetch(sql, source, [one.record.event_id for one in shown])}

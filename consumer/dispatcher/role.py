@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from consumer.dispatcher.apis import open_apis
-from consumer.dispatcher.lists import client_bounds, open_lists
+from consumer.dispatcher.lists import client_bounds, open_for_orders, open_lists
 from consumer.dispatcher.recall import RecallDesk
+from consumer.dispatcher.recall_order import RecallOrders
 from consumer.dispatcher.refetch import RefetchDesk
 from consumer.dispatcher.sms import SmsDesk
 from consumer.dispatcher.stale import WatchDesk
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from consumer.dispatcher.apis import Api
-    from consumer.dispatcher.lists import Lists
     from consumer.dispatcher.worker import Desk
     from runtime.health import Probe
     from runtime.lease import Lease
@@ -47,8 +47,8 @@ LEASE_PART: Final = 0.9
 """Part of `lease_seconds` that the lease is taken for: with the successor's pause between two looks it makes one."""
 TURN_PART: Final = 0.65
 """Part of `claim_seconds` that a turn may take: half of it is for calls, the rest for Postgres."""
-EXTRA_CONNECTIONS: Final = 4
-"""Connections beside the workers': the lease's, the watch's, the recall's and the reporter's."""
+EXTRA_CONNECTIONS: Final = 5
+"""Connections beside the workers': the lease's, the watch's, the recall's, its orders' and the reporter's."""
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
             open_leases(pool, settings.redis) as leases,
         ):
             apis = open_apis(settings, client)
-            desks = open_desks(settings, pool, client, apis, open_lists(settings, reader))
+            desks = open_desks(settings, pool, client, reader, apis)
             leader = Leader(leases, LEASE_NAME, holder_name(), settings.dispatcher.lease_seconds * LEASE_PART)
             reporter = asyncio.ensure_future(
                 keep_running("dispatcher report", lambda: _report(probe, pool, leader, apis, settings))
@@ -91,10 +91,14 @@ def open_desks(
     settings: Settings,
     pool: Pool,
     client: HttpClient,
+    reader: HttpClient,
     apis: Mapping[tuple[str, str], Api],
-    lists: Mapping[tuple[str, str], Lists],
 ) -> dict[str, Desk]:
-    """Return one desk a worker, by the worker's name; a desk that nothing is configured for has none."""
+    """Return one desk a worker, by the worker's name; a desk that nothing is configured for has none.
+
+    What people ask of a list has one always: it says also why a list can't be read. `reader` takes larger answers.
+    """
+    lists = open_lists(settings, reader)
     webhooks, limits = settings.kafka.topics.webhooks.name, settings.dispatcher
     rows = GuardedRows(pool, settings.postgres.connect_timeout_seconds, webhooks)
     desks: dict[str, Desk] = {}
@@ -104,6 +108,7 @@ def open_desks(
         desks["watch-0"] = WatchDesk(rows, apis, settings)
     if lists:
         desks["recall-0"] = RecallDesk(rows, lists, settings, SystemClock())
+    desks["recall-orders-0"] = RecallOrders(rows, open_for_orders(settings, reader, lists), settings, SystemClock())
     if settings.sms.twilio.configured:
         breaker = Breaker(limits.breaker_seconds, limits.breaker_failures_max)
         metrics.BREAKERS.watch("twilio", breaker)

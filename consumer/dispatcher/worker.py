@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
@@ -22,14 +23,14 @@ from schemas.errors import LeaseLostError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     import asyncpg
 
     from consumer.dispatcher.recall import Span
     from consumer.dispatcher.recall_rows import Shown
     from runtime.lease import Lease
-    from runtime.postgres import Pool
+    from runtime.postgres import Connection, Pool
     from runtime.settings import DispatcherSettings
 
     Row = asyncpg.Record
@@ -109,7 +110,7 @@ class GuardedRows:
 
     def __init__(self, pool: Pool, connect_timeout_seconds: float, webhooks: str) -> None:
         self._pool = pool
-        self._webhooks = webhooks
+        self.webhooks = webhooks
         self._timeout_seconds = connect_timeout_seconds
 
     async def settle_sent(self, lease: Lease, sid: str, *arguments: object) -> None:
@@ -151,4 +152,11 @@ class GuardedRows:
             if await connection.fetchrow(statement("consumer.dispatcher", "move_recall"), *cursor, *more) is None:
                 return 0
             source = "/".join(filter(None, cursor[:2]))
-            return await spool_new(connection, self._webhooks, source, shown, began_at)
+            return len(await spool_new(connection, self.webhooks, source, shown, began_at))
+
+    @asynccontextmanager
+    async def guarded(self, lease: Lease) -> AsyncIterator[Connection]:
+        """Give a connection in a transaction that a lost lease refuses."""
+        async with self._pool.acquire(timeout=self._timeout_seconds) as connection, connection.transaction():
+            await guard(connection, lease)
+            yield connection

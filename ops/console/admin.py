@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.exceptions import HTTPException
 
 from ops import letter_erasure, letter_notes, people, redrives, tokens
-from ops.console import rights
+from ops.console import recall_orders, rights
 from ops.console.bearer import route
 from ops.console.choosing import FIELDS, choose, place, whole_number
 from ops.console.openapi import describe
 from ops.console.pages.notes import subject_of
+from ops.console.pages.recall import recall_of
 from ops.console.pages.redrives import check_typed, order_of
 from ops.database import fetch
 from ops.dead_letter_commands import letter_document, raw_document
@@ -27,7 +28,7 @@ from ops.status import gather
 from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.routing import Route
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from ops.console.parts import Parts
     from ops.redrives import Order
     from runtime.postgres import Connection
+
+    Found = TypeVar("Found")
 
 
 def routes(parts: Parts) -> list[Route]:
@@ -60,6 +63,9 @@ def routes(parts: Parts) -> list[Route]:
         ("POST", "/notes"): add_note,
         ("POST", "/notes/{id}/end"): end_note,
         ("GET", "/recalls"): recalls,
+        ("POST", "/recalls"): start_recall,
+        ("GET", "/recalls/{id}"): one_recall,
+        ("POST", "/recalls/{id}/stop"): stop_one_recall,
         ("GET", "/actions"): actions,
         ("GET", "/operators"): operators,
         ("POST", "/operators/{name}/remove"): remove,
@@ -194,7 +200,17 @@ async def all_redrives(call: Call) -> Mapping[str, Any]:
 async def one_redrive(call: Call) -> Mapping[str, Any]:
     """Return how far one redrive is."""
     redrive_id = call.number("id")
-    return asdict(await call.parts.reader.run(lambda connection: redrives.progress(connection, redrive_id)))
+    return asdict(await _one(call, lambda connection: redrives.progress(connection, redrive_id)))
+
+
+async def _one(call: Call, work: Callable[[Connection], Awaitable[Found]]) -> Found:
+    """Return the one thing that the work reads; raise 404 where there is none."""
+    try:
+        return await call.parts.reader.run(work)
+    except RatchetError as error:
+        if error.transient:
+            raise
+        raise HTTPException(HTTPStatus.NOT_FOUND) from error
 
 
 def _order(call: Call) -> Order:
@@ -270,11 +286,43 @@ async def end_note(call: Call) -> Mapping[str, Any]:
 
 
 async def recalls(call: Call) -> Mapping[str, Any]:
-    """Return the windows in which webhooks did not come, the newest first, and how far providers' lists were read."""
+    """Return the windows in which webhooks did not come, how far providers' lists were read, and what people asked.
+
+    The newest windows and orders come first.
+    """
     reader, limit = call.parts.reader, _limit(call)
     windows = await reader.fetch("list_lost_windows", limit)
     lists = await reader.fetch("list_recall_cursors", limit)
-    return {"windows": [plain(row) for row in windows], "lists": [plain(row) for row in lists]}
+    orders = await reader.run(lambda connection: recall_orders.list_recalls(connection, limit))
+    return {
+        "windows": [plain(row) for row in windows],
+        "lists": [plain(row) for row in lists],
+        "orders": [one.document() for one in orders],
+    }
+
+
+async def start_recall(call: Call) -> Mapping[str, Any]:
+    """Order the dispatcher to read a provider's list; with `dry_run` it only counts what it would bring."""
+    written = {name: "on" if value is True else str(value) for name, value in call.body.items() if value is not False}
+    order, open_max = recall_of(written), call.parts.settings.recall.orders_open_max
+    number = await call.parts.actions.run(
+        lambda connection: recall_orders.order_recall(connection, call.operator, order, open_max)
+    )
+    return {"recall": number}
+
+
+async def one_recall(call: Call) -> Mapping[str, Any]:
+    """Return how far the reading is and what it found."""
+    number = call.number("id")
+    found = await _one(call, lambda connection: recall_orders.recall_progress(connection, number))
+    return found.document()
+
+
+async def stop_one_recall(call: Call) -> Mapping[str, Any]:
+    """Have the dispatcher end it before its next page."""
+    number = call.number("id")
+    done = await call.parts.actions.run(lambda connection: recall_orders.stop_recall(connection, call.operator, number))
+    return done.document()
 
 
 async def actions(call: Call) -> Mapping[str, Any]:

@@ -191,7 +191,12 @@ async def _read_body(call: Call) -> Response | None:
         not isinstance(value, str | int | float | bool) for value in document.values()
     ):
         return refuse(HTTPStatus.BAD_REQUEST, "the body has to be a JSON object of texts and numbers; nothing was done")
-    if any(isinstance(value, str) and "\0" in value for value in document.values()):
-        return refuse(HTTPStatus.BAD_REQUEST, "a text has a NUL in it; nothing was done")
+    if any(isinstance(value, str) and not _storable(value) for value in document.values()):
+        return refuse(HTTPStatus.BAD_REQUEST, "a text has a NUL or half a character in it; nothing was done")
     call.body = document
     return None
+
+
+def _storable(text: str) -> bool:
+    """Tell whether Postgres can store a text: JSON can write NUL, and surrogates that are no pair."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

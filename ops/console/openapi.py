@@ -25,6 +25,7 @@ QUERY: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 BODY: Final[dict[str, tuple[str, ...]]] = {
     "/admin/v1/notes": ("reason", "source", "kind", "redrive", "note", "until"),
+    "/admin/v1/recalls": ("provider", "account", "since", "until", "dry_run", "because"),
     "/admin/v1/dead-letters/discard": (*LETTER_QUERY[:-1], "limit", "typed"),
     "/admin/v1/redrives": (*LETTER_QUERY[:-1], "limit", "rate", "max", "force", "keep_going", "to", "because", "typed"),
     "/admin/v1/redrives/preview": (*LETTER_QUERY[:-1], "limit", "rate", "max", "force", "to"),

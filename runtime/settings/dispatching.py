@@ -104,5 +104,11 @@ class RecallSettings(Group):
     """The longest pause after a failure."""
     count_seconds: Seconds = 30.0
     """How often it is noted which webhooks are lost."""
+    orders_open_max: Count = 4
+    """Readings that people ask for and that may wait or run at once; one of a provider at most."""
+    order_look_seconds: Seconds = 1.0
+    """How often the dispatcher looks whether people asked for a reading."""
+    order_tries_max: Count = 10
+    """Answers in a row that are no page after which such a reading is given up."""
     kept_days: Annotated[int, Field(ge=30)] = 120
     """How long what a list showed is kept where it is history, or its webhook came too."""

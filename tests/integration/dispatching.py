@@ -16,7 +16,6 @@ from outside import SENDER, SID, TOKEN, Outside
 from pydantic import SecretStr
 
 from consumer.dispatcher.apis import open_apis
-from consumer.dispatcher.lists import open_lists
 from consumer.dispatcher.role import LEASE_NAME, open_desks, serve
 from runtime.health import Probe
 from runtime.http import HttpClient
@@ -87,8 +86,7 @@ class Office:
         """Give one desk to be turned by hand."""
         settings = self.settings(**more)
         async with HttpClient(settings.http) as client:
-            lists = open_lists(settings, client)
-            desks = open_desks(settings, self.pool, client, open_apis(settings, client), lists)
+            desks = open_desks(settings, self.pool, client, client, open_apis(settings, client))
             yield desks[f"{name}-0"]
 
     @asynccontextmanager

@@ -209,7 +209,41 @@ class TestWhatItDoes:
         assert (progress["requested_by"], progress["selected"]) == ("ada", 1)
         assert (await program.ask("POST", f"/redrives/{begun['redrive']}/stop", {}))[0] == 200
 
-    @pytest.mark.parametrize("body", [[], "x", {"ids": ["1"]}, {"ids": {"a": 1}}, {"reason": "\0"}])
+    async def test_a_recall_is_ordered_followed_and_stopped(self, program: Program, owner: Any) -> None:
+        asked = {"provider": "Stripe", "since": "2026-11-01", "dry_run": True, "because": "ticket 7"}
+        status, begun = await program.ask("POST", "/recalls", asked)
+        assert status == 200, begun
+        path = f"/recalls/{begun['recall']}"
+        _, found = await program.ask("GET", path)
+        assert (found["source"], found["status"], found["dry_run"], found["requested_by"]) == (
+            "stripe", "queued", True, "ada",
+        )  # fmt: skip
+        status, refused = await program.ask("POST", "/recalls", {"provider": "stripe", "since": "2026-11-01"})
+        assert (status, "is not over" in refused["message"]) == (409, True)
+        assert (await program.ask("POST", f"{path}/stop"))[1]["status"] == "stopped"
+        _, listed = await program.ask("GET", "/recalls")
+        assert [one["id"] for one in listed["orders"]] == [begun["recall"]]
+        assert (await program.ask("GET", "/recalls/987654"))[0] == 404
+        rows = await owner.fetch("select action, because from operator_actions where action like 'recall%' order by id")
+        assert [tuple(row) for row in rows] == [("recall.start", "ticket 7"), ("recall.stop", "")]
+
+    @pytest.mark.parametrize(
+        ("body", "sentence"),
+        [
+            ({"provider": "adyen", "since": "2026-11-01"}, "adyen has no list that could be asked"),
+            ({"since": "2026-11-01"}, "whose list"),
+            ({"provider": "stripe"}, "from when on"),
+            ({"provider": "stripe", "since": "0001-01-01T00:00+23:59"}, "no ISO 8601 time"),
+            ({"provider": "stripe", "since": "2026-11-01", "until": "2026-10-01"}, "before until"),
+        ],
+    )
+    async def test_a_recall_that_can_not_be_meant(self, program: Program, body: Any, sentence: str) -> None:
+        status, failure = await program.ask("POST", "/recalls", body)
+        assert (status, sentence in failure["message"]) == (422, True), failure
+
+    @pytest.mark.parametrize(
+        "body", [[], "x", {"ids": ["1"]}, {"ids": {"a": 1}}, {"reason": "\0"}, {"reason": "\ud800"}]
+    )
     async def test_a_body_that_cannot_be_read(self, program: Program, body: Any) -> None:
         status, failure = await program.ask("POST", "/redrives/preview", body)
         assert (status, failure["error"]) == (400, "bad_request")

@@ -57,6 +57,13 @@ insert into payments (id, provider, account, provider_ref, reference, status, re
     amount, authorized, captured, refunded, disputed, version, facts, head_hash, head_xid, created_at, updated_at)
 values ($1, $2, '', $5, 'ORD', $3, 'none', 'none', 'EUR', 1250, 0, 0, 0, 0, 1, '{}', '', 0, $4, $4)
 """
+RECALL = """
+insert into recall_orders (provider, account, since, until, dry_run, requested_by, because, status, started_at,
+    ended_at, pages, known, new, history, kinds, first_at, last_at)
+values ('stripe', '', now() - interval '2 d', now(), true, 'ada', 'ticket 7', 'done', now(), now(), 3, 40, 2, 1,
+    '{"charge.succeeded": 2}', now() - interval '1 d', now() - interval '1 h')
+returning id
+"""
 
 
 class Night:
@@ -216,10 +223,11 @@ async def paths(owner: Any, console: Console, letters: list[int]) -> list[str]:
     """Return every page, each with something on it."""
     await add_letter(owner, "unexpected")
     begun = await redrives.start(owner, console.settings, Order(LetterFilter(reason=Reason.UNEXPECTED)))
+    recall = await owner.fetchval(RECALL)
     return ["/", "/?span=day", "/payments", "/payments?provider=stripe", f"/payments/{PAYMENT_ID}", "/dead-letters",
             "/dead-letters?reason=undecodable", f"/dead-letters/{letters[0]}", "/redrives", "/redrives/new",
             f"/redrives/{begun.redrive_id}", "/redrives/new?preview=1&reason=undecodable", "/parked", "/commands",
-            "/recall", "/books", "/actions", "/people", "/notes",
+            "/recall", f"/recall/{recall}", "/books", "/actions", "/people", "/notes",
             "/notes?reason=undecodable&source=adyen/shop&kind=AUTHORISATION", "/nowhere"]  # fmt: skip
 
 

@@ -354,6 +354,36 @@ class TestPages:
         await owner.execute("delete from recalled_events")
         await owner.execute("delete from recall_cursors")
 
+    async def test_a_list_is_asked_by_order_and_only_what_it_would_bring_is_offered(
+        self, browser: Browser, owner: Any
+    ) -> None:
+        csrf = await browser.token("/recall?provider=mollie&since=2026-11-01")
+        assert '<option value="mollie" selected>' in (await browser.get("/recall?provider=mollie"))[1]
+        form = {"provider": "mollie", "since": "2026-11-01", "dry_run": "on", "because": "ticket 7"}
+        status, _ = await browser.post("/recall", csrf=csrf, **form)
+        path = browser.headers["location"]
+        assert (status, path.rpartition("/")[0]) == (303, "/recall")
+        text = (await browser.get(path))[1]
+        assert ("It waits for the dispatcher" in text, "Bring" in text) == (True, False)
+        status, text = await browser.post("/recall", csrf=csrf, **form)
+        assert (status, "is not over" in text) == (409, True)
+        ended = "update recall_orders set status = 'done', started_at = now(), ended_at = now(), pages = 2, known = 7"
+        await owner.execute(ended)
+        text = (await browser.get(f"{path}/live"))[1]
+        assert ("Nothing would be gained" in text, "Bring" in text) == (True, False)
+        kinds = """, new = 3, kinds = '{"recall.payment": 3}', first_at = now(), last_at = now()"""
+        await owner.execute(ended + kinds)
+        text = (await browser.get(path))[1]
+        assert ("Bring 3 events" in text, "recall.payment" in text, "ticket 7" in text) == (True, True, True)
+        assert f'<a href="{path}">' in (await browser.get("/recall"))[1]
+        await browser.post("/recall", csrf=csrf, **form | {"dry_run": ""})
+        stop = browser.headers["location"]
+        await browser.post(f"{stop}/stop", csrf=csrf)
+        assert "stopped by" in (await browser.get(stop))[1]
+        assert (await browser.post("/recall", csrf=csrf, provider="adyen", since="2026-11-01"))[0] == 422
+        assert (await browser.get("/recall/987654"))[0] == 404
+        await owner.execute("delete from recall_orders")
+
     async def test_groups_and_rows_show_their_message(self, browser: Browser) -> None:
         _, text = await browser.get("/dead-letters?reason=undecodable")
         assert text.count('<td data-name="message" class="message">no JSON</td>') == 2

@@ -188,6 +188,37 @@ async def test_a_redrive_of_what_would_be_applied(laptop: Laptop, owner: Any) ->
     assert listed.document["redrives"][0]["status"] == "done"
 
 
+async def test_a_list_is_read_by_the_dispatcher_and_followed(laptop: Laptop, owner: Any) -> None:
+    words = ("recall", "--provider", "stripe", "--since", "2026-11-01", "--because", "ticket 7")
+
+    async def ends(change: str, *more: str) -> Ran:
+        """Run the command; once its order is there, end it as a dispatcher would."""
+        going = asyncio.create_task(laptop.run(*words, *more, "--json"))
+        while await owner.execute(f"update recall_orders set {change} where status = 'queued'") == "UPDATE 0":  # noqa: ASYNC110 - a row of another process
+            await asyncio.sleep(0.05)
+        return await going
+
+    over = "started_at = now(), ended_at = now(), pages = 2, known = 7"
+    done = await ends(
+        f"status = 'done', {over}, new = 1, kinds = '{{\"charge.succeeded\": 1}}', first_at = now(), last_at = now()",
+        "--dry-run",
+    )
+    assert done.status == 0, done.err
+    found = {name: done.document[name] for name in ("source", "dry_run", "pages", "known", "new", "kinds", "status")}
+    assert found == {
+        "source": "stripe", "dry_run": True, "pages": 2, "known": 7, "new": 1, "kinds": {"charge.succeeded": 1},
+        "status": "done",
+    }  # fmt: skip
+    failed = await ends(f"status = 'failed', error = 'set API_KEY of RATCHET_PROVIDERS__STRIPE', {over}")
+    assert (failed.status, failed.document["status"]) == (1, "failed")
+    assert "set API_KEY of RATCHET_PROVIDERS__STRIPE" in failed.err
+    rows = await owner.fetch("select who, because from operator_actions where action = 'recall.start' order by id")
+    assert [tuple(row) for row in rows] == [("admin-1", "ticket 7")] * 2
+    refused = await laptop.run("recall", "--provider", "adyen", "--since", "2026-11-01")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "adyen has no list that could be asked" in refused.err
+
+
 async def test_letters_are_given_up_by_a_choice(laptop: Laptop, owner: Any) -> None:
     chosen = [await add_letter(owner, "conflict") for _ in range(3)]
     done = await laptop.run("dlq", "discard", "--reason", "conflict", "--because", "a test's", "--yes", "--json")

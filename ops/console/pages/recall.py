@@ -1,27 +1,127 @@
-"""Webhooks that did not come: in which windows, and how far the providers' own lists have been read."""
+"""Webhooks that did not come: in which windows, how far providers' lists are read, and what people ask of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import datetime as dt
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
 
-from ops.console.visits import page
+from starlette.exceptions import HTTPException
+
+from consumer.dispatcher.lists import with_list
+from ops.console import recall_orders
+from ops.console.recall_orders import RecallOrder
+from ops.console.visits import action, checked, page
+from ops.dlq_filters import moment
+from ops.operators import BECAUSE_LENGTH_MAX
+from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.responses import Response
     from starlette.routing import Route
 
     from ops.console.parts import Parts
+    from ops.console.recall_orders import RecallProgress
     from ops.console.visits import Visit
+    from runtime.postgres import Connection
+
+FIELDS: Final = ("provider", "account", "since", "until")
 
 
 def routes(parts: Parts) -> list[Route]:
-    """Return the route of webhooks that did not come."""
-    return [page("/recall", show, parts)]
+    """Return the routes of webhooks that did not come."""
+    return [
+        page("/recall", show, parts),
+        action("/recall", start, parts),
+        page("/recall/{id}", show_one, parts),
+        page("/recall/{id}/live", live, parts),
+        action("/recall/{id}/stop", stop, parts),
+    ]
+
+
+def recall_of(source: Mapping[str, str]) -> RecallOrder:
+    """Return what a form means; raise SettingsError for what can't be meant. Without `until` it ends now."""
+    text = {name: source.get(name, "").strip() for name in (*FIELDS, "because")}
+    since = moment(text["since"] or None, "since")
+    if since is None:
+        raise SettingsError("since: say from when on, as in 2026-11-23 or 2026-11-23T14:00Z")
+    return RecallOrder(
+        provider=text["provider"].lower(),
+        account=text["account"].lower(),
+        since=since,
+        until=moment(text["until"] or None, "until") or dt.datetime.now(dt.UTC),
+        dry_run=checked(source, "dry_run"),
+        because=" ".join(text["because"].split()),
+    )
 
 
 async def show(visit: Visit) -> Response:
-    """Show the windows in which webhooks did not come, the newest first, and the lists that are read."""
+    """Show the windows in which webhooks did not come, the lists that are read, and what was asked of them."""
     reader, most = visit.parts.reader, visit.parts.settings.console.rows_max
+
+    async def look(connection: Connection) -> tuple[RecallProgress, ...]:
+        return await recall_orders.list_recalls(connection, most)
+
     windows = await reader.fetch("list_lost_windows", most)
     lists = await reader.fetch("list_recall_cursors", most)
-    return visit.render("recall.html", windows=windows, lists=lists, rows_max=most)
+    yesterday = (dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
+    written = {"since": yesterday} | {name: visit.query(name) for name in FIELDS if visit.query(name)}
+    return visit.render(
+        "recall.html",
+        windows=windows,
+        lists=lists,
+        rows_max=most,
+        orders=await reader.run(look),
+        written=written,
+        providers=with_list(),
+        because_length_max=BECAUSE_LENGTH_MAX,
+    )
+
+
+async def start(visit: Visit) -> Response:
+    """Order the dispatcher to read a list, and go and see how far it is."""
+    order, open_max = recall_of(visit.form), visit.parts.settings.recall.orders_open_max
+
+    async def write(connection: Connection) -> int:
+        return await recall_orders.order_recall(connection, visit.operator, order, open_max)
+
+    return visit.redirect(f"/recall/{await visit.parts.actions.run(write)}")
+
+
+async def _look(visit: Visit) -> dict[str, Any]:
+    """Return what a page shows of one order; raise 404 where there is no such one."""
+    number = visit.number("id")
+
+    async def look(connection: Connection) -> RecallProgress:
+        return await recall_orders.recall_progress(connection, number)
+
+    try:
+        progress = await visit.parts.reader.run(look)
+    except RatchetError as error:
+        if error.transient:
+            raise
+        raise HTTPException(HTTPStatus.NOT_FOUND) from error
+    return {"order": progress, "because_length_max": BECAUSE_LENGTH_MAX}
+
+
+async def show_one(visit: Visit) -> Response:
+    """Show how far the reading is and what it found."""
+    return visit.render("recall_order.html", **await _look(visit))
+
+
+async def live(visit: Visit) -> Response:
+    """Show the part of it that lives."""
+    return visit.render("recall_order_live.html", **await _look(visit))
+
+
+async def stop(visit: Visit) -> Response:
+    """Have the dispatcher end it before its next page."""
+    number = visit.number("id")
+
+    async def write(connection: Connection) -> RecallProgress:
+        return await recall_orders.stop_recall(connection, visit.operator, number)
+
+    await visit.parts.actions.run(write)
+    return visit.redirect(f"/recall/{number}")
