@@ -25,6 +25,7 @@ LETTER_COLUMNS: Final = (
     "id", "created_at", "reason", "status", "source", "event_type", "event_id", "payment_ref", "message", "topic",
     "partition", "offset", "delivery_count", "redrive_count",
 )  # fmt: skip
+ACTION_COLUMNS: Final = ("id", "acted_at", "who", "origin", "action", "target", "because", "db_role")
 MONEY: Final = ("amount", "captured", "refunded", "disputed")
 """Shown in the currency's own units, as in 12.50."""
 FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")

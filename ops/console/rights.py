@@ -50,6 +50,8 @@ LEAST: Final[Mapping[tuple[str, str], Role | None]] = MappingProxyType({
     ("GET", "/books/live"): Role.VIEWER,
     ("POST", "/books/check"): Role.OPERATOR,
     ("GET", "/actions"): Role.VIEWER,
+    ("GET", "/actions.csv"): Role.VIEWER,
+    ("GET", "/actions.json"): Role.VIEWER,
     ("GET", "/people"): Role.ADMIN,
     ("POST", "/people/{name}/remove"): Role.ADMIN,
     ("GET", "/password"): Role.VIEWER,

@@ -142,3 +142,19 @@ class TestDeadLetters:
         document = json.loads((await browser.get("/dead-letters.json?reason=conflict"))[1])
         assert (len(document["dead_letters"]), document["complete"]) == (25, True)
         assert (await browser.get("/dead-letters.json?reason=x"))[0] == 422
+
+
+class TestActions:
+    async def test_they_are_downloaded_as_they_were_filtered(self, browser: Browser, owner: Any) -> None:
+        await owner.execute(
+            "insert into operator_actions (who, origin, action, target, because)"
+            " select who, 'terminal', 'redrive.start', 'redrive 7', '=1+1' from unnest(array['ada', 'eve']) as who"
+        )
+        _, text = await browser.get("/actions.csv?who=ada")
+        assert browser.headers["content-disposition"] == 'attachment; filename="actions.csv"'
+        head, *rows = text.splitlines()
+        assert head == "id,acted_at,who,origin,action,target,because,db_role"
+        assert ["ada,terminal,redrive.start,redrive 7,'=1+1," in row for row in rows] == [True]
+        found = json.loads((await browser.get("/actions.json?action=redrive"))[1])
+        assert {row["who"] for row in found["actions"]} >= {"ada", "eve"}
+        assert (await browser.get("/actions.csv?since=yesterday"))[0] == 422
