@@ -118,6 +118,7 @@ Read with `make corpus`, November 2026; none of them is kept here.
 - Whether Dodo's payment.succeeded can come twice with a larger `total_amount`.
 - What of a disputed sum Dodo debits, and when: its disputes have no sum.
 - How much of a payment of Dodo's was captured that is `partially_captured`: its API shows no such figure.
-- Polar's API is not asked, nor that of a service of your own: `api_key` is Dodo's.
+- Of Polar refunds alone are asked about, where `API_BASE_URL` is its address (`https://api.polar.sh`) and `API_KEY` its
+  token with `refunds:read`; not an order, and nothing of a service of your own.
 """,
 )

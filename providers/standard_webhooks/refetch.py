@@ -1,21 +1,28 @@
 """Dodo Payments read again at its API: a payment, a refund, a dispute, each by its id (dodo-docs, openapi.documented).
 
 The scheme has many senders, and this is the API of one of them: it is asked where an `api_key` is set, best for an
-account of its own. Polar's and that of a service of your own are not asked.
+account of its own. Polar's refunds have UUIDs and are asked about where `api_base_url` is not Dodo's, by Polar's list
+of them (polarsource/polar, server/polar/refund/endpoints.py, `GET /v1/refunds/`): a key for Polar never goes to Dodo.
+The API of a service of your own is not asked.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from providers.core.objects import DISPUTES, REFUNDS, ApiObject, ObjectsApi, by_key
 from providers.core.payments import need_state
-from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch
+from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, merged
 from providers.standard_webhooks.meaning import interpret
 from schemas.facts import Meaning, RefKind
+
+if TYPE_CHECKING:
+    from providers.core.refetch import ApiRequest, Credentials
 
 _PAYMENTS: Final = {
     "succeeded": "payment.succeeded",
@@ -52,6 +59,11 @@ def _said_by_refund(refund: dict[str, Any]) -> Meaning:
     return _said_by(need_state(_REFUNDS, refund.get("status"), "status"), refund)
 
 
+def _said_by_polar(refunds: list[Any]) -> Meaning:
+    """Read Polar's list of one refund as the webhook that has the same fields; an empty one says nothing."""
+    return merged(Meaning(), *(_said_by("refund.updated", one) for one in refunds))
+
+
 def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
     return _said_by(need_state(_DISPUTES, dispute.get("dispute_status"), "dispute_status"), dispute)
 
@@ -85,8 +97,20 @@ WATCHES: Final = (
 _IDS: Final = re.compile("[A-Za-z0-9_]{1,80}")
 _PAYMENT_AT: Final = ("payment_id",)
 
+_UUIDS: Final = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_POLAR: Final = ApiObject(
+    "polar_refund",
+    _UUIDS,
+    "/v1/refunds/?id={id}",
+    _said_by_polar,
+    prefix=REFUNDS,
+    within=("items",),
+    listed=True,
+)
+
 _API: Final = ObjectsApi(
     (
+        _POLAR,
         ApiObject(
             "refund",
             _IDS,
@@ -112,4 +136,13 @@ _API: Final = ObjectsApi(
     by_key,
 )
 
-REFETCH: Final = _API.refetch("https://live.dodopayments.com", watches=WATCHES)
+_DODO: Final = "dodopayments.com"
+
+
+def _request(ref: str, credentials: Credentials, now: float) -> ApiRequest | None:
+    """Return how the API is asked; None for what is Polar's where the address is Dodo's."""
+    of_dodo = (urlsplit(credentials.base_url).hostname or "").endswith(_DODO)
+    return None if of_dodo and _POLAR.id_of(ref) is not None else _API.request(ref, credentials, now)
+
+
+REFETCH: Final = replace(_API.refetch("https://live.dodopayments.com", watches=WATCHES), request=_request)

@@ -51,6 +51,7 @@ def fetched(provider: str, ref: str, value: Any) -> Meaning:
 
 # --- what is asked -----------------------------------------------------------------------------------------------
 
+POLAR = "3f1a1cfe-0b2e-4c1e-9b1f-7b6a1d2c3e4f"
 ASKED = [
     ("square", "pay1", "/v2/payments/pay1", "Bearer key"),
     ("square", "refund:pay1_re1", "/v2/refunds/pay1_re1", "Bearer key"),
@@ -71,6 +72,7 @@ ASKED = [
     ("standard_webhooks", "pay_1", "/payments/pay_1", "Bearer key"),
     ("standard_webhooks", "refund:ref_1", "/refunds/ref_1", "Bearer key"),
     ("standard_webhooks", "dispute:dis_1", "/disputes/dis_1", "Bearer key"),
+    ("standard_webhooks", f"refund:{POLAR}", f"/v1/refunds/?id={POLAR}", "Bearer key"),
     ("braintree", "t1", "/merchants/m1/transactions/t1", BASIC),
     ("braintree", "dispute:d1", "/merchants/m1/disputes/d1", BASIC),
     ("shopify", "7", "/admin/api/2026-07/orders/7.json", None),
@@ -299,6 +301,10 @@ REFUNDS: list[tuple[str, str, Any, str, str]] = [
      "amount": 400, "currency": "EUR"}, "pay_1", "failed"),
     ("standard_webhooks", "refund:ref_1", {"refund_id": "ref_1", "payment_id": "pay_1", "status": "review",
      "amount": 400, "currency": "EUR"}, "pay_1", "pending"),
+    ("standard_webhooks", f"refund:{POLAR}", {"items": [{"id": POLAR, "order_id": "ord_1", "status": "failed",
+     "amount": 400, "tax_amount": 40, "currency": "eur"}], "pagination": {"total_count": 1}}, "ord_1", "failed"),
+    ("standard_webhooks", f"refund:{POLAR}", {"items": [{"id": POLAR, "order_id": "ord_1", "status": "succeeded",
+     "amount": 400, "tax_amount": 40, "currency": "eur"}], "pagination": {"total_count": 1}}, "ord_1", "succeeded"),
 ]  # fmt: skip
 
 
@@ -405,6 +411,21 @@ def test_checkout_balances_count_what_no_event_told_and_nothing_twice():
     answer = fetched("checkout", "pay_1", checkout("Partially Captured", authorized=1000, captured=700))
     assert fold(webhook).captured == 400
     assert fold(webhook, answer).captured == fold(answer, webhook).captured == 700
+
+
+def test_a_refund_of_polar_is_read_as_its_webhook_and_its_key_never_goes_to_dodo():
+    refund = {"id": POLAR, "order_id": "ord_1", "status": "succeeded", "amount": 400, "currency": "eur"}
+    event = json.dumps({"type": "refund.updated", "data": refund}).encode()
+    webhook = providers.interpret("standard_webhooks", "refund.updated", event)
+    refetch = refetch_of("standard_webhooks")
+    assert fetched("standard_webhooks", f"refund:{POLAR}", {"items": [refund]}).facts == webhook.facts
+    assert not fetched("standard_webhooks", f"refund:{POLAR}", {"items": []}).facts
+    other = json.dumps({"items": [refund | {"id": POLAR.replace("3", "4")}]}).encode()
+    assert refetch.answer(f"refund:{POLAR}", 200, other) is None
+    for address in (refetch.base_url, "https://test.dodopayments.com"):
+        credentials = Credentials(address, "key", "", "")
+        assert refetch.request(f"refund:{POLAR}", credentials, NOW) is None
+        assert refetch.request("refund:ref_1", credentials, NOW)
 
 
 def test_an_order_of_a_shop_makes_us_ask_for_its_transactions():
