@@ -59,7 +59,7 @@ def next_place(lists: Lists, listing: Listing, following: str | None) -> tuple[s
 
 
 class RecallOrders:
-    """Reads one page of one order a turn; see `worker.Desk`. Orders take turns, so that none waits for a long one."""
+    """Reads one page of one order a turn. Orders take turns, so that none waits for a long one."""
 
     name = "recall orders"
 

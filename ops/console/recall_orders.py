@@ -101,8 +101,8 @@ class RecallProgress:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON."""
-        told = {name: one.isoformat() if isinstance(one, dt.datetime) else one for name, one in asdict(self).items()}
-        return told | {"source": self.source, "kinds": dict(sorted(self.kinds.items()))}
+        plain = {name: one.isoformat() if isinstance(one, dt.datetime) else one for name, one in asdict(self).items()}
+        return plain | {"source": self.source, "kinds": dict(sorted(self.kinds.items()))}
 
 
 def check(order: RecallOrder, now: dt.datetime) -> None:

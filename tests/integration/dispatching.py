@@ -90,6 +90,12 @@ class Office:
             yield desks[f"{name}-0"]
 
     @asynccontextmanager
+    async def recall_orders(self, **more: dict[str, Any]) -> AsyncIterator[Desk]:
+        """Give what carries out people's recalls, to be turned by hand."""
+        async with self.desk("recall-orders", **more) as orders:
+            yield orders
+
+    @asynccontextmanager
     async def role(self, **more: dict[str, Any]) -> AsyncIterator[Probe]:
         """Run the role inside this process until the context ends."""
         stop, probe = asyncio.Event(), Probe("dispatcher")

@@ -103,6 +103,9 @@ async def settle(desks: Office, records: list[Record]) -> Plan:
         return await ledger.settle(records)
 
 
+applied = settle
+
+
 async def seen(desks: Office) -> dict[str, tuple[bool, bool, bool]]:
     """Return of each event whether recall was first, whether its webhook came, whether it is lost."""
     rows = await desks.pool.fetch("select * from recalled_events")

@@ -17,7 +17,7 @@ from ops.console import recall_orders
 from ops.console.recall_orders import RecallOrder, RecallProgress, RecallStatus
 from ops.operators import Operator
 from schemas.errors import LeaseLostError, RatchetError, SettingsError
-from tests.integration.test_recall import DAY, HOUR, began, paid, seen, settle, spooled, stripe_of, webhook
+from tests.integration.test_recall import DAY, HOUR, applied, began, paid, seen, spooled, stripe_of, webhook
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,35 +41,35 @@ async def harness(database: Database) -> AsyncIterator[Office]:
         yield open_office
 
 
-async def order(desks: Office, days: float = 9, **more: Any) -> int:
+async def order(place: Office, days: float = 9, **more: Any) -> int:
     now = dt.datetime.now(dt.UTC)
     asked: dict[str, Any] = {"provider": "stripe", "account": "", "dry_run": False, "until": now}
     asked |= {"since": now - dt.timedelta(days=days), "because": "ticket 7"} | more
-    async with desks.pool.acquire() as connection:
+    async with place.pool.acquire() as connection:
         return await recall_orders.order_recall(connection, ADA, RecallOrder(**asked), OPEN_MAX)
 
 
-async def progress(desks: Office, number: int) -> RecallProgress:
-    async with desks.pool.acquire() as connection:
+async def progress(place: Office, number: int) -> RecallProgress:
+    async with place.pool.acquire() as connection:
         return await recall_orders.recall_progress(connection, number)
 
 
-async def carry_out(desks: Office, providers: dict[str, Any] | None = None, **recall: Any) -> None:
-    """Turn the desk until no order is open."""
-    lease = await desks.lease()
-    async with desks.desk("recall-orders", providers=providers or stripe_of(desks), recall=RECALL | recall) as desk:
+async def carry_out(place: Office, providers: dict[str, Any] | None = None, **recall: Any) -> None:
+    """Carry out until no order is open."""
+    lease = await place.lease()
+    async with place.recall_orders(providers=providers or stripe_of(place), recall=RECALL | recall) as orders:
         open_ones = "select count(*) from recall_orders where ended_at is null"
         async with asyncio.timeout(30):
-            while await desks.pool.fetchval(open_ones):
-                await desk.turn(lease)
-    await desks.pool.execute("update leases set expires_at = clock_timestamp()")
+            while await place.pool.fetchval(open_ones):
+                await orders.turn(lease)
+    await place.pool.execute("update leases set expires_at = clock_timestamp()")
 
 
 async def test_a_dry_run_counts_and_the_order_brings_it(harness: Office) -> None:
     now = time.time()
     await began(harness, 2 * DAY)
     harness.world.events = [paid(number, now - number * DAY + 60) for number in range(1, 6)]
-    await settle(harness, [webhook(harness.world.events[0], 0)])
+    await applied(harness, [webhook(harness.world.events[0], 0)])
     would = await order(harness, dry_run=True)
     await carry_out(harness)
     dry = await progress(harness, would)
@@ -80,7 +80,7 @@ async def test_a_dry_run_counts_and_the_order_brings_it(harness: Office) -> None
     await carry_out(harness)
     brought = await progress(harness, did)
     assert (brought.new, brought.history, brought.kinds) == (dry.new, dry.history, dry.kinds)
-    await settle(harness, await spooled(harness, 1))
+    await applied(harness, await spooled(harness, 1))
     assert await harness.pool.fetchval("select count(*) from payments where status = 'captured'") == 5
     again = await order(harness)
     await carry_out(harness)
@@ -96,10 +96,10 @@ async def test_another_dispatcher_goes_on_where_the_first_was_killed(harness: Of
     await began(harness, 20 * DAY)
     harness.world.events = [paid(number, now - number * HOUR) for number in range(1, 6)]
     number, lease = await order(harness), await harness.lease()
-    async with harness.desk("recall-orders", providers=stripe_of(harness), recall=RECALL) as desk:
-        assert await desk.turn(lease)
+    async with harness.recall_orders(providers=stripe_of(harness), recall=RECALL) as orders:
+        assert await orders.turn(lease)
         held = harness.world.fail("/v1/events", accepts=True, holds=asyncio.Event())
-        turn = asyncio.create_task(desk.turn(lease))
+        turn = asyncio.create_task(orders.turn(lease))
         await held.met.wait()
         await harness.steal_lease()
         held.holds.set()  # type: ignore[union-attr]
@@ -193,12 +193,12 @@ async def test_it_is_stopped_before_the_next_page(harness: Office) -> None:
     await began(harness, 20 * DAY)
     harness.world.events = [paid(number, time.time() - number * HOUR) for number in range(1, 6)]
     number, lease = await order(harness), await harness.lease()
-    async with harness.desk("recall-orders", providers=stripe_of(harness), recall=RECALL) as desk:
-        await desk.turn(lease)
+    async with harness.recall_orders(providers=stripe_of(harness), recall=RECALL) as orders:
+        await orders.turn(lease)
         async with harness.pool.acquire() as connection:
             await recall_orders.stop_recall(connection, Operator("eve"), number)
             await recall_orders.stop_recall(connection, Operator("eve"), number)
-        await desk.turn(lease)
+        await orders.turn(lease)
     ended = await progress(harness, number)
     assert (ended.status, ended.stopped_by, ended.pages, ended.new) == (RecallStatus.STOPPED, "eve", 1, 2)
     actions = await harness.pool.fetch("select who, target from operator_actions where action = 'recall.stop'")
@@ -225,12 +225,12 @@ async def test_a_full_spool_puts_the_order_off(harness: Office) -> None:
     harness.world.events = [paid(number, time.time() - number * HOUR) for number in range(1, 5)]
     number, lease = await order(harness), await harness.lease()
     recall = RECALL | {"spool_rows_max": 2}
-    async with harness.desk("recall-orders", providers=stripe_of(harness), recall=recall) as desk:
+    async with harness.recall_orders(providers=stripe_of(harness), recall=recall) as orders:
         for _ in range(4):
-            await desk.turn(lease)
+            await orders.turn(lease)
         assert ((await progress(harness, number)).pages, len(await spooled(harness))) == (1, 2)
         while not (await progress(harness, number)).ended:
-            await desk.turn(lease)
+            await orders.turn(lease)
     assert len(await spooled(harness)) == 2
 
 
