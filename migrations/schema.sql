@@ -1619,6 +1619,8 @@ CREATE INDEX payments_merged_into ON public.payments USING btree (merged_into) W
 
 CREATE INDEX payments_open ON public.payments USING btree (provider, account, updated_at) WHERE ((merged_into IS NULL) AND (provider_ref IS NOT NULL) AND ((status = ANY (ARRAY['created'::text, 'requires_action'::text, 'processing'::text, 'authorized'::text])) OR (refund_status = 'pending'::text) OR (dispute_status = ANY (ARRAY['inquiry'::text, 'open'::text, 'under_review'::text]))));
 
+CREATE INDEX payments_open_refunds ON public.payments USING btree (provider, account, updated_at) WHERE ((merged_into IS NULL) AND (provider_ref IS NOT NULL) AND (refund_status = 'partial'::text) AND jsonb_path_exists(facts, '$.keyvalue()?(@."key" starts with "refund:" && @."value"[0] == "pending")'::jsonpath));
+
 CREATE INDEX payments_reference ON public.payments USING btree (reference) WHERE (reference IS NOT NULL);
 
 CREATE UNIQUE INDEX recall_orders_open ON public.recall_orders USING btree (provider) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));

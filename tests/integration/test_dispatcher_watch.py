@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from settling import bench
 
 from providers.core.refetch import DAY, HOUR, MINUTE
+from runtime.sql import statement
 from schemas.record import Attributes, Record
 
 if TYPE_CHECKING:
@@ -75,6 +76,58 @@ async def test_case_pb13_a_chargeback_and_a_refund_that_are_open_are_asked_about
         ("tr_disputed", "stale", "queued"),
         ("tr_refund", "stale", "queued"),
     ]
+
+
+async def set_refunds(desks: Office, ref: str, **refunds: str) -> None:
+    facts = {f"refund:{own}": [state, 100] for own, state in refunds.items()}
+    await desks.pool.execute("update payments set facts = $2 where provider_ref = $1", ref, json.dumps(facts))
+
+
+async def test_a_refund_that_is_open_beside_one_that_is_done_is_asked_about(harness: Office) -> None:
+    for ref in ("tr_both", "tr_done", "tr_disputed"):
+        disputed = "open" if ref == "tr_disputed" else "none"
+        await pay(harness, "mollie", ref, 2 * DAY, refund_status="partial", dispute_status=disputed)
+        await set_refunds(harness, ref, re_1="succeeded", re_2="succeeded" if ref == "tr_done" else "pending")
+    await pay(harness, "mollie", "tr_fresh", 1 * HOUR, refund_status="partial")
+    await set_refunds(harness, "tr_fresh", re_1="succeeded", re_2="pending")
+    assert sorted(await look(harness, MOLLIE)) == [
+        ("tr_both", "stale", "queued"),
+        ("tr_disputed", "stale", "queued"),
+    ]
+
+
+async def test_by_its_own_id_where_the_provider_is_asked_so(harness: Office) -> None:
+    await pay(harness, "square", "p1", 4 * DAY, refund_status="partial")
+    await set_refunds(harness, "p1", r1="succeeded", r2="pending")
+    await harness.pool.execute(
+        "insert into payment_refs (provider, account, merchant_account, livemode, kind, ref, payment_id)"
+        " select 'square', '', '', true, 'refund', ref, id from payments, unnest(array['r1', 'r2']) as ref"
+    )
+    assert await look(harness, {"square": {"api_key": SecretStr("k")}}) == [("refund:r2", "stale", "queued")]
+
+
+async def test_what_is_open_beside_what_is_done_is_read_from_an_index(harness: Office) -> None:
+    name = "payments_open_refunds"
+    definition = await harness.pool.fetchval("select indexdef from pg_indexes where indexname = $1", name)
+    assert "(provider, account, updated_at)" in definition
+    await harness.pool.execute(
+        "insert into payments (id, provider, account, provider_ref, status, refund_status, dispute_status, currency,"
+        " amount, authorized, captured, refunded, disputed, version, facts, head_hash, head_xid, created_at,"
+        " updated_at) select gen_random_uuid(), 'mollie', '', 'tr_' || n, 'captured', 'partial', 'none', 'EUR',"
+        " 1000, 1000, 1000, 100, 0, 1, '{\"refund:re_1\": [\"succeeded\", 100]}', '', 0, now() - interval '3 d',"
+        " now() - interval '2 d' from generate_series(1, 2000) as n"
+    )
+    await set_refunds(harness, "tr_7", re_1="succeeded", re_2="pending")
+    await harness.pool.execute("analyze payments")
+    sql = statement("consumer.dispatcher", "queue_stale")
+    asked = "'mollie', '', '{}', '{pending}', '{}', 43200, 43200, 2592000, 500, null"
+    async with harness.pool.acquire() as connection:
+        types = "text, text, text[], text[], text[], float8, float8, float8, bigint, text"
+        await connection.execute(f"prepare look ({types}) as {sql}")
+        rows = await connection.fetch(f"explain (costs off) execute look ({asked})")
+    plan = "\n".join(row[0] for row in rows)
+    assert name in plan, plan
+    assert "Seq Scan on payments" not in plan, plan
 
 
 async def test_one_is_asked_about_again_after_its_interval_and_not_before(harness: Office) -> None:

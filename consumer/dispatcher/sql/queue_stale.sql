@@ -2,7 +2,8 @@
 -- can be asked; $3 statuses, $4 refund statuses and $5 dispute statuses that are open; seconds $6 for which such a
 -- payment has been silent, $7 between two questions, $8 that it may be old; $9 how many at once: the longest silent
 -- first; $10 the kind of the references to ask by, as `kind:ref`, null for the payment itself; of refunds and disputes
--- those that are open by the payment's facts. No payment is changed before it is made, so the bound on its age bounds
+-- those that are open by the payment's facts: a refund may be pending where others are done, which `refund_status` hides.
+-- No payment is changed before it is made, so the bound on its age bounds
 -- what is read of the index too. Two payments may have one reference, at two merchants: it is asked about once.
 -- Returns how many.
 with open as (
@@ -20,6 +21,22 @@ with open as (
             or p.dispute_status in ('inquiry', 'open', 'under_review')
         )
         and (p.status = any($3::text[]) or p.refund_status = any($4::text[]) or p.dispute_status = any($5::text[]))
+        and p.updated_at < clock_timestamp() - make_interval(secs => $6)
+        and p.created_at > clock_timestamp() - make_interval(secs => $8)
+        and p.updated_at > clock_timestamp() - make_interval(secs => $8)
+    union all
+    select
+        p.id, p.provider, p.account, p.provider_ref, p.updated_at,
+        case when $10::text is not null then p.facts end as facts
+    from payments as p
+    where 'pending' = any($4::text[])
+        and p.provider = $1
+        and lower(p.account) = $2
+        and p.merged_into is null
+        and p.provider_ref is not null
+        and p.refund_status = 'partial'
+        and jsonb_path_exists(p.facts, '$.keyvalue() ? (@.key starts with "refund:" && @.value[0] == "pending")')
+        and not coalesce(p.status = any($3::text[]) or p.dispute_status = any($5::text[]), false)
         and p.updated_at < clock_timestamp() - make_interval(secs => $6)
         and p.created_at > clock_timestamp() - make_interval(secs => $8)
         and p.updated_at > clock_timestamp() - make_interval(secs => $8)
