@@ -5,7 +5,7 @@ insert into payment_logs (
 select ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'stripe',
     'evt_3' || substr(md5(n || made.kind), 1, 23), made.kind, made.outcome, made.before, made.after, 500 + n % 249500,
     made.version,
-    format('[["capture","pi_3%1$s","succeeded",%2$s],["terms","amount","provider",%2$s]]', substr(md5('pi' || n), 1, 23),
+    format('[["capture","pi_3%1$s",["succeeded",%2$s]],["terms","pi_3%1$s",["asked",%2$s]]]', substr(md5('pi' || n), 1, 23),
         500 + n % 249500)::jsonb,
     'payments.webhooks', n % 4, n, at, at, 1, sha256((n || made.kind)::bytea)
 from (select n, now() - interval '1 year' + n * interval '12 seconds' as at from generate_series(1, $1::bigint) as n) one,

@@ -4,8 +4,8 @@ insert into payments (
     refunded, disputed, version, facts, head_hash, head_xid, created_at, updated_at)
 select ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'stripe', '', ref, 'ORD-' || substr(md5('ord' || n), 1, 24), 'captured', 'none', 'none',
     'EUR', amount, amount, amount, 0, 0, 3,
-    format('{"terms:amount":["provider",%1$s],"progress:%2$s":["created",null],"authorization:%2$s":["authorized",%1$s],'
-        '"capture:%2$s":["succeeded",%1$s],"attempt:%3$s":["succeeded",null]}', amount, ref, charge)::jsonb,
+    format('{"terms:%2$s":["asked",%1$s],"attempt:%2$s":["created"],"authorization:%2$s":["authorized",%1$s],'
+        '"capture:%2$s":["succeeded",%1$s],"attempt:%3$s":["succeeded"]}', amount, ref, charge)::jsonb,
     sha256(ref::bytea), 1, at, at
 from (
     select n, 'pi_3' || substr(md5('pi' || n), 1, 23) as ref, 'ch_3' || substr(md5('ch' || n), 1, 23) as charge,
