@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
-from consumer.facts_json import load_joined, load_said
+from consumer.facts_json import load_joined
 from consumer.fold import project
 from runtime.sql import statement
+from schemas.facts import Fact, FactKind, State
 
 pytestmark = pytest.mark.unit
 
@@ -30,7 +32,9 @@ def test_a_payment_s_facts_are_a_captured_payment() -> None:
 
 
 def test_a_ledger_row_s_facts_can_be_read() -> None:
-    assert {(fact.kind, fact.state, fact.amount) for fact in load_said(filled("fill_ledger"))} == {
+    read = msgspec.json.decode(filled("fill_ledger"), type=list[tuple[FactKind, str, State]])
+    facts = [Fact(kind, key, state.name, state.amount) for kind, key, state in read]
+    assert {(fact.kind, fact.state, fact.amount) for fact in facts} == {
         ("capture", "succeeded", 500),
         ("terms", "asked", 500),
     }
