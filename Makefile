@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test test-slow coverage mutants model outsiders fuzz cluster nightly lint docs catalogues configuration corpus \
+.PHONY: help setup brokers run test test-slow coverage mutants model outsiders fuzz cluster soak soak-page nightly lint docs catalogues configuration corpus \
 	bench bench-ingress bench-latency bench-scale bench-console load forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -138,6 +138,13 @@ load: brokers ## load a `ratchet up` and compare with the books; SHAPE=steady|st
 
 cluster: brokers ## break three brokers, two Postgres servers and the network under load; writes docs/faults.md; ARGS="broker_killed"
 	@PYTHONPATH=tests $(BIN)/python -m cluster.run $(ARGS)
+
+soak: brokers ## hours of mixed traffic, a role killed now and then; writes docs/soak.md; HOURS=2 RATE=20 KILL_MINUTES=16
+	@PYTHONPATH=tests $(BIN)/python -m soak.run $(if $(HOURS),--hours $(HOURS)) $(if $(RATE),--rate $(RATE)) \
+		$(if $(KILL_MINUTES),--kill-minutes $(KILL_MINUTES)) $(ARGS)
+
+soak-page: $(STAMP) ## write docs/soak.md and its chart anew from .ratchet/soak.jsonl, or from FILE=
+	@PYTHONPATH=tests $(BIN)/python -m soak.page $(or $(FILE),.ratchet/soak.jsonl)
 
 forgeries: $(STAMP) ## a million forged requests a signature scheme; all must be refused
 	@$(BIN)/python -m ops.bench.forgeries $(ARGS)
