@@ -42,8 +42,8 @@ class Other:
     """A provider: its webhooks about one payment, the payment's id, and how a request is sealed.
 
     `ref` is empty where it makes no payment. `seal` takes secret, path, kind, event id and body, and returns headers
-    and body. `shown` says that the secret is itself shown, so that its webhooks are hints and move nothing; `waits` that
-    they wait for what its API says (GoCardless' tell no amounts), which nobody asks here.
+    and body. `shown` says that the secret is itself shown, so that its webhooks are hints and move nothing; `waits`
+    that they wait for what its API says (GoCardless' tell no amounts), which nobody asks here.
     """
 
     steps: tuple[Step, ...]
