@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test test-slow coverage mutants model outsiders fuzz cluster soak soak-page nightly lint docs catalogues configuration corpus \
+.PHONY: help setup brokers run test test-slow coverage mutants mutation model outsiders fuzz cluster soak soak-page nightly lint docs catalogues configuration corpus \
 	bench bench-ingress bench-latency bench-scale bench-console load forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -68,11 +68,12 @@ test: brokers ## the tests of every change, in parallel; ARGS="-k ingress" narro
 test-slow: brokers ## what is long by nature: outages, kill storms, scale, bench, browser
 	@$(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) -m slow $(MEASURE) $(if $(COVERAGE),--cov-append) $(ARGS)
 
-nightly: brokers ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutants
+nightly: brokers ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutation, mutants
 	@HYPOTHESIS_PROFILE=nightly OUTAGE_SECONDS=30 REDRIVE_LETTERS=9999 $(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) \
 		-o timeout=3600 $(ARGS)
 	@$(BIN)/python -m ops.bench.forgeries
 	@$(MAKE) fuzz SECONDS=600
+	@$(MAKE) mutation
 	@PYTHONPATH=tests $(BIN)/python -m mutants.run --page
 
 mutants: brokers ## plant each fault of tests/mutants; a test must notice each; ARGS="--quick" needs no brokers
@@ -93,6 +94,14 @@ $(ATHERIS): requirements-fuzz.txt | $(UV)
 
 fuzz: $(STAMP) $(ATHERIS) ## put bytes that nobody thought of to all that reads strangers' bytes; SECONDS=60 ARGS="forms"
 	@PYTHONPATH=tests:$(ATHERIS) $(BIN)/python -m fuzz.run $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+COSMIC_RAY := .ratchet/tools/cosmic-ray
+$(COSMIC_RAY): requirements-mutation.txt | $(UV)
+	@rm -rf $@ && .ratchet/tools/uv-$(UV_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes --target $@ -r $< >&2 && touch $@
+
+mutation: $(STAMP) $(COSMIC_RAY) ## small changes of the pure modules, each of which a test must notice; MODULE=consumer/fold.py
+	@PYTHONPATH=tests:$(COSMIC_RAY) $(BIN)/python -m mutation.run $(if $(MODULE),$(MODULE),--page) $(ARGS)
 
 coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test` measured: 90 % of all branches, 99 % of the pure modules
 	@$(BIN)/coverage report

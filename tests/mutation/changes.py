@@ -1,0 +1,123 @@
+"""Which changes there are: cosmic-ray's operators, on the modules that are looked at."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import pickle
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Final
+
+from mutants.planted import ROOT
+
+TARGETS: Final[dict[str, tuple[str, ...]]] = {
+    "consumer/adoption.py": ("tests/unit/test_grouping.py",),
+    "consumer/verdict.py": ("tests/unit/test_verdict.py", "tests/unit/test_settlement.py"),
+    "providers/core/payments.py": ("tests/unit/test_providers_core.py", "tests/contract/test_cases.py"),
+    "consumer/fold.py": ("tests/unit/test_fold.py", "tests/unit/test_settlement.py", "tests/contract/test_traces.py"),
+    "consumer/settlement.py": (
+        *("tests/unit/test_settlement.py", "tests/unit/test_commands.py", "tests/unit/test_unsigned_ids.py"),
+        *("tests/unit/test_orders.py", "tests/unit/test_grouping.py"),
+    ),
+    "consumer/disputes.py": ("tests/unit/test_fold.py", "tests/contract/test_traces.py"),
+    "consumer/grouping.py": ("tests/unit/test_grouping.py", "tests/unit/test_settlement.py"),
+    "providers/core/proof.py": ("tests/unit/test_providers_core.py", "tests/contract/test_vectors.py"),
+    "providers/core/body_mac.py": ("tests/unit/test_providers_core.py", "tests/contract/test_vectors.py"),
+}
+"""The core of the money and the comparison of signatures, and the tests that should notice, quick ones first."""
+OPERATORS: Final = tuple(
+    f"core/{name}"
+    for name in (
+        *("AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
+        *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "ExceptionReplacer", "NumberReplacer"),
+        *("ZeroIterationForLoop", "ReplaceUnaryOperator_Delete_Not", "ReplaceUnaryOperator_USub_UAdd"),
+        *(f"ReplaceBinaryOperator_{pair}" for pair in ("Add_Sub", "Sub_Add", "Mul_FloorDiv", "FloorDiv_Mul")),
+        *(f"ReplaceBinaryOperator_{pair}" for pair in ("Mod_Add", "Pow_Mul")),
+        *(f"ReplaceComparisonOperator_{pair}" for pair in ("Eq_NotEq", "NotEq_Eq", "Is_IsNot", "IsNot_Is")),
+        *(f"ReplaceComparisonOperator_{pair}" for pair in ("Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt")),
+        *(f"ReplaceComparisonOperator_{pair}" for pair in ("Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt")),
+    )
+)
+"""Those that a person could do by mistake. `X | None` in an annotation is no sum, so `|` is left alone."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of one line: the `nth` of its operator there, from 0."""
+
+    module: str
+    operator: str
+    line: int
+    before: str
+    after: str
+    nth: int
+    text: str
+    """The module's text with it."""
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        return self.module, self.operator.removeprefix("core/"), self.before, self.nth
+
+    @property
+    def digest(self) -> str:
+        """Return what its outcome depends on: the changed module and the tests."""
+        tests = "".join((ROOT / name).read_text() for name in TARGETS[self.module])
+        return hashlib.sha256((self.text + tests).encode()).hexdigest()
+
+
+@cache
+def changes_of(module: str) -> tuple[Change, ...]:
+    """Make all changes of a module; those that Python does not read, or reads as it did before, are none."""
+    from cosmic_ray.ast import get_ast
+    from cosmic_ray.mutating import MutationVisitor
+    from cosmic_ray.plugins import get_operator
+
+    source = (ROOT / module).read_text()
+    same, parsed = ast.dump(without_notes(source)), pickle.dumps(get_ast(source))
+    seen: Counter[tuple[str, str]] = Counter()
+    found: list[Change] = []
+    for name in OPERATORS:
+        operator = get_operator(name)()
+        occurrence = 0
+        while True:
+            visitor = MutationVisitor(occurrence, operator)
+            text = visitor.walk(pickle.loads(parsed)).get_code()
+            if not visitor.mutation_applied:
+                break
+            occurrence += 1
+            if (change := _change(module, name, source, text, same)) is None:
+                continue
+            place = change.operator, change.before
+            nth, seen[place] = seen[place], seen[place] + 1
+            found.append(replace(change, nth=nth))
+    return tuple(found)
+
+
+def _change(module: str, name: str, source: str, text: str, same: str) -> Change | None:
+    try:
+        if ast.dump(without_notes(text)) == same:
+            return None
+    except SyntaxError:
+        return None
+    old, new = source.splitlines(), text.splitlines()
+    first = next(number for number, (one, other) in enumerate(zip(old, new, strict=False)) if one != other)
+    while old and new and old[-1] == new[-1]:
+        old.pop()
+        new.pop()
+    before, after = (" ".join(" ".join(lines[first:]).split()) for lines in (old, new))
+    return Change(module, name, first + 1, before, after, 0, text)
+
+
+def without_notes(source: str) -> ast.Module:
+    """Read a module without its annotations: they are never looked at when it runs, so a change of one is none."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+    return tree

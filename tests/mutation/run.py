@@ -1,0 +1,151 @@
+"""Make every change of the pure modules and run the tests that should notice: `make mutation`.
+
+Exit status 1 where a change is not noticed that `equal.toml` does not explain, or where an explanation fits no change.
+Outcomes are kept in `.ratchet/mutation.jsonl` as they come: what has not changed since is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import sys
+import time
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mutants.planted import ROOT
+from mutants.results import write_between
+from mutants.trial import FAILED, PASSED, Trial, copied
+
+from mutation.changes import TARGETS, Change, changes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+KEPT = ROOT / ".ratchet" / "mutation.jsonl"
+EQUAL = Path(__file__).with_name("equal.toml")
+PAGE = ROOT / "docs" / "mutation.md"
+MARKS = ("<!-- written by `make mutation`: begin -->\n", "<!-- written by `make mutation`: end -->\n")
+SECONDS_MAX = 120.0
+NOTICED, SURVIVED, SLOW = "noticed", "survived", "endless"
+"""A change that makes a test endless is noticed by its time-out."""
+
+
+def explained() -> dict[tuple[str, str, str, int], str]:
+    """Return the changes that change nothing, and why."""
+    entries = tomllib.loads(EQUAL.read_text()).get("change", [])
+    return {
+        (one["module"], one["operator"], " ".join(one["line"].split()), one.get("nth", 0)): one["because"]
+        for one in entries
+    }
+
+
+def kept() -> dict[str, str]:
+    """Return the outcomes by digest."""
+    if not KEPT.is_file():
+        return {}
+    lines: list[dict[str, str]] = [json.loads(line) for line in KEPT.read_text().splitlines()]
+    return {line["digest"]: line["verdict"] for line in lines}
+
+
+def keep(change: Change, verdict: str) -> None:
+    KEPT.parent.mkdir(exist_ok=True)
+    with KEPT.open("a") as file:
+        told = {"module": change.module, "line": change.line, "after": change.after}
+        file.write(json.dumps({"digest": change.digest, "verdict": verdict, **told}) + "\n")
+
+
+def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, str]) -> None:
+    """Try the changes of which no outcome is kept, until the time is over; add the outcomes to `verdicts`."""
+    due = [change for change in changes if change.digest not in verdicts]
+    if not due:
+        return
+    until = time.monotonic() + seconds
+    with copied() as copy, Trial(copy, SECONDS_MAX) as trial:
+        trial.need_own_imports()
+        for module in dict.fromkeys(change.module for change in due):
+            status, told = trial.run(TARGETS[module], None)
+            if status != PASSED:
+                raise SystemExit(f"mutation: the tests of {module} fail without a change:\n{told[-1500:]}")
+        for number, change in enumerate(due, 1):
+            if time.monotonic() > until:
+                sys.stdout.write(f"{len(due) - number + 1} changes are left: go on with the same command\n")
+                return
+            began = time.monotonic()
+            verdict = tried(trial, change)
+            keep(change, verdict)
+            verdicts[change.digest] = verdict
+            told = f"{number:4}/{len(due)} {time.monotonic() - began:5.1f} s {verdict:8} {change.module}:{change.line}"
+            sys.stdout.write(f"{told}  {change.before}  ->  {change.after}\n")
+            sys.stdout.flush()
+
+
+def tried(trial: Trial, change: Change) -> str:
+    """Run the tests with a change."""
+    try:
+        trial._write({change.module: change.text})
+        status, _ = trial.run(TARGETS[change.module], SECONDS_MAX, "-x")
+    finally:
+        trial._write({change.module: (ROOT / change.module).read_text()})
+    return SURVIVED if status == PASSED else SLOW if status is None else NOTICED if status == FAILED else "broken"
+
+
+def table(changes: Iterable[Change], verdicts: dict[str, str], why: dict[Any, str]) -> str:
+    """Return what came of it as Markdown."""
+    rows: dict[str, Counter[str]] = {}
+    left, equal = [], []
+    for change in changes:
+        row = rows.setdefault(change.module, Counter())
+        verdict = verdicts.get(change.digest, "not run")
+        row["changes"] += 1
+        if verdict == SURVIVED:
+            verdict = "equal" if change.key in why else "not noticed"
+            shown = f"`{change.module}:{change.line}`: `{change.before}` as `{change.after}`"
+            (equal if change.key in why else left).append(f"- {shown}" + (f": {why.get(change.key, '')}".rstrip(": ")))
+        row["noticed" if verdict in {NOTICED, SLOW, "broken"} else verdict] += 1
+    columns = ("changes", "noticed", "equal", "not noticed", "not run")
+    lines = [
+        f"Run {dt.datetime.now(dt.UTC).date().isoformat()}.\n",
+        f"| module | {' | '.join(columns)} |",
+        "|---|" + "--:|" * len(columns),
+        *(f"| `{name}` | {' | '.join(str(row[one] or '') for one in columns)} |" for name, row in rows.items()),
+    ]
+    if left:
+        lines += ["\nNot noticed, and not explained:\n", *left]
+    if equal:
+        lines += ["\nNot noticed, for they change nothing:\n", *equal]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="mutation", description=__doc__)
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as consumer/fold.py; all without one")
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no trial after that time")
+    parser.add_argument("--page", action="store_true", help=f"write the table of {PAGE.name}")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.modules) - TARGETS.keys():
+        parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(TARGETS)}")
+    try:
+        changes = [change for module in options.modules or TARGETS for change in changes_of(module)]
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"mutation: {error}; `make mutation` installs cosmic-ray for itself") from error
+    verdicts, why = kept(), explained()
+    work_through(changes, options.seconds, verdicts)
+    if options.page:
+        write_between(PAGE, *MARKS, table([one for module in TARGETS for one in changes_of(module)], verdicts, why))
+    left = [one for one in changes if verdicts.get(one.digest) == SURVIVED and one.key not in why]
+    known = {change.key for change in changes}
+    stale = [key for key in why if key not in known and (not options.modules or key[0] in options.modules)]
+    for one in left:
+        place = f"{one.module}:{one.line} {one.key[1]} nth={one.nth}"
+        sys.stdout.write(f"not noticed: {place}: {one.before} -> {one.after}\n")
+    for key in stale:
+        sys.stdout.write(f"equal.toml explains what is no change any more: {key}\n")
+    return int(bool(left or stale))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
