@@ -42,6 +42,9 @@ OPERATORS: Final = tuple(
 )
 """Those that a person could do by mistake. `X | None` in an annotation is no sum, so `|` is left alone."""
 
+FOR_TYPES: Final = "if TYPE_CHECKING:"
+"""What is imported for types alone may as well be imported."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -107,6 +110,8 @@ def _change(module: str, name: str, source: str, text: str, same: str) -> Change
         old.pop()
         new.pop()
     before, after = (" ".join(" ".join(lines[first:]).split()) for lines in (old, new))
+    if before == FOR_TYPES:
+        return None
     return Change(module, name, first + 1, before, after, 0, text)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mutants.planted import ROOT
-from mutants.results import write_between
+from mutants.results import GREEN, write_between
 from mutants.trial import FAILED, PASSED, Trial, copied
 
 from mutation.changes import TARGETS, Change, changes_of
@@ -67,9 +67,7 @@ def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, 
     with copied() as copy, Trial(copy, SECONDS_MAX) as trial:
         trial.need_own_imports()
         for module in dict.fromkeys(change.module for change in due):
-            status, told = trial.run(TARGETS[module], None)
-            if status != PASSED:
-                raise SystemExit(f"mutation: the tests of {module} fail without a change:\n{told[-1500:]}")
+            need_green(trial, module, verdicts)
         for number, change in enumerate(due, 1):
             if time.monotonic() > until:
                 sys.stdout.write(f"{len(due) - number + 1} changes are left: go on with the same command\n")
@@ -83,11 +81,22 @@ def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, 
             sys.stdout.flush()
 
 
+def need_green(trial: Trial, module: str, verdicts: dict[str, str]) -> None:
+    """Run the tests of a module without a change, unless that was done; raise SystemExit where they fail."""
+    plain = Change(module, "", 0, "", "", 0, (ROOT / module).read_text())
+    if verdicts.get(plain.digest) == GREEN:
+        return
+    status, told = trial.run(TARGETS[module], None)
+    if status != PASSED:
+        raise SystemExit(f"mutation: the tests of {module} fail without a change:\n{told[-1500:]}")
+    keep(plain, GREEN)
+
+
 def tried(trial: Trial, change: Change) -> str:
     """Run the tests with a change."""
     try:
         trial._write({change.module: change.text})
-        status, _ = trial.run(TARGETS[change.module], SECONDS_MAX, "-x")
+        status, _ = trial.run(TARGETS[change.module], SECONDS_MAX, "-x", "-p", "mutation.plain_first")
     finally:
         trial._write({change.module: (ROOT / change.module).read_text()})
     return SURVIVED if status == PASSED else SLOW if status is None else NOTICED if status == FAILED else "broken"

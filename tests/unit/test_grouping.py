@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paper_books import PaperBooks
 
-from consumer.adoption import Asked, Attempt, adopt
+from consumer.adoption import Asked, Attempt, adopt, attempt_of
 from consumer.decode import Event, decode
 from consumer.grouping import Grouping
 from consumer.plan import Known, Member, Plan
@@ -220,6 +220,20 @@ def test_money_comes_first_and_what_does_not_fit_is_skipped() -> None:
         attempt(2, asked=40, held=40, place=1),
     )
     assert adopted(Asked(100, "EUR"), held, small, captured) == ({2, 3}, {1: Flag.PAID_AGAIN})
+
+
+def test_an_attempt_shows_money_first_then_a_hold_then_none() -> None:
+    """`place` and `held` as a payment shows them: a failed try gives way to one whose hold may still be captured."""
+    books = PaperBooks()
+    books.settle(
+        [
+            *(standard(f"payment.{state}", payment=state, amount=60) for state in ("captured", "authorized", "failed")),
+            standard("payment.captured", payment="refunded", amount=60),
+            standard("refund.succeeded", payment="refunded", amount=25, child="r"),
+        ]
+    )
+    found = {one.name: (one.place, one.held) for one in map(attempt_of, map(payment_of, books.payments.values()))}
+    assert found == {"captured": (0, 60), "authorized": (1, 60), "failed": (2, 0), "refunded": (0, 35)}
 
 
 def test_a_second_merchant_account_is_a_contradiction() -> None:
