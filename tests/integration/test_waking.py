@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
 from msgspec.structs import replace
-from settling import Bench, Event, bench, broken_chains, records, webhook
+from settling import Bench, Event, bench, broken_chains, intent, intent_records, records, webhook
 from structlog.testing import capture_logs
 
 from consumer import locking_reader, settlement, transaction
@@ -106,6 +107,32 @@ async def test_what_waits_on_a_survivor_reached_through_a_woken_event_is_woken(d
     books = await desk.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 50)]
     assert (books.parked, books.letters, await marks(desk)) == ([], [], 0)
+    assert broken_chains(books) == []
+
+
+async def test_what_only_a_woken_event_tells_puts_its_payment_under_the_order(desk: Bench) -> None:
+    """It waited on the payment alone; its reference, on which nothing waits, is locked and worked out all the same."""
+    await desk.settle(intent_records([intent(uuid.uuid4(), reference="ORD", amount=1000)]))
+    await settle_one_by_one(desk, webhook("refund.succeeded", "p", child="r", amount=100, reference="ORD"), CAPTURE)
+    books = await desk.books()
+    (order,) = [row for row in books.payments if row["client"] is not None]
+    assert (order["captured"], order["refunded"]) == (1000, 100)
+    assert books.parked == books.letters == []
+
+
+async def test_a_name_that_a_merge_did_not_tell_of_leads_to_the_survivor(desk: Bench) -> None:
+    """Names of the one that gave way are not bound anew but for those of the event that told; they are followed."""
+    await settle_one_by_one(
+        desk,
+        webhook("payment.captured", "a", child="c"),
+        webhook("payment.captured", "b+d", child="c"),
+        webhook("payment.authorized", "a+b", child="x"),
+        refund("d", "r", 30),
+    )
+    books = await desk.books()
+    alive = [row for row in books.payments if row["merged_into"] is None]
+    assert [(row["captured"], row["refunded"]) for row in alive] == [(1000, 30)]
+    assert books.parked == books.letters == []
     assert broken_chains(books) == []
 
 
