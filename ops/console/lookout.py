@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ops.roles import ROLES
@@ -80,7 +80,7 @@ class Look:
 
 @dataclass(slots=True)
 class Lookout:
-    """Looks; `history` has the newest look last."""
+    """Looks; `history` has the newest look last, which alone has the outcomes."""
 
     settings: Settings
     reader: Reader
@@ -121,7 +121,12 @@ class Lookout:
                 await asyncio.sleep(max(0.0, pause))
 
     def remember(self, look: Look) -> None:
-        """Keep a look, and none that is older than the history reaches back."""
+        """Keep a look, and none that is older than the history reaches back.
+
+        Only the newest keeps its outcomes: a day's minutes of each provider that fails, which no curve is drawn from.
+        """
+        if self.history:
+            self.history[-1] = replace(self.history[-1], outcomes=None)
         self.history.append(look)
         horizon = look.at - dt.timedelta(seconds=self.settings.console.history_seconds)
         while self.history[0].at < horizon:

@@ -15,7 +15,7 @@ from ops.console import words
 from ops.console.app import make_templates
 from ops.console.backlog import Backlog
 from ops.console.lookout import Look, Lookout, Queues, oldest
-from ops.console.outcomes import ORDER
+from ops.console.outcomes import ORDER, Outcomes
 from ops.console.static_files import StaticFiles
 from ops.redrives import Would
 from ops.status import RoleState, RoleStatus
@@ -54,6 +54,14 @@ def test_looks_are_kept_for_a_while() -> None:
         watch.remember(replace(WELL, at=NOON + dt.timedelta(seconds=seconds)))
     watch.remember(replace(WELL, at=NOON + dt.timedelta(seconds=12), settled=None))
     assert len(watch.history) == 3
+
+
+def test_only_the_newest_look_keeps_what_was_counted_for_a_day() -> None:
+    """Each has its own copy of a day's minutes: kept in all, the console grew by 25 MiB an hour."""
+    watch, counted = lookout(history_seconds=100), Outcomes({}, ())
+    for seconds in range(3):
+        watch.remember(replace(WELL, at=NOON + dt.timedelta(seconds=seconds), outcomes=counted))
+    assert [look.outcomes for look in watch.history] == [None, None, counted]
 
 
 async def test_it_looks_on_after_a_failure_and_sooner_when_somebody_comes(monkeypatch: pytest.MonkeyPatch) -> None:
