@@ -32,7 +32,13 @@ def panels(looks: Sequence[dict[str, Any]]) -> list[Panel]:
         Panel("memory of the roles, MiB", {name: _process(name, "bytes", MIB) for name in ROLES}),
         Panel("memory of the servers, MiB", {name: _process(name, "bytes", MIB) for name in SERVERS}),
         Panel("open files", {name: _process(name, "files") for name in ROLES}),
-        Panel("connections of Postgres", {"all": lambda look: float(sum(look["connections"].values()))}),
+        Panel(
+            "Postgres: sessions, and processes",
+            {
+                "sessions": lambda look: float(sum(look["connections"].values())) or float("nan"),
+                "processes": _process("postgres", "processes"),
+            },
+        ),
         Panel("largest tables with indices, MiB", {name: _table(name) for name, _ in largest}),
         Panel(
             "CPU an event, ms", {name: _cost(name) for name in ("ingress", "consumer", "relay", "kafka", "postgres")}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from soak.chart import draw
-from soak.slopes import Point, per_event, slope_of
+from soak.slopes import Point, later_half, per_event, settled, slope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,12 +35,12 @@ class Series:
     tolerated: float
     points: list[Point]
 
-    def verdict(self, slope: Slope | None) -> str:
+    def verdict(self, slope: Slope | None, later: Slope | None) -> str:
         """Say in a word whether it creeps."""
         if slope is None:
             return "too short to tell"
         if slope.creeps(self.tolerated):
-            return "**rises**"
+            return "levels off" if later is not None and not later.creeps(self.tolerated) else "**rises**"
         return "not decided" if slope.undecided(self.tolerated) else "no leak"
 
 
@@ -95,8 +95,9 @@ def series_of(looks: Sequence[dict[str, Any]]) -> Iterator[Series]:
     for name in ROLES:
         yield Series(f"threads of {name}", "threads", 0.5, of_process(looks, name, "threads"))
     yield Series(
-        "connections of Postgres", "sessions", 1.0, points(looks, lambda look: (sum(look["connections"].values()), 0))
+        "connections of Postgres", "sessions", 1.0, points(looks, lambda look: (sum(_some(look["connections"])), 0))
     )
+    yield Series("processes of Postgres", "processes", 1.0, of_process(looks, "postgres", "processes"))
     yield Series(
         "dead rows of all tables",
         "rows",
@@ -111,14 +112,19 @@ def series_of(looks: Sequence[dict[str, Any]]) -> Iterator[Series]:
 
 
 def row_of(series: Series) -> str:
-    """Return a figure's row; one that never moved needs no more than its value."""
-    slope = slope_of(series.points)
+    """Return a figure's row."""
+    slope, later = slope_of(settled(series.points)), slope_of(later_half(series.points))
+    verdict = series.verdict(slope, later)
     if slope is None:
         last = f"{series.points[-1].value:,.2f}" if series.points else ""
-        return f"| {series.name} | {series.unit} | {last} | {last} | | {series.verdict(slope)} |\n"
-    moved = f"{slope.per_hour:+,.2f} ± {2 * slope.error:,.2f}"
+        return f"| {series.name} | {series.unit} | {last} | {last} | | | {verdict} |\n"
     levels = f"{slope.first:,.2f} | {slope.last:,.2f}"
-    return f"| {series.name} | {series.unit} | {levels} | {moved} | {series.verdict(slope)} |\n"
+    return f"| {series.name} | {series.unit} | {levels} | {moved(slope)} | {moved(later)} | {verdict} |\n"
+
+
+def moved(slope: Slope | None) -> str:
+    """Return a slope an hour with twice its error."""
+    return "" if slope is None else f"{slope.per_hour:+,.2f} ± {2 * slope.error:,.2f}"
 
 
 def sizes_of(looks: Sequence[dict[str, Any]], what: str) -> Iterator[str]:
@@ -137,6 +143,13 @@ def sizes_of(looks: Sequence[dict[str, Any]], what: str) -> Iterator[str]:
             f"| `{name}` | {_bytes(held) / MIB:,.1f} | {dead} | {grown[0]:,.0f} | {grown[1]:,.0f} "
             f"| {'as many as events' if even else '**faster than events**'} |\n"
         )
+
+
+def _some(counts: dict[str, int]) -> list[int]:
+    """Return the counts; raise KeyError where there are none, as where nobody could be asked."""
+    if not counts:
+        raise KeyError
+    return list(counts.values())
 
 
 def _bytes(held: Any) -> float:
@@ -187,15 +200,23 @@ ones alone: its certificate would have to come from PayPal.
 ## The books
 
 """
+FOUND: Final = """
+## What it has found
+
+- 2026-11-27: the memory of the console rose by 25 MiB an hour, for a day: each look of its history kept a copy of a
+  day's counted minutes. Only the newest look keeps them since, which tests/unit/test_console_lookout.py holds; a run
+  of a commit before that shows it as "rises".
+"""
 SLOPES: Final = """
 ## Figures that must not creep
 
 A straight line by least squares through each life of a process (one that was killed begins anew), with one slope for
 all lives; the first quarter of an hour of the run and ten minutes of a life don't count (a fifth of a shorter run).
-"rises": the slope is above what is tolerated by two standard errors. "not decided": it may be, by that error.
+"rises": the slope is above what is tolerated by two standard errors, and that of the later half as well; where that is
+not, it "levels off". "not decided": it may be above it, by that error.
 
-| figure | unit | first | last | slope an hour ± 2 errors | verdict |
-|---|---|--:|--:|--:|---|
+| figure | unit | first | last | slope an hour ± 2 errors | of the later half | verdict |
+|---|---|--:|--:|--:|--:|---|
 """
 SIZES: Final = """
 ## Figures that grow with the events
@@ -214,7 +235,7 @@ def page_of(run: Run) -> str:
     text = HEAD.format(**run.head, seconds=seconds) + books_of(run) + SLOPES
     text += "".join(row_of(series) for series in series_of(run.looks))
     text += SIZES.format(what="table, with indices") + "".join(sizes_of(run.looks, "tables"))
-    return text + SIZES.format(what="topic").split("\n\n", 2)[2] + "".join(sizes_of(run.looks, "topics"))
+    return text + "\n" + SIZES.format(what="topic").split("\n\n", 2)[2] + "".join(sizes_of(run.looks, "topics")) + FOUND
 
 
 def write(file: Path, page: Path = PAGE) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
+import asyncpg
 import psutil
 
 from ops import endpoints
@@ -50,7 +51,7 @@ class Sampler:
     async def look(self) -> dict[str, Any]:
         """Return what is there now; a part that can't be asked for now is left out."""
         found: dict[str, Any] = {"processes": self._processes()}
-        with suppress(RatchetError, OSError, TimeoutError):
+        with suppress(RatchetError, OSError, TimeoutError, asyncpg.PostgresError):
             found |= await self._database()
         with suppress(RatchetError):
             found["lag"] = by_topic(await read_lag(self.settings), self.settings.kafka.topics.consumed_names)
@@ -88,11 +89,22 @@ class Sampler:
     async def _database(self) -> dict[str, Any]:
         async with connected(self.settings) as connection:
             tables = await connection.fetch(TABLES)
-            sessions = await connection.fetch(CONNECTIONS)
+        sessions = await self._sessions()
         return {
             "tables": {row["name"]: [row["bytes"], row["live"], row["dead"]] for row in tables},
             "connections": {row["name"]: row["number"] for row in sessions},
         }
+
+    async def _sessions(self) -> list[Any]:
+        """Count the sessions by their role; only a superuser sees whose they are."""
+        stack = endpoints.running_stack(self.settings)
+        if stack is None:
+            return []
+        connection = await asyncpg.connect(stack.endpoints.superuser_dsn, timeout=ASK_SECONDS)
+        try:
+            return list(await connection.fetch(CONNECTIONS))
+        finally:
+            await connection.close()
 
     async def _applied(self) -> float | None:
         """Return the p99 of the time from a record to its committed row, of the events since the look before."""

@@ -70,9 +70,15 @@ def settled(points: Sequence[Point]) -> list[Point]:
     ]
 
 
-def slope_of(points: Sequence[Point]) -> Slope | None:
-    """Return the slope of what is settled; None where there is too little of it."""
+def later_half(points: Sequence[Point]) -> list[Point]:
+    """Return what is settled, of the later half of the run: what rises at first and levels off is no leak."""
     found = settled(points)
+    middle = (found[0].second + found[-1].second) / 2 if found else 0.0
+    return [point for point in found if point.second >= middle]
+
+
+def slope_of(found: Sequence[Point]) -> Slope | None:
+    """Return the slope of points that are settled; None where there are too few."""
     lives: defaultdict[int, list[Point]] = defaultdict(list)
     for point in found:
         lives[point.life].append(point)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from soak import others
-from soak.page import Run, page_of, read, write
+from soak.page import Run, Series, page_of, read, write
 from soak.sampling import buckets_of, quantile, since
-from soak.slopes import Point, per_event, settled, slope_of
+from soak.slopes import Point, later_half, per_event, settled, slope_of
 from soak.traffic import OTHER_FAULTS, Mixed
 
 from ops.sample.post import Fault
@@ -80,7 +80,7 @@ def line(slope: float, *, life: int = 0, level: float = 100.0, start: int = 0, n
 
 
 def test_a_figure_that_creeps_is_told_from_one_that_does_not() -> None:
-    rising, flat = slope_of(line(5.0)), slope_of(line(0.0))
+    rising, flat = slope_of(settled(line(5.0))), slope_of(settled(line(0.0)))
     assert rising is not None
     assert flat is not None
     assert rising.per_hour == pytest.approx(5.0, abs=0.5)
@@ -90,14 +90,14 @@ def test_a_figure_that_creeps_is_told_from_one_that_does_not() -> None:
 
 
 def test_what_is_too_uneven_is_not_decided() -> None:
-    found = slope_of(line(2.0, noise=20.0))
+    found = slope_of(settled(line(2.0, noise=20.0)))
     assert found is not None
     assert found.undecided(2.0)
 
 
 def test_each_life_of_a_process_has_a_level_of_its_own() -> None:
     """A role that is killed at 130 MiB and comes back at 90 has not lost 40: each of its lives creeps by 8 an hour."""
-    found = slope_of([*line(8.0, life=1), *line(8.0, life=2, level=90.0, start=60)])
+    found = slope_of(settled([*line(8.0, life=1), *line(8.0, life=2, level=90.0, start=60)]))
     assert found is not None
     assert found.per_hour == pytest.approx(8.0, abs=0.5)
 
@@ -107,6 +107,17 @@ def test_the_warm_up_does_not_count() -> None:
     assert min(point.value for point in settled(points)) == 100.0
     later = [Point(60.0 * minute, 50.0 if minute < 70 else 100.0, 1 if minute < 60 else 2) for minute in range(120)]
     assert {point.second for point in settled(later) if point.life == 2} == {60.0 * one for one in range(70, 120)}
+
+
+def test_what_rises_at_first_alone_levels_off() -> None:
+    points = [Point(60.0 * minute, min(minute, 50) * 1.0, 1) for minute in range(120)]
+    whole, later = slope_of(settled(points)), slope_of(later_half(points))
+    assert whole is not None
+    assert later is not None
+    series = Series("memory", "MiB", 2.0, points)
+    assert (whole.creeps(2.0), later.per_hour) == (True, 0.0)
+    assert series.verdict(whole, later) == "levels off"
+    assert series.verdict(whole, whole) == series.verdict(whole, None) == "**rises**"
 
 
 def test_too_few_points_have_no_slope() -> None:
@@ -163,7 +174,7 @@ END = {
 def test_the_page_names_what_creeps_and_what_the_books_say() -> None:
     text = page_of(Run(HEAD, [look(minute) for minute in range(120)], END))
     rows = {row.split(" | ")[0].strip("| "): row for row in text.splitlines() if row.startswith("|")}
-    assert "+60.00 ± 0.00 | **rises**" in rows["memory of consumer"]
+    assert "+60.00 ± 0.00 | +60.00 ± 0.00 | **rises**" in rows["memory of consumer"]
     assert rows["open files of consumer"].endswith("no leak |")
     assert rows["p99 from record to row"].endswith("too short to tell |")
     assert rows["CPU of consumer an event"].startswith("| CPU of consumer an event | ms | 6.00 | 6.00 |")
