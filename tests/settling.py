@@ -80,13 +80,14 @@ def intent(
     *,
     client: str = CLIENT,
     amount: int = 1000,
+    currency: str = "EUR",
     provider: str = SOURCE,
     reference: str | None = None,
     provider_ref: str | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Event:
     """Make one intent as the relay publishes it."""
-    body: dict[str, Any] = {"amount": amount, "currency": "EUR", "provider": provider}
+    body: dict[str, Any] = {"amount": amount, "currency": currency, "provider": provider}
     body |= {"metadata": metadata} if metadata else {}
     body |= {name: value for name, value in (("reference", reference), ("provider_ref", provider_ref)) if value}
     value = json.dumps({"id": str(payment_id), "client": client, "command": Command.CREATE, "body": body}).encode()

@@ -7,8 +7,9 @@ until Postgres has ended one of them.
 
 Two orders that lead to the same state go on in the same way, so a state that was seen is not gone on from. A state is
 what is committed, and of each process the answers that it got: the product's code does the same upon the same answers.
-Ids of transactions count by their order alone. So the number of tries is that of the states' steps, and the number of
-interleavings, which is far larger, is that of the ways through the graph.
+The order of the world's own notes belongs to it, for what holds may be about that order. Ids of transactions count by
+their order alone. So the number of tries is that of the states' steps, and the number of interleavings, which is far
+larger, is that of the ways through the graph.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class World(Protocol):
     name: str
     says: str
     crashes: int
+    compared: tuple[tuple[str, str], ...]
+    """Steps, by process and name, of which `check` asks which came first."""
 
     async def seed(self, arena: Arena) -> None:
         """Write what the world begins with."""
@@ -168,7 +171,7 @@ class Explorer:
             if len(path) >= len(prefix) - 1:
                 seen = await self._look(processes, seen)
                 self._looks[tuple(path)] = _digest(seen)
-                state = _key(seen, processes, blocked, self._world.crashes)
+                state = _key((seen, self._order()), processes, blocked, self._world.crashes)
                 first = first or state
                 if before:
                     self._seen[before][path[-1]] = state
@@ -188,6 +191,11 @@ class Explorer:
                 raise DivergedError(f"{self._world.name}: {choice} is not among {choices} after {steps}")
             path.append(choice)
             steps.append(await self._take(processes, choice, self._looks[tuple(path[:-1])]))
+
+    def _order(self) -> tuple[Any, ...]:
+        """Return in which order what the world looks at has happened: its notes, and the steps that it compares."""
+        compared = dict.fromkeys(step for step in self._arena.steps if step in self._world.compared)
+        return tuple(note[:2] for note in self._arena.notes), tuple(compared)
 
     async def _look(self, processes: list[Process], last: Any) -> Any:
         """Return what is committed; as long as all steps are inside of transactions it is what it was."""

@@ -43,7 +43,7 @@ OPERATORS: Final = tuple(
 """Those that a person could do by mistake. `X | None` in an annotation is no sum, so `|` is left alone."""
 
 FOR_TYPES: Final = "if TYPE_CHECKING:"
-"""What is imported for types alone may as well be imported."""
+"""What is imported for types alone may as well be imported; that nothing sets what is frozen is mypy's to see."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _change(module: str, name: str, source: str, text: str, same: str) -> Change
         old.pop()
         new.pop()
     before, after = (" ".join(" ".join(lines[first:]).split()) for lines in (old, new))
-    if before == FOR_TYPES:
+    if before == FOR_TYPES or (before.startswith("class ") and "frozen=" in before):
         return None
     return Change(module, name, first + 1, before, after, 0, text)
 

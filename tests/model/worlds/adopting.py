@@ -26,6 +26,7 @@ class Adopting:
     name = "adopting"
     says = "which try is the order's follows from what they hold, and never from who came first"
     crashes = 0
+    compared: tuple[tuple[str, str], ...] = ()
     finds: tuple[str, ...] = ()
 
     async def seed(self, arena: Arena) -> None:

@@ -25,6 +25,7 @@ class Burying:
     name = "burying"
     says = "what is about to be woken is not buried, and what was buried is applied when its payment comes"
     crashes = 1
+    compared: tuple[tuple[str, str], ...] = (("capture", "commit"), ("sweeper", "take_expired"))
     finds = ("consumer-sweeper-buries-what-is-being-woken",)
 
     async def seed(self, arena: Arena) -> None:

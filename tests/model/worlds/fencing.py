@@ -22,6 +22,7 @@ class Fencing:
     name = "fencing"
     says = "of two relays that were given the same token by a fail-over only the newer one's writes count"
     crashes = 0
+    compared: tuple[tuple[str, str], ...] = ()
     finds = (
         "lease-guard-forgets-the-holder",
         "relay-spool-fence-forgets-the-holder",

@@ -24,6 +24,7 @@ class Locking:
     name = "locking"
     says = "batches never deadlock with each other: all that one needs is locked in one sorted set"
     crashes = 0
+    compared: tuple[tuple[str, str], ...] = ()
     finds = ("consumer-batch-locks-more-in-one-transaction",)
 
     async def seed(self, arena: Arena) -> None:

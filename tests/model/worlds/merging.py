@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from settling import intent, intent_records, records, webhook
+from settling import Event, intent, intent_records, records, webhook
 
 from model.worlds.acting import actor, compared, open_problems, settle, wake
+from schemas.record import Attributes
 
 if TYPE_CHECKING:
     from model.arena import Arena
     from model.stepping import Process
 
+FLUTTERWAVE = "flutterwave"
 AUTHORIZED = webhook("payment.authorized", "pay")
 CAPTURED = webhook("payment.captured", "pay", child="c")
 REFUND = webhook("refund.succeeded", "pay", child="r", amount=400)
+
+
+def flutterwave(event_id: str, kind: str, **data: Any) -> Event:
+    """Return a webhook of a provider whose payments have two names: the shop's reference and the charge's id."""
+    body = {"webhook_id": event_id, "timestamp": 1_790_000_299_123, "type": kind, "data": {"currency": "NGN", **data}}
+    attributes = Attributes(source=FLUTTERWAVE, event_id=event_id, kind=kind, received_at=1_790_000_000.0)
+    return Event(event_id, b"ORD", json.dumps(body).encode(), attributes.to_headers())
+
+
+CHARGED = flutterwave("wbk_1", "charge.completed", id="chg_1", amount=10, status="succeeded", reference="ORD")
+BY_CHARGE = flutterwave(
+    "wbk_2", "refund.completed", id="rfd_1", charge_id="chg_1", amount_refunded=4, status="succeeded"
+)
+"""It names the charge alone, and not the name by which the intent claims."""
 PROMISED = uuid.UUID("0195f000-0000-7000-8000-000000000001")
 
 
@@ -25,6 +42,7 @@ class Merging:
     name = "merging"
     says = "a payment gives way to the row that its intent promised, and no event of it is lost or waits for ever"
     crashes = 0
+    compared: tuple[tuple[str, str], ...] = ()
     finds: tuple[str, ...] = ()
 
     async def seed(self, arena: Arena) -> None:
@@ -46,3 +64,28 @@ class Merging:
         if len(survivors) != 1:
             return [*problems, f"{len(survivors)} payments"]
         return problems + compared(survivors[0], id=PROMISED, captured=1000, refunded=400, provider_ref="pay")
+
+
+class Following(Merging):
+    """A payment with two names is claimed by one of them, while a refund names the other."""
+
+    name = "following"
+    says = "a name that the merge did not tell of leads to the payment that gave way, and on to its survivor"
+    finds: tuple[str, ...] = ("consumer-batch-payment-is-not-locked",)
+
+    async def seed(self, arena: Arena) -> None:
+        await settle(arena.plain_pool(), arena, records([CHARGED], partition=3))
+
+    def processes(self, arena: Arena) -> list[Process]:
+        claim = intent(PROMISED, provider=FLUTTERWAVE, provider_ref="ORD", currency="NGN")
+        return [
+            actor(arena, "intent", intent_records([claim])),
+            actor(arena, "refund", records([BY_CHARGE], partition=1)),
+        ]
+
+    async def check(self, arena: Arena) -> list[str]:
+        problems = await open_problems(arena, CHARGED, BY_CHARGE)
+        survivors = [row for row in (await arena.books()).payments if row["merged_into"] is None]
+        if len(survivors) != 1:
+            return [*problems, f"{len(survivors)} payments"]
+        return problems + compared(survivors[0], id=PROMISED, captured=1000, refunded=400, provider_ref="ORD")

@@ -33,6 +33,7 @@ class Relaying:
     name = "relaying"
     says = "every change is published, none is skipped, and those of one payment in the order of their versions"
     crashes = 0
+    compared: tuple[tuple[str, str], ...] = ()
     events: tuple[Event, ...] = (AUTHORIZED, SLOW, FAST)
     finds: tuple[str, ...] = ("relay-unsettled-rows-are-passed",)
 

@@ -26,6 +26,12 @@ EVENTS = (
 )
 """One a partition."""
 SECONDS_MAX = 60.0
+COPIED = """
+select 'settled', event_id, version from payment_logs
+union all select 'noted', partition::text, next_offset from consumer_offsets
+union all select 'published', name, id from relay_cursors
+order by 1, 2
+"""
 
 
 class Group:
@@ -60,7 +66,8 @@ class Restoring:
     name = "restoring"
     says = "what the copy lacks is read again, and every event has its effect once"
     crashes = 0
-    finds: tuple[str, ...] = ("consumer-positions-newer-of-two",)
+    compared: tuple[tuple[str, str], ...] = ()
+    finds: tuple[str, ...] = ("consumer-positions-newer-of-two", "consumer-positions-restore-without-any-epoch")
 
     def __init__(self) -> None:
         self.unnoticed = 0
@@ -129,8 +136,10 @@ async def _consume(arena: Arena, process: Process | None, group: Group, order: t
 async def _disaster(arena: Arena, process: Process, others: list[Process]) -> None:
     copy: list[Any] = []
 
-    async def keep() -> None:
+    async def keep() -> str:
+        """Copy, and answer what is in the copy: two copies of different content are two states."""
         copy.append(await arena.hand.keep())
+        return str([tuple(row) for row in await arena.hand.run(COPIED)])
 
     async def put_back() -> None:
         for one in others:

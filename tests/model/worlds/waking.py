@@ -24,6 +24,7 @@ class Waking:
     name = "waking"
     says = "a refund waits for its payment, or is settled with it; whoever ends, it is woken in the end"
     crashes = 1
+    compared: tuple[tuple[str, str], ...] = ()
     finds = (
         "consumer-batch-names-lock-nothing",
         "consumer-waking-mark-is-not-durable",
@@ -61,6 +62,7 @@ class Meeting(Waking):
     name = "meeting"
     says = "the same with neither crash nor sweeper"
     crashes = 0
+    compared: tuple[tuple[str, str], ...] = ()
     finds = ("consumer-batch-names-lock-nothing",)
 
     def processes(self, arena: Arena) -> list[Process]:
