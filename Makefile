@@ -68,13 +68,13 @@ test: brokers ## the tests of every change, in parallel; ARGS="-k ingress" narro
 test-slow: brokers ## what is long by nature: outages, kill storms, scale, bench, browser
 	@$(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) -m slow $(MEASURE) $(if $(COVERAGE),--cov-append) $(ARGS)
 
-nightly: brokers ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutation, mutants
+nightly: brokers ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutants, mutation
 	@HYPOTHESIS_PROFILE=nightly OUTAGE_SECONDS=30 REDRIVE_LETTERS=9999 $(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) \
 		-o timeout=3600 $(ARGS)
 	@$(BIN)/python -m ops.bench.forgeries
 	@$(MAKE) fuzz SECONDS=600
-	@$(MAKE) mutation
 	@PYTHONPATH=tests $(BIN)/python -m mutants.run --page
+	@$(MAKE) mutation
 
 mutants: brokers ## plant each fault of tests/mutants; a test must notice each; ARGS="--quick" needs no brokers
 	@PYTHONPATH=tests $(BIN)/python -m mutants.run --jobs $(WORKERS) $(ARGS)
