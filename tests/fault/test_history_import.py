@@ -10,10 +10,12 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import subprocess
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -28,7 +30,6 @@ from runtime.stack import read_state
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -153,6 +154,8 @@ async def test_a_history_has_no_doubled_effect_beside_live_traffic(tmp_path: Pat
             try:
                 await at_rest(connection, EVENTS + len(fresh))
                 seconds = time.monotonic() - begun
+                applied_seconds = await history_seconds(connection, history)
+                peaks = memory_peaks(tmp_path)
                 await check(connection, history, fresh)
                 assert (await asyncio.to_thread(recall, tmp_path, told, since))["new"] == 0, "asked again: all is known"
                 await check(connection, history, fresh)
@@ -160,19 +163,36 @@ async def test_a_history_has_no_doubled_effect_beside_live_traffic(tmp_path: Pat
                 await connection.close()
     print(  # noqa: T201 - the measurement
         f"{EVENTS:,} events of history and {len(took):,} webhooks beside them: read in {asked_seconds:.0f} s, applied"
-        f" after {seconds:.0f} s; {brought['new']:,} new, {brought['known']:,} known; a webhook was answered within"
-        f" {took[len(took) // 2] * 1000:.0f} ms (median), {took[int(len(took) * 0.99)] * 1000:.0f} ms (99 of 100)"
+        f" in {applied_seconds:.0f} s, all at rest after {seconds:.0f} s; {brought['new']:,} new, {brought['known']:,}"
+        f" known; a webhook was answered within"
+        f" {took[len(took) // 2] * 1000:.0f} ms (median), {took[int(len(took) * 0.99)] * 1000:.0f} ms (99 of 100);"
+        f" most memory, MiB: recall {brought['memory_mib']}, {', '.join(f'{name} {peak}' for name, peak in peaks)}"
     )
 
 
+def memory_peaks(home: Path) -> list[tuple[str, int]]:
+    """Return how much memory each role has held at most, in MiB."""
+    found = []
+    for file in sorted((home / "run").glob("*.json")):
+        status = Path(f"/proc/{json.loads(file.read_text())['pid']}/status")
+        if status.exists() and (peak := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
+            found.append((file.stem, int(peak[1]) // 1024))
+    return found
+
+
 def recall(home: Path, told: dict[str, str], since: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [*RATCHET, "recall", "--provider", "stripe", "--since", since, "--json"],
-        env=environment(home, **told), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
+    """Run the command; return its document, with the most memory that it held."""
+    answer = home / "recall.json"
+    with answer.open("w") as out, (home / "recall.log").open("w") as log:
+        process = subprocess.Popen(
+            [*RATCHET, "recall", "--provider", "stripe", "--since", since, "--json"],
+            env=environment(home, **told), stdout=out, stderr=log,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, (home / "recall.log").read_text()[-2000:]
+    document: dict[str, Any] = json.loads(answer.read_text())
+    return document | {"memory_mib": usage.ru_maxrss // 1024}
 
 
 async def at_rest(connection: Any, events: int) -> None:
@@ -182,6 +202,12 @@ async def at_rest(connection: Any, events: int) -> None:
     while tuple(await connection.fetchrow(ask)) != (events, 0):
         assert time.monotonic() < deadline, tuple(await connection.fetchrow(ask))
         await asyncio.sleep(0.5)
+
+
+async def history_seconds(connection: Any, history: Sequence[dict[str, Any]]) -> float:
+    """Return how long it took from the first ledger row of the history to its last."""
+    ask = "select extract(epoch from max(recorded_at) - min(recorded_at)) from payment_logs where event_id = any($1)"
+    return float(await connection.fetchval(ask, [one["id"] for one in history]))
 
 
 async def check(connection: Any, history: Sequence[dict[str, Any]], fresh: Sequence[dict[str, Any]]) -> None:
