@@ -67,6 +67,11 @@ SECURED: Final = (
     "kafka.tls.secretName=kafka-tls", "kafka.tls.certificate=tls.crt", "kafka.tls.key=tls.key",
 )  # fmt: skip
 """A Kafka that wants a login and a client's certificate."""
+MSK: Final = (
+    "keda.enabled=true", "kafka.securityProtocol=SASL_SSL", "kafka.sasl.mechanism=AWS_MSK_IAM",
+    "kafka.sasl.awsRegion=eu-central-1",
+)  # fmt: skip
+"""Amazon's Kafka by IAM."""
 
 
 class CheckError(Exception):
@@ -146,7 +151,12 @@ def rendered_file() -> str:
 
 def everything(names: Sequence[str] = EVERYTHING) -> list[str]:
     """Return helm's words that turn these on, and make Kafka a secured one."""
-    return [word for value in (*(f"{name}=true" for name in names), *SECURED) for word in ("--set", value)]
+    return setting((*(f"{name}=true" for name in names), *SECURED))
+
+
+def setting(values: Sequence[str]) -> list[str]:
+    """Return helm's words that set values."""
+    return [word for value in values for word in ("--set", value)]
 
 
 def check_chart() -> None:
@@ -155,7 +165,7 @@ def check_chart() -> None:
     schemas, crds = kubernetes_schemas(), crd_schemas()
     with tempfile.TemporaryDirectory() as folder:
         for version in KUBERNETES:
-            for number, words in enumerate(([], everything())):
+            for number, words in enumerate(([], everything(), setting(MSK))):
                 path = Path(folder) / f"{version}-{number}.yaml"
                 path.write_text(rendered(*words, version=version))
                 said = run(
@@ -179,6 +189,8 @@ def check_refusals() -> None:
         (("image.digest=sha256:abc",), "digest"),
         (("kafka.securityProtocol=SASL_SSL",), "takes a mechanism"),
         (("kafka.sasl.mechanism=PLAIN",), "the others none"),
+        (("kafka.securityProtocol=SASL_SSL", "kafka.sasl.mechanism=AWS_MSK_IAM"), "takes a region"),
+        (("kafka.sasl.awsRegion=eu-central-1",), "takes a region"),
         (("kafka.tls.secretName=x",), "is for TLS"),
         (("kafka.securityProtocol=SSL", "kafka.tls.certificate=tls.crt"), "all of them"),
         (("kafka.securityProtocol=SSL", "kafka.tls.certificate=a", "kafka.tls.key=b"), "all of them"),
@@ -190,6 +202,19 @@ def check_refusals() -> None:
                 continue
             raise
         raise CheckError(f"the chart takes {words}")
+
+
+def check_msk() -> None:
+    """See that roles and KEDA ask Amazon's Kafka as their AWS identity, and may reach AWS."""
+    text = rendered(*setting(MSK))
+    for words in (
+        "RATCHET_KAFKA__AWS_REGION: eu-central-1", "saslTokenProvider: aws_msk_iam", "awsRegion: eu-central-1",
+        "sasl: oauthbearer", "identityOwner: workload", "cidr: 169.254.170.23/32",
+    ):  # fmt: skip
+        if words not in text:
+            raise CheckError(f"with {' '.join(MSK)} the chart makes no {words!r}")
+    if "values: [ingress, dispatcher]" in text or "parameter: username" in text:
+        raise CheckError("with AWS_MSK_IAM every pod reaches AWS, and KEDA takes no password")
 
 
 def check_rendered(*, write: bool) -> None:
@@ -341,8 +366,8 @@ def main(words: Sequence[str]) -> int:
         say("skipped: there is no Go to build helm, kubeconform, promtool and compose-go with")
         return 0
     checks: list[Callable[[], None]] = [
-        check_chart, check_refusals, lambda: check_rendered(write="--write" in words), check_prometheus, check_compose,
-        check_digests, check_proxy, check_image,
+        check_chart, check_refusals, check_msk, lambda: check_rendered(write="--write" in words), check_prometheus,
+        check_compose, check_digests, check_proxy, check_image,
     ]  # fmt: skip
     failed = 0
     for check in checks:

@@ -63,6 +63,10 @@ async def kafka(settings: Settings) -> list[Finding]:
     async with opening(settings.kafka, settings.ops.lookup_timeout_seconds, "looking at the topics"):
         brokers, described, answers = await _asked_of_any(settings)
     findings = [Finding("kafka", ok=True, found=f"{settings.kafka.bootstrap}, {brokers} broker(s)")]
+    if settings.kafka.sasl_mechanism == "AWS_MSK_IAM":
+        from runtime.kafka_msk import identity_found
+
+        findings.append(Finding("kafka identity", ok=True, found=await asyncio.to_thread(identity_found)))
     known = {row[3]: {entry[0]: entry[1] for entry in row[4]} for answer in answers for row in answer.resources}
     copies = {one["topic"]: least_replicas(one["partitions"]) for one in described}
     for topic in settings.kafka.topics.all:

@@ -127,7 +127,8 @@ def kafka_findings(settings: Settings, now: float) -> list[Finding]:
         return plaintext_findings(found.bootstrap or "")
     told: list[str] = [found.security_protocol]
     if found.sasl:
-        told.append(f"{found.sasl_mechanism} as {found.login_name}")
+        whom = f"in {found.aws_region}" if found.sasl_mechanism == "AWS_MSK_IAM" else f"as {found.login_name}"
+        told.append(f"{found.sasl_mechanism} {whom}")
     if found.tls:
         told.append(f"CAs of {found.ca_file or 'the system'}")
     open_password = found.security_protocol == "SASL_PLAINTEXT"

@@ -7,6 +7,7 @@ import contextlib
 import ssl
 from collections import deque
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import structlog
@@ -43,6 +44,8 @@ ALERTS_ABOUT_US: Final = (
     "CERTIFICATE_REVOKED", "UNSUPPORTED_CERTIFICATE", "ALERT_HANDSHAKE_FAILURE", "ACCESS_DENIED",
 )  # fmt: skip
 """TLS alerts (RFC 8446, 6.2) by which a broker refuses a client's certificate, or the lack of one."""
+TOKENS: Final = ("OAUTHBEARER", "AWS_MSK_IAM")
+"""Mechanisms that log in with a token: both are OAUTHBEARER to the broker."""
 NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 """What OpenSSL says of an answer that is no TLS."""
 
@@ -87,8 +90,8 @@ def client_arguments(settings: KafkaSettings) -> ClientArguments:
         arguments["sasl_mechanism"] = settings.sasl_mechanism
         arguments["sasl_plain_username"] = settings.sasl_user
         arguments["sasl_plain_password"] = settings.sasl_password.get_secret_value()
-    if settings.sasl_mechanism == "OAUTHBEARER":
-        arguments["sasl_mechanism"] = settings.sasl_mechanism
+    if settings.sasl_mechanism in TOKENS:
+        arguments["sasl_mechanism"] = "OAUTHBEARER"
         arguments["sasl_oauth_token_provider"] = _shared_tokens(settings)
     return arguments
 
@@ -96,6 +99,14 @@ def client_arguments(settings: KafkaSettings) -> ClientArguments:
 @lru_cache(maxsize=CONTEXTS_MAX)
 def _shared_tokens(settings: KafkaSettings) -> AbstractTokenProvider:
     """Return the one provider of these settings, so that a process asks for one token and not for one a client."""
+    if settings.sasl_mechanism == "AWS_MSK_IAM":
+        if find_spec("botocore") is None:
+            raise SettingsError(
+                "RATCHET_KAFKA__SASL_MECHANISM: AWS_MSK_IAM needs botocore; install ratchet-payments[msk]"
+            )
+        from runtime.kafka_msk import SignedUrl
+
+        return SignedUrl(settings)
     from runtime.kafka_tokens import ClientCredentials
 
     return ClientCredentials(settings)
@@ -254,6 +265,11 @@ def _explain_login(error: KafkaError, settings: KafkaSettings) -> str:
     """Say why we could not log in."""
     if isinstance(error, TokenError):
         return str(error.args[0])
+    if settings.sasl_mechanism == "AWS_MSK_IAM":
+        return (
+            "refuses our AWS identity; its policy must allow kafka-cluster:Connect on this cluster "
+            "(deploy/README.md), and RATCHET_KAFKA__AWS_REGION be the cluster's"
+        )
     if settings.sasl_mechanism == "OAUTHBEARER":
         return (
             f"refuses the token of the client {settings.oauth_client_id}; check the issuer, audience and scope that it "

@@ -1,4 +1,4 @@
-"""Tokens for SASL OAUTHBEARER: client credentials, fetched from their issuer and kept while they last.
+"""Tokens for SASL OAUTHBEARER: kept while they last; those of client credentials are fetched from their issuer.
 
 RFC 6749, 4.4 (the grant) and 2.3.1 (the client's name and secret in HTTP Basic); RFC 6750, 2.1 (what a token looks
 like); RFC 7628 (the mechanism).
@@ -42,7 +42,7 @@ _ERROR: Final = re.compile(r"[a-z_]{1,64}")
 _REFUSALS: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 
 
-class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
+class KeptToken(AbstractTokenProvider):  # type: ignore[misc]
     """The token of one process, shared by its clients. One call at a time fetches; others wait for what it brings."""
 
     def __init__(self, settings: KafkaSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -80,7 +80,14 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
         self._token, self._ends_at, self._renew_at = token, began + seconds, began + seconds * RENEWED_AFTER
 
     async def _fetch(self) -> tuple[str, float]:
-        """Return a new token and how many seconds it lasts."""
+        """Return a new token and how many seconds it lasts; raise TokenError where there is none."""
+        raise NotImplementedError
+
+
+class ClientCredentials(KeptToken):
+    """The token that an issuer gives for a client's name and secret."""
+
+    async def _fetch(self) -> tuple[str, float]:
         seconds, url = self._settings.connect_timeout_seconds, self._settings.oauth_token_url or ""
         bounds = HttpSettings(
             connect_timeout_seconds=seconds, total_timeout_seconds=seconds, response_bytes_max=ANSWER_BYTES_MAX

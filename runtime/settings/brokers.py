@@ -49,10 +49,10 @@ class KafkaSettings(Group):
     """The key of our certificate (PEM); it may be the same file."""
     key_password: Password | None = None
     """The password of an encrypted key."""
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
-    """How we log in."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] | None = None
+    """How we log in. AWS_MSK_IAM signs with the AWS credentials of the process and needs `ratchet-payments[msk]`."""
     sasl_user: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    """Whom we log in as, unless with OAUTHBEARER."""
+    """Whom we log in as, unless with OAUTHBEARER or AWS_MSK_IAM."""
     sasl_password: Password | None = None
     """The password to that."""
     oauth_token_url: ApiUrl | None = None
@@ -63,6 +63,8 @@ class KafkaSettings(Group):
     """The client's secret at the token's issuer."""
     oauth_scope: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """The scope that is asked for; unset: the issuer's default."""
+    aws_region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]+$")] | None = None
+    """The region of the cluster, with AWS_MSK_IAM."""
     partitions: Count = 4
     """Partitions of a topic that we create."""
     replication_factor: Count = 1
@@ -97,7 +99,7 @@ class KafkaSettings(Group):
 
     @property
     def login_name(self) -> str | None:
-        """Whom we log in as."""
+        """Whom we log in as, as far as settings say; with AWS_MSK_IAM the process's credentials do."""
         return self.oauth_client_id if self.sasl_mechanism == "OAUTHBEARER" else self.sasl_user
 
     @model_validator(mode="after")
@@ -130,7 +132,8 @@ class KafkaSettings(Group):
     def _contradictions_of_login(self, mine: str) -> Iterator[str]:
         """Say what does not fit together about who we are."""
         oauth = self.sasl_mechanism == "OAUTHBEARER"
-        for name in ("sasl_mechanism",) if oauth else ("sasl_mechanism", "sasl_user", "sasl_password"):
+        tokens = oauth or self.sasl_mechanism == "AWS_MSK_IAM"
+        for name in ("sasl_mechanism",) if tokens else ("sasl_mechanism", "sasl_user", "sasl_password"):
             if (getattr(self, name) is not None) != self.sasl:
                 yield (
                     f"{mine}{name.upper()} is {'not set' if self.sasl else 'set'}, but {mine}SECURITY_PROTOCOL is "
@@ -145,6 +148,20 @@ class KafkaSettings(Group):
                 yield f"{mine}{name.upper()} is set, but {mine}SASL_MECHANISM is {self.sasl_mechanism}; {takes}"
             if not is_set and oauth and name in wanted:
                 yield f"{mine}{name.upper()} is not set, but {mine}SASL_MECHANISM is OAUTHBEARER; {takes}"
+        yield from self._contradictions_of_iam(mine)
+
+    def _contradictions_of_iam(self, mine: str) -> Iterator[str]:
+        """Say what does not fit AWS_MSK_IAM: MSK offers it on its TLS listeners alone."""
+        iam, protocol = self.sasl_mechanism == "AWS_MSK_IAM", self.security_protocol
+        takes = "AWS_MSK_IAM takes SECURITY_PROTOCOL=SASL_SSL and AWS_REGION, no user and no password"
+        if iam and protocol != "SASL_SSL":
+            yield f"{mine}SECURITY_PROTOCOL is {protocol}, but {mine}SASL_MECHANISM is AWS_MSK_IAM; {takes}"
+        if iam is not (self.aws_region is not None):
+            stands = "not set" if iam else "set"
+            yield f"{mine}AWS_REGION is {stands}, but {mine}SASL_MECHANISM is {self.sasl_mechanism}; {takes}"
+        for name in ("sasl_user", "sasl_password") if iam else ():
+            if getattr(self, name) is not None:
+                yield f"{mine}{name.upper()} is set, but {mine}SASL_MECHANISM is AWS_MSK_IAM; {takes}"
 
 
 class PostgresSettings(Group):

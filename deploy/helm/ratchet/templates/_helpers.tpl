@@ -32,6 +32,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- with $kafka.sasl.oauthTokenUrl }}{{ $_ := set $known "RATCHET_KAFKA__OAUTH_TOKEN_URL" . }}{{ end }}
 {{- with $kafka.sasl.oauthClientId }}{{ $_ := set $known "RATCHET_KAFKA__OAUTH_CLIENT_ID" . }}{{ end }}
 {{- with $kafka.sasl.oauthScope }}{{ $_ := set $known "RATCHET_KAFKA__OAUTH_SCOPE" . }}{{ end }}
+{{- with $kafka.sasl.awsRegion }}{{ $_ := set $known "RATCHET_KAFKA__AWS_REGION" . }}{{ end }}
 {{- if $kafka.tls.secretName }}
 {{- with $kafka.tls.ca }}{{ $_ := set $known "RATCHET_KAFKA__CA_FILE" (printf "%s/%s" $folder .) }}{{ end }}
 {{- with $kafka.tls.certificate }}{{ $_ := set $known "RATCHET_KAFKA__CERTIFICATE_FILE" (printf "%s/%s" $folder .) }}{{ end }}
@@ -124,6 +125,9 @@ priorityClassName: {{ . }}
 {{- $kafka := .Values.kafka }}
 {{- if ne (hasPrefix "SASL_" $kafka.securityProtocol) (ne $kafka.sasl.mechanism "") }}
 {{- fail (printf "kafka.securityProtocol=%v and kafka.sasl.mechanism=%q do not fit; SASL_... takes a mechanism, the others none" $kafka.securityProtocol $kafka.sasl.mechanism) }}
+{{- end }}
+{{- if ne (eq $kafka.sasl.mechanism "AWS_MSK_IAM") (ne $kafka.sasl.awsRegion "") }}
+{{- fail (printf "kafka.sasl.mechanism=%q and kafka.sasl.awsRegion=%q do not fit; AWS_MSK_IAM takes a region, the others none" $kafka.sasl.mechanism $kafka.sasl.awsRegion) }}
 {{- end }}
 {{- range $name, $value := dict "RATCHET_KAFKA__TOPIC_PREFIX" "kafka.topicPrefix" "RATCHET_KAFKA__GROUP" "kafka.group" }}
 {{- if hasKey $.Values.settings $name }}
