@@ -12,7 +12,7 @@ from uuid import UUID  # noqa: TC003 - pydantic reads the annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.intents import Amount, Currency, Reason, Reference  # noqa: TC001 - pydantic reads the annotations
+from schemas.intents import Amount, Currency, Reference, RefusalReason  # noqa: TC001 - pydantic reads the annotations
 from schemas.record import EVENT_ID_LENGTH_MAX
 
 
@@ -81,7 +81,7 @@ class CommandAnswered(BaseModel):
 class CommandRefused(CommandAnswered):
     """The command won't be carried out, for this reason; the money that it asked for is free again."""
 
-    reason: Reason
+    reason: RefusalReason
 
 
 EVENTS: Final[dict[str, type[PaymentEvent]]] = {

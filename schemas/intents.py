@@ -21,6 +21,7 @@ ACCOUNT_LENGTH_MAX: Final = 64
 _UNREADABLE: Final = r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
 """Controls, and characters that show nothing or turn the text around them: two names that look alike must be one."""
 _READABLE: Final = f"^[^{_UNREADABLE}]*$"
+_UNREADABLE_RUN: Final = re.compile(f"[\\s{_UNREADABLE}\ud800-\udfff]+")
 _READABLE_TEXT: Final = re.compile(f"[^{_UNREADABLE}\ud800-\udfff]*\\Z")
 
 
@@ -28,6 +29,11 @@ def _storable(text: str) -> str:
     if not _READABLE_TEXT.match(text):
         raise ValueError("holds characters that can't be stored")
     return text
+
+
+def _one_line(text: object) -> object:
+    """Return a text as one readable line that fits: what a provider answered is kept, not refused for its breaks."""
+    return _UNREADABLE_RUN.sub(" ", text).strip()[:REASON_LENGTH_MAX] if isinstance(text, str) else text
 
 
 def _account(name: str) -> str:
@@ -62,6 +68,8 @@ MerchantAccount = Annotated[str, Field(max_length=REF_LENGTH_MAX), AfterValidato
 Amount = Annotated[int, Field(gt=0, le=AMOUNT_MAX, strict=True), BeforeValidator(_whole)]
 Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema({"type": "string", "enum": sorted(DECIMALS)})]
 Reason = Annotated[str, Field(max_length=REASON_LENGTH_MAX), AfterValidator(_storable), _text(0, REASON_LENGTH_MAX)]
+RefusalReason = Annotated[str, BeforeValidator(_one_line), AfterValidator(_storable), _text(0, REASON_LENGTH_MAX)]
+"""Why a provider refused, in its own words."""
 Phone = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]
 Metadata = Annotated[dict[str, Any], AfterValidator(metadata.checked), WithJsonSchema(metadata.json_schema())]
 

@@ -194,6 +194,18 @@ def test_a_wrong_answer_says_what_to_mend(one: Record, message: str) -> None:
     assert message in letter(one).message
 
 
+@pytest.mark.parametrize(
+    "words", ["the card\r\n\tis\x00 closed\ufffd\n", "the card is closed", "\u200bthe card is closed"]
+)
+def test_a_refusal_in_a_provider_s_own_words_is_kept_as_one_line(words: str) -> None:
+    books = PaperBooks()
+    plan = books.settle([intent(), answered("refused", reason=words)])
+    assert not books.letters
+    assert answer_columns(plan.answers)[3] == ["the card is closed"]
+    long = books.settle([answered("refused", event_id="long:refused", command_id="other", reason="x" * 1000)])
+    assert answer_columns(long.answers)[3] == ["x" * 255]
+
+
 def test_of_several_answers_to_one_command_the_latest_state_is_written() -> None:
     told = [answered(state) for state in ("done", "refused", "accepted")]
     for order in permutations([*told, answered("refused", "other")]):
