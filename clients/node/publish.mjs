@@ -9,16 +9,17 @@ import { Producer, compatibilityPartitioner } from '@platformatic/kafka'
  */
 
 /**
- * Returns an event of `source` (one of RATCHET_SOURCES); `data` is the type that belongs to `kind`.
+ * Returns an event of `source` (one of RATCHET_SOURCES or RATCHET_EXECUTORS); `data` is the type that belongs to `kind`.
  * @param {string} kind
  * @param {import('./types.d.ts').MoneyMoved | import('./types.d.ts').MoneyHeld | import('./types.d.ts').PaymentTried
- *   | import('./types.d.ts').PaymentEnded | import('./types.d.ts').DisputeStands} data
+ *   | import('./types.d.ts').PaymentEnded | import('./types.d.ts').DisputeStands
+ *   | import('./types.d.ts').CommandAnswered | import('./types.d.ts').CommandRefused} data
  * @param {{source: string, eventId: string}} of
  * @returns {Published}
  */
 export function event (kind, data, { source, eventId }) {
   const headers = { ce_specversion: '1.0', ce_id: eventId, ce_source: source, ce_type: kind }
-  return { topic: 'events', key: data.payment_id, headers, value: data }
+  return { topic: 'events', key: 'payment_id' in data ? data.payment_id : data.id, headers, value: data }
 }
 
 /**
@@ -39,6 +40,8 @@ export function command (asked, commandId) {
 export class Publisher {
   #producer
   #prefix
+  /** @type {Promise<unknown>} */
+  #last = Promise.resolve()
 
   /**
    * @param {string} bootstrap
@@ -60,9 +63,20 @@ export class Publisher {
   /**
    * Sends records together; returns where they stand once all replicas have them: a topic, partition and first offset of
    * each of the batches that they made.
+   *
+   * One call after another: the library counts an idempotent producer's batches only once they are acknowledged, so two on
+   * their way at once have one number, and the broker drops the second as a copy. After an error nothing more is sent, for
+   * the same reason: make another publisher.
    * @param {Published[]} records
    */
   async send (records) {
+    const sent = this.#last.then(() => this.#send(records))
+    this.#last = sent
+    return await sent
+  }
+
+  /** @param {Published[]} records */
+  async #send (records) {
     const messages = records.map(({ topic, key, headers, value }) => ({
       topic: this.#prefix + topic,
       key: Buffer.from(key),

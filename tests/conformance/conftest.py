@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from client_builds import BUILDERS, EXECUTORS, LANGUAGES, Client
+from client_builds import BUILDERS, LANGUAGES, Client
 from live import Live
 from live import live as running_live
 
@@ -28,11 +28,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Client]:
 
 @pytest.fixture(params=LANGUAGES)
 def client(request: pytest.FixtureRequest, built: Callable[[str], Client]) -> Client:
-    return built(request.param)
-
-
-@pytest.fixture(params=EXECUTORS)
-def executor(request: pytest.FixtureRequest, built: Callable[[str], Client]) -> Client:
     return built(request.param)
 
 

@@ -17,6 +17,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import json
+import re
 import sys
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 REASON_LENGTH_MAX: Final = 200
 EVENT_ID_LENGTH_MAX: Final = 400
+UNREADABLE: Final = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]+"
+)
+"""Breaks, controls and characters that show nothing: they have no place in a reason that people read in one line."""
 
 
 class Refused(Exception):  # noqa: N818 - what the provider did, and no fault of ours
@@ -94,8 +99,7 @@ class Carrying(Ordered):
         try:
             await self._executor.carry_out(command)
         except Refused as refused:
-            reason = str(refused).strip()[:REASON_LENGTH_MAX] or "refused by the provider"
-            await self._answer(command, "refused", reason=reason)
+            await self._answer(command, "refused", reason=reason_of(str(refused)))
         except Exception as error:  # noqa: BLE001 - whatever it was: the provider may have done it
             say(command, f"{type(error).__name__}: {error}")
             return False
@@ -115,6 +119,11 @@ class Carrying(Ordered):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def reason_of(text: str) -> str:
+    """Return why a provider refused, as one readable line."""
+    return UNREADABLE.sub(" ", text).strip()[:REASON_LENGTH_MAX] or "refused by the provider"
 
 
 def answer_id(command_id: str, state: str) -> str:

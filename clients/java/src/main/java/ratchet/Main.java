@@ -1,28 +1,42 @@
 package ratchet;
 
 import java.io.BufferedReader;
+import java.io.IOException;
 import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
 import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.sql.DriverManager;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import ratchet.types.CommandRecord;
 
-/** {@code publish} takes a JSON document a line, {topic, key, headers, value}; {@code read} keeps the table. */
+/**
+ * {@code publish} takes a JSON document a line, {topic, key, headers, value}; {@code read} keeps the table; {@code execute}
+ * posts each command to a URL.
+ */
 public final class Main {
     private static final String EFFECTS =
             "create table if not exists ratchet_effects (payment_id uuid, epoch bigint, version bigint)";
     private static final String EFFECT =
             "insert into ratchet_effects (payment_id, epoch, version) values (?::uuid, ?, ?)";
+    private static final Duration POST = Duration.ofSeconds(30);
+    private static final int REFUSAL_LENGTH_MAX = 1000;
 
     public static void main(String[] words) throws Exception {
         var told = options(words);
         switch (words.length == 0 ? "" : words[0]) {
             case "publish" -> publish(told);
             case "read" -> read(told);
+            case "execute" -> execute(told);
             default -> {
-                System.err.println("usage: publish --bootstrap HOST:PORT | read --bootstrap .. --group .. --dsn ..");
+                System.err.println("usage: publish --bootstrap HOST:PORT | read --bootstrap .. --group .. --dsn .."
+                        + " | execute --bootstrap .. --group .. --source .. --accounts stripe,adyen/acme --url ..");
                 System.exit(2);
             }
         }
@@ -91,15 +105,49 @@ public final class Main {
         }
         var topics = Arrays.stream(told.get("topics").split(",")).map(told.get("prefix")::concat).toList();
         var reader = new Reader(told.get("bootstrap"), told.get("group"), dsn, topics, effect, Map.of());
+        untilSignal(reader::stop);
+        reader.run();
+    }
+
+    private static void execute(Map<String, String> told) {
+        var accounts = List.of(told.get("accounts").split(","));
+        var gateway = new Executor.Gateway(
+                told.get("bootstrap"), told.get("group"), told.get("source"), told.get("prefix"), accounts, null);
+        var http = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(POST).build();
+        var executor = new Executor(gateway, command -> post(http, told.get("url"), command), Map.of());
+        untilSignal(executor::stop);
+        executor.run();
+    }
+
+    /** Posts a command; 402 and 422 are refusals, and any other status but 2xx leaves open what became of it. */
+    private static void post(HttpClient http, String url, CommandRecord command)
+            throws IOException, InterruptedException, Executor.Refused {
+        var request = HttpRequest.newBuilder(URI.create(url))
+                .timeout(POST)
+                .header("Content-Type", "application/json")
+                .header("Idempotency-Key", command.getID())
+                .POST(HttpRequest.BodyPublishers.ofByteArray(Publisher.JSON.writeValueAsBytes(command)))
+                .build();
+        var answer = http.send(request, HttpResponse.BodyHandlers.ofInputStream());
+        try (var body = answer.body()) {
+            if (answer.statusCode() == 402 || answer.statusCode() == 422) {
+                throw new Executor.Refused(new String(body.readNBytes(REFUSAL_LENGTH_MAX), StandardCharsets.UTF_8));
+            }
+        }
+        if (answer.statusCode() / 100 != 2) {
+            throw new IOException(url + " answered " + answer.statusCode());
+        }
+    }
+
+    private static void untilSignal(Runnable stop) {
         var main = Thread.currentThread();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-            reader.stop();
+            stop.run();
             try {
                 main.join(10_000);
             } catch (InterruptedException ignored) {
                 Thread.currentThread().interrupt();
             }
         }));
-        reader.run();
     }
 }

@@ -9,6 +9,8 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.producer.Callback;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerConfig;
@@ -67,6 +69,19 @@ public final class Publisher implements AutoCloseable {
         var sent = new ProducerRecord<>(prefix + record.topic(), record.key(), value);
         record.headers().forEach((name, text) -> sent.headers().add(name, text.getBytes(StandardCharsets.UTF_8)));
         producer.send(sent, done);
+    }
+
+    /** Returns once all replicas have the record. */
+    public void send(Published record) throws JsonProcessingException, ExecutionException, InterruptedException {
+        var sent = new CompletableFuture<Void>();
+        begin(record, (stands, error) -> {
+            if (error == null) {
+                sent.complete(null);
+            } else {
+                sent.completeExceptionally(error);
+            }
+        });
+        sent.get();
     }
 
     /** Waits for what was handed over, and disconnects. */
