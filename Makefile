@@ -3,7 +3,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup brokers run test test-slow coverage mutants mutation model outsiders fuzz cluster soak soak-page nightly lint docs catalogues configuration corpus \
-	bench bench-ingress bench-latency bench-scale bench-console load forgeries attacks deploy-check sbom clean
+	bench bench-ingress bench-latency bench-scale bench-console load containers forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
 UV := .ratchet/tools/uv-$(UV_VERSION)/bin/uv
@@ -144,6 +144,9 @@ bench-console: brokers ## each page and command over a million payments; writes 
 
 load: brokers ## load a `ratchet up` and compare with the books; SHAPE=steady|stair|spike|storm SECONDS=25
 	@PYTHONPATH=tests $(BIN)/python -m load.run $(if $(SHAPE),--shape $(SHAPE)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+containers: brokers ## build the image, play compose.yaml on the engine that answers, kill each; writes docs/containers.md; STAND_INS=1
+	@PYTHONPATH=tests STAND_INS=$(STAND_INS) $(BIN)/python -m containers.run
 
 cluster: brokers ## break three brokers, two Postgres servers and the network under load; writes docs/faults.md; ARGS="broker_killed"
 	@PYTHONPATH=tests $(BIN)/python -m cluster.run $(ARGS)

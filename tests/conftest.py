@@ -170,24 +170,19 @@ async def embedded() -> AsyncIterator[Endpoints]:
 
 @asynccontextmanager
 async def containers() -> AsyncIterator[Endpoints]:  # pragma: no cover - needs a container engine
-    """Run the same brokers in containers."""
+    """Run the brokers that compose.yaml names in containers, published on loopback alone."""
     from dataclasses import replace
 
-    from testcontainers.kafka import KafkaContainer
-    from testcontainers.postgres import PostgresContainer
-    from testcontainers.redis import RedisContainer
+    import broker_containers
 
     from runtime.stack import postgres
     from runtime.stack.ports import Kept
     from runtime.stack.supervisor import endpoints_of
 
-    server = PostgresContainer("postgres:18", username="postgres", dbname="postgres")
-    server.with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
-    with server, KafkaContainer().with_kraft() as kafka, RedisContainer("redis:8") as redis:
-        places = {"postgres": server.get_exposed_port(5432), "redis": redis.get_exposed_port(6379), "kafka": 0}
-        kept = Kept({name: int(port) for name, port in places.items()}, "app", "owner", "")
+    with broker_containers.started() as ports:
+        kept = Kept(ports, "app", "owner", "")
         await postgres.make_roles(kept)
-        yield replace(endpoints_of(kept), kafka=kafka.get_bootstrap_server())
+        yield replace(endpoints_of(kept), kafka=f"127.0.0.1:{ports['kafka']}")
 
 
 def with_database(dsn: str, name: str) -> str:

@@ -19,6 +19,14 @@ esac
 grant() { "$acls" --bootstrap-server "$broker" --command-config "$properties" --add "$@"; }
 topics="--topic $prefix --resource-pattern-type prefixed"
 
+# The broker may be starting yet, whatever the engine calls it; each try waits a minute by itself.
+tries=5
+until "$acls" --bootstrap-server "$broker" --command-config "$properties" --list > /dev/null; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || { echo "rights.sh: $broker does not answer; start it, then run this again" >&2; exit 1; }
+    sleep 2
+done
+
 grant --allow-principal User:ratchet-ingress --operation Write --topic "${prefix}webhooks"
 grant --allow-principal User:ratchet-relay \
     --operation Write --operation Create --operation DescribeConfigs $topics

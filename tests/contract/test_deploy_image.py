@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import threading
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -84,14 +87,40 @@ def test_it_is_stopped_as_the_roles_expect() -> None:
     assert instruction("ENTRYPOINT") == ['["ratchet"]'], "no shell between: signals reach the role"
 
 
+def health_check() -> list[str]:
+    """Return the words of the image's health check."""
+    words: list[str] = json.loads(" ".join(instruction("HEALTHCHECK")).partition("CMD ")[2])
+    return words
+
+
 def test_it_asks_the_probe() -> None:
     port = split_address(image_environment()["RATCHET_ROLE__PROBE_BIND"])[1]
-    check = " ".join(instruction("HEALTHCHECK"))
-    assert f"http://127.0.0.1:{port}/livez" in check
+    assert f"/dev/tcp/127.0.0.1/{port} " in health_check()[-1]
     assert str(port) in instruction("EXPOSE")
-    script = re.search(r'"-c", "([^"]+)"', check)
-    assert script
-    compile(script[1], "HEALTHCHECK", "exec")
+
+
+@pytest.mark.parametrize(("answer", "healthy"), [("200 OK", True), ("503 Service Unavailable", False), (None, False)])
+def test_the_probe_is_healthy_where_it_answers_200(answer: str | None, *, healthy: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def serve() -> None:
+            found, _ = server.accept()
+            with found:
+                asked.append(found.recv(1000))
+                found.sendall(f"HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n".encode())
+
+        asked: list[bytes] = []
+        serving = threading.Thread(target=serve, daemon=True)
+        if answer is None:
+            server.close()
+        else:
+            serving.start()
+        words = [word.replace("127.0.0.1/9090", f"127.0.0.1/{port}") for word in health_check()]
+        assert (subprocess.run(words, capture_output=True, check=False).returncode == 0) is healthy
+    if answer is not None:
+        serving.join(10)
+        assert asked == [b"GET /livez HTTP/1.0\r\n\r\n"]
 
 
 def test_its_settings_are_settings() -> None:

@@ -43,6 +43,18 @@ def test_names_are_those_of_the_settings(tmp_path: Path) -> None:
     assert not any("payments." in word for word in own)
 
 
+def test_it_waits_for_a_broker_that_is_starting(tmp_path: Path) -> None:
+    """Podman calls a container healthy for as long as its start period lasts, whatever its check says."""
+    tool, asked, granted = tmp_path / "kafka-acls.sh", tmp_path / "asked", tmp_path / "granted"
+    tool.write_text(
+        f'#!/bin/sh\ncase " $* " in *" --list "*) [ -e {asked} ] || {{ touch {asked}; exit 1; }} ;; '
+        f"*) [ -e {asked} ] && touch {granted} ;; esac\n"
+    )
+    tool.chmod(0o755)
+    subprocess.run(["sh", str(DEPLOY / "kafka" / "rights.sh"), str(tool), "broker:9092", "admin"], check=True)
+    assert granted.exists()
+
+
 def test_the_topic_of_seals_is_written_by_the_command_line_alone(tmp_path: Path) -> None:
     default, sealing = said(tmp_path), said(tmp_path, SEAL_TOPIC="ratchet-seals")
     added = sealing[len(default) :]
