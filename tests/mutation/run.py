@@ -54,8 +54,8 @@ def kept() -> dict[str, str]:
 def keep(change: Change, verdict: str) -> None:
     KEPT.parent.mkdir(exist_ok=True)
     with KEPT.open("a") as file:
-        told = {"module": change.module, "line": change.line, "after": change.after}
-        file.write(json.dumps({"digest": change.digest, "verdict": verdict, **told}) + "\n")
+        output = {"module": change.module, "line": change.line, "after": change.after}
+        file.write(json.dumps({"digest": change.digest, "verdict": verdict, **output}) + "\n")
 
 
 def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, str]) -> None:
@@ -76,8 +76,10 @@ def work_through(changes: Sequence[Change], seconds: float, verdicts: dict[str, 
             verdict = tried(trial, change)
             keep(change, verdict)
             verdicts[change.digest] = verdict
-            told = f"{number:4}/{len(due)} {time.monotonic() - began:5.1f} s {verdict:8} {change.module}:{change.line}"
-            sys.stdout.write(f"{told}  {change.before}  ->  {change.after}\n")
+            output = (
+                f"{number:4}/{len(due)} {time.monotonic() - began:5.1f} s {verdict:8} {change.module}:{change.line}"
+            )
+            sys.stdout.write(f"{output}  {change.before}  ->  {change.after}\n")
             sys.stdout.flush()
 
 
@@ -86,9 +88,9 @@ def need_green(trial: Trial, module: str, verdicts: dict[str, str]) -> None:
     plain = Change(module, "", 0, "", "", 0, (ROOT / module).read_text())
     if verdicts.get(plain.digest) == GREEN:
         return
-    status, told = trial.run(TARGETS[module], None)
+    status, output = trial.run(TARGETS[module], None)
     if status != PASSED:
-        raise SystemExit(f"mutation: the tests of {module} fail without a change:\n{told[-1500:]}")
+        raise SystemExit(f"mutation: the tests of {module} fail without a change:\n{output[-1500:]}")
     keep(plain, GREEN)
 
 

@@ -55,7 +55,7 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Invented:
     """A payment of one of these providers: its posts, and what its row must hold once all were taken.
 
     `ref` is empty where there is no payment.
@@ -283,11 +283,11 @@ def path_of(provider: str, secret: str) -> str:
     return f"/webhooks/{provider}/{secret}" if OTHERS[provider].shown else f"/webhooks/{provider}"
 
 
-def live(rng: Random, provider: str) -> Told:
+def live(rng: Random, provider: str) -> Invented:
     """Return a payment of its own with all its webhooks."""
     other, ids = OTHERS[provider], {"{n}": token(rng, 20), "{i}": str(rng.randint(10**14, 10**15))}
     posts = tuple(_post(rng, provider, step, ids) for step in other.steps)
-    return Told(provider, _filled(other.ref, ids), posts)
+    return Invented(provider, _filled(other.ref, ids), posts)
 
 
 def _filled(text: str, ids: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from soak.chart import draw
-from soak.slopes import Point, later_half, per_event, settled, slope_of
+from soak.slopes import Point, after_warm_up, later_half, per_event, slope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -113,7 +113,7 @@ def series_of(looks: Sequence[dict[str, Any]]) -> Iterator[Series]:
 
 def row_of(series: Series) -> str:
     """Return a figure's row."""
-    slope, later = slope_of(settled(series.points)), slope_of(later_half(series.points))
+    slope, later = slope_of(after_warm_up(series.points)), slope_of(later_half(series.points))
     verdict = series.verdict(slope, later)
     if slope is None:
         last = f"{series.points[-1].value:,.2f}" if series.points else ""
@@ -156,26 +156,27 @@ def _bytes(held: Any) -> float:
     return float(held[0] if isinstance(held, list) else held)
 
 
-def books_of(run: Run) -> str:
-    """Say what the books say at the end."""
+def reconciled(run: Run) -> str:
+    """Say what came of it."""
     end = run.end
     if end is None:
-        return "The run was broken off: there are no books.\n"
+        return "The run was broken off: nothing was compared.\n"
     outcome = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in end["outcome"].items() if number)
     refused = ", ".join(f"{number:,} {name}" for name, number in end["refused"].items()) or "none"
     statuses = ", ".join(f"{number:,} x {status}" for status, number in end["statuses"].items())
     kills = ", ".join(f"{role} {number}" for role, number in sorted(Counter(role for _, role in end["killed"]).items()))
     problems = end["problems_all"]
-    told = "nothing was lost, nothing has its effect twice" if not problems else f"**{problems:,} PROBLEMS**"
+    verdict = "nothing was lost, nothing has its effect twice" if not problems else f"**{problems:,} PROBLEMS**"
     listed = "".join(f"- {problem}\n" for problem in end["problems"])
     return (
         "At the end every event that was taken was looked for in the database, and every payment's row held against\n"
-        f"its story: {told}.\n\n{listed}\n"
+        f"its events: {verdict}.\n\n{listed}\n"
         f"- {end['requests']:,} requests: {statuses}; {end['unanswered']:,} times nobody answered, and the same was "
         f"sent again\n"
         f"- {end['events']:,} events were taken, {end['repeated']:,} of them again; they are: {outcome}\n"
         f"- must be refused and were: {refused}\n"
-        f"- {end['payments']:,} payments told to their end, {end['intents']:,} intents, {end['captures']:,} captures\n"
+        f"- {end['payments']:,} payments whose events all went out, {end['intents']:,} intents, "
+        f"{end['captures']:,} captures\n"
         f"- killed with SIGKILL: {kills or 'nobody'}\n"
     )
 
@@ -197,7 +198,7 @@ ones alone: its certificate would have to come from PayPal.
 
 ![Memory, files, cost and size over the run](soak.svg)
 
-## The books
+## Reconciliation
 
 """
 FOUND: Final = """
@@ -232,7 +233,7 @@ Ledger and topics grow, as they must: bytes that one event adds, in the first an
 def page_of(run: Run) -> str:
     """Return the page."""
     seconds = run.looks[-1]["second"] / 60 if run.looks else 0.0
-    text = HEAD.format(**run.head, seconds=seconds) + books_of(run) + SLOPES
+    text = HEAD.format(**run.head, seconds=seconds) + reconciled(run) + SLOPES
     text += "".join(row_of(series) for series in series_of(run.looks))
     text += SIZES.format(what="table, with indices") + "".join(sizes_of(run.looks, "tables"))
     return text + "\n" + SIZES.format(what="topic").split("\n\n", 2)[2] + "".join(sizes_of(run.looks, "topics")) + FOUND

@@ -39,7 +39,7 @@ PAUSE_SECONDS: Final = 1.0
 
 @dataclass
 class Soaking(Door):
-    """One door under a soak. `sent` are the last answers to the mixed posts, `seconds` the answers' times."""
+    """One ingress under a soak. `sent` are the last answers to the mixed posts, `seconds` the answers' times."""
 
     mixed: Mixed | None = None
     sent: list[Sent] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Soaking(Door):
     @asynccontextmanager
     async def soaked(self, per_second: float) -> AsyncIterator[None]:
         """Post at this rate while the context lasts, then all that a payment lacks; return when all is answered."""
-        assert self.mixed is not None, "what is posted is said at the start"
+        assert self.mixed is not None, "what is posted is known at the start"
         async with self._session():
             keep = asyncio.Event()
             async with asyncio.TaskGroup() as group:
@@ -82,7 +82,7 @@ class Soaking(Door):
 
     @property
     def events_taken(self) -> int:
-        """Return how many events the door says that it took, repeats and all."""
+        """Return how many events the ingress says that it took, repeats and all."""
         return sum(one.accepted for one in self.answers) + sum(one.accepted for one in self.sent)
 
     async def _pace(self, group: asyncio.TaskGroup, stop: asyncio.Event, rate: float, next_step: Step) -> None:

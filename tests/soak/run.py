@@ -1,6 +1,6 @@
 """`make soak HOURS=2`: a `ratchet up` of its own under mixed traffic, a role killed now and then, a look every minute.
 
-Writes one line a minute to .ratchet/soak.jsonl, the first says what is run and the last what the books say; then
+Writes one line a minute to .ratchet/soak.jsonl, the first says what is run and the last what came of it; then
 docs/soak.md and its chart. Exit status 0 where nothing was lost or doubled, 1 otherwise, 2 for wrong usage.
 """
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ops.sample.signing import Signer
-    from soak.others import Told
+    from soak.others import Invented
 
 ROOT: Final = Path(__file__).parents[2]
 OUT: Final = ROOT / ".ratchet" / "soak.jsonl"
@@ -97,7 +97,7 @@ class Soak:
 
     options: Options
     settings: Settings
-    door: Soaking
+    ingress: Soaking
     sampler: Sampler
     rng: Random
     begun: float = field(default_factory=time.monotonic)
@@ -106,9 +106,9 @@ class Soak:
     _seen: int = 0
 
     async def run(self) -> dict[str, Any]:
-        """Soak until the time is over; return the books."""
+        """Soak until the time is over; return what came of it."""
         self.write(head_of(self.options))
-        async with self.door.soaked(self.options.rate):
+        async with self.ingress.soaked(self.options.rate):
             watching = [asyncio.create_task(self._look()), asyncio.create_task(self._kill())]
             try:
                 await asyncio.sleep(self.options.hours * 3600)
@@ -116,7 +116,7 @@ class Soak:
                 for task in watching:
                     task.cancel()
                 await asyncio.gather(*watching, return_exceptions=True)
-        end = await self.books()
+        end = await self.reconcile()
         self.write({"end": end})
         return end
 
@@ -128,15 +128,15 @@ class Soak:
     async def _look(self) -> None:
         for number in range(1, 10**6):
             await asyncio.sleep(max(0.0, self.begun + number * LOOK_SECONDS - time.monotonic()))
-            await self.door.once_more()
+            await self.ingress.once_more()
             seconds, found = time.monotonic() - self.begun, await self.sampler.look()
-            events = self.door.events_taken
+            events = self.ingress.events_taken
             found |= {
                 "second": round(seconds, 1),
                 "events": events,
                 "events_since": events - self._seen,
-                "answered_p99_seconds": self.door.slowest(0.99),
-                "unanswered": self.door.unanswered,
+                "answered_p99_seconds": self.ingress.slowest(0.99),
+                "unanswered": self.ingress.unanswered,
                 "killed": [[round(second, 1), role] for second, role in self.killed],
                 "load": os.getloadavg()[0],
             }
@@ -158,37 +158,37 @@ class Soak:
                     os.kill(file.pid, signal.SIGKILL)
                     self.killed.append((time.monotonic() - self.begun, role))
 
-    async def books(self) -> dict[str, Any]:
+    async def reconcile(self) -> dict[str, Any]:
         """Wait for rest, and hold what was taken against the rows."""
         left = await until_at_rest(self.settings, REST_SECONDS_MAX)
-        load_lives = lives_of(self.door.answers, self.door.traffic)
-        sent = self.door.sent
+        load_lives = lives_of(self.ingress.answers, self.ingress.traffic)
+        sent = self.ingress.sent
         keys = {event.key for life in load_lives.values() for post in life.posts for event in post.events}
         keys |= {event.key for one in sent for event in one.post.events}
         standing = await books.read_standing(self.settings, keys, list(load_lives.values()))
         effects = await read_effects(self.settings)
-        load = draw_up_load(self.door.answers, self.door.traffic, standing, effects, left)
+        load = draw_up_load(self.ingress.answers, self.ingress.traffic, standing, effects, left)
         mixed = books.draw_up(sent, [], standing, {})
         async with connected(self.settings) as connection:
             rows = await connection.fetch(ROWS, list(others.OTHERS))
         captured = {(row["provider"], row["ref"]): row["captured"] for row in rows}
-        assert self.door.mixed is not None, "what is posted is said at the start"
-        problems = [*load.problems, *mixed.problems, *ends_of(self.door.mixed.told, captured)]
-        if self.door.waiting:
-            problems.append(f"{len(self.door.waiting)} requests were never answered for good")
+        assert self.ingress.mixed is not None, "what is posted is known at the start"
+        problems = [*load.problems, *mixed.problems, *ends_of(self.ingress.mixed.ended, captured)]
+        if self.ingress.waiting:
+            problems.append(f"{len(self.ingress.waiting)} requests were never answered for good")
         self.options.out.with_suffix(".problems").write_text("".join(f"{problem}\n" for problem in problems))
-        statuses = Counter(str(one.status) for one in [*self.door.answers, *sent])
+        statuses = Counter(str(one.status) for one in [*self.ingress.answers, *sent])
         return {
-            "requests": len(self.door.answers) + len(sent),
-            "events": self.door.events_taken,
+            "requests": len(self.ingress.answers) + len(sent),
+            "events": self.ingress.events_taken,
             "statuses": dict(sorted(statuses.items())),
             "outcome": dict(Counter(load.outcome) + Counter(mixed.outcome)),
             "refused": mixed.refused,
             "repeated": load.duplicates + mixed.duplicates,
             "intents": load.intents,
             "captures": load.captures,
-            "payments": len(load_lives) + len(self.door.mixed.told),
-            "unanswered": self.door.unanswered,
+            "payments": len(load_lives) + len(self.ingress.mixed.ended),
+            "unanswered": self.ingress.unanswered,
             "killed": [[round(second, 1), role] for second, role in self.killed],
             "left": left,
             "problems": problems[:PROBLEMS_SHOWN_MAX],
@@ -196,11 +196,11 @@ class Soak:
         }
 
 
-def ends_of(told: Iterable[Told], captured: dict[tuple[str, str], int]) -> list[str]:
+def ends_of(payments: Iterable[Invented], captured: dict[tuple[str, str], int]) -> list[str]:
     """Name each payment of another provider whose row is missing, or holds another sum."""
     return [
         f"payment {one.ref} of {one.provider}: captured is {captured.get((one.provider, one.ref))}, not {others.AMOUNT}"
-        for one in told
+        for one in payments
         if one.ref and captured.get((one.provider, one.ref)) != others.AMOUNT
     ]
 
@@ -227,10 +227,10 @@ def head_of(options: Options) -> dict[str, Any]:
 async def soak(
     options: Options, settings: Settings, url: str, signers: Mapping[str, Signer], *, api_key: str, up: int
 ) -> dict[str, Any]:
-    """Run it against a door."""
+    """Run it against an ingress."""
     rng, now = Random(options.seed), int(time.time())
-    door = Soaking(url, Traffic(options.seed, now), signers, api_key, mixed=Mixed(rng, now))
-    return await Soak(options, settings, door, Sampler(settings, up), Random(options.seed + 1)).run()
+    ingress = Soaking(url, Traffic(options.seed, now), signers, api_key, mixed=Mixed(rng, now))
+    return await Soak(options, settings, ingress, Sampler(settings, up), Random(options.seed + 1)).run()
 
 
 def run(options: Options, home: Path) -> int:
@@ -241,8 +241,8 @@ def run(options: Options, home: Path) -> int:
     own["RATCHET_INGRESS__BIND"] = free_address()  # a role that is killed comes back at the same address
     with product(home, own) as (settings, url):
         end = asyncio.run(soak(options, settings, url, signers, api_key=api_key, up=_parent_of(home)))
-    told = f"{end['requests']:,} requests, {end['events']:,} events taken, {end['problems_all']} problems"
-    print(f"soak: {told}; see {options.out} and {PAGE}")  # noqa: T201 - a tool's output
+    shown = f"{end['requests']:,} requests, {end['events']:,} events taken, {end['problems_all']} problems"
+    print(f"soak: {shown}; see {options.out} and {PAGE}")  # noqa: T201 - a tool's output
     for problem in end["problems"]:
         print(f"  {problem}")  # noqa: T201
     write(options.out)
@@ -252,7 +252,7 @@ def run(options: Options, home: Path) -> int:
 def _parent_of(home: Path) -> int:
     """Return the process that keeps the roles."""
     file = read_run_file(home, "ingress")
-    assert file is not None, "a door that serves says where"
+    assert file is not None, "an ingress that serves says where"
     return psutil.Process(file.pid).ppid()
 
 

@@ -53,7 +53,7 @@ class Slope:
         return not self.creeps(tolerated) and self.per_hour + ERRORS * self.error > tolerated
 
 
-def settled(points: Sequence[Point]) -> list[Point]:
+def after_warm_up(points: Sequence[Point]) -> list[Point]:
     """Leave out the warm-up, that of each life too."""
     if not points:
         return []
@@ -71,14 +71,14 @@ def settled(points: Sequence[Point]) -> list[Point]:
 
 
 def later_half(points: Sequence[Point]) -> list[Point]:
-    """Return what is settled, of the later half of the run: what rises at first and levels off is no leak."""
-    found = settled(points)
+    """Return the later half of what comes after the warm-up: what rises at first and levels off is no leak."""
+    found = after_warm_up(points)
     middle = (found[0].second + found[-1].second) / 2 if found else 0.0
     return [point for point in found if point.second >= middle]
 
 
 def slope_of(found: Sequence[Point]) -> Slope | None:
-    """Return the slope of points that are settled; None where there are too few."""
+    """Return the slope of points after the warm-up; None where there are too few."""
     lives: defaultdict[int, list[Point]] = defaultdict(list)
     for point in found:
         lives[point.life].append(point)

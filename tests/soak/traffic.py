@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
-    from soak.others import Told
+    from soak.others import Invented
 
 LIVES_OPEN: Final = 40
 """Payments of other providers of which not everything was posted yet; their webhooks go out in any order."""
@@ -31,12 +31,12 @@ SAMPLE_FAULTS: Final = (*OTHER_FAULTS, Fault.STALE, Fault.UNKNOWN_PROVIDER)
 
 @dataclass(slots=True)
 class Mixed:
-    """An endless mix. `told` are the payments of other providers, their bodies left out, whose last post went out."""
+    """An endless mix. `ended` are the payments of other providers, their bodies left out, whose last post went out."""
 
     rng: Random
     now: int
-    told: list[Told] = field(default_factory=list)
-    _open: list[tuple[Told, list[Post]]] = field(default_factory=list)
+    ended: list[Invented] = field(default_factory=list)
+    _open: list[tuple[Invented, list[Post]]] = field(default_factory=list)
     _hints: list[Post] = field(default_factory=list)
 
     def posts(self) -> Iterator[Post]:
@@ -49,7 +49,7 @@ class Mixed:
                     yield replace(found, duplicate=True)
 
     def rest(self) -> Iterator[Post]:
-        """Yield what the payments that are still open lack, so that each is told to its end."""
+        """Yield what the payments that are still open lack, so that each comes to its end."""
         while self._open:
             yield self._genuine(0)
 
@@ -63,14 +63,14 @@ class Mixed:
 
     def _genuine(self, wanted: int) -> Post:
         while len(self._open) < wanted:
-            told = others.live(self.rng, self.rng.choice(others.GENUINE))
-            self._open.append((told, list(told.posts)))
+            payment = others.live(self.rng, self.rng.choice(others.GENUINE))
+            self._open.append((payment, list(payment.posts)))
         place = self.rng.randrange(len(self._open))
-        told, left = self._open[place]
+        payment, left = self._open[place]
         post = left.pop(self.rng.randrange(len(left)))
         if not left:
             del self._open[place]
-            self.told.append(replace(told, posts=tuple(lean(one) for one in told.posts)))
+            self.ended.append(replace(payment, posts=tuple(lean(one) for one in payment.posts)))
         return post
 
     def _hint(self) -> Post:
@@ -104,5 +104,5 @@ class Mixed:
 
 
 def lean(post: Post) -> Post:
-    """Return a post without its bytes: its events are all that the books ask for."""
+    """Return a post without its bytes: its events are all that is compared."""
     return replace(post, body=b"", message_id="", style=Style.PLAIN)

@@ -12,7 +12,7 @@ import pytest
 from soak import others
 from soak.page import Run, Series, page_of, read, write
 from soak.sampling import buckets_of, quantile, since
-from soak.slopes import Point, later_half, per_event, settled, slope_of
+from soak.slopes import Point, after_warm_up, later_half, per_event, slope_of
 from soak.traffic import OTHER_FAULTS, Mixed
 
 from ops.sample.post import Fault
@@ -67,8 +67,8 @@ def test_the_mix_holds_all_sorts_and_tells_each_payment_to_its_end() -> None:
     assert any(post.duplicate for post in posts)
     assert any(post.hint for post in posts)
     taken = {event.key for post in posts if post.fault is None for event in post.events}
-    assert all(event.key in taken for told in mixed.told for post in told.posts for event in post.events)
-    assert {told.provider for told in mixed.told} == set(others.GENUINE)
+    assert all(event.key in taken for payment in mixed.ended for post in payment.posts for event in post.events)
+    assert {payment.provider for payment in mixed.ended} == set(others.GENUINE)
 
 
 def line(slope: float, *, life: int = 0, level: float = 100.0, start: int = 0, noise: float = 0.5) -> list[Point]:
@@ -80,7 +80,7 @@ def line(slope: float, *, life: int = 0, level: float = 100.0, start: int = 0, n
 
 
 def test_a_figure_that_creeps_is_told_from_one_that_does_not() -> None:
-    rising, flat = slope_of(settled(line(5.0))), slope_of(settled(line(0.0)))
+    rising, flat = slope_of(after_warm_up(line(5.0))), slope_of(after_warm_up(line(0.0)))
     assert rising is not None
     assert flat is not None
     assert rising.per_hour == pytest.approx(5.0, abs=0.5)
@@ -90,28 +90,28 @@ def test_a_figure_that_creeps_is_told_from_one_that_does_not() -> None:
 
 
 def test_what_is_too_uneven_is_not_decided() -> None:
-    found = slope_of(settled(line(2.0, noise=20.0)))
+    found = slope_of(after_warm_up(line(2.0, noise=20.0)))
     assert found is not None
     assert found.undecided(2.0)
 
 
 def test_each_life_of_a_process_has_a_level_of_its_own() -> None:
     """A role that is killed at 130 MiB and comes back at 90 has not lost 40: each of its lives creeps by 8 an hour."""
-    found = slope_of(settled([*line(8.0, life=1), *line(8.0, life=2, level=90.0, start=60)]))
+    found = slope_of(after_warm_up([*line(8.0, life=1), *line(8.0, life=2, level=90.0, start=60)]))
     assert found is not None
     assert found.per_hour == pytest.approx(8.0, abs=0.5)
 
 
 def test_the_warm_up_does_not_count() -> None:
     points = [Point(60.0 * minute, 50.0 if minute < 10 else 100.0, 1) for minute in range(120)]
-    assert min(point.value for point in settled(points)) == 100.0
+    assert min(point.value for point in after_warm_up(points)) == 100.0
     later = [Point(60.0 * minute, 50.0 if minute < 70 else 100.0, 1 if minute < 60 else 2) for minute in range(120)]
-    assert {point.second for point in settled(later) if point.life == 2} == {60.0 * one for one in range(70, 120)}
+    assert {point.second for point in after_warm_up(later) if point.life == 2} == {60.0 * one for one in range(70, 120)}
 
 
 def test_what_rises_at_first_alone_levels_off() -> None:
     points = [Point(60.0 * minute, min(minute, 50) * 1.0, 1) for minute in range(120)]
-    whole, later = slope_of(settled(points)), slope_of(later_half(points))
+    whole, later = slope_of(after_warm_up(points)), slope_of(later_half(points))
     assert whole is not None
     assert later is not None
     series = Series("memory", "MiB", 2.0, points)
