@@ -121,7 +121,7 @@ async def test_what_only_a_woken_event_tells_puts_its_payment_under_the_order(de
 
 
 async def test_a_name_that_a_merge_did_not_tell_of_leads_to_the_survivor(desk: Bench) -> None:
-    """Names of the one that gave way are not bound anew but for those of the event that showed it; they are followed."""
+    """Of the one that gave way only the names of the event that showed it are bound anew; others are followed."""
     await settle_one_by_one(
         desk,
         webhook("payment.captured", "a", child="c"),
