@@ -276,9 +276,14 @@ class Settlement:
         if payment and _contradicts(verdict.projection) and not _contradicts(payment.projection):
             self._look_again(event, payment)
         self._ask_again(event, event.meaning.ask, "stale")
+        versioned = verdict.versioned
         if target is not None:
             had_phone, shown = target.payment.phone is not None, target.payment.projection
+            named = _names_of(target.payment)
             self._move(event, target, verdict)
+            if not versioned and target.payment.version and _names_of(target.payment) != named:
+                versioned = True
+                target.payment.version += 1
             self._tell_customer(target.payment, shown if before and had_phone else None, verdict.news)
             self._note_debit(event, target.payment)
         if event.meaning.receipt is not None:
@@ -292,7 +297,7 @@ class Settlement:
             from_status=before,
             to_status=payment.projection.status if payment else None,
             amount=event.meaning.amount,
-            version=payment.version if payment and verdict.versioned else None,
+            version=payment.version if payment and versioned else None,
             facts=dump_said(verdict.said),
             topic=event.record.topic,
             partition=event.record.partition,
@@ -422,6 +427,11 @@ class Settlement:
             survivor.reference = min(filter(None, (survivor.reference, other.reference)), default=None)
         self._grouping.merge(other, survivor)
         self.note_change(other, "payment.merged", other.projection)
+
+
+def _names_of(payment: Payment) -> tuple[str | None, ...]:
+    """Return what readers are shown of a payment beside its projection: a change of it is a version too."""
+    return payment.currency, payment.merchant_account, payment.provider_ref, payment.client, payment.reference
 
 
 def _contradicts(projection: Projection) -> bool:

@@ -121,6 +121,21 @@ def test_any_order_of_a_life_gives_the_same_row(life: str) -> None:
         assert row["flags"] in ([], "", None) or not row["flags"]
 
 
+def test_a_late_event_that_brings_the_reference_is_a_version() -> None:
+    """A reader of changes has no other way to learn of it: it holds the payment at this version already."""
+    books = PaperBooks()
+    money = {"payment_id": "b-9", "amount": 1000, "currency": "EUR"}
+    books.settle([told("payment.captured", event_id="c", id="cap", reference=None, **money)])
+    (row,) = books.payments.values()
+    assert (row["version"], row["reference"]) == (1, None)
+    books.settle([told("payment.authorized", event_id="a", reference="ORD-9", **money)])
+    (row,) = books.payments.values()
+    assert (row["version"], row["reference"]) == (2, "ORD-9")
+    assert [(one.outcome, one.version) for one in books.ledger] == [("applied", 1), ("late", 2)]
+    books.settle([told("payment.authorized", event_id="b", reference="ORD-9", **money)])
+    assert next(iter(books.payments.values()))["version"] == 2, "what is known already is none"
+
+
 def test_a_service_s_payment_never_meets_a_provider_s_or_another_service_s() -> None:
     books = PaperBooks()
     books.settle(
