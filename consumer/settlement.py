@@ -279,11 +279,7 @@ class Settlement:
         versioned = verdict.versioned
         if target is not None:
             had_phone, shown = target.payment.phone is not None, target.payment.projection
-            named = _names_of(target.payment)
-            self._move(event, target, verdict)
-            if not versioned and target.payment.version and _names_of(target.payment) != named:
-                versioned = True
-                target.payment.version += 1
+            versioned = self._move(event, target, verdict)
             self._tell_customer(target.payment, shown if before and had_phone else None, verdict.news)
             self._note_debit(event, target.payment)
         if event.meaning.receipt is not None:
@@ -391,8 +387,9 @@ class Settlement:
         """Owe the customer what `messages_to` says of the transition."""
         self._plan.messages += messages_to(payment, old, news)
 
-    def _move(self, event: Event, target: Target, verdict: Settled) -> None:
-        payment, meaning = target.payment, event.meaning
+    def _move(self, event: Event, target: Target, verdict: Settled) -> bool:
+        """Move the payment; tell whether its version counts the event, as it does a new name that readers are shown."""
+        payment, meaning, names = target.payment, event.meaning, target.payment.names
         if payment.id not in self._known.payments:
             self._known.payments[payment.id] = self._plan.opened[payment.id] = payment
         self._plan.changed[payment.id] = payment
@@ -411,6 +408,9 @@ class Settlement:
         for key in target.names:
             self._known.names[key] = self._plan.bindings[key] = payment.id
         self._grouping.stand(event, payment)
+        renamed = not verdict.versioned and payment.version > 0 and payment.names != names
+        payment.version += renamed
+        return verdict.versioned or renamed
 
     def _give(self, payment: Payment, claim: Claim) -> None:
         """Give a payment to the client whose intent claims it."""
@@ -427,11 +427,6 @@ class Settlement:
             survivor.reference = min(filter(None, (survivor.reference, other.reference)), default=None)
         self._grouping.merge(other, survivor)
         self.note_change(other, "payment.merged", other.projection)
-
-
-def _names_of(payment: Payment) -> tuple[str | None, ...]:
-    """Return what readers are shown of a payment beside its projection: a change of it is a version too."""
-    return payment.currency, payment.merchant_account, payment.provider_ref, payment.client, payment.reference
 
 
 def _contradicts(projection: Projection) -> bool:

@@ -125,6 +125,11 @@ class Payment(msgspec.Struct):
     intent_id: UUID | None = None
     marks: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """What readers are shown of the payment beside its projection."""
+        return self.currency, self.merchant_account, self.provider_ref, self.client, self.reference
+
 
 def derived_id_bytes(timestamp_ms: int, name: str) -> bytes:
     """Make the 16 bytes of a UUIDv7 out of a name and a time: the same two always give the same id.
