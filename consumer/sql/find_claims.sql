@@ -32,6 +32,7 @@ union all
 select source, event_id, p.facts, null, null, null, null, null, null, null, p.meaning
 from unnest($1::text::text[], $2::text::text[]) as n (source, event_id)
 join parked_events p using (source, event_id)
+where (select exists (select from parked_events))
 union all
 select null, null, null, null, null, null, null, null, null, null, null
 where exists (select from parked_refs) or exists (select from orphan_refs)
