@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextvars import copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,7 @@ def test_every_command_is_asked_there_or_says_that_it_can_not_be(token_file: Pat
 )  # fmt: skip
 def test_a_command_that_can_not_be_asked_there_says_so(token_file: Path, words: tuple[str, ...]) -> None:
     asked = "--server", "http://127.0.0.1:1", "--token-file", str(token_file)
-    result = CliRunner().invoke(app, [*asked, *words])
+    result = copy_context().run(CliRunner().invoke, app, [*asked, *words])  # the choice of a console ends with it
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), result.output
     assert "without --server" in result.stderr
 
