@@ -9,8 +9,9 @@ if TYPE_CHECKING:
 
 HEAD = """# On a container engine
 
-Written by `make containers`, not by hand: the image of deploy/Dockerfile and deploy/compose.yaml, played on {engine}
-with Compose {compose}, {at} UTC. {images}
+Written by `make containers`, not by hand: the image of deploy/Dockerfile and deploy/compose.yaml, played on
+{engine}, with Compose {compose}, {at} UTC.
+{images}
 
 20 webhooks and 2 intents a second came in by the published port all the while; what was refused was sent again, as
 providers do. Every container's process was ended with SIGKILL from outside and came back by its restart policy; then
@@ -36,8 +37,10 @@ The books were compared from inside the network.
 |---|---|
 """
 
+PROBLEMS_SHOWN_MAX = 10
+
 OFFICIAL = "Base images: the official ones."
-STAND_INS = """Base images: stand-ins of deploy/stand-ins under the official names (no registry was in reach), which
+STAND_INS = """Base images: stand-ins of deploy/stand-ins under the official names (no registry was in reach). They
 keep the official images' documented contract; the official images themselves were not seen."""
 
 
@@ -59,7 +62,7 @@ def page_of(seen: Seen) -> str:
         down_up_seconds=seen.down_up_seconds,
         webhooks=seen.webhooks,
         refused=refused,
-        problems="; ".join(seen.problems) or "none",
+        problems="; ".join(seen.problems[:PROBLEMS_SHOWN_MAX]) or "none",
         audit=seen.audit,
         doctor="; ".join(seen.doctor) or "nothing",
         **{name: verdict.get(name, 0) for name in ("intents", "captures", "payments", "ledger_rows", "letters")},

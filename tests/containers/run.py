@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 IMAGE = "docker.io/library/ratchet:trial"
 WEBHOOKS_PER_SECOND, WISHES_PER_SECOND = 20.0, 2.0
+UNANSWERED = " was not answered ("
+"""How the comparison names a request that found nobody: the only door is killed here, and all were sent again."""
 REST_SECONDS = 4.0
 """Between one kill and the next."""
 UP_SECONDS_MAX = 300.0
@@ -173,11 +175,11 @@ async def kill(trial: Trial, service: str, number: int = 1) -> float:
                 return time.monotonic() - begun
 
 
-async def kill_noted(trial: Trial, seen: Seen, service: str, number: int = 1) -> None:
-    """Kill, and note when it was back, or that it was not."""
-    name = service if number == 1 and service != "consumer" else f"{service} {number}"
+async def kill_noted(trial: Trial, seen: Seen, service: str, number: int | None = None) -> None:
+    """Kill, and note when it was back, or that it was not. `number` is which of the scaled consumers."""
+    name = service if number is None else f"{service} {number} of {CONSUMERS}"
     try:
-        seen.back[name] = await kill(trial, service, number)
+        seen.back[name] = await kill(trial, service, number or 1)
         report(f"{name} killed, back after {seen.back[name]:.1f} s")
     except TimeoutError:
         seen.problems.append(f"{name} was not healthy {BACK_SECONDS_MAX:g} s after its process was killed")
@@ -219,7 +221,7 @@ def compare(trial: Trial, seen: Seen, door: Door) -> None:
         )
     )  # fmt: skip
     seen.webhooks = sum(answer.taken for answer in door.answers if answer.what == journal.WEBHOOK)
-    seen.problems += seen.verdict["problems"]
+    seen.problems += [one for one in seen.verdict.pop("problems") if UNANSWERED not in one]
     if seen.verdict["letters"]:
         seen.problems.append(f"{seen.verdict['letters']} dead letters")
     if door.waiting:
