@@ -97,7 +97,8 @@ def running(settings: Settings, home: Path, more: dict[str, str]) -> Iterator[su
 async def product(brokers: Brokers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
     home, api_key = tmp_path_factory.mktemp("pairs"), "sk_load_0123456789abcdef"
     signers, secrets = choose_signers(Settings())
-    more = {"RATCHET_INGRESS__BIND": "127.0.0.1:0", "RATCHET_API_KEYS": f'{{"shop":"{api_key}"}}', **secrets}
+    own = {"RATCHET_INGRESS__BIND": "127.0.0.1:0", "RATCHET_API_KEYS": f'{{"shop":"{api_key}"}}'}
+    more = {**secrets, **own}  # the sample's own client stands in the secrets too
     async with new_database(brokers.endpoints) as database:
         endpoints = replace(brokers.endpoints, dsn=database.dsn, owner_dsn=database.owner_dsn)
         settings = with_endpoints(Settings(), endpoints).model_copy(update={"home": home})

@@ -208,7 +208,7 @@ def run(options: Options, home: Path, console: Console) -> int:
     traffic, api_key = Traffic(options.seed, int(time.time())), secrets.token_urlsafe(24)
     signers, provider_secrets = choose_signers(Settings())
     console.print(f"starting the product for {options.shape}: {options.users} users, {options.seconds:g} s")
-    with product(home, {"RATCHET_API_KEYS": json.dumps({CLIENT: api_key}), **provider_secrets}) as (settings, url):
+    with product(home, {**provider_secrets, "RATCHET_API_KEYS": json.dumps({CLIENT: api_key})}) as (settings, url):
         load(url, options, dict(os.environ) | told(options, traffic, signers, api_key))
         with (options.out / "answers.jsonl").open(encoding="utf-8") as lines:
             answers = list(journal.read(lines))
