@@ -41,7 +41,7 @@ class Quarantine:
     def normal(self, records: Sequence[Record]) -> bool:
         """Tell whether these records may be worked on all at once: no partition is new, and none wants caution.
 
-        The first records of a partition go through one lane, in order: where they begin is noted durably, and a note
+        The first records of a partition go through one worker, in order: where they begin is noted durably, and a note
         must be the same at the next start for a record that kills the process to be found.
         """
         for place, offset in {place_of(record): record.offset for record in reversed(records)}.items():

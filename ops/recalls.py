@@ -13,9 +13,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consumer.dispatcher.apis import Again, Refused
-from consumer.dispatcher.lists import ADVICE, Lists, client_bounds, lists_of
+from consumer.dispatcher.lists import ADVICE, ASK_AGAIN, Lists, client_bounds, lists_of
 from consumer.dispatcher.recall_found import Found
-from consumer.dispatcher.recall_rows import known_of, shown_of, spool_new
+from consumer.dispatcher.recall_rows import new_of, shown_of, spool_new
 from ops.database import connected
 from ops.operators import Operator, note_action
 from providers.core.recall import Asked, Page
@@ -108,7 +108,7 @@ async def _read(  # noqa: PLR0913, PLR0917 - what is asked, of whom, and where i
         answer = await _ask(settings, lists, listing, asked)
         shown = shown_of(answer.items, lists.source, listing, cursor["now"].timestamp())
         if dry_run:
-            new = {one.record.event_id for one in shown} - await known_of(connection, lists.source, shown)
+            new = await new_of(connection, lists.source, shown)
         else:
             async with connection.transaction():
                 topic = settings.kafka.topics.webhooks.name
@@ -143,4 +143,4 @@ async def _ask(settings: Settings, lists: Lists, listing: Listing, asked: Asked)
         error = outcome.error if outcome else error
         wanted = outcome.after_seconds if isinstance(outcome, Again) else None
         await asyncio.sleep(max(pause, wanted or 0.0))
-    raise UnavailableError(f"{error}; what was read is spooled, ask again for the rest")
+    raise UnavailableError(f"{error}; {ASK_AGAIN}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import socket
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from load.run import free_address
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.community.redis import RedisContainer
 from testcontainers.core.container import DockerContainer
@@ -27,13 +27,6 @@ def image_of(name: str) -> str:
     found = re.search(rf"image: \$\{{{name.upper()}_IMAGE:-([^}}]+)\}}", COMPOSE.read_text())
     assert found, f"compose.yaml names no image for {name}"
     return found[1]
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens at."""
-    with socket.create_server((LOOPBACK, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def kafka_container(port: int) -> DockerContainer:
@@ -61,7 +54,7 @@ def kafka_container(port: int) -> DockerContainer:
 @contextmanager
 def started() -> Iterator[dict[str, int]]:
     """Run all three; yield their ports of loopback by name."""
-    ports = {name: free_port() for name in INSIDE}
+    ports = {name: int(free_address().rpartition(":")[2]) for name in INSIDE}
     server = PostgresContainer(image_of("postgres"), username="postgres", dbname="postgres")
     server.with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
     brokers = {"kafka": kafka_container(ports["kafka"]), "postgres": server, "redis": RedisContainer(image_of("redis"))}

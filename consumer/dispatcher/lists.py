@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ADVICE: Final = "set RATCHET_PROVIDERS__<NAME>__SECRETS and __API_KEY"
+ASK_AGAIN: Final = "what was read is spooled, ask again for the rest"
 
 
 class Lists:

@@ -11,15 +11,15 @@ import datetime as dt
 import json
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
 from consumer.dispatcher.apis import Again, Refused
-from consumer.dispatcher.lists import ADVICE
+from consumer.dispatcher.lists import ADVICE, ASK_AGAIN
 from consumer.dispatcher.recall import ERROR_LENGTH_MAX
 from consumer.dispatcher.recall_found import Found
-from consumer.dispatcher.recall_rows import known_of, shown_of, spool_new
+from consumer.dispatcher.recall_rows import new_of, shown_of, spool_new
 from consumer.dispatcher.worker import CALLS_PART, pause_seconds
 from providers.core.recall import PAGE_LENGTH_MAX, Asked, Page
 from runtime import metrics
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 log = structlog.get_logger()
-
-ASK_AGAIN: Final = "what was read is spooled, ask again for the rest"
 
 
 def found_of(order: Row, source: str, reach_seconds: float) -> Found:
@@ -128,7 +126,7 @@ class RecallOrders:
             cursor = await connection.fetchrow(statement("consumer.dispatcher", "open_cursor"), *place)
             assert cursor is not None, "the statement makes the row where there is none"
             if order["dry_run"]:
-                new = {one.record.event_id for one in shown} - await known_of(connection, lists.source, shown)
+                new = await new_of(connection, lists.source, shown)
             else:
                 new = await spool_new(connection, self._rows.webhooks, lists.source, shown, cursor["began_at"])
             found.take(shown, new, cursor["began_at"])

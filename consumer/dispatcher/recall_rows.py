@@ -66,7 +66,8 @@ async def spool_new(
     return new
 
 
-async def known_of(connection: Connection, source: str, shown: Sequence[Shown]) -> set[str]:
-    """Return the ids of those events that are known."""
-    sql = statement("consumer.dispatcher", "find_known")
-    return {row["event_id"] for row in await connection.fetch(sql, source, [one.record.event_id for one in shown])}
+async def new_of(connection: Connection, source: str, shown: Sequence[Shown]) -> set[str]:
+    """Return the ids of what is not known, and change nothing."""
+    ids = [one.record.event_id for one in shown]
+    found = await connection.fetch(statement("consumer.dispatcher", "find_known"), source, ids)
+    return set(ids) - {row["event_id"] for row in found}

@@ -28,7 +28,7 @@ from ops.status import gather
 from schemas.errors import RatchetError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.routing import Route
 
@@ -200,17 +200,7 @@ async def all_redrives(call: Call) -> Mapping[str, Any]:
 async def one_redrive(call: Call) -> Mapping[str, Any]:
     """Return how far one redrive is."""
     redrive_id = call.number("id")
-    return asdict(await _one(call, lambda connection: redrives.progress(connection, redrive_id)))
-
-
-async def _one(call: Call, work: Callable[[Connection], Awaitable[Found]]) -> Found:
-    """Return the one thing that the work reads; raise 404 where there is none."""
-    try:
-        return await call.parts.reader.run(work)
-    except RatchetError as error:
-        if error.transient:
-            raise
-        raise HTTPException(HTTPStatus.NOT_FOUND) from error
+    return asdict(await call.parts.reader.find(lambda connection: redrives.progress(connection, redrive_id)))
 
 
 def _order(call: Call) -> Order:
@@ -314,7 +304,7 @@ async def start_recall(call: Call) -> Mapping[str, Any]:
 async def one_recall(call: Call) -> Mapping[str, Any]:
     """Return how far the reading is and what it found."""
     number = call.number("id")
-    found = await _one(call, lambda connection: recall_orders.recall_progress(connection, number))
+    found = await call.parts.reader.find(lambda connection: recall_orders.recall_progress(connection, number))
     return found.document()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
+from starlette.exceptions import HTTPException
 
 from runtime.postgres import OUTAGE_ERRORS, LazyPool, open_pool
 from runtime.sql import statement
@@ -49,6 +51,15 @@ class Reader:
         Raises UnavailableError where Postgres is away or too slow, or the schema is not there.
         """
         return await run_on(self._settings, self._pool, work)
+
+    async def find(self, work: Callable[[Connection], Awaitable[Found]]) -> Found:
+        """Return the one thing that the work reads; raise 404 where it finds none, and what `run` raises."""
+        try:
+            return await self.run(work)
+        except RatchetError as error:
+            if error.transient:
+                raise
+            raise HTTPException(HTTPStatus.NOT_FOUND) from error
 
     async def close(self) -> None:
         """Close the pool; what hangs is dropped."""

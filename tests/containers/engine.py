@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent.parent
 HOME = ROOT / ".ratchet" / "containers"
@@ -51,12 +51,18 @@ class Engine:
         return known
 
 
-def run(words: Sequence[str], environment: Mapping[str, str], seconds_max: float = COMMAND_SECONDS_MAX) -> str:
-    """Run a command; return its standard output. Raises RuntimeError, with its last words, where it fails."""
+def run(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    seconds_max: float = COMMAND_SECONDS_MAX,
+    *,
+    statuses: Container[int] = (0,),
+) -> str:
+    """Run a command; return its standard output. Raises RuntimeError, with its last words, at another status."""
     done = subprocess.run(
         words, env=dict(environment), capture_output=True, text=True, check=False, timeout=seconds_max, cwd=ROOT
     )
-    if done.returncode:
+    if done.returncode not in statuses:
         raise RuntimeError(f"{' '.join(words)} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
     return done.stdout
 

@@ -32,7 +32,7 @@ from ops.run_sample import choose_signers
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 IMAGE = "docker.io/library/ratchet:trial"
 WEBHOOKS_PER_SECOND, WISHES_PER_SECOND = 20.0, 2.0
@@ -85,15 +85,19 @@ class Trial:
         """Return where its files are."""
         return str(HOME / "deploy")
 
-    def compose(self, *words: str, seconds_max: float = UP_SECONDS_MAX) -> str:
+    def compose(self, *words: str, statuses: Container[int] = (0,)) -> str:
         """Run a command of Compose on the trial."""
         files = ("-f", f"{self.folder}/compose.yaml", "-f", f"{self.folder}/trial.yaml")
-        return run([*self.engine.compose, "-p", PROJECT, *files, *words], self.environment, seconds_max)
+        return run(
+            [*self.engine.compose, "-p", PROJECT, *files, *words], self.environment, UP_SECONDS_MAX, statuses=statuses
+        )
 
-    def ops(self, *words: str, mounts: Sequence[str] = (), more: Sequence[str] = ()) -> str:
+    def ops(
+        self, *words: str, mounts: Sequence[str] = (), more: Sequence[str] = (), statuses: Container[int] = (0,)
+    ) -> str:
         """Run the image once, with the rights of the command line, inside the network."""
         volumes = [word for mount in mounts for word in ("-v", mount)]
-        return self.compose("run", "--rm", "--no-deps", "-T", *volumes, *more, "ops", *words)
+        return self.compose("run", "--rm", "--no-deps", "-T", *volumes, *more, "ops", *words, statuses=statuses)
 
     def name_of(self, service: str, number: int = 1) -> str:
         """Return the name of a service's container."""
@@ -230,8 +234,8 @@ def compare(trial: Trial, seen: Seen, door: Door) -> None:
         seen.audit = trial.ops("audit", "verify").strip().splitlines()[-1]
     except RuntimeError as error:
         seen.problems.append(f"audit verify: {error}")
-    doctor = json.loads(trial.ops("doctor", "--json") or "{}") if not seen.problems else {}
-    seen.doctor = [f"{one['check']}: {one['found']}" for one in doctor.get("checks", ()) if not one["ok"]]
+    doctor = json.loads(trial.ops("doctor", "--json", statuses=(0, 1)))
+    seen.doctor = [f"{one['check']}: {one['found']}" for one in doctor["checks"] if not one["ok"]]
 
 
 def report(line: str) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-
-from starlette.exceptions import HTTPException
 
 from consumer.dispatcher.lists import with_list
 from ops.console import recall_orders
@@ -14,7 +11,7 @@ from ops.console.recall_orders import RecallOrder
 from ops.console.visits import action, checked, page
 from ops.dlq_filters import moment
 from ops.operators import BECAUSE_LENGTH_MAX
-from schemas.errors import RatchetError, SettingsError
+from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,12 +94,7 @@ async def _look(visit: Visit) -> dict[str, Any]:
     async def look(connection: Connection) -> RecallProgress:
         return await recall_orders.recall_progress(connection, number)
 
-    try:
-        progress = await visit.parts.reader.run(look)
-    except RatchetError as error:
-        if error.transient:
-            raise
-        raise HTTPException(HTTPStatus.NOT_FOUND) from error
+    progress = await visit.parts.reader.find(look)
     return {"order": progress, "because_length_max": BECAUSE_LENGTH_MAX}
 
 

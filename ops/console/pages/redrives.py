@@ -6,8 +6,6 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.exceptions import HTTPException
-
 from ops import letter_notes, redrives
 from ops.console.choosing import Chosen, choose, rate, whole_number
 from ops.console.pages.letters import WORDS
@@ -147,12 +145,7 @@ async def _look(visit: Visit) -> dict[str, Any]:
     async def look(connection: Connection) -> Progress:
         return await redrives.progress(connection, redrive_id)
 
-    try:
-        progress = await visit.parts.reader.run(look)
-    except RatchetError as error:
-        if error.transient:
-            raise
-        raise HTTPException(HTTPStatus.NOT_FOUND) from error
+    progress = await visit.parts.reader.find(look)
     done = progress.published + progress.skipped
     return {
         "progress": progress,
