@@ -89,7 +89,7 @@ class OutcomeCounter:
         self._reader = reader
         self._pool = LazyPool(lambda: open_pool_for(settings, 1, {}))
         self._refusals = Refusals(settings)
-        self._purged_at = 0.0
+        self._purged_at = float("-inf")
         self._read_at: dict[str, float] = {}
         self._spans: dict[str, Mapping[tuple[dt.datetime, str], int]] = {}
 
