@@ -13,8 +13,9 @@ STAMP := .venv/.locked
 # Where this is set, every process that is started compiles all that it imports anew: four fifths of its start.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Every worker of the tests has brokers of its own (half a gigabyte); a file's tests run on one worker, in order.
-WORKERS ?= 2
+# Each worker of the tests has brokers of its own (half a gigabyte); a file's tests run on one worker, in order. Tests wait
+# for brokers now and then, so that three workers keep two cores busy.
+WORKERS ?= 3
 # Outages, storms and benches take all cores by themselves, and wait for what is promised within seconds.
 SLOW_WORKERS ?= 1
 BY_FILE := --dist loadfile --no-loadscope-reorder

@@ -29,7 +29,7 @@ REQUESTS: Final = "requests"
 """Requests that schemathesis makes of each operation in each of its phases, against the running ingress."""
 
 EXAMPLES: Final = {
-    "dev": {FEW: 8, USUAL: 25, MANY: 60, REQUESTS: 6},
+    "dev": {FEW: 8, USUAL: 25, MANY: 60, REQUESTS: 3},
     "ci": {FEW: 12, USUAL: 35, MANY: 90, REQUESTS: 6},
     "mutants": {FEW: 20, USUAL: 60, MANY: 150, REQUESTS: 8},
     "nightly": {FEW: 1_000, USUAL: 3_000, MANY: 10_000, REQUESTS: 100},

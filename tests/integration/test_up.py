@@ -100,6 +100,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
                 process.wait(60)
 
 
+@pytest.mark.slow
 def test_once_balances_and_ends_with_everything_stopped(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*RATCHET, "up", "--once", "--json"],
