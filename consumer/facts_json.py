@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,6 +19,9 @@ _decode_joined = msgspec.json.Decoder(dict[str, State]).decode
 _decode_said = msgspec.json.Decoder(list[tuple[str, str, State]]).decode
 _decode_plain = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
+
+NO_FACTS: Final = "[]"
+"""What `dump_said` makes of no facts."""
 
 
 def dump_joined(facts: Facts) -> str:

@@ -7,7 +7,7 @@ what a batch knows, once, after its events.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from consumer.decode import Event
+    from consumer.entries import Entries
     from consumer.plan import Known, Plan
     from consumer.resolve import RefKey
-    from schemas.payment import Facts, Payment, Projection
+    from schemas.payment import Facts, Payment
 
 
 _REFERENCE: Final = RefKind.REFERENCE
@@ -33,21 +34,14 @@ PAYMENTS_MAX: Final = 200
 """How many payments the group of a promised reference has beside its promises, where no setting says otherwise."""
 
 
-class Ledger(Protocol):
-    """Whoever writes the ledger row of a change that has no event of its own."""
-
-    def note_change(self, payment: Payment, event_type: str, old: Projection) -> None:
-        """Count a version and write its row; `old` is how the payment stood before."""
-
-
 class Grouping:
     """The groups of one batch."""
 
-    def __init__(self, known: Known, plan: Plan, ledger: Ledger, payments_max: int = PAYMENTS_MAX) -> None:
+    def __init__(self, known: Known, plan: Plan, entries: Entries, payments_max: int = PAYMENTS_MAX) -> None:
         self._payments_max = payments_max
         self._known = known
         self._plan = plan
-        self._ledger = ledger
+        self._entries = entries
         self._adopted: dict[UUID, list[Payment]] = adopted_by(known.payments.values()) if known.groups else {}
         for intent_id, attempts in self._adopted.items():
             if (intent := known.payments.get(intent_id)) is not None:
@@ -176,7 +170,7 @@ class Grouping:
         if attempt.intent_id != intent_id:
             kind = "attempt.adopted" if intent_id else "attempt.released"
         attempt.intent_id, attempt.marks = intent_id, marks
-        self._ledger.note_change(attempt, kind, attempt.projection)
+        self._entries.add_change(attempt, kind, attempt.projection)
 
     def _show(self, intent: Payment, adopted: list[Payment], own: list[Payment], marks: tuple[str, ...]) -> None:
         """Let an intent's row show what its own facts and those of its attempts come to."""
@@ -188,7 +182,7 @@ class Grouping:
         if (old, intent.marks, intent.provider_ref) == (shown, marks, provider_ref):
             return
         intent.projection, intent.marks, intent.provider_ref = shown, marks, provider_ref
-        self._ledger.note_change(intent, "intent.attempts", old)
+        self._entries.add_change(intent, "intent.attempts", old)
 
 
 def adopted_by(payments: Iterable[Payment]) -> dict[UUID, list[Payment]]:

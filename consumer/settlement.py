@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import TYPE_CHECKING, Final
-from weakref import proxy
 
 from msgspec.structs import replace
 
-import providers
 from consumer.commands import LASTS_SECONDS, open_command, row_of
-from consumer.copies import richer_id, with_digest
+from consumer.copies import agrees, richer_id, under_own_id
 from consumer.customer import messages_to
 from consumer.decode import (
     ANY,
@@ -26,33 +24,30 @@ from consumer.decode import (
     is_answer,
     reads_unknown,
 )
-from consumer.facts_json import dump_said, same_facts
-from consumer.fold import project, united
+from consumer.entries import Entries
+from consumer.facts_json import dump_said
+from consumer.fold import project
 from consumer.grouping import PAYMENTS_MAX, Grouping
-from consumer.ledger import LedgerRow, timestamp
+from consumer.merging import as_one, currency_of, facts_of, merchant_account_of, merge
 from consumer.plan import Letter, Parking, Plan, Refetching
 from consumer.resolve import Target, counts_more, resolve
 from consumer.ties import taken_for, tied
-from consumer.verdict import Dead, Settled, Waits, judge, said_in
+from consumer.verdict import Dead, Settled, Waits, judge
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import Fact, FactKind, State
-from schemas.payment import Flag, Outcome, Payment, Projection
+from schemas.payment import Flag, Outcome, Projection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from consumer.plan import Known
     from schemas.facts import Claim
-    from schemas.payment import Facts
+    from schemas.payment import Payment
     from schemas.record import Record
 
 Waiting = tuple[Event, int | None]
 """An event that waits, and its id if it is parked already."""
 
-OWN_SOURCE: Final = "ratchet"
-"""The ledger's source of changes that have no event of their own."""
-
-_SAID_NOTHING: Final = dump_said(())
 OTHER_FACTS: Final = "the event id is in the books with other facts; the first stands"
 OTHER_COMMAND: Final = "another command or answer has this ce_id already, and stands; give each an id of its own"
 
@@ -78,12 +73,10 @@ class Settlement:
         self._command_seconds = command_seconds
         self._endpoints = endpoints
         self._now = dt.datetime.fromtimestamp(now, dt.UTC)
-        self._xid = xid
         self._facts_max = facts_max
         self._plan = Plan()
-        # Without a proxy the two would hold each other, and with them all records that the plan parks or buries, until
-        # the collector looks for cycles, which it seldom does (`runtime.collector`).
-        self._grouping = Grouping(known, self._plan, proxy(self), group_max)
+        self._entries = Entries(self._plan, self._now, xid)
+        self._grouping = Grouping(known, self._plan, self._entries, group_max)
 
     def settle(self, items: Iterable[tuple[Record, Event | Dead]]) -> Plan:
         """Settle the batch's events in order, then whatever waits; return all that is to be written."""
@@ -109,7 +102,7 @@ class Settlement:
         """Take one event of the batch in: it is known, or settled, or waits."""
         if event.named is not None:
             self._ask_again(event, event.named, "hint")
-        event = self._identified(event)
+        event = under_own_id(event, self._known)
         richer = richer_id(event, self._known)
         event = event if richer is None else replace(event, event_id=richer)
         if self._seen(event):
@@ -124,10 +117,10 @@ class Settlement:
         one = self._tied(event)
         if isinstance(one, Dead):
             return False
-        event = self._identified(one)
-        agrees = self._agrees(event)
-        if agrees is not None:
-            return agrees
+        event = under_own_id(one, self._known)
+        same = agrees(event, self._known)
+        if same is not None:
+            return same
         target, verdict = self._decide(event)
         if not isinstance(verdict, Settled):
             return False
@@ -140,18 +133,6 @@ class Settlement:
         if event.digest is not None and (event.source, event.event_id) in self._known.claims:
             self._known.bodies.add((event.source, event.digest))
             self._plan.bodies.append((event.source, event.digest, event.event_id))
-
-    def _identified(self, event: Event) -> Event:
-        """Tell events of an unsigned id apart by their bodies: a forger's replay must not swallow the genuine one."""
-        digest = event.digest
-        if (
-            digest is None
-            or event.meaning.commands
-            or (event.source, digest) in self._known.bodies
-            or (event.source, event.event_id) not in self._known.claims
-        ):
-            return event
-        return replace(event, event_id=with_digest(event.event_id, digest))
 
     def _ask_again(self, event: Event, ref: str | None, reason: str) -> None:
         """Note that the provider's API must be asked about a payment, if it can be."""
@@ -196,45 +177,16 @@ class Settlement:
         self._ask_about_unknown(event)
         self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), waits))
 
-    def _agrees(self, event: Event) -> bool | None:
-        """Tell whether the books hold the event with the same facts, for bytes change between deliveries.
-
-        A command and its answer say no facts: what they ask for or tell has to be the same.
-
-        What only closes what is known had nothing to say where nothing was, and says the same when it comes again.
-        Facts that an older or newer version of the meaning read are not compared: the event is a duplicate and nothing
-        else. None where the books do not hold it at all.
-        """
-        if event.digest is not None and (event.source, event.digest) in self._known.bodies:
-            return True
-        said = self._known.claims.get((event.source, event.event_id))
-        if said is None:
-            return None
-        if event.meaning.commands:
-            return False
-        if (event.source, event.event_id) in self._known.reread:
-            return True
-        closed_nothing = not event.meaning.waits and said == _SAID_NOTHING
-        agrees = closed_nothing or same_facts(said, dump_said(event.meaning.facts))
-        return agrees or self._told_in_other_currency(event, said)
-
     def _seen(self, event: Event) -> bool:
         """Tell whether the event is in the books; one that says other facts there becomes a dead letter."""
-        agrees = self._agrees(event)
-        if agrees is None:
+        same = agrees(event, self._known)
+        if same is None:
             return False
-        if agrees:
+        if same:
             self._plan.duplicates += 1
         else:
             self._bury(event.record, Dead(Reason.CONFLICT, OTHER_COMMAND if event.meaning.commands else OTHER_FACTS))
         return True
-
-    def _told_in_other_currency(self, event: Event, said: str) -> bool:
-        """Tell whether the books hold the event as money in another currency than its payment's."""
-        found = resolve(event, self._known)
-        if not isinstance(found, Target):
-            return False
-        return same_facts(said, dump_said(said_in(found.payment.currency, event.meaning)))
 
     def _try(self, event: Event, parked_id: int | None = None) -> bool:
         """Settle or bury an event; False where it has to wait."""
@@ -257,7 +209,7 @@ class Settlement:
                 return None, _NOTHING
             case Waits() | Dead():
                 return None, target
-        merged = self._grouping.whole(_merged(target))
+        merged = self._grouping.whole(as_one(target))
         verdict = judge(merged, event.meaning, facts_max=self._facts_max)
         if target.same and isinstance(verdict, Settled):
             projection = project(merged.facts | verdict.news)
@@ -280,34 +232,18 @@ class Settlement:
         if target is not None:
             had_phone, shown = target.payment.phone is not None, target.payment.projection
             versioned = self._move(event, target, verdict)
-            self._tell_customer(target.payment, shown if before and had_phone else None, verdict.news)
+            self._plan.messages += messages_to(target.payment, shown if before and had_phone else None, verdict.news)
             self._note_debit(event, target.payment)
         if event.meaning.receipt is not None:
             self._plan.receipts.append(event.meaning.receipt)
-        row = LedgerRow(
-            payment_id=payment.id if payment else None,
-            source=event.source,
-            event_id=event.event_id,
-            event_type=event.kind,
-            outcome=verdict.outcome,
-            from_status=before,
-            to_status=payment.projection.status if payment else None,
-            amount=event.meaning.amount,
+        row = self._entries.add_event(
+            event,
+            payment,
+            verdict.outcome,
+            before=before,
             version=payment.version if payment and versioned else None,
             facts=dump_said(verdict.said),
-            topic=event.record.topic,
-            partition=event.record.partition,
-            offset=event.record.offset,
-            occurred_at=timestamp(event.meaning.occurred_at),
-            recorded_at=self._now,
-            relay_xid=max(self._xid, payment.head_xid if payment else 0),
-            traceparent=event.traceparent,
-            meaning=providers.meaning_version(event.source),
         )
-        hashed = row.seal(payment.head_hash if payment else b"")
-        if payment:
-            payment.head_hash, payment.head_xid = hashed, row.relay_xid
-        self._plan.rows.append(row)
         if payment is not None and event.meaning.commands:
             self._note_command(event, payment, row.relay_xid)
         self._known.claims[event.source, event.event_id] = row.facts
@@ -346,46 +282,13 @@ class Settlement:
                 fact = Fact(*place, "met")
                 payment.facts |= {place: State("met")}
                 old, payment.projection = payment.projection, project(self._grouping.whole(payment).facts)
-                self.note_change(payment, "payment.flagged", old, (fact,))
+                self._entries.add_change(payment, "payment.flagged", old, dump_said((fact,)))
 
     def _note_debit(self, event: Event, payment: Payment) -> None:
         """Note that the provider must be asked again whether a bank took the event's money back."""
         ref, days = event.meaning.provider_ref or payment.provider_ref, event.meaning.undoable_days
         if days and ref is not None and can_refetch(event.provider):
             self._plan.debits.append((event.provider, event.account, ref, days))
-
-    def note_change(self, payment: Payment, event_type: str, old: Projection, said: tuple[Fact, ...] = ()) -> None:
-        """Write the ledger row of a change that has no event of its own; `old` is how the payment stood before.
-
-        `said` are the facts that it tells.
-        """
-        payment.version += 1
-        self._plan.changed[payment.id] = payment
-        row = LedgerRow(
-            payment_id=payment.id,
-            source=OWN_SOURCE,
-            event_id=f"{payment.id}:{payment.version}",
-            event_type=event_type,
-            outcome=Outcome.APPLIED,
-            from_status=old.status,
-            to_status=payment.projection.status,
-            amount=None,
-            version=payment.version,
-            facts=dump_said(said) if said else _SAID_NOTHING,
-            topic="",
-            partition=0,
-            offset=0,
-            occurred_at=None,
-            recorded_at=self._now,
-            relay_xid=max(self._xid, payment.head_xid),
-        )
-        payment.head_hash, payment.head_xid = row.seal(payment.head_hash), row.relay_xid
-        self._plan.rows.append(row)
-        self._tell_customer(payment, old, {})
-
-    def _tell_customer(self, payment: Payment, old: Projection | None, news: Facts) -> None:
-        """Owe the customer what `messages_to` says of the transition."""
-        self._plan.messages += messages_to(payment, old, news)
 
     def _move(self, event: Event, target: Target, verdict: Settled) -> bool:
         """Move the payment; tell whether its version counts the event, as it does a new name that readers are shown."""
@@ -394,17 +297,16 @@ class Settlement:
             self._known.payments[payment.id] = self._plan.opened[payment.id] = payment
         self._plan.changed[payment.id] = payment
         if target.same:
-            payment.facts = united(payment.facts, (other.facts for other in target.same))
+            payment.facts = facts_of(target)
         payment.facts |= verdict.news
         payment.projection = verdict.projection
         payment.version += verdict.versioned
-        payment.currency = _currency_of(target) or meaning.currency
-        payment.merchant_account = _merchant_account_of(target) or meaning.merchant_account
+        payment.currency = currency_of(target) or meaning.currency
+        payment.merchant_account = merchant_account_of(target) or meaning.merchant_account
         payment.provider_ref = counts_more(payment, meaning.provider_ref)
         if meaning.claim is not None and payment.client is None:
             self._give(payment, meaning.claim)
-        for other in target.same:
-            self._merge(other, payment)
+        merge(target, self._plan, self._grouping, self._entries)
         for key in target.names:
             self._known.names[key] = self._plan.bindings[key] = payment.id
         self._grouping.stand(event, payment)
@@ -418,37 +320,6 @@ class Settlement:
         if claim.metadata is not None:
             self._plan.metadata[payment.id] = claim.metadata
 
-    def _merge(self, other: Payment, survivor: Payment) -> None:
-        """Point a payment that turned out to be the same one to its survivor; its names are followed from now on."""
-        other.merged_into = survivor.id
-        self._plan.merges.append((other.id, survivor.id))
-        survivor.provider_ref = counts_more(survivor, other.provider_ref)
-        if survivor.client is None:
-            survivor.reference = min(filter(None, (survivor.reference, other.reference)), default=None)
-        self._grouping.merge(other, survivor)
-        self.note_change(other, "payment.merged", other.projection)
-
 
 def _contradicts(projection: Projection) -> bool:
     return Flag.CONTRADICTION in projection.flags
-
-
-def _merged(target: Target) -> Payment:
-    """Return the payment as it would stand with the facts of those that are the same one."""
-    payment = target.payment
-    if not target.same:
-        return payment
-    facts = united(payment.facts, (other.facts for other in target.same))
-    return replace(payment, facts=facts, projection=project(facts), currency=_currency_of(target))
-
-
-def _currency_of(target: Target) -> str | None:
-    """Return the currency of the payments that are the same one, where any of them has one."""
-    own = target.payment.currency
-    return own or next((one.currency for one in target.same if one.currency), None)
-
-
-def _merchant_account_of(target: Target) -> str:
-    """Return the merchant account of the payments that are the same one, where any of them has one."""
-    own = target.payment.merchant_account
-    return own or next((one.merchant_account for one in target.same if one.merchant_account), "")

@@ -21,6 +21,10 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *("tests/unit/test_settlement.py", "tests/unit/test_commands.py", "tests/unit/test_unsigned_ids.py"),
         *("tests/unit/test_orders.py", "tests/unit/test_grouping.py"),
     ),
+    "consumer/copies.py": (
+        *("tests/unit/test_settlement.py", "tests/unit/test_commands.py", "tests/unit/test_unsigned_ids.py"),
+    ),
+    "consumer/merging.py": ("tests/unit/test_settlement.py", "tests/unit/test_grouping.py"),
     "consumer/disputes.py": ("tests/unit/test_fold.py", "tests/contract/test_traces.py"),
     "consumer/grouping.py": ("tests/unit/test_grouping.py", "tests/unit/test_settlement.py"),
     "providers/core/proof.py": ("tests/unit/test_providers_core.py", "tests/contract/test_vectors.py"),

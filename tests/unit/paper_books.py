@@ -18,11 +18,12 @@ import providers
 from consumer import rows
 from consumer.commands import CommandRow, OpenCommand, open_command
 from consumer.decode import Event, decode
+from consumer.entries import OWN_SOURCE
 from consumer.facts_json import load_said
 from consumer.fold import newer, project
 from consumer.plan import Known, Member, ParkedEvent
 from consumer.resolve import claimed_of, keys_of, names_of
-from consumer.settlement import OWN_SOURCE, Settlement
+from consumer.settlement import Settlement
 from schemas.payment import Payment
 
 if TYPE_CHECKING:
