@@ -17,9 +17,9 @@ from consumer.ledger import COLUMNS, values_of
 from consumer.ledger_reader import Needs, needs_of
 from consumer.locking_reader import LockingReader
 from consumer.plan import OrphanLetter, Plan
+from consumer.planner import Planner
 from consumer.recalled import news_of, objects_named, recall_notes
 from consumer.resolve import keys_of
-from consumer.settlement import Settlement
 from consumer.waking import Waker
 from runtime.phases import BatchPhases
 from runtime.settings.scopes import scopes_of
@@ -117,7 +117,7 @@ class BatchWriter:
         )
 
     def _decide(self, items: Sequence[Item], known: Known, now: float) -> Plan:
-        return Settlement(
+        return Planner(
             known,
             now=now,
             xid=known.xid,
@@ -125,7 +125,7 @@ class BatchWriter:
             group_max=self._group_max,
             endpoints=self._endpoints,
             command_seconds=self._command_seconds,
-        ).settle(items)
+        ).plan(items)
 
     async def _write(self, connection: Connection, plan: Plan, now: dt.datetime, known: Known) -> None:
         if plan.changed:

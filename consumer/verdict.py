@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from schemas.payment import Facts, Payment, Projection
 
 
-class Settled(msgspec.Struct, frozen=True, gc=False):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """The event is in the books: a ledger row. `news` is what it adds to the payment's facts.
 
     `versioned` tells whether the payment's version counts it. `said` is what was folded, which the ledger keeps.
@@ -46,7 +46,7 @@ class Dead(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
-Judgement = Settled | Waits | Dead
+Judgement = Recorded | Waits | Dead
 
 _QUIET: Final = frozenset({(FactKind.ATTEMPT, "succeeded"), (FactKind.END, "closed")})
 """States that only accompany others: alone they don't make an event worth a version."""
@@ -63,7 +63,7 @@ _UNPAID: Final = (Status.CREATED, Status.REQUIRES_ACTION, Status.PROCESSING, Sta
 _IN_ANY_CURRENCY: Final = frozenset({FactKind.ATTEMPT, FactKind.DISPUTE, FactKind.VOID, FactKind.END, FactKind.MODE})
 
 
-def judge(payment: Payment, meaning: Meaning, *, facts_max: int) -> Settled | Dead:
+def judge(payment: Payment, meaning: Meaning, *, facts_max: int) -> Recorded | Dead:
     """Judge what an event does to a payment whose row is locked.
 
     Whatever a verified event says of a known payment is folded: what does not add up is a flag, and money in another
@@ -76,11 +76,11 @@ def judge(payment: Payment, meaning: Meaning, *, facts_max: int) -> Settled | De
     before = payment.projection
     if not news:
         outcome = Outcome.LATE if _stale(payment, facts, before) else Outcome.NOOP
-        return Settled(outcome, news, before, versioned=False, said=facts)
+        return Recorded(outcome, news, before, versioned=False, said=facts)
     after = project(payment.facts | news)
     outcome = _outcome(payment, facts, news, after)
     versioned = after != before or outcome is Outcome.APPLIED
-    return Settled(outcome, news, after, versioned=versioned, said=facts)
+    return Recorded(outcome, news, after, versioned=versioned, said=facts)
 
 
 def said_in(currency: str | None, meaning: Meaning) -> tuple[Fact, ...]:

@@ -1,7 +1,7 @@
-"""The dry run of a redrive: dead letters go through the consumer's own decoding and settlement, on rows only read.
+"""The dry run of a redrive: dead letters go through the consumer's own decoding and planning, on rows only read.
 
 What is known is read through the port that a batch reads through (`consumer.ledger_reader`), without locks; the
-settlement changes it in memory. A letter's place is made up (`MADE_UP`, its id), so that a plan tells which letter is
+planner changes it in memory. A letter's place is made up (`MADE_UP`, its id), so that a plan tells which letter is
 which.
 """
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from consumer.decode import decoded, endpoints_of
 from consumer.ledger_reader import needs_of
 from consumer.plan import Known, ParkedEvent
+from consumer.planner import Planner
 from consumer.resolve import keys_of
-from consumer.settlement import Settlement
 from consumer.verdict import Dead
 from runtime.settings.scopes import scopes_of
 from schemas.dead_letter import Reason
@@ -104,12 +104,12 @@ class DryRun:
 
     def _settle(self, items: Sequence[Item]) -> Plan:
         try:
-            return self._settlement().settle(items)
+            return self._planner().plan(items)
         except Exception as error:  # the real one would be bisected
             raise self._blame(items) from error
 
-    def _settlement(self) -> Settlement:
-        return Settlement(
+    def _planner(self) -> Planner:
+        return Planner(
             self._known,
             now=time.time(),
             xid=self._known.xid,
@@ -123,7 +123,7 @@ class DryRun:
         tripped = set()
         for item in items:
             try:
-                self._settlement().settle([item])
+                self._planner().plan([item])
             except Exception:  # noqa: BLE001 - that is what is looked for
                 tripped.add(item[0].offset)
         if tripped - self._tripped:

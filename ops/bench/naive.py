@@ -18,8 +18,8 @@ from consumer import rows
 from consumer.decode import Event, decoded
 from consumer.fetched import record_of
 from consumer.plan import Known
+from consumer.planner import Planner
 from consumer.resolve import RefKey, keys_of, names_of
-from consumer.settlement import Settlement
 from runtime.sql import statement
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ async def _settle(connection: Connection, item: Item, clock: Clock) -> bool:
         for row in found:
             known.payments[row["id"]] = rows.payment_of(row)
             known.names.update(dict.fromkeys(keys, row["id"]))
-        plan = Settlement(known, now=clock.now(), xid=0, facts_max=1000).settle([item])
+        plan = Planner(known, now=clock.now(), xid=0, facts_max=1000).plan([item])
         if len(found) > 1 or plan.parkings or plan.letters or plan.merges:
             return False
         await _write(connection, plan, keys if not found or event.kind.startswith(NAMED_AGAIN) else ())

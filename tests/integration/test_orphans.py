@@ -10,7 +10,7 @@ import pytest
 from consumer_stage import Stage, stage
 from settling import Bench, Event, bench, broken_chains, records, until, until_waiting, webhook
 
-from consumer import settlement
+from consumer import planner
 from consumer.decode import decoded
 from consumer.sweeper import sweep, wake_all
 from consumer.transaction import BatchWriter
@@ -52,7 +52,7 @@ async def desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
             raise ZeroDivisionError
         return judge(payment, meaning, **limits)
 
-    monkeypatch.setattr(settlement, "judge", tripping)
+    monkeypatch.setattr(planner, "judge", tripping)
     async with bench(database.dsn, parking={"deadline_seconds": DEADLINE_SECONDS}) as open_bench:
         open_bench.clock = Clock()
         yield open_bench

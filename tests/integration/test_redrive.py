@@ -10,7 +10,7 @@ from relay_rows import add_letter as add_row
 from relay_rows import reading, relaying
 from settling import until, webhook
 
-from consumer.settlement import Settlement
+from consumer.planner import Planner
 from ops import redrives
 from ops.redrives import LetterFilter, Order, RedriveStatus
 from producers.relay import outbox_depth
@@ -318,13 +318,13 @@ async def test_preview_wakes_what_is_parked_and_changes_nothing(table: Desk):
 
 
 async def test_letter_that_trips_the_fold_is_told_from_its_neighbours(table: Desk, monkeypatch: pytest.MonkeyPatch):
-    class Tripping(Settlement):
-        def settle(self, items: Any) -> Any:
+    class Tripping(Planner):
+        def plan(self, items: Any) -> Any:
             if any(getattr(item, "event_id", "") == "bad" for _, item in items):
                 raise ZeroDivisionError
-            return super().settle(items)
+            return super().plan(items)
 
-    monkeypatch.setattr("ops.dry_run.Settlement", Tripping)
+    monkeypatch.setattr("ops.dry_run.Planner", Tripping)
     good = await keep(table, webhook("payment.created", "good"))
     bad = await keep(table, webhook("payment.created", "bad", event_id="bad"))
     seen = await table.preview()

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from settling import Bench, Event, bench, broken_chains, intent, intent_records, records, webhook
 from structlog.testing import capture_logs
 
-from consumer import locking_reader, settlement, transaction
+from consumer import locking_reader, planner, transaction
 from consumer.caught_up import Reading
 from consumer.decode import Event as Decoded
 from consumer.decode import decode, decoded
@@ -59,9 +59,9 @@ async def desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
     monkeypatch.setattr(transaction, "decode", naming)
     monkeypatch.setattr(locking_reader, "decode", naming)
-    monkeypatch.setattr(settlement, "decode", naming)
+    monkeypatch.setattr(planner, "decode", naming)
     monkeypatch.setattr("consumer.decode.decode", naming)
-    monkeypatch.setattr(settlement, "judge", tripping)
+    monkeypatch.setattr(planner, "judge", tripping)
     async with bench(database.dsn) as open_bench:
         yield open_bench
 

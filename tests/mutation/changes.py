@@ -14,19 +14,19 @@ from mutants.planted import ROOT
 
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "consumer/adoption.py": ("tests/unit/test_grouping.py",),
-    "consumer/verdict.py": ("tests/unit/test_verdict.py", "tests/unit/test_settlement.py"),
+    "consumer/verdict.py": ("tests/unit/test_verdict.py", "tests/unit/test_planner.py"),
     "providers/core/payments.py": ("tests/unit/test_providers_core.py", "tests/contract/test_cases.py"),
-    "consumer/fold.py": ("tests/unit/test_fold.py", "tests/unit/test_settlement.py", "tests/contract/test_traces.py"),
-    "consumer/settlement.py": (
-        *("tests/unit/test_settlement.py", "tests/unit/test_commands.py", "tests/unit/test_unsigned_ids.py"),
+    "consumer/fold.py": ("tests/unit/test_fold.py", "tests/unit/test_planner.py", "tests/contract/test_traces.py"),
+    "consumer/planner.py": (
+        *("tests/unit/test_planner.py", "tests/unit/test_commands.py", "tests/unit/test_unsigned_ids.py"),
         *("tests/unit/test_orders.py", "tests/unit/test_grouping.py"),
     ),
     "consumer/copies.py": (
-        *("tests/unit/test_settlement.py", "tests/unit/test_commands.py", "tests/unit/test_unsigned_ids.py"),
+        *("tests/unit/test_planner.py", "tests/unit/test_commands.py", "tests/unit/test_unsigned_ids.py"),
     ),
-    "consumer/merging.py": ("tests/unit/test_settlement.py", "tests/unit/test_grouping.py"),
+    "consumer/merging.py": ("tests/unit/test_planner.py", "tests/unit/test_grouping.py"),
     "consumer/disputes.py": ("tests/unit/test_fold.py", "tests/contract/test_traces.py"),
-    "consumer/grouping.py": ("tests/unit/test_grouping.py", "tests/unit/test_settlement.py"),
+    "consumer/grouping.py": ("tests/unit/test_grouping.py", "tests/unit/test_planner.py"),
     "providers/core/proof.py": ("tests/unit/test_providers_core.py", "tests/contract/test_vectors.py"),
     "providers/core/body_mac.py": ("tests/unit/test_providers_core.py", "tests/contract/test_vectors.py"),
 }

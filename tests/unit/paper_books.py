@@ -22,8 +22,8 @@ from consumer.entries import OWN_SOURCE
 from consumer.facts_json import load_said
 from consumer.fold import newer, project
 from consumer.plan import Known, Member, ParkedEvent
+from consumer.planner import Planner
 from consumer.resolve import claimed_of, keys_of, names_of
-from consumer.settlement import Settlement
 from schemas.payment import Payment
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class PaperBooks:
     def _transact(self, items: Sequence[tuple[Record, Event | Dead]], waking: Sequence[int]) -> Plan:
         known = self._read([item for _, item in items if isinstance(item, Event)], waking)
         self.batches += 1
-        plan = Settlement(known, now=NOW + self.batches, xid=self.batches, facts_max=self.facts_max).settle(items)
+        plan = Planner(known, now=NOW + self.batches, xid=self.batches, facts_max=self.facts_max).plan(items)
         self._write(plan)
         self.check()
         return plan

@@ -13,7 +13,7 @@ from paper_books import NOW, PaperBooks
 from consumer.facts_json import dump_said
 from consumer.fold import newer, project
 from consumer.plan import OrphanLetter
-from consumer.settlement import Settlement
+from consumer.planner import Planner
 from providers.core.payments import attempt, captured, captured_in_all, terms
 from schemas.dead_letter import Reason
 from schemas.facts import INTENT, Fact, FactKind
@@ -134,7 +134,7 @@ def test_a_reversal_that_became_an_orphan_must_fit_too(amount: str, applied: lis
     event = understood(reversed_by(amount))
     known = books._read([event])
     known.orphans.append(OrphanLetter(7, event))
-    plan = Settlement(known, now=NOW, xid=9, facts_max=books.facts_max).settle([])
+    plan = Planner(known, now=NOW, xid=9, facts_max=books.facts_max).plan([])
     assert (plan.applied, len(plan.rows)) == (applied, len(applied))
     (push,) = [one for one in known.payments.values() if one.provider_ref == PUSH]
     assert push.projection.captured == captured

@@ -8,7 +8,7 @@ import pytest
 from paper_books import payment
 
 from consumer.fold import newer, project
-from consumer.verdict import Dead, Settled, judge
+from consumer.verdict import Dead, Recorded, judge
 from schemas.dead_letter import Reason
 from schemas.facts import Fact, FactKind, Meaning, State
 from schemas.payment import Flag, Outcome, Payment
@@ -41,7 +41,7 @@ def verdict(before: list[Said], *said: Said, currency: str | None = "EUR", facts
 def test_the_first_event_of_a_payment_is_applied_whatever_it_says() -> None:
     for said in (TERMS, PAID, CANCELED, CREATED):
         judged = judge(payment(), Meaning(facts=tuple(facts_of([said]))), facts_max=9)
-        assert isinstance(judged, Settled)
+        assert isinstance(judged, Recorded)
         assert (judged.outcome, judged.versioned) == (Outcome.APPLIED, True)
 
 
@@ -82,7 +82,7 @@ def test_the_first_event_of_a_payment_is_applied_whatever_it_says() -> None:
 )
 def test_outcomes(before: list[Said], said: list[Said], outcome: Outcome, versioned: bool) -> None:  # noqa: FBT001
     judged = verdict(before, *said)
-    assert isinstance(judged, Settled)
+    assert isinstance(judged, Recorded)
     assert (judged.outcome, judged.versioned) == (outcome, versioned)
     joined = standing(before).facts | judged.news
     assert judged.projection == project(joined)
@@ -100,13 +100,13 @@ def test_another_currency_is_folded_without_its_sums() -> None:
     assert (judged.outcome, judged.said) == (Outcome.CONFLICT, (Fact(FactKind.ATTEMPT, "a", "created"), seen))
     assert judged.projection.flags == (Flag.OTHER_CURRENCY,)
     assert judged.projection.captured == 0
-    assert isinstance(verdict([AUTHORIZED], currency="USD"), Settled)
+    assert isinstance(verdict([AUTHORIZED], currency="USD"), Recorded)
     assert verdict([AUTHORIZED], TAKEN, currency=None).projection.captured == 1000
 
 
 def test_the_bound_of_facts_counts_children_not_news_of_them() -> None:
-    assert isinstance(verdict([AUTHORIZED], TAKEN, facts_max=2), Settled)
-    assert isinstance(verdict([AUTHORIZED, TAKEN], ("capture", "a", "succeeded", 1001), facts_max=2), Settled)
+    assert isinstance(verdict([AUTHORIZED], TAKEN, facts_max=2), Recorded)
+    assert isinstance(verdict([AUTHORIZED, TAKEN], ("capture", "a", "succeeded", 1001), facts_max=2), Recorded)
     judged = verdict([AUTHORIZED], TAKEN, facts_max=1)
     assert isinstance(judged, Dead)
     assert judged.reason is Reason.CONFLICT

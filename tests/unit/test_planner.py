@@ -28,8 +28,8 @@ from paper_books import PaperBooks, by_ref
 from profiles import MANY, examples
 
 from consumer.plan import Known, Letter, OrphanLetter
+from consumer.planner import Planner
 from consumer.resolve import keys_of
-from consumer.settlement import Settlement
 from consumer.verdict import Dead
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import Ref, RefKind
@@ -140,11 +140,11 @@ def test_what_is_settled_is_gone_at_once_and_waits_for_no_collector() -> None:
     gc.collect()
     gc.disable()
     try:
-        settlement = Settlement(Known(), now=0.0, xid=1, facts_max=10)
+        planner = Planner(Known(), now=0.0, xid=1, facts_max=10)
         refund = standard("refund.succeeded", child="r")
-        plan = settlement.settle([(refund, understood(refund))])
-        waited, gone = len(plan.parkings), weakref.ref(settlement)
-        del settlement, plan
+        plan = planner.plan([(refund, understood(refund))])
+        waited, gone = len(plan.parkings), weakref.ref(planner)
+        del planner, plan
         assert (waited, gone()) == (1, None)
     finally:
         gc.enable()
@@ -290,15 +290,15 @@ def test_a_parked_event_that_is_no_longer_understood_is_a_letter(monkeypatch: py
     books = settled([waits])
     opening = adyen("AUTHORISATION", "PAY")
     item = (opening, understood(opening))
-    monkeypatch.setattr("consumer.settlement.decode", lambda *_: Dead(Reason.UNKNOWN_KIND, "not any more"))
-    plan = Settlement(books._read([item[1]], [*books.parked]), now=1.79e9, xid=9, facts_max=10).settle([item])
+    monkeypatch.setattr("consumer.planner.decode", lambda *_: Dead(Reason.UNKNOWN_KIND, "not any more"))
+    plan = Planner(books._read([item[1]], [*books.parked]), now=1.79e9, xid=9, facts_max=10).plan([item])
     assert [(one.record, one.reason) for one in plan.letters] == [(waits, Reason.UNKNOWN_KIND)]
     assert plan.woken == list(books.parked)
 
 
 def test_letter_is_cut_to_its_bound() -> None:
     one = standard("payment.created")
-    plan = Settlement(Known(), now=0, xid=1, facts_max=1).settle([(one, Dead(Reason.UNEXPECTED, "x" * 5000))])
+    plan = Planner(Known(), now=0, xid=1, facts_max=1).plan([(one, Dead(Reason.UNEXPECTED, "x" * 5000))])
     assert plan.letters[0].message == "x" * MESSAGE_LENGTH_MAX
 
 
@@ -411,7 +411,7 @@ def test_an_orphan_whose_payment_is_still_unknown_stays_a_letter() -> None:
     known = Known(orphans=[OrphanLetter(7, understood(standard("refund.succeeded", child="r1")))])
     for key in keys_of(known.orphans[0].event):
         known.names[key] = None
-    plan = Settlement(known, now=0.0, xid=1, facts_max=100).settle([])
+    plan = Planner(known, now=0.0, xid=1, facts_max=100).plan([])
     assert (plan.applied, plan.rows, plan.parkings, plan.letters) == ([], [], [], [])
 
 
@@ -497,7 +497,7 @@ def test_names_of_two_merchants_or_modes_never_meet(one: dict[str, Any], other: 
     events = [(record, replace(event, livemode=event.meaning.livemode is not False)) for record, event in events]
     for order in permutations(events):
         known = Known(names={key: None for _, event in order for key in keys_of(event)})
-        plan = Settlement(known, now=1.79e9, xid=9, facts_max=10).settle(order)
+        plan = Planner(known, now=1.79e9, xid=9, facts_max=10).plan(order)
         assert [payment.projection.captured for payment in plan.opened.values()] == [1000, 1000]
         assert len({(payment.merchant_account, payment.livemode) for payment in plan.opened.values()}) == 2
 

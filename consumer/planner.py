@@ -1,6 +1,8 @@
-"""A batch settled in memory: events in, rows to write out. Pure, but for the ids of new payments.
+"""What a batch comes to: events in, rows to write out. Pure, but for the ids of new payments.
 
-From what the transaction read (`Known`) to what it writes (`Plan`). An event that waits is tried again after
+From what the transaction read (`Known`) to what it writes (`Plan`). `consumer.copies` finds what is known already,
+`consumer.resolve` the payment, `consumer.verdict` what an event does to it; `consumer.merging` joins payments that turn
+out to be one, `consumer.grouping` counts attempts to their intents, `consumer.entries` adds the ledger rows. An event that waits is tried again after
 its neighbours, together with the parked events that wait on the same names, until nothing moves any more. A dead letter
 of an orphan is applied or stays what it is.
 """
@@ -32,7 +34,7 @@ from consumer.merging import as_one, currency_of, facts_of, merchant_account_of,
 from consumer.plan import Letter, Parking, Plan, Refetching
 from consumer.resolve import Target, counts_more, resolve
 from consumer.ties import taken_for, tied
-from consumer.verdict import Dead, Settled, Waits, judge
+from consumer.verdict import Dead, Recorded, Waits, judge
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import Fact, FactKind, State
 from schemas.payment import Flag, Outcome, Projection
@@ -51,12 +53,12 @@ Waiting = tuple[Event, int | None]
 OTHER_FACTS: Final = "the event id is in the books with other facts; the first stands"
 OTHER_COMMAND: Final = "another command or answer has this ce_id already, and stands; give each an id of its own"
 
-_NOTHING: Final = Settled(Outcome.NOOP, {}, Projection(), versioned=False)
+_NOTHING: Final = Recorded(Outcome.NOOP, {}, Projection(), versioned=False)
 """The verdict on an event that is about no payment."""
 
 
-class Settlement:
-    """Settles the events of one batch on what is known."""
+class Planner:
+    """Plans one batch: what each event does, in the order of the batch, on what is known."""
 
     def __init__(  # noqa: PLR0913 - the world, once
         self,
@@ -78,8 +80,8 @@ class Settlement:
         self._entries = Entries(self._plan, self._now, xid)
         self._grouping = Grouping(known, self._plan, self._entries, group_max)
 
-    def settle(self, items: Iterable[tuple[Record, Event | Dead]]) -> Plan:
-        """Settle the batch's events in order, then whatever waits; return all that is to be written."""
+    def plan(self, items: Iterable[tuple[Record, Event | Dead]]) -> Plan:
+        """Take the batch's events in order, then whatever waits; return all that is to be written."""
         waiting: list[Waiting] = []
         for record, item in items:
             one = item if isinstance(item, Dead) else self._tied(item)
@@ -99,7 +101,7 @@ class Settlement:
         return tied(event, self._known) if said is None else taken_for(event, said)
 
     def _take(self, event: Event, waiting: list[Waiting]) -> None:
-        """Take one event of the batch in: it is known, or settled, or waits."""
+        """Take one event of the batch in: it is known, or gets its ledger row, or waits."""
         if event.named is not None:
             self._ask_again(event, event.named, "hint")
         event = under_own_id(event, self._known)
@@ -113,7 +115,7 @@ class Settlement:
         self._claim_body(event)
 
     def _apply(self, event: Event) -> bool:
-        """Settle the event of an orphan's dead letter; where that is impossible write nothing and return False."""
+        """Apply the event of an orphan's dead letter; where that is impossible write nothing and return False."""
         one = self._tied(event)
         if isinstance(one, Dead):
             return False
@@ -122,14 +124,14 @@ class Settlement:
         if same is not None:
             return same
         target, verdict = self._decide(event)
-        if not isinstance(verdict, Settled):
+        if not isinstance(verdict, Recorded):
             return False
         self._book(event, target, verdict)
         self._claim_body(event)
         return True
 
     def _claim_body(self, event: Event) -> None:
-        """Note the body of an event of an unsigned id that is in the books now."""
+        """Note the body of an event of an unsigned id that is known now."""
         if event.digest is not None and (event.source, event.event_id) in self._known.claims:
             self._known.bodies.add((event.source, event.digest))
             self._plan.bodies.append((event.source, event.digest, event.event_id))
@@ -150,7 +152,7 @@ class Settlement:
             self._ask_again(event, event.meaning.provider_ref or event.meaning.refs[0].ref, "stale")
 
     def _unpark(self) -> Iterable[Waiting]:
-        """Understand the parked events again, with today's interpretation."""
+        """Decode the parked events again, with today's interpretation."""
         for parked in self._known.parked:
             item = parked.dead or decode(parked.record, self._endpoints)
             if parked.settled:
@@ -162,7 +164,7 @@ class Settlement:
                 yield replace(item, event_id=parked.event_id), parked.id
 
     def _wake(self, waiting: list[Waiting]) -> None:
-        """Try what waits until nothing settles any more; then park what is not parked yet."""
+        """Try what waits until nothing more is applied; then park what is not parked yet."""
         while waiting:
             still = [(event, parked_id) for event, parked_id in waiting if not self._try(event, parked_id)]
             if len(still) == len(waiting):
@@ -178,7 +180,7 @@ class Settlement:
         self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), waits))
 
     def _seen(self, event: Event) -> bool:
-        """Tell whether the event is in the books; one that says other facts there becomes a dead letter."""
+        """Tell whether the event is known already; one that has other facts than the first becomes a dead letter."""
         same = agrees(event, self._known)
         if same is None:
             return False
@@ -189,7 +191,7 @@ class Settlement:
         return True
 
     def _try(self, event: Event, parked_id: int | None = None) -> bool:
-        """Settle or bury an event; False where it has to wait."""
+        """Apply or bury an event; False where it has to wait."""
         target, verdict = self._decide(event)
         match verdict:
             case Waits():
@@ -202,7 +204,7 @@ class Settlement:
                     self._plan.woken.append(parked_id)
         return True
 
-    def _decide(self, event: Event) -> tuple[Target | None, Settled | Waits | Dead]:
+    def _decide(self, event: Event) -> tuple[Target | None, Recorded | Waits | Dead]:
         target = resolve(event, self._known)
         match target:
             case None:
@@ -211,9 +213,9 @@ class Settlement:
                 return None, target
         merged = self._grouping.whole(as_one(target))
         verdict = judge(merged, event.meaning, facts_max=self._facts_max)
-        if target.same and isinstance(verdict, Settled):
+        if target.same and isinstance(verdict, Recorded):
             projection = project(merged.facts | verdict.news)
-            verdict = Settled(Outcome.APPLIED, verdict.news, projection, versioned=True, said=verdict.said)
+            verdict = Recorded(Outcome.APPLIED, verdict.news, projection, versioned=True, said=verdict.said)
         return target, verdict
 
     def _bury(self, record: Record, dead: Dead, parked_id: int | None = None) -> None:
@@ -221,7 +223,7 @@ class Settlement:
         if parked_id is not None:
             self._plan.woken.append(parked_id)
 
-    def _book(self, event: Event, target: Target | None, verdict: Settled) -> None:
+    def _book(self, event: Event, target: Target | None, verdict: Recorded) -> None:
         """Move the event's payment and write its ledger row, chained to the payment's row before."""
         payment = target.payment if target else None
         before = payment.projection.status if payment and payment.version else None
@@ -290,7 +292,7 @@ class Settlement:
         if days and ref is not None and can_refetch(event.provider):
             self._plan.debits.append((event.provider, event.account, ref, days))
 
-    def _move(self, event: Event, target: Target, verdict: Settled) -> bool:
+    def _move(self, event: Event, target: Target, verdict: Recorded) -> bool:
         """Move the payment; tell whether its version counts the event, as it does a new name that readers are shown."""
         payment, meaning, names = target.payment, event.meaning, target.payment.names
         if payment.id not in self._known.payments:
