@@ -24,7 +24,7 @@ from schemas.dead_letter import Reason
 from schemas.errors import UninterpretableError
 from schemas.facts import INTENT, Claim, CommandAsked, Fact, FactKind, Meaning, Ref, RefKind
 from schemas.intents import Cancel, Capture, Intent, Refund
-from schemas.record import EVENT_ID_LENGTH_MAX, RECALL_HEADER, TRUST_HEADER, identity_of
+from schemas.record import EVENT_ID_LENGTH_MAX, RECALL_HEADER, TRUST_HEADER, identity_of, source_of
 from schemas.topics import DEFAULT, Topics
 from schemas.traceparent import trace_of
 
@@ -228,7 +228,7 @@ def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
         content = intents.content_of(said, order, event_id)
         return Event(record, source, event_id, kind, "ratchet", "", meaning, content, traceparent=trace)
     if not endpoints.may_name(said.client, order.provider, order.account):
-        place = "/".join(filter(None, (order.provider, order.account)))
+        place = source_of(order.provider, order.account)
         raise UninterpretableError(Reason.CONFLICT, f"client {said.client} may not name payments of {place}")
     live = endpoints.is_live(order.provider, order.account) if order.livemode is None else order.livemode
     return Event(

@@ -17,6 +17,7 @@ from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
 from schemas.facts import JOINING, FactKind, RefKind
 from schemas.payment import Payment, Status, derived_id_bytes
+from schemas.record import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,7 +115,7 @@ def resolve(event: Event, known: Known) -> Target | Waits | Dead | None:
     if event.meaning.asker is not None and event.meaning.asker != found[0].client:
         return Dead(Reason.CONFLICT, f"the payment that the command names is none of client {event.meaning.asker}'s")
     if event.meaning.answer is not None and not _may_answer(event.meaning.answer, found[0]):
-        place = "/".join(filter(None, (found[0].provider, found[0].account)))
+        place = source_of(found[0].provider, found[0].account)
         return Dead(Reason.CONFLICT, f"{event.source} is no executor for {place}; see RATCHET_EXECUTORS")
     if len(found) == 1:
         return Target(found[0], [], _to_bind(names, bound, found, known.payments))
@@ -122,7 +123,7 @@ def resolve(event: Event, known: Known) -> Target | Waits | Dead | None:
 
 
 def _may_answer(answer: CommandAnswer, payment: Payment) -> bool:
-    place = "/".join(filter(None, (payment.provider, payment.account)))
+    place = source_of(payment.provider, payment.account)
     return answer.accounts is None or place in answer.accounts
 
 

@@ -11,6 +11,7 @@ from ops.finding import Finding
 from ops.loopback import leads_to_loopback
 from runtime.secret_windows import ends_at, live_at
 from runtime.settings.scopes import scopes_of
+from schemas.record import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,7 @@ def _endings(place: str, secrets: Sequence[Secret], now: float, soon: float) -> 
 def executor_findings(settings: Settings) -> list[Finding]:
     """Look for endpoints whose commands nobody may answer: each of them would expire."""
     answered = {account.lower() for accounts in settings.executors.values() for account in accounts}
-    configured = ["/".join(filter(None, key)) for key in scopes_of(settings).configured() if _takes_payments(key[0])]
+    configured = [source_of(*key) for key in scopes_of(settings).configured() if _takes_payments(key[0])]
     silent = [place for place in configured if place not in answered]
     if not settings.api_keys or not silent:
         return []
@@ -92,7 +93,7 @@ def recall_findings(settings: Settings) -> list[Finding]:
         unused = isinstance(configured, ProviderSettings) and configured.accounts and not configured.secrets
         wanted = not unused and wants_recall(settings, provider, configured)
         if wanted and (told := why_not(provider, account, configured)) is not None:
-            place = "/".join(filter(None, (provider, account)))
+            place = source_of(provider, account)
             advice = "set what the list needs, or RECALL=false (docs/find-what-never-came.md)"
             findings.append(Finding(f"recall of {place}", ok=False, found=told, advice=advice))
     return findings
@@ -115,7 +116,7 @@ def scope_findings(settings: Settings) -> list[Finding]:
         if known is not None and known.capture_by_setting and scopes.terms(provider, account).capture is None:
             advice = f"set RATCHET_PROVIDERS__{provider.upper()}__CAPTURE to automatic or manual, as the account has it"
             told = "not set: an authorization without an intent waits for a capture"
-            place = "/".join(filter(None, (provider, account)))
+            place = source_of(provider, account)
             findings.append(Finding(f"capture of {place}", ok=True, found=told, advice=advice))
     return findings
 

@@ -23,6 +23,7 @@ from runtime.http import HttpClient
 from runtime.retry import delays
 from runtime.sql import statement
 from schemas.errors import SettingsError, UnavailableError
+from schemas.record import source_of
 
 if TYPE_CHECKING:
     from providers.core.recall import Listing
@@ -82,7 +83,7 @@ def _lists(settings: Settings, client: HttpClient, provider: str, account: str) 
     whole = {name.lower(): one for name, one in settings.providers.items()}.get(provider)
     configured = None if whole is None else whole.account(account)
     if configured is None:
-        place = "/".join(filter(None, (provider, account)))
+        place = source_of(provider, account)
         raise SettingsError(f"{place} is not configured; {ADVICE}")
     found = lists_of(settings, client, provider, account.lower(), configured)
     if isinstance(found, str):

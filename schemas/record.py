@@ -34,6 +34,11 @@ KEY_LENGTH_MAX: Final = 255
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
+def source_of(provider: str, account: str) -> str:
+    """Return a provider with its account as events, settings and messages name the two: `adyen/acme`, or `stripe`."""
+    return f"{provider}/{account}" if account else provider
+
+
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One record of a consumed topic, byte for byte. `timestamp_ms` is unix milliseconds."""
 
@@ -137,7 +142,7 @@ def answer_of_api(  # noqa: PLR0913 - what a record is made of
 ) -> Spooled:
     """Return what a provider's API answered as a row of the spool; its event id is the answer's digest."""
     attributes = Attributes(
-        source="/".join(filter(None, (provider, account))),
+        source=source_of(provider, account),
         event_id=EVENT_ID_PREFIX + hashlib.sha256(body).hexdigest(),
         kind=kind,
         received_at=asked_at,

@@ -18,6 +18,7 @@ from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.http import HttpAnswer, HttpRequest, HttpUnavailableError, need_available
 from runtime.secret_windows import live_at
+from schemas.record import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -217,7 +218,7 @@ class Api:
         self._refetch = refetch
         self._calls = Calls(credentials, refetch.grant, client, settings, settings.refetch.requests_per_second_max)
         self.breaker = self._calls.breaker
-        metrics.BREAKERS.watch("/".join(filter(None, source)), self.breaker)
+        metrics.BREAKERS.watch(source_of(*source), self.breaker)
         self.guesses = Budget(settings.refetch.unknown_per_minute_max)
         """Calls about ids that nobody knows."""
 
@@ -316,7 +317,7 @@ def _answers_url(settings: Settings, provider: str, account: str, configured: Ac
     secrets = live_at(configured.secrets, time.time())
     if not secrets or not settings.public_url:
         return ""
-    path = "/".join(filter(None, (provider, account, secrets[0])))
+    path = f"{source_of(provider, account)}/{secrets[0]}"
     return f"{settings.webhook_base_url()}/webhooks/{path}"
 
 

@@ -12,6 +12,7 @@ import providers
 from consumer.dispatcher.apis import Again, Calls, Refused, accounts, credentials_of
 from runtime import metrics
 from runtime.http import need_available
+from schemas.record import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,7 @@ class Lists:
         self, source: tuple[str, str], recall: Recall, credentials: Credentials, settings: Settings, client: HttpClient
     ) -> None:
         self.provider, self.account = source
-        self.source = "/".join(filter(None, source))
+        self.source = source_of(*source)
         self.recall = recall
         self._calls = Calls(credentials, recall.grant, client, settings, settings.recall.requests_per_second_max)
         metrics.BREAKERS.watch(f"{self.source} lists", self._calls.breaker)

@@ -24,6 +24,7 @@ from consumer.dispatcher.worker import CALLS_PART, pause_seconds
 from providers.core.recall import PAGE_LENGTH_MAX, Asked, Page
 from runtime import metrics
 from runtime.sql import statement
+from schemas.record import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +83,7 @@ class RecallOrders:
             return False
         if order["stopped_by"] is not None:
             return await self._end(lease, order, "stopped")
-        source = "/".join(filter(None, (order["provider"], order["account"])))
+        source = source_of(order["provider"], order["account"])
         lists = self._lists.get((order["provider"], order["account"]), f"{source} is not configured; {ADVICE}")
         if isinstance(lists, str):
             return await self._end(lease, order, "failed", lists)

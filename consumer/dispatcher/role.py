@@ -29,6 +29,7 @@ from runtime.postgres import OUTAGE_ERRORS, open_pool
 from runtime.sql import statement
 from runtime.topic_binding import bound
 from schemas.errors import UnavailableError
+from schemas.record import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -114,7 +115,7 @@ def open_desks(
         metrics.BREAKERS.watch("twilio", breaker)
         sms = SmsDesk(rows, TwilioSender(settings, client), breaker, settings)
         desks |= {f"sms-{number}": sms for number in range(settings.sms.workers)}
-    log.info("desks_open", workers=sorted(desks), apis=["/".join(filter(None, source)) for source in sorted(apis)])
+    log.info("desks_open", workers=sorted(desks), apis=[source_of(*source) for source in sorted(apis)])
     return desks
 
 

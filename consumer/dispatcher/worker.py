@@ -20,6 +20,7 @@ from runtime.postgres import OUTAGE_ERRORS, TWIN_ERRORS
 from runtime.retry import delays
 from runtime.sql import statement
 from schemas.errors import LeaseLostError
+from schemas.record import source_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -151,7 +152,7 @@ class GuardedRows:
             await guard(connection, lease)
             if await connection.fetchrow(statement("consumer.dispatcher", "move_recall"), *cursor, *more) is None:
                 return 0
-            source = "/".join(filter(None, cursor[:2]))
+            source = source_of(*cursor[:2])
             return len(await spool_new(connection, self.webhooks, source, shown, began_at))
 
     @asynccontextmanager

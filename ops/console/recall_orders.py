@@ -18,6 +18,7 @@ from ops.operators import BECAUSE_LENGTH_MAX, WHO_LENGTH_MAX, Operator, note_act
 from ops.payloads import show_text
 from runtime.sql import statement
 from schemas.errors import RatchetError, SettingsError
+from schemas.record import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,7 @@ class RecallOrder:
     @property
     def source(self) -> str:
         """The endpoint, as events name it."""
-        return "/".join(filter(None, (self.provider, self.account)))
+        return source_of(self.provider, self.account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class RecallProgress:
     @property
     def source(self) -> str:
         """The endpoint, as events name it."""
-        return "/".join(filter(None, (self.provider, self.account)))
+        return source_of(self.provider, self.account)
 
     @property
     def ended(self) -> bool:

@@ -11,6 +11,7 @@ from producers.ingress.routes import has_secret
 from producers.ingress.trust import certificates_of, system_roots
 from runtime.secret_windows import DatedSecret, is_strong, live_at
 from schemas.errors import SettingsError, SignatureRejected
+from schemas.record import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,7 +77,7 @@ def _endpoint(provider: str, account: str, found: AccountSettings, whole: Provid
     config = config_of(found, shows_secret=known is not None and known.shows_secret) | (
         {} if hosts is None else _certificate_config(provider, whole, hosts)
     )
-    source = f"{provider}/{account}" if account else provider
+    source = source_of(provider, account)
     networks = found.source_networks or whole.source_networks
     most = found.body_bytes_max or whole.body_bytes_max
     if most is not None and most > bytes_max:

@@ -7,6 +7,7 @@ from typing import Final
 
 import providers
 from schemas.errors import SettingsError
+from schemas.record import source_of
 
 PREFIX: Final = "/webhooks/"
 
@@ -38,7 +39,7 @@ def secrets_in(path: str) -> tuple[str, ...]:
 
 def plain_path(endpoint: tuple[str, str]) -> str:
     """Return the path of a provider's account as most senders write it; that of a secret's holder is never built."""
-    return PREFIX + "/".join(part for part in endpoint if part)
+    return PREFIX + source_of(*endpoint)
 
 
 def parse(path: str) -> WebhookPath | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from schemas.record import source_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -90,7 +92,7 @@ class Scopes:
         return {
             client: missing
             for client, own in sorted(self._own.items())
-            if (missing := sorted("/".join(filter(None, key)) for key in own - self._configured))
+            if (missing := sorted(source_of(*key) for key in own - self._configured))
         }
 
 

@@ -15,6 +15,7 @@ from producers.ingress.intents.answers import Declined
 from schemas.defects import defects_of
 from schemas.intents import ORDERS, Command, Intent, Order
 from schemas.problems import INVALID_BODY
+from schemas.record import source_of
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -43,7 +44,7 @@ def need_endpoint(intent: Intent, client: str, scopes: Scopes) -> Intent | Decli
     found = providers.find(intent.provider)
     if found is None or not found.payments:
         return _invalid([("#/provider", f"must be one of {', '.join(providers.paying())}")])
-    place = "/".join(filter(None, (intent.provider, intent.account)))
+    place = source_of(intent.provider, intent.account)
     where = "#/account" if intent.account else "#/provider"
     if not scopes.may_name(client, intent.provider, intent.account):
         return _invalid([(where, f"{place} is no account of this client's")])
