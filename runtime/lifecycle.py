@@ -23,7 +23,7 @@ import psutil
 
 from runtime import log, telemetry
 from runtime.background import keep_running
-from runtime.collector import calm_collector
+from runtime.gc_tuning import tune_collector
 from runtime.folders import make_private
 from runtime.health import Probe, serving
 from schemas.errors import RatchetError, SettingsError
@@ -244,7 +244,7 @@ def run_role(name: str, settings: Settings, serve: Serve) -> int:
     probe = Probe(name)
     try:
         telemetry.start(name, settings.telemetry, group=settings.kafka.group)
-        calm_collector()
+        tune_collector()
         _run_loop(_live(settings, serve, probe))
     except RatchetError as error:
         _log.error("role_failed", error=str(error), kind=type(error).__name__)

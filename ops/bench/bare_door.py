@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from ops.bench.http_load import PATH, SECRET
 from producers.providers import verify
-from runtime.collector import calm_collector
+from runtime.gc_tuning import tune_collector
 from runtime.kafka import close_producer, ensure_topics, open_producer
 from runtime.settings import load
 from schemas.errors import SignatureRejected
@@ -58,7 +58,7 @@ async def _producing(app: Starlette) -> AsyncIterator[None]:
 
 def main() -> None:
     """Serve until the process is told to end."""
-    calm_collector()
+    tune_collector()
     app = Starlette(routes=[Route(PATH, take, methods=["POST"])], lifespan=_producing)
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", access_log=False)
 

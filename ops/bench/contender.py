@@ -31,7 +31,7 @@ from consumer.transaction import BatchWriter
 from ops.bench import floor, naive, on_faststream
 from ops.bench.stage import PARTITIONS
 from runtime.clock import SystemClock
-from runtime.collector import calm_collector
+from runtime.gc_tuning import tune_collector
 from runtime.kafka_security import bootstrap_of
 from runtime.postgres import open_pool
 from runtime.settings import load
@@ -191,7 +191,7 @@ def main() -> None:
     """Read the arguments, settle, tell the rest."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     kind, topic, group, processes, recording = sys.argv[1:]
-    calm_collector()
+    tune_collector()
     uvloop.run(_measure(kind, topic, group, int(processes), Path(recording)))
     tell(peak_mib=peak_mib())
 

@@ -15,7 +15,7 @@ from ops.status import RoleState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ops.console.lookout import Look
+    from ops.console.board_poller import Look
     from ops.console.outcomes import Minute
 
 OLDEST_LOUD_SECONDS: Final = 30.0

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ops.console.actions import Actions
     from ops.console.books_check import BooksCheck
-    from ops.console.lookout import Lookout
+    from ops.console.board_poller import BoardPoller
     from ops.console.passwords import Password, Tries
     from ops.console.reader import Reader
     from ops.console.session_rows import SessionRows
@@ -30,7 +30,7 @@ class Parts:
     rows: SessionRows
     sso: SignOn
     reader: Reader
-    lookout: Lookout
+    poller: BoardPoller
     actions: Actions
     books: BooksCheck
     templates: jinja2.Environment

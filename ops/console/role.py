@@ -10,7 +10,7 @@ from ops.console.app import build_app, make_templates
 from ops.console.backlog import BacklogReader
 from ops.console.books_check import BooksCheck
 from ops.console.exposure import check_exposure
-from ops.console.lookout import Lookout
+from ops.console.board_poller import BoardPoller
 from ops.console.outcomes import OutcomeCounter
 from ops.console.parts import Parts
 from ops.console.passwords import Password, Tries
@@ -19,7 +19,7 @@ from ops.console.session_rows import SessionRows
 from ops.console.sessions import Sessions
 from ops.console.sso import SignOn, check_sso
 from ops.console.static_files import StaticFiles
-from producers.ingress.receipt import ReceiptBounds, ReceiptConnections
+from producers.ingress.http_protocol import HttpBounds, HttpConnections
 from runtime.http_server import configure, listen, serve_http
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     listener = listen(settings.console.bind, "RATCHET_CONSOLE__BIND")
     files, reader, backlog = StaticFiles(), Reader(settings), BacklogReader(settings)
     outcomes = OutcomeCounter(settings, reader)
-    lookout, books = Lookout(settings, reader, backlog, outcomes, probe.facts), BooksCheck(settings)
+    poller, books = BoardPoller(settings, reader, backlog, outcomes, probe.facts), BooksCheck(settings)
     password = Password(settings.console.password)
     rows = SessionRows(settings, password)
     parts = Parts(
@@ -54,12 +54,12 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         rows=rows,
         sso=SignOn(settings.console),
         reader=reader,
-        lookout=lookout,
+        poller=poller,
         actions=Actions(settings),
         books=books,
         templates=make_templates(files),
     )
-    looking = asyncio.create_task(lookout.run())
+    looking = asyncio.create_task(poller.run())
     try:
         await serve_http(configuration(build_app(parts, files), settings.console), listener, stop, probe)
     finally:
@@ -74,7 +74,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 
 def configuration(app: ASGIApp, console: ConsoleSettings) -> uvicorn.Config:
     """Return the server's configuration, bounded as the door's is."""
-    bounds = ReceiptBounds(
+    bounds = HttpBounds(
         deadline_seconds=console.receipt_deadline_seconds,
         head_bytes_max=console.header_bytes_max,
         head_fields_max=console.header_fields_max,
@@ -88,7 +88,7 @@ def configuration(app: ASGIApp, console: ConsoleSettings) -> uvicorn.Config:
     )
     return configure(
         app,
-        ReceiptConnections(bounds),
+        HttpConnections(bounds),
         backlog=BACKLOG_CONNECTIONS,
         keep_alive_seconds=console.keep_alive_seconds,
         drain_seconds=console.drain_seconds,

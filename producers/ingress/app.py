@@ -13,11 +13,11 @@ from producers.ingress.certificates import Certificates, client_bounds
 from producers.ingress.hints import Hints
 from producers.ingress.intents.pool import Transactions
 from producers.ingress.intents.wiring import intents_routes
-from producers.ingress.lines import CanonicalLines, line_of
+from producers.ingress.access_log import AccessLog, line_of
 from producers.ingress.publisher import Publisher
 from producers.ingress.rate_limits import RateLimits
 from producers.ingress.readiness import HealthPage, Readiness
-from producers.ingress.receipt import ReceiptBounds, ReceiptConnections
+from producers.ingress.http_protocol import HttpBounds, HttpConnections
 from producers.ingress.routes import PREFIX
 from producers.ingress.spool import Spool
 from producers.ingress.webhooks import UNKNOWN_PATH, Webhooks
@@ -107,7 +107,7 @@ def build_app(  # noqa: PLR0913, PLR0917 - what the door is made of, once
         """Send webhooks straight to their door: it knows its paths, and nearly every request is one."""
         await (webhooks if scope["path"].startswith(PREFIX) else router)(scope, receive, send)
 
-    return CanonicalLines(doors, settings.ingress.retry_after_seconds, settings.ingress.trusted_proxies)
+    return AccessLog(doors, settings.ingress.retry_after_seconds, settings.ingress.trusted_proxies)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
@@ -117,7 +117,7 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noq
 
 def _configuration(app: ASGIApp, door: IngressSettings) -> uvicorn.Config:
     """Return the server's configuration, with the door's bounds."""
-    bounds = ReceiptBounds(
+    bounds = HttpBounds(
         deadline_seconds=door.receipt_deadline_seconds,
         head_bytes_max=door.header_bytes_max,
         head_fields_max=door.header_fields_max,
@@ -131,7 +131,7 @@ def _configuration(app: ASGIApp, door: IngressSettings) -> uvicorn.Config:
     )
     return configure(
         app,
-        ReceiptConnections(bounds),
+        HttpConnections(bounds),
         backlog=door.backlog_connections,
         keep_alive_seconds=door.keep_alive_seconds,
         drain_seconds=door.drain_seconds,

@@ -30,7 +30,7 @@ def own_lines(headers: RawHeaders) -> bytes:
     return b"".join(b"%s: %s\r\n" % header for header in headers)
 
 
-class ReceiptCycle(RequestResponseCycle):
+class HttpCycle(RequestResponseCycle):
     """uvicorn's request and answer, which can also send a whole answer."""
 
     def send_whole(self, answer: Answer, request_id: bytes) -> bool:

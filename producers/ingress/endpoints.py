@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import providers
 from producers.ingress.routes import has_secret
-from producers.ingress.trust import certificates_of, system_roots
+from producers.ingress.trust_roots import certificates_of, system_roots
 from runtime.secret_windows import DatedSecret, is_strong, live_at
 from schemas.errors import SettingsError, SignatureRejected
 from schemas.record import source_of

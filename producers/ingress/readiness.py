@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from producers.ingress.answers import Answer, of_json, of_problem, send_answer
-from producers.ingress.lines import line_of
+from producers.ingress.access_log import line_of
 from schemas import problems
 from schemas.errors import UnavailableError
 

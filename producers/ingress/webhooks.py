@@ -11,13 +11,13 @@ from producers.ingress.answers import CLOSE, Answer, Refusal, of_problem, of_ref
 from producers.ingress.body import TOO_LARGE, BodyBounds, BodyReader
 from producers.ingress.dear_checks import DearChecks
 from producers.ingress.endpoints import open_endpoints
-from producers.ingress.evidence import CERTIFICATE_QUOTA, Delivery, Evidence, gather
+from producers.ingress.verification_inputs import CERTIFICATE_QUOTA, Delivery, VerificationInputs, gather
 from producers.ingress.fetch_budget import Asker
 from producers.ingress.hints import TOO_MANY_WAIT, UNSIGNED
-from producers.ingress.lines import Line, line_of
+from producers.ingress.access_log import AccessLine, line_of
 from producers.ingress.publisher import Durability
 from producers.ingress.rate_limits import OVER_QUOTA, OVER_QUOTA_UNREAD, fields_of
-from producers.ingress.twins import Twins
+from producers.ingress.single_flight import SingleFlight
 from runtime import telemetry
 from schemas import problems
 from schemas.errors import SignatureRejected, UnavailableError
@@ -64,7 +64,7 @@ class Webhooks:
         self._plain_paths = {
             path: found for path in map(routes.plain_path, self._endpoints) if (found := routes.parse(path))
         }
-        self._twins = Twins(publisher, door)
+        self._single_flight = SingleFlight(publisher, door)
         self._rates = rates
         self._hints = hints
         self._full_retry = (b"retry-after", str(settings.limits.window_seconds).encode())
@@ -89,7 +89,7 @@ class Webhooks:
         finally:
             reader.close()
 
-    def _find(self, scope: Scope, line: Line) -> Endpoint | Refusal:
+    def _find(self, scope: Scope, line: AccessLine) -> Endpoint | Refusal:
         """Return the endpoint that the request is for, or why there is none."""
         path = self._plain_paths.get(scope["path"]) or routes.parse(scope["path"])
         if path is None:
@@ -101,7 +101,7 @@ class Webhooks:
         line.provider, line.account = path.provider, path.account or None
         return endpoint if scope["method"] == "POST" else METHOD_NOT_ALLOWED
 
-    async def _take(self, endpoint: Endpoint, scope: Scope, reader: BodyReader, line: Line) -> Answer:
+    async def _take(self, endpoint: Endpoint, scope: Scope, reader: BodyReader, line: AccessLine) -> Answer:
         headers, peer = headers_of(scope), peer_of(scope)
         body = await self._read(endpoint, headers, peer, reader, line)
         if isinstance(body, Answer):
@@ -126,7 +126,7 @@ class Webhooks:
         return await self._unproven(taken, delivery, line) if isinstance(taken, Refusal) else taken
 
     async def _read(
-        self, endpoint: Endpoint, headers: dict[str, list[str]], peer: str | None, reader: BodyReader, line: Line
+        self, endpoint: Endpoint, headers: dict[str, list[str]], peer: str | None, reader: BodyReader, line: AccessLine
     ) -> bytes | Answer:
         """Return the body, or the answer to one that is not read.
 
@@ -149,7 +149,9 @@ class Webhooks:
             return Asker(delivery.sender, proven)
         return None
 
-    async def _accept(self, delivery: Delivery, notifications: list[Notification], line: Line) -> Answer | Refusal:
+    async def _accept(
+        self, delivery: Delivery, notifications: list[Notification], line: AccessLine
+    ) -> Answer | Refusal:
         """Publish what is verified. It is never refused for its content: only a lack of storage stops it."""
         if notifications and notifications[0].trust == "hint":
             return await self._take_hints(delivery, notifications, line)
@@ -158,7 +160,7 @@ class Webhooks:
         try:
             with telemetry.publishing(self._topic, len(notifications)):
                 arrival = arrival_of(delivery)
-                line.durability = await self._twins.publish(
+                line.durability = await self._single_flight.publish(
                     delivery.endpoint.source, notifications, lambda: records.build(notifications, arrival, self._topic)
                 )
         except UnavailableError:
@@ -166,7 +168,9 @@ class Webhooks:
         line.outcome, line.events = "accepted" if line.durability else "replayed", len(notifications)
         return self._accepted(delivery, len(notifications))
 
-    async def _take_hints(self, delivery: Delivery, notifications: list[Notification], line: Line) -> Answer | Refusal:
+    async def _take_hints(
+        self, delivery: Delivery, notifications: list[Notification], line: AccessLine
+    ) -> Answer | Refusal:
         """Queue what an unsigned webhook names to be read again; nothing of it becomes an event."""
         if not delivery.endpoint.unsigned:
             return UNSIGNED
@@ -187,14 +191,14 @@ class Webhooks:
         fields = self._rates.fields_of_verified(delivery.peer, delivery.forwarded_for)
         return Answer(202, b'{"accepted":%d}' % events, headers=fields)
 
-    async def _unproven(self, refusal: Refusal, delivery: Delivery, line: Line) -> Answer:
+    async def _unproven(self, refusal: Refusal, delivery: Delivery, line: AccessLine) -> Answer:
         """Refuse what is not proven genuine; its sender's address has a quota of that. An outage of ours counts not."""
         if refusal.problem not in {problems.SIGNATURE_REJECTED, problems.QUOTA_EXCEEDED}:
             return self._refused(refusal, line)
         verdict = await self._rates.of_unverified(delivery.peer, delivery.forwarded_for)
         return self._refused(refusal if verdict.allowed else OVER_QUOTA, line, verdict)
 
-    def _refused(self, refusal: Refusal, line: Line, verdict: Verdict | None = None) -> Answer:
+    def _refused(self, refusal: Refusal, line: AccessLine, verdict: Verdict | None = None) -> Answer:
         line.refuse(refusal)
         if refusal is CERTIFICATE_QUOTA:
             return of_problem(refusal.problem, COME_AGAIN_IN_A_MINUTE)
@@ -217,7 +221,7 @@ def arrival_of(delivery: Delivery) -> records.Arrival:
     )
 
 
-def verified(delivery: Delivery, evidence: Evidence) -> list[Notification] | Refusal:
+def verified(delivery: Delivery, evidence: VerificationInputs) -> list[Notification] | Refusal:
     """Return the request's events, or why it is not genuine.
 
     The body is what came over the wire, byte for byte: nothing is inflated, whatever Content-Encoding says, so the

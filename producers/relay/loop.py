@@ -15,7 +15,7 @@ import structlog
 
 from producers.relay.cluster import RelayHaltedError, check_cluster
 from producers.relay.lanes import SpoolLane
-from producers.relay.outlet import Outlet, PartlyPublishedError
+from producers.relay.destination import Destination, PartlyPublishedError
 from runtime import metrics, telemetry
 from runtime.lease import wait_for_event
 from runtime.postgres import OUTAGE_ERRORS
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from producers.relay.lanes import Batch, Lane
-    from producers.relay.outlet import Refusal
+    from producers.relay.destination import Refusal
     from producers.relay.records import Outgoing
     from runtime.lease import Lease
     from runtime.postgres import Connection, Pool
@@ -74,7 +74,7 @@ class LaneLoop:
         self._pool = pool
         self._settings = settings
         self._health = health
-        self._outlet = Outlet(settings.kafka, lane.compression)
+        self._destination = Destination(settings.kafka, lane.compression)
         self._following: Batch | None = None
 
     async def run(self, lease: Lease, ending: asyncio.Event) -> None:
@@ -88,7 +88,7 @@ class LaneLoop:
                 except Exception as error:  # noqa: BLE001 - one lane's trouble must not stop the others
                     await self._recover(error, ending)
         finally:
-            await self._outlet.close()
+            await self._destination.close()
 
     async def _session(self, lease: Lease, ending: asyncio.Event) -> None:
         """Turn on one connection until `ending` or a failure, looking after the cluster's identity now and then."""
@@ -177,7 +177,7 @@ class LaneLoop:
         """Publish, timed and traced."""
         began, topics = time.perf_counter(), {record.topic for record in records}
         with telemetry.publishing(",".join(sorted(topics)), len(records), (record.headers for record in records)):
-            refusals = await self._outlet.publish(records)
+            refusals = await self._destination.publish(records)
         metrics.RELAY_PUBLISH_SECONDS.labels(self._lane.name).observe(time.perf_counter() - began)
         metrics.RELAY_RECORDS.labels(self._lane.name).inc(len(records) - len(refusals))
         return refusals

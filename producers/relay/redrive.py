@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from producers.relay.lanes import Batch
-from producers.relay.pace import Pace
+from producers.relay.rate_limiter import RateLimiter
 from producers.relay.records import Outgoing, headers_of, refusal_of
 from runtime.lease import guard
 from runtime.sql import statement
@@ -109,7 +109,7 @@ class RedriveLane:
         self._settings = settings
         self._lease = lease
         self._monotonic = monotonic
-        self._pace: tuple[int, Pace] | None = None
+        self._limiter: tuple[int, RateLimiter] | None = None
         self._checked_at = -float("inf")
 
     async def read(self, connection: Connection, behind: Batch | None = None) -> Batch | None:
@@ -118,7 +118,7 @@ class RedriveLane:
             return None
         order = await connection.fetchrow(statement("producers", "read_redrive"))
         if order is None:
-            self._pace = None
+            self._limiter = None
             return None
         if ending := await self._ending(connection, order):
             await self._end(connection, order["id"], *ending)
@@ -160,7 +160,7 @@ class RedriveLane:
         return await connection.fetch(statement("producers", name), redrive_id, *bounds)
 
     async def _claim(self, connection: Connection, order: Row) -> Batch | None:
-        pace = self._pace_of(order)
+        pace = self._limiter_of(order)
         allowed = pace.allowed(self._monotonic())
         if not allowed:
             return None
@@ -184,13 +184,13 @@ class RedriveLane:
         pace.take(len(found.going))
         return self._batch(order, found.going, more=allowed > rows_max)
 
-    def _pace_of(self, order: Row) -> Pace:
+    def _limiter_of(self, order: Row) -> RateLimiter:
         """Return the order's bucket; it begins empty whenever a relay begins with an order."""
         rate = min(order["rate_per_second"], self._settings.rate_per_second_max)
-        if self._pace is None or self._pace[0] != order["id"]:
-            self._pace = order["id"], Pace(rate, self._settings.burst_seconds, self._monotonic())
+        if self._limiter is None or self._limiter[0] != order["id"]:
+            self._limiter = order["id"], RateLimiter(rate, self._settings.burst_seconds, self._monotonic())
             self._checked_at = -float("inf")
-        return self._pace[1]
+        return self._limiter[1]
 
     async def _ending(self, connection: Connection, order: Row) -> tuple[str, str] | None:
         """Tell how the order must end before it is through, if it must: (status, reason)."""
@@ -209,7 +209,7 @@ class RedriveLane:
             await connection.execute(statement("producers", "requeue_redrive_messages"), redrive_id)
             await connection.execute(statement("producers", "count_redrive_failures"), redrive_id)
             await connection.execute(statement("producers", "end_redrive"), redrive_id, status, reason)
-        self._pace = None
+        self._limiter = None
         _log.info("redrive_ended", redrive_id=redrive_id, status=status, reason=reason)
 
     def _batch(self, order: Row, going: dict[int, Outgoing], *, more: bool) -> Batch:

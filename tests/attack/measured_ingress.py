@@ -18,8 +18,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ops.cli import main
-from producers.ingress.cycle import ReceiptCycle
-from producers.ingress.receipt import ReceiptProtocol
+from producers.ingress.cycle import HttpCycle
+from producers.ingress.http_protocol import HttpProtocol
 
 GENUINE = "127.0.0.9"
 """The address that genuine webhooks come from."""
@@ -44,7 +44,7 @@ def watch_turns() -> None:
 
 def watch_requests() -> None:
     """Note the CPU time from a genuine request's connection to its answer."""
-    made, send_whole = ReceiptProtocol.connection_made, ReceiptCycle.send_whole
+    made, send_whole = HttpProtocol.connection_made, HttpCycle.send_whole
 
     def connection_made(self: Any, transport: Any) -> None:
         made(self, transport)
@@ -61,8 +61,8 @@ def watch_requests() -> None:
                 genuine.clear()
         return sent
 
-    ReceiptProtocol.connection_made = connection_made  # type: ignore[method-assign]
-    ReceiptCycle.send_whole = answered  # type: ignore[method-assign]
+    HttpProtocol.connection_made = connection_made  # type: ignore[method-assign]
+    HttpCycle.send_whole = answered  # type: ignore[method-assign]
 
 
 def write(path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from producers.ingress.certificates import Certificates
-from producers.ingress.lines import CanonicalLines
+from producers.ingress.access_log import AccessLog
 from producers.ingress.publisher import Durability
 from producers.ingress.rate_limits import RateLimits
 from producers.ingress.webhooks import Webhooks
@@ -98,7 +98,7 @@ async def post(webhooks: Webhooks, scope: dict[str, Any], body: bytes = b"{}") -
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await CanonicalLines(webhooks, 1)(scope, receive, send)
+    await AccessLog(webhooks, 1)(scope, receive, send)
     return int(sent[0]["status"]), dict(sent[0]["headers"])
 
 

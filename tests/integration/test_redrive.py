@@ -130,7 +130,7 @@ async def test_pace_is_kept(table: Desk):
     assert done.ended_at is not None
     moments = await table.connection.fetch("select published_at from redrive_messages order by published_at")
     seconds = (moments[-1][0] - done.started_at).total_seconds()
-    assert 2.7 <= seconds < 6, "never faster; how exact it is when the machine is idle, test_pace.py says"
+    assert 2.7 <= seconds < 6, "never faster; how exact it is when the machine is idle, test_redrive_rate_limiter.py says"
 
 
 async def test_letter_that_is_not_open_is_never_redriven(table: Desk):

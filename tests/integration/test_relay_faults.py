@@ -15,7 +15,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from relay_rows import LEDGER, add_payment, change, eventually, ledger_row, reading, relaying, settings_for, spool
 
-from producers.relay import outbox_depth, outlet
+from producers.relay import destination, outbox_depth
 from runtime.kafka import ensure_topics
 from runtime.settings import KafkaSettings
 
@@ -182,14 +182,14 @@ async def test_kafka_that_fails_after_taking_a_batch_gets_it_again(
     stack: Endpoints, database: Database, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ):
     payment_id = await add_payment(connection)
-    publish, failures = outlet._publish, iter(range(3))
+    publish, failures = destination._publish, iter(range(3))
 
     async def publish_and_fail(producer: AIOKafkaProducer, delivery: Any) -> None:
         await publish(producer, delivery)
         if delivery.records[0].topic == "payments.changes" and next(failures, None) is not None:
             raise KafkaConnectionError("away")
 
-    monkeypatch.setattr(outlet, "_publish", publish_and_fail)
+    monkeypatch.setattr(destination, "_publish", publish_and_fail)
     async with (
         reading(stack, "payments.changes") as reader,
         relaying(settings_for(stack, database.dsn, backoff_initial_seconds=0.2)) as probe,

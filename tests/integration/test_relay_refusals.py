@@ -103,7 +103,7 @@ async def one_turn(settings: Settings, lane_name: str, lease: Lease | None = Non
         async with pool.acquire() as connection:
             return await loop.turn(connection, held)
     finally:
-        await loop._outlet.close()
+        await loop._destination.close()
         await leases.release(held)
         await pool.close()
 

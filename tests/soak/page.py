@@ -205,8 +205,8 @@ FOUND: Final = """
 ## What it has found
 
 - 2026-11-27: the memory of the console rose by 25 MiB an hour, for a day: each look of its history kept a copy of a
-  day's counted minutes. Only the newest look keeps them since, which tests/unit/test_console_lookout.py holds; a run
-  of a commit before that shows it as "rises".
+  day's counted minutes. Only the newest look keeps them since, which tests/unit/test_console_board_poller.py holds; a
+  run of a commit before that shows it as "rises".
 """
 SLOPES: Final = """
 ## Figures that must not creep

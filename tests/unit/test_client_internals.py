@@ -29,8 +29,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from producers.ingress import body
-from producers.ingress.cycle import ReceiptCycle
-from producers.ingress.receipt import ReceiptProtocol, _HeldFlow
+from producers.ingress.cycle import HttpCycle
+from producers.ingress.http_protocol import HttpProtocol, _HeldFlow
 from runtime import kafka_records
 from runtime.http_server import Server
 
@@ -101,8 +101,8 @@ STAND_INS = [
     ),
     StandIn(kafka_records.TolerantRecords, memory_records.MemoryRecords, lambda: kafka_records.TolerantRecords(b"")),
     StandIn(kafka_records.BoundedResult, FETCH_RESULT, lambda: result(b"")),
-    StandIn(ReceiptCycle, RequestResponseCycle, lambda: ReceiptCycle.__new__(ReceiptCycle)),
-    StandIn(ReceiptProtocol, HttpToolsProtocol, lambda: ReceiptProtocol.__new__(ReceiptProtocol)),
+    StandIn(HttpCycle, RequestResponseCycle, lambda: HttpCycle.__new__(HttpCycle)),
+    StandIn(HttpProtocol, HttpToolsProtocol, lambda: HttpProtocol.__new__(HttpProtocol)),
     StandIn(_HeldFlow, FlowControl, lambda: _HeldFlow(asyncio.Transport())),
     StandIn(Server, uvicorn.Server, lambda: Server(Config(answer_nothing))),
 ]
@@ -270,17 +270,17 @@ async def test_the_inside_of_the_producer_that_is_given_up_is_there() -> None:
 async def test_the_inside_of_a_request_that_the_door_reads_is_there() -> None:
     """One that is not there would be taken for a server whose body must be waited for: slower, and unseen."""
     state = ServerState()
-    protocol = ReceiptProtocol(config=Config(answer_nothing, log_config=None), server_state=state, app_state={})
+    protocol = HttpProtocol(config=Config(answer_nothing, log_config=None), server_state=state, app_state={})
     for name in ("flow", "scope", "headers", "url", "parser", "pipeline", "cycle", "logger", "access_logger"):
         assert hasattr(protocol, name) or name in HttpToolsProtocol.__annotations__ or name in SET_LATE, name
     own = list(inspect.signature(RequestResponseCycle).parameters)
-    assert own == list(inspect.signature(ReceiptCycle).parameters)
+    assert own == list(inspect.signature(HttpCycle).parameters)
     source = inspect.getsource(RequestResponseCycle.__init__)
     for name in ("more_body", "keep_alive", "disconnected", "response_started", "response_complete", "message_event"):
         assert f"self.{name}" in source, name
     for name in ("waiting_for_100_continue", "default_headers", "on_response", "transport", "flow", "body"):
         assert f"self.{name}" in source, name
-    cycle = ReceiptCycle.__new__(ReceiptCycle)
+    cycle = HttpCycle.__new__(HttpCycle)
     cycle.more_body = False
     assert body._is_whole(cycle.receive)
 

@@ -11,15 +11,15 @@ import pytest
 from outside import outside
 from pydantic import SecretStr
 
-from producers.ingress import trust
+from producers.ingress import trust_roots
 from producers.ingress.certificates import Certificates, client_bounds
 from producers.ingress.endpoints import Endpoint, open_endpoints
-from producers.ingress.evidence import (
+from producers.ingress.verification_inputs import (
     CERTIFICATE_QUOTA,
     NO_LIVE_SECRET,
     PROOF_UNAVAILABLE,
     Delivery,
-    Evidence,
+    VerificationInputs,
     gather,
 )
 from producers.ingress.fetch_budget import Asker
@@ -267,7 +267,7 @@ async def test_a_url_elsewhere_is_refused_and_nobody_is_asked(tmp_path: Path, ur
     certificates, _ = kept_by(host)
     for urls in ((url,), (url, URL)):
         refused = await gather(delivery(paypal(tmp_path), *urls), (), certificates, anybody)
-        assert not isinstance(refused, Evidence)
+        assert not isinstance(refused, VerificationInputs)
         assert (refused.problem.status, refused.reason) == (
             401,
             "untrusted_cert_url" if url else "malformed_header",
@@ -285,7 +285,7 @@ async def test_a_sender_over_its_quota_makes_us_ask_nobody_for_what_is_not_kept(
     assert await gather(delivery(endpoint, URL), (), certificates, nobody) is OVER_QUOTA
     assert host.asked == []
     await certificates.get(URL)
-    assert isinstance(await gather(delivery(endpoint, URL), (), certificates, nobody), Evidence)
+    assert isinstance(await gather(delivery(endpoint, URL), (), certificates, nobody), VerificationInputs)
     assert host.asked == [URL]
 
 
@@ -322,7 +322,7 @@ async def test_a_certificate_on_its_way_is_counted_for_the_first_who_named_it(tm
     await asyncio.sleep(0.01)
     assert await gather(delivery(endpoint, OTHER), (), certificates, anybody) is CERTIFICATE_QUOTA
     host.open.set()
-    assert all(isinstance(one, Evidence) for one in await asyncio.gather(*both))
+    assert all(isinstance(one, VerificationInputs) for one in await asyncio.gather(*both))
     assert host.asked == [URL]
 
 
@@ -403,7 +403,7 @@ async def test_evidence_holds_the_certificate_and_the_trust(tmp_path: Path) -> N
     endpoint = paypal(tmp_path, intermediates=between, certificate_hosts=("api.paypal.com",))
     certificates, _ = kept_by(Host(GOOD))
     evidence = await gather(delivery(endpoint, URL), (), certificates, anybody)
-    assert isinstance(evidence, Evidence)
+    assert isinstance(evidence, VerificationInputs)
     assert evidence.secrets == ("webhook-id",)
     assert evidence.config == {
         "allowed_cert_hosts": ("api.paypal.com",),
@@ -413,7 +413,7 @@ async def test_evidence_holds_the_certificate_and_the_trust(tmp_path: Path) -> N
     }
     assert "certs" not in endpoint.config
     bare = await gather(delivery(endpoint), (), certificates, anybody)
-    assert isinstance(bare, Evidence)
+    assert isinstance(bare, VerificationInputs)
     assert "certs" not in bare.config
 
 
@@ -422,7 +422,7 @@ async def test_a_certificate_that_is_away_is_told_as_such_and_one_that_is_not_th
     assert await gather(delivery(paypal(tmp_path), URL), (), away, anybody) is PROOF_UNAVAILABLE
     gone, _ = kept_by(Host(HttpAnswer(404, b"")))
     refused = await gather(delivery(paypal(tmp_path), URL), (), gone, anybody)
-    assert not isinstance(refused, Evidence)
+    assert not isinstance(refused, VerificationInputs)
     assert (refused.problem.status, refused.reason) == (401, "untrusted_cert")
 
 
@@ -439,18 +439,18 @@ def test_without_roots_of_its_own_the_system_decides(tmp_path: Path) -> None:
     endpoint = paypal(tmp_path, trust_roots=None)
     assert endpoint.certificate_hosts == LIVE_CERTIFICATE_HOSTS
     assert endpoint.config["intermediates"] == []
-    assert endpoint.config["trust_roots"] == trust.system_roots()
-    assert all(pem.startswith("-----BEGIN CERTIFICATE-----") for pem in trust.system_roots())
+    assert endpoint.config["trust_roots"] == trust_roots.system_roots()
+    assert all(pem.startswith("-----BEGIN CERTIFICATE-----") for pem in trust_roots.system_roots())
 
 
 def test_a_system_root_that_cannot_be_read_spoils_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     class Context:
         def get_ca_certs(self, *, binary_form: bool) -> list[bytes]:
-            return [b"broken", trust.ssl.PEM_cert_to_DER_cert(ROOT.strip())]
+            return [b"broken", trust_roots.ssl.PEM_cert_to_DER_cert(ROOT.strip())]
 
-    monkeypatch.setattr(trust.ssl, "create_default_context", Context)
-    (found,) = trust.system_roots()
-    assert trust.ssl.PEM_cert_to_DER_cert(found) == trust.ssl.PEM_cert_to_DER_cert(ROOT.strip())
+    monkeypatch.setattr(trust_roots.ssl, "create_default_context", Context)
+    (found,) = trust_roots.system_roots()
+    assert trust_roots.ssl.PEM_cert_to_DER_cert(found) == trust_roots.ssl.PEM_cert_to_DER_cert(ROOT.strip())
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,20 @@ import pytest
 
 from producers.ingress import cycle
 from producers.ingress.answers import CLOSE, Answer, head_of, send_answer
-from producers.ingress.lines import CanonicalLines, line_of
-from tests.unit.test_ingress_receipt import GET, POST, Held
+from producers.ingress.access_log import AccessLog, line_of
+from tests.unit.test_ingress_http_protocol import GET, POST, Held
 
 pytestmark = pytest.mark.unit
 
 TAKEN = Answer(202, b'{"accepted":1}', headers=((b"ratelimit", b'"unverified";r=9;t=60'),))
 
 
-def answering(answer: Answer, seen: list[Any]) -> CanonicalLines:
+def answering(answer: Answer, seen: list[Any]) -> AccessLog:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send_answer(send, answer)
         seen.append(line_of(scope).status)
 
-    return CanonicalLines(app, 3)
+    return AccessLog(app, 3)
 
 
 async def written(raw: bytes, answer: Answer, *, whole: bool = True) -> tuple[list[bytes], Held]:
@@ -88,7 +88,7 @@ async def test_a_sender_that_is_gone_is_written_nothing() -> None:
 async def test_a_header_that_would_end_its_line_is_never_sent(header: tuple[bytes, bytes]) -> None:
     with pytest.raises(ValueError, match="control character"):
         head_of("application/json", 0, (header,))
-    held = Held(CanonicalLines(_sending(Answer(200, b"", headers=(header,))), 3))
+    held = Held(AccessLog(_sending(Answer(200, b"", headers=(header,))), 3))
     await held.feed(GET)
     assert held.transport.written.startswith(b"HTTP/1.1 503 ")
     assert b"set-cookie" not in held.transport.written

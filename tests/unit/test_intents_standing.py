@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.ingress.intents.door import shown
+from producers.ingress.intents.handler import shown
 from producers.ingress.intents.standing import Standing
 from schemas.command_room import Forbidden, Granted, Request, decide, outstanding
 from schemas.intents import Command

@@ -14,7 +14,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.ingress.lines import CanonicalLines, Line
+from producers.ingress.access_log import AccessLog, AccessLine
 from runtime import log, metrics
 
 if TYPE_CHECKING:
@@ -245,8 +245,8 @@ def test_a_closed_line_is_left_to_structlog_where_that_goes_another_way(lines: A
 
 
 def test_names_in_a_request_s_line_are_masked(lines: Any) -> None:
-    line = Line(method="POST", provider=f"p{CARD}", account="+254712345678", client="whsec_abcdefgh1234")
-    CanonicalLines(lambda *_: None, 1)._write(line, 0.5)  # type: ignore[arg-type, return-value]
+    line = AccessLine(method="POST", provider=f"p{CARD}", account="+254712345678", client="whsec_abcdefgh1234")
+    AccessLog(lambda *_: None, 1)._write(line, 0.5)  # type: ignore[arg-type, return-value]
     (shown,) = lines()
     assert (shown["provider"], shown["account"], shown["client"]) == (f"p{log.MASK}", log.MASK, log.MASK)
     assert (shown["path"], shown["duration_seconds"], shown["event"]) == ("unknown", 0.5, "request")

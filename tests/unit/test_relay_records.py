@@ -12,7 +12,7 @@ from aiokafka.partitioner import murmur2 as reference
 from producers.relay.cluster import find_mismatch
 from producers.relay.lanes import cut
 from producers.relay.loop import LaneHealth, backoff_seconds
-from producers.relay.outlet import _divide
+from producers.relay.destination import _divide
 from producers.relay.partitions import murmur2, partition_of
 from producers.relay.records import (
     CHANGE_FIELDS,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    from ops.console.lookout import Look, Lookout
+    from ops.console.board_poller import BoardPoller, Look
     from ops.console.parts import Parts
     from ops.console.sparkline import Curve
     from ops.console.visits import Visit
@@ -41,9 +41,9 @@ async def live(visit: Visit) -> Response:
 
 def context(visit: Visit) -> dict[str, Any]:
     """Return what the board shows."""
-    lookout = visit.parts.lookout
-    lookout.watched()
-    look = lookout.newest
+    poller = visit.parts.poller
+    poller.watched()
+    look = poller.newest
     worries = [] if look is None else headline.worries(look)
     span = next((one for one in SPANS if one.name == visit.query("span")), SPANS[0])
     counted = look.outcomes if look else None
@@ -55,13 +55,13 @@ def context(visit: Visit) -> dict[str, Any]:
         "span": span,
         "mix": list(counted.totals(span.name).items()) if counted else [],
         "chart": chart(counted.spans.get(span.name, {}), span, look.at) if counted and look else None,
-        "curves": curves(lookout),
+        "curves": curves(poller),
         "console": visit.parts.settings.console,
         "tell": False,
     }
 
 
-def curves(lookout: Lookout) -> dict[str, Curve]:
+def curves(poller: BoardPoller) -> dict[str, Curve]:
     """Return the curve of each figure over the history."""
     figures: dict[str, Callable[[Look], float | None]] = {
         "rate": lambda look: look.rate,
@@ -72,8 +72,8 @@ def curves(lookout: Lookout) -> dict[str, Curve]:
         "parked": lambda look: None if look.queues is None else float(look.queues.parked),
         "letters": lambda look: None if look.letters is None else float(sum(look.letters.values())),
     }
-    looks = list(lookout.history)
-    seconds = lookout.settings.console.history_seconds
+    looks = list(poller.history)
+    seconds = poller.settings.console.history_seconds
 
     def drawn(figure: Callable[[Look], float | None]) -> Curve:
         return curve([((looks[-1].at - look.at).total_seconds(), figure(look)) for look in looks], seconds)

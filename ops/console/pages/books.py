@@ -26,12 +26,12 @@ def routes(parts: Parts) -> list[Route]:
 def context(visit: Visit) -> dict[str, Any]:
     """Return what the page shows."""
     books = visit.parts.books
-    return {"result": books.result, "running": books.running_seconds, "look": visit.parts.lookout.newest}
+    return {"result": books.result, "running": books.running_seconds, "look": visit.parts.poller.newest}
 
 
 async def show(visit: Visit) -> Response:
     """Show the last result, and offer a new check."""
-    visit.parts.lookout.watched()
+    visit.parts.poller.watched()
     return visit.render("books.html", **context(visit))
 
 

@@ -1,12 +1,12 @@
-"""Twins: copies of one delivery that arrive together, or soon after, are published once.
+"""Single flight: copies of one delivery that arrive together, or soon after, are published once.
 
-Each copy is verified by itself; only then is it compared. The first one publishes, and its twins wait for it: a twin is
-answered when the first is durable, never before. When the first fails, or takes longer than a twin waits, the twin goes
-its own way and publishes; the books know it by its id. So the guard saves work and decides nothing, and it needs no
-Redis: a trip there for every webhook would cost more than the duplicates of several processes do.
+Each copy is verified by itself; only then is it compared. The first one publishes, and the others wait for it: a copy
+is answered when the first is durable, never before. When the first fails, or takes longer than a copy waits, the copy
+is published too; the consumer knows it by its event id. So this saves work and decides nothing, and it needs no Redis:
+a round trip for every webhook would cost more than the duplicates of several processes do.
 
 What is durable is remembered for a moment, so that a storm of copies is one record. Hints are not: the same bytes may
-tell of two changes of a payment, and each must be followed by a look at the provider's API.
+report two changes of a payment, and after each the provider's API must be read.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from runtime.settings import IngressSettings
 
 
-class Twins:
-    """Publishes a delivery once, as far as this process knows. Bounds are those of the door's settings."""
+class SingleFlight:
+    """Publishes a delivery once, as far as this process knows. Bounds are those of the ingress settings."""
 
     def __init__(
         self, publisher: Publisher, bounds: IngressSettings, monotonic: Callable[[], float] = time.monotonic
@@ -43,7 +43,7 @@ class Twins:
     async def publish(
         self, source: str, notifications: Sequence[Notification], build: Callable[[], Sequence[Outgoing]]
     ) -> Durability | None:
-        """Return where the delivery was made durable now, or None where a twin of it is durable already.
+        """Return where the delivery was made durable now, or None where a copy of it is durable already.
 
         Raises UnavailableError when neither Kafka nor the spool takes it.
         """
@@ -59,7 +59,7 @@ class Twins:
         return await self._publisher.publish(build())
 
     async def _lead(self, key: Hashable, records: Sequence[Outgoing], *, keep: bool) -> Durability:
-        """Publish while twins wait; whatever goes wrong sends them their own way."""
+        """Publish while the copies wait; where it fails, each of them is published by itself."""
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         durability = None
         try:
@@ -88,12 +88,12 @@ class Twins:
 
 
 def key_of(source: str, notifications: Sequence[Notification]) -> Hashable:
-    """Return what copies of a delivery have in common: all that their records say, except when they came.
+    """Return what copies of a delivery have in common: all that their records hold, except when they came.
 
     A digest, so that what is remembered is small however large the delivery was.
     """
-    said = hashlib.sha256()
+    content = hashlib.sha256()
     for one in notifications:
-        said.update(f"{one.event_id!r},{one.kind!r},{one.payment_ref!r},{one.trust},{len(one.body)};".encode())
-        said.update(one.body)
-    return source, said.digest()
+        content.update(f"{one.event_id!r},{one.kind!r},{one.payment_ref!r},{one.trust},{len(one.body)};".encode())
+        content.update(one.body)
+    return source, content.digest()

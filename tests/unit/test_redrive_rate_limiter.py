@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from producers.relay.pace import Pace
+from producers.relay.rate_limiter import RateLimiter
 
 pytestmark = pytest.mark.unit
 
 
-def played(pace: Pace, moments: list[float]) -> int:
+def played(pace: RateLimiter, moments: list[float]) -> int:
     """Take all that is allowed at each moment; return the sum."""
     total = 0
     for moment in moments:
@@ -21,11 +21,11 @@ def played(pace: Pace, moments: list[float]) -> int:
 @pytest.mark.parametrize("turn", [0.02, 0.1, 0.7])
 def test_rate_is_exact_whatever_the_turns(rate: float, turn: float):
     moments = [turn * number for number in range(1, int(60 / turn) + 1)]
-    assert played(Pace(rate, 1.0, 0.0), moments) == pytest.approx(rate * moments[-1], rel=0.02, abs=1)
+    assert played(RateLimiter(rate, 1.0, 0.0), moments) == pytest.approx(rate * moments[-1], rel=0.02, abs=1)
 
 
 def test_begins_empty_and_a_pause_is_caught_up_within_the_bound():
-    pace = Pace(100.0, 1.0, 10.0)
+    pace = RateLimiter(100.0, 1.0, 10.0)
     assert pace.allowed(10.0) == 0
     assert pace.allowed(10.5) == 50
     pace.take(50)
@@ -35,11 +35,11 @@ def test_begins_empty_and_a_pause_is_caught_up_within_the_bound():
 
 
 def test_slow_rate_lets_one_through():
-    pace = Pace(0.1, 1.0, 0.0)
+    pace = RateLimiter(0.1, 1.0, 0.0)
     assert [pace.allowed(moment) for moment in (1.0, 9.0, 10.0, 30.0)] == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0])
 def test_rate_of_nothing_is_refused(rate: float):
     with pytest.raises(ValueError, match="above zero"):
-        Pace(rate, 1.0, 0.0)
+        RateLimiter(rate, 1.0, 0.0)

@@ -1,4 +1,4 @@
-"""The lookout: looks at everything the board shows, again and again, and remembers it for a while.
+"""The board's poller: reads everything the board shows, again and again, and remembers it for a while.
 
 One look serves however many visitors there are, so the board costs the same for one as for a hundred; when nobody
 watches it looks more rarely. Each part has its own time-out, and its failure takes away that part alone.
@@ -79,7 +79,7 @@ class Look:
 
 
 @dataclass(slots=True)
-class Lookout:
+class BoardPoller:
     """Looks; `history` has the newest look last, which alone has the outcomes."""
 
     settings: Settings

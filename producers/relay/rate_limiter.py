@@ -1,9 +1,9 @@
-"""The pace of a redrive: a token bucket that begins empty, so that no redrive begins with a burst. Pure."""
+"""The rate limiter of a redrive: a token bucket that begins empty, so that no redrive begins with a burst. Pure."""
 
 from __future__ import annotations
 
 
-class Pace:
+class RateLimiter:
     """Allows `rate_per_second` steps; what a pause left unused is kept for `burst_seconds` of them and one step.
 
     Times are monotonic seconds. Raises ValueError for a rate that is not above zero.

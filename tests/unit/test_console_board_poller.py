@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from ops.console import lookout as lookouts
+from ops.console import board_poller as pollers
 from ops.console import words
 from ops.console.app import make_templates
 from ops.console.backlog import Backlog
-from ops.console.lookout import Look, Lookout, Queues, oldest
+from ops.console.board_poller import BoardPoller, Look, Queues, oldest
 from ops.console.outcomes import ORDER, Outcomes
 from ops.console.static_files import StaticFiles
 from ops.redrives import Would
@@ -32,9 +32,9 @@ QUIET = Queues(outbox=0, spool=0, spool_since=None, parked=0, parked_until=None)
 WELL = Look(NOON, 2.0, {"applied": 10}, {"payments.webhooks": 0}, 0.0, QUIET, {}, RUNNING, ())
 
 
-def lookout(**console: Any) -> Lookout:
+def poller(**console: Any) -> BoardPoller:
     settings = Settings().model_copy(update={"console": ConsoleSettings(**console)})
-    return Lookout(settings, None, None, None)  # type: ignore[arg-type] # it looks at nothing here
+    return BoardPoller(settings, None, None, None)  # type: ignore[arg-type] # it looks at nothing here
 
 
 def test_the_oldest_waits_in_kafka_or_in_the_spool() -> None:
@@ -48,7 +48,7 @@ def test_the_oldest_waits_in_kafka_or_in_the_spool() -> None:
 
 
 def test_looks_are_kept_for_a_while() -> None:
-    watch = lookout(history_seconds=10)
+    watch = poller(history_seconds=10)
     assert watch.newest is None
     for seconds in (0, 5, 11):
         watch.remember(replace(WELL, at=NOON + dt.timedelta(seconds=seconds)))
@@ -58,23 +58,23 @@ def test_looks_are_kept_for_a_while() -> None:
 
 def test_only_the_newest_look_keeps_what_was_counted_for_a_day() -> None:
     """Each has its own copy of a day's minutes: kept in all, the console grew by 25 MiB an hour."""
-    watch, counted = lookout(history_seconds=100), Outcomes({}, ())
+    watch, counted = poller(history_seconds=100), Outcomes({}, ())
     for seconds in range(3):
         watch.remember(replace(WELL, at=NOON + dt.timedelta(seconds=seconds), outcomes=counted))
     assert [look.outcomes for look in watch.history] == [None, None, counted]
 
 
 async def test_it_looks_on_after_a_failure_and_sooner_when_somebody_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = lookout(look_seconds=0.001, idle_after_seconds=0.001, idle_look_seconds=60)
+    watch = poller(look_seconds=0.001, idle_after_seconds=0.001, idle_look_seconds=60)
     looks = asyncio.Queue[int]()
 
-    async def look(_self: Lookout) -> Look:
+    async def look(_self: BoardPoller) -> Look:
         looks.put_nowait(1)
         if looks.qsize() == 1:
             raise RuntimeError("a look that nobody foresaw")
         return WELL
 
-    monkeypatch.setattr(lookouts.Lookout, "look", look)
+    monkeypatch.setattr(pollers.BoardPoller, "look", look)
     task = asyncio.create_task(watch.run())
     async with asyncio.timeout(20):
         while watch.newest is None:
@@ -121,7 +121,7 @@ async def test_a_look_names_what_this_process_probe_shows_as_away() -> None:
 
     nobody: Any = Nobody()
     facts: dict[str, Any] = {}
-    own = Lookout(Settings(), nobody, nobody, nobody, facts)
+    own = BoardPoller(Settings(), nobody, nobody, nobody, facts)
     assert (await own.look()).problems == ("Postgres is away",)
     facts |= {"away": ["broker 2 does not answer"], "disks": ["broker 1: 3 MiB free"]}
     assert (await own.look()).problems == ("broker 2 does not answer", "broker 1: 3 MiB free", "Postgres is away")

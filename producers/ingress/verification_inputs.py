@@ -1,4 +1,4 @@
-"""What a request is judged by beside its own bytes: the secrets that are live, the sender's address, a certificate.
+"""What verification needs beside a request's own bytes: the secrets that are live, the sender's address, a certificate.
 
 Everything that says no before a certificate would be fetched is asked first, so that a stranger makes us call nobody
 but a listed host.
@@ -56,7 +56,7 @@ class Delivery:
 
 
 @dataclass(slots=True)
-class Evidence:
+class VerificationInputs:
     """What `providers.verify` takes beside the request."""
 
     secrets: tuple[str, ...] = field(repr=False)
@@ -65,7 +65,7 @@ class Evidence:
 
 async def gather(
     delivery: Delivery, trusted_proxies: Sequence[Network], certificates: Certificates, may_fetch: MayFetch
-) -> Evidence | Refusal:
+) -> VerificationInputs | Refusal:
     """Return what the request is judged by, or why it is refused unread. `may_fetch` is asked before a fetch."""
     endpoint = delivery.endpoint
     if endpoint.networks:
@@ -77,9 +77,9 @@ async def gather(
         return NO_LIVE_SECRET
     named = delivery.headers.get(endpoint.certificate.header) if endpoint.certificate else None
     if endpoint.certificate is None or not named:
-        return Evidence(secrets, endpoint.config)
+        return VerificationInputs(secrets, endpoint.config)
     found = await _certificate(named[0], endpoint.certificate, delivery, certificates, may_fetch)
-    return found if isinstance(found, Refusal) else Evidence(secrets, {**endpoint.config, "certs": found})
+    return found if isinstance(found, Refusal) else VerificationInputs(secrets, {**endpoint.config, "certs": found})
 
 
 async def _certificate(

@@ -1,4 +1,4 @@
-"""The outlet: publishes a batch of records and returns when Kafka has acknowledged, or refused, every one of them.
+"""The destination: publishes a batch of records and returns when Kafka has acknowledged, or refused, every one.
 
 Records go out as ready-made Kafka batches, one a partition at a time: about a quarter of the work of a send a record,
 and a batch that fails can't be overtaken by the next one of its partition. After any failure the producer is dropped
@@ -77,7 +77,7 @@ class _Delivery:
         return bool(self.refusals) or any(way.pieces for way in self.ways)
 
 
-class Outlet:
+class Destination:
     """One lane's way to Kafka; opens its producer when the first batch comes."""
 
     def __init__(self, settings: KafkaSettings, compression: str | None = None) -> None:

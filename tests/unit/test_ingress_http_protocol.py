@@ -11,11 +11,11 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from producers.ingress import http_framing, receipt
+from producers.ingress import http_framing, http_protocol
 
 pytestmark = pytest.mark.unit
 
-BOUNDS = receipt.ReceiptBounds(
+BOUNDS = http_protocol.HttpBounds(
     deadline_seconds=10, head_bytes_max=200, linger_seconds=2, connections_max=2, retry_after_seconds=3
 )
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -98,7 +98,7 @@ class Held:
     """One protocol under test."""
 
     def __init__(self, app: Any, protocol: Any = None) -> None:
-        made: Any = protocol or receipt.protocol_class(BOUNDS)
+        made: Any = protocol or http_protocol.protocol_class(BOUNDS)
         config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, http=made)
         config.load()
         self.loop = HeldLoop()
@@ -353,7 +353,7 @@ async def test_a_head_over_its_bound_is_refused_however_it_comes(pieces: int) ->
 
 
 async def test_connections_over_their_bound_are_shed() -> None:
-    protocol = receipt.protocol_class(BOUNDS)
+    protocol = http_protocol.protocol_class(BOUNDS)
     held = [Held(answer, protocol) for _ in range(3)]
     assert [one.transport.written[:13] for one in held] == [b"", b"", b"HTTP/1.1 503 "]
     assert b"retry-after: 3" in held[2].transport.written

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from producers.relay import outlet as outlets
+from producers.relay import destination as destinations
 from producers.relay.lanes import Batch
 from producers.relay.loop import LaneHealth
-from producers.relay.outlet import Outlet, PartlyPublishedError
+from producers.relay.destination import Destination, PartlyPublishedError
 from producers.relay.partitions import partition_of
 from producers.relay.records import Outgoing
 from producers.relay.role import watch_health
@@ -55,39 +55,39 @@ def record_of(partition: int) -> Outgoing:
 
 
 @pytest.fixture
-def outlet_to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Outlet, list[int]]]:
-    def make(silent: set[int]) -> tuple[Outlet, list[int]]:
+def destination_to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Destination, list[int]]]:
+    def make(silent: set[int]) -> tuple[Destination, list[int]]:
         taken: list[int] = []
 
         async def opened(*_: Any, **__: Any) -> PaperProducer:
             return PaperProducer(silent, taken)
 
-        monkeypatch.setattr(outlets, "open_producer", opened)
-        return Outlet(KafkaSettings(bootstrap="127.0.0.1:1", publish_timeout_seconds=0.05)), taken
+        monkeypatch.setattr(destinations, "open_producer", opened)
+        return Destination(KafkaSettings(bootstrap="127.0.0.1:1", publish_timeout_seconds=0.05)), taken
 
     return make
 
 
-async def test_it_tells_what_was_acknowledged_where_a_partition_did_not_answer(outlet_to: Any) -> None:
+async def test_it_tells_what_was_acknowledged_where_a_partition_did_not_answer(destination_to: Any) -> None:
     silent = {1}
-    outlet, taken = outlet_to(silent)
+    destination, taken = destination_to(silent)
     with pytest.raises(PartlyPublishedError) as raised:
-        await outlet.publish([record_of(1), record_of(0), record_of(2), record_of(0)])
+        await destination.publish([record_of(1), record_of(0), record_of(2), record_of(0)])
     assert raised.value.acknowledged == {1, 2, 3}
     assert sorted(taken) == [0, 1, 2]
     taken.clear()
     with pytest.raises(PartlyPublishedError, match="t/1 did not answer") as raised:
-        await outlet.publish([record_of(1), record_of(0)])
+        await destination.publish([record_of(1), record_of(0)])
     assert (raised.value.acknowledged, taken) == ({1}, [0]), "it is not waited for again"
     silent.clear()
-    assert await outlet.publish([record_of(1)]) == [], "where there is nothing else to do, it is asked"
-    assert await outlet.publish([record_of(0), record_of(2)]) == []
+    assert await destination.publish([record_of(1)]) == [], "where there is nothing else to do, it is asked"
+    assert await destination.publish([record_of(0), record_of(2)]) == []
 
 
-async def test_where_nobody_answers_it_is_a_plain_outage(outlet_to: Any) -> None:
-    outlet, _ = outlet_to({0, 1, 2})
+async def test_where_nobody_answers_it_is_a_plain_outage(destination_to: Any) -> None:
+    destination, _ = destination_to({0, 1, 2})
     with pytest.raises(UnavailableError) as raised:
-        await outlet.publish([record_of(1), record_of(0)])
+        await destination.publish([record_of(1), record_of(0)])
     assert not isinstance(raised.value, PartlyPublishedError)
 
 

@@ -46,7 +46,7 @@ INTERRUPTED: Final = Refusal(problems.INTERRUPTED, "interrupted")
 UNEXPECTED: Final = Refusal(problems.INTERRUPTED, "unexpected")
 
 
-class Line(ClosedLine, gc=False):
+class AccessLine(ClosedLine, gc=False):
     """What is said of a request; never its body, query, secrets or signature headers.
 
     `template` is the path's form, `outcome` one of accepted, replayed, answered, refused, failed; `reason` is a
@@ -79,15 +79,15 @@ class Line(ClosedLine, gc=False):
 
 WRITTEN: Final = {
     field: name
-    for field, name in zip(Line.__struct_fields__, Line.__struct_encode_fields__, strict=True)
+    for field, name in zip(AccessLine.__struct_fields__, AccessLine.__struct_encode_fields__, strict=True)
     if field not in {"role", "level", "time"}
 }
 """A line's own fields, and the names that they are written by; the others are added by whoever writes."""
 
 
-def line_of(scope: Scope) -> Line:
+def line_of(scope: Scope) -> AccessLine:
     """Return the line of this request."""
-    line: Line = scope[SCOPE_KEY]
+    line: AccessLine = scope[SCOPE_KEY]
     return line
 
 
@@ -96,7 +96,7 @@ class NotingSend:
 
     __slots__ = ("_line", "_request_id", "_send", "_send_whole")
 
-    def __init__(self, send: Send, line: Line) -> None:
+    def __init__(self, send: Send, line: AccessLine) -> None:
         self._send = send
         self._line = line
         self._request_id = line.request_id.encode()
@@ -117,7 +117,7 @@ class NotingSend:
         return True
 
 
-class CanonicalLines:
+class AccessLog:
     """Outermost application: writes each request's line, and answers 503 where something raised.
 
     A webhook never gets another 5xx: its sender tries again, and nothing was promised yet.
@@ -131,7 +131,7 @@ class CanonicalLines:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        line = scope[SCOPE_KEY] = Line(method=scope["method"])
+        line = scope[SCOPE_KEY] = AccessLine(method=scope["method"])
         with _traced(scope) as span:
             try:
                 await self._answer(scope, receive, NotingSend(send, line), line)
@@ -142,7 +142,7 @@ class CanonicalLines:
                 if span is not telemetry.NOTHING:
                     span.answer(line.method, line.template, line.status, _said(line))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, line: Line) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, line: AccessLine) -> None:
         refusal = await self._attempt(scope, receive, send, line)
         if refusal is None:
             return
@@ -150,7 +150,7 @@ class CanonicalLines:
         if line.status is None:
             await send_answer(send, of_refusal(refusal, self._retry_after_seconds))
 
-    async def _attempt(self, scope: Scope, receive: Receive, send: Send, line: Line) -> Refusal | None:
+    async def _attempt(self, scope: Scope, receive: Receive, send: Send, line: AccessLine) -> Refusal | None:
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
@@ -166,7 +166,7 @@ class CanonicalLines:
         client = scope.get("client")
         return self._name_sender(client[0] if client else None, forwarded)
 
-    def _write(self, line: Line, seconds: float) -> None:
+    def _write(self, line: AccessLine, seconds: float) -> None:
         count(line, seconds)
         line.duration_seconds = round(seconds, 6)
         if line.provider is not None and not providers.find(line.provider):
@@ -183,7 +183,7 @@ def known_name(name: str | None) -> str | None:
     return name and mask_text(name)
 
 
-def said_in(line: Line) -> dict[str, Any]:
+def said_in(line: AccessLine) -> dict[str, Any]:
     """Return a line's own fields under the names that they are written by."""
     return {name: getattr(line, field) for field, name in WRITTEN.items()}
 
@@ -192,17 +192,17 @@ def _traced(scope: Scope) -> telemetry.Scope:
     return telemetry.NOTHING if scope["path"] in QUIET_TEMPLATES else telemetry.receiving(scope["headers"])
 
 
-def _said(line: Line) -> dict[str, str | int | None]:
+def _said(line: AccessLine) -> dict[str, str | int | None]:
     """Return what a trace tells of a request."""
     return {"provider": _provider(line), "outcome": line.outcome, "reason": line.reason, "events": line.events}
 
 
-def _provider(line: Line) -> str:
+def _provider(line: AccessLine) -> str:
     """Return the provider if it is a known one, else none: senders could make series otherwise."""
     return line.provider if line.provider and providers.find(line.provider) else "none"
 
 
-def count(line: Line, seconds: float) -> None:
+def count(line: AccessLine, seconds: float) -> None:
     """Count the request in the metrics."""
     if line.template in QUIET_TEMPLATES:
         return

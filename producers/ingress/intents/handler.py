@@ -15,7 +15,7 @@ from producers.ingress.intents.claims import UNKNOWN
 from producers.ingress.intents.clients import Clients
 from producers.ingress.intents.queued import Asking
 from producers.ingress.intents.routes import IntentPath, Look, path_of
-from producers.ingress.lines import line_of
+from producers.ingress.access_log import line_of
 from producers.ingress.publisher import Durability
 from producers.ingress.rate_limits import fields_of
 from producers.ingress.webhooks import declared_bytes, first, headers_of, peer_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from producers.ingress.intents.claims import Claims
     from producers.ingress.intents.orders import Ordered
     from producers.ingress.intents.standing import Standing
-    from producers.ingress.lines import Line
+    from producers.ingress.access_log import AccessLine
     from producers.ingress.rate_limits import RateLimits
     from runtime.clock import Clock
     from runtime.settings import Settings
@@ -76,7 +76,7 @@ class Intents:
         finally:
             reader.close()
 
-    async def _answer(self, scope: Scope, reader: BodyReader, line: Line) -> Answer | Declined:
+    async def _answer(self, scope: Scope, reader: BodyReader, line: AccessLine) -> Answer | Declined:
         path = routes.parse(scope["path"])
         if path is None:
             return UNKNOWN_PATH
@@ -103,7 +103,7 @@ class Intents:
         return Declined(problems.QUOTA_EXCEEDED, headers=fields_of(verdict))
 
     async def _answer_client(  # noqa: PLR0913, PLR0917 - the request's parts, once
-        self, client: str, path: IntentPath, query: bytes, headers: Headers, reader: BodyReader, line: Line
+        self, client: str, path: IntentPath, query: bytes, headers: Headers, reader: BodyReader, line: AccessLine
     ) -> Answer | Declined:
         """Answer a known client that is within its quota."""
         try:
@@ -137,7 +137,7 @@ class Intents:
         return of_model(Timeline(id=standing.id, timeline=moments[:most], complete=len(moments) <= most))
 
     async def _take(  # noqa: PLR0913, PLR0917 - the request's parts, once
-        self, client: str, path: IntentPath, command: Command, headers: Headers, reader: BodyReader, line: Line
+        self, client: str, path: IntentPath, command: Command, headers: Headers, reader: BodyReader, line: AccessLine
     ) -> Answer | Declined:
         """Take a command: its head, its body, a place in the window, and then the claim."""
         if command is not Command.CREATE and path.payment_id is None:
@@ -167,7 +167,7 @@ class Intents:
         intent = orders.need_endpoint(ordered.body, client, self._scopes)
         return intent if isinstance(intent, Declined) else replace(ordered, body=intent)
 
-    async def _claim(self, asking: Asking, ordered: Ordered, line: Line) -> Answer | Declined:
+    async def _claim(self, asking: Asking, ordered: Ordered, line: AccessLine) -> Answer | Declined:
         if not await self._in_flight.enter():
             return FULL
         try:

@@ -1,4 +1,4 @@
-"""Twins at the door: one record for copies that come together, and no answer before it is durable."""
+"""SingleFlight at the door: one record for copies that come together, and no answer before it is durable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from producers.ingress.publisher import Durability
-from producers.ingress.twins import Twins, key_of
+from producers.ingress.single_flight import SingleFlight, key_of
 from providers.core.contract import Notification
 from runtime.settings import IngressSettings
 from schemas.errors import UnavailableError
@@ -49,9 +49,9 @@ class Clock:
         return self.now
 
 
-def twins_of(**bounds: Any) -> tuple[Twins, PaperPublisher, Clock]:
+def twins_of(**bounds: Any) -> tuple[SingleFlight, PaperPublisher, Clock]:
     publisher, clock = PaperPublisher(), Clock()
-    return Twins(publisher, IngressSettings(**bounds), clock), publisher, clock  # type: ignore[arg-type]
+    return SingleFlight(publisher, IngressSettings(**bounds), clock), publisher, clock  # type: ignore[arg-type]
 
 
 async def test_twins_wait_for_the_first_and_are_one_record() -> None:

@@ -15,7 +15,7 @@ YOUNGER_ROUNDS: Final = 20
 """Rounds of one generation before the next older one is looked through too."""
 
 
-def calm_collector() -> None:
+def tune_collector() -> None:
     """Look for cycles seldom, and never again through what the start of the process made."""
     gc.collect()
     gc.freeze()

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from producers.ingress.answers import CLOSE, of_problem
 from producers.ingress.connection_places import Places
-from producers.ingress.cycle import ReceiptCycle
+from producers.ingress.cycle import HttpCycle
 from producers.ingress.http_framing import (
     BLANK_LINE,
     HeadTooLargeError,
@@ -48,7 +48,7 @@ UNREAD_SHARE: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptBounds:
+class HttpBounds:
     """The bounds of a connection. The deadline runs from a head's first byte (or the connection's start) to its end.
 
     Above `connection_places.CROWDED_SHARE` of `connections_max` it is `crowded_deadline_seconds`, and so is the time
@@ -116,14 +116,14 @@ class _HeldFlow(FlowControl):
             super().resume_reading()
 
 
-class ReceiptProtocol(HttpToolsProtocol):
+class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with deadlines, bounds and strict framing. Make one with `protocol_class`.
 
     One request at a time: what follows a whole request waits as bytes, at most one read of them, and reading is paused
     until the answer is sent. So a pipelining sender is answered in order and holds no more than one that waits.
     """
 
-    bounds: ClassVar[ReceiptBounds]
+    bounds: ClassVar[HttpBounds]
     places: ClassVar[Places]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -250,8 +250,8 @@ class ReceiptProtocol(HttpToolsProtocol):
         self.scope["raw_path"] = target.path
         self.scope["query_string"] = target.query or b""
 
-    def _new_cycle(self, http_version: str) -> ReceiptCycle:
-        return ReceiptCycle(
+    def _new_cycle(self, http_version: str) -> HttpCycle:
+        return HttpCycle(
             scope=self.scope,
             transport=cast("asyncio.Transport", self._cycle_transport),
             flow=self.flow,
@@ -404,7 +404,7 @@ class _Reader(asyncio.BufferedProtocol):
 
     buffer: ClassVar[memoryview] = memoryview(bytearray(READ_BYTES))
 
-    def __init__(self, protocol: ReceiptProtocol) -> None:
+    def __init__(self, protocol: HttpProtocol) -> None:
         self._protocol = protocol
         self.connection_made = protocol.connection_made  # type: ignore[method-assign, assignment]
         self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
@@ -421,10 +421,10 @@ class _Reader(asyncio.BufferedProtocol):
         self._protocol.eof_received()
 
 
-def protocol_class(bounds: ReceiptBounds) -> type[ReceiptProtocol]:
+def protocol_class(bounds: HttpBounds) -> type[HttpProtocol]:
     """Return the protocol with its bounds; its connections share their places."""
 
-    class BoundedProtocol(ReceiptProtocol):
+    class BoundedProtocol(HttpProtocol):
         """The protocol of one server."""
 
     BoundedProtocol.bounds = bounds
@@ -432,10 +432,10 @@ def protocol_class(bounds: ReceiptBounds) -> type[ReceiptProtocol]:
     return BoundedProtocol
 
 
-class ReceiptConnections:
+class HttpConnections:
     """Makes the connections of one server (`runtime.http_accept.Connections`)."""
 
-    def __init__(self, bounds: ReceiptBounds) -> None:
+    def __init__(self, bounds: HttpBounds) -> None:
         self._bounded = protocol_class(bounds)
 
     def __call__(self, **parts: Any) -> asyncio.BufferedProtocol:
