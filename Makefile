@@ -18,6 +18,8 @@ export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 3
 # Outages, storms and benches take all cores by themselves, and wait for what is promised within seconds.
 SLOW_WORKERS ?= 1
+# Where programs of the tests find each other and what they share.
+HELPERS := tests:tests/support
 BY_FILE := --dist loadfile --no-loadscope-reorder
 # COVERAGE=1 measures what the tests reach, which takes a third longer; `make coverage` then holds the gates.
 MEASURE := $(if $(COVERAGE),--cov --cov-report= --cov-fail-under=0)
@@ -74,17 +76,17 @@ nightly: brokers ## all tests with the long outages and redrives, and many more 
 		-o timeout=3600 $(ARGS)
 	@$(BIN)/python -m ops.bench.forgeries
 	@$(MAKE) fuzz SECONDS=600
-	@PYTHONPATH=tests $(BIN)/python -m mutants.run --page
+	@PYTHONPATH=$(HELPERS) $(BIN)/python -m mutants.run --page
 	@$(MAKE) mutation
 
 mutants: brokers ## plant each fault of tests/mutants; a test must notice each; ARGS="--quick" needs no brokers
-	@PYTHONPATH=tests $(BIN)/python -m mutants.run --jobs $(WORKERS) $(ARGS)
+	@PYTHONPATH=$(HELPERS) $(BIN)/python -m mutants.run --jobs $(WORKERS) $(ARGS)
 
 model: brokers ## every interleaving of small worlds on the real Postgres; writes docs/model.md; ARGS="waking locking"
-	@PYTHONPATH=tests $(BIN)/python -m model.run $(if $(ARGS),,--page) $(ARGS)
+	@PYTHONPATH=$(HELPERS) $(BIN)/python -m model.run $(if $(ARGS),,--page) $(ARGS)
 
 outsiders: brokers ## what others test of webhooks, run against us; writes docs/outsiders.md; ARGS="--offline --without-brokers"
-	@PYTHONPATH=tests $(BIN)/python -m outsiders.run --page $(ARGS)
+	@PYTHONPATH=$(HELPERS) $(BIN)/python -m outsiders.run --page $(ARGS)
 
 # Without a wheel for this machine the folder is made all the same, and inputs are changed blindly.
 ATHERIS := .ratchet/tools/atheris
@@ -94,7 +96,7 @@ $(ATHERIS): requirements-fuzz.txt | $(UV)
 	@mkdir -p $@ && touch $@
 
 fuzz: $(STAMP) $(ATHERIS) ## put bytes that nobody thought of to all that reads strangers' bytes; SECONDS=60 ARGS="forms"
-	@PYTHONPATH=tests:$(ATHERIS) $(BIN)/python -m fuzz.run $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+	@PYTHONPATH=$(HELPERS):$(ATHERIS) $(BIN)/python -m fuzz.run $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 COSMIC_RAY := .ratchet/tools/cosmic-ray
 $(COSMIC_RAY): requirements-mutation.txt | $(UV)
@@ -102,7 +104,7 @@ $(COSMIC_RAY): requirements-mutation.txt | $(UV)
 		--require-hashes --target $@ -r $< >&2 && touch $@
 
 mutation: $(STAMP) $(COSMIC_RAY) ## small changes of the pure modules, each of which a test must notice; MODULE=consumer/fold.py
-	@PYTHONPATH=tests:$(COSMIC_RAY) $(BIN)/python -m mutation.run $(if $(MODULE),$(MODULE),--page) $(ARGS)
+	@PYTHONPATH=$(HELPERS):$(COSMIC_RAY) $(BIN)/python -m mutation.run $(if $(MODULE),$(MODULE),--page) $(ARGS)
 
 coverage: $(STAMP) ## the gates on what `make COVERAGE=1 test` measured: 90 % of all branches, 100 % of the pure modules
 	@$(BIN)/coverage report
@@ -144,20 +146,20 @@ bench-console: brokers ## each page and command over a million payments; writes 
 	@$(BIN)/python -m ops.bench.console_pages $(ARGS)
 
 load: brokers ## load a `ratchet up` and compare with the books; SHAPE=steady|stair|spike|storm SECONDS=25
-	@PYTHONPATH=tests $(BIN)/python -m load.run $(if $(SHAPE),--shape $(SHAPE)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+	@PYTHONPATH=$(HELPERS) $(BIN)/python -m load.run $(if $(SHAPE),--shape $(SHAPE)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 containers: brokers ## build the image, play compose.yaml on the engine that answers, kill each; writes docs/containers.md; STAND_INS=1
-	@PYTHONPATH=tests STAND_INS=$(STAND_INS) $(BIN)/python -m containers.run
+	@PYTHONPATH=$(HELPERS) STAND_INS=$(STAND_INS) $(BIN)/python -m containers.run
 
 cluster: brokers ## break three brokers, two Postgres servers and the network under load; writes docs/faults.md; ARGS="broker_killed"
-	@PYTHONPATH=tests $(BIN)/python -m cluster.run $(ARGS)
+	@PYTHONPATH=$(HELPERS) $(BIN)/python -m cluster.run $(ARGS)
 
 soak: brokers ## hours of mixed traffic, a role killed now and then; writes docs/soak.md; HOURS=2 RATE=20 KILL_MINUTES=16
-	@PYTHONPATH=tests $(BIN)/python -m soak.run $(if $(HOURS),--hours $(HOURS)) $(if $(RATE),--rate $(RATE)) \
+	@PYTHONPATH=$(HELPERS) $(BIN)/python -m soak.run $(if $(HOURS),--hours $(HOURS)) $(if $(RATE),--rate $(RATE)) \
 		$(if $(KILL_MINUTES),--kill-minutes $(KILL_MINUTES)) $(ARGS)
 
 soak-page: $(STAMP) ## write docs/soak.md and its chart anew from .ratchet/soak.jsonl, or from FILE=
-	@PYTHONPATH=tests $(BIN)/python -m soak.page $(or $(FILE),.ratchet/soak.jsonl)
+	@PYTHONPATH=$(HELPERS) $(BIN)/python -m soak.page $(or $(FILE),.ratchet/soak.jsonl)
 
 forgeries: $(STAMP) ## a million forged requests a signature scheme; all must be refused
 	@$(BIN)/python -m ops.bench.forgeries $(ARGS)

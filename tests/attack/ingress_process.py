@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +101,7 @@ def ingress(folder: Path, figures: Path | None = None, **settings: str) -> Itera
     program = OURS if figures is None else [str(MEASURED), str(figures)]
     with role([*program, "ingress"], folder, given) as child:
         attacked = Attacked(psutil.Process(child.pid), ("127.0.0.1", port), folder / "role.log")
-        until(lambda: _listens(attacked) or child.poll() is not None, START_SECONDS_MAX)
+        wait_until(lambda: _listens(attacked) or child.poll() is not None, "it listens", START_SECONDS_MAX)
         assert child.poll() is None, attacked.log.read_text()
         yield attacked
 
@@ -112,14 +113,6 @@ def _listens(attacked: Attacked) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
-    """Wait until the condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that in time"
-        time.sleep(0.02)
 
 
 def send_for(senders: list[socket.socket], data: bytes, total_bytes: int, seconds: float) -> int:

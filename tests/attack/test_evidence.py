@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import ingress_door as signed
 import pytest
-from ingress_process import Attacked, ingress, until
+from ingress_process import Attacked, ingress
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ def test_malformed_chunks_make_one_line_each_and_no_failure(attacked: Attacked) 
             answered = b"".join(iter(lambda: connection.recv(4096), b""))
         assert answered.startswith(b"HTTP/1.1 400 ")
         assert answered.count(b"HTTP/1.1 ") == 1
-    until(lambda: attacked.log.read_text().count('"event":"request"') >= 200)
+    wait_until(lambda: attacked.log.read_text().count('"event":"request"') >= 200)
     assert "Traceback" not in attacked.log.read_text()
     assert {line["outcome"] for line in attacked.lines() if line.get("event") == "request"} <= {"refused", "answered"}
     assert attacked.log.stat().st_size - before < 200 * 1000
@@ -82,7 +83,7 @@ def test_wrong_keys_are_counted_limited_and_named(attacked: Attacked) -> None:
     assert set(statuses[:QUOTA]) == {401}
     assert set(statuses[-3:]) == {429}
     assert answer(attacked, asked(KEY)) == 400, "the right key is known, whatever the address; only its key is missing"
-    until(lambda: attacked.log.read_text().count('"event":"request"') >= QUOTA + 6)
+    wait_until(lambda: attacked.log.read_text().count('"event":"request"') >= QUOTA + 6)
     lines = [line for line in attacked.lines() if line.get("path") == "/payment-intents"]
     assert {line["sender"] for line in lines} == {"127.0.0.1"}
     assert lines[-1]["client"] == "shop"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ingress_door as signed
 import pytest
-from ingress_process import Attacked, free_port, ingress, until
+from ingress_process import Attacked, free_port, ingress
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,7 +108,7 @@ def proxied(stack: Any, database: Any, tmp_path: Path) -> Iterator[Proxied]:
         main = configure(folder, port, attacked.address[1])
         child = subprocess.Popen([str(NGINX), "-p", str(folder), "-c", str(main)], stderr=subprocess.DEVNULL)
         try:
-            until(lambda: listens(port) or child.poll() is not None)
+            wait_until(lambda: listens(port) or child.poll() is not None)
             assert child.poll() is None, (folder / "error.log").read_text()
             yield Proxied(port, attacked, folder / "access.log", folder / "error.log")
         finally:
@@ -128,7 +129,7 @@ def test_the_reference_proxy_before_an_ingress(proxied: Proxied, record_figure: 
     assert proxied.ask("POST", "/webhooks/stripe", bytes(1024 * 1024 + 1))[0] == 413
     assert proxied.ask("POST", f"/webhooks/mpesa/{PATH_SECRET}", b"{}")[0] in {202, 400, 401, 422}
     assert proxied.ask("GET", "/", host=NAMES[1])[0] == 403, "the console is for the inside"
-    until(lambda: proxied.ingress.log.read_text().count('"event":"request"') >= 3)
+    wait_until(lambda: proxied.ingress.log.read_text().count('"event":"request"') >= 3)
     refused = [line for line in proxied.ingress.lines() if line.get("reason") == "bad_signature"]
     assert [line["sender"] for line in refused] == [SENDER], "what the sender claimed did not get through"
     written = proxied.access_log.read_text() + proxied.error_log.read_text()
@@ -142,5 +143,5 @@ def test_an_ingress_that_is_away_leaves_no_secret_in_nginx_s_log(proxied: Proxie
     proxied.ingress.process.wait(20)
     assert proxied.ask("POST", f"/webhooks/mpesa/{PATH_SECRET}", b"{}")[0] == 502
     assert proxied.ask("POST", "/webhooks/stripe", b"{}")[0] == 502, "told once, and not tried again by the proxy"
-    until(lambda: "/webhooks/stripe" in proxied.error_log.read_text())
+    wait_until(lambda: "/webhooks/stripe" in proxied.error_log.read_text())
     assert PATH_SECRET not in proxied.access_log.read_text() + proxied.error_log.read_text()

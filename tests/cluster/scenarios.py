@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster.proxy import Way
-from cluster.servers import NODES, serves, until
+from cluster.servers import NODES, serves, until_up
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,7 +40,7 @@ async def kill_leader(stage: Stage) -> None:
 async def start_node(stage: Stage) -> None:
     server = stage.nodes[stage.hurt]
     await asyncio.to_thread(server.start)
-    await until(lambda: serves(server), stage.hurt)
+    await until_up(lambda: serves(server), stage.hurt)
 
 
 async def freeze_leader(stage: Stage) -> None:
@@ -76,7 +76,7 @@ async def start_two_nodes(stage: Stage) -> None:
         await asyncio.to_thread(stage.nodes[f"kafka{number}"].start)
     for number in range(2, NODES + 1):
         server = stage.nodes[f"kafka{number}"]
-        await until(lambda server=server: serves(server), server.broker.folder.name)  # type: ignore[misc]
+        await until_up(lambda server=server: serves(server), server.broker.folder.name)  # type: ignore[misc]
 
 
 async def kill_primary(stage: Stage) -> None:
@@ -114,7 +114,7 @@ async def kill_standby(stage: Stage) -> None:
 
 async def start_standby(stage: Stage) -> None:
     await asyncio.to_thread(stage.databases.b.start)
-    await until(stage.databases.synchronous, "the standby is synchronous again")
+    await until_up(stage.databases.synchronous, "the standby is synchronous again")
 
 
 def kill_role(name: str) -> Deed:

@@ -19,6 +19,7 @@ from runtime.stack import guard, jars, kafka, postgres
 from runtime.stack.broker import Broker, last_words
 from runtime.stack.layout import write_private
 from runtime.stack.ports import LOOPBACK, Kept, choose
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,15 +34,15 @@ STANDBY = "node_b"
 SETTINGS = StackSettings(stop_grace_seconds=4.0)
 
 
-async def until(true: Callable[[], Awaitable[object]], what: str, seconds: float = START_SECONDS_MAX) -> None:
-    """Ask until it is true; an error of the asking is a no."""
-    deadline = time.monotonic() + seconds
-    while True:
+async def until_up(true: Callable[[], Awaitable[object]], what: str) -> None:
+    """Wait for what is asked of a server that may not answer yet: an error of the asking is a no."""
+
+    async def asked() -> bool:
         with suppress(OSError, EOFError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            if await asyncio.wait_for(true(), 3.0):
-                return
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
-        await asyncio.sleep(0.1)
+            return bool(await asyncio.wait_for(true(), 3.0))
+        return False
+
+    await until(asked, what, START_SECONDS_MAX)
 
 
 @dataclass
@@ -175,7 +176,7 @@ class Databases:
     async def promote(self) -> None:
         """Make the standby the primary, and return when it takes writes."""
         await self.ask("pg_b", "select pg_promote(wait => false)")
-        await until(lambda: self.ask("pg_b", "select not pg_is_in_recovery()"), "the standby is promoted")
+        await until_up(lambda: self.ask("pg_b", "select not pg_is_in_recovery()"), "the standby is promoted")
 
 
 def server_of(folder: Path, port: int, extra: dict[str, str]) -> Server:
@@ -223,7 +224,7 @@ async def start_databases(home: Path, ports: dict[str, int]) -> Databases:
     found = Databases(kept, first, second, ports)
     first.start()
     second.start()
-    await until(found.synchronous, "the standby is synchronous")
+    await until_up(found.synchronous, "the standby is synchronous")
     await postgres.make_roles(kept)
     return found
 

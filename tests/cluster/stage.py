@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from cluster.fleet import Fleet, Member
 from cluster.proxy import Network, network
-from cluster.servers import NODES, Databases, Server, choose_ports, prepare_nodes, serves, start_databases, until
+from cluster.servers import NODES, Databases, Server, choose_ports, prepare_nodes, serves, start_databases, until_up
 from ops.run_sample import choose_signers
 from runtime.migrations import migrate_up
 from runtime.settings import Settings
@@ -140,7 +140,7 @@ async def start_nodes(nodes: dict[str, Server]) -> None:
     for server in nodes.values():
         await asyncio.to_thread(server.start)
     for name, server in nodes.items():
-        await until(lambda server=server: serves(server), name)  # type: ignore[misc]
+        await until_up(lambda server=server: serves(server), name)  # type: ignore[misc]
 
 
 @asynccontextmanager

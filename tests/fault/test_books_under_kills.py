@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,14 +37,6 @@ def environment(home: Path, **changes: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
     free = {"RATCHET_INGRESS__BIND": "127.0.0.1:0", "RATCHET_CONSOLE__BIND": "127.0.0.1:0"}
     return kept | free | {"RATCHET_HOME": str(home)} | changes
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 @contextmanager
@@ -74,11 +67,11 @@ def pid_of(home: Path, role: str) -> int | None:
 
 def kill_and_await(process: subprocess.Popen[str], home: Path, role: str) -> bool:
     """Kill a role and wait for its successor; False where `up` is done meanwhile."""
-    pid = until(lambda: pid_of(home, role) or process.poll() is not None)
+    pid = wait_until(lambda: pid_of(home, role) or process.poll() is not None, within_seconds=WAIT_SECONDS)
     if process.poll() is not None:
         return False
     os.kill(pid, signal.SIGKILL)
-    until(lambda: pid_of(home, role) not in (None, pid) or process.poll() is not None)
+    wait_until(lambda: pid_of(home, role) not in (None, pid) or process.poll() is not None, within_seconds=WAIT_SECONDS)
     return process.poll() is None
 
 
@@ -98,7 +91,7 @@ def balanced(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def test_every_role_killed_under_load(tmp_path: Path) -> None:
     with running(tmp_path, "--once", "--json", RATCHET_SAMPLE__LIVES="900") as process:
-        until(lambda: posted(tmp_path) > 50)
+        wait_until(lambda: posted(tmp_path) > 50, within_seconds=WAIT_SECONDS)
         kills = sum(
             kill_and_await(process, tmp_path, role) for _ in range(ROUNDS) for role in ("ingress", "consumer", "relay")
         )
@@ -109,7 +102,7 @@ def test_every_role_killed_under_load(tmp_path: Path) -> None:
 
 def test_the_brokers_killed_under_load(tmp_path: Path) -> None:
     with running(tmp_path, "--once", "--json", RATCHET_SAMPLE__LIVES="900") as process:
-        until(lambda: posted(tmp_path) > 50)
+        wait_until(lambda: posted(tmp_path) > 50, within_seconds=WAIT_SECONDS)
         for broker in ("kafka", "postgres", "redis"):
             told = subprocess.run(
                 [*RATCHET, "stack", "status", "--json"], env=environment(tmp_path), capture_output=True, check=False
@@ -158,7 +151,9 @@ async def test_a_body_of_exactly_1_mib_goes_all_the_way_to_the_dlq(tmp_path: Pat
     secrets = json.dumps([f"whsec_{SECRET}"])
     with running(tmp_path, "--no-sample", RATCHET_PROVIDERS__STANDARD_WEBHOOKS__SECRETS=secrets):
         run_file = tmp_path / "run" / "ingress.json"
-        address = until(lambda: run_file.exists() and json.loads(run_file.read_text()).get("address"))
+        address = wait_until(
+            lambda: run_file.exists() and json.loads(run_file.read_text()).get("address"), within_seconds=WAIT_SECONDS
+        )
         assert post(address, body) == 202
         told = await asyncio.to_thread(
             subprocess.run, [*RATCHET, "stack", "env"], env=environment(tmp_path), capture_output=True, check=True

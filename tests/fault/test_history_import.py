@@ -24,9 +24,9 @@ import pytest
 from aiohttp import web
 from outside import intent, stripe_event
 from test_books_under_kills import RATCHET, environment, running
-from test_books_under_kills import until as until_sync
 
 from runtime.stack import read_state
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -136,7 +136,7 @@ async def test_a_history_has_no_doubled_effect_beside_live_traffic(tmp_path: Pat
         with running(tmp_path, "--no-sample", **told):
             run_file = tmp_path / "run" / "ingress.json"
             address = await asyncio.to_thread(
-                until_sync, lambda: run_file.exists() and json.loads(run_file.read_text()).get("address")
+                wait_until, lambda: run_file.exists() and json.loads(run_file.read_text()).get("address")
             )
             over, url = asyncio.Event(), f"http://{address}/webhooks/stripe"
             traffic = asyncio.create_task(

@@ -14,11 +14,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from settling import intent, until, webhook
 from test_books_under_kills import RATCHET, environment, kill_and_await, posted, running
-from test_books_under_kills import until as until_sync
 from test_restored_copy import answers, publish
 
 from runtime.stack import read_state
 from schemas.topics import CHANGES, INTENTS, STATE, WEBHOOKS
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +117,7 @@ def at_rest(home: Path) -> bool:
 
 async def test_a_read_model_without_a_database_is_the_table_after_kills_and_after_a_redrive(tmp_path: Path) -> None:
     with running(tmp_path, "--once", "--json", RATCHET_SAMPLE__LIVES="400") as process:
-        until_sync(lambda: posted(tmp_path) > 50)
+        wait_until(lambda: posted(tmp_path) > 50)
         for role in ("relay", "consumer", "relay"):
             kill_and_await(process, tmp_path, role)
         assert json.loads(process.communicate(timeout=240)[0])["balanced"]

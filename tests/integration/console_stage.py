@@ -20,7 +20,7 @@ from ops.console.role import serve
 from runtime.health import Probe
 from runtime.settings import ConsoleSettings, KafkaSettings, PostgresSettings, Settings
 from tests.conftest import Database, role_of, run_as_superuser, with_database
-from tests.settling import webhook
+from settling import webhook
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

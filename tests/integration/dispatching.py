@@ -176,14 +176,6 @@ class Office:
         await self.pool.execute(f"update {table} set next_attempt_at = clock_timestamp()")
 
 
-async def until(holds: Callable[[], Awaitable[object]], seconds: float = 30) -> None:
-    """Ask until the answer is true."""
-    deadline = time.monotonic() + seconds
-    while not await holds():
-        assert time.monotonic() < deadline, "it did not come true"
-        await asyncio.sleep(0.02)
-
-
 @asynccontextmanager
 async def office(database: Database, world: Outside) -> AsyncIterator[Office]:
     async with asyncpg.create_pool(database.dsn, min_size=1, max_size=8) as pool:

@@ -32,6 +32,7 @@ from runtime.settings import (
     Settings,
 )
 from schemas import topics
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -107,20 +108,6 @@ async def open_door(
     finally:
         stop.set()
         await task
-
-
-async def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - any condition, no event
-            await asyncio.sleep(0.01)
-
-
-async def until_true(ask: Callable[[], Awaitable[object]], seconds: float = 15.0) -> None:
-    """Wait until the question is answered with yes."""
-    async with asyncio.timeout(seconds):
-        while not await ask():  # noqa: ASYNC110 - any question, no event
-            await asyncio.sleep(0.02)
 
 
 def signature(body: bytes, secret: str = SECRET, at: float | None = None) -> dict[str, str]:
@@ -209,7 +196,7 @@ class Tail:
                 await self.poll()
             return event_id in self.ids()
 
-        await until_true(there)
+        await until(there)
         return self.records[self.ids().index(event_id)]
 
 

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import aiohttp
-from ingress_door import SECRET, door_settings, until
+from ingress_door import SECRET, door_settings
 from pydantic import SecretStr
 
 from producers.ingress.app import serve
 from runtime.health import Probe
 from runtime.settings import IntentsSettings
 from schemas.record import Record
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -27,7 +27,7 @@ from tests.integration.console_stage import (
     serving,
     status_of,
 )
-from tests.settling import until
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,13 +9,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dispatching import Office, office, until
+from dispatching import Office, office
 from outside import charge, intent, outside
 
 from consumer.decode import Event, decode
 from schemas.errors import LeaseLostError
 from schemas.facts import FactKind
 from schemas.record import Record
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

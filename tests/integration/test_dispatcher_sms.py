@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dispatching import NUMBER, Office, office, until
+from dispatching import NUMBER, Office, office
 from outside import outside
 from settling import bench
 
@@ -21,6 +21,7 @@ from runtime.settings import SmsSettings
 from schemas.errors import LeaseLostError
 from schemas.record import Attributes, Record
 from schemas.topics import WEBHOOKS
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -106,7 +107,7 @@ async def test_kill_9_between_sending_and_writing_is_looked_up_by_the_next_proce
     fault.holds.set()  # type: ignore[union-attr]
     assert await status_is(harness, "sending")
     async with harness.process(tmp_path / "next"):
-        await until(lambda: status_is(harness, "sent"), seconds=60)
+        await until(lambda: status_is(harness, "sent"), within_seconds=60)
     assert len(harness.world.messages) == 1
     assert (harness.world.asked("Messages", "POST"), harness.world.asked("Messages", "GET")) == (1, 1)
 

@@ -14,6 +14,7 @@ import ingress_door as ingress
 import pytest
 
 from runtime.health import readyz
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -102,7 +103,7 @@ async def test_kafka_that_hangs_is_left_alone_and_used_again_when_it_answers(sta
             await tail.poll()
             return not later.isdisjoint(tail.ids())
 
-        await ingress.until_true(through_kafka, 40)
+        await until(through_kafka, within_seconds=40)
 
 
 async def test_with_both_away_the_sender_is_told_to_come_again(stack: Any) -> None:
@@ -112,7 +113,7 @@ async def test_with_both_away_the_sender_is_told_to_come_again(stack: Any) -> No
         assert (status, headers["Retry-After"]) == (503, "2")
         assert json.loads(answer)["type"] == "urn:ratchet:problem:not-durable"
         assert (await door.post(body, **ingress.signature(body, secret="whsec_forged")))[0] == 401
-        await ingress.until_true(lambda: _is_unready(door))
+        await until(lambda: _is_unready(door))
         assert (await door.get("/livez"))[0] == 200
 
 

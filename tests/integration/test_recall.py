@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dispatching import Office, office, until
+from dispatching import Office, office
 from outside import intent, mollie_payment, outside, stripe_event
 from pydantic import SecretStr
 from settling import bench
@@ -25,6 +25,7 @@ from runtime.sql import statement
 from schemas.errors import LeaseLostError
 from schemas.record import RECALL_HEADER, Attributes, Record
 from schemas.topics import WEBHOOKS
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -464,7 +465,7 @@ async def test_kill_nine_between_pages_loses_and_doubles_nothing(harness: Office
             async def enough(least: int = least) -> bool:
                 return await spool_rows() >= least
 
-            await until(enough, 60)
+            await until(enough, within_seconds=60)
             process.kill()
             await process.wait()
         holds.set()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from dispatching import Office, office, until
+from dispatching import Office, office
 from outside import outside
 
 from consumer.dispatcher.role import LEASE_NAME
@@ -18,6 +18,7 @@ from ops.console.recall_orders import RecallOrder, RecallProgress, RecallStatus
 from ops.operators import Operator
 from schemas.errors import LeaseLostError, RatchetError, SettingsError
 from tests.integration.test_recall import DAY, HOUR, applied, began, paid, seen, spooled, stripe_of, webhook
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -252,7 +253,7 @@ async def test_kill_nine_in_the_middle_of_an_order_loses_and_doubles_nothing(har
             async def enough(least: int = least) -> bool:
                 return (await progress(harness, number)).new >= least
 
-            await until(enough, 60)
+            await until(enough, within_seconds=60)
             process.kill()
             await process.wait()
         holds.set()

@@ -25,6 +25,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from runtime.settings import StackSettings
 from runtime.stack import Endpoints, Stack, guard, jars, kafka, read_state, read_status, request_stop, serve, watch
 from schemas.errors import StackError
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -62,15 +63,6 @@ def state_of(home: Path) -> StackState:
     found = read_state(home)
     assert found is not None
     return found
-
-
-async def until(condition: Callable[[], bool], seconds: float) -> float:
-    """Wait for a condition and return how long it took."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, "too late"
-        await asyncio.sleep(0.05)
-    return time.monotonic() - started
 
 
 async def until_back(home: Path, name: str, old_pid: int) -> None:
@@ -207,7 +199,7 @@ async def test_a_killed_warden_takes_its_broker_along_and_both_come_back(home: P
     assert warden is not None
     assert "warden.py" in " ".join(warden.cmdline())
     warden.kill()
-    await until(lambda: not server.alive(), OUTLIVE_SECONDS)
+    await until(lambda: not server.alive(), within_seconds=OUTLIVE_SECONDS)
     await until_back(home, name, server.pid)
 
 
@@ -249,7 +241,7 @@ async def test_nothing_outlives_a_killed_starter_and_the_next_start_finds_the_da
         for name in hanging:
             os.kill(before.servers[name].pid, signal.SIGSTOP)
         process.kill()
-    await until(lambda: not any(one.is_running() for one in brood), OUTLIVE_SECONDS)
+    await until(lambda: not any(one.is_running() for one in brood), within_seconds=OUTLIVE_SECONDS)
     assert read_state(own) is None
     assert {row["state"] for row in (await read_status(own)).values()} == {"stopped"}
     with starter(own):
@@ -287,7 +279,7 @@ async def test_a_stack_in_this_process_restarts_and_stops(own: Path) -> None:
         assert stack.endpoints() == endpoints
         assert state_of(own).servers["redis"] != before["redis"]
         os.kill(before["postgres"].pid, signal.SIGKILL)
-        await until(lambda: stack.dead() == ["postgres"], 10.0)
+        await until(lambda: stack.dead() == ["postgres"], within_seconds=10.0)
         assert await stack.revive() == ["postgres"]
         assert {row["state"] for row in (await stack.status()).values()} == {"running"}
     finally:
@@ -369,7 +361,7 @@ async def test_watching_brings_back_what_dies_and_says_so(own: Path) -> None:
     try:
         watching = asyncio.ensure_future(watch(stack, stop, StackSettings(), said.append))
         os.kill(state_of(own).servers["redis"].pid, signal.SIGKILL)
-        await until(lambda: "redis is back" in said, REVIVE_SECONDS)
+        await until(lambda: "redis is back" in said, within_seconds=REVIVE_SECONDS)
         stop.set()
         await watching
     finally:
@@ -445,4 +437,4 @@ async def test_a_stopped_warden_does_not_keep_its_broker(own: Path, monkeypatch:
         assert warden is not None
         warden.suspend()
     await stack.stop()
-    await until(lambda: not any(server.alive() for server in servers.values()), OUTLIVE_SECONDS)
+    await until(lambda: not any(server.alive() for server in servers.values()), within_seconds=OUTLIVE_SECONDS)

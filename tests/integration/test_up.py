@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from runtime.stack import read_state
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,14 +41,6 @@ def ratchet(home: Path, *words: str, seconds: float = 60) -> subprocess.Complete
     return subprocess.run(
         [*RATCHET, *words], env=environment(home), capture_output=True, text=True, timeout=seconds, check=False
     )
-
-
-def until(condition: Callable[[], Any], seconds: float) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"it did not happen in {seconds} s"
-        time.sleep(0.2)
-    return found
 
 
 def family(pid: int) -> list[psutil.Process]:
@@ -92,7 +85,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         process = subprocess.Popen([*RATCHET, "up", "--no-sample"], env=environment(home), stderr=errors, text=True)
         found = Up(home, process)
         try:
-            until(found.running, START_SECONDS)
+            wait_until(found.running, within_seconds=START_SECONDS)
             yield found
         finally:
             if process.poll() is None:
@@ -204,34 +197,34 @@ def test_doctor_finds_nothing_wrong(served: Up) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["relay", "ingress", "consumer", "console"])
 def test_a_killed_role_is_back_in_10_seconds_at_its_address(served: Up, name: str) -> None:
-    before = until(lambda: served.running() and served.role(name), 30)
+    before = wait_until(lambda: served.running() and served.role(name), within_seconds=30)
     os.kill(before["pid"], signal.SIGKILL)
 
     def back() -> bool:
         role = served.role(name)
         return role["state"] == "running" and role["pid"] not in (None, before["pid"])
 
-    until(back, 10)
+    wait_until(back, within_seconds=10)
     if name in ("ingress", "console"):
         assert served.role(name)["address"] == before["address"]
 
 
 @pytest.mark.slow
 def test_a_stopped_role_shows_it_and_is_replaced(served: Up) -> None:
-    before = until(lambda: served.running() and served.role("relay"), 30)
+    before = wait_until(lambda: served.running() and served.role("relay"), within_seconds=30)
     os.kill(before["pid"], signal.SIGSTOP)
-    until(lambda: served.role("relay")["state"] != "running", 30)
-    until(lambda: served.running() and served.role("relay")["pid"] != before["pid"], 60)
+    wait_until(lambda: served.role("relay")["state"] != "running", within_seconds=30)
+    wait_until(lambda: served.running() and served.role("relay")["pid"] != before["pid"], within_seconds=60)
 
 
 @pytest.mark.slow
 def test_nothing_outlives_a_sigkill_of_up(served: Up) -> None:
-    until(served.running, 30)
+    wait_until(served.running, within_seconds=30)
     processes = family(served.process.pid)
     assert len(processes) >= 6
     served.process.kill()
     served.process.wait()
-    until(lambda: not alive(processes), 20)
+    wait_until(lambda: not alive(processes), within_seconds=20)
 
 
 @pytest.mark.slow
@@ -244,7 +237,7 @@ def test_the_same_home_starts_again_and_ctrl_c_ends_it_cleanly(served: Up) -> No
             [*RATCHET, "up", "--no-sample"], env=environment(served.home), stderr=errors, start_new_session=True
         )
         try:
-            until(Up(served.home, process).running, START_SECONDS)
+            wait_until(Up(served.home, process).running, within_seconds=START_SECONDS)
             processes = family(process.pid)
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(60) == 0
@@ -309,9 +302,11 @@ def test_a_detached_start_that_is_given_up_leaves_nothing(tmp_path: Path) -> Non
     with subprocess.Popen(
         [*RATCHET, "up", "--detach", "--no-sample"], env=environment(tmp_path), stderr=subprocess.PIPE
     ) as process:
-        processes = until(lambda: (found := family(process.pid)) and len(found) > 2 and found, START_SECONDS)
+        processes = wait_until(
+            lambda: (found := family(process.pid)) and len(found) > 2 and found, within_seconds=START_SECONDS
+        )
         process.kill()
-    until(lambda: not alive(processes), 20)
+    wait_until(lambda: not alive(processes), within_seconds=20)
     assert read_state(tmp_path) is None
 
 

@@ -46,7 +46,7 @@ def run(suite: Suite, repositories: str) -> tuple[bool, str, str]:
             without = " and ".join(f"not {name}" for name, _ in suite.left_out)
             command = [sys.executable, "-m", "pytest", *THEIRS, "-p", suite.plugin, "--rootdir", folder, str(file)]
             command += ["-k", without] if without else []
-        paths = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+        paths = os.pathsep.join((str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "support")))
         done = subprocess.run(
             command,
             cwd=folder if suite.repository else ROOT,

@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.unit
 
-TESTS = Path(__file__).parent.parent
+SUPPORT = Path(__file__).parents[1] / "support"
 GONE_SECONDS_MAX = 40.0
 RUN = """
 import subprocess, sys, time
@@ -37,7 +37,7 @@ def runs(process: psutil.Process) -> bool:
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_what_a_killed_run_started_is_ended(*, frozen: bool) -> None:
-    with subprocess.Popen([sys.executable, "-c", RUN, str(TESTS)], stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen([sys.executable, "-c", RUN, str(SUPPORT)], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         started = [psutil.Process(int(pid)) for pid in run.stdout.readline().split()]
         if frozen:

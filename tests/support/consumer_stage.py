@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from runtime.stack import Endpoints
 
-CHILD = Path(__file__).parent / "fault" / "consumer_child.py"
+CHILD = Path(__file__).parents[1] / "fault" / "consumer_child.py"
 PARTITIONS = KafkaSettings().partitions
 SESSION_TIMEOUT_SECONDS = 6.0
 """The broker's smallest."""

@@ -16,7 +16,7 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMPOSE = Path(__file__).parent.parent / "deploy" / "compose.yaml"
+COMPOSE = Path(__file__).parents[2] / "deploy" / "compose.yaml"
 LOOPBACK = "127.0.0.1"
 START_SECONDS_MAX = 120
 INSIDE = {"kafka": 9092, "postgres": 5432, "redis": 6379}

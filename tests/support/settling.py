@@ -29,6 +29,7 @@ from runtime.settings import ConsumerSettings, KafkaSettings, ParkingSettings, P
 from schemas.intents import Command
 from schemas.record import Attributes, Record
 from schemas.topics import INTENTS, WEBHOOKS
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 SOURCE = "standard_webhooks"
 CLIENT = "shop"
-WAIT_SECONDS = 45.0
 CONNECT_SECONDS = 30.0
 """More than the product waits: on a machine under load a session may take that long to open, which is no outage."""
 
@@ -323,15 +323,6 @@ def digest(key: bytes | None, value: bytes | None) -> bytes:
     """Return a dead letter's digest, worked out from its description alone."""
     parts = (b"-" if part is None else str(len(part)).encode() + b":" + part for part in (key, value))
     return hashlib.sha256(b"".join(parts)).digest()
-
-
-async def until(condition: Callable[[], Awaitable[Any]], what: str, within_seconds: float = WAIT_SECONDS) -> Any:
-    """Ask again and again until the answer is true; fail saying what was waited for."""
-    deadline = time.monotonic() + within_seconds
-    while not (answer := await condition()):
-        assert time.monotonic() < deadline, f"not within {within_seconds:g} s: {what}"
-        await asyncio.sleep(0.02)
-    return answer
 
 
 async def until_waiting(observer: asyncpg.Connection[Any], count: int = 1) -> None:
