@@ -108,31 +108,19 @@ async def open_pool(  # noqa: PLR0913 - named bounds, most of them left as they 
     """
     if settings.dsn is None:
         raise SettingsError("RATCHET_POSTGRES__DSN is not set; start the embedded stack with `ratchet stack up`")
-    size = connections or settings.pool_connections_max
-
-    def milliseconds(seconds: float) -> str:
-        return str(int(seconds * 1000))
-
     dsn, silence = settings.dsn.get_secret_value(), Silence()
     pool = await asyncpg.create_pool(
         dsn,
         connect=silence.watched(Hosts(dsn).connect),
         min_size=1,
-        max_size=size,
+        max_size=connections or settings.pool_connections_max,
         timeout=settings.connect_timeout_seconds,
         command_timeout=settings.statement_timeout_seconds + settings.connect_timeout_seconds,
         max_inactive_connection_lifetime=0,
         connection_class=session,
         reset=give_back,
         target_session_attrs=READ_WRITE if writing and "target_session_attrs" not in dsn else None,
-        server_settings={
-            "application_name": f"ratchet {role}",
-            "statement_timeout": milliseconds(settings.statement_timeout_seconds),
-            "lock_timeout": milliseconds(settings.lock_timeout_seconds),
-            "idle_in_transaction_session_timeout": milliseconds(settings.idle_in_transaction_timeout_seconds),
-            **DURABLE,
-            **(parameters or {}),
-        },
+        server_settings={**_session_parameters(settings, role), **(parameters or {})},
     )
     if not any_schema:
         try:
@@ -144,6 +132,17 @@ async def open_pool(  # noqa: PLR0913 - named bounds, most of them left as they 
     metrics.POOL_CONNECTIONS.watch(pool)
     silence.start(pool)
     return pool
+
+
+def _session_parameters(settings: PostgresSettings, role: str) -> dict[str, str]:
+    """Return what each session of a role is opened with; Postgres reads a time-out without a unit as milliseconds."""
+    seconds = {
+        "statement_timeout": settings.statement_timeout_seconds,
+        "lock_timeout": settings.lock_timeout_seconds,
+        "idle_in_transaction_session_timeout": settings.idle_in_transaction_timeout_seconds,
+    }
+    bounds = {name: str(int(value * 1000)) for name, value in seconds.items()}
+    return {"application_name": f"ratchet {role}", **bounds, **DURABLE}
 
 
 class LazyPool:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from runtime.lifecycle import RunFile, read_run_file, remove_run_file, run_path, write_run_file
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +73,7 @@ class Role:
         )
 
     def run_file(self) -> RunFile:
-        until(lambda: self._run_file() or self.process.poll() is not None)
+        wait_until(lambda: self._run_file() or self.process.poll() is not None)
         found = self._run_file()
         assert found, self.process.stderr.read() if self.process.stderr else ""
         return found
@@ -84,13 +85,6 @@ class Role:
     def end(self, seconds: float = 20) -> tuple[int, str]:
         _, told = self.process.communicate(timeout=seconds)
         return self.process.returncode, told.decode()
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -110,7 +104,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Role]]:
 
 def test_clean_life(start: Callable[..., Role], tmp_path: Path) -> None:
     role = start(GOOD)
-    until(lambda: role.run_file().address == "127.0.0.1:1")
+    wait_until(lambda: role.run_file().address == "127.0.0.1:1")
     found = role.run_file()
     assert found.alive()
     with urlopen(f"http://{found.probe}/readyz?verbose", timeout=5) as answer:
@@ -160,7 +154,7 @@ def test_the_second_signal_ends_it_at_once(start: Callable[..., Role]) -> None:
     role = start(HANGS, RATCHET_ROLE__DRAIN_SECONDS_MAX="100")
     found = role.run_file()
     role.process.send_signal(signal.SIGTERM)
-    until(lambda: urlopen(f"http://{found.probe}/livez", timeout=5).read().count(b"stopping"))
+    wait_until(lambda: urlopen(f"http://{found.probe}/livez", timeout=5).read().count(b"stopping"))
     role.process.send_signal(signal.SIGTERM)
     assert role.end()[0] == 130
 
@@ -199,12 +193,12 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "RATCHET_HOME": str(tmp_path)}
     parent = subprocess.Popen([sys.executable, "-c", parent_code], env=environment, stderr=subprocess.DEVNULL)
-    until(lambda: read_run_file(tmp_path, "relay"))
+    wait_until(lambda: read_run_file(tmp_path, "relay"))
     found = read_run_file(tmp_path, "relay")
     assert found
     parent.kill()
     parent.wait()
-    until(lambda: not found.alive(), 10)
+    wait_until(lambda: not found.alive(), within_seconds=10)
 
 
 def test_run_files(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from ops.supervisor import Supervisor, Verdict, Watch, last_line, open_log, pause_before, reason_in, verdict
 from runtime.ends import PurposefulEnds
 from runtime.settings import RoleSettings, Settings
+from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,13 +76,6 @@ def settings(home: Path, **role: Any) -> Settings:
 def supervisor(code: str, configured: Settings, told: list[str]) -> Supervisor:
     environment = {"RATCHET_HOME": str(configured.home)}
     return Supervisor(configured, environment, told.append, command=lambda _: (sys.executable, "-c", code))
-
-
-async def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.05)
 
 
 def pid_of(kept: Supervisor) -> int:
