@@ -15,7 +15,6 @@ from urllib.parse import unquote
 
 import httptools
 import structlog
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from producers.ingress.answers import CLOSE, of_problem
@@ -31,6 +30,7 @@ from producers.ingress.http_framing import (
     need_version,
     next_piece,
 )
+from producers.ingress.uvicorn_parts import CycleTransport, HeldFlow, SharedReader
 from schemas import problems
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-READ_BYTES: Final = 16 * 1024
-"""How much of a connection is read at once, and the most that waits unparsed behind a request under way."""
 REFUSALS_HELD_MAX: Final = 16
 UNREAD_SHARE: Final = 0.75
 """An answer that is being read slowly must shrink to this much of itself within each write deadline."""
@@ -82,40 +80,6 @@ def refusal(problem: Problem, retry_after_seconds: int, own: RawHeaders) -> byte
     return b"".join((*head, b"\r\n", answer.body))
 
 
-class _CycleTransport:
-    """What a connection's responses write to: closing it lingers while the request's body is still coming in."""
-
-    __slots__ = ("_close", "is_closing", "write")
-
-    def __init__(self, transport: asyncio.Transport, close: Any) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self._close = close
-
-    def close(self) -> None:
-        self._close()
-
-
-class _HeldFlow(FlowControl):
-    """uvicorn's flow control that stays paused while `held`: its request cycles resume reading whenever they like."""
-
-    held = False
-
-    def hold(self) -> None:
-        """Pause reading until `release`."""
-        self.held = True
-        self.pause_reading()
-
-    def release(self) -> None:
-        """Read on."""
-        self.held = False
-        self.resume_reading()
-
-    def resume_reading(self) -> None:
-        if not self.held:
-            super().resume_reading()
-
-
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with deadlines, bounds and strict framing. Make one with `protocol_class`.
 
@@ -130,8 +94,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
-        self._cycle_transport: _CycleTransport
-        self._reading: _HeldFlow
+        self._cycle_transport: CycleTransport
+        self._reading: HeldFlow
         self._in_head = False
         self._head_bytes = 0
         self._body_left = 0
@@ -145,9 +109,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = self._reading = _HeldFlow(transport)
+        self.flow = self._reading = HeldFlow(transport)
         transport.set_write_buffer_limits(high=0)
-        self._cycle_transport = _CycleTransport(transport, self._close)
+        self._cycle_transport = CycleTransport(transport, self._close)
         if self.places.enter(self._peer) is None:
             self._has_place = True
             self._arm()
@@ -396,31 +360,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.bounds.linger_seconds, self.transport.close)
 
 
-class _Reader(asyncio.BufferedProtocol):
-    """What the loop calls for one connection: it reads into a buffer that all connections of a class share.
-
-    So no read is larger than READ_BYTES, whichever loop it is, and no connection has a buffer of its own.
-    """
-
-    buffer: ClassVar[memoryview] = memoryview(bytearray(READ_BYTES))
-
-    def __init__(self, protocol: HttpProtocol) -> None:
-        self._protocol = protocol
-        self.connection_made = protocol.connection_made  # type: ignore[method-assign, assignment]
-        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
-        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
-        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
-        return self.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._protocol.data_received(bytes(self.buffer[:nbytes]))
-
-    def eof_received(self) -> None:
-        self._protocol.eof_received()
-
-
 def protocol_class(bounds: HttpBounds) -> type[HttpProtocol]:
     """Return the protocol with its bounds; its connections share their places."""
 
@@ -440,7 +379,7 @@ class HttpConnections:
 
     def __call__(self, **parts: Any) -> asyncio.BufferedProtocol:
         """Return a new connection's protocol."""
-        return _Reader(self._bounded(**parts))
+        return SharedReader(self._bounded(**parts))
 
     def refusal_of(self, peer: str, own: RawHeaders) -> bytes | None:
         """Return what a connection is told that has no place; few such get a protocol all the same, and may linger."""

@@ -30,7 +30,8 @@ from uvicorn.server import ServerState
 
 from producers.ingress import body
 from producers.ingress.cycle import HttpCycle
-from producers.ingress.http_protocol import HttpProtocol, _HeldFlow
+from producers.ingress.http_protocol import HttpProtocol
+from producers.ingress.uvicorn_parts import HeldFlow
 from runtime import kafka_records
 from runtime.http_server import Server
 
@@ -103,7 +104,7 @@ STAND_INS = [
     StandIn(kafka_records.BoundedResult, FETCH_RESULT, lambda: result(b"")),
     StandIn(HttpCycle, RequestResponseCycle, lambda: HttpCycle.__new__(HttpCycle)),
     StandIn(HttpProtocol, HttpToolsProtocol, lambda: HttpProtocol.__new__(HttpProtocol)),
-    StandIn(_HeldFlow, FlowControl, lambda: _HeldFlow(asyncio.Transport())),
+    StandIn(HeldFlow, FlowControl, lambda: HeldFlow(asyncio.Transport())),
     StandIn(Server, uvicorn.Server, lambda: Server(Config(answer_nothing))),
 ]
 
