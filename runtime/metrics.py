@@ -80,23 +80,23 @@ def _histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) 
     return Histogram(*_note(name, "histogram", meaning, labels), labels, registry=REGISTRY, buckets=buckets)
 
 
-# --- the door --------------------------------------------------------------------------------------------------------
+# --- the ingress ----------------------------------------------------------------------------------------------------
 
 INGRESS_REQUESTS: Final = _counter(
     "ratchet_ingress_requests_total",
-    "Requests at the door, by provider (none where it is no webhook of a known one) and outcome.",
+    "Requests at the ingress, by provider (none where it is no webhook of a known one) and outcome.",
     "provider",
     "outcome",
 )
 INGRESS_REFUSALS: Final = _counter(
     "ratchet_ingress_refusals_total",
-    "Requests that the door refused, by provider and reason; of a signature the reason inside, never told outside.",
+    "Requests that the ingress refused, by provider and reason; of a signature the reason inside, never shown outside.",
     "provider",
     "reason",
 )
 INGRESS_EVENTS: Final = _counter(
     "ratchet_ingress_events_total",
-    "Events that the door made durable, by provider and by where: kafka or spool.",
+    "Events that the ingress made durable, by provider and by where: kafka or spool.",
     "provider",
     "durability",
 )
@@ -114,7 +114,7 @@ INGRESS_SECONDS: Final = _histogram(
 
 CONSUMER_EVENTS: Final = _counter(
     "ratchet_consumer_events_total",
-    "Events by verdict: applied, noop, late, conflict (ledger rows), duplicate (in the books already), parked (waits"
+    "Events by verdict: applied, noop, late, conflict (ledger rows), duplicate (in the ledger already), parked (waits"
     " for its payment), woken (was parked, counted under its outcome too), dead_letter.",
     "verdict",
 )
@@ -137,7 +137,7 @@ BATCH_RECORDS: Final = _histogram(
     "ratchet_consumer_batch_records", "Records of a batch: one fetch, one transaction where none is bad.", SIZE_BUCKETS
 )
 BATCH_SECONDS: Final = _histogram(
-    "ratchet_consumer_batch_seconds", "Time to settle a batch, waits for Postgres included.", STEP_BUCKETS
+    "ratchet_consumer_batch_seconds", "Time to process a batch, waits for Postgres included.", STEP_BUCKETS
 )
 BATCH_PHASE_SECONDS: Final = _histogram(
     "ratchet_consumer_batch_phase_seconds",
@@ -170,11 +170,11 @@ STANDSTILL_SECONDS: Final = _gauge(
 )
 PARKING_STANDSTILL_SECONDS: Final = _gauge(
     "ratchet_parking_standstill_seconds",
-    "For how long time has not counted against parked events: what came in is not settled. 0 while it counts.",
+    "For how long time has not counted against parked events: what came in is not processed. 0 while it counts.",
 )
 RECORDS_SKIPPED: Final = _counter(
     "ratchet_consumer_records_skipped_total",
-    "Offsets that were deleted before they were read, by retention or by hand: what they said never took effect.",
+    "Offsets that were deleted before they were read, by retention or by hand: what they reported never took effect.",
     "topic",
     "partition",
 )
