@@ -76,7 +76,7 @@ async def brokers() -> AsyncIterator[Brokers]:
 
 
 @pytest.fixture
-async def scene(brokers: Brokers, tmp_path: Path) -> AsyncIterator[Stage]:
+async def harness(brokers: Brokers, tmp_path: Path) -> AsyncIterator[Stage]:
     """Give a test a migrated database and the consumer's topics from now on, on the fault tests' brokers."""
     async with (
         new_database(brokers.endpoints) as database,

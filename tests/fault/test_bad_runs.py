@@ -21,10 +21,10 @@ FEW_SECONDS = 8.0
 CRC_AT, CHECKED_FROM = 17, 21
 
 
-async def test_a_run_of_unexpected_errors_halts_the_partition_and_the_others_go_on(scene: Stage) -> None:
+async def test_a_run_of_unexpected_errors_halts_the_partition_and_the_others_go_on(harness: Stage) -> None:
     bad = [webhook("payment.created", f"trip-{number}") for number in range(30)]
-    child = scene.spawn(limits={"unexpected_run_max": RUN_MAX}, trip="trip-")
-    await scene.publish(bad, partition=0)
+    child = harness.spawn(limits={"unexpected_run_max": RUN_MAX}, trip="trip-")
+    await harness.publish(bad, partition=0)
 
     async def halted() -> bool:
         return child.health().get("state") == "halted"
@@ -34,17 +34,17 @@ async def test_a_run_of_unexpected_errors_halts_the_partition_and_the_others_go_
     assert (said["topic"], said["partition"]) == (WEBHOOKS.name, 0)
     assert "restart the consumer" in said["detail"]
     expected = lives(10)
-    await scene.publish([event for life in expected for event in life.events()], partition=1)
-    books = await scene.until_settled(50 + RUN_MAX)
+    await harness.publish([event for life in expected for event in life.events()], partition=1)
+    books = await harness.until_settled(50 + RUN_MAX)
     assert wrong_payments(books, expected) == []
     assert len(books.letters) <= RUN_MAX + 1
     assert {row["reason"] for row in books.letters} == {"unexpected"}
     assert child.health()["stuck"] is None, "halted is not stuck: a restart would pour the topic into the DLQ"
     assert await child.terminate() == 0
-    assert await scene.lag() >= 30 - len(books.letters), "what is not settled is not committed"
-    scene.spawn()
-    books = await scene.until_settled(50 + 30)
-    await scene.until_no_lag()
+    assert await harness.lag() >= 30 - len(books.letters), "what is not settled is not committed"
+    harness.spawn()
+    books = await harness.until_settled(50 + 30)
+    await harness.until_no_lag()
     held = {row["event_id"] for row in (*books.letters, *books.ledger)}
     assert held >= {event.event_id for event in bad}, "after the mending deploy the rest is settled"
 
@@ -66,23 +66,23 @@ async def publish_raw(kafka: str, name: bytes, partition: int) -> None:
         await producer.stop()
 
 
-async def test_a_header_name_that_is_no_utf_8(scene: Stage, brokers: Brokers) -> None:
+async def test_a_header_name_that_is_no_utf_8(harness: Stage, brokers: Brokers) -> None:
     """Kafka's protocol says that header names are UTF-8; the broker does not check it, and aiokafka decodes it."""
     await publish_raw(brokers.endpoints.kafka, b"wire\xff\xfeodd", 0)
-    await scene.publish([webhook("payment.created", "behind")], partition=0)
-    await scene.publish([webhook("payment.created", "elsewhere")], partition=1)
-    child = scene.spawn()
-    books = await scene.until_settled(3, FEW_SECONDS)
+    await harness.publish([webhook("payment.created", "behind")], partition=0)
+    await harness.publish([webhook("payment.created", "elsewhere")], partition=1)
+    child = harness.spawn()
+    books = await harness.until_settled(3, FEW_SECONDS)
     assert {"behind", "elsewhere"} <= set(books.by_ref)
     assert child.running
 
 
-async def test_a_header_without_a_value(scene: Stage) -> None:
+async def test_a_header_without_a_value(harness: Stage) -> None:
     event = webhook("payment.created", "bare", event_id="bare")
     headers: Any = (*((name, value) for name, value in event.headers if name != "ce_id"), ("ce_id", None))
-    await scene.publish([event._replace(headers=headers), webhook("payment.created", "good")], partition=0)
-    child = scene.spawn()
-    books = await scene.until_settled(2, FEW_SECONDS)
+    await harness.publish([event._replace(headers=headers), webhook("payment.created", "good")], partition=0)
+    child = harness.spawn()
+    books = await harness.until_settled(2, FEW_SECONDS)
     assert set(books.by_ref) == {"good"}
     assert len(books.letters) == 1
     assert child.running

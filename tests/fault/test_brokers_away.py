@@ -27,13 +27,13 @@ def load_of(count: int) -> tuple[list[Event], list[Event]]:
     return events[: len(events) // 2], events[len(events) // 2 :]
 
 
-async def assert_all_settled(scene: Stage, child: Child, count: int) -> None:
+async def assert_all_settled(harness: Stage, child: Child, count: int) -> None:
     async def all_claimed() -> bool:
-        return await scene.count("payment_logs") == count * 5
+        return await harness.count("payment_logs") == count * 5
 
     await until(all_claimed, "every event is in the ledger")
-    await scene.until_no_lag()
-    books = await scene.books()
+    await harness.until_no_lag()
+    books = await harness.books()
     assert (wrong_payments(books, lives(count)), broken_chains(books)) == ([], [])
     assert books.parked == books.letters == []
     assert child.running, "the outage did not end the consumer"
@@ -41,14 +41,14 @@ async def assert_all_settled(scene: Stage, child: Child, count: int) -> None:
     assert await child.terminate() == 0
 
 
-async def test_postgres_is_shut_down_for_ten_seconds(scene: Stage, brokers: Brokers) -> None:
+async def test_postgres_is_shut_down_for_ten_seconds(harness: Stage, brokers: Brokers) -> None:
     before, during = load_of(300)
-    child = scene.spawn(limits=SLOW)
-    await scene.publish(before)
-    await scene.until_settled(40)
+    child = harness.spawn(limits=SLOW)
+    await harness.publish(before)
+    await harness.until_settled(40)
     since = time.monotonic()
     await brokers.shut_down("postgres")
-    await scene.publish(during)
+    await harness.publish(during)
 
     async def tells() -> bool:
         return str(child.health().get("unready")).startswith("Postgres can't be used: ")
@@ -57,43 +57,43 @@ async def test_postgres_is_shut_down_for_ten_seconds(scene: Stage, brokers: Brok
     await asyncio.sleep(AWAY_SECONDS - (time.monotonic() - since))
     assert child.health()["stuck"] is None, "waiting for Postgres is no stall"
     assert await brokers.stack.revive() == ["postgres"]
-    await assert_all_settled(scene, child, 300)
+    await assert_all_settled(harness, child, 300)
     assert child.lines("postgres_back")
 
 
-async def test_postgres_is_frozen_for_ten_seconds(scene: Stage, brokers: Brokers) -> None:
+async def test_postgres_is_frozen_for_ten_seconds(harness: Stage, brokers: Brokers) -> None:
     """Connections stay open and nothing answers."""
     before, during = load_of(300)
-    child = scene.spawn(limits=SLOW)
-    await scene.publish(before)
-    await scene.until_settled(40)
+    child = harness.spawn(limits=SLOW)
+    await harness.publish(before)
+    await harness.until_settled(40)
     frozen = brokers.freeze("postgres")
     try:
-        await scene.publish(during)
+        await harness.publish(during)
         await asyncio.sleep(AWAY_SECONDS)
         assert child.health()["stuck"] is None
     finally:
         brokers.thaw(frozen)
-    await assert_all_settled(scene, child, 300)
+    await assert_all_settled(harness, child, 300)
 
 
-async def test_kafka_is_restarted(scene: Stage, brokers: Brokers) -> None:
+async def test_kafka_is_restarted(harness: Stage, brokers: Brokers) -> None:
     before, during = load_of(300)
-    child = scene.spawn(limits=SLOW)
-    await scene.publish(before)
-    await scene.until_settled(40)
+    child = harness.spawn(limits=SLOW)
+    await harness.publish(before)
+    await harness.until_settled(40)
     restarting = asyncio.create_task(brokers.stack.restart("kafka"))
-    publishing = asyncio.create_task(scene.publish(during))
+    publishing = asyncio.create_task(harness.publish(during))
     await restarting
     await publishing
-    await assert_all_settled(scene, child, 300)
+    await assert_all_settled(harness, child, 300)
 
 
-async def test_a_stop_while_postgres_is_away_is_clean_and_bounded(scene: Stage, brokers: Brokers) -> None:
+async def test_a_stop_while_postgres_is_away_is_clean_and_bounded(harness: Stage, brokers: Brokers) -> None:
     before, _ = load_of(100)
-    child = scene.spawn(limits={**SLOW, "drain_seconds": 1})
-    await scene.publish(before)
-    await scene.until_settled(40)
+    child = harness.spawn(limits={**SLOW, "drain_seconds": 1})
+    await harness.publish(before)
+    await harness.until_settled(40)
     await brokers.shut_down("postgres")
     try:
 
@@ -104,7 +104,7 @@ async def test_a_stop_while_postgres_is_away_is_clean_and_bounded(scene: Stage, 
         assert await child.terminate() == 0
     finally:
         await brokers.stack.revive()
-    scene.spawn()
-    books = await scene.until_settled(len(before))
-    await scene.until_no_lag()
+    harness.spawn()
+    books = await harness.until_settled(len(before))
+    await harness.until_no_lag()
     assert books.letters == []

@@ -20,91 +20,91 @@ IN_TRANSACTION = """select count(*) from pg_stat_activity
     where datname = current_database() and application_name = 'ratchet consumer' and backend_xid is not null"""
 
 
-async def until_in_mid_batch(scene: Stage, more_than: int) -> None:
+async def until_in_mid_batch(harness: Stage, more_than: int) -> None:
     """Wait until the consumer has settled something new and has a transaction open."""
 
     async def in_mid_batch() -> bool:
-        return await scene.settled() > more_than and bool(await scene.pool.fetchval(IN_TRANSACTION))
+        return await harness.settled() > more_than and bool(await harness.pool.fetchval(IN_TRANSACTION))
 
     await until(in_mid_batch, "the consumer is in mid-batch")
 
 
-async def test_kill_9_in_mid_batch_again_and_again_settles_everything_exactly_once(scene: Stage) -> None:
+async def test_kill_9_in_mid_batch_again_and_again_settles_everything_exactly_once(harness: Stage) -> None:
     expected = lives(600)
     events = [event for life in expected for event in life.events()]
     random.Random(3).shuffle(events)
     doubled = events + events[::5]
-    await scene.publish(doubled)
+    await harness.publish(doubled)
     for _ in range(KILLS):
-        child = scene.spawn(limits={"batch_records_max": 50})
-        await until_in_mid_batch(scene, await scene.settled())
+        child = harness.spawn(limits={"batch_records_max": 50})
+        await until_in_mid_batch(harness, await harness.settled())
         child.kill()
-        await scene.bury_the_dead()
-    assert await scene.settled() < len(events), "it was killed under load"
-    scene.spawn()
+        await harness.bury_the_dead()
+    assert await harness.settled() < len(events), "it was killed under load"
+    harness.spawn()
 
     async def all_claimed() -> bool:
-        return await scene.count("payment_logs") == len(events)
+        return await harness.count("payment_logs") == len(events)
 
     await until(all_claimed, "every event is in the ledger")
-    await scene.until_no_lag()
-    books = await scene.books()
+    await harness.until_no_lag()
+    books = await harness.books()
     assert books.claims == sorted((SOURCE, event.event_id) for event in events)
     assert wrong_payments(books, expected) == []
     assert broken_chains(books) == []
     assert books.parked == books.letters == []
 
 
-async def keep_alive(scene: Stage, enough: Any, **spawning: Any) -> int:
+async def keep_alive(harness: Stage, enough: Any, **spawning: Any) -> int:
     """Start the consumer again whenever it ends, until `enough` says so; return how often it ended."""
     deaths = 0
-    child = scene.spawn(**spawning)
+    child = harness.spawn(**spawning)
     while not await enough():
         if not child.running:
             deaths += 1
             assert deaths <= DEATHS_MAX, "the deaths are bounded"
-            await scene.bury_the_dead()
-            child = scene.spawn(**spawning)
+            await harness.bury_the_dead()
+            child = harness.spawn(**spawning)
         await asyncio.sleep(0.02)
     return deaths
 
 
-async def test_a_record_that_kills_the_process_becomes_a_letter_and_its_neighbours_settle(scene: Stage) -> None:
+async def test_a_record_that_kills_the_process_becomes_a_letter_and_its_neighbours_settle(harness: Stage) -> None:
     expected = lives(20)
     events = [event for life in expected for event in life.events()]
     fatal = webhook("payment.created", "magic-killer", event_id="fatal", reference="magic")
     mixed = [*events[:40], fatal, *events[40:]]
-    await scene.publish(mixed, partition=0)
+    await harness.publish(mixed, partition=0)
 
     async def enough() -> bool:
-        return await scene.settled() >= len(mixed)
+        return await harness.settled() >= len(mixed)
 
-    deaths = await keep_alive(scene, enough, fatal="magic-killer")
-    await scene.until_no_lag()
-    books = await scene.books()
+    deaths = await keep_alive(harness, enough, fatal="magic-killer")
+    await harness.until_no_lag()
+    books = await harness.books()
     assert 2 <= deaths <= 4
     assert [(row["reason"], row["event_id"]) for row in books.letters] == [("fatal", "fatal")]
     (letter,) = books.letters
     assert (letter["key"], letter["value"]) == (fatal.key, fatal.value)
     assert letter["header_values"] == [value for _, value in fatal.headers]
     assert wrong_payments(books, expected) == []
-    assert await scene.children[-1].terminate() == 0
-    assert await scene.count("consumer_marks") == 0
+    assert await harness.children[-1].terminate() == 0
+    assert await harness.count("consumer_marks") == 0
 
 
-async def test_kills_that_no_record_is_to_blame_for_make_no_letter(scene: Stage) -> None:
+async def test_kills_that_no_record_is_to_blame_for_make_no_letter(harness: Stage) -> None:
     """An operator, or a full memory, ends the process again and again before an offset is committed."""
     expected = lives(100)
     events = [event for life in expected for event in life.events()]
-    await scene.publish(events, partition=0)
+    await harness.publish(events, partition=0)
     limits = {"batch_records_max": 20, "commit_interval_seconds": 600}
     for _ in range(KILLS + 1):
-        child = scene.spawn(limits=limits)
-        await until_in_mid_batch(scene, await scene.settled())
+        child = harness.spawn(limits=limits)
+        await until_in_mid_batch(harness, await harness.settled())
         child.kill()
-        await scene.bury_the_dead()
-    scene.spawn()
-    books = await scene.until_settled(len(events))
-    await scene.until_no_lag()
+        await harness.bury_the_dead()
+    harness.spawn()
+    books = await harness.until_settled(len(events))
+    await harness.until_no_lag()
     assert [(row["reason"], row["event_id"], row["offset"]) for row in books.letters] == []
     assert wrong_payments(books, expected) == []

@@ -37,10 +37,10 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-async def publish(scene: Stage, events: Iterable[Event]) -> None:
+async def publish(harness: Stage, events: Iterable[Event]) -> None:
     """Publish events with a megabyte of blanks each, compressed, to all partitions in turn."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=scene.kafka, compression_type="zstd", max_request_size=2 * BLANKS, max_batch_size=2 * BLANKS
+        bootstrap_servers=harness.kafka, compression_type="zstd", max_request_size=2 * BLANKS, max_batch_size=2 * BLANKS
     )
     await producer.start()
     try:
@@ -73,32 +73,32 @@ async def highest_until(child: Child, condition: Callable[[], Awaitable[bool]], 
     return highest
 
 
-async def test_3000_records_of_a_megabyte_of_blanks_stay_within_700_mib(scene: Stage) -> None:
-    await publish(scene, (webhook("payment.created", f"blank-{number}") for number in range(RECORDS)))
-    child = scene.spawn()
+async def test_3000_records_of_a_megabyte_of_blanks_stay_within_700_mib(harness: Stage) -> None:
+    await publish(harness, (webhook("payment.created", f"blank-{number}") for number in range(RECORDS)))
+    child = harness.spawn()
 
     async def all_settled() -> bool:
-        return await scene.settled() >= RECORDS
+        return await harness.settled() >= RECORDS
 
     assert await highest_until(child, all_settled, f"{RECORDS} events in the books") < RSS_BYTES_MAX
-    assert (await scene.books()).letters == []
+    assert (await harness.books()).letters == []
 
 
-async def test_1200_parked_events_of_a_megabyte_are_woken_within_700_mib(scene: Stage) -> None:
+async def test_1200_parked_events_of_a_megabyte_are_woken_within_700_mib(harness: Stage) -> None:
     """They wait for one payment: the batch that brings it finds more than a batch may have, and wakes them in parts."""
     refunds = (webhook("refund.succeeded", "p", child=f"r{number}", amount=1) for number in range(WAITING))
-    await publish(scene, refunds)
-    child = scene.spawn()
+    await publish(harness, refunds)
+    child = harness.spawn()
 
     async def all_parked() -> bool:
-        return await scene.count("parked_events") >= WAITING
+        return await harness.count("parked_events") >= WAITING
 
     assert await highest_until(child, all_parked, f"{WAITING} parked events") < RSS_BYTES_MAX
-    await scene.publish([webhook("payment.captured", "p", child="c", amount=5000)])
+    await harness.publish([webhook("payment.captured", "p", child="c", amount=5000)])
 
     async def all_woken() -> bool:
-        return await scene.count("payment_logs") == WAITING + 1
+        return await harness.count("payment_logs") == WAITING + 1
 
     assert await highest_until(child, all_woken, f"{WAITING} woken events") < RSS_BYTES_MAX
-    assert await scene.pool.fetchval("select refunded from payments") == WAITING
-    assert (await scene.count("dead_letters"), await scene.count("parked_events")) == (0, 0)
+    assert await harness.pool.fetchval("select refunded from payments") == WAITING
+    assert (await harness.count("dead_letters"), await harness.count("parked_events")) == (0, 0)

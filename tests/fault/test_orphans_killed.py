@@ -16,40 +16,40 @@ SHORT = {"deadline_seconds": 2, "standstill_seconds_min": 1, "sweep_interval_sec
 REFUNDS = 5
 
 
-async def statuses(scene: Stage) -> list[str]:
-    return [row["status"] for row in (await scene.books()).letters]
+async def statuses(harness: Stage) -> list[str]:
+    return [row["status"] for row in (await harness.books()).letters]
 
 
 @pytest.mark.parametrize("moment", ["before", "within"])
-async def test_a_kill_between_an_orphans_payment_and_its_effect(scene: Stage, moment: str) -> None:
-    first = scene.spawn(parking=SHORT)
-    await scene.publish([webhook("refund.succeeded", "p", child=f"r{n}", amount=100) for n in range(REFUNDS)])
+async def test_a_kill_between_an_orphans_payment_and_its_effect(harness: Stage, moment: str) -> None:
+    first = harness.spawn(parking=SHORT)
+    await harness.publish([webhook("refund.succeeded", "p", child=f"r{n}", amount=100) for n in range(REFUNDS)])
 
     async def buried() -> bool:
-        return await statuses(scene) == ["open"] * REFUNDS
+        return await statuses(harness) == ["open"] * REFUNDS
 
     await until(buried, "the refunds are dead letters")
     assert await first.terminate() == 0
-    killed = scene.spawn(parking=SHORT, apply=moment)
-    await scene.publish([webhook("payment.captured", "p", child="c")])
+    killed = harness.spawn(parking=SHORT, apply=moment)
+    await harness.publish([webhook("payment.captured", "p", child="c")])
 
     async def gone() -> bool:
         return not killed.running
 
     await until(gone, "the consumer is killed where it applies them")
     assert killed.process.returncode == -9
-    books = await scene.books()
+    books = await harness.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 0)]
     assert await buried(), "none has its effect by half"
-    assert await scene.count("wake_marks") == 1, "the batch that brought the payment left word"
-    await scene.bury_the_dead()
-    scene.spawn(parking=SHORT)
+    assert await harness.count("wake_marks") == 1, "the batch that brought the payment left word"
+    await harness.bury_the_dead()
+    harness.spawn(parking=SHORT)
 
     async def applied() -> bool:
-        return await statuses(scene) == ["applied"] * REFUNDS
+        return await statuses(harness) == ["applied"] * REFUNDS
 
     await until(applied, "the dead letters are applied")
-    books = await scene.books()
+    books = await harness.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100 * REFUNDS)]
     assert (len(books.ledger), broken_chains(books)) == (REFUNDS + 1, [])
-    assert (await scene.count("wake_marks"), await scene.count("orphan_refs")) == (0, 0)
+    assert (await harness.count("wake_marks"), await harness.count("orphan_refs")) == (0, 0)

@@ -16,12 +16,12 @@ DEADLINE_SECONDS = 5
 SHORT = {"deadline_seconds": DEADLINE_SECONDS, "standstill_seconds_min": 1, "sweep_interval_seconds": 0.2}
 
 
-async def test_no_parked_event_is_buried_while_kafka_is_away(scene: Stage, brokers: Brokers) -> None:
-    scene.spawn(parking=SHORT)
-    await scene.publish([webhook("refund.succeeded", "p", child="r", amount=100)])
+async def test_no_parked_event_is_buried_while_kafka_is_away(harness: Stage, brokers: Brokers) -> None:
+    harness.spawn(parking=SHORT)
+    await harness.publish([webhook("refund.succeeded", "p", child="r", amount=100)])
 
     async def parked() -> bool:
-        return await scene.count("parked_events") == 1
+        return await harness.count("parked_events") == 1
 
     await until(parked, "the refund is parked")
     frozen = brokers.freeze("kafka")
@@ -29,19 +29,19 @@ async def test_no_parked_event_is_buried_while_kafka_is_away(scene: Stage, broke
 
         async def passed() -> bool:
             query = "select bool_and(clock_timestamp() > parked_at + make_interval(secs => $1)) from parked_events"
-            return bool(await scene.pool.fetchval(query, 3.0 * DEADLINE_SECONDS))
+            return bool(await harness.pool.fetchval(query, 3.0 * DEADLINE_SECONDS))
 
         await until(passed, "the deadline passes")
-        assert await scene.count("dead_letters") == 0
-        told = await scene.pool.fetchval("select waits_for from parking_clock")
+        assert await harness.count("dead_letters") == 0
+        told = await harness.pool.fetchval("select waits_for from parking_clock")
         assert "Kafka does not answer" in told
     finally:
         brokers.thaw(frozen)
-    await scene.publish([webhook("payment.captured", "p", child="c")])
+    await harness.publish([webhook("payment.captured", "p", child="c")])
 
     async def applied() -> bool:
-        return bool(await scene.pool.fetchval("select coalesce(sum(refunded), 0) from payments") == 100)
+        return bool(await harness.pool.fetchval("select coalesce(sum(refunded), 0) from payments") == 100)
 
     await until(applied, "the refund is applied")
-    books = await scene.books()
+    books = await harness.books()
     assert books.letters == books.parked == []

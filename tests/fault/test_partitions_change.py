@@ -71,42 +71,42 @@ def events(name: str, count: int) -> list[Event]:
     return [webhook("payment.created", f"{name}-{number}") for number in range(count)]
 
 
-async def publish_to_all(scene: Stage, found: Iterable[Event], partitions: int) -> None:
-    producer = scene.producer
+async def publish_to_all(harness: Stage, found: Iterable[Event], partitions: int) -> None:
+    producer = harness.producer
     await producer.client.force_metadata_update()
     for number, event in enumerate(found):
-        await scene.publish([event], partition=number % partitions)
+        await harness.publish([event], partition=number % partitions)
 
 
 @pytest.mark.parametrize("instance_id", [None, "slot-7"], ids=["dynamic", "static"])
-async def test_partitions_added_after_a_restart_are_read(scene: Stage, instance_id: str | None) -> None:
+async def test_partitions_added_after_a_restart_are_read(harness: Stage, instance_id: str | None) -> None:
     """A static member that came back is not told that it leads the group, and only a leader looks for new ones."""
     limits: dict[str, Any] = {} if instance_id is None else {"instance_id": instance_id}
-    async with topic_to_change(scene.kafka):
-        child = scene.spawn(limits=limits)
-        await publish_to_all(scene, events("before", 4), PARTITIONS)
-        await scene.until_settled(4)
+    async with topic_to_change(harness.kafka):
+        child = harness.spawn(limits=limits)
+        await publish_to_all(harness, events("before", 4), PARTITIONS)
+        await harness.until_settled(4)
         child.kill()
-        child = scene.spawn(limits=limits)
-        await publish_to_all(scene, events("between", 4), PARTITIONS)
-        await scene.until_settled(8)
-        await add_partitions(scene.kafka)
-        await publish_to_all(scene, events("after", 2 * MORE), MORE)
-        books = await scene.until_settled(8 + 2 * MORE, NOTICED_SECONDS)
+        child = harness.spawn(limits=limits)
+        await publish_to_all(harness, events("between", 4), PARTITIONS)
+        await harness.until_settled(8)
+        await add_partitions(harness.kafka)
+        await publish_to_all(harness, events("after", 2 * MORE), MORE)
+        books = await harness.until_settled(8 + 2 * MORE, NOTICED_SECONDS)
         assert len({row["event_id"] for row in books.ledger}) == len(books.ledger)
         assert child.running
         await child.terminate()
 
 
-async def test_a_topic_made_anew_is_read_from_its_beginning(scene: Stage) -> None:
-    async with topic_to_change(scene.kafka):
-        child = scene.spawn()
-        await publish_to_all(scene, events("old", 8), PARTITIONS)
-        await scene.until_settled(8)
+async def test_a_topic_made_anew_is_read_from_its_beginning(harness: Stage) -> None:
+    async with topic_to_change(harness.kafka):
+        child = harness.spawn()
+        await publish_to_all(harness, events("old", 8), PARTITIONS)
+        await harness.until_settled(8)
         await until(lambda: looked(child), "the consumer knows the topic")
-        await make_anew(scene.kafka)
-        await publish_to_all(scene, events("new", 40), PARTITIONS)
-        books = await scene.until_settled(48, NOTICED_SECONDS)
+        await make_anew(harness.kafka)
+        await publish_to_all(harness, events("new", 40), PARTITIONS)
+        books = await harness.until_settled(48, NOTICED_SECONDS)
         assert {row["event_id"] for row in books.ledger} >= {one.event_id for one in events("new", 40)}
         assert child.running
         await until(lambda: logged(child, "topic_made_anew"), "it is told")
@@ -121,20 +121,20 @@ async def looked(child: Child) -> bool:
     return "standstills" in child.health().get("facts", {})
 
 
-async def test_records_that_were_deleted_before_they_were_read_are_named(scene: Stage) -> None:
+async def test_records_that_were_deleted_before_they_were_read_are_named(harness: Stage) -> None:
     place = TopicPartition(WEBHOOKS.name, 1)
-    child = scene.spawn()
-    await scene.publish(events("first", 2), partition=1)
-    await scene.until_settled(2)
-    await scene.until_no_lag()
+    child = harness.spawn()
+    await harness.publish(events("first", 2), partition=1)
+    await harness.until_settled(2)
+    await harness.until_no_lag()
     await child.terminate()
-    await scene.publish(events("lost", 20), partition=1)
-    async with administration(scene.kafka) as client:
-        await client.delete_records({place: RecordsToDelete(before_offset=scene.start[place] + 17)})
-    child = scene.spawn()
-    await scene.until_settled(2 + 5)
+    await harness.publish(events("lost", 20), partition=1)
+    async with administration(harness.kafka) as client:
+        await client.delete_records({place: RecordsToDelete(before_offset=harness.start[place] + 17)})
+    child = harness.spawn()
+    await harness.until_settled(2 + 5)
     (told,) = child.lines("records_skipped")
-    start = scene.start[place]
+    start = harness.start[place]
     assert (told["topic"], told["partition"], told["from_offset"], told["to_offset"], told["count"]) == (
         *place,
         start + 2,
@@ -142,20 +142,20 @@ async def test_records_that_were_deleted_before_they_were_read_are_named(scene: 
         15,
     )
     assert told["level"] == "error"
-    await scene.until_no_lag()
+    await harness.until_no_lag()
 
 
-async def test_an_open_transaction_is_told_by_the_consumer_since_when_and_how_many_wait(scene: Stage) -> None:
-    child = scene.spawn()
-    await scene.publish(events("one", 1), partition=0)
-    await scene.until_settled(1)
-    producer = AIOKafkaProducer(bootstrap_servers=scene.kafka, transactional_id=uuid.uuid4().hex)
+async def test_an_open_transaction_is_told_by_the_consumer_since_when_and_how_many_wait(harness: Stage) -> None:
+    child = harness.spawn()
+    await harness.publish(events("one", 1), partition=0)
+    await harness.until_settled(1)
+    producer = AIOKafkaProducer(bootstrap_servers=harness.kafka, transactional_id=uuid.uuid4().hex)
     await producer.start()
     try:
         await producer.begin_transaction()
         began = time.time()
         await producer.send_and_wait(WEBHOOKS.name, b"open", partition=2)
-        await scene.publish(events("behind", 5), partition=2)
+        await harness.publish(events("behind", 5), partition=2)
 
         async def standstill() -> list[dict[str, Any]]:
             found = child.health().get("facts", {}).get("standstills", [])
@@ -168,8 +168,8 @@ async def test_an_open_transaction_is_told_by_the_consumer_since_when_and_how_ma
         await producer.abort_transaction()
     finally:
         await producer.stop()
-    await scene.until_settled(6)
-    await scene.until_no_lag()
+    await harness.until_settled(6)
+    await harness.until_no_lag()
 
     async def over() -> bool:
         return child.health().get("facts", {}).get("standstills") == []

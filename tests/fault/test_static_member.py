@@ -24,32 +24,32 @@ LONG_SESSION_SECONDS = 90.0
 
 
 @pytest.fixture
-async def scene(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(stack.kafka, database, tmp_path) as made:
         yield made
 
 
-async def test_a_killed_consumer_gets_its_partitions_back_at_once(scene: Stage) -> None:
+async def test_a_killed_consumer_gets_its_partitions_back_at_once(harness: Stage) -> None:
     limits = {"instance_id": "slot-1", "session_timeout_seconds": LONG_SESSION_SECONDS}
-    first = scene.spawn(limits=limits)
-    await scene.publish([webhook("payment.created", "before")])
-    await scene.until_settled(1)
+    first = harness.spawn(limits=limits)
+    await harness.publish([webhook("payment.created", "before")])
+    await harness.until_settled(1)
     first.kill()
     began = time.monotonic()
-    second = scene.spawn(limits=limits)
-    await scene.publish([webhook("payment.created", "after")])
-    await scene.until_settled(2, within_seconds=LONG_SESSION_SECONDS / 2)
+    second = harness.spawn(limits=limits)
+    await harness.publish([webhook("payment.created", "after")])
+    await harness.until_settled(2, within_seconds=LONG_SESSION_SECONDS / 2)
     assert time.monotonic() - began < LONG_SESSION_SECONDS / 2
     assert len(second.lines("partitions_assigned")) == 1
-    await scene.until_no_lag()
+    await harness.until_no_lag()
 
 
 @pytest.mark.slow
-async def test_a_second_consumer_of_the_same_id_is_refused_and_disturbs_nobody(scene: Stage) -> None:
-    first = scene.spawn(limits={"instance_id": "slot-2"})
-    await scene.publish([webhook("payment.created", "one")])
-    await scene.until_settled(1)
-    second = scene.spawn(limits={"instance_id": "slot-2"})
+async def test_a_second_consumer_of_the_same_id_is_refused_and_disturbs_nobody(harness: Stage) -> None:
+    first = harness.spawn(limits={"instance_id": "slot-2"})
+    await harness.publish([webhook("payment.created", "one")])
+    await harness.until_settled(1)
+    second = harness.spawn(limits={"instance_id": "slot-2"})
 
     async def refused() -> bool:
         return not second.running
@@ -58,7 +58,7 @@ async def test_a_second_consumer_of_the_same_id_is_refused_and_disturbs_nobody(s
     assert second.process.returncode == 2
     assert "INSTANCE_ID=slot-2 is in use by another consumer" in second.lines("role_failed")[0]["error"]
     assert not second.lines("partitions_assigned"), "it never joined the group"
-    await scene.publish([webhook("payment.created", "two")])
-    await scene.until_settled(2)
+    await harness.publish([webhook("payment.created", "two")])
+    await harness.until_settled(2)
     assert first.running
     assert len(first.lines("partitions_assigned")) == 1, "and the first one never lost its place"

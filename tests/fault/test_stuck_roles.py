@@ -92,20 +92,20 @@ async def test_a_frozen_process_and_a_blocked_loop_do_not_answer(tmp_path: Path)
 
 
 @pytest.fixture
-async def scene(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(stack.kafka, database, tmp_path) as made:
         yield made
 
 
-async def test_a_consumer_that_settles_nothing_while_there_is_lag_is_seen(scene: Stage) -> None:
+async def test_a_consumer_that_settles_nothing_while_there_is_lag_is_seen(harness: Stage) -> None:
     """Its loop runs, its probe answers, it is a member of the group: only its progress tells."""
-    child = scene.spawn(limits={"stall_seconds": 5.0, "batches_in_flight_max": 1}, hang="stuck-here")
-    await scene.publish([webhook("payment.created", "calm")])
-    await scene.until_settled(1)
-    probe = await address_of(scene.folder / "home-0", "consumer")
+    child = harness.spawn(limits={"stall_seconds": 5.0, "batches_in_flight_max": 1}, hang="stuck-here")
+    await harness.publish([webhook("payment.created", "calm")])
+    await harness.until_settled(1)
+    probe = await address_of(harness.folder / "home-0", "consumer")
     assert await ask_livez(probe, 10.0) is None
     began = time.monotonic()
-    await scene.publish([webhook("payment.created", "stuck-here")])
+    await harness.publish([webhook("payment.created", "stuck-here")])
 
     async def seen() -> bool:
         return "1 batches open and nothing attempted" in str(await ask_livez(probe, 10.0))

@@ -1,4 +1,4 @@
-"""A desk for redrives: letters made by a real consumer, the relay in this process, what became of each letter."""
+"""A harness for redrives: letters made by a real consumer, the relay in this process, what became of each letter."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FAST = 2000.0
 
 
 @dataclass
-class Desk:
+class RedriveHarness:
     """A stage of the consumer, a connection of ops, and the settings of relay and ops."""
 
     stage: Stage
@@ -118,11 +118,11 @@ def settings_of(stack: Endpoints, dsn: str, **bounds: Any) -> Settings:
 
 
 @asynccontextmanager
-async def desk(stack: Endpoints, database: Database, folder: Path, **bounds: Any) -> AsyncIterator[Desk]:
+async def redrive_harness(stack: Endpoints, database: Database, folder: Path, **bounds: Any) -> AsyncIterator[RedriveHarness]:
     connection = await asyncpg.connect(database.dsn)
     try:
-        async with stage(stack.kafka, database, folder) as scene:
-            yield Desk(scene, connection, settings_of(stack, database.dsn, **bounds))
+        async with stage(stack.kafka, database, folder) as consumers:
+            yield RedriveHarness(consumers, connection, settings_of(stack, database.dsn, **bounds))
     finally:
         await connection.close()
 

@@ -43,7 +43,7 @@ NOW = dt.datetime.now(dt.UTC)
 INTENT_ID = UUID("01890000-0000-7000-8000-000000000001")
 
 
-class Scene:
+class Given:
     """A settled ledger, seen by the application's role and by the owner's."""
 
     def __init__(self, database: Any, connection: asyncpg.Connection[Any], owner: asyncpg.Connection[Any]) -> None:
@@ -61,22 +61,22 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(database: Any) -> AsyncIterator[Scene]:
+async def given(database: Any) -> AsyncIterator[Given]:
     events = [event for life in lives(COUNT) for event in life.events()]
-    async with bench(database.dsn) as desk:
+    async with bench(database.dsn) as harness:
         for start in range(0, len(events), 7):
-            await desk.settle(records(events[start : start + 7], first=start))
-        await desk.settle(records([webhook("customer.updated", "nobody", event_id="loose")], first=1000))
+            await harness.settle(records(events[start : start + 7], first=start))
+        await harness.settle(records([webhook("customer.updated", "nobody", event_id="loose")], first=1000))
     connection, owner = await asyncpg.connect(database.dsn), await asyncpg.connect(database.owner_dsn)
-    yield Scene(database, connection, owner)
+    yield Given(database, connection, owner)
     await connection.close()
     await owner.close()
 
 
-async def test_an_untouched_ledger_holds(scene: Scene) -> None:
-    found = await scene.audit()
+async def test_an_untouched_ledger_holds(given: Given) -> None:
+    found = await given.audit()
     assert (found.ok, found.broken) == (True, [])
-    assert found.rows == await scene.owner.fetchval("select count(*) from payment_logs")
+    assert found.rows == await given.owner.fetchval("select count(*) from payment_logs")
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ async def test_an_untouched_ledger_holds(scene: Scene) -> None:
         "drop table payment_logs",
     ],
 )
-async def test_the_application_cannot_alter_the_ledger(scene: Scene, statement: str) -> None:
+async def test_the_application_cannot_alter_the_ledger(given: Given, statement: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await scene.connection.execute(statement)
+        await given.connection.execute(statement)
 
 
 ALTERATIONS = {
@@ -116,67 +116,67 @@ ALTERATIONS = {
 
 
 @pytest.mark.parametrize("name", ALTERATIONS)
-async def test_an_alteration_is_found(scene: Scene, name: str) -> None:
+async def test_an_alteration_is_found(given: Given, name: str) -> None:
     statement, why = ALTERATIONS[name]
-    row = await scene.some_row()
-    await scene.owner.execute(statement, row["id"])
-    found = await scene.audit()
+    row = await given.some_row()
+    await given.owner.execute(statement, row["id"])
+    found = await given.audit()
     assert not found.ok
     assert any(why in one.why for one in found.broken)
 
 
-async def test_a_row_removed_at_the_end_is_found(scene: Scene) -> None:
-    row = await scene.some_row(-1)
-    await scene.owner.execute("delete from payment_logs where id = $1", row["id"])
-    (one,) = (await scene.audit()).broken
+async def test_a_row_removed_at_the_end_is_found(given: Given) -> None:
+    row = await given.some_row(-1)
+    await given.owner.execute("delete from payment_logs where id = $1", row["id"])
+    (one,) = (await given.audit()).broken
     assert (one.payment_id, one.id) == (row["payment_id"], None)
     assert "missing at the end" in one.why
 
 
-async def test_facts_that_left_the_payment_are_found(scene: Scene) -> None:
-    row = await scene.some_row(0)
-    await scene.owner.execute("update payments set facts = '{}' where id = $1", row["payment_id"])
-    (one,) = (await scene.audit()).broken
+async def test_facts_that_left_the_payment_are_found(given: Given) -> None:
+    row = await given.some_row(0)
+    await given.owner.execute("update payments set facts = '{}' where id = $1", row["payment_id"])
+    (one,) = (await given.audit()).broken
     assert "does not hold what its ledger says" in one.why
 
 
-async def test_facts_of_a_payment_that_nobody_can_read_are_found(scene: Scene) -> None:
-    row = await scene.some_row(0)
-    await scene.owner.execute("""update payments set facts = '{"tip:c": 1}' where id = $1""", row["payment_id"])
-    (one,) = (await scene.audit()).broken
+async def test_facts_of_a_payment_that_nobody_can_read_are_found(given: Given) -> None:
+    row = await given.some_row(0)
+    await given.owner.execute("""update payments set facts = '{"tip:c": 1}' where id = $1""", row["payment_id"])
+    (one,) = (await given.audit()).broken
     assert "facts cannot be read" in one.why
 
 
-async def test_a_version_that_the_ledger_lacks_is_found(scene: Scene) -> None:
-    row = await scene.some_row(0)
-    await scene.owner.execute("update payments set version = version + 1 where id = $1", row["payment_id"])
-    (one,) = (await scene.audit()).broken
+async def test_a_version_that_the_ledger_lacks_is_found(given: Given) -> None:
+    row = await given.some_row(0)
+    await given.owner.execute("update payments set version = version + 1 where id = $1", row["payment_id"])
+    (one,) = (await given.audit()).broken
     assert "the payment is at version" in one.why
 
 
-async def test_a_row_of_no_payment_is_evidence_too(scene: Scene) -> None:
-    await scene.owner.execute("update payment_logs set event_type = 'other' where payment_id is null")
-    (one,) = (await scene.audit()).broken
+async def test_a_row_of_no_payment_is_evidence_too(given: Given) -> None:
+    await given.owner.execute("update payment_logs set event_type = 'other' where payment_id is null")
+    (one,) = (await given.audit()).broken
     assert one.payment_id is None
 
 
 @pytest.mark.parametrize("which", ["min", "max", "all"])
-async def test_ledger_rows_whose_payment_is_gone_are_named(scene: Scene, which: str) -> None:
+async def test_ledger_rows_whose_payment_is_gone_are_named(given: Given, which: str) -> None:
     """Also where it was the first or the last of the payments that are walked, or where none is left."""
     where = "true" if which == "all" else f"id::text = (select {which}(id::text) from payments)"
-    gone = [row["id"] for row in await scene.owner.fetch(f"select id from payments where {where}")]
-    await scene.owner.execute("delete from payment_refs where payment_id = any($1)", gone)
-    await scene.owner.execute("delete from payments where id = any($1)", gone)
-    rows = await scene.owner.fetch("select id, payment_id from payment_logs where payment_id = any($1)", gone)
-    found = await scene.audit(broken_max=1000)
+    gone = [row["id"] for row in await given.owner.fetch(f"select id from payments where {where}")]
+    await given.owner.execute("delete from payment_refs where payment_id = any($1)", gone)
+    await given.owner.execute("delete from payments where id = any($1)", gone)
+    rows = await given.owner.fetch("select id, payment_id from payment_logs where payment_id = any($1)", gone)
+    found = await given.audit(broken_max=1000)
     assert {(one.id, one.payment_id) for one in found.broken} == {(row["id"], row["payment_id"]) for row in rows}
     assert {one.why for one in found.broken} == {"its payment is not there"}
-    assert found.rows == await scene.owner.fetchval("select count(*) from payment_logs")
+    assert found.rows == await given.owner.fetchval("select count(*) from payment_logs")
 
 
-async def test_findings_are_bounded_and_all_of_them_count(scene: Scene) -> None:
-    await scene.owner.execute("update payment_logs set amount = coalesce(amount, 0) + 1")
-    found = await scene.audit(broken_max=3)
+async def test_findings_are_bounded_and_all_of_them_count(given: Given) -> None:
+    await given.owner.execute("update payment_logs set amount = coalesce(amount, 0) + 1")
+    found = await given.audit(broken_max=3)
     assert (found.ok, len(found.broken)) == (False, 3)
 
 
@@ -200,22 +200,22 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-async def test_columns_and_facts_changed_by_hand_are_found(scene: Scene, name: str) -> None:
+async def test_columns_and_facts_changed_by_hand_are_found(given: Given, name: str) -> None:
     change, why = COLUMNS[name]
-    row = await scene.some_row(0)
-    await scene.connection.execute(f"update payments set {change} where id = $1", row["payment_id"])
-    (one,) = (await scene.audit()).broken
+    row = await given.some_row(0)
+    await given.connection.execute(f"update payments set {change} where id = $1", row["payment_id"])
+    (one,) = (await given.audit()).broken
     assert one.payment_id == row["payment_id"]
     assert why in one.why
 
 
 async def test_money_moved_between_an_intent_and_its_attempts_is_found(database: Any) -> None:
     """An intent's columns show what its attempts hold: neither can be changed, nor the tie between them."""
-    async with bench(database.dsn) as desk:
-        await desk.settle(intent_records([intent(INTENT_ID, amount=1000, reference="ORD-1")]))
+    async with bench(database.dsn) as harness:
+        await harness.settle(intent_records([intent(INTENT_ID, amount=1000, reference="ORD-1")]))
         gift = webhook("payment.captured", "gift", child="c", amount=200, reference="ORD-1")
         card = webhook("payment.captured", "card", child="d", amount=800, reference="ORD-1")
-        await desk.settle(records([gift, card]))
+        await harness.settle(records([gift, card]))
     owner = await asyncpg.connect(database.owner_dsn)
     try:
         shown = await owner.fetchrow("select status, captured from payments where id = $1", INTENT_ID)
@@ -231,10 +231,10 @@ async def test_money_moved_between_an_intent_and_its_attempts_is_found(database:
 
 
 async def test_merged_payments_follow_from_both_ledgers(database: Any) -> None:
-    async with bench(database.dsn) as desk:
-        await desk.settle(records([webhook("payment.captured", "one", child="c", amount=500)]))
-        await desk.settle(intent_records([intent(INTENT_ID, amount=500, provider_ref="one")]))
-        await desk.settle(records([webhook("refund.succeeded", "one", child="r", amount=100)], first=20))
+    async with bench(database.dsn) as harness:
+        await harness.settle(records([webhook("payment.captured", "one", child="c", amount=500)]))
+        await harness.settle(intent_records([intent(INTENT_ID, amount=500, provider_ref="one")]))
+        await harness.settle(records([webhook("refund.succeeded", "one", child="r", amount=100)], first=20))
     owner = await asyncpg.connect(database.owner_dsn)
     try:
         found = await walk(owner, 10)
@@ -249,155 +249,155 @@ async def test_merged_payments_follow_from_both_ledgers(database: Any) -> None:
         await owner.close()
 
 
-async def publish_all(scene: Scene) -> None:
+async def publish_all(given: Given) -> None:
     """Move the relay's cursor to the end, as if everything had been published."""
     newest = "select relay_xid, id from payment_logs order by 1 desc, 2 desc limit 1"
-    await scene.owner.execute(f"update relay_cursors set (relay_xid, id) = ({newest})")
+    await given.owner.execute(f"update relay_cursors set (relay_xid, id) = ({newest})")
 
 
-async def test_retention_leaves_what_can_be_proved(scene: Scene) -> None:
-    await publish_all(scene)
-    ids = await scene.owner.fetch("select id from payment_logs order by relay_xid, id limit 20")
+async def test_retention_leaves_what_can_be_proved(given: Given) -> None:
+    await publish_all(given)
+    ids = await given.owner.fetch("select id from payment_logs order by relay_xid, id limit 20")
     later = NOW + dt.timedelta(days=DAYS_MIN, hours=1)
-    kept = await scene.owner.fetchval("select count(*) from payment_logs") - len(ids)
-    await scene.owner.execute(
+    kept = await given.owner.fetchval("select count(*) from payment_logs") - len(ids)
+    await given.owner.execute(
         "update payment_logs set recorded_at = recorded_at + interval '2 days' where id <> all($1)",
         [row["id"] for row in ids],
     )
-    removed = await remove_old(scene.owner, DAYS_MIN, later)
+    removed = await remove_old(given.owner, DAYS_MIN, later)
     assert removed == len(ids)
-    await scene.owner.execute("update payment_logs set recorded_at = recorded_at - interval '2 days'")
-    found = await scene.audit()
+    await given.owner.execute("update payment_logs set recorded_at = recorded_at - interval '2 days'")
+    found = await given.audit()
     assert (found.ok, found.broken, found.rows) == (True, [], kept)
-    assert await remove_old(scene.owner, DAYS_MIN, later + dt.timedelta(days=3)) == kept
-    found = await scene.audit()
+    assert await remove_old(given.owner, DAYS_MIN, later + dt.timedelta(days=3)) == kept
+    found = await given.audit()
     assert (found.ok, found.rows) == (True, 0)
 
 
-async def rewrite(scene: Scene, payment_id: Any, change: str, *arguments: Any) -> None:
+async def rewrite(given: Given, payment_id: Any, change: str, *arguments: Any) -> None:
     """Rewrite a payment's chain as the schema's owner can: change rows, and make every hash and the head fit."""
-    await scene.owner.execute(f"update payment_logs set {change} where payment_id = $1", payment_id, *arguments)
-    rows = await scene.owner.fetch("select * from payment_logs where payment_id = $1 order by id", payment_id)
-    before = await scene.owner.fetchval("select hash from ledger_anchors where payment_id = $1", payment_id) or b""
+    await given.owner.execute(f"update payment_logs set {change} where payment_id = $1", payment_id, *arguments)
+    rows = await given.owner.fetch("select * from payment_logs where payment_id = $1 order by id", payment_id)
+    before = await given.owner.fetchval("select hash from ledger_anchors where payment_id = $1", payment_id) or b""
     for row in rows:
         before = expected_hash(row, before)
-        await scene.owner.execute("update payment_logs set hash = $2 where id = $1", row["id"], before)
-    await scene.owner.execute("update payments set head_hash = $2 where id = $1", payment_id, before)
+        await given.owner.execute("update payment_logs set hash = $2 where id = $1", row["id"], before)
+    await given.owner.execute("update payments set head_hash = $2 where id = $1", payment_id, before)
 
 
-async def test_retention_with_two_clocks_leaves_what_can_be_proved(scene: Scene) -> None:
+async def test_retention_with_two_clocks_leaves_what_can_be_proved(given: Given) -> None:
     """One consumer's clock is ahead: rows of every chain stand between rows that are older by the clock."""
-    await publish_all(scene)
-    rows = await scene.owner.fetch("select id, payment_id from payment_logs order by relay_xid, id")
+    await publish_all(given)
+    rows = await given.owner.fetch("select id, payment_id from payment_logs order by relay_xid, id")
     for payment_id in {row["payment_id"] for row in rows if row["payment_id"] is not None}:
-        await rewrite(scene, payment_id, "recorded_at = recorded_at + (id % 2) * interval '1 hour'")
-    assert (await scene.audit()).ok
+        await rewrite(given, payment_id, "recorded_at = recorded_at + (id % 2) * interval '1 hour'")
+    assert (await given.audit()).ok
     first_to_stay = next(place for place, row in enumerate(rows) if row["id"] % 2)
     between = NOW + dt.timedelta(days=DAYS_MIN, minutes=30)
-    assert await remove_old(scene.owner, DAYS_MIN, between) == first_to_stay
-    found = await scene.audit()
+    assert await remove_old(given.owner, DAYS_MIN, between) == first_to_stay
+    found = await given.audit()
     assert (found.ok, found.broken, found.rows) == (True, [], len(rows) - first_to_stay)
-    assert await remove_old(scene.owner, DAYS_MIN, between + dt.timedelta(hours=2)) == len(rows) - first_to_stay
-    assert (await scene.audit()).ok, "the next night"
+    assert await remove_old(given.owner, DAYS_MIN, between + dt.timedelta(hours=2)) == len(rows) - first_to_stay
+    assert (await given.audit()).ok, "the next night"
 
 
-async def test_an_anchor_never_moves_back(scene: Scene) -> None:
-    await publish_all(scene)
+async def test_an_anchor_never_moves_back(given: Given) -> None:
+    await publish_all(given)
     later = NOW + dt.timedelta(days=DAYS_MIN + 1)
-    await scene.owner.execute(
+    await given.owner.execute(
         """insert into ledger_anchors (payment_id, hash, version, rows_removed, relay_xid, ledger_id, facts)
         select id, sha256('x'), 99, 1, 1, 10 ^ 9, '{}' from payments order by id limit 1"""
     )
-    rows = await scene.owner.fetchval("select count(*) from payment_logs")
+    rows = await given.owner.fetchval("select count(*) from payment_logs")
     with pytest.raises(RatchetError, match="is not what was written"):
-        await remove_old(scene.owner, DAYS_MIN, later)
-    anchors = await scene.owner.fetch("select * from ledger_anchors")
+        await remove_old(given.owner, DAYS_MIN, later)
+    anchors = await given.owner.fetch("select * from ledger_anchors")
     back = dict(anchors[0]) | {"ledger_id": 10**9 - 1, "hash": b"h" * 32}
-    moved = await scene.owner.fetchval(
+    moved = await given.owner.fetchval(
         statement("ops", "move_anchors"), *([back[name]] for name in COLUMNS_MOVED), [None]
     )
-    assert (moved, await scene.owner.fetch("select * from ledger_anchors")) == (0, anchors)
-    assert await scene.owner.fetchval("select count(*) from payment_logs") == rows
+    assert (moved, await given.owner.fetch("select * from ledger_anchors")) == (0, anchors)
+    assert await given.owner.fetchval("select count(*) from payment_logs") == rows
 
 
-async def test_only_what_can_be_proved_is_removed(scene: Scene) -> None:
-    await publish_all(scene)
-    row = await scene.some_row(1)
-    await scene.owner.execute("update payment_logs set amount = 1 where id = $1", row["id"])
-    rows = await scene.owner.fetchval("select count(*) from payment_logs")
+async def test_only_what_can_be_proved_is_removed(given: Given) -> None:
+    await publish_all(given)
+    row = await given.some_row(1)
+    await given.owner.execute("update payment_logs set amount = 1 where id = $1", row["id"])
+    rows = await given.owner.fetchval("select count(*) from payment_logs")
     with pytest.raises(RatchetError, match=f"ledger row {row['id']} of payment"):
-        await remove_old(scene.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1))
-    assert await scene.owner.fetchval("select count(*) from payment_logs") == rows
+        await remove_old(given.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1))
+    assert await given.owner.fetchval("select count(*) from payment_logs") == rows
 
 
-async def make_seal(scene: Scene, path: Path) -> Path:
+async def make_seal(given: Given, path: Path) -> Path:
     writer = SealWriter(path, KEY, NOW)
-    assert (await walk(scene.connection, 10, Evidence(KEY, writer=writer))).ok
+    assert (await walk(given.connection, 10, Evidence(KEY, writer=writer))).ok
     writer.finish()
     return path
 
 
-async def held(scene: Scene, path: Path) -> Audit:
+async def held(given: Given, path: Path) -> Audit:
     with closing(SealReader(path, KEY)) as reader:
-        return await walk(scene.connection, 10, Evidence(KEY, reader))
+        return await walk(given.connection, 10, Evidence(KEY, reader))
 
 
 async def test_a_chain_rewritten_from_the_first_row_to_the_head_is_seen_by_the_seal_alone(
-    scene: Scene, tmp_path: Path
+    given: Given, tmp_path: Path
 ) -> None:
-    path = await make_seal(scene, tmp_path / "today.seal")
-    assert (await held(scene, path)).ok
-    row = await scene.some_row(0)
-    await rewrite(scene, row["payment_id"], "event_type = 'payment.forged'")
-    assert (await scene.audit()).ok, "every hash fits"
-    (one,) = (await held(scene, path)).broken
+    path = await make_seal(given, tmp_path / "today.seal")
+    assert (await held(given, path)).ok
+    row = await given.some_row(0)
+    await rewrite(given, row["payment_id"], "event_type = 'payment.forged'")
+    assert (await given.audit()).ok, "every hash fits"
+    (one,) = (await held(given, path)).broken
     assert one.payment_id == row["payment_id"]
     assert "is another row now" in one.why
 
 
-async def test_what_comes_after_the_seal_is_no_matter_and_what_was_cut_off_is(scene: Scene, tmp_path: Path) -> None:
-    path = await make_seal(scene, tmp_path / "today.seal")
-    row = await scene.some_row(0)
-    async with bench(scene.database.dsn) as desk:
-        ref = await scene.owner.fetchval("select provider_ref from payments where id = $1", row["payment_id"])
-        await desk.settle(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
-    assert (await held(scene, path)).ok
-    last = await scene.owner.fetchrow(
+async def test_what_comes_after_the_seal_is_no_matter_and_what_was_cut_off_is(given: Given, tmp_path: Path) -> None:
+    path = await make_seal(given, tmp_path / "today.seal")
+    row = await given.some_row(0)
+    async with bench(given.database.dsn) as harness:
+        ref = await given.owner.fetchval("select provider_ref from payments where id = $1", row["payment_id"])
+        await harness.settle(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
+    assert (await held(given, path)).ok
+    last = await given.owner.fetchrow(
         "delete from payment_logs where id = (select max(id) from payment_logs where payment_id = $1) returning *",
         row["payment_id"],
     )
     assert last["event_type"] == "refund.succeeded"
-    await scene.owner.execute("delete from payment_logs where payment_id = $1", row["payment_id"])
-    assert "is gone" in next(one.why for one in (await held(scene, path)).broken if one.id is not None)
+    await given.owner.execute("delete from payment_logs where payment_id = $1", row["payment_id"])
+    assert "is gone" in next(one.why for one in (await held(given, path)).broken if one.id is not None)
 
 
-async def test_a_seal_from_before_retention_verifies_where_retention_signed(scene: Scene, tmp_path: Path) -> None:
-    path = await make_seal(scene, tmp_path / "before.seal")
-    await publish_all(scene)
+async def test_a_seal_from_before_retention_verifies_where_retention_signed(given: Given, tmp_path: Path) -> None:
+    path = await make_seal(given, tmp_path / "before.seal")
+    await publish_all(given)
     later = NOW + dt.timedelta(days=DAYS_MIN + 1)
-    assert await remove_old(scene.owner, DAYS_MIN, later, Signing(KEY)) > COUNT
-    found = await held(scene, path)
+    assert await remove_old(given.owner, DAYS_MIN, later, Signing(KEY)) > COUNT
+    found = await held(given, path)
     assert (found.ok, found.broken, found.rows) == (True, [], 0)
-    assert (await make_seal(scene, tmp_path / "after.seal")).exists()
-    async with bench(scene.database.dsn) as desk:
-        ref = await scene.owner.fetchval("select provider_ref from payments order by id limit 1")
-        await desk.settle(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
-    await publish_all(scene)
+    assert (await make_seal(given, tmp_path / "after.seal")).exists()
+    async with bench(given.database.dsn) as harness:
+        ref = await given.owner.fetchval("select provider_ref from payments order by id limit 1")
+        await harness.settle(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
+    await publish_all(given)
     with pytest.raises(RatchetError, match="set RATCHET_AUDIT__SEAL_KEY"):
-        await remove_old(scene.owner, DAYS_MIN, later + dt.timedelta(days=1))
+        await remove_old(given.owner, DAYS_MIN, later + dt.timedelta(days=1))
 
 
 @pytest.mark.parametrize("without", ["a signature", "the key"])
-async def test_a_removal_that_nobody_signed_is_told_from_retention(scene: Scene, tmp_path: Path, without: str) -> None:
-    path = await make_seal(scene, tmp_path / "before.seal")
-    await publish_all(scene)
-    await remove_old(scene.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1), Signing(KEY))
+async def test_a_removal_that_nobody_signed_is_told_from_retention(given: Given, tmp_path: Path, without: str) -> None:
+    path = await make_seal(given, tmp_path / "before.seal")
+    await publish_all(given)
+    await remove_old(given.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1), Signing(KEY))
     if without == "a signature":
-        await scene.owner.execute("update ledger_anchors set mac = null")
+        await given.owner.execute("update ledger_anchors set mac = null")
     else:
-        await scene.owner.execute("update ledger_anchors set version = version + 1, hash = hash")
-        await scene.owner.execute("update payments set version = version + 1")
-    found = await held(scene, path)
+        await given.owner.execute("update ledger_anchors set version = version + 1, hash = hash")
+        await given.owner.execute("update payments set version = version + 1")
+    found = await held(given, path)
     assert not found.ok
     assert ("unsigned" if without == "a signature" else "not what retention signed") in found.broken[0].why
 
@@ -406,60 +406,60 @@ REMOVED_BY_SOMEBODY = "delete from payment_logs where id = $1"
 REWRITTEN = "update payment_logs set event_type = 'customer.deleted', hash = $2 where id = $1"
 
 
-async def add_rows_without_payment(scene: Scene, count: int) -> list[dict[str, Any]]:
+async def add_rows_without_payment(given: Given, count: int) -> list[dict[str, Any]]:
     """Settle events that say nothing of a payment; return all ledger rows of no payment."""
-    async with bench(scene.database.dsn) as desk:
-        first = 3000 + int(await scene.owner.fetchval("select count(*) from payment_logs"))
+    async with bench(given.database.dsn) as harness:
+        first = 3000 + int(await given.owner.fetchval("select count(*) from payment_logs"))
         events = [webhook("customer.updated", f"n{first + number}") for number in range(count)]
-        await desk.settle(records(events, first=first))
+        await harness.settle(records(events, first=first))
     query = "select * from payment_logs where payment_id is null order by relay_xid, id"
-    return [dict(row) for row in await scene.owner.fetch(query)]
+    return [dict(row) for row in await given.owner.fetch(query)]
 
 
 @pytest.mark.parametrize("change", [REMOVED_BY_SOMEBODY, REWRITTEN], ids=["removed", "rewritten with a hash that fits"])
 async def test_a_row_of_no_payment_that_somebody_took_or_changed_is_seen_by_the_seal_alone(
-    scene: Scene, tmp_path: Path, change: str
+    given: Given, tmp_path: Path, change: str
 ) -> None:
-    rows = await add_rows_without_payment(scene, 20)
-    path = await make_seal(scene, tmp_path / "today.seal")
-    await add_rows_without_payment(scene, 3)
-    found = await held(scene, path)
+    rows = await add_rows_without_payment(given, 20)
+    path = await make_seal(given, tmp_path / "today.seal")
+    await add_rows_without_payment(given, 3)
+    found = await held(given, path)
     assert (found.ok, found.broken) == (True, []), "what comes after the seal is no matter"
     row = rows[7]
     fitting = expected_hash(row | {"event_type": "customer.deleted"}, b"")
-    await scene.owner.execute(change, *([row["id"]] if change == REMOVED_BY_SOMEBODY else [row["id"], fitting]))
-    assert (await scene.audit()).ok, "nothing else tells"
-    (one,) = (await held(scene, path)).broken
+    await given.owner.execute(change, *([row["id"]] if change == REMOVED_BY_SOMEBODY else [row["id"], fitting]))
+    assert (await given.audit()).ok, "nothing else tells"
+    (one,) = (await held(given, path)).broken
     why = "it was sealed, and is gone" if change == REMOVED_BY_SOMEBODY else "it was sealed, and is another row now"
     assert (one.id, one.payment_id, one.why) == (row["id"], None, why)
 
 
 async def test_rows_of_no_payment_that_were_given_other_transactions_after_a_restore_are_known(
-    scene: Scene, tmp_path: Path
+    given: Given, tmp_path: Path
 ) -> None:
-    rows = await add_rows_without_payment(scene, 20)
-    path = await make_seal(scene, tmp_path / "today.seal")
+    rows = await add_rows_without_payment(given, 20)
+    path = await make_seal(given, tmp_path / "today.seal")
     query = "update payment_logs set relay_xid = case when id < $1 then 1 else 2 end where payment_id is null"
-    await scene.owner.execute(query, rows[9]["id"])
-    assert (await held(scene, path)).ok
+    await given.owner.execute(query, rows[9]["id"])
+    assert (await held(given, path)).ok
 
 
-async def test_of_rows_of_no_payment_retention_takes_what_it_signs_and_no_more(scene: Scene, tmp_path: Path) -> None:
-    rows = await add_rows_without_payment(scene, 20)
-    path = await make_seal(scene, tmp_path / "before.seal")
-    await publish_all(scene)
+async def test_of_rows_of_no_payment_retention_takes_what_it_signs_and_no_more(given: Given, tmp_path: Path) -> None:
+    rows = await add_rows_without_payment(given, 20)
+    path = await make_seal(given, tmp_path / "before.seal")
+    await publish_all(given)
     stay = [row["id"] for row in rows[12:]]
     later = "update payment_logs set recorded_at = recorded_at + $2::interval where id = any($1)"
-    await scene.owner.execute(later, stay, dt.timedelta(days=2))
-    assert await remove_old(scene.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1), Signing(KEY)) > 12
-    await scene.owner.execute(later, stay, dt.timedelta(days=-2))
-    found = await held(scene, path)
+    await given.owner.execute(later, stay, dt.timedelta(days=2))
+    assert await remove_old(given.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1), Signing(KEY)) > 12
+    await given.owner.execute(later, stay, dt.timedelta(days=-2))
+    found = await held(given, path)
     assert (found.ok, found.broken, found.rows) == (True, [], len(stay))
-    newer = await make_seal(scene, tmp_path / "after.seal")
-    assert (await held(scene, newer)).ok
-    await scene.owner.execute(REMOVED_BY_SOMEBODY, stay[3])
+    newer = await make_seal(given, tmp_path / "after.seal")
+    assert (await held(given, newer)).ok
+    await given.owner.execute(REMOVED_BY_SOMEBODY, stay[3])
     for seal in (path, newer):
-        assert [one.id for one in (await held(scene, seal)).broken] == [stay[3]]
+        assert [one.id for one in (await held(given, seal)).broken] == [stay[3]]
 
 
 @pytest.mark.parametrize(
@@ -473,43 +473,43 @@ async def test_of_rows_of_no_payment_retention_takes_what_it_signs_and_no_more(s
     ],
 )
 async def test_a_removal_of_rows_of_no_payment_that_nobody_signed_is_told(
-    scene: Scene, tmp_path: Path, covering: str, why: str
+    given: Given, tmp_path: Path, covering: str, why: str
 ) -> None:
-    rows = await add_rows_without_payment(scene, 5)
-    path = await make_seal(scene, tmp_path / "today.seal")
-    await scene.owner.execute(REMOVED_BY_SOMEBODY, rows[0]["id"])
-    await scene.owner.execute(covering, rows[-1]["id"])
-    found = (await held(scene, path)).broken
+    rows = await add_rows_without_payment(given, 5)
+    path = await make_seal(given, tmp_path / "today.seal")
+    await given.owner.execute(REMOVED_BY_SOMEBODY, rows[0]["id"])
+    await given.owner.execute(covering, rows[-1]["id"])
+    found = (await held(given, path)).broken
     assert [one.id for one in found] == [rows[0]["id"]]
     assert why in found[0].why
 
 
-async def test_more_rows_of_no_payment_gone_than_retention_signed_are_told(scene: Scene, tmp_path: Path) -> None:
+async def test_more_rows_of_no_payment_gone_than_retention_signed_are_told(given: Given, tmp_path: Path) -> None:
     """Somebody removes rows that stand below what retention took: their number tells."""
-    rows = await add_rows_without_payment(scene, 5)
-    path = await make_seal(scene, tmp_path / "today.seal")
+    rows = await add_rows_without_payment(given, 5)
+    path = await make_seal(given, tmp_path / "today.seal")
     ledger_id = rows[-1]["id"]
     signed = anchor_without_payment_mac(KEY, ledger_id, 2)
-    await scene.owner.execute(
+    await given.owner.execute(
         "update anchor_without_payment set ledger_id = $1, rows_removed = 2, mac = $2", ledger_id, signed
     )
     for row in rows[:2]:
-        await scene.owner.execute(REMOVED_BY_SOMEBODY, row["id"])
-    assert (await held(scene, path)).ok
-    await scene.owner.execute(REMOVED_BY_SOMEBODY, rows[2]["id"])
-    (one,) = (await held(scene, path)).broken
+        await given.owner.execute(REMOVED_BY_SOMEBODY, row["id"])
+    assert (await held(given, path)).ok
+    await given.owner.execute(REMOVED_BY_SOMEBODY, rows[2]["id"])
+    (one,) = (await held(given, path)).broken
     assert one.why == "3 sealed rows of no payment are gone, retention removed 2 since"
 
 
-async def test_a_seal_of_the_first_format_still_verifies(scene: Scene, tmp_path: Path) -> None:
-    rows = await add_rows_without_payment(scene, 3)
-    path = await make_seal(scene, tmp_path / "today.seal")
+async def test_a_seal_of_the_first_format_still_verifies(given: Given, tmp_path: Path) -> None:
+    rows = await add_rows_without_payment(given, 3)
+    path = await make_seal(given, tmp_path / "today.seal")
     lines = path.read_text().replace("ratchet-seal/2", "ratchet-seal/1").splitlines(keepends=True)
     body = "".join(line for line in lines if not line.startswith(("row", PREFIX))).encode()
     path.write_bytes(body + f"{PREFIX}{hmac.digest(KEY, body, 'sha256').hex()}\n".encode())
-    assert (await held(scene, path)).ok
-    await scene.owner.execute(REMOVED_BY_SOMEBODY, rows[0]["id"])
-    assert (await held(scene, path)).ok, "it knows of payments alone"
+    assert (await held(given, path)).ok
+    await given.owner.execute(REMOVED_BY_SOMEBODY, rows[0]["id"])
+    assert (await held(given, path)).ok, "it knows of payments alone"
 
 
 @pytest.fixture
@@ -524,7 +524,7 @@ async def seal_topic(stack: Endpoints) -> AsyncIterator[str]:
 
 
 async def test_a_topic_keeps_seals_and_its_newest_whole_one_is_held_against_the_ledger(
-    scene: Scene,
+    given: Given,
     stack: Endpoints,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -535,17 +535,17 @@ async def test_a_topic_keeps_seals_and_its_newest_whole_one_is_held_against_the_
     with pytest.raises(SealError, match="is not there"):
         async with newest_seal(settings, seal_topic):
             pass
-    old = await make_seal(scene, tmp_path / "old.seal")
+    old = await make_seal(given, tmp_path / "old.seal")
     assert await publish_seal(settings, seal_topic, old) > 3
-    row = (await add_rows_without_payment(scene, 3))[-1]
-    new = await make_seal(scene, tmp_path / "new.seal")
+    row = (await add_rows_without_payment(given, 3))[-1]
+    new = await make_seal(given, tmp_path / "new.seal")
     await publish_seal(settings, seal_topic, new)
     await put_what_is_no_seal(stack.kafka, seal_topic)
     async with newest_seal(settings, seal_topic) as path:
         assert path.read_bytes() == new.read_bytes()
-        assert (await held(scene, path)).ok
-        await scene.owner.execute(REMOVED_BY_SOMEBODY, row["id"])
-        assert [one.id for one in (await held(scene, path)).broken] == [row["id"]]
+        assert (await held(given, path)).ok
+        await given.owner.execute(REMOVED_BY_SOMEBODY, row["id"])
+        assert [one.id for one in (await held(given, path)).broken] == [row["id"]]
 
 
 async def put_what_is_no_seal(kafka: str, topic: str) -> None:
@@ -563,12 +563,12 @@ async def put_what_is_no_seal(kafka: str, topic: str) -> None:
 
 
 @pytest.mark.parametrize("whose", ["a payment", "no payment"])
-async def test_retention_signs_no_removal_that_was_not_its_own_unless_people_say_so(scene: Scene, whose: str) -> None:
-    await add_rows_without_payment(scene, 5)
-    await publish_all(scene)
+async def test_retention_signs_no_removal_that_was_not_its_own_unless_people_say_so(given: Given, whose: str) -> None:
+    await add_rows_without_payment(given, 5)
+    await publish_all(given)
     if whose == "a payment":
-        row = await scene.some_row(0)
-        await scene.owner.execute(
+        row = await given.some_row(0)
+        await given.owner.execute(
             """insert into ledger_anchors (payment_id, hash, version, rows_removed, relay_xid, ledger_id, facts)
             values ($1, $2, $3, 1, $4, $5, $6)""",
             row["payment_id"],
@@ -578,62 +578,62 @@ async def test_retention_signs_no_removal_that_was_not_its_own_unless_people_say
             row["id"],
             dump_joined(newer({}, load_said(row["facts"]))),
         )
-        await scene.owner.execute(REMOVED_BY_SOMEBODY, row["id"])
+        await given.owner.execute(REMOVED_BY_SOMEBODY, row["id"])
     else:
-        await scene.owner.execute("update anchor_without_payment set ledger_id = 1, rows_removed = 1")
-    assert (await scene.audit()).ok
+        await given.owner.execute("update anchor_without_payment set ledger_id = 1, rows_removed = 1")
+    assert (await given.audit()).ok
     later = NOW + dt.timedelta(days=DAYS_MIN + 1)
-    rows = await scene.owner.fetchval("select count(*) from payment_logs")
+    rows = await given.owner.fetchval("select count(*) from payment_logs")
     with pytest.raises(RatchetError, match="--adopt-unsigned"):
-        await remove_old(scene.owner, DAYS_MIN, later, Signing(KEY))
-    assert await scene.owner.fetchval("select count(*) from payment_logs") == rows
-    assert await remove_old(scene.owner, DAYS_MIN, later, Signing(KEY, adopt_unsigned=True)) == rows
+        await remove_old(given.owner, DAYS_MIN, later, Signing(KEY))
+    assert await given.owner.fetchval("select count(*) from payment_logs") == rows
+    assert await remove_old(given.owner, DAYS_MIN, later, Signing(KEY, adopt_unsigned=True)) == rows
 
 
-async def test_a_seal_of_payments_that_are_not_there(scene: Scene, tmp_path: Path) -> None:
+async def test_a_seal_of_payments_that_are_not_there(given: Given, tmp_path: Path) -> None:
     writer = SealWriter(tmp_path / "other.seal", KEY, NOW)
     for number in (1, 2**127):
         writer.add(Sealed(UUID(int=number), 7, 1, b"\1" * 32))
     writer.finish()
-    found = await held(scene, tmp_path / "other.seal")
+    found = await held(given, tmp_path / "other.seal")
     assert [(one.payment_id, one.why) for one in found.broken] == [
         (UUID(int=1), "its payment was sealed, and is not there"),
         (UUID(int=2**127), "its payment was sealed, and is not there"),
     ]
 
 
-async def test_two_retentions_do_not_move_anchors_side_by_side(scene: Scene) -> None:
-    await publish_all(scene)
-    later, leases = NOW + dt.timedelta(days=DAYS_MIN + 1), PostgresLeases(scene.owner)
+async def test_two_retentions_do_not_move_anchors_side_by_side(given: Given) -> None:
+    await publish_all(given)
+    later, leases = NOW + dt.timedelta(days=DAYS_MIN + 1), PostgresLeases(given.owner)
     other = await leases.acquire(LEASE_NAME, "another", 60)
     assert other is not None
     with pytest.raises(RatchetError, match="another retention"):
-        await remove_old(scene.owner, DAYS_MIN, later)
+        await remove_old(given.owner, DAYS_MIN, later)
     overtaken = Lease(LEASE_NAME, "paused", other.token - 1)
-    rows = await scene.owner.fetchval("select count(*) from payment_logs")
+    rows = await given.owner.fetchval("select count(*) from payment_logs")
     with pytest.raises(LeaseLostError):
-        await remove_step(scene.owner, later, overtaken)
-    assert await scene.owner.fetchval("select count(*) from payment_logs") == rows
+        await remove_step(given.owner, later, overtaken)
+    assert await given.owner.fetchval("select count(*) from payment_logs") == rows
     await leases.release(other)
-    assert await remove_old(scene.owner, DAYS_MIN, later) == rows
+    assert await remove_old(given.owner, DAYS_MIN, later) == rows
 
 
-async def test_retention_never_removes_what_is_not_published(scene: Scene) -> None:
+async def test_retention_never_removes_what_is_not_published(given: Given) -> None:
     later = NOW + dt.timedelta(days=DAYS_MIN + 1)
-    assert await remove_old(scene.owner, DAYS_MIN, later) == 0
-    await publish_all(scene)
+    assert await remove_old(given.owner, DAYS_MIN, later) == 0
+    await publish_all(given)
     for behind in ("changes", "state"):
-        await scene.owner.execute("update relay_cursors set relay_xid = 0, id = 0 where name = $1", behind)
-        assert await remove_old(scene.owner, DAYS_MIN, later) == 0, f"{behind} are not published"
-        await publish_all(scene)
-    assert await remove_old(scene.owner, DAYS_MIN, later) > 0
+        await given.owner.execute("update relay_cursors set relay_xid = 0, id = 0 where name = $1", behind)
+        assert await remove_old(given.owner, DAYS_MIN, later) == 0, f"{behind} are not published"
+        await publish_all(given)
+    assert await remove_old(given.owner, DAYS_MIN, later) > 0
 
 
-async def test_the_commands(scene: Scene, stack: Endpoints, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_the_commands(given: Given, stack: Endpoints, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in stack.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RATCHET_POSTGRES__DSN", scene.database.dsn)
-    monkeypatch.setenv("RATCHET_POSTGRES__OWNER_DSN", scene.database.owner_dsn)
+    monkeypatch.setenv("RATCHET_POSTGRES__DSN", given.database.dsn)
+    monkeypatch.setenv("RATCHET_POSTGRES__OWNER_DSN", given.database.owner_dsn)
 
     def run(*arguments: str) -> Any:
         import asyncio
@@ -658,7 +658,7 @@ async def test_the_commands(scene: Scene, stack: Endpoints, monkeypatch: pytest.
     assert (await run("audit", "verify", "--seal", str(tmp_path / "nowhere"))).exit_code != 0
     assert (await run("audit", "seal")).exit_code == 2
     assert (await run("audit", "verify", "--seal", path, "--seal-topic", "a")).exit_code == 2
-    await scene.owner.execute("update payment_logs set amount = coalesce(amount, 0) + 1")
+    await given.owner.execute("update payment_logs set amount = coalesce(amount, 0) + 1")
     result = await run("audit", "seal", str(tmp_path / "broken.seal"))
     assert (result.exit_code, [one.name for one in tmp_path.iterdir()]) == (1, ["of-today.seal"])  # noqa: ASYNC240
     result = await run("audit", "verify")

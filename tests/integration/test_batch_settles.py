@@ -42,7 +42,7 @@ BATCH = 500
 
 
 @pytest.fixture
-async def desk(database: Database) -> AsyncIterator[Bench]:
+async def harness(database: Database) -> AsyncIterator[Bench]:
     async with bench(database.dsn) as open_bench:
         yield open_bench
 
@@ -54,9 +54,9 @@ def five_hundred() -> list[Any]:
     return events
 
 
-async def test_a_batch_of_whole_lives_comes_to_plain_arithmetic(desk: Bench) -> None:
-    plans = await desk.settle(records(five_hundred()))
-    books = await desk.books()
+async def test_a_batch_of_whole_lives_comes_to_plain_arithmetic(harness: Bench) -> None:
+    plans = await harness.settle(records(five_hundred()))
+    books = await harness.books()
     assert len(plans) == 1
     assert len(books.claims) == BATCH
     assert books.parked == books.letters == []
@@ -64,7 +64,7 @@ async def test_a_batch_of_whole_lives_comes_to_plain_arithmetic(desk: Bench) -> 
     assert broken_chains(books) == []
 
 
-async def test_ledger_rows_tell_what_happened_and_where_it_stood(desk: Bench) -> None:
+async def test_ledger_rows_tell_what_happened_and_where_it_stood(harness: Bench) -> None:
     events = [
         webhook("payment.authorized", "p", amount=1000, event_id="e1"),
         webhook("payment.authorized", "p", amount=1000, event_id="e2"),
@@ -73,8 +73,8 @@ async def test_ledger_rows_tell_what_happened_and_where_it_stood(desk: Bench) ->
         webhook("payment.canceled", "p", amount=1000, event_id="e5"),
         webhook("customer.updated", "p", amount=None, event_id="e6"),
     ]
-    await desk.settle(records(events, partition=3, first=40))
-    books = await desk.books()
+    await harness.settle(records(events, partition=3, first=40))
+    books = await harness.books()
     payment = books.payments[0]
     columns = ("event_id", "event_type", "outcome", "from_status", "to_status", "amount", "version", "offset")
     assert [tuple(row[name] for name in columns) for row in books.ledger] == [
@@ -94,20 +94,20 @@ async def test_ledger_rows_tell_what_happened_and_where_it_stood(desk: Bench) ->
     assert broken_chains(books) == []
 
 
-async def test_a_changed_ledger_row_breaks_the_chain(desk: Bench, database: Database) -> None:
-    await desk.settle(records(lives(1)[0].events()))
+async def test_a_changed_ledger_row_breaks_the_chain(harness: Bench, database: Database) -> None:
+    await harness.settle(records(lives(1)[0].events()))
     owner = await asyncpg.connect(database.owner_dsn)
     await owner.execute("update payment_logs set amount = amount + 1 where version = 2")
     await owner.close()
-    assert len(broken_chains(await desk.books())) > 1
+    assert len(broken_chains(await harness.books())) > 1
 
 
-async def test_an_undecodable_record_among_500_is_a_letter_and_499_settle(desk: Bench) -> None:
+async def test_an_undecodable_record_among_500_is_a_letter_and_499_settle(harness: Bench) -> None:
     events = five_hundred()
     poison = webhook("payment.captured", "poison", event_id="poison")
     events[217] = poison._replace(value=b'{"type": "payment.captured", "data": \xff')
-    plans = await desk.settle(records(events))
-    books = await desk.books()
+    plans = await harness.settle(records(events))
+    books = await harness.books()
     assert len(plans) == 1, "a verdict needs no bisection"
     assert len(books.claims) + len(books.parked) == BATCH - 1
     assert [(row["reason"], row["event_id"], row["offset"]) for row in books.letters] == [
@@ -117,15 +117,15 @@ async def test_an_undecodable_record_among_500_is_a_letter_and_499_settle(desk: 
 
 @pytest.mark.parametrize("where", [0, 250, 499])
 async def test_a_record_that_postgres_refuses_is_found_by_bisection(
-    desk: Bench, database: Database, where: int
+    harness: Bench, database: Database, where: int
 ) -> None:
     owner = await asyncpg.connect(database.owner_dsn)
     await owner.execute("alter table payments add constraint no_thirteen check (amount <> 13)")
     await owner.close()
     events = five_hundred()
     events[where] = webhook("payment.created", "unlucky", amount=13, event_id="unlucky")
-    plans = await desk.settle(records(events))
-    books = await desk.books()
+    plans = await harness.settle(records(events))
+    books = await harness.books()
     assert len(plans) > 2, "halves were settled on their own"
     assert len(books.claims) + len(books.parked) == BATCH - 1
     assert "unlucky" not in books.by_ref
@@ -143,7 +143,7 @@ async def test_a_record_that_postgres_refuses_is_found_by_bisection(
     assert broken_chains(books) == []
 
 
-async def test_a_figure_that_no_column_holds_is_data_and_no_outage(desk: Bench, monkeypatch: Any) -> None:
+async def test_a_figure_that_no_column_holds_is_data_and_no_outage(harness: Bench, monkeypatch: Any) -> None:
     """A sum beyond a bigint: trying again won't help."""
     real = rows.payment_columns
 
@@ -157,20 +157,20 @@ async def test_a_figure_that_no_column_holds_is_data_and_no_outage(desk: Bench, 
     monkeypatch.setattr(rows, "payment_columns", beyond)
     events = five_hundred()
     events[123] = webhook("payment.created", "unlucky", event_id="unlucky")
-    await desk.settle(records(events))
-    books = await desk.books()
+    await harness.settle(records(events))
+    books = await harness.books()
     assert len(books.claims) + len(books.parked) == BATCH - 1
     assert [(row["reason"], row["event_id"]) for row in books.letters] == [("data_rejected", "unlucky")]
 
 
-async def test_500_records_with_one_of_each_poison_settle_the_rest(desk: Bench) -> None:
+async def test_500_records_with_one_of_each_poison_settle_the_rest(harness: Bench) -> None:
     events = five_hundred()
     events[3] = events[3]._replace(value=None, key=None)
     events[77] = webhook("payment.teleported", "poison-kind", event_id="unknown")
     events[300] = events[300]._replace(headers=())
     events[499] = webhook("payment.captured", "poison-amount", amount=-5, event_id="negative")
-    await desk.settle(records(events))
-    books = await desk.books()
+    await harness.settle(records(events))
+    books = await harness.books()
     assert len(books.claims) + len(books.parked) == BATCH - 4
     assert {row["offset"]: row["reason"] for row in books.letters} == {
         3: "undecodable",
@@ -180,7 +180,7 @@ async def test_500_records_with_one_of_each_poison_settle_the_rest(desk: Bench) 
     }
 
 
-async def test_letters_keep_every_byte(desk: Bench) -> None:
+async def test_letters_keep_every_byte(harness: Bench) -> None:
     raw = [
         (None, None, ()),
         (b"", b"", (("", b""),)),
@@ -190,8 +190,8 @@ async def test_letters_keep_every_byte(desk: Bench) -> None:
     made = [
         webhook("payment.created", "p")._replace(key=key, value=value, headers=headers) for key, value, headers in raw
     ]
-    await desk.settle(records(made, first=7))
-    letters = (await desk.books()).letters
+    await harness.settle(records(made, first=7))
+    letters = (await harness.books()).letters
     assert [(row["key"], row["value"]) for row in letters] == [(key, value) for key, value, _ in raw]
     for row, (key, value, headers) in zip(letters, raw, strict=True):
         names = [name.encode(errors="surrogateescape") for name, _ in headers]
@@ -208,17 +208,17 @@ async def test_letters_keep_every_byte(desk: Bench) -> None:
     ]
 
 
-async def test_bad_records_of_one_event_id_are_a_letter_each_and_a_redelivery_is_none(desk: Bench) -> None:
+async def test_bad_records_of_one_event_id_are_a_letter_each_and_a_redelivery_is_none(harness: Bench) -> None:
     one, other = (
         webhook("payment.captured", "p", event_id="e")._replace(value=value) for value in (b'{"a', b'{"another')
     )
     for first, batch in enumerate(([one], [other], [one, other])):
-        await desk.settle(records(batch, first=10 * first))
-    letters = (await desk.books()).letters
+        await harness.settle(records(batch, first=10 * first))
+    letters = (await harness.books()).letters
     assert [(row["event_id"], row["value"]) for row in letters] == [("e", one.value), ("e", other.value)]
 
 
-async def test_a_header_without_a_value_is_no_end_of_the_world(desk: Bench) -> None:
+async def test_a_header_without_a_value_is_no_end_of_the_world(harness: Bench) -> None:
     """Kafka's header values may be null; aiokafka gives None for them."""
     bare = webhook("payment.created", "bare", event_id="bare")
     headers: Any = (
@@ -226,19 +226,19 @@ async def test_a_header_without_a_value_is_no_end_of_the_world(desk: Bench) -> N
         ("ce_id", None),
         ("note", None),
     )
-    await desk.settle(records([bare._replace(headers=headers), webhook("payment.created", "good")]))
-    books = await desk.books()
+    await harness.settle(records([bare._replace(headers=headers), webhook("payment.created", "good")]))
+    books = await harness.books()
     assert [row["event_id"] for row in books.ledger] == ["good:payment.created:"]
     assert [(row["reason"], row["header_values"][-2:]) for row in books.letters] == [("undecodable", [None, None])]
 
 
 async def test_the_same_event_from_20_connections_at_once_is_one_row(database: Database) -> None:
-    async with bench(database.dsn, connections=20) as desk:
-        await asyncio.gather(*(desk.pool.execute("select pg_sleep(0)") for _ in range(20)))
+    async with bench(database.dsn, connections=20) as harness:
+        await asyncio.gather(*(harness.pool.execute("select pg_sleep(0)") for _ in range(20)))
         event = webhook("payment.captured", "p", child="c")
         batches = [records([event], partition=number) for number in range(20)]
-        plans = await asyncio.gather(*(desk.settle(batch) for batch in batches))
-        books = await desk.books()
+        plans = await asyncio.gather(*(harness.settle(batch) for batch in batches))
+        books = await harness.books()
     assert len(books.ledger) == len(books.payments) == 1
     assert sum(plan.duplicates for settled in plans for plan in settled) == 19
     assert books.payments[0]["captured"] == 1000
@@ -247,40 +247,40 @@ async def test_the_same_event_from_20_connections_at_once_is_one_row(database: D
 
 @pytest.mark.parametrize("kind", ["refund.succeeded", "customer.updated"])
 async def test_an_event_that_opens_nothing_comes_20_times_at_once(database: Database, kind: str) -> None:
-    async with bench(database.dsn, connections=20) as desk:
+    async with bench(database.dsn, connections=20) as harness:
         event = webhook(kind, "p", child="r")
-        await asyncio.gather(*(desk.settle(records([event], partition=number)) for number in range(20)))
-        books = await desk.books()
+        await asyncio.gather(*(harness.settle(records([event], partition=number)) for number in range(20)))
+        books = await harness.books()
     assert len(books.ledger) + len(books.parked) == 1
     assert books.letters == []
 
 
-async def test_the_same_event_twice_in_a_batch_and_again_later_is_one_row(desk: Bench) -> None:
+async def test_the_same_event_twice_in_a_batch_and_again_later_is_one_row(harness: Bench) -> None:
     event = webhook("payment.created", "p")
-    first = await desk.settle(records([event, event]))
-    second = await desk.settle(records([event], first=2))
+    first = await harness.settle(records([event, event]))
+    second = await harness.settle(records([event], first=2))
     assert [plan.duplicates for plan in (*first, *second)] == [1, 1]
-    assert len((await desk.books()).ledger) == 1
+    assert len((await harness.books()).ledger) == 1
 
 
-async def test_a_twin_with_other_facts_is_a_conflict_letter_and_the_first_stands(desk: Bench) -> None:
+async def test_a_twin_with_other_facts_is_a_conflict_letter_and_the_first_stands(harness: Bench) -> None:
     first = webhook("payment.authorized", "p", amount=1000, event_id="e")
     twin = webhook("payment.authorized", "p", amount=2000, event_id="e")
-    await desk.settle(records([first, twin]))
-    await desk.settle(records([twin], first=2))
-    books = await desk.books()
+    await harness.settle(records([first, twin]))
+    await harness.settle(records([twin], first=2))
+    books = await harness.books()
     assert books.payments[0]["authorized"] == 1000
     assert len(books.ledger) == 1
     assert [row["reason"] for row in books.letters] == ["conflict"], "the same bytes again are the same letter"
 
 
-async def test_other_bytes_of_the_same_facts_are_no_conflict(desk: Bench) -> None:
+async def test_other_bytes_of_the_same_facts_are_no_conflict(harness: Bench) -> None:
     event = webhook("payment.created", "p")
     spaced = event._replace(value=event.value.replace(b",", b" ,\n"))
-    await desk.settle(records([event]))
-    plans = await desk.settle(records([spaced], first=1))
+    await harness.settle(records([event]))
+    plans = await harness.settle(records([spaced], first=1))
     assert [plan.duplicates for plan in plans] == [1]
-    assert (await desk.books()).letters == []
+    assert (await harness.books()).letters == []
 
 
 def stripe(event_id: str, kind: str, **more: Any) -> Event:
@@ -298,64 +298,64 @@ def refunded(*, listed: bool, count: int) -> Event:
     return stripe("evt_1", "charge.refunded", pending_webhooks=count, data={"object": charge})
 
 
-async def test_what_a_richer_copy_of_an_event_adds_is_joined_once(desk: Bench) -> None:
+async def test_what_a_richer_copy_of_an_event_adds_is_joined_once(harness: Bench) -> None:
     taken = {"id": "ch_1", "amount": 1000, "captured": True, "currency": "eur", "status": "succeeded"}
     paid = stripe("evt_0", "charge.succeeded", data={"object": taken})
-    await desk.settle(records([paid, refunded(listed=False, count=2)]))
+    await harness.settle(records([paid, refunded(listed=False, count=2)]))
     outcomes = []
     for place, listed in enumerate((True, True, False), start=2):
-        plans = await desk.settle(records([refunded(listed=listed, count=place)], first=place))
+        plans = await harness.settle(records([refunded(listed=listed, count=place)], first=place))
         outcomes.append((sum(len(plan.rows) for plan in plans), sum(plan.duplicates for plan in plans)))
-    books = await desk.books()
+    books = await harness.books()
     assert outcomes == [(1, 0), (0, 1), (0, 1)], "the copy that says more is a row, each that says no more is none"
     assert sum("#" in event_id for _, event_id in books.claims) == 1
     assert (books.payments[0]["refunded"], books.letters) == (300, [])
     assert "refund:re_1" in books.payments[0]["facts"]
 
 
-async def test_a_batch_cut_off_at_its_commit_is_settled_again_without_a_trace(desk: Bench) -> None:
+async def test_a_batch_cut_off_at_its_commit_is_settled_again_without_a_trace(harness: Bench) -> None:
     """The commit went through, its answer did not: the batch comes again."""
     events = [*five_hundred()[:50], webhook("payment.teleported", "x")]
     batch = records(events)
-    await desk.settle(batch)
-    before = await desk.books()
-    plans = await desk.settle(batch)
-    assert await desk.books() == before
+    await harness.settle(batch)
+    before = await harness.books()
+    plans = await harness.settle(batch)
+    assert await harness.books() == before
     assert sum(plan.duplicates for plan in plans) == 50
 
 
-async def test_an_error_nobody_foresaw_is_that_records_own_letter(desk: Bench) -> None:
+async def test_an_error_nobody_foresaw_is_that_records_own_letter(harness: Bench) -> None:
     async def settle(items: Sequence[Item]) -> Plan:
         if any(record.offset == 9 and not hasattr(item, "reason") for record, item in items):
             raise ZeroDivisionError
-        return await desk.writer.settle(items)
+        return await harness.writer.settle(items)
 
     batch = records(five_hundred()[:20])
-    await desk.processor(settle).write([decoded(record) for record in batch])
-    books = await desk.books()
+    await harness.processor(settle).write([decoded(record) for record in batch])
+    books = await harness.books()
     assert len(books.claims) + len(books.parked) == 19
     assert [(row["reason"], row["offset"]) for row in books.letters] == [("unexpected", 9)]
 
 
-async def flagged_at(desk: Bench) -> Any:
-    return await desk.pool.fetchval("select flagged_at from payments")
+async def flagged_at(harness: Bench) -> Any:
+    return await harness.pool.fetchval("select flagged_at from payments")
 
 
-async def test_a_flag_is_dated_from_when_it_was_raised_until_it_goes(desk: Bench) -> None:
-    await desk.settle(records([webhook("payment.captured", "p", amount=1000, child="c", event_id="e1")]))
-    assert await flagged_at(desk) is None
-    await desk.settle(records([webhook("refund.succeeded", "p", amount=1500, child="r", event_id="e2")]))
-    raised = await flagged_at(desk)
-    assert raised == await desk.pool.fetchval("select updated_at from payments")
-    await desk.settle(records([webhook("refund.succeeded", "p", amount=100, child="s", event_id="e3")]))
-    assert await flagged_at(desk) == raised, "it stands since"
-    assert await desk.pool.fetchval("select updated_at from payments") > raised
-    await desk.settle(records([webhook("payment.captured", "p", amount=1000, child="d", event_id="e4")]))
-    assert (await flagged_at(desk), await desk.pool.fetchval("select flags from payments")) == (None, [])
+async def test_a_flag_is_dated_from_when_it_was_raised_until_it_goes(harness: Bench) -> None:
+    await harness.settle(records([webhook("payment.captured", "p", amount=1000, child="c", event_id="e1")]))
+    assert await flagged_at(harness) is None
+    await harness.settle(records([webhook("refund.succeeded", "p", amount=1500, child="r", event_id="e2")]))
+    raised = await flagged_at(harness)
+    assert raised == await harness.pool.fetchval("select updated_at from payments")
+    await harness.settle(records([webhook("refund.succeeded", "p", amount=100, child="s", event_id="e3")]))
+    assert await flagged_at(harness) == raised, "it stands since"
+    assert await harness.pool.fetchval("select updated_at from payments") > raised
+    await harness.settle(records([webhook("payment.captured", "p", amount=1000, child="d", event_id="e4")]))
+    assert (await flagged_at(harness), await harness.pool.fetchval("select flags from payments")) == (None, [])
 
 
-async def test_a_payment_that_opens_with_a_flag_is_dated(desk: Bench) -> None:
-    await desk.settle(
+async def test_a_payment_that_opens_with_a_flag_is_dated(harness: Bench) -> None:
+    await harness.settle(
         records(
             [
                 webhook("payment.captured", "p", amount=1000, child="c", event_id="e1"),
@@ -363,15 +363,15 @@ async def test_a_payment_that_opens_with_a_flag_is_dated(desk: Bench) -> None:
             ]
         )
     )
-    assert await flagged_at(desk) is not None
+    assert await flagged_at(harness) is not None
 
 
-async def test_what_a_payment_stood_under_leads_to_the_one_that_it_turned_out_to_be(desk: Bench) -> None:
+async def test_what_a_payment_stood_under_leads_to_the_one_that_it_turned_out_to_be(harness: Bench) -> None:
     promised = uuid.uuid4()
-    await desk.settle(records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")]))
-    await desk.settle(intent_records([intent(promised, provider_ref="pay", amount=2500)]))
+    await harness.settle(records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")]))
+    await harness.settle(intent_records([intent(promised, provider_ref="pay", amount=2500)]))
     known = "select payment_id from reference_payments where kind = 'reference' and ref = 'ORD'"
-    assert promised in [row["payment_id"] for row in await desk.pool.fetch(known)]
+    assert promised in [row["payment_id"] for row in await harness.pool.fetch(known)]
 
 
 @pytest.mark.parametrize("first", ["promise", "payments"])
@@ -382,19 +382,19 @@ async def test_the_group_of_a_promise_is_bounded_and_further_payments_are_found_
     promise = intent_records([intent(uuid.UUID("01890000-0000-7000-8000-000000000001"), reference="ORD", amount=5000)])
     names = [f"pay-{number}" for number in range(6)]
     captures = [webhook("payment.captured", name, child=name, amount=100, reference="ORD") for name in names]
-    async with bench(database.dsn, payments_per_promise_max=3) as desk:
+    async with bench(database.dsn, payments_per_promise_max=3) as harness:
         batches = [promise] if first == "promise" else []
         batches += [records([capture], first=number) for number, capture in enumerate(captures)]
         for batch in [*batches, *([] if first == "promise" else [promise])]:
-            await desk.settle(batch)
-        await desk.settle(
+            await harness.settle(batch)
+        await harness.settle(
             records([webhook("refund.succeeded", name, child=name, amount=10) for name in names], first=90)
         )
-        books = await desk.books()
+        books = await harness.books()
         adopted = [row for row in books.payments if row["intent_id"] is not None]
         (order,) = [row for row in books.payments if row["client"] is not None]
         assert (len(adopted), order["captured"], order["refunded"]) == (3, 300, 30)
         assert sum(row["captured"] for row in books.payments if row["client"] is None) == 600
         assert sorted(row["refunded"] for row in books.payments) == [10] * 6 + [30]
-        found = await desk.fetch("select distinct payment_id from reference_payments where ref = 'ORD'")
+        found = await harness.fetch("select distinct payment_id from reference_payments where ref = 'ORD'")
         assert (len(found), broken_chains(books)) == (7, [])

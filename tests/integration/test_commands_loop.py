@@ -108,13 +108,13 @@ def refund(payment_id: uuid.UUID, amount: int, client: str) -> Event:
 
 
 @pytest.fixture
-async def scene(stack: Any, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+async def harness(stack: Any, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(stack.kafka, database, tmp_path) as found:
         yield found
 
 
 async def test_every_command_is_carried_out_once_with_kill_9_of_both_sides(
-    scene: Stage, stack: Any, database: Database, tmp_path: Path
+    harness: Stage, stack: Any, database: Database, tmp_path: Path
 ) -> None:
     """Of each payment of 1000: three refunds of 300 that fit, and one of 200 that does not unless one was refused."""
     client = f"loop-{uuid.uuid4().hex[:8]}"
@@ -122,15 +122,15 @@ async def test_every_command_is_carried_out_once_with_kill_9_of_both_sides(
     refunds = [[refund(one, amount, client) for amount in (300, 300, 300, 200)] for one in paid]
     random.Random(5).shuffle(refunds)
     half = PAYMENTS // 2
-    async with provider() as bank, executors(scene.kafka, bank.url, client, tmp_path) as start:
-        consumer = scene.spawn(executors=EXECUTORS)
-        await scene.publish([intent(one, client=client, provider_ref=ref) for one, ref in paid.items()], INTENTS.name)
-        await scene.publish([webhook("payment.captured", ref, amount=1000) for ref in paid.values()])
-        await scene.until_settled(2 * PAYMENTS)
+    async with provider() as bank, executors(harness.kafka, bank.url, client, tmp_path) as start:
+        consumer = harness.spawn(executors=EXECUTORS)
+        await harness.publish([intent(one, client=client, provider_ref=ref) for one, ref in paid.items()], INTENTS.name)
+        await harness.publish([webhook("payment.captured", ref, amount=1000) for ref in paid.values()])
+        await harness.until_settled(2 * PAYMENTS)
         settings = relay_settings(stack, database.dsn, batch_records_max=7)
         async with relaying(settings):
             executor = start()
-            await scene.publish([one for found in refunds[:half] for one in found], INTENTS.name)
+            await harness.publish([one for found in refunds[:half] for one in found], INTENTS.name)
 
             async def called() -> bool:
                 return bank.calls >= CALLS_BEFORE
@@ -138,22 +138,22 @@ async def test_every_command_is_carried_out_once_with_kill_9_of_both_sides(
             await until(called, "the provider was called", 60)
         executor.kill()
         consumer.kill()
-        await scene.publish([one for found in refunds[half:] for one in found], INTENTS.name)
-        scene.spawn(executors=EXECUTORS)
+        await harness.publish([one for found in refunds[half:] for one in found], INTENTS.name)
+        harness.spawn(executors=EXECUTORS)
         start()
         async with relaying(settings):
             ended = "select count(*) from commands where state in ('done', 'refused')"
 
             async def all_ended() -> bool:
-                return int(await scene.pool.fetchval(ended)) == 4 * PAYMENTS
+                return int(await harness.pool.fetchval(ended)) == 4 * PAYMENTS
 
             await until(all_ended, "every command has ended", 120)
-    await check(scene, bank)
+    await check(harness, bank)
 
 
-async def check(scene: Stage, bank: Provider) -> None:
+async def check(harness: Stage, bank: Provider) -> None:
     """Compare what the provider did with what the commands say."""
-    found = [dict(row) for row in await scene.pool.fetch("select * from commands")]
+    found = [dict(row) for row in await harness.pool.fetch("select * from commands")]
     done = {row["command_id"]: row for row in found if row["state"] == "done"}
     refused = {row["command_id"]: row["refusal"] for row in found if row["state"] == "refused"}
     effects = dict(bank.effects)
@@ -165,7 +165,7 @@ async def check(scene: Stage, bank: Provider) -> None:
     assert {key for key, why in refused.items() if why == "the card is closed"} == by_bank
     assert {key for key in refused if key not in by_bank}.isdisjoint(bank.answers), "what has no room reaches nobody"
     assert all("which leaves no" in why for key, why in refused.items() if key not in by_bank)
-    books = await scene.books()
+    books = await harness.books()
     assert (books.letters, books.parked, broken_chains(books)) == ([], [], [])
     for payment in books.payments:
         taken = [row["amount"] for row in done.values() if row["payment_id"] == payment["id"]]

@@ -25,21 +25,21 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def scene(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(stack.kafka, database, tmp_path) as made:
         yield made
 
 
-async def test_what_is_on_the_topics_is_settled_committed_and_drained(scene: Stage) -> None:
+async def test_what_is_on_the_topics_is_settled_committed_and_drained(harness: Stage) -> None:
     expected = lives(60)
     events = [event for life in expected for event in life.events()]
     random.Random(1).shuffle(events)
     promised = uuid.uuid4()
-    await scene.publish([*events, *events[::7], webhook("payment.created", "x")._replace(value=b"\xff", key=None)])
-    await scene.publish([intent(promised, provider_ref=expected[0].payment, amount=expected[0].amount)], INTENTS.name)
-    child = scene.spawn()
-    books = await scene.until_settled(len(events) + 2)
-    await scene.until_no_lag()
+    await harness.publish([*events, *events[::7], webhook("payment.created", "x")._replace(value=b"\xff", key=None)])
+    await harness.publish([intent(promised, provider_ref=expected[0].payment, amount=expected[0].amount)], INTENTS.name)
+    child = harness.spawn()
+    books = await harness.until_settled(len(events) + 2)
+    await harness.until_no_lag()
     facts = {"lag": 0, "standstills": [], "away": []}
     await until(lambda: _shows(child, facts), "its probe says that nothing waits")
     health = child.health()
@@ -50,8 +50,8 @@ async def test_what_is_on_the_topics_is_settled_committed_and_drained(scene: Sta
     assert books.by_ref[expected[0].payment]["id"] == promised
     assert [row["reason"] for row in books.letters] == ["undecodable"]
     assert (books.parked, broken_chains(books)) == ([], [])
-    assert await scene.members() == [], "it left the group"
-    assert await scene.count("consumer_marks") == 0, "a clean end leaves no mark"
+    assert await harness.members() == [], "it left the group"
+    assert await harness.count("consumer_marks") == 0, "a clean end leaves no mark"
 
 
 async def _shows(child: Child, facts: dict[str, Any]) -> bool:
@@ -59,54 +59,54 @@ async def _shows(child: Child, facts: dict[str, Any]) -> bool:
     return {name: shown.get(name) for name in facts} == facts
 
 
-async def test_a_stop_under_load_commits_only_what_is_durable(scene: Stage) -> None:
+async def test_a_stop_under_load_commits_only_what_is_durable(harness: Stage) -> None:
     """Everything below the committed offset is in the books, and a second start settles the rest once."""
     expected = lives(300)
     events = [event for life in expected for event in life.events()]
-    await scene.publish(events)
-    child = scene.spawn(limits={"batch_records_max": 40})
-    await scene.until_settled(80)
+    await harness.publish(events)
+    child = harness.spawn(limits={"batch_records_max": 40})
+    await harness.until_settled(80)
     assert await child.terminate() == 0
-    stopped = await scene.books()
+    stopped = await harness.books()
     assert len(stopped.claims) + len(stopped.parked) < len(events), "it was stopped under load"
-    lag = await scene.lag()
+    lag = await harness.lag()
     assert lag >= len(events) - len(stopped.claims) - len(stopped.parked)
-    scene.spawn()
-    books = await scene.until_settled(len(events))
-    await scene.until_no_lag()
+    harness.spawn()
+    books = await harness.until_settled(len(events))
+    await harness.until_no_lag()
     assert (wrong_payments(books, expected), broken_chains(books), books.letters) == ([], [], [])
     assert len(books.claims) == len(set(books.claims)) == len(events)
 
 
-async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled(scene: Stage) -> None:
+async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled(harness: Stage) -> None:
     expected = lives(400)
     events = [event for life in expected for event in life.events()]
     random.Random(2).shuffle(events)
     third = len(events) // 3
-    first = scene.spawn(limits={"batch_records_max": 50})
-    await scene.publish(events[:third])
-    await scene.until_settled(50)
-    second = scene.spawn(limits={"batch_records_max": 50})
-    await scene.publish(events[third : 2 * third])
+    first = harness.spawn(limits={"batch_records_max": 50})
+    await harness.publish(events[:third])
+    await harness.until_settled(50)
+    second = harness.spawn(limits={"batch_records_max": 50})
+    await harness.publish(events[third : 2 * third])
 
     async def both_work() -> bool:
-        return len(await scene.members()) == 2 and bool(second.lines("partitions_assigned"))
+        return len(await harness.members()) == 2 and bool(second.lines("partitions_assigned"))
 
     await until(both_work, "two members share the partitions")
-    await scene.publish(events[2 * third :])
+    await harness.publish(events[2 * third :])
     assert await first.terminate() == 0
-    books = await scene.until_settled(len(events))
-    await scene.until_no_lag()
+    books = await harness.until_settled(len(events))
+    await harness.until_no_lag()
     assert (wrong_payments(books, expected), broken_chains(books), books.letters) == ([], [], [])
     assert len(books.claims) == len(set(books.claims)) == len(events)
     assert second.lines("batch_settled")
 
 
-async def test_the_consumer_waits_for_brokers_that_are_away_at_its_start(scene: Stage, tmp_path: Path) -> None:
+async def test_the_consumer_waits_for_brokers_that_are_away_at_its_start(harness: Stage, tmp_path: Path) -> None:
     """Nobody listens at these addresses; it says so, goes on asking, and stops when told to."""
     away = Stage(
         "127.0.0.1:1",
-        scene.database._replace(dsn="postgresql://ratchet:x@127.0.0.1:1/x"),
+        harness.database._replace(dsn="postgresql://ratchet:x@127.0.0.1:1/x"),
         tmp_path,
         None,
         None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from redriving import Desk, desk, empty_dlq
+from redriving import RedriveHarness, redrive_harness, empty_dlq
 from relay_rows import LEDGER, add_letter, ledger_row, reading, relaying
 from settling import Event, digest, until, webhook
 from typer.testing import CliRunner
@@ -66,22 +66,22 @@ def share_group(offset: int) -> Headers:
 
 
 @pytest.fixture
-async def table(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Desk]:
-    """Give a desk whose `payments.dlq` is empty, and leave it so."""
-    async with desk(stack, database, tmp_path) as made:
+async def table(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[RedriveHarness]:
+    """Give a harness whose `payments.dlq` is empty, and leave it so."""
+    async with redrive_harness(stack, database, tmp_path) as made:
         await empty_dlq(stack)
         yield made
         await empty_dlq(stack)
 
 
-async def put(table: Desk, events: Iterable[tuple[Event, Headers]]) -> None:
+async def put(table: RedriveHarness, events: Iterable[tuple[Event, Headers]]) -> None:
     """Put records into `payments.dlq` as a plain client does."""
     for event, added in events:
         headers = [*event.headers, *added]
         await table.stage.producer.send_and_wait(DLQ.name, event.value, key=event.key, headers=headers)
 
 
-async def run(table: Desk, folder: Path, *words: str) -> tuple[int, dict[str, Any], str]:
+async def run(table: RedriveHarness, folder: Path, *words: str) -> tuple[int, dict[str, Any], str]:
     """Run a command of `ratchet dlq` in this process; return its status, its document and what it said."""
     own = {name: None for name in os.environ if name.startswith("RATCHET_")} | {
         "RATCHET_HOME": str(folder),
@@ -94,7 +94,7 @@ async def run(table: Desk, folder: Path, *words: str) -> tuple[int, dict[str, An
     return done.exit_code, document, done.stderr
 
 
-async def test_letters_of_other_tools_are_listed_and_redriven(stack: Endpoints, table: Desk, tmp_path: Path):
+async def test_letters_of_other_tools_are_listed_and_redriven(stack: Endpoints, table: RedriveHarness, tmp_path: Path):
     """By the command line alone; the record that goes back has none of their headers. Looking takes nothing in."""
     events = [webhook("payment.created", f"foreign-{n}") for n in range(4)]
     await put(table, zip(events, [spring(7), connect(8), share_group(9), []], strict=True))
@@ -136,11 +136,11 @@ async def test_letters_of_other_tools_are_listed_and_redriven(stack: Endpoints, 
         await until(lambda: _at_rest(table), "nothing of them was published to the DLQ again")
 
 
-async def _at_rest(table: Desk) -> bool:
+async def _at_rest(table: RedriveHarness) -> bool:
     return not any((await outbox_depth(table.connection)).values())
 
 
-async def test_lost_table_is_rebuilt(stack: Endpoints, table: Desk, database: Database):
+async def test_lost_table_is_rebuilt(stack: Endpoints, table: RedriveHarness, database: Database):
     """Byte for byte, what was redriven or applied told from what is open; nothing goes out twice."""
     first = table.connection
     await ensure_topics(table.settings.kafka)
@@ -189,7 +189,7 @@ async def test_lost_table_is_rebuilt(stack: Endpoints, table: Desk, database: Da
     await owner.close()
 
 
-async def test_topic_made_anew_is_read_from_its_beginning(table: Desk):
+async def test_topic_made_anew_is_read_from_its_beginning(table: RedriveHarness):
     await put(table, [(webhook("payment.created", "one"), spring(1))])
     assert (await take_in(table.connection, table.settings)).added == 1
     await table.connection.execute("update dlq_positions set next_offset = next_offset + 1000000")
@@ -199,7 +199,7 @@ async def test_topic_made_anew_is_read_from_its_beginning(table: Desk):
     assert (await redrives.list_letters(table.connection, LetterFilter(), 10)).total == 2
 
 
-async def test_command_line_refuses_and_goes_on(table: Desk, tmp_path: Path):
+async def test_command_line_refuses_and_goes_on(table: RedriveHarness, tmp_path: Path):
     for words in (("redrive",), ("discard", "--because", "x"), ("redrive", "--resume", "1", "--max", "3", "--yes")):
         status, _, told = await run(table, tmp_path, *words)
         assert status == 2, told

@@ -70,10 +70,10 @@ async def longest_held(dsn: str, seen: dict[str, float]) -> None:
 async def write_until(database: Database, stop: asyncio.Event) -> list[float]:
     """Apply batches, as a consumer does; return how long each took."""
     took: list[float] = []
-    async with bench(database.dsn, connections=2) as desk:
+    async with bench(database.dsn, connections=2) as harness:
         while not stop.is_set():
             begun = time.monotonic()
-            await desk.settle(records([webhook("payment.created", f"pay-{len(took)}-{n}") for n in range(4)]))
+            await harness.settle(records([webhook("payment.created", f"pay-{len(took)}-{n}") for n in range(4)]))
             took.append(time.monotonic() - begun)
     return took
 

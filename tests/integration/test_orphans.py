@@ -44,7 +44,7 @@ class Clock:
 
 
 @pytest.fixture
-async def desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+async def harness(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     """Give a writer over one amount of which the fold trips."""
 
     def tripping(payment: Any, meaning: Any, **limits: Any) -> Any:
@@ -66,29 +66,29 @@ def capture(payment: str) -> Event:
     return webhook("payment.captured", payment, child=f"{payment}-c")
 
 
-async def bury(desk: Bench, *events: Event) -> None:
+async def bury(harness: Bench, *events: Event) -> None:
     """Let these events wait in vain."""
-    await desk.settle(records(events))
-    desk.clock.seconds += DEADLINE_SECONDS + 1
-    assert await sweep(desk.pool, desk.clock, records_max=1000) == len(events)
+    await harness.settle(records(events))
+    harness.clock.seconds += DEADLINE_SECONDS + 1
+    assert await sweep(harness.pool, harness.clock, records_max=1000) == len(events)
 
 
-async def statuses(desk: Bench) -> list[tuple[str, str, str]]:
-    return [(row["event_id"], row["reason"], row["status"]) for row in (await desk.books()).letters]
+async def statuses(harness: Bench) -> list[tuple[str, str, str]]:
+    return [(row["event_id"], row["reason"], row["status"]) for row in (await harness.books()).letters]
 
 
-async def left_waiting(desk: Bench) -> tuple[int, int]:
+async def left_waiting(harness: Bench) -> tuple[int, int]:
     """Return how many marks and how many names of orphans are left."""
     marks, names = "select count(*) from wake_marks", "select count(*) from orphan_refs"
-    return int(await desk.pool.fetchval(marks)), int(await desk.pool.fetchval(names))
+    return int(await harness.pool.fetchval(marks)), int(await harness.pool.fetchval(names))
 
 
-async def test_the_letter_of_an_orphan_is_applied_when_its_payment_comes(desk: Bench) -> None:
-    await bury(desk, refund("p"), refund("q"))
-    (before, _) = (await desk.books()).letters
-    (plan,) = await desk.settle(records([capture("p")], first=9))
-    books = await desk.books()
-    assert await statuses(desk) == [
+async def test_the_letter_of_an_orphan_is_applied_when_its_payment_comes(harness: Bench) -> None:
+    await bury(harness, refund("p"), refund("q"))
+    (before, _) = (await harness.books()).letters
+    (plan,) = await harness.settle(records([capture("p")], first=9))
+    books = await harness.books()
+    assert await statuses(harness) == [
         ("p:refund.succeeded:r", "orphan", "applied"),
         ("q:refund.succeeded:r", "orphan", "open"),
     ]
@@ -98,22 +98,22 @@ async def test_the_letter_of_an_orphan_is_applied_when_its_payment_comes(desk: B
         ("p:refund.succeeded:r", before["offset"]),
     ]
     assert books.letters[0] == before | {"status": "applied"}, "the letter keeps its bytes"
-    assert (len(plan.applied), await left_waiting(desk), broken_chains(books)) == (1, (0, 1), [])
+    assert (len(plan.applied), await left_waiting(harness), broken_chains(books)) == (1, (0, 1), [])
 
 
-async def test_an_orphan_is_applied_by_one_of_two_concurrent_batches_only(desk: Bench) -> None:
-    await bury(desk, *(refund("p", f"r{number}", 1) for number in range(50)))
-    writer = PutOffWriter(desk.pool, desk.settings, desk.clock)
+async def test_an_orphan_is_applied_by_one_of_two_concurrent_batches_only(harness: Bench) -> None:
+    await bury(harness, *(refund("p", f"r{number}", 1) for number in range(50)))
+    writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
     await writer.settle([decoded(one) for one in records([capture("p")], first=99)])
     plans = await asyncio.gather(
-        *(desk.settle(records([capture("p")], first=100 + n)) for n in range(3)),
-        *(wake_all(desk.writer.waker, asyncio.Event()) for _ in range(3)),
+        *(harness.settle(records([capture("p")], first=100 + n)) for n in range(3)),
+        *(wake_all(harness.writer.waker, asyncio.Event()) for _ in range(3)),
     )
-    books = await desk.books()
+    books = await harness.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 50)]
-    assert (len(books.ledger), {status for *_, status in await statuses(desk)}) == (51, {"applied"})
+    assert (len(books.ledger), {status for *_, status in await statuses(harness)}) == (51, {"applied"})
     assert sum(count for count in plans if isinstance(count, int)) == 50
-    assert (await left_waiting(desk), broken_chains(books)) == ((0, 0), [])
+    assert (await left_waiting(harness), broken_chains(books)) == ((0, 0), [])
 
 
 class PutOffWriter(BatchWriter):
@@ -123,130 +123,130 @@ class PutOffWriter(BatchWriter):
         raise ConnectionRefusedError
 
 
-async def test_the_sweeper_applies_what_a_kill_between_left(desk: Bench) -> None:
-    await bury(desk, refund("p"))
-    writer = PutOffWriter(desk.pool, desk.settings, desk.clock)
+async def test_the_sweeper_applies_what_a_kill_between_left(harness: Bench) -> None:
+    await bury(harness, refund("p"))
+    writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
     await writer.settle([decoded(one) for one in records([capture("p")], first=9)])
-    assert (await statuses(desk), await left_waiting(desk)) == ([("p:refund.succeeded:r", "orphan", "open")], (1, 1))
-    assert await wake_all(desk.writer.waker, asyncio.Event()) == 1
-    assert (await statuses(desk), await left_waiting(desk)) == ([("p:refund.succeeded:r", "orphan", "applied")], (0, 0))
-    assert [row["refunded"] for row in (await desk.books()).payments] == [100]
+    assert (await statuses(harness), await left_waiting(harness)) == ([("p:refund.succeeded:r", "orphan", "open")], (1, 1))
+    assert await wake_all(harness.writer.waker, asyncio.Event()) == 1
+    assert (await statuses(harness), await left_waiting(harness)) == ([("p:refund.succeeded:r", "orphan", "applied")], (0, 0))
+    assert [row["refunded"] for row in (await harness.books()).payments] == [100]
 
 
-async def test_one_that_can_not_be_applied_stays_a_letter_and_its_neighbours_are_applied(desk: Bench) -> None:
-    await bury(desk, refund("p", "r1"), refund("p", "bad", TRIPS), refund("p", "r2"))
-    await desk.settle(records([capture("p")], first=9))
-    assert await statuses(desk) == [
+async def test_one_that_can_not_be_applied_stays_a_letter_and_its_neighbours_are_applied(harness: Bench) -> None:
+    await bury(harness, refund("p", "r1"), refund("p", "bad", TRIPS), refund("p", "r2"))
+    await harness.settle(records([capture("p")], first=9))
+    assert await statuses(harness) == [
         ("p:refund.succeeded:r1", "orphan", "applied"),
         ("p:refund.succeeded:bad", "orphan", "open"),
         ("p:refund.succeeded:r2", "orphan", "applied"),
     ]
-    assert [row["refunded"] for row in (await desk.books()).payments] == [200]
-    assert (await left_waiting(desk))[0] == 0, "it is tried again when another of its names is bound, not for ever"
+    assert [row["refunded"] for row in (await harness.books()).payments] == [200]
+    assert (await left_waiting(harness))[0] == 0, "it is tried again when another of its names is bound, not for ever"
 
 
 async def test_more_orphans_than_a_part_takes_are_all_applied(database: Database) -> None:
-    async with bench(database.dsn, batch_records_max=10, parking={"deadline_seconds": DEADLINE_SECONDS}) as desk:
-        desk.clock = Clock()
+    async with bench(database.dsn, batch_records_max=10, parking={"deadline_seconds": DEADLINE_SECONDS}) as harness:
+        harness.clock = Clock()
         for first in (0, 10):
-            await desk.settle(records([refund("p", f"r{n}", 1) for n in range(first, first + 10)], first=first))
-        desk.clock.seconds += DEADLINE_SECONDS + 1
-        assert await sweep(desk.pool, desk.clock, records_max=1000) == 20
-        await desk.settle(records([refund("p", f"w{n}", 1) for n in range(5)], first=50))
-        await desk.settle(records([capture("p")], first=99))
-        books = await desk.books()
+            await harness.settle(records([refund("p", f"r{n}", 1) for n in range(first, first + 10)], first=first))
+        harness.clock.seconds += DEADLINE_SECONDS + 1
+        assert await sweep(harness.pool, harness.clock, records_max=1000) == 20
+        await harness.settle(records([refund("p", f"w{n}", 1) for n in range(5)], first=50))
+        await harness.settle(records([capture("p")], first=99))
+        books = await harness.books()
         assert [row["refunded"] for row in books.payments] == [25]
         assert ({row["status"] for row in books.letters}, books.parked) == ({"applied"}, [])
 
 
-async def test_an_orphan_that_was_delivered_again_meanwhile_is_applied_once(desk: Bench) -> None:
+async def test_an_orphan_that_was_delivered_again_meanwhile_is_applied_once(harness: Bench) -> None:
     """It waits a second time; the one that waits is settled, and the letter has its effect by that."""
-    await bury(desk, refund("p"))
-    await desk.settle(records([refund("p")], first=5))
-    assert len((await desk.books()).parked) == 1
-    await desk.settle(records([capture("p")], first=9))
-    books = await desk.books()
+    await bury(harness, refund("p"))
+    await harness.settle(records([refund("p")], first=5))
+    assert len((await harness.books()).parked) == 1
+    await harness.settle(records([capture("p")], first=9))
+    books = await harness.books()
     assert ([row["refunded"] for row in books.payments], len(books.ledger), books.parked) == ([100], 2, [])
-    assert await statuses(desk) == [("p:refund.succeeded:r", "orphan", "applied")]
+    assert await statuses(harness) == [("p:refund.succeeded:r", "orphan", "applied")]
 
 
-async def test_a_letter_whose_event_says_other_facts_in_the_books_stays_open(desk: Bench) -> None:
-    await bury(desk, refund("p"))
-    writer = PutOffWriter(desk.pool, desk.settings, desk.clock)
+async def test_a_letter_whose_event_says_other_facts_in_the_books_stays_open(harness: Bench) -> None:
+    await bury(harness, refund("p"))
+    writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
     other = webhook("refund.succeeded", "p", child="r", amount=70, event_id="p:refund.succeeded:r")
     await writer.settle([decoded(one) for one in records([capture("p"), other], first=9)])
-    await wake_all(desk.writer.waker, asyncio.Event())
-    assert [row["refunded"] for row in (await desk.books()).payments] == [70]
-    assert await statuses(desk) == [("p:refund.succeeded:r", "orphan", "open")]
+    await wake_all(harness.writer.waker, asyncio.Event())
+    assert [row["refunded"] for row in (await harness.books()).payments] == [70]
+    assert await statuses(harness) == [("p:refund.succeeded:r", "orphan", "open")]
 
 
 @pytest.mark.parametrize("status", ["redriven", "discarded"])
-async def test_a_letter_that_people_dealt_with_is_left_alone(desk: Bench, status: str) -> None:
-    await bury(desk, refund("p"))
-    await desk.pool.execute("update dead_letters set status = $1", status)
-    await desk.settle(records([capture("p")], first=9))
-    books = await desk.books()
+async def test_a_letter_that_people_dealt_with_is_left_alone(harness: Bench, status: str) -> None:
+    await bury(harness, refund("p"))
+    await harness.pool.execute("update dead_letters set status = $1", status)
+    await harness.settle(records([capture("p")], first=9))
+    books = await harness.books()
     assert ([row["refunded"] for row in books.payments], [row["status"] for row in books.letters]) == ([0], [status])
 
 
-async def test_one_that_is_discarded_while_it_is_applied_is_one_or_the_other(desk: Bench) -> None:
+async def test_one_that_is_discarded_while_it_is_applied_is_one_or_the_other(harness: Bench) -> None:
     """Whoever holds the letter first wins; the other one finds it closed."""
-    await bury(desk, refund("p"))
-    async with desk.pool.acquire() as person, desk.pool.acquire() as observer:
+    await bury(harness, refund("p"))
+    async with harness.pool.acquire() as person, harness.pool.acquire() as observer:
         giving_up = person.transaction()
         await giving_up.start()
         await person.execute("update dead_letters set status = 'discarded'")
-        applying = asyncio.create_task(desk.settle(records([capture("p")], first=9)))
+        applying = asyncio.create_task(harness.settle(records([capture("p")], first=9)))
         await until_waiting(observer)
         await giving_up.commit()
         await applying
-    books = await desk.books()
+    books = await harness.books()
     assert ([row["refunded"] for row in books.payments], [row["status"] for row in books.letters]) == (
         [0],
         ["discarded"],
     )
 
 
-async def test_a_redrive_of_an_applied_letter_refuses_and_says_why(desk: Bench) -> None:
-    await bury(desk, refund("p"), refund("q"))
-    await desk.settle(records([capture("p")], first=9))
-    applied, waiting = (row["id"] for row in (await desk.books()).letters)
-    async with desk.pool.acquire() as connection:
+async def test_a_redrive_of_an_applied_letter_refuses_and_says_why(harness: Bench) -> None:
+    await bury(harness, refund("p"), refund("q"))
+    await harness.settle(records([capture("p")], first=9))
+    applied, waiting = (row["id"] for row in (await harness.books()).letters)
+    async with harness.pool.acquire() as connection:
         asked = LetterFilter(ids=(applied, waiting, 99))
-        seen = await redrives.preview(connection, desk.settings, Order(asked, "ann"))
+        seen = await redrives.preview(connection, harness.settings, Order(asked, "ann"))
         assert [one.id for one in seen.messages] == [waiting]
         assert [(one.id, one.why) for one in seen.left_out] == [
             (applied, "it was applied already, when its payment came after all"),
             (99, "there is no such dead letter"),
         ]
-        started = await redrives.start(connection, desk.settings, Order(LetterFilter(ids=(applied,)), "ann"))
+        started = await redrives.start(connection, harness.settings, Order(LetterFilter(ids=(applied,)), "ann"))
         assert started.redrive_id is None
         given_up = await redrives.discard(connection, LetterFilter(ids=(applied,)), who="ann", because="tidy")
         assert (given_up.ids, [one.id for one in given_up.left_out]) == ((), [applied])
-    assert [status for *_, status in await statuses(desk)] == ["applied", "open"]
+    assert [status for *_, status in await statuses(harness)] == ["applied", "open"]
 
 
 @pytest.fixture
-async def scene(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+async def running(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(stack.kafka, database, tmp_path) as made:
         yield made
 
 
-async def test_an_orphan_that_the_clock_buried_is_applied_by_the_consumer(scene: Stage) -> None:
-    child = scene.spawn(parking=SHORT)
-    await scene.publish([refund("p")], partition=0)
+async def test_an_orphan_that_the_clock_buried_is_applied_by_the_consumer(running: Stage) -> None:
+    child = running.spawn(parking=SHORT)
+    await running.publish([refund("p")], partition=0)
 
     async def buried() -> bool:
-        return [row["status"] for row in (await scene.books()).letters] == ["open"]
+        return [row["status"] for row in (await running.books()).letters] == ["open"]
 
     await until(buried, "the refund is a dead letter")
-    await scene.publish([capture("p")], partition=1)
+    await running.publish([capture("p")], partition=1)
 
     async def applied() -> bool:
-        return [row["status"] for row in (await scene.books()).letters] == ["applied"]
+        return [row["status"] for row in (await running.books()).letters] == ["applied"]
 
     await until(applied, "the dead letter is applied")
-    books = await scene.books()
+    books = await running.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100)]
     assert len(books.ledger) == 2
     # By the batch that brought the payment, or by the sweeper, where that one looks between its commit and its waking.

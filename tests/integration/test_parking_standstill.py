@@ -45,135 +45,135 @@ class Clock:
 
 
 @pytest.fixture
-async def desk(database: Database) -> AsyncIterator[Bench]:
+async def harness(database: Database) -> AsyncIterator[Bench]:
     async with bench(database.dsn, parking={"deadline_seconds": DEADLINE, "lengthen_records_max": 10}) as made:
         made.clock = Clock()
         yield made
 
 
-async def turn(desk: Bench, reading: Reading) -> int:
+async def turn(harness: Bench, reading: Reading) -> int:
     """Do what the sweeper does in one turn."""
-    before = await tick(desk.pool, desk.clock.now(), reading, desk.settings.parking)
-    return 0 if before is None else await sweep(desk.pool, desk.clock, records_max=100, before=before)
+    before = await tick(harness.pool, harness.clock.now(), reading, harness.settings.parking)
+    return 0 if before is None else await sweep(harness.pool, harness.clock, records_max=100, before=before)
 
 
-async def test_a_standstill_is_added_to_each_deadline_as_far_as_it_was_waited_through(desk: Bench) -> None:
-    await turn(desk, Reading(START))
-    await desk.settle(records([refund(f"p{number}") for number in range(25)]))
-    desk.clock.seconds = START + 3600
-    assert await turn(desk, Reading(None, "Kafka does not answer")) == 0
-    (shown,) = await desk.fetch("select moved_at, waits_for from parking_clock")
+async def test_a_standstill_is_added_to_each_deadline_as_far_as_it_was_waited_through(harness: Bench) -> None:
+    await turn(harness, Reading(START))
+    await harness.settle(records([refund(f"p{number}") for number in range(25)]))
+    harness.clock.seconds = START + 3600
+    assert await turn(harness, Reading(None, "Kafka does not answer")) == 0
+    (shown,) = await harness.fetch("select moved_at, waits_for from parking_clock")
     assert (shown["moved_at"].timestamp(), shown["waits_for"]) == (START, "Kafka does not answer")
-    await desk.settle(records([refund("late")], first=25))
-    desk.clock.seconds = START + 7200
-    assert [await turn(desk, Reading(START + 7200)) for _ in range(5)] == [0, 0, 0, 0, 0]
-    parked = (await desk.books()).parked
+    await harness.settle(records([refund("late")], first=25))
+    harness.clock.seconds = START + 7200
+    assert [await turn(harness, Reading(START + 7200)) for _ in range(5)] == [0, 0, 0, 0, 0]
+    parked = (await harness.books()).parked
     added = {(row["deadline"] - row["parked_at"]).total_seconds() - DEADLINE for row in parked[:25]}
     assert (added, parked[25]["deadline"] - parked[25]["parked_at"]) == (
         {7200.0},
         dt.timedelta(seconds=3600 + DEADLINE),
     )
-    desk.clock.seconds = START + 7200 + DEADLINE + 1
-    await turn(desk, Reading(desk.clock.seconds))
-    assert (await desk.books()).letters == []
+    harness.clock.seconds = START + 7200 + DEADLINE + 1
+    await turn(harness, Reading(harness.clock.seconds))
+    assert (await harness.books()).letters == []
 
 
-async def test_steady_load_buries_at_the_deadline(desk: Bench) -> None:
-    await turn(desk, Reading(START))
-    await desk.settle(records([refund("p")]))
+async def test_steady_load_buries_at_the_deadline(harness: Bench) -> None:
+    await turn(harness, Reading(START))
+    await harness.settle(records([refund("p")]))
     buried = 0
     for second in range(5, 80, 5):
-        desk.clock.seconds = START + second
-        buried += await turn(desk, Reading(START + second - 2))
+        harness.clock.seconds = START + second
+        buried += await turn(harness, Reading(START + second - 2))
         assert buried == (second - 2 > DEADLINE)
 
 
-async def test_a_record_in_the_spool_holds_the_clock(desk: Bench, database: Database) -> None:
-    await turn(desk, Reading(START))
-    await desk.settle(records([refund("p")]))
-    await desk.fetch(
+async def test_a_record_in_the_spool_holds_the_clock(harness: Bench, database: Database) -> None:
+    await turn(harness, Reading(START))
+    await harness.settle(records([refund("p")]))
+    await harness.fetch(
         "insert into spool (topic, value, header_names, header_values, created_at)"
         " values ('payments.webhooks', 'x', '{}', '{}', to_timestamp($1))", START,
     )  # fmt: skip
-    desk.clock.seconds = START + 1000
-    assert await turn(desk, Reading(START + 1000)) == 0
-    (shown,) = await desk.fetch("select waits_for from parking_clock")
+    harness.clock.seconds = START + 1000
+    assert await turn(harness, Reading(START + 1000)) == 0
+    (shown,) = await harness.fetch("select waits_for from parking_clock")
     assert "spool" in shown["waits_for"]
 
 
 @pytest.fixture
-async def scene(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+async def running(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(stack.kafka, database, tmp_path) as made:
         yield made
 
 
-async def outlive_the_deadline(scene: Stage) -> None:
+async def outlive_the_deadline(running: Stage) -> None:
     """Wait until the deadline of all that is parked has passed by twice."""
 
     async def passed() -> bool:
         query = "select bool_and(clock_timestamp() > parked_at + make_interval(secs => $1)) from parked_events"
-        return bool(await scene.pool.fetchval(query, 2.0 * SHORT["deadline_seconds"]))
+        return bool(await running.pool.fetchval(query, 2.0 * SHORT["deadline_seconds"]))
 
     await until(passed, "the deadline passes")
-    assert await scene.count("dead_letters") == 0
+    assert await running.count("dead_letters") == 0
 
 
-async def until_refunded(scene: Stage) -> None:
+async def until_refunded(running: Stage) -> None:
     async def applied() -> bool:
-        return bool(await scene.pool.fetchval("select coalesce(sum(refunded), 0) from payments") == 100)
+        return bool(await running.pool.fetchval("select coalesce(sum(refunded), 0) from payments") == 100)
 
     await until(applied, "the refund is applied")
-    books = await scene.books()
+    books = await running.books()
     assert books.letters == books.parked == []
 
 
-async def parked(scene: Stage, count: int = 1) -> None:
+async def parked(running: Stage, count: int = 1) -> None:
     async def there() -> bool:
-        return await scene.count("parked_events") == count
+        return await running.count("parked_events") == count
 
     await until(there, "the refund is parked")
 
 
 @pytest.mark.slow
-async def test_no_parked_event_is_buried_while_records_older_than_its_deadline_are_unread(scene: Stage) -> None:
+async def test_no_parked_event_is_buried_while_records_older_than_its_deadline_are_unread(running: Stage) -> None:
     """Consumers stopped for longer than the deadline; the capture waits in the topic behind a backlog."""
-    child = scene.spawn(parking=SHORT)
-    await scene.publish([refund("p")], partition=0)
-    await parked(scene)
+    child = running.spawn(parking=SHORT)
+    await running.publish([refund("p")], partition=0)
+    await parked(running)
     assert await child.terminate() == 0
-    await scene.publish([*(webhook("payment.created", f"b{n}") for n in range(500)), capture("p")], partition=0)
-    await outlive_the_deadline(scene)
-    scene.spawn(parking=SHORT, limits={"batch_records_max": 10, "batches_in_flight_max": 1})
-    await until_refunded(scene)
+    await running.publish([*(webhook("payment.created", f"b{n}") for n in range(500)), capture("p")], partition=0)
+    await outlive_the_deadline(running)
+    running.spawn(parking=SHORT, limits={"batch_records_max": 10, "batches_in_flight_max": 1})
+    await until_refunded(running)
 
 
 @pytest.mark.slow
-async def test_no_parked_event_is_buried_behind_an_open_transaction(scene: Stage) -> None:
-    scene.spawn(parking=SHORT)
-    producer = AIOKafkaProducer(bootstrap_servers=scene.kafka, transactional_id=f"test-{uuid.uuid4().hex}")
+async def test_no_parked_event_is_buried_behind_an_open_transaction(running: Stage) -> None:
+    running.spawn(parking=SHORT)
+    producer = AIOKafkaProducer(bootstrap_servers=running.kafka, transactional_id=f"test-{uuid.uuid4().hex}")
     await producer.start()
     await producer.begin_transaction()
     held = capture("p")
     await producer.send_and_wait("payments.webhooks", held.value, key=held.key, headers=list(held.headers), partition=0)
-    await scene.publish([refund("p")], partition=1)
-    await parked(scene)
-    await outlive_the_deadline(scene)
+    await running.publish([refund("p")], partition=1)
+    await parked(running)
+    await outlive_the_deadline(running)
 
     async def told() -> bool:
-        return "payments.webhooks/0" in await scene.pool.fetchval("select waits_for from parking_clock")
+        return "payments.webhooks/0" in await running.pool.fetchval("select waits_for from parking_clock")
 
     await until(told, "what the clock waits for is shown")
     await producer.commit_transaction()
     await producer.stop()
-    await until_refunded(scene)
+    await until_refunded(running)
 
 
 @pytest.mark.slow
-async def test_no_parked_event_is_buried_while_a_partition_is_halted(scene: Stage) -> None:
-    child = scene.spawn(parking=SHORT, limits={"unexpected_run_max": 2}, trip="trip-")
-    await scene.publish([refund("p")], partition=1)
-    await parked(scene)
-    await scene.publish([*(webhook("payment.created", f"trip-{n}") for n in range(5)), capture("p")], partition=0)
+async def test_no_parked_event_is_buried_while_a_partition_is_halted(running: Stage) -> None:
+    child = running.spawn(parking=SHORT, limits={"unexpected_run_max": 2}, trip="trip-")
+    await running.publish([refund("p")], partition=1)
+    await parked(running)
+    await running.publish([*(webhook("payment.created", f"trip-{n}") for n in range(5)), capture("p")], partition=0)
 
     async def halted() -> bool:
         return child.health().get("state") == "halted"
@@ -182,25 +182,25 @@ async def test_no_parked_event_is_buried_while_a_partition_is_halted(scene: Stag
 
     async def passed() -> bool:
         query = "select bool_and(clock_timestamp() > deadline + interval '4 seconds') from parked_events"
-        return bool(await scene.pool.fetchval(query))
+        return bool(await running.pool.fetchval(query))
 
     await until(passed, "the deadline passes")
-    assert await scene.count("parked_events") == 1
+    assert await running.count("parked_events") == 1
     assert await child.terminate() == 0
-    scene.spawn(parking=SHORT)
+    running.spawn(parking=SHORT)
 
     async def applied() -> bool:
-        return bool(await scene.pool.fetchval("select coalesce(sum(refunded), 0) from payments") == 100)
+        return bool(await running.pool.fetchval("select coalesce(sum(refunded), 0) from payments") == 100)
 
     await until(applied, "the refund is applied")
-    assert "orphan" not in {row["reason"] for row in (await scene.books()).letters}
+    assert "orphan" not in {row["reason"] for row in (await running.books()).letters}
 
 
-async def test_an_event_whose_payment_never_comes_is_buried_though(scene: Stage) -> None:
-    scene.spawn(parking=SHORT)
-    await scene.publish([refund("p")], partition=0)
+async def test_an_event_whose_payment_never_comes_is_buried_though(running: Stage) -> None:
+    running.spawn(parking=SHORT)
+    await running.publish([refund("p")], partition=0)
 
     async def buried() -> bool:
-        return [row["reason"] for row in (await scene.books()).letters] == ["orphan"]
+        return [row["reason"] for row in (await running.books()).letters] == ["orphan"]
 
     await until(buried, "it is a dead letter")

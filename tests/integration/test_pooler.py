@@ -101,12 +101,12 @@ async def test_in_session_mode_all_works_and_every_bound_holds(
                 assert await pool.fetchval("select current_setting($1)", name) == value
         finally:
             await pool.close()
-        async with stage(stack.kafka, database, tmp_path) as scene:
-            scene.spawn(dsn=dsn)
-            await scene.publish([webhook("payment.created", f"p{number}") for number in range(20)])
+        async with stage(stack.kafka, database, tmp_path) as harness:
+            harness.spawn(dsn=dsn)
+            await harness.publish([webhook("payment.created", f"p{number}") for number in range(20)])
 
             async def applied() -> bool:
-                return await scene.count("payments") == 20
+                return await harness.count("payments") == 20
 
             await until(applied, "the consumer applies events through it")
 
@@ -122,8 +122,8 @@ async def test_in_transaction_mode_the_reason_is_said_at_the_start_and_by_doctor
         async with connected(settings, as_it_is=True) as connection:
             found = await availability.cluster_findings(settings, connection)
         assert [one.check for one in found if not one.ok] == ["session"]
-        async with stage(stack.kafka, database, tmp_path) as scene:
-            child = scene.spawn(dsn=dsn)
+        async with stage(stack.kafka, database, tmp_path) as harness:
+            child = harness.spawn(dsn=dsn)
 
             async def says_why() -> bool:
                 return any("transaction mode" in line["detail"] for line in child.lines("broker_away_at_start"))

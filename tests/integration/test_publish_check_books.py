@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def desk(database: Database) -> AsyncIterator[Bench]:
+async def harness(database: Database) -> AsyncIterator[Bench]:
     async with bench(database.dsn) as open_bench:
         yield open_bench
 
@@ -50,15 +50,15 @@ def check(stack: Any, database: Database, tmp_path: Path, monkeypatch: pytest.Mo
     return run
 
 
-async def test_it_says_what_the_record_would_do_now(desk: Bench, check: Check) -> None:
+async def test_it_says_what_the_record_would_do_now(harness: Bench, check: Check) -> None:
     promised = uuid.uuid4()
     create, refund = intent(promised), command(promised, "refund", amount=5)
-    before = await desk.books()
+    before = await harness.books()
     assert (await check(create))["would"] == "apply"
     waits = await check(refund)
     assert (waits["would"], waits["outcome"]) == ("orphan", "parked")
-    assert await desk.books() == before
-    await desk.settle(intent_records([create]))
+    assert await harness.books() == before
+    await harness.settle(intent_records([create]))
     assert (await check(create))["would"] == "noop"
     assert (await check(refund))["would"] == "noop"
     stranger = await check(command(promised, "refund", client="mall"))

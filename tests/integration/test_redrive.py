@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from redriving import Desk, desk
+from redriving import RedriveHarness, redrive_harness
 from relay_rows import add_letter as add_row
 from relay_rows import reading, relaying
 from settling import until, webhook
@@ -32,8 +32,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def table(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(stack, database, tmp_path) as made:
+async def table(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[RedriveHarness]:
+    async with redrive_harness(stack, database, tmp_path) as made:
         yield made
 
 
@@ -51,7 +51,7 @@ def mixture() -> list[Any]:
     return [*behind, *orphans, *junk, *unknown, *bug]
 
 
-async def test_what_is_foreseen_is_what_happens(table: Desk):
+async def test_what_is_foreseen_is_what_happens(table: RedriveHarness):
     """Also where one letter brings what another waits for, and where a later delivery settled one meanwhile.
 
     The orphans are as `dlq rebuild` takes them in, which don't wait: others would be applied by themselves.
@@ -100,15 +100,15 @@ async def test_what_is_foreseen_is_what_happens(table: Desk):
     assert (await redrives.start(table.connection, table.settings, Order())).redrive_id is None
 
 
-async def _count(table: Desk, name: str, count: int) -> bool:
+async def _count(table: RedriveHarness, name: str, count: int) -> bool:
     return await table.stage.count(name) == count
 
 
-async def _at_rest(table: Desk) -> bool:
+async def _at_rest(table: RedriveHarness) -> bool:
     return not any((await outbox_depth(table.connection)).values())
 
 
-async def test_record_is_the_original_and_its_count(stack: Endpoints, table: Desk):
+async def test_record_is_the_original_and_its_count(stack: Endpoints, table: RedriveHarness):
     names, values = [b"ce_id", b"ratchet-redrive-count", b"x", b"x"], [b"e", b"1", None, b"2"]
     letter = {"key": b"k", "value": b"\x00\xff", "header_names": names, "header_values": values, "redrive_count": 1}
     await add_letter(table.connection, **letter)
@@ -122,7 +122,7 @@ async def test_record_is_the_original_and_its_count(stack: Endpoints, table: Des
     assert record.timestamp > 1_767_323_045_678, "an old time might fall to the topic's retention"
 
 
-async def test_pace_is_kept(table: Desk):
+async def test_pace_is_kept(table: RedriveHarness):
     for _ in range(150):
         await add_letter(table.connection)
     done = await table.redrive(rate_per_second=50.0)
@@ -133,7 +133,7 @@ async def test_pace_is_kept(table: Desk):
     assert 2.7 <= seconds < 6, "never faster; how exact it is when the machine is idle, test_redrive_rate_limiter.py says"
 
 
-async def test_letter_that_is_not_open_is_never_redriven(table: Desk):
+async def test_letter_that_is_not_open_is_never_redriven(table: RedriveHarness):
     ids = [await add_letter(table.connection) for _ in range(3)]
     redrive_id = await table.order()
     gone = await redrives.discard(table.connection, LetterFilter(ids=(ids[0],)), who="alice", because=" a leftover ")
@@ -150,7 +150,7 @@ async def test_letter_that_is_not_open_is_never_redriven(table: Desk):
     assert (again.matched, again.ids) == (0, ())
 
 
-async def test_letter_that_came_back_too_often_needs_force(table: Desk):
+async def test_letter_that_came_back_too_often_needs_force(table: RedriveHarness):
     often, once, fresh = [await add_letter(table.connection, redrive_count=count) for count in (3, 1, 0)]
     seen = await table.preview()
     assert [one.id for one in seen.messages] == [fresh]
@@ -161,7 +161,7 @@ async def test_letter_that_came_back_too_often_needs_force(table: Desk):
     assert (await table.preview(filters=LetterFilter(limit=1))).matched == 3
 
 
-async def test_letter_without_a_topic_of_ours_needs_one(table: Desk):
+async def test_letter_without_a_topic_of_ours_needs_one(table: RedriveHarness):
     letter = await add_letter(table.connection, topic="elsewhere")
     seen = await table.preview()
     assert [(one.id, one.guarded) for one in seen.left_out] == [(letter, False)]
@@ -171,7 +171,7 @@ async def test_letter_without_a_topic_of_ours_needs_one(table: Desk):
     assert (await table.redrive(target_topic="payments.webhooks")).published == 1
 
 
-async def test_stop_and_resume(table: Desk):
+async def test_stop_and_resume(table: RedriveHarness):
     for _ in range(40):
         await add_letter(table.connection)
     redrive_id = await table.order(rate_per_second=20.0)
@@ -195,7 +195,7 @@ async def test_stop_and_resume(table: Desk):
 
 
 async def test_letters_that_come_back_unforeseen_stop_it(stack: Endpoints, database: Database, tmp_path: Path):
-    async with desk(stack, database, tmp_path, failures_min=5) as table:
+    async with redrive_harness(stack, database, tmp_path, failures_min=5) as table:
         child = table.stage.spawn(trip="tripme-")
         await table.bury([webhook("payment.created", f"tripme-{n}") for n in range(40)], 40)
         seen = await table.preview()
@@ -208,7 +208,7 @@ async def test_letters_that_come_back_unforeseen_stop_it(stack: Endpoints, datab
         assert goes_on.status is RedriveStatus.QUEUED
 
 
-async def test_what_a_killed_relay_left_is_published_and_counted_once(stack: Endpoints, table: Desk):
+async def test_what_a_killed_relay_left_is_published_and_counted_once(stack: Endpoints, table: RedriveHarness):
     """The relay dies between the mark and the publishing, then between the publishing and the note of it."""
     letters = [await add_letter(table.connection, key=b"killed-%d" % n) for n in range(20)]
     redrive_id = await table.order()
@@ -241,7 +241,7 @@ def _batch_of(redrive_id: int, letters: list[int]) -> Any:
     return Batch(len(letters), [], Mark(redrive_id, letters), more=False)
 
 
-async def test_large_letters_come_in_parts(stack: Endpoints, table: Desk):
+async def test_large_letters_come_in_parts(stack: Endpoints, table: RedriveHarness):
     for n in range(12):
         await add_letter(table.connection, key=b"large-%d" % n, value=bytes(2_000_000))
     too_large = await add_letter(table.connection, value=bytes(3_000_000))
@@ -252,7 +252,7 @@ async def test_large_letters_come_in_parts(stack: Endpoints, table: Desk):
     assert "bytes" in skipped["detail"]
 
 
-async def test_groups_and_pages(table: Desk):
+async def test_groups_and_pages(table: RedriveHarness):
     for n in range(3):
         await add_letter(table.connection, source="stripe", event_type="a", reason="orphan", event_id=str(n))
     other = await add_letter(table.connection, source="adyen/acme", event_type="b", reason="conflict")
@@ -271,14 +271,14 @@ async def test_groups_and_pages(table: Desk):
     ("order", "told"),
     [({"rate_per_second": 0.0}, "rate"), ({"messages_max": 0}, "most"), ({"requested_by": " "}, "who")],
 )
-async def test_order_that_can_not_be_meant(table: Desk, order: dict[str, Any], told: str):
+async def test_order_that_can_not_be_meant(table: RedriveHarness, order: dict[str, Any], told: str):
     with pytest.raises(SettingsError, match=told):
         await table.preview(**order)
     with pytest.raises(SettingsError, match="why"):
         await redrives.discard(table.connection, LetterFilter(), who="alice", because=" ")
 
 
-async def keep(table: Desk, event: Any, **columns: Any) -> int:
+async def keep(table: RedriveHarness, event: Any, **columns: Any) -> int:
     """Keep an event as a dead letter."""
     names, values = [name.encode() for name, _ in event.headers], [value for _, value in event.headers]
     said = {"key": event.key, "value": event.value, "header_names": names, "header_values": values}
@@ -291,7 +291,7 @@ async def test_preview_reads_in_parts_what_letters_do_to_each_other(
     stack: Endpoints, database: Database, tmp_path: Path
 ):
     """A refund that waits for a capture of a later part; one that ended a process; one that says it again."""
-    async with desk(stack, database, tmp_path, preview_records_max=1) as table:
+    async with redrive_harness(stack, database, tmp_path, preview_records_max=1) as table:
         capture = webhook("payment.captured", "p", child="c", amount=500)
         refund = await keep(table, webhook("refund.succeeded", "p", child="r", amount=100))
         fatal = await keep(table, webhook("payment.created", "q"), reason="fatal")
@@ -307,7 +307,7 @@ async def test_preview_reads_in_parts_what_letters_do_to_each_other(
     }
 
 
-async def test_preview_wakes_what_is_parked_and_changes_nothing(table: Desk):
+async def test_preview_wakes_what_is_parked_and_changes_nothing(table: RedriveHarness):
     table.stage.spawn()
     await table.stage.publish([webhook("refund.succeeded", "p", child="r", amount=100)])
     await until(lambda: _count(table, "parked_events", 1), "the refund waits")
@@ -317,7 +317,7 @@ async def test_preview_wakes_what_is_parked_and_changes_nothing(table: Desk):
     assert await table.stage.count("parked_events") == 1
 
 
-async def test_letter_that_trips_the_fold_is_told_from_its_neighbours(table: Desk, monkeypatch: pytest.MonkeyPatch):
+async def test_letter_that_trips_the_fold_is_told_from_its_neighbours(table: RedriveHarness, monkeypatch: pytest.MonkeyPatch):
     class Tripping(Planner):
         def plan(self, items: Any) -> Any:
             if any(getattr(item, "event_id", "") == "bad" for _, item in items):

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from redriving import Desk, desk
+from redriving import RedriveHarness, redrive_harness
 from relay_rows import add_command, add_letter, add_payment, change, eventually, reading, relaying, settings_for, spool
 from settling import until
 
@@ -82,8 +82,8 @@ async def connection(database: Database) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-async def table(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with desk(stack, database, tmp_path) as made:
+async def table(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[RedriveHarness]:
+    async with redrive_harness(stack, database, tmp_path) as made:
         yield made
 
 
@@ -209,7 +209,7 @@ async def test_a_spooled_record_too_large_for_its_topic_becomes_a_dead_letter_an
 
 
 async def test_a_redriven_letter_that_kafka_refuses_is_open_again(
-    table: Desk, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
+    table: RedriveHarness, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
 ):
     small = await make_topic(1000)
     ours = (*table.settings.kafka.topics.consumed, Topic(small, 2 * MEBIBYTE, DAY_MS))
@@ -228,7 +228,7 @@ async def test_a_redriven_letter_that_kafka_refuses_is_open_again(
     assert "MessageSizeTooLarge" in told["detail"]
 
 
-async def test_a_stop_is_looked_at_before_what_may_be_in_kafka_is_published_again(table: Desk):
+async def test_a_stop_is_looked_at_before_what_may_be_in_kafka_is_published_again(table: RedriveHarness):
     letters = [await add_letter(table.connection, redrive_count=0, key=b"doubt-%d" % n) for n in range(5)]
     redrive_id = await table.order()
     pool = await open_pool(table.settings.postgres, role="relay", connections=2)
@@ -283,7 +283,7 @@ async def test_a_change_that_kafka_refuses_is_passed_by_and_a_run_of_them_stops_
 
 
 async def test_a_compressed_record_above_the_bound_is_a_letter_and_its_neighbours_are_not(
-    stack: Endpoints, table: Desk
+    stack: Endpoints, table: RedriveHarness
 ):
     """5.4 MB of JSON are far below 2 MiB in lz4: the broker takes them, and the DLQ's topic does not."""
     producer = AIOKafkaProducer(bootstrap_servers=stack.kafka, compression_type="gzip", max_request_size=8 * MEBIBYTE)
@@ -304,7 +304,7 @@ async def test_a_compressed_record_above_the_bound_is_a_letter_and_its_neighbour
     assert {len(row["value"]) for row in await table.letters()} == {len(value), len(b"no intent")}
 
 
-async def both(table: Desk) -> bool:
+async def both(table: RedriveHarness) -> bool:
     return len(await table.letters()) == 2
 
 

@@ -37,27 +37,27 @@ async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
 
 
 @pytest.fixture
-async def scene(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(stack.kafka, database, tmp_path) as made:
         yield made
 
 
 async def test_a_consumer_waits_for_the_schema_and_goes_on_by_itself(
-    scene: Stage, owner: asyncpg.Connection[Any]
+    harness: Stage, owner: asyncpg.Connection[Any]
 ) -> None:
     await owner.execute(FORGET, newest_known())
-    child = scene.spawn()
+    child = harness.spawn()
 
     async def said() -> bool:
         return any("migrate up" in line["detail"] for line in child.lines("broker_away_at_start"))
 
     await until(said, "the consumer says what to do")
-    await scene.publish([webhook("payment.created", "p")])
-    assert await scene.count("payments") == 0
+    await harness.publish([webhook("payment.created", "p")])
+    assert await harness.count("payments") == 0
     await owner.execute(KNOW, newest_known())
 
     async def settled() -> bool:
-        return await scene.count("payments") == 1
+        return await harness.count("payments") == 1
 
     await until(settled, "the consumer goes on")
 

@@ -36,7 +36,7 @@ class Clock:
 
 
 @pytest.fixture
-async def desk(database: Database) -> AsyncIterator[Bench]:
+async def harness(database: Database) -> AsyncIterator[Bench]:
     async with bench(database.dsn, parking={"deadline_seconds": DEADLINE_SECONDS}) as open_bench:
         open_bench.clock = Clock()
         yield open_bench
@@ -53,14 +53,14 @@ def refund(payment: str, child: str = "r", amount: int = 100) -> Any:
     return webhook("refund.succeeded", payment, child=child, amount=amount)
 
 
-async def test_events_past_their_deadline_become_letters_byte_for_byte(desk: Bench) -> None:
-    await desk.settle(records([refund("p"), refund("q", "r2")]))
-    parked = (await desk.books()).parked
-    desk.clock.seconds += DEADLINE_SECONDS
-    assert await sweep(desk.pool, desk.clock, records_max=10) == 0, "exactly at the deadline it still waits"
-    desk.clock.seconds += 1
-    assert await sweep(desk.pool, desk.clock, records_max=10) == 2
-    books = await desk.books()
+async def test_events_past_their_deadline_become_letters_byte_for_byte(harness: Bench) -> None:
+    await harness.settle(records([refund("p"), refund("q", "r2")]))
+    parked = (await harness.books()).parked
+    harness.clock.seconds += DEADLINE_SECONDS
+    assert await sweep(harness.pool, harness.clock, records_max=10) == 0, "exactly at the deadline it still waits"
+    harness.clock.seconds += 1
+    assert await sweep(harness.pool, harness.clock, records_max=10) == 2
+    books = await harness.books()
     assert books.parked == []
     assert [(row["event_id"], row["reason"], row["status"]) for row in books.letters] == [
         ("p:refund.succeeded:r", "orphan", "open"),
@@ -68,63 +68,63 @@ async def test_events_past_their_deadline_become_letters_byte_for_byte(desk: Ben
     ]
     kept = ("topic", "partition", "offset", "timestamp_ms", "key", "value", "header_names", "header_values")
     assert [[row[name] for name in kept] for row in books.letters] == [[row[name] for name in kept] for row in parked]
-    assert await desk.fetch("select * from parked_refs") == []
+    assert await harness.fetch("select * from parked_refs") == []
 
 
-async def test_a_deadline_that_the_watermark_has_not_passed_is_not_over(desk: Bench) -> None:
+async def test_a_deadline_that_the_watermark_has_not_passed_is_not_over(harness: Bench) -> None:
     """By the clock it is over; records of before it are still unread, and one of them may bring the payment."""
-    await desk.settle(records([refund("p")]))
-    (deadline,) = [row["deadline"] for row in (await desk.books()).parked]
-    desk.clock.seconds += 100 * DEADLINE_SECONDS
+    await harness.settle(records([refund("p")]))
+    (deadline,) = [row["deadline"] for row in (await harness.books()).parked]
+    harness.clock.seconds += 100 * DEADLINE_SECONDS
     moment = dt.timedelta(milliseconds=1)
-    assert await sweep(desk.pool, desk.clock, records_max=10, before=deadline - moment) == 0
-    assert len((await desk.books()).parked) == 1
-    assert await sweep(desk.pool, desk.clock, records_max=10, before=deadline + moment) == 1
+    assert await sweep(harness.pool, harness.clock, records_max=10, before=deadline - moment) == 0
+    assert len((await harness.books()).parked) == 1
+    assert await sweep(harness.pool, harness.clock, records_max=10, before=deadline + moment) == 1
 
 
-async def test_one_sweep_is_bounded_and_the_next_goes_on(desk: Bench) -> None:
-    await desk.settle(records([refund(f"p{number}") for number in range(25)]))
-    desk.clock.seconds += DEADLINE_SECONDS + 1
-    assert [await sweep(desk.pool, desk.clock, records_max=10) for _ in range(4)] == [10, 10, 5, 0]
-    books = await desk.books()
+async def test_one_sweep_is_bounded_and_the_next_goes_on(harness: Bench) -> None:
+    await harness.settle(records([refund(f"p{number}") for number in range(25)]))
+    harness.clock.seconds += DEADLINE_SECONDS + 1
+    assert [await sweep(harness.pool, harness.clock, records_max=10) for _ in range(4)] == [10, 10, 5, 0]
+    books = await harness.books()
     assert (len(books.letters), len(books.parked)) == (25, 0)
 
 
-async def test_one_sweep_is_bounded_in_bytes_too(desk: Bench) -> None:
+async def test_one_sweep_is_bounded_in_bytes_too(harness: Bench) -> None:
     """Blanks, which Postgres keeps in a hundredth of their size: the bound is on what they come to in memory."""
     events = [refund(f"p{number}") for number in range(7)]
-    await desk.settle(records([one._replace(value=one.value + b" " * 50_000) for one in events]))
-    desk.clock.seconds += DEADLINE_SECONDS + 1
-    taken = [await sweep(desk.pool, desk.clock, records_max=10, bytes_max=120_000) for _ in range(4)]
+    await harness.settle(records([one._replace(value=one.value + b" " * 50_000) for one in events]))
+    harness.clock.seconds += DEADLINE_SECONDS + 1
+    taken = [await sweep(harness.pool, harness.clock, records_max=10, bytes_max=120_000) for _ in range(4)]
     assert taken == [3, 3, 1, 0], "the event that passes the bound is the last one"
 
 
-async def test_two_sweepers_at_once_bury_each_event_once(desk: Bench) -> None:
-    await desk.settle(records([refund(f"p{number}") for number in range(20)]))
-    desk.clock.seconds += DEADLINE_SECONDS + 1
-    counts = await asyncio.gather(*(sweep(desk.pool, desk.clock, records_max=50) for _ in range(4)))
-    assert sum(counts) == len((await desk.books()).letters) == 20
+async def test_two_sweepers_at_once_bury_each_event_once(harness: Bench) -> None:
+    await harness.settle(records([refund(f"p{number}") for number in range(20)]))
+    harness.clock.seconds += DEADLINE_SECONDS + 1
+    counts = await asyncio.gather(*(sweep(harness.pool, harness.clock, records_max=50) for _ in range(4)))
+    assert sum(counts) == len((await harness.books()).letters) == 20
 
 
-async def test_a_sweeper_that_lost_its_lease_buries_nothing(desk: Bench) -> None:
-    await desk.settle(records([refund("p")]))
-    desk.clock.seconds += DEADLINE_SECONDS + 1
-    leases = PostgresLeases(desk.pool)
+async def test_a_sweeper_that_lost_its_lease_buries_nothing(harness: Bench) -> None:
+    await harness.settle(records([refund("p")]))
+    harness.clock.seconds += DEADLINE_SECONDS + 1
+    leases = PostgresLeases(harness.pool)
     standing = await leases.acquire("sweeper", "successor", 60)
     assert standing is not None
     for lost in (Lease("sweeper", "successor", standing.token - 1), Lease("sweeper", "former", standing.token)):
         with pytest.raises(LeaseLostError):
-            await sweep(desk.pool, desk.clock, records_max=10, lease=lost)
-    books = await desk.books()
+            await sweep(harness.pool, harness.clock, records_max=10, lease=lost)
+    books = await harness.books()
     assert (len(books.parked), books.letters) == (1, [])
-    assert await sweep(desk.pool, desk.clock, records_max=10, lease=standing) == 1
+    assert await sweep(harness.pool, harness.clock, records_max=10, lease=standing) == 1
 
 
 async def test_a_wake_up_that_holds_the_names_wins_over_the_sweeper(
-    desk: Bench, observer: asyncpg.Connection[Any]
+    harness: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
-    await desk.settle(records([refund("p")]))
-    desk.clock.seconds += DEADLINE_SECONDS + 1
+    await harness.settle(records([refund("p")]))
+    harness.clock.seconds += DEADLINE_SECONDS + 1
     written, release = asyncio.Event(), asyncio.Event()
 
     class Held(BatchWriter):
@@ -134,44 +134,44 @@ async def test_a_wake_up_that_holds_the_names_wins_over_the_sweeper(
             await release.wait()
 
     batch = [decoded(record) for record in records([webhook("payment.captured", "p", child="c")], first=1)]
-    waking = asyncio.create_task(Held(desk.pool, desk.settings, desk.clock).settle(batch))
+    waking = asyncio.create_task(Held(harness.pool, harness.settings, harness.clock).settle(batch))
     await written.wait()
-    sweeping = asyncio.create_task(sweep(desk.pool, desk.clock, records_max=10))
+    sweeping = asyncio.create_task(sweep(harness.pool, harness.clock, records_max=10))
     await until_waiting(observer)
     release.set()
     await waking
     assert await sweeping == 0
-    books = await desk.books()
+    books = await harness.books()
     assert (books.letters, books.parked, books.payments[0]["refunded"]) == ([], [], 100)
 
 
 async def test_a_sweeper_that_holds_the_names_wins_over_the_wake_up(
-    desk: Bench, observer: asyncpg.Connection[Any]
+    harness: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
     """The sweeper is stopped on the payment's name; whoever comes after it finds the letter, and applies that."""
-    await desk.settle(records([refund("p")]))
-    desk.clock.seconds += DEADLINE_SECONDS + 1
+    await harness.settle(records([refund("p")]))
+    harness.clock.seconds += DEADLINE_SECONDS + 1
     gate = observer.transaction()
     await gate.start()
     await observer.execute("lock table dead_letters in share mode")
-    witness = await asyncpg.connect(desk.settings.postgres.dsn.get_secret_value())  # type: ignore[union-attr]
-    sweeping = asyncio.create_task(sweep(desk.pool, desk.clock, records_max=10))
+    witness = await asyncpg.connect(harness.settings.postgres.dsn.get_secret_value())  # type: ignore[union-attr]
+    sweeping = asyncio.create_task(sweep(harness.pool, harness.clock, records_max=10))
     await until_waiting(witness)
-    waking = asyncio.create_task(desk.settle(records([webhook("payment.captured", "p", child="c")], first=1)))
+    waking = asyncio.create_task(harness.settle(records([webhook("payment.captured", "p", child="c")], first=1)))
     await until_waiting(witness, 2)
     await gate.commit()
     assert await sweeping == 1
     await waking
     await witness.close()
-    books = await desk.books()
+    books = await harness.books()
     assert [(row["reason"], row["status"]) for row in books.letters] == [("orphan", "applied")]
     assert (books.parked, books.payments[0]["refunded"], len(books.ledger)) == ([], 100, 2)
 
 
-async def test_a_buried_event_that_comes_again_is_settled(desk: Bench) -> None:
-    await desk.settle(records([refund("p")]))
-    desk.clock.seconds += DEADLINE_SECONDS + 1
-    await sweep(desk.pool, desk.clock, records_max=10)
-    await desk.settle(records([webhook("payment.captured", "p", child="c"), refund("p")], first=1))
-    books = await desk.books()
+async def test_a_buried_event_that_comes_again_is_settled(harness: Bench) -> None:
+    await harness.settle(records([refund("p")]))
+    harness.clock.seconds += DEADLINE_SECONDS + 1
+    await sweep(harness.pool, harness.clock, records_max=10)
+    await harness.settle(records([webhook("payment.captured", "p", child="c"), refund("p")], first=1))
+    books = await harness.books()
     assert (books.payments[0]["refunded"], len(books.ledger), len(books.letters)) == (100, 2, 1)

@@ -46,7 +46,7 @@ class Record(NamedTuple):
 
 
 @pytest.fixture
-async def scene(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(stack.kafka, database, tmp_path) as made:
         yield made
 
@@ -97,25 +97,25 @@ def ids(found: Sequence[Record]) -> set[str]:
     return {one.event.event_id for one in found}
 
 
-async def test_six_producers_that_commit_abort_and_mix_with_plain_records_behind(scene: Stage) -> None:
+async def test_six_producers_that_commit_abort_and_mix_with_plain_records_behind(harness: Stage) -> None:
     committed: list[Record] = []
     aborted: list[Record] = []
-    child = scene.spawn()
+    child = harness.spawn()
 
     async def produce(number: int, codec: str | None) -> None:
-        async with transactional(scene.kafka, codec) as producer:
+        async with transactional(harness.kafka, codec) as producer:
             for turn in range(ROUNDS):
                 for commit in (True, False) if number % 2 else (False, True):
                     found = one_of_each_partition(f"p{number}-{turn}-{commit}")
                     await transact(producer, found, commit=commit)
                     (committed if commit else aborted).extend(found)
                 plain = one_of_each_partition(f"plain-{number}-{turn}")
-                await publish(scene.producer, plain)  # type: ignore[arg-type]
+                await publish(harness.producer, plain)  # type: ignore[arg-type]
                 committed.extend(plain)
 
     await asyncio.gather(*(produce(number, codec) for number, codec in enumerate(CODECS)))
-    books = await scene.until_settled(len(committed))
-    await scene.until_no_lag()
+    books = await harness.until_settled(len(committed))
+    await harness.until_no_lag()
     events = [row["event_id"] for row in books.ledger]
     assert len(events) == len(set(events)), "once each"
     assert set(events) == ids(committed)
@@ -125,47 +125,47 @@ async def test_six_producers_that_commit_abort_and_mix_with_plain_records_behind
     assert len(child.lines("partitions_assigned")) == 1
 
 
-async def test_a_consumer_starts_on_a_marker_and_on_aborted_records(scene: Stage) -> None:
+async def test_a_consumer_starts_on_a_marker_and_on_aborted_records(harness: Stage) -> None:
     """Where it stopped last is in the middle of a transaction, or before one that has nothing but its end."""
-    async with transactional(scene.kafka) as producer:
+    async with transactional(harness.kafka) as producer:
         first, lost, last = (one_of_each_partition(name) for name in ("first", "lost", "last"))
         await transact(producer, first, commit=True)
-        child = scene.spawn()
-        await scene.until_settled(len(first))
+        child = harness.spawn()
+        await harness.until_settled(len(first))
         await child.terminate()
         await transact(producer, lost, commit=False)
-        child = scene.spawn()
+        child = harness.spawn()
         await transact(producer, last, commit=True)
-        books = await scene.until_settled(len(first) + len(last))
+        books = await harness.until_settled(len(first) + len(last))
     assert {row["event_id"] for row in books.ledger} == ids(first) | ids(last)
     assert child.running
 
 
-async def test_what_is_behind_an_open_transaction_waits_and_is_then_applied_once(scene: Stage) -> None:
-    child = scene.spawn()
-    async with transactional(scene.kafka) as producer:
+async def test_what_is_behind_an_open_transaction_waits_and_is_then_applied_once(harness: Stage) -> None:
+    child = harness.spawn()
+    async with transactional(harness.kafka) as producer:
         held = [Record(INTENTS.name, 1, intent(uuid.uuid4(), reference=f"held-{n}")) for n in range(3)]
         await producer.begin_transaction()
         await publish(producer, held)
         behind = [Record(INTENTS.name, 1, intent(uuid.uuid4(), reference=f"behind-{n}")) for n in range(3)]
         beside = one_of_each_partition("beside")
         beside = [one for one in beside if (one.topic, one.partition) != (INTENTS.name, 1)]
-        await publish(scene.producer, behind)  # type: ignore[arg-type]
-        await publish(scene.producer, beside)  # type: ignore[arg-type]
-        books = await scene.until_settled(len(beside))
+        await publish(harness.producer, behind)  # type: ignore[arg-type]
+        await publish(harness.producer, beside)  # type: ignore[arg-type]
+        books = await harness.until_settled(len(beside))
         assert {row["event_id"] for row in books.ledger} == ids(beside), "the other partitions go on"
-        await until(lambda: named(scene), "status and doctor name it")
+        await until(lambda: named(harness), "status and doctor name it")
         await producer.commit_transaction()
-    books = await scene.until_settled(len(beside) + 6)
+    books = await harness.until_settled(len(beside) + 6)
     assert sorted(row["event_id"] for row in books.ledger) == sorted(ids(beside) | ids(behind) | ids(held))
     assert child.running
 
 
-async def named(scene: Stage) -> bool:
+async def named(harness: Stage) -> bool:
     """Tell whether status and doctor name the open transaction and how many offsets wait."""
     settings = Settings(
-        kafka=KafkaSettings(bootstrap=scene.kafka),
-        postgres=PostgresSettings(dsn=SecretStr(scene.database.dsn)),
+        kafka=KafkaSettings(bootstrap=harness.kafka),
+        postgres=PostgresSettings(dsn=SecretStr(harness.database.dsn)),
         ops=OpsSettings(transaction_notice_seconds=1.0),
     )
     told = f"an open transaction holds {INTENTS.name}/1 since "
@@ -177,16 +177,16 @@ async def named(scene: Stage) -> bool:
 
 
 @pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
-async def test_large_batches_in_a_transaction(scene: Stage, codec: str | None) -> None:
+async def test_large_batches_in_a_transaction(harness: Stage, codec: str | None) -> None:
     """Records of 400 kB, in batches as large as a producer may send, and one batch of many small ones."""
     big = [Record(WEBHOOKS.name, 0, large(f"big-{codec}-{n}", 400_000)) for n in range(10)]
     small = [Record(WEBHOOKS.name, 0, webhook("payment.created", f"small-{codec}-{n}")) for n in range(1000)]
-    child = scene.spawn()
-    async with transactional(scene.kafka, codec) as producer:
+    child = harness.spawn()
+    async with transactional(harness.kafka, codec) as producer:
         await transact(producer, small[:500], commit=False)
         await transact(producer, [*big[:5], *small], commit=True)
         await transact(producer, big[5:], commit=True)
-    books = await scene.until_settled(len(big) + len(small))
+    books = await harness.until_settled(len(big) + len(small))
     assert sorted(row["event_id"] for row in books.ledger) == sorted(ids(big) | ids(small))
     assert books.letters == []
     assert child.running
@@ -197,20 +197,20 @@ def large(payment: str, length: int) -> Event:
     return event._replace(value=event.value[:-1] + b" " * length + b"}")
 
 
-async def test_offsets_with_gaps_of_deleted_records(scene: Stage) -> None:
+async def test_offsets_with_gaps_of_deleted_records(harness: Stage) -> None:
     """Records deleted behind a running consumer, and markers around them, are no end and no repetition."""
-    child = scene.spawn()
+    child = harness.spawn()
     place = TopicPartition(WEBHOOKS.name, 2)
-    async with transactional(scene.kafka) as producer:
+    async with transactional(harness.kafka) as producer:
         first = [Record(WEBHOOKS.name, 2, webhook("payment.created", f"gap-{n}")) for n in range(5)]
         await transact(producer, first, commit=True)
-        await scene.until_settled(5)
+        await harness.until_settled(5)
         await transact(producer, [Record(WEBHOOKS.name, 2, webhook("payment.created", "never"))], commit=False)
-        async with administration(scene.kafka) as client:
-            await client.delete_records({place: RecordsToDelete(before_offset=scene.start[place] + 6)})
+        async with administration(harness.kafka) as client:
+            await client.delete_records({place: RecordsToDelete(before_offset=harness.start[place] + 6)})
         last = [Record(WEBHOOKS.name, 2, webhook("payment.created", f"after-{n}")) for n in range(5)]
         await transact(producer, last, commit=True)
-    books = await scene.until_settled(10)
+    books = await harness.until_settled(10)
     assert sorted(row["event_id"] for row in books.ledger) == sorted(ids(first) | ids(last))
     assert child.running
 

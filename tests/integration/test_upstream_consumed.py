@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def scene(stack: Any, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+async def harness(stack: Any, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(stack.kafka, database, tmp_path) as found:
         yield found
 
@@ -47,21 +47,21 @@ def life(payment: str) -> list[Event]:
     ]
 
 
-async def test_what_services_tell_is_in_the_books_once_under_their_names(scene: Stage) -> None:
+async def test_what_services_tell_is_in_the_books_once_under_their_names(harness: Stage) -> None:
     """Each event twice, in any order, over all partitions, the consumer killed in the middle."""
     lives = [life(f"b-{number}") for number in range(60)]
     events = [one for events in lives for one in events] * 2
     random.Random(3).shuffle(events)
     half = len(events) // 2
-    first = scene.spawn(limits={"batch_records_max": 40}, sources=["billing"])
-    await scene.publish(events[:half], EVENTS.name)
-    await scene.until_settled(40)
+    first = harness.spawn(limits={"batch_records_max": 40}, sources=["billing"])
+    await harness.publish(events[:half], EVENTS.name)
+    await harness.until_settled(40)
     first.kill()
-    await scene.publish(events[half:], EVENTS.name)
-    scene.spawn(sources=["billing"])
-    books = await scene.until_settled(300)
-    await scene.until_no_lag()
-    books = await scene.books()
+    await harness.publish(events[half:], EVENTS.name)
+    harness.spawn(sources=["billing"])
+    books = await harness.until_settled(300)
+    await harness.until_no_lag()
+    books = await harness.books()
     assert (books.letters, books.parked, broken_chains(books)) == ([], [], [])
     assert len(books.claims) == len(set(books.claims)) == 300
     assert {(row["provider"], row["status"], row["captured"], row["refunded"]) for row in books.payments} == {
@@ -71,8 +71,8 @@ async def test_what_services_tell_is_in_the_books_once_under_their_names(scene: 
     assert {row["source"] for row in books.ledger} == {"events/billing"}
 
 
-async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_neighbours_stand(scene: Stage) -> None:
-    scene.spawn(sources=["billing"])
+async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_neighbours_stand(harness: Stage) -> None:
+    harness.spawn(sources=["billing"])
     money = {"payment_id": "b-1", "currency": "EUR", "amount": 100}
     wrong = [
         told("payment.captured", "1", **money, source="stripe", id="c"),
@@ -81,8 +81,8 @@ async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_ne
         told("payment.captured", "4", value=b"\x00\x00\x00\x00\x07" + json.dumps({**money, "id": "c"}).encode()),
         told("payment.captured", "5", **money, id="c")._replace(headers=()),
     ]
-    await scene.publish([*life("b-2")[:2], *wrong, *life("b-2")[2:]], EVENTS.name, partition=0)
-    books = await scene.until_settled(10)
+    await harness.publish([*life("b-2")[:2], *wrong, *life("b-2")[2:]], EVENTS.name, partition=0)
+    books = await harness.until_settled(10)
     found = {row["offset"]: row["message"] for row in books.letters}
     expected = [
         "ce_source stripe is none of RATCHET_SOURCES (billing)",
@@ -96,7 +96,7 @@ async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_ne
     assert [(row["provider_ref"], row["captured"]) for row in books.payments] == [("b-2", 1000)]
 
 
-async def test_a_source_with_a_provider_s_name_refuses_to_start(scene: Stage) -> None:
-    child = scene.spawn(sources=["stripe"])
+async def test_a_source_with_a_provider_s_name_refuses_to_start(harness: Stage) -> None:
+    child = harness.spawn(sources=["stripe"])
     assert await asyncio.to_thread(child.process.wait, 30) != 0
     assert "RATCHET_SOURCES: stripe is the name of a provider" in child.log.read_text()

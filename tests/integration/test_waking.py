@@ -41,7 +41,7 @@ TRIPS = 666
 
 
 @pytest.fixture
-async def desk(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+async def harness(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     """Give a writer for which `a+b` names the payments a and b, and over one amount of which the fold trips."""
 
     def naming(record: Record, endpoints: Any) -> Any:
@@ -73,27 +73,27 @@ def refund(payment: str, child: str, amount: int = 100) -> Event:
 CAPTURE = webhook("payment.captured", "p", child="c")
 
 
-async def settle_one_by_one(desk: Bench, *events: Event) -> list[Plan]:
+async def settle_one_by_one(harness: Bench, *events: Event) -> list[Plan]:
     plans = []
     with capture_logs() as lines:
         for first, event in enumerate(events):
-            plans += await desk.settle(records([event], first=first))
-    return plans + await what_an_outage_put_off(desk, lines)
+            plans += await harness.settle(records([event], first=first))
+    return plans + await what_an_outage_put_off(harness, lines)
 
 
-async def what_an_outage_put_off(desk: Bench, lines: list[Any]) -> list[Plan]:
+async def what_an_outage_put_off(harness: Bench, lines: list[Any]) -> list[Plan]:
     """Do what the sweeper does where a server under load let a batch wait for too long; nothing else is left to it."""
     put_off = [line for line in lines if line["event"] == "waking_put_off"]
     assert all(line["failure"] in PASSING or line["error"] == "UnavailableError" for line in put_off)
     plans = []
-    while put_off and await marks(desk):
+    while put_off and await marks(harness):
         with contextlib.suppress(TimeoutError, OSError):
-            plans += [plan for plan in [await desk.writer.waker.turn()] if plan is not None]
+            plans += [plan for plan in [await harness.writer.waker.turn()] if plan is not None]
     return plans
 
 
-async def marks(desk: Bench) -> int:
-    return int(await desk.pool.fetchval("select count(*) from wake_marks"))
+async def marks(harness: Bench) -> int:
+    return int(await harness.pool.fetchval("select count(*) from wake_marks"))
 
 
 async def all_settled(now: float) -> Reading:
@@ -101,64 +101,64 @@ async def all_settled(now: float) -> Reading:
     return Reading(now)
 
 
-async def test_what_waits_on_a_survivor_reached_through_a_woken_event_is_woken(desk: Bench) -> None:
+async def test_what_waits_on_a_survivor_reached_through_a_woken_event_is_woken(harness: Bench) -> None:
     """The second refund names the payment and, so only it tells, what the first one waits for."""
-    await settle_one_by_one(desk, refund("q", "r1", 20), refund("p+q", "r2", 30), CAPTURE)
-    books = await desk.books()
+    await settle_one_by_one(harness, refund("q", "r1", 20), refund("p+q", "r2", 30), CAPTURE)
+    books = await harness.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 50)]
-    assert (books.parked, books.letters, await marks(desk)) == ([], [], 0)
+    assert (books.parked, books.letters, await marks(harness)) == ([], [], 0)
     assert broken_chains(books) == []
 
 
-async def test_what_only_a_woken_event_tells_puts_its_payment_under_the_order(desk: Bench) -> None:
+async def test_what_only_a_woken_event_tells_puts_its_payment_under_the_order(harness: Bench) -> None:
     """It waited on the payment alone; its reference, on which nothing waits, is locked and worked out all the same."""
-    await desk.settle(intent_records([intent(uuid.uuid4(), reference="ORD", amount=1000)]))
-    await settle_one_by_one(desk, webhook("refund.succeeded", "p", child="r", amount=100, reference="ORD"), CAPTURE)
-    books = await desk.books()
+    await harness.settle(intent_records([intent(uuid.uuid4(), reference="ORD", amount=1000)]))
+    await settle_one_by_one(harness, webhook("refund.succeeded", "p", child="r", amount=100, reference="ORD"), CAPTURE)
+    books = await harness.books()
     (order,) = [row for row in books.payments if row["client"] is not None]
     assert (order["captured"], order["refunded"]) == (1000, 100)
     assert books.parked == books.letters == []
 
 
-async def test_a_name_that_a_merge_did_not_tell_of_leads_to_the_survivor(desk: Bench) -> None:
+async def test_a_name_that_a_merge_did_not_tell_of_leads_to_the_survivor(harness: Bench) -> None:
     """Of the one that gave way only the names of the event that showed it are bound anew; others are followed."""
     await settle_one_by_one(
-        desk,
+        harness,
         webhook("payment.captured", "a", child="c"),
         webhook("payment.captured", "b+d", child="c"),
         webhook("payment.authorized", "a+b", child="x"),
         refund("d", "r", 30),
     )
-    books = await desk.books()
+    books = await harness.books()
     alive = [row for row in books.payments if row["merged_into"] is None]
     assert [(row["captured"], row["refunded"]) for row in alive] == [(1000, 30)]
     assert books.parked == books.letters == []
     assert broken_chains(books) == []
 
 
-async def test_a_bad_parked_event_is_a_letter_and_its_neighbours_wake(desk: Bench) -> None:
+async def test_a_bad_parked_event_is_a_letter_and_its_neighbours_wake(harness: Bench) -> None:
     waiting = [refund("p", "r1"), refund("p", "bad", TRIPS), refund("p", "r2"), refund("p", "r3")]
-    plans = await settle_one_by_one(desk, *waiting, CAPTURE)
-    books = await desk.books()
+    plans = await settle_one_by_one(harness, *waiting, CAPTURE)
+    books = await harness.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 300)]
     assert [(row["event_id"], row["reason"], row["value"]) for row in books.letters] == [
         ("p:refund.succeeded:bad", "unexpected", waiting[1].value)
     ]
-    assert (books.parked, await marks(desk)) == ([], 0)
+    assert (books.parked, await marks(harness)) == ([], 0)
     assert [letter.reason for plan in plans for letter in plan.letters] == ["unexpected"], "counted and logged"
     assert sum(len(plan.woken) for plan in plans) == 4
 
 
-async def test_a_failing_wake_up_makes_no_letter_of_what_is_settled(desk: Bench) -> None:
+async def test_a_failing_wake_up_makes_no_letter_of_what_is_settled(harness: Bench) -> None:
     """The bad one is reached through a woken event; no run of bad records may halt the partition for it either."""
-    processor = desk.processor()
+    processor = harness.processor()
     processor._poison = PoisonRun(0)
     waiting = records([refund("q", "bad", TRIPS), refund("p+q", "r2", 30)])
     with capture_logs() as lines:
         await processor.write([decoded(record) for record in waiting])
         await processor.write([decoded(record) for record in records([CAPTURE], first=2)])
-    await what_an_outage_put_off(desk, lines)
-    books = await desk.books()
+    await what_an_outage_put_off(harness, lines)
+    books = await harness.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 30)]
     assert [row["event_id"] for row in books.letters] == ["q:refund.succeeded:bad"]
     assert not {row["event_id"] for row in books.letters} & {row["event_id"] for row in books.ledger}
@@ -172,44 +172,44 @@ class FailingWriter(BatchWriter):
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["in time", "past the deadline"])
-async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(desk: Bench, *, late: bool) -> None:
-    await settle_one_by_one(desk, refund("p", "r1"), refund("p", "bad", TRIPS))
-    writer = FailingWriter(desk.pool, desk.settings, desk.clock)
-    (plan,) = await desk.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=2)])
-    books = await desk.books()
+async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(harness: Bench, *, late: bool) -> None:
+    await settle_one_by_one(harness, refund("p", "r1"), refund("p", "bad", TRIPS))
+    writer = FailingWriter(harness.pool, harness.settings, harness.clock)
+    (plan,) = await harness.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=2)])
+    books = await harness.books()
     assert (len(plan.rows), len(books.ledger), len(books.parked), books.letters) == (1, 1, 2, [])
-    assert await marks(desk) == 1, "what is to be woken is known after a crash"
+    assert await marks(harness) == 1, "what is to be woken is known after a crash"
     if late:
-        await desk.pool.execute("update parked_events set parked_at = now() - '9 days'::interval, deadline = parked_at")
-    sweeper = Sweeper(desk.pool, desk.clock, desk.writer.waker, all_settled, desk.settings.parking)
+        await harness.pool.execute("update parked_events set parked_at = now() - '9 days'::interval, deadline = parked_at")
+    sweeper = Sweeper(harness.pool, harness.clock, harness.writer.waker, all_settled, harness.settings.parking)
     assert await sweeper.turn(None, asyncio.Event()) == 0
-    books = await desk.books()
+    books = await harness.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100)]
     assert [row["reason"] for row in books.letters] == ["unexpected"]
-    assert (books.parked, await marks(desk)) == ([], 0)
+    assert (books.parked, await marks(harness)) == ([], 0)
     assert broken_chains(books) == []
 
 
-async def test_what_is_about_to_be_woken_is_not_buried(desk: Bench) -> None:
+async def test_what_is_about_to_be_woken_is_not_buried(harness: Bench) -> None:
     """Two at once: one that woke lost its lease after it had read that nothing is marked."""
-    await settle_one_by_one(desk, refund("p", "r1"))
-    await desk.pool.execute("update parked_events set parked_at = now() - '99 days'::interval, deadline = parked_at")
-    writer = FailingWriter(desk.pool, desk.settings, desk.clock)
+    await settle_one_by_one(harness, refund("p", "r1"))
+    await harness.pool.execute("update parked_events set parked_at = now() - '99 days'::interval, deadline = parked_at")
+    writer = FailingWriter(harness.pool, harness.settings, harness.clock)
     await writer.settle([decoded(one) for one in records([CAPTURE], first=2)])
-    assert await sweep(desk.pool, desk.clock, records_max=10) == 0
-    assert await wake_all(desk.writer.waker, asyncio.Event()) == 1
-    books = await desk.books()
+    assert await sweep(harness.pool, harness.clock, records_max=10) == 0
+    assert await wake_all(harness.writer.waker, asyncio.Event()) == 1
+    books = await harness.books()
     assert ([row["refunded"] for row in books.payments], books.letters) == ([100], [])
 
 
-async def test_an_outage_while_waking_is_waited_for_and_marks_stay(desk: Bench) -> None:
-    await settle_one_by_one(desk, refund("p", "r1"), CAPTURE)
-    await settle_one_by_one(desk, refund("q", "r2"))
-    writer = FailingWriter(desk.pool, desk.settings, desk.clock)
+async def test_an_outage_while_waking_is_waited_for_and_marks_stay(harness: Bench) -> None:
+    await settle_one_by_one(harness, refund("p", "r1"), CAPTURE)
+    await settle_one_by_one(harness, refund("q", "r2"))
+    writer = FailingWriter(harness.pool, harness.settings, harness.clock)
     await writer.settle([decoded(one) for one in records([webhook("payment.captured", "q", child="c")], first=9)])
     with pytest.raises(ConnectionRefusedError):
         await wake_all(writer.waker, asyncio.Event())
-    assert (await marks(desk), (await desk.books()).letters) == (1, [])
+    assert (await marks(harness), (await harness.books()).letters) == (1, [])
 
 
 class RefusedWriter(BatchWriter):
@@ -219,45 +219,45 @@ class RefusedWriter(BatchWriter):
         raise asyncpg.DataError
 
 
-async def test_one_that_can_not_even_be_buried_waits_on_and_holds_up_nobody(desk: Bench) -> None:
-    await settle_one_by_one(desk, refund("p", "r1"), refund("p", "r2"))
-    writer = RefusedWriter(desk.pool, desk.settings, desk.clock)
-    (plan,) = await desk.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=2)])
-    books = await desk.books()
-    assert (len(plan.rows), plan.letters, len(books.parked), books.letters, await marks(desk)) == (1, [], 2, [], 0)
+async def test_one_that_can_not_even_be_buried_waits_on_and_holds_up_nobody(harness: Bench) -> None:
+    await settle_one_by_one(harness, refund("p", "r1"), refund("p", "r2"))
+    writer = RefusedWriter(harness.pool, harness.settings, harness.clock)
+    (plan,) = await harness.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=2)])
+    books = await harness.books()
+    assert (len(plan.rows), plan.letters, len(books.parked), books.letters, await marks(harness)) == (1, [], 2, [], 0)
 
 
 async def test_what_a_batch_has_no_turns_for_the_sweeper_wakes(database: Database) -> None:
     waiting = 10 * TURNS_MAX + 5
-    async with bench(database.dsn, batch_records_max=10) as desk:
-        await desk.settle(records([refund("p", f"r{number}", 1) for number in range(waiting)]))
-        await desk.settle(records([CAPTURE], first=waiting))
-        assert (len((await desk.books()).parked), await marks(desk)) == (5, 1)
-        assert await wake_all(desk.writer.waker, asyncio.Event()) == 5
-        books = await desk.books()
-        assert ([row["refunded"] for row in books.payments], books.parked, await marks(desk)) == ([waiting], [], 0)
+    async with bench(database.dsn, batch_records_max=10) as harness:
+        await harness.settle(records([refund("p", f"r{number}", 1) for number in range(waiting)]))
+        await harness.settle(records([CAPTURE], first=waiting))
+        assert (len((await harness.books()).parked), await marks(harness)) == (5, 1)
+        assert await wake_all(harness.writer.waker, asyncio.Event()) == 5
+        books = await harness.books()
+        assert ([row["refunded"] for row in books.payments], books.parked, await marks(harness)) == ([waiting], [], 0)
 
 
-async def test_two_who_wake_the_same_at_once_settle_it_once(desk: Bench) -> None:
-    await desk.settle(records([refund("p", f"r{number}", 1) for number in range(50)]))
-    writer = FailingWriter(desk.pool, desk.settings, desk.clock)
+async def test_two_who_wake_the_same_at_once_settle_it_once(harness: Bench) -> None:
+    await harness.settle(records([refund("p", f"r{number}", 1) for number in range(50)]))
+    writer = FailingWriter(harness.pool, harness.settings, harness.clock)
     await writer.settle([decoded(one) for one in records([CAPTURE], first=50)])
-    await asyncio.gather(*(wake_all(desk.writer.waker, asyncio.Event()) for _ in range(3)))
-    books = await desk.books()
+    await asyncio.gather(*(wake_all(harness.writer.waker, asyncio.Event()) for _ in range(3)))
+    books = await harness.books()
     assert ([row["refunded"] for row in books.payments], len(books.ledger), books.parked) == ([50], 51, [])
     assert broken_chains(books) == []
 
 
-async def test_a_twin_settled_under_other_names_buries_the_parked_one(desk: Bench) -> None:
+async def test_a_twin_settled_under_other_names_buries_the_parked_one(harness: Bench) -> None:
     """Two transactions at once, of which one parks and one settles an event id: neither sees the other."""
     twin = webhook("refund.succeeded", "other", child="r", amount=5, event_id="twin")
     waits = webhook("refund.succeeded", "p", child="r", amount=5, event_id="twin")
-    await settle_one_by_one(desk, waits, refund("p", "r2"))
-    await desk.pool.execute("update parked_events set event_id = 'hidden' where event_id = 'twin'")
-    await desk.settle(records([webhook("payment.captured", "other", child="c"), twin], first=10))
-    await desk.pool.execute("update parked_events set event_id = 'twin' where event_id = 'hidden'")
-    (plan,) = await desk.settle(records([CAPTURE], first=20))
-    books = await desk.books()
+    await settle_one_by_one(harness, waits, refund("p", "r2"))
+    await harness.pool.execute("update parked_events set event_id = 'hidden' where event_id = 'twin'")
+    await harness.settle(records([webhook("payment.captured", "other", child="c"), twin], first=10))
+    await harness.pool.execute("update parked_events set event_id = 'twin' where event_id = 'hidden'")
+    (plan,) = await harness.settle(records([CAPTURE], first=20))
+    books = await harness.books()
     assert sorted((row["provider_ref"], row["captured"], row["refunded"]) for row in books.payments) == [
         ("other", 1000, 5),
         ("p", 1000, 100),
@@ -267,17 +267,17 @@ async def test_a_twin_settled_under_other_names_buries_the_parked_one(desk: Benc
 
 
 @pytest.mark.slow
-async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_waiting(desk: Bench) -> None:
+async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_waiting(harness: Bench) -> None:
     """Both are measured in turn, so that what else the machine does slows both down."""
 
     async def cost(payment: str, number: int) -> float:
         """Return the milliseconds that one more event takes which waits for this payment."""
         began = time.perf_counter()
-        await desk.settle(records([refund(payment, f"r{number}", 1)], first=number))
+        await harness.settle(records([refund(payment, f"r{number}", 1)], first=number))
         return (time.perf_counter() - began) * 1000
 
     for first in range(1000, 11_000, 2000):
-        await desk.settle(records([refund("p", f"r{number}", 1) for number in range(first, first + 2000)], first=first))
+        await harness.settle(records([refund("p", f"r{number}", 1) for number in range(first, first + 2000)], first=first))
     costs = [(await cost("q", number), await cost("p", number + 1000)) for number in range(20_000, 20_021)]
     few, many = (min(times) for times in zip(*costs, strict=True))
     assert many < 3 * few, f"{few:.1f} ms with few waiting, {many:.1f} ms with 10,000"
@@ -286,8 +286,8 @@ async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_wait
 class WeighedWriter(BatchWriter):
     """A writer that notes how many bytes of values each transaction that wakes takes at once."""
 
-    def __init__(self, desk: Bench) -> None:
-        super().__init__(desk.pool, desk.settings, desk.clock)
+    def __init__(self, harness: Bench) -> None:
+        super().__init__(harness.pool, harness.settings, harness.clock)
         self.sizes: list[int] = []
 
     async def _weigh(self, table: str, ids: Sequence[int]) -> None:
@@ -307,30 +307,30 @@ class WeighedWriter(BatchWriter):
 async def test_what_is_woken_at_once_is_bounded_in_bytes(database: Database, *, late: bool) -> None:
     """Blanks, which Postgres keeps in a hundredth of their size: the bound is on what they come to in memory."""
     blanks, bound, waiting = 20_000, 100_000, 40
-    async with bench(database.dsn, batch_bytes_max=bound) as desk:
+    async with bench(database.dsn, batch_bytes_max=bound) as harness:
         events = [refund("p", f"r{number}", 1) for number in range(waiting)]
         large = events[7]._replace(value=events[7].value + b" " * 3 * bound)
         padded = [one._replace(value=one.value + b" " * blanks) for one in events]
-        await desk.settle(records([*padded[:7], large, *padded[8:]]))
+        await harness.settle(records([*padded[:7], large, *padded[8:]]))
         if late:
             expire = "update parked_events set parked_at = now() - '9 days'::interval, deadline = parked_at"
-            await desk.pool.execute(expire)
-            while await sweep(desk.pool, desk.clock, records_max=100):
+            await harness.pool.execute(expire)
+            while await sweep(harness.pool, harness.clock, records_max=100):
                 pass
-        writer = WeighedWriter(desk)
-        await desk.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=99)])
-        books = await desk.books()
+        writer = WeighedWriter(harness)
+        await harness.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=99)])
+        books = await harness.books()
     assert ([row["refunded"] for row in books.payments], books.parked) == ([waiting], [])
     assert {row["status"] for row in books.letters} <= {"applied"}
     assert [size for size in writer.sizes if size > bound] == [len(large.value)], "one always fits"
     assert len(writer.sizes) < waiting / 3, "and several that fit go together"
 
 
-async def test_of_what_was_buried_while_waking_no_bytes_are_held(desk: Bench) -> None:
-    await settle_one_by_one(desk, refund("p", "bad", TRIPS), refund("p", "bad too", TRIPS))
+async def test_of_what_was_buried_while_waking_no_bytes_are_held(harness: Bench) -> None:
+    await settle_one_by_one(harness, refund("p", "bad", TRIPS), refund("p", "bad too", TRIPS))
     with capture_logs() as lines:
-        (plan,) = await desk.settle(records([CAPTURE], first=9))
-    for more in await what_an_outage_put_off(desk, lines):
+        (plan,) = await harness.settle(records([CAPTURE], first=9))
+    for more in await what_an_outage_put_off(harness, lines):
         plan.letters += more.letters
     assert [(one.reason, one.record.offset, one.record.value) for one in plan.letters] == [
         ("unexpected", 0, None),

@@ -272,15 +272,15 @@ async def stage(kafka: str, database: Database, folder: Path) -> AsyncIterator[S
     producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, acks="all")
     await producer.start()
     pool = await asyncpg.create_pool(database.dsn, min_size=1, max_size=2)
-    scene = Stage(kafka, database, folder, producer, pool, start)
+    made = Stage(kafka, database, folder, producer, pool, start)
     try:
-        yield scene
+        yield made
     finally:
-        for child in scene.children:
+        for child in made.children:
             print(f"--- {child.log.name}, exit status {child.process.poll()}, {child.health()}\n{child.last_words()}")  # noqa: T201
             if child.running:
                 child.kill()
         with contextlib.suppress(Exception):
-            await scene.bury_the_dead()
+            await made.bury_the_dead()
         await producer.stop()
         await pool.close()

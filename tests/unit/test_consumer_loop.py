@@ -235,7 +235,7 @@ class OpenLanes:
 
 
 @dataclass
-class Scene:
+class Harness:
     member: Member
     lanes: OpenLanes
     worker: ConsumerLoop
@@ -286,20 +286,20 @@ class Own:
 @asynccontextmanager
 async def running(
     *, is_open: bool = True, member: Member | None = None, own: Own | None = None, **limits: Any
-) -> AsyncIterator[Scene]:
+) -> AsyncIterator[Harness]:
     member, lanes, stop = member or Member(), OpenLanes(), asyncio.Event()
     if is_open:
         lanes.gate.set()
     settings = LIMITS.model_copy(update=limits)
     worker = ConsumerLoop(member, lanes, settings, Positions(own or Own(), PATIENCE_SECONDS))  # type: ignore[arg-type]
-    scene = Scene(member, lanes, worker, stop, asyncio.create_task(worker.run(stop)))
+    harness = Harness(member, lanes, worker, stop, asyncio.create_task(worker.run(stop)))
     try:
-        yield scene
+        yield harness
     finally:
         lanes.gate.set()
-        for task in (scene.task, *worker._pool.tasks.values()):
+        for task in (harness.task, *worker._pool.tasks.values()):
             task.cancel()
-        await asyncio.gather(scene.task, *worker._pool.tasks.values(), return_exceptions=True)
+        await asyncio.gather(harness.task, *worker._pool.tasks.values(), return_exceptions=True)
 
 
 @dataclass
@@ -329,30 +329,30 @@ class Truncated(Member):
 async def test_where_an_offset_is_gone_all_that_is_still_there_is_read(error: Callable[[int], Exception]) -> None:
     member = Truncated(error=error)
     member.publish(6)
-    async with running(member=member) as scene:
-        await scene.until(lambda: scene.member.committed == {TP0: 6})
-        assert scene.lanes.settled == [3, 4, 5]
+    async with running(member=member) as harness:
+        await harness.until(lambda: harness.member.committed == {TP0: 6})
+        assert harness.lanes.settled == [3, 4, 5]
 
 
 async def test_what_is_settled_is_committed() -> None:
-    async with running() as scene:
-        scene.member.publish(7)
-        scene.member.publish(3, partition=1)
-        await scene.until(lambda: scene.member.committed == {TP0: 7, TP1: 3})
-        await scene.end()
-        assert (scene.lanes.ended, len(scene.lanes.settled)) == (1, 10)
+    async with running() as harness:
+        harness.member.publish(7)
+        harness.member.publish(3, partition=1)
+        await harness.until(lambda: harness.member.committed == {TP0: 7, TP1: 3})
+        await harness.end()
+        assert (harness.lanes.ended, len(harness.lanes.settled)) == (1, 10)
 
 
 async def test_the_database_notes_what_kafka_is_told() -> None:
-    async with running(own=(own := Own())) as scene:
-        await scene.worker.on_partitions_assigned({TP0, TP1})
-        scene.member.publish(7)
-        await scene.until(lambda: scene.member.committed.get(TP0) == 7)
+    async with running(own=(own := Own())) as harness:
+        await harness.worker.on_partitions_assigned({TP0, TP1})
+        harness.member.publish(7)
+        await harness.until(lambda: harness.member.committed.get(TP0) == 7)
         assert own.noted[P0] == 7
-        assert scene.member.by[TP0] == IDENTITY, "a copy knows by it that its original committed"
+        assert harness.member.by[TP0] == IDENTITY, "a copy knows by it that its original committed"
         own.failures = [OSError("away")] * 3
-        scene.member.publish(2)
-        await scene.until(lambda: scene.member.committed.get(TP0) == 9)
+        harness.member.publish(2)
+        await harness.until(lambda: harness.member.committed.get(TP0) == 9)
         assert (own.noted[P0], own.failures) == (9, [])
 
 
@@ -380,13 +380,13 @@ async def test_an_assignment_goes_on_at_the_smaller_of_kafkas_offset_and_ours(
         member.by[TP0] = by
         member.positions[TP0] = kafkas
     own.failures = [OSError("away"), TimeoutError()]
-    async with running(own=own, member=member, is_open=False) as scene:
-        await scene.worker.on_partitions_assigned({TP0})
-        await scene.until(lambda: bool(scene.worker._pool.tasks))
+    async with running(own=own, member=member, is_open=False) as harness:
+        await harness.worker.on_partitions_assigned({TP0})
+        await harness.until(lambda: bool(harness.worker._pool.tasks))
         assert own.failures == [], "until Postgres answers nothing is taken"
-        scene.lanes.gate.set()
-        await scene.until(lambda: member.committed == {TP0: 8})
-        assert min(scene.lanes.settled) == goes_on_at
+        harness.lanes.gate.set()
+        await harness.until(lambda: member.committed == {TP0: 8})
+        assert min(harness.lanes.settled) == goes_on_at
         assert len(own.epochs) == (1 if kafkas is not None and goes_on_at < kafkas else 0)
         assert TP0 not in member.paused
 
@@ -404,15 +404,15 @@ async def test_nothing_is_noted_of_a_partition_before_it_is_known_where_it_goes_
     member.publish(8)
     member.commits.append({TP0: 5})
     member.positions[TP0] = 5
-    async with running(own=own, member=member) as scene:
+    async with running(own=own, member=member) as harness:
 
         def assign() -> None:
             with contextlib.suppress(StopIteration):
-                scene.worker.on_partitions_assigned({TP0}).send(None)
+                harness.worker.on_partitions_assigned({TP0}).send(None)
 
         member.during_poll = assign
-        await scene.until(lambda: member.committed == {TP0: 8})
-        assert (min(scene.lanes.settled), len(own.epochs)) == (3, 1)
+        await harness.until(lambda: member.committed == {TP0: 8})
+        assert (min(harness.lanes.settled), len(own.epochs)) == (3, 1)
         assert 5 not in noted, "a crash would lose what is between"
 
 
@@ -441,184 +441,184 @@ async def test_one_partition_of_which_the_database_is_older_begins_an_epoch() ->
 
 
 async def test_nothing_is_committed_before_it_is_settled() -> None:
-    async with running(is_open=False) as scene:
-        scene.member.publish(3)
-        await scene.until(lambda: scene.lanes.began)
-        polls = scene.member.polls
-        await scene.until(lambda: scene.member.polls > polls + 5)
-        assert scene.member.commits == []
-        scene.lanes.gate.set()
-        await scene.until(lambda: scene.member.committed == {TP0: 3})
+    async with running(is_open=False) as harness:
+        harness.member.publish(3)
+        await harness.until(lambda: harness.lanes.began)
+        polls = harness.member.polls
+        await harness.until(lambda: harness.member.polls > polls + 5)
+        assert harness.member.commits == []
+        harness.lanes.gate.set()
+        await harness.until(lambda: harness.member.committed == {TP0: 3})
 
 
 async def test_no_more_batches_are_in_flight_than_there_are_lanes() -> None:
-    async with running(is_open=False, batch_records_max=1) as scene:
-        scene.member.publish(9)
-        await scene.until(lambda: scene.lanes.began == 2)
+    async with running(is_open=False, batch_records_max=1) as harness:
+        harness.member.publish(9)
+        await harness.until(lambda: harness.lanes.began == 2)
         for _ in range(20):
             await asyncio.sleep(0.001)
-        assert scene.lanes.began == 2
-        scene.lanes.gate.set()
-        await scene.until(lambda: scene.member.committed == {TP0: 9})
+        assert harness.lanes.began == 2
+        harness.lanes.gate.set()
+        await harness.until(lambda: harness.member.committed == {TP0: 9})
 
 
 async def test_lanes_share_a_fetch_by_key_and_commit_it_together() -> None:
-    async with running(is_open=False) as scene:
-        scene.member.publish(4)
-        await scene.until(lambda: scene.lanes.began == 2)
-        scene.lanes.gate.set()
-        await scene.until(lambda: scene.member.committed == {TP0: 4})
-        assert sorted(scene.lanes.batches) == [[0, 2], [1, 3]]
+    async with running(is_open=False) as harness:
+        harness.member.publish(4)
+        await harness.until(lambda: harness.lanes.began == 2)
+        harness.lanes.gate.set()
+        await harness.until(lambda: harness.member.committed == {TP0: 4})
+        assert sorted(harness.lanes.batches) == [[0, 2], [1, 3]]
 
 
 async def test_a_fetch_is_not_committed_while_one_of_its_shares_is_open() -> None:
-    async with running() as scene:
-        settle, open_share = scene.lanes.process, asyncio.Event()
+    async with running() as harness:
+        settle, open_share = harness.lanes.process, asyncio.Event()
 
         async def hold_the_second(records: Sequence[Record]) -> bool:
             if records[0].offset == 1:
                 await open_share.wait()
             return await settle(records)
 
-        scene.lanes.process = hold_the_second  # type: ignore[method-assign]
-        scene.member.publish(4)
-        await scene.until(lambda: scene.lanes.settled == [0, 2])
-        scene.member.publish(1, partition=1)
-        await scene.until(lambda: TP1 in scene.member.committed)
-        assert TP0 not in scene.member.committed
+        harness.lanes.process = hold_the_second  # type: ignore[method-assign]
+        harness.member.publish(4)
+        await harness.until(lambda: harness.lanes.settled == [0, 2])
+        harness.member.publish(1, partition=1)
+        await harness.until(lambda: TP1 in harness.member.committed)
+        assert TP0 not in harness.member.committed
         open_share.set()
-        await scene.until(lambda: scene.member.committed == {TP0: 4, TP1: 1})
+        await harness.until(lambda: harness.member.committed == {TP0: 4, TP1: 1})
 
 
 async def test_a_small_fetch_is_one_batch_on_a_lane_that_is_free() -> None:
-    async with running(is_open=False, share_records_min=5) as scene:
-        scene.member.publish(3)
-        await scene.until(lambda: scene.lanes.began == 1)
-        scene.member.publish(2)
-        await scene.until(lambda: scene.lanes.began == 2)
-        scene.lanes.gate.set()
-        await scene.until(lambda: scene.member.committed == {TP0: 5})
-        assert scene.lanes.batches == [[0, 1, 2], [3, 4]]
-        assert scene.member.paused == set()
+    async with running(is_open=False, share_records_min=5) as harness:
+        harness.member.publish(3)
+        await harness.until(lambda: harness.lanes.began == 1)
+        harness.member.publish(2)
+        await harness.until(lambda: harness.lanes.began == 2)
+        harness.lanes.gate.set()
+        await harness.until(lambda: harness.member.committed == {TP0: 5})
+        assert harness.lanes.batches == [[0, 1, 2], [3, 4]]
+        assert harness.member.paused == set()
 
 
 async def test_what_comes_while_no_lane_is_free_is_the_next_batch() -> None:
-    async with running(is_open=False, share_records_min=5) as scene:
-        scene.member.publish(3)
-        await scene.until(lambda: scene.lanes.began == 1)
-        scene.member.publish(1)
-        await scene.until(lambda: scene.lanes.began == 2)
-        polls = scene.member.polls
-        scene.member.publish(2)
-        scene.member.publish(2, partition=1)
+    async with running(is_open=False, share_records_min=5) as harness:
+        harness.member.publish(3)
+        await harness.until(lambda: harness.lanes.began == 1)
+        harness.member.publish(1)
+        await harness.until(lambda: harness.lanes.began == 2)
+        polls = harness.member.polls
+        harness.member.publish(2)
+        harness.member.publish(2, partition=1)
         for _ in range(20):
             await asyncio.sleep(0.001)
-        assert (scene.lanes.began, scene.member.polls) == (2, polls)
-        assert scene.member.paused == {TP0, TP1}
-        scene.lanes.gate.set()
-        await scene.until(lambda: scene.member.committed == {TP0: 6, TP1: 2})
-        assert scene.lanes.batches == [[0, 1, 2], [3], [4, 5, 0, 1]]
-        assert scene.member.paused == set()
+        assert (harness.lanes.began, harness.member.polls) == (2, polls)
+        assert harness.member.paused == {TP0, TP1}
+        harness.lanes.gate.set()
+        await harness.until(lambda: harness.member.committed == {TP0: 6, TP1: 2})
+        assert harness.lanes.batches == [[0, 1, 2], [3], [4, 5, 0, 1]]
+        assert harness.member.paused == set()
 
 
 async def test_a_fetch_that_could_not_be_larger_is_shared() -> None:
-    async with running(is_open=False, share_records_min=100, batch_records_max=2) as scene:
-        scene.member.publish(4)
-        await scene.until(lambda: scene.lanes.began == 2)
+    async with running(is_open=False, share_records_min=100, batch_records_max=2) as harness:
+        harness.member.publish(4)
+        await harness.until(lambda: harness.lanes.began == 2)
 
 
 async def test_a_small_fetch_waits_for_a_lane() -> None:
-    async with running(is_open=False, share_records_min=3) as scene:
-        scene.member.publish(4)
-        await scene.until(lambda: scene.lanes.began == 2)
-        scene.member.publish(2)
-        await scene.until(lambda: scene.member.positions[TP0] == 6)
+    async with running(is_open=False, share_records_min=3) as harness:
+        harness.member.publish(4)
+        await harness.until(lambda: harness.lanes.began == 2)
+        harness.member.publish(2)
+        await harness.until(lambda: harness.member.positions[TP0] == 6)
         for _ in range(20):
             await asyncio.sleep(0.001)
-        assert scene.lanes.began == 2
-        scene.lanes.gate.set()
-        await scene.until(lambda: scene.member.committed == {TP0: 6})
-        assert scene.lanes.batches[2:] == [[4, 5]]
+        assert harness.lanes.began == 2
+        harness.lanes.gate.set()
+        await harness.until(lambda: harness.member.committed == {TP0: 6})
+        assert harness.lanes.batches[2:] == [[4, 5]]
 
 
 async def test_a_small_fetch_is_given_up_where_a_stop_or_a_revoke_comes_first() -> None:
-    async with running(is_open=False, share_records_min=3, drain_seconds=0.01) as scene:
-        scene.member.publish(4)
-        await scene.until(lambda: scene.lanes.began == 2)
-        scene.member.publish(2)
-        await scene.until(lambda: scene.member.positions[TP0] == 6)
-        await scene.worker.on_partitions_revoked({TP0, TP1})
-        scene.lanes.gate.set()
-        await scene.until(lambda: len(scene.lanes.settled) == 4)
-        await scene.end()
-        assert scene.lanes.settled == [0, 1, 2, 3]
+    async with running(is_open=False, share_records_min=3, drain_seconds=0.01) as harness:
+        harness.member.publish(4)
+        await harness.until(lambda: harness.lanes.began == 2)
+        harness.member.publish(2)
+        await harness.until(lambda: harness.member.positions[TP0] == 6)
+        await harness.worker.on_partitions_revoked({TP0, TP1})
+        harness.lanes.gate.set()
+        await harness.until(lambda: len(harness.lanes.settled) == 4)
+        await harness.end()
+        assert harness.lanes.settled == [0, 1, 2, 3]
 
 
 async def test_records_that_want_caution_go_one_by_one_and_in_order() -> None:
-    async with running() as scene:
-        scene.lanes.is_normal = False
-        scene.member.publish(4)
-        await scene.until(lambda: scene.member.committed == {TP0: 4})
-        assert scene.lanes.batches == [[0], [1], [2], [3]]
-        assert scene.lanes.begun == [[0, 1, 2, 3]]
-        assert scene.member.paused == set()
+    async with running() as harness:
+        harness.lanes.is_normal = False
+        harness.member.publish(4)
+        await harness.until(lambda: harness.member.committed == {TP0: 4})
+        assert harness.lanes.batches == [[0], [1], [2], [3]]
+        assert harness.lanes.begun == [[0, 1, 2, 3]]
+        assert harness.member.paused == set()
 
 
 async def test_the_offset_of_a_careful_record_is_committed_while_the_next_is_in_hand() -> None:
     """Else a process that ends at every start begins at the same record, for ever."""
-    async with running() as scene:
-        scene.lanes.is_normal = False
-        settle = scene.lanes.process
+    async with running() as harness:
+        harness.lanes.is_normal = False
+        settle = harness.lanes.process
 
         async def hang_at_2(records: Sequence[Record]) -> bool:
             if records[0].offset == 2:
-                scene.lanes.gate.clear()
+                harness.lanes.gate.clear()
             return await settle(records)
 
-        scene.lanes.process = hang_at_2  # type: ignore[method-assign]
-        progress = scene.worker.progress_at
-        scene.member.publish(3)
-        await scene.until(lambda: scene.member.committed == {TP0: 2})
-        assert scene.lanes.batches == [[0], [1]]
-        assert scene.worker.progress_at > progress
+        harness.lanes.process = hang_at_2  # type: ignore[method-assign]
+        progress = harness.worker.progress_at
+        harness.member.publish(3)
+        await harness.until(lambda: harness.member.committed == {TP0: 2})
+        assert harness.lanes.batches == [[0], [1]]
+        assert harness.worker.progress_at > progress
 
 
 async def test_offsets_of_careful_records_do_not_wait_for_the_interval() -> None:
-    async with running(commit_interval_seconds=60) as scene:
-        scene.lanes.is_normal = False
-        settle = scene.lanes.process
+    async with running(commit_interval_seconds=60) as harness:
+        harness.lanes.is_normal = False
+        settle = harness.lanes.process
 
         async def hang_at_3(records: Sequence[Record]) -> bool:
             if records[0].offset == 3:
-                scene.lanes.gate.clear()
+                harness.lanes.gate.clear()
             return await settle(records)
 
-        scene.lanes.process = hang_at_3  # type: ignore[method-assign]
-        scene.member.publish(4)
-        await scene.until(lambda: TP0 in scene.member.committed)
-        await scene.until(lambda: scene.lanes.batches == [[0], [1], [2]])
+        harness.lanes.process = hang_at_3  # type: ignore[method-assign]
+        harness.member.publish(4)
+        await harness.until(lambda: TP0 in harness.member.committed)
+        await harness.until(lambda: harness.lanes.batches == [[0], [1], [2]])
 
 
 async def test_careful_records_are_given_up_where_a_revoke_comes_first() -> None:
-    async with running(is_open=False, drain_seconds=0.01) as scene:
-        scene.lanes.is_normal = False
-        scene.member.publish(3)
-        await scene.until(lambda: scene.lanes.began == 1)
-        await scene.worker.on_partitions_revoked({TP0, TP1})
-        assert scene.lanes.ended == 1, "the process lives: what it had in hand is nobody's end"
-        scene.lanes.gate.set()
-        await scene.until(lambda: scene.lanes.batches == [[0]])
-        await scene.end()
-        assert scene.lanes.batches == [[0]]
+    async with running(is_open=False, drain_seconds=0.01) as harness:
+        harness.lanes.is_normal = False
+        harness.member.publish(3)
+        await harness.until(lambda: harness.lanes.began == 1)
+        await harness.worker.on_partitions_revoked({TP0, TP1})
+        assert harness.lanes.ended == 1, "the process lives: what it had in hand is nobody's end"
+        harness.lanes.gate.set()
+        await harness.until(lambda: harness.lanes.batches == [[0]])
+        await harness.end()
+        assert harness.lanes.batches == [[0]]
 
 
 async def test_a_client_is_polled_while_records_go_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "POLLS_APART_SECONDS_MAX", 0.0)
-    async with running() as scene:
-        scene.lanes.is_normal = False
-        scene.member.publish(50)
-        await scene.until(lambda: len(scene.lanes.batches) == 50)
-        assert scene.member.polls > 25
+    async with running() as harness:
+        harness.lanes.is_normal = False
+        harness.member.publish(50)
+        await harness.until(lambda: len(harness.lanes.batches) == 50)
+        assert harness.member.polls > 25
 
 
 def test_shares_keep_the_order_and_lose_nothing() -> None:
@@ -631,87 +631,87 @@ def test_shares_keep_the_order_and_lose_nothing() -> None:
 
 
 async def test_a_batch_is_cut_by_bytes() -> None:
-    async with running(batch_bytes_max=4, batches_in_flight_max=1) as scene:
-        scene.member.publish(5)
-        await scene.until(lambda: scene.member.committed == {TP0: 5})
-        assert sorted(map(len, scene.lanes.batches)) == [1, 2, 2]
+    async with running(batch_bytes_max=4, batches_in_flight_max=1) as harness:
+        harness.member.publish(5)
+        await harness.until(lambda: harness.member.committed == {TP0: 5})
+        assert sorted(map(len, harness.lanes.batches)) == [1, 2, 2]
 
 
 async def test_what_a_lane_cannot_go_on_with_ends_the_worker() -> None:
-    async with running() as scene:
-        scene.lanes.failure = ZeroDivisionError()
-        scene.member.publish(1)
+    async with running() as harness:
+        harness.lanes.failure = ZeroDivisionError()
+        harness.member.publish(1)
         with pytest.raises(ZeroDivisionError):
-            await scene.until(lambda: False)
+            await harness.until(lambda: False)
 
 
 async def test_a_failure_ends_the_worker_that_waits_for_a_lane() -> None:
-    async with running(is_open=False, batch_records_max=1) as scene:
-        scene.member.publish(5)
-        await scene.until(lambda: scene.lanes.began == 2)
-        scene.lanes.failure = ZeroDivisionError()
-        scene.lanes.gate.set()
+    async with running(is_open=False, batch_records_max=1) as harness:
+        harness.member.publish(5)
+        await harness.until(lambda: harness.lanes.began == 2)
+        harness.lanes.failure = ZeroDivisionError()
+        harness.lanes.gate.set()
         with pytest.raises(ZeroDivisionError):
-            await scene.until(lambda: False)
-        assert scene.member.commits == []
+            await harness.until(lambda: False)
+        assert harness.member.commits == []
 
 
 @pytest.mark.parametrize("outage", [None, 1.0])
 async def test_a_consumer_that_may_not_read_says_so(outage: float | None) -> None:
-    async with running() as scene:
-        scene.lanes.since = outage
-        scene.member.refusal = GroupAuthorizationFailedError()
+    async with running() as harness:
+        harness.lanes.since = outage
+        harness.member.refusal = GroupAuthorizationFailedError()
         with pytest.raises(AccessRefusedError, match=r"GroupAuthorizationFailedError.*an ACL is missing"):
-            await scene.until(lambda: False)
+            await harness.until(lambda: False)
 
 
 # --- outages and halts -------------------------------------------------------------------------------------------
 
 
 async def test_an_outage_keeps_polling_and_takes_nothing() -> None:
-    async with running(is_open=False) as scene:
-        scene.lanes.since = 1.0
-        await scene.until(lambda: scene.member.polls > 3)
-        scene.member.publish(4)
-        polls = scene.member.polls
-        await scene.until(lambda: scene.member.polls > polls + 5)
-        assert (scene.lanes.began, scene.member.positions[TP0]) == (0, 0)
-        scene.lanes.since = None
-        scene.lanes.gate.set()
-        await scene.until(lambda: scene.member.committed == {TP0: 4})
+    async with running(is_open=False) as harness:
+        harness.lanes.since = 1.0
+        await harness.until(lambda: harness.member.polls > 3)
+        harness.member.publish(4)
+        polls = harness.member.polls
+        await harness.until(lambda: harness.member.polls > polls + 5)
+        assert (harness.lanes.began, harness.member.positions[TP0]) == (0, 0)
+        harness.lanes.since = None
+        harness.lanes.gate.set()
+        await harness.until(lambda: harness.member.committed == {TP0: 4})
 
 
 async def test_an_outage_with_every_lane_taken_keeps_polling() -> None:
-    async with running(is_open=False, batch_records_max=1) as scene:
-        scene.member.publish(4)
-        await scene.until(lambda: scene.lanes.began == 2)
-        scene.lanes.since = 1.0
-        polls = scene.member.polls
-        await scene.until(lambda: scene.member.polls > polls + 5)
-        scene.lanes.since = None
-        scene.lanes.gate.set()
-        await scene.until(lambda: scene.lanes.settled == [0, 1, 2, 3])
+    async with running(is_open=False, batch_records_max=1) as harness:
+        harness.member.publish(4)
+        await harness.until(lambda: harness.lanes.began == 2)
+        harness.lanes.since = 1.0
+        polls = harness.member.polls
+        await harness.until(lambda: harness.member.polls > polls + 5)
+        harness.lanes.since = None
+        harness.lanes.gate.set()
+        await harness.until(lambda: harness.lanes.settled == [0, 1, 2, 3])
 
 
 async def test_a_halted_partition_is_paused_and_its_offsets_stay() -> None:
-    async with running() as scene:
-        scene.lanes.halting = {P0}
-        scene.member.publish(3)
-        scene.member.publish(3, partition=1)
-        await scene.until(lambda: scene.member.committed == {TP1: 3})
-        assert scene.member.paused == {TP0}
-        scene.lanes.since = 1.0
-        polls = scene.member.polls
-        await scene.until(lambda: scene.member.polls > polls + 2)
-        scene.lanes.since = None
-        scene.member.publish(2, partition=1)
-        await scene.until(lambda: scene.member.committed == {TP1: 5})
-        assert scene.member.paused == {TP0}
-        await scene.worker.on_partitions_assigned({TP0, TP1})
-        assert scene.member.paused == {TP0, TP1}, "until it is known where they go on"
-        await scene.until(lambda: scene.member.paused == {TP0})
-        scene.worker.note_ends(scene.member.ends())
-        assert scene.worker.lag == 0
+    async with running() as harness:
+        harness.lanes.halting = {P0}
+        harness.member.publish(3)
+        harness.member.publish(3, partition=1)
+        await harness.until(lambda: harness.member.committed == {TP1: 3})
+        assert harness.member.paused == {TP0}
+        harness.lanes.since = 1.0
+        polls = harness.member.polls
+        await harness.until(lambda: harness.member.polls > polls + 2)
+        harness.lanes.since = None
+        harness.member.publish(2, partition=1)
+        await harness.until(lambda: harness.member.committed == {TP1: 5})
+        assert harness.member.paused == {TP0}
+        await harness.worker.on_partitions_assigned({TP0, TP1})
+        assert harness.member.paused == {TP0, TP1}, "until it is known where they go on"
+        await harness.until(lambda: harness.member.paused == {TP0})
+        harness.worker.note_ends(harness.member.ends())
+        assert harness.worker.lag == 0
 
 
 # --- offsets -----------------------------------------------------------------------------------------------------
@@ -719,179 +719,179 @@ async def test_a_halted_partition_is_paused_and_its_offsets_stay() -> None:
 
 async def test_a_commit_that_fails_is_made_again() -> None:
     member = Member(failures=[KafkaError(), KafkaError()])
-    async with running(member=member) as scene:
+    async with running(member=member) as harness:
         member.publish(2)
-        await scene.until(lambda: member.committed == {TP0: 2})
+        await harness.until(lambda: member.committed == {TP0: 2})
 
 
 async def test_a_partition_that_went_takes_no_offset_of_the_others_along() -> None:
     """The client refuses all offsets of a commit of which one is of a partition that is not ours any more."""
     member = Member(commit_gate=asyncio.Event(), failures=[IllegalStateError()])
-    async with running(member=member) as scene:
+    async with running(member=member) as harness:
         member.publish(2)
         member.publish(2, partition=1)
-        await scene.until(lambda: len(scene.lanes.settled) == 4)
-        await scene.until(lambda: scene.worker._poller.commit_task is not None)
+        await harness.until(lambda: len(harness.lanes.settled) == 4)
+        await harness.until(lambda: harness.worker._poller.commit_task is not None)
         member.assigned.discard(TP1)
         assert member.commit_gate is not None
         member.commit_gate.set()
-        await scene.until(lambda: member.committed == {TP0: 2})
+        await harness.until(lambda: member.committed == {TP0: 2})
 
 
 @pytest.mark.parametrize("error", [IllegalStateError(), CommitFailedError()])
 async def test_a_commit_of_what_is_not_ours_ends_nothing(error: Exception) -> None:
     member = Member(failures=[error])
-    async with running(member=member) as scene:
+    async with running(member=member) as harness:
         member.publish(2)
-        await scene.until(lambda: not member.failures)
+        await harness.until(lambda: not member.failures)
         member.publish(1)
-        await scene.until(lambda: member.committed == {TP0: 3})
-        await scene.end()
+        await harness.until(lambda: member.committed == {TP0: 3})
+        await harness.end()
 
 
 async def test_settling_does_not_wait_for_a_commit() -> None:
     member = Member(commit_gate=asyncio.Event())
-    async with running(member=member, batch_records_max=1) as scene:
+    async with running(member=member, batch_records_max=1) as harness:
         member.publish(6)
-        await scene.until(lambda: len(scene.lanes.settled) == 6)
+        await harness.until(lambda: len(harness.lanes.settled) == 6)
         assert member.commits == []
         assert member.commit_gate is not None
         member.commit_gate.set()
-        await scene.until(lambda: member.committed == {TP0: 6})
+        await harness.until(lambda: member.committed == {TP0: 6})
 
 
 async def test_lag_is_what_was_not_fetched() -> None:
-    async with running(is_open=False) as scene:
-        scene.lanes.since = 1.0
-        scene.member.publish(5)
-        scene.worker.note_ends(scene.member.ends())
-        assert scene.worker.lag == 5
-        scene.member.assigned.clear()
-        before = scene.worker.progress_at
-        scene.worker.note_ends(scene.member.ends())
-        assert (scene.worker.lag, scene.worker.progress_at >= before) == (0, True)
+    async with running(is_open=False) as harness:
+        harness.lanes.since = 1.0
+        harness.member.publish(5)
+        harness.worker.note_ends(harness.member.ends())
+        assert harness.worker.lag == 5
+        harness.member.assigned.clear()
+        before = harness.worker.progress_at
+        harness.worker.note_ends(harness.member.ends())
+        assert (harness.worker.lag, harness.worker.progress_at >= before) == (0, True)
 
 
 async def test_no_lag_is_no_progress_while_a_batch_is_open() -> None:
-    async with running(is_open=False) as scene:
-        scene.member.publish(1)
-        await scene.until(lambda: scene.lanes.began)
-        before = scene.worker.progress_at
-        scene.worker.note_ends(scene.member.ends())
-        assert (scene.worker.lag, scene.worker.progress_at) == (0, before)
+    async with running(is_open=False) as harness:
+        harness.member.publish(1)
+        await harness.until(lambda: harness.lanes.began)
+        before = harness.worker.progress_at
+        harness.worker.note_ends(harness.member.ends())
+        assert (harness.worker.lag, harness.worker.progress_at) == (0, before)
 
 
 # --- rebalances and the end --------------------------------------------------------------------------------------
 
 
 async def test_a_revoke_settles_and_commits_before_the_partitions_go() -> None:
-    async with running(is_open=False, commit_interval_seconds=60) as scene:
-        scene.member.publish(2)
-        await scene.until(lambda: scene.lanes.began)
-        revoke = asyncio.create_task(scene.worker.on_partitions_revoked({TP0, TP1}))
+    async with running(is_open=False, commit_interval_seconds=60) as harness:
+        harness.member.publish(2)
+        await harness.until(lambda: harness.lanes.began)
+        revoke = asyncio.create_task(harness.worker.on_partitions_revoked({TP0, TP1}))
         await asyncio.sleep(0.01)
         assert not revoke.done()
-        scene.lanes.gate.set()
+        harness.lanes.gate.set()
         await revoke
-        assert (scene.member.committed, scene.lanes.forgotten) == ({TP0: 2}, 1)
+        assert (harness.member.committed, harness.lanes.forgotten) == ({TP0: 2}, 1)
 
 
 async def test_what_does_not_finish_before_a_revoke_is_not_committed_after_it() -> None:
-    async with running(is_open=False, drain_seconds=0.01) as scene:
-        scene.member.publish(2)
-        await scene.until(lambda: scene.lanes.began)
-        await scene.worker.on_partitions_revoked({TP0, TP1})
-        scene.member.positions[TP0] = 0
-        scene.lanes.gate.set()
-        await scene.until(lambda: scene.lanes.settled == [0, 0, 1, 1])
-        await scene.until(lambda: scene.member.committed == {TP0: 2})
+    async with running(is_open=False, drain_seconds=0.01) as harness:
+        harness.member.publish(2)
+        await harness.until(lambda: harness.lanes.began)
+        await harness.worker.on_partitions_revoked({TP0, TP1})
+        harness.member.positions[TP0] = 0
+        harness.lanes.gate.set()
+        await harness.until(lambda: harness.lanes.settled == [0, 0, 1, 1])
+        await harness.until(lambda: harness.member.committed == {TP0: 2})
 
 
 async def test_what_ends_after_its_partition_went_is_not_committed_for_its_next_owner() -> None:
-    async with running(is_open=False, drain_seconds=0.01) as scene:
-        scene.member.publish(2)
-        await scene.until(lambda: scene.lanes.began)
-        await scene.worker.on_partitions_revoked({TP0, TP1})
-        scene.member.assigned = {TP1}
-        scene.lanes.gate.set()
-        await scene.until(lambda: scene.lanes.settled == [0, 1])
-        scene.member.publish(1, partition=1)
-        await scene.until(lambda: TP1 in scene.member.committed)
-        assert TP0 not in scene.member.committed
+    async with running(is_open=False, drain_seconds=0.01) as harness:
+        harness.member.publish(2)
+        await harness.until(lambda: harness.lanes.began)
+        await harness.worker.on_partitions_revoked({TP0, TP1})
+        harness.member.assigned = {TP1}
+        harness.lanes.gate.set()
+        await harness.until(lambda: harness.lanes.settled == [0, 1])
+        harness.member.publish(1, partition=1)
+        await harness.until(lambda: TP1 in harness.member.committed)
+        assert TP0 not in harness.member.committed
 
 
 async def test_the_first_assignment_revokes_nothing() -> None:
-    async with running() as scene:
-        await scene.worker.on_partitions_revoked(set())
-        scene.member.publish(1)
-        await scene.until(lambda: scene.member.committed == {TP0: 1})
+    async with running() as harness:
+        await harness.worker.on_partitions_revoked(set())
+        harness.member.publish(1)
+        await harness.until(lambda: harness.member.committed == {TP0: 1})
 
 
 async def test_records_fetched_before_a_revoke_are_not_settled_after_it() -> None:
-    async with running(is_open=False, batch_bytes_max=1, drain_seconds=0.01) as scene:
-        scene.member.publish(6)
-        await scene.until(lambda: scene.lanes.began == 2)
-        await scene.worker.on_partitions_revoked({TP0, TP1})
-        scene.member.assigned.clear()
-        scene.lanes.gate.set()
-        polls = scene.member.polls
-        await scene.until(lambda: scene.member.polls > polls + 3)
-        assert scene.lanes.settled == [0, 1]
+    async with running(is_open=False, batch_bytes_max=1, drain_seconds=0.01) as harness:
+        harness.member.publish(6)
+        await harness.until(lambda: harness.lanes.began == 2)
+        await harness.worker.on_partitions_revoked({TP0, TP1})
+        harness.member.assigned.clear()
+        harness.lanes.gate.set()
+        polls = harness.member.polls
+        await harness.until(lambda: harness.member.polls > polls + 3)
+        assert harness.lanes.settled == [0, 1]
 
 
 async def test_partitions_assigned_during_a_paused_poll_lose_nothing() -> None:
     """They are not paused yet: what the poll returns for them moved their position and must not be dropped."""
     member = Member(assigned={TP0})
-    async with running(member=member, is_open=False) as scene:
-        scene.lanes.since = 1.0
-        await scene.until(lambda: member.polls > 2)
+    async with running(member=member, is_open=False) as harness:
+        harness.lanes.since = 1.0
+        await harness.until(lambda: member.polls > 2)
         member.publish(3, partition=1)
         member.during_poll = lambda: member.assigned.add(TP1)
-        await scene.until(lambda: member.during_poll is None)
-        scene.lanes.since = None
-        scene.lanes.gate.set()
+        await harness.until(lambda: member.during_poll is None)
+        harness.lanes.since = None
+        harness.lanes.gate.set()
         member.publish(2, partition=1)
-        await scene.until(lambda: member.committed.get(TP1) == 5)
-        assert scene.lanes.settled == [0, 1, 2, 3, 4]
+        await harness.until(lambda: member.committed.get(TP1) == 5)
+        assert harness.lanes.settled == [0, 1, 2, 3, 4]
 
 
 async def test_a_stop_in_an_outage_ends_the_worker_with_every_lane_taken() -> None:
-    async with running(is_open=False, batch_records_max=1, drain_seconds=0.01) as scene:
-        scene.member.publish(5)
-        await scene.until(lambda: scene.lanes.began == 2)
-        scene.lanes.since = 1.0
-        scene.stop.set()
+    async with running(is_open=False, batch_records_max=1, drain_seconds=0.01) as harness:
+        harness.member.publish(5)
+        await harness.until(lambda: harness.lanes.began == 2)
+        harness.lanes.since = 1.0
+        harness.stop.set()
         async with asyncio.timeout(1.0):
-            await asyncio.wait([scene.task], timeout=0.5)
-        assert scene.task.done()
+            await asyncio.wait([harness.task], timeout=0.5)
+        assert harness.task.done()
 
 
 async def test_a_stop_drains_and_commits() -> None:
-    async with running(is_open=False, commit_interval_seconds=60) as scene:
-        scene.member.publish(2)
-        await scene.until(lambda: scene.lanes.began)
-        scene.stop.set()
+    async with running(is_open=False, commit_interval_seconds=60) as harness:
+        harness.member.publish(2)
+        await harness.until(lambda: harness.lanes.began)
+        harness.stop.set()
         await asyncio.sleep(0.005)
-        scene.lanes.gate.set()
-        await scene.end()
-        assert (scene.member.committed, scene.lanes.ended) == ({TP0: 2}, 1)
+        harness.lanes.gate.set()
+        await harness.end()
+        assert (harness.member.committed, harness.lanes.ended) == ({TP0: 2}, 1)
 
 
 async def test_a_stop_gives_up_what_does_not_finish_in_time() -> None:
-    async with running(is_open=False, drain_seconds=0.01) as scene:
-        scene.member.publish(2)
-        await scene.until(lambda: scene.lanes.began)
-        await scene.end()
-        assert scene.member.commits == []
-        assert not scene.lanes.settled
-        assert (scene.lanes.ended, scene.lanes.word) == (0, False)
+    async with running(is_open=False, drain_seconds=0.01) as harness:
+        harness.member.publish(2)
+        await harness.until(lambda: harness.lanes.began)
+        await harness.end()
+        assert harness.member.commits == []
+        assert not harness.lanes.settled
+        assert (harness.lanes.ended, harness.lanes.word) == (0, False)
 
 
 async def test_a_clean_end_that_cannot_be_noted_is_an_end_all_the_same() -> None:
-    async with running() as scene:
-        scene.lanes.end_failure = ConnectionRefusedError()
-        await scene.end()
-        assert (scene.lanes.ended, scene.lanes.word) == (0, True), "the next start is told otherwise"
+    async with running() as harness:
+        harness.lanes.end_failure = ConnectionRefusedError()
+        await harness.end()
+        assert (harness.lanes.ended, harness.lanes.word) == (0, True), "the next start is told otherwise"
 
 
 # --- records -----------------------------------------------------------------------------------------------------

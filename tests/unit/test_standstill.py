@@ -76,7 +76,7 @@ class Member:
 
 
 @dataclass
-class Scene:
+class Harness:
     kafka: Kafka = field(default_factory=Kafka)
     member: Member = field(default_factory=Member)
     now: float = 1000.0
@@ -90,102 +90,102 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Scene:
-    made = Scene()
+def harness() -> Harness:
+    made = Harness()
     made.kafka.found = {P0: Ends(0, 10, 10), P1: Ends(0, 20, 20)}
     made.member.read = {P0: 10, P1: 15}
     return made
 
 
-async def test_a_partition_that_can_be_read_does_not_stand_still(scene: Scene) -> None:
-    assert await scene.look() == []
-    assert scene.member.noted == scene.kafka.found
+async def test_a_partition_that_can_be_read_does_not_stand_still(harness: Harness) -> None:
+    assert await harness.look() == []
+    assert harness.member.noted == harness.kafka.found
     assert metrics.CONSUMER_LAG.labels(TOPIC, "1")._value.get() == 5
-    assert scene.kafka.asked_for_group == 0, "who has all partitions asks nobody"
+    assert harness.kafka.asked_for_group == 0, "who has all partitions asks nobody"
 
 
-async def test_an_open_transaction_stands_since_its_first_record_and_until_its_end(scene: Scene) -> None:
-    scene.kafka.found[P1] = Ends(0, 15, 20, held_since=940.0)
-    assert await scene.look() == [(1, "open_transaction", 940.0, 5)]
+async def test_an_open_transaction_stands_since_its_first_record_and_until_its_end(harness: Harness) -> None:
+    harness.kafka.found[P1] = Ends(0, 15, 20, held_since=940.0)
+    assert await harness.look() == [(1, "open_transaction", 940.0, 5)]
     assert metrics.STANDSTILL_SECONDS.labels(TOPIC, "1", "open_transaction")._value.get() == 60
-    found = scene.watch.since(TOPIC, 1)
+    found = harness.watch.since(TOPIC, 1)
     assert found is not None
     assert found.cause is Cause.OPEN_TRANSACTION
-    assert scene.watch.since(TOPIC, 0) is None
-    scene.kafka.found[P1] = Ends(0, 21, 21)
-    assert await scene.look() == []
+    assert harness.watch.since(TOPIC, 0) is None
+    harness.kafka.found[P1] = Ends(0, 21, 21)
+    assert await harness.look() == []
     assert metrics.CONSUMER_LAG.labels(TOPIC, "1")._value.get() == 6
 
 
-async def test_what_stands_before_an_open_transaction_is_still_read(scene: Scene) -> None:
-    scene.kafka.found[P1] = Ends(0, 18, 20, held_since=940.0)
-    assert await scene.look() == []
+async def test_what_stands_before_an_open_transaction_is_still_read(harness: Harness) -> None:
+    harness.kafka.found[P1] = Ends(0, 18, 20, held_since=940.0)
+    assert await harness.look() == []
 
 
-async def test_without_the_record_s_time_it_stands_since_it_was_seen(scene: Scene) -> None:
-    scene.kafka.found[P1] = Ends(0, 15, 20)
-    assert await scene.look() == [(1, "open_transaction", 1000.0, 5)]
-    scene.now = 1030.0
-    assert await scene.look() == [(1, "open_transaction", 1000.0, 5)]
+async def test_without_the_record_s_time_it_stands_since_it_was_seen(harness: Harness) -> None:
+    harness.kafka.found[P1] = Ends(0, 15, 20)
+    assert await harness.look() == [(1, "open_transaction", 1000.0, 5)]
+    harness.now = 1030.0
+    assert await harness.look() == [(1, "open_transaction", 1000.0, 5)]
 
 
-async def test_a_producer_s_clock_that_is_ahead_makes_no_future(scene: Scene) -> None:
-    scene.kafka.found[P1] = Ends(0, 15, 20, held_since=5000.0)
-    assert await scene.look() == [(1, "open_transaction", 1000.0, 5)]
+async def test_a_producer_s_clock_that_is_ahead_makes_no_future(harness: Harness) -> None:
+    harness.kafka.found[P1] = Ends(0, 15, 20, held_since=5000.0)
+    assert await harness.look() == [(1, "open_transaction", 1000.0, 5)]
 
 
-async def test_a_halted_partition_stands_also_where_all_was_fetched(scene: Scene) -> None:
-    scene.member.halted = {(TOPIC, 0)}
-    assert await scene.look() == [(0, "halted", 1000.0, 0)]
+async def test_a_halted_partition_stands_also_where_all_was_fetched(harness: Harness) -> None:
+    harness.member.halted = {(TOPIC, 0)}
+    assert await harness.look() == [(0, "halted", 1000.0, 0)]
 
 
-async def test_a_partition_of_nobody_counts_and_is_joined_for_at_the_second_look(scene: Scene) -> None:
-    scene.kafka.found[P2] = Ends(0, 7, 7)
-    scene.kafka.offsets = {P2: 3}
-    assert await scene.look() == [(2, "unassigned", 1000.0, 4)]
-    assert scene.member.rejoined == []
+async def test_a_partition_of_nobody_counts_and_is_joined_for_at_the_second_look(harness: Harness) -> None:
+    harness.kafka.found[P2] = Ends(0, 7, 7)
+    harness.kafka.offsets = {P2: 3}
+    assert await harness.look() == [(2, "unassigned", 1000.0, 4)]
+    assert harness.member.rejoined == []
     assert metrics.CONSUMER_LAG.labels(TOPIC, "2")._value.get() == 4
-    scene.now = 1002.0
-    assert await scene.look() == [(2, "unassigned", 1000.0, 4)]
-    assert scene.member.rejoined == [{P2}]
-    await scene.look()
-    assert scene.member.rejoined == [{P2}], "the rebalance is given time"
+    harness.now = 1002.0
+    assert await harness.look() == [(2, "unassigned", 1000.0, 4)]
+    assert harness.member.rejoined == [{P2}]
+    await harness.look()
+    assert harness.member.rejoined == [{P2}], "the rebalance is given time"
 
 
-async def test_a_partition_that_the_client_does_not_know_yet_is_joined_for_later(scene: Scene) -> None:
-    scene.kafka.found[P2] = Ends(0, 7, 7)
-    scene.member.knows = False
-    await scene.look()
-    await scene.look()
-    scene.member.knows = True
-    await scene.look()
-    assert scene.member.rejoined == [{P2}]
+async def test_a_partition_that_the_client_does_not_know_yet_is_joined_for_later(harness: Harness) -> None:
+    harness.kafka.found[P2] = Ends(0, 7, 7)
+    harness.member.knows = False
+    await harness.look()
+    await harness.look()
+    harness.member.knows = True
+    await harness.look()
+    assert harness.member.rejoined == [{P2}]
 
 
 @pytest.mark.parametrize(("held", "state"), [(frozenset({P2}), "Stable"), (frozenset(), "PreparingRebalance")])
 async def test_what_another_has_or_may_get_is_not_ours_to_tell(
-    scene: Scene, held: frozenset[TopicPartition], state: str
+    harness: Harness, held: frozenset[TopicPartition], state: str
 ) -> None:
-    scene.kafka.found[P2] = Ends(0, 7, 7)
-    scene.kafka.held, scene.kafka.state = held, state
-    await scene.look()
-    assert await scene.look() == []
-    assert scene.member.rejoined == []
+    harness.kafka.found[P2] = Ends(0, 7, 7)
+    harness.kafka.held, harness.kafka.state = held, state
+    await harness.look()
+    assert await harness.look() == []
+    assert harness.member.rejoined == []
 
 
-async def test_a_topic_made_anew_is_read_anew_once(scene: Scene) -> None:
-    await scene.look()
-    await scene.look()
-    assert scene.member.anew == []
-    scene.kafka.topic_id = uuid.uuid4()
-    await scene.look()
-    await scene.look()
-    assert scene.member.anew == [TOPIC]
+async def test_a_topic_made_anew_is_read_anew_once(harness: Harness) -> None:
+    await harness.look()
+    await harness.look()
+    assert harness.member.anew == []
+    harness.kafka.topic_id = uuid.uuid4()
+    await harness.look()
+    await harness.look()
+    assert harness.member.anew == [TOPIC]
 
 
-async def test_brokers_without_ids_tell_of_no_new_topic(scene: Scene) -> None:
-    scene.kafka.topic_id = None
-    await scene.look()
-    scene.kafka.topic_id = uuid.uuid4()
-    await scene.look()
-    assert scene.member.anew == []
+async def test_brokers_without_ids_tell_of_no_new_topic(harness: Harness) -> None:
+    harness.kafka.topic_id = None
+    await harness.look()
+    harness.kafka.topic_id = uuid.uuid4()
+    await harness.look()
+    assert harness.member.anew == []
