@@ -100,7 +100,7 @@ class CatchUpReader:
         await self._close()
 
     async def look(self, now: float) -> Reading:
-        """Tell up to when all is settled; where Kafka does not answer that is said, and nothing raised."""
+        """Return up to when all is processed; where Kafka does not answer that is logged, and nothing raised."""
         try:
             return await asyncio.wait_for(self._look(now), self._seconds)
         except (KafkaError, OSError, TimeoutError) as error:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from consumer.facts_json import NO_FACTS, adds_to, dump_said, same_facts
+from consumer.facts_json import NO_FACTS, adds_to, dump_reported, same_facts
 from consumer.resolve import Target, resolve
-from consumer.verdict import said_in
+from consumer.verdict import reported_in
 from schemas.record import EVENT_ID_LENGTH_MAX
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def richer_id(event: Event, known: Known) -> str | None:
     event of their own in any case.
     """
     claim = event.source, event.event_id
-    said = known.claims.get(claim)
-    if said is None or event.digest is not None or claim in known.reread or not event.meaning.facts:
+    reported = known.claims.get(claim)
+    if reported is None or event.digest is not None or claim in known.reread or not event.meaning.facts:
         return None
-    more = dump_said(event.meaning.facts)
-    if said == more or not adds_to(said, more):
+    more = dump_reported(event.meaning.facts)
+    if reported == more or not adds_to(reported, more):
         return None
     return with_digest(event.event_id, hashlib.sha256(more.encode()).digest())
 
@@ -76,21 +76,21 @@ def agrees(event: Event, known: Known) -> bool | None:
     """
     if event.digest is not None and (event.source, event.digest) in known.bodies:
         return True
-    said = known.claims.get((event.source, event.event_id))
-    if said is None:
+    reported = known.claims.get((event.source, event.event_id))
+    if reported is None:
         return None
     if event.meaning.commands:
         return False
     if (event.source, event.event_id) in known.reread:
         return True
-    closed_nothing = not event.meaning.waits and said == NO_FACTS
-    same = closed_nothing or same_facts(said, dump_said(event.meaning.facts))
-    return same or _agrees_in_other_currency(event, said, known)
+    closed_nothing = not event.meaning.waits and reported == NO_FACTS
+    same = closed_nothing or same_facts(reported, dump_reported(event.meaning.facts))
+    return same or _agrees_in_other_currency(event, reported, known)
 
 
-def _agrees_in_other_currency(event: Event, said: str, known: Known) -> bool:
+def _agrees_in_other_currency(event: Event, reported: str, known: Known) -> bool:
     """Tell whether the event is known as money in another currency than its payment's."""
     found = resolve(event, known)
     if not isinstance(found, Target):
         return False
-    return same_facts(said, dump_said(said_in(found.payment.currency, event.meaning)))
+    return same_facts(reported, dump_reported(reported_in(found.payment.currency, event.meaning)))

@@ -217,19 +217,19 @@ def _hint(event: Event) -> Event:
 
 
 def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
-    said, order = intents.read(record.value or b"")
+    sent, order = intents.read(record.value or b"")
     headers = record.present()
-    event_id, trace = intents.need_event_id(said, identity_of(headers)[1]), trace_of(headers)
-    source, kind = f"intents/{said.client}", f"intent.{said.command}"
+    event_id, trace = intents.need_event_id(sent, identity_of(headers)[1]), trace_of(headers)
+    source, kind = f"intents/{sent.client}", f"intent.{sent.command}"
     if not isinstance(order, Intent):
-        asked = _asked(said, order, _asked_at_of(record, headers))
-        refs = (Ref(RefKind.ID, str(said.id)),)
-        meaning = Meaning(refs=refs, amount=asked.amount, asker=said.client, asked=asked)
-        content = intents.content_of(said, order, event_id)
+        asked = _asked(sent, order, _asked_at_of(record, headers))
+        refs = (Ref(RefKind.ID, str(sent.id)),)
+        meaning = Meaning(refs=refs, amount=asked.amount, asker=sent.client, asked=asked)
+        content = intents.content_of(sent, order, event_id)
         return Event(record, source, event_id, kind, "ratchet", "", meaning, content, traceparent=trace)
-    if not endpoints.may_name(said.client, order.provider, order.account):
+    if not endpoints.may_name(sent.client, order.provider, order.account):
         place = source_of(order.provider, order.account)
-        raise UninterpretableError(Reason.CONFLICT, f"client {said.client} may not name payments of {place}")
+        raise UninterpretableError(Reason.CONFLICT, f"client {sent.client} may not name payments of {place}")
     live = endpoints.is_live(order.provider, order.account) if order.livemode is None else order.livemode
     return Event(
         record,
@@ -238,17 +238,17 @@ def _decode_intent(record: Record, endpoints: Endpoints) -> Event:
         kind,
         order.provider,
         order.account,
-        _intent_meaning(said, order),
+        _intent_meaning(sent, order),
         traceparent=trace,
         livemode=live,
     )
 
 
-def _asked(said: IntentRecord, order: Order, asked_at: float | None) -> CommandAsked:
+def _asked(sent: IntentRecord, order: Order, asked_at: float | None) -> CommandAsked:
     """Return what a command asks for."""
     money = order if isinstance(order, Capture | Refund) else None
     return CommandAsked(
-        said.command.value,
+        sent.command.value,
         amount=money.amount if money else None,
         currency=money.currency if money else None,
         attempt_id=order.attempt_id if isinstance(order, Capture | Cancel | Refund) else None,
@@ -261,8 +261,8 @@ def _asked(said: IntentRecord, order: Order, asked_at: float | None) -> CommandA
 def _asked_at_of(record: Record, headers: Mapping[str, bytes]) -> float | None:
     """Return when a command was asked for: as its publisher says, but no later than Kafka had it."""
     published = record.timestamp_ms / 1000 if record.timestamp_ms > 0 else None
-    said = upstream.time_of(headers)
-    return min((one for one in (said, published) if one is not None), default=None)
+    sent = upstream.time_of(headers)
+    return min((one for one in (sent, published) if one is not None), default=None)
 
 
 def _decode_upstream(record: Record, endpoints: Endpoints) -> Event:
@@ -282,8 +282,8 @@ def _decode_upstream(record: Record, endpoints: Endpoints) -> Event:
     )
 
 
-def _intent_meaning(said: IntentRecord, intent: Intent) -> Meaning:
-    refs = [Ref(RefKind.ID, str(said.id))]
+def _intent_meaning(sent: IntentRecord, intent: Intent) -> Meaning:
+    refs = [Ref(RefKind.ID, str(sent.id))]
     if intent.provider_ref:
         refs.append(Ref(RefKind.PAYMENT, intent.provider_ref))
     if intent.reference:
@@ -300,8 +300,8 @@ def _intent_meaning(said: IntentRecord, intent: Intent) -> Meaning:
         provider_ref=intent.provider_ref,
         merchant_account=intent.merchant_account,
         claim=Claim(
-            said.id,
-            said.client,
+            sent.id,
+            sent.client,
             intent.reference,
             intent.phone,
             groups=intent.reference is not None and intent.provider_ref is None,

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _KINDS = {kind.value: kind for kind in FactKind}
 _PREFIXES = {kind: f"{kind}:" for kind in FactKind}
 _decode_joined = msgspec.json.Decoder(dict[str, State]).decode
-_decode_said = msgspec.json.Decoder(list[tuple[str, str, State]]).decode
+_decode_reported = msgspec.json.Decoder(list[tuple[str, str, State]]).decode
 _decode_plain = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 NO_FACTS: Final = "[]"
-"""What `dump_said` makes of no facts."""
+"""What `dump_reported` makes of no facts."""
 
 
 def dump_joined(facts: Facts) -> str:
@@ -38,40 +38,40 @@ def load_joined(text: str) -> Facts:
     return facts
 
 
-def dump_said(facts: Iterable[Fact]) -> str:
-    """Return what one event said as `[[kind, key, [state, amount, ...]], ...]`, in a canonical order."""
-    said = [(fact.kind, fact.key, _said(fact)) for fact in facts]
-    if len(said) > 1:
+def dump_reported(facts: Iterable[Fact]) -> str:
+    """Return what one event reported as `[[kind, key, [state, amount, ...]], ...]`, in a canonical order."""
+    reported = [(fact.kind, fact.key, _values(fact)) for fact in facts]
+    if len(reported) > 1:
         try:
-            said.sort()
+            reported.sort()
         except TypeError:  # one child twice, of which one has no amount or parent: those don't compare
-            said.sort(key=repr)
+            reported.sort(key=repr)
         else:
-            if _any_twice(said):
-                said.sort(key=repr)
-    return _encode(said).decode()
+            if _any_twice(reported):
+                reported.sort(key=repr)
+    return _encode(reported).decode()
 
 
-def _any_twice(said: list[tuple[FactKind, str, Any]]) -> bool:
+def _any_twice(reported: list[tuple[FactKind, str, Any]]) -> bool:
     """Tell whether sorted facts have one child twice."""
     last, last_kind = "", None
-    for kind, key, _ in said:
+    for kind, key, _ in reported:
         if key == last and kind is last_kind:
             return True
         last, last_kind = key, kind
     return False
 
 
-def load_said(text: str) -> list[Fact]:
-    """Read what `dump_said` wrote."""
+def load_reported(text: str) -> list[Fact]:
+    """Read what `dump_reported` wrote."""
     return [
         Fact(_KINDS[kind], key, state.name, state.amount, state.parent, state.version, state.replaces)
-        for kind, key, state in _decode_said(text)
+        for kind, key, state in _decode_reported(text)
     ]
 
 
 def same_facts(left: str, right: str) -> bool:
-    """Tell whether two dumps of `dump_said` agree, however the database spaced them.
+    """Tell whether two dumps of `dump_reported` agree, however the database spaced them.
 
     One may say more than the other: a provider renders one event in two versions of its API, and the newer one leaves
     out what the older one listed. What both say has to be the same, and nothing at all agrees with nothing alone.
@@ -82,13 +82,13 @@ def same_facts(left: str, right: str) -> bool:
     return fewer == more or (bool(fewer) and all(one in more for one in fewer))
 
 
-def adds_to(said: str, more: str) -> bool:
-    """Tell whether the second of two dumps of `dump_said` says all that the first does (not nothing), and more."""
-    before, after = _decode_plain(said), _decode_plain(more)
+def adds_to(reported: str, more: str) -> bool:
+    """Tell whether the second of two dumps of `dump_reported` says all that the first does (not nothing), and more."""
+    before, after = _decode_plain(reported), _decode_plain(more)
     return 0 < len(before) < len(after) and all(one in after for one in before)
 
 
-def _said(fact: Fact) -> tuple[str | int | None, ...]:
+def _values(fact: Fact) -> tuple[str | int | None, ...]:
     """Return a fact's state as `_short` would."""
     if fact.replaces is not None:
         return (fact.state, fact.amount, fact.parent, fact.version, fact.replaces, None)

@@ -72,9 +72,9 @@ def _larger(one: str | None, other: str | None) -> str | None:
 
 
 def _lower(held: State, amount: int | None, *, later: bool) -> int | None:
-    """Return the smallest amount ever said, where it is not the one that counts."""
-    said = [one for one in (held.amount if held.low is None else held.low, amount) if one is not None]
-    least = min(said, default=None)
+    """Return the smallest amount ever reported, where it is not the one that counts."""
+    amounts = [one for one in (held.amount if held.low is None else held.low, amount) if one is not None]
+    least = min(amounts, default=None)
     return None if least == (amount if later else held.amount) else least
 
 

@@ -23,44 +23,44 @@ DETAIL_LENGTH_MAX = 500
 def read(value: bytes) -> tuple[IntentRecord, Order]:
     """Return a record and its command's body; raise UninterpretableError, saying what to mend."""
     try:
-        said = IntentRecord.model_validate_json(value)
+        sent = IntentRecord.model_validate_json(value)
     except ValidationError as error:
         _refuse(error, IntentRecord, ())
-    if said.id.int == 0:
+    if sent.id.int == 0:
         raise refused("intent: id: the nil UUID names no payment; make one a payment")
-    body = ORDERS[said.command]
+    body = ORDERS[sent.command]
     try:
-        order = body.model_validate(said.body)
+        order = body.model_validate(sent.body)
     except ValidationError as error:
         _refuse(error, body, ("body",))
     if name := twice_named(value):
         told = f"{shown((name,))} stands twice in one object"
         raise refused(f"intent: {told}; write it once, for readers disagree on which counts")
-    return said, order
+    return sent, order
 
 
-def need_event_id(said: IntentRecord, event_id: str | None) -> str:
+def need_event_id(sent: IntentRecord, event_id: str | None) -> str:
     """Return the id that tells a command from its copies. A create is known by its payment's id.
 
     No other command is known by its bytes: two refunds of the same amount are two, and a copy of one is one.
     """
     if event_id is not None:
         return event_id
-    if said.command is Command.CREATE:
-        return f"{said.id}:create"
+    if sent.command is Command.CREATE:
+        return f"{sent.id}:create"
     raise refused(
-        f"intent: a {said.command} needs a header ce_id, which tells a second {said.command} from a copy of the first; "
+        f"intent: a {sent.command} needs a header ce_id, which tells a second {sent.command} from a copy of the first; "
         "make one a command, and send it again with every copy"
     )
 
 
-def content_of(said: IntentRecord, order: Order, event_id: str) -> bytes:
+def content_of(sent: IntentRecord, order: Order, event_id: str) -> bytes:
     """Return a digest of what a command asks for, under its id: however its copies spell the JSON, it is the same.
 
     Two commands under one id differ in it, and so do two equal commands under two.
     """
     body = order.model_dump(mode="json", exclude_unset=True)
-    return hashlib.sha256(msgspec.json.encode([event_id, said.id, said.command, body], order="sorted")).digest()
+    return hashlib.sha256(msgspec.json.encode([event_id, sent.id, sent.command, body], order="sorted")).digest()
 
 
 def refused(detail: str) -> UninterpretableError:

@@ -30,7 +30,7 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 class LedgerRow(msgspec.Struct, gc=False):
     """One row of `payment_logs`, its columns in order; `seal` completes it.
 
-    `facts` is the text of `consumer.facts_json.dump_said`. Amounts are minor units. `traceparent` is passed on;
+    `facts` is the text of `consumer.facts_json.dump_reported`. Amounts are minor units. `traceparent` is passed on;
     `meaning` is the version of the provider's meaning by which the facts were read. Neither is part of the hash, nor is
     `relay_xid`, which is another one after a restore into a new cluster.
     """

@@ -23,7 +23,7 @@ def report_restart(place: TopicPartition, wanted: int | None, begin: int) -> Non
         log.info("partition_begun", **where, detail="the group had committed no offset of it")
     elif wanted < begin:
         metrics.RECORDS_SKIPPED.labels(place.topic, str(place.partition)).inc(begin - wanted)
-        detail = "records were deleted before they were read, by retention or by hand: what they said is lost here"
+        detail = "records were deleted before they were read, by retention or by hand: what they reported is lost here"
         log.error("records_skipped", **where, from_offset=wanted, count=begin - wanted, detail=detail)
     else:
         detail = "the partition ends before the offset: the topic was made anew or cut; it is read from its beginning"

@@ -76,7 +76,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 class Known:
     """What a batch read under its locks.
 
-    `claims` maps settled and parked events to the facts they said; `reread` are those of them whose provider's meaning
+    `claims` maps applied and parked events to the facts that they reported; `reread` are those of them whose provider's meaning
     has another version today; `bodies` holds what was taken already from senders
     whose event ids are unsigned. `groups` holds, of each reference that somebody promised or that the batch promises,
     the payments that stand under it. `some_wait` tells that any event is parked or an orphan, `recalls`

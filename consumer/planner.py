@@ -27,7 +27,7 @@ from consumer.decode import (
     reads_unknown,
 )
 from consumer.entries import Entries
-from consumer.facts_json import dump_said
+from consumer.facts_json import dump_reported
 from consumer.fold import project
 from consumer.grouping import PAYMENTS_MAX, Grouping
 from consumer.merging import as_one, currency_of, facts_of, merchant_account_of, merge
@@ -97,8 +97,8 @@ class Planner:
 
     def _tied(self, event: Event) -> Event | Dead:
         """Return what an event of the batch is taken for, now or when it came first."""
-        said = self._known.claims.get((event.source, event.event_id))
-        return tied(event, self._known) if said is None else taken_for(event, said)
+        reported = self._known.claims.get((event.source, event.event_id))
+        return tied(event, self._known) if reported is None else taken_for(event, reported)
 
     def _take(self, event: Event, waiting: list[Waiting]) -> None:
         """Take one event of the batch in: it is known, or gets its ledger row, or waits."""
@@ -110,7 +110,7 @@ class Planner:
         if self._seen(event):
             return
         if not self._try(event):
-            self._known.claims[event.source, event.event_id] = dump_said(event.meaning.facts)
+            self._known.claims[event.source, event.event_id] = dump_reported(event.meaning.facts)
             waiting.append((event, None))
         self._claim_body(event)
 
@@ -177,7 +177,7 @@ class Planner:
 
     def _park(self, event: Event, waits: Waits) -> None:
         self._ask_about_unknown(event)
-        self._plan.parkings.append(Parking(event, dump_said(event.meaning.facts), waits))
+        self._plan.parkings.append(Parking(event, dump_reported(event.meaning.facts), waits))
 
     def _seen(self, event: Event) -> bool:
         """Tell whether the event is known already; one that has other facts than the first becomes a dead letter."""
@@ -215,7 +215,7 @@ class Planner:
         verdict = judge(merged, event.meaning, facts_max=self._facts_max)
         if target.same and isinstance(verdict, Recorded):
             projection = project(merged.facts | verdict.news)
-            verdict = Recorded(Outcome.APPLIED, verdict.news, projection, versioned=True, said=verdict.said)
+            verdict = Recorded(Outcome.APPLIED, verdict.news, projection, versioned=True, reported=verdict.reported)
         return target, verdict
 
     def _bury(self, record: Record, dead: Dead, parked_id: int | None = None) -> None:
@@ -244,7 +244,7 @@ class Planner:
             verdict.outcome,
             before=before,
             version=payment.version if payment and versioned else None,
-            facts=dump_said(verdict.said),
+            facts=dump_reported(verdict.reported),
         )
         if payment is not None and event.meaning.commands:
             self._note_command(event, payment, row.relay_xid)
@@ -284,7 +284,7 @@ class Planner:
                 fact = Fact(*place, "met")
                 payment.facts |= {place: State("met")}
                 old, payment.projection = payment.projection, project(self._grouping.whole(payment).facts)
-                self._entries.add_change(payment, "payment.flagged", old, dump_said((fact,)))
+                self._entries.add_change(payment, "payment.flagged", old, dump_reported((fact,)))
 
     def _note_debit(self, event: Event, payment: Payment) -> None:
         """Note that the provider must be asked again whether a bank took the event's money back."""

@@ -23,7 +23,7 @@ Note = tuple[str, str, str]
 FIRST: Final = "first"
 KNOWN: Final = "known"
 WEBHOOK: Final = "webhook"
-_SAID_NOTHING: Final = frozenset({Outcome.NOOP, Outcome.LATE})
+_NOTHING_NEW: Final = frozenset({Outcome.NOOP, Outcome.LATE})
 
 
 def recall_notes(items: Iterable[tuple[Record, Event | Dead]], known: Known, webhooks: str) -> list[Note]:
@@ -48,8 +48,8 @@ def recall_notes(items: Iterable[tuple[Record, Event | Dead]], known: Known, web
 
 
 def news_of(notes: Iterable[Note], plan: Plan) -> list[Note]:
-    """Return the notes without states of objects that said nothing new: those had been told by webhooks."""
-    stale = {(row.source, row.event_id) for row in plan.rows if row.outcome in _SAID_NOTHING}
+    """Return the notes without states of objects that brought nothing new: webhooks had reported those."""
+    stale = {(row.source, row.event_id) for row in plan.rows if row.outcome in _NOTHING_NEW}
     return [one for one in notes if not (one[1].startswith(EVENT_ID_PREFIX) and one[:2] in stale)]
 
 

@@ -154,7 +154,7 @@ def _open(event: Event, names: list[RefKey], known: Known) -> Target | Waits | N
     if not meaning.waits and not any(known.names.get(key) for key in groups_of(event)):
         return None
     if not names or not meaning.opens:
-        return Waits(Reason.ORPHAN, f"no payment is known by {_said(names)}")
+        return Waits(Reason.ORPHAN, f"no payment is known by {_listed(names)}")
     identity = derived_id_bytes(event.record.timestamp_ms, "\x00".join(map(str, names[0])))
     payment_id = pgproto.UUID(identity)  # the driver's type: hashed and written five times as fast
     payment = Payment(
@@ -167,7 +167,7 @@ def _open(event: Event, names: list[RefKey], known: Known) -> Target | Waits | N
     return Target(payment, [], [name for name in names if known.names.get(name) is None])
 
 
-def _said(keys: list[RefKey]) -> str:
+def _listed(keys: list[RefKey]) -> str:
     shown = dict.fromkeys(f"{kind} {ref}" for *_, kind, ref in keys)
     return ", ".join(shown)[:400] or "any name of its own"
 
@@ -204,7 +204,7 @@ def _fit_together(payments: Sequence[Payment]) -> bool:
 
 
 def _claim(event: Event, claim: Claim, found: list[Payment], names: list[RefKey], known: Known) -> Target | Dead:
-    """Give a client its payment under the promised id, with all that webhooks have said of it already."""
+    """Give a client its payment under the promised id, with all that webhooks have reported of it already."""
     own = known.payments.get(claim.payment_id)
     if own is not None:
         return _claimed_again(event, claim, own, names, known)

@@ -216,17 +216,17 @@ def refetch_columns(refetches: Iterable[Refetching]) -> list[list[Any]]:
 
 def message_columns(messages: Iterable[Message]) -> list[list[Any]]:
     """Return messages as the columns of queue_messages.sql."""
-    said = [(one.payment_id, one.phone, one.template.value, one.child, one.amount) for one in messages]
-    return columns(said, 5)
+    values = [(one.payment_id, one.phone, one.template.value, one.child, one.amount) for one in messages]
+    return columns(values, 5)
 
 
 def receipt_columns(receipts: Iterable[Receipt]) -> list[list[Any]]:
     """Return receipts as the columns of note_receipts.sql; of several for one message the last word."""
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     for one in receipts:
-        if said.get(one.message_id, "sent") == "sent":
-            said[one.message_id] = one.status
-    return columns(sorted(said.items()), 2)
+        if values.get(one.message_id, "sent") == "sent":
+            values[one.message_id] = one.status
+    return columns(sorted(values.items()), 2)
 
 
 def answer_columns(answers: Iterable[CommandAnswer]) -> list[list[Any]]:

@@ -90,14 +90,14 @@ def count_woken(plan: Plan) -> None:
 def _count_written(total: Tally) -> None:
     for (source, outcome), rows in total.rows.items():
         metrics.LEDGER_ROWS.labels(source_label(source), outcome).inc(rows)
-    said = {
+    counts = {
         **total.outcomes(),
         "duplicate": total.duplicates,
         "parked": total.parked,
         "woken": total.woken,
         "dead_letter": total.dead_letters,
     }
-    for verdict, events in said.items():
+    for verdict, events in counts.items():
         if events:
             metrics.CONSUMER_EVENTS.labels(verdict).inc(events)
     metrics.DEAD_LETTERS_APPLIED.inc(total.applied_letters)

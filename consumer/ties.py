@@ -1,4 +1,4 @@
-"""Whether an event is one of the payment that it is said to belong to, where nobody signed that. Pure."""
+"""Whether an event is one of the payment that it claims to belong to, where nobody signed that. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from consumer.facts_json import dump_said, same_facts
+from consumer.facts_json import dump_reported, same_facts
 from consumer.fold import asked
 from consumer.resolve import followed, names_of
 from consumer.verdict import Dead
@@ -43,13 +43,13 @@ def tied(event: Event, known: Known) -> Event | Dead:
     return replace(event, meaning=tie.otherwise)
 
 
-def taken_for(event: Event, said: str) -> Event:
-    """Return an event that the books hold as what it was taken for then: its payment may know more by now.
+def taken_for(event: Event, reported: str) -> Event:
+    """Return an event that the ledger holds as what it was taken for then: its payment may know more by now.
 
-    `said` are the facts that the books hold of it.
+    `reported` are the facts that the ledger holds of it.
     """
     tie = event.meaning.tie
-    if tie is None or tie.otherwise is None or not same_facts(said, dump_said(tie.otherwise.facts)):
+    if tie is None or tie.otherwise is None or not same_facts(reported, dump_reported(tie.otherwise.facts)):
         return event
     return replace(event, meaning=tie.otherwise)
 

@@ -99,16 +99,16 @@ def _answer(
 ) -> Told:
     """Return what an executor answers to a command; whether it may for the payment's account shows later."""
     service, account = _bound(source, executors, "RATCHET_EXECUTORS")
-    said = _body(kind, value, ANSWERS)
+    answered = _body(kind, value, ANSWERS)
     answer = CommandAnswer(
-        payment_id=said.id,
-        command_id=said.command_id,
+        payment_id=answered.id,
+        command_id=answered.command_id,
         state=CommandState(kind.partition(".")[2]),
-        reason=said.reason if isinstance(said, CommandRefused) else None,
+        reason=answered.reason if isinstance(answered, CommandRefused) else None,
         accounts=None if executors is None else executors[service],
     )
     told = msgspec.json.encode([event_id, kind, answer.payment_id, answer.command_id, answer.reason])
-    meaning = Meaning(refs=(Ref(RefKind.ID, str(said.id)),), answer=answer)
+    meaning = Meaning(refs=(Ref(RefKind.ID, str(answered.id)),), answer=answer)
     digest = hashlib.sha256(told).digest()
     return Told(
         f"{SOURCE_PREFIX}{source}", event_id, kind, service, account, livemode=True, meaning=meaning, content=digest

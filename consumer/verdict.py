@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 class Recorded(msgspec.Struct, frozen=True, gc=False):
     """The event is in the books: a ledger row. `news` is what it adds to the payment's facts.
 
-    `versioned` tells whether the payment's version counts it. `said` is what was folded, which the ledger keeps.
+    `versioned` tells whether the payment's version counts it. `reported` is what was folded, which the ledger keeps.
     """
 
     outcome: Outcome
     news: Facts
     projection: Projection
     versioned: bool
-    said: tuple[Fact, ...] = ()
+    reported: tuple[Fact, ...] = ()
 
 
 class Waits(msgspec.Struct, frozen=True, gc=False):
@@ -52,7 +52,7 @@ _QUIET: Final = frozenset({(FactKind.ATTEMPT, "succeeded"), (FactKind.END, "clos
 """States that only accompany others: alone they don't make an event worth a version."""
 
 _ECHOES: Final = frozenset({FactKind.TERMS, FactKind.MODE, FactKind.CAPTURE_TOTAL, FactKind.REFUND_TOTAL})
-"""Facts that say again what others said in more detail: worth a version only where a column moves."""
+"""Facts that repeat what others reported in more detail: worth a version only where a column moves."""
 
 _UNDER_WAY: Final = ("created", "requires_action", "processing")
 """States of a try that are worth a version only where a column moves."""
@@ -69,21 +69,21 @@ def judge(payment: Payment, meaning: Meaning, *, facts_max: int) -> Recorded | D
     Whatever a verified event says of a known payment is folded: what does not add up is a flag, and money in another
     currency is noted without its sum. Only the bound of one payment's facts is a refusal.
     """
-    facts = said_in(payment.currency, meaning)
+    facts = reported_in(payment.currency, meaning)
     news = newer(payment.facts, facts)
     if len(payment.facts) + len(news) > facts_max and len(payment.facts.keys() | news.keys()) > facts_max:
         return Dead(Reason.CONFLICT, f"the payment holds {facts_max} facts, the most that one payment may have")
     before = payment.projection
     if not news:
         outcome = Outcome.LATE if _stale(payment, facts, before) else Outcome.NOOP
-        return Recorded(outcome, news, before, versioned=False, said=facts)
+        return Recorded(outcome, news, before, versioned=False, reported=facts)
     after = project(payment.facts | news)
     outcome = _outcome(payment, facts, news, after)
     versioned = after != before or outcome is Outcome.APPLIED
-    return Recorded(outcome, news, after, versioned=versioned, said=facts)
+    return Recorded(outcome, news, after, versioned=versioned, reported=facts)
 
 
-def said_in(currency: str | None, meaning: Meaning) -> tuple[Fact, ...]:
+def reported_in(currency: str | None, meaning: Meaning) -> tuple[Fact, ...]:
     """Return what an event says of a payment in `currency`; money in another one is seen, and in no sum.
 
     A dispute in another currency is seen as well where it tells of no money.
@@ -97,7 +97,7 @@ def said_in(currency: str | None, meaning: Meaning) -> tuple[Fact, ...]:
 
 
 def _outcome(payment: Payment, facts: tuple[Fact, ...], news: Facts, after: Projection) -> Outcome:
-    """Name what an event did that said something new."""
+    """Name what an event did that reported something new."""
     before = payment.projection
     if set(after.flags) - set(before.flags):
         return Outcome.CONFLICT

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from consumer.facts_json import dump_said, load_said
+from consumer.facts_json import dump_reported, load_reported
 from consumer.ledger import COLUMNS, LedgerRow
 from ops.audit_actions import walk_actions
 from ops.audit_family import UNREADABLE, Family, check_row, families
@@ -75,7 +75,7 @@ def expected_hash(row: Mapping[str, Any], before: bytes) -> bytes:
 
 
 def _unsealed(row: Mapping[str, Any]) -> LedgerRow:
-    columns = {name: row[name] for name in COLUMNS} | {"facts": dump_said(load_said(row["facts"])), "hash": b""}
+    columns = {name: row[name] for name in COLUMNS} | {"facts": dump_reported(load_reported(row["facts"])), "hash": b""}
     return LedgerRow(**columns)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from consumer.facts_json import load_joined, load_said
+from consumer.facts_json import load_joined, load_reported
 from consumer.fold import facts_of, newer, project, united
 from consumer.rows import MARKS
 
@@ -57,7 +57,7 @@ def check_row(head: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], family
     except UNREADABLE:
         return "the payment's facts cannot be read"
     for row in rows:
-        said |= newer(said, load_said(row["facts"]))
+        said |= newer(said, load_reported(row["facts"]))
     said = united(said, merged)
     shown = united(held, attempts)
     if missing := newer(shown, facts_of(said)):

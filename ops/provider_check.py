@@ -16,7 +16,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import providers
-from consumer.facts_json import dump_said, load_said
+from consumer.facts_json import dump_reported, load_reported
 from consumer.fold import newer, project
 from providers.core.catalogue import Decision
 from providers.core.contract import REASONS
@@ -241,7 +241,7 @@ def _orders(name: str, cases: Sequence[dict[str, Any]], lives: Sequence[dict[str
         for order in islice(permutations(facts), ORDERS_MAX):
             held: dict[Any, Any] = {}
             for said in (*order, *order):
-                held |= newer(held, load_said(said))
+                held |= newer(held, load_reported(said))
             shown = project(held)
             wrong = {
                 name: getattr(shown, name) for name in COLUMNS if name in row and getattr(shown, name) != row[name]
@@ -264,4 +264,4 @@ def _facts(name: str, by_name: Mapping[str, dict[str, Any]], event: Mapping[str,
         said = event["body"]
         kind, body = event["kind"], said.encode() if isinstance(said, str) else json.dumps(said).encode()
     meaning = _meaning(name, kind, body)
-    return None if meaning is None else dump_said(meaning.facts)
+    return None if meaning is None else dump_reported(meaning.facts)

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
-from consumer.facts_json import dump_joined, load_joined, load_said
+from consumer.facts_json import dump_joined, load_joined, load_reported
 from consumer.fold import newer
 from ops.audit import is_as_written
 from ops.database import fetch
@@ -98,7 +98,7 @@ class Anchor:
         self.hash, self.version = row["hash"], row["version"] or self.version
         self.relay_xid, self.ledger_id = row["relay_xid"], row["id"]
         self.rows_removed += 1
-        self.said |= newer(self.said, load_said(row["facts"]))
+        self.said |= newer(self.said, load_reported(row["facts"]))
 
     def columns(self, key: bytes | None) -> tuple[Any, ...]:
         """Return the arguments of move_anchors.sql, signed where there is a key."""

@@ -1,4 +1,4 @@
--- Which events are in the ledger already, and what they said by which version of the meaning; a row of nulls where any
+-- Which events are in the ledger already, and what they reported by which version of the meaning; a row of nulls where any
 -- event or dead letter waits for a name, and one where a provider's list was ever asked; and who stands under the
 -- references that somebody promised, of the payments held ($3) and of those that the batch promises ($4-$7), $8
 -- payments of each beside its promises. $1, $2 sources and event ids.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from consumer.facts_json import load_said
+from consumer.facts_json import load_reported
 from consumer.fold import newer
 from ops.console.words import age, precise, spaced
 from ops.payment_commands import major
@@ -138,7 +138,7 @@ def draw(rows: Sequence[Mapping[str, Any]], currency: str | None) -> Picture:
     shown = rows[-ROWS_MAX:]
     known: Facts = {}
     for row in rows[: len(rows) - len(shown)]:
-        known |= newer(known, load_said(row["facts"]))
+        known |= newer(known, load_reported(row["facts"]))
     columns = place([row["recorded_at"] for row in shown])
     lanes: dict[LaneKey, Lane] = {}
     for x, row in zip(columns, shown, strict=True):
@@ -176,7 +176,7 @@ def _step(seconds: float) -> float:
 
 def _mark(lanes: dict[LaneKey, Lane], x: float, row: Mapping[str, Any], known: Facts, currency: str | None) -> Facts:
     """Put an event's marks into its lanes; return what of it was news."""
-    said = load_said(row["facts"])
+    said = load_reported(row["facts"])
     news = newer(known, said)
     by_lane: dict[LaneKey, list[Fact]] = {}
     for fact in said:

@@ -140,7 +140,7 @@ class AccessLog:
                     line.sender = self._sender(scope)
                 self._write(line, time.perf_counter() - started)
                 if span is not telemetry.NOTHING:
-                    span.answer(line.method, line.template, line.status, _said(line))
+                    span.answer(line.method, line.template, line.status, _span_fields(line))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, line: AccessLine) -> None:
         refusal = await self._attempt(scope, receive, send, line)
@@ -174,7 +174,7 @@ class AccessLog:
         line.account, line.client = known_name(line.account), known_name(line.client)
         quiet = line.template in QUIET_TEMPLATES
         if quiet or not write_closed(line):
-            (self._log.debug if quiet else self._log.info)(**said_in(line))
+            (self._log.debug if quiet else self._log.info)(**fields_of(line))
 
 
 @lru_cache(NAMES_MAX)
@@ -183,7 +183,7 @@ def known_name(name: str | None) -> str | None:
     return name and mask_text(name)
 
 
-def said_in(line: AccessLine) -> dict[str, Any]:
+def fields_of(line: AccessLine) -> dict[str, Any]:
     """Return a line's own fields under the names that they are written by."""
     return {name: getattr(line, field) for field, name in WRITTEN.items()}
 
@@ -192,7 +192,7 @@ def _traced(scope: Scope) -> telemetry.Scope:
     return telemetry.NOTHING if scope["path"] in QUIET_TEMPLATES else telemetry.receiving(scope["headers"])
 
 
-def _said(line: AccessLine) -> dict[str, str | int | None]:
+def _span_fields(line: AccessLine) -> dict[str, str | int | None]:
     """Return what a trace tells of a request."""
     return {"provider": _provider(line), "outcome": line.outcome, "reason": line.reason, "events": line.events}
 

@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from settling import bench, intent, intent_records, lives, records, webhook
 from typer.testing import CliRunner
 
-from consumer.facts_json import dump_joined, load_said
+from consumer.facts_json import dump_joined, load_reported
 from consumer.fold import newer
 from ops.audit import Audit, Evidence, expected_hash, walk
 from ops.cli import app
@@ -576,7 +576,7 @@ async def test_retention_signs_no_removal_that_was_not_its_own_unless_people_say
             row["version"],
             row["relay_xid"],
             row["id"],
-            dump_joined(newer({}, load_said(row["facts"]))),
+            dump_joined(newer({}, load_reported(row["facts"]))),
         )
         await given.owner.execute(REMOVED_BY_SOMEBODY, row["id"])
     else:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from consumer.decode import decoded
-from consumer.facts_json import dump_said, load_said
+from consumer.facts_json import dump_reported, load_reported
 from consumer.ledger import COLUMNS, LedgerRow
 from consumer.outages import Outages
 from consumer.processing import Processor
@@ -297,7 +297,7 @@ def broken_chains(books: Books) -> list[str]:
         head, versions = b"", []
         for row in by_payment.get(payment["id"], []):
             sealed = LedgerRow(**{name: row[name] for name in COLUMNS})
-            sealed = replace(sealed, facts=dump_said(load_said(row["facts"])))
+            sealed = replace(sealed, facts=dump_reported(load_reported(row["facts"])))
             head = sealed.seal(head)
             versions += [row["version"]] if row["version"] else []
             if head != row["hash"]:

@@ -19,7 +19,7 @@ from consumer import rows
 from consumer.commands import CommandRow, OpenCommand, open_command
 from consumer.decode import Event, decode
 from consumer.entries import OWN_SOURCE
-from consumer.facts_json import load_said
+from consumer.facts_json import load_reported
 from consumer.fold import newer, project
 from consumer.plan import Known, Member, ParkedEvent
 from consumer.planner import Planner
@@ -273,7 +273,7 @@ class PaperBooks:
         facts: dict[Any, Any] = {}
         for row in self.ledger:
             if row.payment_id in family:
-                facts |= newer(facts, load_said(row.facts))
+                facts |= newer(facts, load_reported(row.facts))
         after, held = project(facts), self.payments[payment_id]
         for column in set(after.__struct_fields__) - {"flags"}:
             assert getattr(after, column) == held[column], column

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.facts_json import adds_to, dump_joined, dump_said, load_joined, load_said, same_facts
+from consumer.facts_json import adds_to, dump_joined, dump_reported, load_joined, load_reported, same_facts
 from consumer.fold import newer
 from schemas.facts import AMOUNT_MAX, RANKS, VERSION_MAX, Fact, FactKind, State
 
@@ -35,7 +35,7 @@ FACTS = st.sampled_from([(kind, state) for kind, states in RANKS.items() for sta
 def test_round_trips(facts: list[Fact]) -> None:
     joined = newer({}, facts)
     assert load_joined(dump_joined(joined)) == joined
-    assert sorted(load_said(dump_said(facts)), key=repr) == sorted(facts, key=repr)
+    assert sorted(load_reported(dump_reported(facts)), key=repr) == sorted(facts, key=repr)
 
 
 @given(
@@ -44,7 +44,7 @@ def test_round_trips(facts: list[Fact]) -> None:
     )
 )
 def test_said_has_one_order(pair: tuple[list[Fact], list[Fact]]) -> None:
-    assert dump_said(pair[0]) == dump_said(pair[1])
+    assert dump_reported(pair[0]) == dump_reported(pair[1])
 
 
 @pytest.mark.parametrize("amounts", [(None, 5), (5, None), (5, 7), (5, 5)])
@@ -52,8 +52,8 @@ def test_one_child_twice_in_an_event_has_one_order_too(amounts: tuple[int | None
     """A figure and the lack of one can't be compared."""
     facts = [Fact(FactKind.REFUND, "r", "succeeded", amount, "p") for amount in amounts]
     other = Fact(FactKind.CAPTURE, "c", "succeeded", 9)
-    assert dump_said([*facts, other]) == dump_said([other, *reversed(facts)])
-    assert sorted(load_said(dump_said([*facts, other])), key=repr) == sorted([*facts, other], key=repr)
+    assert dump_reported([*facts, other]) == dump_reported([other, *reversed(facts)])
+    assert sorted(load_reported(dump_reported([*facts, other])), key=repr) == sorted([*facts, other], key=repr)
 
 
 def test_a_key_may_hold_colons() -> None:
@@ -63,7 +63,7 @@ def test_a_key_may_hold_colons() -> None:
 
 
 def test_same_facts_whatever_the_database_spaced() -> None:
-    said = dump_said([Fact(FactKind.VOID, "a", "canceled"), Fact(FactKind.REFUND, "r", "succeeded", 5)])
+    said = dump_reported([Fact(FactKind.VOID, "a", "canceled"), Fact(FactKind.REFUND, "r", "succeeded", 5)])
     assert said == '[["refund","r",["succeeded",5]],["void","a",["canceled"]]]'
     assert same_facts(said, said)
     assert same_facts(json.dumps(json.loads(said), indent=1), said)
@@ -74,10 +74,10 @@ def test_same_facts_whatever_the_database_spaced() -> None:
 def test_one_event_in_two_versions_of_an_api_agrees_where_both_speak() -> None:
     total = Fact(FactKind.REFUND_TOTAL, "pi_1", "succeeded", 400)
     listed = Fact(FactKind.REFUND, "re_1", "succeeded", 400)
-    fewer, more = dump_said([total]), dump_said([total, listed])
+    fewer, more = dump_reported([total]), dump_reported([total, listed])
     assert same_facts(fewer, more)
     assert same_facts(more, fewer)
-    assert not same_facts(dump_said([msgspec.structs.replace(total, amount=500)]), more)
+    assert not same_facts(dump_reported([msgspec.structs.replace(total, amount=500)]), more)
 
 
 def test_what_one_event_says_twice_of_a_child_has_one_order() -> None:
@@ -85,19 +85,19 @@ def test_what_one_event_says_twice_of_a_child_has_one_order() -> None:
     some, none = Fact(FactKind.CAPTURE, "c", "succeeded", 5), Fact(FactKind.CAPTURE, "c", "succeeded")
     other, more = Fact(FactKind.CAPTURE, "c", "pending", 5), Fact(FactKind.CAPTURE, "d", "succeeded", 5)
     for facts in ((some, none), (some, other), (some, other, more)):
-        assert dump_said(facts) == dump_said(reversed(facts))
-        assert set(load_said(dump_said(facts))) == set(facts)
+        assert dump_reported(facts) == dump_reported(reversed(facts))
+        assert set(load_reported(dump_reported(facts))) == set(facts)
 
 
 def test_one_child_twice_has_one_order_also_where_only_one_has_an_amount() -> None:
     said = [Fact(FactKind.CAPTURE, "c", "succeeded", amount, "p") for amount in (5, None, 3)]
-    assert {dump_said(order) for order in itertools.permutations(said)} == {dump_said(said)}
+    assert {dump_reported(order) for order in itertools.permutations(said)} == {dump_reported(said)}
 
 
 def test_a_copy_adds_what_it_says_beside_all_that_was_said() -> None:
     one, other = Fact(FactKind.VOID, "a", "failed"), Fact(FactKind.REFUND, "r", "succeeded", 5)
-    assert adds_to(dump_said([one]), dump_said([one, other]))
-    assert not adds_to(dump_said([one, other]), dump_said([one]))
-    assert not adds_to(dump_said([one]), dump_said([one]))
-    assert not adds_to(dump_said([]), dump_said([one])), "what said nothing is contradicted by what says something"
-    assert not adds_to(dump_said([one]), dump_said([other, Fact(FactKind.VOID, "b", "failed")]))
+    assert adds_to(dump_reported([one]), dump_reported([one, other]))
+    assert not adds_to(dump_reported([one, other]), dump_reported([one]))
+    assert not adds_to(dump_reported([one]), dump_reported([one]))
+    assert not adds_to(dump_reported([]), dump_reported([one])), "what said nothing is contradicted by what says something"
+    assert not adds_to(dump_reported([one]), dump_reported([other, Fact(FactKind.VOID, "b", "failed")]))

@@ -10,7 +10,7 @@ from events import INTENT_ID, intent, record, understood
 from msgspec.structs import replace
 from paper_books import NOW, PaperBooks
 
-from consumer.facts_json import dump_said
+from consumer.facts_json import dump_reported
 from consumer.fold import newer, project
 from consumer.plan import OrphanLetter
 from consumer.planner import Planner
@@ -179,4 +179,4 @@ def test_facts_that_another_version_of_the_meaning_read_are_not_compared() -> No
 
 
 def _as_former(row: LedgerRow, version: int) -> LedgerRow:
-    return replace(row, facts=dump_said([FORMER]), meaning=version)
+    return replace(row, facts=dump_reported([FORMER]), meaning=version)

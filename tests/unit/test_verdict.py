@@ -97,7 +97,7 @@ def test_an_unversioned_verdict_moves_no_column() -> None:
 def test_another_currency_is_folded_without_its_sums() -> None:
     judged = verdict([AUTHORIZED], TAKEN, CREATED, currency="USD")
     seen = Fact(FactKind.OTHER_CURRENCY, "a", "seen", 1000, "USD")
-    assert (judged.outcome, judged.said) == (Outcome.CONFLICT, (Fact(FactKind.ATTEMPT, "a", "created"), seen))
+    assert (judged.outcome, judged.reported) == (Outcome.CONFLICT, (Fact(FactKind.ATTEMPT, "a", "created"), seen))
     assert judged.projection.flags == (Flag.OTHER_CURRENCY,)
     assert judged.projection.captured == 0
     assert isinstance(verdict([AUTHORIZED], currency="USD"), Recorded)
