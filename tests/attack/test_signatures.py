@@ -73,10 +73,10 @@ def test_paypal_s_sandbox_signs_nothing_unless_a_setting_says_so(tmp_path: Path)
     assert live.certificate_hosts is not None
     with pytest.raises(SignatureRejected, match="untrusted_cert_url"):
         certificate_url(SANDBOX_URL, live.certificate_hosts)
-    said = endpoint_of(
+    reported = endpoint_of(
         "paypal", secrets=(SecretStr("webhook-id"),), trust_roots=roots, certificate_hosts=("api.sandbox.paypal.com",)
     )
-    assert certificate_url(SANDBOX_URL, said.certificate_hosts) == SANDBOX_URL
+    assert certificate_url(SANDBOX_URL, reported.certificate_hosts) == SANDBOX_URL
 
 
 def test_a_captured_adyen_item_repeated_is_one_event(record_figure: Callable[..., None]) -> None:

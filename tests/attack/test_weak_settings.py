@@ -62,11 +62,11 @@ def test_what_can_never_work_refuses_to_start_and_is_named(monkeypatch: pytest.M
     name, value = REFUSED[case]
     with pytest.raises(SettingsError) as caught:
         start(monkeypatch, **{"PROVIDERS__STRIPE__SECRETS": ["whsec_good"], name: value})
-    said = str(caught.value)
-    assert "RATCHET_" + name.split("__")[0] in said
-    assert name.split("__")[-1].removesuffix("_BYTES_MAX") in said
-    assert "topsecret" not in said
-    assert STRONG not in said
+    reported = str(caught.value)
+    assert "RATCHET_" + name.split("__")[0] in reported
+    assert name.split("__")[-1].removesuffix("_BYTES_MAX") in reported
+    assert "topsecret" not in reported
+    assert STRONG not in reported
 
 
 def test_a_shown_secret_is_none_of_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,8 +112,8 @@ async def serve_all(ports: Mapping[str, tuple[int, int]]) -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     print("ready", flush=True)  # noqa: T201 - the answer on the pipe
     while line := await reader.readline():
-        said = json.loads(line)
-        proxies[said["name"]].change(Way(said["way"]), said["seconds"])
+        reported = json.loads(line)
+        proxies[reported["name"]].change(Way(reported["way"]), reported["seconds"])
         print("done", flush=True)  # noqa: T201 - the answer on the pipe
     for server in servers:
         server.close()

@@ -144,7 +144,7 @@ async def play(one: Scenario, home: Path) -> Seen:
 
 def not_ready(found: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Return why those that are not ready are not."""
-    return {name: str(said.get("reason") or said)[:300] for name, said in found.items() if said.get("status") != 200}
+    return {name: str(reported.get("reason") or reported)[:300] for name, reported in found.items() if reported.get("status") != 200}
 
 
 async def ask_later(found: Stage) -> dict[str, Any]:
@@ -164,7 +164,7 @@ async def ask_later(found: Stage) -> dict[str, Any]:
 
 def away_of(found: dict[str, dict[str, Any]]) -> list[str]:
     """Return what `/readyz?verbose` of any role names as away."""
-    return sorted({one for said in found.values() for one in said.get("facts", {}).get("away", [])})
+    return sorted({one for reported in found.values() for one in reported.get("facts", {}).get("away", [])})
 
 
 def keep_logs(found: Stage, name: str) -> None:

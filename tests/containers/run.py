@@ -117,10 +117,10 @@ def prepare(found: Engine) -> tuple[Trial, dict[str, Any], str]:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(ROOT / "deploy", target, ignore=shutil.ignore_patterns("secrets", "__pycache__", "stand-ins"))
     run(["sh", str(target / "new-secrets.sh")], os.environ)
-    signers, told = choose_signers(Settings())
+    signers, reported = choose_signers(Settings())
     key = secrets.token_urlsafe(24)
-    told |= {"RATCHET_API_KEYS": json.dumps({CLIENT: [key]})}
-    services = {name: {"environment": told} for name in ROLES}
+    reported |= {"RATCHET_API_KEYS": json.dumps({CLIENT: [key]})}
+    services = {name: {"environment": reported} for name in ROLES}
     (target / "trial.yaml").write_text(json.dumps({"services": services}))  # YAML takes JSON
     door = free_address()
     own = {"RATCHET_IMAGE": IMAGE, "RATCHET_DOOR": door, "RATCHET_CONSOLE_DOOR": free_address()}

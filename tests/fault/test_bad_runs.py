@@ -30,9 +30,9 @@ async def test_a_run_of_unexpected_errors_halts_the_partition_and_the_others_go_
         return child.health().get("state") == "halted"
 
     await until(halted, "the consumer shows that it is halted")
-    (said,) = child.lines("partition_halted")
-    assert (said["topic"], said["partition"]) == (WEBHOOKS.name, 0)
-    assert "restart the consumer" in said["detail"]
+    (reported,) = child.lines("partition_halted")
+    assert (reported["topic"], reported["partition"]) == (WEBHOOKS.name, 0)
+    assert "restart the consumer" in reported["detail"]
     expected = lives(10)
     await harness.publish([event for life in expected for event in life.events()], partition=1)
     books = await harness.until_settled(50 + RUN_MAX)

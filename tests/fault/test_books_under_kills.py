@@ -82,9 +82,9 @@ def posted(home: Path) -> int:
 
 
 def balanced(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, told = process.communicate(timeout=240)
+    out, reported = process.communicate(timeout=240)
     document: dict[str, Any] = json.loads(out)
-    assert document["problems"] == [], told
+    assert document["problems"] == [], reported
     assert (document["balanced"], process.returncode) == (True, 0)
     return document
 
@@ -104,10 +104,10 @@ def test_the_brokers_killed_under_load(tmp_path: Path) -> None:
     with running(tmp_path, "--once", "--json", RATCHET_SAMPLE__LIVES="900") as process:
         wait_until(lambda: posted(tmp_path) > 50, within_seconds=WAIT_SECONDS)
         for broker in ("kafka", "postgres", "redis"):
-            told = subprocess.run(
+            reported = subprocess.run(
                 [*RATCHET, "stack", "status", "--json"], env=environment(tmp_path), capture_output=True, check=False
             )
-            pid = json.loads(told.stdout)[broker]["pid"]
+            pid = json.loads(reported.stdout)[broker]["pid"]
             if pid:
                 os.kill(pid, signal.SIGKILL)
         document = balanced(process)
@@ -155,10 +155,10 @@ async def test_a_body_of_exactly_1_mib_goes_all_the_way_to_the_dlq(tmp_path: Pat
             lambda: run_file.exists() and json.loads(run_file.read_text()).get("address"), within_seconds=WAIT_SECONDS
         )
         assert post(address, body) == 202
-        told = await asyncio.to_thread(
+        reported = await asyncio.to_thread(
             subprocess.run, [*RATCHET, "stack", "env"], env=environment(tmp_path), capture_output=True, check=True
         )
-        line = next(line for line in told.stdout.decode().splitlines() if "KAFKA__BOOTSTRAP" in line)
+        line = next(line for line in reported.stdout.decode().splitlines() if "KAFKA__BOOTSTRAP" in line)
         (letter,) = await letters_of(line.partition("=")[2].strip("'\""))
     assert letter.value == body
     headers = dict(letter.headers)

@@ -127,13 +127,13 @@ async def test_a_history_has_no_doubled_effect_beside_live_traffic(tmp_path: Pat
     also = [one for one in history if int(one["id"].removeprefix("evt_")) % LIVE_EVERY == 1]
     fresh = [event(10_000_000 + LIVE_EVERY * number + 1, now) for number in range(len(also))]
     async with stripe(history) as api:
-        told = {
+        reported = {
             "RATCHET_PROVIDERS__STRIPE__SECRETS": json.dumps([SECRET]),
             "RATCHET_PROVIDERS__STRIPE__API_KEY": KEY,
             "RATCHET_PROVIDERS__STRIPE__API_BASE_URL": api.url,
             "RATCHET_RECALL__REQUESTS_PER_SECOND_MAX": "1000",
         }
-        with running(tmp_path, "--no-sample", **told):
+        with running(tmp_path, "--no-sample", **reported):
             run_file = tmp_path / "run" / "ingress.json"
             address = await asyncio.to_thread(
                 wait_until, lambda: run_file.exists() and json.loads(run_file.read_text()).get("address")
@@ -144,7 +144,7 @@ async def test_a_history_has_no_doubled_effect_beside_live_traffic(tmp_path: Pat
             )
             since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - SPAN_SECONDS - 3600))
             begun = time.monotonic()
-            brought = await asyncio.to_thread(recall, tmp_path, told, since)
+            brought = await asyncio.to_thread(recall, tmp_path, reported, since)
             asked_seconds = time.monotonic() - begun
             over.set()
             took = await traffic
@@ -157,7 +157,7 @@ async def test_a_history_has_no_doubled_effect_beside_live_traffic(tmp_path: Pat
                 applied_seconds = await history_seconds(connection, history)
                 peaks = memory_peaks(tmp_path)
                 await check(connection, history, fresh)
-                assert (await asyncio.to_thread(recall, tmp_path, told, since))["new"] == 0, "asked again: all is known"
+                assert (await asyncio.to_thread(recall, tmp_path, reported, since))["new"] == 0, "asked again: all is known"
                 await check(connection, history, fresh)
             finally:
                 await connection.close()

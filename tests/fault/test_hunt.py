@@ -72,7 +72,7 @@ async def supervised(
     settings = Settings(
         home=home, role=role or RoleSettings(), postgres=PostgresSettings(dsn=SecretStr("postgresql://"))
     )
-    told: list[str] = []
+    reported: list[str] = []
     variables = {
         "RATCHET_HOME": str(home),
         "RATCHET_KAFKA__BOOTSTRAP": harness.kafka,
@@ -82,15 +82,15 @@ async def supervised(
         **environment,
         **{f"FAULT_{name.upper()}": value for name, value in faults.items()},
     }
-    supervisor = Supervisor(settings, variables, told.append)
+    supervisor = Supervisor(settings, variables, reported.append)
     if faults:
         supervisor.command = lambda _: (sys.executable, str(CHILD))
     supervisor.start(["consumer"])
     try:
-        yield Watched(supervisor, told)
+        yield Watched(supervisor, reported)
     finally:
         await supervisor.stop()
-        print(*told, sep="\n")  # noqa: T201
+        print(*reported, sep="\n")  # noqa: T201
         print("\n".join(supervisor.log_path("consumer").read_text().splitlines()[-15:]))  # noqa: T201
 
 

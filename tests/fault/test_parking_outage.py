@@ -33,8 +33,8 @@ async def test_no_parked_event_is_buried_while_kafka_is_away(harness: Stage, bro
 
         await until(passed, "the deadline passes")
         assert await harness.count("dead_letters") == 0
-        told = await harness.pool.fetchval("select waits_for from parking_clock")
-        assert "Kafka does not answer" in told
+        reported = await harness.pool.fetchval("select waits_for from parking_clock")
+        assert "Kafka does not answer" in reported
     finally:
         brokers.thaw(frozen)
     await harness.publish([webhook("payment.captured", "p", child="c")])

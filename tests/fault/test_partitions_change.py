@@ -133,15 +133,15 @@ async def test_records_that_were_deleted_before_they_were_read_are_named(harness
         await client.delete_records({place: RecordsToDelete(before_offset=harness.start[place] + 17)})
     child = harness.spawn()
     await harness.until_settled(2 + 5)
-    (told,) = child.lines("records_skipped")
+    (reported,) = child.lines("records_skipped")
     start = harness.start[place]
-    assert (told["topic"], told["partition"], told["from_offset"], told["to_offset"], told["count"]) == (
+    assert (reported["topic"], reported["partition"], reported["from_offset"], reported["to_offset"], reported["count"]) == (
         *place,
         start + 2,
         start + 17,
         15,
     )
-    assert told["level"] == "error"
+    assert reported["level"] == "error"
     await harness.until_no_lag()
 
 
@@ -161,9 +161,9 @@ async def test_an_open_transaction_is_told_by_the_consumer_since_when_and_how_ma
             found = child.health().get("facts", {}).get("standstills", [])
             return found if found and found[0]["waiting"] == 6 else []
 
-        (told,) = await until(standstill, "the partition stands still", 15)
-        assert (told["topic"], told["partition"], told["cause"]) == (WEBHOOKS.name, 2, "open_transaction")
-        assert abs(told["since"] - began) < 2
+        (reported,) = await until(standstill, "the partition stands still", 15)
+        assert (reported["topic"], reported["partition"], reported["cause"]) == (WEBHOOKS.name, 2, "open_transaction")
+        assert abs(reported["since"] - began) < 2
         assert child.health()["stuck"] is None, "a restart mends nothing here"
         await producer.abort_transaction()
     finally:

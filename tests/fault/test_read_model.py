@@ -59,12 +59,12 @@ async def read_model(bootstrap: str, *topics: str) -> Model:
 def take(kept: Model, record: Any) -> None:
     """Do what a reader does with a record; it knows nothing but the exported schemas."""
     assert record.value is not None, "no tombstones"
-    said, headers = json.loads(record.value), dict(record.headers)
-    assert (said["payment_id"], said["status"]) == (record.key.decode(), headers["ce_status"].decode())
-    assert (said["provider"], said["livemode"]) == (headers["ce_provider"].decode(), headers["ce_livemode"] == b"true")
-    held = kept.get(said["payment_id"])
-    if held is None or (said["epoch"], said["version"]) > (held["epoch"], held["version"]):
-        kept[said["payment_id"]] = said
+    reported, headers = json.loads(record.value), dict(record.headers)
+    assert (reported["payment_id"], reported["status"]) == (record.key.decode(), headers["ce_status"].decode())
+    assert (reported["provider"], reported["livemode"]) == (headers["ce_provider"].decode(), headers["ce_livemode"] == b"true")
+    held = kept.get(reported["payment_id"])
+    if held is None or (reported["epoch"], reported["version"]) > (held["epoch"], held["version"]):
+        kept[reported["payment_id"]] = reported
 
 
 async def table(endpoints: Endpoints) -> Model:
@@ -97,14 +97,14 @@ async def agree(endpoints: Endpoints) -> Model:
     for topics in ((STATE.name, CHANGES.name), (STATE.name,), (CHANGES.name,)):
         model = await read_model(endpoints.kafka, *topics)
         assert model.keys() == wanted.keys(), topics
-        assert [told for name in wanted for told in differences(wanted[name], plain(model[name]))] == [], topics
+        assert [reported for name in wanted for reported in differences(wanted[name], plain(model[name]))] == [], topics
     return wanted
 
 
 def asked(home: Path, *words: str) -> dict[str, Any]:
     """Run a command with --json; return its document."""
-    told = subprocess.run([*RATCHET, *words, "--json"], env=environment(home), capture_output=True, check=False)
-    document: dict[str, Any] = json.loads(told.stdout)
+    reported = subprocess.run([*RATCHET, *words, "--json"], env=environment(home), capture_output=True, check=False)
+    document: dict[str, Any] = json.loads(reported.stdout)
     return document
 
 

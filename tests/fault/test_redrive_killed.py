@@ -109,8 +109,8 @@ class House:
     async def run(self, *words: str) -> tuple[int, Any]:
         """Run a command to its end; return its status and its document."""
         process = self.begin(*words, "--json")
-        out, told = await asyncio.to_thread(process.communicate, timeout=600)
-        assert out, told
+        out, reported = await asyncio.to_thread(process.communicate, timeout=600)
+        assert out, reported
         return process.returncode, json.loads(out)
 
     def run_file(self, role: str) -> dict[str, Any]:
@@ -288,11 +288,11 @@ async def balances(house: House, events: list[tuple[str, bytes]]) -> None:
         "select dead_letter_id from redrive_messages where status = 'published' group by 1 having count(*) > 1"
     )
     assert list(found) == []
-    status, told = await house.run("audit", "verify")
-    assert (status, told["ok"]) == (0, True)
+    status, reported = await house.run("audit", "verify")
+    assert (status, reported["ok"]) == (0, True)
 
     async def at_rest() -> bool:
-        _, said = await house.run("status")
-        return not said["counts"]["outbox"] and not any(said["lag"].values())
+        _, answered = await house.run("status")
+        return not answered["counts"]["outbox"] and not any(answered["lag"].values())
 
     await until(at_rest, "nothing is on the way", 60)

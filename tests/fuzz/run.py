@@ -88,13 +88,13 @@ def guided(name: str, seconds: float) -> tuple[int, bytes | None]:
             errors="replace",
             timeout=seconds + START_SECONDS,
         )
-        told = run.stdout + run.stderr
-        tried = next((int(line.split()[-1]) for line in told.splitlines() if "number_of_executed_units" in line), 0)
+        reported = run.stdout + run.stderr
+        tried = next((int(line.split()[-1]) for line in reported.splitlines() if "number_of_executed_units" in line), 0)
         shown = [path for path in Path(folder).iterdir() if path.is_file()]
         if run.returncode and not shown:
-            raise SystemExit(f"fuzz: atheris ended with status {run.returncode}:\n{told[-2000:]}")
+            raise SystemExit(f"fuzz: atheris ended with status {run.returncode}:\n{reported[-2000:]}")
         if shown:
-            sys.stderr.write(told[-4000:])
+            sys.stderr.write(reported[-4000:])
         return tried, shown[0].read_bytes() if shown else None
 
 

@@ -88,13 +88,13 @@ def _meanings() -> Iterator[bytes]:
 
 
 def _records() -> Iterator[bytes]:
-    told = [(WEBHOOKS.name, provider, one.event_id or "e", one.kind or "", one.body) for provider, one in _events()]
+    reported = [(WEBHOOKS.name, provider, one.event_id or "e", one.kind or "", one.body) for provider, one in _events()]
     event = b'{"payment_id":"p1","id":"c1","amount":100,"currency":"EUR"}'
-    told += [(EVENTS.name, "billing", "e1", kind, event) for kind in ("payment.captured", "refund.pending")]
+    reported += [(EVENTS.name, "billing", "e1", kind, event) for kind in ("payment.captured", "refund.pending")]
     for command, body in INTENT_BODIES:
         value = b'{"id":"01890000-0000-7000-8000-000000000001","client":"shop","command":"%s","body":%s}'
-        told.append((INTENTS.name, "intents/shop", "i1", f"intent.{command}", value % (command.encode(), body)))
-    for topic, source, event_id, kind, body in told:
+        reported.append((INTENTS.name, "intents/shop", "i1", f"intent.{command}", value % (command.encode(), body)))
+    for topic, source, event_id, kind, body in reported:
         headers = Attributes(source=source, event_id=event_id, kind=kind, received_at=1_790_000_000.0).to_headers()
         yield written(topic, [(name, (value or b"").decode("latin-1")) for name, value in headers], body)
 

@@ -38,11 +38,11 @@ async def carry_out(http: aiohttp.ClientSession, producer: AIOKafkaProducer, com
     async with http.post(
         os.environ["EXECUTOR_PROVIDER"], json=asked, headers={"Idempotency-Key": command.id}
     ) as response:
-        told = await response.json()
+        reported = await response.json()
     if response.status == 200:
         await answer(producer, command, "done")
     else:
-        await answer(producer, command, "refused", reason=told["why"])
+        await answer(producer, command, "refused", reason=reported["why"])
 
 
 async def main() -> None:

@@ -65,10 +65,10 @@ class Api:
 
     async def call(self, method: str, path: str, body: bytes | None = None, **headers: str | None) -> Reply:
         """Send a request; a header of None is left out."""
-        said = {"Authorization": f"Bearer {KEYS[self.client]}", "Content-Type": "application/json"}
-        said |= {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
+        reported = {"Authorization": f"Bearer {KEYS[self.client]}", "Content-Type": "application/json"}
+        reported |= {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
         dropped = {name.replace("_", "-") for name, value in headers.items() if value is None}
-        kept = {name: value for name, value in said.items() if name not in dropped}
+        kept = {name: value for name, value in reported.items() if name not in dropped}
         skip = ("Content-Type",) if "Content-Type" in dropped else ()
         request = self.http.request(
             method, self.url + path, data=io.BytesIO(body) if body else body, headers=kept, skip_auto_headers=skip

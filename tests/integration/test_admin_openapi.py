@@ -46,8 +46,8 @@ async def schemathesis(url: str, token: str, folder: Path) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
+    reported, _ = await process.communicate()
+    return process.returncode or 0, reported.decode()
 
 
 async def test_it_keeps_what_its_description_promises(stack: Endpoints, database: Database, tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ async def test_it_keeps_what_its_description_promises(stack: Endpoints, database
     await terminal.execute("update operators set one_time_until = null")
     token = (await tokens.issue(terminal, boss, "ada", Role.ADMIN, 1)).token
     async with serving(console_settings(tmp_path, stack.kafka, database.dsn, password=PASSWORD)) as console:
-        status, said = await schemathesis(console.url, token, tmp_path)
-    assert status == 0, said
-    assert "Fuzzing" in said, said
+        status, reported = await schemathesis(console.url, token, tmp_path)
+    assert status == 0, reported
+    assert "Fuzzing" in reported, reported
     await owner.close()
     await terminal.close()

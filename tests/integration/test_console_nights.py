@@ -131,8 +131,8 @@ class TestTasksOfANight:
     async def test_which_provider_broke_and_since_when(self, night: Night) -> None:
         headline = night.page.locator(".headline", has_text="Adyen's webhooks have become dead letters since")
         await headline.wait_for()
-        said = await headline.inner_text()
-        assert f"{ADYEN_LETTERS} of {ADYEN_LETTERS}, all undecodable" in said
+        reported = await headline.inner_text()
+        assert f"{ADYEN_LETTERS} of {ADYEN_LETTERS}, all undecodable" in reported
         await picture(night.visitor, "1-board")
         await night.click(".headline a >> text=Adyen")
         await night.page.wait_for_url("**/dead-letters?provider=adyen*")

@@ -142,11 +142,11 @@ class TestOneTimePassword:
             assert (await browser.post("/books/check", csrf=token))[0] == 403
             first = added.one_time_password
             wrong = ("short", "short", "15 to 256"), (OWN, OWN[1:], "not the same"), (first, first, "one you have")
-            for chosen, again, said in wrong:
+            for chosen, again, reported in wrong:
                 form = {"current": first, "chosen": chosen, "again": again}
                 status, text = await browser.post("/password", csrf=token, **form)
                 assert status == 422
-                assert said in text
+                assert reported in text
             assert (await browser.post("/password", csrf=token, current="no", chosen=OWN, again=OWN))[0] == 422
 
     async def test_afterwards_the_own_one_counts_and_other_sessions_end(

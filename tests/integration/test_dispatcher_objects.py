@@ -103,9 +103,9 @@ async def test_every_api_is_asked_and_its_answer_is_an_event(harness: Office) ->
     async with harness.desk("refetch", providers=configured(harness)) as desk:
         while await desk.turn(lease):
             pass
-    told = {row["provider"]: (row["status"], row["attempts"], row["last_error"])
+    reported = {row["provider"]: (row["status"], row["attempts"], row["last_error"])
             for row in await harness.rows("refetches")}  # fmt: skip
-    assert told == dict.fromkeys(SHOWN, ("done", 1, None))
+    assert reported == dict.fromkeys(SHOWN, ("done", 1, None))
     spooled = {dict(zip(row["header_names"], row["header_values"], strict=True))[b"ce_source"].decode(): row
                for row in await harness.rows("spool")}  # fmt: skip
     assert set(spooled) == set(SHOWN)
@@ -123,14 +123,14 @@ async def test_credentials_that_are_refused_say_so_at_the_first_answer(harness: 
     host = harness.world.url.removeprefix("http://")
     refused = f"{host} refuses the credentials (401); check the provider's api_ settings"
     granted = f"{host} grants no access token: 401; check the provider's api_ settings"
-    told = {row["provider"]: (row["status"], row["attempts"], row["last_error"])
+    reported = {row["provider"]: (row["status"], row["attempts"], row["last_error"])
             for row in await harness.rows("refetches")}  # fmt: skip
-    assert told == {provider: ("failed", 1, granted if provider == "paypal" else refused) for provider in SHOWN}
+    assert reported == {provider: ("failed", 1, granted if provider == "paypal" else refused) for provider in SHOWN}
 
 
 async def settle(ledger: Any, place: int, kind: str, body: bytes, headers: Any = None) -> None:
-    told = headers or Attributes("square", f"e{place}", kind, 1.79e9).to_headers()
-    await ledger.settle([Record("payments.webhooks", 0, place, 0, b"p1", body, told)])
+    reported = headers or Attributes("square", f"e{place}", kind, 1.79e9).to_headers()
+    await ledger.settle([Record("payments.webhooks", 0, place, 0, b"p1", body, reported)])
 
 
 def event(kind: str, name: str, thing: dict[str, Any]) -> bytes:
@@ -144,8 +144,8 @@ async def test_the_clock_asks_by_the_ids_of_what_is_open_and_the_answer_meets_it
     money, refund = {"amount": 300, "currency": "EUR"}, {"payment_id": "p1", "status": "PENDING"}
     refunds = {own: {"id": own, "amount_money": money, **refund} for own in ("r1", "r2")}
     done = {**refunds["r2"], "status": "FAILED"}
-    told = {"refund": refunds["r1"] | {"status": "COMPLETED"}}
-    harness.world.shown["square/v2/refunds/r1"] = (BEARER, json.dumps(told))
+    reported = {"refund": refunds["r1"] | {"status": "COMPLETED"}}
+    harness.world.shown["square/v2/refunds/r1"] = (BEARER, json.dumps(reported))
     async with bench(database.dsn) as ledger:
         paid = {"id": "p1", "status": "COMPLETED", "amount_money": EUR}
         await settle(ledger, 0, "payment.updated", event("payment.updated", "payment", paid))

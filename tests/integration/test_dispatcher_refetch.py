@@ -166,9 +166,9 @@ async def test_refusals_fail_and_say_why(harness: Office):
     async with harness.desk("refetch") as desk:
         while await desk.turn(lease):
             pass
-    told = {row["ref"]: (row["status"], row["attempts"], row["last_error"]) for row in await harness.rows("refetches")}
+    reported = {row["ref"]: (row["status"], row["attempts"], row["last_error"]) for row in await harness.rows("refetches")}
     host = harness.world.url[7:]
-    assert told == {
+    assert reported == {
         "pi_gone": ("failed", 1, f"{host} does not know this payment (404)"),
         "pi_1": ("failed", 1, f"{host} refuses the credentials (401); check the provider's api_ settings"),
         "re_1": ("failed", 1, "the API of stripe can't be asked about this reference"),

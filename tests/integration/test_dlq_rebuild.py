@@ -50,19 +50,19 @@ def spring(offset: int) -> Headers:
 
 
 def connect(offset: int) -> Headers:
-    said = {
+    reported = {
         "topic": "payments.webhooks",
         "partition": "1",
         "offset": str(offset),
         "connector.name": "sink",
         "task.id": "0",
     }
-    return [(f"__connect.errors.{name}", value.encode()) for name, value in said.items()]
+    return [(f"__connect.errors.{name}", value.encode()) for name, value in reported.items()]
 
 
 def share_group(offset: int) -> Headers:
-    said = {"topic": "payments.webhooks", "partition": "3", "offset": str(offset), "delivery.count": "5"}
-    return [(f"__dlq.errors.{name}", value.encode()) for name, value in said.items()]
+    reported = {"topic": "payments.webhooks", "partition": "3", "offset": str(offset), "delivery.count": "5"}
+    return [(f"__dlq.errors.{name}", value.encode()) for name, value in reported.items()]
 
 
 @pytest.fixture
@@ -99,28 +99,28 @@ async def test_letters_of_other_tools_are_listed_and_redriven(stack: Endpoints, 
     events = [webhook("payment.created", f"foreign-{n}") for n in range(4)]
     await put(table, zip(events, [spring(7), connect(8), share_group(9), []], strict=True))
     for words in (("list",), ("redrive", "--dry-run")):
-        status, seen, told = await run(table, tmp_path, *words)
-        assert (status, told) == (0, "")
+        status, seen, reported = await run(table, tmp_path, *words)
+        assert (status, reported) == (0, "")
         assert seen.get("total", seen.get("matched")) == 0
         assert await table.connection.fetchval("select count(*) from dlq_positions") == 0, "nothing was written"
-    status, done, told = await run(table, tmp_path, "rebuild")
-    assert (status, done["added_foreign"]) == (0, 4), told
-    status, listed, told = await run(table, tmp_path, "list")
-    assert (status, listed["total"]) == (0, 4), told
+    status, done, reported = await run(table, tmp_path, "rebuild")
+    assert (status, done["added_foreign"]) == (0, 4), reported
+    status, listed, reported = await run(table, tmp_path, "list")
+    assert (status, listed["total"]) == (0, 4), reported
     places = {(row["topic"], row["partition"], row["offset"]) for row in listed["dead_letters"]}
     assert places >= {("payments.webhooks", 2, 7), ("payments.webhooks", 1, 8), ("payments.webhooks", 3, 9)}
     assert {row["reason"] for row in listed["dead_letters"]} == {"unexpected"}
     assert not any("4111" in row["message"] for row in listed["dead_letters"])
-    status, listed, told = await run(table, tmp_path, "list", "--status", "open")
-    assert (listed["total"], told) == (4, "")
+    status, listed, reported = await run(table, tmp_path, "list", "--status", "open")
+    assert (listed["total"], reported) == (4, "")
 
     table.stage.spawn()
     async with reading(stack, WEBHOOKS.name) as reader, relaying(table.settings):
-        status, done, told = await run(table, tmp_path, "redrive", "--yes")
-        assert (status, done["matched"], done["published"], done["status"]) == (0, 4, 3, "done"), told
+        status, done, reported = await run(table, tmp_path, "redrive", "--yes")
+        assert (status, done["matched"], done["published"], done["status"]) == (0, 4, 3, "done"), reported
         assert [one["would"] for one in done["messages"]] == ["apply"] * 3
         assert "--to" in done["left_out"][0]["why"]
-        assert "is left out" in told
+        assert "is left out" in reported
         keys = {event.key for event in events[:3]}
         await reader.until(lambda records: keys <= {record.key for record in records})
         again = [("ratchet-redrive-count", b"1")]
@@ -201,10 +201,10 @@ async def test_topic_made_anew_is_read_from_its_beginning(table: RedriveHarness)
 
 async def test_command_line_refuses_and_goes_on(table: RedriveHarness, tmp_path: Path):
     for words in (("redrive",), ("discard", "--because", "x"), ("redrive", "--resume", "1", "--max", "3", "--yes")):
-        status, _, told = await run(table, tmp_path, *words)
-        assert status == 2, told
-    status, _, told = await run(table, tmp_path, "redrive", "--resume", "1")
-    assert (status, "no redrive 1" in told) == (1, True)
+        status, _, reported = await run(table, tmp_path, *words)
+        assert status == 2, reported
+    status, _, reported = await run(table, tmp_path, "redrive", "--resume", "1")
+    assert (status, "no redrive 1" in reported) == (1, True)
     await put(table, [(webhook("payment.created", f"p-{n}"), spring(n)) for n in range(3)])
     assert (await run(table, tmp_path, "rebuild"))[1]["added_foreign"] == 3
     status, seen, _ = await run(table, tmp_path, "redrive", "--dry-run", "--limit", "2")

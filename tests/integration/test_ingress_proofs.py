@@ -158,8 +158,8 @@ async def test_a_secret_counts_inside_its_window_alone(stack: Any, lines: Any) -
         for secret in (new, ended):
             path = "/webhooks/stripe/acme"
             assert (await door.post(body, path, **ingress.signature(body, secret)))[0] == 401
-    told = [line["reason"] for line in requests_in(lines())]
-    assert told == [None, "bad_signature", "bad_signature", "empty_secret", "empty_secret"]
+    reported = [line["reason"] for line in requests_in(lines())]
+    assert reported == [None, "bad_signature", "bad_signature", "empty_secret", "empty_secret"]
 
 
 # --- M-Pesa: the secret is the path -----------------------------------------------------------------------------
@@ -346,6 +346,6 @@ async def test_an_odd_body_that_is_genuine_is_one_record(stack: Any, tail: ingre
         assert (await door.post(body))[:2] == (202, b'{"accepted":1}')
     (record,) = await tail.drain()
     assert record.value == body
-    said = {name: value.decode() for name, value in record.headers}
-    assert said["ce_id"] == digest(body)
-    assert "\x00" not in said["ce_type"]
+    reported = {name: value.decode() for name, value in record.headers}
+    assert reported["ce_id"] == digest(body)
+    assert "\x00" not in reported["ce_type"]

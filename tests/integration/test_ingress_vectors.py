@@ -221,8 +221,8 @@ async def post(door: ingress.Door, host: CertificateHost, provider: str, number:
         assert status == 202, (case["name"], answer)
     else:
         assert status in statuses_allowed(provider, case, target), (case["name"], answer)
-        told = json.loads(answer.partition(b"\r\n\r\n")[2])
-        assert set(told) == {"type", "title", "status"}
+        reported = json.loads(answer.partition(b"\r\n\r\n")[2])
+        assert set(reported) == {"type", "title", "status"}
         assert "Retry-After" not in answer.decode("latin-1")
     if case.get("reason") in ("untrusted_cert_url", "empty_secret"):
         assert host.asked == [], case["name"]
@@ -237,11 +237,11 @@ def check_records(provider: str, case: dict[str, Any], records: list[Any]) -> No
     got = []
     for record in records:
         assert record.value in body, case["name"]
-        said = {name: value.decode() for name, value in record.headers}
-        assert said["ce_source"] == provider
-        assert said["ce_ratchettrust"] == case["trust"]
-        assert dt.datetime.fromisoformat(said["ce_time"]).timestamp() == case["now"]
-        got.append((said["ce_id"], said["ce_type"], record.key.decode()))
+        reported = {name: value.decode() for name, value in record.headers}
+        assert reported["ce_source"] == provider
+        assert reported["ce_ratchettrust"] == case["trust"]
+        assert dt.datetime.fromisoformat(reported["ce_time"]).timestamp() == case["now"]
+        got.append((reported["ce_id"], reported["ce_type"], record.key.decode()))
     if "events" in case:
         assert sorted(got) == sorted(names_of(event, record_of(event, records)) for event in expected), case["name"]
 

@@ -62,9 +62,9 @@ async def test_an_intent_is_claimed_answered_and_queued_at_once(api: Api, books:
     headers = dict(zip(row["header_names"], row["header_values"], strict=True))
     assert (row["topic"], row["key"]) == ("payments.intents", b"pay-1")
     assert (headers[b"ce_id"], headers[b"ce_source"]) == (f"{payment_id}:create".encode(), b"intents/shop")
-    said = json.loads(row["value"])
-    assert (said["id"], said["client"], said["command"]) == (payment_id, "shop", "create")
-    assert said["body"] | {**INTENT, "phone": "+4915112345678", "metadata": {"a": [1]}} == said["body"]
+    reported = json.loads(row["value"])
+    assert (reported["id"], reported["client"], reported["command"]) == (payment_id, "shop", "create")
+    assert reported["body"] | {**INTENT, "phone": "+4915112345678", "metadata": {"a": [1]}} == reported["body"]
 
 
 async def test_the_same_request_gets_the_same_bytes(api: Api, books: Bench) -> None:
@@ -298,8 +298,8 @@ async def test_commands_follow_their_create_under_its_key(api: Api, books: Bench
     path = f"/payment-intents/{payment_id}"
     capture = await api.post(f"{path}/capture", {"amount": 60})
     assert (capture.status, capture.headers["Location"]) == (202, path)
-    said = {"id": payment_id, "status": "created", "command": "capture", "currency": "EUR", "amount": 60}
-    assert capture.json == said
+    reported = {"id": payment_id, "status": "created", "command": "capture", "currency": "EUR", "amount": 60}
+    assert capture.json == reported
     rest = await api.post(f"{path}/capture")
     assert (rest.status, rest.json["amount"]) == (202, 40)
     rows = await books.fetch("select key, value from spool order by id")

@@ -154,7 +154,7 @@ async def _published(kafka: str, dsn: str, books: Bench, payment_id: str) -> lis
         await until(enough, "two records of the payment")
     finally:
         await consumer.stop()
-    told = [dict(record.headers) for record in found]
+    reported = [dict(record.headers) for record in found]
     return [
-        (said["ce_type"].decode(), record.key, said["ce_id"].decode()) for record, said in zip(found, told, strict=True)
+        (answered["ce_type"].decode(), record.key, answered["ce_id"].decode()) for record, answered in zip(found, reported, strict=True)
     ]

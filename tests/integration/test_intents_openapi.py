@@ -38,13 +38,13 @@ async def schemathesis(api: Api, folder: Path) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
+    reported, _ = await process.communicate()
+    return process.returncode or 0, reported.decode()
 
 
 async def test_the_door_keeps_what_its_document_promises(stack: Any, database: Any, tmp_path: Path) -> None:
     async with open_api(stack.kafka, database.dsn) as api:
-        status, said = await schemathesis(api, tmp_path)
-    assert status == 0, said
+        status, reported = await schemathesis(api, tmp_path)
+    assert status == 0, reported
     for phase in ("Coverage", "Fuzzing", "Stateful"):
-        assert phase in said, said
+        assert phase in reported, reported

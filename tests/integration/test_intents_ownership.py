@@ -49,22 +49,22 @@ async def test_a_client_names_its_own_accounts_alone(stack: Any, database: Any) 
     own = {"rival": ClientSettings(accounts=("stripe", "stripe/acme")), "shop": ClientSettings(accounts=())}
     async with open_api(stack.kafka, database.dsn, clients=own) as api:
         rival = api.of("rival")
-        for said, status in (
+        for reported, status in (
             ({"provider": "stripe"}, 202),
             ({"provider": "stripe", "account": "ACME"}, 202),
             ({"provider": "standard_webhooks"}, 422),
             ({"provider": "stripe", "account": "someoneelse"}, 422),
             ({"provider": "github"}, 422),
         ):
-            reply = await rival.create(**said)
-            assert reply.status == status, said
+            reply = await rival.create(**reported)
+            assert reply.status == status, reported
             assert status == 202 or reply.slug == "invalid-body"
         assert (await api.create()).status == 422, "a client whose list is empty may name nothing"
 
 
 async def test_what_is_not_configured_is_refused_to_everybody(api: Api) -> None:
-    for said in ({"provider": "adyen"}, {"account": "someoneelse"}, {"provider": "github"}, {"provider": "twilio"}):
-        reply = await api.create(**said)
+    for reported in ({"provider": "adyen"}, {"account": "someoneelse"}, {"provider": "github"}, {"provider": "twilio"}):
+        reply = await api.create(**reported)
         assert (reply.status, reply.slug) == (422, "invalid-body")
     assert (await api.create(account="other")).status == 202
 
@@ -139,8 +139,8 @@ async def test_the_same_order_at_another_provider_or_in_another_mode_is_another_
     test_mode = {"stripe": ProviderSettings.model_validate({"secrets": ["whsec_1"], "mode": "test"})}
     async with open_api(stack.kafka, database.dsn, providers=test_mode) as api:
         replies = [
-            await api.create(reference="ORD", **said)
-            for said in ({}, {"account": "other"}, {"provider": "stripe"}, {"provider": "stripe", "livemode": True})
+            await api.create(reference="ORD", **reported)
+            for reported in ({}, {"account": "other"}, {"provider": "stripe"}, {"provider": "stripe", "livemode": True})
         ]
         assert [reply.status for reply in replies] == [202] * 4
         assert [reply.json["livemode"] for reply in replies] == [True, True, False, True]

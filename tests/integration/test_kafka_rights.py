@@ -105,11 +105,11 @@ def prepare(folder: Path) -> SecureKafka:
 
 def granted(folder: Path) -> Iterator[tuple[Any, ...]]:
     """Yield what rights.sh asks for, as a request to the broker takes it, read from the words it gives the tool."""
-    said = folder / "said"
+    reported = folder / "said"
     tool = folder / "kafka-acls.sh"
     asking = 'case " $* " in *" --list "*) exit 0 ;; esac'
     tool.write_text(
-        f'#!/bin/sh\n{asking}\nfor word in "$@"; do printf "%s\\n" "$word"; done >> {said}\necho --end >> {said}\n'
+        f'#!/bin/sh\n{asking}\nfor word in "$@"; do printf "%s\\n" "$word"; done >> {reported}\necho --end >> {reported}\n'
     )
     tool.chmod(0o755)
     words = ["sh", DEPLOY / "kafka" / "rights.sh", tool, "broker:9092", "admin"]
@@ -121,7 +121,7 @@ def granted(folder: Path) -> Iterator[tuple[Any, ...]]:
     for name in ("--allow-principal", "--operation", "--topic", "--group"):
         parser.add_argument(name, action="append", default=[])
     parser.add_argument("--resource-pattern-type", default="literal")
-    for words in said.read_text().split("--end\n")[:-1]:
+    for words in reported.read_text().split("--end\n")[:-1]:
         found = parser.parse_args(words.splitlines())
         pattern = CODES[found.resource_pattern_type]
         for kind, names in (("Topic", found.topic), ("Group", found.group)):
@@ -143,12 +143,12 @@ def reached_as(place: SecureKafka, process: str) -> Settings:
 
 def administrator(place: SecureKafka) -> KafkaSettings:
     lines = (place.folder / "secrets" / "kafka-admin.properties").read_text().replace("\\\n", " ")
-    said = dict(line.split("=", 1) for line in lines.splitlines())
-    words = dict(word.split("=", 1) for word in shlex.split(said["sasl.jaas.config"].rstrip(";"))[2:])
+    reported = dict(line.split("=", 1) for line in lines.splitlines())
+    words = dict(word.split("=", 1) for word in shlex.split(reported["sasl.jaas.config"].rstrip(";"))[2:])
     return KafkaSettings(
         bootstrap=place.addresses["SASL"],
-        security_protocol=said["security.protocol"],  # type: ignore[arg-type]
-        sasl_mechanism=said["sasl.mechanism"],  # type: ignore[arg-type]
+        security_protocol=reported["security.protocol"],  # type: ignore[arg-type]
+        sasl_mechanism=reported["sasl.mechanism"],  # type: ignore[arg-type]
         sasl_user=words["username"],
         sasl_password=words["password"],  # type: ignore[arg-type]
     )

@@ -43,15 +43,15 @@ EXPRESS = {
 
 def stk(receipt: str = RECEIPT, amount: float = 150.0) -> dict[str, Any]:
     items = [{"Name": "Amount", "Value": amount}, {"Name": "MpesaReceiptNumber", "Value": receipt}]
-    said = {"MerchantRequestID": "m1", "CheckoutRequestID": PUSH, "ResultCode": 0, "ResultDesc": "x"}
-    return {"Body": {"stkCallback": said | {"CallbackMetadata": {"Item": items}}}}
+    reported = {"MerchantRequestID": "m1", "CheckoutRequestID": PUSH, "ResultCode": 0, "ResultDesc": "x"}
+    return {"Body": {"stkCallback": reported | {"CallbackMetadata": {"Item": items}}}}
 
 
 def result(parameters: dict[str, Any], query: str, code: int = 0, occasion: str = "") -> dict[str, Any]:
     listed = [{"Key": key, "Value": value} for key, value in parameters.items()]
-    said = {"ResultType": 0, "ResultCode": code, "ResultDesc": "x", "OriginatorConversationID": "3213-416199-2"}
+    reported = {"ResultType": 0, "ResultCode": code, "ResultDesc": "x", "OriginatorConversationID": "3213-416199-2"}
     return {
-        "Result": said | {
+        "Result": reported | {
             "ConversationID": query,
             "TransactionID": parameters.get("TransactionID", "MBN0000000"),
             "ResultParameters": {"ResultParameter": listed},

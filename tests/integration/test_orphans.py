@@ -250,6 +250,6 @@ async def test_an_orphan_that_the_clock_buried_is_applied_by_the_consumer(runnin
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100)]
     assert len(books.ledger) == 2
     # By the batch that brought the payment, or by the sweeper, where that one looks between its commit and its waking.
-    told = [line for line in child.lines("batch_settled") if line.get("letters_applied")]
+    reported = [line for line in child.lines("batch_settled") if line.get("letters_applied")]
     swept = child.lines("parked_woken")
-    assert sum(line["letters_applied"] for line in told) + sum(line["events"] for line in swept) == 1, json.dumps(told)
+    assert sum(line["letters_applied"] for line in reported) + sum(line["events"] for line in swept) == 1, json.dumps(reported)

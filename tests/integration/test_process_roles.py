@@ -76,8 +76,8 @@ MONEY = {f"{table}.{right}" for table in ("payments", "payment_refs", "payment_l
 def statements_of(process: str) -> Iterator[tuple[str, str]]:
     """Yield name and text of every statement that a process's source names."""
     patterns, folders = SOURCES[process]
-    said = " ".join(path.read_text() for pattern in patterns for path in ROOT.glob(pattern))
-    words = set(re.findall(r'"([a-z_]+)"', said))
+    reported = " ".join(path.read_text() for pattern in patterns for path in ROOT.glob(pattern))
+    words = set(re.findall(r'"([a-z_]+)"', reported))
     for folder in folders:
         for path in sorted((ROOT / folder).glob("*.sql")):
             if path.stem not in AS_OWNER and (path.stem in words or (folder == LEASES[0] and path.stem in LEASES[1])):

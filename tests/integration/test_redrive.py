@@ -142,8 +142,8 @@ async def test_letter_that_is_not_open_is_never_redriven(table: RedriveHarness):
     async with relaying(table.settings):
         first, twin = await table.ended(redrive_id), await table.ended(twin_id)
     assert (first.published, first.skipped, twin.published, twin.skipped) == (2, 1, 0, 1)
-    told = {row["id"]: row["detail"] for row in await redrives.read_messages(table.connection, redrive_id)}
-    assert told == {ids[0]: "it is discarded already", ids[1]: None, ids[2]: None}
+    reported = {row["id"]: row["detail"] for row in await redrives.read_messages(table.connection, redrive_id)}
+    assert reported == {ids[0]: "it is discarded already", ids[1]: None, ids[2]: None}
     kept = await table.connection.fetchrow("select * from discards")
     assert (kept["dead_letter_id"], kept["discarded_by"], kept["because"]) == (ids[0], "alice", "a leftover")
     again = await redrives.discard(table.connection, LetterFilter(ids=tuple(ids)), who="bob", because="too")
@@ -281,9 +281,9 @@ async def test_order_that_can_not_be_meant(table: RedriveHarness, order: dict[st
 async def keep(table: RedriveHarness, event: Any, **columns: Any) -> int:
     """Keep an event as a dead letter."""
     names, values = [name.encode() for name, _ in event.headers], [value for _, value in event.headers]
-    said = {"key": event.key, "value": event.value, "header_names": names, "header_values": values}
+    reported = {"key": event.key, "value": event.value, "header_names": names, "header_values": values}
     return await add_letter(
-        table.connection, **said | {"source": "standard_webhooks", "event_id": event.event_id} | columns
+        table.connection, **reported | {"source": "standard_webhooks", "event_id": event.event_id} | columns
     )
 
 

@@ -193,8 +193,8 @@ async def test_a_spooled_record_too_large_for_its_topic_becomes_a_dead_letter_an
         await one_turn(settings_for(stack, database.dsn), "spool")
         assert await connection.fetchval("select count(*) from spool") == 0, "within one turn"
         await reader.until(lambda records: len(records) == 53)
-    said = [b"before %d" % number for number in range(3)] + [b"behind %d" % number for number in range(50)]
-    assert [record.value for record in reader.records] == said, "in their order"
+    reported = [b"before %d" % number for number in range(3)] + [b"behind %d" % number for number in range(50)]
+    assert [record.value for record in reader.records] == reported, "in their order"
     letters = await connection.fetch("select * from dead_letters order by id")
     assert [(row["topic"], row["offset"], row["key"], len(row["value"])) for row in letters] == [
         (small, places[0], b"large", MEBIBYTE),
@@ -221,11 +221,11 @@ async def test_a_redriven_letter_that_kafka_refuses_is_open_again(
     assert (done.status, done.published, done.skipped) == (RedriveStatus.DONE, 4, 1)
     assert [row["id"] for row in await table.letters("redriven")] == fits
     assert [row["id"] for row in await table.letters("open")] == [large]
-    told = await table.connection.fetchrow(
+    reported = await table.connection.fetchrow(
         "select status, detail from redrive_messages where dead_letter_id = $1", large
     )
-    assert told["status"] == "skipped"
-    assert "MessageSizeTooLarge" in told["detail"]
+    assert reported["status"] == "skipped"
+    assert "MessageSizeTooLarge" in reported["detail"]
 
 
 async def test_a_stop_is_looked_at_before_what_may_be_in_kafka_is_published_again(table: RedriveHarness):

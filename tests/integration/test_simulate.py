@@ -49,19 +49,19 @@ def test_what_is_simulated_has_its_effect_and_what_is_forged_has_none(tmp_path: 
         ):
             became = document(ratchet(tmp_path, "simulate", provider, scenario, "--json"))["became"]
             assert (became["payment"]["status"], became["payment"]["refund_status"]) == (status, refund), provider
-        told = document(ratchet(tmp_path, "simulate", "stripe", "forged", "--json"))
-        assert {(one["status"], one["fates"][0]) for one in told["delivered"]} == {(401, "nowhere")}
-        assert "became" not in told
+        reported = document(ratchet(tmp_path, "simulate", "stripe", "forged", "--json"))
+        assert {(one["status"], one["fates"][0]) for one in reported["delivered"]} == {(401, "nowhere")}
+        assert "became" not in reported
         other = ratchet(tmp_path, "simulate", "stripe", "captured", "--wait-seconds", "1",
                         RATCHET_PROVIDERS__STRIPE__SECRETS='["whsec_another_secret_than_the_ingress"]')  # fmt: skip
         assert (other.returncode, "was answered 401" in other.stdout) == (1, True)
-        for words, said in (
+        for words, answered in (
             (("stripe", "nonsense"), "is no scenario; there are captured"),
             (("paypal", "captured"), "can't be played"),
             (("adyen", "stale"), "signs no time"),
             (("stripe", "captured", "--url", "https://pay.example"), "add --yes"),
         ):
             refused = ratchet(tmp_path, "simulate", *words)
-            assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+            assert (refused.returncode, answered in refused.stderr) == (2, True), refused.stderr
     finally:
         ratchet(tmp_path, "down")

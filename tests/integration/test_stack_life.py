@@ -355,18 +355,18 @@ async def test_where_no_package_has_a_redis_the_rest_runs_and_it_is_said_once(
 
 @pytest.mark.slow
 async def test_watching_brings_back_what_dies_and_says_so(own: Path) -> None:
-    said: list[str] = []
+    reported: list[str] = []
     stop, stack = asyncio.Event(), Stack(own)
     await stack.start()
     try:
-        watching = asyncio.ensure_future(watch(stack, stop, StackSettings(), said.append))
+        watching = asyncio.ensure_future(watch(stack, stop, StackSettings(), reported.append))
         os.kill(state_of(own).servers["redis"].pid, signal.SIGKILL)
-        await until(lambda: "redis is back" in said, within_seconds=REVIVE_SECONDS)
+        await until(lambda: "redis is back" in reported, within_seconds=REVIVE_SECONDS)
         stop.set()
         await watching
     finally:
         await stack.stop()
-    assert said == ["redis has died; starting it again at the same address", "redis is back"]
+    assert reported == ["redis has died; starting it again at the same address", "redis is back"]
 
 
 @pytest.mark.slow

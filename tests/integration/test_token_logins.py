@@ -66,8 +66,8 @@ async def test_every_client_gets_through_with_one_token(broker: SecureKafka, iss
     assert sum((await reader.read()).lag.values()) >= 1
     await reader.close()
     assert all(one.check != "kafka" or one.ok for one in await doctor.kafka(settings))
-    (told,) = doctor_settings.kafka_findings(settings, 0.0)
-    assert f"OAUTHBEARER as {CLIENT}" in told.found
+    (reported,) = doctor_settings.kafka_findings(settings, 0.0)
+    assert f"OAUTHBEARER as {CLIENT}" in reported.found
     assert len(issuer.asked) == 1, "clients share the token"
 
 

@@ -102,9 +102,9 @@ async def test_everything_runs_under_a_company_s_names_and_nothing_touches_the_d
         await states.until(lambda found: len({record.key for record in found}) == 2, WAIT_SECONDS)
 
         await letters.until(lambda found: len(found) == 1, WAIT_SECONDS)
-        said = dict(letters.records[0].headers)
-        assert said["__dlq.errors.topic"] == topics.webhooks.name.encode()
-        assert said["__dlq.errors.group"] == topics.group.encode()
+        reported = dict(letters.records[0].headers)
+        assert reported["__dlq.errors.topic"] == topics.webhooks.name.encode()
+        assert reported["__dlq.errors.group"] == topics.group.encode()
 
         async with connected(door.settings) as connection:
             order = Order(requested_by="alice", rate_per_second=1000.0)
@@ -141,9 +141,9 @@ async def _look_around(settings: Settings, pool: asyncpg.Pool[Any]) -> None:
         found = await rebuild(connection, settings)
         assert (found.read, found.added) == (2, 0), "its own topic of dead letters, known already"
     for table in ("consumer_offsets", "payment_logs", "dead_letters"):
-        said = {row["topic"] for row in await pool.fetch(f"select distinct topic from {table}")}
-        assert said
-        assert all(topic.startswith(prefix) for topic in said), table
+        reported = {row["topic"] for row in await pool.fetch(f"select distinct topic from {table}")}
+        assert reported
+        assert all(topic.startswith(prefix) for topic in reported), table
 
 
 @pytest.mark.parametrize("name", ["consumer", "relay", "ingress"])
@@ -188,8 +188,8 @@ async def test_a_database_is_moved_to_another_prefix_as_the_runbook_says(stack: 
         await until(lambda: owner.fetchval("select count(*) from parked_events"), "the command waits", WAIT_SECONDS)
         await until(lambda: _at_rest(settings), "no lag", WAIT_SECONDS)
     before = await owner.fetchval("select max(epoch) from epochs")
-    said = _runbook_s_statements().replace("'acme.payments.'", f"'{moved.topic_prefix}'")
-    await owner.execute(said.replace("'payments.'", f"'{old}'"))
+    reported = _runbook_s_statements().replace("'acme.payments.'", f"'{moved.topic_prefix}'")
+    await owner.execute(reported.replace("'payments.'", f"'{old}'"))
     assert await owner.fetchval("select max(epoch) from epochs") > before
     with pytest.raises(SettingsError, match="belongs to the topics of"):
         await asyncio.wait_for(role.serve(settings, asyncio.Event(), Probe("consumer")), 30)

@@ -115,6 +115,6 @@ async def test_a_webhooks_trace_reaches_the_batch_and_the_changes(
     assert set(of_trace(spans, traced)) == {"POST /webhooks/{provider}", "send payments.webhooks"}
     assert linking_to(spans, traceparent) == {"process payments.webhooks", "send payments.changes"}
     assert all(span.parent is None for span in spans if span.name.startswith("process"))
-    said = " ".join(span.to_json() for span in spans)
-    assert "pi_" not in said, "no reference of a payment in any attribute"
-    assert "evt_" not in said
+    reported = " ".join(span.to_json() for span in spans)
+    assert "pi_" not in reported, "no reference of a payment in any attribute"
+    assert "evt_" not in reported

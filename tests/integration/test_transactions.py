@@ -168,12 +168,12 @@ async def named(harness: Stage) -> bool:
         postgres=PostgresSettings(dsn=SecretStr(harness.database.dsn)),
         ops=OpsSettings(transaction_notice_seconds=1.0),
     )
-    told = f"an open transaction holds {INTENTS.name}/1 since "
+    reported = f"an open transaction holds {INTENTS.name}/1 since "
     status = await gather(settings)
     checks = [one for one in await doctor.kafka(settings) if one.check == "partitions"]
     found = [*status.problems, *(one.found for one in checks if not one.ok)]
     assert status.lag[INTENTS.name] >= 6, "lag is to the high watermark"
-    return len(found) == 2 and all(one.startswith(told) and "6 offsets wait" in one for one in found)
+    return len(found) == 2 and all(one.startswith(reported) and "6 offsets wait" in one for one in found)
 
 
 @pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])

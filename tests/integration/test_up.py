@@ -106,9 +106,9 @@ def test_once_balances_and_ends_with_everything_stopped(tmp_path: Path) -> None:
     while process.poll() is None:
         seen |= {one.pid: one for one in family(process.pid)} if psutil.pid_exists(process.pid) else {}
         time.sleep(0.2)
-    out, told = process.communicate()
+    out, reported = process.communicate()
     document = json.loads(out)
-    assert document["problems"] == [], told
+    assert document["problems"] == [], reported
     assert document["balanced"] is True
     assert process.returncode == 0
     sums = sum(document["outcome"].values()) + document["duplicates"] + sum(document["refused"].values())

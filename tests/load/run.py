@@ -167,8 +167,8 @@ def figures_of(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def tell(verdict: Verdict, options: Options, rest_seconds: float, console: Console) -> int:
     """Write verdict.json, show the table and the verdict; return the exit status."""
     figures = figures_of(json.loads((options.out / "stats.json").read_text()))
-    said = asdict(options) | {"out": str(options.out), "good": verdict.good, "rest_seconds": round(rest_seconds, 1)}
-    document = said | asdict(verdict) | {"figures": figures}
+    reported = asdict(options) | {"out": str(options.out), "good": verdict.good, "rest_seconds": round(rest_seconds, 1)}
+    document = reported | asdict(verdict) | {"figures": figures}
     (options.out / "verdict.json").write_text(json.dumps(document, indent=2))
     table = Table("request", "number", "a second", "p50 ms", "p95 ms", "p99 ms", "max ms")
     for one in sorted(figures[:-1], key=lambda found: str(found["name"])) + figures[-1:]:

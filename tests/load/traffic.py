@@ -53,8 +53,8 @@ class Traffic:
         rng = self._random("life", number)
         names = list(TELLERS)
         teller = TELLERS[rng.choices(names, [WEIGHTS[name] for name in names])[0]]
-        told = replace(teller.invent(rng), merchant_account=rng.choice(teller.merchants))
-        return teller.live(rng, told, self.now)
+        reported = replace(teller.invent(rng), merchant_account=rng.choice(teller.merchants))
+        return teller.live(rng, reported, self.now)
 
     def deliveries(self, number: int) -> list[Delivery]:
         """Return a life's posts in any order, some of them twice."""

@@ -75,12 +75,12 @@ def read(name: str, text: str) -> Fault:
     fields: dict[str, str] = {}
     last = ""
     for line in head.splitlines():
-        field, colon, said = line.partition(":")
+        field, colon, reported = line.partition(":")
         if line.startswith(" ") and last:
             fields[last] += f"\n{line.strip()}"
         elif colon and field in FIELDS and field not in fields:
             last = field
-            fields[field] = said.strip()
+            fields[field] = reported.strip()
         elif line:
             raise UnfitError(f"{name}: the header says {line!r}; it takes {', '.join(FIELDS)}")
     if not rule or not all(fields.get(field) for field in FIELDS):

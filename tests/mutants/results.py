@@ -101,13 +101,13 @@ def table(results: Results, faults: Sequence[Fault]) -> str:
         lines.append(_row(area, counts))
     lines.append(_row("**all**", total))
     when = "never" if not days else days[0] if len(days) == 1 else f"from {days[0]} to {days[-1]}"
-    told = [
+    reported = [
         f"- `{fault.name}`: {kept.outcome.verdict}. {fault.harm}"
         for fault in faults
         if (kept := results.of(fault)) and kept.outcome.verdict not in (KILLED, GREEN)
     ]
     text = f"Run {when}: {total['noticed']} of {total['planted']} planted faults were noticed.\n\n" + "\n".join(lines)
-    return text + ("\n\nNot noticed:\n\n" + "\n".join(told) if told else "") + "\n"
+    return text + ("\n\nNot noticed:\n\n" + "\n".join(reported) if reported else "") + "\n"
 
 
 def _counted(results: Results, fault: Fault) -> list[str]:

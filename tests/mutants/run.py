@@ -71,9 +71,9 @@ def choose(
 
 def changed_since(base: str) -> frozenset[str]:
     """Return the paths that differ from a commit, with what is not committed or not tracked; a changed patch counts."""
-    told = git("diff", "--name-only", base) + git("ls-files", "--others", "--exclude-standard")
-    patches = {Path(path).stem for path in told if path.startswith("tests/mutants/") and path.endswith(".patch")}
-    return frozenset(told) | {path for fault in load() if fault.name in patches for path in fault.paths}
+    reported = git("diff", "--name-only", base) + git("ls-files", "--others", "--exclude-standard")
+    patches = {Path(path).stem for path in reported if path.startswith("tests/mutants/") and path.endswith(".patch")}
+    return frozenset(reported) | {path for fault in load() if fault.name in patches for path in fault.paths}
 
 
 class Run:

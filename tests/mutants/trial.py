@@ -146,11 +146,11 @@ class Trial:
     def need_own_imports(self) -> None:
         """Raise SystemExit where the tests would import another tree than the copy: then nothing could be noticed."""
         command = [sys.executable, "-c", "import consumer, providers; print(consumer.__file__, providers.__file__)"]
-        told = subprocess.run(
+        reported = subprocess.run(
             command, cwd=self._copy, env=self._environment, check=True, capture_output=True, text=True
         )
-        if not all(Path(path).is_relative_to(self._copy) for path in told.stdout.split()):
-            raise SystemExit(f"mutants: the copy's tests import {told.stdout.strip()}, not {self._copy}")
+        if not all(Path(path).is_relative_to(self._copy) for path in reported.stdout.split()):
+            raise SystemExit(f"mutants: the copy's tests import {reported.stdout.strip()}, not {self._copy}")
 
     def try_out(self, fault: Fault) -> Outcome:
         """Plant a fault, run its tests, and take it out again."""
@@ -162,15 +162,15 @@ class Trial:
         began = time.monotonic()
         try:
             self._write(texts)
-            status, told = self.run(fault.tests, self._seconds_max, "-x")
+            status, reported = self.run(fault.tests, self._seconds_max, "-x")
         finally:
             self._write(held)
         verdicts = {PASSED: SURVIVED, FAILED: KILLED, UNCOLLECTED: BROKEN, None: SLOW}
         verdict, seconds = verdicts.get(status, UNKNOWN), time.monotonic() - began
         if verdict == KILLED:
-            noticed = FAILURES.search(told)
+            noticed = FAILURES.search(reported)
             return Outcome(fault.name, fault.area, KILLED, seconds, noticed_by=noticed[1] if noticed else "")
-        return Outcome(fault.name, fault.area, verdict, seconds, told=end_of(told))
+        return Outcome(fault.name, fault.area, verdict, seconds, told=end_of(reported))
 
     def run(self, tests: Sequence[str], seconds_max: float | None, *options: str) -> tuple[int | None, str]:
         """Run tests; return pytest's status, None past the time, and what it printed."""
@@ -190,12 +190,12 @@ def red_without(trial: Trial, faults: Sequence[Fault]) -> dict[str, str]:
     tests = sorted({test for fault in faults for test in fault.tests})
     if not tests:
         return {}
-    status, told = trial.run(tests, None)
+    status, reported = trial.run(tests, None)
     if status == PASSED:
         return {}
-    red = FAILURES.findall(told)
+    red = FAILURES.findall(reported)
     if status != FAILED or not red:
-        raise SystemExit(f"mutants: the tests can't be run without a fault:\n{end_of(told)}")
+        raise SystemExit(f"mutants: the tests can't be run without a fault:\n{end_of(reported)}")
     return {
         fault.name: " ".join(theirs)
         for fault in faults

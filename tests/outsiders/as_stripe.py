@@ -30,8 +30,8 @@ def verify_header(payload: Any, header: str, secret: str, tolerance: int | None 
     except SignatureRejected as error:
         if error.reason == "malformed_body":
             return True  # signed, and no JSON: the SDK looks at that apart
-        told = THEIR_WORDS.get(error.reason, str(error))
-        raise stripe.SignatureVerificationError(told, header, payload) from error
+        reported = THEIR_WORDS.get(error.reason, str(error))
+        raise stripe.SignatureVerificationError(reported, header, payload) from error
     return True
 
 

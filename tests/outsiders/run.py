@@ -67,8 +67,8 @@ def git(*arguments: str) -> str:
 
 
 def row_of(suite: Suite, summary: str, commit: str) -> str:
-    told = f"{version(suite.package)}{f'; their file {commit}' if commit else ''}"
-    return f"| {suite.name} | {told} | {suite.what} | {dt.datetime.now(dt.UTC).date().isoformat()} | {summary} |"
+    reported = f"{version(suite.package)}{f'; their file {commit}' if commit else ''}"
+    return f"| {suite.name} | {reported} | {suite.what} | {dt.datetime.now(dt.UTC).date().isoformat()} | {summary} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -66,8 +66,8 @@ class Child:
 
     def last_words(self) -> str:
         """Return the end of its log without the lines of every batch: shown where a test fails."""
-        told = [line for line in self.log.read_text().splitlines() if '"batch_settled"' not in line]
-        return "\n".join(line[-2000:] for line in told[-12:])
+        reported = [line for line in self.log.read_text().splitlines() if '"batch_settled"' not in line]
+        return "\n".join(line[-2000:] for line in reported[-12:])
 
     def health(self) -> dict[str, Any]:
         try:

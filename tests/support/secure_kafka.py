@@ -67,8 +67,8 @@ class SecureKafka:
 
     def change_password(self, password: str) -> None:
         """Give the user another SCRAM password; blocks for seconds."""
-        said = f"SCRAM-SHA-256=[password={password}]"
-        words = ("--bootstrap-server", self.addresses["PLAINTEXT"], "--alter", "--add-config", said)
+        reported = f"SCRAM-SHA-256=[password={password}]"
+        words = ("--bootstrap-server", self.addresses["PLAINTEXT"], "--alter", "--add-config", reported)
         who = ("--entity-type", "users", "--entity-name", USER)
         libraries = sorted((self.folder / "libs").iterdir())
         command = kafka.command(libraries, self.folder, None, "kafka.admin.ConfigCommand", *words, *who)

@@ -50,11 +50,11 @@ class Issuer:
         }
         claims |= {"iss": ISSUER, "n": len(self.asked)}
         header = {"alg": "none"} if self.key is None else {"alg": "RS256", "kid": KEY_ID}
-        said = f"{_part(header)}.{_part(claims)}"
+        reported = f"{_part(header)}.{_part(claims)}"
         signature = b""
         if self.key is not None:
-            signature = self.key.sign(said.encode(), padding.PKCS1v15(), hashes.SHA256())
-        return f"{said}.{_text(signature)}"
+            signature = self.key.sign(reported.encode(), padding.PKCS1v15(), hashes.SHA256())
+        return f"{reported}.{_text(signature)}"
 
 
 def key_set(key: rsa.RSAPrivateKey) -> bytes:

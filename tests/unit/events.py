@@ -103,7 +103,7 @@ def adyen(
     event_id: str = "",
 ) -> Record:
     """Return one item; an AUTHORISATION or PENDING names no original payment."""
-    said = str(success).lower()
+    reported = str(success).lower()
     item = {
         "additionalData": {"hmacSignature": "not looked at"},
         "amount": {"currency": currency, "value": amount},
@@ -113,11 +113,11 @@ def adyen(
         "merchantReference": reference,
         "pspReference": own,
         "reason": "",
-        "success": said,
+        "success": reported,
     }
     if original and code not in ("AUTHORISATION", "PENDING"):
         item["originalReference"] = original
-    return record("adyen", event_id or f"{own}:{code}:{said}", code, item)
+    return record("adyen", event_id or f"{own}:{code}:{reported}", code, item)
 
 
 def standard(

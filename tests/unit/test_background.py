@@ -101,25 +101,25 @@ class Dying:
 
 
 async def test_a_broker_comes_back_once_there_is_room() -> None:
-    stack, stop, said = Dying(3), asyncio.Event(), []
+    stack, stop, reported = Dying(3), asyncio.Event(), []
     bounds = Settings().stack.model_copy(update={"watch_interval_seconds": 0.01, "revive_backoff_max_seconds": 0.02})
 
     def report(text: str) -> None:
-        said.append(text)
+        reported.append(text)
         if text == "kafka is back":
             stop.set()
 
     async with asyncio.timeout(10):
         await service.watch(stack, stop, bounds, report)  # type: ignore[arg-type]
-    assert said.count("kafka does not start: [Errno 28] No space left on device") == 3
-    assert said[-1] == "kafka is back"
+    assert reported.count("kafka does not start: [Errno 28] No space left on device") == 3
+    assert reported[-1] == "kafka is back"
 
 
 async def test_a_role_is_started_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
+    reported: list[str] = []
     settings = Settings(home=tmp_path, role={"restart_backoff_initial_seconds": 0.01})
     supervisor = Supervisor(
-        settings, {}, said.append, lambda _role: (sys.executable, "-c", "import time; time.sleep(60)")
+        settings, {}, reported.append, lambda _role: (sys.executable, "-c", "import time; time.sleep(60)")
     )
     spawn, full = Supervisor._spawn, [True, True]
 
@@ -135,7 +135,7 @@ async def test_a_role_is_started_once_there_is_room(tmp_path: Path, monkeypatch:
         while supervisor.roles["relay"].process is None:  # noqa: ASYNC110 - a field says it
             await asyncio.sleep(0.01)
     await supervisor.stop()
-    assert [one for one in said if "could not be kept" in one] == [
+    assert [one for one in reported if "could not be kept" in one] == [
         "relay could not be kept ([Errno 28] No space left on device); starting it again"
     ] * 2
 

@@ -92,8 +92,8 @@ def test_bars_tell_median_range_and_ratio() -> None:
 
 def test_the_chart_is_a_picture_with_every_name(tmp_path: Path) -> None:
     chart.draw(document(), tmp_path / "bench.svg")
-    told = " ".join(ET.parse(tmp_path / "bench.svg").getroot().itertext())
-    assert all(name in told for name in document()["contenders"])
+    reported = " ".join(ET.parse(tmp_path / "bench.svg").getroot().itertext())
+    assert all(name in reported for name in document()["contenders"])
 
 
 def test_a_row_of_the_table_has_a_cell_a_column(capsys: pytest.CaptureFixture[str]) -> None:

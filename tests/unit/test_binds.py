@@ -29,19 +29,19 @@ def port_of(server: socket.socket) -> int:
 
 def test_the_usual_ports_where_they_are_free() -> None:
     first, second = binds.any_port("127.0.0.1"), binds.any_port("127.0.0.1")
-    said: list[str] = []
-    found = binds.choose(unchosen(first, second), said.append)
+    reported: list[str] = []
+    found = binds.choose(unchosen(first, second), reported.append)
     assert list(found.values()) == [f"127.0.0.1:{first}", f"127.0.0.1:{second}"]
-    assert said == []
+    assert reported == []
 
 
 def test_a_taken_port_is_passed_over_and_said_in_a_line() -> None:
-    said: list[str] = []
+    reported: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
         port_of_taken, port_of_other = port_of(taken), port_of(other)
-        found = binds.choose(unchosen(port_of_taken, port_of_other), said.append)
+        found = binds.choose(unchosen(port_of_taken, port_of_other), reported.append)
     ingress, console = found.values()
-    assert said == [
+    assert reported == [
         f"port {port_of_taken} is taken: the ingress listens at {ingress}",
         f"port {port_of_other} is taken: the console listens at {console}",
     ]

@@ -79,8 +79,8 @@ async def finish(run: Carrying, *records: Any) -> list[tuple[str, str, str | Non
         run._begin(PLACE, one)
     await asyncio.gather(*run._tasks([PLACE]))
     await run._commit([PLACE])
-    told: list[tuple[str, str, str | None]] = run._publisher.told
-    return told
+    reported: list[tuple[str, str, str | None]] = run._publisher.told
+    return reported
 
 
 async def test_what_is_done_refused_and_unknown_is_answered_so(carrying: Any) -> None:
@@ -94,8 +94,8 @@ async def test_what_is_done_refused_and_unknown_is_answered_so(carrying: Any) ->
             raise TimeoutError
 
     run = carrying(carry_out)
-    told = await finish(run, record(0, "yes", "p1"), record(1, "no", "p2"), record(2, "late", "p3"))
-    by_command = {name: [(state, reason) for one, state, reason in told if one == name] for name, _, _ in told}
+    reported = await finish(run, record(0, "yes", "p1"), record(1, "no", "p2"), record(2, "late", "p3"))
+    by_command = {name: [(state, reason) for one, state, reason in reported if one == name] for name, _, _ in reported}
     assert by_command == {
         "yes": [("accepted", None), ("done", None)],
         "no": [("accepted", None), ("refused", "the card is closed")],
@@ -134,9 +134,9 @@ async def test_nobody_begins_what_has_expired_or_calls_again_after_it(carrying: 
         raise ConnectionError
 
     run = carrying(carry_out)
-    told = await finish(run, record(0, "late", seconds=-1), record(1, "soon", "p2", seconds=0.05))
+    reported = await finish(run, record(0, "late", seconds=-1), record(1, "soon", "p2", seconds=0.05))
     assert ("late" in calls, calls.count("soon") > 0) == (False, True)
-    assert told == [("soon", "accepted", None)], "nobody knows what became of it"
+    assert reported == [("soon", "accepted", None)], "nobody knows what became of it"
     assert run._consumer.committed == {PLACE: 2}
 
 

@@ -54,11 +54,11 @@ def test_no_lock_file_names_a_registry() -> None:
 
 
 def test_records_are_as_the_consumer_takes_them() -> None:
-    told = event(
+    reported = event(
         "payment.captured", MoneyMoved(payment_id="b-1", id="c", amount=5, currency="EUR"), source="b", event_id="e"
     )
-    assert (told.topic, told.key, told.headers["ce_id"]) == ("events", "b-1", "e")
-    EVENTS["payment.captured"].model_validate(told.value)
+    assert (reported.topic, reported.key, reported.headers["ce_id"]) == ("events", "b-1", "e")
+    EVENTS["payment.captured"].model_validate(reported.value)
     asked = CaptureRecord(body=Capture(amount=5), client="shop", command="capture", id=CHANGE["payment_id"])
     record = command(asked, command_id="c-1")
     assert (record.topic, record.headers) == ("intents", {"ce_id": "c-1"})
@@ -174,8 +174,8 @@ async def test_handlers_are_chosen_by_the_status_that_is_new(app: Reactor, run: 
 
         setattr(module, name, handler)
     app.take(module)
-    told = [record(0, "a", 1), record(1, "a", 2, from_status="captured"), record(2, "a", 3, to_status=None)]
-    await finish(run, "p", told)
+    reported = [record(0, "a", 1), record(1, "a", 2, from_status="captured"), record(2, "a", 3, to_status=None)]
+    await finish(run, "p", reported)
     assert seen == ["on_captured 1", "on_change 1", "on_change 2", "on_change 3"]
 
 

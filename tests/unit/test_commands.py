@@ -207,8 +207,8 @@ def test_a_refusal_in_a_provider_s_own_words_is_kept_as_one_line(words: str) -> 
 
 
 def test_of_several_answers_to_one_command_the_latest_state_is_written() -> None:
-    told = [answered(state) for state in ("done", "refused", "accepted")]
-    for order in permutations([*told, answered("refused", "other")]):
+    reported = [answered(state) for state in ("done", "refused", "accepted")]
+    for order in permutations([*reported, answered("refused", "other")]):
         books = PaperBooks()
         plan = books.settle([intent(), *order])
         assert answer_columns(plan.answers) == [

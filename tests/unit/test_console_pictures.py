@@ -32,8 +32,8 @@ def row(number: int, seconds: float, facts: list[list[Any]], **more: Any) -> dic
         "to_status": "created",
     }
     moment = NOON + dt.timedelta(seconds=seconds)
-    said = [[kind, key, state] for kind, key, *state in facts]
-    return base | {"facts": json.dumps(said), "recorded_at": moment, "occurred_at": None} | more
+    reported = [[kind, key, state] for kind, key, *state in facts]
+    return base | {"facts": json.dumps(reported), "recorded_at": moment, "occurred_at": None} | more
 
 
 CREATED = row(1, 0, [["terms", "pay_1", "asked", 1250]])

@@ -222,9 +222,9 @@ def test_an_answer_beats_the_events_before_it_and_loses_to_those_since() -> None
     lowered = understood(stripe_intent("processing", amount=800, created=1_790_000_003)).meaning.facts
     raised = understood(answer(1_790_000_005)).meaning.facts
     since = understood(stripe_intent("processing", amount=900, created=1_790_000_006)).meaning.facts
-    for said, amount in (((lowered, raised), 1000), ((raised, lowered), 1000), ((raised, since, lowered), 900)):
+    for reported, amount in (((lowered, raised), 1000), ((raised, lowered), 1000), ((raised, since, lowered), 900)):
         facts: Facts = {}
-        for one in said:
+        for one in reported:
             facts |= newer(facts, one)
         assert project(facts).amount == amount
 
@@ -239,8 +239,8 @@ def test_an_answer_without_a_time_keeps_its_id_and_its_figures() -> None:
 
 def test_the_api_of_a_provider_without_versions_gives_one_event_however_often_it_is_asked() -> None:
     value = json.dumps(mollie_payment("tr_1", status="open")).encode()
-    told = [Attributes("mollie", "refetch:1", "refetch.payment", at).to_headers() for at in (1.79e9, 1.79e9 + 50)]
-    events = [understood(Record(WEBHOOKS.name, 0, 0, 0, b"tr_1", value, headers)) for headers in told]
+    reported = [Attributes("mollie", "refetch:1", "refetch.payment", at).to_headers() for at in (1.79e9, 1.79e9 + 50)]
+    events = [understood(Record(WEBHOOKS.name, 0, 0, 0, b"tr_1", value, headers)) for headers in reported]
     assert [event.event_id for event in events] == ["refetch:1"] * 2
 
 
@@ -250,12 +250,12 @@ def test_an_answer_that_a_collection_failed_beats_the_event_that_it_was_begun() 
     failed = understood(Record(WEBHOOKS.name, 0, 0, 0, b"PM1", value, headers)).meaning.facts
     times = (1_790_000_000_000_000, 1_790_000_006_000_000)
     before, since = (Fact(FactKind.ATTEMPT, "PM1", "processing", None, None, at) for at in times)
-    for said, status in (
+    for reported, status in (
         ((before, *failed), "failed"),
         ((*failed, before), "failed"),
         ((*failed, since), "processing"),
     ):
-        assert project(newer({}, said)).status == status
+        assert project(newer({}, reported)).status == status
 
 
 def test_an_intent_of_no_id_or_of_a_strangers_account_is_a_letter() -> None:

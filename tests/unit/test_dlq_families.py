@@ -74,8 +74,8 @@ def test_spring_keeps_the_first_of_several_and_its_time():
 
 @pytest.mark.parametrize("prefix", ["__connect.errors.", "__dlq.errors.", "__streams.errors."])
 def test_texts_of_connect_share_groups_and_streams(prefix: str):
-    said = (("topic", b"payments.intents"), ("partition", b"2"), ("offset", b"12345678"))
-    found = read_back(in_dlq(*((prefix + name, value) for name, value in said)))
+    reported = (("topic", b"payments.intents"), ("partition", b"2"), ("offset", b"12345678"))
+    found = read_back(in_dlq(*((prefix + name, value) for name, value in reported)))
     assert place(found.record) == ("payments.intents", 2, 12_345_678)
     assert found.record.timestamp_ms == 5
 

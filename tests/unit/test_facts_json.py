@@ -63,12 +63,12 @@ def test_a_key_may_hold_colons() -> None:
 
 
 def test_same_facts_whatever_the_database_spaced() -> None:
-    said = dump_reported([Fact(FactKind.VOID, "a", "canceled"), Fact(FactKind.REFUND, "r", "succeeded", 5)])
-    assert said == '[["refund","r",["succeeded",5]],["void","a",["canceled"]]]'
-    assert same_facts(said, said)
-    assert same_facts(json.dumps(json.loads(said), indent=1), said)
-    assert not same_facts(said, said.replace("5", "6"))
-    assert not same_facts(said, "[]")
+    reported = dump_reported([Fact(FactKind.VOID, "a", "canceled"), Fact(FactKind.REFUND, "r", "succeeded", 5)])
+    assert reported == '[["refund","r",["succeeded",5]],["void","a",["canceled"]]]'
+    assert same_facts(reported, reported)
+    assert same_facts(json.dumps(json.loads(reported), indent=1), reported)
+    assert not same_facts(reported, reported.replace("5", "6"))
+    assert not same_facts(reported, "[]")
 
 
 def test_one_event_in_two_versions_of_an_api_agrees_where_both_speak() -> None:
@@ -90,8 +90,8 @@ def test_what_one_event_says_twice_of_a_child_has_one_order() -> None:
 
 
 def test_one_child_twice_has_one_order_also_where_only_one_has_an_amount() -> None:
-    said = [Fact(FactKind.CAPTURE, "c", "succeeded", amount, "p") for amount in (5, None, 3)]
-    assert {dump_reported(order) for order in itertools.permutations(said)} == {dump_reported(said)}
+    reported = [Fact(FactKind.CAPTURE, "c", "succeeded", amount, "p") for amount in (5, None, 3)]
+    assert {dump_reported(order) for order in itertools.permutations(reported)} == {dump_reported(reported)}
 
 
 def test_a_copy_adds_what_it_says_beside_all_that_was_said() -> None:

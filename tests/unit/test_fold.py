@@ -30,8 +30,8 @@ MANY = st.lists(FACTS, max_size=14)
 
 def join(*many: list[Fact]) -> Facts:
     facts: Facts = {}
-    for said in many:
-        facts |= newer(facts, said)
+    for reported in many:
+        facts |= newer(facts, reported)
     return facts
 
 
@@ -163,9 +163,9 @@ def test_plain_payments_go_the_short_way(facts: list[Any]) -> None:
 
 @pytest.mark.parametrize("first", [5, 0])
 def test_what_was_asked_to_begin_with_is_kept(first: int) -> None:
-    told = [Fact(FactKind.TERMS, "p", "asked", first, None, 1), Fact(FactKind.TERMS, "p", "asked", 9, None, 2)]
+    reported = [Fact(FactKind.TERMS, "p", "asked", first, None, 1), Fact(FactKind.TERMS, "p", "asked", 9, None, 2)]
     named = Fact(FactKind.TERMS, "p", "asked", 9, "order", 2)
-    for order in ([*told, named], [named, *told]):
+    for order in ([*reported, named], [named, *reported]):
         assert join(order) == {(FactKind.TERMS, "p"): State("asked", 9, "order", 2, None, first)}
 
 
@@ -186,8 +186,8 @@ def test_a_version_beats_any_rank_and_a_parent_is_kept() -> None:
 
 
 def test_terms_follow_the_version_and_remember_the_smallest() -> None:
-    said = [("terms", "a", "asked", 5000, None, 1), ("terms", "a", "asked", 3000, None, 2)]
-    for order in (said, said[::-1]):
+    reported = [("terms", "a", "asked", 5000, None, 1), ("terms", "a", "asked", 3000, None, 2)]
+    for order in (reported, reported[::-1]):
         assert project(known(*order)).amount == 3000
         assert asked(known(*order)) == 3000
     tipped = known(("terms", "a", "asked", 2000, None, 1), ("terms", "a", "asked", 2500, None, 2))

@@ -32,10 +32,10 @@ def test_every_provider_and_family_is_attacked() -> None:
 
 def test_all_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--count", "90", "--workers", "1", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert {row["family"] for row in told["rows"]} == {*FAMILIES} == told["families"].keys()
+    reported = json.loads(capsys.readouterr().out)
+    assert {row["family"] for row in reported["rows"]} == {*FAMILIES} == reported["families"].keys()
     for family in FAMILIES:
-        rows = [row for row in told["rows"] if row["family"] == family]
+        rows = [row for row in reported["rows"] if row["family"] == family]
         assert sum(row["forgeries"] for row in rows) == 90
         assert all(row["accepted"] == row["other_exceptions"] == 0 for row in rows)
 

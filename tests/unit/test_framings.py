@@ -125,5 +125,5 @@ def test_a_name_that_stands_twice_is_a_letter(value: str, name: str) -> None:
 
 
 def test_a_name_in_two_objects_is_no_repetition() -> None:
-    said: dict[str, Any] = {"a": {"amount": 1}, "b": [{"amount": 2}, {"amount": 3}]}
-    assert isinstance(decode(intent(metadata=said)), Event)
+    reported: dict[str, Any] = {"a": {"amount": 1}, "b": [{"amount": 2}, {"amount": 3}]}
+    assert isinstance(decode(intent(metadata=reported)), Event)

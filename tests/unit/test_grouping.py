@@ -173,17 +173,17 @@ def test_adoption_is_taken_back_and_told() -> None:
     assert books.row_of("b")["intent_id"] == INTENT_ID
     books.settle([paid("a", 100)])
     assert (books.row_of("a")["intent_id"], books.row_of("b")["intent_id"]) == (INTENT_ID, None)
-    told = [(row.event_type, row.event_id) for row in books.ledger if row.source == "ratchet"]
-    assert [kind for kind, _ in told[:2]] == ["attempt.adopted", "intent.attempts"]
-    assert sorted(kind for kind, _ in told[2:]) == ["attempt.adopted", "attempt.released", "intent.attempts"]
-    assert told[0][1] == f"{books.row_of('b')['id']}:2"
+    reported = [(row.event_type, row.event_id) for row in books.ledger if row.source == "ratchet"]
+    assert [kind for kind, _ in reported[:2]] == ["attempt.adopted", "intent.attempts"]
+    assert sorted(kind for kind, _ in reported[2:]) == ["attempt.adopted", "attempt.released", "intent.attempts"]
+    assert reported[0][1] == f"{books.row_of('b')['id']}:2"
 
 
 def test_the_rows_of_one_batch_tell_of_a_change_once() -> None:
     books = PaperBooks()
     books.settle([ORDER, paid("a", 20), paid("b", 30), paid("c", 50)])
-    told = [row.payment_id for row in books.ledger if row.source == "ratchet"]
-    assert len(told) == len(set(told)) == 4
+    reported = [row.payment_id for row in books.ledger if row.source == "ratchet"]
+    assert len(reported) == len(set(reported)) == 4
     books.settle([paid("a", 20)])
     assert len(books.ledger) == 8
 

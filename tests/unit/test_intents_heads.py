@@ -111,8 +111,8 @@ def test_the_nil_uuid_is_no_key_and_names_no_payment(form: str) -> None:
 
 
 def clients(**keys_of: str | tuple[str, ...]) -> Clients:
-    as_lists = {name: (said,) if isinstance(said, str) else said for name, said in keys_of.items()}
-    return Clients({name: tuple(SecretStr(whole(key)) for key in said) for name, said in as_lists.items()})
+    as_lists = {name: (reported,) if isinstance(reported, str) else reported for name, reported in keys_of.items()}
+    return Clients({name: tuple(SecretStr(whole(key)) for key in reported) for name, reported in as_lists.items()})
 
 
 def test_a_client_is_known_by_any_of_its_keys() -> None:
@@ -164,8 +164,8 @@ def test_two_clients_never_share_a_key() -> None:
 
 
 def test_keys_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {"shop": whole("one"), "rival": [whole("new"), whole("old")]}
-    monkeypatch.setenv("RATCHET_API_KEYS", json.dumps(said))
+    reported = {"shop": whole("one"), "rival": [whole("new"), whole("old")]}
+    monkeypatch.setenv("RATCHET_API_KEYS", json.dumps(reported))
     settings = load()
     known = Clients(settings.api_keys)
     assert [known.find([f"Bearer {whole(key)}"]) for key in ("one", "new", "old")] == ["shop", "rival", "rival"]

@@ -224,5 +224,5 @@ def test_metadata_is_bounded_in_every_direction(said: dict[str, Any], why: str) 
 
 
 def test_metadata_is_any_json_within_its_bounds() -> None:
-    said = {"a": [None, True, 1, 1.5, "x", {"b": {}}], "c": {"d": {"e": [1]}} | {"f": -metadata.NUMBER_MAX}}
-    assert Intent.model_validate({**INTENT, "metadata": said}).metadata == said
+    reported = {"a": [None, True, 1, 1.5, "x", {"b": {}}], "c": {"d": {"e": [1]}} | {"f": -metadata.NUMBER_MAX}}
+    assert Intent.model_validate({**INTENT, "metadata": reported}).metadata == reported

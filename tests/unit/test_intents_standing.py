@@ -158,9 +158,9 @@ def test_a_cancel_sees_nothing() -> None:
 
 
 def test_what_a_client_is_shown() -> None:
-    said = shown(AUTHORIZED).model_dump()
-    assert (said["timeline"], said["authorized"]) == (f"/payment-intents/{UUID(int=1)}/timeline", 100)
-    assert not {"record_key", "captures_seen", "refunds_seen", "refunds_pending"} & said.keys()
+    reported = shown(AUTHORIZED).model_dump()
+    assert (reported["timeline"], reported["authorized"]) == (f"/payment-intents/{UUID(int=1)}/timeline", 100)
+    assert not {"record_key", "captures_seen", "refunds_seen", "refunds_pending"} & reported.keys()
 
 
 def test_a_refund_has_no_room_for_what_a_dispute_took() -> None:

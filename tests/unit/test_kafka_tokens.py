@@ -129,10 +129,10 @@ def test_loops_of_one_process_share_a_provider() -> None:
 def test_an_answer_without_a_token_is_told_for_what_it_is(status: int, body: bytes, said: str) -> None:
     with pytest.raises(TokenError) as caught:
         read_token(HttpAnswer(status, body), KafkaSettings(**OAUTH))
-    told = explain(caught.value, KafkaSettings(**OAUTH)) or ""
-    assert told.startswith("wants a token, and https://issuer.example/token")
-    assert said in told
-    assert SECRET not in told
+    reported = explain(caught.value, KafkaSettings(**OAUTH)) or ""
+    assert reported.startswith("wants a token, and https://issuer.example/token")
+    assert said in reported
+    assert SECRET not in reported
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_clients_of_a_process_share_one_token() -> None:
 def test_what_does_not_fit_together_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError) as caught:
         KafkaSettings(**given)
-    told = str(caught.value.errors(include_input=False, include_url=False))
-    assert said in told
-    assert SECRET not in told
-    assert "topsecret" not in told
+    reported = str(caught.value.errors(include_input=False, include_url=False))
+    assert said in reported
+    assert SECRET not in reported
+    assert "topsecret" not in reported

@@ -83,8 +83,8 @@ class Role:
         return found if found and found.pid == self.process.pid else None
 
     def end(self, seconds: float = 20) -> tuple[int, str]:
-        _, told = self.process.communicate(timeout=seconds)
-        return self.process.returncode, told.decode()
+        _, reported = self.process.communicate(timeout=seconds)
+        return self.process.returncode, reported.decode()
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def test_clean_life(start: Callable[..., Role], tmp_path: Path) -> None:
     with urlopen(f"http://{found.probe}/readyz?verbose", timeout=5) as answer:
         assert json.load(answer)["state"] == "running"
     role.process.send_signal(signal.SIGTERM)
-    status, told = role.end()
-    assert status == 0, told
-    assert "role_stopped" in told
+    status, reported = role.end()
+    assert status == 0, reported
+    assert "role_stopped" in reported
     assert not run_path(tmp_path, "relay").exists()
     assert not found.alive()
 
@@ -135,19 +135,19 @@ def test_ctrl_c_is_clean_too(start: Callable[..., Role]) -> None:
 def test_failures_say_why_and_a_wrong_setting_has_a_status_of_its_own(
     start: Callable[..., Role], code: str, words: str, expected: int
 ) -> None:
-    status, told = start(code).end()
+    status, reported = start(code).end()
     assert status == expected
-    assert words in told
-    assert all(json.loads(line) for line in told.splitlines()), "logs are JSON lines"
+    assert words in reported
+    assert all(json.loads(line) for line in reported.splitlines()), "logs are JSON lines"
 
 
 def test_a_drain_that_takes_too_long_is_a_failure(start: Callable[..., Role]) -> None:
     role = start(HANGS, RATCHET_ROLE__DRAIN_SECONDS_MAX="0.3")
     role.run_file()
     role.process.send_signal(signal.SIGTERM)
-    status, told = role.end()
+    status, reported = role.end()
     assert status == 1
-    assert "did not stop within 0.3 s" in told
+    assert "did not stop within 0.3 s" in reported
 
 
 def test_the_second_signal_ends_it_at_once(start: Callable[..., Role]) -> None:
@@ -179,9 +179,9 @@ def test_one_that_hangs_ends_with_the_lifeline_by_force(start: Callable[..., Rol
 
 
 def test_without_its_parent_it_does_not_begin(start: Callable[..., Role]) -> None:
-    status, told = start(GOOD, RATCHET_ROLE__PARENT_PID="1").end()
+    status, reported = start(GOOD, RATCHET_ROLE__PARENT_PID="1").end()
     assert status == 1
-    assert "does not run without it" in told
+    assert "does not run without it" in reported
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def hook(place: int, status: int = 202, **more: Any) -> Answer:
 
 
 def asked(what: str, status: int = 202, **more: Any) -> Answer:
-    said: dict[str, Any] = {"key": WISH.create_key, "payment": PAYMENT, "digest": what}
-    return Answer(what, 1, status, **said | more)
+    reported: dict[str, Any] = {"key": WISH.create_key, "payment": PAYMENT, "digest": what}
+    return Answer(what, 1, status, **reported | more)
 
 
 HOOKS = [hook(place) for place in range(len(LIFE.posts))]

@@ -46,8 +46,8 @@ def test_each_refund_owes_a_message_and_one_that_a_sum_repeats_owes_none() -> No
         figures = {"captured": True, "amount_captured": 1000, "amount_refunded": total}
         books.settle([stripe_charge("refunded", event_id=f"evt_{total}", **figures)])
     books.settle([stripe_refund("refund.created", "succeeded", 250, key="re_3")])
-    told = [(one.child, one.amount) for one in books.messages if one.template.value == "refunded"]
-    assert told == [("re_0", 400), ("re_1", 100), ("re_2", 250), ("1000", 250)]
+    reported = [(one.child, one.amount) for one in books.messages if one.template.value == "refunded"]
+    assert reported == [("re_0", 400), ("re_1", 100), ("re_2", 250), ("1000", 250)]
 
 
 def test_a_phone_that_comes_after_the_transition_still_gets_its_message() -> None:
@@ -68,8 +68,8 @@ def test_test_money_tells_nobody() -> None:
     books = PaperBooks()
     books.settle([intent(provider="stripe", provider_ref="pi_1", phone=PHONE, livemode=False)])
     event = stripe_intent("succeeded", amount_received=1000, status="succeeded")
-    said = json.loads(event.value or b"{}") | {"livemode": False}
-    books.settle([replace(event, value=json.dumps(said).encode())])
+    reported = json.loads(event.value or b"{}") | {"livemode": False}
+    books.settle([replace(event, value=json.dumps(reported).encode())])
     (row,) = books.payments.values()
     assert (row["livemode"], row["captured"]) == (False, 1000)
     assert owed(books) == []
@@ -99,6 +99,6 @@ def test_a_form_of_too_many_fields_is_undecodable() -> None:
 
 
 def test_sms_delivered_before_sent() -> None:
-    said = [Receipt("SM1", "delivered"), Receipt("SM1", "sent"), Receipt("SM2", "sent"), Receipt("SM2", "failed")]
-    assert receipt_columns(said) == [["SM1", "SM2"], ["delivered", "failed"]]
+    reported = [Receipt("SM1", "delivered"), Receipt("SM1", "sent"), Receipt("SM2", "sent"), Receipt("SM2", "failed")]
+    assert receipt_columns(reported) == [["SM1", "SM2"], ["delivered", "failed"]]
     assert receipt_columns([]) == [[], []]

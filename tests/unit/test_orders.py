@@ -78,12 +78,12 @@ def test_late_failed_after_succeeded() -> None:
 
 
 def test_failed_attempt_1_processed_after_successful_attempt_2() -> None:
-    said = [
+    reported = [
         intent(provider="adyen", reference="ORD-1"),
         adyen("AUTHORISATION", "PAY"),
         adyen("AUTHORISATION", "OLD", success=False),
     ]
-    for order in permutations(said):
+    for order in permutations(reported):
         assert shown(one_by_one(*order), "status", "authorized") == ("authorized", 1000)
 
 
@@ -96,25 +96,25 @@ def test_authorisation_repeated_after_capture() -> None:
 
 
 def test_paid_captured_and_authorized_in_any_order() -> None:
-    said = [
+    reported = [
         standard("payment.authorized"),
         standard("payment.captured"),
         standard("payment.captured", event_id="order_paid"),
     ]
-    for order in permutations(said):
+    for order in permutations(reported):
         books = one_by_one(*order)
         assert shown(books, "status", "authorized", "captured") == ("captured", 1000, 1000)
         assert "conflict" not in books.outcomes()
 
 
 def test_refund_created_charge_refunded_and_charge_refund_updated_in_any_order() -> None:
-    said = [
+    reported = [
         SUCCEEDED,
         stripe_refund("refund.created", "pending", 400),
         stripe_charge("refunded", captured=True, amount_captured=1000, amount_refunded=400),
         stripe_refund("charge.refund.updated", "succeeded", 400),
     ]
-    for order in permutations(said):
+    for order in permutations(reported):
         books = one_by_one(*order)
         assert shown(books, "refund_status", "refunded") == ("partial", 400)
         assert not books.parked
@@ -155,8 +155,8 @@ def test_dispute_funds_withdrawn_before_dispute_created() -> None:
 
 
 def test_second_chargeback_beats_chargeback_reversed_in_any_order() -> None:
-    said = [adyen(code, "DIS1") for code in ("CHARGEBACK", "CHARGEBACK_REVERSED", "SECOND_CHARGEBACK")]
-    for order in permutations(said):
+    reported = [adyen(code, "DIS1") for code in ("CHARGEBACK", "CHARGEBACK_REVERSED", "SECOND_CHARGEBACK")]
+    for order in permutations(reported):
         books = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), *order)
         assert shown(books, "dispute_status", "disputed", "status") == ("lost", 1000, "captured")
 
@@ -170,8 +170,8 @@ def test_void_after_void() -> None:
 
 def test_an_attempt_that_was_voided_does_not_end_the_next_one() -> None:
     old = [adyen("AUTHORISATION", "OLD"), adyen("CANCELLATION", "CAN1", original="OLD")]
-    said = [intent(provider="adyen", reference="ORD-1"), *old, adyen("AUTHORISATION", "PAY")]
-    for order in permutations(said):
+    reported = [intent(provider="adyen", reference="ORD-1"), *old, adyen("AUTHORISATION", "PAY")]
+    for order in permutations(reported):
         books = one_by_one(*order)
         assert shown(books, "status", "authorized") == ("authorized", 1000)
 
@@ -199,12 +199,12 @@ def test_any_webhook_before_our_own_payment_row(webhook: Record) -> None:
 
 
 def test_a_cancellation_that_worked_proves_that_nothing_was_captured() -> None:
-    said = [
+    reported = [
         intent(provider="adyen", reference="ORD-1", capture="automatic"),
         adyen("AUTHORISATION", "PAY"),
         adyen("CANCELLATION", "CAN1"),
     ]
-    for order in permutations(said):
+    for order in permutations(reported):
         assert shown(one_by_one(*order), "status", "captured") == ("canceled", 0)
 
 
@@ -214,8 +214,8 @@ def test_a_session_that_expires_beside_a_paid_intent() -> None:
 
 
 def test_capture_failed_takes_a_captured_payment_back() -> None:
-    said = [adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("CAPTURE_FAILED", "CAP1")]
-    for order in permutations(said):
+    reported = [adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("CAPTURE_FAILED", "CAP1")]
+    for order in permutations(reported):
         assert shown(one_by_one(*order), "status", "captured") == ("failed", 0)
 
 

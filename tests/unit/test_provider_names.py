@@ -42,9 +42,9 @@ ALLOWED: Final = {
 def names_in(source: str) -> Iterator[tuple[int, str]]:
     """Return (line, name) of the names in identifiers, imports and texts; docstrings and comments may tell of any."""
     tree = ast.parse(source)
-    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    reported = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        for text in _texts_of(node) if id(node) not in told else ():
+        for text in _texts_of(node) if id(node) not in reported else ():
             for name in NAMES.findall(text):
                 yield getattr(node, "lineno", 0), name.lower()
 

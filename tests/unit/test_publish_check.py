@@ -139,13 +139,13 @@ def test_the_page_s_event_without_kafka_is_signed_and_read(tmp_path: Path) -> No
     secret = "whsec_" + base64.b64encode(bytes(range(250, 256)) + bytes(18)).decode()
     variables = {"SECRET": secret, "INGRESS": "http://door", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     subprocess.run(["/bin/sh", "-eu", "-c", script], env=variables, check=True)
-    told = (tmp_path / "told").read_text().splitlines()
-    body = told[told.index("--data-binary") + 1]
-    headers = dict(one.split(": ") for one in told if one.startswith("webhook-"))
+    reported = (tmp_path / "told").read_text().splitlines()
+    body = reported[reported.index("--data-binary") + 1]
+    headers = dict(one.split(": ") for one in reported if one.startswith("webhook-"))
     (one,) = providers.verify(
-        "standard_webhooks", headers=headers, body=body.encode(), url=told[1], secrets=[secret], now=time.time()
+        "standard_webhooks", headers=headers, body=body.encode(), url=reported[1], secrets=[secret], now=time.time()
     )
-    assert (one.event_id, one.kind, told[1]) == (
+    assert (one.event_id, one.kind, reported[1]) == (
         "evt-2", "payment.captured", "http://door/webhooks/standard_webhooks/billing",
     )  # fmt: skip
     meaning = providers.interpret("standard_webhooks", one.kind or "", one.body)

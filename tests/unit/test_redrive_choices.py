@@ -105,11 +105,11 @@ def test_every_end_of_a_letter_means_something():
 def progress(**changed: Any) -> Progress:
     figures = {"matched": 3, "selected": 2, "published": 1, "skipped": 1, "failed": 0, "returned": 1}
     times = {"created_at": NOW, "started_at": NOW, "updated_at": NOW, "ended_at": NOW}
-    said = {
+    reported = {
         "id": 9, "status": RedriveStatus.STOPPED, "requested_by": "alice", "filter": {}, "rate_per_second": 5.0,
         "policy": Policy.STOP_ON_FAILURES, "forced": False, "stopping": False, "stop_reason": "stopped by bob",
     }  # fmt: skip
-    return Progress(**figures | times | said | changed)
+    return Progress(**figures | times | reported | changed)
 
 
 def test_document_of_a_dry_run_and_of_a_redrive():

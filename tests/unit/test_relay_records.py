@@ -130,11 +130,11 @@ def test_a_command_is_the_published_type_and_nothing_else():
     record = command_of(COMMAND)
     assert record is not None
     assert (record.topic, record.key) == ("payments.commands", str(COMMAND["payment_id"]).encode())
-    said = {name: COMMAND[name] for name in COMMAND_FIELDS} | {
+    reported = {name: COMMAND[name] for name in COMMAND_FIELDS} | {
         "id": COMMAND["command_id"],
         "metadata": {"cart": [7, "é"]},
     }
-    assert CommandRecord.model_validate_json(record.value or b"") == CommandRecord(**said)
+    assert CommandRecord.model_validate_json(record.value or b"") == CommandRecord(**reported)
     assert tuple(json.loads(record.value or b"")) == ("id", *COMMAND_FIELDS) == tuple(CommandRecord.model_fields)
     headers = dict(record.headers)
     assert headers["ce_id"] == 'refund"1ü'.encode()
@@ -186,14 +186,14 @@ LETTER = {
 def test_a_letter_loses_its_value_then_its_headers_then_its_key_and_says_so():
     letter: Outgoing | None = letter_of(LETTER)
     added = letter.headers[1:]
-    said = []
+    reported = []
     while (letter := truncated(letter)) is not None:
-        assert len(said) < 3, "it ends"
+        assert len(reported) < 3, "it ends"
         found = dict(letter.headers)
-        said.append((found["ratchet-dlq-truncated"], letter.key, letter.value, letter.headers[0][0]))
+        reported.append((found["ratchet-dlq-truncated"], letter.key, letter.value, letter.headers[0][0]))
         assert letter.headers[-len(added) :] == added
         assert found["ratchet-dlq-digest"] == (b"d" * 32).hex().encode()
-    assert said == [
+    assert reported == [
         (b"value", b"k", None, "a"),
         (b"value,headers", b"k", None, "ratchet-dlq-truncated"),
         (b"value,headers,key", None, None, "ratchet-dlq-truncated"),

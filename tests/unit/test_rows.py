@@ -143,5 +143,5 @@ def test_a_refetch_is_asked_for_once_and_a_message_is_its_template() -> None:
     one, again, other = (Refetching("mollie", "", ref, "hint") for ref in ("tr_2", "tr_2", "tr_1"))
     assert rows.refetch_columns([one, again, other]) == [["mollie"] * 2, [""] * 2, ["tr_1", "tr_2"], ["hint"] * 2]
     payment_id = UUID(int=1)
-    said = [Message(payment_id, "shop", "+254712345678", Template.CAPTURED)]
-    assert rows.message_columns(said) == [[payment_id], ["+254712345678"], ["captured"], [""], [None]]
+    reported = [Message(payment_id, "shop", "+254712345678", Template.CAPTURED)]
+    assert rows.message_columns(reported) == [[payment_id], ["+254712345678"], ["captured"], [""], [None]]

@@ -113,9 +113,9 @@ def test_a_file_that_is_missing_or_broken_or_has_an_unknown_name(
     monkeypatch.setenv("RATCHET_CONFIG", str(file))
     with pytest.raises(SettingsError, match="cannot be read"):
         load()
-    for text, said in (("= no toml", "cannot be read"), ("[kafka]\nbrokers = 1\n", "RATCHET_KAFKA__BROKERS")):
+    for text, reported in (("= no toml", "cannot be read"), ("[kafka]\nbrokers = 1\n", "RATCHET_KAFKA__BROKERS")):
         file.write_text(text)
-        with pytest.raises(SettingsError, match=said):
+        with pytest.raises(SettingsError, match=reported):
             load()
 
 

@@ -54,8 +54,8 @@ def test_only_what_has_a_secret_or_a_key_is_configured() -> None:
 def test_a_client_may_name_its_own_accounts_alone() -> None:
     found = scopes(shop=["Stripe", "adyen/acme"], narrow=["adyen/acme"], nothing=[])
     asked = (("stripe", ""), ("adyen", "acme"), ("adyen", ""), ("stripe", "acme"))
-    told = {client: [found.may_name(client, *one) for one in asked] for client in ("shop", "narrow", "nothing", "new")}
-    assert told == {
+    reported = {client: [found.may_name(client, *one) for one in asked] for client in ("shop", "narrow", "nothing", "new")}
+    assert reported == {
         "shop": [True, True, False, False],
         "narrow": [False, True, False, False],
         "nothing": [False] * 4,
@@ -129,14 +129,14 @@ def test_doctor_says_who_shares_and_what_is_open() -> None:
 
     keys = {name: (SecretStr(name * 10),) for name in ("shop", "rival")}
     found = {"adyen": ProviderSettings.model_validate({"secrets": ["aa"]})}
-    told = scope_findings(Settings(providers=found, api_keys=keys, clients={"shop": ClientSettings(accounts=("x",))}))
-    assert [(one.check, one.ok) for one in told] == [
+    reported = scope_findings(Settings(providers=found, api_keys=keys, clients={"shop": ClientSettings(accounts=("x",))}))
+    assert [(one.check, one.ok) for one in reported] == [
         ("accounts of client shop", False),
         ("accounts of clients", True),
         ("capture of adyen", True),
     ]
-    assert "rival" in told[1].found
-    assert "shop" not in told[1].found
+    assert "rival" in reported[1].found
+    assert "shop" not in reported[1].found
     quiet = {"adyen": ProviderSettings.model_validate({"secrets": ["aa"], "capture": "manual"})}
     assert scope_findings(Settings(providers=quiet, api_keys={"shop": keys["shop"]})) == []
 
@@ -149,8 +149,8 @@ def test_doctor_tells_whose_commands_nobody_may_answer() -> None:
     endpoint = {"secrets": ["aa"], "accounts": {"ACME": {"secrets": ["bb"]}}}
     found = {"stripe": ProviderSettings.model_validate(endpoint)}
     assert executor_findings(Settings(providers=found)) == []
-    (told,) = executor_findings(Settings(providers=found, api_keys=keys, executors={"gateway": ("stripe",)}))
-    assert (told.ok, told.found) == (True, "nobody may answer commands for: stripe/acme")
+    (reported,) = executor_findings(Settings(providers=found, api_keys=keys, executors={"gateway": ("stripe",)}))
+    assert (reported.ok, reported.found) == (True, "nobody may answer commands for: stripe/acme")
     both = {"gateway": ("stripe", "stripe/acme")}
     assert executor_findings(Settings(providers=found, api_keys=keys, executors=both)) == []
 
@@ -165,7 +165,7 @@ def test_an_endpoint_that_can_not_be_asked_for_what_never_came_is_a_problem() ->
         "adyen": ProviderSettings(recall=True, accounts={"acme": AccountSettings(secrets=(secret,))}),
         "mollie": ProviderSettings(secrets=(secret,)),
     }
-    told = {one.check: (one.ok, one.found) for one in recall_findings(Settings(providers=found))}
-    assert told.keys() == {"recall of paypal", "recall of adyen/acme"}
-    assert told["recall of paypal"] == (False, "set API_SECRET of RATCHET_PROVIDERS__PAYPAL")
-    assert "adyen has no list that could be asked; " in told["recall of adyen/acme"][1]
+    reported = {one.check: (one.ok, one.found) for one in recall_findings(Settings(providers=found))}
+    assert reported.keys() == {"recall of paypal", "recall of adyen/acme"}
+    assert reported["recall of paypal"] == (False, "set API_SECRET of RATCHET_PROVIDERS__PAYPAL")
+    assert "adyen has no list that could be asked; " in reported["recall of adyen/acme"][1]

@@ -48,8 +48,8 @@ def settings_for(world: Outside, token: str = TOKEN) -> Settings:
 
 
 def message(mark: str = "Ref 1A", **more: Any) -> Message:
-    said = {"to_number": NUMBER, "text": f"Hello. {mark}", "mark": mark, "not_before": dt.datetime.now(dt.UTC) - DAY}
-    return Message(**said | more)
+    reported = {"to_number": NUMBER, "text": f"Hello. {mark}", "mark": mark, "not_before": dt.datetime.now(dt.UTC) - DAY}
+    return Message(**reported | more)
 
 
 async def test_message_is_handed_over_in_twilios_shape(world: Outside, sender: TwilioSender):

@@ -147,16 +147,16 @@ class FlakyStack:
 
 
 async def test_a_broker_that_fails_to_come_back_is_tried_until_it_does() -> None:
-    stop, said = asyncio.Event(), list[str]()
+    stop, reported = asyncio.Event(), list[str]()
 
     def report(line: str) -> None:
-        said.append(line)
+        reported.append(line)
         if line == "kafka is back":
             stop.set()
 
     flaky: Any = FlakyStack(2)
     await asyncio.wait_for(service.watch(flaky, stop, SETTINGS, report), 10.0)
-    assert said[1:] == ["kafka ended at its start"] * 2 + ["kafka is back"]
+    assert reported[1:] == ["kafka ended at its start"] * 2 + ["kafka is back"]
 
 
 async def test_trying_ends_with_the_stop() -> None:

@@ -84,15 +84,15 @@ def pid_of(kept: Supervisor) -> int:
 
 
 async def test_a_killed_role_comes_back_and_all_stop_cleanly(tmp_path: Path) -> None:
-    told: list[str] = []
-    kept = supervisor(GOOD_ROLE, settings(tmp_path), told)
+    reported: list[str] = []
+    kept = supervisor(GOOD_ROLE, settings(tmp_path), reported)
     kept.start(["relay"])
     try:
         await until(lambda: kept.roles["relay"].watch.healthy_at)
         first = pid_of(kept)
         os.kill(first, signal.SIGKILL)
         await until(lambda: pid_of(kept) not in (0, first) and kept.roles["relay"].watch.healthy_at)
-        assert "ended with status -9" in told[0]
+        assert "ended with status -9" in reported[0]
         last = pid_of(kept)
     finally:
         await kept.stop()
@@ -101,15 +101,15 @@ async def test_a_killed_role_comes_back_and_all_stop_cleanly(tmp_path: Path) -> 
 
 
 async def test_a_stopped_process_is_replaced(tmp_path: Path) -> None:
-    told: list[str] = []
-    kept = supervisor(GOOD_ROLE, settings(tmp_path), told)
+    reported: list[str] = []
+    kept = supervisor(GOOD_ROLE, settings(tmp_path), reported)
     kept.start(["relay"])
     try:
         await until(lambda: kept.roles["relay"].watch.healthy_at)
         first = pid_of(kept)
         os.kill(first, signal.SIGSTOP)
         await until(lambda: pid_of(kept) not in (0, first) and kept.roles["relay"].watch.healthy_at)
-        assert "is stuck" in told[0]
+        assert "is stuck" in reported[0]
         assert not psutil.pid_exists(first)
     finally:
         await kept.stop()
@@ -149,26 +149,26 @@ async def test_a_wrong_setting_is_the_exit_status_of_a_role(tmp_path: Path) -> N
 
 async def test_a_role_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ops.supervisor.KILL_GRACE_SECONDS", 0.1)
-    told: list[str] = []
-    kept = supervisor(DEAF_ROLE, settings(tmp_path, drain_seconds_max=0.3), told)
+    reported: list[str] = []
+    kept = supervisor(DEAF_ROLE, settings(tmp_path, drain_seconds_max=0.3), reported)
     kept.start(["relay"])
     await until(lambda: pid_of(kept))
     pid = pid_of(kept)
     await asyncio.sleep(0.5)  # until it is deaf: nothing outside shows it
     await kept.stop()
     assert not psutil.pid_exists(pid)
-    assert any("did not stop in time" in line for line in told)
+    assert any("did not stop in time" in line for line in reported)
 
 
 async def test_a_role_that_never_says_where_it_is_gets_replaced(tmp_path: Path) -> None:
-    told: list[str] = []
-    kept = supervisor("import time; time.sleep(300)", settings(tmp_path, start_seconds_max=0.5), told)
+    reported: list[str] = []
+    kept = supervisor("import time; time.sleep(300)", settings(tmp_path, start_seconds_max=0.5), reported)
     kept.start(["relay"])
     try:
         await until(lambda: kept.roles["relay"].process)
         token = kept.roles["relay"].token
         await until(lambda: kept.roles["relay"].starts >= 2)
-        assert "has not said where its probe is" in told[0]
+        assert "has not said where its probe is" in reported[0]
         assert token in PurposefulEnds(tmp_path, "relay").read(), "noted: the kill is no evidence against a record"
         assert kept.roles["relay"].token != token
     finally:

@@ -183,12 +183,12 @@ def test_a_batch_links_to_its_records_and_has_no_parent(exporter: InMemorySpanEx
     assert (batch.name, batch.kind.name, batch.parent) == ("process payments.webhooks", "CONSUMER", None)
     assert [link.context.trace_id for link in batch.links] == [1, 2]
     assert all(link.context.is_remote for link in batch.links)
-    said = dict(batch.attributes or {})
-    assert said["messaging.batch.message_count"] == 4
-    assert said["messaging.operation.type"] == "process"
-    assert said["messaging.consumer.group.name"]
-    assert said["messaging.destination.partition.id"] == str(records[0].partition)
-    assert (said["ratchet.applied"], said["ratchet.duplicate"]) == (3, 1)
+    reported = dict(batch.attributes or {})
+    assert reported["messaging.batch.message_count"] == 4
+    assert reported["messaging.operation.type"] == "process"
+    assert reported["messaging.consumer.group.name"]
+    assert reported["messaging.destination.partition.id"] == str(records[0].partition)
+    assert (reported["ratchet.applied"], reported["ratchet.duplicate"]) == (3, 1)
 
 
 def test_links_are_bounded(exporter: InMemorySpanExporter) -> None:
@@ -204,9 +204,9 @@ def test_a_batch_of_several_topics_and_partitions_names_them(exporter: InMemoryS
     record = traced(1)[0]
     with telemetry.settling([record, replace(record, topic="payments.intents", partition=3)]):
         pass
-    said = dict(only(exporter).attributes or {})
-    assert said["messaging.destination.name"] == "payments.intents,payments.webhooks"
-    assert "messaging.destination.partition.id" not in said
+    reported = dict(only(exporter).attributes or {})
+    assert reported["messaging.destination.name"] == "payments.intents,payments.webhooks"
+    assert "messaging.destination.partition.id" not in reported
 
 
 def test_what_is_relayed_links_to_what_caused_it(exporter: InMemorySpanExporter) -> None:

@@ -48,13 +48,13 @@ def status(receipt: str = RECEIPT, amount: str = "150.00", about: str = PUSH, **
         "Amount": amount,
         "ReceiptNo": receipt,
     } | changes
-    said = {
+    reported = {
         "ResultCode": 0,
         "ConversationID": "AG_1",
         "ResultParameters": {"ResultParameter": [{"Key": key, "Value": value} for key, value in parameters.items()]},
         "ReferenceData": {"ReferenceItem": {"Key": "Occasion", "Value": about}},
     }
-    return record("mpesa", f"{receipt} {about} {json.dumps(changes)}", "refetch.transaction", {"Result": said})
+    return record("mpesa", f"{receipt} {about} {json.dumps(changes)}", "refetch.transaction", {"Result": reported})
 
 
 def reversed_by(amount: str, **changes: str) -> Record:

@@ -39,8 +39,8 @@ def verdict(before: list[Said], *said: Said, currency: str | None = "EUR", facts
 
 
 def test_the_first_event_of_a_payment_is_applied_whatever_it_says() -> None:
-    for said in (TERMS, PAID, CANCELED, CREATED):
-        judged = judge(payment(), Meaning(facts=tuple(facts_of([said]))), facts_max=9)
+    for reported in (TERMS, PAID, CANCELED, CREATED):
+        judged = judge(payment(), Meaning(facts=tuple(facts_of([reported]))), facts_max=9)
         assert isinstance(judged, Recorded)
         assert (judged.outcome, judged.versioned) == (Outcome.APPLIED, True)
 
