@@ -1,6 +1,6 @@
 """The books of a sample's run: what was posted against what stands in the database, never the pipeline's own counters.
 
-Every event that the door took is exactly one of a ledger row, an open parked event or a dead letter; nothing that it
+Every event that the ingress took is exactly one of a ledger row, an open parked event or a dead letter; nothing that it
 refused is anywhere; every payment's row is what its story says; versions have no hole; money is conserved; nothing is
 left on the way.
 """
@@ -35,7 +35,7 @@ EXPECTED_STATUS: Final[dict[Fault, HTTPStatus]] = {
     Fault.OVERSIZE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Fault.UNKNOWN_PROVIDER: HTTPStatus.NOT_FOUND,
 }
-"""What the door must say to each fault; 429 is as good, for it limits whoever proves nothing."""
+"""What the ingress must answer to each fault; 429 is as good, for it limits whoever proves nothing."""
 END_COLUMNS: Final = (
     "status", "refund_status", "dispute_status", "currency", "amount", "authorized", "captured", "refunded", "disputed",
     "flags",
@@ -100,7 +100,7 @@ class Books:
 
 
 def taken_events(results: Iterable[Sent]) -> dict[Key, Event]:
-    """Return every event that the door took, once; a hint is none."""
+    """Return every event that the ingress took, once; a hint is none."""
     return {event.key: event for sent in results if sent.taken and not sent.post.hint for event in sent.post.events}
 
 
@@ -111,12 +111,12 @@ def refused_keys(results: Sequence[Sent]) -> set[Key]:
 
 
 def unsettled(results: Sequence[Sent], standing: Standing) -> list[Key]:
-    """Return the events that the door took and that stand nowhere, or wait although they are settled at the end."""
+    """Return the events that the ingress took and that stand nowhere, or wait although they are settled at the end."""
     return [key for key, event in taken_events(results).items() if not standing.fates(key) & event.legal]
 
 
 def unseen_orders(results: Sequence[Sent], lives: Sequence[Life], standing: Standing) -> list[str]:
-    """Return the orders that the door took and that have no row yet."""
+    """Return the orders that the ingress took and that have no row yet."""
     taken = {sent.post.body for sent in results if sent.taken}
     return [
         life.provider_ref
@@ -160,7 +160,7 @@ def _outcomes(taken: Mapping[Key, Event], standing: Standing) -> dict[str, int]:
 
 
 def _door_problems(results: Sequence[Sent]) -> Iterable[str]:
-    """Name each answer of the door that was not the right one."""
+    """Name each answer of the ingress that was not the right one."""
     for sent in results:
         post = sent.post
         what = f"a request of {post.provider} ({', '.join(event.event_id for event in post.events)})"

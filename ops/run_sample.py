@@ -62,7 +62,7 @@ def choose_signers(settings: Settings) -> tuple[dict[str, Signer], dict[str, str
 
 @dataclass(slots=True)
 class Run:
-    """One run of the sample against one door. The board reads `progress`."""
+    """One run of the sample against one ingress. The board reads `progress`."""
 
     settings: Settings
     signers: Mapping[str, Signer]

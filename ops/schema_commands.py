@@ -23,7 +23,7 @@ from schemas.intents import IntentRecord
 Json = dict[str, Any]
 
 SERVER_URL: Final = f"http://{IngressSettings().bind}"
-"""Where the door is if nobody says otherwise."""
+"""Where the ingress is if nobody says otherwise."""
 
 schema = typer.Typer(no_args_is_help=True, help="The contracts: HTTP, topics, records, answers.")
 
@@ -99,7 +99,7 @@ def write(folder: Path, server_url: str) -> list[str]:
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; it is made where there is none.")],
     *,
-    server_url: Annotated[str, typer.Option(help="Where the door is, for openapi.json.")] = SERVER_URL,
+    server_url: Annotated[str, typer.Option(help="Where the ingress is, for openapi.json.")] = SERVER_URL,
     as_json: AsJson = False,
 ) -> int:
     """Write openapi.json (OpenAPI 3.1), asyncapi.yaml (AsyncAPI 3.0) and JSON Schemas of records and answers."""

@@ -151,7 +151,7 @@ async def roles(settings: Settings, extra: Mapping[str, str], teller: Teller) ->
         await supervisor.stop()
 
 
-async def door_of(settings: Settings, supervisor: Supervisor) -> str:
+async def ingress_of(settings: Settings, supervisor: Supervisor) -> str:
     """Wait until the ingress takes webhooks; return its URL. Raise UnavailableError with its last words otherwise."""
     deadline = time.monotonic() + settings.sample.start_seconds_max
     timeout = aiohttp.ClientTimeout(total=settings.role.probe_timeout_seconds)
@@ -203,11 +203,11 @@ def books_table(document: Mapping[str, Any]) -> Table:
 
 async def _sample(run: Run, supervisor: Supervisor, teller: Teller, options: Options) -> int:
     """Run the sample and show its books; return 0 where they balance."""
-    door = await door_of(run.settings, supervisor)
+    ingress = await ingress_of(run.settings, supervisor)
     teller.run = run
-    teller.report(f"posting {len(run.plan.posts):,} requests of the sample to {door}")
+    teller.report(f"posting {len(run.plan.posts):,} requests of the sample to {ingress}")
     async with teller.showing():  # the books go to standard output, which a board would not know of
-        await run.go(door)
+        await run.go(ingress)
     document = run.document()
     emit(document, as_json=options.as_json, show=lambda: books_table(document))
     return EXIT_DONE if document["balanced"] else EXIT_PROBLEM
@@ -226,7 +226,7 @@ async def _up(settings: Settings, options: Options, teller: Teller) -> int:
                     status = await _sample(make_run(found, signers), supervisor, teller, options)
                 if options.once:
                     return status
-                teller.report(f"serving at {await door_of(found, supervisor)}; Ctrl-C stops everything")
+                teller.report(f"serving at {await ingress_of(found, supervisor)}; Ctrl-C stops everything")
                 teller.report(f"the console is at http://{supervisor.environment['RATCHET_CONSOLE__BIND']}")
                 async with teller.showing():
                     await asyncio.get_running_loop().create_future()

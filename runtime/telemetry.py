@@ -1,6 +1,6 @@
 """Traces: the only module that imports opentelemetry, and only where RATCHET_TELEMETRY__OTLP_ENDPOINT is set.
 
-One event's way is one trace: the request's span at the door (a child of the sender's `traceparent`, if it sent one),
+One event's way is one trace: the request's span at the ingress (a child of the sender's `traceparent`, if it sent one),
 the span that publishes its events, and from there the `traceparent` header goes with the record: through spool and
 Kafka, into the ledger's row and on to `payments.changes`. A batch is one span of its own trace that *links* to the
 contexts of its records (OpenTelemetry's messaging conventions: a batch has many causes and no parent), and so is what
@@ -103,7 +103,7 @@ def stop() -> None:
 
 
 def receiving(headers: Sequence[tuple[bytes, bytes]]) -> Scope:
-    """Trace a request at the door; `headers` are ASGI's, of which `traceparent` is read alone."""
+    """Trace a request at the ingress; `headers` are ASGI's, of which `traceparent` is read alone."""
     return NOTHING if _tracing is None else _tracing.receiving(headers)
 
 

@@ -23,7 +23,7 @@ _PAYMENT_KEY: Final = "The payment's reference as the event names it, so that a 
 _CHANNELS: Final = {
     "webhooks": (
         topics.WEBHOOKS,
-        "What providers say, verified at the door, in their own bytes; also what is read again at their APIs.",
+        "What providers say, verified at the ingress, in their own bytes; also what is read again at their APIs.",
     ),
     "intents": (topics.INTENTS, "What upstream services ask for; they may also publish here themselves."),
     "events": (

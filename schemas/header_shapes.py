@@ -44,7 +44,9 @@ def _cloud_event(source: Json, kind: Json) -> Json:
         "ce_id": _text("Unique within ce_source: with it the key of idempotency", minLength=1),
         "ce_source": source,
         "ce_type": kind,
-        "ce_time": _text("When the door took it, or for a change when the ledger row was written", format="date-time"),
+        "ce_time": _text(
+            "When the ingress took it, or for a change when the ledger row was written", format="date-time"
+        ),
         "content-type": _text("The media type of the value", minLength=1),
     }
 

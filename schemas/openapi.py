@@ -140,7 +140,7 @@ def _paths() -> Json:
         f"{one}/refunds": _command("refundIntent", "Give captured money back", Refund),
         "/payments": {"get": _search()},
         "/livez": {"get": _probe("getLiveness", "The process answers", ("200",))},
-        "/readyz": {"get": _probe("getReadiness", "The door takes webhooks", ("200", "503"))},
+        "/readyz": {"get": _probe("getReadiness", "The ingress takes webhooks", ("200", "503"))},
         "/openapi.json": {"get": _probe("getDocument", "This document", ("200",))},
     }
 

@@ -1,4 +1,4 @@
-"""The catalogue of problems that the HTTP doors answer with, as RFC 9457 `application/problem+json`.
+"""The catalogue of problems that the HTTP servers answer with, as RFC 9457 `application/problem+json`.
 
 A problem's `type` is `urn:ratchet:problem:<slug>`; the slug is stable, titles and details are for people. 429 and the
 503 of a full window use the types that the RateLimit header draft registered with IANA, which clients may know.

@@ -73,7 +73,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 
 
 def configuration(app: ASGIApp, console: ConsoleSettings) -> uvicorn.Config:
-    """Return the server's configuration, bounded as the door's is."""
+    """Return the server's configuration, bounded as the ingress' is."""
     bounds = HttpBounds(
         deadline_seconds=console.receipt_deadline_seconds,
         head_bytes_max=console.header_bytes_max,

@@ -37,7 +37,7 @@ QUIET_TEMPLATES: Final = frozenset({"/livez", "/readyz"})
 TELLING_OUTCOMES: Final = frozenset({"refused", "failed"})
 """Outcomes of which the sender is told (PCI DSS 10.2.2): who asked for what was not given."""
 SERIES_MAX: Final = 1024
-"""Series of the door's metrics that are held; labels are closed sets."""
+"""Series of the ingress' metrics that are held; labels are closed sets."""
 NAMES_MAX: Final = 1024
 """Accounts and clients of the settings whose shown names are held."""
 _random_bits: Final = random.Random().getrandbits  # noqa: S311 - names a request; whoever guesses a name gains nothing

@@ -1,4 +1,4 @@
-"""Answers of the door: status, headers and body as data, and how they are sent."""
+"""Answers of the ingress: status, headers and body as data, and how they are sent."""
 
 from __future__ import annotations
 

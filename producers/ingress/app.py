@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
-    """Run the door until `stop` is set, then finish what is in flight.
+    """Run the ingress until `stop` is set, then finish what is in flight.
 
     Opens without waiting for Kafka or Postgres. Raises SettingsError for endpoints or an address that can't be.
     """
@@ -76,7 +76,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 
 
 async def _bind_topics(transactions: Transactions, settings: Settings) -> None:
-    """Raise SettingsError where the database belongs to other topics; a door opens while that can't be looked at."""
+    """Raise SettingsError where the database belongs to other topics; where it can't be asked, the ingress opens."""
     if settings.postgres.dsn is None:
         return
     with contextlib.suppress(TimeoutError, UnavailableError):
@@ -84,7 +84,7 @@ async def _bind_topics(transactions: Transactions, settings: Settings) -> None:
             await transactions.run(lambda connection: bind(connection, settings.kafka.topic_prefix))
 
 
-def build_app(  # noqa: PLR0913, PLR0917 - what the door is made of, once
+def build_app(  # noqa: PLR0913, PLR0917 - what the ingress is made of, once
     settings: Settings,
     publisher: Publisher,
     readiness: Readiness,
@@ -94,7 +94,7 @@ def build_app(  # noqa: PLR0913, PLR0917 - what the door is made of, once
     rates: RateLimits,
     hints: Hints,
 ) -> ASGIApp:
-    """Return the whole door as one ASGI application."""
+    """Return the whole ingress as one ASGI application."""
     webhooks = Webhooks(settings, publisher, clock, certificates, rates, hints)
     routes = [
         *intents_routes(settings, transactions, clock, rates),
@@ -103,11 +103,11 @@ def build_app(  # noqa: PLR0913, PLR0917 - what the door is made of, once
     ]
     router = Router(routes, redirect_slashes=False, default=_not_found)
 
-    async def doors(scope: Scope, receive: Receive, send: Send) -> None:
-        """Send webhooks straight to their door: it knows its paths, and nearly every request is one."""
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        """Send webhooks straight to their endpoint: it knows its paths, and nearly every request is one."""
         await (webhooks if scope["path"].startswith(PREFIX) else router)(scope, receive, send)
 
-    return AccessLog(doors, settings.ingress.retry_after_seconds, settings.ingress.trusted_proxies)
+    return AccessLog(route, settings.ingress.retry_after_seconds, settings.ingress.trusted_proxies)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
@@ -115,24 +115,24 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noq
     await send_answer(send, of_problem(problems.UNKNOWN_PATH))
 
 
-def _configuration(app: ASGIApp, door: IngressSettings) -> uvicorn.Config:
-    """Return the server's configuration, with the door's bounds."""
+def _configuration(app: ASGIApp, ingress: IngressSettings) -> uvicorn.Config:
+    """Return the server's configuration, with the ingress' bounds."""
     bounds = HttpBounds(
-        deadline_seconds=door.receipt_deadline_seconds,
-        head_bytes_max=door.header_bytes_max,
-        head_fields_max=door.header_fields_max,
-        linger_seconds=door.linger_seconds,
-        connections_max=door.connections_max,
-        connections_per_address_max=door.connections_per_address_max,
-        crowded_deadline_seconds=door.crowded_deadline_seconds,
-        write_deadline_seconds=door.write_deadline_seconds,
-        trusted_proxies=door.trusted_proxies,
-        retry_after_seconds=door.retry_after_seconds,
+        deadline_seconds=ingress.receipt_deadline_seconds,
+        head_bytes_max=ingress.header_bytes_max,
+        head_fields_max=ingress.header_fields_max,
+        linger_seconds=ingress.linger_seconds,
+        connections_max=ingress.connections_max,
+        connections_per_address_max=ingress.connections_per_address_max,
+        crowded_deadline_seconds=ingress.crowded_deadline_seconds,
+        write_deadline_seconds=ingress.write_deadline_seconds,
+        trusted_proxies=ingress.trusted_proxies,
+        retry_after_seconds=ingress.retry_after_seconds,
     )
     return configure(
         app,
         HttpConnections(bounds),
-        backlog=door.backlog_connections,
-        keep_alive_seconds=door.keep_alive_seconds,
-        drain_seconds=door.drain_seconds,
+        backlog=ingress.backlog_connections,
+        keep_alive_seconds=ingress.keep_alive_seconds,
+        drain_seconds=ingress.drain_seconds,
     )

@@ -1,7 +1,7 @@
 """One timer for many waits of the same length.
 
-`asyncio.timeout` makes and drops a timer of the loop for every wait; a door has thousands of them a second, all equally
-long, so the first to begin is the first to be due, and one timer for the oldest is enough.
+`asyncio.timeout` makes and drops a timer of the loop for every wait; an ingress has thousands of them a second, all
+equally long, so the first to begin is the first to be due, and one timer for the oldest is enough.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Group commit: requests that need a transaction at the same time share one.
 
 While all writers are busy, what comes waits and goes together in the next transaction; when one is free, a request
-starts at once, so an idle door adds no wait. A group is written whole or not at all, and all its members are told the
-same.
+starts at once, so an idle ingress adds no wait. A group is written whole or not at all, and all its members get the
+same answer.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class GroupCommit:
         try:
             await self._write([row for member in group for row in member.rows])
         except asyncio.CancelledError:
-            _tell(group, "the door closes")
+            _tell(group, "the ingress closes")
             raise
         except UnavailableError as error:
             _tell(group, str(error))

@@ -1,4 +1,4 @@
-"""The door's quotas: a client and endpoint of the intents API, an address that sends webhooks nobody proved genuine.
+"""The ingress' quotas: a client and endpoint of the intents API, an address that sends webhooks nobody proved genuine.
 
 A webhook that is proven genuine is never refused for rate: the address is looked at only after the proof has failed,
 and an address over its quota gets 429 instead of 401 for those alone.

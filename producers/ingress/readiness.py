@@ -1,4 +1,4 @@
-"""Is the door open: Kafka or the spool can take records, and the role is not stopping."""
+"""Is the ingress open: Kafka or the spool can take records, and the role is not stopping."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Readiness:
         self._failures: dict[str, str | None] = dict.fromkeys(stores, "not asked yet")
 
     def unready(self) -> str | None:
-        """Return why the door takes no webhooks, or None: one store that answers is enough."""
+        """Return why the ingress takes no webhooks, or None: one store that answers is enough."""
         if self._probe.state != "running":
             return f"the role is {self._probe.state}"
         if None in self._failures.values():

@@ -35,7 +35,7 @@ class Outgoing(msgspec.Struct, frozen=True):
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """What a request says of all its events. `received_at` is unix seconds at the door."""
+    """What a request says of all its events. `received_at` is unix seconds at the ingress."""
 
     source: str
     received_at: float

@@ -33,20 +33,20 @@ TAKES_RECORDS = "insert into spool (topic) select topic from spool where false"
 
 
 class Spool:
-    """Opens its pool at the first use, so the door opens while Postgres is away."""
+    """Opens its pool at the first use, so the ingress opens while Postgres is away."""
 
     def __init__(self, settings: Settings) -> None:
         self._timeout_seconds = settings.ingress.spool_timeout_seconds
-        door = settings.ingress
-        connections = door.spool_connections_max
+        ingress = settings.ingress
+        connections = ingress.spool_connections_max
         self._pool = LazyPool(
             lambda: open_pool(settings.postgres, role="ingress", connections=connections, any_schema=True)
         )
         self._groups = GroupCommit(
             self._copy,
             writers=connections,
-            rows_max=door.spool_group_records_max,
-            bytes_max=door.spool_group_bytes_max,
+            rows_max=ingress.spool_group_records_max,
+            bytes_max=ingress.spool_group_bytes_max,
         )
 
     async def store(self, records: Sequence[Outgoing]) -> None:

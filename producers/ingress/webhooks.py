@@ -46,9 +46,9 @@ NOT_DURABLE: Final = Refusal(problems.NOTHING_DURABLE, "not_durable")
 
 
 class Webhooks:
-    """The webhook door: an ASGI application for every path under /webhooks/."""
+    """The webhook endpoint: an ASGI application for every path under /webhooks/."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what the door is made of, once
+    def __init__(  # noqa: PLR0913, PLR0917 - what the ingress is made of, once
         self,
         settings: Settings,
         publisher: Publisher,
@@ -57,25 +57,25 @@ class Webhooks:
         rates: RateLimits,
         hints: Hints,
     ) -> None:
-        door = settings.ingress
+        ingress = settings.ingress
         self._base_url = settings.webhook_base_url()
         self._topic = settings.kafka.topics.webhooks.name
         self._endpoints: Endpoints = open_endpoints(settings)
         self._plain_paths = {
             path: found for path in map(routes.plain_path, self._endpoints) if (found := routes.parse(path))
         }
-        self._single_flight = SingleFlight(publisher, door)
+        self._single_flight = SingleFlight(publisher, ingress)
         self._rates = rates
         self._hints = hints
         self._full_retry = (b"retry-after", str(settings.limits.window_seconds).encode())
         self._clock = clock
         self._certificates = certificates
-        self._trusted_proxies = door.trusted_proxies
-        self._retry_after_seconds = door.retry_after_seconds
-        self._in_flight = Window(door.in_flight_max, door.in_flight_wait_seconds)
-        self._large_bodies = Window(door.large_bodies_max, door.in_flight_wait_seconds)
-        self._dear_checks = DearChecks(door.dear_checks_waiting_max, door.in_flight_wait_seconds)
-        self._bounds = BodyBounds(door.body_bytes_max, door.body_bytes_unreserved, door.receipt_deadline_seconds)
+        self._trusted_proxies = ingress.trusted_proxies
+        self._retry_after_seconds = ingress.retry_after_seconds
+        self._in_flight = Window(ingress.in_flight_max, ingress.in_flight_wait_seconds)
+        self._large_bodies = Window(ingress.large_bodies_max, ingress.in_flight_wait_seconds)
+        self._dear_checks = DearChecks(ingress.dear_checks_waiting_max, ingress.in_flight_wait_seconds)
+        self._bounds = BodyBounds(ingress.body_bytes_max, ingress.body_bytes_unreserved, ingress.receipt_deadline_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = line_of(scope)

@@ -38,7 +38,7 @@ class Declined:
 
 
 def of_refusal(refusal: Refusal) -> Declined:
-    """Return a refusal of the door's other parts as one of the API."""
+    """Return a refusal of the ingress' other parts as one of the API."""
     return Declined(refusal.problem, close=refusal.close)
 
 

@@ -51,17 +51,17 @@ class Intents:
     """The intents API: an ASGI application for every path at and under /payment-intents, and /payments."""
 
     def __init__(self, settings: Settings, claims: Claims, clock: Clock, rates: RateLimits) -> None:
-        door, self._bounds = settings.ingress, settings.intents
+        ingress, self._bounds = settings.ingress, settings.intents
         self._claims = claims
         self._rates = rates
         self._clock = clock
         self._clients = Clients(settings.api_keys)
         self._scopes = scopes_of(settings)
-        self._retry_after_seconds = door.retry_after_seconds
+        self._retry_after_seconds = ingress.retry_after_seconds
         self._in_flight = Window(self._bounds.in_flight_max, self._bounds.in_flight_wait_seconds)
-        self._large_bodies = Window(self._bounds.large_bodies_max, door.in_flight_wait_seconds)
+        self._large_bodies = Window(self._bounds.large_bodies_max, ingress.in_flight_wait_seconds)
         self._body_bounds = BodyBounds(
-            self._bounds.body_bytes_max, door.body_bytes_unreserved, door.receipt_deadline_seconds
+            self._bounds.body_bytes_max, ingress.body_bytes_unreserved, ingress.receipt_deadline_seconds
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

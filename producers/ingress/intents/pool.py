@@ -29,7 +29,7 @@ class _Progress:
 
 
 class Transactions:
-    """Runs work in transactions; the door opens while Postgres is away."""
+    """Runs work in transactions; the ingress opens while Postgres is away."""
 
     def __init__(self, settings: Settings, *, role: str = "ingress intents", connections: int | None = None) -> None:
         self._bounds = settings.intents

@@ -1,4 +1,4 @@
-"""The API's routes at the front door."""
+"""The API's routes at the ingress."""
 
 from __future__ import annotations
 
