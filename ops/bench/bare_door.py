@@ -1,4 +1,4 @@
-"""What the door is compared with: a bare Starlette handler, aiokafka, and the same signature check.
+"""What the ingress is compared with: a bare Starlette handler, aiokafka, and the same signature check.
 
     python -m ops.bench.bare_door PORT
 

@@ -110,7 +110,7 @@ async def send(address: str, sending: Sending) -> dict[str, Any]:
         raise RatchetError(f"the sender ended with status {process.returncode}")
     document: dict[str, Any] = json.loads(output)
     if set(document["statuses"]) != {"202"}:
-        raise RatchetError(f"the door at {address} answered {document['statuses']}")
+        raise RatchetError(f"the ingress at {address} answered {document['statuses']}")
     return document
 
 

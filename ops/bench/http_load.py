@@ -3,7 +3,7 @@
     python -m ops.bench.http_load HOST:PORT SECONDS CONNECTIONS RATE EVENTS SEED
 
 RATE 0 sends EVENTS events, all different, as fast as answers come; else that many a second at fixed times, whatever
-the door does. Prints one JSON document: requests, statuses, seconds, and with a RATE the unix time of each event's 202.
+the ingress does. Prints one JSON document: requests, statuses, seconds, and with a RATE the unix time of each event's 202.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def requests_of(records: Sequence[Outgoing], host: str, signed_at: int) -> list[
 def distinct(records: Sequence[Outgoing], count: int, seed: int) -> list[Outgoing]:
     """Return that many records, these again and again under event ids of their own.
 
-    A door that has taken a delivery knows its copies and need not publish them: no two may be the same.
+    An ingress that has taken a delivery knows its copies and need not publish them: no two may be the same.
     """
     made = []
     for number in range(count):
@@ -152,7 +152,7 @@ class Load:
             self._done.set()
 
     def lost(self, error: Exception | None) -> None:
-        """Count a connection that the door closed."""
+        """Count a connection that the ingress closed."""
         self.statuses[0] += 1
         if error is not None:
             sys.stderr.write(f"connection lost: {error}\n")

@@ -1,4 +1,4 @@
-"""`make bench-ingress`: signed webhooks a second, our door beside a bare handler, in alternating rounds.
+"""`make bench-ingress`: signed webhooks a second, our ingress beside a bare handler, in alternating rounds.
 
     python -m ops.bench.ingress [--seconds N] [--rounds N] [--connections N]
 

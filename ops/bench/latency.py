@@ -2,11 +2,11 @@
 
     python -m ops.bench.latency [--seconds N] [--rounds N] [--rate N] [--naive-rate N]
 
-Real webhooks go through the real door. First a burst tells what door, Kafka, consumer and Postgres carry together on
+Real webhooks go through the real ingress. First a burst tells what door, Kafka, consumer and Postgres carry together on
 this machine; then webhooks come at fixed times, at a tenth of that for each contender. Ours is also measured at the
 naive contender's pace, and at a tenth of what its consumer settles from a preloaded topic (from the last `make bench`,
-if there was one): that is most of what the door alone can take here, so it tells of a busy machine. Each round has
-brokers, a topic and a database of its own; the door is the same for all.
+if there was one): that is most of what the ingress alone can take here, so it tells of a busy machine. Each round has
+brokers, a topic and a database of its own; the ingress is the same for all.
 
 The moment of the 202 is when the sender has read it; the moment of the row is its transaction's commit timestamp in
 Postgres. Both are the machine's wall clock. A commit's timestamp is taken just before its flush to disk, so the time of
@@ -114,7 +114,7 @@ _Times = tuple[dict[str, float], dict[str, float]]
 
 @asynccontextmanager
 async def _consuming(consumer: str, environment: Mapping[str, str], log: Path) -> AsyncIterator[None]:
-    """Run a contender's consumer on the door's topic."""
+    """Run a contender's consumer on the ingress's topic."""
     if consumer == PRODUCT:
         async with running(("ops.cli", "consumer"), environment, log):
             yield
@@ -163,7 +163,7 @@ async def _keep_commit_times(stack: Stack, endpoints: Endpoints) -> None:
 
 @asynccontextmanager
 async def _path(consumer: str, folder: Path) -> AsyncIterator[tuple[str, Database]]:
-    """Set up brokers, a database, our door and a contender's consumer; give the door's address and the database."""
+    """Set up brokers, a database, our ingress and a contender's consumer; give the ingress's address and the database."""
     shutil.rmtree(folder, ignore_errors=True)
     stack = Stack(folder)
     endpoints = await stack.start()

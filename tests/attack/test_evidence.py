@@ -6,7 +6,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-import ingress_door as signed
+import running_ingress as signed
 import pytest
 from ingress_process import Attacked, ingress
 from waiting import wait_until

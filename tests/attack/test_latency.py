@@ -15,7 +15,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import ingress_door as signed
+import running_ingress as signed
 import pytest
 from forged_requests import REQUESTS, SECRET, ed25519_list, public_key
 from ingress_process import Attacked, ingress

@@ -46,9 +46,9 @@ def connections_bytes(bounds: IngressSettings | ConsoleSettings, body_bytes: int
 
 
 def test_what_all_connections_of_the_ingress_hold_fits_its_limit(record_figure: Callable[..., None]) -> None:
-    door, intents = IngressSettings(), IntentsSettings()
-    small = connections_bytes(door, door.body_bytes_unreserved)
-    large = LARGE_BODY_COPIES * door.large_bodies_max * door.body_bytes_max
+    ingress, intents = IngressSettings(), IntentsSettings()
+    small = connections_bytes(ingress, ingress.body_bytes_unreserved)
+    large = LARGE_BODY_COPIES * ingress.large_bodies_max * ingress.body_bytes_max
     asked = BODY_COPIES * intents.large_bodies_max * intents.body_bytes_max
     whole = PROCESS_BYTES + small + large + asked
     record_figure(small_mib=small / MIB, large_mib=large / MIB, whole_mib=whole / MIB)

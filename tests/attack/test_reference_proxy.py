@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import ingress_door as signed
+import running_ingress as signed
 import pytest
 from ingress_process import Attacked, free_port, ingress
 from waiting import wait_until

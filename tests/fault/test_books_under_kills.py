@@ -1,4 +1,4 @@
-"""`kill -9` of every role and of the brokers while webhooks come in through the door: the books balance afterwards."""
+"""`kill -9` of every role and of the brokers while webhooks come in through the ingress: the books balance afterwards."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def kill_and_await(process: subprocess.Popen[str], home: Path, role: str) -> boo
 
 
 def posted(home: Path) -> int:
-    """Return how many requests the door has answered, by its canonical lines."""
+    """Return how many requests the ingress has answered, by its canonical lines."""
     log = home / "log" / "ingress.log"
     return log.read_text().count('"status":202') if log.exists() else 0
 

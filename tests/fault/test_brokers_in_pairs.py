@@ -109,7 +109,7 @@ async def product(brokers: Brokers, tmp_path_factory: pytest.TempPathFactory) ->
                 found = read_run_file(home, "ingress")
                 return found.address if found and "serving at" in (home / "up.log").read_text() else None
 
-            address = await until(serving, "the door is open", 90)
+            address = await until(serving, "the ingress is open", 90)
             yield Product(settings, f"http://{address}", signers, api_key)
 
 
@@ -159,7 +159,7 @@ async def test_every_2xx_is_in_the_books(
     print(f"{'+'.join(names)} {manner}: {verdict}, {refused} sent again")  # noqa: T201 - shown with -s or on a failure
     assert verdict.problems == []
     assert not door.waiting, "what was refused is taken once the brokers are back"
-    assert answered, "the door answers while they are away"
+    assert answered, "the ingress answers while they are away"
     assert {"429", "none"}.isdisjoint(verdict.refused)
     assert all(answer.status in {202, 503} for answer in answered)
     if "postgres" not in names:

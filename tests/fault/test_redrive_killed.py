@@ -1,4 +1,4 @@
-"""Dead letters of three reasons, made by webhooks at the door and redriven while relay and command line are killed.
+"""Dead letters of three reasons, made by webhooks at the ingress and redriven while relay and command line are killed.
 
 What the dry run says of each letter is what becomes of it; each letter is redriven once; the books balance; run again
 it does nothing. REDRIVE_LETTERS (300) says how many: 10,000 take about two minutes, and then the pace is measured too.

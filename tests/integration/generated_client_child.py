@@ -1,6 +1,6 @@
 """What a service does with a client that was generated from our OpenAPI document; nothing of ours is installed there.
 
-The door's address, an API key and a signed webhook (its header, its body) are its arguments; it prints what it was
+The ingress' address, an API key and a signed webhook (its header, its body) are its arguments; it prints what it was
 answered, as JSON. `ratchet_ingress_client` is the generated package.
 """
 

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import ingress_door as ingress
+import running_ingress as running
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -101,7 +101,7 @@ SIGNED: Final[dict[str, Callable[[str, str, bytes], dict[str, str]]]] = {
         "X-Shopify-Hmac-Sha256": base64.b64encode(mac(body).digest()).decode(),
         "X-Shopify-Topic": kind, "X-Shopify-Event-Id": own,
     },
-    "stripe": lambda _own, _kind, body: ingress.signature(body, KEY, time.time()),
+    "stripe": lambda _own, _kind, body: running.signature(body, KEY, time.time()),
 }  # fmt: skip
 """The headers of a genuine webhook, by (event id, kind, body)."""
 
@@ -151,12 +151,12 @@ async def test_a_case_over_http(
     changes = {"providers": {provider: ProviderSettings(secrets=(secret,), **more)}}
     async with (
         bench(database.dsn) as ledger,
-        ingress.tail(stack.kafka) as tail,
-        ingress.open_door(stack.kafka, database.dsn, changes=changes) as door,
+        running.tail(stack.kafka) as tail,
+        running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress,
     ):
         posted = set()
         for place, (kind, body) in enumerate(case["steps"]):
-            await post(door, provider, hashlib.sha256(f"{case['id']} {place}".encode()).hexdigest(), kind, body)
+            await post(ingress, provider, hashlib.sha256(f"{case['id']} {place}".encode()).hexdigest(), kind, body)
             posted.add(json.dumps(own_of(provider, body)).encode())
         came = [record_of(one) for one in await tail.drain() if dict(one.headers)["ce_source"] == provider.encode()]
         assert {one.value for one in came} == posted
@@ -186,18 +186,18 @@ async def test_a_dispute_of_two_payments_reaches_both(
     money, kind, event_id = {"currency_code": "EUR", "value": "10.00"}, "PAYMENT.CAPTURE.COMPLETED", f"WH-{tmp_path}"
     async with (
         bench(database.dsn) as ledger,
-        ingress.tail(stack.kafka) as tail,
-        ingress.open_door(stack.kafka, database.dsn, changes=changes) as door,
+        running.tail(stack.kafka) as tail,
+        running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress,
     ):
         dispute = {
             "dispute_id": "D1", "dispute_amount": money, "status": "OPEN",
             "disputed_transactions": [{"seller_transaction_id": f"{tmp_path.name}{n}"} for n in (1, 2)],
         }  # fmt: skip
         told = "CUSTOMER.DISPUTE.CREATED"
-        await post(door, "paypal", "t0", told, {"id": event_id, "event_type": told, "resource": dispute})
+        await post(ingress, "paypal", "t0", told, {"id": event_id, "event_type": told, "resource": dispute})
         for n in (1, 2):
             capture = {"id": f"{tmp_path.name}{n}", "amount": money, "parent_payment": f"P{n}"}
-            await post(door, "paypal", f"t{n}", kind, {"id": f"{event_id}{n}", "event_type": kind, "resource": capture})
+            await post(ingress, "paypal", f"t{n}", kind, {"id": f"{event_id}{n}", "event_type": kind, "resource": capture})
         came = [record_of(one) for one in await tail.drain() if event_id in (one_id(one) or "")]
         assert max(filter(None, map(one_id, came))) == f"{event_id}:{tmp_path.name}2"
         await ledger.settle(came)
@@ -213,10 +213,10 @@ def one_id(one: Any) -> str | None:
     return found.decode() if isinstance(found, bytes) else found
 
 
-async def post(door: ingress.Door, provider: str, own: str, kind: str, body: dict[str, Any]) -> None:
+async def post(ingress: running.RunningIngress, provider: str, own: str, kind: str, body: dict[str, Any]) -> None:
     raw = json.dumps(signed_item(body) if provider == "adyen" else body).encode()
-    url, headers = f"{door.url}/webhooks/{provider}", SIGNED[provider](own, kind, raw)
-    async with door.client.post(url, data=raw, headers=headers) as answer:
+    url, headers = f"{ingress.url}/webhooks/{provider}", SIGNED[provider](own, kind, raw)
+    async with ingress.client.post(url, data=raw, headers=headers) as answer:
         assert answer.status == 202, await answer.text()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from intents_door import Api, open_api, record_of
+from running_intents import Api, open_api, record_of
 from msgspec.structs import replace
 from relay_rows import reading, relaying
 from relay_rows import settings_for as relay_settings

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ingress_door import signature
-from intents_door import KEYS, open_api
+from running_ingress import signature
+from running_intents import KEYS, open_api
 
 if TYPE_CHECKING:
-    from intents_door import Api
+    from running_intents import Api
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(400)]
 

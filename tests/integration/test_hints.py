@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-import ingress_door as ingress
+import running_ingress as running
 import pytest
 from pydantic import SecretStr
 from settling import bench, records, webhook
@@ -40,14 +40,14 @@ async def pool(database: Any) -> AsyncIterator[Any]:
         yield opened
 
 
-async def post(door: ingress.Door, path: str, body: bytes, **headers: str) -> tuple[int, Any]:
-    async with door.client.post(door.url + path, data=body, headers=headers) as response:
+async def post(ingress: running.RunningIngress, path: str, body: bytes, **headers: str) -> tuple[int, Any]:
+    async with ingress.client.post(ingress.url + path, data=body, headers=headers) as response:
         await response.read()
         return response.status, response.headers
 
 
-async def hint(door: ingress.Door, ref: str) -> tuple[int, Any]:
-    return await post(door, "/webhooks/mollie", f"id={ref}".encode(), **FORM)
+async def hint(ingress: running.RunningIngress, ref: str) -> tuple[int, Any]:
+    return await post(ingress, "/webhooks/mollie", f"id={ref}".encode(), **FORM)
 
 
 def bodies() -> list[tuple[str, bytes, dict[str, str]]]:
@@ -77,12 +77,12 @@ async def test_no_body_of_any_provider_moves_anything_as_a_hint(stack: Any, data
         await books.settle(records(known))
     before = await everything(pool)
     async with (
-        ingress.tail(stack.kafka) as tail,
-        ingress.open_door(stack.kafka, database.dsn, changes=CHANGES) as door,
+        running.tail(stack.kafka) as tail,
+        running.open_ingress(stack.kafka, database.dsn, changes=CHANGES) as ingress,
     ):
-        statuses = Counter([(await post(door, path, body, **headers))[0] for path, body, headers in bodies()])
+        statuses = Counter([(await post(ingress, path, body, **headers))[0] for path, body, headers in bodies()])
         for ref in ("tr_1", "tr_unknown"):
-            assert (await hint(door, ref))[0] == 202
+            assert (await hint(ingress, ref))[0] == 202
         mine = [one for one in await tail.drain() if (one.headers and dict(one.headers)["ce_source"] in PROVIDERS)]
     assert mine == [], "no record"
     assert statuses[202] > 20
@@ -93,12 +93,12 @@ async def test_no_body_of_any_provider_moves_anything_as_a_hint(stack: Any, data
 
 async def test_a_hint_is_one_row_however_often_it_comes(stack: Any, database: Any, pool: Any) -> None:
     changes = CHANGES | {"refetch": RefetchSettings(same_payment_seconds=600)}
-    async with ingress.open_door(stack.kafka, database.dsn, changes=changes) as door:
-        assert [(await hint(door, "tr_1"))[0] for _ in range(3)] == [202] * 3
+    async with running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress:
+        assert [(await hint(ingress, "tr_1"))[0] for _ in range(3)] == [202] * 3
         (first,) = await pool.fetch("select * from refetches")
         assert (first["status"], first["known"], first["priority"]) == ("queued", False, 9)
         await pool.execute("update refetches set status = 'done', attempts = 3, updated_at = clock_timestamp()")
-        assert (await hint(door, "tr_1"))[0] == 202
+        assert (await hint(ingress, "tr_1"))[0] == 202
     (row,) = await pool.fetch("select *, next_attempt_at - clock_timestamp() as wait from refetches")
     assert (row["id"], row["status"], row["attempts"]) == (first["id"], "queued", 0)
     assert 500 < row["wait"].total_seconds() <= 600, "not sooner than a payment may be read again"
@@ -112,14 +112,14 @@ async def test_what_is_known_goes_first_and_has_room_of_its_own(stack: Any, data
         " now() + interval '2 days')"
     )
     changes = CHANGES | {"refetch": RefetchSettings(unknown_waiting_max=2, waiting_max=4)}
-    async with ingress.open_door(stack.kafka, database.dsn, changes=changes) as door:
-        assert [(await hint(door, f"tr_{number}"))[0] for number in range(3)] == [202, 202, 429]
-        status, headers = await hint(door, "tr_9")
+    async with running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress:
+        assert [(await hint(ingress, f"tr_{number}"))[0] for number in range(3)] == [202, 202, 429]
+        status, headers = await hint(ingress, "tr_9")
         assert (status, headers["Retry-After"]) == (429, "60")
-        assert (await hint(door, "tr_0"))[0] == 202, "it waits already"
-        assert (await hint(door, "tr_known"))[0] == 202
+        assert (await hint(ingress, "tr_0"))[0] == 202, "it waits already"
+        assert (await hint(ingress, "tr_known"))[0] == 202
         stk = json.dumps({"Body": {"stkCallback": {"CheckoutRequestID": "ws_CO_1", "ResultCode": 0}}}).encode()
-        assert (await post(door, f"/webhooks/mpesa/{PATH_SECRET}", stk))[0] == 202, "another endpoint has its own room"
+        assert (await post(ingress, f"/webhooks/mpesa/{PATH_SECRET}", stk))[0] == 202, "another endpoint has its own room"
     rows = await pool.fetch(
         "select ref, known, priority from refetches where provider = 'mollie' order by priority, id"
     )
@@ -130,18 +130,18 @@ async def test_what_is_known_goes_first_and_has_room_of_its_own(stack: Any, data
 @pytest.mark.timeout(480)
 async def test_ten_thousand_made_up_ids_cost_a_bounded_queue(stack: Any, database: Any, pool: Any) -> None:
     limits = LimitSettings(unsigned_requests_max=1_000_000)
-    async with ingress.open_door(stack.kafka, database.dsn, changes=CHANGES | {"limits": limits}) as door:
+    async with running.open_ingress(stack.kafka, database.dsn, changes=CHANGES | {"limits": limits}) as ingress:
         statuses: Counter[int] = Counter()
 
         async def flood(numbers: range) -> None:
             for number in numbers:
-                statuses[(await hint(door, f"tr_{number:07}"))[0]] += 1
+                statuses[(await hint(ingress, f"tr_{number:07}"))[0]] += 1
 
         await asyncio.gather(*(flood(range(start, 10_000, 8)) for start in range(8)))
     bound = RefetchSettings().unknown_waiting_max
     assert set(statuses) == {202, 429}
     queued = await pool.fetchval("select count(*) from refetches")
-    slack = door.settings.ingress.hint_connections_max
+    slack = ingress.settings.ingress.hint_connections_max
     assert bound <= queued == statuses[202] <= bound + slack
     assert await pool.fetchval("select count(*) from payment_logs") == 0
     assert await pool.fetchval("select count(*) from spool") == 0
@@ -156,13 +156,13 @@ async def test_signed_webhooks_alone_where_the_settings_say_so(stack: Any, datab
         "mollie": ProviderSettings(secrets=(SecretStr("live_secret"),), unsigned=False),
         "flutterwave": ProviderSettings(shown_secrets=(SecretStr(HASH),)),
     }
-    async with ingress.open_door(stack.kafka, database.dsn, changes=CHANGES | {"providers": signed}) as door:
-        assert (await hint(door, "tr_1"))[0] == 401
-        assert (await post(door, "/webhooks/flutterwave", v3, **{"verif-hash": HASH}))[0] == 401
+    async with running.open_ingress(stack.kafka, database.dsn, changes=CHANGES | {"providers": signed}) as ingress:
+        assert (await hint(ingress, "tr_1"))[0] == 401
+        assert (await post(ingress, "/webhooks/flutterwave", v3, **{"verif-hash": HASH}))[0] == 401
     assert await pool.fetchval("select count(*) from refetches") == 0
-    async with ingress.open_door(stack.kafka, database.dsn, changes=CHANGES) as door:
-        assert (await post(door, "/webhooks/flutterwave", v3, **{"verif-hash": HASH}))[0] == 202
-        assert (await post(door, "/webhooks/flutterwave", v3, **{"verif-hash": "else"}))[0] == 401
+    async with running.open_ingress(stack.kafka, database.dsn, changes=CHANGES) as ingress:
+        assert (await post(ingress, "/webhooks/flutterwave", v3, **{"verif-hash": HASH}))[0] == 202
+        assert (await post(ingress, "/webhooks/flutterwave", v3, **{"verif-hash": "else"}))[0] == 401
     (row,) = await pool.fetch("select provider, ref from refetches")
     assert tuple(row) == ("flutterwave", "4400001")
 
@@ -185,15 +185,15 @@ async def test_signed_webhooks_alone_where_the_settings_say_so(stack: Any, datab
 async def test_what_mpesa_names_can_be_asked_about(
     stack: Any, database: Any, pool: Any, body: dict[str, Any], ref: str | None
 ) -> None:
-    async with ingress.open_door(stack.kafka, database.dsn, changes=CHANGES) as door:
-        assert (await post(door, f"/webhooks/mpesa/{PATH_SECRET}", json.dumps(body).encode()))[0] == 202
+    async with running.open_ingress(stack.kafka, database.dsn, changes=CHANGES) as ingress:
+        assert (await post(ingress, f"/webhooks/mpesa/{PATH_SECRET}", json.dumps(body).encode()))[0] == 202
     assert [row["ref"] for row in await pool.fetch("select ref from refetches")] == ([] if ref is None else [ref])
 
 
 async def test_the_sender_comes_again_while_postgres_is_away(stack: Any, database: Any) -> None:
     away = PostgresSettings(dsn=SecretStr("postgresql://nobody@127.0.0.1:1/none"), connect_timeout_seconds=0.5)
-    async with ingress.open_door(
+    async with running.open_ingress(
         stack.kafka, database.dsn, connected=False, changes=CHANGES | {"postgres": away}
-    ) as door:
-        status, headers = await hint(door, "tr_1")
+    ) as ingress:
+        status, headers = await hint(ingress, "tr_1")
     assert (status, "Retry-After" in headers) == (503, True)

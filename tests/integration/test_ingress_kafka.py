@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-import ingress_door as ingress
+import running_ingress as running
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -99,7 +99,7 @@ async def test_a_producer_of_a_broker_that_hangs_is_given_up_in_time(stack: Any)
     await kafka.ensure_topics(settings)
     producer = await kafka.open_producer(settings, topics.RECORD_BYTES_MAX)
     await producer.partitions_for(topics.WEBHOOKS.name)
-    broker = ingress.server_process(stack.kafka)
+    broker = running.server_process(stack.kafka)
     broker.suspend()
     try:
         sent = await producer.send(topics.WEBHOOKS.name, b"in flight", b"a", partition=0)

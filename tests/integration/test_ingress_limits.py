@@ -1,4 +1,4 @@
-"""The door's guards on real brokers: quotas shared through Redis or local without, twins, and the spool's groups."""
+"""The ingress' guards on real brokers: quotas shared through Redis or local without, twins, and the spool's groups."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import uuid
 from typing import Any
 
 import asyncpg
-import ingress_door as ingress
+import running_ingress as running
 import pytest
-from intents_door import INTENT, KEYS, Api
+from running_intents import INTENT, KEYS, Api
 from pydantic import SecretStr
 
 from runtime.settings import LimitSettings, RedisSettings
@@ -30,10 +30,10 @@ def shared(stack: Any, prefix: str, **limits: Any) -> dict[str, Any]:
     }
 
 
-async def forge(door: ingress.Door, **headers: str) -> tuple[int, Any]:
+async def forge(ingress: running.RunningIngress, **headers: str) -> tuple[int, Any]:
     """Post a forged webhook; return its status and its fields."""
-    _, body = ingress.event()
-    status, _, fields = await door.post(body, **{**ingress.signature(body, **FORGED), **headers})
+    _, body = running.event()
+    status, _, fields = await ingress.post(body, **{**running.signature(body, **FORGED), **headers})
     return status, fields
 
 
@@ -46,8 +46,8 @@ async def test_an_address_over_its_quota_still_gets_its_genuine_webhooks_taken(
     stack: Any, database: Any, topic_prefix: str
 ) -> None:
     changes = shared(stack, topic_prefix, unverified_requests_max=5)
-    async with ingress.open_door(stack.kafka, database.dsn, changes=changes) as door:
-        answers = [await forge(door) for _ in range(8)]
+    async with running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress:
+        answers = [await forge(ingress) for _ in range(8)]
         assert [status for status, _ in answers] == [401] * 5 + [429] * 3
         for number, (_, fields) in enumerate(answers[:5]):
             assert fields_hold(fields, "unverified", 5, 4 - number)
@@ -56,22 +56,22 @@ async def test_an_address_over_its_quota_still_gets_its_genuine_webhooks_taken(
             assert 1 <= int(fields["Retry-After"]) <= 61
             assert fields["Content-Type"] == "application/problem+json"
         for _ in range(20):
-            _, body = ingress.event()
-            status, _, fields = await door.post(body)
+            _, body = running.event()
+            status, _, fields = await ingress.post(body)
             assert status == 202
             assert "Retry-After" not in fields
             assert fields_hold(fields, "unverified", 5, 0)
-        assert (await forge(door))[0] == 429
+        assert (await forge(ingress))[0] == 429
 
 
 async def test_the_quota_is_that_of_the_sender_behind_the_proxy(stack: Any, database: Any, topic_prefix: str) -> None:
     changes = shared(stack, topic_prefix, unverified_requests_max=1)
     proxies = {"trusted_proxies": ["127.0.0.1/32"]}
-    async with ingress.open_door(stack.kafka, database.dsn, changes=changes, **proxies) as door:
+    async with running.open_ingress(stack.kafka, database.dsn, changes=changes, **proxies) as ingress:
         for sender, status in (("192.0.2.1", 401), ("192.0.2.1", 429), ("192.0.2.2", 401), ("192.0.2.1", 429)):
-            assert (await forge(door, **{"X-Forwarded-For": f"203.0.113.9, {sender}"}))[0] == status
+            assert (await forge(ingress, **{"X-Forwarded-For": f"203.0.113.9, {sender}"}))[0] == status
         for site, status in (("2001:db8:0:1::1", 401), ("2001:db8:0:1::2", 429), ("2001:db8:0:2::1", 401)):
-            assert (await forge(door, **{"X-Forwarded-For": site}))[0] == status
+            assert (await forge(ingress, **{"X-Forwarded-For": site}))[0] == status
 
 
 async def test_two_doors_share_a_quota_and_each_has_its_own_without_redis(
@@ -79,16 +79,16 @@ async def test_two_doors_share_a_quota_and_each_has_its_own_without_redis(
 ) -> None:
     changes = shared(stack, topic_prefix, unverified_requests_max=3)
     async with (
-        ingress.open_door(stack.kafka, database.dsn, changes=changes) as one,
-        ingress.open_door(stack.kafka, database.dsn, changes=changes) as other,
+        running.open_ingress(stack.kafka, database.dsn, changes=changes) as one,
+        running.open_ingress(stack.kafka, database.dsn, changes=changes) as other,
     ):
-        assert [(await forge(door))[0] for door in (one, other, one, other, one)] == [401, 401, 401, 429, 429]
+        assert [(await forge(ingress))[0] for ingress in (one, other, one, other, one)] == [401, 401, 401, 429, 429]
     alone = changes | {"redis": RedisSettings(url=SecretStr("redis://127.0.0.1:1/0"))}
     async with (
-        ingress.open_door(stack.kafka, database.dsn, changes=alone) as one,
-        ingress.open_door(stack.kafka, database.dsn, changes=alone) as other,
+        running.open_ingress(stack.kafka, database.dsn, changes=alone) as one,
+        running.open_ingress(stack.kafka, database.dsn, changes=alone) as other,
     ):
-        assert [(await forge(door))[0] for door in (one, one, one, one, other)] == [401, 401, 401, 429, 401]
+        assert [(await forge(ingress))[0] for ingress in (one, one, one, one, other)] == [401, 401, 401, 429, 401]
 
 
 async def test_hints_that_anybody_can_send_have_a_quota(stack: Any, database: Any, topic_prefix: str) -> None:
@@ -96,12 +96,12 @@ async def test_hints_that_anybody_can_send_have_a_quota(stack: Any, database: An
 
     mollie = {"providers": {"mollie": ProviderSettings(secrets=(SecretStr("live_secret"),))}}
     changes = shared(stack, topic_prefix, unsigned_requests_max=2) | mollie
-    async with ingress.open_door(stack.kafka, database.dsn, changes=changes) as door:
+    async with running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress:
         statuses = []
         for number in range(3):
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
-            async with door.client.post(
-                door.url + "/webhooks/mollie", data=f"id=tr_{number:06}".encode(), headers=headers
+            async with ingress.client.post(
+                ingress.url + "/webhooks/mollie", data=f"id=tr_{number:06}".encode(), headers=headers
             ) as response:
                 statuses.append(response.status)
         assert statuses == [202, 202, 429]
@@ -109,8 +109,8 @@ async def test_hints_that_anybody_can_send_have_a_quota(stack: Any, database: An
 
 async def test_a_client_over_its_quota_is_told_when_to_come_again(stack: Any, database: Any, topic_prefix: str) -> None:
     changes = shared(stack, topic_prefix, requests_max=3, endpoints={"payment": 2})
-    async with ingress.open_door(stack.kafka, database.dsn, changes=changes) as door:
-        api = Api(door.url, door.client)
+    async with running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress:
+        api = Api(ingress.url, ingress.client)
         replies = [await api.create() for _ in range(5)]
         assert [reply.status for reply in replies] == [202] * 3 + [429] * 2
         for left, reply in zip((2, 1, 0), replies, strict=False):
@@ -131,30 +131,30 @@ async def test_a_client_over_its_quota_is_told_when_to_come_again(stack: Any, da
 async def test_a_refused_request_leaves_its_key_free(stack: Any, database: Any, topic_prefix: str) -> None:
     changes = shared(stack, topic_prefix, requests_max=1)
     key = str(uuid.uuid4())
-    async with ingress.open_door(stack.kafka, database.dsn, changes=changes) as door:
-        api = Api(door.url, door.client)
+    async with running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress:
+        api = Api(ingress.url, ingress.client)
         assert (await api.create()).status == 202
         assert (await api.create(key=key)).status == 429
-    async with ingress.open_door(stack.kafka, database.dsn, changes=shared(stack, topic_prefix + "x")) as door:
-        reply = await Api(door.url, door.client).post(body=INTENT, key=key)
+    async with running.open_ingress(stack.kafka, database.dsn, changes=shared(stack, topic_prefix + "x")) as ingress:
+        reply = await Api(ingress.url, ingress.client).post(body=INTENT, key=key)
         assert (reply.status, "Idempotent-Replayed" in reply.headers) == (202, False)
 
 
 @pytest.mark.parametrize("copies", [200])
 async def test_a_storm_of_copies_is_one_record(stack: Any, database: Any, copies: int) -> None:
-    async with ingress.tail(stack.kafka) as tail, ingress.open_door(stack.kafka, database.dsn) as door:
-        event_id, body = ingress.event()
-        answers = await asyncio.gather(*(door.post(body) for _ in range(copies)))
+    async with running.tail(stack.kafka) as tail, running.open_ingress(stack.kafka, database.dsn) as ingress:
+        event_id, body = running.event()
+        answers = await asyncio.gather(*(ingress.post(body) for _ in range(copies)))
         assert {(status, answer) for status, answer, _ in answers} == {(202, b'{"accepted":1}')}
         records = [record for record in await tail.drain() if dict(record.headers)["ce_id"] == event_id.encode()]
         assert len(records) == 1
-        assert (await door.post(body, **ingress.signature(body, **FORGED)))[0] == 401, "a forged copy is no copy"
+        assert (await ingress.post(body, **running.signature(body, **FORGED)))[0] == 401, "a forged copy is no copy"
 
 
 async def test_many_at_once_are_each_in_the_spool_once_in_few_transactions(database: Any) -> None:
-    async with ingress.open_door(NOWHERE, database.dsn, publish_timeout_seconds=0.5) as door:
-        events = [ingress.event() for _ in range(150)]
-        answers = await asyncio.gather(*(door.post(body) for _, body in events))
+    async with running.open_ingress(NOWHERE, database.dsn, publish_timeout_seconds=0.5) as ingress:
+        events = [running.event() for _ in range(150)]
+        answers = await asyncio.gather(*(ingress.post(body) for _, body in events))
         assert {status for status, _, _ in answers} == {202}
     connection = await asyncpg.connect(database.dsn)
     try:
@@ -171,14 +171,14 @@ async def test_a_group_that_fails_is_503_for_all_and_leaves_nothing(database: An
     owner = await asyncpg.connect(database.owner_dsn)
     try:
         await owner.execute("alter table spool add constraint nothing_more check (octet_length(value) < 0) not valid")
-        async with ingress.open_door(NOWHERE, database.dsn, publish_timeout_seconds=0.5) as door:
-            bodies = [ingress.event()[1] for _ in range(20)]
-            answers = await asyncio.gather(*(door.post(body) for body in bodies))
+        async with running.open_ingress(NOWHERE, database.dsn, publish_timeout_seconds=0.5) as ingress:
+            bodies = [running.event()[1] for _ in range(20)]
+            answers = await asyncio.gather(*(ingress.post(body) for body in bodies))
             assert {status for status, _, _ in answers} == {503}
             assert all("Retry-After" in fields for _, _, fields in answers)
             assert await owner.fetchval("select count(*) from spool") == 0
             await owner.execute("alter table spool drop constraint nothing_more")
-            answers = await asyncio.gather(*(door.post(body) for body in bodies))
+            answers = await asyncio.gather(*(ingress.post(body) for body in bodies))
             assert {status for status, _, _ in answers} == {202}
             assert await owner.fetchval("select count(*) from spool") == 20
     finally:

@@ -1,4 +1,4 @@
-"""What every answer of the door carries, whoever refuses and why; and heads that are floods."""
+"""What every answer of the ingress carries, whoever refuses and why; and heads that are floods."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import ingress_door as ingress
+import running_ingress as running
 import pytest
-from intents_door import INTENT, KEYS
+from running_intents import INTENT, KEYS
 from pydantic import SecretStr
 
 from producers.ingress.answers import SECURITY_HEADERS
@@ -24,13 +24,13 @@ BODY = json.dumps(INTENT)
 
 
 @pytest.fixture
-async def door(stack: Any, database: Any) -> AsyncIterator[ingress.Door]:
+async def ingress(stack: Any, database: Any) -> AsyncIterator[running.RunningIngress]:
     changes = {
         "api_keys": {"shop": (SecretStr(KEYS["shop"]),)},
         "limits": LimitSettings(endpoints={"timeline": 1}),
     }
     bounds = {"receipt_deadline_seconds": 0.5, "header_bytes_max": 8 * 1024, "linger_seconds": 0.2}
-    async with ingress.open_door(stack.kafka, database.dsn, changes=changes, **bounds) as opened:
+    async with running.open_ingress(stack.kafka, database.dsn, changes=changes, **bounds) as opened:
         yield opened
 
 
@@ -68,16 +68,16 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
 }
 
 
-async def test_every_answer_has_the_security_fields_and_nothing_of_the_inside(door: ingress.Door) -> None:
-    webhook = ingress.raw_request(ingress.event()[1], "Connection: close")  # signed now: it is stale in five minutes
+async def test_every_answer_has_the_security_fields_and_nothing_of_the_inside(ingress: running.RunningIngress) -> None:
+    webhook = running.raw_request(running.event()[1], "Connection: close")  # signed now: it is stale in five minutes
     for name, (sent, status) in {"webhook": (webhook, 202), **REQUESTS}.items():
-        answer = await ingress.exchange(door.address, sent)
-        assert ingress.statuses(answer) == [status], name
+        answer = await running.exchange(ingress.address, sent)
+        assert running.statuses(answer) == [status], name
         assert name != "readyz" or answer.endswith(b'\r\n\r\n{"ready":true}'), "what it looks at is the probe's"
         need_sound(answer)
     look = request(f"GET /payment-intents/{uuid.uuid4()}/timeline", KEY)
-    answers = [await ingress.exchange(door.address, look) for _ in range(2)]
-    assert [ingress.statuses(answer) for answer in answers] == [[404], [429]]
+    answers = [await running.exchange(ingress.address, look) for _ in range(2)]
+    assert [running.statuses(answer) for answer in answers] == [[404], [429]]
     need_sound(answers[1])
 
 
@@ -96,8 +96,8 @@ def need_sound(answer: bytes) -> None:
         assert {"type", "title", "status"} <= set(json.loads(body))
 
 
-async def test_a_flood_of_small_fields_is_refused(door: ingress.Door) -> None:
+async def test_a_flood_of_small_fields_is_refused(ingress: running.RunningIngress) -> None:
     for count, status in ((90, 200), (150, 431), (1500, 431)):
         flood = request("GET /livez", *(["a:"] * count))
         assert len(flood) < 8 * 1024, "its bytes alone would pass"
-        assert ingress.statuses(await ingress.exchange(door.address, flood)) == [status]
+        assert running.statuses(await running.exchange(ingress.address, flood)) == [status]

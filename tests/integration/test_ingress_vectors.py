@@ -1,6 +1,6 @@
-"""Every case of `vectors/` through the real door: what is genuine is in Kafka as it was sent, all else leaves nothing.
+"""Every case of `vectors/` through the real ingress: what is genuine is in Kafka as it was sent, all else leaves nothing.
 
-One server and one connection to Kafka serve all; each case gets a door of its own behind them, with its secrets, its
+One server and one connection to Kafka serve all; each case gets an ingress of its own behind them, with its secrets, its
 public URL, its certificates and its time.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import ingress_door as ingress
+import running_ingress as running
 import pytest
 from consumer_stage import new_database
 from pydantic import SecretStr, ValidationError
@@ -62,7 +62,7 @@ class CertificateHost:
 
 
 class Switch:
-    """Stands where the door's application stands, and passes requests on to the case's own."""
+    """Stands where the ingress' application stands, and passes requests on to the case's own."""
 
     def __init__(self) -> None:
         self.build = ingress_app.build_app
@@ -110,19 +110,19 @@ async def switch() -> AsyncIterator[Switch]:
 
 
 @pytest.fixture(scope="module")
-async def door(stack: Any, switch: Switch) -> AsyncIterator[ingress.Door]:
-    """Open one door for all cases; its database takes the hints."""
+async def ingress(stack: Any, switch: Switch) -> AsyncIterator[running.RunningIngress]:
+    """Open one ingress for all cases; its database takes the hints."""
     unlimited = {"limits": LimitSettings(unverified_requests_max=1_000_000, unsigned_requests_max=1_000_000)}
     async with (
         new_database(stack) as database,
-        ingress.open_door(stack.kafka, database.dsn, changes=unlimited) as opened,
+        running.open_ingress(stack.kafka, database.dsn, changes=unlimited) as opened,
     ):
         yield opened
 
 
 @pytest.fixture
-async def tail(stack: Any) -> AsyncIterator[ingress.Tail]:
-    async with ingress.tail(stack.kafka) as following:
+async def tail(stack: Any) -> AsyncIterator[running.Tail]:
+    async with running.tail(stack.kafka) as following:
         yield following
 
 
@@ -161,7 +161,7 @@ def target_of(case: dict[str, Any]) -> str:
 
 
 def request_bytes(case: dict[str, Any], target: str, trace: str, body: bytes) -> bytes:
-    lines = [f"POST {target} HTTP/1.1", "Host: door.test", f"Content-Length: {len(body)}", "Connection: close"]
+    lines = [f"POST {target} HTTP/1.1", "Host: ingress.test", f"Content-Length: {len(body)}", "Connection: close"]
     for name, value in case["headers"].items():
         values = value if isinstance(value, list) else [value]
         lines += [f"{name}: {one}" for one in values if name.lower() not in ("content-length", "host")]
@@ -179,18 +179,18 @@ def statuses_allowed(provider: str, case: dict[str, Any], target: str) -> set[in
 
 @pytest.mark.parametrize("provider", NAMES)
 async def test_every_case_through_the_door(
-    provider: str, tail: ingress.Tail, door: ingress.Door, switch: Switch, tmp_path: Path
+    provider: str, tail: running.Tail, ingress: running.RunningIngress, switch: Switch, tmp_path: Path
 ) -> None:
     cases = json.loads((VECTORS / f"{provider}.json").read_text())["cases"]
     cases = [lengthened(case) for case in cases] if provider == "mpesa" else cases
     arrived: dict[str, list[Any]] = defaultdict(list)
     for number, case in enumerate(cases):
         try:
-            host = switch.turn(settings_of(door.settings, provider, case, tmp_path), case)
+            host = switch.turn(settings_of(ingress.settings, provider, case, tmp_path), case)
         except (SettingsError, ValidationError):
-            assert case.get("reason") == "empty_secret", "a door refuses to open only where a secret is none"
+            assert case.get("reason") == "empty_secret", "an ingress refuses to open only where a secret is none"
             continue
-        await post(door, host, provider, number, case)
+        await post(ingress, host, provider, number, case)
     for record in await tail.drain():
         arrived[dict(record.headers)["traceparent"].decode()].append(record)
     for number, case in enumerate(cases):
@@ -206,17 +206,17 @@ def trace_of(number: int) -> str:
     return f"00-{number + 1:032x}-00f067aa0ba902b7-01"
 
 
-async def post(door: ingress.Door, host: CertificateHost, provider: str, number: int, case: dict[str, Any]) -> None:
+async def post(ingress: running.RunningIngress, host: CertificateHost, provider: str, number: int, case: dict[str, Any]) -> None:
     """Post one case, and look at the answer."""
     target = signed = target_of(case)
     if "/webhooks/" not in target or "webhook.site" in case["url"]:
         target = f"/webhooks/{provider}"
     with pytest.MonkeyPatch.context() as patch:
-        if target != signed:  # Published by the provider for a path of its own; the door's is /webhooks/.
+        if target != signed:  # Published by the provider for a path of its own; the ingress' is /webhooks/.
             patch.setattr(webhooks, "target_of", lambda _scope: signed)
         body = base64.b64decode(case["body_base64"])
-        answer = await ingress.exchange(door.address, request_bytes(case, target, trace_of(number), body))
-    (status,) = ingress.statuses(answer)
+        answer = await running.exchange(ingress.address, request_bytes(case, target, trace_of(number), body))
+    (status,) = running.statuses(answer)
     if case["expect"] == "accept":
         assert status == 202, (case["name"], answer)
     else:

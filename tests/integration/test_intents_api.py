@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from intents_door import INTENT, KEYS, Api, open_api, record_of
+from running_intents import INTENT, KEYS, Api, open_api, record_of
 from settling import Bench, answer, bench, records, webhook
 
 from producers.ingress.intents.cleaning import clean_claims
@@ -107,7 +107,7 @@ async def test_fifty_twins_make_one_event(api: Api, books: Bench) -> None:
 async def test_twins_at_two_doors_make_one_event(stack: Any, database: Any, books: Bench) -> None:
     key = str(uuid.uuid4())
     async with open_api(stack.kafka, database.dsn) as one, open_api(stack.kafka, database.dsn) as other:
-        replies = await asyncio.gather(*(door.create(key=key) for _ in range(25) for door in (one, other)))
+        replies = await asyncio.gather(*(ingress.create(key=key) for _ in range(25) for ingress in (one, other)))
     taken = {reply.body for reply in replies if reply.status == 202}
     assert len(taken) == 1
     assert {reply.status for reply in replies} <= {202, 409}

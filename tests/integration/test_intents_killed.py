@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer
-from intents_door import Api, Door, Reply, open_api, record_of
+from running_intents import Api, IntentsProcess, Reply, open_api, record_of
 from settling import bench, records, settings_for, until, webhook
 
 from producers.relay.role import serve as relay
@@ -31,7 +31,7 @@ AFTER = ("committed", "answered")
 
 
 def points(*names: str) -> list[Any]:
-    """Each point at which the door dies; on either side of the commit at once, the others with what is slow."""
+    """Each point at which the ingress dies; on either side of the commit at once, the others with what is slow."""
     quick = {"commit", "committed"}
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
@@ -42,14 +42,14 @@ async def books(database: Any) -> AsyncIterator[Bench]:
         yield opened
 
 
-async def killed(door: Door, path: str, body: Any, key: str) -> None:
-    """Send a request to a door that dies at its point."""
-    async with door:
+async def killed(ingress: IntentsProcess, path: str, body: Any, key: str) -> None:
+    """Send a request to an ingress that dies at its point."""
+    async with ingress:
         async with aiohttp.ClientSession() as http:
             with pytest.raises(aiohttp.ClientError):
-                await Api(door.url, http).post(path, body, key=key)
-        assert door.process is not None
-        assert await asyncio.to_thread(door.process.wait, 20) == -9
+                await Api(ingress.url, http).post(path, body, key=key)
+        assert ingress.process is not None
+        assert await asyncio.to_thread(ingress.process.wait, 20) == -9
 
 
 async def promised(books: Bench) -> list[str]:
@@ -61,7 +61,7 @@ async def test_a_create_has_one_effect_wherever_the_door_dies(
     stack: Any, database: Any, books: Bench, point: str
 ) -> None:
     key, intent = str(uuid.uuid4()), {"amount": 5, "currency": "EUR", "provider": "stripe", "reference": "order-1"}
-    await killed(Door(stack.kafka, database.dsn, point), "/payment-intents", intent, key)
+    await killed(IntentsProcess(stack.kafka, database.dsn, point), "/payment-intents", intent, key)
     before = await promised(books)
     assert len(before) == (point in AFTER)
     async with open_api(stack.kafka, database.dsn) as api:
@@ -82,7 +82,7 @@ async def test_a_refund_has_one_effect_wherever_the_door_dies(
         await books.settle([record_of(row, 0)])
         await books.settle(records([webhook("payment.captured", "pay-1", amount=100)]))
         path, key = f"/payment-intents/{payment_id}/refunds", str(uuid.uuid4())
-        await killed(Door(stack.kafka, database.dsn, point), path, {"amount": 60}, key)
+        await killed(IntentsProcess(stack.kafka, database.dsn, point), path, {"amount": 60}, key)
         assert await books.pool.fetchval("select count(*) from spool") == 1 + (point in AFTER)
         replies: list[Reply] = [await api.post(path, {"amount": 60}, key=key) for _ in range(2)]
         assert {(reply.status, reply.body) for reply in replies} == {(202, replies[0].body)}

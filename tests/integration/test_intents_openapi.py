@@ -1,4 +1,4 @@
-"""The served OpenAPI document against the running door: schemathesis, all checks, stateful links, bounded examples."""
+"""The served OpenAPI document against the running ingress: schemathesis, all checks, stateful links, bounded examples."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from intents_door import KEYS, open_api
+from running_intents import KEYS, open_api
 from profiles import EXAMPLES, REQUESTS, chosen
 
 if TYPE_CHECKING:
-    from intents_door import Api
+    from running_intents import Api
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

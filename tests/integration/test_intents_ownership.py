@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from intents_door import Api, open_api, record_of
+from running_intents import Api, open_api, record_of
 from settling import Bench, bench, records, webhook
 
 from runtime.settings import ClientSettings, ProviderSettings

@@ -256,7 +256,7 @@ class PaperSpool:
 
 
 async def test_a_password_that_changes_costs_nothing(broker: SecureKafka, shown: io.StringIO) -> None:
-    """The door spools while it is refused, says why once, and publishes again when the password is right."""
+    """The ingress spools while it is refused, says why once, and publishes again when the password is right."""
     spool = PaperSpool()
     publisher = Publisher(whole(sasl(broker, sasl_password=WRONG)), spool)
     running = asyncio.create_task(publisher.run())

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import ingress_door as ingress
+import running_ingress as running
 import pytest
 from dispatching import Office, office
 from outside import outside
@@ -89,11 +89,11 @@ def pushed() -> Record:
 class Till:
     """The ingress, the dispatcher, the consumer and Daraja, joined by hand."""
 
-    def __init__(self, door: ingress.Door, desks: Office, ledger: Bench) -> None:
-        self.door, self.office, self.ledger, self._applied = door, desks, ledger, 0
+    def __init__(self, ingress: running.RunningIngress, desks: Office, ledger: Bench) -> None:
+        self.ingress, self.office, self.ledger, self._applied = ingress, desks, ledger, 0
 
     async def post(self, body: dict[str, Any], path: str = PATH) -> int:
-        async with self.door.client.post(self.door.url + path, data=json.dumps(body).encode()) as response:
+        async with self.ingress.client.post(self.ingress.url + path, data=json.dumps(body).encode()) as response:
             return response.status
 
     async def ask(self, **refetch: Any) -> None:
@@ -146,10 +146,10 @@ async def opened(stack: Any, database: Database) -> AsyncIterator[Till]:
     async with (
         outside() as world,
         office(database, world) as desks,
-        ingress.open_door(stack.kafka, database.dsn, changes=changes) as door,
+        running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress,
         bench(database.dsn) as ledger,
     ):
-        yield Till(door, desks, ledger)
+        yield Till(ingress, desks, ledger)
 
 
 async def test_case_m1_a_paybill_payment_is_asked_about_and_recorded(till: Till) -> None:

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 from consumer_stage import from_now_on, member, places
-from ingress_door import door_settings, event, open_door
+from running_ingress import ingress_settings, event, open_ingress
 from relay_rows import reading, relaying
 from settling import command, intent, until
 
@@ -83,20 +83,20 @@ async def test_everything_runs_under_a_company_s_names_and_nothing_touches_the_d
     await ensure_topics(kafka)
     pool = await asyncpg.create_pool(database.dsn, min_size=1, max_size=2)
     async with (
-        open_door(stack.kafka, database.dsn, changes={"kafka": kafka}) as door,
+        open_ingress(stack.kafka, database.dsn, changes={"kafka": kafka}) as ingress,
         reading(stack, topics.changes.name) as changes,
         reading(stack, topics.state.name) as states,
         reading(stack, topics.dlq.name) as letters,
-        consuming(door.settings),
-        relaying(door.settings),
+        consuming(ingress.settings),
+        relaying(ingress.settings),
     ):
         event_id, sample = event()
         document = json.loads(sample)
         document["data"]["object"]["amount_received"] = 100
-        assert (await door.post(json.dumps(document).encode()))[0] == 202
-        assert (await door.post(b"no JSON"))[0] == 202
+        assert (await ingress.post(json.dumps(document).encode()))[0] == 202
+        assert (await ingress.post(b"no JSON"))[0] == 202
         promised = intent(uuid.uuid4(), amount=700, reference="order-1")
-        await publish(door.settings, topics.intents.name, promised.value, promised.headers, promised.key)
+        await publish(ingress.settings, topics.intents.name, promised.value, promised.headers, promised.key)
         await changes.until(lambda found: len(found) >= 2, WAIT_SECONDS)
         assert event_id in {json.loads(record.value)["event_id"] for record in changes.records}
         await states.until(lambda found: len({record.key for record in found}) == 2, WAIT_SECONDS)
@@ -106,15 +106,15 @@ async def test_everything_runs_under_a_company_s_names_and_nothing_touches_the_d
         assert reported["__dlq.errors.topic"] == topics.webhooks.name.encode()
         assert reported["__dlq.errors.group"] == topics.group.encode()
 
-        async with connected(door.settings) as connection:
+        async with connected(ingress.settings) as connection:
             order = Order(requested_by="alice", rate_per_second=1000.0)
-            started = await redrives.start(connection, door.settings, order)
+            started = await redrives.start(connection, ingress.settings, order)
             assert [one.would.value for one in started.preview.messages] == ["illegal"]
         await letters.until(lambda found: len(found) == 2, WAIT_SECONDS)
         assert dict(letters.records[1].headers)["ratchet-redrive-count"] == b"1"
         rows = await pool.fetch("select topic, status, redrive_count from dead_letters order by id")
         assert [(row["topic"], row["redrive_count"]) for row in rows] == [(topics.webhooks.name, n) for n in (0, 1)]
-        await _look_around(door.settings, pool)
+        await _look_around(ingress.settings, pool)
     await pool.close()
     assert await default_topics(stack.kafka) == before, "nothing was written, read or committed under default names"
 
@@ -150,11 +150,11 @@ async def _look_around(settings: Settings, pool: asyncpg.Pool[Any]) -> None:
 async def test_a_role_with_another_prefix_is_refused(stack: Endpoints, database: Database, name: str) -> None:
     """The first process that starts decides whose topics a database is of."""
     serve = {"consumer": role.serve, "relay": relay.serve, "ingress": app.serve}[name]
-    async with open_door(stack.kafka, database.dsn) as door:
-        async with connected(door.settings) as connection:
+    async with open_ingress(stack.kafka, database.dsn) as ingress:
+        async with connected(ingress.settings) as connection:
             assert await connection.fetchval("select prefix from topic_prefix") == DEFAULT.prefix
         named = f"other-{uuid.uuid4().hex[:8]}."
-        other = door.settings.model_copy(update={"kafka": KafkaSettings(bootstrap=stack.kafka, topic_prefix=named)})
+        other = ingress.settings.model_copy(update={"kafka": KafkaSettings(bootstrap=stack.kafka, topic_prefix=named)})
         with pytest.raises(SettingsError, match=r"belongs to the topics of 'payments\.'"):
             await asyncio.wait_for(serve(other, asyncio.Event(), Probe(name)), 30)
         with pytest.raises(SettingsError, match="TOPIC_PREFIX"):
@@ -178,7 +178,7 @@ async def test_a_database_is_moved_to_another_prefix_as_the_runbook_says(stack: 
     await ensure_topics(kafka)
     await ensure_topics(moved)
     owner = await asyncpg.connect(database.owner_dsn)
-    settings = door_settings(stack.kafka, database.dsn).model_copy(update={"kafka": kafka})
+    settings = ingress_settings(stack.kafka, database.dsn).model_copy(update={"kafka": kafka})
     first, waiting = uuid.uuid4(), uuid.uuid4()
     early = command(waiting, "cancel")
     async with consuming(settings), relaying(settings), reading(stack, kafka.topics.state.name) as states:

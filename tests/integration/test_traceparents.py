@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from consumer_stage import from_now_on
-from ingress_door import event, open_door
+from running_ingress import event, open_ingress
 from relay_rows import Reader, reading, relaying
 
 from consumer import role
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from conftest import Database
-    from ingress_door import Door
+    from running_ingress import RunningIngress
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -60,13 +60,13 @@ def begin_tracing(exporter: InMemorySpanExporter) -> None:
     telemetry.start("test", TelemetrySettings(), SimpleSpanProcessor(exporter))
 
 
-async def post(door: Door, trace_id: str) -> str:
+async def post(ingress: RunningIngress, trace_id: str) -> str:
     """Post a webhook in a trace; return its event id."""
     event_id, sample = event()
     document = json.loads(sample)
     document["data"]["object"]["amount_received"] = 100
     body = json.dumps(document).encode()
-    status, _, _ = await door.post(body, traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
+    status, _, _ = await ingress.post(body, traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
     assert status == 202
     return event_id
 
@@ -96,18 +96,18 @@ async def test_a_webhooks_trace_reaches_the_batch_and_the_changes(
 ) -> None:
     await from_now_on(stack.kafka)
     async with (
-        open_door(stack.kafka, database.dsn) as door,
+        open_ingress(stack.kafka, database.dsn) as ingress,
         reading(stack, topics.CHANGES.name) as reader,
-        consuming(door.settings),
-        relaying(door.settings),
+        consuming(ingress.settings),
+        relaying(ingress.settings),
     ):
         untraced = secrets.token_hex(16)
-        headers = await change_of(reader, await post(door, untraced))
+        headers = await change_of(reader, await post(ingress, untraced))
         assert headers["traceparent"] == f"00-{untraced}-00f067aa0ba902b7-01".encode(), "passed on as it came"
 
         begin_tracing(exporter)
         traced = secrets.token_hex(16)
-        headers = await change_of(reader, await post(door, traced))
+        headers = await change_of(reader, await post(ingress, traced))
         traceparent = str((headers["traceparent"] or b"").decode())
         assert traceparent.split("-")[1] == traced
     telemetry.stop()

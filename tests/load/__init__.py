@@ -1,4 +1,4 @@
-"""Load through the real door, and whether every 2xx is in the books afterwards.
+"""Load through the real ingress, and whether every 2xx is in the books afterwards.
 
 `shapes` says how many users there are when; `traffic` what they post; `journal` what they were told; `compare` holds
 that against the rows that `effects` reads. All of these are plain and known to the tests. `locustfile` is the only one

@@ -1,4 +1,4 @@
-"""What the door said to each request, one line of JSON each."""
+"""What the ingress said to each request, one line of JSON each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CAPTURE: Final = "capture"
 class Answer:
     """One answer.
 
-    Of a webhook: which post (`life`, `place`), and how many events the door says it took. Of an intent: its number as
+    Of a webhook: which post (`life`, `place`), and how many events the ingress says it took. Of an intent: its number as
     `life`, its Idempotency-Key, the payment's id and the digest of the body. `error` is why there was no answer.
     """
 
@@ -39,7 +39,7 @@ class Answer:
 
     @property
     def taken(self) -> bool:
-        """Tell whether the door said that it has it."""
+        """Tell whether the ingress said that it has it."""
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property

@@ -63,7 +63,7 @@ def note(answer: Answer) -> Answer:
 
 
 def until_taken(attempt: Callable[[], Answer]) -> Answer:
-    """Send again what was refused for now, after the time that the door asked for; bounded."""
+    """Send again what was refused for now, after the time that the ingress asked for; bounded."""
     for _ in range(ATTEMPTS_MAX):
         answer = note(attempt())
         if answer.taken or answer.wait_seconds is None:

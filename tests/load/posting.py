@@ -1,4 +1,4 @@
-"""A steady stream of webhooks and intents at one door, and what was refused sent again: for the fault tests."""
+"""A steady stream of webhooks and intents at one ingress, and what was refused sent again: for the fault tests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Reply(NamedTuple):
 
 @dataclass
 class Door:
-    """One front door, and everything that it said. `waiting` is what it refused and nobody has sent again yet."""
+    """One ingress, and everything that it said. `waiting` is what it refused and nobody has sent again yet."""
 
     url: str
     traffic: Traffic

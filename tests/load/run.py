@@ -213,7 +213,7 @@ def run(options: Options, home: Path, console: Console) -> int:
         with (options.out / "answers.jsonl").open(encoding="utf-8") as lines:
             answers = list(journal.read(lines))
         if not any(answer.taken for answer in answers):
-            raise SystemExit("the door took nothing: there is nothing to compare")
+            raise SystemExit("the ingress took nothing: there is nothing to compare")
         begun = time.monotonic()
         verdict = asyncio.run(verdict_of(settings, answers, traffic, rest_seconds_max=REST_SECONDS_MAX))
         return tell(verdict, options, time.monotonic() - begun, console)

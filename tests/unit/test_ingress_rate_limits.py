@@ -1,4 +1,4 @@
-"""The door's quotas: whose they are, and the fields that tell of them."""
+"""The ingress' quotas: whose they are, and the fields that tell of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events as records, paths, endpoints and problems: the pure parts of the door."""
+"""Events as records, paths, endpoints and problems: the pure parts of the ingress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SingleFlight at the door: one record for copies that come together, and no answer before it is durable."""
+"""SingleFlight at the ingress: one record for copies that come together, and no answer before it is durable."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def plan() -> Plan:
 
 
 def ids_of(post: Post, now: float) -> list[str]:
-    """Return the event ids that the door's own check finds in a sealed post."""
+    """Return the event ids that the ingress' own check finds in a sealed post."""
     sealed = seal(post, SIGNERS, now)
     secrets = [SIGNERS[post.provider].secret]
     found = providers.verify(

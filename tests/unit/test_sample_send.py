@@ -1,4 +1,4 @@
-"""The sender, against a small door of its own."""
+"""The sender, against a small ingress of its own."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Door:
 async def serve() -> AsyncIterator[object]:
     runners: list[web.AppRunner] = []
 
-    async def begin(door: Door) -> str:
+    async def begin(ingress: Door) -> str:
         app = web.Application()
-        app.router.add_post("/webhooks/{provider}", door.take)
+        app.router.add_post("/webhooks/{provider}", ingress.take)
         runners.append(web.AppRunner(app))
         await runners[-1].setup()
         listener = socket.create_server(("127.0.0.1", 0))
@@ -71,12 +71,12 @@ async def send(url: str) -> Progress:
 
 
 async def test_everything_is_posted_once_and_bounded(serve: Serve) -> None:
-    door = Door(202)
-    progress = await send(await serve(door))
+    ingress = Door(202)
+    progress = await send(await serve(ingress))
     assert (progress.sent, progress.accepted, progress.refused) == (len(POSTS), len(POSTS), 0)
     assert {sent.post for sent in progress.results} == set(POSTS)
     assert all((sent.taken, sent.accepted, sent.attempts) == (True, 1, 1) for sent in progress.results)
-    assert door.most <= SETTINGS.requests_in_flight_max
+    assert ingress.most <= SETTINGS.requests_in_flight_max
 
 
 async def test_a_503_is_tried_again_and_counted(serve: Serve) -> None:

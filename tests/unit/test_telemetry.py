@@ -91,7 +91,7 @@ def test_settings_are_bounded() -> None:
             TelemetrySettings.model_validate(bad)
 
 
-# --- the door ----------------------------------------------------------------------------------------------------
+# --- the ingress ----------------------------------------------------------------------------------------------------
 
 
 def test_a_request_continues_its_senders_trace_and_its_events_continue_the_requests(

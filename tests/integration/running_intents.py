@@ -1,4 +1,4 @@
-"""A front door with API clients: requests of the intents API, its rows, and a door that dies where it is told to."""
+"""A front ingress with API clients: requests of the intents API, its rows, and an ingress that dies where it is told to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import aiohttp
-from ingress_door import SECRET, door_settings
+from running_ingress import SECRET, ingress_settings
 from pydantic import SecretStr
 
 from producers.ingress.app import serve
@@ -54,7 +54,7 @@ class Reply(NamedTuple):
 
 @dataclass
 class Api:
-    """A client of the API at one door."""
+    """A client of the API at one ingress."""
 
     url: str
     http: aiohttp.ClientSession
@@ -93,7 +93,7 @@ class Api:
 
 def intents_settings(bootstrap: str, dsn: str, **bounds: Any) -> Any:
     clients = {client: (SecretStr(key),) for client, key in KEYS.items()}
-    settings = door_settings(bootstrap, dsn)
+    settings = ingress_settings(bootstrap, dsn)
     more = {"clients": bounds.pop("clients", {}), "providers": bounds.pop("providers", {})}
     return settings.model_copy(
         update={
@@ -122,7 +122,7 @@ async def open_api(bootstrap: str, dsn: str, **bounds: Any) -> AsyncIterator[Api
 
 
 @dataclass
-class Door:
+class IntentsProcess:
     """An ingress in a process of its own; `crash_at` is the point at which it kills itself (intents_child.py)."""
 
     bootstrap: str

@@ -1,4 +1,4 @@
-"""What the ingress tests share: a door on real brokers, signed Stripe requests, raw sockets, a tail of the topic."""
+"""What the ingress tests share: an ingress on real brokers, signed Stripe requests, raw sockets, a tail of the topic."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PUBLIC_URL = "https://pay.example"
 
 
 @dataclass(slots=True)
-class Door:
+class RunningIngress:
     """A running ingress."""
 
     settings: Settings
@@ -69,7 +69,7 @@ class Door:
             return response.status, await response.json(content_type=None)
 
 
-def door_settings(bootstrap: str, dsn: str, **ingress: Any) -> Settings:
+def ingress_settings(bootstrap: str, dsn: str, **ingress: Any) -> Settings:
     stripe = ProviderSettings(
         secrets=(SecretStr(SECRET),), accounts={"acme": AccountSettings(secrets=(SecretStr(SECRET),))}
     )
@@ -87,14 +87,14 @@ def door_settings(bootstrap: str, dsn: str, **ingress: Any) -> Settings:
 
 
 @asynccontextmanager
-async def open_door(
+async def open_ingress(
     bootstrap: str, dsn: str, *, connected: bool = True, changes: dict[str, Any] | None = None, **ingress: Any
-) -> AsyncIterator[Door]:
+) -> AsyncIterator[RunningIngress]:
     """Run the role in this process until the context ends; `connected` waits until it says that it is ready.
 
     `changes` are other settings than those of the ingress.
     """
-    settings = door_settings(bootstrap, dsn, **ingress).model_copy(update=changes or {})
+    settings = ingress_settings(bootstrap, dsn, **ingress).model_copy(update=changes or {})
     probe, stop = Probe("ingress"), asyncio.Event()
     task = asyncio.create_task(serve(settings, stop, probe))
     try:
@@ -104,7 +104,7 @@ async def open_door(
         if connected:
             await until(lambda: probe.unready() is None)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
-            yield Door(settings, probe, stop, task, client)
+            yield RunningIngress(settings, probe, stop, task, client)
     finally:
         stop.set()
         await task
