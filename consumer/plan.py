@@ -42,7 +42,7 @@ BodyKey = tuple[str, bytes]
 class ParkedEvent:
     """A parked event as the table holds it. `event_id` is the one under which it was parked.
 
-    `settled` tells that a twin, which named other references, got into the ledger meanwhile. `dead` is what becomes of
+    `settled` tells that a copy, which named other references, got into the ledger meanwhile. `dead` is what becomes of
     it where waking it failed.
     """
 

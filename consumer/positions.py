@@ -140,7 +140,7 @@ class Positions:
         try:
             await asyncio.wait_for(self._own.note(positions), self._timeout_seconds)
         except Exception as error:
-            if classify(error) not in PASSING | {Failure.TWIN}:
+            if classify(error) not in PASSING | {Failure.CONFLICT}:
                 raise
             log.warning("offsets_not_noted", error=type(error).__name__)
             return False

@@ -55,7 +55,7 @@ class Retries:
         if isinstance(error, UnavailableError):
             return Next.WAIT
         failure = classify(error)
-        if failure is Failure.TWIN:
+        if failure is Failure.CONFLICT:
             self._left -= 1
             if self._left > 0:
                 return Next.AGAIN
@@ -79,7 +79,7 @@ async def prepare(after: Next, renew: Callable[[], Awaitable[None]]) -> None:
     if after is Next.FRESH_SESSION:
         await renew()
         return
-    metrics.TWIN_RETRIES.inc()
+    metrics.CONFLICT_RETRIES.inc()
     await asyncio.sleep(random.uniform(0, 2 * CONFLICT_PAUSE_SECONDS))  # noqa: S311 - jitter
 
 
@@ -93,7 +93,7 @@ async def retry(attempt: Callable[[], Awaitable[Plan]], tries: Retries, renew: C
             return await attempt()
         except Exception as error:
             after = tries.after(error)
-            if after is Next.WAIT and classify(error) is Failure.TWIN:
+            if after is Next.WAIT and classify(error) is Failure.CONFLICT:
                 raise UnavailableError(explain(error)) from error
             if after in (Next.WAIT, Next.GIVE_UP):
                 raise
@@ -106,7 +106,7 @@ def explain(error: Exception) -> str:
         return str(error)
     text = f"{type(error).__name__}: {error}"
     failure = classify(error)
-    if failure is Failure.TWIN:
+    if failure is Failure.CONFLICT:
         return f"other transactions stay in the way: {text}"
     if failure is Failure.SETUP:
         return f"{text}; the schema or a right does not fit this version: run `ratchet migrate up`"

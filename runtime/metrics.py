@@ -192,7 +192,7 @@ PARTITION_HALTED: Final = _gauge(
 PARTITIONS_ASSIGNED: Final = _gauge("ratchet_consumer_partitions_assigned", "Partitions that this consumer has.")
 REBALANCES: Final = _counter("ratchet_consumer_rebalances_total", "Assignments that this consumer was given.")
 POSTGRES_AWAY: Final = _gauge("ratchet_consumer_postgres_away", "1 while batches wait for a Postgres that is away.")
-TWIN_RETRIES: Final = _counter(
+CONFLICT_RETRIES: Final = _counter(
     "ratchet_consumer_twin_retries_total",
     "Transactions made again because another one was in the way: unique violation, deadlock, lock time-out.",
 )

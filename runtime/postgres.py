@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
 
-TWIN_ERRORS = (
+CONFLICT_ERRORS = (
     asyncpg.UniqueViolationError,
     asyncpg.ExclusionViolationError,
     asyncpg.DeadlockDetectedError,

@@ -20,7 +20,7 @@ class Failure(StrEnum):
     """The schema, a right or a setting does not fit this version: wait until somebody mends it."""
     SESSION = "session"
     """The session can't be used for this any more: close it and try again on a fresh one."""
-    TWIN = "twin"
+    CONFLICT = "conflict"
     """Another transaction did the same or was in the way: read again and fold again."""
     DATA = "data"
     """Postgres refuses what the batch holds: find the record."""
@@ -31,9 +31,9 @@ class Failure(StrEnum):
 PASSING: Final = frozenset({Failure.OUTAGE, Failure.SETUP, Failure.SESSION})
 """No record's fault and nobody else's transaction: it is waited for, however long."""
 
-_DATA, _TWIN, _OUTAGE, _SETUP, _SESSION = (
+_DATA, _CONFLICT, _OUTAGE, _SETUP, _SESSION = (
     Failure.DATA,
-    Failure.TWIN,
+    Failure.CONFLICT,
     Failure.OUTAGE,
     Failure.SETUP,
     Failure.SESSION,
@@ -71,7 +71,7 @@ CLASSES: Final[dict[str, Failure]] = {
     "3B": _SESSION,  # savepoint exception
     "3D": _OUTAGE,  # invalid catalog name
     "3F": _SETUP,  # invalid schema name
-    "40": _TWIN,  # transaction rollback: serialization failures and deadlocks
+    "40": _CONFLICT,  # transaction rollback: serialization failures and deadlocks
     "42": _SETUP,  # syntax error or access rule violation: a table, a column or a right that is not there
     "44": _DATA,  # with check option violation
     "53": _OUTAGE,  # insufficient resources
@@ -90,13 +90,13 @@ CLASSES: Final[dict[str, Failure]] = {
 CODES: Final[dict[str, Failure]] = {
     "22P03": _SESSION,  # invalid binary representation: written for columns as they were before the schema changed
     "22P04": _SESSION,  # bad COPY file format: the same
-    "23505": _TWIN,  # unique violation
-    "23P01": _TWIN,  # exclusion violation
+    "23505": _CONFLICT,  # unique violation
+    "23P01": _CONFLICT,  # exclusion violation
     "40002": _DATA,  # transaction integrity constraint violation: a deferred constraint
     "40003": _SESSION,  # statement completion unknown
     "54011": _SETUP,  # too many columns
     "54023": _SETUP,  # too many arguments
-    "55P03": _TWIN,  # lock not available
+    "55P03": _CONFLICT,  # lock not available
     "57P05": _SESSION,  # idle session time-out
 }
 """Codes that mean something else than their class."""

@@ -16,7 +16,7 @@ import structlog
 
 from consumer.dispatcher.recall_rows import spool_new
 from runtime.lease import guard, wait_for_event
-from runtime.postgres import OUTAGE_ERRORS, TWIN_ERRORS
+from runtime.postgres import OUTAGE_ERRORS, CONFLICT_ERRORS
 from runtime.retry import delays
 from runtime.sql import statement
 from schemas.errors import LeaseLostError
@@ -95,7 +95,7 @@ async def work(desk: Desk, lease: Lease, ending: asyncio.Event, limits: Dispatch
 
 async def _recover(error: Exception, ending: asyncio.Event, limits: DispatcherSettings, health: Health) -> None:
     """Say what failed and wait; what was claimed comes again when its claim expires."""
-    foreseen = isinstance(error, OUTAGE_ERRORS + TWIN_ERRORS)
+    foreseen = isinstance(error, OUTAGE_ERRORS + CONFLICT_ERRORS)
     health.failed(f"{health.name}: {type(error).__name__}")
     tell = log.warning if foreseen else log.error
     tell("dispatch_failed", desk=health.name, error=type(error).__name__, exc_info=not foreseen)

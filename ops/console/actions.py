@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import asyncpg
 
 from ops.database import connected
-from runtime.postgres import TWIN_ERRORS
+from runtime.postgres import CONFLICT_ERRORS
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -40,5 +40,5 @@ class Actions:
             raise UnavailableError(
                 f"this took longer than {self._seconds:g} s and was given up; choose fewer letters, or use ratchet dlq"
             ) from error
-        except (*TWIN_ERRORS, asyncpg.QueryCanceledError) as error:
+        except (*CONFLICT_ERRORS, asyncpg.QueryCanceledError) as error:
             raise UnavailableError(f"somebody else was in the way ({type(error).__name__}); try again") from error

@@ -116,7 +116,7 @@ async def test_names_made_meanwhile_are_asked_for_again(
     await one
     with pytest.raises(asyncpg.SerializationError) as caught:
         await two
-    assert classify(caught.value) is Failure.TWIN
+    assert classify(caught.value) is Failure.CONFLICT
     await desk.settle(records([REFUND], partition=1))
     books = await desk.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 400)]

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from runtime import postgres
 from runtime.clock import SystemClock
-from runtime.postgres import OUTAGE_ERRORS, PASSING_ERRORS, TWIN_ERRORS, classify, open_pool, refusals
+from runtime.postgres import OUTAGE_ERRORS, PASSING_ERRORS, CONFLICT_ERRORS, classify, open_pool, refusals
 from runtime.refusals import CLASSES, CODES, PASSING, Failure, failure_of
 from runtime.schema_version import newest_known
 from runtime.settings import PostgresSettings
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.unit
 @pytest.mark.parametrize(
     ("error", "failure"),
     [
-        (asyncpg.UniqueViolationError(), Failure.TWIN),
-        (asyncpg.DeadlockDetectedError(), Failure.TWIN),
-        (asyncpg.SerializationError(), Failure.TWIN),
-        (asyncpg.LockNotAvailableError(), Failure.TWIN),
+        (asyncpg.UniqueViolationError(), Failure.CONFLICT),
+        (asyncpg.DeadlockDetectedError(), Failure.CONFLICT),
+        (asyncpg.SerializationError(), Failure.CONFLICT),
+        (asyncpg.LockNotAvailableError(), Failure.CONFLICT),
         (asyncpg.CheckViolationError(), Failure.DATA),
         (asyncpg.ForeignKeyViolationError(), Failure.DATA),
         (asyncpg.NotNullViolationError(), Failure.DATA),
@@ -64,7 +64,7 @@ pytestmark = pytest.mark.unit
         (asyncpg.UndefinedColumnError(), Failure.SETUP),
         (asyncpg.InsufficientPrivilegeError(), Failure.SETUP),
         (asyncpg.RaiseError(), Failure.DATA),
-        (asyncpg.ExclusionViolationError(), Failure.TWIN),
+        (asyncpg.ExclusionViolationError(), Failure.CONFLICT),
         (ValueError(), Failure.UNEXPECTED),
         (RecursionError(), Failure.UNEXPECTED),
     ],
@@ -189,6 +189,6 @@ def test_the_drivers_classes_that_are_caught_are_those_of_the_table() -> None:
         failure = failure_of(kind.sqlstate)
         if kind is not asyncpg.ObjectNotInPrerequisiteStateError:  # a lock that is not available is below it
             assert issubclass(kind, PASSING_ERRORS) == (failure in PASSING), kind
-        assert issubclass(kind, TWIN_ERRORS) <= (failure is Failure.TWIN), kind
+        assert issubclass(kind, CONFLICT_ERRORS) <= (failure is Failure.CONFLICT), kind
         assert issubclass(kind, OUTAGE_ERRORS) <= (failure in PASSING), kind
     assert [kind for kind in refusals(Failure.OUTAGE) if not issubclass(kind, OUTAGE_ERRORS)] == []

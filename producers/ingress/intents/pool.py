@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from runtime.postgres import PASSING_ERRORS, TWIN_ERRORS, LazyPool, open_pool
+from runtime.postgres import PASSING_ERRORS, CONFLICT_ERRORS, LazyPool, open_pool
 from runtime.postgres_session import PatientSession
 from schemas.errors import UnavailableError
 
@@ -40,8 +40,8 @@ class Transactions:
     async def run(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Return what the work returns once it is committed.
 
-        Raises UnavailableError where that is not known, the work's own exceptions after a rollback, and twins' errors
-        (`runtime.postgres.TWIN_ERRORS`) as they are. A COMMIT that outlasts the time-out keeps its session until it is
+        Raises UnavailableError where that is not known, the work's own exceptions after a rollback, and conflicts
+        (`runtime.postgres.CONFLICT_ERRORS`) as they are. A COMMIT that outlasts the time-out keeps its session until it is
         answered: one that waits for a standby goes on at the server whatever we do, and each new session in its place
         would wait beside it until Postgres has none left.
         """
@@ -70,7 +70,7 @@ class Transactions:
                 async with connection.transaction():
                     result = await work(connection)
                     progress.commits = True
-            except TWIN_ERRORS:
+            except CONFLICT_ERRORS:
                 raise
             except BaseException:
                 connection.terminate()  # A hung server must not hold up the release, nor a half-done statement.
