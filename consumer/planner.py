@@ -34,7 +34,7 @@ from consumer.merging import as_one, currency_of, facts_of, merchant_account_of,
 from consumer.plan import Letter, Parking, Plan, Refetching
 from consumer.resolve import Target, counts_more, resolve
 from consumer.ties import taken_for, tied
-from consumer.verdict import Dead, Recorded, Waits, judge
+from consumer.verdict import Dead, Recorded, Waits, decide
 from schemas.dead_letter import MESSAGE_LENGTH_MAX, Reason
 from schemas.facts import Fact, FactKind, State
 from schemas.payment import Flag, Outcome, Projection
@@ -212,7 +212,7 @@ class Planner:
             case Waits() | Dead():
                 return None, target
         merged = self._grouping.whole(as_one(target))
-        verdict = judge(merged, event.meaning, facts_max=self._facts_max)
+        verdict = decide(merged, event.meaning, facts_max=self._facts_max)
         if target.same and isinstance(verdict, Recorded):
             projection = project(merged.facts | verdict.news)
             verdict = Recorded(Outcome.APPLIED, verdict.news, projection, versioned=True, reported=verdict.reported)

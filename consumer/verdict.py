@@ -46,8 +46,6 @@ class Dead(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
-Judgement = Recorded | Waits | Dead
-
 _QUIET: Final = frozenset({(FactKind.ATTEMPT, "succeeded"), (FactKind.END, "closed")})
 """States that only accompany others: alone they don't make an event worth a version."""
 
@@ -63,8 +61,8 @@ _UNPAID: Final = (Status.CREATED, Status.REQUIRES_ACTION, Status.PROCESSING, Sta
 _IN_ANY_CURRENCY: Final = frozenset({FactKind.ATTEMPT, FactKind.DISPUTE, FactKind.VOID, FactKind.END, FactKind.MODE})
 
 
-def judge(payment: Payment, meaning: Meaning, *, facts_max: int) -> Recorded | Dead:
-    """Judge what an event does to a payment whose row is locked.
+def decide(payment: Payment, meaning: Meaning, *, facts_max: int) -> Recorded | Dead:
+    """Decide what an event does to a payment whose row is locked.
 
     Whatever a verified event says of a known payment is folded: what does not add up is a flag, and money in another
     currency is noted without its sum. Only the bound of one payment's facts is a refusal.

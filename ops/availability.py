@@ -47,13 +47,13 @@ def several_hosts(settings: Settings) -> bool:
 
 
 def away_finding(check: str, away: Sequence[str], advice: str) -> Finding:
-    """Judge what does not answer us. Pure."""
+    """Check what does not answer us. Pure."""
     advice = f"{advice} (RUNBOOK: A broker is away)" if check == "kafka brokers" else advice
     return Finding(check, ok=not away, found="; ".join(away) or "all answer", advice=advice if away else "")
 
 
 def disks_finding(low: Sequence[str]) -> Finding:
-    """Judge which brokers' disks fill up. Pure."""
+    """Check which brokers' disks fill up. Pure."""
     advice = "make room: a broker whose disk is full ends (RUNBOOK: A disk fills up)" if low else ""
     return Finding("kafka disks", ok=not low, found="; ".join(low) or "room enough", advice=advice)
 
@@ -80,7 +80,7 @@ async def _of_postgres(settings: Settings) -> list[Finding]:
 
 
 def copies_finding(described: Sequence[dict[str, Any]], least: Mapping[str, int]) -> Finding:
-    """Judge which partitions have no leader, or fewer copies in step than a write needs. Pure.
+    """Check which partitions have no leader, or fewer copies in step than a write needs. Pure.
 
     `least` is each topic's min.insync.replicas, where we are told.
     """
@@ -102,7 +102,7 @@ def copies_finding(described: Sequence[dict[str, Any]], least: Mapping[str, int]
 
 
 def standby_finding(found: Mapping[str, Any]) -> Finding:
-    """Judge whether commits wait for a standby that is not there. Pure."""
+    """Check whether commits wait for a standby that is not there. Pure."""
     if not found["names"]:
         told = f"{found['standbys']} standby(s), none of them synchronous: a fail-over may lose what was committed last"
         return Finding("postgres standby", ok=True, found=told if found["standbys"] else "none")
@@ -132,7 +132,7 @@ async def oldest_transaction(connection: Connection) -> Finding:
 
 
 def judge_transaction(found: Mapping[str, Any]) -> Finding:
-    """Judge a transaction that was open at two looks. Pure."""
+    """Check a transaction that was open at two looks. Pure."""
     since = "for longer than is shown to us" if found["seconds"] is None else f"for {found['seconds']:.0f} s"
     who = f"prepared transaction {found['gid']}" if found["gid"] else f"process {found['pid']} of role {found['role']}"
     named = f" ({found['application']})" if found["application"] else ""
@@ -144,7 +144,7 @@ def judge_transaction(found: Mapping[str, Any]) -> Finding:
 
 
 def own_sessions_finding(*, shared: bool) -> Finding:
-    """Judge whether our sessions are our own. Pure."""
+    """Check whether our sessions are our own. Pure."""
     if not shared:
         return Finding("session", ok=True, found="our own")
     told, _, advice = SHARED.partition(": set ")

@@ -41,7 +41,7 @@ REDIS_PROBE_MILLISECONDS: Final = 1000
 
 
 def transport_finding(host: str, *, encrypted: bool) -> Finding:
-    """Judge whether what is said to Postgres can be read, or answered by somebody else, on its way."""
+    """Check whether what is said to Postgres can be read, or answered by somebody else, on its way."""
     if encrypted or leads_to_loopback(host):
         return Finding("postgres transport", ok=True, found="TLS" if encrypted else "this machine")
     advice = "add ?sslmode=verify-full to the DSN: payments can be read and changed on their way"
@@ -192,7 +192,7 @@ async def postgres(settings: Settings) -> list[Finding]:
 
 
 def prefix_finding(bound_to: str | None, prefix: str) -> Finding:
-    """Judge whether the database belongs to our topics; `bound_to` of None is before the first start."""
+    """Check whether the database belongs to our topics; `bound_to` of None is before the first start."""
     why = topic_binding.mismatch(bound_to, prefix) or ""
     told = "no role has started yet" if bound_to is None else f"the database belongs to those of {bound_to!r}"
     return Finding("topic prefix", ok=not why, found=told, advice=why)
@@ -205,7 +205,7 @@ def host_of(settings: Settings) -> str:
 
 
 def durability_finding(found: dict[str, str]) -> Finding:
-    """Judge whether what Postgres confirms is written."""
+    """Check whether what Postgres confirms is written."""
     lacks = lacks_of_postgres(found)
     told = ", ".join(f"{name} {value}" for name, value in sorted(found.items()))
     return Finding("durability", ok=not lacks, found=told, advice="; ".join(lacks))
@@ -226,14 +226,14 @@ async def parking_clock(settings: Settings) -> list[Finding]:
 
 
 def clock_finding(settings: Settings, skew_seconds: float) -> Finding:
-    """Judge how far our clock and Postgres's are apart: signatures hold for minutes, leases for seconds."""
+    """Check how far our clock and Postgres's are apart: signatures hold for minutes, leases for seconds."""
     ok = skew_seconds <= settings.ops.clock_skew_seconds_max
     advice = "" if ok else "synchronise the machines' clocks (NTP)"
     return Finding("clock", ok=ok, found=f"{skew_seconds:.2f} s apart from Postgres's", advice=advice)
 
 
 def writes_finding(*, read_only: bool) -> Finding:
-    """Judge whether Postgres takes writes: a demoted primary and a replica answer, and take none."""
+    """Check whether Postgres takes writes: a demoted primary and a replica answer, and take none."""
     advice = "point RATCHET_POSTGRES__DSN at the primary, or end the read-only state" if read_only else ""
     found = "this server is read-only" if read_only else "taken"
     return Finding("writes", ok=not read_only, found=found, advice=advice)

@@ -53,7 +53,7 @@ def secret_findings(settings: Settings, now: float) -> list[Finding]:
 
 
 def _endings(place: str, secrets: Sequence[Secret], now: float, soon: float) -> list[Finding]:
-    """Judge one endpoint's secrets: it is wrong where none is live now, or where none would be once the next ends."""
+    """Check one endpoint's secrets: it is wrong where none is live now, or where none would be once the next ends."""
     advice = (
         "add the next secret at the provider and in RATCHET_PROVIDERS__<NAME>__SECRETS, and remove those that ended"
     )
@@ -150,7 +150,7 @@ def plaintext_findings(bootstrap: str) -> list[Finding]:
 
 
 def certificate_finding(path: Path, now: float, soon: float) -> Finding:
-    """Judge when the certificate by which Kafka knows us ends."""
+    """Check when the certificate by which Kafka knows us ends."""
     from cryptography import x509
 
     check, advice = "kafka certificate", "put the next one and its key in the place of the files; no restart is needed"

@@ -98,16 +98,16 @@ class Limits:
     async def _count(self, quota: Quota, who: tuple[str, ...]) -> Verdict:
         shared = self._shared
         if shared is not None:
-            verdict = await self._link.ask(lambda _: judge(shared, quota, who))
+            verdict = await self._link.ask(lambda _: check(shared, quota, who))
             if verdict is not AWAY:
                 return verdict
         local = self._local.get(quota.name)
         if local is None:
             local = self._local[quota.name] = LocalStorage(self._keys_max, self._now)
-        return await judge(local, quota, who)
+        return await check(local, quota, who)
 
 
-async def judge(storage: RedisStorage | LocalStorage, quota: Quota, who: tuple[str, ...]) -> Verdict:
+async def check(storage: RedisStorage | LocalStorage, quota: Quota, who: tuple[str, ...]) -> Verdict:
     """Count a hit in a storage; raises what the storage raises."""
     allowed = await SlidingWindowCounterRateLimiter(storage).hit(quota.item, *who)
     counts = await storage.get_sliding_window(quota.item.key_for(*who), quota.window_seconds)

@@ -66,7 +66,7 @@ class VerificationInputs:
 async def gather(
     delivery: Delivery, trusted_proxies: Sequence[Network], certificates: Certificates, may_fetch: MayFetch
 ) -> VerificationInputs | Refusal:
-    """Return what the request is judged by, or why it is refused unread. `may_fetch` is asked before a fetch."""
+    """Return what the request is verified with, or why it is refused unread. `may_fetch` is asked before a fetch."""
     endpoint = delivery.endpoint
     if endpoint.networks:
         sender = sender_address(delivery.peer, delivery.forwarded_for, trusted_proxies)

@@ -14,7 +14,7 @@ from consumer import planner
 from consumer.decode import decoded
 from consumer.sweeper import sweep, wake_all
 from consumer.transaction import BatchWriter
-from consumer.verdict import judge
+from consumer.verdict import decide
 from ops import redrives
 from ops.redrives import LetterFilter, Order
 
@@ -50,9 +50,9 @@ async def harness(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     def tripping(payment: Any, meaning: Any, **limits: Any) -> Any:
         if meaning.amount == TRIPS:
             raise ZeroDivisionError
-        return judge(payment, meaning, **limits)
+        return decide(payment, meaning, **limits)
 
-    monkeypatch.setattr(planner, "judge", tripping)
+    monkeypatch.setattr(planner, "decide", tripping)
     async with bench(database.dsn, parking={"deadline_seconds": DEADLINE_SECONDS}) as open_bench:
         open_bench.clock = Clock()
         yield open_bench

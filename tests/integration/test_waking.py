@@ -21,7 +21,7 @@ from consumer.decode import decode, decoded
 from consumer.poison import PoisonRun
 from consumer.sweeper import Sweeper, sweep, wake_all
 from consumer.transaction import BatchWriter
-from consumer.verdict import judge
+from consumer.verdict import decide
 from consumer.waking import TURNS_MAX
 from runtime.refusals import PASSING
 from schemas.facts import Ref, RefKind
@@ -55,13 +55,13 @@ async def harness(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     def tripping(payment: Any, meaning: Any, **limits: Any) -> Any:
         if meaning.amount == TRIPS:
             raise ZeroDivisionError
-        return judge(payment, meaning, **limits)
+        return decide(payment, meaning, **limits)
 
     monkeypatch.setattr(transaction, "decode", naming)
     monkeypatch.setattr(locking_reader, "decode", naming)
     monkeypatch.setattr(planner, "decode", naming)
     monkeypatch.setattr("consumer.decode.decode", naming)
-    monkeypatch.setattr(planner, "judge", tripping)
+    monkeypatch.setattr(planner, "decide", tripping)
     async with bench(database.dsn) as open_bench:
         yield open_bench
 

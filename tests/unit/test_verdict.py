@@ -8,7 +8,7 @@ import pytest
 from paper_books import payment
 
 from consumer.fold import newer, project
-from consumer.verdict import Dead, Recorded, judge
+from consumer.verdict import Dead, Recorded, decide
 from schemas.dead_letter import Reason
 from schemas.facts import Fact, FactKind, Meaning, State
 from schemas.payment import Flag, Outcome, Payment
@@ -35,14 +35,14 @@ def standing(said: list[Said], **columns: Any) -> Payment:
 
 def verdict(before: list[Said], *said: Said, currency: str | None = "EUR", facts_max: int = 100, **options: Any) -> Any:
     meaning = Meaning(facts=tuple(facts_of(list(said))), currency=currency)
-    return judge(standing(before), meaning, facts_max=facts_max, **options)
+    return decide(standing(before), meaning, facts_max=facts_max, **options)
 
 
 def test_the_first_event_of_a_payment_is_applied_whatever_it_says() -> None:
     for reported in (TERMS, PAID, CANCELED, CREATED):
-        judged = judge(payment(), Meaning(facts=tuple(facts_of([reported]))), facts_max=9)
-        assert isinstance(judged, Recorded)
-        assert (judged.outcome, judged.versioned) == (Outcome.APPLIED, True)
+        decided = decide(payment(), Meaning(facts=tuple(facts_of([reported]))), facts_max=9)
+        assert isinstance(decided, Recorded)
+        assert (decided.outcome, decided.versioned) == (Outcome.APPLIED, True)
 
 
 @pytest.mark.parametrize(
@@ -81,25 +81,25 @@ def test_the_first_event_of_a_payment_is_applied_whatever_it_says() -> None:
     ],
 )
 def test_outcomes(before: list[Said], said: list[Said], outcome: Outcome, versioned: bool) -> None:  # noqa: FBT001
-    judged = verdict(before, *said)
-    assert isinstance(judged, Recorded)
-    assert (judged.outcome, judged.versioned) == (outcome, versioned)
-    joined = standing(before).facts | judged.news
-    assert judged.projection == project(joined)
+    decided = verdict(before, *said)
+    assert isinstance(decided, Recorded)
+    assert (decided.outcome, decided.versioned) == (outcome, versioned)
+    joined = standing(before).facts | decided.news
+    assert decided.projection == project(joined)
 
 
 def test_an_unversioned_verdict_moves_no_column() -> None:
-    judged = verdict([AUTHORIZED, TAKEN], CREATED)
-    assert judged.news == {(FactKind.ATTEMPT, "a"): State("created")}
-    assert judged.projection == standing([AUTHORIZED, TAKEN]).projection
+    decided = verdict([AUTHORIZED, TAKEN], CREATED)
+    assert decided.news == {(FactKind.ATTEMPT, "a"): State("created")}
+    assert decided.projection == standing([AUTHORIZED, TAKEN]).projection
 
 
 def test_another_currency_is_folded_without_its_sums() -> None:
-    judged = verdict([AUTHORIZED], TAKEN, CREATED, currency="USD")
+    decided = verdict([AUTHORIZED], TAKEN, CREATED, currency="USD")
     seen = Fact(FactKind.OTHER_CURRENCY, "a", "seen", 1000, "USD")
-    assert (judged.outcome, judged.reported) == (Outcome.CONFLICT, (Fact(FactKind.ATTEMPT, "a", "created"), seen))
-    assert judged.projection.flags == (Flag.OTHER_CURRENCY,)
-    assert judged.projection.captured == 0
+    assert (decided.outcome, decided.reported) == (Outcome.CONFLICT, (Fact(FactKind.ATTEMPT, "a", "created"), seen))
+    assert decided.projection.flags == (Flag.OTHER_CURRENCY,)
+    assert decided.projection.captured == 0
     assert isinstance(verdict([AUTHORIZED], currency="USD"), Recorded)
     assert verdict([AUTHORIZED], TAKEN, currency=None).projection.captured == 1000
 
@@ -107,10 +107,10 @@ def test_another_currency_is_folded_without_its_sums() -> None:
 def test_the_bound_of_facts_counts_children_not_news_of_them() -> None:
     assert isinstance(verdict([AUTHORIZED], TAKEN, facts_max=2), Recorded)
     assert isinstance(verdict([AUTHORIZED, TAKEN], ("capture", "a", "succeeded", 1001), facts_max=2), Recorded)
-    judged = verdict([AUTHORIZED], TAKEN, facts_max=1)
-    assert isinstance(judged, Dead)
-    assert judged.reason is Reason.CONFLICT
-    assert "holds 1 facts" in judged.message
+    decided = verdict([AUTHORIZED], TAKEN, facts_max=1)
+    assert isinstance(decided, Dead)
+    assert decided.reason is Reason.CONFLICT
+    assert "holds 1 facts" in decided.message
 
 
 def test_what_a_client_asked_is_never_an_echo() -> None:

@@ -114,5 +114,5 @@ def test_every_function_that_is_named_is_there(title: str) -> None:
 def test_a_function_that_is_gone_is_seen() -> None:
     own = "[consumer/fold.py](../consumer/fold.py)\n\n- `project()`, `nothing()`"
     assert missing(own) == ["consumer/fold.py: nothing"]
-    aside = f"{own[:-12]}\n\n`judge()` in [consumer/verdict.py](../consumer/verdict.py), `gone()` of\n"
+    aside = f"{own[:-12]}\n\n`decide()` in [consumer/verdict.py](../consumer/verdict.py), `gone()` of\n"
     assert missing(aside + "[consumer/plan.py](../consumer/plan.py)") == ["consumer/plan.py: gone"]

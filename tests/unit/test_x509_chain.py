@@ -49,7 +49,7 @@ def issue(
     return Pair(builder.sign(issuer.key if issuer else key, SHA256()), key)
 
 
-def judge(leaf: Pair, intermediates: list[Pair], roots: list[Pair]) -> str:
+def checked(leaf: Pair, intermediates: list[Pair], roots: list[Pair]) -> str:
     try:
         need_trusted(
             leaf.certificate,
@@ -66,12 +66,12 @@ def test_chain_over_intermediates() -> None:
     root = issue("root", path_length=1)
     middle = issue("middle", root, path_length=0, may_sign=True)
     leaf = issue("leaf", middle, ca=False)
-    assert judge(leaf, [middle], [root]) == "trusted"
-    assert judge(leaf, [], [root]) == "untrusted_cert"
-    assert judge(leaf, [middle], []) == "untrusted_cert"
-    assert judge(leaf, [middle, root], [issue("root")]) == "untrusted_cert"
-    assert judge(leaf, [], [middle]) == "trusted"
-    assert judge(root, [], [root]) == "trusted"
+    assert checked(leaf, [middle], [root]) == "trusted"
+    assert checked(leaf, [], [root]) == "untrusted_cert"
+    assert checked(leaf, [middle], []) == "untrusted_cert"
+    assert checked(leaf, [middle, root], [issue("root")]) == "untrusted_cert"
+    assert checked(leaf, [], [middle]) == "trusted"
+    assert checked(root, [], [root]) == "trusted"
 
 
 @pytest.mark.parametrize(
@@ -80,24 +80,24 @@ def test_chain_over_intermediates() -> None:
 def test_an_issuer_that_may_not_issue(middle: dict[str, bool | None]) -> None:
     root = issue("root")
     between = issue("middle", root, ca=middle.get("ca", True), may_sign=middle.get("may_sign"))
-    assert judge(issue("leaf", between, ca=False), [between], [root]) == "untrusted_cert"
+    assert checked(issue("leaf", between, ca=False), [between], [root]) == "untrusted_cert"
 
 
 def test_path_length_counts_the_cas_below() -> None:
     root = issue("root", path_length=0)
     middle = issue("middle", root)
-    assert judge(issue("leaf", middle, ca=False), [middle], [root]) == "untrusted_cert"
-    assert judge(issue("leaf", root, ca=False), [], [root]) == "trusted"
+    assert checked(issue("leaf", middle, ca=False), [middle], [root]) == "untrusted_cert"
+    assert checked(issue("leaf", root, ca=False), [], [root]) == "trusted"
 
 
 def test_every_certificate_of_one_chain_is_valid_now() -> None:
     root = issue("root")
     ended = issue("middle", root, days=0)
     leaf = issue("leaf", ended, ca=False)
-    assert judge(leaf, [ended], [root]) == "expired_cert"
+    assert checked(leaf, [ended], [root]) == "expired_cert"
     again = draft("middle", ended.key, root, NOW, NOW).add_extension(x509.BasicConstraints(True, None), critical=True)
     renewed = Pair(again.sign(root.key, SHA256()), ended.key)
-    assert judge(leaf, [ended, renewed], [root]) == "trusted"
+    assert checked(leaf, [ended, renewed], [root]) == "trusted"
 
 
 def test_a_long_or_circular_chain_ends() -> None:
@@ -107,9 +107,9 @@ def test_a_long_or_circular_chain_ends() -> None:
         line.append(issue(f"ca {step}", line[-1]))
     longest = issue("leaf", line[CHAIN_LENGTH_MAX - 3], ca=False)
     too_long = issue("leaf", line[CHAIN_LENGTH_MAX - 2], ca=False)
-    assert judge(longest, line, [root]) == "trusted"
-    assert judge(too_long, line, [root]) == "untrusted_cert"
-    assert judge(issue("self"), line * 3, [root]) == "untrusted_cert"
+    assert checked(longest, line, [root]) == "trusted"
+    assert checked(too_long, line, [root]) == "untrusted_cert"
+    assert checked(issue("self"), line * 3, [root]) == "untrusted_cert"
 
 
 @pytest.mark.parametrize(
@@ -153,16 +153,16 @@ def test_what_is_critical_and_not_looked_at_leads_nowhere(
     extension: x509.ExtensionType, said: str, *, critical: bool
 ) -> None:
     root = issue("root")
-    assert judge(extended(extension, critical=critical, ca=False, issuer=root), [], [root]) == said
+    assert checked(extended(extension, critical=critical, ca=False, issuer=root), [], [root]) == said
     middle = extended(extension, critical=critical, issuer=root)
-    assert judge(issue("leaf", middle, ca=False), [middle], [root]) == said
+    assert checked(issue("leaf", middle, ca=False), [middle], [root]) == said
 
 
 @pytest.mark.parametrize(("bits", "said"), [(1024, "untrusted_cert"), (2048, "trusted")])
 def test_a_short_rsa_key_is_none(bits: int, said: str) -> None:
     root, key = issue("root"), rsa.generate_private_key(65537, bits)
     leaf = draft("leaf", key, root, NOW - timedelta(days=1), NOW + timedelta(days=1))  # type: ignore[arg-type]
-    assert judge(Pair(leaf.sign(root.key, SHA256()), root.key), [], [root]) == said
+    assert checked(Pair(leaf.sign(root.key, SHA256()), root.key), [], [root]) == said
 
 
 def test_a_leaf_that_may_not_sign_messages_signs_none() -> None:
@@ -179,7 +179,7 @@ def test_a_leaf_that_may_not_sign_messages_signs_none() -> None:
         decipher_only=False,
     )
     leaf = draft("leaf", key, root, NOW - timedelta(days=1), NOW + timedelta(days=1))
-    assert judge(Pair(leaf.add_extension(usage, critical=True).sign(root.key, SHA256()), key), [], [root]) == (
+    assert checked(Pair(leaf.add_extension(usage, critical=True).sign(root.key, SHA256()), key), [], [root]) == (
         "untrusted_cert"
     )
 
