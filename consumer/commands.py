@@ -125,7 +125,7 @@ def _room(
 
 
 def balance_of(payment: Payment) -> Balance:
-    """Return what a payment holds, by its facts and what they come to; read_standing.sql says the same in SQL."""
+    """Return what a payment holds, by its facts and what they come to; read_payment_view.sql says the same in SQL."""
     shown, facts = payment.projection, payment.facts
     captures, refunds = _amounts(facts, FactKind.CAPTURE), _amounts(facts, FactKind.REFUND)
     pending = [state for (kind, _), state in facts.items() if kind is FactKind.REFUND and state.name == "pending"]

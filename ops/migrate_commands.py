@@ -15,7 +15,7 @@ from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runtime.migrations import Standing
+    from runtime.migrations import MigrationStatus
 
 migrate = typer.Typer(no_args_is_help=True, help="The database's schema; needs RATCHET_POSTGRES__OWNER_DSN.")
 
@@ -67,9 +67,9 @@ def down(
     return EXIT_DONE
 
 
-def _table(standings: Sequence[Standing]) -> Table:
+def _table(statuses: Sequence[MigrationStatus]) -> Table:
     table = Table("migration", "state", "applied at")
-    for one in standings:
+    for one in statuses:
         table.add_row(f"{one.version:04d} {one.name}", one.state, str(one.applied_at or ""))
     return table
 
@@ -82,10 +82,10 @@ def status(*, as_json: AsJson = False) -> int:
 
     settings = endpoints.found(endpoints.load())
     dsn = settings.postgres.owner_dsn or settings.postgres.dsn
-    standings = asyncio.run(migration_status(dsn.get_secret_value() if dsn else ""))
-    document = {"migrations": [asdict(one) for one in standings]}
-    emit(document, as_json=as_json, show=lambda: _table(standings))
-    return EXIT_DONE if all(one.state == "applied" for one in standings) else EXIT_PROBLEM
+    statuses = asyncio.run(migration_status(dsn.get_secret_value() if dsn else ""))
+    document = {"migrations": [asdict(one) for one in statuses]}
+    emit(document, as_json=as_json, show=lambda: _table(statuses))
+    return EXIT_DONE if all(one.state == "applied" for one in statuses) else EXIT_PROBLEM
 
 
 @migrate.command("rebase")

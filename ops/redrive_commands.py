@@ -61,10 +61,10 @@ def redrive_document(seen: Preview, now: Progress | None) -> dict[str, Any]:
         "left_out": [asdict(one) for one in seen.left_out],
         "would": seen.counts(),
     }
-    return document | (standing(now) if now else {})
+    return document | (progress_document(now) if now else {})
 
 
-def standing(now: Progress) -> dict[str, Any]:
+def progress_document(now: Progress) -> dict[str, Any]:
     """Return how a redrive stands, as JSON. Pure."""
     return {
         "status": now.status,
@@ -226,7 +226,7 @@ def _resume(redrive_id: int, order: Order, *, as_json: bool) -> int:
     audit = asyncio.run(_audit(settings, redrive_id)) if settings else ()
     messages = [{"id": row["id"], "would": row["would"]} for row in audit]
     document = {"redrive_id": now.id, "matched": now.matched, "published": now.published, "messages": messages}
-    emit(document | standing(now), as_json=as_json, show=lambda: ended_shown(now))
+    emit(document | progress_document(now), as_json=as_json, show=lambda: ended_shown(now))
     return EXIT_DONE if now.status is RedriveStatus.DONE else EXIT_PROBLEM
 
 
@@ -255,7 +255,7 @@ def stop(redrive_id: RedriveId, *, who: Who = None, as_json: AsJson = False) -> 
     else:
         _console().post(f"/redrives/{redrive_id}/stop")
     now = _followed(settings, redrive_id)
-    document = {"redrive_id": now.id, "matched": now.matched, "published": now.published} | standing(now)
+    document = {"redrive_id": now.id, "matched": now.matched, "published": now.published} | progress_document(now)
     emit(document, as_json=as_json, show=lambda: ended_shown(now))
     return EXIT_DONE
 
@@ -283,7 +283,7 @@ def list_redrives(
     settings = _found()
     found = asyncio.run(_newest(settings, limit)) if settings else redrive_asking.list_redrives(_console(), limit)
     rows = [
-        {"redrive_id": one.id, "matched": one.matched, "published": one.published, "filter": one.filter} | standing(one)
+        {"redrive_id": one.id, "matched": one.matched, "published": one.published, "filter": one.filter} | progress_document(one)
         for one in found
     ]
     emit({"redrives": rows}, as_json=as_json, show=lambda: _redrives_table(found))

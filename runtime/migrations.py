@@ -78,7 +78,7 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class MigrationStatus:
     """Where one migration stands in one database; `applied_at` is None while it is pending.
 
     `edited`: the file is not the one that was applied. `missing`: applied, but there is no such file.
@@ -153,20 +153,20 @@ def check_history(files: Sequence[Migration], applied: Sequence[Applied]) -> Non
             )
 
 
-def compare(files: Sequence[Migration], applied: Sequence[Applied]) -> list[Standing]:
+def compare(files: Sequence[Migration], applied: Sequence[Applied]) -> list[MigrationStatus]:
     """Tell where each migration stands, by number; never raises for what does not match."""
     rows = {row.version: row for row in applied}
-    standings = [_standing(file, rows.pop(file.version, None)) for file in files]
-    standings += [Standing(row.version, row.name, "missing", row.applied_at) for row in rows.values()]
-    return sorted(standings, key=lambda standing: standing.version)
+    statuses = [_status_of(file, rows.pop(file.version, None)) for file in files]
+    statuses += [MigrationStatus(row.version, row.name, "missing", row.applied_at) for row in rows.values()]
+    return sorted(statuses, key=lambda one: one.version)
 
 
-def _standing(file: Migration, row: Applied | None) -> Standing:
+def _status_of(file: Migration, row: Applied | None) -> MigrationStatus:
     """Tell where one file stands."""
     if row is None:
-        return Standing(file.version, file.name, "pending", None)
+        return MigrationStatus(file.version, file.name, "pending", None)
     same = (file.name, file.checksum) == (row.name, row.checksum)
-    return Standing(file.version, file.name, "applied" if same else "edited", row.applied_at)
+    return MigrationStatus(file.version, file.name, "applied" if same else "edited", row.applied_at)
 
 
 async def migrate_up(owner_dsn: str, app_role: str, *, folder: Traversable | None = None) -> list[str]:
@@ -212,7 +212,7 @@ async def migrate_down(
     return [migration.title for migration in undone]
 
 
-async def migration_status(dsn: str, *, folder: Traversable | None = None) -> list[Standing]:
+async def migration_status(dsn: str, *, folder: Traversable | None = None) -> list[MigrationStatus]:
     """Tell where each migration stands in a database; either role may ask, also before the first `up`."""
     files = read_files(folder or resources.files("migrations"))
     async with _connected(dsn) as connection:

@@ -17,7 +17,7 @@ from settling import Bench, Event, answer, bench, intent_records, records, webho
 
 from consumer import rows
 from consumer.commands import balance_of
-from producers.ingress.intents.standing import Standing
+from producers.ingress.intents.payment_view import PaymentView
 from producers.relay.old_commands import clean_commands
 from producers.relay.rebase import rebase
 from producers.relay.sampling import sample
@@ -249,7 +249,7 @@ async def test_a_command_stays_with_its_attempt_when_adoption_changes(api: Api, 
 
 
 async def test_the_consumer_s_figures_are_the_api_s(api: Api, books: Bench) -> None:
-    """The same payment by `balance_of` and by read_standing.sql: refunds by id and in sum, pending, disputes."""
+    """The same payment by `balance_of` and by read_payment_view.sql: refunds by id and in sum, pending, disputes."""
     path = await captured(api, books, "pay-c7")
     await tell(
         books,
@@ -262,12 +262,12 @@ async def test_the_consumer_s_figures_are_the_api_s(api: Api, books: Bench) -> N
     held = {row["id"]: rows.payment_of(row) for row in await books.pool.fetch("select * from payments")}
     for one in (path, order):
         payment_id = uuid.UUID(one.rpartition("/")[2])
-        row = await books.pool.fetchrow(statement("producers", "read_standing"), payment_id, "shop", 1.0)
-        standing = Standing(**row)
-        attempts = {found.id: found for found in standing.adopted()}
+        row = await books.pool.fetchrow(statement("producers", "read_payment_view"), payment_id, "shop", 1.0)
+        view = PaymentView(**row)
+        attempts = {found.id: found for found in view.adopted()}
         assert set(attempts) == {one.id for one in held.values() if one.intent_id == payment_id}
-        for found in (standing, *attempts.values()):
-            if found is standing and attempts:
+        for found in (view, *attempts.values()):
+            if found is view and attempts:
                 continue
             ours = balance_of(held[found.id])
             assert {

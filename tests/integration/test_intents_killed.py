@@ -72,7 +72,7 @@ async def test_a_create_has_one_effect_wherever_the_door_dies(
     assert await books.pool.fetchval("select count(*) from spool") == 1
 
 
-@pytest.mark.parametrize("point", points("read_standing", "read_asked", *BEFORE, *AFTER))
+@pytest.mark.parametrize("point", points("read_payment_view", "read_asked", *BEFORE, *AFTER))
 async def test_a_refund_has_one_effect_wherever_the_door_dies(
     stack: Any, database: Any, books: Bench, point: str
 ) -> None:

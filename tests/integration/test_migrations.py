@@ -63,11 +63,11 @@ async def tables(dsn: str) -> set[str]:
 async def test_two_at_once_apply_each_file_once(empty: str, app: str):
     done = await asyncio.gather(*(migrate_up(empty, app) for _ in range(3)))
     assert sorted(map(len, done)) == [0, 0, len(await migration_status(empty))]
-    assert {standing.state for standing in await migration_status(empty)} == {"applied"}
+    assert {one.state for one in await migration_status(empty)} == {"applied"}
 
 
 async def test_down_undoes_and_up_does_again(empty: str, app: str, folder: Path):
-    assert [standing.state for standing in await migration_status(empty, folder=folder)] == ["pending", "pending"]
+    assert [one.state for one in await migration_status(empty, folder=folder)] == ["pending", "pending"]
     assert await migrate_up(empty, app, folder=folder) == ["0001_create_one", "0002_create_two"]
     assert await migrate_down(empty, app, folder=folder) == ["0002_create_two"]
     assert await tables(empty) == {"one", "schema_migrations"}
@@ -88,11 +88,11 @@ async def test_edited_and_missing_files_are_refused_by_name(empty: str, app: str
     for attempt in (migrate_up, migrate_down):
         with pytest.raises(MigrationError, match=r"0002_create_two\.sql is not the file that was applied"):
             await attempt(empty, app, folder=folder)
-    assert [standing.state for standing in await migration_status(empty, folder=folder)] == ["applied", "edited"]
+    assert [one.state for one in await migration_status(empty, folder=folder)] == ["applied", "edited"]
     (folder / "0002_create_two.sql").unlink()
     with pytest.raises(MigrationError, match=r"0002_create_two\.sql is missing"):
         await migrate_up(empty, app, folder=folder)
-    assert [standing.state for standing in await migration_status(empty, folder=folder)] == ["applied", "missing"]
+    assert [one.state for one in await migration_status(empty, folder=folder)] == ["applied", "missing"]
 
 
 async def test_failing_file_is_rolled_back_whole_and_named(empty: str, app: str, folder: Path):

@@ -90,7 +90,7 @@ def test_standing_of_each_file():
     files = migrations(3)
     rows = [applied(files[0]), applied(files[1], checksum="0" * 64), applied(files[0], version=9)]
     found = compare(files, rows)
-    assert [(standing.version, standing.state) for standing in found] == [
+    assert [(one.version, one.state) for one in found] == [
         (1, "applied"),
         (2, "edited"),
         (3, "pending"),

@@ -47,6 +47,7 @@ TWICE = {
             "Session",
             "Shown",
             "State",
+            "Standing",
             "Status",
             "Story",
             "Tally",
@@ -57,7 +58,7 @@ TWICE = {
         2,
     ),
     **dict.fromkeys(["Asked", "Checked", "Found", "Mark", "Member", "Order", "Plan", "State", "Teller"], 3),
-    **dict.fromkeys(["Event", "Standing", "Watch"], 4),
+    **dict.fromkeys(["Event", "Watch"], 4),
     "Span": 5,
 }
 """Classes that stand in several files, and in how many: each is to be one, and none may be added."""

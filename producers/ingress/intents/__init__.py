@@ -1,7 +1,7 @@
 """The payment-intents API: what upstream services ask for, claimed, answered and queued in one Postgres transaction.
 
 In reading order: `handler` (one request from its head to its answer), `routes` (paths), `clients` (API keys), `keys`
-(Idempotency-Key), `naming` (queries), `orders` (bodies), `claims` (the transaction), `standing` (a payment as its
+(Idempotency-Key), `naming` (queries), `orders` (bodies), `claims` (the transaction), `payment_view` (a payment as its
 client sees it; `schemas.command_room` says what it has room for), `queued` (the record for the spool), `answers`,
 `pool`, and `cleaning`. Kafka is the relay's business: a crash at any point leaves nothing, or all of it.
 """

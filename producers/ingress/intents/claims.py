@@ -14,7 +14,7 @@ import msgspec
 
 from producers.ingress.intents.answers import Declined, body_of
 from producers.ingress.intents.queued import Asking, key_of, record_of
-from producers.ingress.intents.standing import Standing
+from producers.ingress.intents.payment_view import PaymentView
 from runtime.sql import statement
 from schemas import problems
 from schemas.command_room import Bound, Forbidden, Request, Undetermined, Wish, bind
@@ -67,11 +67,11 @@ class Claims:
         except (asyncpg.UniqueViolationError, asyncpg.LockNotAvailableError):
             return IN_PROGRESS
 
-    async def find(self, client: str, payment_id: UUID) -> Standing | None:
+    async def find(self, client: str, payment_id: UUID) -> PaymentView | None:
         """Return the client's payment from the books, or from its claim until it is there."""
-        return await self._transactions.run(lambda connection: self._standing(connection, client, payment_id))
+        return await self._transactions.run(lambda connection: self._view(connection, client, payment_id))
 
-    async def find_named(self, client: str, name: PaymentName) -> list[Standing]:
+    async def find_named(self, client: str, name: PaymentName) -> list[PaymentView]:
         """Return the client's payments of a name, oldest first, one more than are shown at most."""
         return await self._transactions.run(lambda connection: self._find_named(connection, client, name))
 
@@ -131,53 +131,53 @@ class Claims:
     async def _command(self, connection: Connection, asking: Asking, ordered: Ordered) -> Claimed | Declined:
         assert ordered.payment_id is not None
         await _lock(connection, f"intent-payment:{ordered.payment_id}")
-        standing = await self._standing(connection, asking.client, ordered.payment_id)
-        if standing is None:
+        view = await self._view(connection, asking.client, ordered.payment_id)
+        if view is None:
             return UNKNOWN
         bounds = self._bounds.asked_seconds, self._bounds.command_grace_seconds
-        asked = await connection.fetch(statement("producers", "read_asked"), standing.id, *bounds)
-        found = bind(standing, standing.adopted(), (Request(*row) for row in asked), _wish(ordered))
+        asked = await connection.fetch(statement("producers", "read_asked"), view.id, *bounds)
+        found = bind(view, view.adopted(), (Request(*row) for row in asked), _wish(ordered))
         if isinstance(found, Bound):
-            return await self._ask(connection, asking, ordered, standing, found)
+            return await self._ask(connection, asking, ordered, view, found)
         if isinstance(found, Forbidden):
-            members = {"state": standing.status, **found.members}
+            members = {"state": view.status, **found.members}
             return Declined(problems.STATE_FORBIDS, found.detail, members)
         return _undetermined(found)
 
     async def _ask(
-        self, connection: Connection, asking: Asking, ordered: Ordered, standing: Standing, bound: Bound
+        self, connection: Connection, asking: Asking, ordered: Ordered, view: PaymentView, bound: Bound
     ) -> Claimed:
         amount = bound.amount
         answer = Asked(
-            id=standing.id,
-            status=Status(standing.status),
+            id=view.id,
+            status=Status(view.status),
             command=ordered.command.value,
-            currency=standing.currency,
+            currency=view.currency,
             amount=amount,
         )
         body = ordered.body.model_dump(mode="json", exclude_none=True)
-        body |= {} if amount is None else {"amount": amount, "currency": standing.currency}
-        body |= {} if bound.attempt.id == standing.id else {"attempt_id": str(bound.attempt.id)}
+        body |= {} if amount is None else {"amount": amount, "currency": view.currency}
+        body |= {} if bound.attempt.id == view.id else {"attempt_id": str(bound.attempt.id)}
         event_id = str(new_payment_id(int(asking.received_at * 1000)))
-        place = {"key": standing.record_key, "topic": self._topic}
-        record = record_of(asking, ordered.command, standing.id, body, event_id=event_id, **place)
-        claimed = Claimed(standing.id, body_of(answer))
+        place = {"key": view.record_key, "topic": self._topic}
+        record = record_of(asking, ordered.command, view.id, body, event_id=event_id, **place)
+        claimed = Claimed(view.id, body_of(answer))
         figures = (*(None,) * 7, amount, bound.attempt.seen(ordered.command), None, bound.attempt.id)
         await self._write(connection, asking, ordered, claimed, record, figures)
         return claimed
 
-    async def _standing(self, connection: Connection, client: str, payment_id: UUID) -> Standing | None:
+    async def _view(self, connection: Connection, client: str, payment_id: UUID) -> PaymentView | None:
         grace = self._bounds.command_grace_seconds
-        row = await connection.fetchrow(statement("producers", "read_standing"), payment_id, client, grace)
+        row = await connection.fetchrow(statement("producers", "read_payment_view"), payment_id, client, grace)
         if row is None:
             row = await connection.fetchrow(statement("producers", "read_claimed"), payment_id, client)
-        return None if row is None else Standing(**row)
+        return None if row is None else PaymentView(**row)
 
-    async def _find_named(self, connection: Connection, client: str, name: PaymentName) -> list[Standing]:
+    async def _find_named(self, connection: Connection, client: str, name: PaymentName) -> list[PaymentView]:
         rows_max = self._bounds.payments_found_max + 1
         rows = await connection.fetch(statement("producers", "find_own_payments"), client, *name, rows_max)
-        found = [await self._standing(connection, client, row["id"]) for row in rows]
-        return [standing for standing in found if standing is not None]
+        found = [await self._view(connection, client, row["id"]) for row in rows]
+        return [view for view in found if view is not None]
 
     async def _write(  # noqa: PLR0913, PLR0917 - the parts of one row
         self,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from producers.ingress.intents.claims import Claims
     from producers.ingress.intents.orders import Ordered
-    from producers.ingress.intents.standing import Standing
+    from producers.ingress.intents.payment_view import PaymentView
     from producers.ingress.access_log import AccessLine
     from producers.ingress.rate_limits import RateLimits
     from runtime.clock import Clock
@@ -127,14 +127,14 @@ class Intents:
         """Show the client's payment, or its timeline."""
         if path.payment_id is None:
             return UNKNOWN
-        standing = await self._claims.find(client, path.payment_id)
-        if standing is None:
+        view = await self._claims.find(client, path.payment_id)
+        if view is None:
             return UNKNOWN
         if path.action is Look.PAYMENT:
-            return of_model(shown(standing))
-        moments = await self._claims.moments(standing.id)
+            return of_model(shown(view))
+        moments = await self._claims.moments(view.id)
         most = self._bounds.timeline_rows_max
-        return of_model(Timeline(id=standing.id, timeline=moments[:most], complete=len(moments) <= most))
+        return of_model(Timeline(id=view.id, timeline=moments[:most], complete=len(moments) <= most))
 
     async def _take(  # noqa: PLR0913, PLR0917 - the request's parts, once
         self, client: str, path: IntentPath, command: Command, headers: Headers, reader: BodyReader, line: AccessLine
@@ -181,17 +181,17 @@ class Intents:
         return of_claim(claimed.payment_id, claimed.answer, replayed=claimed.replayed)
 
 
-def shown(standing: Standing) -> PaymentAnswer:
+def shown(view: PaymentView) -> PaymentAnswer:
     """Return a payment as its client sees it."""
     own = {"metadata", "commands", "attempts", "timeline"}
-    columns = {name: getattr(standing, name) for name in PaymentAnswer.model_fields if name not in own}
-    noted = json.loads(standing.metadata) if standing.metadata else {}
+    columns = {name: getattr(view, name) for name in PaymentAnswer.model_fields if name not in own}
+    noted = json.loads(view.metadata) if view.metadata else {}
     return PaymentAnswer(
         **columns,
         metadata=noted,
-        commands=[CommandShown.model_validate(one) for one in json.loads(standing.commands)],
-        attempts=[AttemptShown.model_validate(one) for one in json.loads(standing.attempts)],
-        timeline=f"{path_of(standing.id)}/timeline",
+        commands=[CommandShown.model_validate(one) for one in json.loads(view.commands)],
+        attempts=[AttemptShown.model_validate(one) for one in json.loads(view.attempts)],
+        timeline=f"{path_of(view.id)}/timeline",
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.ingress.intents.handler import shown
-from producers.ingress.intents.standing import Standing
+from producers.ingress.intents.payment_view import PaymentView
 from schemas.command_room import Forbidden, Granted, Request, decide, outstanding
 from schemas.intents import Command
 from schemas.payment import Status
@@ -20,7 +20,7 @@ from schemas.payment import Status
 pytestmark = pytest.mark.unit
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
-CLAIMED = Standing(
+CLAIMED = PaymentView(
     id=UUID(int=1),
     provider="stripe",
     account="",
@@ -49,9 +49,9 @@ CANCELED = Request("cancel", None, None)
 
 
 def ask(
-    standing: Standing, command: Command, *requests: Request, amount: int | None = None, currency: str | None = None
+    view: PaymentView, command: Command, *requests: Request, amount: int | None = None, currency: str | None = None
 ) -> Any:
-    return decide(standing, requests, command, amount, currency)
+    return decide(view, requests, command, amount, currency)
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def ask(
 )
 def test_every_state_and_command(status: Status, allowed: set[str]) -> None:
     captured = {Status.PARTIALLY_CAPTURED: 40, Status.CAPTURED: 100}.get(status, 0)
-    standing = replace(AUTHORIZED, status=status, captured=captured, captures_seen=captured)
+    view = replace(AUTHORIZED, status=status, captured=captured, captures_seen=captured)
     for command in (Command.CAPTURE, Command.CANCEL, Command.REFUND):
-        verdict = ask(standing, command)
+        verdict = ask(view, command)
         assert isinstance(verdict, Granted) == (command in allowed), (status, command, verdict)
         if isinstance(verdict, Forbidden):
             assert status in verdict.detail
@@ -138,14 +138,14 @@ def test_requests_are_shown_by_sums(requests: list[tuple[int, int]], seen_now: i
 
 @given(st.lists(st.integers(1, 60), max_size=12), st.lists(st.booleans(), max_size=12))
 def test_refunds_never_pass_what_was_captured_however_they_are_shown(amounts: list[int], shows: list[bool]) -> None:
-    standing, asked, granted = CAPTURED, [], []
+    view, asked, granted = CAPTURED, [], []
     for amount, show in zip(amounts, [*shows, *[False] * 12], strict=False):
-        if isinstance(ask(standing, Command.REFUND, *asked, amount=amount), Granted):
-            asked.append(Request("refund", amount, standing.seen(Command.REFUND)))
+        if isinstance(ask(view, Command.REFUND, *asked, amount=amount), Granted):
+            asked.append(Request("refund", amount, view.seen(Command.REFUND)))
             granted.append(amount)
-        if show and standing.refunded < sum(granted):
-            done = next(total for total in _sums(granted) if total > standing.refunded)
-            standing = replace(standing, refunded=done, refunds_seen=done)
+        if show and view.refunded < sum(granted):
+            done = next(total for total in _sums(granted) if total > view.refunded)
+            view = replace(view, refunded=done, refunds_seen=done)
     assert sum(granted) <= 100
 
 

@@ -1,4 +1,4 @@
-"""A payment as the intents API sees it: the columns of read_standing.sql; pure."""
+"""A payment as the intents API sees it: the columns of read_payment_view.sql; pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing(Balance):
+class PaymentView(Balance):
     """A payment as the ledger has it, or as it was claimed.
 
     `metadata` is JSON, or None; `commands` is a JSON array of `schemas.intent_answers.CommandShown`; `attempts` is one
