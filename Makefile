@@ -62,7 +62,7 @@ $(STAMP): uv.lock pyproject.toml | $(UV)
 brokers: $(STAMP) ## fetch and prepare the embedded brokers (43 MB, once)
 	@$(BIN)/python -m runtime.stack
 
-run: $(STAMP) ## start everything and post the sample; ONCE=1 stops when it is settled and prints JSON
+run: $(STAMP) ## start everything and post the sample; ONCE=1 stops when it is processed and prints JSON
 	@$(BIN)/ratchet up $(if $(ONCE),--once --json)
 
 test: brokers ## the tests of every change, in parallel; ARGS="-k ingress" narrows them
@@ -145,7 +145,7 @@ bench-scale: brokers ## large ledgers, a hot payment, several consumers, a backl
 bench-console: brokers ## each page and command over a million payments; writes .ratchet/bench-console.json
 	@$(BIN)/python -m ops.bench.console_pages $(ARGS)
 
-load: brokers ## load a `ratchet up` and compare with the books; SHAPE=steady|stair|spike|storm SECONDS=25
+load: brokers ## load a `ratchet up` and compare with the ledger; SHAPE=steady|stair|spike|storm SECONDS=25
 	@PYTHONPATH=$(HELPERS) $(BIN)/python -m load.run $(if $(SHAPE),--shape $(SHAPE)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 containers: brokers ## build the image, play compose.yaml on the engine that answers, kill each; writes docs/containers.md; STAND_INS=1

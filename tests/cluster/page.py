@@ -89,5 +89,5 @@ def page_of(rows: Sequence[dict[str, Any]]) -> str:
     days = sorted({seen["at"][:10] for seen in rows})
     webhooks, intents = sum(seen["webhooks"] for seen in rows), sum(seen["intents"] for seen in rows)
     total = f"\n{webhooks:,} webhooks and {intents:,} intents were taken in these runs ({', '.join(days)}).\n"
-    reported = "\n## What an operator is told, asked 12 s after the fault\n\n" + "".join(map(told_of, rows))
+    reported = "\n## What an operator is shown, asked 12 s after the fault\n\n" + "".join(map(told_of, rows))
     return head + "".join(map(row_of, rows)) + total + why_of(rows) + reported

@@ -16,18 +16,18 @@ Written by `make containers`, not by hand: the image of deploy/Dockerfile and de
 20 webhooks and 2 intents a second came in by the published port all the while; what was refused was sent again, as
 providers do. Every container's process was ended with SIGKILL from outside and came back by its restart policy; then
 the consumer was scaled to three, each killed; then everything was taken down and brought up again on the same volumes.
-The books were compared from inside the network.
+The ledger was compared from inside the network.
 
 | what | seen |
 |---|---|
 | image | built in {image_seconds:.0f} s, {image_mebibytes:.0f} MiB |
-| from `up` until the door answers | {up_seconds:.0f} s |
-| `down` and `up` again, until the door answers | {down_up_seconds:.0f} s |
+| from `up` until the ingress answers | {up_seconds:.0f} s |
+| `down` and `up` again, until the ingress answers | {down_up_seconds:.0f} s |
 | webhooks taken | {webhooks:,} |
 | intents and captures taken | {intents:,} and {captures:,} |
 | refused meanwhile, and sent again | {refused} |
 | payments, ledger rows, dead letters | {payments:,}, {ledger_rows:,}, {letters:,} |
-| lost, doubled, other than told | {problems} |
+| lost, doubled, other than reported | {problems} |
 | `ratchet audit verify` | {audit} |
 | what `ratchet doctor` has against it | {doctor} |
 

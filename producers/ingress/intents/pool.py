@@ -41,8 +41,8 @@ class Transactions:
         """Return what the work returns once it is committed.
 
         Raises UnavailableError where that is not known, the work's own exceptions after a rollback, and conflicts
-        (`runtime.postgres.CONFLICT_ERRORS`) as they are. A COMMIT that outlasts the time-out keeps its session until it is
-        answered: one that waits for a standby goes on at the server whatever we do, and each new session in its place
+        (`runtime.postgres.CONFLICT_ERRORS`) as they are. A COMMIT that outlasts the time-out keeps its session until it
+        is answered: one that waits for a standby goes on at the server whatever we do, and each new session in its place
         would wait beside it until Postgres has none left.
         """
         progress = _Progress()
