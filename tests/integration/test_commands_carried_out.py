@@ -48,31 +48,31 @@ async def api(stack: Any, database: Any) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def books(database: Any) -> AsyncIterator[Bench]:
+async def harness(database: Any) -> AsyncIterator[Bench]:
     async with bench(database.dsn) as opened:
         yield opened
 
 
-async def settle(books: Bench) -> None:
+async def settle(harness: Bench) -> None:
     """Do what relay and consumer do with the spool."""
-    found = await books.fetch("delete from spool returning *")
-    await books.settle([record_of(row, row["id"]) for row in sorted(found, key=lambda row: row["id"])])
+    found = await harness.fetch("delete from spool returning *")
+    await harness.settle([record_of(row, row["id"]) for row in sorted(found, key=lambda row: row["id"])])
 
 
-async def tell(books: Bench, *events: Event) -> None:
+async def tell(harness: Bench, *events: Event) -> None:
     """Do what the consumer does with webhooks."""
-    await books.settle(records(events, first=1000 * next(PLACES)))
+    await harness.settle(records(events, first=1000 * next(PLACES)))
 
 
-async def answers(books: Bench, *events: Event) -> None:
-    await books.settle(records(events, topic=EVENTS.name, first=1000 * next(PLACES)))
+async def answers(harness: Bench, *events: Event) -> None:
+    await harness.settle(records(events, topic=EVENTS.name, first=1000 * next(PLACES)))
 
 
-async def captured(api: Api, books: Bench, payment: str) -> str:
+async def captured(api: Api, harness: Bench, payment: str) -> str:
     """Make a payment of 100 of the client's that was captured; return its path."""
     path = f"/payment-intents/{(await api.create(provider_ref=payment)).json['id']}"
-    await settle(books)
-    await tell(books, webhook("payment.captured", payment, amount=100))
+    await settle(harness)
+    await tell(harness, webhook("payment.captured", payment, amount=100))
     return path
 
 
@@ -83,21 +83,21 @@ def asked_directly(payment_id: object, *, client: str = "shop", name: str = "ref
     return Event(command_id, str(payment_id).encode(), value, (("ce_id", command_id.encode()),))
 
 
-async def publish(books: Bench, *events: Event) -> None:
+async def publish(harness: Bench, *events: Event) -> None:
     """Do what the consumer does with commands that are published past the API, asked for just now."""
-    now_ms = int(books.clock.now() * 1000)
+    now_ms = int(harness.clock.now() * 1000)
     found = intent_records(events, first=1_000_000 + 1000 * next(PLACES))
-    await books.settle([replace(one, timestamp_ms=now_ms) for one in found])
+    await harness.settle([replace(one, timestamp_ms=now_ms) for one in found])
 
 
 async def test_a_command_is_published_with_all_that_its_executor_needs(
-    api: Api, books: Bench, stack: Any, database: Database
+    api: Api, harness: Bench, stack: Any, database: Database
 ) -> None:
     await ensure_topics(relay_settings(stack, database.dsn).kafka)
-    path = await captured(api, books, "pay-c1")
+    path = await captured(api, harness, "pay-c1")
     reply = await api.post(f"{path}/refunds", {"amount": 60, "reason": "too small", "metadata": {"a": [1]}})
     assert reply.status == 202
-    await settle(books)
+    await settle(harness)
     [shown] = (await api.call("GET", path)).json["commands"]
     async with reading(stack, "payments.commands") as reader, relaying(relay_settings(stack, database.dsn)):
         await reader.until(lambda found: any(json.loads(one.value)["id"] == shown["id"] for one in found))
@@ -116,14 +116,14 @@ async def test_a_command_is_published_with_all_that_its_executor_needs(
 
 
 async def test_commands_of_a_payment_leave_in_the_order_in_which_they_were_checked(
-    api: Api, books: Bench, stack: Any, database: Database
+    api: Api, harness: Bench, stack: Any, database: Database
 ) -> None:
     await ensure_topics(relay_settings(stack, database.dsn).kafka)
-    paths = [await captured(api, books, f"pay-o{number}") for number in range(3)]
+    paths = [await captured(api, harness, f"pay-o{number}") for number in range(3)]
     async with reading(stack, "payments.commands") as reader:
         for amount in range(1, 11):
             for path in paths:
-                await publish(books, asked_directly(path.rpartition("/")[2], amount=amount))
+                await publish(harness, asked_directly(path.rpartition("/")[2], amount=amount))
             if amount == 5:
                 async with relaying(relay_settings(stack, database.dsn, batch_records_max=2)):
                     await reader.until(lambda found: len(found) >= 15)
@@ -135,44 +135,44 @@ async def test_commands_of_a_payment_leave_in_the_order_in_which_they_were_check
 
 
 async def test_a_command_that_finds_no_room_any_more_reads_refused_and_is_never_published(
-    api: Api, books: Bench
+    api: Api, harness: Bench
 ) -> None:
-    path = await captured(api, books, "pay-c2")
+    path = await captured(api, harness, "pay-c2")
     assert (await api.post(f"{path}/refunds", {"amount": 100})).status == 202
-    await tell(books, webhook("refund.succeeded", "pay-c2", amount=30, child="r1"))
-    await settle(books)
+    await tell(harness, webhook("refund.succeeded", "pay-c2", amount=30, child="r1"))
+    await settle(harness)
     [shown] = (await api.call("GET", path)).json["commands"]
     assert (shown["state"], "which leaves no 100" in shown["reason"]) == ("refused", True)
-    found = await books.books()
+    found = await harness.books()
     assert (found.letters, found.ledger[-1]["outcome"]) == ([], "noop")
-    [row] = await books.fetch(statement("producers", "read_commands"), 0, 0, 100, 1 << 20)
+    [row] = await harness.fetch(statement("producers", "read_commands"), 0, 0, 100, 1 << 20)
     assert row["due"] is False
     assert (await api.post(f"{path}/refunds", {"amount": 70})).status == 202, "a refusal holds no money back"
 
 
-async def test_commands_past_the_api_count_there_too_and_are_shown(api: Api, books: Bench) -> None:
-    path = await captured(api, books, "pay-c3")
+async def test_commands_past_the_api_count_there_too_and_are_shown(api: Api, harness: Bench) -> None:
+    path = await captured(api, harness, "pay-c3")
     payment_id = path.rpartition("/")[2]
-    await publish(books, asked_directly(payment_id, amount=60), asked_directly(payment_id, amount=60))
+    await publish(harness, asked_directly(payment_id, amount=60), asked_directly(payment_id, amount=60))
     shown = (await api.call("GET", path)).json["commands"]
     assert sorted(one["state"] for one in shown) == ["asked", "refused"]
     assert (await api.post(f"{path}/refunds", {"amount": 41})).slug == "state-forbids"
     assert (await api.post(f"{path}/refunds", {"amount": 40})).status == 202
-    await publish(books, asked_directly(payment_id, client="rival"))
-    assert [letter["reason"] for letter in (await books.books()).letters] == ["conflict"]
+    await publish(harness, asked_directly(payment_id, client="rival"))
+    assert [letter["reason"] for letter in (await harness.books()).letters] == ["conflict"]
 
 
 async def test_silence_frees_the_money_after_the_grace_and_a_late_answer_counts(
-    api: Api, books: Bench, database: Database
+    api: Api, harness: Bench, database: Database
 ) -> None:
-    path = await captured(api, books, "pay-c4")
+    path = await captured(api, harness, "pay-c4")
     await api.post(f"{path}/refunds", {"amount": 100})
-    await settle(books)
+    await settle(harness)
     older = "update commands set asked_at = asked_at - $1::interval, expires_at = expires_at - $1::interval"
 
     async def look() -> tuple[str, int, float]:
         """Return the command's state, what a further refund gets, and the gauge."""
-        await sample(books.pool, 100)
+        await sample(harness.pool, 100)
         state = (await api.call("GET", path)).json["commands"][0]["state"]
         gauge = metrics.REGISTRY.get_sample_value("ratchet_commands_unanswered", {"command": "refund"})
         return state, (await api.post(f"{path}/refunds", {"amount": 200})).status, gauge or 0.0
@@ -186,12 +186,12 @@ async def test_silence_frees_the_money_after_the_grace_and_a_late_answer_counts(
         assert (await look())[::2] == ("expired", 1.0)
     assert (await api.post(f"{path}/refunds", {"amount": 30})).status == 202
     command_id = (await api.call("GET", path)).json["commands"][0]["id"]
-    await answers(books, answer(path.rpartition("/")[2], command_id, "accepted"))
+    await answers(harness, answer(path.rpartition("/")[2], command_id, "accepted"))
     assert (await look())[::2] == ("expired", 1.0), "taken on is not ended"
-    await answers(books, answer(path.rpartition("/")[2], command_id, "done"))
+    await answers(harness, answer(path.rpartition("/")[2], command_id, "done"))
     assert await look() == ("done", 409, 0.0)
     assert (await api.post(f"{path}/refunds", {"amount": 1})).slug == "state-forbids", "it was carried out: it counts"
-    await settle(books)
+    await settle(harness)
     second = (await api.call("GET", path)).json["commands"][1]
     assert second["state"] == "refused", "the consumer looks again, and knows by now"
 
@@ -200,20 +200,20 @@ def database_owner(database: Database) -> Any:
     return asyncpg.create_pool(database.owner_dsn, min_size=1, max_size=1)
 
 
-async def paid_in_two(api: Api, books: Bench, reference: str) -> str:
+async def paid_in_two(api: Api, harness: Bench, reference: str) -> str:
     """Make an order of 100 that was paid by a gift card of 20 and a card of 80; return its path."""
     path = f"/payment-intents/{(await api.create(reference=reference)).json['id']}"
-    await settle(books)
+    await settle(harness)
     await tell(
-        books,
+        harness,
         webhook("payment.captured", f"{reference}-gift", amount=20, reference=reference),
         webhook("payment.captured", f"{reference}-card", amount=80, reference=reference),
     )
     return path
 
 
-async def test_an_order_of_several_attempts_needs_one_named(api: Api, books: Bench) -> None:
-    path = await paid_in_two(api, books, "order-c5")
+async def test_an_order_of_several_attempts_needs_one_named(api: Api, harness: Bench) -> None:
+    path = await paid_in_two(api, harness, "order-c5")
     shown = (await api.call("GET", path)).json
     attempts = {one["provider_ref"]: one for one in shown["attempts"]}
     assert {name: one["captured"] for name, one in attempts.items()} == {"order-c5-gift": 20, "order-c5-card": 80}
@@ -226,43 +226,43 @@ async def test_an_order_of_several_attempts_needs_one_named(api: Api, books: Ben
     assert (await api.post(f"{path}/refunds", {"amount": 21, "attempt_id": gift})).slug == "state-forbids"
     assert (await api.post(f"{path}/refunds", {"attempt_id": card})).json["amount"] == 80
     assert (await api.post(f"{path}/refunds")).json["amount"] == 20, "one alone has room"
-    await settle(books)
+    await settle(harness)
     assert (await api.post(f"{path}/refunds")).slug == "state-forbids"
-    found = await books.fetch("select attempt_id::text, provider_ref, amount from commands order by id")
+    found = await harness.fetch("select attempt_id::text, provider_ref, amount from commands order by id")
     assert [tuple(row.values()) for row in found] == [(card, "order-c5-card", 80), (gift, "order-c5-gift", 20)]
     assert (await api.call("GET", f"/payment-intents/{card}")).status == 404
 
 
-async def test_a_command_stays_with_its_attempt_when_adoption_changes(api: Api, books: Bench) -> None:
+async def test_a_command_stays_with_its_attempt_when_adoption_changes(api: Api, harness: Bench) -> None:
     """A command that was taken on keeps what it is for; one that was not is refused where its attempt is gone."""
-    path = await paid_in_two(api, books, "order-c6")
+    path = await paid_in_two(api, harness, "order-c6")
     attempts = {one["provider_ref"]: one["id"] for one in (await api.call("GET", path)).json["attempts"]}
     await api.post(f"{path}/refunds", {"amount": 50, "attempt_id": attempts["order-c6-card"]})
-    await settle(books)
+    await settle(harness)
     await api.post(f"{path}/refunds", {"amount": 5, "attempt_id": attempts["order-c6-gift"]})
-    async with books.pool.acquire() as connection:
+    async with harness.pool.acquire() as connection:
         await connection.execute("update payments set intent_id = null")
-    await settle(books)
-    found = await books.fetch("select provider_ref, attempt_id::text, refusal from commands order by id")
+    await settle(harness)
+    found = await harness.fetch("select provider_ref, attempt_id::text, refusal from commands order by id")
     assert tuple(found[0].values()) == ("order-c6-card", attempts["order-c6-card"], None)
     assert found[1]["refusal"] is not None
 
 
-async def test_the_consumer_s_figures_are_the_api_s(api: Api, books: Bench) -> None:
+async def test_the_consumer_s_figures_are_the_api_s(api: Api, harness: Bench) -> None:
     """The same payment by `balance_of` and by read_payment_view.sql: refunds by id and in sum, pending, disputes."""
-    path = await captured(api, books, "pay-c7")
+    path = await captured(api, harness, "pay-c7")
     await tell(
-        books,
+        harness,
         webhook("refund.pending", "pay-c7", amount=10, child="r1"),
         webhook("refund.succeeded", "pay-c7", amount=20, child="r2"),
         webhook("refund.failed", "pay-c7", amount=5, child="r3"),
     )
-    order = await paid_in_two(api, books, "order-c7")
-    await tell(books, webhook("refund.pending", "order-c7-card", amount=10, child="r4"))
-    held = {row["id"]: rows.payment_of(row) for row in await books.pool.fetch("select * from payments")}
+    order = await paid_in_two(api, harness, "order-c7")
+    await tell(harness, webhook("refund.pending", "order-c7-card", amount=10, child="r4"))
+    held = {row["id"]: rows.payment_of(row) for row in await harness.pool.fetch("select * from payments")}
     for one in (path, order):
         payment_id = uuid.UUID(one.rpartition("/")[2])
-        row = await books.pool.fetchrow(statement("producers", "read_payment_view"), payment_id, "shop", 1.0)
+        row = await harness.pool.fetchrow(statement("producers", "read_payment_view"), payment_id, "shop", 1.0)
         view = PaymentView(**row)
         attempts = {found.id: found for found in view.adopted()}
         assert set(attempts) == {one.id for one in held.values() if one.intent_id == payment_id}
@@ -276,31 +276,31 @@ async def test_the_consumer_s_figures_are_the_api_s(api: Api, books: Bench) -> N
 
 
 async def test_old_commands_are_removed_under_the_lease_once_they_are_published(
-    api: Api, books: Bench, database: Database
+    api: Api, harness: Bench, database: Database
 ) -> None:
-    path = await captured(api, books, "pay-c8")
-    await publish(books, *(asked_directly(path.rpartition("/")[2], amount=1) for _ in range(3)))
+    path = await captured(api, harness, "pay-c8")
+    await publish(harness, *(asked_directly(path.rpartition("/")[2], amount=1) for _ in range(3)))
     bounds = IntentsSettings(clean_rows_max=2)
-    lease = await PostgresLeases(books.pool).acquire("relay", "a", 30.0)
+    lease = await PostgresLeases(harness.pool).acquire("relay", "a", 30.0)
     assert lease is not None
-    async with books.pool.acquire() as connection:
+    async with harness.pool.acquire() as connection:
         assert await clean_commands(connection, lease, bounds) == 0
         await connection.execute("update commands set created_at = now() - interval '91 days'")
         assert await clean_commands(connection, lease, bounds) == 0, "not published yet"
         await connection.execute("update relay_cursors set relay_xid = 1::bigint << 40 where name = 'commands'")
         assert [await clean_commands(connection, lease, bounds) for _ in range(3)] == [2, 1, 0]
-        await PostgresLeases(books.pool).release(lease)
+        await PostgresLeases(harness.pool).release(lease)
         with pytest.raises(LeaseLostError):
             await clean_commands(connection, lease, bounds)
 
 
 async def test_a_restored_copy_publishes_what_it_had_not_and_nobody_has_answered(
-    api: Api, books: Bench, database: Database
+    api: Api, harness: Bench, database: Database
 ) -> None:
-    path = await captured(api, books, "pay-c9")
+    path = await captured(api, harness, "pay-c9")
     payment_id = path.rpartition("/")[2]
-    await publish(books, *(asked_directly(payment_id, amount=amount) for amount in (1, 2, 3)))
-    first, *_ = await books.fetch("select relay_xid, id, command_id from commands order by id")
+    await publish(harness, *(asked_directly(payment_id, amount=amount) for amount in (1, 2, 3)))
+    first, *_ = await harness.fetch("select relay_xid, id, command_id from commands order by id")
     async with database_owner(database) as owner:
         await owner.execute(
             "update relay_cursors set relay_xid = $1, id = $2, updated_at = clock_timestamp() where name = 'commands'",
@@ -308,6 +308,6 @@ async def test_a_restored_copy_publishes_what_it_had_not_and_nobody_has_answered
             first["id"],
         )
     assert (await rebase(database.owner_dsn))["commands"] == 2
-    cursor = await books.pool.fetchrow(statement("producers", "read_cursor"), "commands")
-    left = await books.fetch(statement("producers", "read_commands"), cursor["relay_xid"], cursor["id"], 100, 1 << 20)
+    cursor = await harness.pool.fetchrow(statement("producers", "read_cursor"), "commands")
+    left = await harness.fetch(statement("producers", "read_commands"), cursor["relay_xid"], cursor["id"], 100, 1 << 20)
     assert [(row["amount"], row["due"]) for row in left] == [(2, True), (3, True)]

@@ -36,29 +36,29 @@ async def api(stack: Any, database: Any) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def books(database: Any) -> AsyncIterator[Bench]:
+async def harness(database: Any) -> AsyncIterator[Bench]:
     async with bench(database.dsn) as opened:
         yield opened
 
 
-async def settle(books: Bench) -> None:
+async def settle(harness: Bench) -> None:
     """Do what relay and consumer do with the spool."""
-    rows = await books.fetch("delete from spool returning *")
-    await books.settle([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
+    rows = await harness.fetch("delete from spool returning *")
+    await harness.settle([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
 
 
-async def tell(books: Bench, kind: str, payment: str, offset: int, **said: Any) -> None:
+async def tell(harness: Bench, kind: str, payment: str, offset: int, **said: Any) -> None:
     """Do what the consumer does with a webhook."""
-    await books.settle(records([webhook(kind, payment, **said)], first=offset))
+    await harness.settle(records([webhook(kind, payment, **said)], first=offset))
 
 
-async def test_an_intent_is_claimed_answered_and_queued_at_once(api: Api, books: Bench) -> None:
+async def test_an_intent_is_claimed_answered_and_queued_at_once(api: Api, harness: Bench) -> None:
     reply = await api.create(reference="order-1", provider_ref="pay-1", phone="+4915112345678", metadata={"a": [1]})
     assert (reply.status, reply.json["status"], reply.json["command"]) == (202, "created", "create")
     payment_id = reply.json["id"]
     assert reply.headers["Location"] == f"/payment-intents/{payment_id}"
     assert "Idempotent-Replayed" not in reply.headers
-    (row,) = await books.fetch("select * from spool")
+    (row,) = await harness.fetch("select * from spool")
     headers = dict(zip(row["header_names"], row["header_values"], strict=True))
     assert (row["topic"], row["key"]) == ("payments.intents", b"pay-1")
     assert (headers[b"ce_id"], headers[b"ce_source"]) == (f"{payment_id}:create".encode(), b"intents/shop")
@@ -67,7 +67,7 @@ async def test_an_intent_is_claimed_answered_and_queued_at_once(api: Api, books:
     assert reported["body"] | {**INTENT, "phone": "+4915112345678", "metadata": {"a": [1]}} == reported["body"]
 
 
-async def test_the_same_request_gets_the_same_bytes(api: Api, books: Bench) -> None:
+async def test_the_same_request_gets_the_same_bytes(api: Api, harness: Bench) -> None:
     key = str(uuid.uuid4())
     first = await api.create(key=key)
     again = [await api.create(key=form) for form in (key, f'"{key}"', key.upper(), f'"{key.upper()}"')]
@@ -79,7 +79,7 @@ async def test_the_same_request_gets_the_same_bytes(api: Api, books: Bench) -> N
     assert {(reply.status, reply.body) for reply in again} == {(202, first.body)}
     assert {reply.headers["Location"] for reply in again} == {first.headers["Location"]}
     assert {reply.headers["Idempotent-Replayed"] for reply in again} == {"true"}
-    assert await books.pool.fetchval("select count(*) from spool") == 1
+    assert await harness.pool.fetchval("select count(*) from spool") == 1
 
 
 async def test_a_key_stands_for_one_request_of_one_client(api: Api) -> None:
@@ -92,7 +92,7 @@ async def test_a_key_stands_for_one_request_of_one_client(api: Api) -> None:
     assert (rival.status, rival.json["id"] != first.json["id"]) == (202, True)
 
 
-async def test_fifty_twins_make_one_event(api: Api, books: Bench) -> None:
+async def test_fifty_twins_make_one_event(api: Api, harness: Bench) -> None:
     key = str(uuid.uuid4())
     replies = await asyncio.gather(*(api.create(key=key) for _ in range(50)))
     taken = [reply for reply in replies if reply.status == 202]
@@ -100,26 +100,26 @@ async def test_fifty_twins_make_one_event(api: Api, books: Bench) -> None:
     assert {reply.body for reply in taken} == {taken[0].body}
     assert {(reply.status, reply.slug) for reply in rest} <= {(409, "idempotency-in-progress")}
     assert sum("Idempotent-Replayed" not in reply.headers for reply in taken) == 1
-    assert await books.pool.fetchval("select count(*) from spool") == 1
-    assert await books.pool.fetchval("select count(*) from intent_claims") == 1
+    assert await harness.pool.fetchval("select count(*) from spool") == 1
+    assert await harness.pool.fetchval("select count(*) from intent_claims") == 1
 
 
-async def test_twins_at_two_doors_make_one_event(stack: Any, database: Any, books: Bench) -> None:
+async def test_twins_at_two_doors_make_one_event(stack: Any, database: Any, harness: Bench) -> None:
     key = str(uuid.uuid4())
     async with open_api(stack.kafka, database.dsn) as one, open_api(stack.kafka, database.dsn) as other:
         replies = await asyncio.gather(*(ingress.create(key=key) for _ in range(25) for ingress in (one, other)))
     taken = {reply.body for reply in replies if reply.status == 202}
     assert len(taken) == 1
     assert {reply.status for reply in replies} <= {202, 409}
-    assert await books.pool.fetchval("select count(*) from spool") == 1
+    assert await harness.pool.fetchval("select count(*) from spool") == 1
 
 
-async def test_a_twin_of_a_request_that_hangs_is_told_so(stack: Any, database: Any, books: Bench) -> None:
+async def test_a_twin_of_a_request_that_hangs_is_told_so(stack: Any, database: Any, harness: Bench) -> None:
     """As a second process would hold it: the first one's transaction is open and does not end."""
     key = uuid.uuid4()
     name = f"intent-claim:shop:{key}"
     async with open_api(stack.kafka, database.dsn, twin_wait_seconds=0.1) as api:
-        async with books.pool.acquire() as connection, connection.transaction():
+        async with harness.pool.acquire() as connection, connection.transaction():
             await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", name)
             reply = await api.create(key=str(key))
             assert (reply.status, reply.slug) == (409, "idempotency-in-progress")
@@ -127,13 +127,13 @@ async def test_a_twin_of_a_request_that_hangs_is_told_so(stack: Any, database: A
         assert (await api.create(key=str(key))).status == 202
 
 
-async def test_what_is_refused_leaves_the_key_free(api: Api, books: Bench) -> None:
+async def test_what_is_refused_leaves_the_key_free(api: Api, harness: Bench) -> None:
     key = str(uuid.uuid4())
     refused = await api.create(key=key, amount=0)
     assert (refused.status, refused.slug) == (422, "invalid-body")
     assert refused.json["errors"][0]["pointer"] == "#/amount"
     assert (await api.create(key=key)).status == 202
-    assert await books.pool.fetchval("select count(*) from intent_claims") == 1
+    assert await harness.pool.fetchval("select count(*) from intent_claims") == 1
 
 
 @pytest.mark.parametrize(
@@ -180,10 +180,10 @@ async def test_a_key_of_a_client_is_needed(api: Api, authorization: str | None) 
         b'{"amount": 100, "currency": "EUR", "provider": "\xff"}',
     ],
 )
-async def test_a_body_that_is_no_intent_is_refused(api: Api, books: Bench, body: bytes) -> None:
+async def test_a_body_that_is_no_intent_is_refused(api: Api, harness: Bench, body: bytes) -> None:
     reply = await api.post(body=body)
     assert (reply.status, reply.slug) == (422, "invalid-body")
-    assert await books.pool.fetchval("select count(*) from spool") == 0
+    assert await harness.pool.fetchval("select count(*) from spool") == 0
 
 
 async def test_http_is_taken_at_its_word(api: Api) -> None:
@@ -206,7 +206,7 @@ async def test_http_is_taken_at_its_word(api: Api) -> None:
     assert (await api.call("HEAD", path)).status == 404
 
 
-async def test_a_payment_is_seen_by_its_client_alone(api: Api, books: Bench) -> None:
+async def test_a_payment_is_seen_by_its_client_alone(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(reference="order-2")).json["id"]
     rival = api.of("rival")
     for _ in range(2):
@@ -217,26 +217,26 @@ async def test_a_payment_is_seen_by_its_client_alone(api: Api, books: Bench) -> 
             *[await rival.post(f"/payment-intents/{payment_id}/{what}") for what in ("capture", "cancel", "refunds")],
         ):
             assert (reply.status, reply.slug) == (404, "unknown-intent")
-        await settle(books)
+        await settle(harness)
     refused = await rival.create(reference="order-2")
     assert (refused.status, refused.slug) == (409, "reference-taken"), "clients of one account share its references"
     assert "payment_id" not in refused.json
     assert (await rival.create(reference="order-2", account="other")).status == 202
 
 
-async def test_a_payment_that_only_webhooks_opened_is_nobodys(api: Api, books: Bench) -> None:
-    await tell(books, "payment.authorized", "pay-9", 0, amount=100)
-    (row,) = await books.fetch("select id from payments")
+async def test_a_payment_that_only_webhooks_opened_is_nobodys(api: Api, harness: Bench) -> None:
+    await tell(harness, "payment.authorized", "pay-9", 0, amount=100)
+    (row,) = await harness.fetch("select id from payments")
     assert (await api.get(str(row["id"]))).slug == "unknown-intent"
 
 
-async def test_it_is_shown_from_the_claim_and_then_from_the_books(api: Api, books: Bench) -> None:
+async def test_it_is_shown_from_the_claim_and_then_from_the_books(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(provider_ref="pay-3", reference="order-3")).json["id"]
     claimed = (await api.get(payment_id)).json
     assert (claimed["id"], claimed["status"], claimed["version"]) == (payment_id, "created", 0)
     assert (await api.get(payment_id, "/timeline")).json == {"id": payment_id, "timeline": [], "complete": True}
-    await settle(books)
-    await tell(books, "payment.authorized", "pay-3", 0, amount=100)
+    await settle(harness)
+    await tell(harness, "payment.authorized", "pay-3", 0, amount=100)
     shown = (await api.get(payment_id)).json
     assert (shown["id"], shown["status"], shown["authorized"], shown["version"]) == (payment_id, "authorized", 100, 2)
     assert {**claimed, **{name: shown[name] for name in shown if name not in INTENT}} == shown
@@ -247,23 +247,23 @@ async def test_it_is_shown_from_the_claim_and_then_from_the_books(api: Api, book
     ]
 
 
-async def test_a_client_sees_whose_money_it_is_and_what_does_not_add_up(api: Api, books: Bench) -> None:
+async def test_a_client_sees_whose_money_it_is_and_what_does_not_add_up(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(provider_ref="pay-30", livemode=False)).json["id"]
     scope = ("merchant_account", "livemode", "flags")
     assert [(await api.get(payment_id)).json[name] for name in scope] == ["", False, []]
     payment_id = (await api.create(provider_ref="pay-31")).json["id"]
-    await settle(books)
-    await tell(books, "payment.authorized", "pay-31", 0, amount=100)
-    await tell(books, "payment.captured", "pay-31", 1, amount=250)
+    await settle(harness)
+    await tell(harness, "payment.authorized", "pay-31", 0, amount=100)
+    await tell(harness, "payment.captured", "pay-31", 1, amount=250)
     shown = (await api.get(payment_id)).json
     assert [shown[name] for name in scope] == ["", True, ["over_captured"]]
 
 
-async def test_a_webhook_that_came_first_and_the_intent_are_one_payment(api: Api, books: Bench) -> None:
-    await tell(books, "payment.authorized", "pay-4", 0, amount=100)
+async def test_a_webhook_that_came_first_and_the_intent_are_one_payment(api: Api, harness: Bench) -> None:
+    await tell(harness, "payment.authorized", "pay-4", 0, amount=100)
     payment_id = (await api.create(provider_ref="pay-4")).json["id"]
-    await settle(books)
-    assert [row["id"] for row in (await books.books()).payments if row["merged_into"] is None] == [
+    await settle(harness)
+    assert [row["id"] for row in (await harness.books()).payments if row["merged_into"] is None] == [
         uuid.UUID(payment_id)
     ]
     assert (await api.get(payment_id)).json["status"] == "authorized"
@@ -275,25 +275,25 @@ async def test_a_webhook_that_came_first_and_the_intent_are_one_payment(api: Api
     ]
 
 
-async def test_names_are_unique_in_their_scope(api: Api, books: Bench) -> None:
+async def test_names_are_unique_in_their_scope(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(reference="order-5", provider_ref="pay-5")).json["id"]
     for _ in range(2):
         for names in ({"reference": "order-5"}, {"provider_ref": "pay-5"}):
             reply = await api.create(**names)
             assert (reply.status, reply.slug, reply.json["payment_id"]) == (409, "reference-taken", payment_id)
-        await settle(books)
-        await books.pool.execute("delete from intent_claims")
+        await settle(harness)
+        await harness.pool.execute("delete from intent_claims")
     assert (await api.create(provider_ref="pay-5", account="other")).status == 202
 
 
-async def test_twins_under_two_keys_get_one_reference(api: Api, books: Bench) -> None:
+async def test_twins_under_two_keys_get_one_reference(api: Api, harness: Bench) -> None:
     replies = await asyncio.gather(*(api.create(reference="order-6") for _ in range(20)))
     assert Counter(reply.status for reply in replies) == {202: 1, 409: 19}
     assert {reply.slug for reply in replies if reply.status == 409} == {"reference-taken"}
-    assert await books.pool.fetchval("select count(*) from spool") == 1
+    assert await harness.pool.fetchval("select count(*) from spool") == 1
 
 
-async def test_commands_follow_their_create_under_its_key(api: Api, books: Bench) -> None:
+async def test_commands_follow_their_create_under_its_key(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(provider_ref="pay-7")).json["id"]
     path = f"/payment-intents/{payment_id}"
     capture = await api.post(f"{path}/capture", {"amount": 60})
@@ -302,55 +302,55 @@ async def test_commands_follow_their_create_under_its_key(api: Api, books: Bench
     assert capture.json == reported
     rest = await api.post(f"{path}/capture")
     assert (rest.status, rest.json["amount"]) == (202, 40)
-    rows = await books.fetch("select key, value from spool order by id")
+    rows = await harness.fetch("select key, value from spool order by id")
     assert [json.loads(row["value"])["command"] for row in rows] == ["create", "capture", "capture"]
     assert {row["key"] for row in rows} == {b"pay-7"}
-    await settle(books)
-    ledger = (await books.books()).ledger
+    await settle(harness)
+    ledger = (await harness.books()).ledger
     assert [(row["event_type"], row["outcome"]) for row in ledger][1:] == [("intent.capture", "noop")] * 2
     assert len({row["event_id"] for row in ledger}) == 3
 
 
-async def settle_answers(books: Bench, *answers: Event) -> None:
-    await books.settle(records(answers, topic=EVENTS.name, first=next(PLACES)))
+async def settle_answers(harness: Bench, *answers: Event) -> None:
+    await harness.settle(records(answers, topic=EVENTS.name, first=next(PLACES)))
 
 
-async def test_a_refusal_frees_the_money_at_once_and_every_state_is_shown(api: Api, books: Bench) -> None:
+async def test_a_refusal_frees_the_money_at_once_and_every_state_is_shown(api: Api, harness: Bench) -> None:
     """In any order a later state stands: a refund that was carried out is never taken for refused."""
     payment_id = (await api.create(provider_ref="pay-r")).json["id"]
     path = f"/payment-intents/{payment_id}"
-    await settle(books)
-    await tell(books, "payment.captured", "pay-r", 0, amount=100)
+    await settle(harness)
+    await tell(harness, "payment.captured", "pay-r", 0, amount=100)
     assert (await api.post(f"{path}/refunds", {"amount": 100})).status == 202
     assert (await api.post(f"{path}/refunds", {"amount": 10})).slug == "state-forbids"
     [first] = (await api.get(payment_id)).json["commands"]
     assert (first["command"], first["amount"], first["state"], first["reason"]) == ("refund", 100, "asked", None)
-    await settle(books)
-    await settle_answers(books, answer(payment_id, first["id"], "accepted"))
+    await settle(harness)
+    await settle_answers(harness, answer(payment_id, first["id"], "accepted"))
     assert (await api.get(payment_id)).json["commands"][0]["state"] == "accepted"
     assert (await api.post(f"{path}/refunds", {"amount": 10})).slug == "state-forbids"
-    await settle_answers(books, answer(payment_id, first["id"], "refused", reason="the card is closed"))
+    await settle_answers(harness, answer(payment_id, first["id"], "refused", reason="the card is closed"))
     [first] = (await api.get(payment_id)).json["commands"]
     assert (first["state"], first["reason"]) == ("refused", "the card is closed")
     assert (await api.post(f"{path}/refunds", {"amount": 100})).status == 202
     second = (await api.get(payment_id)).json["commands"][1]["id"]
     late = [answer(payment_id, second, state, **({"reason": "x"} if state == "refused" else {}))
             for state in ("done", "refused", "accepted")]  # fmt: skip
-    await settle_answers(books, *late[1:], late[0])
+    await settle_answers(harness, *late[1:], late[0])
     shown = (await api.get(payment_id)).json["commands"]
     assert [(one["state"], one["reason"]) for one in shown] == [("refused", "the card is closed"), ("done", None)]
     assert (await api.post(f"{path}/refunds", {"amount": 10})).slug == "state-forbids"
-    ledger = [row for row in (await books.books()).ledger if row["source"] == "events/gateway"]
+    ledger = [row for row in (await harness.books()).ledger if row["source"] == "events/gateway"]
     assert {(row["outcome"], str(row["payment_id"])) for row in ledger} == {("noop", payment_id)}
     assert len(ledger) == 5
 
 
-async def test_a_command_is_answered_once_whatever_comes_after(api: Api, books: Bench) -> None:
+async def test_a_command_is_answered_once_whatever_comes_after(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(provider_ref="pay-8")).json["id"]
     path, key = f"/payment-intents/{payment_id}/capture", str(uuid.uuid4())
     first = await api.post(path, {"amount": 100}, key=key)
-    await settle(books)
-    await tell(books, "payment.captured", "pay-8", 0, amount=100)
+    await settle(harness)
+    await tell(harness, "payment.captured", "pay-8", 0, amount=100)
     again = await api.post(path, {"amount": 100}, key=key)
     assert (again.status, again.body, again.headers["Idempotent-Replayed"]) == (202, first.body, "true")
     other = await api.post(path, {"amount": 100})
@@ -358,38 +358,38 @@ async def test_a_command_is_answered_once_whatever_comes_after(api: Api, books: 
     assert "captured" in other.json["detail"]
 
 
-async def test_two_refunds_that_do_not_fit_together_are_one(api: Api, books: Bench) -> None:
+async def test_two_refunds_that_do_not_fit_together_are_one(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(provider_ref="pay-10")).json["id"]
     path = f"/payment-intents/{payment_id}/refunds"
     assert (await api.post(path, {"amount": 1})).json["state"] == "created"
-    await settle(books)
-    await tell(books, "payment.captured", "pay-10", 0, amount=100)
+    await settle(harness)
+    await tell(harness, "payment.captured", "pay-10", 0, amount=100)
     replies = await asyncio.gather(*(api.post(path, {"amount": 60}) for _ in range(2)))
     assert sorted(reply.status for reply in replies) == [202, 409]
     assert next(reply.json["state"] for reply in replies if reply.status == 409) == "captured"
-    await settle(books)
-    await tell(books, "refund.succeeded", "pay-10", 1, amount=60, child="r1")
+    await settle(harness)
+    await tell(harness, "refund.succeeded", "pay-10", 1, amount=60, child="r1")
     assert (await api.post(path, {"amount": 41})).status == 409
     assert (await api.post(path)).json["amount"] == 40
     assert (await api.post(path)).status == 409
 
 
-async def test_what_is_canceled_is_not_captured(api: Api, books: Bench) -> None:
+async def test_what_is_canceled_is_not_captured(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(provider_ref="pay-11")).json["id"]
     path = f"/payment-intents/{payment_id}"
     assert (await api.post(f"{path}/capture", {"amount": 1, "currency": "USD"})).json["state"] == "created"
     assert (await api.post(f"{path}/cancel", {"reason": "changed my mind"})).status == 202
     for what in ("capture", "cancel"):
         assert (await api.post(f"{path}/{what}")).slug == "state-forbids"
-    await settle(books)
-    await tell(books, "payment.canceled", "pay-11", 0)
+    await settle(harness)
+    await tell(harness, "payment.canceled", "pay-11", 0)
     assert (await api.post(f"{path}/capture")).json["state"] == "canceled"
 
 
-async def test_a_request_that_the_provider_never_served_stops_counting(api: Api, books: Bench) -> None:
+async def test_a_request_that_the_provider_never_served_stops_counting(api: Api, harness: Bench) -> None:
     path = f"/payment-intents/{(await api.create()).json['id']}/capture"
     assert [(await api.post(path)).status for _ in range(2)] == [202, 409]
-    await books.pool.execute("update intent_claims set created_at = created_at - interval '1 day 1 second'")
+    await harness.pool.execute("update intent_claims set created_at = created_at - interval '1 day 1 second'")
     assert (await api.post(path)).status == 202
 
 
@@ -401,18 +401,18 @@ async def test_postgres_away_is_503_and_comes_back(stack: Any, database: Any) ->
             assert int(reply.headers["Retry-After"]) > 0
 
 
-async def test_a_postgres_that_hangs_is_503_and_nothing_is_left_of_it(stack: Any, database: Any, books: Bench) -> None:
+async def test_a_postgres_that_hangs_is_503_and_nothing_is_left_of_it(stack: Any, database: Any, harness: Bench) -> None:
     key = str(uuid.uuid4())
     async with open_api(stack.kafka, database.dsn, timeout_seconds=0.5, connections_max=2) as api:
         await api.create()
-        async with books.pool.acquire() as connection, connection.transaction():
+        async with harness.pool.acquire() as connection, connection.transaction():
             await connection.execute("lock table intent_claims in access exclusive mode")
             replies = await asyncio.gather(*(api.create(key=key) for _ in range(5)))
             assert {(reply.status, reply.slug) for reply in replies} == {(503, "not-durable")}
         again = [await api.create(key=key) for _ in range(2)]
     assert [reply.status for reply in again] == [202, 202]
     assert again[0].body == again[1].body
-    assert await books.pool.fetchval("select count(*) from spool") == 2
+    assert await harness.pool.fetchval("select count(*) from spool") == 2
 
 
 async def test_the_document_is_served(api: Api) -> None:
@@ -422,36 +422,36 @@ async def test_the_document_is_served(api: Api) -> None:
     assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD")
 
 
-async def test_connections_that_postgres_dropped_are_made_anew(api: Api, database: Any, books: Bench) -> None:
+async def test_connections_that_postgres_dropped_are_made_anew(api: Api, database: Any, harness: Bench) -> None:
     key = str(uuid.uuid4())
     await api.create(key=str(uuid.uuid4()))
-    await books.pool.fetch(
+    await harness.pool.fetch(
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name like '%intents'"
     )
     replies = [await api.create(key=key) for _ in range(3)]
     assert {reply.status for reply in replies} <= {202, 503}
     assert replies[-1].status == 202
-    assert await books.pool.fetchval("select count(*) from spool") == 2
+    assert await harness.pool.fetchval("select count(*) from spool") == 2
 
 
 async def test_claims_are_kept_a_day_and_cleaned_in_batches_under_a_lease(
-    api: Api, books: Bench, database: Any
+    api: Api, harness: Bench, database: Any
 ) -> None:
     for number in range(3):
         await api.create(provider_ref=f"pay-{number}")
-    await settle(books)
+    await settle(harness)
     waiting = await api.create()
     owner = await asyncpg.connect(database.owner_dsn)
     await owner.execute("update intent_claims set created_at = created_at - interval '3 days'")
     await owner.execute("update intent_claims set expires_at = expires_at - interval '3 days'")
     await owner.close()
     fresh = await api.create()
-    lease = await PostgresLeases(books.pool).acquire("clean", "a", 30)
+    lease = await PostgresLeases(harness.pool).acquire("clean", "a", 30)
     assert lease is not None
-    async with books.pool.acquire() as connection:
+    async with harness.pool.acquire() as connection:
         assert [await clean_claims(connection, lease, 2) for _ in range(3)] == [2, 1, 0]
-        await PostgresLeases(books.pool).release(lease)
+        await PostgresLeases(harness.pool).release(lease)
         with pytest.raises(LeaseLostError):
             await clean_claims(connection, lease, 2)
-    left = await books.fetch("select payment_id::text from intent_claims order by created_at")
+    left = await harness.fetch("select payment_id::text from intent_claims order by created_at")
     assert [row["payment_id"] for row in left] == [waiting.json["id"], fresh.json["id"]]

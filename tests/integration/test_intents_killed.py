@@ -37,7 +37,7 @@ def points(*names: str) -> list[Any]:
 
 
 @pytest.fixture
-async def books(database: Any) -> AsyncIterator[Bench]:
+async def harness(database: Any) -> AsyncIterator[Bench]:
     async with bench(database.dsn) as opened:
         yield opened
 
@@ -52,69 +52,69 @@ async def killed(ingress: IntentsProcess, path: str, body: Any, key: str) -> Non
         assert await asyncio.to_thread(ingress.process.wait, 20) == -9
 
 
-async def promised(books: Bench) -> list[str]:
-    return [str(row["payment_id"]) for row in await books.fetch("select payment_id from intent_claims")]
+async def promised(harness: Bench) -> list[str]:
+    return [str(row["payment_id"]) for row in await harness.fetch("select payment_id from intent_claims")]
 
 
 @pytest.mark.parametrize("point", points("find_taken", *BEFORE, *AFTER))
 async def test_a_create_has_one_effect_wherever_the_door_dies(
-    stack: Any, database: Any, books: Bench, point: str
+    stack: Any, database: Any, harness: Bench, point: str
 ) -> None:
     key, intent = str(uuid.uuid4()), {"amount": 5, "currency": "EUR", "provider": "stripe", "reference": "order-1"}
     await killed(IntentsProcess(stack.kafka, database.dsn, point), "/payment-intents", intent, key)
-    before = await promised(books)
+    before = await promised(harness)
     assert len(before) == (point in AFTER)
     async with open_api(stack.kafka, database.dsn) as api:
         replies = [await api.post(body=intent, key=key) for _ in range(2)]
     assert {(reply.status, reply.body) for reply in replies} == {(202, replies[0].body)}
     assert ("Idempotent-Replayed" in replies[0].headers) == (point in AFTER)
-    assert await promised(books) == (before or [replies[0].json["id"]]) == [replies[0].json["id"]]
-    assert await books.pool.fetchval("select count(*) from spool") == 1
+    assert await promised(harness) == (before or [replies[0].json["id"]]) == [replies[0].json["id"]]
+    assert await harness.pool.fetchval("select count(*) from spool") == 1
 
 
 @pytest.mark.parametrize("point", points("read_payment_view", "read_asked", *BEFORE, *AFTER))
 async def test_a_refund_has_one_effect_wherever_the_door_dies(
-    stack: Any, database: Any, books: Bench, point: str
+    stack: Any, database: Any, harness: Bench, point: str
 ) -> None:
     async with open_api(stack.kafka, database.dsn) as api:
         payment_id = (await api.create(provider_ref="pay-1")).json["id"]
-        (row,) = await books.fetch("select * from spool")
-        await books.settle([record_of(row, 0)])
-        await books.settle(records([webhook("payment.captured", "pay-1", amount=100)]))
+        (row,) = await harness.fetch("select * from spool")
+        await harness.settle([record_of(row, 0)])
+        await harness.settle(records([webhook("payment.captured", "pay-1", amount=100)]))
         path, key = f"/payment-intents/{payment_id}/refunds", str(uuid.uuid4())
         await killed(IntentsProcess(stack.kafka, database.dsn, point), path, {"amount": 60}, key)
-        assert await books.pool.fetchval("select count(*) from spool") == 1 + (point in AFTER)
+        assert await harness.pool.fetchval("select count(*) from spool") == 1 + (point in AFTER)
         replies: list[Reply] = [await api.post(path, {"amount": 60}, key=key) for _ in range(2)]
         assert {(reply.status, reply.body) for reply in replies} == {(202, replies[0].body)}
         assert (await api.post(path, {"amount": 60})).status == 409
-    assert await books.pool.fetchval("select count(*) from spool") == 2
-    assert await books.pool.fetchval("select count(*) from intent_claims where command = 'refund'") == 1
+    assert await harness.pool.fetchval("select count(*) from spool") == 2
+    assert await harness.pool.fetchval("select count(*) from intent_claims where command = 'refund'") == 1
 
 
-async def test_the_relay_publishes_a_claim_in_the_order_of_its_payment(stack: Any, database: Any, books: Bench) -> None:
+async def test_the_relay_publishes_a_claim_in_the_order_of_its_payment(stack: Any, database: Any, harness: Bench) -> None:
     async with open_api(stack.kafka, database.dsn) as api:
         await ensure_topics(KafkaSettings(bootstrap=stack.kafka))
         reply = await api.create(provider_ref=f"pay-{uuid.uuid4().hex}")
         payment_id = reply.json["id"]
         for what in ("capture", "refunds", "cancel"):
             await api.post(f"/payment-intents/{payment_id}/{what}")
-        published = await _published(stack.kafka, database.dsn, books, payment_id)
+        published = await _published(stack.kafka, database.dsn, harness, payment_id)
     assert [kind for kind, _, _ in published] == ["intent.create", "intent.capture"]
     assert len({key for _, key, _ in published}) == 1
     assert len({event_id for _, _, event_id in published}) == 2
 
 
-async def test_the_relay_cleans_what_was_kept_long_enough(stack: Any, database: Any, books: Bench) -> None:
+async def test_the_relay_cleans_what_was_kept_long_enough(stack: Any, database: Any, harness: Bench) -> None:
     async with open_api(stack.kafka, database.dsn) as api:
         await api.create(provider_ref="pay-1")
         kept = (await api.create(provider_ref="pay-2")).json["id"]
-    await books.settle([record_of(row, row["id"]) for row in await books.fetch("select * from spool order by id")])
+    await harness.settle([record_of(row, row["id"]) for row in await harness.fetch("select * from spool order by id")])
     columns = "created_at = created_at - interval '3 days', expires_at = expires_at - interval '3 days'"
-    await books.pool.execute(f"update intent_claims set {columns} where payment_id <> $1", kept)
+    await harness.pool.execute(f"update intent_claims set {columns} where payment_id <> $1", kept)
     async with relaying(stack.kafka, database.dsn):
 
         async def cleaned() -> bool:
-            return await promised(books) == [kept]
+            return await promised(harness) == [kept]
 
         await until(cleaned, "one claim is left")
 
@@ -131,12 +131,12 @@ async def relaying(kafka: str, dsn: str) -> AsyncIterator[None]:
         await task
 
 
-async def _published(kafka: str, dsn: str, books: Bench, payment_id: str) -> list[tuple[str, bytes, str]]:
+async def _published(kafka: str, dsn: str, harness: Bench, payment_id: str) -> list[tuple[str, bytes, str]]:
     """Run the relay until the spool is empty; return kind, key and event id of the payment's records."""
     async with relaying(kafka, dsn):
 
         async def empty() -> bool:
-            return await books.pool.fetchval("select count(*) from spool") == 0
+            return await harness.pool.fetchval("select count(*) from spool") == 0
 
         await until(empty, "the spool is empty")
     consumer = AIOKafkaConsumer(INTENTS.name, bootstrap_servers=kafka, auto_offset_reset="earliest")

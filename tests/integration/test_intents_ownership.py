@@ -26,19 +26,19 @@ async def api(stack: Any, database: Any) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def books(database: Any) -> AsyncIterator[Bench]:
+async def harness(database: Any) -> AsyncIterator[Bench]:
     async with bench(database.dsn) as opened:
         yield opened
 
 
-async def settle(books: Bench) -> None:
+async def settle(harness: Bench) -> None:
     """Do what relay and consumer do with the spool."""
-    rows = await books.fetch("delete from spool returning *")
-    await books.settle([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
+    rows = await harness.fetch("delete from spool returning *")
+    await harness.settle([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
 
 
-async def told(books: Bench, *events: Any, first: int = 0) -> None:
-    await books.settle(records(events, first=first))
+async def told(harness: Bench, *events: Any, first: int = 0) -> None:
+    await harness.settle(records(events, first=first))
 
 
 def is_empty(payment: Any) -> bool:
@@ -69,31 +69,31 @@ async def test_what_is_not_configured_is_refused_to_everybody(api: Api) -> None:
     assert (await api.create(account="other")).status == 202
 
 
-async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, books: Bench) -> None:
+async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, harness: Bench) -> None:
     """Sequence A: a stranger's captured payment, named with an amount of 1."""
-    await told(books, webhook("payment.captured", "pay-victim", amount=125_000))
+    await told(harness, webhook("payment.captured", "pay-victim", amount=125_000))
     mine = (await api.create(amount=1, provider_ref="pay-victim", phone="+254700000001")).json["id"]
-    await settle(books)
+    await settle(harness)
     assert is_empty((await api.get(mine)).json)
     assert (await api.post(f"/payment-intents/{mine}/refunds", {})).status == 409
-    assert await books.fetch("select from sms_transactions") == []
+    assert await harness.fetch("select from sms_transactions") == []
 
 
-async def test_a_claim_never_makes_two_strangers_one(api: Api, books: Bench) -> None:
+async def test_a_claim_never_makes_two_strangers_one(api: Api, harness: Bench) -> None:
     """Sequence B: one payment by its id and another by its reference, in one intent."""
     await told(
-        books,
+        harness,
         webhook("payment.captured", "pay-one", amount=1_000),
         webhook("payment.captured", "pay-two", amount=70_000, reference="ORD-two"),
     )
     mine = (await api.create(amount=1, provider_ref="pay-one", reference="ORD-two")).json["id"]
-    await settle(books)
+    await settle(harness)
     assert is_empty((await api.get(mine)).json)
-    rows = await books.fetch("select captured from payments where client is null and merged_into is null order by 1")
+    rows = await harness.fetch("select captured from payments where client is null and merged_into is null order by 1")
     assert [row["captured"] for row in rows] == [1_000, 70_000]
 
 
-async def test_a_reference_that_is_promised_is_refused_and_names_nobody(api: Api, books: Bench) -> None:
+async def test_a_reference_that_is_promised_is_refused_and_names_nobody(api: Api, harness: Bench) -> None:
     """Sequence C between clients that share the account: the first promise stands, and the second knows it at once."""
     first = await api.of("rival").create(reference="NEXT", amount=1)
     for _ in range(2):
@@ -101,32 +101,32 @@ async def test_a_reference_that_is_promised_is_refused_and_names_nobody(api: Api
         assert (second.status, second.slug) == (409, "reference-taken")
         assert "payment_id" not in second.json, "another client's id is told to nobody"
         assert (await api.get(first.json["id"])).status == 404
-        await settle(books)
-        await books.pool.execute("delete from intent_claims")
+        await settle(harness)
+        await harness.pool.execute("delete from intent_claims")
 
 
 async def test_clients_with_accounts_of_their_own_take_no_reference_from_each_other(stack: Any, database: Any) -> None:
     """Sequence C between clients that share nothing."""
     own = {"rival": ClientSettings(accounts=("standard_webhooks/other",)), "shop": ClientSettings(accounts=("stripe",))}
-    async with open_api(stack.kafka, database.dsn, clients=own) as api, bench(database.dsn) as books:
+    async with open_api(stack.kafka, database.dsn, clients=own) as api, bench(database.dsn) as harness:
         rival = api.of("rival")
         assert (await rival.create(reference="NEXT", amount=1, provider="stripe")).status == 422
         taken = await rival.create(reference="NEXT", amount=1, account="other")
         mine = await api.create(reference="NEXT", amount=9_900, provider="stripe")
         assert (taken.status, mine.status) == (202, 202)
-        await settle(books)
+        await settle(harness)
         assert (await api.get(mine.json["id"])).json["amount"] == 9_900
         assert is_empty((await rival.get(taken.json["id"])).json)
 
 
 @pytest.mark.parametrize("end", ["payment.canceled", "payment.expired", "payment.failed"])
-async def test_a_payment_that_ended_without_money_gives_its_reference_free(api: Api, books: Bench, end: str) -> None:
+async def test_a_payment_that_ended_without_money_gives_its_reference_free(api: Api, harness: Bench, end: str) -> None:
     assert (await api.create(reference="ORD", provider_ref="pay-1")).status == 202
-    await settle(books)
+    await settle(harness)
     again = {"reference": "ORD", "provider_ref": "pay-2"}
     assert (await api.create(**again)).status == 409
-    await told(books, webhook(end, "pay-1"))
-    await books.fetch("select")
+    await told(harness, webhook(end, "pay-1"))
+    await harness.fetch("select")
     reply = await api.create(**again)
     assert (reply.status, reply.json["reference"]) == (202, "ORD")
     third = await api.create(reference="ORD")
@@ -157,18 +157,18 @@ async def test_merchant_accounts_part_references(stack: Any, database: Any) -> N
         assert (await api.create(provider="adyen", merchant_account="Three")).status == 422
 
 
-async def test_the_record_says_the_scope_that_was_promised(api: Api, books: Bench) -> None:
+async def test_the_record_says_the_scope_that_was_promised(api: Api, harness: Bench) -> None:
     await api.create(reference="ORD")
-    (row,) = await books.fetch("select value from spool")
+    (row,) = await harness.fetch("select value from spool")
     body = json.loads(row["value"])["body"]
     assert (body["livemode"], body["merchant_account"]) == (True, "")
 
 
-async def test_a_client_reads_and_commands_its_own_rows_alone(api: Api, books: Bench) -> None:
-    await told(books, webhook("payment.captured", "pay-nobody", amount=100))
-    (nobodys,) = await books.fetch("select id from payments")
+async def test_a_client_reads_and_commands_its_own_rows_alone(api: Api, harness: Bench) -> None:
+    await told(harness, webhook("payment.captured", "pay-nobody", amount=100))
+    (nobodys,) = await harness.fetch("select id from payments")
     mine = (await api.create(reference="ORD")).json["id"]
-    await settle(books)
+    await settle(harness)
     for client, payment_id in (("shop", nobodys["id"]), ("rival", nobodys["id"]), ("rival", mine)):
         other = api.of(client)
         for tail in ("", "/timeline"):
@@ -177,12 +177,12 @@ async def test_a_client_reads_and_commands_its_own_rows_alone(api: Api, books: B
             assert (await other.post(f"/payment-intents/{payment_id}/{command}", {})).status == 404
 
 
-async def test_no_refund_of_money_that_a_dispute_took(api: Api, books: Bench) -> None:
+async def test_no_refund_of_money_that_a_dispute_took(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(provider_ref="pay-1", amount=5_000)).json["id"]
     path = f"/payment-intents/{payment_id}/refunds"
-    await settle(books)
+    await settle(harness)
     await told(
-        books,
+        harness,
         webhook("payment.captured", "pay-1", amount=5_000, child="cap-1"),
         webhook("dispute.opened", "pay-1", child="dp-1", amount=5_000),
         webhook("dispute.funds_withdrawn", "pay-1", child="dp-1", amount=5_000),
@@ -190,7 +190,7 @@ async def test_no_refund_of_money_that_a_dispute_took(api: Api, books: Bench) ->
     reply = await api.post(path, {})
     assert (reply.status, reply.slug, reply.json["disputes"]) == (409, "state-forbids", ["dp-1"])
     assert "dp-1" in reply.json["detail"]
-    await told(books, webhook("dispute.funds_reinstated", "pay-1", child="dp-1", amount=5_000), first=10)
+    await told(harness, webhook("dispute.funds_reinstated", "pay-1", child="dp-1", amount=5_000), first=10)
     assert (await api.post(path, {})).status == 202
 
 
@@ -200,18 +200,18 @@ async def found(api: Api, query: str) -> list[str]:
     return [payment["id"] for payment in reply.json["payments"]]
 
 
-async def test_metadata_are_kept_and_shown_from_the_claim_on(api: Api, books: Bench) -> None:
+async def test_metadata_are_kept_and_shown_from_the_claim_on(api: Api, harness: Bench) -> None:
     noted = {"cart": [7, {"note": "é"}], "gift": None}
     mine = (await api.create(provider_ref="pay-noted", metadata=noted)).json["id"]
     bare = (await api.create()).json["id"]
     assert (await api.get(mine)).json["metadata"] == noted
-    await settle(books)
+    await settle(harness)
     assert (await api.get(mine)).json["metadata"] == noted
     assert (await api.get(bare)).json["metadata"] == {}
     assert (await api.call("GET", f"/payments?id={mine}")).json["payments"][0]["metadata"] == noted
 
 
-async def test_a_client_finds_its_own_payments_by_every_name_and_nobody_elses(api: Api, books: Bench) -> None:
+async def test_a_client_finds_its_own_payments_by_every_name_and_nobody_elses(api: Api, harness: Bench) -> None:
     rival = api.of("rival")
     mine = (await api.create(reference="ORD-F", amount=1000)).json["id"]
     named = (await api.create(provider_ref="pay-f2", amount=1000)).json["id"]
@@ -219,10 +219,10 @@ async def test_a_client_finds_its_own_payments_by_every_name_and_nobody_elses(ap
     for query, payment in names.items():
         assert await found(api, query) == [payment], "from the claim"
         assert await found(rival, query) == []
-    await settle(books)
+    await settle(harness)
     attempt = webhook("payment.captured", "pay-f1", child="c1", amount=1000, reference="ORD-F")
-    await told(books, attempt, webhook("payment.captured", "pay-f2", child="c2", amount=1000), first=10)
-    await told(books, webhook("payment.captured", "pay-f3", child="c3", amount=1000), first=20)
+    await told(harness, attempt, webhook("payment.captured", "pay-f2", child="c2", amount=1000), first=10)
+    await told(harness, webhook("payment.captured", "pay-f3", child="c3", amount=1000), first=20)
     names |= {"provider_ref=pay-f1": mine}
     for query, payment in names.items():
         assert await found(api, query) == [payment], query
