@@ -53,7 +53,7 @@ def board(status: Status, run: Run | None, events_per_second: float) -> Renderab
     return Group(*parts, Text("Ctrl-C stops everything, roles first.", style="dim"))
 
 
-class Teller:
+class Reporter:
     """Tells what happens. `report` takes a sentence at any time, also while the board is up."""
 
     def __init__(self, settings: Settings, *, live: bool) -> None:

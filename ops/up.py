@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops import binds, detach, endpoints
-from ops.board import Teller, wants_board
+from ops.board import Reporter, wants_board
 from ops.console.exposure import check_exposure
 from ops.output import EXIT_DONE, EXIT_PROBLEM, EXIT_USAGE, AsJson, command, emit
 from ops.roles import ROLES
@@ -80,7 +80,7 @@ def alone(home: Path) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def brokers(settings: Settings, teller: Teller) -> AsyncIterator[Settings]:
+async def brokers(settings: Settings, reporter: Reporter) -> AsyncIterator[Settings]:
     """Yield the settings with endpoints: those configured, those of a stack that runs here, or of one of our own."""
     if not settings.embedded() or endpoints.running_stack(settings):
         yield endpoints.found(settings)
@@ -88,19 +88,19 @@ async def brokers(settings: Settings, teller: Teller) -> AsyncIterator[Settings]
     from runtime.stack import Stack, watch
 
     stack, stop = Stack(settings.home, settings.stack), asyncio.Event()
-    teller.report("starting Kafka, Postgres and Redis")
+    reporter.report("starting Kafka, Postgres and Redis")
     found = await stack.start()
-    watching = asyncio.create_task(watch(stack, stop, settings.stack, teller.report))
+    watching = asyncio.create_task(watch(stack, stop, settings.stack, reporter.report))
     try:
         yield endpoints.with_endpoints(settings, found)
     finally:
         stop.set()
-        teller.report("stopping Kafka, Postgres and Redis")
+        reporter.report("stopping Kafka, Postgres and Redis")
         await asyncio.gather(watching, return_exceptions=True)
         await stack.stop()
 
 
-async def prepare(settings: Settings, teller: Teller) -> None:
+async def prepare(settings: Settings, reporter: Reporter) -> None:
     """Bring the schema up to date, where we may, and make sure of the topics."""
     from producers.relay.rebase import rebase_if_restored
     from runtime.kafka import ensure_topics
@@ -108,9 +108,9 @@ async def prepare(settings: Settings, teller: Teller) -> None:
 
     if settings.postgres.owner_dsn is not None:
         for title in await migrate_up(endpoints.owner_dsn(settings), endpoints.app_role(settings)):
-            teller.report(f"migrated: {title}")
+            reporter.report(f"migrated: {title}")
         if await rebase_if_restored(endpoints.owner_dsn(settings)) is not None:
-            teller.report("restored from a dump: rows were given ids of this cluster")
+            reporter.report("restored from a dump: rows were given ids of this cluster")
     await _with_patience(settings.sample.start_seconds_max, lambda: ensure_topics(settings.kafka))
 
 
@@ -136,18 +136,18 @@ def instance_id(settings: Settings) -> str:
 
 
 @contextlib.asynccontextmanager
-async def roles(settings: Settings, extra: Mapping[str, str], teller: Teller) -> AsyncIterator[Supervisor]:
+async def roles(settings: Settings, extra: Mapping[str, str], reporter: Reporter) -> AsyncIterator[Supervisor]:
     """Run every role while the context lasts; `extra` is what they need in their environment beside the brokers."""
     member = {"RATCHET_CONSUMER__INSTANCE_ID": instance_id(settings)}
     common = endpoints.environment(settings) | member | dict(extra)
     supervisor = Supervisor(
-        settings, common, teller.report, own=lambda role: endpoints.environment(endpoints.as_process(settings, role))
+        settings, common, reporter.report, own=lambda role: endpoints.environment(endpoints.as_process(settings, role))
     )
     supervisor.start(tuple(ROLES))
     try:
         yield supervisor
     finally:
-        teller.report("stopping the roles")
+        reporter.report("stopping the roles")
         await supervisor.stop()
 
 
@@ -201,42 +201,42 @@ def books_table(document: Mapping[str, Any]) -> Table:
     return table
 
 
-async def _sample(run: Run, supervisor: Supervisor, teller: Teller, options: Options) -> int:
+async def _sample(run: Run, supervisor: Supervisor, reporter: Reporter, options: Options) -> int:
     """Run the sample and show its books; return 0 where they balance."""
     ingress = await ingress_of(run.settings, supervisor)
-    teller.run = run
-    teller.report(f"posting {len(run.plan.posts):,} requests of the sample to {ingress}")
-    async with teller.showing():  # the books go to standard output, which a board would not know of
+    reporter.run = run
+    reporter.report(f"posting {len(run.plan.posts):,} requests of the sample to {ingress}")
+    async with reporter.showing():  # the books go to standard output, which a board would not know of
         await run.go(ingress)
     document = run.document()
     emit(document, as_json=options.as_json, show=lambda: books_table(document))
     return EXIT_DONE if document["balanced"] else EXIT_PROBLEM
 
 
-async def _up(settings: Settings, options: Options, teller: Teller) -> int:
+async def _up(settings: Settings, options: Options, reporter: Reporter) -> int:
     check_exposure(settings.console)
     with alone(settings.home):
-        listening = binds.choose(settings, teller.report)
-        async with brokers(settings, teller) as found:
-            await prepare(found, teller)
+        listening = binds.choose(settings, reporter.report)
+        async with brokers(settings, reporter) as found:
+            await prepare(found, reporter)
             signers, secrets = choose_signers(settings) if options.sample else ({}, {})
-            async with roles(found, secrets | listening, teller) as supervisor:
+            async with roles(found, secrets | listening, reporter) as supervisor:
                 status = EXIT_DONE
                 if options.sample or options.once:
-                    status = await _sample(make_run(found, signers), supervisor, teller, options)
+                    status = await _sample(make_run(found, signers), supervisor, reporter, options)
                 if options.once:
                     return status
-                teller.report(f"serving at {await ingress_of(found, supervisor)}; Ctrl-C stops everything")
-                teller.report(f"the console is at http://{supervisor.environment['RATCHET_CONSOLE__BIND']}")
-                async with teller.showing():
+                reporter.report(f"serving at {await ingress_of(found, supervisor)}; Ctrl-C stops everything")
+                reporter.report(f"the console is at http://{supervisor.environment['RATCHET_CONSOLE__BIND']}")
+                async with reporter.showing():
                     await asyncio.get_running_loop().create_future()
     return EXIT_DONE  # pragma: no cover - a signal ends the wait above
 
 
 async def _until_signal(settings: Settings, options: Options) -> int:
     """Run `up`; the first SIGINT or SIGTERM takes it down in order, the second one at once."""
-    teller = Teller(settings, live=wants_board(as_json=options.as_json))
-    body = asyncio.create_task(_up(settings, options, teller))
+    reporter = Reporter(settings, live=wants_board(as_json=options.as_json))
+    body = asyncio.create_task(_up(settings, options, reporter))
 
     def received() -> None:
         if body.cancelling():

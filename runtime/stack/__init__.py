@@ -16,8 +16,8 @@ As the owner of the stack (one process a home; a second one gets a StackError):
 From any other process: `read_state(home)` (None: no stack runs; else `.endpoints`, `.owner.pid`),
 `await read_status(home)` (the same shape as `status`), `await request_stop(home)` (SIGTERM to the owner, and wait).
 
-State is `running`, `stopped`, `starting` or `unresponsive`. Each server runs under a warden process which stops it when
-the owner is gone in whatever way: see `warden.py`. Reading order: supervisor, guard, warden, then kafka, postgres,
+State is `running`, `stopped`, `starting` or `unresponsive`. Each server runs under a reaper process which stops it when
+the owner is gone in whatever way: see `reaper.py`. Reading order: supervisor, guard, reaper, then kafka, postgres,
 redis.
 """
 

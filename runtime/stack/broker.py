@@ -33,7 +33,7 @@ class Broker:
     """One broker, ready to be started: `prepare` was done.
 
     `settle` is called once after each start, when the server answers. `death_signal` is what the kernel sends the
-    server should its warden be killed. `stale` are files that a killed server leaves behind and that stop the next.
+    server should its reaper be killed. `stale` are files that a killed server leaves behind and that stop the next.
     """
 
     name: str

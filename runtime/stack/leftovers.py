@@ -42,7 +42,7 @@ def is_locked(path: Path) -> bool:
 
 
 def wait_until_gone(layout: Layout, names: tuple[str, ...], old: StackState | None, wait_seconds: float) -> None:
-    """Wait for the servers of a killed run, which their wardens stop; kill those that stay, known by pid and start.
+    """Wait for the servers of a killed run, which their reapers stop; kill those that stay, known by pid and start.
 
     Raise StackError if one stays even so. Blocks.
     """

@@ -47,7 +47,7 @@ async def until_up(true: Callable[[], Awaitable[object]], what: str) -> None:
 
 @dataclass
 class Server:
-    """One server process under its warden."""
+    """One server process under its reaper."""
 
     broker: Broker
     held: Guard | None = None

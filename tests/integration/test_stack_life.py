@@ -195,10 +195,10 @@ async def test_a_killed_broker_comes_back_at_its_address_with_its_data(
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_killed_warden_takes_its_broker_along_and_both_come_back(home: Path, name: str) -> None:
     server = state_of(home).servers[name]
-    warden = psutil.Process(server.pid).parent()
-    assert warden is not None
-    assert "warden.py" in " ".join(warden.cmdline())
-    warden.kill()
+    reaper = psutil.Process(server.pid).parent()
+    assert reaper is not None
+    assert "reaper.py" in " ".join(reaper.cmdline())
+    reaper.kill()
     await until(lambda: not server.alive(), within_seconds=OUTLIVE_SECONDS)
     await until_back(home, name, server.pid)
 
@@ -432,9 +432,9 @@ async def test_a_stopped_warden_does_not_keep_its_broker(own: Path, monkeypatch:
     stack = Stack(own, StackSettings(stop_grace_seconds=0.5))
     await stack.start()
     servers = state_of(own).servers
-    wardens = [psutil.Process(server.pid).parent() for server in servers.values()]
-    for warden in wardens:
-        assert warden is not None
-        warden.suspend()
+    reapers = [psutil.Process(server.pid).parent() for server in servers.values()]
+    for reaper in reapers:
+        assert reaper is not None
+        reaper.suspend()
     await stack.stop()
     await until(lambda: not any(server.alive() for server in servers.values()), within_seconds=OUTLIVE_SECONDS)

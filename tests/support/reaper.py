@@ -3,7 +3,7 @@
 Each pytest process (with pytest-xdist the controller and every worker) starts one reaper and holds the pipe to its
 standard input. All that the tests start inherits RUN_OF, the process's id. When the pipe closes, however the process
 ended, what still has that id is asked to stop and killed if it does not. The embedded brokers inherit nothing; their
-wardens stop them when their owner is gone.
+reapers stop them when their owner is gone.
 """
 
 from __future__ import annotations

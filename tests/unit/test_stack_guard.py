@@ -1,4 +1,4 @@
-"""The warden and its starter, with small servers in the brokers' place."""
+"""The reaper and its starter, with small servers in the brokers' place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from runtime.settings import StackSettings
-from runtime.stack import guard, identity, layout, leftovers, ports, postgres, service, state, warden
+from runtime.stack import guard, identity, layout, leftovers, ports, postgres, reaper, service, state
 from runtime.stack.broker import Broker
 from runtime.stack.identity import Identity
 from runtime.stack.state import Endpoints, StackState
@@ -70,7 +70,7 @@ def test_a_server_that_cannot_be_run_is_told(tmp_path: Path) -> None:
         guard.start(Broker("redis", 1, (str(tmp_path / "no-such-program"),), tmp_path), SETTINGS)
 
 
-def test_the_end_of_a_server_ends_its_warden(tmp_path: Path) -> None:
+def test_the_end_of_a_server_ends_its_reaper(tmp_path: Path) -> None:
     one = guard.start(server(tmp_path, "input()"), SETTINGS)
     one.wait_for_end(10.0)
     assert not one.alive()
@@ -98,12 +98,12 @@ def test_stale_files_are_gone_before_the_server_starts(tmp_path: Path) -> None:
 
 
 def test_a_log_past_its_bound_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warden, "LOG_BYTES_MAX", 3)
+    monkeypatch.setattr(reaper, "LOG_BYTES_MAX", 3)
     (tmp_path / "server.log").write_text("old words")
-    os.close(warden.open_log(tmp_path / "server.log"))
+    os.close(reaper.open_log(tmp_path / "server.log"))
     assert (tmp_path / "server.log").read_text() == ""
     assert (tmp_path / "server.old.log").read_text() == "old words"
-    os.close(warden.open_log(tmp_path / "server.log"))
+    os.close(reaper.open_log(tmp_path / "server.log"))
 
 
 def test_a_foreign_process_is_told_and_a_vanished_one_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

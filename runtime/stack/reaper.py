@@ -1,11 +1,11 @@
-"""The warden of one broker: a process of its own that runs a server and never lets it outlive its starter.
+"""The reaper of one broker: a process of its own that runs a server and never lets it outlive its starter.
 
 It needs the standard library alone and is run as a file. Its standard input is a pipe whose other end only the starter
 holds: the end of that pipe, for whatever reason, SIGKILL included, means stop. One JSON line on its standard output
-names the server's pid. Should the warden itself be killed, the kernel signals the server (PR_SET_PDEATHSIG, Linux).
+names the server's pid. Should the reaper itself be killed, the kernel signals the server (PR_SET_PDEATHSIG, Linux).
 
-Three traps of that signal: it is bound to the thread that forked, so the warden has one thread; a change of user
-clears it, so it is set after that; the warden may be gone before it is set, so the parent is compared afterwards.
+Three traps of that signal: it is bound to the thread that forked, so the reaper has one thread; a change of user
+clears it, so it is set after that; the reaper may be gone before it is set, so the parent is compared afterwards.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def start_server(spec: dict[str, Any], lock: int) -> subprocess.Popen[bytes]:
     warden_pid = os.getpid()
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
-    def bind_to_warden() -> None:
+    def bind_to_reaper() -> None:
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, spec["death_signal"], 0, 0, 0)
             if os.getppid() != warden_pid:
@@ -80,7 +80,7 @@ def start_server(spec: dict[str, Any], lock: int) -> subprocess.Popen[bytes]:
         env=spec["environment"],
         pass_fds=(lock,),
         umask=0o077,
-        preexec_fn=bind_to_warden,  # noqa: PLW1509 - one thread
+        preexec_fn=bind_to_reaper,  # noqa: PLW1509 - one thread
         start_new_session=True,
         **user,
     )
