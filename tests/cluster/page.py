@@ -55,7 +55,7 @@ def row_of(seen: dict[str, Any]) -> str:
         f"| {seen['told']} | {len(seen['problems'])} | {seen['letters']} | {figures['gap']:.1f} "
         f"| {figures['longest']:.1f} | {figures['p50']:.2f} "
         f"| {figures['back_from_fault']:.1f} / {figures['back_from_heal']:.1f} "
-        f"| {figures['door_p99_worst'] * 1000:.0f} | {refused} | {seen['copies']} | {seen['load_average']:.0f} |\n"
+        f"| {figures['ingress_p99_worst'] * 1000:.0f} | {refused} | {seen['copies']} | {seen['load_average']:.0f} |\n"
     )
 
 

@@ -24,7 +24,7 @@ from load.traffic import Traffic
 from cluster import scenarios
 from cluster.page import page_of
 from cluster.stage import API_KEY, point_at, stage
-from cluster.watching import Doors, Watch, figures_of, stopped
+from cluster.watching import LoadedIngresses, Watch, figures_of, stopped
 
 if TYPE_CHECKING:
     from cluster.scenarios import Scenario
@@ -90,12 +90,12 @@ async def play(one: Scenario, home: Path) -> Seen:
     async with stage(home) as found:
         traffic = Traffic(seed=int(time.time()), now=int(time.time()))
         urls = tuple(f"http://127.0.0.1:{found.ports[name]}" for name in ("ingress1", "ingress2"))
-        doors = Doors(urls[0], traffic, found.signers, API_KEY, urls=urls)
+        ingresses = LoadedIngresses(urls[0], traffic, found.signers, API_KEY, urls=urls)
         watch = Watch(found.databases)
         watching = asyncio.create_task(watch.run())
         try:
             begun = time.monotonic()
-            async with doors.under_load(WEBHOOKS_PER_SECOND, WISHES_PER_SECOND):
+            async with ingresses.under_load(WEBHOOKS_PER_SECOND, WISHES_PER_SECOND):
                 await asyncio.sleep(BEFORE_SECONDS)
                 fault = time.monotonic()
                 asked = asyncio.create_task(ask_later(found))
@@ -106,15 +106,15 @@ async def play(one: Scenario, home: Path) -> Seen:
                 heal = found.heal_at or time.monotonic()
                 await asyncio.sleep(AFTER_SECONDS)
             ended = time.monotonic()
-            await doors.send_again()
+            await ingresses.send_again()
             if not found.databases.a.held:
                 point_at(found, "pg_b")
             rest = time.monotonic()
-            verdict = await verdict_of(found.settings, doors.answers, traffic, rest_seconds_max=REST_SECONDS_MAX)
+            verdict = await verdict_of(found.settings, ingresses.answers, traffic, rest_seconds_max=REST_SECONDS_MAX)
             rested = time.monotonic() - rest
             await asyncio.sleep(1)
             afterwards = await found.fleet.readiness()
-            taken = sum(answer.accepted for answer in doors.answers if answer.what == "webhook" and answer.taken)
+            taken = sum(answer.accepted for answer in ingresses.answers if answer.what == "webhook" and answer.taken)
             copies = await records_in(found) - taken
         finally:
             await stopped(watching)
@@ -123,9 +123,9 @@ async def play(one: Scenario, home: Path) -> Seen:
             name=one.name,
             told=one.told,
             at=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M"),
-            figures=asdict(figures_of(doors, watch, begun=begun, ended=ended, fault=fault, heal=heal)),
-            problems=[*verdict.problems, *(["what was refused is refused still"] if doors.waiting else [])],
-            webhooks=sum(answer.taken for answer in doors.answers if answer.what == "webhook"),
+            figures=asdict(figures_of(ingresses, watch, begun=begun, ended=ended, fault=fault, heal=heal)),
+            problems=[*verdict.problems, *(["what was refused is refused still"] if ingresses.waiting else [])],
+            webhooks=sum(answer.taken for answer in ingresses.answers if answer.what == "webhook"),
             intents=verdict.intents,
             refused=verdict.refused,
             letters=len(watch.letters),
@@ -191,7 +191,7 @@ def tell(seen: Seen) -> None:
         f"{seen.intents} intents, refused {seen.refused}, letters {seen.letters}, copies {seen.copies}; "
         f"gap {figures['gap']:.1f} longest {figures['longest']:.1f} p50 {figures['p50']:.2f}; back "
         f"{figures['back_from_fault']:.1f} s after the fault, {figures['back_from_heal']:.1f} s after the mending; "
-        f"door p99 {figures['door_p99_worst'] * 1000:.0f} ms, longest {figures['door_longest']:.1f} s; rest "
+        f"ingress p99 {figures['ingress_p99_worst'] * 1000:.0f} ms, longest {figures['ingress_longest']:.1f} s; rest "
         f"{seen.rest_seconds:.1f} s, restarts {seen.restarts}, load {seen.load_average:.1f}\n"
         f"   after {seen.asked_seconds:.0f} s: doctor: {seen.doctor}\n   status: {seen.status}\n"
         f"   away: {seen.away}\n   unready: {seen.unready}\n   afterwards: {seen.stuck_afterwards}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import asyncpg
-from load.posting import Door, Reply
+from load.posting import LoadedIngress, Reply
 
 from runtime.stack import postgres
 
@@ -38,8 +38,8 @@ Key = tuple[str, str]
 
 
 @dataclass
-class Doors(Door):
-    """Two doors as one, as a load balancer would have it: by turns, the other one where one does not take it."""
+class LoadedIngresses(LoadedIngress):
+    """Two ingresses as one, as a load balancer would have it: by turns, the other one where one does not take it."""
 
     urls: tuple[str, ...] = ()
     taken_at: dict[Key, float] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Doors(Door):
 
     async def _post(self, path: str, body: bytes, headers: dict[str, str]) -> Reply:
         self.turn += 1
-        reply = Reply(0, {}, b"", "no door")
+        reply = Reply(0, {}, b"", "no ingress")
         for step in range(len(self.urls)):
             self.url = self.urls[(self.turn + step) % len(self.urls)]
             begun = time.monotonic()
@@ -117,8 +117,8 @@ class Figures:
     p50: float
     back_from_fault: float
     back_from_heal: float
-    door_p99_worst: float
-    door_longest: float
+    ingress_p99_worst: float
+    ingress_longest: float
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -127,9 +127,9 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
-def figures_of(doors: Doors, watch: Watch, *, begun: float, ended: float, fault: float, heal: float) -> Figures:
+def figures_of(ingresses: LoadedIngresses, watch: Watch, *, begun: float, ended: float, fault: float, heal: float) -> Figures:
     """Reckon the figures of what was posted between `begun` and `ended`."""
-    pairs = [(taken, watch.seen_at[key]) for key, taken in doors.taken_at.items() if key in watch.seen_at]
+    pairs = [(taken, watch.seen_at[key]) for key, taken in ingresses.taken_at.items() if key in watch.seen_at]
     seen = sorted(at for _, at in pairs if begun <= at <= max(ended, heal))
     moments = [begun, *seen]
     gap = max((after - before for before, after in itertools.pairwise(moments)), default=ended - begun)
@@ -138,7 +138,7 @@ def figures_of(doors: Doors, watch: Watch, *, begun: float, ended: float, fault:
     windows = []
     at = begun
     while at < ended:
-        windows.append(percentile([end - start for start, end, _ in doors.posted if at <= start < at + 10], 0.99))
+        windows.append(percentile([end - start for start, end, _ in ingresses.posted if at <= start < at + 10], 0.99))
         at += 5
     return Figures(
         events=len(pairs),
@@ -147,8 +147,8 @@ def figures_of(doors: Doors, watch: Watch, *, begun: float, ended: float, fault:
         p50=percentile(waits, 0.5),
         back_from_fault=max(0.0, late - fault),
         back_from_heal=max(0.0, late - heal),
-        door_p99_worst=max(windows, default=0.0),
-        door_longest=max((end - start for start, end, _ in doors.posted), default=0.0),
+        ingress_p99_worst=max(windows, default=0.0),
+        ingress_longest=max((end - start for start, end, _ in ingresses.posted), default=0.0),
     )
 
 

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from load import journal
-from load.posting import Door
+from load.posting import LoadedIngress
 from load.run import free_address
 from load.traffic import CLIENT, Traffic
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 IMAGE = "docker.io/library/ratchet:trial"
 WEBHOOKS_PER_SECOND, WISHES_PER_SECOND = 20.0, 2.0
 UNANSWERED = " was not answered ("
-"""How the comparison names a request that found nobody: the only door is killed here, and all were sent again."""
+"""How the comparison names a request that found nobody: the only ingress is killed here, and all were sent again."""
 REST_SECONDS = 4.0
 """Between one kill and the next."""
 UP_SECONDS_MAX = 300.0
@@ -77,7 +77,7 @@ class Trial:
     """The composition under trial: a copy of deploy/ with secrets of its own, under a project's name of its own."""
 
     engine: Engine
-    door: str
+    address: str
     environment: dict[str, str]
 
     @property
@@ -122,9 +122,9 @@ def prepare(found: Engine) -> tuple[Trial, dict[str, Any], str]:
     reported |= {"RATCHET_API_KEYS": json.dumps({CLIENT: [key]})}
     services = {name: {"environment": reported} for name in ROLES}
     (target / "trial.yaml").write_text(json.dumps({"services": services}))  # YAML takes JSON
-    door = free_address()
-    own = {"RATCHET_IMAGE": IMAGE, "RATCHET_DOOR": door, "RATCHET_CONSOLE_DOOR": free_address()}
-    return Trial(found, door, dict(found.environment) | own), signers, key
+    ingress = free_address()
+    own = {"RATCHET_IMAGE": IMAGE, "RATCHET_DOOR": ingress, "RATCHET_CONSOLE_DOOR": free_address()}
+    return Trial(found, ingress, dict(found.environment) | own), signers, key
 
 
 def build(found: Engine, seen: Seen) -> None:
@@ -142,9 +142,9 @@ def build(found: Engine, seen: Seen) -> None:
     seen.image_mebibytes = image["Size"] / 2**20
 
 
-def refuses_forged(door: str) -> bool:
-    """Tell whether the door answers a forged webhook with 401; raise OSError where it does not answer."""
-    host, _, port = door.partition(":")
+def refuses_forged(address: str) -> bool:
+    """Tell whether the ingress answers a forged webhook with 401; raise OSError where it does not answer."""
+    host, _, port = address.partition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=5)
     try:
         connection.request("POST", "/webhooks/stripe", b"{}", {"Stripe-Signature": "t=1,v1=00"})
@@ -153,12 +153,12 @@ def refuses_forged(door: str) -> bool:
         connection.close()
 
 
-async def until_door(trial: Trial) -> None:
+async def until_ingress(trial: Trial) -> None:
     """Return when the published port serves. Raises TimeoutError after `UP_SECONDS_MAX`."""
     async with asyncio.timeout(UP_SECONDS_MAX):
         while True:
             try:
-                if await asyncio.to_thread(refuses_forged, trial.door):
+                if await asyncio.to_thread(refuses_forged, trial.address):
                     return
             except (OSError, http.client.HTTPException):
                 pass
@@ -190,9 +190,9 @@ async def kill_noted(trial: Trial, seen: Seen, service: str, number: int | None 
     await asyncio.sleep(REST_SECONDS)
 
 
-async def under_load(trial: Trial, seen: Seen, door: Door) -> None:
+async def under_load(trial: Trial, seen: Seen, ingress: LoadedIngress) -> None:
     """Kill each, three consumers too, and take all down and up again, while webhooks and intents come in."""
-    async with door.under_load(WEBHOOKS_PER_SECOND, WISHES_PER_SECOND):
+    async with ingress.under_load(WEBHOOKS_PER_SECOND, WISHES_PER_SECOND):
         await asyncio.sleep(REST_SECONDS)
         for service in DIES:
             await kill_noted(trial, seen, service)
@@ -205,18 +205,18 @@ async def under_load(trial: Trial, seen: Seen, door: Door) -> None:
         begun = time.monotonic()
         await asyncio.to_thread(trial.compose, "down", "--timeout", "30")
         await asyncio.to_thread(trial.compose, "up", "-d", "--no-build")
-        await until_door(trial)
+        await until_ingress(trial)
         seen.down_up_seconds = time.monotonic() - begun
         await asyncio.sleep(REST_SECONDS)
-    await door.send_again()
+    await ingress.send_again()
 
 
-def compare(trial: Trial, seen: Seen, door: Door) -> None:
+def compare(trial: Trial, seen: Seen, ingress: LoadedIngress) -> None:
     """Compare what was taken with the books, verify the ledger, and ask doctor."""
     answers = HOME / "answers.jsonl"
-    answers.write_text("".join(map(journal.line_of, door.answers)))
+    answers.write_text("".join(map(journal.line_of, ingress.answers)))
     answers.chmod(0o644)
-    traffic = door.traffic
+    traffic = ingress.traffic
     seen.verdict = json.loads(
         trial.ops(
             "-m", "containers.books", "/answers.jsonl", str(traffic.seed), str(traffic.now),
@@ -224,12 +224,12 @@ def compare(trial: Trial, seen: Seen, door: Door) -> None:
             more=("-e", "PYTHONPATH=/tests", "--entrypoint", "python"),
         )
     )  # fmt: skip
-    seen.webhooks = sum(answer.taken for answer in door.answers if answer.what == journal.WEBHOOK)
+    seen.webhooks = sum(answer.taken for answer in ingress.answers if answer.what == journal.WEBHOOK)
     seen.problems += [one for one in seen.verdict.pop("problems") if UNANSWERED not in one]
     if seen.verdict["letters"]:
         seen.problems.append(f"{seen.verdict['letters']} dead letters")
-    if door.waiting:
-        seen.problems.append(f"{len(door.waiting)} requests are refused still")
+    if ingress.waiting:
+        seen.problems.append(f"{len(ingress.waiting)} requests are refused still")
     try:
         seen.audit = trial.ops("audit", "verify").strip().splitlines()[-1]
     except RuntimeError as error:
@@ -257,13 +257,13 @@ async def play(found: Engine, *, stand_ins: bool) -> Seen:
         begun = time.monotonic()
         with health_checks(found):
             await asyncio.to_thread(trial.compose, "up", "-d", "--no-build")
-            await until_door(trial)
+            await until_ingress(trial)
             seen.up_seconds = time.monotonic() - begun
             report(f"up after {seen.up_seconds:.0f} s; under load")
-            door = Door(f"http://{trial.door}", Traffic(int(time.time()), int(time.time())), signers, key)
-            await under_load(trial, seen, door)
+            ingress = LoadedIngress(f"http://{trial.address}", Traffic(int(time.time()), int(time.time())), signers, key)
+            await under_load(trial, seen, ingress)
             report("comparing")
-            await asyncio.to_thread(compare, trial, seen, door)
+            await asyncio.to_thread(compare, trial, seen, ingress)
     finally:
         (HOME / "logs.txt").write_text(trial.compose("logs", "--no-color", "--tail", "2000"))
         trial.compose("down", "--volumes", "--timeout", "5")

@@ -22,7 +22,7 @@ import pytest
 from consumer_stage import new_database
 from load.effects import verdict_of
 from load.journal import CREATE, WEBHOOK, Answer
-from load.posting import Door
+from load.posting import LoadedIngress
 from load.traffic import Traffic
 from settling import until
 
@@ -64,10 +64,10 @@ if BOTH_MANNERS:
 
 
 class Product(NamedTuple):
-    """The roles at work: their settings, their door, who signs and what an API client says."""
+    """The roles at work: their settings, their ingress, who signs and what an API client says."""
 
     settings: Settings
-    door: str
+    address: str
     signers: dict[str, Signer]
     api_key: str
 
@@ -145,27 +145,27 @@ async def test_every_2xx_is_in_the_books(
 ) -> None:
     traffic = Traffic(seed=CASES.index((names, manner)) + 1, now=int(time.time()))
     before = product.pids()
-    door = Door(product.door, traffic, product.signers, product.api_key)
-    async with door.under_load(WEBHOOKS_PER_SECOND, WISHES_PER_SECOND):
+    ingress = LoadedIngress(product.address, traffic, product.signers, product.api_key)
+    async with ingress.under_load(WEBHOOKS_PER_SECOND, WISHES_PER_SECOND):
         await asyncio.sleep(AROUND_SECONDS)
         async with Outage(brokers, names, manner).lasting():
-            gone_at = len(door.answers)
+            gone_at = len(ingress.answers)
             await asyncio.sleep(AWAY_SECONDS)
-            answered = door.answers[gone_at:]
+            answered = ingress.answers[gone_at:]
         await asyncio.sleep(AROUND_SECONDS)
-    refused = len(door.waiting)
-    await door.send_again()
-    verdict = await verdict_of(product.settings, door.answers, traffic, rest_seconds_max=REST_SECONDS_MAX)
+    refused = len(ingress.waiting)
+    await ingress.send_again()
+    verdict = await verdict_of(product.settings, ingress.answers, traffic, rest_seconds_max=REST_SECONDS_MAX)
     print(f"{'+'.join(names)} {manner}: {verdict}, {refused} sent again")  # noqa: T201 - shown with -s or on a failure
     assert verdict.problems == []
-    assert not door.waiting, "what was refused is taken once the brokers are back"
+    assert not ingress.waiting, "what was refused is taken once the brokers are back"
     assert answered, "the ingress answers while they are away"
     assert {"429", "none"}.isdisjoint(verdict.refused)
     assert all(answer.status in {202, 503} for answer in answered)
     if "postgres" not in names:
         assert verdict.refused == {}, "Postgres alone carries everything"
     elif "kafka" not in names:
-        assert all(answer.taken for answer in door.answers if answer.what == "webhook"), "Kafka alone carries webhooks"
+        assert all(answer.taken for answer in ingress.answers if answer.what == "webhook"), "Kafka alone carries webhooks"
     assert product.pids() == before, "no role was replaced"
 
 

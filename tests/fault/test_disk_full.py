@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from load.effects import verdict_of
-from load.posting import Door
+from load.posting import LoadedIngress
 from load.run import product
 from load.traffic import CLIENT, Traffic
 
@@ -79,8 +79,8 @@ async def test_a_full_disk_loses_nothing_and_all_is_back_within_a_minute(home: P
     more = secrets | {"RATCHET_API_KEYS": json.dumps({CLIENT: API_KEY})}
     traffic = Traffic(seed=16, now=int(time.time()))
     with product(home, more) as (settings, url):
-        door = Door(url, traffic, signers, API_KEY)
-        async with door.under_load(20.0, 2.0):
+        ingress = LoadedIngress(url, traffic, signers, API_KEY)
+        async with ingress.under_load(20.0, 2.0):
             await asyncio.sleep(3)
             fill(home, FREE_BYTES_MIN // 2)
             for word in ("doctor", "status"):
@@ -90,10 +90,10 @@ async def test_a_full_disk_loses_nothing_and_all_is_back_within_a_minute(home: P
             (home / "filler").unlink()
             room = time.monotonic()
             await asyncio.sleep(5)
-        await door.send_again()
-        assert not door.waiting, "what was refused is taken in the end"
-        verdict = await verdict_of(settings, door.answers, traffic, rest_seconds_max=120.0)
+        await ingress.send_again()
+        assert not ingress.waiting, "what was refused is taken in the end"
+        verdict = await verdict_of(settings, ingress.answers, traffic, rest_seconds_max=120.0)
         assert verdict.problems == []
         assert time.monotonic() - room < BACK_SECONDS_MAX
-    statuses = {answer.status for answer in door.answers}
+    statuses = {answer.status for answer in ingress.answers}
     assert statuses <= {200, 202, 503, 0}, statuses

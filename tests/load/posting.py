@@ -40,7 +40,7 @@ class Reply(NamedTuple):
 
 
 @dataclass
-class Door:
+class LoadedIngress:
     """One ingress, and everything that it said. `waiting` is what it refused and nobody has sent again yet."""
 
     url: str

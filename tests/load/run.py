@@ -82,7 +82,7 @@ def parsed(words: list[str]) -> Options:
 
 @contextmanager
 def product(home: Path, more: dict[str, str]) -> Iterator[tuple[Settings, str]]:
-    """Run `ratchet up --no-sample` on free ports; yield its settings and its door's URL."""
+    """Run `ratchet up --no-sample` on free ports; yield its settings and its ingress's URL."""
     own = {"RATCHET_HOME": str(home), "RATCHET_INGRESS__BIND": "127.0.0.1:0", "RATCHET_CONSOLE__BIND": free_address()}
     with (home / "up.log").open("wb") as log:
         process = subprocess.Popen(
@@ -93,7 +93,7 @@ def product(home: Path, more: dict[str, str]) -> Iterator[tuple[Settings, str]]:
             start_new_session=True,  # Ctrl-C reaches us alone; the product is stopped in order
         )
         try:
-            url = door_of(home, process)
+            url = ingress_of(home, process)
             yield endpoints.found(Settings().model_copy(update={"home": home})), url
         finally:
             process.send_signal(signal.SIGTERM)
@@ -107,8 +107,8 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def door_of(home: Path, process: subprocess.Popen[bytes]) -> str:
-    """Wait until the product serves; return the URL of its door. Exit with its last words where it does not."""
+def ingress_of(home: Path, process: subprocess.Popen[bytes]) -> str:
+    """Wait until the product serves; return the URL of its ingress. Exit with its last words where it does not."""
     deadline = time.monotonic() + START_SECONDS_MAX
     while "serving at" not in (home / "up.log").read_text():
         if process.poll() is not None or time.monotonic() > deadline:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from load.journal import WEBHOOK
-from load.posting import Door
+from load.posting import LoadedIngress
 
 from ops.sample.send import NO_ANSWER, Sent
 from ops.sample.signing import seal
@@ -38,7 +38,7 @@ PAUSE_SECONDS: Final = 1.0
 
 
 @dataclass
-class Soaking(Door):
+class Soaking(LoadedIngress):
     """One ingress under a soak. `sent` are the last answers to the mixed posts, `seconds` the answers' times."""
 
     mixed: Mixed | None = None

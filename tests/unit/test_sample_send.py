@@ -17,7 +17,7 @@ from runtime.settings import SampleSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    Serve = Callable[["Door"], Awaitable[str]]
+    Serve = Callable[["SmallIngress"], Awaitable[str]]
 
 pytestmark = pytest.mark.unit
 
@@ -28,7 +28,7 @@ SIGNERS = {name: Signer(new_secret(name)) for name in PROVIDERS}
 POSTS = [post for post in make_plan(3, lives=8, providers=PROVIDERS, now=1_790_000_000).posts if not post.fault]
 
 
-class Door:
+class SmallIngress:
     """Answers each body as told, the last answer again and again."""
 
     def __init__(self, *answers: int) -> None:
@@ -50,7 +50,7 @@ class Door:
 async def serve() -> AsyncIterator[object]:
     runners: list[web.AppRunner] = []
 
-    async def begin(ingress: Door) -> str:
+    async def begin(ingress: SmallIngress) -> str:
         app = web.Application()
         app.router.add_post("/webhooks/{provider}", ingress.take)
         runners.append(web.AppRunner(app))
@@ -71,7 +71,7 @@ async def send(url: str) -> Progress:
 
 
 async def test_everything_is_posted_once_and_bounded(serve: Serve) -> None:
-    ingress = Door(202)
+    ingress = SmallIngress(202)
     progress = await send(await serve(ingress))
     assert (progress.sent, progress.accepted, progress.refused) == (len(POSTS), len(POSTS), 0)
     assert {sent.post for sent in progress.results} == set(POSTS)
@@ -80,7 +80,7 @@ async def test_everything_is_posted_once_and_bounded(serve: Serve) -> None:
 
 
 async def test_a_503_is_tried_again_and_counted(serve: Serve) -> None:
-    class Flaky(Door):
+    class Flaky(SmallIngress):
         async def take(self, request: web.Request) -> web.Response:
             first = not self.seen["all"]
             self.seen["all"] += 1
@@ -93,13 +93,13 @@ async def test_a_503_is_tried_again_and_counted(serve: Serve) -> None:
 
 
 async def test_patience_ends(serve: Serve) -> None:
-    progress = await send(await serve(Door(503)))
+    progress = await send(await serve(SmallIngress(503)))
     assert {(sent.status, sent.attempts) for sent in progress.results} == {(503, 3)}
     assert progress.refused == len(POSTS)
 
 
 async def test_a_refusal_is_not_tried_again(serve: Serve) -> None:
-    progress = await send(await serve(Door(401)))
+    progress = await send(await serve(SmallIngress(401)))
     assert {(sent.status, sent.attempts, sent.accepted) for sent in progress.results} == {(401, 1, 0)}
 
 
