@@ -76,9 +76,9 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 class Known:
     """What a batch read under its locks.
 
-    `claims` maps applied and parked events to the facts that they reported; `reread` are those of them whose provider's meaning
-    has another version today; `bodies` holds what was taken already from senders
-    whose event ids are unsigned. `groups` holds, of each reference that somebody promised or that the batch promises,
+    `claims` maps applied and parked events to the facts that they reported; `reread` are those of them whose provider's
+    meaning has another version today; `bodies` holds what was taken already from senders whose event ids are unsigned.
+    `groups` holds, of each reference that somebody promised or that the batch promises,
     the payments that stand under it. `some_wait` tells that any event is parked or an orphan, `recalls`
     that a provider's list was ever asked; `parked` are those to wake, `orphans` the dead letters to apply. `commands`
     are those of each payment by their ids, in order; read where the batch holds commands or answers to them. `xid` is

@@ -2,9 +2,10 @@
 
 From what the transaction read (`Known`) to what it writes (`Plan`). `consumer.copies` finds what is known already,
 `consumer.resolve` the payment, `consumer.verdict` what an event does to it; `consumer.merging` joins payments that turn
-out to be one, `consumer.grouping` counts attempts to their intents, `consumer.entries` adds the ledger rows. An event that waits is tried again after
-its neighbours, together with the parked events that wait on the same names, until nothing moves any more. A dead letter
-of an orphan is applied or stays what it is.
+out to be one, `consumer.grouping` counts attempts to their intents, `consumer.entries` adds the ledger rows.
+
+An event that waits is tried again after its neighbours, together with the parked events that wait on the same names,
+until nothing moves any more. A dead letter of an orphan is applied or stays what it is.
 """
 
 from __future__ import annotations

@@ -283,7 +283,8 @@ def list_redrives(
     settings = _found()
     found = asyncio.run(_newest(settings, limit)) if settings else redrive_asking.list_redrives(_console(), limit)
     rows = [
-        {"redrive_id": one.id, "matched": one.matched, "published": one.published, "filter": one.filter} | progress_document(one)
+        {"redrive_id": one.id, "matched": one.matched, "published": one.published, "filter": one.filter}
+        | progress_document(one)
         for one in found
     ]
     emit({"redrives": rows}, as_json=as_json, show=lambda: _redrives_table(found))

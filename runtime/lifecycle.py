@@ -23,8 +23,8 @@ import psutil
 
 from runtime import log, telemetry
 from runtime.background import keep_running
-from runtime.gc_tuning import tune_collector
 from runtime.folders import make_private
+from runtime.gc_tuning import tune_collector
 from runtime.health import Probe, serving
 from schemas.errors import RatchetError, SettingsError
 

@@ -16,7 +16,7 @@ import structlog
 
 from consumer.dispatcher.recall_rows import spool_new
 from runtime.lease import guard, wait_for_event
-from runtime.postgres import OUTAGE_ERRORS, CONFLICT_ERRORS
+from runtime.postgres import CONFLICT_ERRORS, OUTAGE_ERRORS
 from runtime.retry import delays
 from runtime.sql import statement
 from schemas.errors import LeaseLostError

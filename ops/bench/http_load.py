@@ -3,7 +3,7 @@
     python -m ops.bench.http_load HOST:PORT SECONDS CONNECTIONS RATE EVENTS SEED
 
 RATE 0 sends EVENTS events, all different, as fast as answers come; else that many a second at fixed times, whatever
-the ingress does. Prints one JSON document: requests, statuses, seconds, and with a RATE the unix time of each event's 202.
+the ingress does. Prints one JSON document: requests, statuses, seconds, and with a RATE the unix time of each 202.
 """
 
 from __future__ import annotations

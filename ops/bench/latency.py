@@ -163,7 +163,7 @@ async def _keep_commit_times(stack: Stack, endpoints: Endpoints) -> None:
 
 @asynccontextmanager
 async def _path(consumer: str, folder: Path) -> AsyncIterator[tuple[str, Database]]:
-    """Set up brokers, a database, our ingress and a contender's consumer; give the ingress's address and the database."""
+    """Set up brokers, a database, our ingress and a contender's consumer; give its address and the database."""
     shutil.rmtree(folder, ignore_errors=True)
     stack = Stack(folder)
     endpoints = await stack.start()

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import jinja2
 
     from ops.console.actions import Actions
-    from ops.console.books_check import BooksCheck
     from ops.console.board_poller import BoardPoller
+    from ops.console.books_check import BooksCheck
     from ops.console.passwords import Password, Tries
     from ops.console.reader import Reader
     from ops.console.session_rows import SessionRows

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from ops.console.actions import Actions
 from ops.console.app import build_app, make_templates
 from ops.console.backlog import BacklogReader
+from ops.console.board_poller import BoardPoller
 from ops.console.books_check import BooksCheck
 from ops.console.exposure import check_exposure
-from ops.console.board_poller import BoardPoller
 from ops.console.outcomes import OutcomeCounter
 from ops.console.parts import Parts
 from ops.console.passwords import Password, Tries

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from producers.ingress.answers import Answer, of_json, of_problem, send_answer
 from producers.ingress.access_log import line_of
+from producers.ingress.answers import Answer, of_json, of_problem, send_answer
 from schemas import problems
 from schemas.errors import UnavailableError
 

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 import providers
 from producers.ingress import records, routes
+from producers.ingress.access_log import AccessLine, line_of
 from producers.ingress.admission import Window
 from producers.ingress.answers import CLOSE, Answer, Refusal, of_problem, of_refusal, send_answer
 from producers.ingress.body import TOO_LARGE, BodyBounds, BodyReader
 from producers.ingress.dear_checks import DearChecks
 from producers.ingress.endpoints import open_endpoints
-from producers.ingress.verification_inputs import CERTIFICATE_QUOTA, Delivery, VerificationInputs, gather
 from producers.ingress.fetch_budget import Asker
 from producers.ingress.hints import TOO_MANY_WAIT, UNSIGNED
-from producers.ingress.access_log import AccessLine, line_of
 from producers.ingress.publisher import Durability
 from producers.ingress.rate_limits import OVER_QUOTA, OVER_QUOTA_UNREAD, fields_of
 from producers.ingress.single_flight import SingleFlight
+from producers.ingress.verification_inputs import CERTIFICATE_QUOTA, Delivery, VerificationInputs, gather
 from runtime import telemetry
 from schemas import problems
 from schemas.errors import SignatureRejected, UnavailableError
@@ -75,7 +75,9 @@ class Webhooks:
         self._in_flight = Window(ingress.in_flight_max, ingress.in_flight_wait_seconds)
         self._large_bodies = Window(ingress.large_bodies_max, ingress.in_flight_wait_seconds)
         self._dear_checks = DearChecks(ingress.dear_checks_waiting_max, ingress.in_flight_wait_seconds)
-        self._bounds = BodyBounds(ingress.body_bytes_max, ingress.body_bytes_unreserved, ingress.receipt_deadline_seconds)
+        self._bounds = BodyBounds(
+            ingress.body_bytes_max, ingress.body_bytes_unreserved, ingress.receipt_deadline_seconds
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = line_of(scope)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from producers.relay.cluster import RelayHaltedError, check_cluster
-from producers.relay.lanes import SpoolLane
 from producers.relay.destination import Destination, PartlyPublishedError
+from producers.relay.lanes import SpoolLane
 from runtime import metrics, telemetry
 from runtime.lease import wait_for_event
 from runtime.postgres import OUTAGE_ERRORS
@@ -24,8 +24,8 @@ from schemas.errors import LeaseLostError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producers.relay.lanes import Batch, Lane
     from producers.relay.destination import Refusal
+    from producers.relay.lanes import Batch, Lane
     from producers.relay.records import Outgoing
     from runtime.lease import Lease
     from runtime.postgres import Connection, Pool

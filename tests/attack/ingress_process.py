@@ -18,7 +18,7 @@ import psutil
 from waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 MIB = 1024 * 1024
 OURS = ["-c", "from ops.cli import main; main()"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 
-from producers.ingress.certificates import Certificates
 from producers.ingress.access_log import AccessLog
+from producers.ingress.certificates import Certificates
 from producers.ingress.publisher import Durability
 from producers.ingress.rate_limits import RateLimits
 from producers.ingress.webhooks import Webhooks

@@ -67,7 +67,9 @@ def test_forty_connections_that_read_nothing_are_closed_and_hold_little(
     sent = send_for(senders, LARGE_ANSWER * 500, 5 * MIB, seconds=15)
     most = peak_rss(attacked, 1)
     connected = attacked.process.net_connections
-    wait_until(lambda: not [one for one in connected() if one.status == "ESTABLISHED"], within_seconds=UNREAD_SECONDS * 10)
+    wait_until(
+        lambda: not [one for one in connected() if one.status == "ESTABLISHED"], within_seconds=UNREAD_SECONDS * 10
+    )
     record_figure(sent_mib=sent / MIB, grown_mib=most - before)
     assert most - before < 40
 

@@ -6,8 +6,8 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-import running_ingress as signed
 import pytest
+import running_ingress as signed
 from ingress_process import Attacked, ingress
 from waiting import wait_until
 

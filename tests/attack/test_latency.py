@@ -15,8 +15,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import running_ingress as signed
 import pytest
+import running_ingress as signed
 from forged_requests import REQUESTS, SECRET, ed25519_list, public_key
 from ingress_process import Attacked, ingress
 from measured_ingress import WARM_UP

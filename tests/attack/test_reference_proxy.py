@@ -12,8 +12,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import running_ingress as signed
 import pytest
+import running_ingress as signed
 from ingress_process import Attacked, free_port, ingress
 from waiting import wait_until
 

@@ -144,7 +144,11 @@ async def play(one: Scenario, home: Path) -> Seen:
 
 def not_ready(found: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Return why those that are not ready are not."""
-    return {name: str(reported.get("reason") or reported)[:300] for name, reported in found.items() if reported.get("status") != 200}
+    return {
+        name: str(reported.get("reason") or reported)[:300]
+        for name, reported in found.items()
+        if reported.get("status") != 200
+    }
 
 
 async def ask_later(found: Stage) -> dict[str, Any]:

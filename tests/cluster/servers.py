@@ -6,20 +6,19 @@ import asyncio
 import os
 import shutil
 import signal
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import asyncpg
 import psutil
+from waiting import until
 
 from runtime.settings import StackSettings
 from runtime.stack import guard, jars, kafka, postgres
 from runtime.stack.broker import Broker, last_words
 from runtime.stack.layout import write_private
 from runtime.stack.ports import LOOPBACK, Kept, choose
-from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

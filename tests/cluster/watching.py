@@ -127,7 +127,9 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
-def figures_of(ingresses: LoadedIngresses, watch: Watch, *, begun: float, ended: float, fault: float, heal: float) -> Figures:
+def figures_of(
+    ingresses: LoadedIngresses, watch: Watch, *, begun: float, ended: float, fault: float, heal: float
+) -> Figures:
     """Reckon the figures of what was posted between `begun` and `ended`."""
     pairs = [(taken, watch.seen_at[key]) for key, taken in ingresses.taken_at.items() if key in watch.seen_at]
     seen = sorted(at for _, at in pairs if begun <= at <= max(ended, heal))

@@ -260,7 +260,9 @@ async def play(found: Engine, *, stand_ins: bool) -> Seen:
             await until_ingress(trial)
             seen.up_seconds = time.monotonic() - begun
             report(f"up after {seen.up_seconds:.0f} s; under load")
-            ingress = LoadedIngress(f"http://{trial.address}", Traffic(int(time.time()), int(time.time())), signers, key)
+            ingress = LoadedIngress(
+                f"http://{trial.address}", Traffic(int(time.time()), int(time.time())), signers, key
+            )
             await under_load(trial, seen, ingress)
             report("comparing")
             await asyncio.to_thread(compare, trial, seen, ingress)

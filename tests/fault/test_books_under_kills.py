@@ -1,4 +1,4 @@
-"""`kill -9` of every role and of the brokers while webhooks come in through the ingress: the books balance afterwards."""
+"""`kill -9` of every role and of the brokers while webhooks come in: the books balance afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaConsumer
 from waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]

@@ -165,7 +165,9 @@ async def test_every_2xx_is_in_the_books(
     if "postgres" not in names:
         assert verdict.refused == {}, "Postgres alone carries everything"
     elif "kafka" not in names:
-        assert all(answer.taken for answer in ingress.answers if answer.what == "webhook"), "Kafka alone carries webhooks"
+        assert all(answer.taken for answer in ingress.answers if answer.what == "webhook"), (
+            "Kafka alone carries webhooks"
+        )
     assert product.pids() == before, "no role was replaced"
 
 

@@ -24,9 +24,9 @@ import pytest
 from aiohttp import web
 from outside import intent, stripe_event
 from test_books_under_kills import RATCHET, environment, running
+from waiting import wait_until
 
 from runtime.stack import read_state
-from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -157,7 +157,9 @@ async def test_a_history_has_no_doubled_effect_beside_live_traffic(tmp_path: Pat
                 applied_seconds = await history_seconds(connection, history)
                 peaks = memory_peaks(tmp_path)
                 await check(connection, history, fresh)
-                assert (await asyncio.to_thread(recall, tmp_path, reported, since))["new"] == 0, "asked again: all is known"
+                assert (await asyncio.to_thread(recall, tmp_path, reported, since))["new"] == 0, (
+                    "asked again: all is known"
+                )
                 await check(connection, history, fresh)
             finally:
                 await connection.close()

@@ -135,7 +135,13 @@ async def test_records_that_were_deleted_before_they_were_read_are_named(harness
     await harness.until_settled(2 + 5)
     (reported,) = child.lines("records_skipped")
     start = harness.start[place]
-    assert (reported["topic"], reported["partition"], reported["from_offset"], reported["to_offset"], reported["count"]) == (
+    assert (
+        reported["topic"],
+        reported["partition"],
+        reported["from_offset"],
+        reported["to_offset"],
+        reported["count"],
+    ) == (
         *place,
         start + 2,
         start + 17,

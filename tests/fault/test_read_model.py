@@ -15,10 +15,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from settling import intent, until, webhook
 from test_books_under_kills import RATCHET, environment, kill_and_await, posted, running
 from test_restored_copy import answers, publish
+from waiting import wait_until
 
 from runtime.stack import read_state
 from schemas.topics import CHANGES, INTENTS, STATE, WEBHOOKS
-from waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,10 @@ def take(kept: Model, record: Any) -> None:
     assert record.value is not None, "no tombstones"
     reported, headers = json.loads(record.value), dict(record.headers)
     assert (reported["payment_id"], reported["status"]) == (record.key.decode(), headers["ce_status"].decode())
-    assert (reported["provider"], reported["livemode"]) == (headers["ce_provider"].decode(), headers["ce_livemode"] == b"true")
+    assert (reported["provider"], reported["livemode"]) == (
+        headers["ce_provider"].decode(),
+        headers["ce_livemode"] == b"true",
+    )
     held = kept.get(reported["payment_id"])
     if held is None or (reported["epoch"], reported["version"]) > (held["epoch"], held["version"]):
         kept[reported["payment_id"]] = reported

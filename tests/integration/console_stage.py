@@ -15,12 +15,12 @@ import aiohttp
 import asyncpg
 import pytest
 from pydantic import SecretStr
+from settling import webhook
 
 from ops.console.role import serve
 from runtime.health import Probe
 from runtime.settings import ConsoleSettings, KafkaSettings, PostgresSettings, Settings
 from tests.conftest import Database, role_of, run_as_superuser, with_database
-from settling import webhook
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -118,7 +118,9 @@ def settings_of(stack: Endpoints, dsn: str, **bounds: Any) -> Settings:
 
 
 @asynccontextmanager
-async def redrive_harness(stack: Endpoints, database: Database, folder: Path, **bounds: Any) -> AsyncIterator[RedriveHarness]:
+async def redrive_harness(
+    stack: Endpoints, database: Database, folder: Path, **bounds: Any
+) -> AsyncIterator[RedriveHarness]:
     connection = await asyncpg.connect(database.dsn)
     try:
         async with stage(stack.kafka, database, folder) as consumers:

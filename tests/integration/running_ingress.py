@@ -1,4 +1,4 @@
-"""What the ingress tests share: an ingress on real brokers, signed Stripe requests, raw sockets, a tail of the topic."""
+"""What tests of the ingress share: one on real brokers, signed Stripe requests, raw sockets, a tail of the topic."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer
 from pydantic import SecretStr
+from waiting import until
 
 from producers.ingress.app import serve
 from runtime.health import Probe
@@ -32,10 +33,9 @@ from runtime.settings import (
     Settings,
 )
 from schemas import topics
-from waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
 SECRET = "whsec_0123456789abcdef"
 PUBLIC_URL = "https://pay.example"

@@ -1,4 +1,4 @@
-"""A front ingress with API clients: requests of the intents API, its rows, and an ingress that dies where it is told to."""
+"""An ingress with API clients: requests of the intents API, its rows, and an ingress that dies where it is to."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import aiohttp
-from running_ingress import SECRET, ingress_settings
 from pydantic import SecretStr
+from running_ingress import SECRET, ingress_settings
+from waiting import until
 
 from producers.ingress.app import serve
 from runtime.health import Probe
 from runtime.settings import IntentsSettings
 from schemas.record import Record
-from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,8 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import running_ingress as running
 import pytest
+import running_ingress as running
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -197,7 +197,9 @@ async def test_a_dispute_of_two_payments_reaches_both(
         await post(ingress, "paypal", "t0", told, {"id": event_id, "event_type": told, "resource": dispute})
         for n in (1, 2):
             capture = {"id": f"{tmp_path.name}{n}", "amount": money, "parent_payment": f"P{n}"}
-            await post(ingress, "paypal", f"t{n}", kind, {"id": f"{event_id}{n}", "event_type": kind, "resource": capture})
+            await post(
+                ingress, "paypal", f"t{n}", kind, {"id": f"{event_id}{n}", "event_type": kind, "resource": capture}
+            )
         came = [record_of(one) for one in await tail.drain() if event_id in (one_id(one) or "")]
         assert max(filter(None, map(one_id, came))) == f"{event_id}:{tmp_path.name}2"
         await ledger.settle(came)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from running_intents import Api, open_api, record_of
 from msgspec.structs import replace
 from relay_rows import reading, relaying
 from relay_rows import settings_for as relay_settings
+from running_intents import Api, open_api, record_of
 from settling import Bench, Event, answer, bench, intent_records, records, webhook
 
 from consumer import rows

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import until
 
 from ops.console.pages import redrives as redrive_pages
 from ops.console.shield import POLICY
@@ -27,7 +28,6 @@ from tests.integration.console_stage import (
     settle_one_more,
     status_of,
 )
-from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from waiting import until
 
 from ops import people
 from ops.console.rights import LEAST
@@ -27,7 +28,6 @@ from tests.integration.console_stage import (
     serving,
     status_of,
 )
-from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dispatching import Office, office
 from outside import charge, intent, outside
+from waiting import until
 
 from consumer.decode import Event, decode
 from schemas.errors import LeaseLostError
 from schemas.facts import FactKind
 from schemas.record import Record
-from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -166,7 +166,9 @@ async def test_refusals_fail_and_say_why(harness: Office):
     async with harness.desk("refetch") as desk:
         while await desk.turn(lease):
             pass
-    reported = {row["ref"]: (row["status"], row["attempts"], row["last_error"]) for row in await harness.rows("refetches")}
+    reported = {
+        row["ref"]: (row["status"], row["attempts"], row["last_error"]) for row in await harness.rows("refetches")
+    }
     host = harness.world.url[7:]
     assert reported == {
         "pi_gone": ("failed", 1, f"{host} does not know this payment (404)"),

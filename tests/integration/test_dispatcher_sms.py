@@ -12,6 +12,7 @@ import pytest
 from dispatching import NUMBER, Office, office
 from outside import outside
 from settling import bench
+from waiting import until
 
 from consumer.dispatcher.role import serve
 from consumer.dispatcher.sender import Message, Taken
@@ -21,7 +22,6 @@ from runtime.settings import SmsSettings
 from schemas.errors import LeaseLostError
 from schemas.record import Attributes, Record
 from schemas.topics import WEBHOOKS
-from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from redriving import RedriveHarness, redrive_harness, empty_dlq
+from redriving import RedriveHarness, empty_dlq, redrive_harness
 from relay_rows import LEDGER, add_letter, ledger_row, reading, relaying
 from settling import Event, digest, until, webhook
 from typer.testing import CliRunner

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
-import running_ingress as running
 import pytest
+import running_ingress as running
 from pydantic import SecretStr
 from settling import bench, records, webhook
 
@@ -119,7 +119,9 @@ async def test_what_is_known_goes_first_and_has_room_of_its_own(stack: Any, data
         assert (await hint(ingress, "tr_0"))[0] == 202, "it waits already"
         assert (await hint(ingress, "tr_known"))[0] == 202
         stk = json.dumps({"Body": {"stkCallback": {"CheckoutRequestID": "ws_CO_1", "ResultCode": 0}}}).encode()
-        assert (await post(ingress, f"/webhooks/mpesa/{PATH_SECRET}", stk))[0] == 202, "another endpoint has its own room"
+        assert (await post(ingress, f"/webhooks/mpesa/{PATH_SECRET}", stk))[0] == 202, (
+            "another endpoint has its own room"
+        )
     rows = await pool.fetch(
         "select ref, known, priority from refetches where provider = 'mollie' order by priority, id"
     )

@@ -1,4 +1,4 @@
-"""What a 202 promises: the record is in Kafka or in the spool, also while a broker hangs, dies or the ingress closes."""
+"""What a 202 promises: the record is in Kafka or in the spool, also while a broker hangs or the ingress closes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import asyncpg
-import running_ingress as running
 import pytest
+import running_ingress as running
+from waiting import until
 
 from runtime.health import readyz
-from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

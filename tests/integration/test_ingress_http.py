@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import running_ingress as running
 import pytest
+import running_ingress as running
 
 from producers.ingress.records import digest
 from runtime.health import metrics_page
@@ -37,7 +37,9 @@ async def tail(stack: Any) -> AsyncIterator[running.Tail]:
         yield following
 
 
-async def test_a_webhook_arrives_byte_for_byte_with_its_attributes(ingress: running.RunningIngress, tail: running.Tail) -> None:
+async def test_a_webhook_arrives_byte_for_byte_with_its_attributes(
+    ingress: running.RunningIngress, tail: running.Tail
+) -> None:
     event_id, body = running.event()
     body = body.replace(b'"pad"', b'  "p\\u00e4d"')
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -73,7 +75,9 @@ async def test_a_genuine_request_is_taken_whatever_it_holds(
     assert record.value == body
 
 
-async def test_a_forged_request_leaves_nothing(ingress: running.RunningIngress, tail: running.Tail, caplog: Any) -> None:
+async def test_a_forged_request_leaves_nothing(
+    ingress: running.RunningIngress, tail: running.Tail, caplog: Any
+) -> None:
     forged_id, forged = running.event()
     status, answer, headers = await ingress.post(forged, **running.signature(forged, secret="whsec_other"))
     assert (status, headers["Content-Type"]) == (401, "application/problem+json")
@@ -101,7 +105,9 @@ async def test_a_forged_request_leaves_nothing(ingress: running.RunningIngress, 
         ("GET", "/nothing", 404),
     ],
 )
-async def test_what_is_not_there_is_a_problem(ingress: running.RunningIngress, method: str, path: str, status: int) -> None:
+async def test_what_is_not_there_is_a_problem(
+    ingress: running.RunningIngress, method: str, path: str, status: int
+) -> None:
     async with ingress.client.request(method, ingress.url + path, data=b"{}") as response:
         document = json.loads(await response.read())
         assert (response.status, document["status"]) == (status, status)
@@ -109,7 +115,9 @@ async def test_what_is_not_there_is_a_problem(ingress: running.RunningIngress, m
         assert ("Allow" in response.headers) == (status == 405)
 
 
-async def test_exactly_one_mebibyte_passes_and_one_more_does_not(ingress: running.RunningIngress, tail: running.Tail) -> None:
+async def test_exactly_one_mebibyte_passes_and_one_more_does_not(
+    ingress: running.RunningIngress, tail: running.Tail
+) -> None:
     event_id, body = running.event(size=MIB)
     assert len(body) == MIB
     assert (await ingress.post(body))[0] == 202
@@ -119,7 +127,9 @@ async def test_exactly_one_mebibyte_passes_and_one_more_does_not(ingress: runnin
     assert headers["Connection"] == "close"
 
 
-async def test_an_oversized_chunked_body_is_refused_and_its_sender_reads_the_answer(ingress: running.RunningIngress) -> None:
+async def test_an_oversized_chunked_body_is_refused_and_its_sender_reads_the_answer(
+    ingress: running.RunningIngress,
+) -> None:
     chunk = b"%x\r\n" % 65536 + b"x" * 65536 + b"\r\n"
     head = running.raw_request(b"", "Transfer-Encoding: chunked", length=False)
     answer = await running.exchange(ingress.address, head, *[chunk] * 24, b"0\r\n\r\n")
@@ -168,7 +178,9 @@ async def test_a_request_that_only_drips_is_ended_at_the_deadline(
 
 
 @pytest.mark.parametrize(("start", "drop"), [(b"", b""), (b"\r\n", b"\r\n")])
-async def test_a_connection_that_says_nothing_is_closed(ingress: running.RunningIngress, start: bytes, drop: bytes) -> None:
+async def test_a_connection_that_says_nothing_is_closed(
+    ingress: running.RunningIngress, start: bytes, drop: bytes
+) -> None:
     answer, seconds = await drip(ingress, start, drop)
     assert answer == b""
     assert seconds < DEADLINE_SECONDS + 3
@@ -216,7 +228,9 @@ SMUGGLED = b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\
         b"Content-Length : 5\r\n",
     ],
 )
-async def test_ambiguous_framing_is_refused_and_nothing_after_it_is_read(ingress: running.RunningIngress, head: bytes) -> None:
+async def test_ambiguous_framing_is_refused_and_nothing_after_it_is_read(
+    ingress: running.RunningIngress, head: bytes
+) -> None:
     request = b"POST /webhooks/stripe HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n0\r\n\r\n" + SMUGGLED
     answer = await running.exchange(ingress.address, request)
     assert running.statuses(answer) == [400], answer

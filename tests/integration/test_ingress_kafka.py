@@ -6,8 +6,8 @@ import asyncio
 import time
 from typing import Any
 
-import running_ingress as running
 import pytest
+import running_ingress as running
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError

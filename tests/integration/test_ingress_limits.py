@@ -8,10 +8,10 @@ import uuid
 from typing import Any
 
 import asyncpg
-import running_ingress as running
 import pytest
-from running_intents import INTENT, KEYS, Api
+import running_ingress as running
 from pydantic import SecretStr
+from running_intents import INTENT, KEYS, Api
 
 from runtime.settings import LimitSettings, RedisSettings
 

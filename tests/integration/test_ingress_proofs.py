@@ -1,4 +1,4 @@
-"""What proves a request at the ingress: certificates, secrets in their time, secret paths, source addresses, signed URLs.
+"""What proves a request at the ingress: certificates, secrets in their time, secret paths, addresses, signed URLs.
 
 And what does not count: how the body is encoded, or what it holds.
 """
@@ -22,8 +22,8 @@ from urllib.parse import urlencode
 
 import aiohttp
 import asyncpg
-import running_ingress as running
 import pytest
+import running_ingress as running
 import structlog
 
 from producers.ingress import webhooks
@@ -69,7 +69,9 @@ def requests_in(text: str) -> list[dict[str, Any]]:
 
 
 @contextlib.asynccontextmanager
-async def open_ingress(stack: Any, url: str = running.PUBLIC_URL, **providers: Any) -> AsyncIterator[running.RunningIngress]:
+async def open_ingress(
+    stack: Any, url: str = running.PUBLIC_URL, **providers: Any
+) -> AsyncIterator[running.RunningIngress]:
     proxies = providers.pop("trusted_proxies", ())
     changes = {"providers": providers, "public_url": url}
     async with running.open_ingress(stack.kafka, stack.dsn, changes=changes, trusted_proxies=proxies) as ingress:
@@ -287,7 +289,9 @@ async def test_square_signs_the_public_url_and_no_header_changes_it(stack: Any, 
         mac = hmac.digest(b"square-key", (public + target).encode() + body, hashlib.sha256)
         return {"X-Square-HmacSha256-Signature": base64.b64encode(mac).decode()}
 
-    async with open_ingress(stack, PREFIXED, square=provider(accounts={"acme": {"secrets": ["square-key"]}})) as ingress:
+    async with open_ingress(
+        stack, PREFIXED, square=provider(accounts={"acme": {"secrets": ["square-key"]}})
+    ) as ingress:
         elsewhere = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http", "X-Forwarded-Prefix": "/x"}
         request = [f"POST {target} HTTP/1.1", "Host: evil.example", f"Content-Length: {len(body)}", "Connection: close"]
         for public, status in ((PREFIXED, 202), ("https://evil.example", 401), ("https://pay.example", 401)):

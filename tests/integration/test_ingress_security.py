@@ -6,10 +6,10 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import running_ingress as running
 import pytest
-from running_intents import INTENT, KEYS
+import running_ingress as running
 from pydantic import SecretStr
+from running_intents import INTENT, KEYS
 
 from producers.ingress.answers import SECURITY_HEADERS
 from runtime.settings import LimitSettings

@@ -1,7 +1,7 @@
-"""Every case of `vectors/` through the real ingress: what is genuine is in Kafka as it was sent, all else leaves nothing.
+"""Every case of `vectors/` through the ingress: what is genuine is in Kafka as it was sent, all else leaves nothing.
 
-One server and one connection to Kafka serve all; each case gets an ingress of its own behind them, with its secrets, its
-public URL, its certificates and its time.
+One server and one connection to Kafka serve all; each case gets an ingress of its own behind them, with its secrets,
+its public URL, its certificates and its time.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import running_ingress as running
 import pytest
+import running_ingress as running
 from consumer_stage import new_database
 from pydantic import SecretStr, ValidationError
 
@@ -206,7 +206,9 @@ def trace_of(number: int) -> str:
     return f"00-{number + 1:032x}-00f067aa0ba902b7-01"
 
 
-async def post(ingress: running.RunningIngress, host: CertificateHost, provider: str, number: int, case: dict[str, Any]) -> None:
+async def post(
+    ingress: running.RunningIngress, host: CertificateHost, provider: str, number: int, case: dict[str, Any]
+) -> None:
     """Post one case, and look at the answer."""
     target = signed = target_of(case)
     if "/webhooks/" not in target or "webhook.site" in case["url"]:

@@ -401,7 +401,9 @@ async def test_postgres_away_is_503_and_comes_back(stack: Any, database: Any) ->
             assert int(reply.headers["Retry-After"]) > 0
 
 
-async def test_a_postgres_that_hangs_is_503_and_nothing_is_left_of_it(stack: Any, database: Any, harness: Bench) -> None:
+async def test_a_postgres_that_hangs_is_503_and_nothing_is_left_of_it(
+    stack: Any, database: Any, harness: Bench
+) -> None:
     key = str(uuid.uuid4())
     async with open_api(stack.kafka, database.dsn, timeout_seconds=0.5, connections_max=2) as api:
         await api.create()

@@ -91,7 +91,9 @@ async def test_a_refund_has_one_effect_wherever_the_door_dies(
     assert await harness.pool.fetchval("select count(*) from intent_claims where command = 'refund'") == 1
 
 
-async def test_the_relay_publishes_a_claim_in_the_order_of_its_payment(stack: Any, database: Any, harness: Bench) -> None:
+async def test_the_relay_publishes_a_claim_in_the_order_of_its_payment(
+    stack: Any, database: Any, harness: Bench
+) -> None:
     async with open_api(stack.kafka, database.dsn) as api:
         await ensure_topics(KafkaSettings(bootstrap=stack.kafka))
         reply = await api.create(provider_ref=f"pay-{uuid.uuid4().hex}")
@@ -156,5 +158,6 @@ async def _published(kafka: str, dsn: str, harness: Bench, payment_id: str) -> l
         await consumer.stop()
     reported = [dict(record.headers) for record in found]
     return [
-        (answered["ce_type"].decode(), record.key, answered["ce_id"].decode()) for record, answered in zip(found, reported, strict=True)
+        (answered["ce_type"].decode(), record.key, answered["ce_id"].decode())
+        for record, answered in zip(found, reported, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The served OpenAPI document against the running ingress: schemathesis, all checks, stateful links, bounded examples."""
+"""The served OpenAPI document against a running ingress: schemathesis, all checks, stateful links, bounded."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from running_intents import KEYS, open_api
 from profiles import EXAMPLES, REQUESTS, chosen
+from running_intents import KEYS, open_api
 
 if TYPE_CHECKING:
     from running_intents import Api

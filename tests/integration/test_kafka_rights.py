@@ -105,11 +105,11 @@ def prepare(folder: Path) -> SecureKafka:
 
 def granted(folder: Path) -> Iterator[tuple[Any, ...]]:
     """Yield what rights.sh asks for, as a request to the broker takes it, read from the words it gives the tool."""
-    reported = folder / "said"
+    given = folder / "given"
     tool = folder / "kafka-acls.sh"
     asking = 'case " $* " in *" --list "*) exit 0 ;; esac'
     tool.write_text(
-        f'#!/bin/sh\n{asking}\nfor word in "$@"; do printf "%s\\n" "$word"; done >> {reported}\necho --end >> {reported}\n'
+        f'#!/bin/sh\n{asking}\nfor word in "$@"; do printf "%s\\n" "$word"; done >> {given}\necho --end >> {given}\n'
     )
     tool.chmod(0o755)
     words = ["sh", DEPLOY / "kafka" / "rights.sh", tool, "broker:9092", "admin"]
@@ -121,7 +121,7 @@ def granted(folder: Path) -> Iterator[tuple[Any, ...]]:
     for name in ("--allow-principal", "--operation", "--topic", "--group"):
         parser.add_argument(name, action="append", default=[])
     parser.add_argument("--resource-pattern-type", default="literal")
-    for words in reported.read_text().split("--end\n")[:-1]:
+    for words in given.read_text().split("--end\n")[:-1]:
         found = parser.parse_args(words.splitlines())
         pattern = CODES[found.resource_pattern_type]
         for kind, names in (("Topic", found.topic), ("Group", found.group)):

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import running_ingress as running
 import pytest
+import running_ingress as running
 from dispatching import Office, office
 from outside import outside
 from pydantic import SecretStr

@@ -127,9 +127,15 @@ async def test_the_sweeper_applies_what_a_kill_between_left(harness: Bench) -> N
     await bury(harness, refund("p"))
     writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
     await writer.settle([decoded(one) for one in records([capture("p")], first=9)])
-    assert (await statuses(harness), await left_waiting(harness)) == ([("p:refund.succeeded:r", "orphan", "open")], (1, 1))
+    assert (await statuses(harness), await left_waiting(harness)) == (
+        [("p:refund.succeeded:r", "orphan", "open")],
+        (1, 1),
+    )
     assert await wake_all(harness.writer.waker, asyncio.Event()) == 1
-    assert (await statuses(harness), await left_waiting(harness)) == ([("p:refund.succeeded:r", "orphan", "applied")], (0, 0))
+    assert (await statuses(harness), await left_waiting(harness)) == (
+        [("p:refund.succeeded:r", "orphan", "applied")],
+        (0, 0),
+    )
     assert [row["refunded"] for row in (await harness.books()).payments] == [100]
 
 
@@ -252,4 +258,6 @@ async def test_an_orphan_that_the_clock_buried_is_applied_by_the_consumer(runnin
     # By the batch that brought the payment, or by the sweeper, where that one looks between its commit and its waking.
     reported = [line for line in child.lines("batch_settled") if line.get("letters_applied")]
     swept = child.lines("parked_woken")
-    assert sum(line["letters_applied"] for line in reported) + sum(line["events"] for line in swept) == 1, json.dumps(reported)
+    assert sum(line["letters_applied"] for line in reported) + sum(line["events"] for line in swept) == 1, json.dumps(
+        reported
+    )

@@ -17,6 +17,7 @@ from outside import intent, mollie_payment, outside, stripe_event
 from pydantic import SecretStr
 from settling import bench
 from typer.testing import CliRunner
+from waiting import until
 
 from consumer.dispatcher.role import LEASE_NAME
 from ops.cli import app
@@ -25,7 +26,6 @@ from runtime.sql import statement
 from schemas.errors import LeaseLostError
 from schemas.record import RECALL_HEADER, Attributes, Record
 from schemas.topics import WEBHOOKS
-from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

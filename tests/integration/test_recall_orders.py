@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from dispatching import Office, office
 from outside import outside
+from waiting import until
 
 from consumer.dispatcher.role import LEASE_NAME
 from ops.console import recall_orders
@@ -18,7 +19,6 @@ from ops.console.recall_orders import RecallOrder, RecallProgress, RecallStatus
 from ops.operators import Operator
 from schemas.errors import LeaseLostError, RatchetError, SettingsError
 from tests.integration.test_recall import DAY, HOUR, applied, began, paid, seen, spooled, stripe_of, webhook
-from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

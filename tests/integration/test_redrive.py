@@ -130,7 +130,9 @@ async def test_pace_is_kept(table: RedriveHarness):
     assert done.ended_at is not None
     moments = await table.connection.fetch("select published_at from redrive_messages order by published_at")
     seconds = (moments[-1][0] - done.started_at).total_seconds()
-    assert 2.7 <= seconds < 6, "never faster; how exact it is when the machine is idle, test_redrive_rate_limiter.py says"
+    assert 2.7 <= seconds < 6, (
+        "never faster; how exact it is when the machine is idle, test_redrive_rate_limiter.py says"
+    )
 
 
 async def test_letter_that_is_not_open_is_never_redriven(table: RedriveHarness):
@@ -317,7 +319,9 @@ async def test_preview_wakes_what_is_parked_and_changes_nothing(table: RedriveHa
     assert await table.stage.count("parked_events") == 1
 
 
-async def test_letter_that_trips_the_fold_is_told_from_its_neighbours(table: RedriveHarness, monkeypatch: pytest.MonkeyPatch):
+async def test_letter_that_trips_the_fold_is_told_from_its_neighbours(
+    table: RedriveHarness, monkeypatch: pytest.MonkeyPatch
+):
     class Tripping(Planner):
         def plan(self, items: Any) -> Any:
             if any(getattr(item, "event_id", "") == "bad" for _, item in items):

@@ -21,14 +21,14 @@ import pytest
 import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from waiting import until
 
 from runtime.settings import StackSettings
 from runtime.stack import Endpoints, Stack, guard, jars, kafka, read_state, read_status, request_stop, serve, watch
 from schemas.errors import StackError
-from waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from runtime.stack import StackState
 

@@ -13,8 +13,8 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 from consumer_stage import from_now_on, member, places
-from running_ingress import ingress_settings, event, open_ingress
 from relay_rows import reading, relaying
+from running_ingress import event, ingress_settings, open_ingress
 from settling import command, intent, until
 
 from consumer import role

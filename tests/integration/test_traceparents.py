@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from consumer_stage import from_now_on
-from running_ingress import event, open_ingress
 from relay_rows import Reader, reading, relaying
+from running_ingress import event, open_ingress
 
 from consumer import role
 from runtime import telemetry
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from conftest import Database
-    from running_ingress import RunningIngress
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    from running_ingress import RunningIngress
 
     from runtime.settings import Settings
     from runtime.stack import Endpoints

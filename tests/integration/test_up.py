@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import psutil
 import pytest
-
-from runtime.stack import read_state
 from waiting import wait_until
 
+from runtime.stack import read_state
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]

@@ -180,7 +180,9 @@ async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(harness: Bench, 
     assert (len(plan.rows), len(books.ledger), len(books.parked), books.letters) == (1, 1, 2, [])
     assert await marks(harness) == 1, "what is to be woken is known after a crash"
     if late:
-        await harness.pool.execute("update parked_events set parked_at = now() - '9 days'::interval, deadline = parked_at")
+        await harness.pool.execute(
+            "update parked_events set parked_at = now() - '9 days'::interval, deadline = parked_at"
+        )
     sweeper = Sweeper(harness.pool, harness.clock, harness.writer.waker, all_settled, harness.settings.parking)
     assert await sweeper.turn(None, asyncio.Event()) == 0
     books = await harness.books()
@@ -277,7 +279,9 @@ async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_wait
         return (time.perf_counter() - began) * 1000
 
     for first in range(1000, 11_000, 2000):
-        await harness.settle(records([refund("p", f"r{number}", 1) for number in range(first, first + 2000)], first=first))
+        await harness.settle(
+            records([refund("p", f"r{number}", 1) for number in range(first, first + 2000)], first=first)
+        )
     costs = [(await cost("q", number), await cost("p", number + 1000)) for number in range(20_000, 20_021)]
     few, many = (min(times) for times in zip(*costs, strict=True))
     assert many < 3 * few, f"{few:.1f} ms with few waiting, {many:.1f} ms with 10,000"

@@ -22,8 +22,8 @@ CAPTURE: Final = "capture"
 class Answer:
     """One answer.
 
-    Of a webhook: which post (`life`, `place`), and how many events the ingress says it took. Of an intent: its number as
-    `life`, its Idempotency-Key, the payment's id and the digest of the body. `error` is why there was no answer.
+    Of a webhook: which post (`life`, `place`), and how many events the ingress says it took. Of an intent: its number
+    as `life`, its Idempotency-Key, the payment's id and the digest of the body. `error` is why there was no answer.
     """
 
     what: str

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-import time
 import uuid
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 from pydantic import SecretStr
+from waiting import until
 
 from consumer.decode import decoded
 from consumer.facts_json import dump_reported, load_reported
@@ -29,7 +28,6 @@ from runtime.settings import ConsumerSettings, KafkaSettings, ParkingSettings, P
 from schemas.intents import Command
 from schemas.record import Attributes, Record
 from schemas.topics import INTENTS, WEBHOOKS
-from waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Waiting for what must come: a condition is asked again and again, within a bound, and the failure says what was missed.
+"""Waiting for what must come: a condition is asked again and again within a bound; the failure says what was missed.
 
 `until` is for tests that run on an event loop, `wait_until` for those that do not.
 """

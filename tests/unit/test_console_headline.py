@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from ops.console.board_poller import Look, Queues
 from ops.console.chart import HEIGHT, LEAST, WIDTH, chart
 from ops.console.headline import incidents, worries
-from ops.console.board_poller import Look, Queues
 from ops.console.outcomes import ORDER, SPANS, Minute, Outcomes
 from ops.console.refusals import refused, since
 from ops.status import RoleState, RoleStatus

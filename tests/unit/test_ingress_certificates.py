@@ -14,6 +14,8 @@ from pydantic import SecretStr
 from producers.ingress import trust_roots
 from producers.ingress.certificates import Certificates, client_bounds
 from producers.ingress.endpoints import Endpoint, open_endpoints
+from producers.ingress.fetch_budget import Asker
+from producers.ingress.rate_limits import OVER_QUOTA
 from producers.ingress.verification_inputs import (
     CERTIFICATE_QUOTA,
     NO_LIVE_SECRET,
@@ -22,8 +24,6 @@ from producers.ingress.verification_inputs import (
     VerificationInputs,
     gather,
 )
-from producers.ingress.fetch_budget import Asker
-from producers.ingress.rate_limits import OVER_QUOTA
 from providers.paypal import LIVE_CERTIFICATE_HOSTS
 from runtime.http import HttpAnswer, HttpClient, HttpRequest, HttpUnavailableError
 from runtime.settings import CertificateSettings, HttpSettings, ProviderSettings, Settings

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from producers.ingress import cycle
-from producers.ingress.answers import CLOSE, Answer, head_of, send_answer
 from producers.ingress.access_log import AccessLog, line_of
+from producers.ingress.answers import CLOSE, Answer, head_of, send_answer
 from tests.unit.test_ingress_http_protocol import GET, POST, Held
 
 pytestmark = pytest.mark.unit

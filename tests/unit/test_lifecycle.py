@@ -7,15 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 import psutil
 import pytest
+from waiting import wait_until
 
 from runtime.lifecycle import RunFile, read_run_file, remove_run_file, run_path, write_run_file
-from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

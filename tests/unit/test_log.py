@@ -14,7 +14,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.ingress.access_log import AccessLog, AccessLine
+from producers.ingress.access_log import AccessLine, AccessLog
 from runtime import log, metrics
 
 if TYPE_CHECKING:

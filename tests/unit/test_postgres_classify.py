@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from runtime import postgres
 from runtime.clock import SystemClock
-from runtime.postgres import OUTAGE_ERRORS, PASSING_ERRORS, CONFLICT_ERRORS, classify, open_pool, refusals
+from runtime.postgres import CONFLICT_ERRORS, OUTAGE_ERRORS, PASSING_ERRORS, classify, open_pool, refusals
 from runtime.refusals import CLASSES, CODES, PASSING, Failure, failure_of
 from runtime.schema_version import newest_known
 from runtime.settings import PostgresSettings

@@ -9,9 +9,9 @@ import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from producers.relay import destination as destinations
+from producers.relay.destination import Destination, PartlyPublishedError
 from producers.relay.lanes import Batch
 from producers.relay.loop import LaneHealth
-from producers.relay.destination import Destination, PartlyPublishedError
 from producers.relay.partitions import partition_of
 from producers.relay.records import Outgoing
 from producers.relay.role import watch_health

@@ -10,9 +10,9 @@ from aiokafka.errors import InvalidTimestampError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2 as reference
 
 from producers.relay.cluster import find_mismatch
+from producers.relay.destination import _divide
 from producers.relay.lanes import cut
 from producers.relay.loop import LaneHealth, backoff_seconds
-from producers.relay.destination import _divide
 from producers.relay.partitions import murmur2, partition_of
 from producers.relay.records import (
     CHANGE_FIELDS,

@@ -54,7 +54,9 @@ def test_only_what_has_a_secret_or_a_key_is_configured() -> None:
 def test_a_client_may_name_its_own_accounts_alone() -> None:
     found = scopes(shop=["Stripe", "adyen/acme"], narrow=["adyen/acme"], nothing=[])
     asked = (("stripe", ""), ("adyen", "acme"), ("adyen", ""), ("stripe", "acme"))
-    reported = {client: [found.may_name(client, *one) for one in asked] for client in ("shop", "narrow", "nothing", "new")}
+    reported = {
+        client: [found.may_name(client, *one) for one in asked] for client in ("shop", "narrow", "nothing", "new")
+    }
     assert reported == {
         "shop": [True, True, False, False],
         "narrow": [False, True, False, False],
@@ -129,7 +131,9 @@ def test_doctor_says_who_shares_and_what_is_open() -> None:
 
     keys = {name: (SecretStr(name * 10),) for name in ("shop", "rival")}
     found = {"adyen": ProviderSettings.model_validate({"secrets": ["aa"]})}
-    reported = scope_findings(Settings(providers=found, api_keys=keys, clients={"shop": ClientSettings(accounts=("x",))}))
+    reported = scope_findings(
+        Settings(providers=found, api_keys=keys, clients={"shop": ClientSettings(accounts=("x",))})
+    )
     assert [(one.check, one.ok) for one in reported] == [
         ("accounts of client shop", False),
         ("accounts of clients", True),

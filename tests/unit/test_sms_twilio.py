@@ -48,7 +48,12 @@ def settings_for(world: Outside, token: str = TOKEN) -> Settings:
 
 
 def message(mark: str = "Ref 1A", **more: Any) -> Message:
-    reported = {"to_number": NUMBER, "text": f"Hello. {mark}", "mark": mark, "not_before": dt.datetime.now(dt.UTC) - DAY}
+    reported = {
+        "to_number": NUMBER,
+        "text": f"Hello. {mark}",
+        "mark": mark,
+        "not_before": dt.datetime.now(dt.UTC) - DAY,
+    }
     return Message(**reported | more)
 
 

@@ -6,19 +6,17 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from waiting import until
 
 from ops.supervisor import Supervisor, Verdict, Watch, last_line, open_log, pause_before, reason_in, verdict
 from runtime.ends import PurposefulEnds
 from runtime.settings import RoleSettings, Settings
-from waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.unit

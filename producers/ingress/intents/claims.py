@@ -13,8 +13,8 @@ import asyncpg
 import msgspec
 
 from producers.ingress.intents.answers import Declined, body_of
-from producers.ingress.intents.queued import Asking, key_of, record_of
 from producers.ingress.intents.payment_view import PaymentView
+from producers.ingress.intents.queued import Asking, key_of, record_of
 from runtime.sql import statement
 from schemas import problems
 from schemas.command_room import Bound, Forbidden, Request, Undetermined, Wish, bind

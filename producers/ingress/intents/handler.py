@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from producers.ingress.access_log import line_of
 from producers.ingress.admission import Window
 from producers.ingress.answers import Answer, Refusal, send_answer
 from producers.ingress.body import BodyBounds, BodyReader
@@ -15,7 +16,6 @@ from producers.ingress.intents.claims import UNKNOWN
 from producers.ingress.intents.clients import Clients
 from producers.ingress.intents.queued import Asking
 from producers.ingress.intents.routes import IntentPath, Look, path_of
-from producers.ingress.access_log import line_of
 from producers.ingress.publisher import Durability
 from producers.ingress.rate_limits import fields_of
 from producers.ingress.webhooks import declared_bytes, first, headers_of, peer_of
@@ -30,10 +30,10 @@ from schemas.problems import Problem
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from producers.ingress.access_log import AccessLine
     from producers.ingress.intents.claims import Claims
     from producers.ingress.intents.orders import Ordered
     from producers.ingress.intents.payment_view import PaymentView
-    from producers.ingress.access_log import AccessLine
     from producers.ingress.rate_limits import RateLimits
     from runtime.clock import Clock
     from runtime.settings import Settings

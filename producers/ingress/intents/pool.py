@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from runtime.postgres import PASSING_ERRORS, CONFLICT_ERRORS, LazyPool, open_pool
+from runtime.postgres import CONFLICT_ERRORS, PASSING_ERRORS, LazyPool, open_pool
 from runtime.postgres_session import PatientSession
 from schemas.errors import UnavailableError
 
@@ -42,8 +42,8 @@ class Transactions:
 
         Raises UnavailableError where that is not known, the work's own exceptions after a rollback, and conflicts
         (`runtime.postgres.CONFLICT_ERRORS`) as they are. A COMMIT that outlasts the time-out keeps its session until it
-        is answered: one that waits for a standby goes on at the server whatever we do, and each new session in its place
-        would wait beside it until Postgres has none left.
+        is answered: one that waits for a standby goes on at the server whatever we do, and each new session in its
+        place would wait beside it until Postgres has none left.
         """
         progress = _Progress()
         task = asyncio.create_task(self._transact(work, progress))

@@ -8,11 +8,11 @@ import msgspec
 from starlette.routing import Route
 
 import providers
+from producers.ingress.access_log import line_of
 from producers.ingress.answers import Answer, of_problem, send_answer
 from producers.ingress.intents.claims import Claims
 from producers.ingress.intents.handler import Intents
 from producers.ingress.intents.routes import PAYMENTS, PREFIX
-from producers.ingress.access_log import line_of
 from producers.ingress.routes import has_secret
 from runtime.settings.scopes import scopes_of
 from schemas import openapi, problems
