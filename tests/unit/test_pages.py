@@ -30,7 +30,7 @@ FILE = re.compile(r"(?<![\w./-])[a-z_][\w-]*\.(?:py|sql|patch)\b")
 MODULE = re.compile(r"(?<![\w./-])((?:" + "|".join(PACKAGES) + r")(?:\.\w+)+)(?:\(\))?")
 RUN_MODULE = re.compile(r"-m ((?:\w+\.)*\w+)")
 MAKE = re.compile(r"(?:^|[;&|] *)make ((?:[A-Z_]+=\S+ )*)([a-z][a-z-]*)", re.MULTILINE)
-COMMAND = re.compile(r"(?:^|[ /])ratchet((?: [a-z][a-z-]*)+)", re.MULTILINE)
+COMMAND = re.compile(r"(?:^ *|bin/|; )ratchet((?: [a-z][a-z-]*)+)", re.MULTILINE)
 PLACEHOLDER = re.compile(r"[A-Z]{3,}|NNNN")
 ELSEWHERE = {
     "deploy/.env": "whoever deploys writes it",
@@ -143,10 +143,10 @@ def test_what_a_page_names_is_there(page: str) -> None:
         ("tests/nowhere/*.py", ["tests/nowhere/*.py"]),
         ("gone.py", ["gone.py"]),
         ("schemas.record.source_of()", []),
-        ("schemas.record.gone()", ["schemas.record.gone"]),
-        ("consumer.gone", ["consumer.gone"]),
+        ("schemas.record.no_such_thing()", ["schemas.record.no_such_thing"]),
+        ("consumer.no_such_thing", ["consumer.no_such_thing"]),
         ("python -m runtime.schema_dump", []),
-        ("python -m runtime.gone", ["runtime.gone", "-m runtime.gone"]),
+        ("python -m runtime.no_such_thing", ["runtime.no_such_thing", "-m runtime.no_such_thing"]),
         ("make test ARGS=1", []),
         ("make tea", ["make tea"]),
         (".venv/bin/ratchet dlq list --json", []),
