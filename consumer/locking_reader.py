@@ -16,7 +16,7 @@ from consumer import rows
 from consumer.decode import Event, decode
 from consumer.ledger_reader import GrewError
 from consumer.plan import Known, ParkedEvent
-from consumer.reads import read_bodies, read_claims, read_copies
+from consumer.reads import read_bodies, read_claims, read_copies, read_groups
 from consumer.resolve import keys_of
 from runtime.postgres_arrays import plain_array
 from runtime.sql import statement
@@ -56,10 +56,10 @@ class LockingReader:
     async def read(self, needs: Needs) -> Known:
         """Lock all that is needed, then read what is known of it."""
         connection, known = self._connection, Known()
-        await self._lock(known, sorted(needs.keys | needs.more_keys), needs)
+        snapshot = await self._lock(known, sorted(needs.keys | needs.more_keys), needs)
         self._phases.mark("lock")
         events = [*needs.events, *(letter.event for letter in needs.orphans)]
-        await self._read_claims(known, events, needs.promised)
+        await self._read_claims(known, events, needs.promised, snapshot)
         await read_bodies(connection, known, events)
         commands = any(event.meaning.commands for event in events)
         if needs.parked:
@@ -74,8 +74,11 @@ class LockingReader:
         self._phases.mark("read")
         return known
 
-    async def _lock(self, known: Known, names: Sequence[RefKey], needs: Needs) -> None:
-        """Lock names, which are sorted, and all that they need."""
+    async def _lock(self, known: Known, names: Sequence[RefKey], needs: Needs) -> str | None:
+        """Lock names, which are sorted, and all that they need; read the groups of the payments that are held.
+
+        Return the snapshot in which the groups were looked up, None where that was not done for each payment.
+        """
         promised = plain_array([key in needs.promised for key in names])
         locked, *held = await self._connection.fetch(
             _sql("lock_refs"), *rows.ref_arrays(names), promised, plain_array(sorted(needs.payments)), self._group_max
@@ -87,25 +90,29 @@ class LockingReader:
         for *key, payment_id in json.loads(locked["others"] or "[]"):
             known.names[tuple(key)] = pgproto.UUID(payment_id) if payment_id else None
         known.payments = {row["id"]: rows.payment_of(row) for row in held}
+        known.groups = rows.groups_from(locked["members"])
         if locked["names"] != len(names):
             raise GrewError(names)
         wanted = {payment_id for payment_id in known.names.values() if payment_id is not None}
         wanted.update(one.merged_into for one in known.payments.values() if one.merged_into is not None)
         wanted.update(one.intent_id for one in known.payments.values() if one.intent_id is not None)
-        if missing := wanted - known.payments.keys():
-            raise GrewError(payments=missing)
+        missing, beyond = wanted - known.payments.keys(), rows.references_from(locked["beyond"])
+        if missing or beyond:
+            raise GrewError(beyond, missing)
+        return locked["snapshot"] if known.payments.keys() <= set(locked["looked_up"] or ()) else None
 
-    async def _read_claims(self, known: Known, events: Sequence[Event], promised: frozenset[RefKey]) -> None:
-        """Read which events are in the ledger, whether any event waits, and the groups of the payments held."""
+    async def _read_claims(
+        self, known: Known, events: Sequence[Event], promised: frozenset[RefKey], snapshot: str | None
+    ) -> None:
+        """Read which events are in the ledger, whether any event waits, and groups that may not be what they were.
+
+        Groups were looked up before their locks were held (`snapshot`). Those that the batch promises come from
+        nobody's promise, so nothing tells whether they grew.
+        """
         claims = {(event.source, event.event_id) for event in events}
-        await read_claims(
-            self._connection,
-            known,
-            claims,
-            payments=known.payments,
-            promised=promised,
-            group_max=self._group_max,
-        )
+        grew = await read_claims(self._connection, known, claims, snapshot)
+        if grew or promised:
+            await read_groups(self._connection, known, promised, self._group_max)
         await read_copies(self._connection, known, events)
         known.groups |= {key: {} for key in promised - known.groups.keys()}
         members = {payment_id for group in known.groups.values() for payment_id in group}

@@ -11,7 +11,6 @@ from runtime.sql import statement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-    from uuid import UUID
 
     from consumer.decode import Event
     from consumer.plan import ClaimKey, Known
@@ -23,31 +22,29 @@ def _sql(name: str) -> str:
     return statement("consumer", name)
 
 
-async def read_claims(  # noqa: PLR0913 - what one statement reads
-    connection: Connection,
-    known: Known,
-    claims: Collection[ClaimKey],
-    *,
-    payments: Iterable[UUID] = (),
-    promised: Iterable[RefKey] = (),
-    group_max: int = 0,
-) -> None:
-    """Read which events are in the ledger or parked, whether any waits, and the groups of payments and of promises."""
-    found = await connection.fetch(
-        _sql("find_claims"),
-        *rows.claim_arrays(claims),
-        plain_array(payments),
-        *rows.group_arrays(promised),
-        group_max,
-    )
-    for row in found:
-        if row["source"] is not None:
+async def read_claims(
+    connection: Connection, known: Known, claims: Collection[ClaimKey], snapshot: str | None = None
+) -> bool:
+    """Read which events are in the ledger or parked; tell whether the group of a payment that is held grew.
+
+    `snapshot` is the one in which groups were looked up; None where they were not, which counts as grown where anybody
+    has promised anything.
+    """
+    grew = False
+    for row in await connection.fetch(_sql("find_claims"), *rows.claim_arrays(claims), snapshot):
+        tells = row["tells"]
+        if tells is None:
             rows.note_claim(known, row)
-        elif row["payment_id"] is None:
-            known.recalls |= row["provider"] is not None
-            known.some_wait |= row["provider"] is None
-        else:
-            rows.note_member(known.groups, row)
+        known.some_wait |= tells == "waits"
+        known.recalls |= tells == "recalls"
+        grew |= tells == "promises" or (tells == "grew" and row["payment_id"] in known.payments)
+    return grew
+
+
+async def read_groups(connection: Connection, known: Known, promised: Iterable[RefKey], group_max: int) -> None:
+    """Read anew who stands under the references of the payments held, and under those that are promised."""
+    arguments = plain_array(known.payments), *rows.group_arrays(promised), group_max
+    known.groups = rows.groups_from(await connection.fetchval(_sql("find_groups"), *arguments))
 
 
 async def read_copies(connection: Connection, known: Known, events: Sequence[Event]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
+
+from asyncpg.pgproto import pgproto
 
 import providers
 from consumer.commands import OpenCommand
@@ -63,7 +66,7 @@ def _name_arrays(columns: Sequence[Sequence[Any]]) -> list[str]:
 
 
 def group_arrays(keys: Iterable[RefKey]) -> list[str]:
-    """Return the keys of references as the last arguments of find_claims.sql: provider, account, mode, reference."""
+    """Return the keys of references as arguments of find_groups.sql: provider, account, mode, reference."""
     provider, account, livemode, ref = columns_of(
         [(provider, account, livemode, ref) for provider, account, _, livemode, _, ref in sorted(keys)], 4
     )
@@ -78,10 +81,22 @@ def note_claim(known: Known, row: asyncpg.Record) -> None:
         known.reread.add(claim)
 
 
-def note_member(groups: dict[RefKey, dict[UUID, Member]], row: asyncpg.Record) -> None:
-    """Take one member of a group in, as find_claims.sql gives it."""
-    key = (row["provider"], row["account"], "", row["livemode"], RefKind.REFERENCE, row["ref"])
-    groups.setdefault(key, {})[row["payment_id"]] = Member(row["promise"], row["groups"])
+def groups_from(text: str | None) -> dict[RefKey, dict[UUID, Member]]:
+    """Read groups as lock_refs.sql and find_groups.sql give them: a row of JSON a member."""
+    groups: dict[RefKey, dict[UUID, Member]] = {}
+    for provider, account, livemode, ref, payment_id, promise, adopts in json.loads(text or "[]"):
+        group = groups.setdefault(_reference_key(provider, account, livemode, ref), {})
+        group[pgproto.UUID(payment_id)] = Member(promise, adopts)
+    return groups
+
+
+def references_from(text: str | None) -> set[RefKey]:
+    """Read references as lock_refs.sql gives them: a row of JSON each."""
+    return {_reference_key(*place) for place in json.loads(text or "[]")}
+
+
+def _reference_key(provider: str, account: str, livemode: bool, ref: str) -> RefKey:  # noqa: FBT001 - as the key has it
+    return (provider, account, "", livemode, RefKind.REFERENCE, ref)
 
 
 def note_commands(known: Known, found: Iterable[asyncpg.Record]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from consumer import rows
 from consumer.decode import Event, decoded, endpoints_of
 from consumer.plan import Known, ParkedEvent
-from consumer.reads import read_bodies, read_claims
+from consumer.reads import read_bodies, read_claims, read_groups
 from consumer.resolve import keys_of
 from consumer.verdict import Dead
 from ops.database import fetch
@@ -77,15 +77,9 @@ class SnapshotReader:
         """Read who stands under the references of what is known, and under those that are promised."""
         known = self._known
         while True:
-            read = Known(groups={key: {} for key in promised})
-            await read_claims(
-                self._connection,
-                read,
-                (),
-                payments=known.payments,
-                promised=promised,
-                group_max=self._group_max,
-            )
+            read = Known(payments=known.payments)
+            await read_groups(self._connection, read, promised, self._group_max)
+            read.groups = {key: {} for key in promised} | read.groups
             for key, group in read.groups.items():
                 known.groups[key] = group | known.groups.get(key, {})
             members = {payment_id for group in read.groups.values() for payment_id in group}

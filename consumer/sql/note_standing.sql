@@ -6,5 +6,5 @@ from unnest(
     $7::text::integer[], $8::text::boolean[])
     as n (provider, account, livemode, kind, ref, payment_id, promise, groups)
 on conflict (ref, kind, provider, account, livemode, payment_id) do update
-set promise = excluded.promise, groups = excluded.groups
+set promise = excluded.promise, groups = excluded.groups, xid = excluded.xid
 where known.promise is null and excluded.promise is not null

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from settling import (
     CLIENT,
     Bench,
     Books,
+    Event,
     bench,
     broken_chains,
     intent,
@@ -31,6 +33,7 @@ from consumer import transaction
 from consumer.decode import decoded
 from consumer.transaction import BatchWriter
 from runtime.postgres import Failure, classify
+from schemas.record import Attributes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -85,6 +88,13 @@ async def overlapped(
     held.release.set()
     await asyncio.gather(one, two)
     return await desk.books()
+
+
+def stripe(kind: str, thing: dict[str, Any]) -> Event:
+    """Make one of Stripe's events as the ingress publishes it."""
+    body = {"id": f"evt_{kind}", "object": "event", "type": kind, "created": 1_790_000_000, "data": {"object": thing}}
+    attributes = Attributes(source="stripe", event_id=f"evt_{kind}", kind=kind, received_at=1_790_000_000.0)
+    return Event(f"evt_{kind}", b"key", json.dumps(body).encode(), attributes.to_headers())
 
 
 CAPTURED = webhook("payment.captured", "pay", child="c", reference="ORD")
@@ -155,6 +165,47 @@ async def test_an_order_and_its_attempt_move_at_once(
     order = {"id": promised, "status": "captured", "captured": 2500, "intent_id": None}
     assert [shown(row, order) for row in books.payments if row["id"] == promised] == [order]
     assert [row["intent_id"] for row in books.payments if row["id"] != promised] == [promised, promised]
+    assert books.letters == books.parked == []
+    assert broken_chains(books) == []
+
+
+async def test_a_reference_is_promised_while_a_payment_under_it_moves(
+    desk: Bench, observer: asyncpg.Connection[Any]
+) -> None:
+    """The payment's event names no reference; another order is promised already, so groups are looked up at once."""
+    promised, other = uuid.uuid4(), uuid.uuid4()
+    await desk.settle(intent_records([intent(other, reference="OTHER", amount=900)]))
+    await desk.settle(records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")]))
+    wish = intent_records([intent(promised, reference="ORD", amount=2500)], first=1)
+    paid = records([webhook("payment.captured", "pay", amount=2500, child="c")], partition=1)
+    books = await overlapped(desk, observer, wish, paid)
+    order = {"id": promised, "status": "captured", "captured": 2500}
+    assert [shown(row, order) for row in books.payments if row["id"] == promised] == [order]
+    assert [row["intent_id"] for row in books.payments if row["id"] not in (promised, other)] == [promised]
+    assert books.letters == books.parked == []
+    assert broken_chains(books) == []
+
+
+async def test_a_known_name_is_bound_to_an_attempt_while_its_event_waits(
+    desk: Bench, observer: asyncpg.Connection[Any]
+) -> None:
+    """The event's only name has no payment when groups are looked up, and an order's attempt once it is locked."""
+    promised = uuid.uuid4()
+    await desk.settle(intent_records([intent(promised, provider="stripe", reference="ORD")]))
+    money = {"amount": 1000, "currency": "eur"}
+    opened = {"id": "pi_1", "object": "payment_intent", "metadata": {"reference": "ORD"}, **money}
+    await desk.settle(records([stripe("payment_intent.created", opened)]))
+    await desk.pool.execute(
+        """insert into payment_refs (provider, account, merchant_account, livemode, kind, ref)
+        values ('stripe', '', '', true, 'charge', 'ch_1')"""
+    )
+    charge = {"id": "ch_1", "object": "charge", "payment_intent": "pi_1", "captured": True, "amount_captured": 1000}
+    dispute = {"id": "dp_1", "object": "dispute", "charge": "ch_1", "status": "needs_response"}
+    captured = records([stripe("charge.succeeded", charge | money)], first=1)
+    disputed = records([stripe("charge.dispute.created", dispute | money)], partition=1)
+    books = await overlapped(desk, observer, captured, disputed)
+    order = {"id": promised, "captured": 1000, "dispute_status": "open"}
+    assert [shown(row, order) for row in books.payments if row["id"] == promised] == [order]
     assert books.letters == books.parked == []
     assert broken_chains(books) == []
 

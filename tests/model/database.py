@@ -26,7 +26,7 @@ LEFT_OUT = {
     *("hash", "head_hash", "facts_hash"),
 }
 """Columns that follow from others, or only say when."""
-XIDS = {"relay_xid", "head_xid"}
+XIDS = {"relay_xid", "head_xid", "xid"}
 
 
 @dataclass(frozen=True)

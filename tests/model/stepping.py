@@ -124,6 +124,9 @@ def plain(answer: Any) -> Any:
 def marked(name: str, value: Any) -> Any:
     if name in {"xid", "relay_xid", "head_xid", "highest_xid", "next_xid"} and isinstance(value, int):
         return ("xid", value)
+    if name == "snapshot" and value:
+        _, newest, still_open = value.split(":")
+        return tuple(("xid", int(xid)) for xid in (newest, *still_open.split(",")) if xid)
     if name in {"created_at", "updated_at", "began_at", "marked_at", "recorded_at", "hash", "head_hash"}:
         return None
     return value if isinstance(value, str | int | bytes | None) else repr(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -129,14 +130,20 @@ def test_what_was_settled_with_an_older_meaning_is_read_again() -> None:
 
 
 def test_who_stands_under_a_reference_is_kept_a_group() -> None:
-    groups: dict[Any, dict[UUID, Member]] = {}
-    scope = {"provider": "adyen", "account": "", "livemode": True, "ref": "ORD-1"}
     first, second = UUID(int=1), UUID(int=2)
-    for payment_id, promise, adopts in ((first, 1, True), (second, None, False)):
-        row: Any = {**scope, "payment_id": payment_id, "promise": promise, "groups": adopts}
-        rows.note_member(groups, row)
-    key = ("adyen", "", "", True, RefKind.REFERENCE, "ORD-1")
-    assert groups == {key: {first: Member(1, groups=True), second: Member(None)}}
+    place = ["adyen", "", True]
+    found = [
+        [*place, "ORD-1", str(first), 1, True],
+        [*place, "ORD-2", str(first), None, False],
+        [*place, "ORD-1", str(second), None, False],
+    ]
+    keys = [("adyen", "", "", True, RefKind.REFERENCE, ref) for ref in ("ORD-1", "ORD-2")]
+    assert rows.groups_from(json.dumps(found)) == {
+        keys[0]: {first: Member(1, groups=True), second: Member(None)},
+        keys[1]: {first: Member(None)},
+    }
+    assert rows.references_from(json.dumps([one[:4] for one in found])) == set(keys)
+    assert (rows.groups_from(None), rows.references_from(None)) == ({}, set())
 
 
 def test_a_refetch_is_asked_for_once_and_a_message_is_its_template() -> None:
