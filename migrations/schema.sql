@@ -1195,6 +1195,7 @@ CREATE TABLE public.reference_payments (
     payment_id uuid NOT NULL,
     promise integer,
     groups boolean DEFAULT false NOT NULL,
+    xid bigint DEFAULT ((pg_current_xact_id())::text)::bigint,
     CONSTRAINT reference_payments_account_check CHECK ((length(account) <= 64)),
     CONSTRAINT reference_payments_group_is_promised CHECK (((NOT groups) OR (promise IS NOT NULL))),
     CONSTRAINT reference_payments_kind_check CHECK ((kind = ANY (ARRAY['reference'::text, 'shared'::text]))),
@@ -1209,6 +1210,8 @@ COMMENT ON TABLE public.reference_payments IS 'Which payments stand under a merc
 COMMENT ON COLUMN public.reference_payments.promise IS 'of an intent that claimed the reference: the how many-th promise it is. Null of all others';
 
 COMMENT ON COLUMN public.reference_payments.groups IS 'the promise adopts attempts: its intent named no payment of the provider';
+
+COMMENT ON COLUMN public.reference_payments.xid IS 'the transaction that wrote the row, by which others tell what came since their snapshot';
 
 CREATE TABLE public.refetches (
     id bigint NOT NULL,
@@ -1638,6 +1641,8 @@ CREATE INDEX redrives_open ON public.redrives USING btree (id) WHERE (status = A
 CREATE INDEX reference_payments_payment ON public.reference_payments USING btree (payment_id);
 
 CREATE INDEX reference_payments_promise ON public.reference_payments USING btree (promise) WHERE (promise IS NOT NULL);
+
+CREATE INDEX reference_payments_xid ON public.reference_payments USING btree (xid) WHERE (xid IS NOT NULL);
 
 CREATE INDEX refetches_due ON public.refetches USING btree (priority, next_attempt_at) WHERE (status = 'queued'::text);
 

@@ -109,7 +109,8 @@ locked as materialized (
     from (
         select provider, account, merchant_account, livemode, kind, ref, place from n
         union all
-        select provider, account, '', livemode, 'reference', ref, null from grouped
+        select provider, account, '', livemode, 'reference', ref, null
+        from (select * from grouped except select provider, account, livemode, ref from n where kind = 'reference') g
     ) w
     join payment_refs r using (provider, account, merchant_account, livemode, kind, ref)
     where (select count(*) from made) >= 0
