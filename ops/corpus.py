@@ -2,8 +2,9 @@
 
 Every file of text under the folder is searched for JSON, and that for events of the provider, wherever in it they
 stand: SDKs and documents keep payloads inside tests and pages. Each is interpreted without verification; then what all
-of them say is joined, payment by payment. It prints a line for each event (file, kind, outcome, references, facts), the
-rows, and the counts. Nothing is written anywhere.
+of them say is joined, payment by payment: in their order, and in the reverse order with each told twice. It prints a
+line for each event (file, kind, outcome, references, facts), the rows, those that differ the other way, and the counts.
+Nothing is written anywhere.
 """
 
 from __future__ import annotations
@@ -153,6 +154,7 @@ class Corpus:
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._payments: dict[Ref, dict[str, Any]] = {}
+        self._said: list[Meaning] = []
         self.counts: Counter[str] = Counter()
 
     def read(self, file: str, kind: str, body: bytes) -> None:
@@ -167,7 +169,16 @@ class Corpus:
         refs = " ".join(f"{ref.kind}={ref.ref}" for ref in meaning.refs)
         facts = " ".join(f"{one.kind}:{one.key}={one.state}/{one.amount}" for one in meaning.facts)
         show(f"{file}: {kind}: {'facts' if meaning.facts else 'nothing'}: {refs} | {meaning.currency} {facts}")
+        self._said.append(meaning)
         self._join(meaning)
+
+    def backwards(self) -> Corpus:
+        """Return the same events joined in the reverse order, each twice."""
+        other = Corpus(self._provider)
+        for meaning in reversed(self._said):
+            other._join(meaning)
+            other._join(meaning)
+        return other
 
     def _join(self, meaning: Meaning) -> None:
         names = [ref for ref in meaning.refs if ref.kind in JOINING]
@@ -200,8 +211,11 @@ def main(provider: str, folder: Path) -> None:
     for file, content in files_of(folder):
         for kind, body in events_in(provider, content):
             corpus.read(file, kind, body)
-    for row in corpus.rows():
+    rows = sorted(corpus.rows())
+    for row in rows:
         show(row)
+    for row in sorted(set(corpus.backwards().rows()).symmetric_difference(rows)):
+        show(f"differs in the reverse order: {row}")
     show(str(dict(corpus.counts)))
 
 

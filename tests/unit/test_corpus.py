@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from consumer.fold import newer
+from ops import corpus
 from ops.corpus import main
 
 if TYPE_CHECKING:
@@ -39,6 +41,17 @@ def test_a_folder_is_read_whole(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "deep/more.json: TELEPORT: unknown_kind" in shown
     assert "['PAY']: captured refunds none dispute none amount 1000 authorized 1000 captured 1000" in shown
     assert shown.splitlines()[-1] == str({"facts": 2, "unknown_kind": 1, "nothing": 1})
+    assert "differs" not in shown
+
+
+def test_rows_that_differ_in_the_reverse_order_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [item("AUTHORISATION", "PAY"), item("CAPTURE", "CAP", originalReference="PAY")]
+    (tmp_path / "items.json").write_text(json.dumps(items))
+    monkeypatch.setattr(corpus, "newer", lambda known, facts: {} if known else newer(known, facts))
+    corpus.main("adyen", tmp_path)
+    assert capsys.readouterr().out.count("differs in the reverse order: ['PAY']") == 2
 
 
 def test_payloads_inside_pages_and_without_a_kind_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
