@@ -92,7 +92,7 @@ Each as a short history with bodies of our own, in every order and repetition (`
 _WATCHES: Final = """## Read again on a clock
 
 What is in one of these states and was silent for the first time is asked about at the API, then as often as the second
-says, until it is as old as the third.
+says, until it is as old as the third. How often is our own choice.
 
 | state | after | every | until | document |
 |---|---|---|---|---|

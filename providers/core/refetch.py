@@ -121,7 +121,7 @@ class Watch:
     the watch on money that a bank may take back by itself, which is over when the events say (`Meaning.undoable_days`).
     Where the provider shows no such state in the payment itself, `child` is the kind of the references to ask by, each
     as `kind:ref` (`refund:re_1`); of refunds and disputes only those that are open are asked about.
-    `source` says which document the times follow.
+    `source` says which document the times follow, and `guess` names those that none tells. How often is our own choice.
     """
 
     after: float
@@ -133,6 +133,7 @@ class Watch:
     debits: bool = False
     child: RefKind | None = None
     source: str = ""
+    guess: str = ""
 
     @property
     def row(self) -> str:
@@ -140,7 +141,8 @@ class Watch:
         names = (("status", self.statuses), ("refund", self.refunds), ("dispute", self.disputes))
         states = [f"{name} {', '.join(states)}" for name, states in names if states]
         what = "; ".join(states) or "debits that a bank may take back"
-        return f"| {what} | {_span(self.after)} | {_span(self.every)} | {_span(self.until)} | {self.source} |"
+        source = f"{self.source}; {self.guess}: a guess, no document says" if self.guess else self.source
+        return f"| {what} | {_span(self.after)} | {_span(self.every)} | {_span(self.until)} | {source} |"
 
 
 OPEN_DISPUTES: Final = ("inquiry", "open", "under_review")

@@ -60,7 +60,8 @@ toneflix/flutterwave-4-nodejs-sdk (2026-05-01) and getlago/lago-api (2026-08-21)
 """,
     open_questions="""
 - The whole list of version 4's kinds, and the shapes of its chargebacks and authorized orders: refused until a
-  document or a genuine body shows them.
+  document or a genuine body shows them. A list of others (api-evangelist/flutterwave, 2026) names charge.failed and
+  refund.failed, which are read, chargeback.updated, which is refused, and virtual_account.funded, which says nothing.
 - What version 3 says of refunds and chargebacks: its verification tells of the charge alone.
 - The currency of a version 4 refund: neither its webhook nor the API's refund has one (docs/refunds;
   toneflix/flutterwave-4-nodejs-sdk, IRefund), so reading it again would not tell its sum, and it is not asked about.

@@ -303,7 +303,8 @@ WATCHES: Final = (
         after=30 * DAY,
         every=7 * DAY,
         until=400 * DAY,
-        source="API reference, payments: `charge_date` is a day to come; how far off, no document says",
+        source="API reference, payments: `charge_date` is a day to come",
+        guess="until",
     ),
     Watch(
         refunds=("pending",),
@@ -317,7 +318,8 @@ WATCHES: Final = (
         after=7 * DAY,
         every=7 * DAY,
         until=180 * DAY,
-        source="guides, Chargebacks: no time is told until one is settled or canceled",
+        source="guides, Chargebacks: one ends when it is settled or canceled",
+        guess="until",
     ),
     Watch(
         debits=True,

@@ -362,6 +362,7 @@ WATCHES: Final = (
         every=12 * HOUR,
         until=30 * DAY,
         source="docs, Webhooks: the old webhook tells no canceled refund",
+        guess="until",
     ),
     Watch(
         disputes=OPEN_DISPUTES,
@@ -369,6 +370,7 @@ WATCHES: Final = (
         every=1 * DAY,
         until=180 * DAY,
         source="docs, Webhooks: the old webhook tells no chargeback that was reversed",
+        guess="until",
     ),
     Watch(
         debits=True,

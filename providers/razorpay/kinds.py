@@ -144,7 +144,9 @@ CATALOGUE: Final = Catalogue(
 """,
     open_questions="""
 - Whether a second round comes under the same dispute id: both would be read right.
-- Whether a dispute that is debited at its start tells so by an event.
+- Whether a dispute that is debited at its start tells so by an event. "Chargeback Fees & Penalties" (razorpay.com/docs,
+  2026) says that Razorpay deducts the amount at the outset, api/disputes/entity that `amount_deducted` is 0 until the
+  dispute is lost: the money counts from the event that tells it.
 - `amount_refunded` of a payment counts refunds that may still fail, so an answer's sum is not read; refunds are asked
   about by their own ids.
 """,

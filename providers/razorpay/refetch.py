@@ -63,7 +63,8 @@ WATCHES: Final = (
         after=7 * DAY,
         every=7 * DAY,
         until=365 * DAY,
-        source="api/disputes/entity: `respond_by` ends the merchant's part; for how long the bank reviews is not said",
+        source="api/disputes/entity: `respond_by` ends the merchant's part alone",
+        guess="until",
     ),
 )
 

@@ -42,21 +42,24 @@ WATCHES: Final = (
         after=1 * DAY,
         every=1 * DAY,
         until=30 * DAY,
-        source="an order that is paid later (bank deposit) stays pending until somebody marks it; how long is not said",
+        source="an order that is paid later (bank deposit) stays pending until somebody marks it",
+        guess="until",
     ),
     Watch(
         statuses=("authorized",),
         after=6 * DAY,
         every=1 * DAY,
         until=32 * DAY,
-        source="ShopifyPaymentsExtendedAuthorization (2026-10): each has a time of its own; 30 days are taken",
+        source="ShopifyPaymentsExtendedAuthorization (2026-10): each has a time of its own",
+        guess="until",
     ),
     Watch(
         refunds=("pending",),
         after=2 * DAY,
         every=1 * DAY,
         until=60 * DAY,
-        source="a refund's transaction may be pending; for how long is not said",
+        source="a refund's transaction may be pending",
+        guess="after and until",
     ),
     Watch(
         disputes=OPEN_DISPUTES,
@@ -65,6 +68,7 @@ WATCHES: Final = (
         every=7 * DAY,
         until=200 * DAY,
         source="shopify_payments/disputes, `evidence_due_by` ends the merchant's part alone",
+        guess="until",
     ),
 )
 

@@ -122,3 +122,18 @@ def test_every_time_of_a_clock_has_its_document(name: str) -> None:
         assert 0 < watch.after < watch.until
         assert watch.every <= watch.until
         assert sum(map(bool, (watch.statuses, watch.refunds, watch.disputes, watch.debits))) == 1
+
+
+_TIME: Final = re.compile(r"\d (business |working )?(hours?|days?)|weeks|minutes")
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if (one := providers.find(name)) and one.refetch])
+def test_a_time_that_no_document_tells_is_called_a_guess_on_the_page(name: str) -> None:
+    provider = providers.find(name)
+    assert provider is not None
+    assert provider.refetch is not None
+    page = (PAGES / f"{name}.md").read_text()
+    for watch in provider.refetch.watches:
+        assert watch.guess in ("", "after", "until", "after and until")
+        assert watch.guess or _TIME.search(watch.source), watch
+        assert not watch.guess or f"{watch.source}; {watch.guess}: a guess, no document says |" in page
