@@ -1,7 +1,7 @@
 """Stripe: what it signs (`signature`), what its events mean (`meaning`), how it is asked again (`refetch`, `recall`).
 
-`meaning` reads PaymentIntents and charges itself, `disputes` refunds and disputes, `sessions` what becomes a payment;
-`kinds` is the catalogue.
+`meaning` reads PaymentIntents and charges itself, `disputes` refunds and disputes, `sessions` what becomes a payment,
+`thin` events that only name an object; `kinds` is the catalogue.
 """
 
 from providers.core.contract import Provider

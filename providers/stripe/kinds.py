@@ -155,6 +155,24 @@ KINDS: Final[dict[str, Kind]] = {
         "a warning or a look at a payment; what it leads to has events of its own",
         "radar.early_fraud_warning.created radar.early_fraud_warning.updated review.closed review.opened",
     ),
+    **alike(
+        Decision.NOTHING,
+        "a thin event of an account, a meter, a catalogue of products or a test: no payment",
+        "v1.billing.meter.error_report_triggered v1.billing.meter.no_meter_found",
+        "v2.commerce.product_catalog.imports.failed v2.commerce.product_catalog.imports.processing",
+        "v2.commerce.product_catalog.imports.succeeded",
+        "v2.commerce.product_catalog.imports.succeeded_with_errors v2.core.account.closed",
+        "v2.core.account.created v2.core.account.updated",
+        "v2.core.account[configuration.customer].capability_status_updated",
+        "v2.core.account[configuration.customer].updated",
+        "v2.core.account[configuration.merchant].capability_status_updated",
+        "v2.core.account[configuration.merchant].updated",
+        "v2.core.account[configuration.recipient].capability_status_updated",
+        "v2.core.account[configuration.recipient].updated v2.core.account[defaults].updated",
+        "v2.core.account[future_requirements].updated v2.core.account[identity].updated",
+        "v2.core.account[requirements].updated v2.core.account_link.returned v2.core.account_person.created",
+        "v2.core.account_person.deleted v2.core.account_person.updated v2.core.event_destination.ping",
+    ),
 }
 
 CATALOGUE: Final = Catalogue(
@@ -174,6 +192,9 @@ CATALOGUE: Final = Catalogue(
   and disputes by their own.
 - **One to one**: a Checkout session and an invoice are names of their payment, told by their own events (and by
   `invoice` of PaymentIntents and charges before 2025-03-31). **Shared**: a subscription.
+- **Thin events** (docs.stripe.com/event-destinations/overview, 2026) name an object and say nothing of it: `v1.` and
+  the kind of a payment, a refund, a dispute or a session makes us ask the API about it, so `API_KEY` must be set. Those
+  of invoices say nothing.
 - **Merchant and mode**: `account` (Connect) and `livemode` of the event.
 - **One event in two API versions**, as Stripe's guide to upgrades sends it, is one event: what both say must
   agree, and what the copy that lists more adds counts, under `id#digest` in the ledger.
@@ -199,6 +220,8 @@ Read with `make corpus`, November 2026; none of them is kept here.
   none is Stripe's).
 """,
     open_questions="""
+- Which thin events there are of payments: they are a private preview. Those that stripe-python publishes (15.3.1, 24
+  kinds) are of none; the names are taken to be as theirs, `v1.` before the kind that there was.
 - Whether the release of what a final capture left has a refund event of its own: where `refund.created` is sent for it,
   it counts as a refund.
 - Whether a dispute in another currency than its payment is sent: it shows without its sum.

@@ -41,6 +41,7 @@ from providers.stripe.sessions import (
     read_invoice_payment,
     read_session,
 )
+from providers.stripe.thin import THIN, read_thin
 from providers.stripe.things import Data, Event, Thing, asked_of, id_of, named_beside, tries, undoable_days, version_of
 from schemas.facts import FactKind, Meaning, RefKind
 
@@ -59,11 +60,14 @@ _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 def interpret(kind: str, body: bytes) -> Meaning:
     """Return what an event says; kinds outside the payment families say nothing."""
+    whole = kind.removeprefix(THIN)
+    if whole != kind and whole in _READERS:
+        return read_thin(kind, body)
     reader = _READERS.get(kind)
     if reader is None:
         if decode_or_raise(_ENVELOPE, body).type != kind:
             raise undecodable("the body's type is not the kind it came as")
-        if kind.startswith(_PAYMENT_FAMILIES):
+        if whole.startswith(_PAYMENT_FAMILIES):
             raise unknown_kind(kind)
         return Meaning()
     event = decode_or_raise(_EVENT, body)

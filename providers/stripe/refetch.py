@@ -2,23 +2,29 @@
 
 A charge tells that it is `disputed` and not by what, so its disputes are asked about beside, under a reference of ours
 (`DISPUTES` and the payment's id). A bank debit that fails after it succeeded becomes a dispute too
-(support.stripe.com, "Respond to or contest an ACH Direct Debit dispute").
+(support.stripe.com, "Respond to or contest an ACH Direct Debit dispute"). Refunds, disputes and sessions are asked
+about by their own ids where a thin event names them.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
 from providers.core.meaning import undecodable
-from providers.core.objects import ApiObject, ObjectsApi
+from providers.core.objects import DISPUTES as OWN_DISPUTES
+from providers.core.objects import REFUNDS, ApiObject, ObjectsApi
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Credentials, Watch, bearer, merged
 from providers.stripe.meaning import INTENT_KINDS, said_by
+from providers.stripe.thin import SESSIONS
 from providers.stripe.things import Thing
 from schemas.facts import FactKind, Meaning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DISPUTES: Final = "disputes:"
 _KINDS: Final = {
@@ -49,6 +55,19 @@ def _said_by_intent(value: dict[str, Any]) -> Meaning:
         raise undecodable("the PaymentIntent's status is not one of Stripe's")
     meaning, charge = said_by(kind, thing), thing.latest_charge
     return merged(meaning, _said_by_charge(msgspec.convert(charge, Thing))) if isinstance(charge, dict) else meaning
+
+
+def _said_as(kind: str) -> Callable[[dict[str, Any]], Meaning]:
+    return lambda value: said_by(kind, msgspec.convert(value, Thing))
+
+
+def _said_by_session(value: dict[str, Any]) -> Meaning:
+    """Read a Checkout session; one that is open became nothing yet."""
+    kind = _SESSIONS.get(str(value.get("status")))
+    return said_by(kind, msgspec.convert(value, Thing)) if kind else Meaning()
+
+
+_SESSIONS: Final = {"complete": "checkout.session.completed", "expired": "checkout.session.expired"}
 
 
 def _said_by_bare_charge(value: dict[str, Any]) -> Meaning:
@@ -84,6 +103,7 @@ WATCHES: Final = (
         every=1 * DAY,
         until=90 * DAY,
         source="refunds: one fails within 30 days; it may wait before for balance or for its payment",
+        guess="until",
     ),
     Watch(
         disputes=OPEN_DISPUTES,
@@ -136,6 +156,33 @@ _API: Final = ObjectsApi(
                 listed=True,
             )
             for name, ids in (("payment_intent", _INTENTS), ("charge", _CHARGES))
+        ),
+        ApiObject(
+            "refund",
+            re.compile(r"(?:re|pyr)_[A-Za-z0-9_]{1,200}"),
+            "/v1/refunds/{id}",
+            _said_as("refund.updated"),
+            prefix=REFUNDS,
+            shows=("object", "refund"),
+            payment_at=("payment_intent",),
+        ),
+        ApiObject(
+            "dispute",
+            re.compile(r"(?:dp|du|pdp)_[A-Za-z0-9_]{1,200}"),
+            "/v1/disputes/{id}",
+            _said_as("charge.dispute.updated"),
+            prefix=OWN_DISPUTES,
+            shows=("object", "dispute"),
+            payment_at=("payment_intent",),
+        ),
+        ApiObject(
+            "session",
+            re.compile(r"cs_[A-Za-z0-9_]{1,200}"),
+            "/v1/checkout/sessions/{id}",
+            _said_by_session,
+            prefix=SESSIONS,
+            shows=("object", "checkout.session"),
+            payment_at=("payment_intent",),
         ),
     ),
     _headers,

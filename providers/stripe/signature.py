@@ -41,4 +41,9 @@ def notification_of(body: bytes) -> Notification:
     event = read_json(body)
     of_intent = value_at(event, "data", "object", "object") == "payment_intent"
     payment_ref = text_at(event, "data", "object", "id" if of_intent else "payment_intent")
-    return Notification(text_at(event, "id"), text_at(event, "type"), payment_ref, body)
+    return Notification(text_at(event, "id"), text_at(event, "type"), payment_ref or _related(event), body)
+
+
+def _related(event: object) -> str | None:
+    """Return the object that a thin event is about."""
+    return text_at(event, "related_object", "id")

@@ -55,7 +55,7 @@ KINDS: dict[str, list[str]] = {
     "shopify": [*shopify._READERS, "products/create", "refunds/new"],
     "square": [*square._READERS, "customer.created", "payment.new"],
     "standard_webhooks": [*standard_webhooks._READERS, "invoice.paid", "payment.new"],
-    "stripe": [*stripe._READERS, "customer.created", "charge.new"],
+    "stripe": [*stripe._READERS, "customer.created", "charge.new", "v1.payment_intent.succeeded", "v1.charge.new"],
     "twilio": ["sent", "delivered"],
 }
 """Kinds of a provider beside those of its vectors: all that it reads, one of no payment, and an unknown one."""
