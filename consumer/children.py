@@ -183,6 +183,8 @@ class Children:
         self._gross, self._net = gross, net
         if _CAPTURE_TOTAL in self._by_kind:
             self._count_totals()
+        for payment in undone.keys() - self._captures.keys():
+            self._take_back(payment, undone[payment])
         if _MODE in self._by_kind and self._reserved:
             self._imply(undone)
         self.captured, self.captured_ever = sum(net.values()), sum(gross.values())
@@ -206,6 +208,14 @@ class Children:
             if beyond > 0:
                 self._gross[None] = self._gross.get(None, 0) + beyond
                 self._net[None] = self._net.get(None, 0) + beyond
+
+    def _take_back(self, payment: str, amount: int) -> None:
+        """Take what came undone of a payment, no capture of which is named, off what it took and off its total."""
+        for place in (payment, None) if payment in self.of(_CAPTURE_TOTAL) else (payment,):
+            back = min(amount, self._net.get(place, 0))
+            if back:
+                self._net[place] -= back
+                amount -= back
 
     def _is_of(self, capture: State, payment: str) -> bool:
         """Tell whether a capture is of the payment: it names it, an authorization of it, or nothing that is known."""
@@ -271,7 +281,7 @@ class Children:
         proven = sum([amount for key, amount in gross.items() if key not in known and (key is not None or not known)])
         replaced = sum([amount for key, amount in gross.items() if key in known and key not in reserved])
         if proven and not self.captured:
-            proven = max(state.amount or self._whole(state.parent) for state in self._captures.values())
+            proven = max([one.amount or self._whole(one.parent) for one in self._captures.values()], default=proven)
         self.authorized = (counted + proven + replaced) or released
         self.live = max(live - gross.get(None, 0), 0)
 

@@ -15,5 +15,6 @@ PROVIDER: Final = Provider(
     interpret,
     refetch=REFETCH,
     catalogue=CATALOGUE,
+    meaning_version=2,  # a payment may be returned; a dispute's end says that its money had been taken
     signed_by=("Cko-Signature",),
 )

@@ -21,25 +21,26 @@ KINDS: Final[dict[str, Kind]] = {
             "payment_capture_declined": "the capture of this action took nothing",
             "payment_refunded": "`amount` of this action was given back",
             "payment_refund_declined": "the refund of this action came to nothing",
+            "payment_returned": "`amount` of what was taken went back (ACH and the like); of a payout nothing",
             "dispute_evidence_required": "a dispute opened and took its amount",
             "dispute_canceled": "the dispute is won, its amount is back",
             "dispute_won": "the dispute is won, its amount is back",
-            "dispute_lost": "the dispute is lost",
-            "dispute_received": "a dispute opened; nothing taken yet",
-            "dispute_accepted": "the dispute is lost",
-            "dispute_evidence_submitted": "under review",
-            "dispute_evidence_acknowledged_by_scheme": "under review",
+            "dispute_lost": "the dispute is lost, its amount stays gone",
+            "dispute_received": "a dispute opened; its amount counts from the event that follows",
+            "dispute_accepted": "as dispute_lost",
+            "dispute_evidence_submitted": "under review, its amount is held",
+            "dispute_evidence_acknowledged_by_scheme": "as dispute_evidence_submitted",
             "dispute_arbitration_evidence_submitted": "under review, a stage later",
             "dispute_arbitration_sent_to_scheme": "under review, a stage later",
             "dispute_arbitration_won": "won in arbitration, its amount is back",
-            "dispute_arbitration_lost": "lost in arbitration",
-            "dispute_expired": "the dispute is lost",
+            "dispute_arbitration_lost": "lost in arbitration, its amount is gone whatever came before",
+            "dispute_expired": "as dispute_lost",
             "dispute_resolved": "prevented: the payment had been refunded",
         },
     ),
     **alike(Decision.NOTHING, "asked for, not done yet", "payment_capture_pending", "payment_refund_pending"),
     **alike(Decision.NOTHING, "tried, not done", "payment_void_declined", "payment_authorization_increment_declined"),
-    **alike(Decision.NOTHING, "money that goes out", "payment_paid", "payment_returned"),
+    **alike(Decision.NOTHING, "money that goes out", "payment_paid"),
     **alike(
         Decision.NOTHING,
         "about a payment, and no money of it; what follows has events of its own",
@@ -65,6 +66,9 @@ CATALOGUE: Final = Catalogue(
 - **Signed**: the whole body.
 - **Amounts**: minor units of ISO 4217, CLP with two decimals; of the action itself. A dispute tells its amount
   (docs.checkout.com, "Dispute evidence required", 2025-06-04); one that does not is of all that was captured.
+- **Disputes**: the amount "will be immediately deducted" when a dispute is issued ("How disputes work") and is back
+  when it is won or canceled ("Event types", 2022-04-29). It counts from the first event but `dispute_received`: what
+  the customer had got back already is resolved without a demand.
 - **Ids**: pay_ of a payment, action_id of a capture and of a refund, dsp_ of a dispute.
 - **Merchant and mode**: data.entity_id; the sandbox has endpoints of its own.
 - A payout (a `destination` and no source but an account of the merchant) says nothing.
@@ -78,6 +82,8 @@ Read with `make corpus`, November 2026; none of them is kept here.
     open_questions="""
 - Whether `request_for_information_received` is of a payment that it names: it says nothing. Kinds of issuing, fraud,
   platforms and identities were not listed; outside payment_ and dispute_ every kind says nothing.
+- Whether a dispute that is resolved, for its payment had been refunded, ever held its amount: it counts as nothing.
+- CLF: its page on amounts listed it without decimals until 2022 and not at all in 2025; it is read as in ISO 4217.
 - Whether a pending refund has the action id of the refund that follows: it says nothing.
 - When an authorization ends (`expires_on`) no event tells beforehand; the schedule asks until 32 days. The balances of
   an answer name no action: they count what no event told.

@@ -9,11 +9,15 @@ Identity: `id` and `type`. The payment is `data.id`; in a dispute that is the di
 
 Meaning ("Event types" in Checkout.com's documentation): a payment is one attempt, keyed by its id; each capture and
 refund is an action, keyed by `action_id`, and `amount` is the action's own. `balances.total_authorized` tells what is
-authorized. A dispute's amount leaves the account when evidence is required and comes back when it is won or canceled.
+authorized. A dispute's amount leaves the account when evidence is required and comes back when it is won or canceled;
+so whatever follows says that it had left, for an endpoint may get some kinds alone. Arbitration may undo what was won.
 Amounts are minor units of ISO 4217, but for CLP, which is written with two decimals. Whether a pending refund has the
 action id of the refund that follows is not documented, so it says nothing: counted beside that one, it would be money
 given back twice. The merchant's reference is `data.reference`; `data.entity_id`
 names the merchant. No field names the mode: the sandbox has endpoints of its own.
+
+A payment that had succeeded may be returned by a bank ("Payment returned", 2022-04-29: "some alternative payment
+methods that support failure-after-success scenarios", as ACH): its captures come undone, none of which is named.
 
 A payout has the kinds of a payment: it has a `destination` and no card or the like as its source, and says nothing.
 """
@@ -44,6 +48,7 @@ from providers.core.payments import (
     read_event,
     refund,
     refunded_in_all,
+    reversal,
     said_nothing,
     summed,
     terms,
@@ -230,6 +235,7 @@ _PAYMENT_FACTS: Final[dict[str, Callable[[_Data, str, int], Facts]]] = {
     "payment_capture_declined": lambda data, key, amount: capture_failed(_action(data), amount, authorization=key),
     "payment_refunded": _refund("succeeded"),
     "payment_refund_declined": _refund("failed"),
+    "payment_returned": lambda _data, key, amount: (reversal(key, key, amount),),
 }
 
 _OPENING: Final = frozenset(
@@ -248,12 +254,13 @@ def _dispute(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
     """Read a dispute; one that tells no sum is of all that was captured."""
     own, payment = need_id(data.get("id"), "data.id"), need_id(data.get("payment_id"), "data.payment_id")
     amount, currency = _money(data)
-    state, stage, funds = _DISPUTE_FACTS[kind]
+    state, stage, moves = _DISPUTE_FACTS[kind]
     said = dispute(own, state, payment=payment, version=at_stage(stage))
+    funds = tuple(dispute_funds(own, move, amount, number=number) for move, number in moves)
     return summed(
         Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-            facts=(said, *((dispute_funds(own, funds, amount),) if funds else ())),
+            facts=(said, *funds),
             currency=currency,
             amount=amount,
             provider_ref=payment,
@@ -262,23 +269,28 @@ def _dispute(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
     )
 
 
-_DISPUTE_FACTS: Final[dict[str, tuple[str, int, str | None]]] = {
-    "dispute_received": ("open", 1, None),
-    "dispute_evidence_required": ("open", 1, "withdrawn"),
-    "dispute_evidence_submitted": ("under_review", 1, None),
-    "dispute_evidence_acknowledged_by_scheme": ("under_review", 1, None),
-    "dispute_resolved": ("prevented", 1, None),  # the payment had been refunded already
-    "dispute_canceled": ("won", 1, "reinstated"),
-    "dispute_won": ("won", 1, "reinstated"),
-    "dispute_accepted": ("lost", 1, None),
-    "dispute_expired": ("lost", 1, None),  # the time to answer is over
-    "dispute_lost": ("lost", 1, None),
-    "dispute_arbitration_evidence_submitted": ("under_review", 2, None),
-    "dispute_arbitration_sent_to_scheme": ("under_review", 2, None),
-    "dispute_arbitration_won": ("won", 2, "reinstated"),
-    "dispute_arbitration_lost": ("lost", 2, None),
+_TAKEN: Final = (("withdrawn", 0),)
+_BACK: Final = (*_TAKEN, ("reinstated", 0))
+_TAKEN_AGAIN: Final = (*_TAKEN, ("withdrawn", 1))
+
+_DISPUTE_FACTS: Final[dict[str, tuple[str, int, tuple[tuple[str, int], ...]]]] = {
+    "dispute_received": ("open", 1, ()),
+    "dispute_evidence_required": ("open", 1, _TAKEN),
+    "dispute_evidence_submitted": ("under_review", 1, _TAKEN),
+    "dispute_evidence_acknowledged_by_scheme": ("under_review", 1, _TAKEN),
+    "dispute_resolved": ("prevented", 1, ()),  # the payment had been refunded already
+    "dispute_canceled": ("won", 1, _BACK),
+    "dispute_won": ("won", 1, _BACK),
+    "dispute_accepted": ("lost", 1, _TAKEN),
+    "dispute_expired": ("lost", 1, _TAKEN),  # the time to answer is over
+    "dispute_lost": ("lost", 1, _TAKEN),
+    "dispute_arbitration_evidence_submitted": ("under_review", 2, _TAKEN),
+    "dispute_arbitration_sent_to_scheme": ("under_review", 2, _TAKEN),
+    "dispute_arbitration_won": ("won", 2, _BACK),
+    "dispute_arbitration_lost": ("lost", 2, _TAKEN_AGAIN),
 }
-"""What a kind says: the state, the stage of the dispute's life cycle, and what became of the money."""
+"""What a kind says: the state, the stage of the dispute's life cycle, and what had become of its money by then, each
+movement with its round."""
 
 _SILENT: Final = (
     "payment_authentication_",
@@ -288,7 +300,6 @@ _SILENT: Final = (
     "payment_instrument_",
     "payment_optimized",
     "payment_paid",
-    "payment_returned",
     "payment_refund_pending",
     "payment_retry_scheduled",
     "payment_void_declined",

@@ -18,6 +18,7 @@ from schemas.facts import Meaning, RefKind
 _KINDS: Final = {
     "evidence_under_review": "dispute_evidence_submitted",
     "arbitration_under_review": "dispute_arbitration_sent_to_scheme",
+    "arb_evidence_submitted": "dispute_arbitration_evidence_submitted",
     **{
         status: f"dispute_{status}"
         for status in (
@@ -47,14 +48,16 @@ WATCHES: Final = (
         after=1 * HOUR,
         every=6 * HOUR,
         until=14 * DAY,
-        source="nas_spec, PaymentDetails.status: Pending; how long a payer may take is not said",
+        source="nas_spec, PaymentDetails.status: Pending",
+        guess="after and until",
     ),
     Watch(
         statuses=("authorized",),
         after=2 * DAY,
         every=12 * HOUR,
         until=32 * DAY,
-        source="nas_spec, PaymentDetails.expires_on: each authorization has a time of its own; 30 days are taken",
+        source="nas_spec, PaymentDetails.expires_on: each authorization has a time of its own",
+        guess="until",
     ),
     Watch(
         disputes=OPEN_DISPUTES,
@@ -63,6 +66,7 @@ WATCHES: Final = (
         every=7 * DAY,
         until=365 * DAY,
         source="nas_spec, Dispute.evidence_required_by ends the merchant's part alone",
+        guess="until",
     ),
 )
 

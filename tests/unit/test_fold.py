@@ -198,6 +198,7 @@ def test_terms_follow_the_version_and_remember_the_smallest() -> None:
 AUTHORIZED = ("authorization", "a", "authorized", 1000)
 SECOND = ("authorization", "b", "authorized", 900)
 TAKEN = ("capture", "c", "succeeded", 1000, "a")
+RETURNED = ("reversal", "p", "done", 1000, "p")
 VOID = ("void", "a", "canceled")
 TERMS = ("terms", "a", "asked", 1000)
 ASKED = ("terms", "intent", "asked", 1000)
@@ -304,6 +305,21 @@ ROWS: dict[str, tuple[list[Any], dict[str, Any]]] = {
         money("authorized", 1900),
     ),
     "reversed in part": ([TAKEN, ("reversal", "r", "done", 300, "c")], money("partially_captured", 1000, 700)),
+    "a payment that was returned as a whole": (
+        [
+            AUTHORIZED,
+            ("capture", "c1", "succeeded", 600, "a"),
+            ("capture", "c2", "succeeded", 400, "a"),
+            ("reversal", "a", "done", 1000, "a"),
+        ],
+        money("failed", 1000),
+    ),
+    "a part of a payment that was returned": (
+        [TAKEN, ("reversal", "a", "done", 300, "a")],
+        money("partially_captured", 1000, 700),
+    ),
+    "a total that was returned": ([("capture_total", "p", "succeeded", 1000), RETURNED], money("failed", 1000)),
+    "a return of another payment": ([TAKEN, RETURNED], money("captured", 1000, 1000)),
     "a reversal that was canceled": ([TAKEN, ("reversal", "r", "canceled", 300, "c")], money("captured", 1000, 1000)),
     "made anew": (
         [("capture", "c", "succeeded", 9, "c", 3), ("reversal", "c", "failed", 9, "c", 2)],

@@ -70,18 +70,46 @@ def test_a_capture_that_was_declined_took_nothing() -> None:
     ("kind", "states"),
     [
         ("dispute_received", ["open"]),
-        ("dispute_evidence_submitted", ["under_review"]),
-        ("dispute_won", ["won", "reinstated"]),
-        ("dispute_canceled", ["won", "reinstated"]),
-        ("dispute_lost", ["lost"]),
-        ("dispute_expired", ["lost"]),
+        ("dispute_evidence_submitted", ["under_review", "withdrawn"]),
+        ("dispute_won", ["won", "withdrawn", "reinstated"]),
+        ("dispute_canceled", ["won", "withdrawn", "reinstated"]),
+        ("dispute_accepted", ["lost", "withdrawn"]),
+        ("dispute_lost", ["lost", "withdrawn"]),
+        ("dispute_expired", ["lost", "withdrawn"]),
         ("dispute_resolved", ["prevented"]),
-        ("dispute_arbitration_lost", ["lost"]),
-        ("dispute_arbitration_won", ["won", "reinstated"]),
+        ("dispute_arbitration_lost", ["lost", "withdrawn", "withdrawn"]),
+        ("dispute_arbitration_won", ["won", "withdrawn", "reinstated"]),
     ],
 )
 def test_disputes(kind: str, states: list[str]) -> None:
     assert [one.state for one in told("checkout", kind, event(kind, "event_dispute")).facts] == states
+
+
+@pytest.mark.parametrize(
+    ("kinds", "state", "disputed"),
+    [
+        (["dispute_lost"], "lost", 8000),
+        (["dispute_won", "dispute_arbitration_lost"], "lost", 8000),
+        (["dispute_evidence_required", "dispute_lost", "dispute_arbitration_won"], "won", 0),
+        (["dispute_received", "dispute_resolved"], "prevented", 0),
+    ],
+)
+def test_every_order_of_a_dispute_whose_kinds_come_in_part(kinds: list[str], state: str, disputed: int) -> None:
+    """An endpoint gets the kinds that it subscribes to, and each says what had become of the money by then."""
+    records = [made("checkout", kind, event(kind, "event_dispute"), f"e{place}") for place, kind in enumerate(kinds)]
+    captured = made("checkout", "payment_captured", event("payment_captured", balances=None), "c")
+    check_every_order([captured, *records], captured=8000, dispute_status=state, disputed=disputed)
+
+
+def test_a_payment_that_its_bank_returned_is_money_no_more() -> None:
+    """Methods such as ACH can fail after they had succeeded ("Payment returned", 2022-04-29)."""
+    returned = event("payment_returned", action_id="act_returned", balances=None)
+    assert facts(told("checkout", "payment_returned", returned)) == {("reversal", KEY, "done", "8000")}
+    captured = event("payment_captured", balances=None)
+    records = [made("checkout", body["type"], body, body["type"]) for body in (captured, returned)]
+    check_every_order(records, status="failed", captured=0)
+    body = event("payment_returned", destination={"type": "bank_account"}, source={"type": "currency_account"})
+    assert told("checkout", "payment_returned", body) == Meaning()
 
 
 def test_chilean_pesos_are_written_with_two_decimals() -> None:
@@ -109,7 +137,6 @@ def test_unknown_kind(kind: str) -> None:
         "payment_capture_pending",
         "payment_instrument_created",
         "payment_paid",
-        "payment_returned",
         "card_verified",
     ],
 )
