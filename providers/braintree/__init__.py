@@ -16,5 +16,5 @@ PROVIDER: Final = Provider(
     interpret,
     refetch=REFETCH,
     catalogue=CATALOGUE,
-    meaning_version=2,  # a sale without a currency that was voided, ran out or was declined ended
+    meaning_version=3,  # a dispute takes its money and gives it back
 )

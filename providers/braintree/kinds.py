@@ -44,17 +44,17 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     **alike(
         Decision.MONEY,
-        "where the dispute stands; a retrieval is an inquiry",
+        "where the dispute stands, which took `amount-disputed`; a retrieval is an inquiry, which takes nothing",
         "dispute_disputed dispute_opened dispute_under_review",
     ),
     **alike(
         Decision.MONEY,
-        "the dispute was lost",
+        "the dispute was lost, `amount-disputed` stays gone",
         "dispute_accepted dispute_auto_accepted dispute_expired dispute_lost",
     ),
     **alike(
         Decision.MONEY,
-        "the dispute was won",
+        "the dispute was won, `amount-won` is back",
         "dispute_won",
     ),
     **alike(
@@ -104,7 +104,9 @@ CATALOGUE: Final = Catalogue(
 - **Merchant and mode**: the gateway's key pair that signs; nothing else is read.
 - **Cards**: no webhook tells of a transaction that the merchant charges itself (transaction webhooks are for bank
   debits); a dispute may be the first that is heard of it.
-- **Disputes**: a retrieval takes nothing however it ends; a pre-arbitration is a dispute of its own.
+- **Disputes**: the amount disputed is debited and held until the dispute is resolved, and the amount won comes back
+  (developer.paypal.com/braintree/graphql/reference, Dispute: `amountDisputed`, `amountWon`; read in November 2026). A
+  retrieval takes nothing however it ends; a pre-arbitration is a dispute of its own.
 """,
     tried="""
 The sample notifications of the SDK's `webhook_testing`, 41 kinds: 16 with facts, 24 that say nothing, 1 refused (the
@@ -112,7 +114,7 @@ sample of transaction_disbursed tells no currency); and pay-rails/pay's real sub
 transactions too: its newest is read.
 """,
     open_questions="""
-- Whether and when a chargeback debits the merchant: no document says, so no sum is shown for disputes.
+- On which day a chargeback debits the merchant: its first event counts.
 - In which currency a dispute's amount stands where the settlement's is another.
 - `refund_failed` names the sale by a key of Braintree's own: it is found by the refund's id, else it waits.
 - The SDK's samples of local payments leave out the currency: then the amount is what the client asked for, and a sale

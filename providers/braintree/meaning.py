@@ -10,8 +10,10 @@ A credit is a transaction of its own, the refund of `refunded-transaction-id`. A
 `authorized-transaction-id`, whose payment it is a capture of. A retry is a new transaction of the same payment. A
 settlement can be declined after the money seemed settled.
 
-Disputes: a retrieval is a question, which takes nothing however it ends. That a chargeback debits the merchant, and
-when, no document says; so a dispute's sum is counted nowhere. A pre-arbitration is a dispute of its own.
+Disputes: a retrieval is a question, which takes nothing however it ends. Any other takes its amount at once, which is
+held until it ends ("amountDisputed" of Dispute in Braintree's GraphQL reference: "debited from a merchant's account and
+held in a third-party account until the dispute is resolved"), and `amount-won` comes back of one that was won. A
+pre-arbitration is a dispute of its own.
 
 Amounts are major units. The merchant's reference is `order-id`. A subscription's id is shared by its payments.
 """
@@ -32,6 +34,7 @@ from providers.core.payments import (
     capture_pending,
     captured,
     dispute,
+    dispute_funds,
     if_told,
     iso_seconds,
     major_units,
@@ -269,7 +272,10 @@ def _dispute(state: str) -> Callable[[Texts], Meaning]:
                 (RefKind.DISPUTE, own),
                 (RefKind.REFERENCE, id_or_none(texts.get(f"{path}/transaction/order-id"))),
             ),
-            facts=(dispute(own, _ASKED.get(state, state) if asks else state, payment=payment),),
+            facts=(
+                dispute(own, _ASKED.get(state, state) if asks else state, payment=payment),
+                *(() if asks else _funds(texts, own, amount, won=state == "won")),
+            ),
             opens=payment is not None,
             currency=currency,
             amount=amount,
@@ -278,6 +284,15 @@ def _dispute(state: str) -> Callable[[Texts], Meaning]:
         )
 
     return read
+
+
+def _funds(texts: Texts, own: str, amount: int, *, won: bool) -> Facts:
+    """Say what a dispute took, whatever it tells of, and gave back where it was won: `amount-won`, without it all."""
+    taken = dispute_funds(own, "withdrawn", amount)
+    if not won:
+        return (taken,)
+    awarded, _ = _money(texts, f"{SUBJECT}/dispute", "amount-won")
+    return (taken, dispute_funds(own, "reinstated", awarded or amount))
 
 
 _ASKED: Final = {"open": "inquiry", "under_review": "inquiry", "lost": "prevented", "won": "prevented"}

@@ -42,13 +42,15 @@ WATCHES: Final = (
         every=12 * HOUR,
         until=3 * DAY,
         source="an intent announced it: of a card no webhook tells but a subscription's",
+        guess="after and until",
     ),
     Watch(
         statuses=("processing",),
         after=2 * DAY,
         every=1 * DAY,
         until=30 * DAY,
-        source="reference/general/statuses: settlement pending; a bank debit takes days, how many is not said",
+        source="reference/general/statuses: settlement pending; a bank debit takes days",
+        guess="after and until",
     ),
     Watch(
         statuses=("authorized",),
@@ -64,6 +66,7 @@ WATCHES: Final = (
         every=7 * DAY,
         until=365 * DAY,
         source="braintree_python, Dispute.reply_by_date ends the merchant's part alone",
+        guess="until",
     ),
 )
 

@@ -44,6 +44,8 @@ def dispute(kind: str, more: str = "") -> bytes:
     return notification(kind, f"<dispute>{inside}</dispute>")
 
 
+GONE = ("dispute_out", DISPUTE, "withdrawn", "12590")
+BACK = ("dispute_in", DISPUTE, "reinstated", "12590")
 CREDIT = f"<refunded-transaction-id>{KEY}</refunded-transaction-id>"
 
 
@@ -56,11 +58,11 @@ def test_real_bodies() -> None:
     undone = {("capture", KEY, "pending", "12590"), ("reversal", KEY, "failed", "12590")}
     assert facts(meaning("braintree", "event_settlement_declined")) == {TERMS, ("attempt", KEY, "failed"), *undone}
     opened = meaning("braintree", "event_dispute_opened")
-    assert facts(opened) == {("dispute", DISPUTE, "open")}
+    assert facts(opened) == {("dispute", DISPUTE, "open"), GONE}
     assert refs(opened) == [("payment", KEY), ("dispute", DISPUTE)]
     assert opened.opens
-    assert facts(meaning("braintree", "event_dispute_won")) == {("dispute", DISPUTE, "won")}
-    assert facts(meaning("braintree", "event_dispute_lost")) == {("dispute", DISPUTE, "lost")}
+    assert facts(meaning("braintree", "event_dispute_won")) == {("dispute", DISPUTE, "won"), GONE, BACK}
+    assert facts(meaning("braintree", "event_dispute_lost")) == {("dispute", DISPUTE, "lost"), GONE}
     sample = meaning("braintree", "sdk_sample_notification")
     assert ("capture", "sample01", "succeeded", "10000") in facts(sample)
 
@@ -94,7 +96,17 @@ def test_a_credit_is_the_refund_of_its_sale() -> None:
     ],
 )
 def test_disputes(kind: str, more: str, state: str) -> None:
-    assert facts(told("braintree", kind, dispute(kind, more))) == {("dispute", DISPUTE, state)}
+    gone = set() if "retrieval" in more else {GONE}
+    assert facts(told("braintree", kind, dispute(kind, more))) == {("dispute", DISPUTE, state), *gone}
+
+
+@pytest.mark.parametrize(("won", "back"), [("100.00", 10000), ("0.00", 12590), ("", 12590), ("odd", 12590)])
+def test_a_dispute_that_was_won_gives_back_what_was_awarded(won: str, back: int) -> None:
+    """GraphQL reference, Dispute: `amountDisputed` is debited and held until it is resolved, `amountWon` awarded."""
+    said = facts(told("braintree", "dispute_won", dispute("dispute_won", f"<amount-won>{won}</amount-won>")))
+    assert said == {("dispute", DISPUTE, "won"), GONE, ("dispute_in", DISPUTE, "reinstated", str(back))}
+    body = dispute("dispute_lost", f"<amount-won>{won}</amount-won>")
+    assert facts(told("braintree", "dispute_lost", body)) == {("dispute", DISPUTE, "lost"), GONE}
 
 
 @pytest.mark.parametrize("kind", ["transaction_teleported", "dispute_new", "refund_new", "local_payment_new"])
@@ -138,7 +150,11 @@ def test_undecodable(body: bytes) -> None:
 
 def test_a_dispute_without_its_transaction_is_found_by_its_own_id() -> None:
     said = told("braintree", "dispute_won", notification("dispute_won", f"<dispute><id>{DISPUTE}</id></dispute>"))
-    assert facts(said) == {("dispute", DISPUTE, "won")}
+    assert facts(said) == {
+        ("dispute", DISPUTE, "won"),
+        ("dispute_out", DISPUTE, "withdrawn"),
+        ("dispute_in", DISPUTE, "reinstated"),
+    }
     assert refs(said) == [("dispute", DISPUTE)]
     assert not said.opens
 
