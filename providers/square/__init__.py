@@ -17,5 +17,6 @@ PROVIDER: Final = Provider(
     refetch=REFETCH,
     recall=RECALL,
     catalogue=CATALOGUE,
+    meaning_version=2,  # a dispute has a version, and took its money where it was lost
     signed_by=("x-square-hmacsha256-signature",),
 )

@@ -14,9 +14,9 @@ KINDS: Final[dict[str, Kind]] = {
             "payment.updated": "what its status says, of `total_money`",
             "refund.created": "what its status says, of its own `amount_money`",
             "refund.updated": "what its status says, of its own `amount_money`",
-            "dispute.created": "what its state says; takes nothing that is documented",
-            "dispute.state.changed": "what its state says",
-            "dispute.state.updated": "what its state says",
+            "dispute.created": "what its state says, in its version; its amount is gone where it was lost or accepted",
+            "dispute.state.changed": "as dispute.created",
+            "dispute.state.updated": "as dispute.created",
         },
     ),
     **alike(
@@ -120,6 +120,8 @@ CATALOGUE: Final = Catalogue(
 - **Signed**: the notification URL and the whole body.
 - **Amounts**: whole numbers in minor units of ISO 4217. `total_money` is what a payment comes to, tip included, in the
   version of `updated_at`; refunds and disputes have their own.
+- **Disputes** (api.json): `version` orders their states; one that was accepted is debited (AcceptDispute), one that was
+  lost is read alike.
 - **Ids**: of the payment (its authorization and capture too), refund, dispute. An order id may have several payments.
 - **Merchant and mode**: merchant_id; the sandbox has subscriptions of its own.
 - Kinds of catalog, customers, orders, invoices, payouts, terminals and the like say nothing of a payment.
@@ -131,9 +133,9 @@ Read with `make corpus`, November 2026; none of them is kept here.
 - square/square-python-sdk (2026-08-18): no event with its payment; hookdeck/webhook-skills: none.
 """,
     open_questions="""
-- When a dispute takes its money and gives it back.
-- Whether a second round has the same dispute id.
-- How long a bank transfer or a refund may be pending: the schedule above is a guess. An answer names no merchant; the
-  payment's id finds its payment all the same.
+- Whether a dispute that is open holds its money already: AcceptDispute debits it, and of the rest no document speaks.
+- Whether a second round has the same dispute id: its version would be newer.
+- How long a bank transfer or a refund may be pending. An answer names no merchant; the payment's id finds its payment
+  all the same.
 """,
 )

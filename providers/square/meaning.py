@@ -14,7 +14,7 @@ minor units. `total_money` is amount and tip together, and what a payment comes 
 was asked first (the example of UpdatePayment takes 1100 of an approval of 1000), and a partial authorization lowers
 `amount_money` itself. A seller may change an amount before it is taken, so the figures are in the version of
 `updated_at`. `refunded_money` is not read, since refunds come under their own ids. The merchant's reference is
-`reference_id`.
+`reference_id`. A dispute has a `version`, the newest of which stands; an inquiry comes before any of a dispute.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import in_scope, need_amount, need_currency, need_id, refs_of
 from providers.core.payments import (
     Facts,
+    at_stage,
     attempt,
     authorized,
     captured,
     dispute,
+    dispute_funds,
     ended,
     if_told,
     iso_seconds,
@@ -166,20 +168,43 @@ _REFUND_STATES: Final = {"PENDING": "pending", "COMPLETED": "succeeded", "REJECT
 
 
 def _dispute(said: _Object, occurred_at: float | None) -> Meaning:
-    """Read a dispute; its events do not tell whether money moved."""
+    """Read a dispute; its newest version stands, above that of an inquiry.
+
+    "Square returns the disputed amount to the cardholder and updates the dispute state to ACCEPTED. Square debits the
+    disputed amount from the seller" (AcceptDispute); one that was lost leaves it with the cardholder too. Whether one
+    that is open has taken it already no document says.
+    """
     own = need_id(said.get("id") or said.get("dispute_id"), "dispute.id")
     payment = need_id(value_at(said, "disputed_payment", "payment_id"), "dispute.disputed_payment.payment_id")
     amount, currency = _money(said.get("amount_money"), "dispute.amount_money")
     state = need_state(_DISPUTE_STATES, said.get("state"), "dispute.state")
+    number = _version(said)
+    version = at_stage(0 if str(said.get("state")).startswith("INQUIRY") else 1, number)
+    funds = _DISPUTE_FUNDS.get(state)
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-        facts=(dispute(own, state, payment=payment),),
+        facts=(
+            dispute(own, state, payment=payment, version=version),
+            *((dispute_funds(own, funds, amount, number=number),) if funds else ()),
+        ),
         currency=currency,
         amount=amount,
         provider_ref=payment,
         occurred_at=occurred_at,
     )
 
+
+def _version(said: _Object) -> int:
+    """Return the number that a dispute's state has, 0 where it tells none."""
+    version = said.get("version")
+    if not isinstance(version, int) or isinstance(version, bool):
+        return 0
+    return min(max(version, 0), _VERSION_MAX)
+
+
+_VERSION_MAX: Final = 2**31 - 1
+_DISPUTE_FUNDS: Final = {"lost": "withdrawn", "won": "reinstated"}
+"""What became of a dispute's money by its end, in the round of its version: what is won gives back a loss before it."""
 
 _DISPUTE_STATES: Final = {
     "INQUIRY_EVIDENCE_REQUIRED": "inquiry",

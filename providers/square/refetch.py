@@ -24,14 +24,16 @@ WATCHES: Final = (
         after=6 * HOUR,
         every=12 * HOUR,
         until=30 * DAY,
-        source="api.json, Payment.status: PENDING; how many days a bank transfer takes is not said",
+        source="api.json, Payment.status: PENDING, of a bank transfer",
+        guess="after and until",
     ),
     Watch(
         statuses=("authorized",),
         after=36 * HOUR,
         every=12 * HOUR,
         until=40 * DAY,
-        source="api.json, Payment.delay_duration: ends by itself after 36 hours at a till, else 7 days",
+        source="api.json, Payment.delay_duration: ends by itself after 36 hours at a till, else 7 days, or as set",
+        guess="until",
     ),
     Watch(
         refunds=("pending",),
@@ -39,7 +41,8 @@ WATCHES: Final = (
         after=3 * DAY,
         every=1 * DAY,
         until=60 * DAY,
-        source="api.json, PaymentRefund.status: PENDING awaits approval; for how long is not said",
+        source="api.json, PaymentRefund.status: PENDING awaits approval",
+        guess="after and until",
     ),
     Watch(
         disputes=OPEN_DISPUTES,
@@ -47,7 +50,8 @@ WATCHES: Final = (
         after=7 * DAY,
         every=7 * DAY,
         until=365 * DAY,
-        source="docs/disputes-api/overview: the bank decides, and no time is told",
+        source="docs/disputes-api/overview: the bank decides",
+        guess="until",
     ),
 )
 

@@ -85,7 +85,50 @@ def test_a_refund_of_no_payment_of_ours() -> None:
 )
 def test_disputes(state: str, said: str) -> None:
     body = changed(body_of("square", "event_dispute_created"), "data.object.dispute.state", state)
-    assert {one[2] for one in facts(told("square", "dispute.created", body))} == {said}
+    funds = {"won": {"reinstated"}, "lost": {"withdrawn"}}.get(said, set())
+    assert {one[2] for one in facts(told("square", "dispute.created", body))} == {said, *funds}
+
+
+DISPUTED = body_of("square", "event_dispute_created")["data"]["object"]["dispute"]["amount_money"]["amount"]
+
+
+@pytest.mark.parametrize(
+    ("states", "shown", "disputed"),
+    [
+        (["EVIDENCE_REQUIRED", "ACCEPTED"], "lost", DISPUTED),
+        (["EVIDENCE_REQUIRED", "PROCESSING", "LOST"], "lost", DISPUTED),
+        (["PROCESSING", "LOST", "WON"], "won", 0),
+        (["WON", "EVIDENCE_REQUIRED"], "open", 0),
+        (["WON", "LOST"], "lost", DISPUTED),
+        (["INQUIRY_EVIDENCE_REQUIRED", "INQUIRY_CLOSED", "EVIDENCE_REQUIRED"], "open", 0),
+    ],
+)
+def test_the_newest_version_of_a_dispute_stands(states: list[str], shown: str, disputed: int) -> None:
+    """api.json: `version` of a Dispute; AcceptDispute debits the seller's account."""
+    created = body_of("square", "event_dispute_created")
+    records = [
+        made(
+            "square",
+            "dispute.state.updated",
+            changed(
+                changed(changed(created, "type", "dispute.state.updated"), "data.object.dispute.state", state),
+                "data.object.dispute.version",
+                place + 1,
+            ),
+            f"e{place}",
+        )
+        for place, state in enumerate(states)
+    ]
+    key = created["data"]["object"]["dispute"]["disputed_payment"]["payment_id"]
+    taken = payment(id=key, total_money={"amount": 20000, "currency": "USD"})
+    records.append(made("square", "payment.updated", changed(taken, "type", "payment.updated"), "p"))
+    check_every_order(records, dispute_status=shown, disputed=disputed)
+
+
+@pytest.mark.parametrize("version", [None, "7", True, -1, 2**70])
+def test_an_odd_version_of_a_dispute_spoils_nothing(version: Any) -> None:
+    body = changed(body_of("square", "event_dispute_created"), "data.object.dispute.version", version)
+    assert facts(told("square", "dispute.created", body)) == {("dispute", "ORSEVtZAJxb37RA1EiGw", "open")}
 
 
 def test_the_older_name_of_a_dispute_id() -> None:
