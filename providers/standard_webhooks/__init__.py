@@ -15,6 +15,7 @@ PROVIDER: Final = Provider(
     interpret,
     refetch=REFETCH,
     catalogue=CATALOGUE,
+    meaning_version=2,  # Polar's taxes and balances, Dodo's disputes count
     work=work,
     signed_by=("webhook-id", "webhook-timestamp", "webhook-signature"),
 )

@@ -24,7 +24,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     **alike(
         Decision.MONEY,
-        "all of `total_amount` was taken (Dodo, Polar)",
+        "all of `total_amount` was taken (Dodo), or `due_amount` (Polar)",
         "order.paid payment.succeeded",
     ),
     **alike(
@@ -70,11 +70,12 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     **alike(
         Decision.NOTHING,
-        "a customer, a product or a benefit (Polar)",
+        "a customer, a product, a discount or a benefit (Polar)",
         "benefit.created benefit.updated benefit_grant.created benefit_grant.cycled benefit_grant.revoked",
         "benefit_grant.updated customer.created customer.deleted customer.state_changed customer.updated",
-        "customer_seat.assigned customer_seat.claimed customer_seat.revoked member.created member.deleted",
-        "member.updated organization.updated product.created product.updated",
+        "customer_seat.assigned customer_seat.claimed customer_seat.revoked discount.created discount.deleted",
+        "discount.updated member.created member.deleted member.updated organization.updated product.created",
+        "product.updated",
     ),
     **alike(
         Decision.NOTHING,
@@ -100,8 +101,13 @@ CATALOGUE: Final = Catalogue(
     notes="""
 - The specification leaves the payload open; our own shape stands in the module. Two public senders are read by
   theirs.
-- **Dodo Payments**: `payment_id`, `total_amount` in minor units, taken at once.
-- **Polar**: an order is a payment (`id`, `total_amount`, `currency`); refunds name it by `order_id`.
+- **Dodo Payments**: `payment_id`, `total_amount` in minor units of ISO 4217, taken at once.
+- **Disputes of Dodo**: "Funds are held" when one is opened (docs.dodopayments.com, webhooks/intents/dispute, read in
+  November 2026), and are back when it is won or cancelled; `dispute_stage` ranks its rounds. `amount` is text in minor
+  units (dodo-agent-plugin, refunds and disputes). In our own shape dispute.funds_withdrawn and .funds_reinstated tell.
+- **Polar** (polarsource/polar, server, 2026-08-22): an order is a payment of `due_amount`, which is `total_amount` less
+  the customer's balance; a refund names it by `order_id` and is `amount` and `tax_amount` together. Minor units: ISK
+  and UGX with two decimals, MGA with none, all others as in ISO 4217 (kit/currency).
 - **Signature**: Polar endpoints made before 8 September 2026 sign with the bytes of the shown secret, `whsec_`
   included. Configure it as `whsec_` + base64 of the whole shown secret: a key that is tried by itself would be a
   second spelling of every secret.
@@ -116,7 +122,8 @@ Read with `make corpus`, November 2026; none of them is kept here.
 """,
     open_questions="""
 - Whether Dodo's payment.succeeded can come twice with a larger `total_amount`.
-- What of a disputed sum Dodo debits, and when: its disputes have no sum.
+- Whether a dispute of Dodo's keeps its id from stage to stage, and whether one in `pre_dispute` holds money too: its
+  page on the events makes no difference.
 - How much of a payment of Dodo's was captured that is `partially_captured`: its API shows no such figure.
 - Of Polar refunds alone are asked about, where `API_BASE_URL` is its address (`https://api.polar.sh`) and `API_KEY` its
   token with `refunds:read`; not an order, and nothing of a service of your own.

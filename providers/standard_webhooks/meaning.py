@@ -19,10 +19,14 @@ payment's captures.
 Two public senders of the scheme have shapes of their own, told by their fields:
 
 - Dodo Payments (dodopayments/dodo-docs): `payment_id` with `total_amount`; payment.succeeded takes it all;
-  payment.cancelled; dispute.expired, .accepted, .challenged and .cancelled; a dispute's amount is text and not needed.
-- Polar (polarsource/polar): an order is a payment. order.paid holds `id`, `total_amount` and `currency`; refund.created
-  and refund.updated name it by `order_id`, and their `status` tells where they stand. Endpoints that Polar made before
-  8 September 2026 sign with the bytes of the whole secret as it is shown, `whsec_` included: both keys are tried.
+  payment.cancelled; dispute.expired, .accepted, .challenged and .cancelled. A dispute, told by its `dispute_status`,
+  holds its amount from the first event on ("Funds are held", docs.dodopayments.com, webhooks/intents/dispute), which is
+  text in minor units; `dispute_stage` ranks its rounds.
+- Polar (polarsource/polar): an order is a payment. order.paid holds `id`, `currency` and `due_amount`, what is charged
+  of `total_amount` beside the customer's balance; its older `amount` leaves the tax out. refund.created and
+  refund.updated name it by `order_id`, their `status` tells where they stand, and what goes back is `amount` with
+  `tax_amount` (`Refund.total_amount` of its server). Endpoints that Polar made before 8 September 2026 sign with the
+  bytes of the whole secret as it is shown, `whsec_` included: such a secret is configured in base64.
 """
 
 from __future__ import annotations
@@ -50,8 +54,10 @@ from providers.core.meaning import (
     undecodable,
     unknown_kind,
 )
+from providers.core.money import meaning_in_iso_units
 from providers.core.payments import (
     Facts,
+    at_stage,
     attempt,
     authorized,
     captured,
@@ -176,7 +182,11 @@ class _Data(msgspec.Struct):
     capture_id: Any = None
     refund_id: Any = None
     dispute_id: Any = None
+    dispute_status: Any = None
+    dispute_stage: Any = None
     total_amount: Any = None
+    due_amount: Any = None
+    tax_amount: Any = None
     order_id: Any = None
     status: Any = None
 
@@ -215,12 +225,17 @@ def interpret(kind: str, body: bytes) -> Meaning:
         return Meaning()
     if data.total_amount is not None and data.amount is None:
         data.amount = data.total_amount
+    if data.dispute_status is not None and isinstance(data.amount, str) and _DIGITS.match(data.amount):
+        data.amount = int(data.amount)
+    of_polar = kind == _ORDER_PAID or data.payment_id is None
+    if of_polar:
+        _read_polar(kind, data)
     currency = _currency(data, sum_told=kind not in _SUMLESS)
     if currency is None:
         data.amount = 0
     facts = reader(data, payment)
     shown = not kind.startswith("dispute.") or any(fact.amount is not None for fact in facts)
-    return summed(
+    said = summed(
         Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFERENCE, id_or_none(data.reference))),
             facts=facts,
@@ -231,6 +246,21 @@ def interpret(kind: str, body: bytes) -> Meaning:
             occurred_at=_time(event.timestamp),
         )
     )
+    return meaning_in_iso_units(said, _POLAR_DECIMALS) if of_polar else said
+
+
+_DIGITS: Final = re.compile(r"[0-9]{1,15}\Z")
+_POLAR_DECIMALS: Final = {"ISK": 2, "MGA": 0, "UGX": 2}
+"""Where Polar's minor units are not those of ISO 4217, of the currencies that it takes (its server's kit/currency)."""
+
+
+def _read_polar(kind: str, data: _Data) -> None:
+    """Put what an object of Polar's comes to into `amount`: what was due of an order, a refund with its tax."""
+    if kind == _ORDER_PAID:
+        due = _maybe_amount(data.due_amount)
+        data.amount = data.total_amount if due is None else due
+    elif _maybe_amount(data.amount) is not None:
+        data.amount += _maybe_amount(data.tax_amount) or 0
 
 
 def _payment_of(kind: str, data: _Data) -> str | None:
@@ -321,6 +351,8 @@ def _paid(data: _Data, payment: str) -> Facts:
 def _dispute(state: str, funds: str | None = None) -> Callable[[_Data, str], Facts]:
     def read(data: _Data, payment: str) -> Facts:
         key = maybe_id(data.id, "data.id") or need_id(data.dispute_id, "data.id")
+        if data.dispute_status is not None:
+            return _of_dodo(key, state, data, payment)
         facts: Facts = (dispute(key, state, payment=payment),)
         if funds:
             facts += (dispute_funds(key, funds, need_amount(data.amount, "data.amount")),)
@@ -328,6 +360,17 @@ def _dispute(state: str, funds: str | None = None) -> Callable[[_Data, str], Fac
 
     return read
 
+
+def _of_dodo(key: str, state: str, data: _Data, payment: str) -> Facts:
+    """Read a dispute of Dodo's: its money is held until it is won; without a readable amount all that was captured."""
+    stage = _STAGES.get(data.dispute_stage, 1) if isinstance(data.dispute_stage, str) else 1
+    amount = _maybe_amount(data.amount)
+    taken = dispute_funds(key, "withdrawn", amount, number=stage)
+    back = (dispute_funds(key, "reinstated", amount, number=stage),) if state == "won" else ()
+    return (dispute(key, state, payment=payment, version=at_stage(stage)), taken, *back)
+
+
+_STAGES: Final = {"pre_dispute": 0, "dispute": 1, "pre_arbitration": 2}
 
 _READERS: Final[dict[str, Callable[[_Data, str], Facts]]] = {
     **{f"payment.{state}": _tried(state) for state in ("created", "requires_action", "processing", "failed")},
@@ -350,7 +393,7 @@ _READERS: Final[dict[str, Callable[[_Data, str], Facts]]] = {
 
 
 _SUMLESS: Final = frozenset(kind for kind in _READERS if kind.startswith("dispute.") and ".funds_" not in kind)
-"""Kinds whose amount is shown and counts nowhere: Dodo writes that of a dispute as text."""
+"""Kinds whose amount need not be readable: Dodo writes that of a dispute as text, and in our own shape it is shown."""
 
 
 def work(headers: Mapping[str, Sequence[str]], body_bytes: int) -> int:

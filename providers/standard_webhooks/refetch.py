@@ -74,7 +74,8 @@ WATCHES: Final = (
         after=1 * HOUR,
         every=6 * HOUR,
         until=14 * DAY,
-        source="openapi.documented, IntentStatus; how long a payer may take is not said",
+        source="openapi.documented, IntentStatus",
+        guess="after and until",
     ),
     Watch(
         refunds=("pending",),
@@ -82,7 +83,8 @@ WATCHES: Final = (
         after=3 * DAY,
         every=1 * DAY,
         until=45 * DAY,
-        source="openapi.documented, RefundStatus: pending, review; for how long is not said",
+        source="openapi.documented, RefundStatus: pending, review",
+        guess="after and until",
     ),
     Watch(
         disputes=OPEN_DISPUTES,
@@ -90,7 +92,8 @@ WATCHES: Final = (
         after=4 * DAY,
         every=4 * DAY,
         until=180 * DAY,
-        source="features/transactions/disputes: 4 days to answer; for how long the bank reviews is not said",
+        source="features/transactions/disputes: 4 days to answer; then the bank reviews",
+        guess="until",
     ),
 )
 

@@ -91,6 +91,62 @@ def test_an_order_that_was_paid() -> None:
     assert interpret("order.paid", id="o1") == Meaning()
 
 
+def held(state: str, number: int, amount: int | None = 1000) -> Fact:
+    kind = FactKind.DISPUTE_OUT if state == "withdrawn" else FactKind.DISPUTE_IN
+    key, parent = (f"d#{number}", "d") if number else ("d", None)
+    return Fact(kind, key, state, amount, parent, number)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "state", "funds"),
+    [
+        ("opened", {}, "open", [held("withdrawn", 1)]),
+        ("opened", {"dispute_stage": "pre_dispute"}, "open", [held("withdrawn", 0)]),
+        ("challenged", {"dispute_stage": "pre_arbitration"}, "under_review", [held("withdrawn", 2)]),
+        ("accepted", {}, "lost", [held("withdrawn", 1)]),
+        ("lost", {"dispute_stage": 7}, "lost", [held("withdrawn", 1)]),
+        ("won", {}, "won", [held("withdrawn", 1), held("reinstated", 1)]),
+        ("cancelled", {}, "won", [held("withdrawn", 1), held("reinstated", 1)]),
+        ("opened", {"amount": "10.00"}, "open", [held("withdrawn", 1, None)]),
+        ("opened", {"currency": None}, "open", [held("withdrawn", 1, None)]),
+    ],
+    ids=range(9),
+)
+def test_a_dispute_of_dodo_holds_its_money(kind: str, told: dict[str, Any], state: str, funds: list[Fact]) -> None:
+    """docs.dodopayments.com, webhooks/intents/dispute: "Funds are held" when one is opened."""
+    own = {"dispute_id": "d", "dispute_status": f"dispute_{kind}", "dispute_stage": "dispute", "amount": "1000"}
+    first, *moved = interpret(f"dispute.{kind}", **{**own, **told}).facts
+    assert (first.kind, first.key, first.state) == ("dispute", "d", state)
+    assert moved == funds
+
+
+POLAR_ORDER = {"payment_id": None, "id": "pay_1", "amount": 900, "tax_amount": 100, "total_amount": 1000}
+POLAR_REFUND = {"payment_id": None, "order_id": "pay_1", "id": "r", "status": "succeeded"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "amount"),
+    [
+        ("order.paid", {**POLAR_ORDER, "due_amount": 1000, "currency": "usd"}, 1000),
+        ("order.paid", {**POLAR_ORDER, "due_amount": 700, "currency": "usd"}, 700),
+        ("order.paid", {**POLAR_ORDER, "due_amount": 0, "currency": "usd"}, 0),
+        ("order.paid", {**POLAR_ORDER, "currency": "usd"}, 1000),
+        ("order.paid", {**POLAR_ORDER, "due_amount": 100000, "currency": "isk"}, 1000),
+        ("order.paid", {**POLAR_ORDER, "due_amount": 1000, "currency": "jpy"}, 1000),
+        ("order.paid", {**POLAR_ORDER, "due_amount": 1000, "currency": "mga"}, 100000),
+        ("refund.created", {**POLAR_REFUND, "amount": 900, "tax_amount": 100, "currency": "usd"}, 1000),
+        ("refund.updated", {**POLAR_REFUND, "amount": 900, "tax_amount": 0, "currency": "usd"}, 900),
+        ("refund.updated", {**POLAR_REFUND, "amount": 900, "tax_amount": "odd", "currency": "usd"}, 900),
+        ("refund.updated", {**POLAR_REFUND, "amount": 90000, "tax_amount": 10000, "currency": "ugx"}, 1000),
+    ],
+    ids=range(11),
+)
+def test_polar_charges_what_is_due_and_gives_back_the_tax(kind: str, told: dict[str, Any], amount: int) -> None:
+    """Polar's server: `Order.amount` is without tax, `due_amount` what is charged, `Refund.total_amount` with tax."""
+    said = interpret(kind, **told)
+    assert said.facts[-1].amount == said.amount == amount
+
+
 def test_a_sender_that_signs_with_the_shown_text_is_configured_by_its_base64() -> None:
     """Polar's endpoints made before 8 September 2026; the text of a secret is never a key by itself."""
     shown, body, at = "whsec_" + base64.b64encode(b"k" * 24).decode(), b'{"type":"invoice.paid"}', 1_790_000_000
