@@ -166,7 +166,10 @@ version 1 that name neither sale nor capture).
   captured keeps its place, of the others the latest counts.
 - Whether COMPLETED is sent again after a reversal that was won back.
 - What an id is of: an order, a capture or an authorization look alike. All but orders are asked about by the kind of
-  their reference; payments of version 1, sales, and disputes of several payments are not asked about.
-- How long an eCheck, a review or a pending refund takes: the schedule above is a guess.
+  their reference. A payment of version 1 is asked about as a whole (payments_payment_v1: `related_resources` lists its
+  sales, authorizations, captures and refunds). Sales of subscriptions and disputes of several payments are not asked
+  about: `/v1/payments/sale` shows a sale, but "only sales that were created through the REST API", and no document says
+  whether those of subscriptions are. Lost events of either are found in the list of events (`ratchet recall`).
+- How long an eCheck, a review or a pending refund takes.
 """,
 )

@@ -2,8 +2,9 @@
 
 An order, with what it lists, or an authorization, a capture, a refund, a dispute by its own id: checkout_orders_v2
 2.13, payments_payment_v2 2.5 and customer_disputes_v1 1.10 of PayPal's API specifications. An id does not show what it
-is of, so all but orders are asked about by the kind of their reference. Payments of version 1 (PAY-.., PAYID-..), sales
-and disputes of several payments are not asked about.
+is of, so all but orders are asked about by the kind of their reference. A payment of version 1 (PAY-.., PAYID-..) shows
+all that became of it (payments_payment_v1 1.12, `related_resources`). Sales of subscriptions and disputes of several
+payments are not asked about.
 """
 
 from __future__ import annotations
@@ -13,18 +14,20 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from providers.core.meaning import need_id, refs_of
 from providers.core.objects import CAPTURES, CHARGES, DISPUTES, REFUNDS, ApiObject, ObjectsApi, by_token
-from providers.core.payments import ended, need_state
+from providers.core.payments import attempt, ended, need_state, summed, terms
 from providers.core.reading import value_at
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, merged
 from providers.paypal import disputes
 from providers.paypal.meaning import said_by
 from providers.paypal.recall import GRANT
-from providers.paypal.resource import Resource, listed
+from providers.paypal.resource import Resource, listed, maybe_money, reference_of
 from schemas.facts import Meaning, RefKind
 
 _ORDER_IDS: Final = re.compile("(?!PAY)[A-Za-z0-9]{1,40}")
 _IDS: Final = re.compile("[A-Za-z0-9-]{1,60}")
+_PAYMENT_IDS: Final = re.compile("PAY(?:ID)?-[A-Za-z0-9]{1,60}")
 _ORDERS: Final = {
     **dict.fromkeys(("CREATED", "SAVED", "APPROVED", "PAYER_ACTION_REQUIRED", "VOIDED"), "CHECKOUT.ORDER.APPROVED"),
     "COMPLETED": "CHECKOUT.ORDER.COMPLETED",
@@ -65,7 +68,10 @@ def _children(units: list[Any], name: str, statuses: tuple[str, ...] = ()) -> li
 
 
 def _said_by_authorization(resource: Resource) -> Meaning:
+    """Read an authorization; one that was voided had reserved its amount before."""
     kind = need_state(_AUTHORIZATIONS, resource.get("status"), "status")
+    if resource.get("status") == "VOIDED":
+        return merged(said_by("PAYMENT.AUTHORIZATION.CREATED", resource), said_by(kind, resource))
     return said_by(kind, resource) if kind else Meaning()
 
 
@@ -75,6 +81,67 @@ def _said_by_capture(resource: Resource) -> Meaning:
 
 def _said_by_refund(resource: Resource) -> Meaning:
     return said_by("PAYMENT.CAPTURE.REFUNDED", resource)
+
+
+# --- version 1 ---------------------------------------------------------------------------------------------------
+
+_PAYMENTS: Final = {
+    **dict.fromkeys(("created", "approved", "in_progress", "partially_completed"), "created"),
+    "failed": "failed",
+}
+_TAKEN: Final = {
+    **dict.fromkeys(("completed", "partially_refunded", "refunded"), "COMPLETED"),
+    "pending": "PENDING",
+    "denied": "DENIED",
+}
+_HELD: Final = {
+    **dict.fromkeys(("authorized", "captured", "partially_captured"), "CREATED"),
+    **dict.fromkeys(("voided", "expired"), "CREATED VOIDED"),
+    "denied": "VOIDED",
+    "pending": "",
+}
+"""The webhooks that say what a state says."""
+
+
+def _said_by_payment(payment: Resource) -> Meaning:
+    """Read a payment of version 1 with its sales, authorizations, captures and refunds."""
+    key = need_id(payment.get("id"), "id")
+    state = need_state(_PAYMENTS, payment.get("state"), "state")
+    transactions = listed(payment.get("transactions"))
+    sums = [maybe_money(one.get("amount"), "transactions.amount") for one in transactions]
+    currencies = {currency for _, currency in sums}
+    total = sum(amount for amount, _ in sums)
+    whole = Meaning(
+        refs=refs_of(
+            (RefKind.PAYMENT, key),
+            (RefKind.REFERENCE, reference_of(transactions[0]) if len(transactions) == 1 else None),
+        ),
+        facts=(terms(key, total), attempt(key, state)),
+        opens=True,
+        currency=currencies.pop() if len(currencies) == 1 else None,
+        amount=total,
+        provider_ref=key,
+    )
+    related = [one for transaction in transactions for one in listed(transaction.get("related_resources"))]
+    return merged(summed(whole), *(said for one in related for said in _said_by_related(key, one)))
+
+
+def _said_by_related(payment: str, related: Resource) -> list[Meaning]:
+    """Return what the one resource says that `related` names; an order of version 1 says nothing by itself."""
+    said: list[Meaning] = []
+    for name, resource in related.items():
+        if not isinstance(resource, dict):
+            continue
+        own = {**resource, "parent_payment": payment}
+        if name in ("sale", "capture"):
+            said.append(said_by(f"PAYMENT.{name.upper()}.{need_state(_TAKEN, own.get('state'), 'state')}", own))
+        elif name == "authorization":
+            words = need_state(_HELD, own.get("state"), "state")
+            over = {"update_time": own.get("valid_until")} if own.get("state") == "expired" else {}
+            said += [said_by(f"PAYMENT.AUTHORIZATION.{word}", {**own, **over}) for word in words.split()]
+        elif name == "refund":
+            said.append(said_by("PAYMENT.SALE.REFUNDED", own))
+    return said
 
 
 def _said_by_dispute(resource: Resource) -> Meaning:
@@ -88,6 +155,7 @@ WATCHES: Final = (
         every=6 * HOUR,
         until=7 * DAY,
         source="checkout_orders_v2: an order waits for its payer, and for its merchant once it is approved",
+        guess="until",
     ),
     Watch(
         statuses=("processing",),
@@ -95,7 +163,8 @@ WATCHES: Final = (
         after=1 * DAY,
         every=1 * DAY,
         until=45 * DAY,
-        source="payments_payment_v2, capture_status_details: an eCheck, a review; for how long is not said",
+        source="payments_payment_v2, capture_status_details: an eCheck, a review",
+        guess="until",
     ),
     Watch(
         statuses=("authorized",),
@@ -106,12 +175,28 @@ WATCHES: Final = (
         source="developer.paypal.com/payment-methods/auth-honor (2026-07-08): valid for 29 days, honored for 3",
     ),
     Watch(
+        statuses=("authorized",),
+        after=3 * DAY,
+        every=3 * DAY,
+        until=32 * DAY,
+        source="auth-honor: 29 days; payments_payment_v1 shows an authorization in its payment",
+    ),
+    Watch(
         refunds=("pending",),
         child=RefKind.REFUND,
         after=3 * DAY,
         every=1 * DAY,
         until=60 * DAY,
-        source="payments_payment_v2, refund_status_details: an eCheck; for how long is not said",
+        source="payments_payment_v2, refund_status_details: an eCheck",
+        guess="until",
+    ),
+    Watch(
+        refunds=("pending",),
+        after=3 * DAY,
+        every=3 * DAY,
+        until=60 * DAY,
+        source="payments_payment_v1 shows a refund in its payment",
+        guess="until",
     ),
     Watch(
         disputes=OPEN_DISPUTES,
@@ -120,6 +205,7 @@ WATCHES: Final = (
         every=7 * DAY,
         until=365 * DAY,
         source="customer_disputes_v1: `seller_response_due_date` ends the seller's part alone",
+        guess="until",
     ),
 )
 
@@ -148,6 +234,7 @@ _API: Final = ObjectsApi(
             id_at=("dispute_id",),
         ),
         ApiObject("order", _ORDER_IDS, "/v2/checkout/orders/{id}", _said_by_order),
+        ApiObject("payment", _PAYMENT_IDS, "/v1/payments/payment/{id}", _said_by_payment),
     ),
     by_token,
 )

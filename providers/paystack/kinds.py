@@ -96,7 +96,8 @@ CATALOGUE: Final = Catalogue(
 - **Ids**: the payment is the merchant's transaction reference; a refund is `refund_reference`, else `id`; a dispute
   its `id`. Events have no id but `data.id`.
 - **Mode**: `data.domain`. **Merchant**: in no field that charges carry.
-- **Preauthorizations**: reserved, taken and released under one `reference`, which is the transaction's too.
+- **Preauthorizations**: reserved, taken and released under one `reference`, which is the transaction's too. The API
+  shows them by it (`/preauthorization/:reference`).
 - **Disputes**: one that was accepted takes `refund_amount` off the payouts (handling-disputes; support article
   360014290660).
 """,
@@ -116,8 +117,11 @@ right.
 - That amounts in XOF and RWF are hundredths, secondary sources say; no document of Paystack's own was found.
 - Pending refunds without any id can't be tied to what follows; they say nothing.
 - When a dispute's money goes while it is open, and whether a refund's event tells of an accepted one too.
-- A refund can't be asked about: the API's answer leaves out `refund_reference`, by which the events name it. Neither
-  can a hold: the specification shows no path for one.
+- A refund can't be asked about: its events name it by `refund_reference`, and the API's answers
+  (PaystackOSS/openapi RefundFetchResponse, 2025-10-24; doc-code-snippets refunds/fetch, 2026-02-23) leave that out; no
+  document says whether their `bank_reference` is the same. So one whose end was lost stays pending.
+- Whether a hold that a card refused has other states than `failed`. How much of one was taken its own answer does not
+  say, so its transaction is asked next.
 - What `reversed` means of a transaction: a refund or a dispute, each of which tells of itself; it is read as taken.
 """,
 )

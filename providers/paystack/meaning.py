@@ -158,6 +158,7 @@ def _preauthorization(facts_of: Callable[[_Data, str, int], Facts]) -> Callable[
             refs=refs_of(
                 (RefKind.PAYMENT, key),
                 (RefKind.PAYMENT, _transaction_of(data)),
+                (RefKind.CHARGE, key),
                 (RefKind.REFERENCE, noted_reference(data.get("metadata"))),
                 (RefKind.REFERENCE, key),
             ),

@@ -1,7 +1,10 @@
 """Paystack read again at its API: a transaction by its reference, a dispute by its id (PaystackOSS/openapi).
 
+A hold is read by its reference too (PaystackOSS/doc-code-snippets of 2026-02-23, `/preauthorization/:reference`): one
+that was captured does not say how much, its transaction does, which goes by the same reference.
+
 A refund is not asked about: its events may name it by `refund_reference`, which the API leaves out, and to read it
-under another name would give its money back twice. Neither is a hold: no path of the API shows one.
+under another name would give its money back twice.
 """
 
 from __future__ import annotations
@@ -9,7 +12,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from providers.core.objects import DISPUTES, ApiObject, ObjectsApi, by_key
+from msgspec.structs import replace
+
+from providers.core.objects import CHARGES, DISPUTES, ApiObject, ObjectsApi, by_key
 from providers.core.payments import attempt, need_state
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch
 from providers.paystack.meaning import in_mode, said_by, said_by_transaction
@@ -33,6 +38,23 @@ def _said_by_transaction(transaction: dict[str, Any]) -> Meaning:
     return in_mode(said, transaction)
 
 
+_HOLDS: Final = {
+    **dict.fromkeys(("authorized", "captured", "capture_failed", "release_failed"), "reserve"),
+    "released": "release",
+}
+"""The kind of event that says what a hold's status says."""
+
+
+def _said_by_hold(hold: dict[str, Any]) -> Meaning:
+    """Read a hold; what was captured of it, or that its card refused it, its transaction says."""
+    status = hold.get("status")
+    if status == "failed":
+        return in_mode(said_by_transaction(hold, lambda key, _amount: (attempt(key, "failed"),)), hold)
+    word = need_state(_HOLDS, status, "data.status")
+    said = said_by(f"preauthorization.{word}.success", {**hold, "expired_at": hold.get("released_at")})
+    return replace(said, ask=said.provider_ref) if status == "captured" else said
+
+
 def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
     resolved = dispute.get("status") == "resolved"
     return said_by("charge.dispute.resolve" if resolved else "charge.dispute.remind", dispute)
@@ -44,7 +66,17 @@ WATCHES: Final = (
         after=1 * HOUR,
         every=6 * HOUR,
         until=7 * DAY,
-        source="paths/transaction_verify_{reference}; how long one stays open is not said",
+        source="paths/transaction_verify_{reference}",
+        guess="after and until",
+    ),
+    Watch(
+        statuses=("authorized",),
+        child=RefKind.CHARGE,
+        after=1 * DAY,
+        every=1 * DAY,
+        until=32 * DAY,
+        source="preauthorization events: `expiry_date`, a time of its own for each",
+        guess="until",
     ),
     Watch(
         disputes=OPEN_DISPUTES,
@@ -52,9 +84,12 @@ WATCHES: Final = (
         after=2 * DAY,
         every=2 * DAY,
         until=180 * DAY,
-        source="paths/dispute: awaiting-merchant-feedback, awaiting-bank-feedback, pending; for how long is not said",
+        source="paths/dispute: awaiting-merchant-feedback, awaiting-bank-feedback, pending",
+        guess="until",
     ),
 )
+
+_REFERENCES: Final = re.compile("[A-Za-z0-9=_-][A-Za-z0-9.=_-]{0,199}")
 
 _API: Final = ObjectsApi(
     (
@@ -68,8 +103,17 @@ _API: Final = ObjectsApi(
             payment_at=("transaction", "reference"),
         ),
         ApiObject(
+            "hold",
+            _REFERENCES,
+            "/preauthorization/{id}",
+            _said_by_hold,
+            prefix=CHARGES,
+            within=("data",),
+            id_at=("reference",),
+        ),
+        ApiObject(
             "transaction",
-            re.compile("[A-Za-z0-9=_-][A-Za-z0-9.=_-]{0,199}"),
+            _REFERENCES,
             "/transaction/verify/{id}",
             _said_by_transaction,
             within=("data",),
@@ -77,7 +121,7 @@ _API: Final = ObjectsApi(
         ),
     ),
     by_key,
-    gone=("transaction_not_found",),
+    gone=("transaction_not_found", "not_found"),
 )
 
 REFETCH: Final = _API.refetch("https://api.paystack.co", watches=WATCHES)

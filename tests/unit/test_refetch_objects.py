@@ -15,7 +15,7 @@ from providers.core.contract import Provider
 from providers.core.objects import ApiObject, ObjectsApi
 from providers.core.refetch import Credentials, Fetched, Gone, Refetch
 from schemas.errors import UninterpretableError
-from schemas.facts import Meaning, RefKind
+from schemas.facts import Meaning, Ref, RefKind
 
 if TYPE_CHECKING:
     from schemas.payment import Projection
@@ -69,6 +69,8 @@ ASKED = [
     ("checkout", "dispute:dsp_1", "/disputes/dsp_1", "Bearer key"),
     ("paystack", "ord-1.a=b", "/transaction/verify/ord-1.a%3Db", "Bearer key"),
     ("paystack", "dispute:12", "/dispute/12", "Bearer key"),
+    ("paystack", "charge:pre.1", "/preauthorization/pre.1", "Bearer key"),
+    ("paypal", "PAYID-1", "/v1/payments/payment/PAYID-1", "Bearer granted"),
     ("standard_webhooks", "pay_1", "/payments/pay_1", "Bearer key"),
     ("standard_webhooks", "refund:ref_1", "/refunds/ref_1", "Bearer key"),
     ("standard_webhooks", "dispute:dis_1", "/disputes/dis_1", "Bearer key"),
@@ -282,8 +284,111 @@ def test_every_status_is_read(told: tuple[str, str, Any, str, int, int]):
     assert [row.status, row.captured, row.refunded] == expected
 
 
-def test_a_payment_of_version_1_of_paypal_is_not_asked_about():
-    assert refetch_of("paypal").request("PAYID-1", CREDENTIALS, NOW) is None
+def first_version(state: str, *related: dict[str, Any]) -> dict[str, Any]:
+    """Return a payment of PayPal's version 1 of EUR 10.00 (payments_payment_v1)."""
+    amount = {"total": "10.00", "currency": "EUR"}
+    transaction = {"amount": amount, "invoice_number": "ORD-1", "related_resources": list(related)}
+    return {"id": "PAYID-1", "intent": "sale", "state": state, "transactions": [transaction]}
+
+
+def part(name: str, own: str, state: str, value: str = "10.00", **more: Any) -> dict[str, Any]:
+    money = {"total": value, "currency": "EUR"}
+    return {name: {"id": own, "state": state, "amount": money, "parent_payment": "PAYID-1", **more}}
+
+
+EXPIRED = {"valid_until": "2026-11-01T10:00:00Z", "update_time": "2026-10-20T10:00:00Z"}
+FIRST: list[tuple[dict[str, Any], str, int, int]] = [
+    (first_version("created"), "created", 0, 0),
+    (first_version("failed"), "failed", 0, 0),
+    (first_version("approved", part("sale", "S1", "completed")), "captured", 1000, 0),
+    (first_version("approved", part("sale", "S1", "pending")), "processing", 0, 0),
+    (first_version("approved", part("sale", "S1", "denied")), "failed", 0, 0),
+    (
+        first_version(
+            "approved",
+            part("sale", "S1", "partially_refunded"),
+            part("refund", "R1", "completed", "-4.00", sale_id="S1"),
+            part("refund", "R2", "failed", "6.00", sale_id="S1"),
+        ),
+        "captured",
+        1000,
+        400,
+    ),
+    (first_version("approved", part("authorization", "A1", "authorized")), "authorized", 0, 0),
+    (first_version("approved", part("authorization", "A1", "voided")), "canceled", 0, 0),
+    (first_version("approved", part("authorization", "A1", "expired", **EXPIRED)), "expired", 0, 0),
+    (first_version("approved", part("authorization", "A1", "denied")), "canceled", 0, 0),
+    (first_version("approved", part("authorization", "A1", "pending")), "created", 0, 0),
+    (
+        first_version("approved", part("authorization", "A1", "captured"), part("capture", "C1", "completed")),
+        "captured",
+        1000,
+        0,
+    ),
+    (first_version("in_progress", part("order", "O1", "PENDING"), {"odd": 7}), "created", 0, 0),
+]
+
+
+@pytest.mark.parametrize("told", FIRST, ids=range(len(FIRST)))
+def test_a_payment_of_version_1_of_paypal_shows_all_that_became_of_it(told: tuple[dict[str, Any], str, int, int]):
+    answer, *expected = told
+    said = fetched("paypal", "PAYID-1", answer)
+    row = fold(said)
+    assert [row.status, row.captured, row.refunded] == expected
+    assert {Ref(RefKind.PAYMENT, "PAYID-1"), Ref(RefKind.REFERENCE, "ORD-1")} <= set(said.refs)
+    assert said.opens
+
+
+def test_a_payment_of_version_1_says_the_facts_of_its_webhooks():
+    sale = part("sale", "S1", "completed")
+    event = {"event_type": "PAYMENT.SALE.COMPLETED", "resource": sale["sale"]}
+    webhook = providers.interpret("paypal", "PAYMENT.SALE.COMPLETED", json.dumps(event).encode())
+    assert set(webhook.facts) <= set(fetched("paypal", "PAYID-1", first_version("approved", sale)).facts)
+    for ref, path in (("PAY-8EN8", "PAY-8EN8"), ("PAYID-1", "PAYID-1")):
+        asked = refetch_of("paypal").request(ref, CREDENTIALS, NOW)
+        assert asked
+        assert asked.url == f"http://api/v1/payments/payment/{path}"
+
+
+def test_an_order_whose_authorization_was_voided_is_over():
+    row = fold(fetched("paypal", "O1", paypal_order("COMPLETED", authorizations=[ten("A1", "VOIDED")])))
+    assert row.status == "canceled"
+
+
+def hold(status: str, **more: Any) -> dict[str, Any]:
+    """Return Paystack's answer about a hold of 10.00 (doc-code-snippets, preauthorization/verify)."""
+    data = {"id": 523, "reference": "pre1", "status": status, "amount": 1000, "currency": "ZAR", "domain": "live"}
+    return {"status": True, "message": "Preauthorization retrieved", "data": {**data, "metadata": None, **more}}
+
+
+OVER = {"released_at": "2026-11-02T10:00:00.000Z", "expiry_date": "2026-11-01T10:00:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (hold("authorized"), "authorized"),
+        (hold("capture_failed"), "authorized"),
+        (hold("release_failed"), "authorized"),
+        (hold("captured"), "authorized"),
+        (hold("released"), "canceled"),
+        (hold("released", **OVER), "expired"),
+        (hold("failed"), "failed"),
+    ],
+)
+def test_a_hold_of_paystack_is_read_by_its_reference(answer: dict[str, Any], status: str):
+    said = fetched("paystack", "charge:pre1", answer)
+    assert fold(said).status == status
+    assert said.ask == ("pre1" if answer["data"]["status"] == "captured" else None)
+    assert said.livemode is True
+    reserved = {"event": "preauthorization.reserve.success", "data": answer["data"]}
+    webhook = providers.interpret("paystack", reserved["event"], json.dumps(reserved).encode())
+    assert Ref(RefKind.CHARGE, "pre1") in webhook.refs, "without it nothing would ask about the hold"
+
+
+def test_a_hold_that_paystack_does_not_know_is_gone():
+    body = json.dumps({"status": False, "message": "Preauthorization not found", "code": "not_found"}).encode()
+    assert refetch_of("paystack").answer("charge:pre1", 400, body) is Gone.GONE
 
 
 REFUNDS: list[tuple[str, str, Any, str, str]] = [
@@ -302,9 +407,9 @@ REFUNDS: list[tuple[str, str, Any, str, str]] = [
     ("standard_webhooks", "refund:ref_1", {"refund_id": "ref_1", "payment_id": "pay_1", "status": "review",
      "amount": 400, "currency": "EUR"}, "pay_1", "pending"),
     ("standard_webhooks", f"refund:{POLAR}", {"items": [{"id": POLAR, "order_id": "ord_1", "status": "failed",
-     "amount": 400, "tax_amount": 40, "currency": "eur"}], "pagination": {"total_count": 1}}, "ord_1", "failed"),
+     "amount": 360, "tax_amount": 40, "currency": "eur"}], "pagination": {"total_count": 1}}, "ord_1", "failed"),
     ("standard_webhooks", f"refund:{POLAR}", {"items": [{"id": POLAR, "order_id": "ord_1", "status": "succeeded",
-     "amount": 400, "tax_amount": 40, "currency": "eur"}], "pagination": {"total_count": 1}}, "ord_1", "succeeded"),
+     "amount": 360, "tax_amount": 40, "currency": "eur"}], "pagination": {"total_count": 1}}, "ord_1", "succeeded"),
 ]  # fmt: skip
 
 
@@ -442,6 +547,13 @@ def test_a_reference_that_paystack_does_not_know_is_gone():
     assert answer("ord1", 400, body) is Gone.GONE
     assert answer("ord1", 500, body) is None
     assert answer("ord1", 400, b'{"code": "invalid_params"}') is None
+
+
+def test_every_status_of_a_dispute_that_checkout_publishes_is_read():
+    """DisputeStatus of checkout-sdk-java 7.16."""
+    for status in ("arb_evidence_submitted", "arbitration_under_review", "evidence_under_review"):
+        said = fetched("checkout", "dispute:dsp_1", disputed("checkout", status))
+        assert fold(said).dispute_status == "under_review"
 
 
 def test_an_answer_names_the_payment_that_it_is_of():
