@@ -72,6 +72,29 @@ SHOWN: dict[str, tuple[str, str, dict[str, str], Any]] = {
 }
 
 
+FIRST: dict[str, tuple[str, str, dict[str, str], Any]] = {
+    "paypal": (
+        "PAYID-1",
+        "/v1/payments/payment/PAYID-1",
+        {"Authorization": "Bearer A21AA-0"},
+        {"id": "PAYID-1", "state": "approved", "transactions": []},
+    ),
+    "paystack": (
+        "charge:pre1",
+        "/preauthorization/pre1",
+        BEARER,
+        {"status": True, "data": {"reference": "pre1", "status": "released", "amount": 1000, "currency": "ZAR"}},
+    ),
+    "stripe": (
+        "refund:re_1",
+        "/v1/refunds/re_1",
+        BEARER,
+        {"object": "refund", "id": "re_1", "payment_intent": "pi_1", "status": "failed"},
+    ),
+}
+"""Objects of APIs that show others too: a payment of PayPal's version 1, a hold, a refund by its own id."""
+
+
 AGED = "created_at = created_at - interval '4 days', updated_at = updated_at"
 
 
@@ -111,6 +134,23 @@ async def test_every_api_is_asked_and_its_answer_is_an_event(harness: Office) ->
     assert set(spooled) == set(SHOWN)
     assert json.loads(spooled["square"]["value"]) == SHOWN["square"][3]
     assert spooled["braintree"]["value"].decode() == SHOWN["braintree"][3]
+
+
+async def test_the_objects_that_an_api_shows_beside_are_asked_for_by_their_ids(harness: Office) -> None:
+    for provider, (ref, path, headers, body) in FIRST.items():
+        harness.world.shown[provider + path] = (headers, json.dumps(body))
+        await harness.ask_again(ref, provider)
+    lease = await harness.lease()
+    settings = configured(harness)
+    settings["stripe"] = {**settings["square"], "api_base_url": f"{harness.world.url}/apis/stripe"}
+    async with harness.desk("refetch", providers=settings) as desk:
+        while await desk.turn(lease):
+            pass
+    told = {row["provider"]: (row["status"], row["last_error"]) for row in await harness.rows("refetches")}
+    assert told == dict.fromkeys(FIRST, ("done", None))
+    kinds = {dict(zip(row["header_names"], row["header_values"], strict=True))[b"ce_type"].decode()
+             for row in await harness.rows("spool")}  # fmt: skip
+    assert kinds == {"refetch.payment", "refetch.hold", "refetch.refund"}
 
 
 async def test_credentials_that_are_refused_say_so_at_the_first_answer(harness: Office) -> None:

@@ -147,6 +147,11 @@ def test_polar_charges_what_is_due_and_gives_back_the_tax(kind: str, told: dict[
     assert said.facts[-1].amount == said.amount == amount
 
 
+def test_a_refund_of_polar_that_tells_no_amount_is_pending_without_one() -> None:
+    said = interpret("refund.created", **{**POLAR_REFUND, "status": "pending", "amount": None, "tax_amount": 100})
+    assert said.facts == (Fact(FactKind.REFUND, "r", "pending", None, "pay_1"),)
+
+
 def test_a_sender_that_signs_with_the_shown_text_is_configured_by_its_base64() -> None:
     """Polar's endpoints made before 8 September 2026; the text of a secret is never a key by itself."""
     shown, body, at = "whsec_" + base64.b64encode(b"k" * 24).decode(), b'{"type":"invoice.paid"}', 1_790_000_000
