@@ -102,7 +102,7 @@ def _shared_tokens(settings: KafkaSettings) -> AbstractTokenProvider:
     if settings.sasl_mechanism == "AWS_MSK_IAM":
         if find_spec("botocore") is None:
             raise SettingsError(
-                "RATCHET_KAFKA__SASL_MECHANISM: AWS_MSK_IAM needs botocore; install ratchet-payments[msk]"
+                "RATCHET_KAFKA__SASL_MECHANISM: AWS_MSK_IAM needs botocore; install ratchet-payments[aws]"
             )
         from runtime.kafka_msk import SignedUrl
 

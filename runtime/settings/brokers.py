@@ -50,7 +50,7 @@ class KafkaSettings(Group):
     key_password: Password | None = None
     """The password of an encrypted key."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] | None = None
-    """How we log in. AWS_MSK_IAM signs with the AWS credentials of the process and needs `ratchet-payments[msk]`."""
+    """How we log in. AWS_MSK_IAM signs with the AWS credentials of the process and needs `ratchet-payments[aws]`."""
     sasl_user: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """Whom we log in as, unless with OAUTHBEARER or AWS_MSK_IAM."""
     sasl_password: Password | None = None

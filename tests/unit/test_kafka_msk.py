@@ -129,7 +129,7 @@ def test_the_client_gets_oauthbearer_and_one_token_a_process() -> None:
 
 def test_without_the_extra_the_mechanism_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_security, "find_spec", lambda _: None)
-    with pytest.raises(SettingsError, match=r"ratchet-payments\[msk\]"):
+    with pytest.raises(SettingsError, match=r"ratchet-payments\[aws\]"):
         client_arguments(KafkaSettings(**MSK, group="without"))
 
 
