@@ -1,11 +1,7 @@
 // @ts-check
-import { Consumer } from '@platformatic/kafka'
+import { consumerOf, streamOf } from './consumer.mjs'
 
 const OPEN_MAX = 50
-/** A member that was killed has its partitions taken over so soon; the library's own defaults are one and two minutes. */
-const SESSION_MS = 10_000
-const REBALANCE_MS = 30_000
-const HEARTBEAT_MS = 3_000
 
 /**
  * What of one membership is open, by partition in order. When the group changes, all of it is left to whoever gets the
@@ -60,16 +56,7 @@ export class Ordered {
   constructor ({ bootstrap, group, topic, security }, deal) {
     this.#topic = topic
     this.#deal = deal
-    this.#consumer = new Consumer({
-      clientId: 'ratchet-client',
-      groupId: group,
-      bootstrapBrokers: bootstrap.split(','),
-      autocommit: false,
-      sessionTimeout: SESSION_MS,
-      rebalanceTimeout: REBALANCE_MS,
-      heartbeatInterval: HEARTBEAT_MS,
-      ...security
-    })
+    this.#consumer = consumerOf({ bootstrap, group, security })
   }
 
   /** Deals with records until `stop` is called; an error ends it. */
@@ -78,9 +65,7 @@ export class Ordered {
     try {
       while (!this.#stopped) {
         const former = this.#share.stream
-        const stream = await this.#consumer.consume({
-          topics: [this.#topic], mode: 'committed', fallbackMode: 'earliest'
-        })
+        const stream = await streamOf(this.#consumer, [this.#topic])
         former?.destroy() // only now: without a stream the consumer would leave the topic
         await this.#listen(stream)
       }

@@ -1,13 +1,9 @@
 // @ts-check
-import { Consumer } from '@platformatic/kafka'
 import pg from 'pg'
+import { consumerOf, streamOf } from './consumer.mjs'
 
 const RECORDS_MAX = 500
 const IDLE_MS = 50
-/** A reader that was killed has its partitions taken over so soon; the library's own defaults are one and two minutes. */
-const SESSION_MS = 10_000
-const REBALANCE_MS = 30_000
-const HEARTBEAT_MS = 3_000
 /** Keeps two readers from making a table at once. */
 export const LOCK = 'select pg_advisory_xact_lock(72657463)'
 const TABLE = `create table if not exists ratchet_payments (
@@ -72,20 +68,10 @@ export class Reader {
     const { bootstrap, group, dsn, prefix, topics, effect: _, ...security } = this.#options
     const client = new pg.Client({ connectionString: dsn })
     await client.connect()
-    const consumer = new Consumer({
-      clientId: 'ratchet-client',
-      groupId: group,
-      bootstrapBrokers: bootstrap.split(','),
-      autocommit: false,
-      sessionTimeout: SESSION_MS,
-      rebalanceTimeout: REBALANCE_MS,
-      heartbeatInterval: HEARTBEAT_MS,
-      ...security
-    })
+    const consumer = consumerOf({ bootstrap, group, security })
     try {
       await prepare(client, TABLE)
-      const names = topics.map((topic) => prefix + topic)
-      this.#stream = await consumer.consume({ topics: names, mode: 'committed', fallbackMode: 'earliest' })
+      this.#stream = await streamOf(consumer, topics.map((topic) => prefix + topic))
       if (!this.#stopped) await this.#read(client, consumer)
     } finally {
       await consumer.close(true)

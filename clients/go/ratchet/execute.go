@@ -66,16 +66,9 @@ func (e Executor) Run(ctx context.Context) error {
 	}
 	defer publisher.Close(context.Background())
 	r := &run{Executor: e, publisher: publisher, open: map[int32][]*open{}, last: map[string]*open{}}
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(e.Bootstrap),
-		kgo.ConsumerGroup(e.Group),
-		kgo.ConsumeTopics(e.Prefix + "commands"),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.DisableAutoCommit(),
-		kgo.BlockRebalanceOnPoll(),
-		kgo.OnPartitionsRevoked(r.revoked),
-		kgo.OnPartitionsLost(r.leave),
-	}, e.Options...)...)
+	member := append(join(e.Bootstrap, e.Group, e.Prefix+"commands"),
+		kgo.OnPartitionsRevoked(r.revoked), kgo.OnPartitionsLost(r.leave))
+	client, err := kgo.NewClient(append(member, e.Options...)...)
 	if err != nil {
 		return err
 	}

@@ -51,14 +51,7 @@ func (r Reader) Run(ctx context.Context) error {
 	for at, topic := range r.Topics {
 		names[at] = r.Prefix + topic
 	}
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(r.Bootstrap),
-		kgo.ConsumerGroup(r.Group),
-		kgo.ConsumeTopics(names...),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.DisableAutoCommit(),
-		kgo.BlockRebalanceOnPoll(),
-	}, r.Options...)...)
+	client, err := kgo.NewClient(append(join(r.Bootstrap, r.Group, names...), r.Options...)...)
 	if err != nil {
 		return err
 	}

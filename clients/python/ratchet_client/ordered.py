@@ -6,7 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener
+
+from ratchet_client.join import consumer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,14 +34,7 @@ class Ordered(ConsumerRebalanceListener):  # type: ignore[misc]
         self._last: dict[bytes, asyncio.Task[None]] = {}
         self._open: dict[Any, dict[int, asyncio.Task[None]]] = {}
         self._next: dict[Any, int] = {}
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
-            group_id=group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            metadata_max_age_ms=30_000,
-            **security,
-        )
+        self._consumer = consumer_of(bootstrap, group, **security)
 
     async def deal(self, record: Any) -> None:
         """Deal with one record; an error ends the run, and the record comes again."""

@@ -12,8 +12,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaConsumer
-
+from ratchet_client.join import consumer_of
 from ratchet_client.publish import PREFIX
 from ratchet_client.types import Change, State
 
@@ -68,15 +67,7 @@ class Reader:
         **security: Any,
     ) -> None:
         self._dsn, self._effect = dsn, effect
-        self._consumer = AIOKafkaConsumer(
-            *(prefix + topic for topic in topics),
-            bootstrap_servers=bootstrap,
-            group_id=group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            metadata_max_age_ms=30_000,
-            **security,
-        )
+        self._consumer = consumer_of(bootstrap, group, *(prefix + topic for topic in topics), **security)
 
     async def run(self) -> None:
         """Read until it is cancelled."""

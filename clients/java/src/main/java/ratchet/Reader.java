@@ -12,13 +12,9 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
-import java.util.Properties;
-import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.errors.WakeupException;
-import org.apache.kafka.common.serialization.ByteArrayDeserializer;
-import org.apache.kafka.common.serialization.StringDeserializer;
 import ratchet.types.Change;
 
 /**
@@ -58,15 +54,7 @@ public final class Reader {
     /** Connects to Kafka; more are the client's own settings of TLS and SASL. */
     public Reader(
             String bootstrap, String group, String dsn, List<String> topics, Effect effect, Map<String, String> more) {
-        var settings = new Properties();
-        settings.putAll(more);
-        settings.put(ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrap);
-        settings.put(ConsumerConfig.GROUP_ID_CONFIG, group);
-        settings.put(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false);
-        settings.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
-        settings.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, RECORDS_MAX);
-        settings.put(ConsumerConfig.METADATA_MAX_AGE_CONFIG, 30_000);
-        this.consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new ByteArrayDeserializer());
+        this.consumer = Consumers.of(bootstrap, group, RECORDS_MAX, more);
         this.dsn = dsn;
         this.topics = topics;
         this.effect = effect;
