@@ -24,6 +24,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "consumer/copies.py": (
         *("tests/unit/test_planner.py", "tests/unit/test_commands.py", "tests/unit/test_unsigned_ids.py"),
     ),
+    "consumer/entries.py": ("tests/unit/test_planner.py", "tests/unit/test_grouping.py"),
     "consumer/merging.py": ("tests/unit/test_planner.py", "tests/unit/test_grouping.py"),
     "consumer/disputes.py": ("tests/unit/test_fold.py", "tests/contract/test_traces.py"),
     "consumer/grouping.py": ("tests/unit/test_grouping.py", "tests/unit/test_planner.py"),
