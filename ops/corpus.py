@@ -2,7 +2,7 @@
 
 Every file of text under the folder is searched for JSON, and that for events of the provider, wherever in it they
 stand: SDKs and documents keep payloads inside tests and pages. Each is interpreted without verification; then what all
-of them say is joined, payment by payment: in their order, and in the reverse order with each told twice. It prints a
+of them say is joined, payment by payment: in their order, and in the reverse order with each of them twice. It prints a
 line for each event (file, kind, outcome, references, facts), the rows, those that differ the other way, and the counts.
 Nothing is written anywhere.
 """
@@ -154,7 +154,7 @@ class Corpus:
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._payments: dict[Ref, dict[str, Any]] = {}
-        self._said: list[Meaning] = []
+        self._meanings: list[Meaning] = []
         self.counts: Counter[str] = Counter()
 
     def read(self, file: str, kind: str, body: bytes) -> None:
@@ -169,13 +169,13 @@ class Corpus:
         refs = " ".join(f"{ref.kind}={ref.ref}" for ref in meaning.refs)
         facts = " ".join(f"{one.kind}:{one.key}={one.state}/{one.amount}" for one in meaning.facts)
         show(f"{file}: {kind}: {'facts' if meaning.facts else 'nothing'}: {refs} | {meaning.currency} {facts}")
-        self._said.append(meaning)
+        self._meanings.append(meaning)
         self._join(meaning)
 
     def backwards(self) -> Corpus:
         """Return the same events joined in the reverse order, each twice."""
         other = Corpus(self._provider)
-        for meaning in reversed(self._said):
+        for meaning in reversed(self._meanings):
             other._join(meaning)
             other._join(meaning)
         return other

@@ -111,7 +111,7 @@ Read with `make corpus`, November 2026; none of them is kept here.
 - adyen-java-api-library (2026-08-21): 11 items, 9 with facts, 2 that say nothing; commercetools-adyen-integration: 2,
   with facts; getlago/lago-api (2026-08-21): 11, 8 with facts; hyperswitch-prism (2026-04-27): 3, 1 refused as above.
   solidus-adyen (2017-09-13), Sylius/AdyenPlugin (2025-09-12), hookdeck/webhook-skills: no item as JSON.
-- Told in the reverse order and twice each, they come to the same rows: adyen-openapi, adyen-java-api-library, lago-api.
+- In the reverse order, each event twice, they come to the same rows: adyen-openapi, adyen-java-api-library, lago-api.
 """,
     open_questions="""
 - Whether INFORMATION_SUPPLIED answers the inquiry or the chargeback where one dispute had both: it reads under review.

@@ -104,7 +104,7 @@ Read with `make corpus`, November 2026; none of them is kept here.
 
 - getlago/lago-api (2026-08-21) and gocardless-pro-python (2026-08-13): 12 events, 4 with facts, 8 that say nothing,
   none refused. woocommerce-gateway-gocardless (2025-02-13): none as JSON.
-- Told in the reverse order and twice each, they come to the same rows: lago-api, gocardless-pro-python.
+- In the reverse order, each event twice, they come to the same rows: lago-api, gocardless-pro-python.
 """,
     open_questions="""
 - `payments.sds_settlement_delayed` is listed and not explained; its name tells of when money is paid out.

@@ -61,7 +61,7 @@ Read with `make corpus`, November 2026; none of them is kept here.
 
 - Byte-Barn/mpesakit (2026-08-08): 2 bodies as JSON, 1 with facts, 1 that says nothing (a payment to a customer), none
   refused. frappe/payments (2024-03-28) builds its bodies in code.
-- Told in the reverse order and twice each, they come to the same rows: mpesakit.
+- In the reverse order, each event twice, they come to the same rows: mpesakit.
 """,
     open_questions="""
 - How a reversed transaction reads in a status query: the documented statuses know none; `Reversed` is read where it

@@ -159,7 +159,7 @@ CATALOGUE: Final = Catalogue(
 version 1 that name neither sale nor capture).
 - srmklive/laravel-paypal (2024-03-22): 5 events, all with facts; paypal-rest-api-specifications (2024-02-03): 1, with
   facts; PayPal-PHP-SDK (2020-05-11), SwagPayPal (2024-10-24), hookdeck/webhook-skills: no event as JSON.
-- Told in the reverse order and twice each, they come to the same rows: dj-paypal, paypal-rest-api-specifications.
+- In the reverse order, each event twice, they come to the same rows: dj-paypal, paypal-rest-api-specifications.
 """,
     open_questions="""
 - Which sale a reversal of version 1 belongs to: its published sample names none, so it becomes a dead letter.

@@ -109,7 +109,7 @@ right.
   that say nothing, 2 refused: one charge.success, kept in two forms, that tells no currency (multi-split, of 2020).
 - gray-adeyi/pypaystack2 (2026-07-04): 3 events, 1 with facts, 2 that say nothing, none refused. PaystackOSS/openapi
   (2025-10-24) holds no event.
-- Told in the reverse order and twice each, they come to the same rows: doc-code-snippets.
+- In the reverse order, each event twice, they come to the same rows: doc-code-snippets.
 """,
     open_questions="""
 - In which currency a charge is that tells none, as one sample of 2020 does: it becomes a dead letter.

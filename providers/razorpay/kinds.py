@@ -141,7 +141,7 @@ CATALOGUE: Final = Catalogue(
 162 sample events of razorpay/markdown-docs: all read, 59 with facts; the same rows in the reverse order.
 - razorpay/markdown-docs (2026-04-09): 329 events, 145 with facts, 184 that say nothing, none refused.
   razorpay-php (2025-08-05): 1, with facts. The pages' links and invoices come to `expired` and `canceled` as they say.
-- Told in the reverse order and twice each, they come to the same rows: markdown-docs.
+- In the reverse order, each event twice, they come to the same rows: markdown-docs.
 """,
     open_questions="""
 - Whether a second round comes under the same dispute id: both would be read right.

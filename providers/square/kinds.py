@@ -131,7 +131,7 @@ Read with `make corpus`, November 2026; none of them is kept here.
 
 - square/connect-api-specification (2025-08-19): 150 events, 8 with facts, 142 that say nothing, none refused.
 - square/square-python-sdk (2026-08-18): no event with its payment; hookdeck/webhook-skills: none.
-- Told in the reverse order and twice each, they come to the same rows: connect-api-specification.
+- In the reverse order, each event twice, they come to the same rows: connect-api-specification.
 """,
     open_questions="""
 - Whether a dispute that is open holds its money already: AcceptDispute debits it, and of the rest no document speaks.

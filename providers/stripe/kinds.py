@@ -218,7 +218,7 @@ Read with `make corpus`, November 2026; none of them is kept here.
 - dj-stripe, pay, stripe/openapi fixtures and the objects inside those events, read as the API's answers: 85 objects, 82
   read, 3 refused (a PaymentIntent of status `failed`, a charge of a dispute without amount, a charge without status:
   none is Stripe's).
-- Told in the reverse order and twice each, they come to the same rows: stripe-ruby-mock, lago-api, webhook-skills.
+- In the reverse order, each event twice, they come to the same rows: stripe-ruby-mock, lago-api, webhook-skills.
 """,
     open_questions="""
 - Which thin events there are of payments: they are a private preview. Those that stripe-python publishes (15.3.1, 24

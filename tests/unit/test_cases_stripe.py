@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from events import intent, stripe, stripe_charge, stripe_dispute, stripe_intent, stripe_refund
 from paper_books import PaperBooks
+from vector_events import made
 
 if TYPE_CHECKING:
     from schemas.record import Record
@@ -253,3 +254,16 @@ def test_an_expired_session_ends_the_intent_that_names_it() -> None:
     books.settle([promised("cs_1")])
     books.settle([session("expired", payment_intent=None, payment_status="unpaid")])
     assert books.shown({"client": "", "status": ""}) == [{"client": "shop", "status": "expired"}]
+
+
+def test_a_thin_event_asks_once_and_the_answer_is_the_payment() -> None:
+    related = {"id": "pi_1", "type": "payment_intent", "url": "/v1/payment_intents/pi_1"}
+    thin = {"id": "evt_1", "object": "v2.core.event", "type": "v1.payment_intent.succeeded", "related_object": related}
+    books = PaperBooks()
+    for _ in range(2):
+        books.settle([made("stripe", "v1.payment_intent.succeeded", thin, "evt_1")])
+    asked = [(one.provider, one.ref, one.reason) for one in books.refetches]
+    assert (asked, books.payments, books.letters) == ([("stripe", "pi_1", "stale")], {}, [])
+    answer = {"object": "payment_intent", "id": "pi_1", "amount": 1000, "amount_received": 1000, "currency": "eur"}
+    books.settle([made("stripe", "refetch.payment_intent", {**answer, "status": "succeeded"}, "a1")])
+    assert (books.only["status"], books.only["captured"]) == ("captured", 1000)

@@ -98,7 +98,7 @@ def held(state: str, number: int, amount: int | None = 1000) -> Fact:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told", "state", "funds"),
+    ("kind", "fields", "state", "funds"),
     [
         ("opened", {}, "open", [held("withdrawn", 1)]),
         ("opened", {"dispute_stage": "pre_dispute"}, "open", [held("withdrawn", 0)]),
@@ -112,10 +112,10 @@ def held(state: str, number: int, amount: int | None = 1000) -> Fact:
     ],
     ids=range(9),
 )
-def test_a_dispute_of_dodo_holds_its_money(kind: str, told: dict[str, Any], state: str, funds: list[Fact]) -> None:
+def test_a_dispute_of_dodo_holds_its_money(kind: str, fields: dict[str, Any], state: str, funds: list[Fact]) -> None:
     """docs.dodopayments.com, webhooks/intents/dispute: "Funds are held" when one is opened."""
     own = {"dispute_id": "d", "dispute_status": f"dispute_{kind}", "dispute_stage": "dispute", "amount": "1000"}
-    first, *moved = interpret(f"dispute.{kind}", **{**own, **told}).facts
+    first, *moved = interpret(f"dispute.{kind}", **{**own, **fields}).facts
     assert (first.kind, first.key, first.state) == ("dispute", "d", state)
     assert moved == funds
 
@@ -125,7 +125,7 @@ POLAR_REFUND = {"payment_id": None, "order_id": "pay_1", "id": "r", "status": "s
 
 
 @pytest.mark.parametrize(
-    ("kind", "told", "amount"),
+    ("kind", "fields", "amount"),
     [
         ("order.paid", {**POLAR_ORDER, "due_amount": 1000, "currency": "usd"}, 1000),
         ("order.paid", {**POLAR_ORDER, "due_amount": 700, "currency": "usd"}, 700),
@@ -141,9 +141,9 @@ POLAR_REFUND = {"payment_id": None, "order_id": "pay_1", "id": "r", "status": "s
     ],
     ids=range(11),
 )
-def test_polar_charges_what_is_due_and_gives_back_the_tax(kind: str, told: dict[str, Any], amount: int) -> None:
+def test_polar_charges_what_is_due_and_gives_back_the_tax(kind: str, fields: dict[str, Any], amount: int) -> None:
     """Polar's server: `Order.amount` is without tax, `due_amount` what is charged, `Refund.total_amount` with tax."""
-    said = interpret(kind, **told)
+    said = interpret(kind, **fields)
     assert said.facts[-1].amount == said.amount == amount
 
 

@@ -6,8 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from paper_books import PaperBooks
-from vector_events import made
 
 import providers
 from consumer.fold import newer, project
@@ -51,8 +49,8 @@ def test_what_a_thin_event_names_is_asked_about(kind: str, own: str, type_: str,
 @pytest.mark.parametrize("kind", [kind for kind, one in KINDS.items() if one.decision == "money"])
 def test_no_thin_event_of_money_is_passed_over(kind: str) -> None:
     body = thin(f"v1.{kind}", "pi_1", "payment_intent")
-    said = providers.interpret("stripe", f"v1.{kind}", body)
-    assert said.ask == (None if kind.startswith("invoice") else "pi_1")
+    meaning = providers.interpret("stripe", f"v1.{kind}", body)
+    assert meaning.ask == (None if kind.startswith("invoice") else "pi_1")
 
 
 @pytest.mark.parametrize(
@@ -74,19 +72,6 @@ def test_a_thin_event_under_another_kind_or_without_its_object_is_refused() -> N
     for body in (thin("v1.charge.failed", "ch_1", "charge"), b'{"type": "v1.charge.captured"}'):
         with pytest.raises(UninterpretableError):
             providers.interpret("stripe", "v1.charge.captured", body)
-
-
-def test_a_thin_event_asks_once_and_the_answer_is_the_payment() -> None:
-    books = PaperBooks()
-    for _ in range(2):
-        body = json.loads(thin("v1.payment_intent.succeeded", "pi_1", "payment_intent"))
-        books.settle([made("stripe", body["type"], body, "evt_1")])
-    asked = [(one.provider, one.ref, one.reason) for one in books.refetches]
-    assert (asked, books.payments, books.letters) == ([("stripe", "pi_1", "stale")], {}, [])
-    intent = {"object": "payment_intent", "id": "pi_1", "amount": 1000, "amount_received": 1000, "currency": "eur"}
-    answer = {**intent, "status": "succeeded"}
-    books.settle([made("stripe", "refetch.payment_intent", answer, "a1")])
-    assert (books.only["status"], books.only["captured"]) == ("captured", 1000)
 
 
 def test_thin_events_of_other_objects_say_nothing() -> None:
