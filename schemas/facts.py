@@ -62,7 +62,8 @@ class FactKind(StrEnum):
     of the authorizations that they name. No amount: all that was asked for."""
     REVERSAL = "reversal"
     """Captured money that came undone: a capture that failed (state `failed`, the capture's key) or was taken back, in
-    whole or in part. Key: its own id, or the capture's; parent: the capture. No amount: all of the capture."""
+    whole or in part. Key: its own id, or the capture's; parent: the capture, or where none is named the payment, whose
+    captures name it. No amount: all of the capture."""
     REFUND = "refund"
     """Money given back. Key: the refund's id; parent: the authorization or the payment that it names. `either` is a
     cancel or a refund, whichever was possible: the refund of what was captured, else a void. `unbooked` moved no money

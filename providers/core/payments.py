@@ -208,7 +208,10 @@ def capture_failed(key: str, amount: int | None, *, authorization: str | None = 
 
 
 def reversal(key: str, capture: str, amount: int | None, state: str = "done") -> Fact:
-    """Say that captured money was taken back; `key` is the reversal's own id, or the capture's. No amount: all."""
+    """Say that captured money was taken back; `key` is the reversal's own id, or the capture's. No amount: all.
+
+    `capture` is the payment that the captures name, where the provider names none of them.
+    """
     return Fact(FactKind.REVERSAL, key, state, amount, capture)
 
 
