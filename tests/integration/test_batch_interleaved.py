@@ -186,26 +186,41 @@ async def test_a_reference_is_promised_while_a_payment_under_it_moves(
     assert broken_chains(books) == []
 
 
-async def test_a_known_name_is_bound_to_an_attempt_while_its_event_waits(
+async def test_a_known_name_is_bound_to_a_payment_while_its_event_waits(
     desk: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
-    """The event's only name has no payment when groups are looked up, and an order's attempt once it is locked."""
+    """The event's only name has no payment when groups are looked up; once locked, one that stands under an order."""
     promised = uuid.uuid4()
-    await desk.settle(intent_records([intent(promised, provider="stripe", reference="ORD")]))
-    money = {"amount": 1000, "currency": "eur"}
+    await desk.settle(intent_records([intent(promised, provider="stripe", reference="ORD", amount=1000)]))
+    money = {"amount": 2000, "currency": "eur"}
     opened = {"id": "pi_1", "object": "payment_intent", "metadata": {"reference": "ORD"}, **money}
     await desk.settle(records([stripe("payment_intent.created", opened)]))
     await desk.pool.execute(
         """insert into payment_refs (provider, account, merchant_account, livemode, kind, ref)
         values ('stripe', '', '', true, 'charge', 'ch_1')"""
     )
-    charge = {"id": "ch_1", "object": "charge", "payment_intent": "pi_1", "captured": True, "amount_captured": 1000}
-    dispute = {"id": "dp_1", "object": "dispute", "charge": "ch_1", "status": "needs_response"}
-    captured = records([stripe("charge.succeeded", charge | money)], first=1)
-    disputed = records([stripe("charge.dispute.created", dispute | money)], partition=1)
-    books = await overlapped(desk, observer, captured, disputed)
-    order = {"id": promised, "captured": 1000, "dispute_status": "open"}
-    assert [shown(row, order) for row in books.payments if row["id"] == promised] == [order]
+    charge = {"id": "ch_1", "object": "charge", **money}
+    failed = records([stripe("charge.failed", {**charge, "payment_intent": "pi_1"})], first=1)
+    paid = stripe("charge.succeeded", {**charge, "captured": True, "amount_captured": 2000})
+    books = await overlapped(desk, observer, failed, records([paid], partition=1))
+    assert sorted((row["captured"], row["intent_id"], row["flags"]) for row in books.payments) == [
+        (0, None, ["paid_again"]),
+        (2000, None, ["paid_again"]),
+    ]
+    assert books.letters == books.parked == []
+    assert broken_chains(books) == []
+
+
+async def test_a_payment_comes_under_a_reference_while_it_is_promised(
+    desk: Bench, observer: asyncpg.Connection[Any]
+) -> None:
+    """The reference is known already, so the intent's transaction waits for its lock and does not begin anew."""
+    promised = uuid.uuid4()
+    await desk.settle(records([webhook("payment.created", "try-1", amount=2500, reference="ORD")]))
+    news = records([webhook("payment.captured", "try-2", amount=2500, child="c", reference="ORD")], first=1)
+    books = await overlapped(desk, observer, news, intent_records([intent(promised, reference="ORD", amount=2500)]))
+    assert [row["captured"] for row in books.payments if row["id"] == promised] == [2500]
+    assert [row["intent_id"] for row in books.payments if row["id"] != promised] == [promised, promised]
     assert books.letters == books.parked == []
     assert broken_chains(books) == []
 

@@ -374,6 +374,22 @@ async def test_what_a_payment_stood_under_leads_to_the_one_that_it_turned_out_to
     assert promised in [row["payment_id"] for row in await harness.pool.fetch(known)]
 
 
+async def test_an_attempt_that_one_order_gives_up_is_taken_by_the_other_under_which_it_stands(desk: Bench) -> None:
+    """The event names one order; the other one is found by a payment that its batch holds only as a member."""
+    one, other = uuid.UUID(int=1, version=4), uuid.UUID(int=2, version=4)
+    await desk.settle(intent_records([intent(one, reference="ORD-1"), intent(other, reference="ORD-2")]))
+    await desk.settle(records([webhook("payment.captured", "late", child="b", reference="ORD-1")]))
+    await desk.settle(records([webhook("payment.authorized", "late", reference="ORD-2")], first=1))
+    await desk.settle(records([webhook("payment.captured", "early", child="a", reference="ORD-1")], first=2))
+    books = await desk.books()
+    assert {row["provider_ref"]: row["intent_id"] for row in books.payments if row["client"] is None} == {
+        "early": one,
+        "late": other,
+    }
+    assert [row["captured"] for row in books.payments] == [1000] * 4
+    assert broken_chains(books) == []
+
+
 @pytest.mark.parametrize("first", ["promise", "payments"])
 async def test_the_group_of_a_promise_is_bounded_and_further_payments_are_found_under_it(
     database: Database, first: str
