@@ -34,6 +34,11 @@ class Delivered:
     fates: tuple[str, ...]
     duplicate: bool
 
+    @property
+    def name(self) -> str:
+        """Return how people know it: its first event, or that it asked for the payment."""
+        return self.event_ids[0] if self.event_ids else "the intent"
+
 
 @dataclass(slots=True)
 class Played:
@@ -55,25 +60,45 @@ def ingress_of(settings: Settings) -> str:
 
 
 async def simulate(  # noqa: PLR0913 - what is played, and where
-    settings: Settings, scenario: str, provider: str, signer: Signer, *, url: str, seed: int, wait_seconds: float
+    settings: Settings,
+    scenario: str,
+    provider: str,
+    signers: Mapping[str, Signer],
+    *,
+    url: str,
+    seed: int,
+    wait_seconds: float,
 ) -> Played:
-    """Post a scenario step by step and return what became of it.
+    """Post a scenario step by step and return what became of it; `signers` are the provider and the intents' client.
 
     Raises UnavailableError where the ingress does not answer.
     """
-    merchant = signer.merchant_account if any(TELLERS[provider].merchants[:1]) else ""
+    named = provider in TELLERS and any(TELLERS[provider].merchants[:1])
+    merchant = signers[provider].merchant_account if named else ""
     life, steps = play(scenario, provider, merchant, seed, int(time.time()))
     played = Played(scenario, provider, life.provider_ref, url)
     sent: list[Sent] = []
     for step in steps:
-        sent += await _post(settings, {provider: signer}, step, url)
+        sent += await _post(settings, signers, step, url)
         await _settled(settings, sent, wait_seconds)
-    standing = await books.read_standing(settings, {event.key for one in sent for event in one.post.events}, [life])
-    played.delivered = [_delivered(one, standing) for one in sent]
+    await _compare(settings, played, life, sent, wait_seconds if SCENARIOS[scenario].takes_effect else 0.0)
+    if not SCENARIOS[scenario].takes_effect:
+        played.problems = _not_refused(played)
     played.stories = await tell(settings, await find(settings, life.provider_ref))
-    takes_effect = SCENARIOS[scenario].takes_effect
-    played.problems = _problems(played, life, standing) if takes_effect else _not_refused(played)
     return played
+
+
+async def _compare(settings: Settings, played: Played, life: Life, sent: list[Sent], wait_seconds: float) -> None:
+    """Note where everything is, until it is as the scenario has it: what waited for the payment comes after it."""
+    keys = {event.key for one in sent for event in one.post.events}
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        standing = await books.read_standing(settings, keys, [life])
+        played.delivered = [_delivered(one, standing) for one in sent]
+        played.problems = _problems(played, life, standing)
+        if not played.problems or time.monotonic() >= deadline:
+            return
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _post(settings: Settings, signers: Mapping[str, Signer], posts: tuple[Post, ...], url: str) -> list[Sent]:
@@ -106,8 +131,8 @@ def _delivered(sent: Sent, standing: books.Standing) -> Delivered:
 
 
 def _problems(played: Played, life: Life, standing: books.Standing) -> list[str]:
-    problems = [f"{one.event_ids[0]} was answered {one.status}" for one in played.delivered if one.status != 202]  # noqa: PLR2004
-    missing = [one.event_ids[0] for one in played.delivered if "nowhere" in one.fates]
+    problems = [f"{one.name} was answered {one.status}" for one in played.delivered if one.status != 202]  # noqa: PLR2004
+    missing = [one.name for one in played.delivered if {"nowhere", "parked"} & set(one.fates)]
     problems += [f"{one} is not in the ledger yet" for one in missing]
     row = standing.payments.get((life.provider, life.provider_ref))
     if row is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,15 +16,17 @@ from ops import endpoints, simulate
 from ops.loopback import leads_to_loopback
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
 from ops.payment_commands import payment_table, timeline_table
-from ops.run_sample import choose_signers
+from ops.sample import orders
 from ops.sample.plan import PROVIDERS
-from ops.sample.scenarios import SCENARIOS, providers_of
+from ops.sample.scenarios import SCENARIOS, why_not
+from ops.sample.signing import MERCHANT_ACCOUNT, Signer, can_sign
+from ops.simulated.players import PLAYERS
+from runtime.secret_windows import live_at
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ops.sample.signing import Signer
     from ops.simulate import Played
     from runtime.settings import Settings
 
@@ -40,19 +43,29 @@ def _named(provider: str, scenario: str) -> None:
     """Raise SettingsError for a provider or a scenario that is not known."""
     if scenario not in SCENARIOS:
         raise SettingsError(f"{scenario!r} is no scenario; there are {', '.join(SCENARIOS)}")
-    if provider not in PROVIDERS:
-        raise SettingsError(f"{provider!r} can't be played; there are {', '.join(PROVIDERS)}")
-    if provider not in providers_of(scenario):
-        raise SettingsError(f"{provider} signs no time, so nothing of it is {scenario}")
+    if (reason := why_not(scenario, provider)) is not None:
+        raise SettingsError(reason)
 
 
-def _signer(settings: Settings, provider: str) -> Signer:
-    found, generated = choose_signers(settings)
-    if generated or provider not in found:
+def _signers(settings: Settings, provider: str, base: str) -> dict[str, Signer]:
+    """Return who signs: the provider, and the client of the intent that some providers' payments begin with."""
+    configured = {name.lower(): one for name, one in settings.providers.items()}.get(provider)
+    secrets_of = live_at(configured.secrets, time.time()) if configured else ()
+    able = [secret for secret in secrets_of if can_sign(provider, secret)]
+    if configured is None or not able:
         raise SettingsError(
             f"RATCHET_PROVIDERS__{provider.upper()}__SECRETS holds no secret to sign with; set it as for the ingress"
         )
-    return found[provider]
+    account = next(iter(configured.merchant_accounts), MERCHANT_ACCOUNT)
+    found = {provider: Signer(able[0], account, (settings.public_url or base).rstrip("/"))}
+    if provider in PLAYERS and PLAYERS[provider].by_intent:
+        keys = [key for keys in settings.api_keys.values() for key in keys]
+        if not keys:
+            raise SettingsError(
+                f"the events of {provider} say no amount, so its payments begin with an intent: set RATCHET_API_KEYS"
+            )
+        found[orders.CLIENT] = Signer(keys[0].get_secret_value())
+    return found
 
 
 def shown(played: Played) -> RenderableType:
@@ -62,7 +75,7 @@ def shown(played: Played) -> RenderableType:
     for one in played.delivered:
         again = " (again)" if one.duplicate else ""
         answer = f"{one.status} {HTTPStatus(one.status).phrase}"
-        table.add_row("\n".join(one.event_ids) + again, answer, "\n".join(one.fates))
+        table.add_row("\n".join(one.event_ids or (one.name,)) + again, answer, "\n".join(one.fates))
     parts: list[RenderableType] = [table]
     for story in played.stories:
         parts += [payment_table(story.payment), timeline_table(story.timeline, story.payment["currency"])]
@@ -72,7 +85,7 @@ def shown(played: Played) -> RenderableType:
 
 @command
 def run(  # noqa: PLR0913 - one argument an option
-    provider: Annotated[str, typer.Argument(help=f"One of {', '.join(PROVIDERS)}.")],
+    provider: Annotated[str, typer.Argument(help=f"One of {', '.join((*PROVIDERS, *PLAYERS))}.")],
     scenario: Annotated[str, typer.Argument(help="What happens to the payment; see below.")],
     *,
     url: Annotated[str | None, typer.Option(help="The ingress; else the one that runs here.")] = None,
@@ -91,10 +104,16 @@ def run(  # noqa: PLR0913 - one argument an option
     base = (url or simulate.ingress_of(settings)).rstrip("/")
     if not leads_to_loopback(base) and not yes:
         raise SettingsError(f"{base} is another machine: made-up payments would stand in its ledger; add --yes if so")
-    signer = _signer(settings, provider)
+    signers = _signers(settings, provider, base)
     played = asyncio.run(
         simulate.simulate(
-            settings, scenario, provider, signer, url=base, seed=seed or secrets.randbits(63), wait_seconds=wait_seconds
+            settings,
+            scenario,
+            provider,
+            signers,
+            url=base,
+            seed=seed or secrets.randbits(63),
+            wait_seconds=wait_seconds,
         )
     )
     emit(simulate.document(played), as_json=as_json, show=lambda: shown(played))

@@ -75,6 +75,8 @@ class Post:
     style: Style = Style.PLAIN
     fault: Fault | None = None
     duplicate: bool = False
+    kind: str = ""
+    """The kind that a header carries, where one does."""
     hint: bool = False
     """It is unsigned: the door takes it, and its event must stand nowhere."""
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
-from ops.sample import adyen
+from ops.sample import adyen, orders
 from ops.sample.plan import TELLERS
-from ops.sample.post import Fault, Style
-from ops.sample.story import Course, Story
+from ops.sample.post import Fault, Life, Post, Style
+from ops.sample.story import Course, Story, ending
+from ops.simulated.players import PLAYERS, UNPLAYED
+from ops.simulated.step import STEP_SECONDS, PlayedPayment, Step, What
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from ops.sample.post import Life, Post
+    from ops.simulated.step import Player
 
 Steps = tuple[tuple["Post", ...], ...]
 """What is posted, in order; each step waits until the one before has its effect."""
@@ -40,14 +44,20 @@ def _out_of_order(_rng: Random, posts: tuple[Post, ...]) -> Steps:
 
 def _at_once(rng: Random, posts: tuple[Post, ...]) -> Steps:
     """Deliver everything twice, in any order."""
-    twice = [*posts, *(TELLERS[post.provider].again(post) for post in posts)]
+    twice = [*posts, *(_again(post) for post in posts)]
     rng.shuffle(twice)
     return (tuple(twice),)
 
 
+def _again(post: Post) -> Post:
+    teller = TELLERS.get(post.provider)
+    return teller.again(post) if teller else replace(post, duplicate=True)
+
+
 def _refused(fault: Fault) -> Callable[[Random, tuple[Post, ...]], Steps]:
     def deliver(_rng: Random, posts: tuple[Post, ...]) -> Steps:
-        return (tuple(replace(post, fault=fault, style=Style.PLAIN) for post in posts),)
+        webhooks = [post for post in posts if post.provider != orders.CLIENT]
+        return (tuple(replace(post, fault=fault, style=Style.PLAIN) for post in webhooks),)
 
     return deliver
 
@@ -79,9 +89,24 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 }
 
 
+SIGNED_TIMES: Final = ("stripe", "standard_webhooks")
+"""The providers that sign when they sent a request."""
+
+
+def why_not(name: str, provider: str) -> str | None:
+    """Return why a provider can't be played with a scenario; None where it can."""
+    if provider in UNPLAYED:
+        return UNPLAYED[provider]
+    if provider not in (*TELLERS, *PLAYERS):
+        return f"{provider!r} can't be played; there are {', '.join((*TELLERS, *PLAYERS))}"
+    if name == "stale" and provider not in SIGNED_TIMES:
+        return f"{provider} signs no time, so nothing of it is {name}"
+    return PLAYERS[provider].cannot.get(name) if provider in PLAYERS else None
+
+
 def providers_of(name: str) -> tuple[str, ...]:
-    """Return the providers that a scenario can be played with: Adyen signs no time."""
-    return tuple(one for one in TELLERS if not (name == "stale" and one == adyen.NAME))
+    """Return the providers that a scenario can be played with."""
+    return tuple(one for one in (*TELLERS, *PLAYERS) if why_not(name, one) is None)
 
 
 def play(name: str, provider: str, merchant_account: str, seed: int, now: int) -> tuple[Life, Steps]:
@@ -89,7 +114,11 @@ def play(name: str, provider: str, merchant_account: str, seed: int, now: int) -
 
     Money is test money where the provider signs the mode. LookupError for a name or a provider that is not known.
     """
-    scenario, teller, rng = SCENARIOS[name], TELLERS[provider], Random(seed)  # noqa: S311 - ids, not secrets
+    scenario, rng = SCENARIOS[name], Random(seed)  # noqa: S311 - ids, not secrets
+    if provider in PLAYERS:
+        life = _lived(rng, PLAYERS[provider], scenario.story, now)
+        return life, scenario.deliver(rng, life.posts)
+    teller = TELLERS[provider]
     story = replace(scenario.story, merchant_account=merchant_account, livemode=not teller.signs_mode)
     if provider == adyen.NAME:
         story = _as_adyen(story)
@@ -101,3 +130,76 @@ def _as_adyen(story: Story) -> Story:
     """Return the story as Adyen tells it: captures have events of their own, and a lost dispute was won first."""
     course = Course.MANUAL if story.course is Course.AUTOMATIC else story.course
     return replace(story, course=course, rounds=("won", "lost") if story.rounds == ("lost",) else story.rounds)
+
+
+def _as_played(player: Player, story: Story) -> Story:
+    """Return the story as a provider can have it: in one piece, without a hold or a refund, with an open dispute."""
+    whole = player.whole and len(story.captures) > 1
+    early = story.course is Course.CANCELED and "authorized" in player.cannot
+    return replace(
+        story,
+        currency=player.currency,
+        course=Course.AUTOMATIC if whole else Course.CANCELED_EARLY if early else story.course,
+        captures=(story.amount,) if whole else story.captures,
+        refunds=() if "refunded" in player.cannot else story.refunds,
+        rounds=(player.lost,) if story.rounds == ("lost",) else story.rounds,
+    )
+
+
+def _steps(story: Story) -> Iterator[Step]:
+    """Yield what happens in a story, in order."""
+    yield Step(What.CREATED, story.amount, "payment")
+    for number in range(story.failures):
+        yield Step(What.FAILED, story.amount, f"try {number}")
+    if story.authorized:
+        yield Step(What.AUTHORIZED, story.total, "authorization")
+    for number, amount in enumerate(story.captures):
+        yield Step(What.CAPTURED, amount, f"capture {number}")
+    yield from _given_back(story)
+    if story.course in (Course.CANCELED, Course.CANCELED_EARLY, Course.EXPIRED):
+        yield Step(What.EXPIRED if story.course is Course.EXPIRED else What.CANCELED, story.amount, "end")
+
+
+def _given_back(story: Story) -> Iterator[Step]:
+    """Yield a story's refunds and what becomes of its dispute."""
+    refunds = [(amount, What.REFUND_FAILED) for amount in story.failed_refunds]
+    refunds += [(amount, What.REFUNDED) for amount in story.refunds]
+    for number, (amount, last) in enumerate(refunds):
+        for what in (What.REFUND_PENDING, last):
+            yield Step(what, amount, f"refund {number}")
+    for end in story.rounds:
+        yield Step(What.DISPUTED, sum(story.captures), "dispute")
+        if end != "open":
+            yield Step(What.DISPUTE_WON if end == "won" else What.DISPUTE_LOST, sum(story.captures), "dispute")
+
+
+def _lived(rng: Random, player: Player, outline: Story, now: int) -> Life:
+    """Return the life of a payment in the events of a provider that the sample does not post."""
+    story = _as_played(player, outline)
+    payment = PlayedPayment(
+        rng=rng,
+        now=now,
+        amount=story.amount,
+        currency=story.currency,
+        reference=f"ORD-{rng.getrandbits(64):016x}",
+        automatic=story.course is Course.AUTOMATIC,
+        ends_failed=story.course is Course.FAILED,
+        is_test=player.signs_mode and (player.disputes_have_mode or not story.rounds),
+    )
+    payment.ref = player.begin(payment)
+    posts = [_intent(payment, player)] if player.by_intent else []
+    for step in _steps(story):
+        payment.now += STEP_SECONDS
+        payment.captured += step.amount if step.what is What.CAPTURED else 0
+        posts += player.posts(payment, step)
+    end = ending(story) if player.moves_disputed else replace(ending(story), disputed=0)
+    livemode = False if payment.is_test else None
+    return Life(player.name, payment.ref, end, tuple(posts), player.merchant_account, livemode)
+
+
+def _intent(payment: PlayedPayment, player: Player) -> Post:
+    """Return the intent that a life begins with whose events say no amount."""
+    asked = {"amount": payment.amount, "currency": payment.currency, "provider": player.name,
+             "provider_ref": payment.ref, "reference": payment.reference, "capture": "automatic"}  # fmt: skip
+    key = UUID(int=payment.rng.getrandbits(128), version=4)
+    return Post(orders.CLIENT, json.dumps(asked).encode(), (), message_id=str(key))

@@ -6,12 +6,15 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import secrets as random_secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ops.sample import adyen, hints, orders, standard, stripe
 from ops.sample.post import Fault, Style
+from ops.simulated import players
+from ops.simulated.players import PLAYERS
 from schemas.topics import BODY_BYTES_MAX
 
 if TYPE_CHECKING:
@@ -24,14 +27,19 @@ PUBLIC_KEY_PREFIX: Final = "whpk_"
 MERCHANT_ACCOUNT: Final = "RatchetSample"
 INTENTS_PATH: Final = "/payment-intents"
 FORM: Final = "application/x-www-form-urlencoded"
+_LAST_DIGIT: Final = re.compile(rb"[0-9](?=[^0-9]*\Z)")
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """What one provider's seal needs: the secret that signs, and for Adyen the account of items that name none."""
+    """What one provider's seal needs: the secret that signs, and for Adyen the account of items that name none.
+
+    `public_url` is the ingress' URL as the provider knows it, which Square signs.
+    """
 
     secret: str
     merchant_account: str = MERCHANT_ACCOUNT
+    public_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +57,15 @@ def new_secret(provider: str) -> str:
         return random_secrets.token_hex(32).upper()
     if provider == standard.NAME:
         return "whsec_" + base64.b64encode(random_secrets.token_bytes(24)).decode()
+    if provider in PLAYERS:
+        return players.new_secret(provider)
     return f"whsec_{random_secrets.token_urlsafe(24)}"
 
 
 def can_sign(provider: str, secret: str) -> bool:
     """Tell whether the secret can sign, not only verify: a public key can't."""
+    if provider in PLAYERS:
+        return players.can_sign(provider, secret)
     return bool(secret.strip()) and not (provider == standard.NAME and secret.startswith(PUBLIC_KEY_PREFIX))
 
 
@@ -132,7 +144,7 @@ _SEALS: Final[dict[str, Callable[[Post, Signer, int], tuple[dict[str, str], byte
 def _broken(fault: Fault, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
     """Break a good seal: alter the body under it, or tear it."""
     if fault is Fault.ALTERED:
-        return headers, body.replace(b'"amount"', b'"Amount"', 1)
+        return headers, _altered(body)
     if fault is Fault.MALFORMED:
         return dict.fromkeys(headers, "v1"), body.replace(b'"hmacSignature":"', b'"hmacSignature":"!')
     if fault is Fault.OVERSIZE:
@@ -140,16 +152,33 @@ def _broken(fault: Fault, headers: dict[str, str], body: bytes) -> tuple[dict[st
     return headers, body
 
 
+def _altered(body: bytes) -> bytes:
+    """Return another body: another name for the amount, else another last digit."""
+    if b'"amount"' in body:
+        return body.replace(b'"amount"', b'"Amount"', 1)
+    return _LAST_DIGIT.sub(lambda digit: b"1" if digit[0] == b"0" else b"0", body)
+
+
+def _as_played(post: Post, secret: str, url: str) -> tuple[dict[str, str], bytes]:
+    """Sign as a provider does that the sample does not post."""
+    player = PLAYERS[post.provider]
+    signed = b"" if player.signed_field is None else player.signed_field(post.body, secret) + b"&"
+    return dict(player.seal(post, secret, url)), signed + post.body
+
+
 def seal(post: Post, signers: Mapping[str, Signer], now: float) -> Sealed:
     """Sign a post at `now` (unix seconds), or break its seal as its fault says."""
     signer, at = signers[post.provider], int(now)
     if post.fault is Fault.FORGED:
-        signer = Signer(new_secret(post.provider), signer.merchant_account)
+        signer = replace(signer, secret=new_secret(post.provider))
     if post.fault is Fault.STALE:
         at -= STALE_SECONDS
-    headers, body = _SEALS[post.provider](post, signer, at)
-    if post.fault is not None:
-        headers, body = _broken(post.fault, headers, body)
     name = "nobody" if post.fault is Fault.UNKNOWN_PROVIDER else post.provider
     path = INTENTS_PATH if post.provider == orders.CLIENT else f"/webhooks/{name}"
+    if post.provider in PLAYERS and not post.hint:
+        headers, body = _as_played(post, signer.secret, signer.public_url + path)
+    else:
+        headers, body = _SEALS[post.provider](post, signer, at)
+    if post.fault is not None:
+        headers, body = _broken(post.fault, headers, body)
     return Sealed(path, {"Content-Type": "application/json"} | headers, body)

@@ -287,6 +287,14 @@ class PaperBooks:
         return [{name: row[name] for name in like} for row in self.standing]
 
 
+def row_after(records: Iterable[Record]) -> dict[str, Any]:
+    """Return the one payment that records come to, each processed by itself."""
+    books = PaperBooks()
+    for one in records:
+        books.settle([one])
+    return books.only
+
+
 def moment(seconds: float = NOW) -> dt.datetime:
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from events import INTENT_ID, intent, record
+from paper_books import row_after
 
 import providers
 from consumer.fold import newer, project
 from ops.books import END_COLUMNS
-from ops.sample import adyen, standard, stripe
+from ops.sample import adyen, orders, standard, stripe
 from ops.sample.plan import PROVIDERS, TELLERS, Plan, make_plan
 from ops.sample.post import Event, Fault, Life, Post, digest_id
+from ops.sample.scenarios import SCENARIOS, play, providers_of
 from ops.sample.signing import Signer, can_sign, new_secret, seal
 from ops.sample.story import WEIGHTS, Course, Story, ending, parts_of, tell
+from ops.simulated.players import PLAYERS
 from schemas.errors import SignatureRejected
 from schemas.topics import BODY_BYTES_MAX
 
 if TYPE_CHECKING:
     from schemas.payment import Facts, Projection
+    from schemas.record import Record
 
 pytestmark = pytest.mark.unit
 
@@ -238,3 +244,44 @@ def test_orders_come_before_their_payments_and_after_them_in_every_way_of_being_
     assert sealed.path == "/payment-intents"
     assert sealed.headers["Authorization"] == "Bearer a-key-of-this-run"
     assert sealed.headers["Idempotency-Key"] == wanted[0].posts[0].message_id
+
+
+PLAYED = [
+    (name, provider)
+    for name, scenario in SCENARIOS.items()
+    for provider in providers_of(name)
+    if provider in PLAYERS and scenario.takes_effect
+]
+
+
+def records_of(life: Life) -> list[Record]:
+    """Return a life's events as the ingress publishes them."""
+    signers = {life.provider: Signer(new_secret(life.provider), public_url="https://pay.example")}
+    found = []
+    for post in life.posts:
+        if post.provider == orders.CLIENT:
+            found.append(intent(INTENT_ID, **json.loads(post.body)))
+            continue
+        sealed = seal(post, signers, NOW)
+        secrets = [signers[life.provider].secret]
+        events = providers.verify(
+            life.provider,
+            headers=sealed.headers,
+            body=sealed.body,
+            url="https://pay.example" + sealed.path,
+            secrets=secrets,
+            now=NOW,
+        )
+        found += [record(life.provider, one.event_id or "", one.kind or "", one.body) for one in events]
+    return found
+
+
+@pytest.mark.parametrize(("name", "provider"), PLAYED)
+def test_what_other_providers_play_comes_to_what_its_scenario_has_in_any_order(name: str, provider: str) -> None:
+    life, _ = play(name, provider, "", 7, NOW)
+    records = records_of(life)
+    assert len({dict(one.headers)["ce_id"] for one in records}) == len(records)
+    wanted = {column: getattr(life.end, column) for column in END_COLUMNS} | {"flags": list(life.end.flags)}
+    for order in (records, records[::-1], [*records, *records]):
+        row = row_after(order)
+        assert {column: row[column] for column in END_COLUMNS} == wanted
