@@ -2,9 +2,12 @@
 
 A file `NNNN_verb_noun.sql` has a `-- migrate:up` and a `-- migrate:down` half (the format of dbmate). Each half runs in
 one transaction together with its row of `schema_migrations`, so a file is applied or it is not. All of it happens under
-one advisory lock of Postgres: of two that start at once, one applies and the other waits and finds nothing to do.
-A file waits for a table in short tries, so that live traffic never queues behind it for long.
-`grants.sql` runs after every `up`: what the application's role may do is stated once, for the schema as it now stands.
+one advisory lock of Postgres: of two that start at once, one applies and the other waits and finds nothing to do. A
+file waits for a table in short tries, so that live traffic never queues behind it for long. What must not stand in a
+transaction says so as dbmate does, `-- migrate:up transaction:false`: that is how an index of a large table is built
+(`create index concurrently`) while batches go on. Its statements run one after the other, each must bear to be run
+again, and its row is written at the end. `grants.sql` runs after every `up`: what the application's role may do is
+stated once, for the schema as it now stands.
 """
 
 from __future__ import annotations
@@ -47,19 +50,24 @@ FILE_NAME: Final = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9]+(?:_[a-z0-9
 NOT_MIGRATIONS: Final = frozenset({"grants.sql", "schema.sql"})
 UP_MARK: Final = "-- migrate:up"
 DOWN_MARK: Final = "-- migrate:down"
+ALONE: Final = " transaction:false"
 
 State = Literal["applied", "pending", "edited", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file. `checksum` is the SHA-256 of its text, in hex; line ends do not count."""
+    """One file. `checksum` is the SHA-256 of its text, in hex; line ends do not count.
+
+    A half that is not in `in_transaction` runs statement by statement.
+    """
 
     version: int
     name: str
     up: str
     down: str
     checksum: str
+    in_transaction: frozenset[str] = frozenset((UP_MARK, DOWN_MARK))
 
     @property
     def title(self) -> str:
@@ -103,16 +111,17 @@ def parse(file_name: str, text: str) -> Migration:
     text = text.replace("\r\n", "\n")
     lines = text.split("\n")
     marks = [line for line in lines if line.startswith("-- migrate:")]
-    if marks != [UP_MARK, DOWN_MARK] or lines[0] != UP_MARK:
+    if [mark.removesuffix(ALONE) for mark in marks] != [UP_MARK, DOWN_MARK] or lines[0] != marks[0]:
         raise MigrationError(
-            f"migrations/{file_name} must begin with the line `{UP_MARK}` and have one line `{DOWN_MARK}` after it"
+            f"migrations/{file_name} must begin with the line `{UP_MARK}` and have one line `{DOWN_MARK}` after it, "
+            f"each with `{ALONE.strip()}` behind it or nothing"
         )
-    middle = lines.index(DOWN_MARK)
+    middle = lines.index(marks[1])
     up, down = "\n".join(lines[1:middle]).strip(), "\n".join(lines[middle + 1 :]).strip()
     if not up or not down:
         raise MigrationError(f"migrations/{file_name} has an empty half; say what it does and how it is undone")
     checksum = hashlib.sha256(text.encode()).hexdigest()
-    return Migration(int(match["version"]), match["name"], up, down, checksum)
+    return Migration(int(match["version"]), match["name"], up, down, checksum, frozenset(marks))
 
 
 def read_files(folder: Traversable) -> tuple[Migration, ...]:
@@ -227,25 +236,48 @@ async def _read_applied(connection: Connection) -> list[Applied]:
 
 
 async def _apply(connection: Connection, migration: Migration) -> None:
-    """Run the file's up half and write its row, in one transaction."""
+    """Run the file's up half and write its row."""
 
-    async def work() -> None:
-        await connection.execute(migration.up)
+    async def note() -> None:
         await connection.execute(
             statement("runtime", "insert_schema_migration"), migration.version, migration.name, migration.checksum
         )
 
-    await _tried(connection, migration.title, work)
+    await _run_half(connection, migration.title, migration.up, note, alone=UP_MARK not in migration.in_transaction)
 
 
 async def _undo(connection: Connection, migration: Migration) -> None:
-    """Run the file's down half and delete its row, in one transaction."""
+    """Run the file's down half and delete its row."""
 
-    async def work() -> None:
-        await connection.execute(migration.down)
+    async def note() -> None:
         await connection.execute(statement("runtime", "delete_schema_migration"), migration.version)
 
-    await _tried(connection, f"{migration.title} (down)", work)
+    title = f"{migration.title} (down)"
+    await _run_half(connection, title, migration.down, note, alone=DOWN_MARK not in migration.in_transaction)
+
+
+async def _run_half(
+    connection: Connection, title: str, text: str, note: Callable[[], Awaitable[None]], *, alone: bool
+) -> None:
+    """Run one half and note it: in one transaction, or its statements alone and the note at their end."""
+
+    async def work() -> None:
+        await connection.execute(text)
+        await note()
+
+    if not alone:
+        await _tried(connection, title, work)
+        return
+    async with _told(title):
+        for one in statements_of(text):
+            await connection.execute(one)
+    await _tried(connection, title, note)
+
+
+def statements_of(text: str) -> list[str]:
+    """Return the statements of a half that runs without a transaction: each ends its line with a semicolon."""
+    lines = "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("--"))
+    return [one for part in re.split(r";[ \t]*(?:\n|$)", lines) if (one := part.strip())]
 
 
 async def _tried(connection: Connection, title: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -286,12 +318,15 @@ async def _locked(owner_dsn: str) -> AsyncIterator[Connection]:
     """Connect as the owner and hold the migrations' lock; closing the connection gives it back."""
     async with _connected(owner_dsn) as connection:
         await connection.execute(f"set lock_timeout = '{LOCK_WAIT_SECONDS}s'")
-        try:
-            await connection.execute("select pg_advisory_lock($1)", LOCK_KEY)
-        except asyncpg.LockNotAvailableError:
-            raise MigrationError(
-                f"another migration of this database has run for {LOCK_WAIT_SECONDS} seconds; wait for it, or end it"
-            ) from None
+        until = time.monotonic() + LOCK_WAIT_SECONDS
+        # Asked again and again: a statement that waits has a snapshot, for whose end `create index concurrently` waits.
+        while not await connection.fetchval("select pg_try_advisory_lock($1)", LOCK_KEY):
+            if time.monotonic() > until:
+                raise MigrationError(
+                    f"another migration of this database has run for {LOCK_WAIT_SECONDS} seconds; wait for it, "
+                    "or end it"
+                )
+            await asyncio.sleep(PAUSE_SECONDS)
         yield connection
 
 

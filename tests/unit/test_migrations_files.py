@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtime import schema_dump
-from runtime.migrations import Applied, Migration, check_history, compare, parse, read_files
+from runtime.migrations import Applied, Migration, check_history, compare, parse, read_files, statements_of
 from schemas.errors import MigrationError
 
 if TYPE_CHECKING:
@@ -33,6 +33,19 @@ def test_file_is_split_and_its_checksum_ignores_line_ends():
     assert (migration.up, migration.down) == ("create table t (id int);", "drop table t;")
     assert parse("0007_create_t.sql", GOOD.replace("\n", "\r\n")) == migration
     assert parse("0007_create_t.sql", GOOD + " ").checksum != migration.checksum
+
+
+def test_a_half_may_run_without_a_transaction_statement_by_statement():
+    text = GOOD.replace("-- migrate:up", "-- migrate:up transaction:false")
+    migration = parse("0007_create_t.sql", text)
+    assert migration.in_transaction == {"-- migrate:up transaction:false", "-- migrate:down"}
+    assert (migration.up, migration.down) == ("create table t (id int);", "drop table t;")
+    half = "-- so; how\ndrop index concurrently if exists a;\ncreate index concurrently a\n on t (b); \nselect ';' as x"
+    assert statements_of(half) == [
+        "drop index concurrently if exists a", "create index concurrently a\n on t (b)", "select ';' as x"
+    ]  # fmt: skip
+    with pytest.raises(MigrationError, match="must begin"):
+        parse("0007_create_t.sql", GOOD.replace("-- migrate:up", "-- migrate:up transaction:true"))
 
 
 @pytest.mark.parametrize(
