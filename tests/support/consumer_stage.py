@@ -64,6 +64,10 @@ class Child:
         found = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [line for line in found if line.get("event") == event]
 
+    def batches(self) -> int:
+        """Count the batches that it has applied."""
+        return len(self.lines("batch_settled"))
+
     def last_words(self) -> str:
         """Return the end of its log without the lines of every batch: shown where a test fails."""
         reported = [line for line in self.log.read_text().splitlines() if '"batch_settled"' not in line]
@@ -158,6 +162,8 @@ class Stage:
 
         await until(enough, f"{count} events in the books", within_seconds)
         return await self.books()
+
+    until_applied = until_settled
 
     async def books(self) -> Books:
         return await read_books(self.pool)
