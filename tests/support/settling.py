@@ -280,6 +280,9 @@ async def read_books(pool: Any) -> Books:
     )
 
 
+read_tables = read_books
+
+
 def shown(row: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a row that `like` has."""
     return {name: row[name] for name in like}
