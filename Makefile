@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup brokers run test test-slow coverage mutants mutation model outsiders fuzz cluster soak soak-page nightly lint docs catalogues configuration corpus \
+.PHONY: help setup brokers run test test-slow test-archive coverage mutants mutation model outsiders fuzz cluster soak soak-page nightly lint docs catalogues configuration corpus \
 	bench bench-ingress bench-latency bench-scale bench-console load containers forgeries attacks deploy-check sbom clean
 
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.txt)
@@ -51,12 +51,21 @@ $(UV):
 # uv knows nothing of pip's configuration; where only that names an index, pip installs the same locked files.
 $(STAMP): uv.lock pyproject.toml | $(UV)
 	@echo "ratchet: installing the locked dependencies into .venv" >&2
-	@$(UV) sync --quiet --frozen --all-extras --all-groups --no-python-downloads $(if $(PYTHON),--python $(PYTHON)) >&2 || \
+	@$(UV) sync --quiet --frozen --all-extras --no-extra archive --all-groups --no-python-downloads $(if $(PYTHON),--python $(PYTHON)) >&2 || \
 		{ echo "ratchet: uv cannot reach the index; trying pip with the same lock" >&2; \
 		rm -rf .venv && $(PYTHON) -m venv .venv && \
-		$(UV) export --quiet --frozen --all-extras --all-groups --no-emit-project -o .ratchet/tools/locked.txt && \
+		$(UV) export --quiet --frozen --all-extras --no-extra archive --all-groups --no-emit-project -o .ratchet/tools/locked.txt && \
 		$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r .ratchet/tools/locked.txt >&2 && \
 		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . >&2; }
+	@touch $@
+
+# pyarrow is larger than most of the rest together and serves one command: what needs it asks for it.
+ARROW := .venv/.with-archive
+$(ARROW): $(STAMP)
+	@echo "ratchet: installing pyarrow (55 MB) for the archive" >&2
+	@$(UV) sync --quiet --frozen --inexact --all-extras --all-groups --no-python-downloads >&2 || \
+		{ $(UV) export --quiet --frozen --no-default-groups --extra archive --no-emit-project -o .ratchet/tools/archive.txt && \
+		$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r .ratchet/tools/archive.txt >&2; }
 	@touch $@
 
 brokers: $(STAMP) ## fetch and prepare the embedded brokers (43 MB, once)
@@ -71,7 +80,11 @@ test: brokers ## the tests of every change, in parallel; ARGS="-k ingress" narro
 test-slow: brokers ## what is long by nature: outages, kill storms, scale, bench, browser
 	@$(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) -m slow $(MEASURE) $(if $(COVERAGE),--cov-append) $(ARGS)
 
-nightly: brokers ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutants, mutation
+test-archive: brokers $(ARROW) ## the ledger's archive, with pyarrow, which `make setup` leaves out; ARGS="-m 'not slow'"
+	@$(BIN)/pytest -n 0 tests/integration/test_archive.py tests/fault/test_archive_killed.py \
+		$(MEASURE) $(if $(COVERAGE),--cov-append) $(ARGS)
+
+nightly: brokers $(ARROW) ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutants, mutation
 	@HYPOTHESIS_PROFILE=nightly OUTAGE_SECONDS=30 REDRIVE_LETTERS=9999 $(BIN)/pytest -n $(SLOW_WORKERS) $(BY_FILE) \
 		-o timeout=3600 $(ARGS)
 	@$(BIN)/python -m ops.bench.forgeries
@@ -79,7 +92,7 @@ nightly: brokers ## all tests with the long outages and redrives, and many more 
 	@PYTHONPATH=$(HELPERS) $(BIN)/python -m mutants.run --page
 	@$(MAKE) mutation
 
-mutants: brokers ## plant each fault of tests/mutants; a test must notice each; ARGS="--quick" needs no brokers
+mutants: brokers $(ARROW) ## plant each fault of tests/mutants; a test must notice each; ARGS="--quick" needs no brokers
 	@PYTHONPATH=$(HELPERS) $(BIN)/python -m mutants.run --jobs $(WORKERS) $(ARGS)
 
 model: brokers ## every interleaving of small worlds on the real Postgres; writes docs/model.md; ARGS="waking locking"

@@ -24,6 +24,7 @@ from ops.seal import Sealed, SealedRow, anchor_mac, anchor_without_payment_mac
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ops.archive_proof import ArchiveProof
     from ops.audit_actions import SealedActions
     from ops.seal import SealReader, SealWriter
     from runtime.postgres import Connection
@@ -32,6 +33,7 @@ PAYMENTS_A_STEP: Final = 500
 ROWS_A_STEP: Final = 5000
 LAST_ID: Final = UUID(int=2**128 - 1)
 ID_MAX: Final = 2**63 - 1
+IN_NEITHER: Final = "it was sealed, and is neither in the ledger nor in the archive"
 
 Row = dict[str, Any]
 
@@ -144,7 +146,7 @@ def check_anchor(head: Mapping[str, Any], key: bytes) -> list[Broken]:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a walk holds the ledger against beside itself: the key that signs anchors, and a seal.
+    """What a walk holds the ledger against beside itself: the key that signs anchors, a seal, a checked archive.
 
     A seal to be made (`writer`) gets all that is walked. `actions` is where the chain of people's actions ended
     at another time.
@@ -154,6 +156,7 @@ class Evidence:
     seal: SealReader | None = None
     writer: SealWriter | None = None
     actions: SealedActions | None = None
+    archive: ArchiveProof | None = None
 
 
 async def walk(connection: Connection, broken_max: int, evidence: Evidence = Evidence()) -> Audit:
@@ -165,9 +168,12 @@ async def walk(connection: Connection, broken_max: int, evidence: Evidence = Evi
     await _find_gone_payments(connection, audit, after, LAST_ID)
     if evidence.seal is not None:
         audit.note(_gone(one) for one in evidence.seal.up_to(None))
-    await _walk_rows_without_payment(connection, audit, evidence.writer)
+    await _walk_rows_without_payment(connection, audit, evidence)
+    if evidence.archive is not None:
+        (anchor,) = await fetch(connection, "read_anchor_without_payment")
+        audit.note((*evidence.archive.check_gone(), *evidence.archive.check_removed_alone(anchor["rows_removed"])))
     if evidence.seal is not None and evidence.seal.holds_rows:
-        await _check_sealed_rows(connection, audit, evidence.seal, evidence.key)
+        await _check_sealed_rows(connection, audit, evidence.seal, evidence)
     done = await walk_actions(connection, evidence.actions)
     audit.actions = done.rows
     audit.note(Broken(action_id, None, why) for action_id, why in done.broken)
@@ -202,10 +208,23 @@ def _check(head: Row, chain: list[Row], family: Family, evidence: Evidence) -> l
         found = check_anchor(head, evidence.key)
     if not found and (why := check_row(head, chain, family)) is not None:
         found = [Broken(None, head["id"], why)]
+    if not found and evidence.archive is not None:
+        found = evidence.archive.check_payment(head, chain)
     if evidence.seal is not None:
         for sealed in evidence.seal.up_to(head["id"]):
-            found += check_seal(head, chain, sealed) if sealed.payment_id == head["id"] else [_gone(sealed)]
+            mine = sealed.payment_id == head["id"]
+            found += _check_sealed(head, chain, sealed, evidence.archive) if mine else [_gone(sealed)]
     return found
+
+
+def _check_sealed(head: Row, chain: Sequence[Row], sealed: Sealed, archive: ArchiveProof | None) -> list[Broken]:
+    """Check that a sealed row is in the chain, or in the archive where retention took it after it was archived."""
+    there = any(row["id"] == sealed.ledger_id for row in chain)
+    if archive is None or there or not archive.should_have(head["id"], sealed.ledger_id):
+        return check_seal(head, chain, sealed)
+    if archive.has_sealed(sealed):
+        return []
+    return [Broken(sealed.ledger_id, head["id"], IN_NEITHER)]
 
 
 def _gone(sealed: Sealed) -> Broken:
@@ -221,8 +240,9 @@ async def _find_gone_payments(connection: Connection, audit: Audit, after: UUID,
         audit.note(Broken(row["id"], row["payment_id"], "its payment is not there") for row in rows)
 
 
-async def _walk_rows_without_payment(connection: Connection, audit: Audit, writer: SealWriter | None) -> None:
+async def _walk_rows_without_payment(connection: Connection, audit: Audit, evidence: Evidence) -> None:
     """Check the rows that stand alone."""
+    writer = evidence.writer
     if writer is not None:
         (anchor,) = await fetch(connection, "read_anchor_without_payment")
         writer.begin_rows(anchor["rows_removed"])
@@ -235,11 +255,16 @@ async def _walk_rows_without_payment(connection: Connection, audit: Audit, write
                 audit.note([Broken(row["id"], None, "its content is not what was written")])
             elif writer is not None:
                 writer.add_row(SealedRow(row["relay_xid"], row["id"], row["hash"]))
+            if evidence.archive is not None:
+                audit.note(evidence.archive.check_alone(row))
 
 
-async def _check_sealed_rows(connection: Connection, audit: Audit, seal: SealReader, key: bytes | None) -> None:
-    """Check that the rows of no payment that were sealed are there, but for those that retention took and signed."""
-    sealed, lacking = seal.rows(), 0
+async def _check_sealed_rows(connection: Connection, audit: Audit, seal: SealReader, evidence: Evidence) -> None:
+    """Check that the rows of no payment that were sealed are there, but for those that retention took and signed.
+
+    With an archive, what retention took since archiving began must be in it.
+    """
+    sealed, lacking, archive, key = seal.rows(), 0, evidence.archive, evidence.key
     while step := list(islice(sealed, ROWS_A_STEP)):
         keys = [one.relay_xid for one in step], [one.id for one in step]
         found = {row["id"]: row["hash"] for row in await fetch(connection, "find_sealed_rows", *keys)}
@@ -249,7 +274,11 @@ async def _check_sealed_rows(connection: Connection, audit: Audit, seal: SealRea
             for one in step
             if one.id in found and found[one.id] != one.hash
         )
-        missing = [one.id for one in step if one.id not in found]
+        gone = [one for one in step if one.id not in found and not (archive is not None and archive.has_sealed(one))]
+        if archive is not None:
+            audit.note(Broken(one.id, None, IN_NEITHER) for one in gone if not archive.is_before_archive(one))
+            gone = [one for one in gone if archive.is_before_archive(one)]
+        missing = [one.id for one in gone]
         audit.note(Broken(one, None, why) for one in missing if (why := _why_missing(one, anchor, key)) is not None)
         lacking += sum(one <= anchor["ledger_id"] for one in missing)
     if lacking:

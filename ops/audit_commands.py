@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 
 from ops import endpoints, server
+from ops.archive_opening import open_archive, open_proof
 from ops.audit import Audit, Evidence, walk
 from ops.audit_actions import read_head
 from ops.cleaning import clean
@@ -23,7 +24,7 @@ from ops.dlq_options import Since, Until, Who, asker
 from ops.operators import ActionFilter, ActionPage, Operator, list_actions, note_action
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.payment_commands import plain
-from ops.retention import DAYS_MIN, Signing, remove_old
+from ops.retention import DAYS_MIN, Signing, is_waiting, remove_old
 from ops.seal import SealReader, SealWriter, key_of
 from ops.seal_topic import newest_seal, publish_seal
 
@@ -41,6 +42,9 @@ audit = typer.Typer(no_args_is_help=True, help="The ledger as evidence.")
 
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
+    from ops import archive_commands  # which adds its own command to this group
+
+    archive_commands.add_to(audit)
     app.add_typer(audit, name="audit")
 
 
@@ -50,22 +54,46 @@ def _group() -> None:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, seal: Path | None, topic: str | None) -> AsyncIterator[SealReader | None]:
-    """Give the seal to verify with, of a file or the newest of a topic; None where there is none of both."""
-    async with AsyncExitStack() as stack:
-        path = seal if topic is None else await stack.enter_async_context(newest_seal(settings, topic))
-        if path is None:
-            yield None
-        else:
-            yield stack.enter_context(closing(SealReader(path, key_of(settings.audit.seal_key))))
+async def seal_of(settings: Settings, seal: Path | None, topic: str | None) -> AsyncIterator[Path | None]:
+    """Give the seal that was named as a file, or the newest of a topic; None where there is none of both."""
+    if topic is None:
+        yield seal
+    else:
+        async with newest_seal(settings, topic) as path:
+            yield path
 
 
-async def _verify(settings: Settings, seal: Path | None, topic: str | None) -> tuple[Audit, SealReader | None]:
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found, and what the ledger was held against: the seal, and how much of an archive."""
+
+    found: Audit
+    seal: SealReader | None
+    archived_rows: int = 0
+    archived_files: int = 0
+
+
+async def _verify(settings: Settings, seal: Path | None, topic: str | None, archive: Path | None) -> Verified:
     secret = settings.audit.seal_key
     key = None if secret is None else key_of(secret)
-    async with _opened(settings, seal, topic) as reader, connected(settings) as connection:
+    async with AsyncExitStack() as stack:
+        path = await stack.enter_async_context(seal_of(settings, seal, topic))
+        reader = proof = None
+        if path is not None:
+            reader = stack.enter_context(closing(SealReader(path, key_of(secret))))
+        if archive is not None:
+            proof = stack.enter_context(closing(open_proof(archive, key_of(secret), path)))
+        connection = await stack.enter_async_context(connected(settings))
         actions = None if reader is None else reader.actions
-        return await walk(connection, BROKEN_SHOWN_MAX, Evidence(key, reader, actions=actions)), reader
+        held = proof if proof is not None and proof.holds else None
+        found = await walk(connection, BROKEN_SHOWN_MAX, Evidence(key, reader, actions=actions, archive=held))
+        if proof is None:
+            return Verified(found, reader)
+        of_archive = Audit(BROKEN_SHOWN_MAX)
+        of_archive.note(proof.broken)
+        of_archive.note(found.broken)
+        found.ok, found.broken = found.ok and of_archive.ok, of_archive.broken
+        return Verified(found, reader, proof.rows, proof.files)
 
 
 async def _seal_into(settings: Settings, path: Path | None, topic: str | None) -> tuple[Audit, SealWriter]:
@@ -96,10 +124,15 @@ async def _seal(settings: Settings, path: Path) -> tuple[Audit, SealWriter]:
     return found, writer
 
 
-def _shown(found: Audit, seal: SealReader | None = None) -> RenderableType:
+def _shown(found: Audit, verified: Verified | None = None) -> RenderableType:
     if found.ok:
+        seal = verified and verified.seal
         sealed = f", and all that was sealed at {seal.sealed_at:%Y-%m-%d %H:%M:%S} UTC is there" if seal else ""
-        return f"{found.rows:,} ledger rows, {found.actions:,} actions of people: every chain holds{sealed}"
+        archived = ""
+        if verified and verified.archived_files:
+            files = f"{verified.archived_files:,} files"
+            archived = f"; {verified.archived_rows:,} archived rows in {files} are one history with them"
+        return f"{found.rows:,} ledger rows, {found.actions:,} actions of people: every chain holds{sealed}{archived}"
     table = Table(
         "row",
         "payment",
@@ -122,19 +155,26 @@ def verify(
         str | None,
         typer.Option("--seal-topic", metavar="TOPIC", help="Or against the newest seal of this Kafka topic."),
     ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--archive", metavar="DIR", help="Also prove that this archive and the ledger are one history."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Walk the hash chain of every payment and of people's actions, and name what is broken. Exit 1 where anything is.
 
     Each payment's row is held against its chain. With a seal: also that no sealed row is gone or another one, of a
-    payment or of none, but for what retention took and signed.
+    payment or of none, but for what retention took and signed. With an archive: that every file is what was written,
+    that every chain goes on from it, and that retention took nothing since then which is not in it.
     """
     if seal is not None and seal_topic is not None:
         raise typer.BadParameter("one seal at a time: --seal or --seal-topic")
-    found, reader = asyncio.run(_verify(endpoints.found(endpoints.load()), seal, seal_topic))
+    verified = asyncio.run(_verify(endpoints.found(endpoints.load()), seal, seal_topic, archive))
+    found = verified.found
     broken = [asdict(one) for one in found.broken]
-    document = {"ok": found.ok, "rows": found.rows, "actions": found.actions, "broken": broken}
-    emit(document, as_json=as_json, show=lambda: _shown(found, reader))
+    figures = {"rows": found.rows, "actions": found.actions, "archived_rows": verified.archived_rows}
+    document = {"ok": found.ok, **figures, "broken": broken}
+    emit(document, as_json=as_json, show=lambda: _shown(found, verified))
     return EXIT_DONE if found.ok else EXIT_PROBLEM
 
 
@@ -223,24 +263,35 @@ def retain(
 ) -> int:
     """Remove ledger rows older than that, as the schema's owner, and leave anchors by which the rest is proved.
 
-    With RATCHET_AUDIT__SEAL_KEY the anchors are signed, so that a seal of before still verifies.
+    With RATCHET_AUDIT__SEAL_KEY the anchors are signed, so that a seal of before still verifies. With
+    RATCHET_AUDIT__ARCHIVE only rows go that are archived; exit 1 where older ones are not.
     Old text messages, refetches and claims on bodies go too (RATCHET_RETENTION__SMS_DAYS, __REFETCHES_DAYS).
     """
     if not yes:
         say("ratchet: rows would be removed for good; say --yes")
         return EXIT_PROBLEM
     operator = Operator(asker(who))
-    removed = asyncio.run(_retain(endpoints.found(endpoints.load()), days, operator, adopt_unsigned=adopt_unsigned))
+    settings = endpoints.found(endpoints.load())
+    removed, waiting = asyncio.run(_retain(settings, days, operator, adopt_unsigned=adopt_unsigned))
     said = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in removed.items())
-    emit(removed, as_json=as_json, show=lambda: f"removed: {said}")
-    return EXIT_DONE
+    document = {**removed, "waiting_for_archive": waiting}
+    emit(document, as_json=as_json, show=lambda: f"removed: {said}")
+    if waiting:
+        say("ratchet: older rows stay, for they are not archived: run `ratchet audit archive`, then this again")
+    return EXIT_PROBLEM if waiting else EXIT_DONE
 
 
-async def _retain(settings: Settings, days: int, operator: Operator, *, adopt_unsigned: bool) -> dict[str, int]:
+async def _retain(
+    settings: Settings, days: int, operator: Operator, *, adopt_unsigned: bool
+) -> tuple[dict[str, int], bool]:
+    """Remove what is old; return how much of each kind, and whether rows stay for want of an archive."""
+    folder = settings.audit.archive
+    archive = None if folder is None else open_archive(folder, key_of(settings.audit.seal_key))
     async with connected(as_owner(settings, "ledger rows")) as connection:
         now = dt.datetime.now(dt.UTC)
         secret = settings.audit.seal_key
         signing = Signing(key_of(secret) if secret else None, adopt_unsigned=adopt_unsigned)
         await note_action(connection, operator, "ledger.retain", f"ledger rows older than {days} days", "")
-        removed = {"removed": await remove_old(connection, days, now, signing)}
-        return removed | await clean(connection, settings.retention, now)
+        removed = {"removed": await remove_old(connection, days, now, signing, archive)}
+        waiting = archive is not None and await is_waiting(connection, days, now)
+        return removed | await clean(connection, settings.retention, now), waiting

@@ -8,7 +8,8 @@ Rows go oldest first in the relay's order, which is each chain's order too, up t
 removed is always the beginning of a chain, however the clocks of those who wrote the rows differ. The anchor keeps
 hash, version and place of the last row removed, and what the removed rows had said; it never moves back. Only what can
 be proved is removed. With a key (`RATCHET_AUDIT__SEAL_KEY`) the anchor is signed: then `audit verify --seal` tells what
-retention took from what somebody else took.
+retention took from what somebody else took. Where the ledger is archived (`RATCHET_AUDIT__ARCHIVE`) only rows go that
+are in the archive, in a file whose digest is the one that was signed.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from uuid import UUID
 
+    from ops.archive import Archive
     from runtime.lease import Lease
     from runtime.postgres import Connection
     from schemas.payment import Facts
@@ -150,16 +152,25 @@ def _mac_without_payment(anchor: Mapping[str, Any], key: bytes) -> bytes:
     return anchor_without_payment_mac(key, anchor["ledger_id"], anchor["rows_removed"])
 
 
-async def remove_step(connection: Connection, before: dt.datetime, lease: Lease, signing: Signing = UNSIGNED) -> int:
+async def remove_step(
+    connection: Connection,
+    before: dt.datetime,
+    lease: Lease,
+    signing: Signing = UNSIGNED,
+    archive: Archive | None = None,
+) -> int:
     """Remove up to ROWS_A_STEP rows recorded before that time, in one transaction; return how many.
 
-    Raises LeaseLostError when another retention took over, RatchetError where a chain can't be proved as it is.
+    With an archive, up to the first that it does not have. Raises LeaseLostError when another retention took over,
+    RatchetError where a chain can't be proved as it is, ArchiveError where the archive is not what was written.
     """
     async with connection.transaction():
         await guard(connection, lease)
         oldest = await fetch(connection, "list_old_rows", ROWS_A_STEP)
         rows = list(takewhile(lambda row: row["recorded_at"] < before, oldest))
         if not rows:
+            return 0
+        if archive is not None and not (rows := archive.held(rows)):
             return 0
         payment_ids = sorted({row["payment_id"] for row in rows if row["payment_id"] is not None})
         await fetch(connection, "lock_chains", payment_ids)
@@ -173,8 +184,20 @@ async def remove_step(connection: Connection, before: dt.datetime, lease: Lease,
     return len(rows)
 
 
-async def remove_old(connection: Connection, days: int, now: dt.datetime, signing: Signing = UNSIGNED) -> int:
-    """Remove the rows older than that many days, up to the first that is not; return how many.
+async def is_waiting(connection: Connection, days: int, now: dt.datetime) -> bool:
+    """Tell whether a row is published and older than that many days: after a retention, it is not archived."""
+    oldest = await fetch(connection, "list_old_rows", 1)
+    return bool(oldest) and bool(oldest[0]["recorded_at"] < now - dt.timedelta(days=days))
+
+
+async def remove_old(
+    connection: Connection,
+    days: int,
+    now: dt.datetime,
+    signing: Signing = UNSIGNED,
+    archive: Archive | None = None,
+) -> int:
+    """Remove the rows older than that many days, up to the first that is not, or is not archived; return how many.
 
     Raises RatchetError while another one is at it, or where a chain can't be proved as it is.
     """
@@ -184,7 +207,7 @@ async def remove_old(connection: Connection, days: int, now: dt.datetime, signin
     if lease is None:
         raise RatchetError(f"another retention is at work; look again when it ended, in {LEASE_SECONDS:.0f} s at most")
     try:
-        while step := await remove_step(connection, before, lease, signing):
+        while step := await remove_step(connection, before, lease, signing, archive):
             removed += step
             await leases.renew(lease, LEASE_SECONDS)
     finally:

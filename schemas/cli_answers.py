@@ -210,11 +210,15 @@ class BrokenRow(_Answer):
 
 
 class AuditVerified(_Answer):
-    """`ratchet audit verify`. `rows` and `actions` (of people) were walked; `broken` is bounded, `ok` speaks of all."""
+    """`ratchet audit verify`. `rows` and `actions` (of people) were walked; `broken` is bounded, `ok` speaks of all.
+
+    `archived_rows` were read of the archive, where one was named.
+    """
 
     ok: bool
     rows: Figure
     actions: Figure = 0
+    archived_rows: Figure = 0
     broken: list[BrokenRow]
 
 

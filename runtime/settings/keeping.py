@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 - pydantic reads the annotations
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -58,7 +59,11 @@ class AuditSettings(Group):
     """The proof of the ledger."""
 
     seal_key: Annotated[SecretStr, Field(min_length=32)] | None = None
-    """Signs seals and what retention leaves; whoever owns the schema must not have it."""
+    """Signs seals, archives and what retention leaves; whoever owns the schema must not have it."""
+    archive: Path | None = None
+    """The folder of the ledger's archive; where it is set, retention removes only what is archived there."""
+    archive_file_rows_max: Annotated[int, Field(ge=1000, le=1_000_000)] = 100_000
+    """Ledger rows of one file of the archive."""
 
 
 class RetentionSettings(Group):
