@@ -82,6 +82,7 @@ test-slow: brokers ## what is long by nature: outages, kill storms, scale, bench
 
 test-archive: brokers $(ARROW) ## the ledger's archive, with pyarrow, which `make setup` leaves out; ARGS="-m 'not slow'"
 	@$(BIN)/pytest -n 0 tests/integration/test_archive.py tests/fault/test_archive_killed.py \
+		tests/fault/test_archive_scale.py \
 		$(MEASURE) $(if $(COVERAGE),--cov-append) $(ARGS)
 
 nightly: brokers $(ARROW) ## all tests with the long outages and redrives, and many more examples a property; forgeries, fuzz, mutants, mutation
