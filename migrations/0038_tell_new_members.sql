@@ -5,7 +5,6 @@
 alter table reference_payments add column xid bigint;
 alter table reference_payments alter column xid set default pg_current_xact_id()::text::bigint;
 comment on column reference_payments.xid is 'the transaction that wrote the row, by which others tell what came since their snapshot';
-create index reference_payments_xid on reference_payments (xid) where xid is not null;
 
 -- migrate:down
 
