@@ -91,7 +91,6 @@ PLAYER: Final = Player(
         **dict.fromkeys(("authorized", "multicapture", "partial", "canceled", "expired"), _TAKEN),
         "second-try": "Braintree's next try is another transaction, and no webhook says that it is of the same payment",
     },
-    moves_disputed=False,
     needs_pair=True,
     signed_field=signature_of,
 )

@@ -92,6 +92,5 @@ PLAYER: Final = Player(
         "expired": "Square cancels a payment that nobody completed in time: play canceled",
     },
     currency="USD",
-    moves_disputed=False,
     merchant_account=MERCHANT,
 )
