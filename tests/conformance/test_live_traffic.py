@@ -52,6 +52,8 @@ TWICE: Final = 0.1
 """The share of a client's events that it publishes a second time."""
 CHILD_IDS: Final = ("id", "capture_id", "refund_id")
 """Where the sample's events name a try, a capture, a refund or a dispute; `payments.events` has `id` alone."""
+NAMING: Final = ("payment.created", "payment.authorized")
+"""The events that name the merchant's reference: one that comes late may bring nothing else, yet readers see it."""
 COLUMNS: Final = (
     "provider", "account", "merchant_account", "livemode", "provider_ref", "reference", "client", "status",
     "refund_status", "dispute_status", "currency", "amount", "authorized", "captured", "refunded", "disputed", "flags",
@@ -69,7 +71,8 @@ def line_of(post: Post, service: str) -> str:
     event = json.loads(post.body)
     kind, data = event["type"], event["data"]
     named = next((data[name] for name in CHILD_IDS if name in data), None)
-    value = {name: data[name] for name in EVENTS[kind].model_fields if name in data} | ({"id": named} if named else {})
+    fields = EVENTS[kind].model_fields.keys() - (set() if kind in NAMING else {"reference"})
+    value = {name: data[name] for name in fields if name in data} | ({"id": named} if named else {})
     headers = {"ce_specversion": "1.0", "ce_id": post.message_id, "ce_source": service, "ce_type": kind}
     return json.dumps({"topic": "payments.events", "key": data["payment_id"], "headers": headers, "value": value})
 
