@@ -46,7 +46,7 @@ LEAF: Final = re.compile(r"<([a-z0-9-]+)(?: [^>]*)?>([^<]*)</\1>")
 NEEDED: Final[dict[str, str]] = {
     "adyen": "eventCode pspReference success",
     "braintree": "id kind",
-    "checkout": "data data.action_id data.id data.payment_id type",
+    "checkout": "data data.action_id data.id data.payment_id id payment payment.id status type",
     "flutterwave": "data data.charge_id data.id data.reference data.status data.tx_ref type",
     "gocardless": (
         "action links links.payment links.refund payments payments.amount payments.currency payments.id "
@@ -89,7 +89,8 @@ NEEDED: Final[dict[str, str]] = {
     ),
     "standard_webhooks": "data data.dispute_id data.id data.order_id data.payment_id data.refund_id data.status type",
     "stripe": (
-        "data data.object data.object.amount_refunded data.object.captured data.object.id data.object.status type"
+        "data data.object data.object.amount_refunded data.object.captured data.object.id data.object.status id status "
+        "type"
     ),
 }
 SUMS: Final[dict[str, str]] = {
@@ -128,7 +129,10 @@ SUMS: Final[dict[str, str]] = {
         "data.object.refund.amount_money.currency"
     ),
     "standard_webhooks": "data.amount data.currency data.total_amount",
-    "stripe": "data.object.amount data.object.amount_capturable data.object.amount_received data.object.currency",
+    "stripe": (
+        "amount amount_received currency data.object.amount data.object.amount_capturable data.object.amount_received "
+        "data.object.currency"
+    ),
 }
 FIGURES: Final[dict[str, str]] = {
     "mollie": "_embedded.entity.amountCaptured amountCaptured",

@@ -64,7 +64,7 @@ class Topic:
 
 @pytest.fixture
 def carrying(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Carrying]:
-    monkeypatch.setattr("ratchet_client.ordered.AIOKafkaConsumer", Topic)
+    monkeypatch.setattr("ratchet_client.join.AIOKafkaConsumer", Topic)
 
     def make(carry_out: Callable[[CommandRecord], Awaitable[None]], *accounts: str, **more: Any) -> Carrying:
         retry = Retry(pause_seconds=0.0)

@@ -113,7 +113,7 @@ def app() -> Reactor:
 
 @pytest.fixture
 async def run(app: Reactor, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr("ratchet_client.ordered.AIOKafkaConsumer", lambda **_: Topic())
+    monkeypatch.setattr("ratchet_client.join.AIOKafkaConsumer", lambda **_: Topic())
     return Run(app, Sent(), None)
 
 

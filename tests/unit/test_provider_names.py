@@ -28,6 +28,7 @@ NAMES: Final = re.compile(
 ALLOWED: Final = {
     "ops/bench/": "the benchmark sends what one provider sends",
     "ops/sample/": "the sample plays three providers, which is what it is for",
+    "ops/simulated/": "plays a provider each, for `ratchet simulate`",
     "ops/corpus.py": "finds events in files of others, where nothing tells whose they are",
     "consumer/dispatcher/twilio.py": "the client of one service that sends messages, behind the seam `sender`",
     "consumer/dispatcher/sql/settle_sms.sql": "delivery reports come by that service's webhooks",
