@@ -20,7 +20,7 @@ from schemas.dead_letter import Reason
 from schemas.errors import RatchetError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from ops.console.backlog import Backlog, BacklogReader
     from ops.console.outcomes import OutcomeCounter, Outcomes
@@ -136,20 +136,20 @@ class BoardPoller:
         """Look at everything once."""
         problems: list[str] = []
 
-        async def known(work: Awaitable[Part]) -> Part | None:
+        async def known(read: Callable[[], Awaitable[Part]]) -> Part | None:
             try:
-                return await work
+                return await read()
             except RatchetError as error:
                 if str(error) not in problems:
                     problems.append(str(error))
                 return None
 
         backlog, queues, letters, settled, outcomes, roles = await asyncio.gather(
-            known(self.backlog.read()),
-            known(self._read_queues()),
-            known(self._count_letters()),
-            known(self._count_settled()),
-            known(self.outcomes.read()),
+            known(self.backlog.read),
+            known(self._read_queues),
+            known(self._count_letters),
+            known(self._count_settled),
+            known(self.outcomes.read),
             self._roles(),
         )
         now, before = time.monotonic(), self._looked_at

@@ -292,7 +292,7 @@ async def test_a_deadlock_is_settled_again(desk: Bench, observer: asyncpg.Connec
     await ours
     await witness.close()
     books = await desk.books()
-    assert errors == ["DeadlockDetectedError twin"]
+    assert errors == ["DeadlockDetectedError conflict"]
     assert {row["status"] for row in books.payments} == {"authorized"}
     assert (len(books.ledger), books.letters) == (4, [])
 

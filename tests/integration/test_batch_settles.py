@@ -374,14 +374,14 @@ async def test_what_a_payment_stood_under_leads_to_the_one_that_it_turned_out_to
     assert promised in [row["payment_id"] for row in await harness.pool.fetch(known)]
 
 
-async def test_an_attempt_that_one_order_gives_up_is_taken_by_the_other_under_which_it_stands(desk: Bench) -> None:
+async def test_an_attempt_that_one_order_gives_up_is_taken_by_the_other_under_which_it_stands(harness: Bench) -> None:
     """The event names one order; the other one is found by a payment that its batch holds only as a member."""
     one, other = uuid.UUID(int=1, version=4), uuid.UUID(int=2, version=4)
-    await desk.settle(intent_records([intent(one, reference="ORD-1"), intent(other, reference="ORD-2")]))
-    await desk.settle(records([webhook("payment.captured", "late", child="b", reference="ORD-1")]))
-    await desk.settle(records([webhook("payment.authorized", "late", reference="ORD-2")], first=1))
-    await desk.settle(records([webhook("payment.captured", "early", child="a", reference="ORD-1")], first=2))
-    books = await desk.books()
+    await harness.settle(intent_records([intent(one, reference="ORD-1"), intent(other, reference="ORD-2")]))
+    await harness.settle(records([webhook("payment.captured", "late", child="b", reference="ORD-1")]))
+    await harness.settle(records([webhook("payment.authorized", "late", reference="ORD-2")], first=1))
+    await harness.settle(records([webhook("payment.captured", "early", child="a", reference="ORD-1")], first=2))
+    books = await harness.books()
     assert {row["provider_ref"]: row["intent_id"] for row in books.payments if row["client"] is None} == {
         "early": one,
         "late": other,
