@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from runtime.postgres import DURABLE, OUTAGE_ERRORS
+from runtime.postgres import DURABLE, OTHER_SCHEMA, OUTAGE_ERRORS
 from runtime.postgres_hosts import Hosts
 from runtime.sql import statement
 from runtime.topic_binding import need_bound
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @contextlib.asynccontextmanager
 async def connected(settings: Settings, *, as_it_is: bool = False) -> AsyncIterator[Connection]:
-    """Connect; raise UnavailableError where Postgres does not answer, RatchetError where the schema is missing.
+    """Connect; raise UnavailableError where Postgres does not answer, also where the schema is another one.
 
     A database that belongs to other topics than ours raises SettingsError. What is committed is on disk. A session that
     is to be `as_it_is` has what the role and the server have set, and may be of any topics.
@@ -49,8 +49,8 @@ async def connected(settings: Settings, *, as_it_is: bool = False) -> AsyncItera
             with contextlib.suppress(asyncpg.UndefinedTableError):  # of an older schema
                 await need_bound(connection, settings.kafka.topic_prefix)
         yield connection
-    except asyncpg.UndefinedTableError as error:
-        raise UnavailableError(f"the schema is not there ({error}); run `ratchet migrate up`") from error
+    except OTHER_SCHEMA as error:
+        raise UnavailableError(f"the schema is not that of this version ({error}); run `ratchet migrate up`") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise RatchetError(f"the role may not read this ({error}); run `ratchet migrate up` for the grants") from error
     except OUTAGE_ERRORS as error:

@@ -76,6 +76,8 @@ OUTAGE_ERRORS = (
 """Postgres is away or too busy."""
 PASSING_ERRORS: Final[tuple[type[Exception], ...]] = (*OUTAGE_ERRORS, *refusals(Failure.SETUP, Failure.SESSION))
 """Whatever has nothing to do with what was sent: it passes by itself, or when somebody mends the set-up."""
+OTHER_SCHEMA: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
+"""The schema is not that of this version: not there yet, older (a migration may be under way), or newer."""
 DURABLE = {"synchronous_commit": "on"}
 """Settings of every session that writes: what is committed is on disk, whatever role, database and server say."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import asyncpg
 from starlette.exceptions import HTTPException
 
-from runtime.postgres import OUTAGE_ERRORS, LazyPool, open_pool
+from runtime.postgres import OTHER_SCHEMA, OUTAGE_ERRORS, LazyPool, open_pool
 from runtime.sql import statement
 from runtime.topic_binding import bound
 from schemas.errors import RatchetError, UnavailableError
@@ -48,7 +48,7 @@ class Reader:
     async def run(self, work: Callable[[Connection], Awaitable[Found]]) -> Found:
         """Return what the work reads on one connection.
 
-        Raises UnavailableError where Postgres is away or too slow, or the schema is not there.
+        Raises UnavailableError where Postgres is away or too slow, or the schema is another one.
         """
         return await run_on(self._settings, self._pool, work)
 
@@ -69,7 +69,7 @@ class Reader:
 async def run_on(settings: Settings, waiting: LazyPool, work: Callable[[Connection], Awaitable[Found]]) -> Found:
     """Return what the work does on one connection of the pool, within the console's bounds.
 
-    Raises UnavailableError where Postgres is away or too slow, or the schema is not there.
+    Raises UnavailableError where Postgres is away or too slow, or the schema is another one.
     """
     statement_seconds = settings.console.statement_timeout_seconds
     seconds = statement_seconds + settings.console.connect_timeout_seconds
@@ -80,8 +80,8 @@ async def run_on(settings: Settings, waiting: LazyPool, work: Callable[[Connecti
                 return await _undisturbed(connection, work)
     except asyncpg.QueryCanceledError as error:
         raise UnavailableError(f"Postgres needs more than {statement_seconds:g} s for this") from error
-    except asyncpg.UndefinedTableError as error:
-        raise UnavailableError("the schema is not there; run `ratchet migrate up`") from error
+    except OTHER_SCHEMA as error:
+        raise UnavailableError("the schema is not that of this version; run `ratchet migrate up`") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise RatchetError("the role may not do this; run `ratchet migrate up` for the grants") from error
     except TimeoutError as error:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from relay_rows import relaying, settings_for
 from settling import until, webhook
 
+from ops.status import gather
 from runtime.postgres import open_pool
 from runtime.schema_version import newest_known
 from runtime.settings import PostgresSettings
@@ -40,6 +41,16 @@ async def owner(database: Database) -> AsyncIterator[asyncpg.Connection[Any]]:
 async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     async with stage(stack.kafka, database, tmp_path) as made:
         yield made
+
+
+async def test_status_says_which_schema_it_met(
+    stack: Endpoints, database: Database, owner: asyncpg.Connection[Any]
+) -> None:
+    """It is asked amid a migration too, when columns of its version are not there yet."""
+    await owner.execute("alter table payments rename column flagged_at to flagged_once")
+    found = await gather(settings_for(stack, database.dsn))
+    assert found.counts == {}
+    assert any("the schema is not that of this version" in one and "migrate up" in one for one in found.unknown)
 
 
 async def test_a_consumer_waits_for_the_schema_and_goes_on_by_itself(
