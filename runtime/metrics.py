@@ -272,7 +272,7 @@ SMS: Final = _counter(
 )
 REFETCHES: Final = _counter(
     "ratchet_refetches_total",
-    "Payments read again at a provider's API, by provider and outcome: answered, again, refused, put_back.",
+    "Payments read again at a provider's API, by provider and outcome: answered, again, absent, refused, put_back.",
     "provider",
     "outcome",
 )

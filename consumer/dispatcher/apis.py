@@ -49,6 +49,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Absent:
+    """The API is well and has nothing under this reference, or shows nothing that could have one of its shape."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
     """A later try may do better. `after_seconds` is what the API asked for, or None."""
 
@@ -63,7 +70,7 @@ class Awaited:
     query: str
 
 
-Outcome = Answered | Awaited | Refused | Again
+Outcome = Answered | Awaited | Absent | Refused | Again
 
 
 def judge(said: Answer, answer: HttpAnswer, host: str) -> Outcome:
@@ -79,7 +86,7 @@ def judge(said: Answer, answer: HttpAnswer, host: str) -> Outcome:
         need_available(answer, host)
         said = _SAID_BY_STATUS.get(answer.status)
     if said is Gone.GONE:
-        return Refused(f"{host} does not know this payment ({answer.status})")
+        return Absent(f"{host} does not know this payment ({answer.status})")
     if said is Denied.DENIED:
         return Refused(f"{host} refuses the credentials ({answer.status}); check the provider's api_ settings")
     if answer.status == HTTPStatus.OK:
@@ -245,7 +252,7 @@ class Api:
         if refusal is not None:
             return refusal
         request = self._request(ref, about, unix_seconds)
-        if isinstance(request, Refused):
+        if not isinstance(request, ApiRequest):
             return request
         answer = await self._calls.send(request)
         query = self._refetch.query.accepted(answer.status, answer.body) if self._refetch.query else None
@@ -257,17 +264,17 @@ class Api:
             return Again(f"{self._calls.host} takes the access token no longer")
         return judge(said, answer, self._calls.host)
 
-    def _request(self, ref: str, about: str | None, unix_seconds: float) -> ApiRequest | Refused:
+    def _request(self, ref: str, about: str | None, unix_seconds: float) -> ApiRequest | Absent | Refused:
         credentials, query = self._calls.credentials, self._refetch.query
         request = self._refetch.request(ref, credentials, unix_seconds)
         if request is not None or query is None:
-            return request or Refused(f"the API of {self.provider} can't be asked about this reference")
+            return request or Absent(f"the API of {self.provider} can't be asked about this reference")
         missing = [name for name in query.needs if not getattr(credentials, name)]
         if missing:
             wanted = ", ".join(_SETTINGS.get(name, f"api_{name}") for name in missing)
             return Refused(f"the API of {self.provider} can't be asked about this reference; set {wanted}")
         request = query.request(ref, about, credentials)
-        return request or Refused(f"the API of {self.provider} can't be asked about this reference")
+        return request or Absent(f"the API of {self.provider} can't be asked about this reference")
 
 
 def open_apis(settings: Settings, client: HttpClient) -> dict[tuple[str, str], Api]:

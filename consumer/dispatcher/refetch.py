@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from consumer.dispatcher.apis import Again, Answered, Api, Awaited, Refused
+from consumer.dispatcher.apis import Absent, Again, Answered, Api, Awaited, Refused
 from consumer.dispatcher.worker import CALLS_PART, GuardedRows, pause_seconds
 from runtime import metrics
 from schemas.record import answer_of_api
@@ -105,10 +105,11 @@ class RefetchDesk:
                 pause = max(self._pause(row["attempts"]), outcome.after_seconds or 0.0)
                 error = outcome.error[:ERROR_LENGTH_MAX]
                 await self._rows.fetch_one(lease, "retry_refetch", *claim, pause, error, 0)
-            case Again() | Awaited() | Refused():
+            case Again() | Awaited() | Absent() | Refused():
                 said = "no answer came by a webhook" if isinstance(outcome, Awaited) else outcome.error
                 error, again = said[:ERROR_LENGTH_MAX], self._limits.same_payment_seconds
-                await self._rows.fetch_one(lease, "fail_refetch", *claim, row["updated_at"], error, again)
+                by_clock = self._limits.absent_seconds if isinstance(outcome, Absent) else again
+                await self._rows.fetch_one(lease, "fail_refetch", *claim, row["updated_at"], error, again, by_clock)
                 if not row["known"]:
                     await self._rows.fetch_one(lease, "trim_refetches", self._limits.unknown_waiting_max)
 

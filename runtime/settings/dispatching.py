@@ -63,6 +63,8 @@ class RefetchSettings(Group):
     """Of these, unknown ones that may wait, and failed ones that are kept; a hint beyond them is answered 429."""
     unknown_per_minute_max: Count = 300
     """Calls a minute for unknown payments, which come after those for known ones."""
+    absent_seconds: Seconds = 604_800.0
+    """How soon the clock asks again about what the API does not know. An event that names it has it asked at once."""
     attempts_max: Count = 30
     """Tries of one payment."""
     backoff_initial_seconds: Seconds = 1.0

@@ -78,6 +78,28 @@ async def test_case_pb13_a_chargeback_and_a_refund_that_are_open_are_asked_about
     ]
 
 
+async def test_what_the_api_does_not_know_is_asked_about_seldom(harness: Office) -> None:
+    """A sale of PayPal's is asked about as an order, whose ids look alike; a refusal is asked about as ever."""
+    await pay(harness, "stripe", "pi_gone", 8 * DAY, status="authorized")
+    await pay(harness, "stripe", "pi_kept", 8 * DAY, status="authorized")
+    lease = await harness.lease()
+
+    async def asked() -> set[str]:
+        async with harness.desk("watch") as watch:
+            await watch.turn(lease)
+        return {row["ref"] for row in await harness.rows("refetches") if row["status"] == "queued"}
+
+    assert await asked() == {"pi_gone", "pi_kept"}
+    harness.world.fail("/v1/payment_intents/pi_kept", 400)
+    async with harness.desk("refetch", refetch={"absent_seconds": 7 * DAY}) as refetch:
+        while await refetch.turn(lease):
+            pass
+    for aged, expected in (("1 day", {"pi_kept"}), ("7 days", {"pi_gone", "pi_kept"})):
+        change = f"updated_at = updated_at - interval '{aged}', next_attempt_at = next_attempt_at - interval '{aged}'"
+        await harness.pool.execute(f"update refetches set status = 'failed', {change}")
+        assert await asked() == expected, aged
+
+
 async def set_refunds(desks: Office, ref: str, **refunds: str) -> None:
     facts = {f"refund:{own}": [state, 100] for own, state in refunds.items()}
     await desks.pool.execute("update payments set facts = $2 where provider_ref = $1", ref, json.dumps(facts))

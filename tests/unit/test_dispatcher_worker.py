@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from pydantic import SecretStr
 
-from consumer.dispatcher.apis import Again, Answered, Budget, Refused
+from consumer.dispatcher.apis import Absent, Again, Answered, Budget, Refused
 from consumer.dispatcher.refetch import RefetchDesk
 from consumer.dispatcher.role import Watch, dispatch, serve, watch_health
 from consumer.dispatcher.sms import SmsDesk, Unknown
@@ -209,6 +210,42 @@ async def test_calls_about_what_nobody_knows_have_a_budget():
         assert rows.claimed_with[3] == [may_guess]
     assert [name for name, *_ in unknown.written[:2]] == ["fail_refetch", "trim_refetches"]
     assert {name for name, *_ in known.written} == {"fail_refetch"}
+
+
+async def test_what_the_api_does_not_know_is_no_error_and_is_asked_about_seldom():
+    """A sale of PayPal's that is asked about as an order: the clock would write an error line at each question."""
+
+    async def ask() -> Absent:
+        return Absent("api does not know this payment (404)")
+
+    known, made_up = Rows(), Rows(known=False)
+    with structlog.testing.capture_logs() as lines:
+        for rows in (known, made_up):
+            await refetch_desk(rows, ScriptedApi(ask)).turn(LEASE)
+    for line in lines:
+        assert (line["event"], line["log_level"], line["outcome"]) == ("refetch", "info", "absent")
+        assert line["error"] == "api does not know this payment (404)"
+    assert len(lines) == 2
+    limits = Settings().refetch
+    [(name, _, _, _, error, again, by_clock)] = known.written
+    assert (name, error) == ("fail_refetch", "api does not know this payment (404)")
+    assert (again, by_clock) == (limits.same_payment_seconds, limits.absent_seconds)
+    assert by_clock > 24 * 3600
+    assert [name for name, *_ in made_up.written] == ["fail_refetch", "trim_refetches"]
+
+
+async def test_a_refusal_is_an_error_and_is_asked_about_as_ever():
+    async def ask() -> Refused:
+        return Refused("api refuses the credentials (401)")
+
+    rows = Rows()
+    with structlog.testing.capture_logs() as lines:
+        await refetch_desk(rows, ScriptedApi(ask)).turn(LEASE)
+    assert [(line["event"], line["log_level"], line["outcome"]) for line in lines] == [
+        ("refetch_failed", "error", "refused")
+    ]
+    [(*_, again, by_clock)] = rows.written
+    assert again == by_clock == Settings().refetch.same_payment_seconds
 
 
 async def test_a_claim_that_fails_gives_its_call_back():

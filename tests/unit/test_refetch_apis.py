@@ -10,7 +10,7 @@ import pytest
 from outside import Outside, intent, mollie_payment, outside, stk_answer
 from pydantic import SecretStr
 
-from consumer.dispatcher.apis import Again, Answered, Api, Pace, Refused, judge, open_apis
+from consumer.dispatcher.apis import Absent, Again, Answered, Api, Pace, Refused, judge, open_apis
 from providers.core.refetch import Fetched, Gone, Later
 from runtime.http import HttpAnswer, HttpClient, HttpUnavailableError
 from runtime.settings import AccountSettings, ProviderSettings, Settings
@@ -73,11 +73,9 @@ def test_judging_an_answer():
 
     assert of(200, Fetched("x", "r")) == Answered(Fetched("x", "r"), b"body")
     assert of(500, Later.NOT_NOW) == Again("api has no outcome yet")
-    assert isinstance(of(200, Gone.GONE), Refused)
+    assert of(200, Gone.GONE) == Absent("api does not know this payment (200)")
     assert isinstance(of(200), Again)
     for status, words in (
-        (404, "does not know"),
-        (410, "does not know"),
         (401, "credentials"),
         (403, "credentials"),
         (302, "refuses the request"),
@@ -87,6 +85,8 @@ def test_judging_an_answer():
         assert isinstance(outcome, Refused)
         assert words in outcome.error
         assert str(status) in outcome.error
+    for status in (404, 410):
+        assert of(status) == Absent(f"api does not know this payment ({status})")
     for status in (429, 500, 503):
         with pytest.raises(HttpUnavailableError):
             of(status)
@@ -104,10 +104,10 @@ async def test_answers_are_the_apis_own_bytes(world: Outside, apis: dict[tuple[s
     assert answered.fetched.kind == "refetch.payment_intent"
     world.objects["tr_1"] = mollie_payment("tr_1", "paid")
     assert isinstance(await apis["mollie", ""].ask("tr_1", NOW), Answered)
-    assert isinstance(await apis["stripe", ""].ask("pi_unknown", NOW), Refused)
+    assert isinstance(await apis["stripe", ""].ask("pi_unknown", NOW), Absent)
     assert isinstance(await apis["stripe", "acme"].ask("pi_1", NOW), Refused)
     asked = len(world.calls)
-    assert isinstance(await apis["stripe", ""].ask("re_1", NOW), Refused)
+    assert isinstance(await apis["stripe", ""].ask("re_1", NOW), Absent)
     assert len(world.calls) == asked, "what can't be asked is not asked"
 
 

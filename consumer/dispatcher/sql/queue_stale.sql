@@ -5,7 +5,7 @@
 -- those that are open by the payment's facts: a refund may be pending where others are done, which `refund_status` hides.
 -- No payment is changed before it is made, so the bound on its age bounds
 -- what is read of the index too. Two payments may have one reference, at two merchants: it is asked about once.
--- Returns how many.
+-- What its API does not know is asked about when it is due again (fail_refetch). Returns how many.
 with open as (
     select
         p.id, p.provider, p.account, p.provider_ref, p.updated_at,
@@ -58,7 +58,11 @@ with open as (
         select
         from refetches as asked
         where (asked.ref, asked.provider, asked.account) = (named.ref, named.provider, named.account)
-            and (asked.status = 'queued' or asked.updated_at > clock_timestamp() - make_interval(secs => $7))
+            and (
+                asked.status = 'queued'
+                or asked.updated_at > clock_timestamp() - make_interval(secs => $7)
+                or (asked.status = 'failed' and asked.next_attempt_at > clock_timestamp())
+            )
     )
     group by provider, account, ref
     order by min(updated_at)
