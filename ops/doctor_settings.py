@@ -36,6 +36,7 @@ def configuration(settings: Settings) -> list[Finding]:
     findings += scope_findings(settings)
     findings += executor_findings(settings)
     findings += recall_findings(settings)
+    findings += api_findings(settings)
     if settings.postgres.owner_dsn is None and not settings.embedded():
         advice = "set RATCHET_POSTGRES__OWNER_DSN where migrations are run"
         findings.append(Finding("owner DSN", ok=True, found="not set", advice=advice))
@@ -96,6 +97,28 @@ def recall_findings(settings: Settings) -> list[Finding]:
             place = source_of(provider, account)
             advice = "set what the list needs, or RECALL=false (docs/find-what-never-came.md)"
             findings.append(Finding(f"recall of {place}", ok=False, found=told, advice=advice))
+    return findings
+
+
+def api_findings(settings: Settings) -> list[Finding]:
+    """Look for endpoints whose webhooks say nothing of money until the API is read, and whose API can't be."""
+    from consumer.dispatcher.apis import accounts, credentials_of
+    from runtime.settings import ProviderSettings
+
+    findings = []
+    for provider, account, configured in accounts(settings):
+        known = providers.find(provider)
+        unused = isinstance(configured, ProviderSettings) and configured.accounts and not configured.secrets
+        if unused or known is None or known.refetch is None or not known.learned_by_api:
+            continue
+        credentials = credentials_of(configured, known.refetch.base_url)
+        missing = [f"api_{name}" for name in ("key", *known.refetch.needs) if not getattr(credentials, name)]
+        if missing:
+            place = f"RATCHET_PROVIDERS__{provider.upper()}" + (f"__ACCOUNTS__{account.upper()}" if account else "")
+            told = f"{', '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set: {known.learned_by_api}"
+            advice = f"set {', '.join(f'{place}__{name.upper()}' for name in missing)} where it gets such webhooks:"
+            advice += " what they are about is queued for the API, and its money stays unknown until then"
+            findings.append(Finding(f"API of {source_of(provider, account)}", ok=True, found=told, advice=advice))
     return findings
 
 

@@ -139,6 +139,8 @@ class Provider:
     `signed_by` names the headers that its requests prove themselves by, as it writes them; none where the proof stands
     in the body or in the path. `certificate` says how they name one by URL; None where they name none.
     `catalogue` holds every kind that it publishes, with what is decided about each.
+    `learned_by_api` says what of its ordinary webhooks tells no money by itself, so that the API must be read again;
+    empty where its webhooks tell all.
     `meaning_version` grows whenever an event comes to mean other facts than before: two facts of one event id are
     compared only within one version.
     `interpret_part` reads one of several events that one body makes, all with its bytes; it gets the event's id.
@@ -164,4 +166,5 @@ class Provider:
     certificate: NamedCertificate | None = None
     catalogue: Catalogue | None = None
     interpret_part: InterpretPart | None = None
+    learned_by_api: str = ""
     meaning_version: int = 1

@@ -19,4 +19,5 @@ PROVIDER: Final = Provider(
     named=named,
     signed_by=("flutterwave-signature", "verif-hash"),
     refetch=REFETCH,
+    learned_by_api="version 3 signs no webhook",
 )

@@ -23,5 +23,6 @@ PROVIDER: Final = Provider(
     unsigned=True,
     secret_in_path=True,
     catalogue=CATALOGUE,
+    learned_by_api="nobody signs its callbacks",
     meaning_version=2,  # a push read at the API is a total, no capture of its own
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
+import providers
 from runtime.settings import AccountSettings, ClientSettings, ProviderSettings, Settings, load
 from runtime.settings.scopes import DEFAULT_TERMS, Scopes, scopes_of
 from schemas.errors import SettingsError
@@ -173,3 +174,45 @@ def test_an_endpoint_that_can_not_be_asked_for_what_never_came_is_a_problem() ->
     assert reported.keys() == {"recall of paypal", "recall of adyen/acme"}
     assert reported["recall of paypal"] == (False, "set API_SECRET of RATCHET_PROVIDERS__PAYPAL")
     assert "adyen has no list that could be asked; " in reported["recall of adyen/acme"][1]
+
+
+def test_doctor_tells_which_webhooks_say_nothing_of_money_without_an_api_key() -> None:
+    from ops.doctor_settings import api_findings
+
+    key, secret = SecretStr("k"), SecretStr("s" * 24)
+    found = {
+        "stripe": ProviderSettings(
+            secrets=(secret,), accounts={"ACME": AccountSettings(secrets=(secret,), api_key=key)}
+        ),
+        "mollie": ProviderSettings(accounts={"shop": AccountSettings()}),
+        "flutterwave": ProviderSettings(secrets=(secret,), api_key=key),
+        "mpesa": ProviderSettings(secrets=(secret,), api_key=key),
+        "square": ProviderSettings(secrets=(secret,)),
+        "github": ProviderSettings(secrets=(secret,)),
+    }
+    reported = {one.check: one for one in api_findings(Settings(providers=found))}
+    assert reported.keys() == {"API of stripe", "API of mollie/shop", "API of mpesa"}
+    assert all(one.ok for one in reported.values()), "a warning: nothing is broken"
+    stripe = reported["API of stripe"]
+    assert stripe.found == "api_key is not set: thin events name what they are about and tell nothing of its money"
+    assert "RATCHET_PROVIDERS__STRIPE__API_KEY" in stripe.advice
+    assert reported["API of mollie/shop"].found.startswith("api_key is not set: ")
+    assert "RATCHET_PROVIDERS__MOLLIE__ACCOUNTS__SHOP__API_KEY" in reported["API of mollie/shop"].advice
+    assert reported["API of mpesa"].found.startswith("api_secret, api_merchant are not set: ")
+
+
+def test_doctor_shows_them_among_the_settings() -> None:
+    from ops.doctor_settings import configuration
+
+    settings = Settings(providers={"stripe": ProviderSettings(secrets=(SecretStr("s" * 24),))})
+    assert "API of stripe" in {one.check for one in configuration(settings)}
+
+
+@pytest.mark.parametrize("name", sorted(providers.paying()))
+def test_whoever_takes_hints_says_why_its_webhooks_need_the_api(name: str) -> None:
+    """A hint moves nothing, and what a thin event asks for is told by the API alone."""
+    found = providers.find(name)
+    assert found is not None
+    if found.named is not None:
+        assert found.learned_by_api
+    assert not found.learned_by_api or found.refetch is not None
