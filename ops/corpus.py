@@ -1,16 +1,18 @@
 """Reads a folder of other people's payloads: `python -m ops.corpus PROVIDER DIR` (`make corpus PROVIDER=.. DIR=..`).
 
-Every file of text under the folder is searched for JSON, and that for events of the provider, wherever in it they
-stand: SDKs and documents keep payloads inside tests and pages. Each is interpreted without verification; then what all
-of them say is joined, payment by payment: in their order, and in the reverse order with each of them twice. It prints a
-line for each event (file, kind, outcome, references, facts), the rows, those that differ the other way, and the counts.
-Nothing is written anywhere.
+Every file of text under the folder is searched for mappings, as JSON or as literals of a language (`literals`), and
+these for events of the provider, wherever in them they stand: SDKs and documents keep payloads inside tests and pages.
+Of providers whose webhook only names what is to be read at the API, the API's answers are searched for too.
+
+Each is interpreted without verification; then what all of them say is joined, payment by payment: in their order, and
+each of them twice in the reverse order and in eight that are made up. It prints a line for each event (file, kind,
+outcome, references, facts), the rows, those that another order makes otherwise, and the counts. It writes no file.
 """
 
 from __future__ import annotations
 
 import json
-import re
+import random
 import sys
 from collections import Counter
 from pathlib import Path
@@ -18,15 +20,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import providers
 from consumer.fold import newer, project
+from ops.literals import mappings_in
+from providers.core.reading import text_at
 from schemas.errors import UninterpretableError
 from schemas.facts import JOINING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from schemas.facts import Meaning, Ref
     from schemas.payment import Facts
 
+SHUFFLES: Final = 8
+"""Orders that are made up, beside the file's own and the reverse one."""
 FILE_BYTES_MAX: Final = 20_000_000
 """A file that is larger is no payload."""
 KIND_AT: Final = {
@@ -56,17 +62,17 @@ _SUFFIXES: Final = frozenset(
         ".json",
         ".md",
         ".mdx",
+        ".mjs",
         ".php",
         ".py",
         ".rb",
         ".ts",
+        ".tsx",
         ".txt",
         ".yaml",
         ".yml",
     }
 )
-_OBJECT: Final = re.compile(r"\{\s*[\"\n]")
-_DECODER: Final = json.JSONDecoder(strict=False)
 
 
 def show(line: str) -> None:
@@ -77,17 +83,29 @@ def show(line: str) -> None:
 def kind_of(provider: str, value: dict[str, Any]) -> str | None:
     """Return the kind of an event, or None for an object that is none.
 
-    Shopify's stands in a header and M-Pesa names none, so there the shape tells it; GoCardless' has two parts.
+    Shopify's stands in a header and M-Pesa names none, so there the shape tells it; GoCardless' has two parts, and
+    Flutterwave's two versions name it differently.
     """
     if provider in _SHAPES:
         return next((kind for kind, names in _SHAPES[provider].items() if names <= value.keys()), None)
+    for kind, told in _ANSWERS.get(provider, {}).items():
+        if all(text_at(value, *path) is not None and shown in (None, text_at(value, *path)) for path, shown in told):
+            return kind
     kind_at, beside = KIND_AT[provider]
-    kind = value.get(kind_at)
+    kind = value.get(kind_at, value.get("type") if provider == "flutterwave" else None)
     if provider == "gocardless" and isinstance(kind, str):
         kind = f"{value.get(beside)}.{kind}"
     return kind if isinstance(kind, str) and beside in value else None
 
 
+_ANSWERS: Final[dict[str, dict[str, tuple[tuple[tuple[str, ...], str | None], ...]]]] = {
+    "mollie": {
+        "refetch.payment": ((("resource",), "payment"), (("id",), None), (("status",), None)),
+        "refetch.order": ((("resource",), "order"), (("id",), None), (("status",), None)),
+    },
+    "flutterwave": {"refetch.transaction": ((("message",), None), (("data", "tx_ref"), None), (("data", "id"), None))},
+}
+"""What the API answers, by its kind: where something stands in it, and what (None: whatever it is)."""
 _SHAPES: Final = {
     "mpesa": {
         "stkCallback": {"Body"},
@@ -130,7 +148,7 @@ def files_of(folder: Path) -> Iterator[tuple[str, Any]]:
 
 
 def values_in(text: str, *, whole: bool) -> Iterator[Any]:
-    """Return the JSON values of a text: all of it, or each object that begins in it and can be read."""
+    """Return the values of a text: all of it, or each mapping that begins in it and can be read."""
     if whole:
         try:
             yield json.loads(text)
@@ -138,14 +156,7 @@ def values_in(text: str, *, whole: bool) -> Iterator[Any]:
             pass
         else:
             return
-    place = 0
-    while (found := _OBJECT.search(text, place)) is not None:
-        try:
-            value, place = _DECODER.raw_decode(text, found.start())
-        except (ValueError, RecursionError):
-            place = found.start() + 1
-        else:
-            yield value
+    yield from mappings_in(text)
 
 
 class Corpus:
@@ -174,9 +185,17 @@ class Corpus:
 
     def backwards(self) -> Corpus:
         """Return the same events joined in the reverse order, each twice."""
+        return self._joined(one for meaning in reversed(self._meanings) for one in (meaning, meaning))
+
+    def shuffled(self, seed: int) -> Corpus:
+        """Return the same events joined in an order that a seed makes, each twice, not one after the other."""
+        twice = self._meanings * 2
+        random.Random(seed).shuffle(twice)  # noqa: S311 - an order, no secret
+        return self._joined(twice)
+
+    def _joined(self, meanings: Iterable[Meaning]) -> Corpus:
         other = Corpus(self._provider)
-        for meaning in reversed(self._meanings):
-            other._join(meaning)
+        for meaning in meanings:
             other._join(meaning)
         return other
 
@@ -214,8 +233,11 @@ def main(provider: str, folder: Path) -> None:
     rows = sorted(corpus.rows())
     for row in rows:
         show(row)
-    for row in sorted(set(corpus.backwards().rows()).symmetric_difference(rows)):
-        show(f"differs in the reverse order: {row}")
+    orders = {"the reverse order": corpus.backwards()}
+    orders |= {f"order {seed}": corpus.shuffled(seed) for seed in range(1, SHUFFLES + 1)}
+    for name, other in orders.items():
+        for row in sorted(set(other.rows()).symmetric_difference(rows)):
+            show(f"differs in {name}: {row}")
     show(str(dict(corpus.counts)))
 
 

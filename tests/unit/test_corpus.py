@@ -10,11 +10,15 @@ import pytest
 from consumer.fold import newer
 from ops import corpus
 from ops.corpus import main
+from ops.literals import DEPTH_MAX, TEXT_LENGTH_MAX, mappings_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.unit
+
+
+_AT = "new Date(1, 2).toISOString()"
 
 
 def item(code: str, own: str, **fields: object) -> dict[str, object]:
@@ -51,7 +55,9 @@ def test_rows_that_differ_in_the_reverse_order_are_shown(
     (tmp_path / "items.json").write_text(json.dumps(items))
     monkeypatch.setattr(corpus, "newer", lambda known, facts: {} if known else newer(known, facts))
     corpus.main("adyen", tmp_path)
-    assert capsys.readouterr().out.count("differs in the reverse order: ['PAY']") == 2
+    shown = capsys.readouterr().out
+    assert shown.count("differs in the reverse order: ['PAY']") == 2
+    assert len({line.split(":")[0] for line in shown.splitlines() if line.startswith("differs in order")}) > 1
 
 
 def test_payloads_inside_pages_and_without_a_kind_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,3 +72,59 @@ def test_a_kind_of_two_parts_is_read_whole(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "events.json").write_text(json.dumps({"events": [event]}))
     main("gocardless", tmp_path)
     assert "events.json: payments.confirmed: facts: payment=PM1" in capsys.readouterr().out
+
+
+def test_answers_of_an_api_are_read_where_the_webhook_only_names_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payment = {"resource": "payment", "id": "tr_1", "mode": "test", "status": "paid", "profileId": "pfl_1"}
+    payment |= {"amount": {"value": "10.00", "currency": "EUR"}}
+    (tmp_path / "mollie.json").write_text(json.dumps([payment, {"resource": "payment", "status": "paid"}]))
+    main("mollie", tmp_path)
+    assert "mollie.json: refetch.payment: facts: payment=tr_1" in capsys.readouterr().out
+    transaction = {"id": 7, "tx_ref": "ORD-1", "amount": 5, "currency": "NGN", "status": "successful"}
+    answers = [{"status": "success", "message": "fetched", "data": data} for data in (transaction, [], {"id": 7})]
+    (tmp_path / "mollie.json").write_text(json.dumps(answers))
+    main("flutterwave", tmp_path)
+    assert capsys.readouterr().out.splitlines()[-1] == "{'facts': 1}"
+
+
+def test_both_versions_of_flutterwave_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fourth = {"id": "chg_1", "reference": "ORD-1", "amount": 5, "currency": "NGN", "status": "succeeded"}
+    third = {"id": 7, "tx_ref": "ORD-2", "amount": 5, "currency": "NGN", "status": "successful"}
+    events = [{"webhook_id": "wbk_1", "type": "charge.completed", "data": fourth}]
+    events.append({"event": "charge.completed", "data": third})
+    (tmp_path / "events.json").write_text(json.dumps(events))
+    main("flutterwave", tmp_path)
+    assert capsys.readouterr().out.splitlines()[-1] == "{'facts': 2}"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('x = {"a": 1, "b": [1, {"c": None}], **base, "d": 1_000}', [{"a": 1, "b": [1, {"c": None}], "d": 1000}]),
+        ("{:a => 1, 'b' => nil, c: 'x'}", [{"a": 1, "b": None, "c": "x"}]),
+        ("['a' => 1, 'b' => array('c' => TRUE)]", [{"a": 1, "b": {"c": True}}]),
+        ("{ a: 1, ...rest, id, at: new Date(1, 2).toISOString(), }", [{"a": 1, "id": "id", "at": _AT}]),
+        ('post({a: 1}); var X = `{\n "b": 012 }`', [{"a": 1}, {"b": "012"}]),
+        ('don\'t {is}: ```\n{ "a": "it\'s" }\n```', [{"a": "it's"}]),
+        ('{"body": dump({"type": "paid"}), # of an order\n "n": -1.5}', [{"body": [{"type": "paid"}], "n": -1.5}]),
+        ("{'a': \"\\q\", 1: [2]}", [{"a": "\\q", "1": [2]}]),
+        ("interface A { id: string; name: string }", []),
+        ("function f() { return x ? {b: 1} : y }", [{"b": 1}]),
+        ("{a: }", []),
+        ("{a: 1", []),
+        ("{a: [1; 2]}", []),
+        ("{a: 1 b: 2}", [{"a": "1 b: 2"}]),
+        ("{a: 1, [key]: 2}", []),
+        ("{a: 1, : }", []),
+        ("{a: f(1]}", []),
+        ("{" * 2 + "a: 1}", [{"a": 1}]),
+        ("{a: f(" * 400 + "1" + ")}" * 400, None),
+        ("{a:" * (DEPTH_MAX + 2) + "1" + "}" * (DEPTH_MAX + 2), None),
+        ("{a: 1}" + " " * TEXT_LENGTH_MAX, []),
+    ],
+)
+def test_mappings_of_any_language_are_read(text: str, found: list[object] | None) -> None:
+    read = list(mappings_in(text))
+    assert read == found if found is not None else read
