@@ -4,8 +4,8 @@ Source: Checkout.com's webhook documentation. There is no official vector and no
 
 Signed: the raw body. `Cko-Signature: <hex HMAC-SHA256>`, key = the webhook's signature key.
 
-Identity: `id` and `type`. The payment is `data.id`; in a dispute that is the dispute, and the payment stands in
-`data.payment_id`.
+Identity: `id` and `type`; the time is `created_on`, in some kinds `timestamp`. The payment is `data.id`; in a dispute
+that is the dispute, and the payment stands in `data.payment_id`.
 
 Meaning ("Event types" in Checkout.com's documentation): a payment is one attempt, keyed by its id; each capture and
 refund is an action, keyed by `action_id`, and `amount` is the action's own. `balances.total_authorized` tells what is
@@ -82,7 +82,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     if kind.startswith(_SILENT):
         return Meaning()
     data = need_object(event.get("data"), "data") if kind in _PAYMENT_FACTS or kind in _DISPUTE_FACTS else {}
-    occurred_at = iso_seconds(event.get("timestamp"))
+    occurred_at = iso_seconds(event.get("created_on") or event.get("timestamp"))
     if kind in _PAYMENT_FACTS:
         return in_scope(_payment(kind, data, occurred_at), data.get("entity_id"))
     if kind in _DISPUTE_FACTS:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
 
+import providers
 from schemas.facts import Meaning
 
 pytestmark = pytest.mark.unit
@@ -204,3 +206,12 @@ def test_a_payout_says_nothing_and_a_payment_with_a_destination_does() -> None:
 def test_the_merchant_is_the_entity_and_a_reference_that_is_too_long_is_left_out() -> None:
     said = told("checkout", "payment_approved", event("payment_approved", entity_id="ent_1", reference="x" * 300))
     assert (said.merchant_account, refs(said)) == ("ent_1", [("payment", KEY)])
+
+
+@pytest.mark.parametrize("name", ["created_on", "timestamp"])
+def test_the_time_of_an_event_stands_in_either_field(name: str) -> None:
+    """Genuine bodies have `created_on`, with seven digits behind the second, and some kinds `timestamp`."""
+    data = {"id": "pay_1", "action_id": "act_1", "amount": 2, "currency": "GBP"}
+    body = {"id": "evt_1", "type": "payment_approved", name: "2022-11-14T12:18:54.3211949Z", "data": data}
+    said = providers.interpret("checkout", "payment_approved", json.dumps(body).encode())
+    assert said.occurred_at == pytest.approx(1_668_428_334.321194, abs=1e-5)
