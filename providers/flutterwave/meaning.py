@@ -11,8 +11,10 @@ back to version 3. A secret that is shown on every request must not be a key too
 version 3 is checked against them alone, and they verify nothing else.
 
 Identity: version 4 `webhook_id` or `id`, `type`, `data.reference`; version 3 (a body with `event`)
-`<event>:<data.id>:<data.status>`, `event`, `data.tx_ref`. The shape decides, not the header. A version 3 id is
-unsigned: a made-up body under a future id must not swallow the genuine one, so dedupe has to look at the body too.
+`<event>:<data.id>:<data.status>`, `event`, `data.tx_ref`; by some methods, and in the sandbox, version 3 wraps nothing
+(Flutterwave/Node-v3#175): then `<event.type>:<id>:<status>`, `event.type`, `txRef`. The shape decides, not the header.
+A version 3 id is unsigned: a made-up body under a future id must not swallow the genuine one, so dedupe has to look at
+the body too.
 
 Meaning: a charge is one attempt, captured at once, keyed by its id; all charges under the merchant's reference are one
 payment. `charge.completed` tells by its status how the charge ended. Amounts are major units. A refund names its charge
@@ -46,7 +48,7 @@ from providers.core.payments import (
     terms,
 )
 from providers.core.proof import header_bytes, hmac_base64, live_secrets, need_match, to_bytes
-from providers.core.reading import read_json, text_at
+from providers.core.reading import read_json, text_at, value_at
 from schemas.facts import Meaning, RefKind
 
 if TYPE_CHECKING:
@@ -72,18 +74,30 @@ def verify(request: SignedRequest) -> list[Notification]:
 
 def _identity(event: Any) -> tuple[str | None, str | None, str | None]:
     """Return event id, kind and payment reference of either version's body."""
-    kind = text_at(event, "event")
+    kind, data, ref = text_at(event, "event"), value_at(event, "data"), "tx_ref"
+    if kind is None and _is_flat(event):
+        kind, data, ref = text_at(event, _FLAT_KIND), event, _FLAT_REFERENCE
     if kind is None:
         own_id = text_at(event, "webhook_id") or text_at(event, "id")
         return own_id, text_at(event, "type"), text_at(event, "data", "reference")
-    own, status = text_at(event, "data", "id"), text_at(event, "data", "status")
+    own, status = text_at(data, "id"), text_at(data, "status")
     event_id = f"{kind}:{own}:{status}" if own and status else None
-    return event_id, kind, text_at(event, "data", "tx_ref")
+    return event_id, kind, text_at(data, ref)
+
+
+_FLAT_KIND: Final = "event.type"
+_FLAT_REFERENCE: Final = "txRef"
+
+
+def _is_flat(event: Any) -> bool:
+    """Tell whether a body of version 3 wraps its transaction in no `data`."""
+    return text_at(event, _FLAT_REFERENCE) is not None and value_at(event, "data") is None
 
 
 def named(body: bytes) -> str | None:
     """Return the transaction's id of a version 3 body: its API is asked by that, not by the merchant's reference."""
-    return text_at(read_json(body), "data", "id")
+    event = read_json(body)
+    return text_at(event, "id") if _is_flat(event) else text_at(event, "data", "id")
 
 
 _Data = dict[str, Any]

@@ -38,6 +38,16 @@ def test_a_transaction_is_asked_for_by_its_number() -> None:
     assert refetch().request("1/../2", CREDENTIALS, 0) is None
 
 
+def test_a_flat_body_names_the_transaction_by_its_own_id() -> None:
+    """By some methods version 3 wraps nothing (Node-v3#175): its `id` is that of the API's transaction."""
+    flat = {"id": 4400001, "txRef": "ORD-77", "status": "successful", "event.type": "CARD_TRANSACTION"}
+    assert PROVIDER.named is not None
+    assert PROVIDER.named(json.dumps(flat).encode()) == "4400001"
+    transfer = {"event.type": "Transfer", "transfer": {"id": 7, "status": "SUCCESSFUL"}}
+    assert PROVIDER.named(json.dumps(transfer).encode()) is None
+    assert PROVIDER.named(b'{"id": "wbk_1", "type": "customer.created"}') is None
+
+
 def test_only_the_transaction_that_was_asked_for_is_an_answer() -> None:
     answer = refetch().answer
     assert answer("4400001", 200, answered()) == Fetched("transaction", "4400001")
