@@ -109,9 +109,13 @@ CATALOGUE: Final = Catalogue(
   retrieval takes nothing however it ends; a pre-arbitration is a dispute of its own.
 """,
     tried="""
-The sample notifications of the SDK's `webhook_testing`, 41 kinds: 16 with facts, 24 that say nothing, 1 refused (the
-sample of transaction_disbursed tells no currency); and pay-rails/pay's real subscription charge, whose list holds older
-transactions too: its newest is read.
+Read as `make corpus` does, 27 November 2026; none of them is kept here.
+
+- The sample notifications of the SDK's `webhook_testing` (braintree 4.48), 41 kinds: 16 with facts, 24 that say
+  nothing, 1 refused (the sample of transaction_disbursed tells no currency).
+- pay-rails/pay (2026-07-30), 3 real notifications: a subscription's charge with facts, whose list holds older
+  transactions too, of which the newest is read; 2 that say nothing.
+- In the reverse order and in eight made-up ones, each event twice, all of them come to the same rows.
 """,
     open_questions="""
 - On which day a chargeback debits the merchant: its first event counts.

@@ -74,10 +74,17 @@ CATALOGUE: Final = Catalogue(
 - A payout (a `destination` and no source but an account of the merchant) says nothing.
 """,
     tried="""
-Read with `make corpus`, November 2026; none of them is kept here.
+Read with `make corpus`, 27 November 2026; none of them is kept here.
 
-- checkout-api-reference (2021-07-20), its YAML too, checkout-sdk-java (2026-08-19), hookdeck/webhook-skills
-  (2026-02-22) and hyperswitch-prism (2026-04-27) hold no event of Checkout.com.
+- checkout-api-reference (2021-07-20), its YAML too, checkout-sdk-java, checkout-sdk-php (2026-08-19), checkout-sdk-go,
+  hyperswitch-prism (2026-04-27) and getlago/lago-api (2026-08-21) hold no event of Checkout.com.
+- 13 bodies out of six public files, one by one (hookdeck/webhook-skills, skills/checkout-com-webhooks, and the tests of
+  shops; genuine ones of the sandbox and of live accounts among them, of 2019 to 2025): 9 with facts, 4 that say nothing
+  (2 of issuing, 2 payment_capture_pending), none refused. They have `created_on`, which was not read, and is now.
+- In the reverse order and in eight made-up ones, each event twice, all of them come to the same rows.
+- No body of a refund, a void, a decline or of a dispute but dispute_received was found in any public file on that day
+  (texts searched for: `"type": "payment_refunded"`, `payment_voided`, `payment_capture_declined`,
+  `dispute_evidence_required`, `workflows/events/subject/pay_`, `"available_to_refund"`).
 """,
     open_questions="""
 - Whether `request_for_information_received` is of a payment that it names: it says nothing. Kinds of issuing, fraud,

@@ -51,12 +51,24 @@ CATALOGUE: Final = Catalogue(
 - **Ids**: a charge goes by its id; all charges under the merchant's reference (`reference`, in version 3 `tx_ref`)
   are one payment. A refund names its charge by `charge_id`.
 - **Version 3** signs nothing: its webhook is a hint, and the transaction is read again at the API
-  (v3.0/reference/verify-transaction).
+  (v3.0/reference/verify-transaction). By some methods its body is flat, without `event` and `data` (Node-v3#175).
 - **Merchant and mode**: in no field that is signed; the endpoint's settings say.
 """,
     tried="""
-None: no genuine body of version 4 was found in any public repository, only samples; none as JSON in
-toneflix/flutterwave-4-nodejs-sdk (2026-05-01) and getlago/lago-api (2026-08-21).
+Read with `make corpus`, 27 November 2026; none of them is kept here. Version 3 as the API's answers and as events.
+
+- Flutterwave/Node-v3: 12 answers with facts, 2 refused (answers to a charge that is not verified, or a test without a
+  status). Flutterwave/PHP-v3: 2 with facts; its folder of webhooks holds empty files. getlago/lago-api (2026-08-21): 13
+  events, 10 with facts, 3 refused (a test's body without an id or a reference). onepercentclub/bluebottle: 5 events,
+  all with facts.
+- Version 4: gowelle/flutterwave-php and toneflix/flutterwave-4-nodejs-sdk (2026-05-01) hold 39 made-up bodies: 21 say
+  nothing, 17 are refused, for they name no reference, and 1, for its kind does not exist. 2 samples of
+  charge.completed, one of them that of Flutterwave's page on OPay: both with facts.
+- 2 flat bodies of version 3 (`event.type` CARD_TRANSACTION), one beside the API's answer of the same transaction, whose
+  id it names: neither was read before, both are now; that answer has facts.
+- In the reverse order and in eight made-up ones, each event twice, all of them come to the same rows.
+- Of version 4 no body of a refund, a chargeback or an authorized order was found in any public file on that day (texts
+  searched for: `"webhook_id": "wbk_`, `"type": "refund.completed"`, `"type": "chargeback.created"`).
 """,
     open_questions="""
 - The whole list of version 4's kinds, and the shapes of its chargebacks and authorized orders: refused until a

@@ -73,11 +73,16 @@ CATALOGUE: Final = Catalogue(
 - **Merchant and mode**: profileId, mode.
 """,
     tried="""
-Read with `make corpus`, November 2026; none of them is kept here.
+Read with `make corpus`, 27 November 2026; none of them is kept here.
 
-- mollie/openapi (2026-08-21): 214 example payments and orders, read as the API's answers: all with facts, none refused;
-  1 event (`payment-link.paid`), which says nothing.
-- mollie/mollie-api-php (2026-05-21): 2 events, which say nothing; hookdeck/webhook-skills (2026-02-22): none.
+- mollie/openapi (2026-08-21), its YAML as JSON: 214 example payments and orders, read as the API's answers: all with
+  facts, none refused; 1 event (`payment-link.paid`), which says nothing.
+- The API's answers in the tests of the SDKs, all with facts but 1: mollie-api-node (2026-06-30) 72, 1 refused (a status
+  that its test leaves open); mollie-api-python (2026-08-03) 15; mollie-api-ruby (2025-07-20) 8; mollie-api-php
+  (2026-05-21) 6, and 2 events, which say nothing. hookdeck/webhook-skills (2026-02-22): none.
+- In the reverse order and in eight made-up ones, each event twice, all of them come to the same rows.
+- No whole body of a next-generation payment.paid, refund or chargeback was found in any public file on that day (texts
+  searched for: `"entityId": "tr_`, `"type": "chargeback.created"`): only cut ones, without an amount.
 """,
     open_questions="""
 - Whether a chargeback's entity has a mode: without one the endpoint's setting says.

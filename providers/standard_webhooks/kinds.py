@@ -114,11 +114,20 @@ CATALOGUE: Final = Catalogue(
 - **Merchant and mode**: the endpoint's settings say.
 """,
     tried="""
-Read with `make corpus`, November 2026; none of them is kept here.
+Read with `make corpus`, 27 November 2026; none of them is kept here.
 
-- dodopayments/dodo-docs (2025-09-18): 1 event, refused (an example for another service, without a payment's id); its
-  pages show the fields, no bodies. polarsource/polar (2026-08-22): 3, which say nothing. hookdeck/webhook-skills
-  (2026-02-22): 27 of other senders, which say nothing, none refused.
+- Dodo: the bodies that dodopayments/dodopayments-cli makes to test an endpoint, 22 kinds: 13 with facts, 9 that say
+  nothing. dodo-agent-plugin: 2, 1 with facts. 3 bodies out of two public files, 1 genuine: 2 with facts, 1 that says
+  nothing. dodo-docs (2025-09-18): 2, refused (an example for another service without a payment's id, and one that lists
+  kinds in place of one). The SDKs of Python and TypeScript (2026-08-18) and dodo-adapters hold schemas alone.
+- Polar: the examples of polarsource/polar-js, 35 kinds, in the names that go over the wire: 3 with facts, 32 that say
+  nothing. polarsource/polar (2026-08-22) and polar-adapters (2026-04-28): 93 of tests, which say nothing.
+- hookdeck/webhook-skills (2026-02-22): 27 of other senders, which say nothing, none refused.
+- In the reverse order and in eight made-up ones, each event twice, all of them come to the same rows.
+- Some examples of Polar's write `due_amount` 0 beside a total that was paid; the server's code can't
+  (models/order.py: `total_amount` and `applied_balance_amount`, never less than 0), and its code is followed.
+- No genuine body of a refund or a dispute was found in any public file on that day (texts searched for:
+  `"payload_type": "Refund"`, `"payload_type": "Dispute"`, `"type": "order.paid"`, `"applied_balance_amount"`).
 """,
     open_questions="""
 - Whether Dodo's payment.succeeded can come twice with a larger `total_amount`.
