@@ -19,7 +19,7 @@ PROVIDER: Final = Provider(
     unsigned=True,
     hints_by_anybody=True,
     catalogue=CATALOGUE,
-    learned_by_api="the old webhook is an id that nobody signed",
+    learned_by_api="the old webhook is an id that nobody signed, and the simple form names the payment alone",
     meaning_version=2,  # a payment of an order that was canceled is a try of it
     signed_by=("X-Mollie-Signature",),
 )

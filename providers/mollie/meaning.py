@@ -16,9 +16,10 @@ Identity: `id`, `type`, and the payment in `_embedded.entity.paymentId` (of a re
 
 Meaning: a payment is one attempt, keyed by its id. Amounts are major units, as text. What payment.paid captured is
 `amountCaptured`, cumulative, else the whole amount; the events of single captures tell parts of the same money and say
-nothing beside it. The old kind names a payment and says nothing: its state stands at the API alone. The `simple` form
-lacks the entity that its kind needs and is `undecodable`: subscribe to the full form. The merchant's reference stands
-in a payment's `metadata`; `profileId` names the merchant, `mode` the mode.
+nothing beside it. The old kind names a payment and says nothing: its state stands at the API alone. So does that of a
+payment in the `simple` form, which is asked about; of a refund or a chargeback that form names no payment and is
+`undecodable`: subscribe to the full form. The merchant's reference stands in a payment's `metadata`; `profileId` names
+the merchant, `mode` the mode.
 
 An order of the Orders API is one payment, whose tries are its `tr_` payments; its webhook is the old kind with an
 `ord_` id.
@@ -117,7 +118,10 @@ def interpret(kind: str, body: bytes) -> Meaning:
     reader = _READERS.get(kind)
     if reader is None:
         return said_nothing(kind, ("payment.", "refund.", "capture.", "chargeback."))
-    entity = need_object(value_at(event, "_embedded", "entity"), "_embedded.entity")
+    entity = value_at(event, "_embedded", "entity")
+    if entity is None and kind.startswith("payment."):
+        return Meaning(ask=need_id(event.get("entityId"), "entityId"))
+    entity = need_object(entity, "_embedded.entity")
     if entity.get("id") != event.get("entityId"):
         raise undecodable("entityId is not the id of the entity")
     return _scoped(reader(entity, iso_seconds(event.get("createdAt"))), entity)

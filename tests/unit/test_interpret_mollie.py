@@ -51,8 +51,15 @@ def test_what_is_no_old_webhook(body: bytes) -> None:
     assert refused("mollie", "", body) == "undecodable"
 
 
-def test_the_simple_form_lacks_the_entity() -> None:
-    assert refused("mollie", "payment.paid", body_of("mollie", "event_simple_payload")) == "undecodable"
+def test_the_simple_form_lacks_the_entity_and_has_the_payment_read_at_the_api() -> None:
+    """Signed, and of a payment that it names: a dead letter would leave its money unknown."""
+    simple = body_of("mollie", "event_simple_payload")
+    assert told("mollie", "payment.paid", simple) == Meaning(ask=simple["entityId"])
+    assert told("mollie", "payment.paid", simple | {"_embedded": None}) == Meaning(ask=simple["entityId"])
+    refund = simple | {"type": "refund.refunded", "entityId": "re_1"}
+    assert refused("mollie", "refund.refunded", refund) == "undecodable", "it does not name its payment"
+    assert refused("mollie", "payment.paid", simple | {"entityId": None}) == "undecodable"
+    assert refused("mollie", "payment.paid", simple | {"_embedded": {"entity": []}}) == "undecodable"
 
 
 def test_a_partial_capture_is_what_was_captured() -> None:
