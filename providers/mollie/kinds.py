@@ -65,8 +65,8 @@ CATALOGUE: Final = Catalogue(
     read_on="2026-08-21",
     kinds=KINDS,
     notes="""
-- **Signed**: the whole body of next-generation webhooks. The old kind is an unsigned id (tr_, ord_), read at the API; so
-  is a payment in the `simple` form. A refund or a chargeback in that form names no payment: a dead letter.
+- **Signed**: the whole body of next-generation webhooks. The old kind is an unsigned id (tr_, ord_), read at the API;
+  so is a payment in the `simple` form. A refund or a chargeback in that form names no payment: a dead letter.
 - **Amounts**: major units as text, in the decimals of ISO 4217. Of a payment cumulative, of refunds and chargebacks
   their own. A refund may be above the payment (create-payment-refund: up to EUR 25).
 - **Ids**: tr_ of a payment, re_ of a refund, chb_ of a chargeback, from first to last event. ord_ is one payment whose
