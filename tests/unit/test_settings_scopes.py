@@ -210,7 +210,7 @@ def test_doctor_shows_them_among_the_settings() -> None:
 
 @pytest.mark.parametrize("name", sorted(providers.paying()))
 def test_whoever_takes_hints_says_why_its_webhooks_need_the_api(name: str) -> None:
-    """A hint moves nothing, and what a thin event asks for is told by the API alone."""
+    """A hint moves nothing, and what a thin event asks for the API alone shows."""
     found = providers.find(name)
     assert found is not None
     if found.named is not None:
