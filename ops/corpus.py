@@ -88,9 +88,9 @@ def kind_of(provider: str, value: dict[str, Any]) -> str | None:
     """
     if provider in _SHAPES:
         return next((kind for kind, names in _SHAPES[provider].items() if names <= value.keys()), None)
-    for kind, needed in _ANSWERS.get(provider, {}).items():
+    for answer, needed in _ANSWERS.get(provider, {}).items():
         if all(text_at(value, *path) is not None and shown in (None, text_at(value, *path)) for path, shown in needed):
-            return kind
+            return answer
     kind_at, beside = KIND_AT[provider]
     kind = value.get(kind_at, value.get("type") if provider == "flutterwave" else None)
     if provider == "gocardless" and isinstance(kind, str):
