@@ -171,6 +171,8 @@ version 1 that name neither sale nor capture).
   sales, authorizations, captures and refunds). Sales of subscriptions and disputes of several payments are not asked
   about: `/v1/payments/sale` shows a sale, but "only sales that were created through the REST API", and no document says
   whether those of subscriptions are. Lost events of either are found in the list of events (`ratchet recall`).
+  A sale without a payment is asked about as an order, which the API does not know: that is no error, and is asked
+  again once a week.
 - How long an eCheck, a review or a pending refund takes.
 """,
 )
