@@ -14,10 +14,13 @@ import structlog
 from runtime import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
 PAUSE_SECONDS: Final = 1.0
 """Between a failure and the next try: such a task looks after something once a second or less often."""
+
+CANCEL_AGAIN_SECONDS: Final = 1.0
+"""How long a task that was cancelled may take to end before it is cancelled again."""
 
 _log = structlog.get_logger()
 
@@ -36,3 +39,16 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], pause_sec
             await asyncio.sleep(pause_seconds)
         else:
             return
+
+
+async def end_all(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait until all have ended.
+
+    One in the midst of a client's call is cancelled again: where a cancellation that comes as Kafka is connected to is
+    taken for a failure of that connection, the task goes on and would never end (seen with Python 3.13).
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)

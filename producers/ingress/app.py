@@ -21,7 +21,7 @@ from producers.ingress.readiness import HealthPage, Readiness
 from producers.ingress.routes import PREFIX
 from producers.ingress.spool import Spool
 from producers.ingress.webhooks import UNKNOWN_PATH, Webhooks
-from runtime.background import keep_running
+from runtime.background import end_all, keep_running
 from runtime.clock import SystemClock
 from runtime.http import HttpClient
 from runtime.http_server import configure, listen, serve_http
@@ -64,9 +64,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
             listener = listen(settings.ingress.bind, "RATCHET_INGRESS__BIND")
             await serve_http(_configuration(app, settings.ingress), listener, stop, probe)
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.wait(background)
+            await end_all(background)
             await certificates.close()
             await publisher.close()
             await spool.close()

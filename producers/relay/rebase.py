@@ -28,9 +28,11 @@ from schemas.errors import RatchetError
 if TYPE_CHECKING:
     from runtime.postgres import Connection
 
+DEADLOCKS_MAX: Final = 4
+"""How often a transaction that was ended for another one's sake is begun anew."""
 STEPS: Final = (
+    "end_relay_term",  # first: a relay asks for its term, then for the tables
     "lock_for_rebase",
-    "end_relay_term",
     "rebase_changes",
     "rebase_letters",
     "rebase_commands",
@@ -63,18 +65,29 @@ async def rebase(owner_dsn: str) -> dict[str, int]:
 async def rebase_if_restored(owner_dsn: str) -> dict[str, int] | None:
     """Rebase where the rows hold another cluster's ids, so that a restore from a dump needs no hand; else None.
 
-    Raises what the driver raises.
+    A relay that runs may be in the way with a row of its own: then it is tried again. Raises what the driver raises.
     """
     connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=DURABLE)
     try:
-        async with connection.transaction():
-            mismatch = await _mismatch(connection)
-            if mismatch is None:
-                return None
-            _log.warning("database_restored", found=mismatch, detail="its rows are given ids of this cluster")
-            return await _rebase(connection)
+        for tries_left in reversed(range(DEADLOCKS_MAX + 1)):
+            try:
+                return await _rebase_once(connection)
+            except asyncpg.DeadlockDetectedError:
+                if not tries_left:
+                    raise
+                _log.warning("rebase_deadlocked", tries_left=tries_left)
+        return None
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+
+async def _rebase_once(connection: Connection) -> dict[str, int] | None:
+    async with connection.transaction():
+        mismatch = await _mismatch(connection)
+        if mismatch is None:
+            return None
+        _log.warning("database_restored", found=mismatch, detail="its rows are given ids of this cluster")
+        return await _rebase(connection)
 
 
 async def _mismatch(connection: Connection) -> str | None:

@@ -9,7 +9,8 @@ import pytest
 from producers import providers
 
 braintree = pytest.importorskip("braintree", reason="braintree is not installed")
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")]
+"""The SDK makes its samples' times in a way that Python 3.12 and newer warn of."""
 
 GATEWAY = braintree.BraintreeGateway(
     braintree.Configuration(braintree.Environment.Sandbox, "merchant", "public", "private")

@@ -11,7 +11,7 @@ import pytest
 
 from ops.supervisor import Supervisor
 from runtime import lifecycle, metrics
-from runtime.background import keep_running
+from runtime.background import end_all, keep_running
 from runtime.lease import Leader
 from runtime.settings import Settings
 from runtime.stack import service
@@ -173,3 +173,25 @@ async def test_a_lease_that_cannot_be_renewed_is_lost_whatever_the_reason() -> N
         await Leader(leases, "relay", "me", 0.05).run(stop, work)  # type: ignore[arg-type]
     assert ended.is_set()
     assert leases.released == 1
+
+
+async def test_a_task_that_takes_its_cancellation_for_a_failure_is_cancelled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("runtime.background.CANCEL_AGAIN_SECONDS", 0.01)
+    swallowed = []
+
+    async def connect() -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if swallowed:
+                    raise
+                swallowed.append(True)
+
+    tasks = [asyncio.create_task(connect()), asyncio.create_task(asyncio.Event().wait())]  # type: ignore[list-item]
+    await asyncio.sleep(0)
+    await asyncio.wait_for(end_all(tasks), 5)  # type: ignore[arg-type]
+    assert swallowed == [True]
+    assert all(task.cancelled() for task in tasks)

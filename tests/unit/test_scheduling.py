@@ -31,9 +31,9 @@ def test_a_test_that_kills_its_worker_fails_once(tmp_path: Path, workers: int) -
     (tmp_path / "conftest.py").write_text("from scheduling import make\n\npytest_xdist_make_scheduler = make\n")
     for name, fatal in (("test_a", None), ("test_b", 2), ("test_c", 5), ("test_d", None)):
         (tmp_path / f"{name}.py").write_text(FILE.format(fatal=fatal))
-    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {SUPPORT}\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
     command = (*PYTEST, "-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder", "-q", str(tmp_path))
-    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(SUPPORT)}
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS_MAX, check=False
     )
