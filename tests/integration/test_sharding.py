@@ -19,7 +19,7 @@ from settling import (
     intent,
     intent_records,
     lives,
-    read_tables,
+    read_books,
     records,
     webhook,
 )
@@ -166,10 +166,10 @@ async def test_routed_by_account_two_ratchets_come_to_what_one_does(shards: list
     apart = [await shown(shard) for shard in shards]
     assert sorted(apart[0] + apart[1]) == await shown(alone)
     assert {row[0] for row in apart[0]}.isdisjoint(row[0] for row in apart[1]), "an account has one home"
-    events = [{(row["source"], row["event_id"]) for row in (await read_tables(shard.pool)).ledger} for shard in shards]
+    events = [{(row["source"], row["event_id"]) for row in (await read_books(shard.pool)).ledger} for shard in shards]
     assert events[0].isdisjoint(events[1])
     for shard in (*shards, alone):
-        rows = await read_tables(shard.pool)
+        rows = await read_books(shard.pool)
         assert broken_chains(rows) == rows.letters == rows.parked == []
         async with shard.pool.acquire() as connection:
             assert (await walk(connection, 10)).ok

@@ -269,21 +269,24 @@ class Books:
 
 
 async def read_books(pool: Any) -> Books:
+    """Read all tables as they are at one moment."""
+    async with pool.acquire() as connection:
+        return await read_tables(connection)
+
+
+async def read_tables(connection: Any) -> Books:
     """Read all tables as they are at one moment: what is settled meanwhile is in all of them or in none."""
-    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
 
-        async def rows(query: str) -> list[dict[str, Any]]:
-            return [dict(row) for row in await connection.fetch(query)]
+    async def rows(query: str) -> list[dict[str, Any]]:
+        return [dict(row) for row in await connection.fetch(query)]
 
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
         return Books(
             await rows("select * from payments order by id"),
             await rows("select * from payment_logs order by id"),
             await rows("select * from dead_letters order by id"),
             await rows("select * from parked_events order by id"),
         )
-
-
-read_tables = read_books
 
 
 def shown(row: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
