@@ -19,7 +19,7 @@ from settling import (
     intent,
     intent_records,
     lives,
-    read_books,
+    read_tables,
     records,
     webhook,
 )
@@ -116,6 +116,12 @@ def year() -> list[Sent]:
     return found
 
 
+async def tables_of(shard: Any) -> Any:
+    """Read all tables of a shard at one moment."""
+    async with shard.pool.acquire() as connection:
+        return await read_tables(connection)
+
+
 async def apply(shard: Bench, sent: Sequence[Sent]) -> None:
     """Have a shard's consumer apply what came to its topics."""
     batch = [*intent_records(one.event for one in sent if one.of_intents)]
@@ -166,10 +172,10 @@ async def test_routed_by_account_two_ratchets_come_to_what_one_does(shards: list
     apart = [await shown(shard) for shard in shards]
     assert sorted(apart[0] + apart[1]) == await shown(alone)
     assert {row[0] for row in apart[0]}.isdisjoint(row[0] for row in apart[1]), "an account has one home"
-    events = [{(row["source"], row["event_id"]) for row in (await read_books(shard.pool)).ledger} for shard in shards]
+    events = [{(row["source"], row["event_id"]) for row in (await tables_of(shard)).ledger} for shard in shards]
     assert events[0].isdisjoint(events[1])
     for shard in (*shards, alone):
-        rows = await read_books(shard.pool)
+        rows = await tables_of(shard)
         assert broken_chains(rows) == rows.letters == rows.parked == []
         async with shard.pool.acquire() as connection:
             assert (await walk(connection, 10)).ok
