@@ -69,14 +69,15 @@ async def rebase_if_restored(owner_dsn: str) -> dict[str, int] | None:
     """
     connection = await asyncpg.connect(owner_dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=DURABLE)
     try:
-        for tries_left in reversed(range(DEADLOCKS_MAX + 1)):
+        tries_left = DEADLOCKS_MAX
+        while True:
             try:
                 return await _rebase_once(connection)
             except asyncpg.DeadlockDetectedError:
                 if not tries_left:
                     raise
                 _log.warning("rebase_deadlocked", tries_left=tries_left)
-        return None
+                tries_left -= 1
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
 
