@@ -35,7 +35,7 @@ async def test_a_run_of_unexpected_errors_halts_the_partition_and_the_others_go_
     assert "restart the consumer" in reported["detail"]
     expected = lives(10)
     await harness.publish([event for life in expected for event in life.events()], partition=1)
-    books = await harness.until_settled(50 + RUN_MAX)
+    books = await harness.until_applied(50 + RUN_MAX)
     assert wrong_payments(books, expected) == []
     assert len(books.letters) <= RUN_MAX + 1
     assert {row["reason"] for row in books.letters} == {"unexpected"}

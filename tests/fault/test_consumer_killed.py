@@ -77,7 +77,7 @@ async def test_a_record_that_kills_the_process_becomes_a_letter_and_its_neighbou
     await harness.publish(mixed, partition=0)
 
     async def enough() -> bool:
-        return await harness.settled() >= len(mixed)
+        return await harness.settled() >= len(mixed) and not await harness.count("parked_events")
 
     deaths = await keep_alive(harness, enough, fatal="magic-killer")
     await harness.until_no_lag()
@@ -104,7 +104,7 @@ async def test_kills_that_no_record_is_to_blame_for_make_no_letter(harness: Stag
         child.kill()
         await harness.bury_the_dead()
     harness.spawn()
-    books = await harness.until_settled(len(events))
+    books = await harness.until_applied(len(events))
     await harness.until_no_lag()
     assert [(row["reason"], row["event_id"], row["offset"]) for row in books.letters] == []
     assert wrong_payments(books, expected) == []

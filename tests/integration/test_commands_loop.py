@@ -126,7 +126,7 @@ async def test_every_command_is_carried_out_once_with_kill_9_of_both_sides(
         consumer = harness.spawn(executors=EXECUTORS)
         await harness.publish([intent(one, client=client, provider_ref=ref) for one, ref in paid.items()], INTENTS.name)
         await harness.publish([webhook("payment.captured", ref, amount=1000) for ref in paid.values()])
-        await harness.until_settled(2 * PAYMENTS)
+        await harness.until_applied(2 * PAYMENTS)
         settings = relay_settings(stack, database.dsn, batch_records_max=7)
         async with relaying(settings):
             executor = start()

@@ -38,7 +38,7 @@ async def test_what_is_on_the_topics_is_settled_committed_and_drained(harness: S
     await harness.publish([*events, *events[::7], webhook("payment.created", "x")._replace(value=b"\xff", key=None)])
     await harness.publish([intent(promised, provider_ref=expected[0].payment, amount=expected[0].amount)], INTENTS.name)
     child = harness.spawn()
-    books = await harness.until_settled(len(events) + 2)
+    books = await harness.until_applied(len(events) + 2)
     await harness.until_no_lag()
     facts = {"lag": 0, "standstills": [], "away": []}
     await until(lambda: _shows(child, facts), "its probe says that nothing waits")
@@ -72,7 +72,7 @@ async def test_a_stop_under_load_commits_only_what_is_durable(harness: Stage) ->
     lag = await harness.lag()
     assert lag >= len(events) - len(stopped.claims) - len(stopped.parked)
     harness.spawn()
-    books = await harness.until_settled(len(events))
+    books = await harness.until_applied(len(events))
     await harness.until_no_lag()
     assert (wrong_payments(books, expected), broken_chains(books), books.letters) == ([], [], [])
     assert len(books.claims) == len(set(books.claims)) == len(events)
@@ -95,7 +95,7 @@ async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled
     await until(both_work, "two members share the partitions")
     await harness.publish(events[2 * third :])
     assert await first.terminate() == 0
-    books = await harness.until_settled(len(events))
+    books = await harness.until_applied(len(events))
     await harness.until_no_lag()
     assert (wrong_payments(books, expected), broken_chains(books), books.letters) == ([], [], [])
     assert len(books.claims) == len(set(books.claims)) == len(events)

@@ -59,7 +59,7 @@ async def test_what_services_tell_is_in_the_books_once_under_their_names(harness
     first.kill()
     await harness.publish(events[half:], EVENTS.name)
     harness.spawn(sources=["billing"])
-    books = await harness.until_settled(300)
+    books = await harness.until_applied(300)
     await harness.until_no_lag()
     books = await harness.books()
     assert (books.letters, books.parked, broken_chains(books)) == ([], [], [])

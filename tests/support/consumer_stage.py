@@ -163,7 +163,14 @@ class Stage:
         await until(enough, f"{count} events in the books", within_seconds)
         return await self.books()
 
-    until_applied = until_settled
+    async def until_applied(self, count: int, within_seconds: float = 60.0) -> Books:
+        """Wait for `count` events of which none is parked any more: those are woken after the batch that names them."""
+
+        async def all_applied() -> bool:
+            return await self.settled() >= count and not await self.count("parked_events")
+
+        await until(all_applied, f"{count} events in the books, none of them parked", within_seconds)
+        return await self.books()
 
     async def books(self) -> Books:
         return await read_books(self.pool)
