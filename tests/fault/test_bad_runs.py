@@ -43,7 +43,7 @@ async def test_a_run_of_unexpected_errors_halts_the_partition_and_the_others_go_
     assert await child.terminate() == 0
     assert await harness.lag() >= 30 - len(books.letters), "what is not settled is not committed"
     harness.spawn()
-    books = await harness.until_settled(50 + 30)
+    books = await harness.until_written(50 + 30)
     await harness.until_no_lag()
     held = {row["event_id"] for row in (*books.letters, *books.ledger)}
     assert held >= {event.event_id for event in bad}, "after the mending deploy the rest is settled"
@@ -72,7 +72,7 @@ async def test_a_header_name_that_is_no_utf_8(harness: Stage, brokers: Brokers) 
     await harness.publish([webhook("payment.created", "behind")], partition=0)
     await harness.publish([webhook("payment.created", "elsewhere")], partition=1)
     child = harness.spawn()
-    books = await harness.until_settled(3, FEW_SECONDS)
+    books = await harness.until_written(3, FEW_SECONDS)
     assert {"behind", "elsewhere"} <= set(books.by_ref)
     assert child.running
 
@@ -82,7 +82,7 @@ async def test_a_header_without_a_value(harness: Stage) -> None:
     headers: Any = (*((name, value) for name, value in event.headers if name != "ce_id"), ("ce_id", None))
     await harness.publish([event._replace(headers=headers), webhook("payment.created", "good")], partition=0)
     child = harness.spawn()
-    books = await harness.until_settled(2, FEW_SECONDS)
+    books = await harness.until_written(2, FEW_SECONDS)
     assert set(books.by_ref) == {"good"}
     assert len(books.letters) == 1
     assert child.running

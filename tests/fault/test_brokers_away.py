@@ -45,7 +45,7 @@ async def test_postgres_is_shut_down_for_ten_seconds(harness: Stage, brokers: Br
     before, during = load_of(300)
     child = harness.spawn(limits=SLOW)
     await harness.publish(before)
-    await harness.until_settled(40)
+    await harness.until_written(40)
     since = time.monotonic()
     await brokers.shut_down("postgres")
     await harness.publish(during)
@@ -66,7 +66,7 @@ async def test_postgres_is_frozen_for_ten_seconds(harness: Stage, brokers: Broke
     before, during = load_of(300)
     child = harness.spawn(limits=SLOW)
     await harness.publish(before)
-    await harness.until_settled(40)
+    await harness.until_written(40)
     frozen = brokers.freeze("postgres")
     try:
         await harness.publish(during)
@@ -81,7 +81,7 @@ async def test_kafka_is_restarted(harness: Stage, brokers: Brokers) -> None:
     before, during = load_of(300)
     child = harness.spawn(limits=SLOW)
     await harness.publish(before)
-    await harness.until_settled(40)
+    await harness.until_written(40)
     restarting = asyncio.create_task(brokers.stack.restart("kafka"))
     publishing = asyncio.create_task(harness.publish(during))
     await restarting
@@ -93,7 +93,7 @@ async def test_a_stop_while_postgres_is_away_is_clean_and_bounded(harness: Stage
     before, _ = load_of(100)
     child = harness.spawn(limits={**SLOW, "drain_seconds": 1})
     await harness.publish(before)
-    await harness.until_settled(40)
+    await harness.until_written(40)
     await brokers.shut_down("postgres")
     try:
 
@@ -105,6 +105,6 @@ async def test_a_stop_while_postgres_is_away_is_clean_and_bounded(harness: Stage
     finally:
         await brokers.stack.revive()
     harness.spawn()
-    books = await harness.until_settled(len(before))
+    books = await harness.until_written(len(before))
     await harness.until_no_lag()
     assert books.letters == []

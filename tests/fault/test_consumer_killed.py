@@ -24,7 +24,7 @@ async def until_in_mid_batch(harness: Stage, more_than: int) -> None:
     """Wait until the consumer has settled something new and has a transaction open."""
 
     async def in_mid_batch() -> bool:
-        return await harness.settled() > more_than and bool(await harness.pool.fetchval(IN_TRANSACTION))
+        return await harness.written() > more_than and bool(await harness.pool.fetchval(IN_TRANSACTION))
 
     await until(in_mid_batch, "the consumer is in mid-batch")
 
@@ -37,10 +37,10 @@ async def test_kill_9_in_mid_batch_again_and_again_settles_everything_exactly_on
     await harness.publish(doubled)
     for _ in range(KILLS):
         child = harness.spawn(limits={"batch_records_max": 50})
-        await until_in_mid_batch(harness, await harness.settled())
+        await until_in_mid_batch(harness, await harness.written())
         child.kill()
         await harness.bury_the_dead()
-    assert await harness.settled() < len(events), "it was killed under load"
+    assert await harness.written() < len(events), "it was killed under load"
     harness.spawn()
 
     async def all_claimed() -> bool:
@@ -77,7 +77,7 @@ async def test_a_record_that_kills_the_process_becomes_a_letter_and_its_neighbou
     await harness.publish(mixed, partition=0)
 
     async def enough() -> bool:
-        return await harness.settled() >= len(mixed) and not await harness.count("parked_events")
+        return await harness.written() >= len(mixed) and not await harness.count("parked_events")
 
     deaths = await keep_alive(harness, enough, fatal="magic-killer")
     await harness.until_no_lag()
@@ -100,7 +100,7 @@ async def test_kills_that_no_record_is_to_blame_for_make_no_letter(harness: Stag
     limits = {"batch_records_max": 20, "commit_interval_seconds": 600}
     for _ in range(KILLS + 1):
         child = harness.spawn(limits=limits)
-        await until_in_mid_batch(harness, await harness.settled())
+        await until_in_mid_batch(harness, await harness.written())
         child.kill()
         await harness.bury_the_dead()
     harness.spawn()

@@ -147,7 +147,7 @@ async def test_a_careful_batch_longer_than_the_stall_bound_makes_progress_across
             reached = await in_hand(harness)
             assert await harness.count("payment_logs") < 400, "it was killed in the midst"
             child = harness.spawn(limits=limits, dsn=dsn)
-        await harness.until_settled(400)
+        await harness.until_written(400)
     assert await reasons(harness) == []
     assert await harness.pool.fetchval("select count(*) from payments where captured = 1000") == 400
 
@@ -159,7 +159,7 @@ async def test_4000_harmless_events_after_two_unclean_ends_far_from_postgres(har
     await two_ends_noted(harness)
     await harness.publish(harmless(4000), partition=0)
     async with away(harness.database.dsn, 0.002) as dsn, supervised(harness, {}, dsn=dsn) as watched:
-        await harness.until_settled(4000, 550)
+        await harness.until_written(4000, 550)
         assert (watched.starts, watched.replaced) == (1, [])
     assert await reasons(harness) == []
     assert await harness.pool.fetchval("select count(*) from payments where captured = 1000") == 4000
@@ -180,7 +180,7 @@ async def test_a_real_killer_is_convicted_also_where_it_is_stopped_from_outside_
     async def under_way() -> bool:
         return not child.running or await harness.count("payment_logs") > 20 * stops
 
-    while await harness.settled() < 161:
+    while await harness.written() < 161:
         if stops < 3:
             await until(under_way, "it goes record by record")
             if child.running:
@@ -203,7 +203,7 @@ async def test_a_record_that_hangs_the_process_is_convicted_by_its_own_watch(har
     await harness.publish([*harmless(20), webhook("payment.created", "magic-hang", event_id="hangs")], partition=0)
     await harness.publish(harmless(40)[20:], partition=0)
     async with supervised(harness, QUICK, role=QUICK_ROLE, **{fault: "magic-hang"}) as watched:
-        await harness.until_settled(41, 150)
+        await harness.until_written(41, 150)
         assert len(watched.replaced) == 2, "while the record was one of many"
         assert sum("ended with status 1" in line for line in watched.told) == 2
     assert await reasons(harness) == [("fatal", "hangs")]
@@ -219,10 +219,10 @@ async def hold_payments(harness: Stage, watched: Watched, seconds: float) -> Non
             for _ in range(10):
                 await asyncio.sleep(seconds / 10)
                 assert (watched.starts, watched.replaced) == (1, [])
-            assert await harness.settled() == 0
+            assert await harness.written() == 0
     finally:
         await owner.close()
-    await harness.until_settled(1)
+    await harness.until_written(1)
     assert await reasons(harness) == []
     assert await harness.pool.fetchval("select captured from payments where provider_ref = 'pay_innocent'") == 1000
 

@@ -85,14 +85,14 @@ async def test_partitions_added_after_a_restart_are_read(harness: Stage, instanc
     async with topic_to_change(harness.kafka):
         child = harness.spawn(limits=limits)
         await publish_to_all(harness, events("before", 4), PARTITIONS)
-        await harness.until_settled(4)
+        await harness.until_written(4)
         child.kill()
         child = harness.spawn(limits=limits)
         await publish_to_all(harness, events("between", 4), PARTITIONS)
-        await harness.until_settled(8)
+        await harness.until_written(8)
         await add_partitions(harness.kafka)
         await publish_to_all(harness, events("after", 2 * MORE), MORE)
-        books = await harness.until_settled(8 + 2 * MORE, NOTICED_SECONDS)
+        books = await harness.until_written(8 + 2 * MORE, NOTICED_SECONDS)
         assert len({row["event_id"] for row in books.ledger}) == len(books.ledger)
         assert child.running
         await child.terminate()
@@ -102,11 +102,11 @@ async def test_a_topic_made_anew_is_read_from_its_beginning(harness: Stage) -> N
     async with topic_to_change(harness.kafka):
         child = harness.spawn()
         await publish_to_all(harness, events("old", 8), PARTITIONS)
-        await harness.until_settled(8)
+        await harness.until_written(8)
         await until(lambda: looked(child), "the consumer knows the topic")
         await make_anew(harness.kafka)
         await publish_to_all(harness, events("new", 40), PARTITIONS)
-        books = await harness.until_settled(48, NOTICED_SECONDS)
+        books = await harness.until_written(48, NOTICED_SECONDS)
         assert {row["event_id"] for row in books.ledger} >= {one.event_id for one in events("new", 40)}
         assert child.running
         await until(lambda: logged(child, "topic_made_anew"), "it is told")
@@ -125,14 +125,14 @@ async def test_records_that_were_deleted_before_they_were_read_are_named(harness
     place = TopicPartition(WEBHOOKS.name, 1)
     child = harness.spawn()
     await harness.publish(events("first", 2), partition=1)
-    await harness.until_settled(2)
+    await harness.until_written(2)
     await harness.until_no_lag()
     await child.terminate()
     await harness.publish(events("lost", 20), partition=1)
     async with administration(harness.kafka) as client:
         await client.delete_records({place: RecordsToDelete(before_offset=harness.start[place] + 17)})
     child = harness.spawn()
-    await harness.until_settled(2 + 5)
+    await harness.until_written(2 + 5)
     (reported,) = child.lines("records_skipped")
     start = harness.start[place]
     assert (
@@ -154,7 +154,7 @@ async def test_records_that_were_deleted_before_they_were_read_are_named(harness
 async def test_an_open_transaction_is_told_by_the_consumer_since_when_and_how_many_wait(harness: Stage) -> None:
     child = harness.spawn()
     await harness.publish(events("one", 1), partition=0)
-    await harness.until_settled(1)
+    await harness.until_written(1)
     producer = AIOKafkaProducer(bootstrap_servers=harness.kafka, transactional_id=uuid.uuid4().hex)
     await producer.start()
     try:
@@ -174,7 +174,7 @@ async def test_an_open_transaction_is_told_by_the_consumer_since_when_and_how_ma
         await producer.abort_transaction()
     finally:
         await producer.stop()
-    await harness.until_settled(6)
+    await harness.until_written(6)
     await harness.until_no_lag()
 
     async def over() -> bool:

@@ -145,7 +145,7 @@ async def test_a_rolling_upgrade_loses_and_doubles_nothing(older: Stage, before:
 
     old = spawn(given, before)
     await publish(0)
-    await given.until_settled(fifth)
+    await given.until_written(fifth)
 
     new = spawn(given, ROOT)
 
@@ -154,7 +154,7 @@ async def test_a_rolling_upgrade_loses_and_doubles_nothing(older: Stage, before:
 
     await until(waits, "this release says that the schema is the one of before", 60)
     await publish(1)
-    await given.until_settled(2 * fifth)
+    await given.until_written(2 * fifth)
     assert old.running
     assert new.running, "it waits, and does not end"
 
@@ -174,12 +174,12 @@ async def test_a_rolling_upgrade_loses_and_doubles_nothing(older: Stage, before:
         """Tell whether the group's partitions were shared out to both, the older one's anew."""
         return len(old.lines("partitions_assigned")) > 1 and bool(new.lines("partitions_assigned"))
 
-    await given.until_settled(3 * fifth)
+    await given.until_written(3 * fifth)
     await until(shared, "both are members of the group and have partitions", 60)
     assert len(await given.members()) == 2
     seen = await by_process(given)
     await publish(3)
-    await given.until_settled(4 * fifth)
+    await given.until_written(4 * fifth)
 
     async def both_apply() -> bool:
         now = await by_process(given)

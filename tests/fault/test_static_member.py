@@ -33,12 +33,12 @@ async def test_a_killed_consumer_gets_its_partitions_back_at_once(harness: Stage
     limits = {"instance_id": "slot-1", "session_timeout_seconds": LONG_SESSION_SECONDS}
     first = harness.spawn(limits=limits)
     await harness.publish([webhook("payment.created", "before")])
-    await harness.until_settled(1)
+    await harness.until_written(1)
     first.kill()
     began = time.monotonic()
     second = harness.spawn(limits=limits)
     await harness.publish([webhook("payment.created", "after")])
-    await harness.until_settled(2, within_seconds=LONG_SESSION_SECONDS / 2)
+    await harness.until_written(2, within_seconds=LONG_SESSION_SECONDS / 2)
     assert time.monotonic() - began < LONG_SESSION_SECONDS / 2
     assert len(second.lines("partitions_assigned")) == 1
     await harness.until_no_lag()
@@ -48,7 +48,7 @@ async def test_a_killed_consumer_gets_its_partitions_back_at_once(harness: Stage
 async def test_a_second_consumer_of_the_same_id_is_refused_and_disturbs_nobody(harness: Stage) -> None:
     first = harness.spawn(limits={"instance_id": "slot-2"})
     await harness.publish([webhook("payment.created", "one")])
-    await harness.until_settled(1)
+    await harness.until_written(1)
     second = harness.spawn(limits={"instance_id": "slot-2"})
 
     async def refused() -> bool:
@@ -59,6 +59,6 @@ async def test_a_second_consumer_of_the_same_id_is_refused_and_disturbs_nobody(h
     assert "INSTANCE_ID=slot-2 is in use by another consumer" in second.lines("role_failed")[0]["error"]
     assert not second.lines("partitions_assigned"), "it never joined the group"
     await harness.publish([webhook("payment.created", "two")])
-    await harness.until_settled(2)
+    await harness.until_written(2)
     assert first.running
     assert len(first.lines("partitions_assigned")) == 1, "and the first one never lost its place"

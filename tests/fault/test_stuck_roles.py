@@ -101,7 +101,7 @@ async def test_a_consumer_that_settles_nothing_while_there_is_lag_is_seen(harnes
     """Its loop runs, its probe answers, it is a member of the group: only its progress tells."""
     child = harness.spawn(limits={"stall_seconds": 5.0, "batches_in_flight_max": 1}, hang="stuck-here")
     await harness.publish([webhook("payment.created", "calm")])
-    await harness.until_settled(1)
+    await harness.until_written(1)
     probe = await address_of(harness.folder / "home-0", "consumer")
     assert await ask_livez(probe, 10.0) is None
     began = time.monotonic()

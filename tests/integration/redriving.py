@@ -93,7 +93,7 @@ class RedriveHarness:
         )
         return {row["id"]: _fate(row, settled_before) for row in rows}
 
-    async def settled(self) -> set[tuple[str, str]]:
+    async def written(self) -> set[tuple[str, str]]:
         rows = await self.connection.fetch("select source, event_id from payment_logs")
         return {(row["source"], row["event_id"]) for row in rows}
 

@@ -65,7 +65,7 @@ async def test_a_stop_under_load_commits_only_what_is_durable(harness: Stage) ->
     events = [event for life in expected for event in life.events()]
     await harness.publish(events)
     child = harness.spawn(limits={"batch_records_max": 40})
-    await harness.until_settled(80)
+    await harness.until_written(80)
     assert await child.terminate() == 0
     stopped = await harness.books()
     assert len(stopped.claims) + len(stopped.parked) < len(events), "it was stopped under load"
@@ -85,7 +85,7 @@ async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled
     third = len(events) // 3
     first = harness.spawn(limits={"batch_records_max": 50})
     await harness.publish(events[:third])
-    await harness.until_settled(50)
+    await harness.until_written(50)
     second = harness.spawn(limits={"batch_records_max": 50})
     await harness.publish(events[third : 2 * third])
 

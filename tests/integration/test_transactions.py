@@ -114,7 +114,7 @@ async def test_six_producers_that_commit_abort_and_mix_with_plain_records_behind
                 committed.extend(plain)
 
     await asyncio.gather(*(produce(number, codec) for number, codec in enumerate(CODECS)))
-    books = await harness.until_settled(len(committed))
+    books = await harness.until_written(len(committed))
     await harness.until_no_lag()
     events = [row["event_id"] for row in books.ledger]
     assert len(events) == len(set(events)), "once each"
@@ -131,12 +131,12 @@ async def test_a_consumer_starts_on_a_marker_and_on_aborted_records(harness: Sta
         first, lost, last = (one_of_each_partition(name) for name in ("first", "lost", "last"))
         await transact(producer, first, commit=True)
         child = harness.spawn()
-        await harness.until_settled(len(first))
+        await harness.until_written(len(first))
         await child.terminate()
         await transact(producer, lost, commit=False)
         child = harness.spawn()
         await transact(producer, last, commit=True)
-        books = await harness.until_settled(len(first) + len(last))
+        books = await harness.until_written(len(first) + len(last))
     assert {row["event_id"] for row in books.ledger} == ids(first) | ids(last)
     assert child.running
 
@@ -152,11 +152,11 @@ async def test_what_is_behind_an_open_transaction_waits_and_is_then_applied_once
         beside = [one for one in beside if (one.topic, one.partition) != (INTENTS.name, 1)]
         await publish(harness.producer, behind)  # type: ignore[arg-type]
         await publish(harness.producer, beside)  # type: ignore[arg-type]
-        books = await harness.until_settled(len(beside))
+        books = await harness.until_written(len(beside))
         assert {row["event_id"] for row in books.ledger} == ids(beside), "the other partitions go on"
         await until(lambda: named(harness), "status and doctor name it")
         await producer.commit_transaction()
-    books = await harness.until_settled(len(beside) + 6)
+    books = await harness.until_written(len(beside) + 6)
     assert sorted(row["event_id"] for row in books.ledger) == sorted(ids(beside) | ids(behind) | ids(held))
     assert child.running
 
@@ -186,7 +186,7 @@ async def test_large_batches_in_a_transaction(harness: Stage, codec: str | None)
         await transact(producer, small[:500], commit=False)
         await transact(producer, [*big[:5], *small], commit=True)
         await transact(producer, big[5:], commit=True)
-    books = await harness.until_settled(len(big) + len(small))
+    books = await harness.until_written(len(big) + len(small))
     assert sorted(row["event_id"] for row in books.ledger) == sorted(ids(big) | ids(small))
     assert books.letters == []
     assert child.running
@@ -204,13 +204,13 @@ async def test_offsets_with_gaps_of_deleted_records(harness: Stage) -> None:
     async with transactional(harness.kafka) as producer:
         first = [Record(WEBHOOKS.name, 2, webhook("payment.created", f"gap-{n}")) for n in range(5)]
         await transact(producer, first, commit=True)
-        await harness.until_settled(5)
+        await harness.until_written(5)
         await transact(producer, [Record(WEBHOOKS.name, 2, webhook("payment.created", "never"))], commit=False)
         async with administration(harness.kafka) as client:
             await client.delete_records({place: RecordsToDelete(before_offset=harness.start[place] + 6)})
         last = [Record(WEBHOOKS.name, 2, webhook("payment.created", f"after-{n}")) for n in range(5)]
         await transact(producer, last, commit=True)
-    books = await harness.until_settled(10)
+    books = await harness.until_written(10)
     assert sorted(row["event_id"] for row in books.ledger) == sorted(ids(first) | ids(last))
     assert child.running
 

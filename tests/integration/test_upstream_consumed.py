@@ -55,7 +55,7 @@ async def test_what_services_tell_is_in_the_books_once_under_their_names(harness
     half = len(events) // 2
     first = harness.spawn(limits={"batch_records_max": 40}, sources=["billing"])
     await harness.publish(events[:half], EVENTS.name)
-    await harness.until_settled(40)
+    await harness.until_written(40)
     first.kill()
     await harness.publish(events[half:], EVENTS.name)
     harness.spawn(sources=["billing"])
@@ -82,7 +82,7 @@ async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_ne
         told("payment.captured", "5", **money, id="c")._replace(headers=()),
     ]
     await harness.publish([*life("b-2")[:2], *wrong, *life("b-2")[2:]], EVENTS.name, partition=0)
-    books = await harness.until_settled(10)
+    books = await harness.until_written(10)
     found = {row["offset"]: row["message"] for row in books.letters}
     expected = [
         "ce_source stripe is none of RATCHET_SOURCES (billing)",

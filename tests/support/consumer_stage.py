@@ -150,15 +150,15 @@ class Stage:
     async def count(self, table: str) -> int:
         return int(await self.pool.fetchval(f"select count(*) from {table}"))
 
-    async def settled(self) -> int:
+    async def written(self) -> int:
         """Count the events that ended somewhere."""
         query = """select (select count(*) from payment_logs) + (select count(*) from parked_events)
             + (select count(*) from dead_letters)"""
         return int(await self.pool.fetchval(query))
 
-    async def until_settled(self, count: int, within_seconds: float = 60.0) -> Books:
+    async def until_written(self, count: int, within_seconds: float = 60.0) -> Books:
         async def enough() -> bool:
-            return await self.settled() >= count
+            return await self.written() >= count
 
         await until(enough, f"{count} events in the books", within_seconds)
         return await self.books()
@@ -167,7 +167,7 @@ class Stage:
         """Wait for `count` events of which none is parked any more: those are woken after the batch that names them."""
 
         async def all_applied() -> bool:
-            return await self.settled() >= count and not await self.count("parked_events")
+            return await self.written() >= count and not await self.count("parked_events")
 
         await until(all_applied, f"{count} events in the books, none of them parked", within_seconds)
         return await self.books()
