@@ -108,9 +108,10 @@ class EndsReader:
         """Return where these partitions, which exist, begin and end."""
         places = list(partitions)
         begins = await self._all.beginning_offsets(places)
-        stable = await self._committed.end_offsets(places)
+        # In this order: what is written between the two must not look as if a transaction held it.
         highs = await self._all.end_offsets(places)
-        found = {place: Ends(begins[place], stable[place], highs[place]) for place in places}
+        stable = await self._committed.end_offsets(places)
+        found = {place: Ends(begins[place], min(stable[place], highs[place]), highs[place]) for place in places}
         for place, ends in found.items():
             if ends.stable < ends.high:
                 since = await self._held_since(place, ends.stable)

@@ -47,10 +47,10 @@ class LoadedIngresses(LoadedIngress):
     turn: int = 0
 
     async def _post(self, path: str, body: bytes, headers: dict[str, str]) -> Reply:
-        self.turn += 1
+        turn = self.turn = self.turn + 1  # others take theirs while this one waits for an answer
         reply = Reply(0, {}, b"", "no ingress")
         for step in range(len(self.urls)):
-            self.url = self.urls[(self.turn + step) % len(self.urls)]
+            self.url = self.urls[(turn + step) % len(self.urls)]
             begun = time.monotonic()
             reply = await super()._post(path, body, headers)
             if path.startswith("/webhooks"):

@@ -68,6 +68,30 @@ async def test_an_open_transaction_holds_back_what_is_behind_it_since_its_first_
         await plain.stop()
 
 
+async def test_records_that_come_while_ends_are_asked_are_no_open_transaction(
+    stack: Endpoints, topic: str, reader: EndsReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a broker is slow, many come between the two questions."""
+    place = TopicPartition(topic, 0)
+    async with AIOKafkaProducer(bootstrap_servers=stack.kafka) as plain:
+
+        def after_each_answer(client: AIOKafkaConsumer) -> None:
+            ask = client.end_offsets
+
+            async def end_offsets(places: list[TopicPartition]) -> dict[TopicPartition, int]:
+                found: dict[TopicPartition, int] = await ask(places)
+                await plain.send_and_wait(topic, b"meanwhile", partition=0)
+                return found
+
+            monkeypatch.setattr(client, "end_offsets", end_offsets)
+
+        after_each_answer(reader._all)
+        after_each_answer(reader._committed)
+        for _ in range(2):
+            found = (await reader.ends([place]))[place]
+            assert (found.stable, found.held_since) == (found.high, None)
+
+
 async def test_a_topic_made_anew_has_another_id(stack: Endpoints, topic: str, reader: EndsReader) -> None:
     before = await reader.topics([topic, f"{topic}-nowhere"])
     assert set(before) == {topic}
