@@ -21,7 +21,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from runtime.kafka_bootstrap import close_what_a_start_leaves
+from runtime.kafka_connections import bound_connections
 from schemas.errors import AccessRefusedError, SettingsError, UnavailableError
 
 if TYPE_CHECKING:
@@ -80,10 +80,10 @@ def bootstrap_of(settings: KafkaSettings) -> str:
 def client_arguments(settings: KafkaSettings) -> ClientArguments:
     """Return what AIOKafkaProducer, AIOKafkaConsumer and AIOKafkaAdminClient take; the one place that says it.
 
-    Each client is made of these, so here each also learns to close what a start that is cut short leaves open. Raises
-    SettingsError where no address is known, or a file of the settings holds no certificate or key.
+    Each client is made of these, so here they also learn how long a connection may take to open. Raises SettingsError
+    where no address is known, or a file of the settings holds no certificate or key.
     """
-    close_what_a_start_leaves()
+    bound_connections(settings.connect_timeout_seconds)
     arguments = ClientArguments(
         bootstrap_servers=bootstrap_of(settings),
         security_protocol=settings.security_protocol,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -20,6 +21,7 @@ from aiokafka.errors import KafkaError
 
 from runtime import metrics
 from runtime.kafka import REPLICAS_FOR_TWO
+from runtime.kafka_connections import leave_silent
 from runtime.kafka_disks import DisksRequest, disks_of, low
 from runtime.kafka_security import bootstrap_of, client_arguments
 from runtime.postgres_hosts import hosts_of
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 ANSWER_SECONDS: Final = 2.0
-LOOK_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 3.0
 """Between two looks of a role."""
 LOOK_SECONDS_MAX: Final = 10.0
 """How long a look may take; brokers that hang are asked for the cluster one after the other."""
@@ -54,15 +56,17 @@ class Partition(NamedTuple):
     isr: Sequence[int]
 
 
-async def broker_answers(host: str, port: int, *, plain: bool) -> bool:
-    """Tell whether a broker answers; behind TLS, whether it takes a connection."""
+async def broker_answers(host: str, port: int, tls: ssl.SSLContext | None) -> bool:
+    """Tell whether a broker says what it can do, which it does before a login; one whose TLS fails answers too."""
     with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
         async with asyncio.timeout(ANSWER_SECONDS):
-            reader, writer = await asyncio.open_connection(host, port)
             try:
-                if plain:
-                    writer.write(API_VERSIONS)
-                    await reader.readexactly(8)
+                reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+            except ssl.SSLError:
+                return True
+            try:
+                writer.write(API_VERSIONS)
+                await reader.readexactly(8)
             finally:
                 writer.close()
             return True
@@ -158,17 +162,16 @@ class Servers:
         partitions = partitions_of(cluster, [topic.name for topic in self.settings.kafka.topics.all])
         gone = {node for one in partitions for node in one.replicas} - brokers.keys()
         silent, self.disks = await asyncio.gather(self._silent(brokers), self._disks(brokers))
+        if closed := leave_silent({node: self._places.get(node, "") for node in {*silent, *gone}}, ANSWER_SECONDS):
+            _log.warning("connections_to_silent_brokers_closed", brokers=closed)
+        away = [f"broker {self._told(node)} does not answer" for node in silent]
         left = [f"broker {self._told(node)} has left the cluster" for node in sorted(gone)]
-        return [*silent, *left, *lacks_of(partitions)]
+        return [*away, *left, *lacks_of(partitions)]
 
-    async def _silent(self, brokers: Mapping[int, tuple[str, int]]) -> list[str]:
-        plain = self.settings.kafka.security_protocol == "PLAINTEXT"
-        here = await asyncio.gather(*(broker_answers(*place, plain=plain) for place in brokers.values()))
-        return [
-            f"broker {self._told(node)} does not answer"
-            for node, answered in sorted(zip(brokers, here, strict=True))
-            if not answered
-        ]
+    async def _silent(self, brokers: Mapping[int, tuple[str, int]]) -> list[int]:
+        tls = client_arguments(self.settings.kafka)["ssl_context"]
+        here = await asyncio.gather(*(broker_answers(*place, tls) for place in brokers.values()))
+        return sorted(node for node, answered in zip(brokers, here, strict=True) if not answered)
 
     async def _disks(self, nodes: Iterable[int]) -> list[str]:
         """Return which brokers' disks fill up; a broker that does not tell is left out."""
@@ -187,9 +190,9 @@ class Servers:
 
     async def _silent_bootstrap(self) -> list[str]:
         """Return those by whom the cluster is found, where nobody tells us of the cluster."""
-        plain = self.settings.kafka.security_protocol == "PLAINTEXT"
+        tls = client_arguments(self.settings.kafka)["ssl_context"]
         places = [(host, port) for host, port, _ in collect_hosts(bootstrap_of(self.settings.kafka))]
-        here = await asyncio.gather(*(broker_answers(*place, plain=plain) for place in places))
+        here = await asyncio.gather(*(broker_answers(*place, tls) for place in places))
         silent = sorted(f"{host}:{port}" for (host, port), answered in zip(places, here, strict=True) if not answered)
         if not silent:
             return ["no broker tells who belongs to the cluster"]

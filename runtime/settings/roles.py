@@ -60,7 +60,7 @@ class IngressSettings(Group):
     """Requests that may wait for a signature check that costs milliseconds; one is made at a time."""
     publish_timeout_seconds: Seconds = 3.0
     """How long Kafka has to acknowledge; then the record goes to the spool."""
-    hedge_seconds: Seconds = 0.4
+    hedge_seconds: Seconds = 0.2
     """How long a broker may be silent before the spool is asked beside it."""
     breaker_seconds: Seconds = 1.0
     """How long a broker that failed is left alone."""

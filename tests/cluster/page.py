@@ -41,8 +41,15 @@ WHY = {
   session ends the dead one is in step. In a run of 2026-11-27 the last batch ended 1.6 s after the first refused
   connection, the session 4 s later, and the first batch came 1.2 s after that: three seconds from the new leader are
   kept, and what is before it is Kafka's. Webhooks meanwhile go to the spool, one a broker after
-  `RATCHET_INGRESS__HEDGE_SECONDS` (0.4), the next ones at once. Their p99 is the busy machine's too:
-  without a fault it is beyond the goal as well.""",
+  `RATCHET_INGRESS__HEDGE_SECONDS` (0.2; with 0.4 the p99 of the same three runs was 620 to 700 ms), the next ones at
+  once.""",
+    "broker_frozen": """As above until the others lead its partitions, after 6 to 8 s. Kafka's client would then wait
+  for the frozen broker until its longest request, a rebalance, is over: 20 s, seen on 2026-11-28. Each role looks at
+  every broker by itself each 3 s, and closes the connections on which a silent one owes an answer
+  (`runtime/kafka_connections.py`); new ones to it are tried for half a second.""",
+    "broker_cut_off": """The brokers reach each other, so its partitions stay where they are: what is in them can be
+  read, and new records of them written, once the way is back. Webhooks go to the spool meanwhile, the other partitions
+  go on. `broker_answers_lost` and `broker_resets` are the same.""",
 }
 """Why a goal is missed, by scenario, as far as it was found out: from the logs that a run keeps in .ratchet/cluster."""
 

@@ -237,6 +237,7 @@ PRIVATE = [
     *names("aiokafka.record.memory_records", "_MemoryRecordsPy._cache_next", "_MemoryRecordsPy.next_batch"),
     *names("aiokafka.conn", "collect_hosts", "create_conn"),
     *names("aiokafka.client", "AIOKafkaClient.bootstrap", "create_conn"),
+    *names("aiokafka.conn", "CloseReason.CONNECTION_BROKEN"),
     *names("aiokafka.protocol.metadata", "MetadataRequest"),
     *names("aiokafka.producer.message_accumulator", "MessageAccumulator.fail_all"),
     *names("uvicorn.protocols.http.httptools_impl", "STATUS_LINE"),

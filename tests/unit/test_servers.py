@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,8 @@ async def test_a_broker_that_the_others_reach_and_we_do_not(monkeypatch: pytest.
             found = Servers(settings_of())
             telling(monkeypatch, found, Cluster({1: one, 2: two, 3: three}, [1, 2, 3]))
             assert await found.brokers() == [f"broker 2 (127.0.0.1:{two}) does not answer"]
-            assert await broker_answers("127.0.0.1", two, plain=False), "behind TLS a connection is an answer"
+            assert not await broker_answers("127.0.0.1", two, ssl.create_default_context())
+            assert await broker_answers("127.0.0.1", one, ssl.create_default_context()), "it speaks, though no TLS"
 
 
 async def test_where_nobody_tells_of_the_cluster_those_of_the_bootstrap_are_named(
