@@ -35,7 +35,7 @@ class Broker:
         self.place = ("", 0)
         self.versions = True
         self.knows: tuple[int, str, int] | None = None
-        """The one broker of the cluster, told once; after that nothing is answered."""
+        """The one broker of the cluster, given once; after that nothing is answered."""
 
     @property
     def address(self) -> str:
@@ -57,8 +57,8 @@ class Broker:
             known = self.knows
             if kind == METADATA and known is not None:
                 self.knows = None
-                told = struct.pack(">iih", 1, known[0], len(known[1])) + known[1].encode() + struct.pack(">i", known[2])
-                answer = struct.pack(">i", number) + told + struct.pack(">hii", -1, known[0], 0)
+                members = struct.pack(">iih", 1, known[0], len(known[1])) + known[1].encode() + struct.pack(">i", known[2])
+                answer = struct.pack(">i", number) + members + struct.pack(">hii", -1, known[0], 0)
             elif kind == METADATA or not self.versions:
                 return
             else:
