@@ -1,13 +1,14 @@
 """The children of a payment, and the sums that they come to. Pure.
 
-What each kind of child means for its payment stands here, one property or function a rule; `consumer.fold` reads the
-row off it.
+What was asked for, reserved and captured stands here, one property or function a rule; `consumer.refunds` has what was
+given back of it, `consumer.payment_tries` how it was tried to pay. `consumer.fold` reads the row off them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from consumer.refunds import Taken, given_back, is_cancel
 from schemas.facts import INTENT, FactKind, State
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ _CAPTURE_TOTAL: Final = FactKind.CAPTURE_TOTAL
 _REFUND: Final = FactKind.REFUND
 _MODE: Final = FactKind.MODE
 _VOID: Final = FactKind.VOID
-_ENDED: Final = ("failed", "expired", "canceled")
-_OPEN: Final = {"created": 0, "requires_action": 1, "processing": 2}
 
 
 class Children:
@@ -41,9 +40,9 @@ class Children:
         "captured",
         "captured_ever",
         "ends",
+        "has_cancels",
         "intent_amount",
         "live",
-        "refund_pending",
         "refunded",
         "total",
     )
@@ -67,7 +66,6 @@ class Children:
         if _VOID in by_kind or self.ends:
             self._void = {key for key, state in self.of(_AUTHORIZATION).items() if self._is_void(key, state)}
         self._take()
-        self._give_back()
 
     def of(self, kind: FactKind) -> Mapping[str, State]:
         """Return the children of one kind, by key."""
@@ -150,10 +148,12 @@ class Children:
 
     def _is_void(self, key: str, state: State) -> bool:
         """Tell whether an authorization was released: by itself, or with its payment."""
-        return key in self._by_kind.get(_VOID, _NONE) or (bool(self.ends) and self._is_ended(key, state))
+        return key in self._by_kind.get(_VOID, _NONE) or self.is_ended(key, state)
 
-    def _is_ended(self, key: str, state: State) -> bool:
+    def is_ended(self, key: str, state: State) -> bool:
         """Tell whether a child is of a payment that was ended: it, its parent, or its parent's."""
+        if not self.ends:
+            return False
         if key in self.ends or state.parent in self.ends or self._order_ended:
             return True
         parent = self._by_kind.get(FactKind.ATTEMPT, _NONE).get(state.parent or "")
@@ -188,10 +188,17 @@ class Children:
         if _MODE in self._by_kind and self._reserved:
             self._imply(undone)
         self.captured, self.captured_ever = sum(net.values()), sum(gross.values())
-        for state in self._by_kind.get(_REFUND, _NONE).values():
-            if state.name == "either" and self._voids(state):
-                self._void.add(state.parent or "")
+        self._give_back()
         self._sum_authorizations()
+
+    def _give_back(self) -> None:
+        """Add the refunds up, and release what those that were cancels canceled."""
+        refunds = self._by_kind.get(_REFUND, _NONE)
+        taken = Taken(self._reserved, self._gross, self.captured_ever)
+        canceled = {state.parent or "" for state in refunds.values() if is_cancel(state, taken)}
+        self._void |= canceled
+        self.has_cancels = bool(canceled)
+        self.refunded = given_back(refunds, self._by_kind.get(FactKind.REFUND_TOTAL, _NONE), taken)
 
     def _rest(self, capture: State) -> int:
         """Return what a capture of all that was asked for comes to beside its siblings that tell their amounts."""
@@ -303,6 +310,14 @@ class Children:
         return taken or _CAPTURE_TOTAL in self._by_kind or self.is_live
 
     @property
+    def takes_unknown(self) -> bool:
+        """Tell whether money was taken of which nothing tells how much."""
+        asked = self.intent_amount is not None or self.total is not None
+        unknown = not asked and not self._by_kind.get(FactKind.REVERSAL, _NONE)
+        taken = (*self._captures.values(), *self.of(_CAPTURE_TOTAL).values())
+        return unknown and any(one.name == "succeeded" and one.amount is None for one in taken)
+
+    @property
     def undone(self) -> bool:
         """Tell whether captured money came undone, all of it."""
         return self.captured == 0 and self.captured_ever > 0
@@ -355,106 +370,3 @@ class Children:
             and state.version == latest[state.parent or ""][0]
             for state in adjustments.values()
         )
-
-    # --- tries ---
-
-    @property
-    def open_attempt(self) -> str | None:
-        """The state of the try that is furthest among those that are open, or None.
-
-        One is over that ended, had money of its own, or whose payment was ended.
-        """
-        attempts = self._by_kind.get(FactKind.ATTEMPT, _NONE)
-        found = None
-        for key, state in attempts.items():
-            rank = _OPEN.get(state.name)
-            if rank is None or (found is not None and rank <= _OPEN[found]):
-                continue
-            ended = bool(self.ends) and self._is_ended(key, state)
-            if not ended and not self._had_money(key, state.version) and not went_on(attempts, key, state):
-                found = state.name
-        return found
-
-    @property
-    def takes_unknown(self) -> bool:
-        """Tell whether money was taken of which nothing tells how much."""
-        asked = self.intent_amount is not None or self.total is not None
-        unknown = not asked and not self._by_kind.get(FactKind.REVERSAL, _NONE)
-        taken = (*self._captures.values(), *self.of(_CAPTURE_TOTAL).values())
-        return unknown and any(one.name == "succeeded" and one.amount is None for one in taken)
-
-    def _had_money(self, key: str, version: int) -> bool:
-        """Tell whether an authorization or a capture that is no older names the try."""
-        for kind in (_AUTHORIZATION, _CAPTURE):
-            for own, state in self.of(kind).items():
-                pending = kind is _CAPTURE and state.name == "pending"
-                if not pending and key in (own, state.parent) and state.version >= version:
-                    return True
-        return key in self._by_kind.get(_VOID, _NONE) and self._by_kind.get(_VOID, _NONE)[key].version >= version
-
-    @property
-    def ended_attempts(self) -> set[str]:
-        """How tries ended, and authorizations with them."""
-        ended = {state.name for state in self._by_kind.get(FactKind.ATTEMPT, _NONE).values() if state.name in _ENDED}
-        ended |= {state.name for state in self._by_kind.get(_VOID, _NONE).values()}
-        return ended | {"canceled" for state in self._by_kind.get(_REFUND, _NONE).values() if self._voids(state)}
-
-    # --- refunds ---
-
-    def _voids(self, refund: State) -> bool:
-        """Tell whether a cancel-or-refund was a cancel: nothing had been captured."""
-        if refund.name != "either":
-            return False
-        taken = self._gross.get(refund.parent, 0) + self._gross.get(None, 0)
-        return not taken and not (refund.parent not in self._reserved and self.captured_ever)
-
-    def _give_back(self) -> None:
-        """Add up the refunds: by id, and what a cumulative figure that names none of them tells beyond those.
-
-        A cumulative figure counts refunds that are pending or failed since, so those known by id are taken off it.
-        """
-        refunded, self.refund_pending = 0, False
-        refunds = self._by_kind.get(_REFUND, _NONE)
-        for state in refunds.values():
-            if state.name == "succeeded" or (state.name == "either" and not self._voids(state)):
-                refunded += state.amount or 0
-            elif state.name == "pending":
-                self.refund_pending = True
-        refunded += self._unbooked(refunds)
-        for key, total in self._by_kind.get(FactKind.REFUND_TOTAL, _NONE).items():
-            named = sum([state.amount or 0 for state in refunds.values() if state.parent in (None, key)])
-            refunded += max((total.amount or 0) - named, 0)
-        self.refunded = refunded
-
-    def _unbooked(self, refunds: Mapping[str, State]) -> int:
-        """Return what refunds that nothing books gave back: all but the one of just what their payment released."""
-        asked: dict[str | None, list[int]] = {}
-        for state in refunds.values():
-            if state.name == "unbooked":
-                asked.setdefault(state.parent, []).append(state.amount or 0)
-        return sum(
-            [
-                sum(amounts) - (rest if (rest := self._released(parent)) in amounts else 0)
-                for parent, amounts in asked.items()
-            ]
-        )
-
-    def _released(self, payment: str | None) -> int:
-        """Return what was reserved of a payment and not taken."""
-        if payment is None:
-            return 0
-        unnamed = self._gross.get(None, 0) if len(self._reserved) == 1 else 0
-        return max(self._reserved.get(payment, 0) - self._gross.get(payment, 0) - unnamed, 0)
-
-
-def went_on(attempts: Mapping[str, State], key: str, state: State) -> bool:
-    """Tell whether a try went on under another name of its payment, which is no older.
-
-    One of them succeeded; or the try had the payment's name alone, and ended under one of its own.
-    """
-    payment = state.parent or key
-    for other, known in attempts.items():
-        sibling = other != key and payment in (known.parent, other) and known.version >= state.version
-        if sibling and (known.name == "succeeded" or (key == payment and known.name in _ENDED)):
-            return True
-    return False

@@ -2,7 +2,8 @@
 
 The join is the least upper bound of a lattice (commutative, associative, idempotent; `schemas.facts` has its parts),
 and `project` looks at nothing but the joined facts; so any order and any repetition of the same events gives the same
-row. `consumer.children` does the sums of each kind of child; `consumer.plain` is the short way of most payments.
+row. `consumer.children` does the sums of each kind of child, with `consumer.refunds` and `consumer.payment_tries`;
+`consumer.plain` is the short way of most payments.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from consumer import disputes
 from consumer.children import Children
+from consumer.payment_tries import ended_tries, open_try
 from consumer.plain import plain_row
+from consumer.refunds import is_pending
 from schemas.facts import INTENT, RANKS, Fact, FactKind, State
 from schemas.payment import DisputeStatus, Facts, Flag, Projection, RefundStatus, Status
 
@@ -158,9 +161,9 @@ def _status(children: Children) -> Status:
         return Status.CAPTURED if captured >= children.asked else Status.PARTIALLY_CAPTURED
     if children.is_live:
         return Status.AUTHORIZED
-    attempt = "processing" if children.takes_unknown else children.open_attempt
-    if attempt in ("requires_action", "processing"):
-        return _OPEN[attempt]
+    state = "processing" if children.takes_unknown else open_try(children)
+    if state in ("requires_action", "processing"):
+        return _OPEN[state]
     return _ended(children)
 
 
@@ -170,14 +173,14 @@ def _ended(children: Children) -> Status:
         return Status.CANCELED if "canceled" in children.ends.values() else Status.EXPIRED
     if children.undone:
         return Status.FAILED
-    ended = children.ended_attempts
+    ended = ended_tries(children)
     return next((status for name, status in _ENDS if name in ended), Status.CREATED)
 
 
 def _refund_status(children: Children) -> RefundStatus:
     if children.refunded:
         return RefundStatus.FULL if children.refunded >= children.captured else RefundStatus.PARTIAL
-    return RefundStatus.PENDING if children.refund_pending else RefundStatus.NONE
+    return RefundStatus.PENDING if is_pending(children.of(FactKind.REFUND)) else RefundStatus.NONE
 
 
 def _dispute_status(children: Children) -> DisputeStatus:
