@@ -1,11 +1,12 @@
-"""Mollie: what it signs and what its events mean (`meaning`), its `kinds` and its `recall`."""
+"""Mollie: what it signs (`signature`), what its events and its API's answers mean (`meaning`), its `kinds`, its `recall`."""
 
 from typing import Final
 
 from providers.core.contract import Provider
 from providers.mollie.kinds import CATALOGUE
-from providers.mollie.meaning import REFETCH, interpret, named, verify
+from providers.mollie.meaning import REFETCH, interpret
 from providers.mollie.recall import RECALL
+from providers.mollie.signature import named, verify
 
 __all__ = ["PROVIDER"]
 

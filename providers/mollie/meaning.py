@@ -1,20 +1,8 @@
-"""Mollie: next-generation webhooks are signed; the old kind is an id in a form, and only a hint.
+"""What Mollie's events mean, and what its API answers.
 
-Sources: mollie-api-php (`SignatureValidator` and its tests) and Mollie's webhook documentation. There is no official
-vector and no Python verifier.
+Sources: Mollie's webhook documentation, mollie/openapi.
 
-Next generation: `X-Mollie-Signature: sha256=<hex HMAC-SHA256>` over the raw body, key = the webhook's secret. The
-header may come several times (one signature a secret while it is rotated) and a proxy may join them with commas; the
-prefix may be left out. The `simple` delivery form carries no entity.
-
-Old kind: no signature, a form body `id=<resource id>`. Anyone can send it, so it is a hint that must cost no more
-than one limited look-up at the API. The id ends up in an API URL, hence only letters and digits after a prefix are
-taken. A JSON body without a signature does not slip in as the old kind.
-
-Identity: `id`, `type`, and the payment in `_embedded.entity.paymentId` (of a refund, capture or chargeback), else
-`entityId`. The old kind has no event id and no kind: every change of a payment sends the very same bytes.
-
-Meaning: a payment is one attempt, keyed by its id. Amounts are major units, as text. What payment.paid captured is
+A payment is one attempt, keyed by its id. Amounts are major units, as text. What payment.paid captured is
 `amountCaptured`, cumulative, else the whole amount; the events of single captures tell parts of the same money and say
 nothing beside it. The old kind names a payment and says nothing: its state stands at the API alone. So does that of a
 payment in the `simple` form, which is asked about; of a refund or a chargeback that form names no payment and is
@@ -32,9 +20,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from providers.core.body_mac import need_mac, need_signatures
-from providers.core.contract import Notification, SignedRequest
-from providers.core.forms import read_form, values_of
 from providers.core.meaning import in_scope, need_currency, need_id, refs_of, undecodable
 from providers.core.objects import ApiObject, ObjectsApi, by_key
 from providers.core.payments import (
@@ -58,51 +43,14 @@ from providers.core.payments import (
     terms,
     void,
 )
-from providers.core.proof import few, hmac_hex, live_secrets
-from providers.core.reading import read_json, text_at, to_id, value_at
+from providers.core.reading import text_at, to_id, value_at
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, merged
+from providers.mollie.signature import hint_of
 from schemas.errors import SignatureRejected
 from schemas.facts import Meaning, Ref, RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_HEADER: Final = "x-mollie-signature"
-_RESOURCE_ID: Final = re.compile(rb"[a-z]{1,10}_[A-Za-z0-9]{1,64}\Z")
-
-
-def verify(request: SignedRequest) -> list[Notification]:
-    """Check `X-Mollie-Signature` over the raw body, or take the old kind's form as a hint; return the one event."""
-    secrets = live_secrets(request)
-    if _HEADER not in request.headers and _is_form(request):
-        return [_hint(request.body)]
-    joined = ",".join(need_signatures(request, _HEADER))
-    presented = few(signature.strip().removeprefix("sha256=") for signature in joined.split(","))
-    need_mac(presented, secrets, request.body, hmac_hex)
-    event = read_json(request.body)
-    payment_ref = text_at(event, "_embedded", "entity", "paymentId") or text_at(event, "entityId")
-    return [Notification(text_at(event, "id"), text_at(event, "type"), payment_ref, request.body)]
-
-
-def _is_form(request: SignedRequest) -> bool:
-    media_type = (request.header("content-type") or "").partition(";")[0]
-    return media_type.strip().lower() == "application/x-www-form-urlencoded"
-
-
-def _hint(body: bytes) -> Notification:
-    ids = values_of(read_form(body), b"id")
-    if len(ids) != 1 or not _RESOURCE_ID.match(ids[0]):
-        raise SignatureRejected("malformed_body", "the form does not hold one resource id")
-    return Notification(None, None, ids[0].decode("ascii"), body, "hint")
-
-
-def named(body: bytes) -> str | None:
-    """Return the resource id of an old webhook."""
-    try:
-        return _hint(body).payment_ref
-    except SignatureRejected:
-        return None
-
 
 _Entity = dict[str, Any]
 
@@ -136,7 +84,7 @@ def _scoped(meaning: Meaning, entity: _Entity) -> Meaning:
 def _hinted(body: bytes) -> Meaning:
     """Name the payment of an old webhook; nothing in it says what happened."""
     try:
-        named = _hint(body).payment_ref
+        named = hint_of(body).payment_ref
     except SignatureRejected as error:
         raise undecodable("neither an event nor a form with one resource id") from error
     return Meaning(refs=(Ref(RefKind.PAYMENT, need_id(named, "id")),), provider_ref=named)

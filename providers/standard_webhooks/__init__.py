@@ -1,11 +1,12 @@
-"""Standard Webhooks: what it signs and what its events mean (`meaning`), and which kinds it publishes (`kinds`)."""
+"""Standard Webhooks: what it signs (`signature`), what its events mean (`meaning`), which `kinds` there are, its `refetch`."""
 
 from typing import Final
 
 from providers.core.contract import Provider
 from providers.standard_webhooks.kinds import CATALOGUE
-from providers.standard_webhooks.meaning import interpret, verify, work
+from providers.standard_webhooks.meaning import interpret
 from providers.standard_webhooks.refetch import REFETCH
+from providers.standard_webhooks.signature import verify, work
 
 __all__ = ["PROVIDER"]
 
