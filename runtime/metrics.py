@@ -11,32 +11,21 @@ the catalogue as a table (deploy/METRICS.md).
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-    generate_latest,
-)
+from prometheus_client import PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from runtime import metric_catalogue
+from runtime.metric_catalogue import counter, gauge, histogram, note
 from runtime.metric_kinds import AgeHistogram, BreakerGauges, PoolGauges, TotalCounter
 from schemas.dead_letter import Reason
 from schemas.payment import Outcome
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-REGISTRY: Final = CollectorRegistry()
-disable_created_metrics()  # type: ignore[no-untyped-call]
+REGISTRY: Final = metric_catalogue.REGISTRY
+CATALOGUE: Final = metric_catalogue.CATALOGUE
 
 Phase = Literal["decode", "acquire", "lock", "read", "fold", "write", "commit"]
 PHASES: Final[tuple[Phase, ...]] = ("decode", "acquire", "lock", "read", "fold", "write", "commit")
@@ -50,103 +39,73 @@ SIZE_BUCKETS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000)
 AGE_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the catalogue."""
-
-    name: str
-    kind: str
-    labels: tuple[str, ...]
-    meaning: str
-
-
-CATALOGUE: Final[list[Entry]] = []
-
-
-def _note(name: str, kind: str, meaning: str, labels: Sequence[str] = ()) -> tuple[str, str]:
-    CATALOGUE.append(Entry(name, kind, tuple(labels), meaning))
-    return name, meaning
-
-
-def _counter(name: str, meaning: str, *labels: str) -> Counter:
-    return Counter(*_note(name, "counter", meaning, labels), labels, registry=REGISTRY)
-
-
-def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
-    return Gauge(*_note(name, "gauge", meaning, labels), labels, registry=REGISTRY)
-
-
-def _histogram(name: str, meaning: str, buckets: Sequence[float], *labels: str) -> Histogram:
-    return Histogram(*_note(name, "histogram", meaning, labels), labels, registry=REGISTRY, buckets=buckets)
-
-
 # --- the ingress ----------------------------------------------------------------------------------------------------
 
-INGRESS_REQUESTS: Final = _counter(
+INGRESS_REQUESTS: Final = counter(
     "ratchet_ingress_requests_total",
     "Requests at the ingress, by provider (none where it is no webhook of a known one) and outcome.",
     "provider",
     "outcome",
 )
-INGRESS_REFUSALS: Final = _counter(
+INGRESS_REFUSALS: Final = counter(
     "ratchet_ingress_refusals_total",
     "Requests that the ingress refused, by provider and reason; of a signature the reason inside, never shown outside.",
     "provider",
     "reason",
 )
-INGRESS_EVENTS: Final = _counter(
+INGRESS_EVENTS: Final = counter(
     "ratchet_ingress_events_total",
     "Events that the ingress made durable, by provider and by where: kafka or spool.",
     "provider",
     "durability",
 )
-INGRESS_CONNECTIONS_REFUSED: Final = _counter(
+INGRESS_CONNECTIONS_REFUSED: Final = counter(
     "ratchet_ingress_connections_refused_total",
     "Connections that found no place: connections_full (all are taken), address_connections_full (one address has"
     " its share).",
     "reason",
 )
-INGRESS_SECONDS: Final = _histogram(
+INGRESS_SECONDS: Final = histogram(
     "ratchet_ingress_request_seconds", "Time from a request's head to its answer.", REQUEST_BUCKETS
 )
 
 # --- the consumer ----------------------------------------------------------------------------------------------------
 
-CONSUMER_EVENTS: Final = _counter(
+CONSUMER_EVENTS: Final = counter(
     "ratchet_consumer_events_total",
     "Events by verdict: applied, noop, late, conflict (ledger rows), duplicate (in the ledger already), parked (waits"
     " for its payment), woken (was parked, counted under its outcome too), dead_letter.",
     "verdict",
 )
-LEDGER_ROWS: Final = _counter(
+LEDGER_ROWS: Final = counter(
     "ratchet_ledger_rows_total",
     "Ledger rows by source (a provider, intents, or other) and outcome.",
     "source",
     "outcome",
 )
-DEAD_LETTERS: Final = _counter(
+DEAD_LETTERS: Final = counter(
     "ratchet_dead_letters_total",
     "Dead letters made, by reason; a parked event past its deadline counts here when it is buried.",
     "reason",
 )
-DEAD_LETTERS_APPLIED: Final = _counter(
+DEAD_LETTERS_APPLIED: Final = counter(
     "ratchet_dead_letters_applied_total",
     "Dead letters of orphans whose payment came after all: their event is in the ledger, the letter is `applied`.",
 )
-BATCH_RECORDS: Final = _histogram(
+BATCH_RECORDS: Final = histogram(
     "ratchet_consumer_batch_records", "Records of a batch: one fetch, one transaction where none is bad.", SIZE_BUCKETS
 )
-BATCH_SECONDS: Final = _histogram(
+BATCH_SECONDS: Final = histogram(
     "ratchet_consumer_batch_seconds", "Time to process a batch, waits for Postgres included.", STEP_BUCKETS
 )
-BATCH_PHASE_SECONDS: Final = _histogram(
+BATCH_PHASE_SECONDS: Final = histogram(
     "ratchet_consumer_batch_phase_seconds",
     "Time of a batch by phase: decode, acquire (a connection), lock, read, fold, write, commit.",
     STEP_BUCKETS,
     "phase",
 )
 END_TO_END_SECONDS: Final = AgeHistogram(
-    *_note(
+    *note(
         "ratchet_end_to_end_seconds",
         "histogram",
         "Age of an event when its transaction has committed, since the time of its Kafka record.",
@@ -154,109 +113,109 @@ END_TO_END_SECONDS: Final = AgeHistogram(
     AGE_BUCKETS,
 )
 REGISTRY.register(END_TO_END_SECONDS)
-CONSUMER_LAG: Final = _gauge(
+CONSUMER_LAG: Final = gauge(
     "ratchet_consumer_lag_records",
     "Offsets between what was fetched and a partition's high watermark: of the partitions of this consumer, halted ones"
     " and those behind an open transaction too, and of those that nobody in the group has.",
     "topic",
     "partition",
 )
-STANDSTILL_SECONDS: Final = _gauge(
+STANDSTILL_SECONDS: Final = gauge(
     "ratchet_consumer_partition_standstill_seconds",
     "For how long a partition with records to read stands still, by cause: halted, open_transaction, unassigned.",
     "topic",
     "partition",
     "cause",
 )
-PARKING_STANDSTILL_SECONDS: Final = _gauge(
+PARKING_STANDSTILL_SECONDS: Final = gauge(
     "ratchet_parking_standstill_seconds",
     "For how long time has not counted against parked events: what came in is not processed. 0 while it counts.",
 )
-RECORDS_SKIPPED: Final = _counter(
+RECORDS_SKIPPED: Final = counter(
     "ratchet_consumer_records_skipped_total",
     "Offsets that were deleted before they were read, by retention or by hand: what they reported never took effect.",
     "topic",
     "partition",
 )
-TOPICS_MADE_ANEW: Final = _counter(
+TOPICS_MADE_ANEW: Final = counter(
     "ratchet_consumer_topics_made_anew_total",
     "Times that a topic was found to be deleted and made anew; it was then read from its beginning.",
     "topic",
 )
-PARTITION_HALTED: Final = _gauge(
+PARTITION_HALTED: Final = gauge(
     "ratchet_consumer_partition_halted",
     "1 for a partition that takes no records any more: too many bad ones in a row; see the log, then restart.",
     "topic",
     "partition",
 )
-PARTITIONS_ASSIGNED: Final = _gauge("ratchet_consumer_partitions_assigned", "Partitions that this consumer has.")
-REBALANCES: Final = _counter("ratchet_consumer_rebalances_total", "Assignments that this consumer was given.")
-POSTGRES_AWAY: Final = _gauge("ratchet_consumer_postgres_away", "1 while batches wait for a Postgres that is away.")
-CONFLICT_RETRIES: Final = _counter(
+PARTITIONS_ASSIGNED: Final = gauge("ratchet_consumer_partitions_assigned", "Partitions that this consumer has.")
+REBALANCES: Final = counter("ratchet_consumer_rebalances_total", "Assignments that this consumer was given.")
+POSTGRES_AWAY: Final = gauge("ratchet_consumer_postgres_away", "1 while batches wait for a Postgres that is away.")
+CONFLICT_RETRIES: Final = counter(
     "ratchet_consumer_twin_retries_total",
     "Transactions made again because another one was in the way: unique violation, deadlock, lock time-out.",
 )
-BISECTIONS: Final = _counter(
+BISECTIONS: Final = counter(
     "ratchet_consumer_bisections_total", "Batches halved because Postgres or the code refused something in them."
 )
 
 # --- the relay -------------------------------------------------------------------------------------------------------
 
-RELAY_RECORDS: Final = _counter("ratchet_relay_records_total", "Records that Kafka acknowledged, by lane.", "lane")
-RELAY_PUBLISH_SECONDS: Final = _histogram(
+RELAY_RECORDS: Final = counter("ratchet_relay_records_total", "Records that Kafka acknowledged, by lane.", "lane")
+RELAY_PUBLISH_SECONDS: Final = histogram(
     "ratchet_relay_publish_seconds",
     "Time from handing a batch to Kafka to its last acknowledgement, by lane.",
     STEP_BUCKETS,
     "lane",
 )
-RELAY_FAILURES: Final = _counter(
+RELAY_FAILURES: Final = counter(
     "ratchet_relay_failures_total", "Turns of a lane that failed and are made again, by lane.", "lane"
 )
-RECORDS_READ_AGAIN: Final = _counter(
+RECORDS_READ_AGAIN: Final = counter(
     "ratchet_records_read_again_total",
     "Offsets gone back over because the database was older than the group's offsets, by topic and partition.",
     "topic",
     "partition",
 )
-RELAY_REFUSED: Final = _counter(
+RELAY_REFUSED: Final = counter(
     "ratchet_relay_refused_total",
     "Records that Kafka takes in no form, by lane: a spooled event became a dead letter, a redriven one is open again, "
     "of the others the row is left.",
     "lane",
 )
-RELAY_HALTED: Final = _gauge(
+RELAY_HALTED: Final = gauge(
     "ratchet_relay_halted", "1 for a lane that stands still: the database was restored; see the log.", "lane"
 )
-OUTBOX_ROWS: Final = _gauge(
+OUTBOX_ROWS: Final = gauge(
     "ratchet_outbox_rows",
     "Rows not relayed yet: changes, state, dead_letters, spool. Sampled by the relay that leads, absent elsewhere.",
     "lane",
 )
-PARKED_EVENTS: Final = _gauge(
+PARKED_EVENTS: Final = gauge(
     "ratchet_parked_events", "Events that wait for their payment now. Sampled by the relay that leads.", "reason"
 )
-DEAD_LETTERS_OPEN: Final = _gauge(
+DEAD_LETTERS_OPEN: Final = gauge(
     "ratchet_dead_letters_open",
     "Dead letters that nobody has dealt with yet and no note speaks of. Sampled by the relay that leads.",
     "reason",
 )
-DEAD_LETTERS_NOTED: Final = _gauge(
+DEAD_LETTERS_NOTED: Final = gauge(
     "ratchet_dead_letters_noted",
     "Open dead letters with a note of people that stands: nobody is called for them. Sampled by the relay that leads.",
     "reason",
 )
-FLAGGED_PAYMENTS: Final = _gauge(
+FLAGGED_PAYMENTS: Final = gauge(
     "ratchet_flagged_payments",
     "Payments of live money whose facts do not add up, by flag. Sampled by the relay that leads.",
     "flag",
 )
-FLAGGED_SECONDS: Final = _gauge(
+FLAGGED_SECONDS: Final = gauge(
     "ratchet_flagged_oldest_seconds",
     "How long the oldest of those payments has had a flag, by flag; 0 where there is none.",
     "flag",
 )
 
-COMMANDS_UNANSWERED: Final = _gauge(
+COMMANDS_UNANSWERED: Final = gauge(
     "ratchet_commands_unanswered",
     "Commands that expired without an answer that ends them, by command: nobody knows what became of their money. "
     "Sampled by the relay that leads.",
@@ -265,23 +224,23 @@ COMMANDS_UNANSWERED: Final = _gauge(
 
 # --- the dispatcher --------------------------------------------------------------------------------------------------
 
-SMS: Final = _counter(
+SMS: Final = counter(
     "ratchet_sms_total",
     "Tries to send a message, by outcome: taken, rejected, unknown, held (the account is refused), untrue by now.",
     "outcome",
 )
-REFETCHES: Final = _counter(
+REFETCHES: Final = counter(
     "ratchet_refetches_total",
     "Payments read again at a provider's API, by provider and outcome: answered, again, absent, refused, put_back.",
     "provider",
     "outcome",
 )
-DISPATCHER_WAITING: Final = _gauge(
+DISPATCHER_WAITING: Final = gauge(
     "ratchet_dispatcher_waiting", "Work that waits for the dispatcher, by desk: refetches, sms.", "desk"
 )
 
 WEBHOOKS_RECALLED: Final = TotalCounter(
-    *_note(
+    *note(
         "ratchet_webhooks_recalled_total",
         "counter",
         "Events that the provider's own list brought before a webhook did, by provider. Read from the table by the"
@@ -292,7 +251,7 @@ WEBHOOKS_RECALLED: Final = TotalCounter(
 )
 REGISTRY.register(WEBHOOKS_RECALLED)
 WEBHOOKS_LOST: Final = TotalCounter(
-    *_note(
+    *note(
         "ratchet_webhooks_lost_total",
         "counter",
         "Of those, events whose webhook did not come for as long as the provider tries to deliver it. Read from the"
@@ -302,13 +261,13 @@ WEBHOOKS_LOST: Final = TotalCounter(
     "provider",
 )
 REGISTRY.register(WEBHOOKS_LOST)
-RECALL_PAGES: Final = _counter(
+RECALL_PAGES: Final = counter(
     "ratchet_recall_pages_total",
     "Pages of providers' lists that were asked for, by provider and outcome: read, again, refused.",
     "provider",
     "outcome",
 )
-RECALL_BEHIND_SECONDS: Final = _gauge(
+RECALL_BEHIND_SECONDS: Final = gauge(
     "ratchet_recall_behind_seconds",
     "For how long a list has not been read to its end, by source: what never came since then is not known.",
     "source",
@@ -317,7 +276,7 @@ RECALL_BEHIND_SECONDS: Final = _gauge(
 # --- the console -----------------------------------------------------------------------------------------------------
 
 SIGN_IN_OUTCOMES: Final = ("taken", "refused", "limited")
-SIGN_INS: Final = _counter(
+SIGN_INS: Final = counter(
     "ratchet_console_sign_ins_total",
     "Passwords given to the console, by outcome: taken, refused, limited (not looked at: the address tried too often).",
     "outcome",
@@ -325,12 +284,12 @@ SIGN_INS: Final = _counter(
 
 # --- every role ------------------------------------------------------------------------------------------------------
 
-ROLE_READY: Final = _gauge("ratchet_role_ready", "1 where the role takes work now: what /readyz says.", "role")
-ROLE_STUCK: Final = _gauge(
+ROLE_READY: Final = gauge("ratchet_role_ready", "1 where the role takes work now: what /readyz says.", "role")
+ROLE_STUCK: Final = gauge(
     "ratchet_role_stuck", "1 where the role lives but does not get on: what /livez says with 503.", "role"
 )
 POOL_CONNECTIONS: Final = PoolGauges(
-    *_note(
+    *note(
         "ratchet_postgres_pool_connections",
         "gauge",
         "Postgres connections of this process by state: in_use, idle, and max that the pools may open.",
@@ -339,7 +298,7 @@ POOL_CONNECTIONS: Final = PoolGauges(
 )
 REGISTRY.register(POOL_CONNECTIONS)
 BREAKERS: Final = BreakerGauges(
-    *_note(
+    *note(
         "ratchet_breaker_state",
         "gauge",
         "1 for the state that the breaker before a service is in: closed (used), probing, open (left alone).",
@@ -347,38 +306,38 @@ BREAKERS: Final = BreakerGauges(
     )
 )
 REGISTRY.register(BREAKERS)
-LEASE_HELD: Final = _gauge("ratchet_lease_held", "1 where this process holds the lease.", "lease")
-LEASE_TOKEN: Final = _gauge(
+LEASE_HELD: Final = gauge("ratchet_lease_held", "1 where this process holds the lease.", "lease")
+LEASE_TOKEN: Final = gauge(
     "ratchet_lease_token", "Fencing token of the lease when this process last took it: it never falls.", "lease"
 )
-BACKGROUND_FAILURES: Final = _counter(
+BACKGROUND_FAILURES: Final = counter(
     "ratchet_background_failures_total",
     "Failures of a task that runs beside others in its process and was begun anew, by task.",
     "task",
 )
-SERVERS_AWAY: Final = _gauge(
+SERVERS_AWAY: Final = gauge(
     "ratchet_servers_away",
     "Brokers, or hosts of the DSN of Postgres, that did not answer this process at its last look, and lacks of copies.",
     "kind",
 )
-DISKS_LOW: Final = _gauge(
+DISKS_LOW: Final = gauge(
     "ratchet_disks_low",
     "Brokers' folders with less room than RATCHET_OPS__DISK_FREE_BYTES_MIN at this process's last look.",
 )
-POSTGRES_SILENCES: Final = _counter(
+POSTGRES_SILENCES: Final = counter(
     "ratchet_postgres_silences_total",
     "Times a Postgres server did not answer at all while a session waited for it, and its sessions were ended.",
 )
-LOG_LINES_LOST: Final = _counter(
+LOG_LINES_LOST: Final = counter(
     "ratchet_log_lines_lost_total",
     "Log lines that could not be written, because the disk was full, say; at least so many.",
 )
-LEASE_LOSSES: Final = _counter(
+LEASE_LOSSES: Final = counter(
     "ratchet_lease_losses_total",
     "Leases that were lost while work was done under them: expired or taken over.",
     "lease",
 )
-BUILD_INFO: Final = _gauge("ratchet_build_info", "Always 1; the version is its label.", "version")
+BUILD_INFO: Final = gauge("ratchet_build_info", "Always 1; the version is its label.", "version")
 
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)

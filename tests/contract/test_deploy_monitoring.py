@@ -19,6 +19,8 @@ from schemas.dead_letter import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runtime.metric_catalogue import Entry
+
 pytestmark = pytest.mark.unit
 
 ALERTS: list[dict[str, Any]] = [
@@ -40,7 +42,7 @@ CLOSED = {
 """Labels whose values are known."""
 
 
-def entry_of(name: str) -> metrics.Entry | None:
+def entry_of(name: str) -> Entry | None:
     base = re.sub(r"_(bucket|sum|count)$", "", name)
     found = KNOWN.get(name) or KNOWN.get(base)
     return found if found is None or name in KNOWN or found.kind == "histogram" else None

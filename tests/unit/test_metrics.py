@@ -18,6 +18,7 @@ from consumer.plan import Letter, Plan
 from consumer.tally import count, count_buried, source_label, tally
 from runtime import metrics
 from runtime.breaker import Breaker
+from runtime.metric_catalogue import Entry
 from runtime.metric_kinds import AgeHistogram, BreakerGauges, PoolGauges
 from runtime.phases import BatchPhases
 from schemas.dead_letter import Reason
@@ -48,7 +49,7 @@ def test_the_registry_holds_nothing_beside_the_catalogue() -> None:
 
 
 @pytest.mark.parametrize("entry", metrics.CATALOGUE, ids=lambda entry: entry.name)
-def test_names_follow_the_conventions(entry: metrics.Entry) -> None:
+def test_names_follow_the_conventions(entry: Entry) -> None:
     assert re.fullmatch(r"ratchet_[a-z_]+", entry.name)
     assert entry.name.endswith("_total") == (entry.kind == "counter")
     assert entry.meaning.endswith(".")
