@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from consumer.children import went_on
+from consumer.payment_tries import went_on
 from schemas.facts import INTENT, FactKind
 from schemas.payment import DisputeStatus, Flag, Projection, RefundStatus, Status
 
@@ -46,7 +46,7 @@ _OF_TRY: Final = {
     "requires_action": (4, Status.REQUIRES_ACTION),
     "processing": (5, Status.PROCESSING),
 }
-"""What a try without money comes to, and which of several is told: the furthest open, else the strongest end."""
+"""What a try without money comes to, and which of several is shown: the furthest open, else the strongest end."""
 _OPEN: Final = 4
 """Where the tries begin that are still open."""
 _GIVEN_BACK: Final = ("succeeded", "unbooked")
@@ -57,9 +57,9 @@ _NO_FLAGS: Final[tuple[str, ...]] = ()
 def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR0912 - one case a kind, the frequent first
     """Return what a plain payment's facts come to, or None where they are not plain.
 
-    Not plain: a child of another kind than those below; money of 0 or of an amount that nobody told; a hold that takes
-    another's place; a cancel-or-refund; a refund that nothing books, which may have released what was left of a hold;
-    refunds of what nobody took; totals that differ.
+    Not plain: a child of another kind than those below; money of 0 or of an unknown amount; a hold that takes another's
+    place; a cancel-or-refund; a refund that nothing books, which may have released the rest of a hold; refunds of what
+    nobody took; totals that differ.
     """
     asked: int | None = None
     tries: dict[str, State] = {}
@@ -68,13 +68,11 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
     refunds: dict[str, State] = {}
     totals: dict[str, int] = {}
     modes: dict[str, str] = {}
-    unbooked = False
     for (kind, key), state in facts.items():
         if kind is _ATTEMPT:
             tries[key] = state
         elif kind is _TERMS:
-            amount = state.amount
-            if not amount or (asked is not None and asked != amount):
+            if not (amount := state.amount) or (asked is not None and asked != amount):
                 return None
             asked = amount
         elif kind is _CAPTURE:
@@ -89,7 +87,6 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
         elif kind is _REFUND:
             if state.name == "either":
                 return None
-            unbooked = unbooked or state.name == "unbooked"
             refunds[key] = state
         elif kind is _REFUND_TOTAL:
             totals[key] = state.amount or 0
@@ -99,28 +96,31 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
             return None
     if modes and holds:
         _take_at_once(modes, holds, taken)
-    if unbooked and _some_left(holds, taken):
+    if refunds and holds and _may_release(refunds, holds, taken):
         return None
     if taken:
         return _paid(asked, holds, taken, refunds, totals)
     if refunds or totals:
         return None
-    if holds:
-        authorized = sum(holds.values())
-        return Projection(_AUTHORIZED, _NOT_REFUNDED, _UNDISPUTED, asked or authorized, authorized)
-    return _unpaid(asked, tries)
+    return _held(asked, holds) if holds else _unpaid(asked, tries)
+
+
+def _held(asked: int | None, holds: dict[str, int]) -> Projection:
+    """Return the row of a payment of which money is held and none was taken."""
+    authorized = sum(holds.values())
+    return Projection(_AUTHORIZED, _NOT_REFUNDED, _UNDISPUTED, asked or authorized, authorized)
 
 
 def _unpaid(asked: int | None, tries: dict[str, State]) -> Projection:
     """Return the row of a payment that has tries at most."""
-    best, status, told = 0, _CREATED, asked or 0
+    best, status, shown = 0, _CREATED, asked or 0
     for key, state in tries.items():
         rank, name = _OF_TRY[state.name]
         if rank > best and (rank < _OPEN or len(tries) == 1 or not went_on(tries, key, state)):
             best, status = rank, name
-        if asked is None and state.amount is not None and state.amount > told:
-            told = state.amount
-    return Projection(status, _NOT_REFUNDED, _UNDISPUTED, told)
+        if asked is None and state.amount is not None and state.amount > shown:
+            shown = state.amount
+    return Projection(status, _NOT_REFUNDED, _UNDISPUTED, shown)
 
 
 def _take_at_once(modes: dict[str, str], holds: dict[str, int], taken: dict[str | None, int]) -> None:
@@ -134,8 +134,10 @@ def _take_at_once(modes: dict[str, str], holds: dict[str, int], taken: dict[str 
             taken[key] = amount
 
 
-def _some_left(holds: dict[str, int], taken: dict[str | None, int]) -> bool:
-    """Tell whether anything is left of a hold that was not taken."""
+def _may_release(refunds: dict[str, State], holds: dict[str, int], taken: dict[str | None, int]) -> bool:
+    """Tell whether a refund that nothing books may have released a hold: something is left of one that was not taken."""
+    if all(state.name != "unbooked" for state in refunds.values()):
+        return False
     unnamed = taken.get(None, 0) if len(holds) == 1 else 0
     return any(amount > taken.get(key, 0) + unnamed for key, amount in holds.items())
 

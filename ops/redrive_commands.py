@@ -95,10 +95,10 @@ def preview_shown(seen: Preview) -> RenderableType:
 
 def ended_shown(now: Progress) -> str:
     """Say how a redrive stands, in a line. Pure."""
-    said = f"redrive {now.id} {now.status}: {now.published:,} of {now.selected:,} published"
-    said += f", {now.skipped:,} skipped" if now.skipped else ""
-    said += f", {now.returned:,} came back by now" if now.returned else ""
-    return said + (f"; {now.stop_reason}" if now.stop_reason and now.status is not RedriveStatus.DONE else "")
+    line = f"redrive {now.id} {now.status}: {now.published:,} of {now.selected:,} published"
+    line += f", {now.skipped:,} skipped" if now.skipped else ""
+    line += f", {now.returned:,} came back by now" if now.returned else ""
+    return line + (f"; {now.stop_reason}" if now.stop_reason and now.status is not RedriveStatus.DONE else "")
 
 
 def _console() -> RemoteConsole:
@@ -139,7 +139,8 @@ def _followed(settings: Settings | None, redrive_id: int) -> Progress:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _told(seen: Preview, now: Progress | None, *, as_json: bool) -> int:
+def _show(seen: Preview, now: Progress | None, *, as_json: bool) -> int:
+    """Print how a redrive stands, or what a dry run found (`now` of None); return the exit status."""
     emit(
         redrive_document(seen, now),
         as_json=as_json,
@@ -184,6 +185,11 @@ def redrive(  # noqa: PLR0913 - one argument an option
     )
     if resume is not None:
         return _resume(resume, order, as_json=as_json)
+    return _redrive(order, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _redrive(order: Order, *, dry_run: bool, yes: bool, as_json: bool) -> int:
+    """Look what the order would do, ask for consent, and follow it to its end; a dry run ends after the look."""
     if not dry_run:
         need_consent(yes=yes, as_json=as_json)
     settings = _found()
@@ -195,8 +201,8 @@ def redrive(  # noqa: PLR0913 - one argument an option
     _say_left_out(seen.left_out)
     going = len(seen.messages) if settings else seen.counts()[Would.APPLY]
     if dry_run or not going:
-        told = _told(seen, None, as_json=as_json)
-        return EXIT_PROBLEM if letter_id and not dry_run else told
+        status = _show(seen, None, as_json=as_json)
+        return EXIT_PROBLEM if order.filters.ids and not dry_run else status
     if not yes and not agreed(preview_shown(seen), f"Redrive {going:,} letters?"):
         say("nothing was done")
         return EXIT_PROBLEM
@@ -205,7 +211,7 @@ def redrive(  # noqa: PLR0913 - one argument an option
     )
     if redrive_id is None:
         raise RatchetError("nothing would be applied any more; nothing was ordered")
-    return _told(seen, _followed(settings, redrive_id), as_json=as_json)
+    return _show(seen, _followed(settings, redrive_id), as_json=as_json)
 
 
 def _say_left_out(left_out: Sequence[LeftOut]) -> None:
@@ -214,7 +220,7 @@ def _say_left_out(left_out: Sequence[LeftOut]) -> None:
 
 
 def _resume(redrive_id: int, order: Order, *, as_json: bool) -> int:
-    """Let a redrive go on and follow it; what it is about was said when it was ordered."""
+    """Let a redrive go on and follow it; what it does was shown when it was ordered."""
     if order != Order(LetterFilter(), order.requested_by, because=order.because):
         raise SettingsError("--resume goes on with a redrive as it was ordered; it takes no filter and no rate")
     settings = _found()
@@ -371,10 +377,10 @@ def rebuild(*, as_json: AsJson = False) -> int:
         return {"read": found.read, "added": found.added, "added_foreign": found.added_foreign}
 
     done = asyncio.run(read())
-    said = (
+    line = (
         f"read {done['read']:,} records, took in {done['added']:,}, {done['added_foreign']:,} of them from other tools"
     )
-    emit(done, as_json=as_json, show=lambda: said)
+    emit(done, as_json=as_json, show=lambda: line)
     return EXIT_DONE
 
 
