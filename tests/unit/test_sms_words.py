@@ -8,6 +8,7 @@ import pytest
 
 from consumer.dispatcher.sms import message_of
 from runtime.settings import SmsSettings
+from schemas.facts import AMOUNT_MAX
 from schemas.payment import Flag, Projection, RefundStatus, Status
 from schemas.sms import Template, is_true, major_units, mark_of, messages_for, templates_for, text_for
 
@@ -105,6 +106,78 @@ def test_texts_end_with_a_mark_of_their_own_and_fit_into_one_message():
         assert len(text) <= 160
     assert texts[1] == "We received your payment of 10000000000000.00 EUR. Thank you. Ref 23456789ABC"
     assert text_for(Template.FAILED, 7, None, 0, "Ref").startswith("Your payment of 7 failed.")
+
+
+GSM_7 = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+"""The basic character set of 3GPP TS 23.038, 6.2.1: 160 characters are one message, of more 153 each."""
+GSM_7_TWICE = frozenset("\f^{}\\[~]|€")
+"""Its extension, 6.2.1.1: each counts as two."""
+
+
+def encoded(text: str) -> tuple[str, int, int]:
+    """Return how a text is sent, its length in the units of that, and how many messages it is billed as."""
+    if set(text) <= GSM_7 | GSM_7_TWICE:
+        length = len(text) + sum(letter in GSM_7_TWICE for letter in text)
+        return "GSM-7", length, 1 if length <= 160 else -(-length // 153)
+    length = len(text.encode("utf-16-be")) // 2
+    return "UCS-2", length, 1 if length <= 70 else -(-length // 67)
+
+
+def test_texts_are_counted_as_the_network_counts_them():
+    assert encoded("a" * 160) == ("GSM-7", 160, 1)
+    assert encoded("a" * 161) == ("GSM-7", 161, 2)
+    assert encoded("€" * 80) == ("GSM-7", 160, 1)
+    assert encoded("\N{EM DASH}" + "a" * 69) == ("UCS-2", 70, 1)
+    assert encoded("\N{EM DASH}" + "a" * 70) == ("UCS-2", 71, 2)
+
+
+WORDING = {
+    Status.CREATED: None,
+    Status.REQUIRES_ACTION: None,
+    Status.PROCESSING: None,
+    Status.AUTHORIZED: ("Your payment of 12.34 EUR is authorized. Ref 23456789ABA", 56),
+    Status.PARTIALLY_CAPTURED: None,
+    Status.CAPTURED: ("We received your payment of 12.34 EUR. Thank you. Ref 23456789ABC", 65),
+    Status.FAILED: ("Your payment of 12.34 EUR failed. Ref 23456789ABF", 49),
+    Status.CANCELED: ("Your payment of 12.34 EUR was canceled. Nothing was charged. Ref 23456789ABX", 76),
+    Status.EXPIRED: ("Your payment of 12.34 EUR was canceled. Nothing was charged. Ref 23456789ABX", 76),
+}
+"""What a customer reads when a payment comes to a status, and its length in GSM-7; None: nothing is sent."""
+REFUND_WORDING = {
+    "300": ("We refunded 12.34 EUR to you. Ref 23456789ABR983BD6", 51),
+    "re_1": ("We refunded 12.34 EUR to you. Ref 23456789ABRF91AFE", 51),
+}
+"""The same of a refund, by what it is known by: the sum so far, or its own id."""
+
+
+def sent(template: Template, child: str = "", amount: int = 1234) -> str:
+    """Return the text that is sent of a payment over `amount`, of a refund with its own figure."""
+    figures = {"amount": amount, "authorized": amount, "captured": amount, "told_amount": amount if child else None}
+    message = message_of(row(template, currency="EUR", child=child, **figures), dt.timedelta())  # type: ignore[arg-type]
+    assert message
+    return message.text
+
+
+@pytest.mark.parametrize("status", Status)
+def test_each_status_has_its_words(status: Status):
+    wanted = WORDING[status]
+    found = [(text := sent(template), *encoded(text)) for template in templates_for(None, status)]
+    assert found == ([(wanted[0], "GSM-7", wanted[1], 1)] if wanted else [])
+
+
+@pytest.mark.parametrize("child", REFUND_WORDING)
+def test_each_refund_has_its_words(child: str):
+    words, length = REFUND_WORDING[child]
+    assert sent(Template.REFUNDED, child) == words
+    assert encoded(words) == ("GSM-7", length, 1)
+
+
+def test_the_largest_amount_still_makes_one_message():
+    texts = [sent(template, "re_1" if template is Template.REFUNDED else "", AMOUNT_MAX) for template in Template]
+    assert {encoded(text)[::2] for text in texts} == {("GSM-7", 1)}
 
 
 def row(template: str, **more: object) -> dict[str, object]:
