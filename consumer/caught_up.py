@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`caught_up`: all that had come in by then, in unix seconds, is settled; None where that can't be told now.
+    """`caught_up`: all that had come in by then, in unix seconds, is processed; None where that is not known now.
 
     `waits_for` says what is furthest behind; empty where nothing is.
     """

@@ -246,7 +246,7 @@ class Children:
     def _imply(self, undone: dict[str, int]) -> None:
         """Count as taken what a provider takes at once and tells by the authorization alone.
 
-        A capture that is told says what was taken; a void proves that this much was never taken.
+        A capture that is reported says what was taken; a void proves that this much was never taken.
         """
         modes = self._by_kind.get(_MODE, _NONE)
         asked = modes.get(INTENT)

@@ -18,7 +18,7 @@ _GIVES_BACK: Final = {"either", "unbooked", "succeeded"}
 def messages_to(payment: Payment, old: Projection | None, news: Facts) -> list[Message]:
     """Return what the customer is owed; test money tells nobody.
 
-    `old` is how the payment stood before; None where it, or its phone, is new: then it is told where it stands.
+    `old` is how the payment stood before; None where it, or its phone, is new: then the message says where it stands.
     `news` are the facts that changed it.
     """
     if payment.phone is None or not payment.livemode:

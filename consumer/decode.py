@@ -105,7 +105,7 @@ def endpoints_of(scopes: Scopes, topics: Topics) -> Endpoints:
 
 
 def decode(record: Record, endpoints: Endpoints = ANY) -> Event | Dead:
-    """Understand one record; never raises for what the record holds."""
+    """Decode one record; never raises for what the record holds."""
     try:
         if record.topic == endpoints.topics.intents.name:
             return _decode_intent(record, endpoints)

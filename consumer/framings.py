@@ -1,7 +1,7 @@
 """What a value is that is no JSON of ours: framings and encodings that publishers are known to send. Pure.
 
 Only for values that could not be read: the person who finds the dead letter has to know what to mend, and "expected
-value at line 1" does not say it. Each is told by its first bytes, or by its outermost shape:
+value at line 1" does not say it. Each is recognized by its first bytes, or by its outermost shape:
 - Confluent's wire format: docs.confluent.io, "Wire format" (byte 0, the schema's id as a big-endian int32);
 - AWS Glue Schema Registry: header version byte 3, compression byte 0 or 5, a UUID of 16 bytes;
 - Avro 1.12: object container files (`Obj` and byte 1) and the single-object encoding (bytes C3 01);

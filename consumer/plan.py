@@ -118,7 +118,7 @@ class Letter:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of key and value, each under its length; absent is told from empty."""
+        """SHA-256 of key and value, each under its length; absent differs from empty."""
         hashed = hashlib.sha256()
         for part in (self.record.key, self.record.value):
             hashed.update(b"-" if part is None else b"%d:" % len(part))

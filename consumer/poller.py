@@ -1,7 +1,7 @@
 """The poller: the group member's side of Kafka. What is fetched, where partitions stand, and what is committed.
 
 Offsets follow commits of Postgres, never the other way round. A replay is harmless, so offsets are committed now and
-then; what is not committed is settled again and found in the books.
+then; what is not committed is processed again and found in the ledger.
 """
 
 from __future__ import annotations

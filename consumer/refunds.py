@@ -1,7 +1,7 @@
 """What was given back of a payment, refund by refund. Pure.
 
 A refund means what its payment had taken by then: a cancel-or-refund of what was never captured is a cancel, and a
-refund that nothing books may be no more than the release of what was reserved.
+refund that nothing accounts for may be no more than the release of what was reserved.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def is_pending(refunds: Mapping[str, State]) -> bool:
 
 
 def _unbooked(refunds: Iterable[State], taken: Taken) -> int:
-    """Return what refunds that nothing books gave back: all but the one of just what their payment released."""
+    """Return what refunds that nothing accounts for gave back: all but the one of just what their payment released."""
     asked: dict[str | None, list[int]] = {}
     for state in refunds:
         if state.name == "unbooked":

@@ -95,7 +95,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 
 
 async def _run(loop: ConsumerLoop, stop: asyncio.Event, watches: list[Coroutine[None, None, None]]) -> None:
-    """Run the loop and its watches; the first one to fail ends all, and a failure of our own is told as it is."""
+    """Run the loop and its watches; the first one to fail ends all, and a failure of our own is raised as it is."""
     try:
         async with asyncio.TaskGroup() as group:
             watchers = [group.create_task(watch) for watch in watches]

@@ -75,11 +75,11 @@ MSK: Final = (
 
 
 class CheckError(Exception):
-    """A tool found something wrong; the message is what it said."""
+    """A tool found something wrong; the message is its output."""
 
 
 def run(*words: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
-    """Run a tool and return its standard output; raise CheckError with all it said when it fails."""
+    """Run a tool and return its standard output; raise CheckError with all its output when it fails."""
     done = subprocess.run(  # noqa: S603 - the words are ours
         [str(word) for word in words],
         cwd=cwd,

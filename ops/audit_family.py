@@ -1,4 +1,4 @@
-"""Holds a payment's row against its ledger: facts that the ledger said, columns that follow from them. Pure.
+"""Holds a payment's row against its ledger: facts that the ledger reports, columns that follow from them. Pure.
 
 A payment holds what its own ledger rows said, what had been said when retention removed the oldest (the anchor keeps
 it), and what the payments held that turned out to be it. Of an intent the columns show its own facts and those of the

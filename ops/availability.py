@@ -82,7 +82,7 @@ async def _of_postgres(settings: Settings) -> list[Finding]:
 def copies_finding(described: Sequence[dict[str, Any]], least: Mapping[str, int]) -> Finding:
     """Check which partitions have no leader, or fewer copies in step than a write needs. Pure.
 
-    `least` is each topic's min.insync.replicas, where we are told.
+    `least` is each topic's min.insync.replicas, where it is known.
     """
     headless, short, behind = [], [], 0
     for topic in described:

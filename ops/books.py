@@ -1,7 +1,7 @@
-"""The books of a sample's run: what was posted against what stands in the database, never the pipeline's own counters.
+"""The reconciliation of a sample's run: what was posted against what stands in the database, never the pipeline's own counters.
 
 Every event that the ingress took is exactly one of a ledger row, an open parked event or a dead letter; nothing that it
-refused is anywhere; every payment's row is what its story says; versions have no hole; money is conserved; nothing is
+refused is anywhere; every payment's row is what its scenario says; versions have no hole; money is conserved; nothing is
 left on the way.
 """
 
@@ -126,7 +126,7 @@ def unseen_orders(results: Sequence[Sent], lives: Sequence[Life], standing: Stan
 
 
 def draw_up(results: Sequence[Sent], lives: Sequence[Life], standing: Standing, left: Mapping[str, int]) -> Books:
-    """Work the books out. `left` is what is still on the way by name (lag of a topic, outbox, spool). Pure."""
+    """Reconcile. `left` is what is still on the way by name (lag of a topic, outbox, spool). Pure."""
     taken, refused = taken_events(results), Counter[str]()
     deliveries = sum(len(sent.post.events) for sent in results if sent.taken and not sent.post.hint)
     hints = sum(len(sent.post.events) for sent in results if sent.taken and sent.post.hint)
@@ -190,11 +190,11 @@ def _leak_problems(refused: Iterable[Key], standing: Standing) -> Iterable[str]:
     """Name each event that was refused and is there all the same."""
     for source, event_id in refused:
         if standing.fates((source, event_id)):
-            yield f"event {event_id} of {source} was refused, or a hint, and stands in the books all the same"
+            yield f"event {event_id} of {source} was refused, or a hint, and stands in the ledger all the same"
 
 
 def _end_problems(lives: Sequence[Life], taken: Mapping[Key, Event], standing: Standing) -> Iterable[str]:
-    """Name each payment whose row is not what its story says; one whose events were not all taken proves nothing."""
+    """Name each payment whose row is not what its scenario says; one whose events were not all taken proves nothing."""
     for life in lives:
         if any(event.key not in taken for post in life.posts for event in post.events):
             continue
@@ -210,14 +210,14 @@ def _end_problems(lives: Sequence[Life], taken: Mapping[Key, Event], standing: S
 
 
 def _row_problems(name: str, life: Life, row: Mapping[str, Any]) -> Iterable[str]:
-    """Name each column that is not what the story says: whose money it is, and how it adds up."""
+    """Name each column that is not what the scenario says: whose money it is, and how it adds up."""
     expected = {column: getattr(life.end, column) for column in END_COLUMNS} | {"flags": list(life.end.flags)}
     expected["merchant_account"] = life.merchant_account
     if life.livemode is not None:
         expected["livemode"] = life.livemode
     for column, value in expected.items():
         if row[column] != value:
-            yield f"{name}: {column} is {row[column]}, its story says {value}"
+            yield f"{name}: {column} is {row[column]}, its scenario says {value}"
     over = "over_captured" in life.end.flags
     if not row["refunded"] <= row["captured"] or (row["captured"] > row["authorized"] and not over):
         yield f"{name}: refunded {row['refunded']} <= captured {row['captured']} <= {row['authorized']} is broken"
@@ -231,7 +231,7 @@ def _order_problems(name: str, life: Life, row: Mapping[str, Any], standing: Sta
         if life.client and provider == life.provider and one["intent_id"] == row["id"]
     }
     for ref in adopted ^ life.adopts:
-        yield f"{name}: {ref} is {'' if ref in adopted else 'not '}adopted, its story says otherwise"
+        yield f"{name}: {ref} is {'' if ref in adopted else 'not '}adopted, its scenario says otherwise"
 
 
 async def read_standing(settings: Settings, keys: Iterable[Key], lives: Sequence[Life]) -> Standing:

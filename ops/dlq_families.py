@@ -9,7 +9,7 @@ the first family that names a topic counts, and the headers of all families go:
 - `__connect.errors.*`: Kafka Connect (KIP-298), texts
 - `__streams.errors.*`: Kafka Streams (KIP-1034), texts
 
-What went wrong is told by the class of the error alone: its text may quote the payload, and stays in the topic.
+What went wrong is named by the class of the error alone: its text may quote the payload, and stays in the topic.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Found:
 
 
 def read_back(letter: Record) -> Found:
-    """Understand one record of the DLQ topic; never raises for what it holds."""
+    """Decode one record of the DLQ topic; never raises for what it holds."""
     names = tuple(name for name, _ in letter.headers)
     if names[-len(ADDED_HEADERS) :] == ADDED_HEADERS:
         found = _ours(letter)
@@ -159,7 +159,7 @@ def _foreign(letter: Record, family: Family, topic: str, kept: Headers) -> Found
 
 
 def _moved(letter: Record, place: tuple[str, int, int], timestamp_ms: int | None, headers: Headers) -> Record:
-    """Return the original record; a time that is not told is that in the DLQ topic."""
+    """Return the original record; a time that is missing is that in the DLQ topic."""
     topic, partition, offset = place
     return Record(
         topic=topic,

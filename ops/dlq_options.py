@@ -63,9 +63,9 @@ def chosen(  # noqa: PLR0913 - one argument a filter
 
 
 def asker(who: str | None) -> str:
-    """Return who asks: as told, as RATCHET_OPERATOR names them, or the user and the host.
+    """Return who asks: as given, as RATCHET_OPERATOR names them, or the user and the host.
 
-    Raises SettingsError where somebody is told and a console is asked: there the token says who it is.
+    Raises SettingsError where somebody is named and a console is asked: there the token says who it is.
     """
     if who is not None and server.given() is not None:
         raise SettingsError("--who: the token says who asks; leave it out with --server")
@@ -80,7 +80,7 @@ def asker(who: str | None) -> str:
 
 
 def need_consent(*, yes: bool, as_json: bool) -> None:
-    """Raise SettingsError where nobody said yes and nobody can be asked."""
+    """Raise SettingsError where nobody consented and nobody can be asked."""
     if not yes and (as_json or not (sys.stdin.isatty() and sys.stdout.isatty())):
         raise SettingsError("nobody can be asked here; say --yes to do it, or look first with --dry-run or `dlq list`")
 

@@ -41,7 +41,7 @@ REDIS_PROBE_MILLISECONDS: Final = 1000
 
 
 def transport_finding(host: str, *, encrypted: bool) -> Finding:
-    """Check whether what is said to Postgres can be read, or answered by somebody else, on its way."""
+    """Check whether what is sent to Postgres can be read, or answered by somebody else, on its way."""
     if encrypted or leads_to_loopback(host):
         return Finding("postgres transport", ok=True, found="TLS" if encrypted else "this machine")
     advice = "add ?sslmode=verify-full to the DSN: payments can be read and changed on their way"

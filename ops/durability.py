@@ -26,7 +26,7 @@ COPIES_MIN: Final = 2
 def lacks_of_topic(brokers: int, replicas: int | None, found: Mapping[str, Any]) -> list[str]:
     """Return what a topic lacks so that an acknowledged record survives the loss of one broker, as advice.
 
-    With one broker there is nothing to ask for. `replicas` is None, and a setting missing, where we are not told.
+    With one broker there is nothing to ask for. `replicas` is None, and a setting missing, where they are not known.
     """
     if brokers <= 1:
         return []

@@ -20,7 +20,7 @@ PartitionLag = dict[tuple[str, int], int]
 class PartitionState:
     """One partition: where it begins and ends, what the group committed, and whether a member of the group has it.
 
-    `is_read` is also true where that can't be told: while members come and go, and where no consumer runs at all.
+    `is_read` is also true where that is not known: while members come and go, and where no consumer runs at all.
     """
 
     topic: str

@@ -1,4 +1,4 @@
-"""`ratchet payment`: one payment's row and its story, for people who answer for it."""
+"""`ratchet payment`: one payment's row and its timeline, for people who answer for it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def payments_table(title: str, payments: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def timeline_table(rows: Sequence[Mapping[str, Any]], currency: str | None) -> Table:
-    """Return a payment's story: when, what, with which outcome, from where to where, how much."""
+    """Return a payment's timeline: when, what, with which outcome, from where to where, how much."""
     table = Table("when", "what happened", "outcome", "status", "amount", "version", "event")
     for row in rows:
         moved = row["from_status"] != row["to_status"]
@@ -223,7 +223,7 @@ def page_document(found: PaymentPage) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A payment's row, the ledger rows of its story and the attempts that it has adopted."""
+    """A payment's row, the ledger rows of its timeline and the attempts that it has adopted."""
 
     payment: Mapping[str, Any]
     timeline: Sequence[Mapping[str, Any]]

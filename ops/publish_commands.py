@@ -44,7 +44,7 @@ def publish(
     check: Annotated[Path, typer.Option(metavar="FILE", help="The record's value, or a document; - reads it.")],
     topic: Annotated[str | None, typer.Option(help="Where it would be published.")] = None,
     header: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A header, as ce_id=..")] = None,
-    books: Annotated[bool, typer.Option("--books", help="Look at the books too: what it would do now.")] = False,
+    books: Annotated[bool, typer.Option("--books", help="Look at the ledger too: what it would do now.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Say what would become of a record that an upstream service wants to publish. Nothing is published or written.

@@ -1,7 +1,7 @@
 """What a redrive would do now, letter by letter: the consumer's own interpretation and fold, without writing.
 
 `foresee` chooses the letters and runs them dry in the order of publishing, in one read-only transaction without locks:
-what one letter does to a payment is there for the next. What is told is where each ends up when all are through, so an
+what one letter does to a payment is there for the next. What is reported is where each ends up when all are through, so an
 orphan whose payment a later letter brings is an `apply`. Letters that ended a process are not touched again here.
 """
 

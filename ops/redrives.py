@@ -73,7 +73,7 @@ GROUPS_MAX: Final = 100
 
 
 class Policy(StrEnum):
-    """What a redrive does when letters come back although the dry run said they would not."""
+    """What a redrive does when letters come back although the dry run foresaw that they would not."""
 
     STOP_ON_FAILURES = "stop_on_failures"
     KEEP_GOING = "keep_going"
@@ -94,7 +94,7 @@ class Order:
     """What is to be redriven, and how. `rate_per_second` of None is the configured one.
 
     `messages_max` bounds what is published; `force` sends also what the loop guard holds back; `target_topic` is where
-    letters go whose own topic is unknown. `origin` is where the asker is, `because` why they ask, if they said.
+    letters go whose own topic is unknown. `origin` is where the asker is, `because` why they ask, where they give a reason.
     `only_applied` leaves where it is whatever would gain nothing.
     """
 

@@ -6,7 +6,7 @@ The ledger is the idempotency claim too: what is removed can be delivered again,
 
 Rows go oldest first in the relay's order, which is each chain's order too, up to the first that is to stay: so what is
 removed is always the beginning of a chain, however the clocks of those who wrote the rows differ. The anchor keeps
-hash, version and place of the last row removed, and what the removed rows had said; it never moves back. Only what can
+hash, version and place of the last row removed, and what the removed rows had reported; it never moves back. Only what can
 be proved is removed. With a key (`RATCHET_AUDIT__SEAL_KEY`) the anchor is signed: then `audit verify --seal` tells what
 retention took from what somebody else took. Where the ledger is archived (`RATCHET_AUDIT__ARCHIVE`) only rows go that
 are in the archive, in a file whose digest is the one that was signed.
@@ -54,7 +54,7 @@ class Signing:
     """How anchors are signed: with `key`, where there is one.
 
     An unsigned anchor may be a retention's without the key, or somebody's who wants to hide a removal: with the key it
-    is taken over only where people said so (`adopt_unsigned`).
+    is taken over only where people want it (`adopt_unsigned`).
     """
 
     key: bytes | None = None
@@ -80,7 +80,7 @@ UNSIGNED: Final = Signing()
 
 @dataclass(slots=True)
 class Anchor:
-    """Where one payment's chain will begin; `rows_removed` counts all that are gone, `said` what they had said."""
+    """Where one payment's chain will begin; `rows_removed` counts all that are gone, `said` what they had reported."""
 
     payment_id: UUID
     hash: bytes = b""

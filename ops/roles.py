@@ -40,7 +40,7 @@ def serve_of(role: str) -> Serve:
 
 
 def run(role: str) -> int:
-    """Run one role until it is told to stop; leaves the process, and returns only when the settings are wrong."""
+    """Run one role until it is asked to stop; leaves the process, and returns only when the settings are wrong."""
     settings = endpoints.found(endpoints.load())
     leave(run_role(role, settings, serve_of(role)))
 

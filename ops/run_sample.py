@@ -1,4 +1,4 @@
-"""A run of the sample: its secrets, its posting, the wait until all has settled, its books."""
+"""A run of the sample: its secrets, its posting, the wait until all is processed, its reconciliation."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Run:
     left: dict[str, int] = field(default_factory=dict)
 
     async def go(self, base_url: str) -> None:
-        """Post everything, wait until it has settled, draw up the books."""
+        """Post everything, wait until it is processed, reconcile."""
         begun = time.monotonic()
         sender = Sender(self.settings.sample, self.signers, base_url, self.progress)
         await sender.send_all(self.plan.posts)

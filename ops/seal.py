@@ -2,7 +2,7 @@
 
 Whoever owns the schema can rewrite a chain from its first row to its head, and every hash will fit. They can't make the
 rows that a seal names, nor the seal, without the key (`RATCHET_AUDIT__SEAL_KEY`). Retention signs its anchors with the
-same key, so what it took away lawfully is told from what somebody took.
+same key, so what it took away lawfully differs from what somebody took.
 
 The file is text: a line of JSON that says what it is, when it was made and where the chain of people's actions ended; a
 line a payment, in the order of their ids, `payment ledger_id version hash`; a line with how many rows of no payment
@@ -66,7 +66,7 @@ def key_of(secret: SecretStr | None) -> bytes:
 
 
 def anchor_mac(key: bytes, anchor: Mapping[str, Any]) -> bytes:
-    """Return the signature of an anchor: of whose chain it is, where it begins, and what had been said till there."""
+    """Return the signature of an anchor: of whose chain it is, where it begins, and what had been reported till there."""
     parts = [anchor[name] for name in ("payment_id", "relay_xid", "ledger_id", "version", "rows_removed")]
     text = " ".join(str(part) for part in parts).encode()
     facts = hashlib.sha256(anchor["facts"].encode()).digest()

@@ -128,7 +128,7 @@ class Kept:
 class Supervisor:
     """Keeps the roles of one home alive. `environment` is what they need beside this process's own.
 
-    `command` makes the command line of a role, `own` what it alone gets in its environment; `report` is told in a
+    `command` makes the command line of a role, `own` what it alone gets in its environment; `report` gets in a
     sentence what happens.
     """
 
@@ -244,7 +244,7 @@ class Supervisor:
     async def _probe(self, kept: Kept, pid: int) -> None:
         run_file = read_run_file(self.settings.home, kept.role)
         if run_file is None or run_file.pid != pid:
-            kept.watch.reason = "it has not said where its probe is"
+            kept.watch.reason = "it has not reported where its probe is"
             return
         kept.watch.reason = await ask_livez(run_file.probe, self.settings.role.probe_timeout_seconds)
         if kept.watch.reason is None:

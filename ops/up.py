@@ -1,4 +1,4 @@
-"""`ratchet up`: brokers, schema, topics, roles, the sample and its books; everything ends with it.
+"""`ratchet up`: brokers, schema, topics, roles, the sample and its reconciliation; everything ends with it.
 
 The order of the start is the order of the `async with` blocks; a signal cancels the innermost one, so that the end runs
 backwards: the roles first, then the brokers.
@@ -185,7 +185,7 @@ async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
 
 
 def books_table(document: Mapping[str, Any]) -> Table:
-    """Return a run's books as people read them."""
+    """Return a run's reconciliation as people read it."""
     title = "the books balance" if document["balanced"] else "THE BOOKS DO NOT BALANCE"
     table = Table(title=f"{title} ({document['requests']:,} requests in {document['seconds']:g} s)")
     table.add_column("what became of it")
@@ -202,11 +202,11 @@ def books_table(document: Mapping[str, Any]) -> Table:
 
 
 async def _sample(run: Run, supervisor: Supervisor, reporter: Reporter, options: Options) -> int:
-    """Run the sample and show its books; return 0 where they balance."""
+    """Run the sample and show its reconciliation; return 0 where it balances."""
     ingress = await ingress_of(run.settings, supervisor)
     reporter.run = run
     reporter.report(f"posting {len(run.plan.posts):,} requests of the sample to {ingress}")
-    async with reporter.showing():  # the books go to standard output, which a board would not know of
+    async with reporter.showing():  # the result goes to standard output, which a board would not know of
         await run.go(ingress)
     document = run.document()
     emit(document, as_json=options.as_json, show=lambda: books_table(document))

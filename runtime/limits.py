@@ -81,7 +81,7 @@ class Limits:
         return verdict
 
     def last(self, quota: Quota, *who: str) -> Verdict | None:
-        """Return what this process told somebody last, as long as it holds; asks nobody and counts nothing."""
+        """Return what this process answered somebody last, as long as it holds; asks nobody and counts nothing."""
         return self._current(quota.item.key_for(*who)) if self._latest else None
 
     def _current(self, key: str) -> Verdict | None:

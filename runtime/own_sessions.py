@@ -35,7 +35,7 @@ async def shared(first: Connection, second: Connection) -> bool:
 
 
 async def check_own_sessions(pool: Pool) -> None:
-    """Raise SharedSessionsError where the pool's sessions are not its own; of a single one that can't be told."""
+    """Raise SharedSessionsError where the pool's sessions are not its own; of a single one that is not known."""
     if pool.get_max_size() > 1:
         async with pool.acquire() as first, pool.acquire() as second:
             if await shared(first, second):

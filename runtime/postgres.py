@@ -60,7 +60,7 @@ OUTAGE_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # said on a session whose end has come and was not noticed yet
+    asyncpg.InternalClientError,  # raised on a session whose end has come and was not noticed yet
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,

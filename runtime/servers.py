@@ -109,7 +109,7 @@ class Servers:
     """Which brokers' disks had less than `disk_free_bytes_min` at the last look, a sentence each."""
     _client: AIOKafkaClient | None = None
     _places: dict[int, str] = field(default_factory=dict)
-    """Where each broker was seen: one that has left is told by that."""
+    """Where each broker was seen: one that has left is recognized by that."""
 
     async def away(self) -> list[str]:
         """Return a sentence a server that is away, and what is missing of the copies; never raises for what is so."""

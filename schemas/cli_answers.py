@@ -39,7 +39,7 @@ class RunOutcome(_Answer):
 
 
 class UpOnce(_Answer):
-    """`ratchet up --once`: the books of the sample. `refused` counts by reason."""
+    """`ratchet up --once`: the reconciliation of the sample. `refused` counts by reason."""
 
     balanced: bool
     posted: Figure

@@ -82,7 +82,7 @@ class AttemptShown(_Answer):
 
 
 class PaymentAnswer(_Answer):
-    """A payment as it stands. `version` is 0 until the claim is in the books; `timeline` leads to its events.
+    """A payment as it stands. `version` is 0 until the claim is in the ledger; `timeline` leads to its events.
 
     `livemode` false is test money; `flags` say what of it does not add up; `metadata` is what the client noted.
     `commands` are the newest that it asked for, oldest first; `attempts` those that an intent has adopted.
@@ -137,7 +137,7 @@ class Moment(_Answer):
 
 
 class Timeline(_Answer):
-    """A payment's events in the order of the books. `complete` is false where there are more than are shown."""
+    """A payment's events in the order of the ledger. `complete` is false where there are more than are shown."""
 
     id: UUID
     timeline: list[Moment]

@@ -133,7 +133,7 @@ def _paths() -> Json:
         one: {"parameters": [_parameter("Id")], "get": _look("getIntent", "The payment as it stands", PaymentAnswer)},
         f"{one}/timeline": {
             "parameters": [_parameter("Id")],
-            "get": _look("getTimeline", "The payment's events as the books have them", Timeline),
+            "get": _look("getTimeline", "The payment's events as the ledger has them", Timeline),
         },
         f"{one}/capture": _command("captureIntent", "Take authorized money", Capture),
         f"{one}/cancel": _command("cancelIntent", "Give the authorization up", Cancel),

@@ -84,7 +84,7 @@ Facts = dict["tuple[FactKind, str]", "State"]
 class Projection(msgspec.Struct, frozen=True, gc=False):
     """What the facts of a payment come to: the columns that users read. Amounts are minor units.
 
-    Sums are what the provider said; `flags`, sorted, tell what of them does not add up.
+    Sums are what the provider reported; `flags`, sorted, tell what of them does not add up.
     """
 
     status: Status = Status.CREATED

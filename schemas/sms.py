@@ -1,7 +1,7 @@
 """Messages to customers: which transition causes which, and what they say. Pure.
 
 Each template is sent once a payment, that of refunds once a refund. The words are ASCII and stay under 160 characters,
-one message of GSM 03.38. Only what is sure is told: nothing while the facts contradict each other, and no message that
+one message of GSM 03.38. Only what is sure is sent: nothing while the facts contradict each other, and no message that
 is no longer true when its turn comes.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Template(StrEnum):
-    """What a customer is told."""
+    """What a message says."""
 
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
@@ -75,9 +75,9 @@ _TEXTS: Final = {
 
 
 def templates_for(from_status: Status | None, to_status: Status) -> tuple[Template, ...]:
-    """Return what a payment's change of status is told with; mostly nothing.
+    """Return the message that a change of status sends; mostly none.
 
-    Only what is sure is told: no thanks for a part, and no authorization where money was there before and came undone.
+    Only what is sure is sent: no thanks for a part, and no authorization where money was there before and came undone.
     `from_status` is None for a payment that was not known.
     """
     template = _OF_STATUS.get(to_status)
@@ -87,16 +87,16 @@ def templates_for(from_status: Status | None, to_status: Status) -> tuple[Templa
 
 
 Told = tuple[Template, str, int | None]
-"""What is told: a template; of a refund also which one, and how much it gave back in minor units."""
+"""What a message is about: a template; of a refund also which one, and how much it gave back in minor units."""
 
 
 def messages_for(old: Projection | None, new: Projection, refunds: Mapping[str, int]) -> list[Told]:
-    """Return what a customer is told of a change; nothing while the facts contradict each other.
+    """Return the messages that a change sends; none while the facts contradict each other.
 
     `old` is how the payment stood before; None where it, or its phone, is new. `refunds` are those that the change
-    tells of, with what each gave back. They are told one by one where they are what was given back. Otherwise (a
-    provider may tell of sums alone) what was given back is told, under the sum so far. A refund that both a sum and its
-    own event tell of changes the payment once, so it is told once.
+    reports, with what each gave back. Each gets a message where they are what was given back. Otherwise (a provider may
+    report sums alone) one message says what was given back, under the sum so far. A refund that both a sum and its own
+    event report changes the payment once, so it gets one message.
     """
     if Flag.CONTRADICTION in new.flags:
         return []

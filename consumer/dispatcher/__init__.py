@@ -1,4 +1,4 @@
-"""The dispatcher: does outside what the consumer queued in Postgres, and puts the answers back into the books.
+"""The dispatcher: does outside what the consumer queued in Postgres, and brings the answers back to the ledger.
 
 `role` holds the lease and runs the desks' workers; `worker` is their loop. `refetch` reads payments again at the
 providers' APIs (`apis`: one API's credentials, pace, breaker and token) and spools the answers like any event;

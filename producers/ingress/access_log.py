@@ -35,7 +35,7 @@ SCOPE_KEY: Final = "ratchet.line"
 QUIET_TEMPLATES: Final = frozenset({"/livez", "/readyz"})
 """Paths that machines ask every second: logged at debug level."""
 TELLING_OUTCOMES: Final = frozenset({"refused", "failed"})
-"""Outcomes of which the sender is told (PCI DSS 10.2.2): who asked for what was not given."""
+"""Outcomes for which the sender is named (PCI DSS 10.2.2): who asked for what was not given."""
 SERIES_MAX: Final = 1024
 """Series of the ingress' metrics that are held; labels are closed sets."""
 NAMES_MAX: Final = 1024
@@ -47,7 +47,7 @@ UNEXPECTED: Final = Refusal(problems.INTERRUPTED, "unexpected")
 
 
 class AccessLine(ClosedLine, gc=False):
-    """What is said of a request; never its body, query, secrets or signature headers.
+    """What is logged of a request; never its body, query, secrets or signature headers.
 
     `template` is the path's form, `outcome` one of accepted, replayed, answered, refused, failed; `reason` is a
     refusal's slug. The method is one that the parser knows, `account` and `client` are names from the settings; those,
@@ -155,7 +155,7 @@ class AccessLog:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
             return INTERRUPTED
-        except Exception as error:  # noqa: BLE001 - the last resort: logged, and the sender is told to come again
+        except Exception as error:  # noqa: BLE001 - the last resort: logged, and the sender is asked to come again
             told = told_without(error, secrets_in(scope["path"]) + secrets_in(scope["raw_path"].decode("latin-1")))
             _log.error("request_failed", request_id=line.request_id, provider=line.provider, exception=told)
             return UNEXPECTED

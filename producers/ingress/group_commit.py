@@ -62,7 +62,7 @@ class GroupCommit:
         await member.done
 
     async def close(self) -> None:
-        """End what is under way; its members are told that nothing is known."""
+        """End what is under way; its members learn that nothing is known."""
         for writer in self._writers:
             writer.cancel()
         if self._writers:

@@ -2,12 +2,12 @@
 
 A hint passes Kafka and the consumer by: its parsed id becomes one row of `refetches`, and nothing else of it is kept.
 One payment is one row however many hints name it. Of one endpoint so many may wait, and fewer of those that nobody
-knows, since anybody can make ids up; beyond that the sender is told to come again. The dispatcher asks about what is
+knows, since anybody can make ids up; beyond that the sender is asked to come again. The dispatcher asks about what is
 known first, and has a budget for the rest.
 
 A provider's answer to a query of ours that is open in `refetches` (one that answers by calling us) is no hint although
-it has the shape of one: it is verified by the query that it answers. Where a provider has such queries, it is told
-apart in `Hints.take`, before the id is queued.
+it has the shape of one: it is verified by the query that it answers. Where a provider has such queries, it is recognized
+in `Hints.take`, before the id is queued.
 """
 
 from __future__ import annotations

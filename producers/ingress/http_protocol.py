@@ -251,7 +251,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._parse(data)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
-        """Refuse what cannot be parsed; the request that it is part of, if any, is told that its sender is gone."""
+        """Refuse what cannot be parsed; the request that it is part of, if any, learns that its sender is gone."""
         if self._answering():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -382,7 +382,7 @@ class HttpConnections:
         return SharedReader(self._bounded(**parts))
 
     def refusal_of(self, peer: str, own: RawHeaders) -> bytes | None:
-        """Return what a connection is told that has no place; few such get a protocol all the same, and may linger."""
+        """Return the answer to a connection that has no place; few such get a protocol all the same, and may linger."""
         if not self._bounded.places.turn_away(peer):
             return None
         return refusal(problems.WINDOW_FULL, self._bounded.bounds.retry_after_seconds, own)

@@ -69,7 +69,7 @@ class Publisher:
     """
 
     def __init__(self, settings: Settings, spool: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
-        client_arguments(settings.kafka)  # what cannot work is told now, not at the first webhook
+        client_arguments(settings.kafka)  # what cannot work is raised now, not at the first webhook
         self._kafka = settings.kafka
         self._deadlines = Deadlines(settings.ingress.publish_timeout_seconds)
         self._pause_seconds = settings.ingress.breaker_seconds

@@ -42,7 +42,7 @@ def is_in(address: Address, networks: Sequence[Network]) -> bool:
 def sender_address(
     peer: str | None, forwarded_for: Sequence[str], trusted_proxies: Sequence[Network]
 ) -> Address | None:
-    """Return who sent the request, or None where that cannot be told.
+    """Return who sent the request, or None where that is not known.
 
     `peer` is the connection's other end; `forwarded_for` are the values of X-Forwarded-For in order. Each proxy appends
     who it heard from, so the list is read from the right for as long as what it names is a trusted proxy: everything

@@ -1,4 +1,4 @@
-"""Whose transaction ids are these? A database restored from a dump is seen, told, and mended by `rebase`.
+"""Whose transaction ids are these? A database restored from a dump is seen, reported, and mended by `rebase`.
 
 Transaction ids count within one Postgres cluster. After a restore into another one the restored rows and cursors hold
 ids of the old cluster: rows written since then look long published (their ids are below the cursor), or not settled for

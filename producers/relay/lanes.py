@@ -47,7 +47,7 @@ LEFT_SECONDS: Final = 5.0
 LEFT_ROWS_MAX: Final = 20_000
 """How many rows are read past at the most; where more wait for a partition, the others wait with them."""
 BURIAL_COLUMNS: Final = 6
-"""What delete_spool.sql is told of a dead letter: id, message, source, event id, kind, payment."""
+"""What delete_spool.sql gets of a dead letter: id, message, source, event id, kind, payment."""
 
 Position = tuple[int, int]
 """(relay_xid, id) of the last row published."""

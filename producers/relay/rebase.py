@@ -1,4 +1,4 @@
-"""Rebase: give a restored database's rows ids that this cluster understands: `ratchet migrate rebase`.
+"""Rebase: give a restored database's rows ids that this cluster knows: `ratchet migrate rebase`.
 
 `ratchet up` and `migrate up` do it by themselves where they find it needed, also while roles run: a relay that finds
 the same is halted and publishes nothing, its term is ended here, and those that write wait for the tables. In one

@@ -229,6 +229,6 @@ def too_many(counted: Row) -> tuple[str, str] | None:
     if failed <= counted["failure_ratio_max"] * published:
         return None
     return "failed", (
-        f"{failed} of {published} published letters came back although the dry run said they would not, "
+        f"{failed} of {published} published letters came back although the dry run foresaw that they would not, "
         f"more than {counted['failure_ratio_max']:.0%}; look at the newest dead letters, then resume or order anew"
     )

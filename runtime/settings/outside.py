@@ -71,7 +71,7 @@ class SmsSettings(Group):
     """How much older than its row a message may be in the provider's list."""
 
     def wants(self, client: str | None, template: str) -> bool:
-        """Tell whether a client's customers get this message; a payment of no client has nobody who said no."""
+        """Tell whether a client's customers get this message; a payment of no client has nobody who refused."""
         off = self.off.get(client or "", ())
         return template not in off and "*" not in off
 

@@ -200,7 +200,7 @@ class Stack:
         deadline = time.monotonic() + self._settings.start_timeout_seconds
         while not await status.answers(broker.name, self._kept, self._settings.probe_timeout_seconds):
             if not self._guards[broker.name].alive():
-                why = last_words(broker.log) or "it said nothing"
+                why = last_words(broker.log) or "it wrote nothing"
                 raise StackError(f"{broker.name} ended at its start: {why}; see {broker.folder}")
             if time.monotonic() > deadline:
                 raise StackError(

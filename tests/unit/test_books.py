@@ -137,12 +137,12 @@ def test_a_wrong_answer_of_the_door_is_told(sent: Sent, words: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"status": "authorized"}, "status is authorized, its story says captured"),
+        ({"status": "authorized"}, "status is authorized, its scenario says captured"),
         ({"captured": 1199}, "captured is 1199"),
         ({"refunded": 1300}, "is broken"),
         ({"captured": 1300}, "is broken"),
-        ({"merchant_account": "other"}, "merchant_account is other, its story says "),
-        ({"livemode": False}, "livemode is False, its story says True"),
+        ({"merchant_account": "other"}, "merchant_account is other, its scenario says "),
+        ({"livemode": False}, "livemode is False, its scenario says True"),
         ({"flags": ["underpaid"]}, "flags is ['underpaid']"),
         ({"rows": 2}, "versions are not 1..3"),
         ({"lowest": 2}, "versions are not 1..3"),
@@ -225,7 +225,7 @@ def test_what_an_order_adopts_wrongly_is_named() -> None:
     (adopted,) = order.life.adopts
     found.payments["stripe", adopted]["intent_id"] = None
     assert told_of(order, found) == [
-        f"order {order.life.provider_ref} of stripe: {adopted} is not adopted, its story says otherwise"
+        f"order {order.life.provider_ref} of stripe: {adopted} is not adopted, its scenario says otherwise"
     ]
 
 
