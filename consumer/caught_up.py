@@ -1,7 +1,7 @@
-"""Up to when all that had come in is settled: what Kafka holds is compared with what the group committed.
+"""Up to when all that had come in is processed: what Kafka holds is compared with what the group committed.
 
 The high watermark of each partition is sampled with the time. When the group has committed that offset, everything
-that came before that time is settled. A halted partition, one behind an open transaction, one of nobody, stopped
+that came before that time is processed. A halted partition, one behind an open transaction, one of nobody, stopped
 consumers and a Kafka that is away all show alike: the offset of an old sample is not reached.
 """
 
@@ -65,11 +65,11 @@ class CatchUp:
         if not behind:
             return Reading(None, "none of the topics is there")
         worst = min(behind, key=lambda place: (self._reached.get(place, 0.0), place))
-        waits_for = f"{worst.topic}/{worst.partition}: {behind[worst]} offsets are not settled" if behind[worst] else ""
+        waits_for = f"{worst.topic}/{worst.partition}: {behind[worst]} offsets not processed" if behind[worst] else ""
         return Reading(self._reached.get(worst), waits_for)
 
     def _note(self, place: TopicPartition, ends: Ends, committed: int | None, now: float) -> int:
-        """Sample one partition; return how many of its offsets are not settled."""
+        """Sample one partition; return how many of its offsets are not processed."""
         settled = ends.begin if committed is None else max(committed, ends.begin)
         if settled > ends.high:
             settled = ends.begin

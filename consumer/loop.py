@@ -57,7 +57,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def batches_open(self) -> int:
-        """How many batches are being settled."""
+        """How many batches are being processed."""
         return len(self._pool.tasks)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -83,7 +83,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._end()
 
     async def _end(self) -> None:
-        """Give up what is not done in time: it is settled again at the next start; note that we end on purpose."""
+        """Give up what is not done in time: it is processed again at the next start; note that we end on purpose."""
         clean = self._pool.all_are_free()
         await self._pool.give_up()
         if await self._let_go(clean=clean):
@@ -118,7 +118,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             self._launch(worker, share, spans)
 
     async def _process_whole(self, records: Sequence[Record], stop: asyncio.Event) -> None:
-        """Settle records as one batch on any worker that is free; while none is, fetch nothing.
+        """Process records as one batch on any worker that is free; while none is, fetch nothing.
 
         A fetch that waits for records is answered at the first one, and the client sends no other before that one is
         taken: sent beside busy workers it brings little, and splits what is fetched together when one is free.
@@ -132,7 +132,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._until(self._pool.some_is_free, stop)
 
     async def _process_exclusively(self, records: Sequence[Record], stop: asyncio.Event) -> None:
-        """Settle what is new or wants caution with nothing beside it, in portions with offsets of their own."""
+        """Process what is new or wants caution with nothing beside it, in portions with offsets of their own."""
         generation = self._generation
         with self._poller.paused():
             portions = self._quarantine.portions(records)
@@ -169,7 +169,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         return not stop.is_set()
 
     def _launch(self, worker: int, share: Sequence[Record], spans: Mapping[Place, Span]) -> None:
-        """Start settling a worker's share."""
+        """Start processing a worker's share."""
         places = {(record.topic, record.partition) for record in share}
         self._pool.run_on(worker, self._process(share, [spans[place] for place in places]))
 
@@ -183,7 +183,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self.records_settled += len(records)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Settle what was taken and commit it before the partitions go; what does not finish is settled again."""
+        """Process what was taken and commit it before the partitions go; what does not finish is processed again."""
         self._generation += 1
         show_lag({})
         metrics.PARTITIONS_ASSIGNED.set(0)

@@ -1,6 +1,6 @@
-"""Which offsets may be committed: those before the first record that is not settled yet. Pure.
+"""Which offsets may be committed: those before the first record that is not processed yet. Pure.
 
-Batches settle side by side and finish in any order; a commit must never step over one that is still open.
+Batches are processed side by side and finish in any order; a commit must never step over one that is still open.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Span:
 
 @dataclass(slots=True)
 class Offsets:
-    """Open and settled spans a partition, in the order they were taken."""
+    """Open and processed spans a partition, in the order they were taken."""
 
     _spans: dict[Place, deque[Span]] = field(default_factory=dict)
     _ready: dict[Place, int] = field(default_factory=dict)
     _reached: dict[Place, int] = field(default_factory=dict)
 
     def begin(self, place: Place, next_offset: int, shares: int = 1) -> Span:
-        """Note that records up to `next_offset` are being settled, by so many workers."""
+        """Note that records up to `next_offset` are being processed, by so many workers."""
         span = Span(place, next_offset, shares)
         self._spans.setdefault(place, deque()).append(span)
         return span

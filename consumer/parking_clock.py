@@ -1,8 +1,8 @@
 """Time counts against a parked event only while what it waits for could have come.
 
-The watermark is up to when all that had come in is settled: the least over the partitions and the spool. Time in which
-it does not advance is added to the deadlines, and nobody is buried whose deadline lies behind it. It also stops while
-no consumer runs and while Postgres is away, for nobody moves it then; a restored copy tells when it was made.
+The watermark is up to when all that had come in is processed: the least over the partitions and the spool. Time in
+which it does not advance is added to the deadlines, and nobody is buried whose deadline lies behind it. It also stops
+while no consumer runs and while Postgres is away, for nobody moves it then; a restored copy tells when it was made.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ParkingClock:
 def advance(
     clock: ParkingClock, seen: dt.datetime | None, now: dt.datetime, standstill_min: dt.timedelta
 ) -> ParkingClock:
-    """Return the clock after a look that saw all settled up to `seen`. Pure.
+    """Return the clock after a look that saw all processed up to `seen`. Pure.
 
     A standstill ends when the watermark advances; one shorter than `standstill_min` is the pace of steady work. While
     the last one is still being added to deadlines, the clock stays as it is. The first look of all starts it.

@@ -58,8 +58,8 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
     """Return what a plain payment's facts come to, or None where they are not plain.
 
     Not plain: a child of another kind than those below; money of 0 or of an unknown amount; a hold that takes another's
-    place; a cancel-or-refund; a refund that nothing accounts for, which may have released the rest of a hold; refunds of what
-    nobody took; totals that differ.
+    place; a cancel-or-refund; a refund that nothing accounts for, which may have released the rest of a hold; refunds
+    of what nobody took; totals that differ.
     """
     asked: int | None = None
     tries: dict[str, State] = {}
@@ -135,7 +135,7 @@ def _take_at_once(modes: dict[str, str], holds: dict[str, int], taken: dict[str 
 
 
 def _may_release(refunds: dict[str, State], holds: dict[str, int], taken: dict[str | None, int]) -> bool:
-    """Tell whether a refund that nothing accounts for may have released a hold: of one, something was not taken."""
+    """Tell whether a refund that nothing accounts for may have released the rest of a hold."""
     if all(state.name != "unbooked" for state in refunds.values()):
         return False
     unnamed = taken.get(None, 0) if len(holds) == 1 else 0

@@ -102,7 +102,7 @@ class Poller:
         return found
 
     async def poll_paused(self) -> None:
-        """Poll without taking records: the partitions stay ours while nothing can be settled.
+        """Poll without taking records: the partitions stay ours while nothing can be processed.
 
         A rebalance meanwhile may bring partitions that are not paused: what comes from them is fetched again.
         """
@@ -156,7 +156,7 @@ class Poller:
     def read_anew(self, topic: str) -> None:
         """Read a topic from its beginning: it was deleted and made anew, and our positions are of the old one.
 
-        What was taken of the old one is still settled.
+        What was taken of the old one is still processed.
         """
         for partition in self._consumer.assignment():
             if partition.topic == topic:
@@ -177,7 +177,7 @@ class Poller:
         return True
 
     def commit_when_due(self, interval_seconds: float | None = None) -> None:
-        """Commit in the background, one commit at a time: a commit waits for the broker, settling does not."""
+        """Commit in the background, one commit at a time: a commit waits for the broker, processing does not."""
         due = self._settings.commit_interval_seconds if interval_seconds is None else interval_seconds
         if time.monotonic() - self._committed_at < due:
             return
@@ -187,7 +187,7 @@ class Poller:
             self.commit_task = asyncio.create_task(self._commit())
 
     async def commit_all(self) -> None:
-        """Commit what is settled by now, after a commit that is under way."""
+        """Commit what is processed by now, after a commit that is under way."""
         if self.commit_task is not None:
             await asyncio.wait([self.commit_task], timeout=self._settings.drain_seconds)
         self._note_reached()

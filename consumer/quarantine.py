@@ -62,7 +62,7 @@ class Quarantine:
                 await self._start(place_of(record), record.offset)
 
     def portions(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-        """Divide records whose partitions have begun into what is settled at once.
+        """Divide records whose partitions have begun into what is processed at once.
 
         That is all of partitions that are normal, then one by one what wants caution, then what stands behind it: each
         partition keeps its order, so no offset that may be committed steps over a record that is still to come.

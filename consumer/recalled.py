@@ -27,7 +27,7 @@ _NOTHING_NEW: Final = frozenset({Outcome.NOOP, Outcome.LATE})
 
 
 def recall_notes(items: Iterable[tuple[Record, Event | Dead]], known: Known, webhooks: str) -> list[Note]:
-    """Return what to note, before the batch is settled.
+    """Return what to note, before the batch is processed.
 
     `known` is what the ledger has of its events, `webhooks` the name of the topic that they come from.
 

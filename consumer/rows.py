@@ -74,7 +74,7 @@ def group_arrays(keys: Iterable[RefKey]) -> list[str]:
 
 
 def note_claim(known: Known, row: asyncpg.Record) -> None:
-    """Take one settled or parked event in, as find_claims.sql gives it."""
+    """Take one processed or parked event in, as find_claims.sql gives it."""
     claim = row["source"], row["event_id"]
     known.claims[claim] = row["facts"]
     if row["meaning"] != providers.meaning_version(row["source"]):

@@ -75,7 +75,7 @@ def source_label(source: str) -> str:
 
 
 def count(total: Tally, records: Sequence[Record], seconds: float) -> None:
-    """Add a batch that took so long to the metrics; `records` are those that are settled now."""
+    """Add a batch that took so long to the metrics; `records` are those that are processed now."""
     metrics.BATCH_RECORDS.observe(len(records))
     metrics.BATCH_SECONDS.observe(seconds)
     metrics.END_TO_END_SECONDS.observe_times([record.timestamp_ms for record in records], time.time() * 1000)

@@ -1,4 +1,4 @@
-"""One batch is one transaction: read under locks, settled in memory, written, committed.
+"""One batch is one transaction: read under locks, processed in memory, written, committed.
 
 `consumer.locking_reader` says what is locked when, and why batches don't deadlock. The ledger's unique key is the
 backstop.
@@ -45,7 +45,7 @@ def _sql(name: str) -> str:
 
 
 class BatchWriter:
-    """Settles batches in Postgres. Raises what the driver raises; then nothing of the batch is written."""
+    """Processes batches in Postgres. Raises what the driver raises; then nothing of the batch is written."""
 
     def __init__(self, pool: Pool, settings: Settings, clock: Clock) -> None:
         self._pool = pool
@@ -60,7 +60,7 @@ class BatchWriter:
         self.waker = Waker(pool, self, settings.consumer)
 
     async def settle(self, items: Sequence[Item]) -> Plan:
-        """Settle the batch in one transaction; return what was written once it is committed.
+        """Process the batch in one transaction; return what was written once it is committed.
 
         Transactions that follow wake who waits on names that it bound.
         """
@@ -70,13 +70,13 @@ class BatchWriter:
         return plan
 
     async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
-        """Settle parked events whose payments are known, in one transaction; bury them where `dead` is given."""
+        """Process parked events whose payments are known, in one transaction; bury them where `dead` is given."""
         found = await self._pool.fetch(_sql("find_waited_names"), parked_ids)
         keys = frozenset(rows.key_of(row) for row in found)
         return await self._transact([], Needs(keys=keys, parked=parked_ids, dead=dead))
 
     async def apply_letters(self, letter_ids: Sequence[int]) -> Plan:
-        """Settle the events of orphans' dead letters in one transaction; one that can't be settled stays a letter."""
+        """Process the events of orphans' dead letters in one transaction; what can't be processed stays a letter."""
         found = await self._pool.fetch(_sql("find_orphans"), letter_ids)
         decoded = [(row["id"], decode(rows.record_of(row), self._endpoints)) for row in found]
         orphans = [OrphanLetter(letter_id, item) for letter_id, item in decoded if isinstance(item, Event)]
@@ -86,7 +86,7 @@ class BatchWriter:
         return await self._transact([], Needs(keys=keys, orphans=orphans))
 
     async def _transact(self, items: Sequence[Item], needs: Needs) -> Plan:
-        """Settle in one transaction; begin anew, with more to lock, where it turns out to need more."""
+        """Process in one transaction; begin anew, with more to lock, where it turns out to need more."""
         for _ in range(BEGINNINGS_MAX):
             phases = BatchPhases()
             with needs.growing():
@@ -153,7 +153,7 @@ class BatchWriter:
             plan.marks = await self._mark(connection, plan)
 
     def _notes_on(self, items: Sequence[Item], known: Known) -> list[Note]:
-        """Return what to note of events that providers' lists may show, where any was asked; before any is settled."""
+        """Return what to note, before the batch is processed, of events that providers' lists may show."""
         return recall_notes(items, known, self._endpoints.topics.webhooks.name) if known.recalls else []
 
     async def _note_recalls(self, connection: Connection, items: Sequence[Item], notes: list[Note]) -> None:

@@ -125,4 +125,4 @@ def _without_values(error: Exception) -> str:
         place = [getattr(error, name, None) for name in ("table_name", "column_name", "constraint_name")]
         named = ".".join(str(part) for part in place if part)
         return f"{type(error).__name__} {error.sqlstate} {named}".strip()
-    return f"{type(error).__name__} while settling the record"
+    return f"{type(error).__name__} while processing the record"

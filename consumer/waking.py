@@ -1,10 +1,10 @@
 """Wakes what waits on names which a payment has got: in transactions of their own, part by part.
 
-Parked events are settled, and so are dead letters of orphans, whose payment came after their deadline. A part is what a
-batch may be, in events and in bytes, for what waits may be far more than fits into memory. The transaction
-that bound the names left marks, so a crash loses nothing: the sweeper goes on with what is marked. A parked event that
-can't be woken becomes a dead letter by itself, and a dead letter stays one; that costs neither their neighbours nor the
-waking batch anything.
+Parked events are processed, and so are dead letters of orphans, whose payment came after their deadline. A part is what
+a batch may be, in events and in bytes, for what waits may be far more than fits into memory. The transaction that bound
+the names left marks, so a crash loses nothing: the sweeper goes on with what is marked. A parked event that can't be
+woken becomes a dead letter by itself, and a dead letter stays one; that costs neither their neighbours nor the waking
+batch anything.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ log = structlog.get_logger()
 
 
 class Settles(Protocol):
-    """Settles what is woken, each call in one transaction; returns what was written."""
+    """Processes what is woken, each call in one transaction; returns what was written."""
 
     async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
-        """Settle parked events, or bury them where `dead` is given."""
+        """Process parked events, or bury them where `dead` is given."""
 
     async def apply_letters(self, letter_ids: Sequence[int]) -> Plan:
-        """Settle the events of orphans' dead letters, as far as they can be settled now."""
+        """Process the events of orphans' dead letters, as far as they can be processed now."""
 
 
 Settle = Callable[["Sequence[int]"], Awaitable[Plan]]
-"""Settles those with these ids in one transaction."""
+"""Processes those with these ids in one transaction."""
 GiveUp = Callable[[int, Exception], Awaitable[list[Plan]]]
-"""Does what is to be done about the one that could not be settled by itself; returns what was written."""
+"""Does what is to be done about the one that could not be processed by itself; returns what was written."""
 
 
 class Waker:
@@ -69,7 +69,7 @@ class Waker:
     async def follow(self, plan: Plan) -> None:
         """Wake who waits on what a committed plan marked, and add to it what was written; never raises.
 
-        The batch is settled: what fails here is no fault of its records, and the sweeper goes on with it.
+        The batch is processed: what fails here is no fault of its records, and the sweeper goes on with it.
         """
         marks = plan.marks
         try:
@@ -103,7 +103,7 @@ class Waker:
         return [*(mark for mark in marks or () if mark not in done), *further]
 
     def _portions(self, found: Sequence[asyncpg.Record], column: str) -> Iterator[list[int]]:
-        """Divide the ids of one kind among those that wait into what is settled at once."""
+        """Divide the ids of one kind among those that wait into what is processed at once."""
         sizes = {row[column]: row["bytes"] for row in found if row[column] is not None}
         return portions(sorted(sizes), sizes.__getitem__, self._bytes_max)
 
@@ -122,7 +122,7 @@ class Waker:
         return done
 
     async def _divide(self, ids: Sequence[int], settle: Settle, give_up: GiveUp) -> list[Plan]:
-        """Settle these in one transaction where none of them is bad; halve them until the bad one stands alone."""
+        """Process these in one transaction where none of them is bad; halve them until the bad one stands alone."""
         try:
             return [await self._attempt(partial(settle, ids), len(ids))]
         except Exception as error:

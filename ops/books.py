@@ -1,8 +1,8 @@
-"""The reconciliation of a sample's run: what was posted against what stands in the database, never the pipeline's own counters.
+"""A sample's reconciliation: what was posted against what stands in the database, never the pipeline's own counters.
 
 Every event that the ingress took is exactly one of a ledger row, an open parked event or a dead letter; nothing that it
-refused is anywhere; every payment's row is what its scenario says; versions have no hole; money is conserved; nothing is
-left on the way.
+refused is anywhere; every payment's row is what its scenario says; versions have no hole; money is conserved; nothing
+is left on the way.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class Standing:
     """By provider and the provider's payment id: the row, with `rows`, `lowest` and `highest` of its versions."""
 
     def fates(self, key: Key) -> set[Fate]:
-        """Return where an event stands; a letter that a later delivery settled is settled, and counts once."""
+        """Return where an event stands; a letter whose event came once more is processed, and counts once."""
         fates = {Fate.LEDGER} if key in self.ledger else {Fate.PARKED} if key in self.parked else set()
         return fates or ({Fate.LETTER} if key in self.letters else set())
 
     def doubled(self, key: Key) -> bool:
-        """Tell whether an event is both settled and waiting: it would have its effect twice."""
+        """Tell whether an event is both processed and waiting: it would have its effect twice."""
         return key in self.ledger and key in self.parked
 
 
@@ -111,7 +111,7 @@ def refused_keys(results: Sequence[Sent]) -> set[Key]:
 
 
 def unsettled(results: Sequence[Sent], standing: Standing) -> list[Key]:
-    """Return the events that the ingress took and that stand nowhere, or wait although they are settled at the end."""
+    """Return the events that the ingress took and that stand nowhere, or wait although they were processed."""
     return [key for key, event in taken_events(results).items() if not standing.fates(key) & event.legal]
 
 

@@ -1,4 +1,4 @@
-"""`ratchet dlq`: the records that could not be settled."""
+"""`ratchet dlq`: the records that could not be processed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ops.server import RemoteConsole
     from runtime.settings import Settings
 
-dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that could not be settled, byte for byte.")
+dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that could not be processed, byte for byte.")
 
 
 redrive_commands.add_to(dlq)

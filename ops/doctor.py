@@ -212,14 +212,14 @@ def durability_finding(found: dict[str, str]) -> Finding:
 
 
 async def parking_clock(settings: Settings) -> list[Finding]:
-    """Look whether time counts against parked events: while what came in is not settled, it does not."""
+    """Look whether time counts against parked events: while what came in is not processed, it does not."""
     from ops.parking_standstill import read_standstill
 
     stands = await read_standstill(settings)
     if stands is None:
         return [Finding("parking clock", ok=True, found="time counts against parked events")]
     patience = settings.ops.transaction_notice_seconds
-    advice = "have what it waits for settled (RUNBOOK: RatchetParkingClockStands); no event expires meanwhile"
+    advice = "have what it waits for processed (RUNBOOK: RatchetParkingClockStands); no event expires meanwhile"
     return [
         Finding("parking clock", ok=stands.seconds <= patience or not stands.parked, found=stands.told, advice=advice)
     ]

@@ -89,7 +89,7 @@ class DryRun:
         if row["reason"] == Reason.FATAL:
             return record, Dead(Reason.FATAL, "it ended the process that touched it; not tried here")
         if row["id"] in self._tripped:
-            return record, Dead(Reason.UNEXPECTED, "settling it raises an error that nobody foresaw")
+            return record, Dead(Reason.UNEXPECTED, "processing it raises an error that nobody foresaw")
         return decoded(record, self._endpoints)
 
     async def _read(self, items: Sequence[Item]) -> None:

@@ -1,8 +1,8 @@
 """What a redrive would do now, letter by letter: the consumer's own interpretation and fold, without writing.
 
 `foresee` chooses the letters and runs them dry in the order of publishing, in one read-only transaction without locks:
-what one letter does to a payment is there for the next. What is reported is where each ends up when all are through, so an
-orphan whose payment a later letter brings is an `apply`. Letters that ended a process are not touched again here.
+what one letter does to a payment is there for the next. What is reported is where each ends up when all are through, so
+an orphan whose payment a later letter brings is an `apply`. Letters that ended a process are not touched again here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Would(StrEnum):
     APPLY = "apply"
     """It gets a row in the ledger that says something new."""
     NOOP = "noop"
-    """Its event is settled already, or changes nothing."""
+    """Its event is processed already, or changes nothing."""
     ILLEGAL = "illegal"
     """It becomes a dead letter again."""
     ORPHAN = "orphan"

@@ -94,8 +94,8 @@ class Order:
     """What is to be redriven, and how. `rate_per_second` of None is the configured one.
 
     `messages_max` bounds what is published; `force` sends also what the loop guard holds back; `target_topic` is where
-    letters go whose own topic is unknown. `origin` is where the asker is, `because` why they ask, where they give a reason.
-    `only_applied` leaves where it is whatever would gain nothing.
+    letters go whose own topic is unknown. `origin` is where the asker is, `because` why they ask, where they give a
+    reason. `only_applied` leaves where it is whatever would gain nothing.
     """
 
     filters: LetterFilter = field(default_factory=LetterFilter)

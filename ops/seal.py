@@ -66,7 +66,7 @@ def key_of(secret: SecretStr | None) -> bytes:
 
 
 def anchor_mac(key: bytes, anchor: Mapping[str, Any]) -> bytes:
-    """Return the signature of an anchor: of whose chain it is, where it begins, and what had been reported till there."""
+    """Return the signature of an anchor: whose chain it is, where it begins, and what had been reported till there."""
     parts = [anchor[name] for name in ("payment_id", "relay_xid", "ledger_id", "version", "rows_removed")]
     text = " ".join(str(part) for part in parts).encode()
     facts = hashlib.sha256(anchor["facts"].encode()).digest()

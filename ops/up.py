@@ -269,7 +269,7 @@ def run(settings: Settings, options: Options) -> int:
 def up(
     *,
     once: Annotated[
-        bool, typer.Option("--once", help="Stop when the sample has settled; exit 0 if it balances.")
+        bool, typer.Option("--once", help="Stop when the sample is processed; exit 0 if it balances.")
     ] = False,
     no_sample: Annotated[bool, typer.Option("--no-sample", help="Post nothing.")] = False,
     detached: detach.Detach = False,

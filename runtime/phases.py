@@ -1,4 +1,4 @@
-"""Where a batch's time goes: marked by whoever settles it, observed once when it is committed."""
+"""Where a batch's time goes: marked by whoever processes it, observed once when it is committed."""
 
 from __future__ import annotations
 

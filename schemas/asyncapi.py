@@ -56,18 +56,18 @@ _CHANNELS: Final = {
             "channel `events`."
         ),
     ),
-    "deadLetters": (topics.DLQ, "Records that could not be settled, byte for byte, and after their headers ours."),
+    "deadLetters": (topics.DLQ, "Records that could not be processed, byte for byte, and after their headers ours."),
 }
 _OPERATIONS: Final = {
     "publishWebhook": ("send", "webhooks", "The ingress publishes each event of a verified webhook.", "ingress"),
     "redriveWebhook": ("send", "webhooks", "The relay publishes spooled events and redriven letters.", "relay"),
-    "settleWebhook": ("receive", "webhooks", "The consumer settles it in the ledger.", "consumer"),
+    "settleWebhook": ("receive", "webhooks", "The consumer processes it in the ledger.", "consumer"),
     "publishIntent": ("send", "intents", "The relay publishes what the API accepted, and redriven letters.", "relay"),
-    "settleIntent": ("receive", "intents", "The consumer settles it in the ledger.", "consumer"),
+    "settleIntent": ("receive", "intents", "The consumer processes it in the ledger.", "consumer"),
     "sendIntent": ("send", "intents", "A service publishes a command itself, past the API.", "upstream"),
     "sendEvent": ("send", "events", "A service tells what happened to a payment of its own.", "upstream"),
     "redriveEvent": ("send", "events", "The relay publishes redriven letters.", "relay"),
-    "settleEvent": ("receive", "events", "The consumer settles it in the ledger.", "consumer"),
+    "settleEvent": ("receive", "events", "The consumer processes it in the ledger.", "consumer"),
     "publishChange": ("send", "changes", "The relay publishes a payment's change.", "relay"),
     "publishState": ("send", "states", "The relay publishes how a payment stands at its newest version.", "relay"),
     "publishCommand": ("send", "commands", "The relay publishes a command that has room for its money.", "relay"),
@@ -77,7 +77,7 @@ _OPERATIONS: Final = {
         "An executor carries it out at the provider, and answers with command.accepted, .done or .refused.",
         "upstream",
     ),
-    "publishDeadLetter": ("send", "deadLetters", "The relay publishes a record that could not be settled.", "relay"),
+    "publishDeadLetter": ("send", "deadLetters", "The relay publishes a record that could not be processed.", "relay"),
     "rebuildDeadLetter": ("receive", "deadLetters", "`ratchet dlq rebuild` reads the topic into the table.", "ops"),
 }
 """Operation: its action as AsyncAPI has it, its channel, what happens, the role that does it or `upstream`."""
@@ -197,7 +197,7 @@ def _messages() -> Json:
             payload=CommandRecord.__name__,
         ),
         "DeadLetter": _message(
-            "A record that could not be settled",
+            "A record that could not be processed",
             "Key, value, timestamp and headers are the original's. Headers `__dlq.errors.*` are those of KIP-1191, "
             "`kafka_dlt-original-*` those of Spring for Apache Kafka.",
             headers="DeadLetterHeaders",

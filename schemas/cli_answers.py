@@ -186,7 +186,7 @@ class DeadLetters(_Answer):
 
 
 class Would(_Answer):
-    """What would become of one letter now: applied, settled already, refused again, or parked."""
+    """What would become of one letter now: applied, processed already, refused again, or parked."""
 
     id: int
     would: Literal["apply", "noop", "illegal", "orphan"]

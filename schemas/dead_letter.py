@@ -1,4 +1,4 @@
-"""Dead letters: why a record could not be settled, and the headers that say so on `payments.dlq`.
+"""Dead letters: why a record could not be processed, and the headers that say so on `payments.dlq`.
 
 Header families: `__dlq.errors.*` follows Kafka's KIP-1191, `kafka_dlt-original-*` follows Spring for Apache Kafka, so
 that tools which know either can read the letters.

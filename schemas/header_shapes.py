@@ -85,14 +85,14 @@ _LETTER: Final[Json] = {
     f"{ERRORS_PREFIX}topic": _text("The topic that the record came from"),
     f"{ERRORS_PREFIX}partition": _text("Its partition", pattern=_DIGITS),
     f"{ERRORS_PREFIX}offset": _text("Its offset", pattern=_DIGITS),
-    f"{ERRORS_PREFIX}group": _text("The consumer group that could not settle it"),
+    f"{ERRORS_PREFIX}group": _text("The consumer group that could not process it"),
     f"{ERRORS_PREFIX}delivery.count": _text("How often it was tried", pattern=_DIGITS),
     f"{ERRORS_PREFIX}message": _text("What is wrong, never the payload", maxLength=MESSAGE_LENGTH_MAX),
     f"{ORIGINAL_PREFIX}topic": _text("The topic that the record came from"),
     f"{ORIGINAL_PREFIX}partition": _bytes("Its partition, a big-endian int32", 8),
     f"{ORIGINAL_PREFIX}offset": _bytes("Its offset, a big-endian int64", 12),
     f"{ORIGINAL_PREFIX}timestamp": _bytes("Its timestamp in unix milliseconds, a big-endian int64", 12),
-    REASON_HEADER: {"enum": [reason.value for reason in Reason], "description": "Why it could not be settled"},
+    REASON_HEADER: {"enum": [reason.value for reason in Reason], "description": "Why it could not be processed"},
     REDRIVE_COUNT_HEADER: _text("How often the record had come back from the DLQ", pattern=_DIGITS),
 }
 

@@ -49,7 +49,7 @@ class Desk(Protocol):
     name: str
 
     async def turn(self, lease: Lease) -> bool:
-        """Claim one thing, do it and settle it; False where nothing is due. Raises LeaseLostError."""
+        """Claim one thing, do it and note its result; False where nothing is due. Raises LeaseLostError."""
         ...
 
 

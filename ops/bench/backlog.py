@@ -102,7 +102,7 @@ async def flow(bootstrap: str, live: Live) -> None:
 
 
 async def catch_up(scene: Scene, contender: Contender, events: int, rate: float, seconds: float) -> dict[str, Any]:
-    """Load a backlog, let live traffic flow for `seconds`, and settle all of it; return what it took."""
+    """Load a backlog, let live traffic flow for `seconds`, and process all of it; return what it took."""
     topic, books = f"bench.backlog.{os.getpid()}", Books()
     await make_topic(scene.endpoints.kafka, topic)
     await load(scene.endpoints.kafka, topic, events, 1000, books)
@@ -127,7 +127,7 @@ async def catch_up(scene: Scene, contender: Contender, events: int, rate: float,
 
 
 async def _follow(scene: Scene, members: Sequence[Member], live: Live, wanted: int) -> dict[str, Any]:
-    """Watch memory until all is settled; `caught_up_seconds` is when nothing older than what just came was left."""
+    """Watch memory until all is processed; `caught_up_seconds` is when nothing older than what just came was left."""
     samples: list[float] = []
     began, caught_up = time.monotonic(), 0.0
     backlog = wanted - len(live.workload.records)

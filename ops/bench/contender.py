@@ -1,4 +1,4 @@
-"""One process of a contender: gets ready, waits for the word, settles, tells how far it is, and ends when told.
+"""One process of a contender: gets ready, waits for the word, processes, tells how far it is, and ends when told.
 
     python -m ops.bench.contender KIND TOPIC GROUP PROCESSES RECORDING
 
@@ -188,7 +188,7 @@ def peak_mib() -> float:
 
 
 def main() -> None:
-    """Read the arguments, settle, tell the rest."""
+    """Read the arguments, process, tell the rest."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     kind, topic, group, processes, recording = sys.argv[1:]
     tune_collector()

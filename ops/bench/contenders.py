@@ -20,9 +20,9 @@ GROUPED: Final = "ratchet-grouped"
 class Contender:
     """One way of consuming.
 
-    `kind` names what `ops.bench.contender` runs, in `processes` processes of one group; a `slow` one settles the small
-    workload. `environment` are settings other than the defaults, `says` is its line in the table. `ordered` is the
-    share of its payments for which an order was placed before.
+    `kind` names what `ops.bench.contender` runs, in `processes` processes of one group; a `slow` one processes the
+    small workload. `environment` are settings other than the defaults, `says` is its line in the table. `ordered` is
+    the share of its payments for which an order was placed before.
     """
 
     name: str

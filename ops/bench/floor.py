@@ -1,6 +1,6 @@
 """The floor: what the product said to Postgres, recorded once and said again with nothing around it.
 
-A recording run settles the workload's records in memory order through the product's own writer, in lanes whose keys
+A recording run processes the workload's records in memory order through the product's own writer, in lanes whose keys
 are disjoint, and keeps every statement with its arguments. A replay says them on a fresh database, one connection a
 lane, with the same transactions; no Kafka, no decoding, no fold. Ids that the database gives out (parked events) are
 those of the run that is going on.
@@ -51,7 +51,7 @@ TAKES: Final = {
 
 @dataclass(slots=True)
 class Transaction:
-    """One transaction: its statements in order, and how many records it settled."""
+    """One transaction: its statements in order, and how many records it processed."""
 
     calls: list[Call] = field(default_factory=list)
     records: int = 0
@@ -113,7 +113,7 @@ class _RecordingPool:
 
 
 async def record(settings: Settings, records: Sequence[Outgoing], lanes: int) -> list[Lane]:
-    """Settle the records on the settings' database with the product's writer; return all that was said."""
+    """Process the records on the settings' database with the product's writer; return all that was said."""
     pool = await open_pool(settings.postgres, role="bench", connections=2, parameters=PLANNER)
     said: list[Lane] = []
     size = settings.consumer.batch_records_max

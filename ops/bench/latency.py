@@ -4,9 +4,9 @@
 
 Real webhooks go through the real ingress. First a burst tells what door, Kafka, consumer and Postgres carry together on
 this machine; then webhooks come at fixed times, at a tenth of that for each contender. Ours is also measured at the
-naive contender's pace, and at a tenth of what its consumer settles from a preloaded topic (from the last `make bench`,
-if there was one): that is most of what the ingress alone can take here, so it tells of a busy machine. Each round has
-brokers, a topic and a database of its own; the ingress is the same for all.
+naive contender's pace, and at a tenth of what its consumer processes from a preloaded topic (from the last `make
+bench`, if there was one): that is most of what the ingress alone can take here, so it tells of a busy machine. Each
+round has brokers, a topic and a database of its own; the ingress is the same for all.
 
 The moment of the 202 is when the sender has read it; the moment of the row is its transaction's commit timestamp in
 Postgres. Both are the machine's wall clock. A commit's timestamp is taken just before its flush to disk, so the time of
@@ -49,7 +49,7 @@ SECONDS_DEFAULT: Final = 20.0
 ROUNDS_DEFAULT: Final = 3
 SHARE: Final = 0.1
 RATE_UNKNOWN: Final = 6000.0
-"""What our consumer settles of a preloaded topic, where no bench.json tells it."""
+"""What our consumer processes of a preloaded topic, where no bench.json tells it."""
 BURST_EVENTS: Final = {PRODUCT: 12_000, NAIVE: 2_000}
 """Some seconds of what each contender carries."""
 BURST_RATE: Final = 100_000.0
@@ -76,7 +76,7 @@ class Plan:
 def plans(carried: Mapping[str, float], settled: float, options: argparse.Namespace) -> tuple[Plan, ...]:
     """Return what is measured, at a tenth of what each contender's path carries unless rates are given.
 
-    `settled` is what our consumer settles of a preloaded topic.
+    `settled` is what our consumer processes of a preloaded topic.
     """
     ours = options.rate or carried[PRODUCT] * SHARE
     naive = options.naive_rate or carried[NAIVE] * SHARE

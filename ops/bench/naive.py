@@ -46,7 +46,7 @@ NAMED_AGAIN: Final = "charge."
 
 
 class Handler:
-    """Settles one record in one transaction; FastStream's contenders call the same."""
+    """Processes one record in one transaction; FastStream's contenders call the same."""
 
     def __init__(self, connections: list[Connection], writer: BatchWriter, clock: Clock) -> None:
         self._free = connections
@@ -57,7 +57,7 @@ class Handler:
         self.began_at = 0.0
 
     async def settle(self, message: ConsumerRecord) -> None:
-        """Settle one record on a connection that is free; there is one for each that calls."""
+        """Process one record on a connection that is free; there is one for each that calls."""
         self.began_at = self.began_at or time.monotonic()
         item = decoded(record_of(message))
         keys = set(keys_of(item[1])) if isinstance(item[1], Event) else set()
@@ -73,7 +73,7 @@ class Handler:
 
 
 async def consume(consumer: AIOKafkaConsumer, handler: Handler, wanted: Callable[[], bool]) -> None:
-    """Settle records one by one for as long as they are wanted."""
+    """Process records one by one for as long as they are wanted."""
     since_commit = 0
     while wanted():
         fetched = await consumer.getmany(timeout_ms=FETCH_WAIT_MS, max_records=COMMIT_RECORDS)
@@ -93,7 +93,7 @@ async def _commit(consumer: AIOKafkaConsumer, records: int) -> None:
 
 
 async def _settle(connection: Connection, item: Item, clock: Clock) -> bool:
-    """Settle an ordinary event in one transaction; False for what needs more than that."""
+    """Process an ordinary event in one transaction; False for what needs more than that."""
     event = item[1]
     if not isinstance(event, Event):
         return False

@@ -114,7 +114,7 @@ async def member(arguments: Sequence[str], environment: Mapping[str, str]) -> As
 
 
 async def settle_all(members: Sequence[Member], records: int) -> float:
-    """Follow the members until they settled that many records together; return when the last one was."""
+    """Follow the members until they processed that many records together; return when the last one was."""
 
     async def follow(one: Member) -> None:
         while True:
@@ -161,7 +161,7 @@ async def run_round(scene: Scene, contender: Contender, number: int) -> Round:
 async def measure(
     scene: Scene, contender: Contender, arguments: Sequence[str], environment: Mapping[str, str], records: int
 ) -> Round:
-    """Let a contender settle that many records of its topic; return what it took. Its rows are not checked here."""
+    """Let a contender process that many records of its topic; return what it took. Its rows are not checked here."""
     async with AsyncExitStack() as stack:
         members = [
             await stack.enter_async_context(member(arguments, {**environment, **contender.environment}))

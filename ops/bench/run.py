@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 EVENTS_DEFAULT: Final = 60_000
 ROUNDS_DEFAULT: Final = 3
 SLOW_SHARE: Final = 20
-"""A slow contender settles one event for so many of the others': its rate needs no more."""
+"""A slow contender processes one event for so many of the others': its rate needs no more."""
 SEED: Final = 20_261_123
 
 

@@ -52,7 +52,7 @@ SHIPPED: Final = ours(PRODUCT, "as shipped, one process")
 
 
 class Track:
-    """Settles one workload after the other and keeps the rates by name."""
+    """Processes one workload after the other and keeps the rates by name."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -60,7 +60,7 @@ class Track:
         self.rates: dict[str, list[float]] = {}
 
     async def run(self, name: str, contender: Contender, workload: Workload, database: Database) -> None:
-        """Settle the workload on the database as it is; its rows must be right."""
+        """Process the workload on the database as it is; its rows must be right."""
         self._count += 1
         topic = f"bench.scale.{os.getpid()}.{self._count}"
         await make_topic(self._scene.endpoints.kafka, topic)
@@ -75,7 +75,7 @@ class Track:
         say(f"{name}: {found.rate:,.0f} events/s")
 
     async def run_fresh(self, name: str, contender: Contender, workload: Workload) -> None:
-        """Settle the workload on an empty database."""
+        """Process the workload on an empty database."""
         database = await make_database(self._scene.endpoints, f"bench_scale_{os.getpid()}_{self._count}")
         try:
             await self.run(name, contender, workload, database)

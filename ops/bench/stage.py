@@ -94,7 +94,7 @@ async def make_database(endpoints: Endpoints, name: str) -> Database:
 
 
 async def place_orders(database: Database, orders: Orders) -> None:
-    """Settle the orders by the product's own writer."""
+    """Process the orders by the product's own writer."""
     if not orders.records:
         return
     settings = load().model_copy(update={"postgres": PostgresSettings(dsn=SecretStr(database.dsn))})

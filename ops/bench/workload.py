@@ -1,4 +1,4 @@
-"""What the contenders settle: the lives of many payments in Stripe's own shapes, and how each must end.
+"""What the contenders process: the lives of many payments in Stripe's own shapes, and how each must end.
 
 For a part of them an order of the merchant's own service may stand before, which then shows what they come to.
 

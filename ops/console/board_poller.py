@@ -53,7 +53,7 @@ class Look:
     """One look. A part that could not be known is None, and `problems` says why.
 
     `settled` counts events by outcome since the look before, `seconds` ago (0 for the first). `oldest_seconds` is the
-    age of the oldest event that is accepted and not settled; 0 where there is none. `letters_since` are the times of
+    age of the oldest event that is accepted and not processed; 0 where there is none. `letters_since` are the times of
     the oldest and the newest open dead letter; of `noted` ones a note says what is known.
     """
 
@@ -72,7 +72,7 @@ class Look:
 
     @property
     def rate(self) -> float | None:
-        """Events settled a second since the look before."""
+        """Events processed a second since the look before."""
         if self.settled is None or self.seconds <= 0:
             return None
         return sum(self.settled.values()) / self.seconds

@@ -140,6 +140,6 @@ def draw_up(money: Sequence[Mapping[str, Any]], events: Mapping[str, int], audit
         ),
         Check("refunded ≤ captured ≤ authorized for every payment", not wrong, f"{wrong:,} payments break it"),
         Check(
-            "no event is settled and parked as well", not events["doubled"], f"{events['doubled']:,} events are both"
+            "no event is processed and parked as well", not events["doubled"], f"{events['doubled']:,} events are both"
         ),
     ]

@@ -6,8 +6,8 @@ knows, since anybody can make ids up; beyond that the sender is asked to come ag
 known first, and has a budget for the rest.
 
 A provider's answer to a query of ours that is open in `refetches` (one that answers by calling us) is no hint although
-it has the shape of one: it is verified by the query that it answers. Where a provider has such queries, it is recognized
-in `Hints.take`, before the id is queued.
+it has the shape of one: it is verified by the query that it answers. Where a provider has such queries, it is
+recognized in `Hints.take`, before the id is queued.
 """
 
 from __future__ import annotations

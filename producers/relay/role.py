@@ -42,8 +42,8 @@ _log = structlog.get_logger()
 async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     """Relay until `stop`: then finish the batches under way, give the lease back and return.
 
-    Kafka or Postgres away is waited out and reported by `probe.unready`; a database whose transaction ids are not its own
-    halts the relay (`probe.state` is `halted`) until it is mended.
+    Kafka or Postgres away is waited out and reported by `probe.unready`; a database whose transaction ids are not its
+    own halts the relay (`probe.state` is `halted`) until it is mended.
     """
     lanes = open_lanes(settings.relay, settings.kafka.topics)
     health = {name: LaneHealth() for name in (*(lane.name for lane in lanes), NAME)}

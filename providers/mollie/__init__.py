@@ -1,4 +1,4 @@
-"""Mollie: what it signs (`signature`), what its events and its API's answers mean (`meaning`), its `kinds`, its `recall`."""
+"""Mollie: what it signs (`signature`), what its events and its API's answers mean (`meaning`), `kinds`, `recall`."""
 
 from typing import Final
 

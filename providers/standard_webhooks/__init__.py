@@ -1,4 +1,4 @@
-"""Standard Webhooks: what it signs (`signature`), what its events mean (`meaning`), which `kinds` there are, its `refetch`."""
+"""Standard Webhooks: what it signs (`signature`), what its events mean (`meaning`), its `kinds`, its `refetch`."""
 
 from typing import Final
 

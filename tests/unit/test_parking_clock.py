@@ -32,7 +32,7 @@ def test_what_is_settled_is_caught_up_now_and_an_empty_partition_too() -> None:
 def test_a_backlog_is_caught_up_to_a_time_only_when_its_offset_of_that_time_is_settled() -> None:
     catch_up = CatchUp()
     assert catch_up.note({A: ends(10), B: ends(1)}, {A: 0, B: 1}, 100.0) == Reading(
-        None, "payments.webhooks/0: 10 offsets are not settled"
+        None, "payments.webhooks/0: 10 offsets not processed"
     )
     assert catch_up.note({A: ends(20), B: ends(1)}, {A: 9, B: 1}, 102.0).caught_up is None
     assert catch_up.note({A: ends(30), B: ends(1)}, {A: 10, B: 1}, 104.0).caught_up == 100.0
@@ -44,7 +44,7 @@ def test_the_least_of_all_partitions_counts() -> None:
     catch_up = CatchUp()
     catch_up.note({A: ends(1), B: ends(1)}, {A: 1, B: 1}, 100.0)
     found = catch_up.note({A: ends(9), B: ends(3)}, {A: 9, B: 1}, 200.0)
-    assert found == Reading(100.0, "payments.webhooks/1: 2 offsets are not settled")
+    assert found == Reading(100.0, "payments.webhooks/1: 2 offsets not processed")
 
 
 def test_offsets_of_a_topic_that_was_made_anew_prove_nothing() -> None:

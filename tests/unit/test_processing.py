@@ -129,7 +129,7 @@ async def test_a_letter_names_the_place_in_the_table_and_no_value() -> None:
     await table.processor().write(good(1))
     assert (table.buried, table.letters[0].message) == (
         [(0, Reason.UNEXPECTED)],
-        "KeyError while settling the record",
+        "KeyError while processing the record",
     )
 
 

@@ -156,7 +156,8 @@ REFUND_WORDING = {
 def sent(template: Template, child: str = "", amount: int = 1234) -> str:
     """Return the text that is sent of a payment over `amount`, of a refund with its own figure."""
     figures = {"amount": amount, "authorized": amount, "captured": amount, "told_amount": amount if child else None}
-    message = message_of(row(template, currency="EUR", child=child, **figures), dt.timedelta())  # type: ignore[arg-type]
+    claimed = row(template, currency="EUR", child=child, **figures)
+    message = message_of(claimed, dt.timedelta())  # type: ignore[arg-type]
     assert message
     return message.text
 

@@ -1,4 +1,4 @@
--- Every event, by where it stands. An open letter whose event a later delivery settled counts once, as settled.
+-- Every event, by where it stands. An open letter whose event came once more counts once, as processed.
 with ledger as (
     select
         count(*) filter (where outcome = 'applied') as applied,

@@ -1,4 +1,4 @@
--- $1, $2 the place in the ledger to go on after, $3 rows. What was settled since, by outcome, and the place reached.
+-- $1, $2 the place in the ledger to go on after, $3 rows. What was processed since, by outcome, and the place reached.
 with fresh as (
     select relay_xid, id, outcome
     from payment_logs
