@@ -56,7 +56,7 @@ def choose(settings: Settings, report: Callable[[str], None]) -> dict[str, str]:
     """Return the environment that says where the ingress and the console listen.
 
     An address that was configured stands: SettingsError where it is taken. Else the usual port, or the next free one,
-    which `report` gets in a line.
+    which `report` is called with, in a line.
     """
     ingress = _one("ingress", settings.ingress, {split_address(settings.console.bind)[1]}, report)
     console = _one("console", settings.console, {split_address(ingress)[1]}, report)

@@ -128,8 +128,8 @@ class Kept:
 class Supervisor:
     """Keeps the roles of one home alive. `environment` is what they need beside this process's own.
 
-    `command` makes the command line of a role, `own` what it alone gets in its environment; `report` gets in a
-    sentence what happens.
+    `command` makes the command line of a role, `own` what it alone gets in its environment; `report` is called
+    with a sentence for what happens.
     """
 
     settings: Settings

@@ -35,7 +35,7 @@ FLAT_SHARE: Final = 0.1
 
 @dataclass(slots=True)
 class Books:
-    """What must stand in the books, of all parts together."""
+    """What must stand in the ledger, of all parts together."""
 
     events: int = 0
     poison: int = 0

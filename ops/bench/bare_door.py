@@ -57,7 +57,7 @@ async def _producing(app: Starlette) -> AsyncIterator[None]:
 
 
 def main() -> None:
-    """Serve until the process is told to end."""
+    """Serve until the process is asked to end."""
     tune_collector()
     app = Starlette(routes=[Route(PATH, take, methods=["POST"])], lifespan=_producing)
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", access_log=False)

@@ -1,4 +1,4 @@
-"""One process of a contender: gets ready, waits for the word, processes, tells how far it is, and ends when told.
+"""One process of a contender: gets ready, waits for the word, processes, tells how far it is, and ends when asked.
 
     python -m ops.bench.contender KIND TOPIC GROUP PROCESSES RECORDING
 
@@ -144,7 +144,7 @@ async def _by_hand(settings: Settings, kind: str, topic: str, group: str, tellin
 
 
 async def _floor(settings: Settings, recording: Path, telling: Telling) -> None:
-    """Replay what the product said to Postgres."""
+    """Replay what the product sent to Postgres."""
     lanes = floor.read(recording)
     connections = max(1, len(lanes))
     pool = await open_pool(settings.postgres, role="bench", connections=connections, parameters=PLANNER)

@@ -58,7 +58,7 @@ FASTSTREAM: Final = tuple(one.name for one in STANDARD if one.name.startswith("f
 
 
 def chosen(names: list[str] | None, *, sweep: bool) -> tuple[Contender, ...]:
-    """Return those asked for, in the order of the table; naive is always there, for all is told beside it."""
+    """Return those asked for, in the order of the table; naive is always there, for all is shown beside it."""
     known = STANDARD + SWEEP
     if names:
         return tuple(one for one in known if one.name in {NAIVE, *names})

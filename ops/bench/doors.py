@@ -1,4 +1,4 @@
-"""Doors and their senders as processes: started, waited for, measured, stopped."""
+"""Ingresses and their senders as processes: started, waited for, measured, stopped."""
 
 from __future__ import annotations
 

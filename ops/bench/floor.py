@@ -1,4 +1,4 @@
-"""The floor: what the product said to Postgres, recorded once and said again with nothing around it.
+"""The floor: what the product sent to Postgres, recorded once and sent again with nothing around it.
 
 A recording run processes the workload's records in memory order through the product's own writer, in lanes whose keys
 are disjoint, and keeps every statement with its arguments. A replay says them on a fresh database, one connection a
@@ -76,7 +76,7 @@ def split(records: Sequence[Outgoing], lanes: int) -> list[list[Record]]:
 
 
 class _Recorder:
-    """A connection that notes what is said through it."""
+    """A connection that notes what is sent through it."""
 
     def __init__(self, connection: Connection, lane: Lane) -> None:
         self._connection = connection
@@ -100,7 +100,7 @@ class _Recorder:
 
 
 class _RecordingPool:
-    """A pool whose connections note what is said."""
+    """A pool whose connections note what is sent."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -113,7 +113,7 @@ class _RecordingPool:
 
 
 async def record(settings: Settings, records: Sequence[Outgoing], lanes: int) -> list[Lane]:
-    """Process the records on the settings' database with the product's writer; return all that was said."""
+    """Process the records on the settings' database with the product's writer; return all that was sent."""
     pool = await open_pool(settings.postgres, role="bench", connections=2, parameters=PLANNER)
     said: list[Lane] = []
     size = settings.consumer.batch_records_max
@@ -132,7 +132,7 @@ async def record(settings: Settings, records: Sequence[Outgoing], lanes: int) ->
 
 
 def write(said: list[Lane], recording: Path) -> None:
-    """Write down what was said."""
+    """Write down what was sent."""
     recording.write_bytes(pickle.dumps(said))
 
 
@@ -143,7 +143,7 @@ def read(recording: Path) -> list[Lane]:
 
 
 async def replay(connection: Connection, lane: Lane, settled: list[int], number: int) -> None:
-    """Say a lane's transactions again; counts its records in `settled[number]` as they commit."""
+    """Send a worker's transactions again; counts its records in `settled[number]` as they commit."""
     now: dict[Id, int] = {}
     for transaction in lane:
         async with connection.transaction():

@@ -35,7 +35,7 @@ FAMILIES: Final = {
     "shown_secret": "the secret itself, shown",
     "unsigned": "unsigned, a hint at most",
 }
-"""Kinds of proof; a provider that nothing is said of counts as `hmac_body`."""
+"""Kinds of proof; a provider that nothing is known of counts as `hmac_body`."""
 
 _OF_PROVIDER: Final = {
     "adyen": "hmac_fields",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from producers.ingress.records import Outgoing
 
-SECRET: Final = "whsec_bench"  # noqa: S105 - of the benchmark's own door
+SECRET: Final = "whsec_bench"  # noqa: S105 - of the benchmark's own ingress
 PATH: Final = "/webhooks/stripe"
 HEAD_END: Final = b"\r\n\r\n"
 PATIENCE_SECONDS: Final = 30.0

@@ -2,8 +2,8 @@
 
     python -m ops.bench.ingress [--seconds N] [--rounds N] [--connections N]
 
-Both doors run all the time, and one is sent to at a time. Each is one process, so its rate is that of one core; what
-the sender and the broker take of the machine is the same for both. Kafka's acknowledgement comes before every 202.
+Both ingresses run all the time, and one is sent to at a time. Each is one process, so its rate is that of one core;
+what the sender and the broker take of the machine is the same for both. Kafka's acknowledgement comes before every 202.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROUNDS_DEFAULT: Final = 5
 CONNECTIONS_DEFAULT: Final = 64
 WARM_UP_SECONDS: Final = 1.0
 RATE_MAX: Final = 8000
-"""So many requests a second are made ahead; a faster door would end its round early."""
+"""So many requests a second are made ahead; a faster ingress would end its round early."""
 SEED: Final = 20_261_123
 OURS, BARE = "ratchet", "bare"
 
@@ -42,7 +42,7 @@ OURS, BARE = "ratchet", "bare"
 async def measure(
     door: Process, servers: Mapping[str, int], options: argparse.Namespace, seed: int
 ) -> dict[str, float]:
-    """Send to one door; return its rate, and what a request cost each process in CPU microseconds."""
+    """Send to one ingress; return its rate, and what a request cost each process in CPU microseconds."""
     before, own = snapshot(servers), door.cpu_seconds()
     sent = await send(
         door.address, Sending(options.seconds, options.connections, 0, int(options.seconds * RATE_MAX), seed)
@@ -72,7 +72,7 @@ def report(figures: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, An
 
 
 async def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure both doors; return the document that is written."""
+    """Measure both ingresses; return the document that is written."""
     home = load().home
     stack = Stack(home / "bench")
     endpoints = await stack.start()

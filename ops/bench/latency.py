@@ -2,8 +2,8 @@
 
     python -m ops.bench.latency [--seconds N] [--rounds N] [--rate N] [--naive-rate N]
 
-Real webhooks go through the real ingress. First a burst tells what door, Kafka, consumer and Postgres carry together on
-this machine; then webhooks come at fixed times, at a tenth of that for each contender. Ours is also measured at the
+Real webhooks go through the real ingress. First a burst shows what ingress, Kafka, consumer and Postgres carry together
+on this machine; then webhooks come at fixed times, at a tenth of that for each contender. Ours is also measured at the
 naive contender's pace, and at a tenth of what its consumer processes from a preloaded topic (from the last `make
 bench`, if there was one): that is most of what the ingress alone can take here, so it tells of a busy machine. Each
 round has brokers, a topic and a database of its own; the ingress is the same for all.
@@ -53,7 +53,7 @@ RATE_UNKNOWN: Final = 6000.0
 BURST_EVENTS: Final = {PRODUCT: 12_000, NAIVE: 2_000}
 """Some seconds of what each contender carries."""
 BURST_RATE: Final = 100_000.0
-"""More than any door takes: each request goes out as soon as a connection is free."""
+"""More than any ingress takes: each request goes out as soon as a connection is free."""
 WARM_UP_SECONDS: Final = 3.0
 WARM_UP_EVENTS: Final = 500
 CONNECTIONS: Final = 32
@@ -136,7 +136,7 @@ async def _hear(follow: Any) -> None:
 
 
 async def _committed(database: Database, wanted: int) -> dict[str, float]:
-    """Wait until the books hold what was sent and grow no more; return when each event's row was committed."""
+    """Wait until the ledger holds what was sent and grows no more; return when each event's row was committed."""
     connection = await asyncpg.connect(database.superuser_dsn)
     try:
         async with asyncio.timeout(SETTLE_SECONDS_MAX):

@@ -30,7 +30,7 @@ KINDS: Final = ("faststream", "faststream-workers", "faststream-batch")
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a broker is told to consume, and in which of the three forms."""
+    """What a broker is to consume, and in which of the three forms."""
 
     bootstrap: str
     topic: str

@@ -2,7 +2,7 @@
 
     python -m ops.bench.scale [PART ...] [--events N] [--rounds N] [--ledger N,N,N] [--backlog N] [--live N]
 
-Parts: `ledger` (rows in the books before the run), `hot` (90 % of the events on one payment), `consumers` (1, 2 and 4
+Parts: `ledger` (rows in the ledger before the run), `hot` (90 % of the events on one payment), `consumers` (1, 2 and 4
 processes of one group), `backlog` (catching up while live traffic flows, memory sampled). All without a part.
 """
 
@@ -164,7 +164,7 @@ def say(text: str) -> None:
 
 def show(document: Mapping[str, Any]) -> None:
     """Print a table of the rates, and the backlog's figures."""
-    table = Table(title="Events per second, one process as shipped unless said otherwise")
+    table = Table(title="Events per second, one process as shipped unless noted otherwise")
     for column in ("", "events/s", "min", "max", "share"):
         table.add_column(column, justify="right" if column else "left")
     for part in ("ledger", "hot", "consumers"):
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--events", type=int, default=EVENTS_DEFAULT)
     parser.add_argument("--rounds", type=int, default=ROUNDS_DEFAULT)
-    parser.add_argument("--ledger", default=LEDGER_DEFAULT, metavar="N,N,N", help="rows in the books before the run")
+    parser.add_argument("--ledger", default=LEDGER_DEFAULT, metavar="N,N,N", help="rows in the ledger before the run")
     parser.add_argument("--backlog", type=int, default=BACKLOG_DEFAULT, help="events that wait")
     parser.add_argument("--live", type=float, default=LIVE_DEFAULT, help="events a second that come meanwhile")
     parser.add_argument("--hot-refunds", type=int, default=HOT_REFUNDS_DEFAULT, help="refunds of the hot payment")

@@ -1,4 +1,4 @@
-"""Where contenders meet: topics that are loaded before, databases made anew, books compared with plain arithmetic."""
+"""Where contenders meet: topics that are loaded before, databases made anew, rows compared with plain arithmetic."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def count_books(dsn: str) -> tuple[int, int, int]:
 async def check_books(
     dsn: str, workload: Workload, before: tuple[int, int, int] = (0, 0, 0), orders: Orders = NO_ORDERS
 ) -> None:
-    """Compare the books with plain arithmetic; a wrong row voids a figure.
+    """Compare the rows with plain arithmetic; a wrong row voids a figure.
 
     `before` is what `count_books` found before the workload; other payments than the workload's may stand beside them.
     """

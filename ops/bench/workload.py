@@ -39,7 +39,7 @@ STARTED_AT: Final = 1_790_000_000
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Records to publish, in order, and what must stand in the books afterwards."""
+    """Records to publish, in order, and what must stand in the ledger afterwards."""
 
     records: tuple[Outgoing, ...]
     events: int
@@ -104,7 +104,7 @@ def make_hot_workload(events_min: int, seed: int, hot_share: float, refunds: int
     """Make a workload in which one payment has `hot_share` of the events; all of them legal, and none a duplicate.
 
     A payment has a bounded number of facts, so most of its events say nothing new: it is paid, it is refunded
-    `refunds` times by one minor unit, and then its refunds are told of again and again under new event ids, as
+    `refunds` times by one minor unit, and then its refunds are reported again and again under new event ids, as
     Stripe does when a refund's details change.
     """
     rng = Random(seed)  # noqa: S311 - ids of a benchmark, not secrets

@@ -39,7 +39,7 @@ class Chosen:
 
 
 def choose(source: Mapping[str, str]) -> Chosen:
-    """Read a choice; what is wrong with it is said, and then it means nothing."""
+    """Read a choice; what is wrong with it is shown, and then it means nothing."""
     written = {name: source[name].strip() for name in FIELDS if source.get(name, "").strip()}
     try:
         return Chosen(written, _filters(written))

@@ -78,7 +78,7 @@ def _forwarded(request: Request, trusted: Sequence[object]) -> bool:
 
 
 def is_https(settings: ConsoleSettings, request: Request) -> bool:
-    """Tell whether the visitor came over https: as told by a trusted proxy, or by the address that people use."""
+    """Tell whether the visitor came over https: as reported by a trusted proxy, or by the address that people use."""
     if (settings.public_url or "").startswith("https:") or request.url.scheme == "https":
         return True
     by_proxy = _forwarded(request, settings.trusted_proxies)
@@ -107,7 +107,7 @@ def site_of(address: str) -> str:
 
 
 def visitor(settings: ConsoleSettings, request: Request) -> str:
-    """Return the visitor's address as text; `unknown` where it cannot be told."""
+    """Return the visitor's address as text; `unknown` where it is not known."""
     peer = request.client.host if request.client else None
     address = sender_address(peer, request.headers.getlist("x-forwarded-for"), settings.trusted_proxies)
     return "unknown" if address is None else str(address)

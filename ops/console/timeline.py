@@ -1,4 +1,4 @@
-"""A payment's story as a picture: where everything stands, for a template to draw; pure.
+"""A payment's timeline as a picture: where everything stands, for a template to draw; pure.
 
 From left to right the ledger's rows in the order in which they came, spaced by the logarithm of the time between them:
 a burst of milliseconds and a refund weeks later are legible in one picture. One lane a child (the payment, its

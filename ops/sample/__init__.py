@@ -2,5 +2,5 @@
 
 `story` invents payments and says by plain arithmetic how they end; one file a provider turns a story into its events;
 `plan` orders them and adds what goes wrong; `signing` seals a post as its provider would; `send` is the only one that
-talks to the network. Nothing here interprets an event: the books compare with the stories alone.
+talks to the network. Nothing here interprets an event: the reconciliation compares with the stories alone.
 """

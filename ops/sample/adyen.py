@@ -30,7 +30,7 @@ COURSES: Final = (
     Course.LATE_FAILURE,
     Course.PART_FAILED,
 )
-"""An AUTHORISATION awaits its capture unless an intent said otherwise, so no life here is automatic."""
+"""An AUTHORISATION awaits its capture unless an intent asked otherwise, so no life here is automatic."""
 ENDS: Final = {Course.CANCELED: "CANCELLATION", Course.EXPIRED: "EXPIRE"}
 ROUNDS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     (): (),

@@ -1,4 +1,4 @@
-"""What goes wrong at a real door: requests to refuse, genuine rubbish, kinds nobody knows, and orphans."""
+"""What goes wrong at a real ingress: requests to refuse, genuine rubbish, kinds nobody knows, and orphans."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def poison(rng: Random, provider: str, now: int) -> Iterable[Post]:
 
 
 def refused(rng: Random, provider: str, fault: Fault, life: Life) -> Post | None:
-    """Return one of the life's posts in a request that the door must refuse; None where the fault can't be."""
+    """Return one of the life's posts in a request that the ingress must refuse; None where the fault can't be."""
     if provider == adyen.NAME and fault is Fault.STALE:
         return None  # Adyen signs no time
     post = replace(rng.choice(life.posts), fault=fault, style=Style.PLAIN)

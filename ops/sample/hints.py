@@ -1,4 +1,4 @@
-"""Hints: webhooks that nobody signed. The door takes them, and they move nothing."""
+"""Hints: webhooks that nobody signed. The ingress takes them, and they move nothing."""
 
 from __future__ import annotations
 

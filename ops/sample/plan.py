@@ -74,7 +74,7 @@ ITEMS_MAX: Final = 4
 ODD_EACH: Final = 6
 """Orphans, unknown kinds and events of other families, each a provider."""
 REFUSED_EACH: Final = 6
-"""Requests of each fault a provider; together far below the door's limit for unverified requests."""
+"""Requests of each fault a provider; together far below the ingress' limit for unverified requests."""
 
 Placed = tuple[float, Post]
 
@@ -132,7 +132,7 @@ def _genuine_odd(rng: Random, provider: str, now: int) -> Iterator[Post]:
 
 
 def _refused(rng: Random, provider: str, now: int) -> Iterator[Post]:
-    """Invent lives for the refused requests: none of their events may be anywhere in the books."""
+    """Invent lives for the refused requests: none of their events may be anywhere in the ledger."""
     teller = TELLERS[provider]
     for fault in Fault:
         for _ in range(REFUSED_EACH):

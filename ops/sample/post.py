@@ -17,7 +17,7 @@ ALPHABET: Final = string.ascii_letters + string.digits
 
 
 class Fate(StrEnum):
-    """What may become of an event that the door took."""
+    """What may become of an event that the ingress took."""
 
     LEDGER = "ledger"
     PARKED = "parked"
@@ -25,7 +25,7 @@ class Fate(StrEnum):
 
 
 class Fault(StrEnum):
-    """Why the door must refuse a request; the slug under which the books count it."""
+    """Why the ingress must refuse a request; the slug under which the reconciliation counts it."""
 
     FORGED = "forged"
     ALTERED = "altered"
@@ -78,7 +78,7 @@ class Post:
     kind: str = ""
     """The kind that a header carries, where one does."""
     hint: bool = False
-    """It is unsigned: the door takes it, and its event must stand nowhere."""
+    """It is unsigned: the ingress takes it, and its event must stand nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Posting the plan: many at once and bounded, again after a 503 or a lost answer, and what the door said to each."""
+"""Posting the plan: many at once and bounded, again after a 503 or a lost answer, and the ingress' answer to each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_ANSWER: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of one post at the door. `status` is the last answer's, `accepted` what a 202 said it took."""
+    """What became of one post at the ingress. `status` is the last answer's, `accepted` what a 202 reported."""
 
     post: Post
     status: int
@@ -35,7 +35,7 @@ class Sent:
 
     @property
     def taken(self) -> bool:
-        """Tell whether the door said that it has the events."""
+        """Tell whether the ingress answered that it has the events."""
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
 
@@ -60,7 +60,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Sender:
-    """Posts to one door. The door keeps its address over restarts."""
+    """Posts to one ingress. The ingress keeps its address over restarts."""
 
     settings: SampleSettings
     signers: Mapping[str, Signer]

@@ -26,7 +26,7 @@ ROUNDS: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     ("lost",): ("dispute.opened", "dispute.funds_withdrawn", "dispute.lost"),
     ("won",): ("dispute.opened", "dispute.funds_withdrawn", "dispute.funds_reinstated", "dispute.won"),
 }
-"""What is told of a dispute, by how it ends."""
+"""What is reported of a dispute, by how it ends."""
 STYLES: Final = (Style.PLAIN, Style.PLAIN, Style.SVIX, Style.ROTATION)
 
 

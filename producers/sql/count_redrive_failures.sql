@@ -1,6 +1,5 @@
--- $1 redrive: count the letters that came back although the dry run foresaw that they would not. One that was to wait
-for its
--- payment may have waited in vain by now.
+-- $1 redrive: count the letters that came back although the dry run foresaw that they would not. One that was to
+-- wait for its payment may have waited in vain by now.
 update redrives
 set failed = greatest(
     failed,

@@ -1,8 +1,7 @@
 -- $1 providers and $2 accounts that can be asked now, $3 seconds the claim holds: a crash lets it be tried again then;
 -- $4 whether one that nobody knows may be asked about there; $5 seconds for which one that belongs to something waits
--- until money of that is known: only then is known what it belongs to. updated_at is the claim's mark: whoever asks
-again while
--- the answer is on its way changes it.
+-- until money of that is known: only then is known what it belongs to. updated_at is the claim's mark: whoever
+-- asks again while the answer is on its way changes it.
 with due as (
     select refetches.id, owner.has_money
     from refetches

@@ -100,7 +100,7 @@ async def _download(visit: Visit, form: str) -> Response:
 
 
 async def show_one(visit: Visit) -> Response:
-    """Show one letter: why it is here, its story, its headers and its payload, masked."""
+    """Show one letter: why it is here, its way, its headers and its payload, masked."""
     reader, letter_id = visit.parts.reader, visit.number("id")
     found = await reader.fetch("read_letter", letter_id, package="ops")
     if not found:

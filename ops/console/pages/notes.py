@@ -1,4 +1,4 @@
-"""Notes: what is known of dead letters, who said so, and until when nobody is called for them."""
+"""Notes: what is known of dead letters, who noted it, and until when nobody is called for them."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def order_of(source: Mapping[str, str], chosen: Chosen, operator: Operator) -> O
 
 
 async def prepare(visit: Visit) -> Response:
-    """Ask which letters are meant; once told, say for each what would happen. Nothing is written."""
+    """Ask which letters are meant; once they are chosen, say for each what would happen. Nothing is written."""
     query = visit.request.query_params
     chosen = choose(query)
     written = chosen.written | {name: query[name] for name in ORDER_FIELDS if query.get(name, "").strip()}
