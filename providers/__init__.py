@@ -1,4 +1,4 @@
-"""What each payment provider says and how it proves that it said it: one file a provider.
+"""What each payment provider reports and how it proves that it did: one file a provider.
 
 A provider's file holds its signature scheme, how its body splits into events, where an event names its payment, and
 what its kinds mean as facts. It is pure: no clock, no I/O, no logger; `now`, secrets and certificates come as
@@ -183,7 +183,7 @@ def named_by_hint(provider: str, body: bytes) -> str | None:
 def all_named_by_hint(provider: str, body: bytes) -> tuple[tuple[str, str | None], ...]:
     """Return the ids to read again that an unsigned body names, each with what it belongs to, or None. Raises nothing.
 
-    What an id belongs to is told once money of that is known, and only to the provider's API.
+    What an id belongs to is known once money of that is known, and only to the provider's API.
     """
     first, found = named_by_hint(provider, body), find(provider)
     try:

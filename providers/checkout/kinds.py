@@ -93,7 +93,7 @@ Read with `make corpus`, 27 November 2026; none of them is kept here.
 - CLF: its page on amounts listed it without decimals until 2022 and not at all in 2025; it is read as in ISO 4217.
 - Whether a pending refund has the action id of the refund that follows: it says nothing.
 - When an authorization ends (`expires_on`) no event tells beforehand; the schedule asks until 32 days. The balances of
-  an answer name no action: they count what no event told.
+  an answer name no action: they count what no event reported.
 - The public specification is of 2021; later statuses (Requested, Active) are those of checkout-sdk-java.
 """,
 )

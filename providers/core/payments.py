@@ -86,7 +86,7 @@ def amount_if_told(read: Callable[[], int], *fields: object) -> int | None:
 def summed(meaning: Meaning) -> Meaning:
     """Return what an event says; one that tells no sum (no currency) says what stands without one.
 
-    A try, an end, a dispute need none; raise `undecodable` where the sum is what is said.
+    A try, an end, a dispute need none; raise `undecodable` where the sum is what is reported.
     """
     if meaning.currency is not None:
         return meaning

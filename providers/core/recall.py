@@ -131,7 +131,7 @@ def worth_recalling(catalogue: Catalogue, kind: str | None) -> bool:
 
 
 def state_id(object_id: str, state: Any) -> str:
-    """Return the event id of an object's state; it names the object and the digest of what is said of it."""
+    """Return the event id of an object's state; it names the object and the digest of what is reported of it."""
     digest = hashlib.sha256(msgspec.json.encode(state, order="deterministic")).hexdigest()
     return f"{EVENT_ID_PREFIX}{object_id}:{digest}"
 

@@ -1,4 +1,4 @@
-"""What is said by providers whose events are not about payments: nothing, but a broken delivery is still broken."""
+"""What providers report whose events are not about payments: nothing, but a broken delivery is still broken."""
 
 from __future__ import annotations
 

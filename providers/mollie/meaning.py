@@ -133,7 +133,7 @@ def _is_debit(payment: _Entity) -> bool:
 
 
 def _paid(payment: _Entity, key: str, amount: int) -> Facts:
-    """Read what was captured, of what had been reserved where the two are told apart."""
+    """Read what was captured, of what had been reserved where the two are distinguished."""
     if payment.get("amountCaptured") is None:
         return (captured(key, amount, authorization=key),)
     taken, _ = _money(payment["amountCaptured"], "payment.amountCaptured")

@@ -53,7 +53,7 @@ CATALOGUE: Final = Catalogue(
 - **Merchant and mode**: one endpoint a short code; production and sandbox are different hosts.
 - A result code may be no number (`SFC_IC0003`); 1019 is an expired push; 500.001.1001 is an open push, and wrong
   credentials where its words say so.
-- A validation request has the shape of a confirmation and cannot be told from it; its receipt is asked about and does
+- A validation request has the shape of a confirmation and looks just like it; its receipt is asked about and does
   not exist.
 """,
     tried="""

@@ -4,7 +4,7 @@ What the body claims, for a reader that has reason to trust it; the facts of a h
 an STK push or a C2B confirmation, in Kenyan shillings. Money taken is keyed by the M-Pesa receipt, by which a reversal
 names it. A result code other than 0 is a try that failed (1019: expired), which a success that follows outranks. Of a
 reversal such a code says nothing: Safaricom's own sample of one has the code 21 and the words of a success. A
-validation request has the shape of a confirmation and cannot be told from it.
+validation request has the shape of a confirmation and looks just like it.
 """
 
 from __future__ import annotations

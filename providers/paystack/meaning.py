@@ -16,7 +16,7 @@ sources say of XOF; no document of Paystack's own at hand says it, or anything e
 A preauthorization is reserved, taken and released under one `reference`, which the transaction of its capture has too:
 charge.success beside it would be the same capture. `captured_amount` may be less than what was reserved.
 
-A refund is named by `refund_reference`, else by its `id`; where both are told the reference, which its earlier events
+A refund is named by `refund_reference`, else by its `id`; where both are named the reference, which its earlier events
 carry. Pending refunds without either are tied to nothing that follows: to count one beside the other would give the
 money back twice, so they say nothing.
 

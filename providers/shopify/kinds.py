@@ -139,7 +139,7 @@ Read with `make corpus`, 27 November 2026; none of them is kept here.
     open_questions="""
 - Whether `orders/paid` repeats the bytes of `orders/create`; it is read by itself either way.
 - Cash at a till with change: `change` is read as no money.
-- When a second chargeback of one order is told under the first one's id.
+- When a second chargeback of one order is reported under the first one's id.
 - How long an order may stay pending, and when an authorization of another payment service than Shopify Payments ends.
   An app reads orders of the last 60 days; older ones need the scope `read_all_orders`, without it they read as unknown.
 """,

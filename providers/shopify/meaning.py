@@ -141,7 +141,7 @@ def _total(order: _Object) -> tuple[int, str | None]:
 
 
 def _before(order: _Object, currency: str, *, abroad: bool) -> int:
-    """Return the total before edits and refunds, which bounds what an order asks for after them; 0 if not told."""
+    """Return the total before edits and refunds, which bounds what an order asks for after them; 0 if unknown."""
     shown = value_at(order, "total_price_set", "presentment_money", "amount") if abroad else order.get("total_price")
     return amount_if_told(lambda: major_units(shown, currency, "total_price"), shown) or 0
 

@@ -6,17 +6,17 @@ The specification leaves the payload open. A service that reports payments by it
      "data": {"payment_id": "pay_1", "reference": "ORD-1", "amount": 1000, "currency": "EUR", "id": "cap_1"}}
 
 `payment_id` is the sender's id of the payment and always there. `reference` is the merchant's own, if any. `amount` is
-minor units and goes with `currency`; both are needed wherever money is said to move. `id` names the child that the
+minor units and goes with `currency`; both are needed wherever money moves. `id` names the child that the
 event is about: the try of payment.requires_action, .processing and .failed, the capture, the refund, the dispute
 (`capture_id`, `refund_id` and `dispute_id` are taken too). It is needed for refund.* and dispute.*. Without it
 payment.captured and payment.refunded are cumulative: the whole sum so far. One sender does it one way for all of a
 payment's captures.
 `timestamp` is for display.
 
-Two public senders of the scheme have shapes of their own, told by their fields:
+Two public senders of the scheme have shapes of their own, recognized by their fields:
 
 - Dodo Payments (dodopayments/dodo-docs): `payment_id` with `total_amount`; payment.succeeded takes it all;
-  payment.cancelled; dispute.expired, .accepted, .challenged and .cancelled. A dispute, told by its `dispute_status`,
+  payment.cancelled; dispute.expired, .accepted, .challenged and .cancelled. A dispute, known by its `dispute_status`,
   holds its amount from the first event on ("Funds are held", docs.dodopayments.com, webhooks/intents/dispute), which is
   text in minor units; `dispute_stage` ranks its rounds.
 - Polar (polarsource/polar): an order is a payment. order.paid holds `id`, `currency` and `due_amount`, what is charged
@@ -167,7 +167,7 @@ def _payment_of(kind: str, data: _Data) -> str | None:
 
 
 def _currency(data: _Data, *, sum_told: bool) -> str | None:
-    """Return the currency of the event's sum; None without one, and where the sum is told and can't be read."""
+    """Return the currency of the event's sum; None without one, and where the sum is there and can't be read."""
 
     def read() -> tuple[int, str]:
         return need_amount(data.amount if sum_told else 0, "data.amount"), need_currency(data.currency, "data.currency")

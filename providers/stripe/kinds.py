@@ -112,7 +112,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     **alike(
         Decision.NOTHING,
-        "an invoice before, beside and after its payment; its money is told by the payment",
+        "an invoice before, beside and after its payment; its money is reported by the payment",
         "credit_note.created credit_note.updated credit_note.voided invoice.created invoice.deleted",
         "invoice.finalization_failed invoice.finalized invoice.marked_uncollectible invoice.overdue",
         "invoice.overpaid invoice.payment_action_required invoice.payment_attempt_required invoice.sent",
@@ -190,7 +190,7 @@ CATALOGUE: Final = Catalogue(
   two decimals, MGA with none; all others are as in ISO 4217.
 - **Ids**: the PaymentIntent, in older integrations the charge; a try by its charge, else its payment method; refunds
   and disputes by their own.
-- **One to one**: a Checkout session and an invoice are names of their payment, told by their own events (and by
+- **One to one**: a Checkout session and an invoice are names of their payment, bound by their own events (and by
   `invoice` of PaymentIntents and charges before 2025-03-31). **Shared**: a subscription.
 - **Thin events** (docs.stripe.com/event-destinations/overview, 2026) name an object and say nothing of it: `v1.` and
   the kind of a payment, a refund, a dispute or a session makes us ask the API about it, so `API_KEY` must be set. Those
