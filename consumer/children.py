@@ -203,15 +203,15 @@ class Children:
     def _rest(self, capture: State) -> int:
         """Return what a capture of all that was asked for comes to beside its siblings that tell their amounts."""
         siblings = (one for one in self._captures.values() if one.parent == capture.parent)
-        told = sum([one.amount or 0 for one in siblings if one.name == "succeeded"])
-        return max(self._whole(capture.parent) - told, 0)
+        reported = sum([one.amount or 0 for one in siblings if one.name == "succeeded"])
+        return max(self._whole(capture.parent) - reported, 0)
 
     def _count_totals(self) -> None:
         """Count as taken what cumulative figures tell beyond the captures that are known by id."""
         for key, total in self._by_kind[_CAPTURE_TOTAL].items():
-            told = [one for one in self._captures.values() if one.name == "succeeded" and self._is_of(one, key)]
+            reported = [one for one in self._captures.values() if one.name == "succeeded" and self._is_of(one, key)]
             whole = self._whole(key) if total.amount is None else total.amount
-            beyond = whole - sum([self._whole(one.parent) if one.amount is None else one.amount for one in told])
+            beyond = whole - sum([self._whole(one.parent) if one.amount is None else one.amount for one in reported])
             if beyond > 0:
                 self._gross[None] = self._gross.get(None, 0) + beyond
                 self._net[None] = self._net.get(None, 0) + beyond

@@ -28,5 +28,5 @@ def messages_to(payment: Payment, old: Projection | None, news: Facts) -> list[M
         for (kind, key), state in news.items()
         if kind is FactKind.REFUND and state.name in _GIVES_BACK and state.amount
     }
-    told = messages_for(old, payment.projection, refunds)
-    return [Message(payment.id, payment.client, payment.phone, *one) for one in told]
+    messages = messages_for(old, payment.projection, refunds)
+    return [Message(payment.id, payment.client, payment.phone, *one) for one in messages]

@@ -140,17 +140,17 @@ def asked(facts: Facts) -> int | None:
     Tips, increments and adjustments come on top; an amount that was lowered before anything was paid counts lowered.
     """
     intent_amount: int | None = None
-    told: dict[FactKind, list[State]] = {}
+    reported: dict[FactKind, list[State]] = {}
     for (kind, key), state in facts.items():
         if kind is _TERMS and key == INTENT:
             intent_amount = state.amount
         elif kind in _TELL_AMOUNTS:
-            told.setdefault(kind, []).append(state)
-    if _TERMS in told:
-        return max((state.amount if state.low is None else state.low) or 0 for state in told[_TERMS])
+            reported.setdefault(kind, []).append(state)
+    if _TERMS in reported:
+        return max((state.amount if state.low is None else state.low) or 0 for state in reported[_TERMS])
     if intent_amount is not None:
         return intent_amount
-    tries = told.get(FactKind.AUTHORIZATION) or told.get(FactKind.ATTEMPT) or ()
+    tries = reported.get(FactKind.AUTHORIZATION) or reported.get(FactKind.ATTEMPT) or ()
     return max([state.amount for state in tries if state.amount is not None], default=None)
 
 

@@ -85,7 +85,7 @@ async def tick(
         stood = standstill(clock, at, shortest)
         if clock.began_at is not None:
             clock = await _lengthen(connection, clock, parking.lengthen_records_max)
-        waits_for = _told(reading, spooled_since) if stood else ""
+        waits_for = _shown(reading, spooled_since) if stood else ""
         await connection.execute(
             statement("consumer", "move_parking_clock"),
             clock.watermark, clock.moved_at, clock.began_at, clock.ended_at, clock.after_id, waits_for,
@@ -101,7 +101,7 @@ def _least(caught_up: float | None, spooled_since: dt.datetime | None) -> dt.dat
     return seen if spooled_since is None else min(seen, spooled_since)
 
 
-def _told(reading: Reading, spooled_since: dt.datetime | None) -> str:
+def _shown(reading: Reading, spooled_since: dt.datetime | None) -> str:
     if reading.waits_for or spooled_since is None:
         return reading.waits_for[:1000]
     return f"the spool: its oldest record waits since {spooled_since:%Y-%m-%d %H:%M:%S} UTC to go to Kafka"

@@ -116,8 +116,8 @@ class PartitionWatch:
         self._unassigned_looks = self._unassigned_looks + 1 if missing else 0
         if self._unassigned_looks >= LOOKS_BEFORE_REJOINING and self._loop.rejoin(missing):
             self._unassigned_looks = 0
-            told = [f"{place.topic}/{place.partition}" for place in sorted(missing)]
-            log.warning("partitions_of_nobody", partitions=told, detail="the group is joined anew to share them out")
+            names = [f"{place.topic}/{place.partition}" for place in sorted(missing)]
+            log.warning("partitions_of_nobody", partitions=names, detail="the group is joined anew to share them out")
         return missing
 
     def _note(

@@ -240,8 +240,8 @@ def actions(  # noqa: PLR0913 - one argument a filter
     asked = server.given()
     if asked:
         query = {"who": who, "action": action, "since": since, "until": until}
-        told = asked.pages("/actions", "actions", "before", limit, query, before)
-        found = ActionPage(tuple(map(server.revived, told["actions"])), told["before"])
+        answer = asked.pages("/actions", "actions", "before", limit, query, before)
+        found = ActionPage(tuple(map(server.revived, answer["actions"])), answer["before"])
     else:
         found = asyncio.run(_list_actions(endpoints.found(endpoints.load()), filters, limit))
     document = {"actions": list(map(plain, found.actions)), "before": found.before}
@@ -273,9 +273,9 @@ def retain(
     operator = Operator(asker(who))
     settings = endpoints.found(endpoints.load())
     removed, waiting = asyncio.run(_retain(settings, days, operator, adopt_unsigned=adopt_unsigned))
-    said = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in removed.items())
+    counts = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in removed.items())
     document = {**removed, "waiting_for_archive": waiting}
-    emit(document, as_json=as_json, show=lambda: f"removed: {said}")
+    emit(document, as_json=as_json, show=lambda: f"removed: {counts}")
     if waiting:
         say("ratchet: older rows stay, for they are not archived: run `ratchet audit archive`, then this again")
     return EXIT_PROBLEM if waiting else EXIT_DONE

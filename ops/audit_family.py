@@ -51,18 +51,18 @@ def check_row(head: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], family
     """Say what of a payment's row does not follow from its ledger, or return None."""
     try:
         held = load_joined(head["facts"])
-        said = load_joined(head["anchor_facts"] or "{}")
+        reported = load_joined(head["anchor_facts"] or "{}")
         merged = [load_joined(text) for text in family.merged]
         attempts = [load_joined(text) for text in family.attempts]
     except UNREADABLE:
         return "the payment's facts cannot be read"
     for row in rows:
-        said |= newer(said, load_reported(row["facts"]))
-    said = united(said, merged)
+        reported |= newer(reported, load_reported(row["facts"]))
+    reported = united(reported, merged)
     shown = united(held, attempts)
-    if missing := newer(shown, facts_of(said)):
+    if missing := newer(shown, facts_of(reported)):
         return f"the payment does not hold what its ledger says: {_named(missing)}"
-    if invented := newer(said, facts_of(held)):
+    if invented := newer(reported, facts_of(held)):
         return f"the payment holds what no ledger row says: {_named(invented)}"
     return _wrong_columns(head, project(shown))
 

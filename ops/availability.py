@@ -93,29 +93,29 @@ def copies_finding(described: Sequence[dict[str, Any]], least: Mapping[str, int]
             elif len(part["isr"]) < least.get(topic["topic"], 1):
                 short.append(place)
             behind += len(part["isr"]) < len(part["replicas"])
-    told = [f"no leader: {', '.join(headless)}"] if headless else []
-    told += [f"takes no writes, too few copies in step: {', '.join(short)}"] if short else []
-    told += [f"{behind} partitions have copies that lag"] if behind else []
+    shown = [f"no leader: {', '.join(headless)}"] if headless else []
+    shown += [f"takes no writes, too few copies in step: {', '.join(short)}"] if short else []
+    shown += [f"{behind} partitions have copies that lag"] if behind else []
     advice = "webhooks wait in the spool meanwhile; bring the brokers back" if headless or short else ""
     advice = advice or ("wait for the copies, or bring their broker back" if behind else "")
-    return Finding("kafka copies", ok=not told, found="; ".join(told) or "all in step", advice=advice)
+    return Finding("kafka copies", ok=not shown, found="; ".join(shown) or "all in step", advice=advice)
 
 
 def standby_finding(found: Mapping[str, Any]) -> Finding:
     """Check whether commits wait for a standby that is not there. Pure."""
     if not found["names"]:
-        told = f"{found['standbys']} standby(s), none of them synchronous: a fail-over may lose what was committed last"
-        return Finding("postgres standby", ok=True, found=told if found["standbys"] else "none")
+        shown = f"{found['standbys']} standby(s), none synchronous: a fail-over may lose what was committed last"
+        return Finding("postgres standby", ok=True, found=shown if found["standbys"] else "none")
     away = not found["standbys"] or found["waiting"] > 0
-    told = f"synchronous ({found['names']})"
+    shown = f"synchronous ({found['names']})"
     if away:
-        told = (
+        shown = (
             f"commits wait for {found['names']}: {found['standbys']} there, {found['waiting']} sessions wait for long"
         )
     advice = (
         "bring the standby back, or take it out of synchronous_standby_names on the primary and reload" if away else ""
     )
-    return Finding("postgres standby", ok=not away, found=told, advice=advice)
+    return Finding("postgres standby", ok=not away, found=shown, advice=advice)
 
 
 async def oldest_transaction(connection: Connection) -> Finding:
@@ -147,8 +147,8 @@ def own_sessions_finding(*, shared: bool) -> Finding:
     """Check whether our sessions are our own. Pure."""
     if not shared:
         return Finding("session", ok=True, found="our own")
-    told, _, advice = SHARED.partition(": set ")
-    return Finding("session", ok=False, found=told, advice=f"set {advice}")
+    shown, _, advice = SHARED.partition(": set ")
+    return Finding("session", ok=False, found=shown, advice=f"set {advice}")
 
 
 async def cluster_findings(settings: Settings, connection: Connection) -> list[Finding]:

@@ -81,13 +81,13 @@ class Reporter:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _show_lines(self) -> None:
-        told = ""
+        last = ""
         while True:
             await asyncio.sleep(self._settings.ops.report_interval_seconds)
             line = progress_line(self.run) if self.run else ""
-            if line != told:
+            if line != last:
                 self.report(line)
-                told = line
+                last = line
 
     async def _show_board(self) -> None:
         ledger, at = 0, time.monotonic()

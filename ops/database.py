@@ -43,7 +43,7 @@ async def connected(settings: Settings, *, as_it_is: bool = False) -> AsyncItera
             },
         )
     except (*OUTAGE_ERRORS, asyncpg.PostgresError) as error:
-        raise UnavailableError(f"Postgres does not let us in ({_told(error)}); is it up? `ratchet doctor`") from error
+        raise UnavailableError(f"Postgres does not let us in ({_reason(error)}); is it up? `ratchet doctor`") from error
     try:
         if not as_it_is:
             with contextlib.suppress(asyncpg.UndefinedTableError):  # of an older schema
@@ -54,12 +54,12 @@ async def connected(settings: Settings, *, as_it_is: bool = False) -> AsyncItera
     except asyncpg.InsufficientPrivilegeError as error:
         raise RatchetError(f"the role may not read this ({error}); run `ratchet migrate up` for the grants") from error
     except OUTAGE_ERRORS as error:
-        raise UnavailableError(f"Postgres went away ({_told(error)}); try again") from error
+        raise UnavailableError(f"Postgres went away ({_reason(error)}); try again") from error
     finally:
         connection.terminate()
 
 
-def _told(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 

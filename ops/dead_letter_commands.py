@@ -66,8 +66,8 @@ async def read_one(
 
 def _ask_for(asked: RemoteConsole, filters: LetterFilter, limit: int) -> LetterPage:
     """Return the same letters as a console has them."""
-    told = asked.pages("/dead-letters", "dead_letters", "before", limit, server.filter_fields(filters))
-    return LetterPage(told["total"], tuple(map(server.revived, told["dead_letters"])), told["before"])
+    answer = asked.pages("/dead-letters", "dead_letters", "before", limit, server.filter_fields(filters))
+    return LetterPage(answer["total"], tuple(map(server.revived, answer["dead_letters"])), answer["before"])
 
 
 def letters_table(rows: Sequence[Mapping[str, Any]], total: int) -> Table:

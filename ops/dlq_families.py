@@ -38,7 +38,7 @@ INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 TOPIC_LENGTH_MAX: Final = 249
 DIGEST_BYTES: Final = 32
-TOLD_LENGTH_MAX: Final = 200
+TEXT_LENGTH_MAX: Final = 200
 """Characters of what another tool's header says that are kept."""
 
 
@@ -52,7 +52,7 @@ class Family:
     partition: str
     offset: str
     timestamp: str | None
-    told: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 FAMILIES: Final = (
@@ -133,11 +133,11 @@ def _ours(letter: Record) -> Found | None:
 
 def _digest_of(letter: Record, headers: Headers) -> tuple[Headers, bytes | None]:
     """Return the original's headers, and the digest of a letter that stands here without all of it."""
-    said = headers[-2:]
-    if letter.value is not None or [name for name, _ in said] != [TRUNCATED_HEADER, DIGEST_HEADER]:
+    last = headers[-2:]
+    if letter.value is not None or [name for name, _ in last] != [TRUNCATED_HEADER, DIGEST_HEADER]:
         return headers, None
     try:
-        digest = bytes.fromhex(text_of(said[1][1], 2 * DIGEST_BYTES))
+        digest = bytes.fromhex(text_of(last[1][1], 2 * DIGEST_BYTES))
     except ValueError:
         return headers, None
     return (headers[:-2], digest) if len(digest) == DIGEST_BYTES else (headers, None)
@@ -150,9 +150,9 @@ def _foreign(letter: Record, family: Family, topic: str, kept: Headers) -> Found
     if partition is None or offset is None:
         partition, offset = letter.partition, letter.offset
     named = first(letter.headers, family.prefix + family.timestamp) if family.timestamp else None
-    told = [text_of(first(letter.headers, family.prefix + name), TOLD_LENGTH_MAX) for name in family.told]
-    said = ", ".join(text for text in told if text)
-    message = f"put into {letter.topic} by {family.tool}" + (f": {said}" if said else "")
+    notes = [text_of(first(letter.headers, family.prefix + name), TEXT_LENGTH_MAX) for name in family.notes]
+    why = ", ".join(text for text in notes if text)
+    message = f"put into {letter.topic} by {family.tool}" + (f": {why}" if why else "")
     record = _moved(letter, (topic, partition, offset), number_of(named, INT64_MAX), kept)
     count = number_of(first(letter.headers, f"{ERRORS_PREFIX}delivery.count"), INT32_MAX) or 1
     return Found(record, _reason(letter), message[:MESSAGE_LENGTH_MAX], count, ours=False)
@@ -175,8 +175,8 @@ def _moved(letter: Record, place: tuple[str, int, int], timestamp_ms: int | None
 def _reason(letter: Record) -> Reason:
     """Return the reason that a header of ours tells, last first; what others reject is unexpected to us."""
     for name, value in reversed(letter.headers):
-        if name == REASON_HEADER and text_of(value, TOLD_LENGTH_MAX) in set(Reason):
-            return Reason(text_of(value, TOLD_LENGTH_MAX))
+        if name == REASON_HEADER and text_of(value, TEXT_LENGTH_MAX) in set(Reason):
+            return Reason(text_of(value, TEXT_LENGTH_MAX))
     return Reason.UNEXPECTED
 
 

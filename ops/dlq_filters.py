@@ -33,12 +33,12 @@ class LetterFilter:
     def arguments(self) -> tuple[Any, ...]:
         """Return the first nine arguments of the statements in ops/sql that choose letters."""
         ids = None if self.ids is None else list(self.ids)
-        told = self.message, self.kind
-        return self.reason, self.provider, self.payment, self.since, self.until, ids, self.status, *told
+        texts = self.message, self.kind
+        return self.reason, self.provider, self.payment, self.since, self.until, ids, self.status, *texts
 
     def document(self) -> dict[str, Any]:
         """Return what is set, as JSON: the form in which a redrive keeps it."""
-        said = {
+        fields = {
             "reason": self.reason,
             "provider": self.provider,
             "payment": self.payment,
@@ -50,7 +50,7 @@ class LetterFilter:
             "message": self.message,
             "kind": self.kind,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
     @classmethod
     def of_document(cls, document: dict[str, Any]) -> Self:

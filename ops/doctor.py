@@ -122,8 +122,8 @@ async def partitions(settings: Settings) -> list[Finding]:
     except AccessRefusedError as error:
         return [Finding("partitions", ok=False, found=str(error), advice="grant our user Describe on topics and group")]
     wrong = [Finding("partitions", ok=False, found=one.found, advice=one.advice) for one in problems(found, settings)]
-    told = f"{len(found)}, {sum(one.lag for one in found)} offsets to be read"
-    return wrong or [Finding("partitions", ok=True, found=told)]
+    shown = f"{len(found)}, {sum(one.lag for one in found)} offsets to be read"
+    return wrong or [Finding("partitions", ok=True, found=shown)]
 
 
 def least_replicas(partitions: Sequence[dict[str, Any]]) -> int | None:
@@ -147,8 +147,8 @@ def topic_finding(topic: Topic, found: dict[str, Any] | None, lacks: Sequence[st
         wrong.append(f"max.message.bytes={topic.record_bytes_max}")
     wrong += _wrong_retention(topic, found)
     advised = [f"set {' and '.join(wrong)} with kafka-configs"] if wrong else []
-    told = "its settings are wrong" if wrong else "an acknowledged record can be lost" if lacks else "as it must be"
-    return Finding(name, ok=not wrong and not lacks, found=told, advice="; ".join([*advised, *lacks]))
+    shown = "its settings are wrong" if wrong else "an acknowledged record can be lost" if lacks else "as it must be"
+    return Finding(name, ok=not wrong and not lacks, found=shown, advice="; ".join([*advised, *lacks]))
 
 
 def _wrong_retention(topic: Topic, found: dict[str, Any]) -> list[str]:
@@ -184,8 +184,8 @@ async def postgres(settings: Settings) -> list[Finding]:
                 " or has_table_privilege('payment_logs', 'truncate')"
             )
             advice = "log in as a role that does not own the schema, and run `ratchet migrate up`" if may else ""
-            told = "the application's role can alter it" if may else "the application's role can't alter it"
-            findings.append(Finding("ledger", ok=not may, found=told, advice=advice))
+            shown = "the application's role can alter it" if may else "the application's role can't alter it"
+            findings.append(Finding("ledger", ok=not may, found=shown, advice=advice))
             if all(one.ok for one in findings if one.check == "topic prefix"):
                 findings += await parking_clock(settings)
     return findings
@@ -194,8 +194,8 @@ async def postgres(settings: Settings) -> list[Finding]:
 def prefix_finding(bound_to: str | None, prefix: str) -> Finding:
     """Check whether the database belongs to our topics; `bound_to` of None is before the first start."""
     why = topic_binding.mismatch(bound_to, prefix) or ""
-    told = "no role has started yet" if bound_to is None else f"the database belongs to those of {bound_to!r}"
-    return Finding("topic prefix", ok=not why, found=told, advice=why)
+    shown = "no role has started yet" if bound_to is None else f"the database belongs to those of {bound_to!r}"
+    return Finding("topic prefix", ok=not why, found=shown, advice=why)
 
 
 def host_of(settings: Settings) -> str:
@@ -207,8 +207,8 @@ def host_of(settings: Settings) -> str:
 def durability_finding(found: dict[str, str]) -> Finding:
     """Check whether what Postgres confirms is written."""
     lacks = lacks_of_postgres(found)
-    told = ", ".join(f"{name} {value}" for name, value in sorted(found.items()))
-    return Finding("durability", ok=not lacks, found=told, advice="; ".join(lacks))
+    shown = ", ".join(f"{name} {value}" for name, value in sorted(found.items()))
+    return Finding("durability", ok=not lacks, found=shown, advice="; ".join(lacks))
 
 
 async def parking_clock(settings: Settings) -> list[Finding]:
@@ -221,7 +221,7 @@ async def parking_clock(settings: Settings) -> list[Finding]:
     patience = settings.ops.transaction_notice_seconds
     advice = "have what it waits for processed (RUNBOOK: RatchetParkingClockStands); no event expires meanwhile"
     return [
-        Finding("parking clock", ok=stands.seconds <= patience or not stands.parked, found=stands.told, advice=advice)
+        Finding("parking clock", ok=stands.seconds <= patience or not stands.parked, found=stands.shown, advice=advice)
     ]
 
 
@@ -316,9 +316,9 @@ async def _looked_at(
     except AccessRefusedError as error:
         return [Finding(name, ok=False, found=str(error), advice="correct the setting, and restart the roles")]
     except (RatchetError, KafkaError, RedisError, asyncpg.PostgresError, *OUTAGE_ERRORS) as error:
-        told = str(error) if isinstance(error, RatchetError) else type(error).__name__
+        shown = str(error) if isinstance(error, RatchetError) else type(error).__name__
         right = "the address and RATCHET_KAFKA__SECURITY_PROTOCOL" if name == "kafka" else "the address"
-        return [Finding(name, ok=False, found=f"does not answer: {told}", advice=f"is it up, and {right} right?")]
+        return [Finding(name, ok=False, found=f"does not answer: {shown}", advice=f"is it up, and {right} right?")]
 
 
 def _mark(*, ok: bool) -> Text:

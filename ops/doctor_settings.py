@@ -28,9 +28,9 @@ def configuration(settings: Settings) -> list[Finding]:
     counts = {name: len(provider.secrets) for name, provider in settings.providers.items()}
     for name, provider in settings.providers.items():
         counts |= {f"{name}/{account}": len(found.secrets) for account, found in provider.accounts.items()}
-    told = ", ".join(f"{name}: {number}" for name, number in sorted(counts.items()) if number)
-    advice = "" if told else "set RATCHET_PROVIDERS__<NAME>__SECRETS; `ratchet up` makes some up for its sample"
-    findings.append(Finding("secrets", ok=True, found=told or "none: every webhook is answered 404", advice=advice))
+    shown = ", ".join(f"{name}: {number}" for name, number in sorted(counts.items()) if number)
+    advice = "" if shown else "set RATCHET_PROVIDERS__<NAME>__SECRETS; `ratchet up` makes some up for its sample"
+    findings.append(Finding("secrets", ok=True, found=shown or "none: every webhook is answered 404", advice=advice))
     findings += secret_findings(settings, time.time())
     findings += kafka_findings(settings, time.time())
     findings += scope_findings(settings)
@@ -60,10 +60,10 @@ def _endings(place: str, secrets: Sequence[Secret], now: float, soon: float) -> 
     )
     ending = [(number, ends_at(secret)) for number, secret in enumerate(secrets, 1) if ends_at(secret) <= soon]
     covered = bool(live_at(secrets, now)) and bool(live_at(secrets, soon))
-    told = [f"number {number} {'ended' if end < now else 'ends'} {_date(end)}" for number, end in ending]
+    shown = [f"number {number} {'ended' if end < now else 'ends'} {_date(end)}" for number, end in ending]
     if secrets and not live_at(secrets, now):
-        told = ["none is live now: every webhook is answered 401", *told]
-    return [Finding(f"secrets of {place}", ok=covered, found="; ".join(told), advice=advice)] if told else []
+        shown = ["none is live now: every webhook is answered 401", *shown]
+    return [Finding(f"secrets of {place}", ok=covered, found="; ".join(shown), advice=advice)] if shown else []
 
 
 def executor_findings(settings: Settings) -> list[Finding]:
@@ -74,8 +74,8 @@ def executor_findings(settings: Settings) -> list[Finding]:
     if not settings.api_keys or not silent:
         return []
     advice = "name who carries them out in RATCHET_EXECUTORS, or let no client ask for captures, cancels and refunds"
-    told = f"nobody may answer commands for: {', '.join(silent)}"
-    return [Finding("executors", ok=True, found=told, advice=advice)]
+    shown = f"nobody may answer commands for: {', '.join(silent)}"
+    return [Finding("executors", ok=True, found=shown, advice=advice)]
 
 
 def _takes_payments(provider: str) -> bool:
@@ -93,10 +93,10 @@ def recall_findings(settings: Settings) -> list[Finding]:
     for provider, account, configured in accounts(settings):
         unused = isinstance(configured, ProviderSettings) and configured.accounts and not configured.secrets
         wanted = not unused and wants_recall(settings, provider, configured)
-        if wanted and (told := why_not(provider, account, configured)) is not None:
+        if wanted and (shown := why_not(provider, account, configured)) is not None:
             place = source_of(provider, account)
             advice = "set what the list needs, or RECALL=false (docs/find-what-never-came.md)"
-            findings.append(Finding(f"recall of {place}", ok=False, found=told, advice=advice))
+            findings.append(Finding(f"recall of {place}", ok=False, found=shown, advice=advice))
     return findings
 
 
@@ -115,10 +115,10 @@ def api_findings(settings: Settings) -> list[Finding]:
         missing = [f"api_{name}" for name in ("key", *known.refetch.needs) if not getattr(credentials, name)]
         if missing:
             place = f"RATCHET_PROVIDERS__{provider.upper()}" + (f"__ACCOUNTS__{account.upper()}" if account else "")
-            told = f"{', '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set: {known.learned_by_api}"
+            shown = f"{', '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set: {known.learned_by_api}"
             advice = f"set {', '.join(f'{place}__{name.upper()}' for name in missing)} where it gets such webhooks:"
             advice += " what they are about is queued for the API, and its money stays unknown until then"
-            findings.append(Finding(f"API of {source_of(provider, account)}", ok=True, found=told, advice=advice))
+            findings.append(Finding(f"API of {source_of(provider, account)}", ok=True, found=shown, advice=advice))
     return findings
 
 
@@ -127,20 +127,20 @@ def scope_findings(settings: Settings) -> list[Finding]:
     scopes, findings = scopes_of(settings), []
     for client, missing in scopes.not_configured().items():
         advice = "give the endpoint a secret, or take it out of RATCHET_CLIENTS__<NAME>__ACCOUNTS"
-        told = f"not configured: {', '.join(missing)}"
-        findings.append(Finding(f"accounts of client {client}", ok=False, found=told, advice=advice))
+        shown = f"not configured: {', '.join(missing)}"
+        findings.append(Finding(f"accounts of client {client}", ok=False, found=shown, advice=advice))
     free = scopes.unbounded(settings.api_keys) if len(settings.api_keys) > 1 else []
     if free:
         advice = "set RATCHET_CLIENTS__<NAME>__ACCOUNTS: clients that share an account can claim each other's payments"
-        told = f"may name every account: {', '.join(free)}"
-        findings.append(Finding("accounts of clients", ok=True, found=told, advice=advice))
+        shown = f"may name every account: {', '.join(free)}"
+        findings.append(Finding("accounts of clients", ok=True, found=shown, advice=advice))
     for provider, account in scopes.configured():
         known = providers.find(provider)
         if known is not None and known.capture_by_setting and scopes.terms(provider, account).capture is None:
             advice = f"set RATCHET_PROVIDERS__{provider.upper()}__CAPTURE to automatic or manual, as the account has it"
-            told = "not set: an authorization without an intent waits for a capture"
+            shown = "not set: an authorization without an intent waits for a capture"
             place = source_of(provider, account)
-            findings.append(Finding(f"capture of {place}", ok=True, found=told, advice=advice))
+            findings.append(Finding(f"capture of {place}", ok=True, found=shown, advice=advice))
     return findings
 
 
@@ -149,15 +149,15 @@ def kafka_findings(settings: Settings, now: float) -> list[Finding]:
     found = settings.kafka
     if found.security_protocol == "PLAINTEXT":
         return plaintext_findings(found.bootstrap or "")
-    told: list[str] = [found.security_protocol]
+    shown: list[str] = [found.security_protocol]
     if found.sasl:
         whom = f"in {found.aws_region}" if found.sasl_mechanism == "AWS_MSK_IAM" else f"as {found.login_name}"
-        told.append(f"{found.sasl_mechanism} {whom}")
+        shown.append(f"{found.sasl_mechanism} {whom}")
     if found.tls:
-        told.append(f"CAs of {found.ca_file or 'the system'}")
+        shown.append(f"CAs of {found.ca_file or 'the system'}")
     open_password = found.security_protocol == "SASL_PLAINTEXT"
     advice = "records, and with PLAIN the password, can be read on their way; take SASL_SSL" if open_password else ""
-    findings = [Finding("kafka security", ok=True, found=", ".join(told), advice=advice)]
+    findings = [Finding("kafka security", ok=True, found=", ".join(shown), advice=advice)]
     if found.certificate_file is not None:
         findings.append(certificate_finding(found.certificate_file, now, now + settings.ops.secret_notice_seconds))
     return findings
@@ -167,9 +167,9 @@ def plaintext_findings(bootstrap: str) -> list[Finding]:
     """Look at a Kafka that asks nobody for a name: at loopback it is the embedded one, elsewhere whoever gets there."""
     if all(leads_to_loopback(one) for one in bootstrap.split(",") if one.strip()):
         return []
-    told = "PLAINTEXT: whoever reaches Kafka can write events that count as verified"
+    shown = "PLAINTEXT: whoever reaches Kafka can write events that count as verified"
     advice = "set RATCHET_KAFKA__SECURITY_PROTOCOL to SASL_SSL or SSL, with ACLs a process (deploy/README.md)"
-    return [Finding("kafka security", ok=False, found=told, advice=advice)]
+    return [Finding("kafka security", ok=False, found=shown, advice=advice)]
 
 
 def certificate_finding(path: Path, now: float, soon: float) -> Finding:
@@ -180,10 +180,10 @@ def certificate_finding(path: Path, now: float, soon: float) -> Finding:
     try:
         end = x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc.timestamp()
     except (OSError, ValueError) as error:
-        told = f"{path} cannot be read ({type(error).__name__})"
-        return Finding(check, ok=False, found=told, advice="RATCHET_KAFKA__CERTIFICATE_FILE takes PEM")
-    told = f"{'ended' if end < now else 'ends'} {_date(end)}"
-    return Finding(check, ok=end > soon, found=told, advice="" if end > soon else advice)
+        shown = f"{path} cannot be read ({type(error).__name__})"
+        return Finding(check, ok=False, found=shown, advice="RATCHET_KAFKA__CERTIFICATE_FILE takes PEM")
+    shown = f"{'ended' if end < now else 'ends'} {_date(end)}"
+    return Finding(check, ok=end > soon, found=shown, advice="" if end > soon else advice)
 
 
 def _date(at: float) -> str:

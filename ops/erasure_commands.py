@@ -56,8 +56,8 @@ def redact(
         done = asyncio.run(_redact(settings, letter_id, operator, why))
     else:
         assert asked, "there are settings, or a console is asked"
-        told = asked.post(f"/dead-letters/{letter_id}/redact", because=why)
-        done = Redacted(told["id"], tuple(told["copies"]))
+        answer = asked.post(f"/dead-letters/{letter_id}/redact", because=why)
+        done = Redacted(answer["id"], tuple(answer["copies"]))
     emit({"redacted": done.id, "copies": list(done.copies)}, as_json=as_json, show=lambda: _shown(done))
     return EXIT_DONE
 

@@ -92,11 +92,11 @@ def _problems_of(one: PartitionState, now: float, patience_seconds: float) -> li
     found: list[Problem] = []
     ends, since = one.ends, one.ends.held_since
     if ends.stable < ends.high and (since is None or now - since > patience_seconds):
-        told = "" if since is None else f" since {_date(since)}"
+        shown = "" if since is None else f" since {_date(since)}"
         waiting = ends.high - max(ends.stable, one.committed or 0)
         found.append(
             Problem(
-                f"an open transaction holds {one.name}{told}: {waiting} offsets wait from {ends.stable} on",
+                f"an open transaction holds {one.name}{shown}: {waiting} offsets wait from {ends.stable} on",
                 "see which publisher hangs; `kafka-transactions.sh find-hanging`, then `abort` (RUNBOOK: "
                 "RatchetPartitionStandsStill)",
             )

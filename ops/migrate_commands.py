@@ -34,7 +34,7 @@ async def _up(owner_dsn: str, app_role: str) -> list[str]:
     return list(titles)
 
 
-def _told(titles: Sequence[str], done: str) -> str:
+def _shown(titles: Sequence[str], done: str) -> str:
     return "\n".join(f"{done} {title}" for title in titles) or "nothing to do"
 
 
@@ -47,7 +47,7 @@ def up(*, as_json: AsJson = False) -> int:
     """
     settings = endpoints.found(endpoints.load())
     titles = asyncio.run(_up(endpoints.owner_dsn(settings), endpoints.app_role(settings)))
-    emit({"applied": titles}, as_json=as_json, show=lambda: _told(titles, "applied"))
+    emit({"applied": titles}, as_json=as_json, show=lambda: _shown(titles, "applied"))
     return EXIT_DONE
 
 
@@ -63,7 +63,7 @@ def down(
 
     settings = endpoints.found(endpoints.load())
     titles = asyncio.run(migrate_down(endpoints.owner_dsn(settings), endpoints.app_role(settings), steps=steps))
-    emit({"undone": titles}, as_json=as_json, show=lambda: _told(titles, "undone"))
+    emit({"undone": titles}, as_json=as_json, show=lambda: _shown(titles, "undone"))
     return EXIT_DONE
 
 

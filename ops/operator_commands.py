@@ -137,8 +137,8 @@ def issue_token(
     """Make a token that opens the console's /admin/v1 for a person, and print it once."""
     made = asyncio.run(_issue(endpoints.found(endpoints.load()), Operator(asker(who)), name, role, days))
     head = f"token {made.id} of {name} as {role}, until {_moment(made.ends_at)}:"
-    told = f"{head}\n\n    {made.token}\n\nIt is shown this once."
-    emit(asdict(made), as_json=as_json, show=lambda: told)
+    shown = f"{head}\n\n    {made.token}\n\nIt is shown this once."
+    emit(asdict(made), as_json=as_json, show=lambda: shown)
     return EXIT_DONE
 
 

@@ -79,6 +79,6 @@ async def list_actions(connection: Connection, filters: ActionFilter, limit: int
 def hash_action(before: bytes, row: Mapping[str, Any]) -> bytes:
     """Return the hash that an action's row must have: as `hash_operator_action` of the schema computes it."""
     microseconds = (row["acted_at"] - EPOCH) // dt.timedelta(microseconds=1)
-    said = [row[name] for name in ("who", "origin", "action", "target", "because", "db_role")]
-    fields = [text.encode() for text in (str(row["id"]), str(microseconds), *said)]
+    columns = [row[name] for name in ("who", "origin", "action", "target", "because", "db_role")]
+    fields = [text.encode() for text in (str(row["id"]), str(microseconds), *columns)]
     return hashlib.sha256(before + b"".join(b"%d:%b" % (len(field), field) for field in fields)).digest()

@@ -22,7 +22,7 @@ class ParkingStandstill:
     parked: int
 
     @property
-    def told(self) -> str:
+    def shown(self) -> str:
         """Return it in one line."""
         why = self.waits_for or "no consumer runs"
         return f"time has not counted against {self.parked:,} parked events since {self.since}: {why}"

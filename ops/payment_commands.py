@@ -201,8 +201,8 @@ def list_found(  # noqa: PLR0913 - one argument a filter
     meant = {name: text for name, text in written.items() if text}
     filters, place, asked = read_filter(meant), read_place(after), server.given()
     if asked:
-        told = asked.pages("/payments", "payments", "after", limit, meant, after)
-        found = PaymentPage(tuple(server.revived(row) for row in told["payments"]), told["after"])
+        page = asked.pages("/payments", "payments", "after", limit, meant, after)
+        found = PaymentPage(tuple(server.revived(row) for row in page["payments"]), page["after"])
     else:
         found = asyncio.run(find_page(endpoints.found(endpoints.load()), filters, limit, place))
     title = f"{len(found.payments)} payments" + (f", older ones: --after {found.after}" if found.after else "")
@@ -243,14 +243,14 @@ async def _read(settings: Settings, ref: str) -> list[Story]:
 def _ask_for(asked: RemoteConsole, ref: str) -> list[Story]:
     """Return what a console says of the payments that a name means; nothing where it knows none."""
     document = asked.find(f"/payments/{server.named(ref)}")
-    told = {one["payment"]["id"]: one for one in document["payments"]} if document else {}
-    meant = _named([one["payment"] for one in told.values()]) if told else []
-    return [_revived(told[one["id"]]) for one in meant]
+    by_id = {one["payment"]["id"]: one for one in document["payments"]} if document else {}
+    meant = _named([one["payment"] for one in by_id.values()]) if by_id else []
+    return [_revived(by_id[one["id"]]) for one in meant]
 
 
-def _revived(told: Mapping[str, Any]) -> Story:
-    timeline, attempted = (tuple(map(server.revived, told.get(name, ()))) for name in ("timeline", "attempts"))
-    return Story(server.revived(told["payment"]), timeline, attempted)
+def _revived(one: Mapping[str, Any]) -> Story:
+    timeline, attempted = (tuple(map(server.revived, one.get(name, ()))) for name in ("timeline", "attempts"))
+    return Story(server.revived(one["payment"]), timeline, attempted)
 
 
 def story_document(one: Story) -> dict[str, Any]:

@@ -106,12 +106,12 @@ def _requests(name: str, cases: Sequence[dict[str, Any]]) -> Checked:
     for case in cases:
         found = _verify(name, case)
         if case["expect"] == "accept":
-            told = [] if isinstance(found, str) else [_identity(one) for one in found]
+            events = [] if isinstance(found, str) else [_identity(one) for one in found]
             wanted = (
-                [{key: event.get(key) for key in IDENTITY} for event in case["events"]] if "events" in case else told
+                [{key: event.get(key) for key in IDENTITY} for event in case["events"]] if "events" in case else events
             )
             what = found if isinstance(found, str) else "other events than expected"
-            part.hold(f"{case['name']}: {what}", holds=not isinstance(found, str) and told == wanted)
+            part.hold(f"{case['name']}: {what}", holds=not isinstance(found, str) and events == wanted)
         else:
             part.hold(
                 f"{case['name']}: is taken, or refused without a reason",
@@ -234,14 +234,14 @@ def _orders(name: str, cases: Sequence[dict[str, Any]], lives: Sequence[dict[str
     """Play lives in every order, every event twice: each comes to its row."""
     part, by_name = Checked("orders"), {case["name"]: case for case in cases}
     for life in lives:
-        facts = [said for event in life["events"] if (said := _facts(name, by_name, event)) is not None]
+        facts = [reported for event in life["events"] if (reported := _facts(name, by_name, event)) is not None]
         row = life.get("row") or (life.get("rows") or [{}])[0]
         if len(facts) < len(life["events"]) or len(life.get("rows", [1])) != 1:
             continue
         for order in islice(permutations(facts), ORDERS_MAX):
             held: dict[Any, Any] = {}
-            for said in (*order, *order):
-                held |= newer(held, load_reported(said))
+            for reported in (*order, *order):
+                held |= newer(held, load_reported(reported))
             shown = project(held)
             wrong = {
                 name: getattr(shown, name) for name in COLUMNS if name in row and getattr(shown, name) != row[name]
@@ -261,7 +261,7 @@ def _facts(name: str, by_name: Mapping[str, dict[str, Any]], event: Mapping[str,
         one = found[event.get("item", 0)]
         kind, body = one.kind or "", one.body
     else:
-        said = event["body"]
-        kind, body = event["kind"], said.encode() if isinstance(said, str) else json.dumps(said).encode()
+        reported = event["body"]
+        kind, body = event["kind"], reported.encode() if isinstance(reported, str) else json.dumps(reported).encode()
     meaning = _meaning(name, kind, body)
     return None if meaning is None else dump_reported(meaning.facts)

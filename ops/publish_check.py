@@ -67,9 +67,9 @@ def record_of(
 ) -> Record:
     """Return the record that a file describes; what is given beside it wins. Raises SettingsError for bad UTF-8."""
     written = _written(content)
-    told = dict(headers) if written is None else {**written.headers, **dict(headers)}
+    given = dict(headers) if written is None else {**written.headers, **dict(headers)}
     key = written.key if written else None
-    guessed = topics.events.name if told.get("ce_type") in TYPES else topics.intents.name
+    guessed = topics.events.name if given.get("ce_type") in TYPES else topics.intents.name
     return Record(
         topic or (written.topic if written else None) or guessed,
         MADE_UP,
@@ -77,7 +77,7 @@ def record_of(
         int(time.time() * 1000),
         None if key is None else key.encode(),
         content.removesuffix(b"\n") if written is None else _value_of(written.value),
-        tuple((name, None if value is None else value.encode()) for name, value in told.items()),
+        tuple((name, None if value is None else value.encode()) for name, value in given.items()),
     )
 
 

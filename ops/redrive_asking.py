@@ -42,8 +42,8 @@ def preview_of(document: Mapping[str, Any]) -> Preview:
 
 def progress_of(document: Mapping[str, Any]) -> Progress:
     """Read how far a redrive is."""
-    told = {"status": RedriveStatus(document["status"]), "policy": Policy(document["policy"])}
-    return Progress(**revived(document) | told)
+    answer = {"status": RedriveStatus(document["status"]), "policy": Policy(document["policy"])}
+    return Progress(**revived(document) | answer)
 
 
 def preview(asked: RemoteConsole, order: Order) -> Preview:
@@ -81,5 +81,5 @@ def follow(asked: RemoteConsole, redrive_id: int, bounds: RedriveSettings) -> Pr
 def discard(asked: RemoteConsole, filters: LetterFilter, because: str, going: int | None) -> Discarded:
     """Give letters up; `going` is how many people agreed to, where they were asked."""
     typed = None if going is None else str(going)
-    told = asked.post("/dead-letters/discard", **filter_fields(filters), because=because, typed=typed)
-    return Discarded(told["matched"], tuple(told["discarded"]), tuple(LeftOut(**one) for one in told["left_out"]))
+    answer = asked.post("/dead-letters/discard", **filter_fields(filters), because=because, typed=typed)
+    return Discarded(answer["matched"], tuple(answer["discarded"]), tuple(LeftOut(**one) for one in answer["left_out"]))

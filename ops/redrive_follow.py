@@ -46,9 +46,9 @@ class Bar:
     def move(self, now: Progress) -> None:
         """Show where it stands now."""
         if self._show is not None and self._task is not None:
-            told = f"redrive {now.id} {now.status}" + (f", {now.returned} came back" if now.returned else "")
+            line = f"redrive {now.id} {now.status}" + (f", {now.returned} came back" if now.returned else "")
             done = now.published + now.skipped
-            self._show.update(self._task, total=now.selected, completed=done, description=told)
+            self._show.update(self._task, total=now.selected, completed=done, description=line)
 
 
 async def follow(settings: Settings, redrive_id: int) -> Progress:

@@ -354,5 +354,5 @@ def _named(who: str) -> str:
 
 
 def _progress_of(row: dict[str, Any]) -> Progress:
-    said = {**row, "filter": json.loads(row["filter"])}
-    return Progress(**said | {"status": RedriveStatus(row["status"]), "policy": Policy(row["policy"])})
+    fields = {**row, "filter": json.loads(row["filter"])}
+    return Progress(**fields | {"status": RedriveStatus(row["status"]), "policy": Policy(row["policy"])})

@@ -80,7 +80,7 @@ UNSIGNED: Final = Signing()
 
 @dataclass(slots=True)
 class Anchor:
-    """Where one payment's chain will begin; `rows_removed` counts all that are gone, `said` what they had reported."""
+    """Where one payment's chain will begin; `rows_removed` counts what is gone, `reported` what that had reported."""
 
     payment_id: UUID
     hash: bytes = b""
@@ -88,7 +88,7 @@ class Anchor:
     relay_xid: int = 0
     ledger_id: int = 0
     rows_removed: int = 0
-    said: Facts = field(default_factory=dict)
+    reported: Facts = field(default_factory=dict)
 
     def take(self, row: Mapping[str, Any]) -> None:
         """Move behind a row; raises RatchetError where the row is not what was written."""
@@ -100,11 +100,11 @@ class Anchor:
         self.hash, self.version = row["hash"], row["version"] or self.version
         self.relay_xid, self.ledger_id = row["relay_xid"], row["id"]
         self.rows_removed += 1
-        self.said |= newer(self.said, load_reported(row["facts"]))
+        self.reported |= newer(self.reported, load_reported(row["facts"]))
 
     def columns(self, key: bytes | None) -> tuple[Any, ...]:
         """Return the arguments of move_anchors.sql, signed where there is a key."""
-        row = {"facts": dump_joined(self.said)} | {name: getattr(self, name) for name in SIGNED}
+        row = {"facts": dump_joined(self.reported)} | {name: getattr(self, name) for name in SIGNED}
         return (*(row[name] for name in COLUMNS), anchor_mac(key, row) if key else None)
 
 
@@ -123,8 +123,8 @@ async def _anchors(connection: Connection, payment_ids: list[UUID], signing: Sig
     found = {}
     for row in await fetch(connection, "read_anchors", payment_ids):
         signing.check(row, partial(anchor_mac, anchor=row), f"payment {row['payment_id']}")
-        said = load_joined(row["facts"])
-        found[row["payment_id"]] = Anchor(**{name: row[name] for name in SIGNED}, said=said)
+        reported = load_joined(row["facts"])
+        found[row["payment_id"]] = Anchor(**{name: row[name] for name in SIGNED}, reported=reported)
     return found
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Command = TypeVar("Command", bound=Callable[..., int])
 
 ROOT: Final = "/admin/v1"
-SAID_LENGTH_MAX: Final = 500
+MESSAGE_LENGTH_MAX: Final = 500
 CANT_BE_MEANT: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 JSON_COLUMNS: Final = ("facts", "metadata")
 MARK: Final = "by_server"
@@ -78,15 +78,15 @@ class RemoteConsole:
         status, document = answer
         if isinstance(document, dict) and status is HTTPStatus.OK:
             return document
-        said = document.get("message") or document.get("detail") if isinstance(document, dict) else None
-        if not isinstance(said, str):
+        message = document.get("message") or document.get("detail") if isinstance(document, dict) else None
+        if not isinstance(message, str):
             raise RatchetError(
                 f"{self.url} answered {status.value} with what no console's /admin/v1 says; is that its address?"
             )
-        said = f"{self.url}: {said[:SAID_LENGTH_MAX]}"
+        message = f"{self.url}: {message[:MESSAGE_LENGTH_MAX]}"
         if status in CANT_BE_MEANT:
-            raise SettingsError(said)
-        raise UnavailableError(said) if status is HTTPStatus.SERVICE_UNAVAILABLE else RatchetError(said)
+            raise SettingsError(message)
+        raise UnavailableError(message) if status is HTTPStatus.SERVICE_UNAVAILABLE else RatchetError(message)
 
 
 def read(url: str | None, token_file: Path | None) -> RemoteConsole | None:

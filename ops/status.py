@@ -124,8 +124,8 @@ class Status:
         """Read what `document` wrote, as a console answers it."""
         roles = [RoleStatus(**one | {"state": RoleState(one["state"])}) for one in document["roles"]]
         stands = document["parking_standstill"]
-        told = ParkingStandstill(**stands) if stands else None
-        return cls(**dict(document) | {"roles": roles, "parking_standstill": told})
+        standstill = ParkingStandstill(**stands) if stands else None
+        return cls(**dict(document) | {"roles": roles, "parking_standstill": standstill})
 
 
 async def gather(settings: Settings) -> Status:
@@ -188,7 +188,7 @@ def trouble_lines(status: Status) -> list[RenderableType]:
     """Return what is wrong and what could not be known, a line each."""
     lines: list[RenderableType] = [Text.assemble(("problem:", "red"), f" {one}") for one in status.problems]
     if status.parking_standstill is not None:
-        lines.append(Text.assemble(("parking:", "yellow"), f" {status.parking_standstill.told}"))
+        lines.append(Text.assemble(("parking:", "yellow"), f" {status.parking_standstill.standstill}"))
     return lines + [Text.assemble(("unknown:", "yellow"), f" {reason}") for reason in status.unknown]
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runtime.settings import RedisSettings
 
 _LATER_HOLDS: Final = """
-local function token(said) return tonumber(string.match(said or '', '^(%d+):')) or 0 end
+local function token(value) return tonumber(string.match(value or '', '^(%d+):')) or 0 end
 local held = token(redis.call('get', KEYS[1]))
 if held > token(ARGV[1]) then return 0 end
 """

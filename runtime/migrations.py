@@ -268,7 +268,7 @@ async def _run_half(
     if not alone:
         await _tried(connection, title, work)
         return
-    async with _told(title):
+    async with _naming(title):
         for one in statements_of(text):
             await connection.execute(one)
     await _tried(connection, title, note)
@@ -283,7 +283,7 @@ def statements_of(text: str) -> list[str]:
 async def _tried(connection: Connection, title: str, work: Callable[[], Awaitable[None]]) -> None:
     """Do it in one transaction, and again where a table was in use, for `LOCK_WAIT_SECONDS`; else raise what failed."""
     until = time.monotonic() + LOCK_WAIT_SECONDS
-    async with _told(title):
+    async with _naming(title):
         for pause in delays(PAUSE_SECONDS, PAUSE_SECONDS_MAX):
             try:
                 async with connection.transaction():
@@ -348,7 +348,7 @@ async def _connected(dsn: str) -> AsyncIterator[Connection]:
 
 
 @asynccontextmanager
-async def _told(title: str) -> AsyncIterator[None]:
+async def _naming(title: str) -> AsyncIterator[None]:
     """Say in words which file failed; what it did is rolled back."""
     try:
         yield

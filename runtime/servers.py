@@ -90,8 +90,8 @@ def lacks_of(partitions: Iterable[Partition]) -> list[str]:
     short = [
         one.name for one in found if one.leader >= 0 and len(one.isr) == 1 and len(one.replicas) >= REPLICAS_FOR_TWO
     ]
-    told = [f"no leader for {named(headless)}"] if headless else []
-    return told + ([f"one copy alone is in step of {named(short)}: writes wait for a second one"] if short else [])
+    lines = [f"no leader for {named(headless)}"] if headless else []
+    return lines + ([f"one copy alone is in step of {named(short)}: writes wait for a second one"] if short else [])
 
 
 def named(places: Sequence[str]) -> str:
@@ -164,8 +164,8 @@ class Servers:
         silent, self.disks = await asyncio.gather(self._silent(brokers), self._disks(brokers))
         if closed := leave_silent({node: self._places.get(node, "") for node in {*silent, *gone}}, ANSWER_SECONDS):
             _log.warning("connections_to_silent_brokers_closed", brokers=closed)
-        away = [f"broker {self._told(node)} does not answer" for node in silent]
-        left = [f"broker {self._told(node)} has left the cluster" for node in sorted(gone)]
+        away = [f"broker {self._shown(node)} does not answer" for node in silent]
+        left = [f"broker {self._shown(node)} has left the cluster" for node in sorted(gone)]
         return [*away, *left, *lacks_of(partitions)]
 
     async def _silent(self, brokers: Mapping[int, tuple[str, int]]) -> list[int]:
@@ -175,9 +175,9 @@ class Servers:
 
     async def _disks(self, nodes: Iterable[int]) -> list[str]:
         """Return which brokers' disks fill up; a broker that does not tell is left out."""
-        told = await asyncio.gather(*(self._disks_of(node) for node in nodes))
+        lines = await asyncio.gather(*(self._disks_of(node) for node in nodes))
         bytes_min = self.settings.ops.disk_free_bytes_min
-        return sorted(f"broker {self._told(node)}: {one}" for node, disks in told for one in low(disks, bytes_min))
+        return sorted(f"broker {self._shown(node)}: {one}" for node, disks in lines for one in low(disks, bytes_min))
 
     async def _disks_of(self, node: int) -> tuple[int, list[Disk]]:
         if self._client is None:
@@ -196,14 +196,14 @@ class Servers:
         silent = sorted(f"{host}:{port}" for (host, port), answered in zip(places, here, strict=True) if not answered)
         if not silent:
             return ["no broker tells who belongs to the cluster"]
-        return [f"broker {self._place_told(place)} does not answer" for place in silent]
+        return [f"broker {self._place_shown(place)} does not answer" for place in silent]
 
-    def _told(self, node: int) -> str:
+    def _shown(self, node: int) -> str:
         return f"{node} ({self._places[node]})" if node in self._places else str(node)
 
-    def _place_told(self, place: str) -> str:
+    def _place_shown(self, place: str) -> str:
         found = next((node for node, known in self._places.items() if known == place), None)
-        return place if found is None else self._told(found)
+        return place if found is None else self._shown(found)
 
     async def _cluster(self) -> Any:
         """Return what any broker that answers tells of all."""

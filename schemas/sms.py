@@ -86,11 +86,11 @@ def templates_for(from_status: Status | None, to_status: Status) -> tuple[Templa
     return () if from_status is not None and _OF_STATUS.get(from_status) is template else (template,)
 
 
-Told = tuple[Template, str, int | None]
+Content = tuple[Template, str, int | None]
 """What a message is about: a template; of a refund also which one, and how much it gave back in minor units."""
 
 
-def messages_for(old: Projection | None, new: Projection, refunds: Mapping[str, int]) -> list[Told]:
+def messages_for(old: Projection | None, new: Projection, refunds: Mapping[str, int]) -> list[Content]:
     """Return the messages that a change sends; none while the facts contradict each other.
 
     `old` is how the payment stood before; None where it, or its phone, is new. `refunds` are those that the change
@@ -101,13 +101,14 @@ def messages_for(old: Projection | None, new: Projection, refunds: Mapping[str, 
     if Flag.CONTRADICTION in new.flags:
         return []
     sure = old if old is not None and Flag.CONTRADICTION not in old.flags else None
-    told: list[Told] = [(one, "", None) for one in templates_for(sure.status if sure else None, new.status)]
+    messages: list[Content] = [(one, "", None) for one in templates_for(sure.status if sure else None, new.status)]
     given_back = new.refunded - (old.refunded if old is not None else 0)
     if given_back <= 0:
-        return told
+        return messages
     if sum(refunds.values()) == given_back:
-        return told + [(Template.REFUNDED, key[:CHILD_LENGTH_MAX], amount) for key, amount in sorted(refunds.items())]
-    return [*told, (Template.REFUNDED, str(new.refunded), given_back)]
+        each = sorted(refunds.items())
+        return messages + [(Template.REFUNDED, key[:CHILD_LENGTH_MAX], amount) for key, amount in each]
+    return [*messages, (Template.REFUNDED, str(new.refunded), given_back)]
 
 
 def is_true(template: Template, status: Status) -> bool:

@@ -73,28 +73,28 @@ class Awaited:
 Outcome = Answered | Awaited | Absent | Refused | Again
 
 
-def judge(said: Answer, answer: HttpAnswer, host: str) -> Outcome:
-    """Say what an answer comes to; `said` is what the provider's file reads in it. Pure.
+def judge(reported: Answer, answer: HttpAnswer, host: str) -> Outcome:
+    """Say what an answer comes to; `reported` is what the provider's file reads in it. Pure.
 
     Raises HttpUnavailableError for a status that tells that the API is not well.
     """
-    if isinstance(said, Fetched):
-        return Answered(said, answer.body)
-    if said is Later.NOT_NOW:
+    if isinstance(reported, Fetched):
+        return Answered(reported, answer.body)
+    if reported is Later.NOT_NOW:
         return Again(f"{host} has no outcome yet")
-    if said is None:
+    if reported is None:
         need_available(answer, host)
-        said = _SAID_BY_STATUS.get(answer.status)
-    if said is Gone.GONE:
+        reported = _BY_STATUS.get(answer.status)
+    if reported is Gone.GONE:
         return Absent(f"{host} does not know this payment ({answer.status})")
-    if said is Denied.DENIED:
+    if reported is Denied.DENIED:
         return Refused(f"{host} refuses the credentials ({answer.status}); check the provider's api_ settings")
     if answer.status == HTTPStatus.OK:
         return Again(f"{host} answered with something else than this payment")
     return Refused(f"{host} refuses the request ({answer.status})")
 
 
-_SAID_BY_STATUS: Final[dict[int, Gone | Denied]] = {
+_BY_STATUS: Final[dict[int, Gone | Denied]] = {
     HTTPStatus.NOT_FOUND: Gone.GONE,
     HTTPStatus.GONE: Gone.GONE,
     HTTPStatus.UNAUTHORIZED: Denied.DENIED,
@@ -258,11 +258,11 @@ class Api:
         query = self._refetch.query.accepted(answer.status, answer.body) if self._refetch.query else None
         if query is not None:
             return Awaited(query)
-        said = self._refetch.answer(ref, answer.status, answer.body)
-        if granted_before and (said is Denied.DENIED or answer.status == HTTPStatus.UNAUTHORIZED):
+        reported = self._refetch.answer(ref, answer.status, answer.body)
+        if granted_before and (reported is Denied.DENIED or answer.status == HTTPStatus.UNAUTHORIZED):
             self._calls.forget_token()
             return Again(f"{self._calls.host} takes the access token no longer")
-        return judge(said, answer, self._calls.host)
+        return judge(reported, answer, self._calls.host)
 
     def _request(self, ref: str, about: str | None, unix_seconds: float) -> ApiRequest | Absent | Refused:
         credentials, query = self._calls.credentials, self._refetch.query

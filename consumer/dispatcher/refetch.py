@@ -106,8 +106,8 @@ class RefetchDesk:
                 error = outcome.error[:ERROR_LENGTH_MAX]
                 await self._rows.fetch_one(lease, "retry_refetch", *claim, pause, error, 0)
             case Again() | Awaited() | Absent() | Refused():
-                said = "no answer came by a webhook" if isinstance(outcome, Awaited) else outcome.error
-                error, again = said[:ERROR_LENGTH_MAX], self._limits.same_payment_seconds
+                why = "no answer came by a webhook" if isinstance(outcome, Awaited) else outcome.error
+                error, again = why[:ERROR_LENGTH_MAX], self._limits.same_payment_seconds
                 by_clock = self._limits.absent_seconds if isinstance(outcome, Absent) else again
                 await self._rows.fetch_one(lease, "fail_refetch", *claim, row["updated_at"], error, again, by_clock)
                 if not row["known"]:

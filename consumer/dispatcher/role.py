@@ -182,7 +182,7 @@ async def _report(
     probe: Probe, pool: Pool, leader: Leader, apis: Mapping[tuple[str, str], Api], settings: Settings
 ) -> None:
     """Keep the probe's state and figures current; say once which refetches wait for a key that is not configured."""
-    sources, told = ([provider for provider, _ in apis], [account for _, account in apis]), None
+    sources, reported = ([provider for provider, _ in apis], [account for _, account in apis]), None
     while True:
         if probe.state != "stopping":
             probe.state = "running"
@@ -195,9 +195,9 @@ async def _report(
             probe.facts["waiting"] = {"refetches": row["refetches"], "sms": row["sms"]}
             for desk in ("refetches", "sms"):
                 metrics.DISPATCHER_WAITING.labels(desk).set(row[desk])
-            if row["without_key"] and row["without_key"] != told:
-                told = row["without_key"]
-                log.error("refetch_without_key", sources=told, advice="set RATCHET_PROVIDERS__<NAME>__API_KEY")
+            if row["without_key"] and row["without_key"] != reported:
+                reported = row["without_key"]
+                log.error("refetch_without_key", sources=reported, advice="set RATCHET_PROVIDERS__<NAME>__API_KEY")
         await asyncio.sleep(settings.dispatcher.report_interval_seconds)
 
 

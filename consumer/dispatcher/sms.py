@@ -186,7 +186,7 @@ def message_of(row: Row, clock_skew: dt.timedelta) -> Message | None:
     if row["template"] not in set(Template):
         return None
     template, currency = Template(row["template"]), row["currency"]
-    amount = row["told_amount"] or row[_FIGURES[template]] or row["amount"]
+    amount = row["own_amount"] or row[_FIGURES[template]] or row["amount"]
     mark = mark_of(row["payment_id"], template, row["child"])
     return Message(
         to_number=row["to_number"],

@@ -63,12 +63,12 @@ class Telling:
     async def run(self) -> None:
         """Tell when it began, and how far it is until the line that ends it."""
         ending = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
-        told, began = 0, 0.0
+        reported, began = 0, 0.0
         while not ending.done():
             if not began and (began := self.began_at()):
                 tell(began=began)
-            if (settled := self.settled()) != told:
-                told = settled
+            if (settled := self.settled()) != reported:
+                reported = settled
                 tell(settled=settled, at=time.monotonic())
             await asyncio.wait((ending,), timeout=REPORT_SECONDS)
         self.stopped.set()
@@ -136,8 +136,8 @@ async def _by_hand(settings: Settings, kind: str, topic: str, group: str, tellin
         else:
             await telling.wait_for_word()
             tasks.create_task(telling.run())
-            said = on_faststream.Subscription(bootstrap_of(settings.kafka), topic, group, kind)
-            await on_faststream.consume(said, handler, wanted)
+            subscription = on_faststream.Subscription(bootstrap_of(settings.kafka), topic, group, kind)
+            await on_faststream.consume(subscription, handler, wanted)
     for connection in connections:
         await connection.close()
     await pool.close()

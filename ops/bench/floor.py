@@ -115,7 +115,7 @@ class _RecordingPool:
 async def record(settings: Settings, records: Sequence[Outgoing], lanes: int) -> list[Lane]:
     """Process the records on the settings' database with the product's writer; return all that was sent."""
     pool = await open_pool(settings.postgres, role="bench", connections=2, parameters=PLANNER)
-    said: list[Lane] = []
+    sent: list[Lane] = []
     size = settings.consumer.batch_records_max
     try:
         for dealt in split(records, lanes):
@@ -125,15 +125,15 @@ async def record(settings: Settings, records: Sequence[Outgoing], lanes: int) ->
                 batch = dealt[begin : begin + size]
                 await writer.settle([decoded(one) for one in batch])
                 noting.lane[-1].records = len(batch)
-            said.append(noting.lane)
+            sent.append(noting.lane)
     finally:
         await pool.close()
-    return said
+    return sent
 
 
-def write(said: list[Lane], recording: Path) -> None:
+def write(sent: list[Lane], recording: Path) -> None:
     """Write down what was sent."""
-    recording.write_bytes(pickle.dumps(said))
+    recording.write_bytes(pickle.dumps(sent))
 
 
 def read(recording: Path) -> list[Lane]:

@@ -210,7 +210,7 @@ async def measure(plan: Plan, folder: Path, seconds: float) -> dict[str, float]:
 
 def report(chosen: Sequence[Plan], figures: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
     """Return the document: quantiles of each plan, and how our p99 compares."""
-    told: dict[str, dict[str, Any]] = {
+    measured: dict[str, dict[str, Any]] = {
         plan.name: {
             "webhooks_per_second": round(plan.rate, 1),
             **{f"{name}_milliseconds": spread([one[name] for one in figures[plan.name]], 2) for name in ("p50", "p99")},
@@ -218,13 +218,13 @@ def report(chosen: Sequence[Plan], figures: Mapping[str, Sequence[Mapping[str, f
         }
         for plan in chosen
     }
-    naive = told[NAIVE]["p99_milliseconds"]["median"]
+    naive = measured[NAIVE]["p99_milliseconds"]["median"]
     ratios = {
         f"{name}/{NAIVE} p99": round(one["p99_milliseconds"]["median"] / naive, 2)
-        for name, one in told.items()
+        for name, one in measured.items()
         if name != NAIVE
     }
-    return {"latency": told, "ratios": ratios}
+    return {"latency": measured, "ratios": ratios}
 
 
 async def run(options: argparse.Namespace) -> dict[str, Any]:

@@ -38,17 +38,17 @@ class Subscription:
     kind: str
 
 
-async def consume(said: Subscription, handler: Handler, wanted: Callable[[], bool]) -> None:
+async def consume(subscription: Subscription, handler: Handler, wanted: Callable[[], bool]) -> None:
     """Run a broker with one subscriber for as long as records are wanted."""
-    broker = KafkaBroker(said.bootstrap, logger=None, apply_types=False, ack_policy=AckPolicy.MANUAL)
-    options: dict[str, Any] = {"group_id": said.group, "auto_offset_reset": "earliest", "decoder": _undecoded}
-    if said.kind == "faststream-batch":
+    broker = KafkaBroker(subscription.bootstrap, logger=None, apply_types=False, ack_policy=AckPolicy.MANUAL)
+    options: dict[str, Any] = {"group_id": subscription.group, "auto_offset_reset": "earliest", "decoder": _undecoded}
+    if subscription.kind == "faststream-batch":
         settle: Callable[..., Any] = _batches(handler)
         options |= {"batch": True, "max_records": BATCH_RECORDS_MAX}
     else:
         settle = _records(handler)
-        options |= {"max_workers": PARTITIONS} if said.kind == "faststream-workers" else {}
-    broker.subscriber(said.topic, **options)(settle)
+        options |= {"max_workers": PARTITIONS} if subscription.kind == "faststream-workers" else {}
+    broker.subscriber(subscription.topic, **options)(settle)
     async with broker:
         await broker.start()
         while wanted():  # noqa: ASYNC110 - the framework owns the loop

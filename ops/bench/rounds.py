@@ -48,7 +48,7 @@ class Member:
         self._watched = psutil.Process(process.pid)
         self._cpu_at_start = 0.0
         self.settled = 0
-        self.told_at = 0.0
+        self.reported_at = 0.0
         self.began = 0.0
         self.peak_mib = 0.0
 
@@ -72,7 +72,7 @@ class Member:
     async def follow(self) -> None:
         """Hear how far it is; returns after each word."""
         word = await self._hear()
-        self.settled, self.told_at = word["settled"], word["at"]
+        self.settled, self.reported_at = word["settled"], word["at"]
 
     def cpu_seconds(self) -> float:
         """Return the CPU seconds since it began."""
@@ -136,7 +136,7 @@ async def settle_all(members: Sequence[Member], records: int) -> float:
         for task in following:
             task.cancel()
         await asyncio.gather(finished, *following, return_exceptions=True)
-    return max(one.told_at for one in members)
+    return max(one.reported_at for one in members)
 
 
 async def run_round(scene: Scene, contender: Contender, number: int) -> Round:

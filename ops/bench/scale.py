@@ -102,7 +102,7 @@ async def ledger(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
                 await track.run_fresh("0 rows", SHIPPED, workload)
     for database in filled.values():
         await drop_database(scene.endpoints, database.name)
-    return told(track.rates)
+    return summary(track.rates)
 
 
 async def hot(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
@@ -112,7 +112,7 @@ async def hot(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
         await track.run_fresh("spread keys", SHIPPED, make_workload(options.events, SEED + number))
         heated = make_hot_workload(options.events, SEED + number, HOT_SHARE, options.hot_refunds)
         await track.run_fresh("one hot payment", SHIPPED, heated)
-    return told(track.rates)
+    return summary(track.rates)
 
 
 async def consumers(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
@@ -122,7 +122,7 @@ async def consumers(scene: Scene, options: argparse.Namespace) -> dict[str, Any]
         workload = make_workload(options.events, SEED + number)
         for count in (1, 2, 4):
             await track.run_fresh(f"{count} process(es)", ours(PRODUCT, "", processes=count), workload)
-    return told(track.rates)
+    return summary(track.rates)
 
 
 async def backlog(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
@@ -130,7 +130,7 @@ async def backlog(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     return await catch_up(scene, SHIPPED, options.backlog, options.live, LIVE_SECONDS)
 
 
-def told(rates: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def summary(rates: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """Return rates with their range, and each as a share of the first."""
     spreads = {name: spread(values) for name, values in rates.items()}
     first = next(iter(spreads.values()))["median"]

@@ -32,8 +32,8 @@ def show(document: dict[str, Any]) -> None:
         table.add_row(*cells(name, figures, document["ratios"].get(f"{name}/{NAIVE}", 1.0)))
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(table)
-    told = {name: ratio for name, ratio in document["ratios"].items() if name == "best/naive" or not _of_naive(name)}
-    console.print(", ".join(f"{name} {ratio:.2f}" for name, ratio in told.items()))
+    shown = {name: ratio for name, ratio in document["ratios"].items() if name == "best/naive" or not _of_naive(name)}
+    console.print(", ".join(f"{name} {ratio:.2f}" for name, ratio in shown.items()))
 
 
 def _of_naive(ratio: str) -> bool:

@@ -112,9 +112,9 @@ def make_hot_workload(events_min: int, seed: int, hot_share: float, refunds: int
     story = Story(Course.AUTOMATIC, 10 * refunds, "EUR", captures=(10 * refunds,), refunds=(1,) * refunds)
     life = stripe.live(rng, story, STARTED_AT)
     posts = list(life.posts)
-    told = [post for post in posts if b"charge.refund.updated" in post.body]
+    updates = [post for post in posts if b"charge.refund.updated" in post.body]
     while len(posts) < events_min - len(others.records):
-        posts.append(_retold(rng, told[len(posts) % len(told)]))
+        posts.append(_retold(rng, updates[len(posts) % len(updates)]))
     step = len(posts) / max(1, len(others.records))
     placed = [(float(number), _outgoing(post, life.provider_ref)) for number, post in enumerate(posts)]
     placed += [(number * step, record) for number, record in enumerate(others.records)]

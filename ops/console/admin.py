@@ -117,8 +117,8 @@ async def payment(call: Call) -> Mapping[str, Any]:
 
 def _chosen(source: Mapping[str, Any]) -> LetterFilter:
     chosen = choose({name: str(source[name]) for name in FIELDS if name in source})
-    if chosen.said:
-        raise SettingsError(chosen.said)
+    if chosen.problem:
+        raise SettingsError(chosen.problem)
     return chosen.filters
 
 
@@ -204,11 +204,11 @@ async def one_redrive(call: Call) -> Mapping[str, Any]:
 
 
 def _order(call: Call) -> Order:
-    told = {name: "on" if value is True else str(value) for name, value in call.body.items() if value is not False}
-    chosen = choose(told)
-    if chosen.said:
-        raise SettingsError(chosen.said)
-    return replace(order_of(told, chosen, call.operator), only_applied=True, target_topic=told.get("to"))
+    given = {name: "on" if value is True else str(value) for name, value in call.body.items() if value is not False}
+    chosen = choose(given)
+    if chosen.problem:
+        raise SettingsError(chosen.problem)
+    return replace(order_of(given, chosen, call.operator), only_applied=True, target_topic=given.get("to"))
 
 
 async def preview(call: Call) -> Mapping[str, Any]:
@@ -259,9 +259,9 @@ async def notes(call: Call) -> Mapping[str, Any]:
 
 async def add_note(call: Call) -> Mapping[str, Any]:
     """Note what is known of a group of open dead letters, or of a redrive: its alert is silent until then."""
-    told = {name: str(value) for name, value in call.body.items()}
-    subject, until = subject_of(told), moment(told.get("until", "").strip() or None, "until")
-    text = told.get("note", "")
+    given = {name: str(value) for name, value in call.body.items()}
+    subject, until = subject_of(given), moment(given.get("until", "").strip() or None, "until")
+    text = given.get("note", "")
     number = await call.parts.actions.run(
         lambda connection: letter_notes.add(connection, call.operator, subject, text, until)
     )

@@ -103,9 +103,9 @@ def answer(document: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> R
     return Response(body, status.value, media_type="application/json")
 
 
-def refuse(status: HTTPStatus, said: str) -> Response:
+def refuse(status: HTTPStatus, problem: str) -> Response:
     """Return a failure: what happened and what to do."""
-    response = answer({"error": SLUGS[status], "message": said}, status)
+    response = answer({"error": SLUGS[status], "message": problem}, status)
     if status is HTTPStatus.UNAUTHORIZED:
         response.headers["www-authenticate"] = "Bearer"
     return response
@@ -163,8 +163,8 @@ async def _check_token(call: Call) -> Response | None:
     if token:
         with contextlib.suppress(RatchetError):  # what can't be written down is refused all the same
             await call.parts.rows.note_refused_sign_in(call.operator.who, call.operator.origin)
-    said = "send `Authorization: Bearer TOKEN` with a token of `ratchet operator token` that has not ended"
-    return refuse(HTTPStatus.UNAUTHORIZED, said)
+    problem = "send `Authorization: Bearer TOKEN` with a token of `ratchet operator token` that has not ended"
+    return refuse(HTTPStatus.UNAUTHORIZED, problem)
 
 
 async def _refuse_role(call: Call, person: Person, least: Role) -> Response:
@@ -172,8 +172,8 @@ async def _refuse_role(call: Call, person: Person, least: Role) -> Response:
     target, because = f"{call.request.method} {call.request.url.path}", f"needs {least}, is {person.role}"
     with contextlib.suppress(RatchetError):  # what can't be written down is refused all the same
         await call.parts.rows.note(person.name, call.operator.origin, "console.refused", target, because)
-    said = f"this needs the role {least}, and the token of {person.name} is {person.role}; nothing was done"
-    return refuse(HTTPStatus.FORBIDDEN, said)
+    problem = f"this needs the role {least}, and the token of {person.name} is {person.role}; nothing was done"
+    return refuse(HTTPStatus.FORBIDDEN, problem)
 
 
 async def _read_body(call: Call) -> Response | None:

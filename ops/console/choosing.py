@@ -26,11 +26,11 @@ DIGITS_MAX: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A choice as people wrote it, and what it means; `said` is what is wrong with it, empty where nothing is."""
+    """A choice as people wrote it, and what it means; `problem` is what is wrong with it, empty where nothing is."""
 
     written: dict[str, str]
     filters: LetterFilter
-    said: str = ""
+    problem: str = ""
 
     @property
     def query(self) -> str:

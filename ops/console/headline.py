@@ -84,11 +84,11 @@ def owner(provider: str) -> str:
 
 def _reasons(reasons: Mapping[str, int]) -> str:
     """Say why, in the words of the reason that most have."""
-    told = {reason: count for reason, count in reasons.items() if reason}
-    if not told:
+    counted = {reason: count for reason, count in reasons.items() if reason}
+    if not counted:
         return ""
-    most, count = max(told.items(), key=lambda one: one[1])
-    return f", all {most}" if count >= ALL * sum(told.values()) else f", most of them {most} ({count:,})"
+    most, count = max(counted.items(), key=lambda one: one[1])
+    return f", all {most}" if count >= ALL * sum(counted.values()) else f", most of them {most} ({count:,})"
 
 
 def incidents(minutes: Sequence[Minute], now: dt.datetime) -> list[Incident]:

@@ -75,7 +75,7 @@ def _operation(method: str, path: str, least: Role | None) -> dict[str, Any]:
         "summary": f"at least {least}" if least else "anybody",
         "parameters": named + asked,
         "responses": {"200": _response("done", {"type": "object"})}
-        | {code: _response(said, {"$ref": "#/components/schemas/Failure"}) for code, said in FAILURES.items()},
+        | {code: _response(problem, {"$ref": "#/components/schemas/Failure"}) for code, problem in FAILURES.items()},
     }
     if least:
         operation["security"] = [{"token": []}]
@@ -88,8 +88,8 @@ def _parameter(name: str, where: str) -> dict[str, Any]:
     return {"name": name, "in": where, "required": where == "path", "schema": {"type": "string"}}
 
 
-def _response(said: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": said, "content": {"application/json": {"schema": schema}}}
+def _response(problem: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": problem, "content": {"application/json": {"schema": schema}}}
 
 
 def _body(path: str) -> dict[str, Any]:

@@ -176,22 +176,22 @@ def _step(seconds: float) -> float:
 
 def _mark(lanes: dict[LaneKey, Lane], x: float, row: Mapping[str, Any], known: Facts, currency: str | None) -> Facts:
     """Put an event's marks into its lanes; return what of it was news."""
-    said = load_reported(row["facts"])
-    news = newer(known, said)
+    reported = load_reported(row["facts"])
+    news = newer(known, reported)
     by_lane: dict[LaneKey, list[Fact]] = {}
-    for fact in said:
+    for fact in reported:
         order, name, own = _LANES[fact.kind]
         by_lane.setdefault((order, name, fact.key if own else ""), []).append(fact)
     for key, facts in by_lane.items():
         fresh = [fact for fact in facts if (fact.kind, fact.key) in news]
         lane = lanes.setdefault(key, Lane(*key))
-        title = f"{row['event_type']}: {', '.join(_told(fact, currency) for fact in facts)} ({row['outcome']})"
-        label = max((_told(fact, currency) for fact in fresh), key=len, default="")
+        title = f"{row['event_type']}: {', '.join(_label_of(fact, currency) for fact in facts)} ({row['outcome']})"
+        label = max((_label_of(fact, currency) for fact in fresh), key=len, default="")
         lane.marks.append(Mark(x, 0.0, row["outcome"], bool(fresh), title, row["id"], label))
     return news
 
 
-def _told(fact: Fact, currency: str | None) -> str:
+def _label_of(fact: Fact, currency: str | None) -> str:
     """Say a fact in a few words."""
     amount = f" {major(fact.amount, currency)}" if fact.amount is not None else ""
     return f"{spaced(fact.state)}{amount}"

@@ -112,9 +112,9 @@ class Visit:
         """Send the visitor on with a GET."""
         return RedirectResponse(path, HTTPStatus.SEE_OTHER)
 
-    def fail(self, status: HTTPStatus, said: str, *, retry_seconds: int | None = None) -> Response:
+    def fail(self, status: HTTPStatus, problem: str, *, retry_seconds: int | None = None) -> Response:
         """Return the page of a failure: what happened and what to do, never a trace."""
-        return self.render("failure.html", status, status=status, said=said, retry_seconds=retry_seconds)
+        return self.render("failure.html", status, status=status, problem=problem, retry_seconds=retry_seconds)
 
 
 def page(path: str, handler: Page, parts: Parts) -> Route:

@@ -156,8 +156,8 @@ class AccessLog:
         except asyncio.CancelledError:
             return INTERRUPTED
         except Exception as error:  # noqa: BLE001 - the last resort: logged, and the sender is asked to come again
-            told = told_without(error, secrets_in(scope["path"]) + secrets_in(scope["raw_path"].decode("latin-1")))
-            _log.error("request_failed", request_id=line.request_id, provider=line.provider, exception=told)
+            text = without_secrets(error, secrets_in(scope["path"]) + secrets_in(scope["raw_path"].decode("latin-1")))
+            _log.error("request_failed", request_id=line.request_id, provider=line.provider, exception=text)
             return UNEXPECTED
         return None
 
@@ -221,9 +221,9 @@ def _series(counter: Any, *labels: str) -> Any:
     return counter.labels(*labels)
 
 
-def told_without(error: Exception, hidden: tuple[str, ...]) -> str:
+def without_secrets(error: Exception, hidden: tuple[str, ...]) -> str:
     """Return the exception with its traceback, without what stands in the request's path for us alone."""
-    told = "".join(traceback.format_exception(error))
+    text = "".join(traceback.format_exception(error))
     for secret in sorted(hidden, key=len, reverse=True):
-        told = told.replace(secret, MASK)
-    return told
+        text = text.replace(secret, MASK)
+    return text

@@ -143,10 +143,10 @@ def _unusable(provider: str, secret: str) -> str | None:
     return None
 
 
-def takes_unsigned(provider: str, said: bool | None) -> bool:  # noqa: FBT001 - the setting's own three values
+def takes_unsigned(provider: str, wanted: bool | None) -> bool:  # noqa: FBT001 - the setting's own three values
     """Tell whether unsigned webhooks are taken; where the setting says nothing, if the provider's own are unsigned."""
     found = providers.find(provider)
-    return found is not None and found.unsigned if said is None else said
+    return found is not None and found.unsigned if wanted is None else wanted
 
 
 def config_of(account: AccountSettings, *, shows_secret: bool = False) -> dict[str, Any]:

@@ -134,9 +134,9 @@ class AddressKeys:
         self._known = lru_cache(ADDRESSES_REMEMBERED)(self._name)
 
     def __call__(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
-        said = tuple(forwarded_for) if self._trusted_proxies else ()
-        name = self._known if sum(map(len, said)) <= SPELLING_LENGTH_MAX else self._name
-        return name(peer, said)
+        hops = tuple(forwarded_for) if self._trusted_proxies else ()
+        name = self._known if sum(map(len, hops)) <= SPELLING_LENGTH_MAX else self._name
+        return name(peer, hops)
 
     def _name(self, peer: str | None, forwarded_for: tuple[str, ...]) -> str:
         address = sender_address(peer, forwarded_for, self._trusted_proxies)
@@ -148,8 +148,8 @@ class AddressKeys:
 def fields_of(verdict: Verdict) -> RawHeaders:
     """Return the fields that tell a client what came of its request."""
     quota = verdict.quota
-    told = (
+    headers = (
         (b"ratelimit-policy", f'"{quota.name}";q={quota.requests_max};w={quota.window_seconds}'.encode()),
         (b"ratelimit", f'"{quota.name}";r={verdict.remaining};t={verdict.reset_seconds}'.encode()),
     )
-    return told if verdict.allowed else (*told, (b"retry-after", str(verdict.reset_seconds).encode()))
+    return headers if verdict.allowed else (*headers, (b"retry-after", str(verdict.reset_seconds).encode()))

@@ -111,8 +111,8 @@ class Destination:
         if not delivery.refused:
             self._producer = producer
             if left:
-                told = ", ".join(f"{topic}/{partition}" for topic, partition in left)
-                raise PartlyPublishedError(f"Kafka: {told} did not answer", frozenset(delivery.acknowledged))
+                silent = ", ".join(f"{topic}/{partition}" for topic, partition in left)
+                raise PartlyPublishedError(f"Kafka: {silent} did not answer", frozenset(delivery.acknowledged))
             return []
         await close_producer(producer, self._settings.close_timeout_seconds)
         delivery.isolated, delivery.seconds = True, seconds

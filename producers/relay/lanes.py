@@ -191,8 +191,8 @@ class CursorLane:
         self._refused_in_row = in_row
         for index, error in refused.items():
             record = batch.records[index]
-            said = {name: (value or b"").decode(errors="replace") for name, value in record.headers if name in NAMING}
-            _log.error("relay_record_refused", lane=self.name, error=refusal_of(record, error), **said)
+            names = {name: (value or b"").decode(errors="replace") for name, value in record.headers if name in NAMING}
+            _log.error("relay_record_refused", lane=self.name, error=refusal_of(record, error), **names)
 
 
 class LettersLane(CursorLane):

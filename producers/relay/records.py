@@ -140,9 +140,9 @@ def command_of(row: Row, topics: Topics = DEFAULT) -> Outgoing | None:
     """Return the record of a command, or None where nobody has to begin it: refused, answered, or expired by now."""
     if not row["due"]:
         return None
-    said = {"id": row["command_id"]} | {name: row[name] for name in COMMAND_FIELDS}
-    if said["metadata"] is not None:
-        said["metadata"] = msgspec.Raw(said["metadata"].encode())
+    content = {"id": row["command_id"]} | {name: row[name] for name in COMMAND_FIELDS}
+    if content["metadata"] is not None:
+        content["metadata"] = msgspec.Raw(content["metadata"].encode())
     headers = command_headers(
         row["command_id"],
         row["command"],
@@ -153,15 +153,15 @@ def command_of(row: Row, topics: Topics = DEFAULT) -> Outgoing | None:
     )
     if row["traceparent"] is not None:
         headers = (*headers, (TRACEPARENT_HEADER, row["traceparent"].encode()))
-    return Outgoing(topics.commands.name, str(row["payment_id"]).encode(), _encode(said), headers, None, 0)
+    return Outgoing(topics.commands.name, str(row["payment_id"]).encode(), _encode(content), headers, None, 0)
 
 
 def _of_payment(topic: str, kind: str, fields: Sequence[str], row: Row) -> Outgoing:
     """Return a record whose key is the payment's id. Metadata are JSON already."""
     payment_id = str(row["payment_id"])
-    said = {name: row[name] for name in fields}
-    if said["metadata"] is not None:
-        said["metadata"] = msgspec.Raw(said["metadata"].encode())
+    content = {name: row[name] for name in fields}
+    if content["metadata"] is not None:
+        content["metadata"] = msgspec.Raw(content["metadata"].encode())
     headers = reader_headers(
         kind,
         payment_id,
@@ -171,7 +171,7 @@ def _of_payment(topic: str, kind: str, fields: Sequence[str], row: Row) -> Outgo
         row["provider"],
         livemode=row["livemode"],
     )
-    return Outgoing(topic, payment_id.encode(), _encode(said), headers, None, 0)
+    return Outgoing(topic, payment_id.encode(), _encode(content), headers, None, 0)
 
 
 def letter_of(row: Row, topics: Topics = DEFAULT) -> Outgoing:
@@ -233,12 +233,12 @@ def _without(letter: Outgoing, part: str) -> Outgoing:
     added = letter.headers[-len(ADDED_HEADERS) :]
     before = letter.headers[-len(ADDED_HEADERS) - 2][1] or b"" if _is_truncated(letter) else b""
     left_out = b",".join(filter(None, (before, part.encode())))
-    said: tuple[Header, ...] = ((TRUNCATED_HEADER, left_out), (DIGEST_HEADER, (letter.digest or b"").hex().encode()))
+    content: tuple[Header, ...] = ((TRUNCATED_HEADER, left_out), (DIGEST_HEADER, (letter.digest or b"").hex().encode()))
     own = () if part == "headers" else _own_headers(letter)
     return letter._replace(
         key=None if part == "key" else letter.key,
         value=None if part == "value" else letter.value,
-        headers=(*own, *said, *added),
+        headers=(*own, *content, *added),
     )
 
 

@@ -199,7 +199,7 @@ def forms(data: bytes) -> None:
     except ValueError:
         return
     chosen = choosing.choose(form)
-    assert not chosen.said or chosen.filters.ids == (), "what can't be read means nothing"
+    assert not chosen.problem or chosen.filters.ids == (), "what can't be read means nothing"
     assert chosen.filters.limit is None or 1 <= chosen.filters.limit <= choosing.NUMBER_MAX
     with contextlib.suppress(SettingsError):
         found = choosing.whole_number(form, "max")

@@ -408,14 +408,14 @@ class TestPages:
 
     async def test_the_headline_comes_along_only_when_it_is_another(self, browser: Browser) -> None:
         async def said() -> str | None:
-            found = re.search(r"said=([0-9a-f]{12})", (await browser.get("/board/live"))[1])
+            found = re.search(r"seen=([0-9a-f]{12})", (await browser.get("/board/live"))[1])
             return found[1] if found else None
 
         async def quiet() -> bool:
-            return "hx-swap-oob" not in (await browser.get(f"/board/live?said={await said()}"))[1]
+            return "hx-swap-oob" not in (await browser.get(f"/board/live?seen={await said()}"))[1]
 
         await until(quiet, "a headline that stays")
-        assert "hx-swap-oob" in (await browser.get("/board/live?said=other"))[1]
+        assert "hx-swap-oob" in (await browser.get("/board/live?seen=other"))[1]
 
 
 class TestActions:

@@ -44,7 +44,7 @@ def test_what_takes_no_writes_is_named() -> None:
     ("names", "standbys", "waiting", "ok", "told"),
     [
         ("", 0, 0, True, "none"),
-        ("", 1, 0, True, "1 standby(s), none of them synchronous: a fail-over may lose what was committed last"),
+        ("", 1, 0, True, "1 standby(s), none synchronous: a fail-over may lose what was committed last"),
         ("FIRST 1 (b)", 1, 0, True, "synchronous (FIRST 1 (b))"),
         ("FIRST 1 (b)", 0, 0, False, "commits wait for FIRST 1 (b): 0 there, 0 sessions wait for long"),
         ("FIRST 1 (b)", 1, 3, False, "commits wait for FIRST 1 (b): 1 there, 3 sessions wait for long"),

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.unit
 
 def test_an_empty_form_means_any() -> None:
     chosen = choose({"reason": "", "provider": "  ", "page": "2"})
-    assert (chosen.filters, chosen.written, chosen.said, chosen.query) == (LetterFilter(), {}, "", "")
+    assert (chosen.filters, chosen.written, chosen.problem, chosen.query) == (LetterFilter(), {}, "", "")
 
 
 def test_a_whole_choice() -> None:
@@ -56,7 +56,7 @@ def test_a_whole_choice() -> None:
 )
 def test_what_cannot_be_meant_is_said_and_means_nothing(name: str, text: str) -> None:
     chosen = choose({"provider": "stripe", name: text})
-    assert name in chosen.said
+    assert name in chosen.problem
     assert chosen.filters == LetterFilter(ids=())
     assert chosen.written[name] == text.strip(), "what was written stays in the form"
 

@@ -288,7 +288,7 @@ def sms_row(**more: object) -> Rows:
         to_number="+4915112345678",
         template="captured",
         child="",
-        told_amount=None,
+        own_amount=None,
         standing="captured",
         currency="EUR",
         amount=1,

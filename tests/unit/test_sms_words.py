@@ -155,7 +155,7 @@ REFUND_WORDING = {
 
 def sent(template: Template, child: str = "", amount: int = 1234) -> str:
     """Return the text that is sent of a payment over `amount`, of a refund with its own figure."""
-    figures = {"amount": amount, "authorized": amount, "captured": amount, "told_amount": amount if child else None}
+    figures = {"amount": amount, "authorized": amount, "captured": amount, "own_amount": amount if child else None}
     claimed = row(template, currency="EUR", child=child, **figures)
     message = message_of(claimed, dt.timedelta())  # type: ignore[arg-type]
     assert message
@@ -185,7 +185,7 @@ def row(template: str, **more: object) -> dict[str, object]:
     return {
         "payment_id": PAYMENT, "to_number": "+4915112345678", "template": template, "created_at": NOW,
         "currency": "JPY", "amount": 1000, "authorized": 900, "captured": 800, "refunded": 0, "child": "",
-        "told_amount": None,
+        "own_amount": None,
     } | more  # fmt: skip
 
 
@@ -201,7 +201,7 @@ def test_message_tells_the_figure_of_its_template_in_its_currency():
     assert " 800 JPY." in text("captured")
     assert " 8.00 EUR." in text("captured", currency="EUR")
     assert " 1000 JPY " in text("refunded"), "the figure of a refund that went again"
-    assert " 250 JPY " in text("refunded", child="re_1", told_amount=250, refunded=700)
+    assert " 250 JPY " in text("refunded", child="re_1", own_amount=250, refunded=700)
     assert " 1000 " in text("canceled", currency=None)
     assert message_of(row("invoice"), dt.timedelta()) is None  # type: ignore[arg-type]
 

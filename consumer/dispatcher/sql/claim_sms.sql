@@ -14,10 +14,11 @@ with due as (
         next_attempt_at = clock_timestamp() + make_interval(secs => $1)
     from due
     where message.id = due.id
-    returning message.id, message.payment_id, message.to_number, message.template, message.child, message.amount as told_amount,
-        message.attempts, message.created_at
+    returning message.id, message.payment_id, message.to_number, message.template, message.child,
+        message.amount as own_amount, message.attempts, message.created_at
 )
-select claimed.*, said.status as standing, said.currency, said.amount, said.authorized, said.captured, said.refunded
+select claimed.*, survivor.status as standing, survivor.currency, survivor.amount, survivor.authorized,
+    survivor.captured, survivor.refunded
 from claimed
 join payments as own on own.id = claimed.payment_id
-join payments as said on said.id = coalesce(own.merged_into, own.id)
+join payments as survivor on survivor.id = coalesce(own.merged_into, own.id)

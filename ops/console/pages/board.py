@@ -36,7 +36,7 @@ async def show(visit: Visit) -> Response:
 async def live(visit: Visit) -> Response:
     """Show the part of it that lives; the headline goes along where it says something else than before."""
     shown = context(visit)
-    return visit.render("board_live.html", **(shown | {"tell": visit.query("said") != shown["said"]}))
+    return visit.render("board_live.html", **(shown | {"tell": visit.query("seen") != shown["seen"]}))
 
 
 def context(visit: Visit) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def context(visit: Visit) -> dict[str, Any]:
     return {
         "look": look,
         "worries": worries,
-        "said": hashlib.sha256(repr([one.key for one in worries]).encode()).hexdigest()[:12],
+        "seen": hashlib.sha256(repr([one.key for one in worries]).encode()).hexdigest()[:12],
         "spans": SPANS,
         "span": span,
         "mix": list(counted.totals(span.name).items()) if counted else [],

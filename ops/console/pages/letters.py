@@ -60,7 +60,7 @@ async def show_all(visit: Visit) -> Response:
         return found, groups, await letter_notes.list_notes(connection, rows_max) if groups else ()
 
     found, groups, notes = await visit.parts.reader.run(look)
-    status = HTTPStatus.UNPROCESSABLE_ENTITY if chosen.said else HTTPStatus.OK
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if chosen.problem else HTTPStatus.OK
     return visit.render(
         "letters.html",
         status,
@@ -87,8 +87,8 @@ async def as_json(visit: Visit) -> Response:
 
 async def _download(visit: Visit, form: str) -> Response:
     chosen = choose(visit.request.query_params)
-    if chosen.said:
-        raise SettingsError(chosen.said)
+    if chosen.problem:
+        raise SettingsError(chosen.problem)
 
     async def next_page(before: int | None) -> tuple[list[dict[str, Any]], int | None]:
         async def look(connection: Connection) -> tuple[list[dict[str, Any]], int | None]:

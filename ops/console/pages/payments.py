@@ -67,7 +67,7 @@ async def _filtered(visit: Visit) -> Response:
     try:
         filters, after = read_filter(written), read_place(visit.query("after"))
     except SettingsError as error:
-        return _found(visit, HTTPStatus.UNPROCESSABLE_ENTITY, (), written=written, said=str(error))
+        return _found(visit, HTTPStatus.UNPROCESSABLE_ENTITY, (), written=written, problem=str(error))
 
     async def look(connection: Connection) -> PaymentPage:
         return await list_payments(connection, filters, rows_max, after)
@@ -79,7 +79,7 @@ async def _filtered(visit: Visit) -> Response:
 
 def _found(visit: Visit, status: HTTPStatus, rows: Sequence[Mapping[str, Any]], **more: Any) -> Response:
     written = more.get("written", {})
-    shown = {"ref": "", "written": written, "said": "", "older": "", "begins": True, "query": urlencode(written)}
+    shown = {"ref": "", "written": written, "problem": "", "older": "", "begins": True, "query": urlencode(written)}
     words = {"statuses": STATUSES, "disputes": (ANY, *DISPUTES), "modes": tuple(MODES)}
     return visit.render("payments.html", status, rows=rows, **(shown | words | more))
 

@@ -76,16 +76,23 @@ async def prepare(visit: Visit) -> Response:
     query = visit.request.query_params
     chosen = choose(query)
     written = chosen.written | {name: query[name] for name in ORDER_FIELDS if query.get(name, "").strip()}
-    said, seen = chosen.said, None
-    if query.get("preview") and not said:
+    problem, seen = chosen.problem, None
+    if query.get("preview") and not problem:
         try:
             seen = await _foresee(visit, order_of(query, chosen, visit.operator))
         except SettingsError as error:
-            said = str(error)
-    status = HTTPStatus.UNPROCESSABLE_ENTITY if said else HTTPStatus.OK
+            problem = str(error)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK
     bounds = visit.parts.settings.redrive
     return visit.render(
-        "redrive_new.html", status, chosen=chosen, written=written, said=said, bounds=bounds, **_seen(seen), **WORDS
+        "redrive_new.html",
+        status,
+        chosen=chosen,
+        written=written,
+        problem=problem,
+        bounds=bounds,
+        **_seen(seen),
+        **WORDS,
     )
 
 
@@ -117,8 +124,8 @@ async def start(visit: Visit) -> Response:
     Raises SettingsError where many would go and their number was not typed, or is another one by now.
     """
     chosen = choose(visit.form)
-    if chosen.said:
-        raise SettingsError(chosen.said)
+    if chosen.problem:
+        raise SettingsError(chosen.problem)
     order = replace(order_of(visit.form, chosen, visit.operator), only_applied=True)
 
     async def write(connection: Connection) -> Started:

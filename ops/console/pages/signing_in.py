@@ -52,7 +52,7 @@ async def ask(visit: Visit) -> Response:
     target = own_path(visit.query("next"))
     if not visit.guarded or visit.session.signed_in:
         return visit.redirect(target)
-    return visit.render("login.html", target=target, said="", name="")
+    return visit.render("login.html", target=target, problem="", name="")
 
 
 async def sign_in(visit: Visit) -> Response:
@@ -64,8 +64,8 @@ async def sign_in(visit: Visit) -> Response:
     wait = parts.tries.wait_seconds(sender)
     if wait:
         metrics.SIGN_INS.labels("limited").inc()
-        said = f"Too many tries. Wait {math.ceil(wait)} seconds."
-        return visit.render("login.html", HTTPStatus.TOO_MANY_REQUESTS, target=target, said=said, name=name)
+        problem = f"Too many tries. Wait {math.ceil(wait)} seconds."
+        return visit.render("login.html", HTTPStatus.TOO_MANY_REQUESTS, target=target, problem=problem, name=name)
     parts.tries.note(sender)
     person = await _admitted(visit, name)
     if person is None:
@@ -95,8 +95,8 @@ async def _refuse(visit: Visit, name: str, target: str) -> Response:
     with contextlib.suppress(RatchetError):  # what can't be written down is refused all the same
         known = not name or await visit.parts.rows.knows(name)
         await visit.parts.rows.note_refused_sign_in((name or EMERGENCY.name) if known else UNKNOWN, visit.origin)
-    said = "That is not the password." if not name else "That name and that password do not belong together."
-    return visit.render("login.html", HTTPStatus.UNAUTHORIZED, target=target, said=said, name=name)
+    problem = "That is not the password." if not name else "That name and that password do not belong together."
+    return visit.render("login.html", HTTPStatus.UNAUTHORIZED, target=target, problem=problem, name=name)
 
 
 async def ask_password(visit: Visit) -> Response:
@@ -104,10 +104,10 @@ async def ask_password(visit: Visit) -> Response:
     return _asking(visit, HTTPStatus.OK, "")
 
 
-def _asking(visit: Visit, status: HTTPStatus, said: str) -> Response:
+def _asking(visit: Visit, status: HTTPStatus, problem: str) -> Response:
     if visit.person.operator_id is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    return visit.render("password.html", status, said=said, length_min=LENGTH_MIN, length_max=LENGTH_MAX)
+    return visit.render("password.html", status, problem=problem, length_min=LENGTH_MIN, length_max=LENGTH_MAX)
 
 
 async def choose_password(visit: Visit) -> Response:
@@ -116,9 +116,9 @@ async def choose_password(visit: Visit) -> Response:
     if person.operator_id is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     current = await visit.parts.rows.admit(person.name, visit.form.get("current", "")[:LENGTH_MAX])
-    said = _unfit(chosen, visit.form) if current is not None else "The first is not your password by now."
-    if said:
-        return _asking(visit, HTTPStatus.UNPROCESSABLE_ENTITY, said)
+    problem = _unfit(chosen, visit.form) if current is not None else "The first is not your password by now."
+    if problem:
+        return _asking(visit, HTTPStatus.UNPROCESSABLE_ENTITY, problem)
     kept = await asyncio.to_thread(hashed, chosen)
     await visit.parts.rows.choose_password(person, kept, visit.origin)
     address = visitor(visit.parts.settings.console, visit.request)

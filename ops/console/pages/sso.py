@@ -69,11 +69,11 @@ async def come_back(visit: Visit) -> Response:
     return response
 
 
-async def _refuse(visit: Visit, said: str) -> Response:
+async def _refuse(visit: Visit, problem: str) -> Response:
     metrics.SIGN_INS.labels("refused").inc()
     _log.warning("console_sign_in_refused", visitor=visitor(visit.parts.settings.console, visit.request))
     with contextlib.suppress(RatchetError):  # what can't be written down is refused all the same
         await visit.parts.rows.note_refused_sign_in("unknown", visit.origin)
-    response = visit.render("login.html", HTTPStatus.UNAUTHORIZED, target="/", said=f"{said}.", name="")
+    response = visit.render("login.html", HTTPStatus.UNAUTHORIZED, target="/", problem=f"{problem}.", name="")
     response.delete_cookie(COOKIE, path="/sso")
     return response

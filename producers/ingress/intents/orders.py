@@ -113,5 +113,5 @@ def _pointer(place: tuple[int | str, ...]) -> str:
 
 def _fingerprint(command: Command, payment_id: UUID | None, document: dict[str, Any]) -> bytes:
     """Digest what was asked; order of members, white space and the spelling of a number ask for nothing else."""
-    said = msgspec.json.encode([command, payment_id, _same_numbers(document)], order="sorted")
-    return hashlib.sha256(said).digest()
+    content = msgspec.json.encode([command, payment_id, _same_numbers(document)], order="sorted")
+    return hashlib.sha256(content).digest()
