@@ -173,10 +173,10 @@ def _dispute(state: str, stage: int, funds: str | None = None, number: int = 0) 
     """Read a dispute: its stage ranks its states, and each round of its money counts by itself."""
 
     def read(own: str, payment: str, amount: int) -> Facts:
-        said = dispute(own, state, payment=payment, version=at_stage(stage))
+        opened = dispute(own, state, payment=payment, version=at_stage(stage))
         if funds is None:
-            return (said,)
-        return (said, dispute_funds(own, funds, amount, number=number), mode(payment, "automatic"))
+            return (opened,)
+        return (opened, dispute_funds(own, funds, amount, number=number), mode(payment, "automatic"))
 
     return read
 

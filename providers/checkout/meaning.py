@@ -125,12 +125,12 @@ def _payment(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
     )
 
 
-def said_by_dispute(kind: str, data: _Data) -> Meaning:
+def meaning_of_dispute(kind: str, data: _Data) -> Meaning:
     """Return what a dispute says when it stands in an event of that kind, which is one that we read."""
     return in_scope(_dispute(kind, data, None), data.get("entity_id"))
 
 
-def said_by_payment(payment: _Data) -> Meaning:
+def meaning_of_payment(payment: _Data) -> Meaning:
     """Return what a payment says that the API showed: its status, and its balances, which name no action."""
     if pays_out(payment):
         return Meaning()
@@ -255,12 +255,12 @@ def _dispute(kind: str, data: _Data, occurred_at: float | None) -> Meaning:
     own, payment = need_id(data.get("id"), "data.id"), need_id(data.get("payment_id"), "data.payment_id")
     amount, currency = _money(data)
     state, stage, moves = _DISPUTE_FACTS[kind]
-    said = dispute(own, state, payment=payment, version=at_stage(stage))
+    opened = dispute(own, state, payment=payment, version=at_stage(stage))
     funds = tuple(dispute_funds(own, move, amount, number=number) for move, number in moves)
     return summed(
         Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
-            facts=(said, *funds),
+            facts=(opened, *funds),
             currency=currency,
             amount=amount,
             provider_ref=payment,

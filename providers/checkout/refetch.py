@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from providers.checkout.meaning import said_by_dispute, said_by_payment
+from providers.checkout.meaning import meaning_of_dispute, meaning_of_payment
 from providers.core.objects import DISPUTES, ApiObject, ObjectsApi, by_key
 from providers.core.payments import need_state
 from providers.core.reading import value_at
@@ -36,9 +36,9 @@ _KINDS: Final = {
 }
 
 
-def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
+def _meaning_of_dispute(dispute: dict[str, Any]) -> Meaning:
     kind = need_state(_KINDS, dispute.get("status"), "status")
-    return said_by_dispute(kind, {**dispute, "payment_id": value_at(dispute, "payment", "id")})
+    return meaning_of_dispute(kind, {**dispute, "payment_id": value_at(dispute, "payment", "id")})
 
 
 WATCHES: Final = (
@@ -76,11 +76,11 @@ _API: Final = ObjectsApi(
             "dispute",
             re.compile("dsp_[A-Za-z0-9]{1,60}"),
             "/disputes/{id}",
-            _said_by_dispute,
+            _meaning_of_dispute,
             prefix=DISPUTES,
             payment_at=("payment", "id"),
         ),
-        ApiObject("payment", re.compile("pay_[A-Za-z0-9]{1,60}"), "/payments/{id}", said_by_payment),
+        ApiObject("payment", re.compile("pay_[A-Za-z0-9]{1,60}"), "/payments/{id}", meaning_of_payment),
     ),
     by_key,
 )

@@ -124,7 +124,7 @@ def _money(data: _Data, name: str) -> tuple[int, str | None]:
     return if_told(read, told, code)
 
 
-def said_by_charge(data: _Data, reference_name: str) -> Meaning:
+def meaning_of_charge(data: _Data, reference_name: str) -> Meaning:
     """Return what a charge says; `reference_name` is where its version keeps the merchant's reference."""
     own = need_id(data.get("id"), "data.id")
     reference = need_id(data.get(reference_name), f"data.{reference_name}")
@@ -200,8 +200,8 @@ _REFUND_STATES: Final = {
 }
 
 _READERS: Final[dict[str, Callable[[_Data, str], Meaning]]] = {
-    "charge.completed": said_by_charge,
-    "charge.failed": said_by_charge,
+    "charge.completed": meaning_of_charge,
+    "charge.failed": meaning_of_charge,
     "refund.completed": _refund,
     "refund.failed": _refund,
 }

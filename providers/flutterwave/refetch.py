@@ -12,7 +12,7 @@ from typing import Final
 
 from providers.core.objects import ApiObject, ObjectsApi, by_key
 from providers.core.refetch import DAY, HOUR, Watch
-from providers.flutterwave.meaning import said_by_charge
+from providers.flutterwave.meaning import meaning_of_charge
 
 WATCHES: Final = (
     Watch(
@@ -34,7 +34,7 @@ _API: Final = ObjectsApi(
             "transaction",
             re.compile("[0-9]{1,20}"),
             "/v3/transactions/{id}/verify",
-            lambda transaction: said_by_charge(transaction, "tx_ref"),
+            lambda transaction: meaning_of_charge(transaction, "tx_ref"),
             within=("data",),
         ),
     ),

@@ -139,8 +139,8 @@ def _charged_back(state: str, funds: str | None = None) -> _Reader:
     """Read a chargeback: the money is taken with the first event, and given back where it is canceled."""
 
     def read(key: str, version: int) -> Facts:
-        said = dispute(key, state, payment=key, version=version)
-        return (said, dispute_funds(key, funds, None)) if funds else (said,)
+        opened = dispute(key, state, payment=key, version=version)
+        return (opened, dispute_funds(key, funds, None)) if funds else (opened,)
 
     return read
 
@@ -228,7 +228,7 @@ def _money(thing: dict[str, Any], name: str) -> int:
 def _fetched_payment(payment: dict[str, Any]) -> Meaning:
     key = need_id(payment.get("id"), "payments.id")
     amount, currency = _money(payment, "amount"), need_currency(payment.get("currency"), "currency")
-    said = _OF_STATUS[need_state(_STATUSES, payment.get("status"), "payments.status")](key, 0)
+    facts = _OF_STATUS[need_state(_STATUSES, payment.get("status"), "payments.status")](key, 0)
     back = amount_if_told(lambda: _money(payment, "amount_refunded"), payment.get("amount_refunded"))
     refunded = (refunded_in_all(key, back),) if back else ()
     return Meaning(
@@ -237,7 +237,7 @@ def _fetched_payment(payment: dict[str, Any]) -> Meaning:
             *_shared(payment.get("links")),
             (RefKind.REFERENCE, noted_reference(payment.get("metadata"))),
         ),
-        facts=(terms(key, amount), *said, *refunded),
+        facts=(terms(key, amount), *facts, *refunded),
         opens=True,
         currency=currency,
         amount=amount,
@@ -246,12 +246,12 @@ def _fetched_payment(payment: dict[str, Any]) -> Meaning:
     )
 
 
-def _fetched_refund(said: dict[str, Any]) -> Meaning:
-    own, payment = need_id(said.get("id"), "refunds.id"), maybe_id(value_at(said, "links", "payment"), "links.payment")
+def _fetched_refund(one: dict[str, Any]) -> Meaning:
+    own, payment = need_id(one.get("id"), "refunds.id"), maybe_id(value_at(one, "links", "payment"), "links.payment")
     if payment is None:
         return Meaning()  # money that a customer had paid twice, outside any payment
-    amount, currency = _money(said, "amount"), need_currency(said.get("currency"), "currency")
-    state = need_state(_REFUND_STATUSES, said.get("status"), "refunds.status")
+    amount, currency = _money(one, "amount"), need_currency(one.get("currency"), "currency")
+    state = need_state(_REFUND_STATUSES, one.get("status"), "refunds.status")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
         facts=(refund(own, state, amount, payment=payment),),

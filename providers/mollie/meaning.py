@@ -219,13 +219,13 @@ def _fetched_order(order: _Entity) -> Meaning:
         provider_ref=key,
     )
     end = ends.get(str(order.get("status")))
-    said = merged(whole, *tries, *refunds)
+    meaning = merged(whole, *tries, *refunds)
     reference = noted_reference(order.get("metadata")) or to_id(order.get("orderNumber"))
-    refs = tuple(ref for ref in said.refs if ref.kind is not RefKind.REFERENCE)
+    refs = tuple(ref for ref in meaning.refs if ref.kind is not RefKind.REFERENCE)
     return replace(
-        said,
+        meaning,
         refs=refs + refs_of((RefKind.REFERENCE, reference)),
-        facts=(*said.facts, end) if end else said.facts,
+        facts=(*meaning.facts, end) if end else meaning.facts,
     )
 
 
@@ -270,10 +270,10 @@ def _fetched_facts(payment: _Entity, key: str, amount: int) -> Facts:
     taken = _money(payment["amountCaptured"], "amountCaptured")[0] if payment.get("amountCaptured") else 0
     if status == "paid" or taken:
         return _paid(payment, key, amount)
-    said = _OF_STATUS.get(status) if isinstance(status, str) else None
-    if said is None:
+    facts_of = _OF_STATUS.get(status) if isinstance(status, str) else None
+    if facts_of is None:
         raise undecodable("the payment's status is not one of Mollie's")
-    return said(payment, key, amount)
+    return facts_of(payment, key, amount)
 
 
 _OF_STATUS: Final[dict[str, Callable[[_Entity, str, int], Facts]]] = {

@@ -40,30 +40,30 @@ def interpret(kind: str, body: bytes) -> Meaning:
     return _confirmation_meaning(callback)
 
 
-def result_code(said: dict[str, Any]) -> str:
+def result_code(answer: dict[str, Any]) -> str:
     """Return the result code of a callback or an answer."""
-    code = text_at(said, "ResultCode")
+    code = text_at(answer, "ResultCode")
     if code is None or not is_code(code):
         raise undecodable("ResultCode is no code")
     return code
 
 
-def stk_meaning(said: dict[str, Any]) -> Meaning:
+def stk_meaning(answer: dict[str, Any]) -> Meaning:
     """Return what the outcome of a push says."""
-    key = need_id(said.get("CheckoutRequestID"), "CheckoutRequestID")
-    code = result_code(said)
+    key = need_id(answer.get("CheckoutRequestID"), "CheckoutRequestID")
+    code = result_code(answer)
     if code != SUCCESS:
         failed = attempt(key, "expired" if code == _EXPIRED else "failed")
         return Meaning(refs=refs_of((RefKind.PAYMENT, key)), facts=(failed,), opens=True, provider_ref=key)
-    items = value_at(said, "CallbackMetadata", "Item")
+    items = value_at(answer, "CallbackMetadata", "Item")
     receipt = need_id(named(items, "Name", "MpesaReceiptNumber"), "MpesaReceiptNumber")
     return _paid(key, receipt, major_units(named(items, "Name", "Amount"), CURRENCY, "Amount"), None)
 
 
-def _confirmation_meaning(said: dict[str, Any]) -> Meaning:
-    key = need_id(said.get("TransID"), "TransID")
-    reference = to_id(said.get("BillRefNumber")) or None
-    return _paid(key, key, major_units(said.get("TransAmount"), CURRENCY, "TransAmount"), reference)
+def _confirmation_meaning(answer: dict[str, Any]) -> Meaning:
+    key = need_id(answer.get("TransID"), "TransID")
+    reference = to_id(answer.get("BillRefNumber")) or None
+    return _paid(key, key, major_units(answer.get("TransAmount"), CURRENCY, "TransAmount"), reference)
 
 
 def _paid(key: str, receipt: str, amount: int, reference: str | None) -> Meaning:
@@ -77,10 +77,10 @@ def _paid(key: str, receipt: str, amount: int, reference: str | None) -> Meaning
     )
 
 
-def _result_meaning(said: dict[str, Any]) -> Meaning:
-    parameters = value_at(said, "ResultParameters", "ResultParameter")
+def _result_meaning(answer: dict[str, Any]) -> Meaning:
+    parameters = value_at(answer, "ResultParameters", "ResultParameter")
     receipt = maybe_id(named(parameters, "Key", "OriginalTransactionID"), "OriginalTransactionID")
-    if result_code(said) != SUCCESS or receipt is None:
+    if result_code(answer) != SUCCESS or receipt is None:
         return Meaning()
     amount = major_units(named(parameters, "Key", "Amount"), CURRENCY, "Amount")
     return Meaning(

@@ -86,14 +86,14 @@ def _request(ref: str, credentials: Credentials, now: float) -> ApiRequest | Non
 
 def _answer(ref: str, status: int, body: bytes) -> Answer:
     """Read an answer; Daraja says with 500 that a push is still open, and with 404 that the token is no good."""
-    said = read_json(body)
-    if text_at(said, "errorCode") in _PENDING and _WRONG.search(text_at(said, "errorMessage") or ""):
+    document = read_json(body)
+    if text_at(document, "errorCode") in _PENDING and _WRONG.search(text_at(document, "errorMessage") or ""):
         return Denied.DENIED
-    if text_at(said, "errorCode") in _PENDING or text_at(said, "ResultCode") in _PENDING:
+    if text_at(document, "errorCode") in _PENDING or text_at(document, "ResultCode") in _PENDING:
         return Later.NOT_NOW
-    if text_at(said, "errorCode") == _BAD_TOKEN:
+    if text_at(document, "errorCode") == _BAD_TOKEN:
         return Denied.DENIED
-    settled = text_at(said, "CheckoutRequestID") == ref and is_code(text_at(said, "ResultCode"))
+    settled = text_at(document, "CheckoutRequestID") == ref and is_code(text_at(document, "ResultCode"))
     return Fetched("stk", ref) if settled and status == HTTPStatus.OK else None
 
 
@@ -102,12 +102,12 @@ def _interpret_fetched(kind: str, body: bytes) -> Meaning:
 
     It counts what no receipt tells; the receipt's own answer, once it is known, is the capture.
     """
-    said = read_event(body)
+    document = read_event(body)
     if kind == TRANSACTION.kind:
-        return transaction_meaning(need_object(said.get("Result"), "Result"))
-    if result_code(said) != SUCCESS or value_at(said, "CallbackMetadata") is not None:
-        return stk_meaning(said)
-    key = need_id(said.get("CheckoutRequestID"), "CheckoutRequestID")
+        return transaction_meaning(need_object(document.get("Result"), "Result"))
+    if result_code(document) != SUCCESS or value_at(document, "CallbackMetadata") is not None:
+        return stk_meaning(document)
+    key = need_id(document.get("CheckoutRequestID"), "CheckoutRequestID")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, key)),
         facts=(captured_in_all(key, None), attempt(key, "succeeded")),

@@ -64,9 +64,9 @@ def _request(ref: str, about: str | None, credentials: Credentials) -> ApiReques
 
 
 def _accepted(status: int, body: bytes) -> str | None:
-    said = read_json(body)
-    taken = status == HTTPStatus.OK and text_at(said, "ResponseCode") == SUCCESS
-    return text_at(said, "ConversationID") if taken else None
+    answer = read_json(body)
+    taken = status == HTTPStatus.OK and text_at(answer, "ResponseCode") == SUCCESS
+    return text_at(answer, "ConversationID") if taken else None
 
 
 def _answered(body: bytes) -> Called | None:

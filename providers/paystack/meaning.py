@@ -94,10 +94,10 @@ def interpret(kind: str, body: bytes) -> Meaning:
     need_kind(event.get("event"), kind)
     if kind not in _READERS:
         return Meaning() if kind in _SILENT else said_nothing(kind, ("charge.", "preauthorization.", "refund."))
-    return said_by(kind, need_object(event.get("data"), "data"))
+    return meaning_of(kind, need_object(event.get("data"), "data"))
 
 
-def said_by(kind: str, data: _Data) -> Meaning:
+def meaning_of(kind: str, data: _Data) -> Meaning:
     """Return what `data` says when it stands in an event of that kind, which is one that we read."""
     return in_mode(_READERS[kind](data), data)
 
@@ -127,12 +127,12 @@ def _charge(*, paid: bool) -> Callable[[_Data], Meaning]:
     def read(data: _Data) -> Meaning:
         if data.get("status") != ("success" if paid else "failed"):
             raise undecodable("data.status says something else than the event")
-        return said_by_transaction(data, facts_of)
+        return meaning_of_transaction(data, facts_of)
 
     return read
 
 
-def said_by_transaction(data: _Data, facts_of: Callable[[str, int], Facts]) -> Meaning:
+def meaning_of_transaction(data: _Data, facts_of: Callable[[str, int], Facts]) -> Meaning:
     """Return what a transaction says, its facts from its reference and its amount."""
     key = need_id(data.get("reference"), "data.reference")
     amount, currency = _money(data, "amount")

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from providers.core.objects import CHARGES, DISPUTES, ApiObject, ObjectsApi, by_key
 from providers.core.payments import attempt, need_state
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch
-from providers.paystack.meaning import in_mode, said_by, said_by_transaction
+from providers.paystack.meaning import in_mode, meaning_of, meaning_of_transaction
 from schemas.facts import Meaning, RefKind
 
 _STATES: Final = {
@@ -30,12 +30,12 @@ _STATES: Final = {
 refund or its dispute tells that it was given back."""
 
 
-def _said_by_transaction(transaction: dict[str, Any]) -> Meaning:
+def _meaning_of_transaction(transaction: dict[str, Any]) -> Meaning:
     state = need_state(_STATES, transaction.get("status"), "data.status")
     if state in ("success", "failed"):
-        return said_by(f"charge.{state}", {**transaction, "status": state})
-    said = said_by_transaction(transaction, lambda key, _amount: (attempt(key, state),))
-    return in_mode(said, transaction)
+        return meaning_of(f"charge.{state}", {**transaction, "status": state})
+    meaning = meaning_of_transaction(transaction, lambda key, _amount: (attempt(key, state),))
+    return in_mode(meaning, transaction)
 
 
 _HOLDS: Final = {
@@ -45,19 +45,19 @@ _HOLDS: Final = {
 """The kind of event that says what a hold's status says."""
 
 
-def _said_by_hold(hold: dict[str, Any]) -> Meaning:
+def _meaning_of_hold(hold: dict[str, Any]) -> Meaning:
     """Read a hold; what was captured of it, or that its card refused it, its transaction says."""
     status = hold.get("status")
     if status == "failed":
-        return in_mode(said_by_transaction(hold, lambda key, _amount: (attempt(key, "failed"),)), hold)
+        return in_mode(meaning_of_transaction(hold, lambda key, _amount: (attempt(key, "failed"),)), hold)
     word = need_state(_HOLDS, status, "data.status")
-    said = said_by(f"preauthorization.{word}.success", {**hold, "expired_at": hold.get("released_at")})
-    return replace(said, ask=said.provider_ref) if status == "captured" else said
+    meaning = meaning_of(f"preauthorization.{word}.success", {**hold, "expired_at": hold.get("released_at")})
+    return replace(meaning, ask=meaning.provider_ref) if status == "captured" else meaning
 
 
-def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
+def _meaning_of_dispute(dispute: dict[str, Any]) -> Meaning:
     resolved = dispute.get("status") == "resolved"
-    return said_by("charge.dispute.resolve" if resolved else "charge.dispute.remind", dispute)
+    return meaning_of("charge.dispute.resolve" if resolved else "charge.dispute.remind", dispute)
 
 
 WATCHES: Final = (
@@ -97,7 +97,7 @@ _API: Final = ObjectsApi(
             "dispute",
             re.compile("[0-9]{1,20}"),
             "/dispute/{id}",
-            _said_by_dispute,
+            _meaning_of_dispute,
             prefix=DISPUTES,
             within=("data",),
             payment_at=("transaction", "reference"),
@@ -106,7 +106,7 @@ _API: Final = ObjectsApi(
             "hold",
             _REFERENCES,
             "/preauthorization/{id}",
-            _said_by_hold,
+            _meaning_of_hold,
             prefix=CHARGES,
             within=("data",),
             id_at=("reference",),
@@ -115,7 +115,7 @@ _API: Final = ObjectsApi(
             "transaction",
             _REFERENCES,
             "/transaction/verify/{id}",
-            _said_by_transaction,
+            _meaning_of_transaction,
             within=("data",),
             id_at=("reference",),
         ),

@@ -166,12 +166,12 @@ def _by_status(payment: dict[str, Any]) -> Callable[[str, int], Facts]:
     return _STATUS.get(status if isinstance(status, str) else "", lambda _key, _amount: ())
 
 
-def said_by_payment(payment: dict[str, Any]) -> Meaning:
+def meaning_of_payment(payment: dict[str, Any]) -> Meaning:
     """Return what a payment says that the API showed."""
     return summed(_read_payment({}, payment, _by_status(payment)))
 
 
-def said_by(kind: str, name: str, entity: dict[str, Any]) -> Meaning:
+def meaning_of(kind: str, name: str, entity: dict[str, Any]) -> Meaning:
     """Return what an entity says when it stands alone in an event of that kind, which is one that we read."""
     return summed(_READERS[kind]({"payload": {name: {"entity": entity}}}))
 
@@ -230,11 +230,11 @@ def _refund(state: str | None) -> Callable[[_Event], Meaning]:
     def read(event: _Event) -> Meaning:
         entity = _entity(event, "refund")
         own, payment = need_id(entity.get("id"), "refund.id"), need_id(entity.get("payment_id"), "refund.payment_id")
-        said = state or need_state(_REFUND_STATES, entity.get("status"), "refund.status")
+        found = state or need_state(_REFUND_STATES, entity.get("status"), "refund.status")
         amount, currency = _money(entity)
-        facts: Facts = (refund(own, said, amount, payment=payment),)
+        facts: Facts = (refund(own, found, amount, payment=payment),)
         if value_at(event, "payload", "payment", "entity", "captured") is False:
-            facts = (void(payment, "canceled"),) if said == "succeeded" else ()
+            facts = (void(payment, "canceled"),) if found == "succeeded" else ()
         return Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
             facts=facts,

@@ -15,7 +15,7 @@ from typing import Any, Final
 from providers.core.objects import DISPUTES, REFUNDS, ApiObject, ObjectsApi, basic
 from providers.core.payments import need_state
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, announced, merged
-from providers.razorpay.meaning import said_by, said_by_payment
+from providers.razorpay.meaning import meaning_of, meaning_of_payment
 from schemas.facts import FactKind, Meaning, RefKind
 
 _KINDS: Final = {
@@ -24,13 +24,13 @@ _KINDS: Final = {
 }
 
 
-def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
-    return said_by(need_state(_KINDS, dispute.get("status"), "dispute.status"), "dispute", dispute)
+def _meaning_of_dispute(dispute: dict[str, Any]) -> Meaning:
+    return meaning_of(need_state(_KINDS, dispute.get("status"), "dispute.status"), "dispute", dispute)
 
 
-def _said_by_payments(listed: list[Any]) -> Meaning:
+def _meaning_of_payments(listed: list[Any]) -> Meaning:
     """Read the tries of an order, which are one payment here; an order that nobody tried to pay says nothing."""
-    return merged(*(said_by_payment(one) for one in listed if isinstance(one, dict)))
+    return merged(*(meaning_of_payment(one) for one in listed if isinstance(one, dict)))
 
 
 WATCHES: Final = (
@@ -74,7 +74,7 @@ _API: Final = ObjectsApi(
             "refund",
             re.compile("rfnd_[A-Za-z0-9]{1,60}"),
             "/v1/refunds/{id}",
-            partial(said_by, "refund.created", "refund"),
+            partial(meaning_of, "refund.created", "refund"),
             prefix=REFUNDS,
             shows=("entity", "refund"),
             payment_at=("payment_id",),
@@ -83,7 +83,7 @@ _API: Final = ObjectsApi(
             "dispute",
             re.compile("disp_[A-Za-z0-9]{1,60}"),
             "/v1/disputes/{id}",
-            _said_by_dispute,
+            _meaning_of_dispute,
             prefix=DISPUTES,
             shows=("entity", "dispute"),
             payment_at=("payment_id",),
@@ -92,7 +92,7 @@ _API: Final = ObjectsApi(
             "order_payments",
             re.compile("order_[A-Za-z0-9]{1,60}"),
             "/v1/orders/{id}/payments",
-            _said_by_payments,
+            _meaning_of_payments,
             within=("items",),
             id_at=("order_id",),
             shows=("entity", "collection"),
@@ -102,7 +102,7 @@ _API: Final = ObjectsApi(
             "payment",
             re.compile("pay_[A-Za-z0-9]{1,60}"),
             "/v1/payments/{id}",
-            said_by_payment,
+            meaning_of_payment,
             shows=("entity", "payment"),
         ),
     ),

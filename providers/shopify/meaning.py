@@ -166,15 +166,15 @@ def _listed(thing: _Object, name: str) -> list[Any]:
 # --- transactions ------------------------------------------------------------------------------------------------
 
 
-def _transaction(said: _Object) -> Meaning:
+def _transaction(child: _Object) -> Meaning:
     """Read one transaction of an order."""
-    key = need_id(said.get("order_id"), "order_id")
-    own = need_id(said.get("id"), "id")
-    kind, status = said.get("kind"), need_state(_STATUSES, said.get("status"), "status")
+    key = need_id(child.get("order_id"), "order_id")
+    own = need_id(child.get("id"), "id")
+    kind, status = child.get("kind"), need_state(_STATUSES, child.get("status"), "status")
     if not isinstance(kind, str) or kind not in _TRANSACTION_FACTS:
         raise undecodable("kind is none of a transaction")
-    amount, currency = _money(said, "amount")
-    facts = _TRANSACTION_FACTS[kind](_Child(key, own, maybe_id(said.get("parent_id"), "parent_id"), status, amount))
+    amount, currency = _money(child, "amount")
+    facts = _TRANSACTION_FACTS[kind](_Child(key, own, maybe_id(child.get("parent_id"), "parent_id"), status, amount))
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, key), (_CHILD_REFS.get(kind, RefKind.CHARGE), own)),
         facts=facts,
@@ -182,8 +182,8 @@ def _transaction(said: _Object) -> Meaning:
         currency=currency,
         amount=amount,
         provider_ref=key,
-        livemode=_mode(said),
-        occurred_at=iso_seconds(said.get("processed_at")),
+        livemode=_mode(child),
+        occurred_at=iso_seconds(child.get("processed_at")),
     )
 
 
@@ -201,16 +201,16 @@ _CHILD_REFS: Final = {"capture": RefKind.CAPTURE, "sale": RefKind.CAPTURE, "refu
 _OPENING: Final = frozenset({"authorization", "emv_authorization", "sale", "capture"})
 
 
-def said_by_order(order: _Object) -> Meaning:
+def meaning_of_order(order: _Object) -> Meaning:
     """Return what an order says that the API showed; where all that was held is void again, it is over."""
-    said, status = summed(_order(order)), order.get("financial_status")
+    whole, status = summed(_order(order)), order.get("financial_status")
     over = {"voided": "canceled", "expired": "expired"}.get(status) if isinstance(status, str) else None
-    key = str(said.provider_ref)
-    facts = (*said.facts, ended(key, over)) if over and not _is_canceled(order) else said.facts
-    return replace(said, facts=facts)
+    key = str(whole.provider_ref)
+    facts = (*whole.facts, ended(key, over)) if over and not _is_canceled(order) else whole.facts
+    return replace(whole, facts=facts)
 
 
-def said_by(topic: str, thing: _Object) -> Meaning:
+def meaning_of(topic: str, thing: _Object) -> Meaning:
     """Return what an object says when it is the body of that topic, which is one that we read."""
     return summed(_READERS[topic](thing))
 
@@ -225,33 +225,33 @@ _STATUSES: Final = {
 }
 
 
-def _authorization(said: _Child) -> Facts:
-    if said.status == "succeeded":
-        return (authorized(said.own, said.amount, attempt=said.order),)
-    state = "processing" if said.status == "pending" else "failed"
-    return (attempt(said.own, state, amount=said.amount, payment=said.order),)
+def _authorization(child: _Child) -> Facts:
+    if child.status == "succeeded":
+        return (authorized(child.own, child.amount, attempt=child.order),)
+    state = "processing" if child.status == "pending" else "failed"
+    return (attempt(child.own, state, amount=child.amount, payment=child.order),)
 
 
-def _sale(said: _Child) -> Facts:
-    if said.status != "succeeded":
-        return _authorization(said)
-    return (captured(said.own, said.amount, authorization=said.order), attempt(said.own, "succeeded"))
+def _sale(child: _Child) -> Facts:
+    if child.status != "succeeded":
+        return _authorization(child)
+    return (captured(child.own, child.amount, authorization=child.order), attempt(child.own, "succeeded"))
 
 
-def _capture(said: _Child) -> Facts:
+def _capture(child: _Child) -> Facts:
     """Read a capture; one that failed took nothing, and the next one is a transaction of its own."""
-    if said.status == "failed":
+    if child.status == "failed":
         return ()
-    if said.status == "pending":
-        return (capture_pending(said.own, said.amount, authorization=said.parent),)
-    return (captured(said.own, said.amount, authorization=said.parent),)
+    if child.status == "pending":
+        return (capture_pending(child.own, child.amount, authorization=child.parent),)
+    return (captured(child.own, child.amount, authorization=child.parent),)
 
 
-def _void(said: _Child) -> Facts:
+def _void(child: _Child) -> Facts:
     """Read a void: of the authorization that it names, without one of all that the order has."""
-    if said.status != "succeeded":
+    if child.status != "succeeded":
         return ()
-    return (void(said.parent, "canceled"),) if said.parent else (ended(said.order, "canceled"),)
+    return (void(child.parent, "canceled"),) if child.parent else (ended(child.order, "canceled"),)
 
 
 def _nothing(_said: _Child) -> Facts:
@@ -264,18 +264,18 @@ _TRANSACTION_FACTS: Final[dict[str, Callable[[_Child], Facts]]] = {
     "sale": _sale,
     "capture": _capture,
     "void": _void,
-    "refund": lambda said: (refund(said.own, said.status, said.amount, payment=said.order),),
+    "refund": lambda child: (refund(child.own, child.status, child.amount, payment=child.order),),
     "suggested_refund": _nothing,
     "change": _nothing,  # coins handed back at a till
 }
 
 
-def _refund(said: _Object) -> Meaning:
+def _refund(child: _Object) -> Meaning:
     """Read a refund: the transactions of kind refund in it; one that only takes goods back has none."""
-    key = need_id(said.get("order_id"), "order_id")
-    if "transactions" not in said:
+    key = need_id(child.get("order_id"), "order_id")
+    if "transactions" not in child:
         raise undecodable("transactions is missing")
-    meanings = [_transaction(one) for one in _listed(said, "transactions") if value_at(one, "kind") == "refund"]
+    meanings = [_transaction(one) for one in _listed(child, "transactions") if value_at(one, "kind") == "refund"]
     if any(meaning.provider_ref != key for meaning in meanings):
         raise undecodable("a transaction is of another order")
     currencies = {meaning.currency for meaning in meanings}
@@ -288,23 +288,23 @@ def _refund(said: _Object) -> Meaning:
         amount=sum(meaning.amount or 0 for meaning in meanings) if meanings else None,
         provider_ref=key,
         livemode=next((one.livemode for one in meanings), None),
-        occurred_at=iso_seconds(said.get("processed_at")),
+        occurred_at=iso_seconds(child.get("processed_at")),
     )
 
 
 # --- disputes of Shopify Payments --------------------------------------------------------------------------------
 
 
-def _dispute(said: _Object) -> Meaning:
+def _dispute(child: _Object) -> Meaning:
     """Read a dispute; one without an order is about no payment that is known here."""
-    own, key = need_id(said.get("id"), "id"), maybe_id(said.get("order_id"), "order_id")
+    own, key = need_id(child.get("id"), "id"), maybe_id(child.get("order_id"), "order_id")
     if key is None:
         return Meaning()
-    amount, currency = _money(said, "amount")
-    state = need_state(_DISPUTE_STATES, said.get("status"), "status")
+    amount, currency = _money(child, "amount")
+    state = need_state(_DISPUTE_STATES, child.get("status"), "status")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, key), (RefKind.DISPUTE, own)),
-        facts=_dispute_facts(own, key, state, amount, asks=said.get("type") == "inquiry"),
+        facts=_dispute_facts(own, key, state, amount, asks=child.get("type") == "inquiry"),
         currency=currency,
         amount=amount,
         provider_ref=key,
@@ -314,11 +314,12 @@ def _dispute(said: _Object) -> Meaning:
 def _dispute_facts(own: str, key: str, state: str, amount: int, *, asks: bool) -> Facts:
     """Read an inquiry, which takes nothing, or the chargeback that may follow it under the same id."""
     shown = "inquiry" if asks and state in ("open", "under_review") else state
-    said = dispute(own, shown, payment=key, version=at_stage(1 if asks else 2))
+    opened = dispute(own, shown, payment=key, version=at_stage(1 if asks else 2))
     if asks:
-        return (said,)
+        return (opened,)
     taken = dispute_funds(own, "withdrawn", amount)
-    return (said, taken, dispute_funds(own, "reinstated", amount)) if state in ("won", "prevented") else (said, taken)
+    given_back = (dispute_funds(own, "reinstated", amount),) if state in ("won", "prevented") else ()
+    return (opened, taken, *given_back)
 
 
 _DISPUTE_STATES: Final = {

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from providers.core.objects import DISPUTES, ApiObject, ObjectsApi
 from providers.core.refetch import DAY, OPEN_DISPUTES, Credentials, Watch, merged
-from providers.shopify.meaning import said_by, said_by_order
+from providers.shopify.meaning import meaning_of, meaning_of_order
 from schemas.facts import Meaning, RefKind
 
 TRANSACTIONS: Final = "transactions:"
@@ -26,14 +26,14 @@ def _headers(credentials: Credentials) -> dict[str, str]:
     return {"X-Shopify-Access-Token": credentials.key, "Accept": "application/json"}
 
 
-def _said_by_order(order: dict[str, Any]) -> Meaning:
+def _meaning_of_order(order: dict[str, Any]) -> Meaning:
     """Read an order; what became of its money its transactions tell, which are asked about next."""
-    said = said_by_order(order)
-    return replace(said, ask=f"{TRANSACTIONS}{said.provider_ref}")
+    meaning = meaning_of_order(order)
+    return replace(meaning, ask=f"{TRANSACTIONS}{meaning.provider_ref}")
 
 
-def _said_by_transactions(listed: list[Any]) -> Meaning:
-    return merged(*(said_by("order_transactions/create", one) for one in listed if isinstance(one, dict)))
+def _meaning_of_transactions(listed: list[Any]) -> Meaning:
+    return merged(*(meaning_of("order_transactions/create", one) for one in listed if isinstance(one, dict)))
 
 
 WATCHES: Final = (
@@ -78,7 +78,7 @@ _API: Final = ObjectsApi(
             "dispute",
             _IDS,
             f"{_ADMIN}/shopify_payments/disputes/{{id}}.json",
-            partial(said_by, "disputes/update"),
+            partial(meaning_of, "disputes/update"),
             prefix=DISPUTES,
             within=("dispute",),
             payment_at=("order_id",),
@@ -87,13 +87,13 @@ _API: Final = ObjectsApi(
             "transactions",
             _IDS,
             f"{_ADMIN}/orders/{{id}}/transactions.json",
-            _said_by_transactions,
+            _meaning_of_transactions,
             prefix=TRANSACTIONS,
             within=("transactions",),
             id_at=("order_id",),
             listed=True,
         ),
-        ApiObject("order", _IDS, f"{_ADMIN}/orders/{{id}}.json", _said_by_order, within=("order",)),
+        ApiObject("order", _IDS, f"{_ADMIN}/orders/{{id}}.json", _meaning_of_order, within=("order",)),
     ),
     _headers,
 )

@@ -91,7 +91,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
     return in_scope(summed(meaning), event.get("merchant_id"))
 
 
-def said_by(kind: str, thing: _Object) -> Meaning:
+def meaning_of(kind: str, thing: _Object) -> Meaning:
     """Return what an object says when it stands in an event of that kind, which is one that we read."""
     return summed(_READERS[kind][1](thing, None))
 
@@ -148,12 +148,12 @@ _PAYMENT_FACTS: Final[dict[str, Callable[[str, int, int], Facts]]] = {
 }
 
 
-def _refund(said: _Object, occurred_at: float | None) -> Meaning:
-    if said.get("unlinked") is True:
+def _refund(given: _Object, occurred_at: float | None) -> Meaning:
+    if given.get("unlinked") is True:
         return Meaning()  # money sent to a card that no payment of ours was made with
-    own, payment = need_id(said.get("id"), "refund.id"), need_id(said.get("payment_id"), "refund.payment_id")
-    amount, currency = _money(said.get("amount_money"), "refund.amount_money")
-    state = need_state(_REFUND_STATES, said.get("status"), "refund.status")
+    own, payment = need_id(given.get("id"), "refund.id"), need_id(given.get("payment_id"), "refund.payment_id")
+    amount, currency = _money(given.get("amount_money"), "refund.amount_money")
+    state = need_state(_REFUND_STATES, given.get("status"), "refund.status")
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFUND, own)),
         facts=(refund(own, state, amount, payment=payment),),
@@ -167,19 +167,19 @@ def _refund(said: _Object, occurred_at: float | None) -> Meaning:
 _REFUND_STATES: Final = {"PENDING": "pending", "COMPLETED": "succeeded", "REJECTED": "failed", "FAILED": "failed"}
 
 
-def _dispute(said: _Object, occurred_at: float | None) -> Meaning:
+def _dispute(given: _Object, occurred_at: float | None) -> Meaning:
     """Read a dispute; its newest version stands, above that of an inquiry.
 
     "Square returns the disputed amount to the cardholder and updates the dispute state to ACCEPTED. Square debits the
     disputed amount from the seller" (AcceptDispute); one that was lost leaves it with the cardholder too. Whether one
     that is open has taken it already no document says.
     """
-    own = need_id(said.get("id") or said.get("dispute_id"), "dispute.id")
-    payment = need_id(value_at(said, "disputed_payment", "payment_id"), "dispute.disputed_payment.payment_id")
-    amount, currency = _money(said.get("amount_money"), "dispute.amount_money")
-    state = need_state(_DISPUTE_STATES, said.get("state"), "dispute.state")
-    number = _version(said)
-    version = at_stage(0 if str(said.get("state")).startswith("INQUIRY") else 1, number)
+    own = need_id(given.get("id") or given.get("dispute_id"), "dispute.id")
+    payment = need_id(value_at(given, "disputed_payment", "payment_id"), "dispute.disputed_payment.payment_id")
+    amount, currency = _money(given.get("amount_money"), "dispute.amount_money")
+    state = need_state(_DISPUTE_STATES, given.get("state"), "dispute.state")
+    number = _version(given)
+    version = at_stage(0 if str(given.get("state")).startswith("INQUIRY") else 1, number)
     funds = _DISPUTE_FUNDS.get(state)
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, payment), (RefKind.DISPUTE, own)),
@@ -194,9 +194,9 @@ def _dispute(said: _Object, occurred_at: float | None) -> Meaning:
     )
 
 
-def _version(said: _Object) -> int:
+def _version(given: _Object) -> int:
     """Return the number that a dispute's state has, 0 where it tells none."""
-    version = said.get("version")
+    version = given.get("version")
     if not isinstance(version, int) or isinstance(version, bool):
         return 0
     return min(max(version, 0), _VERSION_MAX)

@@ -12,7 +12,7 @@ from typing import Final
 
 from providers.core.objects import DISPUTES, REFUNDS, ApiObject, ObjectsApi, by_key
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, announced
-from providers.square.meaning import said_by
+from providers.square.meaning import meaning_of
 from schemas.facts import RefKind
 
 _IDS: Final = re.compile("[A-Za-z0-9_-]{1,192}")
@@ -61,7 +61,7 @@ _API: Final = ObjectsApi(
             "refund",
             _IDS,
             "/v2/refunds/{id}",
-            partial(said_by, "refund.updated"),
+            partial(meaning_of, "refund.updated"),
             prefix=REFUNDS,
             within=("refund",),
             payment_at=("payment_id",),
@@ -70,12 +70,12 @@ _API: Final = ObjectsApi(
             "dispute",
             _IDS,
             "/v2/disputes/{id}",
-            partial(said_by, "dispute.state.updated"),
+            partial(meaning_of, "dispute.state.updated"),
             prefix=DISPUTES,
             within=("dispute",),
             payment_at=("disputed_payment", "payment_id"),
         ),
-        ApiObject("payment", _IDS, "/v2/payments/{id}", partial(said_by, "payment.updated"), within=("payment",)),
+        ApiObject("payment", _IDS, "/v2/payments/{id}", partial(meaning_of, "payment.updated"), within=("payment",)),
     ),
     by_key,
 )

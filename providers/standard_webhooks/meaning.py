@@ -129,7 +129,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
         data.amount = 0
     facts = reader(data, payment)
     shown = not kind.startswith("dispute.") or any(fact.amount is not None for fact in facts)
-    said = summed(
+    meaning = summed(
         Meaning(
             refs=refs_of((RefKind.PAYMENT, payment), (RefKind.REFERENCE, id_or_none(data.reference))),
             facts=facts,
@@ -140,7 +140,7 @@ def interpret(kind: str, body: bytes) -> Meaning:
             occurred_at=_time(event.timestamp),
         )
     )
-    return meaning_in_iso_units(said, _POLAR_DECIMALS) if of_polar else said
+    return meaning_in_iso_units(meaning, _POLAR_DECIMALS) if of_polar else meaning
 
 
 _DIGITS: Final = re.compile(r"[0-9]{1,15}\Z")

@@ -46,26 +46,26 @@ _DISPUTES: Final = {
 """The webhook that says what a status says."""
 
 
-def _said_by(kind: str, thing: dict[str, Any]) -> Meaning:
+def _meaning_of(kind: str, thing: dict[str, Any]) -> Meaning:
     return interpret(kind, msgspec.json.encode({"type": kind, "data": thing}))
 
 
-def _said_by_payment(payment: dict[str, Any]) -> Meaning:
+def _meaning_of_payment(payment: dict[str, Any]) -> Meaning:
     told = payment.get("status")
-    return _said_by(need_state(_PAYMENTS, "requires_payment_method" if told is None else told, "status"), payment)
+    return _meaning_of(need_state(_PAYMENTS, "requires_payment_method" if told is None else told, "status"), payment)
 
 
-def _said_by_refund(refund: dict[str, Any]) -> Meaning:
-    return _said_by(need_state(_REFUNDS, refund.get("status"), "status"), refund)
+def _meaning_of_refund(refund: dict[str, Any]) -> Meaning:
+    return _meaning_of(need_state(_REFUNDS, refund.get("status"), "status"), refund)
 
 
-def _said_by_polar(refunds: list[Any]) -> Meaning:
+def _meaning_of_polar(refunds: list[Any]) -> Meaning:
     """Read Polar's list of one refund as the webhook that has the same fields; an empty one says nothing."""
-    return merged(Meaning(), *(_said_by("refund.updated", one) for one in refunds))
+    return merged(Meaning(), *(_meaning_of("refund.updated", one) for one in refunds))
 
 
-def _said_by_dispute(dispute: dict[str, Any]) -> Meaning:
-    return _said_by(need_state(_DISPUTES, dispute.get("dispute_status"), "dispute_status"), dispute)
+def _meaning_of_dispute(dispute: dict[str, Any]) -> Meaning:
+    return _meaning_of(need_state(_DISPUTES, dispute.get("dispute_status"), "dispute_status"), dispute)
 
 
 WATCHES: Final = (
@@ -105,7 +105,7 @@ _POLAR: Final = ApiObject(
     "polar_refund",
     _UUIDS,
     "/v1/refunds/?id={id}",
-    _said_by_polar,
+    _meaning_of_polar,
     prefix=REFUNDS,
     within=("items",),
     listed=True,
@@ -118,7 +118,7 @@ _API: Final = ObjectsApi(
             "refund",
             _IDS,
             "/refunds/{id}",
-            _said_by_refund,
+            _meaning_of_refund,
             prefix=REFUNDS,
             id_at=("refund_id",),
             payment_at=_PAYMENT_AT,
@@ -127,13 +127,13 @@ _API: Final = ObjectsApi(
             "dispute",
             _IDS,
             "/disputes/{id}",
-            _said_by_dispute,
+            _meaning_of_dispute,
             prefix=DISPUTES,
             id_at=("dispute_id",),
             payment_at=_PAYMENT_AT,
         ),
         ApiObject(
-            "payment", re.compile("pay_[A-Za-z0-9]{1,80}"), "/payments/{id}", _said_by_payment, id_at=_PAYMENT_AT
+            "payment", re.compile("pay_[A-Za-z0-9]{1,80}"), "/payments/{id}", _meaning_of_payment, id_at=_PAYMENT_AT
         ),
     ),
     by_key,
