@@ -67,8 +67,8 @@ def next_span(cursor: Row, listing: Listing, delay_seconds: float) -> Span | Non
     return Span(since, until, None) if since < until else None
 
 
-class RecallDesk:
-    """Reads one page of one list a turn; see `worker.Desk`."""
+class RecallJob:
+    """Reads one page of one list a turn; see `worker.Job`."""
 
     name = "recall"
 

@@ -1,4 +1,4 @@
-"""The refetch desk: reads payments again at the providers' APIs and spools the answers like any event.
+"""The refetch job: reads payments again at the providers' APIs and spools the answers like any event.
 
 A row of `refetches` is claimed, its try counted and its next one put off, before the call: a crash tries again. The
 answer becomes one record of `payments.webhooks` in the spool, in the transaction that marks the row done; its event id
@@ -36,8 +36,8 @@ log = structlog.get_logger()
 ERROR_LENGTH_MAX: Final = 500
 
 
-class RefetchDesk:
-    """Claims one refetch a turn; see `worker.Desk`."""
+class RefetchJob:
+    """Claims one refetch a turn; see `worker.Job`."""
 
     name = "refetch"
 

@@ -1,4 +1,4 @@
-"""The dispatcher as a process: takes the lease, runs the desks' workers under it, tells the probe how they fare."""
+"""The dispatcher as a process: takes the lease, runs the jobs' workers under it, tells the probe how they fare."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import structlog
 
 from consumer.dispatcher.apis import open_apis
 from consumer.dispatcher.lists import client_bounds, open_for_orders, open_lists
-from consumer.dispatcher.recall import RecallDesk
+from consumer.dispatcher.recall import RecallJob
 from consumer.dispatcher.recall_order import RecallOrders
-from consumer.dispatcher.refetch import RefetchDesk
-from consumer.dispatcher.sms import SmsDesk
-from consumer.dispatcher.stale import WatchDesk
+from consumer.dispatcher.refetch import RefetchJob
+from consumer.dispatcher.sms import SmsJob
+from consumer.dispatcher.stale import WatchJob
 from consumer.dispatcher.twilio import TwilioSender
 from consumer.dispatcher.worker import GuardedRows, Health, pause_seconds, work
 from runtime import metrics
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from consumer.dispatcher.apis import Api
-    from consumer.dispatcher.worker import Desk
+    from consumer.dispatcher.worker import Job
     from runtime.health import Probe
     from runtime.lease import Lease
     from runtime.postgres import Pool
@@ -74,13 +74,13 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
             open_leases(pool, settings.redis) as leases,
         ):
             apis = open_apis(settings, client)
-            desks = open_desks(settings, pool, client, reader, apis)
+            jobs = open_jobs(settings, pool, client, reader, apis)
             leader = Leader(leases, LEASE_NAME, holder_name(), settings.dispatcher.lease_seconds * LEASE_PART)
             reporter = asyncio.ensure_future(
                 keep_running("dispatcher report", lambda: _report(probe, pool, leader, apis, settings))
             )
             try:
-                await leader.run(stop, lambda lease, ending: dispatch(desks, settings, watch, lease, ending))
+                await leader.run(stop, lambda lease, ending: dispatch(jobs, settings, watch, lease, ending))
             finally:
                 reporter.cancel()
                 await asyncio.gather(reporter, return_exceptions=True)
@@ -88,44 +88,44 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         await _close(pool, settings.postgres.connect_timeout_seconds)
 
 
-def open_desks(
+def open_jobs(
     settings: Settings,
     pool: Pool,
     client: HttpClient,
     reader: HttpClient,
     apis: Mapping[tuple[str, str], Api],
-) -> dict[str, Desk]:
-    """Return one desk a worker, by the worker's name; a desk that nothing is configured for has none.
+) -> dict[str, Job]:
+    """Return one job a worker, by the worker's name; a job that nothing is configured for has none.
 
     What people ask of a list has one always: it says also why a list can't be read. `reader` takes larger answers.
     """
     lists = open_lists(settings, reader)
     webhooks, limits = settings.kafka.topics.webhooks.name, settings.dispatcher
     rows = GuardedRows(pool, settings.postgres.connect_timeout_seconds, webhooks)
-    desks: dict[str, Desk] = {}
+    jobs: dict[str, Job] = {}
     if apis:
-        refetch = RefetchDesk(rows, apis, settings, SystemClock())
-        desks |= {f"refetch-{number}": refetch for number in range(settings.refetch.workers)}
-        desks["watch-0"] = WatchDesk(rows, apis, settings)
+        refetch = RefetchJob(rows, apis, settings, SystemClock())
+        jobs |= {f"refetch-{number}": refetch for number in range(settings.refetch.workers)}
+        jobs["watch-0"] = WatchJob(rows, apis, settings)
     if lists:
-        desks["recall-0"] = RecallDesk(rows, lists, settings, SystemClock())
-    desks["recall-orders-0"] = RecallOrders(rows, open_for_orders(settings, reader, lists), settings, SystemClock())
+        jobs["recall-0"] = RecallJob(rows, lists, settings, SystemClock())
+    jobs["recall-orders-0"] = RecallOrders(rows, open_for_orders(settings, reader, lists), settings, SystemClock())
     if settings.sms.twilio.configured:
         breaker = Breaker(limits.breaker_seconds, limits.breaker_failures_max)
         metrics.BREAKERS.watch("twilio", breaker)
-        sms = SmsDesk(rows, TwilioSender(settings, client), breaker, settings)
-        desks |= {f"sms-{number}": sms for number in range(settings.sms.workers)}
-    log.info("desks_open", workers=sorted(desks), apis=[source_of(*source) for source in sorted(apis)])
-    return desks
+        sms = SmsJob(rows, TwilioSender(settings, client), breaker, settings)
+        jobs |= {f"sms-{number}": sms for number in range(settings.sms.workers)}
+    log.info("desks_open", workers=sorted(jobs), apis=[source_of(*source) for source in sorted(apis)])
+    return jobs
 
 
 async def dispatch(
-    desks: Mapping[str, Desk], settings: Settings, watch: Watch, lease: Lease, ending: asyncio.Event
+    jobs: Mapping[str, Job], settings: Settings, watch: Watch, lease: Lease, ending: asyncio.Event
 ) -> None:
     """Run all workers under one lease; the first one to find it lost ends them all."""
-    watch.workers = {name: Health(name) for name in desks}
+    watch.workers = {name: Health(name) for name in jobs}
     works: list[Coroutine[None, None, object]] = [
-        work(desk, lease, ending, settings.dispatcher, watch.workers[name]) for name, desk in desks.items()
+        work(job, lease, ending, settings.dispatcher, watch.workers[name]) for name, job in jobs.items()
     ]
     tasks = [asyncio.ensure_future(task) for task in (*works, ending.wait())]
     try:
@@ -193,8 +193,8 @@ async def _report(
             row = None
         if row is not None:
             probe.facts["waiting"] = {"refetches": row["refetches"], "sms": row["sms"]}
-            for desk in ("refetches", "sms"):
-                metrics.DISPATCHER_WAITING.labels(desk).set(row[desk])
+            for job in ("refetches", "sms"):
+                metrics.DISPATCHER_WAITING.labels(job).set(row[job])
             if row["without_key"] and row["without_key"] != reported:
                 reported = row["without_key"]
                 log.error("refetch_without_key", sources=reported, advice="set RATCHET_PROVIDERS__<NAME>__API_KEY")

@@ -1,4 +1,4 @@
-"""The SMS desk: sends each queued message once.
+"""The SMS job: sends each queued message once.
 
 A row is claimed (`sending`, its try counted) before the message is handed over. Whatever happened to a try, the next
 one looks the message up at the provider before it sends: a hand-over that got no answer, or whose process died before
@@ -72,8 +72,8 @@ class Untrue:
 Outcome = Taken | Rejected | Unknown | Held | Untrue
 
 
-class SmsDesk:
-    """Claims one message a turn; see `worker.Desk`."""
+class SmsJob:
+    """Claims one message a turn; see `worker.Job`."""
 
     name = "sms"
 

@@ -1,4 +1,4 @@
-"""The watch desk: queues payments again of which nothing may ever tell the end.
+"""The watch job: queues payments again of which nothing may ever tell the end.
 
 Which states those are, and how often they are asked about, is each provider's own schedule (`Refetch.watches`). The
 questions themselves are refetches like all others: under the lease, at the API's pace, answered into the ledger.
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-class WatchDesk:
-    """Looks once in `watch_seconds` for payments that are due; see `worker.Desk`."""
+class WatchJob:
+    """Looks once in `watch_seconds` for payments that are due; see `worker.Job`."""
 
     name = "watch"
 

@@ -1,6 +1,6 @@
 """The loop of one worker: do one thing, then the next; wait when there is none or Postgres is away.
 
-`turn` of a desk is one pass without any waiting for work; the loop decides when the next one comes.
+`turn` of a job is one pass without any waiting for work; the loop decides when the next one comes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CALLS_PART: Final = 0.5
 """Part of `claim_seconds` that all calls of one try may take, so that they are over before the claim expires."""
 
 
-class Desk(Protocol):
+class Job(Protocol):
     """Does one kind of work, one thing a turn."""
 
     name: str
@@ -77,15 +77,15 @@ def pause_seconds(tries: int, initial_seconds: float, max_seconds: float) -> flo
     return next(islice(delays(initial_seconds, max_seconds), tries - 1, None))
 
 
-async def work(desk: Desk, lease: Lease, ending: asyncio.Event, limits: DispatcherSettings, health: Health) -> None:
+async def work(job: Job, lease: Lease, ending: asyncio.Event, limits: DispatcherSettings, health: Health) -> None:
     """Take turns until `ending`; an outage is waited out, a lost lease is raised."""
     health.ended_at = time.monotonic()
     while not ending.is_set():
         try:
-            busy = await desk.turn(lease)
+            busy = await job.turn(lease)
         except LeaseLostError:
             raise
-        except Exception as error:  # noqa: BLE001 - one desk's trouble must not stop the other
+        except Exception as error:  # noqa: BLE001 - one job's trouble must not stop the other
             await _recover(error, ending, limits, health)
         else:
             health.succeeded()
@@ -104,7 +104,7 @@ async def _recover(error: Exception, ending: asyncio.Event, limits: DispatcherSe
 
 
 class GuardedRows:
-    """Runs a desk's statements, each in a transaction of its own that a lost lease refuses.
+    """Runs a job's statements, each in a transaction of its own that a lost lease refuses.
 
     `webhooks` names the topic that events of providers' lists go to.
     """

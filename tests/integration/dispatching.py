@@ -1,4 +1,4 @@
-"""What the dispatcher's tests share: rows to do, desks that do them, and the role as a process of its own."""
+"""What the dispatcher's tests share: rows to do, jobs that do them, and the role as a process of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from outside import SENDER, SID, TOKEN, Outside
 from pydantic import SecretStr
 
 from consumer.dispatcher.apis import open_apis
-from consumer.dispatcher.role import LEASE_NAME, open_desks, serve
+from consumer.dispatcher.role import LEASE_NAME, open_jobs, serve
 from runtime.health import Probe
 from runtime.http import HttpClient
 from runtime.lease import PostgresLeases
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from conftest import Database
 
-    from consumer.dispatcher.worker import Desk
+    from consumer.dispatcher.worker import Job
     from runtime.lease import Lease
 
 NUMBER = "+4915112345678"
@@ -81,17 +81,17 @@ class Office:
         )
 
     @asynccontextmanager
-    async def desk(self, name: str, **more: dict[str, Any]) -> AsyncIterator[Desk]:
-        """Give one desk to be turned by hand."""
+    async def job(self, name: str, **more: dict[str, Any]) -> AsyncIterator[Job]:
+        """Give one job to be turned by hand."""
         settings = self.settings(**more)
         async with HttpClient(settings.http) as client:
-            desks = open_desks(settings, self.pool, client, client, open_apis(settings, client))
-            yield desks[f"{name}-0"]
+            jobs = open_jobs(settings, self.pool, client, client, open_apis(settings, client))
+            yield jobs[f"{name}-0"]
 
     @asynccontextmanager
-    async def recall_orders(self, **more: dict[str, Any]) -> AsyncIterator[Desk]:
+    async def recall_orders(self, **more: dict[str, Any]) -> AsyncIterator[Job]:
         """Give what carries out people's recalls, to be turned by hand."""
-        async with self.desk("recall-orders", **more) as orders:
+        async with self.job("recall-orders", **more) as orders:
             yield orders
 
     @asynccontextmanager

@@ -65,19 +65,19 @@ async def deadlocks(connection: asyncpg.Connection) -> int:
     return int(await connection.fetchval("select deadlocks from pg_stat_database where datname = current_database()"))
 
 
-async def _write(desk: Bench, seed: int, until: float) -> int:
+async def _write(harness: Bench, seed: int, until: float) -> int:
     dice, batches = random.Random(seed), 0
     while time.monotonic() < until:
-        await desk.settle(mixed_batch(dice, int(until - time.monotonic()) // 2))
+        await harness.settle(mixed_batch(dice, int(until - time.monotonic()) // 2))
         batches += 1
     return batches
 
 
 async def _load(database: Database, seconds: float) -> None:
-    async with bench(database.dsn, connections=WRITERS) as desk:
+    async with bench(database.dsn, connections=WRITERS) as harness:
         until = time.monotonic() + seconds
-        batches = await asyncio.gather(*(_write(desk, seed, until) for seed in range(WRITERS)))
-        books = await desk.books()
+        batches = await asyncio.gather(*(_write(harness, seed, until) for seed in range(WRITERS)))
+        books = await harness.books()
     observer = await asyncpg.connect(database.owner_dsn)
     try:
         assert await deadlocks(observer) == 0

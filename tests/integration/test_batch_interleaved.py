@@ -48,7 +48,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def desk(database: Database) -> AsyncIterator[Bench]:
+async def harness(database: Database) -> AsyncIterator[Bench]:
     async with bench(database.dsn) as open_bench:
         yield open_bench
 
@@ -65,8 +65,8 @@ async def observer(stack: Endpoints, database: Database) -> AsyncIterator[asyncp
 class HeldWriter(BatchWriter):
     """A writer that stops when all is written and nothing is committed."""
 
-    def __init__(self, desk: Bench) -> None:
-        super().__init__(desk.pool, desk.settings, desk.clock)
+    def __init__(self, harness: Bench) -> None:
+        super().__init__(harness.pool, harness.settings, harness.clock)
         self.written, self.release = asyncio.Event(), asyncio.Event()
 
     async def _write(self, *arguments: Any) -> None:
@@ -76,18 +76,18 @@ class HeldWriter(BatchWriter):
 
 
 async def overlapped(
-    desk: Bench, observer: asyncpg.Connection[Any], first: Sequence[Record], second: Sequence[Record]
+    harness: Bench, observer: asyncpg.Connection[Any], first: Sequence[Record], second: Sequence[Record]
 ) -> Books:
     """Settle `first`, hold it before its commit until `second` waits for its locks, let both end."""
-    held = HeldWriter(desk)
-    one = asyncio.create_task(desk.processor(held.settle).write([decoded(record) for record in first]))
+    held = HeldWriter(harness)
+    one = asyncio.create_task(harness.processor(held.settle).write([decoded(record) for record in first]))
     await held.written.wait()
-    two = asyncio.create_task(desk.settle(second))
+    two = asyncio.create_task(harness.settle(second))
     await until_waiting(observer)
     assert not one.done()
     held.release.set()
     await asyncio.gather(one, two)
-    return await desk.books()
+    return await harness.books()
 
 
 def stripe(kind: str, thing: dict[str, Any]) -> Event:
@@ -103,44 +103,44 @@ REFUND = webhook("refund.succeeded", "pay", child="r", amount=400)
 
 @pytest.mark.parametrize("order", [(REFUND, CAPTURED), (CAPTURED, REFUND)], ids=["park first", "open first"])
 async def test_an_event_parked_while_its_payment_is_opened_is_woken(
-    desk: Bench, observer: asyncpg.Connection[Any], order: tuple[Any, Any]
+    harness: Bench, observer: asyncpg.Connection[Any], order: tuple[Any, Any]
 ) -> None:
     first, second = order
-    books = await overlapped(desk, observer, records([first]), records([second], partition=1))
+    books = await overlapped(harness, observer, records([first]), records([second], partition=1))
     assert books.parked == books.letters == []
     assert [(row["captured"], row["refunded"], row["version"]) for row in books.payments] == [(1000, 400, 2)]
     assert broken_chains(books) == []
 
 
 async def test_names_made_meanwhile_are_asked_for_again(
-    desk: Bench, observer: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    harness: Bench, observer: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The statement that waited for another's new name does not see it; the transaction begins anew."""
     monkeypatch.setattr(transaction, "BEGINNINGS_MAX", 1)
-    held = HeldWriter(desk)
+    held = HeldWriter(harness)
     one = asyncio.create_task(held.settle([decoded(record) for record in records([CAPTURED])]))
     await held.written.wait()
-    two = asyncio.create_task(desk.writer.settle([decoded(record) for record in records([REFUND], partition=1)]))
+    two = asyncio.create_task(harness.writer.settle([decoded(record) for record in records([REFUND], partition=1)]))
     await until_waiting(observer)
     held.release.set()
     await one
     with pytest.raises(asyncpg.SerializationError) as caught:
         await two
     assert classify(caught.value) is Failure.CONFLICT
-    await desk.settle(records([REFUND], partition=1))
-    books = await desk.books()
+    await harness.settle(records([REFUND], partition=1))
+    books = await harness.books()
     assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 400)]
 
 
 @pytest.mark.parametrize("intent_first", [True, False])
 async def test_intent_and_webhook_open_one_payment_at_once(
-    desk: Bench, observer: asyncpg.Connection[Any], *, intent_first: bool
+    harness: Bench, observer: asyncpg.Connection[Any], *, intent_first: bool
 ) -> None:
     promised = uuid.uuid4()
     wish = intent_records([intent(promised, reference="ORD", amount=2500)])
     news = records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")])
     first, second = (wish, news) if intent_first else (news, wish)
-    books = await overlapped(desk, observer, first, second)
+    books = await overlapped(harness, observer, first, second)
     orders = [row for row in books.payments if row["intent_id"] is None]
     assert [(row["id"], row["client"], row["reference"], row["provider_ref"], row["status"]) for row in orders] == [
         (promised, CLIENT, "ORD", "pay", "authorized")
@@ -152,16 +152,16 @@ async def test_intent_and_webhook_open_one_payment_at_once(
 
 @pytest.mark.parametrize("attempt_first", [True, False])
 async def test_an_order_and_its_attempt_move_at_once(
-    desk: Bench, observer: asyncpg.Connection[Any], *, attempt_first: bool
+    harness: Bench, observer: asyncpg.Connection[Any], *, attempt_first: bool
 ) -> None:
     """The attempt's event names the provider's id alone, the other one the reference: both want the whole group."""
     promised = uuid.uuid4()
-    await desk.settle(intent_records([intent(promised, reference="ORD", amount=2500)]))
-    await desk.settle(records([webhook("payment.authorized", "pay", amount=2000, reference="ORD")]))
+    await harness.settle(intent_records([intent(promised, reference="ORD", amount=2500)]))
+    await harness.settle(records([webhook("payment.authorized", "pay", amount=2000, reference="ORD")]))
     paid = records([webhook("payment.captured", "pay", amount=2000, child="c")], partition=1)
     gift = records([webhook("payment.captured", "gift", amount=500, child="g", reference="ORD")], partition=2)
     first, second = (paid, gift) if attempt_first else (gift, paid)
-    books = await overlapped(desk, observer, first, second)
+    books = await overlapped(harness, observer, first, second)
     order = {"id": promised, "status": "captured", "captured": 2500, "intent_id": None}
     assert [shown(row, order) for row in books.payments if row["id"] == promised] == [order]
     assert [row["intent_id"] for row in books.payments if row["id"] != promised] == [promised, promised]
@@ -170,15 +170,15 @@ async def test_an_order_and_its_attempt_move_at_once(
 
 
 async def test_a_reference_is_promised_while_a_payment_under_it_moves(
-    desk: Bench, observer: asyncpg.Connection[Any]
+    harness: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
     """The payment's event names no reference; another order is promised already, so groups are looked up at once."""
     promised, other = uuid.uuid4(), uuid.uuid4()
-    await desk.settle(intent_records([intent(other, reference="OTHER", amount=900)]))
-    await desk.settle(records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")]))
+    await harness.settle(intent_records([intent(other, reference="OTHER", amount=900)]))
+    await harness.settle(records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")]))
     wish = intent_records([intent(promised, reference="ORD", amount=2500)], first=1)
     paid = records([webhook("payment.captured", "pay", amount=2500, child="c")], partition=1)
-    books = await overlapped(desk, observer, wish, paid)
+    books = await overlapped(harness, observer, wish, paid)
     order = {"id": promised, "status": "captured", "captured": 2500}
     assert [shown(row, order) for row in books.payments if row["id"] == promised] == [order]
     assert [row["intent_id"] for row in books.payments if row["id"] not in (promised, other)] == [promised]
@@ -187,22 +187,22 @@ async def test_a_reference_is_promised_while_a_payment_under_it_moves(
 
 
 async def test_a_known_name_is_bound_to_a_payment_while_its_event_waits(
-    desk: Bench, observer: asyncpg.Connection[Any]
+    harness: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
     """The event's only name has no payment when groups are looked up; once locked, one that stands under an order."""
     promised = uuid.uuid4()
-    await desk.settle(intent_records([intent(promised, provider="stripe", reference="ORD", amount=1000)]))
+    await harness.settle(intent_records([intent(promised, provider="stripe", reference="ORD", amount=1000)]))
     money = {"amount": 2000, "currency": "eur"}
     opened = {"id": "pi_1", "object": "payment_intent", "metadata": {"reference": "ORD"}, **money}
-    await desk.settle(records([stripe("payment_intent.created", opened)]))
-    await desk.pool.execute(
+    await harness.settle(records([stripe("payment_intent.created", opened)]))
+    await harness.pool.execute(
         """insert into payment_refs (provider, account, merchant_account, livemode, kind, ref)
         values ('stripe', '', '', true, 'charge', 'ch_1')"""
     )
     charge = {"id": "ch_1", "object": "charge", **money}
     failed = records([stripe("charge.failed", {**charge, "payment_intent": "pi_1"})], first=1)
     paid = stripe("charge.succeeded", {**charge, "captured": True, "amount_captured": 2000})
-    books = await overlapped(desk, observer, failed, records([paid], partition=1))
+    books = await overlapped(harness, observer, failed, records([paid], partition=1))
     assert sorted((row["captured"], row["intent_id"], row["flags"]) for row in books.payments) == [
         (0, None, ["paid_again"]),
         (2000, None, ["paid_again"]),
@@ -212,13 +212,13 @@ async def test_a_known_name_is_bound_to_a_payment_while_its_event_waits(
 
 
 async def test_a_payment_comes_under_a_reference_while_it_is_promised(
-    desk: Bench, observer: asyncpg.Connection[Any]
+    harness: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
     """The reference is known already, so the intent's transaction waits for its lock and does not begin anew."""
     promised = uuid.uuid4()
-    await desk.settle(records([webhook("payment.created", "try-1", amount=2500, reference="ORD")]))
+    await harness.settle(records([webhook("payment.created", "try-1", amount=2500, reference="ORD")]))
     news = records([webhook("payment.captured", "try-2", amount=2500, child="c", reference="ORD")], first=1)
-    books = await overlapped(desk, observer, news, intent_records([intent(promised, reference="ORD", amount=2500)]))
+    books = await overlapped(harness, observer, news, intent_records([intent(promised, reference="ORD", amount=2500)]))
     assert [row["captured"] for row in books.payments if row["id"] == promised] == [2500]
     assert [row["intent_id"] for row in books.payments if row["id"] != promised] == [promised, promised]
     assert books.letters == books.parked == []
@@ -227,20 +227,20 @@ async def test_a_payment_comes_under_a_reference_while_it_is_promised(
 
 @pytest.mark.parametrize("proof_first", [True, False])
 async def test_an_intent_claims_a_payment_while_that_still_gets_events(
-    desk: Bench, observer: asyncpg.Connection[Any], *, proof_first: bool
+    harness: Bench, observer: asyncpg.Connection[Any], *, proof_first: bool
 ) -> None:
     """The payment gives way to the intent's row while another batch moves it, and its names are followed."""
     promised = uuid.uuid4()
-    await desk.settle(records([webhook("payment.authorized", "pay", amount=2500)]))
+    await harness.settle(records([webhook("payment.authorized", "pay", amount=2500)]))
     proof = intent_records([intent(promised, provider_ref="pay", amount=2500)])
     more = records([webhook("payment.captured", "pay", amount=2500, child="c")], partition=1, first=1)
     first, second = (proof, more) if proof_first else (more, proof)
-    books = await overlapped(desk, observer, first, second)
+    books = await overlapped(harness, observer, first, second)
     survivor = {"id": promised, "status": "captured", "authorized": 2500, "captured": 2500, "provider_ref": "pay"}
     assert [shown(row, survivor) for row in books.payments if row["merged_into"] is None] == [survivor]
     assert [row["merged_into"] for row in books.payments if row["id"] != promised] == [promised]
-    await desk.settle(records([webhook("refund.succeeded", "pay", amount=100, child="r")], first=2))
-    books = await desk.books()
+    await harness.settle(records([webhook("refund.succeeded", "pay", amount=100, child="r")], first=2))
+    books = await harness.books()
     assert [row["refunded"] for row in books.payments if row["id"] == promised] == [100]
     assert books.letters == books.parked == []
     assert broken_chains(books) == []
@@ -250,31 +250,31 @@ async def test_two_consumers_fed_overlapping_halves_at_once_give_the_same_rows_a
     expected = lives(30)
     events = [event for life in expected for event in life.events()]
     chance = random.Random(5)
-    async with bench(database.dsn, connections=4) as desk:
+    async with bench(database.dsn, connections=4) as harness:
 
         async def consume(partition: int, share: list[Any]) -> None:
             chance.shuffle(share)
             for start in range(0, len(share), 25):
-                await desk.settle(records(share[start : start + 25], partition=partition, first=start))
+                await harness.settle(records(share[start : start + 25], partition=partition, first=start))
 
         two_thirds = len(events) * 2 // 3
         halves = [events[:two_thirds], events[-two_thirds:], events[::2], events[1::2]]
         await asyncio.gather(*(consume(partition, list(half)) for partition, half in enumerate(halves)))
-        books = await desk.books()
+        books = await harness.books()
     assert wrong_payments(books, expected) == []
     assert len(books.ledger) == len(set(books.claims)) == len(events)
     assert books.parked == books.letters == []
     assert broken_chains(books) == []
 
 
-async def test_a_deadlock_is_settled_again(desk: Bench, observer: asyncpg.Connection[Any]) -> None:
+async def test_a_deadlock_is_settled_again(harness: Bench, observer: asyncpg.Connection[Any]) -> None:
     """Somebody locks our names in the other order; Postgres ends our transaction, and we come again."""
-    await desk.settle(records([webhook("payment.created", "a"), webhook("payment.created", "b")]))
+    await harness.settle(records([webhook("payment.created", "a"), webhook("payment.created", "b")]))
     errors: list[str] = []
 
     async def settle(items: Sequence[Item]) -> Plan:
         try:
-            return await desk.writer.settle(items)
+            return await harness.writer.settle(items)
         except Exception as error:
             errors.append(f"{type(error).__name__} {classify(error)}")
             raise
@@ -284,14 +284,14 @@ async def test_a_deadlock_is_settled_again(desk: Bench, observer: asyncpg.Connec
     await transaction.start()
     await observer.execute(lock, "b")
     both = records([webhook("payment.authorized", "a"), webhook("payment.authorized", "b")], first=2)
-    ours = asyncio.create_task(desk.processor(settle).write([decoded(record) for record in both]))
-    witness = await asyncpg.connect(desk.settings.postgres.dsn.get_secret_value())  # type: ignore[union-attr]
+    ours = asyncio.create_task(harness.processor(settle).write([decoded(record) for record in both]))
+    witness = await asyncpg.connect(harness.settings.postgres.dsn.get_secret_value())  # type: ignore[union-attr]
     await until_waiting(witness)
     await observer.execute(lock, "a")
     await transaction.commit()
     await ours
     await witness.close()
-    books = await desk.books()
+    books = await harness.books()
     assert errors == ["DeadlockDetectedError conflict"]
     assert {row["status"] for row in books.payments} == {"authorized"}
     assert (len(books.ledger), books.letters) == (4, [])
@@ -300,30 +300,30 @@ async def test_a_deadlock_is_settled_again(desk: Bench, observer: asyncpg.Connec
 async def test_a_lock_that_stays_taken_is_an_outage_and_never_a_letter(
     database: Database, observer: asyncpg.Connection[Any]
 ) -> None:
-    async with bench(database.dsn, twin_retries_max=2) as desk:
-        await desk.settle(records([webhook("payment.created", "a")]))
-        await desk.pool.expire_connections()
+    async with bench(database.dsn, twin_retries_max=2) as harness:
+        await harness.settle(records([webhook("payment.created", "a")]))
+        await harness.pool.expire_connections()
         async with observer.transaction():
             await observer.execute("lock table payments in access exclusive mode")
-            impatient = desk.settings.postgres.model_copy(update={"lock_timeout_seconds": 0.1})
+            impatient = harness.settings.postgres.model_copy(update={"lock_timeout_seconds": 0.1})
             from runtime.postgres import open_pool
 
             pool = await open_pool(impatient, role="consumer", connections=1)
             items = [decoded(record) for record in records([webhook("payment.authorized", "a")], first=1)]
-            processor = desk.processor(BatchWriter(pool, desk.settings, desk.clock).settle)
+            processor = harness.processor(BatchWriter(pool, harness.settings, harness.clock).settle)
             assert "stay in the way" in await outage_of(processor, items)
             await pool.close()
-        await desk.settle(records([webhook("payment.authorized", "a")], first=1))
-        books = await desk.books()
+        await harness.settle(records([webhook("payment.authorized", "a")], first=1))
+        books = await harness.books()
     assert (len(books.ledger), books.letters) == (2, [])
 
 
 async def test_two_promises_of_one_reference_made_at_once_are_one(
-    desk: Bench, observer: asyncpg.Connection[Any]
+    harness: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
     first, second = uuid.uuid4(), uuid.uuid4()
     books = await overlapped(
-        desk,
+        harness,
         observer,
         intent_records([intent(first, reference="ORD")]),
         intent_records([intent(second, reference="ORD", client="mall")], first=1),

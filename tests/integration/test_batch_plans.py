@@ -114,7 +114,7 @@ AUDIT = {
 class Filled(NamedTuple):
     """A filled database, by the consumer's role and by its owner's."""
 
-    desk: Bench
+    harness: Bench
     owner: asyncpg.Connection[Any]
     snapshot: str
 
@@ -140,7 +140,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 async def explain(filled: Filled, name: str, folder: str = "consumer") -> list[dict[str, Any]]:
-    async with filled.desk.pool.acquire() as connection:
+    async with filled.harness.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
         try:

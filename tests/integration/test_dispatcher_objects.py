@@ -123,8 +123,8 @@ async def test_every_api_is_asked_and_its_answer_is_an_event(harness: Office) ->
     for provider, (ref, *_) in SHOWN.items():
         await harness.ask_again(ref, provider)
     lease = await harness.lease()
-    async with harness.desk("refetch", providers=configured(harness)) as desk:
-        while await desk.turn(lease):
+    async with harness.job("refetch", providers=configured(harness)) as job:
+        while await job.turn(lease):
             pass
     reported = {row["provider"]: (row["status"], row["attempts"], row["last_error"])
             for row in await harness.rows("refetches")}  # fmt: skip
@@ -143,8 +143,8 @@ async def test_the_objects_that_an_api_shows_beside_are_asked_for_by_their_ids(h
     lease = await harness.lease()
     settings = configured(harness)
     settings["stripe"] = {**settings["square"], "api_base_url": f"{harness.world.url}/apis/stripe"}
-    async with harness.desk("refetch", providers=settings) as desk:
-        while await desk.turn(lease):
+    async with harness.job("refetch", providers=settings) as job:
+        while await job.turn(lease):
             pass
     told = {row["provider"]: (row["status"], row["last_error"]) for row in await harness.rows("refetches")}
     assert told == dict.fromkeys(FIRST, ("done", None))
@@ -157,8 +157,8 @@ async def test_credentials_that_are_refused_say_so_at_the_first_answer(harness: 
     for provider, (ref, *_) in SHOWN.items():
         await harness.ask_again(ref, provider)
     lease = await harness.lease()
-    async with harness.desk("refetch", providers=configured(harness, key="old")) as desk:
-        while await desk.turn(lease):
+    async with harness.job("refetch", providers=configured(harness, key="old")) as job:
+        while await job.turn(lease):
             pass
     host = harness.world.url.removeprefix("http://")
     refused = f"{host} refuses the credentials (401); check the provider's api_ settings"
@@ -193,11 +193,11 @@ async def test_the_clock_asks_by_the_ids_of_what_is_open_and_the_answer_meets_it
             await settle(ledger, place, "refund.updated", event("refund.updated", "refund", one))
         await harness.pool.execute(f"update payments set {AGED} - interval '4 days'")
         lease = await harness.lease()
-        async with harness.desk("watch", providers=configured(harness)) as watch:
+        async with harness.job("watch", providers=configured(harness)) as watch:
             await watch.turn(lease)
         assert [(row["ref"], row["reason"]) for row in await harness.rows("refetches")] == [("refund:r1", "stale")]
-        async with harness.desk("refetch", providers=configured(harness)) as desk:
-            assert await desk.turn(lease)
+        async with harness.job("refetch", providers=configured(harness)) as job:
+            assert await job.turn(lease)
         [row] = await harness.rows("spool")
         names = [name.decode() for name in row["header_names"]]
         headers = tuple(zip(names, row["header_values"], strict=True))
@@ -215,7 +215,7 @@ async def test_a_reference_of_two_merchants_is_asked_about_once(harness: Office,
             await settle(ledger, place, "payment.updated", json.dumps(body).encode())
     await harness.pool.execute(f"update payments set {AGED} - interval '4 days'")
     lease = await harness.lease()
-    async with harness.desk("watch", providers=configured(harness)) as watch:
+    async with harness.job("watch", providers=configured(harness)) as watch:
         await watch.turn(lease)
     assert [row["ref"] for row in await harness.rows("refetches")] == ["p1"]
 
@@ -235,5 +235,5 @@ async def test_a_shop_without_an_address_is_not_asked(harness: Office) -> None:
     del settings["shopify"]["api_base_url"]
     await harness.ask_again("7", "shopify")
     lease = await harness.lease()
-    async with harness.desk("refetch", providers=settings) as desk:
-        assert not await desk.turn(lease)
+    async with harness.job("refetch", providers=settings) as job:
+        assert not await job.turn(lease)

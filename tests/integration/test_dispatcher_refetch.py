@@ -1,4 +1,4 @@
-"""The refetch desk on real rows: each answer goes into the books once, whatever breaks between asking and writing."""
+"""The refetch job on real rows: each answer goes into the books once, whatever breaks between asking and writing."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ async def test_answer_is_spooled_as_an_event_that_the_consumer_understands(harne
     harness.world.objects["pi_1"] = paid("pi_1")
     await harness.ask_again("pi_1")
     lease = await harness.lease()
-    async with harness.desk("refetch") as desk:
-        assert await desk.turn(lease)
-        assert not await desk.turn(lease), "nothing is due"
+    async with harness.job("refetch") as job:
+        assert await job.turn(lease)
+        assert not await job.turn(lease), "nothing is due"
     [row], [spooled] = await harness.rows("refetches"), await harness.rows("spool")
     assert (row["status"], row["attempts"], row["last_error"]) == ("done", 1, None)
     assert json.loads(spooled["value"]) == paid("pi_1")
@@ -62,8 +62,8 @@ async def test_an_answer_that_was_not_written_is_asked_for_again(harness: Office
     harness.world.objects["pi_1"] = paid("pi_1")
     await harness.ask_again("pi_1")
     lease, fault = await harness.lease(), harness.world.fail("/v1/", holds=asyncio.Event())
-    async with harness.desk("refetch") as desk:
-        turn = asyncio.create_task(desk.turn(lease))
+    async with harness.job("refetch") as job:
+        turn = asyncio.create_task(job.turn(lease))
         await fault.met.wait()
         [row] = await harness.rows("refetches")
         assert (row["status"], row["attempts"]) == ("queued", 1)
@@ -71,9 +71,9 @@ async def test_an_answer_that_was_not_written_is_asked_for_again(harness: Office
         turn.cancel()
         await asyncio.gather(turn, return_exceptions=True)
         fault.holds.set()  # type: ignore[union-attr]
-        assert not await desk.turn(lease), "the claim holds"
+        assert not await job.turn(lease), "the claim holds"
         await harness.make_due("refetches")
-        assert await desk.turn(lease)
+        assert await job.turn(lease)
     [row], spool = await harness.rows("refetches"), await harness.rows("spool")
     assert (row["status"], row["attempts"], len(spool)) == ("done", 2, 1)
 
@@ -88,12 +88,12 @@ async def test_ids_that_nobody_knows_are_asked_about_within_their_budget(harness
         )
     harness.world.objects["pi_3"] = paid("pi_3")
     lease = await harness.lease()
-    async with harness.desk("refetch", refetch={"unknown_per_minute_max": 1}) as desk:
-        assert await desk.turn(lease)
-        assert not await desk.turn(lease), "the other one waits for a call of the budget"
+    async with harness.job("refetch", refetch={"unknown_per_minute_max": 1}) as job:
+        assert await job.turn(lease)
+        assert not await job.turn(lease), "the other one waits for a call of the budget"
         await harness.ask_again("pi_3")
-        assert await desk.turn(lease), "what the ledger knows needs none"
-        assert not await desk.turn(lease)
+        assert await job.turn(lease), "what the ledger knows needs none"
+        assert not await job.turn(lease)
     found = {row["ref"]: row["status"] for row in await harness.rows("refetches")}
     assert found == {"pi_1": "done", "pi_2": "queued", "pi_3": "done"}
 
@@ -102,8 +102,8 @@ async def test_a_lost_lease_writes_nothing(harness: Office):
     harness.world.objects["pi_1"] = paid("pi_1")
     await harness.ask_again("pi_1")
     lease, fault = await harness.lease(), harness.world.fail("/v1/", accepts=True, holds=asyncio.Event())
-    async with harness.desk("refetch") as desk:
-        turn = asyncio.create_task(desk.turn(lease))
+    async with harness.job("refetch") as job:
+        turn = asyncio.create_task(job.turn(lease))
         await fault.met.wait()
         successor = await harness.steal_lease()
         fault.holds.set()  # type: ignore[union-attr]
@@ -111,11 +111,11 @@ async def test_a_lost_lease_writes_nothing(harness: Office):
             await turn
         assert await harness.rows("spool") == []
         with pytest.raises(LeaseLostError):
-            await desk.turn(lease)
+            await job.turn(lease)
         [row] = await harness.rows("refetches")
         assert (row["status"], row["attempts"]) == ("queued", 1)
         await harness.make_due("refetches")
-        assert await desk.turn(successor)
+        assert await job.turn(successor)
     assert len(await harness.rows("spool")) == 1
 
 
@@ -124,12 +124,12 @@ async def test_a_claim_that_was_taken_over_settles_nothing(harness: Office):
     harness.world.objects["pi_1"] = intent("pi_1")
     await harness.ask_again("pi_1")
     lease, fault = await harness.lease(), harness.world.fail("/v1/", accepts=True, holds=asyncio.Event())
-    async with harness.desk("refetch") as desk:
-        slow = asyncio.create_task(desk.turn(lease))
+    async with harness.job("refetch") as job:
+        slow = asyncio.create_task(job.turn(lease))
         await fault.met.wait()
         harness.world.objects["pi_1"] = paid("pi_1")
         await harness.make_due("refetches")
-        assert await desk.turn(lease)
+        assert await job.turn(lease)
         fault.holds.set()  # type: ignore[union-attr]
         await slow
     [spooled] = await harness.rows("spool")
@@ -140,8 +140,8 @@ async def test_what_is_asked_for_while_the_answer_is_on_its_way_is_asked_once_mo
     harness.world.objects["pi_1"] = intent("pi_1")
     await harness.ask_again("pi_1")
     lease, fault = await harness.lease(), harness.world.fail("/v1/", accepts=True, holds=asyncio.Event())
-    async with harness.desk("refetch") as desk:
-        turn = asyncio.create_task(desk.turn(lease))
+    async with harness.job("refetch") as job:
+        turn = asyncio.create_task(job.turn(lease))
         await fault.met.wait()
         harness.world.objects["pi_1"] = paid("pi_1")
         await harness.ask_again("pi_1")
@@ -149,8 +149,8 @@ async def test_what_is_asked_for_while_the_answer_is_on_its_way_is_asked_once_mo
         await turn
         [row] = await harness.rows("refetches")
         assert (row["status"], row["attempts"]) == ("queued", 0)
-        assert await desk.turn(lease)
-        assert not await desk.turn(lease)
+        assert await job.turn(lease)
+        assert not await job.turn(lease)
     assert [json.loads(row["value"])["status"] for row in await harness.rows("spool")] == [
         "requires_payment_method",
         "succeeded",
@@ -163,8 +163,8 @@ async def test_refusals_fail_and_say_why(harness: Office):
     for ref, account in (("pi_gone", ""), ("pi_1", "acme"), ("re_1", "")):
         await harness.ask_again(ref, account=account)
     lease = await harness.lease()
-    async with harness.desk("refetch") as desk:
-        while await desk.turn(lease):
+    async with harness.job("refetch") as job:
+        while await job.turn(lease):
             pass
     reported = {
         row["ref"]: (row["status"], row["attempts"], row["last_error"]) for row in await harness.rows("refetches")
@@ -181,20 +181,20 @@ async def test_refusals_fail_and_say_why(harness: Office):
 async def test_outages_are_tried_again_up_to_a_bound(harness: Office):
     harness.world.objects |= {"pi_1": paid("pi_1"), "pi_2": paid("pi_2")}
     lease = await harness.lease()
-    async with harness.desk("refetch", refetch={"attempts_max": 3}) as desk:
+    async with harness.job("refetch", refetch={"attempts_max": 3}) as job:
         await harness.ask_again("pi_1")
         harness.world.fail("/v1/", 500, 503)
-        await until(lambda: turned(harness, desk, lease, "done"))
+        await until(lambda: turned(harness, job, lease, "done"))
         await harness.ask_again("pi_2")
         harness.world.fail("/v1/", 500, 502, 503)
-        await until(lambda: turned(harness, desk, lease, "failed"))
+        await until(lambda: turned(harness, job, lease, "failed"))
     first, second = await harness.rows("refetches")
     assert (first["attempts"], second["attempts"]) == (3, 3)
     assert second["last_error"].endswith("answered 503")
 
 
-async def turned(of: Office, desk: Any, lease: Any, status: str) -> bool:
-    await desk.turn(lease)
+async def turned(of: Office, job: Any, lease: Any, status: str) -> bool:
+    await job.turn(lease)
     return (await of.rows("refetches"))[-1]["status"] == status
 
 
@@ -204,9 +204,9 @@ async def test_retry_after_is_kept_by_the_row_and_by_the_api(harness: Office):
         await harness.ask_again(ref)
     lease = await harness.lease()
     harness.world.fail("/v1/", 429, headers={"Retry-After": "60"})
-    async with harness.desk("refetch") as desk:
-        assert await desk.turn(lease)
-        assert not await desk.turn(lease), "nobody asks an API that wants to be left alone"
+    async with harness.job("refetch") as job:
+        assert await job.turn(lease)
+        assert not await job.turn(lease), "nobody asks an API that wants to be left alone"
     first, second = await harness.rows("refetches")
     assert first["next_attempt_at"] > dt.datetime.now(dt.UTC) + dt.timedelta(seconds=50)
     assert (second["attempts"], harness.world.asked("/v1/")) == (0, 1)
@@ -244,19 +244,19 @@ async def all_done(of: Office) -> bool:
     return {row["status"] for row in await of.rows("refetches")} == {"done"}
 
 
-async def test_two_desks_under_one_lease_claim_different_rows(harness: Office):
+async def test_two_jobs_under_one_lease_claim_different_rows(harness: Office):
     refs = [f"pi_{number}" for number in range(30)]
     for ref in refs:
         harness.world.objects[ref] = paid(ref)
         await harness.ask_again(ref)
     lease = await harness.lease()
 
-    async def drain(desk: Any) -> None:
-        while await desk.turn(lease):
+    async def drain(job: Any) -> None:
+        while await job.turn(lease):
             pass
 
-    async with harness.desk("refetch") as one, harness.desk("refetch") as other:
+    async with harness.job("refetch") as one, harness.job("refetch") as other:
         while not await all_done(harness):
-            await asyncio.gather(*(drain(desk) for desk in (one, other, one, other)))
+            await asyncio.gather(*(drain(job) for job in (one, other, one, other)))
     assert len(await harness.rows("spool")) == 30
     assert harness.world.asked("/v1/") == 30

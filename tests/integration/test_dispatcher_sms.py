@@ -1,4 +1,4 @@
-"""The SMS desk on real rows: one message at the provider, whatever breaks between sending and writing."""
+"""The SMS job on real rows: one message at the provider, whatever breaks between sending and writing."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ async def status_is(of: Office, *statuses: str) -> bool:
     return [row["status"] for row in await of.rows("sms_transactions")] == list(statuses)
 
 
-async def turn_until(of: Office, desk: Any, lease: Any, *statuses: str) -> None:
+async def turn_until(of: Office, job: Any, lease: Any, *statuses: str) -> None:
     async def turned() -> bool:
-        await desk.turn(lease)
+        await job.turn(lease)
         return await status_is(of, *statuses)
 
     await until(turned)
@@ -53,10 +53,10 @@ async def turn_until(of: Office, desk: Any, lease: Any, *statuses: str) -> None:
 async def test_message_is_sent_and_its_id_is_kept(harness: Office):
     payment = await harness.queue_sms("captured", "refunded")
     lease = await harness.lease()
-    async with harness.desk("sms") as desk:
-        assert await desk.turn(lease)
-        assert await desk.turn(lease)
-        assert not await desk.turn(lease)
+    async with harness.job("sms") as job:
+        assert await job.turn(lease)
+        assert await job.turn(lease)
+        assert not await job.turn(lease)
     first, second = await harness.rows("sms_transactions")
     assert (first["status"], first["attempts"], first["provider_sid"]) == ("sent", 1, "SM" + "0" * 32)
     assert second["provider_sid"] != first["provider_sid"]
@@ -71,25 +71,25 @@ async def test_merged_payment_tells_the_figures_of_the_one_that_survived(harness
     sql = "update payments set merged_into = $2, amount = 7, authorized = 7, captured = 7 where id = $1"
     await harness.pool.execute(sql, merged, survivor)
     lease = await harness.lease()
-    async with harness.desk("sms") as desk:
-        await desk.turn(lease)
+    async with harness.job("sms") as job:
+        await job.turn(lease)
     assert " 10.00 EUR." in harness.world.messages[0]["body"]
 
 
 async def test_crash_between_sending_and_writing_is_looked_up(harness: Office):
     await harness.queue_sms("captured")
     lease, fault = await harness.lease(), harness.world.fail("POST", accepts=True, holds=asyncio.Event())
-    async with harness.desk("sms") as desk:
-        turn = asyncio.create_task(desk.turn(lease))
+    async with harness.job("sms") as job:
+        turn = asyncio.create_task(job.turn(lease))
         await fault.met.wait()
         turn.cancel()
         await asyncio.gather(turn, return_exceptions=True)
         fault.holds.set()  # type: ignore[union-attr]
         assert await status_is(harness, "sending")
-        assert not await desk.turn(lease), "the claim holds"
+        assert not await job.turn(lease), "the claim holds"
         await harness.pool.execute("update payments set captured = 900")
         await harness.make_due("sms_transactions")
-        assert await desk.turn(lease)
+        assert await job.turn(lease)
     [row] = await harness.rows("sms_transactions")
     assert (row["status"], row["attempts"], row["provider_sid"]) == ("sent", 2, "SM" + "0" * 32)
     assert len(harness.world.messages) == 1
@@ -117,10 +117,10 @@ async def test_answers_that_say_nothing_end_in_one_message(harness: Office):
     lease = await harness.lease()
     harness.world.fail("POST", accepts=True, drops=True)
     harness.world.fail("GET", 500, 429, 404)
-    async with harness.desk("sms") as desk:
-        assert await desk.turn(lease)
+    async with harness.job("sms") as job:
+        assert await job.turn(lease)
         assert await status_is(harness, "queued")
-        await turn_until(harness, desk, lease, "sent")
+        await turn_until(harness, job, lease, "sent")
     [row] = await harness.rows("sms_transactions")
     assert row["attempts"] == 4, "404 is trouble of the account, and counts as no try"
     assert (len(harness.world.messages), harness.world.asked("Messages", "POST")) == (1, 1)
@@ -130,8 +130,8 @@ async def test_message_that_was_surely_not_taken_is_sent_again(harness: Office):
     await harness.queue_sms("captured")
     lease = await harness.lease()
     harness.world.fail("POST", 500, 429, 503)
-    async with harness.desk("sms") as desk:
-        await turn_until(harness, desk, lease, "sent")
+    async with harness.job("sms") as job:
+        await turn_until(harness, job, lease, "sent")
     assert (len(harness.world.messages), harness.world.asked("Messages", "POST")) == (1, 4)
 
 
@@ -139,8 +139,8 @@ async def test_refused_and_unknown_templates_fail(harness: Office):
     await harness.queue_sms("captured", "invoice")
     lease = await harness.lease()
     harness.world.fail("POST", 400, body='{"code": 21610, "message": "unsubscribed"}')
-    async with harness.desk("sms") as desk:
-        await turn_until(harness, desk, lease, "failed", "failed")
+    async with harness.job("sms") as job:
+        await turn_until(harness, job, lease, "failed", "failed")
     assert harness.world.messages == []
 
 
@@ -148,14 +148,14 @@ async def test_tries_are_bounded_and_the_last_ones_only_look(harness: Office):
     await harness.queue_sms("captured")
     await harness.queue_sms("captured")
     lease = await harness.lease()
-    async with harness.desk("sms", sms={"sends_max": 2, "attempts_max": 4}) as desk:
+    async with harness.job("sms", sms={"sends_max": 2, "attempts_max": 4}) as job:
         harness.world.fail("POST", 500, 500, 500, 500)
-        await turn_until(harness, desk, lease, "failed", "failed")
+        await turn_until(harness, job, lease, "failed", "failed")
         assert harness.world.asked("Messages", "POST") == 4
         await harness.queue_sms("failed")
         harness.world.fail("POST", 500)
         harness.world.fail("GET", 500, 500, 500)
-        await turn_until(harness, desk, lease, "failed", "failed", "failed")
+        await turn_until(harness, job, lease, "failed", "failed", "failed")
     assert [row["attempts"] for row in await harness.rows("sms_transactions")] == [3, 3, 4]
     assert harness.world.messages == []
 
@@ -163,14 +163,14 @@ async def test_tries_are_bounded_and_the_last_ones_only_look(harness: Office):
 async def test_a_receipt_that_came_first_stands(harness: Office):
     await harness.queue_sms("captured")
     lease, fault = await harness.lease(), harness.world.fail("POST", accepts=True, holds=asyncio.Event())
-    async with harness.desk("sms") as desk:
-        turn = asyncio.create_task(desk.turn(lease))
+    async with harness.job("sms") as job:
+        turn = asyncio.create_task(job.turn(lease))
         await fault.met.wait()
         await harness.pool.execute("update sms_transactions set status = 'delivered'")
         fault.holds.set()  # type: ignore[union-attr]
         await turn
         await harness.make_due("sms_transactions")
-        assert not await desk.turn(lease)
+        assert not await job.turn(lease)
     [row] = await harness.rows("sms_transactions")
     assert (row["status"], row["provider_sid"]) == ("delivered", "SM" + "0" * 32)
 
@@ -179,17 +179,17 @@ async def test_a_message_that_ended_already_is_found_ended(harness: Office):
     await harness.queue_sms("captured")
     lease = await harness.lease()
     harness.world.fail("POST", accepts=True, drops=True)
-    async with harness.desk("sms") as desk:
-        await desk.turn(lease)
+    async with harness.job("sms") as job:
+        await job.turn(lease)
         harness.world.messages[0]["status"] = "undelivered"
-        await turn_until(harness, desk, lease, "undelivered")
+        await turn_until(harness, job, lease, "undelivered")
 
 
 async def test_a_lost_lease_writes_nothing_and_its_successor_looks_up(harness: Office):
     await harness.queue_sms("captured")
     lease, fault = await harness.lease(), harness.world.fail("POST", accepts=True, holds=asyncio.Event())
-    async with harness.desk("sms") as desk:
-        turn = asyncio.create_task(desk.turn(lease))
+    async with harness.job("sms") as job:
+        turn = asyncio.create_task(job.turn(lease))
         await fault.met.wait()
         successor = await harness.steal_lease()
         fault.holds.set()  # type: ignore[union-attr]
@@ -198,25 +198,25 @@ async def test_a_lost_lease_writes_nothing_and_its_successor_looks_up(harness: O
         [row] = await harness.rows("sms_transactions")
         assert (row["status"], row["provider_sid"]) == ("sending", None)
         await harness.make_due("sms_transactions")
-        assert await desk.turn(successor)
+        assert await job.turn(successor)
     assert await status_is(harness, "sent")
     assert len(harness.world.messages) == 1
 
 
 async def test_one_that_was_paused_past_its_claim_does_not_send(harness: Office):
-    async with harness.desk("sms", dispatcher={"claim_seconds": 1.0}) as desk:
+    async with harness.job("sms", dispatcher={"claim_seconds": 1.0}) as job:
         message = Message(NUMBER, "Hello. Ref 1A", "Ref 1A", dt.datetime.now(dt.UTC))
-        outcome = await desk._find_or_send(message, 1, time.monotonic() - 1)  # type: ignore[attr-defined]
+        outcome = await job._find_or_send(message, 1, time.monotonic() - 1)  # type: ignore[attr-defined]
         assert isinstance(outcome, Unknown)
         assert harness.world.calls == []
-        assert await desk._find_or_send(message, 1, time.monotonic()) == Taken("SM" + "0" * 32)  # type: ignore[attr-defined]
+        assert await job._find_or_send(message, 1, time.monotonic()) == Taken("SM" + "0" * 32)  # type: ignore[attr-defined]
 
 
 async def test_a_try_whose_claim_was_taken_over_settles_nothing(harness: Office):
     await harness.queue_sms("captured")
     lease, fault = await harness.lease(), harness.world.fail("POST", accepts=True, holds=asyncio.Event())
-    async with harness.desk("sms") as desk:
-        turn = asyncio.create_task(desk.turn(lease))
+    async with harness.job("sms") as job:
+        turn = asyncio.create_task(job.turn(lease))
         await fault.met.wait()
         await harness.pool.execute("update sms_transactions set attempts = attempts + 1")
         fault.holds.set()  # type: ignore[union-attr]
@@ -273,14 +273,14 @@ async def test_an_account_that_is_refused_loses_no_message_and_is_left_alone(har
     harness.world.fail("POST", 401, body='{"code": 20003, "message": "Authenticate"}')
     harness.world.fail("POST", 403, body='{"code": 20005, "message": "Account not active"}')
     harness.world.fail("POST", 402)
-    async with harness.desk("sms") as desk:
-        assert await desk.turn(lease)
+    async with harness.job("sms") as job:
+        assert await job.turn(lease)
         assert await status_is(harness, *["queued"] * 5)
         assert [row["attempts"] for row in await harness.rows("sms_transactions")] == [0] * 5, "it counts as no try"
         for _ in range(10):
-            assert not await desk.turn(lease), "the breaker is open"
+            assert not await job.turn(lease), "the breaker is open"
         assert harness.world.asked("Messages") == 1
-        await turn_until(harness, desk, lease, *["sent"] * 5)
+        await turn_until(harness, job, lease, *["sent"] * 5)
     assert sorted(one["to"] for one in harness.world.messages) == [f"+49151{number:08d}" for number in range(5)]
     assert harness.world.asked("Messages", "GET") == 0, "nothing was handed over that could be looked up"
 
@@ -290,8 +290,8 @@ async def test_an_account_that_is_refused_at_the_look_up_loses_nothing_either(ha
     lease = await harness.lease()
     harness.world.fail("POST", accepts=True, drops=True)
     harness.world.fail("GET", 401, 401, 403)
-    async with harness.desk("sms", sms={"attempts_max": 2}) as desk:
-        await turn_until(harness, desk, lease, "sent")
+    async with harness.job("sms", sms={"attempts_max": 2}) as job:
+        await turn_until(harness, job, lease, "sent")
     assert (len(harness.world.messages), harness.world.asked("Messages", "POST")) == (1, 1)
 
 
@@ -300,15 +300,15 @@ async def test_a_list_that_is_late_makes_no_second_message(harness: Office):
     await harness.queue_sms("captured")
     lease = await harness.lease()
     harness.world.fail("POST", accepts=True, drops=True)
-    async with harness.desk("sms", sms={"unsure_seconds": 1.5}) as desk:
-        assert await desk.turn(lease)
+    async with harness.job("sms", sms={"unsure_seconds": 1.5}) as job:
+        assert await job.turn(lease)
         handed_over = time.monotonic()
         [late], harness.world.messages = harness.world.messages, []
         while time.monotonic() - handed_over < 1.0:
-            assert not await desk.turn(lease), "it waits"
+            assert not await job.turn(lease), "it waits"
             await asyncio.sleep(0.05)
         harness.world.messages.append(late)
-        await turn_until(harness, desk, lease, "sent")
+        await turn_until(harness, job, lease, "sent")
     assert (harness.world.messages, harness.world.asked("Messages", "POST")) == ([late], 1)
 
 
@@ -316,9 +316,9 @@ async def test_a_claim_that_ended_without_a_word_holds_as_long(harness: Office):
     await harness.queue_sms("captured")
     lease = await harness.lease()
     limits: dict[str, dict[str, Any]] = {"sms": {"unsure_seconds": 50.0}, "dispatcher": {"claim_seconds": 1.0}}
-    async with harness.desk("sms", **limits) as desk:
+    async with harness.job("sms", **limits) as job:
         fault = harness.world.fail("POST", accepts=True, holds=asyncio.Event())
-        turn = asyncio.create_task(desk.turn(lease))
+        turn = asyncio.create_task(job.turn(lease))
         await fault.met.wait()
         turn.cancel()
         await asyncio.gather(turn, return_exceptions=True)
@@ -332,8 +332,8 @@ async def test_what_is_true_no_more_is_not_sent(harness: Office):
     payment = await harness.queue_sms("failed")
     await harness.pool.execute("update payments set status = 'captured' where id = $1", payment)
     lease = await harness.lease()
-    async with harness.desk("sms") as desk:
-        assert await desk.turn(lease)
+    async with harness.job("sms") as job:
+        assert await job.turn(lease)
     assert await status_is(harness, "failed")
     assert harness.world.calls == []
 
@@ -346,9 +346,9 @@ async def test_each_refund_has_its_own_message(harness: Office):
             f"{insert} values ($1, $2, 'refunded', 'queued', $3, $4)", payment, NUMBER, child, amount
         )
     lease = await harness.lease()
-    async with harness.desk("sms") as desk:
+    async with harness.job("sms") as job:
         harness.world.fail("POST", accepts=True, drops=True)
-        await turn_until(harness, desk, lease, "sent", "sent")
+        await turn_until(harness, job, lease, "sent", "sent")
     bodies = sorted(one["body"] for one in harness.world.messages)
     assert [body.split(" to you")[0] for body in bodies] == ["We refunded 2.00 EUR", "We refunded 3.00 EUR"]
     assert len({body[-10:] for body in bodies}) == 2, "each is found by a mark of its own"

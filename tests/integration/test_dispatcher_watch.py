@@ -1,4 +1,4 @@
-"""The watch desk on real rows: what nothing tells the end of is asked about in its time, and until it is final."""
+"""The watch job on real rows: what nothing tells the end of is asked about in its time, and until it is final."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ async def harness(database: Database) -> AsyncIterator[Office]:
 
 
 async def pay(
-    desks: Office, provider: str, ref: str, silent: float, *, old: float | None = None, **columns: str
+    jobs: Office, provider: str, ref: str, silent: float, *, old: float | None = None, **columns: str
 ) -> None:
     """Write a payment that was last heard of so many seconds ago."""
     now = dt.datetime.now(dt.UTC)
     states = {"status": "captured", "refund_status": "none", "dispute_status": "none"} | columns
-    await desks.pool.execute(
+    await jobs.pool.execute(
         "insert into payments (id, provider, account, provider_ref, status, refund_status, dispute_status, currency,"
         " amount, authorized, captured, refunded, disputed, version, facts, head_hash, head_xid, created_at,"
         " updated_at)"
@@ -50,12 +50,12 @@ async def pay(
     )  # fmt: skip
 
 
-async def look(desks: Office, providers: dict[str, Any], **refetch: Any) -> list[tuple[str, str, str]]:
-    lease = await desks.lease()
-    async with desks.desk("watch", providers=providers, refetch=refetch) as desk:
-        assert not await desk.turn(lease)
-    await desks.pool.execute("update leases set expires_at = clock_timestamp()")
-    return [(row["ref"], row["reason"], row["status"]) for row in await desks.rows("refetches")]
+async def look(jobs: Office, providers: dict[str, Any], **refetch: Any) -> list[tuple[str, str, str]]:
+    lease = await jobs.lease()
+    async with jobs.job("watch", providers=providers, refetch=refetch) as job:
+        assert not await job.turn(lease)
+    await jobs.pool.execute("update leases set expires_at = clock_timestamp()")
+    return [(row["ref"], row["reason"], row["status"]) for row in await jobs.rows("refetches")]
 
 
 async def test_case_pb7_a_push_without_callback_is_asked_about(harness: Office) -> None:
@@ -85,13 +85,13 @@ async def test_what_the_api_does_not_know_is_asked_about_seldom(harness: Office)
     lease = await harness.lease()
 
     async def asked() -> set[str]:
-        async with harness.desk("watch") as watch:
+        async with harness.job("watch") as watch:
             await watch.turn(lease)
         return {row["ref"] for row in await harness.rows("refetches") if row["status"] == "queued"}
 
     assert await asked() == {"pi_gone", "pi_kept"}
     harness.world.fail("/v1/payment_intents/pi_kept", 400)
-    async with harness.desk("refetch", refetch={"absent_seconds": 7 * DAY}) as refetch:
+    async with harness.job("refetch", refetch={"absent_seconds": 7 * DAY}) as refetch:
         while await refetch.turn(lease):
             pass
     for aged, expected in (("1 day", {"pi_kept"}), ("7 days", {"pi_gone", "pi_kept"})):
@@ -100,9 +100,9 @@ async def test_what_the_api_does_not_know_is_asked_about_seldom(harness: Office)
         assert await asked() == expected, aged
 
 
-async def set_refunds(desks: Office, ref: str, **refunds: str) -> None:
+async def set_refunds(jobs: Office, ref: str, **refunds: str) -> None:
     facts = {f"refund:{own}": [state, 100] for own, state in refunds.items()}
-    await desks.pool.execute("update payments set facts = $2 where provider_ref = $1", ref, json.dumps(facts))
+    await jobs.pool.execute("update payments set facts = $2 where provider_ref = $1", ref, json.dumps(facts))
 
 
 async def test_a_refund_that_is_open_beside_one_that_is_done_is_asked_about(harness: Office) -> None:
@@ -215,7 +215,7 @@ async def test_a_debit_of_stripe_that_its_bank_returned_is_found_by_the_clock(
         await ledger.settle([Record("payments.webhooks", 0, 0, 0, b"pi_1", event, headers)])
         await harness.pool.execute("update debits set noted_at = noted_at - interval '5 days'")
         lease = await harness.lease()
-        async with harness.desk("watch") as watch, harness.desk("refetch") as refetch:
+        async with harness.job("watch") as watch, harness.job("refetch") as refetch:
             await watch.turn(lease)
             for place, asked in enumerate(("pi_1", "disputes:pi_1"), start=1):
                 assert await refetch.turn(lease)
@@ -235,9 +235,9 @@ async def test_the_role_asks_and_reads_until_it_is_final(harness: Office) -> Non
     harness.world.objects["pi_1"] = {"id": "pi_1", "object": "payment_intent", "status": "canceled", "amount": 1000,
                                      "currency": "eur"}  # fmt: skip
     lease = await harness.lease()
-    async with harness.desk("watch") as watch:
+    async with harness.job("watch") as watch:
         await watch.turn(lease)
-    async with harness.desk("refetch") as refetch:
+    async with harness.job("refetch") as refetch:
         assert await refetch.turn(lease)
     [row], [spooled] = await harness.rows("refetches"), await harness.rows("spool")
     assert (row["status"], row["reason"], spooled["key"]) == ("done", "stale", b"pi_1")

@@ -89,8 +89,8 @@ def pushed() -> Record:
 class Till:
     """The ingress, the dispatcher, the consumer and Daraja, joined by hand."""
 
-    def __init__(self, ingress: running.RunningIngress, desks: Office, ledger: Bench) -> None:
-        self.ingress, self.office, self.ledger, self._applied = ingress, desks, ledger, 0
+    def __init__(self, ingress: running.RunningIngress, jobs: Office, ledger: Bench) -> None:
+        self.ingress, self.office, self.ledger, self._applied = ingress, jobs, ledger, 0
 
     async def post(self, body: dict[str, Any], path: str = PATH) -> int:
         async with self.ingress.client.post(self.ingress.url + path, data=json.dumps(body).encode()) as response:
@@ -105,8 +105,8 @@ class Till:
             "api_initiator_credential": SecretStr("encrypted"),
         }  # fmt: skip
         lease = await self.office.lease()
-        async with self.office.desk("refetch", providers={"mpesa": own}, refetch=refetch) as desk:
-            while await desk.turn(lease):
+        async with self.office.job("refetch", providers={"mpesa": own}, refetch=refetch) as job:
+            while await job.turn(lease):
                 pass
         await self.office.pool.execute("update leases set expires_at = clock_timestamp()")
         await self.apply()
@@ -145,11 +145,11 @@ async def opened(stack: Any, database: Database) -> AsyncIterator[Till]:
     changes = {"providers": {"mpesa": ProviderSettings(secrets=(SecretStr(PATH_SECRET),), api_initiator="operator")}}
     async with (
         outside() as world,
-        office(database, world) as desks,
+        office(database, world) as jobs,
         running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress,
         bench(database.dsn) as ledger,
     ):
-        yield Till(ingress, desks, ledger)
+        yield Till(ingress, jobs, ledger)
 
 
 async def test_case_m1_a_paybill_payment_is_asked_about_and_recorded(till: Till) -> None:
@@ -245,8 +245,8 @@ async def test_without_an_operator_the_refetch_says_which_setting_is_missing(til
     lease = await till.office.lease()
     own = {"api_key": SecretStr("consumer"), "api_secret": SecretStr("hidden"), "api_merchant": "174379",
            "api_base_url": till.office.world.url, "secrets": (SecretStr(PATH_SECRET),)}  # fmt: skip
-    async with till.office.desk("refetch", providers={"mpesa": own}) as desk:
-        assert await desk.turn(lease)
+    async with till.office.job("refetch", providers={"mpesa": own}) as job:
+        assert await job.turn(lease)
     [row] = await till.office.rows("refetches")
     assert row["status"] == "failed"
     assert "api_initiator, api_initiator_credential" in row["last_error"]

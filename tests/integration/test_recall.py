@@ -47,13 +47,13 @@ async def harness(database: Database) -> AsyncIterator[Office]:
         yield open_office
 
 
-def stripe_of(desks: Office) -> dict[str, Any]:
-    return {"stripe": {"api_key": SecretStr("sk_test"), "api_base_url": desks.world.url, "recall": True}}
+def stripe_of(jobs: Office) -> dict[str, Any]:
+    return {"stripe": {"api_key": SecretStr("sk_test"), "api_base_url": jobs.world.url, "recall": True}}
 
 
-def paypal_of(desks: Office) -> dict[str, Any]:
+def paypal_of(jobs: Office) -> dict[str, Any]:
     keys = {"api_key": SecretStr("client"), "api_secret": SecretStr("hidden")}
-    return {"paypal": keys | {"api_base_url": desks.world.url, "recall": True}}
+    return {"paypal": keys | {"api_base_url": jobs.world.url, "recall": True}}
 
 
 def paid(number: int, created: float) -> dict[str, Any]:
@@ -70,28 +70,28 @@ def webhook(event: dict[str, Any], offset: int) -> Record:
     return Record(WEBHOOKS.name, 0, offset, 0, event["data"]["object"]["id"].encode(), value, headers)
 
 
-async def began(desks: Office, seconds_ago: float, provider: str = "stripe", listing: str = "events") -> None:
+async def began(jobs: Office, seconds_ago: float, provider: str = "stripe", listing: str = "events") -> None:
     """Write when the endpoint's secret was configured."""
-    await desks.pool.execute(
+    await jobs.pool.execute(
         "insert into recall_cursors (provider, account, list, began_at, read_until)"
         " select $1, '', $3, at, at from (select clock_timestamp() - make_interval(secs => $2) as at) as began",
         provider, seconds_ago, listing,
     )  # fmt: skip
 
 
-async def read_all(desks: Office, providers: dict[str, Any], **recall: Any) -> int:
-    """Turn the desk until it has nothing more to read; return how many pages followed each other."""
-    lease, turns = await desks.lease(), 1
-    async with desks.desk("recall", providers=providers, recall=RECALL | recall) as desk:
-        while await desk.turn(lease):
+async def read_all(jobs: Office, providers: dict[str, Any], **recall: Any) -> int:
+    """Turn the job until it has nothing more to read; return how many pages followed each other."""
+    lease, turns = await jobs.lease(), 1
+    async with jobs.job("recall", providers=providers, recall=RECALL | recall) as job:
+        while await job.turn(lease):
             turns += 1
-    await desks.pool.execute("update leases set expires_at = clock_timestamp()")
+    await jobs.pool.execute("update leases set expires_at = clock_timestamp()")
     return turns
 
 
-async def spooled(desks: Office, first: int = 0) -> list[Record]:
+async def spooled(jobs: Office, first: int = 0) -> list[Record]:
     """Take the spool's rows out as the relay publishes them."""
-    rows = await desks.pool.fetch("with taken as (delete from spool returning *) select * from taken order by id")
+    rows = await jobs.pool.fetch("with taken as (delete from spool returning *) select * from taken order by id")
     return [
         Record(row["topic"], 0, first + place, 0, row["key"], row["value"],
                tuple((n.decode(), v) for n, v in zip(row["header_names"], row["header_values"], strict=True)))
@@ -99,17 +99,17 @@ async def spooled(desks: Office, first: int = 0) -> list[Record]:
     ]  # fmt: skip
 
 
-async def settle(desks: Office, records: list[Record]) -> Plan:
-    async with bench(desks.dsn) as ledger:
+async def settle(jobs: Office, records: list[Record]) -> Plan:
+    async with bench(jobs.dsn) as ledger:
         return await ledger.settle(records)
 
 
 applied = settle
 
 
-async def seen(desks: Office) -> dict[str, tuple[bool, bool, bool]]:
+async def seen(jobs: Office) -> dict[str, tuple[bool, bool, bool]]:
     """Return of each event whether recall was first, whether its webhook came, whether it is lost."""
-    rows = await desks.pool.fetch("select * from recalled_events")
+    rows = await jobs.pool.fetch("select * from recalled_events")
     return {row["event_id"]: tuple(row[at] is not None for at in ("first_at", "webhook_at", "lost_at")) for row in rows}  # type: ignore[misc]
 
 
@@ -193,13 +193,13 @@ async def test_paypals_list_brings_the_same_events_as_its_webhooks(harness: Offi
 async def test_a_token_that_is_taken_no_longer_is_asked_for_again(harness: Office) -> None:
     await began(harness, DAY, "paypal")
     lease, recall = await harness.lease(), RECALL | {"interval_seconds": 1e-6, "backoff_initial_seconds": 1e-6}
-    async with harness.desk("recall", providers=paypal_of(harness), recall=recall) as desk:
-        await desk.turn(lease)
+    async with harness.job("recall", providers=paypal_of(harness), recall=recall) as job:
+        await job.turn(lease)
         harness.world.tokens.append("another")
-        await desk.turn(lease)
+        await job.turn(lease)
         error = await harness.pool.fetchval("select last_error from recall_cursors")
         assert "takes the access token no longer" in error
-        await desk.turn(lease)
+        await job.turn(lease)
     assert await harness.pool.fetchval("select last_error from recall_cursors") is None
 
 
@@ -207,16 +207,16 @@ async def test_a_page_that_the_list_does_not_know_any_more_begins_its_span_anew(
     await began(harness, DAY)
     harness.world.events = [paid(number, time.time() - number * HOUR) for number in range(1, 5)]
     lease = await harness.lease()
-    async with harness.desk(
+    async with harness.job(
         "recall", providers=stripe_of(harness), recall=RECALL | {"backoff_initial_seconds": 1e-6}
-    ) as desk:
-        assert await desk.turn(lease)
+    ) as job:
+        assert await job.turn(lease)
         await harness.pool.execute("update recall_cursors set page = 'evt_gone'")
-        assert not await desk.turn(lease)
+        assert not await job.turn(lease)
         [row] = await harness.pool.fetch("select * from recall_cursors")
         assert (row["page"], "refuses the list events (400)" in row["last_error"]) == (None, True)
-        assert await desk.turn(lease)
-        assert not await desk.turn(lease)
+        assert await job.turn(lease)
+        assert not await job.turn(lease)
     [row] = await harness.pool.fetch("select * from recall_cursors")
     assert (row["since"], row["page"], row["last_error"]) == (None, None, None)
     assert len(await spooled(harness)) == 4
@@ -243,8 +243,8 @@ async def test_a_lost_lease_writes_neither_cursor_nor_spool(harness: Office) -> 
     await began(harness, DAY)
     harness.world.events = [paid(1, time.time() - HOUR)]
     lease, fault = await harness.lease(), harness.world.fail("/v1/events", accepts=True, holds=asyncio.Event())
-    async with harness.desk("recall", providers=stripe_of(harness), recall=RECALL) as desk:
-        turn = asyncio.create_task(desk.turn(lease))
+    async with harness.job("recall", providers=stripe_of(harness), recall=RECALL) as job:
+        turn = asyncio.create_task(job.turn(lease))
         await fault.met.wait()
         successor = await harness.steal_lease()
         fault.holds.set()  # type: ignore[union-attr]
@@ -252,7 +252,7 @@ async def test_a_lost_lease_writes_neither_cursor_nor_spool(harness: Office) -> 
             await turn
         assert await spooled(harness) == []
         assert await seen(harness) == {}
-        assert not await desk.turn(successor)
+        assert not await job.turn(successor)
     assert len(await spooled(harness)) == 1
 
 
@@ -260,8 +260,8 @@ async def test_a_page_of_a_cursor_that_another_moved_writes_nothing(harness: Off
     await began(harness, DAY)
     harness.world.events = [paid(1, time.time() - HOUR)]
     lease, fault = await harness.lease(), harness.world.fail("/v1/events", accepts=True, holds=asyncio.Event())
-    async with harness.desk("recall", providers=stripe_of(harness), recall=RECALL) as desk:
-        turn = asyncio.create_task(desk.turn(lease))
+    async with harness.job("recall", providers=stripe_of(harness), recall=RECALL) as job:
+        turn = asyncio.create_task(job.turn(lease))
         await fault.met.wait()
         moved = await harness.pool.fetchrow("update recall_cursors set turns = turns + 1 returning turns, read_until")
         fault.holds.set()  # type: ignore[union-attr]
@@ -276,17 +276,17 @@ async def test_an_api_that_fails_is_left_alone_and_nothing_is_skipped(harness: O
     harness.world.fail("/v1/events", 503, 500, 200)
     recall = RECALL | {"backoff_initial_seconds": 1e-6, "backoff_max_seconds": 1e-5}
     lease = await harness.lease()
-    async with harness.desk("recall", providers=stripe_of(harness), recall=recall) as desk:
+    async with harness.job("recall", providers=stripe_of(harness), recall=recall) as job:
         for error in ("answered 503", "answered 500", "answered with something else than the list events"):
-            await desk.turn(lease)
+            await job.turn(lease)
             assert error in await harness.pool.fetchval("select last_error from recall_cursors")
         assert await spooled(harness) == []
-        await desk.turn(lease)
+        await job.turn(lease)
     assert len(await spooled(harness)) == 1
 
 
-def mollie_of(desks: Office) -> dict[str, Any]:
-    return {"mollie": {"api_key": SecretStr("test_mollie"), "api_base_url": desks.world.url, "recall": True}}
+def mollie_of(jobs: Office) -> dict[str, Any]:
+    return {"mollie": {"api_key": SecretStr("test_mollie"), "api_base_url": jobs.world.url, "recall": True}}
 
 
 def listed_payment(number: int, created: float, status: str) -> dict[str, Any]:
@@ -294,9 +294,9 @@ def listed_payment(number: int, created: float, status: str) -> dict[str, Any]:
     return mollie_payment(f"tr_{number}", status, createdAt=at) | ({"paidAt": at} if status == "paid" else {})
 
 
-async def hint(desks: Office, ref: str) -> None:
+async def hint(jobs: Office, ref: str) -> None:
     """Take an old webhook of Mollie as the ingress does."""
-    await desks.pool.fetchrow(statement("producers", "queue_hint"), "mollie", "", ref, 100, 100, 1e-6, None)
+    await jobs.pool.fetchrow(statement("producers", "queue_hint"), "mollie", "", ref, 100, 100, 1e-6, None)
 
 
 async def test_the_state_of_a_listed_payment_has_its_effect_once(harness: Office) -> None:
@@ -350,13 +350,13 @@ async def test_a_signed_webhook_of_a_listed_object_is_noted(harness: Office) -> 
     assert list((await seen(harness)).values()) == [(True, True, False)]
 
 
-def command_of(desks: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+def command_of(jobs: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Give `ratchet recall --json` with the office's settings."""
     for name in [name for name in os.environ if name.startswith("RATCHET_")]:
         monkeypatch.delenv(name)
     said = {
-        "HOME": str(tmp_path), "KAFKA__BOOTSTRAP": "127.0.0.1:1", "POSTGRES__DSN": desks.dsn,
-        "PROVIDERS__STRIPE__API_KEY": "sk_test", "PROVIDERS__STRIPE__API_BASE_URL": desks.world.url,
+        "HOME": str(tmp_path), "KAFKA__BOOTSTRAP": "127.0.0.1:1", "POSTGRES__DSN": jobs.dsn,
+        "PROVIDERS__STRIPE__API_KEY": "sk_test", "PROVIDERS__STRIPE__API_BASE_URL": jobs.world.url,
         "RECALL__PAGE_ITEMS_MAX": "2", "RECALL__REQUESTS_PER_SECOND_MAX": "1000",
         "RECALL__BACKOFF_INITIAL_SECONDS": "0.01",
     }  # fmt: skip

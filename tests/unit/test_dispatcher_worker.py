@@ -10,9 +10,9 @@ import structlog
 from pydantic import SecretStr
 
 from consumer.dispatcher.apis import Absent, Again, Answered, Budget, Refused
-from consumer.dispatcher.refetch import RefetchDesk
+from consumer.dispatcher.refetch import RefetchJob
 from consumer.dispatcher.role import Watch, dispatch, serve, watch_health
-from consumer.dispatcher.sms import SmsDesk, Unknown
+from consumer.dispatcher.sms import SmsJob, Unknown
 from consumer.dispatcher.worker import Health, pause_seconds, work
 from providers.core.refetch import Fetched
 from runtime.breaker import Breaker
@@ -34,7 +34,7 @@ LEASE = Lease("dispatcher", "me", 1)
 LIMITS = DispatcherSettings(backoff_initial_seconds=0.01, backoff_max_seconds=0.02, poll_interval_seconds=0.01)
 
 
-class ScriptedDesk:
+class ScriptedJob:
     """Answers its turns as a test says; the end of the script ends the work."""
 
     name = "scripted"
@@ -56,21 +56,21 @@ class ScriptedDesk:
 
 async def test_failures_are_told_waited_out_and_forgotten():
     ending = asyncio.Event()
-    desk = ScriptedDesk(ending, True, OSError("away"), ValueError("bug"), False, True)
+    job = ScriptedJob(ending, True, OSError("away"), ValueError("bug"), False, True)
     async with asyncio.timeout(5):
-        await work(desk, LEASE, ending, LIMITS, desk.health)
-    assert desk.seen == [None, None, "scripted-0: OSError", "scripted-0: ValueError", None, None]
-    assert desk.health.failures_in_row == 0
+        await work(job, LEASE, ending, LIMITS, job.health)
+    assert job.seen == [None, None, "scripted-0: OSError", "scripted-0: ValueError", None, None]
+    assert job.health.failures_in_row == 0
 
 
 async def test_lost_lease_ends_all_workers():
     ending = asyncio.Event()
-    desks = {"a-0": ScriptedDesk(ending, *[False] * 1000), "b-0": ScriptedDesk(ending, True, LeaseLostError("gone"))}
+    jobs = {"a-0": ScriptedJob(ending, *[False] * 1000), "b-0": ScriptedJob(ending, True, LeaseLostError("gone"))}
     watch = Watch()
     settings = Settings(dispatcher=LIMITS)
     with pytest.raises(LeaseLostError):
         async with asyncio.timeout(5):
-            await dispatch(desks, settings, watch, LEASE, ending)
+            await dispatch(jobs, settings, watch, LEASE, ending)
     assert watch.workers == {}
     assert not ending.is_set()
 
@@ -144,9 +144,9 @@ class ScriptedApi:
         return await self._ask()
 
 
-def refetch_desk(rows: Rows, api: ScriptedApi, claim_seconds: float = 40) -> RefetchDesk:
+def refetch_job(rows: Rows, api: ScriptedApi, claim_seconds: float = 40) -> RefetchJob:
     settings = Settings(dispatcher={"claim_seconds": claim_seconds})
-    return RefetchDesk(rows, {("stripe", ""): api}, settings, SystemClock())  # type: ignore[arg-type, dict-item]
+    return RefetchJob(rows, {("stripe", ""): api}, settings, SystemClock())  # type: ignore[arg-type, dict-item]
 
 
 async def test_refetch_that_was_not_tried_is_put_back_uncounted():
@@ -154,9 +154,9 @@ async def test_refetch_that_was_not_tried_is_put_back_uncounted():
         return None
 
     rows = Rows()
-    assert await refetch_desk(rows, ScriptedApi(refuse)).turn(LEASE)
+    assert await refetch_job(rows, ScriptedApi(refuse)).turn(LEASE)
     assert rows.written == [("retry_refetch", 7, 1, 10.0, None, 1)]
-    assert not await refetch_desk(Rows(), ScriptedApi(refuse, ready=False)).turn(LEASE)
+    assert not await refetch_job(Rows(), ScriptedApi(refuse, ready=False)).turn(LEASE)
 
 
 async def test_an_answer_is_as_old_as_its_question():
@@ -174,8 +174,8 @@ async def test_an_answer_is_as_old_as_its_question():
         clock.seconds += 30
         return Answered(Fetched("intent", "pi_1"), b"{}")
 
-    desk = RefetchDesk(rows, {("stripe", ""): ScriptedApi(ask)}, Settings(), clock)  # type: ignore[arg-type, dict-item]
-    assert await desk.turn(LEASE)
+    job = RefetchJob(rows, {("stripe", ""): ScriptedApi(ask)}, Settings(), clock)  # type: ignore[arg-type, dict-item]
+    assert await job.turn(LEASE)
     [(name, _, _, _, _, key, body, names, values, _)] = rows.written
     assert (name, key, body) == ("settle_refetch", b"pi_1", b"{}")
     headers = dict(zip(names, values, strict=True))
@@ -184,7 +184,7 @@ async def test_an_answer_is_as_old_as_its_question():
 
 async def test_refetch_that_hangs_is_given_up_in_half_of_its_claim():
     rows = Rows()
-    await refetch_desk(rows, ScriptedApi(asyncio.Event().wait), claim_seconds=0.1).turn(LEASE)
+    await refetch_job(rows, ScriptedApi(asyncio.Event().wait), claim_seconds=0.1).turn(LEASE)
     [(name, *_, error, uncounted)] = rows.written
     assert (name, error, uncounted) == ("retry_refetch", "no answer in 0.05 s", 0)
 
@@ -194,7 +194,7 @@ async def test_longer_wish_of_the_api_beats_the_backoff():
         return Again("busy", 900.0)
 
     rows = Rows()
-    await refetch_desk(rows, ScriptedApi(ask)).turn(LEASE)
+    await refetch_job(rows, ScriptedApi(ask)).turn(LEASE)
     assert rows.written == [("retry_refetch", 7, 1, 900.0, "busy", 0)]
 
 
@@ -206,7 +206,7 @@ async def test_calls_about_what_nobody_knows_have_a_budget():
 
     unknown, known, api = Rows(known=False), Rows(), ScriptedApi(ask)
     for rows, may_guess in ((known, True), (known, True), (unknown, True), (unknown, False), (known, False)):
-        await refetch_desk(rows, api).turn(LEASE)
+        await refetch_job(rows, api).turn(LEASE)
         assert rows.claimed_with[3] == [may_guess]
     assert [name for name, *_ in unknown.written[:2]] == ["fail_refetch", "trim_refetches"]
     assert {name for name, *_ in known.written} == {"fail_refetch"}
@@ -221,7 +221,7 @@ async def test_what_the_api_does_not_know_is_no_error_and_is_asked_about_seldom(
     known, made_up = Rows(), Rows(known=False)
     with structlog.testing.capture_logs() as lines:
         for rows in (known, made_up):
-            await refetch_desk(rows, ScriptedApi(ask)).turn(LEASE)
+            await refetch_job(rows, ScriptedApi(ask)).turn(LEASE)
     for line in lines:
         assert (line["event"], line["log_level"], line["outcome"]) == ("refetch", "info", "absent")
         assert line["error"] == "api does not know this payment (404)"
@@ -240,7 +240,7 @@ async def test_a_refusal_is_an_error_and_is_asked_about_as_ever():
 
     rows = Rows()
     with structlog.testing.capture_logs() as lines:
-        await refetch_desk(rows, ScriptedApi(ask)).turn(LEASE)
+        await refetch_job(rows, ScriptedApi(ask)).turn(LEASE)
     assert [(line["event"], line["log_level"], line["outcome"]) for line in lines] == [
         ("refetch_failed", "error", "refused")
     ]
@@ -258,7 +258,7 @@ async def test_a_claim_that_fails_gives_its_call_back():
     rows, api = Rows(), ScriptedApi(ask)
     rows.fetch_one = broken  # type: ignore[method-assign, assignment]
     with pytest.raises(OSError, match="away"):
-        await refetch_desk(rows, api).turn(LEASE)
+        await refetch_job(rows, api).turn(LEASE)
     assert api.guesses.take(time.monotonic())
 
 
@@ -275,9 +275,9 @@ class ScriptedSender:
         return None
 
 
-def sms_desk(rows: Rows, send: Callable[[], Any], breaker: Breaker, claim_seconds: float = 40) -> SmsDesk:
+def sms_job(rows: Rows, send: Callable[[], Any], breaker: Breaker, claim_seconds: float = 40) -> SmsJob:
     settings = Settings(dispatcher={"claim_seconds": claim_seconds})
-    return SmsDesk(rows, ScriptedSender(send), breaker, settings)  # type: ignore[arg-type]
+    return SmsJob(rows, ScriptedSender(send), breaker, settings)  # type: ignore[arg-type]
 
 
 def sms_row(**more: object) -> Rows:
@@ -303,16 +303,16 @@ async def test_provider_of_messages_that_fails_is_left_alone():
         raise HttpUnavailableError("busy", retry_after_seconds=60.0)
 
     rows, breaker = sms_row(), Breaker(10, 5)
-    desk = sms_desk(rows, busy, breaker)
-    assert await desk.turn(LEASE)
+    job = sms_job(rows, busy, breaker)
+    assert await job.turn(LEASE)
     assert rows.written == [("retry_sms", 7, 1, 60.0)]
     assert not breaker.would_allow(time.monotonic() + 59)
-    assert not await desk.turn(LEASE)
+    assert not await job.turn(LEASE)
 
 
 async def test_message_that_hangs_is_unknown_in_half_of_its_claim():
     rows, breaker = sms_row(), Breaker(10, 1)
-    await sms_desk(rows, asyncio.Event().wait, breaker, claim_seconds=0.1).turn(LEASE)
+    await sms_job(rows, asyncio.Event().wait, breaker, claim_seconds=0.1).turn(LEASE)
     assert rows.written[0][0] == "retry_sms"
     assert not breaker.would_allow(time.monotonic())
     assert Unknown("x").after_seconds is None
@@ -327,5 +327,5 @@ async def test_failure_before_the_call_frees_the_probe():
 
     rows.fetch_one = broken  # type: ignore[method-assign, assignment]
     with pytest.raises(OSError, match="away"):
-        await sms_desk(rows, broken, breaker).turn(LEASE)
+        await sms_job(rows, broken, breaker).turn(LEASE)
     assert breaker.would_allow(time.monotonic())
