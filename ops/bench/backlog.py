@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from ops.bench.rounds import Member, Scene, member
+from ops.bench.rounds import Member, BenchSetup, member
 from ops.bench.stage import LINGER_SECONDS, check_books, drop_database, make_database, make_topic, preload
 from ops.bench.workload import Workload, make_workload
 from runtime.kafka import close_producer, open_producer
@@ -101,14 +101,14 @@ async def flow(bootstrap: str, live: Live) -> None:
         await close_producer(producer, TIMEOUT_SECONDS)
 
 
-async def catch_up(scene: Scene, contender: Contender, events: int, rate: float, seconds: float) -> dict[str, Any]:
+async def catch_up(setup: BenchSetup, contender: Contender, events: int, rate: float, seconds: float) -> dict[str, Any]:
     """Load a backlog, let live traffic flow for `seconds`, and process all of it; return what it took."""
     topic, books = f"bench.backlog.{os.getpid()}", Books()
-    await make_topic(scene.endpoints.kafka, topic)
-    await load(scene.endpoints.kafka, topic, events, 1000, books)
+    await make_topic(setup.endpoints.kafka, topic)
+    await load(setup.endpoints.kafka, topic, events, 1000, books)
     live = Live(topic, make_workload(int(rate * seconds), 999), rate)
     books.add(live.workload)
-    database = await make_database(scene.endpoints, f"bench_backlog_{os.getpid()}")
+    database = await make_database(setup.endpoints, f"bench_backlog_{os.getpid()}")
     try:
         async with AsyncExitStack() as stack:
             arguments = (contender.kind, topic, database.name, str(contender.processes), "-")
@@ -118,15 +118,15 @@ async def catch_up(scene: Scene, contender: Contender, events: int, rate: float,
             ]
             await asyncio.gather(*(one.ready() for one in members))
             await asyncio.gather(*(one.begin() for one in members))
-            found = await _follow(scene, members, live, books.records)
+            found = await _follow(setup, members, live, books.records)
             await asyncio.gather(*(one.end() for one in members))
         await check_books(database.dsn, books.whole())
     finally:
-        await drop_database(scene.endpoints, database.name)
+        await drop_database(setup.endpoints, database.name)
     return found | {"backlog": books.records - len(live.workload.records), "live_per_second": rate}
 
 
-async def _follow(scene: Scene, members: Sequence[Member], live: Live, wanted: int) -> dict[str, Any]:
+async def _follow(setup: BenchSetup, members: Sequence[Member], live: Live, wanted: int) -> dict[str, Any]:
     """Watch memory until all is processed; `caught_up_seconds` is when nothing older than what just came was left."""
     samples: list[float] = []
     began, caught_up = time.monotonic(), 0.0
@@ -138,7 +138,7 @@ async def _follow(scene: Scene, members: Sequence[Member], live: Live, wanted: i
             await one.follow()
 
     tasks = [asyncio.create_task(hear(one)) for one in members]
-    flowing = asyncio.create_task(flow(scene.endpoints.kafka, live))
+    flowing = asyncio.create_task(flow(setup.endpoints.kafka, live))
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while (settled := sum(one.settled for one in members)) < wanted:

@@ -30,7 +30,7 @@ TIMEOUT_SECONDS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class BenchSetup:
     """What all rounds share: the brokers, their pids, topic and workload by speed, recordings by number of lanes."""
 
     endpoints: Endpoints
@@ -139,27 +139,27 @@ async def settle_all(members: Sequence[Member], records: int) -> float:
     return max(one.reported_at for one in members)
 
 
-async def run_round(scene: Scene, contender: Contender, number: int) -> Round:
+async def run_round(setup: BenchSetup, contender: Contender, number: int) -> Round:
     """Measure one contender once on a fresh database; raise RatchetError where its rows are wrong."""
-    topic, workload = scene.topics[contender.slow]
+    topic, workload = setup.topics[contender.slow]
     name = f"bench_{contender.name.replace('-', '_')}_{number}_{os.getpid()}"
     lanes = int(contender.kind[-1]) if contender.kind.startswith("floor") else 0
-    recording = str(scene.recordings.get(lanes, "-"))
-    database = await make_database(scene.endpoints, name)
+    recording = str(setup.recordings.get(lanes, "-"))
+    database = await make_database(setup.endpoints, name)
     orders = make_orders(workload, contender.ordered)
     try:
         await place_orders(database, orders)
         await settle_down(database)
         arguments = (contender.kind, topic, name, str(contender.processes), recording)
-        found = await measure(scene, contender, arguments, database.environment, len(workload.records))
+        found = await measure(setup, contender, arguments, database.environment, len(workload.records))
         await check_books(database.dsn, workload, orders=orders)
     finally:
-        await drop_database(scene.endpoints, name)
+        await drop_database(setup.endpoints, name)
     return found
 
 
 async def measure(
-    scene: Scene, contender: Contender, arguments: Sequence[str], environment: Mapping[str, str], records: int
+    setup: BenchSetup, contender: Contender, arguments: Sequence[str], environment: Mapping[str, str], records: int
 ) -> Round:
     """Let a contender process that many records of its topic; return what it took. Its rows are not checked here."""
     async with AsyncExitStack() as stack:
@@ -168,9 +168,9 @@ async def measure(
             for _ in range(contender.processes)
         ]
         await asyncio.gather(*(one.ready() for one in members))
-        before = snapshot(scene.servers)
+        before = snapshot(setup.servers)
         await asyncio.gather(*(one.begin() for one in members))
         ended = await settle_all(members, records)
-        cpu = spent(before, snapshot(scene.servers)) | {"process": sum(one.cpu_seconds() for one in members)}
+        cpu = spent(before, snapshot(setup.servers)) | {"process": sum(one.cpu_seconds() for one in members)}
         await asyncio.gather(*(one.end() for one in members))
     return Round(records, ended - min(one.began for one in members), cpu, max(one.peak_mib for one in members))

@@ -25,7 +25,7 @@ from ops.bench import floor
 from ops.bench.chart import draw
 from ops.bench.contenders import Contender, chosen, same_as_shipped
 from ops.bench.figures import Round, report
-from ops.bench.rounds import Scene, run_round
+from ops.bench.rounds import BenchSetup, run_round
 from ops.bench.stage import drop_database, make_database, make_topic, preload
 from ops.bench.table import show
 from ops.bench.workload import Workload, make_workload
@@ -57,7 +57,7 @@ class Options:
     publish: Path | None
 
 
-async def _prepare(stack: Stack, endpoints: Endpoints, options: Options, folder: Path) -> Scene:
+async def _prepare(stack: Stack, endpoints: Endpoints, options: Options, folder: Path) -> BenchSetup:
     """Load the topics and record the floor's statements."""
     say(f"loading topics with {options.events:,} events")
     topics: dict[bool, tuple[str, Workload]] = {}
@@ -72,7 +72,7 @@ async def _prepare(stack: Stack, endpoints: Endpoints, options: Options, folder:
         recordings[lanes] = folder / f"floor-{lanes}.pickle"
         await _record(endpoints, topics[False][1], lanes, recordings[lanes])
     servers = {name: one["pid"] or 0 for name, one in (await stack.status()).items()}
-    return Scene(endpoints, servers, topics, recordings)
+    return BenchSetup(endpoints, servers, topics, recordings)
 
 
 async def _record(endpoints: Endpoints, workload: Workload, lanes: int, target: Path) -> None:
@@ -87,7 +87,7 @@ def _contenders(options: Options) -> tuple[Contender, ...]:
     return chosen(options.only, sweep=options.sweep)
 
 
-async def _play(scene: Scene, options: Options, settings: Settings) -> dict[str, list[Round]]:
+async def _play(setup: BenchSetup, options: Options, settings: Settings) -> dict[str, list[Round]]:
     """Play all rounds; a contender that is the product as shipped under another name shares its figures."""
     shipped = settings.consumer
     rounds: dict[str, list[Round]] = {contender.name: [] for contender in _contenders(options)}
@@ -96,7 +96,7 @@ async def _play(scene: Scene, options: Options, settings: Settings) -> dict[str,
             if same_as_shipped(contender, shipped.batches_in_flight_max, shipped.batch_records_max):
                 found = rounds["ratchet"][number]
             else:
-                found = await run_round(scene, contender, number)
+                found = await run_round(setup, contender, number)
             rounds[contender.name].append(found)
             say(f"round {number + 1}: {contender.name} {found.rate:,.0f} events/s")
     return rounds
@@ -110,8 +110,8 @@ async def run(options: Options) -> dict[str, Any]:
     began = time.monotonic()
     endpoints = await stack.start()
     try:
-        scene = await _prepare(stack, endpoints, options, folder)
-        document = report(await _play(scene, options, settings))
+        setup = await _prepare(stack, endpoints, options, folder)
+        document = report(await _play(setup, options, settings))
     finally:
         await stack.stop()
         for left in folder.glob("floor-*.pickle"):

@@ -24,7 +24,7 @@ from ops.bench.backlog import catch_up
 from ops.bench.contenders import PRODUCT, ours
 from ops.bench.figures import spread
 from ops.bench.filling import fill
-from ops.bench.rounds import Scene, measure
+from ops.bench.rounds import BenchSetup, measure
 from ops.bench.stage import check_books, count_books, drop_database, make_database, make_topic, preload, settle_down
 from ops.bench.workload import make_hot_workload, make_workload
 from runtime.settings import load
@@ -54,8 +54,8 @@ SHIPPED: Final = ours(PRODUCT, "as shipped, one process")
 class Track:
     """Processes one workload after the other and keeps the rates by name."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, setup: BenchSetup) -> None:
+        self._setup = setup
         self._count = 0
         self.rates: dict[str, list[float]] = {}
 
@@ -63,34 +63,34 @@ class Track:
         """Process the workload on the database as it is; its rows must be right."""
         self._count += 1
         topic = f"bench.scale.{os.getpid()}.{self._count}"
-        await make_topic(self._scene.endpoints.kafka, topic)
-        await preload(self._scene.endpoints.kafka, topic, workload.records)
+        await make_topic(self._setup.endpoints.kafka, topic)
+        await preload(self._setup.endpoints.kafka, topic, workload.records)
         before = await count_books(database.dsn)
         await settle_down(database)
         arguments = (contender.kind, topic, topic, str(contender.processes), "-")
         environment = {**database.environment, **contender.environment}
-        found = await measure(self._scene, contender, arguments, environment, len(workload.records))
+        found = await measure(self._setup, contender, arguments, environment, len(workload.records))
         await check_books(database.dsn, workload, before)
         self.rates.setdefault(name, []).append(found.rate)
         say(f"{name}: {found.rate:,.0f} events/s")
 
     async def run_fresh(self, name: str, contender: Contender, workload: Workload) -> None:
         """Process the workload on an empty database."""
-        database = await make_database(self._scene.endpoints, f"bench_scale_{os.getpid()}_{self._count}")
+        database = await make_database(self._setup.endpoints, f"bench_scale_{os.getpid()}_{self._count}")
         try:
             await self.run(name, contender, workload, database)
         finally:
-            await drop_database(self._scene.endpoints, database.name)
+            await drop_database(self._setup.endpoints, database.name)
 
 
-async def ledger(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
+async def ledger(setup: BenchSetup, options: argparse.Namespace) -> dict[str, Any]:
     """Compare ledgers of several sizes; each round brings events that none of them knows."""
-    track, filled = Track(scene), {}
+    track, filled = Track(setup), {}
     sizes = [int(size) for size in options.ledger.split(",")]
     for size in sizes:
         if size:
             began = time.monotonic()
-            filled[size] = await make_database(scene.endpoints, f"bench_ledger_{size}_{os.getpid()}")
+            filled[size] = await make_database(setup.endpoints, f"bench_ledger_{size}_{os.getpid()}")
             await fill(filled[size], size)
             say(f"ledger of {size:,} rows filled in {time.monotonic() - began:.0f} s")
     for number in range(options.rounds):
@@ -101,13 +101,13 @@ async def ledger(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
             else:
                 await track.run_fresh("0 rows", SHIPPED, workload)
     for database in filled.values():
-        await drop_database(scene.endpoints, database.name)
+        await drop_database(setup.endpoints, database.name)
     return summary(track.rates)
 
 
-async def hot(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
+async def hot(setup: BenchSetup, options: argparse.Namespace) -> dict[str, Any]:
     """Compare spread keys with one payment that has 90 % of the events."""
-    track = Track(scene)
+    track = Track(setup)
     for number in range(options.rounds):
         await track.run_fresh("spread keys", SHIPPED, make_workload(options.events, SEED + number))
         heated = make_hot_workload(options.events, SEED + number, HOT_SHARE, options.hot_refunds)
@@ -115,9 +115,9 @@ async def hot(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
     return summary(track.rates)
 
 
-async def consumers(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
+async def consumers(setup: BenchSetup, options: argparse.Namespace) -> dict[str, Any]:
     """Compare 1, 2 and 4 processes of one group on the machine as it is."""
-    track = Track(scene)
+    track = Track(setup)
     for number in range(options.rounds):
         workload = make_workload(options.events, SEED + number)
         for count in (1, 2, 4):
@@ -125,9 +125,9 @@ async def consumers(scene: Scene, options: argparse.Namespace) -> dict[str, Any]
     return summary(track.rates)
 
 
-async def backlog(scene: Scene, options: argparse.Namespace) -> dict[str, Any]:
+async def backlog(setup: BenchSetup, options: argparse.Namespace) -> dict[str, Any]:
     """Catch up a backlog while live traffic flows."""
-    return await catch_up(scene, SHIPPED, options.backlog, options.live, LIVE_SECONDS)
+    return await catch_up(setup, SHIPPED, options.backlog, options.live, LIVE_SECONDS)
 
 
 def summary(rates: Mapping[str, Sequence[float]]) -> dict[str, Any]:
@@ -146,10 +146,10 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     try:
         servers = {name: one["pid"] or 0 for name, one in (await stack.status()).items()}
-        scene = Scene(endpoints, servers, {}, {})
+        setup = BenchSetup(endpoints, servers, {}, {})
         for name in options.parts or PARTS:
             document[name] = await {"ledger": ledger, "hot": hot, "consumers": consumers, "backlog": backlog}[name](
-                scene, options
+                setup, options
             )
             target.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     finally:

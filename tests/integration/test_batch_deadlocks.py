@@ -103,27 +103,27 @@ async def test_a_minute_of_mixed_load_has_no_deadlock(stack: Endpoints) -> None:
 @pytest.mark.timeout(400)
 async def test_a_minute_of_mixed_load_on_three_consumers_has_no_deadlock(stack: Endpoints, tmp_path: Path) -> None:
     """Three processes of one group, each with its lanes; events of one order reach all of them."""
-    async with new_database(stack) as database, stage(stack.kafka, database, tmp_path) as scene:
-        consumers = [scene.spawn() for _ in range(3)]
+    async with new_database(stack) as database, stage(stack.kafka, database, tmp_path) as given:
+        consumers = [given.spawn() for _ in range(3)]
 
         async def are_there() -> bool:
-            return len(await scene.members()) == len(consumers)
+            return len(await given.members()) == len(consumers)
 
         async def is_read() -> bool:
-            return await scene.lag() == 0
+            return await given.lag() == 0
 
         await until(are_there, "three consumers are in the group", 90.0)
         dice, ends, published = random.Random(9), time.monotonic() + 60.0, 0
         while time.monotonic() < ends:
             events, intents = mixed_events(dice, int(ends - time.monotonic()) // 2)
-            await scene.publish(events)
-            await scene.publish(intents, topic=INTENTS.name)
+            await given.publish(events)
+            await given.publish(intents, topic=INTENTS.name)
             published += len(events) + len(intents)
             await asyncio.sleep(0.05)  # some 200 events a second, so that batches meet and none is as large as can be
         await until(is_read, "everything is read", 180.0)
         busy = [len(consumer.lines("batch_settled")) for consumer in consumers]
         assert [await consumer.terminate() for consumer in consumers] == [0, 0, 0]
-        books = await scene.books()
+        books = await given.books()
         observer = await asyncpg.connect(database.owner_dsn)
         found = await deadlocks(observer)
         await observer.close()
