@@ -1,8 +1,8 @@
 """Holds a payment's row against its ledger: facts that the ledger reports, columns that follow from them. Pure.
 
-A payment holds what its own ledger rows said, what had been said when retention removed the oldest (the anchor keeps
-it), and what the payments held that turned out to be it. Of an intent the columns show its own facts and those of the
-attempts that it has adopted. The product's own functions join and project: what they say is what the row must say.
+A payment holds what its own ledger rows report, what had been reported when retention removed the oldest (the anchor
+keeps it), and what the payments held that turned out to be it. Of an intent the columns show its own facts and those of
+the attempts that it has adopted. The product's own functions join and project: what they give is what the row must be.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from ops.bench.doors import Process, Sending, bare_door, our_door, send
+from ops.bench.ingresses import Process, Sending, bare_ingress, our_ingress, send
 from ops.bench.figures import spread
 from ops.bench.stage import drop_database, make_database
 from ops.bench.usage import snapshot, spent
@@ -40,15 +40,15 @@ OURS, BARE = "ratchet", "bare"
 
 
 async def measure(
-    door: Process, servers: Mapping[str, int], options: argparse.Namespace, seed: int
+    ingress: Process, servers: Mapping[str, int], options: argparse.Namespace, seed: int
 ) -> dict[str, float]:
-    """Send to one ingress; return its rate, and what a request cost each process in CPU microseconds."""
-    before, own = snapshot(servers), door.cpu_seconds()
+    """Send to ingress ingress; return its rate, and what a request cost each process in CPU microseconds."""
+    before, own = snapshot(servers), ingress.cpu_seconds()
     sent = await send(
-        door.address, Sending(options.seconds, options.connections, 0, int(options.seconds * RATE_MAX), seed)
+        ingress.address, Sending(options.seconds, options.connections, 0, int(options.seconds * RATE_MAX), seed)
     )
     requests = sent["requests"]
-    cpu = spent(before, snapshot(servers)) | {"process": door.cpu_seconds() - own}
+    cpu = spent(before, snapshot(servers)) | {"process": ingress.cpu_seconds() - own}
     busy = cpu["process"] / sent["seconds"]
     return {"rate": requests / sent["seconds"], "busy": busy} | {
         who: seconds / requests * 1e6 for who, seconds in cpu.items()
@@ -57,7 +57,7 @@ async def measure(
 
 def report(figures: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
     """Return the document: requests a second and CPU microseconds a request, and how ours compares."""
-    doors = {
+    ingresses = {
         name: {
             "requests_per_second": spread([one["rate"] for one in rounds]),
             "requests_per_second_and_core": spread([one["rate"] / max(one["busy"], 1e-9) for one in rounds]),
@@ -67,8 +67,8 @@ def report(figures: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, An
         for name, rounds in figures.items()
     }
     compared = ("requests_per_second", "requests_per_second_and_core")
-    ratios = {name: round(doors[OURS][name]["median"] / doors[BARE][name]["median"], 3) for name in compared}
-    return {"doors": doors, "ratios": ratios}
+    ratios = {name: round(ingresses[OURS][name]["median"] / ingresses[BARE][name]["median"], 3) for name in compared}
+    return {"ingresses": ingresses, "ratios": ratios}
 
 
 async def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -76,22 +76,22 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     home = load().home
     stack = Stack(home / "bench")
     endpoints = await stack.start()
-    log = home / "bench" / "doors.log"
+    log = home / "bench" / "ingresses.log"
     log.unlink(missing_ok=True)
     try:
         name = f"bench_ingress_{os.getpid()}"
         environment = (await make_database(endpoints, name)).environment
         servers = {name: one["pid"] or 0 for name, one in (await stack.status()).items()}
         figures: dict[str, list[dict[str, float]]] = {OURS: [], BARE: []}
-        async with our_door(environment, log) as ours, bare_door(environment, log) as bare:
-            for door in (ours, bare):
+        async with our_ingress(environment, log) as ours, bare_ingress(environment, log) as bare:
+            for one in (ours, bare):
                 await send(
-                    door.address,
+                    one.address,
                     Sending(WARM_UP_SECONDS, options.connections, 0, int(WARM_UP_SECONDS * RATE_MAX), SEED),
                 )
             for number in range(options.rounds):
-                for name, door in ((OURS, ours), (BARE, bare)) if number % 2 else ((BARE, bare), (OURS, ours)):
-                    figures[name].append(await measure(door, servers, options, SEED + number + 1))
+                for name, one in ((OURS, ours), (BARE, bare)) if number % 2 else ((BARE, bare), (OURS, ours)):
+                    figures[name].append(await measure(one, servers, options, SEED + number + 1))
                     sys.stderr.write(f"round {number + 1}: {name} {figures[name][-1]['rate']:,.0f} requests/s\n")
         await drop_database(endpoints, name)
     finally:
@@ -104,9 +104,9 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
 def show(document: Mapping[str, Any]) -> None:
     """Print the table."""
     table = Table(title="Signed webhooks a second, acks=all, one process each")
-    for column in ("door", "requests/s", "min", "max", "a core", "CPU us", "Kafka us"):
-        table.add_column(column, justify="left" if column == "door" else "right")
-    for name, one in document["doors"].items():
+    for column in ("ingress", "requests/s", "min", "max", "a core", "CPU us", "Kafka us"):
+        table.add_column(column, justify="left" if column == "ingress" else "right")
+    for name, one in document["ingresses"].items():
         rate = one["requests_per_second"]
         others = ("requests_per_second_and_core", "cpu_microseconds_per_request", "kafka_cpu_microseconds_per_request")
         values = [rate["median"], rate["min"], rate["max"], *(one[other]["median"] for other in others)]

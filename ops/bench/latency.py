@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.bench.contenders import NAIVE, PRODUCT
-from ops.bench.doors import Sending, our_door, running, send
+from ops.bench.ingresses import Sending, our_ingress, running, send
 from ops.bench.figures import quantile, spread
 from ops.bench.rounds import member
 from ops.bench.stage import Database, make_database
@@ -171,8 +171,8 @@ async def _path(consumer: str, folder: Path) -> AsyncIterator[tuple[str, Databas
         await _keep_commit_times(stack, endpoints)
         database = await make_database(endpoints, "bench_latency")
         log = folder.with_suffix(".log")
-        async with our_door(database.environment, log) as door, _consuming(consumer, database.environment, log):
-            yield door.address, database
+        async with our_ingress(database.environment, log) as ingress, _consuming(consumer, database.environment, log):
+            yield ingress.address, database
     finally:
         await stack.stop()
         shutil.rmtree(folder, ignore_errors=True)

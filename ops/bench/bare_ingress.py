@@ -1,6 +1,6 @@
 """What the ingress is compared with: a bare Starlette handler, aiokafka, and the same signature check.
 
-    python -m ops.bench.bare_door PORT
+    python -m ops.bench.bare_ingress PORT
 
 It checks, publishes with acks=all and answers 202; it has no bounds, no spool, no log, no metrics and no attributes.
 Python's collector is as calm as in our roles, uvicorn runs on uvloop and httptools, and nothing is logged a request.

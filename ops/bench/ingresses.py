@@ -70,7 +70,7 @@ async def running(arguments: tuple[str, ...], environment: Mapping[str, str], lo
 
 
 @asynccontextmanager
-async def our_door(environment: Mapping[str, str], log: Path) -> AsyncIterator[Process]:
+async def our_ingress(environment: Mapping[str, str], log: Path) -> AsyncIterator[Process]:
     """Run the product's ingress, as shipped, its log in a file as under `ratchet up`."""
     address = f"127.0.0.1:{free_port()}"
     own = {"RATCHET_INGRESS__BIND": address, "RATCHET_PROVIDERS__STRIPE__SECRETS": json.dumps([SECRET])}
@@ -80,10 +80,10 @@ async def our_door(environment: Mapping[str, str], log: Path) -> AsyncIterator[P
 
 
 @asynccontextmanager
-async def bare_door(environment: Mapping[str, str], log: Path) -> AsyncIterator[Process]:
+async def bare_ingress(environment: Mapping[str, str], log: Path) -> AsyncIterator[Process]:
     """Run the bare handler."""
     address = f"127.0.0.1:{free_port()}"
-    async with running(("ops.bench.bare_door", address.rpartition(":")[2]), environment, log) as pid:
+    async with running(("ops.bench.bare_ingress", address.rpartition(":")[2]), environment, log) as pid:
         await _answers(address, b"/", b" 404 ")
         yield Process(pid, address)
 
