@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,10 +14,9 @@ from ops import endpoints, erasure_commands, note_commands, redrive_commands, se
 from ops.database import connected, fetch
 from ops.dlq_filters import LetterFilter, moment
 from ops.dlq_options import Ids, OfKind, OfMessage, OfPayment, OfProvider, OfReason, Since, Until, Who, asker
+from ops.documents import letter_document, plain, raw_document
 from ops.operators import Operator, note_action, reason_of
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
-from ops.payloads import show_headers, show_payload, show_text
-from ops.payment_commands import plain
 from ops.redrives import LetterPage
 from ops.redrives import list_letters as read_letters
 from schemas.dead_letter import LetterStatus  # noqa: TC001 - typer reads the annotations
@@ -39,7 +37,6 @@ erasure_commands.add_to(dlq)
 note_commands.add_to(dlq)
 
 PREVIEW_LENGTH_MAX = 2000
-PAYLOAD_BYTES_MAX = 1024 * 1024
 
 
 def add_to(app: typer.Typer) -> None:
@@ -114,28 +111,6 @@ def list_letters(  # noqa: PLR0913 - one argument a filter
     document = {"total": page.total, "dead_letters": [plain(row) for row in page.letters]}
     emit(document, as_json=as_json, show=lambda: letters_table(page.letters, page.total))
     return EXIT_DONE
-
-
-def letter_document(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a letter with its payload, key and headers as people may see them."""
-    payload = show_payload(row["value"], PAYLOAD_BYTES_MAX)
-    headers = [list(pair) for pair in show_headers(row["header_names"], row["header_values"])]
-    return _rest(row) | {"key": show_text(row["key"]), "payload": asdict(payload), "headers": headers}
-
-
-def raw_document(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a letter with its bytes: key and value in base64, headers as they are."""
-    names, values = row["header_names"], row["header_values"]
-    headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in zip(names, values, strict=True)]
-    encoded = {
-        f"{name}_base64": None if row[name] is None else base64.b64encode(row[name]).decode()
-        for name in ("key", "value")
-    }
-    return _rest(row) | encoded | {"headers": headers}
-
-
-def _rest(row: Mapping[str, Any]) -> dict[str, Any]:
-    return plain({name: row[name] for name in row if name not in ("key", "value", "header_names", "header_values")})
 
 
 def _shown(document: Mapping[str, Any]) -> RenderableType:

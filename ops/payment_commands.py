@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -13,10 +10,11 @@ from rich.console import Group
 from rich.table import Table
 
 from ops import endpoints, server
-from ops.database import connected, fetch
+from ops.database import connected
+from ops.documents import major
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.payment_search import PaymentPage, list_payments, read_filter, read_place
-from schemas.currencies import exponent
+from ops.payment_timeline import PaymentTimeline, answer, find, page_document, read_timelines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from ops.server import RemoteConsole
     from runtime.settings import Settings
 
-FOUND_MAX: Final = 20
-"""Payments that one reference may name before we stop listing them."""
 IDENTITY: Final = ("provider", "account", "merchant_account", "provider_ref", "client", "reference")
 OUTCOMES: Final = {
     "applied": "changed the payment",
@@ -36,47 +32,6 @@ OUTCOMES: Final = {
     "late": "older than what was known",
     "conflict": "contradicts what is known",
 }
-
-
-def major(amount: int | None, currency: str | None) -> str:
-    """Return an amount in the currency's own units, as in 12.50 EUR; empty for None."""
-    if amount is None:
-        return ""
-    digits = exponent(currency or "")
-    return f"{Decimal(amount).scaleb(-digits):,.{digits}f} {currency or ''}".strip()
-
-
-def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as JSON takes it: bytes in hex, jsonb as what it holds, everything else by its text."""
-    shown: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, bytes):
-            shown[name] = value.hex()
-        elif name in ("facts", "metadata") and isinstance(value, str):
-            shown[name] = json.loads(value)
-        elif isinstance(value, list):
-            shown[name] = value
-        else:
-            shown[name] = value if value is None or isinstance(value, int | float | str | bool) else str(value)
-    return shown
-
-
-async def find(settings: Settings, ref: str) -> list[dict[str, Any]]:
-    """Return the payments that a reference names, merged ones as what they became."""
-    async with connected(settings) as connection:
-        return await fetch(connection, "find_payments", ref, FOUND_MAX)
-
-
-async def attempts(settings: Settings, payment_id: Any) -> list[dict[str, Any]]:
-    """Return the attempts that an intent's payment has adopted."""
-    async with connected(settings) as connection:
-        return await fetch(connection, "read_attempts", payment_id, FOUND_MAX)
-
-
-async def timeline(settings: Settings, payment_id: Any) -> list[dict[str, Any]]:
-    """Return the ledger rows of a payment and of those merged into it, oldest first."""
-    async with connected(settings) as connection:
-        return await fetch(connection, "read_timeline", payment_id, settings.ops.timeline_rows_max)
 
 
 def payment_table(payment: Mapping[str, Any]) -> Table:
@@ -156,23 +111,23 @@ def show(
     As JSON each of several has its timeline too. Exit 1 where nothing has that name.
     """
     asked = server.given()
-    stories = _ask_for(asked, ref) if asked else asyncio.run(_read(endpoints.found(endpoints.load()), ref))
-    if not stories:
+    found = _ask_for(asked, ref) if asked else asyncio.run(_read(endpoints.found(endpoints.load()), ref))
+    if not found:
         say(f"ratchet: no payment {ref!r}")
         return EXIT_PROBLEM
-    if len(stories) > 1:
+    if len(found) > 1:
         title = f"payments under {ref!r}"
-        emit(answer(stories), as_json=as_json, show=lambda: payments_table(title, [one.payment for one in stories]))
+        emit(answer(found), as_json=as_json, show=lambda: payments_table(title, [one.payment for one in found]))
         return EXIT_DONE
-    (story,) = stories
+    (one,) = found
 
     def shown() -> RenderableType:
-        attempted = [payments_table("attempts", story.attempts)] if story.attempts else []
+        attempted = [payments_table("attempts", one.attempts)] if one.attempts else []
         return Group(
-            payment_table(story.payment), *attempted, timeline_table(story.timeline, story.payment["currency"])
+            payment_table(one.payment), *attempted, timeline_table(one.timeline, one.payment["currency"])
         )
 
-    emit(answer(stories), as_json=as_json, show=shown)
+    emit(answer(found), as_json=as_json, show=shown)
     return EXIT_DONE
 
 
@@ -216,31 +171,12 @@ async def find_page(settings: Settings, filters: PaymentFilter, limit: int, afte
         return await list_payments(connection, filters, limit, after)
 
 
-def page_document(found: PaymentPage) -> dict[str, Any]:
-    """Return a page of payments as JSON."""
-    return {"payments": [plain(row) for row in found.payments], "after": found.after}
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """A payment's row, the ledger rows of its timeline and the attempts that it has adopted."""
-
-    payment: Mapping[str, Any]
-    timeline: Sequence[Mapping[str, Any]]
-    attempts: Sequence[Mapping[str, Any]] = ()
-
-
-async def tell(settings: Settings, payments: Sequence[Mapping[str, Any]]) -> list[Story]:
-    """Read what happened to each of these payments."""
-    return [Story(one, await timeline(settings, one["id"]), await attempts(settings, one["id"])) for one in payments]
-
-
-async def _read(settings: Settings, ref: str) -> list[Story]:
+async def _read(settings: Settings, ref: str) -> list[PaymentTimeline]:
     found = await find(settings, ref)
-    return await tell(settings, _named(found)) if found else []
+    return await read_timelines(settings, _named(found)) if found else []
 
 
-def _ask_for(asked: RemoteConsole, ref: str) -> list[Story]:
+def _ask_for(asked: RemoteConsole, ref: str) -> list[PaymentTimeline]:
     """Return what a console says of the payments that a name means; nothing where it knows none."""
     document = asked.find(f"/payments/{server.named(ref)}")
     by_id = {one["payment"]["id"]: one for one in document["payments"]} if document else {}
@@ -248,21 +184,9 @@ def _ask_for(asked: RemoteConsole, ref: str) -> list[Story]:
     return [_revived(by_id[one["id"]]) for one in meant]
 
 
-def _revived(one: Mapping[str, Any]) -> Story:
+def _revived(one: Mapping[str, Any]) -> PaymentTimeline:
     timeline, attempted = (tuple(map(server.revived, one.get(name, ()))) for name in ("timeline", "attempts"))
-    return Story(server.revived(one["payment"]), timeline, attempted)
-
-
-def story_document(one: Story) -> dict[str, Any]:
-    """Return one payment with its timeline, and its attempts if any, as JSON."""
-    shown = {"payment": plain(one.payment), "timeline": list(map(plain, one.timeline))}
-    return shown | ({"attempts": list(map(plain, one.attempts))} if one.attempts else {})
-
-
-def answer(stories: Sequence[Story]) -> dict[str, Any]:
-    """Return the JSON document: one payment with its timeline, and its attempts if any; or several of them."""
-    shown = [story_document(one) for one in stories]
-    return shown[0] if len(shown) == 1 else {"payments": shown}
+    return PaymentTimeline(server.revived(one["payment"]), timeline, attempted)
 
 
 def _named(found: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

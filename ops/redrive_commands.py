@@ -29,6 +29,7 @@ from ops.dlq_options import (
     need_consent,
     take_in_foreign,
 )
+from ops.documents import progress_document, redrive_document
 from ops.operators import BECAUSE_LENGTH_MAX
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
 from ops.redrive_follow import follow
@@ -49,35 +50,6 @@ if TYPE_CHECKING:
 SHOWN_ROWS_MAX = 50
 INTERRUPTED = 130
 RedriveId = Annotated[int, typer.Argument(metavar="ID", min=1, help="The redrive's id.")]
-
-
-def redrive_document(seen: Preview, now: Progress | None) -> dict[str, Any]:
-    """Return the JSON document of a redrive, or of a dry run (`now` of None). Pure."""
-    document = {
-        "redrive_id": now.id if now else None,
-        "matched": seen.matched,
-        "published": now.published if now else 0,
-        "messages": [asdict(one) for one in seen.messages],
-        "left_out": [asdict(one) for one in seen.left_out],
-        "would": seen.counts(),
-    }
-    return document | (progress_document(now) if now else {})
-
-
-def progress_document(now: Progress) -> dict[str, Any]:
-    """Return how a redrive stands, as JSON. Pure."""
-    return {
-        "status": now.status,
-        "selected": now.selected,
-        "skipped": now.skipped,
-        "returned": now.returned,
-        "failed": now.failed,
-        "rate_per_second": now.rate_per_second,
-        "stop_reason": now.stop_reason,
-        "requested_by": now.requested_by,
-        "started_at": now.started_at.isoformat() if now.started_at else None,
-        "ended_at": now.ended_at.isoformat() if now.ended_at else None,
-    }
 
 
 def preview_shown(seen: Preview) -> RenderableType:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ops import books
-from ops.payment_commands import Story, answer, find, tell
+from ops.payment_timeline import PaymentTimeline, answer, find, read_timelines
 from ops.sample.plan import TELLERS
 from ops.sample.scenarios import SCENARIOS, play
 from ops.sample.send import Progress, Sender, Sent
@@ -49,7 +49,7 @@ class Played:
     ref: str
     url: str
     delivered: list[Delivered] = field(default_factory=list)
-    stories: list[Story] = field(default_factory=list)
+    timelines: list[PaymentTimeline] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -84,7 +84,7 @@ async def simulate(  # noqa: PLR0913 - what is played, and where
     await _compare(settings, played, life, sent, wait_seconds if SCENARIOS[scenario].takes_effect else 0.0)
     if not SCENARIOS[scenario].takes_effect:
         played.problems = _not_refused(played)
-    played.stories = await tell(settings, await find(settings, life.provider_ref))
+    played.timelines = await read_timelines(settings, await find(settings, life.provider_ref))
     return played
 
 
@@ -157,5 +157,5 @@ def document(played: Played) -> dict[str, Any]:
         "payment": played.ref,
         "delivered": [asdict(one) for one in played.delivered],
         "problems": played.problems,
-        **({"became": answer(played.stories)} if played.stories else {}),
+        **({"became": answer(played.timelines)} if played.timelines else {}),
     }

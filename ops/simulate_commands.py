@@ -77,10 +77,10 @@ def shown(played: Played) -> RenderableType:
         answer = f"{one.status} {HTTPStatus(one.status).phrase}"
         table.add_row("\n".join(one.event_ids or (one.name,)) + again, answer, "\n".join(one.fates))
     parts: list[RenderableType] = [table]
-    for story in played.stories:
-        parts += [payment_table(story.payment), timeline_table(story.timeline, story.payment["currency"])]
+    for shown in played.timelines:
+        parts += [payment_table(shown.payment), timeline_table(shown.timeline, shown.payment["currency"])]
     parts += [f"not as it should be: {problem}" for problem in played.problems]
-    return Group(*parts) if played.stories else Group(*parts, f"no payment {played.ref} came of it")
+    return Group(*parts) if played.timelines else Group(*parts, f"no payment {played.ref} came of it")
 
 
 @command

@@ -42,7 +42,7 @@ OURS, BARE = "ratchet", "bare"
 async def measure(
     ingress: Process, servers: Mapping[str, int], options: argparse.Namespace, seed: int
 ) -> dict[str, float]:
-    """Send to ingress ingress; return its rate, and what a request cost each process in CPU microseconds."""
+    """Send to one ingress; return its rate, and what a request cost each process in CPU microseconds."""
     before, own = snapshot(servers), ingress.cpu_seconds()
     sent = await send(
         ingress.address, Sending(options.seconds, options.connections, 0, int(options.seconds * RATE_MAX), seed)

@@ -17,12 +17,11 @@ from ops.console.pages.notes import subject_of
 from ops.console.pages.recall import recall_of
 from ops.console.pages.redrives import check_typed, order_of
 from ops.database import fetch
-from ops.dead_letter_commands import letter_document, raw_document
 from ops.dlq_filters import LetterFilter, moment
+from ops.documents import letter_document, plain, raw_document, redrive_document
 from ops.operators import ActionFilter, list_actions, note_action, reason_of
-from ops.payment_commands import FOUND_MAX, Story, page_document, plain, story_document
+from ops.payment_timeline import FOUND_MAX, PaymentTimeline, page_document, timeline_document
 from ops.payment_search import list_payments, read_filter, read_place
-from ops.redrive_commands import redrive_document
 from ops.redrives import Would
 from ops.status import gather
 from schemas.errors import RatchetError, SettingsError
@@ -104,15 +103,15 @@ async def payment(call: Call) -> Mapping[str, Any]:
     found = await reader.fetch("find_payments", call.request.path_params["ref"], FOUND_MAX, package="ops")
     if not found:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    stories = [
-        Story(
+    timelines = [
+        PaymentTimeline(
             one,
             await reader.fetch("read_timeline", one["id"], rows_max, package="ops"),
             await reader.fetch("read_attempts", one["id"], FOUND_MAX, package="ops"),
         )
         for one in found
     ]
-    return {"payments": [story_document(one) for one in stories]}
+    return {"payments": [timeline_document(one) for one in timelines]}
 
 
 def _chosen(source: Mapping[str, Any]) -> LetterFilter:

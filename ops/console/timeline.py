@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from consumer.facts_json import load_reported
 from consumer.fold import newer
 from ops.console.words import age, precise, spaced
-from ops.payment_commands import major
+from ops.documents import major
 from schemas.facts import FactKind
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def draw(rows: Sequence[Mapping[str, Any]], currency: str | None) -> Picture:
 
 
 def place(moments: Sequence[dt.datetime]) -> list[float]:
-    """Return where each row stands; short stories are stretched to the wanted width."""
+    """Return where each row stands; short timelines are stretched to the wanted width."""
     steps = [_step((after - before).total_seconds()) for before, after in pairwise(moments)]
     free = WIDTH_WANTED - LEFT - RIGHT
     stretch = min(STRETCH_MAX, max(1.0, free / sum(steps))) if steps else 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from ops.payment_commands import major
+from ops.documents import major
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from ops.audit import Audit, Broken
 from ops.books import Books
 from ops.cli import app
-from ops.payment_commands import Story, answer, plain
+from ops.documents import plain
+from ops.payment_timeline import PaymentTimeline, answer
 from ops.status import RoleStatus, Status
 from schemas.cli_answers import ANSWERS, PaymentRow
 
@@ -138,7 +139,7 @@ def test_one_payment_and_several_are_shown_alike() -> None:
         "outcome": "applied", "from_status": None, "to_status": "captured", "amount": 1, "version": 1,
         "occurred_at": None, "recorded_at": moment, "hash": hashed,
     }  # fmt: skip
-    one, intent = Story(row, [logged]), Story(row, [logged], [row])
+    one, intent = PaymentTimeline(row, [logged]), PaymentTimeline(row, [logged], [row])
     for stories in ([one], [intent], [one, intent]):
         check("payment show", answer(stories))
     assert set(answer([one])) == {"payment", "timeline"}

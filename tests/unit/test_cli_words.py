@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from ops import binds, board, cli, doctor, durability, endpoints, up
 from ops.cli import app
-from ops.dead_letter_commands import letter_document, moment, raw_document
-from ops.payment_commands import major, plain
+from ops.dlq_filters import moment
+from ops.documents import letter_document, major, plain, raw_document
 from ops.run_sample import choose_signers, make_run
 from ops.sample import hints, orders
 from ops.sample.plan import PROVIDERS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from iso4217 import Currency
 
-from ops.payment_commands import major
+from ops.documents import major
 from schemas.currencies import DECIMALS, exponent
 
 pytestmark = pytest.mark.unit

@@ -55,3 +55,43 @@ def test_functions_fit_in_the_eye() -> None:
         and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES_MAX
     }
     assert long == {}
+
+
+def imported(text: str) -> set[str]:
+    """Return the modules that a source imports, late imports and `from package import module` too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def test_the_dispatcher_and_the_consumer_know_nothing_of_each_other() -> None:
+    """Two roles in one folder: each could be moved away without the other."""
+    wrong = {
+        path: sorted(found)
+        for path, text in sources(tests=False).items()
+        if path.startswith("consumer/")
+        if (
+            found := {
+                name
+                for name in imported(text)
+                if name.startswith("consumer.")
+                and name.startswith("consumer.dispatcher") != path.startswith("consumer/dispatcher/")
+            }
+        )
+    }
+    assert wrong == {}
+
+
+def test_what_prints_is_imported_by_what_prints_alone() -> None:
+    """Files of commands hold options and tables; what the console and others need too stands beside them."""
+    wrong = {
+        path: sorted(found)
+        for path, text in sources(tests=False).items()
+        if not path.endswith("_commands.py") and path != "ops/cli.py"
+        if (found := {name for name in imported(text) if re.match(r"ops\.\w+_commands$", name)})
+    }
+    assert wrong == {}

@@ -12,7 +12,7 @@ from ops.console.timeline import draw
 from ops.console.visits import page
 from ops.exports import PAYMENT_COLUMNS
 from ops.payloads import phone
-from ops.payment_commands import FOUND_MAX
+from ops.payment_timeline import FOUND_MAX
 from ops.payment_search import (
     ANY,
     DISPUTES,
