@@ -1,4 +1,4 @@
-"""What strangers leave behind: who asked is told, malformed bytes make no traceback, and quotas hold before work."""
+"""What strangers leave behind: who asked is named, malformed bytes make no traceback, and quotas hold before work."""
 
 from __future__ import annotations
 

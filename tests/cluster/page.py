@@ -67,7 +67,7 @@ def row_of(seen: dict[str, Any]) -> str:
 
 
 def told_of(seen: dict[str, Any]) -> str:
-    """Return what an operator was told, and when.
+    """Return what an operator saw, and when.
 
     Runs without `asked_seconds` asked after 12 s, and the commands started so slowly that they looked after the fault.
     """

@@ -192,7 +192,7 @@ async def stage(home: Path) -> AsyncIterator[Stage]:
 
 
 def point_at(found: Stage, name: str) -> None:
-    """Let the books be read from this server, not through a proxy."""
+    """Let the ledger be read from this server, not through a proxy."""
     kept = found.databases.of(name)
     dsn = postgres.dsn(postgres.APP_ROLE, kept.app_password, kept.ports["postgres"])
     own = found.settings.postgres.model_copy(update={"dsn": SecretStr(dsn)})

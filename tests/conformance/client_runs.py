@@ -41,7 +41,7 @@ async def running(client: Client, *words: str) -> AsyncIterator[asyncio.subproce
 
 
 async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
-    """Tell a reader to end; return its exit status and what it said."""
+    """Tell a reader to end; return its exit status and what it wrote."""
     process.send_signal(signal.SIGTERM)
     _, said = await asyncio.wait_for(process.communicate(), EXIT_SECONDS)
     return process.returncode or 0, said.decode()

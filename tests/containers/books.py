@@ -27,7 +27,7 @@ select (select count(*) from payments) as payments, (select count(*) from paymen
 
 
 async def compare(answers: Path, traffic: Traffic) -> dict[str, object]:
-    """Wait for the books to be at rest; return the verdict and how many rows there are."""
+    """Wait for the ledger to be at rest; return the verdict and how many rows there are."""
     settings = load()
     with answers.open(encoding="utf-8") as lines:
         found = list(journal.read(lines))

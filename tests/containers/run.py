@@ -212,7 +212,7 @@ async def under_load(trial: Trial, seen: Seen, ingress: LoadedIngress) -> None:
 
 
 def compare(trial: Trial, seen: Seen, ingress: LoadedIngress) -> None:
-    """Compare what was taken with the books, verify the ledger, and ask doctor."""
+    """Compare what was taken with the rows, verify the ledger, and ask doctor."""
     answers = HOME / "answers.jsonl"
     answers.write_text("".join(map(journal.line_of, ingress.answers)))
     answers.chmod(0o644)

@@ -1,4 +1,4 @@
-"""The contract suite settles traces in the books on paper, which stand beside the unit tests."""
+"""The contract suite processes traces in the ledger in memory, which stands beside the unit tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Histories of deliveries, played through the consumer in the books on paper.
+"""Histories of deliveries, played through the consumer in the ledger in memory.
 
 A step is `[kind, body]` as the provider sends it, `{"intent": ..}` as a client of ours asks, or `{"api": .., "of": ..}`
 what the provider's API answers when it is asked for a reference. A body that is text is XML, in a webhook in its form.

@@ -1,8 +1,8 @@
 """Histories that were read wrongly once, by the cases' ids: the rows that all of the deliveries come to.
 
 `cases/histories_NAME.jsonl` holds those of one provider, one a line, with steps as `playing` reads them; `asks` are the
-references that the other steps make us ask about. They go through the consumer, in the books on paper, each delivered
-twice: in every order where `order` is `any`, else as told. All ids and amounts are made up.
+references that the other steps make us ask about. They go through the consumer, in the ledger in memory, each delivered
+twice: in every order where `order` is `any`, else as given. All ids and amounts are made up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every case that was told is played by its id: `cases/ids.txt` lists them, and none is left out."""
+"""Every case that was given is played by its id: `cases/ids.txt` lists them, and none is left out."""
 
 from __future__ import annotations
 

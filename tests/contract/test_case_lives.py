@@ -2,7 +2,7 @@
 
 `cases/lives_NAME.jsonl` holds a provider's, one a line: the bodies as the provider sends them (`intent` is one of
 ours), the columns that its documents say, and the kinds that wait for a payment nobody told of (`waiting`). They go
-through the consumer, in the books on paper, in every order where `order` is `any`, each delivered twice. All ids and
+through the consumer, in the ledger in memory, in every order where `order` is `any`, each delivered twice. All ids and
 amounts are made up.
 """
 

@@ -98,7 +98,7 @@ def bytes_of(body: Any) -> bytes:
 
 
 def outcome(name: str, kind: str, body: bytes) -> str | None:
-    """Return why the body was refused, or None where it said nothing."""
+    """Return why the body was refused, or None where it reports nothing."""
     try:
         assert not providers.interpret(name, kind, body).facts
     except UninterpretableError as error:

@@ -1,4 +1,4 @@
-"""No sequence of events breaks the books, legal or not: true, altered, of payments nobody knows, hints, all mixed.
+"""No sequence of events breaks the ledger, legal or not: true, altered, of payments nobody knows, hints, all mixed.
 
 `PaperBooks.check` looks after every batch: captured <= authorized, refunded <= captured, versions 1..n, hashes in a
 chain, no event twice, and each row is what its ledger folds to.
@@ -75,7 +75,7 @@ def altered(data: st.DataObject, one: Record) -> Record:
 
 @st.composite
 def anything(draw: st.DrawFn) -> Record:
-    """Draw an event: as it was told, under another id, altered, or as a hint."""
+    """Draw an event: as it was reported, under another id, altered, or as a hint."""
     data: Any = draw(st.data())
     one: Record = draw(st.sampled_from(told()))
     how = draw(st.sampled_from(["told", "told", "again", "altered", "altered", "altered twice", "hint", "twin"]))
@@ -91,7 +91,7 @@ def anything(draw: st.DrawFn) -> Record:
 def hold(books: PaperBooks, records: list[Record]) -> None:
     """Assert that every record is one ledger row, one parked event, one dead letter or a duplicate.
 
-    Sums are what was said: a row whose sums do not add up says so by its flags.
+    Sums are what was reported: a row whose sums do not add up says so by its flags.
     """
     for row in books.payments.values():
         if row["captured"] > row["authorized"] > 0:

@@ -1,7 +1,7 @@
 """Only what the meaning needs may be required: each field of each known payload is taken away, null, too long, or odd.
 
 An event that still tells which payment it is about and what happened is understood without it. `NEEDED` are the fields
-that tell just that; those of `SUMS` are needed where a sum is what is told, and nowhere else; a provider's own ids of
+that tell just that; those of `SUMS` are needed where a sum is reported, and nowhere else; a provider's own ids of
 `IDS` may be missing, and a text that can be none is refused. Odd is a value of another type than the field has: it
 counts as absent, but for `FIGURES`, which may be absent and are never guessed at where they stand there unread.
 """

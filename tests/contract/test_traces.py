@@ -23,7 +23,7 @@ pytestmark = pytest.mark.unit
 
 
 def settled_in_cuts(data: st.DataObject, records: Sequence[Record]) -> PaperBooks:
-    """Settle the records in this order, cut into batches anyhow."""
+    """Process the records in this order, cut into batches anyhow."""
     books, rest = PaperBooks(), list(records)
     while rest:
         size = data.draw(st.integers(1, len(rest)), label="batch")
@@ -33,7 +33,7 @@ def settled_in_cuts(data: st.DataObject, records: Sequence[Record]) -> PaperBook
 
 
 def said(books: PaperBooks, *expected: Life) -> None:
-    """Assert that all of the lives is settled, and nothing else."""
+    """Assert that all of the lives is processed, and nothing else."""
     assert not books.letters
     assert not books.parked
     assert books.standing == sorted((row for life in expected for row in life.rows), key=by_ref)

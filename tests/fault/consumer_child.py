@@ -53,7 +53,7 @@ def faulty(record: Record, endpoints: Endpoints) -> Event | Dead:
 
 
 async def hang(self: Processor, records: Sequence[Record]) -> bool:
-    """Settle as the product does, unless a record is one of those."""
+    """Process as the product does, unless a record is one of those."""
     if (text := os.environ.get("FAULT_HANG")) and any(text.encode() in (record.value or b"") for record in records):
         await asyncio.Event().wait()
     return await settle(self, records)

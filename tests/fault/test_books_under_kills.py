@@ -1,4 +1,4 @@
-"""`kill -9` of every role and of the brokers while webhooks come in: the books balance afterwards."""
+"""`kill -9` of every role and of the brokers while webhooks come in: the ledger balances afterwards."""
 
 from __future__ import annotations
 

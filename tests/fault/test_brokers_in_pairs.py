@@ -1,4 +1,4 @@
-"""Kafka, Postgres and Redis away under load, each alone and in pairs: every 2xx is in the books, every no is a 503.
+"""Kafka, Postgres and Redis away under load, each alone and in pairs: every 2xx is in the ledger, every no is a 503.
 
 The brokers belong to the test, so nobody brings them back before their time: `gone` refuses connections, `hung` takes
 them and says nothing. The roles are those of one `ratchet up` for all cases. By default the brokers are away for a few

@@ -21,7 +21,7 @@ IN_TRANSACTION = """select count(*) from pg_stat_activity
 
 
 async def until_in_mid_batch(harness: Stage, more_than: int) -> None:
-    """Wait until the consumer has settled something new and has a transaction open."""
+    """Wait until the consumer has processed something new and has a transaction open."""
 
     async def in_mid_batch() -> bool:
         return await harness.written() > more_than and bool(await harness.pool.fetchval(IN_TRANSACTION))

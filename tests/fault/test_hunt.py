@@ -43,7 +43,7 @@ QUICK_ROLE = RoleSettings(probe_interval_seconds=0.2, stalled_after_seconds=3.0)
 
 @dataclass
 class Watched:
-    """A consumer that the supervisor keeps, and what that told."""
+    """A consumer that the supervisor keeps, and what that reported."""
 
     supervisor: Supervisor
     told: list[str] = field(default_factory=list)

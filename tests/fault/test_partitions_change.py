@@ -80,7 +80,7 @@ async def publish_to_all(harness: Stage, found: Iterable[Event], partitions: int
 
 @pytest.mark.parametrize("instance_id", [None, "slot-7"], ids=["dynamic", "static"])
 async def test_partitions_added_after_a_restart_are_read(harness: Stage, instance_id: str | None) -> None:
-    """A static member that came back is not told that it leads the group, and only a leader looks for new ones."""
+    """A static member that came back is not informed that it leads the group, and only a leader looks for new ones."""
     limits: dict[str, Any] = {} if instance_id is None else {"instance_id": instance_id}
     async with topic_to_change(harness.kafka):
         child = harness.spawn(limits=limits)

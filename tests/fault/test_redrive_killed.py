@@ -1,6 +1,6 @@
 """Dead letters of three reasons, made by webhooks at the ingress and redriven while relay and command line are killed.
 
-What the dry run says of each letter is what becomes of it; each letter is redriven once; the books balance; run again
+What the dry run says of each letter is what becomes of it; each letter is redriven once; the ledger balances; run again
 it does nothing. REDRIVE_LETTERS (300) says how many: 10,000 take about two minutes, and then the pace is measured too.
 """
 
@@ -36,7 +36,7 @@ LETTERS = int(os.environ.get("REDRIVE_LETTERS", "300"))
 PART = LETTERS // 3
 RATE = max(50.0, LETTERS / 20)
 MEASURED_FROM = 3000
-"""Letters from which on the pace is measured: fewer are through before a busy machine has settled."""
+"""Letters from which on the pace is measured: fewer are through before a busy machine is quiet."""
 SOURCE = "standard_webhooks"
 PARKED_SECONDS = 3
 POSTS_AT_ONCE = 48

@@ -210,7 +210,7 @@ def forms(data: bytes) -> None:
 
 
 def intents(data: bytes) -> None:
-    """Read a command of a client: what is accepted the consumer understands; the rest is declined."""
+    """Read a command of a client: the consumer can decode what is accepted; the rest is declined."""
     parts = taken_apart(data)
     if parts.choice not in {command.value for command in Command}:
         return

@@ -176,7 +176,7 @@ async def serving(settings: Settings) -> AsyncIterator[Console]:
 
 
 async def fill(connection: Any) -> list[int]:
-    """Put a payment with its story, two letters and a parked event into the database; return the letters' ids."""
+    """Put a payment with its timeline, two letters and a parked event into the database; return the letters' ids."""
     async with connection.transaction():
         await connection.execute(PAYMENT, PAYMENT_ID, f"ORD-{HOSTILE}", PHONE)
         for kind, ref in (("payment", "pi_1"), ("charge", "ch_1"), ("reference", "ORD-1")):

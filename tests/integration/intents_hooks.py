@@ -1,4 +1,4 @@
-"""What schemathesis is told of our API: every valid request of its own gets an Idempotency-Key of its own.
+"""What schemathesis is given of our API: every valid request of its own gets an Idempotency-Key of its own.
 
 A key that it makes up twice for two bodies is refused with 422, as the contract has it, and is no finding. Keys that
 are malformed or missing on purpose stay as they are. Accounts are free text to the document and names of what is

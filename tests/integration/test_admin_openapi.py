@@ -30,7 +30,7 @@ FAR = 987_654_321_012
 
 
 async def schemathesis(url: str, token: str, folder: Path) -> tuple[int, str]:
-    """Run it in a process of its own; return its exit status and what it said."""
+    """Run it in a process of its own; return its exit status and what it wrote."""
     arguments = [
         *("run", f"{url}/admin/v1/openapi.json", "--url", url, "--header", f"Authorization: Bearer {token}"),
         *("--checks", CHECKS, "--mode", "all", "--phases", "examples,fuzzing"),

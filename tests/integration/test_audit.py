@@ -44,7 +44,7 @@ INTENT_ID = UUID("01890000-0000-7000-8000-000000000001")
 
 
 class Given:
-    """A settled ledger, seen by the application's role and by the owner's."""
+    """A processed ledger, seen by the application's role and by the owner's."""
 
     def __init__(self, database: Any, connection: asyncpg.Connection[Any], owner: asyncpg.Connection[Any]) -> None:
         self.database = database
@@ -407,7 +407,7 @@ REWRITTEN = "update payment_logs set event_type = 'customer.deleted', hash = $2 
 
 
 async def add_rows_without_payment(given: Given, count: int) -> list[dict[str, Any]]:
-    """Settle events that say nothing of a payment; return all ledger rows of no payment."""
+    """Process events that say nothing of a payment; return all ledger rows of no payment."""
     async with bench(given.database.dsn) as harness:
         first = 3000 + int(await given.owner.fetchval("select count(*) from payment_logs"))
         events = [webhook("customer.updated", f"n{first + number}") for number in range(count)]

@@ -78,7 +78,7 @@ class HeldWriter(BatchWriter):
 async def overlapped(
     harness: Bench, observer: asyncpg.Connection[Any], first: Sequence[Record], second: Sequence[Record]
 ) -> Books:
-    """Settle `first`, hold it before its commit until `second` waits for its locks, let both end."""
+    """Process `first`, hold it before its commit until `second` waits for its locks, let both end."""
     held = HeldWriter(harness)
     one = asyncio.create_task(harness.processor(held.settle).write([decoded(record) for record in first]))
     await held.written.wait()

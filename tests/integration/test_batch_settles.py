@@ -1,4 +1,4 @@
-"""One batch on a real Postgres: what is settled, what becomes a dead letter, and that neighbours never suffer."""
+"""One batch on a real Postgres: what is processed, what becomes a dead letter, and that neighbours never suffer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The consumer as a process on real brokers: settles, commits what is durable, drains, shares, loses nothing."""
+"""The consumer as a process on real brokers: processes, commits what is durable, drains, shares, loses nothing."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def _shows(child: Child, facts: dict[str, Any]) -> bool:
 
 
 async def test_a_stop_under_load_commits_only_what_is_durable(harness: Stage) -> None:
-    """Everything below the committed offset is in the books, and a second start settles the rest once."""
+    """Everything below the committed offset is in the ledger, and a second start processes the rest once."""
     expected = lives(300)
     events = [event for life in expected for event in life.events()]
     await harness.publish(events)
@@ -103,7 +103,7 @@ async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled
 
 
 async def test_the_consumer_waits_for_brokers_that_are_away_at_its_start(harness: Stage, tmp_path: Path) -> None:
-    """Nobody listens at these addresses; it says so, goes on asking, and stops when told to."""
+    """Nobody listens at these addresses; it says so, goes on asking, and stops when asked to."""
     away = Stage(
         "127.0.0.1:1",
         harness.database._replace(dsn="postgresql://ratchet:x@127.0.0.1:1/x"),

@@ -1,4 +1,4 @@
-"""The APIs that show an object by its id, played by their published paths: asked by the clock, refused, settled."""
+"""The APIs that show an object by its id, played by their published paths: asked by the clock, refused, processed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The refetch job on real rows: each answer goes into the books once, whatever breaks between asking and writing."""
+"""The refetch job on real rows: each answer goes into the ledger once, whatever breaks between asking and writing."""
 
 from __future__ import annotations
 

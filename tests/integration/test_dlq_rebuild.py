@@ -82,7 +82,7 @@ async def put(table: RedriveHarness, events: Iterable[tuple[Event, Headers]]) ->
 
 
 async def run(table: RedriveHarness, folder: Path, *words: str) -> tuple[int, dict[str, Any], str]:
-    """Run a command of `ratchet dlq` in this process; return its status, its document and what it said."""
+    """Run a command of `ratchet dlq` in this process; return its status, its document and what it wrote."""
     own = {name: None for name in os.environ if name.startswith("RATCHET_")} | {
         "RATCHET_HOME": str(folder),
         "RATCHET_KAFKA__BOOTSTRAP": table.stage.kafka,
@@ -141,7 +141,7 @@ async def _at_rest(table: RedriveHarness) -> bool:
 
 
 async def test_lost_table_is_rebuilt(stack: Endpoints, table: RedriveHarness, database: Database):
-    """Byte for byte, what was redriven or applied told from what is open; nothing goes out twice."""
+    """Byte for byte, what was redriven or applied is kept apart from what is open; nothing goes out twice."""
     first = table.connection
     await ensure_topics(table.settings.kafka)
     names, values = [b"ce_id", b"ce_source", b"n"], [b"evt", b"stripe", None]

@@ -21,7 +21,7 @@ SCHEMATHESIS = Path(sys.executable).with_name("st")
 
 
 async def schemathesis(api: Api, folder: Path) -> tuple[int, str]:
-    """Run it in a process of its own; return its exit status and what it said."""
+    """Run it in a process of its own; return its exit status and what it wrote."""
     arguments = [
         *("run", f"{api.url}/openapi.json", "--url", api.url, "--header", f"Authorization: Bearer {KEYS['shop']}"),
         *("--checks", "all", "--mode", "all", "--phases", "examples,coverage,fuzzing,stateful"),

@@ -166,7 +166,7 @@ async def test_more_orphans_than_a_part_takes_are_all_applied(database: Database
 
 
 async def test_an_orphan_that_was_delivered_again_meanwhile_is_applied_once(harness: Bench) -> None:
-    """It waits a second time; the one that waits is settled, and the letter has its effect by that."""
+    """It waits a second time; the one that waits is processed, and the letter has its effect by that."""
     await bury(harness, refund("p"))
     await harness.settle(records([refund("p")], first=5))
     assert len((await harness.books()).parked) == 1

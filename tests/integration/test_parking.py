@@ -113,7 +113,7 @@ async def test_more_waiting_events_than_a_batch_holds_are_all_woken(database: Da
 async def test_a_parked_event_that_can_no_longer_be_understood_costs_no_neighbour(
     harness: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A later deploy's interpreter trips over a parked event: the event that woke it still settles."""
+    """A later deploy's interpreter trips over a parked event: the event that woke it is still processed."""
     real = providers.interpret
 
     def tripping(name: str, kind: str, body: bytes, *event_id: str) -> Meaning:

@@ -52,7 +52,7 @@ def mixture() -> list[Any]:
 
 
 async def test_what_is_foreseen_is_what_happens(table: RedriveHarness):
-    """Also where one letter brings what another waits for, and where a later delivery settled one meanwhile.
+    """Also where one letter brings what another waits for, and where a later delivery processed one meanwhile.
 
     The orphans are as `dlq rebuild` takes them in, which don't wait: others would be applied by themselves.
     """

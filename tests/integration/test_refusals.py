@@ -97,7 +97,7 @@ async def test_a_right_or_a_table_that_is_missing_is_waited_for(
 async def test_sessions_that_were_opened_while_it_was_read_only_are_not_kept(
     table: Bench, owner: asyncpg.Connection[asyncpg.Record]
 ) -> None:
-    """A primary that was demoted, and is promoted again: what it told a session at its opening holds for its life."""
+    """A primary that was demoted, and is promoted again: what it reported to a new session holds for its life."""
     name = await owner.fetchval("select current_database()")
     await owner.execute(f"alter database {name} set default_transaction_read_only = on")
     stale = await asyncpg.create_pool(

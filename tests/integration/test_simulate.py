@@ -1,4 +1,4 @@
-"""`ratchet simulate` against `ratchet up` as a developer runs both: what is posted has the effect that is told."""
+"""`ratchet simulate` against `ratchet up` as a developer runs both: what is posted has the effect that is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`payments.events` on the real brokers: a service publishes, and the books hold each fact once."""
+"""`payments.events` on the real brokers: a service publishes, and the ledger holds each fact once."""
 
 from __future__ import annotations
 

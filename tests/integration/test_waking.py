@@ -97,7 +97,7 @@ async def marks(harness: Bench) -> int:
 
 
 async def all_settled(now: float) -> Reading:
-    """Stand for a Kafka of which everything is settled."""
+    """Stand for a Kafka of which everything is processed."""
     return Reading(now)
 
 
@@ -251,7 +251,7 @@ async def test_two_who_wake_the_same_at_once_settle_it_once(harness: Bench) -> N
 
 
 async def test_a_twin_settled_under_other_names_buries_the_parked_one(harness: Bench) -> None:
-    """Two transactions at once, of which one parks and one settles an event id: neither sees the other."""
+    """Two transactions at once, of which one parks and one processes an event id: neither sees the other."""
     twin = webhook("refund.succeeded", "other", child="r", amount=5, event_id="twin")
     waits = webhook("refund.succeeded", "p", child="r", amount=5, event_id="twin")
     await settle_one_by_one(harness, waits, refund("p", "r2"))

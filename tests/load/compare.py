@@ -81,7 +81,7 @@ def lives_of(answers: Iterable[Answer], traffic: Traffic) -> dict[int, Life]:
 
 
 def taken_of(answers: Sequence[Answer], lives: Mapping[int, Life]) -> list[Sent]:
-    """Return the webhooks that the ingress took, as the books of the sample read them.
+    """Return the webhooks that the ingress took, as the reconciliation of the sample reads them.
 
     A life of which something was not taken may leave events that wait for it.
     """

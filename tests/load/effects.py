@@ -59,7 +59,7 @@ async def until_at_rest(settings: Settings, seconds_max: float) -> dict[str, int
 async def verdict_of(
     settings: Settings, answers: Sequence[Answer], traffic: Traffic, *, rest_seconds_max: float
 ) -> Verdict:
-    """Wait for the books to be at rest, read them, and compare."""
+    """Wait for the ledger to be at rest, read it, and compare."""
     left = await until_at_rest(settings, rest_seconds_max)
     lives = lives_of(answers, traffic)
     keys = {event.key for life in lives.values() for post in life.posts for event in post.events}

@@ -1,4 +1,4 @@
-"""What the ingress said to each request, one line of JSON each."""
+"""What the ingress answered to each request, one line of JSON each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Answer:
 
     @property
     def taken(self) -> bool:
-        """Tell whether the ingress said that it has it."""
+        """Tell whether the ingress answered that it has it."""
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property
@@ -58,7 +58,7 @@ def _member(body: bytes, name: str) -> object:
 
 
 def of_webhook(life: int, place: int, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    """Note what was said to a webhook."""
+    """Note what was answered to a webhook."""
     number = _member(body, "accepted")
     accepted = number if isinstance(number, int) else 0
     return Answer(WEBHOOK, life, status, place, headers.get("Retry-After"), accepted)
@@ -67,7 +67,7 @@ def of_webhook(life: int, place: int, status: int, headers: Mapping[str, str], b
 def of_intent(  # noqa: PLR0917 - the parts of one line
     what: str, number: int, key: str, status: int, headers: Mapping[str, str], body: bytes
 ) -> Answer:
-    """Note what was said to a create or a capture."""
+    """Note what was answered to a create or a capture."""
     payment, digest = str(_member(body, "id") or ""), sha256(body).hexdigest()
     return Answer(what, number, status, retry_after=headers.get("Retry-After"), key=key, payment=payment, digest=digest)
 

@@ -41,7 +41,7 @@ class Reply(NamedTuple):
 
 @dataclass
 class LoadedIngress:
-    """One ingress, and everything that it said. `waiting` is what it refused and nobody has sent again yet."""
+    """One ingress, and everything that it answered. `waiting` is what it refused and nobody has sent again yet."""
 
     url: str
     traffic: Traffic
@@ -92,7 +92,7 @@ class LoadedIngress:
         self._http = None
 
     def _deliveries(self) -> Iterator[Delivery]:
-        """Yield one life's posts after the other's; two lives are told at the same time."""
+        """Yield one life's posts after the other's; two lives are posted at the same time."""
         for number in itertools.count(step=2):
             pair = (self.traffic.deliveries(number), self.traffic.deliveries(number + 1))
             for both in itertools.zip_longest(*pair):

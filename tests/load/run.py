@@ -1,6 +1,6 @@
-"""`make load`: start the product in a home of its own, load it, wait until the books are at rest, compare, stop.
+"""`make load`: start the product in a home of its own, load it, wait until the ledger is at rest, compare, stop.
 
-Exit status 0 where every 2xx is in the books and every refusal was a promised one; 1 otherwise; 2 for wrong usage.
+Exit status 0 where every 2xx is in the ledger and every refusal was a promised one; 1 otherwise; 2 for wrong usage.
 Writes report.html (Locust's page), stats*.csv (Locust's tables), answers.jsonl (every answer) and verdict.json.
 """
 

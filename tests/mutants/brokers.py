@@ -53,7 +53,7 @@ class Brokers:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - told by who waits for the start
+        except BaseException as error:  # noqa: BLE001 - reported by who waits for the start
             self._failure = error
         self._ready.set()
 

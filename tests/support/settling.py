@@ -1,4 +1,4 @@
-"""What the consumer tests share: records of payments' lives, their sums by plain arithmetic, the books as rows."""
+"""What the consumer tests share: records of payments' lives, their sums by plain arithmetic, the ledger as rows."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Life:
         ]
 
     def row(self) -> dict[str, Any]:
-        """Return the columns of the payment once all is settled, by plain arithmetic."""
+        """Return the columns of the payment once all is processed, by plain arithmetic."""
         return {
             "provider": SOURCE,
             "provider_ref": self.payment,
@@ -275,7 +275,7 @@ async def read_books(pool: Any) -> Books:
 
 
 async def read_tables(connection: Any) -> Books:
-    """Read all tables as they are at one moment: what is settled meanwhile is in all of them or in none."""
+    """Read all tables as they are at one moment: what is processed meanwhile is in all of them or in none."""
 
     async def rows(query: str) -> list[dict[str, Any]]:
         return [dict(row) for row in await connection.fetch(query)]

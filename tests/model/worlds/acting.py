@@ -1,4 +1,4 @@
-"""What processes of several worlds do: settle records, wake, publish."""
+"""What processes of several worlds do: process records, wake, publish."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def _keep_sessions() -> None:
 
 
 async def settle(pool: Any, arena: Arena, records: Iterable[Record]) -> None:
-    """Settle records as the consumer's worker does: in one batch, tried again and divided where it fails."""
+    """Process records as the consumer's worker does: in one batch, tried again and divided where it fails."""
     processing = processor(writer(pool, arena).settle, arena.settings.consumer, _keep_sessions)
     await processing.write([decode.decoded(record) for record in records])
 
@@ -49,7 +49,7 @@ async def wake(pool: Any, arena: Arena, turns: int = TURNS) -> None:
 
 
 def actor(arena: Arena, name: str, records: Iterable[Record], *, may_crash: bool = False) -> Process:
-    """Start a process that settles one batch."""
+    """Start a process that takes one batch."""
     process = arena.process(name, may_crash=may_crash)
     process.start(settle(arena.pool_of(process), arena, records))
     return process
@@ -73,7 +73,7 @@ def compared(row: dict[str, Any], **wanted: Any) -> list[str]:
 
 
 async def publish(process: Process, arena: Arena, lane_: lanes.Lane, lease: Any, turns: int) -> None:
-    """Carry batches of the relay: read, publish, settle, in the order of `LaneLoop.turn` without reading ahead."""
+    """Carry batches of the relay: read, publish, mark, in the order of `LaneLoop.turn` without reading ahead."""
     connection = arena.pool_of(process)
     for _ in range(turns):
         if (found := await lane_.read(connection)) is None:

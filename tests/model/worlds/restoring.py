@@ -116,7 +116,7 @@ class Restoring:
 
 
 async def _consume(arena: Arena, process: Process | None, group: Group, order: tuple[int, ...]) -> None:
-    """Settle what is there from where the partitions go on, and commit after each batch."""
+    """Process what is there from where the partitions go on, and commit after each batch."""
     pool = arena.plain_pool() if process is None else arena.pool_of(process)
     checked = positions.Positions(positions.StoredOffsets(pool), SECONDS_MAX)
     reading = poller.Poller(group, checked, arena.settings.consumer, ())  # type: ignore[arg-type]
