@@ -35,7 +35,7 @@ def with_digest(event_id: str, digest: bytes) -> str:
 
 
 def richer_id(event: Event, known: Known) -> str | None:
-    """Return the id of an event that says all that the books hold of it, and more; else None.
+    """Return the id of an event that reports all that the ledger holds of it, and more; else None.
 
     Facts that another version of the meaning read are not compared, and where an id is unsigned other bytes are an
     event of their own in any case.

@@ -1,4 +1,4 @@
-"""What a transition owes the customer. Pure."""
+"""Which messages a transition sends to the customer. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GIVES_BACK: Final = {"either", "unbooked", "succeeded"}
 
 
 def messages_to(payment: Payment, old: Projection | None, news: Facts) -> list[Message]:
-    """Return what the customer is owed; test money tells nobody.
+    """Return the messages to the customer; a payment in test money sends none.
 
     `old` is how the payment stood before; None where it, or its phone, is new: then the message says where it stands.
     `news` are the facts that changed it.

@@ -41,7 +41,7 @@ TEXT_LENGTH_MAX: Final = 64
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One record that was understood. `source` and `event_id` together are its idempotency key.
+    """One record that was decoded. `source` and `event_id` together are its idempotency key.
 
     `digest` is the body's SHA-256 where the event id is unsigned, so that only the body tells a replay, after the kind
     where that is unsigned too; of a command what it asks for, so that another one under its id shows; else None.

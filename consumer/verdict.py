@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """The event is in the books: a ledger row. `news` is what it adds to the payment's facts.
+    """The event is in the ledger. `news` is what it adds to the payment's facts.
 
     `versioned` tells whether the payment's version counts it. `reported` is what was folded, which the ledger keeps.
     """
