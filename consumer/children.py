@@ -105,7 +105,7 @@ class Children:
 
     @property
     def amount_differs(self) -> bool:
-        """Tell whether the intent's and the provider's totals differ: the provider's largest is more, or its sum is less."""
+        """Tell whether the intent's and the provider's totals differ: its largest is more, or its sum less."""
         if self.intent_amount is None or self.total is None or self.intent_amount == self.total:
             return False
         terms = self._by_kind.get(FactKind.TERMS, _NONE)

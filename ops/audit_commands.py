@@ -21,9 +21,9 @@ from ops.cleaning import clean
 from ops.database import as_owner, connected
 from ops.dlq_filters import moment
 from ops.dlq_options import Since, Until, Who, asker
+from ops.documents import plain
 from ops.operators import ActionFilter, ActionPage, Operator, list_actions, note_action
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit, say
-from ops.documents import plain
 from ops.retention import DAYS_MIN, Signing, is_waiting, remove_old
 from ops.seal import SealReader, SealWriter, key_of
 from ops.seal_topic import newest_seal, publish_seal

@@ -123,9 +123,7 @@ def show(
 
     def shown() -> RenderableType:
         attempted = [payments_table("attempts", one.attempts)] if one.attempts else []
-        return Group(
-            payment_table(one.payment), *attempted, timeline_table(one.timeline, one.payment["currency"])
-        )
+        return Group(payment_table(one.payment), *attempted, timeline_table(one.timeline, one.payment["currency"]))
 
     emit(answer(found), as_json=as_json, show=shown)
     return EXIT_DONE

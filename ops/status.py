@@ -188,7 +188,7 @@ def trouble_lines(status: Status) -> list[RenderableType]:
     """Return what is wrong and what could not be known, a line each."""
     lines: list[RenderableType] = [Text.assemble(("problem:", "red"), f" {one}") for one in status.problems]
     if status.parking_standstill is not None:
-        lines.append(Text.assemble(("parking:", "yellow"), f" {status.parking_standstill.standstill}"))
+        lines.append(Text.assemble(("parking:", "yellow"), f" {status.parking_standstill.shown}"))
     return lines + [Text.assemble(("unknown:", "yellow"), f" {reason}") for reason in status.unknown]
 
 

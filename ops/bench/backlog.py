@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from ops.bench.rounds import Member, BenchSetup, member
+from ops.bench.rounds import BenchSetup, Member, member
 from ops.bench.stage import LINGER_SECONDS, check_books, drop_database, make_database, make_topic, preload
 from ops.bench.workload import Workload, make_workload
 from runtime.kafka import close_producer, open_producer

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from ops.bench.ingresses import Process, Sending, bare_ingress, our_ingress, send
 from ops.bench.figures import spread
+from ops.bench.ingresses import Process, Sending, bare_ingress, our_ingress, send
 from ops.bench.stage import drop_database, make_database
 from ops.bench.usage import snapshot, spent
 from runtime.settings import load

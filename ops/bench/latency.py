@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.bench.contenders import NAIVE, PRODUCT
-from ops.bench.ingresses import Sending, our_ingress, running, send
 from ops.bench.figures import quantile, spread
+from ops.bench.ingresses import Sending, our_ingress, running, send
 from ops.bench.rounds import member
 from ops.bench.stage import Database, make_database
 from runtime.settings import load

@@ -20,8 +20,8 @@ from ops.database import fetch
 from ops.dlq_filters import LetterFilter, moment
 from ops.documents import letter_document, plain, raw_document, redrive_document
 from ops.operators import ActionFilter, list_actions, note_action, reason_of
-from ops.payment_timeline import FOUND_MAX, PaymentTimeline, page_document, timeline_document
 from ops.payment_search import list_payments, read_filter, read_place
+from ops.payment_timeline import FOUND_MAX, PaymentTimeline, page_document, timeline_document
 from ops.redrives import Would
 from ops.status import gather
 from schemas.errors import RatchetError, SettingsError

@@ -67,6 +67,7 @@ from schemas.facts import AMOUNT_MAX, Meaning, RefKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 class _Data(msgspec.Struct):
     payment_id: Any = None
     reference: Any = None

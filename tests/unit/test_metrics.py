@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka import TopicPartition
@@ -18,11 +19,13 @@ from consumer.plan import Letter, Plan
 from consumer.tally import count, count_buried, source_label, tally
 from runtime import metrics
 from runtime.breaker import Breaker
-from runtime.metric_catalogue import Entry
 from runtime.metric_kinds import AgeHistogram, BreakerGauges, PoolGauges
 from runtime.phases import BatchPhases
 from schemas.dead_letter import Reason
 from schemas.payment import Outcome
+
+if TYPE_CHECKING:
+    from runtime.metric_catalogue import Entry
 
 pytestmark = pytest.mark.unit
 

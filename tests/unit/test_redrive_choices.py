@@ -9,8 +9,8 @@ import typer
 from ops import redrive_commands
 from ops.dlq_filters import LetterFilter, moment
 from ops.dlq_options import asker, need_consent
-from ops.dry_run import Fate
 from ops.documents import redrive_document
+from ops.dry_run import Fate
 from ops.redrive_commands import ended_shown, preview_shown
 from ops.redrive_follow import StandstillError, Watch
 from ops.redrive_preview import (

@@ -12,7 +12,6 @@ from ops.console.timeline import draw
 from ops.console.visits import page
 from ops.exports import PAYMENT_COLUMNS
 from ops.payloads import phone
-from ops.payment_timeline import FOUND_MAX
 from ops.payment_search import (
     ANY,
     DISPUTES,
@@ -23,6 +22,7 @@ from ops.payment_search import (
     read_filter,
     read_place,
 )
+from ops.payment_timeline import FOUND_MAX
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
