@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from consumer.refunds import Taken, given_back, is_cancel
+from consumer.refunds import TakenMoney, given_back, is_cancel
 from schemas.facts import INTENT, FactKind, State
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class Children:
     def _give_back(self) -> None:
         """Add the refunds up, and release what those that were cancels canceled."""
         refunds = self._by_kind.get(_REFUND, _NONE)
-        taken = Taken(self._reserved, self._gross, self.captured_ever)
+        taken = TakenMoney(self._reserved, self._gross, self.captured_ever)
         canceled = {state.parent or "" for state in refunds.values() if is_cancel(state, taken)}
         self._void |= canceled
         self.has_cancels = bool(canceled)

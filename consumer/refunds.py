@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from schemas.facts import State
 
 
-class Taken(msgspec.Struct, frozen=True):
+class TakenMoney(msgspec.Struct, frozen=True):
     """What refunds are held against, in minor units: what each authorization reserves, and what was ever taken.
 
     `gross` is by the authorization that the captures name, `None` for those that name none.
@@ -27,7 +27,7 @@ class Taken(msgspec.Struct, frozen=True):
     captured_ever: int
 
 
-def is_cancel(refund: State, taken: Taken) -> bool:
+def is_cancel(refund: State, taken: TakenMoney) -> bool:
     """Tell whether a cancel-or-refund was a cancel: nothing had been captured."""
     if refund.name != "either":
         return False
@@ -35,7 +35,7 @@ def is_cancel(refund: State, taken: Taken) -> bool:
     return not captured and not (refund.parent not in taken.reserved and taken.captured_ever)
 
 
-def given_back(refunds: Mapping[str, State], totals: Mapping[str, State], taken: Taken) -> int:
+def given_back(refunds: Mapping[str, State], totals: Mapping[str, State], taken: TakenMoney) -> int:
     """Add the refunds up: by id, and what a cumulative figure that names none of them reports beyond those.
 
     A cumulative figure counts refunds that are pending or failed since, so those known by id are taken off it.
@@ -56,7 +56,7 @@ def is_pending(refunds: Mapping[str, State]) -> bool:
     return any(state.name == "pending" for state in refunds.values())
 
 
-def _unbooked(refunds: Iterable[State], taken: Taken) -> int:
+def _unbooked(refunds: Iterable[State], taken: TakenMoney) -> int:
     """Return what refunds that nothing accounts for gave back: all but the one of just what their payment released."""
     asked: dict[str | None, list[int]] = {}
     for state in refunds:
@@ -70,7 +70,7 @@ def _unbooked(refunds: Iterable[State], taken: Taken) -> int:
     )
 
 
-def _released(payment: str | None, taken: Taken) -> int:
+def _released(payment: str | None, taken: TakenMoney) -> int:
     """Return what was reserved of a payment and not taken."""
     if payment is None:
         return 0

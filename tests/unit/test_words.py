@@ -49,7 +49,6 @@ TWICE = {
             "State",
             "Standing",
             "Status",
-            "Story",
             "Tally",
             "Teller",
             "Verdict",
