@@ -43,9 +43,9 @@ SCRATCHES = f"ratchet-test-of-{os.getuid()}-"
 """How the name of a run's temporary folder begins; the time of its start and its process follow."""
 SCRATCHES_KEPT = 3
 SCRATCH = Path(tempfile.gettempdir()) / f"{SCRATCHES}{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
-WORLDS = ("unit", "integration")
+WORLDS = ("unit", "process", "integration")
 OUTCOMES: Counter[tuple[str, str]] = Counter()
-HEAVY_FIRST = ("attack", "fault", "integration", "contract")
+HEAVY_FIRST = ("attack", "fault", "integration", "process", "contract")
 
 # Tests start some hundred processes. Without compiled files each compiles all that it imports, pytest every test file.
 sys.dont_write_bytecode = False

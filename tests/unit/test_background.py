@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ops.supervisor import Supervisor
 from runtime import lifecycle, metrics
 from runtime.background import end_all, keep_running
 from runtime.lease import Leader
@@ -113,31 +111,6 @@ async def test_a_broker_comes_back_once_there_is_room() -> None:
         await service.watch(stack, stop, bounds, report)  # type: ignore[arg-type]
     assert reported.count("kafka does not start: [Errno 28] No space left on device") == 3
     assert reported[-1] == "kafka is back"
-
-
-async def test_a_role_is_started_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reported: list[str] = []
-    settings = Settings(home=tmp_path, role={"restart_backoff_initial_seconds": 0.01})
-    supervisor = Supervisor(
-        settings, {}, reported.append, lambda _role: (sys.executable, "-c", "import time; time.sleep(60)")
-    )
-    spawn, full = Supervisor._spawn, [True, True]
-
-    async def spawn_or_fail(self: Supervisor, kept: Any) -> Any:
-        if full:
-            full.pop()
-            raise FULL
-        return await spawn(self, kept)
-
-    monkeypatch.setattr(Supervisor, "_spawn", spawn_or_fail)
-    supervisor.start(["relay"])
-    async with asyncio.timeout(10):
-        while supervisor.roles["relay"].process is None:  # noqa: ASYNC110 - a field says it
-            await asyncio.sleep(0.01)
-    await supervisor.stop()
-    assert [one for one in reported if "could not be kept" in one] == [
-        "relay could not be kept ([Errno 28] No space left on device); starting it again"
-    ] * 2
 
 
 class Leases:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -60,9 +58,3 @@ def test_only_the_storm_posts_the_same_many_times_at_once() -> None:
 def test_a_step_is_taken_within_a_second() -> None:
     assert spawn_rate(USERS) == USERS
     assert spawn_rate(1) == 1
-
-
-def test_nothing_but_the_locustfile_knows_locust() -> None:
-    """Locust patches sockets and threads of the whole process that imports it."""
-    looks = "import load.run, load.posting, sys; sys.exit('gevent' in sys.modules or 'locust' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", looks], env={"PYTHONPATH": str(TESTS)}, check=False).returncode == 0

@@ -10,7 +10,7 @@ from mutants import planted, trial
 from mutants.planted import AREAS, ROOT, UnfitError
 from mutants.results import BEGIN, END, GREEN, Results, key_of, table, write_page
 from mutants.run import choose
-from mutants.trial import KILLED, SURVIVED, Outcome, Trial
+from mutants.trial import KILLED, SURVIVED, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,41 +122,6 @@ def test_faults_are_chosen_by_name_by_what_changed_and_by_what_they_need() -> No
     assert choose(both, [], frozenset({"README.md"})) == []
     assert choose(both, [], None, brokers=False) == [one]
     assert choose(both, [], None, brokers=True) == [far]
-
-
-@pytest.mark.parametrize(
-    ("planted_line", "tests", "verdict", "noticed_by"),
-    [
-        ("b = 3", "test_one.py", KILLED, "test_one.py::test_b"),
-        ("b = 2  # the same", "test_one.py", SURVIVED, ""),
-        ("b = c", "test_one.py", trial.BROKEN, ""),
-        ("b = 3", "test_one.py::test_nothing", trial.UNKNOWN, ""),
-        ("b = 3", "test_one.py::test_slow", trial.SLOW, ""),
-    ],
-)
-def test_what_becomes_of_a_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, planted_line: str, tests: str, verdict: str, noticed_by: str
-) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the start of pytest is most of what this takes
-    monkeypatch.setattr(trial, "PRELOADED", ("pytest",))
-    text = TEXT.replace("+b = 3", f"+{planted_line}").replace("tests/unit/test_mutants.py::test_a_patch_is_read", tests)
-    fault = planted.read("consumer-one", text.replace("    tests/unit/test_fold.py\n", ""))
-    file = tmp_path / "one.py"
-    file.write_text("\na = 1\nb = 2\nc = 4\n")
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -ra\n")
-    slow = "def test_slow():\n    import time\n    time.sleep(60)\n" if verdict == trial.SLOW else ""
-    (tmp_path / "test_one.py").write_text(f"import one\n\n\ndef test_b():\n    assert one.b == 2\n\n\n{slow}")
-    with Trial(tmp_path, 0.5 if verdict == trial.SLOW else 60) as tried:
-        outcome = tried.try_out(fault)
-    assert (outcome.verdict, outcome.noticed_by) == (verdict, noticed_by), outcome.told
-    assert file.read_text() == "\na = 1\nb = 2\nc = 4\n", "the fault is taken out again"
-
-
-def test_a_fault_that_fits_no_more_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "PRELOADED", ())
-    with Trial(tmp_path, 60) as tried:
-        outcome = tried.try_out(planted.read("consumer-one", TEXT))
-    assert (outcome.verdict, outcome.told) == (trial.UNFIT, "consumer-one: there is no one.py")
 
 
 def test_a_test_that_failed_belongs_to_its_function_and_its_file() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import asyncpg
 import pytest
+from waiting import until
 
-from runtime import postgres_hosts
+from runtime import postgres_hosts, postgres_silence
 from runtime.postgres_hosts import Hosts
 from runtime.postgres_silence import QUIET_SECONDS, Silence
 
@@ -48,7 +49,12 @@ async def watched(*sessions: PaperSession) -> Silence:
     return silence
 
 
-async def test_a_server_that_is_silent_loses_all_its_sessions_and_one_that_answers_keeps_them() -> None:
+async def test_a_server_that_is_silent_loses_all_its_sessions_and_one_that_answers_keeps_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgres_silence, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(postgres_silence, "ANSWER_SECONDS", 0.3)
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(8)
         writer.write(b"N")
@@ -62,9 +68,7 @@ async def test_a_server_that_is_silent_loses_all_its_sessions_and_one_that_answe
         waiting, idle = PaperSession(places[1], long_ago), PaperSession(places[1], None)
         silence, pool = await watched(patient, waiting, idle), PaperPool()
         silence.start(pool)  # type: ignore[arg-type]
-        async with asyncio.timeout(20):
-            while not waiting.ended:  # noqa: ASYNC110 - the watch tells nobody
-                await asyncio.sleep(0.05)
+        await until(lambda: waiting.ended, within_seconds=20)
         assert (idle.ended, patient.ended) == (True, False)
         pool.closing = True
     live.close()
@@ -103,6 +107,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return PaperConnection(dsn)
 
     monkeypatch.setattr(postgres_hosts.asyncpg, "connect", connect)
+    monkeypatch.setattr(postgres_hosts, "HEAD_START_SECONDS", 0.05)
     return order
 
 
@@ -119,5 +124,5 @@ async def test_the_failure_that_tells_more_is_raised(asked: list[str]) -> None:
     with pytest.raises(ConnectionRefusedError):
         await Hosts("postgresql://dead,standby/d").connect("", timeout=5)
     with pytest.raises(TimeoutError):
-        await Hosts("postgresql://hangs,dead/d").connect("", timeout=0.7)
+        await Hosts("postgresql://hangs,dead/d").connect("", timeout=0.5)
     assert len(asked) == 4

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import runpy
-import shutil
-import subprocess
-import sys
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -79,12 +76,3 @@ def test_code_has_no_links(collected: Path) -> None:
 def test_what_would_be_loaded_from_another_host_is_seen(tag: str, *, elsewhere: bool, tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(tag)
     assert bool(WRITTEN["loaded_from_elsewhere"](tmp_path)) is elsewhere
-
-
-@pytest.mark.slow
-def test_the_site_is_built_without_a_network(tmp_path: Path) -> None:
-    alone = ["unshare", "--map-root-user", "--net"]
-    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], check=False).returncode:
-        alone = []
-    subprocess.run([*alone, sys.executable, SITE, tmp_path / "site"], check=True, timeout=110)
-    assert (tmp_path / "site" / "html" / "docs" / "walkthrough.html").exists()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.stack import broker, identity, jars, kafka, layout, leftovers, ports, postgres, progress, redis, state
+from runtime.stack import broker, jars, kafka, layout, leftovers, ports, postgres, progress, redis, state
 from runtime.stack.guard import specification
 from runtime.stack.identity import Identity
 from runtime.stack.state import Endpoints, StackState
@@ -177,31 +176,6 @@ def test_state_is_read_as_written_and_a_damaged_file_is_no_state(tmp_path: Path)
         assert state.read(path) is None
 
 
-def test_a_process_is_known_by_pid_and_start_time() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        found = identity.of(process.pid)
-        assert found is not None
-        assert found.alive()
-        other = replace(found, started=found.started - 60)
-        assert not other.alive()
-        assert not other.signal(9)
-        assert process.poll() is None, "a signal for another process of that pid hurt this one"
-        assert found.signal(9)
-        process.wait()
-    assert not found.alive()
-    assert not found.signal(9)
-    assert identity.of(process.pid) is None
-
-
-def test_a_zombie_does_not_live() -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    found = identity.of(process.pid)
-    assert found is not None
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert not found.alive()
-    process.wait()
-
-
 def test_a_home_that_cannot_be_made_and_a_full_disk_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StackError, match=r"cannot be written.*RATCHET_HOME"):
@@ -218,42 +192,6 @@ def test_others_may_pass_but_not_read(tmp_path: Path) -> None:
     assert outer in layout.let_others_pass(outer / "inner")
     assert stat.S_IMODE(outer.stat().st_mode) == 0o701
     assert layout.let_others_pass(outer / "inner") == []
-
-
-def test_a_lock_is_seen_by_others_and_ends_with_its_holder(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    assert not leftovers.is_locked(path)
-    code = "import fcntl,sys; f=open(sys.argv[1],'w'); fcntl.flock(f,fcntl.LOCK_EX); print('held',flush=True); input()"
-    argv = [sys.executable, "-c", code, str(path)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        assert leftovers.is_locked(path)
-        holder.kill()
-    assert not leftovers.is_locked(path)
-
-
-def holder_of(path: Path) -> subprocess.Popen[bytes]:
-    code = "import fcntl,sys,time; f=open(sys.argv[1],'w'); fcntl.flock(f,2); print(1,flush=True); time.sleep(60)"
-    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.stdout.close()
-    return process
-
-
-def test_a_leftover_that_stays_is_killed_if_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = layout.at(tmp_path)
-    home.broker("redis").mkdir()
-    process = holder_of(home.broker("redis") / "server.lock")
-    found = identity.of(process.pid)
-    assert found is not None
-    monkeypatch.setattr(leftovers, "KILL_WAIT_SECONDS", 0.2)
-    with pytest.raises(StackError, match="redis of an earlier run"):
-        leftovers.wait_until_gone(home, ("redis",), None, 0.0)
-    monkeypatch.setattr(leftovers, "KILL_WAIT_SECONDS", 10.0)
-    leftovers.wait_until_gone(home, ("redis",), StackState(found, ENDPOINTS, {"redis": found}), 0.0)
-    assert process.wait() == -9
 
 
 def test_the_lock_of_jars_pins_one_kafka_and_each_digest() -> None:

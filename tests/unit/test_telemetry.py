@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import re
-import subprocess
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -246,21 +243,6 @@ def test_the_last_well_formed_header_of_a_record_counts() -> None:
     for bad in (None, b"", b"x" * 55, INBOUND.encode() + b"-more", b"\xff" * 55, INBOUND.upper().encode()):
         assert traceparent_of([good, ("traceparent", bad)]) is None
     assert traceparent_of([]) is None
-
-
-def test_nobody_else_imports_opentelemetry_and_it_is_imported_late() -> None:
-    root = Path(telemetry.__file__).parents[1]
-    rooms = ("schemas", "providers", "runtime", "producers", "consumer", "ops")
-    using = {
-        str(file.relative_to(root))
-        for room in rooms
-        for file in (root / room).rglob("*.py")
-        if re.search(r"^\s*(from|import) opentelemetry", file.read_text(), re.MULTILINE)
-    }
-    assert using == {"runtime/telemetry.py"}
-    script = "import sys, runtime.lifecycle, consumer.processing; print('opentelemetry' in sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root)
-    assert ran.stdout.strip() == "False"
 
 
 def test_spans_reach_a_collector_over_http_and_one_that_is_away_holds_up_no_end() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.process
 
 SUPPORT = Path(__file__).parents[1] / "support"
 GONE_SECONDS_MAX = 40.0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.process
 
 HOLDER = """
 import signal, sys, time

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.process
 
 HEAD = """
 import asyncio, os, sys, time

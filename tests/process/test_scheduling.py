@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.process
 
 SUPPORT = Path(__file__).parents[1] / "support"
 FILE = """
