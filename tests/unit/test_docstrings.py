@@ -5,13 +5,13 @@ Those of `providers` also name what providers' documents have, and are left out.
 
 from __future__ import annotations
 
-import ast
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pytest
 from markdown_pages import ROOT
+from source_files import python_files, source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,10 +43,8 @@ def written() -> frozenset[str]:
 
 def named(path: Path) -> Iterator[tuple[str, str]]:
     """Yield each word in code font of a file's docstrings, with what it stands in."""
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        text = ast.get_docstring(node) if isinstance(node, kinds) else None
-        for code in re.findall(r"`([^`]+)`", text or ""):
+    for docstring in source(path).docstrings:
+        for code in re.findall(r"`([^`]+)`", docstring):
             yield from ((word, code) for word in WORD.findall(code))
 
 
@@ -55,7 +53,7 @@ def test_what_docstrings_name_is_there(room: str) -> None:
     known = written() | KNOWN
     wrong = [
         f"{path.relative_to(ROOT)}: {word} in `{code}`"
-        for path in sorted((ROOT / room).rglob("*.py"))
+        for path in python_files(room)
         for word, code in named(path)
         if word not in known
     ]

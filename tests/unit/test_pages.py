@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -50,18 +50,33 @@ def files() -> frozenset[str]:
 
 
 @lru_cache
-def named_in_code() -> frozenset[str]:
-    """Return every class, function, argument and assigned name of our packages, the tests and the clients."""
+def texts() -> list[str]:
+    """Return the text of each Python file of our packages, the tests and the clients."""
+    return [(ROOT / path).read_text(encoding="utf-8") for path in sorted(files()) if path.endswith(".py")]
+
+
+@cache
+def is_named_in_code(word: str) -> bool:
+    """Tell whether a class, function or assigned name is called so anywhere.
+
+    Only files that hold the word are parsed, those first in which it looks like a definition.
+    """
+    holding = [text for text in texts() if word in text]
+    holding.sort(key=lambda text: f"def {word}(" not in text and f"class {word}" not in text)
+    return any(word in names_in(text) for text in holding)
+
+
+@cache
+def names_in(text: str) -> frozenset[str]:
+    """Return every class, function and assigned name of a module."""
     found: set[str] = set()
-    for path in files():
-        if path.endswith(".py"):
-            for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                    found.add(node.name)
-                elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                    found.add(node.id)
-                elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                    found.add(node.attr)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(node.attr)
     return frozenset(found)
 
 
@@ -114,8 +129,8 @@ def is_module(name: str) -> bool:
     for depth in range(len(parts), 1, -1):
         path = "/".join(parts[:depth])
         if f"{path}.py" in files() or path in files():
-            return all(part in named_in_code() or f"{path}/sql/{part}.sql" in files() for part in parts[depth:])
-    return len(parts) == 2 and parts[1] in named_in_code()
+            return all(is_named_in_code(part) or f"{path}/sql/{part}.sql" in files() for part in parts[depth:])
+    return len(parts) == 2 and is_named_in_code(parts[1])
 
 
 def is_run(name: str) -> bool:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
+import source_files
+from source_files import ROOT, Source, read
 
 import providers
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 pytestmark = pytest.mark.unit
 
-ROOT: Final = Path(__file__).parents[2]
 FOLDERS: Final = ("consumer", "ops", "producers", "runtime", "schemas")
 NAMES: Final = re.compile(
     rf"(?<![a-z])({'|'.join([*sorted(providers.names() - {'square', 'checkout'}), 'dodo', 'polar'])})(?![a-z])",
@@ -40,36 +36,18 @@ ALLOWED: Final = {
 """Where a name may stand, and why."""
 
 
-def names_in(source: str) -> Iterator[tuple[int, str]]:
+def names_in(source: Source) -> list[tuple[int, str]]:
     """Return (line, name) of the names in identifiers, imports and texts; docstrings and comments may tell of any."""
-    tree = ast.parse(source)
-    reported = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        for text in _texts_of(node) if id(node) not in reported else ():
-            for name in NAMES.findall(text):
-                yield getattr(node, "lineno", 0), name.lower()
-
-
-def _texts_of(node: ast.AST) -> tuple[str, ...]:
-    match node:
-        case ast.Name(id=text) | ast.Attribute(attr=text) | ast.arg(arg=text) | ast.keyword(arg=str(text)):
-            return (text,)
-        case ast.FunctionDef(name=text) | ast.AsyncFunctionDef(name=text) | ast.ClassDef(name=text):
-            return (text,)
-        case ast.ImportFrom(module=module, names=names):
-            return (module or "", *(one.name for one in names))
-        case ast.Import(names=names):
-            return tuple(one.name for one in names)
-        case ast.Constant(value=str(text)):
-            return (text,)
-    return ()
+    return [
+        (line, name.lower()) for use, line in source.uses.items() for word in use.words for name in NAMES.findall(word)
+    ]
 
 
 @cache
 def found() -> dict[str, list[tuple[int, str]]]:
     """Return what stands where, by path."""
-    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-    code = {str(path.relative_to(ROOT)): list(names_in(path.read_text())) for path in paths}
+    paths = [path for folder in FOLDERS for path in source_files.python_files(folder)]
+    code = {str(path.relative_to(ROOT)): names_in(source_files.source(path)) for path in paths}
     for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.sql")):
         lines = [re.sub(r"--.*", "", line) for line in path.read_text().splitlines()]
         names = [(number, name) for number, line in enumerate(lines, 1) for name in NAMES.findall(line)]
@@ -88,7 +66,7 @@ def test_each_exception_still_stands() -> None:
 
 
 def test_a_name_is_found_in_code_and_not_in_prose() -> None:
-    assert list(names_in('"""Stripe\'s."""\nx = "stripe"\n# adyen\n')) == [(2, "stripe")]
-    assert list(names_in("from providers.paypal import x")) == [(1, "paypal")]
-    assert [name for _, name in names_in("def mpesa_path(twilio): ...")] == ["mpesa", "twilio"]
-    assert list(names_in("stripes = adyens")) == []
+    assert names_in(read('"""Stripe\'s."""\nx = "stripe"\n# adyen\n')) == [(2, "stripe")]
+    assert names_in(read("from providers.paypal import x")) == [(1, "paypal")]
+    assert [name for _, name in names_in(read("def mpesa_path(twilio): ..."))] == ["mpesa", "twilio"]
+    assert names_in(read("stripes = adyens")) == []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import pytest
+import source_files
 from events import INTENT_ID, intent, stripe_intent
 from msgspec.structs import replace
 from pydantic import ValidationError
+from source_files import ROOT, Source
 
 import schemas.topics
 from consumer.decode import Endpoints, Event, decode
@@ -24,12 +23,13 @@ from schemas.topics import DEFAULT, NAME_LENGTH_MAX, illegal_group, illegal_pref
 
 pytestmark = pytest.mark.unit
 
-ROOT = Path(__file__).parents[2]
 ROOMS = ("schemas", "providers", "runtime", "producers", "consumer", "ops")
 ACME = topics_of("acme.", "acme-ratchet")
 FOR_DOCUMENTS = {"WEBHOOKS", "INTENTS", "EVENTS", "DLQ", "CHANGES", "STATE", "COMMANDS", "CONSUMED", "PUBLISHED", "ALL",
                  "CONSUMER_GROUP"}  # fmt: skip
 """The constants with the default prefix."""
+BY_CODE = {(source_files.IMPORT_FROM, "schemas.topics"), (source_files.ATTRIBUTE, "topics")}
+"""How code names one of them: it imports it, or has it of the module."""
 
 
 def test_the_default_names_are_those_that_readers_know() -> None:
@@ -149,23 +149,20 @@ def test_nobody_but_documents_and_the_bench_uses_the_default_names() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}"
         for room in ROOMS
-        for path in sorted((ROOT / room).rglob("*.py"))
+        for path in source_files.python_files(room)
         if "bench" not in path.parts and path.name not in ("topics.py", "asyncapi.py")
-        for line in _default_names(ast.parse(path.read_text()))
+        for line in _default_names(source_files.source(path))
     ]
     assert found == []
 
 
-def _default_names(tree: ast.Module) -> list[int]:
+def _default_names(source: Source) -> list[int]:
     """Return the lines that import a constant of a default name, or hold one in a text that is no docstring."""
-    documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     names = {topic.name for topic in DEFAULT.all}
     lines = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "schemas.topics":
-            lines += [node.lineno] * any(one.name in FOR_DOCUMENTS for one in node.names)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "topics":
-            lines += [node.lineno] * (node.attr in FOR_DOCUMENTS)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documented:
-            lines += [node.lineno] * any(name in node.value for name in names)
+    for use, line in source.uses.items():
+        if use.kind == source_files.TEXT:
+            lines += [line] * any(name in text for text in use.words for name in names)
+        elif (use.kind, use.of) in BY_CODE:
+            lines += [line] * any(word in FOR_DOCUMENTS for word in use.words)
     return lines

@@ -77,14 +77,21 @@ def wanted(machine: str, python: tuple[int, int]) -> set[str]:
     return seen
 
 
+@functools.cache
 def tags(machine: str, python: tuple[int, int]) -> frozenset[Tag]:
     platforms = [*MACHINES[machine][2], *LEGACY[MACHINES[machine][1]]]
     return frozenset([*cpython_tags(python, platforms=platforms), *compatible_tags(python, platforms=platforms)])
 
 
+@functools.cache
+def tags_of(wheel: str) -> frozenset[Tag]:
+    """Return what a wheel fits, by its name: each is asked about for every machine and Python."""
+    return parse_wheel_filename(wheel)[3]
+
+
 def has_wheel(package: dict[str, Any], usable: frozenset[Tag]) -> bool:
     names = (wheel["url"].rpartition("/")[2].partition("#")[0] for wheel in package.get("wheels", ()))
-    return any(parse_wheel_filename(name)[3] & usable for name in names)
+    return any(not tags_of(name).isdisjoint(usable) for name in names)
 
 
 def without(names: Iterable[str], machine: str, python: tuple[int, int]) -> Iterator[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+import source_files
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import words
@@ -68,10 +68,10 @@ def classes() -> dict[str, list[str]]:
     """Return the files in which each public class of the product stands."""
     found = defaultdict(list)
     for room in ROOMS:
-        for path in sorted((words.ROOT / room).rglob("*.py")):
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                    found[node.name].append(path.relative_to(words.ROOT).as_posix())
+        for path in source_files.python_files(room):
+            for name in source_files.source(path).classes:
+                if not name.startswith("_"):
+                    found[name].append(path.relative_to(words.ROOT).as_posix())
     return dict(found)
 
 

@@ -1,0 +1,96 @@
+"""Python files as the tests of code read them: each is parsed and walked once, and what stays of it is small.
+
+To keep all trees of the product would take far more memory than what the tests ask of them.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[2]
+NAME, TEXT, IMPORT, IMPORT_FROM, ATTRIBUTE = "name", "text", "import", "import from", "attribute"
+
+
+class Function(NamedTuple):
+    """A function or method, and how many lines it has, without its decorators."""
+
+    name: str
+    lines: int
+
+
+class Use(NamedTuple):
+    """What code names: a name of its own or another's, an import, an attribute, or a text that is no docstring.
+
+    `of` is the module that is imported from, or the name before an attribute's dot where there is one.
+    """
+
+    kind: str
+    words: tuple[str, ...]
+    of: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What stands in a file; `uses` has the first line of each."""
+
+    classes: list[str] = field(default_factory=list)
+    """Those that stand by themselves, not in a class or function."""
+    functions: list[Function] = field(default_factory=list)
+    docstrings: list[str] = field(default_factory=list)
+    uses: dict[Use, int] = field(default_factory=dict)
+
+
+USES: dict[type[ast.AST], Callable[[Any], Use | None]] = {
+    ast.Name: lambda node: Use(NAME, (node.id,)),
+    ast.arg: lambda node: Use(NAME, (node.arg,)),
+    ast.keyword: lambda node: Use(NAME, (node.arg,)) if node.arg else None,
+    ast.ClassDef: lambda node: Use(NAME, (node.name,)),
+    ast.FunctionDef: lambda node: Use(NAME, (node.name,)),
+    ast.AsyncFunctionDef: lambda node: Use(NAME, (node.name,)),
+    ast.Attribute: lambda node: Use(ATTRIBUTE, (node.attr,), getattr(node.value, "id", "")),
+    ast.Constant: lambda node: Use(TEXT, (node.value,)) if isinstance(node.value, str) else None,
+    ast.Import: lambda node: Use(IMPORT, tuple(one.name for one in node.names)),
+    ast.ImportFrom: lambda node: Use(
+        IMPORT_FROM, (node.module or "", *(one.name for one in node.names)), node.module or ""
+    ),
+}
+"""What a node of each kind names; of the others nothing. By its type: this is asked of half a million nodes."""
+
+
+def read(text: str) -> Source:
+    """Return what stands in a module's text."""
+    tree = ast.parse(text)
+    found = Source([node.name for node in tree.body if isinstance(node, ast.ClassDef)])
+    alone: set[int] = set()  # values that nobody takes, as docstrings; a statement is walked before its value
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            alone.add(id(node.value))
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.functions.append(Function(node.name, (node.end_lineno or node.lineno) - node.lineno + 1))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            docstring := ast.get_docstring(node)
+        ):
+            found.docstrings.append(docstring)
+        names = USES.get(type(node))
+        if names is not None and id(node) not in alone and (use := names(node)):
+            found.uses.setdefault(use, getattr(node, "lineno", 0))
+    return found
+
+
+@cache
+def source(path: Path) -> Source:
+    """Return what stands in a file; it is read once."""
+    return read(path.read_text(encoding="utf-8"))
+
+
+@cache
+def python_files(folder: str) -> tuple[Path, ...]:
+    """Return every Python file under a folder of the checkout, by its path."""
+    return tuple(sorted((ROOT / folder).rglob("*.py")))
