@@ -1,4 +1,4 @@
-"""A planted fault is tried out: its tests run in a process of their own, and what becomes of it is one of five outcomes."""
+"""A planted fault is tried out: its tests run in a process of their own, and it has one of five outcomes."""
 
 from __future__ import annotations
 
