@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections import defaultdict
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,8 @@ DECODED_MAX = 4096
 
 decoded = lru_cache(DECODED_MAX)(decode)
 """What a record says is the same in every order that it is settled in: both are frozen, and decoding is pure."""
+reported = lru_cache(DECODED_MAX)(load_reported)
+"""The ledger's rows are read again after every batch."""
 
 
 def by_ref(row: dict[str, Any]) -> tuple[str, str]:
@@ -241,17 +244,18 @@ class PaperBooks:
         assert len(set(claims)) == len(claims), "an event is in the ledger twice"
         waiting = {(one.event.source, one.event.event_id) for one in self.parked.values()}
         assert not waiting & set(claims), "an event is parked and in the ledger"
+        chains: defaultdict[UUID | None, list[LedgerRow]] = defaultdict(list)
+        for row in self.ledger:
+            chains[row.payment_id].append(row)
         for payment_id, row in self.payments.items():
-            self._check_chain(payment_id)
-            self._check_fold(payment_id)
+            self._check_chain(payment_id, chains[payment_id])
+            self._check_fold(payment_id, chains[payment_id])
             assert row["intent_id"] is None or row["merged_into"] is None, row
 
-    def _check_chain(self, payment_id: UUID) -> None:
+    def _check_chain(self, payment_id: UUID, chain: Sequence[LedgerRow]) -> None:
         """Walk the payment's rows: hashes chain, versions are 1..n, relay order never runs back."""
         before, version, xid, status = b"", 0, 0, None
-        for row in self.ledger:
-            if row.payment_id != payment_id:
-                continue
+        for row in chain:
             assert replace(row).seal(before) == row.hash
             assert row.relay_xid >= xid
             assert version == 0 or row.from_status is not None
@@ -263,7 +267,7 @@ class PaperBooks:
         assert (held["head_hash"], held["version"], held["head_xid"]) == (before, version, xid)
         assert held["status"] == status
 
-    def _check_fold(self, payment_id: UUID) -> None:
+    def _check_fold(self, payment_id: UUID, chain: Sequence[LedgerRow]) -> None:
         """Fold the payment again from the ledger of its family, and of the attempts that it has adopted; compare."""
         family, grown = {payment_id}, True
         family |= {one for one, row in self.payments.items() if row["intent_id"] == payment_id}
@@ -271,9 +275,8 @@ class PaperBooks:
             more = {one for one, row in self.payments.items() if row["merged_into"] in family} - family
             family, grown = family | more, bool(more)
         facts: dict[Any, Any] = {}
-        for row in self.ledger:
-            if row.payment_id in family:
-                facts |= newer(facts, load_reported(row.facts))
+        for row in chain if len(family) == 1 else (one for one in self.ledger if one.payment_id in family):
+            facts |= newer(facts, reported(row.facts))
         after, held = project(facts), self.payments[payment_id]
         for column in set(after.__struct_fields__) - {"flags"}:
             assert getattr(after, column) == held[column], column
