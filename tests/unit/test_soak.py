@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import json
 from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING
 
 import pytest
 from soak import others
-from soak.page import Run, Series, page_of, read, write
+from soak.page import Run, Series, page_of
 from soak.sampling import buckets_of, quantile, since
 from soak.slopes import Point, after_warm_up, later_half, per_event, slope_of
 from soak.traffic import OTHER_FAULTS, Mixed
+from soak_run import END, HEAD, look
 
 from ops.sample.post import Fault
 from producers.providers import names, verify
 from schemas.errors import SignatureRejected
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def verified(post: object) -> list[object]:
@@ -141,36 +137,6 @@ def test_a_quantile_is_of_what_came_since_the_look_before() -> None:
     assert quantile({}, 0.99) is None
 
 
-def look(minute: int, **more: object) -> dict[str, object]:
-    process = {"bytes": (100 + minute) * 1024**2, "files": 10, "threads": 3, "cpu_seconds": 0.6, "pid": 7}
-    return {
-        "second": 60.0 * minute,
-        "events": 100 * minute,
-        "events_since": 100,
-        "processes": {"consumer": process},
-        "connections": {"ratchet": 9},
-        "tables": {"payments": [2 * 1024**2 + 5000 * minute, 1, 2]},
-        "topics": {"payments.webhooks": 2 * 1024**2 + (minute if minute < 60 else 4 * minute - 180) * 1000},
-        "lag": {"payments.webhooks": 0},
-        "answered_p99_seconds": 0.01,
-        "applied_p99_seconds": None,
-        "killed": [],
-        "load": 1.0,
-        **more,
-    }
-
-
-HEAD = {
-    "at": "2026-11-27 18:40", "command": "make soak HOURS=2", "commit": "abc", "rate": 20, "cores": 2,
-    "machine": "Linux", "python": "3.11", "kafka": "4", "seed": 1, "hours": 2,
-}  # fmt: skip
-END = {
-    "requests": 9, "events": 8, "statuses": {"202": 9}, "outcome": {"applied": 8}, "refused": {}, "repeated": 0,
-    "intents": 0, "captures": 0, "payments": 3, "unanswered": 0, "killed": [[5.0, "relay"]], "left": {}, "problems": [],
-    "problems_all": 0,
-}  # fmt: skip
-
-
 def test_the_page_names_what_creeps_and_what_the_books_say() -> None:
     text = page_of(Run(HEAD, [look(minute) for minute in range(120)], END))
     rows = {row.split(" | ")[0].strip("| "): row for row in text.splitlines() if row.startswith("|")}
@@ -185,14 +151,3 @@ def test_the_page_names_what_creeps_and_what_the_books_say() -> None:
     broken = page_of(Run(HEAD, [look(1)], {**END, "problems": ["event 1 stands nowhere"], "problems_all": 1}))
     assert "**1 PROBLEMS**.\n\n- event 1 stands nowhere\n" in broken
     assert "broken off" in page_of(Run(HEAD, [], None))
-
-
-@pytest.mark.slow
-def test_the_page_and_its_chart_are_made_of_the_file(tmp_path: Path) -> None:
-    lines = [{"head": HEAD}, *(look(minute, killed=[[5.0, "relay"]]) for minute in range(9)), {"end": END}]
-    file, page = tmp_path / "soak.jsonl", tmp_path / "soak.md"
-    file.write_text("".join(json.dumps(one) + "\n" for one in lines) + '{"second": 1, "cut o')
-    assert len(read(file).looks) == 9
-    write(file, page)
-    assert "memory of the roles, MiB" in page.with_suffix(".svg").read_text()
-    assert page.read_text() == page_of(read(file))
