@@ -101,10 +101,16 @@ def source(path: Path) -> str:
     return f"---\nsearch:\n  exclude: true\n---\n# {path.relative_to(ROOT)}\n\n````{language}\n{text}\n````\n"
 
 
+def title(page: Path) -> str:
+    """Return a page's heading; its name where it begins with none."""
+    first = page.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("# ") if first.startswith("# ") else page.name
+
+
 def listing(folder: Path) -> str:
-    """Return the page of a folder: its pages by links, its other files by name."""
-    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith((".", "__pycache__")))
-    lines = [f"- [{name}]({name})" if name.endswith(".md") else f"- {name}" for name in names]
+    """Return the page of a folder: its pages by links under their titles, its other files by name."""
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__pycache__")))
+    lines = [f"- [{title(path)}]({path.name})" if path.suffix == ".md" else f"- {path.name}" for path in paths]
     return f"# {folder.relative_to(ROOT)}\n\n" + "\n".join(lines) + "\n"
 
 

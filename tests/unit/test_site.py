@@ -58,6 +58,18 @@ def test_what_is_no_page_is_shown_as_it_is(collected: Path) -> None:
     assert "](docs/decisions/index.md)" in (collected / "index.md").read_text()
 
 
+def test_a_folder_lists_its_pages_by_their_titles(collected: Path) -> None:
+    listed = (collected / "docs" / "providers" / "index.md").read_text()
+    assert "- [Standard Webhooks](standard_webhooks.md)" in listed
+
+
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md"])
+def test_the_picture_fits_into_the_width_of_a_page(page: str) -> None:
+    picture = (ROOT / page).read_text(encoding="utf-8").split("```\n")[1]
+    assert "dispatcher" in picture
+    assert [line for line in picture.splitlines() if len(line) > 88] == []
+
+
 def test_code_has_no_links(collected: Path) -> None:
     code = "`[a](b.md)` and\n```sh\necho [a](b.md)\n```\n"
     assert WRITTEN["LINK"].sub(lambda match: match[0] if match["target"] is None else "", code) == code
