@@ -22,6 +22,9 @@ ONCE = {
 }
 """What stands in one place alone, and where. `schemas.record.source_of` writes a provider with its account."""
 
+OF_ITS_OWN_PROCESS = re.compile(r"\bsys\.executable\b|\bmark\.slow\b|\bProcessPoolExecutor\b")
+"""What shows that a test starts Python, or is long: such a one belongs into tests/process."""
+
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
 
@@ -39,6 +42,13 @@ def test_what_is_to_stand_once_stands_once(pattern: str) -> None:
     texts = sources(tests=False) | sources(tests=True)
     found = [path for path, text in texts.items() if re.search(pattern, text)]
     assert [path for path in found if path != OWN] == ONCE[pattern]
+
+
+def test_unit_tests_start_no_python_and_none_is_slow() -> None:
+    """`pytest tests/unit` takes a minute."""
+    texts = {path: text for path, text in sources(tests=True).items() if path.startswith("tests/unit/") and path != OWN}
+    assert len(texts) > 150
+    assert [path for path, text in texts.items() if OF_ITS_OWN_PROCESS.search(text)] == []
 
 
 def test_files_fit_in_the_head() -> None:
