@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.simulated.step import PlayedPayment, Player, Step, What, json_post
+from ops.simulated.step import PlayedPayment, Player, Step, What, hex_mac, json_post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +51,7 @@ def _data(payment: PlayedPayment, step: Step, *, disputed: bool) -> dict[str, An
 
 def seal(post: Post, secret: str, _url: str) -> dict[str, str]:
     """`Cko-Signature`: HMAC-SHA256 over the raw body, in hex (checkout.com/docs)."""
-    return {"Cko-Signature": hmac.digest(secret.encode(), post.body, hashlib.sha256).hex()}
+    return {"Cko-Signature": hex_mac(secret, post.body)}
 
 
 PLAYER: Final = Player(NAME, lambda payment: payment.id("payment", "pay_", 26), posts, seal, whole=False)

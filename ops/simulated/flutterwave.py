@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.simulated.step import PlayedPayment, Player, Step, What, json_post
+from ops.simulated.step import PlayedPayment, Player, Step, What, base64_mac, json_post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,12 +38,11 @@ def _post(payment: PlayedPayment, kind: str, data: dict[str, Any]) -> Post:
 
 def seal(post: Post, secret: str, _url: str) -> dict[str, str]:
     """`flutterwave-signature`: HMAC-SHA256 over the raw body, in base64 (developer.flutterwave.com)."""
-    signature = hmac.digest(secret.encode(), post.body, hashlib.sha256)
-    return {"flutterwave-signature": base64.b64encode(signature).decode()}
+    return {"flutterwave-signature": base64_mac(secret, post.body)}
 
 
 _TAKEN: Final = "Flutterwave takes a charge at once and whole; of authorized orders it documents no event"
-_DISPUTES: Final = "Flutterwave's events of chargebacks are not documented well enough to be played"
+_DISPUTES: Final = "Flutterwave's chargebacks tell no currency, so that a played one has no sum"
 PLAYER: Final = Player(
     NAME,
     lambda payment: payment.id("payment", "order-", 16),

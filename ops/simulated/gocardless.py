@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import TYPE_CHECKING, Final
 
-from ops.simulated.step import PlayedPayment, Player, Step, What, json_post
+from ops.simulated.step import PlayedPayment, Player, Step, What, hex_mac, json_post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +40,7 @@ def posts(payment: PlayedPayment, step: Step) -> Iterator[Post]:
 
 def seal(post: Post, secret: str, _url: str) -> dict[str, str]:
     """`Webhook-Signature`: HMAC-SHA256 over the raw body, in hex (developer.gocardless.com)."""
-    return {"Webhook-Signature": hmac.digest(secret.encode(), post.body, hashlib.sha256).hex()}
+    return {"Webhook-Signature": hex_mac(secret, post.body)}
 
 
 _WHOLE: Final = "GoCardless collects a payment whole, and holds nothing before"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.simulated.step import PlayedPayment, Player, Step, What, json_post
+from ops.simulated.step import PlayedPayment, Player, Step, What, hex_mac, json_post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +69,7 @@ def _post(payment: PlayedPayment, kind: str, entity: dict[str, Any]) -> Post:
 
 def seal(post: Post, secret: str, _url: str) -> dict[str, str]:
     """`X-Mollie-Signature`: HMAC-SHA256 over the raw body, in hex after `sha256=` (docs.mollie.com)."""
-    return {"X-Mollie-Signature": f"sha256={hmac.digest(secret.encode(), post.body, hashlib.sha256).hex()}"}
+    return {"X-Mollie-Signature": f"sha256={hex_mac(secret, post.body)}"}
 
 
 PLAYER: Final = Player(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.simulated.step import PlayedPayment, Player, Step, What, json_post
+from ops.simulated.step import PlayedPayment, Player, Step, What, hex_mac, json_post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,8 +77,7 @@ def _child(payment: PlayedPayment, step: Step, prefix: str) -> dict[str, Any]:
 
 def seal(post: Post, secret: str, _url: str) -> dict[str, str]:
     """`X-Razorpay-Signature`: HMAC-SHA256 over the raw body, in hex; the event's id is a header (razorpay.com/docs)."""
-    signature = hmac.digest(secret.encode(), post.body, hashlib.sha256).hex()
-    return {"X-Razorpay-Signature": signature, "X-Razorpay-Event-Id": post.message_id}
+    return {"X-Razorpay-Signature": hex_mac(secret, post.body), "X-Razorpay-Event-Id": post.message_id}
 
 
 _WHOLE: Final = "Razorpay captures a payment whole"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import string
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.simulated.step import PlayedPayment, Player, Step, What, json_post
+from ops.simulated.step import PlayedPayment, Player, Step, What, base64_mac, json_post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,9 +79,8 @@ def _post(payment: PlayedPayment, topic: str, thing: dict[str, Any]) -> Post:
 
 def seal(post: Post, secret: str, _url: str) -> dict[str, str]:
     """`X-Shopify-Hmac-SHA256`: HMAC-SHA256 over the raw body, in base64; id and topic are headers (shopify.dev)."""
-    signature = hmac.digest(secret.encode(), post.body, hashlib.sha256)
     return {
-        "X-Shopify-Hmac-SHA256": base64.b64encode(signature).decode(),
+        "X-Shopify-Hmac-SHA256": base64_mac(secret, post.body),
         "X-Shopify-Event-Id": post.message_id,
         "X-Shopify-Topic": post.kind,
     }

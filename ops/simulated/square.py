@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from typing import TYPE_CHECKING, Any, Final
 
-from ops.simulated.step import PlayedPayment, Player, Step, What, json_post
+from ops.simulated.step import PlayedPayment, Player, Step, What, base64_mac, json_post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +72,7 @@ def _post(payment: PlayedPayment, kind: str, own: str, thing: dict[str, Any]) ->
 
 def seal(post: Post, secret: str, url: str) -> dict[str, str]:
     """`x-square-hmacsha256-signature`: HMAC-SHA256 over URL and raw body, in base64 (developer.squareup.com)."""
-    signature = hmac.digest(secret.encode(), url.encode() + post.body, hashlib.sha256)
-    return {"x-square-hmacsha256-signature": base64.b64encode(signature).decode()}
+    return {"x-square-hmacsha256-signature": base64_mac(secret, url.encode() + post.body)}
 
 
 _WHOLE: Final = "Square completes a payment once, whole"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import hashlib
+import hmac
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -88,6 +91,16 @@ def json_post(name: str, document: Mapping[str, Any], event_id: str, **more: Any
     """Return the request of one event whose body is JSON; `more` are fields of the post."""
     body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     return Post(name, body, (Event(name, event_id),), **more)
+
+
+def hex_mac(secret: str, data: bytes) -> str:
+    """Return the HMAC-SHA256 of the data under the secret's bytes, in hex."""
+    return hmac.digest(secret.encode(), data, hashlib.sha256).hex()
+
+
+def base64_mac(secret: str, data: bytes) -> str:
+    """Return the HMAC-SHA256 of the data under the secret's bytes, in base64."""
+    return base64.b64encode(hmac.digest(secret.encode(), data, hashlib.sha256)).decode()
 
 
 @dataclass(frozen=True, slots=True)
