@@ -127,6 +127,13 @@ The pages are those of docs.stripe.com in November 2026.
 
 _LISTED: Final = ("object", "list")
 
+
+def _child(shown: str, ids: str, path: str, prefix: str, read: Callable[[dict[str, Any]], Meaning]) -> ApiObject:
+    """Return an object with an id of its own that names its payment: `shown` is its `object`, `ids` begin its ids."""
+    name, pattern = shown.rpartition(".")[2], re.compile(rf"(?:{ids})_[A-Za-z0-9_]{{1,200}}")
+    return ApiObject(name, pattern, path, read, prefix=prefix, shows=("object", shown), payment_at=("payment_intent",))
+
+
 _API: Final = ObjectsApi(
     (
         ApiObject(
@@ -157,33 +164,9 @@ _API: Final = ObjectsApi(
             )
             for name, ids in (("payment_intent", _INTENTS), ("charge", _CHARGES))
         ),
-        ApiObject(
-            "refund",
-            re.compile(r"(?:re|pyr)_[A-Za-z0-9_]{1,200}"),
-            "/v1/refunds/{id}",
-            _said_as("refund.updated"),
-            prefix=REFUNDS,
-            shows=("object", "refund"),
-            payment_at=("payment_intent",),
-        ),
-        ApiObject(
-            "dispute",
-            re.compile(r"(?:dp|du|pdp)_[A-Za-z0-9_]{1,200}"),
-            "/v1/disputes/{id}",
-            _said_as("charge.dispute.updated"),
-            prefix=OWN_DISPUTES,
-            shows=("object", "dispute"),
-            payment_at=("payment_intent",),
-        ),
-        ApiObject(
-            "session",
-            re.compile(r"cs_[A-Za-z0-9_]{1,200}"),
-            "/v1/checkout/sessions/{id}",
-            _said_by_session,
-            prefix=SESSIONS,
-            shows=("object", "checkout.session"),
-            payment_at=("payment_intent",),
-        ),
+        _child("refund", "re|pyr", "/v1/refunds/{id}", REFUNDS, _said_as("refund.updated")),
+        _child("dispute", "dp|du|pdp", "/v1/disputes/{id}", OWN_DISPUTES, _said_as("charge.dispute.updated")),
+        _child("checkout.session", "cs", "/v1/checkout/sessions/{id}", SESSIONS, _said_by_session),
     ),
     _headers,
 )
