@@ -79,7 +79,7 @@ async def test_case_pb13_a_chargeback_and_a_refund_that_are_open_are_asked_about
 
 
 async def test_what_the_api_does_not_know_is_asked_about_seldom(harness: Office) -> None:
-    """A sale of PayPal's is asked about as an order, whose ids look alike; a refusal is asked about as ever."""
+    """An id that the provider gave to something else, say; a refusal is asked about as ever."""
     await pay(harness, "stripe", "pi_gone", 8 * DAY, status="authorized")
     await pay(harness, "stripe", "pi_kept", 8 * DAY, status="authorized")
     lease = await harness.lease()
@@ -197,6 +197,32 @@ async def test_a_debit_that_was_collected_is_asked_about_until_its_time_is_over(
     await harness.pool.execute("update debits set until = clock_timestamp() - interval '1 hour'")
     await look(harness, GOCARDLESS)
     assert await harness.pool.fetchval("select count(*) from debits") == 0
+
+
+async def test_a_debit_that_the_api_does_not_know_is_asked_about_seldom(harness: Office) -> None:
+    for ref in ("pi_gone", "pi_kept"):
+        await harness.pool.execute(
+            "insert into debits (provider, account, ref, noted_at, until) values"
+            " ('stripe', '', $1, now() - interval '6 days', now() + interval '300 days')",
+            ref,
+        )
+    lease = await harness.lease()
+
+    async def asked() -> set[str]:
+        async with harness.desk("watch") as watch:
+            await watch.turn(lease)
+        return {row["ref"] for row in await harness.rows("refetches") if row["status"] == "queued"}
+
+    assert await asked() == {"pi_gone", "pi_kept"}
+    harness.world.fail("/v1/payment_intents/pi_kept", 400)
+    async with harness.desk("refetch", refetch={"absent_seconds": 30 * DAY}) as refetch:
+        while await refetch.turn(lease):
+            pass
+    for aged, expected in (("8 days", {"pi_kept"}), ("23 days", {"pi_gone", "pi_kept"})):
+        change = f"updated_at = updated_at - interval '{aged}', next_attempt_at = next_attempt_at - interval '{aged}'"
+        await harness.pool.execute(f"update refetches set status = 'failed', {change}")
+        await harness.pool.execute(f"update debits set asked_at = asked_at - interval '{aged}'")
+        assert await asked() == expected, aged
 
 
 async def test_a_debit_of_stripe_that_its_bank_returned_is_found_by_the_clock(

@@ -1,6 +1,7 @@
 -- Ask again about money that a bank may still take back by itself, and forget what it can't any more. $1 provider and
 -- $2 account (lower case) whose API can be asked; seconds $3 after which the first question is asked and $4 between two;
--- $5 how many at once: the longest silent first. Returns how many.
+-- $5 how many at once: the longest silent first. What its API does not know is asked about when it is due again
+-- (fail_refetch). Returns how many.
 with over as (
     delete from debits where provider = $1 and lower(account) = $2 and until < clock_timestamp()
 ), due as (
@@ -11,6 +12,13 @@ with over as (
         and until >= clock_timestamp()
         and coalesce(asked_at, noted_at)
             < clock_timestamp() - make_interval(secs => case when asked_at is null then $3::float8 else $4::float8 end)
+        and not exists (
+            select
+            from refetches as asked
+            where (asked.ref, asked.provider, asked.account) = (debits.ref, debits.provider, debits.account)
+                and asked.status = 'failed'
+                and asked.next_attempt_at > clock_timestamp()
+        )
     order by coalesce(asked_at, noted_at)
     limit $5
     for update skip locked
