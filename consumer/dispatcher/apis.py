@@ -246,6 +246,12 @@ class Api:
         return await self._calls.ask(partial(self._ask, ref, about, unix_seconds))
 
     async def _ask(self, ref: str, about: str | None, unix_seconds: float) -> Outcome:
+        """Call once, and again for each other object that the id may be of, until the API knows one."""
+        outcome = await self._ask_by(ref, about, unix_seconds)
+        instead = self._refetch.instead(ref) if isinstance(outcome, Absent) else None
+        return outcome if instead is None else await self._ask(instead, about, unix_seconds)
+
+    async def _ask_by(self, ref: str, about: str | None, unix_seconds: float) -> Outcome:
         """Call once; a token that was granted before may have been revoked, so a refusal of it is tried again."""
         granted_before = self._calls.granted
         refusal = await self._calls.authorize()

@@ -39,7 +39,8 @@ class ApiObject:
     `{merchant}` where the API wants the merchant's. `read` gets what stands in the answer at `within`. `prefix` stands
     before the id in a reference. The object must have the id at `id_at`; where it is a list, each of the list must.
     `shows` is a field of the answer and what must stand in it. `payment_at` is where the object names its payment,
-    whose id keys the event; without it the object's own does.
+    whose id keys the event; without it the object's own does. `instead` is the prefix of the object that an id may be
+    of where this one is not known by it: ids that look alike don't show what they are of.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ApiObject:
     shows: tuple[str, str] | None = None
     payment_at: tuple[str, ...] = ()
     listed: bool = False
+    instead: str = ""
 
     def id_of(self, ref: str) -> str | None:
         """Return the id that a reference holds, or None where it is of something else."""
@@ -111,6 +113,11 @@ class ObjectsApi:
             return Gone.GONE if unknown else None
         return found.fetched(own, answer) if found.answers(own, answer) else None
 
+    def instead(self, ref: str) -> str | None:
+        """Return the reference to ask by where the API does not know this one."""
+        found, own = self._asked(ref) or (None, "")
+        return found.instead + own if found is not None and found.instead else None
+
     def interpret(self, kind: str, body: bytes) -> Meaning:
         """Return what an answer says."""
         found = next((one for one in self.objects if KIND_PREFIX + one.name == kind), None)
@@ -142,6 +149,7 @@ class ObjectsApi:
             ticks_per_second=ticks_per_second,
             unknown=unknown,
             watches=watches,
+            instead=self.instead,
         )
 
 

@@ -183,6 +183,8 @@ class Refetch:
     about. `answer` takes (reference, status, body). `interpret` takes (kind, body), kinds being those of `Fetched`, and
     raises UninterpretableError and nothing else. `timed` names the kinds of facts whose version is the time at which
     the provider's event was made, in `ticks_per_second`; an answer, which has none, counts from when the API was asked.
+    `instead` takes a reference that the API does not know and returns the one under which it may know the same id as
+    something else, or None.
     `unknown` tells that payments begin at the provider which no event opens, so that an event about one that is not
     known is a reason to ask. `query` is for what the API answers by a webhook. `watches` is the schedule of what is
     asked again by itself.
@@ -199,6 +201,7 @@ class Refetch:
     unknown: bool = False
     query: Query | None = None
     watches: tuple[Watch, ...] = ()
+    instead: Callable[[str], str | None] = lambda _ref: None
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -168,11 +168,13 @@ version 1 that name neither sale nor capture).
 - Whether COMPLETED is sent again after a reversal that was won back.
 - What an id is of: an order, a capture or an authorization look alike. All but orders are asked about by the kind of
   their reference. A payment of version 1 is asked about as a whole (payments_payment_v1: `related_resources` lists its
-  sales, authorizations, captures and refunds). Sales of subscriptions and disputes of several payments are not asked
-  about: `/v1/payments/sale` shows a sale, but "only sales that were created through the REST API", and no document says
-  whether those of subscriptions are. Lost events of either are found in the list of events (`ratchet recall`).
-  A sale without a payment is asked about as an order, which the API does not know: that is no error, and is asked
-  again once a week.
+  sales, authorizations, captures and refunds). What is known as no order or capture is asked about as a sale
+  (`/v1/payments/sale`), what is known as no refund as one of version 1 (`/v1/payments/refund`); both are deprecated
+  (payments_payment_v1 1.12 of 2024-02-03), and until when they answer no document says. They show "only sales that were
+  created through the REST API"; those of subscriptions are shown with their `billing_agreement_id`
+  (paypal/PayPal-Python-SDK#187). Whether version 2 knows a sale as a capture no document says. Disputes of several
+  payments are not asked about. What the API knows as neither is no error, and is asked about again once a week; lost
+  events of either are found in the list of events (`ratchet recall`).
 - How long an eCheck, a review or a pending refund takes.
 """,
 )

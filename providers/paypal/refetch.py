@@ -3,7 +3,12 @@
 An order, with what it lists, or an authorization, a capture, a refund, a dispute by its own id: checkout_orders_v2
 2.13, payments_payment_v2 2.5 and customer_disputes_v1 1.10 of PayPal's API specifications. An id does not show what it
 is of, so all but orders are asked about by the kind of their reference. A payment of version 1 (PAY-.., PAYID-..) shows
-all that became of it (payments_payment_v1 1.12, `related_resources`). Sales of subscriptions and disputes of several
+all that became of it (payments_payment_v1 1.12, `related_resources`).
+
+A sale of a subscription belongs to no payment. Its names, one id as payment and as capture, are those of a capture
+that names no order too, so both are asked about as what version 2 has, and where that is not known as a sale; a refund
+so as one of version 1. payments_payment_v1 calls both calls deprecated, and shows "only sales that were created through
+the REST API"; that those of subscriptions are among them paypal/PayPal-Python-SDK#187 tells. Disputes of several
 payments are not asked about.
 """
 
@@ -144,6 +149,15 @@ def _said_by_related(payment: str, related: Resource) -> list[Meaning]:
     return said
 
 
+def _said_by_sale(sale: Resource) -> Meaning:
+    """Read a sale of version 1 as its events do; what was given back of it has an id of its own."""
+    return said_by(f"PAYMENT.SALE.{need_state(_TAKEN, sale.get('state'), 'state')}", sale)
+
+
+def _said_by_sale_refund(refund: Resource) -> Meaning:
+    return said_by("PAYMENT.SALE.REFUNDED", refund)
+
+
 def _said_by_dispute(resource: Resource) -> Meaning:
     return disputes.read_dispute(resource, disputes.updated(resource), b"", "")
 
@@ -210,6 +224,8 @@ WATCHES: Final = (
 )
 
 _ORDER_AT: Final = ("supplementary_data", "related_ids", "order_id")
+_SALES: Final = "sale:"
+_SALE_REFUNDS: Final = "sale_refund:"
 
 _API: Final = ObjectsApi(
     (
@@ -222,9 +238,23 @@ _API: Final = ObjectsApi(
             payment_at=_ORDER_AT,
         ),
         ApiObject(
-            "capture", _IDS, "/v2/payments/captures/{id}", _said_by_capture, prefix=CAPTURES, payment_at=_ORDER_AT
+            "capture",
+            _IDS,
+            "/v2/payments/captures/{id}",
+            _said_by_capture,
+            prefix=CAPTURES,
+            payment_at=_ORDER_AT,
+            instead=_SALES,
         ),
-        ApiObject("refund", _IDS, "/v2/payments/refunds/{id}", _said_by_refund, prefix=REFUNDS, payment_at=_ORDER_AT),
+        ApiObject(
+            "refund",
+            _IDS,
+            "/v2/payments/refunds/{id}",
+            _said_by_refund,
+            prefix=REFUNDS,
+            payment_at=_ORDER_AT,
+            instead=_SALE_REFUNDS,
+        ),
         ApiObject(
             "dispute",
             _IDS,
@@ -233,7 +263,9 @@ _API: Final = ObjectsApi(
             prefix=DISPUTES,
             id_at=("dispute_id",),
         ),
-        ApiObject("order", _ORDER_IDS, "/v2/checkout/orders/{id}", _said_by_order),
+        ApiObject("sale", _IDS, "/v1/payments/sale/{id}", _said_by_sale, prefix=_SALES),
+        ApiObject("sale_refund", _IDS, "/v1/payments/refund/{id}", _said_by_sale_refund, prefix=_SALE_REFUNDS),
+        ApiObject("order", _ORDER_IDS, "/v2/checkout/orders/{id}", _said_by_order, instead=_SALES),
         ApiObject("payment", _PAYMENT_IDS, "/v1/payments/payment/{id}", _said_by_payment),
     ),
     by_token,

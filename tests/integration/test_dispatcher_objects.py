@@ -177,6 +177,40 @@ def event(kind: str, name: str, thing: dict[str, Any]) -> bytes:
     return json.dumps({"type": kind, "merchant_id": "M1", "data": {"object": {name: thing}}}).encode()
 
 
+async def test_a_subscriptions_sale_and_its_refund_are_asked_about_until_they_end(
+    harness: Office, database: Database
+) -> None:
+    """PayPal's events of both ends are lost. The sale's id looks like an order's, and is known as none."""
+    amount = {"total": "10.00", "currency": "EUR"}
+    sale = {"id": "S1", "state": "pending", "amount": amount, "billing_agreement_id": "I-1"}
+    refund = {"id": "R1", "state": "pending", "amount": {"total": "-4.00", "currency": "EUR"}, "sale_id": "S1"}
+    token = {"Authorization": "Bearer A21AA-0"}
+    harness.world.shown["paypal/v1/payments/sale/S1"] = (token, json.dumps(sale | {"state": "completed"}))
+    harness.world.shown["paypal/v1/payments/refund/R1"] = (token, json.dumps(refund | {"state": "completed"}))
+    async with bench(database.dsn) as ledger:
+        for place, (kind, resource) in enumerate((("SALE.PENDING", sale), ("SALE.REFUNDED", refund))):
+            body = json.dumps({"event_type": f"PAYMENT.{kind}", "resource": resource}).encode()
+            headers = Attributes("paypal", f"e{place}", f"PAYMENT.{kind}", 1.79e9).to_headers()
+            await settle(ledger, place, kind, body, headers)
+        await harness.pool.execute(f"update payments set {AGED} - interval '4 days'")
+        lease = await harness.lease()
+        async with harness.desk("watch", providers=configured(harness)) as watch:
+            await watch.turn(lease)
+        assert {row["ref"] for row in await harness.rows("refetches")} == {"S1", "capture:S1", "refund:R1"}
+        async with harness.desk("refetch", providers=configured(harness)) as desk:
+            while await desk.turn(lease):
+                pass
+        assert {row["status"] for row in await harness.rows("refetches")} == {"done"}
+        for place, row in enumerate(await harness.rows("spool"), start=2):
+            names = [name.decode() for name in row["header_names"]]
+            headers = tuple(zip(names, row["header_values"], strict=True))
+            await settle(ledger, place, "", row["value"], headers)
+    [payment] = await harness.pool.fetch("select * from payments")
+    assert (payment["provider_ref"], payment["status"], payment["refund_status"]) == ("S1", "captured", "partial")
+    assert (payment["captured"], payment["refunded"]) == (1000, 400)
+    assert await harness.pool.fetchval("select count(*) from dead_letters") == 0
+
+
 async def test_the_clock_asks_by_the_ids_of_what_is_open_and_the_answer_meets_its_merchants_payment(
     harness: Office, database: Database
 ) -> None:

@@ -213,7 +213,7 @@ async def test_calls_about_what_nobody_knows_have_a_budget():
 
 
 async def test_what_the_api_does_not_know_is_no_error_and_is_asked_about_seldom():
-    """A sale of PayPal's that is asked about as an order: the clock would write an error line at each question."""
+    """The clock would write an error line at each question."""
 
     async def ask() -> Absent:
         return Absent("api does not know this payment (404)")

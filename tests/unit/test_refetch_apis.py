@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,34 @@ async def test_silence_and_a_cancelled_probe(world: Outside, apis: dict[tuple[st
         await probe
     held.holds.set()  # type: ignore[union-attr]
     assert api.breaker.would_allow(time.monotonic())
+
+
+async def test_an_id_that_may_be_of_several_things_is_asked_about_until_the_api_knows_one(world: Outside):
+    """A sale of a subscription of PayPal's: its id looks like that of an order, and of a capture."""
+    account = {"api_key": SecretStr("client"), "api_secret": SecretStr("hidden")}
+    paypal = ProviderSettings(**account, api_base_url=f"{world.url}/apis/paypal")
+    settings = Settings(providers={"paypal": paypal}, refetch={"requests_per_second_max": 1000})
+    sale = {"id": "S1", "state": "completed", "amount": {"total": "10.00", "currency": "EUR"}}
+    world.shown["paypal/v1/payments/sale/S1"] = ({"Authorization": "Bearer A21AA-0"}, json.dumps(sale))
+
+    def asked() -> list[str]:
+        paths = [path.removeprefix("/apis/paypal") for method, path, *_ in world.calls if method == "GET"]
+        world.calls.clear()
+        return paths
+
+    async with HttpClient(settings.http) as client:
+        api = open_apis(settings, client)["paypal", ""]
+        for ref, first in (("S1", "/v2/checkout/orders/S1"), ("capture:S1", "/v2/payments/captures/S1")):
+            assert await api.ask(ref, NOW) == Answered(Fetched("sale", "S1"), json.dumps(sale).encode())
+            assert asked() == [first, "/v1/payments/sale/S1"]
+        assert isinstance(await api.ask("refund:R1", NOW), Absent)
+        assert asked() == ["/v2/payments/refunds/R1", "/v1/payments/refund/R1"]
+        for ref, path in (("PAYID-1", "/v1/payments/payment/PAYID-1"), ("dispute:D1", "/v1/customer/disputes/D1")):
+            assert isinstance(await api.ask(ref, NOW), Absent)
+            assert asked() == [path], "of nothing else"
+        world.fail("/v2/checkout/orders/S1", 503)
+        assert isinstance(await api.ask("S1", NOW), Again)
+        assert asked() == ["/v2/checkout/orders/S1"], "it did not say that it does not know it"
 
 
 async def test_token_is_granted_once_and_anew_when_it_was_revoked(world: Outside, apis: dict[tuple[str, str], Api]):

@@ -71,6 +71,8 @@ ASKED = [
     ("paystack", "dispute:12", "/dispute/12", "Bearer key"),
     ("paystack", "charge:pre.1", "/preauthorization/pre.1", "Bearer key"),
     ("paypal", "PAYID-1", "/v1/payments/payment/PAYID-1", "Bearer granted"),
+    ("paypal", "sale:S1", "/v1/payments/sale/S1", "Bearer granted"),
+    ("paypal", "sale_refund:R1", "/v1/payments/refund/R1", "Bearer granted"),
     ("standard_webhooks", "pay_1", "/payments/pay_1", "Bearer key"),
     ("standard_webhooks", "refund:ref_1", "/refunds/ref_1", "Bearer key"),
     ("standard_webhooks", "dispute:dis_1", "/disputes/dis_1", "Bearer key"),
@@ -348,6 +350,50 @@ def test_a_payment_of_version_1_says_the_facts_of_its_webhooks():
         asked = refetch_of("paypal").request(ref, CREDENTIALS, NOW)
         assert asked
         assert asked.url == f"http://api/v1/payments/payment/{path}"
+
+
+def sale(state: str) -> dict[str, Any]:
+    """Return a subscription's sale of EUR 10.00 as PayPal's API shows it (PayPal-Python-SDK#187)."""
+    amount = {"total": "10.00", "currency": "EUR", "details": {"subtotal": "10.00"}}
+    return {"id": "S1", "state": state, "amount": amount, "billing_agreement_id": "I-1", "invoice_number": ""}
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "status"),
+    [
+        ("completed", "COMPLETED", "captured"),
+        ("partially_refunded", "COMPLETED", "captured"),
+        ("refunded", "COMPLETED", "captured"),
+        ("pending", "PENDING", "processing"),
+        ("denied", "DENIED", "failed"),
+    ],
+)
+def test_a_sale_of_paypal_says_what_its_webhook_says(state: str, kind: str, status: str):
+    event = {"event_type": f"PAYMENT.SALE.{kind}", "resource": sale(state)}
+    webhook = providers.interpret("paypal", event["event_type"], json.dumps(event).encode())  # type: ignore[arg-type]
+    said = fetched("paypal", "sale:S1", sale(state))
+    assert (said.facts, said.refs) == (webhook.facts, webhook.refs)
+    assert Ref(RefKind.SHARED, "I-1") in said.refs
+    assert fold(said).status == status
+    with pytest.raises(UninterpretableError):
+        fetched("paypal", "sale:S1", sale("odd"))
+
+
+@pytest.mark.parametrize(("state", "expected"), [("completed", "succeeded"), ("cancelled", "canceled")])
+def test_a_refund_of_a_sale_of_paypal_says_where_it_stands(state: str, expected: str):
+    shown = {"id": "R1", "state": state, "amount": {"total": "4.00", "currency": "EUR"}, "sale_id": "S1"}
+    said = fetched("paypal", "sale_refund:R1", shown)
+    assert [(fact.key, fact.state, fact.amount, fact.parent) for fact in said.facts] == [("R1", expected, 400, "S1")]
+    assert Ref(RefKind.CAPTURE, "S1") in said.refs
+
+
+def test_what_an_id_may_be_of_instead():
+    instead = refetch_of("paypal").instead
+    assert [instead(ref) for ref in ("S1", "capture:S1", "refund:R1")] == ["sale:S1", "sale:S1", "sale_refund:R1"]
+    for ref in ("sale:S1", "sale_refund:R1", "charge:A1", "dispute:D1", "PAYID-1", "a/b", ""):
+        assert instead(ref) is None
+    assert refetch_of("stripe").instead("pi_1") is None
+    assert refetch_of("mpesa").instead("ws_CO_1") is None
 
 
 def test_an_order_whose_authorization_was_voided_is_over():
