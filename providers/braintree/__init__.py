@@ -16,5 +16,5 @@ PROVIDER: Final = Provider(
     interpret,
     refetch=REFETCH,
     catalogue=CATALOGUE,
-    meaning_version=3,  # a dispute takes its money and gives it back
+    meaning_version=4,  # a refund stands where its status says
 )

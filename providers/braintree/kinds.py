@@ -82,7 +82,7 @@ KINDS: Final[dict[str, Kind]] = {
         Decision.NOTHING,
         "an account, a stored payment method or a test",
         "account_updater_daily_report check connected_merchant_paypal_status_changed",
-        "connected_merchant_status_transitioned granted_payment_method_revoked",
+        "connected_merchant_status_transitioned granted_payment_instrument_revoked granted_payment_method_revoked",
         "grantor_updated_granted_payment_method oauth_access_revoked partner_merchant_connected",
         "partner_merchant_declined partner_merchant_disconnected payment_method_customer_data_updated",
         "payment_method_revoked_by_customer recipient_updated_granted_payment_method",
@@ -91,7 +91,7 @@ KINDS: Final[dict[str, Kind]] = {
 
 CATALOGUE: Final = Catalogue(
     name="Braintree",
-    source="WebhookNotification.Kind of braintree_python; developer.paypal.com/braintree webhooks",
+    source="WebhookNotification.Kind of braintree_python, braintree_ruby (2026-05-28); developer.paypal.com/braintree",
     read_on="2026-06-16",
     kinds=KINDS,
     notes="""
@@ -123,7 +123,11 @@ Read as `make corpus` does, 27 November 2026; none of them is kept here.
 - `refund_failed` names the sale by a key of Braintree's own: it is found by the refund's id, else it waits.
 - The SDK's samples of local payments leave out the currency: then the amount is what the client asked for, and a sale
   that was voided, ran out or was declined ended without a sum.
-- The paths and headers of the XML API are those of the SDK (braintree_python 4.45); no document describes them. Whether
-  a refund is still on its way nothing tells, so none is asked about.
+- The paths and headers of the XML API are those of the SDK (braintree_python 4.45); no document describes them.
+- Of a refund that is on its way no webhook tells (`WebhookNotification.Kind` has refund_failed alone, and settled and
+  disbursed for bank debits), nor of a card's refund that is done: a refund that an event or an answer named is asked
+  about by its own id, for it is a transaction with a status (braintree_python, `refunded_transaction_id`); one that
+  nothing named is not found. A sale lists its refunds (`refund_ids`), and no webhook says when to look.
+  The GraphQL API searches refunds by id, status and time (`RefundSearchInput`), not by their sale.
 """,
 )

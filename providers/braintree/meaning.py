@@ -6,7 +6,8 @@ webhook: what tells of their money is `subscription_charged_successfully` (the l
 and, of what merchants charge themselves, nothing at all. So a dispute may be the first that is heard of a payment; its
 transaction's `order-id` ties it to the intent.
 
-A credit is a transaction of its own, the refund of `refunded-transaction-id`. A partial settlement is a child of
+A credit is a transaction of its own, the refund of `refunded-transaction-id`; its status says how far it is, and one
+that was voided before it was settled gave nothing back. A partial settlement is a child of
 `authorized-transaction-id`, whose payment it is a capture of. A retry is a new transaction of the same payment. A
 settlement can be declined after the money seemed settled.
 
@@ -118,12 +119,20 @@ def _credit(texts: Texts, path: str, state: str) -> Meaning:
         return Meaning()
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, refunded), (RefKind.REFUND, own)),
-        facts=(refund(own, "failed" if state in ("failed", "refused") else "succeeded", amount, payment=refunded),),
+        facts=(refund(own, _CREDITS[state], amount, payment=refunded),) if state in _CREDITS else (),
         currency=currency,
         amount=amount,
         provider_ref=refunded,
         occurred_at=_occurred_at(texts),
     )
+
+
+_CREDITS: Final = {
+    **dict.fromkeys(("processing", "authorized", "pending"), "pending"),
+    "succeeded": "succeeded",
+    **dict.fromkeys(("failed", "refused", "expired"), "failed"),
+    "voided": "canceled",
+}
 
 
 def _sale(texts: Texts, path: str, state: str) -> Meaning:
@@ -205,6 +214,7 @@ _STATUS: Final = {
     "settlement_pending": "pending",
     "settled": "succeeded",
     "settlement_declined": "failed",
+    "settlement_failed": "failed",
     "failed": "refused",
     "gateway_rejected": "refused",
     "processor_declined": "refused",

@@ -1,4 +1,6 @@
-"""Braintree read again at its API: a transaction and a dispute, each by its id, as XML.
+"""Braintree read again at its API: a transaction, a refund and a dispute, each by its id, as XML.
+
+A refund is a transaction too, a credit with a status of its own (`Transaction.status`, `refunded_transaction_id`).
 
 The paths, headers and shapes are those of braintree_python 4.45 (`transaction_gateway`, `dispute_gateway`, `http`),
 which asks by the merchant's id with the public and the private key.
@@ -12,7 +14,7 @@ from typing import Final
 
 from providers.braintree.document import SUBJECT, Texts, subject_of
 from providers.braintree.meaning import said_by
-from providers.core.objects import DISPUTES, ApiObject, ObjectsApi, basic
+from providers.core.objects import DISPUTES, REFUNDS, ApiObject, ObjectsApi, basic
 from providers.core.payments import need_state
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Credentials, Watch
 from schemas.facts import Meaning, RefKind
@@ -60,6 +62,15 @@ WATCHES: Final = (
         source="reference/general/statuses: expired after 3 days (Visa, by the merchant) to 30 (Mastercard, Discover)",
     ),
     Watch(
+        refunds=("pending",),
+        child=RefKind.REFUND,
+        after=2 * DAY,
+        every=1 * DAY,
+        until=30 * DAY,
+        source="reference/general/statuses: settlement pending; of a refund on its way no webhook tells",
+        guess="after and until",
+    ),
+    Watch(
         disputes=OPEN_DISPUTES,
         child=RefKind.DISPUTE,
         after=7 * DAY,
@@ -69,6 +80,11 @@ WATCHES: Final = (
         guess="until",
     ),
 )
+
+_TRANSACTION_PATH: Final = "/merchants/{merchant}/transactions/{id}"
+_TRANSACTION_ID: Final = (f"{SUBJECT}/transaction/id",)
+_said_by_transaction: Final = partial(said_by, "transaction_retried")
+"""The kind whose status is the transaction's own."""
 
 _API: Final = ObjectsApi(
     (
@@ -82,12 +98,15 @@ _API: Final = ObjectsApi(
             payment_at=(f"{SUBJECT}/dispute/transaction/id",),
         ),
         ApiObject(
-            "transaction",
+            "refund",
             _IDS,
-            "/merchants/{merchant}/transactions/{id}",
-            partial(said_by, "transaction_retried"),  # the kind whose status is the transaction's own
-            id_at=(f"{SUBJECT}/transaction/id",),
+            _TRANSACTION_PATH,
+            _said_by_transaction,
+            prefix=REFUNDS,
+            id_at=_TRANSACTION_ID,
+            payment_at=(f"{SUBJECT}/transaction/refunded-transaction-id",),
         ),
+        ApiObject("transaction", _IDS, _TRANSACTION_PATH, _said_by_transaction, id_at=_TRANSACTION_ID),
     ),
     _headers,
     parse=subject_of,

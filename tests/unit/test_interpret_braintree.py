@@ -82,6 +82,9 @@ def test_a_credit_is_the_refund_of_its_sale() -> None:
     said = told("braintree", kind, transaction(kind, CREDIT, own="cr1", type_="credit"))
     assert facts(said) == {("refund", "cr1", "failed", "12590")}
     assert told("braintree", kind, transaction(kind, own="cr1", type_="credit")) == Meaning()
+    kind = "transaction_retried"  # its own status tells
+    said = told("braintree", kind, transaction(kind, CREDIT + "<status>unheard_of</status>", own="cr1", type_="credit"))
+    assert facts(said) == set()
 
 
 @pytest.mark.parametrize(

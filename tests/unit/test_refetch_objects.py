@@ -78,6 +78,7 @@ ASKED = [
     ("standard_webhooks", "dispute:dis_1", "/disputes/dis_1", "Bearer key"),
     ("standard_webhooks", f"refund:{POLAR}", f"/v1/refunds/?id={POLAR}", "Bearer key"),
     ("braintree", "t1", "/merchants/m1/transactions/t1", BASIC),
+    ("braintree", "refund:t2", "/merchants/m1/transactions/t2", BASIC),
     ("braintree", "dispute:d1", "/merchants/m1/disputes/d1", BASIC),
     ("shopify", "7", "/admin/api/2026-07/orders/7.json", None),
     ("shopify", "transactions:7", "/admin/api/2026-07/orders/7/transactions.json", None),
@@ -128,6 +129,14 @@ def square(status: str, **more: Any) -> dict[str, Any]:
 
 def razorpay(status: str, **more: Any) -> dict[str, Any]:
     return {"id": "pay_1", "entity": "payment", "amount": 1000, "currency": "INR", "status": status, **more}
+
+
+def braintree_credit(status: str) -> str:
+    """Return a refund of EUR 4.00, which is a transaction too (braintree_python, Transaction)."""
+    return (
+        f"<transaction><id>t2</id><type>credit</type><amount>4.00</amount><status>{status}</status>"
+        "<refunded-transaction-id>t1</refunded-transaction-id><currency-iso-code>EUR</currency-iso-code></transaction>"
+    )
 
 
 def paypal_order(status: str, **payments: Any) -> dict[str, Any]:
@@ -251,6 +260,7 @@ TOLD: list[tuple[str, str, Any, str, int, int]] = [
     ("braintree", "t1", braintree("settlement_pending"), "processing", 0, 0),
     ("braintree", "t1", braintree("settled"), "captured", 1000, 0),
     ("braintree", "t1", braintree("settlement_declined"), "failed", 0, 0),
+    ("braintree", "t1", braintree("settlement_failed"), "failed", 0, 0),
     ("braintree", "t1", braintree("voided"), "canceled", 0, 0),
     ("braintree", "t1", braintree("processor_declined"), "failed", 0, 0),
     ("shopify", "7", shopify_order("pending"), "created", 0, 0),
@@ -448,6 +458,18 @@ REFUNDS: list[tuple[str, str, Any, str, str]] = [
      "amount": 400, "currency": "INR"}, "pay_1", "pending"),
     ("paypal", "refund:R1", ten("R1", "CANCELLED", "4.00", **UP), "C1", "canceled"),
     ("paypal", "refund:R1", ten("R1", "COMPLETED", "4.00", **UP), "C1", "succeeded"),
+    *(
+        ("braintree", "refund:t2", braintree_credit(status), "t1", state)
+        for status, state in (
+            ("authorizing", "pending"),
+            ("settlement_pending", "pending"),
+            ("settled", "succeeded"),
+            ("settlement_declined", "failed"),
+            ("settlement_failed", "failed"),
+            ("processor_declined", "failed"),
+            ("voided", "canceled"),
+        )
+    ),
     ("standard_webhooks", "refund:ref_1", {"refund_id": "ref_1", "payment_id": "pay_1", "status": "failed",
      "amount": 400, "currency": "EUR"}, "pay_1", "failed"),
     ("standard_webhooks", "refund:ref_1", {"refund_id": "ref_1", "payment_id": "pay_1", "status": "review",
