@@ -19,5 +19,6 @@ PROVIDER: Final = Provider(
     named=named,
     signed_by=("flutterwave-signature", "verif-hash"),
     refetch=REFETCH,
+    meaning_version=2,  # a chargeback is a dispute
     learned_by_api="version 3 signs no webhook",
 )

@@ -18,14 +18,14 @@ KINDS: Final[dict[str, Kind]] = {
         "refund.completed",
     ),
     **alike(
-        Decision.REFUSED,
-        "an order that was authorized; not documented well enough to be read",
-        "order.authorization",
+        Decision.MONEY,
+        "the chargeback stands where its stage and its status say",
+        "chargeback.created",
     ),
     **alike(
         Decision.REFUSED,
-        "a chargeback; not documented well enough to be read",
-        "chargeback.created",
+        "an order that was authorized; which event ends it is not documented",
+        "order.authorization",
     ),
     **alike(
         Decision.NOTHING,
@@ -52,6 +52,9 @@ CATALOGUE: Final = Catalogue(
   are one payment. A refund names its charge by `charge_id`.
 - **Version 3** signs nothing: its webhook is a hint, and the transaction is read again at the API
   (v3.0/reference/verify-transaction). By some methods its body is flat, without `event` and `data` (Node-v3#175).
+- **Chargebacks** (version 4): one by its `id`, of the charge `charge_id`; the stage orders first (new, second,
+  pre-arbitration, arbitration), then `updated_datetime`. Its amount is held at once and debited where it is accepted or
+  lost (docs/chargebacks-1). Version 3 tells of them on its dashboard (docs/payment-operations/chargebacks, 2026-09-13).
 - **Merchant and mode**: in no field that is signed; the endpoint's settings say.
 """,
     tried="""
@@ -71,11 +74,17 @@ Read with `make corpus`, 27 November 2026; none of them is kept here. Version 3 
   searched for: `"webhook_id": "wbk_`, `"type": "refund.completed"`, `"type": "chargeback.created"`).
 """,
     open_questions="""
-- The whole list of version 4's kinds, and the shapes of its chargebacks and authorized orders: refused until a
-  document or a genuine body shows them. A list of others (api-evangelist/flutterwave, 2026) names charge.failed and
-  refund.failed, which are read, chargeback.updated, which is refused, and virtual_account.funded, which says nothing.
+- The whole list of version 4's kinds. A list of others (api-evangelist/flutterwave, 2026-08-22) names charge.failed,
+  refund.failed and chargeback.updated, which are read, and virtual_account.funded, which says nothing.
+- The body of a chargeback's webhook: it is read as the API's chargeback (v4-api-reference/chargebacks and
+  v4/api/chargebacks/chargeback_put, 2026-10-19), as charges and refunds come in the API's shape too; in any other it
+  becomes a dead letter. That shape has no currency: then the dispute is known and its sum is not.
+- What an authorized order becomes: its webhook has a published shape (v4-api-reference/orderauthorization), with a
+  `status` of any text. Whether its capture comes as a charge, under which reference, and what tells of its void no
+  document says: read, it would be a hold that nothing ends, so it is refused.
 - What version 3 says of refunds and chargebacks: its verification tells of the charge alone.
 - The currency of a version 4 refund: neither its webhook nor the API's refund has one (docs/refunds;
-  toneflix/flutterwave-4-nodejs-sdk, IRefund), so reading it again would not tell its sum, and it is not asked about.
+  v4-api-reference/refunds), so reading it again would not tell its sum. Neither it nor a chargeback is asked about:
+  version 4's API has an address and a grant of its own (idp.flutterwave.com), and two published addresses disagree.
 """,
 )

@@ -19,8 +19,10 @@ the body too.
 Meaning: a charge is one attempt, captured at once, keyed by its id; all charges under the merchant's reference are one
 payment. `charge.completed` tells by its status how the charge ended. Amounts are major units. A refund names its charge
 and is counted by `amount_refunded`. Version 3 is interpreted alike where its transaction was read again (`refetch`);
-its refunds are not documented as events. Chargebacks and authorized orders of version 4 are not documented well enough
-to be read: `unknown_kind`.
+its refunds are not documented as events. A chargeback of version 4 is read in the shape that the API gives it
+(v4-api-reference/chargebacks; toneflix/flutterwave-4-nodejs-sdk has its stages and statuses): it names its charge, and
+stands where its stage and its status say; its amount has no currency, and is read where one is told. What an authorized
+order becomes is not documented: `unknown_kind`.
 """
 
 from __future__ import annotations
@@ -31,12 +33,16 @@ from providers.core.body_mac import need_mac, need_signatures
 from providers.core.contract import Notification, SignedRequest
 from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
+    at_stage,
     attempt,
     captured,
+    dispute,
+    dispute_funds,
     ended,
     if_told,
     iso_seconds,
     major_units,
+    micros,
     need_kind,
     need_object,
     need_state,
@@ -199,9 +205,39 @@ _REFUND_STATES: Final = {
     "canceled": "canceled",
 }
 
+
+def _chargeback(data: _Data, _reference_name: str) -> Meaning:
+    """Read a chargeback: its amount is held while it is open, and taken where it is lost."""
+    own, charge = need_id(data.get("id"), "data.id"), need_id(data.get("charge_id"), "data.charge_id")
+    state = need_state(_CHARGEBACK_STATES, data.get("status"), "data.status")
+    amount, currency = _money(data, "amount")
+    stage = data.get("stage")
+    number = _STAGES.index(stage) if stage in _STAGES else 0
+    version = at_stage(number, micros(iso_seconds(data.get("updated_datetime"))))
+    taken = () if currency is None or state != "lost" else (dispute_funds(own, "withdrawn", amount),)
+    return Meaning(
+        refs=refs_of((RefKind.PAYMENT, charge), (RefKind.DISPUTE, own)),
+        facts=(dispute(own, state, payment=charge, version=version), *taken),
+        currency=currency,
+        amount=None if currency is None else amount,
+        occurred_at=iso_seconds(data.get("created_datetime")),
+    )
+
+
+_STAGES: Final = ("new", "second", "pre-arbitration", "arbitration")
+_CHARGEBACK_STATES: Final = {
+    **dict.fromkeys(("new", "pending", "initiated"), "open"),
+    "declined": "under_review",
+    **dict.fromkeys(("accepted", "partially-accepted", "lost"), "lost"),
+    **dict.fromkeys(("won", "reversed"), "won"),
+}
+"""What a chargeback's status says; the merchant declines or accepts it."""
+
 _READERS: Final[dict[str, Callable[[_Data, str], Meaning]]] = {
     "charge.completed": meaning_of_charge,
     "charge.failed": meaning_of_charge,
     "refund.completed": _refund,
     "refund.failed": _refund,
+    "chargeback.created": _chargeback,
+    "chargeback.updated": _chargeback,
 }

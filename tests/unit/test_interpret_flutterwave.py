@@ -58,6 +58,55 @@ def test_a_refund_that_tells_no_currency_has_a_sum_that_nobody_can_read() -> Non
     assert facts(told("flutterwave", "refund.completed", body)) == {("refund", "rfd_a81c", "succeeded")}
 
 
+def chargeback(status: str, **more: Any) -> dict[str, Any]:
+    """Return a chargeback in the shape of version 4's API (v4-api-reference/chargebacks/get-chargeback-by-id)."""
+    times = {"created_datetime": "2026-09-21T10:00:00Z", "updated_datetime": "2026-09-21T10:00:00Z"}
+    data = {"id": 1390, "charge_id": KEY, "amount": 12500.5, "stage": "new", "status": status, "type": "local"}
+    return {"webhook_id": "wbk_9", "type": "chargeback.created", "data": {**data, **times, **more}}
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("new", "open"),
+        ("pending", "open"),
+        ("initiated", "open"),
+        ("declined", "under_review"),
+        ("accepted", "lost"),
+        ("partially-accepted", "lost"),
+        ("lost", "lost"),
+        ("won", "won"),
+        ("reversed", "won"),
+    ],
+)
+def test_a_chargeback_stands_where_its_status_says(status: str, state: str) -> None:
+    said = told("flutterwave", "chargeback.created", chargeback(status))
+    assert facts(said) == {("dispute", "1390", state)}, "its amount has no currency"
+    assert refs(said) == [("payment", KEY), ("dispute", "1390")]
+    assert (said.amount, said.currency, said.opens) == (None, None, False)
+
+
+def test_a_chargeback_that_tells_its_currency_took_its_sum_where_it_is_lost() -> None:
+    said = told("flutterwave", "chargeback.created", chargeback("lost", currency="NGN"))
+    assert facts(said) == {("dispute", "1390", "lost"), ("dispute_out", "1390", "withdrawn", "1250050")}
+    said = told("flutterwave", "chargeback.created", chargeback("declined", currency="NGN"))
+    assert facts(said) == {("dispute", "1390", "under_review")}
+
+
+def test_a_later_stage_of_a_chargeback_beats_an_outcome() -> None:
+    first = told("flutterwave", "chargeback.created", chargeback("won", updated_datetime="2026-09-25T10:00:00Z"))
+    again = told("flutterwave", "chargeback.created", chargeback("initiated", stage="second", updated_datetime=None))
+    odd = told("flutterwave", "chargeback.created", chargeback("lost", stage=["odd"], updated_datetime=7))
+    versions = [said.facts[0].version for said in (odd, first, again)]
+    assert versions == sorted(versions)
+    assert versions[0] == 0
+
+
+@pytest.mark.parametrize(("path", "value"), [("data.id", None), ("data.charge_id", None), ("data.status", "odd")])
+def test_a_chargeback_of_another_shape_is_undecodable(path: str, value: Any) -> None:
+    assert refused("flutterwave", "chargeback.created", changed(chargeback("new"), path, value)) == "undecodable"
+
+
 def test_the_key_that_signs_opens_nothing_where_a_secret_is_shown() -> None:
     body = b'{"event": "charge.completed", "data": {"id": 1, "tx_ref": "t", "status": "successful"}}'
 
@@ -73,7 +122,7 @@ def test_the_key_that_signs_opens_nothing_where_a_secret_is_shown() -> None:
         verify("it signs")
 
 
-@pytest.mark.parametrize("kind", ["charge.teleported", "chargeback.created", "refund.new", "order.authorization"])
+@pytest.mark.parametrize("kind", ["charge.teleported", "chargeback.lost", "refund.new", "order.authorization"])
 def test_unknown_kind(kind: str) -> None:
     assert refused("flutterwave", kind, {"type": kind}) == "unknown_kind"
 
