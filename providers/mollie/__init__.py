@@ -21,6 +21,6 @@ PROVIDER: Final = Provider(
     hints_by_anybody=True,
     catalogue=CATALOGUE,
     learned_by_api="the old webhook is an id that nobody signed, and the simple form names the payment alone",
-    meaning_version=2,  # a payment of an order that was canceled is a try of it
+    meaning_version=3,  # a payment of an order that was canceled is a try of it, and what it had reserved is released
     signed_by=("X-Mollie-Signature",),
 )

@@ -56,12 +56,14 @@ KINDS: Final[dict[str, Kind]] = {
         Decision.NOTHING,
         "no payment: the merchant's own transfers",
         "business-account-transfer.failed business-account-transfer.blocked business-account-transfer.returned",
+        "business-account-draft-transfer.created business-account-draft-transfer.approved",
+        "business-account-draft-transfer.declined",
     ),
 }
 
 CATALOGUE: Final = Catalogue(
     name="Mollie",
-    source="mollie/openapi specs.yaml, webhook-event-types",
+    source="mollie/openapi specs.yaml, webhook-event-types, and draft transfers, which that list leaves out",
     read_on="2026-08-21",
     kinds=KINDS,
     notes="""

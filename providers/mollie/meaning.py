@@ -141,9 +141,9 @@ def _paid(payment: _Entity, key: str, amount: int) -> Facts:
 
 
 def _ended(payment: _Entity, key: str, state: str) -> Facts:
-    """Say that a payment was ended; one of an order is a try of it, and another may follow."""
+    """Say that a payment was ended, with what it had reserved; one of an order is a try, and another may follow."""
     order = to_id(payment.get("orderId"))
-    return (ended(key, state),) if order is None else (attempt(key, state, payment=order),)
+    return (ended(key, state),) if order is None else (attempt(key, state, payment=order), void(key, state))
 
 
 def _failed(key: str) -> Facts:

@@ -124,12 +124,12 @@ def test_undecodable(case: str, path: str, value: Any) -> None:
 
 @pytest.mark.parametrize("state", ["expired", "canceled"])
 def test_a_try_that_ended_does_not_end_its_order(state: str) -> None:
-    """Another try may follow; a payment without an order is ended for good."""
+    """Another try may follow; what this one had reserved is released. A payment without an order is ended for good."""
     body = changed(body_of("mollie", "event_payment_expired"), "type", f"payment.{state}")
     own = "tr_qHWthUWMJZ"
     assert ("end", own, state) in facts(told("mollie", f"payment.{state}", body))
     said = told("mollie", f"payment.{state}", changed(body, f"{ENTITY}.orderId", "ord_1"))
-    assert facts(said) == {("terms", own, "asked", "228176"), ("attempt", own, state)}
+    assert facts(said) == {("terms", own, "asked", "228176"), ("attempt", own, state), ("void", own, state)}
     assert said.provider_ref == "ord_1"
 
 
