@@ -118,9 +118,13 @@ right.
 - That amounts in XOF and RWF are hundredths, secondary sources say; no document of Paystack's own was found.
 - Pending refunds without any id can't be tied to what follows; they say nothing.
 - When a dispute's money goes while it is open, and whether a refund's event tells of an accepted one too.
-- A refund can't be asked about: its events name it by `refund_reference`, and the API's answers
-  (PaystackOSS/openapi RefundFetchResponse, 2025-10-24; doc-code-snippets refunds/fetch, 2026-02-23) leave that out; no
-  document says whether their `bank_reference` is the same. So one whose end was lost stays pending.
+- A refund can't be asked about, looked for again on 2026-11-28. Its events name it by `refund_reference`;
+  `GET /refund/{id}` shows one by its `id`, with its transaction's reference and without its own (PaystackOSS/openapi
+  RefundFetchResponse, 2025-10-24; doc-code-snippets refunds/fetch, 2026-02-23). Of the published events
+  refund.needs-attention alone tells both; whether `bank_reference` is the same no document says, and in the genuine
+  answers that airbytehq/airbyte#37219 shows it is null. `GET /refund` takes
+  `from`, `to`, `page` and `perPage` (refund_list); older SDKs send `reference` or `transaction` too, which no document
+  describes. Under its `id` a refund would be given back twice. So one whose end was lost stays pending.
 - Whether a hold that a card refused has other states than `failed`. How much of one was taken its own answer does not
   say, so its transaction is asked next.
 - What `reversed` means of a transaction: a refund or a dispute, each of which tells of itself; it is read as taken.

@@ -3,8 +3,9 @@
 A hold is read by its reference too (PaystackOSS/doc-code-snippets of 2026-02-23, `/preauthorization/:reference`): one
 that was captured does not say how much, its transaction does, which goes by the same reference.
 
-A refund is not asked about: its events may name it by `refund_reference`, which the API leaves out, and to read it
-under another name would give its money back twice.
+A refund is not asked about: its events name it by `refund_reference`, which the API leaves out, and to read it under
+another name would give its money back twice. The API shows one by its `id` (`/refund/{id}`), which of the published
+events refund.needs-attention alone tells, beside the reference; its list (`/refund`) takes no transaction.
 """
 
 from __future__ import annotations

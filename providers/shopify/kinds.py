@@ -121,7 +121,9 @@ CATALOGUE: Final = Catalogue(
   a transaction its own amount. Where shop and customer have two currencies, the customer's is that of the transactions.
 - **Ids**: of the order (the payment), of a transaction (an authorization, a capture, a refund; from its first event to
   its last), of a dispute. A capture and a void name their authorization (`parent_id`).
-- **Merchant and mode**: no signed field names the shop, so every shop has an endpoint of its own; `test` is the mode.
+- **Merchant and mode**: no signed field names the shop, so every shop has an endpoint of its own; `test` is the mode of
+  orders and transactions. A dispute names none: the endpoint's setting says (`RATCHET_PROVIDERS__SHOPIFY__MODE`, or
+  that of the account), so a shop whose disputes are of test orders has an endpoint whose mode is test.
 - Subscription contracts and payment terms are shared by many orders and join nothing.
 """,
     tried="""

@@ -9,6 +9,11 @@ import pytest
 from events import record
 from paper_books import PaperBooks
 
+from consumer.decode import decode, endpoints_of
+from runtime.settings import ProviderSettings, Settings
+from runtime.settings.scopes import scopes_of
+from schemas.topics import DEFAULT
+
 if TYPE_CHECKING:
     from schemas.record import Record
 
@@ -75,3 +80,35 @@ def test_t2_test_money_moves_no_live_row() -> None:
         books = PaperBooks()
         books.settle(order)
         assert rows_of(books, "provider_ref", "livemode", "captured") == [("pi_L", True, 2000), ("pi_T", False, 5000)]
+
+
+def shop(mode: str | None) -> PaperBooks:
+    """Settle a shop's test order and its dispute, which names no mode, at an endpoint of that mode, in both orders."""
+    provider = ProviderSettings.model_validate({"secrets": ["s"], "mode": mode})
+    endpoints = endpoints_of(scopes_of(Settings(providers={"shopify": provider})), DEFAULT)
+    money = {"currency": "USD", "total_price": "100.00", "updated_at": "2026-09-21T10:00:00-04:00"}
+    order = {"id": 900, "financial_status": "paid", "test": True, **money}
+    dispute = {"id": 9, "order_id": 900, "type": "chargeback", "status": "needs_response"}
+    steps = [
+        record("shopify", "e1", "orders/paid", order),
+        record("shopify", "e2", "disputes/create", {**dispute, "amount": "100.00", "currency": "USD"}),
+    ]
+    found = []
+    for records in permutations(steps):
+        found.append(PaperBooks())
+        found[-1].settle_items([(one, decode(one, endpoints)) for one in records])
+    assert len({str(rows_of(books, "livemode", "dispute_status", "disputed")) for books in found}) == 1
+    return found[0]
+
+
+def test_a_dispute_that_signs_no_mode_is_of_the_mode_that_its_endpoint_has() -> None:
+    books = shop("test")
+    assert rows_of(books, "livemode", "dispute_status", "disputed") == [(False, "open", 10000)]
+    assert not books.parked
+
+
+@pytest.mark.parametrize("mode", [None, "live"])
+def test_a_dispute_at_a_live_endpoint_meets_no_test_order(mode: str | None) -> None:
+    books = shop(mode)
+    assert rows_of(books, "livemode", "dispute_status", "disputed") == [(False, "none", 0)]
+    assert len(books.parked) == 1, "it waits for a live order of that id"
