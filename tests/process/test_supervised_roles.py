@@ -117,7 +117,7 @@ async def test_a_role_that_never_says_where_it_is_gets_replaced(tmp_path: Path) 
         await until(lambda: kept.roles["relay"].process)
         token = kept.roles["relay"].token
         await until(lambda: kept.roles["relay"].starts >= 2)
-        assert "has not said where its probe is" in reported[0]
+        assert "has not reported where its probe is" in reported[0]
         assert token in PurposefulEnds(tmp_path, "relay").read(), "noted: the kill is no evidence against a record"
         assert kept.roles["relay"].token != token
     finally:
