@@ -153,7 +153,7 @@ def _sale(texts: Texts, path: str, state: str) -> Meaning:
             (RefKind.PAYMENT, own),
             (RefKind.PAYMENT, retried),
             (RefKind.SESSION, _local_payment(texts)),
-            (RefKind.SHARED, maybe_id(subscription, "subscription/id")),
+            (RefKind.SHARED, id_or_none(subscription)),
             (RefKind.REFERENCE, reference),
         ),
         facts=(*asked, *told),
@@ -240,7 +240,7 @@ def _within(texts: Texts) -> Meaning:
         refs=refs_of(
             (RefKind.PAYMENT, own),
             (RefKind.SESSION, _local_payment(texts)),
-            (RefKind.SHARED, maybe_id(texts.get(f"{SUBJECT}/subscription/id"), "subscription/id")),
+            (RefKind.SHARED, id_or_none(texts.get(f"{SUBJECT}/subscription/id"))),
             (RefKind.REFERENCE, id_or_none(texts.get(f"{path}/order-id"))),
         ),
         facts=_without_a_sum(own, state),

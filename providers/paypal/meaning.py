@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from providers.core.meaning import maybe_id, need_id, refs_of, undecodable
+from providers.core.meaning import id_or_none, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
     attempt,
@@ -203,7 +203,7 @@ def _capture(facts_of: Callable[[str | None, str | None, str, int], Facts]) -> C
                 (RefKind.PAYMENT, order or own),
                 (RefKind.CAPTURE, own),
                 (RefKind.CHARGE, authorization),
-                (RefKind.SHARED, maybe_id(resource.get("billing_agreement_id"), "billing_agreement_id")),
+                (RefKind.SHARED, id_or_none(resource.get("billing_agreement_id"))),
                 (RefKind.REFERENCE, reference_of(resource)),
             ),
             facts=facts_of(order, authorization or _unreserved(resource, order, own), own, amount),

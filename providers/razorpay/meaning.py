@@ -117,7 +117,7 @@ def _read_payment(event: _Event, payment: dict[str, Any], facts_of: Callable[[st
         refs=refs_of(
             (RefKind.PAYMENT, key),
             (RefKind.PAYMENT, order),
-            *((kind, _own(event, name)) for name, kind in _BEHIND.items()),
+            *((kind, _own(event, name, kind)) for name, kind in _BEHIND.items()),
             (RefKind.REFERENCE, receipt or noted_reference(payment.get("notes"))),
         ),
         facts=(terms(key, amount), *_whole(event, order, currency), *facts_of(key, amount)),
@@ -128,8 +128,10 @@ def _read_payment(event: _Event, payment: dict[str, Any], facts_of: Callable[[st
     )
 
 
-def _own(event: _Event, name: str) -> str | None:
-    return maybe_id(value_at(event, "payload", name, "entity", "id"), f"{name}.id")
+def _own(event: _Event, name: str, kind: RefKind) -> str | None:
+    """Return the id of what stands behind a payment; one that many share is for looking up, and may be none."""
+    own = value_at(event, "payload", name, "entity", "id")
+    return id_or_none(own) if kind is RefKind.SHARED else maybe_id(own, f"{name}.id")
 
 
 _BEHIND: Final = {

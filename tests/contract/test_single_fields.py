@@ -66,16 +66,17 @@ NEEDED: Final[dict[str, str]] = {
         "Result.ResultParameters.ResultParameter.#.Value ResultCode"
     ),
     "paypal": (
-        "event_type resource resource.dispute_id resource.id resource.links resource.links.# "
+        "event_type id resource resource.dispute_id resource.id resource.links resource.links.# "
         "resource.links.#.href resource.links.#.rel resource.purchase_units resource.purchase_units.# "
-        "resource.purchase_units.#.payments.captures.#.id"
+        "resource.purchase_units.#.payments.captures.#.id state"
     ),
     "paystack": (
         "data data.id data.reference data.refund_reference data.resolution data.status data.transaction "
         "data.transaction.reference data.transaction_reference event"
     ),
     "razorpay": (
-        "event payload payload.dispute payload.dispute.entity payload.dispute.entity.id "
+        "event payload payload.payment_link payload.payment_link.entity payload.payment_link.entity.id "
+        "payload.dispute payload.dispute.entity payload.dispute.entity.id "
         "payload.dispute.entity.payment_id payload.payment payload.payment.entity payload.payment.entity.id "
         "payload.refund payload.refund.entity payload.refund.entity.id payload.refund.entity.payment_id "
         "payload.refund.entity.status"
@@ -106,6 +107,7 @@ SUMS: Final[dict[str, str]] = {
         "amountCaptured.currency amountCaptured.value"
     ),
     "paypal": (
+        "amount amount.currency amount.total "
         "resource.amount resource.amount.currency resource.amount.currency_code resource.amount.total "
         "resource.amount.value resource.purchase_units.#.amount "
         "resource.purchase_units.#.amount.currency_code resource.purchase_units.#.amount.value "
@@ -149,7 +151,7 @@ IDS: Final[dict[str, str]] = {
         "resource.supplementary_data.related_ids.authorization_id "
         "resource.supplementary_data.related_ids.order_id"
     ),
-    "razorpay": "payload.payment.entity.order_id",
+    "razorpay": "payload.payment.entity.order_id payload.payment_link.entity.order_id",
     "shopify": "current_total_price",
     "standard_webhooks": "data.capture_id",
     "stripe": (

@@ -175,9 +175,9 @@ def inside(own: str, status: str, more: str = "") -> str:
     return f"<transaction><id>{own}</id><status>{status}</status>{money}{more}</transaction>"
 
 
-def subscription(kind: str, *transactions: str) -> bytes:
+def subscription(kind: str, *transactions: str, own: str = "s1") -> bytes:
     listed = f'<transactions type="array">{"".join(transactions)}</transactions>'
-    return notification(kind, f"<subscription><id>s1</id>{listed}</subscription>")
+    return notification(kind, f"<subscription><id>{own}</id>{listed}</subscription>")
 
 
 def test_a_subscription_s_charge_is_its_newest_transaction() -> None:
@@ -187,6 +187,8 @@ def test_a_subscription_s_charge_is_its_newest_transaction() -> None:
     assert facts(said) == {("terms", "t9", "asked", "1000"), ("capture", "t9", "succeeded", "1000")}
     assert refs(said) == [("payment", "t9"), ("shared", "s1")]
     assert told("braintree", kind, subscription(kind)) == Meaning()
+    long = told("braintree", kind, subscription(kind, inside("t9", "submitted_for_settlement"), older, own="s" * 300))
+    assert (long.facts, refs(long)) == (said.facts, [("payment", "t9")])
     kind = "subscription_charged_unsuccessfully"
     said = told("braintree", kind, subscription(kind, inside("t9", "processor_declined")))
     assert facts(said) == {("terms", "t9", "asked", "1000"), ("attempt", "t9", "failed")}

@@ -141,6 +141,9 @@ def test_what_stands_behind_a_payment(kind: str, name: str, ref: str) -> None:
     assert refs(said) == [("payment", "pay_1"), ("payment", "order_1"), behind, ("reference", "R1")]
     assert said.merchant_account == "acc_1"
     assert told("razorpay", kind, paid(kind, name, None)) == Meaning()
+    if ref == "shared":
+        long = told("razorpay", kind, paid(kind, name, id="x" * 300))
+        assert (long.facts, len(long.refs)) == (said.facts, 3), "what joins nothing loses nothing"
 
 
 def test_a_payment_behind_a_link_that_was_refunded_meanwhile_was_taken() -> None:

@@ -385,6 +385,8 @@ def test_a_sale_of_paypal_says_what_its_webhook_says(state: str, kind: str, stat
     assert (said.facts, said.refs) == (webhook.facts, webhook.refs)
     assert Ref(RefKind.SHARED, "I-1") in said.refs
     assert fold(said).status == status
+    unnamed = fetched("paypal", "sale:S1", sale(state) | {"billing_agreement_id": "I" * 300})
+    assert unnamed.facts == said.facts, "what joins nothing loses nothing"
     with pytest.raises(UninterpretableError):
         fetched("paypal", "sale:S1", sale("odd"))
 
