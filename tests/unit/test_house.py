@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import pytest
 from markdown_pages import ROOT
-from source_files import source
+from source_files import IMPORT, IMPORT_FROM, source
 
 pytestmark = pytest.mark.unit
 
@@ -66,14 +66,14 @@ def test_functions_fit_in_the_eye() -> None:
     assert long == {}
 
 
-def imported(text: str) -> set[str]:
-    """Return the modules that a source imports, late imports and `from package import module` too."""
+def imported(path: str) -> set[str]:
+    """Return the modules that a file imports, late imports and `from package import module` too."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    for use in source(ROOT / path).uses:
+        if use.kind == IMPORT:
+            found |= set(use.words)
+        elif use.kind == IMPORT_FROM and use.of:
+            found |= {use.of, *(f"{use.of}.{name}" for name in use.words[1:])}
     return found
 
 
@@ -81,12 +81,12 @@ def test_the_dispatcher_and_the_consumer_know_nothing_of_each_other() -> None:
     """Two roles in one folder: each could be moved away without the other."""
     wrong = {
         path: sorted(found)
-        for path, text in sources(tests=False).items()
+        for path in sources(tests=False)
         if path.startswith("consumer/")
         if (
             found := {
                 name
-                for name in imported(text)
+                for name in imported(path)
                 if name.startswith("consumer.")
                 and name.startswith("consumer.dispatcher") != path.startswith("consumer/dispatcher/")
             }
@@ -99,8 +99,8 @@ def test_what_prints_is_imported_by_what_prints_alone() -> None:
     """Files of commands hold options and tables; what the console and others need too stands beside them."""
     wrong = {
         path: sorted(found)
-        for path, text in sources(tests=False).items()
+        for path in sources(tests=False)
         if not path.endswith("_commands.py") and path != "ops/cli.py"
-        if (found := {name for name in imported(text) if re.match(r"ops\.\w+_commands$", name)})
+        if (found := {name for name in imported(path) if re.match(r"ops\.\w+_commands$", name)})
     }
     assert wrong == {}

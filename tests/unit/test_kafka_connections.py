@@ -57,8 +57,9 @@ class Broker:
             known = self.knows
             if kind == METADATA and known is not None:
                 self.knows = None
-                members = struct.pack(">iih", 1, known[0], len(known[1])) + known[1].encode() + struct.pack(">i", known[2])
-                answer = struct.pack(">i", number) + members + struct.pack(">hii", -1, known[0], 0)
+                node, host, port = known
+                member = struct.pack(">iih", 1, node, len(host)) + host.encode() + struct.pack(">i", port)
+                answer = struct.pack(">i", number) + member + struct.pack(">hii", -1, node, 0)
             elif kind == METADATA or not self.versions:
                 return
             else:
