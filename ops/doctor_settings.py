@@ -134,6 +134,11 @@ def scope_findings(settings: Settings) -> list[Finding]:
         advice = "set RATCHET_CLIENTS__<NAME>__ACCOUNTS: clients that share an account can claim each other's payments"
         shown = f"may name every account: {', '.join(free)}"
         findings.append(Finding("accounts of clients", ok=True, found=shown, advice=advice))
+    if shared := scopes.shared():
+        advice = "nothing, if they may see each other's money: the first claim that fits owns a payment; else give each"
+        advice += " an account of its own in RATCHET_CLIENTS__<NAME>__ACCOUNTS"
+        shown = "; ".join(f"{place} is listed by {', '.join(clients)}" for place, clients in shared.items())
+        findings.append(Finding("shared accounts", ok=True, found=shown, advice=advice))
     for provider, account in scopes.configured():
         known = providers.find(provider)
         if known is not None and known.capture_by_setting and scopes.terms(provider, account).capture is None:

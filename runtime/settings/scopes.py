@@ -87,6 +87,14 @@ class Scopes:
         """Return those of the clients that have no list of their own and may name every endpoint, sorted."""
         return sorted(client for client in clients if client not in self._own)
 
+    def shared(self) -> dict[str, list[str]]:
+        """Return the endpoints that several clients list, each with those clients, sorted; for doctor."""
+        found: dict[str, list[str]] = {}
+        for client, own in sorted(self._own.items()):
+            for key in own:
+                found.setdefault(source_of(*key), []).append(client)
+        return {place: clients for place, clients in sorted(found.items()) if len(clients) > 1}
+
     def not_configured(self) -> dict[str, list[str]]:
         """Return the endpoints that a client's list names and that aren't configured, by client; for doctor."""
         return {

@@ -146,6 +146,29 @@ def test_doctor_says_who_shares_and_what_is_open() -> None:
     assert scope_findings(Settings(providers=quiet, api_keys={"shop": keys["shop"]})) == []
 
 
+def test_doctor_warns_of_each_account_that_several_clients_list() -> None:
+    """The first claim that fits owns a payment: so these clients share their customers' money."""
+    from ops.doctor_settings import scope_findings
+    from runtime.settings import Settings
+
+    def reported(**clients: tuple[str, ...]) -> list[str]:
+        found = {
+            "stripe": ProviderSettings.model_validate(STRIPE),
+            "adyen": ProviderSettings.model_validate({**ADYEN, "secrets": ["aa"]}),
+        }
+        own = {name: ClientSettings(accounts=accounts) for name, accounts in clients.items()}
+        findings = scope_findings(Settings(providers=found, clients=own))
+        return [one.found for one in findings if one.check == "shared accounts" and one.ok and one.advice]
+
+    assert reported(shop=("Stripe", "adyen/acme"), mall=("stripe",), rival=("adyen",)) == [
+        "stripe is listed by mall, shop"
+    ]
+    assert reported(shop=("stripe", "adyen/ACME"), mall=("stripe", "Adyen/acme", "stripe")) == [
+        "adyen/acme is listed by mall, shop; stripe is listed by mall, shop"
+    ]
+    assert reported(shop=("stripe",), rival=("adyen",)) == []
+
+
 def test_doctor_tells_whose_commands_nobody_may_answer() -> None:
     from ops.doctor_settings import executor_findings
     from runtime.settings import Settings
