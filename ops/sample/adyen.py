@@ -125,8 +125,8 @@ def live(rng: Random, story: Story, now: int) -> Life:
     _give_back(rng, story, partial(say, originalReference=psp))
     if story.course in ENDS:
         say(ENDS[story.course], psp_reference(rng), story.amount, originalReference=psp)
-    dispute, taken = psp_reference(rng), sum(story.captures)
+    dispute = psp_reference(rng)
     for code in ROUNDS[story.rounds]:
-        say(code, dispute, taken, originalReference=psp)
+        say(code, dispute, story.contested, originalReference=psp)
     named = psp if story.authorized else refused[0]
     return Life(NAME, named, ending(story), tuple(posts), story.merchant_account)

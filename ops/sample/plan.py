@@ -67,6 +67,8 @@ TEST_SHARE: Final = 0.15
 """Test money beside live, under the same endpoint."""
 REUSED_SHARE: Final = 0.2
 """Payments under a reference that another payment has: a second try, the next month of a subscription, a typo."""
+BILLED_SHARE: Final = 0.3
+"""Payments that a subscription bills, which all of those under their reference share."""
 ORDER_SHARE: Final = 0.1
 """Orders of the merchant's own service, in payments: before their webhooks or after them."""
 ITEMS_MAX: Final = 4
@@ -144,11 +146,13 @@ def _refused(rng: Random, provider: str, now: int) -> Iterator[Post]:
 def _stories(rng: Random, names: Sequence[str], merchants: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Story]]:
     """Invent a payment of each of these providers: whose it is, in which mode, under which reference."""
     used: list[str] = []
+    subscriptions: dict[str, str] = {}
     for name in names:
         teller = TELLERS[name]
         told = teller.invent(rng)
         reused = bool(used) and rng.random() < REUSED_SHARE
         used.append(rng.choice(used) if reused else f"ORD-{token(rng, 14)}")
+        billing = subscriptions.setdefault(used[-1], f"sub_1{token(rng, 23)}")
         yield (
             name,
             replace(
@@ -156,6 +160,7 @@ def _stories(rng: Random, names: Sequence[str], merchants: Mapping[str, Sequence
                 merchant_account=rng.choice(merchants.get(name) or teller.merchants),
                 livemode=not (teller.signs_mode and rng.random() < TEST_SHARE),
                 reference=used[-1],
+                subscription=billing if rng.random() < BILLED_SHARE else "",
             ),
         )
 

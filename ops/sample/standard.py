@@ -77,7 +77,7 @@ def live(rng: Random, story: Story, now: int) -> Life:
     _give_back(rng, story, say)
     dispute_id = f"dis_{token(rng, 16)}"
     for kind in ROUNDS[story.rounds]:
-        say(kind, sum(story.captures), id=dispute_id)
+        say(kind, story.contested, id=dispute_id)
     if story.course in ENDS:
         say(ENDS[story.course], story.amount)
     return Life(NAME, payment_id, ending(story), tuple(posts))

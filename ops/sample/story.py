@@ -61,8 +61,9 @@ class Story:
     """One payment, in minor units. `refunds` succeed, `failed_refunds` do not, `failures` come before success.
 
     `failed_captures` come undone after they had succeeded, `adjusted` is reserved in place of `amount`, `rounds` says
-    how each round of a dispute about all that was taken ends. `reference` is the merchant's own, which other payments
-    may share; `livemode` false is test money, where the provider signs the mode.
+    how each round of a dispute ends, `part` how much it is about where that is not all that was taken. `reference` is
+    the merchant's own, which other payments may share, as they may `subscription`, the provider's id of what bills
+    them; `livemode` false is test money, where the provider signs the mode.
     """
 
     course: Course
@@ -75,14 +76,21 @@ class Story:
     failed_captures: tuple[int, ...] = ()
     adjusted: int | None = None
     rounds: tuple[str, ...] = ()
+    part: int | None = None
     merchant_account: str = ""
     livemode: bool = True
     reference: str = ""
+    subscription: str = ""
 
     @property
     def total(self) -> int:
         """What is asked for in the end."""
         return self.amount if self.adjusted is None else self.adjusted
+
+    @property
+    def contested(self) -> int:
+        """What a dispute is about."""
+        return sum(self.captures) if self.part is None else self.part
 
     @property
     def authorized(self) -> int:
@@ -146,6 +154,11 @@ def _rounds(choices: Sequence[tuple[str, ...]], rng: Random) -> tuple[str, ...]:
     return rng.choice(choices) if rng.random() < 0.15 else ()  # noqa: PLR2004
 
 
+def _part(captured: int, rng: Random) -> int | None:
+    """Let a dispute be about a part of what was taken, or about all of it."""
+    return rng.randint(1, captured) if captured and rng.random() < 0.5 else None  # noqa: PLR2004
+
+
 def tell(
     rng: Random,
     courses: tuple[Course, ...],
@@ -176,6 +189,7 @@ def tell(
         failed_captures=_failed_captures(course, total - sum(captures)),
         adjusted=adjusted,
         rounds=_rounds(rounds, rng) if captures and not refunds else (),
+        part=_part(sum(captures), rng),
     )
 
 
@@ -203,7 +217,7 @@ def ending(story: Story) -> End:
         authorized=story.authorized,
         captured=captured,
         refunded=refunded,
-        disputed=captured if dispute_status in ("lost", "open") else 0,
+        disputed=story.contested if dispute_status in ("lost", "open") else 0,
         dispute_status=dispute_status,
         flags=("over_captured",) if captured > story.authorized else (),
     )

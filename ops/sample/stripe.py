@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from random import Random
 
 NAME: Final = "stripe"
+VERSION: Final = "2025-08-27.basil"
+BILLED: Final = "2024-06-20"
+"""A version whose invoices name their payment, as those before 2025-03-31 do."""
 COURSES: Final = tuple(course for course in Course if course not in AFTER_CAPTURE)
 ROTATION_SHARE: Final = 0.1
 PLAIN: Final = Story(Course.AUTOMATIC, 1000, "EUR")
@@ -28,6 +31,7 @@ def post_of(  # noqa: PLR0913 - what an event is made of
     *,
     story: Story = PLAIN,
     legal: frozenset[Fate] = LEDGER,
+    version: str = VERSION,
     **extra: Any,
 ) -> Post:
     """Wrap an object into an event of that kind, which names the connected account and the mode of the story."""
@@ -36,7 +40,7 @@ def post_of(  # noqa: PLR0913 - what an event is made of
         "id": event_id,
         "object": "event",
         **({"account": story.merchant_account} if story.merchant_account else {}),
-        "api_version": "2025-08-27.basil",
+        "api_version": version,
         "created": now,
         "data": {"object": shown, **extra},
         "livemode": story.livemode,
@@ -190,6 +194,24 @@ class Teller:
             self.amount = self.story.total
             self.say(kind, self.intent("requires_capture", capturable=self.amount - captured, received=captured))
 
+    def bill(self) -> None:
+        """Tell which invoice of a subscription was paid by what was taken; other months have invoices of their own."""
+        if not (self.story.subscription and self.story.captures):
+            return
+        invoice = {
+            "id": f"in_1{token(self.rng, 23)}",
+            "object": "invoice",
+            "amount_paid": sum(self.story.captures),
+            "billing_reason": "subscription_cycle",
+            "charge": self.latest_charge,
+            "currency": self.story.currency.lower(),
+            "livemode": self.story.livemode,
+            "payment_intent": self.intent_id,
+            "status": "paid",
+            "subscription": self.story.subscription,
+        }
+        self.say("invoice.paid", invoice, version=BILLED)
+
     def moved(self, amount: int) -> dict[str, Any]:
         """Return what a dispute moved on the account's balance: taken where it is below zero."""
         return {
@@ -205,7 +227,7 @@ class Teller:
         return {
             "id": dispute_id,
             "object": "dispute",
-            "amount": sum(self.story.captures),
+            "amount": self.story.contested,
             "balance_transactions": list(moved),
             "charge": self.latest_charge,
             "created": self.now,
@@ -223,7 +245,7 @@ class Teller:
         """Tell a dispute: the money is taken at once, and comes back where it was won."""
         if not self.story.rounds:
             return
-        dispute_id, end, amount = f"dp_1{token(self.rng, 23)}", self.story.rounds[-1], sum(self.story.captures)
+        dispute_id, end, amount = f"dp_1{token(self.rng, 23)}", self.story.rounds[-1], self.story.contested
         moved = [self.moved(-amount)]
         self.say("charge.dispute.created", self.dispute(dispute_id, "needs_response"))
         self.say("charge.dispute.funds_withdrawn", self.dispute(dispute_id, "needs_response", moved))
@@ -262,6 +284,7 @@ def live(rng: Random, story: Story, now: int) -> Life:
     teller = Teller(rng, story, now)
     teller.open()
     teller.pay()
+    teller.bill()
     teller.give_back()
     teller.argue()
     teller.end()

@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from events import INTENT_ID, intent, record
@@ -202,6 +202,20 @@ def test_the_plan_holds_every_new_shape(plan: Plan) -> None:
     assert {end.dispute_status for end in ends} == {"none", "won", "lost", "open"}
     assert any(end.flags == ("over_captured",) for end in ends)
     assert any(end.status == "failed" and end.authorized for end in ends)
+    assert any(0 < end.disputed < end.captured for end in ends), "a dispute takes a part back"
+
+
+def objects_of_stripe(life: Life, kind: str) -> list[dict[str, Any]]:
+    """Return the objects of a life's events of one kind, each once."""
+    bodies = [json.loads(post.body) for post in life.posts if life.provider == "stripe"]
+    return [body["data"]["object"] for body in bodies if body.get("type") == kind]
+
+
+def test_captures_in_parts_and_payments_of_one_subscription_are_in_it(plan: Plan) -> None:
+    assert any(len(objects_of_stripe(life, "charge.captured")) > 1 for life in plan.lives)
+    billed = Counter(bill["subscription"] for life in plan.lives for bill in objects_of_stripe(life, "invoice.paid"))
+    assert max(billed.values()) > 1
+    assert len(billed) > 1
 
 
 def test_references_are_reused(plan: Plan) -> None:
