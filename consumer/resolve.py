@@ -1,6 +1,8 @@
 """Which payment an event is about: by the names it carries that belong to one payment alone. Pure.
 
-A name lives in its scope: provider, account of the URL, merchant account, live or test. Two payments that one event
+A name lives in its scope: provider, account of the URL, merchant account, live or test. Where a provider's ids are
+unique over all its merchant accounts, names stand without it too: so an event that leaves it out finds its payment, and
+two accounts of one id show. Two payments that one event
 names turn out to be one: then the row that a client's intent promised survives (else the older one), the other keeps
 its ledger and points to it. A merchant's own reference joins nothing; `consumer.grouping` does what it is for.
 """
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from asyncpg.pgproto import pgproto
 
+import providers
 from consumer.fold import asked, held
 from consumer.verdict import Dead, Waits
 from schemas.dead_letter import Reason
@@ -57,7 +60,9 @@ class Target(msgspec.Struct):
 def names_of(event: Event) -> list[RefKey]:
     """Return the keys of the names of an event, strongest first: those that belong to one payment alone.
 
-    A provider's payment id stands also without its merchant account, which an intent may leave out.
+    A provider's payment id stands also without its merchant account, which an intent may leave out. All ids do whose
+    provider makes each once for all merchant accounts; only an intent that names an account holds none of these, or
+    it got what an event without one tells of somebody else's payment.
     """
     if event.hint:
         return []
@@ -68,9 +73,14 @@ def names_of(event: Event) -> list[RefKey]:
         for ref in event.meaning.refs
         if ref.kind in JOINING
     ]
-    if merchant:
-        keys += [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind is _PAYMENT]
-    return keys
+    if not merchant:
+        return keys
+    if not providers.ids_span_accounts(event.provider):
+        return keys + [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind is _PAYMENT]
+    if event.meaning.claim is not None:
+        return keys
+    wide = JOINING - {_ID}
+    return keys + [_anywhere(event, ref.kind, ref.ref) for ref in event.meaning.refs if ref.kind in wide]
 
 
 def groups_of(event: Event) -> list[RefKey]:
@@ -107,19 +117,21 @@ def resolve(event: Event, known: Known) -> Target | Waits | Dead | None:
     """Find the event's payment; None where it is about none. `known` holds what its names are bound to."""
     names = names_of(event)
     bound = [known.names.get(key) for key in names]
-    found = _candidates(event, bound, known.payments)
+    found, apart = _candidates(event, bound, known.payments)
     if event.meaning.claim is not None:
         return _claim(event, event.meaning.claim, found, names, known)
     if not found:
-        return _open(event, names, known)
+        return _open(event, names, known, apart)
     if event.meaning.asker is not None and event.meaning.asker != found[0].client:
         return Dead(Reason.CONFLICT, f"the payment that the command names is none of client {event.meaning.asker}'s")
     if event.meaning.answer is not None and not _may_answer(event.meaning.answer, found[0]):
         place = source_of(found[0].provider, found[0].account)
         return Dead(Reason.CONFLICT, f"{event.source} is no executor for {place}; see RATCHET_EXECUTORS")
     if len(found) == 1:
-        return Target(found[0], [], _to_bind(names, bound, found, known.payments))
-    return _choose(found, names, bound, known.payments)
+        return Target(found[0], [], _to_bind(names, bound, found, known.payments), apart)
+    target = _choose(found, names, bound, known.payments)
+    target.apart += apart
+    return target
 
 
 def _may_answer(answer: CommandAnswer, payment: Payment) -> bool:
@@ -135,19 +147,26 @@ def followed(payments: Mapping[UUID, Payment], payment_id: UUID) -> Payment:
     return payment
 
 
-def _candidates(event: Event, bound: Sequence[UUID | None], payments: Mapping[UUID, Payment]) -> list[Payment]:
-    """Return the payments that the event's names stand for, but none of another merchant account."""
+def _candidates(
+    event: Event, bound: Sequence[UUID | None], payments: Mapping[UUID, Payment]
+) -> tuple[list[Payment], list[Payment]]:
+    """Return the payments that the event's names stand for, but none of another merchant account.
+
+    Those come second where the provider makes an id once for all of them: one of the two accounts must be wrong.
+    """
     merchant = event.meaning.merchant_account
     found: dict[UUID, Payment] = {}
+    others: dict[UUID, Payment] = {}
     for payment_id in dict.fromkeys(bound):
         if payment_id is not None:
             payment = followed(payments, payment_id)
-            if not merchant or payment.merchant_account in ("", merchant):
-                found[payment.id] = payment
-    return list(found.values())
+            fits = not merchant or payment.merchant_account in ("", merchant)
+            (found if fits else others)[payment.id] = payment
+    contradict = others and providers.ids_span_accounts(event.provider)
+    return list(found.values()), list(others.values()) if contradict else []
 
 
-def _open(event: Event, names: list[RefKey], known: Known) -> Target | Waits | None:
+def _open(event: Event, names: list[RefKey], known: Known, apart: list[Payment]) -> Target | Waits | None:
     meaning = event.meaning
     if event.hint or not (meaning.facts or meaning.commands):
         return None
@@ -164,7 +183,7 @@ def _open(event: Event, names: list[RefKey], known: Known) -> Target | Waits | N
         merchant_account=meaning.merchant_account,
         livemode=event.livemode,
     )
-    return Target(payment, [], [name for name in names if known.names.get(name) is None])
+    return Target(payment, [], [name for name in names if known.names.get(name) is None], apart)
 
 
 def _listed(keys: list[RefKey]) -> str:

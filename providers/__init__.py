@@ -105,6 +105,13 @@ def meaning_version(source: str) -> int:
     return 1 if found is None else found.meaning_version
 
 
+@lru_cache(maxsize=1024)
+def ids_span_accounts(name: str) -> bool:
+    """Tell whether a provider makes each of its ids once for all merchant accounts; False of what is no provider."""
+    found = find(name)
+    return found is not None and found.ids_span_accounts
+
+
 def verify(  # noqa: PLR0913 - the signature is part of the public contract
     provider: str,
     *,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "braintree"
 FORM: Final = "application/x-www-form-urlencoded"
+MERCHANT: Final = "simulated_merchant"
 ALPHABET: Final = string.ascii_lowercase + string.digits
 _DISPUTES: Final = {
     What.DISPUTED: "dispute_opened",
@@ -45,7 +46,8 @@ def posts(payment: PlayedPayment, step: Step) -> Iterator[Post]:
         own = payment.id(step.child, "", 8, ALPHABET)
         sum_ = _element("amount-disputed", payment.major(step.amount)) + _element("currency-iso-code", payment.currency)
         about = _element("transaction", _element("id", payment.ref) + _element("order-id", payment.reference))
-        dispute = _element("id", own) + sum_ + _element("kind", "chargeback") + about
+        whose = _element("merchant-account-id", MERCHANT)
+        dispute = _element("id", own) + sum_ + _element("kind", "chargeback") + whose + about
         yield _post(payment, _DISPUTES[step.what], _element("dispute", dispute), own)
 
 
@@ -63,6 +65,7 @@ def _transaction(  # noqa: PLR0913, PLR0917 - what a transaction shows
         "currency-iso-code": payment.currency,
         "amount": payment.major(amount),
         "order-id": payment.reference,
+        "merchant-account-id": MERCHANT,
     } | ({"refunded-transaction-id": refunded} if refunded else {})
     return _element("transaction", "".join(_element(name, text) for name, text in shown.items()))
 
@@ -92,5 +95,6 @@ PLAYER: Final = Player(
         "second-try": "Braintree's next try is another transaction, and no webhook says that it is of the same payment",
     },
     needs_pair=True,
+    merchant_account=MERCHANT,
     signed_field=signature_of,
 )

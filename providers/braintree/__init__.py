@@ -17,4 +17,5 @@ PROVIDER: Final = Provider(
     refetch=REFETCH,
     catalogue=CATALOGUE,
     meaning_version=4,  # a refund stands where its status says
+    ids_span_accounts=True,  # the gateway's: its API asks for a transaction or a dispute by the id alone
 )

@@ -101,7 +101,10 @@ CATALOGUE: Final = Catalogue(
 - **Events** have no id: it is the kind and the subject's id, of subscriptions the transaction's too.
 - **One to one**: a local payment (`payment-id`) and its transaction. **Shared**: a subscription's id. `order-id` is
   the merchant's own reference.
-- **Merchant and mode**: the gateway's key pair that signs; nothing else is read.
+- **Merchant and mode**: `merchant-account-id` of a sale or a dispute. Where an event leaves it out (refund_failed, and
+  the SDK's samples of subscriptions and local payments) its ids find the payment, for they are the gateway's. A
+  credit's is not read: a refund may go by another merchant account than its sale (`refund_signature` of the SDK). Two
+  accounts of one id are a contradiction: two rows, both flagged. The mode is the endpoint's.
 - **Cards**: no webhook tells of a transaction that the merchant charges itself (transaction webhooks are for bank
   debits); a dispute may be the first that is heard of it.
 - **Disputes**: the amount disputed is debited and held until the dispute is resolved, and the amount won comes back
@@ -120,6 +123,7 @@ Read as `make corpus` does, 27 November 2026; none of them is kept here.
     open_questions="""
 - On which day a chargeback debits the merchant: its first event counts.
 - In which currency a dispute's amount stands where the settlement's is another.
+- Whether a retried transaction may go by another merchant account than the first: then it is a row of its own, flagged.
 - `refund_failed` names the sale by a key of Braintree's own: it is found by the refund's id, else it waits.
 - The SDK's samples of local payments leave out the currency: then the amount is what the client asked for, and a sale
   that was voided, ran out or was declined ended without a sum.

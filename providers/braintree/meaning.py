@@ -17,6 +17,13 @@ held in a third-party account until the dispute is resolved"), and `amount-won` 
 pre-arbitration is a dispute of its own.
 
 Amounts are major units. The merchant's reference is `order-id`. A subscription's id is shared by its payments.
+
+Whose money: `merchant-account-id` of the sale, and of the dispute (braintree_python 4.45: `webhook_testing_gateway`
+has it in transaction_settled, transaction_settlement_declined and all new disputes, and leaves it out of
+transaction_disbursed, a subscription's charge, a local payment, refund_failed and old disputes). An event without it
+is found by its ids, which are the gateway's: `TransactionGateway.find` and `DisputeGateway.find` ask without a merchant
+account. A credit's is not read: the merchant may choose another one for a refund (`Transaction.refund_signature`), and
+the money is that of the sale. A subscription's own is the one that its next charge goes to, and is not read either.
 """
 
 from __future__ import annotations
@@ -161,8 +168,14 @@ def _sale(texts: Texts, path: str, state: str) -> Meaning:
         currency=currency,
         amount=amount,
         provider_ref=whole or own,
+        merchant_account=_merchant_account(texts, path),
         occurred_at=_occurred_at(texts),
     )
+
+
+def _merchant_account(texts: Texts, path: str) -> str:
+    """Return the merchant account of the gateway whose money a sale or a dispute is, "" where it says none."""
+    return id_or_none(texts.get(f"{path}/merchant-account-id")) or ""
 
 
 def _local_payment(texts: Texts) -> str | None:
@@ -246,6 +259,7 @@ def _within(texts: Texts) -> Meaning:
         facts=_without_a_sum(own, state),
         opens=True,
         provider_ref=own,
+        merchant_account=_merchant_account(texts, path),
         occurred_at=_occurred_at(texts),
     )
 
@@ -290,6 +304,7 @@ def _dispute(state: str) -> Callable[[Texts], Meaning]:
             currency=currency,
             amount=amount,
             provider_ref=payment,
+            merchant_account=_merchant_account(texts, path),
             occurred_at=_occurred_at(texts),
         )
 

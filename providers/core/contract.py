@@ -143,6 +143,8 @@ class Provider:
     empty where its webhooks tell all.
     `meaning_version` grows whenever an event comes to mean other facts than before: two facts of one event id are
     compared only within one version.
+    `ids_span_accounts` tells that each of its ids is made once for all merchant accounts that one of its accounts has:
+    an event that leaves its merchant account out is found by them.
     `interpret_part` reads one of several events that one body makes, all with its bytes; it gets the event's id.
     """
 
@@ -168,3 +170,4 @@ class Provider:
     interpret_part: InterpretPart | None = None
     learned_by_api: str = ""
     meaning_version: int = 1
+    ids_span_accounts: bool = False

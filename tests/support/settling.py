@@ -82,12 +82,14 @@ def intent(
     provider: str = SOURCE,
     reference: str | None = None,
     provider_ref: str | None = None,
+    merchant_account: str | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Event:
     """Make one intent as the relay publishes it."""
     body: dict[str, Any] = {"amount": amount, "currency": currency, "provider": provider}
     body |= {"metadata": metadata} if metadata else {}
-    body |= {name: value for name, value in (("reference", reference), ("provider_ref", provider_ref)) if value}
+    named = {"reference": reference, "provider_ref": provider_ref, "merchant_account": merchant_account}
+    body |= {name: value for name, value in named.items() if value}
     value = json.dumps({"id": str(payment_id), "client": client, "command": Command.CREATE, "body": body}).encode()
     event_id = f"{payment_id}:create"
     headers = Attributes(source=f"intents/{client}", event_id=event_id, kind="intent.create", received_at=1.79e9)

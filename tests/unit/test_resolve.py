@@ -69,6 +69,49 @@ def test_a_payments_id_stands_without_its_merchant_account_too() -> None:
     assert (found.payment.merchant_account, found.names) == ("Shop", [names_of(event)[0]])
 
 
+def braintree(merchant: str = "", *refs: Ref) -> Event:
+    """Return an event of a provider that makes each id once for all of its merchant accounts."""
+    named = refs or (Ref(RefKind.PAYMENT, "pay_1"), Ref(RefKind.DISPUTE, "d_1"), Ref(RefKind.ID, str(INTENT_ID)))
+    event = replace(with_refs(WEBHOOK, *named), provider="braintree", source="braintree")
+    return replace(event, meaning=replace(event.meaning, merchant_account=merchant))
+
+
+def test_ids_that_are_made_once_for_all_accounts_stand_without_one_too() -> None:
+    scoped, wide = ("braintree", "", "Shop", True), ("braintree", "", "", True)
+    assert names_of(braintree("Shop")) == [
+        (*scoped, "payment", "pay_1"),
+        (*scoped, "dispute", "d_1"),
+        OWN_ID,
+        (*wide, "payment", "pay_1"),
+        (*wide, "dispute", "d_1"),
+    ]
+    assert names_of(braintree()) == [(*wide, "payment", "pay_1"), (*wide, "dispute", "d_1"), OWN_ID]
+
+
+def test_an_intent_that_names_an_account_holds_no_id_without_it() -> None:
+    """Else it got what an event without an account tells of a payment that is another merchant's."""
+    asked = understood(intent(provider="braintree", provider_ref="pay_1", merchant_account="Shop"))
+    assert names_of(asked) == [OWN_ID, ("braintree", "", "Shop", True, "payment", "pay_1")]
+    assert names_of(understood(intent(provider="braintree", provider_ref="pay_1"))) == [
+        OWN_ID,
+        ("braintree", "", "", True, "payment", "pay_1"),
+    ]
+
+
+def test_two_accounts_of_one_id_stay_apart_and_are_known() -> None:
+    scoped, wide = (("braintree", "", account, True, "payment", "pay_1") for account in ("Shop", ""))
+    event = braintree("Shop", Ref(RefKind.PAYMENT, "pay_1"))
+    shop, other = payment(id=A, merchant_account="Shop"), payment(id=B, merchant_account="Other")
+    opened = target(event, {scoped: None, wide: B}, other)
+    assert (opened.payment.merchant_account, opened.names, opened.apart) == ("Shop", [scoped], [other])
+    known = target(event, {scoped: A, wide: B}, shop, other)
+    assert (known.payment, known.names, known.apart) == (shop, [], [other])
+    third = payment(id=UUID(int=3), merchant_account="Shop")
+    two = braintree("Shop", Ref(RefKind.PAYMENT, "pay_1"), Ref(RefKind.PAYMENT, "pay_2"))
+    merged = target(two, {scoped: A, wide: B, (*scoped[:5], "pay_2"): third.id}, shop, other, third)
+    assert (merged.payment, merged.same, merged.apart) == (shop, [third], [other])
+
+
 def test_what_many_share_is_no_name() -> None:
     event = with_refs(WEBHOOK, Ref(RefKind.SHARED, "sub_1"), Ref(RefKind.REFERENCE, "ORD-1"))
     assert (names_of(event), shared_of(event)) == ([], [(*SCOPE, "shared", "sub_1")])

@@ -7,7 +7,7 @@ import json
 from functools import cache
 from itertools import permutations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from events import record
@@ -17,8 +17,10 @@ import providers
 from schemas.errors import UninterpretableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from consumer.decode import Event
+    from consumer.plan import Letter
     from providers.core.contract import Notification
     from schemas.facts import Meaning
     from schemas.record import Record
@@ -116,3 +118,19 @@ def facts(said: Meaning) -> set[tuple[str, ...]]:
 
 def refs(said: Meaning) -> list[tuple[str, str]]:
     return [(str(one.kind), one.ref) for one in said.refs]
+
+
+class Processed(NamedTuple):
+    """What records came to: payments' rows, which events wait, and which are dead letters."""
+
+    rows: list[dict[str, Any]]
+    waiting: list[Event]
+    dead: list[Letter]
+
+
+def processed(batches: Iterable[Sequence[Record]]) -> Processed:
+    """Process batches one after the other."""
+    books = PaperBooks()
+    for batch in batches:
+        books.settle(batch)
+    return Processed(list(books.payments.values()), [one.event for one in books.parked.values()], books.letters)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from settling import Event, intent, intent_records, records, webhook
 
@@ -33,6 +35,24 @@ BY_CHARGE = flutterwave(
     "wbk_2", "refund.completed", id="rfd_1", charge_id="chg_1", amount_refunded=4, status="succeeded"
 )
 """It names the charge alone, and not the name by which the intent claims."""
+
+def braintree(kind: str, subject: str) -> Event:
+    """Return a webhook of a provider some of whose events leave their merchant account out."""
+    xml = f"<notification><kind>{kind}</kind><subject>{subject}</subject></notification>"
+    form = {"bt_signature": "p|x", "bt_payload": base64.encodebytes(xml.encode()).decode()}
+    attributes = Attributes(source="braintree", event_id=kind, kind=kind, received_at=1_790_000_000.0)
+    return Event(kind, b"t1", urlencode(form).encode(), attributes.to_headers())
+
+
+MONEY = "<amount>10.00</amount><currency-iso-code>EUR</currency-iso-code>"
+SOLD = braintree(
+    "transaction_disbursed",
+    f"<transaction><id>t1</id><merchant-account-id>eur</merchant-account-id>{MONEY}</transaction>",
+)
+DISPUTED = braintree(
+    "dispute_opened", f"<dispute><id>d1</id>{MONEY}<transaction><id>t1</id></transaction></dispute>"
+)
+"""It says no merchant account."""
 PROMISED = uuid.UUID("0195f000-0000-7000-8000-000000000001")
 
 
@@ -89,3 +109,28 @@ class Following(Merging):
         if len(survivors) != 1:
             return [*problems, f"{len(survivors)} payments"]
         return problems + compared(survivors[0], id=PROMISED, captured=1000, refunded=400, provider_ref="ORD")
+
+
+class Telling(Merging):
+    """A sale says its merchant account, its dispute says none, and a client names it with the account."""
+
+    name = "telling"
+    says = "an event without a merchant account and a claim with one come to the row of the event that says it"
+
+    async def seed(self, arena: Arena) -> None:
+        """Begin with nothing."""
+
+    def processes(self, arena: Arena) -> list[Process]:
+        claim = intent(PROMISED, provider="braintree", provider_ref="t1", merchant_account="eur")
+        return [
+            actor(arena, "intent", intent_records([claim])),
+            actor(arena, "sale", records([SOLD])),
+            actor(arena, "dispute", records([DISPUTED], partition=1)),
+        ]
+
+    async def check(self, arena: Arena) -> list[str]:
+        problems = await open_problems(arena, SOLD, DISPUTED)
+        survivors = [row for row in (await arena.books()).payments if row["merged_into"] is None]
+        if len(survivors) != 1:
+            return [*problems, f"{len(survivors)} payments"]
+        return problems + compared(survivors[0], id=PROMISED, captured=1000, disputed=1000, merchant_account="eur")
