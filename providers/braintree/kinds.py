@@ -117,7 +117,7 @@ Read as `make corpus` does, 27 November 2026; none of them is kept here.
 - The sample notifications of the SDK's `webhook_testing` (braintree 4.48), 41 kinds: 16 with facts, 24 that say
   nothing, 1 refused (the sample of transaction_disbursed tells no currency).
 - pay-rails/pay (2026-07-30), 3 real notifications: a subscription's charge with facts, whose list holds older
-  transactions too, of which the newest is read; 2 that say nothing.
+  transactions too, of which the newest is read, and names its merchant account; 2 that say nothing.
 - In the reverse order and in eight made-up ones, each event twice, all of them come to the same rows.
 """,
     open_questions="""
