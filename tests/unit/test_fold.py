@@ -99,6 +99,12 @@ def test_the_short_way_refuses_what_it_does_not_know(facts: list[Fact]) -> None:
     assert plain_row(joined) in (None, full_row(joined))
 
 
+def test_the_short_way_leaves_a_refund_that_may_have_released_a_hold_to_the_rules_in_full() -> None:
+    part = [("authorization", "a", "authorized", 1000), ("capture", "c", "succeeded", 400, "a")]
+    assert plain_row(known(*part, ("refund", "r", "unbooked", 600, "a"))) is None
+    assert plain_row(known(*part, ("refund", "r", "succeeded", 300, "a"))) is not None
+
+
 @settings(max_examples=200)
 @given(st.lists(PLAIN_FACTS, min_size=1, max_size=9))
 def test_the_short_way_holds_what_the_rules_in_full_hold(facts: list[Fact]) -> None:
@@ -303,6 +309,14 @@ ROWS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "undone, another one live": (
         [AUTHORIZED, SECOND, TAKEN, ("reversal", "c", "failed", None, "c")],
         money("authorized", 1900),
+    ),
+    "a try whose money came undone is not open": (
+        [AUTHORIZED, TAKEN, ("reversal", "c", "failed", 1000, "c"), ("attempt", "a", "processing")],
+        money("failed", 1000),
+    ),
+    "closed with less than was asked": (
+        [("terms", "p", "asked", 1000), ("capture", "c", "succeeded", 400, "p"), ("end", "p", "closed")],
+        money("partially_captured", 400, 400, 1000, **UNDER),
     ),
     "reversed in part": ([TAKEN, ("reversal", "r", "done", 300, "c")], money("partially_captured", 1000, 700)),
     "a payment that was returned as a whole": (
