@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[2]
 ROOMS = ("schemas", "providers", "runtime", "producers", "consumer", "ops", "migrations")
 WEAKENED = re.compile(
-    r"synchronous_commit\W+(off|local|remote_write)|fsync\W+off|full_page_writes\W+off|acks\W+(0|1)\b|\bunlogged\b",
+    r"synchronous_commit\W+(off|local|remote_write)|fsync\W+off|full_page_writes\W+off|\backs\W+(0|1)\b|\bunlogged\b",
     re.IGNORECASE,
 )
 
