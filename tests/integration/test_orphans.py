@@ -12,11 +12,13 @@ from settling import Bench, Event, bench, broken_chains, records, until, until_w
 
 from consumer import planner
 from consumer.decode import decoded
+from consumer.rows import key_of, ref_arrays
 from consumer.sweeper import sweep, wake_all
 from consumer.transaction import BatchWriter
 from consumer.verdict import decide
 from ops import redrives
 from ops.redrives import LetterFilter, Order
+from runtime.sql import statement
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -149,6 +151,19 @@ async def test_one_that_can_not_be_applied_stays_a_letter_and_its_neighbours_are
     ]
     assert [row["refunded"] for row in (await harness.books()).payments] == [200]
     assert (await left_waiting(harness))[0] == 0, "it is tried again when another of its names is bound, not for ever"
+
+
+async def test_a_name_that_is_bound_anew_wakes_its_orphans_from_the_first(harness: Bench) -> None:
+    """Waking had come past them when the name got another payment: what could not be applied may be now."""
+    await bury(harness, refund("p", "r1"), refund("p", "r2"))
+    writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
+    await writer.settle([decoded(one) for one in records([capture("p")], first=9)])
+    name = key_of(await harness.pool.fetchrow("select * from wake_marks"))
+    last = await harness.pool.fetchval("select max(id) from dead_letters")
+    await harness.pool.execute("update wake_marks set after_id = $1, after_letter_id = $1", last)
+    await harness.pool.execute(statement("consumer", "mark_bound"), *ref_arrays([name]))
+    assert await wake_all(harness.writer.waker, asyncio.Event()) == 2
+    assert [row["refunded"] for row in (await harness.books()).payments] == [200]
 
 
 async def test_more_orphans_than_a_part_takes_are_all_applied(database: Database) -> None:
