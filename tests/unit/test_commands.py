@@ -12,12 +12,14 @@ from events import INTENT_ID, intent, placed, record, standard
 from msgspec.structs import replace
 from paper_books import PaperBooks, payment
 
-from consumer.commands import OpenCommand
+from consumer.commands import OpenCommand, balance_of
 from consumer.decode import Endpoints, Event, decode
+from consumer.fold import newer, project
 from consumer.plan import Known
 from consumer.resolve import Target, resolve
 from consumer.rows import answer_columns
 from consumer.verdict import Dead
+from providers.core.payments import captured, refund
 from schemas.command_room import Request
 from schemas.dead_letter import Reason
 from schemas.facts import CommandState
@@ -291,6 +293,13 @@ def test_a_command_without_an_amount_is_all_that_is_left_and_has_what_its_execut
     assert (row.client, row.command, row.amount, row.seen, row.reason) == ("shop", "refund", 700, 0, "late")
     assert (row.metadata, (row.expires_at - row.asked_at).total_seconds()) == ('{"a": [1]}', 6 * 3600)
     assert row.relay_xid == books.ledger[-1].relay_xid
+
+
+def test_a_pending_refund_that_tells_no_amount_may_be_all_that_was_captured() -> None:
+    """GoCardless' events tell none: another refund beside it could give the money back twice."""
+    facts = newer({}, (captured("PM1", 1000, authorization="PM1"), refund("RF1", "pending", None, payment="PM1")))
+    held = payment(facts=facts, projection=project(facts))
+    assert balance_of(held).refunds_pending == 1000
 
 
 def test_an_answer_in_the_same_batch_counts_for_the_command_after_it() -> None:
