@@ -307,6 +307,37 @@ async def test_a_broker_that_acknowledges_others_is_waited_for() -> None:
     assert spool.stored == []
 
 
+async def test_a_kafka_that_fails_beside_the_spool_answers_for_nothing() -> None:
+    """Only the spool's own word counts then: nobody else has the webhook."""
+    producer = PaperProducer("hang")
+    publisher, spool, _ = publisher_of(producer)
+    publisher._deadlines = Deadlines(30.0)
+    asked, away = asyncio.Event(), asyncio.Event()
+    acks: list[Any] = []
+    send = producer.send
+
+    async def remembered(*arguments: Any, **options: Any) -> Any:
+        acks.append(await send(*arguments, **options))
+        return acks[-1]
+
+    async def hanging(_records: Sequence[Outgoing]) -> None:
+        asked.set()
+        await away.wait()
+        raise UnavailableError("away")
+
+    producer.send, spool.store = remembered, hanging  # type: ignore[method-assign]
+    publishing = asyncio.create_task(publisher.publish([RECORD]))
+    await asyncio.wait_for(asked.wait(), 5)
+    acks[0].set_exception(KafkaTimeoutError())
+    while not producer.stopped:
+        await asyncio.sleep(0)
+    assert not publishing.done()
+    away.set()
+    with pytest.raises(UnavailableError):
+        await publishing
+    await publisher.close()
+
+
 async def test_kafka_may_still_answer_where_the_spool_is_away() -> None:
     producer = PaperProducer("hang")
     publisher, spool, _ = publisher_of(producer)
