@@ -216,7 +216,8 @@ async def test_the_secret_path_is_in_no_line_whatever_happens(
 
         monkeypatch.setattr(webhooks, "verified", broken)
         assert (await ingress.post(body, f"/webhooks/mpesa/{PATH_SECRET}"))[0] == 503
-        await running.until(lambda: len(requests_in(lines())) == 10)
+        assert running.statuses(await running.exchange(ingress.address, spelled)) == [503]
+        await running.until(lambda: len(requests_in(lines())) == 11)
     text = lines()
     assert PATH_SECRET not in text
     assert percent not in text
