@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,14 @@ async def test_a_reference_that_is_promised_is_refused_and_names_nobody(api: Api
         assert (await api.get(first.json["id"])).status == 404
         await settle(harness)
         await harness.pool.execute("delete from intent_claims")
+
+
+async def test_of_two_clients_that_promise_one_reference_at_once_one_is_the_second(api: Api, harness: Bench) -> None:
+    clients = (api, api.of("rival"))
+    for order in range(10):
+        replies = await asyncio.gather(*(one.create(reference=f"ORD-{order}") for one in clients for _ in range(3)))
+        assert sorted(reply.status for reply in replies) == [202] + [409] * 5
+    assert await harness.pool.fetchval("select count(*) from spool") == 10
 
 
 async def test_clients_with_accounts_of_their_own_take_no_reference_from_each_other(stack: Any, database: Any) -> None:
