@@ -151,6 +151,33 @@ async def test_a_lease_is_believed_for_its_own_time_and_no_longer(monkeypatch: p
     assert (tokens, leases.renewed) == ([1, 2], 1)
 
 
+async def test_a_renewal_that_was_answered_late_counts_from_when_it_was_asked(monkeypatch: pytest.MonkeyPatch):
+    """The issuer's clock may have begun with the question."""
+    now = [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    class Slow(ScriptedLeases):
+        async def renew(self, lease: Lease, seconds: float) -> bool:
+            await super().renew(lease, seconds)
+            if self.renewed == 1:
+                now[0] += SECONDS * 0.9
+            if self.renewed == 2:
+                now[0] += SECONDS * 0.2
+                raise OSError("away")
+            return True
+
+    leases, tokens = Slow(), []
+
+    async def work(lease: Lease, ending: asyncio.Event, stop: asyncio.Event) -> None:
+        tokens.append(lease.token)
+        if lease.token == 1:
+            await leases.renewed_often.wait()
+        stop.set()
+
+    await lead(leases, work)
+    assert (tokens, leases.renewed) == ([1, 2], 2)
+
+
 async def test_work_that_finds_its_lease_lost_ends_the_term_only():
     leases = ScriptedLeases()
 
