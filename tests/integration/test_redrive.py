@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 from redriving import RedriveHarness, redrive_harness
 from relay_rows import add_letter as add_row
 from relay_rows import reading, relaying
-from settling import until, webhook
+from settling import until, until_waiting, webhook
 
 from consumer.planner import Planner
 from ops import redrives
@@ -150,6 +152,28 @@ async def test_letter_that_is_not_open_is_never_redriven(table: RedriveHarness):
     assert (kept["dead_letter_id"], kept["discarded_by"], kept["because"]) == (ids[0], "alice", "a leftover")
     again = await redrives.discard(table.connection, LetterFilter(ids=tuple(ids)), who="bob", because="too")
     assert (again.matched, again.ids) == (0, ())
+
+
+async def test_letter_that_is_discarded_while_it_is_taken_is_not_published(table: RedriveHarness):
+    """Whoever holds the letter first wins: the relay waits for the other's end, and looks again."""
+    letter = await add_letter(table.connection)
+    redrive_id = await table.order()
+    pool = await open_pool(table.settings.postgres, role="relay", connections=1)
+    lease = await PostgresLeases(pool).acquire("relay", "reader", 30.0)
+    assert lease is not None
+    lane = RedriveLane(table.settings.relay, table.settings.redrive, lease, table.settings.kafka.topics)
+    other = await asyncpg.connect(table.settings.postgres.dsn.get_secret_value())
+    async with pool.acquire() as connection:
+        assert await lane.read(connection) is None, "the bucket begins empty"
+        async with other.transaction():
+            await other.execute("update dead_letters set status = 'discarded' where id = $1", letter)
+            reading_on = asyncio.create_task(lane.read(connection))
+            await until_waiting(table.connection)
+        assert await reading_on is None
+    await other.close()
+    await pool.close()
+    (row,) = await redrives.read_messages(table.connection, redrive_id)
+    assert (row["status"], row["detail"]) == ("skipped", "it is discarded already")
 
 
 async def test_letter_that_came_back_too_often_needs_force(table: RedriveHarness):
