@@ -38,6 +38,26 @@ def test_nothing_for_programs_changes_anything_for_a_viewer() -> None:
     assert [path for (_, path), role in rights.ADMIN.items() if role is None] == ["/admin/v1/openapi.json"]
 
 
+def test_what_both_doors_do_the_same_role_may() -> None:
+    twins = {
+        (method, path.removeprefix("/admin/v1")): role
+        for (method, path), role in rights.ADMIN.items()
+        if (method, path.removeprefix("/admin/v1")) in rights.LEAST
+    }
+    assert len(twins) > 15
+    assert {route: rights.LEAST[route] for route in twins} == twins
+
+
+def test_what_shows_or_erases_and_who_is_who_are_an_admin_s() -> None:
+    ours = {path for table in (rights.LEAST, rights.ADMIN) for (_, path), role in table.items() if role is Role.ADMIN}
+    assert ours == {
+        "/dead-letters/{id}/unmask", "/dead-letters/{id}/redact", "/people", "/people/{name}/remove",
+        "/logout/everywhere", "/admin/v1/dead-letters/{id}/unmask", "/admin/v1/dead-letters/{id}/redact",
+        "/admin/v1/operators", "/admin/v1/operators/{name}/remove", "/admin/v1/tokens",
+        "/admin/v1/tokens/{id}/revoke",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("make", [page, action])
 def test_a_route_that_it_does_not_name_is_not_made(make: Any) -> None:
     with pytest.raises(LookupError, match="/nowhere"):
