@@ -84,6 +84,8 @@ CASES: Final[dict[str, tuple[list[Record], dict[str, Any]]]] = {
         [adyen("AUTHORISATION", "PAY", 5000, currency="IDR"), adyen("CAPTURE", "CAP1", 5000, currency="IDR")],
         {"currency": "IDR", "amount": 500_000, "captured": 500_000},
     ),
+    "CVE": ([adyen("AUTHORISATION", "PAY", 5000, currency="CVE")], {"currency": "CVE", "authorized": 500_000}),
+    "ISK": ([adyen("AUTHORISATION", "PAY", 5000, currency="ISK")], {"currency": "ISK", "authorized": 50}),
     "CLP": ([adyen("AUTHORISATION", "PAY", 5000, currency="CLP")], {"currency": "CLP", "authorized": 50}),
     "a reference that is none": ([adyen("AUTHORISATION", "PAY", reference="x" * 300)], {"reference": None}),
 }

@@ -181,6 +181,14 @@ CASES: Final[dict[str, tuple[list[Record], list[dict[str, Any]]]]] = {
         ],
         [{"dispute_status": "lost", "disputed": 600}],
     ),
+    "PC12 of a share that is no whole cent": (
+        [
+            PAID,
+            dispute("funds_withdrawn", "needs_response", -3000, currency="sek"),
+            dispute("closed", "lost", -3000, 1000, currency="sek"),
+        ],
+        [{"dispute_status": "lost", "disputed": 667}],
+    ),
     "a dispute that was won": (
         [PAID, dispute("funds_withdrawn", "needs_response", -1000), dispute("closed", "won", -1000, 1000)],
         [{"dispute_status": "won", "disputed": 0}],

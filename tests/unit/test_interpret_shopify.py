@@ -250,6 +250,8 @@ def refunds(*amounts: str, **more: Any) -> list[dict[str, Any]]:
         ({"current_total_price": "80.00", "total_price": None}, "8000"),
         ({"refunds": refunds("1.00")}, "12590"),
         ({"current_total_price": "85.90", "refunds": refunds("40.00", currency="USD")}, "8590"),
+        ({"current_total_price": "85.90", "refunds": refunds("40.00", status="failure")}, "8590"),
+        ({"current_total_price": "85.90", "refunds": refunds("40.00", status="pending")}, "8590"),
     ],
 )
 def test_what_an_order_asks_for_after_edits_and_before_refunds(changes: dict[str, Any], amount: str) -> None:
