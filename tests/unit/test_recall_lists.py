@@ -216,6 +216,15 @@ def test_a_payment_of_mollie_is_an_event_a_state() -> None:
         providers.interpret("mollie", "recall.order", b"{}")
 
 
+def test_each_part_that_mollie_captured_is_a_state() -> None:
+    (listing,) = recall_of("mollie").lists
+    parts = [{"amountCaptured": {"value": value, "currency": "EUR"}} for value in ("2.00", "5.00", "5.00")]
+    held = mollie_payment("2026-09-21T14:15:00Z", status="authorized")
+    ids = [listing.read(FIRST, mollie_page(held | part)).items[0].notification.event_id for part in ({}, *parts)]
+    assert len(dict.fromkeys(ids)) == 3
+    assert ids[2] == ids[3]
+
+
 def test_mollies_list_is_read_back_to_the_beginning_of_the_span() -> None:
     (listing,) = recall_of("mollie").lists
     inside, later, before = (mollie_payment(f"2026-09-21T{at}Z") for at in ("14:15:00", "16:00:00", "14:00:00"))
