@@ -501,6 +501,20 @@ async def test_more_rows_of_no_payment_gone_than_retention_signed_are_told(given
     assert one.why == "3 sealed rows of no payment are gone, retention removed 2 since"
 
 
+async def test_what_retention_took_before_a_seal_covers_no_removal_after_it(given: Given, tmp_path: Path) -> None:
+    rows = await add_rows_without_payment(given, 5)
+    ledger_id = rows[-1]["id"]
+    signed = anchor_without_payment_mac(KEY, ledger_id, 2)
+    await given.owner.execute(
+        "update anchor_without_payment set ledger_id = $1, rows_removed = 2, mac = $2", ledger_id, signed
+    )
+    path = await make_seal(given, tmp_path / "today.seal")
+    assert (await held(given, path)).ok
+    await given.owner.execute(REMOVED_BY_SOMEBODY, rows[0]["id"])
+    (one,) = (await held(given, path)).broken
+    assert one.why == "1 sealed rows of no payment are gone, retention removed 0 since"
+
+
 async def test_a_seal_of_the_first_format_still_verifies(given: Given, tmp_path: Path) -> None:
     rows = await add_rows_without_payment(given, 3)
     path = await make_seal(given, tmp_path / "today.seal")
