@@ -19,6 +19,7 @@ from consumer.verdict import decide
 from ops import redrives
 from ops.redrives import LetterFilter, Order
 from runtime.sql import statement
+from schemas.record import Attributes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -189,6 +190,27 @@ async def test_an_orphan_that_was_delivered_again_meanwhile_is_applied_once(harn
     books = await harness.books()
     assert ([row["refunded"] for row in books.payments], len(books.ledger), books.parked) == ([100], 2, [])
     assert await statuses(harness) == [("p:refund.succeeded:r", "orphan", "applied")]
+
+
+def razorpay(event_id: str, event: str, name: str, **entity: Any) -> Event:
+    """Return an event whose id nobody signed."""
+    entity |= {"entity": name, "amount": 1000, "currency": "INR", "created_at": 1_790_000_000}
+    value = json.dumps({"entity": "event", "event": event, "payload": {name: {"entity": entity}}}).encode()
+    headers = Attributes("razorpay", event_id, event, 1_790_000_000.0).to_headers()
+    return Event(event_id, b"pay_1", value, headers)
+
+
+async def test_a_body_that_was_a_letter_first_is_known_under_every_id_once_it_is_settled(harness: Bench) -> None:
+    """The letter is given up; its body comes again, and then as often as anybody likes."""
+    def given_back(event_id: str) -> Event:
+        return razorpay(event_id, "refund.processed", "refund", id="rfnd_1", payment_id="pay_1", status="processed")
+
+    await bury(harness, given_back("evt_1"))
+    await harness.pool.execute("update dead_letters set status = 'discarded'")
+    taken = razorpay("evt_0", "payment.captured", "payment", id="pay_1", status="captured", captured=True)
+    for place, event in enumerate((taken, given_back("evt_2"), given_back("evt_3"), given_back("evt_4")), 5):
+        await harness.settle(records([event], first=place))
+    assert [row["event_id"] for row in (await harness.books()).ledger] == ["evt_0", "evt_2"]
 
 
 async def test_a_letter_whose_event_says_other_facts_in_the_books_stays_open(harness: Bench) -> None:
