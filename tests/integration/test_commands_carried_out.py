@@ -309,7 +309,7 @@ async def test_a_restored_copy_publishes_what_it_had_not_and_nobody_has_answered
         )
         await publish(harness, asked_directly(payment_id, amount=4))
         await owner.execute("update commands set state = 'done' where amount = 2")
-        await owner.execute("update commands set relay_xid = 3 where amount = 4")  # this cluster's: far below the cursor
+        await owner.execute("update commands set relay_xid = 3 where amount = 4")  # far below the cursor
     assert (await rebase(database.owner_dsn))["commands"] == 3
     cursor = await harness.pool.fetchrow(statement("producers", "read_cursor"), "commands")
     left = await harness.fetch(statement("producers", "read_commands"), cursor["relay_xid"], cursor["id"], 100, 1 << 20)
