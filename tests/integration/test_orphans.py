@@ -202,6 +202,7 @@ def razorpay(event_id: str, event: str, name: str, **entity: Any) -> Event:
 
 async def test_a_body_that_was_a_letter_first_is_known_under_every_id_once_it_is_settled(harness: Bench) -> None:
     """The letter is given up; its body comes again, and then as often as anybody likes."""
+
     def given_back(event_id: str) -> Event:
         return razorpay(event_id, "refund.processed", "refund", id="rfnd_1", payment_id="pay_1", status="processed")
 
