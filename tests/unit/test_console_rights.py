@@ -38,14 +38,14 @@ def test_nothing_for_programs_changes_anything_for_a_viewer() -> None:
     assert [path for (_, path), role in rights.ADMIN.items() if role is None] == ["/admin/v1/openapi.json"]
 
 
-def test_what_both_doors_do_the_same_role_may() -> None:
-    twins = {
+def test_what_pages_and_programs_do_the_same_role_may() -> None:
+    both = {
         (method, path.removeprefix("/admin/v1")): role
         for (method, path), role in rights.ADMIN.items()
         if (method, path.removeprefix("/admin/v1")) in rights.LEAST
     }
-    assert len(twins) > 15
-    assert {route: rights.LEAST[route] for route in twins} == twins
+    assert len(both) > 15
+    assert {route: rights.LEAST[route] for route in both} == both
 
 
 def test_what_shows_or_erases_and_who_is_who_are_an_admin_s() -> None:
