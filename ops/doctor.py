@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +13,7 @@ import asyncpg
 from rich.table import Table
 from rich.text import Text
 
-from ops import availability, endpoints
+from ops import availability, endpoints, home_disks
 from ops.database import connected
 from ops.doctor_settings import configuration
 from ops.durability import lacks_of_postgres, lacks_of_topic
@@ -27,7 +26,6 @@ from schemas.errors import AccessRefusedError, RatchetError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from pathlib import Path
 
     import typer
     from redis.asyncio import Redis
@@ -46,14 +44,6 @@ def transport_finding(host: str, *, encrypted: bool) -> Finding:
         return Finding("postgres transport", ok=True, found="TLS" if encrypted else "this machine")
     advice = "add ?sslmode=verify-full to the DSN: payments can be read and changed on their way"
     return Finding("postgres transport", ok=True, found="not encrypted", advice=advice)
-
-
-def disk(home: Path, bytes_min: int) -> Finding:
-    """Look at the room left on the home's disk."""
-    existing = next(folder for folder in (home, *home.parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
-    advice = "" if free >= bytes_min else f"free some, or set RATCHET_HOME; {bytes_min / 1e9:.1f} GB is the least"
-    return Finding("disk", ok=not advice, found=f"{free / 1e9:.1f} GB free at {existing}", advice=advice)
 
 
 async def kafka(settings: Settings) -> list[Finding]:
@@ -288,7 +278,7 @@ async def examine(settings: Settings) -> list[Finding]:
     """Look at everything, all endpoints at once; what does not answer is a finding, not an error."""
     findings = configuration(settings)
     if settings.embedded():  # elsewhere a role writes a run file and its log there, and nothing else
-        findings.append(disk(settings.home, settings.ops.disk_free_bytes_min))
+        findings += home_disks.findings(settings.home, settings.ops.disk_free_bytes_min)
     try:
         settings = endpoints.found(settings)
     except RatchetError as error:

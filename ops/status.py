@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ops import availability, endpoints, server
+from ops import availability, endpoints, home_disks, server
 from ops.database import connected, fetch
 from ops.lag import by_topic, lag_of, problems, read_partitions
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
@@ -102,8 +102,8 @@ async def read_counts(settings: Settings) -> dict[str, int]:
 class Status:
     """All that could be known; what could not is absent, and `unknown` says why.
 
-    `problems` are servers that are away, who holds up commits or the relay, and partitions that are not read as they
-    should be: an open transaction, nobody's, deleted records.
+    `problems` are servers that are away, disks that fill up, who holds up commits or the relay, and partitions that are
+    not read as they should be: an open transaction, nobody's, deleted records.
     `parking_standstill` tells since when time does not count against parked events, and what that waits for.
     """
 
@@ -142,17 +142,19 @@ async def gather(settings: Settings) -> Status:
                 unknown.append(reason)
             return otherwise
 
+    full = home_disks.low(settings.home, settings.ops.disk_free_bytes_min) if settings.embedded() else []
     with contextlib.suppress(RatchetError):
         settings = endpoints.found(settings)
     roles = asyncio.gather(*(role_status(settings, role) for role in ROLES))
     if settings.embedded():
         unknown.append(f"no endpoint is configured and no stack runs in {settings.home}")
-        return Status(await roles, {}, {}, {}, unknown)
+        return Status(await roles, {}, {}, {}, unknown, full)
     read = known(read_partitions(settings), None)
     standing = known(read_standstill(settings), None)
     partitions, counts, stands, away, found = await asyncio.gather(
         read, known(read_counts(settings), {}), standing, known(availability.problems(settings), []), roles
     )
+    away = [*full, *away]
     if partitions is None:
         return Status(found, {}, {}, counts, unknown, away, stands)
     lag = lag_of(partitions)
