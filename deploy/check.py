@@ -2,10 +2,11 @@
 """Holds deploy/ against the tools of those who will run it: `make deploy-check`.
 
 helm renders the chart and kubeconform checks what comes out against the schemas of Kubernetes, KEDA and the Prometheus
-operator; promtool parses and tests the rules and the dashboard's queries; compose-go loads compose.yaml as `docker
-compose` does; nginx reads its reference configuration, where it is installed; uv builds what the image will hold. The
-tools are built from the Go module proxy into .ratchet/tools (minutes, once). `--write` writes deploy/helm/rendered.yaml
-anew, which the tests of `make test` look into.
+operator; a real kube-apiserver takes it, and helm installs it there; promtool parses and tests the rules and the
+dashboard's queries; compose-go loads compose.yaml as `docker compose` does; nginx reads its reference configuration,
+where it is installed; uv builds what the image will hold. The tools are built from the Go module proxy into
+.ratchet/tools (minutes, once). `--write` writes deploy/helm/rendered.yaml anew, which the tests of `make test` look
+into. A word narrows it to the checks with that word in their names.
 """
 
 from __future__ import annotations
@@ -15,30 +16,21 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import api_server
+import check_cluster
 import yaml
+from go_tools import DEPLOY, ROOT, TOOLS, CheckError, find_go, run, say, tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-DEPLOY: Final = ROOT / "deploy"
 CHART: Final = DEPLOY / "helm" / "ratchet"
 RENDERED: Final = DEPLOY / "helm" / "rendered.yaml"
-TOOLS: Final = ROOT / ".ratchet" / "tools"
-GO_TOOLS: Final = {
-    "helm": ("helm.sh/helm/v3/cmd/helm@v3.22.0", ""),
-    "kubeconform": ("github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0", ""),
-    # Without the clients of every cloud; DNS is what prometheus.yml uses.
-    "promtool": ("github.com/prometheus/prometheus/cmd/promtool@v0.316.0", "remove_all_sd,enable_dns_sd"),
-    "compose-go": ("github.com/compose-spec/compose-go/v2/cmd@v2.16.2", ""),
-}
-"""A tool, its module and the build tags."""
 KEDA: Final = "github.com/kedacore/keda/v2@v2.21.0"
 OPERATOR: Final = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 CRDS: Final = (
@@ -72,31 +64,19 @@ MSK: Final = (
     "kafka.sasl.awsRegion=eu-central-1",
 )  # fmt: skip
 """Amazon's Kafka by IAM."""
-
-
-class CheckError(Exception):
-    """A tool found something wrong; the message is its output."""
-
-
-def run(*words: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
-    """Run a tool and return its standard output; raise CheckError with all its output when it fails."""
-    done = subprocess.run(  # noqa: S603 - the words are ours
-        [str(word) for word in words],
-        cwd=cwd,
-        env=os.environ | (env or {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise CheckError(f"{Path(words[0]).name} {' '.join(map(str, words[1:4]))} ...\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def find_go() -> str | None:
-    """Return Go's command, or None where there is none."""
-    usual = "/usr/local/go/bin/go"
-    return shutil.which("go") or (usual if Path(usual).exists() else None)
+PLACED: Final = (
+    "imagePullSecrets[0].name=registry", "nodeSelector.disk=fast", "priorityClassName=system-cluster-critical",
+    "tolerations[0].key=payments", "tolerations[0].operator=Exists", "podAnnotations.team=payments",
+    "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight=1",
+    "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0].key=zone",
+    "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0].operator=Exists",
+    "service.type=LoadBalancer", "service.annotations.internal=yes", "ingress.enabled=true", "ingress.className=nginx",
+    "ingress.tlsSecretName=tls",
+    "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.name=monitoring", "monitoring.podMonitor=true",
+    "monitoring.prometheusRule=true", "monitoring.labels.release=prometheus",
+    "serviceAccount.annotations.role=payments", "secretName=ratchet", "settings.RATCHET_PUBLIC_URL=https://pay.example.com",
+)  # fmt: skip
+"""What an operator says of where and how pods run."""
 
 
 def find_uv() -> Path:
@@ -105,29 +85,6 @@ def find_uv() -> Path:
     if not found:
         raise CheckError("uv is not in .ratchet/tools; run `make setup`")
     return found[-1]
-
-
-def place(name: str) -> Path:
-    """Return where a tool of the pinned version stands once it is built."""
-    return TOOLS / "go" / GO_TOOLS[name][0].replace("/", "_") / name
-
-
-def tool(name: str) -> Path:
-    """Return a tool; build it where it is missing or of another version."""
-    module, tags = GO_TOOLS[name]
-    there, go = place(name), find_go()
-    if not there.exists() and go is not None:
-        say(f"building {name}")
-        run(go, "install", f"-tags={tags}", module, env={"GOBIN": str(there.parent), "GOFLAGS": "-mod=mod"})
-        (built,) = there.parent.iterdir()
-        built.rename(there)
-    return there
-
-
-def say(line: str) -> None:
-    """Tell how far it is, on standard error."""
-    sys.stderr.write(f"deploy-check: {line}\n")
-    sys.stderr.flush()
 
 
 def chart_digest() -> str:
@@ -159,14 +116,19 @@ def setting(values: Sequence[str]) -> list[str]:
     return [word for value in values for word in ("--set", value)]
 
 
+def variants() -> dict[str, list[str]]:
+    """Return helm's words for each set of values that the chart is looked at with."""
+    return {"defaults": [], "everything": everything(), "msk": setting(MSK), "placed": setting(PLACED)}
+
+
 def check_chart() -> None:
     """Lint the chart and hold what it makes against the schemas of Kubernetes and of the operators."""
     run(tool("helm"), "lint", CHART, "--strict")
     schemas, crds = kubernetes_schemas(), crd_schemas()
     with tempfile.TemporaryDirectory() as folder:
         for version in KUBERNETES:
-            for number, words in enumerate(([], everything(), setting(MSK))):
-                path = Path(folder) / f"{version}-{number}.yaml"
+            for name, words in variants().items():
+                path = Path(folder) / f"{version}-{name}.yaml"
                 path.write_text(rendered(*words, version=version))
                 said = run(
                     tool("kubeconform"), "-strict", "-summary",
@@ -174,6 +136,11 @@ def check_chart() -> None:
                     "-schema-location", f"{crds}/{KIND}.json", path,
                 )  # fmt: skip
                 say(f"kubeconform {version}: {said.strip()}")
+
+
+def check_apiserver() -> None:
+    """Have a real kube-apiserver take all that the chart makes, and helm install it there."""
+    check_cluster.check(variants(), CHART, lambda words: rendered(*words), definitions())
 
 
 def check_refusals() -> None:
@@ -253,11 +220,17 @@ def crd_schemas() -> Path:
     """Return a folder with the schemas of the operators' own kinds, out of the definitions in their Go modules."""
     folder = TOOLS / "crds"
     folder.mkdir(parents=True, exist_ok=True)
-    for module, place in CRDS:
-        known = json.loads(run(find_go() or "go", "mod", "download", "-json", module, cwd=Path(tempfile.gettempdir())))
-        for name, schema in _kinds(yaml.safe_load((Path(known["Dir"]) / place).read_text())):
+    for definition in definitions():
+        for name, schema in _kinds(definition):
             (folder / f"{name}.json").write_text(json.dumps(schema))
     return folder
+
+
+def definitions() -> Iterator[dict[str, Any]]:
+    """Yield the definitions of the operators' own kinds, out of their Go modules."""
+    for module, place in CRDS:
+        known = json.loads(run(find_go() or "go", "mod", "download", "-json", module, cwd=Path(tempfile.gettempdir())))
+        yield yaml.safe_load((Path(known["Dir"]) / place).read_text())
 
 
 def _kinds(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -361,19 +334,26 @@ def dockerfile() -> list[list[str]]:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run every check; exit status 0 fine, 1 something is wrong, and 0 with the reason where there is no Go."""
+    """Run the checks; exit status 0 fine (or there is no Go), 1 something is wrong, 2 there is no such check."""
     if find_go() is None:
         say("skipped: there is no Go to build helm, kubeconform, promtool and compose-go with")
         return 0
-    checks: list[Callable[[], None]] = [
-        check_chart, check_refusals, check_msk, lambda: check_rendered(write="--write" in words), check_prometheus,
-        check_compose, check_digests, check_proxy, check_image,
-    ]  # fmt: skip
+    parts = [word for word in words if not word.startswith("--")]
+    known: dict[str, Callable[[], None]] = {
+        "chart": check_chart, "refusals": check_refusals, "msk": check_msk,
+        "rendered": lambda: check_rendered(write="--write" in words), "prometheus": check_prometheus,
+        "compose": check_compose, "digests": check_digests, "proxy": check_proxy, "image": check_image,
+        "apiserver": check_apiserver,
+    }  # fmt: skip
+    checks = [check for name, check in known.items() if not parts or any(part in name for part in parts)]
+    if not checks:
+        say(f"there is no check {' '.join(parts)}; there are {', '.join(known)}")
+        return 2
     failed = 0
     for check in checks:
         try:
             check()
-        except CheckError as error:
+        except (CheckError, api_server.RefusedError) as error:
             failed += 1
             say(str(error))
     say(f"{failed} of {len(checks)} checks failed" if failed else "everything holds")

@@ -18,6 +18,7 @@ from schemas.topics import CONSUMED, CONSUMER_GROUP
 
 sys.path.insert(0, str(DEPLOY))
 import check
+import go_tools
 
 pytestmark = pytest.mark.unit
 
@@ -43,7 +44,7 @@ def test_what_is_kept_was_made_from_this_chart() -> None:
 
 
 @pytest.mark.skipif(
-    not check.place("helm").exists(), reason="helm is not in .ratchet/tools: `make deploy-check` builds it with Go"
+    not go_tools.place("helm").exists(), reason="helm is not in .ratchet/tools: `make deploy-check` builds it with Go"
 )
 def test_helm_makes_what_is_kept() -> None:
     assert check.rendered_file() == TEXT, "run `make deploy-check ARGS=--write`"
