@@ -194,11 +194,11 @@ async def test_a_subscriptions_sale_and_its_refund_are_asked_about_until_they_en
             await settle(ledger, place, kind, body, headers)
         await harness.pool.execute(f"update payments set {AGED} - interval '4 days'")
         lease = await harness.lease()
-        async with harness.desk("watch", providers=configured(harness)) as watch:
+        async with harness.job("watch", providers=configured(harness)) as watch:
             await watch.turn(lease)
         assert {row["ref"] for row in await harness.rows("refetches")} == {"S1", "capture:S1", "refund:R1"}
-        async with harness.desk("refetch", providers=configured(harness)) as desk:
-            while await desk.turn(lease):
+        async with harness.job("refetch", providers=configured(harness)) as job:
+            while await job.turn(lease):
                 pass
         assert {row["status"] for row in await harness.rows("refetches")} == {"done"}
         for place, row in enumerate(await harness.rows("spool"), start=2):

@@ -209,13 +209,13 @@ async def test_a_debit_that_the_api_does_not_know_is_asked_about_seldom(harness:
     lease = await harness.lease()
 
     async def asked() -> set[str]:
-        async with harness.desk("watch") as watch:
+        async with harness.job("watch") as watch:
             await watch.turn(lease)
         return {row["ref"] for row in await harness.rows("refetches") if row["status"] == "queued"}
 
     assert await asked() == {"pi_gone", "pi_kept"}
     harness.world.fail("/v1/payment_intents/pi_kept", 400)
-    async with harness.desk("refetch", refetch={"absent_seconds": 30 * DAY}) as refetch:
+    async with harness.job("refetch", refetch={"absent_seconds": 30 * DAY}) as refetch:
         while await refetch.turn(lease):
             pass
     for aged, expected in (("8 days", {"pi_kept"}), ("23 days", {"pi_gone", "pi_kept"})):

@@ -130,7 +130,7 @@ async def test_letters_of_other_tools_are_listed_and_redriven(stack: Endpoints, 
         assert (status, done["published"]) == (0, 1)
 
         async def applied() -> bool:
-            return len(await table.settled()) == 4
+            return len(await table.written()) == 4
 
         await until(applied, "all four are in the ledger")
         await until(lambda: _at_rest(table), "nothing of them was published to the DLQ again")

@@ -72,7 +72,7 @@ async def test_what_is_foreseen_is_what_happens(table: RedriveHarness):
     await table.stage.publish([*arrived, again])
     await until(lambda: _count(table, "payment_logs", 5), "the payments are there")
 
-    before, known = await table.settled(), await table.letters()
+    before, known = await table.written(), await table.letters()
     seen = await table.preview()
     assert (seen.matched, len(seen.messages), seen.left_out) == (17, 17, ())
     assert await table.letters() == known, "a preview writes nothing"

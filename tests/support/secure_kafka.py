@@ -19,7 +19,7 @@ from runtime.stack.broker import ENVIRONMENT, Broker, last_words
 from runtime.stack.ports import LOOPBACK, choose
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from runtime.stack.guard import Guard
@@ -56,7 +56,7 @@ class SecureKafka:
         """Start the broker and return when it serves."""
         self.held = await asyncio.to_thread(guard.start, self.broker, StackSettings())
         async with asyncio.timeout(START_SECONDS_MAX):
-            while not await _serves(self.broker):
+            while not (await _serves(self.broker) and await _listen(self.addresses.values())):
                 assert self.held.alive(), last_words(self.broker.log)
                 await asyncio.sleep(0.05)
 
@@ -182,6 +182,19 @@ async def secure_kafka(
             await place.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _listen(addresses: Iterable[str]) -> bool:
+    """Tell whether every listener takes connections: the brokers' own opens first."""
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        try:
+            _, writer = await asyncio.open_connection(host, int(port))
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+    return True
 
 
 async def _serves(broker: Broker) -> bool:
