@@ -18,5 +18,6 @@ PROVIDER: Final = Provider(
     kind_signed=False,
     refetch=REFETCH,
     catalogue=CATALOGUE,
+    meaning_version=2,  # an order whose payments were voided or ran out is over
     signed_by=("X-Shopify-Hmac-Sha256", "X-Shopify-Event-Id", "X-Shopify-Topic"),
 )

@@ -19,8 +19,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from msgspec.structs import replace
-
 from providers.core.meaning import maybe_id, need_currency, need_id, refs_of, undecodable
 from providers.core.payments import (
     Facts,
@@ -85,10 +83,12 @@ def _mode(thing: _Object) -> bool | None:
 
 
 _PAID: Final = ("paid", "partially_refunded", "refunded")
+_OVER: Final = {"voided": "canceled", "expired": "expired"}
+"""How an order ends all of whose payments were voided, or whose authorization ran out, by its `financial_status`."""
 
 
 def _order(order: _Object) -> Meaning:
-    """Read an order: what it asks for, whether it is paid in full, and whether it was canceled.
+    """Read an order: what it asks for, whether it is paid in full, and whether it was canceled, voided or ran out.
 
     Each topic's body is the order as it stands, and the topic is unsigned: the body alone says which it is.
     """
@@ -101,8 +101,8 @@ def _order(order: _Object) -> Meaning:
     facts = [terms(key, amount, version=0 if canceled else micros(seconds)), attempt(key, "created")]
     if order.get("financial_status") in _PAID and not canceled:
         facts.append(captured_in_all(key, amount))
-    if canceled:
-        facts.append(ended(key, "canceled"))
+    if over := _OVER.get("voided" if canceled else str(order.get("financial_status"))):
+        facts.append(ended(key, over))
     return Meaning(
         refs=refs_of((RefKind.PAYMENT, key)),
         facts=tuple(facts),
@@ -202,12 +202,8 @@ _OPENING: Final = frozenset({"authorization", "emv_authorization", "sale", "capt
 
 
 def meaning_of_order(order: _Object) -> Meaning:
-    """Return what an order says that the API showed; where all that was held is void again, it is over."""
-    whole, status = summed(_order(order)), order.get("financial_status")
-    over = {"voided": "canceled", "expired": "expired"}.get(status) if isinstance(status, str) else None
-    key = str(whole.provider_ref)
-    facts = (*whole.facts, ended(key, over)) if over and not _is_canceled(order) else whole.facts
-    return replace(whole, facts=facts)
+    """Return what an order says that the API showed: what it says as the body of a topic."""
+    return summed(_order(order))
 
 
 def meaning_of(topic: str, thing: _Object) -> Meaning:

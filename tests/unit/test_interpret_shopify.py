@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
 
+from providers.shopify.meaning import meaning_of_order
 from schemas.facts import Meaning
 
 pytestmark = pytest.mark.unit
@@ -53,6 +55,17 @@ def test_only_an_order_that_is_paid_in_full_counts_as_paid(status: str | None, p
     """Shopify's `financial_status`: partially_paid is an order of which a part is still owed."""
     said = told("shopify", "orders/paid", changed(body_of("shopify", "event_order_paid"), "financial_status", status))
     assert (TOTAL in facts(said)) is paid
+
+
+@pytest.mark.parametrize(
+    ("status", "over"), [("voided", "canceled"), ("expired", "expired"), ("pending", None), (7, None)]
+)
+def test_an_order_whose_payments_were_voided_or_ran_out_is_over(status: object, over: str | None) -> None:
+    """By `financial_status`, in a webhook as in what the API shows (Admin API, Order)."""
+    order = {**body_of("shopify", "event_order_paid"), "financial_status": status}
+    ends = {("end", KEY, over)} if over else set()
+    for said in (told("shopify", "orders/updated", json.dumps(order).encode()), meaning_of_order(order)):
+        assert {one for one in facts(said) if one[0] == "end"} == ends
 
 
 def transaction(kind: str, status: str = "success", **more: Any) -> dict[str, Any]:
