@@ -1,6 +1,7 @@
 -- $1 payment id, $2 seconds for which a request counts that the consumer has not taken on, $3 seconds after its expiry for
--- which a command counts that nobody ended. What was refused does not count, and what was carried out always does.
-select command, amount, seen, attempt_id
+-- which a command counts that nobody ended. What was refused does not count, and what was carried out always does. An attempt
+-- that was merged since is the one that it was merged into.
+select asked.command, asked.amount, asked.seen, coalesce(payments.merged_into, asked.attempt_id) as attempt_id
 from (
     select command, amount, seen, attempt_id, created_at as asked_at
     from intent_claims as claim
@@ -11,16 +12,14 @@ from (
             select from commands where commands.payment_id = claim.payment_id and commands.command_id = claim.event_id
         )
     union all
-    select
-        commands.command, commands.amount, commands.seen, coalesce(payments.merged_into, commands.attempt_id),
-        commands.asked_at
+    select command, amount, seen, attempt_id, asked_at
     from commands
-    left join payments on payments.id = commands.attempt_id
     where
-        commands.payment_id = $1
+        payment_id = $1
         and (
-            commands.state = 'done'
-            or (commands.state is distinct from 'refused' and commands.expires_at > now() - make_interval(secs => $3))
+            state = 'done'
+            or (state is distinct from 'refused' and expires_at > now() - make_interval(secs => $3))
         )
 ) as asked
-order by asked_at
+left join payments on payments.id = asked.attempt_id
+order by asked.asked_at
