@@ -41,7 +41,7 @@ WHY = {
   session ends the dead one is in step. In a run of 2026-11-27 the last batch ended 1.6 s after the first refused
   connection, the session 4 s later, and the first batch came 1.2 s after that: three seconds from the new leader are
   kept, and what is before it is Kafka's. Webhooks meanwhile go to the spool, one a broker after
-  `RATCHET_INGRESS__HEDGE_SECONDS` (0.2; with 0.4 the p99 of the same three runs was 620 to 700 ms), the next ones at
+  `RATCHET_INGRESS__HEDGE_SECONDS` (0.2; with 0.4 the p99 of these three runs was 619 to 695 ms), the next ones at
   once.""",
     "broker_frozen": """As above until the others lead its partitions, after 6 to 8 s. Kafka's client would then wait
   for the frozen broker until its longest request, a rebalance, is over: 20 s, seen on 2026-11-28. Each role looks at
