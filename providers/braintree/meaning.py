@@ -93,7 +93,7 @@ def _occurred_at(texts: Texts) -> float | None:
     return iso_seconds(texts.get("notification/timestamp"))
 
 
-def said_by(kind: str, texts: Texts) -> Meaning:
+def meaning_of(kind: str, texts: Texts) -> Meaning:
     """Return what a document says when it is of that kind, which is one that we read."""
     return summed(_READERS[kind](texts))
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from providers.braintree.document import SUBJECT, Texts, subject_of
-from providers.braintree.meaning import said_by
+from providers.braintree.meaning import meaning_of
 from providers.core.objects import DISPUTES, REFUNDS, ApiObject, ObjectsApi, basic
 from providers.core.payments import need_state
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Credentials, Watch
@@ -33,8 +33,8 @@ def _headers(credentials: Credentials) -> dict[str, str]:
     return {**basic(credentials, "application/xml"), "X-ApiVersion": "6"}
 
 
-def _said_by_dispute(texts: Texts) -> Meaning:
-    return said_by(need_state(_KINDS, texts.get(f"{SUBJECT}/dispute/status"), "dispute/status"), texts)
+def _meaning_of_dispute(texts: Texts) -> Meaning:
+    return meaning_of(need_state(_KINDS, texts.get(f"{SUBJECT}/dispute/status"), "dispute/status"), texts)
 
 
 WATCHES: Final = (
@@ -83,7 +83,7 @@ WATCHES: Final = (
 
 _TRANSACTION_PATH: Final = "/merchants/{merchant}/transactions/{id}"
 _TRANSACTION_ID: Final = (f"{SUBJECT}/transaction/id",)
-_said_by_transaction: Final = partial(said_by, "transaction_retried")
+_meaning_of_transaction: Final = partial(meaning_of, "transaction_retried")
 """The kind whose status is the transaction's own."""
 
 _API: Final = ObjectsApi(
@@ -92,7 +92,7 @@ _API: Final = ObjectsApi(
             "dispute",
             _IDS,
             "/merchants/{merchant}/disputes/{id}",
-            _said_by_dispute,
+            _meaning_of_dispute,
             prefix=DISPUTES,
             id_at=(f"{SUBJECT}/dispute/id",),
             payment_at=(f"{SUBJECT}/dispute/transaction/id",),
@@ -101,12 +101,12 @@ _API: Final = ObjectsApi(
             "refund",
             _IDS,
             _TRANSACTION_PATH,
-            _said_by_transaction,
+            _meaning_of_transaction,
             prefix=REFUNDS,
             id_at=_TRANSACTION_ID,
             payment_at=(f"{SUBJECT}/transaction/refunded-transaction-id",),
         ),
-        ApiObject("transaction", _IDS, _TRANSACTION_PATH, _said_by_transaction, id_at=_TRANSACTION_ID),
+        ApiObject("transaction", _IDS, _TRANSACTION_PATH, _meaning_of_transaction, id_at=_TRANSACTION_ID),
     ),
     _headers,
     parse=subject_of,

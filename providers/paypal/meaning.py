@@ -275,7 +275,7 @@ def _reversed(resource: Resource) -> Meaning:
     )
 
 
-def said_by(kind: str, resource: Resource) -> Meaning:
+def meaning_of(kind: str, resource: Resource) -> Meaning:
     """Return what a resource says when it stands in an event of that kind, which is one that we read."""
     return summed(_READERS[kind](resource))
 

@@ -25,7 +25,7 @@ from providers.core.payments import attempt, ended, need_state, summed, terms
 from providers.core.reading import value_at
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Watch, merged
 from providers.paypal import disputes
-from providers.paypal.meaning import said_by
+from providers.paypal.meaning import meaning_of
 from providers.paypal.recall import GRANT
 from providers.paypal.resource import Resource, listed, maybe_money, reference_of
 from schemas.facts import Meaning, RefKind
@@ -51,18 +51,18 @@ _CAPTURES: Final = {
 _UNTAKEN: Final = ("PENDING", "DECLINED", "FAILED")
 
 
-def _said_by_order(order: Resource) -> Meaning:
+def _meaning_of_order(order: Resource) -> Meaning:
     """Read an order with its children: what its own events tell of it, and what has come undone or is on its way."""
     kind = need_state(_ORDERS, order.get("status"), "status")
-    whole = said_by(kind, order)
+    whole = meaning_of(kind, order)
     if order.get("status") == "VOIDED":
         return replace(whole, facts=(*whole.facts, ended(str(whole.provider_ref), "canceled")))
     units = [value_at(unit, "payments") for unit in listed(order.get("purchase_units"))]
     related = {"supplementary_data": {"related_ids": {"order_id": whole.provider_ref}}}
     children = [
-        *(_said_by_authorization({**one, **related}) for one in _children(units, "authorizations", ("VOIDED",))),
-        *(_said_by_capture({**one, **related}) for one in _children(units, "captures", _UNTAKEN)),
-        *(_said_by_refund({**one, **related}) for one in _children(units, "refunds")),
+        *(_meaning_of_authorization({**one, **related}) for one in _children(units, "authorizations", ("VOIDED",))),
+        *(_meaning_of_capture({**one, **related}) for one in _children(units, "captures", _UNTAKEN)),
+        *(_meaning_of_refund({**one, **related}) for one in _children(units, "refunds")),
     ]
     return merged(whole, *children)
 
@@ -72,20 +72,20 @@ def _children(units: list[Any], name: str, statuses: tuple[str, ...] = ()) -> li
     return [one for one in found if not statuses or one.get("status") in statuses]
 
 
-def _said_by_authorization(resource: Resource) -> Meaning:
+def _meaning_of_authorization(resource: Resource) -> Meaning:
     """Read an authorization; one that was voided had reserved its amount before."""
     kind = need_state(_AUTHORIZATIONS, resource.get("status"), "status")
     if resource.get("status") == "VOIDED":
-        return merged(said_by("PAYMENT.AUTHORIZATION.CREATED", resource), said_by(kind, resource))
-    return said_by(kind, resource) if kind else Meaning()
+        return merged(meaning_of("PAYMENT.AUTHORIZATION.CREATED", resource), meaning_of(kind, resource))
+    return meaning_of(kind, resource) if kind else Meaning()
 
 
-def _said_by_capture(resource: Resource) -> Meaning:
-    return said_by(need_state(_CAPTURES, resource.get("status"), "status"), resource)
+def _meaning_of_capture(resource: Resource) -> Meaning:
+    return meaning_of(need_state(_CAPTURES, resource.get("status"), "status"), resource)
 
 
-def _said_by_refund(resource: Resource) -> Meaning:
-    return said_by("PAYMENT.CAPTURE.REFUNDED", resource)
+def _meaning_of_refund(resource: Resource) -> Meaning:
+    return meaning_of("PAYMENT.CAPTURE.REFUNDED", resource)
 
 
 # --- version 1 ---------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ _HELD: Final = {
 """The webhooks that say what a state says."""
 
 
-def _said_by_payment(payment: Resource) -> Meaning:
+def _meaning_of_payment(payment: Resource) -> Meaning:
     """Read a payment of version 1 with its sales, authorizations, captures and refunds."""
     key = need_id(payment.get("id"), "id")
     state = need_state(_PAYMENTS, payment.get("state"), "state")
@@ -128,10 +128,10 @@ def _said_by_payment(payment: Resource) -> Meaning:
         provider_ref=key,
     )
     related = [one for transaction in transactions for one in listed(transaction.get("related_resources"))]
-    return merged(summed(whole), *(said for one in related for said in _said_by_related(key, one)))
+    return merged(summed(whole), *(said for one in related for said in _meaning_of_related(key, one)))
 
 
-def _said_by_related(payment: str, related: Resource) -> list[Meaning]:
+def _meaning_of_related(payment: str, related: Resource) -> list[Meaning]:
     """Return what the one resource says that `related` names; an order of version 1 says nothing by itself."""
     said: list[Meaning] = []
     for name, resource in related.items():
@@ -139,26 +139,26 @@ def _said_by_related(payment: str, related: Resource) -> list[Meaning]:
             continue
         own = {**resource, "parent_payment": payment}
         if name in ("sale", "capture"):
-            said.append(said_by(f"PAYMENT.{name.upper()}.{need_state(_TAKEN, own.get('state'), 'state')}", own))
+            said.append(meaning_of(f"PAYMENT.{name.upper()}.{need_state(_TAKEN, own.get('state'), 'state')}", own))
         elif name == "authorization":
             words = need_state(_HELD, own.get("state"), "state")
             over = {"update_time": own.get("valid_until")} if own.get("state") == "expired" else {}
-            said += [said_by(f"PAYMENT.AUTHORIZATION.{word}", {**own, **over}) for word in words.split()]
+            said += [meaning_of(f"PAYMENT.AUTHORIZATION.{word}", {**own, **over}) for word in words.split()]
         elif name == "refund":
-            said.append(said_by("PAYMENT.SALE.REFUNDED", own))
+            said.append(meaning_of("PAYMENT.SALE.REFUNDED", own))
     return said
 
 
-def _said_by_sale(sale: Resource) -> Meaning:
+def _meaning_of_sale(sale: Resource) -> Meaning:
     """Read a sale of version 1 as its events do; what was given back of it has an id of its own."""
-    return said_by(f"PAYMENT.SALE.{need_state(_TAKEN, sale.get('state'), 'state')}", sale)
+    return meaning_of(f"PAYMENT.SALE.{need_state(_TAKEN, sale.get('state'), 'state')}", sale)
 
 
-def _said_by_sale_refund(refund: Resource) -> Meaning:
-    return said_by("PAYMENT.SALE.REFUNDED", refund)
+def _meaning_of_sale_refund(refund: Resource) -> Meaning:
+    return meaning_of("PAYMENT.SALE.REFUNDED", refund)
 
 
-def _said_by_dispute(resource: Resource) -> Meaning:
+def _meaning_of_dispute(resource: Resource) -> Meaning:
     return disputes.read_dispute(resource, disputes.updated(resource), b"", "")
 
 
@@ -233,7 +233,7 @@ _API: Final = ObjectsApi(
             "authorization",
             _IDS,
             "/v2/payments/authorizations/{id}",
-            _said_by_authorization,
+            _meaning_of_authorization,
             prefix=CHARGES,
             payment_at=_ORDER_AT,
         ),
@@ -241,7 +241,7 @@ _API: Final = ObjectsApi(
             "capture",
             _IDS,
             "/v2/payments/captures/{id}",
-            _said_by_capture,
+            _meaning_of_capture,
             prefix=CAPTURES,
             payment_at=_ORDER_AT,
             instead=_SALES,
@@ -250,7 +250,7 @@ _API: Final = ObjectsApi(
             "refund",
             _IDS,
             "/v2/payments/refunds/{id}",
-            _said_by_refund,
+            _meaning_of_refund,
             prefix=REFUNDS,
             payment_at=_ORDER_AT,
             instead=_SALE_REFUNDS,
@@ -259,14 +259,14 @@ _API: Final = ObjectsApi(
             "dispute",
             _IDS,
             "/v1/customer/disputes/{id}",
-            _said_by_dispute,
+            _meaning_of_dispute,
             prefix=DISPUTES,
             id_at=("dispute_id",),
         ),
-        ApiObject("sale", _IDS, "/v1/payments/sale/{id}", _said_by_sale, prefix=_SALES),
-        ApiObject("sale_refund", _IDS, "/v1/payments/refund/{id}", _said_by_sale_refund, prefix=_SALE_REFUNDS),
-        ApiObject("order", _ORDER_IDS, "/v2/checkout/orders/{id}", _said_by_order, instead=_SALES),
-        ApiObject("payment", _PAYMENT_IDS, "/v1/payments/payment/{id}", _said_by_payment),
+        ApiObject("sale", _IDS, "/v1/payments/sale/{id}", _meaning_of_sale, prefix=_SALES),
+        ApiObject("sale_refund", _IDS, "/v1/payments/refund/{id}", _meaning_of_sale_refund, prefix=_SALE_REFUNDS),
+        ApiObject("order", _ORDER_IDS, "/v2/checkout/orders/{id}", _meaning_of_order, instead=_SALES),
+        ApiObject("payment", _PAYMENT_IDS, "/v1/payments/payment/{id}", _meaning_of_payment),
     ),
     by_token,
 )

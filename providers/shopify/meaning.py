@@ -201,11 +201,6 @@ _CHILD_REFS: Final = {"capture": RefKind.CAPTURE, "sale": RefKind.CAPTURE, "refu
 _OPENING: Final = frozenset({"authorization", "emv_authorization", "sale", "capture"})
 
 
-def meaning_of_order(order: _Object) -> Meaning:
-    """Return what an order says that the API showed: what it says as the body of a topic."""
-    return summed(_order(order))
-
-
 def meaning_of(topic: str, thing: _Object) -> Meaning:
     """Return what an object says when it is the body of that topic, which is one that we read."""
     return summed(_READERS[topic](thing))

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from providers.core.objects import DISPUTES, ApiObject, ObjectsApi
 from providers.core.refetch import DAY, OPEN_DISPUTES, Credentials, Watch, merged
-from providers.shopify.meaning import meaning_of, meaning_of_order
+from providers.shopify.meaning import meaning_of
 from schemas.facts import Meaning, RefKind
 
 TRANSACTIONS: Final = "transactions:"
@@ -28,7 +28,7 @@ def _headers(credentials: Credentials) -> dict[str, str]:
 
 def _meaning_of_order(order: dict[str, Any]) -> Meaning:
     """Read an order; what became of its money its transactions tell, which are asked about next."""
-    meaning = meaning_of_order(order)
+    meaning = meaning_of("orders/updated", order)
     return replace(meaning, ask=f"{TRANSACTIONS}{meaning.provider_ref}")
 
 

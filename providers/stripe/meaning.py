@@ -291,6 +291,6 @@ _READERS: Final[dict[str, Callable[[Event, Thing], Meaning]]] = {
 INTENT_KINDS: Final = frozenset(_INTENT_FACTS)
 
 
-def said_by(kind: str, thing: Thing) -> Meaning:
+def meaning_of(kind: str, thing: Thing) -> Meaning:
     """Return what an object says when it stands in an event of that kind, which is one that we read."""
     return _in_iso_units(summed(_READERS[kind](Event(Data(thing)), thing)))

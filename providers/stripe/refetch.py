@@ -18,7 +18,7 @@ from providers.core.meaning import undecodable
 from providers.core.objects import DISPUTES as OWN_DISPUTES
 from providers.core.objects import REFUNDS, ApiObject, ObjectsApi
 from providers.core.refetch import DAY, HOUR, OPEN_DISPUTES, Credentials, Watch, bearer, merged
-from providers.stripe.meaning import INTENT_KINDS, said_by
+from providers.stripe.meaning import INTENT_KINDS, meaning_of
 from providers.stripe.thin import SESSIONS
 from providers.stripe.things import Thing
 from schemas.facts import FactKind, Meaning
@@ -40,12 +40,12 @@ def _headers(credentials: Credentials) -> dict[str, str]:
     return {**bearer(credentials.key), "Stripe-Version": "2024-06-20"}
 
 
-def _said_by_disputes(listed: list[Any]) -> Meaning:
+def _meaning_of_disputes(listed: list[Any]) -> Meaning:
     disputes = msgspec.convert(listed, list[Thing])
-    return merged(*(said_by("charge.dispute.updated", one) for one in disputes))
+    return merged(*(meaning_of("charge.dispute.updated", one) for one in disputes))
 
 
-def _said_by_intent(value: dict[str, Any]) -> Meaning:
+def _meaning_of_intent(value: dict[str, Any]) -> Meaning:
     thing = msgspec.convert(value, Thing)
     failed = thing.status == "requires_payment_method" and thing.last_payment_error
     kind = (
@@ -53,32 +53,32 @@ def _said_by_intent(value: dict[str, Any]) -> Meaning:
     )
     if kind not in INTENT_KINDS:
         raise undecodable("the PaymentIntent's status is not one of Stripe's")
-    meaning, charge = said_by(kind, thing), thing.latest_charge
-    return merged(meaning, _said_by_charge(msgspec.convert(charge, Thing))) if isinstance(charge, dict) else meaning
+    meaning, charge = meaning_of(kind, thing), thing.latest_charge
+    return merged(meaning, _meaning_of_charge(msgspec.convert(charge, Thing))) if isinstance(charge, dict) else meaning
 
 
-def _said_as(kind: str) -> Callable[[dict[str, Any]], Meaning]:
-    return lambda value: said_by(kind, msgspec.convert(value, Thing))
+def _meaning_as(kind: str) -> Callable[[dict[str, Any]], Meaning]:
+    return lambda value: meaning_of(kind, msgspec.convert(value, Thing))
 
 
-def _said_by_session(value: dict[str, Any]) -> Meaning:
+def _meaning_of_session(value: dict[str, Any]) -> Meaning:
     """Read a Checkout session; one that is open became nothing yet."""
     kind = _SESSIONS.get(str(value.get("status")))
-    return said_by(kind, msgspec.convert(value, Thing)) if kind else Meaning()
+    return meaning_of(kind, msgspec.convert(value, Thing)) if kind else Meaning()
 
 
 _SESSIONS: Final = {"complete": "checkout.session.completed", "expired": "checkout.session.expired"}
 
 
-def _said_by_bare_charge(value: dict[str, Any]) -> Meaning:
-    return _said_by_charge(msgspec.convert(value, Thing))
+def _meaning_of_bare_charge(value: dict[str, Any]) -> Meaning:
+    return _meaning_of_charge(msgspec.convert(value, Thing))
 
 
-def _said_by_charge(charge: Thing) -> Meaning:
+def _meaning_of_charge(charge: Thing) -> Meaning:
     kinds = [f"charge.{charge.status}", *(["charge.refunded"] if charge.amount_refunded else [])]
     if kinds[0] not in ("charge.pending", "charge.succeeded", "charge.failed"):
         raise undecodable("the charge's status is not one of Stripe's")
-    meaning = merged(*(said_by(kind, charge) for kind in kinds))
+    meaning = merged(*(meaning_of(kind, charge) for kind in kinds))
     return replace(meaning, ask=f"{DISPUTES}{meaning.provider_ref}") if charge.disputed is True else meaning
 
 
@@ -140,14 +140,14 @@ _API: Final = ObjectsApi(
             "payment_intent",
             _INTENTS,
             "/v1/payment_intents/{id}?expand[]=latest_charge&expand[]=latest_charge.refunds",
-            _said_by_intent,
+            _meaning_of_intent,
             shows=("object", "payment_intent"),
         ),
         ApiObject(
             "charge",
             _CHARGES,
             "/v1/charges/{id}?expand[]=refunds",
-            _said_by_bare_charge,
+            _meaning_of_bare_charge,
             shows=("object", "charge"),
         ),
         *(
@@ -155,7 +155,7 @@ _API: Final = ObjectsApi(
                 "disputes",
                 ids,
                 f"/v1/disputes?{name}={{id}}&limit=100",
-                _said_by_disputes,
+                _meaning_of_disputes,
                 prefix=DISPUTES,
                 within=("data",),
                 id_at=(name,),
@@ -164,9 +164,9 @@ _API: Final = ObjectsApi(
             )
             for name, ids in (("payment_intent", _INTENTS), ("charge", _CHARGES))
         ),
-        _child("refund", "re|pyr", "/v1/refunds/{id}", REFUNDS, _said_as("refund.updated")),
-        _child("dispute", "dp|du|pdp", "/v1/disputes/{id}", OWN_DISPUTES, _said_as("charge.dispute.updated")),
-        _child("checkout.session", "cs", "/v1/checkout/sessions/{id}", SESSIONS, _said_by_session),
+        _child("refund", "re|pyr", "/v1/refunds/{id}", REFUNDS, _meaning_as("refund.updated")),
+        _child("dispute", "dp|du|pdp", "/v1/disputes/{id}", OWN_DISPUTES, _meaning_as("charge.dispute.updated")),
+        _child("checkout.session", "cs", "/v1/checkout/sessions/{id}", SESSIONS, _meaning_of_session),
     ),
     _headers,
 )

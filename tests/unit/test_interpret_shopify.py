@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
 
-from providers.shopify.meaning import meaning_of_order
+from providers.shopify.meaning import meaning_of
 from schemas.facts import Meaning
 
 pytestmark = pytest.mark.unit
@@ -64,7 +64,7 @@ def test_an_order_whose_payments_were_voided_or_ran_out_is_over(status: object, 
     """By `financial_status`, in a webhook as in what the API shows (Admin API, Order)."""
     order = {**body_of("shopify", "event_order_paid"), "financial_status": status}
     ends = {("end", KEY, over)} if over else set()
-    for said in (told("shopify", "orders/updated", json.dumps(order).encode()), meaning_of_order(order)):
+    for said in (told("shopify", "orders/updated", json.dumps(order).encode()), meaning_of("orders/updated", order)):
         assert {one for one in facts(said) if one[0] == "end"} == ends
 
 
