@@ -169,9 +169,12 @@ class Servers:
         return [*away, *left, *lacks_of(partitions)]
 
     async def _silent(self, brokers: Mapping[int, tuple[str, int]]) -> list[int]:
-        tls = client_arguments(self.settings.kafka)["ssl_context"]
-        here = await asyncio.gather(*(broker_answers(*place, tls) for place in brokers.values()))
+        here = await self._answers(brokers.values())
         return sorted(node for node, answered in zip(brokers, here, strict=True) if not answered)
+
+    async def _answers(self, places: Iterable[tuple[str, int]]) -> list[bool]:
+        tls = client_arguments(self.settings.kafka)["ssl_context"]
+        return await asyncio.gather(*(broker_answers(*place, tls) for place in places))
 
     async def _disks(self, nodes: Iterable[int]) -> list[str]:
         """Return which brokers' disks fill up; a broker that does not tell is left out."""
@@ -190,9 +193,8 @@ class Servers:
 
     async def _silent_bootstrap(self) -> list[str]:
         """Return those by whom the cluster is found, where nobody tells us of the cluster."""
-        tls = client_arguments(self.settings.kafka)["ssl_context"]
         places = [(host, port) for host, port, _ in collect_hosts(bootstrap_of(self.settings.kafka))]
-        here = await asyncio.gather(*(broker_answers(*place, tls) for place in places))
+        here = await self._answers(places)
         silent = sorted(f"{host}:{port}" for (host, port), answered in zip(places, here, strict=True) if not answered)
         if not silent:
             return ["no broker tells who belongs to the cluster"]
