@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from conftest import Database
 
+    from runtime.lease import Lease
+
 pytestmark = pytest.mark.integration
 
 MOLLIE = {"mollie": {"api_key": SecretStr("test_mollie")}}
@@ -78,26 +80,37 @@ async def test_case_pb13_a_chargeback_and_a_refund_that_are_open_are_asked_about
     ]
 
 
+async def asked_about(jobs: Office, lease: Lease) -> set[str]:
+    """Let the clock look; return what is queued then."""
+    async with jobs.job("watch") as watch:
+        await watch.turn(lease)
+    return {row["ref"] for row in await jobs.rows("refetches") if row["status"] == "queued"}
+
+
+async def refuse_one_of(jobs: Office, lease: Lease, *, absent_seconds: float) -> None:
+    """Ask about all that is queued of an API that refuses `pi_kept` and knows no other."""
+    jobs.world.fail("/v1/payment_intents/pi_kept", 400)
+    async with jobs.job("refetch", refetch={"absent_seconds": absent_seconds}) as refetch:
+        while await refetch.turn(lease):
+            pass
+
+
+async def let_pass(jobs: Office, aged: str) -> None:
+    """Let that much time go by since the last questions, which came to nothing."""
+    change = f"updated_at = updated_at - interval '{aged}', next_attempt_at = next_attempt_at - interval '{aged}'"
+    await jobs.pool.execute(f"update refetches set status = 'failed', {change}")
+
+
 async def test_what_the_api_does_not_know_is_asked_about_seldom(harness: Office) -> None:
     """An id that the provider gave to something else, say; a refusal is asked about as ever."""
     await pay(harness, "stripe", "pi_gone", 8 * DAY, status="authorized")
     await pay(harness, "stripe", "pi_kept", 8 * DAY, status="authorized")
     lease = await harness.lease()
-
-    async def asked() -> set[str]:
-        async with harness.job("watch") as watch:
-            await watch.turn(lease)
-        return {row["ref"] for row in await harness.rows("refetches") if row["status"] == "queued"}
-
-    assert await asked() == {"pi_gone", "pi_kept"}
-    harness.world.fail("/v1/payment_intents/pi_kept", 400)
-    async with harness.job("refetch", refetch={"absent_seconds": 7 * DAY}) as refetch:
-        while await refetch.turn(lease):
-            pass
+    assert await asked_about(harness, lease) == {"pi_gone", "pi_kept"}
+    await refuse_one_of(harness, lease, absent_seconds=7 * DAY)
     for aged, expected in (("1 day", {"pi_kept"}), ("7 days", {"pi_gone", "pi_kept"})):
-        change = f"updated_at = updated_at - interval '{aged}', next_attempt_at = next_attempt_at - interval '{aged}'"
-        await harness.pool.execute(f"update refetches set status = 'failed', {change}")
-        assert await asked() == expected, aged
+        await let_pass(harness, aged)
+        assert await asked_about(harness, lease) == expected, aged
 
 
 async def set_refunds(jobs: Office, ref: str, **refunds: str) -> None:
@@ -207,22 +220,12 @@ async def test_a_debit_that_the_api_does_not_know_is_asked_about_seldom(harness:
             ref,
         )
     lease = await harness.lease()
-
-    async def asked() -> set[str]:
-        async with harness.job("watch") as watch:
-            await watch.turn(lease)
-        return {row["ref"] for row in await harness.rows("refetches") if row["status"] == "queued"}
-
-    assert await asked() == {"pi_gone", "pi_kept"}
-    harness.world.fail("/v1/payment_intents/pi_kept", 400)
-    async with harness.job("refetch", refetch={"absent_seconds": 30 * DAY}) as refetch:
-        while await refetch.turn(lease):
-            pass
+    assert await asked_about(harness, lease) == {"pi_gone", "pi_kept"}
+    await refuse_one_of(harness, lease, absent_seconds=30 * DAY)
     for aged, expected in (("8 days", {"pi_kept"}), ("23 days", {"pi_gone", "pi_kept"})):
-        change = f"updated_at = updated_at - interval '{aged}', next_attempt_at = next_attempt_at - interval '{aged}'"
-        await harness.pool.execute(f"update refetches set status = 'failed', {change}")
+        await let_pass(harness, aged)
         await harness.pool.execute(f"update debits set asked_at = asked_at - interval '{aged}'")
-        assert await asked() == expected, aged
+        assert await asked_about(harness, lease) == expected, aged
 
 
 async def test_a_debit_of_stripe_that_its_bank_returned_is_found_by_the_clock(

@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -18,6 +19,7 @@ from runtime.ends import PurposefulEnds
 from runtime.settings import RoleSettings, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 pytestmark = pytest.mark.process
@@ -47,6 +49,17 @@ def supervisor(code: str, configured: Settings, reported: list[str]) -> Supervis
     return Supervisor(configured, environment, reported.append, command=lambda _: (sys.executable, "-c", code))
 
 
+@asynccontextmanager
+async def running(code: str, configured: Settings, reported: list[str]) -> AsyncIterator[Supervisor]:
+    """Keep the relay by this code for as long as the context lasts."""
+    kept = supervisor(code, configured, reported)
+    kept.start(["relay"])
+    try:
+        yield kept
+    finally:
+        await kept.stop()
+
+
 def pid_of(kept: Supervisor) -> int:
     process = kept.roles["relay"].process
     return process.pid if process else 0
@@ -54,46 +67,34 @@ def pid_of(kept: Supervisor) -> int:
 
 async def test_a_killed_role_comes_back_and_all_stop_cleanly(tmp_path: Path) -> None:
     reported: list[str] = []
-    kept = supervisor(GOOD_ROLE, settings(tmp_path), reported)
-    kept.start(["relay"])
-    try:
+    async with running(GOOD_ROLE, settings(tmp_path), reported) as kept:
         await until(lambda: kept.roles["relay"].watch.healthy_at)
         first = pid_of(kept)
         os.kill(first, signal.SIGKILL)
         await until(lambda: pid_of(kept) not in (0, first) and kept.roles["relay"].watch.healthy_at)
         assert "ended with status -9" in reported[0]
         last = pid_of(kept)
-    finally:
-        await kept.stop()
     assert not psutil.pid_exists(last)
     assert not (tmp_path / "run" / "relay.json").exists(), "a clean stop removes the run file"
 
 
 async def test_a_stopped_process_is_replaced(tmp_path: Path) -> None:
     reported: list[str] = []
-    kept = supervisor(GOOD_ROLE, settings(tmp_path), reported)
-    kept.start(["relay"])
-    try:
+    async with running(GOOD_ROLE, settings(tmp_path), reported) as kept:
         await until(lambda: kept.roles["relay"].watch.healthy_at)
         first = pid_of(kept)
         os.kill(first, signal.SIGSTOP)
         await until(lambda: pid_of(kept) not in (0, first) and kept.roles["relay"].watch.healthy_at)
         assert "is stuck" in reported[0]
         assert not psutil.pid_exists(first)
-    finally:
-        await kept.stop()
 
 
 async def test_a_wrong_setting_is_the_exit_status_of_a_role(tmp_path: Path) -> None:
     wrong = GOOD_ROLE.replace("    probe.state", "    raise SettingsError('X is wrong')\n    probe.state")
-    kept = supervisor("from schemas.errors import SettingsError\n" + wrong, settings(tmp_path), [])
-    kept.start(["relay"])
-    try:
+    async with running("from schemas.errors import SettingsError\n" + wrong, settings(tmp_path), []) as kept:
         await until(lambda: kept.roles["relay"].status is not None)
         assert kept.roles["relay"].status == 2
         assert reason_in(kept.log_path("relay")) == "X is wrong"
-    finally:
-        await kept.stop()
 
 
 async def test_a_role_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,29 +112,21 @@ async def test_a_role_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: 
 
 async def test_a_role_that_never_says_where_it_is_gets_replaced(tmp_path: Path) -> None:
     reported: list[str] = []
-    kept = supervisor("import time; time.sleep(300)", settings(tmp_path, start_seconds_max=0.5), reported)
-    kept.start(["relay"])
-    try:
+    async with running("import time; time.sleep(300)", settings(tmp_path, start_seconds_max=0.5), reported) as kept:
         await until(lambda: kept.roles["relay"].process)
         token = kept.roles["relay"].token
         await until(lambda: kept.roles["relay"].starts >= 2)
         assert "has not reported where its probe is" in reported[0]
         assert token in PurposefulEnds(tmp_path, "relay").read(), "noted: the kill is no evidence against a record"
         assert kept.roles["relay"].token != token
-    finally:
-        await kept.stop()
 
 
 async def test_roles_never_get_the_owners_dsn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATCHET_POSTGRES__OWNER_DSN", "postgresql://owner@x/y")
     code = "import os; print(os.environ.get('RATCHET_POSTGRES__OWNER_DSN'), flush=True)"
-    kept = supervisor(code, settings(tmp_path), [])
-    kept.start(["relay"])
-    try:
+    async with running(code, settings(tmp_path), []) as kept:
         await until(lambda: last_line(kept.log_path("relay")))
         assert last_line(kept.log_path("relay")) == "None"
-    finally:
-        await kept.stop()
 
 
 async def test_stop_before_start_is_nothing(tmp_path: Path) -> None:
