@@ -27,7 +27,7 @@ from rich.text import Text
 
 from ops import binds, detach, endpoints
 from ops.board import Reporter, wants_board
-from ops.console.exposure import check_exposure
+from ops.exposure import check_exposure
 from ops.output import EXIT_DONE, EXIT_PROBLEM, EXIT_USAGE, AsJson, command, emit
 from ops.roles import ROLES
 from ops.run_sample import choose_signers, make_run

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ops.console import rights
-from ops.console.exposure import knows_host, visitor
+from ops.console.origin import knows_host, visitor
 from ops.operators import Operator
 from ops.tokens import LENGTH_MAX, PREFIX
 from runtime import log

@@ -10,7 +10,6 @@ from ops.console.app import build_app, make_templates
 from ops.console.backlog import BacklogReader
 from ops.console.board_poller import BoardPoller
 from ops.console.books_check import BooksCheck
-from ops.console.exposure import check_exposure
 from ops.console.outcomes import OutcomeCounter
 from ops.console.parts import Parts
 from ops.console.passwords import Password, Tries
@@ -19,6 +18,7 @@ from ops.console.session_rows import SessionRows
 from ops.console.sessions import Sessions
 from ops.console.sso import SignOn, check_sso
 from ops.console.static_files import StaticFiles
+from ops.exposure import check_exposure
 from producers.ingress.http_protocol import HttpBounds, HttpConnections
 from runtime.http_server import configure, listen, serve_http
 

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ops.console import rights
-from ops.console.exposure import is_https, knows_host, person_named, same_site, visitor
+from ops.console.origin import is_https, knows_host, person_named, same_site, visitor
 from ops.console.persons import UNNAMED
 from ops.console.sessions import COOKIE, SECURE_COOKIE
 from ops.operators import Operator

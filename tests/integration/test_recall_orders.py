@@ -15,8 +15,8 @@ from waiting import until
 
 from consumer.dispatcher.role import LEASE_NAME
 from ops.console import recall_orders
-from ops.console.recall_orders import RecallOrder, RecallProgress, RecallStatus
 from ops.operators import Operator
+from ops.recall_orders import RecallOrder, RecallProgress, RecallStatus
 from schemas.errors import LeaseLostError, RatchetError, SettingsError
 from tests.integration.test_recall import DAY, HOUR, applied, began, paid, seen, spooled, stripe_of, webhook
 

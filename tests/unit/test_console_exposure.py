@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from ops.console.exposure import (
-    check_exposure,
+from ops.console.origin import (
     host_of,
     is_https,
     knows_host,
@@ -17,6 +16,7 @@ from ops.console.exposure import (
     site_of,
     visitor,
 )
+from ops.exposure import check_exposure
 from ops.loopback import is_loopback
 from runtime.settings import ConsoleSettings
 from schemas.errors import SettingsError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
 
-from ops.console.exposure import site_of, visitor
+from ops.console.origin import site_of, visitor
 from ops.console.persons import EMERGENCY
 from ops.console.visits import action, own_path, page
 from ops.passwords import LENGTH_MAX, LENGTH_MIN, hashed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 
-from ops.console.exposure import is_https, visitor
+from ops.console.origin import is_https, visitor
 from ops.console.sso import COOKIE, SignInRefusedError, opened, sealed
 from ops.console.visits import own_path, page
 from runtime import log, metrics

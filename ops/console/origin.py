@@ -1,4 +1,4 @@
-"""Who may reach the console, and under which names: loopback alone without a password; pure."""
+"""Where a request of the console comes from: its host name, its page, its address, whom a proxy names; pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from ops.loopback import is_loopback
 from ops.people import NAME, RESERVED
 from producers.ingress.sources import is_in, read_address, sender_address
 from runtime.health import split_address
-from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,28 +17,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from runtime.settings import ConsoleSettings
-
-
-def check_exposure(settings: ConsoleSettings) -> None:
-    """Raise SettingsError where others could reach a console that asks nobody for a password, also by a proxy."""
-    if settings.password is not None:
-        return
-    host, _ = split_address(settings.bind)
-    for name, reached in (
-        ("PUBLIC_URL", settings.public_url),
-        ("TRUSTED_PROXIES", settings.trusted_proxies),
-        ("PERSON_PROXIES", settings.person_proxies),
-    ):
-        if reached and not (name == "PUBLIC_URL" and is_loopback(host_of(urlsplit(settings.public_url or "").netloc))):
-            raise SettingsError(
-                f"RATCHET_CONSOLE__{name} says that others reach the console; set RATCHET_CONSOLE__PASSWORD, "
-                "16 characters at least"
-            )
-    if not is_loopback(host):
-        raise SettingsError(
-            f"RATCHET_CONSOLE__BIND: {settings.bind} can be reached from other machines; "
-            "set RATCHET_CONSOLE__PASSWORD, or bind to 127.0.0.1"
-        )
 
 
 def host_of(authority: str) -> str:

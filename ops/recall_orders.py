@@ -176,4 +176,4 @@ def _progress_of(row: Mapping[str, Any]) -> RecallProgress:
 
 
 async def _fetch(connection: Connection, name: str, *arguments: Any) -> list[dict[str, Any]]:
-    return [dict(row) for row in await connection.fetch(statement("ops.console", name), *arguments)]
+    return [dict(row) for row in await connection.fetch(statement("ops", name), *arguments)]
