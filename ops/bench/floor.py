@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from producers.ingress.records import Outgoing
+    from producers.ingress.publishing.records import Outgoing
     from runtime.postgres import Connection, Pool
     from runtime.settings import Settings
 

@@ -25,7 +25,7 @@ from ops.bench.workload import make_workload
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producers.ingress.records import Outgoing
+    from producers.ingress.publishing.records import Outgoing
 
 SECRET: Final = "whsec_bench"  # noqa: S105 - of the benchmark's own ingress
 PATH: Final = "/webhooks/stripe"

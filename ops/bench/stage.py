@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ops.bench.workload import Orders, Workload
-    from producers.ingress.records import Outgoing
+    from producers.ingress.publishing.records import Outgoing
     from runtime.stack import Endpoints
 
 PARTITIONS: Final = 4

@@ -18,7 +18,7 @@ from ops.sample.orders import CLIENT
 from ops.sample.plan import TELLERS
 from ops.sample.post import Event, Post, token
 from ops.sample.story import Course, Story
-from producers.ingress.records import Arrival, Outgoing, build
+from producers.ingress.publishing.records import Arrival, Outgoing, build
 from providers.core.contract import Notification
 from schemas.intents import Command, IntentRecord
 from schemas.record import Attributes, Record

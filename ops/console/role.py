@@ -19,7 +19,7 @@ from ops.console.sessions import Sessions
 from ops.console.sso import SignOn, check_sso
 from ops.console.static_files import StaticFiles
 from ops.exposure import check_exposure
-from producers.ingress.http_protocol import HttpBounds, HttpConnections
+from producers.ingress.http.protocol import HttpBounds, HttpConnections
 from runtime.http_server import configure, listen, serve_http
 
 if TYPE_CHECKING:

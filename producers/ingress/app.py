@@ -10,16 +10,16 @@ from starlette.routing import Route, Router
 
 from producers.ingress.access_log import AccessLog, line_of
 from producers.ingress.answers import of_problem, send_answer
-from producers.ingress.certificates import Certificates, client_bounds
 from producers.ingress.hints import Hints
-from producers.ingress.http_protocol import HttpBounds, HttpConnections
-from producers.ingress.intents.pool import Transactions
+from producers.ingress.http.protocol import HttpBounds, HttpConnections
 from producers.ingress.intents.wiring import intents_routes
-from producers.ingress.publisher import Publisher
+from producers.ingress.publishing.publisher import Publisher
+from producers.ingress.publishing.spool import Spool
 from producers.ingress.rate_limits import RateLimits
 from producers.ingress.readiness import HealthPage, Readiness
 from producers.ingress.routes import PREFIX
-from producers.ingress.spool import Spool
+from producers.ingress.transactions import Transactions
+from producers.ingress.verification.certificates import Certificates, client_bounds
 from producers.ingress.webhooks import UNKNOWN_PATH, Webhooks
 from runtime.background import end_all, keep_running
 from runtime.clock import SystemClock

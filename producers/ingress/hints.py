@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from producers.ingress.endpoints import Endpoint
-    from producers.ingress.intents.pool import Transactions
+    from producers.ingress.transactions import Transactions
     from providers.core.contract import Notification
     from runtime.clock import Clock
     from runtime.settings import RefetchSettings

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from producers.ingress.publisher import Durability, Publisher
-    from producers.ingress.records import Outgoing
+    from producers.ingress.publishing.publisher import Durability, Publisher
+    from producers.ingress.publishing.records import Outgoing
     from providers.core.contract import Notification
     from runtime.settings import IngressSettings
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import providers
-from producers.ingress import records, routes
+from producers.ingress import routes
 from producers.ingress.access_log import AccessLine, line_of
 from producers.ingress.admission import Window
 from producers.ingress.answers import CLOSE, Answer, Refusal, of_problem, of_refusal, send_answer
 from producers.ingress.body import TOO_LARGE, BodyBounds, BodyReader
-from producers.ingress.dear_checks import DearChecks
 from producers.ingress.endpoints import open_endpoints
-from producers.ingress.fetch_budget import Asker
 from producers.ingress.hints import TOO_MANY_WAIT, UNSIGNED
-from producers.ingress.publisher import Durability
+from producers.ingress.publishing import records
+from producers.ingress.publishing.publisher import Durability
 from producers.ingress.rate_limits import OVER_QUOTA, OVER_QUOTA_UNREAD, fields_of
 from producers.ingress.single_flight import SingleFlight
-from producers.ingress.verification_inputs import CERTIFICATE_QUOTA, Delivery, VerificationInputs, gather
+from producers.ingress.verification.dear_checks import DearChecks
+from producers.ingress.verification.fetch_budget import Asker
+from producers.ingress.verification.inputs import CERTIFICATE_QUOTA, Delivery, VerificationInputs, gather
 from runtime import telemetry
 from schemas import problems
 from schemas.errors import SignatureRejected, UnavailableError
@@ -25,11 +26,11 @@ from schemas.errors import SignatureRejected, UnavailableError
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from producers.ingress.certificates import Certificates
     from producers.ingress.endpoints import Endpoint, Endpoints
     from producers.ingress.hints import Hints
-    from producers.ingress.publisher import Publisher
+    from producers.ingress.publishing.publisher import Publisher
     from producers.ingress.rate_limits import RateLimits
+    from producers.ingress.verification.certificates import Certificates
     from providers.core.contract import Notification
     from runtime.clock import Clock
     from runtime.limits import Verdict

@@ -13,7 +13,8 @@ written under its lock by one who has seen the row before: its `relay_xid` is no
 versions leave in order. Within a partition one Kafka batch is under way at a time, so a batch that fails is never
 overtaken by the next.
 
-Read `role` (the process), then `lanes`, `redrive`, `loop` and `records`; `cluster` guards against a restored database.
+Read `role` (the process), then `lanes`, `redrive`, `loop` and `records`; `cluster` guards against a restored database,
+`cleaning` deletes expired claims and old commands.
 """
 
 from producers.relay.depth import outbox_depth

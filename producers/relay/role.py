@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from producers.ingress.intents.cleaning import keep_clean
+from producers.relay.cleaning import keep_clean
 from producers.relay.lanes import open_lanes
 from producers.relay.loop import LaneHealth, LaneLoop, backoff_seconds
-from producers.relay.old_commands import clean_commands
 from producers.relay.redrive import NAME, RedriveLane
 from producers.relay.sampling import keep_sampling
 from runtime import metrics
@@ -78,7 +77,7 @@ async def _carry(
     lanes = (*open_lanes(settings.relay, topics), RedriveLane(settings.relay, settings.redrive, lease, topics))
     loops = [LaneLoop(lane, pool, settings, health[lane.name]) for lane in lanes]
     tasks = [asyncio.ensure_future(loop.run(lease, ending)) for loop in loops]
-    tasks.append(asyncio.ensure_future(keep_clean(pool, settings.intents, lease, ending, clean_commands)))
+    tasks.append(asyncio.ensure_future(keep_clean(pool, settings.intents, lease, ending)))
     tasks.append(asyncio.ensure_future(keep_sampling(pool, settings.metrics, ending)))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)

@@ -18,8 +18,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ops.cli import main
-from producers.ingress.cycle import HttpCycle
-from producers.ingress.http_protocol import HttpProtocol
+from producers.ingress.http.protocol import HttpProtocol
+from producers.ingress.http.uvicorn_parts import HttpCycle
 
 GENUINE = "127.0.0.9"
 """The address that genuine webhooks come from."""

@@ -12,9 +12,9 @@ import pytest
 from pydantic import SecretStr
 
 from producers.ingress.access_log import AccessLog
-from producers.ingress.certificates import Certificates
-from producers.ingress.publisher import Durability
+from producers.ingress.publishing.publisher import Durability
 from producers.ingress.rate_limits import RateLimits
+from producers.ingress.verification.certificates import Certificates
 from producers.ingress.webhooks import Webhooks
 from runtime.clock import SystemClock
 from runtime.http import HttpAnswer, HttpRequest

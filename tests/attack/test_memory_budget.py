@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from producers.ingress.uvicorn_parts import READ_BYTES
+from producers.ingress.http.uvicorn_parts import READ_BYTES
 from runtime.settings import ConsoleSettings, IngressSettings, IntentsSettings
 
 if TYPE_CHECKING:

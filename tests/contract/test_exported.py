@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from ops.cli import app
 from ops.schema_commands import files
-from producers.ingress import records
 from producers.ingress.intents.queued import Asking, record_of
+from producers.ingress.publishing import records
 from producers.relay.records import change_of, command_of, letter_of, state_of
 from providers.core.contract import Notification, Trust
 from schemas import header_shapes, topics

@@ -20,7 +20,8 @@ from consumer.framings import framing_of
 from consumer.verdict import Dead
 from fuzz import seeds
 from ops.console import choosing
-from producers.ingress import http_framing, sources
+from producers.ingress import sources
+from producers.ingress.http import framing
 from producers.ingress.intents import keys, naming, orders, queued, routes
 from producers.ingress.intents.queued import Asking
 from providers.core.contract import REASONS, Trust
@@ -176,17 +177,17 @@ def heads(data: bytes) -> None:
     """Check a request's head: it is in order or refused, and its pieces come to an end."""
     parts = taken_apart(data)
     fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in parts.fields]
-    with contextlib.suppress(http_framing.MalformedHeadError):
-        http_framing.need_version(parts.choice)
-        http_framing.need_one_host(fields, parts.choice)
-        http_framing.need_one_framing(fields, parts.choice, upgrade=False)
+    with contextlib.suppress(framing.MalformedHeadError):
+        framing.need_version(parts.choice)
+        framing.need_one_host(fields, parts.choice)
+        framing.need_one_framing(fields, parts.choice, upgrade=False)
     begin, before = 0, b""
     while begin < len(data):
-        end = http_framing.next_piece(data, begin, 0, before)
+        end = framing.next_piece(data, begin, 0, before)
         assert begin < end <= len(data), "no piece is empty"
-        assert http_framing.BLANK_LINE not in (before + data[begin:end])[:-1], "a request ends within a piece"
+        assert framing.BLANK_LINE not in (before + data[begin:end])[:-1], "a request ends within a piece"
         before, begin = data[begin:end][-3:], end
-        if data[:end].endswith(http_framing.BLANK_LINE):
+        if data[:end].endswith(framing.BLANK_LINE):
             before = b""
 
 

@@ -29,7 +29,7 @@ from pydantic import SecretStr
 from settling import bench
 
 from producers.ingress import app as ingress_app
-from producers.ingress.certificates import Certificates
+from producers.ingress.verification.certificates import Certificates
 from runtime.http import HttpAnswer
 from runtime.settings import ProviderSettings
 from schemas.record import Record

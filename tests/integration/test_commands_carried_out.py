@@ -18,7 +18,7 @@ from settling import Bench, Event, answer, bench, intent_records, records, webho
 from consumer import rows
 from consumer.commands import balance_of
 from producers.ingress.intents.payment_view import PaymentView
-from producers.relay.old_commands import clean_commands
+from producers.relay.cleaning import clean_commands
 from producers.relay.rebase import rebase
 from producers.relay.sampling import sample
 from runtime import metrics

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import running_ingress as running
 
-from producers.ingress.records import digest
+from producers.ingress.publishing.records import digest
 from runtime.health import metrics_page
 
 if TYPE_CHECKING:

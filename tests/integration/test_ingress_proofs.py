@@ -27,7 +27,7 @@ import running_ingress as running
 import structlog
 
 from producers.ingress import webhooks
-from producers.ingress.records import digest
+from producers.ingress.publishing.records import digest
 from runtime import log
 from runtime.settings import ProviderSettings
 

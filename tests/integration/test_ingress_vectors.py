@@ -21,8 +21,8 @@ from pydantic import SecretStr, ValidationError
 
 from producers.ingress import app as ingress_app
 from producers.ingress import webhooks
-from producers.ingress.certificates import Certificates
-from producers.ingress.records import digest
+from producers.ingress.publishing.records import digest
+from producers.ingress.verification.certificates import Certificates
 from runtime.http import HttpAnswer
 from runtime.settings import CertificateSettings, LimitSettings, ProviderSettings
 from schemas.errors import SettingsError

@@ -14,8 +14,9 @@ import pytest
 from running_intents import INTENT, KEYS, Api, open_api, record_of
 from settling import Bench, answer, bench, records, webhook
 
-from producers.ingress.intents.cleaning import clean_claims
+from producers.relay.cleaning import clean_claims
 from runtime.lease import PostgresLeases
+from runtime.settings import IntentsSettings
 from schemas.errors import LeaseLostError
 from schemas.topics import EVENTS
 
@@ -450,10 +451,11 @@ async def test_claims_are_kept_a_day_and_cleaned_in_batches_under_a_lease(
     fresh = await api.create()
     lease = await PostgresLeases(harness.pool).acquire("clean", "a", 30)
     assert lease is not None
+    bounds = IntentsSettings(clean_rows_max=2)
     async with harness.pool.acquire() as connection:
-        assert [await clean_claims(connection, lease, 2) for _ in range(3)] == [2, 1, 0]
+        assert [await clean_claims(connection, lease, bounds) for _ in range(3)] == [2, 1, 0]
         await PostgresLeases(harness.pool).release(lease)
         with pytest.raises(LeaseLostError):
-            await clean_claims(connection, lease, 2)
+            await clean_claims(connection, lease, bounds)
     left = await harness.fetch("select payment_id::text from intent_claims order by created_at")
     assert [row["payment_id"] for row in left] == [waiting.json["id"], fresh.json["id"]]

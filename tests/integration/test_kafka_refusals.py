@@ -22,8 +22,8 @@ from ops import doctor, lag
 from ops.console.backlog import BacklogReader
 from ops.dlq_rebuild import _partitions
 from ops.topic_reader import reading
-from producers.ingress.publisher import Durability, Publisher
-from producers.ingress.records import Outgoing
+from producers.ingress.publishing.publisher import Durability, Publisher
+from producers.ingress.publishing.records import Outgoing
 from runtime import log, metrics
 from runtime.health import Probe
 from runtime.kafka import close_producer, ensure_topics, open_producer, ping

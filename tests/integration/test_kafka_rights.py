@@ -29,8 +29,8 @@ from ops.console.backlog import BacklogReader
 from ops.dlq_rebuild import _assign
 from ops.seal_topic import newest_seal, publish_seal
 from ops.topic_reader import reading
-from producers.ingress.publisher import Durability, Publisher
-from producers.ingress.records import Outgoing
+from producers.ingress.publishing.publisher import Durability, Publisher
+from producers.ingress.publishing.records import Outgoing
 from runtime.kafka import close_producer, ensure_topics, open_producer
 from runtime.settings import KafkaSettings, Settings, StackSettings, load
 from runtime.stack import jars, kafka

@@ -32,7 +32,7 @@ LEASES = (
 )
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ingress": (("producers/ingress/**/*.py",), ("producers/sql",)),
-    "relay": (("producers/relay/*.py", "producers/ingress/intents/cleaning.py"), ("producers/sql", "runtime/sql")),
+    "relay": (("producers/relay/*.py",), ("producers/sql", "runtime/sql")),
     "consumer": (("consumer/*.py",), ("consumer/sql", "runtime/sql")),
     "dispatcher": (("consumer/dispatcher/*.py",), ("consumer/dispatcher/sql", "consumer/sql", "runtime/sql")),
     "console": (
@@ -47,6 +47,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "ops/letter_notes.py",
             "ops/operators.py",
             "ops/audit_actions.py",
+            "ops/recall_orders.py",
         ),
         ("ops/console/sql", "ops/sql"),
     ),

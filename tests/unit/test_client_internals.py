@@ -29,9 +29,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from producers.ingress import body
-from producers.ingress.cycle import HttpCycle
-from producers.ingress.http_protocol import HttpProtocol
-from producers.ingress.uvicorn_parts import HeldFlow
+from producers.ingress.http.protocol import HttpProtocol
+from producers.ingress.http.uvicorn_parts import HeldFlow, HttpCycle
 from runtime import kafka_records
 from runtime.http_server import Server
 

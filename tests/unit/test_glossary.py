@@ -13,7 +13,7 @@ from ops.people import Role
 from ops.redrive_preview import Would
 from ops.redrives import RedriveStatus
 from ops.status import RoleState
-from producers.ingress.publisher import Durability
+from producers.ingress.publishing.publisher import Durability
 from providers.core.contract import Trust
 from runtime import breaker, metrics
 from schemas.dead_letter import LetterStatus, Reason

@@ -12,11 +12,11 @@ from outside import outside
 from pydantic import SecretStr
 
 from producers.ingress import trust_roots
-from producers.ingress.certificates import Certificates, client_bounds
 from producers.ingress.endpoints import Endpoint, open_endpoints
-from producers.ingress.fetch_budget import Asker
 from producers.ingress.rate_limits import OVER_QUOTA
-from producers.ingress.verification_inputs import (
+from producers.ingress.verification.certificates import Certificates, client_bounds
+from producers.ingress.verification.fetch_budget import Asker
+from producers.ingress.verification.inputs import (
     CERTIFICATE_QUOTA,
     NO_LIVE_SECRET,
     PROOF_UNAVAILABLE,

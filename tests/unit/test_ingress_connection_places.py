@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.ingress.connection_places import LINGERING_MAX, Places
+from producers.ingress.http.connection_places import LINGERING_MAX, Places
 
 pytestmark = pytest.mark.unit
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from producers.ingress import cycle
 from producers.ingress.access_log import AccessLog, line_of
 from producers.ingress.answers import CLOSE, Answer, head_of, send_answer
+from producers.ingress.http import uvicorn_parts
 from tests.unit.test_ingress_http_protocol import GET, POST, Held
 
 pytestmark = pytest.mark.unit
@@ -102,7 +102,7 @@ def _sending(answer: Answer) -> Any:
 
 
 def test_the_date_is_joined_once_a_second() -> None:
-    cycle.own_lines.cache_clear()
+    uvicorn_parts.own_lines.cache_clear()
     for _ in range(3):
-        assert cycle.own_lines(((b"date", b"x"), (b"a", b"b"))) == b"date: x\r\na: b\r\n"
-    assert cycle.own_lines.cache_info().misses == 1
+        assert uvicorn_parts.own_lines(((b"date", b"x"), (b"a", b"b"))) == b"date: x\r\na: b\r\n"
+    assert uvicorn_parts.own_lines.cache_info().misses == 1

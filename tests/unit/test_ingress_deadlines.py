@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from producers.ingress.deadlines import Deadlines
+from producers.ingress.publishing.deadlines import Deadlines
 
 pytestmark = pytest.mark.unit
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from producers.ingress.dear_checks import CHEAP_BYTES, DearChecks
+from producers.ingress.verification.dear_checks import CHEAP_BYTES, DearChecks
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from producers.ingress.group_commit import GroupCommit
+from producers.ingress.publishing.group_commit import GroupCommit
 from schemas.errors import UnavailableError
 
 pytestmark = pytest.mark.unit

@@ -11,7 +11,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from producers.ingress import http_framing, http_protocol
+from producers.ingress.http import framing
+from producers.ingress.http import protocol as http_protocol
 
 pytestmark = pytest.mark.unit
 
@@ -378,10 +379,10 @@ async def test_a_lost_connection_leaves_no_timer() -> None:
     ],
 )
 def test_ambiguous_framing_is_told(headers: Any, version: str, *, upgrade: bool) -> None:
-    with pytest.raises(http_framing.MalformedHeadError):
-        http_framing.need_one_framing(headers, version, upgrade=upgrade)
+    with pytest.raises(framing.MalformedHeadError):
+        framing.need_one_framing(headers, version, upgrade=upgrade)
 
 
 def test_clear_framing_passes() -> None:
-    http_framing.need_one_framing([(b"content-length", b"0"), (b"x", b"y")], "1.1", upgrade=True)
-    http_framing.need_one_framing([(b"transfer-encoding", b"chunked")], "1.1", upgrade=False)
+    framing.need_one_framing([(b"content-length", b"0"), (b"x", b"y")], "1.1", upgrade=True)
+    framing.need_one_framing([(b"transfer-encoding", b"chunked")], "1.1", upgrade=False)

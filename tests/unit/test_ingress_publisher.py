@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
-from producers.ingress.deadlines import Deadlines
-from producers.ingress.publisher import Durability, Publisher, leader_of
-from producers.ingress.records import Outgoing
+from producers.ingress.publishing.deadlines import Deadlines
+from producers.ingress.publishing.publisher import Durability, Publisher, leader_of
+from producers.ingress.publishing.records import Outgoing
 from producers.relay.partitions import partition_of
 from runtime.settings import IngressSettings, KafkaSettings, Settings
 from schemas.errors import SettingsError, UnavailableError

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from producers.ingress import records, routes
+from producers.ingress import routes
 from producers.ingress.answers import Refusal, of_problem, of_refusal
 from producers.ingress.endpoints import open_endpoints
+from producers.ingress.publishing import records
 from producers.ingress.webhooks import declared_bytes, headers_of, target_of
 from providers.core.contract import Notification, Trust
 from runtime.settings import AccountSettings, ProviderSettings, Settings

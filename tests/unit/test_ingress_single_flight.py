@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from producers.ingress.publisher import Durability
+from producers.ingress.publishing.publisher import Durability
 from producers.ingress.single_flight import SingleFlight, key_of
 from providers.core.contract import Notification
 from runtime.settings import IngressSettings

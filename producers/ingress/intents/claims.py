@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from producers.ingress.intents.naming import PaymentName
     from producers.ingress.intents.orders import Ordered
-    from producers.ingress.intents.pool import Transactions
-    from producers.ingress.records import Outgoing
+    from producers.ingress.publishing.records import Outgoing
+    from producers.ingress.transactions import Transactions
     from runtime.postgres import Connection
     from runtime.settings import IntentsSettings
 

@@ -16,7 +16,7 @@ from producers.ingress.intents.claims import UNKNOWN
 from producers.ingress.intents.clients import Clients
 from producers.ingress.intents.queued import Asking
 from producers.ingress.intents.routes import IntentPath, Look, path_of
-from producers.ingress.publisher import Durability
+from producers.ingress.publishing.publisher import Durability
 from producers.ingress.rate_limits import fields_of
 from producers.ingress.webhooks import declared_bytes, first, headers_of, peer_of
 from runtime import telemetry

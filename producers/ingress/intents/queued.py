@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from producers.ingress.records import Outgoing
+from producers.ingress.publishing.records import Outgoing
 from schemas.intents import Command, IntentRecord
 from schemas.record import Attributes
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from producers.ingress.intents.pool import Transactions
     from producers.ingress.rate_limits import RateLimits
+    from producers.ingress.transactions import Transactions
     from runtime.clock import Clock
     from runtime.settings import Settings
 

@@ -1,4 +1,4 @@
-"""The API's own connections to Postgres: opened at the first use, every unit of work one transaction with a bound."""
+"""The connections of intents and hints to Postgres: opened at the first use, a unit of work one bounded transaction."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
-from producers.ingress.deadlines import Deadlines
+from producers.ingress.publishing.deadlines import Deadlines
 from producers.relay.partitions import partition_of
 from runtime import metrics
 from runtime.breaker import Breaker
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from aiokafka import AIOKafkaProducer
 
-    from producers.ingress.records import Outgoing
+    from producers.ingress.publishing.records import Outgoing
     from runtime.settings import Settings
 
 NOBODY: Final = -1

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from producers.ingress.group_commit import GroupCommit
+from producers.ingress.publishing.group_commit import GroupCommit
 from runtime.postgres import OUTAGE_ERRORS, LazyPool, open_pool
 from schemas.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from producers.ingress.group_commit import Row
-    from producers.ingress.records import Outgoing
+    from producers.ingress.publishing.group_commit import Row
+    from producers.ingress.publishing.records import Outgoing
     from runtime.postgres import Connection
     from runtime.settings import Settings
 

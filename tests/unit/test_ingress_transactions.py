@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from producers.ingress.intents.pool import Transactions
+from producers.ingress.transactions import Transactions
 from runtime.settings import IntentsSettings, Settings
 from schemas.errors import UnavailableError
 

@@ -18,9 +18,8 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from producers.ingress.answers import CLOSE, of_problem
-from producers.ingress.connection_places import Places
-from producers.ingress.cycle import HttpCycle
-from producers.ingress.http_framing import (
+from producers.ingress.http.connection_places import Places
+from producers.ingress.http.framing import (
     BLANK_LINE,
     HeadTooLargeError,
     MalformedHeadError,
@@ -30,7 +29,7 @@ from producers.ingress.http_framing import (
     need_version,
     next_piece,
 )
-from producers.ingress.uvicorn_parts import CycleTransport, HeldFlow, SharedReader
+from producers.ingress.http.uvicorn_parts import CycleTransport, HeldFlow, HttpCycle, SharedReader
 from schemas import problems
 
 if TYPE_CHECKING:

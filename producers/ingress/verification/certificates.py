@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from producers.ingress.fetch_budget import Asker, FetchBudget
+from producers.ingress.verification.fetch_budget import Asker, FetchBudget
 from providers.core.x509_chain import read_certificates
 from runtime import metrics
 from runtime.breaker import Breaker

@@ -19,10 +19,10 @@ from schemas.errors import SignatureRejected, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from producers.ingress.certificates import Certificates
     from producers.ingress.endpoints import Endpoint
-    from producers.ingress.fetch_budget import Asker
     from producers.ingress.sources import Network
+    from producers.ingress.verification.certificates import Certificates
+    from producers.ingress.verification.fetch_budget import Asker
     from providers.core.contract import NamedCertificate
 
 MayFetch = Callable[["Delivery"], Awaitable["Asker | None"]]
