@@ -17,8 +17,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from producers.relay.partitions import partition_of
 from runtime.kafka import RECORD_REFUSALS, close_producer, open_producer, unavailable_after
+from runtime.kafka_partitions import partition_of
 from schemas.errors import UnavailableError
 from schemas.topics import DEAD_LETTER_BYTES_MAX
 

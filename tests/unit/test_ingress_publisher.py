@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from producers.ingress.publishing.deadlines import Deadlines
 from producers.ingress.publishing.publisher import Durability, Publisher, leader_of
 from producers.ingress.publishing.records import Outgoing
-from producers.relay.partitions import partition_of
+from runtime.kafka_partitions import partition_of
 from runtime.settings import IngressSettings, KafkaSettings, Settings
 from schemas.errors import SettingsError, UnavailableError
 

@@ -12,10 +12,10 @@ from producers.relay import destination as destinations
 from producers.relay.destination import Destination, PartlyPublishedError
 from producers.relay.lanes import Batch
 from producers.relay.loop import LaneHealth
-from producers.relay.partitions import partition_of
 from producers.relay.records import Outgoing
 from producers.relay.role import watch_health
 from runtime.health import Probe
+from runtime.kafka_partitions import partition_of
 from runtime.settings import KafkaSettings
 from schemas.errors import UnavailableError
 

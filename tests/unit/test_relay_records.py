@@ -13,7 +13,6 @@ from producers.relay.cluster import find_mismatch
 from producers.relay.destination import _divide
 from producers.relay.lanes import cut
 from producers.relay.loop import LaneHealth, backoff_seconds
-from producers.relay.partitions import murmur2, partition_of
 from producers.relay.records import (
     CHANGE_FIELDS,
     COMMAND_FIELDS,
@@ -31,6 +30,7 @@ from producers.relay.records import (
 from producers.relay.role import watch_health
 from runtime.health import Probe
 from runtime.kafka import InvalidRecordError
+from runtime.kafka_partitions import murmur2, partition_of
 from schemas.changes import Change, State
 from schemas.commands import CommandRecord
 

@@ -16,10 +16,10 @@ from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from producers.ingress.publishing.deadlines import Deadlines
-from producers.relay.partitions import partition_of
 from runtime import metrics
 from runtime.breaker import Breaker
 from runtime.kafka import close_producer, ensure_topics, open_producer, unavailable_after
+from runtime.kafka_partitions import partition_of
 from runtime.kafka_security import client_arguments
 from schemas.errors import UnavailableError
 from schemas.topics import RECORD_BYTES_MAX
