@@ -26,7 +26,7 @@ MEASURE := $(if $(COVERAGE),--cov --cov-report= --cov-fail-under=0)
 
 # The pure modules: what decides, and reads and writes nothing.
 PURE := schemas/*,providers/*,$(shell printf 'consumer/%s.py,' adoption children copies customer decode disputes entries facts_json fetched fold framings grouping intents ledger \
-	merging offsets payment_tries plain plan planner recalled refunds resolve rows tally ties verdict)
+	merging offsets payment_attempts plain plan planner recalled refunds resolve rows tally ties verdict)
 
 # The first Python that is new enough. Evaluated only where it is used.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \

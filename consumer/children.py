@@ -1,7 +1,7 @@
 """The children of a payment, and the sums that they come to. Pure.
 
 What was asked for, reserved and captured stands here, one property or function a rule; `consumer.refunds` has what was
-given back of it, `consumer.payment_tries` how it was tried to pay. `consumer.fold` reads the row off them.
+given back of it, `consumer.payment_attempts` how it was tried to pay. `consumer.fold` reads the row off them.
 """
 
 from __future__ import annotations
@@ -99,9 +99,9 @@ class Children:
 
     @property
     def amount(self) -> int:
-        """The figure to show; before anything else is known, what the tries asked for."""
-        tries = self._by_kind.get(FactKind.ATTEMPT, _NONE)
-        return self.asked or max([state.amount or 0 for state in tries.values()], default=0)
+        """The figure to show; before anything else is known, what the attempts asked for."""
+        attempts = self._by_kind.get(FactKind.ATTEMPT, _NONE)
+        return self.asked or max([state.amount or 0 for state in attempts.values()], default=0)
 
     @property
     def amount_differs(self) -> bool:

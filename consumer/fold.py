@@ -2,7 +2,7 @@
 
 The join is the least upper bound of a lattice (commutative, associative, idempotent; `schemas.facts` has its parts),
 and `project` looks at nothing but the joined facts; so any order and any repetition of the same events gives the same
-row. `consumer.children` does the sums of each kind of child, with `consumer.refunds` and `consumer.payment_tries`;
+row. `consumer.children` does the sums of each kind of child, with `consumer.refunds` and `consumer.payment_attempts`;
 `consumer.plain` is the short way of most payments.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from consumer import disputes
 from consumer.children import Children
-from consumer.payment_tries import ended_tries, open_try
+from consumer.payment_attempts import ended_attempts, open_attempt
 from consumer.plain import plain_row
 from consumer.refunds import is_pending
 from schemas.facts import INTENT, RANKS, Fact, FactKind, State
@@ -150,18 +150,18 @@ def asked(facts: Facts) -> int | None:
         return max((state.amount if state.low is None else state.low) or 0 for state in reported[_TERMS])
     if intent_amount is not None:
         return intent_amount
-    tries = reported.get(FactKind.AUTHORIZATION) or reported.get(FactKind.ATTEMPT) or ()
-    return max([state.amount for state in tries if state.amount is not None], default=None)
+    attempts = reported.get(FactKind.AUTHORIZATION) or reported.get(FactKind.ATTEMPT) or ()
+    return max([state.amount for state in attempts if state.amount is not None], default=None)
 
 
 def _status(children: Children) -> Status:
-    """Return the status: money first, then a try that is open, then how it ended."""
+    """Return the status: money first, then an attempt that is open, then how it ended."""
     captured = children.captured
     if captured or children.paid_nothing:
         return Status.CAPTURED if captured >= children.asked else Status.PARTIALLY_CAPTURED
     if children.is_live:
         return Status.AUTHORIZED
-    state = "processing" if children.takes_unknown else open_try(children)
+    state = "processing" if children.takes_unknown else open_attempt(children)
     if state in ("requires_action", "processing"):
         return _OPEN[state]
     return _ended(children)
@@ -173,7 +173,7 @@ def _ended(children: Children) -> Status:
         return Status.CANCELED if "canceled" in children.ends.values() else Status.EXPIRED
     if children.undone:
         return Status.FAILED
-    ended = ended_tries(children)
+    ended = ended_attempts(children)
     return next((status for name, status in _ENDS if name in ended), Status.CREATED)
 
 

@@ -14,7 +14,7 @@ import faulthandler
 import time
 from typing import TYPE_CHECKING, Final
 
-from runtime.postgres_session import Attempts
+from runtime.postgres_session import Activity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ class HandWatch:
         arm: Callable[[float], None] = end_after,
         disarm: Callable[[], None] = faulthandler.cancel_dump_traceback_later,
     ) -> None:
-        self.attempts = Attempts()
+        self.activity = Activity()
         self._hang_seconds_max = hang_seconds_max
         self._patience_seconds = patience_seconds
         self._arm, self._disarm = arm, disarm
@@ -56,7 +56,7 @@ class HandWatch:
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
         """Watch for as long as the record is in hand."""
-        self.attempts.note()
+        self.activity.note()
         self.held = True
         self._arm(self._hang_seconds_max)
         try:
@@ -67,7 +67,7 @@ class HandWatch:
 
     def look(self, now: float, *, waiting: bool) -> None:
         """Show that the loop lives; `waiting` says that Postgres is away, and that this is why nothing happens."""
-        if self.held and (waiting or now - self.attempts.at <= self._patience_seconds):
+        if self.held and (waiting or now - self.activity.at <= self._patience_seconds):
             self._arm(self._hang_seconds_max)
 
     async def keep(self, waiting: Callable[[], bool]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from consumer.tries import explain
+from consumer.retries import explain
 from runtime import metrics
 from runtime.postgres import classify
 from runtime.refusals import PASSING
@@ -18,7 +18,7 @@ from schemas.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from runtime.postgres_session import Attempts
+    from runtime.postgres_session import Activity
     from runtime.settings import ConsumerSettings
 
 log = structlog.get_logger()
@@ -26,16 +26,16 @@ Result = TypeVar("Result")
 
 
 class Outages:
-    """Says `why` Postgres can't be used and `since` which monotonic time, or None; whoever tries reports here."""
+    """Says `why` Postgres can't be used and `since` which monotonic time, or None; whoever asks it reports here."""
 
-    def __init__(self, settings: ConsumerSettings, attempts: Attempts) -> None:
+    def __init__(self, settings: ConsumerSettings, activity: Activity) -> None:
         self._settings = settings
-        self.attempts = attempts
+        self.activity = activity
         self.why: str | None = None
         self.since: float | None = None
 
     def pauses(self) -> Iterator[float]:
-        """Yield the seconds to wait between the tries of one thing, without end."""
+        """Yield the seconds to wait before each retry of one thing, without end."""
         return delays(self._settings.backoff_initial_seconds, self._settings.backoff_max_seconds)
 
     async def away(self, error: Exception, pauses: Iterator[float]) -> None:
@@ -54,13 +54,13 @@ class Outages:
             self.since = self.why = None
             metrics.POSTGRES_AWAY.set(0)
 
-    async def through(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        """Try until Postgres takes it; raise what is no outage."""
+    async def through(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Do the work again until Postgres takes it; raise what is no outage."""
         pauses = self.pauses()
         while True:
-            self.attempts.note()
+            self.activity.note()
             try:
-                result = await attempt()
+                result = await work()
             except Exception as error:
                 if not isinstance(error, UnavailableError) and classify(error) not in PASSING:
                     raise

@@ -1,6 +1,6 @@
 """A plain payment's row, in one pass over its facts. Pure.
 
-Nearly every payment holds what was asked for, tries, holds, captures and refunds, and nothing that unmakes or moves
+Nearly every payment holds what was asked for, attempts, holds, captures and refunds, and nothing that unmakes or moves
 another child. `consumer.children` has the rules in full and their reasons; a property test holds the two equal.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from consumer.payment_tries import went_on
+from consumer.payment_attempts import went_on
 from schemas.facts import INTENT, FactKind
 from schemas.payment import DisputeStatus, Flag, Projection, RefundStatus, Status
 
@@ -46,9 +46,9 @@ _OF_TRY: Final = {
     "requires_action": (4, Status.REQUIRES_ACTION),
     "processing": (5, Status.PROCESSING),
 }
-"""What a try without money comes to, and which of several is shown: the furthest open, else the strongest end."""
+"""What an attempt without money comes to, and which of several is shown: the furthest open, else the strongest end."""
 _OPEN: Final = 4
-"""Where the tries begin that are still open."""
+"""Where the attempts begin that are still open."""
 _GIVEN_BACK: Final = ("succeeded", "unbooked")
 """States of a refund that count; an unbooked one released nothing where no hold has anything left."""
 _NO_FLAGS: Final[tuple[str, ...]] = ()
@@ -62,7 +62,7 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
     of what nobody took; totals that differ.
     """
     asked: int | None = None
-    tries: dict[str, State] = {}
+    attempts: dict[str, State] = {}
     holds: dict[str, int] = {}
     taken: dict[str | None, int] = {}
     refunds: dict[str, State] = {}
@@ -70,7 +70,7 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
     modes: dict[str, str] = {}
     for (kind, key), state in facts.items():
         if kind is _ATTEMPT:
-            tries[key] = state
+            attempts[key] = state
         elif kind is _TERMS:
             if not (amount := state.amount) or (asked is not None and asked != amount):
                 return None
@@ -102,7 +102,7 @@ def plain_row(facts: Facts) -> Projection | None:  # noqa: C901, PLR0911, PLR091
         return _paid(asked, holds, taken, refunds, totals)
     if refunds or totals:
         return None
-    return _held(asked, holds) if holds else _unpaid(asked, tries)
+    return _held(asked, holds) if holds else _unpaid(asked, attempts)
 
 
 def _held(asked: int | None, holds: dict[str, int]) -> Projection:
@@ -111,12 +111,12 @@ def _held(asked: int | None, holds: dict[str, int]) -> Projection:
     return Projection(_AUTHORIZED, _NOT_REFUNDED, _UNDISPUTED, asked or authorized, authorized)
 
 
-def _unpaid(asked: int | None, tries: dict[str, State]) -> Projection:
-    """Return the row of a payment that has tries at most."""
+def _unpaid(asked: int | None, attempts: dict[str, State]) -> Projection:
+    """Return the row of a payment that has attempts at most."""
     best, status, shown = 0, _CREATED, asked or 0
-    for key, state in tries.items():
+    for key, state in attempts.items():
         rank, name = _OF_TRY[state.name]
-        if rank > best and (rank < _OPEN or len(tries) == 1 or not went_on(tries, key, state)):
+        if rank > best and (rank < _OPEN or len(attempts) == 1 or not went_on(attempts, key, state)):
             best, status = rank, name
         if asked is None and state.amount is not None and state.amount > shown:
             shown = state.amount

@@ -15,8 +15,8 @@ import structlog
 from consumer.decode import ANY, Endpoints, decoded
 from consumer.offsets import place_of
 from consumer.poison import PoisonRun
+from consumer.retries import Next, Retries, prepare, verdict_on
 from consumer.tally import count, tally
-from consumer.tries import Next, Retries, prepare, verdict_on
 from consumer.verdict import Dead
 from runtime import metrics, telemetry
 from runtime.postgres_session import noting
@@ -75,7 +75,7 @@ class Processor:
     async def process(self, records: Sequence[Record]) -> bool:
         """Process records, all at once or the only one; False where some of a halted partition are left."""
         began = time.monotonic()
-        with telemetry.settling(records) as span, noting(self.outages.attempts):
+        with telemetry.settling(records) as span, noting(self.outages.activity):
             if not (taken := self._not_halted(records)):
                 plans = []
             elif len(records) == 1 and self.quarantine.holds(records[0]):
@@ -113,7 +113,7 @@ class Processor:
                 if not (part := self._poison.still_open(ahead.pop())):
                     continue
                 try:
-                    plan = await self._attempt(part)
+                    plan = await self._commit(part)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is found out whose fault it is
                     if len(part) == 1:
                         plans += await self._bury(part[0], error)
@@ -124,20 +124,20 @@ class Processor:
                     self._poison.written(part, plan)
         return plans
 
-    async def _attempt(self, items: Sequence[Item]) -> Plan:
+    async def _commit(self, items: Sequence[Item]) -> Plan:
         """Write these in one transaction, again after conflicts and through outages; raise what is their own fault."""
-        tries, pauses = Retries(len(items), self._settings), self.outages.pauses()
+        retries, pauses = Retries(len(items), self._settings), self.outages.pauses()
         while True:
-            self.outages.attempts.note()
+            self.outages.activity.note()
             try:
                 plan = await self._transact(items)
             except Exception as error:
-                after = tries.after(error)
+                after = retries.after(error)
                 if after is Next.GIVE_UP:
                     raise
                 if after is Next.WAIT:
                     await self.outages.away(error, pauses)
-                    tries = Retries(len(items), self._settings)
+                    retries = Retries(len(items), self._settings)
                 else:
                     await prepare(after, self._renew)
             else:
@@ -148,7 +148,7 @@ class Processor:
         """Make a dead letter of a record that failed by itself, unless it is one too many."""
         if self._poison.failed(item):
             return []
-        return [await self._attempt([(item[0], verdict_on(error))])]
+        return [await self._commit([(item[0], verdict_on(error))])]
 
 
 def _halves(items: Sequence[Item]) -> list[Sequence[Item]]:

@@ -85,7 +85,7 @@ class Quarantine:
         async with self._starting:
             if place not in self._until:
                 held = self._until
-                with noting(self.hand.attempts):
+                with noting(self.hand.activity):
                     held[place] = until = await self._outages.through(lambda: self.marks.start(place, offset))
                 if until is not None:
                     log.warning("going_record_by_record", topic=place[0], partition=place[1], until_offset=until)

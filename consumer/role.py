@@ -23,10 +23,10 @@ from consumer.outages import Outages
 from consumer.positions import Positions, StoredOffsets
 from consumer.processing import Processor
 from consumer.quarantine import Quarantine
+from consumer.retries import explain
 from consumer.standstill import PartitionWatch
 from consumer.sweeper import Sweeper
 from consumer.transaction import BatchWriter
-from consumer.tries import explain
 from runtime.clock import SystemClock
 from runtime.ends import PurposefulEnds
 from runtime.kafka import ensure_topics, ping
@@ -122,7 +122,7 @@ def make_processor(pool: Pool, settings: Settings) -> Processor:
     marks = Marks(pool, settings.role.token or uuid4(), caution, PurposefulEnds(settings.home, "consumer"))
     patience = settings.postgres.statement_timeout_seconds + settings.postgres.connect_timeout_seconds
     hand = HandWatch(limits.hang_seconds_max, patience)
-    outages = Outages(limits, hand.attempts)
+    outages = Outages(limits, hand.activity)
     return Processor(
         BatchWriter(pool, settings, SystemClock()).settle,
         Quarantine(marks, hand, outages),
@@ -212,7 +212,7 @@ def _show(probe: Probe, loop: ConsumerLoop, processor: Processor, settings: Sett
     hand = processor.quarantine.hand
 
     def stuck() -> str | None:
-        quiet = time.monotonic() - max(loop.progress_at, processor.outages.attempts.at)
+        quiet = time.monotonic() - max(loop.progress_at, processor.outages.activity.at)
         patience = settings.consumer.stall_seconds + hand.acts_after_seconds * hand.held
         if processor.outages.since is None and quiet > patience:
             return f"lag {loop.lag}, {loop.batches_open} batches open and nothing attempted for {quiet:.0f} s"

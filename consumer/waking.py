@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from consumer.fetched import portions
 from consumer.plan import Letter, Plan
-from consumer.tries import Retries, retry, too_slow, verdict_on
+from consumer.retries import Retries, retry, too_slow, verdict_on
 from runtime import metrics
 from runtime.postgres import classify
 from runtime.refusals import PASSING

@@ -20,8 +20,8 @@ else:
     _Connection = asyncpg.Connection
 
 
-class Attempts:
-    """When the last statement was sent (`at`, monotonic seconds): somebody who tries is not stuck."""
+class Activity:
+    """When the last statement was sent (`at`, monotonic seconds): who still asks Postgres is not stuck."""
 
     __slots__ = ("at",)
 
@@ -29,7 +29,7 @@ class Attempts:
         self.at = time.monotonic()
 
     def note(self) -> None:
-        """Note an attempt, now."""
+        """Note that one is sent, now."""
         self.at = time.monotonic()
 
 
@@ -38,13 +38,13 @@ CANCEL_SECONDS: Final = 1.0
 COMMIT: Final = "COMMIT;"
 """How the driver ends a transaction."""
 COMMIT_SECONDS_MAX: Final = 24 * 3600.0
-_NOTED_BY: Final[ContextVar[Attempts | None]] = ContextVar("attempts", default=None)
+_NOTED_BY: Final[ContextVar[Activity | None]] = ContextVar("activity", default=None)
 
 
 @contextlib.contextmanager
-def noting(attempts: Attempts) -> Iterator[None]:
-    """Let the statements that are sent in this context count as attempts."""
-    token = _NOTED_BY.set(attempts)
+def noting(activity: Activity) -> Iterator[None]:
+    """Have the statements that are sent in this context noted."""
+    token = _NOTED_BY.set(activity)
     try:
         yield
     finally:
@@ -80,8 +80,8 @@ class Session(_Connection):
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
-        if (attempts := _NOTED_BY.get()) is not None:
-            attempts.note()
+        if (activity := _NOTED_BY.get()) is not None:
+            activity.note()
         self.waiting_since = time.monotonic()
         try:
             yield

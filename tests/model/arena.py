@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from settling import Books, read_books, settings_for
 
-from consumer import tries
+from consumer import retries
 from consumer.role import PLANNER
 from model.database import Observer, Rows
 from model.exploring import DEADLOCK_SECONDS
@@ -82,7 +82,7 @@ async def arena(superuser_dsn: str, dsn: str) -> AsyncIterator[Arena]:
     superusers = [await asyncpg.connect(superuser_dsn) for _ in range(2)]
     await superusers[0].execute(f"alter database {name} set deadlock_timeout = '{int(DEADLOCK_SECONDS * 1000)}ms'")
     settings = settings_for(dsn)
-    pause, tries.CONFLICT_PAUSE_SECONDS = tries.CONFLICT_PAUSE_SECONDS, 0.0
+    pause, retries.CONFLICT_PAUSE_SECONDS = retries.CONFLICT_PAUSE_SECONDS, 0.0
     pool = await open_pool(settings.postgres, role="model", connections=SESSIONS + 2, parameters=PLANNER)
     taken = [await pool.acquire() for _ in range(SESSIONS)]
     try:
@@ -91,7 +91,7 @@ async def arena(superuser_dsn: str, dsn: str) -> AsyncIterator[Arena]:
             await observer.prepare()
         yield Arena(observers, pool, taken, settings, await observers[0].keep())
     finally:
-        tries.CONFLICT_PAUSE_SECONDS = pause
+        retries.CONFLICT_PAUSE_SECONDS = pause
         for one in taken:
             await pool.release(one)
         await pool.close()

@@ -18,12 +18,12 @@ from consumer.facts_json import dump_reported, load_reported
 from consumer.ledger import COLUMNS, LedgerRow
 from consumer.outages import Outages
 from consumer.processing import Processor
+from consumer.retries import explain
 from consumer.role import PLANNER
 from consumer.transaction import BatchWriter
-from consumer.tries import explain
 from runtime.clock import SystemClock
 from runtime.postgres import open_pool
-from runtime.postgres_session import Attempts
+from runtime.postgres_session import Activity
 from runtime.settings import ConsumerSettings, KafkaSettings, ParkingSettings, PostgresSettings, Settings
 from schemas.intents import Command
 from schemas.record import Attributes, Record
@@ -195,7 +195,7 @@ def processor(
 ) -> Processor:
     """Return what processes batches through `transact`, where no partition is in quarantine."""
     nobody: Any = None
-    return Processor(transact, nobody, Outages(limits, Attempts()), limits, renew=renew)
+    return Processor(transact, nobody, Outages(limits, Activity()), limits, renew=renew)
 
 
 class Away(BaseException):

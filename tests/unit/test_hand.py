@@ -42,14 +42,14 @@ def test_a_loop_that_lives_puts_the_end_off_for_as_long_as_a_statement_may_take(
     timer = Timer()
     hand = timer.hand()
     with hand.holding():
-        began = hand.attempts.at
+        began = hand.activity.at
         hand.look(began + PATIENCE, waiting=False)
         assert timer.asked == [HANG, HANG]
         hand.look(began + PATIENCE + 0.1, waiting=False)
         assert timer.asked == [HANG, HANG], "nothing was attempted: let it end"
         hand.look(began + 3600, waiting=True)
         assert timer.asked == [HANG] * 3, "an outage is waited for"
-        hand.attempts.note()
+        hand.activity.note()
         hand.look(time.monotonic(), waiting=False)
         assert timer.asked == [HANG] * 4
 

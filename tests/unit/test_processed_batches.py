@@ -110,7 +110,7 @@ HANG, PATIENCE = 10.0, 35.0
 
 def lanes(notes: Notes | None = None, settler: Settler | None = None, timer: Timer | None = None) -> Processor:
     hand, settler = (timer or Timer()).hand(), settler or Settler()
-    outages = Outages(LIMITS, hand.attempts)
+    outages = Outages(LIMITS, hand.activity)
     quarantine = Quarantine(notes or Notes(), hand, outages)  # type: ignore[arg-type]
 
     async def transact(items: Sequence[Item]) -> Plan:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from paper_books import PaperBooks, moment
 from settling import outage_of, processor
 
-from consumer import tries
+from consumer import retries
 from consumer.decode import Event, decoded
 from consumer.ledger import LedgerRow
 from consumer.plan import Letter, Plan
@@ -42,7 +42,7 @@ LIMITS = ConsumerSettings(twin_retries_max=4, unexpected_run_max=RUN_MAX, backof
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tries, "CONFLICT_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "CONFLICT_PAUSE_SECONDS", 0.0)
 
 
 def ledger_row(event: Event, record: Record) -> LedgerRow:

@@ -1,4 +1,4 @@
-"""What to do after a transaction that failed: try again, try on a fresh session, wait, or give up.
+"""What to do after a transaction that failed: retry it, retry it on a fresh session, wait, or give up.
 
 Who was in the way, and who is away, is nobody's fault: neither ever makes a dead letter.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runtime.settings import ConsumerSettings
 
 CONFLICT_PAUSE_SECONDS: float = 0.005
-"""Mean pause before a batch that was in conflict is tried again; random, so that two don't meet again."""
+"""Mean pause before a batch that was in conflict is retried; random, so that two don't meet again."""
 
 
 class Next(Enum):
@@ -39,7 +39,7 @@ class Next(Enum):
 
 
 class Retries:
-    """The tries of one batch of `size` records: a bounded number of conflicts, and one on fresh sessions."""
+    """The retries of one batch of `size` records: a bounded number of conflicts, and one on fresh sessions."""
 
     def __init__(self, size: int, limits: ConsumerSettings) -> None:
         self._size = size
@@ -50,7 +50,7 @@ class Retries:
         """Decide what follows.
 
         A conflict that does not end is an outage where it is a lock, and bad data where it is a key. What is wrong
-        with the session, or with a single record for all that is known yet, is tried once on a fresh session.
+        with the session, or with a single record for all that is known yet, is retried once on a fresh session.
         """
         if isinstance(error, UnavailableError):
             return Next.WAIT
@@ -75,7 +75,7 @@ def too_slow(size: int, error: Exception) -> bool:
 
 
 async def prepare(after: Next, renew: Callable[[], Awaitable[None]]) -> None:
-    """Do what comes before a next try that is to be made at once, or nearly."""
+    """Do what comes before a retry that is to be made at once, or nearly."""
     if after is Next.FRESH_SESSION:
         await renew()
         return
@@ -83,16 +83,16 @@ async def prepare(after: Next, renew: Callable[[], Awaitable[None]]) -> None:
     await asyncio.sleep(random.uniform(0, 2 * CONFLICT_PAUSE_SECONDS))  # noqa: S311 - jitter
 
 
-async def retry(attempt: Callable[[], Awaitable[Plan]], tries: Retries, renew: Callable[[], Awaitable[None]]) -> Plan:
-    """Try for as long as another try may help at once; then raise what the last one did.
+async def retry(work: Callable[[], Awaitable[Plan]], retries: Retries, renew: Callable[[], Awaitable[None]]) -> Plan:
+    """Do the work again for as long as a retry may help at once; then raise what the last one did.
 
     That is UnavailableError where other transactions stay in the way.
     """
     while True:
         try:
-            return await attempt()
+            return await work()
         except Exception as error:
-            after = tries.after(error)
+            after = retries.after(error)
             if after is Next.WAIT and classify(error) is Failure.CONFLICT:
                 raise UnavailableError(explain(error)) from error
             if after in (Next.WAIT, Next.GIVE_UP):

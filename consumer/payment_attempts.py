@@ -1,4 +1,4 @@
-"""How it was tried to pay: which try is open, and how those ended that are not. Pure."""
+"""How it was tried to pay: which attempt is open, and how those ended that are not. Pure."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ _ENDED: Final = ("failed", "expired", "canceled")
 _OPEN: Final = {"created": 0, "requires_action": 1, "processing": 2}
 
 
-def open_try(children: Children) -> str | None:
-    """Return the state of the try that is furthest among those that are open, or None.
+def open_attempt(children: Children) -> str | None:
+    """Return the state of the attempt that is furthest among those that are open, or None.
 
     One is over that ended, had money of its own, or whose payment was ended.
     """
-    tries = children.of(FactKind.ATTEMPT)
+    attempts = children.of(FactKind.ATTEMPT)
     found = None
-    for key, state in tries.items():
+    for key, state in attempts.items():
         rank = _OPEN.get(state.name)
         if rank is None or (found is not None and rank <= _OPEN[found]):
             continue
         ended = children.is_ended(key, state)
-        if not ended and not _had_money(children, key, state.version) and not went_on(tries, key, state):
+        if not ended and not _had_money(children, key, state.version) and not went_on(attempts, key, state):
             found = state.name
     return found
 
 
-def ended_tries(children: Children) -> set[str]:
-    """Return how tries ended, and authorizations with them."""
+def ended_attempts(children: Children) -> set[str]:
+    """Return how attempts ended, and authorizations with them."""
     ended = {state.name for state in children.of(FactKind.ATTEMPT).values() if state.name in _ENDED}
     ended |= {state.name for state in children.of(FactKind.VOID).values()}
     return ended | {"canceled"} if children.has_cancels else ended
 
 
-def went_on(tries: Mapping[str, State], key: str, state: State) -> bool:
-    """Tell whether a try went on under another name of its payment, which is no older.
+def went_on(attempts: Mapping[str, State], key: str, state: State) -> bool:
+    """Tell whether an attempt went on under another name of its payment, which is no older.
 
-    One of them succeeded; or the try had the payment's name alone, and ended under one of its own.
+    One of them succeeded; or the attempt had the payment's name alone, and ended under one of its own.
     """
     payment = state.parent or key
-    for other, known in tries.items():
+    for other, known in attempts.items():
         sibling = other != key and payment in (known.parent, other) and known.version >= state.version
         if sibling and (known.name == "succeeded" or (key == payment and known.name in _ENDED)):
             return True
@@ -54,7 +54,7 @@ def went_on(tries: Mapping[str, State], key: str, state: State) -> bool:
 
 
 def _had_money(children: Children, key: str, version: int) -> bool:
-    """Tell whether an authorization or a capture that is no older names the try."""
+    """Tell whether an authorization or a capture that is no older names the attempt."""
     for kind in (FactKind.AUTHORIZATION, FactKind.CAPTURE):
         for own, state in children.of(kind).items():
             pending = kind is FactKind.CAPTURE and state.name == "pending"
