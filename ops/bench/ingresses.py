@@ -38,10 +38,6 @@ class Process:
         times = psutil.Process(self.pid).cpu_times()
         return float(times.user + times.system)
 
-    def rss_mib(self) -> float:
-        """Return the memory it holds now."""
-        return float(psutil.Process(self.pid).memory_info().rss) / 1024**2
-
 
 def free_port() -> int:
     """Return a port of the loopback address that is free now."""
