@@ -1,5 +1,5 @@
 """The composition roots: the command line, the supervisor of `ratchet up`, the sample's simulator, the reconciliation.
 
-Everything may be imported from here and nobody imports this room. Decisions belong below; here they are wired, shown
-and stopped.
+This room may import every other one, and none imports it. Decisions belong below; here parts are put together, started,
+shown and stopped.
 """

@@ -1,9 +1,8 @@
 """Archives the oldest ledger rows: `ratchet audit archive`.
 
-A file is made in three steps, and each may be the last one before a power cut: the rows go to a Parquet file, which is
-read again from the disk and proved; it gets its name; its signed manifest says that it counts. Only a file with a
-manifest is looked at by retention, so nothing is lost or removed too early, and a second run begins where the last
-manifest ends.
+A file is made in three steps; after any of them the power may fail: the rows go to a Parquet file, which is read again
+from the disk and proved; it gets its name; its signed manifest says that it counts. Only a file with a manifest is
+looked at by retention, so nothing is lost or removed too early, and a second run begins where the last manifest ends.
 
 What is proved of a file before it counts: every row's hash, as it is read back; that each payment's rows are a part of
 the payment's chain in the database, which itself holds from its anchor to its head; and that the seal names rows at or

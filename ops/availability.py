@@ -1,4 +1,4 @@
-"""Which broker or host is away, and what is missing of the copies: what `doctor` tells of a cluster."""
+"""Which broker or host is away, and what is missing of the copies: what `doctor` reports of a cluster."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def problems(settings: Settings) -> list[str]:
 
 
 async def _of_postgres(settings: Settings) -> list[Finding]:
-    """Look at standby and oldest transaction; nothing where Postgres does not let us in, which others tell."""
+    """Look at standby and oldest transaction; nothing where Postgres does not let us in, which others report."""
     try:
         async with connected(settings) as connection:
             return await replication_findings(connection)

@@ -54,7 +54,7 @@ def board(status: Status, run: Run | None, events_per_second: float) -> Renderab
 
 
 class Reporter:
-    """Tells what happens. `report` takes a sentence at any time, also while the board is up."""
+    """Reports what happens. `report` takes a sentence at any time, also while the board is up."""
 
     def __init__(self, settings: Settings, *, live: bool) -> None:
         self._settings = settings
@@ -63,7 +63,7 @@ class Reporter:
         self.run: Run | None = None
 
     def report(self, sentence: str) -> None:
-        """Tell one sentence."""
+        """Report one sentence."""
         if self._console is None:
             say(sentence)
         else:

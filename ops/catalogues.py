@@ -30,7 +30,7 @@ def pages(histories: Path) -> dict[str, str]:
 
 
 def reports(file: Path) -> list[Report]:
-    """Return the reports of one provider; none where nobody looked for any."""
+    """Return the reports of one provider; none where there is no such file."""
     return [_REPORTS.decode(line) for line in file.read_bytes().splitlines()] if file.exists() else []
 
 

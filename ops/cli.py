@@ -61,7 +61,7 @@ class Commands(TyperGroup):
         return super().get_command(ctx, cmd_name)
 
     def _load(self, module: str) -> None:
-        """Add what the module holds."""
+        """Import the module and add its commands."""
         part = typer.Typer(callback=lambda: None)  # With a callback one command alone is a group too.
         import_module(module).add_to(part)
         group = typer.main.get_command(part)

@@ -81,9 +81,10 @@ FAMILIES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A letter as the DLQ topic tells it: the original record at its own place, and why it is there.
+    """A letter as the DLQ topic has it: the original record at its own place, and why it is there.
 
-    `ours` tells that the relay published it. `digest` is that of the whole letter where it was too large for the topic.
+    `ours` is True where the relay published it. `digest` is that of the whole letter where it was too large for the
+    topic.
     """
 
     record: Record

@@ -42,7 +42,7 @@ YEAR_10000_MS: Final = 253_402_300_800_000
 class TakenIn:
     """What was found: records read, letters taken in (by whom they were put there), letters of ours left for a rebuild.
 
-    `complete` tells that everything up to the end, as it was at the beginning, was read.
+    `complete` is True where everything up to the end, as it was at the beginning, was read.
     """
 
     read: int = 0

@@ -42,5 +42,5 @@ def findings(home: Path, bytes_min: int) -> list[Finding]:
 
 
 def low(home: Path, bytes_min: int) -> list[str]:
-    """Return a sentence for each disk of a home that has less room than that."""
+    """Return one sentence for each disk of a home that has less room than that."""
     return [f"{one.check}: {one.found}" for one in findings(home, bytes_min) if not one.ok]

@@ -1,4 +1,4 @@
-"""How far the consumers are behind, a partition: high watermark less committed offset; and what holds them back."""
+"""How far the consumers are behind in each partition (high watermark less committed offset), and what holds it."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ async def read_partitions(settings: Settings) -> list[PartitionState]:
 
 
 async def read_lag(settings: Settings) -> PartitionLag:
-    """Return the lag a partition; raise UnavailableError where Kafka does not answer in time."""
+    """Return the lag of each partition; raise UnavailableError where Kafka does not answer in time."""
     return lag_of(await read_partitions(settings))
 
 
 def lag_of(partitions: Sequence[PartitionState]) -> PartitionLag:
-    """Return the lag a partition."""
+    """Return the lag of each partition."""
     return {(one.topic, one.partition): one.lag for one in partitions}
 
 

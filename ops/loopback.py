@@ -18,5 +18,5 @@ def is_loopback(host: str) -> bool:
 
 
 def leads_to_loopback(place: str) -> bool:
-    """Tell it of a URL, or of a host with or without a port."""
+    """Tell the same of a URL, or of a host with or without a port."""
     return is_loopback(urlsplit(place if "//" in place else f"//{place}").hostname or "")

@@ -69,7 +69,7 @@ class ActionPage:
 
 
 async def list_actions(connection: Connection, filters: ActionFilter, limit: int) -> ActionPage:
-    """Return the newest actions that fit, at most `limit`; what people wrote is masked as payloads are."""
+    """Return the newest actions that fit, at most `limit`; texts that people wrote are masked as payloads are."""
     asked = filters.who, filters.action, filters.since, filters.until, filters.before
     rows = await fetch(connection, "list_actions", *asked, limit + 1)
     shown = tuple(row | {name: show_text(row[name]) for name in ("target", "because")} for row in rows[:limit])

@@ -29,7 +29,7 @@ class ParkingStandstill:
 
 
 async def read_standstill(settings: Settings) -> ParkingStandstill | None:
-    """Return the standstill of the parking clock; None while time counts. Raise RatchetError where nobody can tell."""
+    """Return the standstill of the parking clock; None while time counts. Raise RatchetError where it can't be read."""
     shortest = dt.timedelta(seconds=settings.parking.standstill_seconds_min)
     async with connected(settings) as connection:
         for row in await fetch(connection, "read_parking_clock", shortest):

@@ -1,6 +1,6 @@
 """Which payments are meant, and a page of them: what the console, the command line and /admin/v1 search by.
 
-A page is found by where the one before it ended, never by counting, so that the last costs no more than the first.
+A page is found by where the one before it ended, never by counting, so that the last page costs no more than the first.
 """
 
 from __future__ import annotations

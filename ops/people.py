@@ -1,7 +1,7 @@
 """Who may do what: people, each with a role, added and removed by name.
 
-A person begins with a one-time password that a terminal shows once; it opens nothing but the page for choosing one's
-own. Roles are ordered: `viewer` sees what is masked, `operator` also redrives and discards, `admin` also sees one
+A person begins with a one-time password that a terminal shows once; it opens nothing but the page on which they choose
+their own. Roles are ordered: `viewer` sees what is masked, `operator` also redrives and discards, `admin` also sees one
 payload in clear, erases, and removes people.
 """
 

@@ -40,7 +40,7 @@ class Span:
 
 
 class Tell(Protocol):
-    """Hears of each page."""
+    """Is called with what was found, after each page."""
 
     def __call__(self, found: Found, /) -> None: ...
 

@@ -7,9 +7,9 @@ The ledger is the idempotency claim too: what is removed can be delivered again,
 Rows go oldest first in the relay's order, which is each chain's order too, up to the first that is to stay: so what is
 removed is always the beginning of a chain, however the clocks of those who wrote the rows differ. The anchor keeps
 hash, version and place of the last row removed, and what the removed rows had reported; it never moves back. Only what
-can be proved is removed. With a key (`RATCHET_AUDIT__SEAL_KEY`) the anchor is signed: then `audit verify --seal` tells
-what retention took from what somebody else took. Where the ledger is archived (`RATCHET_AUDIT__ARCHIVE`) only rows go
-that are in the archive, in a file whose digest is the one that was signed.
+can be proved is removed. With a key (`RATCHET_AUDIT__SEAL_KEY`) the anchor is signed: then `audit verify --seal` can
+tell what retention removed from what somebody else removed. Where the ledger is archived (`RATCHET_AUDIT__ARCHIVE`)
+only rows go that are in the archive, in a file whose digest is the one that was signed.
 """
 
 from __future__ import annotations

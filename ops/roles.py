@@ -34,7 +34,7 @@ HELP: Final[dict[str, str]] = {
 
 
 def serve_of(role: str) -> Serve:
-    """Return what does the role's work; imported late, so that a role loads its own room alone."""
+    """Return what does the role's work; imported late, so that a role loads its own packages alone."""
     serve: Serve = import_module(ROLES[role]).serve
     return serve
 

@@ -122,7 +122,7 @@ class SealWriter:
         self._partial.replace(self._path)
 
     def give_up(self) -> None:
-        """Leave nothing behind."""
+        """Remove what was written of an unfinished seal."""
         self._file.close()
         with contextlib.suppress(FileNotFoundError):
             self._partial.unlink()

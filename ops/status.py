@@ -38,7 +38,7 @@ class RoleState(StrEnum):
 
     RUNNING = "running"
     UNREADY = "unready"
-    """It gets on, and can't take work now: what it needs is away, or it begins or ends."""
+    """It makes progress, and can't take work now: what it needs is away, or it starts or stops."""
     STALLED = "stalled"
     """It lives, and its probe does not answer or says that it is stuck."""
     DOWN = "down"
@@ -56,12 +56,12 @@ class RoleStatus:
 
 
 async def ask_livez(address: str, seconds: float) -> str | None:
-    """Ask whether a role gets on; return None where it does, else why it does not."""
+    """Ask whether a role makes progress; return None where it does, else why it does not."""
     return await ask_probe(address, seconds, "livez")
 
 
 async def ask_probe(address: str, seconds: float, question: str) -> str | None:
-    """Ask a probe `livez` or `readyz`; return None for a role that gets on, or is ready, else why it is not."""
+    """Ask a probe `livez` or `readyz`; return None for a role that makes progress, or is ready, else why not."""
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=seconds)
@@ -77,7 +77,7 @@ async def ask_probe(address: str, seconds: float, question: str) -> str | None:
 
 
 async def role_status(settings: Settings, role: str) -> RoleStatus:
-    """Tell how one role does, from its run file and its probe."""
+    """Return how one role does, by its run file and its probe."""
     run_file = read_run_file(settings.home, role)
     if run_file is None:
         return RoleStatus(role)
@@ -103,8 +103,8 @@ class Status:
     """All that could be known; what could not is absent, and `unknown` says why.
 
     `problems` are servers that are away, disks that fill up, who holds up commits or the relay, and partitions that are
-    not read as they should be: an open transaction, nobody's, deleted records.
-    `parking_standstill` tells since when time does not count against parked events, and what that waits for.
+    not read as they should be: an open transaction, nobody's, deleted records. `parking_standstill` says since when
+    time does not count against parked events, and what that waits for.
     """
 
     roles: list[RoleStatus]

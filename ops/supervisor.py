@@ -1,6 +1,6 @@
 """The supervisor of the roles: each its own process, back when it dies, replaced when it is stuck, stopped in order.
 
-One loop a role. What to do is decided by `verdict` and `pause_before`, which are pure; the loop does it.
+Each role has its loop. What to do is decided by `verdict` and `pause_before`, which are pure; the loop does it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Verdict(StrEnum):
 
 @dataclass(slots=True)
 class Watch:
-    """What is known of one process: times are monotonic seconds. `reason` is why it does not get on, or None."""
+    """What is known of one process: times are monotonic seconds. `reason` is why it makes no progress, or None."""
 
     started_at: float
     healthy_at: float | None = None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
 PAUSE_SECONDS: Final = 1.0
-"""Between a failure and the next try: such a task looks after something once a second or less often."""
+"""The pause after a failure. Such a task looks after something once a second or less often."""
 
 CANCEL_AGAIN_SECONDS: Final = 1.0
 """How long a task that was cancelled may take to end before it is cancelled again."""
@@ -26,7 +26,7 @@ _log = structlog.get_logger()
 
 
 async def keep_running(name: str, work: Callable[[], Awaitable[None]], pause_seconds: float = PAUSE_SECONDS) -> None:
-    """Run `work` until it returns or this is cancelled; after a failure, say so and begin it anew.
+    """Run `work` until it returns or this is cancelled; after a failure, log it and start again.
 
     `name` stands in the log and in the metric `ratchet_background_failures_total`.
     """
@@ -44,8 +44,8 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], pause_sec
 async def end_all(tasks: Collection[asyncio.Task[None]]) -> None:
     """Cancel tasks and wait until all have ended.
 
-    One in the midst of a client's call is cancelled again: where a cancellation that comes as Kafka is connected to is
-    taken for a failure of that connection, the task goes on and would never end (seen with Python 3.13).
+    One that does not end is cancelled again: Kafka's client can take a cancellation while it connects for a failed
+    connection, and the task would go on for ever (seen with Python 3.13).
     """
     left = set(tasks)
     while left:

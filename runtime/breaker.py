@@ -1,4 +1,4 @@
-"""The breaker before an outside service: after failures it is left alone for a while, then one call tries; pure."""
+"""The breaker before an outside service: after failures it is left alone for a while, then one call probes it; pure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Breaker:
         return self.state is State.CLOSED or (self.state is State.OPEN and now >= self.closed_until)
 
     def succeeded(self) -> None:
-        """Note an answer: everybody may try again, unless the service asked to be left alone."""
+        """Note an answer: everybody may call again, unless the service asked to be left alone."""
         if self.state is not State.OPEN:
             self.state, self.failures_in_row = State.CLOSED, 0
 
@@ -60,6 +60,6 @@ class Breaker:
         self.state = State.OPEN
 
     def abandoned(self, now: float) -> None:
-        """Note a try that ended without telling anything (cancelled): a probe's place is free again."""
+        """Note a call that ended without an answer (cancelled): another one may probe."""
         if self.state is State.PROBING:
             self.closed_until, self.state = now, State.OPEN

@@ -1,4 +1,4 @@
-"""Word of processes that were ended on purpose, left for the next start: a kill is no evidence against a record.
+"""Notes which processes were ended on purpose, for the next start: such an end is no evidence against a record.
 
 Whoever is about to kill a role writes its token into `RATCHET_HOME/run/<role>.ended`, one a line; a role that is asked
 to stop while Postgres is away writes its own.
@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 
 class PurposefulEnds:
-    """The tokens of a role's processes that were ended on purpose. A disk that refuses costs the word, no more."""
+    """The tokens of a role's processes that were ended on purpose. Where the disk refuses, only the note is lost."""
 
     def __init__(self, home: Path, role: str) -> None:
         self._path = home / "run" / f"{role}.ended"

@@ -37,7 +37,7 @@ def join_address(host: str, port: int) -> str:
 
 @dataclass(slots=True)
 class Probe:
-    """What a role tells of itself; the role writes it, the probe server and the supervisor read it.
+    """What a role reports of itself; the role writes it, the probe server and the supervisor read it.
 
     `state` is one word: starting, running, halted, stopping. `stuck` returns why the role is alive but not getting on,
     or None; `unready` returns why it can't take work now, or None. `facts` are figures shown by `/readyz?verbose`; a
@@ -57,7 +57,7 @@ Answer = tuple[HTTPStatus, Document]
 
 
 def livez(probe: Probe) -> tuple[HTTPStatus, dict[str, object]]:
-    """Tell whether the process gets on: 200, or 503 with the reason why it is stuck. Asks nothing of any broker."""
+    """Say whether the process makes progress: 200, or 503 with the reason why it is stuck. Asks no broker."""
     reason = probe.stuck()
     status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
     return status, {"role": probe.role, "state": probe.state, "reason": reason}

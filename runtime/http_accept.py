@@ -1,4 +1,4 @@
-"""Taking connections in: those that are refused cost an accept, a write and a close, and all get their turn.
+"""Accepts connections: a refused one costs an accept, a write and a close, and many of them hold up nobody else.
 
 An event loop makes a protocol and a transport for every connection that waits before it looks at anything else, a
 fraction of a millisecond each. Who opens connections by the thousand would hold up everybody's; so whoever has no place

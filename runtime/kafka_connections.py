@@ -95,7 +95,7 @@ def bound_connections(connect_seconds_max: float) -> None:
 
 
 def leave_silent(brokers: Mapping[int, str], seconds: float) -> list[int]:
-    """Wait no longer for these brokers, each by its number and where it is, until this is called anew without them.
+    """Stop waiting for these brokers, each by its number and address, until this is called again without them.
 
     Connections on which requests wait and nothing came for `seconds` are closed: whoever waits there gets the error of
     a lost connection, asks the other brokers who leads now, and goes on with it. New ones are tried for a moment only.

@@ -1,4 +1,4 @@
-"""How much room brokers have left: each tells it of its own folders.
+"""How much room brokers have left; each is asked for its own folders.
 
 The client has no such request. Source of the form: Kafka's DescribeLogDirsRequest.json and
 DescribeLogDirsResponse.json, version 4 (KIP-827); brokers before 3.3 don't speak it. It needs the right to describe
@@ -97,7 +97,7 @@ def disks_of(answer: Any) -> list[Disk]:
 
 
 def low(disks: Iterable[Disk], bytes_min: int) -> list[str]:
-    """Return a sentence a folder whose disk has less room than that. Pure."""
+    """Return one sentence for each folder whose disk has less room than that. Pure."""
     return [
         f"{one.folder} has {one.free_bytes / GIGABYTE:.1f} GB free of {one.total_bytes / GIGABYTE:.1f}"
         for one in disks

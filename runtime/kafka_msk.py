@@ -1,7 +1,7 @@
 """Tokens for Amazon MSK by IAM: a signed URL in the place of a password, sent by SASL OAUTHBEARER.
 
-Signed is the action `kafka-cluster:Connect` at the region's endpoint, as the signers that Amazon publishes do it
-(aws-msk-iam-sasl-signer): Signature Version 4 in the query, base64url without padding, a quarter of an hour at most.
+What is signed is the action `kafka-cluster:Connect` at the region's endpoint, as the signers that Amazon publishes do
+it (aws-msk-iam-sasl-signer): Signature Version 4 in the query, base64url without padding, a quarter of an hour at most.
 botocore signs, and finds credentials wherever AWS puts them: variables, files, a service account's role, the instance.
 """
 

@@ -1,8 +1,8 @@
 """Leases: one process at a time may act, and Postgres refuses the writes of one that no longer may.
 
-A lease is a row of `leases`. Postgres issues its fencing token (one more at each take-over, never less) and judges its
-expiry by its own clock, so clocks of processes need not agree. A guarded write checks in its own transaction that its
-token and its holder still stand: a holder that was paused past its time finds its write refused, not applied. The
+A lease is a row of `leases`. Postgres issues its fencing token (one more at each take-over, never less) and decides by
+its own clock when it expires, so clocks of processes need not agree. A guarded write checks in its own transaction that
+its token and its holder still stand: a holder that was paused past its time finds its write refused, not applied. The
 holder is compared too, for a replica that was promoted may not know of a take-over and give its token a second time.
 (M. Kleppmann, How to do distributed locking, 2016: a lease without a fencing token protects nothing.)
 

@@ -117,9 +117,9 @@ async def check(storage: RedisStorage | LocalStorage, quota: Quota, who: tuple[s
 def verdict_of(quota: Quota, counts: tuple[int, float, int, float], *, allowed: bool) -> Verdict:
     """Return what the counts of a window come to, as `get_sliding_window` gives them.
 
-    The library's own statistics take a window that has just begun for one that is just over. A refused one is told
-    the first whole second at which there is room: when enough of the window before has faded, or, where this window
-    alone is full, when it begins to fade itself.
+    The library's own statistics take a window that has just begun for one that is just over. A refused hit gets the
+    first whole second at which there is room: when enough of the window before has faded, or, where this window alone
+    is full, when it begins to fade itself.
     """
     previous, previous_left, current, current_left = counts
     most, window = quota.requests_max, quota.window_seconds

@@ -60,7 +60,7 @@ SHARED: Final[tuple[Any, ...]] = (
 
 
 class Lossy:
-    """A stream whose failures nobody has to mind: a full disk costs lines, never the request that they tell of.
+    """A stream whose failures nobody has to mind: a full disk costs lines, never the request that they report.
 
     Lines that could not be written are counted, by `ratchet_log_lines_lost_total`.
     """

@@ -3,10 +3,10 @@
 A file `NNNN_verb_noun.sql` has a `-- migrate:up` and a `-- migrate:down` half (the format of dbmate). Each half runs in
 one transaction together with its row of `schema_migrations`, so a file is applied or it is not. All of it happens under
 one advisory lock of Postgres: of two that start at once, one applies and the other waits and finds nothing to do. A
-file waits for a table in short tries, so that live traffic never queues behind it for long. What must not stand in a
-transaction says so as dbmate does, `-- migrate:up transaction:false`: that is how an index of a large table is built
-(`create index concurrently`) while batches go on. Its statements run one after the other, each must bear to be run
-again, and its row is written at the end. `grants.sql` runs after every `up`: what the application's role may do is
+file waits for a table for a moment at a time, so that live traffic never queues behind it for long. What must not stand
+in a transaction says so as dbmate does, `-- migrate:up transaction:false`: that is how an index of a large table is
+built (`create index concurrently`) while batches go on. Its statements run one after the other, each must bear to be
+run again, and its row is written at the end. `grants.sql` runs after every `up`: what the application's role may do is
 stated once, for the schema as it now stands.
 """
 
@@ -44,7 +44,7 @@ LOCK_TRY_SECONDS: Final = 0.3
 """How long a file waits for one lock: whoever comes after it waits behind it for as long. Then it gives back what it
 has and is tried again, so a reader that stays holds up the migration alone. Less than Postgres's deadlock_timeout."""
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.5, 4.0
-"""Between two tries."""
+"""The pause before the next one."""
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
 FILE_NAME: Final = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9]+(?:_[a-z0-9]+)+)\.sql")
 NOT_MIGRATIONS: Final = frozenset({"grants.sql", "schema.sql"})

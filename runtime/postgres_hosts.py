@@ -84,7 +84,7 @@ async def set_all(connection: asyncpg.Connection[asyncpg.Record], asked: Mapping
 
 
 async def first_of(dsns: Sequence[str], options: dict[str, Any]) -> tuple[asyncpg.Connection[asyncpg.Record], str]:
-    """Return the first session that is had, and whose DSN it is; what comes later is closed."""
+    """Return the first session that opens, and its DSN; those that open later are closed."""
     waiting = list(dsns)
     tries: dict[asyncio.Task[asyncpg.Connection[asyncpg.Record]], str] = {}
     failure: BaseException = TimeoutError("no host was asked")
@@ -109,7 +109,7 @@ async def first_of(dsns: Sequence[str], options: dict[str, Any]) -> tuple[asyncp
 
 
 def telling(before: BaseException, error: BaseException) -> BaseException:
-    """Return which of two failures tells more: that a host is a standby says nothing of the one that should serve."""
+    """Return the more useful of two failures: that a host is a standby explains nothing about the primary."""
     return before if isinstance(error, asyncpg.TargetServerAttributeNotMatched) else error
 
 

@@ -1,4 +1,4 @@
-"""A session of a pool: each statement is noted as an attempt, and a refusal that ends its use ends it."""
+"""A pool's session: when it last sent a statement is noted, and a refusal that makes it unusable closes it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Whether the database's schema is the one that this version works with: asked once, when a role opens its pool.
 
-A role whose schema does not fit waits and says what to do. It goes on by itself when that is done, so it may be started
-before the migrations are.
+A role whose schema does not fit waits and logs what to do. It goes on by itself once that is done, so a role may be
+started before the migrations.
 """
 
 from __future__ import annotations

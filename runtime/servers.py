@@ -1,7 +1,7 @@
 """Which servers are away, what is missing of the copies, which disks fill up: each broker and host is asked by itself.
 
-Kafka tells who belongs to the cluster and where copies should be; that a broker lives says nothing of the way from us
-to it. One that is dead is left out of what Kafka tells, and is known by the copies that it should have.
+Kafka reports who belongs to the cluster and where copies should be, but not whether we can reach a broker. A dead
+broker is missing from that report, and is known by the copies that it should have.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Servers:
     """Where each broker was seen: one that has left is recognized by that."""
 
     async def away(self) -> list[str]:
-        """Return a sentence a server that is away, and what is missing of the copies; never raises for what is so."""
+        """Return one sentence for each server that is away, and for what copies lack; what it finds is never raised."""
         brokers, hosts = await asyncio.gather(self.brokers(), self.hosts())
         metrics.SERVERS_AWAY.labels("kafka").set(len(brokers))
         metrics.SERVERS_AWAY.labels("postgres").set(len(hosts))
@@ -142,13 +142,13 @@ class Servers:
             await self.close()
 
     async def hosts(self) -> list[str]:
-        """Return a sentence a host of a DSN with several that does not answer at all."""
+        """Return one sentence for each host of a DSN with several that does not answer at all."""
         dsn = self.settings.postgres.dsn
         silent = [] if dsn is None else await silent_hosts(dsn.get_secret_value())
         return [f"Postgres at {place} does not answer" for place in silent]
 
     async def brokers(self) -> list[str]:
-        """Return a sentence a broker that is away, and what is missing of the copies."""
+        """Return one sentence for each broker that is away, and for what copies lack."""
         if self.settings.kafka.bootstrap is None:
             return []
         try:
@@ -177,7 +177,7 @@ class Servers:
         return await asyncio.gather(*(broker_answers(*place, tls) for place in places))
 
     async def _disks(self, nodes: Iterable[int]) -> list[str]:
-        """Return which brokers' disks fill up; a broker that does not tell is left out."""
+        """Return which brokers' disks fill up; a broker that does not report is left out."""
         lines = await asyncio.gather(*(self._disks_of(node) for node in nodes))
         bytes_min = self.settings.ops.disk_free_bytes_min
         return sorted(f"broker {self._shown(node)}: {one}" for node, disks in lines for one in low(disks, bytes_min))
@@ -192,7 +192,7 @@ class Servers:
             return node, []
 
     async def _silent_bootstrap(self) -> list[str]:
-        """Return those by whom the cluster is found, where nobody tells us of the cluster."""
+        """Return the bootstrap addresses that are silent, where no broker could be asked for the cluster."""
         places = [(host, port) for host, port, _ in collect_hosts(bootstrap_of(self.settings.kafka))]
         here = await self._answers(places)
         silent = sorted(f"{host}:{port}" for (host, port), answered in zip(places, here, strict=True) if not answered)
@@ -208,7 +208,7 @@ class Servers:
         return place if found is None else self._shown(found)
 
     async def _cluster(self) -> Any:
-        """Return what any broker that answers tells of all."""
+        """Return what any broker that answers reports of all."""
         if self._client is None:
             client = AIOKafkaClient(
                 **client_arguments(self.settings.kafka), request_timeout_ms=int(ANSWER_SECONDS * 1000)

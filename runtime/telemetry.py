@@ -51,11 +51,11 @@ class Scope(Protocol):
     ) -> None: ...
 
     def note(self, counts: Mapping[str, int], **more: int) -> None:
-        """Say what a batch came to, as `ratchet.<name>` attributes."""
+        """Set what a batch came to, as `ratchet.<name>` attributes."""
         ...
 
     def answer(self, method: str, template: str, status: int | None, extra: Mapping[str, str | int | None]) -> None:
-        """Say what a request came to: `template` is the path's form, never the path; `extra` become `ratchet.*`."""
+        """Set what a request came to: `template` is the path's form, never the path; `extra` become `ratchet.*`."""
         ...
 
 

@@ -32,7 +32,7 @@ class User:
 class Broker:
     """One broker, ready to be started: `prepare` was done.
 
-    `settle` is called once after each start, when the server answers. `death_signal` is what the kernel sends the
+    `after_start` is called once after each start, when the server answers. `death_signal` is what the kernel sends the
     server should its reaper be killed. `stale` are files that a killed server leaves behind and that stop the next.
     """
 
@@ -40,7 +40,7 @@ class Broker:
     port: int
     argv: tuple[str, ...]
     folder: Path
-    settle: Callable[[], Awaitable[None]] | None = None
+    after_start: Callable[[], Awaitable[None]] | None = None
     user: User | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL

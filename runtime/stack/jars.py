@@ -1,6 +1,6 @@
 """Kafka's jars: fetched once into the tools' cache, proven by their SHA-256, and linked into the home.
 
-`kafka.lock` names each jar and its digest, so the set never depends on what a resolver thinks today. jgo fetches them
+`kafka.lock` names each jar and its digest, so the set never depends on a resolver's choice of the day. jgo fetches them
 from Maven Central, or from the repositories of its own configuration file (`[repositories]` of jgo.conf). Nothing is
 fetched when all are there.
 """

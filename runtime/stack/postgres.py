@@ -238,7 +238,7 @@ def prepare(folder: Path, kept: Kept) -> Broker:
         if user:
             os.chown(data / name, user.uid, user.gid)
 
-    async def settle() -> None:
+    async def after_start() -> None:
         await make_roles(kept)
 
     return Broker(
@@ -246,7 +246,7 @@ def prepare(folder: Path, kept: Kept) -> Broker:
         port=port,
         argv=(str(bin_folder / "postgres"), "-D", str(data)),
         folder=folder,
-        settle=settle,
+        after_start=after_start,
         user=user,
         stop_signal=signal.SIGINT,  # fast shutdown
         death_signal=signal.SIGQUIT,  # immediate shutdown: the backends go with the postmaster

@@ -179,8 +179,8 @@ class Stack:
         self._guards[broker.name] = await self._in_thread(lambda: self._spawn(broker))
         self._note(broker.name, ready=False)
         await self._wait_until_ready(broker)
-        if broker.settle:
-            await broker.settle()
+        if broker.after_start:
+            await broker.after_start()
         self._note(broker.name, ready=True)
 
     def _spawn(self, broker: Broker) -> Guard:
