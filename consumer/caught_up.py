@@ -70,17 +70,17 @@ class CatchUp:
 
     def _note(self, place: TopicPartition, ends: Ends, committed: int | None, now: float) -> int:
         """Sample one partition; return how many of its offsets are not processed."""
-        settled = ends.begin if committed is None else max(committed, ends.begin)
-        if settled > ends.high:
-            settled = ends.begin
+        processed = ends.begin if committed is None else max(committed, ends.begin)
+        if processed > ends.high:
+            processed = ends.begin
         pending = self._pending[place]
         if pending and pending[-1].offset == ends.high:
             pending[-1] = Sample(ends.high, now)
         elif not pending or now - pending[-1].at >= (now - pending[0].at) / SAMPLES_PER_SPAN:
             pending.append(Sample(ends.high, now))
-        while pending and pending[0].offset <= settled:
+        while pending and pending[0].offset <= processed:
             self._reached[place] = pending.popleft().at
-        return ends.high - settled
+        return ends.high - processed
 
 
 class CatchUpReader:

@@ -127,7 +127,7 @@ class LockingReader:
         theirs: set[RefKey] = set()
         commands = False
         for row in await self._connection.fetch(_sql("find_parked"), needs.parked):
-            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], row["settled"], needs.dead)
+            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], row["processed"], needs.dead)
             known.parked.append(one)
             item = needs.dead or decode(one.record, self._endpoints)
             theirs.update(keys_of(item) if isinstance(item, Event) else ())

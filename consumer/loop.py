@@ -53,7 +53,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._generation = 0
         self.progress_at = time.monotonic()
         self.lag = 0
-        self.records_settled = 0
+        self.records_processed = 0
 
     @property
     def batches_open(self) -> int:
@@ -176,11 +176,11 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _process(self, records: Sequence[Record], spans: Sequence[Span]) -> None:
         await self._processor.process(records)
         halted = self._processor.halted
-        self._poller.offsets.settle(span for span in spans if span.place not in halted)
+        self._poller.offsets.mark_processed(span for span in spans if span.place not in halted)
         if halted:
             self._poller.pause([TopicPartition(*place) for place in halted])
         self.progress_at = time.monotonic()
-        self.records_settled += len(records)
+        self.records_processed += len(records)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Process what was taken and commit it before the partitions go; what does not finish is processed again."""

@@ -66,7 +66,7 @@ class Offsets:
         self._spans.pop(place, None)
         self._ready[place] = self._reached[place] = offset
 
-    def settle(self, spans: Iterable[Span]) -> None:
+    def mark_processed(self, spans: Iterable[Span]) -> None:
         """Note that one share of each of these spans is durable; spans of a partition given up since are ignored."""
         for span in spans:
             span.shares -= 1

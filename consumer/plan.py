@@ -42,14 +42,14 @@ BodyKey = tuple[str, bytes]
 class ParkedEvent:
     """A parked event as the table holds it. `event_id` is the one under which it was parked.
 
-    `settled` tells that a copy, which named other references, got into the ledger meanwhile. `dead` is what becomes of
-    it where waking it failed.
+    `processed`: a copy, which named other references, got into the ledger meanwhile. `dead` is what becomes of it where
+    waking it failed.
     """
 
     id: int
     record: Record
     event_id: str
-    settled: bool = False
+    processed: bool = False
     dead: Dead | None = None
 
 

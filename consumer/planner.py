@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 Waiting = tuple[Event, int | None]
 """An event that waits, and its id if it is parked already."""
 
-OTHER_FACTS: Final = "the event id is in the books with other facts; the first stands"
+OTHER_FACTS: Final = "the event id is in the ledger with other facts; the first stands"
 OTHER_COMMAND: Final = "another command or answer has this ce_id already, and stands; give each an id of its own"
 
 _NOTHING: Final = Recorded(Outcome.NOOP, {}, Projection(), versioned=False)
@@ -156,8 +156,8 @@ class Planner:
         """Decode the parked events again, with today's interpretation."""
         for parked in self._known.parked:
             item = parked.dead or decode(parked.record, self._endpoints)
-            if parked.settled:
-                item = Dead(Reason.CONFLICT, "its event id is in the books under other references; those stand")
+            if parked.processed:
+                item = Dead(Reason.CONFLICT, "its event id is in the ledger under other references; those stand")
             item = item if isinstance(item, Dead) else tied(item, self._known)
             if isinstance(item, Dead):
                 self._bury(parked.record, item, parked.id)

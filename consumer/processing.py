@@ -75,7 +75,7 @@ class Processor:
     async def process(self, records: Sequence[Record]) -> bool:
         """Process records, all at once or the only one; False where some of a halted partition are left."""
         began = time.monotonic()
-        with telemetry.settling(records) as span, noting(self.outages.activity):
+        with telemetry.processing(records) as span, noting(self.outages.activity):
             if not (taken := self._not_halted(records)):
                 plans = []
             elif len(records) == 1 and self.quarantine.holds(records[0]):

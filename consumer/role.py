@@ -124,7 +124,7 @@ def make_processor(pool: Pool, settings: Settings) -> Processor:
     hand = HandWatch(limits.hang_seconds_max, patience)
     outages = Outages(limits, hand.activity)
     return Processor(
-        BatchWriter(pool, settings, SystemClock()).settle,
+        BatchWriter(pool, settings, SystemClock()).process,
         Quarantine(marks, hand, outages),
         outages,
         limits,

@@ -59,7 +59,7 @@ class BatchWriter:
         self._patience = dt.timedelta(seconds=settings.parking.deadline_seconds)
         self.waker = Waker(pool, self, settings.consumer)
 
-    async def settle(self, items: Sequence[Item]) -> Plan:
+    async def process(self, items: Sequence[Item]) -> Plan:
         """Process the batch in one transaction; return what was written once it is committed.
 
         Transactions that follow wake who waits on names that it bound.
@@ -69,7 +69,7 @@ class BatchWriter:
             await self.waker.follow(plan)
         return plan
 
-    async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
+    async def process_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
         """Process parked events whose payments are known, in one transaction; bury them where `dead` is given."""
         found = await self._pool.fetch(_sql("find_waited_names"), parked_ids)
         keys = frozenset(rows.key_of(row) for row in found)

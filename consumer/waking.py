@@ -40,17 +40,17 @@ TURNS_MAX: Final = 8
 log = structlog.get_logger()
 
 
-class Settles(Protocol):
+class ParkedWriter(Protocol):
     """Processes what is woken, each call in one transaction; returns what was written."""
 
-    async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
+    async def process_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
         """Process parked events, or bury them where `dead` is given."""
 
     async def apply_letters(self, letter_ids: Sequence[int]) -> Plan:
         """Process the events of orphans' dead letters, as far as they can be processed now."""
 
 
-Settle = Callable[["Sequence[int]"], Awaitable[Plan]]
+Process = Callable[["Sequence[int]"], Awaitable[Plan]]
 """Processes those with these ids in one transaction."""
 GiveUp = Callable[[int, Exception], Awaitable[list[Plan]]]
 """Does what is to be done about the one that could not be processed by itself; returns what was written."""
@@ -59,9 +59,9 @@ GiveUp = Callable[[int, Exception], Awaitable[list[Plan]]]
 class Waker:
     """Wakes who waits on marked names; at most as many events, and bytes of them, at once as a batch may have."""
 
-    def __init__(self, pool: Pool, settles: Settles, limits: ConsumerSettings) -> None:
+    def __init__(self, pool: Pool, writer: ParkedWriter, limits: ConsumerSettings) -> None:
         self._pool = pool
-        self._settles = settles
+        self._writer = writer
         self._events_max = limits.batch_records_max
         self._bytes_max = limits.batch_bytes_max
         self._limits = limits
@@ -96,9 +96,9 @@ class Waker:
             return None
         further: list[int] = []
         for ids in self._portions(found, "parked_id"):
-            further += _add(plan, await self._divide(ids, self._settles.settle_parked, self._bury))
+            further += _add(plan, await self._divide(ids, self._writer.process_parked, self._bury))
         for ids in self._portions(found, "letter_id"):
-            further += _add(plan, await self._divide(ids, self._settles.apply_letters, self._leave))
+            further += _add(plan, await self._divide(ids, self._writer.apply_letters, self._leave))
         done = await self._note_done(found)
         return [*(mark for mark in marks or () if mark not in done), *further]
 
@@ -121,10 +121,10 @@ class Waker:
             await connection.execute(statement("consumer", "delete_marks"), sorted(done))
         return done
 
-    async def _divide(self, ids: Sequence[int], settle: Settle, give_up: GiveUp) -> list[Plan]:
+    async def _divide(self, ids: Sequence[int], process: Process, give_up: GiveUp) -> list[Plan]:
         """Process these in one transaction where none of them is bad; halve them until the bad one stands alone."""
         try:
-            return [await self._attempt(partial(settle, ids), len(ids))]
+            return [await self._commit(partial(process, ids), len(ids))]
         except Exception as error:
             if isinstance(error, UnavailableError):
                 raise
@@ -134,17 +134,17 @@ class Waker:
                 return await give_up(ids[0], error)
         metrics.BISECTIONS.inc()
         middle = len(ids) // 2
-        return await self._divide(ids[:middle], settle, give_up) + await self._divide(ids[middle:], settle, give_up)
+        return await self._divide(ids[:middle], process, give_up) + await self._divide(ids[middle:], process, give_up)
 
-    async def _attempt(self, settle: Callable[[], Awaitable[Plan]], size: int) -> Plan:
-        return await retry(settle, Retries(size, self._limits), self._pool.expire_connections)
+    async def _commit(self, process: Callable[[], Awaitable[Plan]], size: int) -> Plan:
+        return await retry(process, Retries(size, self._limits), self._pool.expire_connections)
 
     async def _bury(self, parked_id: int, error: Exception) -> list[Plan]:
         """Make a dead letter of one; where not even that can be written it waits on, until its deadline."""
         dead = verdict_on(error)
         log.warning("waking_failed", parked_id=parked_id, reason=dead.reason, detail=dead.message)
         try:
-            return [await self._attempt(partial(self._settles.settle_parked, [parked_id], dead), 1)]
+            return [await self._commit(partial(self._writer.process_parked, [parked_id], dead), 1)]
         except Exception as refusal:
             if isinstance(refusal, UnavailableError) or classify(refusal) in PASSING:
                 raise

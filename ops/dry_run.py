@@ -77,7 +77,7 @@ class DryRun:
 
     async def _play(self, items: Sequence[Item], letter_ids: Sequence[int]) -> None:
         await self._read(items)
-        plan = self._settle(items)
+        plan = self._process(items)
         for letter_id in letter_ids:
             self.fates.setdefault(letter_id, Fate("duplicate"))
         self._note(plan)
@@ -102,7 +102,7 @@ class DryRun:
             if any(key in needs.keys or known.names.get(key) in touched for key in names):
                 known.parked.append(parked)
 
-    def _settle(self, items: Sequence[Item]) -> Plan:
+    def _process(self, items: Sequence[Item]) -> Plan:
         try:
             return self._planner().plan(items)
         except Exception as error:  # the real one would be bisected

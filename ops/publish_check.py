@@ -113,7 +113,7 @@ def check_alone(record: Record, endpoints: Endpoints) -> Checked:
     return Checked(record.topic, "take", None, None, said_by(item), notes_on(item))
 
 
-async def check_beside_books(record: Record, settings: Settings, endpoints: Endpoints) -> Checked:
+async def check_beside_ledger(record: Record, settings: Settings, endpoints: Endpoints) -> Checked:
     """Say what the record would do now to what stands in Postgres; nothing is locked or written."""
     alone = check_alone(record, endpoints)
     async with (

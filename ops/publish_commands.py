@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from consumer.decode import endpoints_of
 from ops import endpoints
 from ops.output import EXIT_DONE, EXIT_PROBLEM, AsJson, command, emit
-from ops.publish_check import Checked, check_alone, check_beside_books, need_topic, record_of
+from ops.publish_check import Checked, check_alone, check_beside_ledger, need_topic, record_of
 from runtime.settings.scopes import scopes_of
 from schemas.errors import SettingsError
 from schemas.topics import RECORD_BYTES_MAX
@@ -44,31 +44,33 @@ def publish(
     check: Annotated[Path, typer.Option(metavar="FILE", help="The record's value, or a document; - reads it.")],
     topic: Annotated[str | None, typer.Option(help="Where it would be published.")] = None,
     header: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A header, as ce_id=..")] = None,
-    books: Annotated[bool, typer.Option("--books", help="Look at the ledger too: what it would do now.")] = False,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", "--books", help="Look at the ledger too: what it would do now.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Say what would become of a record that an upstream service wants to publish. Nothing is published or written.
 
-    FILE holds the value alone, or {"topic", "key", "headers", "value"}. Without --books no database is needed.
+    FILE holds the value alone, or {"topic", "key", "headers", "value"}. Without --ledger no database is needed.
     """
     settings = endpoints.load()
     topics, headers = settings.kafka.topics, [_header(one) for one in header or ()]
     record = record_of(_read(check), topic=topic, headers=headers, topics=topics)
     need_topic(record.topic, topics)
-    found = _checked(record, settings, beside_books=books)
+    found = _checked(record, settings, beside_ledger=ledger)
     emit(msgspec.to_builtins(found), as_json=as_json, show=lambda: _text(found))
     return EXIT_PROBLEM if found.would == "illegal" else EXIT_DONE
 
 
-def _checked(record: Record, settings: Settings, *, beside_books: bool) -> Checked:
+def _checked(record: Record, settings: Settings, *, beside_ledger: bool) -> Checked:
     topics = settings.kafka.topics
     known = endpoints_of(scopes_of(settings), topics)
-    if not beside_books:
+    if not beside_ledger:
         bound = settings.sources or settings.executors
         alone = check_alone(record, known if bound else replace(known, sources=None, executors=None))
         unsure = record.topic == topics.events.name and not bound and alone.would == "take"
         return replace(alone, notes=(*alone.notes, NOT_BOUND)) if unsure else alone
-    return asyncio.run(check_beside_books(record, endpoints.found(settings), known))
+    return asyncio.run(check_beside_ledger(record, endpoints.found(settings), known))
 
 
 def _read(path: Path) -> bytes:

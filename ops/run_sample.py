@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ops import books
-from ops.books import Standing
+from ops import reconciliation
 from ops.lag import by_topic, read_lag
+from ops.reconciliation import StoredRows
 from ops.sample import hints, orders
 from ops.sample.plan import PROVIDERS, make_plan
 from ops.sample.send import Progress, Sender
@@ -23,7 +23,7 @@ from schemas.errors import RatchetError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ops.books import Books
+    from ops.reconciliation import Reconciliation
     from ops.sample.plan import Plan
     from runtime.settings import AccountSettings, Settings
 
@@ -68,7 +68,7 @@ class Run:
     signers: Mapping[str, Signer]
     plan: Plan
     progress: Progress
-    books: Books | None = None
+    reconciliation: Reconciliation | None = None
     seconds: float = 0.0
     left: dict[str, int] = field(default_factory=dict)
 
@@ -77,37 +77,37 @@ class Run:
         begun = time.monotonic()
         sender = Sender(self.settings.sample, self.signers, base_url, self.progress)
         await sender.send_all(self.plan.posts)
-        standing = await self._settle()
+        stored = await self._wait_until_accounted()
         self.seconds = time.monotonic() - begun
-        self.books = books.draw_up(self.progress.results, self.plan.lives, standing, self.left)
+        self.reconciliation = reconciliation.reconcile(self.progress.results, self.plan.lives, stored, self.left)
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document of the run."""
-        assert self.books is not None, "go() draws it up"
-        document = self.books.document(seconds=self.seconds, problems_max=self.settings.ops.problems_max)
+        assert self.reconciliation is not None, "go() draws it up"
+        document = self.reconciliation.document(seconds=self.seconds, problems_max=self.settings.ops.problems_max)
         return document | {"seed": self.plan.seed, "retried": self.progress.retried}
 
-    async def _settle(self) -> Standing:
+    async def _wait_until_accounted(self) -> StoredRows:
         """Wait until nothing is on the way and every event stands somewhere; bounded, also where nothing moves."""
         results, sample = self.progress.results, self.settings.sample
         keys = {event.key for sent in results for event in sent.post.events}
         deadline, quiet_since = time.monotonic() + sample.settle_seconds_max, time.monotonic()
-        standing = Standing()
+        stored = StoredRows()
         while True:
             self.left = await on_the_way(self.settings)
             now = time.monotonic()
             if any(self.left.values()):
                 quiet_since = now
             else:
-                standing = await books.read_standing(self.settings, keys, self.plan.lives)
+                stored = await reconciliation.read_stored(self.settings, keys, self.plan.lives)
                 waiting = [
-                    *books.unsettled(results, standing),
-                    *books.unseen_orders(results, self.plan.lives, standing),
+                    *reconciliation.unaccounted(results, stored),
+                    *reconciliation.unseen_orders(results, self.plan.lives, stored),
                 ]
                 if not waiting or now - quiet_since > sample.quiet_seconds_max:
-                    return standing
+                    return stored
             if now > deadline:
-                return await books.read_standing(self.settings, keys, self.plan.lives)
+                return await reconciliation.read_stored(self.settings, keys, self.plan.lives)
             await asyncio.sleep(sample.settle_interval_seconds)
 
 

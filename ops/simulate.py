@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ops import books
+from ops import reconciliation
 from ops.payment_timeline import PaymentTimeline, answer, find, read_timelines
 from ops.sample.plan import TELLERS
 from ops.sample.scenarios import SCENARIOS, play
@@ -80,7 +80,7 @@ async def simulate(  # noqa: PLR0913 - what is played, and where
     sent: list[Sent] = []
     for step in steps:
         sent += await _post(settings, signers, step, url)
-        await _settled(settings, sent, wait_seconds)
+        await _wait_until_accounted(settings, sent, wait_seconds)
     await _compare(settings, played, life, sent, wait_seconds if SCENARIOS[scenario].takes_effect else 0.0)
     if not SCENARIOS[scenario].takes_effect:
         played.problems = _not_refused(played)
@@ -93,9 +93,9 @@ async def _compare(settings: Settings, played: Played, life: Life, sent: list[Se
     keys = {event.key for one in sent for event in one.post.events}
     deadline = time.monotonic() + wait_seconds
     while True:
-        standing = await books.read_standing(settings, keys, [life])
-        played.delivered = [_delivered(one, standing) for one in sent]
-        played.problems = _problems(played, life, standing)
+        stored = await reconciliation.read_stored(settings, keys, [life])
+        played.delivered = [_delivered(one, stored) for one in sent]
+        played.problems = _problems(played, life, stored)
         if not played.problems or time.monotonic() >= deadline:
             return
         await asyncio.sleep(POLL_SECONDS)
@@ -111,30 +111,30 @@ async def _post(settings: Settings, signers: Mapping[str, Signer], posts: tuple[
     return sender.progress.results
 
 
-async def _settled(settings: Settings, sent: list[Sent], wait_seconds: float) -> None:
+async def _wait_until_accounted(settings: Settings, sent: list[Sent], wait_seconds: float) -> None:
     """Wait until every event that was taken stands somewhere, or as long as one may wait."""
     keys = {event.key for one in sent if one.taken for event in one.post.events}
     deadline = time.monotonic() + wait_seconds
     while keys and time.monotonic() < deadline:
-        standing = await books.read_standing(settings, keys, [])
-        if all(standing.fates(key) for key in keys):
+        stored = await reconciliation.read_stored(settings, keys, [])
+        if all(stored.fates(key) for key in keys):
             return
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _delivered(sent: Sent, standing: books.Standing) -> Delivered:
+def _delivered(sent: Sent, stored: reconciliation.StoredRows) -> Delivered:
     fates = tuple(
-        standing.ledger.get(event.key) or ", ".join(sorted(standing.fates(event.key))) or "nowhere"
+        stored.ledger.get(event.key) or ", ".join(sorted(stored.fates(event.key))) or "nowhere"
         for event in sent.post.events
     )
     return Delivered(tuple(event.event_id for event in sent.post.events), sent.status, fates, sent.post.duplicate)
 
 
-def _problems(played: Played, life: Life, standing: books.Standing) -> list[str]:
+def _problems(played: Played, life: Life, stored: reconciliation.StoredRows) -> list[str]:
     problems = [f"{one.name} was answered {one.status}" for one in played.delivered if one.status != 202]  # noqa: PLR2004
     missing = [one.name for one in played.delivered if {"nowhere", "parked"} & set(one.fates)]
     problems += [f"{one} is not in the ledger yet" for one in missing]
-    row = standing.payments.get((life.provider, life.provider_ref))
+    row = stored.payments.get((life.provider, life.provider_ref))
     if row is None:
         return [*problems, f"there is no payment {life.provider_ref}"]
     for name, expected in asdict(life.end).items():

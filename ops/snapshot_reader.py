@@ -96,7 +96,7 @@ class SnapshotReader:
         )
         theirs: set[RefKey] = set()
         for row in found:
-            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], row["settled"])
+            one = ParkedEvent(row["id"], rows.record_of(row), row["event_id"], row["processed"])
             _, item = decoded(one.record, self._endpoints)
             if isinstance(item, Dead) and item.reason is Reason.UNEXPECTED:
                 continue

@@ -184,9 +184,9 @@ async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
         return False
 
 
-def books_table(document: Mapping[str, Any]) -> Table:
+def reconciliation_table(document: Mapping[str, Any]) -> Table:
     """Return a run's reconciliation as people read it."""
-    title = "the books balance" if document["balanced"] else "THE BOOKS DO NOT BALANCE"
+    title = "the ledger balances" if document["balanced"] else "THE LEDGER DOES NOT BALANCE"
     table = Table(title=f"{title} ({document['requests']:,} requests in {document['seconds']:g} s)")
     table.add_column("what became of it")
     table.add_column("events", justify="right")
@@ -209,7 +209,7 @@ async def _sample(run: Run, supervisor: Supervisor, reporter: Reporter, options:
     async with reporter.showing():  # the result goes to standard output, which a board would not know of
         await run.go(ingress)
     document = run.document()
-    emit(document, as_json=options.as_json, show=lambda: books_table(document))
+    emit(document, as_json=options.as_json, show=lambda: reconciliation_table(document))
     return EXIT_DONE if document["balanced"] else EXIT_PROBLEM
 
 

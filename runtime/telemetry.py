@@ -112,9 +112,9 @@ def publishing(topic: str, count: int, causes: Iterable[Sequence[Header]] = ()) 
     return NOTHING if _tracing is None else _tracing.publishing(topic, count, causes)
 
 
-def settling(records: Sequence[Record]) -> Scope:
+def processing(records: Sequence[Record]) -> Scope:
     """Trace a batch, linked to the traces of its records."""
-    return NOTHING if _tracing is None else _tracing.settling(records)
+    return NOTHING if _tracing is None else _tracing.processing(records)
 
 
 def outgoing(inbound: str | None) -> str | None:
@@ -213,7 +213,7 @@ class _Tracing:
         attributes = _messaging(topic, count) | operation
         return self._scope(f"send {topic}", self._trace.SpanKind.PRODUCER, attributes, links=self._links(causes))
 
-    def settling(self, records: Sequence[Record]) -> Scope:
+    def processing(self, records: Sequence[Record]) -> Scope:
         places = {(record.topic, record.partition) for record in records}
         names = sorted({topic for topic, _ in places})
         attributes = _messaging(",".join(names), len(records)) | {

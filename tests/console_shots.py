@@ -41,7 +41,7 @@ async def paths_of(page: Page, url: str, ref: str) -> dict[str, str]:
         "redrives": "/redrives",
         "redrive-preview": "/redrives/new?preview=1",
         "parked": "/parked",
-        "books": "/books",
+        "ledger": "/ledger",
         "missing": "/nowhere",
     }
 
@@ -54,7 +54,7 @@ async def take(url: str, folder: Path, ref: str) -> None:
         await page.wait_for_timeout(BOARD_SECONDS * 1000)
         paths = await paths_of(page, url, ref)
         await page.goto(f"{url}/books")
-        await page.click("text=Check the books")
+        await page.click("text=Check the ledger")
         for scheme in SCHEMES:
             for name, width in WIDTHS.items():
                 one = await browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 800})

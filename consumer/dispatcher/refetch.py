@@ -61,7 +61,7 @@ class RefetchJob:
         api = self._apis[row["provider"], row["account"].lower()]
         asked_at = self._clock.now()
         outcome = await self._ask(api, row["ref"], row["about"])
-        await self._settle(lease, row, outcome, asked_at)
+        await self._finish(lease, row, outcome, asked_at)
         self._tell(row, outcome, time.monotonic() - now)
         return True
 
@@ -89,7 +89,7 @@ class RefetchJob:
         except TimeoutError:
             return Again(f"no answer in {self._claim_seconds * CALLS_PART:g} s")
 
-    async def _settle(self, lease: Lease, row: Row, outcome: Outcome | None, asked_at: float) -> None:
+    async def _finish(self, lease: Lease, row: Row, outcome: Outcome | None, asked_at: float) -> None:
         claim = row["id"], row["attempts"]
         match outcome:
             case None:
@@ -97,7 +97,7 @@ class RefetchJob:
             case Answered():
                 record = _record(row, outcome, asked_at, self._topic)
                 again = self._limits.same_payment_seconds
-                await self._rows.fetch_one(lease, "settle_refetch", *claim, row["updated_at"], *record, again)
+                await self._rows.fetch_one(lease, "finish_refetch", *claim, row["updated_at"], *record, again)
             case Awaited(query) if row["attempts"] < self._limits.attempts_max:
                 wait = self._limits.query_seconds
                 await self._rows.fetch_one(lease, "await_refetch", *claim, row["updated_at"], query, wait)

@@ -99,7 +99,7 @@ class SmsJob:
         except BaseException:
             self._breaker.abandoned(time.monotonic())
             raise
-        await self._settle(lease, row, outcome)
+        await self._finish(lease, row, outcome)
         self._tell(row, outcome, time.monotonic() - claimed_at)
         return True
 
@@ -145,17 +145,17 @@ class SmsJob:
             return Unknown("too late: the claim may be another's soon")
         return await self._sender.send(message)
 
-    async def _settle(self, lease: Lease, row: Row, outcome: Outcome) -> None:
+    async def _finish(self, lease: Lease, row: Row, outcome: Outcome) -> None:
         claim = row["id"], row["attempts"]
         match outcome:
             case Taken():
-                await self._rows.settle_sent(lease, outcome.sid, *claim, outcome.status)
+                await self._rows.finish_sent(lease, outcome.sid, *claim, outcome.status)
             case Held():
                 await self._rows.fetch_one(lease, "hold_sms", *claim, self._limits.account_pause_seconds)
             case Unknown() if row["attempts"] < self._limits.attempts_max:
                 await self._rows.fetch_one(lease, "retry_sms", *claim, self._pause(row["attempts"], outcome))
             case Rejected() | Unknown() | Untrue():
-                await self._rows.fetch_one(lease, "settle_sms", *claim, SmsStatus.FAILED, None)
+                await self._rows.fetch_one(lease, "finish_sms", *claim, SmsStatus.FAILED, None)
 
     def _pause(self, attempts: int, outcome: Unknown) -> float:
         """Return how long the next try waits: a minute and more where the provider may have the message."""

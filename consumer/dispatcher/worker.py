@@ -114,12 +114,12 @@ class GuardedRows:
         self.webhooks = webhooks
         self._timeout_seconds = connect_timeout_seconds
 
-    async def settle_sent(self, lease: Lease, sid: str, *arguments: object) -> None:
+    async def finish_sent(self, lease: Lease, sid: str, *arguments: object) -> None:
         """Record what was sent, not beside a receipt of it that is just coming in."""
         async with self._pool.acquire(timeout=self._timeout_seconds) as connection, connection.transaction():
             await guard(connection, lease)
             await connection.execute(statement("consumer", "lock_receipts"), [sid])
-            await connection.execute(statement("consumer.dispatcher", "settle_sms"), *arguments, sid)
+            await connection.execute(statement("consumer.dispatcher", "finish_sms"), *arguments, sid)
 
     async def fetch_one(self, lease: Lease, name: str, *arguments: object) -> Row | None:
         """Run one statement of this room; raise LeaseLostError, and write nothing, where the lease is another's."""

@@ -1,4 +1,4 @@
--- Which bodies of senders with unsigned event ids are in the books already.
+-- Which bodies of senders with unsigned event ids are in the ledger already.
 select b.source, b.digest
 from unnest($1::text[], $2::bytea[]) as n (source, digest)
 join body_claims b using (source, digest)

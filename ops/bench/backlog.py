@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from ops.bench.rounds import BenchSetup, Member, member
-from ops.bench.stage import LINGER_SECONDS, check_books, drop_database, make_database, make_topic, preload
+from ops.bench.stage import LINGER_SECONDS, check_ledger, drop_database, make_database, make_topic, preload
 from ops.bench.workload import Workload, make_workload
 from runtime.kafka import close_producer, open_producer
 from runtime.settings import KafkaSettings
@@ -34,7 +34,7 @@ FLAT_SHARE: Final = 0.1
 
 
 @dataclass(slots=True)
-class Books:
+class Tables:
     """What must stand in the ledger, of all parts together."""
 
     events: int = 0
@@ -61,7 +61,7 @@ def is_flat(samples: Sequence[float]) -> bool:
     return sum(last) / len(last) <= (1 + FLAT_SHARE) * sum(second) / len(second)
 
 
-async def load(bootstrap: str, topic: str, events: int, seed: int, books: Books) -> None:
+async def load(bootstrap: str, topic: str, events: int, seed: int, tables: Tables) -> None:
     """Publish a backlog of at least that many events."""
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -71,7 +71,7 @@ async def load(bootstrap: str, topic: str, events: int, seed: int, books: Books)
             workload = await part
             making[number] = None  # type: ignore[call-overload]
             await preload(bootstrap, topic, workload.records)
-            books.add(workload)
+            tables.add(workload)
 
 
 @dataclass(slots=True)
@@ -103,11 +103,11 @@ async def flow(bootstrap: str, live: Live) -> None:
 
 async def catch_up(setup: BenchSetup, contender: Contender, events: int, rate: float, seconds: float) -> dict[str, Any]:
     """Load a backlog, let live traffic flow for `seconds`, and process all of it; return what it took."""
-    topic, books = f"bench.backlog.{os.getpid()}", Books()
+    topic, tables = f"bench.backlog.{os.getpid()}", Tables()
     await make_topic(setup.endpoints.kafka, topic)
-    await load(setup.endpoints.kafka, topic, events, 1000, books)
+    await load(setup.endpoints.kafka, topic, events, 1000, tables)
     live = Live(topic, make_workload(int(rate * seconds), 999), rate)
-    books.add(live.workload)
+    tables.add(live.workload)
     database = await make_database(setup.endpoints, f"bench_backlog_{os.getpid()}")
     try:
         async with AsyncExitStack() as stack:
@@ -118,12 +118,12 @@ async def catch_up(setup: BenchSetup, contender: Contender, events: int, rate: f
             ]
             await asyncio.gather(*(one.ready() for one in members))
             await asyncio.gather(*(one.begin() for one in members))
-            found = await _follow(setup, members, live, books.records)
+            found = await _follow(setup, members, live, tables.records)
             await asyncio.gather(*(one.end() for one in members))
-        await check_books(database.dsn, books.whole())
+        await check_ledger(database.dsn, tables.whole())
     finally:
         await drop_database(setup.endpoints, database.name)
-    return found | {"backlog": books.records - len(live.workload.records), "live_per_second": rate}
+    return found | {"backlog": tables.records - len(live.workload.records), "live_per_second": rate}
 
 
 async def _follow(setup: BenchSetup, members: Sequence[Member], live: Live, wanted: int) -> dict[str, Any]:
@@ -141,11 +141,11 @@ async def _follow(setup: BenchSetup, members: Sequence[Member], live: Live, want
     flowing = asyncio.create_task(flow(setup.endpoints.kafka, live))
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            while (settled := sum(one.settled for one in members)) < wanted:
+            while (processed := sum(one.processed for one in members)) < wanted:
                 for task in (*tasks, flowing):
                     if task.done():
                         task.result()
-                if not caught_up and settled >= backlog + live.published - live.rate:
+                if not caught_up and processed >= backlog + live.published - live.rate:
                     caught_up = time.monotonic() - began
                 samples.append(max(process.memory_info().rss for process in watched) / 1024**2)
                 await asyncio.sleep(SAMPLE_SECONDS)

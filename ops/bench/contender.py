@@ -3,7 +3,7 @@
     python -m ops.bench.contender KIND TOPIC GROUP PROCESSES RECORDING
 
 Lines of JSON: `{"ready": true}`, then on standard input a line; `{"began": t}` at the first record in hand,
-`{"settled": n, "at": t}` as it goes on; another line on standard input ends it, with `{"cpu_seconds", "peak_mib"}`.
+`{"processed": n, "at": t}` as it goes on; another line on standard input ends it, with `{"cpu_seconds", "peak_mib"}`.
 Times are those of the machine's monotonic clock, which all processes share. Every contender has the event loop of the
 product's roles, and their settings of Python's garbage collector.
 """
@@ -51,7 +51,7 @@ class Telling:
     """The process's side of the conversation."""
 
     def __init__(self) -> None:
-        self.settled: Callable[[], int] = lambda: 0
+        self.processed: Callable[[], int] = lambda: 0
         self.began_at: Callable[[], float] = time.monotonic
         self.stopped = asyncio.Event()
 
@@ -67,9 +67,9 @@ class Telling:
         while not ending.done():
             if not began and (began := self.began_at()):
                 tell(began=began)
-            if (settled := self.settled()) != reported:
-                reported = settled
-                tell(settled=settled, at=time.monotonic())
+            if (processed := self.processed()) != reported:
+                reported = processed
+                tell(processed=processed, at=time.monotonic())
             await asyncio.wait((ending,), timeout=REPORT_SECONDS)
         self.stopped.set()
 
@@ -99,7 +99,7 @@ async def _ratchet(settings: Settings, topic: str, group: str, processes: int, t
     consumer = await _member(settings, topic, group, processes)
     positions = Positions(StoredOffsets(pool), settings.consumer.commit_timeout_seconds)
     loop = ConsumerLoop(consumer, make_processor(pool, settings), settings.consumer, positions)
-    telling.settled = lambda: loop.records_settled
+    telling.processed = lambda: loop.records_processed
     await telling.wait_for_word()
     consumer.resume(*consumer.assignment())
     async with asyncio.TaskGroup() as tasks:
@@ -117,7 +117,7 @@ async def _by_hand(settings: Settings, kind: str, topic: str, group: str, tellin
     connections = [await asyncpg.connect(dsn, server_settings=PLANNER) for _ in range(count)]
     pool = await open_pool(settings.postgres, role="bench", connections=count, parameters=PLANNER)
     handler = naive.Handler(list(connections), BatchWriter(pool, settings, SystemClock()), SystemClock())
-    telling.settled = lambda: handler.settled
+    telling.processed = lambda: handler.processed
     if kind != "naive":
         telling.began_at = lambda: handler.began_at  # its broker joins the group on the word; that is not counted
 
@@ -149,13 +149,13 @@ async def _floor(settings: Settings, recording: Path, telling: Telling) -> None:
     connections = max(1, len(lanes))
     pool = await open_pool(settings.postgres, role="bench", connections=connections, parameters=PLANNER)
     held = [await pool.acquire() for _ in lanes]
-    settled = [0] * len(lanes)
-    telling.settled = lambda: sum(settled)
+    processed = [0] * len(lanes)
+    telling.processed = lambda: sum(processed)
     await telling.wait_for_word()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(telling.run())
         for number, (connection, lane) in enumerate(zip(held, lanes, strict=True)):
-            tasks.create_task(floor.replay(connection, lane, settled, number))
+            tasks.create_task(floor.replay(connection, lane, processed, number))
     for connection in held:
         await pool.release(connection)
     await pool.close()

@@ -123,7 +123,7 @@ async def record(settings: Settings, records: Sequence[Outgoing], lanes: int) ->
             writer = BatchWriter(cast("Pool", noting), settings, SystemClock())
             for begin in range(0, len(dealt), size):
                 batch = dealt[begin : begin + size]
-                await writer.settle([decoded(one) for one in batch])
+                await writer.process([decoded(one) for one in batch])
                 noting.lane[-1].records = len(batch)
             sent.append(noting.lane)
     finally:
@@ -142,8 +142,8 @@ def read(recording: Path) -> list[Lane]:
     return lanes
 
 
-async def replay(connection: Connection, lane: Lane, settled: list[int], number: int) -> None:
-    """Send a worker's transactions again; counts its records in `settled[number]` as they commit."""
+async def replay(connection: Connection, lane: Lane, processed: list[int], number: int) -> None:
+    """Send a worker's transactions again; counts its records in `processed[number]` as they commit."""
     now: dict[Id, int] = {}
     for transaction in lane:
         async with connection.transaction():
@@ -151,7 +151,7 @@ async def replay(connection: Connection, lane: Lane, settled: list[int], number:
                 answer = await getattr(connection, name)(*now_named(arguments, now), **options)
                 if ids:
                     now.update(zip(ids, (given for _, given in answered(arguments, answer)), strict=True))
-        settled[number] += transaction.records
+        processed[number] += transaction.records
 
 
 def answered(arguments: tuple[Any, ...], result: Any) -> list[Id]:

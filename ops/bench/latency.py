@@ -73,10 +73,10 @@ class Plan:
     rate: float
 
 
-def plans(carried: Mapping[str, float], settled: float, options: argparse.Namespace) -> tuple[Plan, ...]:
+def plans(carried: Mapping[str, float], processed: float, options: argparse.Namespace) -> tuple[Plan, ...]:
     """Return what is measured, at a tenth of what each contender's path carries unless rates are given.
 
-    `settled` is what our consumer processes of a preloaded topic.
+    `processed` is what our consumer processes of a preloaded topic.
     """
     ours = options.rate or carried[PRODUCT] * SHARE
     naive = options.naive_rate or carried[NAIVE] * SHARE
@@ -84,11 +84,11 @@ def plans(carried: Mapping[str, float], settled: float, options: argparse.Namesp
         Plan(NAIVE, NAIVE, naive),
         Plan(PRODUCT, PRODUCT, ours),
         Plan(f"{PRODUCT} at naive's pace", PRODUCT, naive),
-        Plan(f"{PRODUCT}, a tenth of its consumer's rate", PRODUCT, settled * SHARE),
+        Plan(f"{PRODUCT}, a tenth of its consumer's rate", PRODUCT, processed * SHARE),
     )
 
 
-def settled_rate(bench: Path) -> float:
+def processed_rate(bench: Path) -> float:
     """Return our median of the last `make bench`, or a rough one."""
     try:
         found = json.loads(bench.read_text(encoding="utf-8"))["contenders"]
@@ -232,7 +232,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     home = load().home
     carried = {consumer: await carry(consumer, home / "bench-latency") for consumer in BURST_EVENTS}
     say(f"the whole path carries {carried[PRODUCT]:,.0f} events/s, with naive {carried[NAIVE]:,.0f}")
-    chosen = plans(carried, settled_rate(home / "bench.json"), options)
+    chosen = plans(carried, processed_rate(home / "bench.json"), options)
     figures: dict[str, list[dict[str, float]]] = {plan.name: [] for plan in chosen}
     for number in range(options.rounds):
         for plan in chosen:

@@ -53,23 +53,23 @@ class Handler:
         self._writer = writer
         self._clock = clock
         self._waited_for: set[RefKey] = set()
-        self.settled = 0
+        self.processed = 0
         self.began_at = 0.0
 
-    async def settle(self, message: ConsumerRecord) -> None:
+    async def process(self, message: ConsumerRecord) -> None:
         """Process one record on a connection that is free; there is one for each that calls."""
         self.began_at = self.began_at or time.monotonic()
         item = decoded(record_of(message))
         keys = set(keys_of(item[1])) if isinstance(item[1], Event) else set()
         connection = self._free.pop()
         try:
-            done = not keys & self._waited_for and await _settle(connection, item, self._clock)
+            done = not keys & self._waited_for and await _process(connection, item, self._clock)
         finally:
             self._free.append(connection)
         if not done:
-            plan = await self._writer.settle([item])
+            plan = await self._writer.process([item])
             self._waited_for.update(key for parking in plan.parkings for key in keys_of(parking.event))
-        self.settled += 1
+        self.processed += 1
 
 
 async def consume(consumer: AIOKafkaConsumer, handler: Handler, wanted: Callable[[], bool]) -> None:
@@ -79,7 +79,7 @@ async def consume(consumer: AIOKafkaConsumer, handler: Handler, wanted: Callable
         fetched = await consumer.getmany(timeout_ms=FETCH_WAIT_MS, max_records=COMMIT_RECORDS)
         for messages in fetched.values():
             for message in messages:
-                await handler.settle(message)
+                await handler.process(message)
                 since_commit += 1
         if since_commit >= COMMIT_RECORDS or not fetched:
             await _commit(consumer, since_commit)
@@ -92,7 +92,7 @@ async def _commit(consumer: AIOKafkaConsumer, records: int) -> None:
         await consumer.commit()
 
 
-async def _settle(connection: Connection, item: Item, clock: Clock) -> bool:
+async def _process(connection: Connection, item: Item, clock: Clock) -> bool:
     """Process an ordinary event in one transaction; False for what needs more than that."""
     event = item[1]
     if not isinstance(event, Event):

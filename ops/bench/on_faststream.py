@@ -43,12 +43,12 @@ async def consume(subscription: Subscription, handler: Handler, wanted: Callable
     broker = KafkaBroker(subscription.bootstrap, logger=None, apply_types=False, ack_policy=AckPolicy.MANUAL)
     options: dict[str, Any] = {"group_id": subscription.group, "auto_offset_reset": "earliest", "decoder": _undecoded}
     if subscription.kind == "faststream-batch":
-        settle: Callable[..., Any] = _batches(handler)
+        process: Callable[..., Any] = _batches(handler)
         options |= {"batch": True, "max_records": BATCH_RECORDS_MAX}
     else:
-        settle = _records(handler)
+        process = _records(handler)
         options |= {"max_workers": PARTITIONS} if subscription.kind == "faststream-workers" else {}
-    broker.subscriber(subscription.topic, **options)(settle)
+    broker.subscriber(subscription.topic, **options)(process)
     async with broker:
         await broker.start()
         while wanted():  # noqa: ASYNC110 - the framework owns the loop
@@ -63,21 +63,21 @@ def _records(handler: Handler) -> Callable[..., Any]:
     """Return the handler of single records; each consumer commits for its own partitions."""
     since_commit: dict[int, int] = {}
 
-    async def settle(message: Any) -> None:
-        await handler.settle(message.raw_message)
+    async def process(message: Any) -> None:
+        await handler.process(message.raw_message)
         consumer = id(message.consumer)
         since_commit[consumer] = since_commit.get(consumer, 0) + 1
         if since_commit[consumer] >= COMMIT_RECORDS:
             since_commit[consumer] = 0
             await message.ack()
 
-    return settle
+    return process
 
 
 def _batches(handler: Handler) -> Callable[..., Any]:
-    async def settle(message: Any) -> None:
+    async def process(message: Any) -> None:
         for one in message.raw_message:
-            await handler.settle(one)
+            await handler.process(one)
         await message.ack()
 
-    return settle
+    return process

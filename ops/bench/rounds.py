@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from ops.bench.figures import Round
-from ops.bench.stage import check_books, drop_database, make_database, place_orders, settle_down
+from ops.bench.stage import check_ledger, checkpoint, drop_database, make_database, place_orders
 from ops.bench.usage import snapshot, spent
 from ops.bench.workload import make_orders
 from schemas.errors import RatchetError
@@ -47,7 +47,7 @@ class Member:
         self.pid = process.pid
         self._watched = psutil.Process(process.pid)
         self._cpu_at_start = 0.0
-        self.settled = 0
+        self.processed = 0
         self.reported_at = 0.0
         self.began = 0.0
         self.peak_mib = 0.0
@@ -72,7 +72,7 @@ class Member:
     async def follow(self) -> None:
         """Hear how far it is; returns after each word."""
         word = await self._hear()
-        self.settled, self.reported_at = word["settled"], word["at"]
+        self.processed, self.reported_at = word["processed"], word["at"]
 
     def cpu_seconds(self) -> float:
         """Return the CPU seconds since it began."""
@@ -113,13 +113,13 @@ async def member(arguments: Sequence[str], environment: Mapping[str, str]) -> As
             await process.wait()
 
 
-async def settle_all(members: Sequence[Member], records: int) -> float:
+async def wait_until_processed(members: Sequence[Member], records: int) -> float:
     """Follow the members until they processed that many records together; return when the last one was."""
 
     async def follow(one: Member) -> None:
         while True:
             await one.follow()
-            if sum(other.settled for other in members) >= records:
+            if sum(other.processed for other in members) >= records:
                 done.set()
 
     done = asyncio.Event()
@@ -149,10 +149,10 @@ async def run_round(setup: BenchSetup, contender: Contender, number: int) -> Rou
     orders = make_orders(workload, contender.ordered)
     try:
         await place_orders(database, orders)
-        await settle_down(database)
+        await checkpoint(database)
         arguments = (contender.kind, topic, name, str(contender.processes), recording)
         found = await measure(setup, contender, arguments, database.environment, len(workload.records))
-        await check_books(database.dsn, workload, orders=orders)
+        await check_ledger(database.dsn, workload, orders=orders)
     finally:
         await drop_database(setup.endpoints, name)
     return found
@@ -170,7 +170,7 @@ async def measure(
         await asyncio.gather(*(one.ready() for one in members))
         before = snapshot(setup.servers)
         await asyncio.gather(*(one.begin() for one in members))
-        ended = await settle_all(members, records)
+        ended = await wait_until_processed(members, records)
         cpu = spent(before, snapshot(setup.servers)) | {"process": sum(one.cpu_seconds() for one in members)}
         await asyncio.gather(*(one.end() for one in members))
     return Round(records, ended - min(one.began for one in members), cpu, max(one.peak_mib for one in members))

@@ -25,7 +25,7 @@ from ops.bench.contenders import PRODUCT, ours
 from ops.bench.figures import spread
 from ops.bench.filling import fill
 from ops.bench.rounds import BenchSetup, measure
-from ops.bench.stage import check_books, count_books, drop_database, make_database, make_topic, preload, settle_down
+from ops.bench.stage import check_ledger, checkpoint, count_rows, drop_database, make_database, make_topic, preload
 from ops.bench.workload import make_hot_workload, make_workload
 from runtime.settings import load
 from runtime.stack import Stack
@@ -65,12 +65,12 @@ class Track:
         topic = f"bench.scale.{os.getpid()}.{self._count}"
         await make_topic(self._setup.endpoints.kafka, topic)
         await preload(self._setup.endpoints.kafka, topic, workload.records)
-        before = await count_books(database.dsn)
-        await settle_down(database)
+        before = await count_rows(database.dsn)
+        await checkpoint(database)
         arguments = (contender.kind, topic, topic, str(contender.processes), "-")
         environment = {**database.environment, **contender.environment}
         found = await measure(self._setup, contender, arguments, environment, len(workload.records))
-        await check_books(database.dsn, workload, before)
+        await check_ledger(database.dsn, workload, before)
         self.rates.setdefault(name, []).append(found.rate)
         say(f"{name}: {found.rate:,.0f} events/s")
 

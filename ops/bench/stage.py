@@ -102,12 +102,12 @@ async def place_orders(database: Database, orders: Orders) -> None:
     try:
         writer, size = BatchWriter(pool, settings, SystemClock()), settings.consumer.batch_records_max
         for begin in range(0, len(orders.records), size):
-            await writer.settle([decoded(record) for record in orders.records[begin : begin + size]])
+            await writer.process([decoded(record) for record in orders.records[begin : begin + size]])
     finally:
         await pool.close()
 
 
-async def settle_down(database: Database) -> None:
+async def checkpoint(database: Database) -> None:
     """Write out what Postgres still holds back, so that no contender pays for the one before."""
     connection = await asyncpg.connect(database.superuser_dsn)
     await connection.execute("checkpoint")
@@ -121,21 +121,21 @@ async def drop_database(endpoints: Endpoints, name: str) -> None:
     await admin.close()
 
 
-async def count_books(dsn: str) -> tuple[int, int, int]:
+async def count_rows(dsn: str) -> tuple[int, int, int]:
     """Return how many events are in the ledger, how many dead letters and parked events there are."""
     connection = await asyncpg.connect(dsn)
-    counts = await connection.fetchrow(statement("ops.bench", "count_books"))
+    counts = await connection.fetchrow(statement("ops.bench", "count_rows"))
     await connection.close()
     assert counts is not None
     return counts[0], counts[1], counts[2]
 
 
-async def check_books(
+async def check_ledger(
     dsn: str, workload: Workload, before: tuple[int, int, int] = (0, 0, 0), orders: Orders = NO_ORDERS
 ) -> None:
     """Compare the rows with plain arithmetic; a wrong row voids a figure.
 
-    `before` is what `count_books` found before the workload; other payments than the workload's may stand beside them.
+    `before` is what `count_rows` found before the workload; other payments than the workload's may stand beside them.
     """
     connection = await asyncpg.connect(dsn)
     rows = await connection.fetch(statement("ops.bench", "read_payments"), list(workload.ends))
@@ -149,7 +149,7 @@ async def check_books(
     if wrong or len(rows) != len(expected):
         shown = [(ref, found.get(ref), expected[ref]) for ref in wrong[:3]]
         raise RatchetError(f"{len(wrong)} of {len(expected)} payments are wrong ({len(rows)} found): {shown}")
-    counts = tuple(now - then for now, then in zip(await count_books(dsn), before, strict=True))
+    counts = tuple(now - then for now, then in zip(await count_rows(dsn), before, strict=True))
     expected_counts = (workload.events + len(orders.records), workload.poison, 0)
     if counts != expected_counts:
-        raise RatchetError(f"books {counts}, expected {expected_counts}")
+        raise RatchetError(f"tables {counts}, expected {expected_counts}")

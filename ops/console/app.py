@@ -13,8 +13,8 @@ from ops.console import admin, words
 from ops.console.pages import (
     actions,
     board,
-    books,
     commands,
+    ledger,
     letters,
     notes,
     parked,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ops.console.static_files import StaticFiles
     from ops.console.visits import Visit
 
-PAGES = (board, payments, letters, notes, redrives, parked, commands, recall, books, actions, people, signing_in, sso)
+PAGES = (board, payments, letters, notes, redrives, parked, commands, recall, ledger, actions, people, signing_in, sso)
 
 
 def shown(value: object) -> object:

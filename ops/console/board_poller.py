@@ -52,14 +52,14 @@ class Queues:
 class Look:
     """One look. A part that could not be known is None, and `problems` says why.
 
-    `settled` counts events by outcome since the look before, `seconds` ago (0 for the first). `oldest_seconds` is the
+    `processed` counts events by outcome since the look before, `seconds` ago (0 for the first). `oldest_seconds` is the
     age of the oldest event that is accepted and not processed; 0 where there is none. `letters_since` are the times of
     the oldest and the newest open dead letter; of `noted` ones a note says what is known.
     """
 
     at: dt.datetime
     seconds: float
-    settled: Mapping[str, int] | None
+    processed: Mapping[str, int] | None
     lag: Mapping[str, int] | None
     oldest_seconds: float | None
     queues: Queues | None
@@ -73,9 +73,9 @@ class Look:
     @property
     def rate(self) -> float | None:
         """Events processed a second since the look before."""
-        if self.settled is None or self.seconds <= 0:
+        if self.processed is None or self.seconds <= 0:
             return None
-        return sum(self.settled.values()) / self.seconds
+        return sum(self.processed.values()) / self.seconds
 
 
 @dataclass(slots=True)
@@ -144,21 +144,21 @@ class BoardPoller:
                     problems.append(str(error))
                 return None
 
-        backlog, queues, letters, settled, outcomes, roles = await asyncio.gather(
+        backlog, queues, letters, processed, outcomes, roles = await asyncio.gather(
             known(self.backlog.read),
             known(self._read_queues),
             known(self._count_letters),
-            known(self._count_settled),
+            known(self._count_processed),
             known(self.outcomes.read),
             self._roles(),
         )
         now, before = time.monotonic(), self._looked_at
-        if settled is not None:
+        if processed is not None:
             self._looked_at = now
         return Look(
             at=dt.datetime.now(dt.UTC),
             seconds=0.0 if before is None else now - before,
-            settled=settled,
+            processed=processed,
             lag=None if backlog is None else backlog.lag,
             oldest_seconds=oldest(backlog, queues, time.time()),
             queues=queues,
@@ -184,13 +184,13 @@ class BoardPoller:
         reasons = [reason.value for reason in Reason]
         return await self.reader.fetch("count_open_letters", reasons, self.settings.console.count_max)
 
-    async def _count_settled(self) -> dict[str, int]:
+    async def _count_processed(self) -> dict[str, int]:
         """Count what the ledger took in since the last time; at the first time only find its end."""
         if self._place is None:
             ends = await self.reader.fetch("find_ledger_end")
             self._place = (ends[0]["relay_xid"], ends[0]["id"]) if ends else (0, 0)
             return {}
-        rows = await self.reader.fetch("count_settled", *self._place, self.settings.console.look_rows_max)
+        rows = await self.reader.fetch("count_processed", *self._place, self.settings.console.look_rows_max)
         if rows:
             self._place = rows[0]["relay_xid"], rows[0]["id"]
         return {row["outcome"]: row["events"] for row in rows}

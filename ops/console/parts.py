@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ops.console.actions import Actions
     from ops.console.board_poller import BoardPoller
-    from ops.console.books_check import BooksCheck
+    from ops.console.ledger_check import LedgerCheck
     from ops.console.passwords import Password, Tries
     from ops.console.reader import Reader
     from ops.console.session_rows import SessionRows
@@ -32,5 +32,5 @@ class Parts:
     reader: Reader
     poller: BoardPoller
     actions: Actions
-    books: BooksCheck
+    ledger: LedgerCheck
     templates: jinja2.Environment

@@ -9,7 +9,7 @@ from ops.console.actions import Actions
 from ops.console.app import build_app, make_templates
 from ops.console.backlog import BacklogReader
 from ops.console.board_poller import BoardPoller
-from ops.console.books_check import BooksCheck
+from ops.console.ledger_check import LedgerCheck
 from ops.console.outcomes import OutcomeCounter
 from ops.console.parts import Parts
 from ops.console.passwords import Password, Tries
@@ -43,7 +43,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     listener = listen(settings.console.bind, "RATCHET_CONSOLE__BIND")
     files, reader, backlog = StaticFiles(), Reader(settings), BacklogReader(settings)
     outcomes = OutcomeCounter(settings, reader)
-    poller, books = BoardPoller(settings, reader, backlog, outcomes, probe.facts), BooksCheck(settings)
+    poller, ledger = BoardPoller(settings, reader, backlog, outcomes, probe.facts), LedgerCheck(settings)
     password = Password(settings.console.password)
     rows = SessionRows(settings, password)
     parts = Parts(
@@ -56,7 +56,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
         reader=reader,
         poller=poller,
         actions=Actions(settings),
-        books=books,
+        ledger=ledger,
         templates=make_templates(files),
     )
     looking = asyncio.create_task(poller.run())
@@ -65,7 +65,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
     finally:
         looking.cancel()
         await asyncio.wait((looking,))
-        await books.close()
+        await ledger.close()
         await backlog.close()
         await outcomes.close()
         await reader.close()

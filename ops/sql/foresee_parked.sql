@@ -3,7 +3,7 @@
 select p.id, p.topic, p.partition, p."offset", p.timestamp_ms, p.key, p.value, p.header_names, p.header_values,
     p.event_id,
     coalesce(
-        (select true from payment_logs l where l.source = p.source and l.event_id = p.event_id limit 1), false) as settled
+        (select true from payment_logs l where l.source = p.source and l.event_id = p.event_id limit 1), false) as processed
 from (
     select id, sum(bytes) over (order by id rows unbounded preceding) - bytes as bytes_before
     from (

@@ -1,7 +1,7 @@
 """Whose transaction ids are these? A database restored from a dump is seen, reported, and mended by `rebase`.
 
 Transaction ids count within one Postgres cluster. After a restore into another one the restored rows and cursors hold
-ids of the old cluster: rows written since then look long published (their ids are below the cursor), or not settled for
+ids of the old cluster: rows written since then look long published (their ids are below the cursor), or not final for
 years (ids above all that the new cluster has issued). Either would stall the relay without a word, so it compares the
 cluster's system identifier with the one the cursors were made under, and every id with the next one to be issued, and
 halts when they do not fit.

@@ -2,7 +2,7 @@
 
 The sixth lane, of redrives, stands in `redrive`.
 
-A lane is two effects around a pure step: `read` takes the next settled rows in order, `settle` marks them as published.
+A lane is two effects around a pure step: `read` takes the next final rows in order, `finish` marks them as published.
 What happens between is the same for all and stands in `loop`.
 """
 
@@ -63,7 +63,7 @@ _log = structlog.get_logger()
 class Batch:
     """Some rows in order and the records they make; `more` tells that there may be more right behind them.
 
-    One is `divisible` where `mark` has an entry a record, so that some of its records can be settled and others not.
+    One is `divisible` where `mark` has an entry a record, so that some of its records can be finished and others not.
     """
 
     rows: int
@@ -88,8 +88,8 @@ class Lane(Protocol):
     async def read(self, connection: Connection, behind: Batch | None = None) -> Batch | None:
         """Return the next rows to publish, or None where there are none.
 
-        `behind` is a batch that is being published: then return what comes after it, or None where only its settling
-        tells.
+        `behind` is a batch that is being published: then return what comes after it, or None where only its
+        end tells.
         """
         ...
 
@@ -97,7 +97,7 @@ class Lane(Protocol):
         """Return what to publish in place of a record that Kafka refuses, or None where there is nothing."""
         ...
 
-    async def settle(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
+    async def finish(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
         """Mark the batch as published, and say what was not; raise LeaseLostError when another relay is at work."""
         ...
 
@@ -171,7 +171,7 @@ class CursorLane:
         """Return None: a change or command has no part that a reader could do without; see `Lane`."""
         return None
 
-    async def settle(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
+    async def finish(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
         """Move the cursor from where the batch began to its last row; see `Lane`."""
         self._pass_by(batch, refused)
         span: Span = batch.mark
@@ -243,7 +243,7 @@ class SpoolLane:
         """Return None: an event goes as it came or not at all; see `Lane`."""
         return None
 
-    async def settle(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
+    async def finish(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
         """Delete the batch's rows, and make dead letters of those that were refused; see `Lane`."""
         sql = statement("producers", "delete_spool")
         buried = [(batch.mark[index], *burial_of(batch.records[index], error)) for index, error in refused.items()]

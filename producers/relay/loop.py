@@ -1,4 +1,4 @@
-"""The loop of one lane: read, publish, settle, again; after a failure wait and begin anew from what is marked.
+"""The loop of one lane: read, publish, finish, again; after a failure wait and begin anew from what is marked.
 
 `turn` is one pass without any waiting; `run` is the loop that decides when the next one comes.
 """
@@ -114,11 +114,11 @@ class LaneLoop:
         try:
             following, refused = await self._publish_and_read_on(connection, batch)
         except PartlyPublishedError as error:
-            await self._settle_part(connection, batch, lease, error.acknowledged)
+            await self._finish_part(connection, batch, lease, error.acknowledged)
             raise
         published = time.monotonic()
-        await self._lane.settle(connection, batch, lease, refused)
-        settled = time.monotonic()
+        await self._lane.finish(connection, batch, lease, refused)
+        finished = time.monotonic()
         self._health.succeeded(len(batch.records) - len(refused))
         metrics.RELAY_REFUSED.labels(self._lane.name).inc(len(refused))
         _log.info(
@@ -129,20 +129,20 @@ class LaneLoop:
             refused=len(refused),
             read_seconds=round(read - started, 4),
             publish_seconds=round(published - read, 4),
-            settle_seconds=round(settled - published, 4),
+            settle_seconds=round(finished - published, 4),
             more=batch.more,
             fencing_token=lease.token,
         )
         self._following = following
         return batch.more
 
-    async def _settle_part(
+    async def _finish_part(
         self, connection: Connection, batch: Batch, lease: Lease, acknowledged: frozenset[int]
     ) -> None:
         """Mark what some partitions took before another failed, where the lane can: it need not go a second time."""
         if not batch.divisible:
             return
-        await self._lane.settle(connection, batch.part(acknowledged), lease, {})
+        await self._lane.finish(connection, batch.part(acknowledged), lease, {})
         if isinstance(self._lane, SpoolLane):
             self._lane.leave(id_ for place, id_ in enumerate(batch.mark) if place not in acknowledged)
         self._health.records += len(acknowledged)

@@ -3,7 +3,7 @@
 `ratchet up` and `migrate up` do it by themselves where they find it needed, also while roles run: a relay that finds
 the same is halted and publishes nothing, its term is ended here, and those that write wait for the tables. In one
 transaction, as the schema's owner: rows published already get relay_xid 1, rows not yet published get 2 (transaction
-ids of a cluster begin at 3, so both are settled and every new row comes after them), the cursors stand between the two
+ids of a cluster begin at 3, so both are final and every new row comes after them), the cursors stand between the two
 (that of `payments.state` before both: the topic is filled anew),
 and the payments' newest relay_xid is lowered, so that new rows take their own transaction's id. Within relay_xid 2 the
 order is that of ids, which is the order of versions of a payment. A new epoch begins.

@@ -81,7 +81,7 @@ def sort_out(rows: Sequence[Row], target_topic: str | None, topics: Topics = DEF
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a batch settles: these letters of this redrive."""
+    """What a batch finishes: these letters of this redrive."""
 
     redrive_id: int
     letter_ids: list[int]
@@ -133,7 +133,7 @@ class RedriveLane:
         """Return None: a letter goes back as it came or not at all; see `Lane`."""
         return None
 
-    async def settle(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
+    async def finish(self, connection: Connection, batch: Batch, lease: Lease, refused: Refused) -> None:
         """Note in the audit rows that Kafka has the records; raise LeaseLostError when another relay is at work.
 
         A letter that Kafka refuses is open again, and its audit row says why.
@@ -143,7 +143,7 @@ class RedriveLane:
         published = [letter for letter in mark.letter_ids if letter not in returned]
         async with connection.transaction():
             await guard(connection, lease)
-            await connection.execute(statement("producers", "settle_redrive"), mark.redrive_id, published)
+            await connection.execute(statement("producers", "finish_redrive_messages"), mark.redrive_id, published)
             if returned:
                 await connection.execute(
                     statement("producers", "return_redrive_messages"),

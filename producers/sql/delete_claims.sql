@@ -1,4 +1,4 @@
--- $1 rows at most. A claim whose payment is not in the books yet stays: it is all that is known of it.
+-- $1 rows at most. A claim whose payment is not in the ledger yet stays: it is all that is known of it.
 delete from intent_claims
 where (client, idempotency_key) in (
     select client, idempotency_key

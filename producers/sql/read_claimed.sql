@@ -1,4 +1,4 @@
--- $1 payment id, $2 client: a payment that is claimed and not in the books yet, in the form of read_payment_view.sql.
+-- $1 payment id, $2 client: a payment that is claimed and not in the ledger yet, in the form of read_payment_view.sql.
 select
     payment_id as id, provider, account, provider_ref, reference, 'created' as status, 'none' as refund_status,
     'none' as dispute_status, currency, amount, 0::bigint as authorized, 0::bigint as captured, 0::bigint as refunded,

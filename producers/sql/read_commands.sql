@@ -15,7 +15,7 @@ from (
             and relay_xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
         order by relay_xid, id
         limit $3
-    ) as settled
+    ) as final
 ) as sized
 where coalesce(metadata_bytes_before, 0) < $4
 order by relay_xid, id

@@ -16,7 +16,7 @@ from (
             and relay_xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
         order by relay_xid, id
         limit $3
-    ) as settled
+    ) as final
 ) as sized
 where bytes_before < $4
 order by relay_xid, id

@@ -12,7 +12,7 @@ from (
         where id <> all ($3::bigint[])
         order by id
         limit $1
-    ) as settled
+    ) as final
 ) as sized
 where bytes_before < $2
 order by id

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from consumer_harness import until
 from ingress_process import OURS, Attacked, ingress, role
 from outside import outside
-from settling import until
 
 from runtime.kafka import ensure_topics
 from runtime.kafka_ends import EndsReader, partitions_in

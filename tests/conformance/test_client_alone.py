@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from client_builds import ROOT, Client
 from client_runs import ended, readers_database, running
-from settling import until
+from consumer_harness import until
 from test_clients import everything, payment, send, topics
 
 if TYPE_CHECKING:

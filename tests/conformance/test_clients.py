@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from client_builds import ROOT, Client
 from client_runs import effects, ended, published, readers_database, running, table
-from settling import until
+from consumer_harness import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from aiokafka import AIOKafkaProducer
 from client_runs import ended, running
-from settling import Event, until
+from consumer_harness import Event, until
 
 from schemas.record import Attributes
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from client_runs import effects, ended, published, readers_database, running, table
-from settling import until
+from consumer_harness import until
 
 from ops.sample import standard
 from ops.sample.plan import make_plan

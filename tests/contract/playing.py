@@ -21,7 +21,7 @@ from providers.core.refetch import Fetched
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from paper_books import PaperBooks
+    from memory_tables import MemoryTables
 
     from schemas.record import Record
 
@@ -62,9 +62,9 @@ def deliveries(order: Sequence[Record]) -> tuple[list[list[Record]], ...]:
     return [[one] for one in (*order, *order)], [list(order), list(order)]
 
 
-def shown(books: PaperBooks, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def shown(tables: MemoryTables, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows that add up to all the money, of the columns that the case looks at."""
     columns = sorted({name for row in rows for name in row})
-    alive = [row for row in books.payments.values() if row["merged_into"] is None and row["intent_id"] is None]
+    alive = [row for row in tables.payments.values() if row["merged_into"] is None and row["intent_id"] is None]
     held = sorted(alive, key=lambda row: str(row["provider_ref"]))
     return json.loads(json.dumps([{name: row[name] for name in columns} for row in held]))  # type: ignore[no-any-return]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paper_books import PaperBooks
+from memory_tables import MemoryTables
 from playing import deliveries, orders, record_of, shown
 
 pytestmark = pytest.mark.unit
@@ -27,18 +27,18 @@ def test_history(case: dict[str, Any]) -> None:
     records = [record_of(case["provider"], place, step) for place, step in enumerate(case["steps"])]
     for order in orders(records) if case["order"] == "any" else [records]:
         for batches in deliveries(order):
-            books = PaperBooks()
+            tables = MemoryTables()
             for batch in batches:
-                books.settle(batch)
-            assert not books.letters, case["title"]
-            assert not books.parked, case["title"]
-            assert shown(books, case["rows"]) == case["rows"], case["title"]
+                tables.process(batch)
+            assert not tables.letters, case["title"]
+            assert not tables.parked, case["title"]
+            assert shown(tables, case["rows"]) == case["rows"], case["title"]
 
 
 @pytest.mark.parametrize("case", ASKING, ids=[case["id"] for case in ASKING])
 def test_what_the_events_make_us_ask(case: dict[str, Any]) -> None:
     told = [step for step in case["steps"] if "api" not in step]
-    books = PaperBooks()
+    tables = MemoryTables()
     for place, step in enumerate(told):
-        books.settle([record_of(case["provider"], place, step)])
-    assert {one.ref for one in books.refetches} == set(case["asks"])
+        tables.process([record_of(case["provider"], place, step)])
+    assert {one.ref for one in tables.refetches} == set(case["asks"])

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import pytest
 from events import INTENT_ID, intent, record
-from paper_books import PaperBooks
+from memory_tables import MemoryTables
 
 if TYPE_CHECKING:
     from schemas.record import Record
@@ -43,14 +43,14 @@ def test_case(case: dict[str, Any]) -> None:
     records = [record_of(case["provider"], place, step) for place, step in enumerate(case["steps"])]
     for order in permutations(records) if case["order"] == "any" else [records]:
         for batches in ([[one] for one in (*order, *order)], [list(order), list(order)]):
-            books = PaperBooks()
+            tables = MemoryTables()
             for batch in batches:
-                books.settle(batch)
-            assert not books.letters, case["title"]
-            assert sorted(one.event.kind for one in books.parked.values()) == case.get("waiting", []), case["title"]
-            assert [{name: row[name] for name in like} for row, like in shown(books, case)] == case["rows"], order
+                tables.process(batch)
+            assert not tables.letters, case["title"]
+            assert sorted(one.event.kind for one in tables.parked.values()) == case.get("waiting", []), case["title"]
+            assert [{name: row[name] for name in like} for row, like in shown(tables, case)] == case["rows"], order
 
 
-def shown(books: PaperBooks, case: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def shown(tables: MemoryTables, case: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Return each standing row beside what the case says of it."""
-    return list(zip(books.standing, case["rows"], strict=True))
+    return list(zip(tables.standing, case["rows"], strict=True))

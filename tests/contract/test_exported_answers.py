@@ -16,10 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ops.audit import Audit, Broken
-from ops.books import Books
 from ops.cli import app
 from ops.documents import plain
 from ops.payment_timeline import PaymentTimeline, answer
+from ops.reconciliation import Reconciliation
 from ops.status import RoleStatus, Status
 from schemas.cli_answers import ANSWERS, PaymentRow
 
@@ -96,8 +96,10 @@ async def test_what_the_commands_print_fits_their_schemas(answers: Run) -> None:
 @pytest.mark.unit
 def test_answers_that_need_more_than_a_database() -> None:
     outcome = dict.fromkeys(("applied", "noop", "late", "conflict", "parked", "dead_letters", "hints"), 1)
-    books = Books(posted=6, requests=6, outcome=outcome, duplicates=0, refused={"forged": 1}, problems=[])
-    check("up --once", books.document(seconds=1.0, problems_max=1))
+    reconciliation = Reconciliation(
+        posted=6, requests=6, outcome=outcome, duplicates=0, refused={"forged": 1}, problems=[]
+    )
+    check("up --once", reconciliation.document(seconds=1.0, problems_max=1))
     check("up --detach", {"pid": 7, "ingress": "http://127.0.0.1:8080", "console": None, "log": "/h/log/up.log"})
     check("down", {"stopped": False})
     noted = {"topic": "payments.intents", "would": "illegal", "outcome": "undecodable", "why": "no JSON", "says": None}

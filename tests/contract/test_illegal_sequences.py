@@ -1,6 +1,6 @@
 """No sequence of events breaks the ledger, legal or not: true, altered, of payments nobody knows, hints, all mixed.
 
-`PaperBooks.check` looks after every batch: captured <= authorized, refunded <= captured, versions 1..n, hashes in a
+`MemoryTables.check` looks after every batch: captured <= authorized, refunded <= captured, versions 1..n, hashes in a
 chain, no event twice, and each row is what its ledger folds to.
 """
 
@@ -15,8 +15,8 @@ from discovery import LIVES, NAMES, events_of
 from events import placed, record
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_tables import MemoryTables
 from msgspec.structs import replace
-from paper_books import PaperBooks
 from profiles import FEW, MANY, examples
 
 from consumer.decode import Event, decode
@@ -88,28 +88,28 @@ def anything(draw: st.DrawFn) -> Record:
     return one if how in ("told", "twin") else renamed(one, f"{one.header('ce_id')}#{draw(st.integers(0, 3))}")
 
 
-def hold(books: PaperBooks, records: list[Record]) -> None:
+def hold(tables: MemoryTables, records: list[Record]) -> None:
     """Assert that every record is one ledger row, one parked event, one dead letter or a duplicate.
 
     Sums are what was reported: a row whose sums do not add up says so by its flags.
     """
-    for row in books.payments.values():
+    for row in tables.payments.values():
         if row["captured"] > row["authorized"] > 0:
             assert "over_captured" in row["flags"]
         if row["refunded"] > row["captured"]:
             assert "over_refunded" in row["flags"]
-    told = [row for row in books.ledger if row.source != "ratchet"]
-    assert len(told) + len(books.parked) + len(books.letters) + books.duplicates == len(records)
+    told = [row for row in tables.ledger if row.source != "ratchet"]
+    assert len(told) + len(tables.parked) + len(tables.letters) + tables.duplicates == len(records)
 
 
 @examples(MANY)
 @given(batches=st.lists(st.lists(anything(), min_size=1, max_size=8), min_size=1, max_size=5))
-def test_no_sequence_breaks_the_books(batches: list[list[Record]]) -> None:
-    books, taken = PaperBooks(), []
+def test_no_sequence_breaks_the_ledger(batches: list[list[Record]]) -> None:
+    tables, taken = MemoryTables(), []
     for batch in batches:
-        books.settle(placed(batch))
+        tables.process(placed(batch))
         taken += batch
-        hold(books, taken)
+        hold(tables, taken)
 
 
 @pytest.mark.parametrize("life", LIVES, ids=str)
@@ -122,11 +122,11 @@ def test_no_alteration_of_a_life_breaks_its_payment(life: Any, data: st.DataObje
         for place in range(data.draw(st.integers(1, 5)))
     ]
     order = data.draw(st.permutations([*life.records, *extra]))
-    books, taken = PaperBooks(), []
+    tables, taken = MemoryTables(), []
     for one in order:
-        books.settle([one])
+        tables.process([one])
         taken.append(one)
-    hold(books, taken)
+    hold(tables, taken)
 
 
 @pytest.mark.parametrize("life", LIVES, ids=str)
@@ -137,17 +137,17 @@ def test_a_hint_moves_nothing(life: Any) -> None:
         replace(one, headers=tuple((name, b"hint" if name == TRUST_HEADER else value) for name, value in one.headers))
         for one in told_before
     ]
-    nobody, books = PaperBooks(), PaperBooks()
-    nobody.settle(hints)
+    nobody, tables = MemoryTables(), MemoryTables()
+    nobody.process(hints)
     assert not nobody.payments
     assert not nobody.names
     assert all(item.hint and item.meaning == Meaning() for item in map(decode, hints) if isinstance(item, Event))
-    books.settle(life.records[: len(life.records) // 2])
-    payments, names, parked = repr(books.payments), repr(books.names), len(books.parked)
-    ledger, letters = len(books.ledger), len(books.letters)
-    books.settle(hints)
-    assert (repr(books.payments), repr(books.names), len(books.parked)) == (payments, names, parked)
-    assert len(books.letters) == letters
-    assert {(row.payment_id, row.outcome, row.facts) for row in books.ledger[ledger:]} == {(None, "noop", "[]")}
-    books.settle(life.records)
-    assert len(books.letters) == letters, "a hint under a genuine event's id swallows it not"
+    tables.process(life.records[: len(life.records) // 2])
+    payments, names, parked = repr(tables.payments), repr(tables.names), len(tables.parked)
+    ledger, letters = len(tables.ledger), len(tables.letters)
+    tables.process(hints)
+    assert (repr(tables.payments), repr(tables.names), len(tables.parked)) == (payments, names, parked)
+    assert len(tables.letters) == letters
+    assert {(row.payment_id, row.outcome, row.facts) for row in tables.ledger[ledger:]} == {(None, "noop", "[]")}
+    tables.process(life.records)
+    assert len(tables.letters) == letters, "a hint under a genuine event's id swallows it not"

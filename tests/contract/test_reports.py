@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paper_books import PaperBooks
+from memory_tables import MemoryTables
 from playing import deliveries, orders, record_of, shown
 
 pytestmark = pytest.mark.unit
@@ -32,12 +32,12 @@ def test_report(report: dict[str, Any]) -> None:
     records = [record_of(report["provider"], place, step) for place, step in enumerate(report["steps"])]
     for order in orders(records) if report.get("order", "any") == "any" else [records]:
         for batches in deliveries(order):
-            books = PaperBooks()
+            tables = MemoryTables()
             for batch in batches:
-                books.settle(batch)
-            assert not books.letters, [one.message for one in books.letters]
-            assert not books.parked, report["situation"]
-            assert shown(books, report["rows"]) == report["rows"], [one.header("ce_type") for one in order]
+                tables.process(batch)
+            assert not tables.letters, [one.message for one in tables.letters]
+            assert not tables.parked, report["situation"]
+            assert shown(tables, report["rows"]) == report["rows"], [one.header("ce_type") for one in order]
 
 
 def test_no_report_is_told_twice() -> None:

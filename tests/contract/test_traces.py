@@ -9,7 +9,7 @@ from discovery import LIVES, NAMES, Life, lives, moves_payments
 from events import placed
 from hypothesis import given
 from hypothesis import strategies as st
-from paper_books import PaperBooks, by_ref
+from memory_tables import MemoryTables, by_ref
 from profiles import FEW, examples
 
 from consumer.decode import Event, decode
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 
-def settled_in_cuts(data: st.DataObject, records: Sequence[Record]) -> PaperBooks:
+def processed_in_cuts(data: st.DataObject, records: Sequence[Record]) -> MemoryTables:
     """Process the records in this order, cut into batches anyhow."""
-    books, rest = PaperBooks(), list(records)
+    tables, rest = MemoryTables(), list(records)
     while rest:
         size = data.draw(st.integers(1, len(rest)), label="batch")
-        books.settle(placed(rest[:size]))
+        tables.process(placed(rest[:size]))
         rest = rest[size:]
-    return books
+    return tables
 
 
-def said(books: PaperBooks, *expected: Life) -> None:
+def said(tables: MemoryTables, *expected: Life) -> None:
     """Assert that all of the lives is processed, and nothing else."""
-    assert not books.letters
-    assert not books.parked
-    assert books.standing == sorted((row for life in expected for row in life.rows), key=by_ref)
-    assert len(books.ledger) == sum(len(life.records) for life in expected)
+    assert not tables.letters
+    assert not tables.parked
+    assert tables.standing == sorted((row for life in expected for row in life.rows), key=by_ref)
+    assert len(tables.ledger) == sum(len(life.records) for life in expected)
 
 
 @pytest.mark.parametrize("provider", NAMES)
@@ -56,10 +56,10 @@ def test_a_trace_is_understood_and_about_one_payment(life: Life) -> None:
 def test_the_trace_and_its_reverse_come_to_the_row(life: Life) -> None:
     for order in (life.records, life.records[::-1]):
         for batches in ([[one] for one in order], [list(order)]):
-            books = PaperBooks()
+            tables = MemoryTables()
             for batch in batches:
-                books.settle(batch)
-            said(books, life)
+                tables.process(batch)
+            said(tables, life)
 
 
 @pytest.mark.parametrize("life", LIVES, ids=str)
@@ -67,9 +67,9 @@ def test_the_trace_and_its_reverse_come_to_the_row(life: Life) -> None:
 @given(data=st.data())
 def test_any_order_repetition_and_cut_gives_one_row(life: Life, data: st.DataObject) -> None:
     again = data.draw(st.lists(st.sampled_from(life.records), max_size=6), label="again")
-    books = settled_in_cuts(data, data.draw(st.permutations([*life.records, *again]), label="order"))
-    said(books, life)
-    assert books.duplicates == len(again)
+    tables = processed_in_cuts(data, data.draw(st.permutations([*life.records, *again]), label="order"))
+    said(tables, life)
+    assert tables.duplicates == len(again)
 
 
 @given(data=st.data())
@@ -77,5 +77,5 @@ def test_payments_of_several_providers_keep_apart(data: st.DataObject) -> None:
     tellers = data.draw(st.lists(st.sampled_from([name for name in NAMES if lives(name)]), unique=True, max_size=4))
     chosen = [data.draw(st.sampled_from(lives(name)), label=name) for name in tellers]
     once = [one for life in chosen for one in life.records]
-    books = settled_in_cuts(data, data.draw(st.permutations(once), label="order"))
-    said(books, *chosen)
+    tables = processed_in_cuts(data, data.draw(st.permutations(once), label="order"))
+    said(tables, *chosen)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from consumer_harness import until
 from consumer_stage import Stage, new_database, stage
-from settling import until
 
 from runtime.settings import load
 from runtime.stack import Endpoints, Stack, read_state

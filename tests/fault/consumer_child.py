@@ -56,7 +56,7 @@ async def hang(self: Processor, records: Sequence[Record]) -> bool:
     """Process as the product does, unless a record is one of those."""
     if (text := os.environ.get("FAULT_HANG")) and any(text.encode() in (record.value or b"") for record in records):
         await asyncio.Event().wait()
-    return await settle(self, records)
+    return await process(self, records)
 
 
 async def wait(self: Processor, items: Sequence[Item]) -> list[Plan]:
@@ -99,7 +99,7 @@ async def serve(settings: Settings, stop: asyncio.Event, probe: Probe) -> None:
 
 if __name__ == "__main__":
     decoding.decode = faulty
-    settle, Processor.process = Processor.process, hang  # type: ignore[method-assign]
+    process, Processor.process = Processor.process, hang  # type: ignore[method-assign]
     write, Processor.write = Processor.write, wait  # type: ignore[method-assign]
     write_rows = BatchWriter._write
     if os.environ.get("FAULT_APPLY") == "before":

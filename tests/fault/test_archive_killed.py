@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from settling import bench, lives, records, webhook
+from consumer_harness import bench, lives, records, webhook
 
 from consumer.decode import decoded
 from ops.archive import Archive

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 import pytest
-from settling import bench, lives, records
+from consumer_harness import bench, lives, records
 
 from consumer.decode import decoded
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
-from settling import lives, until, webhook, wrong_payments
+from consumer_harness import lives, until, webhook, wrong_payments
 
 from schemas.topics import WEBHOOKS
 
@@ -35,18 +35,18 @@ async def test_a_run_of_unexpected_errors_halts_the_partition_and_the_others_go_
     assert "restart the consumer" in reported["detail"]
     expected = lives(10)
     await harness.publish([event for life in expected for event in life.events()], partition=1)
-    books = await harness.until_applied(50 + RUN_MAX)
-    assert wrong_payments(books, expected) == []
-    assert len(books.letters) <= RUN_MAX + 1
-    assert {row["reason"] for row in books.letters} == {"unexpected"}
+    tables = await harness.until_applied(50 + RUN_MAX)
+    assert wrong_payments(tables, expected) == []
+    assert len(tables.letters) <= RUN_MAX + 1
+    assert {row["reason"] for row in tables.letters} == {"unexpected"}
     assert child.health()["stuck"] is None, "halted is not stuck: a restart would pour the topic into the DLQ"
     assert await child.terminate() == 0
-    assert await harness.lag() >= 30 - len(books.letters), "what is not settled is not committed"
+    assert await harness.lag() >= 30 - len(tables.letters), "what is not processed is not committed"
     harness.spawn()
-    books = await harness.until_written(50 + 30)
+    tables = await harness.until_written(50 + 30)
     await harness.until_no_lag()
-    held = {row["event_id"] for row in (*books.letters, *books.ledger)}
-    assert held >= {event.event_id for event in bad}, "after the mending deploy the rest is settled"
+    held = {row["event_id"] for row in (*tables.letters, *tables.ledger)}
+    assert held >= {event.event_id for event in bad}, "after the mending deploy the rest is processed"
 
 
 async def publish_raw(kafka: str, name: bytes, partition: int) -> None:
@@ -72,8 +72,8 @@ async def test_a_header_name_that_is_no_utf_8(harness: Stage, brokers: Brokers) 
     await harness.publish([webhook("payment.created", "behind")], partition=0)
     await harness.publish([webhook("payment.created", "elsewhere")], partition=1)
     child = harness.spawn()
-    books = await harness.until_written(3, FEW_SECONDS)
-    assert {"behind", "elsewhere"} <= set(books.by_ref)
+    tables = await harness.until_written(3, FEW_SECONDS)
+    assert {"behind", "elsewhere"} <= set(tables.by_ref)
     assert child.running
 
 
@@ -82,7 +82,7 @@ async def test_a_header_without_a_value(harness: Stage) -> None:
     headers: Any = (*((name, value) for name, value in event.headers if name != "ce_id"), ("ce_id", None))
     await harness.publish([event._replace(headers=headers), webhook("payment.created", "good")], partition=0)
     child = harness.spawn()
-    books = await harness.until_written(2, FEW_SECONDS)
-    assert set(books.by_ref) == {"good"}
-    assert len(books.letters) == 1
+    tables = await harness.until_written(2, FEW_SECONDS)
+    assert set(tables.by_ref) == {"good"}
+    assert len(tables.letters) == 1
     assert child.running

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from settling import Event, broken_chains, lives, until, wrong_payments
+from consumer_harness import Event, broken_chains, lives, until, wrong_payments
 
 if TYPE_CHECKING:
     from conftest import Brokers
@@ -27,15 +27,15 @@ def load_of(count: int) -> tuple[list[Event], list[Event]]:
     return events[: len(events) // 2], events[len(events) // 2 :]
 
 
-async def assert_all_settled(harness: Stage, child: Child, count: int) -> None:
+async def assert_all_processed(harness: Stage, child: Child, count: int) -> None:
     async def all_claimed() -> bool:
         return await harness.count("payment_logs") == count * 5
 
     await until(all_claimed, "every event is in the ledger")
     await harness.until_no_lag()
-    books = await harness.books()
-    assert (wrong_payments(books, lives(count)), broken_chains(books)) == ([], [])
-    assert books.parked == books.letters == []
+    tables = await harness.tables()
+    assert (wrong_payments(tables, lives(count)), broken_chains(tables)) == ([], [])
+    assert tables.parked == tables.letters == []
     assert child.running, "the outage did not end the consumer"
     assert child.lines("role_failed") == child.lines("partition_halted") == []
     assert await child.terminate() == 0
@@ -57,7 +57,7 @@ async def test_postgres_is_shut_down_for_ten_seconds(harness: Stage, brokers: Br
     await asyncio.sleep(AWAY_SECONDS - (time.monotonic() - since))
     assert child.health()["stuck"] is None, "waiting for Postgres is no stall"
     assert await brokers.stack.revive() == ["postgres"]
-    await assert_all_settled(harness, child, 300)
+    await assert_all_processed(harness, child, 300)
     assert child.lines("postgres_back")
 
 
@@ -74,7 +74,7 @@ async def test_postgres_is_frozen_for_ten_seconds(harness: Stage, brokers: Broke
         assert child.health()["stuck"] is None
     finally:
         brokers.thaw(frozen)
-    await assert_all_settled(harness, child, 300)
+    await assert_all_processed(harness, child, 300)
 
 
 async def test_kafka_is_restarted(harness: Stage, brokers: Brokers) -> None:
@@ -86,7 +86,7 @@ async def test_kafka_is_restarted(harness: Stage, brokers: Brokers) -> None:
     publishing = asyncio.create_task(harness.publish(during))
     await restarting
     await publishing
-    await assert_all_settled(harness, child, 300)
+    await assert_all_processed(harness, child, 300)
 
 
 async def test_a_stop_while_postgres_is_away_is_clean_and_bounded(harness: Stage, brokers: Brokers) -> None:
@@ -105,6 +105,6 @@ async def test_a_stop_while_postgres_is_away_is_clean_and_bounded(harness: Stage
     finally:
         await brokers.stack.revive()
     harness.spawn()
-    books = await harness.until_written(len(before))
+    tables = await harness.until_written(len(before))
     await harness.until_no_lag()
-    assert books.letters == []
+    assert tables.letters == []

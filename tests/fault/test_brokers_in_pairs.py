@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 import pytest
+from consumer_harness import until
 from consumer_stage import new_database
 from load.effects import verdict_of
 from load.journal import CREATE, WEBHOOK, Answer
 from load.posting import LoadedIngress
 from load.traffic import Traffic
-from settling import until
 
 from ops.endpoints import environment, with_endpoints
 from ops.run_sample import choose_signers
@@ -140,7 +140,7 @@ class Outage:
 @pytest.mark.parametrize(
     ("names", "manner"), CASES, ids=lambda value: value if isinstance(value, str) else "+".join(value)
 )
-async def test_every_2xx_is_in_the_books(
+async def test_every_2xx_is_in_the_ledger(
     product: Product, brokers: Brokers, names: tuple[str, ...], manner: str
 ) -> None:
     traffic = Traffic(seed=CASES.index((names, manner)) + 1, now=int(time.time()))

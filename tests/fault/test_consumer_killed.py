@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from settling import SOURCE, broken_chains, lives, until, webhook, wrong_payments
+from consumer_harness import SOURCE, broken_chains, lives, until, webhook, wrong_payments
 
 if TYPE_CHECKING:
     from consumer_stage import Stage
@@ -29,7 +29,7 @@ async def until_in_mid_batch(harness: Stage, more_than: int) -> None:
     await until(in_mid_batch, "the consumer is in mid-batch")
 
 
-async def test_kill_9_in_mid_batch_again_and_again_settles_everything_exactly_once(harness: Stage) -> None:
+async def test_kill_9_in_mid_batch_again_and_again_processes_everything_exactly_once(harness: Stage) -> None:
     expected = lives(600)
     events = [event for life in expected for event in life.events()]
     random.Random(3).shuffle(events)
@@ -48,11 +48,11 @@ async def test_kill_9_in_mid_batch_again_and_again_settles_everything_exactly_on
 
     await until(all_claimed, "every event is in the ledger")
     await harness.until_no_lag()
-    books = await harness.books()
-    assert books.claims == sorted((SOURCE, event.event_id) for event in events)
-    assert wrong_payments(books, expected) == []
-    assert broken_chains(books) == []
-    assert books.parked == books.letters == []
+    tables = await harness.tables()
+    assert tables.claims == sorted((SOURCE, event.event_id) for event in events)
+    assert wrong_payments(tables, expected) == []
+    assert broken_chains(tables) == []
+    assert tables.parked == tables.letters == []
 
 
 async def keep_alive(harness: Stage, enough: Any, **spawning: Any) -> int:
@@ -69,7 +69,7 @@ async def keep_alive(harness: Stage, enough: Any, **spawning: Any) -> int:
     return deaths
 
 
-async def test_a_record_that_kills_the_process_becomes_a_letter_and_its_neighbours_settle(harness: Stage) -> None:
+async def test_a_record_that_kills_the_process_becomes_a_letter_and_its_neighbours_process(harness: Stage) -> None:
     expected = lives(20)
     events = [event for life in expected for event in life.events()]
     fatal = webhook("payment.created", "magic-killer", event_id="fatal", reference="magic")
@@ -81,13 +81,13 @@ async def test_a_record_that_kills_the_process_becomes_a_letter_and_its_neighbou
 
     deaths = await keep_alive(harness, enough, fatal="magic-killer")
     await harness.until_no_lag()
-    books = await harness.books()
+    tables = await harness.tables()
     assert 2 <= deaths <= 4
-    assert [(row["reason"], row["event_id"]) for row in books.letters] == [("fatal", "fatal")]
-    (letter,) = books.letters
+    assert [(row["reason"], row["event_id"]) for row in tables.letters] == [("fatal", "fatal")]
+    (letter,) = tables.letters
     assert (letter["key"], letter["value"]) == (fatal.key, fatal.value)
     assert letter["header_values"] == [value for _, value in fatal.headers]
-    assert wrong_payments(books, expected) == []
+    assert wrong_payments(tables, expected) == []
     assert await harness.children[-1].terminate() == 0
     assert await harness.count("consumer_marks") == 0
 
@@ -104,7 +104,7 @@ async def test_kills_that_no_record_is_to_blame_for_make_no_letter(harness: Stag
         child.kill()
         await harness.bury_the_dead()
     harness.spawn()
-    books = await harness.until_applied(len(events))
+    tables = await harness.until_applied(len(events))
     await harness.until_no_lag()
-    assert [(row["reason"], row["event_id"], row["offset"]) for row in books.letters] == []
-    assert wrong_payments(books, expected) == []
+    assert [(row["reason"], row["event_id"], row["offset"]) for row in tables.letters] == []
+    assert wrong_payments(tables, expected) == []

@@ -23,7 +23,7 @@ import asyncpg
 import pytest
 from aiohttp import web
 from outside import intent, stripe_event
-from test_books_under_kills import RATCHET, environment, running
+from test_ledger_under_kills import RATCHET, environment, running
 from waiting import wait_until
 
 from runtime.stack import read_state

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from aiokafka import TopicPartition
+from consumer_harness import Event, until, webhook
 from consumer_stage import CHILD, member
 from distance import away
 from pydantic import SecretStr
-from settling import Event, until, webhook
 
 from ops.supervisor import Supervisor
 from runtime.settings import PostgresSettings, RoleSettings, Settings

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, TypeVar
 import psutil
 import pytest
 from aiokafka import AIOKafkaProducer
+from consumer_harness import until, webhook
 from consumer_stage import PARTITIONS
-from settling import until, webhook
 
 from schemas.topics import WEBHOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
+    from consumer_harness import Event
     from consumer_stage import Child, Stage
-    from settling import Event
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -77,11 +77,11 @@ async def test_3000_records_of_a_megabyte_of_blanks_stay_within_700_mib(harness:
     await publish(harness, (webhook("payment.created", f"blank-{number}") for number in range(RECORDS)))
     child = harness.spawn()
 
-    async def all_settled() -> bool:
+    async def all_processed() -> bool:
         return await harness.written() >= RECORDS
 
-    assert await highest_until(child, all_settled, f"{RECORDS} events in the books") < RSS_BYTES_MAX
-    assert (await harness.books()).letters == []
+    assert await highest_until(child, all_processed, f"{RECORDS} events in the ledger") < RSS_BYTES_MAX
+    assert (await harness.tables()).letters == []
 
 
 async def test_1200_parked_events_of_a_megabyte_are_woken_within_700_mib(harness: Stage) -> None:

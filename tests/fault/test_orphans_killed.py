@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from settling import broken_chains, until, webhook
+from consumer_harness import broken_chains, until, webhook
 
 if TYPE_CHECKING:
     from consumer_stage import Stage
@@ -17,7 +17,7 @@ REFUNDS = 5
 
 
 async def statuses(harness: Stage) -> list[str]:
-    return [row["status"] for row in (await harness.books()).letters]
+    return [row["status"] for row in (await harness.tables()).letters]
 
 
 @pytest.mark.parametrize("moment", ["before", "within"])
@@ -38,8 +38,8 @@ async def test_a_kill_between_an_orphans_payment_and_its_effect(harness: Stage, 
 
     await until(gone, "the consumer is killed where it applies them")
     assert killed.process.returncode == -9
-    books = await harness.books()
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 0)]
+    tables = await harness.tables()
+    assert [(row["captured"], row["refunded"]) for row in tables.payments] == [(1000, 0)]
     assert await buried(), "none has its effect by half"
     assert await harness.count("wake_marks") == 1, "the batch that brought the payment left word"
     await harness.bury_the_dead()
@@ -49,7 +49,7 @@ async def test_a_kill_between_an_orphans_payment_and_its_effect(harness: Stage, 
         return await statuses(harness) == ["applied"] * REFUNDS
 
     await until(applied, "the dead letters are applied")
-    books = await harness.books()
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100 * REFUNDS)]
-    assert (len(books.ledger), broken_chains(books)) == (REFUNDS + 1, [])
+    tables = await harness.tables()
+    assert [(row["captured"], row["refunded"]) for row in tables.payments] == [(1000, 100 * REFUNDS)]
+    assert (len(tables.ledger), broken_chains(tables)) == (REFUNDS + 1, [])
     assert (await harness.count("wake_marks"), await harness.count("orphan_refs")) == (0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from settling import until, webhook
+from consumer_harness import until, webhook
 
 if TYPE_CHECKING:
     from conftest import Brokers
@@ -43,5 +43,5 @@ async def test_no_parked_event_is_buried_while_kafka_is_away(harness: Stage, bro
         return bool(await harness.pool.fetchval("select coalesce(sum(refunded), 0) from payments") == 100)
 
     await until(applied, "the refund is applied")
-    books = await harness.books()
-    assert books.letters == books.parked == []
+    tables = await harness.tables()
+    assert tables.letters == tables.parked == []

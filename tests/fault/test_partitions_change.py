@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewPartitions, RecordsToDelete
+from consumer_harness import until, webhook
 from consumer_stage import PARTITIONS, Stage, administration
-from settling import until, webhook
 
 from runtime.kafka import ensure_topics
 from runtime.settings import KafkaSettings
@@ -20,8 +20,8 @@ from schemas.topics import WEBHOOKS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from consumer_harness import Event
     from consumer_stage import Child
-    from settling import Event
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -92,8 +92,8 @@ async def test_partitions_added_after_a_restart_are_read(harness: Stage, instanc
         await harness.until_written(8)
         await add_partitions(harness.kafka)
         await publish_to_all(harness, events("after", 2 * MORE), MORE)
-        books = await harness.until_written(8 + 2 * MORE, NOTICED_SECONDS)
-        assert len({row["event_id"] for row in books.ledger}) == len(books.ledger)
+        tables = await harness.until_written(8 + 2 * MORE, NOTICED_SECONDS)
+        assert len({row["event_id"] for row in tables.ledger}) == len(tables.ledger)
         assert child.running
         await child.terminate()
 
@@ -106,8 +106,8 @@ async def test_a_topic_made_anew_is_read_from_its_beginning(harness: Stage) -> N
         await until(lambda: looked(child), "the consumer knows the topic")
         await make_anew(harness.kafka)
         await publish_to_all(harness, events("new", 40), PARTITIONS)
-        books = await harness.until_written(48, NOTICED_SECONDS)
-        assert {row["event_id"] for row in books.ledger} >= {one.event_id for one in events("new", 40)}
+        tables = await harness.until_written(48, NOTICED_SECONDS)
+        assert {row["event_id"] for row in tables.ledger} >= {one.event_id for one in events("new", 40)}
         assert child.running
         await until(lambda: logged(child, "topic_made_anew"), "it is told")
         await child.terminate()

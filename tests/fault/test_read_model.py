@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from settling import intent, until, webhook
-from test_books_under_kills import RATCHET, environment, kill_and_await, posted, running
+from consumer_harness import intent, until, webhook
+from test_ledger_under_kills import RATCHET, environment, kill_and_await, posted, running
 from test_restored_copy import answers, publish
 from waiting import wait_until
 
@@ -146,11 +146,11 @@ async def test_a_read_model_without_a_database_is_the_table_after_kills_and_afte
         await publish(endpoints, WEBHOOKS.name, [webhook("payment.teleported", late, child="t", amount=700)])
         unknown = ("--reason", "unknown_kind", "--payment", late)
         await until(lambda: asyncio.to_thread(lambda: asked(tmp_path, "dlq", "list", *unknown)["total"]), "dead", 60.0)
-        await until(lambda: asyncio.to_thread(at_rest, tmp_path), "all is settled", 60.0)
+        await until(lambda: asyncio.to_thread(at_rest, tmp_path), "all is processed", 60.0)
         await agree(endpoints)
         redriven = await asyncio.to_thread(asked, tmp_path, "dlq", "redrive", *unknown, "--yes")
         assert redriven["published"] == 1
-        await until(lambda: asyncio.to_thread(at_rest, tmp_path), "the redriven record is settled", 60.0)
+        await until(lambda: asyncio.to_thread(at_rest, tmp_path), "the redriven record is processed", 60.0)
         model = await agree(endpoints)
     assert (model[str(promised)]["refunded"], model[str(promised)]["captured"]) == (300, 700)
     assert model[str(promised)]["metadata"] == {"cart": [7, "é"], "note": None}

@@ -22,7 +22,7 @@ import aiohttp
 import asyncpg
 import psutil
 import pytest
-from settling import until
+from consumer_harness import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -274,14 +274,14 @@ async def balances(house: House, events: list[tuple[str, bytes]]) -> None:
     """Every event that was taken is exactly one of a ledger row, a parked event or a letter; the chains are whole."""
     ids = [event_id for event_id, _ in events]
     rows = await house.connection.fetch(
-        """select e.id, (select count(*) from payment_logs where source = $2 and event_id = e.id) as settled,
+        """select e.id, (select count(*) from payment_logs where source = $2 and event_id = e.id) as processed,
             (select count(*) from parked_events where source = $2 and event_id = e.id) as parked,
             (select count(*) from dead_letters where source = $2 and event_id = e.id and status <> 'redriven') as dead
         from unnest($1::text[]) as e (id)""",
         ids,
         SOURCE,
     )
-    assert [tuple(row) for row in rows if row["settled"] + row["parked"] + row["dead"] != 1] == []
+    assert [tuple(row) for row in rows if row["processed"] + row["parked"] + row["dead"] != 1] == []
     assert len(rows) == len(ids)
     assert await house.count("dead_letters where status = 'redriven'") == 3 * PART
     found = await house.connection.fetch(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from settling import intent, until, webhook
+from consumer_harness import intent, until, webhook
 
 from runtime.stack import read_state
 from schemas.topics import CHANGES, INTENTS, WEBHOOKS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
-    from settling import Event
+    from consumer_harness import Event
 
     from runtime.stack import Endpoints
 
@@ -98,7 +98,7 @@ async def ledger(endpoints: Endpoints) -> tuple[list[tuple[Any, ...]], list[tupl
     return [tuple(row) for row in payments], [tuple(row) for row in events], letters
 
 
-async def settled(endpoints: Endpoints, count: int) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], int]:
+async def processed(endpoints: Endpoints, count: int) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], int]:
     async def is_there() -> Any:
         found = await ledger(endpoints)
         return found if len(found[1]) + found[2] >= count else None
@@ -147,17 +147,17 @@ async def test_a_copy_put_back_under_a_kafka_that_went_on(tmp_path: Path) -> Non
     promised = intent(uuid.UUID("01890000-0000-7000-8000-000000000001"), amount=700, provider_ref="late-0")
     async with up(tmp_path) as endpoints:
         await publish(endpoints, WEBHOOKS.name, early)
-        await settled(endpoints, len(early))
+        await processed(endpoints, len(early))
     subprocess.run(["cp", "-a", tmp_path / "postgres", tmp_path / "copy"], check=True)  # noqa: ASYNC221
     async with up(tmp_path) as endpoints:
         await publish(endpoints, WEBHOOKS.name, late)
         await publish(endpoints, INTENTS.name, [promised])
-        before = await settled(endpoints, len(early) + len(late) + 1)
+        before = await processed(endpoints, len(early) + len(late) + 1)
         await newest_changes(endpoints, {str(row[0]): row[5] for row in standing(before[0])})
     subprocess.run(["mv", tmp_path / "postgres", tmp_path / "lost"], check=True)  # noqa: ASYNC221
     subprocess.run(["cp", "-a", tmp_path / "copy", tmp_path / "postgres"], check=True)  # noqa: ASYNC221
     async with up(tmp_path) as endpoints:
-        after = await settled(endpoints, len(early) + len(late) + 1)
+        after = await processed(endpoints, len(early) + len(late) + 1)
         kept = await newest_changes(endpoints, {str(row[0]): row[5] for row in standing(after[0])})
     assert (after[1], after[2]) == (before[1], 0), "every event, and no dead letter"
     shown = [row[:5] for row in standing(after[0])]

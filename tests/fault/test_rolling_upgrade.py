@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from consumer_harness import SOURCE, Life, broken_chains, lives, until, wrong_payments
 from consumer_stage import SESSION_TIMEOUT_SECONDS, Child, OwnDatabase, Stage, at_database, stage
-from settling import SOURCE, Life, broken_chains, lives, until, wrong_payments
 
 from ops.audit import walk
 from runtime.migrations import migrate_up, read_files

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from consumer_harness import until, webhook
 from consumer_stage import Stage, stage
-from settling import until, webhook
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

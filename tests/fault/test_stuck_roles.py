@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from consumer_harness import until, webhook
 from consumer_stage import Stage, stage
-from settling import until, webhook
 
 from ops.status import ask_livez
 from runtime.lifecycle import read_run_file
@@ -97,7 +97,7 @@ async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> Async
         yield made
 
 
-async def test_a_consumer_that_settles_nothing_while_there_is_lag_is_seen(harness: Stage) -> None:
+async def test_a_consumer_that_processes_nothing_while_there_is_lag_is_seen(harness: Stage) -> None:
     """Its loop runs, its probe answers, it is a member of the group: only its progress tells."""
     child = harness.spawn(limits={"stall_seconds": 5.0, "batches_in_flight_max": 1}, hang="stuck-here")
     await harness.publish([webhook("payment.created", "calm")])

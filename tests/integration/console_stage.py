@@ -14,8 +14,8 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 import pytest
+from consumer_harness import webhook
 from pydantic import SecretStr
-from settling import webhook
 
 from ops.console.role import serve
 from runtime.health import Probe
@@ -144,7 +144,7 @@ class Browser:
     async def sign_in(self, password: str = PASSWORD, name: str = "") -> tuple[int, str]:
         self.client.cookie_jar.clear()
         token = await self.token("/login")
-        return await self.post("/login", csrf=token, name=name, password=password, next="/books")
+        return await self.post("/login", csrf=token, name=name, password=password, next="/ledger")
 
 
 def console_settings(home: Path, bootstrap: str, dsn: str, **console: Any) -> Settings:
@@ -218,7 +218,7 @@ async def status_of(connection: Any, letter_id: int) -> str:
     return str(await connection.fetchval("select status from dead_letters where id = $1", letter_id))
 
 
-async def settle_one_more(connection: Any, number: int) -> None:
+async def process_one_more(connection: Any, number: int) -> None:
     """Let the ledger take in one more event of the payment."""
     event = (f"evt_more_{number}", "charge.updated", "noop", "captured", "captured", None, None, "[]", "0 s")
     await connection.execute(LEDGER, PAYMENT_ID, *event)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from consumer_harness import until
 from consumer_stage import stage
 from pydantic import SecretStr
 from relay_rows import relaying
-from settling import until
 
 from ops import redrives
 from ops.redrives import Order
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Database
+    from consumer_harness import Event
     from consumer_stage import Stage
-    from settling import Event
 
     from ops.redrives import Preview, Progress
     from runtime.stack import Endpoints
@@ -80,7 +80,7 @@ class RedriveHarness:
         async with relaying(self.settings):
             return await self.ended(redrive_id)
 
-    async def fates(self, redrive_id: int, settled_before: set[tuple[str, str]]) -> dict[int, str]:
+    async def fates(self, redrive_id: int, processed_before: set[tuple[str, str]]) -> dict[int, str]:
         """Return what became of each letter of a redrive, read from the tables alone."""
         rows = await self.connection.fetch(
             """select d.id, d.source, d.event_id, r.returned_id,
@@ -91,21 +91,21 @@ class RedriveHarness:
             where m.redrive_id = $1""",
             redrive_id,
         )
-        return {row["id"]: _fate(row, settled_before) for row in rows}
+        return {row["id"]: _fate(row, processed_before) for row in rows}
 
     async def written(self) -> set[tuple[str, str]]:
         rows = await self.connection.fetch("select source, event_id from payment_logs")
         return {(row["source"], row["event_id"]) for row in rows}
 
 
-def _fate(row: Any, settled_before: set[tuple[str, str]]) -> str:
+def _fate(row: Any, processed_before: set[tuple[str, str]]) -> str:
     if row["returned_id"] is not None:
         return "illegal"
     if row["parked"]:
         return "orphan"
     if row["outcome"] is None:
         return "nothing"
-    return "noop" if row["outcome"] == "noop" or (row["source"], row["event_id"]) in settled_before else "apply"
+    return "noop" if row["outcome"] == "noop" or (row["source"], row["event_id"]) in processed_before else "apply"
 
 
 def settings_of(stack: Endpoints, dsn: str, **bounds: Any) -> Settings:

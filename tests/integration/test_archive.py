@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from settling import bench, broken_chains, lives, read_tables, records, webhook, wrong_payments
+from consumer_harness import bench, broken_chains, lives, read_tables, records, webhook, wrong_payments
 from typer.testing import CliRunner
 
 from consumer.decode import decoded

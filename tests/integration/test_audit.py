@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from settling import bench, intent, intent_records, lives, records, webhook
+from consumer_harness import bench, intent, intent_records, lives, records, webhook
 from typer.testing import CliRunner
 
 from consumer.facts_json import dump_joined, load_reported
@@ -65,8 +65,8 @@ async def given(database: Any) -> AsyncIterator[Given]:
     events = [event for life in lives(COUNT) for event in life.events()]
     async with bench(database.dsn) as harness:
         for start in range(0, len(events), 7):
-            await harness.settle(records(events[start : start + 7], first=start))
-        await harness.settle(records([webhook("customer.updated", "nobody", event_id="loose")], first=1000))
+            await harness.process(records(events[start : start + 7], first=start))
+        await harness.process(records([webhook("customer.updated", "nobody", event_id="loose")], first=1000))
     connection, owner = await asyncpg.connect(database.dsn), await asyncpg.connect(database.owner_dsn)
     yield Given(database, connection, owner)
     await connection.close()
@@ -212,10 +212,10 @@ async def test_columns_and_facts_changed_by_hand_are_found(given: Given, name: s
 async def test_money_moved_between_an_intent_and_its_attempts_is_found(database: Any) -> None:
     """An intent's columns show what its attempts hold: neither can be changed, nor the tie between them."""
     async with bench(database.dsn) as harness:
-        await harness.settle(intent_records([intent(INTENT_ID, amount=1000, reference="ORD-1")]))
+        await harness.process(intent_records([intent(INTENT_ID, amount=1000, reference="ORD-1")]))
         gift = webhook("payment.captured", "gift", child="c", amount=200, reference="ORD-1")
         card = webhook("payment.captured", "card", child="d", amount=800, reference="ORD-1")
-        await harness.settle(records([gift, card]))
+        await harness.process(records([gift, card]))
     owner = await asyncpg.connect(database.owner_dsn)
     try:
         shown = await owner.fetchrow("select status, captured from payments where id = $1", INTENT_ID)
@@ -232,9 +232,9 @@ async def test_money_moved_between_an_intent_and_its_attempts_is_found(database:
 
 async def test_merged_payments_follow_from_both_ledgers(database: Any) -> None:
     async with bench(database.dsn) as harness:
-        await harness.settle(records([webhook("payment.captured", "one", child="c", amount=500)]))
-        await harness.settle(intent_records([intent(INTENT_ID, amount=500, provider_ref="one")]))
-        await harness.settle(records([webhook("refund.succeeded", "one", child="r", amount=100)], first=20))
+        await harness.process(records([webhook("payment.captured", "one", child="c", amount=500)]))
+        await harness.process(intent_records([intent(INTENT_ID, amount=500, provider_ref="one")]))
+        await harness.process(records([webhook("refund.succeeded", "one", child="r", amount=100)], first=20))
     owner = await asyncpg.connect(database.owner_dsn)
     try:
         found = await walk(owner, 10)
@@ -360,7 +360,7 @@ async def test_what_comes_after_the_seal_is_no_matter_and_what_was_cut_off_is(gi
     row = await given.some_row(0)
     async with bench(given.database.dsn) as harness:
         ref = await given.owner.fetchval("select provider_ref from payments where id = $1", row["payment_id"])
-        await harness.settle(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
+        await harness.process(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
     assert (await held(given, path)).ok
     last = await given.owner.fetchrow(
         "delete from payment_logs where id = (select max(id) from payment_logs where payment_id = $1) returning *",
@@ -381,7 +381,7 @@ async def test_a_seal_from_before_retention_verifies_where_retention_signed(give
     assert (await make_seal(given, tmp_path / "after.seal")).exists()
     async with bench(given.database.dsn) as harness:
         ref = await given.owner.fetchval("select provider_ref from payments order by id limit 1")
-        await harness.settle(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
+        await harness.process(records([webhook("refund.succeeded", ref, child="later", amount=1)], first=2000))
     await publish_all(given)
     with pytest.raises(RatchetError, match="set RATCHET_AUDIT__SEAL_KEY"):
         await remove_old(given.owner, DAYS_MIN, later + dt.timedelta(days=1))
@@ -411,7 +411,7 @@ async def add_rows_without_payment(given: Given, count: int) -> list[dict[str, A
     async with bench(given.database.dsn) as harness:
         first = 3000 + int(await given.owner.fetchval("select count(*) from payment_logs"))
         events = [webhook("customer.updated", f"n{first + number}") for number in range(count)]
-        await harness.settle(records(events, first=first))
+        await harness.process(records(events, first=first))
     query = "select * from payment_logs where payment_id is null order by relay_xid, id"
     return [dict(row) for row in await given.owner.fetch(query)]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
+from consumer_harness import bench, broken_chains, intent, intent_records, records, until, webhook
 from consumer_stage import new_database, stage
-from settling import bench, broken_chains, intent, intent_records, records, until, webhook
 
 from schemas.topics import INTENTS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Database
-    from settling import Bench, Event
+    from consumer_harness import Bench, Event
 
     from runtime.stack import Endpoints
     from schemas.record import Record
@@ -68,7 +68,7 @@ async def deadlocks(connection: asyncpg.Connection) -> int:
 async def _write(harness: Bench, seed: int, until: float) -> int:
     dice, batches = random.Random(seed), 0
     while time.monotonic() < until:
-        await harness.settle(mixed_batch(dice, int(until - time.monotonic()) // 2))
+        await harness.process(mixed_batch(dice, int(until - time.monotonic()) // 2))
         batches += 1
     return batches
 
@@ -77,15 +77,15 @@ async def _load(database: Database, seconds: float) -> None:
     async with bench(database.dsn, connections=WRITERS) as harness:
         until = time.monotonic() + seconds
         batches = await asyncio.gather(*(_write(harness, seed, until) for seed in range(WRITERS)))
-        books = await harness.books()
+        tables = await harness.tables()
     observer = await asyncpg.connect(database.owner_dsn)
     try:
         assert await deadlocks(observer) == 0
     finally:
         await observer.close()
     assert min(batches) > 0
-    assert books.payments
-    assert not broken_chains(books)
+    assert tables.payments
+    assert not broken_chains(tables)
 
 
 async def test_writers_that_share_names_and_groups_never_deadlock(stack: Endpoints) -> None:
@@ -123,12 +123,12 @@ async def test_a_minute_of_mixed_load_on_three_consumers_has_no_deadlock(stack: 
         await until(is_read, "everything is read", 180.0)
         busy = [len(consumer.lines("batch_settled")) for consumer in consumers]
         assert [await consumer.terminate() for consumer in consumers] == [0, 0, 0]
-        books = await given.books()
+        tables = await given.tables()
         observer = await asyncpg.connect(database.owner_dsn)
         found = await deadlocks(observer)
         await observer.close()
-    print(f"{published} events in {busy} batches, {len(books.ledger)} ledger rows, {found} deadlocks")  # noqa: T201
+    print(f"{published} events in {busy} batches, {len(tables.ledger)} ledger rows, {found} deadlocks")  # noqa: T201
     assert found == 0
     assert min(busy) > 20, "each had a part"
-    assert books.letters == [] or {row["reason"] for row in books.letters} == {"conflict"}
-    assert not broken_chains(books)
+    assert tables.letters == [] or {row["reason"] for row in tables.letters} == {"conflict"}
+    assert not broken_chains(tables)

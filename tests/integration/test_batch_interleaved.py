@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from consumer_stage import at_database
-from settling import (
+from consumer_harness import (
     CLIENT,
     Bench,
-    Books,
     Event,
+    Tables,
     bench,
     broken_chains,
     intent,
@@ -28,6 +27,7 @@ from settling import (
     webhook,
     wrong_payments,
 )
+from consumer_stage import at_database
 
 from consumer import transaction
 from consumer.decode import decoded
@@ -77,17 +77,17 @@ class HeldWriter(BatchWriter):
 
 async def overlapped(
     harness: Bench, observer: asyncpg.Connection[Any], first: Sequence[Record], second: Sequence[Record]
-) -> Books:
+) -> Tables:
     """Process `first`, hold it before its commit until `second` waits for its locks, let both end."""
     held = HeldWriter(harness)
-    one = asyncio.create_task(harness.processor(held.settle).write([decoded(record) for record in first]))
+    one = asyncio.create_task(harness.processor(held.process).write([decoded(record) for record in first]))
     await held.written.wait()
-    two = asyncio.create_task(harness.settle(second))
+    two = asyncio.create_task(harness.process(second))
     await until_waiting(observer)
     assert not one.done()
     held.release.set()
     await asyncio.gather(one, two)
-    return await harness.books()
+    return await harness.tables()
 
 
 def stripe(kind: str, thing: dict[str, Any]) -> Event:
@@ -106,10 +106,10 @@ async def test_an_event_parked_while_its_payment_is_opened_is_woken(
     harness: Bench, observer: asyncpg.Connection[Any], order: tuple[Any, Any]
 ) -> None:
     first, second = order
-    books = await overlapped(harness, observer, records([first]), records([second], partition=1))
-    assert books.parked == books.letters == []
-    assert [(row["captured"], row["refunded"], row["version"]) for row in books.payments] == [(1000, 400, 2)]
-    assert broken_chains(books) == []
+    tables = await overlapped(harness, observer, records([first]), records([second], partition=1))
+    assert tables.parked == tables.letters == []
+    assert [(row["captured"], row["refunded"], row["version"]) for row in tables.payments] == [(1000, 400, 2)]
+    assert broken_chains(tables) == []
 
 
 async def test_names_made_meanwhile_are_asked_for_again(
@@ -118,18 +118,18 @@ async def test_names_made_meanwhile_are_asked_for_again(
     """The statement that waited for another's new name does not see it; the transaction begins anew."""
     monkeypatch.setattr(transaction, "BEGINNINGS_MAX", 1)
     held = HeldWriter(harness)
-    one = asyncio.create_task(held.settle([decoded(record) for record in records([CAPTURED])]))
+    one = asyncio.create_task(held.process([decoded(record) for record in records([CAPTURED])]))
     await held.written.wait()
-    two = asyncio.create_task(harness.writer.settle([decoded(record) for record in records([REFUND], partition=1)]))
+    two = asyncio.create_task(harness.writer.process([decoded(record) for record in records([REFUND], partition=1)]))
     await until_waiting(observer)
     held.release.set()
     await one
     with pytest.raises(asyncpg.SerializationError) as caught:
         await two
     assert classify(caught.value) is Failure.CONFLICT
-    await harness.settle(records([REFUND], partition=1))
-    books = await harness.books()
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 400)]
+    await harness.process(records([REFUND], partition=1))
+    tables = await harness.tables()
+    assert [(row["captured"], row["refunded"]) for row in tables.payments] == [(1000, 400)]
 
 
 @pytest.mark.parametrize("intent_first", [True, False])
@@ -140,14 +140,14 @@ async def test_intent_and_webhook_open_one_payment_at_once(
     wish = intent_records([intent(promised, reference="ORD", amount=2500)])
     news = records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")])
     first, second = (wish, news) if intent_first else (news, wish)
-    books = await overlapped(harness, observer, first, second)
-    orders = [row for row in books.payments if row["intent_id"] is None]
+    tables = await overlapped(harness, observer, first, second)
+    orders = [row for row in tables.payments if row["intent_id"] is None]
     assert [(row["id"], row["client"], row["reference"], row["provider_ref"], row["status"]) for row in orders] == [
         (promised, CLIENT, "ORD", "pay", "authorized")
     ]
-    assert {row["intent_id"] for row in books.payments} == {None, promised}
-    assert books.letters == books.parked == []
-    assert broken_chains(books) == []
+    assert {row["intent_id"] for row in tables.payments} == {None, promised}
+    assert tables.letters == tables.parked == []
+    assert broken_chains(tables) == []
 
 
 @pytest.mark.parametrize("attempt_first", [True, False])
@@ -156,17 +156,17 @@ async def test_an_order_and_its_attempt_move_at_once(
 ) -> None:
     """The attempt's event names the provider's id alone, the other one the reference: both want the whole group."""
     promised = uuid.uuid4()
-    await harness.settle(intent_records([intent(promised, reference="ORD", amount=2500)]))
-    await harness.settle(records([webhook("payment.authorized", "pay", amount=2000, reference="ORD")]))
+    await harness.process(intent_records([intent(promised, reference="ORD", amount=2500)]))
+    await harness.process(records([webhook("payment.authorized", "pay", amount=2000, reference="ORD")]))
     paid = records([webhook("payment.captured", "pay", amount=2000, child="c")], partition=1)
     gift = records([webhook("payment.captured", "gift", amount=500, child="g", reference="ORD")], partition=2)
     first, second = (paid, gift) if attempt_first else (gift, paid)
-    books = await overlapped(harness, observer, first, second)
+    tables = await overlapped(harness, observer, first, second)
     order = {"id": promised, "status": "captured", "captured": 2500, "intent_id": None}
-    assert [shown(row, order) for row in books.payments if row["id"] == promised] == [order]
-    assert [row["intent_id"] for row in books.payments if row["id"] != promised] == [promised, promised]
-    assert books.letters == books.parked == []
-    assert broken_chains(books) == []
+    assert [shown(row, order) for row in tables.payments if row["id"] == promised] == [order]
+    assert [row["intent_id"] for row in tables.payments if row["id"] != promised] == [promised, promised]
+    assert tables.letters == tables.parked == []
+    assert broken_chains(tables) == []
 
 
 async def test_a_reference_is_promised_while_a_payment_under_it_moves(
@@ -174,16 +174,16 @@ async def test_a_reference_is_promised_while_a_payment_under_it_moves(
 ) -> None:
     """The payment's event names no reference; another order is promised already, so groups are looked up at once."""
     promised, other = uuid.uuid4(), uuid.uuid4()
-    await harness.settle(intent_records([intent(other, reference="OTHER", amount=900)]))
-    await harness.settle(records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")]))
+    await harness.process(intent_records([intent(other, reference="OTHER", amount=900)]))
+    await harness.process(records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")]))
     wish = intent_records([intent(promised, reference="ORD", amount=2500)], first=1)
     paid = records([webhook("payment.captured", "pay", amount=2500, child="c")], partition=1)
-    books = await overlapped(harness, observer, wish, paid)
+    tables = await overlapped(harness, observer, wish, paid)
     order = {"id": promised, "status": "captured", "captured": 2500}
-    assert [shown(row, order) for row in books.payments if row["id"] == promised] == [order]
-    assert [row["intent_id"] for row in books.payments if row["id"] not in (promised, other)] == [promised]
-    assert books.letters == books.parked == []
-    assert broken_chains(books) == []
+    assert [shown(row, order) for row in tables.payments if row["id"] == promised] == [order]
+    assert [row["intent_id"] for row in tables.payments if row["id"] not in (promised, other)] == [promised]
+    assert tables.letters == tables.parked == []
+    assert broken_chains(tables) == []
 
 
 async def test_a_known_name_is_bound_to_a_payment_while_its_event_waits(
@@ -191,10 +191,10 @@ async def test_a_known_name_is_bound_to_a_payment_while_its_event_waits(
 ) -> None:
     """The event's only name has no payment when groups are looked up; once locked, one that stands under an order."""
     promised = uuid.uuid4()
-    await harness.settle(intent_records([intent(promised, provider="stripe", reference="ORD", amount=1000)]))
+    await harness.process(intent_records([intent(promised, provider="stripe", reference="ORD", amount=1000)]))
     money = {"amount": 2000, "currency": "eur"}
     opened = {"id": "pi_1", "object": "payment_intent", "metadata": {"reference": "ORD"}, **money}
-    await harness.settle(records([stripe("payment_intent.created", opened)]))
+    await harness.process(records([stripe("payment_intent.created", opened)]))
     await harness.pool.execute(
         """insert into payment_refs (provider, account, merchant_account, livemode, kind, ref)
         values ('stripe', '', '', true, 'charge', 'ch_1')"""
@@ -202,13 +202,13 @@ async def test_a_known_name_is_bound_to_a_payment_while_its_event_waits(
     charge = {"id": "ch_1", "object": "charge", **money}
     failed = records([stripe("charge.failed", {**charge, "payment_intent": "pi_1"})], first=1)
     paid = stripe("charge.succeeded", {**charge, "captured": True, "amount_captured": 2000})
-    books = await overlapped(harness, observer, failed, records([paid], partition=1))
-    assert sorted((row["captured"], row["intent_id"], row["flags"]) for row in books.payments) == [
+    tables = await overlapped(harness, observer, failed, records([paid], partition=1))
+    assert sorted((row["captured"], row["intent_id"], row["flags"]) for row in tables.payments) == [
         (0, None, ["paid_again"]),
         (2000, None, ["paid_again"]),
     ]
-    assert books.letters == books.parked == []
-    assert broken_chains(books) == []
+    assert tables.letters == tables.parked == []
+    assert broken_chains(tables) == []
 
 
 async def test_a_payment_comes_under_a_reference_while_it_is_promised(
@@ -216,13 +216,13 @@ async def test_a_payment_comes_under_a_reference_while_it_is_promised(
 ) -> None:
     """The reference is known already, so the intent's transaction waits for its lock and does not begin anew."""
     promised = uuid.uuid4()
-    await harness.settle(records([webhook("payment.created", "try-1", amount=2500, reference="ORD")]))
+    await harness.process(records([webhook("payment.created", "try-1", amount=2500, reference="ORD")]))
     news = records([webhook("payment.captured", "try-2", amount=2500, child="c", reference="ORD")], first=1)
-    books = await overlapped(harness, observer, news, intent_records([intent(promised, reference="ORD", amount=2500)]))
-    assert [row["captured"] for row in books.payments if row["id"] == promised] == [2500]
-    assert [row["intent_id"] for row in books.payments if row["id"] != promised] == [promised, promised]
-    assert books.letters == books.parked == []
-    assert broken_chains(books) == []
+    tables = await overlapped(harness, observer, news, intent_records([intent(promised, reference="ORD", amount=2500)]))
+    assert [row["captured"] for row in tables.payments if row["id"] == promised] == [2500]
+    assert [row["intent_id"] for row in tables.payments if row["id"] != promised] == [promised, promised]
+    assert tables.letters == tables.parked == []
+    assert broken_chains(tables) == []
 
 
 @pytest.mark.parametrize("proof_first", [True, False])
@@ -231,19 +231,19 @@ async def test_an_intent_claims_a_payment_while_that_still_gets_events(
 ) -> None:
     """The payment gives way to the intent's row while another batch moves it, and its names are followed."""
     promised = uuid.uuid4()
-    await harness.settle(records([webhook("payment.authorized", "pay", amount=2500)]))
+    await harness.process(records([webhook("payment.authorized", "pay", amount=2500)]))
     proof = intent_records([intent(promised, provider_ref="pay", amount=2500)])
     more = records([webhook("payment.captured", "pay", amount=2500, child="c")], partition=1, first=1)
     first, second = (proof, more) if proof_first else (more, proof)
-    books = await overlapped(harness, observer, first, second)
+    tables = await overlapped(harness, observer, first, second)
     survivor = {"id": promised, "status": "captured", "authorized": 2500, "captured": 2500, "provider_ref": "pay"}
-    assert [shown(row, survivor) for row in books.payments if row["merged_into"] is None] == [survivor]
-    assert [row["merged_into"] for row in books.payments if row["id"] != promised] == [promised]
-    await harness.settle(records([webhook("refund.succeeded", "pay", amount=100, child="r")], first=2))
-    books = await harness.books()
-    assert [row["refunded"] for row in books.payments if row["id"] == promised] == [100]
-    assert books.letters == books.parked == []
-    assert broken_chains(books) == []
+    assert [shown(row, survivor) for row in tables.payments if row["merged_into"] is None] == [survivor]
+    assert [row["merged_into"] for row in tables.payments if row["id"] != promised] == [promised]
+    await harness.process(records([webhook("refund.succeeded", "pay", amount=100, child="r")], first=2))
+    tables = await harness.tables()
+    assert [row["refunded"] for row in tables.payments if row["id"] == promised] == [100]
+    assert tables.letters == tables.parked == []
+    assert broken_chains(tables) == []
 
 
 async def test_two_consumers_fed_overlapping_halves_at_once_give_the_same_rows_as_one(database: Database) -> None:
@@ -255,26 +255,26 @@ async def test_two_consumers_fed_overlapping_halves_at_once_give_the_same_rows_a
         async def consume(partition: int, share: list[Any]) -> None:
             chance.shuffle(share)
             for start in range(0, len(share), 25):
-                await harness.settle(records(share[start : start + 25], partition=partition, first=start))
+                await harness.process(records(share[start : start + 25], partition=partition, first=start))
 
         two_thirds = len(events) * 2 // 3
         halves = [events[:two_thirds], events[-two_thirds:], events[::2], events[1::2]]
         await asyncio.gather(*(consume(partition, list(half)) for partition, half in enumerate(halves)))
-        books = await harness.books()
-    assert wrong_payments(books, expected) == []
-    assert len(books.ledger) == len(set(books.claims)) == len(events)
-    assert books.parked == books.letters == []
-    assert broken_chains(books) == []
+        tables = await harness.tables()
+    assert wrong_payments(tables, expected) == []
+    assert len(tables.ledger) == len(set(tables.claims)) == len(events)
+    assert tables.parked == tables.letters == []
+    assert broken_chains(tables) == []
 
 
-async def test_a_deadlock_is_settled_again(harness: Bench, observer: asyncpg.Connection[Any]) -> None:
+async def test_a_deadlock_is_processed_again(harness: Bench, observer: asyncpg.Connection[Any]) -> None:
     """Somebody locks our names in the other order; Postgres ends our transaction, and we come again."""
-    await harness.settle(records([webhook("payment.created", "a"), webhook("payment.created", "b")]))
+    await harness.process(records([webhook("payment.created", "a"), webhook("payment.created", "b")]))
     errors: list[str] = []
 
-    async def settle(items: Sequence[Item]) -> Plan:
+    async def process(items: Sequence[Item]) -> Plan:
         try:
-            return await harness.writer.settle(items)
+            return await harness.writer.process(items)
         except Exception as error:
             errors.append(f"{type(error).__name__} {classify(error)}")
             raise
@@ -284,24 +284,24 @@ async def test_a_deadlock_is_settled_again(harness: Bench, observer: asyncpg.Con
     await transaction.start()
     await observer.execute(lock, "b")
     both = records([webhook("payment.authorized", "a"), webhook("payment.authorized", "b")], first=2)
-    ours = asyncio.create_task(harness.processor(settle).write([decoded(record) for record in both]))
+    ours = asyncio.create_task(harness.processor(process).write([decoded(record) for record in both]))
     witness = await asyncpg.connect(harness.settings.postgres.dsn.get_secret_value())  # type: ignore[union-attr]
     await until_waiting(witness)
     await observer.execute(lock, "a")
     await transaction.commit()
     await ours
     await witness.close()
-    books = await harness.books()
+    tables = await harness.tables()
     assert errors == ["DeadlockDetectedError conflict"]
-    assert {row["status"] for row in books.payments} == {"authorized"}
-    assert (len(books.ledger), books.letters) == (4, [])
+    assert {row["status"] for row in tables.payments} == {"authorized"}
+    assert (len(tables.ledger), tables.letters) == (4, [])
 
 
 async def test_a_lock_that_stays_taken_is_an_outage_and_never_a_letter(
     database: Database, observer: asyncpg.Connection[Any]
 ) -> None:
     async with bench(database.dsn, twin_retries_max=2) as harness:
-        await harness.settle(records([webhook("payment.created", "a")]))
+        await harness.process(records([webhook("payment.created", "a")]))
         await harness.pool.expire_connections()
         async with observer.transaction():
             await observer.execute("lock table payments in access exclusive mode")
@@ -310,23 +310,23 @@ async def test_a_lock_that_stays_taken_is_an_outage_and_never_a_letter(
 
             pool = await open_pool(impatient, role="consumer", connections=1)
             items = [decoded(record) for record in records([webhook("payment.authorized", "a")], first=1)]
-            processor = harness.processor(BatchWriter(pool, harness.settings, harness.clock).settle)
+            processor = harness.processor(BatchWriter(pool, harness.settings, harness.clock).process)
             assert "stay in the way" in await outage_of(processor, items)
             await pool.close()
-        await harness.settle(records([webhook("payment.authorized", "a")], first=1))
-        books = await harness.books()
-    assert (len(books.ledger), books.letters) == (2, [])
+        await harness.process(records([webhook("payment.authorized", "a")], first=1))
+        tables = await harness.tables()
+    assert (len(tables.ledger), tables.letters) == (2, [])
 
 
 async def test_two_promises_of_one_reference_made_at_once_are_one(
     harness: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
     first, second = uuid.uuid4(), uuid.uuid4()
-    books = await overlapped(
+    tables = await overlapped(
         harness,
         observer,
         intent_records([intent(first, reference="ORD")]),
         intent_records([intent(second, reference="ORD", client="mall")], first=1),
     )
-    assert [row["id"] for row in books.payments] == [first]
-    assert [(row["event_id"], row["reason"]) for row in books.letters] == [(f"{second}:create", "conflict")]
+    assert [row["id"] for row in tables.payments] == [first]
+    assert [(row["event_id"], row["reason"]) for row in tables.letters] == [(f"{second}:create", "conflict")]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 import pytest
+from consumer_harness import Bench, bench
 from consumer_stage import new_database
-from settling import Bench, bench
 
 from consumer import rows
 from runtime.postgres_arrays import plain_array

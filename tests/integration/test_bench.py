@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 @pytest.mark.timeout(420)
-def test_the_contenders_settle_the_same_truth(tmp_path: Path) -> None:
+def test_the_contenders_process_the_same_truth(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RATCHET_")}
     done = subprocess.run(
         [

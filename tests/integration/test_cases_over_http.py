@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import running_ingress as running
+from consumer_harness import bench
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -26,7 +27,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
-from settling import bench
 
 from producers.ingress import app as ingress_app
 from producers.ingress.verification.certificates import Certificates
@@ -161,7 +161,7 @@ async def test_a_case_over_http(
         came = [record_of(one) for one in await tail.drain() if dict(one.headers)["ce_source"] == provider.encode()]
         assert {one.value for one in came} == posted
         for batch in ([one] for one in (*came, *reversed(came))):
-            await ledger.settle(batch)
+            await ledger.process(batch)
         columns = sorted({name for row in case["rows"] for name in row})
         rows = await ledger.fetch(
             f"select {', '.join(columns)} from payments where merged_into is null order by provider_ref"
@@ -202,8 +202,8 @@ async def test_a_dispute_of_two_payments_reaches_both(
             )
         came = [record_of(one) for one in await tail.drain() if event_id in (one_id(one) or "")]
         assert max(filter(None, map(one_id, came))) == f"{event_id}:{tmp_path.name}2"
-        await ledger.settle(came)
-        await ledger.settle(came)
+        await ledger.process(came)
+        await ledger.process(came)
         rows = await ledger.fetch("select provider_ref, captured, dispute_status from payments order by provider_ref")
         logged = await ledger.fetch("select count(*) as n from payment_logs where event_type = $1", told)
     assert rows == [{"provider_ref": f"P{n}", "captured": 1000, "dispute_status": "open"} for n in (1, 2)]

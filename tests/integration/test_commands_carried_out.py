@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from consumer_harness import Bench, Event, answer, bench, intent_records, records, webhook
 from msgspec.structs import replace
 from relay_rows import reading, relaying
 from relay_rows import settings_for as relay_settings
 from running_intents import Api, open_api, record_of
-from settling import Bench, Event, answer, bench, intent_records, records, webhook
 
 from consumer import rows
 from consumer.commands import balance_of
@@ -53,25 +53,25 @@ async def harness(database: Any) -> AsyncIterator[Bench]:
         yield opened
 
 
-async def settle(harness: Bench) -> None:
+async def process(harness: Bench) -> None:
     """Do what relay and consumer do with the spool."""
     found = await harness.fetch("delete from spool returning *")
-    await harness.settle([record_of(row, row["id"]) for row in sorted(found, key=lambda row: row["id"])])
+    await harness.process([record_of(row, row["id"]) for row in sorted(found, key=lambda row: row["id"])])
 
 
 async def tell(harness: Bench, *events: Event) -> None:
     """Do what the consumer does with webhooks."""
-    await harness.settle(records(events, first=1000 * next(PLACES)))
+    await harness.process(records(events, first=1000 * next(PLACES)))
 
 
 async def answers(harness: Bench, *events: Event) -> None:
-    await harness.settle(records(events, topic=EVENTS.name, first=1000 * next(PLACES)))
+    await harness.process(records(events, topic=EVENTS.name, first=1000 * next(PLACES)))
 
 
 async def captured(api: Api, harness: Bench, payment: str) -> str:
     """Make a payment of 100 of the client's that was captured; return its path."""
     path = f"/payment-intents/{(await api.create(provider_ref=payment)).json['id']}"
-    await settle(harness)
+    await process(harness)
     await tell(harness, webhook("payment.captured", payment, amount=100))
     return path
 
@@ -87,7 +87,7 @@ async def publish(harness: Bench, *events: Event) -> None:
     """Do what the consumer does with commands that are published past the API, asked for just now."""
     now_ms = int(harness.clock.now() * 1000)
     found = intent_records(events, first=1_000_000 + 1000 * next(PLACES))
-    await harness.settle([replace(one, timestamp_ms=now_ms) for one in found])
+    await harness.process([replace(one, timestamp_ms=now_ms) for one in found])
 
 
 async def test_a_command_is_published_with_all_that_its_executor_needs(
@@ -97,7 +97,7 @@ async def test_a_command_is_published_with_all_that_its_executor_needs(
     path = await captured(api, harness, "pay-c1")
     reply = await api.post(f"{path}/refunds", {"amount": 60, "reason": "too small", "metadata": {"a": [1]}})
     assert reply.status == 202
-    await settle(harness)
+    await process(harness)
     [shown] = (await api.call("GET", path)).json["commands"]
     async with reading(stack, "payments.commands") as reader, relaying(relay_settings(stack, database.dsn)):
         await reader.until(lambda found: any(json.loads(one.value)["id"] == shown["id"] for one in found))
@@ -140,10 +140,10 @@ async def test_a_command_that_finds_no_room_any_more_reads_refused_and_is_never_
     path = await captured(api, harness, "pay-c2")
     assert (await api.post(f"{path}/refunds", {"amount": 100})).status == 202
     await tell(harness, webhook("refund.succeeded", "pay-c2", amount=30, child="r1"))
-    await settle(harness)
+    await process(harness)
     [shown] = (await api.call("GET", path)).json["commands"]
     assert (shown["state"], "which leaves no 100" in shown["reason"]) == ("refused", True)
-    found = await harness.books()
+    found = await harness.tables()
     assert (found.letters, found.ledger[-1]["outcome"]) == ([], "noop")
     [row] = await harness.fetch(statement("producers", "read_commands"), 0, 0, 100, 1 << 20)
     assert row["due"] is False
@@ -159,7 +159,7 @@ async def test_commands_past_the_api_count_there_too_and_are_shown(api: Api, har
     assert (await api.post(f"{path}/refunds", {"amount": 41})).slug == "state-forbids"
     assert (await api.post(f"{path}/refunds", {"amount": 40})).status == 202
     await publish(harness, asked_directly(payment_id, client="rival"))
-    assert [letter["reason"] for letter in (await harness.books()).letters] == ["conflict"]
+    assert [letter["reason"] for letter in (await harness.tables()).letters] == ["conflict"]
 
 
 async def test_silence_frees_the_money_after_the_grace_and_a_late_answer_counts(
@@ -167,7 +167,7 @@ async def test_silence_frees_the_money_after_the_grace_and_a_late_answer_counts(
 ) -> None:
     path = await captured(api, harness, "pay-c4")
     await api.post(f"{path}/refunds", {"amount": 100})
-    await settle(harness)
+    await process(harness)
     older = "update commands set asked_at = asked_at - $1::interval, expires_at = expires_at - $1::interval"
 
     async def look() -> tuple[str, int, float]:
@@ -191,7 +191,7 @@ async def test_silence_frees_the_money_after_the_grace_and_a_late_answer_counts(
     await answers(harness, answer(path.rpartition("/")[2], command_id, "done"))
     assert await look() == ("done", 409, 0.0)
     assert (await api.post(f"{path}/refunds", {"amount": 1})).slug == "state-forbids", "it was carried out: it counts"
-    await settle(harness)
+    await process(harness)
     second = (await api.call("GET", path)).json["commands"][1]
     assert second["state"] == "refused", "the consumer looks again, and knows by now"
 
@@ -203,7 +203,7 @@ def database_owner(database: Database) -> Any:
 async def paid_in_two(api: Api, harness: Bench, reference: str) -> str:
     """Make an order of 100 that was paid by a gift card of 20 and a card of 80; return its path."""
     path = f"/payment-intents/{(await api.create(reference=reference)).json['id']}"
-    await settle(harness)
+    await process(harness)
     await tell(
         harness,
         webhook("payment.captured", f"{reference}-gift", amount=20, reference=reference),
@@ -226,7 +226,7 @@ async def test_an_order_of_several_attempts_needs_one_named(api: Api, harness: B
     assert (await api.post(f"{path}/refunds", {"amount": 21, "attempt_id": gift})).slug == "state-forbids"
     assert (await api.post(f"{path}/refunds", {"attempt_id": card})).json["amount"] == 80
     assert (await api.post(f"{path}/refunds")).json["amount"] == 20, "one alone has room"
-    await settle(harness)
+    await process(harness)
     assert (await api.post(f"{path}/refunds")).slug == "state-forbids"
     found = await harness.fetch("select attempt_id::text, provider_ref, amount from commands order by id")
     assert [tuple(row.values()) for row in found] == [(card, "order-c5-card", 80), (gift, "order-c5-gift", 20)]
@@ -238,11 +238,11 @@ async def test_a_command_stays_with_its_attempt_when_adoption_changes(api: Api, 
     path = await paid_in_two(api, harness, "order-c6")
     attempts = {one["provider_ref"]: one["id"] for one in (await api.call("GET", path)).json["attempts"]}
     await api.post(f"{path}/refunds", {"amount": 50, "attempt_id": attempts["order-c6-card"]})
-    await settle(harness)
+    await process(harness)
     await api.post(f"{path}/refunds", {"amount": 5, "attempt_id": attempts["order-c6-gift"]})
     async with harness.pool.acquire() as connection:
         await connection.execute("update payments set intent_id = null")
-    await settle(harness)
+    await process(harness)
     found = await harness.fetch("select provider_ref, attempt_id::text, refusal from commands order by id")
     assert tuple(found[0].values()) == ("order-c6-card", attempts["order-c6-card"], None)
     assert found[1]["refusal"] is not None

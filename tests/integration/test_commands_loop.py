@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from consumer_harness import Event, broken_chains, intent, until, webhook
 from consumer_stage import Stage, stage
 from relay_rows import relaying
 from relay_rows import settings_for as relay_settings
-from settling import Event, broken_chains, intent, until, webhook
 
 from schemas.topics import INTENTS
 
@@ -165,8 +165,8 @@ async def check(harness: Stage, bank: Provider) -> None:
     assert {key for key, why in refused.items() if why == "the card is closed"} == by_bank
     assert {key for key in refused if key not in by_bank}.isdisjoint(bank.answers), "what has no room reaches nobody"
     assert all("which leaves no" in why for key, why in refused.items() if key not in by_bank)
-    books = await harness.books()
-    assert (books.letters, books.parked, broken_chains(books)) == ([], [], [])
-    for payment in books.payments:
+    tables = await harness.tables()
+    assert (tables.letters, tables.parked, broken_chains(tables)) == ([], [], [])
+    for payment in tables.payments:
         taken = [row["amount"] for row in done.values() if row["payment_id"] == payment["id"]]
         assert sum(taken) <= payment["captured"] == 1000

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from settling import records, settings_for, webhook
+from consumer_harness import records, settings_for, webhook
 
 from consumer import role
 from consumer.loop import ConsumerLoop

@@ -20,8 +20,8 @@ from tests.integration.console_stage import (
     add_applicable,
     add_letter,
     console_settings,
+    process_one_more,
     serving,
-    settle_one_more,
     status_of,
 )
 from tests.integration.console_visitor import PATIENCE_MS, Visitor, visiting
@@ -75,7 +75,7 @@ async def test_the_board_lives(visitor: Visitor, owner: Any) -> None:
     figure = visitor.page.locator("#board tr", has_text="nothing new").locator("td.number")
     before = int(await figure.inner_text())
     for number in range(3):
-        await settle_one_more(owner, number)
+        await process_one_more(owner, number)
     await expect(figure).to_have_text(str(before + 3), timeout=PATIENCE_MS)
     await add_letter(owner, "orphan")
     await expect(visitor.page.locator("#go-orphan")).to_be_visible(timeout=PATIENCE_MS)
@@ -158,7 +158,7 @@ async def test_every_page_fits_a_phone_and_names_its_parts(
     await add_letter(owner, "unexpected")
     begun = await redrives.start(owner, console.settings, Order(LetterFilter(reason=Reason.UNEXPECTED)))
     paths = ("/", "/payments", f"/payments/{PAYMENT_ID}", "/dead-letters", f"/dead-letters/{letters[0]}", "/redrives",
-             f"/redrives/{begun.redrive_id}", "/redrives/new?preview=1", "/parked", "/books", "/actions",
+             f"/redrives/{begun.redrive_id}", "/redrives/new?preview=1", "/parked", "/ledger", "/actions",
              "/people")  # fmt: skip
     narrow = {"width": NARROWEST, "height": 740}
     async with visiting(browser, console, viewport=narrow, color_scheme=scheme) as visitor:

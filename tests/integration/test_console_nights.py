@@ -227,7 +227,7 @@ async def paths(owner: Any, console: Console, letters: list[int]) -> list[str]:
     return ["/", "/?span=day", "/payments", "/payments?provider=stripe", f"/payments/{PAYMENT_ID}", "/dead-letters",
             "/dead-letters?reason=undecodable", f"/dead-letters/{letters[0]}", "/redrives", "/redrives/new",
             f"/redrives/{begun.redrive_id}", "/redrives/new?preview=1&reason=undecodable", "/parked", "/commands",
-            "/recall", f"/recall/{recall}", "/books", "/actions", "/people", "/notes",
+            "/recall", f"/recall/{recall}", "/ledger", "/actions", "/people", "/notes",
             "/notes?reason=undecodable&source=adyen/shop&kind=AUTHORISATION", "/nowhere"]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import pytest
 from ops.console.outcomes import OutcomeCounter
 from ops.console.reader import Reader
 from tests.integration import console_stage
-from tests.integration.console_stage import add_letter, console_settings, settle_one_more
+from tests.integration.console_stage import add_letter, console_settings, process_one_more
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,7 +51,7 @@ async def test_each_row_counts_once_however_many_consoles_look(
     counters: tuple[OutcomeCounter, OutcomeCounter], owner: Any, letters: list[int]
 ) -> None:
     for number in range(5):
-        await settle_one_more(owner, number)
+        await process_one_more(owner, number)
     await add_letter(owner, "orphan")
     for _ in range(3):
         looks = await asyncio.gather(*(one.read() for one in counters))
@@ -78,7 +78,7 @@ async def test_what_another_console_counts_is_left_to_it(
 ) -> None:
     await counters[0].read()
     before = await kept(owner, 60)
-    await settle_one_more(owner, 99)
+    await process_one_more(owner, 99)
     other = await asyncpg.connect(place.dsn)
     async with other.transaction():
         await other.fetch("select from outcome_cursors for update")

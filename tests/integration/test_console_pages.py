@@ -24,8 +24,8 @@ from tests.integration.console_stage import (
     add_applicable,
     add_letter,
     console_settings,
+    process_one_more,
     serving,
-    settle_one_more,
     status_of,
 )
 
@@ -42,7 +42,7 @@ place, owner, letters = console_stage.place, console_stage.owner, console_stage.
 
 AWAY = "127.0.0.1:9"
 DSN_AWAY = f"postgresql://nobody:x@{AWAY}/none"
-PAGES = ("/", "/payments", "/dead-letters", "/redrives", "/redrives/new", "/parked", "/commands", "/recall", "/books")
+PAGES = ("/", "/payments", "/dead-letters", "/redrives", "/redrives/new", "/parked", "/commands", "/recall", "/ledger")
 
 
 @pytest.fixture(scope="module")
@@ -80,17 +80,17 @@ class TestGate:
     async def test_signing_in_and_out(self, guarded: Console) -> None:
         async with Browser(guarded) as browser:
             status, _ = await browser.sign_in()
-            assert (status, browser.headers["location"]) == (303, "/books")
+            assert (status, browser.headers["location"]) == (303, "/ledger")
             cookie = browser.headers["set-cookie"]
             assert "HttpOnly" in cookie
             assert "SameSite=strict" in cookie
             assert "Secure" not in cookie
             kept = cookie.partition(";")[0]
-            assert (await browser.get("/books"))[0] == 200
-            assert (await browser.post("/logout", csrf=await browser.token("/books")))[0] == 303
-            assert (await browser.get("/books"))[0] == 303
+            assert (await browser.get("/ledger"))[0] == 200
+            assert (await browser.post("/logout", csrf=await browser.token("/ledger")))[0] == 303
+            assert (await browser.get("/ledger"))[0] == 303
             browser.client.cookie_jar.clear()
-            assert (await browser.get("/books", cookie=kept))[0] == 303, "the old cookie counts for nothing"
+            assert (await browser.get("/ledger", cookie=kept))[0] == 303, "the old cookie counts for nothing"
 
     async def test_signing_in_makes_a_new_session(self, guarded: Console) -> None:
         async with Browser(guarded) as browser:
@@ -109,7 +109,7 @@ class TestGate:
     async def test_a_form_needs_its_token(self, console: Console, letters: list[int], owner: Any) -> None:
         async with Browser(console) as browser, Browser(console) as stranger:
             path = f"/dead-letters/{letters[0]}"
-            for token in ("", "0" * 64, await stranger.token("/books")):
+            for token in ("", "0" * 64, await stranger.token("/ledger")):
                 assert (await browser.post(f"{path}/discard", csrf=token, because="no"))[0] == 403
             own = await browser.token(path)
             for site in ({"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}):
@@ -159,7 +159,7 @@ class TestGate:
             assert (await browser.get(path.replace("/static/", "/static/0")))[0] == 404
 
     async def test_get_does_nothing(self, browser: Browser, letters: list[int], owner: Any) -> None:
-        for path in (f"/dead-letters/{letters[0]}/discard", "/redrives/1/stop", "/books/check", "/logout"):
+        for path in (f"/dead-letters/{letters[0]}/discard", "/redrives/1/stop", "/ledger/check", "/logout"):
             assert (await browser.get(path))[0] == 405
         assert await status_of(owner, letters[0]) == "open"
 
@@ -190,12 +190,12 @@ class TestSharedSessions:
         async with Browser(here) as browser, Browser(there) as elsewhere:
             await browser.sign_in()
             kept = browser.headers["set-cookie"].partition(";")[0]
-            assert (await elsewhere.get("/books", cookie=kept))[0] == 200
-            assert (await browser.post("/logout", csrf=await browser.token("/books")))[0] == 303
+            assert (await elsewhere.get("/ledger", cookie=kept))[0] == 200
+            assert (await browser.post("/logout", csrf=await browser.token("/ledger")))[0] == 303
             elsewhere.client.cookie_jar.clear()
 
             async def ended() -> bool:
-                return (await elsewhere.get("/books", cookie=kept))[0] == 303
+                return (await elsewhere.get("/ledger", cookie=kept))[0] == 303
 
             await until(ended, "the end of the session in the other replica")
 
@@ -204,10 +204,10 @@ class TestSharedSessions:
         async with Browser(here) as browser, Browser(there) as elsewhere:
             await browser.sign_in()
             await elsewhere.sign_in()
-            assert (await browser.post("/logout/everywhere", csrf=await browser.token("/books")))[0] == 303
+            assert (await browser.post("/logout/everywhere", csrf=await browser.token("/ledger")))[0] == 303
 
             async def ended() -> bool:
-                return (await elsewhere.get("/books"))[0] == 303
+                return (await elsewhere.get("/ledger"))[0] == 303
 
             await until(ended, "the end of the other session")
         row = await owner.fetchrow("select * from operator_actions where action = 'console.sign_out_everywhere'")
@@ -217,13 +217,13 @@ class TestSharedSessions:
         async with Browser(replicas[0]) as browser:
             for column in ("used_at", "began_at"):
                 await browser.sign_in()
-                assert (await browser.get("/books"))[0] == 200
+                assert (await browser.get("/ledger"))[0] == 200
                 hours, minutes = (1, 31) if column == "used_at" else (13, 0)
                 past = f"began_at - interval '{hours} h', used_at = used_at - interval '{minutes} min'"
                 await owner.execute(f"update console_sessions set began_at = {past}")
 
                 async def ended() -> bool:
-                    return (await browser.get("/books", **{"hx-request": "true"}))[0] == 401
+                    return (await browser.get("/ledger", **{"hx-request": "true"}))[0] == 401
 
                 await until(ended, column)
 
@@ -236,9 +236,9 @@ class TestSharedSessions:
         other = console_settings(tmp_path, AWAY, place.dsn, password=PASSWORD[::-1])
         async with serving(other) as found, Browser(found) as browser:
             await browser.sign_in(PASSWORD[::-1])
-            assert (await browser.get("/books"))[0] == 200
+            assert (await browser.get("/ledger"))[0] == 200
             browser.client.cookie_jar.clear()
-            assert (await browser.get("/books", cookie=kept))[0] == 303
+            assert (await browser.get("/ledger", cookie=kept))[0] == 303
         assert await owner.fetchval("select signing_key from console_keys") != key
         assert await owner.fetchval("select count(*) from console_sessions") == 1
 
@@ -393,13 +393,13 @@ class TestPages:
         assert "evt_waits" in (await browser.get("/parked?q=evt_waits"))[1]
         assert "Nothing waits for" in (await browser.get("/parked?q=pi_1"))[1]
 
-    async def test_the_board_counts_what_is_settled(self, browser: Browser, owner: Any) -> None:
+    async def test_the_board_counts_what_is_processed(self, browser: Browser, owner: Any) -> None:
         async def shows(pattern: str) -> bool:
             return re.search(pattern, (await browser.get("/board/live"))[1], re.DOTALL) is not None
 
         await until(lambda: shows("Looked at"), "the first look")
         for number in range(3):
-            await settle_one_more(owner, number)
+            await process_one_more(owner, number)
         await until(
             lambda: shows(r'class="outcome noop".{0,600}<td class="number">3</td>'), "three more that say nothing new"
         )
@@ -461,7 +461,7 @@ class TestActions:
         _, text = await browser.get("/redrives/new?preview=1&reason=data_rejected&rate=5")
         assert "Redrive 1 dead letter<" in text
         assert await list_redrives(owner, 10) == (), "a preview writes nothing"
-        token = await browser.token("/books")
+        token = await browser.token("/ledger")
         assert (await browser.post("/redrives", csrf=token, reason="data_rejected", rate="5"))[0] == 303
         path = browser.headers["location"]
         order = (await list_redrives(owner, 10))[0]
@@ -477,7 +477,7 @@ class TestActions:
 
     async def test_a_redrive_that_stopped_goes_on(self, browser: Browser, owner: Any) -> None:
         await add_applicable(owner, "unexpected")
-        token = await browser.token("/books")
+        token = await browser.token("/ledger")
         await browser.post("/redrives", csrf=token, reason="unexpected", because="mended")
         path = browser.headers["location"]
         redrive_id = int(path.rpartition("/")[2])
@@ -492,7 +492,7 @@ class TestActions:
         _, text = await browser.get("/redrives/new?preview=1&reason=orphan")
         assert "Nothing would be gained" in text
         assert "<button>Redrive" not in text
-        token = await browser.token("/books")
+        token = await browser.token("/ledger")
         assert (await browser.post("/redrives", csrf=token, reason="orphan"))[0] == 409
         useful = await add_applicable(owner, "orphan")
         _, text = await browser.get("/redrives/new?preview=1&reason=orphan")
@@ -514,7 +514,7 @@ class TestActions:
         monkeypatch.setattr(redrive_pages, "TYPED_FROM", 2)
         ids = [await add_applicable(owner, "orphan") for _ in range(2)]
         assert 'id="typed"' in (await browser.get("/redrives/new?preview=1&reason=orphan"))[1]
-        token = await browser.token("/books")
+        token = await browser.token("/ledger")
         for typed in ("", "1", "3"):
             status, text = await browser.post("/redrives", csrf=token, reason="orphan", typed=typed)
             assert (status, "type that number" in text) == (422, True)
@@ -524,22 +524,22 @@ class TestActions:
         await owner.execute("delete from dead_letters where id = any($1)", ids)
 
     async def test_a_redrive_of_nothing_is_told(self, browser: Browser) -> None:
-        token = await browser.token("/books")
+        token = await browser.token("/ledger")
         assert (await browser.post("/redrives", csrf=token, reason="fatal"))[0] == 409
         assert (await browser.post("/redrives", csrf=token, reason="teapot"))[0] == 422
         assert (await browser.post("/redrives/999999/stop", csrf=token))[0] == 409
 
-    async def test_the_books_are_checked_on_demand(self, browser: Browser) -> None:
-        _, text = await browser.get("/books")
+    async def test_the_ledger_is_checked_on_demand(self, browser: Browser) -> None:
+        _, text = await browser.get("/ledger")
         assert "Nothing was checked" in text
-        assert (await browser.post("/books/check", csrf=await browser.token("/books")))[0] == 303
+        assert (await browser.post("/ledger/check", csrf=await browser.token("/ledger")))[0] == 303
 
         async def checked() -> str | None:
-            text = (await browser.get("/books/live"))[1]
+            text = (await browser.get("/ledger/live"))[1]
             return text if "What must hold" in text else None
 
         text = await until(checked, "a result")
-        assert "The books do not balance" in text, "the rows of this test have made-up hashes"
+        assert "The ledger does not balance" in text, "the rows of this test have made-up hashes"
         assert f"/payments/{PAYMENT_ID}" in text
         assert "12.50" in text
 
@@ -572,9 +572,9 @@ class TestOutage:
     async def test_the_books_say_why_there_is_no_result(self, guarded: Console) -> None:
         async with Browser(guarded) as browser:
             await browser.sign_in()
-            await browser.post("/books/check", csrf=await browser.token("/books"))
+            await browser.post("/ledger/check", csrf=await browser.token("/ledger"))
 
             async def failed() -> bool:
-                return "Postgres does not answer" in (await browser.get("/books/live"))[1]
+                return "Postgres does not answer" in (await browser.get("/ledger/live"))[1]
 
             await until(failed, "the reason")

@@ -139,7 +139,7 @@ class TestOneTimePassword:
                 assert (await browser.get(path))[0] == 303
                 assert browser.headers["location"] == "/password"
             token = await browser.token("/password")
-            assert (await browser.post("/books/check", csrf=token))[0] == 403
+            assert (await browser.post("/ledger/check", csrf=token))[0] == 403
             first = added.one_time_password
             wrong = ("short", "short", "15 to 256"), (OWN, OWN[1:], "not the same"), (first, first, "one you have")
             for chosen, again, reported in wrong:
@@ -211,7 +211,7 @@ class TestWhoComesIn:
             assert (await admin.post(f"/people/{boss}/remove", csrf=mine, because="I leave"))[0] == 409
             assert (await admin.post(f"/people/{name}/remove", csrf=mine, because=" "))[0] == 422
             assert (await admin.post(f"/people/{name}/remove", csrf=mine, because="left us"))[0] == 303
-            assert (await browser.post("/books/check", csrf=token))[0] == 401
+            assert (await browser.post("/ledger/check", csrf=token))[0] == 401
             kept = {cookie.key: cookie.value for cookie in browser.client.cookie_jar}
             await people.add(terminal, BOSS, name, Role.ADMIN, HOURS)
             browser.client.cookie_jar.update_cookies(kept)

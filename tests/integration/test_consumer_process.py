@@ -7,8 +7,8 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consumer_harness import broken_chains, intent, lives, until, webhook, wrong_payments
 from consumer_stage import Stage, stage
-from settling import broken_chains, intent, lives, until, webhook, wrong_payments
 
 from schemas.topics import INTENTS
 
@@ -30,7 +30,7 @@ async def harness(stack: Endpoints, database: Database, tmp_path: Path) -> Async
         yield made
 
 
-async def test_what_is_on_the_topics_is_settled_committed_and_drained(harness: Stage) -> None:
+async def test_what_is_on_the_topics_is_processed_committed_and_drained(harness: Stage) -> None:
     expected = lives(60)
     events = [event for life in expected for event in life.events()]
     random.Random(1).shuffle(events)
@@ -38,7 +38,7 @@ async def test_what_is_on_the_topics_is_settled_committed_and_drained(harness: S
     await harness.publish([*events, *events[::7], webhook("payment.created", "x")._replace(value=b"\xff", key=None)])
     await harness.publish([intent(promised, provider_ref=expected[0].payment, amount=expected[0].amount)], INTENTS.name)
     child = harness.spawn()
-    books = await harness.until_applied(len(events) + 2)
+    tables = await harness.until_applied(len(events) + 2)
     await harness.until_no_lag()
     facts = {"lag": 0, "standstills": [], "away": []}
     await until(lambda: _shows(child, facts), "its probe says that nothing waits")
@@ -46,10 +46,10 @@ async def test_what_is_on_the_topics_is_settled_committed_and_drained(harness: S
     assert (health["state"], health["stuck"], health["unready"]) == ("running", None, None)
     assert set(health["facts"]) <= {*facts, "disks"}
     assert await child.terminate() == 0
-    assert wrong_payments(books, expected) == []
-    assert books.by_ref[expected[0].payment]["id"] == promised
-    assert [row["reason"] for row in books.letters] == ["undecodable"]
-    assert (books.parked, broken_chains(books)) == ([], [])
+    assert wrong_payments(tables, expected) == []
+    assert tables.by_ref[expected[0].payment]["id"] == promised
+    assert [row["reason"] for row in tables.letters] == ["undecodable"]
+    assert (tables.parked, broken_chains(tables)) == ([], [])
     assert await harness.members() == [], "it left the group"
     assert await harness.count("consumer_marks") == 0, "a clean end leaves no mark"
 
@@ -67,15 +67,15 @@ async def test_a_stop_under_load_commits_only_what_is_durable(harness: Stage) ->
     child = harness.spawn(limits={"batch_records_max": 40})
     await harness.until_written(80)
     assert await child.terminate() == 0
-    stopped = await harness.books()
+    stopped = await harness.tables()
     assert len(stopped.claims) + len(stopped.parked) < len(events), "it was stopped under load"
     lag = await harness.lag()
     assert lag >= len(events) - len(stopped.claims) - len(stopped.parked)
     harness.spawn()
-    books = await harness.until_applied(len(events))
+    tables = await harness.until_applied(len(events))
     await harness.until_no_lag()
-    assert (wrong_payments(books, expected), broken_chains(books), books.letters) == ([], [], [])
-    assert len(books.claims) == len(set(books.claims)) == len(events)
+    assert (wrong_payments(tables, expected), broken_chains(tables), tables.letters) == ([], [], [])
+    assert len(tables.claims) == len(set(tables.claims)) == len(events)
 
 
 async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled(harness: Stage) -> None:
@@ -95,10 +95,10 @@ async def test_a_second_consumer_joins_and_leaves_and_nothing_is_lost_or_doubled
     await until(both_work, "two members share the partitions")
     await harness.publish(events[2 * third :])
     assert await first.terminate() == 0
-    books = await harness.until_applied(len(events))
+    tables = await harness.until_applied(len(events))
     await harness.until_no_lag()
-    assert (wrong_payments(books, expected), broken_chains(books), books.letters) == ([], [], [])
-    assert len(books.claims) == len(set(books.claims)) == len(events)
+    assert (wrong_payments(tables, expected), broken_chains(tables), tables.letters) == ([], [], [])
+    assert len(tables.claims) == len(set(tables.claims)) == len(events)
     assert second.lines("batch_settled")
 
 

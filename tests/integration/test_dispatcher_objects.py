@@ -7,10 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consumer_harness import bench
 from dispatching import Office, office
 from outside import outside
 from pydantic import SecretStr
-from settling import bench
 
 from runtime.sql import statement
 from schemas.record import Attributes, Record
@@ -61,7 +61,7 @@ SHOWN: dict[str, tuple[str, str, dict[str, str], Any]] = {
         "t1",
         "/merchants/m1/transactions/t1",
         BASIC | {"Accept": "application/xml", "X-ApiVersion": "6"},
-        "<transaction><id>t1</id><type>sale</type><status>settled</status></transaction>",
+        "<transaction><id>t1</id><type>sale</type><status>processed</status></transaction>",
     ),
     "shopify": (
         "7",
@@ -168,9 +168,9 @@ async def test_credentials_that_are_refused_say_so_at_the_first_answer(harness: 
     assert reported == {provider: ("failed", 1, granted if provider == "paypal" else refused) for provider in SHOWN}
 
 
-async def settle(ledger: Any, place: int, kind: str, body: bytes, headers: Any = None) -> None:
+async def process(ledger: Any, place: int, kind: str, body: bytes, headers: Any = None) -> None:
     reported = headers or Attributes("square", f"e{place}", kind, 1.79e9).to_headers()
-    await ledger.settle([Record("payments.webhooks", 0, place, 0, b"p1", body, reported)])
+    await ledger.process([Record("payments.webhooks", 0, place, 0, b"p1", body, reported)])
 
 
 def event(kind: str, name: str, thing: dict[str, Any]) -> bytes:
@@ -191,7 +191,7 @@ async def test_a_subscriptions_sale_and_its_refund_are_asked_about_until_they_en
         for place, (kind, resource) in enumerate((("SALE.PENDING", sale), ("SALE.REFUNDED", refund))):
             body = json.dumps({"event_type": f"PAYMENT.{kind}", "resource": resource}).encode()
             headers = Attributes("paypal", f"e{place}", f"PAYMENT.{kind}", 1.79e9).to_headers()
-            await settle(ledger, place, kind, body, headers)
+            await process(ledger, place, kind, body, headers)
         await harness.pool.execute(f"update payments set {AGED} - interval '4 days'")
         lease = await harness.lease()
         async with harness.job("watch", providers=configured(harness)) as watch:
@@ -204,7 +204,7 @@ async def test_a_subscriptions_sale_and_its_refund_are_asked_about_until_they_en
         for place, row in enumerate(await harness.rows("spool"), start=2):
             names = [name.decode() for name in row["header_names"]]
             headers = tuple(zip(names, row["header_values"], strict=True))
-            await settle(ledger, place, "", row["value"], headers)
+            await process(ledger, place, "", row["value"], headers)
     [payment] = await harness.pool.fetch("select * from payments")
     assert (payment["provider_ref"], payment["status"], payment["refund_status"]) == ("S1", "captured", "partial")
     assert (payment["captured"], payment["refunded"]) == (1000, 400)
@@ -222,9 +222,9 @@ async def test_the_clock_asks_by_the_ids_of_what_is_open_and_the_answer_meets_it
     harness.world.shown["square/v2/refunds/r1"] = (BEARER, json.dumps(reported))
     async with bench(database.dsn) as ledger:
         paid = {"id": "p1", "status": "COMPLETED", "amount_money": EUR}
-        await settle(ledger, 0, "payment.updated", event("payment.updated", "payment", paid))
+        await process(ledger, 0, "payment.updated", event("payment.updated", "payment", paid))
         for place, one in enumerate((*refunds.values(), done), start=1):
-            await settle(ledger, place, "refund.updated", event("refund.updated", "refund", one))
+            await process(ledger, place, "refund.updated", event("refund.updated", "refund", one))
         await harness.pool.execute(f"update payments set {AGED} - interval '4 days'")
         lease = await harness.lease()
         async with harness.job("watch", providers=configured(harness)) as watch:
@@ -236,7 +236,7 @@ async def test_the_clock_asks_by_the_ids_of_what_is_open_and_the_answer_meets_it
         names = [name.decode() for name in row["header_names"]]
         headers = tuple(zip(names, row["header_values"], strict=True))
         assert row["key"] == b"p1"
-        await settle(ledger, 9, "", row["value"], headers)
+        await process(ledger, 9, "", row["value"], headers)
     [payment] = await harness.pool.fetch("select * from payments")
     assert (payment["captured"], payment["refunded"], payment["refund_status"]) == (1000, 300, "partial")
 
@@ -246,7 +246,7 @@ async def test_a_reference_of_two_merchants_is_asked_about_once(harness: Office,
         for place, merchant in enumerate(("M1", "M2")):
             pending = {"id": "p1", "status": "PENDING", "amount_money": EUR}
             body = {"type": "payment.updated", "merchant_id": merchant, "data": {"object": {"payment": pending}}}
-            await settle(ledger, place, "payment.updated", json.dumps(body).encode())
+            await process(ledger, place, "payment.updated", json.dumps(body).encode())
     await harness.pool.execute(f"update payments set {AGED} - interval '4 days'")
     lease = await harness.lease()
     async with harness.job("watch", providers=configured(harness)) as watch:

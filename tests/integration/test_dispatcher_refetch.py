@@ -119,7 +119,7 @@ async def test_a_lost_lease_writes_nothing(harness: Office):
     assert len(await harness.rows("spool")) == 1
 
 
-async def test_a_claim_that_was_taken_over_settles_nothing(harness: Office):
+async def test_a_claim_that_was_taken_over_finishes_nothing(harness: Office):
     """The same leader, but so slow that its claim expired: the second answer counts, the first one is dropped."""
     harness.world.objects["pi_1"] = intent("pi_1")
     await harness.ask_again("pi_1")

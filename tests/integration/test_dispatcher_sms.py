@@ -9,9 +9,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consumer_harness import bench
 from dispatching import NUMBER, Office, office
 from outside import outside
-from settling import bench
 from waiting import until
 
 from consumer.dispatcher.role import serve
@@ -212,7 +212,7 @@ async def test_one_that_was_paused_past_its_claim_does_not_send(harness: Office)
         assert await job._find_or_send(message, 1, time.monotonic()) == Taken("SM" + "0" * 32)  # type: ignore[attr-defined]
 
 
-async def test_a_try_whose_claim_was_taken_over_settles_nothing(harness: Office):
+async def test_a_try_whose_claim_was_taken_over_finishes_nothing(harness: Office):
     await harness.queue_sms("captured")
     lease, fault = await harness.lease(), harness.world.fail("POST", accepts=True, holds=asyncio.Event())
     async with harness.job("sms") as job:
@@ -228,13 +228,13 @@ async def test_a_try_whose_claim_was_taken_over_settles_nothing(harness: Office)
 async def test_a_receipt_that_comes_late_takes_no_last_word_back(harness: Office):
     await harness.queue_sms("captured")
     await harness.pool.execute("update sms_transactions set status = 'sent', provider_sid = 'SM1'")
-    async with bench(harness.dsn) as books:
+    async with bench(harness.dsn) as tables:
         for offset, status in enumerate(("delivered", "sent", "failed")):
             headers = Attributes("twilio", f"SM1:{status}", status, time.time()).to_headers()
             body = f"MessageSid=SM1&MessageStatus={status}".encode()
-            await books.settle([Record(WEBHOOKS.name, 0, offset, 0, b"SM1", body, headers)])
+            await tables.process([Record(WEBHOOKS.name, 0, offset, 0, b"SM1", body, headers)])
             assert await status_is(harness, "delivered")
-        assert [row["event_type"] for row in (await books.books()).ledger] == ["delivered", "sent", "failed"]
+        assert [row["event_type"] for row in (await tables.tables()).ledger] == ["delivered", "sent", "failed"]
 
 
 async def test_two_dispatchers_send_each_message_once_while_answers_get_lost(harness: Office):

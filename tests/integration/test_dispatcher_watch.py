@@ -8,10 +8,10 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consumer_harness import bench
 from dispatching import Office, office
 from outside import charge, dispute, intent, outside
 from pydantic import SecretStr
-from settling import bench
 
 from providers.core.refetch import DAY, HOUR, MINUTE
 from runtime.sql import statement
@@ -199,7 +199,7 @@ async def test_a_debit_that_was_collected_is_asked_about_until_its_time_is_over(
     async with bench(database.dsn) as ledger:
         for place, (kind, value) in enumerate([("refetch.payments", payment), ("payments.confirmed", paid)] * 2):
             headers = Attributes("gocardless", f"e{place % 2}", kind, 1.79e9).to_headers()
-            await ledger.settle([Record("payments.webhooks", 0, place, 0, b"PM1", value, headers)])
+            await ledger.process([Record("payments.webhooks", 0, place, 0, b"PM1", value, headers)])
     [row] = await harness.pool.fetch("select * from debits")
     assert (row["ref"], (row["until"] - row["noted_at"]).days, row["asked_at"]) == ("PM1", 60, None)
     for aged, expected in (("1 day", []), ("5 days", ["queued"]), ("1 day", ["done"]), ("7 days", ["queued"])):
@@ -241,7 +241,7 @@ async def test_a_debit_of_stripe_that_its_bank_returned_is_found_by_the_clock(
     harness.world.objects["dp_1"] = dispute("dp_1", "pi_1")
     async with bench(database.dsn) as ledger:
         headers = Attributes("stripe", "evt_1", "charge.succeeded", 1.79e9).to_headers()
-        await ledger.settle([Record("payments.webhooks", 0, 0, 0, b"pi_1", event, headers)])
+        await ledger.process([Record("payments.webhooks", 0, 0, 0, b"pi_1", event, headers)])
         await harness.pool.execute("update debits set noted_at = noted_at - interval '5 days'")
         lease = await harness.lease()
         async with harness.job("watch") as watch, harness.job("refetch") as refetch:
@@ -251,7 +251,7 @@ async def test_a_debit_of_stripe_that_its_bank_returned_is_found_by_the_clock(
                 row = (await harness.rows("spool"))[-1]
                 names = [name.decode() for name in row["header_names"]]
                 headers = tuple(zip(names, row["header_values"], strict=True))
-                await ledger.settle([Record(row["topic"], 0, place, 0, row["key"], row["value"], headers)])
+                await ledger.process([Record(row["topic"], 0, place, 0, row["key"], row["value"], headers)])
                 assert asked in {one["ref"] for one in await harness.rows("refetches") if one["status"] == "done"}
             assert not await refetch.turn(lease), "nothing more is asked"
     [payment] = await harness.pool.fetch("select * from payments")

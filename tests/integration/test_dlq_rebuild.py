@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from consumer_harness import Event, digest, until, webhook
 from redriving import RedriveHarness, empty_dlq, redrive_harness
 from relay_rows import LEDGER, add_letter, ledger_row, reading, relaying
-from settling import Event, digest, until, webhook
 from typer.testing import CliRunner
 
 from ops import redrives

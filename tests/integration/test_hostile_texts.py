@@ -134,7 +134,7 @@ async def test_no_page_of_the_console_holds_one(stack: Endpoints, place: Databas
     settings = console_settings(tmp_path, stack.kafka, place.dsn)
     paths = (
         "/", "/payments", f"/payments/{PAYMENT_ID}", "/payments?q=%1b%5b2J%c2%9b%e2%80%ae", "/dead-letters",
-        f"/dead-letters/{letter}", "/parked", "/redrives", "/books",
+        f"/dead-letters/{letter}", "/parked", "/redrives", "/ledger",
     )  # fmt: skip
     async with serving(settings) as console, Browser(console) as browser:
         for path in paths:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from consumer_harness import Bench, answer, bench, records, webhook
 from running_intents import INTENT, KEYS, Api, open_api, record_of
-from settling import Bench, answer, bench, records, webhook
 
 from producers.relay.cleaning import clean_claims
 from runtime.lease import PostgresLeases
@@ -23,7 +23,7 @@ from schemas.topics import EVENTS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from settling import Event
+    from consumer_harness import Event
 
 pytestmark = pytest.mark.integration
 
@@ -42,15 +42,15 @@ async def harness(database: Any) -> AsyncIterator[Bench]:
         yield opened
 
 
-async def settle(harness: Bench) -> None:
+async def process(harness: Bench) -> None:
     """Do what relay and consumer do with the spool."""
     rows = await harness.fetch("delete from spool returning *")
-    await harness.settle([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
+    await harness.process([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
 
 
 async def tell(harness: Bench, kind: str, payment: str, offset: int, **said: Any) -> None:
     """Do what the consumer does with a webhook."""
-    await harness.settle(records([webhook(kind, payment, **said)], first=offset))
+    await harness.process(records([webhook(kind, payment, **said)], first=offset))
 
 
 async def test_an_intent_is_claimed_answered_and_queued_at_once(api: Api, harness: Bench) -> None:
@@ -218,7 +218,7 @@ async def test_a_payment_is_seen_by_its_client_alone(api: Api, harness: Bench) -
             *[await rival.post(f"/payment-intents/{payment_id}/{what}") for what in ("capture", "cancel", "refunds")],
         ):
             assert (reply.status, reply.slug) == (404, "unknown-intent")
-        await settle(harness)
+        await process(harness)
     refused = await rival.create(reference="order-2")
     assert (refused.status, refused.slug) == (409, "reference-taken"), "clients of one account share its references"
     assert "payment_id" not in refused.json
@@ -231,12 +231,12 @@ async def test_a_payment_that_only_webhooks_opened_is_nobodys(api: Api, harness:
     assert (await api.get(str(row["id"]))).slug == "unknown-intent"
 
 
-async def test_it_is_shown_from_the_claim_and_then_from_the_books(api: Api, harness: Bench) -> None:
+async def test_it_is_shown_from_the_claim_and_then_from_the_ledger(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(provider_ref="pay-3", reference="order-3")).json["id"]
     claimed = (await api.get(payment_id)).json
     assert (claimed["id"], claimed["status"], claimed["version"]) == (payment_id, "created", 0)
     assert (await api.get(payment_id, "/timeline")).json == {"id": payment_id, "timeline": [], "complete": True}
-    await settle(harness)
+    await process(harness)
     await tell(harness, "payment.authorized", "pay-3", 0, amount=100)
     shown = (await api.get(payment_id)).json
     assert (shown["id"], shown["status"], shown["authorized"], shown["version"]) == (payment_id, "authorized", 100, 2)
@@ -253,7 +253,7 @@ async def test_a_client_sees_whose_money_it_is_and_what_does_not_add_up(api: Api
     scope = ("merchant_account", "livemode", "flags")
     assert [(await api.get(payment_id)).json[name] for name in scope] == ["", False, []]
     payment_id = (await api.create(provider_ref="pay-31")).json["id"]
-    await settle(harness)
+    await process(harness)
     await tell(harness, "payment.authorized", "pay-31", 0, amount=100)
     await tell(harness, "payment.captured", "pay-31", 1, amount=250)
     shown = (await api.get(payment_id)).json
@@ -263,8 +263,8 @@ async def test_a_client_sees_whose_money_it_is_and_what_does_not_add_up(api: Api
 async def test_a_webhook_that_came_first_and_the_intent_are_one_payment(api: Api, harness: Bench) -> None:
     await tell(harness, "payment.authorized", "pay-4", 0, amount=100)
     payment_id = (await api.create(provider_ref="pay-4")).json["id"]
-    await settle(harness)
-    assert [row["id"] for row in (await harness.books()).payments if row["merged_into"] is None] == [
+    await process(harness)
+    assert [row["id"] for row in (await harness.tables()).payments if row["merged_into"] is None] == [
         uuid.UUID(payment_id)
     ]
     assert (await api.get(payment_id)).json["status"] == "authorized"
@@ -282,7 +282,7 @@ async def test_names_are_unique_in_their_scope(api: Api, harness: Bench) -> None
         for names in ({"reference": "order-5"}, {"provider_ref": "pay-5"}):
             reply = await api.create(**names)
             assert (reply.status, reply.slug, reply.json["payment_id"]) == (409, "reference-taken", payment_id)
-        await settle(harness)
+        await process(harness)
         await harness.pool.execute("delete from intent_claims")
     assert (await api.create(provider_ref="pay-5", account="other")).status == 202
 
@@ -306,42 +306,42 @@ async def test_commands_follow_their_create_under_its_key(api: Api, harness: Ben
     rows = await harness.fetch("select key, value from spool order by id")
     assert [json.loads(row["value"])["command"] for row in rows] == ["create", "capture", "capture"]
     assert {row["key"] for row in rows} == {b"pay-7"}
-    await settle(harness)
-    ledger = (await harness.books()).ledger
+    await process(harness)
+    ledger = (await harness.tables()).ledger
     assert [(row["event_type"], row["outcome"]) for row in ledger][1:] == [("intent.capture", "noop")] * 2
     assert len({row["event_id"] for row in ledger}) == 3
 
 
-async def settle_answers(harness: Bench, *answers: Event) -> None:
-    await harness.settle(records(answers, topic=EVENTS.name, first=next(PLACES)))
+async def process_answers(harness: Bench, *answers: Event) -> None:
+    await harness.process(records(answers, topic=EVENTS.name, first=next(PLACES)))
 
 
 async def test_a_refusal_frees_the_money_at_once_and_every_state_is_shown(api: Api, harness: Bench) -> None:
     """In any order a later state stands: a refund that was carried out is never taken for refused."""
     payment_id = (await api.create(provider_ref="pay-r")).json["id"]
     path = f"/payment-intents/{payment_id}"
-    await settle(harness)
+    await process(harness)
     await tell(harness, "payment.captured", "pay-r", 0, amount=100)
     assert (await api.post(f"{path}/refunds", {"amount": 100})).status == 202
     assert (await api.post(f"{path}/refunds", {"amount": 10})).slug == "state-forbids"
     [first] = (await api.get(payment_id)).json["commands"]
     assert (first["command"], first["amount"], first["state"], first["reason"]) == ("refund", 100, "asked", None)
-    await settle(harness)
-    await settle_answers(harness, answer(payment_id, first["id"], "accepted"))
+    await process(harness)
+    await process_answers(harness, answer(payment_id, first["id"], "accepted"))
     assert (await api.get(payment_id)).json["commands"][0]["state"] == "accepted"
     assert (await api.post(f"{path}/refunds", {"amount": 10})).slug == "state-forbids"
-    await settle_answers(harness, answer(payment_id, first["id"], "refused", reason="the card is closed"))
+    await process_answers(harness, answer(payment_id, first["id"], "refused", reason="the card is closed"))
     [first] = (await api.get(payment_id)).json["commands"]
     assert (first["state"], first["reason"]) == ("refused", "the card is closed")
     assert (await api.post(f"{path}/refunds", {"amount": 100})).status == 202
     second = (await api.get(payment_id)).json["commands"][1]["id"]
     late = [answer(payment_id, second, state, **({"reason": "x"} if state == "refused" else {}))
             for state in ("done", "refused", "accepted")]  # fmt: skip
-    await settle_answers(harness, *late[1:], late[0])
+    await process_answers(harness, *late[1:], late[0])
     shown = (await api.get(payment_id)).json["commands"]
     assert [(one["state"], one["reason"]) for one in shown] == [("refused", "the card is closed"), ("done", None)]
     assert (await api.post(f"{path}/refunds", {"amount": 10})).slug == "state-forbids"
-    ledger = [row for row in (await harness.books()).ledger if row["source"] == "events/gateway"]
+    ledger = [row for row in (await harness.tables()).ledger if row["source"] == "events/gateway"]
     assert {(row["outcome"], str(row["payment_id"])) for row in ledger} == {("noop", payment_id)}
     assert len(ledger) == 5
 
@@ -350,7 +350,7 @@ async def test_a_command_is_answered_once_whatever_comes_after(api: Api, harness
     payment_id = (await api.create(provider_ref="pay-8")).json["id"]
     path, key = f"/payment-intents/{payment_id}/capture", str(uuid.uuid4())
     first = await api.post(path, {"amount": 100}, key=key)
-    await settle(harness)
+    await process(harness)
     await tell(harness, "payment.captured", "pay-8", 0, amount=100)
     again = await api.post(path, {"amount": 100}, key=key)
     assert (again.status, again.body, again.headers["Idempotent-Replayed"]) == (202, first.body, "true")
@@ -363,12 +363,12 @@ async def test_two_refunds_that_do_not_fit_together_are_one(api: Api, harness: B
     payment_id = (await api.create(provider_ref="pay-10")).json["id"]
     path = f"/payment-intents/{payment_id}/refunds"
     assert (await api.post(path, {"amount": 1})).json["state"] == "created"
-    await settle(harness)
+    await process(harness)
     await tell(harness, "payment.captured", "pay-10", 0, amount=100)
     replies = await asyncio.gather(*(api.post(path, {"amount": 60}) for _ in range(2)))
     assert sorted(reply.status for reply in replies) == [202, 409]
     assert next(reply.json["state"] for reply in replies if reply.status == 409) == "captured"
-    await settle(harness)
+    await process(harness)
     await tell(harness, "refund.succeeded", "pay-10", 1, amount=60, child="r1")
     assert (await api.post(path, {"amount": 41})).status == 409
     assert (await api.post(path)).json["amount"] == 40
@@ -382,7 +382,7 @@ async def test_what_is_canceled_is_not_captured(api: Api, harness: Bench) -> Non
     assert (await api.post(f"{path}/cancel", {"reason": "changed my mind"})).status == 202
     for what in ("capture", "cancel"):
         assert (await api.post(f"{path}/{what}")).slug == "state-forbids"
-    await settle(harness)
+    await process(harness)
     await tell(harness, "payment.canceled", "pay-11", 0)
     assert (await api.post(f"{path}/capture")).json["state"] == "canceled"
 
@@ -442,7 +442,7 @@ async def test_claims_are_kept_a_day_and_cleaned_in_batches_under_a_lease(
 ) -> None:
     for number in range(3):
         await api.create(provider_ref=f"pay-{number}")
-    await settle(harness)
+    await process(harness)
     waiting = await api.create()
     owner = await asyncpg.connect(database.owner_dsn)
     await owner.execute("update intent_claims set created_at = created_at - interval '3 days'")

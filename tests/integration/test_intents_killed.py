@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer
+from consumer_harness import bench, records, settings_for, until, webhook
 from running_intents import Api, IntentsProcess, Reply, open_api, record_of
-from settling import bench, records, settings_for, until, webhook
 
 from producers.relay.role import serve as relay
 from runtime.health import Probe
@@ -22,7 +22,7 @@ from schemas.topics import INTENTS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from settling import Bench
+    from consumer_harness import Bench
 
 pytestmark = pytest.mark.integration
 
@@ -79,8 +79,8 @@ async def test_a_refund_has_one_effect_wherever_the_door_dies(
     async with open_api(stack.kafka, database.dsn) as api:
         payment_id = (await api.create(provider_ref="pay-1")).json["id"]
         (row,) = await harness.fetch("select * from spool")
-        await harness.settle([record_of(row, 0)])
-        await harness.settle(records([webhook("payment.captured", "pay-1", amount=100)]))
+        await harness.process([record_of(row, 0)])
+        await harness.process(records([webhook("payment.captured", "pay-1", amount=100)]))
         path, key = f"/payment-intents/{payment_id}/refunds", str(uuid.uuid4())
         await killed(IntentsProcess(stack.kafka, database.dsn, point), path, {"amount": 60}, key)
         assert await harness.pool.fetchval("select count(*) from spool") == 1 + (point in AFTER)
@@ -110,7 +110,7 @@ async def test_the_relay_cleans_what_was_kept_long_enough(stack: Any, database: 
     async with open_api(stack.kafka, database.dsn) as api:
         await api.create(provider_ref="pay-1")
         kept = (await api.create(provider_ref="pay-2")).json["id"]
-    await harness.settle([record_of(row, row["id"]) for row in await harness.fetch("select * from spool order by id")])
+    await harness.process([record_of(row, row["id"]) for row in await harness.fetch("select * from spool order by id")])
     columns = "created_at = created_at - interval '3 days', expires_at = expires_at - interval '3 days'"
     await harness.pool.execute(f"update intent_claims set {columns} where payment_id <> $1", kept)
     async with relaying(stack.kafka, database.dsn):

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consumer_harness import Bench, bench, records, webhook
 from running_intents import Api, open_api, record_of
-from settling import Bench, bench, records, webhook
 
 from runtime.settings import ClientSettings, ProviderSettings
 
@@ -32,14 +32,14 @@ async def harness(database: Any) -> AsyncIterator[Bench]:
         yield opened
 
 
-async def settle(harness: Bench) -> None:
+async def process(harness: Bench) -> None:
     """Do what relay and consumer do with the spool."""
     rows = await harness.fetch("delete from spool returning *")
-    await harness.settle([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
+    await harness.process([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
 
 
 async def told(harness: Bench, *events: Any, first: int = 0) -> None:
-    await harness.settle(records(events, first=first))
+    await harness.process(records(events, first=first))
 
 
 def is_empty(payment: Any) -> bool:
@@ -74,7 +74,7 @@ async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, harness
     """Sequence A: a stranger's captured payment, named with an amount of 1."""
     await told(harness, webhook("payment.captured", "pay-victim", amount=125_000))
     mine = (await api.create(amount=1, provider_ref="pay-victim", phone="+254700000001")).json["id"]
-    await settle(harness)
+    await process(harness)
     assert is_empty((await api.get(mine)).json)
     assert (await api.post(f"/payment-intents/{mine}/refunds", {})).status == 409
     assert await harness.fetch("select from sms_transactions") == []
@@ -88,7 +88,7 @@ async def test_a_claim_never_makes_two_strangers_one(api: Api, harness: Bench) -
         webhook("payment.captured", "pay-two", amount=70_000, reference="ORD-two"),
     )
     mine = (await api.create(amount=1, provider_ref="pay-one", reference="ORD-two")).json["id"]
-    await settle(harness)
+    await process(harness)
     assert is_empty((await api.get(mine)).json)
     rows = await harness.fetch("select captured from payments where client is null and merged_into is null order by 1")
     assert [row["captured"] for row in rows] == [1_000, 70_000]
@@ -102,7 +102,7 @@ async def test_a_reference_that_is_promised_is_refused_and_names_nobody(api: Api
         assert (second.status, second.slug) == (409, "reference-taken")
         assert "payment_id" not in second.json, "another client's id is told to nobody"
         assert (await api.get(first.json["id"])).status == 404
-        await settle(harness)
+        await process(harness)
         await harness.pool.execute("delete from intent_claims")
 
 
@@ -123,7 +123,7 @@ async def test_clients_with_accounts_of_their_own_take_no_reference_from_each_ot
         taken = await rival.create(reference="NEXT", amount=1, account="other")
         mine = await api.create(reference="NEXT", amount=9_900, provider="stripe")
         assert (taken.status, mine.status) == (202, 202)
-        await settle(harness)
+        await process(harness)
         assert (await api.get(mine.json["id"])).json["amount"] == 9_900
         assert is_empty((await rival.get(taken.json["id"])).json)
 
@@ -131,7 +131,7 @@ async def test_clients_with_accounts_of_their_own_take_no_reference_from_each_ot
 @pytest.mark.parametrize("end", ["payment.canceled", "payment.expired", "payment.failed"])
 async def test_a_payment_that_ended_without_money_gives_its_reference_free(api: Api, harness: Bench, end: str) -> None:
     assert (await api.create(reference="ORD", provider_ref="pay-1")).status == 202
-    await settle(harness)
+    await process(harness)
     again = {"reference": "ORD", "provider_ref": "pay-2"}
     assert (await api.create(**again)).status == 409
     await told(harness, webhook(end, "pay-1"))
@@ -177,7 +177,7 @@ async def test_a_client_reads_and_commands_its_own_rows_alone(api: Api, harness:
     await told(harness, webhook("payment.captured", "pay-nobody", amount=100))
     (nobodys,) = await harness.fetch("select id from payments")
     mine = (await api.create(reference="ORD")).json["id"]
-    await settle(harness)
+    await process(harness)
     for client, payment_id in (("shop", nobodys["id"]), ("rival", nobodys["id"]), ("rival", mine)):
         other = api.of(client)
         for tail in ("", "/timeline"):
@@ -189,7 +189,7 @@ async def test_a_client_reads_and_commands_its_own_rows_alone(api: Api, harness:
 async def test_no_refund_of_money_that_a_dispute_took(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(provider_ref="pay-1", amount=5_000)).json["id"]
     path = f"/payment-intents/{payment_id}/refunds"
-    await settle(harness)
+    await process(harness)
     await told(
         harness,
         webhook("payment.captured", "pay-1", amount=5_000, child="cap-1"),
@@ -214,7 +214,7 @@ async def test_metadata_are_kept_and_shown_from_the_claim_on(api: Api, harness: 
     mine = (await api.create(provider_ref="pay-noted", metadata=noted)).json["id"]
     bare = (await api.create()).json["id"]
     assert (await api.get(mine)).json["metadata"] == noted
-    await settle(harness)
+    await process(harness)
     assert (await api.get(mine)).json["metadata"] == noted
     assert (await api.get(bare)).json["metadata"] == {}
     assert (await api.call("GET", f"/payments?id={mine}")).json["payments"][0]["metadata"] == noted
@@ -228,7 +228,7 @@ async def test_a_client_finds_its_own_payments_by_every_name_and_nobody_elses(ap
     for query, payment in names.items():
         assert await found(api, query) == [payment], "from the claim"
         assert await found(rival, query) == []
-    await settle(harness)
+    await process(harness)
     attempt = webhook("payment.captured", "pay-f1", child="c1", amount=1000, reference="ORD-F")
     await told(harness, attempt, webhook("payment.captured", "pay-f2", child="c2", amount=1000), first=10)
     await told(harness, webhook("payment.captured", "pay-f3", child="c3", amount=1000), first=20)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
+from consumer_harness import until
 from consumer_stage import administration
-from settling import until
 
 from runtime.kafka_ends import STABLE, EndsReader
 from runtime.settings import KafkaSettings

@@ -13,9 +13,9 @@ import pytest
 import structlog
 from aiokafka.errors import NoOffsetForPartitionError
 from certificates import issue
+from consumer_harness import until
 from pydantic import SecretStr
 from secure_kafka import GROUP, PASSWORD, TOPIC, USER, SecureKafka, secure_kafka
-from settling import until
 
 from consumer.role import make_consumer, serve
 from ops import doctor, lag

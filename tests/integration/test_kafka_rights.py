@@ -21,8 +21,8 @@ import yaml
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import CreateAclsRequest
+from consumer_harness import until
 from secure_kafka import SecureKafka
-from settling import until
 
 from consumer.role import _open_consumer
 from ops.console.backlog import BacklogReader

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from settling import bench, records, webhook
+from consumer_harness import bench, records, webhook
 
 from runtime.migrations import migrate_up, read_files
 from tests.conftest import Database, role_of, run_as_superuser, with_database
@@ -88,7 +88,7 @@ async def write_until(database: Database, stop: asyncio.Event) -> list[float]:
     async with bench(database.dsn, connections=2) as harness:
         while not stop.is_set():
             begun = time.monotonic()
-            await harness.settle(records([webhook("payment.created", f"pay-{len(took)}-{n}") for n in range(4)]))
+            await harness.process(records([webhook("payment.created", f"pay-{len(took)}-{n}") for n in range(4)]))
             took.append(time.monotonic() - begun)
     return took
 

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import running_ingress as running
+from consumer_harness import Bench, bench
 from dispatching import Office, office
 from outside import outside
 from pydantic import SecretStr
-from settling import Bench, bench
 
 from runtime.settings import ProviderSettings
 from schemas.record import Attributes, Record
@@ -116,7 +116,7 @@ class Till:
             self._applied += 1
             names = [name.decode() for name in row["header_names"]]
             headers = tuple(zip(names, row["header_values"], strict=True))
-            await self.ledger.settle([Record(row["topic"], 0, self._applied, 0, row["key"], row["value"], headers)])
+            await self.ledger.process([Record(row["topic"], 0, self._applied, 0, row["key"], row["value"], headers)])
 
     async def answer(self, parameters: dict[str, Any], *, code: int = 0) -> dict[str, Any]:
         """Post the answer to the query about a receipt where it wants it; return the query."""
@@ -203,7 +203,7 @@ async def test_an_answer_without_outcome_is_asked_for_again(till: Till) -> None:
 
 async def test_a_push_and_its_receipt_are_one_payment_in_either_order(till: Till) -> None:
     """The till's own confirmation of a push's receipt must not count twice."""
-    await till.ledger.settle([pushed()])
+    await till.ledger.process([pushed()])
     till.office.world.pushes[PUSH] = 200, {
         "ResponseCode": "0", "CheckoutRequestID": PUSH, "ResultCode": "0", "ResultDesc": "x"
     }  # fmt: skip
@@ -222,7 +222,7 @@ async def test_a_push_and_its_receipt_are_one_payment_in_either_order(till: Till
 
 
 async def test_case_pb4_a_reversal_takes_the_money_back(till: Till) -> None:
-    await till.ledger.settle([pushed()])
+    await till.ledger.process([pushed()])
     till.office.world.pushes[PUSH] = 200, {
         "ResponseCode": "0", "CheckoutRequestID": PUSH, "ResultCode": "0", "ResultDesc": "x"
     }  # fmt: skip

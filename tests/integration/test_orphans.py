@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consumer_harness import Bench, Event, bench, broken_chains, records, until, until_waiting, webhook
 from consumer_stage import Stage, stage
-from settling import Bench, Event, bench, broken_chains, records, until, until_waiting, webhook
 
 from consumer import planner
 from consumer.decode import decoded
@@ -71,13 +71,13 @@ def capture(payment: str) -> Event:
 
 async def bury(harness: Bench, *events: Event) -> None:
     """Let these events wait in vain."""
-    await harness.settle(records(events))
+    await harness.process(records(events))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     assert await sweep(harness.pool, harness.clock, records_max=1000) == len(events)
 
 
 async def statuses(harness: Bench) -> list[tuple[str, str, str]]:
-    return [(row["event_id"], row["reason"], row["status"]) for row in (await harness.books()).letters]
+    return [(row["event_id"], row["reason"], row["status"]) for row in (await harness.tables()).letters]
 
 
 async def left_waiting(harness: Bench) -> tuple[int, int]:
@@ -88,35 +88,35 @@ async def left_waiting(harness: Bench) -> tuple[int, int]:
 
 async def test_the_letter_of_an_orphan_is_applied_when_its_payment_comes(harness: Bench) -> None:
     await bury(harness, refund("p"), refund("q"))
-    (before, _) = (await harness.books()).letters
-    (plan,) = await harness.settle(records([capture("p")], first=9))
-    books = await harness.books()
+    (before, _) = (await harness.tables()).letters
+    (plan,) = await harness.process(records([capture("p")], first=9))
+    tables = await harness.tables()
     assert await statuses(harness) == [
         ("p:refund.succeeded:r", "orphan", "applied"),
         ("q:refund.succeeded:r", "orphan", "open"),
     ]
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100)]
-    assert [(row["event_id"], row["offset"]) for row in books.ledger] == [
+    assert [(row["captured"], row["refunded"]) for row in tables.payments] == [(1000, 100)]
+    assert [(row["event_id"], row["offset"]) for row in tables.ledger] == [
         ("p:payment.captured:p-c", 9),
         ("p:refund.succeeded:r", before["offset"]),
     ]
-    assert books.letters[0] == before | {"status": "applied"}, "the letter keeps its bytes"
-    assert (len(plan.applied), await left_waiting(harness), broken_chains(books)) == (1, (0, 1), [])
+    assert tables.letters[0] == before | {"status": "applied"}, "the letter keeps its bytes"
+    assert (len(plan.applied), await left_waiting(harness), broken_chains(tables)) == (1, (0, 1), [])
 
 
 async def test_an_orphan_is_applied_by_one_of_two_concurrent_batches_only(harness: Bench) -> None:
     await bury(harness, *(refund("p", f"r{number}", 1) for number in range(50)))
     writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
-    await writer.settle([decoded(one) for one in records([capture("p")], first=99)])
+    await writer.process([decoded(one) for one in records([capture("p")], first=99)])
     plans = await asyncio.gather(
-        *(harness.settle(records([capture("p")], first=100 + n)) for n in range(3)),
+        *(harness.process(records([capture("p")], first=100 + n)) for n in range(3)),
         *(wake_all(harness.writer.waker, asyncio.Event()) for _ in range(3)),
     )
-    books = await harness.books()
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 50)]
-    assert (len(books.ledger), {status for *_, status in await statuses(harness)}) == (51, {"applied"})
+    tables = await harness.tables()
+    assert [(row["captured"], row["refunded"]) for row in tables.payments] == [(1000, 50)]
+    assert (len(tables.ledger), {status for *_, status in await statuses(harness)}) == (51, {"applied"})
     assert sum(count for count in plans if isinstance(count, int)) == 50
-    assert (await left_waiting(harness), broken_chains(books)) == ((0, 0), [])
+    assert (await left_waiting(harness), broken_chains(tables)) == ((0, 0), [])
 
 
 class PutOffWriter(BatchWriter):
@@ -129,7 +129,7 @@ class PutOffWriter(BatchWriter):
 async def test_the_sweeper_applies_what_a_kill_between_left(harness: Bench) -> None:
     await bury(harness, refund("p"))
     writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
-    await writer.settle([decoded(one) for one in records([capture("p")], first=9)])
+    await writer.process([decoded(one) for one in records([capture("p")], first=9)])
     assert (await statuses(harness), await left_waiting(harness)) == (
         [("p:refund.succeeded:r", "orphan", "open")],
         (1, 1),
@@ -139,18 +139,18 @@ async def test_the_sweeper_applies_what_a_kill_between_left(harness: Bench) -> N
         [("p:refund.succeeded:r", "orphan", "applied")],
         (0, 0),
     )
-    assert [row["refunded"] for row in (await harness.books()).payments] == [100]
+    assert [row["refunded"] for row in (await harness.tables()).payments] == [100]
 
 
 async def test_one_that_can_not_be_applied_stays_a_letter_and_its_neighbours_are_applied(harness: Bench) -> None:
     await bury(harness, refund("p", "r1"), refund("p", "bad", TRIPS), refund("p", "r2"))
-    await harness.settle(records([capture("p")], first=9))
+    await harness.process(records([capture("p")], first=9))
     assert await statuses(harness) == [
         ("p:refund.succeeded:r1", "orphan", "applied"),
         ("p:refund.succeeded:bad", "orphan", "open"),
         ("p:refund.succeeded:r2", "orphan", "applied"),
     ]
-    assert [row["refunded"] for row in (await harness.books()).payments] == [200]
+    assert [row["refunded"] for row in (await harness.tables()).payments] == [200]
     assert (await left_waiting(harness))[0] == 0, "it is tried again when another of its names is bound, not for ever"
 
 
@@ -158,37 +158,37 @@ async def test_a_name_that_is_bound_anew_wakes_its_orphans_from_the_first(harnes
     """Waking had come past them when the name got another payment: what could not be applied may be now."""
     await bury(harness, refund("p", "r1"), refund("p", "r2"))
     writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
-    await writer.settle([decoded(one) for one in records([capture("p")], first=9)])
+    await writer.process([decoded(one) for one in records([capture("p")], first=9)])
     name = key_of(await harness.pool.fetchrow("select * from wake_marks"))
     last = await harness.pool.fetchval("select max(id) from dead_letters")
     await harness.pool.execute("update wake_marks set after_id = $1, after_letter_id = $1", last)
     await harness.pool.execute(statement("consumer", "mark_bound"), *ref_arrays([name]))
     assert await wake_all(harness.writer.waker, asyncio.Event()) == 2
-    assert [row["refunded"] for row in (await harness.books()).payments] == [200]
+    assert [row["refunded"] for row in (await harness.tables()).payments] == [200]
 
 
 async def test_more_orphans_than_a_part_takes_are_all_applied(database: Database) -> None:
     async with bench(database.dsn, batch_records_max=10, parking={"deadline_seconds": DEADLINE_SECONDS}) as harness:
         harness.clock = Clock()
         for first in (0, 10):
-            await harness.settle(records([refund("p", f"r{n}", 1) for n in range(first, first + 10)], first=first))
+            await harness.process(records([refund("p", f"r{n}", 1) for n in range(first, first + 10)], first=first))
         harness.clock.seconds += DEADLINE_SECONDS + 1
         assert await sweep(harness.pool, harness.clock, records_max=1000) == 20
-        await harness.settle(records([refund("p", f"w{n}", 1) for n in range(5)], first=50))
-        await harness.settle(records([capture("p")], first=99))
-        books = await harness.books()
-        assert [row["refunded"] for row in books.payments] == [25]
-        assert ({row["status"] for row in books.letters}, books.parked) == ({"applied"}, [])
+        await harness.process(records([refund("p", f"w{n}", 1) for n in range(5)], first=50))
+        await harness.process(records([capture("p")], first=99))
+        tables = await harness.tables()
+        assert [row["refunded"] for row in tables.payments] == [25]
+        assert ({row["status"] for row in tables.letters}, tables.parked) == ({"applied"}, [])
 
 
 async def test_an_orphan_that_was_delivered_again_meanwhile_is_applied_once(harness: Bench) -> None:
     """It waits a second time; the one that waits is processed, and the letter has its effect by that."""
     await bury(harness, refund("p"))
-    await harness.settle(records([refund("p")], first=5))
-    assert len((await harness.books()).parked) == 1
-    await harness.settle(records([capture("p")], first=9))
-    books = await harness.books()
-    assert ([row["refunded"] for row in books.payments], len(books.ledger), books.parked) == ([100], 2, [])
+    await harness.process(records([refund("p")], first=5))
+    assert len((await harness.tables()).parked) == 1
+    await harness.process(records([capture("p")], first=9))
+    tables = await harness.tables()
+    assert ([row["refunded"] for row in tables.payments], len(tables.ledger), tables.parked) == ([100], 2, [])
     assert await statuses(harness) == [("p:refund.succeeded:r", "orphan", "applied")]
 
 
@@ -200,7 +200,7 @@ def razorpay(event_id: str, event: str, name: str, **entity: Any) -> Event:
     return Event(event_id, b"pay_1", value, headers)
 
 
-async def test_a_body_that_was_a_letter_first_is_known_under_every_id_once_it_is_settled(harness: Bench) -> None:
+async def test_a_body_that_was_a_letter_first_is_known_under_every_id_once_it_is_processed(harness: Bench) -> None:
     """The letter is given up; its body comes again, and then as often as anybody likes."""
 
     def given_back(event_id: str) -> Event:
@@ -210,17 +210,17 @@ async def test_a_body_that_was_a_letter_first_is_known_under_every_id_once_it_is
     await harness.pool.execute("update dead_letters set status = 'discarded'")
     taken = razorpay("evt_0", "payment.captured", "payment", id="pay_1", status="captured", captured=True)
     for place, event in enumerate((taken, given_back("evt_2"), given_back("evt_3"), given_back("evt_4")), 5):
-        await harness.settle(records([event], first=place))
-    assert [row["event_id"] for row in (await harness.books()).ledger] == ["evt_0", "evt_2"]
+        await harness.process(records([event], first=place))
+    assert [row["event_id"] for row in (await harness.tables()).ledger] == ["evt_0", "evt_2"]
 
 
-async def test_a_letter_whose_event_says_other_facts_in_the_books_stays_open(harness: Bench) -> None:
+async def test_a_letter_whose_event_says_other_facts_in_the_ledger_stays_open(harness: Bench) -> None:
     await bury(harness, refund("p"))
     writer = PutOffWriter(harness.pool, harness.settings, harness.clock)
     other = webhook("refund.succeeded", "p", child="r", amount=70, event_id="p:refund.succeeded:r")
-    await writer.settle([decoded(one) for one in records([capture("p"), other], first=9)])
+    await writer.process([decoded(one) for one in records([capture("p"), other], first=9)])
     await wake_all(harness.writer.waker, asyncio.Event())
-    assert [row["refunded"] for row in (await harness.books()).payments] == [70]
+    assert [row["refunded"] for row in (await harness.tables()).payments] == [70]
     assert await statuses(harness) == [("p:refund.succeeded:r", "orphan", "open")]
 
 
@@ -228,9 +228,9 @@ async def test_a_letter_whose_event_says_other_facts_in_the_books_stays_open(har
 async def test_a_letter_that_people_dealt_with_is_left_alone(harness: Bench, status: str) -> None:
     await bury(harness, refund("p"))
     await harness.pool.execute("update dead_letters set status = $1", status)
-    await harness.settle(records([capture("p")], first=9))
-    books = await harness.books()
-    assert ([row["refunded"] for row in books.payments], [row["status"] for row in books.letters]) == ([0], [status])
+    await harness.process(records([capture("p")], first=9))
+    tables = await harness.tables()
+    assert ([row["refunded"] for row in tables.payments], [row["status"] for row in tables.letters]) == ([0], [status])
 
 
 async def test_one_that_is_discarded_while_it_is_applied_is_one_or_the_other(harness: Bench) -> None:
@@ -240,12 +240,12 @@ async def test_one_that_is_discarded_while_it_is_applied_is_one_or_the_other(har
         giving_up = person.transaction()
         await giving_up.start()
         await person.execute("update dead_letters set status = 'discarded'")
-        applying = asyncio.create_task(harness.settle(records([capture("p")], first=9)))
+        applying = asyncio.create_task(harness.process(records([capture("p")], first=9)))
         await until_waiting(observer)
         await giving_up.commit()
         await applying
-    books = await harness.books()
-    assert ([row["refunded"] for row in books.payments], [row["status"] for row in books.letters]) == (
+    tables = await harness.tables()
+    assert ([row["refunded"] for row in tables.payments], [row["status"] for row in tables.letters]) == (
         [0],
         ["discarded"],
     )
@@ -253,8 +253,8 @@ async def test_one_that_is_discarded_while_it_is_applied_is_one_or_the_other(har
 
 async def test_a_redrive_of_an_applied_letter_refuses_and_says_why(harness: Bench) -> None:
     await bury(harness, refund("p"), refund("q"))
-    await harness.settle(records([capture("p")], first=9))
-    applied, waiting = (row["id"] for row in (await harness.books()).letters)
+    await harness.process(records([capture("p")], first=9))
+    applied, waiting = (row["id"] for row in (await harness.tables()).letters)
     async with harness.pool.acquire() as connection:
         asked = LetterFilter(ids=(applied, waiting, 99))
         seen = await redrives.preview(connection, harness.settings, Order(asked, "ann"))
@@ -281,18 +281,18 @@ async def test_an_orphan_that_the_clock_buried_is_applied_by_the_consumer(runnin
     await running.publish([refund("p")], partition=0)
 
     async def buried() -> bool:
-        return [row["status"] for row in (await running.books()).letters] == ["open"]
+        return [row["status"] for row in (await running.tables()).letters] == ["open"]
 
     await until(buried, "the refund is a dead letter")
     await running.publish([capture("p")], partition=1)
 
     async def applied() -> bool:
-        return [row["status"] for row in (await running.books()).letters] == ["applied"]
+        return [row["status"] for row in (await running.tables()).letters] == ["applied"]
 
     await until(applied, "the dead letter is applied")
-    books = await running.books()
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100)]
-    assert len(books.ledger) == 2
+    tables = await running.tables()
+    assert [(row["captured"], row["refunded"]) for row in tables.payments] == [(1000, 100)]
+    assert len(tables.ledger) == 2
     # By the batch that brought the payment, or by the sweeper, where that one looks between its commit and its waking.
     reported = [line for line in child.lines("batch_settled") if line.get("letters_applied")]
     swept = child.lines("parked_woken")

@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from settling import Bench, bench, broken_chains, command, intent, intent_records, records, webhook
+from consumer_harness import Bench, bench, broken_chains, command, intent, intent_records, records, webhook
 
 import providers
 
@@ -35,11 +35,11 @@ async def test_a_parked_event_keeps_every_byte_and_its_deadline(database: Databa
     event = webhook("refund.succeeded", "p", child="r", reference="ORD")
     odd = (*event.headers, ("note", b"\xff\x00"), ("x\udcff", b""))
     async with bench(database.dsn, parking={"deadline_seconds": 60}) as harness:
-        await harness.settle(records([event._replace(key=None, headers=odd)], partition=2, first=9))  # type: ignore[arg-type]
-        books = await harness.books()
+        await harness.process(records([event._replace(key=None, headers=odd)], partition=2, first=9))  # type: ignore[arg-type]
+        tables = await harness.tables()
         refs = await harness.fetch("select kind, ref from parked_refs order by kind")
-    (row,) = books.parked
-    assert books.ledger == books.payments == books.letters == []
+    (row,) = tables.parked
+    assert tables.ledger == tables.payments == tables.letters == []
     assert (row["key"], row["value"], row["topic"], row["partition"], row["offset"]) == (
         None, event.value, "payments.webhooks", 2, 9,
     )  # fmt: skip
@@ -51,50 +51,50 @@ async def test_a_parked_event_keeps_every_byte_and_its_deadline(database: Databa
 
 
 async def test_what_an_event_waits_for_wakes_it(harness: Bench) -> None:
-    await harness.settle(records([refund("p", "r")]))
-    await harness.settle(records([webhook("payment.captured", "p", child="c")], first=1))
-    books = await harness.books()
-    assert books.parked == books.letters == []
-    assert len({row["relay_xid"] for row in books.ledger}) == 2, "one transaction brought, the next woke"
-    assert books.payments[0]["refunded"] == 100
-    assert [row["offset"] for row in books.ledger] == [1, 0], "a woken event's row says where it once came from"
-    assert broken_chains(books) == []
+    await harness.process(records([refund("p", "r")]))
+    await harness.process(records([webhook("payment.captured", "p", child="c")], first=1))
+    tables = await harness.tables()
+    assert tables.parked == tables.letters == []
+    assert len({row["relay_xid"] for row in tables.ledger}) == 2, "one transaction brought, the next woke"
+    assert tables.payments[0]["refunded"] == 100
+    assert [row["offset"] for row in tables.ledger] == [1, 0], "a woken event's row says where it once came from"
+    assert broken_chains(tables) == []
 
 
 async def test_an_intent_brings_what_an_adyen_style_event_waits_for(harness: Bench) -> None:
     promised = uuid.uuid4()
-    await harness.settle(records([refund("p", "r"), webhook("payment.captured", "p", child="c", event_id="c")]))
-    await harness.settle(intent_records([intent(promised, provider_ref="p")]))
-    books = await harness.books()
-    live = [row for row in books.payments if row["merged_into"] is None]
+    await harness.process(records([refund("p", "r"), webhook("payment.captured", "p", child="c", event_id="c")]))
+    await harness.process(intent_records([intent(promised, provider_ref="p")]))
+    tables = await harness.tables()
+    live = [row for row in tables.payments if row["merged_into"] is None]
     assert [(row["id"], row["captured"], row["refunded"]) for row in live] == [(promised, 1000, 100)]
-    assert books.parked == []
+    assert tables.parked == []
 
 
 async def test_commands_that_come_before_their_create_wait_for_it_and_follow_it_in_order(harness: Bench) -> None:
     promised = uuid.uuid4()
-    await harness.settle(intent_records([command(promised, "capture"), command(promised, "refund", amount=5)]))
-    books = await harness.books()
-    assert (books.ledger, [row["event_type"] for row in books.parked]) == ([], ["intent.capture", "intent.refund"])
-    await harness.settle(intent_records([intent(promised)], first=2))
-    books = await harness.books()
-    assert books.parked == books.letters == []
-    assert [(row["event_type"], row["outcome"], row["payment_id"]) for row in books.ledger] == [
+    await harness.process(intent_records([command(promised, "capture"), command(promised, "refund", amount=5)]))
+    tables = await harness.tables()
+    assert (tables.ledger, [row["event_type"] for row in tables.parked]) == ([], ["intent.capture", "intent.refund"])
+    await harness.process(intent_records([intent(promised)], first=2))
+    tables = await harness.tables()
+    assert tables.parked == tables.letters == []
+    assert [(row["event_type"], row["outcome"], row["payment_id"]) for row in tables.ledger] == [
         ("intent.create", "applied", promised),
         ("intent.capture", "noop", promised),
         ("intent.refund", "noop", promised),
     ]
-    assert broken_chains(books) == []
+    assert broken_chains(tables) == []
 
 
 async def test_a_parked_event_comes_again_and_is_parked_once(harness: Bench) -> None:
     for first in range(3):
-        await harness.settle(records([refund("p", "r")], first=first))
+        await harness.process(records([refund("p", "r")], first=first))
     twin = webhook("refund.succeeded", "p", child="r", amount=999)
-    await harness.settle(records([twin], first=3))
-    books = await harness.books()
-    assert len(books.parked) == 1
-    assert [row["reason"] for row in books.letters] == ["conflict"]
+    await harness.process(records([twin], first=3))
+    tables = await harness.tables()
+    assert len(tables.parked) == 1
+    assert [row["reason"] for row in tables.letters] == ["conflict"]
 
 
 async def test_more_waiting_events_than_a_batch_holds_are_all_woken(database: Database) -> None:
@@ -102,12 +102,12 @@ async def test_more_waiting_events_than_a_batch_holds_are_all_woken(database: Da
     async with bench(database.dsn, batch_records_max=10) as harness:
         for start in range(0, 40, 10):
             children = [refund("p", f"r{number}", 10) for number in range(start, start + 10)]
-            await harness.settle(records(children, first=start))
-        assert len((await harness.books()).parked) == 40
-        await harness.settle(records([webhook("payment.captured", "p", child="c")], first=40))
-        books = await harness.books()
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 400)]
-    assert books.parked == []
+            await harness.process(records(children, first=start))
+        assert len((await harness.tables()).parked) == 40
+        await harness.process(records([webhook("payment.captured", "p", child="c")], first=40))
+        tables = await harness.tables()
+    assert [(row["captured"], row["refunded"]) for row in tables.payments] == [(1000, 400)]
+    assert tables.parked == []
 
 
 async def test_a_parked_event_that_can_no_longer_be_understood_costs_no_neighbour(
@@ -121,10 +121,10 @@ async def test_a_parked_event_that_can_no_longer_be_understood_costs_no_neighbou
             raise ZeroDivisionError
         return real(name, kind, body, *event_id)
 
-    await harness.settle(records([refund("p", "r")]))
+    await harness.process(records([refund("p", "r")]))
     monkeypatch.setattr(providers, "interpret", tripping)
-    await harness.settle(records([webhook("payment.captured", "p", child="c")], first=1))
-    books = await harness.books()
-    assert [row["captured"] for row in books.payments] == [1000]
-    assert "payment.captured" not in {row["event_type"] for row in books.letters}
-    assert len(books.parked) + len(books.letters) == 1, "the refund is not lost"
+    await harness.process(records([webhook("payment.captured", "p", child="c")], first=1))
+    tables = await harness.tables()
+    assert [row["captured"] for row in tables.payments] == [1000]
+    assert "payment.captured" not in {row["event_type"] for row in tables.letters}
+    assert len(tables.parked) + len(tables.letters) == 1, "the refund is not lost"

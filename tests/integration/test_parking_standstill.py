@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from consumer_harness import Bench, Event, bench, records, until, webhook
 from consumer_stage import Stage, stage
-from settling import Bench, Event, bench, records, until, webhook
 
 from consumer.caught_up import Reading
 from consumer.parking_clock import tick
@@ -59,15 +59,15 @@ async def turn(harness: Bench, reading: Reading) -> int:
 
 async def test_a_standstill_is_added_to_each_deadline_as_far_as_it_was_waited_through(harness: Bench) -> None:
     await turn(harness, Reading(START))
-    await harness.settle(records([refund(f"p{number}") for number in range(25)]))
+    await harness.process(records([refund(f"p{number}") for number in range(25)]))
     harness.clock.seconds = START + 3600
     assert await turn(harness, Reading(None, "Kafka does not answer")) == 0
     (shown,) = await harness.fetch("select moved_at, waits_for from parking_clock")
     assert (shown["moved_at"].timestamp(), shown["waits_for"]) == (START, "Kafka does not answer")
-    await harness.settle(records([refund("late")], first=25))
+    await harness.process(records([refund("late")], first=25))
     harness.clock.seconds = START + 7200
     assert [await turn(harness, Reading(START + 7200)) for _ in range(5)] == [0, 0, 0, 0, 0]
-    parked = (await harness.books()).parked
+    parked = (await harness.tables()).parked
     added = {(row["deadline"] - row["parked_at"]).total_seconds() - DEADLINE for row in parked[:25]}
     assert (added, parked[25]["deadline"] - parked[25]["parked_at"]) == (
         {7200.0},
@@ -75,12 +75,12 @@ async def test_a_standstill_is_added_to_each_deadline_as_far_as_it_was_waited_th
     )
     harness.clock.seconds = START + 7200 + DEADLINE + 1
     await turn(harness, Reading(harness.clock.seconds))
-    assert (await harness.books()).letters == []
+    assert (await harness.tables()).letters == []
 
 
 async def test_steady_load_buries_at_the_deadline(harness: Bench) -> None:
     await turn(harness, Reading(START))
-    await harness.settle(records([refund("p")]))
+    await harness.process(records([refund("p")]))
     buried = 0
     for second in range(5, 80, 5):
         harness.clock.seconds = START + second
@@ -90,7 +90,7 @@ async def test_steady_load_buries_at_the_deadline(harness: Bench) -> None:
 
 async def test_a_record_in_the_spool_holds_the_clock(harness: Bench, database: Database) -> None:
     await turn(harness, Reading(START))
-    await harness.settle(records([refund("p")]))
+    await harness.process(records([refund("p")]))
     await harness.fetch(
         "insert into spool (topic, value, header_names, header_values, created_at)"
         " values ('payments.webhooks', 'x', '{}', '{}', to_timestamp($1))", START,
@@ -123,8 +123,8 @@ async def until_refunded(running: Stage) -> None:
         return bool(await running.pool.fetchval("select coalesce(sum(refunded), 0) from payments") == 100)
 
     await until(applied, "the refund is applied")
-    books = await running.books()
-    assert books.letters == books.parked == []
+    tables = await running.tables()
+    assert tables.letters == tables.parked == []
 
 
 async def parked(running: Stage, count: int = 1) -> None:
@@ -193,7 +193,7 @@ async def test_no_parked_event_is_buried_while_a_partition_is_halted(running: St
         return bool(await running.pool.fetchval("select coalesce(sum(refunded), 0) from payments") == 100)
 
     await until(applied, "the refund is applied")
-    assert "orphan" not in {row["reason"] for row in (await running.books()).letters}
+    assert "orphan" not in {row["reason"] for row in (await running.tables()).letters}
 
 
 async def test_an_event_whose_payment_never_comes_is_buried_though(running: Stage) -> None:
@@ -201,6 +201,6 @@ async def test_an_event_whose_payment_never_comes_is_buried_though(running: Stag
     await running.publish([refund("p")], partition=0)
 
     async def buried() -> bool:
-        return [row["reason"] for row in (await running.books()).letters] == ["orphan"]
+        return [row["reason"] for row in (await running.tables()).letters] == ["orphan"]
 
     await until(buried, "it is a dead letter")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from consumer_harness import until, webhook
 from consumer_stage import stage
 from pydantic import SecretStr
-from settling import until, webhook
 
 from ops import availability
 from ops.database import connected

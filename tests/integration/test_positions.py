@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
+from consumer_harness import until
 from consumer_stage import administration
 from pydantic import SecretStr
-from settling import until
 
 from consumer.positions import Positions, StoredOffsets
 from runtime.postgres import open_pool

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consumer_harness import bench
 from dispatching import Office, office
 from outside import intent, mollie_payment, outside, stripe_event
 from pydantic import SecretStr
-from settling import bench
 from typer.testing import CliRunner
 from waiting import until
 
@@ -99,12 +99,12 @@ async def spooled(jobs: Office, first: int = 0) -> list[Record]:
     ]  # fmt: skip
 
 
-async def settle(jobs: Office, records: list[Record]) -> Plan:
+async def process(jobs: Office, records: list[Record]) -> Plan:
     async with bench(jobs.dsn) as ledger:
-        return await ledger.settle(records)
+        return await ledger.process(records)
 
 
-applied = settle
+applied = process
 
 
 async def seen(jobs: Office) -> dict[str, tuple[bool, bool, bool]]:
@@ -126,12 +126,12 @@ async def test_a_muted_webhook_has_its_effect_and_is_counted(harness: Office) ->
     now = time.time()
     await began(harness, 20 * DAY)
     harness.world.events = [paid(number, now - number * HOUR) for number in (3, 4, 5, 100)]
-    await settle(harness, [webhook(harness.world.events[0], 0)])
+    await process(harness, [webhook(harness.world.events[0], 0)])
     assert await read_all(harness, stripe_of(harness)) == 2, "two pages of two"
     records = await spooled(harness, 1)
     assert sorted(dict(record.headers)["ce_id"] for record in records) == [b"evt_100", b"evt_4", b"evt_5"]
     assert {dict(record.headers)[RECALL_HEADER] for record in records} == {b"events"}
-    await settle(harness, records)
+    await process(harness, records)
     rows = await harness.pool.fetch("select provider_ref, status, captured, livemode from payments order by 1")
     assert [tuple(row) for row in rows] == [(f"pi_{n}", "captured", 1000, True) for n in (100, 3, 4, 5)]
     await read_all(harness, stripe_of(harness))
@@ -140,7 +140,7 @@ async def test_a_muted_webhook_has_its_effect_and_is_counted(harness: Office) ->
         "evt_4": (True, False, False), "evt_5": (True, False, False), "evt_100": (True, False, True),
     }  # fmt: skip
     assert (totals(metrics.WEBHOOKS_RECALLED), totals(metrics.WEBHOOKS_LOST)) == ({"stripe": 3}, {"stripe": 1})
-    await settle(harness, [webhook(harness.world.events[1], 9)])
+    await process(harness, [webhook(harness.world.events[1], 9)])
     assert await harness.pool.fetchval("select count(*) from payment_logs") == 4, "the late webhook is a duplicate"
     assert (await seen(harness))["evt_4"] == (True, True, False)
     await harness.pool.execute("update recalled_events set occurred_at = occurred_at - interval '4 days'")
@@ -154,7 +154,7 @@ async def test_a_webhook_that_was_on_its_way_is_not_counted(harness: Office) -> 
     harness.world.events = [paid(1, time.time() - HOUR)]
     await read_all(harness, stripe_of(harness))
     [record] = await spooled(harness, 1)
-    await settle(harness, [webhook(harness.world.events[0], 0), record])
+    await process(harness, [webhook(harness.world.events[0], 0), record])
     assert await seen(harness) == {"evt_1": (False, True, False)}
     assert await harness.pool.fetchval("select count(*) from payment_logs") == 1
 
@@ -185,7 +185,7 @@ async def test_paypals_list_brings_the_same_events_as_its_webhooks(harness: Offi
     assert all(call[1].startswith("/v1/") for call in harness.world.calls), "the link's host was not asked"
     records = await spooled(harness)
     assert sorted(dict(record.headers)["ce_id"] for record in records) == [b"WH-1", b"WH-3", b"WH-4", b"WH-5"]
-    await settle(harness, records)
+    await process(harness, records)
     rows = await harness.pool.fetch("select status, captured from payments")
     assert [tuple(row) for row in rows] == [("captured", 1000)] * 4
 
@@ -311,12 +311,12 @@ async def test_the_state_of_a_listed_payment_has_its_effect_once(harness: Office
     answer = json.dumps(harness.world.payments[1], separators=(",", ":")).encode()
     told = Record(WEBHOOKS.name, 0, 0, 0, b"tr_2", answer,
                   Attributes("mollie", "refetch:x", "refetch.payment", now).to_headers())  # fmt: skip
-    await settle(harness, [told])
+    await process(harness, [told])
     await hint(harness, "tr_3")
     assert await read_all(harness, mollie_of(harness)) == 2, "the second page begins before the span"
     records = await spooled(harness, 1)
     assert len(records) == 3
-    await settle(harness, records)
+    await process(harness, records)
     rows = await harness.pool.fetch("select provider_ref, status from payments order by 1")
     assert [tuple(row) for row in rows] == [("tr_1", "created"), ("tr_2", "captured"), ("tr_3", "captured")]
     outcomes = await harness.pool.fetch("select outcome from payment_logs where event_type = 'recall.payment'")
@@ -330,7 +330,7 @@ async def test_the_state_of_a_listed_payment_has_its_effect_once(harness: Office
     await harness.pool.execute("update refetches set reason = 'stale', status = 'done'")
     await read_all(harness, mollie_of(harness))
     [record] = await spooled(harness, 9)
-    await settle(harness, [record])
+    await process(harness, [record])
     assert await harness.pool.fetchval("select status from payments where provider_ref = 'tr_1'") == "captured"
     await harness.pool.execute("update recalled_events set occurred_at = occurred_at - interval '2 days'")
     await read_all(harness, mollie_of(harness))
@@ -342,11 +342,11 @@ async def test_a_signed_webhook_of_a_listed_object_is_noted(harness: Office) -> 
     await began(harness, DAY, "mollie", "payments")
     harness.world.payments = [listed_payment(1, now - HOUR, "paid")]
     await read_all(harness, mollie_of(harness))
-    await settle(harness, await spooled(harness))
+    await process(harness, await spooled(harness))
     event = {"id": "event_1", "type": "payment.paid", "entityId": "tr_1", "createdAt": "2026-11-01T10:00:00Z",
              "_embedded": {"entity": harness.world.payments[0]}}  # fmt: skip
     headers = Attributes("mollie", "event_1", "payment.paid", now).to_headers()
-    await settle(harness, [Record(WEBHOOKS.name, 0, 5, 0, b"tr_1", json.dumps(event).encode(), headers)])
+    await process(harness, [Record(WEBHOOKS.name, 0, 5, 0, b"tr_1", json.dumps(event).encode(), headers)])
     assert list((await seen(harness)).values()) == [(True, True, False)]
 
 
@@ -377,7 +377,7 @@ async def test_a_dry_run_says_what_it_would_bring_and_the_command_brings_it(
     now = time.time()
     await began(harness, 2 * DAY)
     harness.world.events = [paid(number, now - number * DAY + 60) for number in range(1, 6)]
-    await settle(harness, [webhook(harness.world.events[0], 0)])
+    await process(harness, [webhook(harness.world.events[0], 0)])
     run = command_of(harness, monkeypatch, tmp_path)
     words = ("--provider", "stripe", "--since", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 29 * DAY)))
     would = await run(*words, "--dry-run")
@@ -388,7 +388,7 @@ async def test_a_dry_run_says_what_it_would_bring_and_the_command_brings_it(
     harness.world.fail("/v1/events", 503)
     did = await run(*words)
     assert did == would | {"dry_run": False}
-    await settle(harness, await spooled(harness, 1))
+    await process(harness, await spooled(harness, 1))
     assert await harness.pool.fetchval("select count(*) from payments where status = 'captured'") == 5
     await read_all(harness, stripe_of(harness))
     assert totals(metrics.WEBHOOKS_RECALLED) == {"stripe": 1}, "history was never to come by webhook"
@@ -413,7 +413,7 @@ async def test_the_page_s_commands_say_what_never_came_and_bring_it(
     asking, bringing = (shlex.split(command.replace("$SINCE", since)) for command in COMMANDS)
     assert ((await run(*asking))["new"], len(await spooled(harness))) == (2, 0)
     assert (await run(*bringing))["new"] == 2
-    await settle(harness, await spooled(harness))
+    await process(harness, await spooled(harness))
     assert await harness.pool.fetchval("select count(*) from payments where status = 'captured'") == 2
     assert (await run(*bringing))["new"] == 0
 

@@ -14,7 +14,7 @@ from outside import outside
 from waiting import until
 
 from consumer.dispatcher.role import LEASE_NAME
-from ops.console import recall_orders
+from ops import recall_orders
 from ops.operators import Operator
 from ops.recall_orders import RecallOrder, RecallProgress, RecallStatus
 from schemas.errors import LeaseLostError, RatchetError, SettingsError

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from consumer_harness import until, until_waiting, webhook
 from redriving import RedriveHarness, redrive_harness
 from relay_rows import add_letter as add_row
 from relay_rows import reading, relaying
-from settling import until, until_waiting, webhook
 
 from consumer.planner import Planner
 from ops import redrives
@@ -251,7 +251,7 @@ async def test_what_a_killed_relay_left_is_published_and_counted_once(stack: End
             done = await table.ended(redrive_id)
             assert (done.status, done.published) == (RedriveStatus.DONE, 20)
             with pytest.raises(LeaseLostError):
-                await lane.read(connection) or await lane.settle(connection, _batch_of(redrive_id, letters), lease, {})
+                await lane.read(connection) or await lane.process(connection, _batch_of(redrive_id, letters), lease, {})
             keys = {b"killed-%d" % n for n in range(20)}
             await reader.until(lambda records: keys <= {record.key for record in records})
     await pool.close()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from settling import Bench, bench, outage_of, records, until, webhook
+from consumer_harness import Bench, bench, outage_of, records, until, webhook
 
 from consumer.decode import decoded
 from runtime.postgres import classify, open_pool
@@ -43,9 +43,9 @@ def captured(number: int) -> list[Record]:
 
 
 async def applied(table: Bench) -> list[str]:
-    books = await table.books()
-    assert books.letters == []
-    return sorted(str(row["provider_ref"]) for row in books.payments)
+    tables = await table.tables()
+    assert tables.letters == []
+    return sorted(str(row["provider_ref"]) for row in tables.payments)
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ async def test_a_schema_that_changes_under_cached_statements_costs_no_event(
 ) -> None:
     """Single webhooks, as they come at night: each is a batch by itself, on a session that knows the old schema."""
     for number in range(6):
-        await table.settle(captured(number))
+        await table.process(captured(number))
     await owner.execute(change)
     for number in range(6, 9):
-        await table.settle(captured(number))
+        await table.process(captured(number))
     assert await applied(table) == [f"pay_{number}" for number in range(9)]
 
 
@@ -90,7 +90,7 @@ async def test_a_right_or_a_table_that_is_missing_is_waited_for(
         assert "ratchet migrate up" in await outage_of(table.processor(), items)
     await owner.execute(mend.format(app=app))
     for number in range(3):
-        await table.settle(captured(number))
+        await table.process(captured(number))
     assert await applied(table) == ["pay_0", "pay_1", "pay_2"]
 
 
@@ -128,7 +128,7 @@ async def test_sessions_that_were_opened_while_it_was_read_only_are_not_kept(
         assert 1 <= failures <= 2, "each of them failed once at most"
         assert await applied(table) == []
         again = Bench(stale, table.settings)
-        await again.settle(captured(1))
+        await again.process(captured(1))
         assert await applied(table) == ["pay_1"]
     finally:
         await stale.close()

@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from consumer_harness import until
 from redriving import RedriveHarness, redrive_harness
 from relay_rows import add_command, add_letter, add_payment, change, eventually, reading, relaying, settings_for, spool
-from settling import until
 
 from consumer.plan import Letter
 from ops import redrives

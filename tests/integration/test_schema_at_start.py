@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from consumer_harness import until, webhook
 from consumer_stage import Stage, stage
 from pydantic import SecretStr
 from relay_rows import relaying, settings_for
-from settling import until, webhook
 
 from ops.status import gather
 from runtime.postgres import open_pool
@@ -67,10 +67,10 @@ async def test_a_consumer_waits_for_the_schema_and_goes_on_by_itself(
     assert await harness.count("payments") == 0
     await owner.execute(KNOW, newest_known())
 
-    async def settled() -> bool:
+    async def processed() -> bool:
         return await harness.count("payments") == 1
 
-    await until(settled, "the consumer goes on")
+    await until(processed, "the consumer goes on")
 
 
 async def test_a_relay_says_of_a_newer_schema_what_to_do(

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from settling import (
+from consumer_harness import (
     SOURCE,
     Bench,
     Event,

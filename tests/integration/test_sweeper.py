@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from settling import Bench, bench, records, until_waiting, webhook
+from consumer_harness import Bench, bench, records, until_waiting, webhook
 
 from consumer.decode import decoded
 from consumer.sweeper import sweep
@@ -54,60 +54,60 @@ def refund(payment: str, child: str = "r", amount: int = 100) -> Any:
 
 
 async def test_events_past_their_deadline_become_letters_byte_for_byte(harness: Bench) -> None:
-    await harness.settle(records([refund("p"), refund("q", "r2")]))
-    parked = (await harness.books()).parked
+    await harness.process(records([refund("p"), refund("q", "r2")]))
+    parked = (await harness.tables()).parked
     harness.clock.seconds += DEADLINE_SECONDS
     assert await sweep(harness.pool, harness.clock, records_max=10) == 0, "exactly at the deadline it still waits"
     harness.clock.seconds += 1
     assert await sweep(harness.pool, harness.clock, records_max=10) == 2
-    books = await harness.books()
-    assert books.parked == []
-    assert [(row["event_id"], row["reason"], row["status"]) for row in books.letters] == [
+    tables = await harness.tables()
+    assert tables.parked == []
+    assert [(row["event_id"], row["reason"], row["status"]) for row in tables.letters] == [
         ("p:refund.succeeded:r", "orphan", "open"),
         ("q:refund.succeeded:r2", "orphan", "open"),
     ]
     kept = ("topic", "partition", "offset", "timestamp_ms", "key", "value", "header_names", "header_values")
-    assert [[row[name] for name in kept] for row in books.letters] == [[row[name] for name in kept] for row in parked]
+    assert [[row[name] for name in kept] for row in tables.letters] == [[row[name] for name in kept] for row in parked]
     assert await harness.fetch("select * from parked_refs") == []
 
 
 async def test_a_deadline_that_the_watermark_has_not_passed_is_not_over(harness: Bench) -> None:
     """By the clock it is over; records of before it are still unread, and one of them may bring the payment."""
-    await harness.settle(records([refund("p")]))
-    (deadline,) = [row["deadline"] for row in (await harness.books()).parked]
+    await harness.process(records([refund("p")]))
+    (deadline,) = [row["deadline"] for row in (await harness.tables()).parked]
     harness.clock.seconds += 100 * DEADLINE_SECONDS
     moment = dt.timedelta(milliseconds=1)
     assert await sweep(harness.pool, harness.clock, records_max=10, before=deadline - moment) == 0
-    assert len((await harness.books()).parked) == 1
+    assert len((await harness.tables()).parked) == 1
     assert await sweep(harness.pool, harness.clock, records_max=10, before=deadline + moment) == 1
 
 
 async def test_one_sweep_is_bounded_and_the_next_goes_on(harness: Bench) -> None:
-    await harness.settle(records([refund(f"p{number}") for number in range(25)]))
+    await harness.process(records([refund(f"p{number}") for number in range(25)]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     assert [await sweep(harness.pool, harness.clock, records_max=10) for _ in range(4)] == [10, 10, 5, 0]
-    books = await harness.books()
-    assert (len(books.letters), len(books.parked)) == (25, 0)
+    tables = await harness.tables()
+    assert (len(tables.letters), len(tables.parked)) == (25, 0)
 
 
 async def test_one_sweep_is_bounded_in_bytes_too(harness: Bench) -> None:
     """Blanks, which Postgres keeps in a hundredth of their size: the bound is on what they come to in memory."""
     events = [refund(f"p{number}") for number in range(7)]
-    await harness.settle(records([one._replace(value=one.value + b" " * 50_000) for one in events]))
+    await harness.process(records([one._replace(value=one.value + b" " * 50_000) for one in events]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     taken = [await sweep(harness.pool, harness.clock, records_max=10, bytes_max=120_000) for _ in range(4)]
     assert taken == [3, 3, 1, 0], "the event that passes the bound is the last one"
 
 
 async def test_two_sweepers_at_once_bury_each_event_once(harness: Bench) -> None:
-    await harness.settle(records([refund(f"p{number}") for number in range(20)]))
+    await harness.process(records([refund(f"p{number}") for number in range(20)]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     counts = await asyncio.gather(*(sweep(harness.pool, harness.clock, records_max=50) for _ in range(4)))
-    assert sum(counts) == len((await harness.books()).letters) == 20
+    assert sum(counts) == len((await harness.tables()).letters) == 20
 
 
 async def test_a_sweeper_that_lost_its_lease_buries_nothing(harness: Bench) -> None:
-    await harness.settle(records([refund("p")]))
+    await harness.process(records([refund("p")]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     leases = PostgresLeases(harness.pool)
     standing = await leases.acquire("sweeper", "successor", 60)
@@ -115,15 +115,15 @@ async def test_a_sweeper_that_lost_its_lease_buries_nothing(harness: Bench) -> N
     for lost in (Lease("sweeper", "successor", standing.token - 1), Lease("sweeper", "former", standing.token)):
         with pytest.raises(LeaseLostError):
             await sweep(harness.pool, harness.clock, records_max=10, lease=lost)
-    books = await harness.books()
-    assert (len(books.parked), books.letters) == (1, [])
+    tables = await harness.tables()
+    assert (len(tables.parked), tables.letters) == (1, [])
     assert await sweep(harness.pool, harness.clock, records_max=10, lease=standing) == 1
 
 
 async def test_a_wake_up_that_holds_the_names_wins_over_the_sweeper(
     harness: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
-    await harness.settle(records([refund("p")]))
+    await harness.process(records([refund("p")]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     written, release = asyncio.Event(), asyncio.Event()
 
@@ -134,22 +134,22 @@ async def test_a_wake_up_that_holds_the_names_wins_over_the_sweeper(
             await release.wait()
 
     batch = [decoded(record) for record in records([webhook("payment.captured", "p", child="c")], first=1)]
-    waking = asyncio.create_task(Held(harness.pool, harness.settings, harness.clock).settle(batch))
+    waking = asyncio.create_task(Held(harness.pool, harness.settings, harness.clock).process(batch))
     await written.wait()
     sweeping = asyncio.create_task(sweep(harness.pool, harness.clock, records_max=10))
     await until_waiting(observer)
     release.set()
     await waking
     assert await sweeping == 0
-    books = await harness.books()
-    assert (books.letters, books.parked, books.payments[0]["refunded"]) == ([], [], 100)
+    tables = await harness.tables()
+    assert (tables.letters, tables.parked, tables.payments[0]["refunded"]) == ([], [], 100)
 
 
 async def test_a_sweeper_that_holds_the_names_wins_over_the_wake_up(
     harness: Bench, observer: asyncpg.Connection[Any]
 ) -> None:
     """The sweeper is stopped on the payment's name; whoever comes after it finds the letter, and applies that."""
-    await harness.settle(records([refund("p")]))
+    await harness.process(records([refund("p")]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     gate = observer.transaction()
     await gate.start()
@@ -157,21 +157,21 @@ async def test_a_sweeper_that_holds_the_names_wins_over_the_wake_up(
     witness = await asyncpg.connect(harness.settings.postgres.dsn.get_secret_value())  # type: ignore[union-attr]
     sweeping = asyncio.create_task(sweep(harness.pool, harness.clock, records_max=10))
     await until_waiting(witness)
-    waking = asyncio.create_task(harness.settle(records([webhook("payment.captured", "p", child="c")], first=1)))
+    waking = asyncio.create_task(harness.process(records([webhook("payment.captured", "p", child="c")], first=1)))
     await until_waiting(witness, 2)
     await gate.commit()
     assert await sweeping == 1
     await waking
     await witness.close()
-    books = await harness.books()
-    assert [(row["reason"], row["status"]) for row in books.letters] == [("orphan", "applied")]
-    assert (books.parked, books.payments[0]["refunded"], len(books.ledger)) == ([], 100, 2)
+    tables = await harness.tables()
+    assert [(row["reason"], row["status"]) for row in tables.letters] == [("orphan", "applied")]
+    assert (tables.parked, tables.payments[0]["refunded"], len(tables.ledger)) == ([], 100, 2)
 
 
-async def test_a_buried_event_that_comes_again_is_settled(harness: Bench) -> None:
-    await harness.settle(records([refund("p")]))
+async def test_a_buried_event_that_comes_again_is_processed(harness: Bench) -> None:
+    await harness.process(records([refund("p")]))
     harness.clock.seconds += DEADLINE_SECONDS + 1
     await sweep(harness.pool, harness.clock, records_max=10)
-    await harness.settle(records([webhook("payment.captured", "p", child="c"), refund("p")], first=1))
-    books = await harness.books()
-    assert (books.payments[0]["refunded"], len(books.ledger), len(books.letters)) == (100, 2, 1)
+    await harness.process(records([webhook("payment.captured", "p", child="c"), refund("p")], first=1))
+    tables = await harness.tables()
+    assert (tables.payments[0]["refunded"], len(tables.ledger), len(tables.letters)) == (100, 2, 1)

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consumer_harness import until
 from cryptography.hazmat.primitives.asymmetric import rsa
 from secure_kafka import SCOPE, SecureKafka, secure_kafka
-from settling import until
 from token_server import CLIENT, ISSUER, SECRET, Issuer, key_set, token_server
 
 from ops import doctor, doctor_settings, lag

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 from aiokafka import TopicPartition
+from consumer_harness import command, intent, until
 from consumer_stage import from_now_on, member, places
 from relay_rows import reading, relaying
 from running_ingress import event, ingress_settings, open_ingress
-from settling import command, intent, until
 
 from consumer import role
 from ops import doctor, lag, redrives

@@ -12,9 +12,9 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
 from aiokafka.errors import NoOffsetForPartitionError
+from consumer_harness import Event, intent, until, webhook
 from consumer_stage import PARTITIONS, Stage, administration, stage
 from pydantic import SecretStr
-from settling import Event, intent, until, webhook
 
 from consumer.role import make_consumer
 from ops import doctor
@@ -114,13 +114,13 @@ async def test_six_producers_that_commit_abort_and_mix_with_plain_records_behind
                 committed.extend(plain)
 
     await asyncio.gather(*(produce(number, codec) for number, codec in enumerate(CODECS)))
-    books = await harness.until_written(len(committed))
+    tables = await harness.until_written(len(committed))
     await harness.until_no_lag()
-    events = [row["event_id"] for row in books.ledger]
+    events = [row["event_id"] for row in tables.ledger]
     assert len(events) == len(set(events)), "once each"
     assert set(events) == ids(committed)
     assert not set(events) & ids(aborted)
-    assert books.letters == books.parked == []
+    assert tables.letters == tables.parked == []
     assert child.running
     assert len(child.lines("partitions_assigned")) == 1
 
@@ -136,8 +136,8 @@ async def test_a_consumer_starts_on_a_marker_and_on_aborted_records(harness: Sta
         await transact(producer, lost, commit=False)
         child = harness.spawn()
         await transact(producer, last, commit=True)
-        books = await harness.until_written(len(first) + len(last))
-    assert {row["event_id"] for row in books.ledger} == ids(first) | ids(last)
+        tables = await harness.until_written(len(first) + len(last))
+    assert {row["event_id"] for row in tables.ledger} == ids(first) | ids(last)
     assert child.running
 
 
@@ -152,12 +152,12 @@ async def test_what_is_behind_an_open_transaction_waits_and_is_then_applied_once
         beside = [one for one in beside if (one.topic, one.partition) != (INTENTS.name, 1)]
         await publish(harness.producer, behind)  # type: ignore[arg-type]
         await publish(harness.producer, beside)  # type: ignore[arg-type]
-        books = await harness.until_written(len(beside))
-        assert {row["event_id"] for row in books.ledger} == ids(beside), "the other partitions go on"
+        tables = await harness.until_written(len(beside))
+        assert {row["event_id"] for row in tables.ledger} == ids(beside), "the other partitions go on"
         await until(lambda: named(harness), "status and doctor name it")
         await producer.commit_transaction()
-    books = await harness.until_written(len(beside) + 6)
-    assert sorted(row["event_id"] for row in books.ledger) == sorted(ids(beside) | ids(behind) | ids(held))
+    tables = await harness.until_written(len(beside) + 6)
+    assert sorted(row["event_id"] for row in tables.ledger) == sorted(ids(beside) | ids(behind) | ids(held))
     assert child.running
 
 
@@ -186,9 +186,9 @@ async def test_large_batches_in_a_transaction(harness: Stage, codec: str | None)
         await transact(producer, small[:500], commit=False)
         await transact(producer, [*big[:5], *small], commit=True)
         await transact(producer, big[5:], commit=True)
-    books = await harness.until_written(len(big) + len(small))
-    assert sorted(row["event_id"] for row in books.ledger) == sorted(ids(big) | ids(small))
-    assert books.letters == []
+    tables = await harness.until_written(len(big) + len(small))
+    assert sorted(row["event_id"] for row in tables.ledger) == sorted(ids(big) | ids(small))
+    assert tables.letters == []
     assert child.running
 
 
@@ -210,8 +210,8 @@ async def test_offsets_with_gaps_of_deleted_records(harness: Stage) -> None:
             await client.delete_records({place: RecordsToDelete(before_offset=harness.start[place] + 6)})
         last = [Record(WEBHOOKS.name, 2, webhook("payment.created", f"after-{n}")) for n in range(5)]
         await transact(producer, last, commit=True)
-    books = await harness.until_written(10)
-    assert sorted(row["event_id"] for row in books.ledger) == sorted(ids(first) | ids(last))
+    tables = await harness.until_written(10)
+    assert sorted(row["event_id"] for row in tables.ledger) == sorted(ids(first) | ids(last))
     assert child.running
 
 

@@ -8,8 +8,8 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from consumer_harness import Event, broken_chains
 from consumer_stage import Stage, stage
-from settling import Event, broken_chains
 
 from schemas.topics import EVENTS
 
@@ -47,7 +47,7 @@ def life(payment: str) -> list[Event]:
     ]
 
 
-async def test_what_services_tell_is_in_the_books_once_under_their_names(harness: Stage) -> None:
+async def test_what_services_tell_is_in_the_ledger_once_under_their_names(harness: Stage) -> None:
     """Each event twice, in any order, over all partitions, the consumer killed in the middle."""
     lives = [life(f"b-{number}") for number in range(60)]
     events = [one for events in lives for one in events] * 2
@@ -59,16 +59,16 @@ async def test_what_services_tell_is_in_the_books_once_under_their_names(harness
     first.kill()
     await harness.publish(events[half:], EVENTS.name)
     harness.spawn(sources=["billing"])
-    books = await harness.until_applied(300)
+    tables = await harness.until_applied(300)
     await harness.until_no_lag()
-    books = await harness.books()
-    assert (books.letters, books.parked, broken_chains(books)) == ([], [], [])
-    assert len(books.claims) == len(set(books.claims)) == 300
-    assert {(row["provider"], row["status"], row["captured"], row["refunded"]) for row in books.payments} == {
+    tables = await harness.tables()
+    assert (tables.letters, tables.parked, broken_chains(tables)) == ([], [], [])
+    assert len(tables.claims) == len(set(tables.claims)) == 300
+    assert {(row["provider"], row["status"], row["captured"], row["refunded"]) for row in tables.payments} == {
         ("billing", "captured", 1000, 250)
     }
-    assert len(books.payments) == 60
-    assert {row["source"] for row in books.ledger} == {"events/billing"}
+    assert len(tables.payments) == 60
+    assert {row["source"] for row in tables.ledger} == {"events/billing"}
 
 
 async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_neighbours_stand(harness: Stage) -> None:
@@ -82,8 +82,8 @@ async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_ne
         told("payment.captured", "5", **money, id="c")._replace(headers=()),
     ]
     await harness.publish([*life("b-2")[:2], *wrong, *life("b-2")[2:]], EVENTS.name, partition=0)
-    books = await harness.until_written(10)
-    found = {row["offset"]: row["message"] for row in books.letters}
+    tables = await harness.until_written(10)
+    found = {row["offset"]: row["message"] for row in tables.letters}
     expected = [
         "ce_source stripe is none of RATCHET_SOURCES (billing)",
         "payment.captured: id: Field required",
@@ -93,7 +93,7 @@ async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_ne
     ]
     for text, (_, message) in zip(expected, sorted(found.items()), strict=True):
         assert text in message
-    assert [(row["provider_ref"], row["captured"]) for row in books.payments] == [("b-2", 1000)]
+    assert [(row["provider_ref"], row["captured"]) for row in tables.payments] == [("b-2", 1000)]
 
 
 async def test_a_source_with_a_provider_s_name_refuses_to_start(harness: Stage) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from consumer_harness import Bench, Event, bench, broken_chains, intent, intent_records, records, webhook
 from msgspec.structs import replace
-from settling import Bench, Event, bench, broken_chains, intent, intent_records, records, webhook
 from structlog.testing import capture_logs
 
 from consumer import locking_reader, planner, transaction
@@ -73,11 +73,11 @@ def refund(payment: str, child: str, amount: int = 100) -> Event:
 CAPTURE = webhook("payment.captured", "p", child="c")
 
 
-async def settle_one_by_one(harness: Bench, *events: Event) -> list[Plan]:
+async def process_one_by_one(harness: Bench, *events: Event) -> list[Plan]:
     plans = []
     with capture_logs() as lines:
         for first, event in enumerate(events):
-            plans += await harness.settle(records([event], first=first))
+            plans += await harness.process(records([event], first=first))
     return plans + await what_an_outage_put_off(harness, lines)
 
 
@@ -96,60 +96,60 @@ async def marks(harness: Bench) -> int:
     return int(await harness.pool.fetchval("select count(*) from wake_marks"))
 
 
-async def all_settled(now: float) -> Reading:
+async def all_processed(now: float) -> Reading:
     """Stand for a Kafka of which everything is processed."""
     return Reading(now)
 
 
 async def test_what_waits_on_a_survivor_reached_through_a_woken_event_is_woken(harness: Bench) -> None:
     """The second refund names the payment and, so only it tells, what the first one waits for."""
-    await settle_one_by_one(harness, refund("q", "r1", 20), refund("p+q", "r2", 30), CAPTURE)
-    books = await harness.books()
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 50)]
-    assert (books.parked, books.letters, await marks(harness)) == ([], [], 0)
-    assert broken_chains(books) == []
+    await process_one_by_one(harness, refund("q", "r1", 20), refund("p+q", "r2", 30), CAPTURE)
+    tables = await harness.tables()
+    assert [(row["captured"], row["refunded"]) for row in tables.payments] == [(1000, 50)]
+    assert (tables.parked, tables.letters, await marks(harness)) == ([], [], 0)
+    assert broken_chains(tables) == []
 
 
 async def test_what_only_a_woken_event_tells_puts_its_payment_under_the_order(harness: Bench) -> None:
     """It waited on the payment alone; its reference, on which nothing waits, is locked and worked out all the same."""
-    await harness.settle(intent_records([intent(uuid.uuid4(), reference="ORD", amount=1000)]))
-    await settle_one_by_one(harness, webhook("refund.succeeded", "p", child="r", amount=100, reference="ORD"), CAPTURE)
-    books = await harness.books()
-    (order,) = [row for row in books.payments if row["client"] is not None]
+    await harness.process(intent_records([intent(uuid.uuid4(), reference="ORD", amount=1000)]))
+    await process_one_by_one(harness, webhook("refund.succeeded", "p", child="r", amount=100, reference="ORD"), CAPTURE)
+    tables = await harness.tables()
+    (order,) = [row for row in tables.payments if row["client"] is not None]
     assert (order["captured"], order["refunded"]) == (1000, 100)
-    assert books.parked == books.letters == []
+    assert tables.parked == tables.letters == []
 
 
 async def test_a_name_that_a_merge_did_not_tell_of_leads_to_the_survivor(harness: Bench) -> None:
     """Of the one that gave way only the names of the event that showed it are bound anew; others are followed."""
-    await settle_one_by_one(
+    await process_one_by_one(
         harness,
         webhook("payment.captured", "a", child="c"),
         webhook("payment.captured", "b+d", child="c"),
         webhook("payment.authorized", "a+b", child="x"),
         refund("d", "r", 30),
     )
-    books = await harness.books()
-    alive = [row for row in books.payments if row["merged_into"] is None]
+    tables = await harness.tables()
+    alive = [row for row in tables.payments if row["merged_into"] is None]
     assert [(row["captured"], row["refunded"]) for row in alive] == [(1000, 30)]
-    assert books.parked == books.letters == []
-    assert broken_chains(books) == []
+    assert tables.parked == tables.letters == []
+    assert broken_chains(tables) == []
 
 
 async def test_a_bad_parked_event_is_a_letter_and_its_neighbours_wake(harness: Bench) -> None:
     waiting = [refund("p", "r1"), refund("p", "bad", TRIPS), refund("p", "r2"), refund("p", "r3")]
-    plans = await settle_one_by_one(harness, *waiting, CAPTURE)
-    books = await harness.books()
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 300)]
-    assert [(row["event_id"], row["reason"], row["value"]) for row in books.letters] == [
+    plans = await process_one_by_one(harness, *waiting, CAPTURE)
+    tables = await harness.tables()
+    assert [(row["captured"], row["refunded"]) for row in tables.payments] == [(1000, 300)]
+    assert [(row["event_id"], row["reason"], row["value"]) for row in tables.letters] == [
         ("p:refund.succeeded:bad", "unexpected", waiting[1].value)
     ]
-    assert (books.parked, await marks(harness)) == ([], 0)
+    assert (tables.parked, await marks(harness)) == ([], 0)
     assert [letter.reason for plan in plans for letter in plan.letters] == ["unexpected"], "counted and logged"
     assert sum(len(plan.woken) for plan in plans) == 4
 
 
-async def test_a_failing_wake_up_makes_no_letter_of_what_is_settled(harness: Bench) -> None:
+async def test_a_failing_wake_up_makes_no_letter_of_what_is_processed(harness: Bench) -> None:
     """The bad one is reached through a woken event; no run of bad records may halt the partition for it either."""
     processor = harness.processor()
     processor._poison = PoisonRun(0)
@@ -158,114 +158,114 @@ async def test_a_failing_wake_up_makes_no_letter_of_what_is_settled(harness: Ben
         await processor.write([decoded(record) for record in waiting])
         await processor.write([decoded(record) for record in records([CAPTURE], first=2)])
     await what_an_outage_put_off(harness, lines)
-    books = await harness.books()
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 30)]
-    assert [row["event_id"] for row in books.letters] == ["q:refund.succeeded:bad"]
-    assert not {row["event_id"] for row in books.letters} & {row["event_id"] for row in books.ledger}
+    tables = await harness.tables()
+    assert [(row["captured"], row["refunded"]) for row in tables.payments] == [(1000, 30)]
+    assert [row["event_id"] for row in tables.letters] == ["q:refund.succeeded:bad"]
+    assert not {row["event_id"] for row in tables.letters} & {row["event_id"] for row in tables.ledger}
 
 
 class FailingWriter(BatchWriter):
     """A writer whose database is away whenever it would wake somebody."""
 
-    async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
+    async def process_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
         raise ConnectionRefusedError
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["in time", "past the deadline"])
 async def test_the_sweeper_wakes_whom_a_crash_or_an_outage_left(harness: Bench, *, late: bool) -> None:
-    await settle_one_by_one(harness, refund("p", "r1"), refund("p", "bad", TRIPS))
+    await process_one_by_one(harness, refund("p", "r1"), refund("p", "bad", TRIPS))
     writer = FailingWriter(harness.pool, harness.settings, harness.clock)
-    (plan,) = await harness.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=2)])
-    books = await harness.books()
-    assert (len(plan.rows), len(books.ledger), len(books.parked), books.letters) == (1, 1, 2, [])
+    (plan,) = await harness.processor(writer.process).write([decoded(one) for one in records([CAPTURE], first=2)])
+    tables = await harness.tables()
+    assert (len(plan.rows), len(tables.ledger), len(tables.parked), tables.letters) == (1, 1, 2, [])
     assert await marks(harness) == 1, "what is to be woken is known after a crash"
     if late:
         await harness.pool.execute(
             "update parked_events set parked_at = now() - '9 days'::interval, deadline = parked_at"
         )
-    sweeper = Sweeper(harness.pool, harness.clock, harness.writer.waker, all_settled, harness.settings.parking)
+    sweeper = Sweeper(harness.pool, harness.clock, harness.writer.waker, all_processed, harness.settings.parking)
     assert await sweeper.turn(None, asyncio.Event()) == 0
-    books = await harness.books()
-    assert [(row["captured"], row["refunded"]) for row in books.payments] == [(1000, 100)]
-    assert [row["reason"] for row in books.letters] == ["unexpected"]
-    assert (books.parked, await marks(harness)) == ([], 0)
-    assert broken_chains(books) == []
+    tables = await harness.tables()
+    assert [(row["captured"], row["refunded"]) for row in tables.payments] == [(1000, 100)]
+    assert [row["reason"] for row in tables.letters] == ["unexpected"]
+    assert (tables.parked, await marks(harness)) == ([], 0)
+    assert broken_chains(tables) == []
 
 
 async def test_what_is_about_to_be_woken_is_not_buried(harness: Bench) -> None:
     """Two at once: one that woke lost its lease after it had read that nothing is marked."""
-    await settle_one_by_one(harness, refund("p", "r1"))
+    await process_one_by_one(harness, refund("p", "r1"))
     await harness.pool.execute("update parked_events set parked_at = now() - '99 days'::interval, deadline = parked_at")
     writer = FailingWriter(harness.pool, harness.settings, harness.clock)
-    await writer.settle([decoded(one) for one in records([CAPTURE], first=2)])
+    await writer.process([decoded(one) for one in records([CAPTURE], first=2)])
     assert await sweep(harness.pool, harness.clock, records_max=10) == 0
     assert await wake_all(harness.writer.waker, asyncio.Event()) == 1
-    books = await harness.books()
-    assert ([row["refunded"] for row in books.payments], books.letters) == ([100], [])
+    tables = await harness.tables()
+    assert ([row["refunded"] for row in tables.payments], tables.letters) == ([100], [])
 
 
 async def test_an_outage_while_waking_is_waited_for_and_marks_stay(harness: Bench) -> None:
-    await settle_one_by_one(harness, refund("p", "r1"), CAPTURE)
-    await settle_one_by_one(harness, refund("q", "r2"))
+    await process_one_by_one(harness, refund("p", "r1"), CAPTURE)
+    await process_one_by_one(harness, refund("q", "r2"))
     writer = FailingWriter(harness.pool, harness.settings, harness.clock)
-    await writer.settle([decoded(one) for one in records([webhook("payment.captured", "q", child="c")], first=9)])
+    await writer.process([decoded(one) for one in records([webhook("payment.captured", "q", child="c")], first=9)])
     with pytest.raises(ConnectionRefusedError):
         await wake_all(writer.waker, asyncio.Event())
-    assert (await marks(harness), (await harness.books()).letters) == (1, [])
+    assert (await marks(harness), (await harness.tables()).letters) == (1, [])
 
 
 class RefusedWriter(BatchWriter):
     """A writer of which Postgres takes no parked event, not even as a dead letter."""
 
-    async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
+    async def process_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
         raise asyncpg.DataError
 
 
 async def test_one_that_can_not_even_be_buried_waits_on_and_holds_up_nobody(harness: Bench) -> None:
-    await settle_one_by_one(harness, refund("p", "r1"), refund("p", "r2"))
+    await process_one_by_one(harness, refund("p", "r1"), refund("p", "r2"))
     writer = RefusedWriter(harness.pool, harness.settings, harness.clock)
-    (plan,) = await harness.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=2)])
-    books = await harness.books()
-    assert (len(plan.rows), plan.letters, len(books.parked), books.letters, await marks(harness)) == (1, [], 2, [], 0)
+    (plan,) = await harness.processor(writer.process).write([decoded(one) for one in records([CAPTURE], first=2)])
+    tables = await harness.tables()
+    assert (len(plan.rows), plan.letters, len(tables.parked), tables.letters, await marks(harness)) == (1, [], 2, [], 0)
 
 
 async def test_what_a_batch_has_no_turns_for_the_sweeper_wakes(database: Database) -> None:
     waiting = 10 * TURNS_MAX + 5
     async with bench(database.dsn, batch_records_max=10) as harness:
-        await harness.settle(records([refund("p", f"r{number}", 1) for number in range(waiting)]))
-        await harness.settle(records([CAPTURE], first=waiting))
-        assert (len((await harness.books()).parked), await marks(harness)) == (5, 1)
+        await harness.process(records([refund("p", f"r{number}", 1) for number in range(waiting)]))
+        await harness.process(records([CAPTURE], first=waiting))
+        assert (len((await harness.tables()).parked), await marks(harness)) == (5, 1)
         assert await wake_all(harness.writer.waker, asyncio.Event()) == 5
-        books = await harness.books()
-        assert ([row["refunded"] for row in books.payments], books.parked, await marks(harness)) == ([waiting], [], 0)
+        tables = await harness.tables()
+        assert ([row["refunded"] for row in tables.payments], tables.parked, await marks(harness)) == ([waiting], [], 0)
 
 
-async def test_two_who_wake_the_same_at_once_settle_it_once(harness: Bench) -> None:
-    await harness.settle(records([refund("p", f"r{number}", 1) for number in range(50)]))
+async def test_two_who_wake_the_same_at_once_process_it_once(harness: Bench) -> None:
+    await harness.process(records([refund("p", f"r{number}", 1) for number in range(50)]))
     writer = FailingWriter(harness.pool, harness.settings, harness.clock)
-    await writer.settle([decoded(one) for one in records([CAPTURE], first=50)])
+    await writer.process([decoded(one) for one in records([CAPTURE], first=50)])
     await asyncio.gather(*(wake_all(harness.writer.waker, asyncio.Event()) for _ in range(3)))
-    books = await harness.books()
-    assert ([row["refunded"] for row in books.payments], len(books.ledger), books.parked) == ([50], 51, [])
-    assert broken_chains(books) == []
+    tables = await harness.tables()
+    assert ([row["refunded"] for row in tables.payments], len(tables.ledger), tables.parked) == ([50], 51, [])
+    assert broken_chains(tables) == []
 
 
-async def test_a_twin_settled_under_other_names_buries_the_parked_one(harness: Bench) -> None:
+async def test_a_twin_processed_under_other_names_buries_the_parked_one(harness: Bench) -> None:
     """Two transactions at once, of which one parks and one processes an event id: neither sees the other."""
     twin = webhook("refund.succeeded", "other", child="r", amount=5, event_id="twin")
     waits = webhook("refund.succeeded", "p", child="r", amount=5, event_id="twin")
-    await settle_one_by_one(harness, waits, refund("p", "r2"))
+    await process_one_by_one(harness, waits, refund("p", "r2"))
     await harness.pool.execute("update parked_events set event_id = 'hidden' where event_id = 'twin'")
-    await harness.settle(records([webhook("payment.captured", "other", child="c"), twin], first=10))
+    await harness.process(records([webhook("payment.captured", "other", child="c"), twin], first=10))
     await harness.pool.execute("update parked_events set event_id = 'twin' where event_id = 'hidden'")
-    (plan,) = await harness.settle(records([CAPTURE], first=20))
-    books = await harness.books()
-    assert sorted((row["provider_ref"], row["captured"], row["refunded"]) for row in books.payments) == [
+    (plan,) = await harness.process(records([CAPTURE], first=20))
+    tables = await harness.tables()
+    assert sorted((row["provider_ref"], row["captured"], row["refunded"]) for row in tables.payments) == [
         ("other", 1000, 5),
         ("p", 1000, 100),
     ]
-    assert [(row["event_id"], row["reason"]) for row in books.letters] == [("twin", "conflict")]
-    assert (books.parked, len(plan.letters)) == ([], 1)
+    assert [(row["event_id"], row["reason"]) for row in tables.letters] == [("twin", "conflict")]
+    assert (tables.parked, len(plan.letters)) == ([], 1)
 
 
 @pytest.mark.slow
@@ -275,11 +275,11 @@ async def test_one_more_waiting_event_costs_the_same_with_1_and_with_10_000_wait
     async def cost(payment: str, number: int) -> float:
         """Return the milliseconds that one more event takes which waits for this payment."""
         began = time.perf_counter()
-        await harness.settle(records([refund(payment, f"r{number}", 1)], first=number))
+        await harness.process(records([refund(payment, f"r{number}", 1)], first=number))
         return (time.perf_counter() - began) * 1000
 
     for first in range(1000, 11_000, 2000):
-        await harness.settle(
+        await harness.process(
             records([refund("p", f"r{number}", 1) for number in range(first, first + 2000)], first=first)
         )
     costs = [(await cost("q", number), await cost("p", number + 1000)) for number in range(20_000, 20_021)]
@@ -298,9 +298,9 @@ class WeighedWriter(BatchWriter):
         query = f"select sum(octet_length(value)) from {table} where id = any($1::bigint[])"
         self.sizes.append(int(await self._pool.fetchval(query, ids)))
 
-    async def settle_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
+    async def process_parked(self, parked_ids: Sequence[int], dead: Dead | None = None) -> Plan:
         await self._weigh("parked_events", parked_ids)
-        return await super().settle_parked(parked_ids, dead)
+        return await super().process_parked(parked_ids, dead)
 
     async def apply_letters(self, letter_ids: Sequence[int]) -> Plan:
         await self._weigh("dead_letters", letter_ids)
@@ -315,25 +315,25 @@ async def test_what_is_woken_at_once_is_bounded_in_bytes(database: Database, *, 
         events = [refund("p", f"r{number}", 1) for number in range(waiting)]
         large = events[7]._replace(value=events[7].value + b" " * 3 * bound)
         padded = [one._replace(value=one.value + b" " * blanks) for one in events]
-        await harness.settle(records([*padded[:7], large, *padded[8:]]))
+        await harness.process(records([*padded[:7], large, *padded[8:]]))
         if late:
             expire = "update parked_events set parked_at = now() - '9 days'::interval, deadline = parked_at"
             await harness.pool.execute(expire)
             while await sweep(harness.pool, harness.clock, records_max=100):
                 pass
         writer = WeighedWriter(harness)
-        await harness.processor(writer.settle).write([decoded(one) for one in records([CAPTURE], first=99)])
-        books = await harness.books()
-    assert ([row["refunded"] for row in books.payments], books.parked) == ([waiting], [])
-    assert {row["status"] for row in books.letters} <= {"applied"}
+        await harness.processor(writer.process).write([decoded(one) for one in records([CAPTURE], first=99)])
+        tables = await harness.tables()
+    assert ([row["refunded"] for row in tables.payments], tables.parked) == ([waiting], [])
+    assert {row["status"] for row in tables.letters} <= {"applied"}
     assert [size for size in writer.sizes if size > bound] == [len(large.value)], "one always fits"
     assert len(writer.sizes) < waiting / 3, "and several that fit go together"
 
 
 async def test_of_what_was_buried_while_waking_no_bytes_are_held(harness: Bench) -> None:
-    await settle_one_by_one(harness, refund("p", "bad", TRIPS), refund("p", "bad too", TRIPS))
+    await process_one_by_one(harness, refund("p", "bad", TRIPS), refund("p", "bad too", TRIPS))
     with capture_logs() as lines:
-        (plan,) = await harness.settle(records([CAPTURE], first=9))
+        (plan,) = await harness.process(records([CAPTURE], first=9))
     for more in await what_an_outage_put_off(harness, lines):
         plan.letters += more.letters
     assert [(one.reason, one.record.offset, one.record.value) for one in plan.letters] == [

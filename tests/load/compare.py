@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from load.journal import CAPTURE, CREATE, NO_ANSWER, WEBHOOK
-from ops import books
+from ops import reconciliation
 from ops.sample.post import Fate
 from ops.sample.send import Sent
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from load.journal import Answer
     from load.traffic import Traffic
-    from ops.books import Standing
+    from ops.reconciliation import StoredRows
     from ops.sample.post import Life, Post
 
 REFUSALS: Final = {
@@ -55,12 +55,12 @@ class Verdict:
         return not self.problems
 
 
-def draw_up(
-    answers: Sequence[Answer], traffic: Traffic, standing: Standing, effects: Effects, left: Mapping[str, int]
+def reconcile(
+    answers: Sequence[Answer], traffic: Traffic, stored: StoredRows, effects: Effects, left: Mapping[str, int]
 ) -> Verdict:
     """Compare. `left` is what is still on the way by name (lag of a topic, outbox, spool)."""
     lives = lives_of(answers, traffic)
-    drawn = books.draw_up(taken_of(answers, lives), list(lives.values()), standing, left)
+    drawn = reconciliation.reconcile(taken_of(answers, lives), list(lives.values()), stored, left)
     refused = Counter(str(answer.status or "none") for answer in answers if not answer.taken)
     return Verdict(
         requests=len(answers),

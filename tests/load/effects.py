@@ -7,9 +7,9 @@ import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from load.compare import Effects, draw_up, lives_of
+from load.compare import Effects, lives_of, reconcile
 from load.traffic import CLIENT
-from ops import books
+from ops import reconciliation
 from ops.database import connected
 from ops.run_sample import on_the_way
 
@@ -63,5 +63,5 @@ async def verdict_of(
     left = await until_at_rest(settings, rest_seconds_max)
     lives = lives_of(answers, traffic)
     keys = {event.key for life in lives.values() for post in life.posts for event in post.events}
-    standing = await books.read_standing(settings, keys, list(lives.values()))
-    return draw_up(answers, traffic, standing, await read_effects(settings), left)
+    stored = await reconciliation.read_stored(settings, keys, list(lives.values()))
+    return reconcile(answers, traffic, stored, await read_effects(settings), left)

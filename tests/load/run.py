@@ -178,7 +178,7 @@ def tell(verdict: Verdict, options: Options, rest_seconds: float, console: Conso
         console.print(problem, markup=False)
     refused = ", ".join(f"{number:,} x {status}" for status, number in verdict.refused.items()) or "none"
     console.print(
-        f"{options.shape}: {'every 2xx is in the books' if verdict.good else f'{len(verdict.problems)} PROBLEMS'}; "
+        f"{options.shape}: {'every 2xx is in the ledger' if verdict.good else f'{len(verdict.problems)} PROBLEMS'}; "
         f"{verdict.taken:,} of {verdict.requests:,} requests taken, refused: {refused}; {verdict.outcome}, "
         f"{verdict.intents:,} intents, {verdict.captures:,} captures; at rest after {rest_seconds:.1f} s "
         f"({options.out / 'report.html'}, seed {options.seed})",

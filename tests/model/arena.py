@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import asyncpg
-from settling import Books, read_books, settings_for
+from consumer_harness import Tables, read_all_tables, settings_for
 
 from consumer import retries
 from consumer.role import PLANNER
@@ -67,8 +67,8 @@ class Arena:
         """Give a pool whose statements are no steps: for what comes before and after."""
         return self._pool
 
-    async def books(self) -> Books:
-        return await read_books(self._pool)
+    async def tables(self) -> Tables:
+        return await read_all_tables(self._pool)
 
     def first(self, name: str, step: str) -> int:
         """Return when a process first took a step, or a number that is larger than any."""

@@ -166,7 +166,7 @@ class Explorer:
         order: list[str] = []
         seen: Any = None
         while True:
-            blocked = await self._settle(processes, order)
+            blocked = await self._until_stable(processes, order)
             choices = self._choices(processes)
             if len(path) >= len(prefix) - 1:
                 seen = await self._look(processes, seen)
@@ -222,7 +222,7 @@ class Explorer:
             choices += [("crash", one.name) for one in ready if one.may_crash]
         return choices
 
-    async def _settle(self, processes: list[Process], order: list[str]) -> tuple[str, ...]:
+    async def _until_stable(self, processes: list[Process], order: list[str]) -> tuple[str, ...]:
         """Wait until each process stands at a gate, is done, or waits for one that does; return who waits, in order."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + STABLE_SECONDS_MAX

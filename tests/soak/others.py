@@ -180,7 +180,7 @@ OTHERS: Final[dict[str, Other]] = {
                 "transaction_settled",
                 '<notification><timestamp type="datetime">2026-09-21T14:18:20Z</timestamp>'
                 "<kind>transaction_settled</kind><subject><transaction><id>{n}</id><amount>50.00</amount>"
-                "<currency-iso-code>EUR</currency-iso-code><type>sale</type><status>settled</status></transaction>"
+                "<currency-iso-code>EUR</currency-iso-code><type>sale</type><status>processed</status></transaction>"
                 "</subject></notification>",
             ),
         ),

@@ -27,13 +27,13 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
-from load.compare import draw_up as draw_up_load
 from load.compare import lives_of
+from load.compare import reconcile as draw_up_load
 from load.effects import read_effects, until_at_rest
 from load.run import free_address, product
 from load.traffic import CLIENT, Traffic
 
-from ops import books
+from ops import reconciliation
 from ops.database import connected
 from ops.roles import ROLES
 from ops.run_sample import choose_signers
@@ -165,10 +165,10 @@ class Soak:
         sent = self.ingress.sent
         keys = {event.key for life in load_lives.values() for post in life.posts for event in post.events}
         keys |= {event.key for one in sent for event in one.post.events}
-        standing = await books.read_standing(self.settings, keys, list(load_lives.values()))
+        stored = await reconciliation.read_stored(self.settings, keys, list(load_lives.values()))
         effects = await read_effects(self.settings)
-        load = draw_up_load(self.ingress.answers, self.ingress.traffic, standing, effects, left)
-        mixed = books.draw_up(sent, [], standing, {})
+        load = draw_up_load(self.ingress.answers, self.ingress.traffic, stored, effects, left)
+        mixed = reconciliation.reconcile(sent, [], stored, {})
         async with connected(self.settings) as connection:
             rows = await connection.fetch(ROWS, list(others.OTHERS))
         captured = {(row["provider"], row["ref"]): row["captured"] for row in rows}

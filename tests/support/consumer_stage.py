@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError
 from aiokafka.protocol.group import LeaveGroupRequest
-from settling import Books, Event, read_books, until
+from consumer_harness import Event, Tables, read_all_tables, until
 
 from runtime.kafka import ensure_topics
 from runtime.migrations import migrate_up
@@ -156,24 +156,24 @@ class Stage:
             + (select count(*) from dead_letters)"""
         return int(await self.pool.fetchval(query))
 
-    async def until_written(self, count: int, within_seconds: float = 60.0) -> Books:
+    async def until_written(self, count: int, within_seconds: float = 60.0) -> Tables:
         async def enough() -> bool:
             return await self.written() >= count
 
-        await until(enough, f"{count} events in the books", within_seconds)
-        return await self.books()
+        await until(enough, f"{count} events in the ledger", within_seconds)
+        return await self.tables()
 
-    async def until_applied(self, count: int, within_seconds: float = 60.0) -> Books:
+    async def until_applied(self, count: int, within_seconds: float = 60.0) -> Tables:
         """Wait for `count` events of which none is parked any more: those are woken after the batch that names them."""
 
         async def all_applied() -> bool:
             return await self.written() >= count and not await self.count("parked_events")
 
-        await until(all_applied, f"{count} events in the books, none of them parked", within_seconds)
-        return await self.books()
+        await until(all_applied, f"{count} events in the ledger, none of them parked", within_seconds)
+        return await self.tables()
 
-    async def books(self) -> Books:
-        return await read_books(self.pool)
+    async def tables(self) -> Tables:
+        return await read_all_tables(self.pool)
 
     async def lag(self) -> int:
         """Return how far committed offsets are from the topics' ends."""

@@ -114,11 +114,11 @@ def test_parts_of_a_backlog_share_no_event() -> None:
     one, other = make_workload(3000, 1), make_workload(3000, 2)
     ids = [{dict(record.headers)["ce_id"] for record in workload.records} for workload in (one, other)]
     assert not ids[0] & ids[1]
-    books = backlog.Books()
-    books.add(one)
-    books.add(other)
-    assert books.whole().events == one.events + other.events
-    assert books.records == len(one.records) + len(other.records)
+    tables = backlog.Tables()
+    tables.add(one)
+    tables.add(other)
+    assert tables.whole().events == one.events + other.events
+    assert tables.records == len(one.records) + len(other.records)
 
 
 def test_nothing_comes_late_where_nothing_may() -> None:
@@ -204,10 +204,10 @@ def test_what_a_path_carries_runs_from_the_first_202_to_the_last_row() -> None:
 
 def test_latency_is_measured_at_a_tenth_of_what_each_path_carries(tmp_path: Path) -> None:
     bench = tmp_path / "bench.json"
-    assert latency.settled_rate(bench) == latency.RATE_UNKNOWN
+    assert latency.processed_rate(bench) == latency.RATE_UNKNOWN
     bench.write_text('{"contenders": {"ratchet": {"events_per_second": {"median": 9000}}}}')
     carried, asked = {"naive": 400.0, "ratchet": 2500.0}, argparse.Namespace(rate=None, naive_rate=None)
-    planned = {plan.name: plan.rate for plan in latency.plans(carried, latency.settled_rate(bench), asked)}
+    planned = {plan.name: plan.rate for plan in latency.plans(carried, latency.processed_rate(bench), asked)}
     assert planned == {
         "naive": 40.0,
         "ratchet": 250.0,

@@ -1,4 +1,4 @@
-"""Deliveries of Adyen's that were read wrongly once, by their ids: what the books come to, in every order."""
+"""Deliveries of Adyen's that were read wrongly once, by their ids: what the rows come to, in every order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from events import adyen, intent
-from paper_books import PaperBooks
+from memory_tables import MemoryTables
 
 if TYPE_CHECKING:
     from schemas.record import Record
@@ -95,9 +95,9 @@ CASES: Final[dict[str, tuple[list[Record], dict[str, Any]]]] = {
 def test_case(records: list[Record], row: dict[str, Any]) -> None:
     orders = list(permutations(records))
     for order in orders[:: max(len(orders) // 40, 1)]:
-        books = PaperBooks()
+        tables = MemoryTables()
         for one in order:
-            books.settle([one])
-        assert [{name: shown[name] for name in row} for shown in books.standing] == [row]
-        assert not books.letters
-        assert not books.parked
+            tables.process([one])
+        assert [{name: shown[name] for name in row} for shown in tables.standing] == [row]
+        assert not tables.letters
+        assert not tables.parked

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from events import record
-from paper_books import PaperBooks
+from memory_tables import MemoryTables
 
 from consumer.decode import decode, endpoints_of
 from runtime.settings import ProviderSettings, Settings
@@ -46,16 +46,16 @@ def adyen(merchant: str, payment: str, amount: int) -> Record:
     return record("adyen", f"{payment}:AUTHORISATION:true", "AUTHORISATION", item)
 
 
-def rows_of(books: PaperBooks, *names: str) -> list[tuple[Any, ...]]:
-    return sorted(tuple(row[name] for name in names) for row in books.payments.values())
+def rows_of(tables: MemoryTables, *names: str) -> list[tuple[Any, ...]]:
+    return sorted(tuple(row[name] for name in names) for row in tables.payments.values())
 
 
 def test_t1_two_connected_accounts_with_one_order_number_are_two_payments() -> None:
     steps = [stripe("evt_1", "acct_A", "pi_A", 1000, "1001"), stripe("evt_2", "acct_B", "pi_B", 9900, "1001")]
     for order in permutations(steps):
-        books = PaperBooks()
-        books.settle(order)
-        assert rows_of(books, "provider_ref", "merchant_account", "captured") == [
+        tables = MemoryTables()
+        tables.process(order)
+        assert rows_of(tables, "provider_ref", "merchant_account", "captured") == [
             ("pi_A", "acct_A", 1000),
             ("pi_B", "acct_B", 9900),
         ]
@@ -63,9 +63,9 @@ def test_t1_two_connected_accounts_with_one_order_number_are_two_payments() -> N
 
 def test_t1b_two_merchant_accounts_with_one_reference_are_two_payments() -> None:
     for order in permutations([adyen("ShopNL", "PSP1", 1000), adyen("ShopDE", "PSP2", 5000)]):
-        books = PaperBooks()
-        books.settle(order)
-        assert rows_of(books, "provider_ref", "merchant_account", "authorized") == [
+        tables = MemoryTables()
+        tables.process(order)
+        assert rows_of(tables, "provider_ref", "merchant_account", "authorized") == [
             ("PSP1", "ShopNL", 1000),
             ("PSP2", "ShopDE", 5000),
         ]
@@ -77,13 +77,13 @@ def test_t2_test_money_moves_no_live_row() -> None:
         stripe("evt_10", "acct_A", "pi_L", 2000, "7"),
     ]
     for order in permutations(steps):
-        books = PaperBooks()
-        books.settle(order)
-        assert rows_of(books, "provider_ref", "livemode", "captured") == [("pi_L", True, 2000), ("pi_T", False, 5000)]
+        tables = MemoryTables()
+        tables.process(order)
+        assert rows_of(tables, "provider_ref", "livemode", "captured") == [("pi_L", True, 2000), ("pi_T", False, 5000)]
 
 
-def shop(mode: str | None) -> PaperBooks:
-    """Settle a shop's test order and its dispute, which names no mode, at an endpoint of that mode, in both orders."""
+def shop(mode: str | None) -> MemoryTables:
+    """Process a shop's test order and its dispute, which names no mode, at an endpoint of that mode, in both orders."""
     provider = ProviderSettings.model_validate({"secrets": ["s"], "mode": mode})
     endpoints = endpoints_of(scopes_of(Settings(providers={"shopify": provider})), DEFAULT)
     money = {"currency": "USD", "total_price": "100.00", "updated_at": "2026-09-21T10:00:00-04:00"}
@@ -95,20 +95,20 @@ def shop(mode: str | None) -> PaperBooks:
     ]
     found = []
     for records in permutations(steps):
-        found.append(PaperBooks())
-        found[-1].settle_items([(one, decode(one, endpoints)) for one in records])
-    assert len({str(rows_of(books, "livemode", "dispute_status", "disputed")) for books in found}) == 1
+        found.append(MemoryTables())
+        found[-1].process_items([(one, decode(one, endpoints)) for one in records])
+    assert len({str(rows_of(tables, "livemode", "dispute_status", "disputed")) for tables in found}) == 1
     return found[0]
 
 
 def test_a_dispute_that_signs_no_mode_is_of_the_mode_that_its_endpoint_has() -> None:
-    books = shop("test")
-    assert rows_of(books, "livemode", "dispute_status", "disputed") == [(False, "open", 10000)]
-    assert not books.parked
+    tables = shop("test")
+    assert rows_of(tables, "livemode", "dispute_status", "disputed") == [(False, "open", 10000)]
+    assert not tables.parked
 
 
 @pytest.mark.parametrize("mode", [None, "live"])
 def test_a_dispute_at_a_live_endpoint_meets_no_test_order(mode: str | None) -> None:
-    books = shop(mode)
-    assert rows_of(books, "livemode", "dispute_status", "disputed") == [(False, "none", 0)]
-    assert len(books.parked) == 1, "it waits for a live order of that id"
+    tables = shop(mode)
+    assert rows_of(tables, "livemode", "dispute_status", "disputed") == [(False, "none", 0)]
+    assert len(tables.parked) == 1, "it waits for a live order of that id"

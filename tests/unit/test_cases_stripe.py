@@ -1,4 +1,4 @@
-"""Deliveries of Stripe's that were read wrongly once, by their ids: what the books come to, in every order."""
+"""Deliveries of Stripe's that were read wrongly once, by their ids: what the rows come to, in every order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from events import intent, stripe, stripe_charge, stripe_dispute, stripe_intent, stripe_refund
-from paper_books import PaperBooks
+from memory_tables import MemoryTables
 from vector_events import made
 
 if TYPE_CHECKING:
@@ -242,36 +242,36 @@ CASES: Final[dict[str, tuple[list[Record], list[dict[str, Any]]]]] = {
 @pytest.mark.parametrize(("records", "rows"), CASES.values(), ids=CASES)
 def test_case(records: list[Record], rows: list[dict[str, Any]]) -> None:
     for order in permutations(records):
-        books = PaperBooks()
+        tables = MemoryTables()
         for one in order:
-            books.settle([one])
-        assert [{name: shown[name] for name in (rows or [{}])[0]} for shown in books.standing] == rows
-        assert not books.letters
-        assert not books.parked
+            tables.process([one])
+        assert [{name: shown[name] for name in (rows or [{}])[0]} for shown in tables.standing] == rows
+        assert not tables.letters
+        assert not tables.parked
 
 
 def test_an_expired_session_ends_what_was_promised_under_its_reference() -> None:
-    books = PaperBooks()
-    books.settle([promised(None)])
-    books.settle([session("expired", payment_intent=None, payment_status="unpaid", client_reference_id="ORD-1")])
-    assert books.shown({"client": "", "status": ""}) == [{"client": "shop", "status": "expired"}]
+    tables = MemoryTables()
+    tables.process([promised(None)])
+    tables.process([session("expired", payment_intent=None, payment_status="unpaid", client_reference_id="ORD-1")])
+    assert tables.shown({"client": "", "status": ""}) == [{"client": "shop", "status": "expired"}]
 
 
 def test_an_expired_session_ends_the_intent_that_names_it() -> None:
-    books = PaperBooks()
-    books.settle([promised("cs_1")])
-    books.settle([session("expired", payment_intent=None, payment_status="unpaid")])
-    assert books.shown({"client": "", "status": ""}) == [{"client": "shop", "status": "expired"}]
+    tables = MemoryTables()
+    tables.process([promised("cs_1")])
+    tables.process([session("expired", payment_intent=None, payment_status="unpaid")])
+    assert tables.shown({"client": "", "status": ""}) == [{"client": "shop", "status": "expired"}]
 
 
 def test_a_thin_event_asks_once_and_the_answer_is_the_payment() -> None:
     related = {"id": "pi_1", "type": "payment_intent", "url": "/v1/payment_intents/pi_1"}
     thin = {"id": "evt_1", "object": "v2.core.event", "type": "v1.payment_intent.succeeded", "related_object": related}
-    books = PaperBooks()
+    tables = MemoryTables()
     for _ in range(2):
-        books.settle([made("stripe", "v1.payment_intent.succeeded", thin, "evt_1")])
-    asked = [(one.provider, one.ref, one.reason) for one in books.refetches]
-    assert (asked, books.payments, books.letters) == ([("stripe", "pi_1", "stale")], {}, [])
+        tables.process([made("stripe", "v1.payment_intent.succeeded", thin, "evt_1")])
+    asked = [(one.provider, one.ref, one.reason) for one in tables.refetches]
+    assert (asked, tables.payments, tables.letters) == ([("stripe", "pi_1", "stale")], {}, [])
     answer = {"object": "payment_intent", "id": "pi_1", "amount": 1000, "amount_received": 1000, "currency": "eur"}
-    books.settle([made("stripe", "refetch.payment_intent", {**answer, "status": "succeeded"}, "a1")])
-    assert (books.only["status"], books.only["captured"]) == ("captured", 1000)
+    tables.process([made("stripe", "refetch.payment_intent", {**answer, "status": "succeeded"}, "a1")])
+    assert (tables.only["status"], tables.only["captured"]) == ("captured", 1000)

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 from events import INTENT_ID, intent, placed, record, standard
+from memory_tables import MemoryTables, payment
 from msgspec.structs import replace
-from paper_books import PaperBooks, payment
 
 from consumer.commands import OpenCommand, balance_of
 from consumer.decode import Endpoints, Event, decode
@@ -96,11 +96,11 @@ def test_a_create_without_an_id_has_one() -> None:
 
 
 def test_two_equal_commands_with_ids_are_two_and_a_copy_is_one() -> None:
-    books = PaperBooks()
-    books.settle([intent()])
+    tables = MemoryTables()
+    tables.process([intent()])
     first, second = command("refund", "a", amount=100), command("refund", "b", amount=100)
-    books.settle([first, second, first])
-    assert [row.event_id for row in books.ledger if row.event_type == "intent.refund"] == ["a", "b"]
+    tables.process([first, second, first])
+    assert [row.event_id for row in tables.ledger if row.event_type == "intent.refund"] == ["a", "b"]
 
 
 def spelled(one: Record) -> Record:
@@ -129,16 +129,16 @@ def test_another_command_under_an_id_that_is_known_is_a_conflict(other: Record, 
     first = command("refund", "r", amount=100)
     creates = [intent(), intent(OTHER_ID)]
     for together in (True, False):
-        books = PaperBooks()
+        tables = MemoryTables()
         if created:
-            books.settle(creates)
+            tables.process(creates)
         for batch in [[first, spelled(first), other]] if together else [[first], [spelled(first)], [other]]:
-            books.settle(batch)
+            tables.process(batch)
         if not created:
-            books.settle(creates)
-        assert [(one.record, one.reason) for one in books.letters] == [(other, Reason.CONFLICT)]
-        assert [row.event_id for row in books.ledger if row.event_type != "intent.create"] == ["r"]
-        assert not books.parked
+            tables.process(creates)
+        assert [(one.record, one.reason) for one in tables.letters] == [(other, Reason.CONFLICT)]
+        assert [row.event_id for row in tables.ledger if row.event_type != "intent.create"] == ["r"]
+        assert not tables.parked
 
 
 def answered(state: str, command_id: str = "r", *, source: str = "gateway", event_id: str = "", **said: Any) -> Record:
@@ -172,14 +172,14 @@ def test_an_answer_is_taken_from_an_executor_of_the_payment_s_account_alone() ->
 
 
 def test_an_answer_waits_for_its_payment_and_is_one_however_often_it_comes() -> None:
-    books = PaperBooks()
+    tables = MemoryTables()
     for batch in ([answered("accepted")], [answered("accepted")], [answered("done"), answered("done")]):
-        books.settle(batch)
-    assert (books.ledger, len(books.parked)) == ([], 2)
-    books.settle([intent()])
-    assert [row.event_type for row in books.ledger] == ["intent.create", "command.accepted", "command.done"]
-    books.settle([answered("refused", event_id="r:done")])
-    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+        tables.process(batch)
+    assert (tables.ledger, len(tables.parked)) == ([], 2)
+    tables.process([intent()])
+    assert [row.event_type for row in tables.ledger] == ["intent.create", "command.accepted", "command.done"]
+    tables.process([answered("refused", event_id="r:done")])
+    assert [one.reason for one in tables.letters] == [Reason.CONFLICT]
 
 
 @pytest.mark.parametrize(
@@ -200,99 +200,99 @@ def test_a_wrong_answer_says_what_to_mend(one: Record, message: str) -> None:
     "words", ["the card\r\n\tis\x00 closed\ufffd\n", "the card is closed", "\u200bthe card is closed"]
 )
 def test_a_refusal_in_a_provider_s_own_words_is_kept_as_one_line(words: str) -> None:
-    books = PaperBooks()
-    plan = books.settle([intent(), answered("refused", reason=words)])
-    assert not books.letters
+    tables = MemoryTables()
+    plan = tables.process([intent(), answered("refused", reason=words)])
+    assert not tables.letters
     assert answer_columns(plan.answers)[3] == ["the card is closed"]
-    long = books.settle([answered("refused", event_id="long:refused", command_id="other", reason="x" * 1000)])
+    long = tables.process([answered("refused", event_id="long:refused", command_id="other", reason="x" * 1000)])
     assert answer_columns(long.answers)[3] == ["x" * 255]
 
 
 def test_of_several_answers_to_one_command_the_latest_state_is_written() -> None:
     reported = [answered(state) for state in ("done", "refused", "accepted")]
     for order in permutations([*reported, answered("refused", "other")]):
-        books = PaperBooks()
-        plan = books.settle([intent(), *order])
+        tables = MemoryTables()
+        plan = tables.process([intent(), *order])
         assert answer_columns(plan.answers) == [
             [INTENT_ID, INTENT_ID], ["other", "r"], ["refused", "done"], ["closed", None],
         ]  # fmt: skip
 
 
 def test_commands_that_come_before_their_create_wait_and_are_applied_after_it_in_order() -> None:
-    books = PaperBooks()
-    books.settle([command("capture", "c"), command("refund", "r1")])
-    books.settle([command("refund", "r2")])
-    assert (books.ledger, len(books.parked)) == ([], 3)
-    books.settle([intent()])
-    assert not books.parked
-    assert [(row.event_type, row.event_id) for row in books.ledger] == [
+    tables = MemoryTables()
+    tables.process([command("capture", "c"), command("refund", "r1")])
+    tables.process([command("refund", "r2")])
+    assert (tables.ledger, len(tables.parked)) == ([], 3)
+    tables.process([intent()])
+    assert not tables.parked
+    assert [(row.event_type, row.event_id) for row in tables.ledger] == [
         ("intent.create", f"{INTENT_ID}:create"),
         ("intent.capture", "c"),
         ("intent.refund", "r1"),
         ("intent.refund", "r2"),
     ]
-    assert {row.payment_id for row in books.ledger if row.payment_id} == {books.ledger[0].payment_id}
-    assert all(row.payment_id is not None for row in books.ledger)
+    assert {row.payment_id for row in tables.ledger if row.payment_id} == {tables.ledger[0].payment_id}
+    assert all(row.payment_id is not None for row in tables.ledger)
 
 
 def test_any_order_in_one_batch_gives_every_command_its_payment() -> None:
     records = [intent(provider_ref="pay_1"), command("capture"), command("refund"), standard("payment.captured")]
     for order in permutations(records):
-        books = PaperBooks()
-        books.settle(placed(order))
-        assert not books.parked
-        assert {row.payment_id for row in books.ledger if row.event_type.startswith("intent.")} == {INTENT_ID}
+        tables = MemoryTables()
+        tables.process(placed(order))
+        assert not tables.parked
+        assert {row.payment_id for row in tables.ledger if row.event_type.startswith("intent.")} == {INTENT_ID}
 
 
 def test_a_command_of_another_client_has_no_effect() -> None:
     for order in permutations([intent(), command("refund", client="mall")]):
-        books = PaperBooks()
+        tables = MemoryTables()
         for one in order:
-            books.settle([one])
-        assert [(one.reason, one.message) for one in books.letters] == [
+            tables.process([one])
+        assert [(one.reason, one.message) for one in tables.letters] == [
             (Reason.CONFLICT, "the payment that the command names is none of client mall's")
         ]
-        assert [row.event_type for row in books.ledger] == ["intent.create"]
-        assert not books.parked
+        assert [row.event_type for row in tables.ledger] == ["intent.create"]
+        assert not tables.parked
 
 
-def paid_books(*more: Record) -> PaperBooks:
-    """Return books with a payment of 1000 of the client's that was captured."""
-    books = PaperBooks()
-    books.settle([intent(provider_ref="pay_1")])
-    books.settle(placed([standard("payment.captured"), *more]))
-    assert [row["captured"] for row in books.payments.values()] == [1000]
-    return books
+def paid_tables(*more: Record) -> MemoryTables:
+    """Return tables with a payment of 1000 of the client's that was captured."""
+    tables = MemoryTables()
+    tables.process([intent(provider_ref="pay_1")])
+    tables.process(placed([standard("payment.captured"), *more]))
+    assert [row["captured"] for row in tables.payments.values()] == [1000]
+    return tables
 
 
-def states(books: PaperBooks) -> list[tuple[str, int | None, str | None]]:
-    return [(row.command_id, row.amount, row.refusal) for row in books.commands]
+def states(tables: MemoryTables) -> list[tuple[str, int | None, str | None]]:
+    return [(row.command_id, row.amount, row.refusal) for row in tables.commands]
 
 
 def test_a_command_is_taken_on_with_room_and_refused_without_and_never_a_dead_letter() -> None:
     for together in (True, False):
-        books = paid_books()
+        tables = paid_tables()
         asked = [command("refund", one, amount=amount) for one, amount in (("a", 600), ("b", 600), ("c", 400))]
         for batch in [asked] if together else [[one] for one in asked]:
-            books.settle(batch)
-        assert states(books) == [
+            tables.process(batch)
+        assert states(tables) == [
             ("a", 600, None),
             ("b", 600, "the payment is captured: of 1000, 0 is refunded and 600 is asked for, which leaves no 600"),
             ("c", 400, None),
         ]
-        assert (books.letters, books.outcomes()[-3:]) == ([], ["noop"] * 3)
-        books.settle([command("refund", "d")])
-        assert books.commands[-1].refusal is not None
+        assert (tables.letters, tables.outcomes()[-3:]) == ([], ["noop"] * 3)
+        tables.process([command("refund", "d")])
+        assert tables.commands[-1].refusal is not None
 
 
 def test_a_command_without_an_amount_is_all_that_is_left_and_has_what_its_executor_needs() -> None:
-    books = paid_books()
-    books.settle([command("refund", "a", amount=300), command("refund", "b", reason="late", metadata={"a": [1]})])
-    row = books.commands[-1]
+    tables = paid_tables()
+    tables.process([command("refund", "a", amount=300), command("refund", "b", reason="late", metadata={"a": [1]})])
+    row = tables.commands[-1]
     assert (row.payment_id, row.attempt.id, row.attempt.provider_ref) == (INTENT_ID, INTENT_ID, "pay_1")
     assert (row.client, row.command, row.amount, row.seen, row.reason) == ("shop", "refund", 700, 0, "late")
     assert (row.metadata, (row.expires_at - row.asked_at).total_seconds()) == ('{"a": [1]}', 6 * 3600)
-    assert row.relay_xid == books.ledger[-1].relay_xid
+    assert row.relay_xid == tables.ledger[-1].relay_xid
 
 
 def test_a_pending_refund_that_tells_no_amount_may_be_all_that_was_captured() -> None:
@@ -303,45 +303,45 @@ def test_a_pending_refund_that_tells_no_amount_may_be_all_that_was_captured() ->
 
 
 def test_an_answer_in_the_same_batch_counts_for_the_command_after_it() -> None:
-    books = paid_books()
-    books.settle([command("refund", "a")])
-    books.settle([command("refund", "b"), answered("refused", "a"), command("refund", "c"), answered("done", "a")])
-    books.settle([command("refund", "d")])
-    assert [(row.command_id, row.refusal is None) for row in books.commands] == [
+    tables = paid_tables()
+    tables.process([command("refund", "a")])
+    tables.process([command("refund", "b"), answered("refused", "a"), command("refund", "c"), answered("done", "a")])
+    tables.process([command("refund", "d")])
+    assert [(row.command_id, row.refusal is None) for row in tables.commands] == [
         ("a", True), ("b", False), ("c", True), ("d", False),
     ]  # fmt: skip
 
 
 def test_a_command_that_is_too_old_when_it_comes_is_refused() -> None:
-    books = paid_books()
+    tables = paid_tables()
     old = command("refund", "old", amount=1)
     late = replace(
         old, headers=tuple((n, b"2026-09-01T00:00:00+00:00" if n == "ce_time" else v) for n, v in old.headers)
     )
-    books.settle([late])
-    assert books.commands[-1].refusal == "it expired at 2026-09-01T06:00:00+00:00, before it could be published"
-    books.settle([replace(command("refund", "untimed", amount=1), headers=(("ce_id", b"untimed"),), timestamp_ms=-1)])
-    assert books.commands[-1].refusal is None, "nothing tells when it was asked for: it is new"
+    tables.process([late])
+    assert tables.commands[-1].refusal == "it expired at 2026-09-01T06:00:00+00:00, before it could be published"
+    tables.process([replace(command("refund", "untimed", amount=1), headers=(("ce_id", b"untimed"),), timestamp_ms=-1)])
+    assert tables.commands[-1].refusal is None, "nothing tells when it was asked for: it is new"
     before = replace(
         command("refund", "kafka", amount=1), headers=(("ce_id", b"kafka"),), timestamp_ms=1_789_900_000_000
     )
-    books.settle([before])
-    assert "it expired at" in (books.commands[-1].refusal or "")
+    tables.process([before])
+    assert "it expired at" in (tables.commands[-1].refusal or "")
 
 
 def test_a_command_of_an_order_is_for_the_attempt_that_it_names() -> None:
-    books = PaperBooks()
-    books.settle([intent(reference="ORD-1", amount=1000)])
+    tables = MemoryTables()
+    tables.process([intent(reference="ORD-1", amount=1000)])
     paid = [
         standard("payment.captured", payment=name, amount=amount, reference="ORD-1", event_id=name)
         for name, amount in (("gift", 200), ("card", 800))
     ]
-    books.settle(placed(paid))
-    ids = {row["provider_ref"]: row["id"] for row in books.payments.values() if row["intent_id"] == INTENT_ID}
+    tables.process(placed(paid))
+    ids = {row["provider_ref"]: row["id"] for row in tables.payments.values() if row["intent_id"] == INTENT_ID}
     assert set(ids) == {"gift", "card"}
-    books.settle([command("refund", "any", amount=100), command("refund", "no", attempt_id=str(OTHER_ID))])
-    books.settle([command("refund", "card", attempt_id=str(ids["card"])), command("refund", "rest")])
-    any_, no, card, rest = books.commands
+    tables.process([command("refund", "any", amount=100), command("refund", "no", attempt_id=str(OTHER_ID))])
+    tables.process([command("refund", "card", attempt_id=str(ids["card"])), command("refund", "rest")])
+    any_, no, card, rest = tables.commands
     assert "several attempts have room" in (any_.refusal or "")
     assert "is no attempt of this payment" in (no.refusal or "")
     assert (card.refusal, card.amount, card.attempt.provider_ref) == (None, 800, "card")

@@ -52,7 +52,7 @@ def test_looks_are_kept_for_a_while() -> None:
     assert watch.newest is None
     for seconds in (0, 5, 11):
         watch.remember(replace(WELL, at=NOON + dt.timedelta(seconds=seconds)))
-    watch.remember(replace(WELL, at=NOON + dt.timedelta(seconds=12), settled=None))
+    watch.remember(replace(WELL, at=NOON + dt.timedelta(seconds=12), processed=None))
     assert len(watch.history) == 3
 
 

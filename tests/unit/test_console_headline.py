@@ -126,7 +126,7 @@ class TestOtherWorries:
         assert "the newest" not in texts[1]
 
     def test_nothing_is_said_of_what_is_not_known(self) -> None:
-        blind = replace(WELL, settled=None, lag=None, oldest_seconds=None, queues=None, letters=None)
+        blind = replace(WELL, processed=None, lag=None, oldest_seconds=None, queues=None, letters=None)
         assert blind.rate is None
         assert worries(blind) == []
         assert replace(WELL, seconds=0.0).rate is None, "the first look has no time behind it"

@@ -173,7 +173,7 @@ class Member:
 
 @dataclass
 class OpenLanes:
-    """Settles what it is given when `gate` is open; may halt partitions, fail, or be in an outage."""
+    """ParkedWriter what it is given when `gate` is open; may halt partitions, fail, or be in an outage."""
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     batches: list[list[int]] = field(default_factory=list)
@@ -230,7 +230,7 @@ class OpenLanes:
         self.ended += clean
 
     @property
-    def settled(self) -> list[int]:
+    def processed(self) -> list[int]:
         return sorted(offset for batch in self.batches for offset in batch)
 
 
@@ -331,16 +331,16 @@ async def test_where_an_offset_is_gone_all_that_is_still_there_is_read(error: Ca
     member.publish(6)
     async with running(member=member) as harness:
         await harness.until(lambda: harness.member.committed == {TP0: 6})
-        assert harness.lanes.settled == [3, 4, 5]
+        assert harness.lanes.processed == [3, 4, 5]
 
 
-async def test_what_is_settled_is_committed() -> None:
+async def test_what_is_processed_is_committed() -> None:
     async with running() as harness:
         harness.member.publish(7)
         harness.member.publish(3, partition=1)
         await harness.until(lambda: harness.member.committed == {TP0: 7, TP1: 3})
         await harness.end()
-        assert (harness.lanes.ended, len(harness.lanes.settled)) == (1, 10)
+        assert (harness.lanes.ended, len(harness.lanes.processed)) == (1, 10)
 
 
 async def test_the_database_notes_what_kafka_is_told() -> None:
@@ -386,7 +386,7 @@ async def test_an_assignment_goes_on_at_the_smaller_of_kafkas_offset_and_ours(
         assert own.failures == [], "until Postgres answers nothing is taken"
         harness.lanes.gate.set()
         await harness.until(lambda: member.committed == {TP0: 8})
-        assert min(harness.lanes.settled) == goes_on_at
+        assert min(harness.lanes.processed) == goes_on_at
         assert len(own.epochs) == (1 if kafkas is not None and goes_on_at < kafkas else 0)
         assert TP0 not in member.paused
 
@@ -412,7 +412,7 @@ async def test_nothing_is_noted_of_a_partition_before_it_is_known_where_it_goes_
 
         member.during_poll = assign
         await harness.until(lambda: member.committed == {TP0: 8})
-        assert (min(harness.lanes.settled), len(own.epochs)) == (3, 1)
+        assert (min(harness.lanes.processed), len(own.epochs)) == (3, 1)
         assert 5 not in noted, "a crash would lose what is between"
 
 
@@ -440,7 +440,7 @@ async def test_one_partition_of_which_the_database_is_older_begins_an_epoch() ->
     assert (kafka.sought, len(own.epochs)) == ({TP0: 3}, 1)
 
 
-async def test_nothing_is_committed_before_it_is_settled() -> None:
+async def test_nothing_is_committed_before_it_is_processed() -> None:
     async with running(is_open=False) as harness:
         harness.member.publish(3)
         await harness.until(lambda: harness.lanes.began)
@@ -473,16 +473,16 @@ async def test_lanes_share_a_fetch_by_key_and_commit_it_together() -> None:
 
 async def test_a_fetch_is_not_committed_while_one_of_its_shares_is_open() -> None:
     async with running() as harness:
-        settle, open_share = harness.lanes.process, asyncio.Event()
+        process, open_share = harness.lanes.process, asyncio.Event()
 
         async def hold_the_second(records: Sequence[Record]) -> bool:
             if records[0].offset == 1:
                 await open_share.wait()
-            return await settle(records)
+            return await process(records)
 
         harness.lanes.process = hold_the_second  # type: ignore[method-assign]
         harness.member.publish(4)
-        await harness.until(lambda: harness.lanes.settled == [0, 2])
+        await harness.until(lambda: harness.lanes.processed == [0, 2])
         harness.member.publish(1, partition=1)
         await harness.until(lambda: TP1 in harness.member.committed)
         assert TP0 not in harness.member.committed
@@ -549,9 +549,9 @@ async def test_a_small_fetch_is_given_up_where_a_stop_or_a_revoke_comes_first() 
         await harness.until(lambda: harness.member.positions[TP0] == 6)
         await harness.worker.on_partitions_revoked({TP0, TP1})
         harness.lanes.gate.set()
-        await harness.until(lambda: len(harness.lanes.settled) == 4)
+        await harness.until(lambda: len(harness.lanes.processed) == 4)
         await harness.end()
-        assert harness.lanes.settled == [0, 1, 2, 3]
+        assert harness.lanes.processed == [0, 1, 2, 3]
 
 
 async def test_records_that_want_caution_go_one_by_one_and_in_order() -> None:
@@ -568,12 +568,12 @@ async def test_the_offset_of_a_careful_record_is_committed_while_the_next_is_in_
     """Else a process that ends at every start begins at the same record, for ever."""
     async with running() as harness:
         harness.lanes.is_normal = False
-        settle = harness.lanes.process
+        process = harness.lanes.process
 
         async def hang_at_2(records: Sequence[Record]) -> bool:
             if records[0].offset == 2:
                 harness.lanes.gate.clear()
-            return await settle(records)
+            return await process(records)
 
         harness.lanes.process = hang_at_2  # type: ignore[method-assign]
         progress = harness.worker.progress_at
@@ -586,12 +586,12 @@ async def test_the_offset_of_a_careful_record_is_committed_while_the_next_is_in_
 async def test_offsets_of_careful_records_do_not_wait_for_the_interval() -> None:
     async with running(commit_interval_seconds=60) as harness:
         harness.lanes.is_normal = False
-        settle = harness.lanes.process
+        process = harness.lanes.process
 
         async def hang_at_3(records: Sequence[Record]) -> bool:
             if records[0].offset == 3:
                 harness.lanes.gate.clear()
-            return await settle(records)
+            return await process(records)
 
         harness.lanes.process = hang_at_3  # type: ignore[method-assign]
         harness.member.publish(4)
@@ -690,7 +690,7 @@ async def test_an_outage_with_every_lane_taken_keeps_polling() -> None:
         await harness.until(lambda: harness.member.polls > polls + 5)
         harness.lanes.since = None
         harness.lanes.gate.set()
-        await harness.until(lambda: harness.lanes.settled == [0, 1, 2, 3])
+        await harness.until(lambda: harness.lanes.processed == [0, 1, 2, 3])
 
 
 async def test_a_halted_partition_is_paused_and_its_offsets_stay() -> None:
@@ -730,7 +730,7 @@ async def test_a_partition_that_went_takes_no_offset_of_the_others_along() -> No
     async with running(member=member) as harness:
         member.publish(2)
         member.publish(2, partition=1)
-        await harness.until(lambda: len(harness.lanes.settled) == 4)
+        await harness.until(lambda: len(harness.lanes.processed) == 4)
         await harness.until(lambda: harness.worker._poller.commit_task is not None)
         member.assigned.discard(TP1)
         assert member.commit_gate is not None
@@ -749,11 +749,11 @@ async def test_a_commit_of_what_is_not_ours_ends_nothing(error: Exception) -> No
         await harness.end()
 
 
-async def test_settling_does_not_wait_for_a_commit() -> None:
+async def test_processing_does_not_wait_for_a_commit() -> None:
     member = Member(commit_gate=asyncio.Event())
     async with running(member=member, batch_records_max=1) as harness:
         member.publish(6)
-        await harness.until(lambda: len(harness.lanes.settled) == 6)
+        await harness.until(lambda: len(harness.lanes.processed) == 6)
         assert member.commits == []
         assert member.commit_gate is not None
         member.commit_gate.set()
@@ -784,7 +784,7 @@ async def test_no_lag_is_no_progress_while_a_batch_is_open() -> None:
 # --- rebalances and the end --------------------------------------------------------------------------------------
 
 
-async def test_a_revoke_settles_and_commits_before_the_partitions_go() -> None:
+async def test_a_revoke_processes_and_commits_before_the_partitions_go() -> None:
     async with running(is_open=False, commit_interval_seconds=60) as harness:
         harness.member.publish(2)
         await harness.until(lambda: harness.lanes.began)
@@ -803,7 +803,7 @@ async def test_what_does_not_finish_before_a_revoke_is_not_committed_after_it() 
         await harness.worker.on_partitions_revoked({TP0, TP1})
         harness.member.positions[TP0] = 0
         harness.lanes.gate.set()
-        await harness.until(lambda: harness.lanes.settled == [0, 0, 1, 1])
+        await harness.until(lambda: harness.lanes.processed == [0, 0, 1, 1])
         await harness.until(lambda: harness.member.committed == {TP0: 2})
 
 
@@ -814,7 +814,7 @@ async def test_what_ends_after_its_partition_went_is_not_committed_for_its_next_
         await harness.worker.on_partitions_revoked({TP0, TP1})
         harness.member.assigned = {TP1}
         harness.lanes.gate.set()
-        await harness.until(lambda: harness.lanes.settled == [0, 1])
+        await harness.until(lambda: harness.lanes.processed == [0, 1])
         harness.member.publish(1, partition=1)
         await harness.until(lambda: TP1 in harness.member.committed)
         assert TP0 not in harness.member.committed
@@ -827,7 +827,7 @@ async def test_the_first_assignment_revokes_nothing() -> None:
         await harness.until(lambda: harness.member.committed == {TP0: 1})
 
 
-async def test_records_fetched_before_a_revoke_are_not_settled_after_it() -> None:
+async def test_records_fetched_before_a_revoke_are_not_processed_after_it() -> None:
     async with running(is_open=False, batch_bytes_max=1, drain_seconds=0.01) as harness:
         harness.member.publish(6)
         await harness.until(lambda: harness.lanes.began == 2)
@@ -836,7 +836,7 @@ async def test_records_fetched_before_a_revoke_are_not_settled_after_it() -> Non
         harness.lanes.gate.set()
         polls = harness.member.polls
         await harness.until(lambda: harness.member.polls > polls + 3)
-        assert harness.lanes.settled == [0, 1]
+        assert harness.lanes.processed == [0, 1]
 
 
 async def test_partitions_assigned_during_a_paused_poll_lose_nothing() -> None:
@@ -852,7 +852,7 @@ async def test_partitions_assigned_during_a_paused_poll_lose_nothing() -> None:
         harness.lanes.gate.set()
         member.publish(2, partition=1)
         await harness.until(lambda: member.committed.get(TP1) == 5)
-        assert harness.lanes.settled == [0, 1, 2, 3, 4]
+        assert harness.lanes.processed == [0, 1, 2, 3, 4]
 
 
 async def test_a_stop_in_an_outage_ends_the_worker_with_every_lane_taken() -> None:
@@ -883,7 +883,7 @@ async def test_a_stop_gives_up_what_does_not_finish_in_time() -> None:
         await harness.until(lambda: harness.lanes.began)
         await harness.end()
         assert harness.member.commits == []
-        assert not harness.lanes.settled
+        assert not harness.lanes.processed
         assert (harness.lanes.ended, harness.lanes.word) == (0, False)
 
 

@@ -10,7 +10,7 @@ import pytest
 from events import INTENT_ID, intent, placed, standard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paper_books import PaperBooks
+from memory_tables import MemoryTables
 
 from consumer.adoption import Asked, Attempt, adopt, attempt_of
 from consumer.decode import Event, decode
@@ -104,15 +104,15 @@ def marks(row: dict[str, Any]) -> list[str]:
     return [flag for flag in row["flags"] if flag in (Flag.PAID_AGAIN, Flag.OTHER_CURRENCY)]
 
 
-def at_rest(books: PaperBooks, tries: Sequence[Try]) -> None:
+def at_rest(tables: MemoryTables, tries: Sequence[Try]) -> None:
     """Assert that rows are what the model says."""
     adopted, again, foreign = model(tries)
     for one in tries:
-        row = books.row_of(one.name)
+        row = tables.row_of(one.name)
         assert row["intent_id"] == (INTENT_ID if one.name in adopted else None), one
         flags = ["paid_again"] if one.name in again else ["other_currency"] if one.name in foreign else []
         assert marks(row) == flags, one
-    order = books.payments[INTENT_ID]
+    order = tables.payments[INTENT_ID]
     assert order["captured"] == sum(one.captured for one in tries if one.name in adopted)
     expected = ([Flag.OTHER_CURRENCY] if foreign else []) + ([Flag.PAID_AGAIN] if again else [])
     assert marks(order) == expected
@@ -123,20 +123,20 @@ def at_rest(books: PaperBooks, tries: Sequence[Try]) -> None:
 def test_any_order_of_any_attempts_gives_the_same_rows(data: st.DataObject) -> None:
     tries = data.draw(st.lists(TRIES, min_size=1, max_size=4, unique_by=lambda one: one.name))
     records = [ORDER, *(record for one in tries for record in one.records)]
-    rest, books = list(data.draw(st.permutations(records))), PaperBooks()
+    rest, tables = list(data.draw(st.permutations(records))), MemoryTables()
     while rest:
         size = data.draw(st.integers(1, len(rest)))
-        books.settle(placed(rest[:size]))
+        tables.process(placed(rest[:size]))
         rest = rest[size:]
-    assert not books.letters
-    at_rest(books, tries)
+    assert not tables.letters
+    at_rest(tables, tries)
 
 
-def settled(*records: Record) -> PaperBooks:
-    books = PaperBooks()
+def processed(*records: Record) -> MemoryTables:
+    tables = MemoryTables()
     for one in records:
-        books.settle([one])
-    return books
+        tables.process([one])
+    return tables
 
 
 def paid(name: str, amount: int) -> Record:
@@ -145,47 +145,47 @@ def paid(name: str, amount: int) -> Record:
 
 def test_a_gift_card_and_a_card_are_one_order() -> None:
     for order in permutations([ORDER, paid("card", 80), paid("gift", 20)]):
-        books = settled(*order)
-        assert (books.only["client"], books.only["captured"], books.only["status"]) == ("shop", 100, "captured")
-        assert books.payments[INTENT_ID]["flags"] == []
+        tables = processed(*order)
+        assert (tables.only["client"], tables.only["captured"], tables.only["status"]) == ("shop", 100, "captured")
+        assert tables.payments[INTENT_ID]["flags"] == []
 
 
 def test_an_order_paid_twice_is_two_whatever_came_first() -> None:
     for order in permutations([ORDER, paid("one", 100), paid("two", 100)]):
-        books = settled(*order)
-        assert [(row["provider_ref"], row["captured"]) for row in books.standing] == [("one", 100), ("two", 100)]
-        assert [row["flags"] for row in (books.payments[INTENT_ID], books.row_of("two"))] == [[Flag.PAID_AGAIN]] * 2
-        assert books.row_of("one")["flags"] == []
+        tables = processed(*order)
+        assert [(row["provider_ref"], row["captured"]) for row in tables.standing] == [("one", 100), ("two", 100)]
+        assert [row["flags"] for row in (tables.payments[INTENT_ID], tables.row_of("two"))] == [[Flag.PAID_AGAIN]] * 2
+        assert tables.row_of("one")["flags"] == []
 
 
 def test_a_failed_try_shows_until_another_is_paid() -> None:
     failed = standard("payment.failed", payment="a", amount=100, reference="ORD-1")
-    books = settled(ORDER, failed)
-    assert books.payments[INTENT_ID]["status"] == "failed"
-    books.settle([paid("b", 100)])
-    assert books.payments[INTENT_ID]["status"] == "captured"
-    assert {row["intent_id"] for row in books.payments.values()} == {None, INTENT_ID}
+    tables = processed(ORDER, failed)
+    assert tables.payments[INTENT_ID]["status"] == "failed"
+    tables.process([paid("b", 100)])
+    assert tables.payments[INTENT_ID]["status"] == "captured"
+    assert {row["intent_id"] for row in tables.payments.values()} == {None, INTENT_ID}
 
 
 def test_adoption_is_taken_back_and_told() -> None:
     """The second payment is smaller by its name: the first is released, and each change has its version."""
-    books = settled(ORDER, paid("b", 100))
-    assert books.row_of("b")["intent_id"] == INTENT_ID
-    books.settle([paid("a", 100)])
-    assert (books.row_of("a")["intent_id"], books.row_of("b")["intent_id"]) == (INTENT_ID, None)
-    reported = [(row.event_type, row.event_id) for row in books.ledger if row.source == "ratchet"]
+    tables = processed(ORDER, paid("b", 100))
+    assert tables.row_of("b")["intent_id"] == INTENT_ID
+    tables.process([paid("a", 100)])
+    assert (tables.row_of("a")["intent_id"], tables.row_of("b")["intent_id"]) == (INTENT_ID, None)
+    reported = [(row.event_type, row.event_id) for row in tables.ledger if row.source == "ratchet"]
     assert [kind for kind, _ in reported[:2]] == ["attempt.adopted", "intent.attempts"]
     assert sorted(kind for kind, _ in reported[2:]) == ["attempt.adopted", "attempt.released", "intent.attempts"]
-    assert reported[0][1] == f"{books.row_of('b')['id']}:2"
+    assert reported[0][1] == f"{tables.row_of('b')['id']}:2"
 
 
 def test_the_rows_of_one_batch_tell_of_a_change_once() -> None:
-    books = PaperBooks()
-    books.settle([ORDER, paid("a", 20), paid("b", 30), paid("c", 50)])
-    reported = [row.payment_id for row in books.ledger if row.source == "ratchet"]
+    tables = MemoryTables()
+    tables.process([ORDER, paid("a", 20), paid("b", 30), paid("c", 50)])
+    reported = [row.payment_id for row in tables.ledger if row.source == "ratchet"]
     assert len(reported) == len(set(reported)) == 4
-    books.settle([paid("a", 20)])
-    assert len(books.ledger) == 8
+    tables.process([paid("a", 20)])
+    assert len(tables.ledger) == 8
 
 
 def attempt(number: int, **columns: Any) -> Attempt:
@@ -224,15 +224,15 @@ def test_money_comes_first_and_what_does_not_fit_is_skipped() -> None:
 
 def test_an_attempt_shows_money_first_then_a_hold_then_none() -> None:
     """`place` and `held` as a payment shows them: a failed try gives way to one whose hold may still be captured."""
-    books = PaperBooks()
-    books.settle(
+    tables = MemoryTables()
+    tables.process(
         [
             *(standard(f"payment.{state}", payment=state, amount=60) for state in ("captured", "authorized", "failed")),
             standard("payment.captured", payment="refunded", amount=60),
             standard("refund.succeeded", payment="refunded", amount=25, child="r"),
         ]
     )
-    found = {one.name: (one.place, one.held) for one in map(attempt_of, map(payment_of, books.payments.values()))}
+    found = {one.name: (one.place, one.held) for one in map(attempt_of, map(payment_of, tables.payments.values()))}
     assert found == {"captured": (0, 60), "authorized": (1, 60), "failed": (2, 0), "refunded": (0, 35)}
 
 
@@ -252,19 +252,19 @@ def test_other_money_is_never_added() -> None:
 
 def test_attempts_whose_intent_was_not_read_change_nothing() -> None:
     """A batch reads an intent together with its attempts; attempts alone make no group."""
-    books = PaperBooks()
-    books.settle([ORDER, standard("payment.captured", amount=ASKED, reference="ORD-1")])
-    attempt = next(one for one in map(payment_of, books.payments.values()) if one.intent_id is not None)
+    tables = MemoryTables()
+    tables.process([ORDER, standard("payment.captured", amount=ASKED, reference="ORD-1")])
+    attempt = next(one for one in map(payment_of, tables.payments.values()) if one.intent_id is not None)
     known = Known(payments={attempt.id: attempt}, groups={("stripe", "", "", True, "reference", "X"): {}})
     grouping = Grouping(known, Plan(), None)  # type: ignore[arg-type]
     assert grouping.whole(attempt) is attempt
 
 
 def test_a_full_group_takes_no_more_and_what_comes_then_stands_apart_under_the_reference() -> None:
-    books = PaperBooks()
-    books.settle([ORDER])
-    known = books._read([], [])
-    key = next(iter(books.standing_under))[0]
+    tables = MemoryTables()
+    tables.process([ORDER])
+    known = tables._read([], [])
+    key = next(iter(tables.standing_under))[0]
     members = {uuid4(): Member() for _ in range(2)}
     known.groups[key] = {INTENT_ID: Member(1, groups=True), **members}
     plan = Plan()

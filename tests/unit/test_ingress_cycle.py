@@ -80,7 +80,7 @@ async def test_a_sender_that_is_gone_is_written_nothing() -> None:
     held = Held(answering(TAKEN, []))
     held.protocol.data_received(POST + b"abcd")
     held.protocol.connection_lost(None)
-    await held.settle()
+    await held.process()
     assert held.transport.written == b""
 
 

@@ -113,9 +113,9 @@ class Held:
     async def feed(self, *data: bytes) -> None:
         for piece in data:
             self.protocol.data_received(piece)
-            await self.settle()
+            await self.process()
 
-    async def settle(self) -> None:
+    async def process(self) -> None:
         for _ in range(10):
             await asyncio.sleep(0)
 
@@ -194,7 +194,7 @@ async def test_a_broken_request_behind_a_good_one_lets_it_be_answered_first() ->
     held = Held(answer_after_body)
     held.protocol.data_received(POST + b"abcd" + b"BROKEN\r\n\r\n")
     assert held.transport.written == b""
-    await held.settle()
+    await held.process()
     assert [part[:3] for part in held.transport.written.split(b"HTTP/1.1 ")[1:]] == [b"200", b"400"]
     assert held.transport.half_closed
 
@@ -203,7 +203,7 @@ async def test_a_broken_body_behind_a_good_request_is_refused_after_its_answer()
     held = Held(answer_after_body)
     chunked = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
     held.protocol.data_received(POST + b"abcd" + chunked)
-    await held.settle()
+    await held.process()
     assert [part[:3] for part in held.transport.written.split(b"HTTP/1.1 ")[1:]] == [b"200", b"400"]
     assert held.transport.half_closed
 
@@ -234,13 +234,13 @@ async def test_what_follows_a_whole_request_waits_and_reading_is_paused() -> Non
 
     held = Held(slow)
     held.protocol.data_received(POST + b"abcd" + GET * 5 + b"GET /z HT")
-    await held.settle()
+    await held.process()
     assert (held.transport.reading, held.transport.written) == (False, b"")
     held.loop.pass_time(60)
     assert held.transport.written == b"", "waiting for us is not the sender's slowness"
     release.set()
     for _ in range(8):
-        await held.settle()
+        await held.process()
     assert held.transport.written.count(b"HTTP/1.1 200 ") == 6
     assert held.transport.reading
     held.loop.pass_time(10)
@@ -256,7 +256,7 @@ async def test_requests_are_told_apart_wherever_the_reads_are_cut(step: int) -> 
     for at in range(0, len(sent), step):
         held.protocol.data_received(sent[at : at + step])
         for _ in range(2 if step < 100 else 12):
-            await held.settle()
+            await held.process()
     assert held.transport.written.count(b"HTTP/1.1 200 ") == 10
     assert held.transport.written.count(b"HTTP/1.1 ") == 10
 
@@ -337,7 +337,7 @@ async def test_a_dripped_head_behind_a_request_in_work_lets_it_be_answered_first
     held.loop.pass_time(11)
     assert held.transport.written == b""
     release.set()
-    await held.settle()
+    await held.process()
     held.loop.pass_time(11)
     assert [part[:3] for part in held.transport.written.split(b"HTTP/1.1 ")[1:]] == [b"200", b"408"]
 

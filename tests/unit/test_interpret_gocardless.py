@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from events import intent
-from paper_books import PaperBooks
+from memory_tables import MemoryTables
 from vector_events import body_of, changed, facts, genuine, meaning, refs, refused, told
 
 import providers
@@ -106,12 +106,12 @@ def test_every_order_around_an_intent() -> None:
     asked = intent(provider="gocardless", provider_ref="PM0001", capture="manual")
     life = [asked, genuine("gocardless", "event_many", 0), genuine("gocardless", "event_paid_out")]
     for order in permutations(life):
-        books = PaperBooks()
+        tables = MemoryTables()
         for one in order:
-            books.settle([one])
-        assert (books.only["status"], books.only["captured"], books.only["amount"]) == ("captured", 1000, 1000)
-        assert not books.parked
-        assert not books.letters
+            tables.process([one])
+        assert (tables.only["status"], tables.only["captured"], tables.only["amount"]) == ("captured", 1000, 1000)
+        assert not tables.parked
+        assert not tables.letters
 
 
 # --- read at the API ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from itertools import islice, permutations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from paper_books import PaperBooks
+from memory_tables import MemoryTables
 from vector_events import body_of, changed, check_every_order, facts, made, meaning, refs, refused, told
 
 from providers.core.proof import body_digest
@@ -397,16 +397,16 @@ def test_a_dispute_reaches_every_payment_that_it_names_and_joins_none() -> None:
     ]
     taken = [made("paypal", "PAYMENT.CAPTURE.COMPLETED", paid(f"C{n}", f"O{n}"), f"e{n}") for n in (1, 2)]
     for order in islice(permutations([*events, *taken]), 0, None, 13):
-        books = PaperBooks()
+        tables = MemoryTables()
         for one in (*order, *order):
-            books.settle([one])
-        rows = sorted(books.standing, key=lambda row: str(row["provider_ref"]))
+            tables.process([one])
+        rows = sorted(tables.standing, key=lambda row: str(row["provider_ref"]))
         assert [(row["provider_ref"], row["captured"], row["dispute_status"]) for row in rows] == [
             ("O1", 1000, "lost"),
             ("O2", 1000, "lost"),
         ]
-        assert not books.letters
-        assert not books.parked
+        assert not tables.letters
+        assert not tables.parked
 
 
 def test_a_dispute_of_more_transactions_than_can_be_copied_is_a_dead_letter() -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from load import journal
-from load.compare import Effects, draw_up
+from load.compare import Effects, reconcile
 from load.journal import CAPTURE, CREATE, WEBHOOK, Answer
 from load.run import figures_of, parsed, percentile
 from load.traffic import Traffic
 
-from ops.books import Standing
+from ops.reconciliation import StoredRows
 
 if TYPE_CHECKING:
     from load.compare import Verdict
@@ -45,8 +45,8 @@ HOOKS = [hook(place) for place in range(len(LIFE.posts))]
 ALL = [*HOOKS, asked(CREATE), asked(CAPTURE)]
 
 
-def standing() -> Standing:
-    return Standing(dict.fromkeys(EVENTS, "applied"), payments={(LIFE.provider, LIFE.provider_ref): dict(ROW)})
+def stored() -> StoredRows:
+    return StoredRows(dict.fromkeys(EVENTS, "applied"), payments={(LIFE.provider, LIFE.provider_ref): dict(ROW)})
 
 
 def effects() -> Effects:
@@ -54,9 +54,9 @@ def effects() -> Effects:
 
 
 def drawn(
-    answers: list[Answer] | None = None, found: Standing | None = None, of: Effects | None = None, **left: int
+    answers: list[Answer] | None = None, found: StoredRows | None = None, of: Effects | None = None, **left: int
 ) -> Verdict:
-    return draw_up(ALL if answers is None else answers, TRAFFIC, found or standing(), of or effects(), left)
+    return reconcile(ALL if answers is None else answers, TRAFFIC, found or stored(), of or effects(), left)
 
 
 def told(*words: str, **what: Any) -> None:
@@ -77,13 +77,13 @@ def test_silent_where_all_is_well() -> None:
 
 
 def test_a_lost_event() -> None:
-    found = standing()
+    found = stored()
     del found.ledger[EVENTS[0]]
     told(EVENTS[0][1], "stands nowhere", found=found)
 
 
 def test_an_event_that_waits_although_all_is_there() -> None:
-    found = standing()
+    found = stored()
     del found.ledger[EVENTS[0]]
     found.parked.add(EVENTS[0])
     told(EVENTS[0][1], "parked", found=found)
@@ -91,10 +91,10 @@ def test_an_event_that_waits_although_all_is_there() -> None:
 
 
 def test_an_event_with_two_effects() -> None:
-    found = standing()
+    found = stored()
     found.parked.add(EVENTS[0])
     told(EVENTS[0][1], "parked as well", found=found)
-    found = standing()
+    found = stored()
     found.payments[LIFE.provider, LIFE.provider_ref]["amount"] *= 2
     told(LIFE.provider_ref, "amount", found=found)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from events import INTENT_ID, intent, record, stripe_charge, stripe_intent, stripe_refund
+from memory_tables import MemoryTables
 from msgspec.structs import replace
-from paper_books import PaperBooks
 
 from consumer.rows import receipt_columns
 from providers import interpret
@@ -23,65 +23,65 @@ pytestmark = pytest.mark.unit
 PHONE = "+491701234567"
 
 
-def owed(books: PaperBooks) -> list[tuple[UUID, str, str]]:
-    return [(one.payment_id, one.phone, one.template.value) for one in books.messages]
+def owed(tables: MemoryTables) -> list[tuple[UUID, str, str]]:
+    return [(one.payment_id, one.phone, one.template.value) for one in tables.messages]
 
 
 def test_a_transition_owes_its_message() -> None:
-    books = PaperBooks()
-    books.settle([intent(provider="stripe", provider_ref="pi_1", phone=PHONE)])
-    assert owed(books) == []
-    books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
-    books.settle([stripe_refund("refund.created", "succeeded", 400)])
-    assert owed(books) == [(INTENT_ID, PHONE, "captured"), (INTENT_ID, PHONE, "refunded")]
+    tables = MemoryTables()
+    tables.process([intent(provider="stripe", provider_ref="pi_1", phone=PHONE)])
+    assert owed(tables) == []
+    tables.process([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
+    tables.process([stripe_refund("refund.created", "succeeded", 400)])
+    assert owed(tables) == [(INTENT_ID, PHONE, "captured"), (INTENT_ID, PHONE, "refunded")]
 
 
 def test_each_refund_owes_a_message_and_one_that_a_sum_repeats_owes_none() -> None:
-    books = PaperBooks()
-    books.settle([intent(provider="stripe", provider_ref="pi_1", phone=PHONE)])
-    books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
+    tables = MemoryTables()
+    tables.process([intent(provider="stripe", provider_ref="pi_1", phone=PHONE)])
+    tables.process([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
     for number, amount in enumerate((400, 100, 250)):
-        books.settle([stripe_refund("refund.created", "succeeded", amount, key=f"re_{number}")])
+        tables.process([stripe_refund("refund.created", "succeeded", amount, key=f"re_{number}")])
     for total in (750, 1000):
         figures = {"captured": True, "amount_captured": 1000, "amount_refunded": total}
-        books.settle([stripe_charge("refunded", event_id=f"evt_{total}", **figures)])
-    books.settle([stripe_refund("refund.created", "succeeded", 250, key="re_3")])
-    reported = [(one.child, one.amount) for one in books.messages if one.template.value == "refunded"]
+        tables.process([stripe_charge("refunded", event_id=f"evt_{total}", **figures)])
+    tables.process([stripe_refund("refund.created", "succeeded", 250, key="re_3")])
+    reported = [(one.child, one.amount) for one in tables.messages if one.template.value == "refunded"]
     assert reported == [("re_0", 400), ("re_1", 100), ("re_2", 250), ("1000", 250)]
 
 
 def test_a_phone_that_comes_after_the_transition_still_gets_its_message() -> None:
-    books = PaperBooks()
-    books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
-    books.settle([intent(provider="stripe", provider_ref="pi_1", phone=PHONE)])
-    assert owed(books) == [(INTENT_ID, PHONE, "captured")]
+    tables = MemoryTables()
+    tables.process([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
+    tables.process([intent(provider="stripe", provider_ref="pi_1", phone=PHONE)])
+    assert owed(tables) == [(INTENT_ID, PHONE, "captured")]
 
 
 def test_without_a_phone_nothing_is_owed() -> None:
-    books = PaperBooks()
-    books.settle([intent(provider="stripe", provider_ref="pi_1")])
-    books.settle([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
-    assert owed(books) == []
+    tables = MemoryTables()
+    tables.process([intent(provider="stripe", provider_ref="pi_1")])
+    tables.process([stripe_intent("succeeded", amount_received=1000, status="succeeded")])
+    assert owed(tables) == []
 
 
 def test_test_money_tells_nobody() -> None:
-    books = PaperBooks()
-    books.settle([intent(provider="stripe", provider_ref="pi_1", phone=PHONE, livemode=False)])
+    tables = MemoryTables()
+    tables.process([intent(provider="stripe", provider_ref="pi_1", phone=PHONE, livemode=False)])
     event = stripe_intent("succeeded", amount_received=1000, status="succeeded")
     reported = json.loads(event.value or b"{}") | {"livemode": False}
-    books.settle([replace(event, value=json.dumps(reported).encode())])
-    (row,) = books.payments.values()
+    tables.process([replace(event, value=json.dumps(reported).encode())])
+    (row,) = tables.payments.values()
     assert (row["livemode"], row["captured"]) == (False, 1000)
-    assert owed(books) == []
+    assert owed(tables) == []
 
 
 def test_a_receipt_is_a_row_of_no_payment_and_a_word_on_its_message() -> None:
-    books = PaperBooks()
+    tables = MemoryTables()
     body = b"MessageSid=SM1&MessageStatus=delivered&To=%2B4917"
-    books.settle([record("twilio", "SM1:delivered", "delivered", body)])
-    (row,) = books.ledger
+    tables.process([record("twilio", "SM1:delivered", "delivered", body)])
+    (row,) = tables.ledger
     assert (row.payment_id, row.outcome) == (None, "noop")
-    assert books.receipts == [Receipt("SM1", "delivered")]
+    assert tables.receipts == [Receipt("SM1", "delivered")]
 
 
 @pytest.mark.parametrize("kind", ["queued", "sending", "accepted"])

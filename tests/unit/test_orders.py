@@ -19,8 +19,8 @@ from events import (
     understood,
 )
 from histories import EXPIRED_SESSION
+from memory_tables import MemoryTables
 from msgspec.structs import replace
-from paper_books import PaperBooks
 from provider_events import EVENTS, telling, told
 from vector_events import genuine
 
@@ -35,46 +35,46 @@ SUCCEEDED = stripe_intent("succeeded", amount_received=1000)
 CHARGED = stripe_charge("succeeded", captured=True, amount_captured=1000)
 
 
-def one_by_one(*records: Record) -> PaperBooks:
-    books = PaperBooks()
+def one_by_one(*records: Record) -> MemoryTables:
+    tables = MemoryTables()
     for one in records:
-        books.settle([one])
-    return books
+        tables.process([one])
+    return tables
 
 
-def shown(books: PaperBooks, *names: str) -> tuple[Any, ...]:
-    return tuple(books.only[name] for name in names)
+def shown(tables: MemoryTables, *names: str) -> tuple[Any, ...]:
+    return tuple(tables.only[name] for name in names)
 
 
 def test_charge_succeeded_next_to_payment_intent_succeeded() -> None:
     for pair in permutations([CHARGED, SUCCEEDED]):
-        books = one_by_one(*pair)
-        assert books.outcomes() == ["applied", "noop"]
-        assert shown(books, "status", "captured") == ("captured", 1000)
+        tables = one_by_one(*pair)
+        assert tables.outcomes() == ["applied", "noop"]
+        assert shown(tables, "status", "captured") == ("captured", 1000)
 
 
 @pytest.mark.parametrize("kind", ["requires_action", "created", "processing"])
 def test_requires_action_or_created_after_succeeded(kind: str) -> None:
-    books = one_by_one(SUCCEEDED, stripe_intent(kind))
-    assert books.outcomes() == ["applied", "late"]
-    assert books.ledger[1].version is None
-    assert shown(books, "status") == ("captured",)
+    tables = one_by_one(SUCCEEDED, stripe_intent(kind))
+    assert tables.outcomes() == ["applied", "late"]
+    assert tables.ledger[1].version is None
+    assert shown(tables, "status") == ("captured",)
 
 
 def test_created_after_requires_action() -> None:
-    books = one_by_one(stripe_intent("requires_action"), stripe_intent("created"))
-    assert (books.outcomes(), books.only["status"]) == (["applied", "noop"], "requires_action")
+    tables = one_by_one(stripe_intent("requires_action"), stripe_intent("created"))
+    assert (tables.outcomes(), tables.only["status"]) == (["applied", "noop"], "requires_action")
 
 
 def test_late_canceled_after_succeeded() -> None:
-    books = one_by_one(SUCCEEDED, stripe_intent("canceled"))
-    assert books.outcomes() == ["applied", "conflict"]
-    assert shown(books, "status", "captured") == ("captured", 1000)
+    tables = one_by_one(SUCCEEDED, stripe_intent("canceled"))
+    assert tables.outcomes() == ["applied", "conflict"]
+    assert shown(tables, "status", "captured") == ("captured", 1000)
 
 
 def test_late_failed_after_succeeded() -> None:
-    books = one_by_one(SUCCEEDED, stripe_intent("payment_failed", latest_charge="ch_0"))
-    assert (books.outcomes(), books.only["status"]) == (["applied", "late"], "captured")
+    tables = one_by_one(SUCCEEDED, stripe_intent("payment_failed", latest_charge="ch_0"))
+    assert (tables.outcomes(), tables.only["status"]) == (["applied", "late"], "captured")
 
 
 def test_failed_attempt_1_processed_after_successful_attempt_2() -> None:
@@ -88,11 +88,11 @@ def test_failed_attempt_1_processed_after_successful_attempt_2() -> None:
 
 
 def test_authorisation_repeated_after_capture() -> None:
-    books = one_by_one(
+    tables = one_by_one(
         adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("AUTHORISATION", "PAY", event_id="again")
     )
-    assert books.outcomes() == ["applied", "applied", "late"]
-    assert shown(books, "status", "authorized", "captured") == ("captured", 1000, 1000)
+    assert tables.outcomes() == ["applied", "applied", "late"]
+    assert shown(tables, "status", "authorized", "captured") == ("captured", 1000, 1000)
 
 
 def test_paid_captured_and_authorized_in_any_order() -> None:
@@ -102,9 +102,9 @@ def test_paid_captured_and_authorized_in_any_order() -> None:
         standard("payment.captured", event_id="order_paid"),
     ]
     for order in permutations(reported):
-        books = one_by_one(*order)
-        assert shown(books, "status", "authorized", "captured") == ("captured", 1000, 1000)
-        assert "conflict" not in books.outcomes()
+        tables = one_by_one(*order)
+        assert shown(tables, "status", "authorized", "captured") == ("captured", 1000, 1000)
+        assert "conflict" not in tables.outcomes()
 
 
 def test_refund_created_charge_refunded_and_charge_refund_updated_in_any_order() -> None:
@@ -115,65 +115,65 @@ def test_refund_created_charge_refunded_and_charge_refund_updated_in_any_order()
         stripe_refund("charge.refund.updated", "succeeded", 400),
     ]
     for order in permutations(reported):
-        books = one_by_one(*order)
-        assert shown(books, "refund_status", "refunded") == ("partial", 400)
-        assert not books.parked
+        tables = one_by_one(*order)
+        assert shown(tables, "refund_status", "refunded") == ("partial", 400)
+        assert not tables.parked
 
 
 def test_refund_before_the_capture_fact() -> None:
     """At Adyen it proves the capture, which most accounts are not told of."""
-    books = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("REFUND", "REF1", 250))
-    assert shown(books, "status", "captured", "refunded") == ("captured", 1000, 250)
-    books.settle([adyen("CAPTURE", "CAP1")])
-    assert shown(books, "captured", "refunded") == (1000, 250)
-    books = one_by_one(standard("payment.authorized"), standard("refund.succeeded", amount=250, child="ref_1"))
-    assert shown(books, "status", "captured", "refunded") == ("authorized", 0, 250)
-    assert books.outcomes() == ["applied", "conflict"]
-    books.settle([standard("payment.captured")])
-    assert shown(books, "captured", "refunded", "refund_status") == (1000, 250, "partial")
+    tables = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("REFUND", "REF1", 250))
+    assert shown(tables, "status", "captured", "refunded") == ("captured", 1000, 250)
+    tables.process([adyen("CAPTURE", "CAP1")])
+    assert shown(tables, "captured", "refunded") == (1000, 250)
+    tables = one_by_one(standard("payment.authorized"), standard("refund.succeeded", amount=250, child="ref_1"))
+    assert shown(tables, "status", "captured", "refunded") == ("authorized", 0, 250)
+    assert tables.outcomes() == ["applied", "conflict"]
+    tables.process([standard("payment.captured")])
+    assert shown(tables, "captured", "refunded", "refund_status") == (1000, 250, "partial")
 
 
 def test_refund_then_refund_failed_days_later() -> None:
     history = [adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1", 250)]
-    books = one_by_one(*history)
-    assert shown(books, "refund_status", "refunded") == ("partial", 250)
-    books.settle([adyen("REFUND_FAILED", "REF1", 250)])
-    assert shown(books, "refund_status", "refunded") == ("none", 0)
-    books.settle([adyen("REFUND", "REF1", 250, event_id="again")])
-    assert books.outcomes()[-1] == "late"
-    assert shown(books, "refund_status", "refunded") == ("none", 0)
+    tables = one_by_one(*history)
+    assert shown(tables, "refund_status", "refunded") == ("partial", 250)
+    tables.process([adyen("REFUND_FAILED", "REF1", 250)])
+    assert shown(tables, "refund_status", "refunded") == ("none", 0)
+    tables.process([adyen("REFUND", "REF1", 250, event_id="again")])
+    assert tables.outcomes()[-1] == "late"
+    assert shown(tables, "refund_status", "refunded") == ("none", 0)
 
 
 def test_dispute_funds_withdrawn_before_dispute_created() -> None:
-    books = one_by_one(
+    tables = one_by_one(
         SUCCEEDED,
         stripe_dispute("funds_withdrawn", "under_review"),
         stripe_dispute("created", "needs_response"),
     )
-    assert books.outcomes() == ["applied", "applied", "late"]
-    assert shown(books, "dispute_status", "disputed") == ("under_review", 1000)
+    assert tables.outcomes() == ["applied", "applied", "late"]
+    assert shown(tables, "dispute_status", "disputed") == ("under_review", 1000)
 
 
 def test_second_chargeback_beats_chargeback_reversed_in_any_order() -> None:
     reported = [adyen(code, "DIS1") for code in ("CHARGEBACK", "CHARGEBACK_REVERSED", "SECOND_CHARGEBACK")]
     for order in permutations(reported):
-        books = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), *order)
-        assert shown(books, "dispute_status", "disputed", "status") == ("lost", 1000, "captured")
+        tables = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), *order)
+        assert shown(tables, "dispute_status", "disputed", "status") == ("lost", 1000, "captured")
 
 
 def test_void_after_void() -> None:
-    books = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("CANCELLATION", "CAN1"), adyen("TECHNICAL_CANCEL", "CAN2"))
-    assert (books.outcomes(), books.only["status"]) == (["applied", "applied", "noop"], "canceled")
-    books.settle([adyen("EXPIRE", "EXP1")])
-    assert (books.outcomes()[-1], books.only["status"]) == ("late", "canceled")
+    tables = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("CANCELLATION", "CAN1"), adyen("TECHNICAL_CANCEL", "CAN2"))
+    assert (tables.outcomes(), tables.only["status"]) == (["applied", "applied", "noop"], "canceled")
+    tables.process([adyen("EXPIRE", "EXP1")])
+    assert (tables.outcomes()[-1], tables.only["status"]) == ("late", "canceled")
 
 
 def test_an_attempt_that_was_voided_does_not_end_the_next_one() -> None:
     old = [adyen("AUTHORISATION", "OLD"), adyen("CANCELLATION", "CAN1", original="OLD")]
     reported = [intent(provider="adyen", reference="ORD-1"), *old, adyen("AUTHORISATION", "PAY")]
     for order in permutations(reported):
-        books = one_by_one(*order)
-        assert shown(books, "status", "authorized") == ("authorized", 1000)
+        tables = one_by_one(*order)
+        assert shown(tables, "status", "authorized") == ("authorized", 1000)
 
 
 @pytest.mark.parametrize(
@@ -221,8 +221,8 @@ def test_capture_failed_takes_a_captured_payment_back() -> None:
 
 def test_timestamps_order_nothing() -> None:
     late = stripe_intent("succeeded", amount_received=1000)
-    books = one_by_one(stripe_intent("processing", created=9_999_999_999), late)
-    assert books.only["status"] == "captured"
+    tables = one_by_one(stripe_intent("processing", created=9_999_999_999), late)
+    assert tables.only["status"] == "captured"
 
 
 # --- the same orders, as the other providers tell them ------------------------------------------------------------
@@ -231,21 +231,21 @@ TELL_VOIDS = ("paypal", "shopify")
 """Whose cancel is the void of an authorization, of what is left of it perhaps."""
 
 
-def brought_nothing(books: PaperBooks) -> bool:
+def brought_nothing(tables: MemoryTables) -> bool:
     """Tell whether the last event was late; where ids are unsigned, a body that came before is a duplicate."""
-    return books.duplicates == 1 or books.outcomes()[-1] == "late"
+    return tables.duplicates == 1 or tables.outcomes()[-1] == "late"
 
 
-def bare(books: PaperBooks) -> tuple[Any, ...]:
-    return shown(books, "status", "captured", "refund_status", "refunded")
+def bare(tables: MemoryTables) -> tuple[Any, ...]:
+    return shown(tables, "status", "captured", "refund_status", "refunded")
 
 
 @pytest.mark.parametrize("provider", telling("progress", "captured"))
 def test_created_or_pending_after_succeeded(provider: str) -> None:
-    books = one_by_one(*told(provider, "captured", "progress"))
-    assert books.outcomes() == ["applied", "late"]
-    assert books.ledger[1].version is None
-    assert books.only["status"] == "captured"
+    tables = one_by_one(*told(provider, "captured", "progress"))
+    assert tables.outcomes() == ["applied", "late"]
+    assert tables.ledger[1].version is None
+    assert tables.only["status"] == "captured"
 
 
 @pytest.mark.parametrize(
@@ -270,18 +270,18 @@ def test_failed_attempt_processed_after_the_successful_one(provider: str) -> Non
 
 @pytest.mark.parametrize("provider", telling("authorized", "captured"))
 def test_authorization_repeated_after_capture(provider: str) -> None:
-    books = one_by_one(*told(provider, "authorized", "captured", "authorized"))
-    assert books.outcomes()[:2] == ["applied", "applied"]
-    assert brought_nothing(books)
-    assert books.only["status"] == "captured"
+    tables = one_by_one(*told(provider, "authorized", "captured", "authorized"))
+    assert tables.outcomes()[:2] == ["applied", "applied"]
+    assert brought_nothing(tables)
+    assert tables.only["status"] == "captured"
 
 
 def test_order_paid_payment_captured_and_payment_authorized_in_any_order() -> None:
     for order in permutations(told("razorpay", "authorized", "captured", "captured, in other words")):
-        books = one_by_one(*order)
-        assert shown(books, "status", "authorized", "captured") == ("captured", 138406, 138406)
-        assert "conflict" not in books.outcomes()
-        assert not books.parked
+        tables = one_by_one(*order)
+        assert shown(tables, "status", "authorized", "captured") == ("captured", 138406, 138406)
+        assert "conflict" not in tables.outcomes()
+        assert not tables.parked
 
 
 @pytest.mark.parametrize("provider", telling("refund pending", "refunded", "captured"))
@@ -290,31 +290,31 @@ def test_refund_created_and_refund_processed_in_any_order(provider: str) -> None
         str(one_by_one(*order).only) for order in permutations(told(provider, "captured", "refund pending", "refunded"))
     }
     assert len(rows) == 1
-    books = one_by_one(*told(provider, "captured", "refunded", "refund pending"))
-    assert books.only["refunded"] > 0
-    assert not books.parked
-    assert not books.letters
+    tables = one_by_one(*told(provider, "captured", "refunded", "refund pending"))
+    assert tables.only["refunded"] > 0
+    assert not tables.parked
+    assert not tables.letters
 
 
 @pytest.mark.parametrize("provider", telling("refunded", "captured"))
 def test_refund_before_the_capture(provider: str) -> None:
-    books = one_by_one(*told(provider, "refunded"))
-    assert len(books.parked) == 1
-    assert not books.letters
-    books.settle([EVENTS[provider]["captured"]("evt_late")])
-    assert books.only == one_by_one(*told(provider, "captured", "refunded")).only
-    assert (books.parked, books.only["status"]) == ({}, "captured")
+    tables = one_by_one(*told(provider, "refunded"))
+    assert len(tables.parked) == 1
+    assert not tables.letters
+    tables.process([EVENTS[provider]["captured"]("evt_late")])
+    assert tables.only == one_by_one(*told(provider, "captured", "refunded")).only
+    assert (tables.parked, tables.only["status"]) == ({}, "captured")
 
 
 @pytest.mark.parametrize("provider", telling("refunded", "refund failed", "captured"))
 def test_refund_succeeded_then_failed_days_later(provider: str) -> None:
-    books = one_by_one(*told(provider, "captured", "refunded"))
-    assert books.only["refunded"] > 0
-    books.settle([EVENTS[provider]["refund failed"]("evt_failed")])
-    assert shown(books, "status", "refund_status", "refunded") == ("captured", "none", 0)
-    books.settle([EVENTS[provider]["refunded"]("evt_again")])
-    assert brought_nothing(books)
-    assert books.only["refunded"] == 0
+    tables = one_by_one(*told(provider, "captured", "refunded"))
+    assert tables.only["refunded"] > 0
+    tables.process([EVENTS[provider]["refund failed"]("evt_failed")])
+    assert shown(tables, "status", "refund_status", "refunded") == ("captured", "none", 0)
+    tables.process([EVENTS[provider]["refunded"]("evt_again")])
+    assert brought_nothing(tables)
+    assert tables.only["refunded"] == 0
 
 
 def test_dispute_funds_withdrawn_before_the_dispute_was_told() -> None:
@@ -328,9 +328,9 @@ def test_dispute_funds_withdrawn_before_the_dispute_was_told() -> None:
 
 @pytest.mark.parametrize("provider", telling("authorized", "canceled"))
 def test_void_twice(provider: str) -> None:
-    books = one_by_one(*told(provider, "authorized", "canceled", "canceled"))
-    assert books.outcomes() in (["applied", "applied", "noop"], ["applied", "applied"])  # one body may be one event
-    assert (books.only["status"], books.only["captured"]) == ("canceled", 0)
+    tables = one_by_one(*told(provider, "authorized", "canceled", "canceled"))
+    assert tables.outcomes() in (["applied", "applied", "noop"], ["applied", "applied"])  # one body may be one event
+    assert (tables.only["status"], tables.only["captured"]) == ("canceled", 0)
 
 
 def test_time_out_callback_then_the_real_result() -> None:
@@ -340,13 +340,13 @@ def test_time_out_callback_then_the_real_result() -> None:
         replace(one, headers=tuple((name, b"hint" if name == TRUST_HEADER else value) for name, value in one.headers))
         for one in (failed, paid)
     ]
-    books = one_by_one(*hints)
-    assert (books.payments, len(books.refetches)) == ({}, 2)
-    assert not books.letters
+    tables = one_by_one(*hints)
+    assert (tables.payments, len(tables.refetches)) == ({}, 2)
+    assert not tables.letters
     for pair in permutations([failed, paid]):
-        books = one_by_one(*pair)
-        assert shown(books, "status", "captured") == ("captured", 100)
-        assert not books.letters
+        tables = one_by_one(*pair)
+        assert shown(tables, "status", "captured") == ("captured", 100)
+        assert not tables.letters
 
 
 @pytest.mark.parametrize("provider", ["gocardless", "mollie", "paystack", "razorpay", "shopify", "square"])
@@ -366,24 +366,24 @@ def test_any_event_before_the_intent(provider: str) -> None:
 # --- what contradicts is read again ------------------------------------------------------------------------------
 
 
-def asked_again(books: PaperBooks) -> list[tuple[str, str, str]]:
-    return [(one.provider, one.ref, one.reason) for one in books.refetches]
+def asked_again(tables: MemoryTables) -> list[tuple[str, str, str]]:
+    return [(one.provider, one.ref, one.reason) for one in tables.refetches]
 
 
 def test_a_contradiction_that_is_raised_has_the_payment_read_again_once() -> None:
-    books = one_by_one(SUCCEEDED, stripe_intent("canceled"))
-    assert books.only["flags"] == ["contradiction"]
-    assert asked_again(books) == [("stripe", "pi_1", "contradiction")]
-    books.settle([CHARGED])
-    assert len(books.refetches) == 1, "it stands since"
+    tables = one_by_one(SUCCEEDED, stripe_intent("canceled"))
+    assert tables.only["flags"] == ["contradiction"]
+    assert asked_again(tables) == [("stripe", "pi_1", "contradiction")]
+    tables.process([CHARGED])
+    assert len(tables.refetches) == 1, "it stands since"
 
 
 def test_a_contradiction_of_a_provider_without_an_api_asks_nobody() -> None:
-    books = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("CANCELLATION", "CAN1"))
-    assert (books.only["flags"], books.refetches) == (["contradiction"], [])
+    tables = one_by_one(adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("CANCELLATION", "CAN1"))
+    assert (tables.only["flags"], tables.refetches) == (["contradiction"], [])
 
 
 def test_an_answer_that_contradicts_is_not_asked_for_again() -> None:
     answer = json.loads(stripe_intent("canceled").value or b"")["data"]["object"] | {"status": "canceled"}
-    books = one_by_one(SUCCEEDED, record("stripe", "refetch:1", "refetch.payment_intent", answer))
-    assert (books.only["flags"], books.refetches) == (["contradiction"], [])
+    tables = one_by_one(SUCCEEDED, record("stripe", "refetch:1", "refetch.payment_intent", answer))
+    assert (tables.only["flags"], tables.refetches) == (["contradiction"], [])

@@ -24,12 +24,12 @@ def after(seconds: float) -> dt.datetime:
     return AT + dt.timedelta(seconds=seconds)
 
 
-def test_what_is_settled_is_caught_up_now_and_an_empty_partition_too() -> None:
+def test_what_is_processed_is_caught_up_now_and_an_empty_partition_too() -> None:
     assert CatchUp().note({A: ends(5), B: ends(0)}, {A: 5}, 100.0) == Reading(100.0)
     assert CatchUp().note({A: ends(5, begin=5)}, {A: 2}, 100.0) == Reading(100.0), "deleted records can't come"
 
 
-def test_a_backlog_is_caught_up_to_a_time_only_when_its_offset_of_that_time_is_settled() -> None:
+def test_a_backlog_is_caught_up_to_a_time_only_when_its_offset_of_that_time_is_processed() -> None:
     catch_up = CatchUp()
     assert catch_up.note({A: ends(10), B: ends(1)}, {A: 0, B: 1}, 100.0) == Reading(
         None, "payments.webhooks/0: 10 offsets not processed"

@@ -1,4 +1,4 @@
-"""Any order, any repetition and any cut into batches gives the same books."""
+"""Any order, any repetition and any cut into batches gives the same tables."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from events import (
 from histories import CAPTURED, HISTORIES, PLAIN, History
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_tables import MemoryTables, by_ref
 from msgspec.structs import replace
-from paper_books import PaperBooks, by_ref
 from profiles import MANY, examples
 
 from consumer.plan import Known, Letter, OrphanLetter
@@ -46,48 +46,48 @@ pytestmark = pytest.mark.unit
 OTHER_ID = UUID("01890000-0000-7000-8000-000000000002")
 
 
-def settled(*batches: Sequence[Record]) -> PaperBooks:
-    books = PaperBooks()
+def processed(*batches: Sequence[Record]) -> MemoryTables:
+    tables = MemoryTables()
     for batch in batches:
-        books.settle(batch)
-    return books
+        tables.process(batch)
+    return tables
 
 
-def at_rest(books: PaperBooks, history: History) -> None:
-    """Assert that all is settled and that the one row is the history's."""
-    assert not books.parked
-    assert not books.letters
-    assert books.shown(history.row) == [history.row]
-    assert len(books.events) == len(history.records)
+def at_rest(tables: MemoryTables, history: History) -> None:
+    """Assert that all is processed and that the one row is the history's."""
+    assert not tables.parked
+    assert not tables.letters
+    assert tables.shown(history.row) == [history.row]
+    assert len(tables.events) == len(history.records)
 
 
 OF_THE_WAY = {"version", "head_hash", "head_xid"}
-"""Columns that say how a row came about, and that nothing of what settles later looks at."""
+"""Columns that say how a row came about, and that nothing of what processes later looks at."""
 
 
-def state_of(books: PaperBooks) -> str:
-    """Return all that what settles later looks at."""
+def state_of(tables: MemoryTables) -> str:
+    """Return all that what processes later looks at."""
     payments = [
         sorted((name, repr(value)) for name, value in row.items() if name not in OF_THE_WAY)
-        for row in books.payments.values()
+        for row in tables.payments.values()
     ]
-    parked = sorted((one.event.event_id, one.waits.reason) for one in books.parked.values())
-    names, standing = sorted(map(repr, books.names.items())), sorted(map(repr, books.standing_under.items()))
-    return repr((sorted(payments), names, standing, parked, books.claims(), len(books.letters)))
+    parked = sorted((one.event.event_id, one.waits.reason) for one in tables.parked.values())
+    names, standing = sorted(map(repr, tables.names.items())), sorted(map(repr, tables.standing_under.items()))
+    return repr((sorted(payments), names, standing, parked, tables.claims(), len(tables.letters)))
 
 
-def settled_in_every_order(records: Sequence[Record]) -> list[tuple[int, PaperBooks]]:
-    """Settle records one by one in every order; return the different ends, each with how many orders lead there.
+def processed_in_every_order(records: Sequence[Record]) -> list[tuple[int, MemoryTables]]:
+    """Process records one by one in every order; return the different ends, each with how many orders lead there.
 
-    Orders that have brought the same books about go on as one: what follows is the same for all of them.
+    Orders that have brought the same tables about go on as one: what follows is the same for all of them.
     """
-    reached = {((), state_of(PaperBooks())): (1, PaperBooks())}
+    reached = {((), state_of(MemoryTables())): (1, MemoryTables())}
     for _ in records:
-        following: dict[tuple[tuple[int, ...], str], tuple[int, PaperBooks]] = {}
-        for (done, _), (orders, books) in reached.items():
+        following: dict[tuple[tuple[int, ...], str], tuple[int, MemoryTables]] = {}
+        for (done, _), (orders, tables) in reached.items():
             for place in set(range(len(records))) - set(done):
-                after = books.copy()
-                after.settle([records[place]])
+                after = tables.copy()
+                after.process([records[place]])
                 key = (tuple(sorted((*done, place))), state_of(after))
                 following[key] = (following.get(key, (0, after))[0] + orders, after)
         reached = following
@@ -96,16 +96,16 @@ def settled_in_every_order(records: Sequence[Record]) -> list[tuple[int, PaperBo
 
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
 def test_every_order_gives_one_row(history: History) -> None:
-    ends = settled_in_every_order(history.records)
-    for _, books in ends:
-        at_rest(books, history)
+    ends = processed_in_every_order(history.records)
+    for _, tables in ends:
+        at_rest(tables, history)
     assert sum(orders for orders, _ in ends) == factorial(len(history.records))
 
 
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
 def test_every_order_in_one_batch_gives_the_same_row(history: History) -> None:
     for order in permutations(history.records):
-        at_rest(settled(order), history)
+        at_rest(processed(order), history)
 
 
 @given(data=st.data())
@@ -122,20 +122,20 @@ def test_any_order_repetition_and_cut_of_many_payments(data: st.DataObject) -> N
         once = [one for history in several for one in history.records]
     again = data.draw(st.lists(st.sampled_from(once), max_size=12))
     order = data.draw(st.permutations([*once, *again]))
-    books, rest = PaperBooks(), list(order)
+    tables, rest = MemoryTables(), list(order)
     while rest:
         size = data.draw(st.integers(1, len(rest)))
-        books.settle(placed(rest[:size]))
+        tables.process(placed(rest[:size]))
         rest = rest[size:]
     rows = sorted((history.row for history in several), key=by_ref)
-    assert [{name: row[name] for name in like} for row, like in zip(books.standing, rows, strict=True)] == rows
-    assert not books.parked
-    assert not books.letters
-    assert books.duplicates == len(again)
-    assert books.claims() == sorted((understood(one).source, understood(one).event_id) for one in once)
+    assert [{name: row[name] for name in like} for row, like in zip(tables.standing, rows, strict=True)] == rows
+    assert not tables.parked
+    assert not tables.letters
+    assert tables.duplicates == len(again)
+    assert tables.claims() == sorted((understood(one).source, understood(one).event_id) for one in once)
 
 
-def test_what_is_settled_is_gone_at_once_and_waits_for_no_collector() -> None:
+def test_what_is_processed_is_gone_at_once_and_waits_for_no_collector() -> None:
     """Else a backlog of large records that park would fill the memory: the collector seldom looks for cycles."""
     gc.collect()
     gc.disable()
@@ -152,10 +152,10 @@ def test_what_is_settled_is_gone_at_once_and_waits_for_no_collector() -> None:
 
 def test_redelivery_changes_nothing() -> None:
     for history in HISTORIES:
-        books = settled(history.records)
-        before = books.digest()
-        plan = books.settle(history.records)
-        assert books.digest() == before
+        tables = processed(history.records)
+        before = tables.digest()
+        plan = tables.process(history.records)
+        assert tables.digest() == before
         assert (plan.duplicates, plan.rows, plan.changed) == (len(history.records), [], {})
 
 
@@ -174,105 +174,105 @@ def test_twin_with_equal_facts_and_other_bytes_is_a_duplicate() -> None:
     twin = stripe_intent("succeeded", amount_received=1000, pending_webhooks=3)
     assert first.value != twin.value
     for batches in ([[first], [twin]], [[first, twin]], [[twin, first]]):
-        books = settled(*batches)
-        assert (books.duplicates, len(books.ledger), books.letters) == (1, 1, [])
+        tables = processed(*batches)
+        assert (tables.duplicates, len(tables.ledger), tables.letters) == (1, 1, [])
 
 
 def test_twin_with_other_facts_is_a_letter_and_the_first_stands() -> None:
     first = standard("payment.captured", event_id="msg_1")
     twin = standard("payment.captured", amount=2000, event_id="msg_1")
     for batches in ([[first], [twin]], [[first, twin]]):
-        books = settled(*batches)
-        assert [(one.record, one.reason) for one in books.letters] == [(twin, Reason.CONFLICT)]
-        assert books.only["captured"] == 1000
+        tables = processed(*batches)
+        assert [(one.record, one.reason) for one in tables.letters] == [(twin, Reason.CONFLICT)]
+        assert tables.only["captured"] == 1000
 
 
 def test_twin_of_a_parked_event_is_a_duplicate_or_a_letter() -> None:
     waits = adyen("CAPTURE", "CAP1", 400)
     twin = adyen("CAPTURE", "CAP1", 500)
     for batches in ([[waits], [waits], [twin]], [[waits, waits, twin]]):
-        books = settled(*batches)
-        assert (len(books.parked), books.duplicates) == (1, 1)
-        assert [(one.record, one.reason) for one in books.letters] == [(twin, Reason.CONFLICT)]
-        books.settle([adyen("AUTHORISATION", "PAY"), waits])
-        assert (books.only["captured"], books.parked, books.duplicates) == (400, {}, 2)
+        tables = processed(*batches)
+        assert (len(tables.parked), tables.duplicates) == (1, 1)
+        assert [(one.record, one.reason) for one in tables.letters] == [(twin, Reason.CONFLICT)]
+        tables.process([adyen("AUTHORISATION", "PAY"), waits])
+        assert (tables.only["captured"], tables.parked, tables.duplicates) == (400, {}, 2)
 
 
 def test_same_id_of_another_source_is_another_event() -> None:
-    books = settled([standard("payment.created", event_id="1"), adyen("AUTHORISATION", "PAY", event_id="1")])
-    assert len(books.ledger) == 2
+    tables = processed([standard("payment.created", event_id="1"), adyen("AUTHORISATION", "PAY", event_id="1")])
+    assert len(tables.ledger) == 2
 
 
 # --- waiting -----------------------------------------------------------------------------------------------------
 
 
 def test_parked_events_wake_after_the_batch_that_brings_what_they_wait_for() -> None:
-    books = settled([adyen("REFUND", "REF1", 100)], [adyen("CAPTURE", "CAP1")])
-    assert [one.waits.reason for one in books.parked.values()] == [Reason.ORPHAN, Reason.ORPHAN]
-    assert not books.payments
-    plan = books.settle([adyen("AUTHORISATION", "PAY")])
+    tables = processed([adyen("REFUND", "REF1", 100)], [adyen("CAPTURE", "CAP1")])
+    assert [one.waits.reason for one in tables.parked.values()] == [Reason.ORPHAN, Reason.ORPHAN]
+    assert not tables.payments
+    plan = tables.process([adyen("AUTHORISATION", "PAY")])
     assert len(plan.woken) == 2
-    assert books.outcomes() == ["applied"] * 3
-    assert (books.only["captured"], books.only["refunded"]) == (1000, 100)
+    assert tables.outcomes() == ["applied"] * 3
+    assert (tables.only["captured"], tables.only["refunded"]) == (1000, 100)
 
 
 def test_what_does_not_add_up_is_folded_at_once_and_flagged_while_it_does_not() -> None:
-    books = settled([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1", 600), adyen("CAPTURE", "CAP2", 600)])
-    assert (books.parked, books.only["captured"], books.outcomes()[-1]) == ({}, 1200, "conflict")
-    books.settle([adyen("AUTHORISATION_ADJUSTMENT", "ADJ1", 1200)])
-    assert (books.only["captured"], books.only["status"], books.outcomes()[-1]) == (1200, "captured", "applied")
+    tables = processed([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1", 600), adyen("CAPTURE", "CAP2", 600)])
+    assert (tables.parked, tables.only["captured"], tables.outcomes()[-1]) == ({}, 1200, "conflict")
+    tables.process([adyen("AUTHORISATION_ADJUSTMENT", "ADJ1", 1200)])
+    assert (tables.only["captured"], tables.only["status"], tables.outcomes()[-1]) == (1200, "captured", "applied")
 
 
 def test_a_refund_of_money_that_a_failed_capture_never_took_is_in_every_row() -> None:
     first = [adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")]
     second = [adyen("CAPTURE_FAILED", "CAP1"), adyen("REFUND", "REF2", 1)]
     for order in permutations([*first, *second]):
-        books = settled(*([one] for one in order))
+        tables = processed(*([one] for one in order))
         if order[0] is first[0]:
-            assert (books.parked, books.letters) == ({}, [])
-            row = books.only
+            assert (tables.parked, tables.letters) == ({}, [])
+            row = tables.only
             assert (row["status"], row["captured"], row["refunded"]) == ("failed", 0, 1001)
 
 
 def test_the_bound_of_facts_is_kept() -> None:
-    books = PaperBooks(facts_max=4)  # authorization, mode, capture, refund
-    books.settle([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
-    books.settle([adyen("CAPTURE", "CAP2")])
-    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
-    assert books.only["captured"] == 1000
+    tables = MemoryTables(facts_max=4)  # authorization, mode, capture, refund
+    tables.process([adyen("AUTHORISATION", "PAY"), adyen("CAPTURE", "CAP1"), adyen("REFUND", "REF1")])
+    tables.process([adyen("CAPTURE", "CAP2")])
+    assert [one.reason for one in tables.letters] == [Reason.CONFLICT]
+    assert tables.only["captured"] == 1000
 
 
 def test_money_in_another_currency_is_seen_and_in_no_sum() -> None:
-    books = settled([standard("payment.captured")])
+    tables = processed([standard("payment.captured")])
     wrong = standard("refund.succeeded", child="ref_1", currency="USD")
     for _ in range(2):
-        books.settle([wrong])
-    assert (books.letters, books.parked, books.duplicates) == ([], {}, 1)
-    assert books.outcomes() == ["applied", "conflict"]
-    assert (books.only["captured"], books.only["refunded"], books.only["currency"]) == (1000, 0, "EUR")
+        tables.process([wrong])
+    assert (tables.letters, tables.parked, tables.duplicates) == ([], {}, 1)
+    assert tables.outcomes() == ["applied", "conflict"]
+    assert (tables.only["captured"], tables.only["refunded"], tables.only["currency"]) == (1000, 0, "EUR")
 
 
 def test_a_dispute_in_another_currency_shows_its_state_without_its_sum() -> None:
     for kind in ("dispute.funds_withdrawn", "dispute.opened"):
-        books = settled([standard("payment.captured")], [standard(kind, child="dis_1", currency="USD")])
-        assert (books.only["dispute_status"], books.only["disputed"]) == ("open", 0)
-        assert books.only["flags"] == ["other_currency"]
+        tables = processed([standard("payment.captured")], [standard(kind, child="dis_1", currency="USD")])
+        assert (tables.only["dispute_status"], tables.only["disputed"]) == ("open", 0)
+        assert tables.only["flags"] == ["other_currency"]
 
 
 def test_a_parked_event_of_another_currency_is_folded_when_it_wakes() -> None:
-    books = settled([adyen("CAPTURE", "CAP1", currency="USD")], [adyen("AUTHORISATION", "PAY")])
-    assert (books.parked, books.letters, books.only["captured"]) == ({}, [], 0)
+    tables = processed([adyen("CAPTURE", "CAP1", currency="USD")], [adyen("AUTHORISATION", "PAY")])
+    assert (tables.parked, tables.letters, tables.only["captured"]) == ({}, [], 0)
 
 
 def test_parked_event_wakes_by_a_name_that_only_it_carries() -> None:
     """The refund names the payment that the batch opens, and a second one that is known already."""
     refund = naming(standard("refund.succeeded", payment="pay_1", amount=300, child="ref_1"), "pay_1", "pay_2")
-    books = PaperBooks()
-    books.settle_items([refund])
-    assert len(books.parked) == 1
-    books.settle_items([(one, understood(one)) for one in [standard("payment.captured", payment="pay_1")]])
-    assert not books.parked
-    assert (books.only["refunded"], books.only["captured"]) == (300, 1000)
+    tables = MemoryTables()
+    tables.process_items([refund])
+    assert len(tables.parked) == 1
+    tables.process_items([(one, understood(one)) for one in [standard("payment.captured", payment="pay_1")]])
+    assert not tables.parked
+    assert (tables.only["refunded"], tables.only["captured"]) == (300, 1000)
 
 
 # --- letters -----------------------------------------------------------------------------------------------------
@@ -280,20 +280,20 @@ def test_parked_event_wakes_by_a_name_that_only_it_carries() -> None:
 
 def test_dead_items_are_letters_and_leave_their_neighbours_alone() -> None:
     broken = record("stripe", "evt_x", "payment_intent.created", b"no json")
-    books = settled([broken, standard("payment.captured")])
-    assert [(one.record, one.reason) for one in books.letters] == [(broken, Reason.UNDECODABLE)]
-    assert books.only["status"] == "captured"
+    tables = processed([broken, standard("payment.captured")])
+    assert [(one.record, one.reason) for one in tables.letters] == [(broken, Reason.UNDECODABLE)]
+    assert tables.only["status"] == "captured"
 
 
 def test_a_parked_event_that_is_no_longer_understood_is_a_letter(monkeypatch: pytest.MonkeyPatch) -> None:
     waits = adyen("CAPTURE", "CAP1")
-    books = settled([waits])
+    tables = processed([waits])
     opening = adyen("AUTHORISATION", "PAY")
     item = (opening, understood(opening))
     monkeypatch.setattr("consumer.planner.decode", lambda *_: Dead(Reason.UNKNOWN_KIND, "not any more"))
-    plan = Planner(books._read([item[1]], [*books.parked]), now=1.79e9, xid=9, facts_max=10).plan([item])
+    plan = Planner(tables._read([item[1]], [*tables.parked]), now=1.79e9, xid=9, facts_max=10).plan([item])
     assert [(one.record, one.reason) for one in plan.letters] == [(waits, Reason.UNKNOWN_KIND)]
-    assert plan.woken == list(books.parked)
+    assert plan.woken == list(tables.parked)
 
 
 def test_letter_is_cut_to_its_bound() -> None:
@@ -320,26 +320,26 @@ def test_digest_tells_key_from_value_and_absent_from_empty() -> None:
 
 
 def test_an_event_about_no_payment_is_a_row_of_its_own() -> None:
-    books = settled([record("stripe", "evt_c", "customer.updated", {"type": "customer.updated"})])
-    (row,) = books.ledger
+    tables = processed([record("stripe", "evt_c", "customer.updated", {"type": "customer.updated"})])
+    (row,) = tables.ledger
     assert (row.payment_id, row.outcome, row.version, row.facts) == (None, Outcome.NOOP, None, "[]")
-    assert not books.payments
+    assert not tables.payments
 
 
 def test_row_says_what_the_event_did() -> None:
-    books = settled([standard("payment.authorized")], [standard("payment.captured")])
-    row = books.ledger[1]
+    tables = processed([standard("payment.authorized")], [standard("payment.captured")])
+    row = tables.ledger[1]
     assert (row.from_status, row.to_status, row.version, row.amount) == ("authorized", "captured", 2, 1000)
-    assert books.ledger[0].from_status is None
+    assert tables.ledger[0].from_status is None
     assert row.event_type == "payment.captured"
     assert row.relay_xid == 2
 
 
 def test_relay_order_never_runs_back_for_a_payment() -> None:
-    books = settled([standard("payment.authorized")])
-    books.batches = -1  # a transaction that began earlier and commits later
-    books.settle([standard("payment.captured")])
-    assert [row.relay_xid for row in books.ledger] == [1, 1]
+    tables = processed([standard("payment.authorized")])
+    tables.batches = -1  # a transaction that began earlier and commits later
+    tables.process([standard("payment.captured")])
+    assert [row.relay_xid for row in tables.ledger] == [1, 1]
 
 
 # --- merges ------------------------------------------------------------------------------------------------------
@@ -359,13 +359,13 @@ def test_an_intent_shows_the_money_whatever_came_first(single: bool, provider_re
     """With a provider_ref the intent is that payment; without one it groups the payments under its reference."""
     parts = [intent(reference="ORD-1", **({"provider_ref": provider_ref} if provider_ref else {})), *PARTS]
     for order in permutations(parts):
-        books = settled(*([one] for one in order)) if single else settled(order)
-        assert books.only == {**MERGED, "refund_status": "partial", "refunded": 100}
-        (survivor,) = [row for row in books.payments.values() if row["client"]]
+        tables = processed(*([one] for one in order)) if single else processed(order)
+        assert tables.only == {**MERGED, "refund_status": "partial", "refunded": 100}
+        (survivor,) = [row for row in tables.payments.values() if row["client"]]
         assert survivor["id"] == INTENT_ID
         column = "merged_into" if provider_ref else "intent_id"
-        assert all(row[column] == INTENT_ID for row in books.payments.values() if row is not survivor)
-        assert not books.parked
+        assert all(row[column] == INTENT_ID for row in tables.payments.values() if row is not survivor)
+        assert not tables.parked
 
 
 LINK = naming(standard("payment.captured", event_id="link"), "pay_2", "pay_1")
@@ -373,25 +373,27 @@ LINK = naming(standard("payment.captured", event_id="link"), "pay_2", "pay_1")
 
 
 def test_the_metadata_of_an_intent_is_kept_beside_its_payment() -> None:
-    plan = PaperBooks().settle([intent(INTENT_ID, metadata={"basket": "7"})])
+    plan = MemoryTables().process([intent(INTENT_ID, metadata={"basket": "7"})])
     assert [(payment_id.bytes, text) for payment_id, text in plan.metadata.items()] == [
         (UUID(str(INTENT_ID)).bytes, '{"basket": "7"}')
     ]
 
 
 def test_rows_that_no_client_was_promised_merge_into_the_older() -> None:
-    books = settled([standard("payment.created", payment="pay_2")], [standard("payment.created")])
-    older = min(books.payments)
-    books.settle_items([LINK])
-    assert books.payments[older]["merged_into"] is None
-    assert [row["merged_into"] for key, row in books.payments.items() if key != older] == [older]
-    assert [(row.source, row.event_type, row.version) for row in books.ledger[-2:]] == [
+    tables = processed([standard("payment.created", payment="pay_2")], [standard("payment.created")])
+    older = min(tables.payments)
+    tables.process_items([LINK])
+    assert tables.payments[older]["merged_into"] is None
+    assert [row["merged_into"] for key, row in tables.payments.items() if key != older] == [older]
+    assert [(row.source, row.event_type, row.version) for row in tables.ledger[-2:]] == [
         ("ratchet", "payment.merged", 2),
         ("standard_webhooks", "payment.captured", 2),
     ]
-    assert books.ledger[-1].outcome is Outcome.APPLIED
-    books.settle([standard("refund.succeeded", payment="pay_2", amount=1, child="r1"), standard("payment.authorized")])
-    assert (len(books.standing), books.only["captured"], books.only["refunded"]) == (1, 1000, 1)
+    assert tables.ledger[-1].outcome is Outcome.APPLIED
+    tables.process(
+        [standard("refund.succeeded", payment="pay_2", amount=1, child="r1"), standard("payment.authorized")]
+    )
+    assert (len(tables.standing), tables.only["captured"], tables.only["refunded"]) == (1, 1000, 1)
 
 
 @pytest.mark.parametrize(("currency", "refunded"), [("EUR", 100), ("USD", 0)])
@@ -399,11 +401,11 @@ def test_rows_that_no_client_was_promised_merge_into_the_older() -> None:
 def test_a_merge_keeps_the_currency(without: str, having: str, currency: str, refunded: int) -> None:
     """Whichever row survives: another one is no money of it, of the event that merges and of later ones."""
     unsaid = standard("payment.created", payment=without, currency=None, amount=None)
-    books = settled([unsaid], [standard("payment.captured", payment=having)])
+    tables = processed([unsaid], [standard("payment.captured", payment=having)])
     link = standard("refund.succeeded", event_id="link", child="r1", currency=currency, amount=100)
-    books.settle_items([naming(link, "pay_2", "pay_1")])
-    books.settle([standard("refund.succeeded", child="r2", currency="USD", amount=10)])
-    row = books.only
+    tables.process_items([naming(link, "pay_2", "pay_1")])
+    tables.process([standard("refund.succeeded", child="r2", currency="USD", amount=10)])
+    row = tables.only
     assert (row["currency"], row["captured"], row["refunded"]) == ("EUR", 1000, refunded)
 
 
@@ -416,51 +418,51 @@ def test_an_orphan_whose_payment_is_still_unknown_stays_a_letter() -> None:
 
 
 def test_rows_of_two_currencies_stay_two() -> None:
-    books = settled([standard("payment.created", payment="pay_2", currency="USD")], [standard("payment.created")])
-    books.settle_items([LINK])
-    assert len(books.standing) == 2
+    tables = processed([standard("payment.created", payment="pay_2", currency="USD")], [standard("payment.created")])
+    tables.process_items([LINK])
+    assert len(tables.standing) == 2
 
 
 def test_a_merge_keeps_the_intent_that_had_adopted_the_attempt() -> None:
-    books = settled([intent(reference="ORD-1"), standard("payment.authorized", reference="ORD-1")])
-    books.settle([standard("payment.created", payment="pay_2")])
-    books.settle_items([LINK])
-    assert (len(books.standing), books.only["client"], books.only["captured"]) == (1, "shop", 1000)
-    assert {row["intent_id"] for row in books.payments.values() if row["merged_into"] is None} == {None, INTENT_ID}
+    tables = processed([intent(reference="ORD-1"), standard("payment.authorized", reference="ORD-1")])
+    tables.process([standard("payment.created", payment="pay_2")])
+    tables.process_items([LINK])
+    assert (len(tables.standing), tables.only["client"], tables.only["captured"]) == (1, "shop", 1000)
+    assert {row["intent_id"] for row in tables.payments.values() if row["merged_into"] is None} == {None, INTENT_ID}
 
 
 def test_two_promises_never_merge() -> None:
-    books = settled([intent(provider_ref="pay_1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
-    books.settle_items([LINK])
-    assert {(row["client"], row["captured"]) for row in books.standing} == {("mall", 1000), ("shop", 0)}
-    assert {tuple(row["flags"]) for row in books.standing} == {("contradiction",)}
+    tables = processed([intent(provider_ref="pay_1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
+    tables.process_items([LINK])
+    assert {(row["client"], row["captured"]) for row in tables.standing} == {("mall", 1000), ("shop", 0)}
+    assert {tuple(row["flags"]) for row in tables.standing} == {("contradiction",)}
 
 
 def test_two_promises_that_met_stay_flagged_and_are_flagged_once() -> None:
-    books = settled([intent(provider_ref="pay_1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
-    books.settle_items([LINK])
-    rows = [row for row in books.ledger if row.event_type == "payment.flagged"]
+    tables = processed([intent(provider_ref="pay_1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
+    tables.process_items([LINK])
+    rows = [row for row in tables.ledger if row.event_type == "payment.flagged"]
     assert {(row.payment_id, row.facts) for row in rows} == {
         (INTENT_ID, f'[["meeting","{OTHER_ID}",["met"]]]'),
         (OTHER_ID, f'[["meeting","{INTENT_ID}",["met"]]]'),
     }
     record, event = LINK
     again = (record, replace(event, event_id="evt_again"))
-    books.settle_items([again])
-    books.settle([standard("payment.captured", payment="pay_1", event_id="evt_later")])
-    assert len([row for row in books.ledger if row.event_type == "payment.flagged"]) == 2
-    assert {tuple(row["flags"]) for row in books.standing} == {("contradiction",)}
+    tables.process_items([again])
+    tables.process([standard("payment.captured", payment="pay_1", event_id="evt_later")])
+    assert len([row for row in tables.ledger if row.event_type == "payment.flagged"]) == 2
+    assert {tuple(row["flags"]) for row in tables.standing} == {("contradiction",)}
 
 
 def test_a_promise_with_attempts_keeps_what_it_met() -> None:
     """Its group is worked out anew after each event; what two promises met stands beside it."""
-    books = settled([intent(reference="ORD-1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
-    books.settle([standard("payment.authorized", payment="pay_3", reference="ORD-1")])
+    tables = processed([intent(reference="ORD-1")], [intent(OTHER_ID, client="mall", provider_ref="pay_2")])
+    tables.process([standard("payment.authorized", payment="pay_3", reference="ORD-1")])
     record, event = LINK
     named = (Ref(RefKind.ID, str(INTENT_ID)), Ref(RefKind.PAYMENT, "pay_2"))
-    books.settle_items([(record, replace(event, meaning=replace(event.meaning, refs=named)))])
-    books.settle([standard("payment.captured", payment="pay_3", event_id="evt_later", reference="ORD-1")])
-    flags = {row["client"]: (row["flags"], row["captured"]) for row in books.standing if row["client"]}
+    tables.process_items([(record, replace(event, meaning=replace(event.meaning, refs=named)))])
+    tables.process([standard("payment.captured", payment="pay_3", event_id="evt_later", reference="ORD-1")])
+    flags = {row["client"]: (row["flags"], row["captured"]) for row in tables.standing if row["client"]}
     assert all("contradiction" in shown for shown, _ in flags.values())
     assert len(flags) == 2
 
@@ -472,8 +474,8 @@ def test_a_reference_joins_nothing() -> None:
     """Twelve months of a subscription carry one text; the third fails, and shows."""
     months = [standard("payment.captured", payment=f"pay_{month}", reference="SUB-1") for month in (1, 2)]
     for order in permutations([*months, standard("payment.failed", payment="pay_3", reference="SUB-1")]):
-        books = settled(order)
-        assert [(row["provider_ref"], row["status"]) for row in books.standing] == [
+        tables = processed(order)
+        assert [(row["provider_ref"], row["status"]) for row in tables.standing] == [
             ("pay_1", "captured"),
             ("pay_2", "captured"),
             ("pay_3", "failed"),
@@ -509,58 +511,58 @@ def test_a_second_promise_of_one_reference_is_a_conflict_whoever_makes_it() -> N
     ours = intent(client="shop", reference="ORD-1", provider_ref="pay_1")
     theirs = intent(OTHER_ID, client="mall", reference="ORD-1", provider_ref="pay_2")
     for first, second in permutations([ours, theirs]):
-        books = settled([first], [second])
-        assert [(one.record, one.reason) for one in books.letters] == [(second, Reason.CONFLICT)]
-        assert len(books.standing) == 1
+        tables = processed([first], [second])
+        assert [(one.record, one.reason) for one in tables.letters] == [(second, Reason.CONFLICT)]
+        assert len(tables.standing) == 1
 
 
 def test_a_promise_that_ended_without_money_gives_its_reference_free() -> None:
     first = intent(reference="ORD-1")
     failed = standard("payment.failed", reference="ORD-1", payment="pay_1")
-    books = settled([first, failed], [intent(OTHER_ID, reference="ORD-1", client="mall")])
-    assert not books.letters
-    books.settle([standard("payment.captured", reference="ORD-1", payment="pay_2")])
-    assert {(row["client"], row["status"]) for row in books.standing} == {("shop", "failed"), ("mall", "captured")}
+    tables = processed([first, failed], [intent(OTHER_ID, reference="ORD-1", client="mall")])
+    assert not tables.letters
+    tables.process([standard("payment.captured", reference="ORD-1", payment="pay_2")])
+    assert {(row["client"], row["status"]) for row in tables.standing} == {("shop", "failed"), ("mall", "captured")}
 
 
 def test_what_an_ended_promise_adopted_and_takes_no_more_goes_to_the_live_one() -> None:
     """A failed try tells no amount; its money, which comes later, fits the second promise alone."""
     first, failed = intent(reference="ORD-1"), standard("payment.failed", reference="ORD-1", amount=None)
-    books = settled([first, failed], [intent(OTHER_ID, reference="ORD-1", client="mall", amount=1500)])
-    assert {row["intent_id"] for row in books.payments.values() if row["client"] is None} == {INTENT_ID}
-    books.settle([standard("payment.captured", reference="ORD-1", amount=1500)])
-    assert {(row["client"], row["captured"]) for row in books.standing} == {("shop", 0), ("mall", 1500)}
-    assert {row["intent_id"] for row in books.payments.values() if row["client"] is None} == {OTHER_ID}
+    tables = processed([first, failed], [intent(OTHER_ID, reference="ORD-1", client="mall", amount=1500)])
+    assert {row["intent_id"] for row in tables.payments.values() if row["client"] is None} == {INTENT_ID}
+    tables.process([standard("payment.captured", reference="ORD-1", amount=1500)])
+    assert {(row["client"], row["captured"]) for row in tables.standing} == {("shop", 0), ("mall", 1500)}
+    assert {row["intent_id"] for row in tables.payments.values() if row["client"] is None} == {OTHER_ID}
 
 
 def test_a_payment_of_another_merchant_account_than_every_promise_stays_alone() -> None:
     record = standard("payment.captured", reference="ORD-1")
     event = understood(record)
     elsewhere = replace(event, meaning=replace(event.meaning, merchant_account="acct_B"))
-    books = settled([intent(reference="ORD-1", merchant_account="acct_A")])
-    books.settle_items([(record, elsewhere)])
-    assert {(row["client"], row["captured"]) for row in books.standing} == {("shop", 0), (None, 1000)}
-    assert {row["intent_id"] for row in books.payments.values()} == {None}
+    tables = processed([intent(reference="ORD-1", merchant_account="acct_A")])
+    tables.process_items([(record, elsewhere)])
+    assert {(row["client"], row["captured"]) for row in tables.standing} == {("shop", 0), (None, 1000)}
+    assert {row["intent_id"] for row in tables.payments.values()} == {None}
 
 
 def test_an_intent_takes_only_a_payment_that_fits() -> None:
     """A client that names a stranger's payment gets none of its figures."""
     paid = [standard("payment.captured", amount=125000)]
     for theft in (intent(provider_ref="pay_1", amount=1), intent(provider_ref="pay_1", amount=125000, currency="USD")):
-        books = settled(paid, [theft])
-        assert [one.reason for one in books.letters] == [Reason.CONFLICT]
-        assert (books.only["client"], books.only["captured"]) == (None, 125000)
-    books = settled(paid, [intent(provider_ref="pay_1", amount=125000)])
-    assert (books.only["client"], books.only["captured"], books.letters) == ("shop", 125000, [])
-    books.settle([intent(OTHER_ID, client="mall", provider_ref="pay_1", amount=125000)])
-    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+        tables = processed(paid, [theft])
+        assert [one.reason for one in tables.letters] == [Reason.CONFLICT]
+        assert (tables.only["client"], tables.only["captured"]) == (None, 125000)
+    tables = processed(paid, [intent(provider_ref="pay_1", amount=125000)])
+    assert (tables.only["client"], tables.only["captured"], tables.letters) == ("shop", 125000, [])
+    tables.process([intent(OTHER_ID, client="mall", provider_ref="pay_1", amount=125000)])
+    assert [one.reason for one in tables.letters] == [Reason.CONFLICT]
 
 
 def test_an_attempt_of_another_intent_can_not_be_claimed() -> None:
-    books = settled([intent(reference="ORD-1")], [standard("payment.captured", reference="ORD-1")])
-    books.settle([intent(OTHER_ID, provider_ref="pay_1")])
-    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
-    assert (books.only["client"], books.only["captured"]) == ("shop", 1000)
+    tables = processed([intent(reference="ORD-1")], [standard("payment.captured", reference="ORD-1")])
+    tables.process([intent(OTHER_ID, provider_ref="pay_1")])
+    assert [one.reason for one in tables.letters] == [Reason.CONFLICT]
+    assert (tables.only["client"], tables.only["captured"]) == ("shop", 1000)
 
 
 def test_a_second_create_under_one_id_with_other_terms_is_a_conflict_and_never_a_merge() -> None:
@@ -576,9 +578,9 @@ def test_a_second_create_under_one_id_with_other_terms_is_a_conflict_and_never_a
         intent(provider_ref="pay_2", reference="ORD-A", event_id="again"),
     ):
         for batches in ([paid, [first], [again]], [[*paid, first, again]]):
-            books = settled(*batches)
-            assert [(one.record, one.reason) for one in books.letters] == [(again, Reason.CONFLICT)]
-            assert sorted((row["client"] or "", row["captured"]) for row in books.standing) == [
+            tables = processed(*batches)
+            assert [(one.record, one.reason) for one in tables.letters] == [(again, Reason.CONFLICT)]
+            assert sorted((row["client"] or "", row["captured"]) for row in tables.standing) == [
                 ("", 2500),
                 ("shop", 1000),
             ]
@@ -587,30 +589,30 @@ def test_a_second_create_under_one_id_with_other_terms_is_a_conflict_and_never_a
 def test_one_clients_reference_twice_is_a_conflict() -> None:
     first, second = intent(reference="ORD-1"), intent(OTHER_ID, reference="ORD-1")
     for batches in ([[first], [second]], [[first, second]]):
-        books = settled(*batches)
-        assert [(one.record, one.reason) for one in books.letters] == [(second, Reason.CONFLICT)]
-        assert len(books.payments) == 1
+        tables = processed(*batches)
+        assert [(one.record, one.reason) for one in tables.letters] == [(second, Reason.CONFLICT)]
+        assert len(tables.payments) == 1
 
 
 def test_one_reference_at_two_providers_is_two_promises() -> None:
-    books = settled([intent(reference="ORD-1")], [intent(OTHER_ID, reference="ORD-1", provider="stripe")])
-    assert (len(books.payments), books.letters) == (2, [])
+    tables = processed([intent(reference="ORD-1")], [intent(OTHER_ID, reference="ORD-1", provider="stripe")])
+    assert (len(tables.payments), tables.letters) == (2, [])
 
 
 def test_another_clients_payment_cannot_be_claimed() -> None:
     theft = intent(client="mall", amount=1, event_id="theft")
-    books = settled([intent(reference="ORD-1")], [theft])
-    assert [(one.record, one.reason) for one in books.letters] == [(theft, Reason.CONFLICT)]
-    assert (books.only["client"], books.only["amount"]) == ("shop", 1000)
+    tables = processed([intent(reference="ORD-1")], [theft])
+    assert [(one.record, one.reason) for one in tables.letters] == [(theft, Reason.CONFLICT)]
+    assert (tables.only["client"], tables.only["amount"]) == ("shop", 1000)
 
 
 def test_an_intent_told_twice_under_other_ids_is_one() -> None:
-    books = settled([intent(reference="ORD-1")], [intent(reference="ORD-1", event_id="again")])
-    assert (books.outcomes(), len(books.payments), books.letters) == (["applied", "noop"], 1, [])
+    tables = processed([intent(reference="ORD-1")], [intent(reference="ORD-1", event_id="again")])
+    assert (tables.outcomes(), len(tables.payments), tables.letters) == (["applied", "noop"], 1, [])
 
 
 def test_a_command_moves_nothing() -> None:
-    books = settled([intent()], [intent(command="capture"), intent(OTHER_ID, command="refund")])
-    assert books.outcomes() == ["applied", "noop"]
-    assert books.ledger[1].payment_id == next(iter(books.payments))
-    assert [one.event.kind for one in books.parked.values()] == ["intent.refund"], "its create may still come"
+    tables = processed([intent()], [intent(command="capture"), intent(OTHER_ID, command="refund")])
+    assert tables.outcomes() == ["applied", "noop"]
+    assert tables.ledger[1].payment_id == next(iter(tables.payments))
+    assert [one.event.kind for one in tables.parked.values()] == ["intent.refund"], "its create may still come"

@@ -71,7 +71,7 @@ class Notes:
 
 
 @dataclass
-class Settler:
+class FakeWriter:
     """Stands for the transaction: notes what it was given; fails as it is to, in order, and always for some partitions.
 
     One such failure halts the partition.
@@ -81,7 +81,7 @@ class Settler:
     halting: set[Place] = field(default_factory=set)
     batches: list[list[Item]] = field(default_factory=list)
 
-    async def settle(self, items: Sequence[Item]) -> Plan:
+    async def process(self, items: Sequence[Item]) -> Plan:
         if self.failures:
             raise self.failures.pop(0)
         for record, _ in items:
@@ -108,22 +108,22 @@ class Timer:
 HANG, PATIENCE = 10.0, 35.0
 
 
-def lanes(notes: Notes | None = None, settler: Settler | None = None, timer: Timer | None = None) -> Processor:
-    hand, settler = (timer or Timer()).hand(), settler or Settler()
+def lanes(notes: Notes | None = None, writer: FakeWriter | None = None, timer: Timer | None = None) -> Processor:
+    hand, writer = (timer or Timer()).hand(), writer or FakeWriter()
     outages = Outages(LIMITS, hand.activity)
     quarantine = Quarantine(notes or Notes(), hand, outages)  # type: ignore[arg-type]
 
     async def transact(items: Sequence[Item]) -> Plan:
-        return await settler.settle(items)
+        return await writer.process(items)
 
     processor = Processor(transact, quarantine, outages, LIMITS)
-    if settler.halting:
+    if writer.halting:
         processor._poison = PoisonRun(0)
     return processor
 
 
-async def settle(lane: Processor, batch: list[Record]) -> bool:
-    """Settle as the worker does: begin, then portion by portion."""
+async def process(lane: Processor, batch: list[Record]) -> bool:
+    """Process as the worker does: begin, then portion by portion."""
     await lane.quarantine.begin(batch)
     return all([await lane.process(portion) for portion in lane.quarantine.portions(batch)])
 
@@ -132,15 +132,15 @@ def records(count: int, *, partition: int = 0, first: int = 0) -> list[Record]:
     return placed([standard("payment.created")] * count, partition=partition, first=first)
 
 
-async def test_a_batch_is_settled_at_once_and_noted_once_an_assignment() -> None:
-    notes, settler = Notes(), Settler()
-    lane = lanes(notes, settler)
-    assert await settle(lane, [*records(3, first=5), *records(2, partition=1)])
-    assert await settle(lane, records(2, first=8))
+async def test_a_batch_is_processed_at_once_and_noted_once_an_assignment() -> None:
+    notes, writer = Notes(), FakeWriter()
+    lane = lanes(notes, writer)
+    assert await process(lane, [*records(3, first=5), *records(2, partition=1)])
+    assert await process(lane, records(2, first=8))
     assert notes.noted == [("start", P0, 5), ("start", P1, 0)]
-    assert settler.offsets == [[5, 6, 7, 0, 1], [8, 9]]
+    assert writer.offsets == [[5, 6, 7, 0, 1], [8, 9]]
     lane.quarantine.forget()
-    await settle(lane, records(1, first=10))
+    await process(lane, records(1, first=10))
     assert notes.noted[-1] == ("start", P0, 10)
 
 
@@ -148,7 +148,7 @@ async def test_lanes_may_share_what_is_neither_new_nor_wants_caution() -> None:
     notes = Notes(careful={P1: 5})
     lane = lanes(notes)
     assert not lane.quarantine.normal(records(2))
-    await settle(lane, [*records(1), *records(1, partition=1)])
+    await process(lane, [*records(1), *records(1, partition=1)])
     assert lane.quarantine.normal(records(2, first=1))
     assert not lane.quarantine.normal([*records(2, first=1), *records(3, partition=1, first=4)])
     assert lane.quarantine.normal(records(1, partition=1, first=5))
@@ -178,10 +178,10 @@ def test_an_error_that_nobody_foresaw_is_the_records_own(monkeypatch: pytest.Mon
 
 
 async def test_after_unclean_ends_each_record_is_noted_before_it_is_touched() -> None:
-    notes, settler, timer = Notes(careful={P0: 7}), Settler(), Timer()
-    lane = lanes(notes, settler, timer)
-    await settle(lane, [*records(4, first=5), *records(2, partition=1)])
-    assert settler.offsets == [[0, 1], [5], [6], [7, 8]], "each partition in its order: offsets follow commits"
+    notes, writer, timer = Notes(careful={P0: 7}), FakeWriter(), Timer()
+    lane = lanes(notes, writer, timer)
+    await process(lane, [*records(4, first=5), *records(2, partition=1)])
+    assert writer.offsets == [[0, 1], [5], [6], [7, 8]], "each partition in its order: offsets follow commits"
     assert notes.noted[:2] == [("start", P0, 5), ("start", P1, 0)]
     assert notes.noted[2:] == [("probe", P0, 5), ("probe", P0, 6), ("end caution", P0, -1)]
     assert lane.quarantine.normal(records(1, first=9))
@@ -189,18 +189,18 @@ async def test_after_unclean_ends_each_record_is_noted_before_it_is_touched() ->
 
 
 async def test_the_fatal_record_is_a_letter_and_is_not_touched() -> None:
-    notes, settler = Notes(careful={P0: 9}, convicted={6}), Settler()
+    notes, writer = Notes(careful={P0: 9}, convicted={6}), FakeWriter()
     touched: list[int] = []
 
     async def touch(items: Sequence[Item]) -> Plan:
         touched.extend(record.offset for record, item in items if isinstance(item, Event))
-        return await Settler.settle(settler, items)
+        return await FakeWriter.process(writer, items)
 
-    settler.settle = touch  # type: ignore[method-assign]
-    lane = lanes(notes, settler)
-    await settle(lane, records(3, first=5))
+    writer.process = touch  # type: ignore[method-assign]
+    lane = lanes(notes, writer)
+    await process(lane, records(3, first=5))
     assert touched == [5, 7]
-    ((record, dead),) = settler.batches[1]
+    ((record, dead),) = writer.batches[1]
     assert (record.offset, isinstance(dead, Dead) and dead.reason) == (6, Reason.FATAL)
     assert notes.noted == [("start", P0, 5), ("probe", P0, 5), ("probe", P0, 6), ("end caution", P0, -1)]
     assert lane.quarantine.normal(records(1, first=8)), "the hunt is over"
@@ -208,16 +208,16 @@ async def test_the_fatal_record_is_a_letter_and_is_not_touched() -> None:
 
 async def test_partitions_given_up_in_the_midst_of_a_careful_batch_do_no_harm() -> None:
     notes = Notes(careful={P0: 9})
-    settler = Settler()
-    lane = lanes(notes, settler)
+    writer = FakeWriter()
+    lane = lanes(notes, writer)
 
     async def give_up(items: Sequence[Item]) -> Plan:
         lane.quarantine.forget()
-        return await Settler.settle(settler, items)
+        return await FakeWriter.process(writer, items)
 
-    settler.settle = give_up  # type: ignore[method-assign]
-    assert await settle(lane, records(3))
-    assert settler.offsets == [[0], [1], [2]]
+    writer.process = give_up  # type: ignore[method-assign]
+    assert await process(lane, records(3))
+    assert writer.offsets == [[0], [1], [2]]
 
 
 async def test_a_note_of_an_assignment_that_ended_is_not_kept_for_the_next() -> None:
@@ -238,15 +238,15 @@ async def test_a_note_of_an_assignment_that_ended_is_not_kept_for_the_next() -> 
 
 
 async def test_an_outage_is_waited_for_and_shown() -> None:
-    settler = Settler(failures=[UnavailableError("away"), UnavailableError("away")])
-    lane = lanes(settler=settler)
+    writer = FakeWriter(failures=[UnavailableError("away"), UnavailableError("away")])
+    lane = lanes(writer=writer)
     seen: list[float | None] = []
 
     async def look(items: Sequence[Item]) -> Plan:
         seen.append(lane.outages.since)
-        return await Settler.settle(settler, items)
+        return await FakeWriter.process(writer, items)
 
-    settler.settle = look  # type: ignore[method-assign]
+    writer.process = look  # type: ignore[method-assign]
     with capture_logs() as lines:
         assert await lane.process(records(2))
     assert seen[0] is None
@@ -254,7 +254,7 @@ async def test_an_outage_is_waited_for_and_shown() -> None:
     assert seen[1] == seen[2]
     assert lane.outages.since is None
     assert [line["event"] for line in lines] == ["postgres_away", "postgres_back", "batch_settled"]
-    assert settler.offsets == [[0, 1]]
+    assert writer.offsets == [[0, 1]]
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), UnavailableError("x")])
@@ -268,7 +268,7 @@ async def test_a_note_that_cannot_be_written_is_waited_for(error: Exception) -> 
 
 async def test_what_is_no_outage_is_raised() -> None:
     tries_of_one, and_of_its_dead_letter = 2, 2
-    lane = lanes(settler=Settler(failures=[ZeroDivisionError()] * (tries_of_one + and_of_its_dead_letter)))
+    lane = lanes(writer=FakeWriter(failures=[ZeroDivisionError()] * (tries_of_one + and_of_its_dead_letter)))
     with pytest.raises(ZeroDivisionError):
         await lane.process(records(1))
     assert lane.outages.since is None
@@ -278,25 +278,25 @@ async def test_what_is_no_outage_is_raised() -> None:
 
 
 async def test_a_halted_partition_leaves_its_records_open_and_others_go_on() -> None:
-    settler = Settler(halting={P0})
-    lane = lanes(settler=settler)
+    writer = FakeWriter(halting={P0})
+    lane = lanes(writer=writer)
     with capture_logs() as lines:
-        settled = await lane.process([*records(2), *records(2, partition=1)])
-    assert not settled
+        processed = await lane.process([*records(2), *records(2, partition=1)])
+    assert not processed
     assert lane.halted.keys() == {P0}
     assert lane.halted[P0].startswith("payments.webhooks [0] is halted: 1 records in a row failed")
-    assert settler.offsets == [[0, 1]]
+    assert writer.offsets == [[0, 1]]
     assert [line["log_level"] for line in lines if line["event"] == "partition_halted"] == ["critical"]
-    settler.halting.clear()
+    writer.halting.clear()
     assert not await lane.process(records(2, first=2))
-    assert settler.offsets == [[0, 1]]
+    assert writer.offsets == [[0, 1]]
     assert await lane.process(records(2, partition=1, first=2))
 
 
 async def test_a_careful_record_of_a_halted_partition_stays_open() -> None:
-    notes, settler = Notes(careful={P0: 9}), Settler(halting={P0})
-    assert not await settle(lanes(notes, settler), records(2))
-    assert settler.batches == []
+    notes, writer = Notes(careful={P0: 9}), FakeWriter(halting={P0})
+    assert not await process(lanes(notes, writer), records(2))
+    assert writer.batches == []
 
 
 async def test_the_canonical_line_tells_what_became_of_the_batch() -> None:
@@ -307,15 +307,15 @@ async def test_the_canonical_line_tells_what_became_of_the_batch() -> None:
 
 
 async def test_the_canonical_line_counts_outcomes() -> None:
-    from paper_books import PaperBooks
+    from memory_tables import MemoryTables
 
-    books, settler = PaperBooks(), Settler()
+    tables, writer = MemoryTables(), FakeWriter()
 
     async def really(items: Sequence[Item]) -> Plan:
-        return books.settle([record for record, _ in items])
+        return tables.process([record for record, _ in items])
 
-    settler.settle = really  # type: ignore[method-assign]
-    lane = lanes(settler=settler)
+    writer.process = really  # type: ignore[method-assign]
+    lane = lanes(writer=writer)
     waits = standard("refund.succeeded", payment="pay_9", child="ref_1")
     with capture_logs() as lines:
         await lane.process(placed([standard("payment.captured"), standard("payment.created"), waits]))

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
+from consumer_harness import outage_of, processor
 from events import placed, standard
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_tables import MemoryTables, moment
 from msgspec.structs import replace
-from paper_books import PaperBooks, moment
-from settling import outage_of, processor
 
 from consumer import retries
 from consumer.decode import Event, decoded
@@ -57,14 +57,14 @@ class Table:
     refused: dict[int, Exception] = field(default_factory=dict)
     failures: list[Exception | None] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
-    settled: list[int] = field(default_factory=list)
+    processed: list[int] = field(default_factory=list)
     attempts: int = 0
     renewed: int = 0
 
     async def renew(self) -> None:
         self.renewed += 1
 
-    async def settle(self, items: Sequence[Item]) -> Plan:
+    async def process(self, items: Sequence[Item]) -> Plan:
         self.attempts += 1
         failure = self.failures.pop(0) if self.failures else None
         if failure is not None:
@@ -75,16 +75,16 @@ class Table:
                 plan.letters.append(Letter(record, item.reason, item.message))
             elif record.offset in self.refused:
                 raise self.refused[record.offset]
-            elif record.offset in self.settled:
+            elif record.offset in self.processed:
                 plan.duplicates += 1
             else:
                 plan.rows.append(ledger_row(item, record))
         self.letters += plan.letters
-        self.settled += [record.offset for record, item in items if isinstance(item, Event)]
+        self.processed += [record.offset for record, item in items if isinstance(item, Event)]
         return plan
 
     def processor(self) -> Processor:
-        return processor(self.settle, LIMITS, self.renew)
+        return processor(self.process, LIMITS, self.renew)
 
     @property
     def buried(self) -> list[tuple[int, Reason]]:
@@ -108,7 +108,7 @@ REFUSED = asyncpg.CheckViolationError("secret 4111111111111111")
 async def test_a_good_batch_is_one_transaction() -> None:
     table = Table()
     plans = await table.processor().write(good(10))
-    assert (len(plans), table.attempts, table.settled) == (1, 1, list(range(10)))
+    assert (len(plans), table.attempts, table.processed) == (1, 1, list(range(10)))
 
 
 @pytest.mark.parametrize("offset", range(7))
@@ -116,7 +116,7 @@ async def test_the_bad_record_is_found_and_its_neighbours_commit(offset: int) ->
     table = Table(refused={offset: REFUSED})
     await table.processor().write(good(7))
     assert table.buried == [(offset, Reason.DATA_REJECTED)]
-    assert sorted(table.settled) == [one for one in range(7) if one != offset]
+    assert sorted(table.processed) == [one for one in range(7) if one != offset]
 
 
 async def test_a_letter_names_the_place_in_the_table_and_no_value() -> None:
@@ -151,7 +151,7 @@ async def test_a_key_that_stays_taken_is_bad_data() -> None:
     table = Table(refused={1: asyncpg.UniqueViolationError("said by the server")})
     await table.processor().write(good(3))
     assert table.buried == [(1, Reason.DATA_REJECTED)]
-    assert sorted(table.settled) == [0, 2]
+    assert sorted(table.processed) == [0, 2]
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -174,7 +174,7 @@ async def test_an_outage_never_makes_a_letter(outage: Exception) -> None:
 async def test_an_outage_in_the_midst_of_halving_makes_no_letter() -> None:
     table = Table(refused={0: REFUSED}, failures=[None, None, OSError()])
     await table.processor().write(good(2))
-    assert (table.buried, table.settled, table.attempts) == ([(0, Reason.DATA_REJECTED)], [1], 7)
+    assert (table.buried, table.processed, table.attempts) == ([(0, Reason.DATA_REJECTED)], [1], 7)
 
 
 async def test_a_twin_in_the_way_of_a_letter_is_tried_again() -> None:
@@ -206,7 +206,7 @@ async def test_a_run_of_bad_records_halts_before_it_pours_into_the_letters() -> 
     assert len(table.letters) == RUN_MAX
 
 
-async def test_a_run_across_a_batch_settles_what_stands_before() -> None:
+async def test_a_run_across_a_batch_processes_what_stands_before() -> None:
     table = Table()
     processor = table.processor()
     await processor.write(bad(range(5)))
@@ -220,11 +220,11 @@ async def test_successes_between_bad_records_of_one_batch_keep_it_going() -> Non
     for number in range(4 * RUN_MAX):
         items += [*good(1, first=2 * number), *bad([2 * number + 1])]
     await table.processor().write(items)
-    assert (len(table.letters), len(table.settled)) == (4 * RUN_MAX, 4 * RUN_MAX)
+    assert (len(table.letters), len(table.processed)) == (4 * RUN_MAX, 4 * RUN_MAX)
 
 
 async def test_duplicates_are_successes() -> None:
-    table = Table(settled=[50])
+    table = Table(processed=[50])
     processor = table.processor()
     for _ in range(3):
         await processor.write([*bad(range(RUN_MAX - 1)), *good(1, first=50)])
@@ -242,7 +242,7 @@ async def test_records_that_postgres_refuses_count_too() -> None:
 async def test_a_success_between_refusals_of_one_batch_resets_the_run() -> None:
     table = Table(refused=dict.fromkeys(range(0, 16, 2), REFUSED))
     await table.processor().write(good(16))
-    assert (len(table.letters), len(table.settled)) == (8, 8)
+    assert (len(table.letters), len(table.processed)) == (8, 8)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ async def test_a_run_is_a_partitions_own() -> None:
 
 
 async def test_duplicates_count_for_the_partition_that_they_stand_in() -> None:
-    table = Table(settled=[50])
+    table = Table(processed=[50])
     processor = table.processor()
     await processor.write(bad(range(RUN_MAX)))
     await processor.write(good(1, first=50, partition=1))
@@ -308,7 +308,7 @@ async def test_a_session_that_stays_wrong_is_an_outage() -> None:
 async def test_no_single_record_is_buried_for_what_a_fresh_session_takes(error: Exception) -> None:
     table = Table(failures=[error])
     await table.processor().write(good(1))
-    assert (table.attempts, table.renewed, table.letters, table.settled) == (2, 1, [], [0])
+    assert (table.attempts, table.renewed, table.letters, table.processed) == (2, 1, [], [0])
 
 
 async def test_a_bad_record_is_tried_once_more_and_no_oftener() -> None:
@@ -345,16 +345,16 @@ WAITING = {f"stranger {n}": standard("refund.succeeded", payment=UNKNOWN, child=
 EVENTS = OPENING | FOLLOWING | WAITING
 
 
-def ledger_of(names: list[str], batch: int) -> PaperBooks:
-    rows = PaperBooks()
+def ledger_of(names: list[str], batch: int) -> MemoryTables:
+    rows = MemoryTables()
     records = placed([EVENTS[name] for name in names])
     for begin in range(0, len(records), batch):
-        rows.settle(records[begin : begin + batch])
+        rows.process(records[begin : begin + batch])
     return rows
 
 
 @given(st.permutations(sorted(EVENTS)), st.integers(1, 6), st.integers(1, 6))
-def test_every_subset_that_is_true_together_settles_whatever_waits_beside_it(
+def test_every_subset_that_is_true_together_processes_whatever_waits_beside_it(
     order: list[str], count: int, batch: int
 ) -> None:
     names = order[:count]
@@ -397,21 +397,21 @@ async def foretold(reader: LedgerReader, record: Record) -> Fate:
     ids=["in order", "undone first", "of another payment"],
 )
 async def test_a_dry_run_foretells_what_each_record_comes_to(events: tuple[object, ...]) -> None:
-    rows = PaperBooks()
+    rows = MemoryTables()
     outcomes = []
     for record in placed(list(events)):  # type: ignore[arg-type]
         before = rows.digest()
         fate = await foretold(rows, record)
         assert rows.digest() == before, "it changes nothing"
-        outcomes.append(came_to(rows.settle([record])))
+        outcomes.append(came_to(rows.process([record])))
         assert fate.outcome == outcomes[-1]
     assert len(set(outcomes)) > 1, "it is not one answer to all"
 
 
 async def test_a_dry_run_wakes_in_memory_who_waits() -> None:
-    rows = PaperBooks()
+    rows = MemoryTables()
     refund, capture, again = placed([REFUNDED, CAPTURED, REFUNDED])
-    rows.settle([refund])
+    rows.process([refund])
     rehearsal = DryRun(rows, Settings(), None, set())
     assert (await rehearsal.foretell(replace(capture, partition=MADE_UP, offset=1))).outcome == "applied"
     assert len(rows.parked) == 1, "it still waits in the table"

@@ -27,7 +27,7 @@ ALLOWED: Final = {
     "ops/simulated/": "plays a provider each, for `ratchet simulate`",
     "ops/corpus.py": "finds events in files of others, where nothing tells whose they are",
     "consumer/dispatcher/twilio.py": "the client of one service that sends messages, behind the seam `sender`",
-    "consumer/dispatcher/sql/settle_sms.sql": "delivery reports come by that service's webhooks",
+    "consumer/dispatcher/sql/finish_sms.sql": "delivery reports come by that service's webhooks",
     "consumer/dispatcher/role.py": "chooses the sender of messages by its settings",
     "consumer/transaction.py": "messages are queued where a sender of them is configured",
     "runtime/settings/outside.py": "settings of the one service that sends messages have its name",

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 from events import INTENT_ID, adyen, intent, record, standard, understood
+from memory_tables import payment
 from msgspec.structs import replace
-from paper_books import payment
 
 from consumer.plan import Known, Member
 from consumer.resolve import RefKey, Target, claimed_of, counts_more, groups_of, names_of, resolve, shared_of

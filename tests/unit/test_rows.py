@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 from events import adyen, standard, understood
+from memory_tables import COLUMNS, MemoryTables, moment, payment
 from msgspec.structs import replace
-from paper_books import COLUMNS, PaperBooks, moment, payment
 
 import providers
 from consumer import rows
@@ -49,11 +49,11 @@ def test_bindings_are_sorted_by_name() -> None:
 
 
 def test_payments_round_trip_in_the_order_of_their_ids() -> None:
-    books = PaperBooks()
-    books.settle([adyen("AUTHORISATION", "PAY"), standard("payment.captured", reference="ORD-1")])
-    payments = [rows.payment_of(row) for row in books.payments.values()]  # type: ignore[arg-type]
+    tables = MemoryTables()
+    tables.process([adyen("AUTHORISATION", "PAY"), standard("payment.captured", reference="ORD-1")])
+    payments = [rows.payment_of(row) for row in tables.payments.values()]  # type: ignore[arg-type]
     turned = rows.payment_columns(reversed(payments))
-    assert turned[0] == sorted(books.payments)
+    assert turned[0] == sorted(tables.payments)
     back = [dict(zip(COLUMNS, values, strict=True)) for values in zip(*turned, strict=True)]
     back = [{**row, "flags": row["flags"].split(",") if row["flags"] else []} for row in back]
     assert {one.id: one for one in payments} == {row["id"]: rows.payment_of(row) for row in back}  # type: ignore[arg-type]
@@ -120,7 +120,7 @@ def test_redrive_count_of_a_record_without_the_header() -> None:
     assert rows.redrive_count_of(standard("payment.created")) == 0
 
 
-def test_what_was_settled_with_an_older_meaning_is_read_again() -> None:
+def test_what_was_processed_with_an_older_meaning_is_read_again() -> None:
     known = Known()
     for event_id, version in (("old", 0), ("today's", providers.meaning_version("stripe"))):
         row: Any = {"source": "stripe", "event_id": event_id, "facts": "[]", "meaning": version}

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from events import INTENT_ID, intent, record
-from paper_books import row_after
+from memory_tables import row_after
 
 import providers
 from consumer.fold import newer, project
-from ops.books import END_COLUMNS
+from ops.reconciliation import END_COLUMNS
 from ops.sample import adyen, orders, standard, stripe
 from ops.sample.plan import PROVIDERS, TELLERS, Plan, make_plan
 from ops.sample.post import Event, Fault, Life, Post, digest_id

@@ -137,7 +137,7 @@ def test_a_quantile_is_of_what_came_since_the_look_before() -> None:
     assert quantile({}, 0.99) is None
 
 
-def test_the_page_names_what_creeps_and_what_the_books_say() -> None:
+def test_the_page_names_what_creeps_and_what_the_ledger_check_says() -> None:
     text = page_of(Run(HEAD, [look(minute) for minute in range(120)], END))
     rows = {row.split(" | ")[0].strip("| "): row for row in text.splitlines() if row.startswith("|")}
     assert "+60.00 ± 0.00 | +60.00 ± 0.00 | **rises**" in rows["memory of consumer"]

@@ -66,7 +66,7 @@ def traced(count: int, *, first: int = 1) -> list[Record]:
 
 def test_without_an_endpoint_nothing_is_traced_and_a_traceparent_goes_on_as_it_came() -> None:
     telemetry.start("test", TelemetrySettings())
-    scopes = telemetry.receiving([]), telemetry.publishing("t", 1), telemetry.settling(traced(1))
+    scopes = telemetry.receiving([]), telemetry.publishing("t", 1), telemetry.processing(traced(1))
     assert scopes == (telemetry.NOTHING,) * 3
     with telemetry.NOTHING as scope:
         scope.note({"applied": 1}, late=2)
@@ -174,7 +174,7 @@ def test_sampling_goes_by_the_traces_id_whatever_the_sender_says() -> None:
 
 def test_a_batch_links_to_its_records_and_has_no_parent(exporter: InMemorySpanExporter) -> None:
     records = traced(2)
-    with telemetry.settling([*records, records[0], *placed([standard("payment.created")])]) as span:
+    with telemetry.processing([*records, records[0], *placed([standard("payment.created")])]) as span:
         span.note({"applied": 3}, duplicate=1)
     batch = only(exporter)
     assert (batch.name, batch.kind.name, batch.parent) == ("process payments.webhooks", "CONSUMER", None)
@@ -189,7 +189,7 @@ def test_a_batch_links_to_its_records_and_has_no_parent(exporter: InMemorySpanEx
 
 
 def test_links_are_bounded(exporter: InMemorySpanExporter) -> None:
-    with telemetry.settling(traced(LINKS_MAX + 3)):
+    with telemetry.processing(traced(LINKS_MAX + 3)):
         pass
     batch = only(exporter)
     assert [link.context.trace_id for link in batch.links] == list(range(1, LINKS_MAX + 1))
@@ -199,7 +199,7 @@ def test_a_batch_of_several_topics_and_partitions_names_them(exporter: InMemoryS
     from msgspec.structs import replace
 
     record = traced(1)[0]
-    with telemetry.settling([record, replace(record, topic="payments.intents", partition=3)]):
+    with telemetry.processing([record, replace(record, topic="payments.intents", partition=3)]):
         pass
     reported = dict(only(exporter).attributes or {})
     assert reported["messaging.destination.name"] == "payments.intents,payments.webhooks"

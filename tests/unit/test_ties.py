@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from events import INTENT_ID, intent, record, understood
+from memory_tables import NOW, MemoryTables
 from msgspec.structs import replace
-from paper_books import NOW, PaperBooks
 
 from consumer.facts_json import dump_reported
 from consumer.fold import newer, project
@@ -63,22 +63,22 @@ def reversed_by(amount: str, **changes: str) -> Record:
     return status(BACK, amount, RECEIPT, **{**parties, "ReasonType": reason, **changes})
 
 
-def rows(books: PaperBooks) -> dict[str, int]:
-    return {row["provider_ref"]: row["captured"] for row in books.standing}
+def rows(tables: MemoryTables) -> dict[str, int]:
+    return {row["provider_ref"]: row["captured"] for row in tables.standing}
 
 
-def settled(*records: Record) -> PaperBooks:
-    books = PaperBooks()
+def processed(*records: Record) -> MemoryTables:
+    tables = MemoryTables()
     for one in records:
-        books.settle([one])
-    return books
+        tables.process([one])
+    return tables
 
 
 @pytest.mark.parametrize("payer", ["254708374149 - John Doe", "2547*****149 - JOHN", "0708374149", "John Doe", ""])
 @pytest.mark.parametrize("own_first", [False, True])
 def test_a_receipt_that_fits_its_push_is_the_same_money(payer: str, *, own_first: bool) -> None:
     own = [status(about="")] if own_first else []
-    assert list(rows(settled(pushed(), stk(), *own, status(DebitPartyName=payer))).values()) == [15_000]
+    assert list(rows(processed(pushed(), stk(), *own, status(DebitPartyName=payer))).values()) == [15_000]
 
 
 @pytest.mark.parametrize(
@@ -92,49 +92,49 @@ def test_a_receipt_that_fits_its_push_is_the_same_money(payer: str, *, own_first
 )
 @pytest.mark.parametrize("own_first", [False, True])
 def test_a_strangers_receipt_stays_a_payment_by_itself(receipt: Record, *, own_first: bool) -> None:
-    books = settled(
+    tables = processed(
         pushed(), stk(), *([replace(receipt, headers=status(about="").headers)] if own_first else []), receipt
     )
-    assert rows(books)[PUSH] == 15_000
-    assert len(rows(books)) == 2
-    assert not books.letters
+    assert rows(tables)[PUSH] == 15_000
+    assert len(rows(tables)) == 2
+    assert not tables.letters
 
 
 def test_a_push_has_one_receipt() -> None:
-    books = settled(pushed(None), stk(), status(), status(OTHER))
-    assert rows(books) == {PUSH: 15_000, OTHER: 15_000}
+    tables = processed(pushed(None), stk(), status(), status(OTHER))
+    assert rows(tables) == {PUSH: 15_000, OTHER: 15_000}
 
 
 def test_a_push_that_nobody_announced_takes_its_amount_from_the_receipt() -> None:
-    assert rows(settled(stk(), status(), status(OTHER))) == {PUSH: 15_000, OTHER: 15_000}
+    assert rows(processed(stk(), status(), status(OTHER))) == {PUSH: 15_000, OTHER: 15_000}
 
 
 def test_a_reversal_takes_back_no_more_than_its_receipt_and_only_from_its_payer() -> None:
     paid = [pushed(), stk(), status()]
-    assert rows(settled(*paid, reversed_by("50.00"))) == {PUSH: 10_000}
+    assert rows(processed(*paid, reversed_by("50.00"))) == {PUSH: 10_000}
     for forged in (reversed_by("151.00"), reversed_by("150.00", CreditPartyName="254711111111 - Somebody Else")):
-        books = settled(*paid, forged)
-        assert rows(books) == {PUSH: 15_000}
-        assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+        tables = processed(*paid, forged)
+        assert rows(tables) == {PUSH: 15_000}
+        assert [one.reason for one in tables.letters] == [Reason.CONFLICT]
 
 
 def test_a_reversal_waits_for_its_receipt_and_must_fit_then() -> None:
-    books = settled(pushed(), stk(), reversed_by("150.00"))
-    assert (rows(books), books.letters) == ({PUSH: 15_000}, [])
-    books.settle([status()])
-    assert (rows(books), books.parked, books.letters) == ({PUSH: 0}, {}, [])
-    books = settled(pushed(), stk(), reversed_by("151.00"), status())
-    assert (rows(books), books.parked) == ({PUSH: 15_000}, {})
-    assert [one.reason for one in books.letters] == [Reason.CONFLICT]
+    tables = processed(pushed(), stk(), reversed_by("150.00"))
+    assert (rows(tables), tables.letters) == ({PUSH: 15_000}, [])
+    tables.process([status()])
+    assert (rows(tables), tables.parked, tables.letters) == ({PUSH: 0}, {}, [])
+    tables = processed(pushed(), stk(), reversed_by("151.00"), status())
+    assert (rows(tables), tables.parked) == ({PUSH: 15_000}, {})
+    assert [one.reason for one in tables.letters] == [Reason.CONFLICT]
 
 
 @pytest.mark.parametrize(("amount", "applied", "captured"), [("150.00", [7], 0), ("151.00", [], 15_000)])
 def test_a_reversal_that_became_an_orphan_must_fit_too(amount: str, applied: list[int], captured: int) -> None:
-    books = settled(pushed(), stk(), status())
+    tables = processed(pushed(), stk(), status())
     event = understood(reversed_by(amount))
-    known = books._read([event])
+    known = tables._read([event])
     known.orphans.append(OrphanLetter(7, event))
-    plan = Planner(known, now=NOW, xid=9, facts_max=books.facts_max).plan([])
+    plan = Planner(known, now=NOW, xid=9, facts_max=tables.facts_max).plan([])
     assert (plan.applied, len(plan.rows)) == (applied, len(applied))
     (push,) = [one for one in known.payments.values() if one.provider_ref == PUSH]
     assert push.projection.captured == captured
@@ -142,8 +142,8 @@ def test_a_reversal_that_became_an_orphan_must_fit_too(amount: str, applied: lis
 
 def test_an_answer_that_comes_again_is_what_it_was_taken_for_first() -> None:
     """A receipt whose push was not known yet stays a payment by itself, whatever is known by then."""
-    books = settled(status(), stk(), status())
-    assert (books.duplicates, books.letters) == (1, [])
+    tables = processed(status(), stk(), status())
+    assert (tables.duplicates, tables.letters) == (1, [])
 
 
 # --- ledgers from before -----------------------------------------------------------------------------------------
@@ -170,12 +170,12 @@ def test_a_capture_of_the_former_meaning_does_not_count_twice(said: Sequence[Fac
 def test_facts_that_another_version_of_the_meaning_read_are_not_compared() -> None:
     """The same event, read to other facts than the ledger has: a duplicate, and no conflict."""
     for version, letters in ((1, 0), (2, 1)):
-        books = settled(pushed(), stk())
-        books.ledger = [_as_former(row, version) if row.source == "mpesa" else row for row in books.ledger]
-        books.check = lambda: None  # type: ignore[method-assign] - the chain of a row that was altered
-        books.settle([stk()])
-        assert len(books.letters) == letters
-        assert books.duplicates == 1 - letters
+        tables = processed(pushed(), stk())
+        tables.ledger = [_as_former(row, version) if row.source == "mpesa" else row for row in tables.ledger]
+        tables.check = lambda: None  # type: ignore[method-assign] - the chain of a row that was altered
+        tables.process([stk()])
+        assert len(tables.letters) == letters
+        assert tables.duplicates == 1 - letters
 
 
 def _as_former(row: LedgerRow, version: int) -> LedgerRow:

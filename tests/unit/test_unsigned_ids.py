@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from events import record, understood
+from memory_tables import MemoryTables
 from msgspec.structs import replace
-from paper_books import PaperBooks
 
 import providers
 from schemas.facts import Meaning
@@ -49,78 +49,78 @@ def with_trust(one: Record, trust: bytes | None) -> Record:
     return replace(one, headers=headers if trust is None else (*headers, (TRUST_HEADER, trust)))
 
 
-def claimed(books: PaperBooks) -> list[str]:
-    return [row.event_id for row in books.ledger]
+def claimed(tables: MemoryTables) -> list[str]:
+    return [row.event_id for row in tables.ledger]
 
 
 def test_a_body_replayed_under_another_id_is_no_new_event() -> None:
-    books = PaperBooks()
-    books.settle([razorpay("evt_1")])
-    books.settle([razorpay("evt_2")])
-    assert (claimed(books), books.duplicates) == (["evt_1"], 1)
+    tables = MemoryTables()
+    tables.process([razorpay("evt_1")])
+    tables.process([razorpay("evt_2")])
+    assert (claimed(tables), tables.duplicates) == (["evt_1"], 1)
 
 
 def test_the_same_in_one_batch() -> None:
-    books = PaperBooks()
-    books.settle([razorpay("evt_1"), razorpay("evt_2"), razorpay("evt_1")])
-    assert (claimed(books), books.duplicates) == (["evt_1"], 2)
+    tables = MemoryTables()
+    tables.process([razorpay("evt_1"), razorpay("evt_2"), razorpay("evt_1")])
+    assert (claimed(tables), tables.duplicates) == (["evt_1"], 2)
 
 
 def test_a_replay_under_a_future_id_does_not_swallow_the_genuine_event() -> None:
-    books = PaperBooks()
+    tables = MemoryTables()
     failed = razorpay("evt_genuine", "payment.failed", status="failed")
-    books.settle([razorpay("evt_1"), razorpay("evt_genuine")])
-    books.settle([failed])
-    first, second = claimed(books)
+    tables.process([razorpay("evt_1"), razorpay("evt_genuine")])
+    tables.process([failed])
+    first, second = claimed(tables)
     assert first == "evt_1"
     assert second == "evt_genuine"
     other = json.loads(failed.value or b"")
     other["contains"] = ["payment", "order"]
-    books.settle([record("razorpay", "evt_genuine", "payment.failed", other)])
-    assert claimed(books)[2].startswith("evt_genuine#")
-    assert not books.letters
+    tables.process([record("razorpay", "evt_genuine", "payment.failed", other)])
+    assert claimed(tables)[2].startswith("evt_genuine#")
+    assert not tables.letters
 
 
 def test_an_event_that_waits_holds_its_body_and_keeps_its_own_id() -> None:
-    books = PaperBooks()
+    tables = MemoryTables()
     refund = {"id": "rfnd_1", "entity": "refund", "amount": 400, "currency": "INR", "payment_id": "pay_2",
               "status": "processed", "created_at": 1_790_000_000}  # fmt: skip
     body = {"entity": "event", "event": "refund.processed", "contains": ["refund"],
             "payload": {"refund": {"entity": refund}}}  # fmt: skip
-    books.settle([razorpay("evt_2", "payment.authorized", status="authorized")])
-    books.settle([record("razorpay", "evt_2", "refund.processed", body)])
-    books.settle([record("razorpay", "evt_3", "refund.processed", body)])
-    assert (len(books.parked), books.duplicates) == (1, 1)
-    books.settle([razorpay("evt_4", payment="pay_2")])
-    assert not books.parked
-    assert claimed(books)[2].startswith("evt_2#")
-    assert books.row_of("pay_2")["refunded"] == 400
+    tables.process([razorpay("evt_2", "payment.authorized", status="authorized")])
+    tables.process([record("razorpay", "evt_2", "refund.processed", body)])
+    tables.process([record("razorpay", "evt_3", "refund.processed", body)])
+    assert (len(tables.parked), tables.duplicates) == (1, 1)
+    tables.process([razorpay("evt_4", payment="pay_2")])
+    assert not tables.parked
+    assert claimed(tables)[2].startswith("evt_2#")
+    assert tables.row_of("pay_2")["refunded"] == 400
 
 
 def test_a_hint_moves_nothing_and_asks_the_provider() -> None:
-    books = PaperBooks()
-    books.settle([hint()])
-    (row,) = books.ledger
+    tables = MemoryTables()
+    tables.process([hint()])
+    (row,) = tables.ledger
     assert (row.payment_id, row.outcome, row.facts) == (None, "noop", "[]")
-    assert [(one.provider, one.ref, one.reason) for one in books.refetches] == [("mollie", "tr_1", "hint")]
+    assert [(one.provider, one.ref, one.reason) for one in tables.refetches] == [("mollie", "tr_1", "hint")]
 
 
 def test_a_hint_that_comes_again_asks_again() -> None:
-    books = PaperBooks()
-    books.settle([hint()])
-    books.settle([hint()])
-    assert (len(books.ledger), books.duplicates, len(books.refetches)) == (1, 1, 2)
+    tables = MemoryTables()
+    tables.process([hint()])
+    tables.process([hint()])
+    assert (len(tables.ledger), tables.duplicates, len(tables.refetches)) == (1, 1, 2)
 
 
 def test_a_hint_under_the_id_of_a_genuine_event_does_not_swallow_it() -> None:
     """Nobody signed the hint's id: who posts it may know, or guess, that of an event to come."""
     genuine = razorpay("evt_1")
-    books = PaperBooks()
-    books.settle([with_trust(razorpay("evt_1", "payment.failed", status="failed"), b"hint")])
-    assert not books.payments
-    books.settle([genuine])
-    assert (len(books.ledger), books.duplicates, books.row_of("pay_1")["captured"]) == (2, 0, 1000)
-    assert claimed(books)[0].startswith("hint:")
+    tables = MemoryTables()
+    tables.process([with_trust(razorpay("evt_1", "payment.failed", status="failed"), b"hint")])
+    assert not tables.payments
+    tables.process([genuine])
+    assert (len(tables.ledger), tables.duplicates, tables.row_of("pay_1")["captured"]) == (2, 0, 1000)
+    assert claimed(tables)[0].startswith("hint:")
 
 
 @pytest.mark.parametrize("trust", [None, b"", b"Verified", b"verified ", b"hint"])
@@ -137,11 +137,11 @@ def test_one_body_under_two_unsigned_kinds_is_two_events() -> None:
         "id": 5_000_000_000_001, "currency": "EUR", "total_price": "10.00", "financial_status": "paid",
         "updated_at": "2026-09-21T14:18:20Z",
     }  # fmt: skip
-    books = PaperBooks()
-    books.settle([record("shopify", "evt_1", "orders/create", order)])
-    books.settle([record("shopify", "evt_2", "orders/paid", order)])
-    books.settle([record("shopify", "evt_3", "orders/paid", order)])
-    assert (claimed(books), books.duplicates) == (["evt_1", "evt_2"], 1)
+    tables = MemoryTables()
+    tables.process([record("shopify", "evt_1", "orders/create", order)])
+    tables.process([record("shopify", "evt_2", "orders/paid", order)])
+    tables.process([record("shopify", "evt_3", "orders/paid", order)])
+    assert (claimed(tables), tables.duplicates) == (["evt_1", "evt_2"], 1)
 
 
 @pytest.mark.parametrize("provider", ["github", "razorpay", "shopify"])

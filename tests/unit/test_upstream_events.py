@@ -9,8 +9,8 @@ import pytest
 from events import record, standard, understood
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_tables import MemoryTables
 from msgspec.structs import replace
-from paper_books import PaperBooks
 
 from consumer.decode import ANY, Endpoints, Event, decode, endpoints_of
 from consumer.upstream import RESERVED
@@ -46,12 +46,12 @@ def letter(one: Record, endpoints: Endpoints = BOUND) -> Dead:
 
 
 def shown(records: Sequence[Record]) -> dict[str, Any]:
-    books = PaperBooks()
+    tables = MemoryTables()
     for one in records:
-        books.settle([one])
-    assert not books.parked
-    assert not books.letters
-    (row,) = books.payments.values()
+        tables.process([one])
+    assert not tables.parked
+    assert not tables.letters
+    (row,) = tables.payments.values()
     return row
 
 
@@ -65,12 +65,12 @@ def test_an_event_is_its_source_its_id_and_what_it_says() -> None:
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_every_type_says_something_of_the_service_s_own_payment(kind: str) -> None:
-    books = PaperBooks()
-    books.settle([told("payment.created", event_id="first"), told(kind)])
-    (row,) = books.payments.values()
+    tables = MemoryTables()
+    tables.process([told("payment.created", event_id="first"), told(kind)])
+    (row,) = tables.payments.values()
     assert (row["provider"], row["provider_ref"]) == ("billing", "b-1")
-    assert not books.letters
-    assert len(books.ledger) == 2
+    assert not tables.letters
+    assert len(tables.ledger) == 2
 
 
 LIVES: dict[str, tuple[list[Record], dict[str, Any]]] = {
@@ -123,22 +123,22 @@ def test_any_order_of_a_life_gives_the_same_row(life: str) -> None:
 
 def test_a_late_event_that_brings_the_reference_is_a_version() -> None:
     """A reader of changes has no other way to learn of it: it holds the payment at this version already."""
-    books = PaperBooks()
+    tables = MemoryTables()
     money = {"payment_id": "b-9", "amount": 1000, "currency": "EUR"}
-    books.settle([told("payment.captured", event_id="c", id="cap", reference=None, **money)])
-    (row,) = books.payments.values()
+    tables.process([told("payment.captured", event_id="c", id="cap", reference=None, **money)])
+    (row,) = tables.payments.values()
     assert (row["version"], row["reference"]) == (1, None)
-    books.settle([told("payment.authorized", event_id="a", reference="ORD-9", **money)])
-    (row,) = books.payments.values()
+    tables.process([told("payment.authorized", event_id="a", reference="ORD-9", **money)])
+    (row,) = tables.payments.values()
     assert (row["version"], row["reference"]) == (2, "ORD-9")
-    assert [(one.outcome, one.version) for one in books.ledger] == [("applied", 1), ("late", 2)]
-    books.settle([told("payment.authorized", event_id="b", reference="ORD-9", **money)])
-    assert next(iter(books.payments.values()))["version"] == 2, "what is known already is none"
+    assert [(one.outcome, one.version) for one in tables.ledger] == [("applied", 1), ("late", 2)]
+    tables.process([told("payment.authorized", event_id="b", reference="ORD-9", **money)])
+    assert next(iter(tables.payments.values()))["version"] == 2, "what is known already is none"
 
 
 def test_a_service_s_payment_never_meets_a_provider_s_or_another_service_s() -> None:
-    books = PaperBooks()
-    books.settle(
+    tables = MemoryTables()
+    tables.process(
         [
             standard("payment.captured", payment="b-1", reference="ORD-1", event_id="e"),
             told("payment.captured", event_id="e"),
@@ -146,28 +146,28 @@ def test_a_service_s_payment_never_meets_a_provider_s_or_another_service_s() -> 
             told("payment.captured", source="billing/eu", event_id="e"),
         ]
     )
-    assert sorted((row["provider"], row["account"], row["captured"]) for row in books.payments.values()) == [
+    assert sorted((row["provider"], row["account"], row["captured"]) for row in tables.payments.values()) == [
         ("billing", "", 1000),
         ("billing", "eu", 1000),
         ("pos", "", 1000),
         ("standard_webhooks", "", 1000),
     ]
-    assert len(books.ledger) == 4, "an event id is the source's own"
+    assert len(tables.ledger) == 4, "an event id is the source's own"
 
 
 def test_a_copy_is_one_and_other_facts_under_its_id_are_a_conflict() -> None:
-    books = PaperBooks()
-    books.settle([told("payment.captured", event_id="e"), told("payment.captured", event_id="e")])
-    books.settle([told("payment.captured", event_id="e", amount=900)])
-    assert (len(books.ledger), [one.reason for one in books.letters]) == (1, [Reason.CONFLICT])
+    tables = MemoryTables()
+    tables.process([told("payment.captured", event_id="e"), told("payment.captured", event_id="e")])
+    tables.process([told("payment.captured", event_id="e", amount=900)])
+    assert (len(tables.ledger), [one.reason for one in tables.letters]) == (1, [Reason.CONFLICT])
 
 
 def test_a_refund_waits_for_its_payment() -> None:
-    books = PaperBooks()
-    books.settle([told("payment.refunded", id="r-1", amount=100)])
-    assert (len(books.ledger), len(books.parked)) == (0, 1)
-    books.settle([told("payment.captured")])
-    assert (len(books.ledger), len(books.parked)) == (2, 0)
+    tables = MemoryTables()
+    tables.process([told("payment.refunded", id="r-1", amount=100)])
+    assert (len(tables.ledger), len(tables.parked)) == (0, 1)
+    tables.process([told("payment.captured")])
+    assert (len(tables.ledger), len(tables.parked)) == (2, 0)
 
 
 def without(one: Record, name: str) -> Record:

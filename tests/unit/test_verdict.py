@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from paper_books import payment
+from memory_tables import payment
 
 from consumer.fold import newer, project
 from consumer.verdict import Dead, Recorded, decide

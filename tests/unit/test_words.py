@@ -19,7 +19,6 @@ TWICE = {
     **dict.fromkeys(
         [
             "Bar",
-            "Books",
             "Broker",
             "Client",
             "Contender",
@@ -47,7 +46,6 @@ TWICE = {
             "Session",
             "Shown",
             "State",
-            "Standing",
             "Status",
             "Tally",
             "Teller",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from events import record
-from paper_books import PaperBooks
+from memory_tables import MemoryTables
 
 import providers
 from schemas.errors import UninterpretableError
@@ -98,16 +98,16 @@ def made(provider: str, kind: str, body: object, event_id: str) -> Record:
 
 
 def check_every_order(records: Sequence[Record], **row: Any) -> None:
-    """Settle the records in every order, one by one and all at once; each comes to the one row."""
+    """Process the records in every order, one by one and all at once; each comes to the one row."""
     for order in permutations(records):
         for batches in ([[one] for one in order], [list(order)]):
-            books = PaperBooks()
+            tables = MemoryTables()
             for batch in batches:
-                books.settle(batch)
-            assert {name: books.only[name] for name in row} == row, [one.header("ce_type") for one in order]
-            assert not books.letters
-            assert not books.parked
-            assert len(books.ledger) == len(records)
+                tables.process(batch)
+            assert {name: tables.only[name] for name in row} == row, [one.header("ce_type") for one in order]
+            assert not tables.letters
+            assert not tables.parked
+            assert len(tables.ledger) == len(records)
 
 
 def facts(said: Meaning) -> set[tuple[str, ...]]:
@@ -130,7 +130,7 @@ class Processed(NamedTuple):
 
 def processed(batches: Iterable[Sequence[Record]]) -> Processed:
     """Process batches one after the other."""
-    books = PaperBooks()
+    tables = MemoryTables()
     for batch in batches:
-        books.settle(batch)
-    return Processed(list(books.payments.values()), [one.event for one in books.parked.values()], books.letters)
+        tables.process(batch)
+    return Processed(list(tables.payments.values()), [one.event for one in tables.parked.values()], tables.letters)

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from consumer.dispatcher.lists import with_list
-from ops.console import recall_orders
+from ops import recall_orders
 from ops.console.visits import action, checked, page
 from ops.dlq_filters import moment
 from ops.operators import BECAUSE_LENGTH_MAX

@@ -16,7 +16,7 @@ select
         from dead_letters d
         where d.status = 'open'
             and exists (select from payment_logs l where l.source = d.source and l.event_id = d.event_id)
-    ) as letters_settled_since,
+    ) as letters_processed_since,
     (
         select count(*)
         from parked_events p

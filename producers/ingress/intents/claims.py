@@ -68,7 +68,7 @@ class Claims:
             return IN_PROGRESS
 
     async def find(self, client: str, payment_id: UUID) -> PaymentView | None:
-        """Return the client's payment from the books, or from its claim until it is there."""
+        """Return the client's payment from the ledger, or from its claim until it is there."""
         return await self._transactions.run(lambda connection: self._view(connection, client, payment_id))
 
     async def find_named(self, client: str, name: PaymentName) -> list[PaymentView]:
@@ -76,7 +76,7 @@ class Claims:
         return await self._transactions.run(lambda connection: self._find_named(connection, client, name))
 
     async def moments(self, payment_id: UUID) -> list[Moment]:
-        """Return the payment's events in the order of the books, one more than are shown at most."""
+        """Return the payment's events in the order of the ledger, one more than are shown at most."""
         rows = await self._transactions.run(
             lambda connection: connection.fetch(
                 statement("producers", "read_moments"), payment_id, self._bounds.timeline_rows_max + 1

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from settling import broken_chains, processor
+from consumer_harness import broken_chains, processor
 
 from consumer import decode, transaction, waking
 from model.arena import Clock
@@ -16,7 +16,7 @@ from producers.relay import lanes
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from settling import Event
+    from consumer_harness import Event
 
     from model.arena import Arena
     from model.stepping import Process
@@ -34,9 +34,9 @@ async def _keep_sessions() -> None:
     """Stand for a pool of which no session needs to be replaced."""
 
 
-async def settle(pool: Any, arena: Arena, records: Iterable[Record]) -> None:
+async def apply_batch(pool: Any, arena: Arena, records: Iterable[Record]) -> None:
     """Process records as the consumer's worker does: in one batch, tried again and divided where it fails."""
-    processing = processor(writer(pool, arena).settle, arena.settings.consumer, _keep_sessions)
+    processing = processor(writer(pool, arena).process, arena.settings.consumer, _keep_sessions)
     await processing.write([decode.decoded(record) for record in records])
 
 
@@ -51,21 +51,21 @@ async def wake(pool: Any, arena: Arena, turns: int = TURNS) -> None:
 def actor(arena: Arena, name: str, records: Iterable[Record], *, may_crash: bool = False) -> Process:
     """Start a process that takes one batch."""
     process = arena.process(name, may_crash=may_crash)
-    process.start(settle(arena.pool_of(process), arena, records))
+    process.start(apply_batch(arena.pool_of(process), arena, records))
     return process
 
 
 async def open_problems(arena: Arena, *events: Event) -> list[str]:
     """Return what never may be: events without an effect or with two, some that wait, dead letters, broken chains."""
-    books = await arena.books()
-    counts = Counter(row["event_id"] for row in books.ledger)
+    tables = await arena.tables()
+    counts = Counter(row["event_id"] for row in tables.ledger)
     wrong = [(one.event_id, counts[one.event_id]) for one in events if counts[one.event_id] != 1]
     problems = [f"{event_id} is in the ledger {count} times" for event_id, count in wrong]
-    problems += [f"{row['event_id']} still waits" for row in books.parked]
+    problems += [f"{row['event_id']} still waits" for row in tables.parked]
     problems += [
-        f"{row['event_id']} is a dead letter: {row['reason']}" for row in books.letters if row["status"] == "open"
+        f"{row['event_id']} is a dead letter: {row['reason']}" for row in tables.letters if row["status"] == "open"
     ]
-    return problems + broken_chains(books)
+    return problems + broken_chains(tables)
 
 
 def compared(row: dict[str, Any], **wanted: Any) -> list[str]:
@@ -79,8 +79,8 @@ async def publish(process: Process, arena: Arena, lane_: lanes.Lane, lease: Any,
         if (found := await lane_.read(connection)) is None:
             continue
         await process.step("publish", lambda batch=found: _published(arena, process.name, batch))  # type: ignore[misc]
-        await lane_.settle(connection, found, lease, {})
-        arena.notes.append(("settled", process.name))
+        await lane_.finish(connection, found, lease, {})
+        arena.notes.append(("finished", process.name))
 
 
 async def _published(arena: Arena, name: str, found: Any) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from settling import intent, intent_records, records, webhook
+from consumer_harness import intent, intent_records, records, webhook
 
-from model.worlds.acting import actor, compared, open_problems, settle
+from model.worlds.acting import actor, apply_batch, compared, open_problems
 
 if TYPE_CHECKING:
     from model.arena import Arena
@@ -31,8 +31,8 @@ class Adopting:
 
     async def seed(self, arena: Arena) -> None:
         pool = arena.plain_pool()
-        await settle(pool, arena, intent_records([intent(ORDER, reference="ORD")]))
-        await settle(pool, arena, records([AUTHORIZED], partition=3))
+        await apply_batch(pool, arena, intent_records([intent(ORDER, reference="ORD")]))
+        await apply_batch(pool, arena, records([AUTHORIZED], partition=3))
 
     def processes(self, arena: Arena) -> list[Process]:
         return [
@@ -46,8 +46,8 @@ class Adopting:
 
     async def check(self, arena: Arena) -> list[str]:
         problems = await open_problems(arena, AUTHORIZED, FIRST, SECOND, REFUND)
-        by_ref = {row["provider_ref"]: row for row in (await arena.books()).payments if row["id"] != ORDER}
-        order = next(row for row in (await arena.books()).payments if row["id"] == ORDER)
+        by_ref = {row["provider_ref"]: row for row in (await arena.tables()).payments if row["id"] != ORDER}
+        order = next(row for row in (await arena.tables()).payments if row["id"] == ORDER)
         problems += compared(order, captured=1000, status="captured")
         if set(by_ref) != {"try-1", "try-2"}:
             return [*problems, f"tries {sorted(by_ref)}"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from settling import records, webhook
+from consumer_harness import records, webhook
 
 from consumer import sweeper
 from model.arena import NOW, Clock
-from model.worlds.acting import actor, compared, open_problems, settle, wake
+from model.worlds.acting import actor, apply_batch, compared, open_problems, wake
 
 if TYPE_CHECKING:
     from model.arena import Arena
@@ -29,7 +29,7 @@ class Burying:
     finds = ("consumer-sweeper-buries-what-is-being-woken",)
 
     async def seed(self, arena: Arena) -> None:
-        await settle(arena.plain_pool(), arena, records([REFUND]))
+        await apply_batch(arena.plain_pool(), arena, records([REFUND]))
 
     def processes(self, arena: Arena) -> list[Process]:
         burier = arena.process("sweeper")
@@ -37,15 +37,15 @@ class Burying:
         return [actor(arena, "capture", records([CAPTURED], partition=1), may_crash=True), burier]
 
     async def finish(self, arena: Arena) -> None:
-        await settle(arena.plain_pool(), arena, records([CAPTURED], partition=1))
+        await apply_batch(arena.plain_pool(), arena, records([CAPTURED], partition=1))
         await wake(arena.plain_pool(), arena)
 
     async def check(self, arena: Arena) -> list[str]:
         problems = await open_problems(arena, CAPTURED, REFUND)
-        books = await arena.books()
-        for row in books.payments:
+        tables = await arena.tables()
+        for row in tables.payments:
             problems += compared(row, captured=1000, refunded=400)
-        if books.letters and arena.first("capture", "commit") < arena.first("sweeper", "take_expired"):
+        if tables.letters and arena.first("capture", "commit") < arena.first("sweeper", "take_expired"):
             problems.append("its payment was known, and it was buried")
         return problems
 

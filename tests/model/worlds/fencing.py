@@ -61,7 +61,7 @@ class Fencing:
                 holder = name
             elif what == "fail-over":
                 holder = ""
-            elif what in {"renewed", "guarded", "settled"} and name != holder:
+            elif what in {"renewed", "guarded", "finished"} and name != holder:
                 problems.append(f"{name} {what}, and {holder or 'nobody'} held the lease")
         return problems
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from settling import records, webhook
+from consumer_harness import records, webhook
 
-from model.worlds.acting import actor, compared, open_problems, settle
+from model.worlds.acting import actor, apply_batch, compared, open_problems
 
 if TYPE_CHECKING:
     from model.arena import Arena
@@ -28,7 +28,7 @@ class Locking:
     finds = ("consumer-batch-locks-more-in-one-transaction",)
 
     async def seed(self, arena: Arena) -> None:
-        await settle(arena.plain_pool(), arena, records([webhook("payment.created", "b")], partition=3))
+        await apply_batch(arena.plain_pool(), arena, records([webhook("payment.created", "b")], partition=3))
 
     def processes(self, arena: Arena) -> list[Process]:
         return [
@@ -42,6 +42,6 @@ class Locking:
 
     async def check(self, arena: Arena) -> list[str]:
         problems = await open_problems(arena, MADE, *AUTHORIZED, *CAPTURED)
-        for row in (await arena.books()).payments:
+        for row in (await arena.tables()).payments:
             problems += compared(row, authorized=1000, captured=1000)
         return problems

@@ -8,9 +8,9 @@ import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from settling import Event, intent, intent_records, records, webhook
+from consumer_harness import Event, intent, intent_records, records, webhook
 
-from model.worlds.acting import actor, compared, open_problems, settle, wake
+from model.worlds.acting import actor, apply_batch, compared, open_problems, wake
 from schemas.record import Attributes
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Merging:
     finds: tuple[str, ...] = ()
 
     async def seed(self, arena: Arena) -> None:
-        await settle(arena.plain_pool(), arena, records([AUTHORIZED], partition=3))
+        await apply_batch(arena.plain_pool(), arena, records([AUTHORIZED], partition=3))
 
     def processes(self, arena: Arena) -> list[Process]:
         return [
@@ -79,7 +79,7 @@ class Merging:
 
     async def check(self, arena: Arena) -> list[str]:
         problems = await open_problems(arena, AUTHORIZED, CAPTURED, REFUND)
-        survivors = [row for row in (await arena.books()).payments if row["merged_into"] is None]
+        survivors = [row for row in (await arena.tables()).payments if row["merged_into"] is None]
         if len(survivors) != 1:
             return [*problems, f"{len(survivors)} payments"]
         return problems + compared(survivors[0], id=PROMISED, captured=1000, refunded=400, provider_ref="pay")
@@ -93,7 +93,7 @@ class Following(Merging):
     finds: tuple[str, ...] = ("consumer-batch-payment-is-not-locked",)
 
     async def seed(self, arena: Arena) -> None:
-        await settle(arena.plain_pool(), arena, records([CHARGED], partition=3))
+        await apply_batch(arena.plain_pool(), arena, records([CHARGED], partition=3))
 
     def processes(self, arena: Arena) -> list[Process]:
         claim = intent(PROMISED, provider=FLUTTERWAVE, provider_ref="ORD", currency="NGN")
@@ -104,7 +104,7 @@ class Following(Merging):
 
     async def check(self, arena: Arena) -> list[str]:
         problems = await open_problems(arena, CHARGED, BY_CHARGE)
-        survivors = [row for row in (await arena.books()).payments if row["merged_into"] is None]
+        survivors = [row for row in (await arena.tables()).payments if row["merged_into"] is None]
         if len(survivors) != 1:
             return [*problems, f"{len(survivors)} payments"]
         return problems + compared(survivors[0], id=PROMISED, captured=1000, refunded=400, provider_ref="ORD")
@@ -134,7 +134,7 @@ class Telling(Merging):
 
     async def check(self, arena: Arena) -> list[str]:
         problems = await open_problems(arena, SOLD, DISPUTED)
-        survivors = [row for row in (await arena.books()).payments if row["merged_into"] is None]
+        survivors = [row for row in (await arena.tables()).payments if row["merged_into"] is None]
         if len(survivors) != 1:
             return [*problems, f"{len(survivors)} payments"]
         return problems + compared(survivors[0], id=PROMISED, captured=1000, disputed=1000, merchant_account="eur")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from settling import records, webhook
+from consumer_harness import records, webhook
 
-from model.worlds.acting import actor, lane_of, open_problems, publish, settle
+from model.worlds.acting import actor, apply_batch, lane_of, open_problems, publish
 from runtime.lease import Lease
 
 if TYPE_CHECKING:
-    from settling import Event
+    from consumer_harness import Event
 
     from model.arena import Arena
     from model.stepping import Process
@@ -38,7 +38,7 @@ class Relaying:
     finds: tuple[str, ...] = ("relay-unsettled-rows-are-passed",)
 
     async def seed(self, arena: Arena) -> None:
-        await settle(arena.plain_pool(), arena, records([AUTHORIZED], partition=3))
+        await apply_batch(arena.plain_pool(), arena, records([AUTHORIZED], partition=3))
         await arena.observer.run(
             "insert into leases (name, holder, token, expires_at) values ('relay', 'mine', 1, now() + interval '1 day')"
         )
@@ -79,14 +79,14 @@ async def drain(arena: Arena, lease: Lease) -> None:
             from model.worlds.acting import told
 
             arena.notes += [("published", "drain", told(record)) for record in found.records]
-            await lane.settle(connection, found, lease, {})
+            await lane.finish(connection, found, lease, {})
 
 
 async def order_problems(arena: Arena) -> list[str]:
     """Return what a reader of `payments.changes` could not bear."""
     changes: list[dict[str, Any]] = [note[2] for note in arena.notes if note[0] == "published"]
     problems = []
-    for payment in (await arena.books()).payments:
+    for payment in (await arena.tables()).payments:
         versions = [one["version"] for one in changes if one["payment_id"] == str(payment["id"])]
         first_seen = list(dict.fromkeys(versions))
         if first_seen != list(range(1, payment["version"] + 1)):

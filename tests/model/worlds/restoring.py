@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
-from settling import records, webhook
+from consumer_harness import records, webhook
 
 from consumer import poller, positions
-from model.worlds.acting import compared, lane_of, open_problems, publish, settle
+from model.worlds.acting import apply_batch, compared, lane_of, open_problems, publish
 from model.worlds.relaying import LEASE, drain
 from schemas.topics import WEBHOOKS
 
@@ -27,7 +27,7 @@ EVENTS = (
 """One a partition."""
 SECONDS_MAX = 60.0
 COPIED = """
-select 'settled', event_id, version from payment_logs
+select 'processed', event_id, version from payment_logs
 union all select 'noted', partition::text, next_offset from consumer_offsets
 union all select 'published', name, id from relay_cursors
 order by 1, 2
@@ -74,7 +74,7 @@ class Restoring:
         """Ends in which Kafka was not ahead of the copy, and a version was given twice in one epoch."""
 
     async def seed(self, arena: Arena) -> None:
-        await settle(arena.plain_pool(), arena, records([webhook("payment.authorized", "pay")], partition=3))
+        await apply_batch(arena.plain_pool(), arena, records([webhook("payment.authorized", "pay")], partition=3))
         await positions.StoredOffsets(arena.plain_pool()).note({(WEBHOOKS.name, number): 0 for number in (0, 1)})
         await arena.observer.run(
             "insert into leases (name, holder, token, expires_at) values ('relay', 'mine', 1, now() + interval '1 day')"
@@ -97,7 +97,7 @@ class Restoring:
 
     async def check(self, arena: Arena) -> list[str]:
         problems = await open_problems(arena, *EVENTS)
-        (payment,) = (await arena.books()).payments
+        (payment,) = (await arena.tables()).payments
         problems += compared(payment, captured=1000, version=3)
         changes = [note[2] for note in arena.notes if note[0] == "published"]
         newest = max(changes, key=lambda one: (one.get("epoch") or 0, one["version"]))
@@ -128,8 +128,8 @@ async def _consume(arena: Arena, process: Process | None, group: Group, order: t
         if group.at.get(place, 0) > 0:
             continue
         span = reading.offsets.begin((place.topic, place.partition), 1)
-        await settle(pool, arena, records([EVENTS[place.partition]], partition=place.partition))
-        reading.offsets.settle([span])
+        await apply_batch(pool, arena, records([EVENTS[place.partition]], partition=place.partition))
+        reading.offsets.mark_processed([span])
         await reading.commit_all()
 
 

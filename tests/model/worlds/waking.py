@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from settling import records, webhook
+from consumer_harness import records, webhook
 
-from model.worlds.acting import actor, compared, open_problems, settle, wake
+from model.worlds.acting import actor, apply_batch, compared, open_problems, wake
 
 if TYPE_CHECKING:
     from model.arena import Arena
@@ -22,7 +22,7 @@ class Waking:
     """Two batches and the sweeper."""
 
     name = "waking"
-    says = "a refund waits for its payment, or is settled with it; whoever ends, it is woken in the end"
+    says = "a refund waits for its payment, or is processed with it; whoever ends, it is woken in the end"
     crashes = 1
     compared: tuple[tuple[str, str], ...] = ()
     finds = (
@@ -32,7 +32,7 @@ class Waking:
     )
 
     async def seed(self, arena: Arena) -> None:
-        await settle(arena.plain_pool(), arena, records([EARLIER], partition=3))
+        await apply_batch(arena.plain_pool(), arena, records([EARLIER], partition=3))
 
     def processes(self, arena: Arena) -> list[Process]:
         sweeper = arena.process("sweeper")
@@ -45,13 +45,13 @@ class Waking:
 
     async def finish(self, arena: Arena) -> None:
         """Deliver again what may not have been committed; then wake as the sweeper does."""
-        await settle(arena.plain_pool(), arena, records([REFUND]))
-        await settle(arena.plain_pool(), arena, records([CAPTURED], partition=1))
+        await apply_batch(arena.plain_pool(), arena, records([REFUND]))
+        await apply_batch(arena.plain_pool(), arena, records([CAPTURED], partition=1))
         await wake(arena.plain_pool(), arena)
 
     async def check(self, arena: Arena) -> list[str]:
         problems = await open_problems(arena, EARLIER, REFUND, CAPTURED)
-        for row in (await arena.books()).payments:
+        for row in (await arena.tables()).payments:
             problems += compared(row, captured=1000, refunded=500, version=3)
         return problems
 

@@ -229,16 +229,16 @@ class Bench:
         return BatchWriter(self.pool, self.settings, self.clock)
 
     def processor(self, transact: Callable[[Sequence[Item]], Awaitable[Plan]] | None = None) -> Processor:
-        return processor(transact or self.writer.settle, self.settings.consumer, self.pool.expire_connections)
+        return processor(transact or self.writer.process, self.settings.consumer, self.pool.expire_connections)
 
-    async def settle(self, batch: Iterable[Record]) -> list[Plan]:
+    async def process(self, batch: Iterable[Record]) -> list[Plan]:
         return await self.processor().write([decoded(record) for record in batch])
 
     async def fetch(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
         return [dict(row) for row in await self.pool.fetch(query, *arguments)]
 
-    async def books(self) -> Books:
-        return await read_books(self.pool)
+    async def tables(self) -> Tables:
+        return await read_all_tables(self.pool)
 
 
 @asynccontextmanager
@@ -253,7 +253,7 @@ async def bench(dsn: str, *, connections: int = 4, **limits: Any) -> AsyncIterat
 
 
 @dataclass
-class Books:
+class Tables:
     """All rows of a database."""
 
     payments: list[dict[str, Any]]
@@ -270,20 +270,20 @@ class Books:
         return {row["provider_ref"]: row for row in self.payments if row["merged_into"] is None}
 
 
-async def read_books(pool: Any) -> Books:
+async def read_all_tables(pool: Any) -> Tables:
     """Read all tables as they are at one moment."""
     async with pool.acquire() as connection:
         return await read_tables(connection)
 
 
-async def read_tables(connection: Any) -> Books:
+async def read_tables(connection: Any) -> Tables:
     """Read all tables as they are at one moment: what is processed meanwhile is in all of them or in none."""
 
     async def rows(query: str) -> list[dict[str, Any]]:
         return [dict(row) for row in await connection.fetch(query)]
 
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return Books(
+        return Tables(
             await rows("select * from payments order by id"),
             await rows("select * from payment_logs order by id"),
             await rows("select * from dead_letters order by id"),
@@ -296,13 +296,13 @@ def shown(row: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in like}
 
 
-def broken_chains(books: Books) -> list[str]:
+def broken_chains(tables: Tables) -> list[str]:
     """Walk every payment's ledger rows; return what does not fit: hash, head, versions with a hole."""
     problems = []
     by_payment: dict[Any, list[dict[str, Any]]] = {}
-    for row in books.ledger:
+    for row in tables.ledger:
         by_payment.setdefault(row["payment_id"], []).append(row)
-    for payment in books.payments:
+    for payment in tables.payments:
         head, versions = b"", []
         for row in by_payment.get(payment["id"], []):
             sealed = LedgerRow(**{name: row[name] for name in COLUMNS})
@@ -318,9 +318,9 @@ def broken_chains(books: Books) -> list[str]:
     return problems
 
 
-def wrong_payments(books: Books, expected: Iterable[Life]) -> list[str]:
+def wrong_payments(tables: Tables, expected: Iterable[Life]) -> list[str]:
     """Compare every payment with what its life comes to."""
-    found, problems = books.by_ref, []
+    found, problems = tables.by_ref, []
     for life in expected:
         row = found.pop(life.payment, None)
         if row is None or shown(row, life.row()) != life.row():

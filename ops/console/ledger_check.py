@@ -1,4 +1,4 @@
-"""The books, checked on demand: the ledger's chains, the money, and every event in one place alone.
+"""The ledger, checked on demand: the ledger's chains, the money, and every event in one place alone.
 
 It reads the whole ledger, so it runs when somebody asks, one at a time, on a connection and in a thread of its own, and
 is given up past its time-out. The last result is kept until the next one.
@@ -38,8 +38,8 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class BooksResult:
-    """What one check of the books found. `failure` says why there is no result; then the rest is empty."""
+class LedgerCheckResult:
+    """What one check of the ledger found. `failure` says why there is no result; then the rest is empty."""
 
     at: dt.datetime
     seconds: float
@@ -56,14 +56,14 @@ class BooksResult:
         return not self.failure and all(check.holds for check in self.checks)
 
 
-class BooksCheck:
+class LedgerCheck:
     """Runs the check, one at a time, and keeps the last result."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._running: asyncio.Task[None] | None = None
         self._began = 0.0
-        self.result: BooksResult | None = None
+        self.result: LedgerCheckResult | None = None
 
     @property
     def running_seconds(self) -> float | None:
@@ -87,17 +87,17 @@ class BooksCheck:
             self.result = await asyncio.to_thread(lambda: asyncio.run(examine(self._settings)))
         except RatchetError as error:
             seconds = time.monotonic() - self._began
-            self.result = BooksResult(dt.datetime.now(dt.UTC), seconds, failure=str(error))
+            self.result = LedgerCheckResult(dt.datetime.now(dt.UTC), seconds, failure=str(error))
         except Exception:  # noqa: BLE001 - the page must say that there is no result
             _log.exception("console_books_failed")
             failure = "the check failed; the console's log says why"
-            self.result = BooksResult(dt.datetime.now(dt.UTC), time.monotonic() - self._began, failure=failure)
+            self.result = LedgerCheckResult(dt.datetime.now(dt.UTC), time.monotonic() - self._began, failure=failure)
         finally:
             self._running = None
 
 
-async def examine(settings: Settings) -> BooksResult:
-    """Check the books on a connection of its own. Raises UnavailableError where that takes too long."""
+async def examine(settings: Settings) -> LedgerCheckResult:
+    """Check the ledger on a connection of its own. Raises UnavailableError where that takes too long."""
     began, console = time.monotonic(), settings.console
     bounds = {"statement_timeout_seconds": console.books_timeout_seconds, "pool_connections_max": 1}
     reader = Reader(settings.model_copy(update={"console": console.model_copy(update=bounds)}))
@@ -114,10 +114,10 @@ async def examine(settings: Settings) -> BooksResult:
         ) from error
     finally:
         await reader.close()
-    return BooksResult(
+    return LedgerCheckResult(
         at=dt.datetime.now(dt.UTC),
         seconds=time.monotonic() - began,
-        checks=tuple(draw_up(money, events, audit)),
+        checks=tuple(reconcile(money, events, audit)),
         money=tuple(money),
         events=events,
         statuses=tuple(statuses),
@@ -125,7 +125,7 @@ async def examine(settings: Settings) -> BooksResult:
     )
 
 
-def draw_up(money: Sequence[Mapping[str, Any]], events: Mapping[str, int], audit: Audit) -> list[Check]:
+def reconcile(money: Sequence[Mapping[str, Any]], events: Mapping[str, int], audit: Audit) -> list[Check]:
     """Return what must hold of a ledger, and whether it does; pure."""
     wrong = sum(row["impossible"] for row in money)
     broken = (

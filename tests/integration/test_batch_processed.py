@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from settling import (
+from consumer_harness import (
     SOURCE,
     Bench,
     Event,
@@ -55,13 +55,13 @@ def five_hundred() -> list[Any]:
 
 
 async def test_a_batch_of_whole_lives_comes_to_plain_arithmetic(harness: Bench) -> None:
-    plans = await harness.settle(records(five_hundred()))
-    books = await harness.books()
+    plans = await harness.process(records(five_hundred()))
+    tables = await harness.tables()
     assert len(plans) == 1
-    assert len(books.claims) == BATCH
-    assert books.parked == books.letters == []
-    assert wrong_payments(books, lives(BATCH // 5)) == []
-    assert broken_chains(books) == []
+    assert len(tables.claims) == BATCH
+    assert tables.parked == tables.letters == []
+    assert wrong_payments(tables, lives(BATCH // 5)) == []
+    assert broken_chains(tables) == []
 
 
 async def test_ledger_rows_tell_what_happened_and_where_it_stood(harness: Bench) -> None:
@@ -73,11 +73,11 @@ async def test_ledger_rows_tell_what_happened_and_where_it_stood(harness: Bench)
         webhook("payment.canceled", "p", amount=1000, event_id="e5"),
         webhook("customer.updated", "p", amount=None, event_id="e6"),
     ]
-    await harness.settle(records(events, partition=3, first=40))
-    books = await harness.books()
-    payment = books.payments[0]
+    await harness.process(records(events, partition=3, first=40))
+    tables = await harness.tables()
+    payment = tables.payments[0]
     columns = ("event_id", "event_type", "outcome", "from_status", "to_status", "amount", "version", "offset")
-    assert [tuple(row[name] for name in columns) for row in books.ledger] == [
+    assert [tuple(row[name] for name in columns) for row in tables.ledger] == [
         ("e1", "payment.authorized", "applied", None, "authorized", 1000, 1, 40),
         ("e2", "payment.authorized", "noop", "authorized", "authorized", 1000, None, 41),
         ("e3", "payment.captured", "applied", "authorized", "captured", 1000, 2, 42),
@@ -85,32 +85,32 @@ async def test_ledger_rows_tell_what_happened_and_where_it_stood(harness: Bench)
         ("e5", "payment.canceled", "conflict", "captured", "captured", 1000, 3, 44),
         ("e6", "customer.updated", "noop", None, None, None, None, 45),
     ]
-    assert {(row["topic"], row["partition"], row["source"]) for row in books.ledger} == {
+    assert {(row["topic"], row["partition"], row["source"]) for row in tables.ledger} == {
         ("payments.webhooks", 3, SOURCE)
     }
-    assert [row["payment_id"] for row in books.ledger] == [payment["id"]] * 5 + [None]
+    assert [row["payment_id"] for row in tables.ledger] == [payment["id"]] * 5 + [None]
     assert (payment["version"], payment["status"], payment["captured"]) == (3, "captured", 1000)
     assert payment["flags"] == ["contradiction"], "a cancellation after the capture is flagged, and that is a change"
-    assert broken_chains(books) == []
+    assert broken_chains(tables) == []
 
 
 async def test_a_changed_ledger_row_breaks_the_chain(harness: Bench, database: Database) -> None:
-    await harness.settle(records(lives(1)[0].events()))
+    await harness.process(records(lives(1)[0].events()))
     owner = await asyncpg.connect(database.owner_dsn)
     await owner.execute("update payment_logs set amount = amount + 1 where version = 2")
     await owner.close()
-    assert len(broken_chains(await harness.books())) > 1
+    assert len(broken_chains(await harness.tables())) > 1
 
 
-async def test_an_undecodable_record_among_500_is_a_letter_and_499_settle(harness: Bench) -> None:
+async def test_an_undecodable_record_among_500_is_a_letter_and_499_process(harness: Bench) -> None:
     events = five_hundred()
     poison = webhook("payment.captured", "poison", event_id="poison")
     events[217] = poison._replace(value=b'{"type": "payment.captured", "data": \xff')
-    plans = await harness.settle(records(events))
-    books = await harness.books()
+    plans = await harness.process(records(events))
+    tables = await harness.tables()
     assert len(plans) == 1, "a verdict needs no bisection"
-    assert len(books.claims) + len(books.parked) == BATCH - 1
-    assert [(row["reason"], row["event_id"], row["offset"]) for row in books.letters] == [
+    assert len(tables.claims) + len(tables.parked) == BATCH - 1
+    assert [(row["reason"], row["event_id"], row["offset"]) for row in tables.letters] == [
         ("undecodable", "poison", 217)
     ]
 
@@ -124,13 +124,13 @@ async def test_a_record_that_postgres_refuses_is_found_by_bisection(
     await owner.close()
     events = five_hundred()
     events[where] = webhook("payment.created", "unlucky", amount=13, event_id="unlucky")
-    plans = await harness.settle(records(events))
-    books = await harness.books()
-    assert len(plans) > 2, "halves were settled on their own"
-    assert len(books.claims) + len(books.parked) == BATCH - 1
-    assert "unlucky" not in books.by_ref
+    plans = await harness.process(records(events))
+    tables = await harness.tables()
+    assert len(plans) > 2, "halves were processed on their own"
+    assert len(tables.claims) + len(tables.parked) == BATCH - 1
+    assert "unlucky" not in tables.by_ref
     assert [
-        shown(row, {"reason": 0, "event_id": 0, "offset": 0, "status": 0, "message": 0}) for row in books.letters
+        shown(row, {"reason": 0, "event_id": 0, "offset": 0, "status": 0, "message": 0}) for row in tables.letters
     ] == [
         {
             "reason": "data_rejected",
@@ -140,7 +140,7 @@ async def test_a_record_that_postgres_refuses_is_found_by_bisection(
             "message": "CheckViolationError 23514 payments.no_thirteen",
         }
     ]
-    assert broken_chains(books) == []
+    assert broken_chains(tables) == []
 
 
 async def test_a_figure_that_no_column_holds_is_data_and_no_outage(harness: Bench, monkeypatch: Any) -> None:
@@ -157,22 +157,22 @@ async def test_a_figure_that_no_column_holds_is_data_and_no_outage(harness: Benc
     monkeypatch.setattr(rows, "payment_columns", beyond)
     events = five_hundred()
     events[123] = webhook("payment.created", "unlucky", event_id="unlucky")
-    await harness.settle(records(events))
-    books = await harness.books()
-    assert len(books.claims) + len(books.parked) == BATCH - 1
-    assert [(row["reason"], row["event_id"]) for row in books.letters] == [("data_rejected", "unlucky")]
+    await harness.process(records(events))
+    tables = await harness.tables()
+    assert len(tables.claims) + len(tables.parked) == BATCH - 1
+    assert [(row["reason"], row["event_id"]) for row in tables.letters] == [("data_rejected", "unlucky")]
 
 
-async def test_500_records_with_one_of_each_poison_settle_the_rest(harness: Bench) -> None:
+async def test_500_records_with_one_of_each_poison_process_the_rest(harness: Bench) -> None:
     events = five_hundred()
     events[3] = events[3]._replace(value=None, key=None)
     events[77] = webhook("payment.teleported", "poison-kind", event_id="unknown")
     events[300] = events[300]._replace(headers=())
     events[499] = webhook("payment.captured", "poison-amount", amount=-5, event_id="negative")
-    await harness.settle(records(events))
-    books = await harness.books()
-    assert len(books.claims) + len(books.parked) == BATCH - 4
-    assert {row["offset"]: row["reason"] for row in books.letters} == {
+    await harness.process(records(events))
+    tables = await harness.tables()
+    assert len(tables.claims) + len(tables.parked) == BATCH - 4
+    assert {row["offset"]: row["reason"] for row in tables.letters} == {
         3: "undecodable",
         77: "unknown_kind",
         300: "undecodable",
@@ -190,8 +190,8 @@ async def test_letters_keep_every_byte(harness: Bench) -> None:
     made = [
         webhook("payment.created", "p")._replace(key=key, value=value, headers=headers) for key, value, headers in raw
     ]
-    await harness.settle(records(made, first=7))
-    letters = (await harness.books()).letters
+    await harness.process(records(made, first=7))
+    letters = (await harness.tables()).letters
     assert [(row["key"], row["value"]) for row in letters] == [(key, value) for key, value, _ in raw]
     for row, (key, value, headers) in zip(letters, raw, strict=True):
         names = [name.encode(errors="surrogateescape") for name, _ in headers]
@@ -213,8 +213,8 @@ async def test_bad_records_of_one_event_id_are_a_letter_each_and_a_redelivery_is
         webhook("payment.captured", "p", event_id="e")._replace(value=value) for value in (b'{"a', b'{"another')
     )
     for first, batch in enumerate(([one], [other], [one, other])):
-        await harness.settle(records(batch, first=10 * first))
-    letters = (await harness.books()).letters
+        await harness.process(records(batch, first=10 * first))
+    letters = (await harness.tables()).letters
     assert [(row["event_id"], row["value"]) for row in letters] == [("e", one.value), ("e", other.value)]
 
 
@@ -226,10 +226,10 @@ async def test_a_header_without_a_value_is_no_end_of_the_world(harness: Bench) -
         ("ce_id", None),
         ("note", None),
     )
-    await harness.settle(records([bare._replace(headers=headers), webhook("payment.created", "good")]))
-    books = await harness.books()
-    assert [row["event_id"] for row in books.ledger] == ["good:payment.created:"]
-    assert [(row["reason"], row["header_values"][-2:]) for row in books.letters] == [("undecodable", [None, None])]
+    await harness.process(records([bare._replace(headers=headers), webhook("payment.created", "good")]))
+    tables = await harness.tables()
+    assert [row["event_id"] for row in tables.ledger] == ["good:payment.created:"]
+    assert [(row["reason"], row["header_values"][-2:]) for row in tables.letters] == [("undecodable", [None, None])]
 
 
 async def test_the_same_event_from_20_connections_at_once_is_one_row(database: Database) -> None:
@@ -237,50 +237,50 @@ async def test_the_same_event_from_20_connections_at_once_is_one_row(database: D
         await asyncio.gather(*(harness.pool.execute("select pg_sleep(0)") for _ in range(20)))
         event = webhook("payment.captured", "p", child="c")
         batches = [records([event], partition=number) for number in range(20)]
-        plans = await asyncio.gather(*(harness.settle(batch) for batch in batches))
-        books = await harness.books()
-    assert len(books.ledger) == len(books.payments) == 1
-    assert sum(plan.duplicates for settled in plans for plan in settled) == 19
-    assert books.payments[0]["captured"] == 1000
-    assert books.letters == books.parked == []
+        plans = await asyncio.gather(*(harness.process(batch) for batch in batches))
+        tables = await harness.tables()
+    assert len(tables.ledger) == len(tables.payments) == 1
+    assert sum(plan.duplicates for processed in plans for plan in processed) == 19
+    assert tables.payments[0]["captured"] == 1000
+    assert tables.letters == tables.parked == []
 
 
 @pytest.mark.parametrize("kind", ["refund.succeeded", "customer.updated"])
 async def test_an_event_that_opens_nothing_comes_20_times_at_once(database: Database, kind: str) -> None:
     async with bench(database.dsn, connections=20) as harness:
         event = webhook(kind, "p", child="r")
-        await asyncio.gather(*(harness.settle(records([event], partition=number)) for number in range(20)))
-        books = await harness.books()
-    assert len(books.ledger) + len(books.parked) == 1
-    assert books.letters == []
+        await asyncio.gather(*(harness.process(records([event], partition=number)) for number in range(20)))
+        tables = await harness.tables()
+    assert len(tables.ledger) + len(tables.parked) == 1
+    assert tables.letters == []
 
 
 async def test_the_same_event_twice_in_a_batch_and_again_later_is_one_row(harness: Bench) -> None:
     event = webhook("payment.created", "p")
-    first = await harness.settle(records([event, event]))
-    second = await harness.settle(records([event], first=2))
+    first = await harness.process(records([event, event]))
+    second = await harness.process(records([event], first=2))
     assert [plan.duplicates for plan in (*first, *second)] == [1, 1]
-    assert len((await harness.books()).ledger) == 1
+    assert len((await harness.tables()).ledger) == 1
 
 
 async def test_a_twin_with_other_facts_is_a_conflict_letter_and_the_first_stands(harness: Bench) -> None:
     first = webhook("payment.authorized", "p", amount=1000, event_id="e")
     twin = webhook("payment.authorized", "p", amount=2000, event_id="e")
-    await harness.settle(records([first, twin]))
-    await harness.settle(records([twin], first=2))
-    books = await harness.books()
-    assert books.payments[0]["authorized"] == 1000
-    assert len(books.ledger) == 1
-    assert [row["reason"] for row in books.letters] == ["conflict"], "the same bytes again are the same letter"
+    await harness.process(records([first, twin]))
+    await harness.process(records([twin], first=2))
+    tables = await harness.tables()
+    assert tables.payments[0]["authorized"] == 1000
+    assert len(tables.ledger) == 1
+    assert [row["reason"] for row in tables.letters] == ["conflict"], "the same bytes again are the same letter"
 
 
 async def test_other_bytes_of_the_same_facts_are_no_conflict(harness: Bench) -> None:
     event = webhook("payment.created", "p")
     spaced = event._replace(value=event.value.replace(b",", b" ,\n"))
-    await harness.settle(records([event]))
-    plans = await harness.settle(records([spaced], first=1))
+    await harness.process(records([event]))
+    plans = await harness.process(records([spaced], first=1))
     assert [plan.duplicates for plan in plans] == [1]
-    assert (await harness.books()).letters == []
+    assert (await harness.tables()).letters == []
 
 
 def stripe(event_id: str, kind: str, **more: Any) -> Event:
@@ -301,40 +301,40 @@ def refunded(*, listed: bool, count: int) -> Event:
 async def test_what_a_richer_copy_of_an_event_adds_is_joined_once(harness: Bench) -> None:
     taken = {"id": "ch_1", "amount": 1000, "captured": True, "currency": "eur", "status": "succeeded"}
     paid = stripe("evt_0", "charge.succeeded", data={"object": taken})
-    await harness.settle(records([paid, refunded(listed=False, count=2)]))
+    await harness.process(records([paid, refunded(listed=False, count=2)]))
     outcomes = []
     for place, listed in enumerate((True, True, False), start=2):
-        plans = await harness.settle(records([refunded(listed=listed, count=place)], first=place))
+        plans = await harness.process(records([refunded(listed=listed, count=place)], first=place))
         outcomes.append((sum(len(plan.rows) for plan in plans), sum(plan.duplicates for plan in plans)))
-    books = await harness.books()
+    tables = await harness.tables()
     assert outcomes == [(1, 0), (0, 1), (0, 1)], "the copy that says more is a row, each that says no more is none"
-    assert sum("#" in event_id for _, event_id in books.claims) == 1
-    assert (books.payments[0]["refunded"], books.letters) == (300, [])
-    assert "refund:re_1" in books.payments[0]["facts"]
+    assert sum("#" in event_id for _, event_id in tables.claims) == 1
+    assert (tables.payments[0]["refunded"], tables.letters) == (300, [])
+    assert "refund:re_1" in tables.payments[0]["facts"]
 
 
-async def test_a_batch_cut_off_at_its_commit_is_settled_again_without_a_trace(harness: Bench) -> None:
+async def test_a_batch_cut_off_at_its_commit_is_processed_again_without_a_trace(harness: Bench) -> None:
     """The commit went through, its answer did not: the batch comes again."""
     events = [*five_hundred()[:50], webhook("payment.teleported", "x")]
     batch = records(events)
-    await harness.settle(batch)
-    before = await harness.books()
-    plans = await harness.settle(batch)
-    assert await harness.books() == before
+    await harness.process(batch)
+    before = await harness.tables()
+    plans = await harness.process(batch)
+    assert await harness.tables() == before
     assert sum(plan.duplicates for plan in plans) == 50
 
 
 async def test_an_error_nobody_foresaw_is_that_records_own_letter(harness: Bench) -> None:
-    async def settle(items: Sequence[Item]) -> Plan:
+    async def process(items: Sequence[Item]) -> Plan:
         if any(record.offset == 9 and not hasattr(item, "reason") for record, item in items):
             raise ZeroDivisionError
-        return await harness.writer.settle(items)
+        return await harness.writer.process(items)
 
     batch = records(five_hundred()[:20])
-    await harness.processor(settle).write([decoded(record) for record in batch])
-    books = await harness.books()
-    assert len(books.claims) + len(books.parked) == 19
-    assert [(row["reason"], row["offset"]) for row in books.letters] == [("unexpected", 9)]
+    await harness.processor(process).write([decoded(record) for record in batch])
+    tables = await harness.tables()
+    assert len(tables.claims) + len(tables.parked) == 19
+    assert [(row["reason"], row["offset"]) for row in tables.letters] == [("unexpected", 9)]
 
 
 async def flagged_at(harness: Bench) -> Any:
@@ -342,20 +342,20 @@ async def flagged_at(harness: Bench) -> Any:
 
 
 async def test_a_flag_is_dated_from_when_it_was_raised_until_it_goes(harness: Bench) -> None:
-    await harness.settle(records([webhook("payment.captured", "p", amount=1000, child="c", event_id="e1")]))
+    await harness.process(records([webhook("payment.captured", "p", amount=1000, child="c", event_id="e1")]))
     assert await flagged_at(harness) is None
-    await harness.settle(records([webhook("refund.succeeded", "p", amount=1500, child="r", event_id="e2")]))
+    await harness.process(records([webhook("refund.succeeded", "p", amount=1500, child="r", event_id="e2")]))
     raised = await flagged_at(harness)
     assert raised == await harness.pool.fetchval("select updated_at from payments")
-    await harness.settle(records([webhook("refund.succeeded", "p", amount=100, child="s", event_id="e3")]))
+    await harness.process(records([webhook("refund.succeeded", "p", amount=100, child="s", event_id="e3")]))
     assert await flagged_at(harness) == raised, "it stands since"
     assert await harness.pool.fetchval("select updated_at from payments") > raised
-    await harness.settle(records([webhook("payment.captured", "p", amount=1000, child="d", event_id="e4")]))
+    await harness.process(records([webhook("payment.captured", "p", amount=1000, child="d", event_id="e4")]))
     assert (await flagged_at(harness), await harness.pool.fetchval("select flags from payments")) == (None, [])
 
 
 async def test_a_payment_that_opens_with_a_flag_is_dated(harness: Bench) -> None:
-    await harness.settle(
+    await harness.process(
         records(
             [
                 webhook("payment.captured", "p", amount=1000, child="c", event_id="e1"),
@@ -368,8 +368,8 @@ async def test_a_payment_that_opens_with_a_flag_is_dated(harness: Bench) -> None
 
 async def test_what_a_payment_stood_under_leads_to_the_one_that_it_turned_out_to_be(harness: Bench) -> None:
     promised = uuid.uuid4()
-    await harness.settle(records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")]))
-    await harness.settle(intent_records([intent(promised, provider_ref="pay", amount=2500)]))
+    await harness.process(records([webhook("payment.authorized", "pay", amount=2500, reference="ORD")]))
+    await harness.process(intent_records([intent(promised, provider_ref="pay", amount=2500)]))
     known = "select payment_id from reference_payments where kind = 'reference' and ref = 'ORD'"
     assert promised in [row["payment_id"] for row in await harness.pool.fetch(known)]
 
@@ -377,17 +377,17 @@ async def test_what_a_payment_stood_under_leads_to_the_one_that_it_turned_out_to
 async def test_an_attempt_that_one_order_gives_up_is_taken_by_the_other_under_which_it_stands(harness: Bench) -> None:
     """The event names one order; the other one is found by a payment that its batch holds only as a member."""
     one, other = uuid.UUID(int=1, version=4), uuid.UUID(int=2, version=4)
-    await harness.settle(intent_records([intent(one, reference="ORD-1"), intent(other, reference="ORD-2")]))
-    await harness.settle(records([webhook("payment.captured", "late", child="b", reference="ORD-1")]))
-    await harness.settle(records([webhook("payment.authorized", "late", reference="ORD-2")], first=1))
-    await harness.settle(records([webhook("payment.captured", "early", child="a", reference="ORD-1")], first=2))
-    books = await harness.books()
-    assert {row["provider_ref"]: row["intent_id"] for row in books.payments if row["client"] is None} == {
+    await harness.process(intent_records([intent(one, reference="ORD-1"), intent(other, reference="ORD-2")]))
+    await harness.process(records([webhook("payment.captured", "late", child="b", reference="ORD-1")]))
+    await harness.process(records([webhook("payment.authorized", "late", reference="ORD-2")], first=1))
+    await harness.process(records([webhook("payment.captured", "early", child="a", reference="ORD-1")], first=2))
+    tables = await harness.tables()
+    assert {row["provider_ref"]: row["intent_id"] for row in tables.payments if row["client"] is None} == {
         "early": one,
         "late": other,
     }
-    assert [row["captured"] for row in books.payments] == [1000] * 4
-    assert broken_chains(books) == []
+    assert [row["captured"] for row in tables.payments] == [1000] * 4
+    assert broken_chains(tables) == []
 
 
 @pytest.mark.parametrize("first", ["promise", "payments"])
@@ -402,15 +402,15 @@ async def test_the_group_of_a_promise_is_bounded_and_further_payments_are_found_
         batches = [promise] if first == "promise" else []
         batches += [records([capture], first=number) for number, capture in enumerate(captures)]
         for batch in [*batches, *([] if first == "promise" else [promise])]:
-            await harness.settle(batch)
-        await harness.settle(
+            await harness.process(batch)
+        await harness.process(
             records([webhook("refund.succeeded", name, child=name, amount=10) for name in names], first=90)
         )
-        books = await harness.books()
-        adopted = [row for row in books.payments if row["intent_id"] is not None]
-        (order,) = [row for row in books.payments if row["client"] is not None]
+        tables = await harness.tables()
+        adopted = [row for row in tables.payments if row["intent_id"] is not None]
+        (order,) = [row for row in tables.payments if row["client"] is not None]
         assert (len(adopted), order["captured"], order["refunded"]) == (3, 300, 30)
-        assert sum(row["captured"] for row in books.payments if row["client"] is None) == 600
-        assert sorted(row["refunded"] for row in books.payments) == [10] * 6 + [30]
+        assert sum(row["captured"] for row in tables.payments if row["client"] is None) == 600
+        assert sorted(row["refunded"] for row in tables.payments) == [10] * 6 + [30]
         found = await harness.fetch("select distinct payment_id from reference_payments where ref = 'ORD'")
-        assert (len(found), broken_chains(books)) == (7, [])
+        assert (len(found), broken_chains(tables)) == (7, [])

@@ -1,4 +1,4 @@
-"""The books: what must hold, checked when somebody asks."""
+"""The ledger: what must hold, checked when somebody asks."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 
 
 def routes(parts: Parts) -> list[Route]:
-    """Return the routes of the books."""
+    """Return the routes of the ledger."""
     return [
-        page("/books", show, parts),
-        page("/books/live", live, parts),
-        action("/books/check", check, parts),
+        page("/ledger", show, parts),
+        page("/ledger/live", live, parts),
+        action("/ledger/check", check, parts),
     ]
 
 
 def context(visit: Visit) -> dict[str, Any]:
     """Return what the page shows."""
-    books = visit.parts.books
-    return {"result": books.result, "running": books.running_seconds, "look": visit.parts.poller.newest}
+    ledger = visit.parts.ledger
+    return {"result": ledger.result, "running": ledger.running_seconds, "look": visit.parts.poller.newest}
 
 
 async def show(visit: Visit) -> Response:
     """Show the last result, and offer a new check."""
     visit.parts.poller.watched()
-    return visit.render("books.html", **context(visit))
+    return visit.render("ledger.html", **context(visit))
 
 
 async def live(visit: Visit) -> Response:
     """Show the part of it that lives while a check is under way."""
-    return visit.render("books_live.html", **context(visit))
+    return visit.render("ledger_live.html", **context(visit))
 
 
 async def check(visit: Visit) -> Response:
     """Begin a check, unless one is under way."""
-    visit.parts.books.start()
-    return visit.redirect("/books")
+    visit.parts.ledger.start()
+    return visit.redirect("/ledger")

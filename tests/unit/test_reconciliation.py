@@ -1,4 +1,4 @@
-"""The books: they balance when all is right, and each thing that can be wrong is told by itself."""
+"""The ledger: they balance when all is right, and each thing that can be wrong is told by itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from random import Random
 
 import pytest
 
-from ops.books import END_COLUMNS, Books, Standing, draw_up, refused_keys, unseen_orders, unsettled
+from ops.reconciliation import (
+    END_COLUMNS,
+    Reconciliation,
+    StoredRows,
+    reconcile,
+    refused_keys,
+    unaccounted,
+    unseen_orders,
+)
 from ops.sample import stripe
 from ops.sample.orders import Order
 from ops.sample.orders import order as new_order
@@ -30,12 +38,14 @@ def results(*more: Sent) -> list[Sent]:
     return [*(Sent(post, 202, 1) for post in LIFE.posts), *more]
 
 
-def standing() -> Standing:
-    return Standing(dict.fromkeys(KEYS, "applied"), payments={(LIFE.provider, LIFE.provider_ref): dict(ROW)})
+def stored() -> StoredRows:
+    return StoredRows(dict.fromkeys(KEYS, "applied"), payments={(LIFE.provider, LIFE.provider_ref): dict(ROW)})
 
 
-def books(sent: list[Sent] | None = None, found: Standing | None = None, left: dict[str, int] | None = None) -> Books:
-    return draw_up(sent or results(), [LIFE], found or standing(), left or {})
+def reconciliation(
+    sent: list[Sent] | None = None, found: StoredRows | None = None, left: dict[str, int] | None = None
+) -> Reconciliation:
+    return reconcile(sent or results(), [LIFE], found or stored(), left or {})
 
 
 def odd(name: str, legal: frozenset = LETTER, fault: Fault | None = None) -> Post:
@@ -43,7 +53,7 @@ def odd(name: str, legal: frozenset = LETTER, fault: Fault | None = None) -> Pos
 
 
 def test_balanced() -> None:
-    drawn = books()
+    drawn = reconciliation()
     assert drawn.balanced
     assert drawn.outcome["applied"] == len(KEYS) == drawn.posted
     document = drawn.document(seconds=1.23456, problems_max=5)
@@ -54,10 +64,10 @@ def test_balanced() -> None:
 
 def test_each_part_counts_once() -> None:
     again = replace(LIFE.posts[0], duplicate=True)
-    found = standing()
+    found = stored()
     found.parked.add(("stripe", "orphan"))
     found.letters.add(("stripe", "poison"))
-    drawn = books(
+    drawn = reconciliation(
         results(
             Sent(again, 202, 1),
             Sent(odd("orphan", WAITS), 202, 1),
@@ -70,54 +80,54 @@ def test_each_part_counts_once() -> None:
     assert drawn.problems == []
     assert (drawn.duplicates, drawn.outcome["parked"], drawn.outcome["dead_letters"]) == (1, 1, 1)
     assert drawn.refused == {"forged": 1, "stale": 1}
-    assert drawn.posted == drawn.settled + drawn.duplicates + sum(drawn.refused.values())
+    assert drawn.posted == drawn.accounted + drawn.duplicates + sum(drawn.refused.values())
 
 
 def test_a_hint_counts_and_stands_nowhere() -> None:
     hint = replace(odd("sha256:1", frozenset()), hint=True)
     sent = results(Sent(hint, 202, 1), Sent(hint, 202, 1))
-    drawn = books(sent)
+    drawn = reconciliation(sent)
     assert (drawn.balanced, drawn.outcome["hints"], drawn.duplicates) == (True, 2, 0)
-    found = standing()
+    found = stored()
     found.ledger["stripe", "sha256:1"] = "noop"
-    assert any("or a hint, and stands" in problem for problem in books(sent, found).problems)
+    assert any("or a hint, and stands" in problem for problem in reconciliation(sent, found).problems)
 
 
 def test_a_lost_event_is_told() -> None:
-    found = standing()
+    found = stored()
     del found.ledger[KEYS[0]]
-    drawn = books(found=found)
+    drawn = reconciliation(found=found)
     assert not drawn.balanced
     assert any(KEYS[0][1] in problem and "stands nowhere" in problem for problem in drawn.problems)
-    assert unsettled(results(), found) == [KEYS[0]]
+    assert unaccounted(results(), found) == [KEYS[0]]
 
 
 def test_an_event_in_two_places_is_told() -> None:
-    found = standing()
+    found = stored()
     found.parked.add(KEYS[0])
-    assert any("parked as well" in problem for problem in books(found=found).problems)
+    assert any("parked as well" in problem for problem in reconciliation(found=found).problems)
 
 
-def test_a_letter_that_was_settled_since_counts_once() -> None:
-    found = standing()
+def test_a_letter_that_was_processed_since_counts_once() -> None:
+    found = stored()
     found.letters.add(KEYS[0])
-    drawn = books(found=found)
+    drawn = reconciliation(found=found)
     assert drawn.balanced
     assert drawn.outcome["dead_letters"] == 0
 
 
 def test_an_event_at_the_wrong_place_is_told() -> None:
-    found = standing()
+    found = stored()
     found.ledger["stripe", "poison"] = "applied"
-    drawn = books(results(Sent(odd("poison"), 202, 1)), found)
+    drawn = reconciliation(results(Sent(odd("poison"), 202, 1)), found)
     assert any("it must be letter" in problem for problem in drawn.problems)
 
 
 def test_a_refused_event_that_is_there_is_told() -> None:
-    found, sent = standing(), results(Sent(odd("forged", fault=Fault.FORGED), 401))
+    found, sent = stored(), results(Sent(odd("forged", fault=Fault.FORGED), 401))
     assert refused_keys(sent) == {("stripe", "forged")}
     found.letters.add(("stripe", "forged"))
-    assert any("was refused, or a hint, and stands" in problem for problem in books(sent, found).problems)
+    assert any("was refused, or a hint, and stands" in problem for problem in reconciliation(sent, found).problems)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,7 @@ def test_a_refused_event_that_is_there_is_told() -> None:
     ],
 )
 def test_a_wrong_answer_of_the_door_is_told(sent: Sent, words: str) -> None:
-    assert any(words in problem for problem in books(results(sent)).problems)
+    assert any(words in problem for problem in reconciliation(results(sent)).problems)
 
 
 @pytest.mark.parametrize(
@@ -150,35 +160,35 @@ def test_a_wrong_answer_of_the_door_is_told(sent: Sent, words: str) -> None:
     ],
 )
 def test_a_wrong_row_is_told(changes: dict[str, object], words: str) -> None:
-    found = standing()
+    found = stored()
     found.payments[LIFE.provider, LIFE.provider_ref] |= changes
-    assert any(words in problem for problem in books(found=found).problems)
+    assert any(words in problem for problem in reconciliation(found=found).problems)
 
 
 def test_a_payment_without_a_row_is_told() -> None:
-    found = standing()
+    found = stored()
     found.payments.clear()
-    assert books(found=found).problems == [f"payment {LIFE.provider_ref} of stripe has no row"]
+    assert reconciliation(found=found).problems == [f"payment {LIFE.provider_ref} of stripe has no row"]
 
 
 def test_a_life_that_was_not_taken_whole_proves_nothing() -> None:
     sent = [replace(one, status=503) if at == 0 else one for at, one in enumerate(results())]
-    found = standing()
+    found = stored()
     found.payments.clear()
     del found.ledger[KEYS[0]]
-    drawn = books(sent, found)
+    drawn = reconciliation(sent, found)
     assert drawn.refused == {"unavailable": 1}
     assert len(drawn.problems) == 1
 
 
 def test_what_is_left_on_the_way_is_told() -> None:
-    assert books(left={"outbox": 0, "lag of payments.webhooks": 4}).problems == [
+    assert reconciliation(left={"outbox": 0, "lag of payments.webhooks": 4}).problems == [
         "lag of payments.webhooks: 4 still on the way"
     ]
 
 
 def test_a_sum_that_does_not_add_up_is_no_balance() -> None:
-    assert not replace(books(), posted=1).balanced
+    assert not replace(reconciliation(), posted=1).balanced
 
 
 def test_lives_are_told_once() -> None:
@@ -186,13 +196,13 @@ def test_lives_are_told_once() -> None:
     assert len(set(KEYS)) == len(KEYS)
 
 
-def ordered() -> tuple[Order, Standing]:
+def ordered() -> tuple[Order, StoredRows]:
     """Return an order that was paid twice, and how it must stand."""
     rng = Random(11)
     order = next(
         one for one in (new_order(rng, "stripe", "", stripe.live, 1_790_000_000) for _ in range(50)) if twice(one)
     )
-    found = Standing()
+    found = StoredRows()
     for life in (order.life, *order.payments):
         row = {column: getattr(life.end, column) for column in END_COLUMNS} | {"flags": list(life.end.flags)}
         intent = "the order" if life.provider_ref in order.life.adopts else None
@@ -207,10 +217,10 @@ def twice(order: Order) -> bool:
     return order.life.end.flags == ("paid_again",)
 
 
-def told_of(order: Order, found: Standing) -> list[str]:
+def told_of(order: Order, found: StoredRows) -> list[str]:
     lives = [order.life, *order.payments]
     sent = [Sent(post, 202, len(post.events)) for life in lives for post in life.posts]
-    return draw_up(sent, lives, found, {}).problems
+    return reconcile(sent, lives, found, {}).problems
 
 
 def test_an_order_paid_twice_adopts_one_and_flags_both() -> None:

@@ -1,7 +1,7 @@
-"""The books on paper: what Postgres holds, as dictionaries, with the reads and the writes of one batch.
+"""The tables in memory: what Postgres holds, as dictionaries, with the reads and the writes of one batch.
 
 It reads as `consumer.transaction` does and writes what a `Plan` says, statement by statement. `check` is what must hold
-of the books after every batch.
+of the ledger after every batch.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ NOW = 1_790_000_000.0
 DECODED_MAX = 4096
 
 decoded = lru_cache(DECODED_MAX)(decode)
-"""What a record says is the same in every order that it is settled in: both are frozen, and decoding is pure."""
+"""What a record says is the same in every order that it is processed in: both are frozen, and decoding is pure."""
 reported = lru_cache(DECODED_MAX)(load_reported)
 """The ledger's rows are read again after every batch."""
 
@@ -70,7 +70,7 @@ def _copied(claim: tuple[str, str]) -> tuple[str, str]:
 
 
 @dataclass
-class PaperBooks:
+class MemoryTables:
     """A database with one writer."""
 
     facts_max: int = 1000
@@ -89,17 +89,17 @@ class PaperBooks:
     batches: int = 0
     standing_under: dict[tuple[RefKey, UUID], Member] = field(default_factory=dict)
 
-    def copy(self) -> PaperBooks:
-        """Return books of their own with the same rows: a row is replaced, never altered."""
+    def copy(self) -> MemoryTables:
+        """Return tables of their own with the same rows: a row is replaced, never altered."""
         held = {one.name: getattr(self, one.name) for one in fields(self)}
-        return PaperBooks(**{name: it.copy() if isinstance(it, list | dict) else it for name, it in held.items()})
+        return MemoryTables(**{name: it.copy() if isinstance(it, list | dict) else it for name, it in held.items()})
 
-    def settle(self, batch: Iterable[Record]) -> Plan:
-        """Settle one batch in one transaction and check the books."""
-        return self.settle_items([(one, decoded(one)) for one in batch])
+    def process(self, batch: Iterable[Record]) -> Plan:
+        """Process one batch in one transaction and check the rows."""
+        return self.process_items([(one, decoded(one)) for one in batch])
 
-    def settle_items(self, items: Sequence[tuple[Record, Event | Dead]]) -> Plan:
-        """Settle records that are decoded already, then wake who waits on names that they bound."""
+    def process_items(self, items: Sequence[tuple[Record, Event | Dead]]) -> Plan:
+        """Process records that are decoded already, then wake who waits on names that they bound."""
         plan = more = self._transact(items, [])
         while marked := self._waiting_on(more.bindings):
             more = self._transact([], marked)
@@ -282,7 +282,7 @@ class PaperBooks:
             assert getattr(after, column) == held[column], column
 
     def digest(self) -> str:
-        """Return one text for all that a reader of the books sees, but for generated ids and times."""
+        """Return one text for all that a reader of the ledger sees, but for generated ids and times."""
         return hashlib.sha256(repr((self.standing, self.claims())).encode()).hexdigest()
 
     def shown(self, like: dict[str, Any]) -> list[dict[str, Any]]:
@@ -292,10 +292,10 @@ class PaperBooks:
 
 def row_after(records: Iterable[Record]) -> dict[str, Any]:
     """Return the one payment that records come to, each processed by itself."""
-    books = PaperBooks()
+    tables = MemoryTables()
     for one in records:
-        books.settle([one])
-    return books.only
+        tables.process([one])
+    return tables.only
 
 
 def moment(seconds: float = NOW) -> dt.datetime:

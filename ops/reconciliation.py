@@ -45,7 +45,7 @@ CHUNK_ROWS: Final = 5000
 
 
 @dataclass(slots=True)
-class Standing:
+class StoredRows:
     """What stands in the database of what was posted."""
 
     ledger: dict[Key, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Standing:
 
 
 @dataclass(slots=True)
-class Books:
+class Reconciliation:
     """What became of everything, and what is wrong with it, in words."""
 
     posted: int
@@ -78,10 +78,10 @@ class Books:
     @property
     def balanced(self) -> bool:
         """Tell whether nothing is wrong and the sum of the parts is the whole."""
-        return not self.problems and self.posted == self.settled + self.duplicates + sum(self.refused.values())
+        return not self.problems and self.posted == self.accounted + self.duplicates + sum(self.refused.values())
 
     @property
-    def settled(self) -> int:
+    def accounted(self) -> int:
         """Events that stand somewhere, each counted once."""
         return sum(self.outcome.values())
 
@@ -110,56 +110,58 @@ def refused_keys(results: Sequence[Sent]) -> set[Key]:
     return outside - taken_events(results).keys()
 
 
-def unsettled(results: Sequence[Sent], standing: Standing) -> list[Key]:
+def unaccounted(results: Sequence[Sent], stored: StoredRows) -> list[Key]:
     """Return the events that the ingress took and that stand nowhere, or wait although they were processed."""
-    return [key for key, event in taken_events(results).items() if not standing.fates(key) & event.legal]
+    return [key for key, event in taken_events(results).items() if not stored.fates(key) & event.legal]
 
 
-def unseen_orders(results: Sequence[Sent], lives: Sequence[Life], standing: Standing) -> list[str]:
+def unseen_orders(results: Sequence[Sent], lives: Sequence[Life], stored: StoredRows) -> list[str]:
     """Return the orders that the ingress took and that have no row yet."""
     taken = {sent.post.body for sent in results if sent.taken}
     return [
         life.provider_ref
         for life in lives
-        if life.client and life.posts[0].body in taken and (life.provider, life.provider_ref) not in standing.payments
+        if life.client and life.posts[0].body in taken and (life.provider, life.provider_ref) not in stored.payments
     ]
 
 
-def draw_up(results: Sequence[Sent], lives: Sequence[Life], standing: Standing, left: Mapping[str, int]) -> Books:
-    """Reconcile. `left` is what is still on the way by name (lag of a topic, outbox, spool). Pure."""
+def reconcile(
+    results: Sequence[Sent], lives: Sequence[Life], stored: StoredRows, left: Mapping[str, int]
+) -> Reconciliation:
+    """Compare what was posted with what is stored; `left` is what is still on the way, by name of its queue. Pure."""
     taken, refused = taken_events(results), Counter[str]()
     deliveries = sum(len(sent.post.events) for sent in results if sent.taken and not sent.post.hint)
     hints = sum(len(sent.post.events) for sent in results if sent.taken and sent.post.hint)
     for sent in results:
         if not sent.taken:
             refused[sent.post.fault or "unavailable"] += len(sent.post.events)
-    return Books(
+    return Reconciliation(
         posted=sum(len(sent.post.events) for sent in results),
         requests=len(results),
-        outcome=_outcomes(taken, standing) | {"hints": hints},
+        outcome=_outcomes(taken, stored) | {"hints": hints},
         duplicates=deliveries - len(taken),
         refused=dict(sorted(refused.items())),
         problems=[
-            *_door_problems(results),
-            *_fate_problems(taken, standing),
-            *_leak_problems(refused_keys(results), standing),
-            *_end_problems(lives, taken, standing),
+            *_ingress_problems(results),
+            *_fate_problems(taken, stored),
+            *_leak_problems(refused_keys(results), stored),
+            *_end_problems(lives, taken, stored),
             *(f"{name}: {number} still on the way" for name, number in left.items() if number),
         ],
     )
 
 
-def _outcomes(taken: Mapping[Key, Event], standing: Standing) -> dict[str, int]:
+def _outcomes(taken: Mapping[Key, Event], stored: StoredRows) -> dict[str, int]:
     """Count what became of the events, each once."""
     counts = {**{outcome.value: 0 for outcome in Outcome}, "parked": 0, "dead_letters": 0}
     for key in taken:
-        for fate in standing.fates(key):
-            name = {Fate.PARKED: "parked", Fate.LETTER: "dead_letters"}.get(fate) or standing.ledger[key]
+        for fate in stored.fates(key):
+            name = {Fate.PARKED: "parked", Fate.LETTER: "dead_letters"}.get(fate) or stored.ledger[key]
             counts[name] += 1
     return counts
 
 
-def _door_problems(results: Sequence[Sent]) -> Iterable[str]:
+def _ingress_problems(results: Sequence[Sent]) -> Iterable[str]:
     """Name each answer of the ingress that was not the right one."""
     for sent in results:
         post = sent.post
@@ -173,38 +175,38 @@ def _door_problems(results: Sequence[Sent]) -> Iterable[str]:
             yield f"{what} is {post.fault} and was answered {sent.status} instead of {EXPECTED_STATUS[post.fault]:d}"
 
 
-def _fate_problems(taken: Mapping[Key, Event], standing: Standing) -> Iterable[str]:
+def _fate_problems(taken: Mapping[Key, Event], stored: StoredRows) -> Iterable[str]:
     """Name each event that is missing, doubled, or where it must not be."""
     for key, event in taken.items():
-        fates = standing.fates(key)
+        fates = stored.fates(key)
         if not fates:
             yield f"event {event.event_id} of {event.source} was accepted and stands nowhere"
-        elif standing.doubled(key):
+        elif stored.doubled(key):
             yield f"event {event.event_id} of {event.source} is in the ledger and parked as well"
         elif not fates & event.legal:
             found, legal = ", ".join(sorted(fates)), ", ".join(sorted(event.legal))
             yield f"event {event.event_id} of {event.source} ended as {found}; it must be {legal}"
 
 
-def _leak_problems(refused: Iterable[Key], standing: Standing) -> Iterable[str]:
+def _leak_problems(refused: Iterable[Key], stored: StoredRows) -> Iterable[str]:
     """Name each event that was refused and is there all the same."""
     for source, event_id in refused:
-        if standing.fates((source, event_id)):
+        if stored.fates((source, event_id)):
             yield f"event {event_id} of {source} was refused, or a hint, and stands in the ledger all the same"
 
 
-def _end_problems(lives: Sequence[Life], taken: Mapping[Key, Event], standing: Standing) -> Iterable[str]:
+def _end_problems(lives: Sequence[Life], taken: Mapping[Key, Event], stored: StoredRows) -> Iterable[str]:
     """Name each payment whose row is not what its scenario says; one whose events were not all taken proves nothing."""
     for life in lives:
         if any(event.key not in taken for post in life.posts for event in post.events):
             continue
-        row = standing.payments.get((life.provider, life.provider_ref))
+        row = stored.payments.get((life.provider, life.provider_ref))
         name = f"{'order' if life.client else 'payment'} {life.provider_ref} of {life.provider}"
         if row is None:
             yield f"{name} has no row"
             continue
         yield from _row_problems(name, life, row)
-        yield from _order_problems(name, life, row, standing)
+        yield from _order_problems(name, life, row, stored)
         if (row["rows"], row["lowest"], row["highest"]) != (row["version"], min(1, row["version"]), row["version"]):
             yield f"{name}: its ledger's versions are not 1..{row['version']} without a hole"
 
@@ -223,38 +225,38 @@ def _row_problems(name: str, life: Life, row: Mapping[str, Any]) -> Iterable[str
         yield f"{name}: refunded {row['refunded']} <= captured {row['captured']} <= {row['authorized']} is broken"
 
 
-def _order_problems(name: str, life: Life, row: Mapping[str, Any], standing: Standing) -> Iterable[str]:
+def _order_problems(name: str, life: Life, row: Mapping[str, Any], stored: StoredRows) -> Iterable[str]:
     """Name what an order has not adopted, or has and must not."""
     adopted = {
         ref
-        for (provider, ref), one in standing.payments.items()
+        for (provider, ref), one in stored.payments.items()
         if life.client and provider == life.provider and one["intent_id"] == row["id"]
     }
     for ref in adopted ^ life.adopts:
         yield f"{name}: {ref} is {'' if ref in adopted else 'not '}adopted, its scenario says otherwise"
 
 
-async def read_standing(settings: Settings, keys: Iterable[Key], lives: Sequence[Life]) -> Standing:
+async def read_stored(settings: Settings, keys: Iterable[Key], lives: Sequence[Life]) -> StoredRows:
     """Read what stands of these events and payments."""
-    asked, standing = sorted(keys), Standing()
+    asked, stored = sorted(keys), StoredRows()
     async with connected(settings) as connection:
         for start in range(0, len(asked), CHUNK_ROWS):
-            await _read_events(connection, asked[start : start + CHUNK_ROWS], standing)
+            await _read_events(connection, asked[start : start + CHUNK_ROWS], stored)
         for start in range(0, len(lives), CHUNK_ROWS):
             chunk = lives[start : start + CHUNK_ROWS]
             providers, refs = [life.provider for life in chunk], [life.provider_ref for life in chunk]
             merchants = [life.merchant_account for life in chunk]
             kinds = [RefKind.REFERENCE if life.client else RefKind.PAYMENT for life in chunk]
             for row in await fetch(connection, "read_ends", providers, refs, merchants, kinds):
-                standing.payments[row["provider"], row["ref"]] = row
-    return standing
+                stored.payments[row["provider"], row["ref"]] = row
+    return stored
 
 
-async def _read_events(connection: Connection, keys: Sequence[Key], standing: Standing) -> None:
+async def _read_events(connection: Connection, keys: Sequence[Key], stored: StoredRows) -> None:
     sources, event_ids = [source for source, _ in keys], [event_id for _, event_id in keys]
     for row in await fetch(connection, "find_ledger_rows", sources, event_ids):
-        standing.ledger[row["source"], row["event_id"]] = row["outcome"]
+        stored.ledger[row["source"], row["event_id"]] = row["outcome"]
     for row in await fetch(connection, "find_parked_events", sources, event_ids):
-        standing.parked.add((row["source"], row["event_id"]))
+        stored.parked.add((row["source"], row["event_id"]))
     for row in await fetch(connection, "find_letters", sources, event_ids):
-        standing.letters.add((row["source"], row["event_id"]))
+        stored.letters.add((row["source"], row["event_id"]))

@@ -1,4 +1,4 @@
-"""`ratchet publish --check --books`: what a record would do now, and that looking changes nothing."""
+"""`ratchet publish --check --ledger`: what a record would do now, and that looking changes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from settling import Bench, bench, command, intent, intent_records
+from consumer_harness import Bench, bench, command, intent, intent_records
 from typer.testing import CliRunner
 
 from ops.cli import app
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Database
-    from settling import Event
+    from consumer_harness import Event
 
     Check = Callable[[Event], Awaitable[dict[str, Any]]]
 
@@ -41,7 +41,7 @@ def check(stack: Any, database: Database, tmp_path: Path, monkeypatch: pytest.Mo
 
     async def run(event: Event) -> dict[str, Any]:
         (tmp_path / "record").write_bytes(event.value or b"")
-        words = ["publish", "--check", str(tmp_path / "record"), "--books", "--json"]
+        words = ["publish", "--check", str(tmp_path / "record"), "--ledger", "--json"]
         headers = [f"{name}={(value or b'').decode()}" for name, value in event.headers]
         words += [word for header in headers for word in ("--header", header)]
         found = await asyncio.to_thread(CliRunner().invoke, app, words)
@@ -53,12 +53,12 @@ def check(stack: Any, database: Database, tmp_path: Path, monkeypatch: pytest.Mo
 async def test_it_says_what_the_record_would_do_now(harness: Bench, check: Check) -> None:
     promised = uuid.uuid4()
     create, refund = intent(promised), command(promised, "refund", amount=5)
-    before = await harness.books()
+    before = await harness.tables()
     assert (await check(create))["would"] == "apply"
     waits = await check(refund)
     assert (waits["would"], waits["outcome"]) == ("orphan", "parked")
-    assert await harness.books() == before
-    await harness.settle(intent_records([create]))
+    assert await harness.tables() == before
+    await harness.process(intent_records([create]))
     assert (await check(create))["would"] == "noop"
     assert (await check(refund))["would"] == "noop"
     stranger = await check(command(promised, "refund", client="mall"))
