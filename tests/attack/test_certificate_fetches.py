@@ -124,7 +124,7 @@ async def test_a_thousand_forgeries_make_few_calls(status: int, record_figure: C
     calls = sum(host.asked.values())
     record_figure(
         forged=FORGED, calls=calls, refused_as_forged=statuses[401], over_their_share=statuses[TOO_MANY],
-        told_to_come_again=statuses[503],
+        asked_to_come_again=statuses[503],
     )  # fmt: skip
     assert statuses[202] == 0
     bounds = settings.ingress.certificates

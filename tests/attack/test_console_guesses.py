@@ -32,5 +32,5 @@ async def test_addresses_of_one_ipv6_site_share_their_tries(tmp_path: Any, recor
             statuses[await guess(f"2001:db8:0:1::{number:x}", "wrong")] += 1
         assert await guess("2001:db8:0:1::ffff", PASSWORD) == 429, "it has to wait too"
         assert await guess("2001:db8:0:2::1", PASSWORD) == 303
-    record_figure(guesses=GUESSES, compared=statuses[401], told_to_wait=statuses[429])
+    record_figure(guesses=GUESSES, compared=statuses[401], asked_to_wait=statuses[429])
     assert statuses == {401: TRIES, 429: GUESSES - TRIES}

@@ -43,15 +43,15 @@ async def running(client: Client, *words: str) -> AsyncIterator[asyncio.subproce
 async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
     """Tell a reader to end; return its exit status and what it wrote."""
     process.send_signal(signal.SIGTERM)
-    _, said = await asyncio.wait_for(process.communicate(), EXIT_SECONDS)
-    return process.returncode or 0, said.decode()
+    _, found = await asyncio.wait_for(process.communicate(), EXIT_SECONDS)
+    return process.returncode or 0, found.decode()
 
 
 async def published(client: Client, lines: Iterable[str], *words: str) -> list[dict[str, Any]]:
     """Publish lines; return where each record or batch stands."""
     async with running(client, "publish", *words) as process:
-        out, said = await asyncio.wait_for(process.communicate("\n".join(lines).encode() + b"\n"), WAIT_SECONDS)
-        assert process.returncode == 0, said.decode()
+        out, found = await asyncio.wait_for(process.communicate("\n".join(lines).encode() + b"\n"), WAIT_SECONDS)
+        assert process.returncode == 0, found.decode()
         return [json.loads(line) for line in out.splitlines()]
 
 

@@ -36,10 +36,10 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Run `ratchet up` once for all clients; each language has a source, a gateway and an account of its own."""
     sources = [f"billing-{language}" for language in BUILDERS]
     gateways = {f"gateway-{language}": [f"standard_webhooks/loop{language}"] for language in BUILDERS}
-    told = {"RATCHET_SOURCES": json.dumps(sources), "RATCHET_EXECUTORS": json.dumps(gateways)}
+    reported = {"RATCHET_SOURCES": json.dumps(sources), "RATCHET_EXECUTORS": json.dumps(gateways)}
     secrets = json.dumps(["whsec_" + base64.b64encode(b"of the clients' test alone").decode()])
-    told |= {f"RATCHET_PROVIDERS__{name}__SECRETS": secrets for name in ("STRIPE", "STANDARD_WEBHOOKS")}
+    reported |= {f"RATCHET_PROVIDERS__{name}__SECRETS": secrets for name in ("STRIPE", "STANDARD_WEBHOOKS")}
     for language in BUILDERS:
-        told[f"RATCHET_PROVIDERS__STANDARD_WEBHOOKS__ACCOUNTS__LOOP{language.upper()}__SECRETS"] = secrets
-    with running_live(tmp_path_factory.mktemp("live"), **told) as found:
+        reported[f"RATCHET_PROVIDERS__STANDARD_WEBHOOKS__ACCOUNTS__LOOP{language.upper()}__SECRETS"] = secrets
+    with running_live(tmp_path_factory.mktemp("live"), **reported) as found:
         yield found

@@ -110,8 +110,8 @@ def test_nothing_of_ratchet_is_installed_or_imported(alone: Client, tmp_path: Pa
 async def test_handlers_run_in_order_a_payment_with_retries_and_dead_letters(
     alone: Client, stack: Endpoints, topic_prefix: str, tmp_path: Path
 ) -> None:
-    told, file, seen = handlers(tmp_path)
-    app = Client("python", alone.words, told.variables)
+    reported, file, seen = handlers(tmp_path)
+    app = Client("python", alone.words, reported.variables)
     changes = [payment(number, version, from_status="authorized")
                for version in range(1, VERSIONS + 1) for number in range(1, PAYMENTS + 1)]  # fmt: skip
     dead = f"{topic_prefix}dead"
@@ -143,8 +143,8 @@ async def test_with_a_database_handlers_write_once_whenever_they_are_killed(
 ) -> None:
     import asyncpg
 
-    told, file, seen = handlers(tmp_path, PAUSE="0.05")
-    app = Client("python", alone.words, told.variables)
+    reported, file, seen = handlers(tmp_path, PAUSE="0.05")
+    app = Client("python", alone.words, reported.variables)
     numbers = list(range(10, 50))
     changes = [payment(number, version, from_status="captured") for version in (1, 2, 3) for number in numbers]
     async with topics(stack.kafka, f"{topic_prefix}changes"), readers_database(stack) as dsn:

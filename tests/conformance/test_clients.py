@@ -175,10 +175,10 @@ async def test_what_is_no_record_of_a_payment_ends_a_reader_and_is_named(
     async with topics(stack.kafka, *names), readers_database(stack) as dsn:
         await send(stack.kafka, names[0], [["no payment"]])
         async with running(client, *reads(stack, topic_prefix, dsn)) as reader:
-            _, said = await asyncio.wait_for(reader.communicate(), 60)
+            _, found = await asyncio.wait_for(reader.communicate(), 60)
         assert reader.returncode not in (0, None)
-        assert f"{names[0]}, partition" in said.decode()
-        assert "no record of a payment" in said.decode()
+        assert f"{names[0]}, partition" in found.decode()
+        assert "no record of a payment" in found.decode()
 
 
 PAGE = (ROOT / "docs" / "read.md").read_text()

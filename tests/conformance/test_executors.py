@@ -120,12 +120,12 @@ async def test_every_command_is_carried_out_once_with_kill_9_of_both_sides(live:
     random.Random(5).shuffle(refunds)
     half, kafka = len(refunds) // 2, live.endpoints.kafka
     async with provider() as bank:
-        told = ("execute", "--bootstrap", kafka, "--group", account, "--source", f"gateway-{client.language}",
+        reported = ("execute", "--bootstrap", kafka, "--group", account, "--source", f"gateway-{client.language}",
                 "--accounts", f"standard_webhooks/{account}", "--url", bank.url)  # fmt: skip
         await send(kafka, "payments.intents", creates)
         await send(kafka, "payments.webhooks", [captured(account, ref) for ref in paid.values()])
         await until(_all(live, "payments", "captured = 1000", account, PAYMENTS), "the payments are captured", 90.0)
-        async with running(client, *told) as first:
+        async with running(client, *reported) as first:
             await send(kafka, "payments.intents", refunds[:half])
 
             async def called() -> bool:
@@ -137,7 +137,7 @@ async def test_every_command_is_carried_out_once_with_kill_9_of_both_sides(live:
             first.send_signal(signal.SIGKILL)
             await asyncio.gather(first.wait(), asyncio.to_thread(live.kill, "consumer"))
             bank.hold.clear()
-        async with running(client, *told) as second:
+        async with running(client, *reported) as second:
             await send(kafka, "payments.intents", refunds[half:])
             await asyncio.to_thread(live.kill, "relay")
             over = _all(live, "commands", "state in ('done', 'refused')", account, 4 * PAYMENTS)

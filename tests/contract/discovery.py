@@ -94,7 +94,7 @@ def moves_payments(provider: str) -> bool:
 def lives(provider: str) -> list[Life]:
     """Return the lives of a provider's trace; none where there is no trace."""
     path = HERE / "traces" / f"{provider}.json"
-    told = json.loads(path.read_text())["lives"] if path.exists() else []
+    reported = json.loads(path.read_text())["lives"] if path.exists() else []
     return [
         Life(
             provider,
@@ -102,16 +102,16 @@ def lives(provider: str) -> list[Life]:
             tuple(_record(provider, event) for event in life["events"]),
             tuple({"flags": []} | row for row in life.get("rows", [life.get("row")])),
         )
-        for life in told
+        for life in reported
     ]
 
 
 def _record(provider: str, event: dict[str, Any]) -> Record:
     """Return an event of a trace as the consumer gets it."""
     if "intent" in event:
-        said = event["intent"]
-        event_id, kind = f"{said['id']}:{said['command']}", f"intent.{said['command']}"
-        return record(f"intents/{said['client']}", event_id, kind, said, topic=INTENTS.name)
+        stated = event["intent"]
+        event_id, kind = f"{stated['id']}:{stated['command']}", f"intent.{stated['command']}"
+        return record(f"intents/{stated['client']}", event_id, kind, stated, topic=INTENTS.name)
     if "case" in event:
         place = event.get("item", 0)
         found = genuine(provider)[event["case"]][place]

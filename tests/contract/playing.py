@@ -36,8 +36,8 @@ def record_of(provider: str, place: int, step: Any) -> Record:
         return record(provider, f"e{place}", kind, _form(body) if isinstance(body, str) else body)
     if "intent" in step:
         return intent(INTENT_ID, **{"provider": provider, **step["intent"]})
-    told = step["api"]
-    body = told.encode() if isinstance(told, str) else json.dumps(told).encode()
+    reported = step["api"]
+    body = reported.encode() if isinstance(reported, str) else json.dumps(reported).encode()
     found = providers.find(provider)
     assert found is not None
     assert found.refetch is not None

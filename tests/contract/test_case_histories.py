@@ -37,8 +37,8 @@ def test_history(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", ASKING, ids=[case["id"] for case in ASKING])
 def test_what_the_events_make_us_ask(case: dict[str, Any]) -> None:
-    told = [step for step in case["steps"] if "api" not in step]
+    reported = [step for step in case["steps"] if "api" not in step]
     tables = MemoryTables()
-    for place, step in enumerate(told):
+    for place, step in enumerate(reported):
         tables.process([record_of(case["provider"], place, step)])
     assert {one.ref for one in tables.refetches} == set(case["asks"])

@@ -22,11 +22,11 @@ BESIDE: Final = {
 
 
 def test_every_case_is_played_by_its_id() -> None:
-    told = (CASES / "ids.txt").read_text().split()
+    reported = (CASES / "ids.txt").read_text().split()
     files = sorted(CASES.glob("*.jsonl"))
     played = [json.loads(line)["id"] for path in files for line in path.read_text().splitlines()]
-    assert len(told) == len(set(told)) == 72
-    assert sorted(set(told) - set(played) - BESIDE.keys()) == []
+    assert len(reported) == len(set(reported)) == 72
+    assert sorted(set(reported) - set(played) - BESIDE.keys()) == []
 
 
 @pytest.mark.parametrize(("case", "path"), BESIDE.items())

@@ -40,8 +40,8 @@ def facts_of(provider: str, step: Any) -> tuple[Fact, ...]:
 
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 def test_case(case: dict[str, Any]) -> None:
-    said = [facts_of(case["provider"], step) for step in case["steps"]]
-    for order in permutations(said):
+    found = [facts_of(case["provider"], step) for step in case["steps"]]
+    for order in permutations(found):
         joined: Facts = {}
         for facts in order:
             joined |= newer(joined, facts)

@@ -86,8 +86,8 @@ def test_what_is_not_measured_is_seen() -> None:
 
 
 def test_every_metric_is_looked_at_somewhere() -> None:
-    said = " ".join(expr for _, expr in QUERIES) + " ".join(one["expr"] for one in ALERTS)
-    unseen = {name for name in KNOWN if name not in said}
+    found = " ".join(expr for _, expr in QUERIES) + " ".join(one["expr"] for one in ALERTS)
+    unseen = {name for name in KNOWN if name not in found}
     assert unseen <= UNSEEN, f"put {unseen - UNSEEN} on the dashboard, or say here why not"
 
 
@@ -149,9 +149,9 @@ def test_every_command_of_the_runbook_exists(line: str) -> None:
 
 
 def test_the_runbook_names_the_commands_that_matter() -> None:
-    said = " ".join(commands())
+    found = " ".join(commands())
     for command in ("status", "doctor", "dlq list", "dlq redrive", "dlq discard", "audit verify", "audit retain"):
-        assert command in said
+        assert command in found
 
 
 def test_settings_of_the_runbook_exist() -> None:
@@ -160,7 +160,7 @@ def test_settings_of_the_runbook_exist() -> None:
     assert {name for name in names if not is_setting(name)} == set()
 
 
-def test_panels_are_told_apart_and_do_not_overlap() -> None:
+def test_panels_are_kept_apart_and_do_not_overlap() -> None:
     panels = BOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     cells: dict[tuple[int, int], str] = {}

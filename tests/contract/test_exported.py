@@ -194,8 +194,8 @@ def test_every_json_schema_is_one(name: str) -> None:
 @pytest.mark.parametrize("event_id", ["evt_1", None])
 def test_records_of_the_door_fit(trace: str | None, event_id: str | None) -> None:
     arrival = records.Arrival("stripe/acme", 1_700_000_000.25, "application/json", trace)
-    said = Notification(event_id=event_id, kind=None, payment_ref=None, body=b"{}", trust=Trust.HINT)
-    (record,) = records.build([said], arrival, WEBHOOKS.name)
+    found = Notification(event_id=event_id, kind=None, payment_ref=None, body=b"{}", trust=Trust.HINT)
+    (record,) = records.build([found], arrival, WEBHOOKS.name)
     headers = as_json(record.headers)
     assert complaints("webhook-headers", headers) == []
     assert ("traceparent" in headers) is (trace is not None)
@@ -283,8 +283,8 @@ def test_each_command_is_a_shape_of_its_own_of_which_generators_make_a_type() ->
     """A body that hangs on `if` and `then` is any object to them."""
     found = schema("intent-record")
     shapes = [one["$ref"].rpartition("/")[2] for one in found["$defs"]["IntentRecord"]["oneOf"]]
-    told = {shape: found["$defs"][shape]["properties"] for shape in shapes}
-    bodies = {of["command"]["const"]: of["body"]["$ref"].rpartition("/")[2] for of in told.values()}
+    reported = {shape: found["$defs"][shape]["properties"] for shape in shapes}
+    bodies = {of["command"]["const"]: of["body"]["$ref"].rpartition("/")[2] for of in reported.values()}
     assert bodies == {command.value: body.__name__ for command, body in ORDERS.items()}
     assert "allOf" not in json.dumps(found)
 

@@ -34,7 +34,7 @@ AMOUNTS: Final = (b"0", b"1", b"-1", b"400", b"1000", b"1001", b"99999999999999"
 
 
 @cache
-def told() -> tuple[Record, ...]:
+def reported() -> tuple[Record, ...]:
     """Return every event of every trace and of every genuine request."""
     traced = [one for life in LIVES for one in life.records]
     single = [
@@ -46,8 +46,8 @@ def told() -> tuple[Record, ...]:
 
 
 @cache
-def told_by(source: str) -> tuple[Record, ...]:
-    return tuple(one for one in told() if one.header("ce_source") == source)
+def reported_by(source: str) -> tuple[Record, ...]:
+    return tuple(one for one in reported() if one.header("ce_source") == source)
 
 
 def renamed(one: Record, event_id: str) -> Record:
@@ -67,7 +67,7 @@ def altered(data: st.DataObject, one: Record) -> Record:
     if pattern is _NUMBER:
         other = data.draw(st.sampled_from(AMOUNTS))
     else:
-        source = data.draw(st.sampled_from(told_by(one.header("ce_source") or "")))
+        source = data.draw(st.sampled_from(reported_by(one.header("ce_source") or "")))
         other = data.draw(st.sampled_from([*_TEXT.findall(source.value or b""), b"nobody", b"pay_1"]))
         other = b'"' + other + b'"'
     return replace(one, value=body[: place.start()] + other + body[place.end() :])
@@ -77,7 +77,7 @@ def altered(data: st.DataObject, one: Record) -> Record:
 def anything(draw: st.DrawFn) -> Record:
     """Draw an event: as it was reported, under another id, altered, or as a hint."""
     data: Any = draw(st.data())
-    one: Record = draw(st.sampled_from(told()))
+    one: Record = draw(st.sampled_from(reported()))
     how = draw(st.sampled_from(["told", "told", "again", "altered", "altered", "altered twice", "hint", "twin"]))
     for _ in range({"altered": 1, "altered twice": 2, "twin": 1}.get(how, 0)):
         one = altered(data, one)
@@ -98,8 +98,8 @@ def hold(tables: MemoryTables, records: list[Record]) -> None:
             assert "over_captured" in row["flags"]
         if row["refunded"] > row["captured"]:
             assert "over_refunded" in row["flags"]
-    told = [row for row in tables.ledger if row.source != "ratchet"]
-    assert len(told) + len(tables.parked) + len(tables.letters) + tables.duplicates == len(records)
+    reported = [row for row in tables.ledger if row.source != "ratchet"]
+    assert len(reported) + len(tables.parked) + len(tables.letters) + tables.duplicates == len(records)
 
 
 @examples(MANY)
@@ -132,10 +132,10 @@ def test_no_alteration_of_a_life_breaks_its_payment(life: Any, data: st.DataObje
 @pytest.mark.parametrize("life", LIVES, ids=str)
 def test_a_hint_moves_nothing(life: Any) -> None:
     """Whatever every provider's body says, unsigned it leaves payments and their names as they are, byte for byte."""
-    told_before = [one for one in life.records if one.topic == "payments.webhooks"]
+    reported_before = [one for one in life.records if one.topic == "payments.webhooks"]
     hints = [
         replace(one, headers=tuple((name, b"hint" if name == TRUST_HEADER else value) for name, value in one.headers))
-        for one in told_before
+        for one in reported_before
     ]
     nobody, tables = MemoryTables(), MemoryTables()
     nobody.process(hints)

@@ -21,21 +21,21 @@ pytestmark = pytest.mark.unit
 WORDS_WITHOUT = ("RATCHET_", "SEAL_TOPIC")
 
 
-def said(folder: Path, **environment: str) -> list[str]:
+def stated(folder: Path, **environment: str) -> list[str]:
     """Return the words that the script gives the tool."""
-    tool, told = folder / "kafka-acls.sh", folder / "said"
-    tool.write_text(f'#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word"; done >> {told}\n')
+    tool, reported = folder / "kafka-acls.sh", folder / "said"
+    tool.write_text(f'#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word"; done >> {reported}\n')
     tool.chmod(0o755)
-    told.unlink(missing_ok=True)
+    reported.unlink(missing_ok=True)
     own = {name: value for name, value in os.environ.items() if not name.startswith(WORDS_WITHOUT)}
     words = ["sh", str(DEPLOY / "kafka" / "rights.sh"), str(tool), "broker:9092", "admin"]
     subprocess.run(words, check=True, env=own | environment)
-    return told.read_text().splitlines()
+    return reported.read_text().splitlines()
 
 
 def test_names_are_those_of_the_settings(tmp_path: Path) -> None:
-    default = said(tmp_path)
-    own = said(tmp_path, RATCHET_KAFKA__TOPIC_PREFIX="acme.pay-", RATCHET_KAFKA__GROUP="team/a:*")
+    default = stated(tmp_path)
+    own = stated(tmp_path, RATCHET_KAFKA__TOPIC_PREFIX="acme.pay-", RATCHET_KAFKA__GROUP="team/a:*")
     changed = {topic.name: topic.name.replace("payments.", "acme.pay-") for topic in topics_of().all}
     changed |= {"payments.": "acme.pay-", "ratchet": "team/a:*"}
     assert own == [changed.get(word, word) for word in default]
@@ -56,7 +56,7 @@ def test_it_waits_for_a_broker_that_is_starting(tmp_path: Path) -> None:
 
 
 def test_the_topic_of_seals_is_written_by_the_command_line_alone(tmp_path: Path) -> None:
-    default, sealing = said(tmp_path), said(tmp_path, SEAL_TOPIC="ratchet-seals")
+    default, sealing = stated(tmp_path), stated(tmp_path, SEAL_TOPIC="ratchet-seals")
     added = sealing[len(default) :]
     assert sealing[: len(default)] == default
     assert [word for word in added if word.startswith("User:")] == ["User:ratchet-ops"]
@@ -67,6 +67,6 @@ def test_the_topic_of_seals_is_written_by_the_command_line_alone(tmp_path: Path)
 def test_a_topic_of_seals_below_the_prefix_is_refused(tmp_path: Path) -> None:
     """The relay may write to all that begins with it."""
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        said(tmp_path, SEAL_TOPIC="payments.seals")
+        stated(tmp_path, SEAL_TOPIC="payments.seals")
     assert refused.value.returncode == 2
     assert not (tmp_path / "said").exists(), "nothing is granted"

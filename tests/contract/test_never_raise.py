@@ -127,10 +127,10 @@ def _wrapped(provider: str, kind: str, thing: Any) -> Any:
     for name in reversed(NESTS.get(provider, ())):
         thing = {name: thing}
     resource, _, action = kind.partition(".")
-    told = {"type": kind, "event": kind, "event_type": kind, "eventCode": kind, "TransactionType": kind}
+    reported = {"type": kind, "event": kind, "event_type": kind, "eventCode": kind, "TransactionType": kind}
     if provider in ("flutterwave", "mollie"):
-        del told["event"]
-    return {**thing, **told, "resource_type": resource, "action": action} if isinstance(thing, dict) else thing
+        del reported["event"]
+    return {**thing, **reported, "resource_type": resource, "action": action} if isinstance(thing, dict) else thing
 
 
 @pytest.mark.parametrize("provider", NAMES)

@@ -105,7 +105,7 @@ def test_the_key_is_described_as_it_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "fits"),
+    ("expected", "fits"),
     [
         ({}, True),
         ({"a": [None, True, 1, 1.5, "x", {"b": {}}]}, True),
@@ -118,13 +118,13 @@ def test_the_key_is_described_as_it_is_read() -> None:
         ({"a": [1] * 51}, False),
     ],
 )
-def test_metadata_is_described_as_it_is_checked(said: dict[str, Any], *, fits: bool) -> None:
-    assert jsonschema_rs.is_valid(metadata.json_schema(), said) is fits
+def test_metadata_is_described_as_it_is_checked(expected: dict[str, Any], *, fits: bool) -> None:
+    assert jsonschema_rs.is_valid(metadata.json_schema(), expected) is fits
     if fits:
-        assert metadata.checked(said) == said
+        assert metadata.checked(expected) == expected
     else:
         with pytest.raises(ValueError, match=r"holds|nested"):
-            metadata.checked(said)
+            metadata.checked(expected)
 
 
 def test_no_secret_and_no_phone_is_ever_answered() -> None:
@@ -135,8 +135,8 @@ def test_no_secret_and_no_phone_is_ever_answered() -> None:
 def test_webhooks_are_described_with_what_proves_them_and_every_answer() -> None:
     webhook = DOCUMENT["paths"]["/webhooks/{provider}"]
     assert webhook["parameters"][0]["schema"]["enum"] == sorted(set(providers.names()) - {"mpesa"})
-    told = {parameter["name"] for parameter in webhook["post"]["parameters"]}
-    assert {"Stripe-Signature", "PayPal-Transmission-Sig", "X-Hub-Signature-256"} <= told
+    reported = {parameter["name"] for parameter in webhook["post"]["parameters"]}
+    assert {"Stripe-Signature", "PayPal-Transmission-Sig", "X-Hub-Signature-256"} <= reported
     assert set(webhook["post"]["responses"]) == {"202", "400", "401", "404", "405", "408", "413", "429", "431", "503"}
     assert "/webhooks/{provider}" not in document(["stripe"], "https://pay.example")["paths"]
 
@@ -154,15 +154,15 @@ def test_every_path_of_a_webhook_is_one_that_the_ingress_knows() -> None:
     ]
 
 
-@pytest.mark.parametrize(("name", "told"), [("paypal", True), ("stripe", False)])
-def test_an_answer_that_one_provider_alone_gets_is_told_of_it_alone(name: str, *, told: bool) -> None:
+@pytest.mark.parametrize(("name", "expected"), [("paypal", True), ("stripe", False)])
+def test_an_answer_that_one_provider_alone_gets_is_reported_of_it_alone(name: str, *, expected: bool) -> None:
     post = document(["stripe"], "https://pay.example", {name: PROOFS[name]})["paths"]["/webhooks/{provider}"]["post"]
     shown = post["responses"]["503"]["content"][problems.MEDIA_TYPE]["examples"]
-    assert ("proof-unavailable" in shown) is told
-    assert ("proof-unavailable" in post["description"]) is told
+    assert ("proof-unavailable" in shown) is expected
+    assert ("proof-unavailable" in post["description"]) is expected
 
 
-def test_every_problem_is_told_somewhere() -> None:
+def test_every_problem_is_answered_somewhere() -> None:
     examples = [node["examples"] for node in nodes(DOCUMENT) if isinstance(node.get("examples"), dict)]
     assert {slug for one in examples for slug in one} == set(SLUGS)
 

@@ -73,7 +73,7 @@ def test_the_recipe_as_a_package_is_a_provider_that_keeps_the_contract(tmp_path:
         ('text_at(event, "payment")', 'text_at(event, "id")', "requests"),
     ],
 )  # fmt: skip
-def test_what_breaks_the_contract_is_told(tmp_path: Path, good: str, bad: str, part: str) -> None:
+def test_what_breaks_the_contract_is_reported(tmp_path: Path, good: str, bad: str, part: str) -> None:
     assert good in RECIPE
     source = RECIPE.replace(good, bad).replace("from typing import Final", "import json\nfrom typing import Final")
     status, checked = ratchet(package(tmp_path, source), "check", "acme", "--folder", ".", "--json")
@@ -82,18 +82,18 @@ def test_what_breaks_the_contract_is_told(tmp_path: Path, good: str, bad: str, p
 
 
 @pytest.mark.parametrize(
-    ("source", "value", "said"),
+    ("source", "value", "expected"),
     [
         ("import nowhere_at_all", "ratchet_acme:PROVIDER", "cannot be imported"),
         ("PROVIDER = 7", "ratchet_acme:PROVIDER", "is no Provider of that name"),
         (RECIPE.replace('Provider("acme"', 'Provider("other"'), "ratchet_acme:PROVIDER", "is no Provider of that name"),
     ],
 )
-def test_a_package_that_can_not_be_used_is_named(tmp_path: Path, source: str, value: str, said: str) -> None:
-    status, told = ratchet(package(tmp_path, source, value=value), "check", "acme", "--folder", ".")
+def test_a_package_that_can_not_be_used_is_named(tmp_path: Path, source: str, value: str, expected: str) -> None:
+    status, reported = ratchet(package(tmp_path, source, value=value), "check", "acme", "--folder", ".")
     assert status == 2
-    assert said in told
-    assert "ratchet-acme" in told
+    assert expected in reported
+    assert "ratchet-acme" in reported
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_every_provider_of_ours_keeps_it(name: str) -> None:
     assert {part.name: part.problems for part in parts if part.problems} == {}
 
 
-def test_a_provider_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_provider_that_is_none_is_reported(tmp_path: Path) -> None:
     assert ratchet(tmp_path, "check", "nobody")[0] == 2
     assert "the requests to check, cannot be read" in ratchet(tmp_path, "check", "stripe", "--folder", ".")[1]
     with pytest.raises(LookupError):

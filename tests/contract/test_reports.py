@@ -40,6 +40,6 @@ def test_report(report: dict[str, Any]) -> None:
             assert shown(tables, report["rows"]) == report["rows"], [one.header("ce_type") for one in order]
 
 
-def test_no_report_is_told_twice() -> None:
-    told = [(one["provider"], one["report"], one["situation"]) for one in REPORTS]
-    assert len(set(told)) == len(told)
+def test_no_report_is_reported_twice() -> None:
+    reported = [(one["provider"], one["report"], one["situation"]) for one in REPORTS]
+    assert len(set(reported)) == len(reported)

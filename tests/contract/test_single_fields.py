@@ -164,7 +164,7 @@ IDS: Final[dict[str, str]] = {
 
 def is_a_sum(fact: Fact) -> bool:
     """Tell whether money of the fact's own amount moved."""
-    told = {
+    reported = {
         FactKind.AUTHORIZATION: {"authorized"},
         FactKind.ADJUSTMENT: {"adjusted"},
         FactKind.CAPTURE: {"succeeded"},
@@ -174,7 +174,7 @@ def is_a_sum(fact: Fact) -> bool:
         FactKind.REFUND_TOTAL: {"succeeded"},
     }
     of_an_order = fact.kind is FactKind.END and fact.parent is not None
-    return of_an_order or fact.state in told.get(fact.kind, set())
+    return of_an_order or fact.state in reported.get(fact.kind, set())
 
 
 def samples(provider: str) -> Iterator[tuple[str, bytes]]:

@@ -32,7 +32,7 @@ def processed_in_cuts(data: st.DataObject, records: Sequence[Record]) -> MemoryT
     return tables
 
 
-def said(tables: MemoryTables, *expected: Life) -> None:
+def reported(tables: MemoryTables, *expected: Life) -> None:
     """Assert that all of the lives is processed, and nothing else."""
     assert not tables.letters
     assert not tables.parked
@@ -59,7 +59,7 @@ def test_the_trace_and_its_reverse_come_to_the_row(life: Life) -> None:
             tables = MemoryTables()
             for batch in batches:
                 tables.process(batch)
-            said(tables, life)
+            reported(tables, life)
 
 
 @pytest.mark.parametrize("life", LIVES, ids=str)
@@ -68,7 +68,7 @@ def test_the_trace_and_its_reverse_come_to_the_row(life: Life) -> None:
 def test_any_order_repetition_and_cut_gives_one_row(life: Life, data: st.DataObject) -> None:
     again = data.draw(st.lists(st.sampled_from(life.records), max_size=6), label="again")
     tables = processed_in_cuts(data, data.draw(st.permutations([*life.records, *again]), label="order"))
-    said(tables, life)
+    reported(tables, life)
     assert tables.duplicates == len(again)
 
 
@@ -78,4 +78,4 @@ def test_payments_of_several_providers_keep_apart(data: st.DataObject) -> None:
     chosen = [data.draw(st.sampled_from(lives(name)), label=name) for name in tellers]
     once = [one for life in chosen for one in life.records]
     tables = processed_in_cuts(data, data.draw(st.permutations(once), label="order"))
-    said(tables, *chosen)
+    reported(tables, *chosen)

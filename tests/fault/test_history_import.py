@@ -192,13 +192,13 @@ def peak_mib(pid: int) -> int:
     return int(peak[1]) // 1024 if peak else 0
 
 
-def recall(home: Path, told: dict[str, str], since: str) -> dict[str, Any]:
+def recall(home: Path, reported: dict[str, str], since: str) -> dict[str, Any]:
     """Run the command; return its document, with the most memory that it held."""
     answer = home / "recall.json"
     with answer.open("w") as out, (home / "recall.log").open("w") as log:
         process = subprocess.Popen(
             [*RATCHET, "recall", "--provider", "stripe", "--since", since, "--json"],
-            env=environment(home, **told), stdout=out, stderr=log,
+            env=environment(home, **reported), stdout=out, stderr=log,
         )  # fmt: skip
         peak = 0
         while process.poll() is None:

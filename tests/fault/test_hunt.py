@@ -46,7 +46,7 @@ class Watched:
     """A consumer that the supervisor keeps, and what that reported."""
 
     supervisor: Supervisor
-    told: list[str] = field(default_factory=list)
+    reported: list[str] = field(default_factory=list)
 
     @property
     def starts(self) -> int:
@@ -54,7 +54,7 @@ class Watched:
 
     @property
     def replaced(self) -> list[str]:
-        return [line for line in self.told if "replacing it" in line]
+        return [line for line in self.reported if "replacing it" in line]
 
 
 @asynccontextmanager
@@ -205,7 +205,7 @@ async def test_a_record_that_hangs_the_process_is_convicted_by_its_own_watch(har
     async with supervised(harness, QUICK, role=QUICK_ROLE, **{fault: "magic-hang"}) as watched:
         await harness.until_written(41, 150)
         assert len(watched.replaced) == 2, "while the record was one of many"
-        assert sum("ended with status 1" in line for line in watched.told) == 2
+        assert sum("ended with status 1" in line for line in watched.reported) == 2
     assert await reasons(harness) == [("fatal", "hangs")]
 
 

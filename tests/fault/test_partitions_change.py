@@ -151,7 +151,7 @@ async def test_records_that_were_deleted_before_they_were_read_are_named(harness
     await harness.until_no_lag()
 
 
-async def test_an_open_transaction_is_told_by_the_consumer_since_when_and_how_many_wait(harness: Stage) -> None:
+async def test_an_open_transaction_is_reported_by_the_consumer_since_when_and_how_many_wait(harness: Stage) -> None:
     child = harness.spawn()
     await harness.publish(events("one", 1), partition=0)
     await harness.until_written(1)

@@ -115,8 +115,8 @@ async def test_a_consumer_that_processes_nothing_while_there_is_lag_is_seen(harn
     assert child.running
     assert child.health()["state"] == "running"
 
-    async def told() -> bool:
+    async def reported() -> bool:
         return bool(child.lines("stalled"))
 
-    await until(told, "the log tells it")
+    await until(reported, "the log tells it")
     assert child.lines("stalled")[0]["tasks"], "and says where the tasks wait"

@@ -32,12 +32,12 @@ class Visitor:
 
     def watch(self) -> None:
         self.page.set_default_timeout(PATIENCE_MS)
-        self.page.on("console", self._said)
+        self.page.on("console", self._reported)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("dialog", lambda dialog: self.wrong.append(f"a script ran: {dialog.message}"))
         self.page.on("request", self._asked)
 
-    def _said(self, message: ConsoleMessage) -> None:
+    def _reported(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.wrong.append(message.text)
 

@@ -18,8 +18,8 @@ from schemas.commands import CommandRecord
 from schemas.topics import COMMANDS, EVENTS
 
 
-async def answer(producer: AIOKafkaProducer, command: CommandRecord, state: str, **said: str) -> None:
-    body = {"id": str(command.payment_id), "command_id": command.id, **said}
+async def answer(producer: AIOKafkaProducer, command: CommandRecord, state: str, **fields: str) -> None:
+    body = {"id": str(command.payment_id), "command_id": command.id, **fields}
     headers = {"ce_specversion": "1.0", "ce_id": f"{command.id}:{state}", "ce_source": "gateway"}
     headers["ce_type"] = f"command.{state}"
     await producer.send_and_wait(

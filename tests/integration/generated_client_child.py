@@ -18,22 +18,22 @@ from ratchet_ingress_client.types import File
 
 
 def main(url: str, key: str, signature: str, event: str) -> None:
-    told: dict[str, object] = {}
+    reported: dict[str, object] = {}
     intent = Intent(amount=1250, currency=IntentCurrency.EUR, provider=IntentProvider.STRIPE, reference="ORD-9")
     with AuthenticatedClient(url, key) as client:
         idempotency_key = str(uuid.uuid4())
         made = create_intent.sync(client=client, body=intent, idempotency_key=idempotency_key)
         again = create_intent.sync_detailed(client=client, body=intent, idempotency_key=idempotency_key)
-        told["made"] = made.to_dict()
-        told["replayed"] = [again.parsed.to_dict(), again.headers["Idempotent-Replayed"]]
-        told["read"] = get_intent.sync(made.id, client=client).to_dict()
-        told["found"] = [one.to_dict() for one in find_payments.sync(client=client, reference="ORD-9").payments]
+        reported["made"] = made.to_dict()
+        reported["replayed"] = [again.parsed.to_dict(), again.headers["Idempotent-Replayed"]]
+        reported["read"] = get_intent.sync(made.id, client=client).to_dict()
+        reported["found"] = [one.to_dict() for one in find_payments.sync(client=client, reference="ORD-9").payments]
         refund = refund_intent.sync_detailed(
             made.id, client=client, body=Refund(amount=1), idempotency_key=str(uuid.uuid4())
         )
-        told["refund"] = [refund.status_code, refund.parsed.to_dict()]
+        reported["refund"] = [refund.status_code, refund.parsed.to_dict()]
     with AuthenticatedClient(url, "sk_of_nobody_0123456789") as stranger:
-        told["stranger"] = get_intent.sync(made.id, client=stranger).to_dict()
+        reported["stranger"] = get_intent.sync(made.id, client=stranger).to_dict()
     with Client(url) as provider:
         for name, header in (("webhook", signature), ("forged", "t=1,v1=00")):
             answer = post_webhook.sync_detailed(
@@ -42,8 +42,8 @@ def main(url: str, key: str, signature: str, event: str) -> None:
                 body=File(io.BytesIO(event.encode())),
                 stripe_signature=header,
             )
-            told[name] = [answer.status_code, answer.parsed.to_dict()]
-    sys.stdout.write(json.dumps(told))
+            reported[name] = [answer.status_code, answer.parsed.to_dict()]
+    sys.stdout.write(json.dumps(reported))
 
 
 if __name__ == "__main__":

@@ -388,7 +388,9 @@ async def test_a_seal_from_before_retention_verifies_where_retention_signed(give
 
 
 @pytest.mark.parametrize("without", ["a signature", "the key"])
-async def test_a_removal_that_nobody_signed_is_told_from_retention(given: Given, tmp_path: Path, without: str) -> None:
+async def test_a_removal_that_nobody_signed_is_kept_apart_from_retention(
+    given: Given, tmp_path: Path, without: str
+) -> None:
     path = await make_seal(given, tmp_path / "before.seal")
     await publish_all(given)
     await remove_old(given.owner, DAYS_MIN, NOW + dt.timedelta(days=DAYS_MIN + 1), Signing(KEY))
@@ -472,7 +474,7 @@ async def test_of_rows_of_no_payment_retention_takes_what_it_signs_and_no_more(g
         ),
     ],
 )
-async def test_a_removal_of_rows_of_no_payment_that_nobody_signed_is_told(
+async def test_a_removal_of_rows_of_no_payment_that_nobody_signed_is_reported(
     given: Given, tmp_path: Path, covering: str, why: str
 ) -> None:
     rows = await add_rows_without_payment(given, 5)
@@ -484,7 +486,7 @@ async def test_a_removal_of_rows_of_no_payment_that_nobody_signed_is_told(
     assert why in found[0].why
 
 
-async def test_more_rows_of_no_payment_gone_than_retention_signed_are_told(given: Given, tmp_path: Path) -> None:
+async def test_more_rows_of_no_payment_gone_than_retention_signed_are_reported(given: Given, tmp_path: Path) -> None:
     """Somebody removes rows that stand below what retention took: their number tells."""
     rows = await add_rows_without_payment(given, 5)
     path = await make_seal(given, tmp_path / "today.seal")

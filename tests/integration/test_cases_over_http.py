@@ -193,8 +193,8 @@ async def test_a_dispute_of_two_payments_reaches_both(
             "dispute_id": "D1", "dispute_amount": money, "status": "OPEN",
             "disputed_transactions": [{"seller_transaction_id": f"{tmp_path.name}{n}"} for n in (1, 2)],
         }  # fmt: skip
-        told = "CUSTOMER.DISPUTE.CREATED"
-        await post(ingress, "paypal", "t0", told, {"id": event_id, "event_type": told, "resource": dispute})
+        reported = "CUSTOMER.DISPUTE.CREATED"
+        await post(ingress, "paypal", "t0", reported, {"id": event_id, "event_type": reported, "resource": dispute})
         for n in (1, 2):
             capture = {"id": f"{tmp_path.name}{n}", "amount": money, "parent_payment": f"P{n}"}
             await post(
@@ -205,7 +205,7 @@ async def test_a_dispute_of_two_payments_reaches_both(
         await ledger.process(came)
         await ledger.process(came)
         rows = await ledger.fetch("select provider_ref, captured, dispute_status from payments order by provider_ref")
-        logged = await ledger.fetch("select count(*) as n from payment_logs where event_type = $1", told)
+        logged = await ledger.fetch("select count(*) as n from payment_logs where event_type = $1", reported)
     assert rows == [{"provider_ref": f"P{n}", "captured": 1000, "dispute_status": "open"} for n in (1, 2)]
     assert logged == [{"n": 2}]
 

@@ -407,12 +407,12 @@ class TestPages:
         assert await shows("payments.webhooks")
 
     async def test_the_headline_comes_along_only_when_it_is_another(self, browser: Browser) -> None:
-        async def said() -> str | None:
+        async def stated() -> str | None:
             found = re.search(r"seen=([0-9a-f]{12})", (await browser.get("/board/live"))[1])
             return found[1] if found else None
 
         async def quiet() -> bool:
-            return "hx-swap-oob" not in (await browser.get(f"/board/live?seen={await said()}"))[1]
+            return "hx-swap-oob" not in (await browser.get(f"/board/live?seen={await stated()}"))[1]
 
         await until(quiet, "a headline that stays")
         assert "hx-swap-oob" in (await browser.get("/board/live?seen=other"))[1]
@@ -523,7 +523,7 @@ class TestActions:
         await owner.execute("delete from redrive_messages where dead_letter_id = any($1)", ids)
         await owner.execute("delete from dead_letters where id = any($1)", ids)
 
-    async def test_a_redrive_of_nothing_is_told(self, browser: Browser) -> None:
+    async def test_a_redrive_of_nothing_is_reported(self, browser: Browser) -> None:
         token = await browser.token("/ledger")
         assert (await browser.post("/redrives", csrf=token, reason="fatal"))[0] == 409
         assert (await browser.post("/redrives", csrf=token, reason="teapot"))[0] == 422

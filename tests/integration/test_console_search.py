@@ -103,7 +103,7 @@ class TestPayments:
         assert len(await walk(browser, f"/payments?{query}", ROW)) == count
 
     @pytest.mark.parametrize("query", ["status=faild", "amount=12", "after=x", "since=noon"])
-    async def test_what_cannot_be_meant_is_said(self, browser: Browser, query: str) -> None:
+    async def test_what_cannot_be_meant_is_reported(self, browser: Browser, query: str) -> None:
         status, text = await browser.get(f"/payments?{query}")
         assert status == 422
         assert query.partition("=")[0] in text

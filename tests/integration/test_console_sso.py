@@ -150,7 +150,7 @@ async def test_the_verifier_is_sent_to_the_provider_alone(console: Console, prov
         assert "SameSite=lax" in cookie
 
 
-async def test_a_provider_that_is_away_or_another_is_said(console: Console, provider: Provider) -> None:
+async def test_a_provider_that_is_away_or_another_is_reported(console: Console, provider: Provider) -> None:
     provider.wrong = {"issuer": "https://another.example"}
     async with Browser(console) as browser:
         status, page = await browser.get("/sso/login")

@@ -146,8 +146,8 @@ async def test_the_objects_that_an_api_shows_beside_are_asked_for_by_their_ids(h
     async with harness.job("refetch", providers=settings) as job:
         while await job.turn(lease):
             pass
-    told = {row["provider"]: (row["status"], row["last_error"]) for row in await harness.rows("refetches")}
-    assert told == dict.fromkeys(FIRST, ("done", None))
+    reported = {row["provider"]: (row["status"], row["last_error"]) for row in await harness.rows("refetches")}
+    assert reported == dict.fromkeys(FIRST, ("done", None))
     kinds = {dict(zip(row["header_names"], row["header_values"], strict=True))[b"ce_type"].decode()
              for row in await harness.rows("spool")}  # fmt: skip
     assert kinds == {"refetch.payment", "refetch.hold", "refetch.refund"}

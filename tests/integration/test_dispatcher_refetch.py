@@ -217,13 +217,13 @@ async def test_a_hint_of_a_source_without_a_key_waits_for_one(harness: Office):
         "insert into refetches (provider, account, ref, reason) values ('mollie', '', 'tr_1', 'hint')"
     )
     async with harness.role() as probe:
-        await until(lambda: told(probe))
+        await until(lambda: reports(probe))
         assert probe.facts["waiting"] == {"refetches": 1, "sms": 0}
     [row] = await harness.rows("refetches")
     assert (row["status"], row["attempts"]) == ("queued", 0)
 
 
-async def told(probe: Any) -> bool:
+async def reports(probe: Any) -> bool:
     return "waiting" in probe.facts
 
 

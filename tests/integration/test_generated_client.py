@@ -70,16 +70,23 @@ async def test_a_generated_client_makes_an_intent_reads_the_payment_and_posts_a_
     generator: str, stack: Any, database: Any, tmp_path: Path
 ) -> None:
     async with open_api(stack.kafka, database.dsn) as api:
-        told = await asyncio.to_thread(played, generator, api, tmp_path)
-    made = told["made"]
+        reported = await asyncio.to_thread(played, generator, api, tmp_path)
+    made = reported["made"]
     assert (made["status"], made["amount"], made["reference"]) == ("created", 1250, "ORD-9")
-    assert told["replayed"] == [made, "true"]
-    assert (told["read"]["id"], told["read"]["amount"], told["read"]["status"]) == (made["id"], 1250, "created")
-    assert [one["id"] for one in told["found"]] == [made["id"]]
-    assert (told["refund"][0], told["refund"][1]["type"]) == (409, "urn:ratchet:problem:state-forbids")
-    assert (told["stranger"]["status"], told["stranger"]["type"]) == (401, "urn:ratchet:problem:unauthenticated")
-    assert told["webhook"] == [202, {"accepted": 1}]
-    assert (told["forged"][0], told["forged"][1]["type"]) == (401, "urn:ratchet:problem:signature-rejected")
+    assert reported["replayed"] == [made, "true"]
+    assert (reported["read"]["id"], reported["read"]["amount"], reported["read"]["status"]) == (
+        made["id"],
+        1250,
+        "created",
+    )
+    assert [one["id"] for one in reported["found"]] == [made["id"]]
+    assert (reported["refund"][0], reported["refund"][1]["type"]) == (409, "urn:ratchet:problem:state-forbids")
+    assert (reported["stranger"]["status"], reported["stranger"]["type"]) == (
+        401,
+        "urn:ratchet:problem:unauthenticated",
+    )
+    assert reported["webhook"] == [202, {"accepted": 1}]
+    assert (reported["forged"][0], reported["forged"][1]["type"]) == (401, "urn:ratchet:problem:signature-rejected")
 
 
 def played(generator: str, api: Api, folder: Path) -> dict[str, Any]:
@@ -91,5 +98,5 @@ def played(generator: str, api: Api, folder: Path) -> dict[str, Any]:
     words = ("run", "--no-project", "--isolated", "--python", sys.executable, *(f"--with={one}" for one in NEEDED))
     done = uv(*words, "python", CHILD, api.url, KEYS["shop"], proof, event, cwd=folder, PYTHONPATH=str(folder))
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    reported: dict[str, Any] = json.loads(done.stdout)
+    return reported

@@ -106,7 +106,7 @@ async def test_kafka_that_hangs_is_left_alone_and_used_again_when_it_answers(sta
         await until(through_kafka, within_seconds=40)
 
 
-async def test_with_both_away_the_sender_is_told_to_come_again(stack: Any) -> None:
+async def test_with_both_away_the_sender_is_asked_to_come_again(stack: Any) -> None:
     async with running.open_ingress(NOWHERE, NO_POSTGRES, connected=False, **QUICK) as ingress:
         _, body = running.event()
         status, answer, headers = await ingress.post(body)

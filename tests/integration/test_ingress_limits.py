@@ -107,7 +107,9 @@ async def test_hints_that_anybody_can_send_have_a_quota(stack: Any, database: An
         assert statuses == [202, 202, 429]
 
 
-async def test_a_client_over_its_quota_is_told_when_to_come_again(stack: Any, database: Any, topic_prefix: str) -> None:
+async def test_a_client_over_its_quota_is_reported_when_to_come_again(
+    stack: Any, database: Any, topic_prefix: str
+) -> None:
     changes = shared(stack, topic_prefix, requests_max=3, endpoints={"payment": 2})
     async with running.open_ingress(stack.kafka, database.dsn, changes=changes) as ingress:
         api = Api(ingress.url, ingress.client)

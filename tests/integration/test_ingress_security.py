@@ -34,7 +34,7 @@ async def ingress(stack: Any, database: Any) -> AsyncIterator[running.RunningIng
         yield opened
 
 
-def request(line: str, *headers: str, body: str = "", **said: str) -> bytes:
+def request(line: str, *headers: str, body: str = "", **fields: str) -> bytes:
     """Return a request; what has a body has its length."""
     length = [f"Content-Length: {len(body)}"] if body else []
     return "\r\n".join([f"{line} HTTP/1.1", "Host: a", *length, *headers, "Connection: close", "", body]).encode()

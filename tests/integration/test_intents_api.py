@@ -48,9 +48,9 @@ async def process(harness: Bench) -> None:
     await harness.process([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
 
 
-async def tell(harness: Bench, kind: str, payment: str, offset: int, **said: Any) -> None:
+async def tell(harness: Bench, kind: str, payment: str, offset: int, **fields: Any) -> None:
     """Do what the consumer does with a webhook."""
-    await harness.process(records([webhook(kind, payment, **said)], first=offset))
+    await harness.process(records([webhook(kind, payment, **fields)], first=offset))
 
 
 async def test_an_intent_is_claimed_answered_and_queued_at_once(api: Api, harness: Bench) -> None:
@@ -115,7 +115,7 @@ async def test_twins_at_two_doors_make_one_event(stack: Any, database: Any, harn
     assert await harness.pool.fetchval("select count(*) from spool") == 1
 
 
-async def test_a_twin_of_a_request_that_hangs_is_told_so(stack: Any, database: Any, harness: Bench) -> None:
+async def test_a_twin_of_a_request_that_hangs_is_answered_so(stack: Any, database: Any, harness: Bench) -> None:
     """As a second process would hold it: the first one's transaction is open and does not end."""
     key = uuid.uuid4()
     name = f"intent-claim:shop:{key}"

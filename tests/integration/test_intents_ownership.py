@@ -38,7 +38,7 @@ async def process(harness: Bench) -> None:
     await harness.process([record_of(row, row["id"]) for row in sorted(rows, key=lambda row: row["id"])])
 
 
-async def told(harness: Bench, *events: Any, first: int = 0) -> None:
+async def reports(harness: Bench, *events: Any, first: int = 0) -> None:
     await harness.process(records(events, first=first))
 
 
@@ -72,7 +72,7 @@ async def test_what_is_not_configured_is_refused_to_everybody(api: Api) -> None:
 
 async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, harness: Bench) -> None:
     """Sequence A: a stranger's captured payment, named with an amount of 1."""
-    await told(harness, webhook("payment.captured", "pay-victim", amount=125_000))
+    await reports(harness, webhook("payment.captured", "pay-victim", amount=125_000))
     mine = (await api.create(amount=1, provider_ref="pay-victim", phone="+254700000001")).json["id"]
     await process(harness)
     assert is_empty((await api.get(mine)).json)
@@ -82,7 +82,7 @@ async def test_a_claim_that_does_not_fit_gets_an_empty_payment(api: Api, harness
 
 async def test_a_claim_never_makes_two_strangers_one(api: Api, harness: Bench) -> None:
     """Sequence B: one payment by its id and another by its reference, in one intent."""
-    await told(
+    await reports(
         harness,
         webhook("payment.captured", "pay-one", amount=1_000),
         webhook("payment.captured", "pay-two", amount=70_000, reference="ORD-two"),
@@ -134,7 +134,7 @@ async def test_a_payment_that_ended_without_money_gives_its_reference_free(api: 
     await process(harness)
     again = {"reference": "ORD", "provider_ref": "pay-2"}
     assert (await api.create(**again)).status == 409
-    await told(harness, webhook(end, "pay-1"))
+    await reports(harness, webhook(end, "pay-1"))
     await harness.fetch("select")
     reply = await api.create(**again)
     assert (reply.status, reply.json["reference"]) == (202, "ORD")
@@ -174,7 +174,7 @@ async def test_the_record_says_the_scope_that_was_promised(api: Api, harness: Be
 
 
 async def test_a_client_reads_and_commands_its_own_rows_alone(api: Api, harness: Bench) -> None:
-    await told(harness, webhook("payment.captured", "pay-nobody", amount=100))
+    await reports(harness, webhook("payment.captured", "pay-nobody", amount=100))
     (nobodys,) = await harness.fetch("select id from payments")
     mine = (await api.create(reference="ORD")).json["id"]
     await process(harness)
@@ -190,7 +190,7 @@ async def test_no_refund_of_money_that_a_dispute_took(api: Api, harness: Bench) 
     payment_id = (await api.create(provider_ref="pay-1", amount=5_000)).json["id"]
     path = f"/payment-intents/{payment_id}/refunds"
     await process(harness)
-    await told(
+    await reports(
         harness,
         webhook("payment.captured", "pay-1", amount=5_000, child="cap-1"),
         webhook("dispute.opened", "pay-1", child="dp-1", amount=5_000),
@@ -199,7 +199,7 @@ async def test_no_refund_of_money_that_a_dispute_took(api: Api, harness: Bench) 
     reply = await api.post(path, {})
     assert (reply.status, reply.slug, reply.json["disputes"]) == (409, "state-forbids", ["dp-1"])
     assert "dp-1" in reply.json["detail"]
-    await told(harness, webhook("dispute.funds_reinstated", "pay-1", child="dp-1", amount=5_000), first=10)
+    await reports(harness, webhook("dispute.funds_reinstated", "pay-1", child="dp-1", amount=5_000), first=10)
     assert (await api.post(path, {})).status == 202
 
 
@@ -230,8 +230,8 @@ async def test_a_client_finds_its_own_payments_by_every_name_and_nobody_elses(ap
         assert await found(rival, query) == []
     await process(harness)
     attempt = webhook("payment.captured", "pay-f1", child="c1", amount=1000, reference="ORD-F")
-    await told(harness, attempt, webhook("payment.captured", "pay-f2", child="c2", amount=1000), first=10)
-    await told(harness, webhook("payment.captured", "pay-f3", child="c3", amount=1000), first=20)
+    await reports(harness, attempt, webhook("payment.captured", "pay-f2", child="c2", amount=1000), first=10)
+    await reports(harness, webhook("payment.captured", "pay-f3", child="c3", amount=1000), first=20)
     names |= {"provider_ref=pay-f1": mine}
     for query, payment in names.items():
         assert await found(api, query) == [payment], query

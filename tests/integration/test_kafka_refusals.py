@@ -185,7 +185,7 @@ async def test_a_refusal_says_what_to_check(broker: SecureKafka, how: str, tmp_p
     assert "onnect" in shown.getvalue(), "the client's own lines are shown"
 
 
-async def test_operators_are_told_of_a_refusal(broker: SecureKafka) -> None:
+async def test_operators_are_reported_of_a_refusal(broker: SecureKafka) -> None:
     settings = whole(sasl(broker, sasl_password=WRONG))
     findings = {finding.check: finding for finding in await doctor.examine(settings)}
     assert not findings["kafka"].ok
@@ -200,7 +200,7 @@ async def test_operators_are_told_of_a_refusal(broker: SecureKafka) -> None:
             pass
 
 
-async def test_operators_are_told_which_right_is_missing(broker: SecureKafka) -> None:
+async def test_operators_are_reported_which_right_is_missing(broker: SecureKafka) -> None:
     settings = whole(sasl(broker))
     reader = BacklogReader(settings)
     async with broker.denied(GROUP, topics.CONSUMER_GROUP):
@@ -338,11 +338,11 @@ async def test_a_consumer_that_is_refused_says_why_and_waits(consumer_settings: 
     stop, probe = asyncio.Event(), Probe("consumer")
     role = asyncio.create_task(serve(consumer_settings, stop, probe))
 
-    async def told_twice() -> bool:
+    async def reported_twice() -> bool:
         return shown.getvalue().count("broker_away_at_start") >= 2
 
     try:
-        await until(told_twice, "it tries again", 30)
+        await until(reported_twice, "it tries again", 30)
         assert not role.done()
     finally:
         stop.set()

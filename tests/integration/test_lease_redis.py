@@ -267,7 +267,7 @@ async def test_a_release_wakes_one_that_waits(leases: RedisLeases, pool: Any, li
         await leader
 
 
-async def test_who_waits_ends_at_once_when_it_is_told_to(leases: RedisLeases, link: RedisLink) -> None:
+async def test_who_waits_ends_at_once_when_it_is_reported_to(leases: RedisLeases, link: RedisLink) -> None:
     stop = asyncio.Event()
     waiting = asyncio.ensure_future(leases.wait("work", 600, stop))
     await asyncio.sleep(0)

@@ -159,7 +159,9 @@ async def test_who_was_ended_on_purpose_is_no_evidence(processes: Processes, tmp
     assert not await marks.probe(PLACE, 150)
 
 
-async def test_a_kill_that_is_told_after_another_took_over_is_taken_back(processes: Processes, tmp_path: Path) -> None:
+async def test_a_kill_that_is_reported_after_another_took_over_is_taken_back(
+    processes: Processes, tmp_path: Path
+) -> None:
     await careful(processes)
     await processes.die_with(100, 150)
     token = uuid.uuid4()

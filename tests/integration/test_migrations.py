@@ -104,7 +104,7 @@ async def test_failing_file_is_rolled_back_whole_and_named(empty: str, app: str,
     assert await migrate_up(empty, app, folder=folder) == ["0002_create_two"]
 
 
-async def test_role_without_the_right_or_unknown_is_said_in_words(database: Database, empty: str, folder: Path):
+async def test_role_without_the_right_or_unknown_is_reported_in_words(database: Database, empty: str, folder: Path):
     with pytest.raises(MigrationError, match="role 'nobody_here' does not exist"):
         await migrate_up(empty, "nobody_here", folder=folder)
     with pytest.raises(MigrationError, match="OWNER_DSN lacks a right"):

@@ -159,10 +159,10 @@ async def test_no_parked_event_is_buried_behind_an_open_transaction(running: Sta
     await parked(running)
     await outlive_the_deadline(running)
 
-    async def told() -> bool:
+    async def reported() -> bool:
         return "payments.webhooks/0" in await running.pool.fetchval("select waits_for from parking_clock")
 
-    await until(told, "what the clock waits for is shown")
+    await until(reported, "what the clock waits for is shown")
     await producer.commit_transaction()
     await producer.stop()
     await until_refunded(running)

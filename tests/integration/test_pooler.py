@@ -111,7 +111,7 @@ async def test_in_session_mode_all_works_and_every_bound_holds(
             await until(applied, "the consumer applies events through it")
 
 
-async def test_in_transaction_mode_the_reason_is_said_at_the_start_and_by_doctor(
+async def test_in_transaction_mode_the_reason_is_reported_at_the_start_and_by_doctor(
     stack: Endpoints, database: Database, tmp_path: Path
 ) -> None:
     with pgbouncer(tmp_path / "pooler", database, "transaction", DROPS_SETTINGS) as dsn:

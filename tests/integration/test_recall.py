@@ -309,9 +309,9 @@ async def test_the_state_of_a_listed_payment_has_its_effect_once(harness: Office
         listed_payment(5, now - 10 * DAY, "paid"),
     ]  # fmt: skip
     answer = json.dumps(harness.world.payments[1], separators=(",", ":")).encode()
-    told = Record(WEBHOOKS.name, 0, 0, 0, b"tr_2", answer,
+    reported = Record(WEBHOOKS.name, 0, 0, 0, b"tr_2", answer,
                   Attributes("mollie", "refetch:x", "refetch.payment", now).to_headers())  # fmt: skip
-    await process(harness, [told])
+    await process(harness, [reported])
     await hint(harness, "tr_3")
     assert await read_all(harness, mollie_of(harness)) == 2, "the second page begins before the span"
     records = await spooled(harness, 1)
@@ -354,13 +354,13 @@ def command_of(jobs: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     """Give `ratchet recall --json` with the office's settings."""
     for name in [name for name in os.environ if name.startswith("RATCHET_")]:
         monkeypatch.delenv(name)
-    said = {
+    found = {
         "HOME": str(tmp_path), "KAFKA__BOOTSTRAP": "127.0.0.1:1", "POSTGRES__DSN": jobs.dsn,
         "PROVIDERS__STRIPE__API_KEY": "sk_test", "PROVIDERS__STRIPE__API_BASE_URL": jobs.world.url,
         "RECALL__PAGE_ITEMS_MAX": "2", "RECALL__REQUESTS_PER_SECOND_MAX": "1000",
         "RECALL__BACKOFF_INITIAL_SECONDS": "0.01",
     }  # fmt: skip
-    for name, value in said.items():
+    for name, value in found.items():
         monkeypatch.setenv(f"RATCHET_{name}", value)
 
     async def run(*words: str) -> Any:
@@ -419,7 +419,7 @@ async def test_the_page_s_commands_say_what_never_came_and_bring_it(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (("--provider", "adyen", "--since", "2026-01-01"), "adyen is not configured"),
         (("--provider", "paystack", "--since", "2026-01-01"), "paystack has no list that could be asked; "),
@@ -428,7 +428,9 @@ async def test_the_page_s_commands_say_what_never_came_and_bring_it(
         (("--provider", "stripe", "--since", "yesterday"), "is no ISO 8601 time"),
     ],
 )
-def test_what_can_not_be_asked_is_said(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str) -> None:
+def test_what_can_not_be_asked_is_reported(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], expected: str
+) -> None:
     for name in [name for name in os.environ if name.startswith("RATCHET_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("RATCHET_KAFKA__BOOTSTRAP", "127.0.0.1:1")
@@ -436,7 +438,7 @@ def test_what_can_not_be_asked_is_said(monkeypatch: pytest.MonkeyPatch, words: t
     for name in ("STRIPE", "PAYPAL", "PAYSTACK"):
         monkeypatch.setenv(f"RATCHET_PROVIDERS__{name}__API_KEY", "k")
     result = CliRunner().invoke(app, ["recall", *words])
-    assert (result.exit_code, said in result.output) == (2, True), result.output
+    assert (result.exit_code, expected in result.output) == (2, True), result.output
 
 
 @pytest.mark.slow

@@ -294,11 +294,11 @@ async def test_groups_and_pages(table: RedriveHarness):
 
 
 @pytest.mark.parametrize(
-    ("order", "told"),
+    ("order", "expected"),
     [({"rate_per_second": 0.0}, "rate"), ({"messages_max": 0}, "most"), ({"requested_by": " "}, "who")],
 )
-async def test_order_that_can_not_be_meant(table: RedriveHarness, order: dict[str, Any], told: str):
-    with pytest.raises(SettingsError, match=told):
+async def test_order_that_can_not_be_meant(table: RedriveHarness, order: dict[str, Any], expected: str):
+    with pytest.raises(SettingsError, match=expected):
         await table.preview(**order)
     with pytest.raises(SettingsError, match="why"):
         await redrives.discard(table.connection, LetterFilter(), who="alice", because=" ")
@@ -343,7 +343,7 @@ async def test_preview_wakes_what_is_parked_and_changes_nothing(table: RedriveHa
     assert await table.stage.count("parked_events") == 1
 
 
-async def test_letter_that_trips_the_fold_is_told_from_its_neighbours(
+async def test_letter_that_trips_the_fold_is_kept_apart_from_its_neighbours(
     table: RedriveHarness, monkeypatch: pytest.MonkeyPatch
 ):
     class Tripping(Planner):

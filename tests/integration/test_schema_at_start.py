@@ -59,10 +59,10 @@ async def test_a_consumer_waits_for_the_schema_and_goes_on_by_itself(
     await owner.execute(FORGET, newest_known())
     child = harness.spawn()
 
-    async def said() -> bool:
+    async def found() -> bool:
         return any("migrate up" in line["detail"] for line in child.lines("broker_away_at_start"))
 
-    await until(said, "the consumer says what to do")
+    await until(found, "the consumer says what to do")
     await harness.publish([webhook("payment.created", "p")])
     assert await harness.count("payments") == 0
     await owner.execute(KNOW, newest_known())
@@ -79,10 +79,10 @@ async def test_a_relay_says_of_a_newer_schema_what_to_do(
     await owner.execute(KNOW, newest_known() + 1)
     async with relaying(settings_for(stack, database.dsn)) as probe:
 
-        async def said() -> bool:
+        async def found() -> bool:
             return "start the release that brought it" in str(probe.unready())
 
-        await until(said, "the relay says what to do")
+        await until(found, "the relay says what to do")
         await owner.execute(FORGET, newest_known() + 1)
 
         async def goes_on() -> bool:
@@ -91,7 +91,7 @@ async def test_a_relay_says_of_a_newer_schema_what_to_do(
         await until(goes_on, "the relay goes on")
 
 
-async def test_a_database_without_a_schema_is_told_from_one_that_is_away(
+async def test_a_database_without_a_schema_is_kept_apart_from_one_that_is_away(
     database: Database, owner: asyncpg.Connection[Any]
 ) -> None:
     await owner.execute("alter table schema_migrations rename to elsewhere")

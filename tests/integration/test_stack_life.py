@@ -337,7 +337,7 @@ async def test_a_cluster_whose_superuser_had_no_password_gets_one(own: Path) -> 
     assert kept["superuser_password"] not in dsn
 
 
-async def test_where_no_package_has_a_redis_the_rest_runs_and_it_is_said_once(
+async def test_where_no_package_has_a_redis_the_rest_runs_and_it_is_reported_once(
     own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("runtime.stack.redis.find", lambda: None)
@@ -379,7 +379,7 @@ async def test_serving_can_be_stopped_while_it_starts(own: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_serving_stops_when_told_and_failing_to_start_is_told(own: Path) -> None:
+async def test_serving_stops_when_reported_and_failing_to_start_is_reported(own: Path) -> None:
     stop = asyncio.Event()
     ready: list[Endpoints] = []
 

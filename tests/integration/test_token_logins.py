@@ -82,22 +82,22 @@ async def test_a_token_that_ended_is_fetched_anew(broker: SecureKafka, issuer: I
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "expected"),
     [
         ({"oauth_client_secret": "kafka-topsecret-2"}, "refuses the client ratchet:client: 401 invalid_client"),
         ({"oauth_token_url": "http://127.0.0.1:1/token"}, "127.0.0.1:1/token gives none"),
     ],
 )
-async def test_where_there_is_no_token_it_is_said_why(
-    broker: SecureKafka, issuer: Issuer, other: dict[str, Any], said: str
+async def test_where_there_is_no_token_it_is_reported_why(
+    broker: SecureKafka, issuer: Issuer, other: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(AccessRefusedError, match=said) as caught:
+    with pytest.raises(AccessRefusedError, match=expected) as caught:
         await ping(with_tokens(broker, issuer, **other))
     assert "wants a token" in str(caught.value)
     assert "topsecret" not in str(caught.value)
 
 
-async def test_a_token_that_the_broker_refuses_is_told_for_that(broker: SecureKafka, issuer: Issuer) -> None:
+async def test_a_token_that_the_broker_refuses_is_reported_for_that(broker: SecureKafka, issuer: Issuer) -> None:
     """The refusal is no error of the exchange (RFC 7628, 3.2.2); who does not look finds a closed connection."""
     issuer.scope = "mail"
     for attempt in (ping, ensure_topics, lambda found: open_producer(found, 1000)):

@@ -249,7 +249,7 @@ def test_the_same_home_starts_again_and_ctrl_c_ends_it_cleanly(served: Up) -> No
     assert list((served.home / "run").glob("*.json")) == []
 
 
-def test_a_chosen_address_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
+def test_a_chosen_address_that_is_taken_is_reported_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = {"RATCHET_INGRESS__BIND": f"127.0.0.1:{taken.getsockname()[1]}"}
         result = subprocess.run(
@@ -263,7 +263,7 @@ def test_a_chosen_address_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_role_that_cannot_start_is_told_in_its_own_sentence(tmp_path: Path) -> None:
+def test_a_role_that_cannot_start_is_reported_in_its_own_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = {"RATCHET_ROLE__PROBE_BIND": f"127.0.0.1:{taken.getsockname()[1]}"}
         result = subprocess.run(

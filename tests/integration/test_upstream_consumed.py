@@ -28,22 +28,22 @@ async def harness(stack: Any, database: Database, tmp_path: Path) -> AsyncIterat
         yield found
 
 
-def told(kind: str, event_id: str, *, source: str = "billing", value: bytes | None = None, **said: Any) -> Event:
+def reported(kind: str, event_id: str, *, source: str = "billing", value: bytes | None = None, **fields: Any) -> Event:
     """Make one event as a service's Kafka client publishes it: the headers that CloudEvents asks for, and no other."""
-    body = value or json.dumps(said).encode()
+    body = value or json.dumps(fields).encode()
     headers = {"ce_specversion": "1.0", "ce_id": event_id, "ce_source": source, "ce_type": kind}
     pairs = tuple((name, text.encode()) for name, text in headers.items())
-    return Event(event_id, str(said.get("payment_id", "")).encode() or None, body, pairs)
+    return Event(event_id, str(fields.get("payment_id", "")).encode() or None, body, pairs)
 
 
 def life(payment: str) -> list[Event]:
     money = {"payment_id": payment, "currency": "EUR"}
     return [
-        told("payment.created", f"{payment}-1", **money, amount=1000, reference=f"ORD-{payment}"),
-        told("payment.authorized", f"{payment}-2", **money, amount=1000),
-        told("payment.captured", f"{payment}-3", **money, amount=400, id=f"{payment}-c1"),
-        told("payment.captured", f"{payment}-4", **money, amount=600, id=f"{payment}-c2"),
-        told("payment.refunded", f"{payment}-5", **money, amount=250, id=f"{payment}-r1"),
+        reported("payment.created", f"{payment}-1", **money, amount=1000, reference=f"ORD-{payment}"),
+        reported("payment.authorized", f"{payment}-2", **money, amount=1000),
+        reported("payment.captured", f"{payment}-3", **money, amount=400, id=f"{payment}-c1"),
+        reported("payment.captured", f"{payment}-4", **money, amount=600, id=f"{payment}-c2"),
+        reported("payment.refunded", f"{payment}-5", **money, amount=250, id=f"{payment}-r1"),
     ]
 
 
@@ -75,11 +75,11 @@ async def test_wrong_records_are_dead_letters_that_say_what_to_mend_and_their_ne
     harness.spawn(sources=["billing"])
     money = {"payment_id": "b-1", "currency": "EUR", "amount": 100}
     wrong = [
-        told("payment.captured", "1", **money, source="stripe", id="c"),
-        told("payment.captured", "2", **money),
-        told("payment.capture", "3", **money, id="c"),
-        told("payment.captured", "4", value=b"\x00\x00\x00\x00\x07" + json.dumps({**money, "id": "c"}).encode()),
-        told("payment.captured", "5", **money, id="c")._replace(headers=()),
+        reported("payment.captured", "1", **money, source="stripe", id="c"),
+        reported("payment.captured", "2", **money),
+        reported("payment.capture", "3", **money, id="c"),
+        reported("payment.captured", "4", value=b"\x00\x00\x00\x00\x07" + json.dumps({**money, "id": "c"}).encode()),
+        reported("payment.captured", "5", **money, id="c")._replace(headers=()),
     ]
     await harness.publish([*life("b-2")[:2], *wrong, *life("b-2")[2:]], EVENTS.name, partition=0)
     tables = await harness.until_written(10)

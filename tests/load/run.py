@@ -189,7 +189,7 @@ def tell(verdict: Verdict, options: Options, rest_seconds: float, console: Conso
     return 0 if verdict.good else 1
 
 
-def told(options: Options, traffic: Traffic, signers: Mapping[str, Signer], api_key: str) -> dict[str, str]:
+def reports(options: Options, traffic: Traffic, signers: Mapping[str, Signer], api_key: str) -> dict[str, str]:
     """Return what the locustfile reads in its environment."""
     return {
         "LOAD_SHAPE": options.shape,
@@ -209,7 +209,7 @@ def run(options: Options, home: Path, console: Console) -> int:
     signers, provider_secrets = choose_signers(Settings())
     console.print(f"starting the product for {options.shape}: {options.users} users, {options.seconds:g} s")
     with product(home, {**provider_secrets, "RATCHET_API_KEYS": json.dumps({CLIENT: api_key})}) as (settings, url):
-        load(url, options, dict(os.environ) | told(options, traffic, signers, api_key))
+        load(url, options, dict(os.environ) | reports(options, traffic, signers, api_key))
         with (options.out / "answers.jsonl").open(encoding="utf-8") as lines:
             answers = list(journal.read(lines))
         if not any(answer.taken for answer in answers):

@@ -207,13 +207,13 @@ class Explorer:
     async def _take(self, processes: list[Process], choice: Choice, seen: str) -> str:
         what, name = choice
         process = next(one for one in processes if one.name == name)
-        told = f"{name}: {process.next}" if what == "step" else f"{name} ends before {process.next}"
+        reported = f"{name}: {process.next}" if what == "step" else f"{name} ends before {process.next}"
         if what == "step":
             process.go_on(seen)
         else:
             process.end(crashed=True)
             await process.gone()
-        return told
+        return reported
 
     def _choices(self, processes: list[Process]) -> list[Choice]:
         ready = [one for one in processes if one.ready]

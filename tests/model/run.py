@@ -86,9 +86,9 @@ def table(found: Sequence[Explored], faults: Sequence[tuple[str, Explored]]) -> 
         "|---|---|---|--:|--:|",
     ]
     for fault, one in faults:
-        told = one.violations[0].problems[0][:90] if one.violations else "**not found**"
+        reported = one.violations[0].problems[0][:90] if one.violations else "**not found**"
         steps = len(one.violations[0].path) if one.violations else ""
-        lines.append(f"| `{fault}` | `{one.world}` | {told} | {one.tries} | {steps} |")
+        lines.append(f"| `{fault}` | `{one.world}` | {reported} | {one.tries} | {steps} |")
     return "\n".join(lines) + "\n"
 
 

@@ -66,7 +66,7 @@ def test_a_second_server_of_a_folder_is_refused(tmp_path: Path) -> None:
     one.stop()
 
 
-def test_a_server_that_cannot_be_run_is_told(tmp_path: Path) -> None:
+def test_a_server_that_cannot_be_run_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"redis did not start.*no-such-program"):
         guard.start(Broker("redis", 1, (str(tmp_path / "no-such-program"),), tmp_path), SETTINGS)
 
@@ -78,7 +78,7 @@ def test_the_end_of_a_server_ends_its_reaper(tmp_path: Path) -> None:
     one.stop()
 
 
-def test_a_warden_told_to_end_takes_its_server_along(tmp_path: Path) -> None:
+def test_a_warden_asked_to_end_takes_its_server_along(tmp_path: Path) -> None:
     one = start(tmp_path, OBEDIENT)
     process = psutil.Process(one.server.pid).parent()
     assert process is not None
@@ -98,7 +98,7 @@ def test_stale_files_are_gone_before_the_server_starts(tmp_path: Path) -> None:
     assert (tmp_path / "server.log").read_text() == "gone\n"
 
 
-def test_a_data_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "initdb").write_text("#!/bin/sh\necho no room >&2; exit 1\n")
     (tmp_path / "initdb").chmod(0o755)
     with pytest.raises(StackError, match="no room"):
@@ -106,7 +106,7 @@ def test_a_data_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-async def test_a_starter_that_does_not_stop_is_told(tmp_path: Path) -> None:
+async def test_a_starter_that_does_not_stop_is_reported(tmp_path: Path) -> None:
     home = layout.at(tmp_path)
     code = "import fcntl,signal,sys,time; signal.signal(15, signal.SIG_IGN); f=open(sys.argv[1],'w'); fcntl.flock(f,2)"
     argv = [sys.executable, "-c", f"{code}; print(1, flush=True); time.sleep(60)", str(home.lock)]

@@ -104,9 +104,9 @@ def command(payment_id: uuid.UUID, name: str, *, client: str = CLIENT, **body: A
     return Event(event_id, str(payment_id).encode(), value, headers.to_headers())
 
 
-def answer(payment_id: object, command_id: str, state: str, *, source: str = "gateway", **said: Any) -> Event:
+def answer(payment_id: object, command_id: str, state: str, *, source: str = "gateway", **fields: Any) -> Event:
     """Make one answer of an executor to a command, as it publishes it."""
-    value = json.dumps({"id": str(payment_id), "command_id": command_id, **said}).encode()
+    value = json.dumps({"id": str(payment_id), "command_id": command_id, **fields}).encode()
     event_id = f"{command_id}:{state}"
     headers = {"ce_id": event_id, "ce_source": source, "ce_type": f"command.{state}"}
     return Event(event_id, str(payment_id).encode(), value, tuple((k, v.encode()) for k, v in headers.items()))

@@ -66,8 +66,8 @@ def key_set(key: rsa.RSAPrivateKey) -> bytes:
     return json.dumps({"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID, **numbers}]}).encode()
 
 
-def _part(said: dict[str, Any]) -> str:
-    return _text(json.dumps(said).encode())
+def _part(found: dict[str, Any]) -> str:
+    return _text(json.dumps(found).encode())
 
 
 def _text(data: bytes) -> str:

@@ -28,37 +28,37 @@ def _body(provider: str, case: str, changes: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _told(provider: str, case: str, kind: str, changes: dict[str, Any], event_id: str) -> Record:
+def _reported(provider: str, case: str, kind: str, changes: dict[str, Any], event_id: str) -> Record:
     return made(provider, kind, _body(provider, case, changes), event_id)
 
 
 def mollie(case: str, kind: str, **changes: Any) -> Maker:
-    return partial(_told, "mollie", f"event_{case}", kind, {"type": kind, **changes})
+    return partial(_reported, "mollie", f"event_{case}", kind, {"type": kind, **changes})
 
 
 def razorpay(case: str, kind: str, more: dict[str, Any] | None = None) -> Maker:
-    return partial(_told, "razorpay", f"event_{case}", kind, {"event": kind, **(more or {})})
+    return partial(_reported, "razorpay", f"event_{case}", kind, {"event": kind, **(more or {})})
 
 
 def square(case: str, kind: str, more: dict[str, Any] | None = None) -> Maker:
-    return partial(_told, "square", f"event_{case}", kind, {"type": kind, **(more or {})})
+    return partial(_reported, "square", f"event_{case}", kind, {"type": kind, **(more or {})})
 
 
 def checkout(case: str, kind: str, more: dict[str, Any] | None = None) -> Maker:
-    return partial(_told, "checkout", f"event_{case}", kind, {"type": kind, "data.amount": 8000, **(more or {})})
+    return partial(_reported, "checkout", f"event_{case}", kind, {"type": kind, "data.amount": 8000, **(more or {})})
 
 
 def flutterwave(case: str, kind: str, more: dict[str, Any] | None = None) -> Maker:
-    return partial(_told, "flutterwave", f"event_v4_{case}", kind, {"type": kind, **(more or {})})
+    return partial(_reported, "flutterwave", f"event_v4_{case}", kind, {"type": kind, **(more or {})})
 
 
 def paystack(case: str, kind: str, more: dict[str, Any] | None = None) -> Maker:
-    return partial(_told, "paystack", f"event_{case}", kind, {"event": kind, **(more or {})})
+    return partial(_reported, "paystack", f"event_{case}", kind, {"event": kind, **(more or {})})
 
 
 def shopify(kind: str, **more: Any) -> Maker:
     changes = {"kind": kind, **more}
-    return partial(_told, "shopify", "event_capture", "order_transactions/create", changes)
+    return partial(_reported, "shopify", "event_capture", "order_transactions/create", changes)
 
 
 def paypal(kind: str, **resource: Any) -> Maker:
@@ -68,7 +68,7 @@ def paypal(kind: str, **resource: Any) -> Maker:
 
 
 def mpesa(case: str, kind: str = "stkCallback") -> Maker:
-    return partial(_told, "mpesa", f"event_{case}", kind, {})
+    return partial(_reported, "mpesa", f"event_{case}", kind, {})
 
 
 def _paypal_refund(kind: str) -> Maker:
@@ -165,6 +165,6 @@ def telling(*steps: str) -> list[str]:
     return [provider for provider, events in EVENTS.items() if {*steps} <= events.keys()]
 
 
-def told(provider: str, *steps: str) -> list[Record]:
+def interpreted(provider: str, *steps: str) -> list[Record]:
     """Return the events of these steps, each under an id of its own."""
     return [EVENTS[provider][step](f"evt_{place}") for place, step in enumerate(steps)]

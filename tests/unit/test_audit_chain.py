@@ -55,28 +55,28 @@ def test_a_chain_that_began_before_the_place_was_sealed_holds() -> None:
 
 
 @pytest.mark.parametrize("column", ["topic", "partition", "offset"])
-def test_another_place_in_kafka_is_told(column: str) -> None:
+def test_another_place_in_kafka_is_reported(column: str) -> None:
     rows = chain(1, 2)
     altered = [rows[0], rows[1] | {column: "payments.intents" if column == "topic" else 9}]
     assert found(2, altered, rows) == [(2, "its content, or a row before it, is not what was written")]
 
 
-def test_a_version_that_was_left_out_is_told() -> None:
+def test_a_version_that_was_left_out_is_reported() -> None:
     rows = chain(1, 3)
     assert found(3, rows, rows) == [(2, "version 3 follows version 1")]
 
 
-def test_a_version_that_comes_twice_is_told() -> None:
+def test_a_version_that_comes_twice_is_reported() -> None:
     rows = chain(1, 1)
     assert found(1, rows, rows) == [(2, "version 1 follows version 1")]
 
 
 @pytest.mark.parametrize("last", [2, None])
-def test_a_row_that_is_missing_at_the_end_is_told_whether_it_counted_a_version_or_not(last: int | None) -> None:
+def test_a_row_that_is_missing_at_the_end_is_reported_whether_it_counted_a_version_or_not(last: int | None) -> None:
     rows = chain(1, last)
     assert found(last or 1, rows[:1], rows) == [(None, "rows are missing at the end of its chain")]
 
 
-def test_a_payment_ahead_of_its_ledger_is_told() -> None:
+def test_a_payment_ahead_of_its_ledger_is_reported() -> None:
     rows = chain(1)
     assert found(2, rows, rows) == [(None, "the payment is at version 2, its ledger at 1")]

@@ -41,7 +41,7 @@ def test_what_takes_no_writes_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "standbys", "waiting", "ok", "told"),
+    ("names", "standbys", "waiting", "ok", "expected"),
     [
         ("", 0, 0, True, "none"),
         ("", 1, 0, True, "1 standby(s), none synchronous: a fail-over may lose what was committed last"),
@@ -50,9 +50,9 @@ def test_what_takes_no_writes_is_named() -> None:
         ("FIRST 1 (b)", 1, 3, False, "commits wait for FIRST 1 (b): 1 there, 3 sessions wait for long"),
     ],
 )
-def test_a_standby_for_which_commits_wait(names: str, standbys: int, waiting: int, ok: bool, told: str) -> None:  # noqa: FBT001
+def test_a_standby_for_which_commits_wait(names: str, standbys: int, waiting: int, ok: bool, expected: str) -> None:  # noqa: FBT001
     found = availability.standby_finding({"names": names, "standbys": standbys, "waiting": waiting})
-    assert (found.ok, found.found) == (ok, told)
+    assert (found.ok, found.found) == (ok, expected)
 
 
 def test_who_holds_up_the_relay_is_named() -> None:
@@ -66,7 +66,7 @@ def test_who_holds_up_the_relay_is_named() -> None:
     assert "ROLLBACK PREPARED" in prepared.advice
 
 
-def test_a_pooler_that_takes_sessions_away_is_told() -> None:
+def test_a_pooler_that_takes_sessions_away_is_reported() -> None:
     assert availability.own_sessions_finding(shared=False).ok
     found = availability.own_sessions_finding(shared=True)
     assert "transaction mode" in found.found

@@ -189,7 +189,7 @@ def test_spent_never_falls_below_zero() -> None:
     }
 
 
-def test_rates_are_told_as_shares_of_the_first() -> None:
+def test_rates_are_reported_as_shares_of_the_first() -> None:
     assert scale.summary({"0 rows": [100.0, 110.0, 90.0], "10 rows": [75.0]})["10 rows"]["share_of_first"] == 0.75
 
 

@@ -35,7 +35,7 @@ def test_the_usual_ports_where_they_are_free() -> None:
     assert reported == []
 
 
-def test_a_taken_port_is_passed_over_and_said_in_a_line() -> None:
+def test_a_taken_port_is_passed_over_and_reported_in_a_line() -> None:
     reported: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
         port_of_taken, port_of_other = port_of(taken), port_of(other)

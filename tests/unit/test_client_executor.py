@@ -42,14 +42,14 @@ class Answers:
     """A publisher that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str, str | None]] = []
+        self.reported: list[tuple[str, str, str | None]] = []
 
     async def send(self, sent: Any) -> None:
         kind = sent.headers["ce_type"]
         ANSWERS[kind].model_validate(sent.value | {"id": "01890000-0000-7000-8000-000000000001"})
         assert (sent.topic, sent.key, sent.headers["ce_source"]) == ("events", sent.value["id"], "gateway")
         assert sent.headers["ce_id"] == f"{sent.value['command_id']}:{kind.removeprefix('command.')}"
-        self.told.append((sent.value["command_id"], kind.removeprefix("command."), sent.value.get("reason")))
+        self.reported.append((sent.value["command_id"], kind.removeprefix("command."), sent.value.get("reason")))
 
 
 class Topic:
@@ -79,7 +79,7 @@ async def finish(run: Carrying, *records: Any) -> list[tuple[str, str, str | Non
         run._begin(PLACE, one)
     await asyncio.gather(*run._tasks([PLACE]))
     await run._commit([PLACE])
-    reported: list[tuple[str, str, str | None]] = run._publisher.told
+    reported: list[tuple[str, str, str | None]] = run._publisher.reported
     return reported
 
 
@@ -163,7 +163,7 @@ async def test_what_is_open_is_left_to_whoever_gets_its_partition(carrying: Any)
     run = carrying(carry_out)
     for one in (record(4, "done", "p1"), record(5, "open", "p2"), record(6, "also", "p3")):
         run._begin(PLACE, one)
-    while ("also", "done", None) not in run._publisher.told:  # noqa: ASYNC110 - as above
+    while ("also", "done", None) not in run._publisher.reported:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0)
     await asyncio.wait_for(run.on_partitions_revoked([PLACE]), 10)
     assert run._consumer.committed == {PLACE: 5}

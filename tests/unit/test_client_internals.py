@@ -337,7 +337,7 @@ async def test_what_was_fetched_is_given_out_as_the_client_s_own(
     assert read[0] == read[1]
 
 
-def test_results_are_told_from_errors_by_the_class_that_is_put_there() -> None:
+def test_results_are_kept_apart_from_errors_by_the_class_that_is_put_there() -> None:
     source = inspect.getsource(fetcher.Fetcher.fetched_records)
     assert "type(res_or_error) is FetchResult" in source, "looked up in the module, as where one is made"
     assert "FetchResult(" in inspect.getsource(fetcher.Fetcher._proc_fetch_request)

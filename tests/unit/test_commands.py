@@ -69,14 +69,14 @@ def test_a_reason_that_breaks_the_schema_is_a_letter(reason: object) -> None:
         assert letter(command(name, reason=reason)).message.startswith("intent: body.reason: ")
 
 
-def test_a_misspelt_field_is_told_with_the_one_that_was_meant() -> None:
+def test_a_misspelt_field_is_reported_with_the_one_that_was_meant() -> None:
     assert letter(command("refund", ammount=100)).message == (
         "intent: body.ammount: there is no such field; did you mean amount? "
         "There are amount, attempt_id, currency, metadata, reason"
     )
 
 
-def test_what_is_told_of_a_stranger_s_name_is_short_and_readable() -> None:
+def test_what_is_reported_of_a_stranger_s_name_is_short_and_readable() -> None:
     message = letter(command("refund", **{"x\x1b[31m" + "y" * 5000: 1})).message
     assert message.isprintable()
     assert len(message) < 300
@@ -141,12 +141,14 @@ def test_another_command_under_an_id_that_is_known_is_a_conflict(other: Record, 
         assert not tables.parked
 
 
-def answered(state: str, command_id: str = "r", *, source: str = "gateway", event_id: str = "", **said: Any) -> Record:
+def answered(
+    state: str, command_id: str = "r", *, source: str = "gateway", event_id: str = "", **fields: Any
+) -> Record:
     body = {
         "id": str(INTENT_ID),
         "command_id": command_id,
         **({"reason": "closed"} if state == "refused" else {}),
-        **said,
+        **fields,
     }
     return record(source, event_id or f"{command_id}:{state}", f"command.{state}", body, topic=EVENTS.name)
 

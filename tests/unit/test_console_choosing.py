@@ -54,7 +54,7 @@ def test_a_whole_choice() -> None:
         ("limit", "99999999999"),
     ],
 )
-def test_what_cannot_be_meant_is_said_and_means_nothing(name: str, text: str) -> None:
+def test_what_cannot_be_meant_is_reported_and_means_nothing(name: str, text: str) -> None:
     chosen = choose({"provider": "stripe", name: text})
     assert name in chosen.problem
     assert chosen.filters == LetterFilter(ids=())

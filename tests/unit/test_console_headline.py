@@ -37,7 +37,7 @@ def broken(first: int, last: int, dead: int, applied: int, reason: str = "undeco
     ]
 
 
-def said(*minutes: Minute, **change: Any) -> list[str]:
+def reported(*minutes: Minute, **change: Any) -> list[str]:
     look = replace(WELL, outcomes=Outcomes({}, tuple(minutes)), **change)
     return [worry.text for worry in worries(look)]
 
@@ -54,21 +54,21 @@ class TestTheSentence:
         )
 
     def test_several_reasons(self) -> None:
-        (text,) = said(*broken(5, 3, 30, 0), *broken(2, 1, 10, 0, "conflict"))
+        (text,) = reported(*broken(5, 3, 30, 0), *broken(2, 1, 10, 0, "conflict"))
         assert text.endswith("110 of 110, most of them undecodable (90)")
 
     def test_the_day_is_named_where_it_is_another_one(self) -> None:
-        (text,) = said(*broken(5 * 60, 1, 5, 0))
+        (text,) = reported(*broken(5 * 60, 1, 5, 0))
         assert "since 2026-11-22 22:10 UTC" in text
 
     def test_one_failure_among_many_events_is_no_incident(self) -> None:
-        assert said(minute(1, "adyen", "dead_letter", 1, "conflict"), minute(1, "adyen", "applied", 500)) == []
+        assert reported(minute(1, "adyen", "dead_letter", 1, "conflict"), minute(1, "adyen", "applied", 500)) == []
 
     def test_requests_of_no_provider_are_none_either(self) -> None:
-        assert said(minute(1, "none", "refused", 50, "unknown_provider")) == []
+        assert reported(minute(1, "none", "refused", 50, "unknown_provider")) == []
 
     def test_what_ended_is_none_either(self) -> None:
-        assert said(*broken(60, 15, 40, 4)) == []
+        assert reported(*broken(60, 15, 40, 4)) == []
 
     def test_an_earlier_one_is_another_one(self) -> None:
         (incident,) = incidents([*broken(200, 150, 9, 0), *broken(10, 1, 9, 0)], NOW)
@@ -85,7 +85,7 @@ class TestTheSentence:
             minute(1, "adyen", "dead_letter", 30, "orphan"),
             minute(1, "intents", "conflict", 5),
         )
-        assert said(*minutes) == [
+        assert reported(*minutes) == [
             "Adyen's webhooks have become dead letters since 03:09 UTC: 30 of 30, all orphan",
             "Mollie's webhooks have become dead letters since 03:09 UTC: 3 of 3, all orphan",
             "Stripe's webhooks have been refused at the ingress since 03:09 UTC: 900 of 900, all signature",
@@ -101,7 +101,7 @@ class TestTheSentence:
 class TestOtherWorries:
     def test_all_is_well(self) -> None:
         assert worries(WELL) == []
-        assert said() == []
+        assert reported() == []
 
     @pytest.mark.parametrize(
         ("change", "text"),
@@ -118,14 +118,14 @@ class TestOtherWorries:
         ],
     )
     def test_a_worry_is_named(self, change: dict[str, Any], text: str) -> None:
-        assert said(**change) == [text]
+        assert reported(**change) == [text]
 
-    def test_open_letters_are_said_behind_what_goes_wrong_now(self) -> None:
-        texts = said(*broken(5, 1, 9, 0), letters={"undecodable": 45}, letters_since=(NOW, NOW))
+    def test_open_letters_are_reported_behind_what_goes_wrong_now(self) -> None:
+        texts = reported(*broken(5, 1, 9, 0), letters={"undecodable": 45}, letters_since=(NOW, NOW))
         assert [text[:18] for text in texts] == ["Adyen's webhooks h", "45 dead letters ar"]
         assert "the newest" not in texts[1]
 
-    def test_nothing_is_said_of_what_is_not_known(self) -> None:
+    def test_nothing_is_reported_of_what_is_not_known(self) -> None:
         blind = replace(WELL, processed=None, lag=None, oldest_seconds=None, queues=None, letters=None)
         assert blind.rate is None
         assert worries(blind) == []

@@ -343,7 +343,7 @@ async def test_what_is_processed_is_committed() -> None:
         assert (harness.lanes.ended, len(harness.lanes.processed)) == (1, 10)
 
 
-async def test_the_database_notes_what_kafka_is_told() -> None:
+async def test_the_database_notes_what_kafka_is_reported() -> None:
     async with running(own=(own := Own())) as harness:
         await harness.worker.on_partitions_assigned({TP0, TP1})
         harness.member.publish(7)

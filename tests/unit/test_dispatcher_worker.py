@@ -54,7 +54,7 @@ class ScriptedJob:
         return bool(step)
 
 
-async def test_failures_are_told_waited_out_and_forgotten():
+async def test_failures_are_reported_waited_out_and_forgotten():
     ending = asyncio.Event()
     job = ScriptedJob(ending, True, OSError("away"), ValueError("bug"), False, True)
     async with asyncio.timeout(5):

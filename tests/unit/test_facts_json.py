@@ -43,7 +43,7 @@ def test_round_trips(facts: list[Fact]) -> None:
         lambda facts: st.tuples(st.just(facts), st.permutations(facts))
     )
 )
-def test_said_has_one_order(pair: tuple[list[Fact], list[Fact]]) -> None:
+def test_reported_has_one_order(pair: tuple[list[Fact], list[Fact]]) -> None:
     assert dump_reported(pair[0]) == dump_reported(pair[1])
 
 
@@ -94,7 +94,7 @@ def test_one_child_twice_has_one_order_also_where_only_one_has_an_amount() -> No
     assert {dump_reported(order) for order in itertools.permutations(reported)} == {dump_reported(reported)}
 
 
-def test_a_copy_adds_what_it_says_beside_all_that_was_said() -> None:
+def test_a_copy_adds_what_it_says_beside_all_that_was_reported() -> None:
     one, other = Fact(FactKind.VOID, "a", "failed"), Fact(FactKind.REFUND, "r", "succeeded", 5)
     assert adds_to(dump_reported([one]), dump_reported([one, other]))
     assert not adds_to(dump_reported([one, other]), dump_reported([one]))

@@ -167,7 +167,7 @@ def test_a_failed_try_shows_until_another_is_paid() -> None:
     assert {row["intent_id"] for row in tables.payments.values()} == {None, INTENT_ID}
 
 
-def test_adoption_is_taken_back_and_told() -> None:
+def test_adoption_is_taken_back_and_reported() -> None:
     """The second payment is smaller by its name: the first is released, and each change has its version."""
     tables = processed(ORDER, paid("b", 100))
     assert tables.row_of("b")["intent_id"] == INTENT_ID

@@ -102,7 +102,7 @@ async def test_over_a_socket() -> None:
         assert await ask(address, b"GET /livez HTTP/1.1\r\nx: " + b"x" * 20_000) == b""
 
 
-async def test_an_address_that_is_taken_is_told_by_its_setting() -> None:
+async def test_an_address_that_is_taken_is_reported_by_its_setting() -> None:
     async with serving(running(), "127.0.0.1:0") as address:
         with pytest.raises(SettingsError, match=f"RATCHET_ROLE__PROBE_BIND: {address} cannot be listened on"):
             async with serving(running(), address):

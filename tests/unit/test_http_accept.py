@@ -49,7 +49,7 @@ def acceptor_of(listener: Any, *, refused: bool = False) -> tuple[Acceptor, list
     return made, Counted.made
 
 
-async def said_to(listener: socket.socket) -> bytes:
+async def sent_to(listener: socket.socket) -> bytes:
     reader, writer = await asyncio.open_connection(*listener.getsockname())
     try:
         return await reader.read()
@@ -57,12 +57,12 @@ async def said_to(listener: socket.socket) -> bytes:
         writer.close()
 
 
-async def test_who_has_a_place_gets_a_protocol_and_who_has_none_is_told_so(listener: socket.socket) -> None:
+async def test_who_has_a_place_gets_a_protocol_and_who_has_none_is_answered_so(listener: socket.socket) -> None:
     acceptor, made = acceptor_of(listener)
-    assert await said_to(listener) == b"hello"
+    assert await sent_to(listener) == b"hello"
     acceptor.close()
     refusing, none = acceptor_of(listener, refused=True)
-    assert await said_to(listener) == b"no, 127.0.0.1"
+    assert await sent_to(listener) == b"no, 127.0.0.1"
     refusing.close()
     assert (len(made), none) == (1, [])
 
@@ -109,7 +109,7 @@ async def test_without_descriptors_connections_wait_a_moment(
     monkeypatch.setattr(http_accept, "PAUSE_SECONDS", 0.05)
     lack = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     acceptor, _ = acceptor_of(Failing(listener, lack, ConnectionAbortedError()))
-    assert await said_to(listener) == b"hello"
+    assert await sent_to(listener) == b"hello"
     acceptor.close()
     acceptor.close()
 
@@ -143,6 +143,6 @@ async def test_a_connection_that_is_gone_before_it_is_made_is_closed(
     monkeypatch.setattr(asyncio.get_running_loop(), "connect_accepted_socket", fails)
     acceptor, _ = acceptor_of(listener)
     with contextlib.suppress(ConnectionError):
-        assert await said_to(listener) == b""
+        assert await sent_to(listener) == b""
     acceptor.close()
     await acceptor.wait_closed()

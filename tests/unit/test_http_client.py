@@ -78,7 +78,7 @@ async def test_certificate_is_checked(client: HttpClient, world: Outside):
         await client.send(HttpRequest("GET", world.url.replace("http:", "https:")))
 
 
-def test_statuses_that_may_pass_are_told_from_those_that_stay():
+def test_statuses_that_may_pass_are_kept_apart_from_those_that_stay():
     for status in (408, 425, 429, 500, 502, 503, 599):
         with pytest.raises(HttpUnavailableError, match=f"api answered {status}") as error:
             need_available(HttpAnswer(status, b"", 3.0), "api")

@@ -417,7 +417,9 @@ async def test_evidence_holds_the_certificate_and_the_trust(tmp_path: Path) -> N
     assert "certs" not in bare.config
 
 
-async def test_a_certificate_that_is_away_is_told_as_such_and_one_that_is_not_there_is_no_proof(tmp_path: Path) -> None:
+async def test_a_certificate_that_is_away_is_reported_as_such_and_one_that_is_not_there_is_no_proof(
+    tmp_path: Path,
+) -> None:
     away, _ = kept_by(Host(HttpUnavailableError("away")))
     assert await gather(delivery(paypal(tmp_path), URL), (), away, anybody) is PROOF_UNAVAILABLE
     gone, _ = kept_by(Host(HttpAnswer(404, b"")))
@@ -454,18 +456,18 @@ def test_a_system_root_that_cannot_be_read_spoils_no_other(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         (None, "cannot be read: No such file"),
         ("no certificate", "holds no certificate"),
         (ROOT.replace("MII", "MIJ"), "certificate 1 of .* cannot be read"),
     ],
 )
-def test_roots_that_cannot_be_read_refuse_to_start(tmp_path: Path, text: str | None, said: str) -> None:
+def test_roots_that_cannot_be_read_refuse_to_start(tmp_path: Path, text: str | None, expected: str) -> None:
     file = tmp_path / "mine.pem"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(SettingsError, match=f"RATCHET_PROVIDERS__PAYPAL__TRUST_ROOTS: .*{said}"):
+    with pytest.raises(SettingsError, match=f"RATCHET_PROVIDERS__PAYPAL__TRUST_ROOTS: .*{expected}"):
         paypal(tmp_path, trust_roots=file)
 
 

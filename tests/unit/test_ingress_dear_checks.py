@@ -50,7 +50,7 @@ async def test_the_loop_has_as_much_time_as_a_check_took() -> None:
     assert all(after - before > 10 for before, after in itertools.pairwise(seen))
 
 
-async def test_who_waits_too_long_or_finds_too_many_is_told_so() -> None:
+async def test_who_waits_too_long_or_finds_too_many_is_answered_so() -> None:
     checks = DearChecks(waiting_max=2, wait_seconds=0.01)
     checks._busy = True  # somebody has the turn and keeps it
     assert await asyncio.gather(*(checks.run(DEAR, lambda: "done") for _ in range(3))) == [None, None, None]

@@ -91,7 +91,7 @@ async def test_one_that_is_over_a_bound_goes_alone() -> None:
 
 
 @pytest.mark.parametrize("error", [UnavailableError("away"), ValueError("nobody foresaw it")])
-async def test_a_failure_is_told_to_all_members_and_the_next_group_goes_on(error: Exception) -> None:
+async def test_a_failure_is_asked_to_all_members_and_the_next_group_goes_on(error: Exception) -> None:
     table = PaperTable()
     table.failures = [error]
     groups = groups_of(table)

@@ -249,7 +249,7 @@ async def test_what_follows_a_whole_request_waits_and_reading_is_paused() -> Non
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 31, 64, 1000])
-async def test_requests_are_told_apart_wherever_the_reads_are_cut(step: int) -> None:
+async def test_requests_are_kept_apart_wherever_the_reads_are_cut(step: int) -> None:
     held = Held(answer_after_body)
     chunked = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\nt: x\r\n\r\n"
     sent = (chunked + GET + POST + b"\r\n\r\n") * 3 + GET
@@ -378,7 +378,7 @@ async def test_a_lost_connection_leaves_no_timer() -> None:
         ([(b"content-length", b"1")], "1.1", True),
     ],
 )
-def test_ambiguous_framing_is_told(headers: Any, version: str, *, upgrade: bool) -> None:
+def test_ambiguous_framing_is_reported(headers: Any, version: str, *, upgrade: bool) -> None:
     with pytest.raises(framing.MalformedHeadError):
         framing.need_one_framing(headers, version, upgrade=upgrade)
 

@@ -74,7 +74,7 @@ async def test_an_address_is_the_senders_and_of_ipv6_its_site(
     assert (await rates.of_unverified(*other)).allowed is not same
 
 
-async def test_a_verified_webhook_is_told_what_its_address_has_left_and_never_refused() -> None:
+async def test_a_verified_webhook_is_reported_what_its_address_has_left_and_never_refused() -> None:
     rates = rates_of(unverified_requests_max=2)
     assert dict(rates.fields_of_verified("192.0.2.1", []))[b"ratelimit"] == b'"unverified";r=2;t=60'
     await rates.of_unverified("192.0.2.1", [])

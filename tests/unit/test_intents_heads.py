@@ -172,9 +172,11 @@ def test_keys_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     assert not any(whole(key) in repr(settings) for key in ("one", "new", "old"))
 
 
-@pytest.mark.parametrize("said", ['{"Shop": "sesame"}', '{"shop": []}', '{"shop": {"secret": "sesame"}}', '["sesame"]'])
-def test_a_bad_table_of_keys_refuses_to_start_and_shows_none(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
-    monkeypatch.setenv("RATCHET_API_KEYS", said)
+@pytest.mark.parametrize(
+    "expected", ['{"Shop": "sesame"}', '{"shop": []}', '{"shop": {"secret": "sesame"}}', '["sesame"]']
+)
+def test_a_bad_table_of_keys_refuses_to_start_and_shows_none(monkeypatch: pytest.MonkeyPatch, expected: str) -> None:
+    monkeypatch.setenv("RATCHET_API_KEYS", expected)
     with pytest.raises(SettingsError, match="RATCHET_API_KEYS") as refused:
         load()
     assert "sesame" not in str(refused.value)

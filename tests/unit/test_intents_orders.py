@@ -57,7 +57,7 @@ def test_defects_are_named_by_pointer_and_bounded() -> None:
     assert len(declined({**INTENT, "x" * 5000: 1})[0]["pointer"]) <= 201
 
 
-def test_a_misspelt_field_is_told_with_the_one_that_was_meant() -> None:
+def test_a_misspelt_field_is_reported_with_the_one_that_was_meant() -> None:
     assert declined({"ammount": 100}, Command.REFUND) == [
         {
             "pointer": "#/ammount",
@@ -84,14 +84,14 @@ SCOPES = Scopes(
 )
 
 
-def scoped(client: str, **said: Any) -> Any:
-    body = ordered({**INTENT, **said}).body
+def scoped(client: str, **fields: Any) -> Any:
+    body = ordered({**INTENT, **fields}).body
     assert isinstance(body, Intent)
     return need_endpoint(body, client, SCOPES)
 
 
 @pytest.mark.parametrize(
-    ("client", "said", "pointer", "word"),
+    ("client", "expected", "pointer", "word"),
     [
         ("any", {"provider": "nobody"}, "#/provider", "stripe"),
         ("any", {"provider": "github"}, "#/provider", "must be one of"),
@@ -103,9 +103,9 @@ def scoped(client: str, **said: Any) -> Any:
     ],
 )
 def test_an_intent_names_an_endpoint_that_is_the_clients(
-    client: str, said: dict[str, Any], pointer: str, word: str
+    client: str, expected: dict[str, Any], pointer: str, word: str
 ) -> None:
-    found = scoped(client, **said)
+    found = scoped(client, **expected)
     assert isinstance(found, Declined)
     assert (found.problem.slug, found.problem.status) == ("invalid-body", 422)
     (defect,) = found.members["errors"]
@@ -204,7 +204,7 @@ def test_a_command_takes_nothing_that_it_does_not_know() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("expected", "why"),
     [
         ({"a": "x" * 501}, "longer than 500"),
         ({"x" * 65: 1}, "longer than 64"),
@@ -218,9 +218,9 @@ def test_a_command_takes_nothing_that_it_does_not_know() -> None:
         ({f"{number}": {f"{inner}": "x" * 500 for inner in range(50)} for number in range(3)}, "over 65536 bytes"),
     ],
 )
-def test_metadata_is_bounded_in_every_direction(said: dict[str, Any], why: str) -> None:
+def test_metadata_is_bounded_in_every_direction(expected: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
-        Intent.model_validate({**INTENT, "metadata": said})
+        Intent.model_validate({**INTENT, "metadata": expected})
 
 
 def test_metadata_is_any_json_within_its_bounds() -> None:

@@ -50,12 +50,12 @@ def void(state: str, key: str = "PAY") -> tuple[Fact, ...]:
 
 
 def dispute(state: str, stage: int, funds: FactKind | None = None, number: int = 0) -> tuple[Fact, ...]:
-    said = Fact(FactKind.DISPUTE, "OWN", state, None, "PAY", stage << 53)
+    found = Fact(FactKind.DISPUTE, "OWN", state, None, "PAY", stage << 53)
     if funds is None:
-        return (said,)
+        return (found,)
     moved = "withdrawn" if funds is FactKind.DISPUTE_OUT else "reinstated"
     own, parent = (f"OWN#{number}", "OWN") if number else ("OWN", None)
-    return (said, Fact(funds, own, moved, 1000, parent, number), PROOF)
+    return (found, Fact(funds, own, moved, 1000, parent, number), PROOF)
 
 
 MODIFICATIONS = [

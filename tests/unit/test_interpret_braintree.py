@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode
 
 import pytest
-from vector_events import check_every_order, event, facts, genuine, made, meaning, refs, refused, told
+from vector_events import check_every_order, event, facts, genuine, interpreted, made, meaning, refs, refused
 
 import providers
 from schemas.facts import Meaning
@@ -50,11 +50,11 @@ CREDIT = f"<refunded-transaction-id>{KEY}</refunded-transaction-id>"
 
 
 def test_real_bodies() -> None:
-    said = meaning("braintree", "event_transaction_settled")
-    assert facts(said) == {TERMS, CAPTURED}
-    assert refs(said) == [("payment", KEY), ("reference", "ORD-1")]
-    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "EUR", 12590, KEY)
-    assert said.occurred_at == 1790000300.0
+    found = meaning("braintree", "event_transaction_settled")
+    assert facts(found) == {TERMS, CAPTURED}
+    assert refs(found) == [("payment", KEY), ("reference", "ORD-1")]
+    assert (found.opens, found.currency, found.amount, found.provider_ref) == (True, "EUR", 12590, KEY)
+    assert found.occurred_at == 1790000300.0
     undone = {("capture", KEY, "pending", "12590"), ("reversal", KEY, "failed", "12590")}
     assert facts(meaning("braintree", "event_settlement_declined")) == {TERMS, ("attempt", KEY, "failed"), *undone}
     opened = meaning("braintree", "event_dispute_opened")
@@ -73,18 +73,20 @@ def test_one_fact_of_two_names() -> None:
 
 
 def test_a_credit_is_the_refund_of_its_sale() -> None:
-    said = told(
+    found = interpreted(
         "braintree", "transaction_settled", transaction("transaction_settled", CREDIT, own="cr1", type_="credit")
     )
-    assert facts(said) == {("refund", "cr1", "succeeded", "12590")}
-    assert refs(said) == [("payment", KEY), ("refund", "cr1")]
+    assert facts(found) == {("refund", "cr1", "succeeded", "12590")}
+    assert refs(found) == [("payment", KEY), ("refund", "cr1")]
     kind = "transaction_settlement_declined"
-    said = told("braintree", kind, transaction(kind, CREDIT, own="cr1", type_="credit"))
-    assert facts(said) == {("refund", "cr1", "failed", "12590")}
-    assert told("braintree", kind, transaction(kind, own="cr1", type_="credit")) == Meaning()
+    found = interpreted("braintree", kind, transaction(kind, CREDIT, own="cr1", type_="credit"))
+    assert facts(found) == {("refund", "cr1", "failed", "12590")}
+    assert interpreted("braintree", kind, transaction(kind, own="cr1", type_="credit")) == Meaning()
     kind = "transaction_retried"  # its own status tells
-    said = told("braintree", kind, transaction(kind, CREDIT + "<status>unheard_of</status>", own="cr1", type_="credit"))
-    assert facts(said) == set()
+    found = interpreted(
+        "braintree", kind, transaction(kind, CREDIT + "<status>unheard_of</status>", own="cr1", type_="credit")
+    )
+    assert facts(found) == set()
 
 
 @pytest.mark.parametrize(
@@ -100,16 +102,16 @@ def test_a_credit_is_the_refund_of_its_sale() -> None:
 )
 def test_disputes(kind: str, more: str, state: str) -> None:
     gone = set() if "retrieval" in more else {GONE}
-    assert facts(told("braintree", kind, dispute(kind, more))) == {("dispute", DISPUTE, state), *gone}
+    assert facts(interpreted("braintree", kind, dispute(kind, more))) == {("dispute", DISPUTE, state), *gone}
 
 
 @pytest.mark.parametrize(("won", "back"), [("100.00", 10000), ("0.00", 12590), ("", 12590), ("odd", 12590)])
 def test_a_dispute_that_was_won_gives_back_what_was_awarded(won: str, back: int) -> None:
     """GraphQL reference, Dispute: `amountDisputed` is debited and held until it is resolved, `amountWon` awarded."""
-    said = facts(told("braintree", "dispute_won", dispute("dispute_won", f"<amount-won>{won}</amount-won>")))
-    assert said == {("dispute", DISPUTE, "won"), GONE, ("dispute_in", DISPUTE, "reinstated", str(back))}
+    found = facts(interpreted("braintree", "dispute_won", dispute("dispute_won", f"<amount-won>{won}</amount-won>")))
+    assert found == {("dispute", DISPUTE, "won"), GONE, ("dispute_in", DISPUTE, "reinstated", str(back))}
     body = dispute("dispute_lost", f"<amount-won>{won}</amount-won>")
-    assert facts(told("braintree", "dispute_lost", body)) == {("dispute", DISPUTE, "lost"), GONE}
+    assert facts(interpreted("braintree", "dispute_lost", body)) == {("dispute", DISPUTE, "lost"), GONE}
 
 
 @pytest.mark.parametrize("kind", ["transaction_teleported", "dispute_new", "refund_new", "local_payment_new"])
@@ -119,7 +121,7 @@ def test_unknown_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["check", "subscription_canceled", "local_payment_reversed", "transaction_reviewed"])
 def test_kinds_that_say_nothing(kind: str) -> None:
-    assert told("braintree", kind, notification(kind, "")) == Meaning()
+    assert interpreted("braintree", kind, notification(kind, "")) == Meaning()
 
 
 BOMB = '<!DOCTYPE n [<!ENTITY a "transaction_settled">]><notification><kind>&a;</kind></notification>'
@@ -152,22 +154,24 @@ def test_undecodable(body: bytes) -> None:
 
 
 def test_a_dispute_without_its_transaction_is_found_by_its_own_id() -> None:
-    said = told("braintree", "dispute_won", notification("dispute_won", f"<dispute><id>{DISPUTE}</id></dispute>"))
-    assert facts(said) == {
+    found = interpreted(
+        "braintree", "dispute_won", notification("dispute_won", f"<dispute><id>{DISPUTE}</id></dispute>")
+    )
+    assert facts(found) == {
         ("dispute", DISPUTE, "won"),
         ("dispute_out", DISPUTE, "withdrawn"),
         ("dispute_in", DISPUTE, "reinstated"),
     }
-    assert refs(said) == [("dispute", DISPUTE)]
-    assert not said.opens
+    assert refs(found) == [("dispute", DISPUTE)]
+    assert not found.opens
 
 
 def test_a_transaction_without_a_type_is_a_sale_unless_it_gives_back() -> None:
     money = "<amount>125.90</amount><currency-iso-code>EUR</currency-iso-code>"
     bare = f"<transaction><id>cr1</id>{money}</transaction>"
-    assert ("capture", "cr1", "succeeded", "12590") in facts(told("braintree", KIND, notification(KIND, bare)))
+    assert ("capture", "cr1", "succeeded", "12590") in facts(interpreted("braintree", KIND, notification(KIND, bare)))
     back = notification(KIND, f"<transaction><id>cr1</id>{money}{CREDIT}</transaction>")
-    assert facts(told("braintree", KIND, back)) == {("refund", "cr1", "succeeded", "12590")}
+    assert facts(interpreted("braintree", KIND, back)) == {("refund", "cr1", "succeeded", "12590")}
 
 
 def inside(own: str, status: str, more: str = "") -> str:
@@ -183,15 +187,17 @@ def subscription(kind: str, *transactions: str, own: str = "s1") -> bytes:
 def test_a_subscription_s_charge_is_its_newest_transaction() -> None:
     kind = "subscription_charged_successfully"
     older = inside("t8", "settled", "<order-id>ORD-8</order-id>")
-    said = told("braintree", kind, subscription(kind, inside("t9", "submitted_for_settlement"), older))
-    assert facts(said) == {("terms", "t9", "asked", "1000"), ("capture", "t9", "succeeded", "1000")}
-    assert refs(said) == [("payment", "t9"), ("shared", "s1")]
-    assert told("braintree", kind, subscription(kind)) == Meaning()
-    long = told("braintree", kind, subscription(kind, inside("t9", "submitted_for_settlement"), older, own="s" * 300))
-    assert (long.facts, refs(long)) == (said.facts, [("payment", "t9")])
+    found = interpreted("braintree", kind, subscription(kind, inside("t9", "submitted_for_settlement"), older))
+    assert facts(found) == {("terms", "t9", "asked", "1000"), ("capture", "t9", "succeeded", "1000")}
+    assert refs(found) == [("payment", "t9"), ("shared", "s1")]
+    assert interpreted("braintree", kind, subscription(kind)) == Meaning()
+    long = interpreted(
+        "braintree", kind, subscription(kind, inside("t9", "submitted_for_settlement"), older, own="s" * 300)
+    )
+    assert (long.facts, refs(long)) == (found.facts, [("payment", "t9")])
     kind = "subscription_charged_unsuccessfully"
-    said = told("braintree", kind, subscription(kind, inside("t9", "processor_declined")))
-    assert facts(said) == {("terms", "t9", "asked", "1000"), ("attempt", "t9", "failed")}
+    found = interpreted("braintree", kind, subscription(kind, inside("t9", "processor_declined")))
+    assert facts(found) == {("terms", "t9", "asked", "1000"), ("attempt", "t9", "failed")}
 
 
 @pytest.mark.parametrize(
@@ -209,22 +215,22 @@ def test_a_subscription_s_charge_is_its_newest_transaction() -> None:
 def test_where_a_transaction_stands(status: str, states: list[str]) -> None:
     kind = "transaction_retried"
     retried = "<retried-transaction-id>t0</retried-transaction-id>"
-    said = told("braintree", kind, notification(kind, inside("t1", status, f"<type>sale</type>{retried}")))
-    assert [one.state for one in said.facts] == states
-    assert refs(said) == [("payment", "t1"), ("payment", "t0")]
+    found = interpreted("braintree", kind, notification(kind, inside("t1", status, f"<type>sale</type>{retried}")))
+    assert [one.state for one in found.facts] == states
+    assert refs(found) == [("payment", "t1"), ("payment", "t0")]
 
 
 @pytest.mark.parametrize(("status", "fact"), [("settled", ("capture", "t1", "succeeded")), ("authorizing", None)])
 def test_a_local_payment_becomes_its_transaction(status: str, fact: tuple[str, ...] | None) -> None:
     kind = "local_payment_funded"
     paid = f"<transaction><id>t1</id><status>{status}</status><amount>10.00</amount></transaction>"
-    said = told(
+    found = interpreted(
         "braintree",
         kind,
         notification(kind, f"<local-payment-funded><payment-id>p1</payment-id>{paid}</local-payment-funded>"),
     )
-    assert facts(said) == {fact or ("attempt", "t1", "processing")}
-    assert refs(said) == [("payment", "t1"), ("session", "p1")]
+    assert facts(found) == {fact or ("attempt", "t1", "processing")}
+    assert refs(found) == [("payment", "t1"), ("session", "p1")]
 
 
 @pytest.mark.parametrize(("status", "end"), [("voided", "canceled"), ("authorization_expired", "expired")])
@@ -232,12 +238,12 @@ def test_a_local_payment_becomes_its_transaction(status: str, fact: tuple[str, .
 def test_a_sale_that_was_released_needs_no_currency(kind: str, status: str, end: str) -> None:
     inner = f"<transaction><id>t1</id><status>{status}</status><amount>10.00</amount></transaction>"
     subject = inner if kind == "transaction_retried" else f"<local-payment-funded>{inner}</local-payment-funded>"
-    said = told("braintree", kind, notification(kind, subject))
-    assert facts(said) == {("attempt", "t1", end), ("void", "t1", end)}
-    assert said.opens
+    found = interpreted("braintree", kind, notification(kind, subject))
+    assert facts(found) == {("attempt", "t1", end), ("void", "t1", end)}
+    assert found.opens
 
 
-def test_a_settlement_that_was_declined_takes_a_sum_back_that_nothing_told() -> None:
+def test_a_settlement_that_was_declined_takes_a_sum_back_that_nothing_reported() -> None:
     kind = "local_payment_funded"
 
     def paid(status: str, event_id: str) -> Record:
@@ -251,10 +257,12 @@ def test_a_settlement_that_was_declined_takes_a_sum_back_that_nothing_told() -> 
 
 def test_a_refund_that_failed_is_found_by_its_own_id() -> None:
     kind = "refund_failed"
-    said = told("braintree", kind, notification(kind, "<transaction><id>r1</id><amount>100</amount></transaction>"))
-    assert facts(said) == {("refund", "r1", "failed")}
-    assert refs(said) == [("refund", "r1")]
-    assert not said.opens
+    found = interpreted(
+        "braintree", kind, notification(kind, "<transaction><id>r1</id><amount>100</amount></transaction>")
+    )
+    assert facts(found) == {("refund", "r1", "failed")}
+    assert refs(found) == [("refund", "r1")]
+    assert not found.opens
 
 
 def test_events_of_a_subscription_differ_by_their_transaction() -> None:
@@ -274,9 +282,9 @@ def test_events_of_a_subscription_differ_by_their_transaction() -> None:
 def test_a_part_of_an_authorization_does_not_tell_what_was_asked() -> None:
     kind = "transaction_settled"
     of_whole = "<authorized-transaction-id>t0</authorized-transaction-id>"
-    said = told("braintree", kind, notification(kind, inside("t1", "settled", f"<type>sale</type>{of_whole}")))
-    assert [one.state for one in said.facts] == ["succeeded"]
-    assert refs(said) == [("payment", "t0"), ("payment", "t1")]
+    found = interpreted("braintree", kind, notification(kind, inside("t1", "settled", f"<type>sale</type>{of_whole}")))
+    assert [one.state for one in found.facts] == ["succeeded"]
+    assert refs(found) == [("payment", "t0"), ("payment", "t1")]
 
 
 def test_every_order_of_a_life() -> None:

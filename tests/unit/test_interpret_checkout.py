@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+from vector_events import body_of, changed, check_every_order, facts, genuine, interpreted, made, meaning, refs, refused
 
 import providers
 from schemas.facts import Meaning
@@ -24,10 +24,10 @@ DISPUTE = "dsp_bc94ebda8d275i461229"
 
 
 def test_real_bodies() -> None:
-    said = meaning("checkout", "event_payment_approved")
-    assert facts(said) == {TERMS, RESERVED}
-    assert refs(said) == [("payment", KEY), ("reference", "ORD-5023-4E89")]
-    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "EUR", 12590, KEY)
+    found = meaning("checkout", "event_payment_approved")
+    assert facts(found) == {TERMS, RESERVED}
+    assert refs(found) == [("payment", KEY), ("reference", "ORD-5023-4E89")]
+    assert (found.opens, found.currency, found.amount, found.provider_ref) == (True, "EUR", 12590, KEY)
     assert facts(meaning("checkout", "event_payment_captured")) == {
         RESERVED,
         ("capture", ACTION, "succeeded", "8000"),
@@ -60,12 +60,12 @@ def event(kind: str, case: str = "event_payment_captured", **changes: Any) -> di
     ],
 )
 def test_other_payments(kind: str, fact: tuple[str, ...]) -> None:
-    assert facts(told("checkout", kind, event(kind))) - {("terms", KEY, "asked", "8000")} == {fact}
+    assert facts(interpreted("checkout", kind, event(kind))) - {("terms", KEY, "asked", "8000")} == {fact}
 
 
 def test_a_capture_that_was_declined_took_nothing() -> None:
-    said = facts(told("checkout", "payment_capture_declined", event("payment_capture_declined")))
-    assert said == {("capture", ACTION, "pending", "8000"), ("reversal", ACTION, "failed", "8000")}
+    found = facts(interpreted("checkout", "payment_capture_declined", event("payment_capture_declined")))
+    assert found == {("capture", ACTION, "pending", "8000"), ("reversal", ACTION, "failed", "8000")}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_capture_that_was_declined_took_nothing() -> None:
     ],
 )
 def test_disputes(kind: str, states: list[str]) -> None:
-    assert [one.state for one in told("checkout", kind, event(kind, "event_dispute")).facts] == states
+    assert [one.state for one in interpreted("checkout", kind, event(kind, "event_dispute")).facts] == states
 
 
 @pytest.mark.parametrize(
@@ -106,25 +106,25 @@ def test_every_order_of_a_dispute_whose_kinds_come_in_part(kinds: list[str], sta
 def test_a_payment_that_its_bank_returned_is_money_no_more() -> None:
     """Methods such as ACH can fail after they had succeeded ("Payment returned", 2022-04-29)."""
     returned = event("payment_returned", action_id="act_returned", balances=None)
-    assert facts(told("checkout", "payment_returned", returned)) == {("reversal", KEY, "done", "8000")}
+    assert facts(interpreted("checkout", "payment_returned", returned)) == {("reversal", KEY, "done", "8000")}
     captured = event("payment_captured", balances=None)
     records = [made("checkout", body["type"], body, body["type"]) for body in (captured, returned)]
     check_every_order(records, status="failed", captured=0)
     body = event("payment_returned", destination={"type": "bank_account"}, source={"type": "currency_account"})
-    assert told("checkout", "payment_returned", body) == Meaning()
+    assert interpreted("checkout", "payment_returned", body) == Meaning()
 
 
 def test_chilean_pesos_are_written_with_two_decimals() -> None:
     balances = {"total_authorized": 10000}
-    said = told("checkout", "payment_captured", event("payment_captured", currency="CLP", balances=balances))
-    assert {("authorization", KEY, "authorized", "100"), ("capture", ACTION, "succeeded", "80")} <= facts(said)
+    found = interpreted("checkout", "payment_captured", event("payment_captured", currency="CLP", balances=balances))
+    assert {("authorization", KEY, "authorized", "100"), ("capture", ACTION, "succeeded", "80")} <= facts(found)
     body = event("payment_captured", currency="CLP", amount=8001, balances={})
     assert refused("checkout", "payment_captured", body) == "undecodable"
 
 
 def test_a_capture_without_balances_tells_of_no_authorization() -> None:
-    said = told("checkout", "payment_captured", event("payment_captured", balances=None))
-    assert facts(said) == {("capture", ACTION, "succeeded", "8000")}
+    found = interpreted("checkout", "payment_captured", event("payment_captured", balances=None))
+    assert facts(found) == {("capture", ACTION, "succeeded", "8000")}
 
 
 @pytest.mark.parametrize("kind", ["payment_teleported", "dispute_new"])
@@ -143,7 +143,7 @@ def test_unknown_kind(kind: str) -> None:
     ],
 )
 def test_kinds_that_say_nothing(kind: str) -> None:
-    assert told("checkout", kind, {"type": kind}) == Meaning()
+    assert interpreted("checkout", kind, {"type": kind}) == Meaning()
 
 
 @pytest.mark.parametrize(
@@ -198,14 +198,16 @@ def test_a_payout_says_nothing_and_a_payment_with_a_destination_does() -> None:
     card, own = {"type": "card", "id": "src_1"}, {"type": "currency_account", "id": "ca_1"}
     for source in (own, None):
         payout = event("payment_approved", "event_payment_approved", destination=card, source=source)
-        assert told("checkout", "payment_approved", payout) == Meaning()
+        assert interpreted("checkout", "payment_approved", payout) == Meaning()
     paid = event("payment_approved", "event_payment_approved", destination={"id": "acc_1"}, source=card)
-    assert told("checkout", "payment_approved", paid).facts
+    assert interpreted("checkout", "payment_approved", paid).facts
 
 
 def test_the_merchant_is_the_entity_and_a_reference_that_is_too_long_is_left_out() -> None:
-    said = told("checkout", "payment_approved", event("payment_approved", entity_id="ent_1", reference="x" * 300))
-    assert (said.merchant_account, refs(said)) == ("ent_1", [("payment", KEY)])
+    found = interpreted(
+        "checkout", "payment_approved", event("payment_approved", entity_id="ent_1", reference="x" * 300)
+    )
+    assert (found.merchant_account, refs(found)) == ("ent_1", [("payment", KEY)])
 
 
 @pytest.mark.parametrize("name", ["created_on", "timestamp"])
@@ -213,5 +215,5 @@ def test_the_time_of_an_event_stands_in_either_field(name: str) -> None:
     """Genuine bodies have `created_on`, with seven digits behind the second, and some kinds `timestamp`."""
     data = {"id": "pay_1", "action_id": "act_1", "amount": 2, "currency": "GBP"}
     body = {"id": "evt_1", "type": "payment_approved", name: "2022-11-14T12:18:54.3211949Z", "data": data}
-    said = providers.interpret("checkout", "payment_approved", json.dumps(body).encode())
-    assert said.occurred_at == pytest.approx(1_668_428_334.321194, abs=1e-5)
+    found = providers.interpret("checkout", "payment_approved", json.dumps(body).encode())
+    assert found.occurred_at == pytest.approx(1_668_428_334.321194, abs=1e-5)

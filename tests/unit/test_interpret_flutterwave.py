@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from vector_events import body_of, changed, check_every_order, event, facts, genuine, made, meaning, refs, refused, told
+from vector_events import (
+    body_of,
+    changed,
+    check_every_order,
+    event,
+    facts,
+    genuine,
+    interpreted,
+    made,
+    meaning,
+    refs,
+    refused,
+)
 
 import providers
 from schemas.errors import SignatureRejected
@@ -18,13 +30,13 @@ TERMS = ("terms", KEY, "asked", "2500000")
 
 
 def test_real_bodies() -> None:
-    said = meaning("flutterwave", "event_v4_charge_completed")
-    assert facts(said) == {
+    found = meaning("flutterwave", "event_v4_charge_completed")
+    assert facts(found) == {
         TERMS,
         ("capture", KEY, "succeeded", "2500000"),
     }
-    assert refs(said) == [("payment", REFERENCE), ("payment", KEY), ("reference", "ORD-1"), ("reference", REFERENCE)]
-    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "NGN", 2500000, REFERENCE)
+    assert refs(found) == [("payment", REFERENCE), ("payment", KEY), ("reference", "ORD-1"), ("reference", REFERENCE)]
+    assert (found.opens, found.currency, found.amount, found.provider_ref) == (True, "NGN", 2500000, REFERENCE)
     assert facts(meaning("flutterwave", "event_v4_charge_failed")) == {TERMS, ("attempt", KEY, "failed")}
     refund = meaning("flutterwave", "event_v4_refund")
     assert facts(refund) == {("refund", "rfd_a81c", "succeeded", "1000000")}
@@ -33,9 +45,9 @@ def test_real_bodies() -> None:
 
 
 def test_version_3_is_a_hint_of_the_same_meaning() -> None:
-    said = meaning("flutterwave", "event_v3_charge_completed")
-    assert ("capture", "285959875", "succeeded", "10000") in facts(said)
-    assert refs(said)[0] == ("payment", "Links-616626414629")
+    found = meaning("flutterwave", "event_v3_charge_completed")
+    assert ("capture", "285959875", "succeeded", "10000") in facts(found)
+    assert refs(found)[0] == ("payment", "Links-616626414629")
     assert event("flutterwave", "event_v3_charge_completed").trust == "hint"
 
 
@@ -44,18 +56,18 @@ def test_version_3_is_a_hint_of_the_same_meaning() -> None:
 )
 def test_other_charges(status: str, fact: tuple[str, ...]) -> None:
     body = changed(body_of("flutterwave", "event_v4_charge_completed"), "data.status", status)
-    assert facts(told("flutterwave", "charge.completed", body)) == {TERMS, fact}
+    assert facts(interpreted("flutterwave", "charge.completed", body)) == {TERMS, fact}
 
 
 @pytest.mark.parametrize(("status", "state"), [("new", "pending"), ("failed", "failed")])
 def test_other_refunds(status: str, state: str) -> None:
     body = changed(body_of("flutterwave", "event_v4_refund"), "data.status", status)
-    assert facts(told("flutterwave", "refund.completed", body)) == {("refund", "rfd_a81c", state, "1000000")}
+    assert facts(interpreted("flutterwave", "refund.completed", body)) == {("refund", "rfd_a81c", state, "1000000")}
 
 
 def test_a_refund_that_tells_no_currency_has_a_sum_that_nobody_can_read() -> None:
     body = changed(body_of("flutterwave", "event_v4_refund"), "data.currency", None)
-    assert facts(told("flutterwave", "refund.completed", body)) == {("refund", "rfd_a81c", "succeeded")}
+    assert facts(interpreted("flutterwave", "refund.completed", body)) == {("refund", "rfd_a81c", "succeeded")}
 
 
 def chargeback(status: str, **more: Any) -> dict[str, Any]:
@@ -80,24 +92,26 @@ def chargeback(status: str, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_a_chargeback_stands_where_its_status_says(status: str, state: str) -> None:
-    said = told("flutterwave", "chargeback.created", chargeback(status))
-    assert facts(said) == {("dispute", "1390", state)}, "its amount has no currency"
-    assert refs(said) == [("payment", KEY), ("dispute", "1390")]
-    assert (said.amount, said.currency, said.opens) == (None, None, False)
+    found = interpreted("flutterwave", "chargeback.created", chargeback(status))
+    assert facts(found) == {("dispute", "1390", state)}, "its amount has no currency"
+    assert refs(found) == [("payment", KEY), ("dispute", "1390")]
+    assert (found.amount, found.currency, found.opens) == (None, None, False)
 
 
 def test_a_chargeback_that_tells_its_currency_took_its_sum_where_it_is_lost() -> None:
-    said = told("flutterwave", "chargeback.created", chargeback("lost", currency="NGN"))
-    assert facts(said) == {("dispute", "1390", "lost"), ("dispute_out", "1390", "withdrawn", "1250050")}
-    said = told("flutterwave", "chargeback.created", chargeback("declined", currency="NGN"))
-    assert facts(said) == {("dispute", "1390", "under_review")}
+    found = interpreted("flutterwave", "chargeback.created", chargeback("lost", currency="NGN"))
+    assert facts(found) == {("dispute", "1390", "lost"), ("dispute_out", "1390", "withdrawn", "1250050")}
+    found = interpreted("flutterwave", "chargeback.created", chargeback("declined", currency="NGN"))
+    assert facts(found) == {("dispute", "1390", "under_review")}
 
 
 def test_a_later_stage_of_a_chargeback_beats_an_outcome() -> None:
-    first = told("flutterwave", "chargeback.created", chargeback("won", updated_datetime="2026-09-25T10:00:00Z"))
-    again = told("flutterwave", "chargeback.created", chargeback("initiated", stage="second", updated_datetime=None))
-    odd = told("flutterwave", "chargeback.created", chargeback("lost", stage=["odd"], updated_datetime=7))
-    versions = [said.facts[0].version for said in (odd, first, again)]
+    first = interpreted("flutterwave", "chargeback.created", chargeback("won", updated_datetime="2026-09-25T10:00:00Z"))
+    again = interpreted(
+        "flutterwave", "chargeback.created", chargeback("initiated", stage="second", updated_datetime=None)
+    )
+    odd = interpreted("flutterwave", "chargeback.created", chargeback("lost", stage=["odd"], updated_datetime=7))
+    versions = [found.facts[0].version for found in (odd, first, again)]
     assert versions == sorted(versions)
     assert versions[0] == 0
 
@@ -129,7 +143,7 @@ def test_unknown_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("body", [{"type": "transfer.disburse"}, {"event": "transfer.disburse", "type": "charge.x"}])
 def test_kinds_that_say_nothing(body: dict[str, str]) -> None:
-    assert told("flutterwave", "transfer.disburse", body) == Meaning()
+    assert interpreted("flutterwave", "transfer.disburse", body) == Meaning()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from events import intent
 from memory_tables import MemoryTables
-from vector_events import body_of, changed, facts, genuine, meaning, refs, refused, told
+from vector_events import body_of, changed, facts, genuine, interpreted, meaning, refs, refused
 
 import providers
 from consumer.fold import newer, project
@@ -51,7 +51,7 @@ def event(kind: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("action", "said"),
+    ("action", "expected"),
     [
         ("created", {("attempt", "PM0001", "created")}),
         ("submitted", {("attempt", "PM0001", "processing")}),
@@ -64,8 +64,8 @@ def event(kind: str, **more: Any) -> dict[str, Any]:
         ("customer_approval_granted", set()),
     ],
 )
-def test_payments(action: str, said: set[tuple[str, ...]]) -> None:
-    assert facts(told("gocardless", f"payments.{action}", event(f"payments.{action}"))) == said
+def test_payments(action: str, expected: set[tuple[str, ...]]) -> None:
+    assert facts(interpreted("gocardless", f"payments.{action}", event(f"payments.{action}"))) == expected
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,17 @@ def test_payments(action: str, said: set[tuple[str, ...]]) -> None:
 )
 def test_refunds(action: str, state: str) -> None:
     links = {"refund": "RF1", "payment": "PM1"}
-    said = told("gocardless", f"refunds.{action}", event(f"refunds.{action}", links=links))
-    assert facts(said) == {("refund", "RF1", state)}
-    assert refs(said) == [("payment", "PM1"), ("refund", "RF1")]
+    found = interpreted("gocardless", f"refunds.{action}", event(f"refunds.{action}", links=links))
+    assert facts(found) == {("refund", "RF1", state)}
+    assert refs(found) == [("payment", "PM1"), ("refund", "RF1")]
 
 
 def test_the_payments_own_metadata_names_the_reference() -> None:
     body = event("payments.confirmed", resource_metadata={"order_id": "ORD-1"}, metadata={"order_id": "other"})
-    assert refs(told("gocardless", "payments.confirmed", body)) == [("payment", "PM0001"), ("reference", "ORD-1")]
+    assert refs(interpreted("gocardless", "payments.confirmed", body)) == [
+        ("payment", "PM0001"),
+        ("reference", "ORD-1"),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["payments.teleported", "refunds.new"])
@@ -156,16 +159,16 @@ def test_payments_and_refunds_are_asked_about_and_nothing_else() -> None:
     ],
 )
 def test_a_payment_as_the_api_shows_it(status: str, row: tuple[str, int, int]) -> None:
-    said = read("payments", id="PM1", amount=900, currency="GBP", status=status, links={"subscription": "SB1"})
-    assert refs(said) == [("payment", "PM1"), ("shared", "SB1")]
-    assert (said.opens, said.currency, said.amount) == (True, "GBP", 900)
-    projection = project(newer({}, said.facts))
+    found = read("payments", id="PM1", amount=900, currency="GBP", status=status, links={"subscription": "SB1"})
+    assert refs(found) == [("payment", "PM1"), ("shared", "SB1")]
+    assert (found.opens, found.currency, found.amount) == (True, "GBP", 900)
+    projection = project(newer({}, found.facts))
     assert (projection.status, projection.captured, projection.disputed) == row
 
 
 def test_what_was_refunded_in_all_and_one_refund() -> None:
-    said = read("payments", id="PM1", amount=900, currency="GBP", status="paid_out", amount_refunded=300)
-    assert ("refund_total", "PM1", "succeeded", "300") in facts(said)
+    found = read("payments", id="PM1", amount=900, currency="GBP", status="paid_out", amount_refunded=300)
+    assert ("refund_total", "PM1", "succeeded", "300") in facts(found)
     one = read("refunds", id="RF1", amount=300, currency="GBP", status="bounced", links={"payment": "PM1"})
     assert facts(one) == {("refund", "RF1", "failed", "300")}
     assert refs(one) == [("payment", "PM1"), ("refund", "RF1")]
@@ -174,7 +177,7 @@ def test_what_was_refunded_in_all_and_one_refund() -> None:
 
 def test_a_subscription_made_a_payment() -> None:
     body = event("subscriptions.payment_created", links={"subscription": "SB1", "payment": "PM1"})
-    said = told("gocardless", "subscriptions.payment_created", body)
-    assert refs(said) == [("payment", "PM1"), ("shared", "SB1")]
+    found = interpreted("gocardless", "subscriptions.payment_created", body)
+    assert refs(found) == [("payment", "PM1"), ("shared", "SB1")]
     bare = event("subscriptions.payment_created", links={"subscription": "SB1"})
-    assert told("gocardless", "subscriptions.payment_created", bare) == Meaning()
+    assert interpreted("gocardless", "subscriptions.payment_created", bare) == Meaning()

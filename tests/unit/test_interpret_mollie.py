@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+from vector_events import body_of, changed, check_every_order, facts, genuine, interpreted, made, meaning, refs, refused
 
 from schemas.facts import Meaning
 
@@ -18,10 +18,10 @@ ENTITY = "_embedded.entity"
 
 
 def test_real_bodies() -> None:
-    said = meaning("mollie", "event_payment_authorized")
-    assert facts(said) == {TERMS, RESERVED}
-    assert refs(said) == [("payment", KEY), ("reference", "ORD-HNU8TTZ2NM")]
-    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "USD", 74326, KEY)
+    found = meaning("mollie", "event_payment_authorized")
+    assert facts(found) == {TERMS, RESERVED}
+    assert refs(found) == [("payment", KEY), ("reference", "ORD-HNU8TTZ2NM")]
+    assert (found.opens, found.currency, found.amount, found.provider_ref) == (True, "USD", 74326, KEY)
     assert facts(meaning("mollie", "event_payment_paid")) == {
         TERMS,
         RESERVED,
@@ -41,9 +41,9 @@ def test_real_bodies() -> None:
 
 @pytest.mark.parametrize("case", ["legacy_payment", "legacy_order", "legacy_made_up_id"])
 def test_the_old_kind_names_a_payment_and_says_nothing(case: str) -> None:
-    said = meaning("mollie", case)
-    assert said.facts == ()
-    assert [kind for kind, _ in refs(said)] == ["payment"]
+    found = meaning("mollie", case)
+    assert found.facts == ()
+    assert [kind for kind, _ in refs(found)] == ["payment"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"id=", b"id=tr_1&id=tr_2", b"id=../x", b"a=1&" * 2000])
@@ -54,8 +54,8 @@ def test_what_is_no_old_webhook(body: bytes) -> None:
 def test_the_simple_form_lacks_the_entity_and_has_the_payment_read_at_the_api() -> None:
     """Signed, and of a payment that it names: a dead letter would leave its money unknown."""
     simple = body_of("mollie", "event_simple_payload")
-    assert told("mollie", "payment.paid", simple) == Meaning(ask=simple["entityId"])
-    assert told("mollie", "payment.paid", simple | {"_embedded": None}) == Meaning(ask=simple["entityId"])
+    assert interpreted("mollie", "payment.paid", simple) == Meaning(ask=simple["entityId"])
+    assert interpreted("mollie", "payment.paid", simple | {"_embedded": None}) == Meaning(ask=simple["entityId"])
     refund = simple | {"type": "refund.refunded", "entityId": "re_1"}
     assert refused("mollie", "refund.refunded", refund) == "undecodable", "it does not name its payment"
     assert refused("mollie", "payment.paid", simple | {"entityId": None}) == "undecodable"
@@ -65,10 +65,10 @@ def test_the_simple_form_lacks_the_entity_and_has_the_payment_read_at_the_api() 
 def test_a_partial_capture_is_what_was_captured() -> None:
     part = {"value": "43.26", "currency": "USD"}
     body = changed(body_of("mollie", "event_payment_paid"), f"{ENTITY}.amountCaptured", part)
-    said = facts(told("mollie", "payment.paid", body))
-    assert {RESERVED, ("capture", KEY, "succeeded", "4326")} <= said
+    found = facts(interpreted("mollie", "payment.paid", body))
+    assert {RESERVED, ("capture", KEY, "succeeded", "4326")} <= found
     body = changed(body, f"{ENTITY}.amountCaptured", None)
-    assert ("capture", KEY, "succeeded", "74326") in facts(told("mollie", "payment.paid", body))
+    assert ("capture", KEY, "succeeded", "74326") in facts(interpreted("mollie", "payment.paid", body))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_partial_capture_is_what_was_captured() -> None:
 )
 def test_other_payments(kind: str, fact: tuple[str, ...]) -> None:
     body = changed(body_of("mollie", "event_payment_paid"), "type", kind)
-    assert facts(told("mollie", kind, body)) == {TERMS, fact}
+    assert facts(interpreted("mollie", kind, body)) == {TERMS, fact}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_other_payments(kind: str, fact: tuple[str, ...]) -> None:
 )
 def test_other_children(kind: str, states: list[str]) -> None:
     body = changed(body_of("mollie", "event_refund_pending"), "type", kind)
-    assert [one.state for one in told("mollie", kind, body).facts] == states
+    assert [one.state for one in interpreted("mollie", kind, body).facts] == states
 
 
 @pytest.mark.parametrize("kind", ["payment.teleported", "refund.new", "capture.new", "chargeback.new"])
@@ -102,7 +102,7 @@ def test_unknown_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["payment-link.paid", "sales-invoice.paid", "profile.blocked", "capture.succeeded"])
 def test_kinds_that_say_nothing(kind: str) -> None:
-    assert told("mollie", kind, {"type": kind}) == Meaning()
+    assert interpreted("mollie", kind, {"type": kind}) == Meaning()
 
 
 @pytest.mark.parametrize(
@@ -127,10 +127,10 @@ def test_a_try_that_ended_does_not_end_its_order(state: str) -> None:
     """Another try may follow; what this one had reserved is released. A payment without an order is ended for good."""
     body = changed(body_of("mollie", "event_payment_expired"), "type", f"payment.{state}")
     own = "tr_qHWthUWMJZ"
-    assert ("end", own, state) in facts(told("mollie", f"payment.{state}", body))
-    said = told("mollie", f"payment.{state}", changed(body, f"{ENTITY}.orderId", "ord_1"))
-    assert facts(said) == {("terms", own, "asked", "228176"), ("attempt", own, state), ("void", own, state)}
-    assert said.provider_ref == "ord_1"
+    assert ("end", own, state) in facts(interpreted("mollie", f"payment.{state}", body))
+    found = interpreted("mollie", f"payment.{state}", changed(body, f"{ENTITY}.orderId", "ord_1"))
+    assert facts(found) == {("terms", own, "asked", "228176"), ("attempt", own, state), ("void", own, state)}
+    assert found.provider_ref == "ord_1"
 
 
 def test_every_order_of_a_life() -> None:
@@ -160,12 +160,12 @@ def test_every_order_of_a_life() -> None:
 @pytest.mark.parametrize(("mode", "livemode"), [("live", True), ("test", False), ("other", None), (None, None)])
 def test_the_mode_is_signed(mode: object, livemode: Any) -> None:
     body = changed(body_of("mollie", "event_payment_paid"), f"{ENTITY}.mode", mode)
-    assert told("mollie", "payment.paid", body).livemode is livemode
+    assert interpreted("mollie", "payment.paid", body).livemode is livemode
 
 
 def test_a_reference_that_can_be_none_is_left_out() -> None:
     """Free text that somebody typed never loses a genuine payment."""
     body = changed(body_of("mollie", "event_payment_paid"), f"{ENTITY}.metadata", {"order_id": "\x00"})
-    said = told("mollie", "payment.paid", body)
-    assert facts(said) == facts(meaning("mollie", "event_payment_paid"))
-    assert refs(said) == [("payment", KEY)]
+    found = interpreted("mollie", "payment.paid", body)
+    assert facts(found) == facts(meaning("mollie", "event_payment_paid"))
+    assert refs(found) == [("payment", KEY)]

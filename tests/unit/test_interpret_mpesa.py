@@ -6,7 +6,19 @@ import json
 from typing import Any
 
 import pytest
-from vector_events import body_of, changed, check_every_order, event, facts, genuine, made, meaning, refs, refused, told
+from vector_events import (
+    body_of,
+    changed,
+    check_every_order,
+    event,
+    facts,
+    genuine,
+    interpreted,
+    made,
+    meaning,
+    refs,
+    refused,
+)
 
 import providers
 from providers.core.refetch import Credentials
@@ -23,10 +35,10 @@ PAID = {
 
 
 def test_real_bodies() -> None:
-    said = meaning("mpesa", "event_stk_success")
-    assert facts(said) == PAID
-    assert refs(said) == [("payment", KEY), ("capture", RECEIPT)]
-    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "KES", 100, KEY)
+    found = meaning("mpesa", "event_stk_success")
+    assert facts(found) == PAID
+    assert refs(found) == [("payment", KEY), ("capture", RECEIPT)]
+    assert (found.opens, found.currency, found.amount, found.provider_ref) == (True, "KES", 100, KEY)
     for case in ("event_stk_cancelled", "event_stk_timeout", "event_stk_insufficient"):
         assert facts(meaning("mpesa", case)) == {("attempt", KEY, "failed")}
         assert meaning("mpesa", case).opens, "a push that nobody announced is a payment that failed"
@@ -42,7 +54,7 @@ def test_real_bodies() -> None:
 
 def test_an_expired_push() -> None:
     body = changed(body_of("mpesa", "event_stk_timeout"), f"{STK}.ResultCode", "1019")
-    assert facts(told("mpesa", "stkCallback", body)) == {("attempt", KEY, "expired")}
+    assert facts(interpreted("mpesa", "stkCallback", body)) == {("attempt", KEY, "expired")}
 
 
 def reversal(code: Any = 0, parameters: Any = ...) -> dict[str, Any]:
@@ -53,14 +65,14 @@ def reversal(code: Any = 0, parameters: Any = ...) -> dict[str, Any]:
 
 
 def test_a_reversal_that_worked_names_the_receipt() -> None:
-    said = told("mpesa", "Result", reversal())
-    assert facts(said) == {("reversal", RECEIPT, "done", "100")}
-    assert refs(said) == [("capture", RECEIPT)]
+    found = interpreted("mpesa", "Result", reversal())
+    assert facts(found) == {("reversal", RECEIPT, "done", "100")}
+    assert refs(found) == [("capture", RECEIPT)]
 
 
 @pytest.mark.parametrize("parameters", [None, [], {"Key": "TransactionStatus", "Value": "Completed"}])
 def test_other_results_say_nothing(parameters: Any) -> None:
-    assert told("mpesa", "Result", reversal(0, parameters)) == Meaning()
+    assert interpreted("mpesa", "Result", reversal(0, parameters)) == Meaning()
 
 
 @pytest.mark.parametrize(
@@ -149,13 +161,13 @@ def test_a_callback_under_the_right_path_is_taken(body: Any, identity: tuple[Any
 
 @pytest.mark.parametrize(("kind", "body"), [("B2BExpress", EXPRESS), ("Ratiba", RATIBA)])
 def test_other_products_say_nothing(kind: str, body: Any) -> None:
-    assert told("mpesa", kind, body) == Meaning()
+    assert interpreted("mpesa", kind, body) == Meaning()
 
 
 def test_a_code_with_letters_is_a_failure_and_a_long_reference_is_left_out() -> None:
-    assert facts(told("mpesa", "stkCallback", CODED)) == {("attempt", KEY, "failed")}
-    said = told("mpesa", "Pay Bill", {**C2B, "BillRefNumber": "x" * 300})
-    assert refs(said) == [("payment", "RKX0000001"), ("capture", "RKX0000001")]
+    assert facts(interpreted("mpesa", "stkCallback", CODED)) == {("attempt", KEY, "failed")}
+    found = interpreted("mpesa", "Pay Bill", {**C2B, "BillRefNumber": "x" * 300})
+    assert refs(found) == [("payment", "RKX0000001"), ("capture", "RKX0000001")]
 
 
 # --- what the API says of a receipt ------------------------------------------------------------------------------
@@ -179,10 +191,10 @@ def transaction(occasion: str = "", **changes: str) -> dict[str, Any]:
     [("Cancelled", "canceled"), ("Declined", "failed"), ("Expired", "expired")],
 )
 def test_a_transaction_that_ended_without_money_is_a_try(status: str, state: str) -> None:
-    said = told("mpesa", "refetch.transaction", transaction(KEY, TransactionStatus=status))
-    assert facts(said) == {("attempt", RECEIPT, state)}
-    assert refs(said) == [("payment", KEY)]
-    alone = told("mpesa", "refetch.transaction", transaction(TransactionStatus=status))
+    found = interpreted("mpesa", "refetch.transaction", transaction(KEY, TransactionStatus=status))
+    assert facts(found) == {("attempt", RECEIPT, state)}
+    assert refs(found) == [("payment", KEY)]
+    alone = interpreted("mpesa", "refetch.transaction", transaction(TransactionStatus=status))
     assert refs(alone) == [("payment", RECEIPT)]
 
 
@@ -194,12 +206,12 @@ def test_a_transaction_that_ended_without_money_is_a_try(status: str, state: str
     ],
 )
 def test_money_that_leaves_the_till_is_no_payment(changes: dict[str, str]) -> None:
-    assert told("mpesa", "refetch.transaction", transaction(**changes)) == Meaning()
+    assert interpreted("mpesa", "refetch.transaction", transaction(**changes)) == Meaning()
 
 
 def test_a_transaction_without_parties_is_a_payment() -> None:
-    said = told("mpesa", "refetch.transaction", transaction(DebitPartyName="", ReasonType=""))
-    assert ("capture", RECEIPT, "succeeded", "15000") in facts(said)
+    found = interpreted("mpesa", "refetch.transaction", transaction(DebitPartyName="", ReasonType=""))
+    assert ("capture", RECEIPT, "succeeded", "15000") in facts(found)
 
 
 def test_a_reversal_that_tells_nothing_of_its_original_is_a_letter() -> None:

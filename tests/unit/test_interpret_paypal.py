@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from memory_tables import MemoryTables
-from vector_events import body_of, changed, check_every_order, facts, made, meaning, refs, refused, told
+from vector_events import body_of, changed, check_every_order, facts, interpreted, made, meaning, refs, refused
 
 from providers.core.proof import body_digest
 from providers.paypal import signature
@@ -49,11 +49,11 @@ CASES: dict[str, set[tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_real_bodies(case: str) -> None:
-    said = meaning("paypal", case)
-    assert facts(said) == CASES[case]
-    assert said.opens == ("refunded" not in case and "dispute" not in case)
-    assert said.currency in ("EUR", "USD", "JPY")
-    assert said.occurred_at
+    found = meaning("paypal", case)
+    assert facts(found) == CASES[case]
+    assert found.opens == ("refunded" not in case and "dispute" not in case)
+    assert found.currency in ("EUR", "USD", "JPY")
+    assert found.occurred_at
 
 
 def test_kinds_about_no_payment() -> None:
@@ -108,8 +108,8 @@ def dispute_of(**more: Any) -> dict[str, Any]:
     return {**body, "disputed_transactions": [{"seller_transaction_id": "C1"}], **more}
 
 
-def states(said: Meaning) -> list[str]:
-    return [one.state for one in said.facts]
+def states(found: Meaning) -> list[str]:
+    return [one.state for one in found.facts]
 
 
 def test_a_completed_order_lists_its_captures_under_their_own_keys() -> None:
@@ -117,44 +117,44 @@ def test_a_completed_order_lists_its_captures_under_their_own_keys() -> None:
         "CHECKOUT.ORDER.COMPLETED",
         unit("10.00", [part("C1", "10.00"), part("C0", "1.00", "DECLINED")], invoice_id="ORD-1"),
     )
-    said = told("paypal", "CHECKOUT.ORDER.COMPLETED", listed)
-    assert facts(said) == {
+    found = interpreted("paypal", "CHECKOUT.ORDER.COMPLETED", listed)
+    assert facts(found) == {
         ("terms", "O1", "asked", "1000"),
         ("capture", "C1", "succeeded", "1000"),
     }
-    assert ("capture", "C1") in refs(said)
-    assert ("reference", "ORD-1") in refs(said)
+    assert ("capture", "C1") in refs(found)
+    assert ("reference", "ORD-1") in refs(found)
 
 
 @pytest.mark.parametrize(("links", "implied"), [(None, "1000"), (up("authorizations", "A1"), "1000")])
 def test_a_completed_order_with_authorizations(links: Any, implied: str) -> None:
     reserved = [part("A1", "10.00", "CAPTURED"), part("A2", "9.00", "VOIDED")]
     listed = order("CHECKOUT.ORDER.COMPLETED", unit("10.00", [part("C1", "4.00", links=links)], reserved))
-    whole = told("paypal", "CHECKOUT.ORDER.COMPLETED", listed)
+    whole = interpreted("paypal", "CHECKOUT.ORDER.COMPLETED", listed)
     (taken,) = [one for one in whole.facts if one.kind == "capture"]
     assert taken.parent == ("A1" if links else None), "the order's own money is not reserved a second time"
-    said = facts(whole)
-    assert ("authorization", "A1", "authorized", implied) in said
-    assert ("capture", "C1", "succeeded", "400") in said
-    assert not any("A2" in one or one[:2] == ("authorization", "C1") for one in said)
+    found = facts(whole)
+    assert ("authorization", "A1", "authorized", implied) in found
+    assert ("capture", "C1", "succeeded", "400") in found
+    assert not any("A2" in one or one[:2] == ("authorization", "C1") for one in found)
 
 
 def test_a_completed_order_that_lists_nothing_moves_no_money() -> None:
     units = ({"amount": money("10.00"), "invoice_id": "A"}, {"amount": money("2.50"), "invoice_id": "B"})
-    said = told("paypal", "CHECKOUT.ORDER.COMPLETED", order("CHECKOUT.ORDER.COMPLETED", *units))
-    assert facts(said) == {("terms", "O1", "asked", "1250"), ("attempt", "O1", "processing")}
-    assert refs(said) == [("payment", "O1")]
+    found = interpreted("paypal", "CHECKOUT.ORDER.COMPLETED", order("CHECKOUT.ORDER.COMPLETED", *units))
+    assert facts(found) == {("terms", "O1", "asked", "1250"), ("attempt", "O1", "processing")}
+    assert refs(found) == [("payment", "O1")]
 
 
 def test_an_approval_that_was_not_captured_in_time() -> None:
     kind = "CHECKOUT.PAYMENT-APPROVAL.REVERSED"
-    assert facts(told("paypal", kind, event(kind, {"order_id": "O1"}))) == {("end", "O1", "canceled")}
+    assert facts(interpreted("paypal", kind, event(kind, {"order_id": "O1"}))) == {("end", "O1", "canceled")}
 
 
 @pytest.mark.parametrize(("voided", "state"), [("2026-10-20T16:31:05Z", "expired"), (None, "canceled")])
 def test_an_authorization_whose_time_is_over(voided: str | None, state: str) -> None:
     body = changed(body_of("paypal", "event_payment_authorization_voided"), "resource.update_time", voided)
-    assert ("void", "7P2ZV68ALCMM49Y9T", state) in facts(told("paypal", "PAYMENT.AUTHORIZATION.VOIDED", body))
+    assert ("void", "7P2ZV68ALCMM49Y9T", state) in facts(interpreted("paypal", "PAYMENT.AUTHORIZATION.VOIDED", body))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_an_authorization_whose_time_is_over(voided: str | None, state: str) -> 
     ],
 )
 def test_refunds(kind: str, status: str, state: str) -> None:
-    assert states(told("paypal", kind, event(kind, refund_of("4.00", status=status)))) == [state]
+    assert states(interpreted("paypal", kind, event(kind, refund_of("4.00", status=status)))) == [state]
 
 
 @pytest.mark.parametrize(
@@ -180,10 +180,10 @@ def test_refunds(kind: str, status: str, state: str) -> None:
     ],
 )
 def test_a_reversed_capture(resource: dict[str, Any]) -> None:
-    said = told("paypal", "PAYMENT.CAPTURE.REVERSED", event("PAYMENT.CAPTURE.REVERSED", resource))
-    assert facts(said) == {("reversal", resource["id"], "done", "1000")}
-    assert [fact.parent for fact in said.facts] == ["C1"]
-    assert ("capture", "C1") in refs(said)
+    found = interpreted("paypal", "PAYMENT.CAPTURE.REVERSED", event("PAYMENT.CAPTURE.REVERSED", resource))
+    assert facts(found) == {("reversal", resource["id"], "done", "1000")}
+    assert [fact.parent for fact in found.facts] == ["C1"]
+    assert ("capture", "C1") in refs(found)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_reversed_capture(resource: dict[str, Any]) -> None:
 )
 def test_disputes(kind: str, more: dict[str, Any], state: str) -> None:
     kind = f"CUSTOMER.DISPUTE.{kind}"
-    assert states(told("paypal", kind, event(kind, dispute_of(**more)))) == [state]
+    assert states(interpreted("paypal", kind, event(kind, dispute_of(**more)))) == [state]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,9 @@ def old(value: str) -> dict[str, str]:
 
 def test_a_subscription_s_payment_and_what_becomes_of_it() -> None:
     sale = {"id": "S1", "amount": old("9.99"), "billing_agreement_id": "I-1", "parent_payment": "PAY-1"}
-    paid = told("paypal", "PAYMENT.SALE.COMPLETED", event("PAYMENT.SALE.COMPLETED", {**sale, "invoice_number": "N1"}))
+    paid = interpreted(
+        "paypal", "PAYMENT.SALE.COMPLETED", event("PAYMENT.SALE.COMPLETED", {**sale, "invoice_number": "N1"})
+    )
     assert refs(paid) == [("payment", "S1"), ("capture", "S1"), ("shared", "I-1"), ("reference", "N1")]
     assert (paid.amount, paid.currency) == (999, "EUR")
     back = {"id": "R1", "sale_id": "S1", "state": "completed", "amount": old("-4.00")}
@@ -256,9 +258,9 @@ def test_a_subscription_s_payment_and_what_becomes_of_it() -> None:
         ("REFUNDED", ("refund", "R1", "succeeded", "400")),
         ("REVERSED", ("reversal", "R1", "done", "400")),
     ):
-        said = told("paypal", f"PAYMENT.SALE.{kind}", event(f"PAYMENT.SALE.{kind}", back))
-        assert facts(said) == {fact}
-        assert ("capture", "S1") in refs(said)
+        found = interpreted("paypal", f"PAYMENT.SALE.{kind}", event(f"PAYMENT.SALE.{kind}", back))
+        assert facts(found) == {fact}
+        assert ("capture", "S1") in refs(found)
 
 
 def test_a_capture_of_version_1_takes_from_any_authorization_of_its_payment() -> None:
@@ -286,7 +288,7 @@ def test_a_capture_of_version_1_takes_from_any_authorization_of_its_payment() ->
 
 @pytest.mark.parametrize("kind", ["PAYMENT.ORDER.CREATED", "CHECKOUT.ORDER.PROCESSED", "BILLING.PLAN.CREATED"])
 def test_steps_that_say_nothing(kind: str) -> None:
-    assert told("paypal", kind, event(kind, {"id": "O-1"})) == Meaning()
+    assert interpreted("paypal", kind, event(kind, {"id": "O-1"})) == Meaning()
 
 
 def captured(own: str, value: str, **related: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+from vector_events import body_of, changed, check_every_order, facts, genuine, interpreted, made, meaning, refs, refused
 
 from schemas.facts import Meaning
 
@@ -16,13 +16,13 @@ DISPUTED = "ord-dz2yp22jp7_155405b2"
 
 
 def test_real_bodies() -> None:
-    said = meaning("paystack", "event_charge_success")
-    assert facts(said) == {
+    found = meaning("paystack", "event_charge_success")
+    assert facts(found) == {
         ("terms", KEY, "asked", "205492"),
         ("capture", KEY, "succeeded", "205492"),
     }
-    assert refs(said) == [("payment", KEY), ("reference", "ORD-2SCJWVFZGM"), ("reference", KEY)]
-    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "NGN", 205492, KEY)
+    assert refs(found) == [("payment", KEY), ("reference", "ORD-2SCJWVFZGM"), ("reference", KEY)]
+    assert (found.opens, found.currency, found.amount, found.provider_ref) == (True, "NGN", 205492, KEY)
     processed = meaning("paystack", "event_refund_processed")
     assert facts(processed) == {("refund", "TRF_2nnnbhl8ywj4134", "succeeded", "205492")}
     assert refs(processed) == [("payment", KEY), ("refund", "TRF_2nnnbhl8ywj4134")]
@@ -38,11 +38,11 @@ def test_real_bodies() -> None:
 
 
 def test_a_pending_refund_without_an_id_is_not_counted() -> None:
-    said = meaning("paystack", "event_refund_pending")
-    assert said.facts == ()
-    assert refs(said) == [("payment", KEY)]
+    found = meaning("paystack", "event_refund_pending")
+    assert found.facts == ()
+    assert refs(found) == [("payment", KEY)]
     with_id = changed(body_of("paystack", "event_refund_processed"), "event", "refund.processing")
-    assert facts(told("paystack", "refund.processing", with_id)) == {
+    assert facts(interpreted("paystack", "refund.processing", with_id)) == {
         ("refund", "TRF_2nnnbhl8ywj4134", "pending", "205492")
     }
 
@@ -50,7 +50,7 @@ def test_a_pending_refund_without_an_id_is_not_counted() -> None:
 def test_a_failed_charge_never_undoes_the_next_try() -> None:
     body = changed(body_of("paystack", "event_charge_success"), "data.status", "failed")
     failed = {**body, "event": "charge.failed"}
-    assert ("attempt", KEY, "failed") in facts(told("paystack", "charge.failed", failed))
+    assert ("attempt", KEY, "failed") in facts(interpreted("paystack", "charge.failed", failed))
     records = [made("paystack", "charge.failed", failed, "e1"), genuine("paystack", "event_charge_success")]
     check_every_order(records, status="captured", captured=205492)
 
@@ -65,16 +65,16 @@ TAKEN = hold("preauthorization.capture.success", captured_amount="600", transact
 
 
 def test_a_preauthorization_is_reserved_taken_and_released() -> None:
-    reserved = told("paystack", "preauthorization.reserve.success", RESERVED)
+    reserved = interpreted("paystack", "preauthorization.reserve.success", RESERVED)
     assert facts(reserved) == {("terms", "pre_1", "asked", "1000"), ("authorization", "pre_1", "authorized", "1000")}
     assert (reserved.opens, reserved.livemode, reserved.currency) == (True, True, "ZAR")
-    assert ("capture", "pre_1", "succeeded", "600") in facts(told("paystack", TAKEN["event"], TAKEN))
+    assert ("capture", "pre_1", "succeeded", "600") in facts(interpreted("paystack", TAKEN["event"], TAKEN))
     whole = hold(TAKEN["event"], captured_amount=None)
-    assert ("capture", "pre_1", "succeeded", "1000") in facts(told("paystack", whole["event"], whole))
+    assert ("capture", "pre_1", "succeeded", "1000") in facts(interpreted("paystack", whole["event"], whole))
     out = hold("preauthorization.release.success", expiry_date="2026-11-19T23:28:52.000Z")
-    assert ("void", "pre_1", "canceled") in facts(told("paystack", out["event"], out))
+    assert ("void", "pre_1", "canceled") in facts(interpreted("paystack", out["event"], out))
     over = hold(out["event"], expired_at="2026-11-19T23:30:00.000Z", expiry_date="2026-11-19T23:28:52.000Z")
-    assert ("void", "pre_1", "expired") in facts(told("paystack", over["event"], over))
+    assert ("void", "pre_1", "expired") in facts(interpreted("paystack", over["event"], over))
 
 
 @pytest.mark.parametrize("part", [{"captured_amount": "odd"}, {"captured_amount": None, "amount": None}], ids=str)
@@ -84,14 +84,17 @@ def test_a_hold_s_capture_of_nobody_knows_how_much_is_refused(part: dict[str, An
 
 def test_a_hold_s_capture_is_one_capture_in_every_order() -> None:
     charge = {"event": "charge.success", "data": {**TAKEN["data"], "amount": 600, "status": "success"}}
-    told_by = [RESERVED, TAKEN, charge]
-    records = [made("paystack", body["event"], body, f"e{number}") for number, body in enumerate(told_by)]
+    reported_by = [RESERVED, TAKEN, charge]
+    records = [made("paystack", body["event"], body, f"e{number}") for number, body in enumerate(reported_by)]
     check_every_order(records, captured=600, authorized=1000, currency="ZAR")
 
 
 def test_what_was_not_done_leaves_the_hold() -> None:
     for what in ("capture", "release"):
-        assert told("paystack", f"preauthorization.{what}.failed", hold(f"preauthorization.{what}.failed")) == Meaning()
+        assert (
+            interpreted("paystack", f"preauthorization.{what}.failed", hold(f"preauthorization.{what}.failed"))
+            == Meaning()
+        )
     assert refused("paystack", "preauthorization.new", hold("preauthorization.new")) == "unknown_kind"
 
 
@@ -99,38 +102,38 @@ def test_what_was_not_done_leaves_the_hold() -> None:
 def test_disputes(resolution: str, state: str) -> None:
     body = changed(body_of("paystack", "event_charge_dispute_resolve"), "data.resolution", resolution)
     taken = ("dispute_out", "4283367", "withdrawn", "540")
-    assert facts(told("paystack", "charge.dispute.resolve", body)) == {("dispute", "4283367", state), taken}
+    assert facts(interpreted("paystack", "charge.dispute.resolve", body)) == {("dispute", "4283367", state), taken}
     body = changed(body, "data.refund_amount", None)
-    assert taken[:3] in facts(told("paystack", "charge.dispute.resolve", body))
+    assert taken[:3] in facts(interpreted("paystack", "charge.dispute.resolve", body))
 
 
 def test_a_reminder_of_a_dispute() -> None:
     body = changed(body_of("paystack", "event_charge_dispute_create"), "event", "charge.dispute.remind")
-    assert facts(told("paystack", "charge.dispute.remind", body)) == {("dispute", "4283367", "open")}
+    assert facts(interpreted("paystack", "charge.dispute.remind", body)) == {("dispute", "4283367", "open")}
     body = changed(body, "data.status", "awaiting-bank-feedback")
-    assert facts(told("paystack", "charge.dispute.remind", body)) == {("dispute", "4283367", "under_review")}
+    assert facts(interpreted("paystack", "charge.dispute.remind", body)) == {("dispute", "4283367", "under_review")}
 
 
 @pytest.mark.parametrize(("domain", "livemode"), [("live", True), ("test", False), (None, None), (7, None)])
 def test_the_mode_is_signed(domain: object, livemode: Any) -> None:
     body = changed(body_of("paystack", "event_charge_success"), "data.domain", domain)
-    assert told("paystack", "charge.success", body).livemode is livemode
+    assert interpreted("paystack", "charge.success", body).livemode is livemode
 
 
 @pytest.mark.parametrize(
-    ("currency", "told_as", "amount"), [("XOF", 500000, 5000), ("RWF", "100", 1), ("KES", 150, 150)]
+    ("currency", "reported_as", "amount"), [("XOF", 500000, 5000), ("RWF", "100", 1), ("KES", 150, 150)]
 )
-def test_amounts_are_hundredths_of_every_currency(currency: str, told_as: object, amount: int) -> None:
+def test_amounts_are_hundredths_of_every_currency(currency: str, reported_as: object, amount: int) -> None:
     body = changed(
-        changed(body_of("paystack", "event_charge_success"), "data.currency", currency), "data.amount", told_as
+        changed(body_of("paystack", "event_charge_success"), "data.currency", currency), "data.amount", reported_as
     )
-    assert told("paystack", "charge.success", body).amount == amount
+    assert interpreted("paystack", "charge.success", body).amount == amount
 
 
 def test_a_refund_without_a_reference_is_named_by_its_id() -> None:
     body = changed(body_of("paystack", "event_refund_processed"), "data.refund_reference", None)
     body = changed(body, "data.id", "16000001")
-    assert facts(told("paystack", "refund.processed", body)) == {("refund", "16000001", "succeeded", "205492")}
+    assert facts(interpreted("paystack", "refund.processed", body)) == {("refund", "16000001", "succeeded", "205492")}
 
 
 @pytest.mark.parametrize("kind", ["charge.teleported", "refund.new"])
@@ -140,7 +143,7 @@ def test_unknown_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["transfer.success", "subscription.create", "invoice.update"])
 def test_kinds_that_say_nothing(kind: str) -> None:
-    assert told("paystack", kind, {"event": kind}) == Meaning()
+    assert interpreted("paystack", kind, {"event": kind}) == Meaning()
 
 
 @pytest.mark.parametrize(

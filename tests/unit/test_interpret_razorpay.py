@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+from vector_events import body_of, changed, check_every_order, facts, genuine, interpreted, made, meaning, refs, refused
 
 from schemas.facts import Meaning
 
@@ -19,10 +19,10 @@ DISPUTE = "payload.dispute.entity"
 
 
 def test_real_bodies() -> None:
-    said = meaning("razorpay", "event_payment_authorized")
-    assert facts(said) == {TERMS, RESERVED}
-    assert refs(said) == [("payment", KEY), ("payment", ORDER), ("reference", "ORD-T5SYXH293W")]
-    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "INR", 138406, KEY)
+    found = meaning("razorpay", "event_payment_authorized")
+    assert facts(found) == {TERMS, RESERVED}
+    assert refs(found) == [("payment", KEY), ("payment", ORDER), ("reference", "ORD-T5SYXH293W")]
+    assert (found.opens, found.currency, found.amount, found.provider_ref) == (True, "INR", 138406, KEY)
     failed = meaning("razorpay", "event_payment_failed")
     assert facts(failed) == {
         ("terms", "pay_ZuRFyAm0cj7soV", "asked", "33159"),
@@ -47,13 +47,13 @@ def test_one_fact_of_two_names() -> None:
 
 
 def test_authorized_is_not_captured_whatever_the_snapshot_says() -> None:
-    said = meaning("razorpay", "official_payment_authorized")
-    assert {one[0] for one in facts(said)} == {"terms", "authorization"}
+    found = meaning("razorpay", "official_payment_authorized")
+    assert {one[0] for one in facts(found)} == {"terms", "authorization"}
 
 
 def test_a_refund_that_was_processed_at_once() -> None:
     body = changed(body_of("razorpay", "event_refund_created"), "payload.refund.entity.status", "processed")
-    assert facts(told("razorpay", "refund.created", body)) == {("refund", REFUND, "succeeded", "138406")}
+    assert facts(interpreted("razorpay", "refund.created", body)) == {("refund", REFUND, "succeeded", "138406")}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_disputes(kind: str, phase: str, deducted: int | None, states: list[str]
     kind = f"payment.dispute.{kind}"
     body = changed(body_of("razorpay", "event_payment_dispute_created"), "event", kind)
     body = changed(changed(body, f"{DISPUTE}.phase", phase), f"{DISPUTE}.amount_deducted", deducted)
-    assert [one.state for one in told("razorpay", kind, body).facts] == states
+    assert [one.state for one in interpreted("razorpay", kind, body).facts] == states
 
 
 @pytest.mark.parametrize("kind", ["payment.teleported", "order.new", "refund.new", "payment.dispute.new"])
@@ -83,7 +83,7 @@ def test_unknown_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["payment.downtime.started", "payment_link.created", "settlement.processed"])
 def test_kinds_that_say_nothing(kind: str) -> None:
-    assert told("razorpay", kind, {"event": kind}) == Meaning()
+    assert interpreted("razorpay", kind, {"event": kind}) == Meaning()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_undecodable(case: str, path: str, value: Any) -> None:
 def test_how_a_closed_chargeback_ended_its_money_tells(deducted: int, states: list[str]) -> None:
     body = changed(body_of("razorpay", "event_payment_dispute_created"), "event", "payment.dispute.closed")
     body = changed(body, f"{DISPUTE}.amount_deducted", deducted)
-    assert [one.state for one in told("razorpay", "payment.dispute.closed", body).facts] == states
+    assert [one.state for one in interpreted("razorpay", "payment.dispute.closed", body).facts] == states
 
 
 PAID = {"id": "pay_1", "amount": 400, "currency": "INR", "status": "captured", "order_id": "order_1", "notes": []}
@@ -134,44 +134,44 @@ def paid(kind: str, name: str, payment: Any = PAID, **more: Any) -> dict[str, An
     ],
 )
 def test_what_stands_behind_a_payment(kind: str, name: str, ref: str) -> None:
-    said = told("razorpay", kind, paid(kind, name))
+    found = interpreted("razorpay", kind, paid(kind, name))
     own = [("terms", "pay_1", "asked", "400"), ("terms", "order_1", "asked", "1000")]
-    assert facts(said) == {*own, ("capture", "pay_1", "succeeded", "400")}
+    assert facts(found) == {*own, ("capture", "pay_1", "succeeded", "400")}
     behind = (ref, f"{name}_1")
-    assert refs(said) == [("payment", "pay_1"), ("payment", "order_1"), behind, ("reference", "R1")]
-    assert said.merchant_account == "acc_1"
-    assert told("razorpay", kind, paid(kind, name, None)) == Meaning()
+    assert refs(found) == [("payment", "pay_1"), ("payment", "order_1"), behind, ("reference", "R1")]
+    assert found.merchant_account == "acc_1"
+    assert interpreted("razorpay", kind, paid(kind, name, None)) == Meaning()
     if ref == "shared":
-        long = told("razorpay", kind, paid(kind, name, id="x" * 300))
-        assert (long.facts, len(long.refs)) == (said.facts, 3), "what joins nothing loses nothing"
+        long = interpreted("razorpay", kind, paid(kind, name, id="x" * 300))
+        assert (long.facts, len(long.refs)) == (found.facts, 3), "what joins nothing loses nothing"
 
 
 def test_a_payment_behind_a_link_that_was_refunded_meanwhile_was_taken() -> None:
-    said = told(
+    found = interpreted(
         "razorpay", "payment_link.paid", paid("payment_link.paid", "payment_link", {**PAID, "status": "refunded"})
     )
-    assert ("capture", "pay_1", "succeeded", "400") in facts(said)
+    assert ("capture", "pay_1", "succeeded", "400") in facts(found)
 
 
 @pytest.mark.parametrize(("status", "kinds"), [("authorized", 3), ("failed", 3), ("pending", 3), (None, 2), ("odd", 2)])
 def test_a_payment_behind_a_link_stands_where_its_status_says(status: str | None, kinds: int) -> None:
-    said = told("razorpay", "invoice.paid", paid("invoice.paid", "invoice", {**PAID, "status": status}))
-    assert len(said.facts) == kinds
+    found = interpreted("razorpay", "invoice.paid", paid("invoice.paid", "invoice", {**PAID, "status": status}))
+    assert len(found.facts) == kinds
 
 
 @pytest.mark.parametrize(("amount", "asked"), [(1000, [("terms", "payment_link_1", "asked", "1000")]), (None, [])])
 def test_a_link_that_nobody_pays_any_more(amount: int | None, asked: list[tuple[str, ...]]) -> None:
     kind = "payment_link.expired"
-    said = told("razorpay", kind, paid(kind, "payment_link", amount=amount))
-    assert facts(said) == {*asked, ("end", "payment_link_1", "expired")}
-    assert refs(said) == [("session", "payment_link_1"), ("payment", "order_1")]
+    found = interpreted("razorpay", kind, paid(kind, "payment_link", amount=amount))
+    assert facts(found) == {*asked, ("end", "payment_link_1", "expired")}
+    assert refs(found) == [("session", "payment_link_1"), ("payment", "order_1")]
 
 
 def test_a_hold_that_is_given_back_is_no_refund() -> None:
-    for kind, said in (("refund.processed", {("void", "pay_1", "canceled")}), ("refund.failed", set())):
+    for kind, found in (("refund.processed", {("void", "pay_1", "canceled")}), ("refund.failed", set())):
         entity = {"id": "rfnd_1", "amount": 400, "currency": "INR", "payment_id": "pay_1"}
         body = paid(kind, "refund", {**PAID, "captured": False}, **entity)
-        assert facts(told("razorpay", kind, body)) == said
+        assert facts(interpreted("razorpay", kind, body)) == found
 
 
 def test_every_order_of_a_life() -> None:

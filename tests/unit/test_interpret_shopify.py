@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+from vector_events import body_of, changed, check_every_order, facts, genuine, interpreted, made, meaning, refs, refused
 
 from providers.shopify.meaning import meaning_of
 from schemas.facts import Meaning
@@ -27,12 +27,12 @@ TOPIC = "order_transactions/create"
 
 
 def test_real_bodies() -> None:
-    said = meaning("shopify", "event_authorization")
-    assert facts(said) == {RESERVED}
-    assert said.facts[0].parent == KEY
-    assert said.livemode is False
-    assert refs(said) == [("payment", KEY), ("charge", RESERVE)]
-    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "EUR", 12590, KEY)
+    found = meaning("shopify", "event_authorization")
+    assert facts(found) == {RESERVED}
+    assert found.facts[0].parent == KEY
+    assert found.livemode is False
+    assert refs(found) == [("payment", KEY), ("charge", RESERVE)]
+    assert (found.opens, found.currency, found.amount, found.provider_ref) == (True, "EUR", 12590, KEY)
     taken = meaning("shopify", "event_capture")
     assert facts(taken) == {("capture", CAPTURE, "succeeded", "12590")}
     assert taken.facts[0].parent == RESERVE
@@ -53,8 +53,10 @@ def test_real_bodies() -> None:
 )
 def test_only_an_order_that_is_paid_in_full_counts_as_paid(status: str | None, paid: bool) -> None:  # noqa: FBT001
     """Shopify's `financial_status`: partially_paid is an order of which a part is still owed."""
-    said = told("shopify", "orders/paid", changed(body_of("shopify", "event_order_paid"), "financial_status", status))
-    assert (TOTAL in facts(said)) is paid
+    found = interpreted(
+        "shopify", "orders/paid", changed(body_of("shopify", "event_order_paid"), "financial_status", status)
+    )
+    assert (TOTAL in facts(found)) is paid
 
 
 @pytest.mark.parametrize(
@@ -64,8 +66,11 @@ def test_an_order_whose_payments_were_voided_or_ran_out_is_over(status: object, 
     """By `financial_status`, in a webhook as in what the API shows (Admin API, Order)."""
     order = {**body_of("shopify", "event_order_paid"), "financial_status": status}
     ends = {("end", KEY, over)} if over else set()
-    for said in (told("shopify", "orders/updated", json.dumps(order).encode()), meaning_of("orders/updated", order)):
-        assert {one for one in facts(said) if one[0] == "end"} == ends
+    for found in (
+        interpreted("shopify", "orders/updated", json.dumps(order).encode()),
+        meaning_of("orders/updated", order),
+    ):
+        assert {one for one in facts(found) if one[0] == "end"} == ends
 
 
 def transaction(kind: str, status: str = "success", **more: Any) -> dict[str, Any]:
@@ -73,7 +78,7 @@ def transaction(kind: str, status: str = "success", **more: Any) -> dict[str, An
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "said"),
+    ("kind", "status", "expected"),
     [
         ("authorization", "pending", {("attempt", CAPTURE, "processing", "12590")}),
         ("authorization", "failure", {("attempt", CAPTURE, "failed", "12590")}),
@@ -92,28 +97,28 @@ def transaction(kind: str, status: str = "success", **more: Any) -> dict[str, An
         ("change", "success", set()),
     ],
 )
-def test_transactions(kind: str, status: str, said: set[tuple[str, ...]]) -> None:
-    meant = told("shopify", TOPIC, transaction(kind, status))
-    assert facts(meant) == said
-    assert meant.opens == (bool(said) and kind in ("authorization", "emv_authorization", "sale", "capture"))
+def test_transactions(kind: str, status: str, expected: set[tuple[str, ...]]) -> None:
+    meant = interpreted("shopify", TOPIC, transaction(kind, status))
+    assert facts(meant) == expected
+    assert meant.opens == (bool(expected) and kind in ("authorization", "emv_authorization", "sale", "capture"))
 
 
 def test_a_new_order() -> None:
-    said = told(
+    found = interpreted(
         "shopify", "orders/create", changed(body_of("shopify", "event_order_paid"), "financial_status", "pending")
     )
-    assert facts(said) == {TERMS, ("attempt", KEY, "created")}
+    assert facts(found) == {TERMS, ("attempt", KEY, "created")}
 
 
 def test_a_refund_of_goods_alone_and_one_of_two_transactions() -> None:
     body = body_of("shopify", "event_refund")
-    none = told("shopify", "refunds/create", {**body, "transactions": []})
+    none = interpreted("shopify", "refunds/create", {**body, "transactions": []})
     assert (none.facts, none.amount, none.currency) == ((), None, None)
     one = body["transactions"][0]
     two = [one, {**one, "id": 2, "amount": "1.00"}, {**one, "id": 3, "kind": "void"}]
-    said = told("shopify", "refunds/create", {**body, "transactions": two})
-    assert facts(said) == {("refund", REFUND, "succeeded", "4000"), ("refund", "2", "succeeded", "100")}
-    assert said.amount == 4100
+    found = interpreted("shopify", "refunds/create", {**body, "transactions": two})
+    assert facts(found) == {("refund", REFUND, "succeeded", "4000"), ("refund", "2", "succeeded", "100")}
+    assert found.amount == 4100
 
 
 DISPUTE: dict[str, Any] = {
@@ -141,12 +146,12 @@ DISPUTE: dict[str, Any] = {
     ],
 )
 def test_disputes(changes: dict[str, Any], state: str) -> None:
-    said = told("shopify", "disputes/update", {**DISPUTE, **changes})
+    found = interpreted("shopify", "disputes/update", {**DISPUTE, **changes})
     asks, back = changes.get("type") == "inquiry", state in ("won", "prevented")
     taken = set() if asks else {("dispute_out", "598735659", "withdrawn", "1150")}
     given = {("dispute_in", "598735659", "reinstated", "1150")} if back and not asks else set()
-    assert facts(said) == {("dispute", "598735659", state), *taken, *given}
-    assert refs(said) == [("payment", KEY), ("dispute", "598735659")]
+    assert facts(found) == {("dispute", "598735659", state), *taken, *given}
+    assert refs(found) == [("payment", KEY), ("dispute", "598735659")]
 
 
 @pytest.mark.parametrize("kind", ["order_transactions/update", "refunds/update", "disputes/delete"])
@@ -156,7 +161,7 @@ def test_unknown_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["orders/fulfilled", "orders/delete", "products/create", "tender_transactions/create"])
 def test_topics_that_say_nothing(kind: str) -> None:
-    assert told("shopify", kind, {"id": 1}) == Meaning()
+    assert interpreted("shopify", kind, {"id": 1}) == Meaning()
 
 
 REFUND_BODY = body_of("shopify", "event_refund")
@@ -193,8 +198,11 @@ def test_an_order_says_how_it_stands_whatever_the_topic() -> None:
     """Shopify's own sample of orders/paid is a canceled order; a topic that nobody signed adds nothing to the body."""
     paid = body_of("shopify", "event_order_paid")
     for body in (paid, {**paid, "financial_status": "pending"}, {**paid, "cancelled_at": "2026-09-21T10:00:00-04:00"}):
-        said = [facts(told("shopify", f"orders/{topic}", body)) for topic in ("create", "updated", "paid", "cancelled")]
-        assert said.count(said[0]) == 4
+        found = [
+            facts(interpreted("shopify", f"orders/{topic}", body))
+            for topic in ("create", "updated", "paid", "cancelled")
+        ]
+        assert found.count(found[0]) == 4
 
 
 def test_every_order_of_a_life() -> None:
@@ -236,7 +244,7 @@ def test_a_void_releases_the_rest() -> None:
 
 
 def test_a_dispute_without_an_order_says_nothing() -> None:
-    assert told("shopify", "disputes/create", {**DISPUTE, "order_id": None}) == Meaning()
+    assert interpreted("shopify", "disputes/create", {**DISPUTE, "order_id": None}) == Meaning()
 
 
 def test_an_inquiry_that_becomes_a_chargeback_and_is_won() -> None:
@@ -268,13 +276,13 @@ def refunds(*amounts: str, **more: Any) -> list[dict[str, Any]]:
     ],
 )
 def test_what_an_order_asks_for_after_edits_and_before_refunds(changes: dict[str, Any], amount: str) -> None:
-    assert ("terms", KEY, "asked", amount) in facts(told("shopify", "orders/paid", {**PAID, **changes}))
+    assert ("terms", KEY, "asked", amount) in facts(interpreted("shopify", "orders/paid", {**PAID, **changes}))
 
 
 def test_a_canceled_order_that_was_paid_takes_no_money_a_second_time() -> None:
     """It keeps `financial_status` paid until its refund is through; what was captured its transactions say."""
-    said = told("shopify", "orders/cancelled", {**PAID, "cancelled_at": "2026-09-21T10:00:00-04:00"})
-    assert [(one.kind, one.state) for one in said.facts] == [
+    found = interpreted("shopify", "orders/cancelled", {**PAID, "cancelled_at": "2026-09-21T10:00:00-04:00"})
+    assert [(one.kind, one.state) for one in found.facts] == [
         ("terms", "asked"),
         ("attempt", "created"),
         ("end", "canceled"),
@@ -284,6 +292,6 @@ def test_a_canceled_order_that_was_paid_takes_no_money_a_second_time() -> None:
 def test_an_order_is_in_the_currency_of_its_transactions() -> None:
     money = {"presentment_money": {"amount": "150.00", "currency_code": "USD"}}
     body = {**PAID, "presentment_currency": "USD", "total_price_set": money}
-    said = told("shopify", "orders/paid", body)
-    assert (said.currency, said.amount) == ("USD", 15000)
-    assert told("shopify", "orders/paid", {**PAID, "presentment_currency": "USD"}).currency == "EUR"
+    found = interpreted("shopify", "orders/paid", body)
+    assert (found.currency, found.amount) == ("USD", 15000)
+    assert interpreted("shopify", "orders/paid", {**PAID, "presentment_currency": "USD"}).currency == "EUR"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from vector_events import body_of, changed, check_every_order, facts, genuine, made, meaning, refs, refused, told
+from vector_events import body_of, changed, check_every_order, facts, genuine, interpreted, made, meaning, refs, refused
 
 from schemas.facts import Meaning
 
@@ -19,10 +19,10 @@ PAYMENT = "data.object.payment"
 
 def test_real_bodies() -> None:
     assert facts(meaning("square", "event_payment_approved")) == {TERMS, RESERVED}
-    said = meaning("square", "event_payment_completed")
-    assert facts(said) == {TERMS, RESERVED, ("capture", KEY, "succeeded", "12590")}
-    assert refs(said) == [("payment", KEY), ("reference", "ORD-7Q2M")]
-    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "USD", 12590, KEY)
+    found = meaning("square", "event_payment_completed")
+    assert facts(found) == {TERMS, RESERVED, ("capture", KEY, "succeeded", "12590")}
+    assert refs(found) == [("payment", KEY), ("reference", "ORD-7Q2M")]
+    assert (found.opens, found.currency, found.amount, found.provider_ref) == (True, "USD", 12590, KEY)
     refunded = meaning("square", "event_refund_completed")
     assert facts(refunded) == {("refund", f"{KEY}_TB1", "succeeded", "4000")}
     assert refs(refunded) == [("payment", KEY), ("refund", f"{KEY}_TB1")]
@@ -49,31 +49,31 @@ def payment(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_other_statuses(status: str, fact: tuple[str, ...]) -> None:
-    assert facts(told("square", "payment.updated", payment(status=status))) == {TERMS, fact}
+    assert facts(interpreted("square", "payment.updated", payment(status=status))) == {TERMS, fact}
 
 
 def test_a_tip_is_money_also_where_less_was_approved() -> None:
     tipped = payment(total_money={"amount": 13000, "currency": "USD"}, approved_money=None)
-    assert ("capture", KEY, "succeeded", "13000") in facts(told("square", "payment.updated", tipped))
+    assert ("capture", KEY, "succeeded", "13000") in facts(interpreted("square", "payment.updated", tipped))
     part = payment(approved_money={"amount": 500, "currency": "USD"})
-    assert ("capture", KEY, "succeeded", "12590") in facts(told("square", "payment.updated", part))
+    assert ("capture", KEY, "succeeded", "12590") in facts(interpreted("square", "payment.updated", part))
     bare = payment(total_money=None)
-    assert ("capture", KEY, "succeeded", "12590") in facts(told("square", "payment.updated", bare))
+    assert ("capture", KEY, "succeeded", "12590") in facts(interpreted("square", "payment.updated", bare))
 
 
 @pytest.mark.parametrize(("status", "state"), [("PENDING", "pending"), ("REJECTED", "failed"), ("FAILED", "failed")])
 def test_refunds(status: str, state: str) -> None:
     body = changed(body_of("square", "event_refund_completed"), "data.object.refund.status", status)
-    assert facts(told("square", "refund.updated", body)) == {("refund", f"{KEY}_TB1", state, "4000")}
+    assert facts(interpreted("square", "refund.updated", body)) == {("refund", f"{KEY}_TB1", state, "4000")}
 
 
 def test_a_refund_of_no_payment_of_ours() -> None:
     body = changed(body_of("square", "event_refund_completed"), "data.object.refund.unlinked", True)
-    assert told("square", "refund.updated", body) == Meaning()
+    assert interpreted("square", "refund.updated", body) == Meaning()
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("state", "expected"),
     [
         ("INQUIRY_EVIDENCE_REQUIRED", "inquiry"),
         ("INQUIRY_CLOSED", "prevented"),
@@ -83,10 +83,10 @@ def test_a_refund_of_no_payment_of_ours() -> None:
         ("ACCEPTED", "lost"),
     ],
 )
-def test_disputes(state: str, said: str) -> None:
+def test_disputes(state: str, expected: str) -> None:
     body = changed(body_of("square", "event_dispute_created"), "data.object.dispute.state", state)
-    funds = {"won": {"reinstated"}, "lost": {"withdrawn"}}.get(said, set())
-    assert {one[2] for one in facts(told("square", "dispute.created", body))} == {said, *funds}
+    funds = {"won": {"reinstated"}, "lost": {"withdrawn"}}.get(expected, set())
+    assert {one[2] for one in facts(interpreted("square", "dispute.created", body))} == {expected, *funds}
 
 
 DISPUTED = body_of("square", "event_dispute_created")["data"]["object"]["dispute"]["amount_money"]["amount"]
@@ -128,19 +128,19 @@ def test_the_newest_version_of_a_dispute_stands(states: list[str], shown: str, d
 @pytest.mark.parametrize("version", [None, "7", True, -1, 2**70])
 def test_an_odd_version_of_a_dispute_spoils_nothing(version: Any) -> None:
     body = changed(body_of("square", "event_dispute_created"), "data.object.dispute.version", version)
-    assert facts(told("square", "dispute.created", body)) == {("dispute", "ORSEVtZAJxb37RA1EiGw", "open")}
+    assert facts(interpreted("square", "dispute.created", body)) == {("dispute", "ORSEVtZAJxb37RA1EiGw", "open")}
 
 
 def test_the_older_name_of_a_dispute_id() -> None:
     body = changed(body_of("square", "event_dispute_created"), "data.object.dispute.id", None)
     body = changed(body, "data.object.dispute.dispute_id", "dis_1")
-    assert facts(told("square", "dispute.created", body)) == {("dispute", "dis_1", "open")}
+    assert facts(interpreted("square", "dispute.created", body)) == {("dispute", "dis_1", "open")}
 
 
 @pytest.mark.parametrize("time", ["yesterday", 7, None, "2026-09-21T14:18:20", "0001-01-01T00:00:00+23:59"])
 def test_an_unreadable_time_is_no_time(time: Any) -> None:
     body = changed(body_of("square", "event_payment_completed"), "created_at", time)
-    assert told("square", "payment.updated", body).occurred_at is None
+    assert interpreted("square", "payment.updated", body).occurred_at is None
 
 
 @pytest.mark.parametrize("kind", ["payment.teleported", "refund.new", "dispute.new"])
@@ -150,7 +150,7 @@ def test_unknown_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["dispute.evidence.created", "customer.created", "oauth.authorization.revoked"])
 def test_kinds_that_say_nothing(kind: str) -> None:
-    assert told("square", kind, {"type": kind}) == Meaning()
+    assert interpreted("square", kind, {"type": kind}) == Meaning()
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_the_latest_figure_stands_and_a_long_reference_is_left_out() -> None:
     later = payment(status="APPROVED", updated_at="2026-09-21T15:00:00Z", total_money=lower)
     records = [made("square", "payment.updated", one, f"e{place}") for place, one in enumerate((first, later))]
     check_every_order(records, status="authorized", amount=9000, authorized=9000)
-    assert refs(told("square", "payment.updated", payment(reference_id="x" * 300))) == [("payment", KEY)]
+    assert refs(interpreted("square", "payment.updated", payment(reference_id="x" * 300))) == [("payment", KEY)]
 
 
 def test_a_total_that_was_lowered_after_it_was_taken_counts_lowered() -> None:

@@ -85,9 +85,9 @@ def test_facts(kind: str, changes: dict[str, Any], facts: tuple[Fact, ...]) -> N
 
 
 def test_an_order_that_was_paid() -> None:
-    said = interpret("order.paid", payment_id=None, amount=None, id="pay_1", total_amount=1000, currency="eur")
-    assert said.facts == (TERMS, Fact(FactKind.CAPTURE, "pay_1", "succeeded", 1000, "pay_1"))
-    assert (said.opens, said.currency, said.amount, said.provider_ref) == (True, "EUR", 1000, "pay_1")
+    found = interpret("order.paid", payment_id=None, amount=None, id="pay_1", total_amount=1000, currency="eur")
+    assert found.facts == (TERMS, Fact(FactKind.CAPTURE, "pay_1", "succeeded", 1000, "pay_1"))
+    assert (found.opens, found.currency, found.amount, found.provider_ref) == (True, "EUR", 1000, "pay_1")
     assert interpret("order.paid", id="o1") == Meaning()
 
 
@@ -143,13 +143,13 @@ POLAR_REFUND = {"payment_id": None, "order_id": "pay_1", "id": "r", "status": "s
 )
 def test_polar_charges_what_is_due_and_gives_back_the_tax(kind: str, fields: dict[str, Any], amount: int) -> None:
     """Polar's server: `Order.amount` is without tax, `due_amount` what is charged, `Refund.total_amount` with tax."""
-    said = interpret(kind, **fields)
-    assert said.facts[-1].amount == said.amount == amount
+    found = interpret(kind, **fields)
+    assert found.facts[-1].amount == found.amount == amount
 
 
 def test_a_refund_of_polar_that_tells_no_amount_is_pending_without_one() -> None:
-    said = interpret("refund.created", **{**POLAR_REFUND, "status": "pending", "amount": None, "tax_amount": 100})
-    assert said.facts == (Fact(FactKind.REFUND, "r", "pending", None, "pay_1"),)
+    found = interpret("refund.created", **{**POLAR_REFUND, "status": "pending", "amount": None, "tax_amount": 100})
+    assert found.facts == (Fact(FactKind.REFUND, "r", "pending", None, "pay_1"),)
 
 
 def test_a_sender_that_signs_with_the_shown_text_is_configured_by_its_base64() -> None:
@@ -177,8 +177,8 @@ def test_unknown_kind(kind: str) -> None:
 
 
 def test_a_reference_that_can_be_none_is_left_out() -> None:
-    said = interpret("payment.created", reference="\x00")
-    assert RefKind.REFERENCE not in {ref.kind for ref in said.refs}
+    found = interpret("payment.created", reference="\x00")
+    assert RefKind.REFERENCE not in {ref.kind for ref in found.refs}
 
 
 @pytest.mark.parametrize(

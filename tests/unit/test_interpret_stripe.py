@@ -292,9 +292,9 @@ def test_a_refund_of_no_payment_says_nothing() -> None:
     "changes", [{"amount": None}, {"currency": None}, {"amount": "1000"}, {"amount": -1}, {"currency": "euro"}], ids=str
 )
 def test_a_try_stands_without_a_sum_that_can_be_read(changes: dict[str, Any]) -> None:
-    said = interpret("payment_intent.created", INTENT, **changes)
-    assert (said.amount, said.currency) == (None, None)
-    assert {(fact.kind, fact.amount) for fact in said.facts} == {(FactKind.ATTEMPT, None)}
+    found = interpret("payment_intent.created", INTENT, **changes)
+    assert (found.amount, found.currency) == (None, None)
+    assert {(fact.kind, fact.amount) for fact in found.facts} == {(FactKind.ATTEMPT, None)}
 
 
 UNDECODABLE: list[tuple[str, Any, dict[str, Any]]] = [

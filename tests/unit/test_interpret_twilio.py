@@ -12,10 +12,10 @@ pytestmark = pytest.mark.unit
 
 @pytest.mark.parametrize("case", ["event_sent", "event_delivered", "event_undelivered", "event_failed"])
 def test_real_bodies(case: str) -> None:
-    said = meaning("twilio", case)
-    assert said == Meaning(receipt=said.receipt)
-    assert said.receipt is not None
-    assert said.receipt.status == case.removeprefix("event_")
+    found = meaning("twilio", case)
+    assert found == Meaning(receipt=found.receipt)
+    assert found.receipt is not None
+    assert found.receipt.status == case.removeprefix("event_")
 
 
 @pytest.mark.parametrize(("kind", "body"), [("sent", b""), ("sent", b" \r\n"), ("", b"MessageSid=SM1")])

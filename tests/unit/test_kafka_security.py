@@ -76,7 +76,7 @@ def test_sasl_over_tls(files: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         ({"security_protocol": "SSL"}, "set RATCHET_KAFKA__BOOTSTRAP too"),
         ({"security_protocol": "TLS"}, "security_protocol"),
@@ -94,11 +94,11 @@ def test_sasl_over_tls(files: dict[str, Any]) -> None:
         (TLS | {"key_password": "topsecret"}, "KEY_PASSWORD is set and RATCHET_KAFKA__KEY_FILE is not"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(given: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_what_does_not_fit_together_is_refused(given: dict[str, Any], expected: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ValidationError) as caught:
         KafkaSettings(**{name: tmp_path / "file" if value == "FILE" else value for name, value in given.items()})
-    assert said in str(caught.value.errors(include_input=False, include_url=False))
+    assert expected in str(caught.value.errors(include_input=False, include_url=False))
     assert "topsecret" not in str(caught.value.errors(include_input=False, include_url=False))
 
 
@@ -179,7 +179,7 @@ def unproven(code: int) -> ssl.SSLCertVerificationError:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "expected"),
     [
         (SaslAuthenticationFailed(), "refuses the user shop with PLAIN"),
         (UnsupportedSaslMechanismError(), "does not take PLAIN"),
@@ -194,10 +194,10 @@ def unproven(code: int) -> ssl.SSLCertVerificationError:
         (TimeoutError(), None),
     ],
 )
-def test_a_refusal_names_what_to_check(error: Exception, said: str | None) -> None:
+def test_a_refusal_names_what_to_check(error: Exception, expected: str | None) -> None:
     found = explain(error, KafkaSettings(**SASL, security_protocol="SASL_SSL"))
-    assert (found is None) is (said is None)
-    assert (said or "") in (found or "")
+    assert (found is None) is (expected is None)
+    assert (expected or "") in (found or "")
     assert "topsecret" not in (found or "")
 
 

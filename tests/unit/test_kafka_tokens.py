@@ -108,7 +108,7 @@ def test_loops_of_one_process_share_a_provider() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "expected"),
     [
         (
             401,
@@ -126,12 +126,12 @@ def test_loops_of_one_process_share_a_provider() -> None:
         (200, b'{"access_token": ""}', "without an access_token"),
     ],
 )
-def test_an_answer_without_a_token_is_told_for_what_it_is(status: int, body: bytes, said: str) -> None:
+def test_an_answer_without_a_token_is_reported_for_what_it_is(status: int, body: bytes, expected: str) -> None:
     with pytest.raises(TokenError) as caught:
         read_token(HttpAnswer(status, body), KafkaSettings(**OAUTH))
     reported = explain(caught.value, KafkaSettings(**OAUTH)) or ""
     assert reported.startswith("wants a token, and https://issuer.example/token")
-    assert said in reported
+    assert expected in reported
     assert SECRET not in reported
 
 
@@ -144,7 +144,7 @@ def test_how_long_a_token_lasts(lasts: object, seconds: float) -> None:
     assert read_token(HttpAnswer(200, body), KafkaSettings(**OAUTH)) == ("a.b.c", seconds)
 
 
-async def test_nobody_at_the_token_url_is_said(issuer: Issuer) -> None:
+async def test_nobody_at_the_token_url_is_reported(issuer: Issuer) -> None:
     nobody = settings(issuer, oauth_token_url="http://127.0.0.1:1/token")
     with pytest.raises(TokenError, match=r"127\.0\.0\.1:1/token gives none .*OAUTH_TOKEN_URL"):
         await ClientCredentials(nobody).token()
@@ -161,7 +161,7 @@ def test_clients_of_a_process_share_one_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         (BASE, "OAUTH_TOKEN_URL is not set, but RATCHET_KAFKA__SASL_MECHANISM is OAUTHBEARER"),
         (OAUTH | {"oauth_client_id": None}, "OAUTH_CLIENT_ID is not set"),
@@ -178,10 +178,10 @@ def test_clients_of_a_process_share_one_token() -> None:
         (OAUTH | {"security_protocol": "SSL"}, "SASL_MECHANISM is set, but RATCHET_KAFKA__SECURITY_PROTOCOL is SSL"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(given: dict[str, Any], said: str) -> None:
+def test_what_does_not_fit_together_is_refused(given: dict[str, Any], expected: str) -> None:
     with pytest.raises(ValidationError) as caught:
         KafkaSettings(**given)
     reported = str(caught.value.errors(include_input=False, include_url=False))
-    assert said in reported
+    assert expected in reported
     assert SECRET not in reported
     assert "topsecret" not in reported

@@ -200,6 +200,6 @@ async def test_other_errors_of_the_work_come_out():
     assert leases.released == [1]
 
 
-def test_holders_are_told_apart():
+def test_holders_are_kept_apart():
     assert holder_name() != holder_name()
     assert len(holder_name()) <= 128

@@ -23,7 +23,7 @@ def test_it_stands_until_its_end(subject: Subject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("subject", "until", "said"),
+    ("subject", "until", "expected"),
     [
         (Subject(), FRIDAY, "name one"),
         (Subject("orphan", redrive_id=7), FRIDAY, "name one"),
@@ -36,8 +36,8 @@ def test_it_stands_until_its_end(subject: Subject) -> None:
         (ORPHANS, NOW + dt.timedelta(days=DAYS_MAX, seconds=1), "within 90 days"),
     ],
 )
-def test_what_cannot_be_meant(subject: Subject, until: dt.datetime | None, said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
+def test_what_cannot_be_meant(subject: Subject, until: dt.datetime | None, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
         check(subject, until, NOW)
 
 

@@ -58,7 +58,7 @@ async def test_a_quota_is_counted_down_and_then_refused(clock: Clock) -> None:
     assert (await limits.hit(Quota("other", 3, 60), "a")).allowed, "so has another policy"
 
 
-async def test_who_waits_as_long_as_told_gets_in(clock: Clock) -> None:
+async def test_who_waits_as_long_as_reported_gets_in(clock: Clock) -> None:
     limits, quota = local_limits(clock), Quota("default", 10, 60)
     assert await hits(limits, quota, 10) == [True] * 10
     for _ in range(20):
@@ -80,7 +80,7 @@ async def test_the_window_slides(clock: Clock) -> None:
     assert await hits(limits, quota, 10) == [True] * 10, "two windows on, everything is forgotten"
 
 
-async def test_what_was_told_last_is_known_without_asking(clock: Clock) -> None:
+async def test_what_was_reported_last_is_known_without_asking(clock: Clock) -> None:
     limits, quota = local_limits(clock), Quota("default", 2, 60)
     assert limits.last(quota, "a") is None
     await hits(limits, quota, 1)

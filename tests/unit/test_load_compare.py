@@ -59,7 +59,7 @@ def drawn(
     return reconcile(ALL if answers is None else answers, TRAFFIC, found or stored(), of or effects(), left)
 
 
-def told(*words: str, **what: Any) -> None:
+def reports(*words: str, **what: Any) -> None:
     """Assert that there is one problem, and that it says so."""
     verdict = drawn(**what)
     assert not verdict.good
@@ -79,43 +79,43 @@ def test_silent_where_all_is_well() -> None:
 def test_a_lost_event() -> None:
     found = stored()
     del found.ledger[EVENTS[0]]
-    told(EVENTS[0][1], "stands nowhere", found=found)
+    reports(EVENTS[0][1], "stands nowhere", found=found)
 
 
 def test_an_event_that_waits_although_all_is_there() -> None:
     found = stored()
     del found.ledger[EVENTS[0]]
     found.parked.add(EVENTS[0])
-    told(EVENTS[0][1], "parked", found=found)
+    reports(EVENTS[0][1], "parked", found=found)
     assert drawn([*HOOKS[:-1], hook(len(HOOKS) - 1, 503, retry_after="2")], found).good, "not all of the life is there"
 
 
 def test_an_event_with_two_effects() -> None:
     found = stored()
     found.parked.add(EVENTS[0])
-    told(EVENTS[0][1], "parked as well", found=found)
+    reports(EVENTS[0][1], "parked as well", found=found)
     found = stored()
     found.payments[LIFE.provider, LIFE.provider_ref]["amount"] *= 2
-    told(LIFE.provider_ref, "amount", found=found)
+    reports(LIFE.provider_ref, "amount", found=found)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 408, 409, 413, 429, 500, 502, 504])
 def test_a_webhook_refused_otherwise_than_503(status: int) -> None:
-    told(f"webhook 0.1 was answered {status}", answers=[*ALL, hook(1, status, retry_after="2")])
+    reports(f"webhook 0.1 was answered {status}", answers=[*ALL, hook(1, status, retry_after="2")])
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500, 502])
 def test_an_intent_refused_in_a_way_nobody_promised(status: int) -> None:
-    told(f"create 1.0 was answered {status}", answers=[*ALL, asked(CREATE, status, retry_after="2")])
+    reports(f"create 1.0 was answered {status}", answers=[*ALL, asked(CREATE, status, retry_after="2")])
 
 
 @pytest.mark.parametrize("value", [None, "", "soon", "-1"])
 def test_a_503_without_a_time_to_come_again(value: str | None) -> None:
-    told("503", "Retry-After", answers=[*ALL, hook(1, 503, retry_after=value)])
+    reports("503", "Retry-After", answers=[*ALL, hook(1, 503, retry_after=value)])
 
 
 def test_a_request_that_nobody_answered() -> None:
-    told("was not answered (reset)", answers=[*ALL, Answer(WEBHOOK, 0, 0, error="reset")])
+    reports("was not answered (reset)", answers=[*ALL, Answer(WEBHOOK, 0, 0, error="reset")])
 
 
 @pytest.mark.parametrize("what", [CREATE, CAPTURE])
@@ -123,20 +123,20 @@ def test_a_request_that_nobody_answered() -> None:
 def test_an_intent_lost_or_doubled(what: str, times: int) -> None:
     of = effects()
     of.events[PAYMENT, what] = times
-    told(f"{what} 1", f"stands {times} times", of=of)
+    reports(f"{what} 1", f"stands {times} times", of=of)
 
 
 @pytest.mark.parametrize("ids", [[], [PAYMENT, "another"], ["another"]])
 def test_an_intent_without_its_one_payment(ids: list[str]) -> None:
-    told(WISH.reference, of=Effects(effects().events, {WISH.reference: ids}))
+    reports(WISH.reference, of=Effects(effects().events, {WISH.reference: ids}))
 
 
 def test_two_bodies_under_one_key() -> None:
-    told("different bodies", answers=[*ALL, asked(CREATE, digest="other")])
+    reports("different bodies", answers=[*ALL, asked(CREATE, digest="other")])
 
 
 def test_something_left_on_the_way() -> None:
-    told("spool: 3", spool=3)
+    reports("spool: 3", spool=3)
 
 
 def test_an_answer_survives_its_line_and_a_torn_one_is_not_there() -> None:

@@ -105,7 +105,7 @@ def test_of_lines_that_stand_twice_the_number_decides(tmp_path: Path) -> None:
         planted.planted(fault, tmp_path)
 
 
-def test_tests_that_are_not_there_are_told() -> None:
+def test_tests_that_are_not_there_are_reported() -> None:
     text = TEXT.replace("test_a_patch_is_read", "test_nothing").replace("test_fold.py", "test_none.py")
     fault = planted.read("consumer-one", text)
     assert planted.unknown_tests(fault) == ["tests/unit/test_mutants.py::test_nothing", "tests/unit/test_none.py"]

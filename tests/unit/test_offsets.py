@@ -92,7 +92,7 @@ def test_a_span_of_an_earlier_assignment_commits_nothing_of_the_next() -> None:
     assert offsets.take_ready() == {P0: 8}
 
 
-def test_spans_are_told_apart_by_identity() -> None:
+def test_spans_are_kept_apart_by_identity() -> None:
     assert Span(P0, 1, 1) != Span(P0, 1, 1)
 
 

@@ -21,7 +21,7 @@ from events import (
 from histories import EXPIRED_SESSION
 from memory_tables import MemoryTables
 from msgspec.structs import replace
-from provider_events import EVENTS, telling, told
+from provider_events import EVENTS, interpreted, telling
 from vector_events import genuine
 
 from schemas.record import TRUST_HEADER
@@ -242,7 +242,7 @@ def bare(tables: MemoryTables) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("provider", telling("progress", "captured"))
 def test_created_or_pending_after_succeeded(provider: str) -> None:
-    tables = one_by_one(*told(provider, "captured", "progress"))
+    tables = one_by_one(*interpreted(provider, "captured", "progress"))
     assert tables.outcomes() == ["applied", "late"]
     assert tables.ledger[1].version is None
     assert tables.only["status"] == "captured"
@@ -253,7 +253,7 @@ def test_created_or_pending_after_succeeded(provider: str) -> None:
     [(name, step) for name, events in EVENTS.items() for step in ("canceled", "expired", "failed") if step in events],
 )
 def test_late_canceled_expired_or_failed_after_succeeded(provider: str, step: str) -> None:
-    before, after = one_by_one(*told(provider, "captured")), one_by_one(*told(provider, "captured", step))
+    before, after = one_by_one(*interpreted(provider, "captured")), one_by_one(*interpreted(provider, "captured", step))
     assert bare(after) == bare(before)
     if (provider, step) == ("paypal", "failed"):  # a denied capture is a child of its own, and news
         assert after.outcomes() == ["applied", "applied"]
@@ -263,21 +263,23 @@ def test_late_canceled_expired_or_failed_after_succeeded(provider: str, step: st
 
 @pytest.mark.parametrize("provider", telling("failed", "captured"))
 def test_failed_attempt_processed_after_the_successful_one(provider: str) -> None:
-    early, late = (one_by_one(*told(provider, *steps)) for steps in (("failed", "captured"), ("captured", "failed")))
+    early, late = (
+        one_by_one(*interpreted(provider, *steps)) for steps in (("failed", "captured"), ("captured", "failed"))
+    )
     assert early.only == late.only
     assert late.only["status"] == "captured"
 
 
 @pytest.mark.parametrize("provider", telling("authorized", "captured"))
 def test_authorization_repeated_after_capture(provider: str) -> None:
-    tables = one_by_one(*told(provider, "authorized", "captured", "authorized"))
+    tables = one_by_one(*interpreted(provider, "authorized", "captured", "authorized"))
     assert tables.outcomes()[:2] == ["applied", "applied"]
     assert brought_nothing(tables)
     assert tables.only["status"] == "captured"
 
 
 def test_order_paid_payment_captured_and_payment_authorized_in_any_order() -> None:
-    for order in permutations(told("razorpay", "authorized", "captured", "captured, in other words")):
+    for order in permutations(interpreted("razorpay", "authorized", "captured", "captured, in other words")):
         tables = one_by_one(*order)
         assert shown(tables, "status", "authorized", "captured") == ("captured", 138406, 138406)
         assert "conflict" not in tables.outcomes()
@@ -287,10 +289,11 @@ def test_order_paid_payment_captured_and_payment_authorized_in_any_order() -> No
 @pytest.mark.parametrize("provider", telling("refund pending", "refunded", "captured"))
 def test_refund_created_and_refund_processed_in_any_order(provider: str) -> None:
     rows = {
-        str(one_by_one(*order).only) for order in permutations(told(provider, "captured", "refund pending", "refunded"))
+        str(one_by_one(*order).only)
+        for order in permutations(interpreted(provider, "captured", "refund pending", "refunded"))
     }
     assert len(rows) == 1
-    tables = one_by_one(*told(provider, "captured", "refunded", "refund pending"))
+    tables = one_by_one(*interpreted(provider, "captured", "refunded", "refund pending"))
     assert tables.only["refunded"] > 0
     assert not tables.parked
     assert not tables.letters
@@ -298,17 +301,17 @@ def test_refund_created_and_refund_processed_in_any_order(provider: str) -> None
 
 @pytest.mark.parametrize("provider", telling("refunded", "captured"))
 def test_refund_before_the_capture(provider: str) -> None:
-    tables = one_by_one(*told(provider, "refunded"))
+    tables = one_by_one(*interpreted(provider, "refunded"))
     assert len(tables.parked) == 1
     assert not tables.letters
     tables.process([EVENTS[provider]["captured"]("evt_late")])
-    assert tables.only == one_by_one(*told(provider, "captured", "refunded")).only
+    assert tables.only == one_by_one(*interpreted(provider, "captured", "refunded")).only
     assert (tables.parked, tables.only["status"]) == ({}, "captured")
 
 
 @pytest.mark.parametrize("provider", telling("refunded", "refund failed", "captured"))
 def test_refund_succeeded_then_failed_days_later(provider: str) -> None:
-    tables = one_by_one(*told(provider, "captured", "refunded"))
+    tables = one_by_one(*interpreted(provider, "captured", "refunded"))
     assert tables.only["refunded"] > 0
     tables.process([EVENTS[provider]["refund failed"]("evt_failed")])
     assert shown(tables, "status", "refund_status", "refunded") == ("captured", "none", 0)
@@ -317,9 +320,9 @@ def test_refund_succeeded_then_failed_days_later(provider: str) -> None:
     assert tables.only["refunded"] == 0
 
 
-def test_dispute_funds_withdrawn_before_the_dispute_was_told() -> None:
+def test_dispute_funds_withdrawn_before_the_dispute_was_reported() -> None:
     rows = [
-        one_by_one(*told("checkout", "captured", *order)).only
+        one_by_one(*interpreted("checkout", "captured", *order)).only
         for order in permutations(["dispute opened", "dispute funds"])
     ]
     assert rows[0] == rows[1]
@@ -328,7 +331,7 @@ def test_dispute_funds_withdrawn_before_the_dispute_was_told() -> None:
 
 @pytest.mark.parametrize("provider", telling("authorized", "canceled"))
 def test_void_twice(provider: str) -> None:
-    tables = one_by_one(*told(provider, "authorized", "canceled", "canceled"))
+    tables = one_by_one(*interpreted(provider, "authorized", "canceled", "canceled"))
     assert tables.outcomes() in (["applied", "applied", "noop"], ["applied", "applied"])  # one body may be one event
     assert (tables.only["status"], tables.only["captured"]) == ("canceled", 0)
 
@@ -351,7 +354,9 @@ def test_time_out_callback_then_the_real_result() -> None:
 
 @pytest.mark.parametrize("provider", ["gocardless", "mollie", "paystack", "razorpay", "shopify", "square"])
 def test_any_event_before_the_intent(provider: str) -> None:
-    captured = genuine("gocardless", "event_paid_out") if provider == "gocardless" else told(provider, "captured")[0]
+    captured = (
+        genuine("gocardless", "event_paid_out") if provider == "gocardless" else interpreted(provider, "captured")[0]
+    )
     named = next(ref.ref for ref in understood(captured).meaning.refs if ref.kind == "payment")
     amount, currency = understood(captured).meaning.amount or 1000, understood(captured).meaning.currency or "EUR"
     live = understood(captured).livemode

@@ -96,7 +96,7 @@ def test_steady_load_stops_nothing(pause: int) -> None:
         assert not standstill(clock, after(turn * pause + pause), TEN)
 
 
-def test_an_outage_is_added_once_it_is_over_and_told_meanwhile() -> None:
+def test_an_outage_is_added_once_it_is_over_and_reported_meanwhile() -> None:
     clock = ParkingClock(AT, AT)
     for seconds in range(1, 3600, 60):
         assert advance(clock, None if seconds % 2 else AT, after(seconds), TEN) == clock

@@ -53,7 +53,7 @@ def test_a_choice_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "expected"),
     [
         ("status", "faild", "is none of"),
         ("mode", "both", "is none of"),
@@ -67,8 +67,8 @@ def test_a_choice_is_read() -> None:
         ("reference", "x" * 401, "too many"),
     ],
 )
-def test_what_cannot_be_meant_is_said(name: str, text: str, said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
+def test_what_cannot_be_meant_is_reported(name: str, text: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
         read_filter({name: text})
 
 
@@ -115,7 +115,7 @@ class TestDownloads:
         assert (len(document["payments"]), document["complete"]) == (3, True)
         assert json.loads(await self.read("json", [([], None)])) == {"payments": [], "complete": True}
 
-    async def test_a_cut_is_said(self) -> None:
+    async def test_a_cut_is_reported(self) -> None:
         pages = [([ROW, ROW], 1), ([ROW], None)]
         assert (await self.read("csv", pages, 2)).splitlines()[-1] == MORE
         assert json.loads(await self.read("json", pages, 2))["complete"] is False

@@ -606,7 +606,7 @@ def test_another_clients_payment_cannot_be_claimed() -> None:
     assert (tables.only["client"], tables.only["amount"]) == ("shop", 1000)
 
 
-def test_an_intent_told_twice_under_other_ids_is_one() -> None:
+def test_an_intent_reported_twice_under_other_ids_is_one() -> None:
     tables = processed([intent(reference="ORD-1")], [intent(reference="ORD-1", event_id="again")])
     assert (tables.outcomes(), len(tables.payments), tables.letters) == (["applied", "noop"], 1, [])
 

@@ -42,13 +42,13 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def said(result: Any) -> dict[str, Any]:
+def stated(result: Any) -> dict[str, Any]:
     return dict(json.loads(result.stdout))
 
 
 def test_a_record_that_is_well_formed_would_be_taken(check: Any) -> None:
     result = check(VALUE + b"\n", "--json", "--header", f"ce_id={INTENT_ID}:create")
-    found = said(result)
+    found = stated(result)
     assert (result.exit_code, found["would"], found["topic"]) == (0, "take", "payments.intents")
     says = found["says"]
     assert (says["source"], says["event_id"]) == ("intents/shop", f"{INTENT_ID}:create")
@@ -59,7 +59,7 @@ def test_a_record_that_is_well_formed_would_be_taken(check: Any) -> None:
 
 def test_a_record_that_is_wrong_says_what_to_mend_and_is_a_problem(check: Any) -> None:
     result = check(MISSPELT, "--json", "--header", "ce_id=1")
-    found = said(result)
+    found = stated(result)
     assert (result.exit_code, found["would"], found["outcome"], found["says"]) == (1, "illegal", "undecodable", None)
     assert "body.ammount: there is no such field; did you mean amount?" in found["why"]
     text = check(MISSPELT, "--header", "ce_id=1").stdout
@@ -76,7 +76,7 @@ def test_what_is_right_and_may_be_meant_otherwise_is_noted(check: Any) -> None:
 def test_a_document_holds_topic_key_headers_and_value_byte_for_byte(check: Any) -> None:
     twice = REFUND.replace(b"{}", b'{"amount": 700, "amount": 900}')
     document = b'{"topic": "payments.intents", "key": "k", "headers": {"ce_id": "1"}, "value": %s}' % twice
-    assert "amount stands twice" in said(check(document, "--json"))["why"]
+    assert "amount stands twice" in stated(check(document, "--json"))["why"]
     record = record_of(document)
     assert (record.topic, record.key, record.value, record.headers) == (
         "payments.intents", b"k", twice, (("ce_id", b"1"),),
@@ -88,7 +88,7 @@ def test_a_document_holds_topic_key_headers_and_value_byte_for_byte(check: Any) 
 
 
 def test_a_value_that_is_framed_is_named(check: Any) -> None:
-    found = said(check(b"\x00\x00\x00\x00\x07" + VALUE, "--json"))
+    found = stated(check(b"\x00\x00\x00\x00\x07" + VALUE, "--json"))
     assert "Confluent's wire format (byte 0, then schema id 7" in found["why"]
 
 
@@ -120,7 +120,7 @@ DOCUMENTS = [one for one in SHOWN if '"topic"' in one]
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_page_on_publishing_shows_records_that_would_be_taken(check: Any, document: str) -> None:
-    found = said(check(document.encode(), "--json"))
+    found = stated(check(document.encode(), "--json"))
     assert (found["would"], found["topic"]) == ("take", json.loads(document)["topic"])
     assert all("RATCHET_SOURCES" in note or "waits" in note for note in found["notes"])
 
@@ -164,19 +164,19 @@ def test_the_page_on_publishing_names_every_type() -> None:
     assert named == set(ALL)
 
 
-def test_an_event_is_told_from_a_command_by_its_type_and_its_source_is_looked_at(
+def test_an_event_is_kept_apart_from_a_command_by_its_type_and_its_source_is_looked_at(
     check: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     value = b'{"payment_id": "b-1", "id": "c-1", "amount": 1, "currency": "EUR"}'
     words = ("--header", "ce_id=1", "--header", "ce_source=billing", "--header", "ce_type=payment.captured", "--json")
-    assert (said(check(value, *words))["would"], said(check(value, *words))["topic"]) == ("take", "payments.events")
-    assert "neither RATCHET_SOURCES nor RATCHET_EXECUTORS is set here" in said(check(value, *words))["notes"][-1]
+    assert (stated(check(value, *words))["would"], stated(check(value, *words))["topic"]) == ("take", "payments.events")
+    assert "neither RATCHET_SOURCES nor RATCHET_EXECUTORS is set here" in stated(check(value, *words))["notes"][-1]
     monkeypatch.setenv("RATCHET_SOURCES", '["pos"]')
-    assert "is none of RATCHET_SOURCES (pos)" in said(check(value, *words))["why"]
+    assert "is none of RATCHET_SOURCES (pos)" in stated(check(value, *words))["why"]
     monkeypatch.setenv("RATCHET_SOURCES", '["stripe"]')
     assert check(value, *words).exit_code == 2
 
 
 def test_the_record_may_come_from_standard_input() -> None:
     result = CliRunner().invoke(app, ["publish", "--check", "-", "--json"], input=VALUE)
-    assert said(result)["would"] == "take"
+    assert stated(result)["would"] == "take"

@@ -93,7 +93,7 @@ def test_a_hint_counts_and_stands_nowhere() -> None:
     assert any("or a hint, and stands" in problem for problem in reconciliation(sent, found).problems)
 
 
-def test_a_lost_event_is_told() -> None:
+def test_a_lost_event_is_reported() -> None:
     found = stored()
     del found.ledger[KEYS[0]]
     drawn = reconciliation(found=found)
@@ -102,7 +102,7 @@ def test_a_lost_event_is_told() -> None:
     assert unaccounted(results(), found) == [KEYS[0]]
 
 
-def test_an_event_in_two_places_is_told() -> None:
+def test_an_event_in_two_places_is_reported() -> None:
     found = stored()
     found.parked.add(KEYS[0])
     assert any("parked as well" in problem for problem in reconciliation(found=found).problems)
@@ -116,14 +116,14 @@ def test_a_letter_that_was_processed_since_counts_once() -> None:
     assert drawn.outcome["dead_letters"] == 0
 
 
-def test_an_event_at_the_wrong_place_is_told() -> None:
+def test_an_event_at_the_wrong_place_is_reported() -> None:
     found = stored()
     found.ledger["stripe", "poison"] = "applied"
     drawn = reconciliation(results(Sent(odd("poison"), 202, 1)), found)
     assert any("it must be letter" in problem for problem in drawn.problems)
 
 
-def test_a_refused_event_that_is_there_is_told() -> None:
+def test_a_refused_event_that_is_there_is_reported() -> None:
     found, sent = stored(), results(Sent(odd("forged", fault=Fault.FORGED), 401))
     assert refused_keys(sent) == {("stripe", "forged")}
     found.letters.add(("stripe", "forged"))
@@ -140,7 +140,7 @@ def test_a_refused_event_that_is_there_is_told() -> None:
         (Sent(odd("a"), 202, 2), "holds 1 events and was answered as 2"),
     ],
 )
-def test_a_wrong_answer_of_the_door_is_told(sent: Sent, words: str) -> None:
+def test_a_wrong_answer_of_the_door_is_reported(sent: Sent, words: str) -> None:
     assert any(words in problem for problem in reconciliation(results(sent)).problems)
 
 
@@ -159,13 +159,13 @@ def test_a_wrong_answer_of_the_door_is_told(sent: Sent, words: str) -> None:
         ({"highest": 4}, "versions are not 1..3"),
     ],
 )
-def test_a_wrong_row_is_told(changes: dict[str, object], words: str) -> None:
+def test_a_wrong_row_is_reported(changes: dict[str, object], words: str) -> None:
     found = stored()
     found.payments[LIFE.provider, LIFE.provider_ref] |= changes
     assert any(words in problem for problem in reconciliation(found=found).problems)
 
 
-def test_a_payment_without_a_row_is_told() -> None:
+def test_a_payment_without_a_row_is_reported() -> None:
     found = stored()
     found.payments.clear()
     assert reconciliation(found=found).problems == [f"payment {LIFE.provider_ref} of stripe has no row"]
@@ -181,7 +181,7 @@ def test_a_life_that_was_not_taken_whole_proves_nothing() -> None:
     assert len(drawn.problems) == 1
 
 
-def test_what_is_left_on_the_way_is_told() -> None:
+def test_what_is_left_on_the_way_is_reported() -> None:
     assert reconciliation(left={"outbox": 0, "lag of payments.webhooks": 4}).problems == [
         "lag of payments.webhooks: 4 still on the way"
     ]
@@ -191,7 +191,7 @@ def test_a_sum_that_does_not_add_up_is_no_balance() -> None:
     assert not replace(reconciliation(), posted=1).balanced
 
 
-def test_lives_are_told_once() -> None:
+def test_lives_are_reported_once() -> None:
     assert isinstance(LIFE, Life)
     assert len(set(KEYS)) == len(KEYS)
 
@@ -217,7 +217,7 @@ def twice(order: Order) -> bool:
     return order.life.end.flags == ("paid_again",)
 
 
-def told_of(order: Order, found: StoredRows) -> list[str]:
+def problems_of(order: Order, found: StoredRows) -> list[str]:
     lives = [order.life, *order.payments]
     sent = [Sent(post, 202, len(post.events)) for life in lives for post in life.posts]
     return reconcile(sent, lives, found, {}).problems
@@ -225,7 +225,7 @@ def told_of(order: Order, found: StoredRows) -> list[str]:
 
 def test_an_order_paid_twice_adopts_one_and_flags_both() -> None:
     order, found = ordered()
-    assert told_of(order, found) == []
+    assert problems_of(order, found) == []
     assert len(order.life.adopts) == 1
     assert sorted(life.end.flags for life in order.payments) == [(), ("paid_again",)]
 
@@ -234,7 +234,7 @@ def test_what_an_order_adopts_wrongly_is_named() -> None:
     order, found = ordered()
     (adopted,) = order.life.adopts
     found.payments["stripe", adopted]["intent_id"] = None
-    assert told_of(order, found) == [
+    assert problems_of(order, found) == [
         f"order {order.life.provider_ref} of stripe: {adopted} is not adopted, its scenario says otherwise"
     ]
 
@@ -246,4 +246,4 @@ def test_an_order_without_a_row_is_waited_for_and_named() -> None:
     del found.payments["stripe", order.life.provider_ref]
     assert unseen_orders(sent, [order.life], found) == [order.life.provider_ref]
     assert unseen_orders([Sent(order.life.posts[0], 503)], [order.life], found) == []
-    assert f"order {order.life.provider_ref} of stripe has no row" in told_of(order, found)
+    assert f"order {order.life.provider_ref} of stripe has no row" in problems_of(order, found)

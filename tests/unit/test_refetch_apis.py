@@ -69,8 +69,8 @@ async def until_ready(api: Api) -> None:
 
 
 def test_judging_an_answer():
-    def of(status: int, said: Any = None) -> Any:
-        return judge(said, HttpAnswer(status, b"body"), "api")
+    def of(status: int, expected: Any = None) -> Any:
+        return judge(expected, HttpAnswer(status, b"body"), "api")
 
     assert of(200, Fetched("x", "r")) == Answered(Fetched("x", "r"), b"body")
     assert of(500, Later.NOT_NOW) == Again("api has no outcome yet")

@@ -65,10 +65,10 @@ def test_only_the_transaction_that_was_asked_for_is_an_answer() -> None:
     ],
 )
 def test_the_answer_says_what_the_hint_could_not(status: str, fact: tuple[str, ...]) -> None:
-    said = providers.interpret("flutterwave", "refetch.transaction", answered(status=status))
-    assert facts(said) == {("terms", "4400001", "asked", "250000"), fact}
-    assert refs(said) == [("payment", "ORD-77"), ("payment", "4400001"), ("reference", "ORD-77")]
-    assert (said.opens, said.currency) == (True, "NGN")
+    found = providers.interpret("flutterwave", "refetch.transaction", answered(status=status))
+    assert facts(found) == {("terms", "4400001", "asked", "250000"), fact}
+    assert refs(found) == [("payment", "ORD-77"), ("payment", "4400001"), ("reference", "ORD-77")]
+    assert (found.opens, found.currency) == (True, "NGN")
 
 
 def test_an_answer_that_cannot_be_read() -> None:

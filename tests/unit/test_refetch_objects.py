@@ -173,20 +173,20 @@ def braintree(status: str, more: str = "") -> str:
 
 
 def shopify_order(status: str, **more: Any) -> dict[str, Any]:
-    told = {"id": 7, "total_price": "10.00", "currency": "EUR", "financial_status": status, "test": False}
-    return {"order": told | more}
+    reported = {"id": 7, "total_price": "10.00", "currency": "EUR", "financial_status": status, "test": False}
+    return {"order": reported | more}
 
 
-def shopify_transactions(*told: tuple[int, str, str, int | None]) -> dict[str, Any]:
+def shopify_transactions(*fields: tuple[int, str, str, int | None]) -> dict[str, Any]:
     listed = [
         {"id": own, "order_id": 7, "kind": kind, "status": status, "amount": "10.00", "currency": "EUR",
          "parent_id": parent}
-        for own, kind, status, parent in told
+        for own, kind, status, parent in fields
     ]  # fmt: skip
     return {"transactions": listed}
 
 
-TOLD: list[tuple[str, str, Any, str, int, int]] = [
+REPORTED: list[tuple[str, str, Any, str, int, int]] = [
     ("square", "p1", square("PENDING"), "processing", 0, 0),
     ("square", "p1", square("APPROVED"), "authorized", 0, 0),
     ("square", "p1", square("COMPLETED"), "captured", 1000, 0),
@@ -289,9 +289,9 @@ TOLD: list[tuple[str, str, Any, str, int, int]] = [
 ]
 
 
-@pytest.mark.parametrize("told", TOLD)
-def test_every_status_is_read(told: tuple[str, str, Any, str, int, int]):
-    provider, ref, answer, *expected = told
+@pytest.mark.parametrize("reported", REPORTED)
+def test_every_status_is_read(reported: tuple[str, str, Any, str, int, int]):
+    provider, ref, answer, *expected = reported
     row = fold(fetched(provider, ref, answer))
     assert [row.status, row.captured, row.refunded] == expected
 
@@ -341,14 +341,14 @@ FIRST: list[tuple[dict[str, Any], str, int, int]] = [
 ]
 
 
-@pytest.mark.parametrize("told", FIRST, ids=range(len(FIRST)))
-def test_a_payment_of_version_1_of_paypal_shows_all_that_became_of_it(told: tuple[dict[str, Any], str, int, int]):
-    answer, *expected = told
-    said = fetched("paypal", "PAYID-1", answer)
-    row = fold(said)
+@pytest.mark.parametrize("reported", FIRST, ids=range(len(FIRST)))
+def test_a_payment_of_version_1_of_paypal_shows_all_that_became_of_it(reported: tuple[dict[str, Any], str, int, int]):
+    answer, *expected = reported
+    found = fetched("paypal", "PAYID-1", answer)
+    row = fold(found)
     assert [row.status, row.captured, row.refunded] == expected
-    assert {Ref(RefKind.PAYMENT, "PAYID-1"), Ref(RefKind.REFERENCE, "ORD-1")} <= set(said.refs)
-    assert said.opens
+    assert {Ref(RefKind.PAYMENT, "PAYID-1"), Ref(RefKind.REFERENCE, "ORD-1")} <= set(found.refs)
+    assert found.opens
 
 
 def test_a_payment_of_version_1_says_the_facts_of_its_webhooks():
@@ -381,12 +381,12 @@ def sale(state: str) -> dict[str, Any]:
 def test_a_sale_of_paypal_says_what_its_webhook_says(state: str, kind: str, status: str):
     event = {"event_type": f"PAYMENT.SALE.{kind}", "resource": sale(state)}
     webhook = providers.interpret("paypal", event["event_type"], json.dumps(event).encode())  # type: ignore[arg-type]
-    said = fetched("paypal", "sale:S1", sale(state))
-    assert (said.facts, said.refs) == (webhook.facts, webhook.refs)
-    assert Ref(RefKind.SHARED, "I-1") in said.refs
-    assert fold(said).status == status
+    found = fetched("paypal", "sale:S1", sale(state))
+    assert (found.facts, found.refs) == (webhook.facts, webhook.refs)
+    assert Ref(RefKind.SHARED, "I-1") in found.refs
+    assert fold(found).status == status
     unnamed = fetched("paypal", "sale:S1", sale(state) | {"billing_agreement_id": "I" * 300})
-    assert unnamed.facts == said.facts, "what joins nothing loses nothing"
+    assert unnamed.facts == found.facts, "what joins nothing loses nothing"
     with pytest.raises(UninterpretableError):
         fetched("paypal", "sale:S1", sale("odd"))
 
@@ -394,9 +394,9 @@ def test_a_sale_of_paypal_says_what_its_webhook_says(state: str, kind: str, stat
 @pytest.mark.parametrize(("state", "expected"), [("completed", "succeeded"), ("cancelled", "canceled")])
 def test_a_refund_of_a_sale_of_paypal_says_where_it_stands(state: str, expected: str):
     shown = {"id": "R1", "state": state, "amount": {"total": "4.00", "currency": "EUR"}, "sale_id": "S1"}
-    said = fetched("paypal", "sale_refund:R1", shown)
-    assert [(fact.key, fact.state, fact.amount, fact.parent) for fact in said.facts] == [("R1", expected, 400, "S1")]
-    assert Ref(RefKind.CAPTURE, "S1") in said.refs
+    found = fetched("paypal", "sale_refund:R1", shown)
+    assert [(fact.key, fact.state, fact.amount, fact.parent) for fact in found.facts] == [("R1", expected, 400, "S1")]
+    assert Ref(RefKind.CAPTURE, "S1") in found.refs
 
 
 def test_what_an_id_may_be_of_instead():
@@ -435,10 +435,10 @@ OVER = {"released_at": "2026-11-02T10:00:00.000Z", "expiry_date": "2026-11-01T10
     ],
 )
 def test_a_hold_of_paystack_is_read_by_its_reference(answer: dict[str, Any], status: str):
-    said = fetched("paystack", "charge:pre1", answer)
-    assert fold(said).status == status
-    assert said.ask == ("pre1" if answer["data"]["status"] == "captured" else None)
-    assert said.livemode is True
+    found = fetched("paystack", "charge:pre1", answer)
+    assert fold(found).status == status
+    assert found.ask == ("pre1" if answer["data"]["status"] == "captured" else None)
+    assert found.livemode is True
     reserved = {"event": "preauthorization.reserve.success", "data": answer["data"]}
     webhook = providers.interpret("paystack", reserved["event"], json.dumps(reserved).encode())
     assert Ref(RefKind.CHARGE, "pre1") in webhook.refs, "without it nothing would ask about the hold"
@@ -533,9 +533,9 @@ def test_a_dispute_says_where_it_stands(provider: str):
     ref, *states = OPEN[provider]
     for state, expected in zip(states, ("open", "won", "lost"), strict=True):
         if state is not None:
-            said = fetched(provider, ref, disputed(provider, state))
-            assert fold(said).dispute_status == expected
-            assert {one.kind for one in said.refs} & {RefKind.PAYMENT, RefKind.CAPTURE}
+            found = fetched(provider, ref, disputed(provider, state))
+            assert fold(found).dispute_status == expected
+            assert {one.kind for one in found.refs} & {RefKind.PAYMENT, RefKind.CAPTURE}
 
 
 def test_a_dispute_that_paystack_resolved_against_the_merchant_took_its_sum():
@@ -575,11 +575,11 @@ def test_answers_say_the_facts_of_the_webhooks():
     webhook = providers.interpret("square", "payment.updated", json.dumps(event).encode())
     assert fetched("square", "p1", {"payment": payment}).facts == webhook.facts
     sale = {"id": 1, "order_id": 7, "kind": "sale", "status": "success", "amount": "10.00", "currency": "EUR"}
-    told = providers.interpret("shopify", "order_transactions/create", json.dumps(sale).encode())
-    assert fetched("shopify", "transactions:7", {"transactions": [sale]}).facts == told.facts
+    reported = providers.interpret("shopify", "order_transactions/create", json.dumps(sale).encode())
+    assert fetched("shopify", "transactions:7", {"transactions": [sale]}).facts == reported.facts
 
 
-def test_checkout_balances_count_what_no_event_told_and_nothing_twice():
+def test_checkout_balances_count_what_no_event_reported_and_nothing_twice():
     captured = {"type": "payment_captured", "data": {"id": "pay_1", "action_id": "act_1", "amount": 400,
                 "currency": "EUR"}}  # fmt: skip
     webhook = providers.interpret("checkout", "payment_captured", json.dumps(captured).encode())
@@ -622,8 +622,8 @@ def test_a_reference_that_paystack_does_not_know_is_gone():
 def test_every_status_of_a_dispute_that_checkout_publishes_is_read():
     """DisputeStatus of checkout-sdk-java 7.16."""
     for status in ("arb_evidence_submitted", "arbitration_under_review", "evidence_under_review"):
-        said = fetched("checkout", "dispute:dsp_1", disputed("checkout", status))
-        assert fold(said).dispute_status == "under_review"
+        found = fetched("checkout", "dispute:dsp_1", disputed("checkout", status))
+        assert fold(found).dispute_status == "under_review"
 
 
 def test_an_answer_names_the_payment_that_it_is_of():

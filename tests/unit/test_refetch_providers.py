@@ -121,9 +121,9 @@ def test_a_debit_that_its_bank_returned_is_a_dispute_that_was_lost():
     for other in ("disputes:pi_2", "disputes:ch_1", "pi_1", "disputes:x"):
         assert refetch.answer(other, 200, body) is None
     assert refetch.answer("disputes:pi_1", 500, body) is None
-    said = providers.interpret("stripe", answer.kind, listed(dispute("dp_1", "pi_1")))
+    found = providers.interpret("stripe", answer.kind, listed(dispute("dp_1", "pi_1")))
     paid = fetched("stripe", "pi_1", intent("pi_1", status="succeeded", amount_received=1000))
-    row = fold(paid, said)
+    row = fold(paid, found)
     assert (row.status, row.dispute_status, row.disputed) == (Status.CAPTURED, "lost", 1000)
     assert len(providers.interpret("stripe", answer.kind, body).facts) == 4
     assert providers.interpret("stripe", answer.kind, listed()) == Meaning()
@@ -357,15 +357,15 @@ def test_mpesa_is_asked_with_a_granted_token_and_a_password_of_nairobi_time():
     assert asked.body
     assert (asked.method, asked.url) == ("POST", "http://api/mpesa/stkpushquery/v1/query")
     assert asked.headers["Authorization"] == "Bearer granted"
-    said = json.loads(asked.body)
-    assert said["Timestamp"] == "20260921171820"
-    assert base64.b64decode(said["Password"]) == b"174379passkey20260921171820"
-    assert (said["BusinessShortCode"], said["CheckoutRequestID"]) == ("174379", PUSH)
+    found = json.loads(asked.body)
+    assert found["Timestamp"] == "20260921171820"
+    assert base64.b64decode(found["Password"]) == b"174379passkey20260921171820"
+    assert (found["BusinessShortCode"], found["CheckoutRequestID"]) == ("174379", PUSH)
     for other in ("UIL7RT61SV", "ws_CO_", "ws_CO_1\n"):
         assert refetch.request(other, CREDENTIALS, NOW) is None
 
 
-def test_mpesa_answers_are_told_apart():
+def test_mpesa_answers_are_kept_apart():
     answer = refetch_of("mpesa").answer
 
     def read(status: int, value: dict[str, Any], ref: str = PUSH) -> object:

@@ -68,7 +68,7 @@ def test_the_same_seed_makes_the_same_ids() -> None:
         ("https://pay.example", False),
     ],
 )
-def test_another_machine_is_told(url: str, here: bool) -> None:  # noqa: FBT001 - the expected answer
+def test_another_machine_is_reported(url: str, here: bool) -> None:  # noqa: FBT001 - the expected answer
     assert leads_to_loopback(url) is here
 
 

@@ -54,7 +54,7 @@ def test_every_changed_line_breaks_the_seal(path: Path, place: int):
                 SealReader(path, KEY)
 
 
-def test_another_key_no_seal_and_no_file_are_told(path: Path, tmp_path: Path):
+def test_another_key_no_seal_and_no_file_are_reported(path: Path, tmp_path: Path):
     with pytest.raises(SealError, match="another key"):
         SealReader(path, b"x" * 32)
     with pytest.raises(SealError, match="cannot be read"):

@@ -46,7 +46,7 @@ def test_texts_and_windows_stand_side_by_side(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("item", "said"),
+    ("item", "expected"),
     [
         ({"secret": "topsecret", "not_before": "2026-11-01T00:00:00"}, "NOT_BEFORE"),
         ({"secret": "topsecret", "not_after": "soon"}, "NOT_AFTER"),
@@ -57,13 +57,13 @@ def test_texts_and_windows_stand_side_by_side(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_a_window_that_is_none_is_named_and_its_secret_is_not(
-    monkeypatch: pytest.MonkeyPatch, item: object, said: str
+    monkeypatch: pytest.MonkeyPatch, item: object, expected: str
 ) -> None:
     monkeypatch.setenv(NAME, json.dumps([item]))
     with pytest.raises(SettingsError) as caught:
         load()
     assert NAME in str(caught.value)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "topsecret" not in str(caught.value)
 
 

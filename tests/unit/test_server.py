@@ -48,7 +48,7 @@ def test_an_address_is_taken(token_file: Path, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "expected"),
     [
         ("http://ratchet.example", "in clear"),
         ("ratchet.example", "address alone"),
@@ -58,8 +58,8 @@ def test_an_address_is_taken(token_file: Path, url: str) -> None:
         ("ftp://ratchet.example", "address alone"),
     ],
 )
-def test_an_address_that_cannot_be_meant(token_file: Path, url: str, said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
+def test_an_address_that_cannot_be_meant(token_file: Path, url: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
         server.read(url, token_file)
 
 
@@ -118,7 +118,7 @@ def test_a_command_that_can_not_be_asked_there_says_so(token_file: Path, words: 
 
 
 @pytest.mark.parametrize(
-    ("status", "document", "error", "said"),
+    ("status", "document", "error", "expected"),
     [
         (422, {"error": "unprocessable", "message": "since: x is no time"}, SettingsError, "since: x is no time"),
         (409, {"title": "Conflict", "detail": "it is not open"}, RatchetError, "it is not open"),
@@ -129,12 +129,12 @@ def test_a_command_that_can_not_be_asked_there_says_so(token_file: Path, words: 
     ],
 )
 def test_what_a_refusal_becomes(
-    monkeypatch: pytest.MonkeyPatch, status: int, document: Any, error: type[RatchetError], said: str
+    monkeypatch: pytest.MonkeyPatch, status: int, document: Any, error: type[RatchetError], expected: str
 ) -> None:
     async def answered(*_: object) -> Any:
         return HTTPStatus(status), document
 
     monkeypatch.setattr(server, "_ask", answered)
-    with pytest.raises(error, match=said) as caught:
+    with pytest.raises(error, match=expected) as caught:
         server.RemoteConsole("https://a.example", TOKEN).get("/status")
     assert type(caught.value) is error

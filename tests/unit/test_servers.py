@@ -163,7 +163,7 @@ def test_a_disk_is_named_before_it_is_full() -> None:
 
 
 async def test_a_look_asks_each_broker_for_its_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Told:
+    class Reported:
         def __init__(self, code: int) -> None:
             self.code = code
 
@@ -171,10 +171,10 @@ async def test_a_look_asks_each_broker_for_its_disks(monkeypatch: pytest.MonkeyP
             return {"error_code": self.code, "folders": [{"folder": "/d", "total_bytes": 10**9, "free_bytes": 5}]}
 
     class Client:
-        async def send(self, node: int, _request: DisksRequest) -> Told:
+        async def send(self, node: int, _request: DisksRequest) -> Reported:
             if node == 3:
                 raise NotImplementedError
-            return Told(31 if node == 2 else 0)
+            return Reported(31 if node == 2 else 0)
 
         async def close(self) -> None:
             """Nothing is open."""

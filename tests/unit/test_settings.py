@@ -82,7 +82,7 @@ def test_a_file_has_the_same_tree_and_the_environment_wins(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "expected"),
     [
         ("RATCHET_KAKFA__BOOTSTRAP", "x", "RATCHET_KAKFA__BOOTSTRAP is no setting"),
         ("RATCHET_", "x", "RATCHET_ is no setting"),
@@ -97,12 +97,12 @@ def test_a_file_has_the_same_tree_and_the_environment_wins(monkeypatch: pytest.M
     ],
 )
 def test_a_bad_setting_is_named_and_its_value_is_not(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
         load()
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "topsecret" not in str(caught.value)
 
 

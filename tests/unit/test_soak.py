@@ -75,7 +75,7 @@ def line(slope: float, *, life: int = 0, level: float = 100.0, start: int = 0, n
     ]
 
 
-def test_a_figure_that_creeps_is_told_from_one_that_does_not() -> None:
+def test_a_figure_that_creeps_is_kept_apart_from_one_that_does_not() -> None:
     rising, flat = slope_of(after_warm_up(line(5.0))), slope_of(after_warm_up(line(0.0)))
     assert rising is not None
     assert flat is not None
@@ -122,7 +122,7 @@ def test_too_few_points_have_no_slope() -> None:
     assert slope_of([Point(0.0, 1.0) for _ in range(9)]) is None
 
 
-def test_what_an_event_adds_is_told_by_halves() -> None:
+def test_what_an_event_adds_is_reported_by_halves() -> None:
     assert per_event([(float(n), n * 10.0 if n < 50 else 500 + (n - 50) * 30.0) for n in range(101)]) == (10.0, 30.0)
     assert per_event([(1.0, 1.0)] * 9) is None
 

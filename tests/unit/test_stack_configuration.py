@@ -147,7 +147,7 @@ def test_only_a_taken_port_is_chosen_anew(tmp_path: Path) -> None:
     assert second == replace(first, ports={**first.ports, "postgres": second.ports["postgres"]})
 
 
-def test_no_free_port_and_a_foreign_file_are_told(tmp_path: Path) -> None:
+def test_no_free_port_and_a_foreign_file_are_reported(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="no free port"):
         ports.choose((), lambda _: False)
     (tmp_path / "kept.json").write_text("{}")
@@ -176,7 +176,9 @@ def test_state_is_read_as_written_and_a_damaged_file_is_no_state(tmp_path: Path)
         assert state.read(path) is None
 
 
-def test_a_home_that_cannot_be_made_and_a_full_disk_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_cannot_be_made_and_a_full_disk_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StackError, match=r"cannot be written.*RATCHET_HOME"):
         layout.make_ready(layout.at(tmp_path / "file" / "home"))

@@ -33,7 +33,7 @@ def test_a_log_past_its_bound_is_begun_anew(tmp_path: Path, monkeypatch: pytest.
     os.close(reaper.open_log(tmp_path / "server.log"))
 
 
-def test_a_foreign_process_is_told_and_a_vanished_one_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_foreign_process_is_reported_and_a_vanished_one_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = identity.of(os.getpid())
     assert mine is not None
 

@@ -83,7 +83,7 @@ def test_a_broken_transfer_is_tried_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("downloads", "why"), [([BAD] * 3, "SHA-256"), ([OSError("cut")] * 3, "cut"), ([BAD, BAD, OSError("cut")], "cut")]
 )
-def test_what_never_comes_whole_is_told_and_not_kept(tmp_path: Path, downloads: list[Any], why: str) -> None:
+def test_what_never_comes_whole_is_reported_and_not_kept(tmp_path: Path, downloads: list[Any], why: str) -> None:
     with pytest.raises(StackError, match=f"{why}.*jgo.conf"):
         fetch(FakeMaven(tmp_path, downloads=downloads), tmp_path)
     assert not (tmp_path / JAR.name).exists()

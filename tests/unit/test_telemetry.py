@@ -76,7 +76,7 @@ def test_without_an_endpoint_nothing_is_traced_and_a_traceparent_goes_on_as_it_c
     telemetry.stop()
 
 
-def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     with pytest.raises(SettingsError, match=r"install ratchet-payments\[otel\]"):
         telemetry.start("test", TelemetrySettings(otlp_endpoint="http://127.0.0.1:1"))

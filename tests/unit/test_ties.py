@@ -153,14 +153,14 @@ FORMER = captured(PUSH, None, authorization=PUSH)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "expected",
     [[FORMER], [FORMER, captured_in_all(PUSH, None)], [FORMER, captured(RECEIPT, 15_000, authorization=PUSH)]],
 )
-def test_a_capture_of_the_former_meaning_does_not_count_twice(said: Sequence[Fact]) -> None:
+def test_a_capture_of_the_former_meaning_does_not_count_twice(expected: Sequence[Fact]) -> None:
     receipt = (terms(PUSH, 15_000), captured(RECEIPT, 15_000, authorization=PUSH))
     asked = Fact(FactKind.TERMS, INTENT, "asked", 15_000)
     facts: dict[Any, Any] = {}
-    for fact in (asked, *said, captured_in_all(PUSH, None), attempt(PUSH, "succeeded"), *receipt):
+    for fact in (asked, *expected, captured_in_all(PUSH, None), attempt(PUSH, "succeeded"), *receipt):
         facts |= newer(facts, [fact])
         if fact is not asked:
             assert project(facts).captured == 15_000

@@ -59,7 +59,7 @@ def test_a_legal_prefix(prefix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prefix", "said"),
+    ("prefix", "expected"),
     [
         ("", "ends in one of these three"),
         ("acme", "ends in one of these three"),
@@ -70,8 +70,8 @@ def test_a_legal_prefix(prefix: str) -> None:
         ("x" * (NAME_LENGTH_MAX - 8) + ".", "Kafka takes 249"),
     ],
 )
-def test_an_illegal_prefix_is_refused_and_told_what_it_takes(prefix: str, said: str) -> None:
-    assert said in (illegal_prefix(prefix) or "")
+def test_an_illegal_prefix_is_refused_and_reported_what_it_takes(prefix: str, expected: str) -> None:
+    assert expected in (illegal_prefix(prefix) or "")
     with pytest.raises(ValidationError, match="topic_prefix"):
         KafkaSettings(topic_prefix=prefix)
 

@@ -29,12 +29,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 BOUND = Endpoints(sources=frozenset({"billing", "pos"}))
-SAID: dict[str, Any] = {"payment_id": "b-1", "reference": "ORD-1", "id": "c-1", "amount": 1000, "currency": "EUR"}
+STATED: dict[str, Any] = {"payment_id": "b-1", "reference": "ORD-1", "id": "c-1", "amount": 1000, "currency": "EUR"}
 
 
-def told(kind: str, *, source: str = "billing", event_id: str = "", **said: Any) -> Record:
+def reported(kind: str, *, source: str = "billing", event_id: str = "", **fields: Any) -> Record:
     """Return an event as a service publishes it, with what its type has of `SAID`."""
-    body = {name: value for name, value in {**SAID, **said}.items() if name in TYPES[kind].model_fields or name in said}
+    body = {
+        name: value
+        for name, value in {**STATED, **fields}.items()
+        if name in TYPES[kind].model_fields or name in fields
+    }
     event_id = event_id or f"{kind}:{body.get('id')}:{body.get('amount')}"
     return record(source, event_id, kind, {k: v for k, v in body.items() if v is not None}, topic=EVENTS.name)
 
@@ -56,7 +60,7 @@ def shown(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def test_an_event_is_its_source_its_id_and_what_it_says() -> None:
-    event = understood(told("payment.captured", source="billing/EU", livemode=False))
+    event = understood(reported("payment.captured", source="billing/EU", livemode=False))
     assert (event.source, event.event_id) == ("events/billing/EU", "payment.captured:c-1:1000")
     assert (event.provider, event.account, event.livemode) == ("billing", "eu", False)
     assert (event.meaning.provider_ref, event.meaning.amount, event.meaning.currency) == ("b-1", 1000, "EUR")
@@ -66,7 +70,7 @@ def test_an_event_is_its_source_its_id_and_what_it_says() -> None:
 @pytest.mark.parametrize("kind", TYPES)
 def test_every_type_says_something_of_the_service_s_own_payment(kind: str) -> None:
     tables = MemoryTables()
-    tables.process([told("payment.created", event_id="first"), told(kind)])
+    tables.process([reported("payment.created", event_id="first"), reported(kind)])
     (row,) = tables.payments.values()
     assert (row["provider"], row["provider_ref"]) == ("billing", "b-1")
     assert not tables.letters
@@ -76,36 +80,36 @@ def test_every_type_says_something_of_the_service_s_own_payment(kind: str) -> No
 LIVES: dict[str, tuple[list[Record], dict[str, Any]]] = {
     "captured in parts, refunded in part, disputed": (
         [
-            told("payment.authorized"),
-            told("payment.captured", amount=400),
-            told("payment.captured", id="c-2", amount=600),
-            told("payment.refunded", id="r-1", amount=100),
-            told("dispute.funds_withdrawn", id="d-1", amount=300),
+            reported("payment.authorized"),
+            reported("payment.captured", amount=400),
+            reported("payment.captured", id="c-2", amount=600),
+            reported("payment.refunded", id="r-1", amount=100),
+            reported("dispute.funds_withdrawn", id="d-1", amount=300),
         ],
         {"status": "captured", "captured": 1000, "refunded": 100, "disputed": 300, "refund_status": "partial"},
     ),
     "failed, then paid": (
         [
-            told("payment.failed", id="t-1"),
-            told("payment.processing", id="t-2"),
-            told("payment.authorized"),
-            told("payment.captured"),
+            reported("payment.failed", id="t-1"),
+            reported("payment.processing", id="t-2"),
+            reported("payment.authorized"),
+            reported("payment.captured"),
         ],
         {"status": "captured", "captured": 1000, "authorized": 1000},
     ),
     "a refund that failed": (
-        [told("payment.captured"), told("refund.pending", id="r-1"), told("refund.failed", id="r-1")],
+        [reported("payment.captured"), reported("refund.pending", id="r-1"), reported("refund.failed", id="r-1")],
         {"status": "captured", "refunded": 0, "refund_status": "none"},
     ),
-    "canceled": ([told("payment.authorized"), told("payment.canceled")], {"status": "canceled", "captured": 0}),
-    "expired": ([told("payment.requires_action"), told("payment.expired")], {"status": "expired"}),
+    "canceled": ([reported("payment.authorized"), reported("payment.canceled")], {"status": "canceled", "captured": 0}),
+    "expired": ([reported("payment.requires_action"), reported("payment.expired")], {"status": "expired"}),
     "won": (
         [
-            told("payment.captured"),
-            told("dispute.opened", id="d-1"),
-            told("dispute.funds_withdrawn", id="d-1", amount=1000),
-            told("dispute.funds_reinstated", id="d-1", amount=1000),
-            told("dispute.won", id="d-1"),
+            reported("payment.captured"),
+            reported("dispute.opened", id="d-1"),
+            reported("dispute.funds_withdrawn", id="d-1", amount=1000),
+            reported("dispute.funds_reinstated", id="d-1", amount=1000),
+            reported("dispute.won", id="d-1"),
         ],
         {"status": "captured", "dispute_status": "won", "disputed": 0},
     ),
@@ -125,14 +129,14 @@ def test_a_late_event_that_brings_the_reference_is_a_version() -> None:
     """A reader of changes has no other way to learn of it: it holds the payment at this version already."""
     tables = MemoryTables()
     money = {"payment_id": "b-9", "amount": 1000, "currency": "EUR"}
-    tables.process([told("payment.captured", event_id="c", id="cap", reference=None, **money)])
+    tables.process([reported("payment.captured", event_id="c", id="cap", reference=None, **money)])
     (row,) = tables.payments.values()
     assert (row["version"], row["reference"]) == (1, None)
-    tables.process([told("payment.authorized", event_id="a", reference="ORD-9", **money)])
+    tables.process([reported("payment.authorized", event_id="a", reference="ORD-9", **money)])
     (row,) = tables.payments.values()
     assert (row["version"], row["reference"]) == (2, "ORD-9")
     assert [(one.outcome, one.version) for one in tables.ledger] == [("applied", 1), ("late", 2)]
-    tables.process([told("payment.authorized", event_id="b", reference="ORD-9", **money)])
+    tables.process([reported("payment.authorized", event_id="b", reference="ORD-9", **money)])
     assert next(iter(tables.payments.values()))["version"] == 2, "what is known already is none"
 
 
@@ -141,9 +145,9 @@ def test_a_service_s_payment_never_meets_a_provider_s_or_another_service_s() -> 
     tables.process(
         [
             standard("payment.captured", payment="b-1", reference="ORD-1", event_id="e"),
-            told("payment.captured", event_id="e"),
-            told("payment.captured", source="pos", event_id="e"),
-            told("payment.captured", source="billing/eu", event_id="e"),
+            reported("payment.captured", event_id="e"),
+            reported("payment.captured", source="pos", event_id="e"),
+            reported("payment.captured", source="billing/eu", event_id="e"),
         ]
     )
     assert sorted((row["provider"], row["account"], row["captured"]) for row in tables.payments.values()) == [
@@ -157,16 +161,16 @@ def test_a_service_s_payment_never_meets_a_provider_s_or_another_service_s() -> 
 
 def test_a_copy_is_one_and_other_facts_under_its_id_are_a_conflict() -> None:
     tables = MemoryTables()
-    tables.process([told("payment.captured", event_id="e"), told("payment.captured", event_id="e")])
-    tables.process([told("payment.captured", event_id="e", amount=900)])
+    tables.process([reported("payment.captured", event_id="e"), reported("payment.captured", event_id="e")])
+    tables.process([reported("payment.captured", event_id="e", amount=900)])
     assert (len(tables.ledger), [one.reason for one in tables.letters]) == (1, [Reason.CONFLICT])
 
 
 def test_a_refund_waits_for_its_payment() -> None:
     tables = MemoryTables()
-    tables.process([told("payment.refunded", id="r-1", amount=100)])
+    tables.process([reported("payment.refunded", id="r-1", amount=100)])
     assert (len(tables.ledger), len(tables.parked)) == (0, 1)
-    tables.process([told("payment.captured")])
+    tables.process([reported("payment.captured")])
     assert (len(tables.ledger), len(tables.parked)) == (2, 0)
 
 
@@ -176,29 +180,29 @@ def without(one: Record, name: str) -> Record:
 
 @pytest.mark.parametrize("name", ["ce_id", "ce_source", "ce_type"])
 def test_a_missing_header_is_named(name: str) -> None:
-    message = letter(without(told("payment.captured"), name)).message
+    message = letter(without(reported("payment.captured"), name)).message
     assert message.startswith(f"event: no usable header {name}: an event is a CloudEvent in binary mode")
 
 
 @pytest.mark.parametrize(
     ("one", "message"),
     [
-        (told("payment.captured", source="stripe"), "ce_source stripe is none of RATCHET_SOURCES (billing, pos)"),
-        (told("payment.captured", source="/billing"), "is none of RATCHET_SOURCES (billing, pos)"),
-        (told("payment.captured", source="billing/a/b"), "the account in ce_source"),
-        (told("payment.captured", source="billing/" + "a" * 65), "the account in ce_source"),
-        (told("payment.captured", ammount=1), "ammount: there is no such field; did you mean amount?"),
-        (told("payment.captured", id=None), "payment.captured: id: Field required"),
-        (told("payment.captured", amount="10.00"), "payment.captured: amount: "),
-        (told("payment.captured", amount=0), "payment.captured: amount: "),
-        (told("payment.captured", currency="eur"), "payment.captured: currency: "),
-        (told("payment.captured", payment_id=""), "payment.captured: payment_id: "),
-        (told("payment.captured", reference="a\nb"), "payment.captured: reference: "),
-        (told("payment.created", currency=None), "amount and currency belong together"),
-        (replace(told("payment.captured"), value=b'{"payment_id":"a","payment_id":"b","id":"c","amount":1,'
+        (reported("payment.captured", source="stripe"), "ce_source stripe is none of RATCHET_SOURCES (billing, pos)"),
+        (reported("payment.captured", source="/billing"), "is none of RATCHET_SOURCES (billing, pos)"),
+        (reported("payment.captured", source="billing/a/b"), "the account in ce_source"),
+        (reported("payment.captured", source="billing/" + "a" * 65), "the account in ce_source"),
+        (reported("payment.captured", ammount=1), "ammount: there is no such field; did you mean amount?"),
+        (reported("payment.captured", id=None), "payment.captured: id: Field required"),
+        (reported("payment.captured", amount="10.00"), "payment.captured: amount: "),
+        (reported("payment.captured", amount=0), "payment.captured: amount: "),
+        (reported("payment.captured", currency="eur"), "payment.captured: currency: "),
+        (reported("payment.captured", payment_id=""), "payment.captured: payment_id: "),
+        (reported("payment.captured", reference="a\nb"), "payment.captured: reference: "),
+        (reported("payment.created", currency=None), "amount and currency belong together"),
+        (replace(reported("payment.captured"), value=b'{"payment_id":"a","payment_id":"b","id":"c","amount":1,'
                  b'"currency":"EUR"}'), "payment_id stands twice in one object"),
-        (replace(told("payment.captured"), value=b"\x00\x00\x00\x00\x07{}"), "Confluent's wire format"),
-        (replace(told("payment.captured"), value=None), "no value (a tombstone)"),
+        (replace(reported("payment.captured"), value=b"\x00\x00\x00\x00\x07{}"), "Confluent's wire format"),
+        (replace(reported("payment.captured"), value=None), "no value (a tombstone)"),
     ],
 )  # fmt: skip
 def test_a_wrong_event_says_what_to_mend(one: Record, message: str) -> None:
@@ -207,8 +211,8 @@ def test_a_wrong_event_says_what_to_mend(one: Record, message: str) -> None:
     assert message in dead.message
 
 
-def test_a_type_that_there_is_not_is_told_with_the_one_that_was_meant() -> None:
-    one = replace(told("payment.captured"), headers=record("billing", "1", "payment.capture", {}).headers)
+def test_a_type_that_there_is_not_is_reported_with_the_one_that_was_meant() -> None:
+    one = replace(reported("payment.captured"), headers=record("billing", "1", "payment.capture", {}).headers)
     dead = letter(one)
     assert (dead.reason, dead.message) == (
         Reason.UNKNOWN_KIND,
@@ -217,19 +221,19 @@ def test_a_type_that_there_is_not_is_told_with_the_one_that_was_meant() -> None:
 
 
 def test_nobody_may_publish_where_no_source_is_set_and_no_service_has_a_provider_s_name() -> None:
-    assert "RATCHET_SOURCES (none)" in letter(told("payment.captured"), Endpoints(sources=frozenset())).message
-    assert isinstance(decode(told("payment.captured"), ANY), Event)
+    assert "RATCHET_SOURCES (none)" in letter(reported("payment.captured"), Endpoints(sources=frozenset())).message
+    assert isinstance(decode(reported("payment.captured"), ANY), Event)
     for name in ("stripe", *RESERVED):
-        assert letter(told("payment.captured", source=name), ANY).reason is Reason.UNDECODABLE
+        assert letter(reported("payment.captured", source=name), ANY).reason is Reason.UNDECODABLE
         with pytest.raises(SettingsError, match="RATCHET_SOURCES"):
             endpoints_of(Scopes({}, {}, [name]), DEFAULT)
 
 
 @given(st.binary(max_size=100), st.sampled_from(list(TYPES)))
 def test_never_raises_for_any_bytes(value: bytes, kind: str) -> None:
-    assert isinstance(decode(replace(told(kind), value=value), BOUND), Event | Dead)
+    assert isinstance(decode(replace(reported(kind), value=value), BOUND), Event | Dead)
 
 
 @pytest.mark.parametrize("source", ["billing2", "bill", "pos.eu/EU", "Billing"])
 def test_a_service_is_known_by_its_whole_name(source: str) -> None:
-    assert "is none of RATCHET_SOURCES" in letter(told("payment.captured", source=source)).message
+    assert "is none of RATCHET_SOURCES" in letter(reported("payment.captured", source=source)).message

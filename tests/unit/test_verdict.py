@@ -15,26 +15,28 @@ from schemas.payment import Flag, Outcome, Payment
 
 pytestmark = pytest.mark.unit
 
-Said = tuple[str, str, str, int | None]
-TERMS: Said = ("terms", "a", "asked", 1000)
-CREATED: Said = ("attempt", "a", "created", None)
-AUTHORIZED: Said = ("authorization", "a", "authorized", 1000)
-TAKEN: Said = ("capture", "a", "succeeded", 1000)
-PAID: Said = ("attempt", "a", "succeeded", None)
-CANCELED: Said = ("void", "a", "canceled", None)
+Stated = tuple[str, str, str, int | None]
+TERMS: Stated = ("terms", "a", "asked", 1000)
+CREATED: Stated = ("attempt", "a", "created", None)
+AUTHORIZED: Stated = ("authorization", "a", "authorized", 1000)
+TAKEN: Stated = ("capture", "a", "succeeded", 1000)
+PAID: Stated = ("attempt", "a", "succeeded", None)
+CANCELED: Stated = ("void", "a", "canceled", None)
 
 
-def facts_of(said: list[Said]) -> list[Fact]:
-    return [Fact(FactKind(kind), key, state, amount) for kind, key, state, amount in said]
+def facts_of(found: list[Stated]) -> list[Fact]:
+    return [Fact(FactKind(kind), key, state, amount) for kind, key, state, amount in found]
 
 
-def standing(said: list[Said], **columns: Any) -> Payment:
-    facts = newer({}, facts_of(said))
+def standing(found: list[Stated], **columns: Any) -> Payment:
+    facts = newer({}, facts_of(found))
     return payment(facts=facts, projection=project(facts), version=1, currency="EUR", **columns)
 
 
-def verdict(before: list[Said], *said: Said, currency: str | None = "EUR", facts_max: int = 100, **options: Any) -> Any:
-    meaning = Meaning(facts=tuple(facts_of(list(said))), currency=currency)
+def verdict(
+    before: list[Stated], *fields: Stated, currency: str | None = "EUR", facts_max: int = 100, **options: Any
+) -> Any:
+    meaning = Meaning(facts=tuple(facts_of(list(fields))), currency=currency)
     return decide(standing(before), meaning, facts_max=facts_max, **options)
 
 
@@ -46,7 +48,7 @@ def test_the_first_event_of_a_payment_is_applied_whatever_it_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "said", "outcome", "versioned"),
+    ("before", "expected", "outcome", "versioned"),
     [
         ([CREATED], [AUTHORIZED], Outcome.APPLIED, True),
         ([CREATED], [CREATED], Outcome.NOOP, False),
@@ -80,8 +82,8 @@ def test_the_first_event_of_a_payment_is_applied_whatever_it_says() -> None:
         ),
     ],
 )
-def test_outcomes(before: list[Said], said: list[Said], outcome: Outcome, versioned: bool) -> None:  # noqa: FBT001
-    decided = verdict(before, *said)
+def test_outcomes(before: list[Stated], expected: list[Stated], outcome: Outcome, versioned: bool) -> None:  # noqa: FBT001
+    decided = verdict(before, *expected)
     assert isinstance(decided, Recorded)
     assert (decided.outcome, decided.versioned) == (outcome, versioned)
     joined = standing(before).facts | decided.news

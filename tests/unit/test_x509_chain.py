@@ -140,7 +140,7 @@ NAMES = x509.NameConstraints(permitted_subtrees=[x509.DNSName("example")], exclu
 
 
 @pytest.mark.parametrize(
-    ("extension", "critical", "said"),
+    ("extension", "critical", "expected"),
     [
         (UNKNOWN, True, "untrusted_cert"),
         (UNKNOWN, False, "trusted"),
@@ -150,19 +150,19 @@ NAMES = x509.NameConstraints(permitted_subtrees=[x509.DNSName("example")], exclu
     ],
 )
 def test_what_is_critical_and_not_looked_at_leads_nowhere(
-    extension: x509.ExtensionType, said: str, *, critical: bool
+    extension: x509.ExtensionType, expected: str, *, critical: bool
 ) -> None:
     root = issue("root")
-    assert checked(extended(extension, critical=critical, ca=False, issuer=root), [], [root]) == said
+    assert checked(extended(extension, critical=critical, ca=False, issuer=root), [], [root]) == expected
     middle = extended(extension, critical=critical, issuer=root)
-    assert checked(issue("leaf", middle, ca=False), [middle], [root]) == said
+    assert checked(issue("leaf", middle, ca=False), [middle], [root]) == expected
 
 
-@pytest.mark.parametrize(("bits", "said"), [(1024, "untrusted_cert"), (2048, "trusted")])
-def test_a_short_rsa_key_is_none(bits: int, said: str) -> None:
+@pytest.mark.parametrize(("bits", "expected"), [(1024, "untrusted_cert"), (2048, "trusted")])
+def test_a_short_rsa_key_is_none(bits: int, expected: str) -> None:
     root, key = issue("root"), rsa.generate_private_key(65537, bits)
     leaf = draft("leaf", key, root, NOW - timedelta(days=1), NOW + timedelta(days=1))  # type: ignore[arg-type]
-    assert checked(Pair(leaf.sign(root.key, SHA256()), root.key), [], [root]) == said
+    assert checked(Pair(leaf.sign(root.key, SHA256()), root.key), [], [root]) == expected
 
 
 def test_a_leaf_that_may_not_sign_messages_signs_none() -> None:

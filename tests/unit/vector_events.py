@@ -63,7 +63,7 @@ def meaning(provider: str, case: str, place: int = 0) -> Meaning:
     return providers.interpret(provider, found.kind or "", found.body)
 
 
-def told(provider: str, kind: str, body: object) -> Meaning:
+def interpreted(provider: str, kind: str, body: object) -> Meaning:
     """Interpret a body that a test made."""
     return providers.interpret(provider, kind, body if isinstance(body, bytes) else json.dumps(body).encode())
 
@@ -71,7 +71,7 @@ def told(provider: str, kind: str, body: object) -> Meaning:
 def refused(provider: str, kind: str, body: object) -> str:
     """Return the reason for which a body that a test made is not interpreted."""
     with pytest.raises(UninterpretableError) as error:
-        told(provider, kind, body)
+        interpreted(provider, kind, body)
     return str(error.value.reason)
 
 
@@ -110,14 +110,14 @@ def check_every_order(records: Sequence[Record], **row: Any) -> None:
             assert len(tables.ledger) == len(records)
 
 
-def facts(said: Meaning) -> set[tuple[str, ...]]:
+def facts(found: Meaning) -> set[tuple[str, ...]]:
     """Return facts as texts: kind, key, state and, where there is one, the amount."""
-    parts = {(str(one.kind), one.key, one.state, one.amount) for one in said.facts}
+    parts = {(str(one.kind), one.key, one.state, one.amount) for one in found.facts}
     return {tuple(str(part) for part in one if part is not None) for one in parts}
 
 
-def refs(said: Meaning) -> list[tuple[str, str]]:
-    return [(str(one.kind), one.ref) for one in said.refs]
+def refs(found: Meaning) -> list[tuple[str, str]]:
+    return [(str(one.kind), one.ref) for one in found.refs]
 
 
 class Processed(NamedTuple):

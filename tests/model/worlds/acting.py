@@ -85,11 +85,11 @@ async def publish(process: Process, arena: Arena, lane_: lanes.Lane, lease: Any,
 
 async def _published(arena: Arena, name: str, found: Any) -> int:
     await asyncio.sleep(0)
-    arena.notes += [("published", name, told(record)) for record in found.records]
+    arena.notes += [("published", name, reported(record)) for record in found.records]
     return len(found.records)
 
 
-def told(record: Any) -> dict[str, Any]:
+def reported(record: Any) -> dict[str, Any]:
     """Return a change as its readers get it."""
     return dict(json.loads(record.value)) if record.topic.endswith("changes") else {"value": record.value.decode()}
 

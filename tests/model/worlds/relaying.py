@@ -76,9 +76,9 @@ async def drain(arena: Arena, lease: Lease) -> None:
     lane = lane_of(arena, "changes")
     async with arena.plain_pool().acquire() as connection:
         while (found := await lane.read(connection)) is not None:
-            from model.worlds.acting import told
+            from model.worlds.acting import reported
 
-            arena.notes += [("published", "drain", told(record)) for record in found.records]
+            arena.notes += [("published", "drain", reported(record)) for record in found.records]
             await lane.finish(connection, found, lease, {})
 
 
