@@ -267,18 +267,18 @@ def _asked_at_of(record: Record, headers: Mapping[str, bytes]) -> float | None:
 
 def _decode_upstream(record: Record, endpoints: Endpoints) -> Event:
     headers = record.present()
-    told = upstream.read(record.value, headers, endpoints.sources, endpoints.executors)
+    reported = upstream.read(record.value, headers, endpoints.sources, endpoints.executors)
     return Event(
         record,
-        told.source,
-        told.event_id,
-        told.kind,
-        told.provider,
-        told.account,
-        told.meaning,
-        told.content,
+        reported.source,
+        reported.event_id,
+        reported.kind,
+        reported.provider,
+        reported.account,
+        reported.meaning,
+        reported.content,
         traceparent=trace_of(headers),
-        livemode=told.livemode,
+        livemode=reported.livemode,
     )
 
 

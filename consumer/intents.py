@@ -34,8 +34,8 @@ def read(value: bytes) -> tuple[IntentRecord, Order]:
     except ValidationError as error:
         _refuse(error, body, ("body",))
     if name := twice_named(value):
-        told = f"{shown((name,))} stands twice in one object"
-        raise refused(f"intent: {told}; write it once, for readers disagree on which counts")
+        defect = f"{shown((name,))} stands twice in one object"
+        raise refused(f"intent: {defect}; write it once, for readers disagree on which counts")
     return sent, order
 
 

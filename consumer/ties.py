@@ -61,8 +61,8 @@ def _fits(tie: Tie, payment: Payment) -> bool:
     if tie.reversal:
         took = captures.get(tie.capture)
         return took is None or tie.amount <= took
-    told = {key for key, amount in captures.items() if amount is not None}
-    return asked(payment.facts) in (None, tie.amount) and told <= {tie.capture}
+    known = {key for key, amount in captures.items() if amount is not None}
+    return asked(payment.facts) in (None, tie.amount) and known <= {tie.capture}
 
 
 def _same_number(shown: str, phone: str) -> bool:

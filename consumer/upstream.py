@@ -40,7 +40,7 @@ RESERVED: Final = frozenset({"ratchet", "intents", "events"})
 """Names of our own in the places where a provider's stands."""
 
 
-class Told(NamedTuple):
+class Reported(NamedTuple):
     """An event of a service: its identity in the ledger, the scope of its payment, and what it says.
 
     `content` is the digest of an answer to a command: such events say no facts by which copies could be compared.
@@ -68,7 +68,7 @@ def read(
     headers: Mapping[str, bytes],
     sources: Collection[str] | None,
     executors: Mapping[str, frozenset[str]] | None = None,
-) -> Told:
+) -> Reported:
     """Return what a record says; raise UninterpretableError, saying what to mend.
 
     Without `sources` any service may tell of its payments, without `executors` any may answer commands.
@@ -78,7 +78,7 @@ def read(
         return _answer(source, event_id, kind, value or b"", executors)
     service, account = _bound(source, sources, "RATCHET_SOURCES")
     event = _body(kind, value or b"", EVENTS)
-    return Told(
+    return Reported(
         f"{SOURCE_PREFIX}{source}", event_id, kind, service, account, event.livemode, _meaning(kind, event, headers)
     )
 
@@ -96,7 +96,7 @@ def _identity(headers: Mapping[str, bytes]) -> tuple[str, str, str]:
 
 def _answer(
     source: str, event_id: str, kind: str, value: bytes, executors: Mapping[str, frozenset[str]] | None
-) -> Told:
+) -> Reported:
     """Return what an executor answers to a command; whether it may for the payment's account shows later."""
     service, account = _bound(source, executors, "RATCHET_EXECUTORS")
     answered = _body(kind, value, ANSWERS)
@@ -107,10 +107,10 @@ def _answer(
         reason=answered.reason if isinstance(answered, CommandRefused) else None,
         accounts=None if executors is None else executors[service],
     )
-    told = msgspec.json.encode([event_id, kind, answer.payment_id, answer.command_id, answer.reason])
+    content = msgspec.json.encode([event_id, kind, answer.payment_id, answer.command_id, answer.reason])
     meaning = Meaning(refs=(Ref(RefKind.ID, str(answered.id)),), answer=answer)
-    digest = hashlib.sha256(told).digest()
-    return Told(
+    digest = hashlib.sha256(content).digest()
+    return Reported(
         f"{SOURCE_PREFIX}{source}", event_id, kind, service, account, livemode=True, meaning=meaning, content=digest
     )
 
@@ -139,8 +139,8 @@ def _body(kind: str, value: bytes, models: Mapping[str, type[Body]]) -> Body:
         first = defects_of(error, model)[0]
         raise refused(f"event: {kind}: {shown(first.place)}: {first.detail}") from None
     if name := twice_named(value):
-        told = f"{shown((name,))} stands twice in one object"
-        raise refused(f"event: {kind}: {told}; write it once, for readers disagree on which counts")
+        defect = f"{shown((name,))} stands twice in one object"
+        raise refused(f"event: {kind}: {defect}; write it once, for readers disagree on which counts")
     return event
 
 

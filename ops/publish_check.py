@@ -110,7 +110,7 @@ def check_alone(record: Record, endpoints: Endpoints) -> Checked:
     _, item = decoded(record, endpoints)
     if isinstance(item, Dead):
         return Checked(record.topic, "illegal", item.reason, item.message, None)
-    return Checked(record.topic, "take", None, None, said_by(item), notes_on(item))
+    return Checked(record.topic, "take", None, None, summary_of(item), notes_on(item))
 
 
 async def check_beside_ledger(record: Record, settings: Settings, endpoints: Endpoints) -> Checked:
@@ -125,7 +125,7 @@ async def check_beside_ledger(record: Record, settings: Settings, endpoints: End
     return Checked(record.topic, found.would.value, found.outcome, found.why, alone.says, alone.notes)
 
 
-def said_by(event: Event) -> dict[str, Any]:
+def summary_of(event: Event) -> dict[str, Any]:
     """Return what was understood of a record: its identity, its payment, and the facts that it adds."""
     meaning = event.meaning
     return {

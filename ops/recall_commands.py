@@ -69,7 +69,7 @@ def recall(  # noqa: PLR0913 - one argument an option
     if begin >= end:
         raise SettingsError("--since must be before --until")
 
-    def tell(found: Found) -> None:
+    def report(found: Found) -> None:
         if found.pages % PAGES_A_LINE == 0:
             say(f"{found.pages:,} pages, {sum(found.new.values()):,} new events, {found.known:,} known")
 
@@ -87,7 +87,7 @@ def recall(  # noqa: PLR0913 - one argument an option
             dry_run=dry_run,
             operator=operator,
             because=because,
-            tell=tell,
+            report=report,
         )
     )
     emit(found.document(dry_run=dry_run), as_json=as_json, show=lambda: shown(found.document(dry_run=dry_run)))

@@ -39,7 +39,7 @@ class Span:
     until: dt.datetime
 
 
-class Tell(Protocol):
+class OnPage(Protocol):
     """Is called with what was found, after each page."""
 
     def __call__(self, found: Found, /) -> None: ...
@@ -54,9 +54,9 @@ async def recall(  # noqa: PLR0913 - what is asked, and by whom
     dry_run: bool,
     operator: Operator,
     because: str,
-    tell: Tell,
+    report: OnPage,
 ) -> Found:
-    """Ask all lists of an account and spool what is new, or only count it; `tell` hears of each page.
+    """Ask all lists of an account and spool what is new, or only count it; `report` is called after each page.
 
     Raises SettingsError where the account can't be asked, UnavailableError where its API stays away.
     """
@@ -71,7 +71,9 @@ async def recall(  # noqa: PLR0913 - what is asked, and by whom
                 )
                 await note_action(connection, operator, "recall", lists.source, why)
             for listing in lists.recall.lists:
-                await _read(connection, settings, lists, listing, Span(found.reaches, span.until), found, dry_run, tell)
+                await _read(
+                    connection, settings, lists, listing, Span(found.reaches, span.until), found, dry_run, report
+                )
     return found
 
 
@@ -99,7 +101,7 @@ async def _read(  # noqa: PLR0913, PLR0917 - what is asked, of whom, and where i
     span: Span,
     found: Found,
     dry_run: bool,  # noqa: FBT001 - as above
-    tell: Tell,
+    report: OnPage,
 ) -> None:
     """Read one list page by page."""
     page = None
@@ -115,7 +117,7 @@ async def _read(  # noqa: PLR0913, PLR0917 - what is asked, of whom, and where i
                 topic = settings.kafka.topics.webhooks.name
                 new = await spool_new(connection, topic, lists.source, shown, cursor["began_at"])
         found.take(shown, new, cursor["began_at"])
-        tell(found)
+        report(found)
         if answer.following is None:
             return
         page = answer.following

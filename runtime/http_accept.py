@@ -85,7 +85,7 @@ class Acceptor:
     def _take_in(self, connection: socket.socket, peer: str) -> None:
         refusal = self._refusal_of(peer)
         if refusal is not None:
-            _tell(connection, refusal)
+            _answer(connection, refusal)
             return
         connection.setblocking(False)
         task = self._loop.create_task(self._make(connection))
@@ -112,7 +112,7 @@ class Acceptor:
             self._loop.add_reader(self._listener, self._take)
 
 
-def _tell(connection: socket.socket, refusal: bytes) -> None:
+def _answer(connection: socket.socket, refusal: bytes) -> None:
     """Write the refusal into the empty buffer of a new connection, and close it."""
     try:
         connection.send(refusal, socket.MSG_DONTWAIT)

@@ -90,10 +90,10 @@ class DisksRequest(Request[_Question]):  # type: ignore[misc]
 
 def disks_of(answer: Any) -> list[Disk]:
     """Return a broker's folders, from its answer; none where we may not ask."""
-    told = answer.to_object()
-    if told["error_code"]:
+    document = answer.to_object()
+    if document["error_code"]:
         return []
-    return [Disk(one["folder"], one["total_bytes"], one["free_bytes"]) for one in told["folders"]]
+    return [Disk(one["folder"], one["total_bytes"], one["free_bytes"]) for one in document["folders"]]
 
 
 def low(disks: Iterable[Disk], bytes_min: int) -> list[str]:

@@ -89,7 +89,7 @@ class Proof(NamedTuple):
     fetched: bool = False
 
     @property
-    def told(self) -> str:
+    def sentence(self) -> str:
         """Return where the proof stands, in words."""
         named = ", ".join(f"`{header}`" for header in self.headers)
         place = named or ("a secret at the end of the path" if self.in_path else "in the body")
@@ -164,7 +164,7 @@ def _webhook_paths(proofs: Mapping[str, Proof]) -> Json:
 
 def _webhook(operation: str, proofs: Mapping[str, Proof]) -> Json:
     """Return what a provider's webhook is and what it is answered. Its headers and body are the provider's own."""
-    told = [f"- `{name}`: {proof.told}" for name, proof in sorted(proofs.items())]
+    sentences = [f"- `{name}`: {proof.sentence}" for name, proof in sorted(proofs.items())]
     headers = {header: name for name, proof in sorted(proofs.items()) for header in proof.headers}
     accepted = {
         "type": "object",
@@ -180,7 +180,9 @@ def _webhook(operation: str, proofs: Mapping[str, Proof]) -> Json:
     return {
         "operationId": operation,
         "summary": "A provider's own signed request",
-        "description": "\n".join(["The raw body is verified and kept as it is. What proves a request:", "", *told]),
+        "description": "\n".join(
+            ["The raw body is verified and kept as it is. What proves a request:", "", *sentences]
+        ),
         "parameters": [
             {
                 "name": header,

@@ -62,7 +62,7 @@ class RefetchJob:
         asked_at = self._clock.now()
         outcome = await self._ask(api, row["ref"], row["about"])
         await self._finish(lease, row, outcome, asked_at)
-        self._tell(row, outcome, time.monotonic() - now)
+        self._report(row, outcome, time.monotonic() - now)
         return True
 
     async def _claim(self, lease: Lease, now: float) -> Row | None:
@@ -116,7 +116,7 @@ class RefetchJob:
     def _pause(self, attempts: int) -> float:
         return pause_seconds(attempts, self._limits.backoff_initial_seconds, self._limits.backoff_max_seconds)
 
-    def _tell(self, row: Row, outcome: Outcome | None, seconds: float) -> None:
+    def _report(self, row: Row, outcome: Outcome | None, seconds: float) -> None:
         """Count one refetch and write its canonical line."""
         named = type(outcome).__name__.lower() if outcome else "put_back"
         metrics.REFETCHES.labels(row["provider"], named).inc()

@@ -100,7 +100,7 @@ class SmsJob:
             self._breaker.abandoned(time.monotonic())
             raise
         await self._finish(lease, row, outcome)
-        self._tell(row, outcome, time.monotonic() - claimed_at)
+        self._report(row, outcome, time.monotonic() - claimed_at)
         return True
 
     async def _dispatch(self, row: Row, claimed_at: float) -> Outcome:
@@ -162,7 +162,7 @@ class SmsJob:
         pause = pause_seconds(attempts, self._limits.backoff_initial_seconds, self._limits.backoff_max_seconds)
         return max(pause, outcome.after_seconds or 0.0, self._limits.unsure_seconds if outcome.unsure else 0.0)
 
-    def _tell(self, row: Row, outcome: Outcome, seconds: float) -> None:
+    def _report(self, row: Row, outcome: Outcome, seconds: float) -> None:
         """Count one try and write its canonical line; neither number nor text is in it."""
         metrics.SMS.labels(type(outcome).__name__.lower()).inc()
         failed = isinstance(outcome, Rejected) or (

@@ -52,16 +52,16 @@ class WatchJob:
             row = await self._rows.fetch_one(
                 lease, "queue_debits", provider, account, watch.after, watch.every, self._limits.watch_payments_max
             )
-            self._tell(provider, account, row)
+            self._report(provider, account, row)
             return
         states = list(watch.statuses), list(watch.refunds), list(watch.disputes)
         seconds = watch.after, watch.every, watch.until
         row = await self._rows.fetch_one(
             lease, "queue_stale", provider, account, *states, *seconds, self._limits.watch_payments_max, watch.child
         )
-        self._tell(provider, account, row)
+        self._report(provider, account, row)
 
     @staticmethod
-    def _tell(provider: str, account: str, row: asyncpg.Record | None) -> None:
+    def _report(provider: str, account: str, row: asyncpg.Record | None) -> None:
         if row is not None and row["queued"]:
             log.info("stale_queued", provider=provider, account=account, payments=row["queued"])

@@ -97,8 +97,8 @@ async def _recover(error: Exception, ending: asyncio.Event, limits: DispatcherSe
     """Say what failed and wait; what was claimed comes again when its claim expires."""
     foreseen = isinstance(error, OUTAGE_ERRORS + CONFLICT_ERRORS)
     health.failed(f"{health.name}: {type(error).__name__}")
-    tell = log.warning if foreseen else log.error
-    tell("dispatch_failed", desk=health.name, error=type(error).__name__, exc_info=not foreseen)
+    write = log.warning if foreseen else log.error
+    write("dispatch_failed", desk=health.name, error=type(error).__name__, exc_info=not foreseen)
     pause = pause_seconds(health.failures_in_row, limits.backoff_initial_seconds, limits.backoff_max_seconds)
     await wait_for_event(ending, pause)
 

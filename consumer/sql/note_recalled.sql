@@ -1,16 +1,16 @@
 -- Note of events that a list showed whether recall brought them first, and that a webhook of them came. $1 sources, $2
 -- event ids, $3 what is known: `first` (recall brought it), `known` (recall brought what was there already), `webhook`.
 -- A hint of an object's webhook may have come already and wait to be read again.
-with said as (
+with arrived as (
     select n.source, n.event_id, bool_or(n.what = 'first') as first, bool_or(n.what = 'known') as known,
         bool_or(n.what = 'webhook') as webhook
     from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n (source, event_id, what)
     group by n.source, n.event_id
 ), held as (
-    select r.source, r.event_id, said.first, said.known, said.webhook
-    from said
+    select r.source, r.event_id, arrived.first, arrived.known, arrived.webhook
+    from arrived
     join recalled_events as r using (source, event_id)
-    where (r.first_at is null and (said.first or said.known)) or (r.webhook_at is null and said.webhook)
+    where (r.first_at is null and (arrived.first or arrived.known)) or (r.webhook_at is null and arrived.webhook)
     order by r.source, r.event_id
     for update of r
 )

@@ -1,4 +1,4 @@
-"""One process of a contender: gets ready, waits for the word, processes, tells how far it is, and ends when asked.
+"""One process of a contender: gets ready, waits for the word, processes, reports how far it is, and ends when asked.
 
     python -m ops.bench.contender KIND TOPIC GROUP PROCESSES RECORDING
 
@@ -57,7 +57,7 @@ class Telling:
 
     async def wait_for_word(self) -> None:
         """Say that all is ready and wait for a line."""
-        tell(ready=True)
+        report(ready=True)
         await asyncio.to_thread(sys.stdin.readline)
 
     async def run(self) -> None:
@@ -66,15 +66,15 @@ class Telling:
         reported, began = 0, 0.0
         while not ending.done():
             if not began and (began := self.began_at()):
-                tell(began=began)
+                report(began=began)
             if (processed := self.processed()) != reported:
                 reported = processed
-                tell(processed=processed, at=time.monotonic())
+                report(processed=processed, at=time.monotonic())
             await asyncio.wait((ending,), timeout=REPORT_SECONDS)
         self.stopped.set()
 
 
-def tell(**words: Any) -> None:
+def report(**words: Any) -> None:
     """Say one line."""
     sys.stdout.write(json.dumps(words) + "\n")
     sys.stdout.flush()
@@ -188,12 +188,12 @@ def peak_mib() -> float:
 
 
 def main() -> None:
-    """Read the arguments, process, tell the rest."""
+    """Read the arguments, process, report the rest."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     kind, topic, group, processes, recording = sys.argv[1:]
     tune_collector()
     uvloop.run(_measure(kind, topic, group, int(processes), Path(recording)))
-    tell(peak_mib=peak_mib())
+    report(peak_mib=peak_mib())
 
 
 if __name__ == "__main__":

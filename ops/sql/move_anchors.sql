@@ -1,5 +1,5 @@
 -- $1 payment ids, and of the last rows removed: $2 hashes, $3 versions, $4 relay_xids, $5 ids; $6 how many are removed
--- in all, $7 what they had said, $8 signatures. An anchor never moves back: the answer is how many were moved.
+-- in all, $7 what they had reported, $8 signatures. An anchor never moves back: the answer is how many were moved.
 with moved as (
     insert into ledger_anchors as a (payment_id, hash, version, relay_xid, ledger_id, rows_removed, facts, mac)
     select *

@@ -191,8 +191,8 @@ class LaneLoop:
         metrics.RELAY_FAILURES.labels(self._lane.name).inc()
         relay = self._settings.relay
         pause = backoff_seconds(self._health.failures_in_row, relay.backoff_initial_seconds, relay.backoff_max_seconds)
-        tell = _log.warning if foreseen else _log.error
-        tell(
+        write = _log.warning if foreseen else _log.error
+        write(
             "relay_halted" if halted else "relay_failed",
             lane=self._lane.name,
             error=reason,

@@ -101,16 +101,16 @@ class Claims:
         if taken := await self._taken(connection, asking.client, intent):
             return taken
         payment_id = new_payment_id(int(asking.received_at * 1000))
-        told = intent.model_dump(include=set(Accepted.model_fields))
-        answer = Accepted(id=payment_id, status=Status.CREATED, command="create", **told)
+        terms = intent.model_dump(include=set(Accepted.model_fields))
+        answer = Accepted(id=payment_id, status=Status.CREATED, command="create", **terms)
         event_id, key = f"{payment_id}:create", key_of(intent, payment_id)
         body = intent.model_dump(mode="json", exclude_none=True)
         record = record_of(asking, Command.CREATE, payment_id, body, event_id=event_id, key=key, topic=self._topic)
         scope = (intent.provider, intent.account, intent.merchant_account, intent.livemode)
         noted = msgspec.json.encode(intent.metadata).decode() if intent.metadata else None
-        said = (*scope, intent.reference, intent.provider_ref, intent.currency, intent.amount, None, noted, None)
+        columns = (*scope, intent.reference, intent.provider_ref, intent.currency, intent.amount, None, noted, None)
         claimed = Claimed(payment_id, body_of(answer))
-        await self._write(connection, asking, ordered, claimed, record, said)
+        await self._write(connection, asking, ordered, claimed, record, columns)
         return claimed
 
     async def _taken(self, connection: Connection, client: str, intent: Intent) -> Declined | None:
@@ -186,9 +186,9 @@ class Claims:
         ordered: Ordered,
         claimed: Claimed,
         record: Outgoing,
-        said: tuple[Any, ...],
+        columns: tuple[Any, ...],
     ) -> None:
-        """Write the claim and its event beside each other. `said` are the columns that depend on the command."""
+        """Write the claim and its event beside each other. `columns` are the columns that depend on the command."""
         headers = dict(record.headers)
         await connection.execute(
             statement("producers", "insert_claim"),
@@ -199,7 +199,7 @@ class Claims:
             claimed.payment_id,
             (headers["ce_id"] or b"").decode(),
             record.key.decode(),
-            *said,
+            *columns,
             self._bounds.kept_seconds,
             claimed.answer,
         )

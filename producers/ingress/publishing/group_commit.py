@@ -80,15 +80,15 @@ class GroupCommit:
         try:
             await self._write([row for member in group for row in member.rows])
         except asyncio.CancelledError:
-            _tell(group, "the ingress closes")
+            _answer(group, "the ingress closes")
             raise
         except UnavailableError as error:
-            _tell(group, str(error))
+            _answer(group, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the members must not wait for ever
             _log.error("group_failed", error=f"{type(error).__name__}: {error}", members=len(group))
-            _tell(group, f"the group failed with {type(error).__name__}")
+            _answer(group, f"the group failed with {type(error).__name__}")
         else:
-            _tell(group, None)
+            _answer(group, None)
 
     def _take(self) -> list[Member]:
         """Take who has waited longest, as far as the bounds go; who has given up is left out."""
@@ -105,7 +105,7 @@ class GroupCommit:
         return group
 
 
-def _tell(group: Sequence[Member], failure: str | None) -> None:
+def _answer(group: Sequence[Member], failure: str | None) -> None:
     for member in group:
         if member.done.done():
             continue
