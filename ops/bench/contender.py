@@ -145,17 +145,17 @@ async def _by_hand(settings: Settings, kind: str, topic: str, group: str, tellin
 
 async def _floor(settings: Settings, recording: Path, telling: Telling) -> None:
     """Replay what the product sent to Postgres."""
-    lanes = floor.read(recording)
-    connections = max(1, len(lanes))
+    shares = floor.read(recording)
+    connections = max(1, len(shares))
     pool = await open_pool(settings.postgres, role="bench", connections=connections, parameters=PLANNER)
-    held = [await pool.acquire() for _ in lanes]
-    processed = [0] * len(lanes)
+    held = [await pool.acquire() for _ in shares]
+    processed = [0] * len(shares)
     telling.processed = lambda: sum(processed)
     await telling.wait_for_word()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(telling.run())
-        for number, (connection, lane) in enumerate(zip(held, lanes, strict=True)):
-            tasks.create_task(floor.replay(connection, lane, processed, number))
+        for number, (connection, share) in enumerate(zip(held, shares, strict=True)):
+            tasks.create_task(floor.replay(connection, share, processed, number))
     for connection in held:
         await pool.release(connection)
     await pool.close()

@@ -1,8 +1,8 @@
 """The floor: what the product sent to Postgres, recorded once and sent again with nothing around it.
 
-A recording run processes the workload's records in memory order through the product's own writer, in lanes whose keys
+A recording run processes the workload's records in memory order through the product's own writer, in shares whose keys
 are disjoint, and keeps every statement with its arguments. A replay says them on a fresh database, one connection a
-lane, with the same transactions; no Kafka, no decoding, no fold. Ids that the database gives out (parked events) are
+share, with the same transactions; no Kafka, no decoding, no fold. Ids that the database gives out (parked events) are
 those of the run that is going on.
 """
 
@@ -57,34 +57,34 @@ class Transaction:
     records: int = 0
 
 
-Lane = list[Transaction]
+Share = list[Transaction]
 
 
-def lane_of(key: bytes, lanes: int) -> int:
-    """Return the lane of a record's key; a payment's records are all in one."""
-    return zlib.crc32(key) % lanes
+def share_of(key: bytes, shares: int) -> int:
+    """Return the share of a record's key; a payment's records are all in one."""
+    return zlib.crc32(key) % shares
 
 
-def split(records: Sequence[Outgoing], lanes: int) -> list[list[Record]]:
-    """Deal the records out to lanes, as Kafka's records of one partition each."""
-    dealt: list[list[Record]] = [[] for _ in range(lanes)]
+def split(records: Sequence[Outgoing], shares: int) -> list[list[Record]]:
+    """Deal the records out to shares, as Kafka's records of one partition each."""
+    dealt: list[list[Record]] = [[] for _ in range(shares)]
     for number, record in enumerate(records):
-        lane = lane_of(record.key, lanes)
-        made = Record(record.topic, lane, len(dealt[lane]), number, record.key, record.value, record.headers)
-        dealt[lane].append(made)
+        share = share_of(record.key, shares)
+        made = Record(record.topic, share, len(dealt[share]), number, record.key, record.value, record.headers)
+        dealt[share].append(made)
     return dealt
 
 
 class _Recorder:
     """A connection that notes what is sent through it."""
 
-    def __init__(self, connection: Connection, lane: Lane) -> None:
+    def __init__(self, connection: Connection, share: Share) -> None:
         self._connection = connection
-        self._lane = lane
+        self._share = share
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        self._lane.append(Transaction())
+        self._share.append(Transaction())
         async with self._connection.transaction():
             yield
 
@@ -93,7 +93,7 @@ class _Recorder:
 
         async def noting(*arguments: Any, **options: Any) -> Any:
             result = await method(*arguments, **options)
-            self._lane[-1].calls.append((name, arguments, options, answered(arguments, result)))
+            self._share[-1].calls.append((name, arguments, options, answered(arguments, result)))
             return result
 
         return noting
@@ -104,48 +104,48 @@ class _RecordingPool:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self.lane: Lane = []
+        self.share: Share = []
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[_Recorder]:
         async with self._pool.acquire() as connection:
-            yield _Recorder(connection, self.lane)
+            yield _Recorder(connection, self.share)
 
 
-async def record(settings: Settings, records: Sequence[Outgoing], lanes: int) -> list[Lane]:
+async def record(settings: Settings, records: Sequence[Outgoing], shares: int) -> list[Share]:
     """Process the records on the settings' database with the product's writer; return all that was sent."""
     pool = await open_pool(settings.postgres, role="bench", connections=2, parameters=PLANNER)
-    sent: list[Lane] = []
+    sent: list[Share] = []
     size = settings.consumer.batch_records_max
     try:
-        for dealt in split(records, lanes):
+        for dealt in split(records, shares):
             noting = _RecordingPool(pool)
             writer = BatchWriter(cast("Pool", noting), settings, SystemClock())
             for begin in range(0, len(dealt), size):
                 batch = dealt[begin : begin + size]
                 await writer.process([decoded(one) for one in batch])
-                noting.lane[-1].records = len(batch)
-            sent.append(noting.lane)
+                noting.share[-1].records = len(batch)
+            sent.append(noting.share)
     finally:
         await pool.close()
     return sent
 
 
-def write(sent: list[Lane], recording: Path) -> None:
+def write(sent: list[Share], recording: Path) -> None:
     """Write down what was sent."""
     recording.write_bytes(pickle.dumps(sent))
 
 
-def read(recording: Path) -> list[Lane]:
+def read(recording: Path) -> list[Share]:
     """Read what `write` wrote."""
-    lanes: list[Lane] = pickle.loads(recording.read_bytes())  # noqa: S301 - this run's own file
-    return lanes
+    shares: list[Share] = pickle.loads(recording.read_bytes())  # noqa: S301 - this run's own file
+    return shares
 
 
-async def replay(connection: Connection, lane: Lane, processed: list[int], number: int) -> None:
+async def replay(connection: Connection, share: Share, processed: list[int], number: int) -> None:
     """Send a worker's transactions again; counts its records in `processed[number]` as they commit."""
     now: dict[Id, int] = {}
-    for transaction in lane:
+    for transaction in share:
         async with connection.transaction():
             for name, arguments, options, ids in transaction.calls:
                 answer = await getattr(connection, name)(*now_named(arguments, now), **options)

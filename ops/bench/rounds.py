@@ -31,7 +31,7 @@ TIMEOUT_SECONDS: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class BenchSetup:
-    """What all rounds share: the brokers, their pids, topic and workload by speed, recordings by number of lanes."""
+    """What all rounds share: the brokers, their pids, topic and workload by speed, recordings by connections."""
 
     endpoints: Endpoints
     servers: Mapping[str, int]
@@ -143,8 +143,8 @@ async def run_round(setup: BenchSetup, contender: Contender, number: int) -> Rou
     """Measure one contender once on a fresh database; raise RatchetError where its rows are wrong."""
     topic, workload = setup.topics[contender.slow]
     name = f"bench_{contender.name.replace('-', '_')}_{number}_{os.getpid()}"
-    lanes = int(contender.kind[-1]) if contender.kind.startswith("floor") else 0
-    recording = str(setup.recordings.get(lanes, "-"))
+    shares = int(contender.kind[-1]) if contender.kind.startswith("floor") else 0
+    recording = str(setup.recordings.get(shares, "-"))
     database = await make_database(setup.endpoints, name)
     orders = make_orders(workload, contender.ordered)
     try:

@@ -67,19 +67,19 @@ async def _prepare(stack: Stack, endpoints: Endpoints, options: Options, folder:
         await preload(endpoints.kafka, topic, workload.records)
         topics[slow] = (topic, workload)
     recordings = {}
-    for lanes in sorted({int(one.kind[-1]) for one in _contenders(options) if one.kind.startswith("floor")}):
-        say(f"recording the statements of {lanes} connection(s)")
-        recordings[lanes] = folder / f"floor-{lanes}.pickle"
-        await _record(endpoints, topics[False][1], lanes, recordings[lanes])
+    for shares in sorted({int(one.kind[-1]) for one in _contenders(options) if one.kind.startswith("floor")}):
+        say(f"recording the statements of {shares} connection(s)")
+        recordings[shares] = folder / f"floor-{shares}.pickle"
+        await _record(endpoints, topics[False][1], shares, recordings[shares])
     servers = {name: one["pid"] or 0 for name, one in (await stack.status()).items()}
     return BenchSetup(endpoints, servers, topics, recordings)
 
 
-async def _record(endpoints: Endpoints, workload: Workload, lanes: int, target: Path) -> None:
-    name = f"bench_recording_{lanes}_{os.getpid()}"
+async def _record(endpoints: Endpoints, workload: Workload, shares: int, target: Path) -> None:
+    name = f"bench_recording_{shares}_{os.getpid()}"
     database = await make_database(endpoints, name)
     settings = load().model_copy(update={"postgres": PostgresSettings(dsn=database.dsn)})
-    floor.write(await floor.record(settings, workload.records, lanes), target)
+    floor.write(await floor.record(settings, workload.records, shares), target)
     await drop_database(endpoints, name)
 
 

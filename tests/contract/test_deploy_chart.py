@@ -177,7 +177,7 @@ def test_the_autoscaler_logs_in_as_the_consumer_does() -> None:
         assert "unsafeSsl" not in trigger["metadata"]
 
 
-def test_only_the_doors_paths_are_led_in() -> None:
+def test_only_the_ingresses_paths_are_led_in() -> None:
     paths = [one["path"] for one in of_kind("Ingress")["ratchet"]["spec"]["rules"][0]["http"]["paths"]]
     assert paths == ["/webhooks", "/payment-intents", "/payments", "/openapi.json"]
     policies = of_kind("NetworkPolicy")

@@ -192,7 +192,7 @@ def test_every_json_schema_is_one(name: str) -> None:
 
 @pytest.mark.parametrize("trace", [None, TRACE])
 @pytest.mark.parametrize("event_id", ["evt_1", None])
-def test_records_of_the_door_fit(trace: str | None, event_id: str | None) -> None:
+def test_records_of_the_ingress_fit(trace: str | None, event_id: str | None) -> None:
     arrival = records.Arrival("stripe/acme", 1_700_000_000.25, "application/json", trace)
     found = Notification(event_id=event_id, kind=None, payment_ref=None, body=b"{}", trust=Trust.HINT)
     (record,) = records.build([found], arrival, WEBHOOKS.name)

@@ -85,7 +85,7 @@ def test_operations_are_named_once_and_linked() -> None:
     assert len(links) == 5
 
 
-def test_every_path_of_the_api_is_one_that_the_door_knows() -> None:
+def test_every_path_of_the_api_is_one_that_the_ingress_knows() -> None:
     for path, operation in operations():
         if not path.startswith(routes.PREFIX):
             continue

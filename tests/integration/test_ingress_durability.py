@@ -171,7 +171,7 @@ async def test_two_hundred_at_once_are_each_in_kafka_once(stack: Any, database: 
     assert await spooled(database.dsn) == []
 
 
-async def test_closing_the_door_loses_no_202(stack: Any, database: Any) -> None:
+async def test_closing_the_ingress_loses_no_202(stack: Any, database: Any) -> None:
     accepted: list[str] = []
 
     async def post_until_closed(ingress: running.RunningIngress) -> None:

@@ -74,7 +74,7 @@ async def test_the_quota_is_that_of_the_sender_behind_the_proxy(stack: Any, data
             assert (await forge(ingress, **{"X-Forwarded-For": site}))[0] == status
 
 
-async def test_two_doors_share_a_quota_and_each_has_its_own_without_redis(
+async def test_two_ingresses_share_a_quota_and_each_has_its_own_without_redis(
     stack: Any, database: Any, topic_prefix: str
 ) -> None:
     changes = shared(stack, topic_prefix, unverified_requests_max=3)

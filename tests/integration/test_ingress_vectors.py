@@ -178,7 +178,7 @@ def statuses_allowed(provider: str, case: dict[str, Any], target: str) -> set[in
 
 
 @pytest.mark.parametrize("provider", NAMES)
-async def test_every_case_through_the_door(
+async def test_every_case_through_the_ingress(
     provider: str, tail: running.Tail, ingress: running.RunningIngress, switch: Switch, tmp_path: Path
 ) -> None:
     cases = json.loads((VECTORS / f"{provider}.json").read_text())["cases"]

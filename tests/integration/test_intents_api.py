@@ -105,7 +105,7 @@ async def test_fifty_twins_make_one_event(api: Api, harness: Bench) -> None:
     assert await harness.pool.fetchval("select count(*) from intent_claims") == 1
 
 
-async def test_twins_at_two_doors_make_one_event(stack: Any, database: Any, harness: Bench) -> None:
+async def test_twins_at_two_ingresses_make_one_event(stack: Any, database: Any, harness: Bench) -> None:
     key = str(uuid.uuid4())
     async with open_api(stack.kafka, database.dsn) as one, open_api(stack.kafka, database.dsn) as other:
         replies = await asyncio.gather(*(ingress.create(key=key) for _ in range(25) for ingress in (one, other)))

@@ -57,7 +57,7 @@ async def promised(harness: Bench) -> list[str]:
 
 
 @pytest.mark.parametrize("point", points("find_taken", *BEFORE, *AFTER))
-async def test_a_create_has_one_effect_wherever_the_door_dies(
+async def test_a_create_has_one_effect_wherever_the_ingress_dies(
     stack: Any, database: Any, harness: Bench, point: str
 ) -> None:
     key, intent = str(uuid.uuid4()), {"amount": 5, "currency": "EUR", "provider": "stripe", "reference": "order-1"}
@@ -73,7 +73,7 @@ async def test_a_create_has_one_effect_wherever_the_door_dies(
 
 
 @pytest.mark.parametrize("point", points("read_payment_view", "read_asked", *BEFORE, *AFTER))
-async def test_a_refund_has_one_effect_wherever_the_door_dies(
+async def test_a_refund_has_one_effect_wherever_the_ingress_dies(
     stack: Any, database: Any, harness: Bench, point: str
 ) -> None:
     async with open_api(stack.kafka, database.dsn) as api:

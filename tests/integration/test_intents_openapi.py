@@ -42,7 +42,7 @@ async def schemathesis(api: Api, folder: Path) -> tuple[int, str]:
     return process.returncode or 0, reported.decode()
 
 
-async def test_the_door_keeps_what_its_document_promises(stack: Any, database: Any, tmp_path: Path) -> None:
+async def test_the_ingress_keeps_what_its_document_promises(stack: Any, database: Any, tmp_path: Path) -> None:
     async with open_api(stack.kafka, database.dsn) as api:
         status, reported = await schemathesis(api, tmp_path)
     assert status == 0, reported

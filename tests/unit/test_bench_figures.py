@@ -216,7 +216,7 @@ def test_latency_is_measured_at_a_tenth_of_what_each_path_carries(tmp_path: Path
     }
 
 
-def test_the_sender_signs_what_the_door_takes() -> None:
+def test_the_sender_signs_what_the_ingress_takes() -> None:
     ((event_id, raw),) = http_load.requests_of(make_workload(1, 5).records[:1], "127.0.0.1:1", 1_790_000_000)
     head, _, body = raw.partition(http_load.HEAD_END)
     lines = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])

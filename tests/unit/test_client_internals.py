@@ -269,7 +269,7 @@ async def test_the_inside_of_the_producer_that_is_given_up_is_there() -> None:
     assert "self._drain_waiter" in batch
 
 
-async def test_the_inside_of_a_request_that_the_door_reads_is_there() -> None:
+async def test_the_inside_of_a_request_that_the_ingress_reads_is_there() -> None:
     """One that is not there would be taken for a server whose body must be waited for: slower, and unseen."""
     state = ServerState()
     protocol = HttpProtocol(config=Config(answer_nothing, log_config=None), server_state=state, app_state={})

@@ -1,4 +1,4 @@
-"""The consumer's loop on a group member made by hand: fetching, lanes, offsets, rebalances, the end."""
+"""The consumer's loop on a group member made by hand: fetching, processor, offsets, rebalances, the end."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ LIMITS = ConsumerSettings(
 )
 PATIENCE_SECONDS = 10.0
 IDENTITY = "ratchet:1:1"
-KEYS = tuple(next(key for key in (b"k%d" % n for n in range(100)) if hash(key) % 2 == lane) for lane in (0, 1))
-"""A key of each of two lanes; which one it is differs from process to process."""
+KEYS = tuple(next(key for key in (b"k%d" % n for n in range(100)) if hash(key) % 2 == worker) for worker in (0, 1))
+"""A key of each of two workers; which one it is differs from process to process."""
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +172,7 @@ class Member:
 
 
 @dataclass
-class OpenLanes:
+class OpenProcessor:
     """ParkedWriter what it is given when `gate` is open; may halt partitions, fail, or be in an outage."""
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -190,7 +190,7 @@ class OpenLanes:
     word: bool = False
 
     @property
-    def quarantine(self) -> OpenLanes:
+    def quarantine(self) -> OpenProcessor:
         return self
 
     outages = marks = quarantine
@@ -237,7 +237,7 @@ class OpenLanes:
 @dataclass
 class Harness:
     member: Member
-    lanes: OpenLanes
+    processor: OpenProcessor
     worker: ConsumerLoop
     stop: asyncio.Event
     task: asyncio.Task[None]
@@ -287,16 +287,16 @@ class Own:
 async def running(
     *, is_open: bool = True, member: Member | None = None, own: Own | None = None, **limits: Any
 ) -> AsyncIterator[Harness]:
-    member, lanes, stop = member or Member(), OpenLanes(), asyncio.Event()
+    member, processor, stop = member or Member(), OpenProcessor(), asyncio.Event()
     if is_open:
-        lanes.gate.set()
+        processor.gate.set()
     settings = LIMITS.model_copy(update=limits)
-    worker = ConsumerLoop(member, lanes, settings, Positions(own or Own(), PATIENCE_SECONDS))  # type: ignore[arg-type]
-    harness = Harness(member, lanes, worker, stop, asyncio.create_task(worker.run(stop)))
+    worker = ConsumerLoop(member, processor, settings, Positions(own or Own(), PATIENCE_SECONDS))  # type: ignore[arg-type]
+    harness = Harness(member, processor, worker, stop, asyncio.create_task(worker.run(stop)))
     try:
         yield harness
     finally:
-        lanes.gate.set()
+        processor.gate.set()
         for task in (harness.task, *worker._pool.tasks.values()):
             task.cancel()
         await asyncio.gather(harness.task, *worker._pool.tasks.values(), return_exceptions=True)
@@ -331,7 +331,7 @@ async def test_where_an_offset_is_gone_all_that_is_still_there_is_read(error: Ca
     member.publish(6)
     async with running(member=member) as harness:
         await harness.until(lambda: harness.member.committed == {TP0: 6})
-        assert harness.lanes.processed == [3, 4, 5]
+        assert harness.processor.processed == [3, 4, 5]
 
 
 async def test_what_is_processed_is_committed() -> None:
@@ -340,7 +340,7 @@ async def test_what_is_processed_is_committed() -> None:
         harness.member.publish(3, partition=1)
         await harness.until(lambda: harness.member.committed == {TP0: 7, TP1: 3})
         await harness.end()
-        assert (harness.lanes.ended, len(harness.lanes.processed)) == (1, 10)
+        assert (harness.processor.ended, len(harness.processor.processed)) == (1, 10)
 
 
 async def test_the_database_notes_what_kafka_is_reported() -> None:
@@ -384,9 +384,9 @@ async def test_an_assignment_goes_on_at_the_smaller_of_kafkas_offset_and_ours(
         await harness.worker.on_partitions_assigned({TP0})
         await harness.until(lambda: bool(harness.worker._pool.tasks))
         assert own.failures == [], "until Postgres answers nothing is taken"
-        harness.lanes.gate.set()
+        harness.processor.gate.set()
         await harness.until(lambda: member.committed == {TP0: 8})
-        assert min(harness.lanes.processed) == goes_on_at
+        assert min(harness.processor.processed) == goes_on_at
         assert len(own.epochs) == (1 if kafkas is not None and goes_on_at < kafkas else 0)
         assert TP0 not in member.paused
 
@@ -412,7 +412,7 @@ async def test_nothing_is_noted_of_a_partition_before_it_is_known_where_it_goes_
 
         member.during_poll = assign
         await harness.until(lambda: member.committed == {TP0: 8})
-        assert (min(harness.lanes.processed), len(own.epochs)) == (3, 1)
+        assert (min(harness.processor.processed), len(own.epochs)) == (3, 1)
         assert 5 not in noted, "a crash would lose what is between"
 
 
@@ -443,46 +443,46 @@ async def test_one_partition_of_which_the_database_is_older_begins_an_epoch() ->
 async def test_nothing_is_committed_before_it_is_processed() -> None:
     async with running(is_open=False) as harness:
         harness.member.publish(3)
-        await harness.until(lambda: harness.lanes.began)
+        await harness.until(lambda: harness.processor.began)
         polls = harness.member.polls
         await harness.until(lambda: harness.member.polls > polls + 5)
         assert harness.member.commits == []
-        harness.lanes.gate.set()
+        harness.processor.gate.set()
         await harness.until(lambda: harness.member.committed == {TP0: 3})
 
 
-async def test_no_more_batches_are_in_flight_than_there_are_lanes() -> None:
+async def test_no_more_batches_are_in_flight_than_there_are_workers() -> None:
     async with running(is_open=False, batch_records_max=1) as harness:
         harness.member.publish(9)
-        await harness.until(lambda: harness.lanes.began == 2)
+        await harness.until(lambda: harness.processor.began == 2)
         for _ in range(20):
             await asyncio.sleep(0.001)
-        assert harness.lanes.began == 2
-        harness.lanes.gate.set()
+        assert harness.processor.began == 2
+        harness.processor.gate.set()
         await harness.until(lambda: harness.member.committed == {TP0: 9})
 
 
-async def test_lanes_share_a_fetch_by_key_and_commit_it_together() -> None:
+async def test_workers_share_a_fetch_by_key_and_commit_it_together() -> None:
     async with running(is_open=False) as harness:
         harness.member.publish(4)
-        await harness.until(lambda: harness.lanes.began == 2)
-        harness.lanes.gate.set()
+        await harness.until(lambda: harness.processor.began == 2)
+        harness.processor.gate.set()
         await harness.until(lambda: harness.member.committed == {TP0: 4})
-        assert sorted(harness.lanes.batches) == [[0, 2], [1, 3]]
+        assert sorted(harness.processor.batches) == [[0, 2], [1, 3]]
 
 
 async def test_a_fetch_is_not_committed_while_one_of_its_shares_is_open() -> None:
     async with running() as harness:
-        process, open_share = harness.lanes.process, asyncio.Event()
+        process, open_share = harness.processor.process, asyncio.Event()
 
         async def hold_the_second(records: Sequence[Record]) -> bool:
             if records[0].offset == 1:
                 await open_share.wait()
             return await process(records)
 
-        harness.lanes.process = hold_the_second  # type: ignore[method-assign]
+        harness.processor.process = hold_the_second  # type: ignore[method-assign]
         harness.member.publish(4)
-        await harness.until(lambda: harness.lanes.processed == [0, 2])
+        await harness.until(lambda: harness.processor.processed == [0, 2])
         harness.member.publish(1, partition=1)
         await harness.until(lambda: TP1 in harness.member.committed)
         assert TP0 not in harness.member.committed
@@ -490,134 +490,134 @@ async def test_a_fetch_is_not_committed_while_one_of_its_shares_is_open() -> Non
         await harness.until(lambda: harness.member.committed == {TP0: 4, TP1: 1})
 
 
-async def test_a_small_fetch_is_one_batch_on_a_lane_that_is_free() -> None:
+async def test_a_small_fetch_is_one_batch_on_a_worker_that_is_free() -> None:
     async with running(is_open=False, share_records_min=5) as harness:
         harness.member.publish(3)
-        await harness.until(lambda: harness.lanes.began == 1)
+        await harness.until(lambda: harness.processor.began == 1)
         harness.member.publish(2)
-        await harness.until(lambda: harness.lanes.began == 2)
-        harness.lanes.gate.set()
+        await harness.until(lambda: harness.processor.began == 2)
+        harness.processor.gate.set()
         await harness.until(lambda: harness.member.committed == {TP0: 5})
-        assert harness.lanes.batches == [[0, 1, 2], [3, 4]]
+        assert harness.processor.batches == [[0, 1, 2], [3, 4]]
         assert harness.member.paused == set()
 
 
-async def test_what_comes_while_no_lane_is_free_is_the_next_batch() -> None:
+async def test_what_comes_while_no_worker_is_free_is_the_next_batch() -> None:
     async with running(is_open=False, share_records_min=5) as harness:
         harness.member.publish(3)
-        await harness.until(lambda: harness.lanes.began == 1)
+        await harness.until(lambda: harness.processor.began == 1)
         harness.member.publish(1)
-        await harness.until(lambda: harness.lanes.began == 2)
+        await harness.until(lambda: harness.processor.began == 2)
         polls = harness.member.polls
         harness.member.publish(2)
         harness.member.publish(2, partition=1)
         for _ in range(20):
             await asyncio.sleep(0.001)
-        assert (harness.lanes.began, harness.member.polls) == (2, polls)
+        assert (harness.processor.began, harness.member.polls) == (2, polls)
         assert harness.member.paused == {TP0, TP1}
-        harness.lanes.gate.set()
+        harness.processor.gate.set()
         await harness.until(lambda: harness.member.committed == {TP0: 6, TP1: 2})
-        assert harness.lanes.batches == [[0, 1, 2], [3], [4, 5, 0, 1]]
+        assert harness.processor.batches == [[0, 1, 2], [3], [4, 5, 0, 1]]
         assert harness.member.paused == set()
 
 
 async def test_a_fetch_that_could_not_be_larger_is_shared() -> None:
     async with running(is_open=False, share_records_min=100, batch_records_max=2) as harness:
         harness.member.publish(4)
-        await harness.until(lambda: harness.lanes.began == 2)
+        await harness.until(lambda: harness.processor.began == 2)
 
 
-async def test_a_small_fetch_waits_for_a_lane() -> None:
+async def test_a_small_fetch_waits_for_a_worker() -> None:
     async with running(is_open=False, share_records_min=3) as harness:
         harness.member.publish(4)
-        await harness.until(lambda: harness.lanes.began == 2)
+        await harness.until(lambda: harness.processor.began == 2)
         harness.member.publish(2)
         await harness.until(lambda: harness.member.positions[TP0] == 6)
         for _ in range(20):
             await asyncio.sleep(0.001)
-        assert harness.lanes.began == 2
-        harness.lanes.gate.set()
+        assert harness.processor.began == 2
+        harness.processor.gate.set()
         await harness.until(lambda: harness.member.committed == {TP0: 6})
-        assert harness.lanes.batches[2:] == [[4, 5]]
+        assert harness.processor.batches[2:] == [[4, 5]]
 
 
 async def test_a_small_fetch_is_given_up_where_a_stop_or_a_revoke_comes_first() -> None:
     async with running(is_open=False, share_records_min=3, drain_seconds=0.01) as harness:
         harness.member.publish(4)
-        await harness.until(lambda: harness.lanes.began == 2)
+        await harness.until(lambda: harness.processor.began == 2)
         harness.member.publish(2)
         await harness.until(lambda: harness.member.positions[TP0] == 6)
         await harness.worker.on_partitions_revoked({TP0, TP1})
-        harness.lanes.gate.set()
-        await harness.until(lambda: len(harness.lanes.processed) == 4)
+        harness.processor.gate.set()
+        await harness.until(lambda: len(harness.processor.processed) == 4)
         await harness.end()
-        assert harness.lanes.processed == [0, 1, 2, 3]
+        assert harness.processor.processed == [0, 1, 2, 3]
 
 
 async def test_records_that_want_caution_go_one_by_one_and_in_order() -> None:
     async with running() as harness:
-        harness.lanes.is_normal = False
+        harness.processor.is_normal = False
         harness.member.publish(4)
         await harness.until(lambda: harness.member.committed == {TP0: 4})
-        assert harness.lanes.batches == [[0], [1], [2], [3]]
-        assert harness.lanes.begun == [[0, 1, 2, 3]]
+        assert harness.processor.batches == [[0], [1], [2], [3]]
+        assert harness.processor.begun == [[0, 1, 2, 3]]
         assert harness.member.paused == set()
 
 
 async def test_the_offset_of_a_careful_record_is_committed_while_the_next_is_in_hand() -> None:
     """Else a process that ends at every start begins at the same record, for ever."""
     async with running() as harness:
-        harness.lanes.is_normal = False
-        process = harness.lanes.process
+        harness.processor.is_normal = False
+        process = harness.processor.process
 
         async def hang_at_2(records: Sequence[Record]) -> bool:
             if records[0].offset == 2:
-                harness.lanes.gate.clear()
+                harness.processor.gate.clear()
             return await process(records)
 
-        harness.lanes.process = hang_at_2  # type: ignore[method-assign]
+        harness.processor.process = hang_at_2  # type: ignore[method-assign]
         progress = harness.worker.progress_at
         harness.member.publish(3)
         await harness.until(lambda: harness.member.committed == {TP0: 2})
-        assert harness.lanes.batches == [[0], [1]]
+        assert harness.processor.batches == [[0], [1]]
         assert harness.worker.progress_at > progress
 
 
 async def test_offsets_of_careful_records_do_not_wait_for_the_interval() -> None:
     async with running(commit_interval_seconds=60) as harness:
-        harness.lanes.is_normal = False
-        process = harness.lanes.process
+        harness.processor.is_normal = False
+        process = harness.processor.process
 
         async def hang_at_3(records: Sequence[Record]) -> bool:
             if records[0].offset == 3:
-                harness.lanes.gate.clear()
+                harness.processor.gate.clear()
             return await process(records)
 
-        harness.lanes.process = hang_at_3  # type: ignore[method-assign]
+        harness.processor.process = hang_at_3  # type: ignore[method-assign]
         harness.member.publish(4)
         await harness.until(lambda: TP0 in harness.member.committed)
-        await harness.until(lambda: harness.lanes.batches == [[0], [1], [2]])
+        await harness.until(lambda: harness.processor.batches == [[0], [1], [2]])
 
 
 async def test_careful_records_are_given_up_where_a_revoke_comes_first() -> None:
     async with running(is_open=False, drain_seconds=0.01) as harness:
-        harness.lanes.is_normal = False
+        harness.processor.is_normal = False
         harness.member.publish(3)
-        await harness.until(lambda: harness.lanes.began == 1)
+        await harness.until(lambda: harness.processor.began == 1)
         await harness.worker.on_partitions_revoked({TP0, TP1})
-        assert harness.lanes.ended == 1, "the process lives: what it had in hand is nobody's end"
-        harness.lanes.gate.set()
-        await harness.until(lambda: harness.lanes.batches == [[0]])
+        assert harness.processor.ended == 1, "the process lives: what it had in hand is nobody's end"
+        harness.processor.gate.set()
+        await harness.until(lambda: harness.processor.batches == [[0]])
         await harness.end()
-        assert harness.lanes.batches == [[0]]
+        assert harness.processor.batches == [[0]]
 
 
 async def test_a_client_is_polled_while_records_go_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "POLLS_APART_SECONDS_MAX", 0.0)
     async with running() as harness:
-        harness.lanes.is_normal = False
+        harness.processor.is_normal = False
         harness.member.publish(50)
-        await harness.until(lambda: len(harness.lanes.batches) == 50)
+        await harness.until(lambda: len(harness.processor.batches) == 50)
         assert harness.member.polls > 25
 
 
@@ -634,23 +634,23 @@ async def test_a_batch_is_cut_by_bytes() -> None:
     async with running(batch_bytes_max=4, batches_in_flight_max=1) as harness:
         harness.member.publish(5)
         await harness.until(lambda: harness.member.committed == {TP0: 5})
-        assert sorted(map(len, harness.lanes.batches)) == [1, 2, 2]
+        assert sorted(map(len, harness.processor.batches)) == [1, 2, 2]
 
 
-async def test_what_a_lane_cannot_go_on_with_ends_the_worker() -> None:
+async def test_what_a_worker_cannot_go_on_with_ends_the_worker() -> None:
     async with running() as harness:
-        harness.lanes.failure = ZeroDivisionError()
+        harness.processor.failure = ZeroDivisionError()
         harness.member.publish(1)
         with pytest.raises(ZeroDivisionError):
             await harness.until(lambda: False)
 
 
-async def test_a_failure_ends_the_worker_that_waits_for_a_lane() -> None:
+async def test_a_failure_ends_the_worker_that_waits_for_a_worker() -> None:
     async with running(is_open=False, batch_records_max=1) as harness:
         harness.member.publish(5)
-        await harness.until(lambda: harness.lanes.began == 2)
-        harness.lanes.failure = ZeroDivisionError()
-        harness.lanes.gate.set()
+        await harness.until(lambda: harness.processor.began == 2)
+        harness.processor.failure = ZeroDivisionError()
+        harness.processor.gate.set()
         with pytest.raises(ZeroDivisionError):
             await harness.until(lambda: False)
         assert harness.member.commits == []
@@ -659,7 +659,7 @@ async def test_a_failure_ends_the_worker_that_waits_for_a_lane() -> None:
 @pytest.mark.parametrize("outage", [None, 1.0])
 async def test_a_consumer_that_may_not_read_says_so(outage: float | None) -> None:
     async with running() as harness:
-        harness.lanes.since = outage
+        harness.processor.since = outage
         harness.member.refusal = GroupAuthorizationFailedError()
         with pytest.raises(AccessRefusedError, match=r"GroupAuthorizationFailedError.*an ACL is missing"):
             await harness.until(lambda: False)
@@ -670,40 +670,40 @@ async def test_a_consumer_that_may_not_read_says_so(outage: float | None) -> Non
 
 async def test_an_outage_keeps_polling_and_takes_nothing() -> None:
     async with running(is_open=False) as harness:
-        harness.lanes.since = 1.0
+        harness.processor.since = 1.0
         await harness.until(lambda: harness.member.polls > 3)
         harness.member.publish(4)
         polls = harness.member.polls
         await harness.until(lambda: harness.member.polls > polls + 5)
-        assert (harness.lanes.began, harness.member.positions[TP0]) == (0, 0)
-        harness.lanes.since = None
-        harness.lanes.gate.set()
+        assert (harness.processor.began, harness.member.positions[TP0]) == (0, 0)
+        harness.processor.since = None
+        harness.processor.gate.set()
         await harness.until(lambda: harness.member.committed == {TP0: 4})
 
 
-async def test_an_outage_with_every_lane_taken_keeps_polling() -> None:
+async def test_an_outage_with_every_worker_taken_keeps_polling() -> None:
     async with running(is_open=False, batch_records_max=1) as harness:
         harness.member.publish(4)
-        await harness.until(lambda: harness.lanes.began == 2)
-        harness.lanes.since = 1.0
+        await harness.until(lambda: harness.processor.began == 2)
+        harness.processor.since = 1.0
         polls = harness.member.polls
         await harness.until(lambda: harness.member.polls > polls + 5)
-        harness.lanes.since = None
-        harness.lanes.gate.set()
-        await harness.until(lambda: harness.lanes.processed == [0, 1, 2, 3])
+        harness.processor.since = None
+        harness.processor.gate.set()
+        await harness.until(lambda: harness.processor.processed == [0, 1, 2, 3])
 
 
 async def test_a_halted_partition_is_paused_and_its_offsets_stay() -> None:
     async with running() as harness:
-        harness.lanes.halting = {P0}
+        harness.processor.halting = {P0}
         harness.member.publish(3)
         harness.member.publish(3, partition=1)
         await harness.until(lambda: harness.member.committed == {TP1: 3})
         assert harness.member.paused == {TP0}
-        harness.lanes.since = 1.0
+        harness.processor.since = 1.0
         polls = harness.member.polls
         await harness.until(lambda: harness.member.polls > polls + 2)
-        harness.lanes.since = None
+        harness.processor.since = None
         harness.member.publish(2, partition=1)
         await harness.until(lambda: harness.member.committed == {TP1: 5})
         assert harness.member.paused == {TP0}
@@ -730,7 +730,7 @@ async def test_a_partition_that_went_takes_no_offset_of_the_others_along() -> No
     async with running(member=member) as harness:
         member.publish(2)
         member.publish(2, partition=1)
-        await harness.until(lambda: len(harness.lanes.processed) == 4)
+        await harness.until(lambda: len(harness.processor.processed) == 4)
         await harness.until(lambda: harness.worker._poller.commit_task is not None)
         member.assigned.discard(TP1)
         assert member.commit_gate is not None
@@ -753,7 +753,7 @@ async def test_processing_does_not_wait_for_a_commit() -> None:
     member = Member(commit_gate=asyncio.Event())
     async with running(member=member, batch_records_max=1) as harness:
         member.publish(6)
-        await harness.until(lambda: len(harness.lanes.processed) == 6)
+        await harness.until(lambda: len(harness.processor.processed) == 6)
         assert member.commits == []
         assert member.commit_gate is not None
         member.commit_gate.set()
@@ -762,7 +762,7 @@ async def test_processing_does_not_wait_for_a_commit() -> None:
 
 async def test_lag_is_what_was_not_fetched() -> None:
     async with running(is_open=False) as harness:
-        harness.lanes.since = 1.0
+        harness.processor.since = 1.0
         harness.member.publish(5)
         harness.worker.note_ends(harness.member.ends())
         assert harness.worker.lag == 5
@@ -775,7 +775,7 @@ async def test_lag_is_what_was_not_fetched() -> None:
 async def test_no_lag_is_no_progress_while_a_batch_is_open() -> None:
     async with running(is_open=False) as harness:
         harness.member.publish(1)
-        await harness.until(lambda: harness.lanes.began)
+        await harness.until(lambda: harness.processor.began)
         before = harness.worker.progress_at
         harness.worker.note_ends(harness.member.ends())
         assert (harness.worker.lag, harness.worker.progress_at) == (0, before)
@@ -787,34 +787,34 @@ async def test_no_lag_is_no_progress_while_a_batch_is_open() -> None:
 async def test_a_revoke_processes_and_commits_before_the_partitions_go() -> None:
     async with running(is_open=False, commit_interval_seconds=60) as harness:
         harness.member.publish(2)
-        await harness.until(lambda: harness.lanes.began)
+        await harness.until(lambda: harness.processor.began)
         revoke = asyncio.create_task(harness.worker.on_partitions_revoked({TP0, TP1}))
         await asyncio.sleep(0.01)
         assert not revoke.done()
-        harness.lanes.gate.set()
+        harness.processor.gate.set()
         await revoke
-        assert (harness.member.committed, harness.lanes.forgotten) == ({TP0: 2}, 1)
+        assert (harness.member.committed, harness.processor.forgotten) == ({TP0: 2}, 1)
 
 
 async def test_what_does_not_finish_before_a_revoke_is_not_committed_after_it() -> None:
     async with running(is_open=False, drain_seconds=0.01) as harness:
         harness.member.publish(2)
-        await harness.until(lambda: harness.lanes.began)
+        await harness.until(lambda: harness.processor.began)
         await harness.worker.on_partitions_revoked({TP0, TP1})
         harness.member.positions[TP0] = 0
-        harness.lanes.gate.set()
-        await harness.until(lambda: harness.lanes.processed == [0, 0, 1, 1])
+        harness.processor.gate.set()
+        await harness.until(lambda: harness.processor.processed == [0, 0, 1, 1])
         await harness.until(lambda: harness.member.committed == {TP0: 2})
 
 
 async def test_what_ends_after_its_partition_went_is_not_committed_for_its_next_owner() -> None:
     async with running(is_open=False, drain_seconds=0.01) as harness:
         harness.member.publish(2)
-        await harness.until(lambda: harness.lanes.began)
+        await harness.until(lambda: harness.processor.began)
         await harness.worker.on_partitions_revoked({TP0, TP1})
         harness.member.assigned = {TP1}
-        harness.lanes.gate.set()
-        await harness.until(lambda: harness.lanes.processed == [0, 1])
+        harness.processor.gate.set()
+        await harness.until(lambda: harness.processor.processed == [0, 1])
         harness.member.publish(1, partition=1)
         await harness.until(lambda: TP1 in harness.member.committed)
         assert TP0 not in harness.member.committed
@@ -830,36 +830,36 @@ async def test_the_first_assignment_revokes_nothing() -> None:
 async def test_records_fetched_before_a_revoke_are_not_processed_after_it() -> None:
     async with running(is_open=False, batch_bytes_max=1, drain_seconds=0.01) as harness:
         harness.member.publish(6)
-        await harness.until(lambda: harness.lanes.began == 2)
+        await harness.until(lambda: harness.processor.began == 2)
         await harness.worker.on_partitions_revoked({TP0, TP1})
         harness.member.assigned.clear()
-        harness.lanes.gate.set()
+        harness.processor.gate.set()
         polls = harness.member.polls
         await harness.until(lambda: harness.member.polls > polls + 3)
-        assert harness.lanes.processed == [0, 1]
+        assert harness.processor.processed == [0, 1]
 
 
 async def test_partitions_assigned_during_a_paused_poll_lose_nothing() -> None:
     """They are not paused yet: what the poll returns for them moved their position and must not be dropped."""
     member = Member(assigned={TP0})
     async with running(member=member, is_open=False) as harness:
-        harness.lanes.since = 1.0
+        harness.processor.since = 1.0
         await harness.until(lambda: member.polls > 2)
         member.publish(3, partition=1)
         member.during_poll = lambda: member.assigned.add(TP1)
         await harness.until(lambda: member.during_poll is None)
-        harness.lanes.since = None
-        harness.lanes.gate.set()
+        harness.processor.since = None
+        harness.processor.gate.set()
         member.publish(2, partition=1)
         await harness.until(lambda: member.committed.get(TP1) == 5)
-        assert harness.lanes.processed == [0, 1, 2, 3, 4]
+        assert harness.processor.processed == [0, 1, 2, 3, 4]
 
 
-async def test_a_stop_in_an_outage_ends_the_worker_with_every_lane_taken() -> None:
+async def test_a_stop_in_an_outage_ends_the_worker_with_every_worker_taken() -> None:
     async with running(is_open=False, batch_records_max=1, drain_seconds=0.01) as harness:
         harness.member.publish(5)
-        await harness.until(lambda: harness.lanes.began == 2)
-        harness.lanes.since = 1.0
+        await harness.until(lambda: harness.processor.began == 2)
+        harness.processor.since = 1.0
         harness.stop.set()
         async with asyncio.timeout(1.0):
             await asyncio.wait([harness.task], timeout=0.5)
@@ -869,29 +869,29 @@ async def test_a_stop_in_an_outage_ends_the_worker_with_every_lane_taken() -> No
 async def test_a_stop_drains_and_commits() -> None:
     async with running(is_open=False, commit_interval_seconds=60) as harness:
         harness.member.publish(2)
-        await harness.until(lambda: harness.lanes.began)
+        await harness.until(lambda: harness.processor.began)
         harness.stop.set()
         await asyncio.sleep(0.005)
-        harness.lanes.gate.set()
+        harness.processor.gate.set()
         await harness.end()
-        assert (harness.member.committed, harness.lanes.ended) == ({TP0: 2}, 1)
+        assert (harness.member.committed, harness.processor.ended) == ({TP0: 2}, 1)
 
 
 async def test_a_stop_gives_up_what_does_not_finish_in_time() -> None:
     async with running(is_open=False, drain_seconds=0.01) as harness:
         harness.member.publish(2)
-        await harness.until(lambda: harness.lanes.began)
+        await harness.until(lambda: harness.processor.began)
         await harness.end()
         assert harness.member.commits == []
-        assert not harness.lanes.processed
-        assert (harness.lanes.ended, harness.lanes.word) == (0, False)
+        assert not harness.processor.processed
+        assert (harness.processor.ended, harness.processor.word) == (0, False)
 
 
 async def test_a_clean_end_that_cannot_be_noted_is_an_end_all_the_same() -> None:
     async with running() as harness:
-        harness.lanes.end_failure = ConnectionRefusedError()
+        harness.processor.end_failure = ConnectionRefusedError()
         await harness.end()
-        assert (harness.lanes.ended, harness.lanes.word) == (0, True), "the next start is told otherwise"
+        assert (harness.processor.ended, harness.processor.word) == (0, True), "the next start is told otherwise"
 
 
 # --- records -----------------------------------------------------------------------------------------------------

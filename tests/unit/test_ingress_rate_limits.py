@@ -63,7 +63,7 @@ async def test_the_clients_own_figure_wins_over_the_endpoints() -> None:
         (("2001:db8:0:1::1", []), ("2001:db8:0:1:ffff::9", []), True),
         (("2001:db8:0:1::1", []), ("2001:db8:0:2::1", []), False),
         (("::ffff:192.0.2.1", []), ("192.0.2.1", []), True),
-        ((None, []), ("/run/door.sock", []), True),
+        ((None, []), ("/run/ingress.sock", []), True),
     ],
 )
 async def test_an_address_is_the_senders_and_of_ipv6_its_site(

@@ -35,7 +35,7 @@ SENDER = "196.201.214.200"
         ("10.0.0.1", [SENDER + ",10.0.0.2" * HOPS_MAX], None),
         ("10.0.0.1", [SENDER + ",10.0.0.2" * (HOPS_MAX - 1)], SENDER),
         (None, [SENDER], None),
-        ("/run/door.sock", [SENDER], None),
+        ("/run/ingress.sock", [SENDER], None),
     ],
 )
 def test_the_sender_is_the_last_one_that_is_no_trusted_proxy(

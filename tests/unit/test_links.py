@@ -74,7 +74,7 @@ def test_what_is_a_link() -> None:
     ("heading", "anchor"),
     [
         ("Kafka is down", "kafka-is-down"),
-        ("The door's cost", "the-doors-cost"),
+        ("The ingress' cost", "the-ingress-cost"),
         ("`RATCHET_KAFKA__`", "ratchet_kafka__"),
         ("Card data (PCI DSS)", "card-data-pci-dss"),
         ("See [a page](b.md)", "see-a-page"),

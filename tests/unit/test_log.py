@@ -183,11 +183,11 @@ def test_exception_text_is_masked_too(lines: Any) -> None:
     try:
         int(f"card {CARD} with sk_live_abcdefgh")
     except ValueError:
-        log.get("door").exception("failed")
+        log.get("ingress").exception("failed")
     (line,) = lines()
     assert "ValueError" in line["exception"]
     assert (CARD in line["exception"], "sk_live" in line["exception"]) == (False, False)
-    assert line["part"] == "door"
+    assert line["part"] == "ingress"
 
 
 def test_libraries_lines_are_masked_json_too(lines: Any) -> None:

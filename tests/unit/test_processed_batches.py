@@ -1,4 +1,4 @@
-"""A lane: decoding, caution after unclean ends, outages, halts."""
+"""A processor: decoding, caution after unclean ends, outages, halts."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ class Timer:
 HANG, PATIENCE = 10.0, 35.0
 
 
-def lanes(notes: Notes | None = None, writer: FakeWriter | None = None, timer: Timer | None = None) -> Processor:
+def make_processor(
+    notes: Notes | None = None, writer: FakeWriter | None = None, timer: Timer | None = None
+) -> Processor:
     hand, writer = (timer or Timer()).hand(), writer or FakeWriter()
     outages = Outages(LIMITS, hand.activity)
     quarantine = Quarantine(notes or Notes(), hand, outages)  # type: ignore[arg-type]
@@ -122,10 +124,10 @@ def lanes(notes: Notes | None = None, writer: FakeWriter | None = None, timer: T
     return processor
 
 
-async def process(lane: Processor, batch: list[Record]) -> bool:
+async def process(processor: Processor, batch: list[Record]) -> bool:
     """Process as the worker does: begin, then portion by portion."""
-    await lane.quarantine.begin(batch)
-    return all([await lane.process(portion) for portion in lane.quarantine.portions(batch)])
+    await processor.quarantine.begin(batch)
+    return all([await processor.process(portion) for portion in processor.quarantine.portions(batch)])
 
 
 def records(count: int, *, partition: int = 0, first: int = 0) -> list[Record]:
@@ -134,32 +136,32 @@ def records(count: int, *, partition: int = 0, first: int = 0) -> list[Record]:
 
 async def test_a_batch_is_processed_at_once_and_noted_once_an_assignment() -> None:
     notes, writer = Notes(), FakeWriter()
-    lane = lanes(notes, writer)
-    assert await process(lane, [*records(3, first=5), *records(2, partition=1)])
-    assert await process(lane, records(2, first=8))
+    processor = make_processor(notes, writer)
+    assert await process(processor, [*records(3, first=5), *records(2, partition=1)])
+    assert await process(processor, records(2, first=8))
     assert notes.noted == [("start", P0, 5), ("start", P1, 0)]
     assert writer.offsets == [[5, 6, 7, 0, 1], [8, 9]]
-    lane.quarantine.forget()
-    await process(lane, records(1, first=10))
+    processor.quarantine.forget()
+    await process(processor, records(1, first=10))
     assert notes.noted[-1] == ("start", P0, 10)
 
 
-async def test_lanes_may_share_what_is_neither_new_nor_wants_caution() -> None:
+async def test_workers_may_share_what_is_neither_new_nor_wants_caution() -> None:
     notes = Notes(careful={P1: 5})
-    lane = lanes(notes)
-    assert not lane.quarantine.normal(records(2))
-    await process(lane, [*records(1), *records(1, partition=1)])
-    assert lane.quarantine.normal(records(2, first=1))
-    assert not lane.quarantine.normal([*records(2, first=1), *records(3, partition=1, first=4)])
-    assert lane.quarantine.normal(records(1, partition=1, first=5))
-    lane.quarantine.forget()
-    assert not lane.quarantine.normal(records(2, first=2))
+    processor = make_processor(notes)
+    assert not processor.quarantine.normal(records(2))
+    await process(processor, [*records(1), *records(1, partition=1)])
+    assert processor.quarantine.normal(records(2, first=1))
+    assert not processor.quarantine.normal([*records(2, first=1), *records(3, partition=1, first=4)])
+    assert processor.quarantine.normal(records(1, partition=1, first=5))
+    processor.quarantine.forget()
+    assert not processor.quarantine.normal(records(2, first=2))
 
 
 async def test_two_batches_that_begin_together_note_one_start() -> None:
     notes = Notes()
-    lane = lanes(notes)
-    await asyncio.gather(lane.quarantine.begin(records(2)), lane.quarantine.begin(records(2, first=2)))
+    processor = make_processor(notes)
+    await asyncio.gather(processor.quarantine.begin(records(2)), processor.quarantine.begin(records(2, first=2)))
     assert notes.noted == [("start", P0, 0)]
 
 
@@ -179,12 +181,12 @@ def test_an_error_that_nobody_foresaw_is_the_records_own(monkeypatch: pytest.Mon
 
 async def test_after_unclean_ends_each_record_is_noted_before_it_is_touched() -> None:
     notes, writer, timer = Notes(careful={P0: 7}), FakeWriter(), Timer()
-    lane = lanes(notes, writer, timer)
-    await process(lane, [*records(4, first=5), *records(2, partition=1)])
+    processor = make_processor(notes, writer, timer)
+    await process(processor, [*records(4, first=5), *records(2, partition=1)])
     assert writer.offsets == [[0, 1], [5], [6], [7, 8]], "each partition in its order: offsets follow commits"
     assert notes.noted[:2] == [("start", P0, 5), ("start", P1, 0)]
     assert notes.noted[2:] == [("probe", P0, 5), ("probe", P0, 6), ("end caution", P0, -1)]
-    assert lane.quarantine.normal(records(1, first=9))
+    assert processor.quarantine.normal(records(1, first=9))
     assert timer.asked == [HANG, None] * 2
 
 
@@ -197,40 +199,40 @@ async def test_the_fatal_record_is_a_letter_and_is_not_touched() -> None:
         return await FakeWriter.process(writer, items)
 
     writer.process = touch  # type: ignore[method-assign]
-    lane = lanes(notes, writer)
-    await process(lane, records(3, first=5))
+    processor = make_processor(notes, writer)
+    await process(processor, records(3, first=5))
     assert touched == [5, 7]
     ((record, dead),) = writer.batches[1]
     assert (record.offset, isinstance(dead, Dead) and dead.reason) == (6, Reason.FATAL)
     assert notes.noted == [("start", P0, 5), ("probe", P0, 5), ("probe", P0, 6), ("end caution", P0, -1)]
-    assert lane.quarantine.normal(records(1, first=8)), "the hunt is over"
+    assert processor.quarantine.normal(records(1, first=8)), "the hunt is over"
 
 
 async def test_partitions_given_up_in_the_midst_of_a_careful_batch_do_no_harm() -> None:
     notes = Notes(careful={P0: 9})
     writer = FakeWriter()
-    lane = lanes(notes, writer)
+    processor = make_processor(notes, writer)
 
     async def give_up(items: Sequence[Item]) -> Plan:
-        lane.quarantine.forget()
+        processor.quarantine.forget()
         return await FakeWriter.process(writer, items)
 
     writer.process = give_up  # type: ignore[method-assign]
-    assert await process(lane, records(3))
+    assert await process(processor, records(3))
     assert writer.offsets == [[0], [1], [2]]
 
 
 async def test_a_note_of_an_assignment_that_ended_is_not_kept_for_the_next() -> None:
     notes = Notes(gate=asyncio.Event())
-    lane = lanes(notes)
+    processor = make_processor(notes)
     assert notes.gate is not None
     async with asyncio.timeout(PATIENCE_SECONDS):
-        task = asyncio.create_task(lane.quarantine.begin(records(1)))
+        task = asyncio.create_task(processor.quarantine.begin(records(1)))
         await notes.asked.wait()
-        lane.quarantine.forget()
+        processor.quarantine.forget()
         notes.gate.set()
         await task
-        await lane.quarantine.begin(records(1, first=40))
+        await processor.quarantine.begin(records(1, first=40))
     assert notes.noted == [("start", P0, 0), ("start", P0, 40)]
 
 
@@ -239,20 +241,20 @@ async def test_a_note_of_an_assignment_that_ended_is_not_kept_for_the_next() -> 
 
 async def test_an_outage_is_waited_for_and_shown() -> None:
     writer = FakeWriter(failures=[UnavailableError("away"), UnavailableError("away")])
-    lane = lanes(writer=writer)
+    processor = make_processor(writer=writer)
     seen: list[float | None] = []
 
     async def look(items: Sequence[Item]) -> Plan:
-        seen.append(lane.outages.since)
+        seen.append(processor.outages.since)
         return await FakeWriter.process(writer, items)
 
     writer.process = look  # type: ignore[method-assign]
     with capture_logs() as lines:
-        assert await lane.process(records(2))
+        assert await processor.process(records(2))
     assert seen[0] is None
     assert seen[1] is not None
     assert seen[1] == seen[2]
-    assert lane.outages.since is None
+    assert processor.outages.since is None
     assert [line["event"] for line in lines] == ["postgres_away", "postgres_back", "batch_settled"]
     assert writer.offsets == [[0, 1]]
 
@@ -260,18 +262,20 @@ async def test_an_outage_is_waited_for_and_shown() -> None:
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), UnavailableError("x")])
 async def test_a_note_that_cannot_be_written_is_waited_for(error: Exception) -> None:
     notes = Notes(failures=[error, error])
-    lane = lanes(notes)
-    await lane.quarantine.begin(records(1))
+    processor = make_processor(notes)
+    await processor.quarantine.begin(records(1))
     assert notes.noted == [("start", P0, 0)]
-    assert lane.outages.since is None
+    assert processor.outages.since is None
 
 
 async def test_what_is_no_outage_is_raised() -> None:
     tries_of_one, and_of_its_dead_letter = 2, 2
-    lane = lanes(writer=FakeWriter(failures=[ZeroDivisionError()] * (tries_of_one + and_of_its_dead_letter)))
+    processor = make_processor(
+        writer=FakeWriter(failures=[ZeroDivisionError()] * (tries_of_one + and_of_its_dead_letter))
+    )
     with pytest.raises(ZeroDivisionError):
-        await lane.process(records(1))
-    assert lane.outages.since is None
+        await processor.process(records(1))
+    assert processor.outages.since is None
 
 
 # --- halts -------------------------------------------------------------------------------------------------------
@@ -279,29 +283,29 @@ async def test_what_is_no_outage_is_raised() -> None:
 
 async def test_a_halted_partition_leaves_its_records_open_and_others_go_on() -> None:
     writer = FakeWriter(halting={P0})
-    lane = lanes(writer=writer)
+    processor = make_processor(writer=writer)
     with capture_logs() as lines:
-        processed = await lane.process([*records(2), *records(2, partition=1)])
+        processed = await processor.process([*records(2), *records(2, partition=1)])
     assert not processed
-    assert lane.halted.keys() == {P0}
-    assert lane.halted[P0].startswith("payments.webhooks [0] is halted: 1 records in a row failed")
+    assert processor.halted.keys() == {P0}
+    assert processor.halted[P0].startswith("payments.webhooks [0] is halted: 1 records in a row failed")
     assert writer.offsets == [[0, 1]]
     assert [line["log_level"] for line in lines if line["event"] == "partition_halted"] == ["critical"]
     writer.halting.clear()
-    assert not await lane.process(records(2, first=2))
+    assert not await processor.process(records(2, first=2))
     assert writer.offsets == [[0, 1]]
-    assert await lane.process(records(2, partition=1, first=2))
+    assert await processor.process(records(2, partition=1, first=2))
 
 
 async def test_a_careful_record_of_a_halted_partition_stays_open() -> None:
     notes, writer = Notes(careful={P0: 9}), FakeWriter(halting={P0})
-    assert not await process(lanes(notes, writer), records(2))
+    assert not await process(make_processor(notes, writer), records(2))
     assert writer.batches == []
 
 
 async def test_the_canonical_line_tells_what_became_of_the_batch() -> None:
     with capture_logs() as lines:
-        await lanes().process(records(4))
+        await make_processor().process(records(4))
     (line,) = lines
     assert (line["event"], line["records"], line["transactions"], line["dead_letters"]) == ("batch_settled", 4, 1, 0)
 
@@ -315,10 +319,10 @@ async def test_the_canonical_line_counts_outcomes() -> None:
         return tables.process([record for record, _ in items])
 
     writer.process = really  # type: ignore[method-assign]
-    lane = lanes(writer=writer)
+    processor = make_processor(writer=writer)
     waits = standard("refund.succeeded", payment="pay_9", child="ref_1")
     with capture_logs() as lines:
-        await lane.process(placed([standard("payment.captured"), standard("payment.created"), waits]))
+        await processor.process(placed([standard("payment.captured"), standard("payment.created"), waits]))
     assert {name: lines[0].get(name) for name in ("applied", "late", "parked", "duplicates")} == {
         "applied": 1,
         "late": 1,

@@ -137,7 +137,7 @@ def test_the_page_s_event_without_kafka_is_signed_and_read(tmp_path: Path) -> No
     (tmp_path / "curl").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{tmp_path}/told'\n")
     (tmp_path / "curl").chmod(0o755)
     secret = "whsec_" + base64.b64encode(bytes(range(250, 256)) + bytes(18)).decode()
-    variables = {"SECRET": secret, "INGRESS": "http://door", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    variables = {"SECRET": secret, "INGRESS": "http://ingress", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     subprocess.run(["/bin/sh", "-eu", "-c", script], env=variables, check=True)
     reported = (tmp_path / "told").read_text().splitlines()
     body = reported[reported.index("--data-binary") + 1]
@@ -146,7 +146,7 @@ def test_the_page_s_event_without_kafka_is_signed_and_read(tmp_path: Path) -> No
         "standard_webhooks", headers=headers, body=body.encode(), url=reported[1], secrets=[secret], now=time.time()
     )
     assert (one.event_id, one.kind, reported[1]) == (
-        "evt-2", "payment.captured", "http://door/webhooks/standard_webhooks/billing",
+        "evt-2", "payment.captured", "http://ingress/webhooks/standard_webhooks/billing",
     )  # fmt: skip
     meaning = providers.interpret("standard_webhooks", one.kind or "", one.body)
     assert [(fact.kind, fact.amount) for fact in meaning.facts if fact.kind == "capture"] == [("capture", 1000)]

@@ -140,7 +140,7 @@ def test_a_refused_event_that_is_there_is_reported() -> None:
         (Sent(odd("a"), 202, 2), "holds 1 events and was answered as 2"),
     ],
 )
-def test_a_wrong_answer_of_the_door_is_reported(sent: Sent, words: str) -> None:
+def test_a_wrong_answer_of_the_ingress_is_reported(sent: Sent, words: str) -> None:
     assert any(words in problem for problem in reconciliation(results(sent)).problems)
 
 
