@@ -16,7 +16,7 @@ from ops.dlq_filters import moment
 from ops.dlq_options import Who, asker
 from ops.operators import Operator
 from ops.output import EXIT_DONE, AsJson, command, emit, say
-from ops.recall_orders import RecallOrder
+from ops.recall_order import RecallOrder
 from runtime import settings as configuration
 from schemas.errors import RatchetError, SettingsError, UnavailableError
 

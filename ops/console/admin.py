@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.exceptions import HTTPException
 
-from ops import letter_erasure, letter_notes, people, recall_orders, redrives, tokens
-from ops.console import rights
+from ops import letter_erasure, letter_notes, people, redrives, tokens
+from ops.console import recall_orders, rights
 from ops.console.bearer import route
 from ops.console.choosing import FIELDS, choose, place, whole_number
 from ops.console.openapi import describe

@@ -47,7 +47,6 @@ SOURCES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "ops/letter_notes.py",
             "ops/operators.py",
             "ops/audit_actions.py",
-            "ops/recall_orders.py",
         ),
         ("ops/console/sql", "ops/sql"),
     ),

@@ -14,9 +14,10 @@ from outside import outside
 from waiting import until
 
 from consumer.dispatcher.role import LEASE_NAME
-from ops import recall_orders
+from ops.console import recall_orders
+from ops.console.recall_orders import RecallProgress, RecallStatus
 from ops.operators import Operator
-from ops.recall_orders import RecallOrder, RecallProgress, RecallStatus
+from ops.recall_order import RecallOrder
 from schemas.errors import LeaseLostError, RatchetError, SettingsError
 from tests.integration.test_recall import DAY, HOUR, applied, began, paid, seen, spooled, stripe_of, webhook
 

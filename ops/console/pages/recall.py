@@ -6,11 +6,11 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from consumer.dispatcher.lists import with_list
-from ops import recall_orders
+from ops.console import recall_orders
 from ops.console.visits import action, checked, page
 from ops.dlq_filters import moment
 from ops.operators import BECAUSE_LENGTH_MAX
-from ops.recall_orders import RecallOrder
+from ops.recall_order import RecallOrder
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from ops.console.parts import Parts
+    from ops.console.recall_orders import RecallProgress
     from ops.console.visits import Visit
-    from ops.recall_orders import RecallProgress
     from runtime.postgres import Connection
 
 FIELDS: Final = ("provider", "account", "since", "until")

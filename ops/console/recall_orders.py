@@ -23,6 +23,7 @@ from schemas.record import source_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ops.recall_order import RecallOrder
     from runtime.postgres import Connection
 
 ACCOUNT: Final = re.compile(r"([a-z0-9][a-z0-9_.-]{0,63})?")
@@ -37,23 +38,6 @@ class RecallStatus(StrEnum):
     DONE = "done"
     STOPPED = "stopped"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class RecallOrder:
-    """What is asked of a provider's lists: events from `since` on and before `until`; a dry run only counts them."""
-
-    provider: str
-    account: str
-    since: dt.datetime
-    until: dt.datetime
-    dry_run: bool
-    because: str = ""
-
-    @property
-    def source(self) -> str:
-        """The endpoint, as events name it."""
-        return source_of(self.provider, self.account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,4 +160,4 @@ def _progress_of(row: Mapping[str, Any]) -> RecallProgress:
 
 
 async def _fetch(connection: Connection, name: str, *arguments: Any) -> list[dict[str, Any]]:
-    return [dict(row) for row in await connection.fetch(statement("ops", name), *arguments)]
+    return [dict(row) for row in await connection.fetch(statement("ops.console", name), *arguments)]
