@@ -53,7 +53,7 @@ async def take(url: str, folder: Path, ref: str) -> None:
         await page.goto(url)
         await page.wait_for_timeout(BOARD_SECONDS * 1000)
         paths = await paths_of(page, url, ref)
-        await page.goto(f"{url}/books")
+        await page.goto(f"{url}/ledger")
         await page.click("text=Check the ledger")
         for scheme in SCHEMES:
             for name, width in WIDTHS.items():
