@@ -47,8 +47,8 @@ def _texts_in(document: bytes) -> Texts:
 def _parser_for(reader: _Reader) -> expat.XMLParserType:
     """Return a parser that tells a reader what it meets.
 
-    It knows the reader and the reader does not know it: they go at once when the reading ends. In a cycle each would stay
-    until Python looks for garbage, with 14 KiB of the parser's own that the collector does not count.
+    It knows the reader and the reader does not know it: they go at once when the reading ends. In a cycle each would
+    stay until Python looks for garbage, with 14 KiB of the parser's own that the collector does not count.
     """
     parser = expat.ParserCreate()
     parser.buffer_text = True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from consumer_harness import Bench, answer, bench, records, webhook
+from consumer_harness import Bench, answer, bench, records, until_waiting, webhook
 from running_intents import INTENT, KEYS, Api, open_api, record_of
 
 from producers.relay.cleaning import clean_claims
@@ -33,6 +33,13 @@ PLACES = itertools.count()
 @pytest.fixture
 async def api(stack: Any, database: Any) -> AsyncIterator[Api]:
     async with open_api(stack.kafka, database.dsn) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def patient_api(stack: Any, database: Any) -> AsyncIterator[Api]:
+    """Give an API whose requests wait for each other as long as a loaded machine takes."""
+    async with open_api(stack.kafka, database.dsn, timeout_seconds=40.0, twin_wait_seconds=30.0) as opened:
         yield opened
 
 
@@ -346,6 +353,29 @@ async def test_a_refusal_frees_the_money_at_once_and_every_state_is_shown(api: A
     assert len(ledger) == 5
 
 
+async def test_a_command_older_than_the_table_of_commands_keeps_its_answer_in_its_claim(
+    api: Api, harness: Bench
+) -> None:
+    """It holds money until it is refused, then none; what was done is not taken back by an answer that is late."""
+    payment_id = (await api.create(provider_ref="pay-old")).json["id"]
+    path = f"/payment-intents/{payment_id}/refunds"
+    await process(harness)
+    await tell(harness, "payment.captured", "pay-old", 0, amount=100)
+    asked = []
+    for states in (["refused"], ["done", "accepted", "refused"]):
+        assert (await api.post(path, {"amount": 100})).status == 202
+        asked.append((await api.get(payment_id)).json["commands"][-1]["id"])
+        await process(harness)
+        await harness.pool.execute("delete from commands")
+        assert (await api.post(path, {"amount": 10})).slug == "state-forbids"
+        for state in states:
+            told = {"reason": "x"} if state == "refused" else {}
+            await process_answers(harness, answer(payment_id, asked[-1], state, **told))
+    claims = await harness.pool.fetch("select state from intent_claims where command = 'refund' order by created_at")
+    assert [row["state"] for row in claims] == ["refused", "done"]
+    assert (await api.post(path, {"amount": 10})).slug == "state-forbids"
+
+
 async def test_a_command_is_answered_once_whatever_comes_after(api: Api, harness: Bench) -> None:
     payment_id = (await api.create(provider_ref="pay-8")).json["id"]
     path, key = f"/payment-intents/{payment_id}/capture", str(uuid.uuid4())
@@ -359,13 +389,19 @@ async def test_a_command_is_answered_once_whatever_comes_after(api: Api, harness
     assert "captured" in other.json["detail"]
 
 
-async def test_two_refunds_that_do_not_fit_together_are_one(api: Api, harness: Bench) -> None:
+async def test_two_refunds_that_do_not_fit_together_are_one(patient_api: Api, harness: Bench) -> None:
+    """Neither has written its claim when the other looks: the table is held until both have come as far as they can."""
+    api = patient_api
     payment_id = (await api.create(provider_ref="pay-10")).json["id"]
     path = f"/payment-intents/{payment_id}/refunds"
     assert (await api.post(path, {"amount": 1})).json["state"] == "created"
     await process(harness)
     await tell(harness, "payment.captured", "pay-10", 0, amount=100)
-    replies = await asyncio.gather(*(api.post(path, {"amount": 60}) for _ in range(2)))
+    async with harness.pool.acquire() as holder, holder.transaction():
+        await holder.execute("lock table intent_claims in share row exclusive mode")  # of writers alone
+        asked = [asyncio.create_task(api.post(path, {"amount": 60})) for _ in range(2)]
+        await until_waiting(holder, 2)
+    replies = await asyncio.gather(*asked)
     assert sorted(reply.status for reply in replies) == [202, 409]
     assert next(reply.json["state"] for reply in replies if reply.status == 409) == "captured"
     await process(harness)

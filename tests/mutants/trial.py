@@ -33,8 +33,9 @@ KILLED, SURVIVED, UNFIT, UNKNOWN, RED, BROKEN, SLOW = (
     "does not import",
     "too slow",
 )
-PASSED, FAILED, UNCOLLECTED = 0, 1, 2
-"""Exit statuses of pytest; 4 is a wrong command line, also a test that is not there."""
+PASSED, FAILED, UNCOLLECTED, RAISED = 0, 1, 2, 3
+"""Exit statuses of pytest; 4 is a wrong command line, also a test that is not there. Past its end pytest raises where a
+test that failed left a file open; the summary stands before that."""
 FAILURES = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", re.MULTILINE)
 """A line of pytest's summary, and the test that it names."""
 LINES_SHOWN_MAX = 15
@@ -167,8 +168,8 @@ class Trial:
             self._write(held)
         verdicts = {PASSED: SURVIVED, FAILED: KILLED, UNCOLLECTED: BROKEN, None: SLOW}
         verdict, seconds = verdicts.get(status, UNKNOWN), time.monotonic() - began
-        if verdict == KILLED:
-            noticed = FAILURES.search(reported)
+        noticed = FAILURES.search(reported)
+        if verdict == KILLED or (status == RAISED and noticed is not None):
             return Outcome(fault.name, fault.area, KILLED, seconds, noticed_by=noticed[1] if noticed else "")
         return Outcome(fault.name, fault.area, verdict, seconds, told=end_of(reported))
 
