@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -66,6 +67,7 @@ async def test_the_run_file_is_written_once_there_is_room(tmp_path: Path, monkey
         write(*arguments)
 
     monkeypatch.setattr(lifecycle, "write_run_file", write_or_fail)
+    monkeypatch.setattr(lifecycle, "keep_running", partial(lifecycle.keep_running, pause_seconds=0.01))
     seen = asyncio.Event()
 
     async def serve(_settings: Settings, stop: asyncio.Event, _probe: Any) -> None:

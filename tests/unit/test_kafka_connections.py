@@ -14,6 +14,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from runtime import kafka_connections
 from runtime.kafka_connections import leave_silent
 from runtime.kafka_security import client_arguments
 from runtime.settings import KafkaSettings
@@ -105,8 +106,11 @@ async def test_whoever_waits_for_a_silent_broker_is_let_go_and_others_are_not() 
 
 
 @pytest.mark.parametrize(("silent", "seconds"), [(False, 0.2), (True, 600.0)])
-async def test_a_connection_that_does_not_open_is_given_up_in_time(*, silent: bool, seconds: float) -> None:
+async def test_a_connection_that_does_not_open_is_given_up_in_time(
+    monkeypatch: pytest.MonkeyPatch, *, silent: bool, seconds: float
+) -> None:
     """One to a broker that was silent at the last look is tried for a moment, however long others may take."""
+    monkeypatch.setattr(kafka_connections, "SILENT_CONNECT_SECONDS", 0.1)
     async with silent_broker() as broker:
         broker.versions = False
         settings = KafkaSettings(bootstrap=broker.address, connect_timeout_seconds=seconds)

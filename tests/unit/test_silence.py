@@ -53,7 +53,7 @@ async def test_a_server_that_is_silent_loses_all_its_sessions_and_one_that_answe
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(postgres_silence, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(postgres_silence, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(postgres_silence, "ANSWER_SECONDS", 0.15)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(8)
@@ -124,5 +124,5 @@ async def test_the_failure_that_tells_more_is_raised(asked: list[str]) -> None:
     with pytest.raises(ConnectionRefusedError):
         await Hosts("postgresql://dead,standby/d").connect("", timeout=5)
     with pytest.raises(TimeoutError):
-        await Hosts("postgresql://hangs,dead/d").connect("", timeout=0.5)
+        await Hosts("postgresql://hangs,dead/d").connect("", timeout=0.2)
     assert len(asked) == 4

@@ -114,10 +114,14 @@ async def test_what_may_have_been_taken_is_unknown(world: Outside, sender: Twili
     held = asyncio.Event()
     world.fail("POST", 500, 503, 302, 201)
     world.fail("POST", accepts=True, drops=True)
-    world.fail("POST", accepts=True, holds=held)
-    for _ in range(6):
+    for _ in range(5):
         with pytest.raises(HttpUnavailableError):
             await sender.send(message())
+    world.fail("POST", accepts=True, holds=held)
+    settings = settings_for(world)
+    async with HttpClient(settings.http.model_copy(update={"total_timeout_seconds": 0.1})) as hasty:
+        with pytest.raises(HttpUnavailableError):
+            await TwilioSender(settings, hasty).send(message())
     held.set()
     assert len(world.messages) == 2
 

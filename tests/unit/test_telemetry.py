@@ -258,7 +258,7 @@ def test_spans_reach_a_collector_over_http_and_one_that_is_away_holds_up_no_end(
         def log_message(self, *_: object) -> None: ...
 
     with HTTPServer(("127.0.0.1", 0), Collector) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # looks so often whether it is to end
         thread.start()
         telemetry.start("ingress", TelemetrySettings(otlp_endpoint=f"http://127.0.0.1:{server.server_port}"))
         with telemetry.publishing("payments.webhooks", 1):
