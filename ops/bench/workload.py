@@ -127,7 +127,7 @@ def _retold(rng: Random, post: Post) -> Post:
     """Return the same news as an event of its own."""
     document = json.loads(post.body)
     document["id"] = event_id = f"evt_3{token(rng, 23)}"
-    return Post(post.provider, json.dumps(document, indent=2).encode(), (Event(post.provider, event_id),))
+    return Post(post.provider, stripe.body_of(document), (Event(post.provider, event_id),))
 
 
 def _placed(rng: Random, life: Life, at: int, late_share: float) -> list[tuple[float, Outgoing]]:

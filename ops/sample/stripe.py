@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from ops.sample.post import LEDGER, Event, Fate, Life, Post, Style, token
 from ops.sample.story import AFTER_CAPTURE, Course, Story, ending
 
@@ -21,6 +23,11 @@ COURSES: Final = tuple(course for course in Course if course not in AFTER_CAPTUR
 ROTATION_SHARE: Final = 0.1
 PLAIN: Final = Story(Course.AUTOMATIC, 1000, "EUR")
 """Of an event that is about no story: the platform's own account, live."""
+
+
+def body_of(document: dict[str, Any]) -> bytes:
+    """Return a body as Stripe writes it: indented by two. To write it at once costs five times as much."""
+    return msgspec.json.format(json.dumps(document, ensure_ascii=False), indent=2).encode()
 
 
 def post_of(  # noqa: PLR0913 - what an event is made of
@@ -49,16 +56,14 @@ def post_of(  # noqa: PLR0913 - what an event is made of
         "type": kind,
     }
     style = Style.ROTATION if rng.random() < ROTATION_SHARE else Style.PLAIN
-    body = json.dumps(document, indent=2, ensure_ascii=False).encode()
-    return Post(NAME, body, (Event(NAME, event_id, legal),), style=style)
+    return Post(NAME, body_of(document), (Event(NAME, event_id, legal),), style=style)
 
 
 def again(post: Post) -> Post:
     """Return the same event as a later delivery shows it: `pending_webhooks` counts on, all else is equal."""
     document = json.loads(post.body)
     document["pending_webhooks"] += 1
-    body = json.dumps(document, indent=2, ensure_ascii=False).encode()
-    return Post(post.provider, body, post.events, post.message_id, post.style, duplicate=True)
+    return Post(post.provider, body_of(document), post.events, post.message_id, post.style, duplicate=True)
 
 
 @dataclass(slots=True)
