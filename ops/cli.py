@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Final
@@ -15,6 +16,8 @@ from ops.output import EXIT_DONE, EXIT_USAGE, AsJson, command, emit, fail
 from schemas.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typer._click import Command, Context  # typer's own copy of click; only for the types
 
 DISTRIBUTION: Final = "ratchet-payments"
@@ -57,16 +60,18 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         """Return the command of that name, None where there is none."""
         if cmd_name in MODULES and cmd_name not in self.commands:
-            self._load(MODULES[cmd_name])
+            self.commands.update(_commands_in(MODULES[cmd_name]))
         return super().get_command(ctx, cmd_name)
 
-    def _load(self, module: str) -> None:
-        """Import the module and add its commands."""
-        part = typer.Typer(callback=lambda: None)  # With a callback one command alone is a group too.
-        import_module(module).add_to(part)
-        group = typer.main.get_command(part)
-        assert isinstance(group, TyperGroup)
-        self.commands.update(group.commands)
+
+@cache
+def _commands_in(module: str) -> Mapping[str, Command]:
+    """Return what the module holds; made once, however often one process is asked for commands."""
+    part = typer.Typer(callback=lambda: None)  # With a callback one command alone is a group too.
+    import_module(module).add_to(part)
+    group = typer.main.get_command(part)
+    assert isinstance(group, TyperGroup)
+    return group.commands
 
 
 app = typer.Typer(
