@@ -48,6 +48,8 @@ COLUMNS = tuple(
     "amount authorized captured refunded disputed version facts head_hash head_xid merchant_account livemode "
     "intent_id flags".split()
 )
+FOLDED = tuple(name for name in project({}).__struct_fields__ if name != "flags")
+"""The columns that a payment's facts come to."""
 NOW = 1_790_000_000.0
 
 
@@ -171,7 +173,7 @@ class MemoryTables:
             self._hold(known, known.names[key])
 
     def _write(self, plan: Plan) -> None:
-        for payments in (plan.opened.values(), plan.changed.values()):
+        for payments in (held.values() for held in (plan.opened, plan.changed) if held):
             for values in zip(*rows.payment_columns(payments), strict=True):
                 row = dict(zip(COLUMNS, values, strict=True))
                 row["flags"] = row["flags"].split(",") if row["flags"] else []
@@ -240,10 +242,10 @@ class MemoryTables:
 
     def check(self) -> None:
         """Assert what must hold after every batch."""
-        claims = sorted((row.source, row.event_id) for row in self.ledger)
-        assert len(set(claims)) == len(claims), "an event is in the ledger twice"
+        claims = {(row.source, row.event_id) for row in self.ledger}
+        assert len(claims) == len(self.ledger), "an event is in the ledger twice"
         waiting = {(one.event.source, one.event.event_id) for one in self.parked.values()}
-        assert not waiting & set(claims), "an event is parked and in the ledger"
+        assert not waiting & claims, "an event is parked and in the ledger"
         chains: defaultdict[UUID | None, list[LedgerRow]] = defaultdict(list)
         for row in self.ledger:
             chains[row.payment_id].append(row)
@@ -278,7 +280,7 @@ class MemoryTables:
         for row in chain if len(family) == 1 else (one for one in self.ledger if one.payment_id in family):
             facts |= newer(facts, reported(row.facts))
         after, held = project(facts), self.payments[payment_id]
-        for column in set(after.__struct_fields__) - {"flags"}:
+        for column in FOLDED:
             assert getattr(after, column) == held[column], column
 
     def digest(self) -> str:

@@ -201,7 +201,7 @@ async def test_closing_gives_up_what_is_being_fetched() -> None:
 
 
 async def test_the_real_client_is_bounded_in_time_and_bytes_and_follows_no_redirect() -> None:
-    bounds = CertificateSettings(timeout_seconds=0.3, bytes_max=5000, breaker_failures_max=100)
+    bounds = CertificateSettings(timeout_seconds=0.15, bytes_max=5000, breaker_failures_max=100)
     async with outside() as world, HttpClient(client_bounds(HttpSettings(), bounds)) as client:
         certificates = Certificates(client, bounds)
         release = asyncio.Event()

@@ -95,7 +95,7 @@ def with_check_digit(digits: str) -> str:
     return next(digits + last for last in "0123456789" if masking.luhn(digits + last))
 
 
-CARDS = st.from_regex(r"[0-9]{12,18}\Z", fullmatch=True).map(with_check_digit)
+CARDS = st.text("0123456789", min_size=12, max_size=18).map(with_check_digit)
 SEPARATED = st.tuples(CARDS, st.lists(st.sampled_from(["", "", "", " ", ".", "-", "+", "%20"]), min_size=19)).map(
     lambda both: "".join(digit + between for digit, between in zip(both[0], both[1], strict=False))
 )

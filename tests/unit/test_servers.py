@@ -91,7 +91,7 @@ async def test_a_dead_broker_is_known_by_the_copies_it_should_have_and_where_it_
 
 
 async def test_a_broker_that_the_others_reach_and_we_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.15)
     async with server_of(18) as one, server_of(18) as three:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             two = silent.getsockname()[1]
