@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from ops import postgres_disk
 from ops.database import connected
 from ops.finding import Finding
 from runtime.own_sessions import SHARED, shared
@@ -59,7 +60,7 @@ def disks_finding(low: Sequence[str]) -> Finding:
 
 
 async def problems(settings: Settings) -> list[str]:
-    """Return what is away, and who holds up commits or the relay: for those who show it among other things."""
+    """Return what is away, which disks fill up, and who holds up commits or the relay: shown among other things."""
     from runtime.servers import Servers
 
     servers = Servers(settings)
@@ -71,10 +72,11 @@ async def problems(settings: Settings) -> list[str]:
 
 
 async def _of_postgres(settings: Settings) -> list[Finding]:
-    """Look at standby and oldest transaction; nothing where Postgres does not let us in, which others report."""
+    """Look at standby, oldest transaction and disk; nothing where Postgres does not let us in, which others report."""
     try:
         async with connected(settings) as connection:
-            return await replication_findings(connection)
+            found = await replication_findings(connection)
+            return [*found, *await postgres_disk.findings(settings.ops, connection)]
     except RatchetError:
         return []
 

@@ -13,7 +13,7 @@ import asyncpg
 from rich.table import Table
 from rich.text import Text
 
-from ops import availability, endpoints, home_disks
+from ops import availability, endpoints, home_disks, postgres_disk
 from ops.database import connected
 from ops.doctor_settings import configuration
 from ops.durability import lacks_of_postgres, lacks_of_topic
@@ -164,6 +164,7 @@ async def postgres(settings: Settings) -> list[Finding]:
         rows = await connection.fetch(statement("ops", "read_durability"))
         findings.append(durability_finding(dict(map(tuple, rows))))
         findings += await availability.cluster_findings(settings, connection)
+        findings += await postgres_disk.findings(settings.ops, connection)
         findings.append(await _migrations(settings))
         if await connection.fetchval("select to_regclass('topic_prefix') is not null"):
             bound_to = await connection.fetchval(statement("runtime", "read_topic_prefix"))
@@ -279,6 +280,8 @@ async def examine(settings: Settings) -> list[Finding]:
     findings = configuration(settings)
     if settings.embedded():  # elsewhere a role writes a run file and its log there, and nothing else
         findings += home_disks.findings(settings.home, settings.ops.disk_free_bytes_min)
+    elif settings.ops.postgres_disk_bytes is None:
+        findings.append(postgres_disk.UNKNOWN)
     try:
         settings = endpoints.found(settings)
     except RatchetError as error:

@@ -324,6 +324,11 @@ DISKS_LOW: Final = gauge(
     "ratchet_disks_low",
     "Brokers' folders with less room than RATCHET_OPS__DISK_FREE_BYTES_MIN at this process's last look.",
 )
+POSTGRES_DISK_LOW: Final = gauge(
+    "ratchet_postgres_disk_low",
+    "1 where databases and WAL leave less of RATCHET_OPS__POSTGRES_DISK_BYTES than RATCHET_OPS__DISK_FREE_BYTES_MIN."
+    " Sampled by the relay that leads.",
+)
 POSTGRES_SILENCES: Final = counter(
     "ratchet_postgres_silences_total",
     "Times a Postgres server did not answer at all while a session waited for it, and its sessions were ended.",

@@ -78,7 +78,7 @@ async def _carry(
     loops = [LaneLoop(lane, pool, settings, health[lane.name]) for lane in lanes]
     tasks = [asyncio.ensure_future(loop.run(lease, ending)) for loop in loops]
     tasks.append(asyncio.ensure_future(keep_clean(pool, settings.intents, lease, ending)))
-    tasks.append(asyncio.ensure_future(keep_sampling(pool, settings.metrics, ending)))
+    tasks.append(asyncio.ensure_future(keep_sampling(pool, settings, ending)))
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:

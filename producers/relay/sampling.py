@@ -11,6 +11,7 @@ from producers.relay.depth import outbox_depth
 from runtime import metrics
 from runtime.lease import wait_for_event
 from runtime.postgres import OUTAGE_ERRORS
+from runtime.postgres_disk import disk_use
 from runtime.sql import statement
 from schemas.dead_letter import Reason
 from schemas.intents import Command
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from runtime.postgres import Pool
-    from runtime.settings import MetricsSettings
+    from runtime.settings import OpsSettings, Settings
 
 TIME_PART: Final = 1 / 20
 """Part of the time that sampling may take: over a large backlog it looks less often."""
@@ -54,20 +55,30 @@ async def sample(pool: Pool, rows_max: int) -> None:
         metrics.FLAGGED_SECONDS.labels(flag).set(oldest.get(flag, 0.0))
 
 
-async def keep_sampling(pool: Pool, settings: MetricsSettings, ending: asyncio.Event) -> None:
+async def sample_disk(pool: Pool, settings: OpsSettings) -> None:
+    """Look how much room Postgres has left, where the size of its disk is known."""
+    if settings.postgres_disk_bytes is not None:
+        async with pool.acquire() as connection:
+            use = await disk_use(connection, settings.postgres_disk_bytes)
+        metrics.POSTGRES_DISK_LOW.set(use.free_bytes < settings.disk_free_bytes_min)
+
+
+async def keep_sampling(pool: Pool, settings: Settings, ending: asyncio.Event) -> None:
     """Sample until `ending`; then, or when it is cancelled, show nothing: another relay counts from now on."""
     try:
         while not ending.is_set():
             began = time.monotonic()
             try:
-                await sample(pool, settings.sample_rows_max)
+                await sample(pool, settings.metrics.sample_rows_max)
+                await sample_disk(pool, settings.ops)
             except OUTAGE_ERRORS as error:
                 _log.warning("sampling_failed", error=type(error).__name__)
             except Exception:  # noqa: BLE001 - figures are missing; what the lanes carry must not wait for them
                 _log.exception("sampling_failed")
             took = time.monotonic() - began
-            await wait_for_event(ending, max(settings.sample_interval_seconds, took / TIME_PART))
+            await wait_for_event(ending, max(settings.metrics.sample_interval_seconds, took / TIME_PART))
     finally:
         flagged = metrics.FLAGGED_PAYMENTS, metrics.FLAGGED_SECONDS
         for gauge in (metrics.OUTBOX_ROWS, metrics.COMMANDS_UNANSWERED, *flagged, *_GAUGES.values()):
             gauge.clear()
+        metrics.POSTGRES_DISK_LOW.set(0)

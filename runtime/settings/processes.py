@@ -51,7 +51,9 @@ class OpsSettings(Group):
     transaction_notice_seconds: Seconds = 5.0
     """A publisher's transaction that is open for longer is named as a problem."""
     disk_free_bytes_min: Count = 1024 * 1024 * 1024
-    """Less free space at `RATCHET_HOME` is named as a problem."""
+    """Less free space at `RATCHET_HOME`, in a broker's folder, or on Postgres' disk, is named as a problem."""
+    postgres_disk_bytes: Count | None = None
+    """The size of the disk that Postgres lies on; unset: nobody tells it to us, and that disk is not watched."""
     clock_skew_seconds_max: Seconds = 2.0
     """A larger difference between Postgres' clock and ours is named as a problem."""
     secret_notice_seconds: Seconds = 14 * 24 * 3600.0

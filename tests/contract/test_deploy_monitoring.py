@@ -32,6 +32,8 @@ RUNBOOK = (ROOT / "RUNBOOK.md").read_text()
 KNOWN = {entry.name: entry for entry in metrics.CATALOGUE}
 STANDARD = {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds", "up", "ALERTS"}
 TARGET_LABELS = {"instance", "job", "component"}
+OTHERS_LABELS = {"persistentvolumeclaim", "mountpoint"}
+"""Of the kubelet's and the node exporter's metrics."""
 METRIC = re.compile(r"\b(?:ratchet|process)_[a-z0-9_]+")
 CLOSED = {
     "role": set(ROLES) | {"console"},
@@ -52,7 +54,7 @@ def unknown_in(expr: str) -> Iterator[str]:
     """Yield what an expression names and nobody measures."""
     bare = re.sub(r'"[^"]*"', '""', expr)
     names = set(METRIC.findall(bare))
-    labels = set(TARGET_LABELS)
+    labels = TARGET_LABELS | OTHERS_LABELS
     for name in names - STANDARD:
         entry = entry_of(name)
         if entry is None:

@@ -1,0 +1,112 @@
+"""A real Postgres is asked what it uses of its disk: by a role of ours, with and without the right to list the WAL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+from conftest import role_of, run_as_superuser
+from relay_rows import eventually, relaying, settings_for
+from settling import until
+
+from ops import doctor, postgres_disk
+from ops.status import gather
+from runtime import metrics
+from runtime.kafka import ensure_topics
+from runtime.postgres_disk import disk_use
+from runtime.settings import MetricsSettings, OpsSettings
+
+if TYPE_CHECKING:
+    from conftest import Database
+
+    from runtime.stack import Endpoints
+
+pytestmark = pytest.mark.integration
+
+ROWS_BYTES = 8_000_000
+ENOUGH, TOO_LITTLE = 1 << 60, 1
+"""Sizes of a disk."""
+
+
+def value(name: str, **labels: str) -> float | None:
+    return metrics.REGISTRY.get_sample_value(name, labels)
+
+
+async def test_tables_and_wal_are_measured(stack: Endpoints, database: Database) -> None:
+    connection = await asyncpg.connect(database.dsn)
+    role = role_of(database.dsn)
+    try:
+        before = await disk_use(connection, ENOUGH)
+        assert before.wal_bytes == 2 * 1024**3, "max_wal_size, which it may grow to"
+        await run_as_superuser(stack, f"grant pg_monitor to {role}")
+        listed = await disk_use(connection, ENOUGH)
+        superuser = await asyncpg.connect(stack.superuser_dsn)
+        wal_bytes = await superuser.fetchval("select sum(size)::bigint from pg_ls_waldir()")
+        await superuser.close()
+        assert listed.wal_bytes == pytest.approx(wal_bytes, abs=64 * 1024**2)
+        owner = await asyncpg.connect(database.owner_dsn)
+        await owner.execute(
+            "create table much as select repeat(md5(n::text), 250) as one from generate_series(1, 1000) n;"
+            "alter table much alter column one set storage external;"
+            "insert into much select repeat(md5(n::text), 250) from generate_series(1, 1000) n"
+        )
+        await owner.close()
+        after = await disk_use(connection, ENOUGH)
+        assert after.databases_bytes - before.databases_bytes >= ROWS_BYTES
+        assert after.free_bytes == ENOUGH - after.databases_bytes - after.wal_bytes
+    finally:
+        await run_as_superuser(stack, f"revoke pg_monitor from {role}")
+        await connection.close()
+
+
+async def test_a_slot_that_keeps_wal_counts(stack: Endpoints, database: Database) -> None:
+    connection = await asyncpg.connect(database.dsn)
+    superuser = await asyncpg.connect(stack.superuser_dsn)
+
+    async def small() -> bool:
+        return (await disk_use(connection, ENOUGH)).wal_bytes == 32 * 1024**2
+
+    await superuser.execute("alter system set max_wal_size = '32MB'")
+    await superuser.execute("select pg_reload_conf()")
+    await superuser.execute("select pg_create_physical_replication_slot('kept', true)")
+    try:
+        await until(small, "max_wal_size is small", 10)
+        await superuser.execute(
+            "create table filler as select repeat(md5(n::text), 8) as one from generate_series(1, 200000) n;"
+            "drop table filler"
+        )
+        kept = await superuser.fetchval(
+            "select pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint from pg_replication_slots"
+        )
+        assert kept > 40 * 1024**2
+        assert (await disk_use(connection, ENOUGH)).wal_bytes >= kept
+    finally:
+        await superuser.execute("select pg_drop_replication_slot('kept')")
+        await superuser.execute("alter system reset max_wal_size")
+        await superuser.execute("select pg_reload_conf()")
+        await superuser.close()
+        await connection.close()
+
+
+@pytest.mark.parametrize(("disk_bytes", "low"), [(ENOUGH, False), (TOO_LITTLE, True), (None, False)])
+async def test_doctor_status_and_the_relay_name_the_disk(
+    stack: Endpoints,
+    database: Database,
+    disk_bytes: int | None,
+    low: bool,  # noqa: FBT001
+) -> None:
+    settings = settings_for(stack, database.dsn).model_copy(
+        update={
+            "metrics": MetricsSettings(sample_interval_seconds=0.05),
+            "ops": OpsSettings(postgres_disk_bytes=disk_bytes),
+        }
+    )
+    await ensure_topics(settings.kafka)
+    (found,) = [one for one in await doctor.examine(settings) if one.check == postgres_disk.CHECK]
+    assert (found.ok, found == postgres_disk.UNKNOWN) == (not low, disk_bytes is None)
+    assert any(line.startswith("postgres disk: ") for line in (await gather(settings)).problems) == low
+    async with relaying(settings):
+        await eventually(lambda: value("ratchet_outbox_rows", lane="spool") == 0)
+        await eventually(lambda: value("ratchet_postgres_disk_low") == low)
+    assert value("ratchet_postgres_disk_low") == 0, "who leads now tells it"
