@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 from consumer_harness import bench, records, webhook
 
-from runtime.migrations import migrate_up, read_files
+from runtime.migrations import migrate_down, migrate_up, read_files
 from tests.conftest import Database, role_of, run_as_superuser, with_database
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ where a.application_name = 'ratchet migrate' and l.locktype = 'relation' and l.d
 and l.relation::regclass::text = any('{payments,payment_refs,payment_logs,parked_events,spool}')
 """
 """What keeps batches from writing, also where it is only asked for: who comes later queues behind it."""
+BATCH_TABLES = ("payment_refs", "payments", "payment_logs", "parked_events", "parked_refs")
+"""In the order in which a batch writes."""
 ANY_TABLE = """
 select l.relation::regclass::text || ' ' || l.mode || case when l.granted then '' else ' (asked for)' end
 from pg_locks as l join pg_stat_activity as a on a.pid = l.pid
@@ -170,6 +172,41 @@ async def test_every_migration_holds_its_tables_for_less_than_a_second(
             slow[migration.title] = too_long
     assert slow == {}
     shutil.rmtree(tmp_path)
+
+
+async def lock_as_batches_until(dsn: str, stop: asyncio.Event) -> float:
+    """Take the tables of a batch in its order, all in one transaction, again and again; return the longest wait."""
+    writer = await asyncpg.connect(dsn)
+    longest = 0.0
+    try:
+        while not stop.is_set():
+            transaction = writer.transaction()
+            await transaction.start()
+            for table in BATCH_TABLES:
+                begun = time.monotonic()
+                if await writer.fetchval("select to_regclass($1)", table) is not None:
+                    await writer.execute(f"lock table {table} in row exclusive mode")
+                longest = max(longest, time.monotonic() - begun)
+                await asyncio.sleep(0.005)
+            await transaction.rollback()
+    finally:
+        await writer.close()
+    return longest
+
+
+async def test_every_migration_is_undone_beside_batches(stack: Endpoints, database: Database) -> None:
+    """Batches walk the tables in another order: neither is a deadlock's victim for good, nor waits for long."""
+    app = role_of(stack.dsn)
+    slow: dict[str, float] = {}
+    for title in [migration.title for migration in read_files(resources.files("migrations"))][:0:-1]:
+        stop = asyncio.Event()
+        writing = asyncio.create_task(lock_as_batches_until(database.owner_dsn, stop))
+        await asyncio.sleep(0.05)
+        assert await migrate_down(database.owner_dsn, app) == [title]
+        stop.set()
+        if (waited := await asyncio.wait_for(writing, 30)) >= HELD_SECONDS_MAX:
+            slow[title] = waited
+    assert slow == {}
 
 
 def folder_with(there: Path, half: str) -> Path:
