@@ -1,7 +1,7 @@
 -- What the application's own role may do, and what the role of each process may do where there is one: of an application
 -- role `ratchet` or `ratchet_app` these are `ratchet_ingress`, `ratchet_consumer`, `ratchet_relay`, `ratchet_dispatcher`,
 -- `ratchet_console` and `ratchet_ops` (the command line). Nobody can alter the ledger or what people did.
--- A table or function that an older schema does not have yet (after `migrate down`) is left out. A column list follows
+-- A table, column or function that an older schema does not have yet (after `migrate down`) is left out. A column list follows
 -- the rights that it bounds. What others own in the schema, such as an extension's views, is left alone.
 do $$
 declare
@@ -134,7 +134,11 @@ begin
             ) as known (grantee_process, rights, bounded, names) cross join unnest(names) as name
             where grantee_process = process and to_regclass(name) is not null
         loop
-            columns := case granted.bounded when '' then '' else format('(%s)', granted.bounded) end;
+            select format('(%s)', string_agg(quote_ident(attname), ', ')) into columns from pg_attribute
+                where attrelid = to_regclass(granted.name) and attnum > 0 and not attisdropped
+                    and attname = any(regexp_split_to_array(granted.bounded, '\s*,\s*'));
+            continue when granted.bounded <> '' and columns = '()';
+            columns := case granted.bounded when '' then '' else columns end;
             execute format('grant %s %s on %I to %I', granted.rights, columns, granted.name, grantee);
         end loop;
         if process in ('app', 'console', 'ops')
